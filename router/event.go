@@ -1,0 +1,149 @@
+// Package router is the domain of flowbridge: what Meta says (Event), what is wrong (Alert, Incident),
+// what somebody must be told (Notification), and how one becomes the other (Fold, Router).
+//
+// It imports nothing of ours. Reading Meta's posts, deciding by rules, storing and delivering are left
+// to the rooms below it and to the notifiers, which import this package and never each other.
+package router
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Event is one thing that Meta, a person or flowbridge itself said: for Meta, one change of one entry
+// of one post. It is written to the journal before anything else happens and never changes after.
+type Event struct {
+	Seq      int64     `json:"-"` // position in the journal, from 1; 0 until it is stored
+	Digest   string    `json:"-"` // identity of the change: a second event with the same digest is a repeat
+	Source   Source    `json:"source"`
+	Received time.Time `json:"received"` // when it reached us, UTC
+	At       time.Time `json:"at"`       // when it happened: Meta's entry.time, or Received where there is none; UTC
+
+	WABA  string `json:"waba,omitempty"` // WhatsApp Business Account id
+	Flow  string `json:"flow,omitempty"` // flow id; empty where Meta names none (a form that was filled)
+	Field string `json:"field,omitempty"`
+	Name  string `json:"name"` // one of the names below, or whatever Meta wrote
+
+	AlertState string   `json:"alert_state,omitempty"` // Activated, Deactivated, or whatever Meta wrote
+	OldStatus  string   `json:"old_status,omitempty"`
+	NewStatus  string   `json:"new_status,omitempty"`
+	Threshold  *float64 `json:"threshold,omitempty"` // percent, or milliseconds for latency
+	Reading
+
+	Message string `json:"message,omitempty"` // Meta's sentence, for people only: it may contradict the fields
+	Warning string `json:"warning,omitempty"`
+
+	// Value is the change's value as Meta wrote it, for `when`, templates and fields. For a FlowResponse
+	// it is {"message_id", "name", "body", "from", "flow_token", "response": {...}} and holds personal data.
+	Value json.RawMessage `json:"value,omitempty"`
+
+	// Act is set where a person or flowbridge itself speaks, and nil for Meta's events.
+	Act *Act `json:"act,omitempty"`
+
+	// Unreadable says why a well-signed post could not be read; Raw then holds its body as it came.
+	Unreadable string `json:"unreadable,omitempty"`
+	Raw        []byte `json:"raw,omitempty"`
+}
+
+// Reading is what Meta measured. A nil pointer is a number that Meta did not send.
+type Reading struct {
+	Value    *float64     `json:"reading,omitempty"`  // error rate or availability in percent, p90 latency in ms
+	P50      *float64     `json:"p50,omitempty"`      // ms
+	Requests *float64     `json:"requests,omitempty"` // in the window
+	Errors   []ErrorCount `json:"errors,omitempty"`
+}
+
+// ErrorCount is one kind of error in a Reading.
+type ErrorCount struct {
+	Type  string   `json:"type"`            // as Meta wrote it; see DescribeError
+	Rate  *float64 `json:"rate,omitempty"`  // percent of all errors, truncated by Meta
+	Count *float64 `json:"count,omitempty"` // errors in the window
+}
+
+// Act is what a person did, or what happened to a delivery.
+type Act struct {
+	Incident int64  `json:"incident"`           // number of the incident it concerns; 0 for a notice
+	Actor    string `json:"actor,omitempty"`    // who, in words for people
+	Notifier string `json:"notifier,omitempty"` // of ParkedDelivery: whose delivery
+	Error    string `json:"error,omitempty"`    // of ParkedDelivery: the service's own words
+}
+
+// Source is who spoke.
+type Source string
+
+// The sources of events.
+const (
+	SourceMeta       Source = "meta"
+	SourceConsole    Source = "console"    // a person, through the admin API
+	SourceFlowbridge Source = "flowbridge" // the bridge itself
+)
+
+// Names of events. Those of Meta stand as Meta writes them.
+const (
+	FlowStatusChange         = "FLOW_STATUS_CHANGE"
+	ClientErrorRate          = "CLIENT_ERROR_RATE"
+	EndpointErrorRate        = "ENDPOINT_ERROR_RATE"
+	EndpointLatency          = "ENDPOINT_LATENCY"
+	EndpointAvailability     = "ENDPOINT_AVAILABILITY"
+	FlowVersionExpiryWarning = "FLOW_VERSION_EXPIRY_WARNING"
+	FlowResponse             = "FLOW_RESPONSE" // our name for an nfm_reply message
+
+	Acknowledge    = "ACKNOWLEDGE"     // a person acknowledges Act.Incident
+	Resolve        = "RESOLVE"         // a person resolves Act.Incident
+	ParkedDelivery = "DELIVERY_PARKED" // a delivery needs a person: told to the fallback notifier
+)
+
+// Values of alert_state.
+const (
+	Activated   = "ACTIVATED"
+	Deactivated = "DEACTIVATED"
+)
+
+// Statuses of a flow.
+const (
+	Draft      = "DRAFT"
+	Published  = "PUBLISHED"
+	Deprecated = "DEPRECATED"
+	Throttled  = "THROTTLED"
+	Blocked    = "BLOCKED"
+)
+
+// EventState is where an event stands in the journal.
+type EventState string
+
+// The states of an event.
+const (
+	EventWaiting    EventState = "waiting"    // stored, not folded yet
+	EventFolded     EventState = "folded"     // folded; its outcome says what came of it
+	EventUnreadable EventState = "unreadable" // a well-signed post that could not be read, kept as it came
+)
+
+// Paired says whether e is half of an ACTIVATED/DEACTIVATED pair. Meta's four monitoring events are; an
+// unknown event that carries one of the two words is taken at its word.
+func (e *Event) Paired() bool {
+	return e.Name != FlowStatusChange && (e.AlertState == Activated || e.AlertState == Deactivated)
+}
+
+// Opening returns the event that e undoes: for a DEACTIVATED the ACTIVATED of the same threshold, for a
+// flow that left THROTTLED or BLOCKED the change that put it there. ok is false where e undoes nothing.
+// Rules are asked about it to learn who would have been told of what is now over.
+func (e *Event) Opening() (opening Event, ok bool) {
+	opening = *e
+	switch {
+	case e.Paired() && e.AlertState == Deactivated:
+		opening.AlertState = Activated
+		return opening, true
+	case e.Name == FlowStatusChange && e.NewStatus != e.OldStatus && (e.OldStatus == Blocked || e.OldStatus == Throttled && e.NewStatus != Blocked):
+		opening.OldStatus, opening.NewStatus = "", e.OldStatus
+		return opening, true
+	}
+	return Event{}, false
+}
+
+// Level returns the rung of the ladder that e speaks of: its threshold, or the status of the flow.
+func (e *Event) Level() Level {
+	if e.Name == FlowStatusChange {
+		return Level(e.NewStatus)
+	}
+	return ThresholdLevel(e.Threshold)
+}

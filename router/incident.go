@@ -1,0 +1,177 @@
+package router
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Level is a rung of a signal's ladder: a threshold in its shortest decimal form ("5", "7000"), the
+// status of a flow ("THROTTLED"), or "" where Meta named none.
+type Level string
+
+// ThresholdLevel returns the level of a threshold; nil is the level without a name.
+func ThresholdLevel(t *float64) Level {
+	if t == nil {
+		return ""
+	}
+	return Level(strconv.FormatFloat(*t, 'f', -1, 64))
+}
+
+// Threshold returns the number of a numeric level.
+func (l Level) Threshold() (t float64, ok bool) {
+	t, err := strconv.ParseFloat(string(l), 64)
+	return t, err == nil
+}
+
+// FlowID names a flow within its account; everything the fold knows is kept by flow.
+type FlowID struct{ WABA, Flow string }
+
+// Alert is one level of one signal of one flow, active or not: an ACTIVATED/DEACTIVATED pair. Its
+// identity is (FlowID, Event, Level). An inactive alert is kept, so that a late event is known as late.
+type Alert struct {
+	Event string // name of the signal
+	Level Level
+
+	Active   bool
+	Known    time.Time // time of the newest event that concerned it: what is older is late
+	Since    time.Time // when it last became active, by Meta's clock
+	Until    time.Time // when it last became inactive; zero while it is active
+	OpenedBy int64     // journal position of the ACTIVATED that made it active
+	ClosedBy int64     // journal position of what cleared it; 0 while it is active
+	Severity Severity  // decided when it became active
+
+	Reading          // as last reported
+	Before  *float64 // Reading.Value of the report before that
+
+	Incident int64    // number of the incident it belongs or last belonged to; 0 for none
+	Key      string   // that incident's key
+	Routes   []string // notifiers that it was routed to when it became active, sorted: pinned
+}
+
+// IncidentState is open, acknowledged or resolved.
+type IncidentState string
+
+// The states of an incident.
+const (
+	IncidentOpen         IncidentState = "open"
+	IncidentAcknowledged IncidentState = "acknowledged"
+	IncidentResolved     IncidentState = "resolved"
+)
+
+// GroupBy says which alerts of a flow make one incident.
+type GroupBy string
+
+// The ways to group. The zero value is GroupBySignal.
+const (
+	GroupBySignal    GroupBy = ""          // one incident per flow and event: the ladder 5 -> 10 -> 50 % is one
+	GroupByThreshold GroupBy = "threshold" // each pair its own incident
+	GroupByFlow      GroupBy = "flow"      // all signals of a flow together
+)
+
+// Key returns the key of the incident that e belongs to. It depends on e alone, so that an incident in
+// PagerDuty can be closed even when our database is lost. It is at most 255 characters, PagerDuty's limit.
+func (g GroupBy) Key(e *Event) string {
+	parts := []string{"flowbridge", url.PathEscape(e.WABA), url.PathEscape(e.Flow)}
+	if g != GroupByFlow {
+		parts = append(parts, url.PathEscape(e.Name))
+	}
+	if g == GroupByThreshold {
+		parts = append(parts, url.PathEscape(string(e.Level())))
+	}
+	key := strings.Join(parts, "/")
+	if len(key) > 255 {
+		sum := sha256.Sum256([]byte(key))
+		key = key[:180] + "/" + hex.EncodeToString(sum[:])
+	}
+	return key
+}
+
+// Incident is the alerts that belong together.
+type Incident struct {
+	Number   int64 // from 1; people say INC-42
+	Key      string
+	WABA     string
+	Flow     string
+	Event    string // the signal that opened it
+	FlowInfo        // as the rules file named the flow at the newest event
+
+	State    IncidentState
+	Severity Severity // highest among its active alerts; once resolved, the peak
+	Peak     Severity
+	Path     []Level // levels that became active, in order, without repeats: 5 -> 10 -> 50
+
+	Rule     string // the first rule that matched the event that opened it
+	Title    string // from the rule's template; "" means the built-in one
+	Text     string
+	Fields   []Field
+	Events   int64 // events of Meta's that concerned it
+	Revision int64 // from 1, up with every change
+
+	OpenedAt       time.Time
+	ResolvedAt     time.Time // zero until resolved
+	AcknowledgedAt time.Time // zero unless acknowledged
+	AcknowledgedBy string
+	ResolvedBy     string // a person, or "" when Meta reported the recovery
+
+	Watch   []Watch // who is told, sorted by notifier
+	Entries int64   // length of the timeline
+}
+
+// Name returns the number as people say it: INC-42.
+func (i *Incident) Name() string { return IncidentName(i.Number) }
+
+// IncidentName returns the number n as people say it.
+func IncidentName(n int64) string { return fmt.Sprintf("INC-%d", n) }
+
+// Watch is how an incident stands with one notifier.
+type Watch struct {
+	Notifier string   `json:"notifier"`
+	Open     bool     `json:"open"`     // some active alert routes to it
+	Severity Severity `json:"severity"` // highest among the active alerts that route to it, kept when it closes
+}
+
+// FlowInfo is what the rules file says of a flow.
+type FlowInfo struct {
+	FlowName string            `json:"flow_name,omitempty"` // "" means unknown: show the id
+	Labels   map[string]string `json:"labels,omitempty"`    // team, and any other label
+	Runbook  string            `json:"runbook,omitempty"`   // URL
+}
+
+// Field is a fact that a rule wants shown, by its name in Meta's value.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Entry is one line of an incident's timeline.
+type Entry struct {
+	Incident int64
+	N        int64     // from 1 within the incident
+	At       time.Time // when it happened, by the clock of who said it
+	Recorded time.Time // when we folded it
+	Kind     EntryKind
+	Text     string // one sentence for people, plain text; it may hold what Meta wrote: escape it
+	Event    int64  // journal position of the event behind it
+}
+
+// EntryKind is what an Entry tells.
+type EntryKind string
+
+// The kinds of entries.
+const (
+	EntryOpened       EntryKind = "opened"
+	EntryEscalated    EntryKind = "escalated" // the severity rose
+	EntryActivated    EntryKind = "activated" // another alert became active, no worse than what was
+	EntryRefreshed    EntryKind = "refreshed" // new numbers, nothing else
+	EntryEased        EntryKind = "eased"     // some alert became inactive, others are still active
+	EntryResolved     EntryKind = "resolved"
+	EntryRecovered    EntryKind = "recovered" // Meta reports the recovery of what a person had resolved
+	EntryLate         EntryKind = "late"      // an event older than what was known: nothing changed
+	EntryAcknowledged EntryKind = "acknowledged"
+	EntryUndelivered  EntryKind = "undelivered" // a notifier could not be told
+)

@@ -1,0 +1,152 @@
+package router
+
+import "time"
+
+// Target is where a notifier's messages go. It is pinned to a delivery, so that editing the rules file
+// never strands what was opened.
+type Target struct {
+	Notifier   string // its name in the rules file
+	Kind       Kind
+	Channel    string // of Slack: a channel's id or #name
+	RoutingKey Secret // of PagerDuty
+}
+
+// Kind is the service behind a notifier.
+type Kind string
+
+// The kinds of notifiers.
+const (
+	KindSlack     Kind = "slack"
+	KindPagerDuty Kind = "pagerduty"
+)
+
+// Keyed says that the service finds an incident by a key that we choose, so that it can be closed by
+// somebody who never opened it.
+func (k Kind) Keyed() bool { return k == KindPagerDuty }
+
+// Decision is what the rules say about one event.
+type Decision struct {
+	Rules    []string // names of the rules that matched, in order; empty means that `default` spoke, if anybody did
+	Drop     bool     // a rule asks that it be forgotten
+	Severity Severity
+	GroupBy  GroupBy
+	Notify   []Target // who is told, sorted by Notifier, without repeats
+	Fields   []Field
+	FlowInfo
+}
+
+// Rule returns the name of the first rule that matched, or "default".
+func (d *Decision) Rule() string {
+	if len(d.Rules) == 0 {
+		return "default"
+	}
+	return d.Rules[0]
+}
+
+// Notice is an event with no pair, told once.
+type Notice struct {
+	Event    int64     `json:"event"` // journal position
+	At       time.Time `json:"at"`
+	WABA     string    `json:"waba,omitempty"`
+	Flow     string    `json:"flow,omitempty"`
+	Name     string    `json:"name"`
+	Severity Severity  `json:"severity"`
+	Rule     string    `json:"rule"`
+	Title    string    `json:"title,omitempty"` // from the rule's template; "" means the built-in one
+	Text     string    `json:"text,omitempty"`
+	Fields   []Field   `json:"fields,omitempty"`
+	FlowInfo
+
+	// What Meta said. For a FlowResponse these hold nothing personal: only Fields do, if the rule asks.
+	AlertState string   `json:"alert_state,omitempty"`
+	OldStatus  string   `json:"old_status,omitempty"`
+	NewStatus  string   `json:"new_status,omitempty"`
+	Threshold  *float64 `json:"threshold,omitempty"`
+	Reading    `json:"reading"`
+	Message    string `json:"message,omitempty"`
+	Warning    string `json:"warning,omitempty"`
+	Act        *Act   `json:"act,omitempty"`
+
+	// Recovery, when set, is the key of an incident that we know nothing of and that Meta says is over:
+	// a keyed service closes it, and nobody else is told.
+	Recovery string `json:"recovery,omitempty"`
+}
+
+// Notification is all that a notifier needs to bring its service to the state it is owed. Exactly one of
+// Incident and Notice is set.
+type Notification struct {
+	Delivery int64 // id of the delivery, stable over attempts
+	Revision int64 // what is owed: higher is newer
+	Attempt  int   // from 1, counting attempts since the last one that succeeded
+	Target   Target
+	Receipt  Receipt // of earlier attempts; zero if nothing was made
+	MayExist bool    // an earlier attempt may have made something even if Receipt is zero
+
+	Incident *Incident
+	Open     bool     // for this notifier: some active alert routes to it
+	Severity Severity // for this notifier
+	Alerts   []Alert  // of the incident, active or not, worst first
+	Timeline []Entry  // entries after Receipt.Told, oldest first, at most MaxTimeline, the newest if there are more
+	Also     []Alert  // active alerts of the same flow in other incidents
+	Problems []Problem
+	Related  []Related // what other notifiers made for the same incident
+
+	Notice *Notice
+
+	Link string // this incident's page for people, "" where there is none
+}
+
+// MaxTimeline bounds Notification.Timeline.
+const MaxTimeline = 50
+
+// Problem is a delivery of the same incident elsewhere that needs a person.
+type Problem struct {
+	Notifier string
+	Error    string
+}
+
+// Related is what another notifier made for the same incident.
+type Related struct {
+	Notifier string
+	Kind     Kind
+	Link     string // URL
+}
+
+// Receipt is what the service calls what we made there. It is not zero exactly when something was made,
+// or may have been.
+type Receipt struct {
+	Channel  string `json:"channel,omitempty"`   // Slack's id of the channel
+	TS       string `json:"ts,omitempty"`        // Slack's name of the root message
+	DedupKey string `json:"dedup_key,omitempty"` // PagerDuty's name of the alert
+	Link     string `json:"link,omitempty"`      // URL for people
+
+	Told     int64    `json:"told,omitempty"`     // the newest timeline entry that was told
+	Open     bool     `json:"open,omitempty"`     // the service was told that it is open
+	Severity Severity `json:"severity,omitempty"` // that the service was told last
+}
+
+// DeliveryState is waiting, delivered, parked or cancelled.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	DeliveryWaiting   DeliveryState = "waiting"   // owed, and will be tried
+	DeliveryDelivered DeliveryState = "delivered" // the service has the newest state
+	DeliveryParked    DeliveryState = "parked"    // needs a person: the service refused for good
+	DeliveryCancelled DeliveryState = "cancelled" // there was nothing left to tell
+)
+
+// Delivery is one incident or notice owed to one notifier, as people see it.
+type Delivery struct {
+	ID        int64
+	Incident  int64 // number; 0 for a notice
+	Event     int64 // of a notice: its journal position
+	Notifier  string
+	Kind      Kind
+	State     DeliveryState
+	Attempts  int // since the last one that succeeded
+	LastError string
+	NextAt    time.Time // when it is tried next, while waiting
+	Updated   time.Time
+	Receipt   Receipt
+}

@@ -1,0 +1,93 @@
+package router
+
+import "fmt"
+
+// Severity is how bad something is, in PagerDuty's four words. Higher is worse; the zero value means
+// that nobody said.
+type Severity int
+
+// The severities, mildest first.
+const (
+	SeverityUnset Severity = iota
+	Info
+	Warning
+	Error
+	Critical
+)
+
+var severityWords = [...]string{"", "info", "warning", "error", "critical"}
+
+// String returns the word as it stands in YAML, JSON and PagerDuty; "" for SeverityUnset.
+func (s Severity) String() string {
+	if s < 0 || int(s) >= len(severityWords) {
+		return fmt.Sprintf("severity(%d)", int(s))
+	}
+	return severityWords[s]
+}
+
+// ParseSeverity reads critical, error, warning or info.
+func ParseSeverity(word string) (Severity, error) {
+	for s := Info; s <= Critical; s++ {
+		if severityWords[s] == word {
+			return s, nil
+		}
+	}
+	return SeverityUnset, fmt.Errorf("unknown severity %q: use critical, error, warning or info", word)
+}
+
+// MarshalText writes the word.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads the word; an empty one is SeverityUnset.
+func (s *Severity) UnmarshalText(text []byte) (err error) {
+	if len(text) == 0 {
+		*s = SeverityUnset
+		return nil
+	}
+	*s, err = ParseSeverity(string(text))
+	return err
+}
+
+// DefaultSeverity is how bad e is where no rule says otherwise. Thresholds between or beside Meta's own
+// take the severity of the highest of Meta's that they reach.
+func DefaultSeverity(e *Event) Severity {
+	switch e.Name {
+	case ClientErrorRate, EndpointErrorRate:
+		return ladderSeverity(e, 10, 50)
+	case EndpointLatency:
+		return ladderSeverity(e, 5000, 7000)
+	case EndpointAvailability:
+		if e.Paired() {
+			return Critical
+		}
+		return Info
+	case FlowStatusChange:
+		switch e.NewStatus {
+		case Blocked:
+			return Critical
+		case Throttled:
+			return Error
+		}
+		return Info
+	case ParkedDelivery:
+		return Error
+	}
+	if e.Paired() {
+		return Warning
+	}
+	return Info
+}
+
+func ladderSeverity(e *Event, errorFrom, criticalFrom float64) Severity {
+	switch {
+	case !e.Paired():
+		return Info
+	case e.Threshold == nil:
+		return Warning
+	case *e.Threshold >= criticalFrom:
+		return Critical
+	case *e.Threshold >= errorFrom:
+		return Error
+	}
+	return Warning
+}

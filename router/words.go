@@ -1,0 +1,122 @@
+package router
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// SignalName returns an event's name in words: "Endpoint error rate". An unknown name is made readable.
+func SignalName(event string) string {
+	switch event {
+	case ClientErrorRate:
+		return "Client error rate"
+	case EndpointErrorRate:
+		return "Endpoint error rate"
+	case EndpointLatency:
+		return "Endpoint latency (p90)"
+	case EndpointAvailability:
+		return "Endpoint availability"
+	case FlowStatusChange:
+		return "Flow status"
+	case FlowVersionExpiryWarning:
+		return "Flow version expiry"
+	case FlowResponse:
+		return "Flow response"
+	case ParkedDelivery:
+		return "Delivery parked"
+	case "":
+		return "Unnamed event"
+	}
+	words := strings.ToLower(strings.ReplaceAll(event, "_", " "))
+	return strings.ToUpper(words[:1]) + words[1:]
+}
+
+// FormatValue writes a number of the event in its unit: "14.28 %", "7.2 s", "850 ms". A number of an
+// event whose unit is not known stands alone.
+func FormatValue(event string, v float64) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return "unknown"
+	}
+	switch event {
+	case ClientErrorRate, EndpointErrorRate, EndpointAvailability:
+		return shortNumber(v) + " %"
+	case EndpointLatency:
+		if math.Abs(v) >= 1000 {
+			return shortNumber(v/1000) + " s"
+		}
+		return shortNumber(v) + " ms"
+	}
+	return shortNumber(v)
+}
+
+// FormatLevel writes a level for people: "10 %", "5 s", "BLOCKED"; "" for the level without a name.
+func FormatLevel(event string, l Level) string {
+	if t, ok := l.Threshold(); ok {
+		return FormatValue(event, t)
+	}
+	return string(l)
+}
+
+// FormatPath writes the levels that an incident reached: "5 % → 10 % → 50 %".
+func FormatPath(event string, path []Level) string {
+	words := make([]string, len(path))
+	for i, l := range path {
+		words[i] = FormatLevel(event, l)
+	}
+	return strings.Join(words, " → ")
+}
+
+// FormatDuration writes how long something took, in its two largest units: "2 h 5 min".
+func FormatDuration(d time.Duration) string {
+	d = max(d, 0).Round(time.Second)
+	units := []struct {
+		name string
+		size time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"min", time.Minute}, {"s", time.Second}}
+	for i, u := range units {
+		if d < u.size {
+			continue
+		}
+		out := fmt.Sprintf("%d %s", d/u.size, u.name)
+		if i+1 < len(units) {
+			if rest := (d % u.size) / units[i+1].size; rest > 0 {
+				out += fmt.Sprintf(" %d %s", rest, units[i+1].name)
+			}
+		}
+		return out
+	}
+	return "0 s"
+}
+
+// shortNumber writes at most two decimals and no trailing zeros.
+func shortNumber(v float64) string {
+	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
+}
+
+// StatusMeaning says what a flow's status means for the people who use the flow; "" where it means
+// nothing bad. Source: Meta, Flows "Flow status and lifecycle".
+func StatusMeaning(status string) string {
+	switch status {
+	case Throttled:
+		return "At most 10 new sends an hour; flows already sent still open."
+	case Blocked:
+		return "The flow can neither be sent nor opened."
+	case Deprecated:
+		return "The flow was retired by its owner and cannot be sent any more."
+	}
+	return ""
+}
+
+// DisplayName returns how to call a flow: its name, or its id where the rules file gives none.
+func (f FlowInfo) DisplayName(id string) string {
+	switch {
+	case f.FlowName != "":
+		return f.FlowName
+	case id != "":
+		return "flow " + id
+	}
+	return "a flow"
+}
