@@ -1,0 +1,101 @@
+package router
+
+import (
+	"errors"
+	"time"
+)
+
+// What a store or queue may say. Callers decide on these; every other error is a fault of storage.
+var (
+	ErrBusy     = errors.New("the queue is full")   // try again soon; nothing was stored
+	ErrNotFound = errors.New("not found")           // no such incident or delivery
+	ErrConflict = errors.New("not possible now")    // wrapped with the reason
+	ErrClosed   = errors.New("the store is closed") // shutting down; nothing was stored
+)
+
+// State is everything the fold knows of one flow.
+type State struct {
+	FlowID
+	Alerts    []Alert    // active or not, sorted by (Event, Level)
+	Incidents []Incident // those not resolved, and those that an active alert belongs to; sorted by Number
+}
+
+// Batch is what folding some events came to. It is committed whole or not at all.
+type Batch struct {
+	Outcomes  []Outcome
+	Alerts    []FlowAlert // insert or replace by (FlowID, Event, Level)
+	Incidents []Incident  // insert or replace by Number
+	Entries   []Entry     // appended
+	Notices   []Notice    // inserted by Event
+	Owed      []Owed      // in order; a later one of the same delivery wins
+}
+
+// Outcome says what came of an event, in one line for people.
+type Outcome struct {
+	Seq  int64
+	Text string
+}
+
+// FlowAlert is an alert with the flow it is about.
+type FlowAlert struct {
+	FlowID
+	Alert
+}
+
+// Owed says that a notifier is owed the newest state of an incident or a notice. Its delivery is found
+// by (Incident, Event, Target.Notifier) or made; either way it then waits with a higher revision.
+type Owed struct {
+	Incident int64  // number; 0 for a notice
+	Event    int64  // of a notice: its journal position; 0 for an incident
+	Key      string // the incident's key: deliveries of one notifier and key go one after another
+	Target   Target // used when the delivery is made; an existing delivery keeps what is pinned to it
+	Open     bool
+	Severity Severity
+}
+
+// Result is how an attempt at a delivery ended.
+type Result struct {
+	Delivery int64
+	Revision int64   // of the Notification that was tried
+	Receipt  Receipt // to keep for the next attempt
+	// State is DeliveryDelivered (if a newer revision is owed by now the delivery waits again),
+	// DeliveryCancelled (the same, for what had nothing to tell), DeliveryWaiting (tried again at NextAt)
+	// or DeliveryParked.
+	State  DeliveryState
+	Error  string    // in words for people, without secrets; "" on success
+	NextAt time.Time // of DeliveryWaiting
+	// Interrupted says that our own shutdown cut the attempt short: it is not counted.
+	Interrupted bool
+	// Event, if not nil, is appended to the journal in the same transaction; a repeat by digest is dropped.
+	Event *Event
+}
+
+// IncidentDetail is an incident with all that people may ask of it.
+type IncidentDetail struct {
+	Incident
+	Alerts     []Alert    // worst first
+	Deliveries []Delivery // by notifier
+	Timeline   []Entry    // oldest first; the newest 500
+}
+
+// IncidentFilter narrows a list of incidents. Zero fields do not narrow.
+type IncidentFilter struct {
+	State IncidentState
+	Flow  string // id
+	Limit int    // default and most: 500, the newest
+}
+
+// JournalEvent is an event with what came of it.
+type JournalEvent struct {
+	Event
+	State   EventState
+	Outcome string
+}
+
+// Stats counts what is in the store.
+type Stats struct {
+	Events     map[EventState]int64    // waiting and unreadable only: counting the folded ones would be slow
+	Incidents  map[IncidentState]int64 // open and acknowledged only
+	Deliveries map[DeliveryState]int64 // waiting and parked only
+	OldestWait time.Time               // when the oldest waiting event was received; zero if none waits
+}
