@@ -38,7 +38,8 @@ type Alert struct {
 	Level Level
 
 	Active   bool
-	Known    time.Time // time of the newest event that concerned it: what is older is late
+	Raised   time.Time // time of the newest event that made or kept it active: an older one is late
+	Cleared  time.Time // time of the newest event that cleared this level and all that are worse
 	Since    time.Time // when it last became active, by Meta's clock
 	Until    time.Time // when it last became inactive; zero while it is active
 	OpenedBy int64     // journal position of the ACTIVATED that made it active

@@ -31,7 +31,10 @@ type Decision struct {
 	Severity Severity
 	GroupBy  GroupBy
 	Notify   []Target // who is told, sorted by Notifier, without repeats
-	Fields   []Field
+	// Named is everybody whom the matching rules name, whatever the severity, sorted like Notify. A
+	// recovery of what nobody knows closes there what a worse level may have opened.
+	Named  []Target
+	Fields []Field
 	FlowInfo
 }
 
@@ -67,8 +70,8 @@ type Notice struct {
 	Warning    string `json:"warning,omitempty"`
 	Act        *Act   `json:"act,omitempty"`
 
-	// Recovery, when set, is the key of an incident that we know nothing of and that Meta says is over:
-	// a keyed service closes it, and nobody else is told.
+	// Recovery, when set, is the key of an incident that we know nothing of and that Meta says is over.
+	// A keyed service closes it, and tells nothing else; the others ignore it.
 	Recovery string `json:"recovery,omitempty"`
 }
 

@@ -1,0 +1,288 @@
+package router
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Verdict is what the rules say about an event.
+type Verdict struct {
+	Decision           // about the event itself
+	Opening  *Decision // about Event.Opening, where there is one
+}
+
+// Step is what folding one event came to.
+type Step struct {
+	State     State   // the flow afterwards, with incidents that were resolved by this event
+	Alerts    []Alert // those that changed
+	Incidents []int64 // numbers of those that changed, ascending
+	Entries   []Entry
+	Owed      []Owed
+	Notice    *Notice
+	Outcome   string // one line for people
+}
+
+// Fold moves one flow by one event: state, event, verdict, now -> state', timeline, what is owed. It is
+// pure: no clock, no I/O, nothing that hangs on map order, and s is not changed. next is the number that
+// a new incident takes.
+//
+// Order is by Event.At; arrival breaks ties. Whatever the order of arrival, the same alerts end up active.
+func Fold(s State, next int64, e *Event, v Verdict, now time.Time) Step {
+	f := fold{e: e, v: v, now: now, next: next, state: s}
+	f.state.Alerts = slices.Clone(s.Alerts)
+	f.state.Incidents = slices.Clone(s.Incidents)
+	for i := range f.state.Incidents {
+		f.state.Incidents[i].Watch = slices.Clone(f.state.Incidents[i].Watch)
+	}
+	switch {
+	case e.Act != nil:
+		f.act()
+	case effectOf(e) == effect{}:
+		f.notice()
+	default:
+		f.move(effectOf(e))
+	}
+	return f.step()
+}
+
+// fold is one event at work.
+type fold struct {
+	e    *Event
+	v    Verdict
+	now  time.Time
+	next int64
+
+	state   State
+	alerts  []int   // indexes of changed alerts
+	dirty   []int64 // numbers of changed incidents
+	touched []touched
+	entries []Entry
+	owed    []Owed
+	note    *Notice
+	outcome []string
+}
+
+// touched is an incident that the event changed, with what it was before.
+type touched struct {
+	number   int64
+	severity Severity // before; SeverityUnset for a new incident
+	cleared  []Level
+	raised   bool // an alert of it became active
+	fresh    bool // it was opened by this event
+}
+
+// moved says that alerts became active or inactive; else there were only new numbers.
+func (t *touched) moved() bool { return t.raised || len(t.cleared) > 0 }
+
+// move applies an effect on the ladder: clear, raise, then bring every incident it touched in line.
+func (f *fold) move(eff effect) {
+	cleared := eff.clears && f.clear(eff.clear)
+	if eff.raises {
+		f.raise(eff.raise)
+	}
+	for i := range f.touched {
+		f.settle(&f.touched[i])
+	}
+	if eff.clears && !eff.raises {
+		f.afterRecovery(eff.clear, cleared)
+	}
+}
+
+// clear makes level l and every worse one inactive, where nothing newer made them active.
+func (f *fold) clear(l Level) (moved bool) {
+	own := f.alert(l)
+	if a := &f.state.Alerts[own]; f.e.At.After(a.Cleared) {
+		a.Cleared = f.e.At
+		f.alerts = append(f.alerts, own)
+	}
+	for i := range f.state.Alerts {
+		a := &f.state.Alerts[i]
+		if a.Event != f.e.Name || !reaches(a.Event, a.Level, l) || !a.Active || a.Raised.After(f.e.At) {
+			continue
+		}
+		a.Active, a.Until, a.ClosedBy = false, f.e.At, f.e.Seq
+		if f.e.Reading.Value != nil {
+			a.Before, a.Reading = a.Reading.Value, f.e.Reading
+		}
+		f.alerts = append(f.alerts, i)
+		t := f.touch(a.Incident)
+		t.cleared = append(t.cleared, a.Level)
+		moved = true
+	}
+	return moved
+}
+
+// raise makes level l active, or refreshes its numbers if it is already.
+func (f *fold) raise(l Level) {
+	if f.v.Drop {
+		f.say("dropped by rule %q", f.v.Rule())
+		return
+	}
+	i := f.alert(l)
+	a := &f.state.Alerts[i]
+	if f.e.At.Before(a.Raised) || f.e.At.Before(f.clearedAt(l)) {
+		f.late(a.Incident)
+		return
+	}
+	f.alerts = append(f.alerts, i)
+	if f.e.Reading.Value != nil || !a.Active {
+		a.Before, a.Reading = f.lastValue(), f.e.Reading
+	}
+	a.Raised = f.e.At
+	if a.Active { // already: the numbers refresh, and nobody is paged again
+		f.touch(a.Incident)
+		return
+	}
+	key := f.v.GroupBy.Key(f.e)
+	inc := f.incidentByKey(key)
+	if inc == nil {
+		inc = f.open(key)
+	}
+	f.touch(inc.Number).raised = true
+	if inc.Event == f.e.Name && !slices.Contains(inc.Path, l) {
+		inc.Path = append(slices.Clone(inc.Path), l)
+	}
+	a.Active, a.Since, a.Until, a.OpenedBy, a.ClosedBy = true, f.e.At, time.Time{}, f.e.Seq, 0
+	a.Severity, a.Incident, a.Key, a.Routes = f.v.Severity, inc.Number, key, nil
+	for _, target := range f.v.Notify {
+		a.Routes = append(a.Routes, target.Notifier)
+		if !slices.ContainsFunc(inc.Watch, func(w Watch) bool { return w.Notifier == target.Notifier }) {
+			inc.Watch = append(inc.Watch, Watch{Notifier: target.Notifier})
+		}
+	}
+	slices.SortFunc(inc.Watch, func(x, y Watch) int { return strings.Compare(x.Notifier, y.Notifier) })
+}
+
+// open makes a new incident for the event.
+func (f *fold) open(key string) *Incident {
+	f.state.Incidents = append(f.state.Incidents, Incident{
+		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.Flow, Event: f.e.Name,
+		State: IncidentOpen, Rule: f.v.Rule(), OpenedAt: f.e.At,
+	})
+	f.next++
+	inc := &f.state.Incidents[len(f.state.Incidents)-1]
+	f.touch(inc.Number).fresh = true
+	return inc
+}
+
+// afterRecovery handles what a recovery means beyond the alerts that it cleared: rules may tell somebody
+// of it, a status that cleared nothing is news of its own, and what we do not know may still be open in
+// a service that finds incidents by our key.
+func (f *fold) afterRecovery(l Level, cleared bool) {
+	if !cleared {
+		if a := f.newerRaise(l); a != nil {
+			f.late(a.Incident)
+			return
+		}
+		unknown := f.closeUnknown(l)
+		if !unknown && f.e.Name != FlowStatusChange {
+			f.say("nothing was active")
+			return
+		}
+	}
+	if f.e.Name == FlowStatusChange && !cleared || f.e.Name != FlowStatusChange && len(f.v.Notify) > 0 {
+		f.notice()
+	}
+}
+
+// newerRaise returns an alert that the recovery of level l would have cleared, had it come in time.
+func (f *fold) newerRaise(l Level) *Alert {
+	for i := range f.state.Alerts {
+		a := &f.state.Alerts[i]
+		if a.Event == f.e.Name && reaches(a.Event, a.Level, l) && a.Raised.After(f.e.At) {
+			return a
+		}
+	}
+	return nil
+}
+
+// closeUnknown asks the services that find incidents by our key to close what we never heard of: the key
+// depends on the event alone, so an incident there survives even the loss of our database.
+func (f *fold) closeUnknown(l Level) (unknown bool) {
+	opening, ok := f.e.Opening()
+	if !ok || f.v.Opening == nil || f.state.Alerts[f.alert(l)].Incident != 0 {
+		return false
+	}
+	key := f.v.Opening.GroupBy.Key(&opening)
+	if slices.ContainsFunc(f.state.Alerts, func(a Alert) bool { return a.Key == key }) {
+		return false
+	}
+	f.say("recovery of an alert that nobody knows")
+	for _, t := range f.v.Opening.Named {
+		if t.Kind.Keyed() {
+			f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: key, Target: t, Severity: f.v.Opening.Severity})
+			f.say("resolve to %s", t.Notifier)
+		}
+	}
+	if len(f.owed) > 0 {
+		f.note = newNotice(f.e, f.v.Opening)
+		f.note.Recovery = key
+	}
+	return true
+}
+
+// late notes an event that is older than what its alert already knows.
+func (f *fold) late(incident int64) {
+	f.say("late: older than what is known")
+	if inc := f.incident(incident); inc != nil {
+		inc.Events++
+		f.entry(inc, EntryLate, fmt.Sprintf("Arrived late and changed nothing: %s %s", SignalName(f.e.Name), cmp.Or(f.e.AlertState, f.e.NewStatus)+f.at()))
+		f.dirty = append(f.dirty, inc.Number)
+	}
+}
+
+// describe renews what an incident shows of its flow and its fields.
+func (f *fold) describe(inc *Incident) {
+	if f.v.FlowName != "" || f.v.Runbook != "" || len(f.v.Labels) > 0 {
+		inc.FlowInfo = f.v.FlowInfo
+	}
+	if len(f.v.Fields) > 0 {
+		inc.Fields = f.v.Fields
+	}
+}
+
+// touch marks an incident as concerned and remembers how it was.
+func (f *fold) touch(number int64) *touched {
+	for i := range f.touched {
+		if f.touched[i].number == number {
+			return &f.touched[i]
+		}
+	}
+	t := touched{number: number}
+	if inc := f.incident(number); inc != nil {
+		t.severity = inc.Severity
+	}
+	f.touched = append(f.touched, t)
+	return &f.touched[len(f.touched)-1]
+}
+
+func (f *fold) change(inc *Incident) {
+	inc.Revision++
+	f.dirty = append(f.dirty, inc.Number)
+}
+
+func (f *fold) entry(inc *Incident, kind EntryKind, text string) {
+	inc.Entries++
+	f.entries = append(f.entries, Entry{
+		Incident: inc.Number, N: inc.Entries, At: f.e.At, Recorded: f.now, Kind: kind, Text: text, Event: f.e.Seq,
+	})
+}
+
+func (f *fold) say(format string, args ...any) {
+	f.outcome = append(f.outcome, fmt.Sprintf(format, args...))
+}
+
+// step gathers what changed.
+func (f *fold) step() Step {
+	s := Step{State: f.state, Entries: f.entries, Owed: f.owed, Notice: f.note, Outcome: strings.Join(f.outcome, "; ")}
+	slices.Sort(f.alerts)
+	for _, i := range slices.Compact(f.alerts) {
+		s.Alerts = append(s.Alerts, f.state.Alerts[i])
+	}
+	slices.Sort(f.dirty)
+	s.Incidents = slices.Compact(f.dirty)
+	return s
+}

@@ -1,0 +1,97 @@
+package router
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// alert returns the index of the event's alert at level l, made if need be.
+func (f *fold) alert(l Level) int {
+	i, ok := slices.BinarySearchFunc(f.state.Alerts, Alert{Event: f.e.Name, Level: l}, compareAlerts)
+	if !ok {
+		f.state.Alerts = slices.Insert(f.state.Alerts, i, Alert{Event: f.e.Name, Level: l})
+		for j := range f.alerts {
+			if f.alerts[j] >= i {
+				f.alerts[j]++
+			}
+		}
+	}
+	return i
+}
+
+func compareAlerts(a, b Alert) int {
+	return cmp.Or(strings.Compare(a.Event, b.Event), strings.Compare(string(a.Level), string(b.Level)))
+}
+
+// clearedAt returns when level l was last cleared, by itself or by a milder level.
+func (f *fold) clearedAt(l Level) (at time.Time) {
+	for _, a := range f.state.Alerts {
+		if a.Event == f.e.Name && reaches(a.Event, l, a.Level) && a.Cleared.After(at) {
+			at = a.Cleared
+		}
+	}
+	return at
+}
+
+// lastValue returns the newest number of the event's signal, at whatever level it was reported.
+func (f *fold) lastValue() (value *float64) {
+	var newest time.Time
+	for _, a := range f.state.Alerts {
+		at := a.Raised
+		if a.Until.After(at) {
+			at = a.Until
+		}
+		if a.Event == f.e.Name && a.Active && a.Reading.Value != nil && !at.Before(newest) && !at.After(f.e.At) {
+			newest, value = at, a.Reading.Value
+		}
+	}
+	return value
+}
+
+// active returns the active alerts of an incident, worst first.
+func (f *fold) active(number int64) (active []*Alert) {
+	for i := range f.state.Alerts {
+		if a := &f.state.Alerts[i]; a.Active && a.Incident == number {
+			active = append(active, a)
+		}
+	}
+	SortAlerts(active)
+	return active
+}
+
+// SortAlerts puts the worst first: by severity, then by level, then by name.
+func SortAlerts(alerts []*Alert) {
+	slices.SortStableFunc(alerts, func(a, b *Alert) int {
+		switch {
+		case a.Severity != b.Severity:
+			return int(b.Severity) - int(a.Severity)
+		case a.Event == b.Event && a.Level != b.Level && reaches(a.Event, a.Level, b.Level):
+			return -1
+		case a.Event == b.Event && a.Level != b.Level && reaches(a.Event, b.Level, a.Level):
+			return 1
+		}
+		return compareAlerts(*a, *b)
+	})
+}
+
+// incident returns the flow's incident with a number, or nil.
+func (f *fold) incident(number int64) *Incident {
+	for i := range f.state.Incidents {
+		if f.state.Incidents[i].Number == number {
+			return &f.state.Incidents[i]
+		}
+	}
+	return nil
+}
+
+// incidentByKey returns the unresolved incident with a key, or nil.
+func (f *fold) incidentByKey(key string) *Incident {
+	for i := range f.state.Incidents {
+		if inc := &f.state.Incidents[i]; inc.Key == key && inc.State != IncidentResolved {
+			return inc
+		}
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package router
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// settle brings an incident in line with its alerts: state, severity, who is told, and what the timeline says.
+func (f *fold) settle(t *touched) {
+	inc := f.incident(t.number)
+	if inc == nil {
+		return
+	}
+	f.change(inc)
+	inc.Events++
+	f.describe(inc)
+	active := f.active(inc.Number)
+	switch {
+	case inc.State == IncidentResolved: // by hand, while Meta said ACTIVATED
+		f.settleResolved(t, inc, active)
+		return
+	case !t.moved():
+		f.entry(inc, EntryRefreshed, f.reading(fmt.Sprintf("%s still %s", SignalName(f.e.Name), crossed(f.e.Name, f.e.Level()))))
+		f.say("refreshed %s", inc.Name())
+		f.owe(inc, nil)
+		return
+	}
+	before := slices.Clone(inc.Watch)
+	if len(active) == 0 {
+		inc.State, inc.ResolvedAt, inc.Severity = IncidentResolved, f.e.At, inc.Peak
+		f.entry(inc, EntryResolved, f.reading(fmt.Sprintf("%s %s after %s", SignalName(f.e.Name), f.recovery(), FormatDuration(f.e.At.Sub(inc.OpenedAt)))))
+		f.say("resolved %s", inc.Name())
+	} else {
+		inc.Severity = active[0].Severity
+		inc.Peak = max(inc.Peak, inc.Severity)
+		f.tell(t, inc, active)
+	}
+	watch(inc, active)
+	f.owe(inc, before)
+	if t.fresh || inc.State == IncidentResolved {
+		f.oweSiblings(inc)
+	}
+}
+
+// settleResolved notes what Meta says of an incident that a person has resolved; nobody is told again.
+func (f *fold) settleResolved(t *touched, inc *Incident, active []*Alert) {
+	if len(t.cleared) > 0 && len(active) == 0 {
+		f.entry(inc, EntryRecovered, fmt.Sprintf("Meta reports the recovery: %s %s", SignalName(f.e.Name), f.recovery()))
+		f.say("recovery of %s, which was resolved by hand", inc.Name())
+		return
+	}
+	f.say("noted; %s was resolved by hand", inc.Name())
+}
+
+// tell writes the timeline of an incident that goes on: it got better if something cleared, else worse.
+func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
+	if len(t.cleared) > 0 {
+		still := make([]string, len(active))
+		for i, a := range active {
+			still[i] = SignalName(a.Event) + " " + crossed(a.Event, a.Level)
+		}
+		f.entry(inc, EntryEased, f.reading(fmt.Sprintf("%s %s", SignalName(f.e.Name), f.recovery()))+"; still active: "+strings.Join(still, ", "))
+		f.say("eased %s", inc.Name())
+		return
+	}
+	kind, rose := EntryActivated, ""
+	switch {
+	case t.fresh:
+		kind = EntryOpened
+	case inc.Severity > t.severity:
+		kind, rose = EntryEscalated, fmt.Sprintf("; severity rises from %s to %s", t.severity, inc.Severity)
+	}
+	text := f.reading(fmt.Sprintf("%s %s", SignalName(f.e.Name), crossed(f.e.Name, f.e.Level())))
+	if meaning := StatusMeaning(f.e.NewStatus); f.e.Name == FlowStatusChange && meaning != "" {
+		text += ". " + strings.TrimSuffix(meaning, ".")
+	}
+	f.entry(inc, kind, text+rose)
+	f.say("%s %s", kind, inc.Name())
+}
+
+// watch recomputes who is told of inc: a notifier is open exactly while an active alert routes to it, and
+// its severity is the highest among those alerts.
+func watch(inc *Incident, active []*Alert) {
+	for i := range inc.Watch {
+		w := &inc.Watch[i]
+		severity := SeverityUnset
+		for _, a := range active {
+			if slices.Contains(a.Routes, w.Notifier) {
+				severity = max(severity, a.Severity)
+			}
+		}
+		w.Open = inc.State != IncidentResolved && severity != SeverityUnset
+		if severity != SeverityUnset {
+			w.Severity = severity
+		}
+	}
+}
+
+// owe tells every notifier of inc that is open, or was until now. before is nil where nothing opened or closed.
+func (f *fold) owe(inc *Incident, before []Watch) {
+	for i, w := range inc.Watch {
+		wasOpen := before != nil && before[i].Open
+		if !w.Open && !wasOpen {
+			continue
+		}
+		target := Target{Notifier: w.Notifier}
+		for _, t := range f.v.Notify {
+			if t.Notifier == w.Notifier {
+				target = t
+			}
+		}
+		f.owed = append(f.owed, Owed{Incident: inc.Number, Key: inc.Key, Target: target, Open: w.Open, Severity: w.Severity})
+	}
+}
+
+// oweSiblings renews the cards of the flow's other incidents, which name what else is active.
+func (f *fold) oweSiblings(inc *Incident) {
+	for i := range f.state.Incidents {
+		other := &f.state.Incidents[i]
+		if other.Number == inc.Number || other.State == IncidentResolved {
+			continue
+		}
+		for _, w := range other.Watch {
+			if w.Open {
+				f.owed = append(f.owed, Owed{Incident: other.Number, Key: other.Key, Target: Target{Notifier: w.Notifier}, Open: true, Severity: w.Severity})
+			}
+		}
+	}
+}
+
+// at writes the event's threshold, where it has one: " at 10 %".
+func (f *fold) at() string {
+	if f.e.Threshold == nil {
+		return ""
+	}
+	return " at " + FormatValue(f.e.Name, *f.e.Threshold)
+}
+
+// recovery writes what got better.
+func (f *fold) recovery() string {
+	if f.e.Name == FlowStatusChange {
+		return "is " + f.e.NewStatus
+	}
+	return uncrossed(f.e.Name, f.e.Level())
+}
+
+// reading adds what Meta measured to a sentence.
+func (f *fold) reading(text string) string {
+	switch {
+	case f.e.Name == FlowStatusChange && f.e.OldStatus != "":
+		return text + " (was " + f.e.OldStatus + ")"
+	case f.e.Reading.Value != nil:
+		return text + ": now " + FormatValue(f.e.Name, *f.e.Reading.Value)
+	}
+	return text
+}
