@@ -1,0 +1,243 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"flowbridge/router"
+)
+
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// States returns what is known of each flow: its alerts, and the incidents that are not resolved or that an
+// active alert belongs to. It reads with the writer, so that it sees what was committed last.
+func (s *Store) States(ctx context.Context, flows []router.FlowID) (map[router.FlowID]router.State, error) {
+	states := make(map[router.FlowID]router.State, len(flows))
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		for _, flow := range flows {
+			state := router.State{FlowID: flow}
+			var err error
+			if state.Alerts, err = alerts(ctx, tx, `waba = ? AND flow = ? ORDER BY event, level`, flow.WABA, flow.Flow); err != nil {
+				return err
+			}
+			if state.Incidents, err = incidents(ctx, tx, `waba = ?1 AND flow = ?2 AND state <> 'resolved'
+				OR number IN (SELECT incident FROM alerts WHERE waba = ?1 AND flow = ?2 AND active = 1)
+				ORDER BY number`, flow.WABA, flow.Flow); err != nil {
+				return err
+			}
+			states[flow] = state
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read flows: %w", err)
+	}
+	return states, nil
+}
+
+// LastIncident returns the highest number that an incident ever had, 0 for none.
+func (s *Store) LastIncident(ctx context.Context) (n int64, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT coalesce(max(number), 0) FROM incidents`).Scan(&n)
+	return n, err
+}
+
+// Commit stores what folding a batch came to and marks its events folded, whole or not at all.
+func (s *Store) Commit(ctx context.Context, b router.Batch) error {
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		for _, step := range []func(context.Context, *sql.Tx, router.Batch) error{
+			writeOutcomes, writeAlerts, writeIncidents, writeTimeline, writeNotices, s.writeOwed,
+		} {
+			if err := step(ctx, tx, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store fold: %w", err)
+	}
+	if len(b.Owed) > 0 {
+		pulse(s.owed)
+	}
+	return nil
+}
+
+func writeOutcomes(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+	return each(ctx, tx, b.Outcomes, `UPDATE events SET state = 'folded', outcome = ? WHERE seq = ?`, func(o router.Outcome) ([]any, error) {
+		return []any{o.Text, o.Seq}, nil
+	})
+}
+
+// alertDetails is what of an alert is kept as JSON: nobody looks for it.
+type alertDetails struct {
+	Reading router.Reading `json:"reading"`
+	Before  *float64       `json:"before,omitempty"`
+	Routes  []string       `json:"routes,omitempty"`
+}
+
+const alertColumns = `event, level, active, raised_at, cleared_at, since, until, opened_by, closed_by, severity, incident, key, details`
+
+func writeAlerts(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+	const query = `INSERT INTO alerts (waba, flow, ` + alertColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (waba, flow, event, level) DO UPDATE SET active = excluded.active, raised_at = excluded.raised_at,
+		cleared_at = excluded.cleared_at, since = excluded.since, until = excluded.until, opened_by = excluded.opened_by,
+		closed_by = excluded.closed_by, severity = excluded.severity, incident = excluded.incident, key = excluded.key,
+		details = excluded.details`
+	return each(ctx, tx, b.Alerts, query, func(a router.FlowAlert) ([]any, error) {
+		details, err := json.Marshal(alertDetails{a.Reading, a.Before, a.Routes})
+		return []any{a.WABA, a.Flow, a.Event, string(a.Level), toInt(a.Active), micros(a.Raised), micros(a.Cleared), micros(a.Since),
+			micros(a.Until), a.OpenedBy, a.ClosedBy, int64(a.Severity), a.Incident, a.Key, string(details)}, err
+	})
+}
+
+// alerts reads alerts by a condition.
+func alerts(ctx context.Context, q querier, where string, args ...any) ([]router.Alert, error) {
+	return all(ctx, q, `SELECT `+alertColumns+` FROM alerts WHERE `+where, args, func(row scanner) (a router.Alert, err error) {
+		var active, raised, cleared, since, until int64
+		var details []byte
+		if err := row.Scan(&a.Event, &a.Level, &active, &raised, &cleared, &since, &until, &a.OpenedBy, &a.ClosedBy,
+			&a.Severity, &a.Incident, &a.Key, &details); err != nil {
+			return a, err
+		}
+		a.Active = active != 0
+		a.Raised, a.Cleared, a.Since, a.Until = fromMicros(raised), fromMicros(cleared), fromMicros(since), fromMicros(until)
+		var d alertDetails
+		err = json.Unmarshal(details, &d)
+		a.Reading, a.Before, a.Routes = d.Reading, d.Before, d.Routes
+		return a, err
+	})
+}
+
+// incidentDetails is what of an incident is kept as JSON: nobody looks for it.
+type incidentDetails struct {
+	router.FlowInfo
+	Path   []router.Level `json:"path,omitempty"`
+	Title  string         `json:"title,omitempty"`
+	Text   string         `json:"text,omitempty"`
+	Fields []router.Field `json:"fields,omitempty"`
+	Watch  []router.Watch `json:"watch,omitempty"`
+}
+
+const incidentColumns = `number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at,
+	resolved_at, resolved_by, acknowledged_at, acknowledged_by, details`
+
+func writeIncidents(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+	const query = `INSERT INTO incidents (` + incidentColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (number) DO UPDATE SET state = excluded.state, severity = excluded.severity, peak = excluded.peak,
+		events = excluded.events, revision = excluded.revision, entries = excluded.entries, resolved_at = excluded.resolved_at,
+		resolved_by = excluded.resolved_by, acknowledged_at = excluded.acknowledged_at,
+		acknowledged_by = excluded.acknowledged_by, details = excluded.details`
+	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
+		details, err := json.Marshal(incidentDetails{i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch})
+		return []any{i.Number, i.Key, i.WABA, i.Flow, i.Event, string(i.State), int64(i.Severity), int64(i.Peak), i.Rule, i.Events,
+			i.Revision, i.Entries, micros(i.OpenedAt), micros(i.ResolvedAt), i.ResolvedBy, micros(i.AcknowledgedAt), i.AcknowledgedBy,
+			string(details)}, err
+	})
+}
+
+// incidents reads incidents by a condition.
+func incidents(ctx context.Context, q querier, where string, args ...any) ([]router.Incident, error) {
+	return all(ctx, q, `SELECT `+incidentColumns+` FROM incidents WHERE `+where, args, func(row scanner) (i router.Incident, err error) {
+		var opened, resolved, acknowledged int64
+		var details []byte
+		if err := row.Scan(&i.Number, &i.Key, &i.WABA, &i.Flow, &i.Event, &i.State, &i.Severity, &i.Peak, &i.Rule, &i.Events,
+			&i.Revision, &i.Entries, &opened, &resolved, &i.ResolvedBy, &acknowledged, &i.AcknowledgedBy, &details); err != nil {
+			return i, err
+		}
+		i.OpenedAt, i.ResolvedAt, i.AcknowledgedAt = fromMicros(opened), fromMicros(resolved), fromMicros(acknowledged)
+		var d incidentDetails
+		err = json.Unmarshal(details, &d)
+		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch
+		return i, err
+	})
+}
+
+func writeTimeline(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+	const query = `INSERT INTO timeline (incident, n, at, recorded_at, kind, text, event) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	return each(ctx, tx, b.Entries, query, func(e router.Entry) ([]any, error) {
+		return []any{e.Incident, e.N, micros(e.At), micros(e.Recorded), string(e.Kind), e.Text, e.Event}, nil
+	})
+}
+
+// timeline reads the newest entries of an incident after a position, oldest first.
+func timeline(ctx context.Context, q querier, incident, after int64, limit int) ([]router.Entry, error) {
+	const query = `SELECT incident, n, at, recorded_at, kind, text, event FROM (
+		SELECT * FROM timeline WHERE incident = ? AND n > ? ORDER BY n DESC LIMIT ?) AS newest ORDER BY n`
+	return all(ctx, q, query, []any{incident, after, limit}, func(row scanner) (e router.Entry, err error) {
+		var at, recorded int64
+		err = row.Scan(&e.Incident, &e.N, &at, &recorded, &e.Kind, &e.Text, &e.Event)
+		e.At, e.Recorded = fromMicros(at), fromMicros(recorded)
+		return e, err
+	})
+}
+
+func writeNotices(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+	return each(ctx, tx, b.Notices, `INSERT INTO notices (event, body) VALUES (?, ?)`, func(n router.Notice) ([]any, error) {
+		body, err := json.Marshal(n)
+		return []any{n.Event, string(body)}, err
+	})
+}
+
+// writeOwed makes the deliveries wait for a higher revision. One that is in back-off keeps its time; one that
+// was done, given up or parked is due now. What is pinned to a delivery stays.
+func (s *Store) writeOwed(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+	const query = `INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, open, severity, next_at, updated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (incident, event, notifier) DO UPDATE SET owed = deliveries.owed + 1, open = excluded.open,
+		severity = excluded.severity, updated_at = excluded.updated_at,
+		attempts = CASE WHEN deliveries.state = 'waiting' THEN deliveries.attempts ELSE 0 END,
+		next_at = CASE WHEN deliveries.state = 'waiting' THEN deliveries.next_at ELSE excluded.next_at END,
+		state = 'waiting'`
+	now := micros(s.cfg.Now())
+	return each(ctx, tx, b.Owed, query, func(o router.Owed) ([]any, error) {
+		t := o.Target
+		return []any{o.Incident, o.Event, t.Notifier, o.Key, string(t.Kind), t.Channel, t.RoutingKey.Reveal(), toInt(o.Open),
+			int64(o.Severity), now, now}, nil
+	})
+}
+
+// each runs a statement for every row.
+func each[T any](ctx context.Context, tx *sql.Tx, rows []T, query string, args func(T) ([]any, error)) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	stmt, err := tx.PrepareContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer stmt.Close()
+	for _, row := range rows {
+		values, err := args(row)
+		if err != nil {
+			return err
+		}
+		if _, err := stmt.ExecContext(ctx, values...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// all reads every row of a query.
+func all[T any](ctx context.Context, q querier, query string, args []any, scan func(scanner) (T, error)) ([]T, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}

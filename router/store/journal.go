@@ -1,0 +1,214 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"flowbridge/router"
+)
+
+const insertEvent = `INSERT INTO events (digest, received_at, state, body) VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING`
+
+// maxCommitEvents bounds one shared transaction, and with it how long the last to join waits.
+const maxCommitEvents = 1024
+
+// appendCall is one call of Append that waits for the commit it shares.
+type appendCall struct {
+	rows   []eventRow
+	stored int
+	err    error
+	done   chan struct{}
+}
+
+// eventRow is an event ready to be written.
+type eventRow struct {
+	digest   string
+	received int64
+	state    router.EventState
+	body     string
+}
+
+// Append stores events, all of a call or none, and returns after they are on disk. Concurrent calls share one
+// transaction. Repeats of a digest are dropped; stored counts the others. It returns router.ErrBusy at once
+// when too many events wait, and router.ErrClosed after Close. If ctx ends first, the events may be stored.
+func (s *Store) Append(ctx context.Context, events []router.Event) (stored int, err error) {
+	if len(events) == 0 {
+		return 0, nil
+	}
+	call := &appendCall{done: make(chan struct{})}
+	for i := range events {
+		row, err := encodeEvent(&events[i])
+		if err != nil {
+			return 0, err
+		}
+		call.rows = append(call.rows, row)
+	}
+	n := int64(len(call.rows))
+	if waiting := s.queued.Add(n); waiting > int64(s.cfg.QueueEvents) && waiting > n { // one large call alone may pass
+		s.queued.Add(-n)
+		return 0, router.ErrBusy
+	}
+	select {
+	case <-s.closing:
+		s.queued.Add(-n)
+		return 0, router.ErrClosed
+	default:
+	}
+	s.queue <- call // never blocks: the queue has a place for every event that may wait
+	select {
+	case <-call.done:
+		return call.stored, call.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+func encodeEvent(e *router.Event) (eventRow, error) {
+	if e.Digest == "" {
+		return eventRow{}, fmt.Errorf("event %s has no digest", e.Name)
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		return eventRow{}, fmt.Errorf("encode event %s: %w", e.Name, err)
+	}
+	state := router.EventWaiting
+	if e.Unreadable != "" {
+		state = router.EventUnreadable
+	}
+	return eventRow{digest: e.Digest, received: micros(e.Received), state: state, body: string(body)}, nil
+}
+
+// commitCalls commits what waits, until Close and the queue is empty.
+func (s *Store) commitCalls() {
+	for {
+		select {
+		case call := <-s.queue:
+			s.commitBatch(s.gather(call))
+		case <-s.closing:
+			for {
+				select {
+				case call := <-s.queue:
+					s.commitBatch(s.gather(call))
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// gather joins the calls that wait by now.
+func (s *Store) gather(first *appendCall) []*appendCall {
+	runtime.Gosched() // those that the last commit woke are about to call again: let them join
+	calls, events := []*appendCall{first}, len(first.rows)
+	for events < maxCommitEvents {
+		select {
+		case call := <-s.queue:
+			calls = append(calls, call)
+			events += len(call.rows)
+		default:
+			return calls
+		}
+	}
+	return calls
+}
+
+// commitBatch stores calls in one transaction. If that fails, each is tried alone, so that one bad call does
+// not fail its neighbours.
+func (s *Store) commitBatch(calls []*appendCall) {
+	err := s.commitTogether(calls)
+	if err != nil && len(calls) > 1 {
+		for _, call := range calls {
+			call.err = s.commitTogether([]*appendCall{call})
+		}
+	} else {
+		for _, call := range calls {
+			call.err = err
+		}
+	}
+	fresh := false
+	for _, call := range calls {
+		s.queued.Add(-int64(len(call.rows)))
+		if call.err != nil {
+			call.stored = 0
+		}
+		fresh = fresh || call.stored > 0
+		close(call.done)
+	}
+	if fresh {
+		pulse(s.appended)
+	}
+}
+
+func (s *Store) commitTogether(calls []*appendCall) error {
+	ctx := context.Background() // shared by many callers: the end of one must not end it for all
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		insert := tx.StmtContext(ctx, s.insert)
+		defer insert.Close()
+		for _, call := range calls {
+			call.stored = 0
+			for _, row := range call.rows {
+				n, err := insertRow(ctx, insert, row)
+				if err != nil {
+					return err
+				}
+				call.stored += n
+			}
+		}
+		return nil
+	})
+}
+
+func insertRow(ctx context.Context, insert *sql.Stmt, row eventRow) (stored int, err error) {
+	result, err := insert.ExecContext(ctx, row.digest, row.received, string(row.state), row.body)
+	if err != nil {
+		return 0, fmt.Errorf("store event: %w", err)
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+// Waiting returns at most limit events that wait to be folded, in journal order.
+func (s *Store) Waiting(ctx context.Context, limit int) ([]router.Event, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT seq, digest, body FROM events WHERE state = 'waiting' ORDER BY seq LIMIT ?`, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	defer rows.Close()
+	var events []router.Event
+	for rows.Next() {
+		e, err := scanEvent(rows)
+		if err != nil {
+			return nil, fmt.Errorf("read journal: %w", err)
+		}
+		events = append(events, e)
+	}
+	return events, rows.Err()
+}
+
+// scanner is a row of a query.
+type scanner interface{ Scan(dest ...any) error }
+
+func scanEvent(row scanner, more ...any) (e router.Event, err error) {
+	var body []byte
+	var seq int64
+	var digest string
+	if err := row.Scan(append([]any{&seq, &digest, &body}, more...)...); err != nil {
+		return e, err
+	}
+	err = json.Unmarshal(body, &e)
+	e.Seq, e.Digest = seq, digest
+	return e, err
+}
+
+// noRow turns the driver's word for nothing into ours.
+func noRow(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return router.ErrNotFound
+	}
+	return err
+}

@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"flowbridge/router"
+)
+
+// maxList is the most that one list holds.
+const maxList = 500
+
+func limited(limit int) int {
+	if limit <= 0 || limit > maxList {
+		return maxList
+	}
+	return limit
+}
+
+// Incidents returns incidents, newest first, with all that people may ask of them.
+func (s *Store) Incidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error) {
+	where, args := []string{"1 = 1"}, []any{}
+	if f.State != "" {
+		where, args = append(where, "state = ?"), append(args, string(f.State))
+	}
+	if f.Flow != "" {
+		where, args = append(where, "flow = ?"), append(args, f.Flow)
+	}
+	args = append(args, limited(f.Limit))
+	found, err := incidents(ctx, s.read, strings.Join(where, " AND ")+` ORDER BY number DESC LIMIT ?`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read incidents: %w", err)
+	}
+	details := make([]router.IncidentDetail, len(found))
+	for i := range found {
+		if details[i], err = s.detail(ctx, found[i]); err != nil {
+			return nil, err
+		}
+	}
+	return details, nil
+}
+
+// Incident returns one incident, or router.ErrNotFound.
+func (s *Store) Incident(ctx context.Context, number int64) (d router.IncidentDetail, err error) {
+	found, err := incidents(ctx, s.read, `number = ?`, number)
+	if err != nil {
+		return d, fmt.Errorf("read incident: %w", err)
+	}
+	if len(found) == 0 {
+		return d, router.ErrNotFound
+	}
+	return s.detail(ctx, found[0])
+}
+
+func (s *Store) detail(ctx context.Context, inc router.Incident) (d router.IncidentDetail, err error) {
+	d.Incident = inc
+	if d.Alerts, err = worstFirst(alerts(ctx, s.read, `incident = ?`, inc.Number)); err != nil {
+		return d, err
+	}
+	if d.Deliveries, err = deliveries(ctx, s.read, `incident = ? ORDER BY notifier`, inc.Number); err != nil {
+		return d, fmt.Errorf("read deliveries: %w", err)
+	}
+	if d.Timeline, err = timeline(ctx, s.read, inc.Number, 0, maxList); err != nil {
+		return d, fmt.Errorf("read timeline: %w", err)
+	}
+	return d, nil
+}
+
+// Events returns the journal, newest first; an empty state means all of it.
+func (s *Store) Events(ctx context.Context, state router.EventState, limit int) ([]router.JournalEvent, error) {
+	where, args := "1 = 1", []any{}
+	if state != "" {
+		where, args = "state = ?", []any{string(state)}
+	}
+	found, err := all(ctx, s.read, `SELECT seq, digest, body, state, outcome FROM events WHERE `+where+` ORDER BY seq DESC LIMIT ?`,
+		append(args, limited(limit)), func(row scanner) (e router.JournalEvent, err error) {
+			e.Event, err = scanEvent(row, &e.State, &e.Outcome)
+			return e, err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	return found, nil
+}
+
+// Deliveries returns deliveries, newest first; an empty state means all of them.
+func (s *Store) Deliveries(ctx context.Context, state router.DeliveryState, limit int) ([]router.Delivery, error) {
+	where, args := "1 = 1", []any{}
+	if state != "" {
+		where, args = "state = ?", []any{string(state)}
+	}
+	found, err := deliveries(ctx, s.read, where+` ORDER BY id DESC LIMIT ?`, append(args, limited(limit))...)
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	return found, nil
+}
+
+// deliveries reads deliveries by a condition, without the credential that is pinned to them.
+func deliveries(ctx context.Context, q querier, where string, args ...any) ([]router.Delivery, error) {
+	return all(ctx, q, `SELECT id, incident, event, notifier, kind, state, attempts, last_error, next_at, updated_at, receipt FROM deliveries WHERE `+where,
+		args, func(row scanner) (d router.Delivery, err error) {
+			var next, updated int64
+			var receipt []byte
+			if err := row.Scan(&d.ID, &d.Incident, &d.Event, &d.Notifier, &d.Kind, &d.State, &d.Attempts, &d.LastError, &next, &updated, &receipt); err != nil {
+				return d, err
+			}
+			if d.State == router.DeliveryWaiting {
+				d.NextAt = fromMicros(next)
+			}
+			d.Updated = fromMicros(updated)
+			err = json.Unmarshal(receipt, &d.Receipt)
+			return d, err
+		})
+}
+
+// Stats counts what waits, what is open and what needs a person.
+func (s *Store) Stats(ctx context.Context) (router.Stats, error) {
+	stats := router.Stats{
+		Events:     map[router.EventState]int64{router.EventWaiting: 0, router.EventUnreadable: 0},
+		Incidents:  map[router.IncidentState]int64{router.IncidentOpen: 0, router.IncidentAcknowledged: 0},
+		Deliveries: map[router.DeliveryState]int64{router.DeliveryWaiting: 0, router.DeliveryParked: 0},
+	}
+	// Each count is over a partial index, so that it costs what it counts and not the whole history.
+	type count struct {
+		what, state string
+		n, oldest   int64
+	}
+	counts, err := all(ctx, s.read, `
+		SELECT 'events', state, count(*), CASE state WHEN 'waiting' THEN min(received_at) ELSE 0 END FROM events WHERE state <> 'folded' GROUP BY state
+		UNION ALL SELECT 'incidents', state, count(*), 0 FROM incidents WHERE state <> 'resolved' GROUP BY state
+		UNION ALL SELECT 'deliveries', 'waiting', count(*), 0 FROM deliveries WHERE state = 'waiting'
+		UNION ALL SELECT 'deliveries', 'parked', count(*), 0 FROM deliveries WHERE state = 'parked'`, nil,
+		func(row scanner) (c count, err error) {
+			err = row.Scan(&c.what, &c.state, &c.n, &c.oldest)
+			return c, err
+		})
+	if err != nil {
+		return stats, fmt.Errorf("count: %w", err)
+	}
+	for _, c := range counts {
+		switch c.what {
+		case "events":
+			stats.Events[router.EventState(c.state)] = c.n
+			if c.oldest > 0 {
+				stats.OldestWait = time.UnixMicro(c.oldest).UTC()
+			}
+		case "incidents":
+			stats.Incidents[router.IncidentState(c.state)] = c.n
+		case "deliveries":
+			stats.Deliveries[router.DeliveryState(c.state)] = c.n
+		}
+	}
+	return stats, nil
+}

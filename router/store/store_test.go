@@ -1,0 +1,516 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"flowbridge/router"
+	"flowbridge/router/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+// opened is a store over a fresh database, with what it takes to open the same database again.
+type opened struct {
+	*store.Store
+	reopen func() *store.Store
+}
+
+// TestSQLite runs the whole suite over SQLite.
+func TestSQLite(t *testing.T) {
+	suite(t, func(t *testing.T, cfg store.Config) opened {
+		cfg.DSN = filepath.Join(t.TempDir(), "test.db")
+		if cfg.Now == nil {
+			cfg.Now = func() time.Time { return noon }
+		}
+		open := func() *store.Store {
+			s, err := store.Open(context.Background(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = s.Close() })
+			return s
+		}
+		return opened{open(), open}
+	})
+}
+
+// suite is what every database must do.
+func suite(t *testing.T, open func(*testing.T, store.Config) opened) {
+	ctx := context.Background()
+
+	t.Run("events come back in journal order until they are folded", func(t *testing.T) {
+		s := open(t, store.Config{})
+		want := []router.Event{event("a"), event("b"), event("c")}
+		appendAll(t, s.Store, want...)
+		got, err := s.Waiting(ctx, 2)
+		check(t, err)
+		want[0].Seq, want[1].Seq = 1, 2
+		diff(t, got, want[:2])
+		check(t, s.Commit(ctx, router.Batch{Outcomes: []router.Outcome{{Seq: 1, Text: "opened INC-1"}}}))
+		got, err = s.Waiting(ctx, 10)
+		check(t, err)
+		if len(got) != 2 || got[0].Digest != "b" {
+			t.Errorf("after folding the first: got %v", got)
+		}
+		events, err := s.Events(ctx, router.EventFolded, 0)
+		check(t, err)
+		if len(events) != 1 || events[0].Outcome != "opened INC-1" {
+			t.Errorf("folded events: got %+v", events)
+		}
+	})
+
+	t.Run("a repeat by digest is dropped, within a call and between calls", func(t *testing.T) {
+		s := open(t, store.Config{})
+		if n, err := s.Append(ctx, []router.Event{event("a"), event("a"), event("b")}); n != 2 || err != nil {
+			t.Errorf("first call: stored %d, %v", n, err)
+		}
+		if n, err := s.Append(ctx, []router.Event{event("b"), event("c")}); n != 1 || err != nil {
+			t.Errorf("second call: stored %d, %v", n, err)
+		}
+	})
+
+	t.Run("what is unreadable is kept and waits for nobody", func(t *testing.T) {
+		s := open(t, store.Config{})
+		e := event("x")
+		e.Unreadable, e.Raw = "no JSON", []byte("\xff\x00 no json")
+		appendAll(t, s.Store, e)
+		if waiting, err := s.Waiting(ctx, 10); len(waiting) != 0 || err != nil {
+			t.Errorf("waiting: %v, %v", waiting, err)
+		}
+		kept, err := s.Events(ctx, router.EventUnreadable, 0)
+		check(t, err)
+		if len(kept) != 1 || string(kept[0].Raw) != "\xff\x00 no json" {
+			t.Errorf("kept: %+v", kept)
+		}
+	})
+
+	t.Run("a call that cannot be stored does not fail its neighbours", func(t *testing.T) {
+		s := open(t, store.Config{})
+		if _, err := s.Append(ctx, []router.Event{{Name: "NO_DIGEST"}}); err == nil {
+			t.Error("an event without a digest was stored")
+		}
+		appendAll(t, s.Store, event("a"))
+	})
+
+	t.Run("many callers share commits and all get theirs stored", func(t *testing.T) {
+		s := open(t, store.Config{})
+		var work sync.WaitGroup
+		for i := range 200 {
+			work.Go(func() {
+				if n, err := s.Append(ctx, []router.Event{event(fmt.Sprint("d", i))}); n != 1 || err != nil {
+					t.Errorf("stored %d, %v", n, err)
+				}
+			})
+		}
+		work.Wait()
+		got, err := s.Waiting(ctx, 1000)
+		check(t, err)
+		if len(got) != 200 {
+			t.Errorf("got %d events", len(got))
+		}
+	})
+
+	t.Run("a full queue refuses at once, and one large post passes", func(t *testing.T) {
+		s := open(t, store.Config{QueueEvents: 2})
+		appendAll(t, s.Store, event("a"), event("b"), event("c"))
+		var work sync.WaitGroup
+		busy := make(chan error, 400)
+		for i := range 400 {
+			work.Go(func() {
+				_, err := s.Append(ctx, []router.Event{event(fmt.Sprint("e", i))})
+				busy <- err
+			})
+		}
+		work.Wait()
+		close(busy)
+		stored := 3
+		for err := range busy {
+			if err == nil {
+				stored++
+			} else if !errors.Is(err, router.ErrBusy) {
+				t.Errorf("got %v, want ErrBusy", err)
+			}
+		}
+		if got, _ := s.Waiting(ctx, 1000); len(got) != stored {
+			t.Errorf("%d calls were answered with success, %d events are stored", stored, len(got))
+		}
+	})
+
+	t.Run("after close nothing is accepted, and what was accepted is there", func(t *testing.T) {
+		s := open(t, store.Config{})
+		appendAll(t, s.Store, event("a"))
+		check(t, s.Close())
+		if _, err := s.Append(ctx, []router.Event{event("b")}); !errors.Is(err, router.ErrClosed) {
+			t.Errorf("got %v, want ErrClosed", err)
+		}
+		if got, err := s.reopen().Waiting(ctx, 10); len(got) != 1 || err != nil {
+			t.Errorf("after reopening: %v, %v", got, err)
+		}
+	})
+
+	t.Run("what was folded comes back as it was", func(t *testing.T) {
+		s := open(t, store.Config{})
+		flow := router.FlowID{WABA: "w", Flow: "f"}
+		value := 14.28
+		alert := router.Alert{Event: "E", Level: "10", Active: true, Raised: noon, Since: noon, OpenedBy: 3, Severity: router.Error,
+			Reading: router.Reading{Value: &value, Errors: []router.ErrorCount{{Type: "TIMEOUT", Count: &value}}},
+			Before:  &value, Incident: 1, Key: "k", Routes: []string{"chat", "page"}}
+		inc := incident(1)
+		inc.FlowInfo = router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}, Runbook: "https://runbooks.example.com"}
+		inc.Path, inc.Title, inc.Text, inc.Fields = []router.Level{"5", "10"}, "t", "x", []router.Field{{Name: "n", Value: "v"}}
+		inc.Watch = []router.Watch{{Notifier: "chat", Open: true, Severity: router.Error}}
+		inc.AcknowledgedAt, inc.AcknowledgedBy = noon, "ana"
+		old := incident(2)
+		old.State, old.ResolvedAt, old.ResolvedBy = router.IncidentResolved, noon, "ana"
+		entry := router.Entry{Incident: 1, N: 1, At: noon, Recorded: noon, Kind: router.EntryOpened, Text: "Opened", Event: 3}
+		check(t, s.Commit(ctx, router.Batch{Alerts: []router.FlowAlert{{FlowID: flow, Alert: alert}}, Incidents: []router.Incident{inc, old}, Entries: []router.Entry{entry}}))
+
+		states, err := s.States(ctx, []router.FlowID{flow, {WABA: "w", Flow: "other"}})
+		check(t, err)
+		diff(t, states[flow], router.State{FlowID: flow, Alerts: []router.Alert{alert}, Incidents: []router.Incident{inc}})
+		diff(t, states[router.FlowID{WABA: "w", Flow: "other"}], router.State{FlowID: router.FlowID{WABA: "w", Flow: "other"}})
+		detail, err := s.Incident(ctx, 1)
+		check(t, err)
+		diff(t, detail, router.IncidentDetail{Incident: inc, Alerts: []router.Alert{alert}, Timeline: []router.Entry{entry}})
+		if last, err := s.LastIncident(ctx); last != 2 || err != nil {
+			t.Errorf("last incident: %d, %v", last, err)
+		}
+		if _, err := s.Incident(ctx, 99); !errors.Is(err, router.ErrNotFound) {
+			t.Errorf("an unknown incident: %v", err)
+		}
+		resolved, err := s.Incidents(ctx, router.IncidentFilter{State: router.IncidentResolved, Flow: "f"})
+		check(t, err)
+		if len(resolved) != 1 || resolved[0].Number != 2 {
+			t.Errorf("resolved incidents: %+v", resolved)
+		}
+	})
+
+	t.Run("an incident that a person resolved is known while its alert is active", func(t *testing.T) {
+		s := open(t, store.Config{})
+		inc := incident(1)
+		inc.State = router.IncidentResolved
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}, Alerts: []router.FlowAlert{{
+			FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: "5", Active: true, Incident: 1}}}}))
+		states, err := s.States(ctx, []router.FlowID{{WABA: "w", Flow: "f"}})
+		check(t, err)
+		if got := states[router.FlowID{WABA: "w", Flow: "f"}].Incidents; len(got) != 1 {
+			t.Errorf("got %d incidents", len(got))
+		}
+	})
+
+	t.Run("a delivery goes from owed to delivered", func(t *testing.T) {
+		s := open(t, store.Config{})
+		other := incident(2)
+		other.Event = "OTHER"
+		check(t, s.Commit(ctx, router.Batch{
+			Incidents: []router.Incident{incident(1), other},
+			Alerts: []router.FlowAlert{
+				{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: "5", Active: true, Severity: router.Warning, Incident: 1}},
+				{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: "10", Active: true, Severity: router.Error, Incident: 1}},
+				{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "OTHER", Level: "5", Active: true, Incident: 2}}},
+			Entries: []router.Entry{{Incident: 1, N: 1, Text: "first"}, {Incident: 1, N: 2, Text: "second"}},
+			Owed:    []router.Owed{owed(1, "page", "key")},
+		}))
+		names, _, err := s.Due(ctx, noon)
+		check(t, err)
+		diff(t, names, []string{"page"})
+		n := claim(t, s.Store, "page", noon)
+		if n.Attempt != 1 || n.MayExist || n.Revision != 1 || !n.Open || n.Severity != router.Error || n.Target.RoutingKey.Reveal() != "pinned-key" {
+			t.Errorf("claimed: %+v", n)
+		}
+		if len(n.Alerts) != 2 || n.Alerts[0].Level != "10" || len(n.Also) != 1 || n.Also[0].Event != "OTHER" || len(n.Timeline) != 2 {
+			t.Errorf("what is around it: alerts %v, also %v, timeline %v", n.Alerts, n.Also, n.Timeline)
+		}
+		if again, err := s.Claim(ctx, "page", noon, time.Minute); again != nil || err != nil {
+			t.Errorf("claimed twice: %v, %v", again, err)
+		}
+		receipt := router.Receipt{DedupKey: "key", Link: "https://example.com", Told: 1, Open: true, Severity: router.Error}
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, Receipt: receipt, State: router.DeliveryDelivered}))
+		if names, next, err := s.Due(ctx, noon); len(names) != 0 || !next.IsZero() || err != nil {
+			t.Errorf("still due: %v %v %v", names, next, err)
+		}
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "page", "key")}}))
+		n = claim(t, s.Store, "page", noon)
+		diff(t, n.Receipt, receipt)
+		if n.Revision != 2 || !n.MayExist || len(n.Timeline) != 1 || n.Timeline[0].Text != "second" {
+			t.Errorf("second claim: %+v", n)
+		}
+	})
+
+	t.Run("what is owed while a delivery is in flight is due when it ends", func(t *testing.T) {
+		s := owing(t, open, owed(1, "chat", "key"))
+		n := claim(t, s.Store, "chat", noon)
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "chat", "key")}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1"}}))
+		if n := claim(t, s.Store, "chat", noon); n.Revision != 2 || n.Attempt != 1 {
+			t.Errorf("got revision %d, attempt %d", n.Revision, n.Attempt)
+		}
+	})
+
+	t.Run("a retry waits for its time", func(t *testing.T) {
+		s := owing(t, open, owed(1, "chat", "key"))
+		n := claim(t, s.Store, "chat", noon)
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, State: router.DeliveryWaiting, NextAt: noon.Add(time.Second), Error: "busy"}))
+		names, next, err := s.Due(ctx, noon)
+		check(t, err)
+		if len(names) != 0 || !next.Equal(noon.Add(time.Second)) {
+			t.Errorf("due: %v, next %v", names, next)
+		}
+		// A newer revision does not cut the back-off short.
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "chat", "key")}}))
+		if n, err := s.Claim(ctx, "chat", noon, time.Minute); n != nil || err != nil {
+			t.Errorf("claimed in back-off: %+v, %v", n, err)
+		}
+		if n := claim(t, s.Store, "chat", noon.Add(time.Second)); n.Attempt != 2 || n.MayExist {
+			t.Errorf("attempt %d, may exist %v", n.Attempt, n.MayExist)
+		}
+	})
+
+	t.Run("deliveries of one notifier and key go one after another", func(t *testing.T) {
+		s := owing(t, open, owed(1, "page", "key"), owed(2, "page", "key"), owed(3, "page", "other"))
+		first := claim(t, s.Store, "page", noon)
+		second := claim(t, s.Store, "page", noon)
+		if first.Incident.Number != 1 || second.Incident.Number != 3 {
+			t.Errorf("claimed %d and %d, want 1 and 3", first.Incident.Number, second.Incident.Number)
+		}
+		check(t, s.Finish(ctx, router.Result{Delivery: second.Delivery, Revision: 1, State: router.DeliveryDelivered}))
+		check(t, s.Finish(ctx, router.Result{Delivery: first.Delivery, Revision: 1, State: router.DeliveryWaiting, NextAt: noon.Add(time.Hour)}))
+		if n, err := s.Claim(ctx, "page", noon, time.Minute); n != nil || err != nil {
+			t.Errorf("overtook an older one in back-off: %+v, %v", n, err)
+		}
+		n := claim(t, s.Store, "page", noon.Add(time.Hour))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, State: router.DeliveryDelivered}))
+		if n := claim(t, s.Store, "page", noon.Add(time.Hour)); n.Incident.Number != 2 {
+			t.Errorf("claimed %d, want 2", n.Incident.Number)
+		}
+	})
+
+	t.Run("a claim of a dead process is released at the next start and remembered", func(t *testing.T) {
+		s := owing(t, open, owed(1, "page", "key"))
+		claim(t, s.Store, "page", noon)
+		check(t, s.Close())
+		if n := claim(t, s.reopen(), "page", noon); !n.MayExist || n.Attempt != 2 {
+			t.Errorf("may exist %v, attempt %d", n.MayExist, n.Attempt)
+		}
+	})
+
+	t.Run("a claim ends with its lease", func(t *testing.T) {
+		s := owing(t, open, owed(1, "page", "key"))
+		claim(t, s.Store, "page", noon)
+		if n := claim(t, s.Store, "page", noon.Add(time.Minute)); !n.MayExist {
+			t.Error("the second claim does not know of the first")
+		}
+	})
+
+	t.Run("an attempt that our own shutdown cut short is not counted", func(t *testing.T) {
+		s := owing(t, open, owed(1, "page", "key"))
+		n := claim(t, s.Store, "page", noon)
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, Interrupted: true}))
+		if n := claim(t, s.Store, "page", noon); n.Attempt != 1 || !n.MayExist {
+			t.Errorf("attempt %d, may exist %v", n.Attempt, n.MayExist)
+		}
+	})
+
+	t.Run("a parked delivery tells the journal, shows on the other cards, and can be retried", func(t *testing.T) {
+		s := owing(t, open, owed(1, "chat", "key"), owed(1, "page", "key"))
+		n := claim(t, s.Store, "chat", noon)
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1", Link: "https://slack.example.com/1"}}))
+		page := claim(t, s.Store, "page", noon)
+		diff(t, page.Related, []router.Related{{Notifier: "chat", Kind: router.KindPagerDuty, Link: "https://slack.example.com/1"}})
+		parked := event("parked")
+		parked.Name = router.ParkedDelivery
+		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Revision: 1, State: router.DeliveryParked, Error: "bad key", Event: &parked}))
+		if waiting, err := s.Waiting(ctx, 10); len(waiting) != 1 || waiting[0].Name != router.ParkedDelivery || err != nil {
+			t.Errorf("journal: %v, %v", waiting, err)
+		}
+		stats, err := s.Stats(ctx)
+		check(t, err)
+		if stats.Deliveries[router.DeliveryParked] != 1 || stats.Events[router.EventWaiting] != 1 || stats.Incidents[router.IncidentOpen] != 3 || stats.OldestWait.IsZero() {
+			t.Errorf("stats: %+v", stats)
+		}
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "chat", "key")}}))
+		n = claim(t, s.Store, "chat", noon)
+		diff(t, n.Problems, []router.Problem{{Notifier: "page", Error: "bad key"}})
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: n.Receipt}))
+
+		check(t, s.RetryDelivery(ctx, page.Delivery))
+		page = claim(t, s.Store, "page", noon)
+		if page.MayExist {
+			t.Error("a refusal that made nothing is remembered as if it had")
+		}
+		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Revision: page.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{DedupKey: "key"}}))
+		if n := claim(t, s.Store, "chat", noon); len(n.Problems) != 0 {
+			t.Errorf("the card still shows %v", n.Problems)
+		}
+	})
+
+	t.Run("a newer revision revives a parked delivery", func(t *testing.T) {
+		s := owing(t, open, owed(1, "page", "key"))
+		n := claim(t, s.Store, "page", noon)
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "page", "key")}}))
+		claim(t, s.Store, "page", noon)
+	})
+
+	t.Run("a retry is refused when it cannot be, with the reason", func(t *testing.T) {
+		s := owing(t, open, owed(1, "page", "key"))
+		n := claim(t, s.Store, "page", noon)
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(2, "page", "key")}}))
+		next := claim(t, s.Store, "page", noon)
+		check(t, s.Finish(ctx, router.Result{Delivery: next.Delivery, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{DedupKey: "key"}}))
+		for id, want := range map[int64]string{n.Delivery: "INC-2 has replaced it at page", next.Delivery: "is delivered", 99: "not found"} {
+			if err := s.RetryDelivery(ctx, id); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("retry of %d: got %v, want %q", id, err, want)
+			}
+		}
+	})
+
+	t.Run("a delivery can be pinned anew, and its key is shown to nobody", func(t *testing.T) {
+		s := owing(t, open, owed(1, "page", "key"))
+		n := claim(t, s.Store, "page", noon)
+		check(t, s.Retarget(ctx, n.Delivery, router.Target{Kind: router.KindPagerDuty, RoutingKey: "another-key"}))
+		if n := claim(t, s.Store, "page", noon.Add(time.Minute)); n.Target.RoutingKey.Reveal() != "another-key" {
+			t.Error("the new key was not used")
+		}
+		shown, err := s.Deliveries(ctx, "", 0)
+		check(t, err)
+		if text := fmt.Sprintf("%+v", shown); strings.Contains(text, "another-key") || strings.Contains(text, "pinned-key") {
+			t.Error("a routing key is shown")
+		}
+	})
+
+	t.Run("a notice is told once", func(t *testing.T) {
+		s := open(t, store.Config{})
+		notice := router.Notice{Event: 5, At: noon, Name: "X", Severity: router.Info, Rule: "r", Fields: []router.Field{{Name: "a", Value: "b"}}}
+		check(t, s.Commit(ctx, router.Batch{Notices: []router.Notice{notice}, Owed: []router.Owed{{Event: 5, Key: "n", Target: router.Target{Notifier: "chat", Kind: router.KindSlack}}}}))
+		n := claim(t, s.Store, "chat", noon)
+		diff(t, *n.Notice, notice)
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, State: router.DeliveryCancelled}))
+		if names, _, err := s.Due(ctx, noon); len(names) != 0 || err != nil {
+			t.Errorf("due again: %v, %v", names, err)
+		}
+	})
+
+	t.Run("the timeline of a notification is bounded to the newest", func(t *testing.T) {
+		s := owing(t, open, owed(1, "chat", "key"))
+		var b router.Batch
+		for i := range int64(router.MaxTimeline + 10) {
+			b.Entries = append(b.Entries, router.Entry{Incident: 1, N: i + 1, At: noon})
+		}
+		check(t, s.Commit(ctx, b))
+		n := claim(t, s.Store, "chat", noon)
+		if len(n.Timeline) != router.MaxTimeline || n.Timeline[len(n.Timeline)-1].N != router.MaxTimeline+10 {
+			t.Errorf("got %d entries, the last is %d", len(n.Timeline), n.Timeline[len(n.Timeline)-1].N)
+		}
+	})
+
+	t.Run("whoever waits is woken", func(t *testing.T) {
+		s := open(t, store.Config{})
+		appendAll(t, s.Store, event("a"))
+		<-s.Appended()
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{owed(1, "chat", "k")}}))
+		<-s.Owed()
+		check(t, s.Ping(ctx))
+	})
+}
+
+// TestOpenSaysWhatIsWrong holds the words for what cannot be opened.
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text.db")
+	check(t, os.WriteFile(text, []byte(strings.Repeat("this is no database\n", 100)), 0o600))
+	newer := filepath.Join(dir, "newer.db")
+	s, err := store.Open(context.Background(), store.Config{DSN: newer})
+	check(t, err)
+	check(t, s.Close())
+	db, err := sql.Open("sqlite", newer)
+	check(t, err)
+	_, err = db.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
+	check(t, errors.Join(err, db.Close()))
+
+	for dsn, want := range map[string]string{
+		"":                               "no path given",
+		"postgres://db/flowbridge":       "PostgreSQL is not supported by this version",
+		filepath.Join(dir, "no", "x.db"): "does not exist: make it first",
+		dir:                              "is a folder",
+		text:                             "is no SQLite database",
+		newer:                            "written by a newer flowbridge (schema 9999",
+	} {
+		s, err := store.Open(context.Background(), store.Config{DSN: dsn})
+		if err == nil {
+			check(t, s.Close())
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("open %q: got %v, want %q", dsn, err, want)
+		}
+	}
+}
+
+// owing opens a store with incidents 1 to 3 and the given deliveries.
+func owing(t *testing.T, open func(*testing.T, store.Config) opened, owed ...router.Owed) opened {
+	t.Helper()
+	s := open(t, store.Config{})
+	check(t, s.Commit(context.Background(), router.Batch{Incidents: []router.Incident{incident(1), incident(2), incident(3)}, Owed: owed}))
+	return s
+}
+
+func event(digest string) router.Event {
+	threshold := 10.0
+	return router.Event{Source: router.SourceMeta, Digest: digest, Received: noon, At: noon.Add(-time.Minute), WABA: "w", Flow: "f",
+		Name: router.EndpointErrorRate, AlertState: router.Activated, Threshold: &threshold, Value: []byte(`{"threshold":10}`)}
+}
+
+func incident(n int64) router.Incident {
+	return router.Incident{Number: n, Key: "k", WABA: "w", Flow: "f", Event: "E", State: router.IncidentOpen, Severity: router.Error,
+		Peak: router.Error, Rule: "r", Events: 1, Revision: 1, Entries: 1, OpenedAt: noon}
+}
+
+func owed(incident int64, notifier, key string) router.Owed {
+	return router.Owed{Incident: incident, Key: key, Open: true, Severity: router.Error,
+		Target: router.Target{Notifier: notifier, Kind: router.KindPagerDuty, RoutingKey: "pinned-key"}}
+}
+
+func appendAll(t *testing.T, s *store.Store, events ...router.Event) {
+	t.Helper()
+	if n, err := s.Append(context.Background(), events); n != len(events) || err != nil {
+		t.Fatalf("stored %d of %d, %v", n, len(events), err)
+	}
+}
+
+func claim(t *testing.T, s *store.Store, notifier string, now time.Time) *router.Notification {
+	t.Helper()
+	n, err := s.Claim(context.Background(), notifier, now, time.Minute)
+	if err != nil || n == nil {
+		t.Fatalf("claim for %s: %v, %v", notifier, n, err)
+	}
+	return n
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func diff(t *testing.T, got, want any) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("got differs from want (-want +got):\n%s", d)
+	}
+}
