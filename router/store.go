@@ -64,7 +64,8 @@ type Result struct {
 	State  DeliveryState
 	Error  string    // in words for people, without secrets; "" on success
 	NextAt time.Time // of DeliveryWaiting
-	// Interrupted says that our own shutdown cut the attempt short: it is not counted.
+	// Interrupted says that the attempt is not counted: our own shutdown cut it short, or the service named
+	// the time to come back. State is DeliveryWaiting then.
 	Interrupted bool
 	// Event, if not nil, is appended to the journal in the same transaction; a repeat by digest is dropped.
 	Event *Event

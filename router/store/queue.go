@@ -150,7 +150,8 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 		const set = `UPDATE deliveries SET claimed_until = 0, updated_at = ?, receipt = ?, `
 		switch {
 		case r.Interrupted: // the attempt does not count, but it may have told somebody
-			_, err = tx.ExecContext(ctx, set+`attempts = max(attempts - 1, 0), next_at = ? WHERE id = ?`, now, string(receipt), now, r.Delivery)
+			_, err = tx.ExecContext(ctx, set+`last_error = ?, attempts = max(attempts - 1, 0), next_at = ? WHERE id = ?`,
+				now, string(receipt), r.Error, max(now, micros(r.NextAt)), r.Delivery)
 		case r.State == router.DeliveryWaiting:
 			_, err = tx.ExecContext(ctx, set+`last_error = ?, next_at = ?, may_exist = ? WHERE id = ?`,
 				now, string(receipt), r.Error, micros(r.NextAt), toInt(!nothing), r.Delivery)

@@ -1,0 +1,128 @@
+// Package console is the admin side for people and probes: a JSON API over incidents, the journal and
+// deliveries, and metrics and health. It changes nothing by itself: what a person does goes to the journal
+// as an event, and is left to the router like everything else.
+package console
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"flowbridge/router"
+)
+
+// Store is what the console reads, and the little that it writes. Errors are faults of storage, except
+// where a method says otherwise.
+type Store interface {
+	// Incidents returns those that pass the filter, newest first.
+	Incidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error)
+	// Incident returns one by number; ErrNotFound if there is none.
+	Incident(ctx context.Context, number int64) (router.IncidentDetail, error)
+	// Events returns at most limit events of the journal, newest first; an empty state means all.
+	Events(ctx context.Context, state router.EventState, limit int) ([]router.JournalEvent, error)
+	// Deliveries returns at most limit deliveries, newest first; an empty state means all.
+	Deliveries(ctx context.Context, state router.DeliveryState, limit int) ([]router.Delivery, error)
+	// RetryDelivery makes a delivery due now; ErrNotFound if there is none, ErrConflict, wrapped with the
+	// reason, if it is not one to retry.
+	RetryDelivery(ctx context.Context, id int64) error
+	// Append writes events to the journal and returns how many were new; ErrBusy means try again soon.
+	Append(ctx context.Context, events []router.Event) (int, error)
+	// Stats counts what is stored.
+	Stats(ctx context.Context) (router.Stats, error)
+	// Ping says whether the storage answers.
+	Ping(ctx context.Context) error
+}
+
+// Config is what a Console may be told. Zero fields choose themselves.
+type Config struct {
+	// Token, if set, is asked of every request below /api/, as `Authorization: Bearer <token>`. Metrics
+	// and health are open in any case: probes carry no credentials.
+	Token router.Secret
+	// Gatherer is what /metrics shows. Default: there is no /metrics.
+	Gatherer prometheus.Gatherer
+	// Registerer gets gauges of what is stored, read from the store at each scrape. Default: none are kept.
+	Registerer prometheus.Registerer
+	// Ready says what keeps the bridge from doing its work beyond storage; its text is shown. Default: nothing does.
+	Ready func() error
+	// Version is shown by /healthz and in the metrics. Default: "unknown".
+	Version string
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+	// Logger gets faults, and a line for each thing that a person did. Default: none.
+	Logger *slog.Logger
+}
+
+// Console is the handler of the admin address.
+type Console struct {
+	cfg     Config
+	store   Store
+	handler http.Handler
+}
+
+// New returns the handler over a store.
+func New(cfg Config, s Store) (*Console, error) {
+	if s == nil {
+		return nil, errors.New("console: no store")
+	}
+	cfg.Version = cmp.Or(cfg.Version, "unknown")
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = func() error { return nil }
+	}
+	c := &Console{cfg: cfg, store: s}
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(newCollector(cfg, s)); err != nil {
+			return nil, fmt.Errorf("console: register metrics: %w", err)
+		}
+	}
+	c.handler = c.guard(c.routes())
+	return c, nil
+}
+
+// ServeHTTP answers one request.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
+
+func (c *Console) routes() http.Handler {
+	mux := httprouter.New()
+	mux.RedirectTrailingSlash, mux.RedirectFixedPath, mux.HandleOPTIONS = false, false, false
+
+	mux.GET("/api/v1/incidents", c.answer(c.listIncidents))
+	mux.GET("/api/v1/incidents/:number", c.answer(c.showIncident))
+	mux.POST("/api/v1/incidents/:number/acknowledge", c.answer(c.acknowledge))
+	mux.POST("/api/v1/incidents/:number/resolve", c.answer(c.resolve))
+	mux.GET("/api/v1/events", c.answer(c.listEvents))
+	mux.GET("/api/v1/deliveries", c.answer(c.listDeliveries))
+	mux.POST("/api/v1/deliveries/:id/retry", c.answer(c.retryDelivery))
+
+	mux.GET("/healthz", c.answer(c.health))
+	mux.GET("/readyz", c.answer(c.ready))
+	if c.cfg.Gatherer != nil {
+		mux.Handler(http.MethodGet, "/metrics", promhttp.HandlerFor(c.cfg.Gatherer, promhttp.HandlerOpts{
+			ErrorLog:      slog.NewLogLogger(c.cfg.Logger.Handler(), slog.LevelError),
+			ErrorHandling: promhttp.ContinueOnError, // one broken collector must not blind people to the rest
+		}))
+	}
+
+	mux.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.fail(w, r, refuse(http.StatusNotFound, "there is nothing at %s", r.URL.Path))
+	})
+	mux.MethodNotAllowed = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		allow := slices.DeleteFunc(strings.Split(w.Header().Get("Allow"), ", "), func(m string) bool { return m == http.MethodOptions })
+		w.Header().Set("Allow", strings.Join(allow, ", ")) // httprouter names OPTIONS even when it does not answer them
+		c.fail(w, r, refuse(http.StatusMethodNotAllowed, "%s is not possible here: use %s", r.Method, strings.Join(allow, " or ")))
+	})
+	return mux
+}

@@ -1,0 +1,110 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"flowbridge/router"
+)
+
+// probeTimeout bounds what a probe or a scrape asks of the store; Kubernetes gives up after one second by
+// default, Prometheus after ten.
+const probeTimeout = 900 * time.Millisecond
+
+// health: GET /healthz. While the process serves it is alive: to restart it mends no storage.
+func (c *Console) health(*http.Request, httprouter.Params) (int, any, error) {
+	return http.StatusOK, map[string]string{"status": "ok", "version": c.cfg.Version}, nil
+}
+
+// readiness is the answer of /readyz.
+type readiness struct {
+	Ready bool   `json:"ready"`
+	Error string `json:"error,omitempty"` // what keeps it from being ready
+}
+
+// ready: GET /readyz, 200 or 503.
+func (c *Console) ready(r *http.Request, _ httprouter.Params) (int, any, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), probeTimeout)
+	defer cancel()
+	if err := c.store.Ping(ctx); err != nil {
+		c.cfg.Logger.Warn("not ready: storage does not answer", "error", err)
+		return http.StatusServiceUnavailable, readiness{Error: "storage does not answer"}, nil
+	}
+	if err := c.cfg.Ready(); err != nil {
+		return http.StatusServiceUnavailable, readiness{Error: err.Error()}, nil
+	}
+	return http.StatusOK, readiness{Ready: true}, nil
+}
+
+// collector reads gauges from the store at each scrape, so that they are true after a restart and
+// whichever process changed them.
+type collector struct {
+	store  Store
+	now    func() time.Time
+	logger *slog.Logger
+
+	build, up, events, oldest, incidents, deliveries *prometheus.Desc
+	version                                          string
+}
+
+func newCollector(cfg Config, s Store) *collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("flowbridge_"+name, help, labels, nil)
+	}
+	return &collector{
+		store: s, now: cfg.Now, logger: cfg.Logger, version: cfg.Version,
+		build:      desc("build_info", "1, with the version that runs.", "version"),
+		up:         desc("storage_up", "1 while the storage answers, else 0; the gauges of what it holds are then missing."),
+		events:     desc("journal_events", "Events of the journal that are not folded.", "state"),
+		oldest:     desc("journal_oldest_waiting_seconds", "Age of the oldest event that waits to be folded, 0 if none waits."),
+		incidents:  desc("incidents", "Incidents that are not resolved.", "state"),
+		deliveries: desc("owed_deliveries", "Deliveries that are not done: waiting, or parked until a person acts.", "state"),
+	}
+}
+
+// Describe names the gauges.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.build, c.up, c.events, c.oldest, c.incidents, c.deliveries} {
+		ch <- d
+	}
+}
+
+// Collect reads the gauges. Storage that does not answer is a value of its own: the other metrics are
+// needed most just then.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(c.build, 1, c.version)
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	stats, err := c.store.Stats(ctx)
+	if err != nil {
+		gauge(c.up, 0)
+		if !errors.Is(err, router.ErrClosed) {
+			c.logger.Warn("the storage could not be counted for metrics", "error", err)
+		}
+		return
+	}
+	gauge(c.up, 1)
+	age := 0.0
+	if !stats.OldestWait.IsZero() {
+		age = max(c.now().Sub(stats.OldestWait).Seconds(), 0)
+	}
+	gauge(c.oldest, age)
+	for _, s := range []router.EventState{router.EventWaiting, router.EventUnreadable} {
+		gauge(c.events, float64(stats.Events[s]), string(s))
+	}
+	for _, s := range []router.IncidentState{router.IncidentOpen, router.IncidentAcknowledged} {
+		gauge(c.incidents, float64(stats.Incidents[s]), string(s))
+	}
+	for _, s := range []router.DeliveryState{router.DeliveryWaiting, router.DeliveryParked} {
+		gauge(c.deliveries, float64(stats.Deliveries[s]), string(s))
+	}
+}

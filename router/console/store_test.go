@@ -1,0 +1,182 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"flowbridge/router"
+)
+
+// memStore is a store over plain slices.
+type memStore struct {
+	mu         sync.Mutex
+	incidents  []router.IncidentDetail
+	events     []router.JournalEvent
+	deliveries []router.Delivery
+	stats      router.Stats
+	appended   []router.Event
+	retried    []int64
+	fault      error // what storage says instead of working
+	panics     bool
+}
+
+func (s *memStore) Incidents(_ context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error) {
+	if s.panics {
+		panic("nil map")
+	}
+	var out []router.IncidentDetail
+	for _, i := range s.incidents {
+		if (f.State == "" || i.State == f.State) && (f.Flow == "" || i.Flow == f.Flow) && len(out) < f.Limit {
+			out = append(out, i)
+		}
+	}
+	return out, s.fault
+}
+
+func (s *memStore) Incident(_ context.Context, number int64) (router.IncidentDetail, error) {
+	if s.fault != nil {
+		return router.IncidentDetail{}, s.fault
+	}
+	for _, i := range s.incidents {
+		if i.Number == number {
+			return i, nil
+		}
+	}
+	return router.IncidentDetail{}, fmt.Errorf("incident %d: %w", number, router.ErrNotFound)
+}
+
+func (s *memStore) Events(_ context.Context, state router.EventState, limit int) ([]router.JournalEvent, error) {
+	var out []router.JournalEvent
+	for _, e := range slices.Backward(s.events) {
+		if (state == "" || e.State == state) && len(out) < limit {
+			out = append(out, e)
+		}
+	}
+	return out, s.fault
+}
+
+func (s *memStore) Deliveries(_ context.Context, state router.DeliveryState, limit int) ([]router.Delivery, error) {
+	var out []router.Delivery
+	for _, d := range slices.Backward(s.deliveries) {
+		if (state == "" || d.State == state) && len(out) < limit {
+			out = append(out, d)
+		}
+	}
+	return out, s.fault
+}
+
+func (s *memStore) RetryDelivery(_ context.Context, id int64) error {
+	for _, d := range s.deliveries {
+		switch {
+		case d.ID != id:
+		case d.State == router.DeliveryDelivered:
+			return fmt.Errorf("delivery %d: %w: it was delivered", id, router.ErrConflict)
+		default:
+			s.retried = append(s.retried, id)
+			return s.fault
+		}
+	}
+	return fmt.Errorf("delivery %d: %w", id, router.ErrNotFound)
+}
+
+func (s *memStore) Append(_ context.Context, events []router.Event) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault != nil {
+		return 0, s.fault
+	}
+	s.appended = append(s.appended, events...)
+	return len(events), nil
+}
+
+func (s *memStore) Stats(ctx context.Context) (router.Stats, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		return router.Stats{}, errors.New("a scrape without a time-out")
+	}
+	return s.stats, s.fault
+}
+
+func (s *memStore) Ping(ctx context.Context) error {
+	if _, ok := ctx.Deadline(); !ok {
+		return errors.New("a probe without a time-out")
+	}
+	return s.fault
+}
+
+// noon is the time of the tests; moments are given in a zone of their own, so that UTC must be made.
+var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+
+func at(minute int) time.Time {
+	return noon.Add(time.Duration(minute) * time.Minute).In(time.FixedZone("CEST", 2*60*60))
+}
+
+// filledStore knows one incident in each state, one delivery in each state, and events of every kind.
+func filledStore() *memStore {
+	endpoint := router.IncidentDetail{
+		Incident: router.Incident{
+			Number: 42, Key: "flowbridge/w1/1987937931743377/ENDPOINT_ERROR_RATE", WABA: "w1", Flow: "1987937931743377",
+			Event:    router.EndpointErrorRate,
+			FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}, Runbook: "https://runbooks.example.com/checkout"},
+			State:    router.IncidentOpen, Severity: router.Error, Peak: router.Critical, Path: []router.Level{"5", "10", "50"},
+			Rule: "payments endpoint is failing", Title: "Checkout <fails> & burns", OpenedAt: at(0),
+		},
+		Alerts: []router.Alert{
+			{Event: router.EndpointErrorRate, Level: "10", Active: true, Since: at(5), OpenedBy: 102, Severity: router.Error,
+				Reading: router.Reading{Value: new(14.28)}},
+			{Event: router.EndpointErrorRate, Level: "50", Since: at(6), Until: at(9), OpenedBy: 103, ClosedBy: 104, Severity: router.Critical},
+		},
+		Deliveries: []router.Delivery{
+			{ID: 7, Incident: 42, Notifier: "payments-chat", Kind: router.KindSlack, State: router.DeliveryDelivered, Updated: at(9), NextAt: at(9),
+				Receipt: router.Receipt{Channel: "C0PAY", TS: "1777896000.000100", Link: "https://example.slack.com/archives/C0PAY/p1", Told: 4, Open: true}},
+			{ID: 8, Incident: 42, Notifier: "payments-oncall", Kind: router.KindPagerDuty, State: router.DeliveryWaiting, Attempts: 3,
+				LastError: "PagerDuty answered 503", NextAt: at(10), Updated: at(9)},
+		},
+		Timeline: []router.Entry{
+			{Incident: 42, N: 1, At: at(0), Recorded: at(1), Kind: router.EntryOpened, Text: "Endpoint error rate over 5 %: now 6.1 %", Event: 101},
+			{Incident: 42, N: 2, At: at(9), Kind: router.EntryEased, Text: "Endpoint error rate back under 50 %", Event: 104},
+		},
+	}
+	blocked := router.IncidentDetail{
+		Incident: router.Incident{
+			Number: 41, Key: "flowbridge/w1/2/FLOW_STATUS_CHANGE", WABA: "w1", Flow: "2", Event: router.FlowStatusChange,
+			State: router.IncidentAcknowledged, Severity: router.Critical, Peak: router.Critical, Path: []router.Level{"BLOCKED"},
+			Rule: "default", OpenedAt: at(-30), AcknowledgedAt: at(-20), AcknowledgedBy: "Ada",
+		},
+		Alerts: []router.Alert{{Event: router.FlowStatusChange, Level: "BLOCKED", Active: true, Since: at(-30), OpenedBy: 90, Severity: router.Critical}},
+	}
+	over := router.IncidentDetail{Incident: router.Incident{
+		Number: 40, Key: "flowbridge/w1/3/ENDPOINT_LATENCY", WABA: "w1", Flow: "3", Event: router.EndpointLatency,
+		State: router.IncidentResolved, Severity: router.Warning, Peak: router.Warning,
+		Rule: "default", OpenedAt: at(-90), ResolvedAt: at(-80), ResolvedBy: "Grace",
+	}}
+	return &memStore{
+		incidents: []router.IncidentDetail{endpoint, blocked, over},
+		deliveries: []router.Delivery{
+			endpoint.Deliveries[0], endpoint.Deliveries[1],
+			{ID: 9, Event: 99, Notifier: "ops-chat", Kind: router.KindSlack, State: router.DeliveryParked, Attempts: 1,
+				LastError: "Slack refused: channel_not_found (invite the bot)", Updated: at(2)},
+			{ID: 10, Incident: 40, Notifier: "ops-chat", Kind: router.KindSlack, State: router.DeliveryCancelled, Updated: at(3)},
+		},
+		events: []router.JournalEvent{
+			{Event: router.Event{Seq: 101, Digest: "d", Source: router.SourceMeta, At: at(0), Received: at(1), WABA: "w1", Flow: "1987937931743377",
+				Name: router.EndpointErrorRate, AlertState: router.Activated, Threshold: new(5.0), Message: "Meta's words"},
+				State: router.EventFolded, Outcome: "opened INC-42"},
+			{Event: router.Event{Seq: 102, Source: router.SourceMeta, At: at(2), Received: at(2), WABA: "w1", Name: router.FlowResponse,
+				Value: []byte(`{"from":"15550100","response":{"name":"Jane Secret"}}`)}, State: router.EventFolded, Outcome: "no rule tells anybody"},
+			{Event: router.Event{Seq: 103, Source: router.SourceMeta, At: at(3), Received: at(3), Unreadable: "not JSON: unexpected end",
+				Raw: []byte("{\"entry\":[\xff<b>")}, State: router.EventUnreadable},
+			{Event: router.Event{Seq: 104, Source: router.SourceMeta, At: at(4), Received: at(4), WABA: "w1", Flow: "2", Name: router.FlowStatusChange,
+				OldStatus: router.Throttled, NewStatus: router.Blocked}, State: router.EventWaiting},
+		},
+		stats: router.Stats{
+			Events:     map[router.EventState]int64{router.EventWaiting: 1, router.EventUnreadable: 2},
+			Incidents:  map[router.IncidentState]int64{router.IncidentOpen: 3},
+			Deliveries: map[router.DeliveryState]int64{router.DeliveryWaiting: 4, router.DeliveryParked: 5},
+			OldestWait: noon.Add(-90 * time.Second),
+		},
+	}
+}

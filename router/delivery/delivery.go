@@ -1,0 +1,236 @@
+// Package delivery brings every notifier to the state it is owed: it claims what is due, calls the
+// notifier, and writes down how that ended. What is owed to whom is left to the router, keeping it to the
+// store, and talking to a service to the notifiers.
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"flowbridge/router"
+)
+
+// Notifier tells one kind of service. Sync may be called from several goroutines, though never twice at a
+// time for one delivery.
+type Notifier interface {
+	// Sync brings the service to the state in n, whatever it was told before. It may be called again with
+	// the same state, or with a newer one after states that it never saw.
+	//
+	// The Receipt is not zero exactly if something was made at the service, or may have been, now or by
+	// an earlier attempt (n.Receipt, n.MayExist); that holds beside an error too. It comes back as
+	// n.Receipt with the next call. A zero Receipt without an error means that there was nothing to tell.
+	//
+	// An error means "try again, with back-off", unless something in its chain says more:
+	//   - Permanent() bool, true: no repetition will help; the delivery is parked until a person acts;
+	//   - NotBefore() time.Time: try again then, which is no failure and does not lengthen the back-off.
+	// Its text is shown to people and must hold no secret.
+	//
+	// Sync returns soon after ctx ends, and then with an error unless the service has the state.
+	Sync(ctx context.Context, n router.Notification) (router.Receipt, error)
+}
+
+// Queue is what is owed. Its errors are faults of storage, which are waited out; ErrNotFound, ErrConflict
+// and ErrClosed of package router mean that repeating the call is useless.
+type Queue interface {
+	// Due names the notifiers that have something due at now, and the next time after now at which
+	// something will be; zero if nothing waits.
+	Due(ctx context.Context, now time.Time) (notifiers []string, next time.Time, err error)
+	// Claim hands out one delivery that is due to a notifier, nil when there is none. Before it returns
+	// the attempt is on disk. Nobody else gets the delivery until Finish, or until the lease is over: it
+	// is then handed out again, with MayExist.
+	Claim(ctx context.Context, notifier string, now time.Time, lease time.Duration) (*router.Notification, error)
+	// Finish writes how an attempt ended and gives up the claim. It may be repeated with the same Result.
+	Finish(ctx context.Context, r router.Result) error
+	// Retarget pins another target to a claimed delivery that made nothing yet.
+	Retarget(ctx context.Context, delivery int64, t router.Target) error
+	// Owed is pulsed when something became due. A pulse may be missed: there is a slow poll as well.
+	Owed() <-chan struct{}
+}
+
+// Config is what a Deliverer may be told. Zero fields choose themselves.
+type Config struct {
+	// Notifiers by the service they speak to. Deliveries to any other service are parked.
+	Notifiers map[router.Kind]Notifier
+	// Target returns what the rules file says now of a notifier; ok is false if it names no such one. It
+	// lets a corrected key or channel reach deliveries that made nothing yet. Default: only what is pinned counts.
+	Target func(notifier string) (t router.Target, ok bool)
+	// Link returns the URL of an incident's page for people, "" for none. Default: no links.
+	Link func(*router.Incident) string
+	// Timeout bounds one Sync. Default: 30 s.
+	Timeout time.Duration
+	// Lease is how long a claim holds if this process dies. It must be longer than Timeout. Default:
+	// 60 s, or twice Timeout if that is longer.
+	Lease time.Duration
+	// Grace is how long a Sync in flight may go on once Run is asked to end. Default: 5 s.
+	Grace time.Duration
+	// MinBackoff is about how long the first retry waits; each further one waits twice as long. Default: 1 s.
+	MinBackoff time.Duration
+	// MaxBackoff is the longest that a retry waits, unless the service asks for more. Default: 5 min.
+	MaxBackoff time.Duration
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+	// Rand spreads retries; it returns numbers in [0, 1) and is called from several goroutines.
+	// Default: math/rand.
+	Rand func() float64
+	// Logger gets a line for each attempt: parked is an error, a retry a warning, the rest info. Default: none.
+	Logger *slog.Logger
+	// Registerer gets the metrics. Default: none are kept.
+	Registerer prometheus.Registerer
+}
+
+// Deliverer runs one lane for each notifier that has something due, so that a slow one delays no other.
+type Deliverer struct {
+	cfg     Config
+	queue   Queue
+	metrics metrics
+
+	looking, claiming, finishing health
+}
+
+const (
+	// poll is how often the queue is looked at without a reason: pulses of other processes are not heard.
+	poll = 15 * time.Second
+	// shortest keeps a queue whose next time has passed already from being asked without a pause.
+	shortest = 50 * time.Millisecond
+	// storageTimeout bounds one call to the queue.
+	storageTimeout = 5 * time.Second
+)
+
+// errStopping is why a Sync in flight is cancelled when the grace is over.
+var errStopping = errors.New("flowbridge is stopping")
+
+// New returns a Deliverer over a queue. Run starts it.
+func New(cfg Config, q Queue) (*Deliverer, error) {
+	if q == nil {
+		return nil, errors.New("delivery: no queue")
+	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, 30*time.Second)
+	cfg.Lease = cmp.Or(cfg.Lease, max(60*time.Second, 2*cfg.Timeout))
+	cfg.Grace = cmp.Or(cfg.Grace, 5*time.Second)
+	cfg.MinBackoff = cmp.Or(cfg.MinBackoff, time.Second)
+	cfg.MaxBackoff = cmp.Or(cfg.MaxBackoff, 5*time.Minute)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	if cfg.Lease <= cfg.Timeout {
+		return nil, fmt.Errorf("delivery: a lease of %s ends before a Sync may (%s): make it longer", cfg.Lease, cfg.Timeout)
+	}
+	if cfg.Target == nil {
+		cfg.Target = func(string) (router.Target, bool) { return router.Target{}, false }
+	}
+	if cfg.Link == nil {
+		cfg.Link = func(*router.Incident) string { return "" }
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Float64
+	}
+	d := &Deliverer{
+		cfg: cfg, queue: q, metrics: newMetrics(),
+		looking:   health{logger: cfg.Logger, doing: "look for due deliveries"},
+		claiming:  health{logger: cfg.Logger, doing: "claim a delivery"},
+		finishing: health{logger: cfg.Logger, doing: "write how a delivery ended"},
+	}
+	if err := d.metrics.register(cfg.Registerer); err != nil {
+		return nil, fmt.Errorf("delivery: %w", err)
+	}
+	return d, nil
+}
+
+// Run delivers until ctx ends, and returns nil once every lane has stopped. What is in flight by then may
+// go on for the grace; what that cuts short is tried again after the next start.
+func (d *Deliverer) Run(ctx context.Context) error {
+	work, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	l := lanes{running: map[string]bool{}, ended: make(chan laneEnd)}
+	for faults := 0; ctx.Err() == nil; {
+		names, wait, err := d.look(ctx)
+		owed := d.queue.Owed()
+		if err != nil {
+			faults++
+			wait, owed = storageBackoff(faults), nil // no pulse makes storage whole
+		} else {
+			faults = 0
+		}
+		for _, name := range names {
+			if _, ok := l.running[name]; ok {
+				l.running[name] = true
+				continue
+			}
+			l.running[name] = false
+			go func() { l.ended <- laneEnd{name, d.lane(ctx, work, name)} }()
+		}
+		l.wait(ctx, owed, wait)
+	}
+	grace := time.AfterFunc(d.cfg.Grace, func() { cut(errStopping) })
+	defer grace.Stop()
+	l.drain()
+	return nil
+}
+
+// look asks who has something due, and how long to wait until asking again.
+func (d *Deliverer) look(ctx context.Context) (names []string, wait time.Duration, err error) {
+	bounded, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
+	now := d.cfg.Now()
+	names, next, err := d.queue.Due(bounded, now)
+	if ctx.Err() != nil {
+		return nil, 0, nil
+	}
+	d.looking.note(err)
+	wait = poll
+	if !next.IsZero() {
+		wait = min(max(next.Sub(now), shortest), poll)
+	}
+	return names, wait, err
+}
+
+// lanes are the goroutines that deliver, one for each notifier. Only Run touches running.
+type lanes struct {
+	running map[string]bool // by notifier; true if it was found due while its lane was running
+	ended   chan laneEnd
+}
+
+type laneEnd struct {
+	name   string
+	worked bool // it delivered something
+}
+
+// wait returns when there is a reason to look at the queue. A lane that ended is one, if it left retries
+// behind or may have missed what became due while it was ending. A lane that found nothing is none:
+// otherwise a queue that says due and hands out nothing would be asked without a pause.
+func (l *lanes) wait(ctx context.Context, owed <-chan struct{}, atMost time.Duration) {
+	timer := time.NewTimer(atMost)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case <-owed:
+			return
+		case end := <-l.ended:
+			again := l.running[end.name]
+			delete(l.running, end.name)
+			if again || end.worked {
+				return
+			}
+		}
+	}
+}
+
+// drain waits until every lane has ended.
+func (l *lanes) drain() {
+	for len(l.running) > 0 {
+		end := <-l.ended
+		delete(l.running, end.name)
+	}
+}

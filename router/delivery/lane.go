@@ -1,0 +1,183 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"flowbridge/router"
+)
+
+// lane delivers to one notifier, one delivery after another, until nothing is due or ctx ends. It says
+// whether there was anything. work outlives ctx by the grace.
+func (d *Deliverer) lane(ctx, work context.Context, notifier string) (worked bool) {
+	for faults := 0; ctx.Err() == nil; {
+		n, err := d.claim(work, notifier)
+		switch {
+		case err != nil:
+			faults++
+			sleep(ctx, storageBackoff(faults))
+			continue
+		case n == nil:
+			return worked
+		}
+		faults, worked = 0, true
+		d.deliver(work, *n)
+	}
+	return worked
+}
+
+// claim is not cancelled by a stop: a claim that was written and never heard of would wait for its lease.
+func (d *Deliverer) claim(work context.Context, notifier string) (*router.Notification, error) {
+	ctx, cancel := context.WithTimeout(work, storageTimeout)
+	defer cancel()
+	n, err := d.queue.Claim(ctx, notifier, d.cfg.Now(), d.cfg.Lease)
+	if work.Err() == nil {
+		d.claiming.note(err, "notifier", notifier)
+	}
+	return n, err
+}
+
+// deliver makes one attempt and writes down how it ended.
+func (d *Deliverer) deliver(work context.Context, n router.Notification) {
+	receipt, err := d.attempt(work, &n)
+	stopped := errors.Is(context.Cause(work), errStopping)
+	r := d.result(&n, receipt, err, stopped)
+	if err := d.finish(work, r); err != nil {
+		d.finishing.note(err, "delivery", n.Delivery, "notifier", n.Target.Notifier, "then", "it is told again when its lease is over")
+		return
+	}
+	d.finishing.note(nil)
+	d.report(&n, &r, stopped && r.Interrupted)
+}
+
+// attempt aims at the right target and calls its notifier.
+func (d *Deliverer) attempt(work context.Context, n *router.Notification) (router.Receipt, error) {
+	if err := d.aim(work, n); err != nil {
+		return router.Receipt{}, err
+	}
+	notifier := d.cfg.Notifiers[n.Target.Kind]
+	if notifier == nil {
+		return router.Receipt{}, unconfigured{n.Target.Kind}
+	}
+	if n.Incident != nil {
+		n.Link = d.cfg.Link(n.Incident)
+	}
+	ctx, cancel := context.WithTimeout(work, d.cfg.Timeout)
+	defer cancel()
+	started := time.Now()
+	defer func() {
+		d.metrics.seconds.WithLabelValues(string(n.Target.Kind)).Observe(time.Since(started).Seconds())
+	}()
+	return d.sync(ctx, notifier, *n)
+}
+
+// aim replaces the pinned target by what the rules file says now, if nothing was or may have been made:
+// then a corrected key or channel serves the retry. Otherwise the pinned one is where the incident lives.
+func (d *Deliverer) aim(work context.Context, n *router.Notification) error {
+	now, ok := d.cfg.Target(n.Target.Notifier)
+	if !ok || now == n.Target || n.Receipt != (router.Receipt{}) || n.MayExist {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(work, storageTimeout)
+	defer cancel()
+	if err := d.queue.Retarget(ctx, n.Delivery, now); err != nil {
+		return fmt.Errorf("pin the new target: %w", err) // telling it unpinned could strand what it makes
+	}
+	n.Target = now
+	return nil
+}
+
+// sync turns a panic of a notifier into an error: this delivery is retried, all others live.
+func (d *Deliverer) sync(ctx context.Context, notifier Notifier, n router.Notification) (r router.Receipt, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("fault in flowbridge: %v", p)
+			d.cfg.Logger.Error("a notifier panicked", "delivery", n.Delivery, "kind", n.Target.Kind, "stack", string(debug.Stack()))
+		}
+	}()
+	return notifier.Sync(ctx, n)
+}
+
+// finish writes a result, a few times if need be: what was told and is not written down is told twice.
+// A stop does not cancel it, the end of the lease does: the delivery is somebody else's then.
+func (d *Deliverer) finish(work context.Context, r router.Result) (err error) {
+	leased, cancel := context.WithTimeout(context.WithoutCancel(work), d.cfg.Lease-d.cfg.Timeout)
+	defer cancel()
+	wait := 100 * time.Millisecond
+	for range 5 {
+		ctx, cancel := context.WithTimeout(leased, storageTimeout)
+		err = d.queue.Finish(ctx, r)
+		cancel()
+		useless := errors.Is(err, router.ErrNotFound) || errors.Is(err, router.ErrConflict) || errors.Is(err, router.ErrClosed)
+		if err == nil || useless || leased.Err() != nil || !sleep(work, wait) {
+			return err
+		}
+		wait *= 2
+	}
+	return err
+}
+
+// report logs and counts how an attempt ended. cut: a stop of ours ended it.
+func (d *Deliverer) report(n *router.Notification, r *router.Result, cut bool) {
+	attrs := []any{"delivery", n.Delivery, "notifier", n.Target.Notifier, "attempt", n.Attempt}
+	if n.Incident != nil {
+		attrs = append(attrs, "incident", n.Incident.Name())
+	} else if n.Notice != nil {
+		attrs = append(attrs, "notice", n.Notice.Event)
+	}
+	outcome := string(r.State)
+	switch {
+	case r.State == router.DeliveryParked:
+		d.cfg.Logger.Error("a delivery is parked and needs a person", append(attrs, "error", r.Error)...)
+	case cut:
+		outcome = "interrupted"
+		d.cfg.Logger.Info("a delivery was cut short and is tried after the next start", attrs...)
+	case r.State == router.DeliveryWaiting:
+		outcome = "retried"
+		d.cfg.Logger.Warn("a delivery is tried again", append(attrs, "error", r.Error, "at", r.NextAt)...)
+	default:
+		d.cfg.Logger.Info("a delivery is "+outcome, append(attrs, "revision", r.Revision)...)
+	}
+	d.metrics.deliveries.WithLabelValues(n.Target.Notifier, string(n.Target.Kind), outcome).Inc()
+}
+
+// health logs the first fault of storage in a row, and its end; those between are for debugging.
+type health struct {
+	logger *slog.Logger
+	doing  string
+
+	mu  sync.Mutex
+	bad bool
+}
+
+func (h *health) note(err error, attrs ...any) {
+	h.mu.Lock()
+	was := h.bad
+	h.bad = err != nil
+	h.mu.Unlock()
+	switch {
+	case err != nil && !was:
+		h.logger.Error("storage does not let me "+h.doing+"; trying again", append(attrs, "error", err)...)
+	case err != nil:
+		h.logger.Debug("storage still does not let me "+h.doing, append(attrs, "error", err)...)
+	case was:
+		h.logger.Info("storage lets me " + h.doing + " again")
+	}
+}
+
+// sleep waits for d and says whether ctx was still alive at its end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,143 @@
+package delivery
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"flowbridge/router"
+)
+
+const (
+	// maxError bounds what is kept of an error, in runes: a card and a row of a list have room for no more.
+	maxError = 500
+	// maxNotBefore bounds the wait that a service may ask for: a slip of its clock must not silence us for days.
+	maxNotBefore = time.Hour
+	// spread is how far a retry strays from its schedule, so that those that failed together do not return together.
+	spread = 0.2
+)
+
+// result says what the queue does after an attempt. stopped: the attempt was cancelled by our own stop.
+func (d *Deliverer) result(n *router.Notification, receipt router.Receipt, err error, stopped bool) router.Result {
+	now := d.cfg.Now()
+	r := router.Result{Delivery: n.Delivery, Revision: n.Revision, Receipt: receipt}
+	if receipt == (router.Receipt{}) {
+		r.Receipt = n.Receipt // what was made before is never forgotten: it still has to be closed
+	}
+	if err == nil {
+		r.State = router.DeliveryDelivered
+		if receipt == (router.Receipt{}) {
+			r.State = router.DeliveryCancelled
+		}
+		return r
+	}
+	var permanent interface{ Permanent() bool }
+	var later interface{ NotBefore() time.Time }
+	r.State, r.Error = router.DeliveryWaiting, cmp.Or(oneLine(err.Error()), "an error without words")
+	switch {
+	case errors.As(err, &permanent) && permanent.Permanent():
+		r.State = router.DeliveryParked
+		r.Event = parkedEvent(n, r.Error, now)
+	case stopped:
+		r.Interrupted, r.Error, r.NextAt = true, "cut short because flowbridge stopped", now
+	case errors.As(err, &later):
+		// Not counted, like an interrupted attempt: a service that is merely busy must not lengthen the
+		// back-off of the next real failure.
+		r.Interrupted = true
+		r.NextAt = later.NotBefore()
+		if least := now.Add(d.backoff(1)); r.NextAt.Before(least) {
+			r.NextAt = least
+		}
+		if most := now.Add(maxNotBefore); r.NextAt.After(most) {
+			r.NextAt = most
+		}
+	default:
+		r.NextAt = now.Add(d.backoff(n.Attempt))
+	}
+	return r
+}
+
+// backoff returns how long to wait after failed attempt n, from 1: about MinBackoff, doubling, at most MaxBackoff.
+func (d *Deliverer) backoff(n int) time.Duration {
+	most := time.Duration(float64(d.cfg.MaxBackoff) / (1 + spread))
+	wait := d.cfg.MinBackoff
+	for ; n > 1 && wait < most; n-- {
+		wait *= 2
+	}
+	stray := 1 + spread*(2*d.cfg.Rand()-1)
+	return time.Duration(float64(min(wait, most)) * stray)
+}
+
+// storageBackoff returns how long to wait after n faults of storage in a row.
+func storageBackoff(n int) time.Duration {
+	return min(100*time.Millisecond<<min(n-1, 6), 5*time.Second)
+}
+
+// parkedEvent tells the journal that a delivery needs a person. The notice about a parked delivery makes
+// none when it is parked itself: if the fallback refuses, nobody is left to tell.
+func parkedEvent(n *router.Notification, text string, now time.Time) *router.Event {
+	e := &router.Event{
+		Digest: parkedDigest(n.Delivery, text), Source: router.SourceFlowbridge, Name: router.ParkedDelivery,
+		At: now, Received: now, Act: &router.Act{Notifier: n.Target.Notifier, Error: text},
+	}
+	switch {
+	case n.Incident != nil:
+		e.WABA, e.Flow, e.Act.Incident = n.Incident.WABA, n.Incident.Flow, n.Incident.Number
+	case n.Notice != nil && n.Notice.Name == router.ParkedDelivery:
+		return nil
+	case n.Notice != nil:
+		e.WABA, e.Flow = n.Notice.WABA, n.Notice.Flow
+	}
+	return e
+}
+
+// parkedDigest makes the same refusal of a delivery be told once. Words with a digit are left out: two
+// notifiers that refuse with a request id or a time in their words would otherwise tell each other of a
+// new refusal for ever, since each notice renews the other's card.
+func parkedDigest(delivery int64, text string) string {
+	words := strings.FieldsFunc(text, unicode.IsSpace)
+	h := sha256.New()
+	fmt.Fprintf(h, "parked\n%d\n", delivery)
+	for _, w := range words {
+		if !strings.ContainsFunc(w, unicode.IsDigit) {
+			fmt.Fprintf(h, "%s ", w)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// oneLine makes an error fit a row of a list: one line, nothing that a terminal would act on, bounded.
+func oneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > maxError {
+		text = string(runes[:maxError-1]) + "…"
+	}
+	return text
+}
+
+// unconfigured is a delivery to a service that nothing speaks to.
+type unconfigured struct{ kind router.Kind }
+
+func (e unconfigured) Error() string {
+	switch e.kind {
+	case router.KindSlack:
+		return "flowbridge runs without Slack: set SLACK_BOT_TOKEN, start it again, and retry this delivery"
+	case router.KindPagerDuty:
+		return "flowbridge runs without PagerDuty: name a PagerDuty notifier in the rules file (its routing_key mostly comes from a variable such as PD_PAYMENTS_KEY), start it again, and retry this delivery"
+	}
+	return fmt.Sprintf("flowbridge knows no service %q: correct the notifier's kind in the rules file, and retry this delivery", e.kind)
+}
+
+// Permanent is true: repeating will not configure it.
+func (unconfigured) Permanent() bool { return true }

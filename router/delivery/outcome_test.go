@@ -1,0 +1,192 @@
+package delivery
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flowbridge/router"
+)
+
+func TestRetriesBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		boom := errors.New("500 Internal Server Error")
+		s := failing(boom, boom, boom, boom, boom, boom, boom, boom, boom, boom, boom)
+		q := newQueue(toSlack(1, "chat"))
+		stop := run(t, Config{Notifiers: slack(s)}, q)
+		time.Sleep(time.Hour)
+		stop()
+		var want []time.Duration
+		at := time.Duration(0)
+		for _, wait := range []time.Duration{0, 1, 2, 4, 8, 16, 32, 64, 128, 250, 250, 250} {
+			at += wait * time.Second
+			want = append(want, at)
+		}
+		if diff := cmp.Diff(want, s.offsets()); diff != "" {
+			t.Errorf("attempts (-want +got):\n%s", diff)
+		}
+		if got := q.states()[1]; got != router.DeliveryDelivered {
+			t.Errorf("state %q, want delivered", got)
+		}
+	})
+}
+
+func TestAServiceSaysWhenToComeBack(t *testing.T) {
+	boom := errors.New("500 Internal Server Error")
+	for _, tt := range []struct {
+		name  string
+		after time.Duration // of the 429; a plain failure follows
+		want  []time.Duration
+	}{
+		{"and is obeyed, without lengthening the back-off", 90 * time.Second, []time.Duration{0, 90 * time.Second, 91 * time.Second}},
+		{"at most an hour away", 48 * time.Hour, []time.Duration{0, time.Hour, time.Hour + time.Second}},
+		{"a time that has passed is no reason to hurry", -time.Minute, []time.Duration{0, time.Second, 2 * time.Second}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := failing(later{time.Now().Add(tt.after)}, boom)
+				q := newQueue(toSlack(1, "chat"))
+				stop := run(t, Config{Notifiers: slack(s)}, q)
+				time.Sleep(3 * time.Hour)
+				stop()
+				if diff := cmp.Diff(tt.want, s.offsets()); diff != "" {
+					t.Errorf("attempts (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestARefusalParks(t *testing.T) {
+	notice := func(name string) router.Notification {
+		n := toSlack(1, "chat")
+		n.Incident, n.Notice = nil, &router.Notice{Event: 12, Name: name, WABA: "w1", Flow: "f1"}
+		return n
+	}
+	pagerduty := toPagerDuty(1, "oncall")
+	pagerduty.Receipt = router.Receipt{DedupKey: "k"} // something is open there
+	for _, tt := range []struct {
+		name string
+		n    router.Notification
+		err  error // nil: no notifier is configured
+		want string
+		act  *router.Act // nil: the journal is told nothing
+	}{
+		{"and tells the journal", toSlack(1, "chat"), refused("Slack refused: channel_not_found"),
+			"Slack refused: channel_not_found", &router.Act{Incident: 7, Notifier: "chat", Error: "Slack refused: channel_not_found"}},
+		{"a notice as well", notice(router.FlowVersionExpiryWarning), refused("no"), "no", &router.Act{Notifier: "chat", Error: "no"}},
+		{"but not the notice about a parked delivery", notice(router.ParkedDelivery), refused("no"), "no", nil},
+		{"without Slack's token, saying which variable to set", toSlack(1, "chat"), nil,
+			"flowbridge runs without Slack: set SLACK_BOT_TOKEN, start it again, and retry this delivery",
+			&router.Act{Incident: 7, Notifier: "chat", Error: "flowbridge runs without Slack: set SLACK_BOT_TOKEN, start it again, and retry this delivery"}},
+		{"keeping what was made before", pagerduty, refused("routing_key is\n not valid"), "routing_key is not valid",
+			&router.Act{Incident: 7, Notifier: "oncall", Error: "routing_key is not valid"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := failing(tt.err)
+				cfg := Config{}
+				if tt.err != nil {
+					cfg.Notifiers = map[router.Kind]Notifier{tt.n.Target.Kind: s}
+				}
+				q := newQueue(tt.n)
+				stop := run(t, cfg, q)
+				time.Sleep(time.Hour)
+				stop()
+				r := q.finished()
+				if len(r) != 1 || r[0].State != router.DeliveryParked || r[0].Error != tt.want || r[0].Receipt != tt.n.Receipt {
+					t.Fatalf("results %+v; want one, parked with %q", r, tt.want)
+				}
+				if tt.act == nil {
+					if r[0].Event != nil {
+						t.Errorf("the journal was told %+v", r[0].Event)
+					}
+					return
+				}
+				e := r[0].Event
+				at := time.Now().Add(-time.Hour)
+				want := &router.Event{Source: router.SourceFlowbridge, Name: router.ParkedDelivery, WABA: "w1", Flow: "f1",
+					At: at, Received: at, Act: tt.act, Digest: e.Digest}
+				if diff := cmp.Diff(want, e); diff != "" || e.Digest == "" {
+					t.Errorf("event (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestTheSameRefusalIsToldOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		first, again string
+		told         int
+	}{
+		{"the same words", "invalid_auth", "invalid_auth", 1},
+		{"another request id", "refused, request 7f3a-11", "refused, request 8e0b-12", 1},
+		{"another reason", "invalid_auth", "is_archived", 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := failing(refused(tt.first), refused(tt.again))
+				q := newQueue(toSlack(1, "chat"))
+				stop := run(t, Config{Notifiers: slack(s)}, q)
+				synctest.Wait()
+				q.owe(toSlack(1, "chat"))
+				synctest.Wait()
+				stop()
+				if len(q.events) != tt.told || len(s.called()) != 2 {
+					t.Errorf("told %d times after %d attempts, want %d after 2", len(q.events), len(s.called()), tt.told)
+				}
+			})
+		})
+	}
+	if parkedDigest(1, "no") == parkedDigest(2, "no") {
+		t.Error("two deliveries share a digest")
+	}
+}
+
+func TestBackoffStaysWithinItsBounds(t *testing.T) {
+	for _, rand := range []float64{0, 0.25, 0.999999} {
+		d, err := New(Config{Rand: func() float64 { return rand }}, newQueue())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, about := range map[int]time.Duration{0: time.Second, 1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 1000: 250 * time.Second} {
+			got := d.backoff(n)
+			if got < about*8/10 || got > about*12/10 || got > 5*time.Minute {
+				t.Errorf("after attempt %d with %v: %s, want about %s and at most 5 min", n, rand, got, about)
+			}
+		}
+	}
+}
+
+func TestErrorsFitARow(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"lines become one", "first\r\n\tsecond  third", "first second third"},
+		{"nothing that a terminal would act on", "a\x1b[31mb\u2028c", "a [31mb c"},
+		{"broken UTF-8 is marked", "a\xffb", "a\uFFFDb"},
+		{"long ones are cut", strings.Repeat("ä", 600), strings.Repeat("ä", 499) + "…"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := oneLine(tt.in); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	d, err := New(Config{}, newQueue())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := toSlack(1, "chat")
+	if r := d.result(&n, router.Receipt{}, errors.New(" \n"), false); r.Error == "" {
+		t.Error("an error without words looks like success")
+	}
+	if r := d.result(&n, router.Receipt{}, io.EOF, false); r.Error != "EOF" || r.Event != nil {
+		t.Errorf("a plain error: %+v", r)
+	}
+}
