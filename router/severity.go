@@ -49,8 +49,11 @@ func (s *Severity) UnmarshalText(text []byte) (err error) {
 }
 
 // DefaultSeverity is how bad e is where no rule says otherwise. Thresholds between or beside Meta's own
-// take the severity of the highest of Meta's that they reach.
+// take the severity of the highest of Meta's that they reach. A recovery is good news.
 func DefaultSeverity(e *Event) Severity {
+	if e.Paired() && e.AlertState == Deactivated {
+		return Info
+	}
 	switch e.Name {
 	case ClientErrorRate, EndpointErrorRate:
 		return ladderSeverity(e, 10, 50)

@@ -1,0 +1,80 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"flowbridge/router"
+)
+
+// Decide says what the rules make of an event, as it stands: a recovery is asked only of rules that name
+// alert_state: DEACTIVATED alone, and who hears of it because its opening was told is not decided here.
+//
+// Of Meta's events that no rule matched, all but recoveries and FLOW_RESPONSE go to `default`. A parked
+// delivery goes to `fallback` unless a rule names DELIVERY_PARKED, and never to the notifier it is parked
+// for. Nothing else that a person or flowbridge itself said is decided by rules.
+func (r *Rules) Decide(ev *router.Event) router.Decision {
+	parked := ev.Source == router.SourceFlowbridge && ev.Name == router.ParkedDelivery
+	if !parked && ev.Source != router.SourceMeta {
+		return router.Decision{}
+	}
+	d := router.Decision{FlowInfo: r.flows[ev.Flow]}
+	var buf [8]int
+	hits := r.match(ev, buf[:0])
+	matched := make([]*rule, len(hits), len(hits)+1)
+	for i, hit := range hits {
+		matched[i] = &r.rules[hit]
+		d.Rules = append(d.Rules, matched[i].name)
+	}
+	switch {
+	case len(matched) > 0 || recovery(ev) || ev.Name == router.FlowResponse:
+	case parked:
+		if fallback, ok := r.Fallback(); ok {
+			matched = append(matched, &rule{notify: []route{{target: fallback}}})
+		}
+	case r.otherwise != nil:
+		matched = append(matched, r.otherwise)
+	}
+	r.apply(&d, ev, matched)
+	if parked && ev.Act != nil { // who cannot be told is not told that it cannot
+		d.Notify = slices.DeleteFunc(d.Notify, func(t router.Target) bool { return t.Notifier == ev.Act.Notifier })
+	}
+	return d
+}
+
+// apply fills in what the matching rules say: the first that sets something wins, all of them notify.
+func (r *Rules) apply(d *router.Decision, ev *router.Event, matched []*rule) {
+	var fields []string
+	for _, rule := range matched {
+		if d.Severity == router.SeverityUnset {
+			d.Severity = rule.severity.of(ev)
+		}
+		if d.GroupBy == router.GroupBySignal {
+			d.GroupBy = rule.groupBy
+		}
+		if fields == nil {
+			fields = rule.fields
+		}
+	}
+	if d.Severity == router.SeverityUnset {
+		d.Severity = router.DefaultSeverity(ev)
+	}
+	d.Fields = showFields(ev.Value, fields)
+	for _, rule := range matched {
+		for _, route := range rule.notify {
+			d.Named = append(d.Named, route.target)
+			if route.severities.has(d.Severity) {
+				d.Notify = append(d.Notify, route.target)
+			}
+		}
+		// What an earlier rule has told somebody of cannot be forgotten any more; the search ends all the same.
+		d.Drop = rule.drop && len(d.Notify) == 0
+	}
+	d.Notify, d.Named = distinct(d.Notify), distinct(d.Named)
+}
+
+// distinct sorts targets by notifier and drops repeats.
+func distinct(targets []router.Target) []router.Target {
+	slices.SortFunc(targets, func(a, b router.Target) int { return strings.Compare(a.Notifier, b.Notifier) })
+	return slices.Compact(targets)
+}

@@ -1,0 +1,130 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+	"unicode/utf8"
+
+	"flowbridge/router"
+)
+
+// words reads title and text of a rule and tries them on what the rule can match.
+func (l *loader) words(rule *rule, at map[string]entry) {
+	samples := sampleViews(rule)
+	rule.words = words{title: l.template(at["title"], samples), text: l.template(at["text"], samples)}
+}
+
+func (l *loader) template(e entry, samples []View) *template.Template {
+	if e.value == nil {
+		return nil
+	}
+	s, ok := l.scalar(e.value, e.path)
+	if !ok {
+		return nil
+	}
+	t, err := parseTemplate(e.key, s.text)
+	for i := 0; err == nil && i < len(samples); i++ {
+		_, err = execute(t, samples[i], maxText)
+	}
+	if err != nil {
+		l.badTemplate(s, err)
+		return nil
+	}
+	return t
+}
+
+// sampleViews returns a view of each kind that a rule can lead to.
+func sampleViews(rule *rule) []View {
+	incidents, notices := rule.match.events == nil, rule.match.events == nil
+	for _, name := range rule.match.events {
+		switch {
+		case name == router.FlowStatusChange:
+			incidents, notices = true, true
+		case unitOf(name) != anyUnit:
+			incidents = true
+		default: // an event that nobody knows may be either; a notice is the one with less in it
+			notices = true
+		}
+	}
+	if rule.match.recoveryOnly() {
+		incidents, notices = false, true
+	}
+	at, threshold, value := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), 10.0, 14.28
+	reading := router.Reading{Value: &value, Errors: []router.ErrorCount{{Type: "timeout_error", Rate: &value, Count: &value}}}
+	flow := router.FlowInfo{FlowName: "Sample", Labels: map[string]string{"team": "sample"}}
+	var views []View
+	if incidents {
+		views = append(views, viewIncident(&router.Incident{
+			Number: 1, Flow: "1", WABA: "1", Event: router.EndpointErrorRate, FlowInfo: flow, State: router.IncidentOpen,
+			Severity: router.Error, Path: []router.Level{"10"}, OpenedAt: at,
+		}, []router.Alert{{Event: router.EndpointErrorRate, Level: "10", Active: true, Severity: router.Error, Reading: reading}}))
+	}
+	if notices {
+		views = append(views, viewNotice(&router.Notice{
+			Event: 1, Flow: "1", WABA: "1", Name: router.FlowStatusChange, FlowInfo: flow, At: at, Severity: router.Info,
+			OldStatus: router.Draft, NewStatus: router.Published, Message: "sample", Threshold: &threshold, Reading: reading,
+		}))
+	}
+	return views
+}
+
+var (
+	templateError = regexp.MustCompile(`(?s)^template: ([^:]*):(\d+)(?::(\d+))?: (?:executing "[^"]*" at <.*?>: )?(?:error calling \w+: )?(.*)$`)
+	noSuchField   = regexp.MustCompile(`can't evaluate field (\w+) in type \*?rules\.(View\w*)`)
+)
+
+// badTemplate reports what text/template says, where it says it, in words for people.
+func (l *loader) badTemplate(s scalar, err error) {
+	line, column, problem, hint := s.Line, s.Column, err.Error(), ""
+	if m := templateError.FindStringSubmatch(problem); m != nil {
+		problem = m[4]
+		if m[1] != "step" {
+			row, _ := strconv.Atoi(m[2])
+			bytes, _ := strconv.Atoi(m[3])
+			line, column = l.inside(s, offset(s.text, row, bytes))
+		}
+	}
+	if m := noSuchField.FindStringSubmatch(problem); m != nil {
+		known := viewNames(m[2])
+		problem, hint = fmt.Sprintf("there is no .%s", m[1]), cmp.Or(didYouMean(m[1], known), "known here: "+strings.Join(known, ", "))
+	}
+	if strings.Contains(problem, "out of range") {
+		hint = "an event that the rule matches may have none: guard it with {{with}} or {{if}}"
+	}
+	if s.resolved {
+		problem, hint = "the template in "+s.Value+" is not valid", ""
+	}
+	l.at(line, column, s.path, oneLine(problem, 200), hint)
+}
+
+// viewNames returns the names that a template can use of a View, a ViewAlert or a ViewError.
+func viewNames(of string) (names []string) {
+	t := reflect.TypeFor[View]()
+	switch of {
+	case "ViewAlert":
+		t = reflect.TypeFor[ViewAlert]()
+	case "ViewError":
+		t = reflect.TypeFor[ViewError]()
+	}
+	for i := range t.NumField() {
+		names = append(names, t.Field(i).Name)
+	}
+	return names
+}
+
+// offset returns where in text, in characters, a line from 1 and a byte within it from 0 are.
+func offset(text string, line, inLine int) int {
+	start := 0
+	for range line - 1 {
+		if i := strings.IndexByte(text[start:], '\n'); i >= 0 {
+			start += i + 1
+		}
+	}
+	return utf8.RuneCountInString(text[:min(start+inLine, len(text))])
+}

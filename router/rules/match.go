@@ -1,0 +1,165 @@
+package rules
+
+import (
+	"maps"
+	"math/bits"
+	"slices"
+
+	"flowbridge/router"
+)
+
+// match holds what a rule asks of an event: all its keys must hold. A nil list asks nothing.
+type match struct {
+	events      []string
+	fields      []string
+	wabas       []string
+	oldStatuses []string
+	newStatuses []string
+	alertState  string // "" where the rule names none, or both
+	thresholds  []bound
+	flows       []flowTest
+	errorTypes  []string // normal forms
+	when        *when
+}
+
+// flowTest is a key that comes down to a set of flows: `flow`, or a label such as `team`.
+type flowTest struct {
+	key string
+	ids map[string]bool
+}
+
+// onlyByName lists the events that a rule must name to be asked about: they are personal, or our own.
+var onlyByName = [...]string{router.FlowResponse, router.ParkedDelivery}
+
+// recovery says whether an event is one that only rules for recoveries are asked about.
+func recovery(ev *router.Event) bool { return ev.Paired() && ev.AlertState == router.Deactivated }
+
+func (m *match) recoveryOnly() bool { return m.alertState == router.Deactivated }
+
+// flowIDs returns the flows that pass every flowTest, sorted; nil if there is no test.
+func (m *match) flowIDs() []string {
+	if len(m.flows) == 0 {
+		return nil
+	}
+	ids := slices.Sorted(maps.Keys(m.flows[0].ids))
+	return slices.DeleteFunc(ids, func(id string) bool {
+		return slices.ContainsFunc(m.flows[1:], func(t flowTest) bool { return !t.ids[id] })
+	})
+}
+
+// exactThresholds returns the values that a rule's thresholds come down to; nil if it takes any, or compares.
+func (m *match) exactThresholds() []float64 {
+	var values []float64
+	for _, b := range m.thresholds {
+		if b.op != "" {
+			return nil
+		}
+		values = append(values, b.value)
+	}
+	return values
+}
+
+// mayHoldThreshold says whether an event of the right unit can have threshold t.
+func (m *match) mayHoldThreshold(t float64) bool {
+	return m.thresholds == nil || slices.ContainsFunc(m.thresholds, func(b bound) bool { return b.op.holds(t, b.value) })
+}
+
+// match appends the places of the rules that match an event: the first, and those after rules that say
+// `continue: true`. It allocates nothing unless hits is too short or a rule has `when`.
+func (r *Rules) match(ev *router.Event, hits []int) []int {
+	sets := r.index.sets(ev)
+	narrowing := 0
+	for _, set := range sets {
+		if set != nil {
+			sets[narrowing] = set
+			narrowing++
+		}
+	}
+	var env map[string]any // of `when`, shared by the rules
+	for word := range r.index.ordinary {
+		left := sets[0][word]
+		for _, set := range sets[1:narrowing] {
+			left &= set[word]
+		}
+		for ; left != 0; left &= left - 1 {
+			i := word*64 + bits.TrailingZeros64(left)
+			var ok bool
+			if env, ok = r.holds(&r.rules[i], ev, env); !ok {
+				continue
+			}
+			hits = append(hits, i)
+			if !r.rules[i].proceed {
+				return hits
+			}
+		}
+	}
+	return hits
+}
+
+// holds says whether every key of a rule's match holds for an event. The keys stand in the order of their
+// cost, `when` last: it is asked only where all else holds.
+func (r *Rules) holds(rule *rule, ev *router.Event, env map[string]any) (map[string]any, bool) {
+	m := &rule.match
+	switch {
+	case recovery(ev) != m.recoveryOnly(),
+		!m.holdsEvent(ev.Name),
+		!holdsText(m.fields, ev.Field),
+		!holdsText(m.wabas, ev.WABA),
+		!holdsText(m.oldStatuses, ev.OldStatus),
+		!holdsText(m.newStatuses, ev.NewStatus),
+		m.alertState != "" && m.alertState != ev.AlertState,
+		!m.holdsThreshold(ev),
+		!m.holdsFlow(ev.Flow),
+		!r.holdsErrorType(m.errorTypes, ev.Errors):
+		return env, false
+	case m.when == nil:
+		return env, true
+	}
+	return r.holdsWhen(rule, ev, env)
+}
+
+func (m *match) holdsEvent(name string) bool {
+	if m.events == nil {
+		return !slices.Contains(onlyByName[:], name)
+	}
+	return slices.Contains(m.events, name)
+}
+
+func holdsText(any []string, v string) bool { return any == nil || slices.Contains(any, v) }
+
+func (m *match) holdsThreshold(ev *router.Event) bool {
+	if m.thresholds == nil {
+		return true
+	}
+	for _, b := range m.thresholds {
+		if b.holds(ev) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *match) holdsFlow(id string) bool {
+	for _, t := range m.flows {
+		if !t.ids[id] {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Rules) holdsErrorType(any []string, errors []router.ErrorCount) bool {
+	if any == nil {
+		return true
+	}
+	for _, e := range errors {
+		normal, ok := r.errorTypes[e.Type]
+		if !ok {
+			normal = router.NormalErrorType(e.Type)
+		}
+		if slices.Contains(any, normal) {
+			return true
+		}
+	}
+	return false
+}

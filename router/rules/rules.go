@@ -1,0 +1,129 @@
+// Package rules reads a rules file, reports every mistake in it with its position, and decides who is told
+// of an event and in which words. It is pure: no clock, no goroutines, no environment but what Config hands
+// in. Folding what it decides is left to package router, telling anybody to the notifiers.
+package rules
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"flowbridge/router"
+)
+
+// Config is what the rules may know of the world. The zero Config knows nothing: every ${} is a mistake.
+type Config struct {
+	// Env looks up ${NAME}. Default: no variable is set.
+	Env func(name string) (value string, ok bool)
+	// ReadFile reads ${file:PATH}; white space around the content is dropped. Default: no file can be read.
+	ReadFile func(path string) ([]byte, error)
+	// OnTemplateError is told that the title or text of a rule failed at run time; the built-in words are
+	// used then. It may be called from several goroutines. Default: nobody is told.
+	OnTemplateError func(rule string, err error)
+	// OnWhenError is told that the `when` of a rule failed at run time, which counts as no match. It may be
+	// called from several goroutines. Default: nobody is told.
+	OnWhenError func(rule string, err error)
+}
+
+// Rules is a rules file without mistakes. It never changes and may be used by several goroutines.
+type Rules struct {
+	cfg        Config
+	flows      map[string]router.FlowInfo // by id; shared, so never written
+	labels     []string                   // keys that some flow has, sorted
+	targets    map[string]router.Target   // by name
+	rules      []rule
+	otherwise  *rule  // `default`; nil if there is none
+	fallback   string // name of a notifier; "" if there is none
+	index      index
+	errorTypes map[string]string // normal forms of the spellings to expect
+	responses  bool
+}
+
+var _ router.Rules = (*Rules)(nil)
+
+// rule is one entry of `rules`, or `default`.
+type rule struct {
+	name     string
+	match    match
+	notify   []route
+	severity severityRule
+	groupBy  router.GroupBy
+	fields   []string
+	words    words
+	proceed  bool // continue: true
+	drop     bool
+}
+
+// route is one entry of `notify`.
+type route struct {
+	target     router.Target
+	severities severitySet
+}
+
+// defaultName is how decisions, incidents and notices call the entry `default`.
+const defaultName = "default"
+
+// Load reads a rules file; path is only its name for mistakes. On mistakes the error is a *Mistakes with
+// all of them, by position; no mistake shows a secret.
+func Load(path string, data []byte, cfg Config) (*Rules, error) {
+	r := &reader{cfg: cfg, file: path, lines: strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")}
+	loaded := &Rules{cfg: cfg, flows: map[string]router.FlowInfo{}, targets: map[string]router.Target{}}
+	if root := r.parse(data); root != nil {
+		l := loader{reader: r, rules: loaded}
+		l.file(root)
+	}
+	if mistakes := r.finish(); len(mistakes) > 0 {
+		return nil, &mistakes
+	}
+	loaded.index = newIndex(loaded.rules)
+	loaded.errorTypes = errorSpellings()
+	return loaded, nil
+}
+
+// errorSpellings maps the spellings of error types that Meta is known to use to their normal forms, so
+// that matching one allocates nothing.
+func errorSpellings() map[string]string {
+	spellings := map[string]string{}
+	for _, t := range router.KnownErrorTypes() {
+		for _, s := range []string{t, strings.ReplaceAll(t, "_", "-"), strings.ReplaceAll(t, "-", "_")} {
+			spellings[s] = router.NormalErrorType(s)
+			spellings[strings.ToUpper(s)] = router.NormalErrorType(s)
+		}
+	}
+	return spellings
+}
+
+// Fallback returns the notifier that is told when a delivery is parked; ok is false if the file names none.
+func (r *Rules) Fallback() (t router.Target, ok bool) { return r.Target(r.fallback) }
+
+// Target returns a notifier by its name.
+func (r *Rules) Target(name string) (t router.Target, ok bool) {
+	t, ok = r.targets[name]
+	return t, ok
+}
+
+// Targets returns every notifier, sorted by name.
+func (r *Rules) Targets() []router.Target {
+	targets := make([]router.Target, 0, len(r.targets))
+	for _, name := range slices.Sorted(maps.Keys(r.targets)) {
+		targets = append(targets, r.targets[name])
+	}
+	return targets
+}
+
+// WantsResponses says whether some rule asks for FLOW_RESPONSE by name. If none does, forms that people
+// fill in need not be kept at all.
+func (r *Rules) WantsResponses() bool { return r.responses }
+
+// rule returns a rule by the name that decisions give it, or nil.
+func (r *Rules) rule(name string) *rule {
+	if name == defaultName {
+		return r.otherwise
+	}
+	for i := range r.rules {
+		if r.rules[i].name == name {
+			return &r.rules[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package rules
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// parse returns the root of a file's one document, nil if there is nothing to read on. A file that is no
+// YAML is read as far as it is, so that one wrong indentation does not hide what else is wrong.
+func (r *reader) parse(data []byte) *yaml.Node {
+	if len(data) > maxFile {
+		r.at(1, 1, "", fmt.Sprintf("the file is larger than %d MiB", maxFile>>20), "")
+		return nil
+	}
+	root, second, err := parseYAML(data)
+	empty := errors.Is(err, io.EOF) || err == nil && !second && (len(root.Content) == 0 || root.Content[0].Tag == "!!null")
+	switch {
+	case empty:
+		r.at(1, 1, "", "the file is empty", `start with "version: 1"; rules.example.yaml shows the rest`)
+		return nil
+	case err != nil:
+		root = r.parseBeginning(data, err)
+	case second:
+		line := 1
+		for i, text := range r.lines {
+			if strings.HasPrefix(text, "---") {
+				line = i + 1
+			}
+		}
+		r.at(line, 1, "", "a second document begins here", "a rules file is one document: remove the line ---")
+		r.partial = line + 1
+	}
+	if root == nil || len(root.Content) == 0 {
+		return nil
+	}
+	return root.Content[0]
+}
+
+// parseYAML returns the first document, and whether there is a second. yaml.v3 can panic on small inputs.
+func parseYAML(data []byte) (root *yaml.Node, second bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			root, err = nil, fmt.Errorf("the YAML reader stumbled: %v", p)
+		}
+	}()
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	root = &yaml.Node{}
+	if err := dec.Decode(root); err != nil {
+		return nil, false, err
+	}
+	switch err := dec.Decode(&yaml.Node{}); {
+	case errors.Is(err, io.EOF):
+		return root, false, nil
+	case err != nil:
+		return nil, false, err
+	}
+	return root, true, nil
+}
+
+// parseBeginning reports a syntax error where a person would look for it, and returns what stands before.
+//
+// yaml.v3 tells a line at most, and often that of the block around the mistake. The construct that cannot
+// be read begins on the line after the longest beginning that can.
+func (r *reader) parseBeginning(data []byte, err error) *yaml.Node {
+	line, message := yamlError(err)
+	budget := 16 << 20 // bytes to parse in search of the place; beyond that yaml's own line must do
+	end := consumed(data)
+	var root *yaml.Node
+	for n := bytes.Count(data[:end], []byte("\n")); n >= 0 && budget > 0; n-- {
+		beginning := data[:end]
+		if i := bytes.LastIndexByte(beginning, '\n'); i >= 0 {
+			beginning, end = data[:i+1], i
+		} else {
+			beginning, end = nil, 0
+		}
+		budget -= len(beginning)
+		good, _, err := parseYAML(beginning)
+		if err == nil || errors.Is(err, io.EOF) {
+			root, line = good, bytes.Count(beginning, []byte("\n"))+1
+			break
+		}
+	}
+	line = max(1, min(line, len(r.lines)))
+	if anchor, ok := strings.CutPrefix(message, "unknown anchor '"); ok {
+		name, _, _ := strings.Cut(anchor, "'")
+		r.at(line, max(1, columnOf(r.lines[line-1], "*"+name)), "", fmt.Sprintf("nothing above is named &%s", name), "quote the value if it only begins with *")
+	} else {
+		column, problem, hint := explainSyntax(r.lines[line-1], message)
+		r.at(line, column, "", problem, hint)
+	}
+	r.partial = line
+	return root
+}
+
+var yamlErrorForm = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+
+func yamlError(err error) (line int, message string) {
+	m := yamlErrorForm.FindStringSubmatch(err.Error())
+	if m == nil {
+		return 1, err.Error()
+	}
+	line, _ = strconv.Atoi(m[1])
+	return max(1, line), m[2]
+}
+
+// consumed returns how many bytes yaml.v3 reads before it gives up.
+func consumed(data []byte) (n int) {
+	reader := &byteReader{data: data}
+	defer func() {
+		_ = recover() // what it stumbles over is reported already
+		n = reader.n
+	}()
+	dec := yaml.NewDecoder(reader)
+	for dec.Decode(&yaml.Node{}) == nil {
+	}
+	return reader.n
+}
+
+// byteReader hands out one byte at a time, so that nothing is read ahead.
+type byteReader struct {
+	data []byte
+	n    int
+}
+
+func (b *byteReader) Read(p []byte) (int, error) {
+	if b.n == len(b.data) || len(p) == 0 {
+		return 0, io.EOF
+	}
+	p[0] = b.data[b.n]
+	b.n++
+	return 1, nil
+}
+
+// explainSyntax puts yaml.v3's words into plain ones. The column is that of the first thing on the line.
+func explainSyntax(text, message string) (column int, problem, hint string) {
+	indent := len(text) - len(strings.TrimLeft(text, " "))
+	column = indent + 1
+	if strings.HasPrefix(text[indent:], "\t") {
+		return column, "a tab stands in the indentation", "YAML allows only spaces there"
+	}
+	for _, e := range []struct{ said, problem, hint string }{
+		{"mapping values are not allowed", "a \":\" stands where no key can be", `check the indentation, and quote a text that contains ": "`},
+		{"did not find expected key", "a key is expected here", "check that the indentation is that of the lines above"},
+		{"did not find expected '-' indicator", "a list goes on here with something that is no item", "begin the item with - or mend the indentation"},
+		{"could not find expected ':'", "a key without its \":\"", `write "key: value"`},
+		{"did not find expected ',' or ']'", "a list that begins with [ misses a comma or its ]", "quote a value that has a comma, a bracket or a brace in it"},
+		{"did not find expected ',' or '}'", "a map that begins with { misses a comma or its }", "quote a value that has a comma, a bracket or a brace in it"},
+		{"found unexpected end of stream", "a quoted text is never closed", "add the missing quote"},
+		{"found character that cannot start any token", "a value cannot begin with this character", "quote the value"},
+		{"unknown escape character", `a \ in double quotes is followed by a letter that means nothing`, `use single quotes, or write \\`},
+		{"control characters are not allowed", "a character that is no text stands here", "save the file as UTF-8 text"},
+		{"UTF-8", "this is no UTF-8 text", "save the file as UTF-8"},
+		{"exceeded max depth", "lists or maps are nested far too deep", ""},
+	} {
+		if strings.Contains(message, e.said) {
+			return column, e.problem, e.hint
+		}
+	}
+	return column, "this is no YAML: " + oneLine(message, 120), ""
+}
+
+// columnOf returns the column of word in a line, in characters from 1; 0 if it is not there.
+func columnOf(line, word string) int {
+	i := strings.Index(line, word)
+	if i < 0 {
+		return 0
+	}
+	return len([]rune(line[:i])) + 1
+}

@@ -1,0 +1,153 @@
+package rules
+
+import (
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"flowbridge/router"
+)
+
+// unit is what a threshold is measured in.
+type unit int
+
+const (
+	anyUnit unit = iota // of a bare number, and of an event that we know nothing of
+	percent
+	milliseconds
+)
+
+func unitOf(event string) unit {
+	switch event {
+	case router.ClientErrorRate, router.EndpointErrorRate, router.EndpointAvailability:
+		return percent
+	case router.EndpointLatency:
+		return milliseconds
+	}
+	return anyUnit
+}
+
+func (u unit) fits(event string) bool {
+	of := unitOf(event)
+	return u == anyUnit || of == anyUnit || u == of
+}
+
+// comparison is how a value is compared: "" stands for equality.
+type comparison string
+
+const comparisonForm = `(>=|<=|>|<|)\s*`
+
+func (c comparison) holds(v, limit float64) bool {
+	switch c {
+	case ">=":
+		return v >= limit
+	case ">":
+		return v > limit
+	case "<=":
+		return v <= limit
+	case "<":
+		return v < limit
+	}
+	return v == limit
+}
+
+// bound is one threshold that a rule asks for: 10, "10%", ">=5s". A bound in percent does not hold for a
+// latency, nor one in seconds for a rate, so that one rule can list both.
+type bound struct {
+	op    comparison
+	value float64 // percent or ms
+	unit  unit
+}
+
+func (b bound) holds(ev *router.Event) bool {
+	if ev.Threshold == nil || !b.unit.fits(ev.Name) {
+		return false
+	}
+	return b.op.holds(*ev.Threshold, b.value)
+}
+
+var boundForm = regexp.MustCompile(`^` + comparisonForm + `(\d+(?:\.\d+)?)\s*(%|ms|s|m|)$`)
+
+const boundHint = `write a number, "10%" or "5s", with >=, >, <= or < before it if need be`
+
+func parseBound(s string) (b bound, ok bool) {
+	m := boundForm.FindStringSubmatch(strings.TrimSpace(s))
+	if m == nil {
+		return bound{}, false
+	}
+	value, err := strconv.ParseFloat(m[2], 64)
+	if err != nil || math.IsInf(value, 0) {
+		return bound{}, false
+	}
+	b = bound{op: comparison(m[1]), value: value}
+	switch m[3] {
+	case "%":
+		b.unit = percent
+	case "ms":
+		b.unit = milliseconds
+	case "s":
+		b.unit, b.value = milliseconds, value*float64(time.Second/time.Millisecond)
+	case "m":
+		b.unit, b.value = milliseconds, value*float64(time.Minute/time.Millisecond)
+	}
+	return b, true
+}
+
+// severityRule is what a rule says of severity: one word, or a word for some thresholds and statuses.
+type severityRule struct {
+	always   router.Severity
+	levels   []severityAt
+	statuses map[string]router.Severity
+}
+
+type severityAt struct {
+	bound
+	severity router.Severity
+}
+
+// of returns what the rule says of an event; SeverityUnset where it says nothing.
+func (s *severityRule) of(ev *router.Event) router.Severity {
+	if s.always != router.SeverityUnset {
+		return s.always
+	}
+	if ev.Name == router.FlowStatusChange {
+		return s.statuses[ev.NewStatus]
+	}
+	for _, l := range s.levels {
+		if l.holds(ev) {
+			return l.severity
+		}
+	}
+	return router.SeverityUnset
+}
+
+func severityWords() []string {
+	return []string{router.Critical.String(), router.Error.String(), router.Warning.String(), router.Info.String()}
+}
+
+// severitySet holds the severities that an entry of notify is told of; 0 means all.
+type severitySet uint8
+
+func (s severitySet) has(severity router.Severity) bool { return s == 0 || s&(1<<severity) != 0 }
+
+var severityForm = regexp.MustCompile(`^` + comparisonForm + `([A-Za-z]+)$`)
+
+// parseSeveritySet reads "error", ">=error" and the like. A set that nothing is in is refused.
+func parseSeveritySet(s string) (set severitySet, ok bool) {
+	m := severityForm.FindStringSubmatch(strings.TrimSpace(s))
+	if m == nil {
+		return 0, false
+	}
+	limit, err := router.ParseSeverity(m[2])
+	if err != nil {
+		return 0, false
+	}
+	for each := router.Info; each <= router.Critical; each++ {
+		if comparison(m[1]).holds(float64(each), float64(limit)) {
+			set |= 1 << each
+		}
+	}
+	return set, set != 0
+}

@@ -1,0 +1,193 @@
+// Package whatsapp speaks Meta's webhook protocol: it answers the handshake, verifies signatures and turns
+// posts into events. What the events mean is left to package router, keeping them to the journal.
+package whatsapp
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"flowbridge/router"
+)
+
+// Journal keeps events.
+type Journal interface {
+	// Append stores events and returns once they are on disk; stored counts those that are no repeats.
+	// router.ErrBusy says that too many wait, any other error that storage failed; nothing was stored then.
+	Append(ctx context.Context, events []router.Event) (stored int, err error)
+}
+
+// Config is what a Handler may be told.
+type Config struct {
+	// AppSecrets are the Meta app's secrets; a post signed with any of them is good. Required.
+	AppSecrets []router.Secret
+	// VerifyToken is the word that Meta repeats in its handshake. Required.
+	VerifyToken router.Secret
+	// WantResponses says whether rules ask for filled forms; it is asked for each post. Default: never.
+	WantResponses func() bool
+	// MaxBody bounds a post, in bytes. Default: 3 MiB, Meta's own limit.
+	MaxBody int64
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+	// Logger gets what a person should look at. Default: none.
+	Logger *slog.Logger
+	// Registerer gets the metrics. Default: none are kept.
+	Registerer prometheus.Registerer
+}
+
+// Handler answers Meta.
+type Handler struct {
+	cfg     Config
+	journal Journal
+	metrics *metrics
+	buffers sync.Pool    // of *bytes.Buffer
+	refused atomic.Int64 // when a bad signature was logged last, Unix seconds
+}
+
+// New returns a Handler that keeps events in j.
+func New(cfg Config, j Journal) (*Handler, error) {
+	if len(cfg.AppSecrets) == 0 {
+		return nil, errors.New("no app secret: set META_APP_SECRET")
+	}
+	for i, s := range cfg.AppSecrets {
+		if strings.TrimSpace(s.Reveal()) == "" {
+			return nil, fmt.Errorf("app secret %d of %d is empty: check the commas in META_APP_SECRET", i+1, len(cfg.AppSecrets))
+		}
+	}
+	if strings.TrimSpace(cfg.VerifyToken.Reveal()) == "" {
+		return nil, errors.New("no verify token: set META_VERIFY_TOKEN")
+	}
+	cfg.MaxBody = cmp.Or(cfg.MaxBody, 3<<20)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.WantResponses == nil {
+		cfg.WantResponses = func() bool { return false }
+	}
+	return &Handler{
+		cfg: cfg, journal: j, metrics: newMetrics(cfg.Registerer),
+		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
+	}, nil
+}
+
+// Verify answers Meta's handshake: 200 and the challenge as it came if the token is right, else 403.
+func (h *Handler) Verify(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	token := query.Get("hub.verify_token")
+	if query.Get("hub.mode") != "subscribe" || subtle.ConstantTimeCompare([]byte(token), []byte(h.cfg.VerifyToken.Reveal())) != 1 {
+		http.Error(w, "forbidden", http.StatusForbidden)
+		return
+	}
+	// As text, never as HTML: the challenge is whatever the caller wrote.
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = io.WriteString(w, query.Get("hub.challenge"))
+}
+
+// Receive takes a post: 200 once its events are on disk, 401 without a good signature, 413 when it is too
+// large, 503 with Retry-After when it could not be stored. Nothing else is refused: Meta repeats for seven days
+// whatever is not answered 200, so what cannot be read is stored as it came.
+func (h *Handler) Receive(w http.ResponseWriter, r *http.Request) {
+	started := h.cfg.Now()
+	result := h.receive(w, r, started)
+	h.metrics.posts[result].Inc()
+	h.metrics.took.Observe(h.cfg.Now().Sub(started).Seconds())
+}
+
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request, received time.Time) result {
+	if r.ContentLength > h.cfg.MaxBody {
+		return h.tooLarge(w)
+	}
+	mac, ok := parseSignature(r.Header.Values(signatureHeader))
+	if !ok {
+		return h.unsigned(w)
+	}
+	buffer := h.buffers.Get().(*bytes.Buffer)
+	defer h.giveBack(buffer)
+	if _, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, h.cfg.MaxBody)); err != nil {
+		if errors.As(err, new(*http.MaxBytesError)) {
+			return h.tooLarge(w)
+		}
+		http.Error(w, "the body did not arrive", http.StatusBadRequest) // the caller went away
+		return broken
+	}
+	body := buffer.Bytes()
+	if !signedByAny(h.cfg.AppSecrets, body, mac) {
+		return h.unsigned(w)
+	}
+	wantResponses := h.cfg.WantResponses()
+	if onlyMessages(body) && !(wantResponses && bytes.Contains(body, []byte("nfm_reply"))) {
+		h.metrics.letGo.Inc()
+		return accepted
+	}
+	events, letGo := Decode(body, received.UTC(), wantResponses)
+	h.metrics.letGo.Add(float64(letGo))
+	if len(events) == 0 {
+		return accepted
+	}
+	stored, err := h.journal.Append(r.Context(), events)
+	if err != nil {
+		return h.notStored(w, err)
+	}
+	h.metrics.repeats.Add(float64(len(events) - stored))
+	for i := range events {
+		h.metrics.event(events[i].Name)
+		if events[i].Unreadable != "" {
+			h.cfg.Logger.Warn("a well-signed post could not be read; it is kept as it came: GET /api/v1/events?state=unreadable",
+				"why", events[i].Unreadable, "bytes", len(events[i].Raw))
+		}
+	}
+	return accepted
+}
+
+// giveBack keeps a buffer for the next post, unless a rare large one would be held for ever.
+func (h *Handler) giveBack(b *bytes.Buffer) {
+	if b.Cap() <= 256<<10 {
+		b.Reset()
+		h.buffers.Put(b)
+	}
+}
+
+func (h *Handler) tooLarge(w http.ResponseWriter) result {
+	w.Header().Set("Connection", "close") // the rest is not read
+	http.Error(w, fmt.Sprintf("at most %d bytes", h.cfg.MaxBody), http.StatusRequestEntityTooLarge)
+	return large
+}
+
+func (h *Handler) unsigned(w http.ResponseWriter) result {
+	// Anybody can cause this line: one in ten seconds is enough to find a wrong META_APP_SECRET.
+	now, last := h.cfg.Now().Unix(), h.refused.Load()
+	if now-last >= 10 && h.refused.CompareAndSwap(last, now) {
+		h.cfg.Logger.Warn("a post without a good signature was refused: if Meta sent it, META_APP_SECRET is not this app's")
+	}
+	http.Error(w, "bad or missing "+signatureHeader, http.StatusUnauthorized)
+	return unsigned
+}
+
+func (h *Handler) notStored(w http.ResponseWriter, err error) result {
+	result, wait := failed, "10"
+	switch {
+	case errors.Is(err, router.ErrBusy):
+		result, wait = busy, "1"
+	case errors.Is(err, context.Canceled): // the caller went away, or we are stopping: Meta will repeat it
+		result = broken
+	default:
+		h.cfg.Logger.Error("a post could not be stored; Meta will repeat it", "error", err)
+	}
+	w.Header().Set("Retry-After", wait)
+	http.Error(w, "not stored, try again", http.StatusServiceUnavailable)
+	return result
+}

@@ -1,0 +1,67 @@
+package whatsapp
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"flowbridge/router"
+)
+
+// result is how a post was answered.
+type result int
+
+const (
+	accepted result = iota // 200
+	unsigned               // 401
+	large                  // 413
+	busy                   // 503, too many wait
+	failed                 // 503, storage failed
+	broken                 // the caller went away
+	results
+)
+
+var resultNames = [results]string{"accepted", "unsigned", "too_large", "busy", "storage_failed", "broken"}
+
+// metrics are counted without a lookup on the path of every post.
+type metrics struct {
+	posts   [results]prometheus.Counter
+	events  map[string]prometheus.Counter // by name; "" for all others
+	letGo   prometheus.Counter
+	repeats prometheus.Counter
+	took    prometheus.Histogram
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	posts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "flowbridge_posts_total", Help: "Webhook posts by how they were answered."}, []string{"result"})
+	events := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "flowbridge_events_total", Help: "Events received, repeats included, by name."}, []string{"event"})
+	m := &metrics{
+		events: map[string]prometheus.Counter{"": events.WithLabelValues("other")},
+		letGo: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "flowbridge_messages_let_go_total", Help: "Posts and changes of the field messages that no rule asks for."}),
+		repeats: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "flowbridge_events_repeated_total", Help: "Events dropped because they were stored before."}),
+		took: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "flowbridge_post_seconds", Help: "Time to answer a post. Meta asks for a median of 250 ms at most.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}}),
+	}
+	for i, name := range resultNames {
+		m.posts[i] = posts.WithLabelValues(name)
+	}
+	for _, name := range []string{router.FlowStatusChange, router.ClientErrorRate, router.EndpointErrorRate, router.EndpointLatency,
+		router.EndpointAvailability, router.FlowVersionExpiryWarning, router.FlowResponse} {
+		m.events[name] = events.WithLabelValues(name)
+	}
+	if r != nil {
+		r.MustRegister(posts, events, m.letGo, m.repeats, m.took)
+	}
+	return m
+}
+
+func (m *metrics) event(name string) {
+	c, ok := m.events[name]
+	if !ok {
+		c = m.events[""]
+	}
+	c.Inc()
+}
