@@ -62,10 +62,11 @@ type ErrorCount struct {
 
 // Act is what a person did, or what happened to a delivery.
 type Act struct {
-	Incident int64  `json:"incident"`           // number of the incident it concerns; 0 for a notice
-	Actor    string `json:"actor,omitempty"`    // who, in words for people
-	Notifier string `json:"notifier,omitempty"` // of ParkedDelivery: whose delivery
-	Error    string `json:"error,omitempty"`    // of ParkedDelivery: the service's own words
+	Incident int64    `json:"incident"`           // number of the incident it concerns; 0 for a notice
+	Actor    string   `json:"actor,omitempty"`    // who, in words for people
+	Notifier string   `json:"notifier,omitempty"` // of ParkedDelivery: whose delivery
+	Error    string   `json:"error,omitempty"`    // of ParkedDelivery: the service's own words
+	Silence  *Silence `json:"silence,omitempty"`  // of AddSilence; of EndSilence only its ID
 }
 
 // Source is who spoke.
@@ -90,6 +91,8 @@ const (
 
 	Acknowledge    = "ACKNOWLEDGE"     // a person acknowledges Act.Incident
 	Resolve        = "RESOLVE"         // a person resolves Act.Incident
+	AddSilence     = "SILENCE"         // a person adds Act.Silence
+	EndSilence     = "UNSILENCE"       // a person ends the silence Act.Silence.ID
 	ParkedDelivery = "DELIVERY_PARKED" // a delivery needs a person: told to the fallback notifier
 )
 

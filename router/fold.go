@@ -14,7 +14,15 @@ type Verdict struct {
 	Opening  *Decision // about Event.Opening, where there is one
 }
 
-// Step is what folding one event came to.
+// Moment is what a fold may know beside the flow, the event and the verdict.
+type Moment struct {
+	Now      time.Time
+	Silences []Silence // those that have not ended, in any order
+	// Target returns where a notifier's messages go now; ok is false for one that the rules do not name.
+	Target func(notifier string) (t Target, ok bool)
+}
+
+// Step is what folding one event, or the passing of time, came to.
 type Step struct {
 	State     State   // the flow afterwards, with incidents that were resolved by this event
 	Alerts    []Alert // those that changed
@@ -22,21 +30,19 @@ type Step struct {
 	Entries   []Entry
 	Owed      []Owed
 	Notice    *Notice
-	Outcome   string // one line for people
+	Over      []string // ids of silences that lasted until a recovery, which has come
+	Outcome   string   // one line for people
 }
 
-// Fold moves one flow by one event: state, event, verdict, now -> state', timeline, what is owed. It is
+// Fold moves one flow by one event: state, event, verdict, moment -> state', timeline, what is owed. It is
 // pure: no clock, no I/O, nothing that hangs on map order, and s is not changed. next is the number that
 // a new incident takes.
 //
 // Order is by Event.At; arrival breaks ties. Whatever the order of arrival, the same alerts end up active.
-func Fold(s State, next int64, e *Event, v Verdict, now time.Time) Step {
-	f := fold{e: e, v: v, now: now, next: next, state: s}
-	f.state.Alerts = slices.Clone(s.Alerts)
-	f.state.Incidents = slices.Clone(s.Incidents)
-	for i := range f.state.Incidents {
-		f.state.Incidents[i].Watch = slices.Clone(f.state.Incidents[i].Watch)
-	}
+func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
+	f := newFold(s, m)
+	f.next, f.e, f.v = next, e, v
+	f.pass(earlier(e.At, m.Now)) // what was due before the event happened comes first, however late both are folded
 	switch {
 	case e.Act != nil:
 		f.act()
@@ -48,12 +54,40 @@ func Fold(s State, next int64, e *Event, v Verdict, now time.Time) Step {
 	return f.step()
 }
 
+// Tick moves one flow by the passing of time alone: recoveries that were held back, notifiers that had to
+// wait, silences that are over. It is as pure as Fold, and harmless when repeated.
+func Tick(s State, m Moment) Step {
+	f := newFold(s, m)
+	f.pass(m.Now)
+	return f.step()
+}
+
+func newFold(s State, m Moment) *fold {
+	f := &fold{e: &Event{}, m: m, state: s}
+	f.state.Alerts = slices.Clone(s.Alerts)
+	f.state.Incidents = slices.Clone(s.Incidents)
+	for i := range f.state.Incidents {
+		f.state.Incidents[i].Watch = slices.Clone(f.state.Incidents[i].Watch)
+	}
+	return f
+}
+
+// earlier returns the first of two times: Meta's clock may be ahead of ours.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // fold is one event at work.
 type fold struct {
-	e    *Event
+	e    *Event // the zero Event while only time passes
 	v    Verdict
-	now  time.Time
+	m    Moment
 	next int64
+	// passed is the time up to which timers have run: that of the event, unless Meta's clock is ahead of ours.
+	passed time.Time
 
 	state   State
 	alerts  []int   // indexes of changed alerts
@@ -70,12 +104,15 @@ type touched struct {
 	number   int64
 	severity Severity // before; SeverityUnset for a new incident
 	cleared  []Level
-	raised   bool // an alert of it became active
-	fresh    bool // it was opened by this event
+	held     []Level // like cleared, but the recovery is held back
+	raised   bool    // an alert of it became active
+	flapped  bool    // an alert of it came back while its recovery was held back
+	fresh    bool    // it was opened by this event
+	reopened bool    // a person had resolved it
 }
 
 // moved says that alerts became active or inactive; else there were only new numbers.
-func (t *touched) moved() bool { return t.raised || len(t.cleared) > 0 }
+func (t *touched) moved() bool { return t.raised || t.flapped || len(t.cleared)+len(t.held) > 0 }
 
 // move applies an effect on the ladder: clear, raise, then bring every incident it touched in line.
 func (f *fold) move(eff effect) {
@@ -108,8 +145,13 @@ func (f *fold) clear(l Level) (moved bool) {
 			a.Before, a.Reading = a.Reading.Value, f.e.Reading
 		}
 		f.alerts = append(f.alerts, i)
-		t := f.touch(a.Incident)
-		t.cleared = append(t.cleared, a.Level)
+		t, inc := f.touch(a.Incident), f.incident(a.Incident)
+		if a.Hold > 0 && inc != nil && inc.State != IncidentResolved {
+			a.HeldUntil = f.passed.Add(a.Hold)
+			t.held = append(t.held, a.Level)
+		} else {
+			t.cleared = append(t.cleared, a.Level)
+		}
 		moved = true
 	}
 	return moved
@@ -136,8 +178,16 @@ func (f *fold) raise(l Level) {
 		f.touch(a.Incident)
 		return
 	}
+	if !a.HeldUntil.IsZero() { // a flap: the same trouble, and nobody is told as of something new
+		a.Active, a.Since, a.Until, a.OpenedBy, a.ClosedBy, a.HeldUntil = true, f.e.At, time.Time{}, f.e.Seq, 0, time.Time{}
+		f.touch(a.Incident).flapped = true
+		return
+	}
 	key := f.v.GroupBy.Key(f.e)
 	inc := f.incidentByKey(key)
+	if inc == nil {
+		inc = f.reopen(key)
+	}
 	if inc == nil {
 		inc = f.open(key)
 	}
@@ -146,11 +196,15 @@ func (f *fold) raise(l Level) {
 		inc.Path = append(slices.Clone(inc.Path), l)
 	}
 	a.Active, a.Since, a.Until, a.OpenedBy, a.ClosedBy = true, f.e.At, time.Time{}, f.e.Seq, 0
-	a.Severity, a.Incident, a.Key, a.Routes = f.v.Severity, inc.Number, key, nil
-	for _, target := range f.v.Notify {
-		a.Routes = append(a.Routes, target.Notifier)
-		if !slices.ContainsFunc(inc.Watch, func(w Watch) bool { return w.Notifier == target.Notifier }) {
-			inc.Watch = append(inc.Watch, Watch{Notifier: target.Notifier})
+	a.Severity, a.Incident, a.Key, a.Hold, a.Routes = f.v.Severity, inc.Number, key, f.v.ResolveAfter, nil
+	for _, route := range f.v.Notify {
+		r := AlertRoute{Notifier: route.Notifier, UnlessAcknowledged: route.UnlessAcknowledged}
+		if route.After > 0 {
+			r.Due = f.passed.Add(route.After)
+		}
+		a.Routes = append(a.Routes, r)
+		if !slices.ContainsFunc(inc.Watch, func(w Watch) bool { return w.Notifier == route.Notifier }) {
+			inc.Watch = append(inc.Watch, Watch{Notifier: route.Notifier})
 		}
 	}
 	slices.SortFunc(inc.Watch, func(x, y Watch) int { return strings.Compare(x.Notifier, y.Notifier) })
@@ -166,6 +220,21 @@ func (f *fold) open(key string) *Incident {
 	inc := &f.state.Incidents[len(f.state.Incidents)-1]
 	f.touch(inc.Number).fresh = true
 	return inc
+}
+
+// reopen takes up an incident that a person has resolved although Meta still reports it, and that gets worse;
+// nil if there is none.
+func (f *fold) reopen(key string) *Incident {
+	for i := range f.state.Incidents {
+		inc := &f.state.Incidents[i]
+		if inc.Key == key && len(f.counting(inc.Number)) > 0 { // resolved, else it would have been found
+			f.touch(inc.Number).reopened = true
+			inc.State, inc.ResolvedAt, inc.ResolvedBy = IncidentOpen, time.Time{}, ""
+			inc.AcknowledgedAt, inc.AcknowledgedBy = time.Time{}, ""
+			return inc
+		}
+	}
+	return nil
 }
 
 // afterRecovery handles what a recovery means beyond the alerts that it cleared: rules may tell somebody
@@ -265,9 +334,14 @@ func (f *fold) change(inc *Incident) {
 }
 
 func (f *fold) entry(inc *Incident, kind EntryKind, text string) {
+	f.entryAt(inc, f.e.At, f.e.Seq, kind, text)
+}
+
+// entryAt adds to the timeline of an incident what happened at a time; event is 0 where only time passed.
+func (f *fold) entryAt(inc *Incident, at time.Time, event int64, kind EntryKind, text string) {
 	inc.Entries++
 	f.entries = append(f.entries, Entry{
-		Incident: inc.Number, N: inc.Entries, At: f.e.At, Recorded: f.now, Kind: kind, Text: text, Event: f.e.Seq,
+		Incident: inc.Number, N: inc.Entries, At: at, Recorded: f.m.Now, Kind: kind, Text: text, Event: event,
 	})
 }
 
@@ -277,7 +351,8 @@ func (f *fold) say(format string, args ...any) {
 
 // step gathers what changed.
 func (f *fold) step() Step {
-	s := Step{State: f.state, Entries: f.entries, Owed: f.owed, Notice: f.note, Outcome: strings.Join(f.outcome, "; ")}
+	f.wind()
+	s := Step{Over: f.recoveredSilences(), State: f.state, Entries: f.entries, Owed: f.owed, Notice: f.note, Outcome: strings.Join(f.outcome, "; ")}
 	slices.Sort(f.alerts)
 	for _, i := range slices.Compact(f.alerts) {
 		s.Alerts = append(s.Alerts, f.state.Alerts[i])

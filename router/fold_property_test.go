@@ -77,10 +77,10 @@ func checkInvariants(t *rapid.T, s router.State) {
 		worst := router.SeverityUnset
 		routed := map[string]router.Severity{}
 		for _, a := range s.Alerts {
-			if a.Active && a.Incident == inc.Number {
+			if a.Counts() && a.Incident == inc.Number {
 				worst = max(worst, a.Severity)
 				for _, n := range a.Routes {
-					routed[n] = max(routed[n], a.Severity)
+					routed[n.Notifier] = max(routed[n.Notifier], a.Severity)
 				}
 			}
 		}

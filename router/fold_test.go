@@ -14,14 +14,20 @@ var morning = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 
 // history folds events one after another, as the Router does, and gathers what came of it.
 type history struct {
-	state   router.State
-	last    int64
-	seq     int64
-	decide  func(e *router.Event) router.Decision
-	entries []router.Entry
-	owed    []string // "INC-1 chat open warning"
-	notices []string // "chat FLOW_STATUS_CHANGE"
-	outcome string
+	state    router.State
+	last     int64
+	seq      int64
+	decide   func(e *router.Event) router.Decision
+	entries  []router.Entry
+	owed     []string // "INC-1 chat open warning"
+	notices  []string // "chat FLOW_STATUS_CHANGE"
+	outcome  string
+	silences []router.Silence
+}
+
+func (h *history) Target(name string) (router.Target, bool) {
+	t, ok := map[string]router.Target{"chat": chat, "page": page}[name]
+	return t, ok
 }
 
 func (h *history) Decide(e *router.Event) router.Decision { return h.decide(e) }
@@ -33,7 +39,7 @@ func (h *history) RenderNotice(*router.Notice) (string, string) { return "", "" 
 func (h *history) fold(e router.Event) router.Step {
 	h.seq++
 	e.Seq = h.seq
-	step := router.Fold(h.state, h.last+1, &e, router.Judge(h, &e), morning)
+	step := router.Fold(h.state, h.last+1, &e, router.Judge(h, &e), router.Moment{Now: e.Received, Silences: h.silences, Target: h.Target})
 	h.state = step.State
 	// What the store keeps for the fold: unresolved incidents, and those of active alerts.
 	h.state.Incidents = slices.DeleteFunc(slices.Clone(h.state.Incidents), func(inc router.Incident) bool {
@@ -68,11 +74,11 @@ var (
 
 // chatAndPage tells chat of everything and page of what is an error or worse.
 func chatAndPage(e *router.Event) router.Decision {
-	d := router.Decision{Rules: []string{"all"}, Severity: router.DefaultSeverity(e), Notify: []router.Target{chat}, Named: []router.Target{chat, page}}
+	d := router.Decision{Rules: []string{"all"}, Severity: router.DefaultSeverity(e), Notify: []router.Route{{Target: chat}}, Named: []router.Target{chat, page}}
 	if e.Paired() && e.AlertState == router.Deactivated {
 		d.Notify = nil
 	} else if d.Severity >= router.Error {
-		d.Notify = append(d.Notify, page)
+		d.Notify = append(d.Notify, router.Route{Target: page})
 	}
 	return d
 }
@@ -358,13 +364,12 @@ func TestFold(t *testing.T) {
 			outcome: "noted; INC-1 was resolved by hand",
 		},
 		{
-			name:   "a rise after a person resolved is a new incident, and the recovery ends both",
+			name:   "a rise after a person resolved reopens the incident, and the recovery ends it",
 			events: []router.Event{up(0, 10), person(1, router.Resolve, 1), up(2, 50), down(3, 5)},
 			timeline: []string{"opened: Endpoint error rate over 10 %",
 				"resolved: Resolved by ana after 1 min; Meta still reports it",
-				"opened: Endpoint error rate over 50 %",
-				"recovered: Meta reports the recovery: Endpoint error rate back under 5 %",
-				"resolved: Endpoint error rate back under 5 % after 1 min"},
+				"reopened: Endpoint error rate over 50 %",
+				"resolved: Endpoint error rate back under 5 % after 3 min"},
 		},
 		{
 			name: "a parked delivery is told to the fallback and shown on the other cards",

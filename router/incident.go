@@ -49,9 +49,34 @@ type Alert struct {
 	Reading          // as last reported
 	Before  *float64 // Reading.Value of the report before that
 
-	Incident int64    // number of the incident it belongs or last belonged to; 0 for none
-	Key      string   // that incident's key
-	Routes   []string // notifiers that it was routed to when it became active, sorted: pinned
+	Incident int64        // number of the incident it belongs or last belonged to; 0 for none
+	Key      string       // that incident's key
+	Routes   []AlertRoute // whom it was routed to when it became active, sorted by notifier: pinned
+
+	// Hold is how long its recovery is held back, pinned like Routes. HeldUntil is not zero while Meta says
+	// that it is over and the hold is not: it counts as active until then.
+	Hold      time.Duration
+	HeldUntil time.Time
+}
+
+// Counts says whether the alert keeps its incident open: Meta reports it, or its recovery is held back.
+func (a *Alert) Counts() bool { return a.Active || !a.HeldUntil.IsZero() }
+
+// AlertRoute is how an alert reaches a notifier.
+type AlertRoute struct {
+	Notifier           string    `json:"notifier"`
+	Due                time.Time `json:"due,omitzero"` // it is not newly told before; zero: at once
+	UnlessAcknowledged bool      `json:"unless_acknowledged,omitempty"`
+}
+
+// route returns how the alert reaches a notifier, or nil.
+func (a *Alert) route(notifier string) *AlertRoute {
+	for i := range a.Routes {
+		if a.Routes[i].Notifier == notifier {
+			return &a.Routes[i]
+		}
+	}
+	return nil
 }
 
 // IncidentState is open, acknowledged or resolved.
@@ -119,8 +144,11 @@ type Incident struct {
 	AcknowledgedBy string
 	ResolvedBy     string // a person, or "" when Meta reported the recovery
 
-	Watch   []Watch // who is told, sorted by notifier
-	Entries int64   // length of the timeline
+	Flaps   int64     // how often it came back while its recovery was held back
+	Silence Silence   // that its worst alert is under; the zero Silence for none
+	Watch   []Watch   // who is told, sorted by notifier
+	Entries int64     // length of the timeline
+	Wake    time.Time // when a timer of it is due next; zero for none
 }
 
 // Name returns the number as people say it: INC-42.
@@ -132,7 +160,7 @@ func IncidentName(n int64) string { return fmt.Sprintf("INC-%d", n) }
 // Watch is how an incident stands with one notifier.
 type Watch struct {
 	Notifier string   `json:"notifier"`
-	Open     bool     `json:"open"`     // some active alert routes to it
+	Open     bool     `json:"open"`     // it is told that the incident is open
 	Severity Severity `json:"severity"` // highest among the active alerts that route to it, kept when it closes
 }
 
@@ -166,10 +194,14 @@ type EntryKind string
 // The kinds of entries.
 const (
 	EntryOpened       EntryKind = "opened"
-	EntryEscalated    EntryKind = "escalated" // the severity rose
-	EntryActivated    EntryKind = "activated" // another alert became active, no worse than what was
-	EntryRefreshed    EntryKind = "refreshed" // new numbers, nothing else
-	EntryEased        EntryKind = "eased"     // some alert became inactive, others are still active
+	EntryEscalated    EntryKind = "escalated"  // the severity rose
+	EntryActivated    EntryKind = "activated"  // another alert became active, no worse than what was
+	EntryRefreshed    EntryKind = "refreshed"  // new numbers, nothing else
+	EntryEased        EntryKind = "eased"      // some alert became inactive, others are still active
+	EntryRecovering   EntryKind = "recovering" // Meta reports a recovery, which is held back
+	EntryFlapped      EntryKind = "flapped"    // it came back while its recovery was held back
+	EntryReopened     EntryKind = "reopened"   // it got worse after a person had resolved it
+	EntryTold         EntryKind = "told"       // a notifier is told now that had to wait
 	EntryResolved     EntryKind = "resolved"
 	EntryRecovered    EntryKind = "recovered" // Meta reports the recovery of what a person had resolved
 	EntryLate         EntryKind = "late"      // an event older than what was known: nothing changed

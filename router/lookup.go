@@ -50,15 +50,15 @@ func (f *fold) lastValue() (value *float64) {
 	return value
 }
 
-// active returns the active alerts of an incident, worst first.
-func (f *fold) active(number int64) (active []*Alert) {
+// counting returns the alerts that keep an incident open, worst first.
+func (f *fold) counting(number int64) (counting []*Alert) {
 	for i := range f.state.Alerts {
-		if a := &f.state.Alerts[i]; a.Active && a.Incident == number {
-			active = append(active, a)
+		if a := &f.state.Alerts[i]; a.Counts() && a.Incident == number {
+			counting = append(counting, a)
 		}
 	}
-	SortAlerts(active)
-	return active
+	SortAlerts(counting)
+	return counting
 }
 
 // SortAlerts puts the worst first: by severity, then by level, then by name.

@@ -26,7 +26,7 @@ func (f *fold) notice() {
 		if slices.ContainsFunc(f.owed, func(o Owed) bool { return o.Event == f.e.Seq && o.Target.Notifier == t.Notifier }) {
 			continue
 		}
-		f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: fmt.Sprintf("flowbridge/notice/%d", f.e.Seq), Target: t, Severity: f.v.Severity})
+		f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: fmt.Sprintf("flowbridge/notice/%d", f.e.Seq), Target: t.Target, Severity: f.v.Severity})
 		f.say("notice to %s", t.Notifier)
 	}
 }
@@ -70,8 +70,9 @@ func (f *fold) act() {
 		f.entry(inc, EntryResolved, fmt.Sprintf("Resolved by %s after %s; Meta still reports it", who, FormatDuration(f.e.At.Sub(inc.OpenedAt))))
 		f.say("resolved %s by hand", inc.Name())
 		f.change(inc)
+		f.releaseAll(inc)
 		before := slices.Clone(inc.Watch)
-		watch(inc, nil)
+		f.watch(inc, nil)
 		f.owe(inc, before)
 		f.oweSiblings(inc)
 	default: // a delivery was parked: the cards of the incident say so, and the fallback is told

@@ -30,12 +30,21 @@ type Decision struct {
 	Drop     bool     // a rule asks that it be forgotten
 	Severity Severity
 	GroupBy  GroupBy
-	Notify   []Target // who is told, sorted by Notifier, without repeats
+	Notify   []Route // who is told, sorted by Notifier, without repeats
 	// Named is everybody whom the matching rules name, whatever the severity, sorted like Notify. A
 	// recovery of what nobody knows closes there what a worse level may have opened.
-	Named  []Target
-	Fields []Field
+	Named        []Target
+	ResolveAfter time.Duration // a recovery is held back this long, so that a flap stays one incident
+	Fields       []Field
 	FlowInfo
+}
+
+// Route is how a rule tells a notifier of an alert.
+type Route struct {
+	Target
+	After time.Duration // it is told only of what is still open this long after it began; 0 at once
+	// UnlessAcknowledged says that it is not newly told while somebody has acknowledged the incident.
+	UnlessAcknowledged bool
 }
 
 // Rule returns the name of the first rule that matched, or "default".

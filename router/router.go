@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
@@ -22,6 +20,8 @@ type Rules interface {
 	// mean the built-in words.
 	RenderIncident(inc *Incident, alerts []Alert) (title, text string)
 	RenderNotice(n *Notice) (title, text string)
+	// Target returns where a notifier's messages go; ok is false for one that the rules do not name.
+	Target(notifier string) (t Target, ok bool)
 }
 
 // Journal is what the Router needs of the store. Every error is a fault of storage: the Router waits and
@@ -35,6 +35,11 @@ type Journal interface {
 	LastIncident(ctx context.Context) (int64, error)
 	// Commit stores what the events of a batch came to and marks them folded, whole or not at all.
 	Commit(ctx context.Context, b Batch) error
+	// Silences returns those that have not ended, MaxSilences at most.
+	Silences(ctx context.Context) ([]Silence, error)
+	// Timers returns flows with a timer that is due at now, limit at most, and when the next timer of any flow
+	// is due; zero if none is wound.
+	Timers(ctx context.Context, now time.Time, limit int) (flows []FlowID, next time.Time, err error)
 	// Appended is pulsed after events were stored.
 	Appended() <-chan struct{}
 }
@@ -90,7 +95,7 @@ func (r *Router) Run(ctx context.Context) error {
 	const slowest = 5 * time.Second
 	wait := time.Duration(0)
 	for {
-		n, err := r.Fold(ctx)
+		next, busy, err := r.work(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -103,16 +108,31 @@ func (r *Router) Run(ctx context.Context) error {
 			continue
 		}
 		wait = 0
-		if n > 0 {
+		if busy {
 			continue
+		}
+		idle := slowest // a pulse can be missed when another process appends
+		if !next.IsZero() {
+			idle = min(max(next.Sub(r.cfg.Now()), time.Millisecond), slowest)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.journal.Appended():
-		case <-time.After(slowest): // a pulse can be missed when another process appends
+		case <-time.After(idle):
 		}
 	}
+}
+
+// work folds a batch and runs a batch of timers. busy says that there may be more to do at once; else next is
+// when the next timer is due.
+func (r *Router) work(ctx context.Context) (next time.Time, busy bool, err error) {
+	events, err := r.Fold(ctx)
+	if err != nil {
+		return next, false, err
+	}
+	flows, next, err := r.Tick(ctx)
+	return next, events+flows > 0, err
 }
 
 // Fold folds one batch of waiting events and returns how many there were.
@@ -125,113 +145,58 @@ func (r *Router) Fold(ctx context.Context) (n int, err error) {
 	for _, e := range events {
 		flows = append(flows, FlowID{e.WABA, e.Flow})
 	}
-	slices.SortFunc(flows, func(a, b FlowID) int { return cmp.Or(cmp.Compare(a.WABA, b.WABA), cmp.Compare(a.Flow, b.Flow)) })
-	states, err := r.journal.States(ctx, slices.Compact(flows))
+	slices.SortFunc(flows, compareFlows)
+	g, err := r.gather(ctx, slices.Compact(flows))
 	if err != nil {
 		return 0, err
 	}
-	last, err := r.journal.LastIncident(ctx)
-	if err != nil {
-		return 0, err
+	for i := range events {
+		g.event(&events[i])
 	}
-	b := r.fold(events, states, last)
-	if err := r.journal.Commit(ctx, b); err != nil {
+	if err := r.journal.Commit(ctx, g.batch()); err != nil {
 		return 0, err
 	}
 	r.folded.Add(float64(len(events)))
 	return len(events), nil
 }
 
-// fold runs events through rules and fold and gathers what is to be stored.
-func (r *Router) fold(events []Event, states map[FlowID]State, last int64) Batch {
-	rules := r.cfg.Rules()
-	var b Batch
-	type alertID struct {
-		FlowID
-		event string
-		level Level
+// Tick runs the timers that are due, of some flows at a time. It returns how many flows there were, and when the
+// next timer is due; zero if none is wound.
+func (r *Router) Tick(ctx context.Context) (n int, next time.Time, err error) {
+	flows, next, err := r.journal.Timers(ctx, r.cfg.Now(), r.cfg.Batch)
+	if err != nil || len(flows) == 0 {
+		return 0, next, err
 	}
-	alerts := map[alertID]Alert{}
-	incidents := map[int64]Incident{}
-	for i := range events {
-		e := &events[i]
-		id := FlowID{e.WABA, e.Flow}
-		step, err := r.step(rules, states[id], last+1, e)
-		if err != nil {
-			r.broken.Inc()
-			r.cfg.Logger.Error("an event could not be folded; it stays in the journal", "seq", e.Seq, "event", e.Name, "error", err)
-			b.Outcomes = append(b.Outcomes, Outcome{e.Seq, err.Error()})
-			continue
-		}
-		for _, a := range step.Alerts {
-			alerts[alertID{id, a.Event, a.Level}] = a
-		}
-		for _, number := range step.Incidents {
-			i := slices.IndexFunc(step.State.Incidents, func(inc Incident) bool { return inc.Number == number })
-			inc := step.State.Incidents[i]
-			inc.Title, inc.Text = rules.RenderIncident(&inc, incidentAlerts(&step.State, number))
-			step.State.Incidents[i] = inc
-			incidents[number] = inc
-			last = max(last, number)
-		}
-		if step.Notice != nil {
-			step.Notice.Title, step.Notice.Text = rules.RenderNotice(step.Notice)
-			b.Notices = append(b.Notices, *step.Notice)
-		}
-		b.Entries = append(b.Entries, step.Entries...)
-		b.Owed = append(b.Owed, step.Owed...)
-		b.Outcomes = append(b.Outcomes, Outcome{e.Seq, step.Outcome})
-		step.State.FlowID = id
-		states[id] = step.State
+	g, err := r.gather(ctx, flows)
+	if err != nil {
+		return 0, next, err
 	}
-	for id, a := range alerts {
-		b.Alerts = append(b.Alerts, FlowAlert{id.FlowID, a})
+	for _, flow := range flows {
+		g.tick(flow)
 	}
-	slices.SortFunc(b.Alerts, func(x, y FlowAlert) int {
-		return cmp.Or(cmp.Compare(x.WABA, y.WABA), cmp.Compare(x.Flow, y.Flow), compareAlerts(x.Alert, y.Alert))
-	})
-	for _, number := range slices.Sorted(maps.Keys(incidents)) {
-		b.Incidents = append(b.Incidents, incidents[number])
-	}
-	return b
+	return len(flows), next, r.journal.Commit(ctx, g.batch())
 }
 
-// step asks the rules and folds one event. A fault of ours must not stop the journal: it becomes an error.
-func (r *Router) step(rules Rules, s State, next int64, e *Event) (step Step, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("fault in flowbridge: %v", p)
-		}
-	}()
-	return Fold(s, next, e, Judge(rules, e), r.cfg.Now()), nil
-}
-
-// Judge asks the rules about an event, and about the one that it undoes where there is one.
-func Judge(rules Rules, e *Event) Verdict {
-	if e.Name == Acknowledge || e.Name == Resolve {
-		return Verdict{}
+// gather reads what folding needs.
+func (r *Router) gather(ctx context.Context, flows []FlowID) (*gathering, error) {
+	states, err := r.journal.States(ctx, flows)
+	if err != nil {
+		return nil, err
 	}
-	v := Verdict{Decision: rules.Decide(e)}
-	if opening, ok := e.Opening(); ok {
-		d := rules.Decide(&opening)
-		v.Opening = &d
+	last, err := r.journal.LastIncident(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return v
-}
-
-func incidentAlerts(s *State, number int64) []Alert {
-	var of []*Alert
-	for i := range s.Alerts {
-		if s.Alerts[i].Incident == number {
-			of = append(of, &s.Alerts[i])
-		}
+	silences, err := r.journal.Silences(ctx)
+	if err != nil {
+		return nil, err
 	}
-	SortAlerts(of)
-	out := make([]Alert, len(of))
-	for i, a := range of {
-		out[i] = *a
+	g := newGathering(r.cfg.Rules(), states, last, silences, r.cfg.Now())
+	g.broken = func(e *Event, err error) {
+		r.broken.Inc()
+		r.cfg.Logger.Error("an event could not be folded; it stays in the journal", "seq", e.Seq, "event", e.Name, "error", err)
 	}
-	return out
+	return g, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

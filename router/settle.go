@@ -15,7 +15,7 @@ func (f *fold) settle(t *touched) {
 	f.change(inc)
 	inc.Events++
 	f.describe(inc)
-	active := f.active(inc.Number)
+	active := f.counting(inc.Number)
 	switch {
 	case inc.State == IncidentResolved: // by hand, while Meta said ACTIVATED
 		f.settleResolved(t, inc, active)
@@ -36,7 +36,7 @@ func (f *fold) settle(t *touched) {
 		inc.Peak = max(inc.Peak, inc.Severity)
 		f.tell(t, inc, active)
 	}
-	watch(inc, active)
+	f.watch(inc, active)
 	f.owe(inc, before)
 	if t.fresh || inc.State == IncidentResolved {
 		f.oweSiblings(inc)
@@ -55,19 +55,29 @@ func (f *fold) settleResolved(t *touched, inc *Incident, active []*Alert) {
 
 // tell writes the timeline of an incident that goes on: it got better if something cleared, else worse.
 func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
-	if len(t.cleared) > 0 {
-		still := make([]string, len(active))
-		for i, a := range active {
-			still[i] = SignalName(a.Event) + " " + crossed(a.Event, a.Level)
-		}
-		f.entry(inc, EntryEased, f.reading(fmt.Sprintf("%s %s", SignalName(f.e.Name), f.recovery()))+"; still active: "+strings.Join(still, ", "))
+	switch {
+	case len(t.held) > 0 && !slices.ContainsFunc(active, func(a *Alert) bool { return a.Active }):
+		f.entry(inc, EntryRecovering, f.reading(fmt.Sprintf("%s %s", SignalName(f.e.Name), f.recovery()))+
+			"; resolves in "+FormatDuration(lastHold(active).Sub(f.passed))+" unless it comes back")
+		f.say("holding back the recovery of %s", inc.Name())
+		return
+	case len(t.cleared)+len(t.held) > 0:
+		f.entry(inc, EntryEased, f.reading(fmt.Sprintf("%s %s", SignalName(f.e.Name), f.recovery()))+"; still active: "+whatCounts(active))
 		f.say("eased %s", inc.Name())
+		return
+	case t.flapped:
+		inc.Flaps++
+		f.entry(inc, EntryFlapped, f.reading(fmt.Sprintf("%s %s again", SignalName(f.e.Name), crossed(f.e.Name, f.e.Level())))+
+			"; came back "+FormatTimes(inc.Flaps)+" while its recovery was held back")
+		f.say("flapped %s", inc.Name())
 		return
 	}
 	kind, rose := EntryActivated, ""
 	switch {
 	case t.fresh:
 		kind = EntryOpened
+	case t.reopened:
+		kind = EntryReopened
 	case inc.Severity > t.severity:
 		kind, rose = EntryEscalated, fmt.Sprintf("; severity rises from %s to %s", t.severity, inc.Severity)
 	}
@@ -77,24 +87,6 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 	}
 	f.entry(inc, kind, text+rose)
 	f.say("%s %s", kind, inc.Name())
-}
-
-// watch recomputes who is told of inc: a notifier is open exactly while an active alert routes to it, and
-// its severity is the highest among those alerts.
-func watch(inc *Incident, active []*Alert) {
-	for i := range inc.Watch {
-		w := &inc.Watch[i]
-		severity := SeverityUnset
-		for _, a := range active {
-			if slices.Contains(a.Routes, w.Notifier) {
-				severity = max(severity, a.Severity)
-			}
-		}
-		w.Open = inc.State != IncidentResolved && severity != SeverityUnset
-		if severity != SeverityUnset {
-			w.Severity = severity
-		}
-	}
 }
 
 // owe tells every notifier of inc that is open, or was until now. before is nil where nothing opened or closed.
@@ -107,7 +99,12 @@ func (f *fold) owe(inc *Incident, before []Watch) {
 		target := Target{Notifier: w.Notifier}
 		for _, t := range f.v.Notify {
 			if t.Notifier == w.Notifier {
-				target = t
+				target = t.Target
+			}
+		}
+		if target.Kind == "" && w.Open && f.m.Target != nil { // told later than it was decided
+			if now, ok := f.m.Target(w.Notifier); ok {
+				target = now
 			}
 		}
 		f.owed = append(f.owed, Owed{Incident: inc.Number, Key: inc.Key, Target: target, Open: w.Open, Severity: w.Severity})

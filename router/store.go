@@ -27,6 +27,8 @@ type Batch struct {
 	Incidents []Incident  // insert or replace by Number
 	Entries   []Entry     // appended
 	Notices   []Notice    // inserted by Event
+	Silences  []Silence   // insert or replace by ID
+	Wake      bool        // every timer is due at once: what people wish to be told of has changed
 	Owed      []Owed      // in order; a later one of the same delivery wins
 }
 

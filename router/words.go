@@ -91,6 +91,17 @@ func FormatDuration(d time.Duration) string {
 	return "0 s"
 }
 
+// FormatTimes writes how often: "once", "twice", "3 times".
+func FormatTimes(n int64) string {
+	switch n {
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
 // shortNumber writes at most two decimals and no trailing zeros.
 func shortNumber(v float64) string {
 	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)

@@ -37,7 +37,7 @@ func (r *Rules) Decide(ev *router.Event) router.Decision {
 	}
 	r.apply(&d, ev, matched)
 	if parked && ev.Act != nil { // who cannot be told is not told that it cannot
-		d.Notify = slices.DeleteFunc(d.Notify, func(t router.Target) bool { return t.Notifier == ev.Act.Notifier })
+		d.Notify = slices.DeleteFunc(d.Notify, func(r router.Route) bool { return r.Notifier == ev.Act.Notifier })
 	}
 	return d
 }
@@ -64,13 +64,15 @@ func (r *Rules) apply(d *router.Decision, ev *router.Event, matched []*rule) {
 		for _, route := range rule.notify {
 			d.Named = append(d.Named, route.target)
 			if route.severities.has(d.Severity) {
-				d.Notify = append(d.Notify, route.target)
+				d.Notify = append(d.Notify, router.Route{Target: route.target})
 			}
 		}
 		// What an earlier rule has told somebody of cannot be forgotten any more; the search ends all the same.
 		d.Drop = rule.drop && len(d.Notify) == 0
 	}
-	d.Notify, d.Named = distinct(d.Notify), distinct(d.Named)
+	slices.SortStableFunc(d.Notify, func(a, b router.Route) int { return strings.Compare(a.Notifier, b.Notifier) })
+	d.Notify = slices.CompactFunc(d.Notify, func(a, b router.Route) bool { return a.Notifier == b.Notifier })
+	d.Named = distinct(d.Named)
 }
 
 // distinct sorts targets by notifier and drops repeats.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"flowbridge/router"
 )
@@ -51,7 +52,7 @@ func (s *Store) LastIncident(ctx context.Context) (n int64, err error) {
 func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		for _, step := range []func(context.Context, *sql.Tx, router.Batch) error{
-			writeOutcomes, writeAlerts, writeIncidents, writeTimeline, writeNotices, s.writeOwed,
+			writeOutcomes, writeAlerts, writeIncidents, writeTimeline, writeNotices, writeSilences, s.writeOwed, s.wakeAll,
 		} {
 			if err := step(ctx, tx, b); err != nil {
 				return err
@@ -76,40 +77,41 @@ func writeOutcomes(ctx context.Context, tx *sql.Tx, b router.Batch) error {
 
 // alertDetails is what of an alert is kept as JSON: nobody looks for it.
 type alertDetails struct {
-	Reading router.Reading `json:"reading"`
-	Before  *float64       `json:"before,omitempty"`
-	Routes  []string       `json:"routes,omitempty"`
+	Reading router.Reading      `json:"reading"`
+	Before  *float64            `json:"before,omitempty"`
+	Routes  []router.AlertRoute `json:"notify,omitempty"`
+	Hold    time.Duration       `json:"hold,omitempty"`
 }
 
-const alertColumns = `event, level, active, raised_at, cleared_at, since, until, opened_by, closed_by, severity, incident, key, details`
+const alertColumns = `event, level, active, raised_at, cleared_at, since, until, held_until, opened_by, closed_by, severity, incident, key, details`
 
 func writeAlerts(ctx context.Context, tx *sql.Tx, b router.Batch) error {
-	const query = `INSERT INTO alerts (waba, flow, ` + alertColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	const query = `INSERT INTO alerts (waba, flow, ` + alertColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (waba, flow, event, level) DO UPDATE SET active = excluded.active, raised_at = excluded.raised_at,
-		cleared_at = excluded.cleared_at, since = excluded.since, until = excluded.until, opened_by = excluded.opened_by,
+		cleared_at = excluded.cleared_at, since = excluded.since, until = excluded.until, held_until = excluded.held_until, opened_by = excluded.opened_by,
 		closed_by = excluded.closed_by, severity = excluded.severity, incident = excluded.incident, key = excluded.key,
 		details = excluded.details`
 	return each(ctx, tx, b.Alerts, query, func(a router.FlowAlert) ([]any, error) {
-		details, err := json.Marshal(alertDetails{a.Reading, a.Before, a.Routes})
+		details, err := json.Marshal(alertDetails{a.Reading, a.Before, a.Routes, a.Hold})
 		return []any{a.WABA, a.Flow, a.Event, string(a.Level), toInt(a.Active), micros(a.Raised), micros(a.Cleared), micros(a.Since),
-			micros(a.Until), a.OpenedBy, a.ClosedBy, int64(a.Severity), a.Incident, a.Key, string(details)}, err
+			micros(a.Until), micros(a.HeldUntil), a.OpenedBy, a.ClosedBy, int64(a.Severity), a.Incident, a.Key, string(details)}, err
 	})
 }
 
 // alerts reads alerts by a condition.
 func alerts(ctx context.Context, q querier, where string, args ...any) ([]router.Alert, error) {
 	return all(ctx, q, `SELECT `+alertColumns+` FROM alerts WHERE `+where, args, func(row scanner) (a router.Alert, err error) {
-		var active, raised, cleared, since, until int64
+		var active, raised, cleared, since, until, held int64
 		var details []byte
-		if err := row.Scan(&a.Event, &a.Level, &active, &raised, &cleared, &since, &until, &a.OpenedBy, &a.ClosedBy,
+		if err := row.Scan(&a.Event, &a.Level, &active, &raised, &cleared, &since, &until, &held, &a.OpenedBy, &a.ClosedBy,
 			&a.Severity, &a.Incident, &a.Key, &details); err != nil {
 			return a, err
 		}
 		a.Active = active != 0
-		a.Raised, a.Cleared, a.Since, a.Until = fromMicros(raised), fromMicros(cleared), fromMicros(since), fromMicros(until)
+		a.Raised, a.Cleared, a.Since, a.Until, a.HeldUntil = fromMicros(raised), fromMicros(cleared), fromMicros(since), fromMicros(until), fromMicros(held)
 		var d alertDetails
 		err = json.Unmarshal(details, &d)
-		a.Reading, a.Before, a.Routes = d.Reading, d.Before, d.Routes
+		a.Reading, a.Before, a.Routes, a.Hold = d.Reading, d.Before, d.Routes, d.Hold
 		return a, err
 	})
 }
@@ -117,43 +119,52 @@ func alerts(ctx context.Context, q querier, where string, args ...any) ([]router
 // incidentDetails is what of an incident is kept as JSON: nobody looks for it.
 type incidentDetails struct {
 	router.FlowInfo
-	Path   []router.Level `json:"path,omitempty"`
-	Title  string         `json:"title,omitempty"`
-	Text   string         `json:"text,omitempty"`
-	Fields []router.Field `json:"fields,omitempty"`
-	Watch  []router.Watch `json:"watch,omitempty"`
+	Path    []router.Level  `json:"path,omitempty"`
+	Title   string          `json:"title,omitempty"`
+	Text    string          `json:"text,omitempty"`
+	Fields  []router.Field  `json:"fields,omitempty"`
+	Watch   []router.Watch  `json:"watch,omitempty"`
+	Flaps   int64           `json:"flaps,omitempty"`
+	Silence *router.Silence `json:"silence,omitempty"`
 }
 
 const incidentColumns = `number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at,
-	resolved_at, resolved_by, acknowledged_at, acknowledged_by, details`
+	resolved_at, resolved_by, acknowledged_at, acknowledged_by, wake_at, details`
 
 func writeIncidents(ctx context.Context, tx *sql.Tx, b router.Batch) error {
-	const query = `INSERT INTO incidents (` + incidentColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	const query = `INSERT INTO incidents (` + incidentColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (number) DO UPDATE SET state = excluded.state, severity = excluded.severity, peak = excluded.peak,
 		events = excluded.events, revision = excluded.revision, entries = excluded.entries, resolved_at = excluded.resolved_at,
 		resolved_by = excluded.resolved_by, acknowledged_at = excluded.acknowledged_at,
-		acknowledged_by = excluded.acknowledged_by, details = excluded.details`
+		acknowledged_by = excluded.acknowledged_by, wake_at = excluded.wake_at, details = excluded.details`
 	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
-		details, err := json.Marshal(incidentDetails{i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch})
+		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps}
+		if i.Silence.ID != "" {
+			d.Silence = &i.Silence
+		}
+		details, err := json.Marshal(d)
 		return []any{i.Number, i.Key, i.WABA, i.Flow, i.Event, string(i.State), int64(i.Severity), int64(i.Peak), i.Rule, i.Events,
 			i.Revision, i.Entries, micros(i.OpenedAt), micros(i.ResolvedAt), i.ResolvedBy, micros(i.AcknowledgedAt), i.AcknowledgedBy,
-			string(details)}, err
+			micros(i.Wake), string(details)}, err
 	})
 }
 
 // incidents reads incidents by a condition.
 func incidents(ctx context.Context, q querier, where string, args ...any) ([]router.Incident, error) {
 	return all(ctx, q, `SELECT `+incidentColumns+` FROM incidents WHERE `+where, args, func(row scanner) (i router.Incident, err error) {
-		var opened, resolved, acknowledged int64
+		var opened, resolved, acknowledged, wake int64
 		var details []byte
 		if err := row.Scan(&i.Number, &i.Key, &i.WABA, &i.Flow, &i.Event, &i.State, &i.Severity, &i.Peak, &i.Rule, &i.Events,
-			&i.Revision, &i.Entries, &opened, &resolved, &i.ResolvedBy, &acknowledged, &i.AcknowledgedBy, &details); err != nil {
+			&i.Revision, &i.Entries, &opened, &resolved, &i.ResolvedBy, &acknowledged, &i.AcknowledgedBy, &wake, &details); err != nil {
 			return i, err
 		}
-		i.OpenedAt, i.ResolvedAt, i.AcknowledgedAt = fromMicros(opened), fromMicros(resolved), fromMicros(acknowledged)
+		i.OpenedAt, i.ResolvedAt, i.AcknowledgedAt, i.Wake = fromMicros(opened), fromMicros(resolved), fromMicros(acknowledged), fromMicros(wake)
 		var d incidentDetails
 		err = json.Unmarshal(details, &d)
-		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch
+		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
+		if d.Silence != nil {
+			i.Silence = *d.Silence
+		}
 		return i, err
 	})
 }

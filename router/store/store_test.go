@@ -168,7 +168,7 @@ func suite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		value := 14.28
 		alert := router.Alert{Event: "E", Level: "10", Active: true, Raised: noon, Since: noon, OpenedBy: 3, Severity: router.Error,
 			Reading: router.Reading{Value: &value, Errors: []router.ErrorCount{{Type: "TIMEOUT", Count: &value}}},
-			Before:  &value, Incident: 1, Key: "k", Routes: []string{"chat", "page"}}
+			Before:  &value, Incident: 1, Key: "k", Routes: []router.AlertRoute{{Notifier: "chat"}, {Notifier: "page", Due: noon}}, Hold: time.Minute, HeldUntil: noon}
 		inc := incident(1)
 		inc.FlowInfo = router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}, Runbook: "https://runbooks.example.com"}
 		inc.Path, inc.Title, inc.Text, inc.Fields = []router.Level{"5", "10"}, "t", "x", []router.Field{{Name: "n", Value: "v"}}

@@ -1,0 +1,213 @@
+package router
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// gathering folds events and the passing of time over the states of some flows, and gathers what is to be stored.
+// The Router uses one for each batch, a Simulation one for its whole life.
+type gathering struct {
+	rules    Rules
+	states   map[FlowID]State
+	last     int64 // highest number of an incident
+	silences []Silence
+	now      time.Time
+	broken   func(*Event, error) // told of events that could not be folded; may be nil
+
+	alerts    map[alertID]Alert
+	incidents map[int64]Incident
+	changed   map[string]bool // ids of silences
+	b         Batch
+}
+
+type alertID struct {
+	FlowID
+	event string
+	level Level
+}
+
+func compareFlows(a, b FlowID) int {
+	return cmp.Or(cmp.Compare(a.WABA, b.WABA), cmp.Compare(a.Flow, b.Flow))
+}
+
+func newGathering(rules Rules, states map[FlowID]State, last int64, silences []Silence, now time.Time) *gathering {
+	return &gathering{
+		rules: rules, states: states, last: last, silences: silences, now: now,
+		alerts: map[alertID]Alert{}, incidents: map[int64]Incident{}, changed: map[string]bool{},
+	}
+}
+
+// event folds one event.
+func (g *gathering) event(e *Event) {
+	if e.Name == AddSilence || e.Name == EndSilence {
+		g.b.Outcomes = append(g.b.Outcomes, Outcome{e.Seq, g.silence(e)})
+		return
+	}
+	id := FlowID{e.WABA, e.Flow}
+	step, err := g.guard(func() Step { return Fold(g.states[id], g.last+1, e, Judge(g.rules, e), g.moment()) })
+	if err != nil {
+		if g.broken != nil {
+			g.broken(e, err)
+		}
+		g.b.Outcomes = append(g.b.Outcomes, Outcome{e.Seq, err.Error()})
+		return
+	}
+	g.keep(id, step)
+	g.b.Outcomes = append(g.b.Outcomes, Outcome{e.Seq, step.Outcome})
+}
+
+// tick folds the passing of time for one flow.
+func (g *gathering) tick(id FlowID) {
+	step, err := g.guard(func() Step { return Tick(g.states[id], g.moment()) })
+	if err != nil { // without this flow's timers; its next event tries again
+		if g.broken != nil {
+			g.broken(&Event{WABA: id.WABA, Flow: id.Flow, Name: "TIMER"}, err)
+		}
+		step = Step{State: unwound(g.states[id])}
+		for _, inc := range step.State.Incidents {
+			step.Incidents = append(step.Incidents, inc.Number)
+		}
+	}
+	g.keep(id, step)
+}
+
+// unwound returns a state without timers.
+func unwound(s State) State {
+	s.Incidents = slices.Clone(s.Incidents)
+	for i := range s.Incidents {
+		s.Incidents[i].Wake = time.Time{}
+	}
+	return s
+}
+
+func (g *gathering) moment() Moment {
+	return Moment{Now: g.now, Silences: g.silences, Target: g.rules.Target}
+}
+
+// guard turns a fault of ours into an error: it must not stop the journal.
+func (g *gathering) guard(fold func() Step) (step Step, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("fault in flowbridge: %v", p)
+		}
+	}()
+	return fold(), nil
+}
+
+// keep takes up what a step came to.
+func (g *gathering) keep(id FlowID, step Step) {
+	for _, a := range step.Alerts {
+		g.alerts[alertID{id, a.Event, a.Level}] = a
+	}
+	for _, number := range step.Incidents {
+		i := slices.IndexFunc(step.State.Incidents, func(inc Incident) bool { return inc.Number == number })
+		inc := step.State.Incidents[i]
+		inc.Title, inc.Text = g.rules.RenderIncident(&inc, incidentAlerts(&step.State, number))
+		step.State.Incidents[i] = inc
+		g.incidents[number] = inc
+		g.last = max(g.last, number)
+	}
+	if step.Notice != nil {
+		step.Notice.Title, step.Notice.Text = g.rules.RenderNotice(step.Notice)
+		g.b.Notices = append(g.b.Notices, *step.Notice)
+	}
+	g.b.Entries = append(g.b.Entries, step.Entries...)
+	g.b.Owed = append(g.b.Owed, step.Owed...)
+	for _, over := range step.Over {
+		g.endSilence(over, g.now)
+	}
+	step.State.FlowID = id
+	g.states[id] = step.State
+}
+
+// silence folds a person's wish, and says what came of it.
+func (g *gathering) silence(e *Event) string {
+	if e.Act == nil || e.Act.Silence == nil || e.Act.Silence.ID == "" {
+		return "names no silence"
+	}
+	s := *e.Act.Silence
+	if e.Name == EndSilence {
+		if !g.endSilence(s.ID, g.now) {
+			return "silence " + s.ID + " is over already"
+		}
+		return "silence " + s.ID + " ended"
+	}
+	holding := 0
+	for i := range g.silences {
+		if g.silences[i].holds(g.now) {
+			holding++
+		}
+	}
+	switch {
+	case slices.ContainsFunc(g.silences, func(old Silence) bool { return old.ID == s.ID }):
+		return "silence " + s.ID + " is there already"
+	case holding >= MaxSilences:
+		return fmt.Sprintf("not silenced: there are %d silences already", holding)
+	}
+	s.Since, s.Ended = earlier(e.At, g.now), time.Time{}
+	g.silences = append(g.silences, s)
+	g.changed[s.ID], g.b.Wake = true, true
+	return "silence " + s.ID + " added"
+}
+
+func (g *gathering) endSilence(id string, at time.Time) (ended bool) {
+	for i := range g.silences {
+		if s := &g.silences[i]; s.ID == id && s.Ended.IsZero() {
+			s.Ended = at
+			g.changed[id], g.b.Wake, ended = true, true, true
+		}
+	}
+	return ended
+}
+
+// batch returns what was gathered.
+func (g *gathering) batch() Batch {
+	b := g.b
+	for id, a := range g.alerts {
+		b.Alerts = append(b.Alerts, FlowAlert{id.FlowID, a})
+	}
+	slices.SortFunc(b.Alerts, func(x, y FlowAlert) int {
+		return cmp.Or(compareFlows(x.FlowID, y.FlowID), compareAlerts(x.Alert, y.Alert))
+	})
+	for _, number := range slices.Sorted(maps.Keys(g.incidents)) {
+		b.Incidents = append(b.Incidents, g.incidents[number])
+	}
+	for _, s := range g.silences {
+		if g.changed[s.ID] {
+			b.Silences = append(b.Silences, s)
+		}
+	}
+	return b
+}
+
+// Judge asks the rules about an event, and about the one that it undoes where there is one.
+func Judge(rules Rules, e *Event) Verdict {
+	if e.Act != nil && e.Name != ParkedDelivery { // a person speaks: nothing to decide
+		return Verdict{}
+	}
+	v := Verdict{Decision: rules.Decide(e)}
+	if opening, ok := e.Opening(); ok {
+		d := rules.Decide(&opening)
+		v.Opening = &d
+	}
+	return v
+}
+
+func incidentAlerts(s *State, number int64) []Alert {
+	var of []*Alert
+	for i := range s.Alerts {
+		if s.Alerts[i].Incident == number {
+			of = append(of, &s.Alerts[i])
+		}
+	}
+	SortAlerts(of)
+	out := make([]Alert, len(of))
+	for i, a := range of {
+		out[i] = *a
+	}
+	return out
+}

@@ -1,0 +1,236 @@
+package router
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// pass does what was due by a time: recoveries that are held back no longer, and notifiers that need not
+// wait any more, since the time of a route or a silence is over.
+func (f *fold) pass(now time.Time) {
+	f.passed = now
+	for i := range f.state.Incidents {
+		inc := &f.state.Incidents[i]
+		if inc.State == IncidentResolved {
+			continue
+		}
+		released := f.release(inc, now)
+		counting := f.counting(inc.Number)
+		before := slices.Clone(inc.Watch)
+		switch {
+		case len(released) > 0 && len(counting) == 0:
+			f.resolveHeld(inc, released)
+		case len(released) > 0:
+			inc.Severity = counting[0].Severity
+			f.entryAt(inc, now, 0, EntryEased, fmt.Sprintf("%s has stayed away for %s; still active: %s",
+				whatCounts(released), FormatDuration(released[0].Hold), whatCounts(counting)))
+		}
+		changed := f.watchAt(inc, counting, now)
+		for j := range inc.Watch {
+			if inc.Watch[j].Open && !before[j].Open {
+				f.entryAt(inc, now, 0, EntryTold, f.whyNow(inc, inc.Watch[j].Notifier, counting))
+			}
+		}
+		if changed || len(released) > 0 {
+			f.change(inc)
+			f.owe(inc, before)
+		}
+		if inc.State == IncidentResolved {
+			f.oweSiblings(inc)
+		}
+	}
+}
+
+// release ends the holds of an incident that are over, and returns their alerts.
+func (f *fold) release(inc *Incident, now time.Time) (released []*Alert) {
+	for i := range f.state.Alerts {
+		a := &f.state.Alerts[i]
+		if a.Incident == inc.Number && !a.HeldUntil.IsZero() && !a.HeldUntil.After(now) {
+			a.HeldUntil = time.Time{}
+			f.alerts = append(f.alerts, i)
+			released = append(released, a)
+		}
+	}
+	SortAlerts(released)
+	return released
+}
+
+// releaseAll ends every hold of an incident: a person has resolved it.
+func (f *fold) releaseAll(inc *Incident) {
+	for i := range f.state.Alerts {
+		if a := &f.state.Alerts[i]; a.Incident == inc.Number && !a.HeldUntil.IsZero() {
+			a.HeldUntil = time.Time{}
+			f.alerts = append(f.alerts, i)
+		}
+	}
+}
+
+// resolveHeld resolves an incident whose recovery was held back. It was over when Meta said so.
+func (f *fold) resolveHeld(inc *Incident, released []*Alert) {
+	last := slices.MaxFunc(released, func(a, b *Alert) int { return a.Until.Compare(b.Until) })
+	inc.State, inc.ResolvedAt, inc.Severity = IncidentResolved, last.Until, inc.Peak
+	f.entryAt(inc, last.Until.Add(last.Hold), 0, EntryResolved, fmt.Sprintf("%s %s after %s, and has stayed so for %s",
+		SignalName(last.Event), recovered(last), FormatDuration(last.Until.Sub(inc.OpenedAt)), FormatDuration(last.Hold)))
+}
+
+// recovered writes what got better about an alert.
+func recovered(a *Alert) string {
+	if a.Event == FlowStatusChange {
+		return uncrossed(a.Event, a.Level)
+	}
+	return "is " + uncrossed(a.Event, a.Level)
+}
+
+// watch recomputes who is told of inc, and how bad it is for them, at the time of the event. counting are its
+// alerts that count, worst first.
+func (f *fold) watch(inc *Incident, counting []*Alert) {
+	f.watchAt(inc, counting, f.passed)
+}
+
+// watchAt does so for a time, and says whether anything changed. A notifier is open while an alert that counts routes to it,
+// from the time on that one of them may tell it. Its severity is the highest among those; what it must not be told yet
+// does not raise it.
+func (f *fold) watchAt(inc *Incident, counting []*Alert, now time.Time) (changed bool) {
+	for i := range inc.Watch {
+		w := &inc.Watch[i]
+		was := *w
+		routed, tellable := SeverityUnset, SeverityUnset
+		for _, a := range counting {
+			r := a.route(w.Notifier)
+			if r == nil {
+				continue
+			}
+			routed = max(routed, a.Severity)
+			if f.mayTell(inc, a, r, now) {
+				tellable = max(tellable, a.Severity)
+			}
+		}
+		w.Open = inc.State != IncidentResolved && (tellable != SeverityUnset || was.Open && routed != SeverityUnset)
+		switch {
+		case w.Open && was.Open:
+			w.Severity = max(tellable, min(was.Severity, routed))
+		case w.Open:
+			w.Severity = tellable
+		}
+		changed = changed || *w != was
+	}
+	silence := Silence{}
+	if inc.State != IncidentResolved && len(counting) > 0 {
+		if s := f.silenceOf(inc, counting[0]); s != nil {
+			silence = *s
+		}
+	}
+	if silence.ID != inc.Silence.ID {
+		inc.Silence, changed = silence, true
+	}
+	return changed
+}
+
+// mayTell says whether a notifier may newly be told of an alert.
+func (f *fold) mayTell(inc *Incident, a *Alert, r *AlertRoute, now time.Time) bool {
+	return !now.Before(r.Due) && !(r.UnlessAcknowledged && inc.State == IncidentAcknowledged) && f.silenceOf(inc, a) == nil
+}
+
+// silenceOf returns a silence that an alert is under, or nil. A silence is about when people are told, so it goes
+// by our clock.
+func (f *fold) silenceOf(inc *Incident, a *Alert) *Silence {
+	for i := range f.m.Silences {
+		if s := &f.m.Silences[i]; s.holds(f.m.Now) && s.Covers(f.state.FlowID, a.Event, inc.Labels) {
+			return s
+		}
+	}
+	return nil
+}
+
+// whyNow says on the timeline why a notifier is told later than the others.
+func (f *fold) whyNow(inc *Incident, notifier string, counting []*Alert) string {
+	for _, a := range counting {
+		if r := a.route(notifier); r != nil && r.Due.After(a.Since) {
+			return fmt.Sprintf("%s is told now: still active after %s", notifier, FormatDuration(r.Due.Sub(a.Since)))
+		}
+	}
+	return notifier + " is told now: it had to wait"
+}
+
+// wind sets when the next timer of each incident is due.
+func (f *fold) wind() {
+	for i := range f.state.Incidents {
+		inc := &f.state.Incidents[i]
+		wake := f.nextTimer(inc)
+		if !wake.Equal(inc.Wake) {
+			inc.Wake = wake
+			f.dirty = append(f.dirty, inc.Number)
+		}
+	}
+}
+
+// nextTimer returns when something about an incident will be due; zero if nothing will.
+func (f *fold) nextTimer(inc *Incident) (next time.Time) {
+	if inc.State == IncidentResolved {
+		return next
+	}
+	soonest := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	for _, a := range f.counting(inc.Number) {
+		soonest(a.HeldUntil)
+		if silence := f.silenceOf(inc, a); silence != nil {
+			soonest(silence.Until)
+		}
+		for _, r := range a.Routes {
+			i := slices.IndexFunc(inc.Watch, func(w Watch) bool { return w.Notifier == r.Notifier })
+			told := i >= 0 && inc.Watch[i].Open && inc.Watch[i].Severity >= a.Severity
+			if !told && r.Due.After(f.passed) {
+				soonest(r.Due)
+			}
+		}
+	}
+	return next
+}
+
+// recoveredSilences returns the silences that lasted until this flow recovered, which it has.
+func (f *fold) recoveredSilences() (over []string) {
+	for i := range f.m.Silences {
+		s := &f.m.Silences[i]
+		if !s.UntilRecovered() || s.Flow != f.state.Flow || !s.holds(f.m.Now) {
+			continue
+		}
+		covered := false
+		for j := range f.state.Incidents {
+			inc := &f.state.Incidents[j]
+			covered = covered || inc.State != IncidentResolved && slices.ContainsFunc(f.counting(inc.Number), func(a *Alert) bool {
+				return s.Covers(f.state.FlowID, a.Event, inc.Labels)
+			})
+		}
+		if !covered {
+			over = append(over, s.ID)
+		}
+	}
+	return over
+}
+
+// lastHold returns when the last recovery that is held back counts.
+func lastHold(counting []*Alert) (last time.Time) {
+	for _, a := range counting {
+		if a.HeldUntil.After(last) {
+			last = a.HeldUntil
+		}
+	}
+	return last
+}
+
+// whatCounts lists alerts for a sentence.
+func whatCounts(alerts []*Alert) string {
+	words := make([]string, len(alerts))
+	for i, a := range alerts {
+		words[i] = SignalName(a.Event) + " " + crossed(a.Event, a.Level)
+		if !a.Active && !a.HeldUntil.IsZero() {
+			words[i] += " (recovering)"
+		}
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,47 @@
+package router
+
+import "time"
+
+// Silence is a person's wish not to be told of new trouble for a while. It never hides a recovery, and who was
+// told of an incident before stays told.
+type Silence struct {
+	ID string `json:"id"`
+	Scope
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until,omitzero"` // zero: until what it covers on its flow has recovered
+	By    string    `json:"by,omitempty"`
+	Why   string    `json:"why,omitempty"`
+	Ended time.Time `json:"ended,omitzero"` // zero while it holds
+}
+
+// Scope is what a silence covers: all that is set must fit. The zero Scope covers everything.
+type Scope struct {
+	WABA   string            `json:"waba,omitempty"`
+	Flow   string            `json:"flow,omitempty"` // id
+	Event  string            `json:"event,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"` // team, and any other label of the rules file
+}
+
+// MaxSilences bounds how many silences hold at a time: each is compared with each alert.
+const MaxSilences = 500
+
+// UntilRecovered says that the silence ends by itself once nothing is wrong any more.
+func (s *Silence) UntilRecovered() bool { return s.Until.IsZero() }
+
+// holds says whether the silence is in force at a time.
+func (s *Silence) holds(now time.Time) bool {
+	return s.Ended.IsZero() && !now.Before(s.Since) && (s.UntilRecovered() || now.Before(s.Until))
+}
+
+// Covers says whether an alert of an incident's flow is covered.
+func (s *Scope) Covers(flow FlowID, event string, labels map[string]string) bool {
+	if s.WABA != "" && s.WABA != flow.WABA || s.Flow != "" && s.Flow != flow.Flow || s.Event != "" && s.Event != event {
+		return false
+	}
+	for key, value := range s.Labels {
+		if labels[key] != value {
+			return false
+		}
+	}
+	return true
+}

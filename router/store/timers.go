@@ -1,0 +1,71 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"flowbridge/router"
+)
+
+// Timers returns flows with an incident that has something due, limit at most, and when the next timer of any is
+// due; zero if none is wound.
+func (s *Store) Timers(ctx context.Context, now time.Time, limit int) (flows []router.FlowID, next time.Time, err error) {
+	flows, err = all(ctx, s.read, `SELECT DISTINCT waba, flow FROM incidents WHERE wake_at > 0 AND wake_at <= ? ORDER BY waba, flow LIMIT ?`,
+		[]any{micros(now), limit}, func(row scanner) (id router.FlowID, err error) {
+			err = row.Scan(&id.WABA, &id.Flow)
+			return id, err
+		})
+	if err != nil {
+		return nil, next, fmt.Errorf("read timers: %w", err)
+	}
+	var soonest int64
+	if err := s.read.QueryRowContext(ctx, `SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`).Scan(&soonest); err != nil {
+		return nil, next, fmt.Errorf("read timers: %w", err)
+	}
+	return flows, fromMicros(soonest), nil
+}
+
+// wakeAll makes every timer due now, where a batch asks for it. Only incidents that are not resolved have any.
+func (s *Store) wakeAll(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+	if !b.Wake {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE incidents SET wake_at = ? WHERE state <> 'resolved'`, micros(s.cfg.Now()))
+	return err
+}
+
+// Silences returns the silences that have not ended.
+func (s *Store) Silences(ctx context.Context) ([]router.Silence, error) {
+	return s.silences(ctx, `ended_at = 0 AND (until = 0 OR until > ?) ORDER BY since, id LIMIT ?`, micros(s.cfg.Now()), router.MaxSilences)
+}
+
+// AllSilences returns silences, the newest first, those that have ended too.
+func (s *Store) AllSilences(ctx context.Context, limit int) ([]router.Silence, error) {
+	return s.silences(ctx, `1 = 1 ORDER BY since DESC, id LIMIT ?`, limited(limit))
+}
+
+func (s *Store) silences(ctx context.Context, where string, args ...any) ([]router.Silence, error) {
+	found, err := all(ctx, s.read, `SELECT body FROM silences WHERE `+where, args, func(row scanner) (silence router.Silence, err error) {
+		var body []byte
+		if err := row.Scan(&body); err != nil {
+			return silence, err
+		}
+		return silence, json.Unmarshal(body, &silence)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read silences: %w", err)
+	}
+	return found, nil
+}
+
+func writeSilences(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+	const query = `INSERT INTO silences (id, since, until, ended_at, body) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, body = excluded.body`
+	return each(ctx, tx, b.Silences, query, func(silence router.Silence) ([]any, error) {
+		body, err := json.Marshal(silence)
+		return []any{silence.ID, micros(silence.Since), micros(silence.Until), micros(silence.Ended), string(body)}, err
+	})
+}
