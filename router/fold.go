@@ -42,6 +42,7 @@ type Step struct {
 func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
 	f := newFold(s, m)
 	f.next, f.e, f.v = next, e, v
+	f.state.FlowID = FlowID{e.WABA, e.Flow} // of a flow that is new, too
 	f.pass(earlier(e.At, m.Now)) // what was due before the event happened comes first, however late both are folded
 	switch {
 	case e.Act != nil:

@@ -427,6 +427,47 @@ func suite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		<-s.Owed()
 		check(t, s.Ping(ctx))
 	})
+
+	t.Run("flows with a timer that is due are found, and the next one is known", func(t *testing.T) {
+		s := open(t, store.Config{})
+		for n, wake := range []time.Time{noon.Add(time.Minute), noon, {}, noon.Add(-time.Hour)} {
+			inc := incident(int64(n + 1))
+			inc.Flow, inc.Wake = fmt.Sprint("f", n+1), wake
+			check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}}))
+		}
+		flows, next, err := s.Timers(ctx, noon, 10)
+		check(t, err)
+		diff(t, flows, []router.FlowID{{WABA: "w", Flow: "f2"}, {WABA: "w", Flow: "f4"}})
+		diff(t, next, noon.Add(-time.Hour))
+		if flows, _, err = s.Timers(ctx, noon, 1); len(flows) != 1 || err != nil {
+			t.Errorf("limited to one: got %v, %v", flows, err)
+		}
+		check(t, s.Commit(ctx, router.Batch{Wake: true}))
+		if flows, _, err = s.Timers(ctx, noon, 10); len(flows) != 4 || err != nil {
+			t.Errorf("after waking all: got %v, %v", flows, err)
+		}
+	})
+
+	t.Run("silences hold until their time or their end", func(t *testing.T) {
+		s := open(t, store.Config{})
+		silences := []router.Silence{
+			{ID: "a", Scope: router.Scope{Flow: "f", Labels: map[string]string{"team": "growth"}}, Since: noon.Add(-time.Hour), By: "ana", Why: "deploy"},
+			{ID: "b", Scope: router.Scope{Flow: "f"}, Since: noon.Add(-time.Minute), Until: noon.Add(time.Minute)},
+			{ID: "c", Scope: router.Scope{Flow: "f"}, Since: noon.Add(-2 * time.Hour), Until: noon},
+		}
+		check(t, s.Commit(ctx, router.Batch{Silences: silences}))
+		got, err := s.Silences(ctx)
+		check(t, err)
+		diff(t, got, silences[:2])
+		silences[0].Ended = noon
+		check(t, s.Commit(ctx, router.Batch{Silences: silences[:1]}))
+		got, err = s.Silences(ctx)
+		check(t, err)
+		diff(t, got, silences[1:2])
+		got, err = s.AllSilences(ctx, 2)
+		check(t, err)
+		diff(t, got, []router.Silence{silences[1], silences[0]})
+	})
 }
 
 // TestOpenSaysWhatIsWrong holds the words for what cannot be opened.

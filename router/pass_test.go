@@ -1,0 +1,297 @@
+package router_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"flowbridge/router"
+)
+
+// told is what a simulation owed to whom, each time something opened, changed or closed for a notifier:
+// "08:05 INC-1 page open error". Repeats of the same are left out.
+type told struct {
+	sim   *router.Simulation
+	last  map[string]string
+	lines []string
+	// entries is the timeline of all incidents: "08:05 told: ...".
+	entries []string
+}
+
+func newTold(rules router.Rules) *told {
+	return &told{sim: router.NewSimulation(rules), last: map[string]string{}}
+}
+
+func (s *told) take(batches []router.Batch) {
+	for _, b := range batches {
+		for _, e := range b.Entries {
+			s.entries = append(s.entries, fmt.Sprintf("%s %s: %s", e.At.Format("15:04"), e.Kind, e.Text))
+		}
+		for _, o := range b.Owed {
+			who, open := router.IncidentName(o.Incident)+" "+o.Target.Notifier, "closed"
+			if o.Open {
+				open = "open " + o.Severity.String()
+			}
+			if s.last[who] != open && (s.last[who] != "" || o.Open) {
+				s.lines = append(s.lines, fmt.Sprintf("%s %s %s", s.sim.Now().Format("15:04"), who, open))
+			}
+			s.last[who] = open
+		}
+	}
+}
+
+func (s *told) happen(e router.Event) {
+	s.until(int(e.Received.Sub(morning) / time.Minute))
+	s.take(s.sim.Fold(e))
+}
+
+// until moves the clock minute by minute, so that it says when what was owed.
+func (s *told) until(minute int) {
+	now := s.sim.Now()
+	if now.IsZero() {
+		now = morning
+	}
+	for ; !now.After(morning.Add(time.Duration(minute) * time.Minute)); now = now.Add(time.Minute) {
+		s.take(s.sim.Advance(now))
+	}
+}
+
+// waiting tells chat at once, and page of errors that have lasted for five minutes.
+func waiting(unlessAcknowledged bool) func(*router.Event) router.Decision {
+	return func(e *router.Event) router.Decision {
+		d := chatAndPage(e)
+		for i := range d.Notify {
+			if d.Notify[i].Notifier == "page" {
+				d.Notify[i].After, d.Notify[i].UnlessAcknowledged = 5*time.Minute, unlessAcknowledged
+			}
+		}
+		return d
+	}
+}
+
+// holding holds every recovery back for ten minutes.
+func holding(e *router.Event) router.Decision {
+	d := chatAndPage(e)
+	d.ResolveAfter = 10 * time.Minute
+	return d
+}
+
+func silence(minute int, id string, scope router.Scope, until time.Time) router.Event {
+	return at(minute, router.AddSilence, func(e *router.Event) {
+		e.WABA, e.Flow, e.Source = "", "", router.SourceConsole
+		e.Act = &router.Act{Actor: "ana", Silence: &router.Silence{ID: id, Scope: scope, Until: until, By: "ana"}}
+	})
+}
+
+func unsilence(minute int, id string) router.Event {
+	return at(minute, router.EndSilence, func(e *router.Event) {
+		e.WABA, e.Flow, e.Source = "", "", router.SourceConsole
+		e.Act = &router.Act{Actor: "ana", Silence: &router.Silence{ID: id}}
+	})
+}
+
+func TestTimers(t *testing.T) {
+	minute := func(n int) time.Time { return morning.Add(time.Duration(n) * time.Minute) }
+	flow := router.Scope{Flow: "f"}
+	for _, tt := range []struct {
+		name    string
+		decide  func(*router.Event) router.Decision
+		events  []router.Event
+		until   int // minute
+		told    []string
+		entries []string // nil: not compared
+	}{
+		{
+			name: "a notifier that waits is told of what is still open", decide: waiting(false),
+			events: []router.Event{up(0, 10)}, until: 20,
+			told:    []string{"08:00 INC-1 chat open error", "08:05 INC-1 page open error"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:05 told: page is told now: still active after 5 min"},
+		},
+		{
+			name: "a notifier that waits hears nothing of what is over by then", decide: waiting(false),
+			events: []router.Event{up(0, 10), down(4, 10)}, until: 20,
+			told: []string{"08:00 INC-1 chat open error", "08:04 INC-1 chat closed"},
+		},
+		{
+			name: "a wait counts from the alert that routes, not from the incident", decide: waiting(false),
+			events: []router.Event{up(0, 5), up(7, 10)}, until: 20,
+			told: []string{"08:00 INC-1 chat open warning", "08:07 INC-1 chat open error", "08:12 INC-1 page open error"},
+		},
+		{
+			name: "a refresh does not begin the wait again", decide: waiting(false),
+			events: []router.Event{up(0, 10), up(3, 10)}, until: 20,
+			told: []string{"08:00 INC-1 chat open error", "08:05 INC-1 page open error"},
+		},
+		{
+			name: "what was acknowledged in time pages nobody", decide: waiting(true),
+			events: []router.Event{up(0, 10), person(2, router.Acknowledge, 1)}, until: 20,
+			told: []string{"08:00 INC-1 chat open error"},
+		},
+		{
+			name: "who is told already stays told when somebody acknowledges", decide: waiting(true),
+			events: []router.Event{up(0, 10), person(7, router.Acknowledge, 1), down(9, 10)}, until: 20,
+			told: []string{"08:00 INC-1 chat open error", "08:05 INC-1 page open error", "08:09 INC-1 chat closed", "08:09 INC-1 page closed"},
+		},
+		{
+			name: "a flap within the hold stays one incident and pages once", decide: holding,
+			events: []router.Event{up(0, 10), down(5, 10), up(8, 10), down(20, 10), up(29, 10), down(40, 10)}, until: 60,
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error", "08:50 INC-1 chat closed", "08:50 INC-1 page closed"},
+			entries: []string{
+				"08:00 opened: Endpoint error rate over 10 %",
+				"08:05 recovering: Endpoint error rate back under 10 %; resolves in 10 min unless it comes back",
+				"08:08 flapped: Endpoint error rate over 10 % again; came back once while its recovery was held back",
+				"08:20 recovering: Endpoint error rate back under 10 %; resolves in 10 min unless it comes back",
+				"08:29 flapped: Endpoint error rate over 10 % again; came back twice while its recovery was held back",
+				"08:40 recovering: Endpoint error rate back under 10 %; resolves in 10 min unless it comes back",
+				"08:50 resolved: Endpoint error rate is back under 10 % after 40 min, and has stayed so for 10 min",
+			},
+		},
+		{
+			name: "after the hold it is a new incident", decide: holding,
+			events: []router.Event{up(0, 5), down(5, 5), up(16, 5)}, until: 17,
+			told: []string{"08:00 INC-1 chat open warning", "08:15 INC-1 chat closed", "08:16 INC-2 chat open warning"},
+		},
+		{
+			name: "each level has a hold of its own", decide: holding,
+			events: []router.Event{up(0, 5), up(1, 10), down(5, 10)}, until: 20,
+			told: []string{"08:00 INC-1 chat open warning", "08:01 INC-1 chat open error", "08:01 INC-1 page open error", "08:15 INC-1 chat open warning", "08:15 INC-1 page closed"},
+		},
+		{
+			name: "a person's resolve is not held back", decide: holding,
+			events: []router.Event{up(0, 5), down(5, 5), person(6, router.Resolve, 1)}, until: 20,
+			told: []string{"08:00 INC-1 chat open warning", "08:06 INC-1 chat closed"},
+		},
+		{
+			name:   "a silenced incident opens quietly and is told when the silence ends",
+			events: []router.Event{silence(0, "s", flow, minute(30)), up(1, 10)}, until: 40,
+			told: []string{"08:30 INC-1 chat open error", "08:30 INC-1 page open error"},
+		},
+		{
+			name:   "what recovers under a silence was never news",
+			events: []router.Event{silence(0, "s", flow, minute(30)), up(1, 10), down(9, 10)}, until: 40,
+		},
+		{
+			name:   "a silence does not swallow the recovery of what was told",
+			events: []router.Event{up(0, 10), silence(1, "s", flow, minute(30)), down(9, 10)}, until: 40,
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error", "08:09 INC-1 chat closed", "08:09 INC-1 page closed"},
+		},
+		{
+			name:   "what gets worse under a silence is heard when it ends",
+			events: []router.Event{up(0, 5), silence(1, "s", flow, minute(30)), up(2, 50)}, until: 40,
+			told: []string{"08:00 INC-1 chat open warning", "08:30 INC-1 chat open critical", "08:30 INC-1 page open critical"},
+		},
+		{
+			name:   "a silence that a person ends tells at once",
+			events: []router.Event{silence(0, "s", flow, minute(30)), up(1, 10), unsilence(5, "s")}, until: 40,
+			told: []string{"08:05 INC-1 chat open error", "08:05 INC-1 page open error"},
+		},
+		{
+			name:   "a silence until recovered ends with the last alert that it covers",
+			events: []router.Event{up(0, 5), silence(1, "s", flow, time.Time{}), up(2, 10), down(5, 5), up(6, 10)}, until: 40,
+			told: []string{"08:00 INC-1 chat open warning", "08:05 INC-1 chat closed", "08:06 INC-2 chat open error", "08:06 INC-2 page open error"},
+		},
+		{
+			name: "a silence for one event covers no other",
+			events: []router.Event{
+				silence(0, "s", router.Scope{Flow: "f", Event: router.EndpointLatency}, minute(30)), up(1, 5),
+				pair(2, router.EndpointLatency, router.Activated, 7000),
+			}, until: 10,
+			told: []string{"08:01 INC-1 chat open warning"},
+		},
+		{
+			name:   "two silences: the longer one counts",
+			events: []router.Event{silence(0, "a", flow, minute(10)), silence(0, "b", flow, minute(20)), up(1, 5)}, until: 40,
+			told: []string{"08:20 INC-1 chat open warning"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			decide := tt.decide
+			if decide == nil {
+				decide = chatAndPage
+			}
+			s := newTold(&history{decide: decide})
+			for _, e := range tt.events {
+				s.happen(e)
+			}
+			s.until(tt.until)
+			if !slices.Equal(s.lines, tt.told) {
+				t.Errorf("told:\n got %s\nwant %s", strings.Join(s.lines, "\n     "), strings.Join(tt.told, "\n     "))
+			}
+			if tt.entries != nil && !slices.Equal(s.entries, tt.entries) {
+				t.Errorf("timeline:\n got %s\nwant %s", strings.Join(s.entries, "\n     "), strings.Join(tt.entries, "\n     "))
+			}
+		})
+	}
+}
+
+// TestWhoIsTold holds for any mixture of alerts, people, silences and time: whoever was told that an incident is
+// open is told when it is over, nobody is told before a wait or under a silence of something new, and once every
+// alert, wait, hold and silence is over everybody has the last word.
+func TestWhoIsTold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		after := time.Duration(rapid.IntRange(0, 6).Draw(t, "after")) * time.Minute
+		hold := time.Duration(rapid.IntRange(0, 4).Draw(t, "hold")) * time.Minute
+		s := newTold(&history{decide: func(e *router.Event) router.Decision {
+			d := chatAndPage(e)
+			d.ResolveAfter = hold
+			for i := range d.Notify {
+				d.Notify[i].After = after
+			}
+			return d
+		}})
+		minute, silences := 0, 0
+		for range rapid.IntRange(1, 20).Draw(t, "length") {
+			minute += rapid.IntRange(0, 4).Draw(t, "minutes")
+			e := drawEvent(t)
+			switch rapid.IntRange(0, 6).Draw(t, "who") {
+			case 0:
+				e = person(0, rapid.SampledFrom([]string{router.Acknowledge, router.Resolve}).Draw(t, "act"), rapid.Int64Range(1, 4).Draw(t, "incident"))
+			case 1:
+				silences++
+				until := morning.Add(time.Duration(minute+rapid.IntRange(1, 9).Draw(t, "lasts")) * time.Minute)
+				if rapid.Bool().Draw(t, "until recovered") {
+					until = time.Time{}
+				}
+				e = silence(0, fmt.Sprint("s", silences), router.Scope{Flow: "f"}, until)
+			}
+			e.At = morning.Add(time.Duration(minute) * time.Minute)
+			e.Received = e.At
+			s.happen(e)
+			for _, inc := range s.sim.State(router.FlowID{WABA: "w", Flow: "f"}).Incidents {
+				for _, w := range inc.Watch {
+					open := strings.HasPrefix(s.last[inc.Name()+" "+w.Notifier], "open")
+					if open != w.Open {
+						t.Fatalf("%s: %s was told open=%v, and the incident says %v", inc.Name(), w.Notifier, open, w.Open)
+					}
+				}
+			}
+		}
+		for _, name := range []string{router.EndpointErrorRate, router.EndpointAvailability} {
+			threshold := 1.0
+			if name == router.EndpointAvailability {
+				threshold = 99
+			}
+			e := pair(0, name, router.Deactivated, threshold)
+			e.At = morning.Add(time.Duration(minute+1) * time.Minute)
+			e.Received = e.At
+			s.happen(e)
+		}
+		e := status(0, "", router.Published)
+		e.At = morning.Add(time.Duration(minute+1) * time.Minute)
+		e.Received = e.At
+		s.happen(e)
+		s.until(minute + 120)
+		for who, state := range s.last {
+			if state != "closed" {
+				t.Fatalf("%s is left with %s", who, state)
+			}
+		}
+		if open := s.sim.Unresolved(); len(open) > 0 {
+			t.Fatalf("%s is left open", open[0].Name())
+		}
+	})
+}
