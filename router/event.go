@@ -60,13 +60,25 @@ type ErrorCount struct {
 	Count *float64 `json:"count,omitempty"` // errors in the window
 }
 
-// Act is what a person did, or what happened to a delivery.
+// Act is what a person did, or what happened to a delivery. Its Source says where; the others hear of it, not the
+// service that it came from.
 type Act struct {
-	Incident int64    `json:"incident"`           // number of the incident it concerns; 0 for a notice
+	Incident int64    `json:"incident"`           // number of the incident it concerns; 0 for a notice or a silence
 	Actor    string   `json:"actor,omitempty"`    // who, in words for people
-	Notifier string   `json:"notifier,omitempty"` // of ParkedDelivery: whose delivery
+	Notifier string   `json:"notifier,omitempty"` // through which it came, where that is known; of ParkedDelivery: whose delivery
 	Error    string   `json:"error,omitempty"`    // of ParkedDelivery: the service's own words
+	Text     string   `json:"text,omitempty"`     // of Note
+	Owner    string   `json:"owner,omitempty"`    // of Assign: names, in words for people; "" for nobody
+	Link     *Link    `json:"link,omitempty"`     // of LinkIncident
 	Silence  *Silence `json:"silence,omitempty"`  // of AddSilence; of EndSilence only its ID
+}
+
+// Link is what a service calls an incident of ours. Several of ours can be one of theirs, after a merge.
+type Link struct {
+	Notifier string `json:"notifier"`
+	ID       string `json:"id"`               // the service's own: "PT4KHLK"
+	Number   int64  `json:"number,omitempty"` // as people say it there
+	URL      string `json:"url,omitempty"`
 }
 
 // Source is who spoke.
@@ -76,6 +88,8 @@ type Source string
 const (
 	SourceMeta       Source = "meta"
 	SourceConsole    Source = "console"    // a person, through the admin API
+	SourceSlack      Source = "slack"      // a person, through a button or a slash command
+	SourcePagerDuty  Source = "pagerduty"  // a person, in PagerDuty
 	SourceFlowbridge Source = "flowbridge" // the bridge itself
 )
 
@@ -91,6 +105,12 @@ const (
 
 	Acknowledge    = "ACKNOWLEDGE"     // a person acknowledges Act.Incident
 	Resolve        = "RESOLVE"         // a person resolves Act.Incident
+	Unacknowledge  = "UNACKNOWLEDGE"   // a person takes an acknowledgement back
+	Reopen         = "REOPEN"          // a person takes back that it was resolved by hand
+	PageNow        = "PAGE"            // a person wants those paged at once who would hear of it later or not at all
+	Assign         = "ASSIGN"          // Act.Owner is who has it now
+	Note           = "NOTE"            // Act.Text is for the timeline
+	LinkIncident   = "LINK"            // Act.Link is what a service calls the incident
 	AddSilence     = "SILENCE"         // a person adds Act.Silence
 	EndSilence     = "UNSILENCE"       // a person ends the silence Act.Silence.ID
 	ParkedDelivery = "DELIVERY_PARKED" // a delivery needs a person: told to the fallback notifier

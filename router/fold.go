@@ -43,7 +43,7 @@ func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
 	f := newFold(s, m)
 	f.next, f.e, f.v = next, e, v
 	f.state.FlowID = FlowID{e.WABA, e.Flow} // of a flow that is new, too
-	f.pass(earlier(e.At, m.Now)) // what was due before the event happened comes first, however late both are folded
+	f.pass(earlier(e.At, m.Now))            // what was due before the event happened comes first, however late both are folded
 	switch {
 	case e.Act != nil:
 		f.act()
@@ -204,11 +204,28 @@ func (f *fold) raise(l Level) {
 			r.Due = f.passed.Add(route.After)
 		}
 		a.Routes = append(a.Routes, r)
-		if !slices.ContainsFunc(inc.Watch, func(w Watch) bool { return w.Notifier == route.Notifier }) {
-			inc.Watch = append(inc.Watch, Watch{Notifier: route.Notifier})
+		inc.watchFor(route.Notifier)
+	}
+	for _, t := range f.v.Named { // a person may want them paged, whatever the severity
+		if t.Kind.Keyed() && !slices.Contains(inc.Pageable, t.Notifier) {
+			inc.Pageable = append(slices.Clone(inc.Pageable), t.Notifier)
 		}
 	}
-	slices.SortFunc(inc.Watch, func(x, y Watch) int { return strings.Compare(x.Notifier, y.Notifier) })
+	if f.v.PageOnRise {
+		inc.PageOnRise = true
+	}
+}
+
+// watchFor makes sure that the incident knows of a notifier. Watch stays sorted.
+func (i *Incident) watchFor(notifier string) {
+	if !slices.ContainsFunc(i.Watch, func(w Watch) bool { return w.Notifier == notifier }) {
+		i.Watch = append(i.Watch, Watch{Notifier: notifier})
+		slices.SortFunc(i.Watch, compareWatch)
+	}
+}
+
+func compareWatch(a, b Watch) int {
+	return cmp.Or(strings.Compare(a.Notifier, b.Notifier), cmp.Compare(a.Rise, b.Rise))
 }
 
 // open makes a new incident for the event.
@@ -230,8 +247,7 @@ func (f *fold) reopen(key string) *Incident {
 		inc := &f.state.Incidents[i]
 		if inc.Key == key && len(f.counting(inc.Number)) > 0 { // resolved, else it would have been found
 			f.touch(inc.Number).reopened = true
-			inc.State, inc.ResolvedAt, inc.ResolvedBy = IncidentOpen, time.Time{}, ""
-			inc.AcknowledgedAt, inc.AcknowledgedBy = time.Time{}, ""
+			unresolve(inc)
 			return inc
 		}
 	}

@@ -100,7 +100,7 @@ const (
 )
 
 // Key returns the key of the incident that e belongs to. It depends on e alone, so that an incident in
-// PagerDuty can be closed even when our database is lost. It is at most 255 characters, PagerDuty's limit.
+// PagerDuty can be closed even when our database is lost. It is at most 245 characters: PagerDuty's limit is 255.
 func (g GroupBy) Key(e *Event) string {
 	parts := []string{"flowbridge", url.PathEscape(e.WABA), url.PathEscape(e.Flow)}
 	if g != GroupByFlow {
@@ -110,9 +110,9 @@ func (g GroupBy) Key(e *Event) string {
 		parts = append(parts, url.PathEscape(string(e.Level())))
 	}
 	key := strings.Join(parts, "/")
-	if len(key) > 255 {
+	if len(key) > 245 {
 		sum := sha256.Sum256([]byte(key))
-		key = key[:180] + "/" + hex.EncodeToString(sum[:])
+		key = key[:170] + "/" + hex.EncodeToString(sum[:])
 	}
 	return key
 }
@@ -143,12 +143,16 @@ type Incident struct {
 	AcknowledgedAt time.Time // zero unless acknowledged
 	AcknowledgedBy string
 	ResolvedBy     string // a person, or "" when Meta reported the recovery
+	Owner          string // who has it, as PagerDuty says; "" where nobody does
+	Links          []Link // what services call it, sorted by notifier
 
-	Flaps   int64     // how often it came back while its recovery was held back
-	Silence Silence   // that its worst alert is under; the zero Silence for none
-	Watch   []Watch   // who is told, sorted by notifier
-	Entries int64     // length of the timeline
-	Wake    time.Time // when a timer of it is due next; zero for none
+	Flaps      int64     // how often it came back while its recovery was held back
+	Silence    Silence   // that its worst alert is under; the zero Silence for none
+	Pageable   []string  // notifiers that its rules name and that page, whether or not they are told yet
+	PageOnRise bool      // when it gets worse while it is acknowledged, those who page are told anew
+	Watch      []Watch   // who is told, sorted by notifier
+	Entries    int64     // length of the timeline
+	Wake       time.Time // when a timer of it is due next; zero for none
 }
 
 // Name returns the number as people say it: INC-42.
@@ -160,8 +164,12 @@ func IncidentName(n int64) string { return fmt.Sprintf("INC-%d", n) }
 // Watch is how an incident stands with one notifier.
 type Watch struct {
 	Notifier string   `json:"notifier"`
-	Open     bool     `json:"open"`     // it is told that the incident is open
-	Severity Severity `json:"severity"` // highest among the active alerts that route to it, kept when it closes
+	Open     bool     `json:"open"`            // it is told that the incident is open
+	Severity Severity `json:"severity"`        // highest among the active alerts that route to it, kept when it closes
+	Paged    bool     `json:"paged,omitempty"` // a person wants it told at once, whatever it waits for
+	// Rise is not zero for a second page about the same incident: the journal position of the rise in severity
+	// behind it, while somebody had acknowledged the incident.
+	Rise int64 `json:"rise,omitempty"`
 }
 
 // FlowInfo is what the rules file says of a flow.
@@ -193,18 +201,23 @@ type EntryKind string
 
 // The kinds of entries.
 const (
-	EntryOpened       EntryKind = "opened"
-	EntryEscalated    EntryKind = "escalated"  // the severity rose
-	EntryActivated    EntryKind = "activated"  // another alert became active, no worse than what was
-	EntryRefreshed    EntryKind = "refreshed"  // new numbers, nothing else
-	EntryEased        EntryKind = "eased"      // some alert became inactive, others are still active
-	EntryRecovering   EntryKind = "recovering" // Meta reports a recovery, which is held back
-	EntryFlapped      EntryKind = "flapped"    // it came back while its recovery was held back
-	EntryReopened     EntryKind = "reopened"   // it got worse after a person had resolved it
-	EntryTold         EntryKind = "told"       // a notifier is told now that had to wait
-	EntryResolved     EntryKind = "resolved"
-	EntryRecovered    EntryKind = "recovered" // Meta reports the recovery of what a person had resolved
-	EntryLate         EntryKind = "late"      // an event older than what was known: nothing changed
-	EntryAcknowledged EntryKind = "acknowledged"
-	EntryUndelivered  EntryKind = "undelivered" // a notifier could not be told
+	EntryOpened         EntryKind = "opened"
+	EntryEscalated      EntryKind = "escalated"  // the severity rose
+	EntryActivated      EntryKind = "activated"  // another alert became active, no worse than what was
+	EntryRefreshed      EntryKind = "refreshed"  // new numbers, nothing else
+	EntryEased          EntryKind = "eased"      // some alert became inactive, others are still active
+	EntryRecovering     EntryKind = "recovering" // Meta reports a recovery, which is held back
+	EntryFlapped        EntryKind = "flapped"    // it came back while its recovery was held back
+	EntryReopened       EntryKind = "reopened"   // it got worse after a person had resolved it, or that was taken back
+	EntryTold           EntryKind = "told"       // a notifier is told now that had to wait
+	EntryResolved       EntryKind = "resolved"
+	EntryRecovered      EntryKind = "recovered" // Meta reports the recovery of what a person had resolved
+	EntryLate           EntryKind = "late"      // an event older than what was known: nothing changed
+	EntryAcknowledged   EntryKind = "acknowledged"
+	EntryUnacknowledged EntryKind = "unacknowledged"
+	EntryPaged          EntryKind = "paged" // a person wanted somebody paged at once
+	EntryAssigned       EntryKind = "assigned"
+	EntryNote           EntryKind = "note"
+	EntryLinked         EntryKind = "linked"      // a service's name for the incident became known
+	EntryUndelivered    EntryKind = "undelivered" // a notifier could not be told
 )

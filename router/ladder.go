@@ -45,8 +45,8 @@ func reaches(event string, l, base Level) bool {
 	return false
 }
 
-// crossed writes that a level was crossed for the worse: "over 10 %", "below 90 %", "is BLOCKED".
-func crossed(event string, l Level) string {
+// Crossed writes that a level was crossed for the worse: "over 10 %", "below 90 %", "is BLOCKED".
+func Crossed(event string, l Level) string {
 	switch {
 	case event == FlowStatusChange:
 		return "is " + string(l)

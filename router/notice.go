@@ -1,7 +1,6 @@
 package router
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 )
@@ -39,49 +38,5 @@ func newNotice(e *Event, d *Decision) *Notice {
 		Severity: d.Severity, Rule: d.Rule(), Fields: d.Fields, FlowInfo: d.FlowInfo,
 		AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus, Threshold: e.Threshold,
 		Reading: e.Reading, Message: e.Message, Warning: e.Warning, Act: e.Act,
-	}
-}
-
-// act folds what a person did, or what became of a delivery.
-func (f *fold) act() {
-	inc := f.incident(f.e.Act.Incident)
-	gone := inc == nil || inc.State == IncidentResolved
-	switch f.e.Name {
-	case Acknowledge:
-		switch {
-		case gone:
-			f.say("%s is resolved already", IncidentName(f.e.Act.Incident))
-		case inc.State == IncidentAcknowledged:
-			f.say("%s is acknowledged already", inc.Name())
-		default:
-			inc.State, inc.AcknowledgedAt, inc.AcknowledgedBy = IncidentAcknowledged, f.e.At, f.e.Act.Actor
-			f.entry(inc, EntryAcknowledged, "Acknowledged by "+cmp.Or(f.e.Act.Actor, "somebody"))
-			f.say("acknowledged %s", inc.Name())
-			f.change(inc)
-			f.owe(inc, nil)
-		}
-	case Resolve:
-		if gone {
-			f.say("%s is resolved already", IncidentName(f.e.Act.Incident))
-			return
-		}
-		who := cmp.Or(f.e.Act.Actor, "somebody")
-		inc.State, inc.ResolvedAt, inc.ResolvedBy, inc.Severity = IncidentResolved, f.e.At, who, inc.Peak
-		f.entry(inc, EntryResolved, fmt.Sprintf("Resolved by %s after %s; Meta still reports it", who, FormatDuration(f.e.At.Sub(inc.OpenedAt))))
-		f.say("resolved %s by hand", inc.Name())
-		f.change(inc)
-		f.releaseAll(inc)
-		before := slices.Clone(inc.Watch)
-		f.watch(inc, nil)
-		f.owe(inc, before)
-		f.oweSiblings(inc)
-	default: // a delivery was parked: the cards of the incident say so, and the fallback is told
-		if !gone {
-			f.entry(inc, EntryUndelivered, fmt.Sprintf("%s could not be told: %s", f.e.Act.Notifier, f.e.Act.Error))
-			f.change(inc)
-			f.owe(inc, nil)
-			f.owed = slices.DeleteFunc(f.owed, func(o Owed) bool { return o.Target.Notifier == f.e.Act.Notifier })
-		}
-		f.notice()
 	}
 }

@@ -35,6 +35,7 @@ type Decision struct {
 	// recovery of what nobody knows closes there what a worse level may have opened.
 	Named        []Target
 	ResolveAfter time.Duration // a recovery is held back this long, so that a flap stays one incident
+	PageOnRise   bool          // on_escalation: page
 	Fields       []Field
 	FlowInfo
 }
@@ -94,6 +95,8 @@ type Notification struct {
 	Receipt  Receipt // of earlier attempts; zero if nothing was made
 	MayExist bool    // an earlier attempt may have made something even if Receipt is zero
 
+	// Key is what a keyed service knows the incident by. A second page about the same incident has one of its own.
+	Key      string
 	Incident *Incident
 	Open     bool     // for this notifier: some active alert routes to it
 	Severity Severity // for this notifier
@@ -132,9 +135,11 @@ type Receipt struct {
 	DedupKey string `json:"dedup_key,omitempty"` // PagerDuty's name of the alert
 	Link     string `json:"link,omitempty"`      // URL for people
 
-	Told     int64    `json:"told,omitempty"`     // the newest timeline entry that was told
-	Open     bool     `json:"open,omitempty"`     // the service was told that it is open
-	Severity Severity `json:"severity,omitempty"` // that the service was told last
+	Told         int64    `json:"told,omitempty"`         // the newest timeline entry that was told
+	Open         bool     `json:"open,omitempty"`         // the service was told that it is open
+	Acknowledged bool     `json:"acknowledged,omitempty"` // the service was told that it is acknowledged
+	Severity     Severity `json:"severity,omitempty"`     // that the service was told last
+	Unsure       bool     `json:"unsure,omitempty"`       // an attempt to make something ended without a clear answer
 }
 
 // DeliveryState is waiting, delivered, parked or cancelled.

@@ -96,6 +96,12 @@ func (f *fold) watchAt(inc *Incident, counting []*Alert, now time.Time) (changed
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
 		was := *w
+		if w.Rise != 0 { // a page of its own for a level: open while something as bad is routed there
+			w.Open = inc.State != IncidentResolved && was.Open && routedSeverity(counting, w.Notifier) >= w.Severity
+			changed = changed || *w != was
+			continue
+		}
+		w.Paged = w.Paged && inc.State != IncidentResolved
 		routed, tellable := SeverityUnset, SeverityUnset
 		for _, a := range counting {
 			r := a.route(w.Notifier)
@@ -106,6 +112,9 @@ func (f *fold) watchAt(inc *Incident, counting []*Alert, now time.Time) (changed
 			if f.mayTell(inc, a, r, now) {
 				tellable = max(tellable, a.Severity)
 			}
+		}
+		if w.Paged && len(counting) > 0 {
+			routed, tellable = max(routed, counting[0].Severity), max(tellable, counting[0].Severity)
 		}
 		w.Open = inc.State != IncidentResolved && (tellable != SeverityUnset || was.Open && routed != SeverityUnset)
 		switch {
@@ -126,6 +135,16 @@ func (f *fold) watchAt(inc *Incident, counting []*Alert, now time.Time) (changed
 		inc.Silence, changed = silence, true
 	}
 	return changed
+}
+
+// routedSeverity returns the worst severity that is routed to a notifier.
+func routedSeverity(counting []*Alert, notifier string) (worst Severity) {
+	for _, a := range counting {
+		if a.route(notifier) != nil {
+			worst = max(worst, a.Severity)
+		}
+	}
+	return worst
 }
 
 // mayTell says whether a notifier may newly be told of an alert.
@@ -227,7 +246,7 @@ func lastHold(counting []*Alert) (last time.Time) {
 func whatCounts(alerts []*Alert) string {
 	words := make([]string, len(alerts))
 	for i, a := range alerts {
-		words[i] = SignalName(a.Event) + " " + crossed(a.Event, a.Level)
+		words[i] = SignalName(a.Event) + " " + Crossed(a.Event, a.Level)
 		if !a.Active && !a.HeldUntil.IsZero() {
 			words[i] += " (recovering)"
 		}

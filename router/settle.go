@@ -21,7 +21,7 @@ func (f *fold) settle(t *touched) {
 		f.settleResolved(t, inc, active)
 		return
 	case !t.moved():
-		f.entry(inc, EntryRefreshed, f.reading(fmt.Sprintf("%s still %s", SignalName(f.e.Name), crossed(f.e.Name, f.e.Level()))))
+		f.entry(inc, EntryRefreshed, f.reading(fmt.Sprintf("%s still %s", SignalName(f.e.Name), Crossed(f.e.Name, f.e.Level()))))
 		f.say("refreshed %s", inc.Name())
 		f.owe(inc, nil)
 		return
@@ -37,6 +37,9 @@ func (f *fold) settle(t *touched) {
 		f.tell(t, inc, active)
 	}
 	f.watch(inc, active)
+	if inc.PageOnRise && inc.State == IncidentAcknowledged && inc.Severity > t.severity {
+		f.pageAgain(inc, before)
+	}
 	f.owe(inc, before)
 	if t.fresh || inc.State == IncidentResolved {
 		f.oweSiblings(inc)
@@ -67,7 +70,7 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 		return
 	case t.flapped:
 		inc.Flaps++
-		f.entry(inc, EntryFlapped, f.reading(fmt.Sprintf("%s %s again", SignalName(f.e.Name), crossed(f.e.Name, f.e.Level())))+
+		f.entry(inc, EntryFlapped, f.reading(fmt.Sprintf("%s %s again", SignalName(f.e.Name), Crossed(f.e.Name, f.e.Level())))+
 			"; came back "+FormatTimes(inc.Flaps)+" while its recovery was held back")
 		f.say("flapped %s", inc.Name())
 		return
@@ -81,7 +84,7 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 	case inc.Severity > t.severity:
 		kind, rose = EntryEscalated, fmt.Sprintf("; severity rises from %s to %s", t.severity, inc.Severity)
 	}
-	text := f.reading(fmt.Sprintf("%s %s", SignalName(f.e.Name), crossed(f.e.Name, f.e.Level())))
+	text := f.reading(fmt.Sprintf("%s %s", SignalName(f.e.Name), Crossed(f.e.Name, f.e.Level())))
 	if meaning := StatusMeaning(f.e.NewStatus); f.e.Name == FlowStatusChange && meaning != "" {
 		text += ". " + strings.TrimSuffix(meaning, ".")
 	}
@@ -91,8 +94,8 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 
 // owe tells every notifier of inc that is open, or was until now. before is nil where nothing opened or closed.
 func (f *fold) owe(inc *Incident, before []Watch) {
-	for i, w := range inc.Watch {
-		wasOpen := before != nil && before[i].Open
+	for _, w := range inc.Watch {
+		wasOpen := slices.ContainsFunc(before, func(b Watch) bool { return b.Open && b.Notifier == w.Notifier && b.Rise == w.Rise })
 		if !w.Open && !wasOpen {
 			continue
 		}
@@ -107,8 +110,29 @@ func (f *fold) owe(inc *Incident, before []Watch) {
 				target = now
 			}
 		}
-		f.owed = append(f.owed, Owed{Incident: inc.Number, Key: inc.Key, Target: target, Open: w.Open, Severity: w.Severity})
+		f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: target, Open: w.Open, Severity: w.Severity})
 	}
+}
+
+// keyFor returns what a keyed service knows the incident by: for a second page the severity is part of it, so that
+// it follows from the incident alone, like the first.
+func (i *Incident) keyFor(w Watch) string {
+	if w.Rise == 0 {
+		return i.Key
+	}
+	return i.Key + "/" + w.Severity.String() // 9 characters at most: Key leaves room for them
+}
+
+// pageAgain opens a second page at every notifier that pages and hears of something worse than it did while the
+// incident was acknowledged: a service notifies nobody of changes to what is acknowledged there.
+func (f *fold) pageAgain(inc *Incident, before []Watch) {
+	for i, was := range before {
+		now := inc.Watch[i]
+		if now.Rise == 0 && was.Open && now.Open && now.Severity > was.Severity && slices.Contains(inc.Pageable, now.Notifier) {
+			inc.Watch = append(inc.Watch, Watch{Notifier: now.Notifier, Open: true, Severity: now.Severity, Rise: f.e.Seq})
+		}
+	}
+	slices.SortFunc(inc.Watch, compareWatch)
 }
 
 // oweSiblings renews the cards of the flow's other incidents, which name what else is active.
@@ -120,7 +144,7 @@ func (f *fold) oweSiblings(inc *Incident) {
 		}
 		for _, w := range other.Watch {
 			if w.Open {
-				f.owed = append(f.owed, Owed{Incident: other.Number, Key: other.Key, Target: Target{Notifier: w.Notifier}, Open: true, Severity: w.Severity})
+				f.owed = append(f.owed, Owed{Incident: other.Number, Event: w.Rise, Key: other.keyFor(w), Target: Target{Notifier: w.Notifier}, Open: true, Severity: w.Severity})
 			}
 		}
 	}

@@ -48,7 +48,7 @@ type FlowAlert struct {
 // by (Incident, Event, Target.Notifier) or made; either way it then waits with a higher revision.
 type Owed struct {
 	Incident int64  // number; 0 for a notice
-	Event    int64  // of a notice: its journal position; 0 for an incident
+	Event    int64  // of a notice: its journal position; of a second page about an incident: Watch.Rise; else 0
 	Key      string // the incident's key: deliveries of one notifier and key go one after another
 	Target   Target // used when the delivery is made; an existing delivery keeps what is pinned to it
 	Open     bool

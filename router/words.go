@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // SignalName returns an event's name in words: "Endpoint error rate". An unknown name is made readable.
@@ -31,7 +33,8 @@ func SignalName(event string) string {
 		return "Unnamed event"
 	}
 	words := strings.ToLower(strings.ReplaceAll(event, "_", " "))
-	return strings.ToUpper(words[:1]) + words[1:]
+	first, size := utf8.DecodeRuneInString(words)
+	return string(unicode.ToUpper(first)) + words[size:]
 }
 
 // FormatValue writes a number of the event in its unit: "14.28 %", "7.2 s", "850 ms". A number of an

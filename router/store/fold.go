@@ -119,13 +119,17 @@ func alerts(ctx context.Context, q querier, where string, args ...any) ([]router
 // incidentDetails is what of an incident is kept as JSON: nobody looks for it.
 type incidentDetails struct {
 	router.FlowInfo
-	Path    []router.Level  `json:"path,omitempty"`
-	Title   string          `json:"title,omitempty"`
-	Text    string          `json:"text,omitempty"`
-	Fields  []router.Field  `json:"fields,omitempty"`
-	Watch   []router.Watch  `json:"watch,omitempty"`
-	Flaps   int64           `json:"flaps,omitempty"`
-	Silence *router.Silence `json:"silence,omitempty"`
+	Path       []router.Level  `json:"path,omitempty"`
+	Title      string          `json:"title,omitempty"`
+	Text       string          `json:"text,omitempty"`
+	Fields     []router.Field  `json:"fields,omitempty"`
+	Watch      []router.Watch  `json:"watch,omitempty"`
+	Flaps      int64           `json:"flaps,omitempty"`
+	Owner      string          `json:"owner,omitempty"`
+	Links      []router.Link   `json:"links,omitempty"`
+	Pageable   []string        `json:"pageable,omitempty"`
+	PageOnRise bool            `json:"page_on_rise,omitempty"`
+	Silence    *router.Silence `json:"silence,omitempty"`
 }
 
 const incidentColumns = `number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at,
@@ -138,7 +142,8 @@ func writeIncidents(ctx context.Context, tx *sql.Tx, b router.Batch) error {
 		resolved_by = excluded.resolved_by, acknowledged_at = excluded.acknowledged_at,
 		acknowledged_by = excluded.acknowledged_by, wake_at = excluded.wake_at, details = excluded.details`
 	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
-		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps}
+		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps,
+			Owner: i.Owner, Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise}
 		if i.Silence.ID != "" {
 			d.Silence = &i.Silence
 		}
@@ -162,6 +167,7 @@ func incidents(ctx context.Context, q querier, where string, args ...any) ([]rou
 		var d incidentDetails
 		err = json.Unmarshal(details, &d)
 		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
+		i.Owner, i.Links, i.Pageable, i.PageOnRise = d.Owner, d.Links, d.Pageable, d.PageOnRise
 		if d.Silence != nil {
 			i.Silence = *d.Silence
 		}

@@ -62,8 +62,8 @@ func (s *Store) claim(ctx context.Context, tx *sql.Tx, notifier string, now time
 	var receipt []byte
 	var key string
 	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.may_exist, d.open,
-		d.severity, d.receipt FROM deliveries d WHERE d.notifier = ? AND `+claimable+` ORDER BY d.next_at, d.id LIMIT 1`, notifier, us, us).
-		Scan(&n.Delivery, &incident, &event, &n.Target.Kind, &n.Target.Channel, &key, &n.Revision, &n.Attempt, &mayExist, &open, &n.Severity, &receipt)
+		d.severity, d.receipt, d.key FROM deliveries d WHERE d.notifier = ? AND `+claimable+` ORDER BY d.next_at, d.id LIMIT 1`, notifier, us, us).
+		Scan(&n.Delivery, &incident, &event, &n.Target.Kind, &n.Target.Channel, &key, &n.Revision, &n.Attempt, &mayExist, &open, &n.Severity, &receipt, &n.Key)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,179 @@
+package router_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"flowbridge/router"
+)
+
+// act is what somebody did in a service.
+func act(minute int, source router.Source, what string, a router.Act) router.Event {
+	return at(minute, what, func(e *router.Event) { e.Source, e.Act = source, &a })
+}
+
+// pagingOnRise pages again when something acknowledged gets worse.
+func pagingOnRise(e *router.Event) router.Decision {
+	d := chatAndPage(e)
+	d.PageOnRise = true
+	return d
+}
+
+func TestActs(t *testing.T) {
+	inPagerDuty := func(minute int, what string, a router.Act) router.Event {
+		a.Incident, a.Actor, a.Notifier = 1, "ben", "page"
+		return act(minute, router.SourcePagerDuty, what, a)
+	}
+	for _, tt := range []struct {
+		name     string
+		decide   func(*router.Event) router.Decision
+		events   []router.Event
+		open     string
+		owed     []string // nil: not compared
+		timeline []string
+		outcome  string
+	}{
+		{
+			name:     "an acknowledgement in Slack goes to PagerDuty and to the card",
+			events:   []router.Event{up(0, 10), act(1, router.SourceSlack, router.Acknowledge, router.Act{Incident: 1, Actor: "ana", Notifier: "chat"})},
+			open:     "INC-1 error acknowledged: chat(error) page(error)",
+			owed:     []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error", "INC-1 page open error"},
+			timeline: []string{"opened: Endpoint error rate over 10 %", "acknowledged: Acknowledged by ana in Slack"},
+		},
+		{
+			name:     "an acknowledgement in PagerDuty does not go back there",
+			events:   []router.Event{up(0, 10), inPagerDuty(1, router.Acknowledge, router.Act{})},
+			open:     "INC-1 error acknowledged: chat(error) page(error)",
+			owed:     []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error"},
+			timeline: []string{"opened: Endpoint error rate over 10 %", "acknowledged: Acknowledged by ben in PagerDuty"},
+		},
+		{
+			name:   "an acknowledgement that comes back changes nothing",
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), inPagerDuty(2, router.Acknowledge, router.Act{})},
+			open:   "INC-1 error acknowledged: chat(error) page(error)", outcome: "INC-1 is acknowledged already",
+			timeline: []string{"opened: Endpoint error rate over 10 %", "acknowledged: Acknowledged by ana"},
+		},
+		{
+			name:     "an acknowledgement is taken back",
+			events:   []router.Event{up(0, 10), person(1, router.Acknowledge, 1), inPagerDuty(2, router.Unacknowledge, router.Act{})},
+			open:     "INC-1 error open: chat(error) page(error)",
+			timeline: []string{"opened: Endpoint error rate over 10 %", "acknowledged: Acknowledged by ana", "unacknowledged: No longer acknowledged: ben in PagerDuty"},
+		},
+		{
+			name:     "a resolve by hand is taken back while Meta still reports it",
+			events:   []router.Event{up(0, 10), inPagerDuty(1, router.Resolve, router.Act{}), inPagerDuty(2, router.Reopen, router.Act{})},
+			open:     "INC-1 error open: chat(error) page(error)",
+			timeline: []string{"opened: Endpoint error rate over 10 %", "resolved: Resolved by ben in PagerDuty after 1 min; Meta still reports it", "reopened: Reopened by ben in PagerDuty"},
+		},
+		{
+			name:   "what Meta reports as over cannot be reopened",
+			events: []router.Event{up(0, 10), down(1, 10), inPagerDuty(2, router.Reopen, router.Act{})}, outcome: "INC-1 is resolved already",
+			timeline: []string{"opened: Endpoint error rate over 10 %", "resolved: Endpoint error rate back under 10 % after 1 min"},
+		},
+		{
+			name:     "page now pages who hears of worse levels only",
+			events:   []router.Event{up(0, 5), act(1, router.SourceSlack, router.PageNow, router.Act{Incident: 1, Actor: "ana"}), down(2, 5)},
+			owed:     []string{"INC-1 chat open warning", "INC-1 chat open warning", "INC-1 page open warning", "INC-1 chat closed warning", "INC-1 page closed warning"},
+			timeline: []string{"opened: Endpoint error rate over 5 %", "paged: Paged at once, as ana in Slack wished", "resolved: Endpoint error rate back under 5 % after 2 min"},
+		},
+		{
+			name: "page now does not wait", decide: waiting(false),
+			events: []router.Event{up(0, 10), person(1, router.PageNow, 1)},
+			open:   "INC-1 error open: chat(error) page(error)",
+		},
+		{
+			name:   "page now pages nobody twice",
+			events: []router.Event{up(0, 10), person(1, router.PageNow, 1)},
+			open:   "INC-1 error open: chat(error) page(error)", outcome: "nobody is left to page for INC-1",
+			timeline: []string{"opened: Endpoint error rate over 10 %"},
+		},
+		{
+			name: "an owner, a note and a link are for the others",
+			events: []router.Event{
+				up(0, 10), inPagerDuty(1, router.Assign, router.Act{Owner: "Cleo"}), inPagerDuty(2, router.Note, router.Act{Text: "looking"}),
+				inPagerDuty(3, router.LinkIncident, router.Act{Link: &router.Link{Notifier: "page", ID: "P1", Number: 7}}),
+			},
+			open: "INC-1 error open: chat(error) page(error)",
+			owed: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error", "INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error"},
+			timeline: []string{"opened: Endpoint error rate over 10 %", "assigned: Assigned to Cleo in PagerDuty",
+				"note: looking (ben in PagerDuty)", "linked: page calls it #7"},
+		},
+		{
+			name: "a rise while it is acknowledged pages a second time, and both pages end with it", decide: pagingOnRise,
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50), down(3, 5)},
+			owed: []string{
+				"INC-1 chat open error", "INC-1 page open error", // opened
+				"INC-1 chat open error", "INC-1 page open error", // acknowledged
+				"INC-1 chat open critical", "INC-1 page open critical", "INC-1 page open critical", // rose: the second page
+				"INC-1 chat closed critical", "INC-1 page closed critical", "INC-1 page closed critical",
+			},
+		},
+		{
+			name: "the second page ends when the level that it was for is over", decide: pagingOnRise,
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50), down(3, 50)},
+			open:   "INC-1 error acknowledged: chat(error) page(error) page-closed",
+		},
+		{
+			name:   "without the policy a rise while it is acknowledged only renews the page",
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50)},
+			open:   "INC-1 critical acknowledged: chat(critical) page(critical)",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &history{decide: tt.decide}
+			if h.decide == nil {
+				h.decide = chatAndPage
+			}
+			for _, e := range tt.events {
+				h.fold(e)
+			}
+			if got := openIncidents(h.state); got != tt.open {
+				t.Errorf("open incidents: got %q, want %q", got, tt.open)
+			}
+			if tt.owed != nil && !slices.Equal(h.owed, tt.owed) {
+				t.Errorf("owed:\n got %s\nwant %s", strings.Join(h.owed, "\n     "), strings.Join(tt.owed, "\n     "))
+			}
+			if got := timeline(h.entries); tt.timeline != nil && !slices.Equal(got, tt.timeline) {
+				t.Errorf("timeline:\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(tt.timeline, "\n     "))
+			}
+			if tt.outcome != "" && h.outcome != tt.outcome {
+				t.Errorf("outcome: got %q, want %q", h.outcome, tt.outcome)
+			}
+		})
+	}
+}
+
+// TestActsEnd holds for any mixture of what Meta and people say: once Meta says that all is well, nothing is
+// open for anybody, and every service was told so or said so itself.
+func TestActsEnd(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := &history{decide: pagingOnRise}
+		minute := 0
+		for range rapid.IntRange(1, 25).Draw(t, "length") {
+			minute++
+			e := drawEvent(t)
+			if rapid.Bool().Draw(t, "person") {
+				e = act(0, rapid.SampledFrom([]router.Source{router.SourceConsole, router.SourceSlack, router.SourcePagerDuty}).Draw(t, "source"),
+					rapid.SampledFrom([]string{router.Acknowledge, router.Unacknowledge, router.Resolve, router.Reopen, router.PageNow, router.Assign, router.Note}).Draw(t, "act"),
+					router.Act{Incident: rapid.Int64Range(1, 3).Draw(t, "incident"), Actor: "ana", Owner: "ben", Text: "note"})
+				if e.Source == router.SourcePagerDuty {
+					e.Act.Notifier = "page"
+				}
+			}
+			e.At = morning.Add(time.Duration(minute) * time.Minute)
+			e.Received = e.At
+			h.fold(e)
+			checkInvariants(t, h.state)
+		}
+		for _, e := range []router.Event{down(minute+1, 1), pair(minute+1, router.EndpointAvailability, router.Deactivated, 99), status(minute+1, "", router.Published)} {
+			h.fold(e)
+		}
+		if len(h.state.Incidents) > 0 {
+			t.Fatalf("left: %s", openIncidents(h.state))
+		}
+	})
+}
