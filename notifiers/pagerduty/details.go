@@ -1,0 +1,229 @@
+package pagerduty
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"flowbridge/router"
+)
+
+// Bounds of custom_details, ours: a value of Meta's may have megabytes, and a page must stay readable.
+const (
+	maxText  = 2048 // characters of one value
+	maxLines = 50   // of one list
+)
+
+// details are an event's custom_details. Numbers carry their units; times are RFC 3339 in UTC. Event rules of
+// PagerDuty may refer to the names, so they stay.
+type details struct {
+	LeftOut  string `json:"left_out,omitempty"` // why there is nothing else
+	Incident string `json:"incident,omitempty"` // INC-42
+	Text     string `json:"text,omitempty"`     // from the rule's template
+
+	Now       string   `json:"now,omitempty"`    // what Meta measured last of the worst active signal: "14.28 %"
+	Before    string   `json:"before,omitempty"` // the measurement before that
+	P50       string   `json:"p50,omitempty"`
+	Requests  string   `json:"requests,omitempty"` // in the window
+	Threshold string   `json:"threshold,omitempty"`
+	Path      string   `json:"threshold_path,omitempty"` // "5 % → 10 % → 50 %"
+	Active    []string `json:"active,omitempty"`         // alerts that keep the incident open, worst first
+	CameBack  string   `json:"came_back,omitempty"`      // "twice", while its recovery was held back
+	Status    string   `json:"status,omitempty"`         // "PUBLISHED → DEPRECATED"
+	Meaning   string   `json:"status_meaning,omitempty"` // for the people who use the flow
+	Errors    []string `json:"errors,omitempty"`         // types, shares, what they mean and what helps
+	MetaSays  string   `json:"meta_says,omitempty"`
+	Warning   string   `json:"warning,omitempty"`
+	Error     string   `json:"error,omitempty"` // of a parked delivery
+
+	Also      []string `json:"also_active,omitempty"`   // on the same flow, in other incidents
+	Elsewhere []string `json:"not_delivered,omitempty"` // who else could not be told of this incident
+
+	Fields map[string]string `json:"fields,omitempty"` // of Meta's value, that the rule wants shown
+	Flow   string            `json:"flow_name,omitempty"`
+	FlowID string            `json:"flow_id,omitempty"`
+	WABA   string            `json:"waba_id,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Rule   string            `json:"rule,omitempty"`
+}
+
+func incidentDetails(n *router.Notification) details {
+	inc := n.Incident
+	d := about(inc.WABA, inc.Flow, inc.FlowInfo, inc.Rule, inc.Text, inc.Fields)
+	d.Incident = inc.Name()
+	d.Path = line(router.FormatPath(inc.Event, inc.Path), maxText)
+	measured, ok := newest(n.Alerts)
+	if ok {
+		d.measure(measured.Event, measured.Reading)
+		d.Before = format(measured.Event, measured.Before)
+	}
+	d.Active = lines(counting(n.Alerts), func(a router.Alert) string {
+		if a.Event == measured.Event { // Now is newer than what was measured at this level
+			a.Value = nil
+		}
+		return alertLine(a)
+	})
+	if inc.Flaps > 0 {
+		d.CameBack = router.FormatTimes(inc.Flaps)
+	}
+	d.Also = lines(n.Also, func(a router.Alert) string {
+		return fmt.Sprintf("%s (%s)", alertLine(a), router.IncidentName(a.Incident))
+	})
+	d.Meaning = statusMeaning(slices.Concat(counting(n.Alerts), n.Also))
+	d.Elsewhere = lines(n.Problems, func(p router.Problem) string { return p.Notifier + ": " + p.Error })
+	return d
+}
+
+func noticeDetails(n *router.Notice) details {
+	d := about(n.WABA, n.Flow, n.FlowInfo, n.Rule, n.Text, n.Fields)
+	d.measure(n.Name, n.Reading)
+	d.Threshold = format(n.Name, n.Threshold)
+	d.Status = line(n.NewStatus, maxText)
+	if n.OldStatus != "" {
+		d.Status = line(n.OldStatus+" → "+n.NewStatus, maxText)
+	}
+	if meaning := router.StatusMeaning(n.NewStatus); meaning != "" {
+		d.Meaning = n.NewStatus + ": " + meaning
+	}
+	d.MetaSays, d.Warning = line(n.Message, maxText), line(n.Warning, maxText)
+	if n.Act != nil {
+		d.Error = line(n.Act.Error, maxText)
+		if n.Act.Incident != 0 {
+			d.Incident = router.IncidentName(n.Act.Incident)
+		}
+	}
+	return d
+}
+
+// about is what the details of incidents and notices have in common.
+func about(waba, flow string, info router.FlowInfo, rule, text string, fields []router.Field) details {
+	d := details{
+		Text: line(text, maxText),
+		Flow: line(info.FlowName, maxText), FlowID: line(flow, maxText), WABA: line(waba, maxText),
+		Rule: line(rule, maxText),
+	}
+	if len(fields) > 0 {
+		d.Fields = make(map[string]string, len(fields))
+	}
+	for _, f := range fields {
+		d.Fields[line(f.Name, maxName)] = line(f.Value, maxText)
+	}
+	if len(info.Labels) > 0 {
+		d.Labels = make(map[string]string, len(info.Labels))
+	}
+	for name, value := range info.Labels {
+		d.Labels[line(name, maxName)] = line(value, maxText)
+	}
+	return d
+}
+
+// measure fills in what Meta measured.
+func (d *details) measure(event string, r router.Reading) {
+	d.Now = format(event, r.Value)
+	d.P50 = format(event, r.P50)
+	d.Requests = format("", r.Requests)
+	d.Errors = lines(r.Errors, errorLine)
+}
+
+// format writes a number in the event's unit, nothing for one that Meta did not send.
+func format(event string, v *float64) string {
+	if v == nil {
+		return ""
+	}
+	return router.FormatValue(event, *v)
+}
+
+// newest returns the alert with the newest reading of the worst signal: a refresh at 10 % is newer than what
+// was measured when 50 % became active.
+func newest(alerts []router.Alert) (newest router.Alert, ok bool) {
+	worst := counting(alerts)
+	if len(worst) == 0 {
+		return newest, false
+	}
+	var at time.Time
+	for _, a := range alerts {
+		measured := a.Raised
+		if a.Until.After(measured) {
+			measured = a.Until
+		}
+		if a.Event == worst[0].Event && (a.Value != nil || len(a.Errors) > 0) && measured.After(at) {
+			newest, at, ok = a, measured, true
+		}
+	}
+	return newest, ok
+}
+
+// counting returns the alerts that keep their incident open.
+func counting(alerts []router.Alert) []router.Alert {
+	return slices.DeleteFunc(slices.Clone(alerts), func(a router.Alert) bool { return !a.Counts() })
+}
+
+// alertLine writes an alert: "Endpoint error rate over 10 % since 2026-03-14T03:00:00Z: 14.28 %".
+func alertLine(a router.Alert) string {
+	text := router.SignalName(a.Event) + " " + router.Crossed(a.Event, a.Level) + " since " + timestamp(a.Since)
+	if a.Value != nil {
+		text += ": " + format(a.Event, a.Value)
+	}
+	if !a.Active {
+		text += "; over, if it stays so until " + timestamp(a.HeldUntil)
+	}
+	return text
+}
+
+// errorLine writes a kind of error: "timeout_error, 66.66 % of the errors (2): the endpoint took over 10 s to
+// answer; what helps: answer faster".
+func errorLine(e router.ErrorCount) string {
+	text := e.Type
+	help, known := router.DescribeError(e.Type)
+	if known {
+		text = help.Type
+	}
+	if e.Rate != nil {
+		text += ", " + format(router.EndpointErrorRate, e.Rate) + " of the errors"
+	}
+	if e.Count != nil {
+		text += " (" + format("", e.Count) + ")"
+	}
+	if known {
+		text += ": " + help.Meaning + "; what helps: " + help.Help
+	}
+	return text
+}
+
+// statusMeaning says what the worst status among the alerts means: BLOCKED includes THROTTLED.
+func statusMeaning(alerts []router.Alert) string {
+	var worst string
+	for _, a := range alerts {
+		if a.Event == router.FlowStatusChange && (worst == "" || a.Level == router.Blocked) {
+			worst = string(a.Level)
+		}
+	}
+	if meaning := router.StatusMeaning(worst); meaning != "" {
+		return worst + ": " + meaning
+	}
+	return ""
+}
+
+// lines writes at most maxLines of a list, and says how many there are more.
+func lines[T any](list []T, write func(T) string) []string {
+	var out []string
+	for _, v := range list[:min(len(list), maxLines)] {
+		out = append(out, line(write(v), maxText))
+	}
+	if more := len(list) - maxLines; more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return out
+}
+
+// object has the type that the library wants in a change event.
+func object(d details) map[string]any {
+	body, err := json.Marshal(d)
+	if err != nil {
+		return nil // details are text, and always marshal
+	}
+	var out map[string]any
+	_ = json.Unmarshal(body, &out)
+	return out
+}

@@ -1,0 +1,351 @@
+package pagerduty_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"flowbridge/notifiers/pagerduty"
+	"flowbridge/notifiers/sandbox"
+	"flowbridge/router"
+)
+
+const (
+	routingKey = "0123456789abcdef0123456789abcdef"
+	otherKey   = "fedcba9876543210fedcba9876543210"
+	incident42 = "flowbridge/501/77/ENDPOINT_ERROR_RATE"
+)
+
+var opened = time.Date(2026, 3, 14, 3, 0, 0, 0, time.UTC)
+
+// bench is a Notifier that speaks to a stand-in PagerDuty, and what went over the wire.
+type bench struct {
+	*sandbox.PagerDuty
+	*pagerduty.Notifier
+
+	mu   sync.Mutex
+	sent []request
+}
+
+type request struct {
+	path string
+	body []byte
+}
+
+func newBench(t *testing.T, cfg pagerduty.Config, account sandbox.PagerDutyConfig) *bench {
+	t.Helper()
+	account.RoutingKeys = append(account.RoutingKeys, routingKey)
+	b := &bench{PagerDuty: sandbox.NewPagerDuty(account)}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Errorf("read request: %v", err)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		b.mu.Lock()
+		b.sent = append(b.sent, request{r.URL.Path, body})
+		b.mu.Unlock()
+		b.PagerDuty.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(b.ClearFaults)
+	cfg.EventsURL = server.URL
+	var err error
+	if b.Notifier, err = pagerduty.New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// sync makes an attempt that must succeed, and returns n as the next attempt gets it.
+func (b *bench) sync(t *testing.T, n router.Notification) router.Notification {
+	t.Helper()
+	receipt, err := b.Sync(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return again(n, receipt)
+}
+
+// fail makes an attempt that must not succeed, and returns n as the next attempt gets it.
+func (b *bench) fail(t *testing.T, n router.Notification) (router.Notification, error) {
+	t.Helper()
+	receipt, err := b.Sync(t.Context(), n)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	next := again(n, receipt)
+	next.Attempt = n.Attempt + 1
+	return next, err
+}
+
+// again returns n as the queue hands it out after an attempt with a receipt.
+func again(n router.Notification, receipt router.Receipt) router.Notification {
+	if receipt != (router.Receipt{}) {
+		n.Receipt = receipt
+	}
+	n.Attempt, n.MayExist = 1, n.Receipt != router.Receipt{}
+	return n
+}
+
+// actions returns what PagerDuty was asked to do.
+func (b *bench) actions() (actions []string) {
+	for _, call := range b.Calls() {
+		actions = append(actions, call.Action)
+	}
+	return actions
+}
+
+func failing() router.Notification {
+	value, before, requests, share, count, half := 62.5, 14.28, 1200.0, 66.66, 500.0, 33.33
+	reading := router.Reading{Value: &value, Requests: &requests, Errors: []router.ErrorCount{
+		{Type: "TIMEOUT", Rate: &share, Count: &count}, {Type: "something_new", Rate: &half},
+	}}
+	alert := func(level router.Level, s router.Severity, minutes time.Duration) router.Alert {
+		at := opened.Add(minutes * time.Minute)
+		return router.Alert{Event: router.EndpointErrorRate, Level: level, Active: true, Raised: at, Since: at, Severity: s,
+			Incident: 42, Routes: []router.AlertRoute{{Notifier: "other"}, {Notifier: "oncall"}}}
+	}
+	ten, fifty := alert("10", router.Error, 0), alert("50", router.Critical, 10)
+	ten.Value = &before
+	fifty.Reading, fifty.Before = reading, &before
+	return router.Notification{
+		Delivery: 7, Revision: 3, Attempt: 1, Key: incident42,
+		Target: router.Target{Notifier: "oncall", Kind: router.KindPagerDuty, RoutingKey: routingKey},
+		Incident: &router.Incident{
+			Number: 42, Key: incident42, WABA: "501", Flow: "77", Event: router.EndpointErrorRate,
+			FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments", "tier": "1"}, Runbook: "https://runbooks.example.com/checkout"},
+			State:    router.IncidentOpen, Severity: router.Critical, Peak: router.Critical, Path: []router.Level{"10", "50"},
+			Rule: "payments endpoint is failing", OpenedAt: opened, Entries: 5,
+		},
+		Open: true, Severity: router.Critical, Alerts: []router.Alert{fifty, ten},
+		Link: "https://flowbridge.example.com/incidents/42",
+	}
+}
+
+func acknowledge(n router.Notification) router.Notification {
+	inc := *n.Incident
+	inc.State, inc.AcknowledgedAt, inc.AcknowledgedBy = router.IncidentAcknowledged, opened.Add(time.Hour), "Ana"
+	n.Incident = &inc
+	return n
+}
+
+func closed(n router.Notification) router.Notification {
+	n.Open = false
+	return n
+}
+
+func TestAnIncidentOpensRefreshesIsAcknowledgedAndResolves(t *testing.T) {
+	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+	n := failing()
+	n.Severity = router.Error
+	n = b.sync(t, n)
+	want := router.Receipt{DedupKey: incident42, Open: true, Told: 5, Severity: router.Error}
+	if diff := cmp.Diff(want, n.Receipt); diff != "" {
+		t.Errorf("receipt (-want +got):\n%s", diff)
+	}
+	n.Severity = router.Critical
+	n = b.sync(t, b.sync(t, n))
+	n = b.sync(t, b.sync(t, acknowledge(n)))
+	if got := b.Incidents()[0].Status; got != sandbox.IncidentAcknowledged || !n.Receipt.Acknowledged {
+		t.Errorf("after the acknowledgement the incident is %s, receipt %+v", got, n.Receipt)
+	}
+	n = b.sync(t, closed(n))
+	n = b.sync(t, n) // told already
+	want = router.Receipt{DedupKey: incident42, Told: 5, Severity: router.Critical}
+	if diff := cmp.Diff(want, n.Receipt); diff != "" {
+		t.Errorf("receipt (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"trigger", "trigger", "trigger", "trigger", "acknowledge", "trigger", "resolve"}, b.actions()); diff != "" {
+		t.Errorf("actions (-want +got):\n%s", diff)
+	}
+	got := b.Incidents()
+	if len(got) != 1 || got[0].Status != sandbox.IncidentResolved || got[0].Severity != "critical" || got[0].Summary != "Checkout: endpoint error rate (INC-42)" {
+		t.Errorf("incidents: %+v", got)
+	}
+}
+
+func TestAnIncidentThatComesBackIsPagedAgain(t *testing.T) {
+	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+	n := b.sync(t, closed(b.sync(t, failing())))
+	n.Open = true
+	n = b.sync(t, n)
+	if got := b.Incidents(); len(got) != 2 || got[1].Status != sandbox.IncidentTriggered || !n.Receipt.Open {
+		t.Errorf("incidents %+v, receipt %+v", got, n.Receipt)
+	}
+}
+
+func TestAnAcknowledgementDoesNotCoverWhatCameAfterIt(t *testing.T) {
+	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+	n := acknowledge(failing())
+	n.Incident.AcknowledgedAt = opened.Add(5 * time.Minute) // of 10 %; 50 % came five minutes later
+	n = b.sync(t, n)
+	n.Alerts = n.Alerts[1:] // back under 50 %, but 10 % was not for this notifier yet
+	n.Alerts[0].Routes[1].Due = opened.Add(30 * time.Minute)
+	n = b.sync(t, n)
+	if diff := cmp.Diff([]string{"trigger", "trigger"}, b.actions()); diff != "" || n.Receipt.Acknowledged {
+		t.Errorf("receipt %+v, actions (-want +got):\n%s", n.Receipt, diff)
+	}
+	n.Incident.AcknowledgedAt = opened.Add(40 * time.Minute)
+	n = b.sync(t, n)
+	if !n.Receipt.Acknowledged || b.Incidents()[0].Status != sandbox.IncidentAcknowledged {
+		t.Errorf("receipt %+v", n.Receipt)
+	}
+}
+
+func TestWhatIsOverBeforePagerDutyHeardOfItPagesNobody(t *testing.T) {
+	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+	receipt, err := b.Sync(t.Context(), closed(failing()))
+	if err != nil || receipt != (router.Receipt{}) || len(b.Calls()) != 0 {
+		t.Errorf("receipt %+v, %v, calls %+v", receipt, err, b.Calls())
+	}
+}
+
+func TestWhatMayExistIsResolved(t *testing.T) {
+	tests := []struct {
+		name    string
+		receipt router.Receipt
+		attempt int
+	}{
+		{"the first attempt was cut short", router.Receipt{}, 2},
+		{"the first attempt was cut short and did not count", router.Receipt{}, 1},
+		{"it had come back, and that attempt was cut short", router.Receipt{DedupKey: incident42, Told: 3}, 2},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+			b.sync(t, failing()) // nobody heard of it
+			n := closed(failing())
+			n.MayExist, n.Attempt, n.Receipt = true, test.attempt, test.receipt
+			n = b.sync(t, n)
+			want := router.Receipt{DedupKey: incident42, Told: 5}
+			if diff := cmp.Diff(want, n.Receipt); diff != "" || b.Incidents()[0].Status != sandbox.IncidentResolved {
+				t.Errorf("incident %+v, receipt (-want +got):\n%s", b.Incidents()[0], diff)
+			}
+		})
+	}
+}
+
+func TestAFailedAcknowledgementIsRepeated(t *testing.T) {
+	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+	b.Fail(sandbox.Fault{Skip: 1, Times: 1, Status: http.StatusBadGateway})
+	n, _ := b.fail(t, acknowledge(failing()))
+	if !n.Receipt.Open || n.Receipt.Acknowledged {
+		t.Errorf("receipt %+v", n.Receipt)
+	}
+	n = b.sync(t, n)
+	if got := b.Incidents(); len(got) != 1 || got[0].Status != sandbox.IncidentAcknowledged || !n.Receipt.Acknowledged {
+		t.Errorf("incidents %+v, receipt %+v", got, n.Receipt)
+	}
+}
+
+func notice(name string, s router.Severity) router.Notification {
+	return router.Notification{
+		Delivery: 8, Revision: 1, Attempt: 1, Severity: s,
+		Target: router.Target{Notifier: "oncall", Kind: router.KindPagerDuty, RoutingKey: routingKey},
+		Notice: &router.Notice{Event: 1234, At: opened, WABA: "501", Flow: "77", Name: name, Severity: s, Rule: "news",
+			FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}}},
+	}
+}
+
+func statusNotice(s router.Severity, from, to string) router.Notification {
+	n := notice(router.FlowStatusChange, s)
+	n.Notice.OldStatus, n.Notice.NewStatus = from, to
+	return n
+}
+
+func recovered(n router.Notification) router.Notification {
+	n.Notice.AlertState = router.Deactivated
+	return n
+}
+
+func TestANoticePagesOnlyFromErrorOn(t *testing.T) {
+	tests := []struct {
+		name  string
+		n     router.Notification
+		pages bool
+	}{
+		{"a published flow", statusNotice(router.Info, router.Draft, router.Published), false},
+		{"a published flow, by a rule that means BLOCKED", statusNotice(router.Critical, router.Draft, router.Published), false},
+		{"a retired flow that somebody wants to be woken by", statusNotice(router.Critical, router.Published, router.Deprecated), true},
+		{"a version that expires", notice(router.FlowVersionExpiryWarning, router.Warning), false},
+		{"a version that expires, severely", notice(router.FlowVersionExpiryWarning, router.Error), true},
+		{"an unknown event", notice("FLOW_ON_FIRE", router.Critical), true},
+		{"a mild unknown event", notice("FLOW_ON_FIRE", router.Info), false},
+		{"an event without a severity", notice("FLOW_ON_FIRE", router.SeverityUnset), false},
+		{"a recovery", recovered(notice(router.EndpointErrorRate, router.Critical)), false},
+		{"a parked delivery", notice(router.ParkedDelivery, router.Error), true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+			n := b.sync(t, test.n)
+			if n.Receipt == (router.Receipt{}) {
+				t.Error("no receipt, though something was made")
+			}
+			n = b.sync(t, n) // told already
+			incidents, changes := b.Incidents(), b.ChangeEvents()
+			want := [2]int{0, 1}
+			if test.pages {
+				want = [2]int{1, 0}
+				if incidents[0].DedupKey != "flowbridge/notice/1234/1773457200" || n.Receipt.DedupKey != incidents[0].DedupKey {
+					t.Errorf("dedup key %q, receipt %+v", incidents[0].DedupKey, n.Receipt)
+				}
+			}
+			if got := [2]int{len(incidents), len(changes)}; got != want || len(b.Calls()) != 1 {
+				t.Errorf("incidents and change events: %v, want %v; calls %+v", got, want, b.Calls())
+			}
+		})
+	}
+}
+
+func TestARecoveryOfWhatNobodyKnowsResolvesAndTellsNothingElse(t *testing.T) {
+	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+	b.sync(t, failing()) // by a flowbridge whose database was lost
+	n := recovered(notice(router.EndpointErrorRate, router.Critical))
+	n.Notice.Recovery = incident42
+	n = b.sync(t, n)
+	if got := b.Incidents(); len(got) != 1 || got[0].Status != sandbox.IncidentResolved || len(b.ChangeEvents()) != 0 {
+		t.Errorf("incidents %+v, change events %+v", got, b.ChangeEvents())
+	}
+	if n.Receipt.DedupKey != incident42 || n.Receipt.Open {
+		t.Errorf("receipt %+v", n.Receipt)
+	}
+}
+
+func TestSyncsOfManyDeliveriesKeepToThemselves(t *testing.T) {
+	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{otherKey}, Calls: -1})
+	var work sync.WaitGroup
+	for i := range 40 {
+		n := failing()
+		inc := *n.Incident
+		n.Incident = &inc
+		inc.Number = int64(i + 1)
+		n.Target.RoutingKey = []router.Secret{routingKey, otherKey, "a key that nobody knows"}[i%3]
+		work.Go(func() {
+			if _, err := b.Sync(t.Context(), n); (err != nil) != (i%3 == 2) {
+				t.Errorf("delivery %d: %v", i, err)
+			}
+		})
+	}
+	work.Wait()
+	got := b.Incidents()
+	if diff := cmp.Diff([]int{14, 13}, []int{got[0].Triggers, got[1].Triggers}, cmpopts.SortSlices(func(x, y int) bool { return x > y })); diff != "" {
+		t.Errorf("triggers (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnAddressThatIsNoneIsRefusedAtTheStart(t *testing.T) {
+	for _, address := range []string{"events.eu.pagerduty.com", "ftp://events.pagerduty.com", "https://", "https://user:word@example.com", "https://example.com?x=1", "https://exa mple.com"} {
+		if _, err := pagerduty.New(pagerduty.Config{EventsURL: address}); err == nil {
+			t.Errorf("%s is taken for the address of the Events API", address)
+		}
+	}
+}

@@ -1,0 +1,258 @@
+package pagerduty
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	pd "github.com/PagerDuty/go-pagerduty"
+
+	"flowbridge/router"
+)
+
+// Limits of an event. Those of PagerDuty come from "Events API v2: send an alert event"; the others are ours,
+// where it documents none: names come from Meta and from the rules file, and are of any length.
+const (
+	maxEvent   = 500 << 10 // bytes of the body: PagerDuty's 512 KB, less the routing key and some room
+	maxSummary = 1024      // characters; PagerDuty's
+	maxName    = 255       // characters of source, component, group and class; ours
+	maxLink    = 2048      // bytes of a URL; ours: a longer one is left out, since a part of it leads nowhere
+	maxCards   = 10        // links to what other notifiers made; ours
+)
+
+// flowsPage is Meta's list of flows. Links to a single flow are not documented.
+const flowsPage = "https://business.facebook.com/wa/manage/flows/"
+
+// trigger renders the event that opens or refreshes an incident, without the routing key.
+func trigger(n *router.Notification) *pd.V2Event {
+	inc := n.Incident
+	return fit(&pd.V2Event{
+		Action:    "trigger",
+		DedupKey:  cmp.Or(n.Receipt.DedupKey, n.Key),
+		Client:    "flowbridge",
+		ClientURL: href(n.Link),
+		Links:     linkList(links(n, inc.Flow, inc.FlowInfo)),
+		Payload: &pd.V2Payload{
+			Summary:   line(again(n)+incidentSummary(inc), maxSummary),
+			Source:    source(inc.WABA, inc.Flow),
+			Severity:  severity(n).String(),
+			Timestamp: timestamp(inc.OpenedAt),
+			Component: component(inc.Flow, inc.FlowInfo),
+			Group:     group(inc.WABA, inc.FlowInfo),
+			Class:     line(inc.Event, maxName),
+			Details:   incidentDetails(n),
+		},
+	})
+}
+
+// page renders the event that opens an incident for a notice. Its key is derived from the position in the
+// journal, so that repeats fall on it, and from the time of the event: a journal that had to be started anew
+// counts from 1 again, and its notices must not vanish in incidents that are open since before.
+func page(n *router.Notification) *pd.V2Event {
+	notice := n.Notice
+	return fit(&pd.V2Event{
+		Action:   "trigger",
+		DedupKey: fmt.Sprintf("flowbridge/notice/%d/%d", notice.Event, notice.At.Unix()),
+		Client:   "flowbridge",
+		Links:    linkList(links(n, notice.Flow, notice.FlowInfo)),
+		Payload: &pd.V2Payload{
+			Summary:   line(noticeSummary(notice), maxSummary),
+			Source:    source(notice.WABA, notice.Flow),
+			Severity:  severity(n).String(),
+			Timestamp: timestamp(notice.At),
+			Component: component(notice.Flow, notice.FlowInfo),
+			Group:     group(notice.WABA, notice.FlowInfo),
+			Class:     line(notice.Name, maxName),
+			Details:   noticeDetails(notice),
+		},
+	})
+}
+
+// change renders the change event of a notice.
+func change(n *router.Notification) pd.ChangeEvent {
+	notice := n.Notice
+	event := pd.ChangeEvent{
+		Links: links(n, notice.Flow, notice.FlowInfo),
+		Payload: pd.ChangeEventPayload{
+			Summary:       line(noticeSummary(notice), maxSummary),
+			Source:        source(notice.WABA, notice.Flow),
+			Timestamp:     timestamp(notice.At),
+			CustomDetails: object(noticeDetails(notice)),
+		},
+	}
+	if size := sizeOf(event); size > maxEvent {
+		event.Payload.CustomDetails = object(leftOut(size))
+	}
+	return event
+}
+
+// fit makes an event that is larger than PagerDuty takes small enough: better a page without details than none.
+func fit(event *pd.V2Event) *pd.V2Event {
+	if size := sizeOf(event); size > maxEvent {
+		event.Payload.Details = leftOut(size)
+	}
+	return event
+}
+
+func leftOut(size int) details {
+	return details{LeftOut: fmt.Sprintf("the event would have %d KB with its details, and PagerDuty takes 512 KB: look them up in flowbridge", size>>10)}
+}
+
+// sizeOf returns how long an event's JSON is. Ours is made of text, numbers and maps of text, and always marshals.
+func sizeOf(event any) int {
+	body, err := json.Marshal(event)
+	if err != nil {
+		return 0
+	}
+	return len(body)
+}
+
+// incidentSummary names an incident without a level: PagerDuty keeps the title that the first trigger gave,
+// whatever comes after.
+func incidentSummary(inc *router.Incident) string {
+	if inc.Title != "" {
+		return inc.Title
+	}
+	what := lowerFirst(router.SignalName(inc.Event))
+	if inc.Event == router.FlowStatusChange {
+		what = "restricted by Meta" // THROTTLED, BLOCKED, and on the way back
+	}
+	number := " (" + inc.Name() + ")"
+	return line(place(inc.WABA, inc.Flow, inc.FlowInfo)+": "+what, maxSummary-len(number)) + number
+}
+
+// again marks a second page about an incident: it got worse after somebody had acknowledged the first.
+func again(n *router.Notification) string {
+	if n.Key == n.Incident.Key {
+		return ""
+	}
+	return "Worse since it was acknowledged: "
+}
+
+// noticeSummary says what happened, in one line.
+func noticeSummary(n *router.Notice) string {
+	where := place(n.WABA, n.Flow, n.FlowInfo)
+	switch {
+	case n.Title != "":
+		return n.Title
+	case n.Act != nil && n.Act.Incident != 0:
+		return fmt.Sprintf("flowbridge could not tell %s of %s", n.Act.Notifier, router.IncidentName(n.Act.Incident))
+	case n.Act != nil:
+		return "flowbridge could not tell " + n.Act.Notifier
+	case n.Name == router.FlowStatusChange && n.NewStatus == "":
+		return where + ": flow status changed"
+	case n.Name == router.FlowStatusChange && n.OldStatus == "":
+		return where + ": flow status is " + n.NewStatus
+	case n.Name == router.FlowStatusChange:
+		return fmt.Sprintf("%s: flow status changed from %s to %s", where, n.OldStatus, n.NewStatus)
+	case n.AlertState == router.Deactivated:
+		return where + ": " + lowerFirst(router.SignalName(n.Name)) + " recovered"
+	}
+	return where + ": " + lowerFirst(router.SignalName(n.Name))
+}
+
+// place names what an event is about: a flow, or else the account.
+func place(waba, flow string, info router.FlowInfo) string {
+	switch {
+	case flow != "" || info.FlowName != "":
+		return line(info.DisplayName(flow), maxName)
+	case waba != "":
+		return line("WhatsApp account "+waba, maxName)
+	}
+	return "flowbridge"
+}
+
+// source names what an event is about by its id, which outlives every name.
+func source(waba, flow string) string {
+	if flow != "" {
+		flow = "WhatsApp flow " + flow
+	}
+	return cmp.Or(line(flow, maxName), place(waba, "", router.FlowInfo{}))
+}
+
+func component(flow string, info router.FlowInfo) string {
+	return line(cmp.Or(info.FlowName, flow), maxName)
+}
+
+// group is the team that owns the flow, where the rules file names one, else the account.
+func group(waba string, info router.FlowInfo) string {
+	return line(cmp.Or(info.Labels["team"], waba), maxName)
+}
+
+// severity is that of the notifier. PagerDuty takes no event without one.
+func severity(n *router.Notification) router.Severity { return cmp.Or(n.Severity, router.Info) }
+
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// links leads to what a person who was paged looks at next.
+func links(n *router.Notification, flow string, info router.FlowInfo) []pd.ChangeEventLink {
+	var out []pd.ChangeEventLink
+	add := func(url, text string) {
+		if url = href(url); url != "" {
+			out = append(out, pd.ChangeEventLink{Href: url, Text: line(text, maxName)})
+		}
+	}
+	add(info.Runbook, "Runbook")
+	add(n.Link, "Details in flowbridge")
+	for i, r := range n.Related {
+		if i == maxCards {
+			break
+		}
+		if r.Kind == router.KindSlack {
+			add(r.Link, "Slack: "+r.Notifier)
+		}
+	}
+	if flow != "" {
+		add(flowsPage, "Flows in WhatsApp Manager")
+	}
+	return out
+}
+
+// linkList has the type that the library wants in an alert event.
+func linkList(links []pd.ChangeEventLink) []any {
+	var out []any
+	for _, l := range links {
+		out = append(out, l)
+	}
+	return out
+}
+
+// href returns a link that can be followed as it stands, or "".
+func href(url string) string {
+	web := strings.HasPrefix(url, "https://") || strings.HasPrefix(url, "http://")
+	if !web || len(url) > maxLink || !utf8.ValidString(url) || strings.ContainsFunc(url, unicode.IsControl) {
+		return ""
+	}
+	return url
+}
+
+// line makes text of unknown origin fit a line of at most limit characters: no line breaks, nothing that a
+// terminal, a text message or the direction of the script around it would act on.
+func line(text string, limit int) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+	text = strings.Join(strings.Fields(text), " ")
+	if utf8.RuneCountInString(text) > limit {
+		text = string([]rune(text)[:limit-1]) + "…"
+	}
+	return text
+}
+
+// lowerFirst makes a name of a signal stand within a sentence.
+func lowerFirst(text string) string {
+	r, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToLower(r)) + text[size:]
+}

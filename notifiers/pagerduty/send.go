@@ -1,0 +1,189 @@
+package pagerduty
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	pd "github.com/PagerDuty/go-pagerduty"
+
+	"flowbridge/notifiers"
+	"flowbridge/router"
+)
+
+const (
+	service = "PagerDuty"
+	// maxAnswer bounds what is read of an answer, in bytes; PagerDuty's have a few hundred.
+	maxAnswer = 64 << 10
+	// maxWords bounds what is kept of PagerDuty's words, in characters.
+	maxWords = 300
+	// busyWait is how long a 429 without Retry-After is waited out. PagerDuty counts calls by the minute.
+	// Source: "Events API v2 overview", response codes and retry logic.
+	busyWait = time.Minute
+
+	keyHint = "the integration key has 32 letters and digits; copy it from the service's Integrations → Events API v2, correct routing_key and retry this delivery"
+	euHint  = "; an account of the EU region also needs PAGERDUTY_EVENTS_URL=https://events.eu.pagerduty.com"
+	urlHint = "check PAGERDUTY_EVENTS_URL, and any proxy on the way there"
+)
+
+// enqueue sends an alert event. See send for what it returns.
+func (p *Notifier) enqueue(ctx context.Context, key router.Secret, event *pd.V2Event) (may bool, err error) {
+	return p.send(ctx, key, func(ctx context.Context, client *pd.Client) error {
+		keyed := *event
+		keyed.RoutingKey = key.Reveal()
+		_, err := client.ManageEventWithContext(ctx, &keyed)
+		return err
+	})
+}
+
+// change sends a change event.
+func (p *Notifier) change(ctx context.Context, key router.Secret, event pd.ChangeEvent) (may bool, err error) {
+	return p.send(ctx, key, func(ctx context.Context, client *pd.Client) error {
+		event.RoutingKey = key.Reveal()
+		_, err := client.CreateChangeEventWithContext(ctx, event)
+		return err
+	})
+}
+
+// send makes one call and judges by what went over the wire: the library's own error has lost PagerDuty's
+// words, the headers and the cause. may says whether PagerDuty has done what was asked, or may have.
+func (p *Notifier) send(ctx context.Context, key router.Secret, call func(context.Context, *pd.Client) error) (may bool, err error) {
+	if key == "" {
+		return false, &notifiers.Refused{Service: service, Said: "no routing key is set", Hint: keyHint}
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	rec := &recorder{http: p.http}
+	client := pd.NewClient("", pd.WithV2EventsAPIEndpoint(p.cfg.EventsURL))
+	client.HTTPClient = rec
+	err = call(ctx, client)
+	switch {
+	case !rec.called:
+		return false, hidden{text: scrub("the event could not be written: "+fmt.Sprint(err), key), cause: err}
+	case rec.err != nil:
+		return !neverSent(rec.err), unanswered(rec.err, key)
+	}
+	return p.judge(rec, key)
+}
+
+// judge says what an answer means. PagerDuty documents 202, 400, 429 and 5xx.
+func (p *Notifier) judge(rec *recorder, key router.Secret) (may bool, err error) {
+	code := strings.TrimSpace(fmt.Sprintf("%d %s", rec.status, http.StatusText(rec.status)))
+	success, said := words(rec.body, key)
+	switch s := rec.status; {
+	case s == http.StatusAccepted, s/100 == 2 && success:
+		return true, nil
+	case s/100 == 2: // a 202 is PagerDuty's alone, but any web page answers 200: nobody would have been paged
+		return true, fmt.Errorf("the address of PagerDuty answered %s, and not as PagerDuty does: %s", code, urlHint)
+	case s/100 == 3:
+		return false, &notifiers.Refused{Service: service, Said: "the answer is a redirect (" + code + "), which is not followed", Hint: urlHint}
+	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s/100 == 5:
+		err = errors.New(strings.TrimSuffix("PagerDuty answered "+code+": "+said, ": "))
+		wait, named := retryAfter(rec.header, p.cfg.Now())
+		if !named && s == http.StatusTooManyRequests {
+			wait, named = busyWait, true
+		}
+		if named {
+			err = &notifiers.Later{Err: err, At: p.cfg.Now().Add(wait)}
+		}
+		return s != http.StatusTooManyRequests, err
+	}
+	refused := &notifiers.Refused{Service: service, Said: cmp.Or(said, code)}
+	switch {
+	case strings.Contains(strings.ReplaceAll(strings.ToLower(said), "_", " "), "routing key"):
+		refused.Hint = keyHint + euHint
+	case rec.status != http.StatusBadRequest:
+		refused.Hint = urlHint
+	}
+	return false, refused
+}
+
+// words reads what PagerDuty says: whether it is content, and else why not, in one line without the key.
+func words(body []byte, key router.Secret) (success bool, said string) {
+	var answer struct {
+		Status  string   `json:"status"`
+		Message string   `json:"message"`
+		Errors  []string `json:"errors"`
+	}
+	_ = json.Unmarshal(body, &answer) // a page of somebody else says nothing; a field of an odd type only that
+	said = cmp.Or(strings.Join(answer.Errors, "; "), answer.Message, answer.Status)
+	return answer.Status == "success", line(scrub(said, key), maxWords)
+}
+
+// retryAfter reads the header in seconds or as a date. PagerDuty documents none.
+func retryAfter(header http.Header, now time.Time) (wait time.Duration, ok bool) {
+	text := header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second, true
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return at.Sub(now), true
+	}
+	return 0, false
+}
+
+// neverSent says that not even a connection was made.
+func neverSent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// unanswered puts a fault of the network in words. Its chain stays whole.
+func unanswered(err error, key router.Secret) error {
+	text := err.Error()
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) { // the method and the URL say nothing to people
+		text = wrapped.Err.Error()
+	}
+	return hidden{text: "PagerDuty did not answer: " + line(scrub(text, key), maxWords), cause: err}
+}
+
+// hidden is an error whose cause may quote a secret: only text is shown.
+type hidden struct {
+	text  string
+	cause error
+}
+
+func (e hidden) Error() string { return e.text }
+func (e hidden) Unwrap() error { return e.cause }
+
+// scrub replaces a routing key: PagerDuty, or a proxy on the way, may quote what was sent.
+func scrub(text string, key router.Secret) string {
+	return strings.ReplaceAll(text, key.Reveal(), key.String())
+}
+
+// recorder keeps what went over the wire in one call.
+type recorder struct {
+	http *http.Client
+
+	called bool
+	status int
+	header http.Header
+	body   []byte // as far as it came, at most maxAnswer
+	err    error  // of a call without an answer
+}
+
+// Do makes the call. The library reads an answer to its end, however long it is: it gets the bounded copy.
+func (r *recorder) Do(req *http.Request) (*http.Response, error) {
+	r.called = true
+	resp, err := r.http.Do(req)
+	if err != nil {
+		r.err = err
+		return nil, err
+	}
+	defer resp.Body.Close()
+	r.status, r.header = resp.StatusCode, resp.Header
+	r.body, _ = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // a body that breaks off is one without words
+	resp.Body = io.NopCloser(bytes.NewReader(r.body))
+	return resp, nil
+}
