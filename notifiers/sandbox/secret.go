@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/base64"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -14,11 +15,11 @@ func AssertNoSecret(t interface {
 }, secrets []string, texts ...string) {
 	t.Helper()
 	for i, secret := range secrets {
-		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))} {
-			for _, text := range texts {
-				if secret != "" && strings.Contains(text, form) {
-					t.Errorf("secret %d leaks into %q", i, strings.ReplaceAll(text, form, "SECRET"))
-				}
+		forms := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))}
+		for _, text := range texts {
+			leaks := func(form string) bool { return secret != "" && strings.Contains(text, form) }
+			if at := slices.IndexFunc(forms, leaks); at >= 0 {
+				t.Errorf("secret %d leaks into %q", i, strings.ReplaceAll(text, forms[at], "SECRET"))
 			}
 		}
 	}

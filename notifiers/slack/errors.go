@@ -1,0 +1,190 @@
+package slack
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"flowbridge/notifiers"
+)
+
+// class is what an answer means for what we do next.
+type class int
+
+const (
+	transient class = iota // nothing was done: try again
+	ambiguous              // it may have been done: look, then try again
+	limited                // nothing was done: try again when the service says
+	refused                // a person must act
+	payload                // never send this message again: say it in plain words
+	gone                   // the message is no more: post it anew
+	unknown                // as transient, a few times; then as refused
+)
+
+// failure is a call that did not succeed. Its text holds no secret.
+type failure struct {
+	method string
+	class  class
+	code   string        // Slack's, or our words
+	detail string        // more of Slack's words; may be empty
+	hint   string        // what a person can do; may be empty
+	after  time.Duration // of limited
+}
+
+func (f *failure) Error() string { return "Slack " + f.method + ": " + f.said() }
+
+func (f *failure) said() string {
+	if f.detail == "" {
+		return f.code
+	}
+	return f.code + " (" + f.detail + ")"
+}
+
+// is says whether f, which may be nil, is of class c.
+func (f *failure) is(c class) bool { return f != nil && f.class == c }
+
+// soon says whether the same call may succeed in a while.
+func (f *failure) soon() bool { return f.is(transient) || f.is(ambiguous) || f.is(limited) }
+
+// What a person can do about a refusal.
+const (
+	hintToken   = "set SLACK_BOT_TOKEN to the bot token (xoxb-...) of a Slack app that is installed, start flowbridge again, and retry this delivery"
+	hintScope   = "add the scope under OAuth & Permissions of the Slack app, install the app again, and retry this delivery"
+	hintChannel = "check the notifier's channel in the rules file; a private channel must first invite the bot: /invite @flowbridge"
+	hintInvite  = "invite the bot: write /invite @flowbridge in the channel, or give the app the scope channels:join, and retry this delivery"
+	hintArchive = "unarchive the channel, or name another one in the rules file, and retry this delivery"
+	hintPolicy  = "ask an administrator of the workspace to let the app post there, and retry this delivery"
+	hintPayload = "Slack takes neither the card nor its plain words: this is a fault in flowbridge"
+	hintUnknown = "flowbridge does not know this answer and has tried several times; see Slack's status page, then retry this delivery"
+	hintHTTP    = "this does not look like Slack's API: check SLACK_API_URL and the proxy, and retry this delivery"
+)
+
+// answers is what Slack's error codes mean. Source: the error tables of the methods that we call.
+var answers = map[string]struct {
+	class class
+	hint  string
+}{
+	"internal_error":      {transient, ""},
+	"service_unavailable": {transient, ""},
+	"request_timeout":     {transient, ""},
+	"ratelimited":         {transient, ""},
+	"rate_limited":        {transient, ""},
+	"fatal_error":         {ambiguous, ""},
+
+	"invalid_auth":           {refused, hintToken},
+	"not_authed":             {refused, hintToken},
+	"account_inactive":       {refused, hintToken},
+	"token_revoked":          {refused, hintToken},
+	"token_expired":          {refused, hintToken},
+	"not_allowed_token_type": {refused, hintToken},
+	"missing_scope":          {refused, hintScope},
+	"no_permission":          {refused, hintScope},
+	"channel_not_found":      {refused, hintChannel},
+	"not_in_channel":         {refused, hintInvite},
+	"is_archived":            {refused, hintArchive},
+	"restricted_action":      {refused, hintPolicy},
+	"ekm_access_denied":      {refused, hintPolicy},
+	"access_denied":          {refused, hintPolicy},
+
+	"invalid_blocks":          {payload, hintPayload},
+	"invalid_blocks_format":   {payload, hintPayload},
+	"invalid_attachments":     {payload, hintPayload},
+	"too_many_attachments":    {payload, hintPayload},
+	"msg_too_long":            {payload, hintPayload},
+	"msg_blocks_too_long":     {payload, hintPayload},
+	"no_text":                 {payload, hintPayload},
+	"metadata_too_large":      {payload, hintPayload},
+	"invalid_metadata_format": {payload, hintPayload},
+
+	"message_not_found":   {gone, ""},
+	"cant_update_message": {gone, ""},
+	"edit_window_closed":  {gone, ""},
+	"thread_not_found":    {gone, ""},
+}
+
+// read turns an error of the library into a failure; nil stays nil. Only words that we know come through:
+// an error of net/http names the address that was called, which may hold a password.
+func read(method string, err error) *failure {
+	if err == nil {
+		return nil
+	}
+	f := &failure{method: method, class: ambiguous}
+	if limit, ok := errors.AsType[*slack.RateLimitedError](err); ok {
+		f.class, f.code, f.after = limited, "too many calls", limit.RetryAfter
+		return f
+	}
+	if status, ok := errors.AsType[slack.StatusCodeError](err); ok {
+		f.code = strings.TrimSpace(fmt.Sprintf("HTTP %d %s", status.Code, http.StatusText(status.Code)))
+		switch {
+		case status.Code == http.StatusTooManyRequests:
+			f.class = transient
+		case status.Code < http.StatusInternalServerError:
+			f.class, f.hint = unknown, hintHTTP
+		}
+		return f
+	}
+	if said, ok := errors.AsType[slack.SlackErrorResponse](err); ok {
+		f.answer(said)
+		return f
+	}
+	_, onTheWire := errors.AsType[*url.Error](err)
+	op, _ := errors.AsType[*net.OpError](err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	switch {
+	case untrusted:
+		f.class, f.code = transient, "the certificate of the API does not verify"
+	case op != nil && op.Op == "dial":
+		f.class, f.code = transient, "cannot be reached"
+	case errors.Is(err, context.Canceled):
+		f.code = "cut short"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		f.code = "no answer in time"
+	case onTheWire:
+		f.code = "the connection broke"
+	default:
+		f.code = "the answer could not be read"
+	}
+	return f
+}
+
+// answer reads an ok:false.
+func (f *failure) answer(said slack.SlackErrorResponse) {
+	f.code = said.Err
+	known, ok := answers[said.Err]
+	switch {
+	case ok:
+		f.class, f.hint = known.class, known.hint
+	case strings.HasPrefix(said.Err, "restricted_action"): // and what exactly is restricted
+		f.class, f.hint = refused, hintPolicy
+	default:
+		f.class, f.hint = unknown, hintUnknown
+	}
+	if said.Needed != "" {
+		f.detail = "needed: " + said.Needed
+	} else if len(said.ResponseMetadata.Messages) > 0 {
+		f.detail = said.ResponseMetadata.Messages[0]
+	}
+}
+
+// verdict says what the queue does after a failure.
+func (s *Notifier) verdict(f *failure, attempt int) error {
+	// Slack's words are its own. They never held our token, but nothing keeps a proxy from echoing it.
+	hide := strings.NewReplacer(s.cfg.Token.Reveal(), s.cfg.Token.String())
+	f.code, f.detail = cut(hide.Replace(f.code), lineText), cut(hide.Replace(f.detail), lineText)
+	switch {
+	case f.class == limited:
+		return &notifiers.Later{Err: f, At: s.cfg.Now().Add(f.after)}
+	case f.class == refused, f.class == payload, f.class == unknown && attempt >= patience:
+		return &notifiers.Refused{Service: "Slack", Said: f.said(), Hint: f.hint}
+	}
+	return f
+}

@@ -1,0 +1,154 @@
+package slack
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+)
+
+// adopt looks for the root that an earlier attempt posted, and puts it into the receipt if it is there. but
+// is one that is no good any more. Where the channel cannot be read, nothing is found: a message that
+// appears twice is better than one that never does.
+func (t *telling) adopt(ctx context.Context, but string) *failure {
+	id, f := t.resolve(ctx, t.channel())
+	if f == nil {
+		f = t.search(ctx, id, but)
+	}
+	return t.unlessUnreadable(f)
+}
+
+func (t *telling) search(ctx context.Context, id, but string) *failure {
+	p := slack.GetConversationHistoryParameters{ChannelID: id, Oldest: t.oldest(), Inclusive: true, Limit: pageSize, IncludeAllMetadata: true}
+	for range maxPages {
+		page, err := t.api.GetConversationHistoryContext(ctx, &p)
+		if f := read("conversations.history", err); f != nil {
+			return f
+		}
+		for i := range page.Messages { // newest first
+			m := &page.Messages[i]
+			if entry, ok := t.ours(m); ok && entry == 0 && m.Timestamp != "" && m.Timestamp != but {
+				t.receipt.Channel, t.receipt.TS, t.receipt.Link = id, m.Timestamp, ""
+				t.n.Receipt.TS, t.n.Receipt.Open = m.Timestamp, t.n.Open // it is no news that it is open
+				t.card = render(t.n)
+				return nil
+			}
+		}
+		if p.Cursor = page.ResponseMetaData.NextCursor; p.Cursor == "" {
+			break
+		}
+	}
+	return nil
+}
+
+// lastReply returns the newest entry of the timeline that the thread tells already; 0 for none.
+func (t *telling) lastReply(ctx context.Context) (last int64, _ *failure) {
+	p := slack.GetConversationRepliesParameters{ChannelID: t.receipt.Channel, Timestamp: t.receipt.TS, Oldest: t.oldest(), Limit: pageSize, IncludeAllMetadata: true}
+	for range maxPages {
+		found, _, cursor, err := t.api.GetConversationRepliesContext(ctx, &p)
+		if f := t.unlessUnreadable(read("conversations.replies", err)); f != nil || err != nil {
+			return last, f
+		}
+		for i := range found {
+			if entry, ok := t.ours(&found[i]); ok {
+				last = max(last, entry)
+			}
+		}
+		if p.Cursor = cursor; cursor == "" {
+			break
+		}
+	}
+	return last, nil
+}
+
+// unlessUnreadable passes on what may be better in a while: then we wait and look again, up to a point.
+func (t *telling) unlessUnreadable(f *failure) *failure {
+	if f.is(limited) || f.soon() && t.n.Attempt < patience {
+		return f
+	}
+	return nil
+}
+
+// oldest is the ts from which on we look: nothing was told before the oldest entry that is not told yet was
+// written down, or before the notice came.
+func (t *telling) oldest() string {
+	at := t.cfg.Now()
+	if t.n.Notice != nil && t.n.Notice.At.Before(at) {
+		at = t.n.Notice.At
+	}
+	if t.n.Incident != nil && t.receipt.TS == "" && t.n.Incident.OpenedAt.Before(at) {
+		at = t.n.Incident.OpenedAt
+	}
+	for _, e := range t.n.Timeline {
+		if e.Recorded.Before(at) {
+			at = e.Recorded
+		}
+	}
+	return strconv.FormatInt(max(0, at.Add(-margin).Unix()), 10) + ".000000"
+}
+
+// join enters the channel of t.
+func (t *telling) join(ctx context.Context) *failure {
+	id, f := t.resolve(ctx, t.channel())
+	if f != nil {
+		return f
+	}
+	_, _, _, err := t.api.JoinConversationContext(ctx, id)
+	return read("conversations.join", err)
+}
+
+// resolve returns the id of a channel, which is all that most methods take. Only public channels are found
+// by name.
+func (t *telling) resolve(ctx context.Context, channel string) (id string, _ *failure) {
+	if !strings.HasPrefix(channel, "#") {
+		return channel, nil
+	}
+	if id := t.known(channel); id != "" {
+		return id, nil
+	}
+	p := slack.GetConversationsParameters{Limit: 1000, ExcludeArchived: true}
+	for range maxPages {
+		found, cursor, err := t.api.GetConversationsContext(ctx, &p)
+		if f := read("conversations.list", err); f != nil {
+			return "", f
+		}
+		for i := range found {
+			if "#"+found[i].Name == channel {
+				t.remember(channel, found[i].ID)
+				return found[i].ID, nil
+			}
+		}
+		if p.Cursor = cursor; cursor == "" {
+			break
+		}
+	}
+	return "", &failure{method: "conversations.list", class: refused, code: "channel_not_found", hint: hintChannel}
+}
+
+// known returns the id of a channel that we have met, "" for others.
+func (s *Notifier) known(channel string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids[channel]
+}
+
+func (s *Notifier) remember(channel, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ids[channel] = id
+}
+
+// wait returns how long Slack still wants nothing of what limit names.
+func (s *Notifier) wait(limit string) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held[limit].Sub(s.cfg.Now())
+}
+
+func (s *Notifier) hold(limit string, d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held[limit] = s.cfg.Now().Add(d)
+}

@@ -1,0 +1,65 @@
+package slack
+
+import "time"
+
+// Slack's limits, in characters unless they count things. Characters count after escaping. Sources: Slack's
+// references of blocks, block elements and composition objects; chat.postMessage and chat.update; message
+// metadata. What a message may hold in all is not documented: about 13,200 were found by trial.
+const (
+	maxSectionText = 3000
+	maxFields      = 10 // of one section
+	maxFieldText   = 2000
+	maxElements    = 10 // of one context block
+	maxButtons     = 25 // of one actions block
+	maxButtonText  = 75
+	maxURL         = 3000
+	maxBlocks      = 50
+)
+
+// What we allow ourselves within them: a card has to be read at a glance.
+const (
+	budget       = 10_000 // all text of a message
+	sentence     = 250    // the push notification, and what a screen reader says
+	sentenceName = 110    // of it, what is told of
+	threadText   = 4000   // one message of a thread: what an update of it could hold
+	titleText    = 200
+	nameText     = 80 // of a flow, a rule, a notifier, a label
+	proseText    = 2000
+	fieldText    = 300 // what a rule wants shown
+	factText     = 120 // what we show by ourselves
+	problemText  = 300
+	lineText     = 500 // one line of a thread
+	moreText     = 300 // a list in a line: thresholds, signals
+	inlineURL    = 500 // the target of a link within a text
+	mostFields   = 2 * maxFields
+	mostLabels   = 5
+	mostErrors   = 5
+	errorType    = 40
+	errorHelp    = 70
+	mostAlso     = 5
+	mostProblems = 3
+	mostPagers   = 3
+	mostReplies  = 4 // with the card they are the five posts in a row that a channel takes
+)
+
+// What we allow ourselves must fit into what Slack takes: else these constants do not compile.
+const (
+	_ = uint(maxSectionText - proseText)
+	_ = uint(maxSectionText - titleText - nameText - 2*moreText - inlineURL)
+	_ = uint(maxSectionText - mostProblems*(problemText+nameText+moreText))
+	_ = uint(maxSectionText - mostAlso*(factText+nameText))
+	_ = uint(maxFieldText - nameText - fieldText - 3)
+	_ = uint(maxButtons - mostPagers - 3)
+)
+
+// Bounds of our own calls.
+const (
+	apiURL   = "https://slack.com/api/"
+	timeout  = 10 * time.Second
+	maxBody  = 8 << 20 // bytes that are read of an answer
+	pageSize = 200     // messages asked for at a time
+	maxPages = 5       // read when looking for our own messages
+	patience = 5       // attempts after which an answer that nobody knows is taken as final
+	// margin is how far back from the event we look for what an attempt left: clocks differ.
+	margin = time.Hour
+)

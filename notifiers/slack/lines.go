@@ -1,0 +1,89 @@
+package slack
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"flowbridge/router"
+)
+
+// reply is one message of the thread.
+type reply struct {
+	entry int64 // of the timeline: the newest that it tells
+	text  string
+	loud  bool // the channel sees it too: it got worse, which an edited card tells nobody
+}
+
+// replies are what the thread has yet to say: one message for each entry, or one for all when there are more
+// than a channel takes in a row. What the card shows by itself (that it opened, new numbers) is no line.
+func replies(n *router.Notification) []reply {
+	var list []reply
+	for i := range n.Timeline {
+		e := &n.Timeline[i]
+		if mark := entryMark(e.Kind); mark != "" {
+			worse := e.Kind == router.EntryEscalated || e.Kind == router.EntryReopened || e.Kind == router.EntryActivated && reopened(n)
+			list = append(list, reply{e.N, mark + " " + line(e.Text, lineText), worse && n.Open})
+		}
+	}
+	if len(list) <= mostReplies {
+		return list
+	}
+	return []reply{joined(n, list)}
+}
+
+// joined makes one message of many lines, each with its time; the oldest go where there is no room for all.
+func joined(n *router.Notification, list []reply) reply {
+	out := reply{entry: list[len(list)-1].entry}
+	at := map[int64]time.Time{}
+	for _, e := range n.Timeline {
+		at[e.N] = e.At
+	}
+	left := n.Timeline[0].N - n.Receipt.Told - 1 // entries that the notification has no room for
+	room := threadText - nameText
+	var lines []string
+	for i, r := range slices.Backward(list) {
+		text := clock(at[r.entry]) + " " + r.text
+		if room -= utf8.RuneCountInString(text) + 1; room < 0 {
+			left += int64(i + 1)
+			break
+		}
+		lines = append(lines, text)
+		out.loud = out.loud || r.loud
+	}
+	if left > 0 {
+		lines = append(lines, fmt.Sprintf("… %d earlier entries are left out", left))
+	}
+	slices.Reverse(lines)
+	out.text = strings.Join(lines, "\n")
+	return out
+}
+
+// entryMark is the sign before a line of the thread; "" for entries that get none.
+func entryMark(kind router.EntryKind) string {
+	switch kind {
+	case router.EntryOpened, router.EntryRefreshed:
+		return ""
+	case router.EntryEscalated:
+		return ":arrow_up:"
+	case router.EntryActivated:
+		return ":red_circle:"
+	case router.EntryFlapped, router.EntryReopened:
+		return ":repeat:"
+	case router.EntryEased:
+		return ":arrow_down:"
+	case router.EntryRecovering:
+		return ":hourglass:"
+	case router.EntryResolved, router.EntryRecovered:
+		return ":white_check_mark:"
+	case router.EntryAcknowledged:
+		return ":eyes:"
+	case router.EntryTold:
+		return ":bell:"
+	case router.EntryUndelivered:
+		return ":warning:"
+	}
+	return ":memo:"
+}

@@ -1,0 +1,166 @@
+package slack
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"flowbridge/router"
+)
+
+// renderNotice draws an event with no pair: told once, never edited.
+func renderNotice(n *router.Notification) card {
+	note := n.Notice
+	mark, color := noticeMark(note)
+	title := cmp.Or(note.Title, noticeTitle(note))
+	head := newParts(n)
+	head.section(needed, "head", mark+" *"+line(title, titleText)+"*")
+
+	body := newParts(n)
+	body.section(needed, "meaning", router.StatusMeaning(note.NewStatus))
+	body.section(wanted, "text", prose(noticeText(note), proseText))
+	body.fields(factual, "facts", noticeFacts(note))
+	body.section(helpful, "errors", errorTable(note.Errors))
+	body.fields(nearby, "fields", asked(note.Fields))
+	if note.Flow != "" {
+		body.actions(needed, "actions", links(n))
+	}
+	body.context(smallPrint, "foot", "rule "+line(note.Rule, nameText), date(note.At))
+
+	c := card{text: sentenceOf(capital(note.Severity.String())+": "+title, ""), head: head.fit(budget), color: color}
+	c.body = body.fit(budget - room(c.text, head))
+	return c
+}
+
+// room is what a sentence and a head take of the budget.
+func room(text string, head *parts) int {
+	size := utf8.RuneCountInString(text)
+	for _, p := range head.list {
+		size += p.size
+	}
+	return size
+}
+
+func noticeMark(note *router.Notice) (mark, color string) {
+	switch {
+	case recovery(note):
+		return ":white_check_mark:", resolved
+	case note.Severity >= router.Error:
+		return severityMark(note.Severity), firing
+	case note.Severity == router.Warning:
+		return ":warning:", acknowledged
+	case note.Name == router.FlowResponse:
+		return ":inbox_tray:", news
+	}
+	return ":information_source:", news
+}
+
+// recovery says that Meta reports something as over that is no incident of ours, or that a rule wants to be
+// told of on its own.
+func recovery(note *router.Notice) bool {
+	return note.AlertState == router.Deactivated || note.Name == router.FlowStatusChange && note.Recovery != ""
+}
+
+func noticeTitle(note *router.Notice) string {
+	name := ""
+	if note.Flow != "" || note.FlowName != "" {
+		name = cut(note.DisplayName(note.Flow), nameText) + ": "
+	}
+	switch {
+	case note.Name == router.ParkedDelivery && note.Act != nil:
+		about := "a notice"
+		if note.Act.Incident != 0 {
+			about = router.IncidentName(note.Act.Incident)
+		}
+		return fmt.Sprintf("%s%s could not be told of %s", name, cut(cmp.Or(note.Act.Notifier, "a notifier"), nameText), about)
+	case note.Name == router.FlowStatusChange && note.NewStatus != "":
+		was := ""
+		if note.OldStatus != "" {
+			was = " (was " + note.OldStatus + ")"
+		}
+		return name + "Flow status is " + note.NewStatus + was
+	case note.AlertState == router.Deactivated:
+		now := ""
+		if note.Value != nil {
+			now = ", now " + router.FormatValue(note.Name, *note.Value)
+		}
+		return name + router.SignalName(note.Name) + " " + under(note.Name, router.ThresholdLevel(note.Threshold)) + now
+	case note.Name == router.FlowResponse:
+		return name + "A form came in"
+	}
+	return name + router.SignalName(note.Name)
+}
+
+// noticeText is the rule's, or what there is to say.
+func noticeText(note *router.Notice) string {
+	if note.Name == router.ParkedDelivery && note.Act != nil && note.Text == "" {
+		return note.Act.Error + "\nflowbridge has stopped trying: mend what it says, then retry the delivery."
+	}
+	if note.Text != "" {
+		return note.Text
+	}
+	return strings.TrimSpace(note.Message + "\n" + note.Warning)
+}
+
+func noticeFacts(note *router.Notice) (own []field) {
+	if note.Value != nil && note.AlertState != router.Deactivated {
+		own = append(own, fact("Now", router.FormatValue(note.Name, *note.Value)))
+	}
+	if note.Threshold != nil {
+		own = append(own, fact("Threshold", router.FormatValue(note.Name, *note.Threshold)))
+	}
+	own = append(own, readingFacts(note.Name, &note.Reading)...)
+	return few(append(own, labels(note.Labels)...))
+}
+
+// errorTable lists the most frequent errors, aligned, each with what helps.
+func errorTable(counts []router.ErrorCount) string {
+	if len(counts) == 0 {
+		return ""
+	}
+	counts = slices.Clone(counts)
+	slices.SortStableFunc(counts, func(a, b router.ErrorCount) int {
+		return cmp.Or(cmp.Compare(number(b.Count), number(a.Count)), cmp.Compare(number(b.Rate), number(a.Rate)))
+	})
+	counts = counts[:min(len(counts), mostErrors)]
+	rows := make([][4]string, len(counts)) // type, rate, count, help
+	var width [3]int
+	for i, e := range counts {
+		name, help := e.Type, ""
+		if known, ok := router.DescribeError(e.Type); ok {
+			name, help = known.Type, known.Help
+		}
+		rows[i] = [4]string{cut(strings.Join(strings.Fields(harmless(name)), " "), errorType), "", "", cut(help, errorHelp)}
+		if e.Rate != nil {
+			rows[i][1] = router.FormatValue(router.ClientErrorRate, *e.Rate)
+		}
+		if e.Count != nil {
+			rows[i][2] = router.FormatValue("", *e.Count)
+		}
+		for j := range width {
+			width[j] = max(width[j], utf8.RuneCountInString(rows[i][j]))
+		}
+	}
+	var out []string
+	for _, row := range rows {
+		text := fmt.Sprintf("%-*s", width[0], row[0])
+		for j, cell := range row[1:3] {
+			if width[j+1] > 0 {
+				text += fmt.Sprintf("  %*s", width[j+1], cell)
+			}
+		}
+		out = append(out, escape(strings.TrimRight(text+"  "+row[3], " "), maxSectionText/mostErrors-8))
+	}
+	return "*Top errors*\n```" + strings.Join(out, "\n") + "```"
+}
+
+// number is a number to sort by; one that Meta did not send comes last.
+func number(v *float64) float64 {
+	if v == nil || math.IsNaN(*v) {
+		return -1
+	}
+	return *v
+}

@@ -1,0 +1,368 @@
+package slack
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/slack-go/slack"
+
+	"flowbridge/router"
+)
+
+// How much the blocks of a card matter, least first: what goes first when there is no room.
+const (
+	smallPrint = iota
+	helpful
+	wanted
+	factual
+	nearby
+	needed
+)
+
+// manager is where Meta shows flows; there is no confirmed address of a single one.
+const manager = "https://business.facebook.com/wa/manage/flows/"
+
+// render draws what a channel is told. It is pure: the same notification, the same card.
+func render(n *router.Notification) card {
+	switch {
+	case n.Notice != nil:
+		return renderNotice(n)
+	case n.Open:
+		return renderOpen(n)
+	case n.Receipt.TS == "":
+		return renderMissed(n)
+	}
+	return renderOver(n)
+}
+
+// renderOpen draws an incident that goes on.
+func renderOpen(n *router.Notification) card {
+	inc, severity, title := n.Incident, severityOf(n), titleOf(n)
+	state, more, color, mark := openState(n)
+	now := ""
+	if r := reading(n); r != nil && r.Value != nil {
+		now = ", now " + router.FormatValue(inc.Event, *r.Value)
+	}
+	facts := []string{"*" + capital(severity.String()) + "*", state + more, link(n.Link, inc.Name())}
+	if len(inc.Path) > 1 {
+		facts = append(facts, line(router.FormatPath(inc.Event, inc.Path), moreText))
+	}
+	head := newParts(n)
+	head.section(needed, "head", mark+" *"+line(title, titleText)+"*\n"+strings.Join(facts, " · "))
+
+	body := newParts(n)
+	if a := worst(n); a != nil && inc.Event == router.FlowStatusChange {
+		body.section(needed, "meaning", router.StatusMeaning(string(a.Level)))
+	}
+	body.section(wanted, "text", prose(inc.Text, proseText))
+	body.section(nearby, "active", activeSignals(n))
+	body.fields(factual, "facts", incidentFacts(n))
+	body.section(helpful, "errors", errorTable(readingErrors(n)))
+	body.fields(wanted, "fields", asked(inc.Fields))
+	body.section(nearby, "also", also(n))
+	body.section(needed, "problems", problems(n))
+	body.actions(needed, "actions", links(n))
+	body.context(smallPrint, "foot", foot(n)...)
+
+	c := card{
+		text: sentenceOf(capital(severity.String())+": "+cut(title, sentenceName)+now, " ("+inc.Name()+", "+state+")"),
+		head: head.fit(budget), color: color,
+	}
+	c.body = body.fit(budget - room(c.text, head))
+	return c
+}
+
+// renderOver draws what is over for this channel: a few lines, and nothing to press.
+func renderOver(n *router.Notification) card {
+	inc, title := n.Incident, titleOf(n)
+	state, outcome := "Over for this channel", "It goes on elsewhere, as "+inc.Severity.String()+"."
+	if inc.State == router.IncidentResolved {
+		state, outcome = "Resolved", "Resolved"
+		if inc.ResolvedBy != "" {
+			outcome += " by " + line(inc.ResolvedBy, nameText)
+		}
+		outcome += " after *" + router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)) + "*."
+		if worst(n) != nil {
+			outcome += " Meta still reports it."
+		}
+	}
+	lines := []string{outcome, "Peak: " + peak(inc) + "."}
+	if !inc.AcknowledgedAt.IsZero() {
+		lines = append(lines, fmt.Sprintf("Acknowledged by %s after %s.", acknowledger(inc), router.FormatDuration(inc.AcknowledgedAt.Sub(inc.OpenedAt))))
+	}
+	head := newParts(n)
+	head.section(needed, "head", ":white_check_mark: *"+line(title, titleText)+"*\n"+state+" · "+link(n.Link, inc.Name()))
+	body := newParts(n)
+	body.section(needed, "outcome", strings.Join(lines, "\n"))
+	body.section(needed, "problems", problems(n))
+	body.context(smallPrint, "foot", foot(n)...)
+	return card{
+		text: sentenceOf(state+": "+cut(title, sentenceName), " ("+inc.Name()+")"),
+		head: head.fit(budget), color: resolved, body: body.fit(budget),
+	}
+}
+
+// renderMissed draws what was over before the channel could be told of it: one line.
+func renderMissed(n *router.Notification) card {
+	inc, title := n.Incident, titleOf(n)
+	end := "is over for this channel already; it goes on elsewhere"
+	if inc.State == router.IncidentResolved {
+		end = "closed again after " + router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)) + ", before this channel could be told"
+	}
+	head := newParts(n)
+	head.section(needed, "head", fmt.Sprintf(":white_check_mark: *%s* opened %s (%s) and %s · %s",
+		line(title, titleText), date(inc.OpenedAt), peak(inc), end, link(n.Link, inc.Name())))
+	return card{
+		text:  sentenceOf(cut(title, sentenceName)+" opened and "+end, " ("+inc.Name()+")"),
+		head:  head.fit(budget),
+		whole: true,
+	}
+}
+
+// titleOf is the rule's, or names flow, signal and the worst active level.
+func titleOf(n *router.Notification) string {
+	inc := n.Incident
+	if inc.Title != "" {
+		return inc.Title
+	}
+	name := cut(inc.DisplayName(inc.Flow), nameText) + ": "
+	if a := worst(n); a != nil && n.Open {
+		return name + router.SignalName(a.Event) + " " + over(a.Event, a.Level)
+	}
+	return name + router.SignalName(inc.Event)
+}
+
+// sentenceOf writes the text of a message: what is said is cut so that the tail, which is escaped, stays.
+func sentenceOf(said, tail string) string {
+	return line(said, sentence-utf8.RuneCountInString(tail)) + tail
+}
+
+// severityOf is how bad it is for this channel.
+func severityOf(n *router.Notification) router.Severity {
+	return cmp.Or(n.Severity, n.Incident.Severity)
+}
+
+func acknowledger(inc *router.Incident) string {
+	return line(cmp.Or(inc.AcknowledgedBy, "somebody"), nameText)
+}
+
+func severityMark(s router.Severity) string {
+	switch s {
+	case router.Critical:
+		return ":rotating_light:"
+	case router.Error:
+		return ":red_circle:"
+	case router.Warning:
+		return ":large_orange_circle:"
+	}
+	return ":large_blue_circle:"
+}
+
+// openState says in words how it stands with what goes on, and how that looks. more is what the sentence has
+// no room for.
+func openState(n *router.Notification) (state, more, color, mark string) {
+	inc := n.Incident
+	state, color, mark = "open", firing, severityMark(severityOf(n))
+	if reopened(n) {
+		state = "reopened"
+	}
+	switch {
+	case inc.Silence.ID != "":
+		state, color, mark = "silenced", silenced, ":no_bell:"
+		if !inc.Silence.UntilRecovered() {
+			more = " until " + date(inc.Silence.Until)
+		}
+		if inc.Silence.By != "" {
+			more += " by " + line(inc.Silence.By, nameText)
+		}
+	case inc.State == router.IncidentAcknowledged:
+		state, color, mark = "acknowledged by "+acknowledger(inc), acknowledged, ":eyes:"
+	}
+	active := func(a router.Alert) bool { return a.Active }
+	switch {
+	case worst(n) == nil:
+	case !slices.ContainsFunc(n.Alerts, active):
+		more += ", recovering"
+	case slices.ContainsFunc(n.Alerts, func(a router.Alert) bool { return !a.Active }):
+		more += ", partly recovered"
+	}
+	if inc.Flaps > 0 {
+		more += ", came back " + router.FormatTimes(inc.Flaps)
+	}
+	return state, more, color, mark
+}
+
+// reopened says that the channel had been told that it is over.
+func reopened(n *router.Notification) bool {
+	return n.Open && n.Receipt.TS != "" && !n.Receipt.Open
+}
+
+// worst is the worst alert that keeps the incident open, nil for none.
+func worst(n *router.Notification) *router.Alert {
+	for i := range n.Alerts {
+		if n.Alerts[i].Counts() {
+			return &n.Alerts[i]
+		}
+	}
+	return nil
+}
+
+// newest is the alert of the incident's signal with the newest report that want likes, nil for none.
+func newest(n *router.Notification, want func(*router.Alert) bool) (found *router.Alert) {
+	var at time.Time
+	for i := range n.Alerts {
+		a := &n.Alerts[i]
+		last := a.Raised
+		if a.Until.After(last) {
+			last = a.Until
+		}
+		if a.Event == n.Incident.Event && want(a) && (found == nil || last.After(at)) {
+			found, at = a, last
+		}
+	}
+	return found
+}
+
+// reading is the newest report of the incident's signal that has a number; nil for none.
+func reading(n *router.Notification) *router.Alert {
+	return newest(n, func(a *router.Alert) bool { return a.Value != nil })
+}
+
+func readingErrors(n *router.Notification) []router.ErrorCount {
+	if a := newest(n, func(a *router.Alert) bool { return len(a.Errors) > 0 }); a != nil {
+		return a.Errors
+	}
+	return nil
+}
+
+// incidentFacts are the numbers of an incident, and whose it is.
+func incidentFacts(n *router.Notification) (own []field) {
+	inc := n.Incident
+	if a := reading(n); a != nil {
+		now := router.FormatValue(a.Event, *a.Value)
+		if a.Before != nil && *a.Before != *a.Value {
+			now += " (was " + router.FormatValue(a.Event, *a.Before) + ")"
+		}
+		own = append(own, fact("Now", now))
+	}
+	if a := worst(n); a != nil && a.Level != "" && a.Event != router.FlowStatusChange {
+		own = append(own, fact("Threshold", router.FormatLevel(a.Event, a.Level)))
+	}
+	if a := reading(n); a != nil {
+		own = append(own, readingFacts(a.Event, &a.Reading)...)
+	}
+	own = append(own, field{"Started", date(inc.OpenedAt)})
+	return few(append(own, labels(inc.Labels)...))
+}
+
+// readingFacts are the numbers beside the one that the event is about.
+func readingFacts(event string, r *router.Reading) (list []field) {
+	if r.P50 != nil {
+		list = append(list, fact("Median", router.FormatValue(event, *r.P50)))
+	}
+	if r.Requests != nil {
+		list = append(list, fact("Requests", router.FormatValue("", *r.Requests)))
+	}
+	return list
+}
+
+// labels are what the rules file says of the flow: its team, and others.
+func labels(all map[string]string) (list []field) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if len(list) < mostLabels {
+			list = append(list, fact(capital(name), all[name]))
+		}
+	}
+	return list
+}
+
+// activeSignals lists what is active where an incident holds more than one signal of its flow.
+func activeSignals(n *router.Notification) string {
+	seen := map[string]bool{}
+	var list []string
+	for i := range n.Alerts { // worst first: of each signal the worst level
+		if a := &n.Alerts[i]; a.Counts() && !seen[a.Event] {
+			seen[a.Event] = true
+			list = append(list, router.SignalName(a.Event)+" "+over(a.Event, a.Level))
+		}
+	}
+	if len(list) < 2 {
+		return ""
+	}
+	return "*Active*\n" + line(strings.Join(list, ", "), moreText)
+}
+
+// also lists what else is active on the flow, in other incidents.
+func also(n *router.Notification) string {
+	if len(n.Also) == 0 {
+		return ""
+	}
+	out := "*Also active on this flow*"
+	for i, a := range n.Also {
+		if i == mostAlso {
+			return out + fmt.Sprintf("\n… and %d more", len(n.Also)-mostAlso)
+		}
+		out += "\n• " + line(router.SignalName(a.Event)+" "+over(a.Event, a.Level), factText)
+		if a.Incident != 0 {
+			out += " (" + router.IncidentName(a.Incident) + ")"
+		}
+	}
+	return out
+}
+
+// problems lists who else could not be told of the incident.
+func problems(n *router.Notification) string {
+	var lines []string
+	for i, p := range n.Problems {
+		if i == mostProblems {
+			lines = append(lines, fmt.Sprintf("… and %d more", len(n.Problems)-mostProblems))
+			break
+		}
+		lines = append(lines, ":warning: *"+line(p.Notifier, nameText)+"* could not be told: "+line(p.Error, problemText))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// links are the buttons that lead somewhere.
+func links(n *router.Notification) []*slack.ButtonBlockElement {
+	var info router.FlowInfo
+	if n.Incident != nil {
+		info = n.Incident.FlowInfo
+	} else {
+		info = n.Notice.FlowInfo
+	}
+	buttons := button("runbook", "Runbook", info.Runbook)
+	buttons = append(buttons, button("flow", "Flow manager", manager)...)
+	buttons = append(buttons, button("details", "Details", n.Link)...)
+	pagers := 0
+	for _, r := range n.Related {
+		if r.Kind == router.KindPagerDuty && pagers < mostPagers {
+			pagers++
+			buttons = append(buttons, button(fmt.Sprintf("pagerduty-%d", pagers), "PagerDuty: "+r.Notifier, r.Link)...)
+		}
+	}
+	return buttons
+}
+
+// foot is the small print: which rule, which revision, how many events.
+func foot(n *router.Notification) []string {
+	events := "1 event"
+	if n.Incident.Events != 1 {
+		events = fmt.Sprintf("%d events", n.Incident.Events)
+	}
+	return []string{"rule " + line(n.Incident.Rule, nameText), fmt.Sprintf("revision %d", n.Revision), events}
+}
+
+// peak says how bad an incident was: "critical, 5 % → 10 % → 50 %".
+func peak(inc *router.Incident) string {
+	out := inc.Peak.String()
+	if len(inc.Path) > 0 {
+		out += ", " + line(router.FormatPath(inc.Event, inc.Path), moreText)
+	}
+	return out
+}

@@ -1,0 +1,117 @@
+// Package slack keeps one message of a Slack channel in the state of an incident: the message is edited in
+// place, and its thread is the timeline. Notices are posted once. When to try again is left to the queue of
+// deliveries, which reads that from our errors; buttons and commands come in elsewhere.
+package slack
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"flowbridge/router"
+)
+
+// Config is what a Notifier may be told. Zero fields choose themselves.
+type Config struct {
+	// Token is the bot token of the Slack app (xoxb-...). Required. It needs the scope chat:write; with
+	// channels:history and channels:read no message is posted twice after a crash, and with channels:join
+	// the app enters public channels by itself.
+	Token router.Secret
+	// APIURL is the address of Slack's Web API. Default: https://slack.com/api/
+	APIURL string
+	// Timeout bounds one call. A Sync makes several. Default: 10 s.
+	Timeout time.Duration
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+	// Logger gets a warning for each card that Slack refused and that was told in plain words instead.
+	// Default: none.
+	Logger *slog.Logger
+}
+
+// api is what we use of the library: its minor releases break.
+type api interface {
+	PostMessageWithResponseContext(ctx context.Context, channel string, options ...slack.MsgOption) (id, ts string, m slack.Message, err error)
+	UpdateMessageContext(ctx context.Context, channel, ts string, options ...slack.MsgOption) (id, newTS, text string, err error)
+	DeleteMessageContext(ctx context.Context, channel, ts string) (id, oldTS string, err error)
+	GetPermalinkContext(ctx context.Context, p *slack.PermalinkParameters) (string, error)
+	GetConversationHistoryContext(ctx context.Context, p *slack.GetConversationHistoryParameters) (*slack.GetConversationHistoryResponse, error)
+	GetConversationRepliesContext(ctx context.Context, p *slack.GetConversationRepliesParameters) (found []slack.Message, more bool, cursor string, err error)
+	GetConversationsContext(ctx context.Context, p *slack.GetConversationsParameters) (found []slack.Channel, cursor string, err error)
+	JoinConversationContext(ctx context.Context, channel string) (*slack.Channel, string, []string, error)
+}
+
+// Notifier tells Slack channels. Its methods may be called from several goroutines.
+type Notifier struct {
+	cfg Config
+	api api
+
+	mu   sync.Mutex
+	ids  map[string]string    // of channels, by the #name that a target gives
+	held map[string]time.Time // until when Slack wants no more of what it counts together
+}
+
+// New returns a Notifier. It calls nobody.
+func New(cfg Config) (*Notifier, error) {
+	if cfg.Token == "" {
+		return nil, errors.New("slack: no bot token")
+	}
+	cfg.APIURL = strings.TrimRight(cmp.Or(cfg.APIURL, apiURL), "/") + "/"
+	u, err := url.Parse(cfg.APIURL)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errors.New("slack: the address of the API is no http or https URL") // without it: it may hold a password
+	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, timeout)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	client := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(cfg.APIURL), slack.OptionHTTPClient(newClient(cfg.Timeout)))
+	return &Notifier{cfg: cfg, api: client, ids: map[string]string{}, held: map[string]time.Time{}}, nil
+}
+
+// Sync brings the channel of n to the state in n. See the Notifier of package delivery for what the receipt
+// and the errors mean. Errors hold neither the token nor an address.
+func (s *Notifier) Sync(ctx context.Context, n router.Notification) (router.Receipt, error) {
+	if (n.Incident == nil) == (n.Notice == nil) {
+		return n.Receipt, fmt.Errorf("delivery %d: neither an incident nor a notice, or both", n.Delivery)
+	}
+	t := telling{Notifier: s, n: &n, card: render(&n), receipt: n.Receipt}
+	if f := t.tell(ctx); f != nil {
+		return t.receipt, s.verdict(f, n.Attempt)
+	}
+	return t.receipt, nil
+}
+
+// newClient returns an HTTP client that follows no redirect (a POST would come back as a GET) and reads no
+// endless answer.
+func newClient(timeout time.Duration) *http.Client {
+	return &http.Client{
+		Timeout:       timeout,
+		Transport:     bounded{http.DefaultTransport},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// bounded cuts answers at maxBody: what follows makes them unreadable.
+type bounded struct{ http.RoundTripper }
+
+func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := b.RoundTripper.RoundTrip(req)
+	if err == nil {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxBody), resp.Body}
+	}
+	return resp, err
+}

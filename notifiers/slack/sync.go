@@ -1,0 +1,258 @@
+package slack
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"flowbridge/router"
+)
+
+// telling is one Sync at work.
+type telling struct {
+	*Notifier
+	n       *router.Notification
+	card    card
+	receipt router.Receipt // what is known to exist, or may; it goes back beside an error too
+
+	fresh bool // this attempt posted the root: nothing of ours is in its thread
+}
+
+// tell brings the channel to the state: first the card, then the lines of the thread.
+func (t *telling) tell(ctx context.Context) *failure {
+	if f := t.root(ctx); f != nil {
+		return f
+	}
+	if f := t.thread(ctx); f != nil {
+		return f
+	}
+	t.link(ctx)
+	t.receipt.Open, t.receipt.Severity, t.receipt.Unsure = t.n.Open, t.n.Severity, false
+	return nil
+}
+
+// root makes sure that the message exists and shows the card.
+func (t *telling) root(ctx context.Context) *failure {
+	if t.receipt.TS == "" && t.uncertain() {
+		if f := t.adopt(ctx, ""); f != nil {
+			return f
+		}
+	}
+	if t.receipt.TS == "" {
+		return t.post(ctx)
+	}
+	if t.n.Notice != nil { // told once
+		return nil
+	}
+	f := t.update(ctx)
+	if !f.is(gone) {
+		return f
+	}
+	if old := t.receipt.TS; t.uncertain() { // an earlier attempt may have posted it anew
+		if f := t.adopt(ctx, old); f != nil {
+			return f
+		}
+		if t.receipt.TS != old {
+			return t.update(ctx)
+		}
+	}
+	return t.post(ctx)
+}
+
+// uncertain says whether an earlier attempt may have told more than the receipt knows: one that ended without
+// a clear answer (Unsure), or that died before it could write a receipt, which counts as an attempt. A first
+// attempt since the last success knows everything, and so does one that was only asked to come later: most
+// updates need no look, and looks are scarce.
+func (t *telling) uncertain() bool { return t.n.Receipt.Unsure || t.n.MayExist && t.n.Attempt > 1 }
+
+// named is where the message is, or goes: an id, or the #name that the rules file gives.
+func (t *telling) named() string { return cmp.Or(t.receipt.Channel, t.n.Target.Channel) }
+
+// channel is named, by its id if we have met it. A post goes by the name, which may belong to another channel
+// by now.
+func (t *telling) channel() string { return cmp.Or(t.known(t.named()), t.named()) }
+
+// posts is what Slack counts together: about one post a second and channel.
+func (t *telling) posts() string { return "chat.postMessage " + t.channel() }
+
+// post posts the root.
+func (t *telling) post(ctx context.Context) *failure {
+	var id, ts string
+	f := t.send(ctx, t.posts(), t.card, func(c card) *failure {
+		var err error
+		id, ts, _, err = t.api.PostMessageWithResponseContext(ctx, t.named(), append(c.options(), t.metadata(0))...)
+		return posted(id, ts, err)
+	})
+	switch {
+	case f.is(ambiguous):
+		t.receipt.Channel, t.receipt.TS, t.receipt.Link = t.channel(), "", ""
+		t.receipt.Unsure = true
+		return f
+	case f != nil:
+		return f
+	}
+	t.remember(t.n.Target.Channel, id)
+	t.receipt = router.Receipt{Channel: id, TS: ts, Told: t.receipt.Told, Open: t.n.Open, Severity: t.n.Severity}
+	t.fresh = true
+	return nil
+}
+
+// posted reads the answer to a post. The library takes {} for a success.
+func posted(id, ts string, err error) *failure {
+	if err == nil && (id == "" || ts == "") {
+		return &failure{method: "chat.postMessage", class: ambiguous, code: "an answer without channel and ts"}
+	}
+	return read("chat.postMessage", err)
+}
+
+// update edits the root in place. Repeating it does no harm, so that no end of it is ambiguous.
+func (t *telling) update(ctx context.Context) *failure {
+	return t.send(ctx, "chat.update", t.card, func(c card) *failure {
+		options := append(empty(), c.options()...)
+		id, ts, _, err := t.api.UpdateMessageContext(ctx, t.receipt.Channel, t.receipt.TS, append(options, t.metadata(0))...)
+		if err == nil && (id == "" || ts == "") {
+			return &failure{method: "chat.update", class: transient, code: "an answer without channel and ts"}
+		}
+		return read("chat.update", err)
+	})
+}
+
+// send does a call with a card; where the app is no member of the channel it joins once, and where Slack
+// does not take the card it says the same once in plain words. limit names what Slack counts together: after
+// a 429 nothing of it is sent until it is over, since a hundred deliveries that insist only make it last.
+func (t *telling) send(ctx context.Context, limit string, c card, call func(card) *failure) *failure {
+	if wait := t.wait(limit); wait > 0 {
+		return &failure{method: strings.Fields(limit)[0], class: limited, code: "too many calls", after: wait}
+	}
+	f := call(c)
+	if f != nil && f.code == "not_in_channel" {
+		switch joined := t.join(ctx); {
+		case joined == nil:
+			f = call(c)
+		case joined.soon():
+			f = joined
+		}
+	}
+	if f.is(payload) && !c.bare() {
+		refusal := f
+		if f = call(c.plain()); f == nil {
+			t.cfg.Logger.Warn("Slack refused a card; it was told in plain words", "delivery", t.n.Delivery, "error", refusal.said())
+		}
+	}
+	if f.is(limited) {
+		t.hold(limit, f.after)
+	}
+	return f
+}
+
+// link asks for the address of a message that has none yet. Nothing depends on it: the next Sync asks again.
+func (t *telling) link(ctx context.Context) {
+	if t.receipt.Link == "" {
+		link, err := t.api.GetPermalinkContext(ctx, &slack.PermalinkParameters{Channel: t.receipt.Channel, Ts: t.receipt.TS})
+		if err == nil && webURL(link) {
+			t.receipt.Link = link
+		}
+	}
+}
+
+// thread writes what the timeline has new. Receipt.Told moves on with every line, so that an attempt that
+// ends half-way repeats nothing.
+func (t *telling) thread(ctx context.Context) *failure {
+	if len(t.n.Timeline) == 0 {
+		return nil
+	}
+	newest := t.n.Timeline[len(t.n.Timeline)-1].N
+	lines := replies(t.n)
+	if t.card.whole {
+		lines = nil
+	}
+	if len(lines) > 0 && !t.fresh && t.uncertain() {
+		last, f := t.lastReply(ctx)
+		if f != nil {
+			return f
+		}
+		t.n.Receipt.Told = max(t.n.Receipt.Told, last)
+		t.n.Timeline = slices.DeleteFunc(slices.Clone(t.n.Timeline), func(e router.Entry) bool { return e.N <= last })
+		lines = replies(t.n)
+	}
+	for _, r := range lines {
+		f := t.reply(ctx, r)
+		if f.is(gone) && !t.fresh { // somebody deleted the root in the meantime
+			if f = t.post(ctx); f == nil {
+				f = t.reply(ctx, r)
+			}
+		}
+		if f != nil {
+			return f
+		}
+		t.receipt.Told = r.entry
+	}
+	t.receipt.Told = newest
+	return nil
+}
+
+// reply posts one line into the thread. A root that is gone makes it a failure of class gone.
+func (t *telling) reply(ctx context.Context, r reply) *failure {
+	var id, ts, thread string
+	f := t.send(ctx, t.posts(), card{text: r.text}, func(c card) *failure {
+		options := append(c.options(), t.metadata(r.entry), slack.MsgOptionTS(t.receipt.TS))
+		if r.loud && !t.fresh { // who sees a new card needs no second call
+			options = append(options, slack.MsgOptionBroadcast())
+		}
+		var m slack.Message
+		var err error
+		id, ts, m, err = t.api.PostMessageWithResponseContext(ctx, t.receipt.Channel, options...)
+		thread = m.ThreadTimestamp
+		return posted(id, ts, err)
+	})
+	switch {
+	case f.is(ambiguous):
+		t.receipt.Unsure = true
+		return f
+	case f != nil || thread == t.receipt.TS:
+		return f
+	}
+	// Slack posts a reply to a message that is gone into the channel, where nobody knows what it speaks of.
+	_, _, _ = t.api.DeleteMessageContext(ctx, id, ts) // if that fails a line too many stays
+	return &failure{method: "chat.postMessage", class: gone, code: "the reply did not land in its thread"}
+}
+
+// eventType is that of the metadata on all that we post.
+const eventType = "flowbridge"
+
+// metadata marks a message as ours: what it tells, and up to which entry of the timeline; 0 for the root. It
+// is how we know it again when the answer to the post was lost. The time tells two installations of
+// flowbridge apart that count from one both.
+func (t *telling) metadata(entry int64) slack.MsgOption {
+	about, number := "notice", int64(0)
+	if t.n.Incident != nil {
+		about, number = "incident", t.n.Incident.Number
+	} else {
+		number = t.n.Notice.Event
+	}
+	return slack.MsgOptionMetadata(slack.SlackMetadata{EventType: eventType, EventPayload: map[string]any{
+		about: number, "delivery": t.n.Delivery, "revision": t.n.Revision, "entry": entry, "since": t.since().Unix(),
+	}})
+}
+
+// ours says whether a message is one that this delivery posted, and up to which entry it tells.
+func (t *telling) ours(m *slack.Message) (entry int64, ok bool) {
+	number := func(key string) int64 {
+		v, _ := m.Metadata.EventPayload[key].(float64)
+		return int64(v)
+	}
+	ok = m.Metadata.EventType == eventType && number("delivery") == t.n.Delivery && number("since") == t.since().Unix()
+	return number("entry"), ok
+}
+
+// since is when what we tell began, by Meta's clock.
+func (t *telling) since() time.Time {
+	if t.n.Incident != nil {
+		return t.n.Incident.OpenedAt
+	}
+	return t.n.Notice.At
+}

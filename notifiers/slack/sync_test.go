@@ -1,0 +1,329 @@
+package slack
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flowbridge/notifiers/sandbox"
+	"flowbridge/router"
+)
+
+func TestAnIncidentIsOneMessageWithItsTimelineBelow(t *testing.T) {
+	w := newWorld(t)
+	var r router.Receipt
+	steps := []struct {
+		n     router.Notification
+		calls string
+	}{
+		{opened(), "postMessage getPermalink"},
+		{escalated(), "update postMessage"},
+		{with(escalated(), func(n *router.Notification, inc *router.Incident) { // new numbers: no line
+			n.Revision, n.Timeline = 3, []router.Entry{entry(3, router.EntryRefreshed, "Endpoint error rate still over 50 %: now 70 %")}
+		}), "update"},
+		{with(acked(), func(n *router.Notification, inc *router.Incident) {
+			n.Timeline = []router.Entry{entry(4, router.EntryAcknowledged, "Acknowledged by Sam"), entry(5, router.EntryLate, "Arrived late and changed nothing")}
+		}), "update postMessage postMessage"},
+		{with(resolvedOne(), func(n *router.Notification, inc *router.Incident) {
+			n.Timeline = []router.Entry{entry(6, router.EntryResolved, "Back under 5 % after 2 h 5 min")}
+		}), "update postMessage"},
+	}
+	for i, step := range steps {
+		from := len(w.slack.Calls())
+		r = w.sync(after(r, 1, step.n))
+		if got := w.calls(from); got != step.calls {
+			t.Errorf("step %d called %q, want %q", i+1, got, step.calls)
+		}
+	}
+	want := []string{
+		"Resolved: Checkout: Endpoint error rate (INC-42)",
+		">> :arrow_up: Endpoint error rate over 50 %: now 62.5 %; severity rises from warning to critical",
+		"> :eyes: Acknowledged by Sam",
+		"> :memo: Arrived late and changed nothing",
+		"> :white_check_mark: Back under 5 % after 2 h 5 min",
+	}
+	if diff := cmp.Diff(want, w.shown()); diff != "" {
+		t.Errorf("the channel (-want +got):\n%s", diff)
+	}
+	root := w.slack.Messages("#payments")[0]
+	wantReceipt := router.Receipt{
+		Channel: w.slack.Channels()[0].ID, TS: root.TS, Told: 6, Severity: router.Critical,
+		Link: "https://sandbox.slack.com/archives/C0SANDBOX01/p" + strings.ReplaceAll(root.TS, ".", ""),
+	}
+	if diff := cmp.Diff(wantReceipt, r); diff != "" {
+		t.Errorf("receipt (-want +got):\n%s", diff)
+	}
+	if root.Color != resolved || root.Edited != 4 {
+		t.Errorf("the card is %s, edited %d times", root.Color, root.Edited)
+	}
+}
+
+func TestWhatWasOverBeforeItCouldBeToldIsOneLine(t *testing.T) {
+	w := newWorld(t)
+	n := cards()["missed"]
+	n.Receipt, n.MayExist = router.Receipt{}, false
+	r := w.sync(n)
+	want := []string{"Checkout: Endpoint error rate opened and closed again after 3 min, before this channel could be told (INC-42)"}
+	if diff := cmp.Diff(want, w.shown()); diff != "" {
+		t.Errorf("the channel (-want +got):\n%s", diff)
+	}
+	if r.Open || r.TS == "" || r.Told != 4 {
+		t.Errorf("receipt %+v", r)
+	}
+}
+
+func TestAReopenedIncidentIsSeen(t *testing.T) {
+	w := newWorld(t)
+	r := w.sync(opened())
+	r = w.sync(after(r, 1, with(resolvedFrom(opened()), func(n *router.Notification, inc *router.Incident) {
+		n.Timeline = []router.Entry{entry(2, router.EntryEased, "It is over for you")}
+	})))
+	if r.Open {
+		t.Fatalf("receipt %+v", r)
+	}
+	r = w.sync(after(r, 1, with(opened(), func(n *router.Notification, inc *router.Incident) {
+		n.Timeline = []router.Entry{entry(3, router.EntryActivated, "It is back")}
+	})))
+	want := []string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, reopened)", "> :arrow_down: It is over for you", ">> :red_circle: It is back"}
+	if diff := cmp.Diff(want, w.shown()); diff != "" || !r.Open {
+		t.Errorf("the channel (-want +got):\n%s", diff)
+	}
+}
+
+func TestABurstIsOneReply(t *testing.T) {
+	w := newWorld(t)
+	r := w.sync(opened())
+	n := after(r, 1, escalated())
+	n.Timeline = nil
+	for i := range router.MaxTimeline {
+		kind := router.EntryEased
+		if i%10 == 0 {
+			kind = router.EntryEscalated
+		}
+		n.Timeline = append(n.Timeline, entry(int64(i)+12, kind, fmt.Sprint(i, strings.Repeat(" long words", 30))))
+	}
+	r = w.sync(n)
+	thread := w.slack.Thread("#payments", r.TS)
+	if len(thread) != 2 || !thread[1].Broadcast || r.Told != 61 {
+		t.Fatalf("%d messages, broadcast %v, told %d; want one loud reply", len(thread), thread[len(thread)-1].Broadcast, r.Told)
+	}
+	text := thread[1].Text
+	if len([]rune(text)) > threadText || !strings.HasPrefix(text, "… 50 earlier entries are left out\n<!date^") || !strings.Contains(text, ":arrow_down: 49 long") {
+		t.Errorf("%d characters: %s", len([]rune(text)), text)
+	}
+}
+
+func TestANoticeIsToldOnce(t *testing.T) {
+	w := newWorld(t)
+	n := cards()["notice-recovery"]
+	r := w.sync(n)
+	from := len(w.slack.Calls())
+	if again := w.sync(after(r, 1, n)); again != r || w.calls(from) != "" {
+		t.Errorf("told again it called %q and gave %+v, want %+v", w.calls(from), again, r)
+	}
+	if got := len(w.shown()); got != 1 {
+		t.Errorf("%d messages", got)
+	}
+}
+
+func TestADeletedMessageIsPostedAnew(t *testing.T) {
+	for _, code := range []string{"", "cant_update_message", "edit_window_closed"} {
+		w := newWorld(t)
+		first := w.sync(opened())
+		if code == "" {
+			w.slack.DeleteMessage("#payments", first.TS)
+		} else {
+			w.slack.Fail(sandbox.Fault{Method: "chat.update", OKFalse: code, Times: 1})
+		}
+		r := w.sync(after(first, 1, escalated()))
+		if r.TS == first.TS || r.Link == first.Link || r.Link == "" || !r.Open {
+			t.Errorf("%s: receipt %+v after %+v", code, r, first)
+		}
+		if got := len(w.slack.Thread("#payments", r.TS)); got != 2 {
+			t.Errorf("%s: the new thread has %d messages, want card and line", code, got)
+		}
+		if r = w.sync(after(r, 1, partlyRecovered())); len(w.slack.Thread("#payments", r.TS)) != 3 {
+			t.Errorf("%s: the next state went elsewhere", code)
+		}
+	}
+}
+
+func TestAReplyThatMissesItsThreadIsTakenBack(t *testing.T) {
+	w := newWorld(t)
+	first := w.sync(opened())
+	from := len(w.slack.Calls())
+	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", Hang: true, Times: 1})
+	done := make(chan router.Receipt, 1)
+	go func() {
+		r, err := w.notifier.Sync(t.Context(), after(first, 1, escalated()))
+		if err != nil {
+			t.Error(err)
+		}
+		done <- r
+	}()
+	if err := w.slack.Wait(t.Context(), func() bool { return strings.HasSuffix(w.calls(from), "postMessage") }); err != nil {
+		t.Fatal(err)
+	}
+	w.slack.DeleteMessage("#payments", first.TS) // between the update and the reply
+	w.slack.ClearFaults()
+	r := <-done
+	if got, want := w.calls(from), "update postMessage delete postMessage postMessage getPermalink"; got != want {
+		t.Errorf("called %q, want %q", got, want)
+	}
+	if all, thread := w.slack.Messages("#payments"), w.slack.Thread("#payments", r.TS); len(all) != 2 || len(thread) != 2 || r.Told != 2 {
+		t.Errorf("%d messages, %d of them in the new thread, told %d", len(all), len(thread), r.Told)
+	}
+}
+
+func TestALostAnswerMakesNoSecondMessage(t *testing.T) {
+	faults := map[string]sandbox.Fault{
+		"cut":          {EOF: true},
+		"500":          {Status: 500},
+		"503":          {Status: 503},
+		"fatal_error":  {OKFalse: "fatal_error"},
+		"not JSON":     {Body: "<html>"},
+		"empty object": {Body: "{}"},
+	}
+	for name, fault := range faults {
+		for _, accepted := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, accepted %v", name, accepted), func(t *testing.T) {
+				w := newWorld(t)
+				fault.Method, fault.Times, fault.AfterAccept = "chat.postMessage", 1, accepted
+				w.slack.Fail(fault)
+				r, _ := w.fail(opened())
+				if want := (router.Receipt{Channel: "#payments", Unsure: true}); r != want {
+					t.Errorf("receipt %+v, want %+v", r, want)
+				}
+				r = w.sync(after(r, 2, opened()))
+				if r.Unsure || r.TS == "" || !r.Open {
+					t.Errorf("receipt %+v", r)
+				}
+
+				w.slack.Fail(fault) // the same for a line of the thread
+				from := len(w.slack.Calls())
+				r, _ = w.fail(after(r, 1, escalated()))
+				if !r.Unsure || r.Told != 1 {
+					t.Errorf("receipt %+v", r)
+				}
+				r = w.sync(after(r, 2, escalated()))
+				if r.Unsure || r.Told != 2 {
+					t.Errorf("receipt %+v", r)
+				}
+				if !strings.Contains(w.calls(from), "replies") {
+					t.Errorf("nobody looked: %s", w.calls(from))
+				}
+				from = len(w.slack.Calls())
+				w.sync(after(r, 1, partlyRecovered()))
+				if got := w.calls(from); got != "update postMessage" {
+					t.Errorf("once all is clear nobody looks: %s", got)
+				}
+				want := []string{
+					"Warning: Checkout: Endpoint error rate over 5 %, now 8 % (INC-42, open)",
+					">> :arrow_up: Endpoint error rate over 50 %: now 62.5 %; severity rises from warning to critical",
+					"> :arrow_down: Endpoint error rate back under 50 %: now 8 %; still active: Endpoint error rate over 5 %",
+				}
+				if diff := cmp.Diff(want, w.shown()); diff != "" {
+					t.Errorf("the channel (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+func TestACrashMakesNoSecondMessage(t *testing.T) {
+	w := newWorld(t)
+	w.sync(opened())         // and nobody wrote the receipt down
+	w.notifier = w.sibling() // a new process
+	n := after(router.Receipt{}, 2, escalated())
+	n.Timeline = append(opened().Timeline, n.Timeline...)
+	r := w.sync(n)
+	if got := w.shown(); len(got) != 2 || r.Told != 2 {
+		t.Fatalf("%q, told %d: want a card and a line", got, r.Told)
+	}
+	r = w.sync(after(router.Receipt{}, 2, n)) // and again
+	if got := w.shown(); len(got) != 2 || r.Told != 2 {
+		t.Errorf("%q, told %d: want a card and a line", got, r.Told)
+	}
+}
+
+func TestANoticeIsFoundAfterACrash(t *testing.T) {
+	w := newWorld(t)
+	n := cards()["flow-response"]
+	first := w.sync(n)
+	other := n
+	other.Delivery++
+	w.sync(other)
+	w.pass(20 * time.Minute)
+	if r := w.sync(after(router.Receipt{}, 2, n)); r != first {
+		t.Errorf("receipt %+v, want %+v", r, first)
+	}
+	if got := len(w.shown()); got != 2 {
+		t.Errorf("%d messages, want 2", got)
+	}
+}
+
+func TestTwiceIsBetterThanNever(t *testing.T) {
+	tests := map[string]func(*world){
+		"no scope to read": func(w *world) {
+			w.slack.Fail(sandbox.Fault{Method: "conversations.history", OKFalse: "missing_scope"})
+		},
+		"no scope to list": func(w *world) { w.slack.Fail(sandbox.Fault{Method: "conversations.list", OKFalse: "missing_scope"}) },
+		"not a member": func(w *world) {
+			w.slack.Fail(sandbox.Fault{Method: "conversations.history", OKFalse: "not_in_channel"})
+		},
+	}
+	for name, hide := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", EOF: true, AfterAccept: true, Times: 1})
+			r, _ := w.fail(opened())
+			hide(w)
+			r = w.sync(after(r, 2, opened()))
+			if got := w.slack.Messages("#payments"); len(got) != 2 || got[1].TS != r.TS {
+				t.Errorf("%d messages, receipt %+v", len(got), r)
+			}
+		})
+	}
+}
+
+func TestALookThatFailsIsRepeatedAFewTimes(t *testing.T) {
+	w := newWorld(t)
+	w.slack.Fail(sandbox.Fault{Method: "conversations.history", OKFalse: "internal_error"})
+	r := router.Receipt{Channel: "C0SANDBOX01", Unsure: true}
+	for attempt := 2; attempt < patience; attempt++ {
+		if r, _ = w.fail(after(r, attempt, opened())); len(w.shown()) > 0 {
+			t.Fatalf("posted at attempt %d without a look", attempt)
+		}
+	}
+	w.sync(after(r, patience, opened()))
+}
+
+func TestABurstThatWasCutShortGoesOnWhereItStood(t *testing.T) {
+	w := newWorld(t)
+	r := w.sync(opened())
+	n := after(r, 1, escalated())
+	for i := int64(3); i <= 4; i++ {
+		n.Timeline = append(n.Timeline, entry(i, router.EntryEased, fmt.Sprint("line ", i)))
+	}
+	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", Skip: 1, Times: 1, EOF: true, AfterAccept: true})
+	r, _ = w.fail(n) // told 2 and 3, and knows of 2
+	for i := int64(5); i <= 9; i++ {
+		n.Timeline = append(n.Timeline, entry(i, router.EntryEased, fmt.Sprint("line ", i)))
+	}
+	r = w.sync(after(r, 2, n))
+	shown := w.shown()
+	if len(shown) != 4 || !strings.HasSuffix(shown[2], "line 3") || r.Told != 9 {
+		t.Fatalf("told %d: %q", r.Told, shown)
+	}
+	for i := 4; i <= 9; i++ {
+		if !strings.Contains(shown[3], fmt.Sprint("line ", i)) {
+			t.Errorf("line %d is missing in %q", i, shown[3])
+		}
+	}
+	if strings.Contains(shown[3], "line 3") || strings.Contains(shown[3], "left out") {
+		t.Errorf("told twice, or called missing: %q", shown[3])
+	}
+}
