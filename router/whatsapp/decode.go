@@ -2,13 +2,14 @@ package whatsapp
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"flowbridge/router"
 )
@@ -19,12 +20,19 @@ const (
 	fieldMessages = "messages"
 )
 
+// maxEvents bounds the events of one post. Meta puts at most 1,000 updates into one.
+const maxEvents = 10_000
+
 // Decode turns a post into events. It never fails: what cannot be read becomes an unreadable event that holds
 // its bytes, and does not touch its neighbours. letGo counts the changes of the field messages that nobody
-// wants. received is the time of arrival in UTC.
+// wants. received is the time of arrival in UTC. Nothing of body is kept.
 func Decode(body []byte, received time.Time, wantResponses bool) (events []router.Event, letGo int) {
 	d := decoder{received: received, wantResponses: wantResponses}
 	d.post(body)
+	if len(d.events) > maxEvents {
+		d = decoder{received: received}
+		d.unreadable(body, fmt.Sprintf("the post holds more than %d events", maxEvents))
+	}
 	return d.events, d.letGo
 }
 
@@ -42,126 +50,162 @@ type decoder struct {
 }
 
 func (d *decoder) post(body []byte) {
-	var post struct{ Entry json.RawMessage }
-	if err := json.Unmarshal(body, &post); err != nil {
-		d.unreadable(body, "the post is no JSON object: "+err.Error())
+	if !json.Valid(body) {
+		d.unreadable(body, "the post is no JSON")
 		return
 	}
-	entries := list(post.Entry)
-	if len(entries) == 0 {
+	entries := 0
+	members(body, func(key, value []byte) {
+		if string(key) != "entry" {
+			return
+		}
+		for entry := range elements(value) {
+			if entries++; len(d.events) > maxEvents {
+				break
+			}
+			d.entry(entry)
+		}
+	})
+	if entries == 0 {
 		d.unreadable(body, "the post has no entry")
 	}
-	for _, raw := range entries {
-		d.entry(raw)
-	}
 }
 
-func (d *decoder) entry(raw json.RawMessage) {
+func (d *decoder) entry(raw []byte) {
 	d.waba, d.time, d.field = "", "", ""
-	var entry struct {
-		ID, Time, Changes json.RawMessage
-		ChangedFields     json.RawMessage `json:"changed_fields"`
-	}
-	if err := json.Unmarshal(raw, &entry); err != nil || isNull(raw) {
+	var changes [][]byte // read last: they need the id and the time, wherever these stand
+	isObject := members(raw, func(key, value []byte) {
+		switch string(key) {
+		case "id":
+			d.waba = word(value)
+		case "time":
+			d.time = word(value)
+		case "changes", "changed_fields":
+			changes = slices.AppendSeq(changes, elements(value))
+		}
+	})
+	switch {
+	case !isObject:
 		d.unreadable(raw, "the entry is no object")
-		return
-	}
-	d.waba, d.time = text(entry.ID), text(entry.Time)
-	changes := append(list(entry.Changes), list(entry.ChangedFields)...)
-	if len(changes) == 0 {
+	case len(changes) == 0:
 		d.unreadable(raw, "the entry has no changes")
 	}
-	for _, raw := range changes {
-		d.change(raw)
+	for _, change := range changes {
+		if len(d.events) > maxEvents {
+			break
+		}
+		d.change(change)
 	}
 }
 
-func (d *decoder) change(raw json.RawMessage) {
+func (d *decoder) change(raw []byte) {
 	d.field = ""
-	var change struct{ Field, Value json.RawMessage }
+	var value []byte
+	isObject := members(raw, func(key, v []byte) {
+		switch string(key) {
+		case "field":
+			d.field = word(v)
+		case "value":
+			value = v
+		}
+	})
 	if raw[0] == '"' { // changed_fields may name a field and hold no value
-		change.Field = raw
-	} else if err := json.Unmarshal(raw, &change); err != nil || isNull(raw) {
+		d.field = word(raw)
+	} else if !isObject {
 		d.unreadable(raw, "the change is no object")
 		return
 	}
-	d.field = text(change.Field)
 	switch d.field {
 	case fieldFlows:
-		d.flow(raw, change.Value)
+		d.flow(raw, value)
 	case fieldMessages:
-		d.messages(change.Value)
+		d.messages(value)
 	case "":
 		d.unreadable(raw, "the change names no field")
 	default:
-		d.add(router.Event{Name: strings.ToUpper(d.field), Value: change.Value})
+		d.add(router.Event{Name: strings.ToUpper(d.field)}, d.time, value)
 	}
 }
 
 // flow reads a change of the field flows. Odd members are left out; what they were stays in Value.
-func (d *decoder) flow(raw, value json.RawMessage) {
-	var v struct {
-		Event, Message, Warning, Threshold, Availability, Errors json.RawMessage
-		FlowID                                                   json.RawMessage `json:"flow_id"`
-		AlertState                                               json.RawMessage `json:"alert_state"`
-		OldStatus                                                json.RawMessage `json:"old_status"`
-		NewStatus                                                json.RawMessage `json:"new_status"`
-		ErrorRate                                                json.RawMessage `json:"error_rate"`
-		P90                                                      json.RawMessage `json:"p90_latency"`
-		P50                                                      json.RawMessage `json:"p50_latency"`
-		Requests                                                 json.RawMessage `json:"requests_count"`
-	}
-	if err := json.Unmarshal(value, &v); err != nil || isNull(value) {
+func (d *decoder) flow(raw, value []byte) {
+	var e router.Event
+	var errorRate, p90, availability *float64
+	isObject := members(value, func(key, v []byte) {
+		switch string(key) {
+		case "event":
+			e.Name = word(v)
+		case "flow_id":
+			e.Flow = word(v)
+		case "alert_state":
+			e.AlertState = word(v)
+		case "old_status":
+			e.OldStatus = word(v)
+		case "new_status":
+			e.NewStatus = word(v)
+		case "threshold":
+			e.Threshold = number(v)
+		case "error_rate":
+			errorRate = number(v)
+		case "p90_latency":
+			p90 = number(v)
+		case "availability":
+			availability = number(v)
+		case "p50_latency":
+			e.P50 = number(v)
+		case "requests_count":
+			e.Requests = number(v)
+		case "errors":
+			e.Errors = errorCounts(v)
+		case "message":
+			e.Message = text(v)
+		case "warning":
+			e.Warning = text(v)
+		}
+	})
+	if !isObject {
 		d.unreadable(raw, "the value of a flows change is no object")
 		return
 	}
-	e := router.Event{
-		Flow: text(v.FlowID), Name: text(v.Event), AlertState: text(v.AlertState),
-		OldStatus: text(v.OldStatus), NewStatus: text(v.NewStatus), Threshold: number(v.Threshold),
-		Message: text(v.Message), Warning: text(v.Warning), Value: value,
-		Reading: router.Reading{P50: number(v.P50), Requests: number(v.Requests), Errors: errorCounts(v.Errors)},
-	}
-	for _, measured := range []json.RawMessage{v.ErrorRate, v.P90, v.Availability} {
-		if e.Reading.Value == nil {
-			e.Reading.Value = number(measured)
-		}
-	}
-	d.add(e)
+	e.Reading.Value = cmp.Or(errorRate, p90, availability) // of which an event has one
+	d.add(e, d.time, value)
 }
 
-func errorCounts(raw json.RawMessage) (errors []router.ErrorCount) {
-	for _, one := range list(raw) {
-		var v struct {
-			Type  json.RawMessage `json:"error_type"`
-			Rate  json.RawMessage `json:"error_rate"`
-			Count json.RawMessage `json:"error_count"`
-		}
-		if json.Unmarshal(one, &v) == nil && text(v.Type) != "" {
-			errors = append(errors, router.ErrorCount{Type: text(v.Type), Rate: number(v.Rate), Count: number(v.Count)})
+func errorCounts(raw []byte) (errors []router.ErrorCount) {
+	for one := range elements(raw) {
+		var e router.ErrorCount
+		members(one, func(key, v []byte) {
+			switch string(key) {
+			case "error_type":
+				e.Type = word(v)
+			case "error_rate":
+				e.Rate = number(v)
+			case "error_count":
+				e.Count = number(v)
+			}
+		})
+		if e.Type != "" {
+			errors = append(errors, e)
 		}
 	}
 	return errors
 }
 
-// add completes an event with what its entry says.
-func (d *decoder) add(e router.Event) {
+// add completes an event with what its entry says. at is its time as Meta wrote it.
+func (d *decoder) add(e router.Event, at string, value []byte) {
 	e.Source, e.Received, e.WABA, e.Field = router.SourceMeta, d.received, d.waba, d.field
-	e.At = occurred(d.time, d.received)
-	if !utf8.Valid(e.Value) {
-		e.Value = bytes.ToValidUTF8(e.Value, []byte("\uFFFD"))
+	e.At = occurred(at, d.received)
+	if value != nil {
+		e.Value = bytes.ToValidUTF8(value, []byte("\uFFFD")) // a copy
 	}
 	if e.Digest == "" {
-		e.Digest = d.digest(e.Value)
+		e.Digest = d.digest(canonical(nil, e.Value, 0))
 	}
 	d.events = append(d.events, e)
 }
 
 func (d *decoder) unreadable(raw []byte, why string) {
-	sum := sha256.Sum256(raw)
-	d.events = append(d.events, router.Event{
-		Source: router.SourceMeta, Received: d.received, At: d.received, WABA: d.waba, Field: d.field,
-		Unreadable: why, Raw: bytes.Clone(raw), Digest: "unreadable-" + hex.EncodeToString(sum[:]),
-	})
+	d.add(router.Event{Unreadable: why, Raw: bytes.Clone(raw), Digest: "unreadable-" + d.digest(raw)}, d.time, nil)
 }
 
 // digest is the identity of a change: account, time, field and value, whatever the order of its keys and the
@@ -170,37 +214,22 @@ func (d *decoder) unreadable(raw []byte, why string) {
 //
 // Without a time two real events can be equal to the byte: an alert, its recovery, and the same alert again. There
 // the hour of arrival stands in for it: taking a repeat for a new event costs little, losing one is worse.
-func (d *decoder) digest(value json.RawMessage) string {
+func (d *decoder) digest(content []byte) string {
 	at := d.time
 	if at == "" {
-		at = fmt.Sprint(d.received.Truncate(time.Hour).Unix())
+		at = strconv.FormatInt(d.received.Truncate(time.Hour).Unix(), 10)
 	}
-	h := sha256.New()
+	var id []byte
 	for _, part := range []string{d.waba, at, d.field} {
-		fmt.Fprintf(h, "%d:%s", len(part), part)
+		id = appendString(id, part)
 	}
-	h.Write(canonical(value))
-	return digestOf(at, h.Sum(nil))
+	return digestOf(at, append(id, content...))
 }
 
 // digestOf joins a time and a hash; 128 bits of it are enough to tell changes apart.
-func digestOf(at string, sum []byte) string {
+func digestOf(at string, id []byte) string {
+	sum := sha256.Sum256(id)
 	return fmt.Sprintf("%.20s-%x", at, sum[:16])
-}
-
-// canonical writes JSON with sorted keys and without white space; numbers stay as they were written.
-func canonical(value json.RawMessage) []byte {
-	dec := json.NewDecoder(bytes.NewReader(value))
-	dec.UseNumber()
-	var v any
-	if dec.Decode(&v) != nil {
-		return value
-	}
-	out, err := json.Marshal(v)
-	if err != nil {
-		return value
-	}
-	return out
 }
 
 // Times outside these bounds are no times of an event: Flows did not exist, or a clock is wrong.
@@ -211,7 +240,7 @@ const tooEarly = time.Hour
 // occurred reads entry.time: seconds since 1970, or milliseconds where the number is too large for that. The time
 // of arrival stands in for what is missing or cannot be.
 func occurred(raw string, received time.Time) time.Time {
-	n := number(json.RawMessage(raw))
+	n := parse(raw)
 	if n == nil {
 		return received
 	}

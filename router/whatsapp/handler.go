@@ -51,10 +51,16 @@ type Config struct {
 type Handler struct {
 	cfg     Config
 	journal Journal
+	signers []*signer // one for each secret
 	metrics *metrics
-	buffers sync.Pool    // of *bytes.Buffer
-	refused atomic.Int64 // when a bad signature was logged last, Unix seconds
+	buffers sync.Pool // of *bytes.Buffer
+
+	// When these were logged last, Unix seconds.
+	wrongSignature, wrongToken atomic.Int64
 }
+
+// storeTimeout bounds how long a post waits for its events to be stored. Meta has given up by then.
+const storeTimeout = 10 * time.Second
 
 // New returns a Handler that keeps events in j.
 func New(cfg Config, j Journal) (*Handler, error) {
@@ -77,10 +83,14 @@ func New(cfg Config, j Journal) (*Handler, error) {
 	if cfg.WantResponses == nil {
 		cfg.WantResponses = func() bool { return false }
 	}
-	return &Handler{
+	h := &Handler{
 		cfg: cfg, journal: j, metrics: newMetrics(cfg.Registerer),
 		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
-	}, nil
+	}
+	for _, s := range cfg.AppSecrets {
+		h.signers = append(h.signers, newSigner(s))
+	}
+	return h, nil
 }
 
 // Verify answers Meta's handshake: 200 and the challenge as it came if the token is right, else 403.
@@ -88,6 +98,9 @@ func (h *Handler) Verify(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	token := query.Get("hub.verify_token")
 	if query.Get("hub.mode") != "subscribe" || subtle.ConstantTimeCompare([]byte(token), []byte(h.cfg.VerifyToken.Reveal())) != 1 {
+		if token != "" && h.seldom(&h.wrongToken) {
+			h.cfg.Logger.Warn("a handshake was refused: if Meta sent it, META_VERIFY_TOKEN is not the verify token in the app's dashboard")
+		}
 		http.Error(w, "forbidden", http.StatusForbidden)
 		return
 	}
@@ -125,12 +138,13 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, received time.
 		return broken
 	}
 	body := buffer.Bytes()
-	if !signedByAny(h.cfg.AppSecrets, body, mac) {
+	if !signedByAny(h.signers, body, mac) {
 		return h.unsigned(w)
 	}
 	wantResponses := h.cfg.WantResponses()
-	if onlyMessages(body) && !(wantResponses && bytes.Contains(body, []byte("nfm_reply"))) {
-		h.metrics.letGo.Inc()
+	// Meta escapes no letter, so that a form is found without decoding.
+	if n, ok := onlyMessages(body); ok && !(wantResponses && bytes.Contains(body, []byte("nfm_reply"))) {
+		h.metrics.letGo.Add(float64(n))
 		return accepted
 	}
 	events, letGo := Decode(body, received.UTC(), wantResponses)
@@ -138,19 +152,30 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, received time.
 	if len(events) == 0 {
 		return accepted
 	}
-	stored, err := h.journal.Append(r.Context(), events)
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	stored, err := h.journal.Append(ctx, events)
 	if err != nil {
 		return h.notStored(w, err)
 	}
 	h.metrics.repeats.Add(float64(len(events) - stored))
+	h.tell(events)
+	return accepted
+}
+
+// tell counts what was stored, and logs once if some of it could not be read.
+func (h *Handler) tell(events []router.Event) {
+	unreadable, why := 0, ""
 	for i := range events {
 		h.metrics.event(events[i].Name)
 		if events[i].Unreadable != "" {
-			h.cfg.Logger.Warn("a well-signed post could not be read; it is kept as it came: GET /api/v1/events?state=unreadable",
-				"why", events[i].Unreadable, "bytes", len(events[i].Raw))
+			unreadable, why = unreadable+1, cmp.Or(why, events[i].Unreadable)
 		}
 	}
-	return accepted
+	if unreadable > 0 {
+		h.cfg.Logger.Warn("a well-signed post could not be read; it is kept as it came: GET /api/v1/events?state=unreadable",
+			"why", why, "parts", unreadable, "events", len(events))
+	}
 }
 
 // giveBack keeps a buffer for the next post, unless a rare large one would be held for ever.
@@ -168,13 +193,17 @@ func (h *Handler) tooLarge(w http.ResponseWriter) result {
 }
 
 func (h *Handler) unsigned(w http.ResponseWriter) result {
-	// Anybody can cause this line: one in ten seconds is enough to find a wrong META_APP_SECRET.
-	now, last := h.cfg.Now().Unix(), h.refused.Load()
-	if now-last >= 10 && h.refused.CompareAndSwap(last, now) {
+	if h.seldom(&h.wrongSignature) {
 		h.cfg.Logger.Warn("a post without a good signature was refused: if Meta sent it, META_APP_SECRET is not this app's")
 	}
 	http.Error(w, "bad or missing "+signatureHeader, http.StatusUnauthorized)
 	return unsigned
+}
+
+// seldom says whether to log what anybody can cause: one line in ten seconds is enough to find a wrong secret.
+func (h *Handler) seldom(last *atomic.Int64) bool {
+	now, before := h.cfg.Now().Unix(), last.Load()
+	return now-before >= 10 && last.CompareAndSwap(before, now)
 }
 
 func (h *Handler) notStored(w http.ResponseWriter, err error) result {

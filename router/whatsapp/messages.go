@@ -2,8 +2,8 @@ package whatsapp
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"encoding/json"
+	"io"
 	"strings"
 
 	"flowbridge/router"
@@ -11,72 +11,92 @@ import (
 
 // messages takes the filled forms out of a change of the field messages, if rules want them. Everything else there
 // is the business of another receiver.
-func (d *decoder) messages(value json.RawMessage) {
-	taken := false
+func (d *decoder) messages(value []byte) {
+	before := len(d.events)
 	if d.wantResponses {
-		var v struct{ Messages json.RawMessage }
-		if json.Unmarshal(value, &v) == nil {
-			for _, raw := range list(v.Messages) {
-				taken = d.response(raw) || taken
+		members(value, func(key, v []byte) {
+			if string(key) != "messages" {
+				return
 			}
-		}
+			for message := range elements(v) {
+				d.response(message)
+			}
+		})
 	}
-	if !taken {
+	if len(d.events) == before {
 		d.letGo++
 	}
 }
 
-// response reads a message; taken is false if it is not the answer to a flow.
-func (d *decoder) response(raw json.RawMessage) (taken bool) {
-	var m struct {
-		ID, From, Timestamp json.RawMessage
-		FromUserID          json.RawMessage `json:"from_user_id"`
-		Interactive         struct {
-			Type  json.RawMessage
-			Reply struct {
-				Name, Body json.RawMessage
-				Response   json.RawMessage `json:"response_json"`
-			} `json:"nfm_reply"`
+// response takes a message if it is the answer to a flow.
+func (d *decoder) response(raw []byte) {
+	var id, from, userID, at, kind string
+	var reply []byte
+	members(raw, func(key, v []byte) {
+		switch string(key) {
+		case "id":
+			id = word(v)
+		case "from":
+			from = word(v)
+		case "from_user_id":
+			userID = word(v)
+		case "timestamp":
+			at = word(v)
+		case "interactive":
+			members(v, func(key, v []byte) {
+				switch string(key) {
+				case "type":
+					kind = word(v)
+				case "nfm_reply":
+					reply = v
+				}
+			})
 		}
+	})
+	if kind != "nfm_reply" {
+		return
 	}
-	if json.Unmarshal(raw, &m) != nil || text(m.Interactive.Type) != "nfm_reply" {
-		return false
+	var name, body, answered string
+	members(reply, func(key, v []byte) {
+		switch string(key) {
+		case "name":
+			name = word(v)
+		case "body":
+			body = text(v)
+		case "response_json":
+			answered = text(v)
+		}
+	})
+	if name == "address_message" { // another kind of form, which belongs to no flow
+		return
 	}
-	reply := m.Interactive.Reply
-	if name := text(reply.Name); name != "flow" && name != "" { // address_message is another kind of form
-		return false
-	}
-	response, token := answers(reply.Response)
-	id := text(m.ID)
-	value, err := json.Marshal(map[string]any{
+	response, token := answers(answered)
+	value, _ := json.Marshal(map[string]any{ // strings, and what was read as JSON: this cannot fail
 		"message_id": id,
-		"name":       text(reply.Name),
-		"body":       text(reply.Body),
-		"from":       cmp.Or(text(m.From), text(m.FromUserID)), // either may be missing since 2026
+		"name":       name,
+		"body":       body,
+		"from":       cmp.Or(from, userID), // either may be missing since 2026
 		"flow_token": token,
 		"response":   response,
 	})
-	if err != nil {
-		d.unreadable(raw, "the answer of a form: "+err.Error())
-		return true
-	}
-	sum := sha256.Sum256([]byte("message " + id)) // the id is the message's own identity
+	identity := []byte("message " + id) // the id is the message's own
 	if id == "" {
-		sum = sha256.Sum256(canonical(raw))
+		identity = canonical(nil, raw, 0)
 	}
-	outer := d.time
-	d.time = text(m.Timestamp)
-	d.add(router.Event{Name: router.FlowResponse, Value: value, Digest: digestOf(d.time, sum[:])})
-	d.time = outer
-	return true
+	d.add(router.Event{Name: router.FlowResponse, Digest: digestOf(at, identity)}, at, value)
 }
 
+// maxBrackets bounds how deep answers may be nested; the journal's encoder gives up at 10,000. No form comes near.
+const maxBrackets = 5000
+
 // answers reads response_json, a string that holds JSON. What is no JSON is kept as text.
-func answers(raw json.RawMessage) (response any, token string) {
-	s := text(raw)
+func answers(s string) (response any, token string) {
+	if strings.Count(s, "[")+strings.Count(s, "{") > maxBrackets {
+		return s, ""
+	}
 	dec := json.NewDecoder(strings.NewReader(s))
 	dec.UseNumber() // a telephone number must not become 1.5e+10
-	if dec.Decode(&response) != nil {
+	if dec.Decode(&response) != nil || dec.Decode(new(any)) != io.EOF {
 		return s, ""
 	}
 	if fields, ok := response.(map[string]any); ok {

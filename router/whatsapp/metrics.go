@@ -38,7 +38,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		events: map[string]prometheus.Counter{"": events.WithLabelValues("other")},
 		letGo: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "flowbridge_messages_let_go_total", Help: "Posts and changes of the field messages that no rule asks for."}),
+			Name: "flowbridge_messages_let_go_total", Help: "Changes of the field messages that no rule asks for."}),
 		repeats: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flowbridge_events_repeated_total", Help: "Events dropped because they were stored before."}),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{

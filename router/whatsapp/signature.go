@@ -4,7 +4,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"strings"
+	"sync"
 
 	"flowbridge/router"
 )
@@ -15,34 +17,50 @@ const signatureHeader = "X-Hub-Signature-256"
 
 const signaturePrefix = "sha256="
 
+// signature is an HMAC-SHA256.
+type signature [sha256.Size]byte
+
 // Sign returns the header with which Meta would sign body.
 func Sign(secret router.Secret, body []byte) string {
-	return signaturePrefix + hex.EncodeToString(sum(secret, body))
+	mac := newSigner(secret).sign(body)
+	return signaturePrefix + hex.EncodeToString(mac[:])
 }
 
-func sum(secret router.Secret, body []byte) []byte {
-	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
-	mac.Write(body)
-	return mac.Sum(nil)
-}
-
-// parseSignature reads the header; it must be there once, with a whole SHA-256 in hex.
-func parseSignature(values []string) (mac []byte, ok bool) {
+// parseSignature reads the header; it must be there once, with a whole SHA-256 in hex. Meta writes lower case.
+func parseSignature(values []string) (mac signature, ok bool) {
 	if len(values) != 1 {
-		return nil, false
+		return mac, false
 	}
 	digits, ok := strings.CutPrefix(strings.TrimSpace(values[0]), signaturePrefix)
-	if !ok {
-		return nil, false
+	if !ok || len(digits) != hex.EncodedLen(len(mac)) {
+		return mac, false
 	}
-	mac, err := hex.DecodeString(digits)
-	return mac, err == nil && len(mac) == sha256.Size
+	_, err := hex.Decode(mac[:], []byte(digits))
+	return mac, err == nil
+}
+
+// signer signs with one secret. It keeps keyed hashes: for a short post, keying one costs as much as the hash.
+type signer struct{ hashes sync.Pool }
+
+func newSigner(secret router.Secret) *signer {
+	key := []byte(secret.Reveal())
+	return &signer{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
+func (s *signer) sign(body []byte) (mac signature) {
+	h := s.hashes.Get().(hash.Hash)
+	defer s.hashes.Put(h)
+	h.Reset()
+	h.Write(body)
+	h.Sum(mac[:0])
+	return mac
 }
 
 // signedByAny tries every secret, in a time that does not tell which one was near.
-func signedByAny(secrets []router.Secret, body, mac []byte) (ok bool) {
-	for _, s := range secrets {
-		ok = hmac.Equal(sum(s, body), mac) || ok
+func signedByAny(signers []*signer, body []byte, mac signature) (ok bool) {
+	for _, s := range signers {
+		want := s.sign(body)
+		ok = hmac.Equal(want[:], mac[:]) || ok
 	}
 	return ok
 }

@@ -1,0 +1,95 @@
+package whatsapp
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"flowbridge/router"
+)
+
+// facts leaves out what is for people and for the journal.
+var facts = cmpopts.IgnoreFields(router.Event{}, "Source", "Received", "Digest", "Message", "Value")
+
+func errorsOf(first string) []router.ErrorCount {
+	return []router.ErrorCount{{Type: first, Rate: new(66.66), Count: new(2.0)}, {Type: "unexpected_http_status_code", Rate: new(33.33), Count: new(1.0)}}
+}
+
+func TestEverySampleDecodesToWhatItSays(t *testing.T) {
+	at := noon.Add(-time.Minute)
+	for _, c := range []struct {
+		sample Sample
+		want   router.Event
+	}{
+		{Sample{Event: router.ClientErrorRate}, router.Event{AlertState: router.Activated, Threshold: new(10.0),
+			Reading: router.Reading{Value: new(14.28), Errors: errorsOf("timeout_error")}}},
+		{Sample{Event: router.EndpointErrorRate, WABA: "7", Flow: "8", Threshold: new(50.0), Value: new(0.0), AlertState: router.Deactivated, ErrorType: "public-key-missing"},
+			router.Event{WABA: "7", Flow: "8", AlertState: router.Deactivated, Threshold: new(50.0), Reading: router.Reading{Value: new(0.0), Errors: errorsOf("public-key-missing")}}},
+		{Sample{Event: router.EndpointLatency, Value: new(8000.0)}, router.Event{AlertState: router.Activated, Threshold: new(5000.0),
+			Reading: router.Reading{Value: new(8000.0), P50: new(2000.0), Requests: new(34.0)}}},
+		{Sample{Event: router.EndpointAvailability}, router.Event{AlertState: router.Activated, Threshold: new(90.0), Reading: router.Reading{Value: new(75.0)}}},
+		{Sample{Event: router.FlowStatusChange}, router.Event{OldStatus: router.Published, NewStatus: router.Blocked}},
+		{Sample{Event: router.FlowStatusChange, OldStatus: router.Blocked, NewStatus: router.Throttled}, router.Event{OldStatus: router.Blocked, NewStatus: router.Throttled}},
+		{Sample{Event: router.FlowVersionExpiryWarning}, router.Event{Warning: "The version of this flow will expire soon. Move it to a newer version."}},
+		{Sample{Event: SampleTest, Flow: "9"}, router.Event{Name: router.FlowStatusChange, WABA: "0", Flow: "1000"}},
+		{Sample{Event: SampleQuality}, router.Event{Name: "PHONE_NUMBER_QUALITY_UPDATE", Field: "phone_number_quality_update"}},
+		{Sample{Event: router.FlowResponse}, router.Event{Field: "messages"}},
+	} {
+		c.sample.Time = at
+		events, letGo := Decode(sample(t, c.sample), noon, true)
+		if c.want.Name == "" {
+			c.want.Name = c.sample.Event
+		}
+		if c.want.WABA == "" {
+			c.want.WABA = "104996122399160"
+		}
+		if c.want.Field == "" {
+			c.want.Field = "flows"
+		}
+		if c.want.Flow == "" && c.want.Field == "flows" {
+			c.want.Flow = "1987937931743377"
+		}
+		c.want.At = at
+		if diff := cmp.Diff([]router.Event{c.want}, events, facts); diff != "" || letGo != 0 {
+			t.Errorf("%+v: %d let go: -want +got\n%s", c.sample, letGo, diff)
+		}
+	}
+}
+
+func TestTheSampleOfAMessageIsLetGo(t *testing.T) {
+	for _, name := range []string{SampleMessage, router.FlowResponse} {
+		body := sample(t, Sample{Event: name})
+		if n, ok := onlyMessages(body); !ok || n != 1 {
+			t.Errorf("%s: not seen", name)
+		}
+		if events, letGo := Decode(body, noon, false); len(events) != 0 || letGo != 1 {
+			t.Errorf("%s: %d events, %d let go", name, len(events), letGo)
+		}
+	}
+}
+
+func TestASampleNobodyKnowsNamesTheOthers(t *testing.T) {
+	_, err := Sample{Event: "X"}.Body()
+	const want = `no sample of event "X": there are CLIENT_ERROR_RATE, ENDPOINT_AVAILABILITY, ENDPOINT_ERROR_RATE, ENDPOINT_LATENCY, FLOW_RESPONSE, FLOW_STATUS_CHANGE, FLOW_VERSION_EXPIRY_WARNING, MESSAGE, PHONE_NUMBER_QUALITY_UPDATE, TEST`
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+	if !slices.IsSorted(SampleNames()) {
+		t.Error("the names are not sorted")
+	}
+}
+
+func TestASampleWithoutATimeIsOfNow(t *testing.T) {
+	before := time.Now().Truncate(time.Second)
+	body, err := Sample{Event: router.FlowStatusChange}.Body()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	if events, _ := Decode(body, now, false); events[0].At.Before(before) || events[0].At.After(now) {
+		t.Errorf("the event is of %v", events[0].At)
+	}
+}

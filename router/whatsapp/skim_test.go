@@ -1,0 +1,170 @@
+package whatsapp
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestPostsOfMessagesAloneAreSeen(t *testing.T) {
+	const message = `{"field":"messages","value":{"messages":[{"text":{"body":"a \"b\" \\"}}]}}`
+	for body, want := range map[string]int{
+		`{"entry":[{"changes":[` + message + `]}]}`:                                                                  1,
+		` { "entry" : [ { "id" : "5" , "changes" : [ ` + message + ` , ` + message + ` ] , "x" : 7 } ] } `:           2,
+		`{"a":[{"b":"]}"}],"entry":[{"changes":[` + message + `]},{"changes":[` + message + `],"time":1}],"b":null}`: 2,
+		`{"entry":[{"changes":[{"value":1.5e3 ,"field":"messages"}]}]}`:                                              1,
+		`{"entry":[{"changes":[{"value":{"field":"flows"},"field":"messages"}]}]}`:                                   1,
+	} {
+		if n, ok := onlyMessages([]byte(body)); !ok || n != want {
+			t.Errorf("%s: %d, %v", body, n, ok)
+		}
+	}
+}
+
+func TestWhatIsNotCertainIsLeftToTheDecoder(t *testing.T) {
+	const message = `{"field":"messages","value":{}}`
+	for _, body := range []string{
+		"", "{", "null", "[]", "7", `"entry"`, `{}`, `{"entry":[]}`, `{"entry":{}}`, `{"entry":[null]}`, `{"entry":[{}]}`, `{"entry":[{"changes":[]}]}`,
+		`{"entry":[{"changes":[{}]}]}`, `{"entry":[{"changes":[null]}]}`, `{"entry":[{"changes":["messages"]}]}`, `{"entry":[{"changes":` + message + `}]}`,
+		`{"entry":[{"changes":[` + message + `,{"field":"flows","value":{}}]}]}`,
+		`{"entry":[{"changes":[` + message + `]},{"changes":[{"field":"flows","value":{}}]}]}`,
+		`{"entry":[{"changes":[` + message + `]},{}]}`,
+		`{"entry":[{"changes":[` + message + `],"changes":[{"field":"flows","value":{}}]}]}`,
+		`{"entry":[{"changes":[` + message + `],"changed_fields":["flows"]}]}`,
+		`{"entry":[{"changes":[` + message + `],"chang\u0065s":[{"field":"flows","value":{}}]}]}`,
+		`{"entry":[{"changes":[` + message + `]}],"\u0065ntry":[{"changes":[{"field":"flows","value":{}}]}]}`,
+		`{"entry":[{"changes":[{"field":"messages","fi\u0065ld":"flows","value":{}}]}]}`,
+		`{"entry":[{"changes":[{"field":"messages","field":"flows","value":{}}]}]}`,
+		`{"entry":[{"changes":[{"field":"flows","field":"messages","value":{}}]}]}`,
+		`{"entry":[{"changes":[{"field":"mess\u0061ges"}]}]}`,
+		`{"entry":[{"changes":[` + message + `]}]}{}`, `{"entry":[{"changes":[` + message + `]}]`, `{"entry":[{"changes":[` + message + `]}],}`,
+	} {
+		if n, ok := onlyMessages([]byte(body)); ok {
+			t.Errorf("%s: taken for %d changes of messages", body, n)
+		}
+	}
+}
+
+// post draws a post that is nearly one of Meta's.
+func post(t *rapid.T) string {
+	space := rapid.SampledFrom([]string{"", "", " ", "\n\t"})
+	value := rapid.SampledFrom([]string{"null", "7", "-1.5e3 ", `"a"`, `"\"}]\\"`, "[]", `{"field":"flows","changes":[]}`, `[{"entry":[1,"]"]}]`, `{"messages":[]}`})
+	object := func(members ...string) string {
+		return space.Draw(t, "space") + "{" + strings.Join(rapid.Permutation(members).Draw(t, "order"), space.Draw(t, "space")+",") + "}" + space.Draw(t, "space")
+	}
+	list := func(of func() string) string {
+		elements := make([]string, rapid.IntRange(0, 3).Draw(t, "elements"))
+		for i := range elements {
+			elements[i] = of()
+		}
+		return "[" + strings.Join(elements, ",") + "]"
+	}
+	member := func(key string, value string) string {
+		if rapid.IntRange(0, 30).Draw(t, "odd key") == 0 {
+			key = rapid.SampledFrom([]string{"entry", "changes", "changed_fields", "field", `fi\u0065ld`, `chang\u0065s`, "Field"}).Draw(t, "key")
+		}
+		return `"` + key + `"` + space.Draw(t, "space") + ":" + space.Draw(t, "space") + value
+	}
+	odd := func(normal string) string {
+		if rapid.IntRange(0, 30).Draw(t, "odd value") == 0 {
+			return value.Draw(t, "value")
+		}
+		return normal
+	}
+	field := rapid.SampledFrom([]string{`"messages"`, `"messages"`, `"messages"`, `"messages"`, `"messages"`, `"messages"`, `"flows"`, `"mess\u0061ges"`, `"message"`})
+	change := func() string {
+		return odd(object(member("field", field.Draw(t, "field")), member("value", value.Draw(t, "value")), member("x", value.Draw(t, "value"))))
+	}
+	entry := func() string {
+		return odd(object(member("id", `"501"`), member("changes", odd(list(change))), member("x", value.Draw(t, "value"))))
+	}
+	return odd(object(member("object", value.Draw(t, "value")), member("entry", odd(list(entry)))))
+}
+
+func TestWhatIsLetGoUnseenWouldHaveBeenLetGoSeen(t *testing.T) {
+	seen := 0
+	rapid.Check(t, func(t *rapid.T) {
+		body := []byte(post(t))
+		if !json.Valid(body) {
+			t.Fatalf("the test draws what is no JSON: %s", body)
+		}
+		if letGo(t, body) {
+			seen++
+		}
+	})
+	if seen == 0 {
+		t.Error("no post was let go: the test draws the wrong ones")
+	}
+}
+
+// letGo holds onlyMessages against the decoder.
+func letGo(t interface{ Errorf(string, ...any) }, body []byte) bool {
+	changes, ok := onlyMessages(body)
+	if !ok {
+		return false
+	}
+	if events, letGo := Decode(body, noon, false); len(events) > 0 || letGo != changes {
+		t.Errorf("%s: %d changes let go, but the decoder finds %d events and lets %d go", body, changes, len(events), letGo)
+	}
+	return true
+}
+
+// FuzzOnlyMessages holds onlyMessages against the decoder, and the walker against encoding/json.
+func FuzzOnlyMessages(f *testing.F) {
+	for _, body := range fixtures(f) {
+		f.Add(body)
+	}
+	f.Add(sample(f, Sample{Event: SampleMessage}))
+	f.Add([]byte(`{"entry":[{"changes":[{"field":"messages","value":{"a":"\\\"","b":[1 , true]}}],"id":"5"}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if !json.Valid(body) {
+			onlyMessages(body)
+			return
+		}
+		letGo(t, body)
+		checkMembers(t, body)
+		checkElements(t, body)
+	})
+}
+
+func checkMembers(t *testing.T, raw []byte) {
+	var want map[string]json.RawMessage
+	isObject := json.Unmarshal(raw, &want) == nil && want != nil
+	got := map[string]json.RawMessage{}
+	if members(raw, func(key, value []byte) { got[string(bytes.ToValidUTF8(key, []byte("?")))] = value }) != isObject {
+		t.Errorf("%s: object is %v", raw, isObject)
+	}
+	for key, value := range want {
+		if strings.ContainsRune(key, '\uFFFD') { // bytes that are no text are told apart here, and not there
+			return
+		}
+		if diff := cmp.Diff(fmt.Sprintf("%s", value), fmt.Sprintf("%s", got[key])); diff != "" {
+			t.Errorf("%s: member %q: -want +got\n%s", raw, key, diff)
+		}
+	}
+	if isObject && len(got) != len(want) {
+		t.Errorf("%s: %d members, want %d", raw, len(got), len(want))
+	}
+}
+
+func checkElements(t *testing.T, raw []byte) {
+	var want, got []json.RawMessage
+	trimmed := bytes.TrimSpace(raw)
+	if json.Unmarshal(trimmed, &want) != nil {
+		want = []json.RawMessage{trimmed}
+	}
+	for element := range elements(trimmed) {
+		got = append(got, element)
+	}
+	if len(want) == 0 && len(got) == 0 {
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: elements: -want +got\n%s", raw, diff)
+	}
+}
