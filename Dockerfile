@@ -1,0 +1,26 @@
+# The binary is static, so the image needs no system: no shell, no package manager, one file and the
+# certificates that it checks Slack and PagerDuty with.
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG RELEASE=""
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=${RELEASE}" -o /out/flowbridge ./cmd/flowbridge \
+ && mkdir -p /out/data
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/flowbridge /flowbridge
+# The database lives on a volume; a new volume takes the owner of this folder.
+COPY --from=build --chown=65532:65532 /out/data /data
+USER 65532:65532
+VOLUME /data
+WORKDIR /data
+ENV FLOWBRIDGE_RULES=/etc/flowbridge/rules.yaml \
+    FLOWBRIDGE_DB=/data/flowbridge.db \
+    TMPDIR=/data
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=4s --start-period=5s CMD ["/flowbridge", "healthcheck"]
+ENTRYPOINT ["/flowbridge"]
+CMD ["serve"]

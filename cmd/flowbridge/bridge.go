@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"flowbridge/notifiers/pagerduty"
+	"flowbridge/notifiers/slack"
+	"flowbridge/router"
+	"flowbridge/router/console"
+	"flowbridge/router/delivery"
+	"flowbridge/router/rules"
+	"flowbridge/router/store"
+	"flowbridge/router/whatsapp"
+)
+
+// bridgeConfig is what a bridge is made of. serve reads it from flags and the environment, demo makes it up.
+type bridgeConfig struct {
+	Rules     *rules.Rules
+	DB        string // path of a SQLite file, or a postgres:// URL
+	PublicURL string // where people reach the console; "" for no links to it
+
+	AppSecrets   []router.Secret
+	VerifyToken  router.Secret
+	AdminToken   router.Secret
+	SlackToken   router.Secret
+	SlackURL     string
+	PagerDutyURL string // of the Events API
+
+	Logger *slog.Logger
+}
+
+// bridge is the whole of flowbridge in one process: the rooms, wired.
+type bridge struct {
+	cfg       bridgeConfig
+	store     *store.Store
+	router    *router.Router
+	deliverer *delivery.Deliverer
+	public    http.Handler
+	admin     http.Handler
+}
+
+// Bounds of the public server. Meta asks for an answer within a second and posts at most 3 MB.
+const (
+	maxPosts      = 256 // that are read at a time; more are told to come back
+	readTimeout   = 15 * time.Second
+	headerTimeout = 5 * time.Second
+	writeTimeout  = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 16 << 10
+	stopTimeout   = 10 * time.Second // for posts that are being answered when the bridge stops
+)
+
+// newBridge opens the store and wires the rooms. Close or run must follow.
+func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	notifiers, err := newNotifiers(cfg)
+	if err != nil {
+		return nil, err
+	}
+	journal, err := store.Open(ctx, store.Config{DSN: cfg.DB, Logger: cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
+	b := &bridge{cfg: cfg, store: journal}
+	if err := b.wire(notifiers, metrics); err != nil {
+		return nil, errors.Join(err, journal.Close())
+	}
+	return b, nil
+}
+
+func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prometheus.Registry) (err error) {
+	intake, err := whatsapp.New(whatsapp.Config{
+		AppSecrets:    b.cfg.AppSecrets,
+		VerifyToken:   b.cfg.VerifyToken,
+		WantResponses: b.cfg.Rules.WantsResponses,
+		Logger:        b.cfg.Logger,
+		Registerer:    metrics,
+	}, b.store)
+	if err != nil {
+		return err
+	}
+	b.router, err = router.New(router.Config{
+		Rules:      func() router.Rules { return b.cfg.Rules },
+		Logger:     b.cfg.Logger,
+		Registerer: metrics,
+	}, b.store)
+	if err != nil {
+		return err
+	}
+	b.deliverer, err = delivery.New(delivery.Config{
+		Notifiers:  notifiers,
+		Target:     b.cfg.Rules.Target,
+		Link:       b.link,
+		Logger:     b.cfg.Logger,
+		Registerer: metrics,
+	}, b.store)
+	if err != nil {
+		return err
+	}
+	b.admin, err = console.New(console.Config{
+		Logger:     b.cfg.Logger,
+		Token:      b.cfg.AdminToken,
+		Gatherer:   metrics,
+		Registerer: metrics,
+		Version:    version(),
+	}, b.store)
+	if err != nil {
+		return err
+	}
+	b.public = publicRoutes(intake)
+	return nil
+}
+
+// newNotifiers makes a notifier for every service that can be reached, whether or not a rule names it now: what
+// an incident opened must be closed even where the rules have changed since.
+func newNotifiers(cfg bridgeConfig) (map[router.Kind]delivery.Notifier, error) {
+	pager, err := pagerduty.New(pagerduty.Config{EventsURL: cfg.PagerDutyURL})
+	if err != nil {
+		return nil, err
+	}
+	out := map[router.Kind]delivery.Notifier{router.KindPagerDuty: pager}
+	if cfg.SlackToken == "" {
+		return out, cfg.slackTokenMissing()
+	}
+	out[router.KindSlack], err = slack.New(slack.Config{Token: cfg.SlackToken, APIURL: cfg.SlackURL})
+	return out, err
+}
+
+// slackTokenMissing returns an error if a notifier of the rules is of Slack and there is no token for it.
+func (cfg *bridgeConfig) slackTokenMissing() error {
+	for _, t := range cfg.Rules.Targets() {
+		if t.Kind == router.KindSlack && cfg.SlackToken == "" {
+			return fmt.Errorf("SLACK_BOT_TOKEN is not set, and notifier %s is of Slack: give the bot token of your Slack app", t.Notifier)
+		}
+	}
+	return nil
+}
+
+// publicRoutes is what Meta may reach: webhooks and nothing else.
+func publicRoutes(intake *whatsapp.Handler) http.Handler {
+	routes := httprouter.New()
+	routes.HandleOPTIONS = false
+	routes.RedirectTrailingSlash = false
+	routes.RedirectFixedPath = false
+	routes.HandlerFunc(http.MethodGet, "/webhooks/whatsapp", intake.Verify)
+	routes.Handler(http.MethodPost, "/webhooks/whatsapp", atMost(maxPosts, http.HandlerFunc(intake.Receive)))
+	return routes
+}
+
+// atMost lets n requests through at a time and asks the others to come back: bodies are held in memory.
+func atMost(n int, next http.Handler) http.Handler {
+	slots := make(chan struct{}, n)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+			next.ServeHTTP(w, r)
+		default:
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "too many posts at a time", http.StatusServiceUnavailable)
+		}
+	})
+}
+
+// link returns the page of an incident.
+func (b *bridge) link(inc *router.Incident) string {
+	if b.cfg.PublicURL == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s/api/v1/incidents/%d", strings.TrimRight(b.cfg.PublicURL, "/"), inc.Number)
+}
+
+// run serves until ctx ends and then stops in the order that loses nothing: no new posts, posts at hand
+// answered, the fold and the deliveries in flight ended, the store closed. It returns the first fault.
+func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
+	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	faults := make(chan error, 4)
+	var work sync.WaitGroup
+	work.Go(func() { faults <- b.router.Run(working) })
+	work.Go(func() { faults <- b.deliverer.Run(working) })
+
+	publicServer := newServer(b.public, b.cfg.Logger)
+	adminServer := newServer(b.admin, b.cfg.Logger)
+	var serving sync.WaitGroup
+	serving.Go(func() { faults <- serveOn(publicServer, public) })
+	serving.Go(func() { faults <- serveOn(adminServer, admin) })
+
+	var fault error
+	select {
+	case <-ctx.Done():
+	case fault = <-faults:
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	fault = errors.Join(fault, publicServer.Shutdown(stopping), adminServer.Shutdown(stopping))
+	serving.Wait()
+	stopWork()
+	work.Wait()
+	return errors.Join(fault, b.store.Close())
+}
+
+// close ends a bridge that never ran.
+func (b *bridge) close() error { return b.store.Close() }
+
+func newServer(h http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // broken connections of strangers
+	}
+}
+
+func serveOn(s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

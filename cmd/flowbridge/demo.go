@@ -1,0 +1,293 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"flowbridge/notifiers/sandbox"
+	"flowbridge/router"
+	"flowbridge/router/rules"
+)
+
+type demoCommand struct {
+	Once bool `help:"End after the story: exit status 0, or 1 if something arrived that should not have, or did not."`
+}
+
+// demoRules is rules.example.yaml. The binary carries it, so that the demo needs nothing beside it and always
+// plays by the rules that its story was written for.
+//
+//go:embed rules.example.yaml
+var demoRules []byte
+
+// The demo's credentials. Nothing but stand-ins on this machine takes them.
+const (
+	demoSecret     = "demo-app-secret"
+	demoSlackToken = "xoxb-demo"
+	demoRoutingKey = "de300000000000000000000000000000"
+)
+
+// settleTimeout bounds how long an event may take from the post until everybody has been told.
+const settleTimeout = 15 * time.Second
+
+// Run plays yesterday.
+func (c demoCommand) Run(ctx context.Context, p *program) error {
+	return c.play(ctx, p, time.Now().UTC().Truncate(24*time.Hour).Add(-24*time.Hour))
+}
+
+// play runs a bridge with stand-in services, tells its story as that of the day which begins at midnight, and
+// goes on from there.
+func (c demoCommand) play(ctx context.Context, p *program, midnight time.Time) (err error) {
+	loaded, err := rules.Load("rules.example.yaml", demoRules, rules.Config{Env: func(name string) (string, bool) {
+		return demoRoutingKey, name == "PD_PAYMENTS_KEY"
+	}})
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "flowbridge-demo-")
+	if err != nil {
+		return fmt.Errorf("a folder for the database (TMPDIR names another place): %w", err)
+	}
+	defer os.RemoveAll(dir)
+
+	d := demo{log: demoLog{w: p.Stderr}, out: newTeller(p), answers: map[string]int{}}
+	d.slack = sandbox.NewSlack(sandbox.SlackConfig{Token: demoSlackToken, Channels: slackChannels(loaded), Now: d.clock.now})
+	d.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{demoRoutingKey}, Now: d.clock.now})
+	slackServer, pagerServer := &http.Server{Handler: d.slack}, &http.Server{Handler: d.pager}
+	var listeners [4]net.Listener
+	for i := range listeners {
+		if listeners[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return err
+		}
+		defer listeners[i].Close()
+	}
+	public, admin, slackAt, pagerAt := listeners[0], listeners[1], listeners[2], listeners[3]
+	d.public, d.admin = address(public), address(admin)
+	d.bridge, err = newBridge(ctx, bridgeConfig{
+		Rules: loaded, DB: filepath.Join(dir, "demo.db"), PublicURL: d.admin,
+		AppSecrets: []router.Secret{demoSecret}, VerifyToken: "demo-verify-token",
+		SlackToken: demoSlackToken, SlackURL: address(slackAt) + "/api/", PagerDutyURL: address(pagerAt),
+		Logger: slog.New(slog.NewTextHandler(&d.log, nil)),
+	})
+	if err != nil {
+		return err
+	}
+
+	ctx, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	var fault error
+	running.Go(func() {
+		defer stop() // the story ends with the bridge
+		fault = d.bridge.run(ctx, public, admin)
+		_, _ = slackServer.Close(), pagerServer.Close()
+	})
+	running.Go(func() { _ = slackServer.Serve(slackAt) })
+	running.Go(func() { _ = pagerServer.Serve(pagerAt) })
+	err = d.tell(ctx, midnight, c.Once)
+	stop()
+	running.Wait()
+	return errors.Join(err, fault)
+}
+
+// slackChannels returns the channels that rules name.
+func slackChannels(r *rules.Rules) (names []string) {
+	for _, t := range r.Targets() {
+		if t.Kind == router.KindSlack {
+			names = append(names, t.Channel)
+		}
+	}
+	return names
+}
+
+func address(l net.Listener) string { return "http://" + l.Addr().String() }
+
+// demo is a running bridge with its stand-ins.
+type demo struct {
+	bridge        *bridge
+	slack         *sandbox.Slack
+	pager         *sandbox.PagerDuty
+	clock         demoClock
+	log           demoLog
+	public, admin string // base URLs
+	out           teller
+	answers       map[string]int // how often the bridge answered a post with each status
+}
+
+// tell tells the story, goes on with what people send unless once, and returns errFault if the story did not come
+// to what it should.
+func (d *demo) tell(ctx context.Context, midnight time.Time, once bool) error {
+	ok, err := d.story(ctx, midnight)
+	if err != nil || !ok {
+		d.log.showKept()
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return errors.New("the demo was interrupted")
+	case err != nil:
+		return err
+	case !once:
+		d.live(ctx)
+	}
+	if !ok {
+		return errFault
+	}
+	return nil
+}
+
+// settle waits until the bridge has folded and told everything that it knows of.
+func (d *demo) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		stats, err := d.bridge.store.Stats(ctx)
+		if err != nil {
+			return err
+		}
+		events, deliveries := stats.Events[router.EventWaiting], stats.Deliveries[router.DeliveryWaiting]
+		if events+deliveries == 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the bridge did not come to rest: %d events and %d deliveries still wait", events, deliveries)
+		}
+	}
+}
+
+// live says how to send more, and tells what that changes until ctx ends.
+func (d *demo) live(ctx context.Context) {
+	d.clock.set(time.Time{})
+	d.log.goLive()
+	d.invite()
+	before := d.look()
+	for ctx.Err() == nil {
+		slack, pager := d.slack.Changed(), d.pager.Changed()
+		after := d.look()
+		if changes := difference(before, after); len(changes) > 0 {
+			// One event changes several things one after the other: they are told together.
+			if err := d.settle(ctx); err != nil && ctx.Err() == nil {
+				d.out.line("%v", err)
+			}
+			after = d.look()
+			d.out.changes(time.Now(), difference(before, after))
+			before = after
+		}
+		select {
+		case <-ctx.Done():
+		case <-slack:
+		case <-pager:
+		}
+	}
+}
+
+// invite says where the bridge is, and how to send it more.
+func (d *demo) invite() {
+	self := os.Args[0]
+	if strings.Contains(self, "go-build") { // where `go run` puts what it runs
+		self = "go run ./cmd/flowbridge"
+	}
+	send := fmt.Sprintf("META_APP_SECRET=%s %s send --url %s/webhooks/whatsapp", demoSecret, self, d.public)
+	d.out.title("Your turn")
+	d.out.line("The bridge stays up until Ctrl-C. Send it more from another terminal; what comes of it is told here.")
+	d.out.line("")
+	for _, example := range demoExamples {
+		d.out.line("  %s", d.out.dim("# "+example.says))
+		d.out.line("  %s %s", send, example.flags)
+	}
+	d.out.line("")
+	d.out.line("  incidents   %s/api/v1/incidents", d.admin)
+	d.out.line("  journal     %s/api/v1/events", d.admin)
+	d.out.line("  metrics     %s/metrics", d.admin)
+	d.out.line("")
+}
+
+// demoClock is the time of the stand-ins: that of the story, so that a day's messages carry its hours and meet
+// the services' real limits, and the real time when it is over.
+type demoClock struct {
+	mu sync.Mutex
+	at time.Time // zero for the real time
+}
+
+func (c *demoClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return cmp.Or(c.at, time.Now())
+}
+
+func (c *demoClock) set(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = at
+}
+
+// demoLog takes the bridge's log, each line as one write. During the story it keeps the lines, since the summary
+// says whether something personal or worrying is among them; after it, it passes on what is worrying.
+type demoLog struct {
+	w io.Writer
+
+	mu   sync.Mutex
+	live bool
+	kept bytes.Buffer
+}
+
+func (l *demoLog) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case !l.live:
+		return l.kept.Write(line)
+	case worrying(string(line)):
+		return l.w.Write(line)
+	}
+	return len(line), nil
+}
+
+// worrying says whether a line of the log is a warning or an error.
+func worrying(line string) bool {
+	return strings.Contains(line, " level=WARN ") || strings.Contains(line, " level=ERROR ")
+}
+
+// goLive ends the keeping.
+func (l *demoLog) goLive() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live = true
+}
+
+// read returns what was kept, and how much of it is worrying.
+func (l *demoLog) read() (text string, worries int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text = l.kept.String()
+	for line := range strings.Lines(text) {
+		if worrying(line) {
+			worries++
+		}
+	}
+	return text, worries
+}
+
+// showKept writes the worrying lines of a story that went wrong.
+func (l *demoLog) showKept() {
+	text, _ := l.read()
+	for line := range strings.Lines(text) {
+		if worrying(line) {
+			fmt.Fprint(l.w, line)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flowbridge/notifiers/sandbox"
+)
+
+// storyDay is the day that the story of these tests is about.
+var storyDay = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+
+func TestTheDemoTellsADayAndLeavesNothingBehind(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	var stdout, stderr bytes.Buffer
+	p := program{Stdout: &stdout, Stderr: &stderr, Getenv: func(string) (string, bool) { return "", false }}
+	if err := (demoCommand{Once: true}).play(t.Context(), &p, storyDay); err != nil {
+		t.Errorf("the demo failed: %v", err)
+	}
+	if stderr.Len() > 0 {
+		t.Errorf("the demo complains: %s", &stderr)
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("the demo leaves %v behind (%v)", left, err)
+	}
+	golden := filepath.Join("testdata", "demo.golden")
+	if *update {
+		if err := os.WriteFile(golden, stdout.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(stdout.String(), "\n")); diff != "" {
+		t.Errorf("the story (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheDemoStaysUpAndTellsWhatIsSentToIt(t *testing.T) {
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	read, write := io.Pipe()
+	p := program{Stdout: write, Stderr: t.Output(), Getenv: func(string) (string, bool) { return "", false }}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- demoCommand{}.play(ctx, &p, storyDay)
+		write.Close()
+	}()
+
+	told := make(chan string, 1000)
+	go func() {
+		defer close(told)
+		for lines := bufio.NewScanner(read); lines.Scan(); {
+			told <- lines.Text()
+		}
+	}()
+	until := func(part string) string {
+		t.Helper()
+		for line := range told {
+			if strings.Contains(line, part) {
+				return line
+			}
+		}
+		t.Fatalf("the demo never said %q", part)
+		return ""
+	}
+
+	// The first line that it offers resolves an incident.
+	offered := strings.Fields(until("META_APP_SECRET="))
+	i := 0
+	for offered[i] != "send" {
+		i++
+	}
+	sender := program{Stdout: io.Discard, Stderr: t.Output(), Getenv: func(name string) (string, bool) {
+		return strings.CutPrefix(offered[0], name+"=")
+	}}
+	until("metrics")
+	if code := sender.run(ctx, offered[i:]); code != exitDone {
+		t.Fatalf("%q ended with status %d", offered[i:], code)
+	}
+	until("#payments-alerts: message edited")
+	until("PagerDuty: incident resolved")
+
+	stop()
+	for range told { // it may have more to say
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the demo ended with %v", err)
+	}
+}
+
+func TestTheStoryHoldsWhatMustNotShow(t *testing.T) {
+	var posts bytes.Buffer
+	for _, step := range demoSteps() {
+		body, err := step.body(storyDay)
+		if err != nil {
+			t.Fatal(err)
+		}
+		posts.Write(body)
+	}
+	for _, word := range personal {
+		if !strings.Contains(posts.String(), word) && !strings.Contains(posts.String(), strings.Trim(word, `"`)) {
+			t.Errorf("%q is in no post: looking for it proves nothing", word)
+		}
+	}
+}
+
+func TestADifferenceNamesWhatPeopleCanSee(t *testing.T) {
+	channels := []sandbox.Channel{{Name: "#a"}, {Name: "#b"}}
+	before := snapshot{
+		channels:  channels,
+		messages:  map[string][]sandbox.Message{"#a": {{TS: "1", Text: "one"}}},
+		incidents: []sandbox.Incident{{Summary: "x", Status: "triggered", Triggers: 1}, {Summary: "y", Status: "triggered", Triggers: 1}},
+		changes:   []sandbox.ChangeEvent{{Summary: "old"}},
+	}
+	after := snapshot{
+		channels: channels,
+		messages: map[string][]sandbox.Message{
+			"#a": {{TS: "1", Text: "one, edited", Edited: 1}, {TS: "3", ThreadTS: "1", Text: ":arrow_up: three &amp; more"}},
+			"#b": {{TS: "2", Text: "two"}},
+		},
+		incidents: []sandbox.Incident{{Summary: "x", Status: "triggered", Triggers: 2}, {Summary: "y", Status: "resolved", Triggers: 1}, {Summary: "z"}},
+		changes:   []sandbox.ChangeEvent{{Summary: "old"}, {Summary: "new"}},
+	}
+	want := []change{
+		{"#a", "message edited", "one, edited"}, {"#a", "line in thread", "three & more"}, {"#b", "new message", "two"},
+		{"PagerDuty", "incident updated", "x"}, {"PagerDuty", "incident resolved", "y"}, {"PagerDuty", "somebody is paged", "z"},
+		{"PagerDuty", "change event", "new"},
+	}
+	if diff := cmp.Diff(want, difference(before, after), cmp.AllowUnexported(change{})); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if got := difference(after, after); got != nil {
+		t.Errorf("nothing changed, and the difference is %v", got)
+	}
+}
+
+func TestAVerdictIsGoodOnlyIfEverythingIsAsItShouldBe(t *testing.T) {
+	want := []fact{{"cards", "2"}, {"pages", "1"}}
+	for _, c := range []struct {
+		name string
+		got  []fact
+		ok   bool
+		says string
+	}{
+		{"the same", []fact{{"cards", "2"}, {"pages", "1"}}, true, "✔ cards"},
+		{"another value", []fact{{"cards", "2"}, {"pages", "3"}}, false, "3; expected: 1"},
+		{"something more", []fact{{"cards", "2"}, {"pages", "1"}, {"leaks", "1"}}, false, "1; expected: nothing"},
+		{"something less", []fact{{"cards", "2"}}, false, "nothing; expected: 1"},
+	} {
+		var out bytes.Buffer
+		if ok := (teller{w: &out}).verdict(c.got, want); ok != c.ok || !strings.Contains(out.String(), c.says) {
+			t.Errorf("%s: %t\n%s", c.name, ok, &out)
+		}
+	}
+}

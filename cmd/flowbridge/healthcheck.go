@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+type healthcheckCommand struct {
+	Admin string `default:"127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" help:"Admin address of the bridge."`
+}
+
+// Run asks a bridge on this machine whether it is ready, for container engines: exit status 0 when it is.
+func (c healthcheckCommand) Run(ctx context.Context) error {
+	host, port, err := net.SplitHostPort(c.Admin)
+	if err != nil {
+		return fmt.Errorf("--admin: %w", err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1" // it listens on every address
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s", resp.Status)
+	}
+	return nil
+}

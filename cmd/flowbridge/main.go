@@ -1,0 +1,101 @@
+// Command flowbridge carries WhatsApp Flows alerts from Meta to Slack and PagerDuty. This package is the
+// program: flags, wiring, one file for each subcommand. What the bridge does is in flowbridge/router and
+// the rooms below it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"flowbridge/router/whatsapp"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	p := program{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv}
+	code := p.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// The exit statuses.
+const (
+	exitDone  = 0
+	exitFault = 1 // found a fault
+	exitUsage = 2 // wrong usage
+)
+
+// program is flowbridge as a value: all that it touches of the outside.
+type program struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Getenv         func(name string) (value string, ok bool)
+}
+
+// commands is the command line.
+type commands struct {
+	Serve       serveCommand       `cmd:"" help:"Run the bridge."`
+	Demo        demoCommand        `cmd:"" help:"Run the bridge with stand-in services and play a day of trouble."`
+	Check       checkCommand       `cmd:"" help:"Check rules files: every mistake with its place."`
+	Send        sendCommand        `cmd:"" help:"Post a signed sample event to a running bridge."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+	Healthcheck healthcheckCommand `cmd:"" hidden:"" help:"Ask a running bridge on this machine whether it is ready."`
+}
+
+// errFault ends a command with exit status 1 after it has said everything itself.
+var errFault = errors.New("fault")
+
+// run parses the arguments, runs the command they name and returns the exit status.
+func (p *program) run(ctx context.Context, args []string) (code int) {
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("flowbridge"),
+		kong.Description("WhatsApp Flows alerts to Slack and PagerDuty."),
+		kong.Vars{"samples": strings.Join(whatsapp.SampleNames(), ", ")},
+		kong.Writers(p.Stdout, p.Stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(p),
+	)
+	if err != nil {
+		fmt.Fprintln(p.Stderr, "flowbridge:", err)
+		return exitFault
+	}
+	defer func() {
+		switch e := recover().(type) {
+		case nil:
+		case exit:
+			code = int(e)
+		default:
+			panic(e)
+		}
+	}()
+	if len(args) > 0 && args[0] == "help" {
+		args = append(args[1:], "--help")
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "flowbridge: %v\nTry: flowbridge help\n", err)
+		return exitUsage
+	}
+	switch err := parsed.Run(); {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errFault):
+		return exitFault
+	default:
+		fmt.Fprintln(p.Stderr, "flowbridge:", err)
+		return exitFault
+	}
+}
+
+// exit carries an exit status out of the parser, which prints help and leaves.
+type exit int

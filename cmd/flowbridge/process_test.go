@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"flowbridge/notifiers/sandbox"
+	"flowbridge/router"
+	"flowbridge/router/whatsapp"
+)
+
+// binary builds the program once for all tests that run it as its users do.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "flowbridge-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "flowbridge")
+	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+const (
+	testSecret     = "app-secret-of-the-test"
+	testSlackToken = "xoxb-token-of-the-test"
+	testRoutingKey = "0123456789abcdef0123456789abcdef"
+)
+
+// services are the stand-ins that a process talks to.
+type services struct {
+	Slack     *sandbox.Slack
+	PagerDuty *sandbox.PagerDuty
+	env       []string
+}
+
+func newServices(t testing.TB, channels ...string) *services {
+	t.Helper()
+	s := &services{
+		Slack:     sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: channels}),
+		PagerDuty: sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{testRoutingKey}}),
+	}
+	slackServer, pagerServer := httptest.NewServer(s.Slack), httptest.NewServer(s.PagerDuty)
+	t.Cleanup(func() {
+		s.Slack.ClearFaults()
+		s.PagerDuty.ClearFaults()
+		slackServer.CloseClientConnections()
+		slackServer.Close()
+		pagerServer.Close()
+	})
+	s.env = []string{
+		"META_APP_SECRET=" + testSecret, "META_VERIFY_TOKEN=verify-token-of-the-test",
+		"SLACK_BOT_TOKEN=" + testSlackToken, "SLACK_API_URL=" + slackServer.URL + "/api/",
+		"PD_KEY=" + testRoutingKey, "PAGERDUTY_EVENTS_URL=" + pagerServer.URL,
+	}
+	return s
+}
+
+// process is a running flowbridge.
+type process struct {
+	cmd           *exec.Cmd
+	Public, Admin string // base URLs
+	stderr        *logBuffer
+	ended         chan error
+}
+
+// start runs `flowbridge serve` and waits until it says that it is ready.
+func start(t *testing.T, s *services, rulesFile, db string) *process {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{
+		cmd:    exec.Command(path, "serve", "--rules", rulesFile, "--db", db, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
+		stderr: &logBuffer{}, ended: make(chan error, 1),
+	}
+	p.cmd.Env = append(os.Environ(), s.env...)
+	read, write := io.Pipe()
+	p.cmd.Stderr = io.MultiWriter(p.stderr, write)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan [2]string, 1)
+	go func() {
+		for lines := bufio.NewScanner(read); lines.Scan(); {
+			var line struct{ Msg, Listen, Admin string }
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "flowbridge is ready" {
+				ready <- [2]string{"http://" + line.Listen, "http://" + line.Admin}
+			}
+		}
+	}()
+	go func() {
+		p.ended <- p.cmd.Wait()
+		write.Close()
+	}()
+	t.Cleanup(func() { p.kill() })
+	select {
+	case urls := <-ready:
+		p.Public, p.Admin = urls[0], urls[1]
+	case err := <-p.ended:
+		t.Fatalf("serve ended: %v\n%s", err, p.stderr)
+	case <-time.After(30 * time.Second):
+		t.Fatalf("serve did not get ready:\n%s", p.stderr)
+	}
+	return p
+}
+
+// kill ends the process as a power cut would: SIGKILL.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	err := <-p.ended
+	p.ended <- err
+}
+
+// stop asks the process to end and returns how it did.
+func (p *process) stop(t *testing.T) error {
+	t.Helper()
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-p.ended:
+		p.ended <- err
+		return err
+	case <-time.After(30 * time.Second):
+		t.Fatalf("did not stop:\n%s", p.stderr)
+		return nil
+	}
+}
+
+// post sends a signed webhook and fails the test unless it is answered with want.
+func (p *process) post(t *testing.T, body string, want int) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPost, p.Public+"/webhooks/whatsapp", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Hub-Signature-256", whatsapp.Sign(router.Secret(testSecret), []byte(body)))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != want {
+		text, _ := io.ReadAll(resp.Body)
+		t.Fatalf("post answered %s: %s", resp.Status, text)
+	}
+}
+
+// get reads JSON from the admin API into v.
+func (p *process) get(t *testing.T, path string, v any) {
+	t.Helper()
+	resp, err := http.Get(p.Admin + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// eventually waits until something is true, looking again and again.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain until %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// logBuffer keeps what a process writes while tests read it.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// getText reads a page.
+func getText(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"flowbridge/router/rules"
+)
+
+// ruleset is the rules in force. They are read anew when their files change, on SIGHUP and when the admin API asks;
+// a file with mistakes changes nothing, and says so in the log, the metrics and /readyz.
+type ruleset struct {
+	path   string
+	read   func(path string) (*rules.Rules, error)
+	refuse func(*rules.Rules) error // why rules without mistakes cannot be used here; nil for those that can
+	logger *slog.Logger
+
+	reading sync.Mutex // one at a time, so that the newest wins
+	current atomic.Pointer[rules.Rules]
+	problem atomic.Pointer[string]
+
+	reloads *prometheus.CounterVec
+	good    prometheus.Gauge
+	since   prometheus.Gauge
+}
+
+// settle is how long files must have been still before they are read: editors write in several steps.
+const settle = 200 * time.Millisecond
+
+// newRuleset returns a ruleset with rules that were read from path.
+func newRuleset(path string, first *rules.Rules, read func(string) (*rules.Rules, error), refuse func(*rules.Rules) error, logger *slog.Logger) *ruleset {
+	s := &ruleset{
+		path: path, read: read, refuse: refuse, logger: logger,
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flowbridge_rules_reloads_total", Help: "Times the rules were read anew, by how that went: good or refused."}, []string{"result"}),
+		good: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flowbridge_rules_last_reload_good", Help: "1 if the rules in force are those in the files, 0 if the files have mistakes."}),
+		since: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flowbridge_rules_loaded_timestamp_seconds", Help: "When the rules in force were read."}),
+	}
+	s.reloads.WithLabelValues("good")
+	s.reloads.WithLabelValues("refused")
+	s.use(first)
+	return s
+}
+
+func (s *ruleset) collectors() []prometheus.Collector {
+	return []prometheus.Collector{s.reloads, s.good, s.since}
+}
+
+// rules returns the rules in force.
+func (s *ruleset) rules() *rules.Rules { return s.current.Load() }
+
+// trouble says why the files are not in force; "" if they are.
+func (s *ruleset) trouble() string {
+	if p := s.problem.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+func (s *ruleset) use(r *rules.Rules) {
+	s.current.Store(r)
+	s.problem.Store(nil)
+	s.good.Set(1)
+	s.since.SetToCurrentTime()
+}
+
+// reload reads the files. Rules with mistakes are not used: the error says what is wrong, as *rules.Mistakes where
+// it is the author's.
+func (s *ruleset) reload() error {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	r, err := s.read(s.path)
+	if err == nil && s.refuse != nil {
+		err = s.refuse(r)
+	}
+	if err != nil {
+		text := err.Error()
+		s.problem.Store(&text)
+		s.good.Set(0)
+		s.reloads.WithLabelValues("refused").Inc()
+		s.logger.Error("the rules were changed and cannot be used; the old ones stay in force", "rules", s.path, "error", text)
+		return err
+	}
+	s.use(r)
+	s.reloads.WithLabelValues("good").Inc()
+	s.logger.Info("the rules were read anew", "rules", s.path)
+	return nil
+}
+
+// watch reloads after each change of the files, and whenever hup says so, until ctx ends. Where files cannot be watched it
+// says so once, and hup is left.
+func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) error {
+	w, err := s.watcher()
+	if err != nil {
+		s.logger.Warn("changes of the rules are not seen by themselves: send SIGHUP after each", "error", err)
+		w = &fsnotify.Watcher{} // its channels are nil, and never speak
+	} else {
+		defer w.Close()
+	}
+	still := time.NewTimer(0)
+	if !still.Stop() {
+		<-still.C
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			_ = s.reload() // it has said so
+		case <-still.C:
+			_ = s.reload()
+		case event := <-w.Events:
+			if s.concerns(event.Name) {
+				still.Reset(settle)
+			}
+		case err := <-w.Errors:
+			s.logger.Warn("a change of the rules may have been missed: send SIGHUP", "error", err)
+		}
+	}
+}
+
+// watcher watches folders, not files: an editor replaces a file, and Kubernetes changes where a link points.
+func (s *ruleset) watcher() (*fsnotify.Watcher, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	folder := s.path
+	if info, err := os.Stat(s.path); err != nil || !info.IsDir() {
+		folder = filepath.Dir(s.path)
+	}
+	if err := w.Add(folder); err != nil {
+		return nil, errors.Join(fmt.Errorf("watch %s: %w", folder, err), w.Close())
+	}
+	return w, nil
+}
+
+// concerns says whether a change in the watched folder can be one of the rules. A link that Kubernetes swaps has a name that
+// begins with two dots.
+func (s *ruleset) concerns(name string) bool {
+	base := filepath.Base(name)
+	if len(base) > 2 && base[:2] == ".." {
+		return true
+	}
+	if info, err := os.Stat(s.path); err == nil && info.IsDir() {
+		return isRulesFile(base)
+	}
+	return base == filepath.Base(s.path)
+}
+
+// isRulesFile says whether a file of a folder of rules is one of them.
+func isRulesFile(base string) bool {
+	ext := filepath.Ext(base)
+	return base[0] != '.' && (ext == ".yaml" || ext == ".yml")
+}

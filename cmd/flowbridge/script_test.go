@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write the golden files, also those in scripts")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"flowbridge": main})
+}
+
+// TestScripts runs the stories of testdata/script: what a person types, and what they see. Beside the commands
+// of testscript there are
+//
+//	exits N flowbridge ARGS...   run it; it must end with status N
+//	bridge ARGS...               run `flowbridge serve` with stand-in services until the story ends; its addresses are $PUBLIC and $ADMIN
+//	bridge-stops                 end it; it must end with status 0
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			b := &scriptBridge{t: env.T().(testing.TB)}
+			env.Values["bridge"] = b
+			env.Defer(func() { b.end() })
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": exits,
+			"bridge": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Value("bridge").(*scriptBridge).start(ts, args)
+			},
+			"bridge-stops": func(ts *testscript.TestScript, _ bool, _ []string) {
+				if code := ts.Value("bridge").(*scriptBridge).end(); code != exitDone {
+					ts.Fatalf("the bridge ended with status %d", code)
+				}
+			},
+		},
+	})
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("ended with status %d, want %d", got, want)
+	}
+}
+
+// scriptBridge is the bridge of a script, run in this process.
+type scriptBridge struct {
+	t     testing.TB
+	stop  context.CancelFunc
+	ended chan int
+}
+
+func (b *scriptBridge) start(ts *testscript.TestScript, args []string) {
+	ctx, stop := context.WithCancel(context.Background())
+	read, write := io.Pipe()
+	b.stop, b.ended = stop, make(chan int, 1)
+	env := newServices(b.t, "#ops").env
+	p := program{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: write, Getenv: func(name string) (string, bool) {
+		for _, pair := range env {
+			if value, ok := strings.CutPrefix(pair, name+"="); ok {
+				return value, true
+			}
+		}
+		return "", false
+	}}
+	go func() {
+		b.ended <- p.run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...))
+		write.Close()
+	}()
+	ready := make(chan [2]string, 1)
+	go func() {
+		defer close(ready)
+		for lines := bufio.NewScanner(read); lines.Scan(); {
+			var line struct{ Msg, Listen, Admin string }
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "flowbridge is ready" {
+				ready <- [2]string{line.Listen, line.Admin}
+			} else {
+				b.t.Logf("bridge: %s", lines.Bytes())
+			}
+		}
+	}()
+	select {
+	case at, ok := <-ready:
+		if !ok {
+			ts.Fatalf("the bridge did not get ready")
+		}
+		ts.Setenv("PUBLIC", at[0])
+		ts.Setenv("ADMIN", at[1])
+	case <-time.After(30 * time.Second):
+		ts.Fatalf("the bridge did not get ready in time")
+	}
+}
+
+// end stops the bridge if there is one, and returns its exit status.
+func (b *scriptBridge) end() (code int) {
+	if b.stop == nil {
+		return exitDone
+	}
+	b.stop()
+	b.stop = nil
+	return <-b.ended
+}
+
+// TestTheDemoCarriesTheExampleRules holds the copy that the binary carries: go:embed cannot reach the original.
+func TestTheDemoCarriesTheExampleRules(t *testing.T) {
+	example, err := os.ReadFile("../../rules.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(demoRules, example) {
+		t.Error("cmd/flowbridge/rules.example.yaml differs from rules.example.yaml: copy the latter over it")
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"flowbridge/router"
+	"flowbridge/router/whatsapp"
+)
+
+type sendCommand struct {
+	Event string `default:"ENDPOINT_ERROR_RATE" help:"Which sample: ${samples}."`
+
+	Flow       string   `default:"1987937931743377" help:"Flow id."`
+	WABA       string   `name:"waba" default:"104996122399160" help:"WhatsApp Business Account id."`
+	At         string   `help:"Meta's time of the event, RFC 3339. Default: now."`
+	Threshold  *float64 `help:"Percent, or milliseconds for latency."`
+	AlertState string   `help:"ACTIVATED or DEACTIVATED."`
+	Value      *float64 `help:"What Meta measured: error rate or availability in percent, p90 latency in milliseconds."`
+	ErrorType  string   `help:"Kind of error, such as timeout_error."`
+	OldStatus  string   `help:"Of FLOW_STATUS_CHANGE."`
+	NewStatus  string   `help:"Of FLOW_STATUS_CHANGE."`
+
+	File  string `type:"path" placeholder:"FILE" help:"Send this file as it is, instead of a sample; - is standard input."`
+	Print bool   `help:"Print the post and do not send it."`
+	URL   string `name:"url" default:"http://127.0.0.1:8080/webhooks/whatsapp" help:"Where the bridge takes webhooks."`
+}
+
+// Run builds a post, signs it with META_APP_SECRET as Meta would, sends it and says what came back.
+func (c sendCommand) Run(ctx context.Context, p *program) error {
+	body, err := c.body(p)
+	if err != nil {
+		return err
+	}
+	if c.Print {
+		_, err := fmt.Fprintf(p.Stdout, "%s\n", body)
+		return err
+	}
+	secrets, err := p.secrets("META_APP_SECRET")
+	if err != nil {
+		return err
+	}
+	if len(secrets) == 0 {
+		return errors.New("META_APP_SECRET is not set: give the bridge's own, or it will refuse the signature")
+	}
+	status, answer, took, err := postSigned(ctx, c.URL, secrets[0], body)
+	if err != nil {
+		return fmt.Errorf("%w (is the bridge running there? name it with --url)", err)
+	}
+	fmt.Fprintf(p.Stdout, "%s in %s%s\n", status, took.Round(time.Millisecond/10), answer)
+	if !strings.HasPrefix(status, "200") {
+		return errFault
+	}
+	return nil
+}
+
+func (c sendCommand) body(p *program) ([]byte, error) {
+	switch c.File {
+	case "":
+	case "-":
+		return io.ReadAll(io.LimitReader(p.Stdin, 4<<20))
+	default:
+		return readBounded(c.File, 4<<20)
+	}
+	at := time.Now()
+	if c.At != "" {
+		var err error
+		if at, err = time.Parse(time.RFC3339, c.At); err != nil {
+			return nil, fmt.Errorf("--at: %q is no RFC 3339 time, such as 2026-03-02T08:00:00Z", c.At)
+		}
+	}
+	return whatsapp.Sample{
+		Event: c.Event, WABA: c.WABA, Flow: c.Flow, Time: at, Threshold: c.Threshold, AlertState: c.AlertState,
+		Value: c.Value, ErrorType: c.ErrorType, OldStatus: c.OldStatus, NewStatus: c.NewStatus,
+	}.Body()
+}
+
+// postSigned posts a webhook as Meta does. answer is what came back beside the status, ready to be printed.
+func postSigned(ctx context.Context, url string, secret router.Secret, body []byte) (status, answer string, took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return "", "", 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Hub-Signature-256", whatsapp.Sign(secret, body))
+	started := time.Now()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", "", 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if err != nil {
+		return "", "", 0, err
+	}
+	if said := strings.TrimSpace(string(text)); said != "" {
+		answer = ": " + said
+	}
+	if after := resp.Header.Get("Retry-After"); after != "" {
+		answer += " (Retry-After: " + after + ")"
+	}
+	return cmp.Or(resp.Status, "no status"), answer, time.Since(started), nil
+}

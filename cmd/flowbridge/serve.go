@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+
+	"flowbridge/router"
+	"flowbridge/router/rules"
+)
+
+type serveCommand struct {
+	Rules     string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules file."`
+	Listen    string `default:":8080" env:"FLOWBRIDGE_LISTEN" help:"Public address: webhooks and nothing else."`
+	Admin     string `default:"127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" help:"Admin address: API, metrics, health."`
+	DB        string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database: the path of a SQLite file."`
+	PublicURL string `env:"FLOWBRIDGE_PUBLIC_URL" placeholder:"URL" help:"Where people reach the admin address, for links."`
+}
+
+// Run serves until it is told to stop.
+func (c serveCommand) Run(ctx context.Context, p *program) error {
+	logger := newLogger(p.Stderr)
+	cfg, err := c.config(p)
+	if err != nil {
+		if errors.As(err, new(*rules.Mistakes)) {
+			fmt.Fprintln(p.Stderr, err) // as file:line:column, from the first line on
+			return errFault
+		}
+		return err
+	}
+	cfg.Logger = logger
+
+	// Listening comes first: a port that is taken is found before the database is touched.
+	public, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	defer public.Close()
+	admin, err := net.Listen("tcp", c.Admin)
+	if err != nil {
+		return fmt.Errorf("--admin: %w", err)
+	}
+	defer admin.Close()
+
+	b, err := newBridge(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin", admin.Addr().String(), "rules", c.Rules, "db", cfg.DB)
+	err = b.run(ctx, public, admin)
+	logger.Info("flowbridge has stopped")
+	return err
+}
+
+// config reads the environment and the rules, and checks what can be checked before anything is opened: who
+// sets this up learns in one run of all that is missing.
+func (c serveCommand) config(p *program) (cfg bridgeConfig, err error) {
+	cfg = bridgeConfig{
+		DB:           c.DB,
+		PublicURL:    c.PublicURL,
+		SlackURL:     p.setting("SLACK_API_URL"),
+		PagerDutyURL: p.setting("PAGERDUTY_EVENTS_URL"),
+	}
+	var faults []error
+	one := func(name string) router.Secret {
+		s, err := p.secret(name)
+		faults = append(faults, err)
+		return s
+	}
+	cfg.AppSecrets, err = p.secrets("META_APP_SECRET")
+	faults = append(faults, err)
+	cfg.VerifyToken = one("META_VERIFY_TOKEN")
+	cfg.SlackToken = one("SLACK_BOT_TOKEN")
+	cfg.AdminToken = one("FLOWBRIDGE_ADMIN_TOKEN")
+	if len(cfg.AppSecrets) == 0 {
+		faults = append(faults, errors.New("META_APP_SECRET is not set: without it no webhook can be verified (Meta: App settings, Basic, App secret)"))
+	}
+	if cfg.VerifyToken == "" {
+		faults = append(faults, errors.New("META_VERIFY_TOKEN is not set: choose a long random word and give the same one to Meta's dashboard"))
+	}
+	if !loopback(c.Admin) && cfg.AdminToken == "" {
+		faults = append(faults, fmt.Errorf("--admin %s can be reached from other machines: set FLOWBRIDGE_ADMIN_TOKEN, or listen on 127.0.0.1", c.Admin))
+	}
+	faults = append(faults, webAddress("--public-url", c.PublicURL), webAddress("SLACK_API_URL", cfg.SlackURL), webAddress("PAGERDUTY_EVENTS_URL", cfg.PagerDutyURL))
+	cfg.Rules, err = p.loadRules(c.Rules)
+	switch {
+	case err == nil:
+		err = cfg.slackTokenMissing()
+	case !errors.As(err, new(*rules.Mistakes)):
+		err = fmt.Errorf("rules: %w (write one, starting from rules.example.yaml, or name it with --rules)", err)
+	}
+	return cfg, errors.Join(append(faults, err)...)
+}
+
+// webAddress checks an address that may be left out.
+func webAddress(name, value string) error {
+	if u, err := url.Parse(value); value != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return fmt.Errorf("%s: %q is no http or https address", name, value)
+	}
+	return nil
+}
+
+// loopback says whether only this machine can reach an address to listen on.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
