@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -27,9 +28,12 @@ import (
 
 // bridgeConfig is what a bridge is made of. serve reads it from flags and the environment, demo makes it up.
 type bridgeConfig struct {
-	Rules     *rules.Rules
-	DB        string // path of a SQLite file, or a postgres:// URL
-	PublicURL string // where people reach the console; "" for no links to it
+	Rules     *rules.Rules                            // in force at first
+	RulesPath string                                  // where they were read
+	ReadRules func(path string) (*rules.Rules, error) // reads them anew; nil: they never change
+	Reread    <-chan os.Signal                        // asks for that; nil: only a change of the files does
+	DB        string                                  // path of a SQLite file, or a postgres:// URL
+	PublicURL string                                  // where people reach the console; "" for no links to it
 
 	AppSecrets   []router.Secret
 	VerifyToken  router.Secret
@@ -44,6 +48,7 @@ type bridgeConfig struct {
 // bridge is the whole of flowbridge in one process: the rooms, wired.
 type bridge struct {
 	cfg       bridgeConfig
+	rules     *ruleset
 	store     *store.Store
 	router    *router.Router
 	deliverer *delivery.Deliverer
@@ -62,7 +67,7 @@ const (
 	stopTimeout   = 10 * time.Second // for posts that are being answered when the bridge stops
 )
 
-// newBridge opens the store and wires the rooms. Close or run must follow.
+// newBridge opens the store and wires the rooms. Run must follow: it closes the store.
 func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -75,7 +80,9 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bridge{cfg: cfg, store: journal}
+	set := newRuleset(cfg.RulesPath, cfg.Rules, cfg.ReadRules, cfg.refuse, cfg.Logger)
+	metrics.MustRegister(set.collectors()...)
+	b := &bridge{cfg: cfg, rules: set, store: journal}
 	if err := b.wire(notifiers, metrics); err != nil {
 		return nil, errors.Join(err, journal.Close())
 	}
@@ -86,7 +93,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	intake, err := whatsapp.New(whatsapp.Config{
 		AppSecrets:    b.cfg.AppSecrets,
 		VerifyToken:   b.cfg.VerifyToken,
-		WantResponses: b.cfg.Rules.WantsResponses,
+		WantResponses: func() bool { return b.rules.rules().WantsResponses() },
 		Logger:        b.cfg.Logger,
 		Registerer:    metrics,
 	}, b.store)
@@ -94,7 +101,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		return err
 	}
 	b.router, err = router.New(router.Config{
-		Rules:      func() router.Rules { return b.cfg.Rules },
+		Rules:      func() router.Rules { return b.rules.rules() },
 		Logger:     b.cfg.Logger,
 		Registerer: metrics,
 	}, b.store)
@@ -103,7 +110,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	}
 	b.deliverer, err = delivery.New(delivery.Config{
 		Notifiers:  notifiers,
-		Target:     b.cfg.Rules.Target,
+		Target:     func(notifier string) (router.Target, bool) { return b.rules.rules().Target(notifier) },
 		Link:       b.link,
 		Logger:     b.cfg.Logger,
 		Registerer: metrics,
@@ -134,15 +141,15 @@ func newNotifiers(cfg bridgeConfig) (map[router.Kind]delivery.Notifier, error) {
 	}
 	out := map[router.Kind]delivery.Notifier{router.KindPagerDuty: pager}
 	if cfg.SlackToken == "" {
-		return out, cfg.slackTokenMissing()
+		return out, cfg.refuse(cfg.Rules)
 	}
 	out[router.KindSlack], err = slack.New(slack.Config{Token: cfg.SlackToken, APIURL: cfg.SlackURL})
 	return out, err
 }
 
-// slackTokenMissing returns an error if a notifier of the rules is of Slack and there is no token for it.
-func (cfg *bridgeConfig) slackTokenMissing() error {
-	for _, t := range cfg.Rules.Targets() {
+// refuse says why rules cannot be used here: a notifier of Slack, and no token for it.
+func (cfg *bridgeConfig) refuse(r *rules.Rules) error {
+	for _, t := range r.Targets() {
 		if t.Kind == router.KindSlack && cfg.SlackToken == "" {
 			return fmt.Errorf("SLACK_BOT_TOKEN is not set, and notifier %s is of Slack: give the bot token of your Slack app", t.Notifier)
 		}
@@ -193,6 +200,9 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	var work sync.WaitGroup
 	work.Go(func() { faults <- b.router.Run(working) })
 	work.Go(func() { faults <- b.deliverer.Run(working) })
+	if b.cfg.ReadRules != nil {
+		work.Go(func() { b.rules.watch(working, b.cfg.Reread) })
+	}
 
 	publicServer := newServer(b.public, b.cfg.Logger)
 	adminServer := newServer(b.admin, b.cfg.Logger)
@@ -213,9 +223,6 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	work.Wait()
 	return errors.Join(fault, b.store.Close())
 }
-
-// close ends a bridge that never ran.
-func (b *bridge) close() error { return b.store.Close() }
 
 func newServer(h http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{

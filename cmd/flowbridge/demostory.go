@@ -212,7 +212,7 @@ func (d *demo) describe(body []byte, s *demoStep) string {
 		return s.sample.Event
 	}
 	e := &events[0]
-	decision := d.bridge.cfg.Rules.Decide(e)
+	decision := d.bridge.rules.rules().Decide(e)
 	words := e.Name
 	switch {
 	case e.Paired():

@@ -22,13 +22,17 @@ import (
 	"flowbridge/router/whatsapp"
 )
 
+// binaryDir is removed when the tests have run.
+func binaryDir() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("flowbridge-test-%d", os.Getpid()))
+}
+
 // binary builds the program once for all tests that run it as its users do.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "flowbridge-test-")
-	if err != nil {
+	if err := os.MkdirAll(binaryDir(), 0o700); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "flowbridge")
+	path := filepath.Join(binaryDir(), "flowbridge")
 	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)

@@ -101,7 +101,7 @@ func (s *ruleset) reload() error {
 
 // watch reloads after each change of the files, and whenever hup says so, until ctx ends. Where files cannot be watched it
 // says so once, and hup is left.
-func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) error {
+func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 	w, err := s.watcher()
 	if err != nil {
 		s.logger.Warn("changes of the rules are not seen by themselves: send SIGHUP after each", "error", err)
@@ -116,7 +116,7 @@ func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-hup:
 			_ = s.reload() // it has said so
 		case <-still.C:

@@ -21,7 +21,16 @@ import (
 var update = flag.Bool("update", false, "write the golden files, also those in scripts")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"flowbridge": main})
+	testscript.Main(tidy{m}, map[string]func(){"flowbridge": main})
+}
+
+// tidy runs the tests and removes what they built.
+type tidy struct{ *testing.M }
+
+func (t tidy) Run() int {
+	code := t.M.Run()
+	_ = os.RemoveAll(binaryDir())
+	return code
 }
 
 // TestScripts runs the stories of testdata/script: what a person types, and what they see. Beside the commands

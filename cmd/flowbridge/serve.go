@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"flowbridge/router"
 	"flowbridge/router/rules"
@@ -31,6 +34,11 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	cfg.Logger = logger
+
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	cfg.Reread = hup
 
 	// Listening comes first: a port that is taken is found before the database is touched.
 	public, err := net.Listen("tcp", c.Listen)
@@ -58,6 +66,8 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 // sets this up learns in one run of all that is missing.
 func (c serveCommand) config(p *program) (cfg bridgeConfig, err error) {
 	cfg = bridgeConfig{
+		RulesPath:    c.Rules,
+		ReadRules:    p.loadRules,
 		DB:           c.DB,
 		PublicURL:    c.PublicURL,
 		SlackURL:     p.setting("SLACK_API_URL"),
@@ -87,7 +97,7 @@ func (c serveCommand) config(p *program) (cfg bridgeConfig, err error) {
 	cfg.Rules, err = p.loadRules(c.Rules)
 	switch {
 	case err == nil:
-		err = cfg.slackTokenMissing()
+		err = cfg.refuse(cfg.Rules)
 	case !errors.As(err, new(*rules.Mistakes)):
 		err = fmt.Errorf("rules: %w (write one, starting from rules.example.yaml, or name it with --rules)", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"runtime"
 
@@ -203,12 +202,4 @@ func scanEvent(row scanner, more ...any) (e router.Event, err error) {
 	err = json.Unmarshal(body, &e)
 	e.Seq, e.Digest = seq, digest
 	return e, err
-}
-
-// noRow turns the driver's word for nothing into ours.
-func noRow(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return router.ErrNotFound
-	}
-	return err
 }

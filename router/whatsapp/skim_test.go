@@ -3,7 +3,6 @@ package whatsapp
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -143,7 +142,7 @@ func checkMembers(t *testing.T, raw []byte) {
 		if strings.ContainsRune(key, '\uFFFD') { // bytes that are no text are told apart here, and not there
 			return
 		}
-		if diff := cmp.Diff(fmt.Sprintf("%s", value), fmt.Sprintf("%s", got[key])); diff != "" {
+		if diff := cmp.Diff(string(value), string(got[key])); diff != "" {
 			t.Errorf("%s: member %q: -want +got\n%s", raw, key, diff)
 		}
 	}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"flowbridge/router"
+	"flowbridge/router/rules"
+)
+
+// ruleNamed is a file with one rule.
+func ruleNamed(name string) string {
+	return `version: 1
+notifiers:
+  chat: {kind: slack, channel: "#ops"}
+rules:
+  - name: ` + name + `
+    match: {field: flows}
+    notify: [chat]
+`
+}
+
+// watched returns a ruleset over path that a goroutine of the test watches, and how to ask it for a reload.
+func watched(t *testing.T, path string) (*ruleset, chan<- os.Signal) {
+	t.Helper()
+	p := program{Getenv: os.LookupEnv}
+	first, err := p.loadRules(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := newRuleset(path, first, p.loadRules, nil, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(context.Background())
+	hup := make(chan os.Signal, 1)
+	var watching sync.WaitGroup
+	watching.Go(func() { set.watch(ctx, hup) })
+	t.Cleanup(func() {
+		cancel()
+		watching.Wait()
+	})
+	return set, hup
+}
+
+func firstRule(r *rules.Rules) string {
+	d := r.Decide(&router.Event{Source: router.SourceMeta, Field: "flows", Name: router.EndpointErrorRate, AlertState: router.Activated})
+	return d.Rule()
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestChangedRulesAreReadByThemselves changes the file as editors, shells and Kubernetes do.
+func TestChangedRulesAreReadByThemselves(t *testing.T) {
+	for _, c := range []struct {
+		how    string
+		change func(t *testing.T, path string)
+	}{
+		{"written in place", func(t *testing.T, path string) { writeFile(t, path, ruleNamed("new")) }},
+		{"another file renamed over it", func(t *testing.T, path string) {
+			writeFile(t, path+".part", ruleNamed("new"))
+			if err := os.Rename(path+".part", path); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"removed and written again", func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, path, ruleNamed("new"))
+		}},
+	} {
+		t.Run(c.how, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "rules.yaml")
+			writeFile(t, path, ruleNamed("old"))
+			set, hup := watched(t, path)
+			nudge(t, set, hup) // the watcher stands
+			c.change(t, path)
+			eventually(t, "the new rule is in force", func() bool { return firstRule(set.rules()) == "new" })
+		})
+	}
+}
+
+// nudge asks for a reload and waits until it has happened: from then on changes are seen.
+func nudge(t *testing.T, set *ruleset, hup chan<- os.Signal) {
+	t.Helper()
+	before := set.rules()
+	hup <- syscall.SIGHUP
+	eventually(t, "SIGHUP is heard", func() bool { return set.rules() != before })
+}
+
+// TestALinkSwappedByKubernetesIsSeen mounts a ConfigMap as kubelet does: the file is a link into ..data, which is
+// itself a link that is swapped.
+func TestALinkSwappedByKubernetesIsSeen(t *testing.T) {
+	dir := t.TempDir()
+	mount := func(version string) {
+		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, version, "rules.yaml"), ruleNamed(strings.Trim(version, ".")))
+		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount("..old")
+	path := filepath.Join(dir, "rules.yaml")
+	if err := os.Symlink(filepath.Join("..data", "rules.yaml"), path); err != nil {
+		t.Fatal(err)
+	}
+	set, hup := watched(t, path)
+	nudge(t, set, hup)
+	mount("..new")
+	eventually(t, "the new rule is in force", func() bool { return firstRule(set.rules()) == "new" })
+}
+
+// TestBrokenRulesLeaveTheOldOnesInForce edits the rules of a running bridge, wrong and then right.
+func TestBrokenRulesLeaveTheOldOnesInForce(t *testing.T) {
+	s := newServices(t, "#ops", "#other")
+	path := writeRules(t, ruleNamed("old"))
+	p := start(t, s, path, filepath.Join(t.TempDir(), "bridge.db"))
+	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+	eventually(t, "Slack is told", func() bool { return len(s.Slack.Messages("#ops")) == 1 })
+
+	writeFile(t, path, strings.Replace(ruleNamed("new"), "notify: [chat]", "notify: [chta]", 1))
+	eventually(t, "the file is refused", func() bool {
+		return strings.Contains(getText(t, p.Admin+"/metrics"), `flowbridge_rules_reloads_total{result="refused"} 1`)
+	})
+	if log := p.stderr.String(); !strings.Contains(log, `rules.yaml:7:14`) || !strings.Contains(log, `chat`) {
+		t.Errorf("the log does not say where the mistake is:\n%s", log)
+	}
+	if !strings.Contains(getText(t, p.Admin+"/metrics"), "flowbridge_rules_last_reload_good 0") {
+		t.Error("the metric does not say that the files are not in force")
+	}
+	p.post(t, pairPost(1772438460, "78", "ACTIVATED", 50), http.StatusOK)
+	eventually(t, "the old rules still tell", func() bool { return len(s.Slack.Messages("#ops")) == 2 })
+
+	writeFile(t, path, strings.Replace(ruleNamed("new"), `"#ops"`, `"#other"`, 1))
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new rules are in force", func() bool {
+		return strings.Contains(getText(t, p.Admin+"/metrics"), "flowbridge_rules_last_reload_good 1")
+	})
+	p.post(t, pairPost(1772438520, "79", "ACTIVATED", 50), http.StatusOK)
+	eventually(t, "the other channel is told", func() bool { return len(s.Slack.Messages("#other")) == 1 })
+
+	// What is open stays where it was opened.
+	p.post(t, pairPost(1772438580, "77", "DEACTIVATED", 50), http.StatusOK)
+	eventually(t, "the incident of the old rules is resolved where it was told", func() bool {
+		return strings.Contains(s.Slack.Messages("#ops")[0].Text, "esolved")
+	})
+	if n := len(s.Slack.Messages("#other")); n != 1 {
+		t.Errorf("#other was told %d times, want once", n)
+	}
+}
