@@ -16,19 +16,29 @@ import (
 // whether there was anything. work outlives ctx by the grace.
 func (d *Deliverer) lane(ctx, work context.Context, notifier string) (worked bool) {
 	for faults := 0; ctx.Err() == nil; {
-		n, err := d.claim(work, notifier)
+		more, err := d.Deliver(work, notifier)
 		switch {
 		case err != nil:
 			faults++
 			sleep(ctx, storageBackoff(faults))
 			continue
-		case n == nil:
+		case !more:
 			return worked
 		}
 		faults, worked = 0, true
-		d.deliver(work, *n)
 	}
 	return worked
+}
+
+// Deliver makes one attempt at what is due to a notifier, and says whether there was anything. It is Run by hand, for
+// whoever holds the clock.
+func (d *Deliverer) Deliver(ctx context.Context, notifier string) (worked bool, err error) {
+	n, err := d.claim(ctx, notifier)
+	if err != nil || n == nil {
+		return false, err
+	}
+	d.deliver(ctx, *n)
+	return true, nil
 }
 
 // claim is not cancelled by a stop: a claim that was written and never heard of would wait for its lease.

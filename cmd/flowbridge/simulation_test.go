@@ -1,0 +1,674 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flowbridge/notifiers/pagerduty"
+	"flowbridge/notifiers/sandbox"
+	"flowbridge/notifiers/slack"
+	"flowbridge/router"
+	"flowbridge/router/delivery"
+	"flowbridge/router/rules"
+	"flowbridge/router/store"
+	"flowbridge/router/whatsapp"
+)
+
+var (
+	seeds     = flag.Int("seeds", 150, "how many simulations to run; tens of thousands in a night")
+	firstSeed = flag.Uint64("seed", 1, "seed of the first simulation; with -seeds 1 a failing one is replayed exactly")
+)
+
+// TestSimulation runs the whole bridge in one process, by hand and on a clock of its own: Meta posts, repeats and
+// reorders, the services fail, the process dies at any call to its storage, the clock jumps. In the end everything
+// is given time to come to rest, and every invariant must hold. A seed fixes all of it.
+func TestSimulation(t *testing.T) {
+	dir := t.TempDir()
+	var total tally
+	for i := range *seeds {
+		seed := *firstSeed + uint64(i)
+		w := newWorld(t, seed, filepath.Join(dir, "bridge.db"))
+		w.live(60 + w.rand.IntN(120))
+		w.rest()
+		for _, inv := range invariants {
+			if err := inv.holds(w); err != nil {
+				t.Errorf("seed %d: %s: %v\n%s\nreplay: go test ./cmd/flowbridge -run TestSimulation -seeds 1 -seed %d", seed, inv.name, err, w.log.String(), seed)
+			}
+		}
+		total.add(&w.tally)
+		w.close()
+		if t.Failed() {
+			break
+		}
+	}
+	t.Logf("%d seeds: %s", *seeds, &total)
+	if total.Crashes == 0 || total.Faults == 0 || total.Repeats == 0 {
+		t.Errorf("a simulation without trouble shows nothing: %s", &total)
+	}
+}
+
+// TestASeedReplaysExactly runs one seed twice.
+func TestASeedReplaysExactly(t *testing.T) {
+	var logs [2]string
+	for i := range logs {
+		w := newWorld(t, *firstSeed, filepath.Join(t.TempDir(), "bridge.db"))
+		w.live(150)
+		w.rest()
+		logs[i] = w.log.String()
+		w.close()
+	}
+	if diff := cmp.Diff(logs[0], logs[1]); diff != "" {
+		t.Errorf("the same seed went another way: -first +second\n%s", diff)
+	}
+}
+
+// tally counts what simulations went through.
+type tally struct{ Posts, Events, Repeats, Crashes, Faults, Incidents, Pages int }
+
+func (t *tally) add(o *tally) {
+	t.Posts += o.Posts
+	t.Events += o.Events
+	t.Repeats += o.Repeats
+	t.Crashes += o.Crashes
+	t.Faults += o.Faults
+	t.Incidents += o.Incidents
+	t.Pages += o.Pages
+}
+
+func (t *tally) String() string {
+	return fmt.Sprintf("%d posts of %d events (%d repeats), %d crashes, %d faults of the services, %d incidents, %d pages",
+		t.Posts, t.Events, t.Repeats, t.Crashes, t.Faults, t.Incidents, t.Pages)
+}
+
+const simulatedRules = `version: 1
+notifiers:
+  chat: {kind: slack, channel: "#ops"}
+  page: {kind: pagerduty, routing_key: "${PD_KEY}"}
+rules:
+  - name: everything
+    match: {field: flows}
+    notify: [chat, {to: page, severity: ">=error"}]
+default: {notify: [chat]}
+`
+
+// world is a bridge and all that is around it.
+type world struct {
+	t    *testing.T
+	rand *rand.Rand
+	log  bytes.Buffer // what happened, for whoever looks for a fault
+	now  time.Time
+	db   string
+	tally
+
+	rules  *rules.Rules
+	slack  *sandbox.Slack
+	pager  *sandbox.PagerDuty
+	server []*httptest.Server
+
+	// The bridge, made anew after each crash.
+	store     *fragile
+	intake    *whatsapp.Handler
+	router    *router.Router
+	deliverer *delivery.Deliverer
+
+	// Meta.
+	truth    time.Time            // of its newest event
+	active   map[string][]float64 // thresholds that are active, by flow and signal
+	status   map[string]string    // by flow
+	happened []router.Event       // in order, as they would decode
+	unposted []post               // in flight
+
+	// What the store was told of page: how often a key was to open, and which incidents are open there.
+	openings map[string]int
+	pageOpen map[int64]bool
+}
+
+// post is a webhook on its way, or to be repeated.
+type post struct {
+	at   time.Time // not before
+	body []byte
+}
+
+func newWorld(t *testing.T, seed uint64, db string) *world {
+	t.Helper()
+	w := &world{
+		t: t, rand: rand.New(rand.NewPCG(seed, 0)), db: db,
+		now:    time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC),
+		active: map[string][]float64{}, status: map[string]string{}, openings: map[string]int{}, pageOpen: map[int64]bool{},
+	}
+	w.truth = w.now
+	var err error
+	w.rules, err = rules.Load("rules.yaml", []byte(simulatedRules), rules.Config{
+		Env: func(string) (string, bool) { return testRoutingKey, true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := func() time.Time { return w.now }
+	w.slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops"}, Now: clock})
+	w.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{testRoutingKey}, Now: clock})
+	w.server = []*httptest.Server{httptest.NewServer(w.slack), httptest.NewServer(w.pager)}
+	for _, old := range []string{db, db + "-wal", db + "-shm"} {
+		if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	w.start()
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatalf("%v\n%s", err, w.log.String())
+	}
+}
+
+func (w *world) say(format string, args ...any) {
+	fmt.Fprintf(&w.log, "%s  ", w.now.Format("15:04:05"))
+	fmt.Fprintf(&w.log, format+"\n", args...)
+}
+
+// start makes a bridge over what is on disk.
+func (w *world) start() {
+	w.t.Helper()
+	clock := func() time.Time { return w.now }
+	opened, err := store.Open(context.Background(), store.Config{DSN: w.db, Now: clock})
+	w.must(err)
+	w.store = &fragile{Store: opened, w: w, left: -1}
+	w.intake, err = whatsapp.New(whatsapp.Config{AppSecrets: []router.Secret{testSecret}, VerifyToken: "v", Now: clock}, w.store)
+	w.must(err)
+	w.router, err = router.New(router.Config{Rules: func() router.Rules { return w.rules }, Now: clock, Batch: 1 + w.rand.IntN(5)}, w.store)
+	w.must(err)
+	chat, err := slack.New(slack.Config{Token: testSlackToken, APIURL: w.server[0].URL + "/api/", Now: clock})
+	w.must(err)
+	page, err := pagerduty.New(pagerduty.Config{EventsURL: w.server[1].URL, Now: clock})
+	w.must(err)
+	w.deliverer, err = delivery.New(delivery.Config{
+		Notifiers: map[router.Kind]delivery.Notifier{router.KindSlack: chat, router.KindPagerDuty: page},
+		Target:    w.rules.Target, Now: clock, Rand: w.rand.Float64,
+	}, w.store)
+	w.must(err)
+}
+
+func (w *world) close() {
+	w.must(w.store.Close())
+	for _, s := range w.server {
+		s.CloseClientConnections()
+		s.Close()
+	}
+}
+
+// live lets so many things happen, in an order that the seed decides.
+func (w *world) live(steps int) {
+	for range steps {
+		switch n := w.rand.IntN(100); {
+		case n < 18:
+			w.happen()
+		case n < 40:
+			w.survive(w.postOne)
+		case n < 60:
+			w.survive(func() { w.fold() })
+		case n < 80:
+			w.survive(func() { w.deliver() })
+		case n < 86:
+			w.disturb()
+		case n < 90:
+			w.store.left = w.rand.IntN(6) // the process dies at one of its next calls to the storage
+		default:
+			w.pass()
+		}
+	}
+}
+
+// rest ends all trouble and gives everything time to arrive.
+func (w *world) rest() {
+	w.say("-- the trouble ends")
+	w.slack.ClearFaults()
+	w.pager.ClearFaults()
+	w.store.left = -1
+	if w.rand.IntN(2) == 0 {
+		w.recover()
+	}
+	for range 3000 {
+		switch {
+		case len(w.unposted) > 0:
+			w.now = later(w.now, w.unposted[0].at)
+			w.survive(w.postOne)
+		case w.fold() > 0:
+		default:
+			if !w.deliver() && !w.skip() {
+				return
+			}
+		}
+	}
+	w.t.Fatalf("it does not come to rest\n%s", w.log.String())
+}
+
+// skip moves the clock to the next thing that waits, and retries what is parked; false where nothing is left.
+func (w *world) skip() bool {
+	ctx := context.Background()
+	parked, err := w.store.Deliveries(ctx, router.DeliveryParked, 100)
+	w.must(err)
+	for _, d := range parked {
+		w.must(w.store.RetryDelivery(ctx, d.ID))
+	}
+	_, next, err := w.store.Due(ctx, w.now)
+	w.must(err)
+	_, timer, err := w.store.Timers(ctx, w.now, 1)
+	w.must(err)
+	if next.IsZero() || !timer.IsZero() && timer.Before(next) {
+		next = timer
+	}
+	w.now = later(w.now, next)
+	return len(parked) > 0 || !next.IsZero()
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// pass moves the clock: mostly on by seconds, sometimes by hours, now and then back, as clocks that are set do.
+func (w *world) pass() {
+	switch n := w.rand.IntN(10); {
+	case n == 0:
+		w.now = w.now.Add(-time.Duration(w.rand.IntN(20)) * time.Second)
+	case n == 1:
+		w.now = w.now.Add(time.Duration(w.rand.IntN(180)) * time.Minute)
+	default:
+		w.now = w.now.Add(time.Duration(w.rand.IntN(60_000)) * time.Millisecond)
+	}
+}
+
+// disturb makes a service fail for a while.
+func (w *world) disturb() {
+	w.Faults++
+	times := 1 + w.rand.IntN(3)
+	if w.rand.IntN(2) == 0 {
+		f := sandbox.Fault{Times: times, Skip: w.rand.IntN(3), AfterAccept: w.rand.IntN(2) == 0}
+		switch w.rand.IntN(4) {
+		case 0:
+			f.Status, f.RetryAfter = http.StatusTooManyRequests, 20*time.Second
+			f.AfterAccept = false
+		case 1:
+			f.Status = http.StatusBadGateway
+		case 2:
+			f.EOF = true
+		default:
+			f.OKFalse, f.AfterAccept = "internal_error", false
+		}
+		w.say("Slack fails %d times: %+v", times, f)
+		w.slack.Fail(f)
+		return
+	}
+	f := sandbox.Fault{Times: times, AfterAccept: w.rand.IntN(2) == 0}
+	switch w.rand.IntN(3) {
+	case 0:
+		f.Status, f.AfterAccept = http.StatusTooManyRequests, false
+	case 1:
+		f.Status = http.StatusServiceUnavailable
+	default:
+		f.EOF = true
+	}
+	w.say("PagerDuty fails %d times: %+v", times, f)
+	w.pager.Fail(f)
+}
+
+// happen is Meta's monitoring finding something, which is then on its way, perhaps twice and out of order.
+func (w *world) happen() {
+	w.truth = later(w.truth, w.now).Add(time.Second)
+	flow := []string{"71", "72", "73"}[w.rand.IntN(3)]
+	switch w.rand.IntN(4) {
+	case 0:
+		from := w.status[flow]
+		to := []string{router.Published, router.Throttled, router.Blocked}[w.rand.IntN(3)]
+		w.status[flow] = to
+		w.sent(flow, map[string]any{"event": router.FlowStatusChange, "old_status": from, "new_status": to})
+	case 1:
+		w.toggle(flow, router.EndpointAvailability, 90)
+	default:
+		w.toggle(flow, router.EndpointErrorRate, []float64{5, 10, 50}[w.rand.IntN(3)])
+	}
+}
+
+func (w *world) toggle(flow, event string, threshold float64) {
+	key := flow + "/" + event
+	state := router.Activated
+	if i := slices.Index(w.active[key], threshold); i >= 0 {
+		state = router.Deactivated
+		w.active[key] = slices.Delete(slices.Clone(w.active[key]), i, i+1)
+	} else {
+		w.active[key] = append(slices.Clone(w.active[key]), threshold)
+	}
+	w.sent(flow, map[string]any{"event": event, "threshold": threshold, "alert_state": state})
+}
+
+// recover ends everything that is wrong.
+func (w *world) recover() {
+	w.say("-- everything recovers")
+	for _, flow := range []string{"71", "72", "73"} {
+		for _, event := range []string{router.EndpointAvailability, router.EndpointErrorRate} {
+			for _, threshold := range slices.Clone(w.active[flow+"/"+event]) {
+				w.truth = w.truth.Add(time.Second)
+				w.toggle(flow, event, threshold)
+			}
+		}
+		w.truth = w.truth.Add(time.Second)
+		w.sent(flow, map[string]any{"event": router.FlowStatusChange, "old_status": w.status[flow], "new_status": router.Published})
+	}
+}
+
+// sent puts an event on its way.
+func (w *world) sent(flow string, value map[string]any) {
+	value["flow_id"] = flow
+	body, err := json.Marshal(map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{
+		"id": "501", "time": w.truth.Unix(), "changes": []any{map[string]any{"field": "flows", "value": value}}}}})
+	w.must(err)
+	events, _ := whatsapp.Decode(body, w.truth, false)
+	w.happened = append(w.happened, events...)
+	w.Events++
+	copies := 1 + w.rand.IntN(5)/4
+	w.Repeats += copies - 1
+	for range copies {
+		w.unposted = append(w.unposted, post{w.truth.Add(time.Duration(w.rand.IntN(90)) * time.Second), body})
+	}
+	slices.SortStableFunc(w.unposted, func(a, b post) int { return a.at.Compare(b.at) })
+	w.say("Meta sees %v", value)
+}
+
+// postOne delivers the next webhook. What is not answered 200 is repeated, as Meta does.
+func (w *world) postOne() {
+	if len(w.unposted) == 0 || w.unposted[0].at.After(w.now) {
+		return
+	}
+	p := w.unposted[0]
+	req := httptest.NewRequest(http.MethodPost, "/webhooks/whatsapp", bytes.NewReader(p.body))
+	req.Header.Set("X-Hub-Signature-256", whatsapp.Sign(testSecret, p.body))
+	answer := httptest.NewRecorder()
+	w.Posts++
+	w.unposted[0].at = w.now.Add(time.Minute) // unless it is answered
+	w.intake.Receive(answer, req)
+	w.say("post answered %d: %.60s", answer.Code, p.body[bytes.Index(p.body, []byte(`"value"`)):])
+	if answer.Code == http.StatusOK {
+		w.unposted = w.unposted[1:]
+	}
+	slices.SortStableFunc(w.unposted, func(a, b post) int { return a.at.Compare(b.at) })
+}
+
+func (w *world) fold() int {
+	ctx := context.Background()
+	n, err := w.router.Fold(ctx)
+	w.must(err)
+	flows, _, err := w.router.Tick(ctx)
+	w.must(err)
+	return n + flows
+}
+
+// deliver makes one attempt for a notifier that has something due.
+func (w *world) deliver() bool {
+	ctx := context.Background()
+	due, _, err := w.store.Due(ctx, w.now)
+	w.must(err)
+	if len(due) == 0 {
+		return false
+	}
+	name := due[w.rand.IntN(len(due))]
+	worked, err := w.deliverer.Deliver(ctx, name)
+	w.must(err)
+	w.say("%s: an attempt", name)
+	return worked
+}
+
+// crash is what a call to the storage panics with when the process dies there.
+type crash struct{}
+
+// survive does something, and starts the bridge anew if it dies over it.
+func (w *world) survive(do func()) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case crash:
+			w.Crashes++
+			w.say("-- killed; started again")
+			w.must(w.store.Store.Close())
+			w.start()
+		default:
+			panic(p)
+		}
+	}()
+	do()
+}
+
+// fragile is the storage of a process that can die: before a call reaches the disk, or after.
+type fragile struct {
+	*store.Store
+	w    *world
+	left int // calls until it dies; below 0 it lives
+}
+
+// dies counts a call.
+func (f *fragile) dies() {
+	if f.left == 0 {
+		panic(crash{})
+	}
+	if f.left > 0 {
+		f.left--
+	}
+}
+
+func (f *fragile) Append(ctx context.Context, events []router.Event) (int, error) {
+	f.dies()
+	defer f.dies()
+	return f.Store.Append(ctx, events)
+}
+
+func (f *fragile) Commit(ctx context.Context, b router.Batch) error {
+	f.dies()
+	defer f.dies()
+	err := f.Store.Commit(ctx, b)
+	if err == nil {
+		f.w.noteOpenings(&b)
+	}
+	return err
+}
+
+func (f *fragile) Claim(ctx context.Context, notifier string, now time.Time, lease time.Duration) (*router.Notification, error) {
+	f.dies()
+	defer f.dies()
+	return f.Store.Claim(ctx, notifier, now, lease)
+}
+
+func (f *fragile) Finish(ctx context.Context, r router.Result) error {
+	f.dies()
+	defer f.dies()
+	return f.Store.Finish(ctx, r)
+}
+
+// noteOpenings counts how often page was owed the opening of an incident.
+func (w *world) noteOpenings(b *router.Batch) {
+	for _, o := range b.Owed {
+		if o.Target.Notifier == "page" && o.Incident != 0 {
+			if o.Open && !w.pageOpen[o.Incident] {
+				w.openings[o.Key]++
+			}
+			w.pageOpen[o.Incident] = o.Open
+		}
+	}
+}
+
+// invariants must hold once everything has come to rest.
+var invariants = []struct {
+	name  string
+	holds func(w *world) error
+}{
+	{"nothing is left waiting", (*world).nothingWaits},
+	{"every event is stored once", (*world).everyEventIsStoredOnce},
+	{"what stands is what Meta's history in order comes to", (*world).standsAsHistory},
+	{"PagerDuty is open exactly where it should be", (*world).pagerDutyIsOpenWhereItShould},
+	{"no incident pages twice", (*world).noSecondPage},
+	{"each incident has one message, which shows its state", (*world).oneCardEach},
+	{"no thread says a thing twice", (*world).threadsRepeatNothing},
+}
+
+func (w *world) nothingWaits() error {
+	stats, err := w.store.Stats(context.Background())
+	if err != nil {
+		return err
+	}
+	if n := stats.Events[router.EventWaiting] + stats.Deliveries[router.DeliveryWaiting] + stats.Deliveries[router.DeliveryParked]; n != 0 {
+		return fmt.Errorf("%d events and deliveries wait: %+v", n, stats)
+	}
+	return nil
+}
+
+func (w *world) everyEventIsStoredOnce() error {
+	stored, err := w.store.Events(context.Background(), router.EventFolded, 10_000)
+	if err != nil {
+		return err
+	}
+	got := map[string]int{}
+	for _, e := range stored {
+		if e.Source == router.SourceMeta {
+			got[e.Digest]++
+		}
+	}
+	for _, e := range w.happened {
+		if got[e.Digest] != 1 {
+			return fmt.Errorf("%s of flow %s at %s is stored %d times", e.Name, e.Flow, e.At, got[e.Digest])
+		}
+	}
+	if len(got) != len(w.happened) {
+		return fmt.Errorf("%d events are stored, %d happened", len(got), len(w.happened))
+	}
+	return nil
+}
+
+// ideal is a bridge to which everything happened in order and at once.
+func (w *world) ideal() []router.Incident {
+	s := router.NewSimulation(w.rules)
+	for _, e := range w.happened {
+		s.Fold(e)
+	}
+	return s.Unresolved()
+}
+
+func (w *world) standsAsHistory() error {
+	var want, got []string
+	for _, inc := range w.ideal() {
+		want = append(want, fmt.Sprintf("%s %s", inc.Key, inc.Severity))
+	}
+	open, err := w.store.Incidents(context.Background(), router.IncidentFilter{State: router.IncidentOpen})
+	if err != nil {
+		return err
+	}
+	for _, inc := range open {
+		got = append(got, fmt.Sprintf("%s %s", inc.Key, inc.Severity))
+	}
+	return same(got, want)
+}
+
+func (w *world) pagerDutyIsOpenWhereItShould() error {
+	var want, got []string
+	for _, inc := range w.ideal() {
+		if slices.ContainsFunc(inc.Watch, func(watch router.Watch) bool { return watch.Notifier == "page" && watch.Open }) {
+			want = append(want, inc.Key+" "+inc.Severity.String())
+		}
+	}
+	for _, inc := range w.pager.Incidents() {
+		w.Pages++
+		if inc.Status != sandbox.IncidentResolved {
+			got = append(got, inc.DedupKey+" "+inc.Severity)
+		}
+	}
+	return same(got, want)
+}
+
+// same compares lists whatever their order.
+func same(got, want []string) error {
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		return fmt.Errorf("-want +got\n%s", diff)
+	}
+	return nil
+}
+
+func (w *world) noSecondPage() error {
+	made := map[string]int{}
+	for _, inc := range w.pager.Incidents() {
+		if made[inc.DedupKey]++; made[inc.DedupKey] > w.openings[inc.DedupKey] {
+			return fmt.Errorf("%s: PagerDuty has %d incidents, and it was to open %d times", inc.DedupKey, made[inc.DedupKey], w.openings[inc.DedupKey])
+		}
+	}
+	return nil
+}
+
+// told is what a message of the channel says it is about.
+type told struct{ Incident, Entry int64 }
+
+func about(m *sandbox.Message) (told, error) {
+	var metadata struct {
+		Payload told `json:"event_payload"`
+	}
+	err := json.Unmarshal(m.Metadata, &metadata)
+	return metadata.Payload, err
+}
+
+func (w *world) oneCardEach() error {
+	cards := map[int64][]sandbox.Message{}
+	for _, m := range w.slack.Messages("#ops") {
+		a, err := about(&m)
+		if err != nil {
+			return err
+		}
+		if m.ThreadTS == "" && a.Incident != 0 {
+			cards[a.Incident] = append(cards[a.Incident], m)
+		}
+	}
+	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
+	if err != nil {
+		return err
+	}
+	w.Incidents += len(all)
+	for _, inc := range all {
+		if n := len(cards[inc.Number]); n != 1 {
+			return fmt.Errorf("%s has %d messages", inc.Name(), n)
+		}
+		over := inc.State == router.IncidentResolved
+		if color := cards[inc.Number][0].Color; over && color != "#2eb886" && color != "" || !over && color != "#a30200" {
+			return fmt.Errorf("%s is %s, and its message has the colour %q", inc.Name(), inc.State, color)
+		}
+	}
+	return nil
+}
+
+func (w *world) threadsRepeatNothing() error {
+	seen := map[told]string{}
+	for _, m := range w.slack.Messages("#ops") {
+		a, err := about(&m)
+		if err != nil {
+			return err
+		}
+		if before, twice := seen[a]; twice && m.ThreadTS != "" {
+			return fmt.Errorf("%s has two lines about entry %d: %q and %q", router.IncidentName(a.Incident), a.Entry, before, m.Text)
+		}
+		seen[a] = m.Text
+	}
+	return nil
+}
