@@ -140,6 +140,7 @@ type Receipt struct {
 	Acknowledged bool     `json:"acknowledged,omitempty"` // the service was told that it is acknowledged
 	Severity     Severity `json:"severity,omitempty"`     // that the service was told last
 	Unsure       bool     `json:"unsure,omitempty"`       // an attempt to make something ended without a clear answer
+	Looks        int      `json:"looks,omitempty"`        // times since then that we could not look whether it was made
 }
 
 // DeliveryState is waiting, delivered, parked or cancelled.

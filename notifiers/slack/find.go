@@ -65,7 +65,11 @@ func (t *telling) lastReply(ctx context.Context) (last int64, _ *failure) {
 
 // unlessUnreadable passes on what may be better in a while: then we wait and look again, up to a point.
 func (t *telling) unlessUnreadable(f *failure) *failure {
-	if f.is(limited) || f.soon() && t.n.Attempt < patience {
+	switch {
+	case f.is(limited):
+		return f
+	case f.soon() && t.receipt.Looks < patience:
+		t.receipt.Looks++
 		return f
 	}
 	return nil

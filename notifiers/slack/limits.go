@@ -59,7 +59,7 @@ const (
 	maxBody  = 8 << 20 // bytes that are read of an answer
 	pageSize = 200     // messages asked for at a time
 	maxPages = 5       // read when looking for our own messages
-	patience = 5       // attempts after which an answer that nobody knows is taken as final
+	patience = 5       // attempts after which an answer that nobody knows is taken as final, and looks that may fail
 	// margin is how far back from the event we look for what an attempt left: clocks differ.
 	margin = time.Hour
 )

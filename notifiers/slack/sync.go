@@ -31,16 +31,18 @@ func (t *telling) tell(ctx context.Context) *failure {
 		return f
 	}
 	t.link(ctx)
-	t.receipt.Open, t.receipt.Severity, t.receipt.Unsure = t.n.Open, t.n.Severity, false
+	t.receipt.Open, t.receipt.Severity, t.receipt.Unsure, t.receipt.Looks = t.n.Open, t.n.Severity, false, 0
 	return nil
 }
 
 // root makes sure that the message exists and shows the card.
 func (t *telling) root(ctx context.Context) *failure {
 	if t.receipt.TS == "" && t.uncertain() {
+		t.receipt.Unsure = true // for as long as nobody has looked
 		if f := t.adopt(ctx, ""); f != nil {
 			return f
 		}
+		t.receipt.Unsure, t.receipt.Looks = false, 0
 	}
 	if t.receipt.TS == "" {
 		return t.post(ctx)

@@ -237,13 +237,13 @@ func TestACrashMakesNoSecondMessage(t *testing.T) {
 	w := newWorld(t)
 	w.sync(opened())         // and nobody wrote the receipt down
 	w.notifier = w.sibling() // a new process
-	n := after(router.Receipt{}, 2, escalated())
+	n := afterCrash(escalated())
 	n.Timeline = append(opened().Timeline, n.Timeline...)
 	r := w.sync(n)
 	if got := w.shown(); len(got) != 2 || r.Told != 2 {
 		t.Fatalf("%q, told %d: want a card and a line", got, r.Told)
 	}
-	r = w.sync(after(router.Receipt{}, 2, n)) // and again
+	r = w.sync(afterCrash(n)) // and again
 	if got := w.shown(); len(got) != 2 || r.Told != 2 {
 		t.Errorf("%q, told %d: want a card and a line", got, r.Told)
 	}
@@ -257,7 +257,7 @@ func TestANoticeIsFoundAfterACrash(t *testing.T) {
 	other.Delivery++
 	w.sync(other)
 	w.pass(20 * time.Minute)
-	if r := w.sync(after(router.Receipt{}, 2, n)); r != first {
+	if r := w.sync(afterCrash(n)); r != first {
 		t.Errorf("receipt %+v, want %+v", r, first)
 	}
 	if got := len(w.shown()); got != 2 {
@@ -292,13 +292,17 @@ func TestTwiceIsBetterThanNever(t *testing.T) {
 func TestALookThatFailsIsRepeatedAFewTimes(t *testing.T) {
 	w := newWorld(t)
 	w.slack.Fail(sandbox.Fault{Method: "conversations.history", OKFalse: "internal_error"})
-	r := router.Receipt{Channel: "C0SANDBOX01", Unsure: true}
-	for attempt := 2; attempt < patience; attempt++ {
-		if r, _ = w.fail(after(r, attempt, opened())); len(w.shown()) > 0 {
-			t.Fatalf("posted at attempt %d without a look", attempt)
+	// The process died right after it had posted, if it had, and again before it could look, often.
+	n := afterCrash(opened())
+	n.Attempt = 20
+	for range patience {
+		r, _ := w.fail(n)
+		if len(w.shown()) > 0 {
+			t.Fatalf("posted without a look, receipt %+v", r)
 		}
+		n = after(r, n.Attempt+1, opened())
 	}
-	w.sync(after(r, patience, opened()))
+	w.sync(n)
 }
 
 func TestABurstThatWasCutShortGoesOnWhereItStood(t *testing.T) {

@@ -86,7 +86,7 @@ func (w *world) fail(n router.Notification) (router.Receipt, error) {
 // after is n as the queue hands it out after an attempt that ended with r: the next state if that was a
 // success, else the same state again.
 func after(r router.Receipt, attempt int, n router.Notification) router.Notification {
-	n.Receipt, n.MayExist, n.Attempt = r, r != router.Receipt{} || attempt > 1, attempt
+	n.Receipt, n.MayExist, n.Attempt = r, r != router.Receipt{}, attempt
 	var left []router.Entry
 	for _, e := range n.Timeline {
 		if e.N > r.Told {
@@ -94,6 +94,13 @@ func after(r router.Receipt, attempt int, n router.Notification) router.Notifica
 		}
 	}
 	n.Timeline = left
+	return n
+}
+
+// afterCrash is n as the queue hands it out after an attempt that nobody wrote the end of.
+func afterCrash(n router.Notification) router.Notification {
+	n = after(router.Receipt{}, 2, n)
+	n.MayExist = true
 	return n
 }
 
