@@ -149,9 +149,11 @@ func (e *Event) Paired() bool {
 
 // Opening returns the event that e undoes: for a DEACTIVATED the ACTIVATED of the same threshold, for a
 // flow that left THROTTLED or BLOCKED the change that put it there. ok is false where e undoes nothing.
-// Rules are asked about it to learn who would have been told of what is now over.
+// Rules are asked about it to learn who would have been told of what is now over. When it happened is not known: its At
+// is zero.
 func (e *Event) Opening() (opening Event, ok bool) {
 	opening = *e
+	opening.At = time.Time{}
 	switch {
 	case e.Paired() && e.AlertState == Deactivated:
 		opening.AlertState = Activated

@@ -31,12 +31,10 @@ func (l *loader) file(root *yaml.Node) {
 	at := map[string]entry{}
 	for _, e := range top {
 		switch e.key {
-		case "version", "flows", "notifiers", "rules", "default", "fallback":
+		case "version", "flows", "notifiers", "windows", "rules", "default", "fallback":
 			at[e.key] = e
-		case "windows":
-			l.notYet(e)
 		default:
-			if meant := l.unknown(e, "version", "flows", "notifiers", "rules", "default", "fallback"); meant != "" {
+			if meant := l.unknown(e, "version", "flows", "notifiers", "windows", "rules", "default", "fallback"); meant != "" {
 				at[meant] = e
 			}
 		}
@@ -49,6 +47,9 @@ func (l *loader) file(root *yaml.Node) {
 		l.notifiers(e)
 	} else {
 		l.absent(root, "notifiers", "is missing", "name at least one Slack channel or PagerDuty service")
+	}
+	if e, ok := at["windows"]; ok {
+		l.windows(e)
 	}
 	if e, ok := at["rules"]; ok {
 		l.ruleList(e)
@@ -141,7 +142,7 @@ func (l *loader) target(n entry, keys []entry) router.Target {
 	t := router.Target{Notifier: n.key}
 	at := map[string]entry{}
 	for _, e := range keys {
-		if meant := nearest(e.key, []string{"kind", "channel", "routing_key"}); meant != "" {
+		if meant := nearest(e.key, []string{"kind", "channel", "routing_key", "allow"}); meant != "" {
 			at[meant] = e
 		}
 	}
@@ -170,14 +171,18 @@ func (l *loader) target(n entry, keys []entry) router.Target {
 		return t
 	}
 	for _, e := range keys {
-		switch e.key {
-		case "kind":
-		case needs:
+		switch {
+		case e.key == "kind":
+		case e.key == needs:
 			if s, ok := l.scalar(e.value, e.path); ok {
 				l.address(&t, s)
 			}
-		case "channel", "routing_key":
+		case e.key == "allow" && t.Kind == router.KindSlack:
+			l.rules.allow[n.key] = l.allowed(e)
+		case slices.Contains([]string{"channel", "routing_key", "allow"}, e.key):
 			l.wrong(e.at, e.path, fmt.Sprintf("a notifier of kind %s has no %s", t.Kind, e.key), "")
+		case t.Kind == router.KindSlack:
+			l.unknown(e, "kind", needs, "allow")
 		default:
 			l.unknown(e, "kind", needs)
 		}
@@ -219,6 +224,20 @@ func (l *loader) address(t *router.Target, s scalar) {
 	l.wrong(s.Node, s.path, s.written()+" is neither the name nor the id of a channel", hint)
 }
 
+var allowedID = regexp.MustCompile(`^[USW][A-Z0-9]{7,30}$`)
+
+// allowed reads who may press buttons: ids of users and of user groups. Names would change.
+func (l *loader) allowed(e entry) (ids []string) {
+	all, _ := l.scalars(e.value, e.path)
+	for _, s := range all {
+		if !allowedID.MatchString(s.text) {
+			l.wrong(s.Node, s.path, s.written()+" is no id of a Slack user or user group", "in Slack, copy the member id (U...) or the id of the user group (S...)")
+		}
+		ids = append(ids, s.text)
+	}
+	return ids
+}
+
 // notifier finds a notifier by the name that somebody wrote.
 func (l *loader) notifier(s scalar) (router.Target, bool) {
 	t, ok := l.rules.targets[s.text]
@@ -237,9 +256,4 @@ func (l *loader) unknown(e entry, known ...string) (meant string) {
 	}
 	l.wrong(e.at, e.path, "unknown key", hint)
 	return meant
-}
-
-// notYet refuses what a later version understands: to ignore it would tell people at the wrong time.
-func (l *loader) notYet(e entry) {
-	l.wrong(e.at, e.path, "not supported by this version yet", "remove it")
 }

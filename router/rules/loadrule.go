@@ -28,6 +28,7 @@ func (l *loader) ruleList(e entry) {
 // rule reads one rule.
 func (l *loader) rule(n *yaml.Node, path string, entries []entry) rule {
 	var rule rule
+	var during, except entry // not part of match, which is read as a whole
 	at := map[string]entry{}
 	for _, e := range entries {
 		at[e.key] = e
@@ -40,16 +41,19 @@ func (l *loader) rule(n *yaml.Node, path string, entries []entry) rule {
 			rule.proceed = l.boolean(e.value, e.path)
 		case "drop":
 			rule.drop = l.boolean(e.value, e.path)
-		case "resolve_after", "during", "except":
-			l.notYet(e)
+		case "during":
+			during = e
+		case "except":
+			except = e
 		default:
 			if !l.action(&rule, e) {
-				if meant := l.unknown(e, append(actionKeys(), "name", "match", "continue", "drop")...); meant != "" {
+				if meant := l.unknown(e, append(actionKeys(), "name", "match", "during", "except", "continue", "drop")...); meant != "" {
 					at[meant] = e
 				}
 			}
 		}
 	}
+	l.times(&rule.match, during, except)
 	l.words(&rule, at)
 	if at["name"].value == nil {
 		l.absent(n, join(path, "name"), "is missing", "people see it on the incident: say when the rule applies")
@@ -74,6 +78,20 @@ func (l *loader) rule(n *yaml.Node, path string, entries []entry) rule {
 		l.rules.responses = true
 	}
 	return rule
+}
+
+// times reads `during` and `except`.
+func (l *loader) times(m *match, during, except entry) {
+	if during.value != nil {
+		m.during = l.windowNames(during)
+	}
+	if except.value != nil {
+		m.except = l.windowNames(except)
+	}
+	inAll := func(w *window) bool { return slices.Contains(m.except, w) }
+	if len(m.during) > 0 && !slices.ContainsFunc(m.during, func(w *window) bool { return !inAll(w) }) {
+		l.wrong(except.at, except.path, "excludes all that during names, so the rule can never match", "")
+	}
 }
 
 func (l *loader) ruleName(e entry) string {
@@ -120,7 +138,7 @@ func (l *loader) otherwise(e entry) {
 }
 
 func actionKeys() []string {
-	return []string{"notify", "severity", "group_by", "title", "text", "fields"}
+	return []string{"notify", "severity", "group_by", "resolve_after", "on_escalation", "title", "text", "fields"}
 }
 
 // action reads a key that says what to do; ok is false if it is none. Templates are left to words, which
@@ -133,6 +151,10 @@ func (l *loader) action(rule *rule, e entry) (ok bool) {
 		rule.severity = l.severity(e)
 	case "group_by":
 		rule.groupBy = l.groupBy(e)
+	case "resolve_after":
+		rule.resolve = hold{true, l.wait(e)}
+	case "on_escalation":
+		rule.rise = l.onRise(e)
 	case "fields":
 		rule.fields = l.fieldNames(e)
 	case "title", "text":
@@ -168,10 +190,12 @@ func (l *loader) notify(e entry) (routes []route) {
 				}
 			case "severity":
 				route.severities = l.severitySet(k)
-			case "after", "unless":
-				l.notYet(k)
+			case "after":
+				route.after = l.wait(k)
+			case "unless":
+				route.unlessAck = l.unless(k)
 			default:
-				found = l.unknown(k, "to", "severity") == "to" || found
+				found = l.unknown(k, "to", "severity", "after", "unless") == "to" || found
 			}
 		}
 		if !found {
@@ -180,6 +204,24 @@ func (l *loader) notify(e entry) (routes []route) {
 		routes = append(routes, route)
 	}
 	return routes
+}
+
+// unless reads the one thing that can keep a notifier from being told.
+func (l *loader) unless(e entry) bool {
+	s, ok := l.scalar(e.value, e.path)
+	if ok && s.text != string(router.IncidentAcknowledged) {
+		l.wrong(s.Node, s.path, "must be acknowledged, not "+s.written(), didYouMean(s.text, []string{string(router.IncidentAcknowledged)}))
+	}
+	return ok
+}
+
+func (l *loader) onRise(e entry) onRise {
+	s, ok := l.scalar(e.value, e.path)
+	known := []string{string(riseNote), string(risePage)}
+	if ok && !slices.Contains(known, s.text) {
+		l.wrong(s.Node, s.path, "must be "+oneOf(known)+", not "+s.written(), didYouMean(s.text, known))
+	}
+	return onRise(s.text)
 }
 
 // severitySet reads what an entry of notify is told of.

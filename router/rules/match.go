@@ -18,7 +18,9 @@ type match struct {
 	alertState  string // "" where the rule names none, or both
 	thresholds  []bound
 	flows       []flowTest
-	errorTypes  []string // normal forms
+	errorTypes  []string  // normal forms
+	during      []*window // the time of the event is in one of them
+	except      []*window // and in none of these
 	when        *when
 }
 
@@ -65,7 +67,7 @@ func (m *match) mayHoldThreshold(t float64) bool {
 }
 
 // match appends the places of the rules that match an event: the first, and those after rules that say
-// `continue: true`. It allocates nothing unless hits is too short or a rule has `when`.
+// `continue: true`. A rule that only holds at some times does not end the search where the time is not known. It allocates nothing unless hits is too short or a rule has `when`.
 func (r *Rules) match(ev *router.Event, hits []int) []int {
 	sets := r.index.sets(ev)
 	narrowing := 0
@@ -88,7 +90,7 @@ func (r *Rules) match(ev *router.Event, hits []int) []int {
 				continue
 			}
 			hits = append(hits, i)
-			if !r.rules[i].proceed {
+			if !r.rules[i].proceed && !r.rules[i].match.perhaps(ev) {
 				return hits
 			}
 		}
@@ -110,7 +112,8 @@ func (r *Rules) holds(rule *rule, ev *router.Event, env map[string]any) (map[str
 		m.alertState != "" && m.alertState != ev.AlertState,
 		!m.holdsThreshold(ev),
 		!m.holdsFlow(ev.Flow),
-		!r.holdsErrorType(m.errorTypes, ev.Errors):
+		!r.holdsErrorType(m.errorTypes, ev.Errors),
+		!m.holdsTime(ev):
 		return env, false
 	case m.when == nil:
 		return env, true

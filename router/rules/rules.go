@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"flowbridge/router"
 )
@@ -31,6 +32,8 @@ type Rules struct {
 	flows      map[string]router.FlowInfo // by id; shared, so never written
 	labels     []string                   // keys that some flow has, sorted
 	targets    map[string]router.Target   // by name
+	windows    map[string]*window         // by name
+	allow      map[string][]string        // by notifier: who may press buttons
 	rules      []rule
 	otherwise  *rule  // `default`; nil if there is none
 	fallback   string // name of a notifier; "" if there is none
@@ -48,16 +51,35 @@ type rule struct {
 	notify   []route
 	severity severityRule
 	groupBy  router.GroupBy
+	resolve  hold
+	rise     onRise
 	fields   []string
 	words    words
 	proceed  bool // continue: true
 	drop     bool
 }
 
+// hold is what a rule says of `resolve_after`.
+type hold struct {
+	said bool
+	wait time.Duration
+}
+
+// onRise is what a rule says of `on_escalation`: what happens when an incident that somebody has acknowledged gets worse.
+type onRise string
+
+const (
+	riseUnset onRise = ""
+	riseNote  onRise = "note" // those who were told see it
+	risePage  onRise = "page" // and those who page are told anew
+)
+
 // route is one entry of `notify`.
 type route struct {
 	target     router.Target
 	severities severitySet
+	after      time.Duration
+	unlessAck  bool
 }
 
 // defaultName is how decisions, incidents and notices call the entry `default`.
@@ -67,7 +89,10 @@ const defaultName = "default"
 // all of them, by position; no mistake shows a secret.
 func Load(path string, data []byte, cfg Config) (*Rules, error) {
 	r := &reader{cfg: cfg, file: path, lines: strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")}
-	loaded := &Rules{cfg: cfg, flows: map[string]router.FlowInfo{}, targets: map[string]router.Target{}}
+	loaded := &Rules{
+		cfg: cfg, flows: map[string]router.FlowInfo{}, targets: map[string]router.Target{},
+		windows: map[string]*window{}, allow: map[string][]string{},
+	}
 	if root := r.parse(data); root != nil {
 		l := loader{reader: r, rules: loaded}
 		l.file(root)
@@ -110,6 +135,10 @@ func (r *Rules) Targets() []router.Target {
 	}
 	return targets
 }
+
+// Allow returns the ids of the Slack users and user groups who alone may press the buttons of a notifier's messages; nil
+// lets everybody in the channel.
+func (r *Rules) Allow(notifier string) []string { return slices.Clone(r.allow[notifier]) }
 
 // WantsResponses says whether some rule asks for FLOW_RESPONSE by name. If none does, forms that people
 // fill in need not be kept at all.
