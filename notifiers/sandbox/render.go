@@ -191,6 +191,9 @@ func (d *drawing) fields(prefix func() string, fields []*textObj) {
 func (d *drawing) button(e *element) string {
 	var label textObj
 	_ = json.Unmarshal(e.Text, &label)
+	if e.Placeholder != nil {
+		label.Text = e.Placeholder.Text + " ▾"
+	}
 	words := "[ " + d.plain(cmp.Or(label.Text, e.Type)) + " ]"
 	switch e.Style {
 	case "primary":

@@ -20,8 +20,16 @@ type SlackConfig struct {
 	Token router.Secret
 	// Channels by #name; the app is a member of each. Default: none.
 	Channels []string
-	// Scopes of the token. Default: chat:write, channels:history, channels:join, channels:read.
+	// Scopes of the token. Default: chat:write, channels:history, channels:join, channels:read, usergroups:read.
 	Scopes []string
+	// SigningSecret signs what the workspace posts to the app. Default: "sandbox-signing-secret".
+	SigningSecret router.Secret
+	// AppToken is the only app-level token that is valid. Default: "xapp-sandbox".
+	AppToken router.Secret
+	// People by id, with the names that they show. Who is not in it has their id for a name.
+	People map[string]string
+	// Groups are user groups: ids of people by the id of the group.
+	Groups map[string][]string
 	// NoLimits lifts the rate limits; sizes stay as they are.
 	NoLimits bool
 	// Burst is how many posts in a row a channel takes before it insists on one a second. Default: 5.
@@ -65,6 +73,7 @@ type Slack struct {
 	last     int64 // microseconds of the newest ts: ts never repeat and only grow
 	updates  window
 	reads    window
+	app      app
 }
 
 // channel is a Channel with its messages.
@@ -77,11 +86,13 @@ type channel struct {
 // NewSlack returns an empty workspace.
 func NewSlack(cfg SlackConfig) *Slack {
 	cfg.Token = cmp.Or(cfg.Token, "xoxb-sandbox")
+	cfg.SigningSecret = cmp.Or(cfg.SigningSecret, "sandbox-signing-secret")
+	cfg.AppToken = cmp.Or(cfg.AppToken, "xapp-sandbox")
 	cfg.Burst = cmp.Or(cfg.Burst, 5)
 	cfg.Updates = cmp.Or(cfg.Updates, 50)
 	cfg.Reads = cmp.Or(cfg.Reads, 50)
 	if cfg.Scopes == nil {
-		cfg.Scopes = []string{"chat:write", "channels:history", "channels:join", "channels:read"}
+		cfg.Scopes = []string{"chat:write", "channels:history", "channels:join", "channels:read", "usergroups:read"}
 	}
 	s := &Slack{core: newCore(cfg.Now), cfg: cfg}
 	if !cfg.NoLimits {
@@ -98,8 +109,19 @@ func NewSlack(cfg SlackConfig) *Slack {
 	return s
 }
 
-// ServeHTTP answers a call of the Web API.
+// ServeHTTP answers a call of the Web API, takes what the app tells a person later, and holds its web socket.
 func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasPrefix(r.URL.Path, hookPath):
+		s.serve(w, r, "response_url", func(body []byte) request {
+			return &hookRequest{s: s, id: strings.TrimPrefix(r.URL.Path, hookPath), body: body}
+		})
+		return
+	case strings.HasPrefix(r.URL.Path, socketPath):
+		s.holdSocket(w, r)
+		return
+	}
+	s.met(r)
 	method := path.Base(r.URL.Path)
 	s.serve(w, r, method, func(body []byte) request {
 		form, _ := url.ParseQuery(string(body)) // what cannot be read is missing, and refused as that

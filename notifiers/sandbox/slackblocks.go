@@ -24,6 +24,10 @@ const (
 	maxURL         = 3000
 	maxConfirmHead = 100
 	maxConfirmText = 300
+	maxConfirmWord = 30
+	maxPlaceholder = 150
+	maxOptions     = 100 // of a select
+	maxOverflow    = 5   // of an overflow menu
 	maxOptionText  = 75
 	maxOptionValue = 150
 	maxAltText     = 2000
@@ -57,11 +61,15 @@ type element struct {
 	Style    string
 	ImageURL string `json:"image_url"`
 	AltText  string `json:"alt_text"`
-	Options  []struct {
-		Text  *textObj
-		Value string
-	}
-	Confirm *struct{ Title, Text, Confirm, Deny *textObj }
+	Options  []option
+	Confirm  *struct{ Title, Text, Confirm, Deny *textObj }
+
+	Placeholder *textObj
+}
+
+type option struct {
+	Text  *textObj `json:"text"`
+	Value string   `json:"value"`
 }
 
 // blockFaults collects what is wrong with the blocks of a message, by JSON pointer as Slack names it.
@@ -241,8 +249,14 @@ func (f *blockFaults) element(at string, e *element) {
 			f.wrong(at+"/style", "must be one of primary, danger")
 		}
 	case "static_select", "overflow":
-		if len(e.Options) == 0 {
-			f.wrong(at+"/options", "must have at least 1 item")
+		most := maxOptions
+		if e.Type == "overflow" {
+			most = maxOverflow
+		} else if e.Placeholder != nil {
+			f.textObj(at+"/placeholder", e.Placeholder, maxPlaceholder, "plain_text")
+		}
+		if len(e.Options) == 0 || len(e.Options) > most {
+			f.wrong(at+"/options", "must have 1 to %d items", most)
 		}
 		for i, o := range e.Options {
 			at := fmt.Sprintf("%s/options/%d", at, i)
@@ -255,6 +269,10 @@ func (f *blockFaults) element(at string, e *element) {
 	if c := e.Confirm; c != nil {
 		f.textObj(at+"/confirm/title", c.Title, maxConfirmHead, "plain_text")
 		f.textObj(at+"/confirm/text", c.Text, maxConfirmText, "")
+		f.textObj(at+"/confirm/confirm", c.Confirm, maxConfirmWord, "plain_text")
+		if c.Deny != nil {
+			f.textObj(at+"/confirm/deny", c.Deny, maxConfirmWord, "plain_text")
+		}
 	}
 }
 

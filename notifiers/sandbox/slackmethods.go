@@ -44,6 +44,9 @@ var slackMethods = map[string]struct {
 	"conversations.join":    {"channels:join", (*slackRequest).join},
 	"conversations.list":    {"channels:read", (*slackRequest).list},
 	"conversations.info":    {"channels:read", (*slackRequest).info},
+	"usergroups.users.list": {"usergroups:read", (*slackRequest).groupMembers},
+	"users.info":            {"users:read", (*slackRequest).userInfo},
+	"apps.connections.open": {"", (*slackRequest).openSocket},
 }
 
 func (r *slackRequest) note(call *Call) {
@@ -54,12 +57,15 @@ func (r *slackRequest) note(call *Call) {
 }
 
 func (r *slackRequest) act(*Call) answer {
-	token := r.form.Get("token")
+	token, valid := r.form.Get("token"), r.s.cfg.Token
+	if r.method == "apps.connections.open" {
+		valid = r.s.cfg.AppToken
+	}
 	method, known := slackMethods[r.method]
 	switch {
 	case token == "":
 		return refuse("not_authed")
-	case token != r.s.cfg.Token.Reveal():
+	case token != valid.Reveal():
 		return refuse("invalid_auth")
 	case !known:
 		return refuse("unknown_method")
