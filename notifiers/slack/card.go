@@ -2,7 +2,6 @@ package slack
 
 import (
 	"fmt"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/slack-go/slack"
@@ -66,8 +65,11 @@ type parts struct {
 	list   []part
 }
 
+// blockPrefix begins the id of every block: delivery and revision.
+const blockPrefix = "flowbridge/%d/%d/"
+
 func newParts(n *router.Notification) *parts {
-	return &parts{prefix: fmt.Sprintf("flowbridge/%d/%d/", n.Delivery, n.Revision)}
+	return &parts{prefix: fmt.Sprintf(blockPrefix, n.Delivery, n.Revision)}
 }
 
 // section adds a text; an empty one, which Slack refuses, adds nothing.
@@ -109,16 +111,15 @@ func (p *parts) context(matters int, name string, texts ...string) {
 	p.add(matters, size, slack.NewContextBlock(p.prefix+name, elements...))
 }
 
-// actions adds buttons; none adds nothing.
-func (p *parts) actions(matters int, name string, buttons []*slack.ButtonBlockElement) {
-	if len(buttons) == 0 {
+// actions adds what can be pressed; nothing adds nothing.
+func (p *parts) actions(matters int, name string, elements []slack.BlockElement) {
+	if len(elements) == 0 {
 		return
 	}
-	var elements []slack.BlockElement
+	elements = elements[:min(len(elements), maxButtons)]
 	size := 0
-	for _, b := range buttons[:min(len(buttons), maxButtons)] {
-		elements = append(elements, b)
-		size += utf8.RuneCountInString(b.Text.Text)
+	for _, e := range elements {
+		size += sizeOf(e)
 	}
 	p.add(matters, size, slack.NewActionBlock(p.prefix+name, elements...))
 }
@@ -179,11 +180,10 @@ func mrkdwn(text string) *slack.TextBlockObject {
 	return slack.NewTextBlockObject(slack.MarkdownType, text, false, true)
 }
 
-// button is a link; pressing it asks nothing of us.
-func button(id, label, target string) []*slack.ButtonBlockElement {
+// linkButton leads somewhere; pressing it asks nothing of us.
+func linkButton(id, label, target string) []slack.BlockElement {
 	if !webURL(target) {
 		return nil
 	}
-	text := slack.NewTextBlockObject(slack.PlainTextType, cut(strings.Join(strings.Fields(harmless(label)), " "), maxButtonText), false, false)
-	return []*slack.ButtonBlockElement{slack.NewButtonBlockElement(id, "", text).WithURL(target)}
+	return []slack.BlockElement{slack.NewButtonBlockElement(id, "", plainText(label, maxButtonText)).WithURL(target)}
 }

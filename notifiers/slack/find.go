@@ -32,7 +32,7 @@ func (t *telling) search(ctx context.Context, id, but string) *failure {
 			if entry, ok := t.ours(m); ok && entry == 0 && m.Timestamp != "" && m.Timestamp != but {
 				t.receipt.Channel, t.receipt.TS, t.receipt.Link = id, m.Timestamp, ""
 				t.n.Receipt.TS, t.n.Receipt.Open = m.Timestamp, t.n.Open // it is no news that it is open
-				t.card = render(t.n)
+				t.card = render(t.n, t.cfg.Interactive)
 				return nil
 			}
 		}

@@ -6,14 +6,19 @@ import "time"
 // references of blocks, block elements and composition objects; chat.postMessage and chat.update; message
 // metadata. What a message may hold in all is not documented: about 13,200 were found by trial.
 const (
-	maxSectionText = 3000
-	maxFields      = 10 // of one section
-	maxFieldText   = 2000
-	maxElements    = 10 // of one context block
-	maxButtons     = 25 // of one actions block
-	maxButtonText  = 75
-	maxURL         = 3000
-	maxBlocks      = 50
+	maxSectionText   = 3000
+	maxFields        = 10 // of one section
+	maxFieldText     = 2000
+	maxElements      = 10 // of one context block
+	maxButtons       = 25 // of one actions block
+	maxButtonText    = 75
+	maxOptionText    = 75
+	maxPlaceholder   = 150
+	maxConfirmTitle  = 100
+	maxConfirmText   = 300
+	maxConfirmButton = 30
+	maxURL           = 3000
+	maxBlocks        = 50
 )
 
 // What we allow ourselves within them: a card has to be read at a glance.
@@ -39,6 +44,7 @@ const (
 	mostAlso     = 5
 	mostProblems = 3
 	mostPagers   = 3
+	mostLinks    = 3 // what services call it
 	mostReplies  = 4 // with the card they are the five posts in a row that a channel takes
 )
 
@@ -49,6 +55,7 @@ const (
 	_ = uint(maxSectionText - mostProblems*(problemText+nameText+moreText))
 	_ = uint(maxSectionText - mostAlso*(factText+nameText))
 	_ = uint(maxFieldText - nameText - fieldText - 3)
+	_ = uint(maxFieldText - nameText - factText - mostLinks*(inlineURL+nameText+10))
 	_ = uint(maxButtons - mostPagers - 3)
 )
 

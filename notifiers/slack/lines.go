@@ -80,8 +80,18 @@ func entryMark(kind router.EntryKind) string {
 		return ":white_check_mark:"
 	case router.EntryAcknowledged:
 		return ":eyes:"
+	case router.EntryUnacknowledged:
+		return ":leftwards_arrow_with_hook:"
 	case router.EntryTold:
 		return ":bell:"
+	case router.EntryPaged:
+		return ":pager:"
+	case router.EntryAssigned:
+		return ":bust_in_silhouette:"
+	case router.EntryNote:
+		return ":speech_balloon:"
+	case router.EntryLinked:
+		return ":link:"
 	case router.EntryUndelivered:
 		return ":warning:"
 	}

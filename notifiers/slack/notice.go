@@ -26,7 +26,7 @@ func renderNotice(n *router.Notification) card {
 	body.section(helpful, "errors", errorTable(note.Errors))
 	body.fields(nearby, "fields", asked(note.Fields))
 	if note.Flow != "" {
-		body.actions(needed, "actions", links(n))
+		body.actions(needed, "links", links(n))
 	}
 	body.context(smallPrint, "foot", "rule "+line(note.Rule, nameText), date(note.At))
 

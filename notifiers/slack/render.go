@@ -3,7 +3,6 @@ package slack
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,21 +26,22 @@ const (
 // manager is where Meta shows flows; there is no confirmed address of a single one.
 const manager = "https://business.facebook.com/wa/manage/flows/"
 
-// render draws what a channel is told. It is pure: the same notification, the same card.
-func render(n *router.Notification) card {
+// render draws what a channel is told; pressable says whether a press would reach us. It is pure: the same
+// notification, the same card.
+func render(n *router.Notification, pressable bool) card {
 	switch {
 	case n.Notice != nil:
 		return renderNotice(n)
 	case n.Open:
-		return renderOpen(n)
+		return renderOpen(n, pressable)
 	case n.Receipt.TS == "":
 		return renderMissed(n)
 	}
-	return renderOver(n)
+	return renderOver(n, pressable)
 }
 
 // renderOpen draws an incident that goes on.
-func renderOpen(n *router.Notification) card {
+func renderOpen(n *router.Notification, pressable bool) card {
 	inc, severity, title := n.Incident, severityOf(n), titleOf(n)
 	state, more, color, mark := openState(n)
 	now := ""
@@ -65,8 +65,14 @@ func renderOpen(n *router.Notification) card {
 	body.section(helpful, "errors", errorTable(readingErrors(n)))
 	body.fields(wanted, "fields", asked(inc.Fields))
 	body.section(nearby, "also", also(n))
+	if inc.Silence.ID != "" {
+		body.section(wanted, "silence", why(&inc.Silence))
+	}
 	body.section(needed, "problems", problems(n))
-	body.actions(needed, "actions", links(n))
+	if pressable {
+		body.actions(needed, "actions", openButtons(n))
+	}
+	body.actions(needed, "links", links(n))
 	body.context(smallPrint, "foot", foot(n)...)
 
 	c := card{
@@ -78,17 +84,18 @@ func renderOpen(n *router.Notification) card {
 }
 
 // renderOver draws what is over for this channel: a few lines, and nothing to press.
-func renderOver(n *router.Notification) card {
+func renderOver(n *router.Notification, pressable bool) card {
 	inc, title := n.Incident, titleOf(n)
-	state, outcome := "Over for this channel", "It goes on elsewhere, as "+inc.Severity.String()+"."
+	state, outcome, mark := "Over for this channel", "It goes on elsewhere, as "+inc.Severity.String()+".", ":white_check_mark:"
 	if inc.State == router.IncidentResolved {
 		state, outcome = "Resolved", "Resolved"
 		if inc.ResolvedBy != "" {
 			outcome += " by " + line(inc.ResolvedBy, nameText)
 		}
 		outcome += " after *" + router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)) + "*."
-		if worst(n) != nil {
-			outcome += " Meta still reports it."
+		if resolvedByHand(n) {
+			state, mark = "Resolved by hand, Meta still reports it", ":ballot_box_with_check:"
+			outcome += " Meta still reports it: when it gets worse, this card opens again."
 		}
 	}
 	lines := []string{outcome, "Peak: " + peak(inc) + "."}
@@ -96,10 +103,13 @@ func renderOver(n *router.Notification) card {
 		lines = append(lines, fmt.Sprintf("Acknowledged by %s after %s.", acknowledger(inc), router.FormatDuration(inc.AcknowledgedAt.Sub(inc.OpenedAt))))
 	}
 	head := newParts(n)
-	head.section(needed, "head", ":white_check_mark: *"+line(title, titleText)+"*\n"+state+" · "+link(n.Link, inc.Name()))
+	head.section(needed, "head", mark+" *"+line(title, titleText)+"*\n"+state+" · "+link(n.Link, inc.Name()))
 	body := newParts(n)
 	body.section(needed, "outcome", strings.Join(lines, "\n"))
 	body.section(needed, "problems", problems(n))
+	if pressable {
+		body.actions(needed, "actions", overButtons(n))
+	}
 	body.context(smallPrint, "foot", foot(n)...)
 	return card{
 		text: sentenceOf(state+": "+cut(title, sentenceName), " ("+inc.Name()+")"),
@@ -174,11 +184,15 @@ func openState(n *router.Notification) (state, more, color, mark string) {
 	switch {
 	case inc.Silence.ID != "":
 		state, color, mark = "silenced", silenced, ":no_bell:"
+		more = " until it has recovered"
 		if !inc.Silence.UntilRecovered() {
 			more = " until " + date(inc.Silence.Until)
 		}
 		if inc.Silence.By != "" {
 			more += " by " + line(inc.Silence.By, nameText)
+		}
+		if inc.State == router.IncidentAcknowledged {
+			more += ", acknowledged by " + acknowledger(inc)
 		}
 	case inc.State == router.IncidentAcknowledged:
 		state, color, mark = "acknowledged by "+acknowledger(inc), acknowledged, ":eyes:"
@@ -195,6 +209,14 @@ func openState(n *router.Notification) (state, more, color, mark string) {
 		more += ", came back " + router.FormatTimes(inc.Flaps)
 	}
 	return state, more, color, mark
+}
+
+// why is the reason for a silence, as the person gave it.
+func why(s *router.Silence) string {
+	if s.Why == "" {
+		return ""
+	}
+	return ":no_bell: " + line(s.Why, lineText)
 }
 
 // reopened says that the channel had been told that it is over.
@@ -238,47 +260,6 @@ func readingErrors(n *router.Notification) []router.ErrorCount {
 		return a.Errors
 	}
 	return nil
-}
-
-// incidentFacts are the numbers of an incident, and whose it is.
-func incidentFacts(n *router.Notification) (own []field) {
-	inc := n.Incident
-	if a := reading(n); a != nil {
-		now := router.FormatValue(a.Event, *a.Value)
-		if a.Before != nil && *a.Before != *a.Value {
-			now += " (was " + router.FormatValue(a.Event, *a.Before) + ")"
-		}
-		own = append(own, fact("Now", now))
-	}
-	if a := worst(n); a != nil && a.Level != "" && a.Event != router.FlowStatusChange {
-		own = append(own, fact("Threshold", router.FormatLevel(a.Event, a.Level)))
-	}
-	if a := reading(n); a != nil {
-		own = append(own, readingFacts(a.Event, &a.Reading)...)
-	}
-	own = append(own, field{"Started", date(inc.OpenedAt)})
-	return few(append(own, labels(inc.Labels)...))
-}
-
-// readingFacts are the numbers beside the one that the event is about.
-func readingFacts(event string, r *router.Reading) (list []field) {
-	if r.P50 != nil {
-		list = append(list, fact("Median", router.FormatValue(event, *r.P50)))
-	}
-	if r.Requests != nil {
-		list = append(list, fact("Requests", router.FormatValue("", *r.Requests)))
-	}
-	return list
-}
-
-// labels are what the rules file says of the flow: its team, and others.
-func labels(all map[string]string) (list []field) {
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if len(list) < mostLabels {
-			list = append(list, fact(capital(name), all[name]))
-		}
-	}
-	return list
 }
 
 // activeSignals lists what is active where an incident holds more than one signal of its flow.
@@ -329,21 +310,21 @@ func problems(n *router.Notification) string {
 }
 
 // links are the buttons that lead somewhere.
-func links(n *router.Notification) []*slack.ButtonBlockElement {
+func links(n *router.Notification) []slack.BlockElement {
 	var info router.FlowInfo
 	if n.Incident != nil {
 		info = n.Incident.FlowInfo
 	} else {
 		info = n.Notice.FlowInfo
 	}
-	buttons := button("runbook", "Runbook", info.Runbook)
-	buttons = append(buttons, button("flow", "Flow manager", manager)...)
-	buttons = append(buttons, button("details", "Details", n.Link)...)
+	buttons := linkButton("runbook", "Runbook", info.Runbook)
+	buttons = append(buttons, linkButton("flow", "Flow manager", manager)...)
+	buttons = append(buttons, linkButton("details", "Details", n.Link)...)
 	pagers := 0
 	for _, r := range n.Related {
 		if r.Kind == router.KindPagerDuty && pagers < mostPagers {
 			pagers++
-			buttons = append(buttons, button(fmt.Sprintf("pagerduty-%d", pagers), "PagerDuty: "+r.Notifier, r.Link)...)
+			buttons = append(buttons, linkButton(fmt.Sprintf("pagerduty-%d", pagers), "PagerDuty: "+r.Notifier, r.Link)...)
 		}
 	}
 	return buttons

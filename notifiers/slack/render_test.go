@@ -172,6 +172,11 @@ func longest() router.Notification {
 		n.Alerts[0].Before = ptr(-1e300)
 		n.Alerts = append(n.Alerts, active...)
 		n.Also, n.Problems, n.Related, n.Link = also, problems, related, url
+		inc.Owner, inc.Pageable = long, []string{long, "more " + long}
+		inc.Silence = router.Silence{ID: "s1", By: long, Why: long}
+		for i := range 5 {
+			inc.Links = append(inc.Links, router.Link{Notifier: long, ID: long, URL: url[:450], Number: int64(i) << 50})
+		}
 	})
 }
 
@@ -182,6 +187,7 @@ func cards() map[string]router.Notification {
 		"escalated":        escalated(),
 		"partly-recovered": partlyRecovered(),
 		"acknowledged":     acked(),
+		"without-buttons":  escalated(),
 		"resolved":         resolvedOne(),
 		"resolved-by-hand": with(resolvedOne(), func(n *router.Notification, inc *router.Incident) {
 			inc.ResolvedBy, inc.AcknowledgedAt = "Sam", time.Time{}
@@ -204,6 +210,18 @@ func cards() map[string]router.Notification {
 		}),
 		"silenced": with(escalated(), func(n *router.Notification, inc *router.Incident) {
 			inc.Silence = router.Silence{ID: "s1", Until: began.Add(2 * time.Hour), By: "Sam", Why: "known"}
+		}),
+		"silenced-from-its-card": with(acked(), func(n *router.Notification, inc *router.Incident) {
+			inc.Silence = router.Silence{ID: "s1", Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}, By: "Sam"}
+		}),
+		"somebody-is-left-to-page": with(escalated(), func(n *router.Notification, inc *router.Incident) {
+			inc.Pageable = []string{"backup-oncall", "payments-oncall"}
+			inc.Watch = []router.Watch{{Notifier: "payments-chat", Open: true}, {Notifier: "payments-oncall", Open: true}}
+		}),
+		"owned-in-pagerduty": with(acked(), func(n *router.Notification, inc *router.Incident) {
+			inc.Owner, inc.Flaps = "Cleo <x>", 3
+			inc.Links = []router.Link{{Notifier: "payments-oncall", ID: "Q1", Number: 1234, URL: "https://example.pagerduty.com/incidents/Q1"}, {Notifier: "backup-oncall", ID: "Q2"}}
+			inc.Pageable, inc.Watch = []string{"payments-oncall"}, []router.Watch{{Notifier: "payments-oncall", Open: true}}
 		}),
 		"blocked": with(opened(), func(n *router.Notification, inc *router.Incident) {
 			inc.Event, inc.Path, n.Severity = router.FlowStatusChange, []router.Level{router.Throttled, router.Blocked}, router.Critical
@@ -261,7 +279,7 @@ func cards() map[string]router.Notification {
 func TestCardsLookAsTheyShould(t *testing.T) {
 	for name, n := range cards() {
 		t.Run(name, func(t *testing.T) {
-			c := render(&n)
+			c := render(&n, name != "without-buttons")
 			got := struct {
 				Text        string             `json:"text"`
 				Blocks      []slack.Block      `json:"blocks,omitempty"`
@@ -271,7 +289,7 @@ func TestCardsLookAsTheyShould(t *testing.T) {
 				got.Attachments = []slack.Attachment{{Color: c.color, Blocks: slack.Blocks{BlockSet: c.body}}}
 			}
 			golden(t, name+".json", got)
-			if diff := cmp.Diff(c, render(&n), cmp.AllowUnexported(card{})); diff != "" {
+			if diff := cmp.Diff(c, render(&n, name != "without-buttons"), cmp.AllowUnexported(card{})); diff != "" {
 				t.Errorf("drawn twice, it differs:\n%s", diff)
 			}
 			if size := utf8.RuneCountInString(c.text); size > sentence {
@@ -285,7 +303,7 @@ func TestSlackTakesEveryCard(t *testing.T) {
 	for name, n := range cards() {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			if _, _, _, err := w.notifier.api.PostMessageWithResponseContext(t.Context(), "#payments", render(&n).options()...); err != nil {
+			if _, _, _, err := w.notifier.api.PostMessageWithResponseContext(t.Context(), "#payments", render(&n, true).options()...); err != nil {
 				t.Fatalf("%+v", err)
 			}
 			drawn := w.slack.Render("#payments", sandbox.RenderOptions{})

@@ -1,6 +1,8 @@
 // Package slack keeps one message of a Slack channel in the state of an incident: the message is edited in
 // place, and its thread is the timeline. Notices are posted once. When to try again is left to the queue of
-// deliveries, which reads that from our errors; buttons and commands come in elsewhere.
+// deliveries, which reads that from our errors.
+//
+// What people press and write comes back through the Receiver, as events for the journal.
 package slack
 
 import (
@@ -29,6 +31,9 @@ type Config struct {
 	Token router.Secret
 	// APIURL is the address of Slack's Web API. Default: https://slack.com/api/
 	APIURL string
+	// Interactive says that a Receiver hears what people press: cards of incidents get buttons. Default: they
+	// only have links.
+	Interactive bool
 	// Timeout bounds one call. A Sync makes several. Default: 10 s.
 	Timeout time.Duration
 	// Now is the clock. Default: time.Now.
@@ -85,7 +90,7 @@ func (s *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 	if (n.Incident == nil) == (n.Notice == nil) {
 		return n.Receipt, fmt.Errorf("delivery %d: neither an incident nor a notice, or both", n.Delivery)
 	}
-	t := telling{Notifier: s, n: &n, card: render(&n), receipt: n.Receipt}
+	t := telling{Notifier: s, n: &n, card: render(&n, s.cfg.Interactive), receipt: n.Receipt}
 	if f := t.tell(ctx); f != nil {
 		return t.receipt, s.verdict(f, n.Attempt)
 	}

@@ -1,0 +1,260 @@
+package slack
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"flowbridge/router"
+)
+
+// person is who acts, and where.
+type person struct {
+	id      string
+	name    string // the handle that came with the request
+	channel string // id
+}
+
+// pressed takes what somebody pressed; false if it is no business of our workspace. It returns once what they did is on disk,
+// or was put off with a word to them.
+func (r *Receiver) pressed(ctx context.Context, call *slack.InteractionCallback) (ours bool) {
+	if call.Type != slack.InteractionTypeBlockActions {
+		r.seen.WithLabelValues("action", "ignored").Inc()
+		return true
+	}
+	for _, action := range call.ActionCallback.BlockActions {
+		w, ok := readPress(action)
+		if !ok { // a link: Slack tells of those too
+			r.seen.WithLabelValues("action", "ignored").Inc()
+			continue
+		}
+		ours, err := r.people.ours(ctx, call.Team.ID, call.Enterprise.ID, call.User.TeamID)
+		switch {
+		case err != nil:
+			r.fault("action", "whose workspace this is could not be learnt", err)
+			r.tell(call.ResponseURL, "flowbridge cannot learn from Slack whose workspace this is. Nothing was done: press again in a minute.")
+			continue
+		case !ours:
+			return false
+		}
+		w.digest = digest("action", call.Team.ID, call.User.ID, call.TriggerID, action.ActionTs, action.BlockID, action.ActionID, action.Value, action.SelectedOption.Value)
+		who := person{id: call.User.ID, name: call.User.Name, channel: cmp.Or(call.Channel.ID, call.Container.ChannelID)}
+		out := r.do(ctx, who, w)
+		r.seen.WithLabelValues("action", out.result).Inc()
+		switch {
+		case out.moot != "":
+			r.tell(call.ResponseURL, out.moot)
+		case out.event != nil:
+			r.afterwards(func(ctx context.Context) { r.follow(ctx, w, out.event, call.ResponseURL) })
+		}
+	}
+	return true
+}
+
+// deed is what came of a wish. Exactly one of moot and event is set, but for a repeat, which has neither.
+type deed struct {
+	result string        // of the metric
+	moot   string        // why nothing was done, in mrkdwn
+	event  *router.Event // what was written down
+	inc    router.IncidentDetail
+}
+
+// do writes a wish down, unless it may not be or makes no sense any more.
+func (r *Receiver) do(ctx context.Context, who person, w wish) (out deed) {
+	name := router.IncidentName(w.incident)
+	inc, err := r.journal.Incident(ctx, w.incident)
+	switch {
+	case errors.Is(err, router.ErrNotFound), err == nil && w.opened != 0 && inc.OpenedAt.Unix() != w.opened:
+		return deed{result: "moot", moot: name + ": not known here any more. Nothing was done."}
+	case err != nil:
+		r.fault("act", "an incident could not be read", err)
+		return deed{result: "failed", moot: name + ": flowbridge cannot read its database now. Nothing was done: try again in a minute."}
+	}
+	notifier, why := r.mayAct(ctx, who, w, &inc)
+	if why != "" {
+		r.cfg.Logger.Warn("somebody in Slack may not act", "incident", name, "act", w.act, "user", who.id, "notifier", notifier)
+		return deed{result: "refused", moot: name + ": " + why}
+	}
+	if moot := moot(w.act, &inc); moot != "" {
+		return deed{result: "moot", moot: moot}
+	}
+	e := r.event(who, w, &inc, notifier, r.people.name(ctx, who))
+	stored, err := r.journal.Append(ctx, []router.Event{e})
+	switch {
+	case err != nil:
+		r.fault("act", "what a person did could not be stored", err)
+		return deed{result: "failed", moot: name + ": flowbridge could not write this down, so that it may not happen. Try again in a minute."}
+	case stored == 0:
+		return deed{result: "repeat", inc: inc}
+	}
+	r.cfg.Logger.Info("a person acts", "act", w.act, "incident", name, "by", e.Act.Actor, "user", who.id, "notifier", notifier)
+	return deed{result: "done", event: &e, inc: inc}
+}
+
+// event is what the journal keeps of a wish.
+func (r *Receiver) event(who person, w wish, inc *router.IncidentDetail, notifier, actor string) router.Event {
+	now := r.cfg.Now().UTC().Truncate(time.Microsecond) // as the store keeps it: follow looks for it
+	e := router.Event{
+		Digest: w.digest, Source: router.SourceSlack, Name: w.act, At: now, Received: now, WABA: inc.WABA, Flow: inc.Flow,
+		Act: &router.Act{Incident: inc.Number, Actor: actor, Notifier: notifier},
+	}
+	switch w.act {
+	case router.AddSilence:
+		s := router.Silence{ID: silenceID(w.digest), Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}, Since: now, By: actor, Why: inc.Name() + ", from Slack"}
+		if slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Event != inc.Event }) { // it holds all signals of its flow
+			s.Event = ""
+		}
+		if w.span > 0 {
+			s.Until = now.Add(w.span)
+		}
+		e.Act.Incident, e.Act.Silence = 0, &s
+	case router.EndSilence:
+		e.Act.Incident, e.Act.Silence = 0, &router.Silence{ID: inc.Silence.ID}
+	}
+	return e
+}
+
+// digest names a request: Slack repeats one with all of this.
+func digest(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return "slack/" + hex.EncodeToString(sum[:16])
+}
+
+func silenceID(digest string) string { return "slack-" + strings.TrimPrefix(digest, "slack/")[:12] }
+
+// mayAct says through which notifier a person acts, or why they may not, in mrkdwn.
+func (r *Receiver) mayAct(ctx context.Context, who person, w wish, inc *router.IncidentDetail) (notifier, why string) {
+	var told []string // notifiers whose card this is, or that told of it where it was no card
+	for _, d := range inc.Deliveries {
+		switch {
+		case d.Kind != router.KindSlack, w.delivery != 0 && d.ID != w.delivery:
+		case d.Receipt.Channel == who.channel: // where the person is comes first
+			told = slices.Insert(told, 0, d.Notifier)
+		default:
+			told = append(told, d.Notifier)
+		}
+	}
+	if w.delivery != 0 && len(told) == 0 {
+		return "", "this card is not known here any more. Nothing was done."
+	}
+	if len(told) == 0 {
+		return "", r.mayActAnywhere(ctx, who)
+	}
+	for _, notifier := range told {
+		if why = r.listed(ctx, who, r.cfg.Allow(notifier)); why == "" {
+			return notifier, ""
+		}
+	}
+	return told[0], why
+}
+
+// mayActAnywhere is for incidents that no channel was told of: everybody may act on them unless there are lists, and then
+// who is on one of them.
+func (r *Receiver) mayActAnywhere(ctx context.Context, who person) (why string) {
+	var all []string
+	for _, notifier := range r.cfg.Notifiers() {
+		all = append(all, r.cfg.Allow(notifier)...)
+	}
+	return r.listed(ctx, who, all)
+}
+
+// listed says why a person is not on a list; an empty list has everybody.
+func (r *Receiver) listed(ctx context.Context, who person, list []string) (why string) {
+	if len(list) == 0 {
+		return ""
+	}
+	listed, err := r.people.on(ctx, list, who.id)
+	switch {
+	case listed:
+		return ""
+	case err != nil:
+		r.fault("act", "the members of a user group could not be learnt", err)
+		return "flowbridge cannot learn from Slack whether you may do this. Nothing was done: try again in a minute."
+	}
+	return "you are not on the list of those who may act here. Nothing was done: ask whoever keeps the rules file to add " + line(who.id, nameText) + "."
+}
+
+// moot says why an act would change nothing, in mrkdwn; "" if it would.
+func moot(act string, inc *router.IncidentDetail) string {
+	say := func(format string, args ...any) string { return inc.Name() + ": " + fmt.Sprintf(format, args...) }
+	over := inc.State == router.IncidentResolved
+	meta := slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Counts() })
+	switch {
+	case act == router.Reopen && !over:
+		return say("not resolved any more")
+	case act == router.Reopen && (inc.ResolvedBy == "" || !meta):
+		return say("cannot be reopened: Meta reports that it is over")
+	case act == router.Reopen:
+		return ""
+	case over && inc.ResolvedBy == "":
+		return say("already resolved by Meta at %s", clock(inc.ResolvedAt))
+	case over:
+		return say("already resolved by %s at %s", line(inc.ResolvedBy, nameText), clock(inc.ResolvedAt))
+	case act == router.Acknowledge && inc.State == router.IncidentAcknowledged:
+		return say("already acknowledged by %s at %s", acknowledger(&inc.Incident), clock(inc.AcknowledgedAt))
+	case act == router.Unacknowledge && inc.State != router.IncidentAcknowledged:
+		return say("not acknowledged any more")
+	case act == router.PageNow && len(pageable(&inc.Incident)) == 0:
+		return say("everybody who can be paged is paged already")
+	case act == router.EndSilence && inc.Silence.ID == "":
+		return say("not silenced any more")
+	case act == router.EndSilence && !ownSilence(&inc.Incident):
+		return say("its silence covers more than this flow: end it where it was made")
+	}
+	return ""
+}
+
+// entryOf is what the timeline says of an act that changed something.
+var entryOf = map[string]router.EntryKind{
+	router.Acknowledge: router.EntryAcknowledged, router.Unacknowledge: router.EntryUnacknowledged, router.Resolve: router.EntryResolved,
+	router.Reopen: router.EntryReopened, router.PageNow: router.EntryPaged,
+}
+
+// follow watches what became of an act that was written down, and tells the person if somebody or Meta was faster: events
+// of theirs may have stood in the journal before it. Where nothing becomes known in time, the card tells.
+func (r *Receiver) follow(ctx context.Context, w wish, e *router.Event, address string) {
+	kind, ok := entryOf[w.act]
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, followFor)
+	defer cancel()
+	for wait := r.followFirst; ; wait = min(2*wait, time.Second) {
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
+		inc, err := r.journal.Incident(ctx, w.incident)
+		if err != nil {
+			continue
+		}
+		if slices.ContainsFunc(inc.Timeline, func(one router.Entry) bool { return one.Kind == kind && one.At.Equal(e.At) }) {
+			return
+		}
+		if moot := moot(w.act, &inc); moot != "" {
+			r.tell(address, moot)
+			return
+		}
+	}
+}
+
+const (
+	followFor   = 5 * time.Second
+	followFirst = 50 * time.Millisecond
+)
+
+// fault logs what kept a person from acting.
+func (r *Receiver) fault(kind, what string, err error) {
+	r.cfg.Logger.Error("a person in Slack could not act: "+what, "kind", kind, "error", err)
+}

@@ -1,0 +1,277 @@
+package slack
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flowbridge/notifiers/sandbox"
+	"flowbridge/router"
+)
+
+func TestAPressIsOnDiskBeforeItIsAnswered(t *testing.T) {
+	d := newDesk(t)
+	d.card(opened())
+	sent := d.press(sandbox.Press{Action: "acknowledge", User: "U0SAM"})
+	if sent.Status != http.StatusOK {
+		t.Fatalf("answered %d", sent.Status)
+	}
+	got := d.ledger.stored()
+	if len(got) != 1 {
+		t.Fatalf("stored %d events, want one", len(got))
+	}
+	want := router.Event{
+		Digest: got[0].Digest, Source: router.SourceSlack, Name: router.Acknowledge, At: d.clock(), Received: d.clock(),
+		WABA: "104996122399160", Flow: "1987937931743377",
+		Act: &router.Act{Incident: 42, Actor: "sam.lee", Notifier: "payments-chat"}, // without users:read: the handle
+	}
+	if diff := cmp.Diff(want, got[0]); diff != "" {
+		t.Errorf("the event (-want +got):\n%s", diff)
+	}
+	if again, err := d.slack.Repeat(t.Context(), sent); err != nil || again.Status != http.StatusOK {
+		t.Errorf("the same request again: %+v %v", again, err)
+	}
+	if got := d.ledger.stored(); len(got) != 1 {
+		t.Errorf("the same request twice stored %d events", len(got))
+	}
+}
+
+func TestWithTheScopePeopleAreCalledAsTheyShow(t *testing.T) {
+	d := newDesk(t, func(there *sandbox.SlackConfig, _ *ReceiverConfig) {
+		there.Scopes = []string{"chat:write", "users:read"}
+	})
+	d.card(opened())
+	d.press(sandbox.Press{Action: "acknowledge", User: "U0SAM"})
+	d.press(sandbox.Press{Action: "resolve", User: "U0SAM"})
+	for _, e := range d.ledger.stored() {
+		if e.Act.Actor != "Sam Lee" {
+			t.Errorf("%s by %q", e.Name, e.Act.Actor)
+		}
+	}
+	asked := 0
+	for _, call := range d.slack.Calls() {
+		if call.Method == "users.info" {
+			asked++
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times who it is, want once", asked)
+	}
+}
+
+func TestEveryButtonIsAnAct(t *testing.T) {
+	silence := func(span time.Duration) func(*desk) *router.Silence {
+		return func(d *desk) *router.Silence {
+			s := &router.Silence{
+				Scope: router.Scope{WABA: "104996122399160", Flow: "1987937931743377", Event: router.EndpointErrorRate},
+				Since: d.clock(), By: "sam.lee", Why: "INC-42, from Slack",
+			}
+			if span > 0 {
+				s.Until = d.clock().Add(span)
+			}
+			return s
+		}
+	}
+	byHand := cards()["resolved-by-hand"]
+	byHand.Receipt = router.Receipt{}
+	tests := []struct {
+		card    router.Notification
+		press   sandbox.Press
+		act     string
+		silence func(*desk) *router.Silence
+	}{
+		{opened(), sandbox.Press{Action: "acknowledge"}, router.Acknowledge, nil},
+		{cards()["acknowledged"], sandbox.Press{Action: "unacknowledge"}, router.Unacknowledge, nil},
+		{opened(), sandbox.Press{Action: "resolve"}, router.Resolve, nil},
+		{cards()["somebody-is-left-to-page"], sandbox.Press{Action: "page"}, router.PageNow, nil},
+		{opened(), sandbox.Press{Action: "silence", Option: 0}, router.AddSilence, silence(time.Hour)},
+		{opened(), sandbox.Press{Action: "silence", Option: 1}, router.AddSilence, silence(4 * time.Hour)},
+		{opened(), sandbox.Press{Action: "silence", Option: 2}, router.AddSilence, silence(0)},
+		{cards()["silenced-from-its-card"], sandbox.Press{Action: "unsilence"}, router.EndSilence, func(*desk) *router.Silence { return &router.Silence{ID: "s1"} }},
+		{byHand, sandbox.Press{Action: "reopen"}, router.Reopen, nil},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprint(test.press.Action, test.press.Option), func(t *testing.T) {
+			d := newDesk(t)
+			d.card(opened())
+			d.card(test.card)
+			test.press.User = "U0SAM"
+			d.press(test.press)
+			got := d.ledger.stored()
+			if len(got) != 1 || got[0].Name != test.act {
+				t.Fatalf("stored %+v, want one %s\n%s", got, test.act, &d.log)
+			}
+			want := router.Act{Incident: 42, Actor: "sam.lee", Notifier: "payments-chat"}
+			if test.silence != nil {
+				want.Incident, want.Silence = 0, test.silence(d)
+				if want.Silence.ID == "" {
+					want.Silence.ID = got[0].Act.Silence.ID
+					if !strings.HasPrefix(want.Silence.ID, "slack-") {
+						t.Errorf("id of the silence: %q", want.Silence.ID)
+					}
+				}
+			}
+			if diff := cmp.Diff(want, *got[0].Act); diff != "" {
+				t.Errorf("the act (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestASilenceOfACardWithSeveralSignalsIsOfTheWholeFlow(t *testing.T) {
+	d := newDesk(t)
+	d.card(cards()["by-flow-with-words-of-the-rule"])
+	d.press(sandbox.Press{Action: "silence"})
+	if s := d.ledger.stored()[0].Act.Silence; s.Event != "" || s.Flow == "" {
+		t.Errorf("scope %+v", s.Scope)
+	}
+}
+
+func TestWhoIsNotOnTheListIsTold(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		list  []string
+		fault string // of usergroups.users.list
+		user  string
+		says  string // "" means that it was done
+	}{
+		{"no list", nil, "", "U0EVE", ""},
+		{"a person", []string{"U0SAM"}, "", "U0SAM", ""},
+		{"another person", []string{"U0SAM"}, "", "U0EVE", "not on the list"},
+		{"in a group", []string{"U0BOB", "S0ONCALL"}, "", "U0SAM", ""},
+		{"not in a group", []string{"S0ONCALL"}, "", "U0EVE", "not on the list"},
+		{"a group that is none", []string{"S0GONE"}, "", "U0SAM", "cannot learn"},
+		{"no scope", []string{"S0ONCALL"}, "missing_scope", "U0SAM", "cannot learn"},
+		{"beside a group that fails", []string{"S0ONCALL", "U0SAM"}, "internal_error", "U0SAM", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDesk(t)
+			d.card(opened())
+			d.allow = test.list
+			if test.fault != "" {
+				d.slack.Fail(sandbox.Fault{Method: "usergroups.users.list", OKFalse: test.fault})
+			}
+			d.press(sandbox.Press{Action: "resolve", User: test.user})
+			if test.says == "" {
+				if len(d.ledger.stored()) != 1 {
+					t.Errorf("stored %d events, want one\n%s", len(d.ledger.stored()), &d.log)
+				}
+				return
+			}
+			got := d.told(1)
+			if !strings.HasPrefix(got.Text, "INC-42: ") || !strings.Contains(got.Text, test.says) || got.User != test.user || got.Channel != "#payments" {
+				t.Errorf("told %+v", got)
+			}
+			if stored := d.ledger.stored(); len(stored) > 0 {
+				t.Errorf("stored %+v", stored)
+			}
+			if text := d.slack.Messages("#payments"); len(text) != 1 {
+				t.Errorf("the channel sees %d messages, want the card only", len(text))
+			}
+		})
+	}
+}
+
+func TestAGroupIsAskedForOnceInAWhile(t *testing.T) {
+	d := newDesk(t)
+	d.card(opened())
+	d.allow = []string{"S0ONCALL"}
+	asked := func() (n int) {
+		for _, call := range d.slack.Calls() {
+			if call.Method == "usergroups.users.list" {
+				n++
+			}
+		}
+		return n
+	}
+	for range 3 {
+		d.press(sandbox.Press{Action: "acknowledge", User: "U0SAM"})
+	}
+	if asked() != 1 {
+		t.Errorf("asked %d times, want once", asked())
+	}
+	d.pass(groupFresh)
+	d.slack.Fail(sandbox.Fault{Method: "usergroups.users.list", OKFalse: "internal_error"})
+	d.press(sandbox.Press{Action: "acknowledge", User: "U0SAM"}) // what was known holds while Slack does not answer
+	if got := len(d.ledger.stored()); asked() != 2 || got != 4 {
+		t.Errorf("asked %d times, stored %d", asked(), got)
+	}
+	d.pass(groupStale)
+	d.press(sandbox.Press{Action: "acknowledge", User: "U0SAM"}) // but not for ever
+	if got := len(d.ledger.stored()); got != 4 {
+		t.Errorf("stored %d", got)
+	}
+}
+
+func TestWhatNoLongerAppliesIsToldToThePerson(t *testing.T) {
+	byMeta := resolvedOne()
+	byHand := cards()["resolved-by-hand"]
+	for name, test := range map[string]struct {
+		shown router.Notification // what the card still shows
+		now   router.Notification
+		press string
+		want  string
+	}{
+		"resolved by Meta":      {opened(), byMeta, "acknowledge", "INC-42: already resolved by Meta at <!date^1773464700^{time}|05:05 UTC>"},
+		"resolved by a person":  {opened(), byHand, "resolve", "INC-42: already resolved by Sam at <!date^1773464700^{time}|05:05 UTC>"},
+		"acknowledged":          {opened(), acked(), "acknowledge", "INC-42: already acknowledged by Sam at <!date^1773457920^{time}|03:12 UTC>"},
+		"no longer so":          {acked(), escalated(), "unacknowledge", "INC-42: not acknowledged any more"},
+		"paged":                 {cards()["somebody-is-left-to-page"], escalated(), "page", "INC-42: everybody who can be paged is paged already"},
+		"no longer silenced":    {cards()["silenced-from-its-card"], escalated(), "unsilence", "INC-42: not silenced any more"},
+		"silenced otherwise":    {cards()["silenced-from-its-card"], cards()["silenced"], "unsilence", "INC-42: its silence covers more than this flow: end it where it was made"},
+		"reopened":              {byHand, opened(), "reopen", "INC-42: not resolved any more"},
+		"recovered after all":   {byHand, byMeta, "reopen", "INC-42: cannot be reopened: Meta reports that it is over"},
+		"another INC-42":        {opened(), with(opened(), func(_ *router.Notification, inc *router.Incident) { inc.OpenedAt = began.Add(-time.Hour) }), "acknowledge", "INC-42: not known here any more. Nothing was done."},
+		"no such card any more": {opened(), func() router.Notification { n := opened(); n.Delivery = 8; return n }(), "acknowledge", "INC-42: this card is not known here any more. Nothing was done."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.card(opened())
+			d.card(test.shown)
+			d.ledger.set(test.now, d.receipt)
+			d.press(sandbox.Press{Action: test.press, User: "U0SAM"})
+			if got := d.told(1); got.Text != test.want {
+				t.Errorf("told %q, want %q", got.Text, test.want)
+			}
+			if stored := d.ledger.stored(); len(stored) > 0 {
+				t.Errorf("stored %+v", stored)
+			}
+		})
+	}
+}
+
+func TestWhoWasSlowerThanMetaIsTold(t *testing.T) {
+	d := newDesk(t)
+	d.card(opened())
+	d.ledger.appended = func(l *ledger, _ time.Time) { // the recovery stood in the journal before the press
+		inc := l.incidents[42]
+		inc.State, inc.ResolvedAt, inc.Alerts = router.IncidentResolved, began.Add(time.Hour), nil
+		l.incidents[42] = inc
+	}
+	d.press(sandbox.Press{Action: "acknowledge"})
+	if got, want := d.told(1).Text, "INC-42: already resolved by Meta at <!date^1773460800^{time}|04:00 UTC>"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestWhoseActTookIsToldNothing(t *testing.T) {
+	d := newDesk(t)
+	d.card(opened())
+	looked := make(chan struct{})
+	d.ledger.appended = func(l *ledger, at time.Time) {
+		inc := acked()
+		d := l.incidents[42]
+		d.Incident = *inc.Incident
+		d.Timeline = append(d.Timeline, router.Entry{Incident: 42, N: 2, At: at, Kind: router.EntryAcknowledged, Text: "Acknowledged by sam.lee in Slack"})
+		l.incidents[42] = d
+		l.looked = sync.OnceFunc(func() { close(looked) })
+	}
+	d.press(sandbox.Press{Action: "acknowledge"})
+	<-looked
+	d.over(0)
+}

@@ -1,0 +1,253 @@
+package slack
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/slack-go/slack"
+
+	"flowbridge/router"
+)
+
+// Journal is what a Receiver reads, and where it writes what people do. Errors are faults of storage, except
+// where a method says otherwise.
+type Journal interface {
+	// Append returns once the events are on disk, and how many were new: a repeat by digest is none. If ctx
+	// ends first they may be stored.
+	Append(ctx context.Context, events []router.Event) (stored int, err error)
+	// Incident returns one by number; router.ErrNotFound if there is none.
+	Incident(ctx context.Context, number int64) (router.IncidentDetail, error)
+	// Incidents returns those that pass the filter, newest first.
+	Incidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error)
+}
+
+// ReceiverConfig is what a Receiver may be told. Zero fields choose themselves.
+type ReceiverConfig struct {
+	// Token is the bot token (xoxb-...): it says which workspace is ours, and who is in a user group. Required.
+	Token router.Secret
+	// SigningSecret verifies what Slack posts to Actions and Commands. Without it they refuse everything.
+	SigningSecret router.Secret
+	// AppToken (xapp-...) is for Socket Mode. Without it Run opens no connection. One of the two is required.
+	AppToken router.Secret
+	// APIURL is the address of Slack's Web API. Default: https://slack.com/api/
+	APIURL string
+	// Allow returns who may act on what a notifier told: ids of users (U...) and of user groups (S...). It is asked for each
+	// act; an empty list means everybody in the workspace. Default: everybody.
+	Allow func(notifier string) []string
+	// Notifiers returns the names of the notifiers of Slack that the rules have now. Their lists together say who may act
+	// on an incident that no channel was told of. Default: none.
+	Notifiers func() []string
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+	// Logger gets a line for each thing that a person did, and for what was refused. Default: none.
+	Logger *slog.Logger
+	// Registerer gets the metrics. Default: none are kept.
+	Registerer prometheus.Registerer
+}
+
+// Receiver takes what people press and write in Slack, over HTTP or in Socket Mode, and writes it to the journal.
+// What becomes of it is left to the router; the cards follow by themselves. Its methods may be called from several goroutines.
+type Receiver struct {
+	cfg     ReceiverConfig
+	journal Journal
+	api     *slack.Client // for Socket Mode, whose library wants all of it
+	people  *people
+	hooks   *hooks
+	later   chan func(context.Context) // what is done after the answer
+	seen    *prometheus.CounterVec
+
+	answerIn    time.Duration // all that is done before an answer
+	followFirst time.Duration // before the first look at what became of an act
+	socketFirst time.Duration // between two connections that did not last
+}
+
+// Bounds of the way in. Slack waits 3 s for an answer.
+const (
+	answerIn    = 2500 * time.Millisecond
+	lookIn      = 1200 * time.Millisecond // of it, asking Slack who somebody is
+	maxRequest  = 1 << 20                 // bytes of a request: it holds the card that was pressed
+	laterQueue  = 128                     // things to do after answers
+	laterAtOnce = 8
+	stopIn      = 2 * time.Second // for what was begun when we stop
+)
+
+// NewReceiver returns a Receiver. It calls nobody; Run must follow for people to be told anything after the answer.
+func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
+	switch {
+	case cfg.Token == "":
+		return nil, errors.New("slack: no bot token, which says whose presses are ours")
+	case cfg.SigningSecret == "" && cfg.AppToken == "":
+		return nil, errors.New("slack: neither a signing secret nor an app token: nothing that comes in could be trusted")
+	case cfg.AppToken != "" && !strings.HasPrefix(cfg.AppToken.Reveal(), "xapp-"):
+		return nil, errors.New("slack: the app token does not begin with xapp-: it is the app-level token with the scope connections:write, not the bot token")
+	case j == nil:
+		return nil, errors.New("slack: no journal")
+	}
+	cfg.APIURL = strings.TrimRight(cmp.Or(cfg.APIURL, apiURL), "/") + "/"
+	u, err := url.Parse(cfg.APIURL)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errors.New("slack: the address of the API is no http or https URL") // without it: it may hold a password
+	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Allow == nil {
+		cfg.Allow = func(string) []string { return nil }
+	}
+	if cfg.Notifiers == nil {
+		cfg.Notifiers = func() []string { return nil }
+	}
+	client := newClient(timeout)
+	api := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(cfg.APIURL), slack.OptionHTTPClient(client), slack.OptionAppLevelToken(cfg.AppToken.Reveal()))
+	r := &Receiver{
+		cfg: cfg, journal: j, api: api, people: newPeople(api, cfg.Now), hooks: &hooks{client: client, api: u},
+		later: make(chan func(context.Context), laterQueue), answerIn: answerIn, followFirst: followFirst, socketFirst: socketFirst,
+		seen: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flowbridge_slack_requests_total", Help: "What came in from people in Slack, by kind and by what became of it."}, []string{"kind", "result"}),
+	}
+	if cfg.Registerer != nil {
+		cfg.Registerer.MustRegister(r.seen)
+	}
+	return r, nil
+}
+
+// Run tells people what they must hear after the answer and, with an app token, keeps a connection in Socket Mode. It ends
+// soon after ctx does, and returns nil.
+func (r *Receiver) Run(ctx context.Context) error {
+	var work sync.WaitGroup
+	for range laterAtOnce {
+		work.Go(func() { r.workLater(ctx) })
+	}
+	if r.cfg.AppToken != "" {
+		work.Go(func() { r.runSocket(ctx) })
+	}
+	work.Wait()
+	return nil
+}
+
+// workLater does what was put off, one after another. At the end it gives what waits a moment.
+func (r *Receiver) workLater(ctx context.Context) {
+	for {
+		select {
+		case do := <-r.later:
+			do(ctx)
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopIn)
+			defer cancel()
+			for {
+				select {
+				case do := <-r.later:
+					do(last)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// afterwards puts something off until the answer was given. Where too much waits already it is dropped: what
+// people did is on disk by then.
+func (r *Receiver) afterwards(do func(context.Context)) {
+	select {
+	case r.later <- do:
+	default:
+		r.cfg.Logger.Warn("too much is to be told to people in Slack; one of them is told nothing")
+	}
+}
+
+// tell writes to the person who acted, and to nobody else, through the address that their request named.
+func (r *Receiver) tell(address, text string) {
+	r.afterwards(func(ctx context.Context) {
+		if err := r.hooks.send(ctx, address, text); err != nil {
+			r.cfg.Logger.Warn("a person in Slack could not be told", "error", err)
+		}
+	})
+}
+
+// Actions answers POST /slack/actions: what people press on cards.
+func (r *Receiver) Actions(w http.ResponseWriter, req *http.Request) {
+	if !r.verify(w, req, "action") {
+		return
+	}
+	call, err := slack.InteractionCallbackParse(req)
+	if err != nil {
+		r.refuse(w, "action", http.StatusBadRequest, "this is no interaction of Slack's")
+		return
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), r.answerIn)
+	defer cancel()
+	if !r.pressed(ctx, &call) {
+		r.refuse(w, "action", http.StatusForbidden, "this app belongs to another workspace")
+	}
+}
+
+// Commands answers POST /slack/commands: /flows.
+func (r *Receiver) Commands(w http.ResponseWriter, req *http.Request) {
+	if !r.verify(w, req, "command") {
+		return
+	}
+	command, err := slack.SlashCommandParse(req)
+	switch {
+	case req.PostForm.Get("ssl_check") == "1": // Slack looks whether the address answers
+		return
+	case err != nil || command.Command == "":
+		r.refuse(w, "command", http.StatusBadRequest, "this is no slash command of Slack's")
+		return
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), r.answerIn)
+	defer cancel()
+	said, ours := r.commanded(ctx, &command)
+	if !ours {
+		r.refuse(w, "command", http.StatusForbidden, "this app belongs to another workspace")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = w.Write(ephemeral(said)) // who is gone does not want it
+}
+
+// verify reads the body of a request and checks that Slack signed it less than five minutes ago; else it has answered. The body
+// can be read again.
+func (r *Receiver) verify(w http.ResponseWriter, req *http.Request, kind string) bool {
+	if r.cfg.SigningSecret == "" { // Socket Mode only
+		r.refuse(w, kind, http.StatusNotFound, "SLACK_SIGNING_SECRET is not set")
+		return false
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxRequest))
+	if err != nil {
+		status := http.StatusBadRequest
+		if _, long := errors.AsType[*http.MaxBytesError](err); long {
+			status = http.StatusRequestEntityTooLarge
+		}
+		r.refuse(w, kind, status, "the body could not be read")
+		return false
+	}
+	verifier, err := slack.NewSecretsVerifier(req.Header, r.cfg.SigningSecret.Reveal())
+	if err == nil {
+		_, _ = verifier.Write(body) // a hash takes everything
+		err = verifier.Ensure()
+	}
+	if err != nil {
+		r.refuse(w, kind, http.StatusUnauthorized, "the signature is not Slack's, or older than five minutes")
+		return false
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	return true
+}
+
+func (r *Receiver) refuse(w http.ResponseWriter, kind string, status int, why string) {
+	r.seen.WithLabelValues(kind, "refused").Inc()
+	r.cfg.Logger.Warn("a request to act from Slack was refused", "kind", kind, "status", status, "reason", why)
+	http.Error(w, why, status)
+}

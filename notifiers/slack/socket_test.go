@@ -1,0 +1,132 @@
+package slack
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"flowbridge/notifiers/sandbox"
+)
+
+// socketDesk is a desk that Slack reaches through a web socket only.
+func socketDesk(t *testing.T) *desk {
+	t.Helper()
+	d := newDesk(t, func(_ *sandbox.SlackConfig, cfg *ReceiverConfig) { cfg.SigningSecret, cfg.AppToken = "", appToken })
+	d.connected(1)
+	return d
+}
+
+// connected waits until the receiver holds so many connections.
+func (d *desk) connected(n int) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), 20*time.Second)
+	defer cancel()
+	if err := d.slack.Wait(ctx, func() bool { return d.slack.Sockets() == n }); err != nil {
+		d.t.Fatalf("%d connections, want %d\n%s", d.slack.Sockets(), n, &d.log)
+	}
+}
+
+func TestTheSocketCarriesPressesAndCommands(t *testing.T) {
+	d := socketDesk(t)
+	d.card(opened())
+	sent := d.press(sandbox.Press{Action: "acknowledge", User: "U0SAM"})
+	if sent.Status != http.StatusOK {
+		t.Errorf("acknowledged with %+v", sent)
+	}
+	if again, err := d.slack.Repeat(t.Context(), sent); err != nil || again.Status != http.StatusOK {
+		t.Errorf("the same again: %+v %v", again, err)
+	}
+	if got := d.ledger.stored(); len(got) != 1 || got[0].Act.Actor != "sam.lee" {
+		t.Errorf("stored %+v, want one", got)
+	}
+	if got := d.write("resolve 42"); !strings.HasPrefix(got, "INC-42: resolved.") {
+		t.Errorf("the command is answered with %q", got)
+	}
+	d.press(sandbox.Press{Action: "acknowledge", Team: "T0OTHER"})
+	if got, err := d.slack.Write(t.Context(), sandbox.Command{Text: "ack 42", Team: "T0OTHER"}); err != nil || got.Text() != "This app belongs to another workspace." {
+		t.Errorf("%+v %v", got, err)
+	}
+	d.ledger.set(resolvedOne(), d.receipt)
+	d.press(sandbox.Press{Action: "resolve"})
+	if got := d.told(1).Text; !strings.Contains(got, "already resolved by Meta") {
+		t.Errorf("told %q", got)
+	}
+	if got := d.ledger.stored(); len(got) != 2 {
+		t.Errorf("stored %+v, want two", got)
+	}
+	d.stopped()
+	d.connected(0)
+}
+
+func TestAConnectionThatEndsIsFollowedByAnother(t *testing.T) {
+	d := socketDesk(t)
+	d.card(opened())
+	for _, politely := range []bool{true, false, true, false} {
+		d.slack.DropSockets(politely)
+		d.connected(0)
+		d.connected(1)
+	}
+	d.press(sandbox.Press{Action: "acknowledge"})
+	if got := d.ledger.stored(); len(got) != 1 {
+		t.Errorf("stored %+v, want one", got)
+	}
+}
+
+func TestWithAWrongTokenTheReceiverTriesAgainAndAgain(t *testing.T) {
+	d := newDesk(t, func(there *sandbox.SlackConfig, cfg *ReceiverConfig) {
+		cfg.AppToken, there.AppToken = "xapp-wrong", appToken
+	})
+	tries := func() (n int) {
+		for _, call := range d.slack.Calls() {
+			if call.Method == "apps.connections.open" && call.Error == "invalid_auth" {
+				n++
+			}
+		}
+		return n
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	began := time.Now()
+	if err := d.slack.Wait(ctx, func() bool { return tries() >= 4 }); err != nil {
+		t.Fatalf("%d tries\n%s", tries(), &d.log)
+	}
+	if took := time.Since(began); took < 50*time.Millisecond { // 10 + 20 + 40 ms, the waits of this test
+		t.Errorf("four tries in %s: it does not wait longer and longer", took)
+	}
+	d.stopped()
+	if !strings.Contains(d.log.String(), "invalid_auth") {
+		t.Errorf("the log does not say why:\n%s", &d.log)
+	}
+}
+
+func TestWithASlackThatIsDownTheReceiverWaits(t *testing.T) {
+	d := newDesk(t, func(_ *sandbox.SlackConfig, cfg *ReceiverConfig) { cfg.AppToken = appToken })
+	d.connected(1)
+	d.slack.Fail(sandbox.Fault{Method: "apps.connections.open", Status: http.StatusServiceUnavailable, Times: 2})
+	d.slack.DropSockets(false)
+	d.connected(0)
+	d.connected(1)
+}
+
+func TestStoppingGivesAnActTheTimeToEnd(t *testing.T) {
+	d := socketDesk(t)
+	d.card(opened())
+	d.ledger.mu.Lock()
+	d.ledger.hang = true
+	d.ledger.mu.Unlock()
+	d.receiver.answerIn = 300 * time.Millisecond
+	pressed := make(chan error, 1)
+	go func() {
+		_, err := d.slack.Press(t.Context(), "#payments", d.receipt.TS, sandbox.Press{Action: "acknowledge"})
+		pressed <- err
+	}()
+	d.slack.DropSockets(false)
+	began := time.Now()
+	d.stopped()
+	if took := time.Since(began); took > stopIn+2*time.Second {
+		t.Errorf("stopped after %s", took)
+	}
+	<-pressed
+}
