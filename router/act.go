@@ -170,11 +170,17 @@ func (f *fold) parked(inc *Incident) {
 }
 
 // oweOthers owes to all but the service that the act came from: it knows. Slack is told all the same, since a
-// button that was pressed changes no card.
+// button that was pressed changes no card, and so is a service with a second page, since nobody acted on the other one.
 func (f *fold) oweOthers(inc *Incident, before []Watch) {
 	from := len(f.owed)
 	f.owe(inc, before)
-	if f.e.Source == SourcePagerDuty && f.e.Act.Notifier != "" {
+	pages := 0
+	for _, w := range inc.Watch {
+		if w.Notifier == f.e.Act.Notifier {
+			pages++
+		}
+	}
+	if f.e.Source == SourcePagerDuty && pages == 1 {
 		f.owed = append(f.owed[:from], slices.DeleteFunc(f.owed[from:], func(o Owed) bool { return o.Target.Notifier == f.e.Act.Notifier })...)
 	}
 }

@@ -118,6 +118,23 @@ func TestActs(t *testing.T) {
 			open:   "INC-1 error acknowledged: chat(error) page(error) page-closed",
 		},
 		{
+			name: "who resolves one of two pages in PagerDuty resolves both", decide: pagingOnRise,
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50), inPagerDuty(3, router.Resolve, router.Act{})},
+			owed: []string{
+				"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error", "INC-1 page open error",
+				"INC-1 chat open critical", "INC-1 page open critical", "INC-1 page open critical",
+				"INC-1 chat closed critical", "INC-1 page closed critical", "INC-1 page closed critical",
+			},
+		},
+		{
+			name:   "a card that says that Meta still reports it is renewed when Meta no longer does; nobody is paged for it",
+			events: []router.Event{up(0, 10), person(1, router.Resolve, 1), down(2, 10)},
+			owed: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat closed error", "INC-1 page closed error",
+				"INC-1 chat closed error"},
+			timeline: []string{"opened: Endpoint error rate over 10 %", "resolved: Resolved by ana after 1 min; Meta still reports it",
+				"recovered: Meta reports the recovery: Endpoint error rate back under 10 %"},
+		},
+		{
 			name:   "without the policy a rise while it is acknowledged only renews the page",
 			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50)},
 			open:   "INC-1 critical acknowledged: chat(critical) page(critical)",

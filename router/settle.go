@@ -46,11 +46,13 @@ func (f *fold) settle(t *touched) {
 	}
 }
 
-// settleResolved notes what Meta says of an incident that a person has resolved; nobody is told again.
+// settleResolved notes what Meta says of an incident that a person has resolved. Nobody is told again, but for cards that
+// say that Meta still reports it.
 func (f *fold) settleResolved(t *touched, inc *Incident, active []*Alert) {
 	if len(t.cleared) > 0 && len(active) == 0 {
 		f.entry(inc, EntryRecovered, fmt.Sprintf("Meta reports the recovery: %s %s", SignalName(f.e.Name), f.recovery()))
 		f.say("recovery of %s, which was resolved by hand", inc.Name())
+		f.oweCards(inc)
 		return
 	}
 	f.say("noted; %s was resolved by hand", inc.Name())
@@ -146,6 +148,16 @@ func (f *fold) oweSiblings(inc *Incident) {
 			if w.Open {
 				f.owed = append(f.owed, Owed{Incident: other.Number, Event: w.Rise, Key: other.keyFor(w), Target: Target{Notifier: w.Notifier}, Open: true, Severity: w.Severity})
 			}
+		}
+	}
+}
+
+// oweCards renews what an incident that is over shows to those who were told of it and cannot be paged.
+func (f *fold) oweCards(inc *Incident) {
+	for _, w := range inc.Watch {
+		told := w.Severity != SeverityUnset // it is kept when the watch closes
+		if told && w.Rise == 0 && !slices.Contains(inc.Pageable, w.Notifier) {
+			f.owed = append(f.owed, Owed{Incident: inc.Number, Key: inc.Key, Target: Target{Notifier: w.Notifier}, Severity: w.Severity})
 		}
 	}
 }
