@@ -39,6 +39,7 @@ type bridgeConfig struct {
 	VerifyToken  router.Secret
 	AdminToken   router.Secret
 	SlackToken   router.Secret
+	SlackBack    slackBack
 	SlackURL     string
 	PagerDutyURL string // of the Events API
 
@@ -52,6 +53,7 @@ type bridge struct {
 	store     *store.Store
 	router    *router.Router
 	deliverer *delivery.Deliverer
+	slack     *slack.Receiver // nil where nothing comes back from Slack
 	public    http.Handler
 	admin     http.Handler
 }
@@ -128,8 +130,9 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	if err != nil {
 		return err
 	}
-	b.public = publicRoutes(intake)
-	return nil
+	routes := publicRoutes(intake)
+	b.public = routes
+	return b.wireSlackBack(routes, metrics)
 }
 
 // newNotifiers makes a notifier for every service that can be reached, whether or not a rule names it now: what
@@ -143,7 +146,7 @@ func newNotifiers(cfg bridgeConfig) (map[router.Kind]delivery.Notifier, error) {
 	if cfg.SlackToken == "" {
 		return out, cfg.refuse(cfg.Rules)
 	}
-	out[router.KindSlack], err = slack.New(slack.Config{Token: cfg.SlackToken, APIURL: cfg.SlackURL})
+	out[router.KindSlack], err = slack.New(slack.Config{Token: cfg.SlackToken, APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on()})
 	return out, err
 }
 
@@ -158,7 +161,7 @@ func (cfg *bridgeConfig) refuse(r *rules.Rules) error {
 }
 
 // publicRoutes is what Meta may reach: webhooks and nothing else.
-func publicRoutes(intake *whatsapp.Handler) http.Handler {
+func publicRoutes(intake *whatsapp.Handler) *httprouter.Router {
 	routes := httprouter.New()
 	routes.HandleOPTIONS = false
 	routes.RedirectTrailingSlash = false
@@ -196,10 +199,13 @@ func (b *bridge) link(inc *router.Incident) string {
 func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	faults := make(chan error, 4)
+	faults := make(chan error, 5)
 	var work sync.WaitGroup
 	work.Go(func() { faults <- b.router.Run(working) })
 	work.Go(func() { faults <- b.deliverer.Run(working) })
+	if b.slack != nil {
+		work.Go(func() { faults <- b.slack.Run(working) })
+	}
 	if b.cfg.ReadRules != nil {
 		work.Go(func() { b.rules.watch(working, b.cfg.Reread) })
 	}

@@ -42,12 +42,13 @@ type program struct {
 
 // commands is the command line.
 type commands struct {
-	Serve       serveCommand       `cmd:"" help:"Run the bridge."`
-	Demo        demoCommand        `cmd:"" help:"Run the bridge with stand-in services and play a day of trouble."`
-	Check       checkCommand       `cmd:"" help:"Check rules files: every mistake with its place."`
-	Send        sendCommand        `cmd:"" help:"Post a signed sample event to a running bridge."`
-	Version     versionCommand     `cmd:"" help:"Print the version."`
-	Healthcheck healthcheckCommand `cmd:"" hidden:"" help:"Ask a running bridge on this machine whether it is ready."`
+	Serve         serveCommand         `cmd:"" help:"Run the bridge."`
+	Demo          demoCommand          `cmd:"" help:"Run the bridge with stand-in services and play a day of trouble."`
+	Check         checkCommand         `cmd:"" help:"Check rules files: every mistake with its place."`
+	Send          sendCommand          `cmd:"" help:"Post a signed sample event to a running bridge."`
+	SlackManifest slackManifestCommand `cmd:"" help:"Print the manifest of the Slack app, to be pasted into Slack."`
+	Version       versionCommand       `cmd:"" help:"Print the version."`
+	Healthcheck   healthcheckCommand   `cmd:"" hidden:"" help:"Ask a running bridge on this machine whether it is ready."`
 }
 
 // errFault ends a command with exit status 1 after it has said everything itself.

@@ -83,6 +83,8 @@ func (c serveCommand) config(p *program) (cfg bridgeConfig, err error) {
 	faults = append(faults, err)
 	cfg.VerifyToken = one("META_VERIFY_TOKEN")
 	cfg.SlackToken = one("SLACK_BOT_TOKEN")
+	cfg.SlackBack, err = p.slackBack(cfg.SlackToken)
+	faults = append(faults, err)
 	cfg.AdminToken = one("FLOWBRIDGE_ADMIN_TOKEN")
 	if len(cfg.AppSecrets) == 0 {
 		faults = append(faults, errors.New("META_APP_SECRET is not set: without it no webhook can be verified (Meta: App settings, Basic, App secret)"))

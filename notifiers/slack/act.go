@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -83,6 +84,9 @@ func (r *Receiver) do(ctx context.Context, who person, w wish) (out deed) {
 		r.cfg.Logger.Warn("somebody in Slack may not act", "incident", name, "act", w.act, "user", who.id, "notifier", notifier)
 		return deed{result: "refused", moot: name + ": " + why}
 	}
+	if r.recent.has(w.digest) { // what it did itself is no reason to say that it comes too late
+		return deed{result: "repeat", inc: inc}
+	}
 	if moot := moot(w.act, &inc); moot != "" {
 		return deed{result: "moot", moot: moot}
 	}
@@ -95,6 +99,7 @@ func (r *Receiver) do(ctx context.Context, who person, w wish) (out deed) {
 	case stored == 0:
 		return deed{result: "repeat", inc: inc}
 	}
+	r.recent.add(w.digest)
 	r.cfg.Logger.Info("a person acts", "act", w.act, "incident", name, "by", e.Act.Actor, "user", who.id, "notifier", notifier)
 	return deed{result: "done", event: &e, inc: inc}
 }
@@ -126,6 +131,26 @@ func (r *Receiver) event(who person, w wish, inc *router.IncidentDetail, notifie
 func digest(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return "slack/" + hex.EncodeToString(sum[:16])
+}
+
+// digests remembers the last requests that were written down. It only spares words: the journal drops a repeat in any case.
+type digests struct {
+	mu   sync.Mutex
+	last [256]string
+	next int
+}
+
+func (d *digests) add(one string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last[d.next] = one
+	d.next = (d.next + 1) % len(d.last)
+}
+
+func (d *digests) has(one string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Contains(d.last[:], one)
 }
 
 func silenceID(digest string) string { return "slack-" + strings.TrimPrefix(digest, "slack/")[:12] }

@@ -36,9 +36,21 @@ func TestAPressIsOnDiskBeforeItIsAnswered(t *testing.T) {
 	if again, err := d.slack.Repeat(t.Context(), sent); err != nil || again.Status != http.StatusOK {
 		t.Errorf("the same request again: %+v %v", again, err)
 	}
-	if got := d.ledger.stored(); len(got) != 1 {
-		t.Errorf("the same request twice stored %d events", len(got))
+	took := acked() // and once more when it has happened: they need not be told of their own act
+	took.Timeline = []router.Entry{{Incident: 42, N: 2, At: d.clock(), Kind: router.EntryAcknowledged}}
+	d.ledger.set(took, d.receipt)
+	if again, err := d.slack.Repeat(t.Context(), sent); err != nil || again.Status != http.StatusOK {
+		t.Errorf("the same request again: %+v %v", again, err)
 	}
+	d.receiver.recent = digests{} // another process knows nothing of it: the journal does
+	d.ledger.set(opened(), d.receipt)
+	if _, err := d.slack.Repeat(t.Context(), sent); err != nil {
+		t.Error(err)
+	}
+	if got := d.ledger.stored(); len(got) != 1 {
+		t.Errorf("the same request three times stored %d events", len(got))
+	}
+	d.over(0)
 }
 
 func TestWithTheScopePeopleAreCalledAsTheyShow(t *testing.T) {

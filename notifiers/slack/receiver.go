@@ -65,6 +65,7 @@ type Receiver struct {
 	hooks   *hooks
 	later   chan func(context.Context) // what is done after the answer
 	seen    *prometheus.CounterVec
+	recent  digests
 
 	answerIn    time.Duration // all that is done before an answer
 	followFirst time.Duration // before the first look at what became of an act
