@@ -215,7 +215,8 @@ const (
 	EntryLate           EntryKind = "late"      // an event older than what was known: nothing changed
 	EntryAcknowledged   EntryKind = "acknowledged"
 	EntryUnacknowledged EntryKind = "unacknowledged"
-	EntryPaged          EntryKind = "paged" // a person wanted somebody paged at once
+	EntryPaged          EntryKind = "paged"    // a person wanted somebody paged at once
+	EntrySilenced       EntryKind = "silenced" // a silence covers it from now on, or none does any more
 	EntryAssigned       EntryKind = "assigned"
 	EntryNote           EntryKind = "note"
 	EntryLinked         EntryKind = "linked"      // a service's name for the incident became known

@@ -27,7 +27,11 @@ func (f *fold) pass(now time.Time) {
 			f.entryAt(inc, now, 0, EntryEased, fmt.Sprintf("%s has stayed away for %s; still active: %s",
 				whatCounts(released), FormatDuration(released[0].Hold), whatCounts(counting)))
 		}
+		silence := inc.Silence
 		changed := f.watchAt(inc, counting, now)
+		if inc.Silence.ID != silence.ID && inc.State != IncidentResolved {
+			f.entryAt(inc, now, 0, EntrySilenced, inc.Silence.words())
+		}
 		for j := range inc.Watch {
 			if inc.Watch[j].Open && !before[j].Open {
 				f.entryAt(inc, now, 0, EntryTold, f.whyNow(inc, inc.Watch[j].Notifier, counting))

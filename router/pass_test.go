@@ -177,12 +177,16 @@ func TestTimers(t *testing.T) {
 		{
 			name:   "a silence does not swallow the recovery of what was told",
 			events: []router.Event{up(0, 10), silence(1, "s", flow, minute(30)), down(9, 10)}, until: 40,
-			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error", "08:09 INC-1 chat closed", "08:09 INC-1 page closed"},
+			told:    []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error", "08:09 INC-1 chat closed", "08:09 INC-1 page closed"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:01 silenced: Silenced by ana for 29 min", "08:09 resolved: Endpoint error rate back under 10 % after 9 min"},
 		},
 		{
 			name:   "what gets worse under a silence is heard when it ends",
 			events: []router.Event{up(0, 5), silence(1, "s", flow, minute(30)), up(2, 50)}, until: 40,
 			told: []string{"08:00 INC-1 chat open warning", "08:30 INC-1 chat open critical", "08:30 INC-1 page open critical"},
+			entries: []string{"08:00 opened: Endpoint error rate over 5 %", "08:01 silenced: Silenced by ana for 29 min",
+				"08:02 escalated: Endpoint error rate over 50 %; severity rises from warning to critical",
+				"08:30 silenced: No longer silenced", "08:30 told: page is told now: it had to wait"},
 		},
 		{
 			name:   "a silence that a person ends tells at once",

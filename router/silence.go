@@ -25,6 +25,21 @@ type Scope struct {
 // MaxSilences bounds how many silences hold at a time: each is compared with each alert.
 const MaxSilences = 500
 
+// words says for the timeline that an incident came under the silence; the zero Silence, that it is under none any more.
+func (s *Silence) words() string {
+	by := ""
+	if s.By != "" {
+		by = " by " + s.By
+	}
+	switch {
+	case s.ID == "":
+		return "No longer silenced"
+	case s.UntilRecovered():
+		return "Silenced" + by + " until it has recovered"
+	}
+	return "Silenced" + by + " for " + FormatDuration(s.Until.Sub(s.Since))
+}
+
 // UntilRecovered says that the silence ends by itself once nothing is wrong any more.
 func (s *Silence) UntilRecovered() bool { return s.Until.IsZero() }
 
