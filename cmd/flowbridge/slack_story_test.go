@@ -309,6 +309,9 @@ func TestASilenceIsEndedFromTheCard(t *testing.T) {
 	s.settle()
 	s.press(card, sandbox.Press{Action: "unsilence"})
 	s.shows("(INC-1, open)")
+	if got := s.thread(card); !strings.Contains(got, ":no_bell: Silenced by u0person in Slack for 2 h") || !strings.Contains(got, ":no_bell: No longer silenced") {
+		t.Errorf("the thread says\n%s", got)
+	}
 	if got := s.pager(); got != "triggered" { // it is still open, so it is told now
 		t.Errorf("PagerDuty shows %q", got)
 	}

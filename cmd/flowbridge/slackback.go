@@ -68,12 +68,7 @@ func (b *bridge) wireSlackBack(routes *httprouter.Router, metrics prometheus.Reg
 }
 
 // slackAllow returns who may act on what a notifier told, as the rules have it now.
-func (b *bridge) slackAllow(notifier string) []string {
-	if r, ok := any(b.rules.rules()).(interface{ Allow(string) []string }); ok {
-		return r.Allow(notifier)
-	}
-	return nil
-}
+func (b *bridge) slackAllow(notifier string) []string { return b.rules.rules().Allow(notifier) }
 
 // slackNotifiers lists the notifiers of Slack that the rules have now.
 func (b *bridge) slackNotifiers() (names []string) {

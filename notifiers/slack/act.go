@@ -113,7 +113,7 @@ func (r *Receiver) event(who person, w wish, inc *router.IncidentDetail, notifie
 	}
 	switch w.act {
 	case router.AddSilence:
-		s := router.Silence{ID: silenceID(w.digest), Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}, Since: now, By: actor, Why: inc.Name() + ", from Slack"}
+		s := router.Silence{ID: silenceID(w.digest), Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}, Since: now, By: actor + " in Slack"}
 		if slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Event != inc.Event }) { // it holds all signals of its flow
 			s.Event = ""
 		}
@@ -173,16 +173,22 @@ func (r *Receiver) mayAct(ctx context.Context, who person, w wish, inc *router.I
 	if len(told) == 0 {
 		return "", r.mayActAnywhere(ctx, who)
 	}
+	known := r.cfg.Notifiers()
 	for _, notifier := range told {
-		if why = r.listed(ctx, who, r.cfg.Allow(notifier)); why == "" {
+		if slices.Contains(known, notifier) {
+			why = r.listed(ctx, who, r.cfg.Allow(notifier))
+		} else { // the rules call it otherwise by now: no list of its own must not mean everybody
+			why = r.mayActAnywhere(ctx, who)
+		}
+		if why == "" {
 			return notifier, ""
 		}
 	}
 	return told[0], why
 }
 
-// mayActAnywhere is for incidents that no channel was told of: everybody may act on them unless there are lists, and then
-// who is on one of them.
+// mayActAnywhere is for incidents that no notifier of the rules told a channel of: everybody may act on them unless there
+// are lists, and then who is on one of them.
 func (r *Receiver) mayActAnywhere(ctx context.Context, who person) (why string) {
 	var all []string
 	for _, notifier := range r.cfg.Notifiers() {

@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/slack-go/slack"
 
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
@@ -81,7 +83,7 @@ func TestEveryButtonIsAnAct(t *testing.T) {
 		return func(d *desk) *router.Silence {
 			s := &router.Silence{
 				Scope: router.Scope{WABA: "104996122399160", Flow: "1987937931743377", Event: router.EndpointErrorRate},
-				Since: d.clock(), By: "sam.lee", Why: "INC-42, from Slack",
+				Since: d.clock(), By: "sam.lee in Slack",
 			}
 			if span > 0 {
 				s.Until = d.clock().Add(span)
@@ -189,6 +191,20 @@ func TestWhoIsNotOnTheListIsTold(t *testing.T) {
 	}
 }
 
+func TestARenamedNotifierLetsNobodyElseIn(t *testing.T) {
+	d := newDesk(t)
+	d.card(opened())
+	d.allow, d.renamed = []string{"U0SAM"}, "payments-room"
+	d.press(sandbox.Press{Action: "resolve", User: "U0EVE"})
+	if got := d.told(1); !strings.Contains(got.Text, "not on the list") {
+		t.Errorf("told %+v", got)
+	}
+	d.press(sandbox.Press{Action: "resolve", User: "U0SAM"})
+	if got := d.ledger.stored(); len(got) != 1 || got[0].Act.Notifier != "payments-chat" {
+		t.Errorf("stored %+v", got)
+	}
+}
+
 func TestAGroupIsAskedForOnceInAWhile(t *testing.T) {
 	d := newDesk(t)
 	d.card(opened())
@@ -286,4 +302,21 @@ func TestWhoseActTookIsToldNothing(t *testing.T) {
 	d.press(sandbox.Press{Action: "acknowledge"})
 	<-looked
 	d.over(0)
+}
+
+// FuzzPress tries what Slack would never send: it is read without a fault, and acts on nothing without a number.
+func FuzzPress(f *testing.F) {
+	f.Add(`{"type":"block_actions","actions":[{"action_id":"silence","block_id":"flowbridge/7/1/actions","selected_option":{"value":"42.1.4h"}}]}`)
+	f.Add(`{"actions":[null,{"block_id":1}],"state":[]}`)
+	f.Fuzz(func(t *testing.T, payload string) {
+		var call slack.InteractionCallback
+		if json.Unmarshal([]byte(payload), &call) != nil {
+			return
+		}
+		for _, a := range call.ActionCallback.BlockActions {
+			if w, ok := readPress(a); ok && (w.incident <= 0 || w.act == "" || w.span < 0 || w.span > longestSilence) {
+				t.Errorf("%s: %+v", payload, w)
+			}
+		}
+	})
 }

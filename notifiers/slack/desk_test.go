@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -121,6 +122,7 @@ type desk struct {
 	address  string
 	receipt  router.Receipt
 	allow    []string
+	renamed  string // what the rules call the notifier by now
 	handlers http.Handler
 	stopped  func()
 }
@@ -141,12 +143,12 @@ func newDesk(t *testing.T, change ...func(*sandbox.SlackConfig, *ReceiverConfig)
 	cfg.APIURL, cfg.Now = d.notifier.cfg.APIURL, d.clock
 	cfg.Logger = slog.New(slog.NewTextHandler(&syncWriter{w: &d.log}, nil))
 	cfg.Allow = func(notifier string) []string {
-		if notifier != "payments-chat" {
+		if notifier != cmp.Or(d.renamed, "payments-chat") {
 			t.Errorf("asked who may act on %q", notifier)
 		}
 		return d.allow
 	}
-	cfg.Notifiers = func() []string { return []string{"payments-chat"} }
+	cfg.Notifiers = func() []string { return []string{cmp.Or(d.renamed, "payments-chat")} }
 	var err error
 	if d.receiver, err = NewReceiver(cfg, d.ledger); err != nil {
 		t.Fatal(err)

@@ -86,6 +86,8 @@ func entryMark(kind router.EntryKind) string {
 		return ":bell:"
 	case router.EntryPaged:
 		return ":pager:"
+	case router.EntrySilenced:
+		return ":no_bell:"
 	case router.EntryAssigned:
 		return ":bust_in_silhouette:"
 	case router.EntryNote:

@@ -45,7 +45,7 @@ type ReceiverConfig struct {
 	// act; an empty list means everybody in the workspace. Default: everybody.
 	Allow func(notifier string) []string
 	// Notifiers returns the names of the notifiers of Slack that the rules have now. Their lists together say who may act
-	// on an incident that no channel was told of. Default: none.
+	// on an incident that none of them told a channel of. Default: none.
 	Notifiers func() []string
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -65,6 +65,7 @@ type Receiver struct {
 	hooks   *hooks
 	later   chan func(context.Context) // what is done after the answer
 	seen    *prometheus.CounterVec
+	online  prometheus.Gauge
 	recent  digests
 
 	answerIn    time.Duration // all that is done before an answer
@@ -116,9 +117,11 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 		later: make(chan func(context.Context), laterQueue), answerIn: answerIn, followFirst: followFirst, socketFirst: socketFirst,
 		seen: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowbridge_slack_requests_total", Help: "What came in from people in Slack, by kind and by what became of it."}, []string{"kind", "result"}),
+		online: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flowbridge_slack_socket_connected", Help: "1 while a connection to Slack in Socket Mode is up; 0 also where none is wanted."}),
 	}
 	if cfg.Registerer != nil {
-		cfg.Registerer.MustRegister(r.seen)
+		cfg.Registerer.MustRegister(r.seen, r.online)
 	}
 	return r, nil
 }

@@ -55,6 +55,7 @@ func (r *Receiver) connect(ctx context.Context) (why error) {
 	go func() { ended <- client.RunContext(ctx) }()
 	var work sync.WaitGroup
 	defer work.Wait()
+	defer r.online.Set(0)
 	slots := make(chan struct{}, socketAtOnce)
 	for {
 		select {
@@ -72,6 +73,7 @@ func (r *Receiver) connect(ctx context.Context) (why error) {
 				}
 				cancel()
 			case socketmode.EventTypeHello:
+				r.online.Set(1)
 				r.cfg.Logger.Info("connected to Slack in Socket Mode")
 			case socketmode.EventTypeInteractive, socketmode.EventTypeSlashCommand, socketmode.EventTypeEventsAPI:
 				select {
