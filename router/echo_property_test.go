@@ -111,8 +111,6 @@ func (s *services) keep(batches []router.Batch) (owed int) {
 	return owed
 }
 
-func (s *services) meta(e router.Event) { s.fold(e) }
-
 // somebody acts through a button in Slack or on the console; both leave every card and page to us.
 func (s *services) somebody() {
 	if len(s.incidents) == 0 {
