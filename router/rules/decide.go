@@ -16,6 +16,8 @@ import (
 //
 // `during` and `except` look at the event's At. Where that is zero, as with router.Event.Opening, the decision is about
 // every time: Named has all who may have been told at one time or another.
+//
+// The lists of a decision may be those of others too: nobody writes to them.
 func (r *Rules) Decide(ev *router.Event) router.Decision {
 	parked := ev.Source == router.SourceFlowbridge && ev.Name == router.ParkedDelivery
 	if !parked && ev.Source != router.SourceMeta {
@@ -24,35 +26,84 @@ func (r *Rules) Decide(ev *router.Event) router.Decision {
 	d := router.Decision{FlowInfo: r.flows[ev.Flow]}
 	var buf [8]int
 	hits := r.match(ev, buf[:0])
-	matched := make([]*rule, len(hits), len(hits)+1)
-	sure := false
-	for i, hit := range hits {
-		matched[i] = &r.rules[hit]
-		d.Rules = append(d.Rules, matched[i].name)
-		sure = sure || !matched[i].match.perhaps(ev)
-	}
+	sure := slices.ContainsFunc(hits, func(i int) bool { return !r.rules[i].match.perhaps(ev) })
+	var last *rule // that speaks after those that matched
 	switch {
 	case sure || recovery(ev) || ev.Name == router.FlowResponse:
 	case parked:
-		if fallback, ok := r.Fallback(); ok {
-			matched = append(matched, &rule{notify: []route{{target: fallback}}})
-		}
-	case r.otherwise != nil:
-		matched = append(matched, r.otherwise)
+		last = r.parked
+	default:
+		last = r.otherwise
 	}
-	r.apply(&d, ev, matched)
+	switch {
+	case len(hits) == 1 && last == nil:
+		d.Rules = r.rules[hits[0]].alone.names
+		r.applyOne(&d, ev, &r.rules[hits[0]])
+	case len(hits) == 0 && last != nil:
+		r.applyOne(&d, ev, last)
+	default:
+		r.applyAll(&d, ev, hits, last)
+	}
 	if parked && ev.Act != nil { // who cannot be told is not told that it cannot
-		d.Notify = slices.DeleteFunc(d.Notify, func(r router.Route) bool { return r.Notifier == ev.Act.Notifier })
+		d.Notify = slices.DeleteFunc(slices.Clone(d.Notify), func(r router.Route) bool { return r.Notifier == ev.Act.Notifier })
 	}
 	return d
 }
 
-// apply fills in what the matching rules say, where several do because they continue:
+// alone is what a rule decides where no other matches, worked out when it is read: that is nearly every event.
+type alone struct {
+	names  []string
+	notify [router.Critical + 1][]router.Route // by severity
+	named  []router.Target
+}
+
+// settle works out what the rule decides alone.
+func (rule *rule) settle() {
+	rule.alone.names = []string{rule.name}
+	for _, route := range rule.notify {
+		rule.alone.named = append(rule.alone.named, route.target)
+	}
+	rule.alone.named = slices.Clip(distinct(rule.alone.named))
+	for severity := range rule.alone.notify {
+		rule.alone.notify[severity] = slices.Clip(combine(rule.routes(nil, router.Severity(severity))))
+	}
+}
+
+// routes appends whom the rule tells of a severity.
+func (rule *rule) routes(to []router.Route, severity router.Severity) []router.Route {
+	for _, route := range rule.notify {
+		if route.severities.has(severity) {
+			to = append(to, router.Route{Target: route.target, After: route.after, UnlessAcknowledged: route.unlessAck})
+		}
+	}
+	return to
+}
+
+// applyOne fills in what one rule says.
+func (r *Rules) applyOne(d *router.Decision, ev *router.Event, rule *rule) {
+	d.Severity = rule.severity.of(ev)
+	if d.Severity == router.SeverityUnset {
+		d.Severity = router.DefaultSeverity(ev)
+	}
+	d.GroupBy, d.ResolveAfter, d.PageOnRise = rule.groupBy, rule.resolve.wait, rule.rise == risePage
+	d.Fields = showFields(ev.Value, rule.fields)
+	d.Notify, d.Named, d.Drop = rule.alone.notify[d.Severity], rule.alone.named, rule.drop
+}
+
+// applyAll fills in what several rules say, since they continue, or say nothing of the time that is not known:
 //   - severity, group_by, resolve_after, on_escalation and fields are those of the first rule that says something;
 //   - everybody whom one of them notifies is told. A notifier that is named more than once is told at the earliest of its
 //     times, and `unless: acknowledged` holds for it only if every entry says so: who is to be told in any case, by one rule,
 //     is not kept in the dark by another.
-func (r *Rules) apply(d *router.Decision, ev *router.Event, matched []*rule) {
+func (r *Rules) applyAll(d *router.Decision, ev *router.Event, hits []int, last *rule) {
+	matched := make([]*rule, 0, len(hits)+1)
+	for _, i := range hits {
+		matched = append(matched, &r.rules[i])
+		d.Rules = append(d.Rules, r.rules[i].name)
+	}
+	if last != nil {
+		matched = append(matched, last)
+	}
 	var fields []string
 	var resolve hold
 	var rise onRise
@@ -79,12 +130,8 @@ func (r *Rules) apply(d *router.Decision, ev *router.Event, matched []*rule) {
 	d.ResolveAfter, d.PageOnRise = resolve.wait, rise == risePage
 	d.Fields = showFields(ev.Value, fields)
 	for _, rule := range matched {
-		for _, route := range rule.notify {
-			d.Named = append(d.Named, route.target)
-			if route.severities.has(d.Severity) {
-				d.Notify = append(d.Notify, router.Route{Target: route.target, After: route.after, UnlessAcknowledged: route.unlessAck})
-			}
-		}
+		d.Named = append(d.Named, rule.alone.named...)
+		d.Notify = rule.routes(d.Notify, d.Severity)
 		// What an earlier rule has told somebody of cannot be forgotten any more; the search ends all the same.
 		d.Drop = rule.drop && len(d.Notify) == 0
 	}

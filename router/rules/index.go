@@ -1,15 +1,11 @@
 package rules
 
 import (
+	"math"
 	"slices"
 
 	"flowbridge/router"
 )
-
-// bitset is a set of rules by their place in the file.
-type bitset []uint64
-
-func (b bitset) add(i int) { b[i/64] |= 1 << (i % 64) }
 
 // index finds the rules that may match an event. For each value that some rule names, the set of rules that
 // can match it is worked out once; what may match an event is the intersection of a handful of sets, and its
@@ -19,33 +15,49 @@ type index struct {
 	recovery   bitset // rules for recoveries alone
 	unlevelled bitset // rules that ask for no threshold
 
-	events     dimension[string]
-	flows      dimension[string]
-	fields     dimension[string]
-	wabas      dimension[string]
-	oldStatus  dimension[string]
-	newStatus  dimension[string]
-	thresholds dimension[float64]
+	events     dimension
+	flows      dimension // the flow, and every label: a label stands for the flows that have it
+	fields     dimension
+	wabas      dimension
+	oldStatus  dimension
+	newStatus  dimension
+	thresholds ladder
 }
 
-// metaThresholds are those of Meta's alerts, in percent and milliseconds.
-var metaThresholds = [...]float64{5, 10, 50, 90, 1000, 5000, 7000}
+// bitset is a set of rules by their place in the file. Most sets are nearly empty where there are many rules, so a second
+// level says which words have bits: what is empty is skipped 4,096 rules at a time.
+type bitset struct {
+	words []uint64
+	some  []uint64 // bit i is set if words[i] is not 0
+}
+
+func newBitset(rules []rule) bitset {
+	words := (len(rules) + 63) / 64
+	return bitset{make([]uint64, words), make([]uint64, (words+63)/64)}
+}
+
+func (b bitset) add(i int) {
+	b.words[i/64] |= 1 << (i % 64)
+	b.some[i/4096] |= 1 << (i / 64 % 64)
+}
+
+func (b bitset) clone() bitset { return bitset{slices.Clone(b.words), slices.Clone(b.some)} }
 
 // dimension narrows by one key of match.
-type dimension[K comparable] struct {
-	named map[K]bitset // rules that can match a value that some rule names
-	other bitset       // rules that can match any other value
+type dimension struct {
+	named map[string]bitset // rules that can match a value that some rule names
+	other bitset            // rules that can match any other value
 }
 
-// of returns the rules that can match value v, or nil if no rule cares.
-func (d *dimension[K]) of(v K) bitset {
+// of returns the rules that can match value v; ok is false if no rule cares.
+func (d *dimension) of(v string) (set bitset, ok bool) {
 	if len(d.named) == 0 {
-		return nil
+		return bitset{}, false
 	}
 	if set, ok := d.named[v]; ok {
-		return set
+		return set, true
 	}
-	return d.other
+	return d.other, true
 }
 
 func newIndex(rules []rule) index {
@@ -71,29 +83,18 @@ func newIndex(rules []rule) index {
 		}
 		x.events.named[name] = set
 	}
-	x.flows = narrow(rules, (*match).flowIDs)
+	x.flows = narrow(rules, func(m *match) []string { return m.ids })
 	x.fields = narrow(rules, func(m *match) []string { return m.fields })
 	x.wabas = narrow(rules, func(m *match) []string { return m.wabas })
 	x.oldStatus = narrow(rules, func(m *match) []string { return m.oldStatuses })
 	x.newStatus = narrow(rules, func(m *match) []string { return m.newStatuses })
-	x.thresholds = narrow(rules, (*match).exactThresholds)
-	for _, t := range metaThresholds { // comparisons are worked out for what Meta really sends
-		set := newBitset(rules)
-		for i := range rules {
-			if rules[i].match.mayHoldThreshold(t) {
-				set.add(i)
-			}
-		}
-		x.thresholds.named[t] = set
-	}
+	x.thresholds = newLadder(rules)
 	return x
 }
 
-func newBitset(rules []rule) bitset { return make(bitset, (len(rules)+63)/64) }
-
 // narrow indexes one key. values lists what a rule names there; nil means that it takes anything.
-func narrow[K comparable](rules []rule, values func(*match) []K) dimension[K] {
-	d := dimension[K]{named: map[K]bitset{}, other: newBitset(rules)}
+func narrow(rules []rule, values func(*match) []string) dimension {
+	d := dimension{named: map[string]bitset{}, other: newBitset(rules)}
 	for i := range rules {
 		if values(&rules[i].match) == nil {
 			d.other.add(i)
@@ -101,26 +102,105 @@ func narrow[K comparable](rules []rule, values func(*match) []K) dimension[K] {
 	}
 	for i := range rules {
 		for _, v := range values(&rules[i].match) {
-			if d.named[v] == nil {
-				d.named[v] = slices.Clone(d.other)
+			set, ok := d.named[v]
+			if !ok {
+				set = d.other.clone()
+				d.named[v] = set
 			}
-			d.named[v].add(i)
+			set.add(i)
 		}
 	}
 	return d
 }
 
-// sets returns the sets that an event's rules lie in; nil ones do not narrow.
-func (x *index) sets(ev *router.Event) [8]bitset {
-	first, level := x.ordinary, x.unlevelled
+// ladder narrows by threshold. The limits that rules name part the numbers into points and the gaps between them, and within
+// a gap all rules answer alike: so comparisons are worked out once too.
+type ladder struct {
+	limits []float64
+	sets   []bitset // below limits[0], at limits[0], between it and limits[1], ..., above the last
+	any    bitset   // every rule, where there are too many limits
+}
+
+// maxLadder bounds the memory of a ladder.
+const maxLadder = 16 << 20 // bytes
+
+func newLadder(rules []rule) ladder {
+	var s ladder
+	for i := range rules {
+		for _, b := range rules[i].match.thresholds {
+			s.limits = append(s.limits, b.value)
+		}
+	}
+	slices.Sort(s.limits)
+	s.limits = slices.Compact(s.limits)
+	if len(s.limits)*2*(len(rules)/8+1) > maxLadder {
+		s.limits, s.any = nil, newBitset(rules)
+		for i := range rules {
+			s.any.add(i)
+		}
+		return s
+	}
+	s.sets = make([]bitset, 2*len(s.limits)+1)
+	for step := range s.sets {
+		s.sets[step] = newBitset(rules)
+		at := s.within(step)
+		for i := range rules {
+			if rules[i].match.mayHoldThreshold(at) {
+				s.sets[step].add(i)
+			}
+		}
+	}
+	return s
+}
+
+// within returns a number that lies on a step.
+func (s *ladder) within(step int) float64 {
+	i := step / 2
+	switch {
+	case step%2 == 1:
+		return s.limits[i]
+	case len(s.limits) == 0:
+		return 0
+	case i == 0:
+		return s.limits[0] - 1
+	case i == len(s.limits):
+		return s.limits[i-1] + 1 + math.Abs(s.limits[i-1])
+	}
+	return s.limits[i-1]/2 + s.limits[i]/2
+}
+
+// of returns the rules that can match threshold t.
+func (s *ladder) of(t float64) bitset {
+	if s.sets == nil {
+		return s.any
+	}
+	i, found := slices.BinarySearch(s.limits, t)
+	if found {
+		return s.sets[2*i+1]
+	}
+	return s.sets[2*i]
+}
+
+// sets returns the sets that an event's rules lie in, n of them.
+func (x *index) sets(ev *router.Event) (sets [8]bitset, n int) {
+	sets[0], sets[1] = x.ordinary, x.unlevelled
 	if recovery(ev) {
-		first = x.recovery
+		sets[0] = x.recovery
 	}
 	if ev.Threshold != nil {
-		level = x.thresholds.of(*ev.Threshold)
+		sets[1] = x.thresholds.of(*ev.Threshold)
 	}
-	return [...]bitset{
-		first, level, x.events.of(ev.Name), x.flows.of(ev.Flow), x.fields.of(ev.Field), x.wabas.of(ev.WABA),
-		x.oldStatus.of(ev.OldStatus), x.newStatus.of(ev.NewStatus),
+	n = 2
+	for _, d := range [...]struct {
+		in *dimension
+		v  string
+	}{
+		{&x.events, ev.Name}, {&x.flows, ev.Flow}, {&x.fields, ev.Field}, {&x.wabas, ev.WABA}, {&x.oldStatus, ev.OldStatus}, {&x.newStatus, ev.NewStatus},
+	} {
+		if set, ok := d.in.of(d.v); ok {
+			sets[n] = set
+			n++
+		}
 	}
+	return sets, n
 }

@@ -8,75 +8,220 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
 	"flowbridge/router"
 )
 
-// loader turns the nodes of a file into Rules.
-type loader struct {
-	*reader
-	rules *Rules
-	named map[string]int // names of rules, with the line where each was first used
+// File is one file of rules.
+type File struct {
+	Name string // as positions name it
+	Data []byte
 }
 
-// file reads the whole file. What others refer to is read first, wherever it stands.
-func (l *loader) file(root *yaml.Node) {
-	top, ok := l.mapping(root, "")
+// Load reads a rules file; path is only its name for mistakes. On mistakes the error is a *Mistakes with
+// all of them, by position; no mistake shows a secret.
+func Load(path string, data []byte, cfg Config) (*Rules, error) {
+	return LoadFiles([]File{{path, data}}, cfg)
+}
+
+// LoadFiles reads rules that stand in several files, so that every team can own one. They are one set of rules: what one
+// file names, all can use, and no two may give the same name. Rules are tried file by file, in the order of files. Each file
+// has its `version`; `default` and `fallback` stand in one of them at most.
+func LoadFiles(files []File, cfg Config) (*Rules, error) {
+	rules, found := newLoader(cfg).load(files)
+	if found = found.Faults(); len(found) > 0 {
+		return nil, &found
+	}
+	return rules, nil
+}
+
+// Check reads rules as LoadFiles does and returns everything that is worth saying of them, by position: faults, for which
+// there are no rules, and else warnings about what can be loaded but is surely not meant.
+func Check(files []File, cfg Config) (*Rules, Mistakes) {
+	l := newLoader(cfg)
+	rules, found := l.load(files)
+	if len(found.Faults()) > 0 {
+		return nil, found
+	}
+	l.warnings()
+	return rules, l.finish()
+}
+
+// loader turns the nodes of files into Rules.
+type loader struct {
+	*reader // of the file that is being read
+	*report
+
+	files   []*document
+	rules   *Rules
+	names   map[string]map[string]*named // by kind and name
+	flowsBy flowIndex
+	waits   []entry // `after` and `unless` of the rule that is being read
+}
+
+// document is a file as far as it could be read.
+type document struct {
+	*reader
+	root object
+}
+
+// named is something that others refer to by its name.
+type named struct {
+	file *reader
+	at   *yaml.Node
+	path string
+	used bool
+}
+
+func newLoader(cfg Config) *loader {
+	return &loader{
+		report: &report{cfg: cfg, order: map[string]int{}},
+		rules: &Rules{
+			cfg: cfg, flows: map[string]router.FlowInfo{}, targets: map[string]router.Target{},
+			windows: map[string]*window{}, allow: map[string][]string{},
+		},
+		names: map[string]map[string]*named{},
+	}
+}
+
+// load reads files and returns what is wrong with them. What others refer to is read first, wherever it stands.
+func (l *loader) load(files []File) (*Rules, Mistakes) {
+	if len(files) == 0 {
+		return nil, Mistakes{{Line: 1, Column: 1, Problem: "there are no rules files"}}
+	}
+	for _, f := range files {
+		l.open(f)
+	}
+	l.each("flows", l.flows)
+	l.indexFlows()
+	l.each("notifiers", l.notifiers)
+	l.each("windows", l.windows)
+	l.each("rules", l.ruleList)
+	l.once("default", l.otherwise)
+	l.once("fallback", l.fallback)
+	l.wholeFile()
+	found := l.finish()
+	if len(found.Faults()) == 0 {
+		l.rules.build()
+	}
+	return l.rules, found
+}
+
+// open parses a file and looks at its top.
+func (l *loader) open(f File) {
+	l.reader = &reader{report: l.report, file: f.Name, lines: strings.Split(strings.ReplaceAll(string(f.Data), "\r\n", "\n"), "\n")}
+	if _, twice := l.order[f.Name]; !twice {
+		l.order[f.Name] = len(l.order)
+	}
+	root := l.parse(f.Data)
+	if root == nil {
+		return
+	}
+	l.tokens(root, 0)
+	top, ok := l.object(root, "", &fileKeys)
 	if !ok {
 		return
 	}
-	at := map[string]entry{}
-	for _, e := range top {
-		switch e.key {
-		case "version", "flows", "notifiers", "windows", "rules", "default", "fallback":
-			at[e.key] = e
-		default:
-			if meant := l.unknown(e, "version", "flows", "notifiers", "windows", "rules", "default", "fallback"); meant != "" {
-				at[meant] = e
-			}
+	l.files = append(l.files, &document{l.reader, top})
+	switch e, ok := top.at["version"]; {
+	case ok:
+		if s, ok := l.scalar(e.value, e.path); ok && s.text != "1" {
+			l.wrong(s.Node, s.path, "must be 1, not "+s.written(), "")
+		}
+	case !top.has("version"):
+		l.absent(root, "version", "is missing", `add "version: 1" at the top`)
+	}
+}
+
+// each reads a key in every file that has it.
+func (l *loader) each(key string, read func(entry)) {
+	for _, f := range l.files {
+		if e, ok := f.root.at[key]; ok {
+			l.reader = f.reader
+			read(e)
 		}
 	}
-	l.version(root, at)
-	if e, ok := at["flows"]; ok {
-		l.flows(e)
+}
+
+// once reads a key that all files together have once at most.
+func (l *loader) once(key string, read func(entry)) {
+	l.each(key, func(e entry) {
+		if l.name(key, key, e) {
+			read(e)
+		}
+	})
+}
+
+// wholeFile looks for what must be there in some file.
+func (l *loader) wholeFile() {
+	if len(l.files) == 0 || l.partial {
+		return
 	}
-	if e, ok := at["notifiers"]; ok {
-		l.notifiers(e)
-	} else {
+	has := func(key string) bool {
+		return slices.ContainsFunc(l.files, func(f *document) bool { return f.root.has(key) })
+	}
+	l.reader = l.files[0].reader
+	root := l.files[0].root.node
+	if !has("notifiers") {
 		l.absent(root, "notifiers", "is missing", "name at least one Slack channel or PagerDuty service")
 	}
-	if e, ok := at["windows"]; ok {
-		l.windows(e)
-	}
-	if e, ok := at["rules"]; ok {
-		l.ruleList(e)
-	}
-	if e, ok := at["default"]; ok {
-		l.otherwise(e)
-	}
-	if e, ok := at["rules"]; at["default"].value == nil && (!ok || follow(e.value).Kind == yaml.SequenceNode && len(l.rules.rules) == 0) {
+	unread := slices.ContainsFunc(l.files, func(f *document) bool {
+		e, ok := f.root.at["rules"]
+		return ok && follow(e.value).Kind != yaml.SequenceNode
+	})
+	if !has("default") && len(l.rules.rules) == 0 && !unread {
 		l.absent(root, "rules", "there are none, and no default: nobody would be told of anything", "")
-	}
-	if e, ok := at["fallback"]; ok {
-		if s, ok := l.scalar(e.value, e.path); ok {
-			if _, ok := l.notifier(s); ok {
-				l.rules.fallback = s.text
-			}
-		}
 	}
 }
 
-func (l *loader) version(root *yaml.Node, at map[string]entry) {
-	e, ok := at["version"]
-	if !ok {
-		l.absent(root, "version", "is missing", `add "version: 1" at the top`)
-		return
+// name notes that something has a name; ok is false if something else of its kind has it already.
+func (l *loader) name(kind, name string, e entry) (ok bool) {
+	if l.names[kind] == nil {
+		l.names[kind] = map[string]*named{}
 	}
-	if s, ok := l.scalar(e.value, e.path); ok && s.text != "1" {
-		l.wrong(s.Node, s.path, "must be 1, not "+s.written(), "")
+	if first, taken := l.names[kind][name]; taken {
+		problem, hint := "there is another already, "+l.whereIs(first), "all files together have one"
+		if kind != name {
+			problem, hint = fmt.Sprintf("another %s is called %s already, %s", kind, quote(name), l.whereIs(first)), ""
+		}
+		l.wrong(e.at, e.path, problem, hint)
+		return false
+	}
+	l.names[kind][name] = &named{file: l.reader, at: e.at, path: e.path}
+	return true
+}
+
+// whereIs writes where something stands, as seen from the file that is being read.
+func (l *loader) whereIs(n *named) string {
+	if n.file == l.reader {
+		return fmt.Sprintf("on line %d", n.at.Line)
+	}
+	return fmt.Sprintf("at %s:%d:%d", n.file.file, n.at.Line, n.at.Column)
+}
+
+// find finds something by the name that somebody wrote.
+func (l *loader) find(kind string, s scalar, nobody string) (ok bool) {
+	n, ok := l.names[kind][s.text]
+	if ok {
+		n.used = true
+		return true
+	}
+	known := slices.Sorted(maps.Keys(l.names[kind]))
+	hint := nobody
+	if len(known) > 0 {
+		hint = "known are: " + shorten(strings.Join(known, ", "), 100)
+	}
+	l.noSuch(s.Node, s.path, fmt.Sprintf("there is no %s %s", kind, s.written()), cmp.Or(didYouMean(s.text, known), hint))
+	return false
+}
+
+func (l *loader) fallback(e entry) {
+	if s, ok := l.scalar(e.value, e.path); ok {
+		if _, ok := l.notifier(s); ok {
+			l.rules.fallback = s.text
+		}
 	}
 }
 
@@ -86,7 +231,11 @@ func (l *loader) flows(e entry) {
 	if !ok {
 		return
 	}
+	reserved := reservedLabels()
 	for _, f := range flows {
+		if !l.name("flow", f.key, f) {
+			continue
+		}
 		info := router.FlowInfo{Labels: map[string]string{}}
 		about, _ := l.mapping(f.value, f.path)
 		for _, a := range about {
@@ -99,7 +248,7 @@ func (l *loader) flows(e entry) {
 				info.FlowName = s.text
 			case a.key == "runbook":
 				info.Runbook = l.link(s)
-			case slices.Contains(matchKeys(), a.key) || whenTypes(nil)[a.key] != nil:
+			case slices.Contains(reserved, a.key):
 				l.wrong(a.at, a.path, "a label cannot be called "+a.key+": rules know that word already", "")
 			default:
 				info.Labels[a.key] = s.text
@@ -112,148 +261,49 @@ func (l *loader) flows(e entry) {
 	l.rules.labels = slices.Compact(l.rules.labels)
 }
 
+var linkForm = regexp.MustCompile(whole(`https?://.+`))
+
 func (l *loader) link(s scalar) string {
 	u, err := url.Parse(s.text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	if err != nil || !linkForm.MatchString(s.text) || u.Host == "" {
 		l.wrong(s.Node, s.path, s.written()+" is no link", "a runbook is a URL that begins with https:// or http://")
 	}
 	return s.text
 }
 
-// notifiers reads whom rules can tell.
-func (l *loader) notifiers(e entry) {
-	notifiers, ok := l.mapping(e.value, e.path)
+// object is a map whose keys are those of a table.
+type object struct {
+	node  *yaml.Node
+	path  string
+	at    map[string]entry
+	slips map[string]bool // keys that are there, but misspelt
+}
+
+// has says whether a key is there, even if it is misspelt.
+func (o *object) has(key string) bool { _, ok := o.at[key]; return ok || o.slips[key] }
+
+// object reads a map whose keys are those of a table, and reports all others.
+func (l *loader) object(n *yaml.Node, path string, t *table) (o object, ok bool) {
+	entries, ok := l.mapping(n, path)
 	if !ok {
-		return
+		return o, false
 	}
-	if len(notifiers) == 0 {
-		l.wrong(follow(e.value), e.path, "is empty", "name at least one Slack channel or PagerDuty service")
-	}
-	for _, n := range notifiers {
-		// Known by name even with mistakes in it, so that those who name it are not called wrong as well.
-		l.rules.targets[n.key] = router.Target{Notifier: n.key}
-		if keys, ok := l.mapping(n.value, n.path); ok {
-			l.rules.targets[n.key] = l.target(n, keys)
-		}
-	}
+	return l.known(entries, n, path, t), true
 }
 
-func (l *loader) target(n entry, keys []entry) router.Target {
-	t := router.Target{Notifier: n.key}
-	at := map[string]entry{}
-	for _, e := range keys {
-		if meant := nearest(e.key, []string{"kind", "channel", "routing_key", "allow"}); meant != "" {
-			at[meant] = e
+func (l *loader) known(entries []entry, n *yaml.Node, path string, t *table) object {
+	o := object{node: n, path: path, at: map[string]entry{}, slips: map[string]bool{}}
+	for _, e := range entries {
+		if t.has(e.key) {
+			o.at[e.key] = e
+			continue
 		}
-	}
-	kind, ok := at["kind"]
-	if !ok {
-		l.absent(n.at, join(n.path, "kind"), "is missing", "write kind: slack or kind: pagerduty")
-		return t
-	}
-	s, ok := l.scalar(kind.value, kind.path)
-	if !ok {
-		return t
-	}
-	t.Kind = router.Kind(s.text)
-	needs, meaning := "channel", `a channel's id, or its name with #: "#flow-ops"`
-	switch t.Kind {
-	case router.KindSlack:
-	case router.KindPagerDuty:
-		needs, meaning = "routing_key", "the integration key of the service, for Events API v2"
-	default:
-		kinds := []string{string(router.KindSlack), string(router.KindPagerDuty)}
-		hint := didYouMean(s.text, kinds)
-		if hint == "" {
-			hint = "it is " + oneOf(kinds)
+		hint := misplaced(e.key, t)
+		if meant := nearest(e.key, t.names()); hint == "" && meant != "" {
+			o.slips[meant] = true
+			hint = didYouMean(e.key, t.names())
 		}
-		l.wrong(s.Node, s.path, "there is no kind "+s.written(), hint)
-		return t
+		l.wrong(e.at, e.path, "unknown key", cmp.Or(hint, "known here: "+strings.Join(t.names(), ", ")))
 	}
-	for _, e := range keys {
-		switch {
-		case e.key == "kind":
-		case e.key == needs:
-			if s, ok := l.scalar(e.value, e.path); ok {
-				l.address(&t, s)
-			}
-		case e.key == "allow" && t.Kind == router.KindSlack:
-			l.rules.allow[n.key] = l.allowed(e)
-		case slices.Contains([]string{"channel", "routing_key", "allow"}, e.key):
-			l.wrong(e.at, e.path, fmt.Sprintf("a notifier of kind %s has no %s", t.Kind, e.key), "")
-		case t.Kind == router.KindSlack:
-			l.unknown(e, "kind", needs, "allow")
-		default:
-			l.unknown(e, "kind", needs)
-		}
-	}
-	if at[needs].value == nil {
-		l.absent(n.at, join(n.path, needs), "is missing", meaning)
-	}
-	return t
-}
-
-var (
-	channelName = regexp.MustCompile(`^#[^\s#,A-Z]{1,80}$`)
-	channelID   = regexp.MustCompile(`^[CG][A-Z0-9]{8,30}$`)
-	anyID       = regexp.MustCompile(`^[A-Z][A-Z0-9]{8,}$`)
-	routingKey  = regexp.MustCompile(`^[A-Za-z0-9]{32}$`)
-)
-
-func (l *loader) address(t *router.Target, s scalar) {
-	if t.Kind == router.KindPagerDuty {
-		l.hide(s.text, "••••••")
-		t.RoutingKey = router.Secret(s.text)
-		if !routingKey.MatchString(s.text) {
-			problem := "a routing key has letters and digits only"
-			if n := utf8.RuneCountInString(s.text); n != 32 {
-				problem = fmt.Sprintf("a routing key has 32 characters, and this one %d", n)
-			}
-			l.wrong(s.Node, s.path, problem, "it is the integration key of the service, for Events API v2")
-		}
-		return
-	}
-	t.Channel = s.text
-	if channelName.MatchString(s.text) || channelID.MatchString(s.text) {
-		return
-	}
-	hint := `write the name with # as Slack shows it, or the id that begins with C or G`
-	if name := "#" + strings.ToLower(strings.TrimPrefix(s.text, "#")); !s.guarded() && !anyID.MatchString(s.text) && channelName.MatchString(name) {
-		hint = fmt.Sprintf("did you mean %s?", quote(name))
-	}
-	l.wrong(s.Node, s.path, s.written()+" is neither the name nor the id of a channel", hint)
-}
-
-var allowedID = regexp.MustCompile(`^[USW][A-Z0-9]{7,30}$`)
-
-// allowed reads who may press buttons: ids of users and of user groups. Names would change.
-func (l *loader) allowed(e entry) (ids []string) {
-	all, _ := l.scalars(e.value, e.path)
-	for _, s := range all {
-		if !allowedID.MatchString(s.text) {
-			l.wrong(s.Node, s.path, s.written()+" is no id of a Slack user or user group", "in Slack, copy the member id (U...) or the id of the user group (S...)")
-		}
-		ids = append(ids, s.text)
-	}
-	return ids
-}
-
-// notifier finds a notifier by the name that somebody wrote.
-func (l *loader) notifier(s scalar) (router.Target, bool) {
-	t, ok := l.rules.targets[s.text]
-	if !ok {
-		known := slices.Sorted(maps.Keys(l.rules.targets))
-		l.absent(s.Node, s.path, "there is no notifier "+s.written(), cmp.Or(didYouMean(s.text, known), "known are: "+shorten(strings.Join(known, ", "), 100)))
-	}
-	return t, ok
-}
-
-// unknown reports a key that nobody knows, and returns the one that was meant, or "".
-func (l *loader) unknown(e entry, known ...string) (meant string) {
-	hint := "known here: " + strings.Join(known, ", ")
-	if meant = nearest(e.key, known); meant != "" {
-		hint = didYouMean(e.key, known)
-	}
-	l.wrong(e.at, e.path, "unknown key", hint)
-	return meant
+	return o
 }

@@ -3,16 +3,13 @@ package rules
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
 	"flowbridge/router"
 )
-
-func matchKeys() []string {
-	return []string{"event", "field", "threshold", "alert_state", "flow", "waba", "old_status", "new_status", "error_type", "when"}
-}
 
 // knownEvents lists the names that a misspelt event is compared with: those of flows, and the fields of an
 // account that are announced in upper case. Others may exist.
@@ -40,52 +37,55 @@ func knownStatuses() []string {
 	return []string{router.Draft, router.Published, router.Deprecated, router.Throttled, router.Blocked}
 }
 
+// knownErrorTypes lists Meta's error types, sorted.
+func knownErrorTypes() []string { return slices.Sorted(slices.Values(router.KnownErrorTypes())) }
+
 var flowID = regexp.MustCompile(`^[0-9]+$`)
 
 // match reads what a rule asks of an event.
-func (l *loader) match(e entry) (m match) {
+func (l *loader) match(e entry, places map[string]Place) (m match) {
 	entries, ok := l.mapping(e.value, e.path)
 	if !ok {
 		return m
 	}
-	threshold := entry{}
-	for _, k := range entries {
-		switch k.key {
-		case "event":
-			m.events = l.eventNames(k)
-		case "field":
-			m.fields = l.names(k, append(accountFields(), "flows", "messages"))
-		case "threshold":
-			threshold = k
-		case "alert_state":
-			m.alertState = l.alertState(k)
-		case "flow":
-			m.flows = append(m.flows, l.flowTest(k))
-		case "waba":
-			m.wabas = l.names(k, nil)
-		case "old_status":
-			m.oldStatuses = l.names(k, knownStatuses())
-		case "new_status":
-			m.newStatuses = l.names(k, knownStatuses())
-		case "error_type":
-			m.errorTypes = l.errorTypeNames(k)
-		case "when":
-			if s, ok := l.scalar(k.value, k.path); ok {
-				m.when = l.when(s)
-			}
-		default:
-			if slices.Contains(l.rules.labels, k.key) {
-				m.flows = append(m.flows, l.labelTest(k))
-			} else if l.partial == 0 {
-				l.unknown(k, append(matchKeys(), l.rules.labels...)...)
-			}
+	labels := table{matchKeys.where, slices.Clone(matchKeys.keys)}
+	for _, label := range l.rules.labels {
+		labels.keys = append(labels.keys, key{name: label})
+	}
+	if l.partial { // labels may stand where nothing could be read
+		entries = slices.DeleteFunc(entries, func(k entry) bool { return !labels.has(k.key) })
+	}
+	o := l.known(entries, e.value, e.path, &labels)
+	for name, k := range o.at {
+		places[name] = l.place(k.at)
+	}
+	for _, k := range []struct {
+		key  string
+		read func(entry)
+	}{
+		{"event", func(k entry) { m.events = l.eventNames(k) }},
+		{"field", func(k entry) { m.fields = l.texts(k, append(accountFields(), "flows", "messages")) }},
+		{"threshold", func(k entry) { m.thresholds = l.thresholds(k, m.events) }},
+		{"alert_state", func(k entry) { m.alertState = l.alertState(k) }},
+		{"flow", func(k entry) { m.flows = append(m.flows, l.flowTest(k)) }},
+		{"waba", func(k entry) { m.wabas = l.texts(k, nil) }},
+		{"old_status", func(k entry) { m.oldStatuses = l.texts(k, knownStatuses()) }},
+		{"new_status", func(k entry) { m.newStatuses = l.texts(k, knownStatuses()) }},
+		{"error_type", func(k entry) { m.errorTypes = l.errorTypeNames(k) }},
+		{"when", func(k entry) { m.when = l.whenOf(k) }},
+	} {
+		if e, ok := o.at[k.key]; ok {
+			k.read(e)
 		}
 	}
-	if len(m.flows) > 1 && len(m.flowIDs()) == 0 {
-		l.wrong(e.at, e.path, "no flow is all of this at once, so the rule can never match", "")
+	for _, label := range l.rules.labels {
+		if k, ok := o.at[label]; ok {
+			m.flows = append(m.flows, l.labelTest(k))
+		}
 	}
-	if threshold.value != nil {
-		m.thresholds = l.thresholds(threshold, m.events)
+	m.ids = m.flowIDs()
+	if len(m.flows) > 1 && len(m.ids) == 0 {
+		l.wrong(e.at, e.path, "no flow is all of this at once, so the rule can never match", "")
 	}
 	return m
 }
@@ -102,8 +102,8 @@ func (l *loader) eventNames(e entry) (names []string) {
 	return names
 }
 
-// names reads texts that Meta chooses. What nobody knows may exist; what is nearly known is misspelt.
-func (l *loader) names(e entry, known []string) (names []string) {
+// texts reads texts that Meta chooses. What nobody knows may exist; what is nearly known is misspelt.
+func (l *loader) texts(e entry, known []string) (names []string) {
 	all, _ := l.scalars(e.value, e.path)
 	for _, s := range all {
 		names = append(names, s.text)
@@ -158,11 +158,43 @@ func (l *loader) thresholds(e entry, events []string) (bounds []bound) {
 				measured = "milliseconds or seconds"
 			}
 			l.wrong(s.Node, s.path, fmt.Sprintf("%s never holds: %s is measured in %s", s.written(), events[0], measured), "")
+		default:
+			l.neverSent(s.Node, s.path, s.written(), b, events)
 		}
 		bounds = append(bounds, b)
 	}
 	return bounds
 }
+
+// flowIndex finds flows by what the files say of them: a label and its value, or the name of a flow.
+type flowIndex map[string]map[string]map[string]bool // ids by value by label; the name is label ""
+
+// indexFlows makes the index once all flows are read: many rules may ask for one team.
+func (l *loader) indexFlows() {
+	l.flowsBy = flowIndex{}
+	for id, info := range l.rules.flows {
+		l.flowsBy.add("", info.FlowName, id)
+		for label, value := range info.Labels {
+			l.flowsBy.add(label, value, id)
+		}
+	}
+}
+
+func (x flowIndex) add(label, value, id string) {
+	if value == "" {
+		return
+	}
+	if x[label] == nil {
+		x[label] = map[string]map[string]bool{}
+	}
+	if x[label][value] == nil {
+		x[label][value] = map[string]bool{}
+	}
+	x[label][value][id] = true
+}
+
+// values returns the values that flows have of a label, sorted.
+func (x flowIndex) values(label string) []string { return slices.Sorted(maps.Keys(x[label])) }
 
 // flowTest reads flows by id or name. A name stands for all flows that have it.
 func (l *loader) flowTest(e entry) flowTest {
@@ -173,28 +205,13 @@ func (l *loader) flowTest(e entry) flowTest {
 		if found = found || flowID.MatchString(s.text); found {
 			t.ids[s.text] = true
 		}
-		for id, info := range l.rules.flows {
-			if info.FlowName == s.text {
-				t.ids[id], found = true, true
-			}
-		}
-		if !found {
-			names := l.ofFlows(func(info router.FlowInfo) string { return info.FlowName })
-			l.absent(s.Node, s.path, "no flow is called "+s.written(), cmp.Or(didYouMean(s.text, names), "name it under flows, or write its id"))
+		named := l.flowsBy[""][s.text]
+		maps.Copy(t.ids, named)
+		if !found && named == nil {
+			l.noSuch(s.Node, s.path, "no flow is called "+s.written(), cmp.Or(didYouMean(s.text, l.flowsBy.values("")), "name it under flows, or write its id"))
 		}
 	}
 	return t
-}
-
-// ofFlows returns what flows have of something, sorted, without repeats and without "".
-func (l *loader) ofFlows(what func(router.FlowInfo) string) (all []string) {
-	for _, info := range l.rules.flows {
-		if v := what(info); v != "" {
-			all = append(all, v)
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 // labelTest reads values of a label that some flow has, and finds the flows that have them.
@@ -202,15 +219,11 @@ func (l *loader) labelTest(e entry) flowTest {
 	t := flowTest{key: e.key, ids: map[string]bool{}}
 	all, _ := l.scalars(e.value, e.path)
 	for _, s := range all {
-		found := false
-		for id, info := range l.rules.flows {
-			if info.Labels[e.key] == s.text {
-				t.ids[id], found = true, true
-			}
-		}
-		if !found {
-			values := l.ofFlows(func(info router.FlowInfo) string { return info.Labels[e.key] })
-			l.absent(s.Node, s.path, fmt.Sprintf("no flow has %s %s", e.key, s.written()),
+		ids := l.flowsBy[e.key][s.text]
+		maps.Copy(t.ids, ids)
+		if ids == nil {
+			values := l.flowsBy.values(e.key)
+			l.noSuch(s.Node, s.path, fmt.Sprintf("no flow has %s %s", e.key, s.written()),
 				cmp.Or(didYouMean(s.text, values), "flows have "+shorten(strings.Join(values, ", "), 100)))
 		}
 	}
@@ -223,9 +236,7 @@ func (l *loader) errorTypeNames(e entry) (types []string) {
 	for _, s := range all {
 		types = append(types, router.NormalErrorType(s.text))
 		if _, known := router.DescribeError(s.text); !known {
-			names := router.KnownErrorTypes()
-			slices.Sort(names)
-			l.misspelt(s, "error type", names)
+			l.misspelt(s, "error type", knownErrorTypes())
 		}
 	}
 	return types

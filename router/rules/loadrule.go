@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -11,69 +10,56 @@ import (
 	"flowbridge/router"
 )
 
+// ruleList reads the rules of a file.
 func (l *loader) ruleList(e entry) {
 	if follow(e.value).Kind != yaml.SequenceNode {
 		l.wrong(e.value, e.path, "must be a list of rules, not "+describe(follow(e.value)), "begin each rule with - name:")
 		return
 	}
-	l.named = map[string]int{}
 	items, paths := l.list(e.value, e.path)
 	for i, item := range items {
-		if entries, ok := l.mapping(item, paths[i]); ok {
-			l.rules.rules = append(l.rules.rules, l.rule(item, paths[i], entries))
+		if o, ok := l.object(item, paths[i], &ruleKeys); ok {
+			l.rules.rules = append(l.rules.rules, l.rule(o))
 		}
 	}
 }
 
 // rule reads one rule.
-func (l *loader) rule(n *yaml.Node, path string, entries []entry) rule {
-	var rule rule
-	var during, except entry // not part of match, which is read as a whole
-	at := map[string]entry{}
-	for _, e := range entries {
-		at[e.key] = e
-		switch e.key {
-		case "name":
-			rule.name = l.ruleName(e)
-		case "match":
-			rule.match = l.match(e)
-		case "continue":
-			rule.proceed = l.boolean(e.value, e.path)
-		case "drop":
-			rule.drop = l.boolean(e.value, e.path)
-		case "during":
-			during = e
-		case "except":
-			except = e
-		default:
-			if !l.action(&rule, e) {
-				if meant := l.unknown(e, append(actionKeys(), "name", "match", "during", "except", "continue", "drop")...); meant != "" {
-					at[meant] = e
-				}
-			}
-		}
+func (l *loader) rule(o object) rule {
+	rule := rule{path: o.path, place: l.place(o.node), places: map[string]Place{}}
+	if e, ok := o.at["name"]; ok {
+		rule.name = l.ruleName(e)
+	} else if !o.has("name") {
+		l.absent(o.node, join(o.path, "name"), "is missing", "people see it on the incident: say when the rule applies")
 	}
-	l.times(&rule.match, during, except)
-	l.words(&rule, at)
-	if at["name"].value == nil {
-		l.absent(n, join(path, "name"), "is missing", "people see it on the incident: say when the rule applies")
+	if e, ok := o.at["match"]; ok {
+		rule.match = l.match(e, rule.places)
+	} else if !o.has("match") {
+		l.absent(o.node, join(o.path, "match"), "is missing", "match: {} matches everything")
 	}
-	if at["match"].value == nil {
-		l.absent(n, join(path, "match"), "is missing", "match: {} matches everything")
+	l.times(&rule, o)
+	if e, ok := o.at["continue"]; ok {
+		rule.proceed = l.boolean(e.value, e.path)
 	}
-	notify, notifies := at["notify"]
+	if e, ok := o.at["drop"]; ok {
+		rule.drop = l.boolean(e.value, e.path)
+	}
+	l.waits = nil
+	l.actions(&rule, o)
+	notify, notifies := o.at["notify"]
 	switch {
 	case rule.drop && notifies:
 		l.wrong(notify.at, notify.path, "a rule that drops an event tells nobody", "remove notify or drop")
-	case !rule.drop && !notifies:
-		l.absent(n, join(path, "notify"), "is missing", "name whom to tell, or say drop: true")
+	case !rule.drop && !o.has("notify"):
+		l.absent(o.node, join(o.path, "notify"), "is missing", "name whom to tell, or say drop: true")
 	}
 	if rule.drop && rule.proceed {
-		l.wrong(at["continue"].at, at["continue"].path, "what is dropped cannot continue", "remove continue or drop")
+		l.wrong(o.at["continue"].at, o.at["continue"].path, "what is dropped cannot continue", "remove continue or drop")
 	}
 	if rule.drop && rule.match.recoveryOnly() {
-		l.wrong(at["drop"].at, at["drop"].path, "a recovery cannot be dropped: it would leave incidents open", "remove drop, or match alert_state: ACTIVATED")
+		l.wrong(o.at["drop"].at, o.at["drop"].path, "a recovery cannot be dropped: it would leave incidents open", "remove drop, or match alert_state: ACTIVATED")
 	}
+	l.doubtful(&rule, o)
 	if slices.Contains(rule.match.events, router.FlowResponse) && !rule.drop {
 		l.rules.responses = true
 	}
@@ -81,15 +67,18 @@ func (l *loader) rule(n *yaml.Node, path string, entries []entry) rule {
 }
 
 // times reads `during` and `except`.
-func (l *loader) times(m *match, during, except entry) {
-	if during.value != nil {
-		m.during = l.windowNames(during)
+func (l *loader) times(rule *rule, o object) {
+	m := &rule.match
+	during, within := o.at["during"]
+	if within {
+		m.during, rule.places["during"] = l.windowNames(during), l.place(during.at)
 	}
-	if except.value != nil {
-		m.except = l.windowNames(except)
+	except, without := o.at["except"]
+	if without {
+		m.except, rule.places["except"] = l.windowNames(except), l.place(except.at)
 	}
-	inAll := func(w *window) bool { return slices.Contains(m.except, w) }
-	if len(m.during) > 0 && !slices.ContainsFunc(m.during, func(w *window) bool { return !inAll(w) }) {
+	excluded := func(w *window) bool { return slices.Contains(m.except, w) }
+	if len(m.during) > 0 && !slices.ContainsFunc(m.during, func(w *window) bool { return !excluded(w) }) {
 		l.wrong(except.at, except.path, "excludes all that during names, so the rule can never match", "")
 	}
 }
@@ -99,69 +88,49 @@ func (l *loader) ruleName(e entry) string {
 	if !ok {
 		return ""
 	}
-	line, taken := l.named[s.text]
-	switch {
-	case taken:
-		l.wrong(s.Node, s.path, fmt.Sprintf("another rule is called %s already, on line %d", s.written(), line), "")
+	switch at := (entry{at: s.Node, path: s.path}); {
 	case s.text == defaultName:
 		l.wrong(s.Node, s.path, `a rule cannot be called "default"`, "that is what events are told by that no rule matched")
 	case utf8.RuneCountInString(s.text) > 200:
 		l.wrong(s.Node, s.path, "is longer than 200 characters", "")
-	}
-	if !taken {
-		l.named[s.text] = s.Line
+	default:
+		l.name("rule", s.text, at)
 	}
 	return s.text
 }
 
 // otherwise reads `default`.
 func (l *loader) otherwise(e entry) {
-	entries, ok := l.mapping(e.value, e.path)
+	o, ok := l.object(e.value, e.path, &actionKeys)
 	if !ok {
 		return
 	}
-	rule := rule{name: defaultName}
-	at := map[string]entry{}
-	for _, d := range entries {
-		at[d.key] = d
-		if !l.action(&rule, d) {
-			if meant := l.unknown(d, actionKeys()...); meant != "" {
-				at[meant] = d
-			}
-		}
-	}
-	l.words(&rule, at)
-	if at["notify"].value == nil {
+	rule := rule{name: defaultName, path: e.path, place: l.place(e.at)}
+	l.actions(&rule, o)
+	if !o.has("notify") {
 		l.absent(follow(e.value), join(e.path, "notify"), "is missing", "name whom to tell")
 	}
 	l.rules.otherwise = &rule
 }
 
-func actionKeys() []string {
-	return []string{"notify", "severity", "group_by", "resolve_after", "on_escalation", "title", "text", "fields"}
-}
-
-// action reads a key that says what to do; ok is false if it is none. Templates are left to words, which
-// needs to know what the rule matches.
-func (l *loader) action(rule *rule, e entry) (ok bool) {
-	switch e.key {
-	case "notify":
-		rule.notify = l.notify(e)
-	case "severity":
-		rule.severity = l.severity(e)
-	case "group_by":
-		rule.groupBy = l.groupBy(e)
-	case "resolve_after":
-		rule.resolve = hold{true, l.wait(e)}
-	case "on_escalation":
-		rule.rise = l.onRise(e)
-	case "fields":
-		rule.fields = l.fieldNames(e)
-	case "title", "text":
-	default:
-		return false
+// actions reads the keys that say what to do.
+func (l *loader) actions(rule *rule, o object) {
+	for _, k := range []struct {
+		key  string
+		read func(entry)
+	}{
+		{"notify", func(e entry) { rule.notify = l.notify(e) }},
+		{"severity", func(e entry) { rule.severity = l.severity(e, rule.match.events) }},
+		{"group_by", func(e entry) { rule.groupBy = l.groupBy(e) }},
+		{"resolve_after", func(e entry) { rule.resolve = hold{true, l.wait(e)} }},
+		{"on_escalation", func(e entry) { rule.rise = l.onRise(e) }},
+		{"fields", func(e entry) { rule.fields = l.fieldNames(e) }},
+	} {
+		if e, ok := o.at[k.key]; ok {
+			k.read(e)
+		}
 	}
-	return true
+	l.words(rule, o.at)
 }
 
 func (l *loader) notify(e entry) (routes []route) {
@@ -178,28 +147,25 @@ func (l *loader) notify(e entry) (routes []route) {
 			}
 			continue
 		}
-		entries, _ := l.mapping(item, paths[i])
+		o, _ := l.object(item, paths[i], &routeKeys)
 		var route route
-		found := false
-		for _, k := range entries {
-			switch k.key {
-			case "to":
-				found = true
-				if s, ok := l.scalar(k.value, k.path); ok {
-					route.target, _ = l.notifier(s)
-				}
-			case "severity":
-				route.severities = l.severitySet(k)
-			case "after":
-				route.after = l.wait(k)
-			case "unless":
-				route.unlessAck = l.unless(k)
-			default:
-				found = l.unknown(k, "to", "severity", "after", "unless") == "to" || found
+		if e, ok := o.at["to"]; ok {
+			if s, ok := l.scalar(e.value, e.path); ok {
+				route.target, _ = l.notifier(s)
 			}
-		}
-		if !found {
+		} else if !o.has("to") {
 			l.absent(item, join(paths[i], "to"), "is missing", "name a notifier")
+		}
+		if e, ok := o.at["severity"]; ok {
+			route.severities = l.severitySet(e)
+		}
+		if e, ok := o.at["after"]; ok {
+			route.after = l.wait(e)
+			l.waits = append(l.waits, e)
+		}
+		if e, ok := o.at["unless"]; ok {
+			route.unlessAck = l.unless(e)
+			l.waits = append(l.waits, e)
 		}
 		routes = append(routes, route)
 	}
@@ -237,8 +203,8 @@ func (l *loader) severitySet(e entry) (set severitySet) {
 	return set
 }
 
-// severity reads one severity, or a map from thresholds and statuses to severities.
-func (l *loader) severity(e entry) (rule severityRule) {
+// severity reads one severity, or a map from thresholds and statuses to severities. events are those of the rule; nil for any.
+func (l *loader) severity(e entry, events []string) (rule severityRule) {
 	if follow(e.value).Kind != yaml.MappingNode {
 		rule.always = l.severityWord(e)
 		return rule
@@ -264,6 +230,7 @@ func (l *loader) severity(e entry) (rule severityRule) {
 			l.wrong(k.at, k.path, "stands here twice", "")
 		default:
 			rule.levels = append(rule.levels, severityAt{b, severity})
+			l.neverSent(k.at, k.path, quote(k.key), b, events)
 		}
 	}
 	return rule

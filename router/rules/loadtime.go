@@ -3,7 +3,6 @@ package rules
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,22 +18,25 @@ func (l *loader) windows(e entry) {
 		return
 	}
 	for _, n := range entries {
+		if !l.name("window", n.key, n) {
+			continue
+		}
 		w := &window{name: n.key, days: [7]bool{true, true, true, true, true, true, true}, zone: time.UTC}
 		l.rules.windows[n.key] = w // known by name even with mistakes in it
-		keys, _ := l.mapping(n.value, n.path)
-		for _, k := range keys {
-			switch k.key {
-			case "days":
-				w.days = l.days(k)
-			case "hours":
-				w.hours = l.hours(k)
-			case "time_zone":
-				w.zone = l.zone(k)
-			default:
-				l.unknown(k, "days", "hours", "time_zone")
-			}
+		o, ok := l.object(n.value, n.path, &windowKeys)
+		if !ok {
+			continue
 		}
-		if len(keys) == 0 && follow(n.value).Kind == follow(e.value).Kind {
+		if e, ok := o.at["days"]; ok {
+			w.days = l.days(e)
+		}
+		if e, ok := o.at["hours"]; ok {
+			w.hours = l.hours(e)
+		}
+		if e, ok := o.at["time_zone"]; ok {
+			w.zone = l.zone(e)
+		}
+		if len(follow(n.value).Content) == 0 {
 			l.absent(n.at, n.path, "is empty", "say which days or hours it means")
 		}
 	}
@@ -92,7 +94,7 @@ func nearestDay(word string) string {
 	return ""
 }
 
-var hoursForm = regexp.MustCompile(`^([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)$`)
+var hoursPattern = regexp.MustCompile(whole(hoursForm))
 
 const hoursHint = `write 24-hour times: "09:00-18:00", or "22:00-06:00" over midnight`
 
@@ -100,14 +102,14 @@ const hoursHint = `write 24-hour times: "09:00-18:00", or "22:00-06:00" over mid
 func (l *loader) hours(e entry) (all []hours) {
 	scalars, _ := l.scalars(e.value, e.path)
 	for _, s := range scalars {
-		m := hoursForm.FindStringSubmatch(s.text)
+		m := hoursPattern.FindStringSubmatch(s.text) // whole, hour, minute, end, hour, minute
 		if m == nil {
 			l.wrong(s.Node, s.path, s.written()+" are no hours", hoursHint)
 			continue
 		}
-		h := hours{minutes(m[1], m[2]), 24 * 60}
-		if m[3] != "" {
-			h.to = minutes(m[3], m[4])
+		h := hours{minutes(m[2], m[3]), 24 * 60}
+		if m[5] != "" {
+			h.to = minutes(m[5], m[6])
 		}
 		if h.from == h.to {
 			l.wrong(s.Node, s.path, s.written()+" ends when it begins", "leave hours out for the whole day")
@@ -145,17 +147,9 @@ func (l *loader) zone(e entry) *time.Location {
 func (l *loader) windowNames(e entry) (windows []*window) {
 	all, _ := l.scalars(e.value, e.path)
 	for _, s := range all {
-		w, ok := l.rules.windows[s.text]
-		if !ok {
-			known := slices.Sorted(maps.Keys(l.rules.windows))
-			hint := "name it under windows"
-			if len(known) > 0 {
-				hint = "known are: " + shorten(strings.Join(known, ", "), 100)
-			}
-			l.absent(s.Node, s.path, "there is no window "+s.written(), cmp.Or(didYouMean(s.text, known), hint))
-			continue
+		if l.find("window", s, "name it under windows") {
+			windows = append(windows, l.rules.windows[s.text])
 		}
-		windows = append(windows, w)
 	}
 	return windows
 }
@@ -164,7 +158,7 @@ func (l *loader) windowNames(e entry) (windows []*window) {
 const maxWait = 7 * 24 * time.Hour
 
 var (
-	waitForm  = regexp.MustCompile(`^(?:[0-9]{1,9}[dhms])+$`)
+	waitWhole = regexp.MustCompile(whole(waitForm))
 	waitPart  = regexp.MustCompile(`([0-9]+)([dhms])`)
 	waitUnits = map[string]time.Duration{"d": 24 * time.Hour, "h": time.Hour, "m": time.Minute, "s": time.Second}
 	waitLoose = regexp.MustCompile(`(?i)^([0-9]+) *(s|sec|secs|seconds?|m|min|mins|minutes?|h|hrs?|hours?|d|days?|)$`)
@@ -178,12 +172,12 @@ func (l *loader) wait(e entry) time.Duration {
 	if !ok {
 		return 0
 	}
-	if !waitForm.MatchString(s.text) {
+	if !waitWhole.MatchString(s.text) {
 		problem, hint := s.written()+" is no length of time", waitHint
 		if m := waitLoose.FindStringSubmatch(s.text); m != nil && !s.guarded() {
 			unit := strings.ToLower(m[2])
 			hint = fmt.Sprintf("did you mean %s?", quote(m[1]+(unit + "m")[:1]))
-		} else if strings.HasPrefix(s.text, "-") && waitForm.MatchString(s.text[1:]) {
+		} else if strings.HasPrefix(s.text, "-") && waitWhole.MatchString(s.text[1:]) {
 			problem, hint = "nobody can wait for "+s.written(), "a length of time is not negative"
 		}
 		l.wrong(s.Node, s.path, problem, hint)

@@ -18,6 +18,7 @@ type match struct {
 	alertState  string // "" where the rule names none, or both
 	thresholds  []bound
 	flows       []flowTest
+	ids         []string  // what the tests of flows come down to, sorted; nil without any
 	errorTypes  []string  // normal forms
 	during      []*window // the time of the event is in one of them
 	except      []*window // and in none of these
@@ -49,18 +50,6 @@ func (m *match) flowIDs() []string {
 	})
 }
 
-// exactThresholds returns the values that a rule's thresholds come down to; nil if it takes any, or compares.
-func (m *match) exactThresholds() []float64 {
-	var values []float64
-	for _, b := range m.thresholds {
-		if b.op != "" {
-			return nil
-		}
-		values = append(values, b.value)
-	}
-	return values
-}
-
 // mayHoldThreshold says whether an event of the right unit can have threshold t.
 func (m *match) mayHoldThreshold(t float64) bool {
 	return m.thresholds == nil || slices.ContainsFunc(m.thresholds, func(b bound) bool { return b.op.holds(t, b.value) })
@@ -69,29 +58,29 @@ func (m *match) mayHoldThreshold(t float64) bool {
 // match appends the places of the rules that match an event: the first, and those after rules that say
 // `continue: true`. A rule that only holds at some times does not end the search where the time is not known. It allocates nothing unless hits is too short or a rule has `when`.
 func (r *Rules) match(ev *router.Event, hits []int) []int {
-	sets := r.index.sets(ev)
-	narrowing := 0
-	for _, set := range sets {
-		if set != nil {
-			sets[narrowing] = set
-			narrowing++
-		}
-	}
+	sets, n := r.index.sets(ev)
 	var env map[string]any // of `when`, shared by the rules
-	for word := range r.index.ordinary {
-		left := sets[0][word]
-		for _, set := range sets[1:narrowing] {
-			left &= set[word]
+	for block := range sets[0].some {
+		busy := sets[0].some[block]
+		for _, set := range sets[1:n] {
+			busy &= set.some[block]
 		}
-		for ; left != 0; left &= left - 1 {
-			i := word*64 + bits.TrailingZeros64(left)
-			var ok bool
-			if env, ok = r.holds(&r.rules[i], ev, env); !ok {
-				continue
+		for ; busy != 0; busy &= busy - 1 {
+			word := block*64 + bits.TrailingZeros64(busy)
+			left := sets[0].words[word]
+			for _, set := range sets[1:n] {
+				left &= set.words[word]
 			}
-			hits = append(hits, i)
-			if !r.rules[i].proceed && !r.rules[i].match.perhaps(ev) {
-				return hits
+			for ; left != 0; left &= left - 1 {
+				i := word*64 + bits.TrailingZeros64(left)
+				var ok bool
+				if env, ok = r.holds(&r.rules[i], ev, env); !ok {
+					continue
+				}
+				hits = append(hits, i)
+				if !r.rules[i].proceed && !r.rules[i].match.perhaps(ev) {
+					return hits
+				}
 			}
 		}
 	}

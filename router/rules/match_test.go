@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -18,11 +19,16 @@ type asked struct {
 	thresholds                                                   []string
 	states                                                       []string
 	proceed                                                      bool
+	during                                                       string
 }
 
 func (a asked) yaml(name string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "  - name: %q\n    continue: %v\n    notify: [chat]\n    match: {", name, a.proceed)
+	fmt.Fprintf(&b, "  - name: %q\n    continue: %v\n    notify: [chat]\n", name, a.proceed)
+	if a.during != "" {
+		fmt.Fprintf(&b, "    during: %s\n", a.during)
+	}
+	b.WriteString("    match: {")
 	for _, k := range []struct {
 		key    string
 		values []string
@@ -61,6 +67,10 @@ func (a asked) matches(ev *router.Event) bool {
 	}) {
 		return false
 	}
+	weekend := ev.At.Weekday() == time.Saturday || ev.At.Weekday() == time.Sunday
+	if a.during == "weekend" && !weekend || a.during == "week" && weekend {
+		return false
+	}
 	return anyOf(a.events, ev.Name) && anyOf(a.flows, ev.Flow) && anyOf(a.wabas, ev.WABA) && anyOf(a.newStatuses, ev.NewStatus) &&
 		anyOf(a.fields, ev.Field) && (len(a.teams) == 0 || slices.Contains(a.teams, teamOf[ev.Flow]))
 }
@@ -96,13 +106,14 @@ func TestTheIndexFindsWhatReadingEveryRuleFinds(t *testing.T) {
 		for _, id := range []string{"1", "2", "3"} {
 			fmt.Fprintf(&text, "  %q: {team: %s}\n", id, teamOf[id])
 		}
-		text.WriteString("rules:\n")
+		text.WriteString("windows: {weekend: {days: sat-sun}, week: {days: mon-fri}}\nrules:\n")
 		all := make([]asked, rapid.IntRange(1, 140).Draw(t, "rules"))
 		for i := range all {
 			all[i] = asked{
 				events: some(names...).Draw(t, "events"), flows: some("1", "2", "77").Draw(t, "flows"), wabas: some("8", "9").Draw(t, "wabas"),
 				newStatuses: some(router.Blocked, router.Throttled).Draw(t, "statuses"), fields: some("flows").Draw(t, "fields"),
 				errorTypes: some("TIMEOUT", "payload-schema-error").Draw(t, "errors"), proceed: rapid.Bool().Draw(t, "continue"),
+				during: rapid.SampledFrom([]string{"", "", "", "week", "weekend"}).Draw(t, "during"),
 				states: some(states...).Draw(t, "states"), thresholds: some("10", ">=10", "<5000").Draw(t, "thresholds"),
 			}
 			if len(all[i].flows) == 0 {
@@ -119,6 +130,7 @@ func TestTheIndexFindsWhatReadingEveryRuleFinds(t *testing.T) {
 		}
 		for range 20 {
 			ev := router.Event{
+				At:     time.Date(2026, 1, rapid.IntRange(1, 7).Draw(t, "day"), 12, 0, 0, 0, time.UTC),
 				Source: router.SourceMeta, Name: rapid.SampledFrom(names).Draw(t, "name"), Flow: rapid.SampledFrom([]string{"", "1", "2", "3", "77", "78"}).Draw(t, "flow"),
 				WABA: rapid.SampledFrom([]string{"8", "9", "10"}).Draw(t, "waba"), Field: rapid.SampledFrom([]string{"flows", "messages"}).Draw(t, "field"),
 				AlertState: rapid.SampledFrom(append(states, "", "ODD")).Draw(t, "state"), NewStatus: rapid.SampledFrom([]string{"", router.Blocked, router.Published}).Draw(t, "status"),
@@ -151,6 +163,9 @@ func TestMatchingAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { rules.match(&ev, buf[:0]) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+	if n := testing.AllocsPerRun(100, func() { rules.Decide(&ev) }); n != 0 {
+		t.Errorf("a decision makes %v allocations", n)
+	}
 }
 
 // benchmarkRules writes n rules for a dozen teams: most name an event, a flow and thresholds, some a label,
@@ -181,7 +196,7 @@ func benchmarkRules(tb testing.TB, n int) *Rules {
 	return mustLoad(tb, text.String())
 }
 
-func BenchmarkMatch(b *testing.B) {
+func BenchmarkDecide(b *testing.B) {
 	for _, n := range []int{10, 100, 1_000, 10_000} {
 		rules := benchmarkRules(b, n)
 		// Nothing but the last rule takes this event: the whole file has to be looked through.
@@ -195,25 +210,18 @@ func BenchmarkMatch(b *testing.B) {
 		}{{"last", &last}, {"hit", &hit}} {
 			b.Run(fmt.Sprintf("rules=%d/%s", n, c.name), func(b *testing.B) {
 				b.ReportAllocs()
-				var buf [8]int
 				for b.Loop() {
-					if hits := rules.match(c.ev, buf[:0]); len(hits) != 1 || c.ev == &last && hits[0] != n-1 {
-						b.Fatal(hits)
+					if d := rules.Decide(c.ev); len(d.Rules) != 1 || c.ev == &last && d.Rules[0] != "everything" {
+						b.Fatal(d.Rules)
 					}
 				}
 			})
 		}
-		b.Run(fmt.Sprintf("rules=%d/decide", n), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				rules.Decide(&hit)
-			}
-		})
 	}
 }
 
-// BenchmarkMatchWorst has a thousand rules that the index cannot tell apart: none holds for an unusual threshold.
-func BenchmarkMatchWorst(b *testing.B) {
+// BenchmarkDecideWorst has a thousand rules that only an unusual threshold tells apart, and none holds.
+func BenchmarkDecideWorst(b *testing.B) {
 	var text strings.Builder
 	text.WriteString("version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\"}}\nrules:\n")
 	for i := range 1000 {
@@ -222,10 +230,9 @@ func BenchmarkMatchWorst(b *testing.B) {
 	rules := mustLoad(b, text.String())
 	ev := router.Event{Source: router.SourceMeta, Name: router.EndpointErrorRate, AlertState: router.Activated, Threshold: new(5.5)}
 	b.ReportAllocs()
-	var buf [8]int
 	for b.Loop() {
-		if hits := rules.match(&ev, buf[:0]); len(hits) != 0 {
-			b.Fatal(hits)
+		if d := rules.Decide(&ev); len(d.Rules) != 0 {
+			b.Fatal(d.Rules)
 		}
 	}
 }

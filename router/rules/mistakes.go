@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Mistake is one thing that is wrong in a rules file.
+// Mistake is one thing that is wrong in a rules file, or a warning about it.
 type Mistake struct {
 	File    string
 	Line    int    // from 1
@@ -16,12 +16,16 @@ type Mistake struct {
 	Path    string // where in the structure: "rules[2].match.event"; "" for the file as a whole
 	Problem string // what is wrong
 	Hint    string // what to do; may be empty
+	Warning bool   // the file can be loaded, but this is surely not what was meant
 }
 
-// String writes file:line:column: path: what is wrong (hint).
+// String writes file:line:column: path: what is wrong (hint). The path of a warning has "warning: " before it.
 func (m Mistake) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s:%d:%d: ", m.File, m.Line, m.Column)
+	if m.Warning {
+		b.WriteString("warning: ")
+	}
 	if m.Path != "" {
 		b.WriteString(m.Path + ": ")
 	}
@@ -44,9 +48,20 @@ func (m Mistakes) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (m Mistakes) sort() {
+// Faults returns those that keep a file from being loaded.
+func (m Mistakes) Faults() (faults Mistakes) {
+	for _, mistake := range m {
+		if !mistake.Warning {
+			faults = append(faults, mistake)
+		}
+	}
+	return faults
+}
+
+// sort puts mistakes in the order of files and of places in them.
+func (m Mistakes) sort(order map[string]int) {
 	slices.SortStableFunc(m, func(a, b Mistake) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), strings.Compare(a.Path, b.Path))
+		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), strings.Compare(a.Path, b.Path))
 	})
 }
 

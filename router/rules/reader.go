@@ -17,14 +17,22 @@ const (
 	maxSecret   = 64 << 10 // bytes of ${file:PATH}
 )
 
-// reader reads a file's nodes and collects what is wrong.
+// reader reads a file's nodes.
 type reader struct {
+	*report
+	file   string
+	lines  []string
+	cutOff int // line of the syntax error that ends what can be read; 0 for a whole file
+}
+
+// report collects what is wrong in all files.
+type report struct {
 	cfg      Config
-	file     string
-	lines    []string
+	order    map[string]int // of files, by name
 	mistakes Mistakes
-	partial  int // line of the syntax error that ends what can be read; 0 for a whole file
-	nodes    int // values read so far
+	warned   Mistakes
+	partial  bool // some file could not be read to its end
+	nodes    int  // values read so far
 	secrets  []secret
 }
 
@@ -38,15 +46,36 @@ func (r *reader) wrong(n *yaml.Node, path, problem, hint string) {
 
 // absent notes that something is not there. What stands behind a syntax error may well be.
 func (r *reader) absent(n *yaml.Node, path, problem, hint string) {
-	if r.partial == 0 {
+	if r.cutOff == 0 {
 		r.wrong(n, path, problem, hint)
+	}
+}
+
+// noSuch notes that something is not there in any file.
+func (r *reader) noSuch(n *yaml.Node, path, problem, hint string) {
+	if !r.partial {
+		r.wrong(n, path, problem, hint)
+	}
+}
+
+// place returns where a node stands.
+func (r *reader) place(n *yaml.Node) Place { return Place{r.file, n.Line, n.Column} }
+
+// warn notes something that works and is surely not meant.
+func (r *reader) warn(n *yaml.Node, path, problem, hint string) {
+	r.warnAt(Place{r.file, max(1, min(n.Line, len(r.lines))), max(1, n.Column)}, path, problem, hint)
+}
+
+func (r *report) warnAt(p Place, path, problem, hint string) {
+	if len(r.warned) < maxMistakes {
+		r.warned = append(r.warned, Mistake{File: p.File, Line: p.Line, Column: p.Column, Path: path, Problem: problem, Hint: hint, Warning: true})
 	}
 }
 
 // at notes a mistake at a position.
 func (r *reader) at(line, column int, path, problem, hint string) {
 	// The last value before a syntax error may be cut short.
-	if len(r.mistakes) > maxMistakes || r.partial > 0 && line >= r.partial-1 {
+	if len(r.mistakes) > maxMistakes || r.cutOff > 0 && line >= r.cutOff-1 {
 		return
 	}
 	line = max(1, min(line, len(r.lines))) // YAML knows more line breaks than editors do
@@ -57,22 +86,23 @@ func (r *reader) at(line, column int, path, problem, hint string) {
 	r.mistakes = append(r.mistakes, m)
 }
 
-// finish returns the mistakes by position, with nothing in them that is secret.
-func (r *reader) finish() Mistakes {
+// finish returns faults and warnings by position, with nothing in them that is secret.
+func (r *report) finish() Mistakes {
+	all := slices.Concat(r.mistakes, r.warned)
 	slices.SortFunc(r.secrets, func(a, b secret) int { return len(b.text) - len(a.text) })
-	for i := range r.mistakes {
-		m := &r.mistakes[i]
+	for i := range all {
+		m := &all[i]
 		for _, s := range r.secrets {
 			m.Problem = strings.ReplaceAll(m.Problem, s.text, s.name)
 			m.Hint = strings.ReplaceAll(m.Hint, s.text, s.name)
 		}
 	}
-	r.mistakes.sort()
-	return slices.Compact(r.mistakes) // what stands behind an alias is read more than once
+	all.sort(r.order)
+	return slices.Compact(all) // what stands behind an alias is read more than once
 }
 
 // hide keeps a text out of every mistake. Very short ones hold no secret and would garble the words.
-func (r *reader) hide(text, name string) {
+func (r *report) hide(text, name string) {
 	if len(text) >= 6 {
 		r.secrets = append(r.secrets, secret{text, name})
 	}
@@ -175,7 +205,7 @@ type scalar struct {
 // written is the value as it stands in the file, for people. What looks like a credential may be one that
 // was put in the wrong place.
 func (s scalar) written() string {
-	if routingKey.MatchString(s.Value) || strings.HasPrefix(s.Value, "xox") {
+	if routingKey.MatchString(s.Value) || token.MatchString(s.Value) {
 		return "the value"
 	}
 	return quote(s.Value)
@@ -225,14 +255,14 @@ func (r *reader) scalars(n *yaml.Node, path string) (all []scalar, ok bool) {
 // boolean reads true or false.
 func (r *reader) boolean(n *yaml.Node, path string) bool {
 	s, ok := r.scalar(n, path)
-	if ok && s.text != "true" && s.text != "false" {
+	if ok && (s.text != "true" && s.text != "false" || s.resolved) {
 		r.wrong(s.Node, path, "must be true or false, not "+s.written(), "")
 	}
 	return ok && s.text == "true"
 }
 
 var (
-	wholeReference = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}$`)
+	wholeReference = regexp.MustCompile(whole(referenceForm))
 	anyReference   = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]*)\}`)
 )
 
@@ -250,10 +280,10 @@ func (r *reader) resolve(s scalar) (text string, resolved, ok bool) {
 		}
 		return s.Value, false, true
 	}
-	if path, isFile := strings.CutPrefix(m[1], "file:"); isFile {
+	if path, isFile := strings.CutPrefix(m[2], "file:"); isFile {
 		text, ok = r.fromFile(s, path)
 	} else {
-		text, ok = r.fromEnv(s, m[1])
+		text, ok = r.fromEnv(s, m[2])
 	}
 	r.hide(text, s.Value)
 	return text, true, ok

@@ -4,6 +4,7 @@
 package rules
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -35,8 +36,10 @@ type Rules struct {
 	windows    map[string]*window         // by name
 	allow      map[string][]string        // by notifier: who may press buttons
 	rules      []rule
+	byName     map[string]*rule
 	otherwise  *rule  // `default`; nil if there is none
 	fallback   string // name of a notifier; "" if there is none
+	parked     *rule  // tells fallback of parked deliveries; nil if there is none
 	index      index
 	errorTypes map[string]string // normal forms of the spellings to expect
 	responses  bool
@@ -47,6 +50,9 @@ var _ router.Rules = (*Rules)(nil)
 // rule is one entry of `rules`, or `default`.
 type rule struct {
 	name     string
+	path     string // "rules[2]"
+	place    Place
+	places   map[string]Place // of the keys of match, and of during and except
 	match    match
 	notify   []route
 	severity severityRule
@@ -57,7 +63,17 @@ type rule struct {
 	words    words
 	proceed  bool // continue: true
 	drop     bool
+	alone    alone
 }
+
+// Place is where something stands in the files.
+type Place struct {
+	File         string
+	Line, Column int // from 1
+}
+
+// String writes file:line:column.
+func (p Place) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
 
 // hold is what a rule says of `resolve_after`.
 type hold struct {
@@ -85,24 +101,23 @@ type route struct {
 // defaultName is how decisions, incidents and notices call the entry `default`.
 const defaultName = "default"
 
-// Load reads a rules file; path is only its name for mistakes. On mistakes the error is a *Mistakes with
-// all of them, by position; no mistake shows a secret.
-func Load(path string, data []byte, cfg Config) (*Rules, error) {
-	r := &reader{cfg: cfg, file: path, lines: strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")}
-	loaded := &Rules{
-		cfg: cfg, flows: map[string]router.FlowInfo{}, targets: map[string]router.Target{},
-		windows: map[string]*window{}, allow: map[string][]string{},
+// build makes what decisions need of rules that are read.
+func (r *Rules) build() {
+	r.byName = make(map[string]*rule, len(r.rules))
+	for i := range r.rules {
+		r.byName[r.rules[i].name] = &r.rules[i]
+		r.rules[i].settle()
 	}
-	if root := r.parse(data); root != nil {
-		l := loader{reader: r, rules: loaded}
-		l.file(root)
+	if r.otherwise != nil {
+		r.byName[defaultName] = r.otherwise
+		r.otherwise.settle()
 	}
-	if mistakes := r.finish(); len(mistakes) > 0 {
-		return nil, &mistakes
+	if fallback, ok := r.Fallback(); ok {
+		r.parked = &rule{notify: []route{{target: fallback}}}
+		r.parked.settle()
 	}
-	loaded.index = newIndex(loaded.rules)
-	loaded.errorTypes = errorSpellings()
-	return loaded, nil
+	r.index = newIndex(r.rules)
+	r.errorTypes = errorSpellings()
 }
 
 // errorSpellings maps the spellings of error types that Meta is known to use to their normal forms, so
@@ -145,14 +160,4 @@ func (r *Rules) Allow(notifier string) []string { return slices.Clone(r.allow[no
 func (r *Rules) WantsResponses() bool { return r.responses }
 
 // rule returns a rule by the name that decisions give it, or nil.
-func (r *Rules) rule(name string) *rule {
-	if name == defaultName {
-		return r.otherwise
-	}
-	for i := range r.rules {
-		if r.rules[i].name == name {
-			return &r.rules[i]
-		}
-	}
-	return nil
-}
+func (r *Rules) rule(name string) *rule { return r.byName[name] }

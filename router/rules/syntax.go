@@ -35,7 +35,7 @@ func (r *reader) parse(data []byte) *yaml.Node {
 			}
 		}
 		r.at(line, 1, "", "a second document begins here", "a rules file is one document: remove the line ---")
-		r.partial = line + 1
+		r.cutOff, r.partial = line+1, true
 	}
 	if root == nil || len(root.Content) == 0 {
 		return nil
@@ -95,7 +95,7 @@ func (r *reader) parseBeginning(data []byte, err error) *yaml.Node {
 		column, problem, hint := explainSyntax(r.lines[line-1], message)
 		r.at(line, column, "", problem, hint)
 	}
-	r.partial = line
+	r.cutOff, r.partial = line, true
 	return root
 }
 

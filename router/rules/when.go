@@ -21,6 +21,7 @@ import (
 
 // when is a compiled expression.
 type when struct {
+	text    string
 	program *vm.Program
 	names   []string // of the environment, that the expression mentions
 }
@@ -96,7 +97,7 @@ func (r *Rules) fact(name string, ev *router.Event) any {
 		}
 		return info.Labels
 	case "value":
-		return object(ev.Value)
+		return jsonObject(ev.Value)
 	}
 	return info.Labels[name]
 }
@@ -119,7 +120,7 @@ func whenErrors(counts []router.ErrorCount) []whenError {
 	return out
 }
 
-func object(value json.RawMessage) map[string]any {
+func jsonObject(value json.RawMessage) map[string]any {
 	var out map[string]any
 	if json.NewDecoder(bytes.NewReader(value)).Decode(&out) != nil {
 		return map[string]any{} // no object: nothing is found in it
@@ -162,14 +163,19 @@ func runWhen(program *vm.Program, env map[string]any) (out bool, err error) {
 var unknownName = regexp.MustCompile(`^unknown name (\S+)`)
 
 // when compiles an expression and reports what is wrong with it where it stands.
-func (l *loader) when(s scalar) *when {
+func (l *loader) whenOf(e entry) *when {
+	s, ok := l.scalar(e.value, e.path)
+	if !ok {
+		return nil
+	}
+
 	types := whenTypes(l.rules.labels)
 	program, err := compileWhen(s.text, types)
 	if err != nil {
 		l.badExpression(s, err, types)
 		return nil
 	}
-	w := &when{program: program}
+	w := &when{program: program, text: s.text}
 	root := program.Node()
 	ast.Walk(&root, visitor(func(node *ast.Node) {
 		id, ok := (*node).(*ast.IdentifierNode)
@@ -210,7 +216,7 @@ func (l *loader) badExpression(s scalar, err error, types map[string]any) {
 	problem = strings.Replace(problem, "unexpected token EOF", "the expression ends too early", 1)
 	problem = strings.Replace(problem, "expected bool, but got", "must be true or false, not", 1)
 	if m := unknownName.FindStringSubmatch(problem); m != nil {
-		if l.partial > 0 { // perhaps a label of a flow behind the syntax error
+		if l.partial { // perhaps a label of a flow behind the syntax error
 			return
 		}
 		hint = didYouMean(m[1], slices.Sorted(maps.Keys(types)))

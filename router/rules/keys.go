@@ -1,0 +1,164 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"flowbridge/router"
+)
+
+// key is one key that a map of a rules file may have.
+type key struct {
+	name     string
+	required bool
+	value    schema
+	about    string // for people: what it says, in one to three sentences
+}
+
+// table lists the keys of one kind of map. The loader knows no others, and the schema is made of the same tables, so that
+// the two cannot drift apart.
+type table struct {
+	where string // where its keys belong: "under match"
+	keys  []key
+}
+
+func (t *table) names() []string {
+	names := make([]string, len(t.keys))
+	for i := range t.keys {
+		names[i] = t.keys[i].name
+	}
+	return names
+}
+
+func (t *table) has(name string) bool { return slices.Contains(t.names(), name) }
+
+// misplaced says where a key belongs that somebody wrote into a map of another table, or "".
+func misplaced(name string, here *table) string {
+	for _, t := range []*table{&ruleKeys, &matchKeys, &routeKeys, &fileKeys} {
+		if t != here && t.has(name) {
+			return name + " belongs " + t.where
+		}
+	}
+	return ""
+}
+
+// Forms of values, as regular expressions that the loader and JSON Schema read alike.
+const (
+	channelNameForm = `#[^\s#,A-Z]{1,80}`
+	channelIDForm   = `[CG][A-Z0-9]{8,30}`
+	allowedForm     = `[USW][A-Z0-9]{7,30}`
+	routingKeyForm  = `[A-Za-z0-9]{32}`
+	dayForm         = `(sun|mon|tue|wed|thu|fri|sat)`
+	daysForm        = dayForm + `( *- *` + dayForm + `)?`
+	clockForm       = `([01][0-9]|2[0-3]):([0-5][0-9])`
+	hoursForm       = clockForm + `-(` + clockForm + `|24:00)`
+	waitForm        = `([0-9]{1,9}[dhms])+`
+	referenceForm   = `\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}`
+	numberForm      = `[0-9]+(\.[0-9]+)? *(%|ms|s|m|)`
+	thresholdForm   = ` *(>=|<=|>|<|) *` + numberForm + ` *`
+	// severitiesForm leaves out comparisons that no severity is in.
+	severitiesForm = ` *((>=|<=|) *(critical|error|warning|info)|> *(error|warning|info)|< *(critical|error|warning)) *`
+)
+
+var fileKeys = table{"at the top of the file, beside version", []key{
+	{"version", true, schema{"enum": []any{1, "1"}}, "Version of the format: 1."},
+	{"flows", false, mapOf(objectOf(flowKeys, text(), reservedLabels), nil),
+		"Names and owners of your flows, by flow id. Ids are text, so put them in quotes."},
+	{"notifiers", false, mapOf(notifierSchema(), schema{"minProperties": 1}),
+		"Where people are told, by a name of your choice. At least one is needed in all files together."},
+	{"windows", false, mapOf(objectOf(windowKeys, nil, nil).with("minProperties", 1), nil),
+		"Named times of the week, for during and except."},
+	{"rules", false, schema{"type": "array", "items": ruleSchema()},
+		"Tried from top to bottom: the first that matches wins, unless it says continue: true. What opened an incident also closes it: " +
+			"nothing has to be said about recoveries."},
+	{"default", false, objectOf(actionKeys, nil, nil).requiring("notify"),
+		"Whom to tell of events that no rule matched. Without it nobody is told of them."},
+	{"fallback", false, text(),
+		"The notifier that is told when a delivery could not be made for good: a revoked token, a wrong routing key."},
+}}
+
+var flowKeys = table{"to a flow", []key{
+	{"name", false, text(), "What people call the flow. Rules can match it under flow."},
+	{"runbook", false, form(`https?://.+`), "A page that says what to do, linked from every message about the flow."},
+}}
+
+var slackKeys = table{"to a notifier of kind slack", []key{
+	{"kind", true, schema{"const": string(router.KindSlack)}, "slack: one channel. The bot must be a member of it, or have the scope chat:write.public."},
+	{"channel", true, form(channelNameForm, channelIDForm), "The channel's name with # as Slack shows it, in quotes, or its id."},
+	{"allow", false, some(form(allowedForm)),
+		"Ids of the Slack users (U..., W...) and user groups (S...) who alone may press the buttons of its messages. Without it everybody in the channel may."},
+}}
+
+var pagerdutyKeys = table{"to a notifier of kind pagerduty", []key{
+	{"kind", true, schema{"const": string(router.KindPagerDuty)}, "pagerduty: one service."},
+	{"routing_key", true, form(routingKeyForm),
+		`The integration key of the service, for Events API v2. Keep it out of the file: "${PD_KEY}" is an environment variable, "${file:/run/secrets/key}" the content of a file.`},
+}}
+
+var windowKeys = table{"to a window", []key{
+	{"days", false, some(form(daysForm)), "Days of the week or spans of them: mon-fri, [sat, sun]. Default: every day."},
+	{"hours", false, some(form(hoursForm)),
+		`Parts of the day: "09:00-18:00". "22:00-06:00" goes on after midnight and belongs to the day on which it begins. Default: the whole day.`},
+	{"time_zone", false, open(zoneNames()...), "Whose clock counts: Europe/Berlin. Default: UTC."},
+}}
+
+var matchKeys = table{"under match", []key{
+	{"event", false, some(open(knownEvents()...)), "Names of events. Those of the account that are not about flows are named like their field, in upper case."},
+	{"field", false, some(open(append(accountFields(), "flows", "messages")...)), "Fields of the account that the app is subscribed to."},
+	{"threshold", false, some(schema{"type": []any{"string", "number"}, "pattern": whole(thresholdForm, referenceForm), "minimum": 0}),
+		`Thresholds of an alert: 10, "10%" or "5s", with >=, >, <= or < before it if need be. Meta sends 5, 10 and 50 % for error rates, 1, 5 and 7 s for latency, 90 % for availability.`},
+	{"alert_state", false, some(word(router.Activated, router.Deactivated)),
+		"ACTIVATED, or nothing: the rule opens an incident, and the recovery closes it by itself. DEACTIVATED matches recoveries only, to tell somebody else of them."},
+	{"flow", false, some(text()), "Flows, by id or by the name that they have under flows."},
+	{"waba", false, some(text()), "Ids of WhatsApp Business Accounts."},
+	{"old_status", false, some(open(knownStatuses()...)), "The status that a flow had, of FLOW_STATUS_CHANGE."},
+	{"new_status", false, some(open(knownStatuses()...)), "The status that a flow has now, of FLOW_STATUS_CHANGE. BLOCKED and THROTTLED open an incident."},
+	{"error_type", false, some(open(knownErrorTypes()...)), "Kinds of errors that Meta counted, in any of their spellings."},
+	{"when", false, text(), "An expression over the event that must be true: error_rate > 20 and requests_count >= 100. It knows event, field, flow, flow_name, waba, " +
+		"alert_state, threshold, error_rate, p90_latency, p50_latency, availability, requests_count, old_status, new_status, message, warning, errors, labels, " +
+		"every label of a flow, and value: what Meta sent."},
+}}
+
+var actionKeys = table{"in a rule", []key{
+	{"notify", false, some(schema{"anyOf": []any{text(), objectOf(routeKeys, nil, nil)}}).described("a notifier, or a map with to"), "Whom to tell: names of notifiers, or {to, severity, after, unless}."},
+	{"severity", false, schema{"anyOf": []any{word(severityWords()...), severityMap()}},
+		"How bad it is: one word, or a map from thresholds and statuses to words. Default: 5 % and 1 s are a warning, 10 % and 5 s an error, 50 %, 7 s and a lack of " +
+			"availability critical, THROTTLED an error, BLOCKED critical, news info."},
+	{"group_by", false, word(string(router.GroupByThreshold), string(router.GroupByFlow)),
+		"What makes one incident: threshold, each its own; flow, all signals of a flow together. Default: the signal of a flow, with all its thresholds."},
+	{"resolve_after", false, wait(), "How long a recovery is held back, so that trouble that comes and goes stays one incident and pages once: 10m. Default: not at all."},
+	{"on_escalation", false, word(string(riseNote), string(risePage)),
+		"What happens when an incident gets worse that somebody has acknowledged: note, it is seen where it was told; page, PagerDuty pages anew. Default: note."},
+	{"title", false, text(), "Heading of the message, a Go template over the incident or notice: {{.FlowName}} is at {{.Value}}."},
+	{"text", false, text(), "Text of the message, a Go template like title."},
+	{"fields", false, some(text()), "Facts of what Meta sent that are shown, by their names: reason, or a path such as response.topic. Of a form that somebody filled nothing else is shown."},
+}}
+
+var ruleKeys = table{"in a rule", slices.Concat([]key{
+	{"name", true, text().with("maxLength", 200).with("not", schema{"const": defaultName}), "What people see on the incident: say when the rule applies. No two rules have the same."},
+	{"match", true, objectOf(matchKeys, some(text()), nil),
+		"What an event must be; all keys must hold, and a list means any of its values. {} matches everything. Beside the keys here every label that some flow has is one."},
+	{"during", false, some(text()), "Names of windows: the rule only matches events that happened in one of them."},
+	{"except", false, some(text()), "Names of windows: the rule matches no event that happened in one of them."},
+	{"continue", false, boolean(), "true: later rules are asked as well. The first that says something about severity and the like wins, and all notify."},
+	{"drop", false, boolean(), "true: the event is forgotten, and nobody is told."},
+}, actionKeys.keys)}
+
+var routeKeys = table{"in an entry of notify: {to: NAME, ...}", []key{
+	{"to", true, text(), "Name of a notifier."},
+	{"severity", false, some(form(severitiesForm)), `What it is told of: a severity, a list, or a comparison such as ">=error". Default: everything.`},
+	{"after", false, wait(), "It is told only if the trouble is still there after this long: 5m. Default: at once."},
+	{"unless", false, word(string(router.IncidentAcknowledged)), "acknowledged: it is not told while somebody has acknowledged the incident."},
+}}
+
+// reservedLabels are names that a label cannot have, since rules know them already.
+func reservedLabels() []string {
+	names := matchKeys.names()
+	for name := range whenTypes(nil) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, strings.Compare)
+	return names
+}

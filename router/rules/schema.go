@@ -1,0 +1,142 @@
+package rules
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+
+	"flowbridge/router"
+)
+
+// Schema returns the JSON Schema (draft 2020-12) of a rules file, for editors and CI. It holds what can be said of the
+// structure of one file; names that other places give, expressions and templates are left to Load.
+func Schema() []byte {
+	s := objectOf(fileKeys, nil, nil)
+	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	s["title"] = "Rules of flowbridge"
+	s["description"] = "Whom to tell of what Meta says about WhatsApp Flows. ${NAME} and ${file:PATH} stand for a whole value."
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(s); err != nil {
+		panic(fmt.Sprintf("rules: the schema is no JSON: %v", err)) // it is made of texts, numbers and lists
+	}
+	return b.Bytes()
+}
+
+// schema is a JSON Schema.
+type schema map[string]any
+
+// with returns a schema with one keyword more.
+func (s schema) with(keyword string, value any) schema {
+	s = maps.Clone(s)
+	s[keyword] = value
+	return s
+}
+
+func (s schema) described(text string) schema { return s.with("description", text) }
+
+// requiring returns the schema of a map with a key that must be there.
+func (s schema) requiring(name string) schema {
+	required, _ := s["required"].([]any)
+	return s.with("required", append(append([]any{}, required...), name))
+}
+
+// objectOf is the schema of a map whose keys are those of a table. others describes further keys, if there may be any, and
+// reserved lists those that they cannot be.
+func objectOf(t table, others schema, reserved func() []string) schema {
+	properties := map[string]any{}
+	required := []any{}
+	for _, k := range t.keys {
+		properties[k.name] = k.value.described(k.about)
+		if k.required {
+			required = append(required, k.name)
+		}
+	}
+	s := schema{"type": "object", "properties": properties, "additionalProperties": false}
+	if len(required) > 0 {
+		s["required"] = required
+	}
+	if others != nil {
+		s["additionalProperties"] = others
+	}
+	if reserved != nil {
+		s["propertyNames"] = schema{"not": schema{"enum": reserved()}}
+	}
+	return s
+}
+
+// mapOf is the schema of a map whose keys are names of somebody's choice.
+func mapOf(value, more schema) schema {
+	s := schema{"type": "object", "additionalProperties": value}
+	maps.Copy(s, more)
+	return s
+}
+
+// text is the schema of a value that is taken as it is written. YAML calls some of them numbers or true and false.
+func text() schema {
+	return schema{"type": []any{"string", "number", "boolean"}, "pattern": `\S`}
+}
+
+// form is the schema of a text that has one of some forms.
+func form(forms ...string) schema {
+	return schema{"type": "string", "pattern": whole(append(forms, referenceForm)...)}
+}
+
+// whole is the pattern of a text that is one of some forms from its beginning to its end.
+func whole(forms ...string) string { return `^(` + strings.Join(forms, "|") + `)$` }
+
+// word is the schema of one of some words.
+func word(words ...string) schema {
+	return schema{"anyOf": []any{schema{"enum": words}, schema{"type": "string", "pattern": whole(referenceForm)}}}
+}
+
+// open is the schema of words that are known, where there may be others.
+func open(words ...string) schema {
+	return schema{"anyOf": []any{schema{"enum": words}, text()}}
+}
+
+// some is the schema of a value or a list of such values.
+func some(one schema) schema {
+	return schema{"anyOf": []any{one, schema{"type": "array", "items": one, "minItems": 1}}}
+}
+
+func boolean() schema { return schema{"enum": []any{true, false, "true", "false"}} }
+
+func wait() schema { return form(waitForm) }
+
+// notifierSchema is that of a notifier: its kind says which keys it has.
+func notifierSchema() schema {
+	kind := schema{"enum": []string{string(router.KindSlack), string(router.KindPagerDuty)}, "description": "What tells people: a Slack channel, or a PagerDuty service."}
+	return schema{
+		"type": "object", "required": []any{"kind"}, "properties": map[string]any{"kind": kind},
+		"if":   schema{"properties": map[string]any{"kind": schema{"const": string(router.KindPagerDuty)}}, "required": []any{"kind"}},
+		"then": objectOf(pagerdutyKeys, nil, nil), "else": objectOf(slackKeys, nil, nil),
+	}
+}
+
+// ruleSchema is that of a rule: it drops, or it tells somebody.
+func ruleSchema() schema {
+	says := func(name string) schema {
+		return schema{"properties": map[string]any{name: schema{"enum": []any{true, "true"}}}, "required": []any{name}}
+	}
+	return objectOf(ruleKeys, nil, nil).
+		with("if", says("drop")).
+		with("then", schema{"not": schema{"anyOf": []any{schema{"required": []any{"notify"}}, says("continue")}}}).
+		with("else", schema{"required": []any{"notify"}})
+}
+
+// severityMap is the schema of a map from thresholds and statuses to severities.
+func severityMap() schema {
+	properties := map[string]any{}
+	for _, status := range knownStatuses() {
+		properties[status] = word(severityWords()...)
+	}
+	return schema{
+		"type": "object", "minProperties": 1, "properties": properties, "additionalProperties": false,
+		"patternProperties": map[string]any{whole(` *` + numberForm + ` *`): word(severityWords()...)},
+	}
+}

@@ -1,0 +1,225 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"flowbridge/router"
+)
+
+// warnings looks at rules without faults for what is surely not meant. Each of them is certain in what it says: a file that
+// is right as it is gets none.
+func (l *loader) warnings() {
+	l.shadowed()
+	l.unused()
+	l.noDefault()
+	l.forgottenFlows()
+	l.toldTwice()
+}
+
+// shadowed warns of rules that no event can reach.
+func (l *loader) shadowed() {
+	r := l.rules
+	for i := range r.rules {
+		by, all := r.takenBefore(i)
+		if !all {
+			continue
+		}
+		first := &r.rules[by[0]]
+		problem := fmt.Sprintf("rule %s, %s, takes every event that this rule matches", quote(first.name), l.seenFrom(r.rules[i].place, first.place))
+		if len(by) > 1 {
+			names := make([]string, len(by))
+			for n, at := range by {
+				names[n] = quote(r.rules[at].name)
+			}
+			problem = fmt.Sprintf("the rules %s before it, the first of them %s, take every event that this rule matches",
+				shorten(strings.Join(names, ", "), 200), l.seenFrom(r.rules[i].place, first.place))
+		}
+		l.warnAt(r.rules[i].place, r.rules[i].path, problem, "move this rule up, narrow the other, or let it say continue: true")
+	}
+}
+
+func (l *loader) seenFrom(here, there Place) string {
+	if here.File == there.File {
+		return fmt.Sprintf("on line %d", there.Line)
+	}
+	return "at " + there.String()
+}
+
+// unused warns of notifiers and windows that nothing names.
+func (l *loader) unused() {
+	for _, kind := range []string{"notifier", "window"} {
+		for _, name := range slices.Sorted(maps.Keys(l.names[kind])) {
+			if n := l.names[kind][name]; !n.used {
+				l.warnAt(n.file.place(n.at), n.path, "nothing uses this "+kind, "name it in a rule, or remove it")
+			}
+		}
+	}
+}
+
+// noDefault warns if events can get lost that no rule matches.
+func (l *loader) noDefault() {
+	everything := func(rule rule) bool { return rule.match.covers(&match{}) }
+	if l.rules.otherwise != nil || slices.ContainsFunc(l.rules.rules, everything) {
+		return
+	}
+	l.warnAt(Place{l.files[0].file, 1, 1}, "default", "there is none, so nobody is told of events that no rule matches", "add default: {notify: [NAME]}")
+}
+
+// forgottenFlows warns of flows with a name or an owner that no rule is about.
+func (l *loader) forgottenFlows() {
+	if len(l.rules.rules) == 0 {
+		return // default is meant for all
+	}
+	concerned := map[string]bool{}
+	for i := range l.rules.rules {
+		m := &l.rules.rules[i].match
+		if !m.aboutFlows() {
+			continue
+		}
+		if m.ids == nil {
+			return
+		}
+		for _, id := range m.ids {
+			concerned[id] = true
+		}
+	}
+	then := "nobody is told of it"
+	if l.rules.otherwise != nil {
+		then = "only default is told of it"
+	}
+	for _, id := range slices.Sorted(maps.Keys(l.rules.flows)) {
+		if !concerned[id] {
+			n := l.names["flow"][id]
+			info := l.rules.flows[id]
+			l.warnAt(n.file.place(n.at), n.path, fmt.Sprintf("no rule is about %s: %s", info.DisplayName(id), then), "let a rule match it by its name or by a label")
+		}
+	}
+}
+
+// toldTwice warns of rules for DEACTIVATED where the pair does already what they are meant to do.
+func (l *loader) toldTwice() {
+	r := l.rules
+	for i := range r.rules {
+		rule := &r.rules[i]
+		if !rule.match.recoveryOnly() {
+			continue
+		}
+		at, path := rule.places["alert_state"], rule.path+".match.alert_state"
+		if !slices.ContainsFunc(rule.notify, func(to route) bool { return !to.target.Kind.Keyed() }) {
+			l.warnAt(at, path, "a recovery alone opens and closes nothing in PagerDuty",
+				"leave alert_state out: what the rule opens, the recovery resolves by itself")
+			continue
+		}
+		opening, either := rule.match, rule.match
+		opening.alertState, either.alertState = router.Activated, ""
+		told := false
+		for j := range r.rules {
+			other := &r.rules[j]
+			if other.match.recoveryOnly() || other.drop || !other.match.mayMeet(&opening) {
+				continue
+			}
+			told = true
+			if !other.match.covers(&opening) && !either.covers(&other.match) {
+				continue
+			}
+			if both := tellBoth(rule, other); both != "" {
+				l.warnAt(at, path, fmt.Sprintf("%s hears of the recovery already, since rule %s, %s, told it of the trouble", both, quote(other.name), l.seenFrom(at, other.place)),
+					"leave alert_state out, or tell somebody else")
+				break
+			}
+		}
+		if !told {
+			then := "nobody"
+			if r.otherwise != nil {
+				then = "only default"
+			}
+			l.warnAt(at, path, "it tells that the trouble is over, and "+then+" tells that it began",
+				"leave alert_state out: a rule for the trouble also tells of the recovery")
+		}
+	}
+}
+
+// tellBoth returns a notifier that two rules name, or "".
+func tellBoth(a, b *rule) string {
+	for _, to := range a.notify {
+		if slices.ContainsFunc(b.notify, func(other route) bool { return other.target.Notifier == to.target.Notifier }) {
+			return to.target.Notifier
+		}
+	}
+	return ""
+}
+
+// doubtful warns of what a rule says and can never mean, while it is read.
+func (l *loader) doubtful(rule *rule, o object) {
+	m := &rule.match
+	for key, of := range carriers() {
+		place, asks := rule.places[key]
+		if asks && m.events != nil && !slices.ContainsFunc(m.events, func(event string) bool { return !isKnown(event) || slices.Contains(of, event) }) {
+			l.warnAt(place, o.path+".match."+key, fmt.Sprintf("%s has no %s, so the rule never matches", m.events[0], key), "it is for "+oneOf(of))
+		}
+	}
+	if !m.mayOpen() {
+		for _, key := range []string{"resolve_after", "on_escalation"} {
+			if e, ok := o.at[key]; ok {
+				l.warn(e.at, e.path, "means nothing here: what the rule matches is told once and opens nothing", "remove it")
+			}
+		}
+		for _, e := range l.waits {
+			l.warn(e.at, e.path, "means nothing here: what the rule matches is told once, and at once", "remove it")
+		}
+	}
+	if e, ok := o.at["on_escalation"]; ok && m.mayOpen() && rule.rise == risePage && len(rule.notify) > 0 &&
+		!slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind != router.KindSlack }) {
+		l.warn(e.at, e.path, "pages nobody: the rule tells no PagerDuty service", "add one to notify, or remove it")
+	}
+}
+
+// neverSent warns of a threshold that no event of a rule can have. events are nil for any.
+func (l *loader) neverSent(at *yaml.Node, path, written string, b bound, events []string) {
+	var sent []float64
+	for _, event := range events {
+		of := metaThresholds(event)
+		if of == nil {
+			return // who knows
+		}
+		sent = append(sent, of...)
+	}
+	if len(sent) == 0 || slices.ContainsFunc(sent, func(t float64) bool { return b.op.holds(t, b.value) }) {
+		return
+	}
+	words := make([]string, 0, len(sent))
+	for _, t := range sent {
+		if w := router.FormatValue(events[0], t); len(events) == 1 && !slices.Contains(words, w) {
+			words = append(words, w)
+		}
+	}
+	hint := "Meta sends 5, 10 and 50 % for error rates, 1, 5 and 7 s for latency, 90 % for availability"
+	if len(words) > 0 {
+		hint = "it sends " + strings.Join(words, ", ")
+	}
+	if len(events) == 1 && b.unit == anyUnit && slices.Contains(sent, b.value*1000) {
+		hint = fmt.Sprintf("did you mean %s?", quote(fmt.Sprintf("%s%gs", b.op, b.value)))
+	}
+	l.warn(at, path, fmt.Sprintf("Meta never sends such a threshold for %s: %s", shorten(strings.Join(events, ", "), 100), written), hint)
+}
+
+// token is what credentials of Slack and Meta look like.
+var token = regexp.MustCompile(`^(xox[a-z]-|xapp-|EAA[A-Za-z0-9]{20})`)
+
+// tokens warns of credentials anywhere in a file. Routing keys look like any other id: they are found where they belong.
+func (l *loader) tokens(n *yaml.Node, depth int) {
+	if n.Kind == yaml.ScalarNode && token.MatchString(n.Value) {
+		l.warn(n, "", "a token stands in the file, where everybody can read it", "tokens are given in the environment; revoke this one")
+	}
+	if depth < 50 {
+		for _, child := range n.Content {
+			l.tokens(child, depth+1)
+		}
+	}
+}
