@@ -1,31 +1,54 @@
 package main
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"flowbridge/router/rules"
 )
 
 type checkCommand struct {
-	Files []string `arg:"" name:"file" help:"Rules files to check."`
+	Files  []string `arg:"" name:"file" help:"Rules files, or folders of them: the files of a folder are one set of rules."`
+	Strict bool     `help:"Take warnings for faults."`
+	JSON   bool     `name:"json" help:"Print a JSON array of mistakes and warnings, for editors and CI."`
 }
 
-// Run reads every file and prints every mistake of all of them, one a line.
+// Run reads every file or folder and prints every mistake and warning of all of them, one a line.
 func (c checkCommand) Run(p *program) error {
 	bad := false
+	all := []finding{} // never null in JSON
 	for _, path := range c.Files {
-		_, err := p.loadRules(path)
-		var mistakes *rules.Mistakes
+		found, err := p.checkRules(path)
+		faults := len(found.Faults())
+		bad = bad || err != nil || faults > 0 || c.Strict && len(found) > 0
 		switch {
-		case errors.As(err, &mistakes):
-			bad = true
-			fmt.Fprintln(p.Stdout, mistakes)
+		case c.JSON:
+			all = append(all, findings(path, found, err)...)
+			continue
 		case err != nil:
-			bad = true
 			fmt.Fprintf(p.Stdout, "%s: %v\n", path, err)
+			continue
+		case len(found) > 0:
+			fmt.Fprintln(p.Stdout, found.Error())
+		}
+		switch warnings := len(found) - faults; {
+		case faults > 0 || c.Strict && warnings > 0:
+		case warnings == 1:
+			fmt.Fprintf(p.Stdout, "%s: ok, with a warning\n", path)
+		case warnings > 1:
+			fmt.Fprintf(p.Stdout, "%s: ok, with %d warnings\n", path, warnings)
 		default:
 			fmt.Fprintf(p.Stdout, "%s: ok\n", path)
+		}
+	}
+	if c.JSON {
+		enc := json.NewEncoder(p.Stdout)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(all); err != nil {
+			return err
 		}
 	}
 	if bad {
@@ -34,17 +57,99 @@ func (c checkCommand) Run(p *program) error {
 	return nil
 }
 
-// maxRulesFile bounds a rules file and the files that it names.
-const maxRulesFile = 8 << 20
+// finding is a mistake or a warning as programs read it.
+type finding struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"`   // from 1
+	Column   int    `json:"column"` // from 1, in characters
+	Path     string `json:"path"`   // within the structure; "" for the whole file
+	Message  string `json:"message"`
+	Hint     string `json:"hint"`
+	Severity string `json:"severity"` // error or warning
+}
 
-// loadRules reads the rules file at path. What a person got wrong comes back as rules.Mistakes.
-func (p *program) loadRules(path string) (*rules.Rules, error) {
-	data, err := readBounded(path, maxRulesFile)
+func findings(path string, found rules.Mistakes, err error) (out []finding) {
+	if err != nil {
+		out = append(out, finding{File: path, Line: 1, Column: 1, Message: err.Error(), Severity: "error"})
+	}
+	for _, m := range found {
+		f := finding{File: m.File, Line: m.Line, Column: m.Column, Path: m.Path, Message: m.Problem, Hint: m.Hint, Severity: "error"}
+		if m.Warning {
+			f.Severity = "warning"
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+func (p *program) checkRules(path string) (rules.Mistakes, error) {
+	files, err := readRules(path)
 	if err != nil {
 		return nil, err
 	}
-	return rules.Load(path, data, rules.Config{
+	_, found := rules.Check(files, p.rulesConfig())
+	return found, nil
+}
+
+// loadRules reads the rules file at path, or those of the folder at path. What a person got wrong comes back as
+// rules.Mistakes.
+func (p *program) loadRules(path string) (*rules.Rules, error) {
+	files, err := readRules(path)
+	if err != nil {
+		return nil, err
+	}
+	return rules.LoadFiles(files, p.rulesConfig())
+}
+
+func (p *program) rulesConfig() rules.Config {
+	return rules.Config{
 		Env:      p.Getenv,
 		ReadFile: func(path string) ([]byte, error) { return readBounded(path, maxSecretFile) },
-	})
+	}
+}
+
+const (
+	maxRulesFile  = 8 << 20 // of one file
+	maxRulesFiles = 1000    // in a folder
+)
+
+// readRules reads the file at path, or the files of the folder at path in the order of their names: those that end in
+// .yaml or .yml and do not begin with a dot. Folders within it are left alone.
+func readRules(path string) ([]rules.File, error) {
+	paths := []string{path}
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if info.IsDir() {
+		entries, err := os.ReadDir(path) // sorted by name
+		if err != nil {
+			return nil, err
+		}
+		paths = nil
+		for _, e := range entries {
+			if file := filepath.Join(path, e.Name()); isRulesFile(e.Name()) && !isFolder(file) {
+				paths = append(paths, file)
+			}
+		}
+		switch {
+		case len(paths) == 0:
+			return nil, fmt.Errorf("%s has no *.yaml or *.yml in it", path)
+		case len(paths) > maxRulesFiles:
+			return nil, fmt.Errorf("%s has more than %d rules files", path, maxRulesFiles)
+		}
+	}
+	var files []rules.File
+	for _, path := range paths {
+		data, err := readBounded(path, maxRulesFile)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, rules.File{Name: path, Data: data})
+	}
+	return files, nil
+}
+
+// isFolder follows links: in Kubernetes every file is one.
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }

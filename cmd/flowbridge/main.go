@@ -44,7 +44,8 @@ type program struct {
 type commands struct {
 	Serve         serveCommand         `cmd:"" help:"Run the bridge."`
 	Demo          demoCommand          `cmd:"" help:"Run the bridge with stand-in services and play a day of trouble."`
-	Check         checkCommand         `cmd:"" help:"Check rules files: every mistake with its place."`
+	Check         checkCommand         `cmd:"" help:"Check rules files: every mistake and warning with its place."`
+	Schema        schemaCommand        `cmd:"" help:"Print the JSON Schema of the rules file, for editors."`
 	Send          sendCommand          `cmd:"" help:"Post a signed sample event to a running bridge."`
 	SlackManifest slackManifestCommand `cmd:"" help:"Print the manifest of the Slack app, to be pasted into Slack."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`
