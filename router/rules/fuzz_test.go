@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"flowbridge/router"
 )
@@ -17,6 +18,11 @@ func FuzzLoad(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	more, err := filepath.Glob("testdata/*/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	files = append(files, more...)
 	for _, file := range append(files, "../../rules.example.yaml") {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -31,6 +37,7 @@ func FuzzLoad(f *testing.F) {
 		strings.Repeat("a: {", 300), "version: 1\nnotifiers: &n {<<: *n}\nrules: *n", "\t", "\u2028", "a: b # \x7f",
 		world + "rules: [{name: a, match: {when: 'any(1..9999, any(1..9999, # > 0))'}, notify: chat}]" + ending,
 		world + "rules: [{name: a, match: {}, title: '{{range 99999999}}{{range 99999999}}{{end}}{{end}}', notify: chat}]",
+		world + windows + `rules: [{name: a, match: {threshold: [">=5s", "<1"]}, during: [night, office], except: late, resolve_after: 1d1h, on_escalation: page, notify: {to: page, after: 7d, unless: acknowledged}}]` + ending,
 		world + `rules: [{name: a, match: {event: FLOW_RESPONSE, when: 'let x = value; x.response.a.b > 1'}, fields: [a.b, "."], severity: {5: info}, text: '{{.Fields}}', notify: [{to: chat, severity: ">=info"}]}]` + ending,
 	} {
 		f.Add([]byte(text))
@@ -46,12 +53,21 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		rules, err := Load("rules.yaml", data, testConfig())
+		_, found := Check([]File{{"rules.yaml", data}}, testConfig())
+		if faults := found.Faults(); (len(faults) > 0) != (err != nil) {
+			t.Fatalf("the loader says %v, and check %v", err, faults)
+		}
+		if len(found) > 0 {
+			checkMistakes(t, data, &found)
+		}
 		if err != nil {
 			checkMistakes(t, data, err)
 			return
 		}
 		for i := range events {
 			d := rules.Decide(&events[i])
+			timed := with(events[i], func(ev *router.Event) { ev.At = time.Date(2026, 3, 29, 1, 30, 0, 0, time.UTC) })
+			rules.Decide(&timed)
 			rules.RenderIncident(&router.Incident{Rule: d.Rule()}, nil)
 			rules.RenderNotice(&router.Notice{Rule: d.Rule(), Name: events[i].Name})
 		}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -119,8 +120,9 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 	}
 
 	const checkout, signUp = "1987937931743377", "2046115872904163"
+	morning, evening := time.Date(2026, 1, 7, 9, 0, 0, 0, time.UTC), time.Date(2026, 1, 7, 21, 0, 0, 0, time.UTC) // a Wednesday
 	event := func(name, flow string, change func(*router.Event)) router.Event {
-		ev := router.Event{Source: router.SourceMeta, Field: "flows", Name: name, Flow: flow}
+		ev := router.Event{Source: router.SourceMeta, Field: "flows", Name: name, Flow: flow, At: morning}
 		change(&ev)
 		return ev
 	}
@@ -137,7 +139,10 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 	}{
 		{event(router.EndpointErrorRate, checkout, active(5)), "payments endpoint is failing: warning to payments-chat"},
 		{event(router.EndpointErrorRate, checkout, active(10)), "payments endpoint is failing: error to payments-chat, payments-oncall"},
-		{event(router.EndpointErrorRate, signUp, active(50)), "flow health: critical to ops-chat"},
+		{event(router.EndpointErrorRate, signUp, active(50)), "sign-up is failing: critical to ops-chat"},
+		{event(router.EndpointErrorRate, signUp, func(ev *router.Event) { active(50)(ev); ev.At = evening }), "sign-up is failing and nobody may see it: critical to ops-chat, payments-oncall"},
+		{event(router.EndpointErrorRate, signUp, func(ev *router.Event) { active(5)(ev); ev.At = evening }), "sign-up is failing and nobody may see it: warning to ops-chat"},
+		{event(router.ClientErrorRate, signUp, active(50)), "flow health: critical to ops-chat"},
 		{event(router.EndpointAvailability, checkout, active(90)), "payments endpoint is failing: critical to payments-chat, payments-oncall"},
 		{event(router.EndpointLatency, checkout, active(1000)), "flow health: warning to ops-chat"},
 		{event(router.EndpointLatency, checkout, active(5000)), "payments endpoint is slow: critical to payments-chat, payments-oncall"},

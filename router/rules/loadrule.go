@@ -123,7 +123,7 @@ func (l *loader) actions(rule *rule, o object) {
 		{"severity", func(e entry) { rule.severity = l.severity(e, rule.match.events) }},
 		{"group_by", func(e entry) { rule.groupBy = l.groupBy(e) }},
 		{"resolve_after", func(e entry) { rule.resolve = hold{true, l.wait(e)} }},
-		{"on_escalation", func(e entry) { rule.rise = l.onRise(e) }},
+		{"on_escalation", func(e entry) { rule.rise, rule.riseAt = l.onRise(e), l.place(e.at) }},
 		{"fields", func(e entry) { rule.fields = l.fieldNames(e) }},
 	} {
 		if e, ok := o.at[k.key]; ok {

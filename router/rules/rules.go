@@ -59,6 +59,7 @@ type rule struct {
 	groupBy  router.GroupBy
 	resolve  hold
 	rise     onRise
+	riseAt   Place
 	fields   []string
 	words    words
 	proceed  bool // continue: true

@@ -20,6 +20,7 @@ func (l *loader) warnings() {
 	l.noDefault()
 	l.forgottenFlows()
 	l.toldTwice()
+	l.neverPagesAgain()
 }
 
 // shadowed warns of rules that no event can reach.
@@ -141,6 +142,22 @@ func (l *loader) toldTwice() {
 			}
 			l.warnAt(at, path, "it tells that the trouble is over, and "+then+" tells that it began",
 				"leave alert_state out: a rule for the trouble also tells of the recovery")
+		}
+	}
+}
+
+// neverPagesAgain warns of rules that page anew whom they do not tell once somebody has acknowledged. Where rules continue,
+// another may tell them.
+func (l *loader) neverPagesAgain() {
+	r := l.rules
+	if slices.ContainsFunc(r.rules, func(rule rule) bool { return rule.proceed }) {
+		return
+	}
+	for i := range r.rules {
+		rule := &r.rules[i]
+		pages := slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind == router.KindPagerDuty })
+		if rule.rise == risePage && pages && !slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind != router.KindSlack && !to.unlessAck }) {
+			l.warnAt(rule.riseAt, rule.path+".on_escalation", "pages nobody: every PagerDuty service says unless: acknowledged", "remove one of the two")
 		}
 	}
 }
