@@ -119,7 +119,7 @@ func (l *loader) open(f File) {
 	if root == nil {
 		return
 	}
-	l.tokens(root, 0)
+	l.tokens(root, "", 0)
 	top, ok := l.object(root, "", &fileKeys)
 	if !ok {
 		return

@@ -1,6 +1,6 @@
 // Package rules reads a rules file, reports every mistake in it with its position, and decides who is told
 // of an event and in which words. It is pure: no clock, no goroutines, no environment but what Config hands
-// in. Folding what it decides is left to package router, telling anybody to the notifiers.
+// in and the time zone database. Folding what it decides is left to package router, telling anybody to the notifiers.
 package rules
 
 import (

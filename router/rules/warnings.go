@@ -230,13 +230,22 @@ func (l *loader) neverSent(at *yaml.Node, path, written string, b bound, events 
 var token = regexp.MustCompile(`^(xox[a-z]-|xapp-|EAA[A-Za-z0-9]{20})`)
 
 // tokens warns of credentials anywhere in a file. Routing keys look like any other id: they are found where they belong.
-func (l *loader) tokens(n *yaml.Node, depth int) {
-	if n.Kind == yaml.ScalarNode && token.MatchString(n.Value) {
-		l.warn(n, "", "a token stands in the file, where everybody can read it", "tokens are given in the environment; revoke this one")
+func (l *loader) tokens(n *yaml.Node, path string, depth int) {
+	if depth > 50 {
+		return
 	}
-	if depth < 50 {
-		for _, child := range n.Content {
-			l.tokens(child, depth+1)
+	switch n.Kind {
+	case yaml.ScalarNode:
+		if token.MatchString(n.Value) {
+			l.warn(n, path, "a token stands in the file, where everybody can read it", "tokens are given in the environment; revoke this one")
+		}
+	case yaml.SequenceNode:
+		for i, item := range n.Content {
+			l.tokens(item, fmt.Sprintf("%s[%d]", path, i), depth+1)
+		}
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			l.tokens(n.Content[i+1], join(path, n.Content[i].Value), depth+1)
 		}
 	}
 }
