@@ -142,13 +142,13 @@ func (l *loader) notify(e entry) (routes []route) {
 		if follow(item).Kind != yaml.MappingNode {
 			if s, ok := l.scalar(item, paths[i]); ok {
 				if target, ok := l.notifier(s); ok {
-					routes = append(routes, route{target: target})
+					routes = append(routes, route{target: target, at: l.place(item)})
 				}
 			}
 			continue
 		}
 		o, _ := l.object(item, paths[i], &routeKeys)
-		var route route
+		route := route{at: l.place(item)}
 		if e, ok := o.at["to"]; ok {
 			if s, ok := l.scalar(e.value, e.path); ok {
 				route.target, _ = l.notifier(s)

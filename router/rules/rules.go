@@ -73,8 +73,13 @@ type Place struct {
 	Line, Column int // from 1
 }
 
-// String writes file:line:column.
-func (p Place) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
+// String writes file:line:column; of the zero Place nothing.
+func (p Place) String() string {
+	if p == (Place{}) {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
 
 // hold is what a rule says of `resolve_after`.
 type hold struct {
@@ -97,6 +102,7 @@ type route struct {
 	severities severitySet
 	after      time.Duration
 	unlessAck  bool
+	at         Place
 }
 
 // defaultName is how decisions, incidents and notices call the entry `default`.

@@ -1,0 +1,347 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"flowbridge/router"
+)
+
+// Explanation says what the rules make of an event, and why. What it decides is what Decide decides.
+type Explanation struct {
+	Decision router.Decision
+	Rules    []Asked // every rule, in the order of the file; `default` last, where there is one
+	Routes   []Told  // every entry of notify of the rules that spoke, in their order
+}
+
+// Asked is what came of one rule.
+type Asked struct {
+	Rule    string
+	Place   Place
+	Matched bool
+	Perhaps bool     // it matched, as far as is known without the time: see Decide
+	Skipped string   // why it was not asked; "" if it was
+	Decided []Reason // of a rule that matched every key; else the first that does not hold
+}
+
+// Reason is one key of a match, held against an event.
+type Reason struct {
+	Key   string // as it stands in the file: "event", "team", "when"
+	Place Place
+	Holds bool
+	Text  string // a sentence for people, without what somebody wrote into a form
+}
+
+// Told is one entry of notify, held against what was decided.
+type Told struct {
+	Rule     string
+	Place    Place
+	Notifier string
+	Kind     router.Kind
+	Tells    bool
+	Why      string // why it does not tell
+	When     string // "at once", or what it waits for
+}
+
+// Explain asks every rule about an event, as Decide does, and keeps the reasons.
+func (r *Rules) Explain(ev *router.Event) Explanation {
+	x := Explanation{Decision: r.Decide(ev)}
+	var spoke []*rule
+	ended, sure := false, false
+	for i := range r.rules {
+		rule := &r.rules[i]
+		a := Asked{Rule: rule.name, Place: rule.place}
+		if ended {
+			a.Skipped = "the search has ended"
+			x.Rules = append(x.Rules, a)
+			continue
+		}
+		a.Decided = r.checks(rule, ev)
+		if i := slices.IndexFunc(a.Decided, func(c Reason) bool { return !c.Holds }); i >= 0 {
+			a.Decided = a.Decided[i : i+1]
+		} else if r.decidesOn(ev) {
+			a.Matched, a.Perhaps = true, rule.match.perhaps(ev)
+			sure = sure || !a.Perhaps
+			spoke = append(spoke, rule)
+			if !rule.proceed && !a.Perhaps {
+				ended = true
+			}
+		} else {
+			a.Skipped = "rules do not decide about it"
+		}
+		x.Rules = append(x.Rules, a)
+	}
+	if r.otherwise != nil {
+		a := Asked{Rule: defaultName, Place: r.otherwise.place, Skipped: r.whyNoDefault(ev, sure)}
+		if a.Matched = a.Skipped == ""; a.Matched {
+			spoke = append(spoke, r.otherwise)
+		}
+		x.Rules = append(x.Rules, a)
+	}
+	x.Routes = explainRoutes(&x.Decision, spoke)
+	return x
+}
+
+// decidesOn says whether rules are asked about an event at all: Meta's, and deliveries that were parked.
+func (r *Rules) decidesOn(ev *router.Event) bool {
+	return ev.Source == router.SourceMeta || isParked(ev)
+}
+
+func isParked(ev *router.Event) bool {
+	return ev.Source == router.SourceFlowbridge && ev.Name == router.ParkedDelivery
+}
+
+// whyNoDefault says why `default` does not speak; "" if it does.
+func (r *Rules) whyNoDefault(ev *router.Event, matched bool) string {
+	switch {
+	case matched:
+		return "a rule matched"
+	case !r.decidesOn(ev):
+		return "rules do not decide about it"
+	case recovery(ev):
+		return "a recovery that no rule names tells only those who were told of the trouble"
+	case ev.Name == router.FlowResponse:
+		return "a filled form is told only where a rule names " + router.FlowResponse
+	case isParked(ev):
+		return "a parked delivery goes to fallback"
+	}
+	return ""
+}
+
+// explainRoutes holds every entry of notify of the rules that spoke against the decision.
+func explainRoutes(d *router.Decision, spoke []*rule) (all []Told) {
+	seen := map[string]bool{}
+	for _, rule := range spoke {
+		for _, route := range rule.notify {
+			t := Told{Rule: rule.name, Place: route.at, Notifier: route.target.Notifier, Kind: route.target.Kind}
+			final := slices.IndexFunc(d.Notify, func(r router.Route) bool { return r.Notifier == t.Notifier })
+			switch {
+			case !route.severities.has(d.Severity):
+				t.Why = fmt.Sprintf("the severity is %s, and it is told of %s", d.Severity, route.severities)
+			case final < 0:
+				t.Why = "it is what could not be told"
+			case seen[t.Notifier]:
+				t.Why = "named above already"
+			default:
+				t.Tells, t.When = true, explainWhen(d.Notify[final])
+				seen[t.Notifier] = true
+			}
+			all = append(all, t)
+		}
+	}
+	for _, route := range d.Notify { // by nobody's rule: the fallback
+		if !seen[route.Notifier] {
+			all = append(all, Told{Rule: "fallback", Notifier: route.Notifier, Kind: route.Kind, Tells: true, When: explainWhen(route)})
+		}
+	}
+	return all
+}
+
+func explainWhen(r router.Route) string {
+	when := "at once"
+	if r.After > 0 {
+		when = fmt.Sprintf("after %s, if it is still open then", router.FormatDuration(r.After))
+	}
+	if r.UnlessAcknowledged {
+		when += ", unless somebody has acknowledged it"
+	}
+	return when
+}
+
+// String lists the severities of a set.
+func (s severitySet) String() string {
+	var words []string
+	for severity := router.Info; severity <= router.Critical; severity++ {
+		if s.has(severity) {
+			words = append(words, severity.String())
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// checks holds every key of a rule's match against an event, with the matchers that match.holds uses, `when` last.
+func (r *Rules) checks(rule *rule, ev *router.Event) (all []Reason) {
+	m := &rule.match
+	add := func(key string, holds bool, got string, want ...string) {
+		c := Reason{Key: key, Place: rule.placeOf(key), Holds: holds}
+		if holds {
+			c.Text = key + " is " + got
+		} else {
+			c.Text = fmt.Sprintf("%s is %s, not %s", key, got, oneOf(want))
+		}
+		all = append(all, c)
+	}
+	switch {
+	case m.recoveryOnly() && !recovery(ev):
+		add("alert_state", false, orNothing(ev.AlertState), router.Deactivated)
+	case recovery(ev) && !m.recoveryOnly():
+		all = append(all, Reason{Key: "alert_state", Place: rule.placeOf("alert_state"), Text: "a recovery is asked only of rules with alert_state: DEACTIVATED"})
+	case m.alertState != "":
+		add("alert_state", m.alertState == ev.AlertState, orNothing(ev.AlertState), m.alertState)
+	}
+	switch holds := m.holdsEvent(ev.Name); {
+	case m.events != nil:
+		add("event", holds, orNothing(ev.Name), m.events...)
+	case !holds:
+		all = append(all, Reason{Key: "event", Place: rule.placeOf("event"), Text: fmt.Sprintf("only rules that name %s are asked about it", ev.Name)})
+	}
+	texts := []struct {
+		key  string
+		want []string
+		got  string
+	}{{"field", m.fields, ev.Field}, {"waba", m.wabas, ev.WABA}, {"old_status", m.oldStatuses, ev.OldStatus}, {"new_status", m.newStatuses, ev.NewStatus}}
+	for _, t := range texts {
+		if t.want != nil {
+			add(t.key, holdsText(t.want, t.got), orNothing(t.got), t.want...)
+		}
+	}
+	if m.thresholds != nil {
+		got := "missing"
+		if ev.Threshold != nil {
+			got = router.FormatValue(ev.Name, *ev.Threshold)
+		}
+		var want []string
+		for _, b := range m.thresholds {
+			want = append(want, b.String())
+		}
+		add("threshold", m.holdsThreshold(ev), got, want...)
+	}
+	all = append(all, r.flowChecks(rule, ev)...)
+	if m.errorTypes != nil {
+		got := "missing"
+		if len(ev.Errors) > 0 {
+			var types []string
+			for _, e := range ev.Errors {
+				types = append(types, e.Type)
+			}
+			got = shorten(strings.Join(types, ", "), 100)
+		}
+		add("error_type", r.holdsErrorType(m.errorTypes, ev.Errors), got, m.errorTypes...)
+	}
+	if m.timed() {
+		all = append(all, timeCheck(rule, ev))
+	}
+	if m.when != nil && !slices.ContainsFunc(all, func(c Reason) bool { return !c.Holds }) {
+		all = append(all, r.whenCheck(rule, ev))
+	}
+	return all
+}
+
+// flowChecks are those of `flow` and of labels.
+func (r *Rules) flowChecks(rule *rule, ev *router.Event) (all []Reason) {
+	info := r.flows[ev.Flow]
+	for _, t := range rule.match.flows {
+		got := info.Labels[t.key]
+		if t.key == "flow" {
+			got = info.DisplayName(ev.Flow)
+		}
+		c := Reason{Key: t.key, Place: rule.placeOf(t.key), Holds: t.ids[ev.Flow], Text: t.key + " is " + orNothing(got)}
+		if !c.Holds {
+			c.Text += ", which it does not ask for"
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// timeCheck is that of `during` and `except`.
+func timeCheck(rule *rule, ev *router.Event) Reason {
+	m := &rule.match
+	c := Reason{Key: "during", Place: rule.placeOf("during", "except"), Holds: m.holdsTime(ev)}
+	if m.during == nil {
+		c.Key = "except"
+	}
+	if ev.At.IsZero() {
+		c.Text = "the time is not known, so any window may hold"
+		return c
+	}
+	inside := func(all []*window) (names []string) {
+		for _, w := range all {
+			if w.holds(ev.At) {
+				names = append(names, w.name)
+			}
+		}
+		return names
+	}
+	at := ev.At.UTC().Format("Mon 2006-01-02 15:04 UTC")
+	switch out, in := inside(m.except), inside(m.during); {
+	case len(out) > 0:
+		c.Key, c.Place = "except", rule.placeOf("except")
+		c.Text = fmt.Sprintf("%s is in %s", at, strings.Join(out, ", "))
+	case len(in) > 0:
+		c.Text = fmt.Sprintf("%s is in %s", at, strings.Join(in, ", "))
+	case m.during != nil:
+		c.Text = at + " is in no window of during"
+	default:
+		c.Text = at + " is in no window of except"
+	}
+	return c
+}
+
+// whenCheck asks a rule's expression, and shows the numbers and words that it goes by. Nothing of a form is shown.
+func (r *Rules) whenCheck(rule *rule, ev *router.Event) Reason {
+	c := Reason{Key: "when", Place: rule.placeOf("when")}
+	env := make(map[string]any, len(rule.match.when.names))
+	var facts []string
+	for _, name := range rule.match.when.names {
+		env[name] = r.fact(name, ev)
+		switch v := env[name].(type) {
+		case float64:
+			facts = append(facts, fmt.Sprintf("%s is %v", name, known(v)))
+		case string:
+			facts = append(facts, fmt.Sprintf("%s is %s", name, orNothing(oneLine(v, 60))))
+		}
+	}
+	holds, err := runWhen(rule.match.when.program, env)
+	c.Holds = err == nil && holds
+	switch {
+	case err != nil && ev.Name == router.FlowResponse: // the error may quote what somebody wrote
+		c.Text = "when failed on this response"
+	case err != nil:
+		c.Text = "when failed: " + oneLine(err.Error(), 120)
+	case c.Holds:
+		c.Text = "when is true"
+	default:
+		c.Text = "when is false"
+	}
+	if len(facts) > 0 && ev.Name != router.FlowResponse {
+		c.Text += ": " + strings.Join(facts, ", ")
+	}
+	return c
+}
+
+func known(v float64) any {
+	if v != v {
+		return "missing"
+	}
+	return v
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "missing"
+	}
+	return s
+}
+
+// String writes a bound as it can stand in a rules file.
+func (b bound) String() string {
+	switch b.unit {
+	case percent:
+		return fmt.Sprintf("%s%v%%", b.op, b.value)
+	case milliseconds:
+		return fmt.Sprintf("%s%s", b.op, strings.ReplaceAll(router.FormatValue(router.EndpointLatency, b.value), " ", ""))
+	}
+	return fmt.Sprintf("%s%v", b.op, b.value)
+}
+
+// placeOf returns where the first of some keys stands that the rule has, or the rule itself.
+func (r *rule) placeOf(keys ...string) Place {
+	for _, key := range keys {
+		if at, ok := r.places[key]; ok {
+			return at
+		}
+	}
+	return r.place
+}

@@ -1,0 +1,283 @@
+package rules
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"flowbridge/router"
+)
+
+// LoadStories reads a file of stories; path is only its name for mistakes. load reads the rules that the file names, with
+// the variables that it sets. On mistakes the error is a *Mistakes with all of them, those of the rules too.
+func LoadStories(path string, data []byte, load func(rulesPath string, env map[string]string) (*Rules, error)) (*Stories, error) {
+	s := storyReader{loader: newLoader(Config{})}
+	s.rules = nil
+	s.reader = &reader{report: s.report, file: path, lines: strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")}
+	root := s.parse(data)
+	switch {
+	case root != nil:
+		s.file(root, load)
+	case len(s.mistakes) == 1 && s.mistakes[0].Problem == "the file is empty": // as a rules file would not be
+		s.mistakes[0].Hint = "begin with rules: and stories:"
+	}
+	mistakes := append(s.finish(), s.rulesMistakes...)
+	if len(mistakes) > 0 {
+		return nil, &mistakes
+	}
+	if s.fault != nil {
+		return nil, s.fault
+	}
+	return &Stories{Rules: s.rules, Stories: s.stories}, nil
+}
+
+// storyReader turns the nodes of a file into Stories. Its loader's rules are those that the stories are about; nil while
+// they cannot be read, and then no name is wrong.
+type storyReader struct {
+	*loader
+	stories       []Story
+	rulesMistakes Mistakes
+	fault         error
+	clock         time.Time // of the story at hand
+}
+
+// storyStart is when stories begin that say nothing of it: a Monday at noon.
+var storyStart = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+
+func (s *storyReader) file(root *yaml.Node, load func(string, map[string]string) (*Rules, error)) {
+	top, ok := s.mapping(root, "")
+	if !ok {
+		return
+	}
+	at := s.keys(top, "rules", "env", "stories")
+	env := map[string]string{}
+	if e, ok := at["env"]; ok {
+		entries, _ := s.mapping(e.value, e.path)
+		for _, v := range entries {
+			if text, ok := s.scalar(v.value, v.path); ok {
+				env[v.key] = text.text
+			}
+		}
+	}
+	if e, ok := at["rules"]; !ok {
+		s.absent(root, "rules", "is missing", "name the rules file that the stories are about, relative to this file")
+	} else if path, ok := s.scalar(e.value, e.path); ok {
+		s.load(path, env, load)
+	}
+	e, ok := at["stories"]
+	if !ok {
+		s.absent(root, "stories", "there are none", "begin each with - name:")
+		return
+	}
+	if follow(e.value).Kind != yaml.SequenceNode || len(follow(e.value).Content) == 0 {
+		s.wrong(e.value, e.path, "must be a list of stories, not "+describe(follow(e.value)), "begin each with - name:")
+		return
+	}
+	named := map[string]int{}
+	items, paths := s.list(e.value, e.path)
+	for i, item := range items {
+		if entries, ok := s.mapping(item, paths[i]); ok {
+			story := s.story(item, paths[i], entries)
+			if line, taken := named[story.Name]; taken && story.Name != "" {
+				s.wrong(item, paths[i], fmt.Sprintf("another story has this name, on line %d", line), "")
+			}
+			named[story.Name] = item.Line
+			s.stories = append(s.stories, story)
+		}
+	}
+}
+
+// load reads the rules. What is wrong in them is reported beside what is wrong here.
+func (s *storyReader) load(path scalar, env map[string]string, load func(string, map[string]string) (*Rules, error)) {
+	rules, err := load(path.text, env)
+	var mistakes *Mistakes
+	switch {
+	case err == nil:
+		s.about(rules)
+	case asMistakes(err, &mistakes):
+		s.rulesMistakes = *mistakes
+	default:
+		s.wrong(path.Node, path.path, "cannot be read: "+err.Error(), "it is relative to this file")
+	}
+}
+
+// about makes names of the rules known.
+func (s *storyReader) about(rules *Rules) {
+	s.rules = rules
+	s.indexFlows()
+	s.names["notifier"] = map[string]*named{}
+	for name := range rules.targets {
+		s.names["notifier"][name] = &named{}
+	}
+}
+
+// keys sorts entries by their key and reports the unknown ones.
+func (s *storyReader) keys(entries []entry, known ...string) map[string]entry {
+	at := map[string]entry{}
+	for _, e := range entries {
+		if slices.Contains(known, e.key) {
+			at[e.key] = e
+		} else if meant := s.unknown(e, known...); meant != "" {
+			if _, taken := at[meant]; !taken {
+				at[meant] = e
+			}
+		}
+	}
+	return at
+}
+
+// unknown reports a key that nobody knows, and returns the one that was meant, or "".
+func (s *storyReader) unknown(e entry, known ...string) (meant string) {
+	hint := "known here: " + strings.Join(known, ", ")
+	if meant = nearest(e.key, known); meant != "" {
+		hint = didYouMean(e.key, known)
+	}
+	s.wrong(e.at, e.path, "unknown key", hint)
+	return meant
+}
+
+func (s *storyReader) story(n *yaml.Node, path string, entries []entry) Story {
+	story := Story{Place: s.place(n), Start: storyStart}
+	at := s.keys(entries, "name", "at", "steps")
+	if e, ok := at["name"]; !ok {
+		s.absent(n, join(path, "name"), "is missing", "say what should happen")
+	} else if name, ok := s.scalar(e.value, e.path); ok {
+		story.Name = oneLine(name.text, 200)
+	}
+	if e, ok := at["at"]; ok {
+		if when, ok := s.time(e); ok {
+			story.Start = when
+		}
+	}
+	s.clock = story.Start
+	e, ok := at["steps"]
+	if !ok {
+		s.absent(n, join(path, "steps"), "is missing", "say what happens: an event, a wait, or what a person does")
+		return story
+	}
+	if follow(e.value).Kind != yaml.SequenceNode {
+		s.wrong(e.value, e.path, "must be a list of steps, not "+describe(follow(e.value)), "begin each with -")
+		return story
+	}
+	items, paths := s.list(e.value, e.path)
+	for i, item := range items {
+		if entries, ok := s.mapping(item, paths[i]); ok {
+			story.Steps = append(story.Steps, s.step(item, paths[i], entries))
+		}
+	}
+	return story
+}
+
+func stepKeys() []string {
+	return append(slices.Concat(eventKeys, actKeys()), "at", "wait", "told", "not_told")
+}
+
+// step reads one step: the clock may move, then one thing happens.
+func (s *storyReader) step(n *yaml.Node, path string, entries []entry) Step {
+	step := Step{Place: s.place(n)}
+	at := s.keys(entries, stepKeys()...)
+	var titles []string
+	if e, ok := at["at"]; ok {
+		if when, ok := s.time(e); ok {
+			if when.Before(s.clock) {
+				s.wrong(e.value, e.path, "lies before the clock of the story, which stands at "+s.clock.Format("2006-01-02 15:04 UTC"), "")
+			}
+			step.Until = when
+			titles = append(titles, "at "+when.UTC().Format("Mon 2006-01-02 15:04 UTC"))
+		}
+	}
+	if e, ok := at["wait"]; ok {
+		if step.Until.IsZero() {
+			step.Until = s.clock
+		}
+		wait := s.wait(e)
+		step.Until = step.Until.Add(wait)
+		titles = append(titles, "wait "+router.FormatDuration(wait))
+	}
+	if step.Until.After(s.clock) {
+		s.clock = step.Until
+	}
+	happens := 0
+	if e, ok := at["event"]; ok || at["value"].value != nil {
+		happens++
+		step.Event = s.event(e, at)
+		titles = append(titles, step.Event.description)
+	} else {
+		for _, key := range eventKeys {
+			if e, ok := at[key]; ok {
+				s.wrong(e.at, e.path, "belongs to an event, and the step names none", "add event:")
+			}
+		}
+	}
+	for _, key := range actKeys() {
+		if e, ok := at[key]; ok {
+			happens++
+			step.Act = s.act(e)
+			titles = append(titles, strings.TrimSpace(key+" "+step.Act.By))
+		}
+	}
+	switch {
+	case happens > 1:
+		s.wrong(n, path, "holds more than one thing that happens", "make a step of each")
+	case happens == 0 && step.Until.IsZero() && at["at"].value == nil:
+		s.absent(n, path, "nothing happens in it", "name an event, a wait, or what a person does")
+	}
+	step.title = strings.Join(titles, ", ")
+	s.expectations(&step, at)
+	return step
+}
+
+// time reads a date and time: RFC 3339, or 2026-03-02 08:00 with or without the name of a time zone; UTC without.
+func (s *storyReader) time(e entry) (time.Time, bool) {
+	text, ok := s.scalar(e.value, e.path)
+	if !ok {
+		return time.Time{}, false
+	}
+	if t, err := time.Parse(time.RFC3339, text.text); err == nil {
+		return t.UTC(), true
+	}
+	zone := time.UTC
+	words := strings.Fields(text.text)
+	if len(words) == 3 {
+		var err error
+		if zone, err = time.LoadLocation(words[2]); err != nil || words[2] == "Local" {
+			s.wrong(text.Node, text.path, "there is no time zone "+quote(words[2]), "write its name as in Europe/Berlin, or UTC")
+			return time.Time{}, false
+		}
+		words = words[:2]
+	}
+	t, err := time.ParseInLocation("2006-01-02 15:04", strings.Join(words, " "), zone)
+	if err != nil {
+		s.wrong(text.Node, text.path, text.written()+" is no date and time", `write "2026-03-02 08:00", "2026-03-02 08:00 Europe/Berlin" or 2026-03-02T08:00:00Z`)
+		return time.Time{}, false
+	}
+	return t.UTC(), true
+}
+
+// objectOf reads a map as JSON.
+func (s *storyReader) objectOf(e entry) (out json.RawMessage) {
+	if follow(e.value).Kind != yaml.MappingNode {
+		s.wrong(e.value, e.path, "must be a map, as in Meta's post, not "+describe(follow(e.value)), "")
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil { // yaml.v3 can panic on small inputs
+			s.wrong(e.value, e.path, fmt.Sprintf("the YAML reader stumbled: %v", p), "")
+			out = nil
+		}
+	}()
+	var value map[string]any
+	if err := e.value.Decode(&value); err != nil {
+		s.wrong(e.value, e.path, "is not what JSON can hold: "+oneLine(err.Error(), 120), "")
+		return nil
+	}
+	out, err := json.Marshal(value)
+	if err != nil {
+		s.wrong(e.value, e.path, "is not what JSON can hold: "+oneLine(err.Error(), 120), "")
+	}
+	return out
+}

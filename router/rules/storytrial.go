@@ -1,0 +1,283 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"flowbridge/router"
+)
+
+// Trial runs rules over a history in memory, with a clock that the caller moves, and says who is told what. Every
+// service is taken to answer at once. Tests of rules and replays are made of it.
+type Trial struct {
+	rules *Rules
+	sim   *router.Simulation
+	hits  map[string]int64 // by rule
+	event *router.Event    // that is being folded
+
+	told     map[ear]Telling      // what each notifier was told last of what is open
+	names    map[routeName]string // rules behind what a notifier may be told of an incident, by its key
+	decision router.Decision      // about event
+}
+
+// ear is one delivery: an incident, or a second page about it, and a notifier.
+type ear struct {
+	incident, rise int64
+	notifier       string
+}
+
+type routeName struct{ key, notifier string }
+
+// Verb is what somebody is told.
+type Verb string
+
+// The verbs. The first four reach people; the others change a card, a thread or the state of an incident elsewhere, and
+// notify nobody.
+const (
+	VerbOpen    Verb = "open"    // an incident is open: a new card, a page
+	VerbRise    Verb = "rise"    // it got worse
+	VerbResolve Verb = "resolve" // it is over, for this notifier
+	VerbNotice  Verb = "notice"  // an event with no pair
+
+	VerbEase          Verb = "ease" // it got better, and is not over
+	VerbAcknowledge   Verb = "acknowledge"
+	VerbUnacknowledge Verb = "unacknowledge"
+	VerbUpdate        Verb = "update" // new numbers, a note, what else is active
+)
+
+// Quiet says that the telling notifies nobody.
+func (v Verb) Quiet() bool {
+	return v == VerbEase || v == VerbAcknowledge || v == VerbUnacknowledge || v == VerbUpdate
+}
+
+// Telling is one thing that a notifier is told.
+type Telling struct {
+	Notifier string
+	Kind     router.Kind
+	Verb     Verb
+	Severity router.Severity // of an open incident or a notice
+	At       time.Time
+	Rule     string // that decided it; "" where a recovery of what nobody knows is told
+	Event    int64  // journal position of a notice, or of the rise behind a second page; else 0
+	Incident *router.Incident
+	Notice   *router.Notice
+
+	state router.IncidentState
+}
+
+// Words are the verb, with the severity where it matters: "open critical", "resolve".
+func (t *Telling) Words() string {
+	switch t.Verb {
+	case VerbOpen, VerbRise, VerbEase, VerbNotice:
+		return fmt.Sprintf("%s %s", t.Verb, t.Severity)
+	}
+	return string(t.Verb)
+}
+
+// NewTrial returns a Trial in which nothing has happened yet.
+func NewTrial(r *Rules) *Trial {
+	t := &Trial{rules: r, hits: map[string]int64{}, told: map[ear]Telling{}, names: map[routeName]string{}}
+	t.sim = router.NewSimulation(witness{r, t})
+	return t
+}
+
+// Fold folds an event, at the time of its arrival, and returns who is told what, in order, and what came of the event in
+// one line.
+func (t *Trial) Fold(e router.Event) (told []Telling, outcome string) {
+	told = t.Advance(e.Received)
+	t.event, t.decision = &e, router.Decision{}
+	for _, b := range t.sim.Fold(e) {
+		told = t.hear(told, b)
+		for _, o := range b.Outcomes {
+			outcome = o.Text
+		}
+	}
+	t.event = nil
+	return told, outcome
+}
+
+// Advance moves the clock, never back, and returns who is told what because of that.
+func (t *Trial) Advance(to time.Time) (told []Telling) {
+	for _, b := range t.sim.Advance(to) {
+		told = t.hear(told, b)
+	}
+	return told
+}
+
+// Now returns the trial's clock.
+func (t *Trial) Now() time.Time { return t.sim.Now() }
+
+// State returns what is known of a flow.
+func (t *Trial) State(id router.FlowID) router.State { return t.sim.State(id) }
+
+// Unresolved returns the incidents that are open or acknowledged, by number.
+func (t *Trial) Unresolved() []router.Incident { return t.sim.Unresolved() }
+
+// Decision returns what the rules made of the event that was folded last.
+func (t *Trial) Decision() router.Decision { return t.decision }
+
+// Hits returns how many events each rule matched, by name; `default` is called default. Recoveries count for the rules
+// that name them, and not once more for what they resolve.
+func (t *Trial) Hits() map[string]int64 { return t.hits }
+
+// Names returns the names of the rules, in the order of the file, with where they stand. `default` is last.
+func (r *Rules) Names() (names []string, places []Place) {
+	for i := range r.rules {
+		names, places = append(names, r.rules[i].name), append(places, r.rules[i].place)
+	}
+	if r.otherwise != nil {
+		names, places = append(names, defaultName), append(places, r.otherwise.place)
+	}
+	return names, places
+}
+
+// PlaceOf returns where a rule stands.
+func (r *Rules) PlaceOf(name string) Place {
+	if rule := r.rule(name); rule != nil {
+		return rule.place
+	}
+	return Place{}
+}
+
+// witness writes down what the rules decide about the event at hand.
+type witness struct {
+	*Rules
+	t *Trial
+}
+
+// Decide decides, and notes it unless the question is about what the event undoes.
+func (w witness) Decide(e *router.Event) router.Decision {
+	d := w.Rules.Decide(e)
+	if w.t.event == nil || e.AlertState != w.t.event.AlertState || e.NewStatus != w.t.event.NewStatus {
+		return d
+	}
+	w.t.decision = d
+	for _, name := range d.Rules {
+		w.t.hits[name]++
+	}
+	if len(d.Rules) == 0 && len(d.Notify) > 0 && !isParked(e) {
+		w.t.hits[defaultName]++
+	}
+	key := d.GroupBy.Key(e)
+	for _, route := range d.Notify {
+		w.t.names[routeName{key, route.Notifier}] = w.ruleBehind(&d, route.Notifier)
+	}
+	return d
+}
+
+// ruleBehind returns the first rule that tells a notifier.
+func (r *Rules) ruleBehind(d *router.Decision, notifier string) string {
+	for _, name := range d.Rules {
+		rule := r.rule(name)
+		if slices.ContainsFunc(rule.notify, func(route route) bool {
+			return route.target.Notifier == notifier && route.severities.has(d.Severity)
+		}) {
+			return name
+		}
+	}
+	return d.Rule()
+}
+
+// hear appends what a batch tells.
+func (t *Trial) hear(told []Telling, b router.Batch) []Telling {
+	for i, o := range b.Owed {
+		if slices.ContainsFunc(b.Owed[i+1:], func(later router.Owed) bool {
+			return later.Incident == o.Incident && later.Event == o.Event && later.Target.Notifier == o.Target.Notifier
+		}) {
+			continue // the newest state is what is told
+		}
+		if o.Incident == 0 {
+			told = append(told, t.hearNotice(b, o))
+			continue
+		}
+		told = append(told, t.hearIncident(b, o))
+	}
+	return told
+}
+
+func (t *Trial) hearNotice(b router.Batch, o router.Owed) Telling {
+	out := Telling{Notifier: o.Target.Notifier, Kind: o.Target.Kind, Verb: VerbNotice, Severity: o.Severity, At: t.sim.Now(), Event: o.Event}
+	for i := range b.Notices {
+		if n := &b.Notices[i]; n.Event == o.Event {
+			out.Notice, out.Rule = n, n.Rule
+			if n.Recovery == o.Key {
+				out.Verb, out.Rule = VerbResolve, ""
+			} else if rule := t.names[routeName{t.keyOfEvent(), o.Target.Notifier}]; rule != "" {
+				out.Rule = rule
+			}
+		}
+	}
+	return out
+}
+
+// keyOfEvent is the key under which names holds what the event at hand decided.
+func (t *Trial) keyOfEvent() string {
+	if t.event == nil {
+		return ""
+	}
+	return t.decision.GroupBy.Key(t.event)
+}
+
+func (t *Trial) hearIncident(b router.Batch, o router.Owed) Telling {
+	at := ear{o.Incident, o.Event, o.Target.Notifier}
+	was, known := t.told[at]
+	out := Telling{Notifier: o.Target.Notifier, Kind: o.Target.Kind, Verb: VerbUpdate, Severity: o.Severity, At: t.sim.Now(), Event: o.Event,
+		Incident: was.Incident, Rule: was.Rule, state: was.state}
+	if target, ok := t.rules.Target(o.Target.Notifier); ok {
+		out.Kind = target.Kind
+	}
+	for i := range b.Incidents {
+		if b.Incidents[i].Number == o.Incident {
+			out.Incident, out.state = &b.Incidents[i], b.Incidents[i].State
+		}
+	}
+	for _, e := range b.Entries {
+		if e.Incident == o.Incident {
+			out.At = e.Recorded
+		}
+	}
+	switch {
+	case !o.Open:
+		out.Verb = VerbResolve
+		delete(t.told, at)
+		return out
+	case !known:
+		out.Verb = VerbOpen
+		if out.Incident != nil {
+			out.Rule = t.names[routeName{out.Incident.Key, o.Target.Notifier}]
+			if out.Rule == "" {
+				out.Rule = out.Incident.Rule
+			}
+		}
+	case o.Severity > was.Severity:
+		out.Verb = VerbRise
+	case o.Severity < was.Severity:
+		out.Verb = VerbEase
+	case out.state == router.IncidentAcknowledged && was.state != out.state:
+		out.Verb = VerbAcknowledge
+	case was.state == router.IncidentAcknowledged && was.state != out.state:
+		out.Verb = VerbUnacknowledge
+	}
+	t.told[at] = out
+	return out
+}
+
+// Alerts returns the alerts of an incident, worst first.
+func (t *Trial) Alerts(id router.FlowID, incident int64) (all []router.Alert) {
+	state := t.sim.State(id)
+	var of []*router.Alert
+	for i := range state.Alerts {
+		if state.Alerts[i].Incident == incident {
+			of = append(of, &state.Alerts[i])
+		}
+	}
+	router.SortAlerts(of)
+	for _, a := range of {
+		all = append(all, *a)
+	}
+	return all
+}
+
+// Flow returns what the rules file says of a flow.
+func (r *Rules) Flow(id string) router.FlowInfo { return r.flows[id] }
