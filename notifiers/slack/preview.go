@@ -1,0 +1,24 @@
+package slack
+
+import (
+	"encoding/json"
+
+	"github.com/slack-go/slack"
+
+	"flowbridge/router"
+)
+
+// Card returns the message that a notification makes in a channel, as chat.postMessage takes it: {"text", "blocks",
+// "attachments"}, with its buttons. It calls nobody.
+func Card(n router.Notification) ([]byte, error) {
+	c := render(&n, true)
+	message := struct {
+		Text        string             `json:"text"`
+		Blocks      []slack.Block      `json:"blocks,omitempty"`
+		Attachments []slack.Attachment `json:"attachments,omitempty"`
+	}{Text: c.text, Blocks: c.head}
+	if len(c.body) > 0 {
+		message.Attachments = []slack.Attachment{{Color: c.color, Blocks: slack.Blocks{BlockSet: c.body}}}
+	}
+	return json.Marshal(message)
+}
