@@ -46,6 +46,9 @@ type commands struct {
 	Demo          demoCommand          `cmd:"" help:"Run the bridge with stand-in services and play a day of trouble."`
 	Check         checkCommand         `cmd:"" help:"Check rules files: every mistake and warning with its place."`
 	Schema        schemaCommand        `cmd:"" help:"Print the JSON Schema of the rules file, for editors."`
+	Explain       explainCommand       `cmd:"" help:"Say what the rules make of an event, and why."`
+	Replay        replayCommand        `cmd:"" help:"Fold the stored journal through other rules and print what would be told otherwise."`
+	Test          testCommand          `cmd:"" help:"Play the stories that test a rules file."`
 	Send          sendCommand          `cmd:"" help:"Post a signed sample event to a running bridge."`
 	SlackManifest slackManifestCommand `cmd:"" help:"Print the manifest of the Slack app, to be pasted into Slack."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`

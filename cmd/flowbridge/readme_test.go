@@ -2,10 +2,9 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"flowbridge/router/rules"
 )
@@ -40,6 +39,9 @@ notifiers:
 `
 	const flows = "flows:\n  \"1\": {name: Checkout, team: payments}\n"
 	for _, block := range readmeBlocks(t, "yaml") {
+		if strings.HasPrefix(block, readmeStories) || strings.HasPrefix(block, "# .github/") {
+			continue
+		}
 		file := block
 		if !strings.HasPrefix(file, "version:") {
 			if !strings.Contains(file, "rules:") {
@@ -57,20 +59,49 @@ notifiers:
 	}
 }
 
+// readmeStories begins a block of the README that holds stories about the example rules.
+const readmeStories = "# rules.test.yaml\n"
+
+// TestTheReadmesStoriesHold plays them.
+func TestTheReadmesStoriesHold(t *testing.T) {
+	p := program{Getenv: func(string) (string, bool) { return "", false }}
+	for _, block := range readmeBlocks(t, "yaml") {
+		if !strings.HasPrefix(block, readmeStories) {
+			continue
+		}
+		stories, err := rules.LoadStories("README.md", []byte(block), func(_ string, env map[string]string) (*rules.Rules, error) {
+			return p.loadTrialRules("../../rules.example.yaml", env)
+		})
+		if err != nil {
+			t.Errorf("%v\nin\n%s", err, block)
+			continue
+		}
+		for i := range stories.Stories {
+			if result := stories.Run(&stories.Stories[i], buildEvent); result.Failed() {
+				t.Errorf("%s: %+v", stories.Stories[i].Name, result.Steps)
+			}
+		}
+	}
+}
+
 // TestTheReadmeShowsWhatTheProgramPrints looks for the README's picture of a card in the demo's output, and for
-// what it says of `check` in the script that runs it.
+// what it says of the commands in the scripts that run them.
 func TestTheReadmeShowsWhatTheProgramPrints(t *testing.T) {
-	demo, err := os.ReadFile("testdata/demo.golden")
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
-	printed := string(demo)
-	script, err := txtar.ParseFile("testdata/script/check-prints-every-mistake-with-its-place.txtar")
+	goldens, err := filepath.Glob("testdata/*.golden")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range script.Files {
-		printed += string(f.Data)
+	printed := ""
+	for _, path := range append(scripts, goldens...) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		printed += string(text)
 	}
 	for _, block := range readmeBlocks(t, "") {
 		if !strings.Contains(printed, block) {

@@ -15,7 +15,8 @@ import (
 	"flowbridge/router/whatsapp"
 )
 
-type sendCommand struct {
+// sampleFlags say which event of Meta's is meant: the sample, and what of it is changed.
+type sampleFlags struct {
 	Event string `default:"ENDPOINT_ERROR_RATE" help:"Which sample: ${samples}."`
 
 	Flow       string   `default:"1987937931743377" help:"Flow id."`
@@ -27,6 +28,13 @@ type sendCommand struct {
 	ErrorType  string   `help:"Kind of error, such as timeout_error."`
 	OldStatus  string   `help:"Of FLOW_STATUS_CHANGE."`
 	NewStatus  string   `help:"Of FLOW_STATUS_CHANGE."`
+}
+
+// sampleWABA is the account of events that name none.
+const sampleWABA = "104996122399160"
+
+type sendCommand struct {
+	sampleFlags
 
 	File  string `type:"path" placeholder:"FILE" help:"Send this file as it is, instead of a sample; - is standard input."`
 	Print bool   `help:"Print the post and do not send it."`
@@ -69,7 +77,11 @@ func (c sendCommand) body(p *program) ([]byte, error) {
 	default:
 		return readBounded(c.File, 4<<20)
 	}
-	at := time.Now()
+	return c.sampleFlags.body(time.Now())
+}
+
+// body returns the post that the flags describe; without --at it happens now.
+func (c sampleFlags) body(at time.Time) ([]byte, error) {
 	if c.At != "" {
 		var err error
 		if at, err = time.Parse(time.RFC3339, c.At); err != nil {

@@ -1,0 +1,320 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"flowbridge/notifiers/slack"
+	"flowbridge/router"
+	"flowbridge/router/rules"
+)
+
+type explainCommand struct {
+	Rules string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules file, or a folder of them."`
+	File  string `arg:"" optional:"" placeholder:"EVENT.json" help:"A webhook post, one change or its value, or an event as /api/v1/events shows it; - is standard input. Without it, the flags say which event."`
+	sampleFlags
+	Field string `help:"Field of the account that a bare value in EVENT.json belongs to. Default: flows."`
+	Slack bool   `help:"Print the Slack cards as JSON too, each with a link to Block Kit Builder."`
+}
+
+// Run says what the rules make of an event, and why. Nobody is told anything.
+func (c explainCommand) Run(p *program) error {
+	r, err := p.loadTrialRules(c.Rules, nil)
+	if err != nil {
+		return p.badRules(err)
+	}
+	in := eventReader{field: c.Field, now: time.Now().UTC()}
+	events, err := c.events(p, &in)
+	if err != nil {
+		return err
+	}
+	x := explainer{rules: r, out: p.Stdout, slack: c.Slack}
+	for i := range events {
+		if i > 0 {
+			fmt.Fprintln(x.out)
+		}
+		x.explain(&events[i])
+	}
+	for _, note := range in.notes {
+		fmt.Fprintf(p.Stderr, "note: %s\n", note)
+	}
+	return x.err
+}
+
+func (c explainCommand) events(p *program, in *eventReader) ([]router.Event, error) {
+	var data []byte
+	var err error
+	switch c.File {
+	case "":
+		if data, err = c.sampleFlags.body(in.now); err != nil {
+			return nil, err
+		}
+		return in.read("the sample", data)
+	case "-":
+		data, err = io.ReadAll(io.LimitReader(p.Stdin, maxEventFile))
+	default:
+		data, err = readBounded(c.File, maxEventFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return in.read(cmp.Or(strings.TrimPrefix(c.File, "-"), "standard input"), data)
+}
+
+// badRules prints what a person got wrong as it stands, and returns what is no mistake of theirs.
+func (p *program) badRules(err error) error {
+	if m, ok := mistakesIn(err); ok {
+		fmt.Fprintln(p.Stderr, m)
+		return errFault
+	}
+	return fmt.Errorf("rules: %w", err)
+}
+
+// explainer writes explanations.
+type explainer struct {
+	rules *rules.Rules
+	out   io.Writer
+	slack bool
+	err   error
+}
+
+func (x *explainer) explain(ev *router.Event) {
+	fmt.Fprintf(x.out, "%s\n\n", x.sentence(ev))
+	own := x.rules.Explain(ev)
+	x.ruleLines(own.Rules)
+	opening, undoes := ev.Opening()
+	var before rules.Explanation
+	if undoes {
+		before = x.rules.Explain(&opening)
+		fmt.Fprintf(x.out, "\nWho was told of %s hears that it is over. Its rules:\n\n", x.sentence(&opening))
+		x.ruleLines(before.Rules)
+	}
+	told, notifications := x.play(ev, opening, undoes, own, before)
+
+	fmt.Fprintln(x.out)
+	d := own.Decision
+	if d.Drop {
+		x.fact("dropped", fmt.Sprintf("by rule %q: nobody is told, and nothing opens", d.Rule()))
+		return
+	}
+	if d.Severity != router.SeverityUnset && (len(own.Routes) > 0 || !undoes) {
+		x.fact("severity", d.Severity.String())
+	}
+	for _, route := range own.Routes {
+		if route.Tells {
+			x.fact("told", fmt.Sprintf("%s, %s", x.target(route.Notifier), route.When), route.Place)
+		} else {
+			x.fact("not told", fmt.Sprintf("%s: %s", x.target(route.Notifier), route.Why), route.Place)
+		}
+	}
+	for _, t := range told {
+		if t.Verb == rules.VerbResolve || t.Verb == rules.VerbEase {
+			x.fact("told", fmt.Sprintf("%s: %s, if it was told before", x.target(t.Notifier), t.Words()))
+		}
+	}
+	if len(told) == 0 && !slices.ContainsFunc(own.Routes, func(t rules.Told) bool { return t.Tells }) {
+		x.fact("told", "nobody")
+	}
+	if d.ResolveAfter > 0 {
+		x.fact("recovery", "held back for "+router.FormatDuration(d.ResolveAfter)+", so that a flap stays one incident")
+	}
+	if d.PageOnRise {
+		x.fact("worse", "pages anew, also when somebody has acknowledged it")
+	}
+	x.words(notifications)
+}
+
+// sentence says in one line what happened.
+func (x *explainer) sentence(ev *router.Event) string {
+	info := x.rules.Flow(ev.Flow)
+	parts := []string{cmp.Or(ev.Name, "an event without a name")}
+	if ev.AlertState != "" {
+		parts = append(parts, ev.AlertState)
+	}
+	if ev.Threshold != nil {
+		parts = append(parts, "at "+router.FormatValue(ev.Name, *ev.Threshold))
+	}
+	if ev.NewStatus != "" {
+		parts = append(parts, "from "+cmp.Or(ev.OldStatus, "nothing")+" to "+ev.NewStatus)
+	}
+	if ev.Flow != "" {
+		parts = append(parts, "of "+info.DisplayName(ev.Flow))
+	}
+	if ev.Reading.Value != nil && ev.Name != router.FlowResponse {
+		parts = append(parts, "("+router.FormatValue(ev.Name, *ev.Reading.Value)+")")
+	}
+	return strings.Join(parts, " ")
+}
+
+// ruleLines prints a line for each rule: where the key stands that decided, and what it said.
+func (x *explainer) ruleLines(all []rules.Asked) {
+	type line struct{ place, word, text string }
+	var lines []line
+	widest := 0
+	for _, a := range all {
+		l := line{a.Place.String() + ":", "no ", a.Rule}
+		var why []string
+		for _, check := range a.Decided {
+			why = append(why, check.Text)
+			if !check.Holds {
+				l.place = check.Place.String() + ":"
+			}
+		}
+		switch {
+		case a.Skipped != "":
+			l.word, why = "-  ", []string{"not asked: " + a.Skipped}
+		case a.Perhaps:
+			l.word = "may"
+		case a.Matched:
+			l.word = "yes"
+		}
+		if len(why) > 0 {
+			l.text += ": " + strings.Join(why, ", ")
+		}
+		lines = append(lines, l)
+		widest = max(widest, len(l.place))
+	}
+	for _, l := range lines {
+		fmt.Fprintf(x.out, "%-*s %s %s\n", widest, l.place, l.word, l.text)
+	}
+}
+
+func (x *explainer) fact(name, text string, at ...rules.Place) {
+	for _, place := range at {
+		if s := place.String(); s != "" {
+			text += "  [" + s + "]"
+		}
+	}
+	fmt.Fprintf(x.out, "%-9s %s\n", name, text)
+}
+
+func (x *explainer) target(notifier string) string {
+	t, _ := x.rules.Target(notifier)
+	if t.Kind == router.KindSlack {
+		return fmt.Sprintf("%s (slack %s)", notifier, t.Channel)
+	}
+	return fmt.Sprintf("%s (%s)", notifier, t.Kind)
+}
+
+// play folds the event in a bridge where nothing has happened yet, or only what the event undoes, and waits for whom the
+// rules make wait. It returns what the event tells, and what services would get.
+func (x *explainer) play(ev *router.Event, opening router.Event, undoes bool, own, before rules.Explanation) (told []rules.Telling, all []router.Notification) {
+	trial := rules.NewTrial(x.rules)
+	wait := max(longest(own), longest(before))
+	first := *ev
+	first.Received = ev.At // arrives at once, so that waits begin with it
+	if undoes {
+		opening.At = ev.At.Add(-longest(before) - 10*time.Minute)
+		opening.Received = opening.At
+		trial.Fold(opening)
+		trial.Advance(ev.At)
+	}
+	told, _ = trial.Fold(first)
+	told = append(told, trial.Advance(trial.Now().Add(wait))...)
+	last := map[string]int{}
+	for _, t := range told {
+		if i, ok := last[t.Notifier]; ok {
+			all[i] = x.notification(trial, ev, t)
+			continue
+		}
+		last[t.Notifier] = len(all)
+		all = append(all, x.notification(trial, ev, t))
+	}
+	return told, all
+}
+
+func longest(x rules.Explanation) (wait time.Duration) {
+	for _, r := range x.Decision.Notify {
+		wait = max(wait, r.After)
+	}
+	return max(wait, x.Decision.ResolveAfter)
+}
+
+// notification is what a notifier's service would get.
+func (x *explainer) notification(trial *rules.Trial, ev *router.Event, t rules.Telling) router.Notification {
+	n := router.Notification{Delivery: 1, Revision: 1, Severity: t.Severity, Open: t.Verb != rules.VerbResolve, Notice: t.Notice}
+	n.Target, _ = x.rules.Target(t.Notifier)
+	if t.Incident == nil || t.Notice != nil {
+		return n
+	}
+	inc := *t.Incident
+	n.Incident, n.Key = &inc, inc.Key
+	if !n.Open {
+		n.Receipt = router.Receipt{TS: "0", Open: true} // it was told before
+	}
+	n.Alerts = trial.Alerts(router.FlowID{WABA: ev.WABA, Flow: ev.Flow}, inc.Number)
+	return n
+}
+
+// words prints the sentence that a phone would show, the rule's own words, and the cards where they are asked for.
+func (x *explainer) words(all []router.Notification) {
+	said := ""
+	for _, n := range all {
+		card, err := slack.Card(n)
+		if err != nil {
+			x.err = err
+			return
+		}
+		var message struct {
+			Text        string            `json:"text"`
+			Blocks      []json.RawMessage `json:"blocks"`
+			Attachments []struct {
+				Blocks []json.RawMessage `json:"blocks"`
+			} `json:"attachments"`
+		}
+		if err := json.Unmarshal(card, &message); err != nil {
+			x.err = err
+			return
+		}
+		if said == "" {
+			said = message.Text
+			x.fact("says", said)
+			if text := ownText(&n); text != "" {
+				x.fact("text", strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", 10)))
+			}
+			x.fields(&n)
+		}
+		if !x.slack || n.Target.Kind != router.KindSlack {
+			continue
+		}
+		blocks := message.Blocks
+		for _, a := range message.Attachments {
+			blocks = append(blocks, a.Blocks...)
+		}
+		builder, err := json.Marshal(map[string]any{"blocks": blocks})
+		if err != nil {
+			x.err = err
+			return
+		}
+		var pretty bytes.Buffer
+		_ = json.Indent(&pretty, card, "", "  ") // it was just marshalled
+		fmt.Fprintf(x.out, "\ncard for %s\n%s\nhttps://app.slack.com/block-kit-builder/#%s\n", x.target(n.Target.Notifier), pretty.Bytes(),
+			strings.ReplaceAll(url.QueryEscape(string(builder)), "+", "%20"))
+	}
+}
+
+func ownText(n *router.Notification) string {
+	if n.Incident != nil {
+		return n.Incident.Text
+	}
+	return n.Notice.Text
+}
+
+func (x *explainer) fields(n *router.Notification) {
+	fields := []router.Field(nil)
+	if n.Incident != nil {
+		fields = n.Incident.Fields
+	} else if n.Notice != nil {
+		fields = n.Notice.Fields
+	}
+	for _, f := range fields {
+		x.fact("field", f.Name+": "+f.Value)
+	}
+}

@@ -1,0 +1,418 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flowbridge/router"
+	"flowbridge/router/rules"
+	"flowbridge/router/store"
+	"flowbridge/router/whatsapp"
+)
+
+var replayEvents = flag.Int("replay.events", 20_000, "length of the journal that BenchmarkReplay folds")
+
+// past is a database with a history that a bridge of some rules has lived through. Services are told without fail.
+type past struct {
+	t     testing.TB
+	path  string
+	store *store.Store
+	now   time.Time
+	fold  *router.Router
+}
+
+func newPast(t testing.TB, live *rules.Rules) *past {
+	t.Helper()
+	p := &past{t: t, path: filepath.Join(t.TempDir(), "past.db"), now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)}
+	clock := func() time.Time { return p.now }
+	var err error
+	if p.store, err = store.Open(context.Background(), store.Config{DSN: p.path, Now: clock, QueueEvents: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.store.Close() })
+	p.fold, err = router.New(router.Config{Rules: func() router.Rules { return live }, Now: clock, Batch: 1000}, p.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// happen stores events and folds them.
+func (p *past) happen(events ...router.Event) {
+	p.t.Helper()
+	ctx := context.Background()
+	if _, err := p.store.Append(ctx, events); err != nil {
+		p.t.Fatal(err)
+	}
+	for {
+		n, err := p.fold.Fold(ctx)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if n == 0 {
+			break
+		}
+	}
+}
+
+// pass lets time pass, with the timers that come due.
+func (p *past) pass(d time.Duration) {
+	p.t.Helper()
+	for end := p.now.Add(d); ; {
+		_, next, err := p.fold.Tick(context.Background())
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if next.IsZero() || next.After(end) {
+			p.now = end
+			return
+		}
+		p.now = next
+	}
+}
+
+// deliver tells every notifier what it is owed.
+func (p *past) deliver() {
+	p.t.Helper()
+	ctx := context.Background()
+	for {
+		due, _, err := p.store.Due(ctx, p.now)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if len(due) == 0 {
+			return
+		}
+		for _, notifier := range due {
+			n, err := p.store.Claim(ctx, notifier, p.now, time.Minute)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			if n == nil {
+				continue
+			}
+			result := router.Result{Delivery: n.Delivery, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1", DedupKey: n.Key}}
+			if err := p.store.Finish(ctx, result); err != nil {
+				p.t.Fatal(err)
+			}
+		}
+	}
+}
+
+func (p *past) post(s whatsapp.Sample) {
+	p.t.Helper()
+	s.Time = p.now
+	body, err := s.Body()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	events, _ := whatsapp.Decode(body, p.now, true)
+	p.happen(events...)
+}
+
+func (p *past) act(name string, incident int64, by string) {
+	p.t.Helper()
+	inc, err := p.store.Incident(context.Background(), incident)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.happen(router.Event{Digest: fmt.Sprintf("act/%s/%d/%d", name, incident, p.now.UnixNano()), Source: router.SourceConsole, Name: name, At: p.now, Received: p.now,
+		WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: incident, Actor: by}})
+}
+
+func testRules(t testing.TB, text string) *rules.Rules {
+	t.Helper()
+	const world = `
+version: 1
+flows:
+  "1": {name: Checkout, team: payments}
+  "2": {name: Sign-up, team: growth}
+notifiers:
+  chat: {kind: slack, channel: "#chat"}
+  oncall: {kind: pagerduty, routing_key: "0123456789abcdef0123456789abcdef"}
+`
+	r, err := rules.Load("rules.yaml", []byte(strings.TrimPrefix(world, "\n")+text), rules.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+const liveRules = `
+rules:
+  - name: rates
+    match: {event: ENDPOINT_ERROR_RATE}
+    notify: [chat, {to: oncall, severity: ">=error"}]
+  - name: latency
+    match: {event: ENDPOINT_LATENCY}
+    notify: [chat]
+default: {notify: [chat]}
+`
+
+// aDay is some trouble: Checkout climbs to 10 % and recovers, Sign-up is slow and stays so, a flow is published.
+func aDay(p *past) {
+	rate, latency := router.EndpointErrorRate, router.EndpointLatency
+	p.post(whatsapp.Sample{Event: rate, Flow: "1", Threshold: new(5.0)})
+	p.pass(5 * time.Minute)
+	p.post(whatsapp.Sample{Event: rate, Flow: "1", Threshold: new(10.0)})
+	p.deliver()
+	p.pass(30 * time.Minute)
+	p.act(router.Acknowledge, 1, "anna")
+	p.pass(30 * time.Minute)
+	p.post(whatsapp.Sample{Event: rate, Flow: "1", Threshold: new(5.0), AlertState: router.Deactivated})
+	p.deliver()
+	p.pass(time.Hour)
+	p.post(whatsapp.Sample{Event: latency, Flow: "2", Threshold: new(7000.0)})
+	p.deliver()
+	p.pass(time.Hour)
+	p.post(whatsapp.Sample{Event: router.FlowStatusChange, Flow: "2", OldStatus: router.Draft, NewStatus: router.Published})
+	p.deliver()
+	p.pass(time.Hour)
+}
+
+func replayed(t *testing.T, p *past, r *rules.Rules, since time.Duration) *replayReport {
+	t.Helper()
+	h, err := store.OpenHistory(context.Background(), p.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	report, err := replay(context.Background(), h, r, since)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// summary is a report in short: the counts, and a line for each difference.
+func summary(r *replayReport) (out []string) {
+	for _, c := range []struct {
+		name string
+		replayCount
+	}{{"pages", r.Pages}, {"messages", r.Messages}} {
+		out = append(out, fmt.Sprintf("%s: %d live, %d now, %d same", c.name, c.Live, c.Now, c.Same))
+	}
+	for _, d := range r.Differences {
+		out = append(out, fmt.Sprintf("%s +%d -%d %s by %s", d.Kind, d.Added, d.Gone, d.Notifier, d.Rule))
+	}
+	for _, n := range r.NeverHit {
+		out = append(out, "never hit: "+n.Rule)
+	}
+	return out
+}
+
+func TestReplayPrintsTheDifferenceFromWhatWasTold(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		rules string
+		since time.Duration
+		want  []string
+	}{
+		{"the same rules make none", liveRules, 0, []string{"pages: 1 live, 1 now, 1 same", "messages: 3 live, 3 now, 3 same"}},
+		{"a rule that pages for latency adds a page", strings.Replace(liveRules, "    match: {event: ENDPOINT_LATENCY}\n    notify: [chat]", "    match: {event: ENDPOINT_LATENCY}\n    notify: [chat, oncall]", 1), 0,
+			[]string{"pages: 1 live, 2 now, 1 same", "messages: 3 live, 3 now, 3 same", "page +1 -0 oncall by latency"}},
+		{"a higher bar for pages takes one away", strings.Replace(liveRules, ">=error", "critical", 1), 0,
+			[]string{"pages: 1 live, 0 now, 0 same", "messages: 3 live, 3 now, 3 same", "page +0 -1 oncall by rates"}},
+		{"who waits longer than the trouble lasts is not told", strings.Replace(liveRules, `severity: ">=error"`, `severity: ">=error", after: 2h`, 1), 0,
+			[]string{"pages: 1 live, 0 now, 0 same", "messages: 3 live, 3 now, 3 same", "page +0 -1 oncall by rates"}},
+		{"an acknowledgement counts for the incident of the same key", strings.Replace(liveRules, `severity: ">=error"`, `severity: ">=error", after: 40m, unless: acknowledged`, 1), 0,
+			[]string{"pages: 1 live, 0 now, 0 same", "messages: 3 live, 3 now, 3 same", "page +0 -1 oncall by rates"}},
+		{"and who waits shorter is told", strings.Replace(liveRules, `severity: ">=error"`, `severity: ">=error", after: 20m, unless: acknowledged`, 1), 0,
+			[]string{"pages: 1 live, 1 now, 1 same", "messages: 3 live, 3 now, 3 same"}},
+		{"only what began in the time is compared, with what was open before in mind", strings.Replace(liveRules, ">=error", "critical", 1), 90 * time.Minute,
+			[]string{"pages: 0 live, 0 now, 0 same", "messages: 2 live, 2 now, 2 same", "never hit: rates"}},
+		{"other groups of the same trouble are one thing less", strings.Replace(liveRules, "match: {event: ENDPOINT_ERROR_RATE}", "match: {event: ENDPOINT_ERROR_RATE}\n    group_by: threshold", 1), 0,
+			[]string{"pages: 1 live, 1 now, 1 same", "messages: 3 live, 4 now, 3 same", "message +1 -0 chat by rates"}},
+		{"a rule that nothing matches is named", "\nrules:\n  - name: forms\n    match: {event: FLOW_RESPONSE}\n    notify: [chat]\n" + strings.TrimPrefix(liveRules, "\nrules:\n"), 0,
+			[]string{"pages: 1 live, 1 now, 1 same", "messages: 3 live, 3 now, 3 same", "never hit: forms"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPast(t, testRules(t, liveRules))
+			aDay(p)
+			if diff := cmp.Diff(c.want, summary(replayed(t, p, testRules(t, c.rules), c.since))); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestReplayNamesApartWhatNoServiceHeard(t *testing.T) {
+	p := newPast(t, testRules(t, liveRules))
+	p.post(whatsapp.Sample{Event: router.EndpointErrorRate, Flow: "1", Threshold: new(10.0)}) // and nobody delivers
+	r := replayed(t, p, testRules(t, liveRules), 0)
+	if r.Pages != (replayCount{Now: 1, NotDelivered: 1}) || len(r.Differences) != 0 {
+		t.Errorf("got %+v, %+v", r.Pages, r.Differences)
+	}
+	if r := replayed(t, p, testRules(t, strings.Replace(liveRules, ">=error", "critical", 1)), 0); r.Pages != (replayCount{}) || len(r.Differences) != 0 {
+		t.Errorf("got %+v, %+v: what was never told cannot be gone", r.Pages, r.Differences)
+	}
+}
+
+// TestReplayLeavesTheDatabaseAlone holds that nothing is written, beside it or into it, whether or not a bridge runs.
+func TestReplayLeavesTheDatabaseAlone(t *testing.T) {
+	p := newPast(t, testRules(t, liveRules))
+	aDay(p)
+	files := func() map[string]string {
+		found := map[string]string{}
+		entries, err := os.ReadDir(filepath.Dir(p.path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			data, err := os.ReadFile(filepath.Join(filepath.Dir(p.path), e.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasSuffix(e.Name(), "-shm") { // marks of who reads
+				found[e.Name()] = string(data)
+			} else {
+				found[e.Name()] = ""
+			}
+		}
+		return found
+	}
+	for _, state := range []string{"running", "stopped"} {
+		t.Run(state, func(t *testing.T) {
+			if state == "stopped" {
+				if err := p.store.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := files()
+			replayed(t, p, testRules(t, liveRules), 0)
+			if !cmp.Equal(before, files()) {
+				t.Error("replay changed the files of the database")
+			}
+		})
+	}
+}
+
+// fillPast writes a journal of n events of so many flows over a year, as a busy account makes them.
+func fillPast(tb testing.TB, p *past, n int) {
+	seed := rand.New(rand.NewPCG(1, 2))
+	names := []string{router.EndpointErrorRate, router.ClientErrorRate, router.EndpointLatency, router.EndpointAvailability}
+	thresholds := map[string][]float64{names[0]: {5, 10, 50}, names[1]: {5, 10, 50}, names[2]: {1000, 5000, 7000}, names[3]: {90}}
+	step := 365 * 24 * time.Hour / time.Duration(n)
+	active := map[string]bool{}
+	var batch []router.Event
+	for i := range n {
+		p.now = p.now.Add(step)
+		flow := fmt.Sprint(1 + seed.IntN(200))
+		name := names[seed.IntN(len(names))]
+		sample := whatsapp.Sample{Event: name, Flow: flow, Time: p.now, Threshold: new(thresholds[name][seed.IntN(len(thresholds[name]))])}
+		key := fmt.Sprint(flow, name, *sample.Threshold)
+		if active[key] && seed.IntN(3) > 0 {
+			sample.AlertState = router.Deactivated
+		}
+		active[key] = sample.AlertState == ""
+		if i%40 == 0 {
+			sample = whatsapp.Sample{Event: router.FlowStatusChange, Flow: flow, Time: p.now, OldStatus: router.Draft, NewStatus: router.Published}
+		}
+		body, err := sample.Body()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		events, _ := whatsapp.Decode(body, p.now, true)
+		if batch = append(batch, events...); len(batch) >= 1000 || i == n-1 {
+			p.happen(batch...)
+			batch = batch[:0]
+		}
+	}
+}
+
+// BenchmarkReplay measures how fast a journal is folded; -replay.events says how long it is.
+func BenchmarkReplay(b *testing.B) {
+	p := newPast(b, testRules(b, liveRules))
+	fillPast(b, p, *replayEvents)
+	data, err := os.ReadFile("../../rules.example.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	candidate, err := rules.Load("rules.example.yaml", data, rules.Config{Env: func(string) (string, bool) { return standIn, true }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		h, err := store.OpenHistory(context.Background(), p.path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		report, err := replay(context.Background(), h, candidate, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		h.Close()
+		if report.Events != int64(*replayEvents) {
+			b.Fatalf("folded %d events of %d", report.Events, *replayEvents)
+		}
+	}
+	b.ReportMetric(float64(b.N)*float64(*replayEvents)/b.Elapsed().Seconds(), "events/s")
+}
+
+func TestReplayPrintsItsReport(t *testing.T) {
+	p := newPast(t, testRules(t, liveRules))
+	aDay(p)
+	candidate := filepath.Join(t.TempDir(), "rules.yaml")
+	text := "version: 1\nflows:\n  \"1\": {name: Checkout}\nnotifiers:\n  chat: {kind: slack, channel: \"#chat\"}\n  oncall: {kind: pagerduty, routing_key: \"${PD_KEY}\"}\n" +
+		strings.Replace(liveRules, "    match: {event: ENDPOINT_LATENCY}\n    notify: [chat]", "    match: {event: ENDPOINT_LATENCY}\n    notify: [oncall]", 1)
+	if err := os.WriteFile(candidate, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) (string, string, int) {
+		var out, errs bytes.Buffer
+		p := program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) (string, bool) { return "", false }}
+		code := p.run(context.Background(), args)
+		return out.String(), errs.String(), code
+	}
+	out, errs, code := run("replay", "--rules", candidate, "--db", p.path, "--since", "30d")
+	if code != exitDone {
+		t.Fatalf("ended with %d: %s", code, errs)
+	}
+	out = strings.ReplaceAll(out, filepath.Dir(candidate)+"/", "")
+	out = strings.Replace(out, out[strings.Index(out, "in "):strings.Index(out, " s;")], "in 0.0", 1)
+	golden(t, "testdata/replay.golden", out)
+
+	out, errs, code = run("replay", "--rules", candidate, "--db", p.path, "--json")
+	var report replayReport
+	if err := json.Unmarshal([]byte(out), &report); code != exitDone || err != nil || report.Pages.Added != 1 || report.Messages.Gone != 1 {
+		t.Errorf("ended with %d: %v %s\n%s", code, err, errs, out)
+	}
+	for _, c := range []struct{ want, db, since string }{
+		{"no such file", filepath.Join(t.TempDir(), "none.db"), "30d"},
+		{"is no SQLite database", candidate, "30d"},
+		{"--since: \"a month\" is no length of time: write 30d, 12h or 90m", p.path, "a month"},
+	} {
+		if _, errs, code := run("replay", "--rules", candidate, "--db", c.db, "--since", c.since); code != exitFault || !strings.Contains(errs, c.want) {
+			t.Errorf("ended with %d and said %q, want %q", code, errs, c.want)
+		}
+	}
+}
+
+// golden compares with a file, or writes it with -update.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s: -want +got\n%s", path, diff)
+	}
+}

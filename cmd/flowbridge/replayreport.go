@@ -1,0 +1,194 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"flowbridge/router"
+)
+
+// replayReport is what replay prints; with --json as it stands here.
+type replayReport struct {
+	Rules    string    `json:"rules"`
+	Events   int64     `json:"events_folded"`
+	Compared int64     `json:"events_compared"` // those of the time that is compared
+	From     time.Time `json:"from"`
+	To       time.Time `json:"to"`
+	Seconds  float64   `json:"seconds"`
+
+	Pages        replayCount        `json:"pages"`
+	Messages     replayCount        `json:"messages"`
+	ChangeEvents replayCount        `json:"change_events"`
+	Differences  []replayDifference `json:"differences"`
+	NeverHit     []ruleAt           `json:"rules_never_hit"`
+	Flows        int                `json:"flows"`
+	BusiestFlows []replayFlow       `json:"busiest_flows"`
+
+	ActsLeftOut       int64 `json:"acts_left_out"`
+	DeliveriesLeftOut int64 `json:"events_about_deliveries_left_out"`
+}
+
+// replayCount counts one kind of telling: live is what services were told, now what these rules tell.
+type replayCount struct {
+	Live         int64 `json:"live"`
+	Now          int64 `json:"now"`
+	Same         int64 `json:"same"`
+	Added        int64 `json:"added"`
+	Gone         int64 `json:"gone"`
+	NotDelivered int64 `json:"not_delivered"` // both rules tell it, and the service did not hear it
+}
+
+// replayDifference is what one rule tells one notifier that was not told, or told it and would not. Rule is a rule of the
+// new file where something is added, and the one that opened the incident live where something is gone.
+type replayDifference struct {
+	Kind     string `json:"kind"`
+	kind     tellKind
+	Notifier string          `json:"notifier"`
+	Rule     string          `json:"rule"`
+	Place    string          `json:"place,omitempty"` // of the rule, in the new file
+	Added    int64           `json:"added"`
+	Gone     int64           `json:"gone"`
+	Examples []replayExample `json:"examples"`
+}
+
+type replayExample struct {
+	At    time.Time `json:"at"`
+	WABA  string    `json:"waba_id"`
+	Flow  string    `json:"flow_id"`
+	Event string    `json:"event"`
+	Gone  bool      `json:"gone"`
+}
+
+type ruleAt struct {
+	Rule  string `json:"rule"`
+	Place string `json:"place"`
+}
+
+// replayFlow is one flow with what it makes of a day's work.
+type replayFlow struct {
+	WABA         string `json:"waba_id"`
+	Flow         string `json:"flow_id"`
+	Name         string `json:"flow_name"`
+	Events       int64  `json:"events"`
+	PagesLive    int64  `json:"pages_live"`
+	PagesNow     int64  `json:"pages_now"`
+	MessagesLive int64  `json:"messages_live"`
+	MessagesNow  int64  `json:"messages_now"`
+}
+
+func (f *replayFlow) live(k tellKind) {
+	switch k {
+	case tellPage:
+		f.PagesLive++
+	case tellMessage:
+		f.MessagesLive++
+	}
+}
+
+func (f *replayFlow) now(k tellKind) {
+	switch k {
+	case tellPage:
+		f.PagesNow++
+	case tellMessage:
+		f.MessagesNow++
+	}
+}
+
+// print writes the report for people.
+func (r *replayReport) print(out io.Writer) {
+	const day = "2006-01-02 15:04"
+	fmt.Fprintf(out, "%d events folded through %s in %.1f s; compared from %s to %s UTC (%d events)\n\n", r.Events, r.Rules, r.Seconds, r.From.UTC().Format(day), r.To.UTC().Format(day), r.Compared)
+	table(out, func(line func(cells ...any)) {
+		line("", "live", "these rules", "same", "added", "gone")
+		for _, c := range []struct {
+			name string
+			replayCount
+		}{{"pages", r.Pages}, {"messages", r.Messages}, {"change events", r.ChangeEvents}} {
+			line(c.name, c.Live, c.Now, c.Same, c.Added, c.Gone)
+		}
+	})
+	fmt.Fprint(out, `
+live is what the database says that services were told; the rules of that time are not known. A page is an incident opened
+at a PagerDuty notifier, a message a new card or notice in a Slack channel, a change event a notice at PagerDuty. Edits of a
+card, lines in its thread, acknowledgements and resolves are not counted, and an incident counts once for each notifier,
+however often it came back. Two are the same where the same notifier is told of the same flow while the incident lasts.
+These rules are played as if every service had answered at once.
+`)
+	if n := r.Pages.NotDelivered + r.Messages.NotDelivered + r.ChangeEvents.NotDelivered; n > 0 {
+		fmt.Fprintf(out, "%d more that these rules tell were owed live too, but did not reach their service: parked, still waiting, or over before it was told.\n", n)
+	}
+	if r.ActsLeftOut > 0 {
+		fmt.Fprintf(out, "%d acts of people concern incidents that these rules do not open, and are left out.\n", r.ActsLeftOut)
+	}
+	if r.DeliveriesLeftOut > 0 {
+		fmt.Fprintf(out, "%d events about deliveries that needed a person are left out: whether these rules would have met them is not known.\n", r.DeliveriesLeftOut)
+	}
+	r.printDifferences(out)
+	if len(r.NeverHit) > 0 {
+		fmt.Fprint(out, "\nrules never hit in this time\n")
+		for _, rule := range r.NeverHit {
+			fmt.Fprintf(out, "  %s: %s\n", rule.Place, rule.Rule)
+		}
+	}
+	if len(r.BusiestFlows) > 0 {
+		fmt.Fprint(out, "\nbusiest flows\n")
+		table(out, func(line func(cells ...any)) {
+			line("  flow", "events", "pages live", "these rules", "messages live", "these rules")
+			for _, f := range r.BusiestFlows {
+				line("  "+cmp.Or(f.Name, f.Flow), f.Events, f.PagesLive, f.PagesNow, f.MessagesLive, f.MessagesNow)
+			}
+		})
+	}
+}
+
+func (r *replayReport) printDifferences(out io.Writer) {
+	if len(r.Differences) == 0 {
+		fmt.Fprint(out, "\nno difference: these rules tell what was told\n")
+		return
+	}
+	fmt.Fprint(out, "\ndifferences\n")
+	for _, d := range r.Differences {
+		if d.Added > 0 {
+			fmt.Fprintf(out, "  +%d %s to %s by rule %q (%s)\n", d.Added, plural(d.Kind, d.Added), d.Notifier, d.Rule, d.Place)
+		}
+		if d.Gone > 0 {
+			fmt.Fprintf(out, "  -%d %s to %s by what was rule %q\n", d.Gone, plural(d.Kind, d.Gone), d.Notifier, d.Rule)
+		}
+		for _, e := range d.Examples {
+			sign := "+"
+			if e.Gone {
+				sign = "-"
+			}
+			of := ""
+			if e.Flow != "" {
+				of = " of flow " + e.Flow
+			}
+			fmt.Fprintf(out, "      %s %s %s%s\n", sign, e.At.Format("2006-01-02 15:04"), router.SignalName(e.Event), of)
+		}
+	}
+}
+
+func plural(word string, n int64) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}
+
+// table writes lines of cells below each other.
+func table(out io.Writer, fill func(line func(cells ...any))) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fill(func(cells ...any) {
+		for i, cell := range cells {
+			if i > 0 {
+				fmt.Fprint(w, "\t")
+			}
+			fmt.Fprint(w, cell)
+		}
+		fmt.Fprintln(w)
+	})
+	w.Flush()
+}

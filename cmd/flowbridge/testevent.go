@@ -1,0 +1,135 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"flowbridge/router"
+	"flowbridge/router/rules"
+	"flowbridge/router/whatsapp"
+)
+
+// buildEvent makes of a story's event the post that Meta would send, and reads it as the bridge does.
+func buildEvent(e *rules.StoryEvent, now time.Time) ([]router.Event, error) {
+	at := now.Add(-e.Late)
+	post, err := storyPost(e, at)
+	if err != nil {
+		return nil, err
+	}
+	events, letGo := whatsapp.Decode(post, now, true)
+	if len(events) == 0 {
+		return nil, fmt.Errorf("the bridge would let this go: %d changes of the field messages are no filled forms", letGo)
+	}
+	for i := range events {
+		if events[i].Unreadable != "" {
+			return nil, errors.New("the bridge could not read this: " + events[i].Unreadable)
+		}
+		events[i].At = at // Meta writes whole seconds; a story may be finer
+	}
+	return events, nil
+}
+
+func storyPost(e *rules.StoryEvent, at time.Time) ([]byte, error) {
+	waba := cmp.Or(e.WABA, sampleWABA)
+	switch {
+	case e.WholeValue != nil:
+		return storyValue(e.Field, waba, at, e.WholeValue)
+	case e.Name == router.FlowResponse:
+		return storyResponse(e, waba, at)
+	}
+	value := map[string]any{}
+	if e.Field == "flows" {
+		var err error
+		if value, err = flowValue(e, at); err != nil {
+			return nil, err
+		}
+	}
+	if err := merge(value, e.With); err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	return storyValue(e.Field, waba, at, raw)
+}
+
+// flowValue is the sample's value with what the story changes; of an event that has no sample, what the story says.
+func flowValue(e *rules.StoryEvent, at time.Time) (value map[string]any, err error) {
+	if !slices.Contains(whatsapp.SampleNames(), e.Name) {
+		value = map[string]any{"event": e.Name, "flow_id": e.Flow}
+		for key, text := range map[string]string{"alert_state": e.AlertState, "old_status": e.OldStatus, "new_status": e.NewStatus} {
+			if text != "" {
+				value[key] = text
+			}
+		}
+		if e.Threshold != nil {
+			value["threshold"] = *e.Threshold
+		}
+		return value, nil
+	}
+	sample, err := whatsapp.Sample{
+		Event: e.Name, WABA: e.WABA, Flow: e.Flow, Time: at, Threshold: e.Threshold, AlertState: e.AlertState, Value: e.Value,
+		ErrorType: e.ErrorType, OldStatus: e.OldStatus, NewStatus: e.NewStatus,
+	}.Body()
+	if err != nil {
+		return nil, err
+	}
+	var post samplePost
+	if err := json.Unmarshal(sample, &post); err != nil {
+		return nil, err
+	}
+	return post.Entry[0].Changes[0].Value, nil
+}
+
+// samplePost is what is looked at of a sample: it has one entry with one change.
+type samplePost struct {
+	Entry []struct {
+		Changes []struct {
+			Value map[string]any `json:"value"`
+		} `json:"changes"`
+	} `json:"entry"`
+}
+
+// storyResponse is a form that was filled in, with the answers that the story gives.
+func storyResponse(e *rules.StoryEvent, waba string, at time.Time) ([]byte, error) {
+	answers := map[string]any{"flow_token": "story"}
+	if err := merge(answers, e.With); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(answers)
+	if err != nil {
+		return nil, err
+	}
+	value, err := json.Marshal(map[string]any{"messaging_product": "whatsapp", "messages": []any{map[string]any{
+		"id": fmt.Sprintf("wamid.story.%d", at.UnixNano()), "from": "15550100200", "timestamp": fmt.Sprint(at.Unix()), "type": "interactive",
+		"interactive": map[string]any{"type": "nfm_reply", "nfm_reply": map[string]any{"name": "flow", "body": "Sent", "response_json": string(text)}},
+	}}})
+	if err != nil {
+		return nil, err
+	}
+	return storyValue("messages", waba, at, value)
+}
+
+func merge(into map[string]any, with json.RawMessage) error {
+	if with == nil {
+		return nil
+	}
+	var more map[string]any
+	if err := json.Unmarshal(with, &more); err != nil {
+		return err
+	}
+	maps.Copy(into, more)
+	return nil
+}
+
+func storyValue(field, waba string, at time.Time, value json.RawMessage) ([]byte, error) {
+	return json.Marshal(map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{
+		"id": waba, "time": at.Unix(), "changes": []any{map[string]any{"field": field, "value": value}},
+	}}})
+}
