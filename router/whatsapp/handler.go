@@ -39,6 +39,13 @@ type Config struct {
 	WantResponses func() bool
 	// MaxBody bounds a post, in bytes. Default: 3 MiB, Meta's own limit.
 	MaxBody int64
+	// Forward is the URL of the receiver that had the callback URL before: every verified post is passed on to it as
+	// it came, and Meta gets its status once our part is on disk. Default: nobody.
+	Forward string
+	// ForwardTimeout bounds how long that receiver may take. Default: 8 s.
+	ForwardTimeout time.Duration
+	// ForwardAtOnce is how many posts may wait for it; Meta is asked to repeat what comes then. Default: 64.
+	ForwardAtOnce int
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets what a person should look at. Default: none.
@@ -53,10 +60,11 @@ type Handler struct {
 	journal Journal
 	signers []*signer // one for each secret
 	metrics *metrics
-	buffers sync.Pool // of *bytes.Buffer
+	buffers sync.Pool  // of *bytes.Buffer
+	forward *forwarder // nil where nothing is passed on
 
 	// When these were logged last, Unix seconds.
-	wrongSignature, wrongToken atomic.Int64
+	wrongSignature, wrongToken, notForwarded atomic.Int64
 }
 
 // storeTimeout bounds how long a post waits for its events to be stored. Meta has given up by then.
@@ -83,8 +91,12 @@ func New(cfg Config, j Journal) (*Handler, error) {
 	if cfg.WantResponses == nil {
 		cfg.WantResponses = func() bool { return false }
 	}
+	forward, err := newForwarder(&cfg)
+	if err != nil {
+		return nil, err
+	}
 	h := &Handler{
-		cfg: cfg, journal: j, metrics: newMetrics(cfg.Registerer),
+		cfg: cfg, journal: j, forward: forward, metrics: newMetrics(cfg.Registerer),
 		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
 	}
 	for _, s := range cfg.AppSecrets {
@@ -112,7 +124,8 @@ func (h *Handler) Verify(w http.ResponseWriter, r *http.Request) {
 
 // Receive takes a post: 200 once its events are on disk, 401 without a good signature, 413 when it is too
 // large, 503 with Retry-After when it could not be stored. Nothing else is refused: Meta repeats for seven days
-// whatever is not answered 200, so what cannot be read is stored as it came.
+// whatever is not answered 200, so what cannot be read is stored as it came. Where posts are passed on, the
+// receiver's status takes the place of 200.
 func (h *Handler) Receive(w http.ResponseWriter, r *http.Request) {
 	started := h.cfg.Now()
 	result := h.receive(w, r, started)
@@ -129,7 +142,9 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, received time.
 		return h.unsigned(w)
 	}
 	buffer := h.buffers.Get().(*bytes.Buffer)
-	defer h.giveBack(buffer)
+	if h.forward == nil { // else a connection may read it after we are done
+		defer h.giveBack(buffer)
+	}
 	if _, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, h.cfg.MaxBody)); err != nil {
 		if errors.As(err, new(*http.MaxBytesError)) {
 			return h.tooLarge(w)
@@ -141,26 +156,44 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, received time.
 	if !signedByAny(h.signers, body, mac) {
 		return h.unsigned(w)
 	}
+	if h.forward == nil {
+		if err := h.keep(r.Context(), body, received); err != nil {
+			return h.notStored(w, err)
+		}
+		return accepted
+	}
+	answer := h.forward.start(r, body)
+	err := h.keep(r.Context(), body, received)
+	out := <-answer
+	h.forward.results[out.result].Inc()
+	if err != nil {
+		return h.notStored(w, err) // whatever the receiver said: Meta has to repeat it
+	}
+	return h.relay(w, out)
+}
+
+// keep returns once what a post holds is on disk.
+func (h *Handler) keep(ctx context.Context, body []byte, received time.Time) error {
 	wantResponses := h.cfg.WantResponses()
 	// Meta escapes no letter, so that a form is found without decoding.
 	if n, ok := onlyMessages(body); ok && !(wantResponses && bytes.Contains(body, []byte("nfm_reply"))) {
 		h.metrics.letGo.Add(float64(n))
-		return accepted
+		return nil
 	}
 	events, letGo := Decode(body, received.UTC(), wantResponses)
 	h.metrics.letGo.Add(float64(letGo))
 	if len(events) == 0 {
-		return accepted
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	stored, err := h.journal.Append(ctx, events)
 	if err != nil {
-		return h.notStored(w, err)
+		return err
 	}
 	h.metrics.repeats.Add(float64(len(events) - stored))
 	h.tell(events)
-	return accepted
+	return nil
 }
 
 // tell counts what was stored, and logs once if some of it could not be read.

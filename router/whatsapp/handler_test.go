@@ -78,6 +78,8 @@ type intake struct {
 	journal *journal
 	metrics *prometheus.Registry
 	log     *bytes.Buffer
+
+	lastBody []byte
 }
 
 func newIntake(t *testing.T, cfg Config) *intake {
@@ -270,6 +272,7 @@ func TestPostsAndEventsAreCounted(t *testing.T) {
 flowbridge_posts_total{result="accepted"} 2
 flowbridge_posts_total{result="broken"} 0
 flowbridge_posts_total{result="busy"} 1
+flowbridge_posts_total{result="not_forwarded"} 0
 flowbridge_posts_total{result="storage_failed"} 0
 flowbridge_posts_total{result="too_large"} 1
 flowbridge_posts_total{result="unsigned"} 1`)

@@ -10,16 +10,17 @@ import (
 type result int
 
 const (
-	accepted result = iota // 200
-	unsigned               // 401
-	large                  // 413
-	busy                   // 503, too many wait
-	failed                 // 503, storage failed
-	broken                 // the caller went away
+	accepted     result = iota // 200
+	unsigned                   // 401
+	large                      // 413
+	busy                       // 503, too many wait
+	failed                     // 503, storage failed
+	broken                     // the caller went away
+	notForwarded               // stored; answered as the receiver behind did, or 502 to 504
 	results
 )
 
-var resultNames = [results]string{"accepted", "unsigned", "too_large", "busy", "storage_failed", "broken"}
+var resultNames = [results]string{"accepted", "unsigned", "too_large", "busy", "storage_failed", "broken", "not_forwarded"}
 
 // metrics are counted without a lookup on the path of every post.
 type metrics struct {
