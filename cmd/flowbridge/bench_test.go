@@ -103,7 +103,7 @@ func intakeHandler(b *testing.B, folding bool) http.Handler {
 		}
 		working.Go(func() { _ = r.Run(ctx) })
 	}
-	return publicRoutes(intake)
+	return publicRoutes(intake, func(h http.Handler) http.Handler { return h })
 }
 
 // drive posts b.N times over a number of connections that stay open.

@@ -35,6 +35,9 @@ type bridgeConfig struct {
 	DB        string                                  // path of a SQLite file, or a postgres:// URL
 	PublicURL string                                  // where people reach the console; "" for no links to it
 
+	Certificates *certificates // of the public address; nil: it speaks no TLS
+	Forward      string        // URL of the receiver behind; "" for none
+
 	AppSecrets   []router.Secret
 	VerifyToken  router.Secret
 	AdminToken   router.Secret
@@ -84,6 +87,9 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	}
 	set := newRuleset(cfg.RulesPath, cfg.Rules, cfg.ReadRules, cfg.refuse, cfg.Logger)
 	metrics.MustRegister(set.collectors()...)
+	if cfg.Certificates != nil {
+		metrics.MustRegister(cfg.Certificates.expiry)
+	}
 	b := &bridge{cfg: cfg, rules: set, store: journal}
 	if err := b.wire(notifiers, metrics); err != nil {
 		return nil, errors.Join(err, journal.Close())
@@ -96,6 +102,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		AppSecrets:    b.cfg.AppSecrets,
 		VerifyToken:   b.cfg.VerifyToken,
 		WantResponses: func() bool { return b.rules.rules().WantsResponses() },
+		Forward:       b.cfg.Forward,
 		Logger:        b.cfg.Logger,
 		Registerer:    metrics,
 	}, b.store)
@@ -130,7 +137,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	if err != nil {
 		return err
 	}
-	routes := publicRoutes(intake)
+	routes := publicRoutes(intake, b.cfg.Certificates.guard)
 	b.public = routes
 	return b.wireSlackBack(routes, metrics)
 }
@@ -160,14 +167,14 @@ func (cfg *bridgeConfig) refuse(r *rules.Rules) error {
 	return nil
 }
 
-// publicRoutes is what Meta may reach: webhooks and nothing else.
-func publicRoutes(intake *whatsapp.Handler) *httprouter.Router {
+// publicRoutes is what Meta may reach: webhooks and nothing else. guard stands before what only Meta may call.
+func publicRoutes(intake *whatsapp.Handler, guard func(http.Handler) http.Handler) *httprouter.Router {
 	routes := httprouter.New()
 	routes.HandleOPTIONS = false
 	routes.RedirectTrailingSlash = false
 	routes.RedirectFixedPath = false
-	routes.HandlerFunc(http.MethodGet, "/webhooks/whatsapp", intake.Verify)
-	routes.Handler(http.MethodPost, "/webhooks/whatsapp", atMost(maxPosts, http.HandlerFunc(intake.Receive)))
+	routes.Handler(http.MethodGet, "/webhooks/whatsapp", guard(http.HandlerFunc(intake.Verify)))
+	routes.Handler(http.MethodPost, "/webhooks/whatsapp", guard(atMost(maxPosts, http.HandlerFunc(intake.Receive))))
 	return routes
 }
 
@@ -211,6 +218,7 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	}
 
 	publicServer := newServer(b.public, b.cfg.Logger)
+	publicServer.TLSConfig = b.cfg.Certificates.config()
 	adminServer := newServer(b.admin, b.cfg.Logger)
 	var serving sync.WaitGroup
 	serving.Go(func() { faults <- serveOn(publicServer, public) })
@@ -243,7 +251,11 @@ func newServer(h http.Handler, logger *slog.Logger) *http.Server {
 }
 
 func serveOn(s *http.Server, l net.Listener) error {
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	serve := s.Serve
+	if s.TLSConfig != nil {
+		serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
+	if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

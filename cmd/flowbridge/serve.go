@@ -12,6 +12,7 @@ import (
 
 	"flowbridge/router"
 	"flowbridge/router/rules"
+	"flowbridge/router/whatsapp"
 )
 
 type serveCommand struct {
@@ -20,6 +21,11 @@ type serveCommand struct {
 	Admin     string `default:"127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" help:"Admin address: API, metrics, health."`
 	DB        string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database: the path of a SQLite file."`
 	PublicURL string `env:"FLOWBRIDGE_PUBLIC_URL" placeholder:"URL" help:"Where people reach the admin address, for links."`
+
+	TLSCert     string `name:"tls-cert" env:"FLOWBRIDGE_TLS_CERT" placeholder:"FILE" help:"Certificate of the public address, with its chain, in PEM. Not needed behind a proxy that ends TLS."`
+	TLSKey      string `name:"tls-key" env:"FLOWBRIDGE_TLS_KEY" placeholder:"FILE" help:"Its private key, in PEM."`
+	TLSClientCA string `name:"tls-client-ca" env:"FLOWBRIDGE_TLS_CLIENT_CA" placeholder:"FILE" help:"Meta's CA, in PEM: its webhooks must then present their client certificate (mTLS)."`
+	Forward     string `env:"FLOWBRIDGE_FORWARD" placeholder:"URL" help:"Receiver that had the callback URL before: every verified webhook of Meta's is passed on to it."`
 }
 
 // Run serves until it is told to stop.
@@ -72,8 +78,17 @@ func (c serveCommand) config(p *program) (cfg bridgeConfig, err error) {
 		PublicURL:    c.PublicURL,
 		SlackURL:     p.setting("SLACK_API_URL"),
 		PagerDutyURL: p.setting("PAGERDUTY_EVENTS_URL"),
+		Forward:      c.Forward,
 	}
 	var faults []error
+	if c.Forward != "" {
+		_, err = whatsapp.ForwardURL(c.Forward)
+		faults = append(faults, err)
+	}
+	if files := (tlsFiles{Cert: c.TLSCert, Key: c.TLSKey, ClientCA: c.TLSClientCA}); files != (tlsFiles{}) {
+		cfg.Certificates, err = newCertificates(files, newLogger(p.Stderr))
+		faults = append(faults, err)
+	}
 	one := func(name string) router.Secret {
 		s, err := p.secret(name)
 		faults = append(faults, err)

@@ -65,17 +65,26 @@ type relayed struct {
 	why        error // for the log
 }
 
+// ForwardURL reads the address of a receiver to pass posts on to. Its errors do not quote it: it may hold a secret.
+func ForwardURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("--forward: no http or https address: give the callback URL that the app had before")
+	case u.User != nil:
+		return nil, errors.New("--forward: leave user and password out of the address: Meta sends none, its signature is the proof")
+	}
+	return u, nil
+}
+
 // newForwarder returns nil where nothing is passed on.
 func newForwarder(cfg *Config) (*forwarder, error) {
 	if cfg.Forward == "" {
 		return nil, nil
 	}
-	u, err := url.Parse(cfg.Forward)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" { // without the text: it may hold a secret
-		return nil, errors.New("--forward: no http or https address; give the callback URL that the app had before")
-	}
-	if u.User != nil {
-		return nil, errors.New("--forward: a user and a password in the address are not passed on: Meta sends none, the signature is the proof")
+	u, err := ForwardURL(cfg.Forward)
+	if err != nil {
+		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true // it would add a header, and nobody reads the answer

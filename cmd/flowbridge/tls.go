@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// tlsFiles name what the public address needs to speak TLS by itself; all "" behind a proxy that does.
+type tlsFiles struct {
+	Cert, Key string // PEM: the certificate with its chain, and its private key
+	ClientCA  string // PEM: who may have signed Meta's client certificate; "" where none is asked for
+}
+
+// metaCommonName is the name in the client certificate that Meta's webhooks present.
+// Source: Meta, "Webhooks, mTLS for Webhooks".
+const metaCommonName = "client.webhooks.fbclientcerts.com"
+
+const (
+	// tlsLook is how often the files are looked at, at most: with a handshake, so that nothing runs in between.
+	tlsLook = time.Second
+	// maxPEM bounds what is read of one file.
+	maxPEM = 1 << 20
+	// expiresSoon is when a certificate is worth a warning: renewals are usually done long before.
+	expiresSoon = 7 * 24 * time.Hour
+)
+
+// check says what is missing among the flags.
+func (f tlsFiles) check() error {
+	switch {
+	case (f.Cert == "") != (f.Key == ""):
+		return errors.New("--tls-cert and --tls-key go together: give both, or none behind a proxy that ends TLS")
+	case f.ClientCA != "" && f.Cert == "":
+		return errors.New("--tls-client-ca needs --tls-cert and --tls-key: behind a proxy it is the proxy that sees client certificates")
+	}
+	return nil
+}
+
+// certificates are those of the public address. They are read anew when the files change; what cannot be used
+// changes nothing, and is logged once.
+type certificates struct {
+	files  tlsFiles
+	logger *slog.Logger
+	now    func() time.Time
+
+	inForce atomic.Pointer[tls.Config]
+	expiry  prometheus.Gauge
+	refused atomic.Int64 // when a refusal was logged last, Unix seconds
+
+	mu     sync.Mutex // held by the handshake that looks
+	looked time.Time
+	seen   [3][]byte // what the files held when they were looked at last, used or not
+}
+
+// newCertificates reads the files.
+func newCertificates(files tlsFiles, logger *slog.Logger) (*certificates, error) {
+	c := &certificates{files: files, logger: logger, now: time.Now, expiry: prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "flowbridge_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate of the public address ends."})}
+	if err := files.check(); err != nil {
+		return nil, err
+	}
+	c.looked = c.now()
+	contents, err := files.read()
+	if err != nil {
+		return nil, err
+	}
+	c.seen = contents
+	return c, c.use(contents)
+}
+
+func (f tlsFiles) read() (contents [3][]byte, err error) {
+	for i, file := range []struct{ flag, path string }{{"--tls-cert", f.Cert}, {"--tls-key", f.Key}, {"--tls-client-ca", f.ClientCA}} {
+		if file.path == "" {
+			continue
+		}
+		if contents[i], err = readBounded(file.path, maxPEM); err != nil {
+			return contents, fmt.Errorf("%s: %w", file.flag, err)
+		}
+	}
+	return contents, nil
+}
+
+// use puts what the files hold in force, if it is whole.
+func (c *certificates) use(contents [3][]byte) error {
+	pair, err := tls.X509KeyPair(contents[0], contents[1])
+	if err != nil {
+		return fmt.Errorf("--tls-cert %s and --tls-key %s: %w", c.files.Cert, c.files.Key, err)
+	}
+	cfg := &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		Certificates: []tls.Certificate{pair},
+		NextProtos:   []string{"h2", "http/1.1"},
+	}
+	if c.files.ClientCA != "" {
+		cfg.ClientCAs = x509.NewCertPool()
+		if !cfg.ClientCAs.AppendCertsFromPEM(contents[2]) {
+			return fmt.Errorf("--tls-client-ca %s: no certificate in it: give Meta's CA in PEM", c.files.ClientCA)
+		}
+		cfg.ClientAuth = tls.VerifyClientCertIfGiven // PagerDuty and Slack have none: fromMeta asks where one is needed
+	}
+	c.inForce.Store(cfg)
+	ends := pair.Leaf.NotAfter
+	c.expiry.Set(float64(ends.Unix()))
+	if left := ends.Sub(c.now()); left < expiresSoon {
+		c.logger.Warn("the certificate of the public address must be renewed: Meta refuses one that has ended", "ends", ends.UTC(), "file", c.files.Cert)
+	}
+	return nil
+}
+
+// config is that of the server: each handshake gets what is in force then. It is nil without certificates.
+func (c *certificates) config() *tls.Config {
+	if c == nil {
+		return nil
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			c.look()
+			return c.inForce.Load(), nil
+		},
+	}
+}
+
+// look reads the files if that was not done just now. Reading them is cheaper than being wrong about their times:
+// a mounted secret is swapped by a link, and a file may be written twice within a tick of its clock.
+func (c *certificates) look() {
+	if !c.mu.TryLock() {
+		return // another handshake looks
+	}
+	defer c.mu.Unlock()
+	now := c.now()
+	if now.Sub(c.looked).Abs() < tlsLook {
+		return
+	}
+	c.looked = now
+	contents, err := c.files.read()
+	if err != nil { // gone for the moment, perhaps: once it is back it differs from this
+		contents = [3][]byte{[]byte(err.Error())}
+	}
+	if unchanged(contents, c.seen) {
+		return
+	}
+	c.seen = contents
+	if err == nil {
+		err = c.use(contents)
+	}
+	if err != nil {
+		c.logger.Error("the certificate was changed and cannot be used; the old one stays in force", "error", err)
+		return
+	}
+	c.logger.Info("the certificate was read anew", "file", c.files.Cert)
+}
+
+func unchanged(a, b [3][]byte) bool {
+	for i := range a {
+		if !bytes.Equal(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// guard lets only those through to next who present Meta's client certificate, if that is asked for. That its chain
+// leads to --tls-client-ca was verified in the handshake.
+func (c *certificates) guard(next http.Handler) http.Handler {
+	if c == nil || c.files.ClientCA == "" {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.TLS == nil || len(r.TLS.VerifiedChains) == 0:
+			c.refuse(w, http.StatusUnauthorized, "a client certificate is needed")
+		case r.TLS.VerifiedChains[0][0].Subject.CommonName != metaCommonName:
+			c.refuse(w, http.StatusForbidden, "the client certificate is not Meta's")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// refuse logs seldom: anybody can call.
+func (c *certificates) refuse(w http.ResponseWriter, status int, why string) {
+	if now, before := time.Now().Unix(), c.refused.Load(); now-before >= 10 && c.refused.CompareAndSwap(before, now) {
+		c.logger.Warn("a webhook was refused for its client certificate: if Meta sent it, --tls-client-ca is not Meta's CA, or a proxy stands between", "why", why)
+	}
+	http.Error(w, why, status)
+}
