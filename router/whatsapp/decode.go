@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"flowbridge/router"
 )
@@ -47,6 +48,8 @@ type decoder struct {
 
 	events []router.Event
 	letGo  int
+
+	identity []byte // room for what a digest is made of
 }
 
 func (d *decoder) post(body []byte) {
@@ -196,16 +199,18 @@ func (d *decoder) add(e router.Event, at string, value []byte) {
 	e.Source, e.Received, e.WABA, e.Field = router.SourceMeta, d.received, d.waba, d.field
 	e.At = occurred(at, d.received)
 	if value != nil {
-		e.Value = bytes.ToValidUTF8(value, []byte("\uFFFD")) // a copy
+		if e.Value = bytes.Clone(value); !utf8.Valid(value) {
+			e.Value = bytes.ToValidUTF8(value, []byte("\uFFFD"))
+		}
 	}
 	if e.Digest == "" {
-		e.Digest = d.digest(canonical(nil, e.Value, 0))
+		e.Digest = d.digest(func(id []byte) []byte { return canonical(id, e.Value, 0) })
 	}
 	d.events = append(d.events, e)
 }
 
 func (d *decoder) unreadable(raw []byte, why string) {
-	d.add(router.Event{Unreadable: why, Raw: bytes.Clone(raw), Digest: "unreadable-" + d.digest(raw)}, d.time, nil)
+	d.add(router.Event{Unreadable: why, Raw: bytes.Clone(raw), Digest: "unreadable-" + d.digest(func(id []byte) []byte { return append(id, raw...) })}, d.time, nil)
 }
 
 // digest is the identity of a change: account, time, field and value, whatever the order of its keys and the
@@ -214,16 +219,17 @@ func (d *decoder) unreadable(raw []byte, why string) {
 //
 // Without a time two real events can be equal to the byte: an alert, its recovery, and the same alert again. There
 // the hour of arrival stands in for it: taking a repeat for a new event costs little, losing one is worse.
-func (d *decoder) digest(content []byte) string {
+func (d *decoder) digest(content func(id []byte) []byte) string {
 	at := d.time
 	if at == "" {
 		at = strconv.FormatInt(d.received.Truncate(time.Hour).Unix(), 10)
 	}
-	var id []byte
+	id := d.identity[:0]
 	for _, part := range []string{d.waba, at, d.field} {
 		id = appendString(id, part)
 	}
-	return digestOf(at, append(id, content...))
+	d.identity = content(id)
+	return digestOf(at, d.identity)
 }
 
 // digestOf joins a time and a hash; 128 bits of it are enough to tell changes apart.
