@@ -55,10 +55,12 @@ type services struct {
 
 func newServices(t testing.TB, channels ...string) *services {
 	t.Helper()
-	s := &services{
-		Slack:     sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: channels}),
-		PagerDuty: sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{testRoutingKey}}),
-	}
+	return startServices(t, sandbox.SlackConfig{Token: testSlackToken, Channels: channels}, sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{testRoutingKey}})
+}
+
+func startServices(t testing.TB, chat sandbox.SlackConfig, page sandbox.PagerDutyConfig) *services {
+	t.Helper()
+	s := &services{Slack: sandbox.NewSlack(chat), PagerDuty: sandbox.NewPagerDuty(page)}
 	slackServer, pagerServer := httptest.NewServer(s.Slack), httptest.NewServer(s.PagerDuty)
 	t.Cleanup(func() {
 		s.Slack.ClearFaults()

@@ -1,0 +1,424 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"flowbridge/notifiers/sandbox"
+	"flowbridge/router"
+	"flowbridge/router/whatsapp"
+)
+
+var cycles = flag.Int("cycles", 3, "how often the crash test kills the bridge; 200 take some minutes")
+
+const (
+	crashPosters = 16
+	crashFlows   = 40
+	crashLanes   = 8   // channels and PagerDuty services, so that each is told of some flows
+	crashRate    = 300 // events a second
+	restEvery    = 25  // cycles between two looks at the services
+)
+
+// TestCrash runs the real binary under load while its services fail at random, and kills it at random moments. Meta
+// repeats whatever is not answered 200. In the end every event that was answered 200 must be reflected: no incident
+// stranded, no second PagerDuty incident for one of ours, no second message in Slack. -seed decides what is posted,
+// what fails and when it is killed.
+func TestCrash(t *testing.T) {
+	c := newCrashes(t, *firstSeed)
+	started := time.Now()
+	for i := range *cycles {
+		c.cycle()
+		if (i+1)%restEvery == 0 {
+			c.rest()
+		}
+	}
+	c.rest()
+	c.everythingIsARepeat()
+	if err := c.bridge.stop(t); err != nil {
+		t.Errorf("a clean stop: %v", err)
+	}
+	t.Logf("%d cycles in %s: %d events (%d posts, %d not answered and repeated), %d kills, %d faults of the services, %d incidents, %d pages; %d lost, %d told twice, %d stranded; seed %d",
+		*cycles, time.Since(started).Round(time.Second), len(c.history), c.posts, c.unanswered, *cycles, c.faulty(), c.incidents, len(c.services.PagerDuty.Incidents()), c.lost, c.twice, c.stranded, *firstSeed)
+	if c.lost+c.twice+c.stranded > 0 {
+		t.Errorf("%d lost, %d told twice, %d stranded", c.lost, c.twice, c.stranded)
+	}
+}
+
+// crashes is a bridge that is killed again and again, and all that is around it.
+type crashes struct {
+	t        *testing.T
+	rand     *rand.Rand // of the goroutine of the test
+	services *services
+	rules    string
+	db       string
+	bridge   *process
+
+	// Meta.
+	active  map[string]map[float64]bool // by flow and event: thresholds that are over
+	clock   map[string]int64            // by flow: entry.time of its newest event
+	history []string                    // every entry so far, as JSON
+
+	mu                sync.Mutex
+	work              sync.Cond
+	outbox            []string // entries that wait to be answered 200
+	sending           int      // posts at hand
+	url               string   // of the bridge now
+	posts, unanswered int
+
+	lost, twice, stranded, incidents int
+}
+
+func newCrashes(t *testing.T, seed uint64) *crashes {
+	c := &crashes{
+		t: t, rand: rand.New(rand.NewPCG(seed, 1)), db: filepath.Join(t.TempDir(), "bridge.db"),
+		active: map[string]map[float64]bool{}, clock: map[string]int64{},
+	}
+	c.work.L = &c.mu
+	var rules strings.Builder
+	var channels []string
+	keys := []router.Secret{}
+	rules.WriteString("version: 1\nnotifiers:\n")
+	for i := range crashLanes {
+		channels = append(channels, fmt.Sprintf("#ops%d", i))
+		keys = append(keys, router.Secret(fmt.Sprintf("%032d", i)))
+		fmt.Fprintf(&rules, "  chat%d: {kind: slack, channel: \"#ops%d\"}\n  page%d: {kind: pagerduty, routing_key: \"%032d\"}\n", i, i, i, i)
+	}
+	rules.WriteString("rules:\n")
+	for i := range crashLanes {
+		var flows []string
+		for f := i; f < crashFlows; f += crashLanes {
+			flows = append(flows, fmt.Sprintf("%q", crashFlow(f)))
+		}
+		fmt.Fprintf(&rules, "  - {name: \"lane %d\", match: {flow: [%s]}, notify: [chat%d, page%d]}\n", i, strings.Join(flows, ", "), i, i)
+	}
+	c.rules = writeRules(t, rules.String())
+	c.services = startServices(t, sandbox.SlackConfig{Token: testSlackToken, Channels: channels, NoLimits: true},
+		sandbox.PagerDutyConfig{RoutingKeys: keys, Calls: -1})
+	posting, stop := context.WithCancel(context.Background())
+	var posters sync.WaitGroup
+	for i := range crashPosters {
+		random := rand.New(rand.NewPCG(seed, uint64(i)+2))
+		posters.Go(func() { c.poster(posting, random) })
+	}
+	t.Cleanup(func() {
+		stop()
+		c.work.Broadcast()
+		posters.Wait()
+	})
+	c.start()
+	return c
+}
+
+func crashFlow(i int) string { return fmt.Sprint(7000 + i) }
+
+// start runs the bridge over what is on disk.
+func (c *crashes) start() {
+	c.bridge = start(c.t, c.services, c.rules, c.db)
+	c.mu.Lock()
+	c.url = c.bridge.Public
+	c.mu.Unlock()
+	c.work.Broadcast()
+}
+
+// cycle lets Meta post for a while, makes services fail, kills the bridge and starts it again.
+func (c *crashes) cycle() {
+	life := time.Duration(200+c.rand.IntN(1200)) * time.Millisecond
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(life); time.Now().Before(end); <-tick.C {
+		for range crashRate / 100 {
+			c.happen()
+		}
+		if c.rand.IntN(8) == 0 {
+			c.disturb()
+		}
+	}
+	c.bridge.kill()
+	c.start()
+}
+
+// happen is an event of Meta's: a threshold is crossed, or its numbers are new.
+func (c *crashes) happen() {
+	flow := crashFlow(c.rand.IntN(crashFlows))
+	event, threshold := router.EndpointErrorRate, []float64{5, 10, 50}[c.rand.IntN(3)]
+	if c.rand.IntN(4) == 0 {
+		event, threshold = router.EndpointAvailability, 90
+	}
+	key := flow + "/" + event
+	if c.active[key] == nil {
+		c.active[key] = map[float64]bool{}
+	}
+	state := router.Activated
+	switch over := c.active[key]; {
+	case over[threshold] && c.rand.IntN(2) == 0: // new numbers
+	case over[threshold]: // below it, and so below the worse ones
+		state = router.Deactivated
+		for higher := range maps.Clone(over) {
+			if higher >= threshold {
+				delete(over, higher)
+			}
+		}
+	default:
+		over[threshold] = true
+	}
+	c.sent(flow, event, threshold, state)
+}
+
+func (c *crashes) sent(flow, event string, threshold float64, state string) {
+	if c.clock[flow] == 0 {
+		c.clock[flow] = time.Now().Add(-24 * time.Hour).Unix() // each event a second later, and none in the future
+	}
+	c.clock[flow]++
+	entry := fmt.Sprintf(`{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":%q,"flow_id":%q,"threshold":%g,"alert_state":%q,"%s":%d}}]}`,
+		c.clock[flow], event, flow, threshold, state, map[bool]string{true: "availability", false: "error_rate"}[event == router.EndpointAvailability], c.rand.IntN(100))
+	c.history = append(c.history, entry)
+	c.mu.Lock()
+	c.outbox = append(c.outbox, entry)
+	if c.rand.IntN(10) == 0 { // Meta repeats what was answered, too
+		c.outbox = append(c.outbox, entry)
+	}
+	c.mu.Unlock()
+	c.work.Broadcast()
+}
+
+// poster is one of Meta's connections. What is not answered 200 is posted again, to the bridge that lives by then.
+func (c *crashes) poster(ctx context.Context, random *rand.Rand) {
+	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	for {
+		c.mu.Lock()
+		for len(c.outbox) == 0 && ctx.Err() == nil {
+			c.work.Wait()
+		}
+		if ctx.Err() != nil {
+			c.mu.Unlock()
+			return
+		}
+		i := random.IntN(min(len(c.outbox), 32)) // no order is promised
+		entry, url := c.outbox[i], c.url
+		c.outbox = slices.Delete(c.outbox, i, i+1)
+		c.posts++
+		c.sending++
+		c.mu.Unlock()
+		ok := postEntries(client, url, entry)
+		c.mu.Lock()
+		c.sending--
+		if !ok {
+			c.unanswered++
+			c.outbox = append(c.outbox, entry)
+		}
+		c.mu.Unlock()
+		if !ok {
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// postEntries posts and says whether the answer was 200.
+func postEntries(client *http.Client, url string, entries ...string) bool {
+	body := []byte(`{"object":"whatsapp_business_account","entry":[` + strings.Join(entries, ",") + `]}`)
+	req, err := http.NewRequest(http.MethodPost, url+"/webhooks/whatsapp", bytes.NewReader(body))
+	if err != nil {
+		return false
+	}
+	req.Header.Set("X-Hub-Signature-256", whatsapp.Sign(testSecret, body))
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode == http.StatusOK
+}
+
+// disturb makes a service fail.
+func (c *crashes) disturb() {
+	f := sandbox.Fault{Times: 1 + c.rand.IntN(3), Skip: c.rand.IntN(10), AfterAccept: c.rand.IntN(2) == 0}
+	switch c.rand.IntN(4) {
+	case 0:
+		f.Status, f.RetryAfter, f.AfterAccept = http.StatusTooManyRequests, time.Second, false
+	case 1:
+		f.Status = http.StatusInternalServerError
+	case 2:
+		f.EOF = true
+	default:
+		f.Hang, f.Times = true, 1
+	}
+	if c.rand.IntN(2) == 0 {
+		c.services.Slack.Fail(f)
+	} else {
+		c.services.PagerDuty.Fail(f)
+	}
+}
+
+// faulty counts the calls that went wrong.
+func (c *crashes) faulty() (n int) {
+	for _, call := range slices.Concat(c.services.Slack.Calls(), c.services.PagerDuty.Calls()) {
+		if call.Error != "" || call.Status == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// rest ends all trouble, waits until nothing is owed any more, and looks at the services.
+func (c *crashes) rest() {
+	c.t.Helper()
+	c.services.Slack.ClearFaults()
+	c.services.PagerDuty.ClearFaults()
+	deadline := time.Now().Add(2 * time.Minute)
+	for !c.idle() {
+		if time.Now().After(deadline) {
+			c.t.Fatalf("it does not come to rest\n%s", tail(c.bridge.stderr.String()))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	c.lookAtPagerDuty()
+	c.lookAtSlack()
+}
+
+// idle says whether everything was answered, folded and told. What waits for a retry is made due.
+func (c *crashes) idle() bool {
+	c.mu.Lock()
+	posted := len(c.outbox) == 0 && c.sending == 0
+	c.mu.Unlock()
+	if !posted {
+		return false
+	}
+	var waiting struct{ Events, Deliveries []struct{ ID, Attempts int } }
+	for _, path := range []string{"events?state=waiting", "deliveries?state=waiting&limit=500", "deliveries?state=parked"} {
+		c.bridge.get(c.t, "/api/v1/"+path, &waiting)
+		for _, d := range waiting.Deliveries {
+			if d.Attempts == 0 && !strings.HasSuffix(path, "parked") {
+				continue
+			}
+			resp, err := http.Post(fmt.Sprintf("%s/api/v1/deliveries/%d/retry", c.bridge.Admin, d.ID), "application/json", nil)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+		if len(waiting.Events)+len(waiting.Deliveries) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// lookAtPagerDuty compares what is open there with what Meta said last, and counts what was opened twice.
+func (c *crashes) lookAtPagerDuty() {
+	c.t.Helper()
+	open, made := map[string]int{}, map[any]int{}
+	for _, inc := range c.services.PagerDuty.Incidents() {
+		number := inc.Details["incident"]
+		if made[number]++; made[number] > 1 {
+			c.twice++
+			c.t.Errorf("PagerDuty has %d incidents for %v (%s)", made[number], number, inc.DedupKey)
+		}
+		if inc.Status != sandbox.IncidentResolved {
+			open[inc.DedupKey]++
+		}
+	}
+	for flow := range crashFlows {
+		for _, event := range []string{router.EndpointErrorRate, router.EndpointAvailability} {
+			want := min(len(c.active[crashFlow(flow)+"/"+event]), 1)
+			key := router.GroupBySignal.Key(&router.Event{WABA: "501", Flow: crashFlow(flow), Name: event})
+			if open[key] != want {
+				c.stranded++
+				c.t.Errorf("%s: PagerDuty has %d open incidents, want %d", key, open[key], want)
+			}
+		}
+	}
+}
+
+// lookAtSlack checks that each incident has one message, which shows its state, and that no line is there twice.
+func (c *crashes) lookAtSlack() {
+	c.t.Helper()
+	roots, lines := map[int64]sandbox.Message{}, map[told]bool{}
+	for i := range crashLanes {
+		for _, m := range c.services.Slack.Messages(fmt.Sprintf("#ops%d", i)) {
+			a, err := about(&m)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			if m.ThreadTS == "" {
+				if _, twice := roots[a.Incident]; twice {
+					c.twice++
+					c.t.Errorf("%s has two messages", router.IncidentName(a.Incident))
+				}
+				roots[a.Incident] = m
+			} else if lines[a] {
+				c.twice++
+				c.t.Errorf("%s: two lines tell of entry %d", router.IncidentName(a.Incident), a.Entry)
+			}
+			lines[a] = true
+		}
+	}
+	var newest, open struct{ Incidents []struct{ Number int64 } }
+	c.bridge.get(c.t, "/api/v1/incidents?limit=1", &newest)
+	c.bridge.get(c.t, "/api/v1/incidents?state=open&limit=500", &open)
+	c.incidents = 0
+	for _, inc := range newest.Incidents {
+		c.incidents = int(inc.Number)
+	}
+	for number := int64(1); number <= int64(c.incidents); number++ {
+		m, ok := roots[number]
+		isOpen := slices.ContainsFunc(open.Incidents, func(inc struct{ Number int64 }) bool { return inc.Number == number })
+		switch {
+		case !ok:
+			c.lost++
+			c.t.Errorf("Slack was never told of %s", router.IncidentName(number))
+		case isOpen != (m.Color == "#a30200"):
+			c.stranded++
+			c.t.Errorf("%s: open is %t, and its message has the colour %q: %s", router.IncidentName(number), isOpen, m.Color, m.Text)
+		}
+	}
+}
+
+// everythingIsARepeat posts the whole history once more: all of it must be known.
+func (c *crashes) everythingIsARepeat() {
+	c.t.Helper()
+	before := c.repeats()
+	for part := range slices.Chunk(c.history, 500) {
+		if !postEntries(http.DefaultClient, c.bridge.Public, part...) {
+			c.t.Fatal("the history could not be posted")
+		}
+	}
+	if missing := len(c.history) - (c.repeats() - before); missing != 0 {
+		c.lost += missing
+		c.t.Errorf("%d of %d events were answered 200 and are not in the journal", missing, len(c.history))
+	}
+}
+
+// repeats reads how many events the bridge has dropped as repeats.
+func (c *crashes) repeats() (n int) {
+	c.t.Helper()
+	for line := range strings.Lines(getText(c.t, c.bridge.Admin+"/metrics")) {
+		if rest, ok := strings.CutPrefix(line, "flowbridge_events_repeated_total "); ok {
+			var f float64
+			if _, err := fmt.Sscan(rest, &f); err != nil {
+				c.t.Fatal(err)
+			}
+			return int(f)
+		}
+	}
+	c.t.Fatal("the repeats are not counted")
+	return 0
+}
+
+func tail(log string) string { return log[max(0, len(log)-4000):] }
