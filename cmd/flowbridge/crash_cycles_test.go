@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -137,13 +138,15 @@ func (c *crashes) cycle() {
 	life := time.Duration(200+c.rand.IntN(1200)) * time.Millisecond
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(life); time.Now().Before(end); <-tick.C {
-		for range crashRate / 100 {
+	begun, happened := time.Now(), 0
+	for time.Since(begun) < life {
+		for ; happened < int(crashRate*time.Since(begun).Seconds()); happened++ { // a ticker may miss some
 			c.happen()
 		}
 		if c.rand.IntN(8) == 0 {
 			c.disturb()
 		}
+		<-tick.C
 	}
 	c.bridge.kill()
 	c.start()
@@ -346,23 +349,36 @@ func (c *crashes) lookAtPagerDuty() {
 	}
 }
 
-// lookAtSlack checks that each incident has one message, which shows its state, and that no line is there twice.
+// lookAtSlack checks that each incident has one message, which shows its state, and that no line is there twice. Where a
+// channel was flooded, a digest may have told of the end of those that never had a card.
 func (c *crashes) lookAtSlack() {
 	c.t.Helper()
-	roots, lines := map[int64]sandbox.Message{}, map[told]bool{}
+	roots, lines, digested := map[int64]sandbox.Message{}, map[told]bool{}, 0
 	for i := range crashLanes {
 		for _, m := range c.services.Slack.Messages(fmt.Sprintf("#ops%d", i)) {
-			a, err := about(&m)
-			if err != nil {
+			var meta struct {
+				Payload struct {
+					told
+					Incidents int
+					Recovered bool
+				} `json:"event_payload"`
+			}
+			if err := json.Unmarshal(m.Metadata, &meta); err != nil {
 				c.t.Fatal(err)
 			}
-			if m.ThreadTS == "" {
-				if _, twice := roots[a.Incident]; twice {
-					c.twice++
-					c.t.Errorf("%s has two messages", router.IncidentName(a.Incident))
-				}
+			a := meta.Payload.told
+			switch _, twice := roots[a.Incident]; {
+			case a.Incident == 0 && meta.Payload.Recovered:
+				digested += meta.Payload.Incidents
+				continue
+			case a.Incident == 0:
+				continue
+			case m.ThreadTS == "" && twice:
+				c.twice++
+				c.t.Errorf("%s has two messages", router.IncidentName(a.Incident))
+			case m.ThreadTS == "":
 				roots[a.Incident] = m
-			} else if lines[a] {
+			case lines[a]:
 				c.twice++
 				c.t.Errorf("%s: two lines tell of entry %d", router.IncidentName(a.Incident), a.Entry)
 			}
@@ -380,6 +396,8 @@ func (c *crashes) lookAtSlack() {
 		m, ok := roots[number]
 		isOpen := slices.ContainsFunc(open.Incidents, func(inc struct{ Number int64 }) bool { return inc.Number == number })
 		switch {
+		case !ok && !isOpen && digested > 0:
+			digested--
 		case !ok:
 			c.lost++
 			c.t.Errorf("Slack was never told of %s", router.IncidentName(number))

@@ -24,9 +24,9 @@ const (
 	// forwardTimeout bounds how long the other receiver may take. Meta has given up by then; the bridge waits
 	// longer than that for posts at hand when it stops.
 	forwardTimeout = 8 * time.Second
-	// forwardAtOnce bounds the posts that wait for the other receiver. It is a part of what the public address
+	// forwardAtOnce bounds the posts that wait for the other receiver. It is half of what the public address
 	// takes at a time, so that a receiver that hangs leaves room for the journal.
-	forwardAtOnce = 64
+	forwardAtOnce = 128
 	// maxReceiverBody is how much is read of what the receiver says: a connection is used again if that was all.
 	maxReceiverBody = 64 << 10
 )

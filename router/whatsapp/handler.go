@@ -44,7 +44,7 @@ type Config struct {
 	Forward string
 	// ForwardTimeout bounds how long that receiver may take. Default: 8 s.
 	ForwardTimeout time.Duration
-	// ForwardAtOnce is how many posts may wait for it; Meta is asked to repeat what comes then. Default: 64.
+	// ForwardAtOnce is how many posts may wait for it; Meta is asked to repeat what comes then. Default: 128.
 	ForwardAtOnce int
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
