@@ -56,7 +56,7 @@ func TestSimulation(t *testing.T) {
 		}
 	}
 	t.Logf("%d seeds: %s", *seeds, &total)
-	if total.Acts == 0 || total.Crashes == 0 || total.Faults == 0 || total.Repeats == 0 {
+	if total.Acts == 0 || total.Crashes == 0 || total.Faults == 0 || total.Sick == 0 || total.Repeats == 0 {
 		t.Errorf("a simulation without trouble shows nothing: %s", &total)
 	}
 }
@@ -87,7 +87,7 @@ func TestASeedReplaysExactly(t *testing.T) {
 }
 
 // tally counts what simulations went through.
-type tally struct{ Posts, Events, Repeats, Acts, Crashes, Faults, Incidents, Pages int }
+type tally struct{ Posts, Events, Repeats, Acts, Crashes, Faults, Sick, Incidents, Pages int }
 
 func (t *tally) add(o *tally) {
 	t.Posts += o.Posts
@@ -96,13 +96,14 @@ func (t *tally) add(o *tally) {
 	t.Acts += o.Acts
 	t.Crashes += o.Crashes
 	t.Faults += o.Faults
+	t.Sick += o.Sick
 	t.Incidents += o.Incidents
 	t.Pages += o.Pages
 }
 
 func (t *tally) String() string {
-	return fmt.Sprintf("%d posts of %d events (%d repeats), %d acts of people, %d crashes, %d faults of the services, %d incidents, %d pages",
-		t.Posts, t.Events, t.Repeats, t.Acts, t.Crashes, t.Faults, t.Incidents, t.Pages)
+	return fmt.Sprintf("%d posts of %d events (%d repeats), %d acts of people, %d crashes, %d faults of the services, %d of the storage, %d incidents, %d pages",
+		t.Posts, t.Events, t.Repeats, t.Acts, t.Crashes, t.Faults, t.Sick, t.Incidents, t.Pages)
 }
 
 const simulatedRules = `version: 1
@@ -210,6 +211,14 @@ func (w *world) must(err error) {
 	}
 }
 
+// may is must, but for the faults of a sick storage: they are for the bridge to wait out.
+func (w *world) may(err error) {
+	w.t.Helper()
+	if !errors.Is(err, errSick) {
+		w.must(err)
+	}
+}
+
 func (w *world) say(format string, args ...any) {
 	fmt.Fprintf(&w.log, "%s  ", w.now.Format("15:04:05"))
 	fmt.Fprintf(&w.log, format+"\n", args...)
@@ -261,6 +270,10 @@ func (w *world) live(steps int) {
 			w.disturb()
 		case n < 89:
 			w.store.left = w.rand.IntN(6) // the process dies at one of its next calls to the storage
+		case n < 91: // a full disk, or a connection that breaks before or after the commit
+			w.store.sick, w.store.deaf = 1+w.rand.IntN(3), w.rand.IntN(2) == 0
+			w.Sick += w.store.sick
+			w.say("the storage fails %d times; after it did what was asked: %t", w.store.sick, w.store.deaf)
 		case n < 95 && w.people:
 			w.survive(w.act)
 		default:
@@ -274,7 +287,7 @@ func (w *world) rest() {
 	w.say("-- the trouble ends")
 	w.slack.ClearFaults()
 	w.pager.ClearFaults()
-	w.store.left = -1
+	w.store.left, w.store.sick = -1, 0
 	if w.rand.IntN(2) == 0 {
 		w.recover()
 	}
@@ -462,15 +475,15 @@ func (w *world) act() {
 		Digest: fmt.Sprintf("act/%d", w.Acts), Source: router.SourceConsole, Name: name, At: w.now, Received: w.now,
 		WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: inc.Number, Actor: "somebody"},
 	}})
-	w.must(err)
+	w.may(err) // who acts in vain is told so, and does what he likes
 }
 
 func (w *world) fold() int {
 	ctx := context.Background()
 	n, err := w.router.Fold(ctx)
-	w.must(err)
+	w.may(err)
 	flows, _, err := w.router.Tick(ctx)
-	w.must(err)
+	w.may(err)
 	return n + flows
 }
 
@@ -490,7 +503,7 @@ func (w *world) deliver() bool {
 		}
 	}()
 	worked, err := w.deliverer.Deliver(ctx, name)
-	w.must(err)
+	w.may(err)
 	return worked
 }
 
@@ -514,11 +527,31 @@ func (w *world) survive(do func()) {
 	do()
 }
 
-// fragile is the storage of a process that can die: before a call reaches the disk, or after.
+// fragile is the storage of a process that can die, and a storage that can fail: before a call reaches the disk, or
+// after.
 type fragile struct {
 	*store.Store
 	w    *world
-	left int // calls until it dies; below 0 it lives
+	left int  // calls until the process dies; below 0 it lives
+	sick int  // calls that fail
+	deaf bool // they do what was asked, and the answer is lost
+}
+
+// errSick is what a sick storage says. Whoever holds a result gives it up, rather than to wait by a clock that is not ours.
+var errSick = fmt.Errorf("the storage is sick: %w", router.ErrClosed)
+
+// call makes a call, unless the process dies before it or the storage fails.
+func (f *fragile) call(do func() error) error {
+	f.dies()
+	defer f.dies()
+	if f.sick == 0 {
+		return do()
+	}
+	f.sick--
+	if f.deaf {
+		f.w.must(do())
+	}
+	return errSick
 }
 
 // dies counts a call.
@@ -531,32 +564,34 @@ func (f *fragile) dies() {
 	}
 }
 
-func (f *fragile) Append(ctx context.Context, events []router.Event) (int, error) {
-	f.dies()
-	defer f.dies()
-	return f.Store.Append(ctx, events)
+func (f *fragile) Append(ctx context.Context, events []router.Event) (stored int, err error) {
+	err = f.call(func() (err error) {
+		stored, err = f.Store.Append(ctx, events)
+		return err
+	})
+	return stored, err
 }
 
 func (f *fragile) Commit(ctx context.Context, b router.Batch) error {
-	f.dies()
-	defer f.dies()
-	err := f.Store.Commit(ctx, b)
-	if err == nil {
-		f.w.noteOpenings(&b)
-	}
-	return err
+	return f.call(func() error {
+		err := f.Store.Commit(ctx, b)
+		if err == nil {
+			f.w.noteOpenings(&b)
+		}
+		return err
+	})
 }
 
-func (f *fragile) Claim(ctx context.Context, notifier string, now time.Time, lease time.Duration) (*router.Notification, error) {
-	f.dies()
-	defer f.dies()
-	return f.Store.Claim(ctx, notifier, now, lease)
+func (f *fragile) Claim(ctx context.Context, notifier string, now time.Time, lease time.Duration) (n *router.Notification, err error) {
+	err = f.call(func() (err error) {
+		n, err = f.Store.Claim(ctx, notifier, now, lease)
+		return err
+	})
+	return n, err
 }
 
 func (f *fragile) Finish(ctx context.Context, r router.Result) error {
-	f.dies()
-	defer f.dies()
-	return f.Store.Finish(ctx, r)
+	return f.call(func() error { return f.Store.Finish(ctx, r) })
 }
 
 // noteOpenings counts how often page was owed the opening of an incident.
