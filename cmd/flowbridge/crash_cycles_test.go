@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -356,22 +355,15 @@ func (c *crashes) lookAtSlack() {
 	roots, lines, digested := map[int64]sandbox.Message{}, map[told]bool{}, 0
 	for i := range crashLanes {
 		for _, m := range c.services.Slack.Messages(fmt.Sprintf("#ops%d", i)) {
-			var meta struct {
-				Payload struct {
-					told
-					Incidents int
-					Recovered bool
-				} `json:"event_payload"`
-			}
-			if err := json.Unmarshal(m.Metadata, &meta); err != nil {
+			a, err := about(&m)
+			if err != nil {
 				c.t.Fatal(err)
 			}
-			a := meta.Payload.told
 			switch _, twice := roots[a.Incident]; {
-			case a.Incident == 0 && meta.Payload.Recovered:
-				digested += meta.Payload.Incidents
-				continue
-			case a.Incident == 0:
+			case a.Incident == 0: // a digest
+				if a.Recovered {
+					digested += a.Incidents
+				}
 				continue
 			case m.ThreadTS == "" && twice:
 				c.twice++
