@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -10,17 +9,11 @@ import (
 	"flowbridge/router"
 )
 
-// querier is a database or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
 // States returns what is known of each flow: its alerts, and the incidents that are not resolved or that an
 // active alert belongs to. It reads with the writer, so that it sees what was committed last.
 func (s *Store) States(ctx context.Context, flows []router.FlowID) (map[router.FlowID]router.State, error) {
 	states := make(map[router.FlowID]router.State, len(flows))
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.inTx(ctx, func(tx *txn) error {
 		for _, flow := range flows {
 			state := router.State{FlowID: flow}
 			var err error
@@ -50,8 +43,8 @@ func (s *Store) LastIncident(ctx context.Context) (n int64, err error) {
 
 // Commit stores what folding a batch came to and marks its events folded, whole or not at all.
 func (s *Store) Commit(ctx context.Context, b router.Batch) error {
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		for _, step := range []func(context.Context, *sql.Tx, router.Batch) error{
+	err := s.inTx(ctx, func(tx *txn) error {
+		for _, step := range []func(context.Context, *txn, router.Batch) error{
 			writeOutcomes, writeAlerts, writeIncidents, writeTimeline, writeNotices, writeSilences, s.writeOwed, s.wakeAll,
 		} {
 			if err := step(ctx, tx, b); err != nil {
@@ -64,12 +57,12 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 		return fmt.Errorf("store fold: %w", err)
 	}
 	if len(b.Owed) > 0 {
-		pulse(s.owed)
+		s.wakeDelivery()
 	}
 	return nil
 }
 
-func writeOutcomes(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+func writeOutcomes(ctx context.Context, tx *txn, b router.Batch) error {
 	return each(ctx, tx, b.Outcomes, `UPDATE events SET state = 'folded', outcome = ? WHERE seq = ?`, func(o router.Outcome) ([]any, error) {
 		return []any{o.Text, o.Seq}, nil
 	})
@@ -85,7 +78,7 @@ type alertDetails struct {
 
 const alertColumns = `event, level, active, raised_at, cleared_at, since, until, held_until, opened_by, closed_by, severity, incident, key, details`
 
-func writeAlerts(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+func writeAlerts(ctx context.Context, tx *txn, b router.Batch) error {
 	const query = `INSERT INTO alerts (waba, flow, ` + alertColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (waba, flow, event, level) DO UPDATE SET active = excluded.active, raised_at = excluded.raised_at,
 		cleared_at = excluded.cleared_at, since = excluded.since, until = excluded.until, held_until = excluded.held_until, opened_by = excluded.opened_by,
@@ -135,7 +128,7 @@ type incidentDetails struct {
 const incidentColumns = `number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at,
 	resolved_at, resolved_by, acknowledged_at, acknowledged_by, wake_at, details`
 
-func writeIncidents(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 	const query = `INSERT INTO incidents (` + incidentColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (number) DO UPDATE SET state = excluded.state, severity = excluded.severity, peak = excluded.peak,
 		events = excluded.events, revision = excluded.revision, entries = excluded.entries, resolved_at = excluded.resolved_at,
@@ -175,7 +168,7 @@ func incidents(ctx context.Context, q querier, where string, args ...any) ([]rou
 	})
 }
 
-func writeTimeline(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+func writeTimeline(ctx context.Context, tx *txn, b router.Batch) error {
 	const query = `INSERT INTO timeline (incident, n, at, recorded_at, kind, text, event) VALUES (?, ?, ?, ?, ?, ?, ?)`
 	return each(ctx, tx, b.Entries, query, func(e router.Entry) ([]any, error) {
 		return []any{e.Incident, e.N, micros(e.At), micros(e.Recorded), string(e.Kind), e.Text, e.Event}, nil
@@ -194,7 +187,7 @@ func timeline(ctx context.Context, q querier, incident, after int64, limit int) 
 	})
 }
 
-func writeNotices(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+func writeNotices(ctx context.Context, tx *txn, b router.Batch) error {
 	return each(ctx, tx, b.Notices, `INSERT INTO notices (event, body) VALUES (?, ?)`, func(n router.Notice) ([]any, error) {
 		body, err := json.Marshal(n)
 		return []any{n.Event, string(body)}, err
@@ -203,7 +196,7 @@ func writeNotices(ctx context.Context, tx *sql.Tx, b router.Batch) error {
 
 // writeOwed makes the deliveries wait for a higher revision. One that is in back-off keeps its time; one that
 // was done, given up or parked is due now. What is pinned to a delivery stays.
-func (s *Store) writeOwed(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 	const query = `INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, open, severity, next_at, updated_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (incident, event, notifier) DO UPDATE SET owed = deliveries.owed + 1, open = excluded.open,
@@ -220,25 +213,18 @@ func (s *Store) writeOwed(ctx context.Context, tx *sql.Tx, b router.Batch) error
 }
 
 // each runs a statement for every row.
-func each[T any](ctx context.Context, tx *sql.Tx, rows []T, query string, args func(T) ([]any, error)) error {
+func each[T any](ctx context.Context, tx *txn, rows []T, query string, args func(T) ([]any, error)) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	stmt, err := tx.PrepareContext(ctx, query)
-	if err != nil {
-		return err
-	}
-	defer stmt.Close()
-	for _, row := range rows {
-		values, err := args(row)
-		if err != nil {
-			return err
-		}
-		if _, err := stmt.ExecContext(ctx, values...); err != nil {
+	values := make([][]any, len(rows))
+	for i, row := range rows {
+		var err error
+		if values[i], err = args(row); err != nil {
 			return err
 		}
 	}
-	return nil
+	return tx.d.execAll(ctx, tx, query, values)
 }
 
 // all reads every row of a query.

@@ -10,7 +10,7 @@ import (
 	"flowbridge/router"
 )
 
-const insertEvent = `INSERT INTO events (digest, received_at, state, body) VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING`
+const insertEventQuery = `INSERT INTO events (digest, received_at, state, body) VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING`
 
 // maxCommitEvents bounds one shared transaction, and with it how long the last to join waits.
 const maxCommitEvents = 1024
@@ -116,11 +116,11 @@ func (s *Store) gather(first *appendCall) []*appendCall {
 	return calls
 }
 
-// commitBatch stores calls in one transaction. If that fails, each is tried alone, so that one bad call does
-// not fail its neighbours.
+// commitBatch stores calls in one transaction. If the values of one are refused, each is tried alone, so that it
+// does not fail its neighbours; if storage fails, it fails for all: trying each would only hold up those that follow.
 func (s *Store) commitBatch(calls []*appendCall) {
 	err := s.commitTogether(calls)
-	if err != nil && len(calls) > 1 {
+	if err != nil && len(calls) > 1 && s.d.refused(err) {
 		for _, call := range calls {
 			call.err = s.commitTogether([]*appendCall{call})
 		}
@@ -132,43 +132,41 @@ func (s *Store) commitBatch(calls []*appendCall) {
 	fresh := false
 	for _, call := range calls {
 		s.queued.Add(-int64(len(call.rows)))
-		if call.err != nil {
-			call.stored = 0
-		}
 		fresh = fresh || call.stored > 0
 		close(call.done)
 	}
 	if fresh {
-		pulse(s.appended)
+		s.wakeFold()
 	}
 }
 
 func (s *Store) commitTogether(calls []*appendCall) error {
-	ctx := context.Background() // shared by many callers: the end of one must not end it for all
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		insert := tx.StmtContext(ctx, s.insert)
-		defer insert.Close()
-		for _, call := range calls {
-			call.stored = 0
-			for _, row := range call.rows {
-				n, err := insertRow(ctx, insert, row)
-				if err != nil {
-					return err
-				}
-				call.stored += n
+	var rows []eventRow
+	for _, call := range calls {
+		rows = append(rows, call.rows...)
+		call.stored = 0
+	}
+	fresh, err := s.store(context.Background(), rows) // shared by many callers: the end of one must not end it for all
+	if err != nil {
+		return fmt.Errorf("store event: %w", err)
+	}
+	for _, call := range calls {
+		for range call.rows {
+			if fresh[0] {
+				call.stored++
 			}
+			fresh = fresh[1:]
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
-func insertRow(ctx context.Context, insert *sql.Stmt, row eventRow) (stored int, err error) {
-	result, err := insert.ExecContext(ctx, row.digest, row.received, string(row.state), row.body)
-	if err != nil {
-		return 0, fmt.Errorf("store event: %w", err)
+// insertEvent stores an event that is part of a transaction; a repeat is dropped.
+func insertEvent(ctx context.Context, tx *txn, row eventRow) error {
+	if _, err := tx.ExecContext(ctx, insertEventQuery, row.digest, row.received, string(row.state), row.body); err != nil {
+		return fmt.Errorf("store event: %w", err)
 	}
-	n, err := result.RowsAffected()
-	return int(n), err
+	return nil
 }
 
 // Waiting returns at most limit events that wait to be folded, in journal order.

@@ -30,7 +30,7 @@ func (s *Store) Due(ctx context.Context, now time.Time) (notifiers []string, nex
 		return nil, next, fmt.Errorf("read queue: %w", err)
 	}
 	var soonest int64
-	err = s.read.QueryRowContext(ctx, `SELECT coalesce(min(max(next_at, claimed_until)), 0) FROM deliveries
+	err = s.read.QueryRowContext(ctx, `SELECT coalesce(min(CASE WHEN next_at > claimed_until THEN next_at ELSE claimed_until END), 0) FROM deliveries
 		WHERE state = 'waiting' AND (next_at > ? OR claimed_until > ?)`, us, us).Scan(&soonest)
 	if err != nil {
 		return nil, next, fmt.Errorf("read queue: %w", err)
@@ -42,7 +42,7 @@ func (s *Store) Due(ctx context.Context, now time.Time) (notifiers []string, nex
 // notifier needs to bring its service to the newest state; nil if there is none. The attempt is on disk before
 // Claim returns: after a crash the next one knows that something may exist.
 func (s *Store) Claim(ctx context.Context, notifier string, now time.Time, lease time.Duration) (n *router.Notification, err error) {
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.inTx(ctx, func(tx *txn) error {
 		n, err = s.claim(ctx, tx, notifier, now, lease)
 		return err
 	})
@@ -55,14 +55,14 @@ func (s *Store) Claim(ctx context.Context, notifier string, now time.Time, lease
 	return n, nil
 }
 
-func (s *Store) claim(ctx context.Context, tx *sql.Tx, notifier string, now time.Time, lease time.Duration) (*router.Notification, error) {
+func (s *Store) claim(ctx context.Context, tx *txn, notifier string, now time.Time, lease time.Duration) (*router.Notification, error) {
 	us := micros(now)
 	n := &router.Notification{Target: router.Target{Notifier: notifier}}
 	var incident, event, mayExist, open int64
 	var receipt []byte
 	var key string
 	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.may_exist, d.open,
-		d.severity, d.receipt, d.key FROM deliveries d WHERE d.notifier = ? AND `+claimable+` ORDER BY d.next_at, d.id LIMIT 1`, notifier, us, us).
+		d.severity, d.receipt, d.key FROM deliveries d WHERE d.notifier = ? AND `+claimable+` ORDER BY d.next_at, d.id LIMIT 1`+s.d.skipLocked, notifier, us, us).
 		Scan(&n.Delivery, &incident, &event, &n.Target.Kind, &n.Target.Channel, &key, &n.Revision, &n.Attempt, &mayExist, &open, &n.Severity, &receipt, &n.Key)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (s *Store) claim(ctx context.Context, tx *sql.Tx, notifier string, now time
 	return n, loadIncident(ctx, tx, n, incident)
 }
 
-func loadNotice(ctx context.Context, tx *sql.Tx, n *router.Notification, event int64) error {
+func loadNotice(ctx context.Context, tx *txn, n *router.Notification, event int64) error {
 	var body []byte
 	if err := tx.QueryRowContext(ctx, `SELECT body FROM notices WHERE event = ?`, event).Scan(&body); err != nil {
 		return fmt.Errorf("read notice: %w", err)
@@ -92,7 +92,7 @@ func loadNotice(ctx context.Context, tx *sql.Tx, n *router.Notification, event i
 }
 
 // loadIncident fills in the newest state of an incident and what is around it.
-func loadIncident(ctx context.Context, tx *sql.Tx, n *router.Notification, number int64) error {
+func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number int64) error {
 	found, err := incidents(ctx, tx, `number = ?`, number)
 	if err != nil || len(found) == 0 {
 		return errors.Join(err, fmt.Errorf("read %s: %d rows", router.IncidentName(number), len(found)))
@@ -145,12 +145,12 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
 	nothing := r.Receipt == router.Receipt{}
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.inTx(ctx, func(tx *txn) error {
 		now := micros(s.cfg.Now())
 		const set = `UPDATE deliveries SET claimed_until = 0, updated_at = ?, receipt = ?, `
 		switch {
 		case r.Interrupted: // the attempt does not count, but it may have told somebody
-			_, err = tx.ExecContext(ctx, set+`last_error = ?, attempts = max(attempts - 1, 0), next_at = ? WHERE id = ?`,
+			_, err = tx.ExecContext(ctx, set+`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ? WHERE id = ?`,
 				now, string(receipt), r.Error, max(now, micros(r.NextAt)), r.Delivery)
 		case r.State == router.DeliveryWaiting:
 			_, err = tx.ExecContext(ctx, set+`last_error = ?, next_at = ?, may_exist = ? WHERE id = ?`,
@@ -173,23 +173,20 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 		if err != nil {
 			return err
 		}
-		insert := tx.StmtContext(ctx, s.insert)
-		defer insert.Close()
-		_, err = insertRow(ctx, insert, row)
-		return err
+		return insertEvent(ctx, tx, row)
 	})
 	if err != nil {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
 	pulse(s.owed) // a younger delivery of the same key, or a newer revision, may have waited for this one
 	if r.Event != nil {
-		pulse(s.appended)
+		s.wakeFold()
 	}
 	return nil
 }
 
 // mended renews the other cards of an incident when a delivery that they called a problem is one no more.
-func (s *Store) mended(ctx context.Context, tx *sql.Tx, id, now int64) error {
+func (s *Store) mended(ctx context.Context, tx *txn, id, now int64) error {
 	var incident int64
 	err := tx.QueryRowContext(ctx, `UPDATE deliveries SET was_parked = 0 WHERE id = ? AND was_parked = 1 RETURNING incident`, id).Scan(&incident)
 	if errors.Is(err, sql.ErrNoRows) || incident == 0 {
@@ -216,7 +213,7 @@ func (s *Store) Retarget(ctx context.Context, delivery int64, t router.Target) e
 // RetryDelivery makes a parked delivery, or one in back-off, due now. It returns router.ErrNotFound, or wraps
 // router.ErrConflict with the reason.
 func (s *Store) RetryDelivery(ctx context.Context, id int64) error {
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.inTx(ctx, func(tx *txn) error {
 		found, err := deliveries(ctx, tx, `id = ?`, id)
 		if err != nil {
 			return err
@@ -244,7 +241,7 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64) error {
 		return err
 	})
 	if err == nil {
-		pulse(s.owed)
+		s.wakeDelivery()
 	}
 	return err
 }

@@ -10,52 +10,131 @@ import (
 	"path/filepath"
 	"strings"
 
-	"modernc.org/sqlite"
+	"github.com/pressly/goose/v3"
+	sqlitedriver "modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 )
 
+// sqlite is the dialect that the statements are written in.
+var sqlite = &dialect{goose: goose.DialectSQLite3, identity: "INTEGER PRIMARY KEY AUTOINCREMENT", execAll: prepareAndExec,
+	undone: func(error) bool { return false }, refused: refusedBySQLite}
+
 // openSQLite opens the file twice: for the one writer, and for readers that never wait for it (WAL). A commit
 // is on disk before it returns (synchronous FULL).
-func openSQLite(ctx context.Context, path string) (write, read *sql.DB, err error) {
+func (s *Store) openSQLite(ctx context.Context) error {
+	path := s.cfg.DSN
+	if err := checkPath(path); err != nil {
+		return err
+	}
+	s.d = sqlite
+	write, err := openFile(path, url.Values{
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-4000)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)"},
+		"_txlock": {"immediate"},
+	})
+	if err != nil {
+		return err
+	}
+	s.write, s.opened = &pool{write, s.d}, append(s.opened, write)
+	write.SetMaxOpenConns(1) // SQLite has one writer
+	if err := write.PingContext(ctx); err != nil {
+		return explain(path, err)
+	}
+	read, err := openFile(path, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-2000)"}})
+	if err != nil {
+		return err
+	}
+	s.read, s.opened = &pool{read, s.d}, append(s.opened, read)
+	read.SetMaxOpenConns(4)
+	read.SetMaxIdleConns(2)
+	if err := s.migrate(ctx); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	// Nobody else is at this file, so whoever held these claims is dead. They may have told somebody, and the
+	// next attempt knows it.
+	if _, err := s.write.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0 WHERE state = 'waiting' AND claimed_until <> 0`); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	insert, err := write.PrepareContext(ctx, insertEventQuery)
+	if err != nil {
+		return err
+	}
+	s.opened = append(s.opened, insert)
+	s.store = func(ctx context.Context, rows []eventRow) ([]bool, error) { return s.storeOneByOne(ctx, insert, rows) }
+	return nil
+}
+
+func checkPath(path string) error {
 	switch {
 	case path == "":
-		return nil, nil, errors.New("no path given")
+		return errors.New("no path given")
 	case strings.HasPrefix(path, "postgres://"), strings.HasPrefix(path, "postgresql://"):
-		return nil, nil, errors.New("PostgreSQL is not supported by this version: give the path of a SQLite file")
+		return errors.New("PostgreSQL is not supported by this version: give the path of a SQLite file")
 	}
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, nil, fmt.Errorf("%s: the folder %s does not exist: make it first", path, dir)
+		return fmt.Errorf("%s: the folder %s does not exist: make it first", path, dir)
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil, nil, fmt.Errorf("%s is a folder: name a file in it", path)
+		return fmt.Errorf("%s is a folder: name a file in it", path)
 	}
-	settings := url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-4000)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)"},
-		"_txlock": {"immediate"},
+	return nil
+}
+
+func openFile(path string, settings url.Values) (*sql.DB, error) {
+	return sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+settings.Encode())
+}
+
+// storeOneByOne inserts events with a statement that was prepared: calls into SQLite are cheap.
+func (s *Store) storeOneByOne(ctx context.Context, insert *sql.Stmt, rows []eventRow) (fresh []bool, err error) {
+	fresh = make([]bool, len(rows))
+	err = s.inTx(ctx, func(tx *txn) error {
+		stmt := tx.StmtContext(ctx, insert)
+		defer stmt.Close()
+		for i, row := range rows {
+			result, err := stmt.ExecContext(ctx, row.digest, row.received, string(row.state), row.body)
+			if err != nil {
+				return err
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return err
+			}
+			fresh[i] = n > 0
+		}
+		return nil
+	})
+	return fresh, err
+}
+
+func prepareAndExec(ctx context.Context, tx *txn, query string, rows [][]any) error {
+	stmt, err := tx.PrepareContext(ctx, query)
+	if err != nil {
+		return err
 	}
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + settings.Encode()
-	if write, err = sql.Open("sqlite", dsn); err != nil {
-		return nil, nil, err
+	defer stmt.Close()
+	for _, row := range rows {
+		if _, err := stmt.ExecContext(ctx, row...); err != nil {
+			return err
+		}
 	}
-	write.SetMaxOpenConns(1)
-	if err := write.PingContext(ctx); err != nil {
-		return nil, nil, errors.Join(explain(path, err), write.Close())
+	return nil
+}
+
+func refusedBySQLite(err error) bool {
+	var fault *sqlitedriver.Error
+	if !errors.As(err, &fault) {
+		return false
 	}
-	settings["_pragma"] = []string{"busy_timeout(5000)", "query_only(1)", "cache_size(-2000)"}
-	settings.Del("_txlock")
-	dsn = "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + settings.Encode()
-	if read, err = sql.Open("sqlite", dsn); err != nil {
-		return nil, nil, errors.Join(err, write.Close())
+	switch fault.Code() & 0xff {
+	case sqlitelib.SQLITE_TOOBIG, sqlitelib.SQLITE_CONSTRAINT, sqlitelib.SQLITE_MISMATCH, sqlitelib.SQLITE_RANGE:
+		return true
 	}
-	read.SetMaxOpenConns(4)
-	read.SetMaxIdleConns(2)
-	return write, read, nil
+	return false
 }
 
 // explain says what to do about a file that cannot be opened.
 func explain(path string, err error) error {
-	var fault *sqlite.Error
+	var fault *sqlitedriver.Error
 	if !errors.As(err, &fault) {
 		return fmt.Errorf("%s: %w", path, err)
 	}

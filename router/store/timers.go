@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -29,7 +28,7 @@ func (s *Store) Timers(ctx context.Context, now time.Time, limit int) (flows []r
 }
 
 // wakeAll makes every timer due now, where a batch asks for it. Only incidents that are not resolved have any.
-func (s *Store) wakeAll(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+func (s *Store) wakeAll(ctx context.Context, tx *txn, b router.Batch) error {
 	if !b.Wake {
 		return nil
 	}
@@ -61,7 +60,7 @@ func (s *Store) silences(ctx context.Context, where string, args ...any) ([]rout
 	return found, nil
 }
 
-func writeSilences(ctx context.Context, tx *sql.Tx, b router.Batch) error {
+func writeSilences(ctx context.Context, tx *txn, b router.Batch) error {
 	const query = `INSERT INTO silences (id, since, until, ended_at, body) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, body = excluded.body`
 	return each(ctx, tx, b.Silences, query, func(silence router.Silence) ([]any, error) {

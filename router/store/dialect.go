@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pressly/goose/v3"
+)
+
+// dialect is what differs between the databases in the SQL that they share. Statements are written once, with ?
+// for each parameter, in turn; a literal never holds one.
+type dialect struct {
+	goose goose.Dialect
+	// identity is the type of a key that numbers itself. The migrations are written with SQLite's.
+	identity string
+	// skipLocked goes after the choice of a delivery to claim: what another process is about to claim is passed over.
+	skipLocked string
+	// numbered parameters are $1, $2 and so on.
+	numbered bool
+	// plain text holds no NUL and is valid UTF-8; Meta may send neither.
+	plain bool
+	// timeout bounds a transaction or a query; 0 where the database itself does.
+	timeout time.Duration
+	// execAll runs a statement for every row.
+	execAll func(ctx context.Context, tx *txn, query string, rows [][]any) error
+	// undone says that a transaction lost against another one, and that the same may succeed now.
+	undone func(error) bool
+	// refused says that the values are at fault, not storage: others may be stored.
+	refused func(error) bool
+
+	rebound sync.Map // statements as written -> as the database wants them
+}
+
+// rebind turns a statement into the database's own form. There are few, so they are kept.
+func (d *dialect) rebind(query string) string {
+	if !d.numbered {
+		return query
+	}
+	if own, ok := d.rebound.Load(query); ok {
+		return own.(string)
+	}
+	var own strings.Builder
+	n := 0
+	for part := range strings.SplitSeq(query, "?") {
+		if n > 0 {
+			own.WriteString("$" + strconv.Itoa(n))
+		}
+		own.WriteString(part)
+		n++
+	}
+	d.rebound.Store(query, own.String())
+	return own.String()
+}
+
+// clean makes text fit for the database. The same text always becomes the same, so what was written is found.
+func (d *dialect) clean(args []any) []any {
+	if !d.plain {
+		return args
+	}
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = plainText(text)
+		}
+	}
+	return args
+}
+
+func plainText(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// pool is a database, and txn a transaction of its writer, that take statements as they are written here.
+type pool struct {
+	*sql.DB
+	d *dialect
+}
+
+type txn struct {
+	*sql.Tx
+	d    *dialect
+	conn *sql.Conn // that it runs on
+}
+
+// querier is any of them.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return p.DB.QueryContext(ctx, p.d.rebind(query), p.d.clean(args)...)
+}
+
+func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return p.DB.QueryRowContext(ctx, p.d.rebind(query), p.d.clean(args)...)
+}
+
+func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return p.DB.ExecContext(ctx, p.d.rebind(query), p.d.clean(args)...)
+}
+
+func (t *txn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return t.Tx.QueryContext(ctx, t.d.rebind(query), t.d.clean(args)...)
+}
+
+func (t *txn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return t.Tx.QueryRowContext(ctx, t.d.rebind(query), t.d.clean(args)...)
+}
+
+func (t *txn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return t.Tx.ExecContext(ctx, t.d.rebind(query), t.d.clean(args)...)
+}
+
+// inTx runs f in a transaction of the writer; again if it was undone for the sake of another one.
+func (s *Store) inTx(ctx context.Context, f func(tx *txn) error) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	conn, err := s.write.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return s.inTxOn(ctx, conn, f)
+}
+
+func (s *Store) inTxOn(ctx context.Context, conn *sql.Conn, f func(tx *txn) error) (err error) {
+	const tries = 3
+	for range tries {
+		if err = s.once(ctx, conn, f); err == nil || !s.d.undone(err) {
+			break
+		}
+	}
+	return err
+}
+
+func (s *Store) once(ctx context.Context, conn *sql.Conn, f func(tx *txn) error) error {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := f(&txn{tx, s.d, conn}); err != nil {
+		return errors.Join(err, ignoreDone(tx.Rollback()))
+	}
+	return tx.Commit()
+}
+
+// bounded limits a call to the database where nothing else does.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.d.timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.d.timeout)
+}
+
+// ignoreDone drops the error of a transaction that has ended by itself.
+func ignoreDone(err error) error {
+	if errors.Is(err, sql.ErrTxDone) {
+		return nil
+	}
+	return err
+}

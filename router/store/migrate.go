@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// migrate brings the tables up to date.
+func (s *Store) migrate(ctx context.Context, options ...goose.ProviderOption) error {
+	migrations, err := s.d.migrations()
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(s.d.goose, s.write.DB, nil,
+		append(options, goose.WithGoMigrations(migrations...), goose.WithDisableGlobalRegistry(true))...)
+	if err != nil {
+		return err
+	}
+	have, err := provider.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	newest := migrations[len(migrations)-1].Version
+	if have > newest {
+		return fmt.Errorf("it was written by a newer flowbridge (schema %d, this one knows %d): start the newer one", have, newest)
+	}
+	if have < newest {
+		_, err = provider.Up(ctx)
+	}
+	return err
+}
+
+// migrations returns the files in order, in the words of the dialect: all that differs is how a key numbers itself.
+func (d *dialect) migrations() ([]*goose.Migration, error) {
+	files, err := migrationFiles.ReadDir("migrations")
+	if err != nil {
+		return nil, err
+	}
+	var out []*goose.Migration
+	for _, file := range files {
+		version, err := goose.NumericComponent(file.Name())
+		if err != nil {
+			return nil, err
+		}
+		text, err := migrationFiles.ReadFile(path.Join("migrations", file.Name()))
+		if err != nil {
+			return nil, err
+		}
+		statements := strings.ReplaceAll(string(text), sqlite.identity, d.identity)
+		up := func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, statements)
+			return err
+		}
+		out = append(out, goose.NewGoMigration(version, &goose.GoFunc{RunTx: up}, nil))
+	}
+	return out, nil
+}
