@@ -80,6 +80,12 @@ type pool struct {
 	d *dialect
 }
 
+// session is a connection of a pool that one caller has for himself.
+type session struct {
+	*sql.Conn
+	d *dialect
+}
+
 type txn struct {
 	*sql.Tx
 	d    *dialect
@@ -88,6 +94,8 @@ type txn struct {
 
 // querier is any of them.
 type querier interface {
+	// bounded limits a query where nothing else does.
+	bounded(ctx context.Context) (context.Context, context.CancelFunc)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
@@ -104,6 +112,14 @@ func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.
 	return p.DB.ExecContext(ctx, p.d.rebind(query), p.d.clean(args)...)
 }
 
+func (s *session) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return s.Conn.QueryContext(ctx, s.d.rebind(query), s.d.clean(args)...)
+}
+
+func (s *session) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return s.Conn.QueryRowContext(ctx, s.d.rebind(query), s.d.clean(args)...)
+}
+
 func (t *txn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	return t.Tx.QueryContext(ctx, t.d.rebind(query), t.d.clean(args)...)
 }
@@ -118,7 +134,7 @@ func (t *txn) ExecContext(ctx context.Context, query string, args ...any) (sql.R
 
 // inTx runs f in a transaction of the writer; again if it was undone for the sake of another one.
 func (s *Store) inTx(ctx context.Context, f func(tx *txn) error) error {
-	ctx, cancel := s.bounded(ctx)
+	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
 	conn, err := s.write.Conn(ctx)
 	if err != nil {
@@ -150,11 +166,24 @@ func (s *Store) once(ctx context.Context, conn *sql.Conn, f func(tx *txn) error)
 }
 
 // bounded limits a call to the database where nothing else does.
-func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if s.d.timeout == 0 {
+func (d *dialect) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.timeout == 0 {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, s.d.timeout)
+	return context.WithTimeout(ctx, d.timeout)
+}
+
+func (p *pool) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return p.d.bounded(ctx)
+}
+
+func (s *session) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return s.d.bounded(ctx)
+}
+
+// bounded does nothing: a transaction is bounded as a whole.
+func (t *txn) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return ctx, func() {}
 }
 
 // ignoreDone drops the error of a transaction that has ended by itself.

@@ -4,48 +4,110 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"flowbridge/router"
 )
 
+// turn reads what this process is to fold; it reads nothing while another process folds.
+func (s *Store) turn(ctx context.Context, read func(q querier) error) error {
+	if s.peers == nil {
+		return read(s.read)
+	}
+	conn, err := s.peers.begin(ctx)
+	if err != nil || conn == nil {
+		return err
+	}
+	err = read(&session{conn, s.d})
+	s.peers.done(conn, err)
+	return err
+}
+
+// inTurn commits what was folded since turn. It wraps router.ErrConflict if the turn has passed to another process.
+func (s *Store) inTurn(ctx context.Context, f func(tx *txn) error) error {
+	if s.peers == nil {
+		return s.inTx(ctx, f)
+	}
+	ctx, cancel := s.d.bounded(ctx)
+	defer cancel()
+	conn, err := s.peers.commit(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.inTxOn(ctx, conn, f)
+	s.peers.done(conn, err)
+	return err
+}
+
 // States returns what is known of each flow: its alerts, and the incidents that are not resolved or that an
-// active alert belongs to. It reads with the writer, so that it sees what was committed last.
+// active alert belongs to. Only who folds changes them, so that two queries see the same.
 func (s *Store) States(ctx context.Context, flows []router.FlowID) (map[router.FlowID]router.State, error) {
 	states := make(map[router.FlowID]router.State, len(flows))
-	err := s.inTx(ctx, func(tx *txn) error {
-		for _, flow := range flows {
-			state := router.State{FlowID: flow}
-			var err error
-			if state.Alerts, err = alerts(ctx, tx, `waba = ? AND flow = ? ORDER BY event, level`, flow.WABA, flow.Flow); err != nil {
-				return err
-			}
-			if state.Incidents, err = incidents(ctx, tx, `waba = ?1 AND flow = ?2 AND state <> 'resolved'
-				OR number IN (SELECT incident FROM alerts WHERE waba = ?1 AND flow = ?2 AND active = 1)
-				ORDER BY number`, flow.WABA, flow.Flow); err != nil {
-				return err
-			}
-			states[flow] = state
+	for _, flow := range flows {
+		states[flow] = router.State{FlowID: flow}
+	}
+	for some := range slices.Chunk(flows, maxFlows) {
+		if err := s.addStates(ctx, states, some); err != nil {
+			return nil, fmt.Errorf("read flows: %w", err)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read flows: %w", err)
 	}
 	return states, nil
 }
 
+// maxFlows bounds the flows that one query asks for.
+const maxFlows = 64
+
+func (s *Store) addStates(ctx context.Context, states map[router.FlowID]router.State, flows []router.FlowID) error {
+	given := make(map[router.FlowID]router.FlowID, len(flows)) // as the database has them -> as they were asked for
+	var ids []any
+	for _, flow := range flows {
+		ids = append(ids, flow.WABA, flow.Flow)
+		stored := s.d.clean([]any{flow.WABA, flow.Flow})
+		given[router.FlowID{WABA: stored[0].(string), Flow: stored[1].(string)}] = flow
+	}
+	// The last is repeated up to a power of two, so that there are few statements to prepare.
+	n := len(flows)
+	for ; n&(n-1) != 0; n++ {
+		ids = append(ids, ids[len(ids)-2:]...)
+	}
+	these := `(waba, flow) IN (VALUES (?, ?)` + strings.Repeat(`, (?, ?)`, n-1) + `)`
+
+	found, err := flowAlerts(ctx, s.read, these+` ORDER BY waba, flow, event, level`, slices.Clone(ids)...)
+	if err != nil {
+		return err
+	}
+	for _, a := range found {
+		flow := given[a.FlowID]
+		state := states[flow]
+		state.Alerts = append(state.Alerts, a.Alert)
+		states[flow] = state
+	}
+	incidents, err := incidents(ctx, s.read, these+` AND state <> 'resolved'
+		OR number IN (SELECT incident FROM alerts WHERE `+these+` AND active = 1) ORDER BY number`, slices.Concat(ids, ids)...)
+	if err != nil {
+		return err
+	}
+	for _, inc := range incidents {
+		flow := given[router.FlowID{WABA: inc.WABA, Flow: inc.Flow}]
+		state := states[flow]
+		state.Incidents = append(state.Incidents, inc)
+		states[flow] = state
+	}
+	return nil
+}
+
 // LastIncident returns the highest number that an incident ever had, 0 for none.
 func (s *Store) LastIncident(ctx context.Context) (n int64, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT coalesce(max(number), 0) FROM incidents`).Scan(&n)
-	return n, err
+	return number(ctx, s.read, `SELECT coalesce(max(number), 0) FROM incidents`)
 }
 
 // Commit stores what folding a batch came to and marks its events folded, whole or not at all.
 func (s *Store) Commit(ctx context.Context, b router.Batch) error {
-	err := s.inTx(ctx, func(tx *txn) error {
+	err := s.inTurn(ctx, func(tx *txn) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
-			writeOutcomes, writeAlerts, writeIncidents, writeTimeline, writeNotices, writeSilences, s.writeOwed, s.wakeAll,
+			writeOutcomes, writeAlerts, writeIncidents, writeTimeline, s.writeNotices, writeSilences, s.writeOwed, s.wakeAll,
 		} {
 			if err := step(ctx, tx, b); err != nil {
 				return err
@@ -93,10 +155,23 @@ func writeAlerts(ctx context.Context, tx *txn, b router.Batch) error {
 
 // alerts reads alerts by a condition.
 func alerts(ctx context.Context, q querier, where string, args ...any) ([]router.Alert, error) {
-	return all(ctx, q, `SELECT `+alertColumns+` FROM alerts WHERE `+where, args, func(row scanner) (a router.Alert, err error) {
+	found, err := flowAlerts(ctx, q, where, args...)
+	if len(found) == 0 {
+		return nil, err
+	}
+	out := make([]router.Alert, len(found))
+	for i := range found {
+		out[i] = found[i].Alert
+	}
+	return out, err
+}
+
+// flowAlerts reads alerts, each with its flow, by a condition.
+func flowAlerts(ctx context.Context, q querier, where string, args ...any) ([]router.FlowAlert, error) {
+	return all(ctx, q, `SELECT waba, flow, `+alertColumns+` FROM alerts WHERE `+where, args, func(row scanner) (a router.FlowAlert, err error) {
 		var active, raised, cleared, since, until, held int64
 		var details []byte
-		if err := row.Scan(&a.Event, &a.Level, &active, &raised, &cleared, &since, &until, &held, &a.OpenedBy, &a.ClosedBy,
+		if err := row.Scan(&a.WABA, &a.Flow, &a.Event, &a.Level, &active, &raised, &cleared, &since, &until, &held, &a.OpenedBy, &a.ClosedBy,
 			&a.Severity, &a.Incident, &a.Key, &details); err != nil {
 			return a, err
 		}
@@ -187,10 +262,11 @@ func timeline(ctx context.Context, q querier, incident, after int64, limit int) 
 	})
 }
 
-func writeNotices(ctx context.Context, tx *txn, b router.Batch) error {
-	return each(ctx, tx, b.Notices, `INSERT INTO notices (event, body) VALUES (?, ?)`, func(n router.Notice) ([]any, error) {
+func (s *Store) writeNotices(ctx context.Context, tx *txn, b router.Batch) error {
+	now := micros(s.cfg.Now())
+	return each(ctx, tx, b.Notices, `INSERT INTO notices (event, folded_at, body) VALUES (?, ?, ?)`, func(n router.Notice) ([]any, error) {
 		body, err := json.Marshal(n)
-		return []any{n.Event, string(body)}, err
+		return []any{n.Event, now, string(body)}, err
 	})
 }
 
@@ -227,8 +303,18 @@ func each[T any](ctx context.Context, tx *txn, rows []T, query string, args func
 	return tx.d.execAll(ctx, tx, query, values)
 }
 
+// number reads one number.
+func number(ctx context.Context, q querier, query string, args ...any) (n int64, err error) {
+	ctx, cancel := q.bounded(ctx)
+	defer cancel()
+	err = q.QueryRowContext(ctx, query, args...).Scan(&n)
+	return n, err
+}
+
 // all reads every row of a query.
 func all[T any](ctx context.Context, q querier, query string, args []any, scan func(scanner) (T, error)) ([]T, error) {
+	ctx, cancel := q.bounded(ctx)
+	defer cancel()
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ func OpenHistory(ctx context.Context, dsn string) (*History, error) {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
 	if _, err := h.Bounds(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open history %s: it is no database that a bridge has written: %w", dsn, explain(dsn, err)), h.Close())
+		return nil, errors.Join(fmt.Errorf("open history %s: it is no database that a bridge has written: %w", dsn, explain(err)), h.Close())
 	}
 	return h, nil
 }

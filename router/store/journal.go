@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"runtime"
@@ -169,22 +168,18 @@ func insertEvent(ctx context.Context, tx *txn, row eventRow) error {
 	return nil
 }
 
-// Waiting returns at most limit events that wait to be folded, in journal order.
-func (s *Store) Waiting(ctx context.Context, limit int) ([]router.Event, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT seq, digest, body FROM events WHERE state = 'waiting' ORDER BY seq LIMIT ?`, limit)
+// Waiting returns at most limit events that wait to be folded by this process, in journal order: none while
+// another process folds.
+func (s *Store) Waiting(ctx context.Context, limit int) (events []router.Event, err error) {
+	err = s.turn(ctx, func(q querier) error {
+		events, err = all(ctx, q, `SELECT seq, digest, body FROM events WHERE state = 'waiting' ORDER BY seq LIMIT ?`, []any{limit},
+			func(row scanner) (router.Event, error) { return scanEvent(row) })
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
-	defer rows.Close()
-	var events []router.Event
-	for rows.Next() {
-		e, err := scanEvent(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read journal: %w", err)
-		}
-		events = append(events, e)
-	}
-	return events, rows.Err()
+	return events, nil
 }
 
 // scanner is a row of a query.

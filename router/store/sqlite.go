@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/pressly/goose/v3"
 	sqlitedriver "modernc.org/sqlite"
@@ -37,7 +36,7 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	s.write, s.opened = &pool{write, s.d}, append(s.opened, write)
 	write.SetMaxOpenConns(1) // SQLite has one writer
 	if err := write.PingContext(ctx); err != nil {
-		return explain(path, err)
+		return explain(err)
 	}
 	read, err := openFile(path, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-2000)"}})
 	if err != nil {
@@ -47,12 +46,12 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	read.SetMaxOpenConns(4)
 	read.SetMaxIdleConns(2)
 	if err := s.migrate(ctx); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
 	}
 	// Nobody else is at this file, so whoever held these claims is dead. They may have told somebody, and the
 	// next attempt knows it.
 	if _, err := s.write.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0 WHERE state = 'waiting' AND claimed_until <> 0`); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
 	}
 	insert, err := write.PrepareContext(ctx, insertEventQuery)
 	if err != nil {
@@ -64,18 +63,15 @@ func (s *Store) openSQLite(ctx context.Context) error {
 }
 
 func checkPath(path string) error {
-	switch {
-	case path == "":
+	if path == "" {
 		return errors.New("no path given")
-	case strings.HasPrefix(path, "postgres://"), strings.HasPrefix(path, "postgresql://"):
-		return errors.New("PostgreSQL is not supported by this version: give the path of a SQLite file")
 	}
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return fmt.Errorf("%s: the folder %s does not exist: make it first", path, dir)
+		return fmt.Errorf("the folder %s does not exist: make it first", dir)
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return fmt.Errorf("%s is a folder: name a file in it", path)
+		return errors.New("it is a folder: name a file in it")
 	}
 	return nil
 }
@@ -133,18 +129,18 @@ func refusedBySQLite(err error) bool {
 }
 
 // explain says what to do about a file that cannot be opened.
-func explain(path string, err error) error {
+func explain(err error) error {
 	var fault *sqlitedriver.Error
 	if !errors.As(err, &fault) {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
 	}
 	switch fault.Code() & 0xff {
 	case sqlitelib.SQLITE_NOTADB:
-		return fmt.Errorf("%s is no SQLite database: name another file", path)
+		return errors.New("it is no SQLite database: name another file")
 	case sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM, sqlitelib.SQLITE_READONLY:
-		return fmt.Errorf("%s cannot be opened: let the user that runs flowbridge write to it and to its folder (%w)", path, err)
+		return fmt.Errorf("let the user that runs flowbridge write to it and to its folder: %w", err)
 	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED:
-		return fmt.Errorf("%s is in use by another process", path)
+		return errors.New("another process is using it")
 	}
-	return fmt.Errorf("%s: %w", path, err)
+	return err
 }

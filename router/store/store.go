@@ -17,7 +17,7 @@ import (
 
 // Config is what a Store may be told. Zero fields choose themselves, but for DSN.
 type Config struct {
-	// DSN is the path of a SQLite file. Required.
+	// DSN is the path of a SQLite file, or the URL of a PostgreSQL database (postgres://). Required.
 	DSN string
 	// QueueEvents bounds the events that wait for a commit; more are refused with router.ErrBusy.
 	// Default: 4096.
@@ -34,6 +34,7 @@ type Store struct {
 	d     *dialect
 	write *pool
 	read  *pool
+	peers *peers                                                               // other processes on the same database; nil where there can be none
 	store func(ctx context.Context, rows []eventRow) (fresh []bool, err error) // writes events, all or none
 
 	opened []io.Closer // in order
@@ -60,8 +61,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		appended: make(chan struct{}, 1), owed: make(chan struct{}, 1),
 		queue: make(chan *appendCall, cfg.QueueEvents), closing: make(chan struct{}),
 	}
-	if err := s.openSQLite(ctx); err != nil {
-		return nil, fmt.Errorf("open database: %w", errors.Join(err, s.release()))
+	open := s.openSQLite
+	if IsPostgres(cfg.DSN) {
+		open = s.openPostgres
+	}
+	if err := open(ctx); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", DisplayName(cfg.DSN), errors.Join(err, s.release()))
 	}
 	s.commits.Go(s.commitCalls)
 	return s, nil
@@ -89,9 +94,20 @@ func (s *Store) Appended() <-chan struct{} { return s.appended }
 // Owed is pulsed after deliveries became due.
 func (s *Store) Owed() <-chan struct{} { return s.owed }
 
-// wakeFold and wakeDelivery wake whoever folds, and whoever delivers.
-func (s *Store) wakeFold()     { pulse(s.appended) }
-func (s *Store) wakeDelivery() { pulse(s.owed) }
+// wakeFold and wakeDelivery wake whoever folds, and whoever delivers, in any process.
+func (s *Store) wakeFold() {
+	pulse(s.appended)
+	if s.peers != nil {
+		pulse(s.peers.fold)
+	}
+}
+
+func (s *Store) wakeDelivery() {
+	pulse(s.owed)
+	if s.peers != nil {
+		pulse(s.peers.deliver)
+	}
+}
 
 // pulse wakes whoever waits on c; a pulse that nobody took yet is enough.
 func pulse(c chan struct{}) {
@@ -101,9 +117,11 @@ func pulse(c chan struct{}) {
 	}
 }
 
-// Ping says whether the database can be written to, by taking the writer's turn.
+// Ping says whether the database can be written to, by writing.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.write.ExecContext(ctx, `UPDATE deliveries SET state = state WHERE id = 0`)
+	ctx, cancel := s.d.bounded(ctx)
+	defer cancel()
+	_, err := s.write.ExecContext(ctx, `UPDATE heartbeat SET at = ? WHERE id = 1`, micros(s.cfg.Now()))
 	return err
 }
 

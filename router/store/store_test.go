@@ -17,6 +17,7 @@ import (
 
 	"flowbridge/router"
 	"flowbridge/router/store"
+	"flowbridge/router/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -29,10 +30,21 @@ type opened struct {
 	reopen func() *store.Store
 }
 
-// TestSQLite runs the whole suite over SQLite.
+// TestSQLite and TestPostgres run the whole suite over each database.
 func TestSQLite(t *testing.T) {
-	suite(t, func(t *testing.T, cfg store.Config) opened {
-		cfg.DSN = filepath.Join(t.TempDir(), "test.db")
+	suite(t, func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") })
+}
+
+func TestPostgres(t *testing.T) {
+	server := storetest.Shared(t)
+	suite(t, func(t *testing.T) string { return server.Database(t) })
+}
+
+// opener returns what opens a store over a fresh database that fresh names.
+func opener(fresh func(*testing.T) string) func(*testing.T, store.Config) opened {
+	return func(t *testing.T, cfg store.Config) opened {
+		t.Helper()
+		cfg.DSN = fresh(t)
 		if cfg.Now == nil {
 			cfg.Now = func() time.Time { return noon }
 		}
@@ -45,12 +57,12 @@ func TestSQLite(t *testing.T) {
 			return s
 		}
 		return opened{open(), open}
-	})
+	}
 }
 
 // suite is what every database must do.
-func suite(t *testing.T, open func(*testing.T, store.Config) opened) {
-	ctx := context.Background()
+func suite(t *testing.T, fresh func(*testing.T) string) {
+	ctx, open := context.Background(), opener(fresh)
 
 	t.Run("events come back in journal order until they are folded", func(t *testing.T) {
 		s := open(t, store.Config{})
@@ -299,15 +311,6 @@ func suite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 
-	t.Run("a claim of a dead process is released at the next start and remembered", func(t *testing.T) {
-		s := owing(t, open, owed(1, "page", "key"))
-		claim(t, s.Store, "page", noon)
-		check(t, s.Close())
-		if n := claim(t, s.reopen(), "page", noon); !n.MayExist || n.Attempt != 2 {
-			t.Errorf("may exist %v, attempt %d", n.MayExist, n.Attempt)
-		}
-	})
-
 	t.Run("a claim ends with its lease", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		claim(t, s.Store, "page", noon)
@@ -470,6 +473,31 @@ func suite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	})
 }
 
+// TestADeadProcessGivesUpItsClaims holds what is done about claims at a start. On SQLite nobody else can be at the
+// file; on PostgreSQL another process may be in the middle of one.
+func TestADeadProcessGivesUpItsClaims(t *testing.T) {
+	t.Run("SQLite: at the next start", func(t *testing.T) {
+		s := owing(t, opener(func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") }), owed(1, "page", "key"))
+		claim(t, s.Store, "page", noon)
+		check(t, s.Close())
+		if n := claim(t, s.reopen(), "page", noon); !n.MayExist || n.Attempt != 2 {
+			t.Errorf("may exist %v, attempt %d", n.MayExist, n.Attempt)
+		}
+	})
+	t.Run("PostgreSQL: with the lease", func(t *testing.T) {
+		server := storetest.Shared(t)
+		s := owing(t, opener(func(t *testing.T) string { return server.Database(t) }), owed(1, "page", "key"))
+		claim(t, s.Store, "page", noon)
+		other := s.reopen()
+		if n, err := other.Claim(context.Background(), "page", noon, time.Minute); n != nil || err != nil {
+			t.Errorf("claimed what another process is at: %v, %v", n, err)
+		}
+		if n := claim(t, other, "page", noon.Add(time.Minute)); !n.MayExist || n.Attempt != 2 {
+			t.Errorf("may exist %v, attempt %d", n.MayExist, n.Attempt)
+		}
+	})
+}
+
 // TestOpenSaysWhatIsWrong holds the words for what cannot be opened.
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
@@ -486,7 +514,6 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 
 	for dsn, want := range map[string]string{
 		"":                               "no path given",
-		"postgres://db/flowbridge":       "PostgreSQL is not supported by this version",
 		filepath.Join(dir, "no", "x.db"): "does not exist: make it first",
 		dir:                              "is a folder",
 		text:                             "is no SQLite database",

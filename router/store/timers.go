@@ -10,21 +10,25 @@ import (
 )
 
 // Timers returns flows with an incident that has something due, limit at most, and when the next timer of any is
-// due; zero if none is wound.
+// due; zero if none is wound. It returns nothing while another process folds.
 func (s *Store) Timers(ctx context.Context, now time.Time, limit int) (flows []router.FlowID, next time.Time, err error) {
-	flows, err = all(ctx, s.read, `SELECT DISTINCT waba, flow FROM incidents WHERE wake_at > 0 AND wake_at <= ? ORDER BY waba, flow LIMIT ?`,
-		[]any{micros(now), limit}, func(row scanner) (id router.FlowID, err error) {
-			err = row.Scan(&id.WABA, &id.Flow)
-			return id, err
-		})
+	err = s.turn(ctx, func(q querier) error {
+		flows, err = all(ctx, q, `SELECT DISTINCT waba, flow FROM incidents WHERE wake_at > 0 AND wake_at <= ? ORDER BY waba, flow LIMIT ?`,
+			[]any{micros(now), limit}, func(row scanner) (id router.FlowID, err error) {
+				err = row.Scan(&id.WABA, &id.Flow)
+				return id, err
+			})
+		if err != nil {
+			return err
+		}
+		soonest, err := number(ctx, q, `SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`)
+		next = fromMicros(soonest)
+		return err
+	})
 	if err != nil {
 		return nil, next, fmt.Errorf("read timers: %w", err)
 	}
-	var soonest int64
-	if err := s.read.QueryRowContext(ctx, `SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`).Scan(&soonest); err != nil {
-		return nil, next, fmt.Errorf("read timers: %w", err)
-	}
-	return flows, fromMicros(soonest), nil
+	return flows, next, nil
 }
 
 // wakeAll makes every timer due now, where a batch asks for it. Only incidents that are not resolved have any.

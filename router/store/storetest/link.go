@@ -1,0 +1,137 @@
+//go:build unix
+
+package storetest
+
+import (
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+)
+
+// Link is a way to a server over TCP that can be cut.
+type Link struct {
+	server   *Server
+	listener net.Listener
+	work     sync.WaitGroup
+
+	mu     sync.Mutex
+	passes *sync.Cond // told when a cut is mended
+	cut    bool
+	closed bool
+	conns  []net.Conn
+}
+
+// Link opens a way to the server that lives as long as the test.
+func (s *Server) Link(t testing.TB) *Link {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Link{server: s, listener: listener}
+	l.passes = sync.NewCond(&l.mu)
+	l.work.Go(l.accept)
+	t.Cleanup(l.close)
+	return l
+}
+
+// DSN returns the URL of a database by way of the link.
+func (l *Link) DSN(dsn string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		panic(err) // only our own come here
+	}
+	u.Host, u.RawQuery = l.listener.Addr().String(), url.Values{"user": {"flowbridge"}, "sslmode": {"disable"}}.Encode()
+	return u.String()
+}
+
+// Cut lets nothing through from now on, in either direction, and says so to nobody: like a cable that was pulled.
+func (l *Link) Cut() { l.set(true) }
+
+// Mend lets everything through again.
+func (l *Link) Mend() { l.set(false) }
+
+func (l *Link) set(cut bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = cut
+	l.passes.Broadcast()
+}
+
+// pass waits until the link is whole.
+func (l *Link) pass() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.cut && !l.closed {
+		l.passes.Wait()
+	}
+}
+
+func (l *Link) accept() {
+	for {
+		client, err := l.listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("unix", l.server.Socket())
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		if !l.keep(client, server) {
+			return
+		}
+		l.work.Go(func() { l.copy(client, server) })
+		l.work.Go(func() { l.copy(server, client) })
+	}
+}
+
+// keep remembers connections, to close them in the end; false if that has come.
+func (l *Link) keep(conns ...net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+		return false
+	}
+	l.conns = append(l.conns, conns...)
+	return true
+}
+
+// copy carries bytes, and the end of them, while the link is whole.
+func (l *Link) copy(to, from net.Conn) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		l.pass()
+		if n > 0 {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				_ = from.Close()
+				return
+			}
+		}
+		if err != nil {
+			if err != io.EOF {
+				_ = from.Close()
+			}
+			_ = to.Close()
+			return
+		}
+	}
+}
+
+func (l *Link) close() {
+	_ = l.listener.Close()
+	l.mu.Lock()
+	l.closed = true
+	for _, c := range l.conns {
+		_ = c.Close()
+	}
+	l.passes.Broadcast()
+	l.mu.Unlock()
+	l.work.Wait()
+}
