@@ -21,7 +21,7 @@ import (
 //
 // Who folds holds an advisory lock of its session, and folds and commits on that very session. So whoever has lost
 // the session can commit no more, and no clock is compared. The server ends the session of a process that says
-// nothing for a while (deadAfter): the router asks for what waits more often than that.
+// nothing for a while (Config.DeadAfter): the router asks for what waits more often than that.
 type peers struct {
 	s    *Store
 	name string // of this process, to know its own calls
@@ -66,9 +66,10 @@ func (p *peers) Close() error {
 	if p.conn == nil {
 		return nil
 	}
-	p.drop()
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
+	_, _ = p.conn.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`) // before the call; the end of the session may come after it
+	p.drop()
 	p.call(ctx, callFold)
 	return nil
 }
@@ -120,7 +121,7 @@ func (p *peers) hold(ctx context.Context) (*sql.Conn, error) {
 	var mine bool
 	err = conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`, lockClass).Scan(&mine)
 	if err == nil && mine {
-		if _, err = conn.ExecContext(ctx, fmt.Sprintf(`SET idle_session_timeout = %d`, deadAfter.Milliseconds())); err == nil {
+		if _, err = conn.ExecContext(ctx, fmt.Sprintf(`SET idle_session_timeout = %d`, p.s.cfg.DeadAfter.Milliseconds())); err == nil {
 			p.conn = conn
 			p.folding.Store(true)
 			return conn, nil

@@ -22,6 +22,12 @@ type Config struct {
 	// QueueEvents bounds the events that wait for a commit; more are refused with router.ErrBusy.
 	// Default: 4096.
 	QueueEvents int
+	// Timeout bounds a query or a transaction on PostgreSQL, with all that waits for locks in it. Default: 8 s.
+	Timeout time.Duration
+	// DeadAfter is how long PostgreSQL waits for a process that says nothing in the middle of a transaction, or while
+	// it holds the right to fold; others take over after that. The router must ask for what waits more often (it does
+	// so every 5 s), and it should be well under the time that a claim holds. Default: 9 s.
+	DeadAfter time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets what goes wrong without a caller to tell. Default: none.
@@ -52,6 +58,8 @@ type Store struct {
 // Open opens the database, makes it if there is none, and brings its tables up to date.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg.QueueEvents = cmp.Or(cfg.QueueEvents, 4096)
+	cfg.Timeout = cmp.Or(cfg.Timeout, 8*time.Second)
+	cfg.DeadAfter = cmp.Or(cfg.DeadAfter, 9*time.Second)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
 		cfg.Now = time.Now

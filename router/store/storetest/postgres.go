@@ -152,7 +152,7 @@ func (s *Server) log() string { return filepath.Join(s.dir, "log") }
 func (s *Server) await() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	db, err := sql.Open("pgx", s.dsn("postgres"))
+	db, err := sql.Open("pgx", s.DSN("postgres"))
 	if err != nil {
 		return err
 	}
@@ -188,8 +188,8 @@ func (s *Server) Stop() {
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test%d", s.n.Add(1))
-	s.Exec(t, s.dsn("postgres"), "CREATE DATABASE "+name)
-	return s.dsn(name)
+	s.Exec(t, s.DSN("postgres"), "CREATE DATABASE "+name)
+	return s.DSN(name)
 }
 
 // Socket is where the server listens.
@@ -208,7 +208,8 @@ func (s *Server) Exec(t testing.TB, dsn, statement string) {
 	}
 }
 
-func (s *Server) dsn(database string) string {
+// DSN returns the URL of a database.
+func (s *Server) DSN(database string) string {
 	return "postgres:///" + database + "?" + url.Values{"host": {s.dir}, "user": {"flowbridge"}}.Encode()
 }
 
