@@ -50,6 +50,7 @@ type commands struct {
 	Replay        replayCommand        `cmd:"" help:"Fold the stored journal through other rules and print what would be told otherwise."`
 	Test          testCommand          `cmd:"" help:"Play the stories that test a rules file."`
 	Send          sendCommand          `cmd:"" help:"Post a signed sample event to a running bridge."`
+	Backup        backupCommand        `cmd:"" help:"Copy the database to a new file while the bridge runs."`
 	SlackManifest slackManifestCommand `cmd:"" help:"Print the manifest of the Slack app, to be pasted into Slack."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`
 	Healthcheck   healthcheckCommand   `cmd:"" hidden:"" help:"Ask a running bridge on this machine whether it is ready."`

@@ -12,6 +12,7 @@ import (
 
 	"flowbridge/router"
 	"flowbridge/router/rules"
+	"flowbridge/router/store"
 	"flowbridge/router/whatsapp"
 )
 
@@ -19,7 +20,7 @@ type serveCommand struct {
 	Rules     string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules file."`
 	Listen    string `default:":8080" env:"FLOWBRIDGE_LISTEN" help:"Public address: webhooks and nothing else."`
 	Admin     string `default:"127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" help:"Admin address: API, metrics, health."`
-	DB        string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database: the path of a SQLite file."`
+	DB        string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database: the path of a SQLite file, or a postgres:// URL."`
 	PublicURL string `env:"FLOWBRIDGE_PUBLIC_URL" placeholder:"URL" help:"Where people reach the admin address, for links."`
 
 	TLSCert     string `name:"tls-cert" env:"FLOWBRIDGE_TLS_CERT" placeholder:"FILE" help:"Certificate of the public address, with its chain, in PEM. Not needed behind a proxy that ends TLS."`
@@ -62,7 +63,7 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin", admin.Addr().String(), "rules", c.Rules, "db", cfg.DB)
+	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin", admin.Addr().String(), "rules", c.Rules, "db", store.DisplayName(cfg.DB))
 	err = b.run(ctx, public, admin)
 	logger.Info("flowbridge has stopped")
 	return err

@@ -74,9 +74,15 @@ func (s *Store) openPostgres(ctx context.Context) error {
 		s.opened = append(s.opened, db)
 		return &pool{db, s.d}
 	}
-	s.write, s.read = open(writers), open(readers)
+	s.read = open(readers)
+	if !s.cfg.ReadOnly {
+		s.write = open(writers)
+	}
 	if err := s.knock(ctx); err != nil {
 		return err
+	}
+	if s.cfg.ReadOnly {
+		return nil
 	}
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
 	if err != nil {
@@ -96,7 +102,7 @@ func (s *Store) knock(ctx context.Context) error {
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
 	var version int
-	err := s.write.QueryRowContext(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&version)
+	err := s.read.QueryRowContext(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&version)
 	var refusal *pgconn.PgError
 	switch {
 	case errors.As(err, &refusal) && refusal.Code == "3D000":

@@ -18,14 +18,20 @@ import (
 var sqlite = &dialect{goose: goose.DialectSQLite3, identity: "INTEGER PRIMARY KEY AUTOINCREMENT", execAll: prepareAndExec,
 	undone: func(error) bool { return false }, refused: refusedBySQLite}
 
-// openSQLite opens the file twice: for the one writer, and for readers that never wait for it (WAL). A commit
-// is on disk before it returns (synchronous FULL).
+// openSQLite takes the file for this process and opens it twice: for the one writer, and for readers that never
+// wait for it (WAL). A commit is on disk before it returns (synchronous FULL).
 func (s *Store) openSQLite(ctx context.Context) error {
 	path := s.cfg.DSN
 	if err := checkPath(path); err != nil {
 		return err
 	}
 	s.d = sqlite
+	if s.cfg.ReadOnly {
+		return s.openReader(path, "rw") // not made where there is none
+	}
+	if err := s.lockFile(ctx, path); err != nil {
+		return err
+	}
 	write, err := openFile(path, url.Values{
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-4000)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)"},
 		"_txlock": {"immediate"},
@@ -38,13 +44,9 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if err := write.PingContext(ctx); err != nil {
 		return explain(err)
 	}
-	read, err := openFile(path, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-2000)"}})
-	if err != nil {
+	if err := s.openReader(path, "rwc"); err != nil {
 		return err
 	}
-	s.read, s.opened = &pool{read, s.d}, append(s.opened, read)
-	read.SetMaxOpenConns(4)
-	read.SetMaxIdleConns(2)
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
@@ -60,6 +62,42 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	s.opened = append(s.opened, insert)
 	s.store = func(ctx context.Context, rows []eventRow) ([]bool, error) { return s.storeOneByOne(ctx, insert, rows) }
 	return nil
+}
+
+func (s *Store) openReader(path, mode string) error {
+	read, err := openFile(path, url.Values{"mode": {mode}, "_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-2000)"}})
+	if err != nil {
+		return err
+	}
+	s.read, s.opened = &pool{read, s.d}, append(s.opened, read)
+	read.SetMaxOpenConns(4)
+	read.SetMaxIdleConns(2)
+	return nil
+}
+
+// lockFile keeps a second bridge from the file: two would both fold, and release each other's claims. The lock is
+// one of SQLite's own, on an empty file beside it, so that those who only read are let in, and it goes with the
+// process, however that ends. On NFS it is worth as much as that file system's locks; SQLite itself is safe there
+// no more than that, so keep the file on a disk of the machine.
+func (s *Store) lockFile(ctx context.Context, path string) error {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // one file has one lock, by whatever name
+	}
+	lock, err := openFile(path+".lock", url.Values{"_pragma": {"busy_timeout(0)"}})
+	if err != nil {
+		return err
+	}
+	s.opened = append(s.opened, lock)
+	conn, err := lock.Conn(ctx)
+	if err != nil {
+		return explain(err)
+	}
+	s.opened = append(s.opened, conn)
+	_, err = conn.ExecContext(ctx, `BEGIN EXCLUSIVE`)
+	if code(err) == sqlitelib.SQLITE_BUSY {
+		return errors.New("another flowbridge is using it: stop that one, or name another file; for several at a time use PostgreSQL")
+	}
+	return explain(err)
 }
 
 func checkPath(path string) error {
@@ -116,12 +154,17 @@ func prepareAndExec(ctx context.Context, tx *txn, query string, rows [][]any) er
 	return nil
 }
 
-func refusedBySQLite(err error) bool {
+// code returns SQLite's code of an error, 0 for none.
+func code(err error) int {
 	var fault *sqlitedriver.Error
 	if !errors.As(err, &fault) {
-		return false
+		return 0
 	}
-	switch fault.Code() & 0xff {
+	return fault.Code() & 0xff
+}
+
+func refusedBySQLite(err error) bool {
+	switch code(err) {
 	case sqlitelib.SQLITE_TOOBIG, sqlitelib.SQLITE_CONSTRAINT, sqlitelib.SQLITE_MISMATCH, sqlitelib.SQLITE_RANGE:
 		return true
 	}
@@ -130,11 +173,7 @@ func refusedBySQLite(err error) bool {
 
 // explain says what to do about a file that cannot be opened.
 func explain(err error) error {
-	var fault *sqlitedriver.Error
-	if !errors.As(err, &fault) {
-		return err
-	}
-	switch fault.Code() & 0xff {
+	switch code(err) {
 	case sqlitelib.SQLITE_NOTADB:
 		return errors.New("it is no SQLite database: name another file")
 	case sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM, sqlitelib.SQLITE_READONLY:

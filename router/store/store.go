@@ -13,12 +13,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"flowbridge/router"
 )
 
 // Config is what a Store may be told. Zero fields choose themselves, but for DSN.
 type Config struct {
 	// DSN is the path of a SQLite file, or the URL of a PostgreSQL database (postgres://). Required.
 	DSN string
+	// ReadOnly opens what a bridge may be using, for reading alone: nothing is made, brought up to date or released,
+	// and what would write returns router.ErrClosed. Default: no.
+	ReadOnly bool
 	// QueueEvents bounds the events that wait for a commit; more are refused with router.ErrBusy.
 	// Default: 4096.
 	QueueEvents int
@@ -76,6 +81,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := open(ctx); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", DisplayName(cfg.DSN), errors.Join(err, s.release()))
 	}
+	if cfg.ReadOnly {
+		if err := s.checkSchema(ctx); err != nil {
+			return nil, fmt.Errorf("open database %s: %w", DisplayName(cfg.DSN), errors.Join(err, s.release()))
+		}
+		s.closed.Do(func() { close(s.closing) })
+		return s, nil
+	}
 	s.commits.Go(s.commitCalls)
 	return s, nil
 }
@@ -127,6 +139,9 @@ func pulse(c chan struct{}) {
 
 // Ping says whether the database can be written to, by writing.
 func (s *Store) Ping(ctx context.Context) error {
+	if s.write == nil {
+		return router.ErrClosed
+	}
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
 	_, err := s.write.ExecContext(ctx, `UPDATE heartbeat SET at = ? WHERE id = 1`, micros(s.cfg.Now()))

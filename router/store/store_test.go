@@ -118,6 +118,26 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		appendAll(t, s.Store, event("a"))
 	})
 
+	t.Run("text that no database likes is stored, folded and found again", func(t *testing.T) {
+		s := open(t, store.Config{})
+		flow := router.FlowID{WABA: "w\x00", Flow: "f\xff\u00e9'?$1"}
+		e := event("a\x00\xff")
+		e.WABA, e.Flow, e.Value = flow.WABA, flow.Flow, []byte("{\"x\":\"\xc3\x28\"}")
+		appendAll(t, s.Store, e)
+		if n, err := s.Append(ctx, []router.Event{e}); n != 0 || err != nil {
+			t.Errorf("its repeat: stored %d, %v", n, err)
+		}
+		inc := incident(1)
+		inc.WABA, inc.Flow, inc.AcknowledgedBy = flow.WABA, flow.Flow, "o'\x00"
+		check(t, s.Commit(ctx, router.Batch{Outcomes: []router.Outcome{{Seq: 1, Text: "\x00"}}, Incidents: []router.Incident{inc},
+			Alerts: []router.FlowAlert{{FlowID: flow, Alert: router.Alert{Event: "E", Level: "5", Active: true, Incident: 1}}}}))
+		states, err := s.States(ctx, []router.FlowID{flow, {WABA: "w", Flow: "f"}, {WABA: "w", Flow: "g"}})
+		check(t, err)
+		if got := states[flow]; len(got.Alerts) != 1 || len(got.Incidents) != 1 {
+			t.Errorf("found: %+v", got)
+		}
+	})
+
 	t.Run("many callers share commits and all get theirs stored", func(t *testing.T) {
 		s := open(t, store.Config{})
 		var work sync.WaitGroup

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"flowbridge/router/store"
+)
+
+type backupCommand struct {
+	File string `arg:"" help:"File to write; it must not be there yet."`
+	DB   string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database: the path of a SQLite file."`
+}
+
+// Run copies the database, whether or not a bridge is using it.
+func (c backupCommand) Run(ctx context.Context, p *program) error {
+	if err := store.Backup(ctx, c.DB, c.File); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	fmt.Fprintf(p.Stdout, "%s is a copy of %s: to go back to it, stop flowbridge and start it with --db %s\n", c.File, c.DB, c.File)
+	return nil
+}

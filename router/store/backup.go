@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+)
+
+// Backup copies a SQLite database to a new file while a bridge may be using it. The copy is the database as it was
+// at one moment, without holes; the bridge goes on storing meanwhile. A file that is there is left as it is, and
+// until the copy is whole and on disk nothing has its name. It holds routing keys and messages, like the original:
+// only its owner may read it.
+func Backup(ctx context.Context, dsn, file string) (err error) {
+	if IsPostgres(dsn) {
+		return errors.New("PostgreSQL is backed up with its own pg_dump")
+	}
+	if _, err := os.Stat(dsn); err != nil {
+		return fmt.Errorf("read database: %w", err)
+	}
+	// Taking the name first keeps two backups apart, and anybody else's file safe.
+	place, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already: name a new file", file)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(file))
+		}
+	}()
+	if err := place.Close(); err != nil {
+		return err
+	}
+	part, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".part-") // for its owner alone
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(part.Name()))
+		}
+	}()
+	if err := copyInto(ctx, dsn, part.Name()); err != nil {
+		return errors.Join(fmt.Errorf("copy database: %w", err), part.Close())
+	}
+	if err := errors.Join(part.Sync(), part.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(part.Name(), file); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(file))
+}
+
+// copyInto writes a database into an empty file, and reads the copy through.
+func copyInto(ctx context.Context, path, empty string) error {
+	from, err := openFile(path, url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)"}})
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if _, err := from.ExecContext(ctx, `VACUUM INTO ?`, empty); err != nil {
+		return explain(err)
+	}
+	to, err := openFile(empty, url.Values{"mode": {"ro"}})
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	return whole(ctx, to)
+}
+
+// whole checks that a database is not damaged.
+func whole(ctx context.Context, db *sql.DB) error {
+	var finding string
+	if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&finding); err != nil {
+		return explain(err)
+	}
+	if finding != "ok" {
+		return fmt.Errorf("it is damaged: %s", finding)
+	}
+	return nil
+}
+
+// syncDir makes a new name in a folder outlast a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"flowbridge/router"
+)
+
+// TestAFullDiskRefusesAndDamagesNothing fills the database up to a limit of pages, as a full disk would, and then
+// makes room.
+func TestAFullDiskRefusesAndDamagesNothing(t *testing.T) {
+	ctx := context.Background()
+	s := openFull(t, filepath.Join(t.TempDir(), "full.db"))
+	var pages int
+	if err := s.write.QueryRowContext(ctx, `PRAGMA page_count`).Scan(&pages); err != nil {
+		t.Fatal(err)
+	}
+	limit := func(pages int) {
+		if _, err := s.write.ExecContext(ctx, fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(pages + 40)
+	fillUp(t, s, func() { limit(1 << 20) })
+}
+
+// fillUp stores events until that is refused, makes room, and goes on. Every event that was accepted must be there.
+func fillUp(t *testing.T, s *Store, room func()) {
+	ctx := context.Background()
+	accepted := map[string]bool{}
+	refused := 0
+	for n := 0; n < 100_000 && refused < 20; n++ {
+		e := large(n)
+		if _, err := s.Append(ctx, []router.Event{e}); err == nil {
+			accepted[e.Digest] = true
+			continue
+		} else if errors.Is(err, router.ErrBusy) || !strings.Contains(err.Error(), "full") && !strings.Contains(err.Error(), "disk") {
+			t.Fatalf("refused with %v, want words about the disk", err)
+		}
+		refused++
+	}
+	if refused == 0 || len(accepted) == 0 {
+		t.Fatalf("accepted %d and refused %d: the disk never was full", len(accepted), refused)
+	}
+	if _, err := s.Waiting(ctx, 1); err != nil {
+		t.Errorf("nothing can be read while the disk is full: %v", err)
+	}
+	room()
+	if err := s.Ping(ctx); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	for n := 200_000; n < 200_010; n++ {
+		e := large(n)
+		if _, err := s.Append(ctx, []router.Event{e}); err != nil {
+			t.Fatalf("with room again: %v", err)
+		}
+		accepted[e.Digest] = true
+	}
+	if err := whole(ctx, s.write.DB); err != nil {
+		t.Error(err)
+	}
+	kept, err := s.Waiting(ctx, 200_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range kept {
+		delete(accepted, e.Digest)
+	}
+	if len(accepted) > 0 {
+		t.Errorf("%d events that were accepted are gone", len(accepted))
+	}
+}
+
+func openFull(t *testing.T, path string) *Store {
+	t.Helper()
+	s, err := Open(context.Background(), Config{DSN: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func large(n int) router.Event {
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	return router.Event{Digest: fmt.Sprintf("%08d", n), Source: router.SourceMeta, Received: now, At: now, Name: "X", Message: strings.Repeat("x", 3000)}
+}
+
+// TestAVolumeThatIsFullRefusesAndDamagesNothing does the same on a file system without room for more, where this
+// process may mount one: there the journal's own write-ahead log is what does not fit.
+func TestAVolumeThatIsFullRefusesAndDamagesNothing(t *testing.T) {
+	dir := t.TempDir()
+	mount(t, dir)
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := openFull(t, filepath.Join(dir, "full.db"))
+	fillUp(t, s, func() {
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,122 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"flowbridge/router"
+	"flowbridge/router/store"
+)
+
+func TestASecondBridgeOnTheSameFileIsSentAway(t *testing.T) {
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "test.db")
+	s, err := store.Open(ctx, store.Config{DSN: path})
+	check(t, err)
+	appendAll(t, s, event("x"))
+	other := filepath.Join(t.TempDir(), "link.db")
+	check(t, os.Symlink(path, other))
+	for _, name := range []string{path, other} {
+		second, err := store.Open(ctx, store.Config{DSN: name})
+		if err == nil {
+			check(t, second.Close())
+		}
+		if err == nil || !strings.Contains(err.Error(), "another flowbridge is using it") {
+			t.Errorf("the second start on %s: %v", name, err)
+		}
+	}
+
+	reader, err := store.Open(ctx, store.Config{DSN: path, ReadOnly: true})
+	check(t, err)
+	if got := waiting(t, reader); len(got) != 1 {
+		t.Errorf("who only reads finds %d events, want 1", len(got))
+	}
+	_, appending := reader.Append(ctx, []router.Event{event("y")})
+	for doing, err := range map[string]error{"append": appending, "commit": reader.Commit(ctx, router.Batch{Wake: true}), "ping": reader.Ping(ctx)} {
+		if !errors.Is(err, router.ErrClosed) {
+			t.Errorf("%s of who only reads: %v, want ErrClosed", doing, err)
+		}
+	}
+	check(t, reader.Close())
+
+	check(t, s.Close())
+	again, err := store.Open(ctx, store.Config{DSN: path})
+	check(t, err)
+	check(t, again.Close())
+}
+
+func TestReadingMakesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none.db")
+	if _, err := store.Open(context.Background(), store.Config{DSN: path, ReadOnly: true}); err == nil {
+		t.Error("opened what is not there")
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("something was made: %v", err)
+	}
+}
+
+// TestABackupIsOneMoment copies a database while events are stored in pairs: every copy holds both of a pair or
+// none, and all that was accepted before it began.
+func TestABackupIsOneMoment(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "live.db")
+	s, err := store.Open(ctx, store.Config{DSN: path})
+	check(t, err)
+	defer s.Close()
+	stop := make(chan struct{})
+	var mu sync.Mutex
+	accepted := 0
+	var work sync.WaitGroup
+	work.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := s.Append(ctx, []router.Event{event(fmt.Sprint("left", n)), event(fmt.Sprint("right", n))}); err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			accepted += 2
+			mu.Unlock()
+		}
+	})
+	for i := range 5 {
+		mu.Lock()
+		before := accepted
+		mu.Unlock()
+		file := filepath.Join(dir, fmt.Sprintf("copy%d.db", i))
+		check(t, store.Backup(ctx, path, file))
+		info, err := os.Stat(file)
+		check(t, err)
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("the copy can be read by others: %v", info.Mode())
+		}
+		c, err := store.Open(ctx, store.Config{DSN: file})
+		check(t, err)
+		got, err := c.Waiting(ctx, 1_000_000)
+		check(t, errors.Join(err, c.Close()))
+		if len(got) < before || len(got)%2 != 0 {
+			t.Errorf("the copy has %d events; %d were accepted before it began", len(got), before)
+		}
+	}
+	close(stop)
+	work.Wait()
+	if err := store.Backup(ctx, path, path); err == nil || !strings.Contains(err.Error(), "is there already") {
+		t.Errorf("a backup over the original: %v", err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*.part-*"))
+	check(t, err)
+	if len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
