@@ -44,8 +44,9 @@ const (
 	callDelivery = "deliver"
 	// callPause bounds how often a process calls: a call is a transaction.
 	callPause = 10 * time.Millisecond
-	// lockClass and the schema make the lock's name, so that two bridges can share a database.
-	lockClass = 0x666c6f77
+	// A lock is named by a class and the schema, so that two bridges can share a database.
+	foldLock  = 0x666c6f77
+	sweepLock = foldLock + 1
 )
 
 func newPeers(s *Store, config *pgx.ConnConfig) *peers {
@@ -118,8 +119,7 @@ func (p *peers) hold(ctx context.Context) (*sql.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var mine bool
-	err = conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`, lockClass).Scan(&mine)
+	mine, err := tryLock(ctx, conn, foldLock)
 	if err == nil && mine {
 		if _, err = conn.ExecContext(ctx, fmt.Sprintf(`SET idle_session_timeout = %d`, p.s.cfg.DeadAfter.Milliseconds())); err == nil {
 			p.conn = conn
@@ -132,6 +132,27 @@ func (p *peers) hold(ctx context.Context) (*sql.Conn, error) {
 		return nil, err
 	}
 	return nil, conn.Close()
+}
+
+func tryLock(ctx context.Context, conn *sql.Conn, class int) (mine bool, err error) {
+	err = conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`, class).Scan(&mine)
+	return mine, err
+}
+
+// alone returns what ends a time in which no other process sweeps, or nil while another one does.
+func (p *peers) alone(ctx context.Context) (done func(), err error) {
+	bounded, cancel := p.s.d.bounded(ctx)
+	defer cancel()
+	conn, err := p.s.write.Conn(bounded)
+	if err != nil {
+		return nil, err
+	}
+	mine, err := tryLock(bounded, conn, sweepLock)
+	if err != nil || !mine {
+		discard(conn)
+		return nil, err
+	}
+	return func() { discard(conn) }, nil
 }
 
 // drop ends the session, and with it the lock. p.mu is held.

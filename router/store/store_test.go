@@ -471,6 +471,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
+	t.Run("housekeeping", func(t *testing.T) { sweeping(t, open) })
+
 	t.Run("silences hold until their time or their end", func(t *testing.T) {
 		s := open(t, store.Config{})
 		silences := []router.Silence{

@@ -9,3 +9,7 @@ CREATE TABLE heartbeat (
   at BIGINT NOT NULL
 );
 INSERT INTO heartbeat (id, at) VALUES (1, 0);
+
+-- For removing what is old.
+CREATE INDEX notices_folded ON notices (folded_at, event);
+CREATE INDEX incidents_resolved ON incidents (resolved_at, number) WHERE state = 'resolved';

@@ -1,0 +1,257 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"flowbridge/router"
+)
+
+// Swept counts what Sweep removed.
+type Swept struct{ Events, Incidents, Notices, Silences int64 }
+
+const (
+	// sweepRows bounds what one transaction removes, about: posts wait no longer than for that.
+	sweepRows = 500
+	// repeats is how long Meta may send the same change again, seven days, and one for clocks and queues. A digest
+	// that is younger is needed to know a repeat.
+	repeats = 8 * 24 * time.Hour
+)
+
+// Sweep removes events that were received more than keepEvents ago, and incidents that were resolved, notices that
+// were folded and silences that ended more than keepIncidents ago, with all that belongs to them; zero keeps for ever.
+// It never removes what is still to be folded or told, what an open incident or an active alert is made of, the
+// incident with the highest number, nor an event that Meta may still repeat, however short keepEvents is.
+//
+// It works in small transactions with as much rest between them, so that posts are stored meanwhile, and returns
+// early when ctx ends; what it has removed by then is removed. While another process sweeps it does nothing. The file of a SQLite database stays as large as it was; what becomes free in it is used again
+// before it grows. PostgreSQL's autovacuum does the same for its tables.
+func (s *Store) Sweep(ctx context.Context, now time.Time, keepEvents, keepIncidents time.Duration) (swept Swept, err error) {
+	if s.peers != nil {
+		done, err := s.peers.alone(ctx)
+		if err != nil || done == nil {
+			return swept, err
+		}
+		defer done()
+	}
+	if keepEvents > 0 {
+		swept.Events, err = s.sweepEvents(ctx, micros(now.Add(-max(keepEvents, repeats))))
+	}
+	if err == nil && keepIncidents > 0 {
+		before := micros(now.Add(-keepIncidents))
+		swept.Incidents, err = s.sweepIncidents(ctx, before)
+		if err == nil {
+			swept.Notices, err = s.sweepNotices(ctx, before)
+		}
+		if err == nil {
+			swept.Silences, err = s.sweepSilences(ctx, before)
+		}
+	}
+	if err != nil {
+		return swept, fmt.Errorf("remove what is old: %w", err)
+	}
+	return swept, nil
+}
+
+// remove runs f in a transaction, and then rests for as long as that took.
+func (s *Store) remove(ctx context.Context, f func(tx *txn) error) error {
+	began := time.Now()
+	if err := s.inTx(ctx, f); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(min(time.Since(began), time.Second)):
+		return nil
+	}
+}
+
+// sweepEvents goes through the journal from its beginning, to the first page without anything old.
+func (s *Store) sweepEvents(ctx context.Context, before int64) (n int64, err error) {
+	needed, err := s.neededEvents(ctx)
+	if err != nil {
+		return 0, err
+	}
+	type row struct {
+		seq, received int64
+		state         router.EventState
+	}
+	for last := int64(0); ; {
+		page, err := all(ctx, s.read, `SELECT seq, received_at, state FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, []any{last, sweepRows},
+			func(rows scanner) (r row, err error) {
+				err = rows.Scan(&r.seq, &r.received, &r.state)
+				return r, err
+			})
+		if err != nil || len(page) == 0 {
+			return n, err
+		}
+		last = page[len(page)-1].seq
+		old := false
+		var gone []int64
+		for _, r := range page {
+			old = old || r.received < before
+			if r.received < before && r.state != router.EventWaiting && !needed[r.seq] {
+				gone = append(gone, r.seq)
+			}
+		}
+		if !old {
+			return n, nil
+		}
+		if len(gone) == 0 {
+			continue
+		}
+		err = s.remove(ctx, func(tx *txn) error {
+			return each(ctx, tx, gone, `DELETE FROM events WHERE seq = ?`, func(seq int64) ([]any, error) { return []any{seq}, nil })
+		})
+		if err != nil {
+			return n, err
+		}
+		n += int64(len(gone))
+	}
+}
+
+// counts is the condition that an alert keeps its incident open.
+const counts = `(a.active = 1 OR a.held_until > 0)`
+
+// neededEvents returns the journal positions that active alerts, and the timelines of incidents that are not over,
+// point at. Nothing old joins them later: what is folded is new.
+func (s *Store) neededEvents(ctx context.Context) (map[int64]bool, error) {
+	found, err := all(ctx, s.read, `SELECT a.opened_by FROM alerts a WHERE `+counts+`
+		UNION SELECT a.closed_by FROM alerts a WHERE `+counts+`
+		UNION SELECT t.event FROM timeline t JOIN incidents i ON i.number = t.incident
+			WHERE i.state <> 'resolved' OR i.number IN (SELECT a.incident FROM alerts a WHERE `+counts+`)`, nil,
+		func(row scanner) (seq int64, err error) {
+			err = row.Scan(&seq)
+			return seq, err
+		})
+	if err != nil {
+		return nil, err
+	}
+	needed := make(map[int64]bool, len(found))
+	for _, seq := range found {
+		needed[seq] = true
+	}
+	return needed, nil
+}
+
+// over is the condition that nobody needs an incident any more. The highest number stays, so that none is given twice.
+const over = `i.state = 'resolved' AND i.resolved_at < ? AND i.number < (SELECT max(number) FROM incidents)
+	AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.incident = i.number AND ` + counts + `)
+	AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.incident = i.number AND d.state = 'waiting')`
+
+// oldIncident is an incident to be removed, with the length of its timeline.
+type oldIncident struct{ resolved, number, entries int64 }
+
+func (s *Store) sweepIncidents(ctx context.Context, before int64) (n int64, err error) {
+	for last := (oldIncident{}); ; {
+		page, err := all(ctx, s.read, `SELECT i.resolved_at, i.number, i.entries FROM incidents i WHERE `+over+`
+			AND (i.resolved_at, i.number) > (?, ?) ORDER BY i.resolved_at, i.number LIMIT ?`, []any{before, last.resolved, last.number, sweepRows},
+			func(row scanner) (o oldIncident, err error) {
+				err = row.Scan(&o.resolved, &o.number, &o.entries)
+				return o, err
+			})
+		if err != nil || len(page) == 0 {
+			return n, err
+		}
+		last = page[len(page)-1]
+		for len(page) > 0 {
+			rows, some := int64(0), 0
+			for some < len(page) && (some == 0 || rows+page[some].entries <= sweepRows) {
+				rows += page[some].entries + 4 // itself, its alerts and its deliveries, about
+				some++
+			}
+			removed, err := s.removeIncidents(ctx, page[:some], before)
+			n += removed
+			if err != nil {
+				return n, err
+			}
+			page = page[some:]
+		}
+	}
+}
+
+// removeIncidents removes some incidents, a timeline that is too long for one transaction in several.
+func (s *Store) removeIncidents(ctx context.Context, some []oldIncident, before int64) (n int64, err error) {
+	for upTo := int64(sweepRows); len(some) == 1 && upTo < some[0].entries; upTo += sweepRows {
+		err := s.remove(ctx, func(tx *txn) error {
+			_, err := tx.ExecContext(ctx, `DELETE FROM timeline WHERE incident = ? AND n <= ? AND EXISTS (SELECT 1 FROM incidents i WHERE i.number = ? AND `+over+`)`,
+				some[0].number, upTo, some[0].number, before)
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	err = s.remove(ctx, func(tx *txn) error {
+		n = 0
+		for _, old := range some {
+			result, err := tx.ExecContext(ctx, `DELETE FROM incidents AS i WHERE i.number = ? AND `+over, old.number, before)
+			if err != nil {
+				return err
+			}
+			gone, err := result.RowsAffected()
+			if err != nil {
+				return err
+			}
+			if gone == 0 { // somebody needs it again
+				continue
+			}
+			n++
+			for _, query := range []string{
+				`DELETE FROM timeline WHERE incident = ?`,
+				`DELETE FROM deliveries WHERE incident = ?`,
+				`DELETE FROM alerts WHERE incident = ?`,
+			} {
+				if _, err := tx.ExecContext(ctx, query, old.number); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (s *Store) sweepNotices(ctx context.Context, before int64) (n int64, err error) {
+	type notice struct{ folded, event int64 }
+	for last := (notice{folded: -1}); ; {
+		page, err := all(ctx, s.read, `SELECT n.folded_at, n.event FROM notices n WHERE n.folded_at < ? AND (n.folded_at, n.event) > (?, ?)
+			AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.incident = 0 AND d.event = n.event AND d.state = 'waiting')
+			ORDER BY n.folded_at, n.event LIMIT ?`, []any{before, last.folded, last.event, sweepRows / 2},
+			func(row scanner) (o notice, err error) {
+				err = row.Scan(&o.folded, &o.event)
+				return o, err
+			})
+		if err != nil || len(page) == 0 {
+			return n, err
+		}
+		last = page[len(page)-1]
+		err = s.remove(ctx, func(tx *txn) error {
+			for _, query := range []string{`DELETE FROM deliveries WHERE incident = 0 AND event = ?`, `DELETE FROM notices WHERE event = ?`} {
+				if err := each(ctx, tx, page, query, func(o notice) ([]any, error) { return []any{o.event}, nil }); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return n, err
+		}
+		n += int64(len(page))
+	}
+}
+
+// sweepSilences removes them all at once: people make few.
+func (s *Store) sweepSilences(ctx context.Context, before int64) (n int64, err error) {
+	err = s.remove(ctx, func(tx *txn) error {
+		result, err := tx.ExecContext(ctx, `DELETE FROM silences WHERE ended_at > 0 AND ended_at < ? OR until > 0 AND until < ?`, before, before)
+		if err != nil {
+			return err
+		}
+		n, err = result.RowsAffected()
+		return err
+	})
+	return n, err
+}
