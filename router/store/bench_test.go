@@ -2,9 +2,12 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,39 +15,208 @@ import (
 
 	"flowbridge/router"
 	"flowbridge/router/store"
+	"flowbridge/router/store/storetest"
 )
 
-// BenchmarkAppend measures durable events per second with so many callers at a time.
-func BenchmarkAppend(b *testing.B) {
-	for _, callers := range []int{1, 16, 64} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			s, err := store.Open(context.Background(), store.Config{DSN: filepath.Join(b.TempDir(), "bench.db")})
-			if err != nil {
-				b.Fatal(err)
+// engines runs a benchmark over each database, as it is set up for real: what is committed is on disk.
+func engines(b *testing.B, bench func(b *testing.B, e engine)) {
+	b.Run("db=sqlite", func(b *testing.B) {
+		bench(b, engine{"sqlite", func() string { return filepath.Join(b.TempDir(), "bench.db") }})
+	})
+	b.Run("db=postgres", func(b *testing.B) {
+		server := storetest.Start(b, "fsync=on", "shared_buffers=256MB", "max_wal_size=4GB")
+		bench(b, engine{"pgx", func() string { return server.Database(b) }})
+	})
+}
+
+type engine struct {
+	driver string
+	fresh  func() string // names a new database
+}
+
+// journals runs a benchmark over an empty database and over one that has grown: 1,000,000 events and 10,000 open
+// incidents, each told to two notifiers.
+func (e engine) journals(b *testing.B, bench func(b *testing.B, s *store.Store)) {
+	for _, grown := range []bool{false, true} {
+		b.Run(map[bool]string{false: "journal=empty", true: "journal=1000000"}[grown], func(b *testing.B) {
+			dsn := e.fresh()
+			s := openBench(b, dsn)
+			if grown {
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+				e.grow(b, dsn)
+				s = openBench(b, dsn)
 			}
-			defer s.Close()
-			value := json.RawMessage(`{"event":"ENDPOINT_ERROR_RATE","message":"The endpoint error rate has reached the 10% threshold in the last 30 minutes","flow_id":"1987937931743377","error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED","errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2}]}`)
-			var n atomic.Int64
-			var work sync.WaitGroup
-			b.ResetTimer()
-			for range callers {
-				work.Go(func() {
-					for {
-						i := n.Add(1)
-						if i > int64(b.N) {
-							return
-						}
-						at := time.Unix(1772438400+i, 0).UTC()
-						e := router.Event{Source: router.SourceMeta, Digest: fmt.Sprintf("%010d-%032x", at.Unix(), uint64(i)*0x9E3779B97F4A7C15), Received: at, At: at, WABA: "1", Flow: "2", Name: router.EndpointErrorRate, Value: value}
-						if _, err := s.Append(context.Background(), []router.Event{e}); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			work.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			bench(b, s)
 		})
 	}
+}
+
+func openBench(b *testing.B, dsn string) *store.Store {
+	s, err := store.Open(context.Background(), store.Config{DSN: dsn})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// grow fills a database in a few statements.
+func (e engine) grow(b *testing.B, dsn string) {
+	b.Helper()
+	db, err := sql.Open(e.driver, dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	numbers := `WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < %d) `
+	pad := `CASE WHEN i < 10 THEN '000000' WHEN i < 100 THEN '00000' WHEN i < 1000 THEN '0000' WHEN i < 10000 THEN '000' WHEN i < 100000 THEN '00' WHEN i < 1000000 THEN '0' ELSE '' END || i`
+	body := strings.ReplaceAll(string(value), "'", "''")
+	after := []string{"ANALYZE"}
+	if e.driver == "sqlite" {
+		after = append(after, "PRAGMA wal_checkpoint(TRUNCATE)")
+	}
+	for _, query := range append([]string{
+		fmt.Sprintf(numbers+`INSERT INTO events (digest, received_at, state, outcome, body)
+			SELECT '177'||`+pad+`||'-0123456789abcdef0123456789abcdef', 1772000000000000 + i * 1000000, 'folded', 'opened INC-1', '{"source":"meta","name":"ENDPOINT_ERROR_RATE","value":`+body+`}' FROM n`, 1_000_000),
+		fmt.Sprintf(numbers+`INSERT INTO incidents (number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at, resolved_at, resolved_by, acknowledged_at, acknowledged_by, details)
+			SELECT i, 'flowbridge/1/'||i||'/E', '1', 'f'||i, 'E', 'open', 3, 3, 'r', 3, 3, 3, 1772000000000000, 0, '', 0, '', '{"flow_name":"Checkout"}' FROM n`, 10_000),
+		fmt.Sprintf(numbers+`INSERT INTO alerts (waba, flow, event, level, active, raised_at, cleared_at, since, until, opened_by, closed_by, severity, incident, key, details)
+			SELECT '1', 'f'||i, 'E', '10', 1, 1772000000000000, 0, 1772000000000000, 0, i, 0, 3, i, 'k', '{}' FROM n`, 10_000),
+		fmt.Sprintf(numbers+`INSERT INTO timeline (incident, n, at, recorded_at, kind, text, event)
+			SELECT (i - 1) / 3 + 1, (i - 1) %% 3 + 1, 1772000000000000, 1772000000000000, 'opened', 'Endpoint error rate reached 10 %%', i FROM n`, 30_000),
+		fmt.Sprintf(numbers+`INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, open, severity, owed, have, state, next_at, receipt, updated_at)
+			SELECT (i - 1) / 2 + 1, 0, CASE i %% 2 WHEN 0 THEN 'chat' ELSE 'page' END, 'flowbridge/1/'||((i - 1) / 2 + 1)||'/E', 'slack', '#ops', '', 1, 3, 1, 1, 'delivered', 0, '{"ts":"1","told":3}', 1772000000000000 FROM n`, 20_000),
+	}, after...) {
+		if _, err := db.Exec(query); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+var value = json.RawMessage(`{"event":"ENDPOINT_ERROR_RATE","message":"The endpoint error rate has reached the 10% threshold in the last 30 minutes","flow_id":"1987937931743377","error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED","errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2}]}`)
+
+// BenchmarkAppend measures durable events per second with so many callers at a time, of one event each.
+func BenchmarkAppend(b *testing.B) {
+	engines(b, func(b *testing.B, e engine) {
+		e.journals(b, func(b *testing.B, s *store.Store) {
+			var n atomic.Int64 // goes on over all runs: a digest is new once
+			for _, callers := range []int{1, 16, 64} {
+				b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+					var left atomic.Int64
+					left.Store(int64(b.N))
+					var work sync.WaitGroup
+					b.ResetTimer()
+					for range callers {
+						work.Go(func() {
+							for left.Add(-1) >= 0 {
+								i := n.Add(1)
+								at := time.Unix(1782438400+i, 0).UTC()
+								e := router.Event{Source: router.SourceMeta, Digest: fmt.Sprintf("%010d-%032x", at.Unix(), uint64(i)*0x9E3779B97F4A7C15), Received: at, At: at, WABA: "1", Flow: "2", Name: router.EndpointErrorRate, Value: value}
+								if _, err := s.Append(context.Background(), []router.Event{e}); err != nil {
+									b.Error(err)
+									return
+								}
+							}
+						})
+					}
+					work.Wait()
+					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+				})
+			}
+		})
+	})
+}
+
+// BenchmarkDeliver measures claims that are finished, per second, by one lane and by four.
+func BenchmarkDeliver(b *testing.B) {
+	engines(b, func(b *testing.B, e engine) {
+		e.journals(b, func(b *testing.B, s *store.Store) {
+			ctx := context.Background()
+			number := int64(1_000_000)
+			for _, lanes := range []int{1, 4} {
+				b.Run(fmt.Sprintf("lanes=%d", lanes), func(b *testing.B) {
+					for made := 0; made < b.N; {
+						var batch router.Batch
+						for ; made < b.N && len(batch.Owed) < 500; made++ {
+							number++
+							inc := incident(number)
+							inc.Flow, inc.Entries = fmt.Sprint("g", number), 1
+							batch.Incidents = append(batch.Incidents, inc)
+							batch.Entries = append(batch.Entries, router.Entry{Incident: number, N: 1, Text: "Opened"})
+							batch.Owed = append(batch.Owed, owed(number, fmt.Sprint("lane", made%lanes), fmt.Sprint(number)))
+						}
+						if err := s.Commit(ctx, batch); err != nil {
+							b.Fatal(err)
+						}
+					}
+					var work sync.WaitGroup
+					b.ResetTimer()
+					for lane := range lanes {
+						work.Go(func() {
+							for {
+								n, err := s.Claim(ctx, fmt.Sprint("lane", lane), time.Now(), time.Minute)
+								if n == nil || err != nil {
+									if err != nil {
+										b.Error(err)
+									}
+									return
+								}
+								if err := s.Finish(ctx, result(n, router.DeliveryDelivered)); err != nil {
+									b.Error(err)
+									return
+								}
+							}
+						})
+					}
+					work.Wait()
+					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+				})
+			}
+		})
+	})
+}
+
+// BenchmarkFold measures reading what a batch of 200 events needs and storing what it comes to: every event of
+// another flow, which gets a new reading, an entry and a delivery that is owed.
+func BenchmarkFold(b *testing.B) {
+	engines(b, func(b *testing.B, e engine) {
+		e.journals(b, func(b *testing.B, s *store.Store) {
+			ctx := context.Background()
+			const size = 200
+			n := 0
+			entries := int64(3)
+			for b.Loop() {
+				entries++
+				events := make([]router.Event, size)
+				var flows []router.FlowID
+				for i := range events {
+					n++
+					events[i] = event(fmt.Sprint("fold", n))
+					flows = append(flows, router.FlowID{WABA: "1", Flow: fmt.Sprint("f", i+1)})
+				}
+				_, appending := s.Append(ctx, events)
+				waiting, reading := s.Waiting(ctx, size)
+				_, stating := s.States(ctx, flows)
+				if err := errors.Join(appending, reading, stating); err != nil {
+					b.Fatal(err)
+				}
+				var batch router.Batch
+				for i, e := range waiting {
+					inc := incident(int64(i + 1))
+					inc.WABA, inc.Flow, inc.Entries = flows[i].WABA, flows[i].Flow, entries
+					batch.Outcomes = append(batch.Outcomes, router.Outcome{Seq: e.Seq, Text: "refreshed"})
+					batch.Incidents = append(batch.Incidents, inc)
+					batch.Alerts = append(batch.Alerts, router.FlowAlert{FlowID: flows[i], Alert: router.Alert{Event: "E", Level: "10", Active: true, Incident: inc.Number}})
+					batch.Entries = append(batch.Entries, router.Entry{Incident: inc.Number, N: entries, Text: "Refreshed"})
+					batch.Owed = append(batch.Owed, owed(inc.Number, "chat", fmt.Sprint(inc.Number)))
+				}
+				if err := s.Commit(ctx, batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "events/s")
+		})
+	})
 }

@@ -84,8 +84,7 @@ func (s *Store) addStates(ctx context.Context, states map[router.FlowID]router.S
 		state.Alerts = append(state.Alerts, a.Alert)
 		states[flow] = state
 	}
-	incidents, err := incidents(ctx, s.read, these+` AND state <> 'resolved'
-		OR number IN (SELECT incident FROM alerts WHERE `+these+` AND active = 1) ORDER BY number`, slices.Concat(ids, ids)...)
+	incidents, err := incidents(ctx, s.read, standing(these)+` ORDER BY number`, slices.Concat(ids, ids)...)
 	if err != nil {
 		return err
 	}
@@ -96,6 +95,11 @@ func (s *Store) addStates(ctx context.Context, states map[router.FlowID]router.S
 		states[flow] = state
 	}
 	return nil
+}
+
+// standing is the condition that the fold must know an incident of these flows; the flows are named twice.
+func standing(these string) string {
+	return these + ` AND state <> 'resolved' OR number IN (SELECT incident FROM alerts WHERE ` + these + ` AND active = 1)`
 }
 
 // LastIncident returns the highest number that an incident ever had, 0 for none.

@@ -26,6 +26,9 @@ func (s *Store) Incidents(ctx context.Context, f router.IncidentFilter) ([]route
 	if f.State != "" {
 		where, args = append(where, "state = ?"), append(args, string(f.State))
 	}
+	if f.State == router.IncidentOpen || f.State == router.IncidentAcknowledged {
+		where = append(where, "state <> 'resolved'") // for the index of the few: see waitingQuery
+	}
 	if f.Flow != "" {
 		where, args = append(where, "flow = ?"), append(args, f.Flow)
 	}
@@ -75,6 +78,9 @@ func (s *Store) Events(ctx context.Context, state router.EventState, limit int) 
 	if state != "" {
 		where, args = "state = ?", []any{string(state)}
 	}
+	if state == router.EventWaiting || state == router.EventUnreadable {
+		where += " AND state <> 'folded'" // for the index of the few: see waitingQuery
+	}
 	found, err := all(ctx, s.read, `SELECT seq, digest, body, state, outcome FROM events WHERE `+where+` ORDER BY seq DESC LIMIT ?`,
 		append(args, limited(limit)), func(row scanner) (e router.JournalEvent, err error) {
 			e.Event, err = scanEvent(row, &e.State, &e.Outcome)
@@ -91,6 +97,9 @@ func (s *Store) Deliveries(ctx context.Context, state router.DeliveryState, limi
 	where, args := "1 = 1", []any{}
 	if state != "" {
 		where, args = "state = ?", []any{string(state)}
+	}
+	if state == router.DeliveryParked {
+		where += " AND state = 'parked'" // for the index of the few: see waitingQuery
 	}
 	found, err := deliveries(ctx, s.read, where+` ORDER BY id DESC LIMIT ?`, append(args, limited(limit))...)
 	if err != nil {

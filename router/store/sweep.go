@@ -120,8 +120,8 @@ const counts = `(a.active = 1 OR a.held_until > 0)`
 func (s *Store) neededEvents(ctx context.Context) (map[int64]bool, error) {
 	found, err := all(ctx, s.read, `SELECT a.opened_by FROM alerts a WHERE `+counts+`
 		UNION SELECT a.closed_by FROM alerts a WHERE `+counts+`
-		UNION SELECT t.event FROM timeline t JOIN incidents i ON i.number = t.incident
-			WHERE i.state <> 'resolved' OR i.number IN (SELECT a.incident FROM alerts a WHERE `+counts+`)`, nil,
+		UNION SELECT t.event FROM incidents i JOIN timeline t ON t.incident = i.number WHERE i.state <> 'resolved'
+		UNION SELECT t.event FROM alerts a JOIN timeline t ON t.incident = a.incident WHERE `+counts, nil,
 		func(row scanner) (seq int64, err error) {
 			err = row.Scan(&seq)
 			return seq, err
@@ -141,13 +141,15 @@ const over = `i.state = 'resolved' AND i.resolved_at < ? AND i.number < (SELECT 
 	AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.incident = i.number AND ` + counts + `)
 	AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.incident = i.number AND d.state = 'waiting')`
 
+const oldIncidents = `SELECT i.resolved_at, i.number, i.entries FROM incidents i WHERE ` + over + `
+	AND (i.resolved_at, i.number) > (?, ?) ORDER BY i.resolved_at, i.number LIMIT ?`
+
 // oldIncident is an incident to be removed, with the length of its timeline.
 type oldIncident struct{ resolved, number, entries int64 }
 
 func (s *Store) sweepIncidents(ctx context.Context, before int64) (n int64, err error) {
 	for last := (oldIncident{}); ; {
-		page, err := all(ctx, s.read, `SELECT i.resolved_at, i.number, i.entries FROM incidents i WHERE `+over+`
-			AND (i.resolved_at, i.number) > (?, ?) ORDER BY i.resolved_at, i.number LIMIT ?`, []any{before, last.resolved, last.number, sweepRows},
+		page, err := all(ctx, s.read, oldIncidents, []any{before, last.resolved, last.number, sweepRows},
 			func(row scanner) (o oldIncident, err error) {
 				err = row.Scan(&o.resolved, &o.number, &o.entries)
 				return o, err

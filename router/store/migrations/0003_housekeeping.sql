@@ -13,3 +13,6 @@ INSERT INTO heartbeat (id, at) VALUES (1, 0);
 -- For removing what is old.
 CREATE INDEX notices_folded ON notices (folded_at, event);
 CREATE INDEX incidents_resolved ON incidents (resolved_at, number) WHERE state = 'resolved';
+
+-- For listing the incidents that are not over, which are few among all.
+CREATE INDEX incidents_standing ON incidents (number) WHERE state <> 'resolved';
