@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
-
-	"flowbridge/router"
 )
 
 // dialect is what differs between the databases in the SQL that they share. Statements are written once, with ?
@@ -136,9 +134,6 @@ func (t *txn) ExecContext(ctx context.Context, query string, args ...any) (sql.R
 
 // inTx runs f in a transaction of the writer; again if it was undone for the sake of another one.
 func (s *Store) inTx(ctx context.Context, f func(tx *txn) error) error {
-	if s.write == nil {
-		return router.ErrClosed
-	}
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
 	conn, err := s.write.Conn(ctx)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"flowbridge/router"
@@ -17,7 +16,8 @@ import (
 // History is a journal and what was told of it, opened only to be read: it migrates nothing, writes nothing, and leaves a
 // bridge that runs on the same database alone. Every method reads a bounded part in a short transaction of its own.
 type History struct {
-	db *sql.DB
+	db    *pool
+	close func() error
 	// quiet is the file beside a database that nobody writes to, which must not appear while it is read; "" where somebody
 	// may write.
 	quiet string
@@ -25,22 +25,31 @@ type History struct {
 
 // OpenHistory opens a database for reading. It must exist.
 func OpenHistory(ctx context.Context, dsn string) (*History, error) {
-	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
-		return nil, errors.New("open history: PostgreSQL is not supported by this version: give the path of a SQLite file")
+	open := openSQLiteHistory
+	if IsPostgres(dsn) {
+		open = openPostgresHistory
 	}
-	h, err := openSQLiteHistory(dsn)
+	h, err := open(ctx, dsn)
 	if err != nil {
-		return nil, fmt.Errorf("open history: %w", err)
+		return nil, fmt.Errorf("open history %s: %w", DisplayName(dsn), err)
 	}
 	if _, err := h.Bounds(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open history %s: it is no database that a bridge has written: %w", dsn, explain(err)), h.Close())
+		return nil, errors.Join(fmt.Errorf("open history %s: it is no database that a bridge has written: %w", DisplayName(dsn), explain(err)), h.Close())
 	}
 	return h, nil
 }
 
+func openPostgresHistory(ctx context.Context, dsn string) (*History, error) {
+	s := newStore(Config{DSN: dsn})
+	if _, err := s.connect(ctx); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	return &History{db: s.read, close: s.release}, nil
+}
+
 // openSQLiteHistory opens a file that it cannot write to. A file in whose folder nobody has written beside it (no -wal) is
 // taken as it is, so that nothing is made there; else a bridge may be at work, and its newest commits are in that file.
-func openSQLiteHistory(path string) (h *History, err error) {
+func openSQLiteHistory(_ context.Context, path string) (h *History, err error) {
 	info, err := os.Stat(path)
 	switch {
 	case path == "":
@@ -48,7 +57,7 @@ func openSQLiteHistory(path string) (h *History, err error) {
 	case err != nil:
 		return nil, err
 	case info.IsDir():
-		return nil, fmt.Errorf("%s is a folder: name the file", path)
+		return nil, errors.New("it is a folder: name the file")
 	}
 	settings := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-8000)"}}
 	h = &History{}
@@ -56,11 +65,13 @@ func openSQLiteHistory(path string) (h *History, err error) {
 		settings.Set("immutable", "1")
 		h.quiet = path + "-wal"
 	}
-	h.db, err = sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+settings.Encode())
-	if err == nil {
-		h.db.SetMaxOpenConns(2)
+	db, err := openFile(path, settings)
+	if err != nil {
+		return nil, err
 	}
-	return h, err
+	db.SetMaxOpenConns(2)
+	h.db, h.close = &pool{db, sqlite}, db.Close
+	return h, nil
 }
 
 // undisturbed says that nobody began to write to what is read as if nobody did.
@@ -75,7 +86,7 @@ func (h *History) undisturbed() error {
 }
 
 // Close closes the database.
-func (h *History) Close() error { return h.db.Close() }
+func (h *History) Close() error { return h.close() }
 
 // HistoryBounds is what a journal spans.
 type HistoryBounds struct {

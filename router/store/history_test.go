@@ -11,12 +11,17 @@ import (
 
 	"flowbridge/router"
 	"flowbridge/router/store"
+	"flowbridge/router/store/storetest"
 )
 
 func TestAHistoryHoldsWhatWasFoldedAndTold(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { holdsHistory(t, filepath.Join(t.TempDir(), "past.db")) })
+	t.Run("PostgreSQL", func(t *testing.T) { holdsHistory(t, storetest.Shared(t).Database(t)) })
+}
+
+func holdsHistory(t *testing.T, path string) {
 	ctx := context.Background()
 	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
-	path := filepath.Join(t.TempDir(), "past.db")
 	s, err := store.Open(ctx, store.Config{DSN: path, Now: func() time.Time { return now }})
 	check(t, err)
 	defer s.Close()

@@ -31,36 +31,12 @@ func (s *Store) migrate(ctx context.Context, options ...goose.ProviderOption) er
 	}
 	newest := migrations[len(migrations)-1].Version
 	if have > newest {
-		return newerSchema(have, newest)
+		return fmt.Errorf("it was written by a newer flowbridge (schema %d, this one knows %d): start the newer one", have, newest)
 	}
 	if have < newest {
 		_, err = provider.Up(ctx)
 	}
 	return err
-}
-
-// checkSchema says whether tables that are not to be touched are those that this program knows.
-func (s *Store) checkSchema(ctx context.Context) error {
-	migrations, err := s.d.migrations()
-	if err != nil {
-		return err
-	}
-	have, err := number(ctx, s.read, `SELECT coalesce(max(version_id), 0) FROM goose_db_version`)
-	if err != nil {
-		return fmt.Errorf("it holds no tables of flowbridge's: %w", err)
-	}
-	newest := migrations[len(migrations)-1].Version
-	if have < newest {
-		return fmt.Errorf("it was written by an older flowbridge (schema %d, this one knows %d): start this one's serve on it first", have, newest)
-	}
-	if have > newest {
-		return newerSchema(have, newest)
-	}
-	return nil
-}
-
-func newerSchema(have, newest int64) error {
-	return fmt.Errorf("it was written by a newer flowbridge (schema %d, this one knows %d): start the newer one", have, newest)
 }
 
 // migrations returns the files in order, in the words of the dialect: all that differs is how a key numbers itself.

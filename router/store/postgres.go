@@ -55,35 +55,13 @@ func newPostgres(timeout time.Duration) *dialect {
 	}
 }
 
-// openPostgres connects, and meets the other processes on the same database.
+// openPostgres connects, brings the tables up to date and meets the other processes on the same database.
 func (s *Store) openPostgres(ctx context.Context) error {
-	config, err := pgx.ParseConfig(s.cfg.DSN)
-	if err != nil { // the error would show the DSN
-		return errors.New("the URL cannot be read: write it as postgres://user:password@host:5432/database?sslmode=require, with %-escapes for special characters")
-	}
-	config.ConnectTimeout = connectTimeout
-	// What the network swallows is noticed soon, by us here and by the server through its settings.
-	config.DialFunc = (&net.Dialer{Timeout: connectTimeout, KeepAliveConfig: net.KeepAliveConfig{
-		Enable: true, Idle: s.cfg.DeadAfter / 3, Interval: s.cfg.DeadAfter / 6, Count: 3}}).DialContext
-	s.d = newPostgres(s.cfg.Timeout)
-	open := func(n int) *pool {
-		db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(s.limitSession))
-		db.SetMaxOpenConns(n)
-		db.SetMaxIdleConns(n)
-		db.SetConnMaxIdleTime(5 * time.Minute)
-		s.opened = append(s.opened, db)
-		return &pool{db, s.d}
-	}
-	s.read = open(readers)
-	if !s.cfg.ReadOnly {
-		s.write = open(writers)
-	}
-	if err := s.knock(ctx); err != nil {
+	config, err := s.connect(ctx)
+	if err != nil {
 		return err
 	}
-	if s.cfg.ReadOnly {
-		return nil
-	}
+	s.write = s.openPool(config, writers)
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
 	if err != nil {
 		return err
@@ -95,6 +73,31 @@ func (s *Store) openPostgres(ctx context.Context) error {
 	s.peers = newPeers(s, config)
 	s.opened = append(s.opened, s.peers)
 	return nil
+}
+
+// connect opens the database for reading.
+func (s *Store) connect(ctx context.Context) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(s.cfg.DSN)
+	if err != nil { // the error would show the DSN
+		return nil, errors.New("the URL cannot be read: write it as postgres://user:password@host:5432/database?sslmode=require, with %-escapes for special characters")
+	}
+	config.ConnectTimeout = connectTimeout
+	// What the network swallows is noticed soon, by us here and by the server through its settings.
+	config.DialFunc = (&net.Dialer{Timeout: connectTimeout, KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: s.cfg.DeadAfter / 3, Interval: s.cfg.DeadAfter / 6, Count: 3}}).DialContext
+	s.d = newPostgres(s.cfg.Timeout)
+	s.read = s.openPool(config, readers)
+	return config, s.knock(ctx)
+}
+
+// openPool opens n connections at most, one when it is needed.
+func (s *Store) openPool(config *pgx.ConnConfig, n int) *pool {
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(s.limitSession))
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	s.opened = append(s.opened, db)
+	return &pool{db, s.d}
 }
 
 // knock says what is wrong with a server that does not let us in.

@@ -26,9 +26,6 @@ func (s *Store) openSQLite(ctx context.Context) error {
 		return err
 	}
 	s.d = sqlite
-	if s.cfg.ReadOnly {
-		return s.openReader(path, "rw") // not made where there is none
-	}
 	if err := s.lockFile(ctx, path); err != nil {
 		return err
 	}
@@ -44,7 +41,7 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if err := write.PingContext(ctx); err != nil {
 		return explain(err)
 	}
-	if err := s.openReader(path, "rwc"); err != nil {
+	if err := s.openReader(path); err != nil {
 		return err
 	}
 	if err := s.migrate(ctx); err != nil {
@@ -64,8 +61,8 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) openReader(path, mode string) error {
-	read, err := openFile(path, url.Values{"mode": {mode}, "_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-2000)"}})
+func (s *Store) openReader(path string) error {
+	read, err := openFile(path, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-2000)"}})
 	if err != nil {
 		return err
 	}

@@ -13,17 +13,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"flowbridge/router"
 )
 
 // Config is what a Store may be told. Zero fields choose themselves, but for DSN.
 type Config struct {
 	// DSN is the path of a SQLite file, or the URL of a PostgreSQL database (postgres://). Required.
 	DSN string
-	// ReadOnly opens what a bridge may be using, for reading alone: nothing is made, brought up to date or released,
-	// and what would write returns router.ErrClosed. Default: no.
-	ReadOnly bool
 	// QueueEvents bounds the events that wait for a commit; more are refused with router.ErrBusy.
 	// Default: 4096.
 	QueueEvents int
@@ -60,8 +55,8 @@ type Store struct {
 	commits sync.WaitGroup // the goroutine that commits
 }
 
-// Open opens the database, makes it if there is none, and brings its tables up to date.
-func Open(ctx context.Context, cfg Config) (*Store, error) {
+// newStore returns a Store without a database.
+func newStore(cfg Config) *Store {
 	cfg.QueueEvents = cmp.Or(cfg.QueueEvents, 4096)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 8*time.Second)
 	cfg.DeadAfter = cmp.Or(cfg.DeadAfter, 9*time.Second)
@@ -69,24 +64,22 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Store{
+	return &Store{
 		cfg:      cfg,
 		appended: make(chan struct{}, 1), owed: make(chan struct{}, 1),
 		queue: make(chan *appendCall, cfg.QueueEvents), closing: make(chan struct{}),
 	}
+}
+
+// Open opens the database, makes it if there is none, and brings its tables up to date.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s := newStore(cfg)
 	open := s.openSQLite
 	if IsPostgres(cfg.DSN) {
 		open = s.openPostgres
 	}
 	if err := open(ctx); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", DisplayName(cfg.DSN), errors.Join(err, s.release()))
-	}
-	if cfg.ReadOnly {
-		if err := s.checkSchema(ctx); err != nil {
-			return nil, fmt.Errorf("open database %s: %w", DisplayName(cfg.DSN), errors.Join(err, s.release()))
-		}
-		s.closed.Do(func() { close(s.closing) })
-		return s, nil
 	}
 	s.commits.Go(s.commitCalls)
 	return s, nil
@@ -139,9 +132,6 @@ func pulse(c chan struct{}) {
 
 // Ping says whether the database can be written to, by writing.
 func (s *Store) Ping(ctx context.Context) error {
-	if s.write == nil {
-		return router.ErrClosed
-	}
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
 	_, err := s.write.ExecContext(ctx, `UPDATE heartbeat SET at = ? WHERE id = 1`, micros(s.cfg.Now()))
