@@ -86,14 +86,17 @@ type Notice struct {
 }
 
 // Notification is all that a notifier needs to bring its service to the state it is owed. Exactly one of
-// Incident and Notice is set.
+// Incident, Notice and Digest is set.
 type Notification struct {
-	Delivery int64 // id of the delivery, stable over attempts
+	Delivery int64 // id of the delivery, stable over attempts; of a digest: of its first incident
 	Revision int64 // what is owed: higher is newer
 	Attempt  int   // from 1, counting attempts since the last one that succeeded
 	Target   Target
 	Receipt  Receipt // of earlier attempts; zero if nothing was made
 	MayExist bool    // an earlier attempt may have made something even if Receipt is zero
+	Claim    string  // proves to the queue that the attempt is ours; another one is handed out with the next
+	Class    Class
+	Failures int // deliveries to this notifier that failed in a row before this attempt
 
 	// Key is what a keyed service knows the incident by. A second page about the same incident has one of its own.
 	Key      string
@@ -107,6 +110,7 @@ type Notification struct {
 	Related  []Related // what other notifiers made for the same incident
 
 	Notice *Notice
+	Digest *Digest
 
 	Link string // this incident's page for people, "" where there is none
 }
@@ -141,6 +145,10 @@ type Receipt struct {
 	Severity     Severity `json:"severity,omitempty"`     // that the service was told last
 	Unsure       bool     `json:"unsure,omitempty"`       // an attempt to make something ended without a clear answer
 	Looks        int      `json:"looks,omitempty"`        // times since then that we could not look whether it was made
+
+	// Digest is Slack's name of a message that told of this incident and of others; it has no message of its own
+	// while TS is empty.
+	Digest string `json:"digest,omitempty"`
 }
 
 // DeliveryState is waiting, delivered, parked or cancelled.

@@ -59,6 +59,7 @@ type Owed struct {
 type Result struct {
 	Delivery int64
 	Revision int64   // of the Notification that was tried
+	Claim    string  // of the Notification
 	Receipt  Receipt // to keep for the next attempt
 	// State is DeliveryDelivered (if a newer revision is owed by now the delivery waits again),
 	// DeliveryCancelled (the same, for what had nothing to tell), DeliveryWaiting (tried again at NextAt)
@@ -69,6 +70,12 @@ type Result struct {
 	// Interrupted says that the attempt is not counted: our own shutdown cut it short, or the service named
 	// the time to come back. State is DeliveryWaiting then.
 	Interrupted bool
+	// Rest, if not zero, says that the failure speaks of the service rather than of the delivery: if the notifier
+	// keeps failing, nothing is tried there before.
+	Rest time.Time
+	// Digest are the incidents of a digest that was tried: State and Receipt are for each of them. Those that are
+	// told of as open keep waiting for a card, as ClassDigested.
+	Digest *Digest
 	// Event, if not nil, is appended to the journal in the same transaction; a repeat by digest is dropped.
 	Event *Event
 }

@@ -30,10 +30,14 @@ const manager = "https://business.facebook.com/wa/manage/flows/"
 // notification, the same card.
 func render(n *router.Notification, pressable bool) card {
 	switch {
+	case n.Digest != nil:
+		return renderDigest(n)
 	case n.Notice != nil:
 		return renderNotice(n)
 	case n.Open:
 		return renderOpen(n, pressable)
+	case n.Receipt.TS == "" && n.Receipt.Digest != "":
+		return renderDigested(n)
 	case n.Receipt.TS == "":
 		return renderMissed(n)
 	}

@@ -87,7 +87,7 @@ func New(cfg Config) (*Notifier, error) {
 // Sync brings the channel of n to the state in n. See the Notifier of package delivery for what the receipt
 // and the errors mean. Errors hold neither the token nor an address.
 func (s *Notifier) Sync(ctx context.Context, n router.Notification) (router.Receipt, error) {
-	if (n.Incident == nil) == (n.Notice == nil) {
+	if n.Digest == nil && (n.Incident == nil) == (n.Notice == nil) {
 		return n.Receipt, fmt.Errorf("delivery %d: neither an incident nor a notice, or both", n.Delivery)
 	}
 	t := telling{Notifier: s, n: &n, card: render(&n, s.cfg.Interactive), receipt: n.Receipt}

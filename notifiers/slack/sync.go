@@ -24,6 +24,9 @@ type telling struct {
 
 // tell brings the channel to the state: first the card, then the lines of the thread.
 func (t *telling) tell(ctx context.Context) *failure {
+	if t.n.Digest != nil {
+		return t.digest(ctx)
+	}
 	if f := t.root(ctx); f != nil {
 		return f
 	}

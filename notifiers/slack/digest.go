@@ -1,0 +1,153 @@
+package slack
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"flowbridge/router"
+)
+
+// What a digest has room for.
+const (
+	worstLines = 5  // incidents that opened, named with what is wrong
+	mostNames  = 40 // incidents that are over, by their number
+)
+
+// digest posts one message about many incidents. It is posted once and never edited. One whose post ended without a
+// clear answer is posted again: a digest too many tells nothing wrong.
+func (t *telling) digest(ctx context.Context) *failure {
+	marked := slack.MsgOptionMetadata(slack.SlackMetadata{EventType: eventType, EventPayload: map[string]any{
+		"digest": t.n.Delivery, "revision": t.n.Revision, "incidents": len(t.n.Digest.Parts), "recovered": t.n.Digest.Recovered,
+	}})
+	var id, ts string
+	f := t.send(ctx, t.posts(), t.card, func(c card) *failure {
+		var err error
+		id, ts, _, err = t.api.PostMessageWithResponseContext(ctx, t.named(), append(c.options(), marked)...)
+		return posted(id, ts, err)
+	})
+	if f != nil {
+		return f
+	}
+	t.remember(t.n.Target.Channel, id)
+	t.receipt = router.Receipt{Channel: id, Digest: ts, Open: !t.n.Digest.Recovered}
+	return nil
+}
+
+// renderDigest draws what a flooded channel is told instead of cards.
+func renderDigest(n *router.Notification) card {
+	if n.Digest.Recovered {
+		return renderRecoveries(n)
+	}
+	parts := n.Digest.Parts
+	said := fmt.Sprintf("%d more incidents opened: %s", len(parts), bySeverity(parts))
+	mark := severityMark(worstFirst(parts)[0].Severity)
+	lines := []string{mark + " *" + said + "*"}
+	for _, p := range worstFirst(parts)[:min(len(parts), worstLines)] {
+		lines = append(lines, "• "+capital(p.Severity.String())+": "+line(summaryTitle(&p), titleText)+" ("+p.Incident.Name()+")")
+	}
+	if left := len(parts) - worstLines; left > 0 {
+		lines = append(lines, fmt.Sprintf("… and %d more", left))
+	}
+	lines = append(lines, fmt.Sprintf("They came faster than this channel takes cards. One that gets worse gets its card; "+
+		"the others do once no more than %d of them are open. "+seeAll(n), router.StormSize))
+	return digestCard(n, said+"; the worst: "+summaryTitle(&worstFirst(parts)[0]), lines)
+}
+
+// renderRecoveries draws the end of many incidents that have no card here.
+func renderRecoveries(n *router.Notification) card {
+	parts := n.Digest.Parts
+	said := fmt.Sprintf("%d incidents without a card here are over", len(parts))
+	lines := []string{":white_check_mark: *" + said + "*"}
+	var told, missed []string
+	for _, p := range parts {
+		if p.Told {
+			told = append(told, p.Incident.Name())
+		} else {
+			missed = append(missed, p.Incident.Name())
+		}
+	}
+	if len(told) > 0 {
+		lines = append(lines, "Over: "+names(told)+".")
+	}
+	if len(missed) > 0 {
+		lines = append(lines, "Opened and closed again before this channel could be told: "+names(missed)+".")
+	}
+	return digestCard(n, said, append(lines, seeAll(n)))
+}
+
+// renderDigested draws the end of one incident that a digest told of: one line.
+func renderDigested(n *router.Notification) card {
+	inc, title := n.Incident, titleOf(n)
+	end := "is over for this channel; it goes on elsewhere"
+	if inc.State == router.IncidentResolved {
+		end = "resolved after " + router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt))
+		if inc.ResolvedBy != "" {
+			end += " by " + line(inc.ResolvedBy, nameText)
+		}
+	}
+	head := newParts(n)
+	head.section(needed, "head", fmt.Sprintf(":white_check_mark: *%s* %s (%s) · %s", line(title, titleText), end, peak(inc), link(n.Link, inc.Name())))
+	return card{text: sentenceOf(cut(title, sentenceName)+" "+end, " ("+inc.Name()+")"), head: head.fit(budget), whole: true}
+}
+
+func digestCard(n *router.Notification, said string, lines []string) card {
+	head := newParts(n)
+	head.section(needed, "digest", strings.TrimSpace(strings.Join(lines, "\n")))
+	return card{text: sentenceOf(said, ""), head: head.fit(budget)}
+}
+
+// bySeverity counts: "3 critical, 44 error".
+func bySeverity(parts []router.Summary) string {
+	count := map[router.Severity]int{}
+	for _, p := range parts {
+		count[max(p.Severity, router.Info)]++
+	}
+	var out []string
+	for s := router.Critical; s >= router.Info; s-- {
+		if count[s] > 0 {
+			out = append(out, fmt.Sprintf("%d %s", count[s], s))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// worstFirst sorts by severity; of equals the one that is owed longest comes first.
+func worstFirst(parts []router.Summary) []router.Summary {
+	parts = slices.Clone(parts)
+	slices.SortStableFunc(parts, func(a, b router.Summary) int { return cmp.Compare(b.Severity, a.Severity) })
+	return parts
+}
+
+// summaryTitle is the rule's, or names flow, signal and the levels that it reached.
+func summaryTitle(p *router.Summary) string {
+	inc := &p.Incident
+	if inc.Title != "" {
+		return inc.Title
+	}
+	title := cut(inc.DisplayName(inc.Flow), nameText) + ": " + router.SignalName(inc.Event)
+	if len(inc.Path) > 0 {
+		title += " " + over(inc.Event, inc.Path[len(inc.Path)-1])
+	}
+	return title
+}
+
+// names lists incidents by number.
+func names(all []string) string {
+	if left := len(all) - mostNames; left > 0 {
+		return strings.Join(all[:mostNames], ", ") + fmt.Sprintf(" and %d more", left)
+	}
+	return strings.Join(all, ", ")
+}
+
+// seeAll leads to the list of all incidents, if people can reach one.
+func seeAll(n *router.Notification) string {
+	if n.Digest.Console == "" {
+		return ""
+	}
+	return link(n.Digest.Console, "See all incidents")
+}
