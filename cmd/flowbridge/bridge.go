@@ -46,6 +46,9 @@ type bridgeConfig struct {
 	SlackURL     string
 	PagerDutyURL string // of the Events API
 
+	// Charges says what deliveries take from the services' budgets. Nil: delivery.Charges.
+	Charges func(*router.Notification) []router.Charge
+
 	Logger *slog.Logger
 }
 
@@ -121,6 +124,8 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		Notifiers:  notifiers,
 		Target:     func(notifier string) (router.Target, bool) { return b.rules.rules().Target(notifier) },
 		Link:       b.link,
+		Console:    b.cfg.PublicURL,
+		Charges:    b.cfg.Charges,
 		Logger:     b.cfg.Logger,
 		Registerer: metrics,
 	}, b.store)

@@ -19,6 +19,7 @@ import (
 
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
+	"flowbridge/router/delivery"
 	"flowbridge/router/rules"
 )
 
@@ -79,7 +80,8 @@ func (c demoCommand) play(ctx context.Context, p *program, midnight time.Time) (
 		Rules: loaded, DB: filepath.Join(dir, "demo.db"), PublicURL: d.admin,
 		AppSecrets: []router.Secret{demoSecret}, VerifyToken: "demo-verify-token",
 		SlackToken: demoSlackToken, SlackURL: address(slackAt) + "/api/", PagerDutyURL: address(pagerAt),
-		Logger: slog.New(slog.NewTextHandler(&d.log, nil)),
+		Charges: d.charges,
+		Logger:  slog.New(slog.NewTextHandler(&d.log, nil)),
 	})
 	if err != nil {
 		return err
@@ -229,10 +231,25 @@ func (c *demoClock) now() time.Time {
 	return cmp.Or(c.at, time.Now())
 }
 
+func (c *demoClock) playing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.at.IsZero()
+}
+
 func (c *demoClock) set(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at = at
+}
+
+// charges keeps the services' limits by the real time, once the story is over: its day lasts a second, and within it
+// the stand-ins keep their limits by its clock.
+func (d *demo) charges(n *router.Notification) []router.Charge {
+	if d.clock.playing() {
+		return nil
+	}
+	return delivery.Charges(n)
 }
 
 // demoLog takes the bridge's log, each line as one write. During the story it keeps the lines, since the summary

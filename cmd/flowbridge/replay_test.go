@@ -95,14 +95,14 @@ func (p *past) deliver() {
 			return
 		}
 		for _, notifier := range due {
-			n, err := p.store.Claim(ctx, notifier, p.now, time.Minute)
+			n, _, err := p.store.Claim(ctx, router.Ask{Notifier: notifier, Now: p.now, Lease: time.Minute})
 			if err != nil {
 				p.t.Fatal(err)
 			}
 			if n == nil {
 				continue
 			}
-			result := router.Result{Delivery: n.Delivery, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1", DedupKey: n.Key}}
+			result := router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, Digest: n.Digest, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1", DedupKey: n.Key}}
 			if err := p.store.Finish(ctx, result); err != nil {
 				p.t.Fatal(err)
 			}

@@ -582,12 +582,12 @@ func (f *fragile) Commit(ctx context.Context, b router.Batch) error {
 	})
 }
 
-func (f *fragile) Claim(ctx context.Context, notifier string, now time.Time, lease time.Duration) (n *router.Notification, err error) {
+func (f *fragile) Claim(ctx context.Context, ask router.Ask) (n *router.Notification, short int, err error) {
 	err = f.call(func() (err error) {
-		n, err = f.Store.Claim(ctx, notifier, now, lease)
+		n, short, err = f.Store.Claim(ctx, ask)
 		return err
 	})
-	return n, err
+	return n, short, err
 }
 
 func (f *fragile) Finish(ctx context.Context, r router.Result) error {

@@ -14,8 +14,8 @@ import (
 
 // What a digest has room for.
 const (
-	worstLines = 5  // incidents that opened, named with what is wrong
-	mostNames  = 40 // incidents that are over, by their number
+	worstLines  = 5  // incidents that opened, named with what is wrong
+	mostNumbers = 40 // incidents that are over, by their number
 )
 
 // digest posts one message about many incidents. It is posted once and never edited. One whose post ended without a
@@ -138,8 +138,8 @@ func summaryTitle(p *router.Summary) string {
 
 // names lists incidents by number.
 func names(all []string) string {
-	if left := len(all) - mostNames; left > 0 {
-		return strings.Join(all[:mostNames], ", ") + fmt.Sprintf(" and %d more", left)
+	if left := len(all) - mostNumbers; left > 0 {
+		return strings.Join(all[:mostNumbers], ", ") + fmt.Sprintf(" and %d more", left)
 	}
 	return strings.Join(all, ", ")
 }

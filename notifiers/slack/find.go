@@ -68,7 +68,7 @@ func (t *telling) unlessUnreadable(f *failure) *failure {
 	switch {
 	case f.is(limited):
 		return f
-	case f.soon() && t.receipt.Looks < patience:
+	case f.soon() && t.receipt.Looks < mostLooks:
 		t.receipt.Looks++
 		return f
 	}

@@ -66,7 +66,10 @@ const (
 	maxBody  = 8 << 20 // bytes that are read of an answer
 	pageSize = 200     // messages asked for at a time
 	maxPages = 5       // read when looking for our own messages
-	patience = 5       // attempts after which an answer that nobody knows is taken as final, and looks that may fail
+	patience = 5       // attempts after which an answer that nobody knows is taken as final
+	// mostLooks is how many looks for what an attempt left may fail before it is posted anew: a quarter of an hour of
+	// them, with back-off, is longer than most outages.
+	mostLooks = 20
 	// margin is how far back from the event we look for what an attempt left: clocks differ.
 	margin = time.Hour
 )

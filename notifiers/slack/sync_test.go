@@ -295,7 +295,7 @@ func TestALookThatFailsIsRepeatedAFewTimes(t *testing.T) {
 	// The process died right after it had posted, if it had, and again before it could look, often.
 	n := afterCrash(opened())
 	n.Attempt = 20
-	for range patience {
+	for range mostLooks {
 		r, _ := w.fail(n)
 		if len(w.shown()) > 0 {
 			t.Fatalf("posted without a look, receipt %+v", r)

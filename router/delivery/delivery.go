@@ -1,6 +1,9 @@
 // Package delivery brings every notifier to the state it is owed: it claims what is due, calls the
-// notifier, and writes down how that ended. What is owed to whom is left to the router, keeping it to the
-// store, and talking to a service to the notifiers.
+// notifier, and writes down how that ended. What is owed to whom is left to the router, keeping it and handing
+// it out in order of importance to the store, and talking to a service to the notifiers.
+//
+// Any number of processes may deliver from one queue: what they must agree on (claims, budgets, how it stands
+// with a notifier) is in the queue, not here.
 package delivery
 
 import (
@@ -42,16 +45,23 @@ type Queue interface {
 	// Due names the notifiers that have something due at now, and the next time after now at which
 	// something will be; zero if nothing waits.
 	Due(ctx context.Context, now time.Time) (notifiers []string, next time.Time, err error)
-	// Claim hands out one delivery that is due to a notifier, nil when there is none. Before it returns
-	// the attempt is on disk. Nobody else gets the delivery until Finish, or until the lease is over: it
-	// is then handed out again, with MayExist.
-	Claim(ctx context.Context, notifier string, now time.Time, lease time.Duration) (*router.Notification, error)
+	// Claim hands out the most important delivery that is due to a notifier and that the budgets have room for,
+	// nil when there is none; short says how many classes of deliveries found no room. Before it returns the
+	// attempt is on disk. Nobody else gets the delivery until Finish, or until the lease is over: it is then
+	// handed out again, with MayExist and another claim.
+	Claim(ctx context.Context, ask router.Ask) (n *router.Notification, short int, err error)
+	// Extend makes a claim hold until a time. ErrConflict says that it is ours no more.
+	Extend(ctx context.Context, delivery int64, claim string, until time.Time) error
 	// Finish writes how an attempt ended and gives up the claim. It may be repeated with the same Result.
+	// ErrConflict says that the claim is ours no more, and that nothing was written.
 	Finish(ctx context.Context, r router.Result) error
 	// Retarget pins another target to a claimed delivery that made nothing yet.
 	Retarget(ctx context.Context, delivery int64, t router.Target) error
 	// Owed is pulsed when something became due. A pulse may be missed: there is a slow poll as well.
 	Owed() <-chan struct{}
+	// Backlog and Lanes say what is owed, and which notifiers keep failing, for metrics.
+	Backlog(ctx context.Context) ([]router.Backlog, error)
+	Lanes(ctx context.Context) ([]router.Lane, error)
 }
 
 // Config is what a Deliverer may be told. Zero fields choose themselves.
@@ -63,16 +73,24 @@ type Config struct {
 	Target func(notifier string) (t router.Target, ok bool)
 	// Link returns the URL of an incident's page for people, "" for none. Default: no links.
 	Link func(*router.Incident) string
+	// Console is the URL of where people find every incident, "" for none.
+	Console string
+	// Charges says what a delivery takes from the budgets that services give us. Default: Charges, which keeps
+	// the limits of Slack and PagerDuty.
+	Charges func(*router.Notification) []router.Charge
 	// Timeout bounds one Sync. Default: 30 s.
 	Timeout time.Duration
-	// Lease is how long a claim holds if this process dies. It must be longer than Timeout. Default:
-	// 60 s, or twice Timeout if that is longer.
+	// Lease is how long a claim holds if this process dies or is cut off from the queue. While a Sync runs its
+	// claim is extended three times in a lease; where that does not work the Sync is cancelled before another
+	// process may begin one. Default: 15 s.
 	Lease time.Duration
 	// Grace is how long a Sync in flight may go on once Run is asked to end. Default: 5 s.
 	Grace time.Duration
 	// MinBackoff is about how long the first retry waits; each further one waits twice as long. Default: 1 s.
 	MinBackoff time.Duration
-	// MaxBackoff is the longest that a retry waits, unless the service asks for more. Default: 5 min.
+	// MaxBackoff is the longest that a retry waits, unless the service asks for more, and the longest between two
+	// probes of a service that is down. Default: 1 min: a call a minute troubles no service, and a page is at
+	// most a minute late once it is back.
 	MaxBackoff time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -91,7 +109,7 @@ type Deliverer struct {
 	queue   Queue
 	metrics metrics
 
-	looking, claiming, finishing health
+	looking, claiming, extending, finishing health
 }
 
 const (
@@ -103,8 +121,11 @@ const (
 	storageTimeout = 5 * time.Second
 )
 
-// errStopping is why a Sync in flight is cancelled when the grace is over.
-var errStopping = errors.New("flowbridge is stopping")
+// Why a Sync in flight is cancelled.
+var (
+	errStopping = errors.New("flowbridge is stopping")                  // and the grace is over
+	errLost     = errors.New("the claim is lost: another may be at it") // or soon will
+)
 
 // New returns a Deliverer over a queue. Run starts it.
 func New(cfg Config, q Queue) (*Deliverer, error) {
@@ -112,19 +133,19 @@ func New(cfg Config, q Queue) (*Deliverer, error) {
 		return nil, errors.New("delivery: no queue")
 	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, 30*time.Second)
-	cfg.Lease = cmp.Or(cfg.Lease, max(60*time.Second, 2*cfg.Timeout))
+	cfg.Lease = cmp.Or(cfg.Lease, 15*time.Second)
 	cfg.Grace = cmp.Or(cfg.Grace, 5*time.Second)
 	cfg.MinBackoff = cmp.Or(cfg.MinBackoff, time.Second)
-	cfg.MaxBackoff = cmp.Or(cfg.MaxBackoff, 5*time.Minute)
+	cfg.MaxBackoff = cmp.Or(cfg.MaxBackoff, time.Minute)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	if cfg.Lease <= cfg.Timeout {
-		return nil, fmt.Errorf("delivery: a lease of %s ends before a Sync may (%s): make it longer", cfg.Lease, cfg.Timeout)
-	}
 	if cfg.Target == nil {
 		cfg.Target = func(string) (router.Target, bool) { return router.Target{}, false }
 	}
 	if cfg.Link == nil {
 		cfg.Link = func(*router.Incident) string { return "" }
+	}
+	if cfg.Charges == nil {
+		cfg.Charges = Charges
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -133,9 +154,10 @@ func New(cfg Config, q Queue) (*Deliverer, error) {
 		cfg.Rand = rand.Float64
 	}
 	d := &Deliverer{
-		cfg: cfg, queue: q, metrics: newMetrics(),
+		cfg: cfg, queue: q, metrics: newMetrics(cfg, q),
 		looking:   health{logger: cfg.Logger, doing: "look for due deliveries"},
 		claiming:  health{logger: cfg.Logger, doing: "claim a delivery"},
+		extending: health{logger: cfg.Logger, doing: "keep a claim"},
 		finishing: health{logger: cfg.Logger, doing: "write how a delivery ended"},
 	}
 	if err := d.metrics.register(cfg.Registerer); err != nil {
@@ -145,7 +167,7 @@ func New(cfg Config, q Queue) (*Deliverer, error) {
 }
 
 // Run delivers until ctx ends, and returns nil once every lane has stopped. What is in flight by then may
-// go on for the grace; what that cuts short is tried again after the next start.
+// go on for the grace; what that cuts short is handed back at once, to another process or the next start.
 func (d *Deliverer) Run(ctx context.Context) error {
 	work, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
@@ -186,8 +208,12 @@ func (d *Deliverer) look(ctx context.Context) (names []string, wait time.Duratio
 	}
 	d.looking.note(err)
 	wait = poll
-	if !next.IsZero() {
-		wait = min(max(next.Sub(now), shortest), poll)
+	switch until := next.Sub(now); {
+	case next.IsZero():
+	case until <= 0:
+		wait = shortest
+	default: // it may be what was owed while we looked
+		wait = min(max(until, time.Millisecond), poll)
 	}
 	return names, wait, err
 }

@@ -16,7 +16,7 @@ import (
 // whether there was anything. work outlives ctx by the grace.
 func (d *Deliverer) lane(ctx, work context.Context, notifier string) (worked bool) {
 	for faults := 0; ctx.Err() == nil; {
-		more, err := d.Deliver(work, notifier)
+		more, err := d.next(ctx, work, notifier)
 		switch {
 		case err != nil:
 			faults++
@@ -33,36 +33,62 @@ func (d *Deliverer) lane(ctx, work context.Context, notifier string) (worked boo
 // Deliver makes one attempt at what is due to a notifier, and says whether there was anything. It is Run by hand, for
 // whoever holds the clock.
 func (d *Deliverer) Deliver(ctx context.Context, notifier string) (worked bool, err error) {
-	n, err := d.claim(ctx, notifier)
-	if err != nil || n == nil {
+	return d.next(ctx, ctx, notifier)
+}
+
+// next claims something and tries it, unless ctx has ended by then: it is handed back untouched.
+func (d *Deliverer) next(ctx, work context.Context, notifier string) (worked bool, err error) {
+	since := d.cfg.Now()
+	n, err := d.claim(work, notifier, since)
+	switch {
+	case err != nil || n == nil:
 		return false, err
+	case ctx.Err() != nil:
+		d.end(work, n, router.Receipt{}, nil, errStopping)
+	default:
+		d.deliver(work, n, since)
 	}
-	d.deliver(ctx, *n)
 	return true, nil
 }
 
 // claim is not cancelled by a stop: a claim that was written and never heard of would wait for its lease.
-func (d *Deliverer) claim(work context.Context, notifier string) (*router.Notification, error) {
+func (d *Deliverer) claim(work context.Context, notifier string, now time.Time) (*router.Notification, error) {
 	ctx, cancel := context.WithTimeout(work, storageTimeout)
 	defer cancel()
-	n, err := d.queue.Claim(ctx, notifier, d.cfg.Now(), d.cfg.Lease)
+	n, short, err := d.queue.Claim(ctx, router.Ask{Notifier: notifier, Now: now, Lease: d.cfg.Lease, Charges: d.cfg.Charges})
 	if work.Err() == nil {
 		d.claiming.note(err, "notifier", notifier)
 	}
+	d.metrics.short.WithLabelValues(notifier).Add(float64(short))
 	return n, err
 }
 
-// deliver makes one attempt and writes down how it ended.
-func (d *Deliverer) deliver(work context.Context, n router.Notification) {
-	receipt, err := d.attempt(work, &n)
-	stopped := errors.Is(context.Cause(work), errStopping)
-	r := d.result(&n, receipt, err, stopped)
+// deliver makes one attempt, under a claim that is kept while it lasts.
+func (d *Deliverer) deliver(work context.Context, n *router.Notification, since time.Time) {
+	held, release := d.hold(work, n, since)
+	defer release()
+	receipt, err := d.attempt(held, n)
+	cut := context.Cause(held)
+	release()
+	d.end(work, n, receipt, err, cut)
+}
+
+// end writes down how an attempt ended. cut is why it was cancelled, if it was.
+func (d *Deliverer) end(work context.Context, n *router.Notification, receipt router.Receipt, err, cut error) {
+	if errors.Is(cut, errStopping) && err == nil && receipt == (router.Receipt{}) {
+		err = cut // it never began
+	}
+	r := d.result(n, receipt, err, cut)
 	if err := d.finish(work, r); err != nil {
+		if errors.Is(err, router.ErrConflict) {
+			d.cfg.Logger.Warn("a delivery was taken over while it was tried; who has it settles what exists", "delivery", n.Delivery, "notifier", n.Target.Notifier)
+			return
+		}
 		d.finishing.note(err, "delivery", n.Delivery, "notifier", n.Target.Notifier, "then", "it is told again when its lease is over")
 		return
 	}
 	d.finishing.note(nil)
-	d.report(&n, &r, stopped && r.Interrupted)
+	d.report(n, &r, r.Interrupted && errors.Is(cut, errStopping))
 }
 
 // attempt aims at the right target and calls its notifier.
@@ -77,6 +103,9 @@ func (d *Deliverer) attempt(work context.Context, n *router.Notification) (route
 	if n.Incident != nil {
 		n.Link = d.cfg.Link(n.Incident)
 	}
+	if n.Digest != nil {
+		n.Digest.Console = d.cfg.Console
+	}
 	ctx, cancel := context.WithTimeout(work, d.cfg.Timeout)
 	defer cancel()
 	started := time.Now()
@@ -90,7 +119,7 @@ func (d *Deliverer) attempt(work context.Context, n *router.Notification) (route
 // then a corrected key or channel serves the retry. Otherwise the pinned one is where the incident lives.
 func (d *Deliverer) aim(work context.Context, n *router.Notification) error {
 	now, ok := d.cfg.Target(n.Target.Notifier)
-	if !ok || now == n.Target || n.Receipt != (router.Receipt{}) || n.MayExist {
+	if !ok || now == n.Target || n.Receipt != (router.Receipt{}) || n.MayExist || n.Digest != nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(work, storageTimeout)
@@ -114,9 +143,9 @@ func (d *Deliverer) sync(ctx context.Context, notifier Notifier, n router.Notifi
 }
 
 // finish writes a result, a few times if need be: what was told and is not written down is told twice.
-// A stop does not cancel it, the end of the lease does: the delivery is somebody else's then.
+// A stop does not cancel it; after a lease it is somebody else's, who has begun anew.
 func (d *Deliverer) finish(work context.Context, r router.Result) (err error) {
-	leased, cancel := context.WithTimeout(context.WithoutCancel(work), d.cfg.Lease-d.cfg.Timeout)
+	leased, cancel := context.WithTimeout(context.WithoutCancel(work), d.cfg.Lease)
 	defer cancel()
 	wait := 100 * time.Millisecond
 	for range 5 {
@@ -139,6 +168,11 @@ func (d *Deliverer) report(n *router.Notification, r *router.Result, cut bool) {
 		attrs = append(attrs, "incident", n.Incident.Name())
 	} else if n.Notice != nil {
 		attrs = append(attrs, "notice", n.Notice.Event)
+	} else if n.Digest != nil {
+		attrs = append(attrs, "incidents", len(n.Digest.Parts), "recovered", n.Digest.Recovered)
+		if r.State == router.DeliveryDelivered {
+			d.metrics.digested.WithLabelValues(n.Target.Notifier).Add(float64(len(n.Digest.Parts)))
+		}
 	}
 	outcome := string(r.State)
 	switch {

@@ -1,18 +1,27 @@
 package delivery
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"flowbridge/router"
 )
 
-// metrics count attempts. Labels are bounded: notifiers by the rules file, kinds by the code.
+// metrics count attempts. Labels are bounded: notifiers by the rules file, kinds and classes by the code.
 type metrics struct {
 	deliveries *prometheus.CounterVec
 	seconds    *prometheus.HistogramVec
+	short      *prometheus.CounterVec
+	digested   *prometheus.CounterVec
+	queue      queueMetrics
 }
 
-func newMetrics() metrics {
+func newMetrics(cfg Config, q Queue) metrics {
 	return metrics{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowbridge_deliveries_total",
@@ -23,6 +32,21 @@ func newMetrics() metrics {
 			Help:    "How long a service took to be told, whether that worked or not.",
 			Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
 		}, []string{"kind"}),
+		short: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flowbridge_budget_waits_total",
+			Help: "How often deliveries had to wait because a budget of calls was used up.",
+		}, []string{"notifier"}),
+		digested: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flowbridge_digested_incidents_total",
+			Help: "Incidents, opened or recovered, that a flooded channel was told of in a digest.",
+		}, []string{"notifier"}),
+		queue: queueMetrics{
+			queue: q, now: cfg.Now, logger: cfg.Logger,
+			oldest: prometheus.NewDesc("flowbridge_owed_oldest_seconds",
+				"Since when the delivery is owed that has waited longest, by class: new, resolved, worse, update, digested.", []string{"notifier", "class"}, nil),
+			paused: prometheus.NewDesc("flowbridge_lane_paused",
+				"1 while a notifier keeps failing and is only probed, else 0.", []string{"notifier"}, nil),
+		},
 	}
 }
 
@@ -30,10 +54,49 @@ func (m *metrics) register(r prometheus.Registerer) error {
 	if r == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{m.deliveries, m.seconds} {
+	for _, c := range []prometheus.Collector{m.deliveries, m.seconds, m.short, m.digested, &m.queue} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
 		}
 	}
 	return nil
+}
+
+// scrapeTimeout bounds what a scrape asks of the queue.
+const scrapeTimeout = 900 * time.Millisecond
+
+// queueMetrics reads gauges from the queue at each scrape: they are true whichever process delivers.
+type queueMetrics struct {
+	queue          Queue
+	now            func() time.Time
+	logger         *slog.Logger
+	oldest, paused *prometheus.Desc
+}
+
+// Describe names the gauges.
+func (m *queueMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- m.oldest
+	ch <- m.paused
+}
+
+// Collect reads the gauges; they are missing while the queue does not answer.
+func (m *queueMetrics) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	backlog, err := m.queue.Backlog(ctx)
+	lanes, laneErr := m.queue.Lanes(ctx)
+	if err := errors.Join(err, laneErr); err != nil {
+		m.logger.Debug("the queue could not be counted for metrics", "error", err)
+		return
+	}
+	for _, b := range backlog {
+		ch <- prometheus.MustNewConstMetric(m.oldest, prometheus.GaugeValue, max(m.now().Sub(b.Oldest).Seconds(), 0), b.Notifier, b.Class.String())
+	}
+	for _, l := range lanes {
+		paused := 0.0
+		if l.Failures >= router.LaneDown {
+			paused = 1
+		}
+		ch <- prometheus.MustNewConstMetric(m.paused, prometheus.GaugeValue, paused, l.Notifier)
+	}
 }

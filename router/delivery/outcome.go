@@ -22,10 +22,10 @@ const (
 	spread = 0.2
 )
 
-// result says what the queue does after an attempt. stopped: the attempt was cancelled by our own stop.
-func (d *Deliverer) result(n *router.Notification, receipt router.Receipt, err error, stopped bool) router.Result {
+// result says what the queue does after an attempt. cut is why we cancelled it ourselves, if we did.
+func (d *Deliverer) result(n *router.Notification, receipt router.Receipt, err, cut error) router.Result {
 	now := d.cfg.Now()
-	r := router.Result{Delivery: n.Delivery, Revision: n.Revision, Receipt: receipt}
+	r := router.Result{Delivery: n.Delivery, Revision: n.Revision, Claim: n.Claim, Receipt: receipt, Digest: n.Digest}
 	if receipt == (router.Receipt{}) {
 		r.Receipt = n.Receipt // what was made before is never forgotten: it still has to be closed
 	}
@@ -43,8 +43,11 @@ func (d *Deliverer) result(n *router.Notification, receipt router.Receipt, err e
 	case errors.As(err, &permanent) && permanent.Permanent():
 		r.State = router.DeliveryParked
 		r.Event = parkedEvent(n, r.Error, now)
-	case stopped:
+		r.Rest = now.Add(d.backoff(n.Failures - router.LaneDown + 2))
+	case errors.Is(cut, errStopping):
 		r.Interrupted, r.Error, r.NextAt = true, "cut short because flowbridge stopped", now
+	case errors.Is(cut, errLost):
+		r.Interrupted, r.Error, r.NextAt = true, "cut short because the claim could not be kept", now
 	case errors.As(err, &later):
 		// Not counted, like an interrupted attempt: a service that is merely busy must not lengthen the
 		// back-off of the next real failure.
@@ -58,6 +61,8 @@ func (d *Deliverer) result(n *router.Notification, receipt router.Receipt, err e
 		}
 	default:
 		r.NextAt = now.Add(d.backoff(n.Attempt))
+		// The first rest of a lane is as long as a first retry: this failure is one more than it knew of.
+		r.Rest = now.Add(d.backoff(n.Failures - router.LaneDown + 2))
 	}
 	return r
 }
@@ -92,6 +97,9 @@ func parkedEvent(n *router.Notification, text string, now time.Time) *router.Eve
 		return nil
 	case n.Notice != nil:
 		e.WABA, e.Flow = n.Notice.WABA, n.Notice.Flow
+	case n.Digest != nil:
+		inc := &n.Digest.Parts[0].Incident
+		e.WABA, e.Flow, e.Act.Incident = inc.WABA, inc.Flow, inc.Number
 	}
 	return e
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -19,13 +20,15 @@ type memQueue struct {
 	looks   int // how often Due was asked
 	faulted int // how often Due or Claim had to say a fault
 	pulse   chan struct{}
+	lanes   []router.Lane
 
 	// What storage says instead of working; nil works.
-	dueFault, claimFault, finishFault, retargetFault error
-	finishFaults                                     int           // so many times; -1 for ever
-	stuck                                            bool          // Due names the present as the next time
-	empty                                            bool          // Claim hands out nothing, whatever Due says
-	slow                                             time.Duration // how long Claim takes to say so
+	dueFault, claimFault, extendFault, finishFault, retargetFault error
+	finishFaults                                                  int           // so many times; -1 for ever
+	stuck                                                         bool          // Due names the present as the next time
+	empty                                                         bool          // Claim hands out nothing, whatever Due says
+	slow                                                          time.Duration // how long Claim takes to say so
+	asked                                                         func()        // called by Claim before it hands anything out
 }
 
 type item struct {
@@ -33,6 +36,8 @@ type item struct {
 	state   router.DeliveryState
 	nextAt  time.Time
 	lease   time.Time // zero: not claimed
+	claims  int
+	owed    time.Time
 	lastErr string
 }
 
@@ -51,7 +56,7 @@ func (q *memQueue) owe(n router.Notification) {
 	i := slices.IndexFunc(q.items, func(it *item) bool { return it.n.Delivery == n.Delivery })
 	if i < 0 {
 		n.Revision = max(n.Revision, 1)
-		q.items = append(q.items, &item{n: n, state: router.DeliveryWaiting})
+		q.items = append(q.items, &item{n: n, state: router.DeliveryWaiting, owed: time.Now()})
 	} else {
 		it := q.items[i]
 		it.n.Revision++
@@ -102,18 +107,22 @@ func (q *memQueue) Due(_ context.Context, now time.Time) (names []string, next t
 	return slices.Compact(names), next, nil
 }
 
-func (q *memQueue) Claim(_ context.Context, notifier string, now time.Time, lease time.Duration) (*router.Notification, error) {
+func (q *memQueue) Claim(_ context.Context, ask router.Ask) (*router.Notification, int, error) {
+	notifier, now := ask.Notifier, ask.Now
+	if q.asked != nil {
+		q.asked()
+	}
 	q.mu.Lock()
 	if q.empty {
 		slow := q.slow
 		q.mu.Unlock()
 		time.Sleep(slow)
-		return nil, nil
+		return nil, 0, nil
 	}
 	defer q.mu.Unlock()
 	if q.claimFault != nil {
 		q.faulted++
-		return nil, q.claimFault
+		return nil, 0, q.claimFault
 	}
 	for _, it := range q.items {
 		if it.state != router.DeliveryWaiting || it.n.Target.Notifier != notifier || it.dueAt().After(now) {
@@ -123,11 +132,45 @@ func (q *memQueue) Claim(_ context.Context, notifier string, now time.Time, leas
 			it.n.MayExist = true // nobody wrote how the last attempt ended
 		}
 		it.n.Attempt++
-		it.lease = now.Add(lease)
+		it.claims++
+		it.n.Claim = fmt.Sprint(it.n.Delivery, "/", it.claims)
+		it.lease = now.Add(ask.Lease)
 		n := it.n
-		return &n, nil
+		return &n, 0, nil
 	}
-	return nil, nil
+	return nil, 0, nil
+}
+
+func (q *memQueue) Extend(_ context.Context, delivery int64, claim string, until time.Time) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.extendFault != nil {
+		return q.extendFault
+	}
+	for _, it := range q.items {
+		if it.n.Delivery == delivery && it.n.Claim == claim {
+			it.lease = until
+			return nil
+		}
+	}
+	return router.ErrConflict
+}
+
+func (q *memQueue) Backlog(context.Context) (out []router.Backlog, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, it := range q.items {
+		if it.state == router.DeliveryWaiting {
+			out = append(out, router.Backlog{Notifier: it.n.Target.Notifier, Class: it.n.Class, Waiting: 1, Oldest: it.owed})
+		}
+	}
+	return out, nil
+}
+
+func (q *memQueue) Lanes(context.Context) ([]router.Lane, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.lanes, nil
 }
 
 func (q *memQueue) Finish(ctx context.Context, r router.Result) error {
@@ -139,6 +182,11 @@ func (q *memQueue) Finish(ctx context.Context, r router.Result) error {
 	if q.finishFault != nil && q.finishFaults != 0 {
 		q.finishFaults--
 		return q.finishFault
+	}
+	for _, it := range q.items {
+		if it.n.Delivery == r.Delivery && it.n.Claim != r.Claim {
+			return router.ErrConflict
+		}
 	}
 	q.results = append(q.results, r)
 	for _, it := range q.items {

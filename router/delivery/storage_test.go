@@ -80,7 +80,7 @@ func TestAResultThatCannotBeWritten(t *testing.T) {
 			stop := run(t, Config{Notifiers: slack(s), Logger: slog.New(slog.NewTextHandler(&logs, nil))}, q)
 			time.Sleep(5 * time.Minute)
 			stop()
-			if diff := cmp.Diff([]time.Duration{0, time.Minute}, s.offsets()); diff != "" {
+			if diff := cmp.Diff([]time.Duration{0, 15 * time.Second}, s.offsets()); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
 			}
 			if !s.called()[1].MayExist || q.states()[1] != router.DeliveryDelivered {

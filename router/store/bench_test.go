@@ -156,7 +156,7 @@ func BenchmarkDeliver(b *testing.B) {
 					for lane := range lanes {
 						work.Go(func() {
 							for {
-								n, err := s.Claim(ctx, fmt.Sprint("lane", lane), time.Now(), time.Minute)
+								n, err := try(s, fmt.Sprint("lane", lane), time.Now())
 								if n == nil || err != nil {
 									if err != nil {
 										b.Error(err)

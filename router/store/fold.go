@@ -277,19 +277,24 @@ func (s *Store) writeNotices(ctx context.Context, tx *txn, b router.Batch) error
 // writeOwed makes the deliveries wait for a higher revision. One that is in back-off keeps its time; one that
 // was done, given up or parked is due now. What is pinned to a delivery stays.
 func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
-	const query = `INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, open, severity, next_at, updated_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	query := `INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, open, severity, next_at, updated_at, owed_since, class)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (incident, event, notifier) DO UPDATE SET owed = deliveries.owed + 1, open = excluded.open,
 		severity = excluded.severity, updated_at = excluded.updated_at,
 		attempts = CASE WHEN deliveries.state = 'waiting' THEN deliveries.attempts ELSE 0 END,
 		next_at = CASE WHEN deliveries.state = 'waiting' THEN deliveries.next_at ELSE excluded.next_at END,
-		state = 'waiting'`
+		owed_since = CASE WHEN deliveries.state = 'waiting' THEN deliveries.owed_since ELSE excluded.owed_since END,
+		class = ` + classSQL("excluded.", "deliveries.", "deliveries.") + `, state = 'waiting'`
 	now := micros(s.cfg.Now())
-	return each(ctx, tx, b.Owed, query, func(o router.Owed) ([]any, error) {
+	err := each(ctx, tx, b.Owed, query, func(o router.Owed) ([]any, error) {
 		t := o.Target
 		return []any{o.Incident, o.Event, t.Notifier, o.Key, string(t.Kind), t.Channel, t.RoutingKey.Reveal(), toInt(o.Open),
-			int64(o.Severity), now, now}, nil
+			int64(o.Severity), now, now, now, int64(firstClass(&o))}, nil
 	})
+	if err != nil {
+		return err
+	}
+	return lift(ctx, tx, b.Owed)
 }
 
 // each runs a statement for every row.

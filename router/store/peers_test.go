@@ -100,7 +100,7 @@ func TestPeers(t *testing.T) {
 			s := []*store.Store{a, b}[i%2]
 			work.Go(func() {
 				for {
-					n, err := s.Claim(ctx, "page", noon, time.Minute)
+					n, err := try(s, "page", noon)
 					if n == nil || err != nil {
 						if err != nil {
 							t.Error(err)

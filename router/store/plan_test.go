@@ -15,6 +15,9 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 		waitingQuery: "SEARCH events USING INDEX events_unfolded",
 		`SELECT * FROM incidents WHERE ` + standing(`(waba, flow) IN (VALUES (?, ?), (?, ?))`): "SEARCH incidents USING INDEX incidents_unresolved",
 		`SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`:                    "SEARCH incidents USING COVERING INDEX incidents_wake",
+		backlogQuery: "SCAN deliveries USING COVERING INDEX deliveries_lane",
+		laterQuery:   "SEARCH deliveries USING COVERING INDEX deliveries_next",
+		anyQuery:     "SEARCH d USING INDEX deliveries_lane",
 		oldIncidents: "SEARCH i USING INDEX incidents_resolved",
 	} {
 		plan, err := all(context.Background(), s.read, "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?")), func(row scanner) (step string, err error) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -17,70 +18,175 @@ import (
 const claimable = `d.state = 'waiting' AND d.next_at <= ? AND d.claimed_until <= ? AND NOT EXISTS (
 	SELECT 1 FROM deliveries older WHERE older.state = 'waiting' AND older.notifier = d.notifier AND older.key = d.key AND older.id < d.id)`
 
-// Due returns the notifiers that have a delivery to be tried now, and when the next of the others comes due
-// (zero if none does).
-func (s *Store) Due(ctx context.Context, now time.Time) (notifiers []string, next time.Time, err error) {
-	us := micros(now)
-	notifiers, err = all(ctx, s.read, `SELECT DISTINCT d.notifier FROM deliveries d WHERE `+claimable+` ORDER BY d.notifier`, []any{us, us},
-		func(row scanner) (name string, err error) {
-			err = row.Scan(&name)
-			return name, err
-		})
-	if err != nil {
-		return nil, next, fmt.Errorf("read queue: %w", err)
-	}
-	var soonest int64
-	err = s.read.QueryRowContext(ctx, `SELECT coalesce(min(CASE WHEN next_at > claimed_until THEN next_at ELSE claimed_until END), 0) FROM deliveries
-		WHERE state = 'waiting' AND (next_at > ? OR claimed_until > ?)`, us, us).Scan(&soonest)
-	if err != nil {
-		return nil, next, fmt.Errorf("read queue: %w", err)
-	}
-	return notifiers, fromMicros(soonest), nil
-}
+// everyTurn is how often a lane takes what is owed longest, whatever its class: so nothing waits for ever behind what
+// matters more.
+const everyTurn = 8
 
-// Claim takes a notifier's oldest delivery that may be tried, until the lease ends, and returns all that the
+// Claim takes a notifier's most important delivery that may be tried, until the lease ends, and returns all that the
 // notifier needs to bring its service to the newest state; nil if there is none. The attempt is on disk before
-// Claim returns: after a crash the next one knows that something may exist.
-func (s *Store) Claim(ctx context.Context, notifier string, now time.Time, lease time.Duration) (n *router.Notification, err error) {
+// Claim returns: after a crash the next one knows that something may exist. What the budgets have no room for waits,
+// which is no failure; short says how many classes had to.
+func (s *Store) Claim(ctx context.Context, ask router.Ask) (n *router.Notification, short int, err error) {
 	err = s.inTx(ctx, func(tx *txn) error {
-		n, err = s.claim(ctx, tx, notifier, now, lease)
+		n, short, err = s.claim(ctx, tx, &ask)
 		return err
 	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("claim delivery: %w", err)
+	}
+	return n, short, nil
+}
+
+func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.Notification, short int, err error) {
+	now := micros(ask.Now)
+	l, err := lockLane(ctx, tx, ask.Notifier)
+	if err != nil || l.rests > now {
+		return nil, 0, err
+	}
+	if l.down() {
+		if probing, err := inFlight(ctx, tx, ask.Notifier, now); probing || err != nil {
+			return nil, 0, err
+		}
+	}
+	blocked, err := waiting(ctx, tx, ask.Notifier, now)
+	if err != nil {
+		return nil, 0, err
+	}
+	for {
+		c, err := next(ctx, tx, ask, &l, blocked)
+		if err != nil || c == nil {
+			return nil, short, err
+		}
+		if c.n.Class == router.ClassDigested {
+			if many, err := manyDigested(ctx, tx, ask.Notifier); many || err != nil {
+				if err != nil {
+					return nil, short, err
+				}
+				blocked[c.n.Class] = true // the digest stands in for them still
+				continue
+			}
+		}
+		if err := c.load(ctx, tx, ask); err != nil {
+			return nil, short, err
+		}
+		if ask.Charges != nil {
+			until, err := spend(ctx, tx, ask.Now, ask.Charges(&c.n))
+			if err != nil {
+				return nil, short, err
+			}
+			if !until.IsZero() {
+				short++
+				blocked[c.n.Class] = true
+				if err := wait(ctx, tx, ask.Notifier, c.n.Class, until); err != nil {
+					return nil, short, err
+				}
+				continue
+			}
+		}
+		l.turns++
+		c.n.Failures = int(l.failures)
+		return &c.n, short, errors.Join(c.take(ctx, tx, ask), writeLane(ctx, tx, ask.Notifier, l))
+	}
+}
+
+// inFlight says whether somebody tries a delivery to a notifier.
+func inFlight(ctx context.Context, tx *txn, notifier string, now int64) (bool, error) {
+	var n int
+	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM deliveries WHERE claimed_until > 0 AND claimed_until > ? AND notifier = ? AND state = 'waiting'`, now, notifier).Scan(&n)
+	return n > 0, err
+}
+
+// candidate is a delivery that may be claimed.
+type candidate struct {
+	n               router.Notification
+	incident, event int64
+	told            int64
+	digest          []int64 // ids of deliveries that are told in one message; nil: it is told alone
+}
+
+// next returns the delivery whose turn it is, of a class that need not wait; nil if there is none.
+func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[router.Class]bool) (*candidate, error) {
+	args := []any{ask.Notifier, micros(ask.Now), micros(ask.Now)}
+	open := ""
+	for _, c := range router.Classes() {
+		if !blocked[c] {
+			open += ", ?"
+			args = append(args, int64(c))
+		}
+	}
+	if open == "" {
+		return nil, nil
+	}
+	order := "d.class, d.owed_since, d.id"
+	if l.turns%everyTurn == everyTurn-1 {
+		order = "d.owed_since, d.id"
+	}
+	c := &candidate{n: router.Notification{Target: router.Target{Notifier: ask.Notifier}}}
+	var mayExist, open_ int64
+	var receipt []byte
+	var key string
+	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.may_exist, d.open,
+		d.severity, d.receipt, d.key, d.class, d.told FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class IN (`+open[2:]+`)
+		ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked, args...).
+		Scan(&c.n.Delivery, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &key, &c.n.Revision, &c.n.Attempt, &mayExist, &open_,
+			&c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("claim delivery: %w", err)
+		return nil, err
 	}
-	return n, nil
+	c.n.Target.RoutingKey = router.Secret(key)
+	c.n.Attempt++
+	c.n.MayExist, c.n.Open = mayExist != 0, open_ != 0
+	return c, json.Unmarshal(receipt, &c.n.Receipt)
 }
 
-func (s *Store) claim(ctx context.Context, tx *txn, notifier string, now time.Time, lease time.Duration) (*router.Notification, error) {
-	us := micros(now)
-	n := &router.Notification{Target: router.Target{Notifier: notifier}}
-	var incident, event, mayExist, open int64
-	var receipt []byte
-	var key string
-	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.may_exist, d.open,
-		d.severity, d.receipt, d.key FROM deliveries d WHERE d.notifier = ? AND `+claimable+` ORDER BY d.next_at, d.id LIMIT 1`+s.d.skipLocked, notifier, us, us).
-		Scan(&n.Delivery, &incident, &event, &n.Target.Kind, &n.Target.Channel, &key, &n.Revision, &n.Attempt, &mayExist, &open, &n.Severity, &receipt, &n.Key)
+// load fills in what the notifier needs to know, of one incident or notice, or of the many that a digest tells of.
+func (c *candidate) load(ctx context.Context, tx *txn, ask *router.Ask) (err error) {
+	if c.incident == 0 {
+		return loadNotice(ctx, tx, &c.n, c.event)
+	}
+	if c.digest, err = digestible(ctx, tx, ask, c); err != nil {
+		return err
+	}
+	if c.digest != nil {
+		return c.loadDigest(ctx, tx)
+	}
+	return loadIncident(ctx, tx, &c.n, c.incident)
+}
+
+// take writes the claim.
+func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
+	c.n.Claim = rand.Text()
+	until := micros(ask.Now.Add(ask.Lease))
+	if c.digest != nil {
+		return c.takeDigest(ctx, tx, until)
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1 WHERE id = ?`,
+		until, c.n.Claim, c.n.Delivery)
+	return err
+}
+
+// Extend makes a claim hold until a time. It wraps router.ErrConflict when the claim is ours no more.
+func (s *Store) Extend(ctx context.Context, delivery int64, claim string, until time.Time) error {
+	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ? WHERE claimed_until > 0 AND claim = ?`, micros(until), claim)
+	if err == nil {
+		err = stillOurs(held, delivery)
+	}
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("extend claim: %w", err)
 	}
-	n.Target.RoutingKey = router.Secret(key)
-	n.Attempt++
-	n.MayExist, n.Open = mayExist != 0, open != 0
-	if err := json.Unmarshal(receipt, &n.Receipt); err != nil {
-		return nil, err
+	return nil
+}
+
+// stillOurs says what it means that a statement which names a claim found nothing.
+func stillOurs(r sql.Result, delivery int64) error {
+	n, err := r.RowsAffected()
+	if err == nil && n == 0 {
+		return fmt.Errorf("%w: delivery %d is in other hands", router.ErrConflict, delivery)
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, attempts = attempts + 1, may_exist = 1 WHERE id = ?`,
-		micros(now.Add(lease)), n.Delivery); err != nil {
-		return nil, err
-	}
-	if incident == 0 {
-		return n, loadNotice(ctx, tx, n, event)
-	}
-	return n, loadIncident(ctx, tx, n, incident)
+	return err
 }
 
 func loadNotice(ctx context.Context, tx *txn, n *router.Notification, event int64) error {
@@ -138,33 +244,37 @@ func worstFirst(found []router.Alert, err error) ([]router.Alert, error) {
 	return out, nil
 }
 
-// Finish records how an attempt ended and gives the claim up.
+// Finish records how an attempt ended and gives the claim up, which must still be ours: else it wraps
+// router.ErrConflict, and nothing changes. It may be repeated.
 func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	receipt, err := json.Marshal(r.Receipt)
 	if err != nil {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
-	nothing := r.Receipt == router.Receipt{}
+	now := micros(s.cfg.Now())
+	renewed := false // deliveries of other notifiers
 	err = s.inTx(ctx, func(tx *txn) error {
-		now := micros(s.cfg.Now())
-		const set = `UPDATE deliveries SET claimed_until = 0, updated_at = ?, receipt = ?, `
-		switch {
-		case r.Interrupted: // the attempt does not count, but it may have told somebody
-			_, err = tx.ExecContext(ctx, set+`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ? WHERE id = ?`,
-				now, string(receipt), r.Error, max(now, micros(r.NextAt)), r.Delivery)
-		case r.State == router.DeliveryWaiting:
-			_, err = tx.ExecContext(ctx, set+`last_error = ?, next_at = ?, may_exist = ? WHERE id = ?`,
-				now, string(receipt), r.Error, micros(r.NextAt), toInt(!nothing), r.Delivery)
-		case r.State == router.DeliveryParked:
-			_, err = tx.ExecContext(ctx, set+`last_error = ?, may_exist = ?, was_parked = 1, state = 'parked' WHERE id = ?`,
-				now, string(receipt), r.Error, toInt(!nothing), r.Delivery)
-		default: // done; what became owed meanwhile is due at once
-			_, err = tx.ExecContext(ctx, set+`last_error = '', may_exist = ?, attempts = 0, have = ?, next_at = ?,
-				state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END WHERE id = ?`,
-				now, string(receipt), toInt(!nothing), r.Revision, now, r.Revision, string(r.State), r.Delivery)
-			if err == nil {
-				err = s.mended(ctx, tx, r.Delivery, now)
+		var notifier string
+		var class router.Class
+		err := tx.QueryRowContext(ctx, `SELECT notifier, class FROM deliveries WHERE id = ?`, r.Delivery).Scan(&notifier, &class)
+		if errors.Is(err, sql.ErrNoRows) {
+			return router.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if err := settleLane(ctx, tx, notifier, &r, now); err != nil { // before any delivery: one order of locks for all
+			return err
+		}
+		if until := micros(r.NextAt); r.Interrupted && until > now { // the service is busy: what else is like it can wait as well
+			if err := wait(ctx, tx, notifier, class, r.NextAt); err != nil {
+				return err
 			}
+		}
+		if r.Digest != nil {
+			err = finishDigest(ctx, tx, &r, string(receipt), now)
+		} else {
+			renewed, err = finishOne(ctx, tx, &r, string(receipt), now)
 		}
 		if err != nil || r.Event == nil {
 			return err
@@ -178,26 +288,71 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	if err != nil {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
-	pulse(s.owed) // a younger delivery of the same key, or a newer revision, may have waited for this one
+	if renewed { // what else may be due by this is due to the same notifier, whose lane goes on by itself
+		s.wakeDelivery()
+	}
 	if r.Event != nil {
 		s.wakeFold()
 	}
 	return nil
 }
 
+// made says whether a receipt names something at the service that is about this incident alone, or may be there.
+func made(r *router.Receipt) bool {
+	return r.TS != "" || r.DedupKey != "" || r.Unsure || r.Digest == "" && *r != router.Receipt{}
+}
+
+// finishOne records how an attempt at one delivery ended, and says whether that renews others.
+func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) (renewed bool, err error) {
+	exists := toInt(made(&r.Receipt))
+	told := exists
+	if told == 0 && r.Receipt.Digest != "" {
+		told = 2
+	}
+	finish := func(set string, args ...any) error {
+		args = append([]any{now, receipt, told, toInt(r.Receipt.Open), int64(r.Receipt.Severity)}, args...)
+		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0, updated_at = ?, receipt = ?, told = ?, told_open = ?, told_severity = ?, `+
+			set+` WHERE id = ? AND claim = ?`, append(args, r.Delivery, r.Claim)...)
+		if err != nil {
+			return err
+		}
+		if err := stillOurs(done, r.Delivery); err != nil {
+			return err
+		}
+		return classify(ctx, tx, r.Delivery)
+	}
+	switch {
+	case r.Interrupted && micros(r.NextAt) > now: // the service named a time: the attempt does not count
+		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?, may_exist = ?`,
+			r.Error, micros(r.NextAt), exists)
+	case r.Interrupted: // cut short: it does not count either, but it may have told somebody
+		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?`, r.Error, now)
+	case r.State == router.DeliveryWaiting:
+		return false, finish(`last_error = ?, next_at = ?, may_exist = ?`, r.Error, micros(r.NextAt), exists)
+	case r.State == router.DeliveryParked:
+		return false, finish(`last_error = ?, may_exist = ?, was_parked = 1, state = 'parked'`, r.Error, exists)
+	}
+	// Done; what became owed meanwhile is due at once.
+	if err := finish(`last_error = '', may_exist = ?, attempts = 0, have = ?, next_at = ?, owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END,
+		state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`, exists, r.Revision, now, r.Revision, now, r.Revision, string(r.State)); err != nil {
+		return false, err
+	}
+	return mended(ctx, tx, r.Delivery, now)
+}
+
 // mended renews the other cards of an incident when a delivery that they called a problem is one no more.
-func (s *Store) mended(ctx context.Context, tx *txn, id, now int64) error {
+func mended(ctx context.Context, tx *txn, id, now int64) (renewed bool, err error) {
 	var incident int64
-	err := tx.QueryRowContext(ctx, `UPDATE deliveries SET was_parked = 0 WHERE id = ? AND was_parked = 1 RETURNING incident`, id).Scan(&incident)
+	err = tx.QueryRowContext(ctx, `UPDATE deliveries SET was_parked = 0 WHERE id = ? AND was_parked = 1 RETURNING incident`, id).Scan(&incident)
 	if errors.Is(err, sql.ErrNoRows) || incident == 0 {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?
-		WHERE incident = ? AND id <> ? AND state = 'delivered' AND open = 1`, now, incident, id)
-	return err
+	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ?, class = `+classSQL("", "", "")+`
+		WHERE incident = ? AND id <> ? AND state = 'delivered' AND open = 1`, now, now, incident, id)
+	return true, err
 }
 
 // Retarget pins a delivery to another target: for what never made anything where it was pinned before.
@@ -237,7 +392,12 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64) error {
 			}
 		}
 		now := micros(s.cfg.Now())
-		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', next_at = ?, updated_at = ? WHERE id = ?`, now, now, id)
+		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', next_at = ?, updated_at = ?, owed_since = ? WHERE id = ?`, now, now, now, id)
+		if err != nil {
+			return err
+		}
+		// Who asks for it has mended something: it is tried at once, whatever the lane waits for.
+		_, err = tx.ExecContext(ctx, `UPDATE lanes SET failures = 0, failed = 0, rests = 0, refusal = '', refusals = 0 WHERE notifier = ?`, d.Notifier)
 		return err
 	})
 	if err == nil {

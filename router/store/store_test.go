@@ -63,6 +63,7 @@ func opener(fresh func(*testing.T) string) func(*testing.T, store.Config) opened
 // suite is what every database must do.
 func suite(t *testing.T, fresh func(*testing.T) string) {
 	ctx, open := context.Background(), opener(fresh)
+	t.Run("queue", func(t *testing.T) { queueSuite(t, open) })
 
 	t.Run("events come back in journal order until they are folded", func(t *testing.T) {
 		s := open(t, store.Config{})
@@ -267,11 +268,11 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		if len(n.Alerts) != 2 || n.Alerts[0].Level != "10" || len(n.Also) != 1 || n.Also[0].Event != "OTHER" || len(n.Timeline) != 2 {
 			t.Errorf("what is around it: alerts %v, also %v, timeline %v", n.Alerts, n.Also, n.Timeline)
 		}
-		if again, err := s.Claim(ctx, "page", noon, time.Minute); again != nil || err != nil {
+		if again, err := try(s.Store, "page", noon); again != nil || err != nil {
 			t.Errorf("claimed twice: %v, %v", again, err)
 		}
 		receipt := router.Receipt{DedupKey: "key", Link: "https://example.com", Told: 1, Open: true, Severity: router.Error}
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, Receipt: receipt, State: router.DeliveryDelivered}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, Receipt: receipt, State: router.DeliveryDelivered}))
 		if names, next, err := s.Due(ctx, noon); len(names) != 0 || !next.IsZero() || err != nil {
 			t.Errorf("still due: %v %v %v", names, next, err)
 		}
@@ -287,7 +288,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		s := owing(t, open, owed(1, "chat", "key"))
 		n := claim(t, s.Store, "chat", noon)
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "chat", "key")}}))
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1"}}))
 		if n := claim(t, s.Store, "chat", noon); n.Revision != 2 || n.Attempt != 1 {
 			t.Errorf("got revision %d, attempt %d", n.Revision, n.Attempt)
 		}
@@ -296,7 +297,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a retry waits for its time", func(t *testing.T) {
 		s := owing(t, open, owed(1, "chat", "key"))
 		n := claim(t, s.Store, "chat", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, State: router.DeliveryWaiting, NextAt: noon.Add(time.Second), Error: "busy"}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting, NextAt: noon.Add(time.Second), Error: "busy"}))
 		names, next, err := s.Due(ctx, noon)
 		check(t, err)
 		if len(names) != 0 || !next.Equal(noon.Add(time.Second)) {
@@ -304,7 +305,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 		// A newer revision does not cut the back-off short.
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "chat", "key")}}))
-		if n, err := s.Claim(ctx, "chat", noon, time.Minute); n != nil || err != nil {
+		if n, err := try(s.Store, "chat", noon); n != nil || err != nil {
 			t.Errorf("claimed in back-off: %+v, %v", n, err)
 		}
 		if n := claim(t, s.Store, "chat", noon.Add(time.Second)); n.Attempt != 2 || n.MayExist {
@@ -319,13 +320,13 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		if first.Incident.Number != 1 || second.Incident.Number != 3 {
 			t.Errorf("claimed %d and %d, want 1 and 3", first.Incident.Number, second.Incident.Number)
 		}
-		check(t, s.Finish(ctx, router.Result{Delivery: second.Delivery, Revision: 1, State: router.DeliveryDelivered}))
-		check(t, s.Finish(ctx, router.Result{Delivery: first.Delivery, Revision: 1, State: router.DeliveryWaiting, NextAt: noon.Add(time.Hour)}))
-		if n, err := s.Claim(ctx, "page", noon, time.Minute); n != nil || err != nil {
+		check(t, s.Finish(ctx, router.Result{Delivery: second.Delivery, Claim: second.Claim, Revision: 1, State: router.DeliveryDelivered}))
+		check(t, s.Finish(ctx, router.Result{Delivery: first.Delivery, Claim: first.Claim, Revision: 1, State: router.DeliveryWaiting, NextAt: noon.Add(time.Hour)}))
+		if n, err := try(s.Store, "page", noon); n != nil || err != nil {
 			t.Errorf("overtook an older one in back-off: %+v, %v", n, err)
 		}
 		n := claim(t, s.Store, "page", noon.Add(time.Hour))
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, State: router.DeliveryDelivered}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryDelivered}))
 		if n := claim(t, s.Store, "page", noon.Add(time.Hour)); n.Incident.Number != 2 {
 			t.Errorf("claimed %d, want 2", n.Incident.Number)
 		}
@@ -342,7 +343,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("an attempt that our own shutdown cut short is not counted", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		n := claim(t, s.Store, "page", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, Interrupted: true}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, Interrupted: true}))
 		if n := claim(t, s.Store, "page", noon); n.Attempt != 1 || !n.MayExist {
 			t.Errorf("attempt %d, may exist %v", n.Attempt, n.MayExist)
 		}
@@ -351,12 +352,12 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a parked delivery tells the journal, shows on the other cards, and can be retried", func(t *testing.T) {
 		s := owing(t, open, owed(1, "chat", "key"), owed(1, "page", "key"))
 		n := claim(t, s.Store, "chat", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1", Link: "https://slack.example.com/1"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1", Link: "https://slack.example.com/1"}}))
 		page := claim(t, s.Store, "page", noon)
 		diff(t, page.Related, []router.Related{{Notifier: "chat", Kind: router.KindPagerDuty, Link: "https://slack.example.com/1"}})
 		parked := event("parked")
 		parked.Name = router.ParkedDelivery
-		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Revision: 1, State: router.DeliveryParked, Error: "bad key", Event: &parked}))
+		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Claim: page.Claim, Revision: 1, State: router.DeliveryParked, Error: "bad key", Event: &parked}))
 		if waiting, err := s.Waiting(ctx, 10); len(waiting) != 1 || waiting[0].Name != router.ParkedDelivery || err != nil {
 			t.Errorf("journal: %v, %v", waiting, err)
 		}
@@ -368,14 +369,14 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "chat", "key")}}))
 		n = claim(t, s.Store, "chat", noon)
 		diff(t, n.Problems, []router.Problem{{Notifier: "page", Error: "bad key"}})
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: n.Receipt}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: n.Receipt}))
 
 		check(t, s.RetryDelivery(ctx, page.Delivery))
 		page = claim(t, s.Store, "page", noon)
 		if page.MayExist {
 			t.Error("a refusal that made nothing is remembered as if it had")
 		}
-		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Revision: page.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{DedupKey: "key"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Claim: page.Claim, Revision: page.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{DedupKey: "key"}}))
 		if n := claim(t, s.Store, "chat", noon); len(n.Problems) != 0 {
 			t.Errorf("the card still shows %v", n.Problems)
 		}
@@ -384,7 +385,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a newer revision revives a parked delivery", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		n := claim(t, s.Store, "page", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "page", "key")}}))
 		claim(t, s.Store, "page", noon)
 	})
@@ -392,10 +393,10 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a retry is refused when it cannot be, with the reason", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		n := claim(t, s.Store, "page", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(2, "page", "key")}}))
 		next := claim(t, s.Store, "page", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: next.Delivery, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{DedupKey: "key"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: next.Delivery, Claim: next.Claim, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{DedupKey: "key"}}))
 		for id, want := range map[int64]string{n.Delivery: "INC-2 has replaced it at page", next.Delivery: "is delivered", 99: "not found"} {
 			if err := s.RetryDelivery(ctx, id); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("retry of %d: got %v, want %q", id, err, want)
@@ -423,7 +424,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		check(t, s.Commit(ctx, router.Batch{Notices: []router.Notice{notice}, Owed: []router.Owed{{Event: 5, Key: "n", Target: router.Target{Notifier: "chat", Kind: router.KindSlack}}}}))
 		n := claim(t, s.Store, "chat", noon)
 		diff(t, *n.Notice, notice)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Revision: 1, State: router.DeliveryCancelled}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryCancelled}))
 		if names, _, err := s.Due(ctx, noon); len(names) != 0 || err != nil {
 			t.Errorf("due again: %v, %v", names, err)
 		}
@@ -511,7 +512,7 @@ func TestADeadProcessGivesUpItsClaims(t *testing.T) {
 		s := owing(t, opener(func(t *testing.T) string { return server.Database(t) }), owed(1, "page", "key"))
 		claim(t, s.Store, "page", noon)
 		other := s.reopen()
-		if n, err := other.Claim(context.Background(), "page", noon, time.Minute); n != nil || err != nil {
+		if n, err := try(other, "page", noon); n != nil || err != nil {
 			t.Errorf("claimed what another process is at: %v, %v", n, err)
 		}
 		if n := claim(t, other, "page", noon.Add(time.Minute)); !n.MayExist || n.Attempt != 2 {
@@ -584,11 +585,17 @@ func appendAll(t *testing.T, s *store.Store, events ...router.Event) {
 
 func claim(t *testing.T, s *store.Store, notifier string, now time.Time) *router.Notification {
 	t.Helper()
-	n, err := s.Claim(context.Background(), notifier, now, time.Minute)
+	n, err := try(s, notifier, now)
 	if err != nil || n == nil {
 		t.Fatalf("claim for %s: %v, %v", notifier, n, err)
 	}
 	return n
+}
+
+// try claims without budgets.
+func try(s *store.Store, notifier string, now time.Time) (*router.Notification, error) {
+	n, _, err := s.Claim(context.Background(), router.Ask{Notifier: notifier, Now: now, Lease: time.Minute})
+	return n, err
 }
 
 func check(t *testing.T, err error) {

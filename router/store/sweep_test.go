@@ -144,7 +144,7 @@ func sweeping(t *testing.T, open func(*testing.T, store.Config) opened) {
 			appendAll(t, s.Store, chunk...)
 		}
 		check(t, s.Commit(ctx, b))
-		for n, err := s.Claim(ctx, "x", noon, time.Minute); n != nil; n, err = s.Claim(ctx, "x", noon, time.Minute) {
+		for n, err := try(s.Store, "x", noon); n != nil; n, err = try(s.Store, "x", noon) {
 			check(t, err)
 			check(t, s.Finish(ctx, result(n, router.DeliveryDelivered)))
 		}
@@ -196,5 +196,5 @@ func sweeping(t *testing.T, open func(*testing.T, store.Config) opened) {
 
 // result is how an attempt at n ended.
 func result(n *router.Notification, state router.DeliveryState) router.Result {
-	return router.Result{Delivery: n.Delivery, Revision: n.Revision, State: state}
+	return router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: state}
 }

@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"flowbridge/router"
+)
+
+// classSQL computes a delivery's router.Class from its row. The prefixes name where the columns come from: what it
+// is owed (open, severity), what was told (told, told_open, told_severity) and what it is about (incident).
+func classSQL(owed, told, row string) string {
+	return fmt.Sprintf(`CASE
+		WHEN %[3]sincident = 0 THEN CASE WHEN %[1]sseverity >= %[4]d THEN %[5]d ELSE %[7]d END
+		WHEN %[1]sopen = 0 AND %[2]stold = 1 AND %[2]stold_open = 0 THEN %[8]d
+		WHEN %[1]sopen = 0 THEN %[6]d
+		WHEN %[2]stold_open = 0 THEN %[5]d
+		WHEN %[1]sseverity > %[2]stold_severity THEN %[7]d
+		WHEN %[2]stold = 2 THEN %[9]d
+		ELSE %[8]d END`, owed, told, row, router.Error,
+		router.ClassNew, router.ClassResolved, router.ClassWorse, router.ClassUpdate, router.ClassDigested)
+}
+
+// firstClass is the same for a delivery of which nothing is told yet.
+func firstClass(o *router.Owed) router.Class {
+	switch {
+	case o.Incident == 0 && o.Severity < router.Error:
+		return router.ClassWorse
+	case o.Incident != 0 && !o.Open:
+		return router.ClassResolved
+	}
+	return router.ClassNew
+}
+
+// classify brings the class of a delivery in line with its row, which has just changed.
+func classify(ctx context.Context, tx *txn, id int64) error {
+	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET class = `+classSQL("", "", "")+` WHERE id = ?`, id)
+	return err
+}
+
+// lift makes older deliveries of a notifier and key matter as much as the younger ones that wait for them: a new page
+// must not stand behind a thousand recoveries only because one of them goes before it.
+func lift(ctx context.Context, tx *txn, owed []router.Owed) error {
+	const younger = `(SELECT min(younger.class) FROM deliveries younger WHERE younger.state = 'waiting'
+		AND younger.notifier = deliveries.notifier AND younger.key = deliveries.key AND younger.id > deliveries.id)`
+	return each(ctx, tx, owed, `UPDATE deliveries SET class = `+younger+` WHERE state = 'waiting' AND notifier = ? AND key = ? AND class > `+younger,
+		func(o router.Owed) ([]any, error) { return []any{o.Target.Notifier, o.Key}, nil })
+}

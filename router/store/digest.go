@@ -1,0 +1,133 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"flowbridge/router"
+)
+
+// digestible returns the deliveries that are told in one message together with a candidate; nil if it is told alone.
+// A channel that is flooded is told of new incidents in a digest, and of the end of those that have no card. What may
+// have a card already is looked at alone, and what pages people always is.
+func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (ids []int64, err error) {
+	few := router.StormSize
+	switch {
+	case c.n.Target.Kind != router.KindSlack, c.told == 1, c.n.MayExist:
+		return nil, nil
+	case c.n.Class == router.ClassResolved:
+		few = router.FewRecoveries
+	case c.n.Class != router.ClassNew:
+		return nil, nil
+	}
+	ids, err = all(ctx, tx, `SELECT d.id FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class = ? AND d.open = ?
+		AND d.kind = ? AND d.channel = ? AND d.incident > 0 AND d.told <> 1 AND d.may_exist = 0 ORDER BY d.owed_since, d.id LIMIT ?`,
+		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), toInt(c.n.Open), string(router.KindSlack), c.n.Target.Channel, router.DigestSize},
+		func(row scanner) (id int64, err error) {
+			err = row.Scan(&id)
+			return id, err
+		})
+	if err != nil || len(ids) <= few {
+		return nil, err
+	}
+	return ids, nil
+}
+
+// manyDigested says whether a digest still stands in for the cards of a channel.
+func manyDigested(ctx context.Context, tx *txn, notifier string) (bool, error) {
+	var n int
+	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM deliveries WHERE state = 'waiting' AND notifier = ? AND class = ? LIMIT ?) AS few`,
+		notifier, int64(router.ClassDigested), router.StormSize+1).Scan(&n)
+	return n > router.StormSize, err
+}
+
+// among writes an IN list.
+func among(ids []int64) (list string, args []any) {
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	return "(" + strings.TrimPrefix(strings.Repeat(", ?", len(ids)), ", ") + ")", args
+}
+
+// loadDigest makes the candidate a digest of its deliveries.
+func (c *candidate) loadDigest(ctx context.Context, tx *txn) error {
+	list, args := among(c.digest)
+	parts, err := all(ctx, tx, `SELECT id, owed, severity, told, incident FROM deliveries WHERE id IN `+list+` ORDER BY owed_since, id`, args,
+		func(row scanner) (p router.Summary, err error) {
+			var told int64
+			err = row.Scan(&p.Delivery, &p.Revision, &p.Severity, &told, &p.Incident.Number)
+			p.Told = told == 2
+			return p, err
+		})
+	if err != nil {
+		return err
+	}
+	found, err := incidents(ctx, tx, `number IN (SELECT incident FROM deliveries WHERE id IN `+list+`)`, args...)
+	if err != nil {
+		return err
+	}
+	byNumber := map[int64]router.Incident{}
+	for _, inc := range found {
+		byNumber[inc.Number] = inc
+	}
+	for i := range parts {
+		inc, ok := byNumber[parts[i].Incident.Number]
+		if !ok {
+			return fmt.Errorf("read %s: no such row", router.IncidentName(parts[i].Incident.Number))
+		}
+		parts[i].Incident = inc
+	}
+	c.n.Delivery, c.n.Revision = parts[0].Delivery, parts[0].Revision
+	c.n.Receipt = router.Receipt{}
+	c.n.Digest = &router.Digest{Recovered: c.n.Class == router.ClassResolved, Parts: parts}
+	return nil
+}
+
+// takeDigest claims all deliveries of a digest. It makes nothing that a later attempt at one of them would have to
+// look for; its attempts are counted on the first.
+func (c *candidate) takeDigest(ctx context.Context, tx *txn, until int64) error {
+	list, args := among(c.digest)
+	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ? WHERE id IN `+list, append([]any{until, c.n.Claim}, args...)...); err != nil {
+		return err
+	}
+	return tx.QueryRowContext(ctx, `UPDATE deliveries SET attempts = attempts + 1 WHERE id = ? RETURNING attempts`, c.n.Delivery).Scan(&c.n.Attempt)
+}
+
+// finishDigest records how a digest ended. Told as open, its incidents wait for a card of their own, behind all that
+// matters more; a refusal parks the first, and the others say what it said when their time comes.
+func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) error {
+	for i, p := range r.Digest.Parts {
+		var set string
+		var args []any
+		switch {
+		case r.State == router.DeliveryParked && i == 0:
+			set, args = `last_error = ?, was_parked = 1, state = 'parked'`, []any{r.Error}
+		case r.State == router.DeliveryParked:
+			set, args = `next_at = ?`, []any{now}
+		case r.State == router.DeliveryWaiting:
+			set, args = `last_error = ?, next_at = ?`, []any{r.Error, max(now, micros(r.NextAt))}
+		case r.Digest.Recovered:
+			set = `receipt = ?, last_error = '', attempts = 0, told = 2, told_open = 0, told_severity = ?, next_at = ?, have = ?,
+				owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE 'delivered' END`
+			args = []any{receipt, int64(p.Severity), now, p.Revision, p.Revision, now, p.Revision}
+		default:
+			set = `receipt = ?, last_error = '', attempts = 0, told = 2, told_open = 1, told_severity = ?, next_at = ?`
+			args = []any{receipt, int64(p.Severity), now}
+		}
+		args = append(append([]any{now}, args...), p.Delivery, r.Claim)
+		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0, updated_at = ?, `+set+` WHERE id = ? AND claim = ?`, args...)
+		if err != nil {
+			return err
+		}
+		if i == 0 { // they were claimed together, and are lost together
+			if err := stillOurs(done, p.Delivery); err != nil {
+				return err
+			}
+		}
+		if err := classify(ctx, tx, p.Delivery); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"flowbridge/router"
+)
+
+// lane is how it stands with a notifier, for every process that delivers to it.
+type lane struct {
+	turns    int64
+	failures int64
+	failed   int64 // id of the delivery that failed last
+	rests    int64 // microseconds: nothing is tried before
+	refusal  string
+	refusals int64
+}
+
+// down says that the notifier keeps failing: one delivery at a time probes whether it is back.
+func (l *lane) down() bool { return l.failures >= router.LaneDown }
+
+// lockLane reads a lane, makes it if there is none, and keeps other processes from it until the transaction ends.
+func lockLane(ctx context.Context, tx *txn, notifier string) (l lane, err error) {
+	err = tx.QueryRowContext(ctx, `INSERT INTO lanes (notifier) VALUES (?) ON CONFLICT (notifier) DO UPDATE SET turns = lanes.turns
+		RETURNING turns, failures, failed, rests, refusal, refusals`, notifier).
+		Scan(&l.turns, &l.failures, &l.failed, &l.rests, &l.refusal, &l.refusals)
+	return l, err
+}
+
+func writeLane(ctx context.Context, tx *txn, notifier string, l lane) error {
+	_, err := tx.ExecContext(ctx, `UPDATE lanes SET turns = ?, failures = ?, failed = ?, rests = ?, refusal = ?, refusals = ? WHERE notifier = ?`,
+		l.turns, l.failures, l.failed, l.rests, l.refusal, l.refusals, notifier)
+	return err
+}
+
+// after returns the lane after an attempt. Failures of different deliveries in a row speak against the service;
+// one that fails again and again may have itself to blame, and has its own back-off. A refusal is an answer, so the
+// service lives; but when it says the same to one delivery after another nobody will be heard, as with a token
+// that was revoked.
+func (l lane) after(r *router.Result) lane {
+	switch {
+	case r.Interrupted, r.State == router.DeliveryCancelled: // says nothing of the service
+	case r.State == router.DeliveryDelivered:
+		return lane{turns: l.turns}
+	case r.State == router.DeliveryParked:
+		if l.refusal != r.Error {
+			l = lane{turns: l.turns, refusal: r.Error}
+		}
+		l.refusals++
+		l.failures, l.failed, l.rests = 0, 0, 0
+		if l.refusals >= router.LaneDown {
+			l.failures, l.rests = l.refusals, micros(r.Rest)
+		}
+	case !r.Rest.IsZero():
+		if l.failed != r.Delivery || r.Digest != nil || l.down() {
+			l.failures++
+		}
+		l.failed = r.Delivery
+		if l.down() {
+			l.rests = micros(r.Rest)
+		}
+	}
+	return l
+}
+
+// settle brings the lane in line with how an attempt ended. When a service is back, what its failures put off is
+// due at once.
+func settleLane(ctx context.Context, tx *txn, notifier string, r *router.Result, now int64) error {
+	was, err := lockLane(ctx, tx, notifier)
+	if err != nil {
+		return err
+	}
+	is := was.after(r)
+	if is != was {
+		if err := writeLane(ctx, tx, notifier, is); err != nil {
+			return err
+		}
+	}
+	if was.down() && !is.down() {
+		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET next_at = ? WHERE state = 'waiting' AND notifier = ? AND next_at > ? AND attempts > 0`,
+			now, notifier, now)
+	}
+	return err
+}
+
+// wait makes a class of a lane wait.
+func wait(ctx context.Context, tx *txn, notifier string, class router.Class, until time.Time) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO waits (notifier, class, until) VALUES (?, ?, ?)
+		ON CONFLICT (notifier, class) DO UPDATE SET until = excluded.until`, notifier, int64(class), micros(until))
+	return err
+}
+
+// waiting returns which classes of a lane wait at a time.
+func waiting(ctx context.Context, tx *txn, notifier string, now int64) (map[router.Class]bool, error) {
+	found, err := all(ctx, tx, `SELECT class FROM waits WHERE notifier = ? AND until > ?`, []any{notifier, now},
+		func(row scanner) (c router.Class, err error) {
+			err = row.Scan(&c)
+			return c, err
+		})
+	blocked := map[router.Class]bool{}
+	for _, c := range found {
+		blocked[c] = true
+	}
+	return blocked, err
+}
+
+// Lanes says how it stands with every notifier that was ever told something, by name.
+func (s *Store) Lanes(ctx context.Context) ([]router.Lane, error) {
+	found, err := all(ctx, s.read, `SELECT notifier, failures, rests FROM lanes ORDER BY notifier`, nil, func(row scanner) (l router.Lane, err error) {
+		var rests int64
+		err = row.Scan(&l.Notifier, &l.Failures, &rests)
+		l.Rests = fromMicros(rests)
+		return l, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read lanes: %w", err)
+	}
+	return found, nil
+}
+
+const backlogQuery = `SELECT notifier, class, count(*), min(owed_since) FROM deliveries WHERE state = 'waiting'
+	GROUP BY notifier, class ORDER BY notifier, class`
+
+// Backlog says what is owed, by notifier and class.
+func (s *Store) Backlog(ctx context.Context) ([]router.Backlog, error) {
+	found, err := all(ctx, s.read, backlogQuery, nil, func(row scanner) (b router.Backlog, err error) {
+		var oldest int64
+		err = row.Scan(&b.Notifier, &b.Class, &b.Waiting, &oldest)
+		b.Oldest = fromMicros(oldest)
+		return b, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read queue: %w", err)
+	}
+	return found, nil
+}
+
+// laterQuery finds the times at which something changes; 0 is none.
+const laterQuery = `SELECT 'lane', notifier, 0, rests FROM lanes WHERE rests > ?
+	UNION ALL SELECT 'class', notifier, class, until FROM waits WHERE until > ?
+	UNION ALL SELECT 'retry', '', 0, coalesce(min(next_at), 0) FROM deliveries WHERE state = 'waiting' AND next_at > ?
+	UNION ALL SELECT 'lease', '', 0, coalesce(min(claimed_until), 0) FROM deliveries WHERE claimed_until > 0 AND claimed_until > ?`
+
+// anyQuery looks for a delivery of a notifier and a class that may be tried.
+const anyQuery = `SELECT 1 FROM deliveries d WHERE d.notifier = ? AND d.class = ? AND ` + claimable + ` LIMIT 1`
+
+// Due returns the notifiers that have a delivery to be tried now, and when another may come due (zero if none does).
+func (s *Store) Due(ctx context.Context, now time.Time) (notifiers []string, next time.Time, err error) {
+	us := micros(now)
+	backlog, err := s.Backlog(ctx)
+	if err != nil || len(backlog) == 0 {
+		return nil, next, err
+	}
+	later, err := all(ctx, s.read, laterQuery, []any{us, us, us, us}, func(row scanner) (p pause, err error) {
+		err = row.Scan(&p.of, &p.notifier, &p.class, &p.until)
+		return p, err
+	})
+	if err != nil {
+		return nil, next, fmt.Errorf("read queue: %w", err)
+	}
+	pauses := map[pause]bool{}
+	var soonest int64
+	for _, p := range later {
+		if p.until > 0 && (soonest == 0 || p.until < soonest) {
+			soonest = p.until
+		}
+		p.until = 0
+		pauses[p] = true
+	}
+	for _, b := range backlog {
+		last := len(notifiers) > 0 && notifiers[len(notifiers)-1] == b.Notifier
+		if last || pauses[pause{of: "lane", notifier: b.Notifier}] || pauses[pause{of: "class", notifier: b.Notifier, class: b.Class}] ||
+			b.Class == router.ClassDigested && b.Waiting > router.StormSize {
+			continue
+		}
+		var one int
+		err := s.read.QueryRowContext(ctx, anyQuery, b.Notifier, int64(b.Class), us, us).Scan(&one)
+		switch {
+		case err == nil:
+			notifiers = append(notifiers, b.Notifier)
+		case !errors.Is(err, sql.ErrNoRows):
+			return nil, next, fmt.Errorf("read queue: %w", err)
+		}
+	}
+	return notifiers, fromMicros(soonest), nil
+}
+
+// pause is something that is not to be tried before a time.
+type pause struct {
+	of, notifier string
+	class        router.Class
+	until        int64
+}

@@ -1,0 +1,356 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"flowbridge/router"
+	"flowbridge/router/store"
+)
+
+// queueSuite is what every database must do for those who deliver.
+func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
+	ctx := context.Background()
+
+	t.Run("new incidents go before ends, ends before what got worse, and numbers come last", func(t *testing.T) {
+		q := newQueue(t, open)
+		for n := range int64(8) {
+			q.owe(chat(n+1, true, router.Warning))
+		}
+		for range 8 {
+			q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Warning})
+		}
+		q.owe(chat(1, true, router.Warning), chat(2, true, router.Critical), chat(3, false, router.Warning), chat(4, true, router.Warning),
+			router.Owed{Event: 5, Key: "n5", Target: chatTarget, Severity: router.Info}, router.Owed{Event: 6, Key: "n6", Target: chatTarget, Severity: router.Error},
+			chat(9, true, router.Warning), chat(10, false, router.Warning))
+		var got []string
+		for range 8 {
+			n := q.claim("chat")
+			got = append(got, n.Class.String()+" "+about(n))
+		}
+		diff(t, got[:7], []string{"new n6", "new INC-9", "resolved INC-3", "resolved INC-10", "worse INC-2", "worse n5", "update INC-1"})
+	})
+
+	t.Run("what is owed longest has its turn, however much matters more", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(chat(1, true, router.Error))
+		q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Error})
+		q.owe(chat(1, true, router.Error))
+		for n := range int64(20) {
+			q.pass(time.Second)
+			q.owe(chat(n+2, true, router.Error))
+		}
+		for i := range 8 {
+			if n := q.claim("chat"); n.Incident.Number == 1 {
+				return
+			} else if i > 0 && n.Incident.Number != int64(i+2) {
+				t.Errorf("claim %d: got INC-%d, want the one owed longest", i, n.Incident.Number)
+			}
+		}
+		t.Error("eight claims passed it over")
+	})
+
+	t.Run("a recovery that a new page waits for matters as much as the page", func(t *testing.T) {
+		q := newQueue(t, open)
+		first, again := page(1, "key"), page(3, "key")
+		q.owe(first, page(2, "other"))
+		for range 2 {
+			q.deliver("page", router.Receipt{DedupKey: "k", Open: true, Severity: router.Error})
+		}
+		first.Open = false
+		second := page(2, "other")
+		second.Open = false
+		q.owe(second, first)
+		q.owe(again)
+		if n := q.claim("page"); n.Incident.Number != 1 || n.Class != router.ClassNew {
+			t.Errorf("got %s as %s, want the end of INC-1, which INC-3 waits for", about(n), n.Class)
+		}
+	})
+
+	t.Run("what finds no budget waits, and what needs none of it does not", func(t *testing.T) {
+		q := newQueue(t, open)
+		for n := range int64(4) {
+			q.owe(chat(n+1, true, router.Error))
+		}
+		q.charges = func(n *router.Notification) []router.Charge {
+			name := "posts"
+			if n.Notice != nil {
+				name = "another"
+			}
+			return []router.Charge{{Budget: name, Calls: 1, Every: time.Second, Burst: 2}}
+		}
+		for range 2 {
+			q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Error})
+		}
+		if n, short := q.try("chat"); n != nil || short != 1 {
+			t.Errorf("third: got %v, short of %d budgets", n, short)
+		}
+		names, next, err := q.Due(ctx, q.now)
+		check(t, err)
+		if len(names) != 0 || !next.Equal(q.now.Add(time.Second)) {
+			t.Errorf("due: %v, next in %s", names, next.Sub(q.now))
+		}
+		q.owe(router.Owed{Event: 5, Key: "n5", Target: chatTarget, Severity: router.Info})
+		if n := q.claim("chat"); n.Notice == nil {
+			t.Errorf("got %s, want the notice", about(n))
+		}
+		q.pass(time.Second)
+		q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Error})
+		if n, short := q.try("chat"); n != nil || short != 1 {
+			t.Errorf("fourth: got %v, short of %d budgets", n, short)
+		}
+	})
+
+	t.Run("a charge of several budgets takes all or none, and leaves a reserve", func(t *testing.T) {
+		q := newQueue(t, open)
+		for n := range int64(4) {
+			q.owe(chat(n+1, true, router.Error))
+		}
+		small := router.Charge{Budget: "small", Calls: 1, Every: time.Hour, Burst: 1}
+		large := router.Charge{Budget: "large", Calls: 1, Every: time.Second, Burst: 3}
+		spend := func(want bool, c ...router.Charge) {
+			t.Helper()
+			q.charges = func(*router.Notification) []router.Charge { return c }
+			if n, _ := q.try("chat"); (n != nil) != want {
+				t.Errorf("charge %v: got %v, want %v", c, n != nil, want)
+			}
+			q.pass(time.Microsecond)
+		}
+		spend(true, small)
+		spend(false, large, small)
+		q.pass(time.Hour) // the class may try again, and all is paid off
+		spend(true, large, small)
+		spend(true, large)
+		reserved := large
+		reserved.Reserve = 1
+		spend(false, reserved)
+	})
+
+	t.Run("a notifier that keeps failing rests, and is probed by one delivery at a time", func(t *testing.T) {
+		q := newQueue(t, open)
+		for n := range int64(6) {
+			q.owe(page(n+1, fmt.Sprint("k", n)))
+		}
+		for range router.LaneDown {
+			q.fail("page", time.Second, 10*time.Second)
+		}
+		names, next, err := q.Due(ctx, q.now)
+		check(t, err)
+		if n, _ := q.try("page"); n != nil || len(names) != 0 || !next.Equal(q.now.Add(time.Second)) {
+			t.Errorf("at rest: claimed %v, due %v, next in %s", n, names, next.Sub(q.now))
+		}
+		lanes, err := q.Lanes(ctx)
+		check(t, err)
+		diff(t, lanes, []router.Lane{{Notifier: "page", Failures: 3, Rests: q.now.Add(time.Second)}})
+
+		q.pass(time.Second)
+		probe := q.claim("page")
+		if n, _ := q.try("page"); n != nil || probe.Failures != 3 {
+			t.Errorf("a second probe: %v; the first knew of %d failures", n, probe.Failures)
+		}
+		check(t, q.Finish(ctx, failed(probe, q.now.Add(10*time.Second), q.now.Add(2*time.Second))))
+		q.pass(2 * time.Second)
+		probe = q.claim("page")
+		check(t, q.Finish(ctx, told(probe, router.Receipt{DedupKey: "k", Open: true})))
+		left := map[int64]int{}
+		for range 5 { // all at once, those in back-off too; only who was tried has an attempt behind it
+			n := q.claim("page")
+			left[n.Incident.Number] = n.Attempt
+		}
+		diff(t, left, map[int64]int{1: 2, 2: 2, 3: 2, 4: 2, 6: 1})
+	})
+
+	t.Run("one delivery that fails again and again stops no other", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(page(1, "k1"))
+		for range 5 {
+			q.fail("page", time.Minute, time.Second)
+			q.pass(time.Second)
+		}
+		q.owe(page(2, "k2"))
+		q.claim("page")
+		q.claim("page")
+	})
+
+	t.Run("a refusal of one delivery stops no other, the same to one after another does", func(t *testing.T) {
+		q := newQueue(t, open)
+		for n := range int64(6) {
+			q.owe(page(n+1, fmt.Sprint("k", n)))
+		}
+		refuse := func(words string) {
+			n := q.claim("page")
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryParked, Error: words, Rest: q.now.Add(time.Minute)}))
+		}
+		for _, words := range []string{"bad key", "too long", "bad key", "bad key", "bad key"} {
+			refuse(words)
+		}
+		if n, _ := q.try("page"); n != nil {
+			t.Error("the sixth was tried as well")
+		}
+		// Who retries one has mended something.
+		check(t, q.RetryDelivery(ctx, 1))
+		q.claim("page")
+	})
+
+	t.Run("who lost a claim changes nothing any more", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(page(1, "k"))
+		lost := q.claim("page")
+		check(t, q.Extend(ctx, lost.Delivery, lost.Claim, q.now.Add(2*time.Minute)))
+		q.pass(time.Minute)
+		if n, _ := q.try("page"); n != nil {
+			t.Error("claimed in spite of the extension")
+		}
+		q.pass(time.Minute)
+		has := q.claim("page")
+		if !has.MayExist || has.Attempt != 2 || has.Claim == lost.Claim {
+			t.Errorf("second claim: %+v", has)
+		}
+		if err := q.Extend(ctx, lost.Delivery, lost.Claim, q.now.Add(time.Hour)); !errors.Is(err, router.ErrConflict) {
+			t.Errorf("extend: %v", err)
+		}
+		if err := q.Finish(ctx, told(lost, router.Receipt{DedupKey: "lost"})); !errors.Is(err, router.ErrConflict) {
+			t.Errorf("finish: %v", err)
+		}
+		if n, _ := q.try("page"); n != nil {
+			t.Error("the lost result released the claim")
+		}
+		for range 2 { // it may be repeated
+			check(t, q.Finish(ctx, told(has, router.Receipt{DedupKey: "k", Open: true})))
+		}
+		all, err := q.Deliveries(ctx, router.DeliveryDelivered, 0)
+		check(t, err)
+		if len(all) != 1 || all[0].Receipt.DedupKey != "k" {
+			t.Errorf("delivered: %+v", all)
+		}
+	})
+
+	t.Run("a time that the service named holds for all that is alike", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(chat(1, true, router.Error), chat(2, true, router.Error), router.Owed{Event: 5, Key: "n5", Target: chatTarget, Severity: router.Info})
+		n := q.claim("chat")
+		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting, Interrupted: true, Error: "429", NextAt: q.now.Add(time.Minute)}))
+		if n := q.claim("chat"); n.Notice == nil {
+			t.Errorf("got %s, want what is of another class", about(n))
+		}
+		if n, _ := q.try("chat"); n != nil {
+			t.Errorf("got %s, want nothing", about(n))
+		}
+		q.pass(time.Minute)
+		if n := q.claim("chat"); n.Attempt != 1 || n.MayExist {
+			t.Errorf("attempt %d, may exist %v", n.Attempt, n.MayExist)
+		}
+	})
+
+	t.Run("metrics know what is owed since when", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(chat(1, true, router.Error))
+		q.pass(time.Minute)
+		q.owe(chat(1, true, router.Error), chat(2, true, router.Error), page(3, "k"))
+		got, err := q.Backlog(ctx)
+		check(t, err)
+		diff(t, got, []router.Backlog{
+			{Notifier: "chat", Class: router.ClassNew, Waiting: 2, Oldest: noon},
+			{Notifier: "page", Class: router.ClassNew, Waiting: 1, Oldest: noon.Add(time.Minute)},
+		})
+	})
+
+	t.Run("a storm", func(t *testing.T) { stormSuite(t, open) })
+}
+
+// queue is an open store with a clock that is moved.
+type queue struct {
+	opened
+	t       *testing.T
+	now     time.Time
+	charges func(*router.Notification) []router.Charge
+}
+
+func newQueue(t *testing.T, open func(*testing.T, store.Config) opened) *queue {
+	q := &queue{t: t, now: noon}
+	q.opened = open(t, store.Config{Now: func() time.Time { return q.now }})
+	return q
+}
+
+func (q *queue) pass(d time.Duration) { q.now = q.now.Add(d) }
+
+// owe commits deliveries with the incidents and notices that they are about.
+func (q *queue) owe(list ...router.Owed) {
+	q.t.Helper()
+	b := router.Batch{Owed: list}
+	for _, o := range list {
+		if o.Incident == 0 {
+			b.Notices = append(b.Notices, router.Notice{Event: o.Event, At: noon, Name: "X", Severity: o.Severity})
+			continue
+		}
+		inc := incident(o.Incident)
+		inc.Flow = fmt.Sprint("f", o.Incident)
+		if !o.Open {
+			inc.State, inc.ResolvedAt = router.IncidentResolved, q.now
+		}
+		b.Incidents = append(b.Incidents, inc)
+	}
+	check(q.t, q.Commit(context.Background(), b))
+}
+
+func (q *queue) try(notifier string) (n *router.Notification, short int) {
+	q.t.Helper()
+	n, short, err := q.Claim(context.Background(), router.Ask{Notifier: notifier, Now: q.now, Lease: time.Minute, Charges: q.charges})
+	check(q.t, err)
+	return n, short
+}
+
+func (q *queue) claim(notifier string) *router.Notification {
+	q.t.Helper()
+	n, _ := q.try(notifier)
+	if n == nil {
+		q.t.Fatalf("nothing to claim for %s", notifier)
+	}
+	return n
+}
+
+func (q *queue) deliver(notifier string, r router.Receipt) *router.Notification {
+	q.t.Helper()
+	n := q.claim(notifier)
+	check(q.t, q.Finish(context.Background(), told(n, r)))
+	return n
+}
+
+// fail claims a delivery that fails: it may be tried again after a time, and the notifier after another.
+func (q *queue) fail(notifier string, rest, again time.Duration) {
+	q.t.Helper()
+	check(q.t, q.Finish(context.Background(), failed(q.claim(notifier), q.now.Add(again), q.now.Add(rest))))
+}
+
+func told(n *router.Notification, r router.Receipt) router.Result {
+	return router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: r, Digest: n.Digest}
+}
+
+func failed(n *router.Notification, next, rest time.Time) router.Result {
+	return router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryWaiting, Error: "503",
+		NextAt: next, Rest: rest, Receipt: n.Receipt, Digest: n.Digest}
+}
+
+func about(n *router.Notification) string {
+	switch {
+	case n.Digest != nil:
+		return fmt.Sprintf("a digest of %d", len(n.Digest.Parts))
+	case n.Notice != nil:
+		return fmt.Sprint("n", n.Notice.Event)
+	}
+	return n.Incident.Name()
+}
+
+var chatTarget = router.Target{Notifier: "chat", Kind: router.KindSlack, Channel: "#ops"}
+
+func chat(incident int64, open bool, severity router.Severity) router.Owed {
+	return router.Owed{Incident: incident, Key: fmt.Sprint("c", incident), Target: chatTarget, Open: open, Severity: severity}
+}
+
+func page(incident int64, key string) router.Owed {
+	return router.Owed{Incident: incident, Key: key, Open: true, Severity: router.Error,
+		Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "pinned-key"}}
+}
