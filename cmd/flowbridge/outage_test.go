@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"flowbridge/router"
+	"flowbridge/router/delivery"
+	"flowbridge/router/store"
+)
+
+// service is a Notifier that is up or down, and keeps what it was told.
+type service struct {
+	mu   sync.Mutex
+	down bool
+	told []router.Notification
+	at   []time.Time
+}
+
+func (s *service) Sync(_ context.Context, n router.Notification) (router.Receipt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told, s.at = append(s.told, n), append(s.at, time.Now())
+	switch {
+	case s.down:
+		return n.Receipt, errors.New("503 Service Unavailable")
+	case n.Digest != nil:
+		return router.Receipt{Channel: "C1", Digest: fmt.Sprint(len(s.told)), Open: !n.Digest.Recovered}, nil
+	}
+	return router.Receipt{Channel: "C1", TS: fmt.Sprint(len(s.told)), Open: n.Open, Severity: n.Severity}, nil
+}
+
+func (s *service) set(down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = down
+}
+
+// calls returns what was told since the call before, with its time.
+func (s *service) calls() (told []router.Notification, at []time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	told, at = s.told, s.at
+	s.told, s.at = nil, nil
+	return told, at
+}
+
+// owing is a store with a Deliverer, and what it owes.
+type owing struct {
+	t            *testing.T
+	store        *store.Store
+	slack, pager service
+}
+
+// deliverInABubble runs a test on the bubble's clock, over a real store.
+func deliverInABubble(t *testing.T, test func(*testing.T, *owing)) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := store.Open(t.Context(), store.Config{DSN: filepath.Join(dir, "q.db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		o := &owing{t: t, store: s}
+		d, err := delivery.New(delivery.Config{Notifiers: map[router.Kind]delivery.Notifier{router.KindSlack: &o.slack, router.KindPagerDuty: &o.pager}}, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = d.Run(ctx) })
+		test(t, o)
+		stop()
+		running.Wait()
+	})
+}
+
+// owe makes both notifiers be owed an incident.
+func (o *owing) owe(n int64, open bool, severity router.Severity) {
+	inc := router.Incident{Number: n, Key: fmt.Sprint(n), WABA: "w", Flow: fmt.Sprint(n), Event: router.EndpointErrorRate, State: router.IncidentOpen,
+		Severity: severity, Peak: severity, OpenedAt: time.Now()}
+	if !open {
+		inc.State, inc.ResolvedAt = router.IncidentResolved, time.Now()
+	}
+	owed := func(notifier string, kind router.Kind) router.Owed {
+		return router.Owed{Incident: n, Key: inc.Key, Open: open, Severity: severity, Target: router.Target{Notifier: notifier, Kind: kind, Channel: "#ops", RoutingKey: "key"}}
+	}
+	err := o.store.Commit(o.t.Context(), router.Batch{Incidents: []router.Incident{inc}, Owed: []router.Owed{owed("chat", router.KindSlack), owed("page", router.KindPagerDuty)}})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+func TestADeadServiceIsProbedAndThenToldHowThingsStand(t *testing.T) {
+	deliverInABubble(t, func(t *testing.T, o *owing) {
+		o.pager.set(true)
+		for n := range int64(10) {
+			o.owe(n+1, true, router.Error)
+		}
+		time.Sleep(10 * time.Minute)
+		for n := range int64(5) { // half of it is over before PagerDuty could be told
+			o.owe(n+1, false, router.Error)
+		}
+		o.owe(10, true, router.Critical)
+		time.Sleep(50 * time.Minute)
+		told, _ := o.slack.calls()
+		if len(told) != 16 {
+			t.Errorf("Slack was told %d times in the meantime, want 16", len(told))
+		}
+		told, at := o.pager.calls()
+		if len(told) < 60 || len(told) > 85 {
+			t.Errorf("PagerDuty was called %d times in an hour, want about one a minute", len(told))
+		}
+		if last := time.Since(at[len(at)-1]); last > time.Minute {
+			t.Errorf("the last probe was %s ago", last)
+		}
+
+		o.pager.set(false)
+		back := time.Now()
+		time.Sleep(2 * time.Minute)
+		told, at = o.pager.calls()
+		state := map[int64]string{}
+		for _, n := range told {
+			state[n.Incident.Number] += fmt.Sprintf("%v %s;", n.Open, n.Severity)
+		}
+		for n := range int64(10) {
+			want := "true error;"
+			switch {
+			case n < 5:
+				want = "false error;"
+			case n == 9:
+				want = "true critical;"
+			}
+			if state[n+1] != want {
+				t.Errorf("INC-%d: PagerDuty was told %q, want %q", n+1, state[n+1], want)
+			}
+		}
+		if took := at[len(at)-1].Sub(back); took > time.Minute+time.Second {
+			t.Errorf("all was told %s after PagerDuty came back, want within a minute and a second", took)
+		}
+		early, opens := 0, 0 // ends that were told while a page waited: the probe, and the turn of what is owed longest
+		for _, n := range told {
+			if n.Open {
+				opens++
+			} else if opens < 5 {
+				early++
+			}
+		}
+		if early > 2 {
+			t.Errorf("%d ends were told before the new pages", early)
+		}
+	})
+}
+
+func TestAStormIsToldInDigestsAndWithinTheLimits(t *testing.T) {
+	deliverInABubble(t, func(t *testing.T, o *owing) {
+		began := time.Now()
+		const many = 400
+		for n := range int64(many) {
+			o.owe(n+1, true, router.Error)
+		}
+		time.Sleep(5 * time.Minute)
+		pages, at := o.pager.calls()
+		if len(pages) != many {
+			t.Errorf("%d pages, want %d", len(pages), many)
+		}
+		for i := range at {
+			if i+120 < len(at) && at[i+120].Sub(at[i]) < time.Minute {
+				t.Fatalf("more than 120 calls of PagerDuty in a minute, from %s on", at[i].Sub(began))
+			}
+		}
+		cards, _ := o.slack.calls()
+		digested := 0
+		for _, n := range cards {
+			if n.Digest != nil {
+				digested += len(n.Digest.Parts)
+			}
+		}
+		if len(cards) > 20 || digested+len(cards) < many {
+			t.Errorf("the channel got %d messages, digests of %d incidents among them; want few messages and all %d incidents", len(cards), digested, many)
+		}
+		for n := range int64(many - 10) {
+			o.owe(n+1, false, router.Error)
+		}
+		time.Sleep(10 * time.Minute)
+		ends, _ := o.slack.calls()
+		over, open := 0, 0
+		for _, n := range ends {
+			switch {
+			case n.Digest != nil:
+				over += len(n.Digest.Parts)
+			case n.Open:
+				open++
+			default:
+				over++
+			}
+		}
+		if over != many-10 || open != 10 || len(ends) > 40 {
+			t.Errorf("%d messages told of %d ends and %d cards; want all %d ends, and a card for each of the 10 that go on", len(ends), over, open, many-10)
+		}
+		if stats, err := o.store.Stats(t.Context()); err != nil || stats.Deliveries[router.DeliveryWaiting] != 0 {
+			t.Errorf("still owed: %v, %v", stats.Deliveries, err)
+		}
+	})
+}
