@@ -3,6 +3,7 @@ package router
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -92,6 +93,32 @@ func FormatDuration(d time.Duration) string {
 		return out
 	}
 	return "0 s"
+}
+
+// DurationForm is how people write a length of time, as a regular expression: 30s, 5m, 2h, 1h30m or 1d.
+const DurationForm = `([0-9]{1,9}[dhms])+`
+
+var (
+	durationWhole = regexp.MustCompile(`^` + DurationForm + `$`)
+	durationPart  = regexp.MustCompile(`([0-9]+)([dhms])`)
+)
+
+// ParseDuration reads a length of time of DurationForm; ok is false for anything else. What is longer than a
+// time.Duration can hold becomes the longest that it can.
+func ParseDuration(s string) (d time.Duration, ok bool) {
+	if !durationWhole.MatchString(s) {
+		return 0, false
+	}
+	units := map[string]time.Duration{"d": 24 * time.Hour, "h": time.Hour, "m": time.Minute, "s": time.Second}
+	for _, part := range durationPart.FindAllStringSubmatch(s, -1) {
+		n, _ := strconv.ParseInt(part[1], 10, 64) // nine digits at most
+		unit := units[part[2]]
+		if n > int64((math.MaxInt64-d)/unit) {
+			return math.MaxInt64, true
+		}
+		d += time.Duration(n) * unit
+	}
+	return d, true
 }
 
 // FormatTimes writes how often: "once", "twice", "3 times".

@@ -46,6 +46,9 @@ type bridgeConfig struct {
 	SlackURL     string
 	PagerDutyURL string // of the Events API
 
+	// How long events, and what is over, are kept; 0 for ever.
+	KeepEvents, KeepIncidents time.Duration
+
 	// Charges says what deliveries take from the services' budgets. Nil: delivery.Charges.
 	Charges func(*router.Notification) []router.Charge
 
@@ -215,6 +218,7 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	var work sync.WaitGroup
 	work.Go(func() { faults <- b.router.Run(working) })
 	work.Go(func() { faults <- b.deliverer.Run(working) })
+	work.Go(func() { b.sweep(working) })
 	if b.slack != nil {
 		work.Go(func() { faults <- b.slack.Run(working) })
 	}

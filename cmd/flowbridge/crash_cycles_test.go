@@ -106,6 +106,7 @@ func newCrashes(t *testing.T, seed uint64) *crashes {
 	c.rules = writeRules(t, rules.String())
 	c.services = startServices(t, sandbox.SlackConfig{Token: testSlackToken, Channels: channels, NoLimits: true},
 		sandbox.PagerDutyConfig{RoutingKeys: keys, Calls: -1})
+	c.services.env = append(c.services.env, "FLOWBRIDGE_UNBUDGETED=true") // these stand-ins have no limits
 	posting, stop := context.WithCancel(context.Background())
 	var posters sync.WaitGroup
 	for i := range crashPosters {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -57,22 +56,13 @@ func (c replayCommand) Run(ctx context.Context, p *program) error {
 // gcPercent trades memory for time: what a replay keeps is small, what it throws away is much.
 const gcPercent = 400
 
-var (
-	sinceForm = regexp.MustCompile(`^(?:[0-9]{1,6}[dhm])+$`)
-	sincePart = regexp.MustCompile(`([0-9]+)([dhm])`)
-)
-
 func (c replayCommand) since() (d time.Duration, err error) {
 	if c.Since == "" {
 		return 0, nil
 	}
-	if !sinceForm.MatchString(c.Since) {
+	d, ok := router.ParseDuration(c.Since)
+	if !ok {
 		return 0, fmt.Errorf("--since: %q is no length of time: write 30d, 12h or 90m", c.Since)
-	}
-	units := map[string]time.Duration{"d": 24 * time.Hour, "h": time.Hour, "m": time.Minute}
-	for _, m := range sincePart.FindAllStringSubmatch(c.Since, -1) {
-		n, _ := strconv.ParseInt(m[1], 10, 64) // the form has only digits
-		d += time.Duration(n) * units[m[2]]
 	}
 	if d <= 0 || d > 100*365*24*time.Hour {
 		return 0, fmt.Errorf("--since: %s is nothing to compare", c.Since)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"flowbridge/router"
 	"flowbridge/router/rules"
@@ -23,10 +24,15 @@ type serveCommand struct {
 	DB        string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database: the path of a SQLite file, or a postgres:// URL."`
 	PublicURL string `env:"FLOWBRIDGE_PUBLIC_URL" placeholder:"URL" help:"Where people reach the admin address, for links."`
 
+	KeepEvents    keep `env:"FLOWBRIDGE_KEEP_EVENTS" default:"90d" placeholder:"TIME" help:"How long the journal is kept: 90d, or 0 for ever."`
+	KeepIncidents keep `env:"FLOWBRIDGE_KEEP_INCIDENTS" default:"365d" placeholder:"TIME" help:"How long incidents are kept after their end; 0 for ever."`
+
 	TLSCert     string `name:"tls-cert" env:"FLOWBRIDGE_TLS_CERT" placeholder:"FILE" help:"Certificate of the public address, with its chain, in PEM. Not needed behind a proxy that ends TLS."`
 	TLSKey      string `name:"tls-key" env:"FLOWBRIDGE_TLS_KEY" placeholder:"FILE" help:"Its private key, in PEM."`
 	TLSClientCA string `name:"tls-client-ca" env:"FLOWBRIDGE_TLS_CLIENT_CA" placeholder:"FILE" help:"Meta's CA, in PEM: its webhooks must then present their client certificate (mTLS)."`
 	Forward     string `env:"FLOWBRIDGE_FORWARD" placeholder:"URL" help:"Receiver that had the callback URL before: every verified webhook of Meta's is passed on to it."`
+
+	Unbudgeted bool `hidden:"" env:"FLOWBRIDGE_UNBUDGETED" help:"Tell services as fast as they take it: for stand-ins that have no limits."`
 }
 
 // Run serves until it is told to stop.
@@ -80,6 +86,11 @@ func (c serveCommand) config(p *program) (cfg bridgeConfig, err error) {
 		SlackURL:     p.setting("SLACK_API_URL"),
 		PagerDutyURL: p.setting("PAGERDUTY_EVENTS_URL"),
 		Forward:      c.Forward,
+
+		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents),
+	}
+	if c.Unbudgeted {
+		cfg.Charges = func(*router.Notification) []router.Charge { return nil }
 	}
 	var faults []error
 	if c.Forward != "" {

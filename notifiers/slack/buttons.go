@@ -206,15 +206,9 @@ func readSpan(s string) (time.Duration, error) {
 	if s == untilRecovered {
 		return 0, nil
 	}
-	written := s
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 8); err == nil {
-			written = fmt.Sprintf("%dh", 24*n)
-		}
-	}
-	d, err := time.ParseDuration(written)
+	d, ok := router.ParseDuration(s)
 	switch {
-	case err != nil:
+	case !ok:
 		return 0, fmt.Errorf("%q is no length of time: write 30m, 4h, 2d or recovered", s)
 	case d < shortestSilence || d > longestSilence:
 		return 0, fmt.Errorf("a silence lasts from 1 minute to 30 days, not %s", s)

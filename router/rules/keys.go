@@ -52,7 +52,7 @@ const (
 	daysForm        = dayForm + `( *- *` + dayForm + `)?`
 	clockForm       = `([01][0-9]|2[0-3]):([0-5][0-9])`
 	hoursForm       = clockForm + `-(` + clockForm + `|24:00)`
-	waitForm        = `([0-9]{1,9}[dhms])+`
+	waitForm        = router.DurationForm
 	referenceForm   = `\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}`
 	numberForm      = `[0-9]+(\.[0-9]+)? *(%|ms|s|m|)`
 	thresholdForm   = ` *(>=|<=|>|<|) *` + numberForm + ` *`

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // a container may have no time zones of its own
+
+	"flowbridge/router"
 )
 
 // windows reads the named times of `during` and `except`.
@@ -157,12 +159,7 @@ func (l *loader) windowNames(e entry) (windows []*window) {
 // maxWait bounds every time that a rules file can ask to wait.
 const maxWait = 7 * 24 * time.Hour
 
-var (
-	waitWhole = regexp.MustCompile(whole(waitForm))
-	waitPart  = regexp.MustCompile(`([0-9]+)([dhms])`)
-	waitUnits = map[string]time.Duration{"d": 24 * time.Hour, "h": time.Hour, "m": time.Minute, "s": time.Second}
-	waitLoose = regexp.MustCompile(`(?i)^([0-9]+) *(s|sec|secs|seconds?|m|min|mins|minutes?|h|hrs?|hours?|d|days?|)$`)
-)
+var waitLoose = regexp.MustCompile(`(?i)^([0-9]+) *(s|sec|secs|seconds?|m|min|mins|minutes?|h|hrs?|hours?|d|days?|)$`)
 
 const waitHint = "write 30s, 5m, 2h, 1h30m or 1d"
 
@@ -172,29 +169,17 @@ func (l *loader) wait(e entry) time.Duration {
 	if !ok {
 		return 0
 	}
-	if !waitWhole.MatchString(s.text) {
+	d, ok := router.ParseDuration(s.text)
+	if !ok {
 		problem, hint := s.written()+" is no length of time", waitHint
 		if m := waitLoose.FindStringSubmatch(s.text); m != nil && !s.guarded() {
 			unit := strings.ToLower(m[2])
 			hint = fmt.Sprintf("did you mean %s?", quote(m[1]+(unit + "m")[:1]))
-		} else if strings.HasPrefix(s.text, "-") && waitWhole.MatchString(s.text[1:]) {
+		} else if _, positive := router.ParseDuration(strings.TrimPrefix(s.text, "-")); positive {
 			problem, hint = "nobody can wait for "+s.written(), "a length of time is not negative"
 		}
 		l.wrong(s.Node, s.path, problem, hint)
 		return 0
-	}
-	var d time.Duration
-	for _, m := range waitPart.FindAllStringSubmatch(s.text, -1) {
-		n, _ := strconv.ParseInt(m[1], 10, 64)
-		unit := waitUnits[m[2]]
-		if n > int64(maxWait/unit) {
-			d = maxWait + 1
-			break
-		}
-		d += time.Duration(n) * unit
-		if d > maxWait {
-			break
-		}
 	}
 	if d > maxWait {
 		l.wrong(s.Node, s.path, s.written()+" is too long", "7d at most")

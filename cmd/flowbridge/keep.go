@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"flowbridge/router"
+)
+
+// keep is how long something is kept, as a flag: "90d"; 0 for ever.
+type keep time.Duration
+
+// UnmarshalText reads what a person gave.
+func (k *keep) UnmarshalText(text []byte) error {
+	d, ok := router.ParseDuration(string(text))
+	switch {
+	case string(text) == "0":
+	case !ok || d <= 0:
+		return fmt.Errorf("%q is no length of time: write 90d or 36h, or 0 to keep all for ever", text)
+	}
+	*k = keep(d)
+	return nil
+}
+
+// sweepEvery is how often what is old is removed: little each time.
+const sweepEvery = time.Hour
+
+// sweep removes what is old, again and again until ctx ends.
+func (b *bridge) sweep(ctx context.Context) {
+	timer := time.NewTimer(time.Minute) // after a start there is more urgent work
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		swept, err := b.store.Sweep(ctx, time.Now(), b.cfg.KeepEvents, b.cfg.KeepIncidents)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			b.cfg.Logger.Error("what is old could not be removed; trying again in an hour", "error", err)
+		case swept.Events+swept.Incidents+swept.Notices+swept.Silences > 0:
+			b.cfg.Logger.Info("what is old was removed", "events", swept.Events, "incidents", swept.Incidents, "notices", swept.Notices, "silences", swept.Silences)
+		}
+		timer.Reset(sweepEvery)
+	}
+}
