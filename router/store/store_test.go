@@ -494,6 +494,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		check(t, err)
 		diff(t, got, []router.Silence{silences[1], silences[0]})
 	})
+
+	adminSuite(t, open)
 }
 
 // TestADeadProcessGivesUpItsClaims holds what is done about claims at a start. On SQLite nobody else can be at the
