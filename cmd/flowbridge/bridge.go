@@ -135,7 +135,14 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	if err != nil {
 		return err
 	}
+	var reload func() error
+	if b.cfg.ReadRules != nil {
+		reload = b.rules.reload
+	}
 	b.admin, err = console.New(console.Config{
+		Reload:     reload,
+		Rules:      b.rules.trouble,
+		FlowIDs:    func(name string) []string { return b.rules.rules().FlowIDs(name) },
 		Logger:     b.cfg.Logger,
 		Token:      b.cfg.AdminToken,
 		Gatherer:   metrics,

@@ -30,6 +30,13 @@ type Store interface {
 	Incident(ctx context.Context, number int64) (router.IncidentDetail, error)
 	// Events returns at most limit events of the journal, newest first; an empty state means all.
 	Events(ctx context.Context, state router.EventState, limit int) ([]router.JournalEvent, error)
+	// Event returns one event; ErrNotFound if there is none.
+	Event(ctx context.Context, seq int64) (router.JournalEvent, error)
+	// Pairs returns, for journal positions from first to last, those of the other half of an alert.
+	Pairs(ctx context.Context, first, last int64) (map[int64][]int64, error)
+	// Silences returns those that hold, AllSilences at most limit of all, newest first.
+	Silences(ctx context.Context) ([]router.Silence, error)
+	AllSilences(ctx context.Context, limit int) ([]router.Silence, error)
 	// Deliveries returns at most limit deliveries, newest first; an empty state means all.
 	Deliveries(ctx context.Context, state router.DeliveryState, limit int) ([]router.Delivery, error)
 	// RetryDelivery makes a delivery due now; ErrNotFound if there is none, ErrConflict, wrapped with the
@@ -54,6 +61,15 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Ready says what keeps the bridge from doing its work beyond storage; its text is shown. Default: nothing does.
 	Ready func() error
+	// Rules says why the rules on disk are not those in force, "" while they are; its text is shown by /readyz. It
+	// takes nothing from readiness: the rules in force work. Default: they always are.
+	Rules func() string
+	// Reload reads the rules anew. Its error, a line for each mistake, is shown to whoever asked. It may be called
+	// from several goroutines. Default: POST /api/v1/reload is refused.
+	Reload func() error
+	// FlowIDs returns the ids of the flows that people call by a name; none for a name that the rules do not know.
+	// Default: flows have no names, and silences take ids.
+	FlowIDs func(name string) []string
 	// Version is shown by /healthz and in the metrics. Default: "unknown".
 	Version string
 	// Now is the clock. Default: time.Now.
@@ -82,6 +98,9 @@ func New(cfg Config, s Store) (*Console, error) {
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }
 	}
+	if cfg.Rules == nil {
+		cfg.Rules = func() string { return "" }
+	}
 	c := &Console{cfg: cfg, store: s}
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(newCollector(cfg, s)); err != nil {
@@ -101,11 +120,17 @@ func (c *Console) routes() http.Handler {
 
 	mux.GET("/api/v1/incidents", c.answer(c.listIncidents))
 	mux.GET("/api/v1/incidents/:number", c.answer(c.showIncident))
-	mux.POST("/api/v1/incidents/:number/acknowledge", c.answer(c.acknowledge))
-	mux.POST("/api/v1/incidents/:number/resolve", c.answer(c.resolve))
+	for word, name := range acts {
+		mux.POST("/api/v1/incidents/:number/"+word, c.answer(c.act(name)))
+	}
 	mux.GET("/api/v1/events", c.answer(c.listEvents))
+	mux.GET("/api/v1/events/:seq", c.answer(c.showEvent))
 	mux.GET("/api/v1/deliveries", c.answer(c.listDeliveries))
 	mux.POST("/api/v1/deliveries/:id/retry", c.answer(c.retryDelivery))
+	mux.GET("/api/v1/silences", c.answer(c.listSilences))
+	mux.POST("/api/v1/silences", c.answer(c.addSilence))
+	mux.DELETE("/api/v1/silences/:id", c.answer(c.endSilence))
+	mux.POST("/api/v1/reload", c.answer(c.reload))
 
 	mux.GET("/healthz", c.answer(c.health))
 	mux.GET("/readyz", c.answer(c.ready))

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -75,6 +76,10 @@ func TestShapes(t *testing.T) {
 		{"deliveries", "/api/v1/deliveries"},
 		{"deliveries-parked", "/api/v1/deliveries?state=parked"},
 		{"deliveries-delivered-one", "/api/v1/deliveries?state=delivered&limit=1"},
+		{"event", "/api/v1/events/101"},
+		{"event-of-a-form", "/api/v1/events/102"},
+		{"silences", "/api/v1/silences"},
+		{"silences-ended", "/api/v1/silences?state=ended"},
 		{"healthz", "/healthz"},
 		{"readyz", "/readyz"},
 	} {
@@ -149,6 +154,17 @@ func TestRefusals(t *testing.T) {
 		{"a slash too many", "GET", "/api/v1/incidents/", "", 404, "there is nothing at /api/v1/incidents/"},
 		{"the pages, which are none", "GET", "/", "", 404, "there is nothing at /"},
 		{"metrics without a gatherer", "GET", "/metrics", "", 404, "there is nothing at /metrics"},
+		{"an unknown event", "GET", "/api/v1/events/99", "", 404, "there is no event 99"},
+		{"what is no event's position", "GET", "/api/v1/events/newest", "", 404, `there is no event "newest"`},
+		{"taking back the acknowledgement of a resolved incident", "POST", "/api/v1/incidents/40/unacknowledge", "", 409, "INC-40 is resolved already"},
+		{"reopening what Meta reports no more", "POST", "/api/v1/incidents/40/reopen", "", 409, "INC-40 cannot be reopened: Meta reports it no more"},
+		{"paging where no rule pages", "POST", "/api/v1/incidents/41/page", "", 409, "nobody can be paged for INC-41: its rules name no notifier that pages"},
+		{"paging for a resolved incident", "POST", "/api/v1/incidents/40/page", "", 409, "INC-40 is resolved already"},
+		{"an unknown act", "POST", "/api/v1/incidents/42/close", "", 404, "there is nothing at /api/v1/incidents/42/close"},
+		{"an unknown state of silences", "GET", "/api/v1/silences?state=over", "", 400, `unknown state "over": use active or ended`},
+		{"ending an unknown silence", "DELETE", "/api/v1/silences/nothing", "", 404, `there is no silence "nothing"`},
+		{"ending every silence at once", "DELETE", "/api/v1/silences", "", 405, "DELETE is not possible here: use GET or POST"},
+		{"rules that cannot be read anew", "POST", "/api/v1/reload", "", 409, "the rules of this bridge cannot be read anew: start it again"},
 		{"a wrong method", "DELETE", "/api/v1/incidents/42", "", 405, "DELETE is not possible here: use GET"},
 		{"reading what is written", "GET", "/api/v1/incidents/42/resolve", "", 405, "GET is not possible here: use POST"},
 	} {
@@ -189,6 +205,13 @@ func TestAPersonActs(t *testing.T) {
 			Act: &router.Act{Incident: 42, Actor: "Ada"}}}},
 		{"resolves, without a name", "/api/v1/incidents/INC-41/resolve", "", 202, `{"incident":41,"queued":true}`, []router.Event{{
 			Source: router.SourceConsole, Name: router.Resolve, At: noon, Received: noon, WABA: "w1", Flow: "2", Act: &router.Act{Incident: 41}}}},
+		{"takes an acknowledgement back", "/api/v1/incidents/41/unacknowledge", "", 202, `{"incident":41,"queued":true}`, []router.Event{{
+			Source: router.SourceConsole, Name: router.Unacknowledge, At: noon, Received: noon, WABA: "w1", Flow: "2", Act: &router.Act{Incident: 41}}}},
+		{"takes back what nobody acknowledged", "/api/v1/incidents/42/unacknowledge", "", 200, `{"incident":42,"queued":false}`, nil},
+		{"reopens what is open", "/api/v1/incidents/42/reopen", "", 200, `{"incident":42,"queued":false}`, nil},
+		{"has somebody paged", "/api/v1/incidents/42/page", `{"by": "Ada"}`, 202, `{"incident":42,"queued":true}`, []router.Event{{
+			Source: router.SourceConsole, Name: router.PageNow, At: noon, Received: noon, WABA: "w1", Flow: "1987937931743377",
+			Act: &router.Act{Incident: 42, Actor: "Ada"}}}},
 		{"acknowledges what is acknowledged", "/api/v1/incidents/41/acknowledge", "{}", 200, `{"incident":41,"queued":false}`, nil},
 		{"gives a name that does not fit a card", "/api/v1/incidents/42/resolve", `{"by": "A\nd` + strings.Repeat("ä", 200) + `"}`, 202,
 			`{"incident":42,"queued":true}`, []router.Event{{
@@ -214,6 +237,25 @@ func TestAPersonActs(t *testing.T) {
 		ask(c, "POST", "/api/v1/incidents/42/resolve", "")
 		if len(s.appended) != 2 || s.appended[0].Digest == s.appended[1].Digest || s.appended[0].Digest == "" {
 			t.Errorf("journal: %+v", s.appended)
+		}
+	})
+	t.Run("reopens what a person resolved and Meta still reports", func(t *testing.T) {
+		s := filledStore()
+		s.incidents[1].State = router.IncidentResolved
+		c, _ := newConsole(t, Config{}, s)
+		resp := ask(c, "POST", "/api/v1/incidents/41/reopen", "")
+		if resp.StatusCode != 202 || len(s.appended) != 1 || s.appended[0].Name != router.Reopen {
+			t.Errorf("%s %+v", resp.Status, s.appended)
+		}
+	})
+	t.Run("pages those who have been paged", func(t *testing.T) {
+		s := filledStore()
+		s.incidents[0].Watch[2].Open = true
+		c, _ := newConsole(t, Config{}, s)
+		resp := ask(c, "POST", "/api/v1/incidents/42/page", "")
+		want := `{"error":"all who can be paged for INC-42 have been: payments-oncall, vendor-oncall"}`
+		if got := strings.TrimSpace(text(t, resp)); resp.StatusCode != 409 || got != want || len(s.appended) > 0 {
+			t.Errorf("%s %s", resp.Status, got)
 		}
 	})
 	t.Run("retries a delivery", func(t *testing.T) {
@@ -266,9 +308,32 @@ func TestProbes(t *testing.T) {
 	if got := text(t, resp); resp.StatusCode != 503 || got != `{"ready":false,"error":"no rules are loaded"}`+"\n" {
 		t.Errorf("%s %s", resp.Status, got)
 	}
+	c, _ = newConsole(t, Config{Rules: func() string { return "rules.yaml:3:4: unknown key" }}, filledStore())
+	resp = ask(c, "GET", "/readyz", "")
+	if got := text(t, resp); resp.StatusCode != 200 || got != `{"ready":true,"rules":"rules.yaml:3:4: unknown key"}`+"\n" {
+		t.Errorf("with rules that are not in force: %s %s", resp.Status, got)
+	}
+	c, _ = newConsole(t, Config{Rules: func() string { return strings.Repeat("ä", 5000) }}, filledStore())
+	if got := text(t, ask(c, "GET", "/readyz", "")); len(got) > 2100 || !utf8.ValidString(got) {
+		t.Errorf("a long text comes back as %d bytes", len(got))
+	}
 	c, _ = newConsole(t, Config{}, &memStore{fault: errors.New("gone")})
 	if resp := ask(c, "GET", "/healthz", ""); resp.StatusCode != 200 {
 		t.Errorf("alive without storage: %s", resp.Status)
+	}
+}
+
+func TestReload(t *testing.T) {
+	var fault error
+	c, logs := newConsole(t, Config{Reload: func() error { return fault }}, filledStore())
+	if resp := ask(c, "POST", "/api/v1/reload", ""); resp.StatusCode != 200 || text(t, resp) != `{"reloaded":true}`+"\n" || logs.Len() == 0 {
+		t.Errorf("good rules: %s, log %q", resp.Status, logs)
+	}
+	fault = errors.New("rules.yaml:3:4: one\nrules.yaml:9:1: two")
+	resp := ask(c, "POST", "/api/v1/reload", "")
+	want := `{"error":"the rules cannot be used; the old ones stay in force","mistakes":["rules.yaml:3:4: one","rules.yaml:9:1: two"]}` + "\n"
+	if got := text(t, resp); resp.StatusCode != 422 || got != want {
+		t.Errorf("%s %s", resp.Status, got)
 	}
 }
 

@@ -1,28 +1,20 @@
 package console
 
 import (
-	"crypto/rand"
-	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/julienschmidt/httprouter"
 
 	"flowbridge/router"
 )
 
-const (
-	// defaultLimit and maxLimit bound the lists of events and deliveries.
-	defaultLimit, maxLimit = 100, 500
-	// maxActor bounds the name of a person, in runes: it is shown on cards.
-	maxActor = 100
-)
+// defaultLimit and maxLimit bound the lists of events and deliveries.
+const defaultLimit, maxLimit = 100, 500
 
 // listIncidents: GET /api/v1/incidents?state=&flow=&limit=
 func (c *Console) listIncidents(r *http.Request, _ httprouter.Params) (int, any, error) {
@@ -51,51 +43,6 @@ func (c *Console) showIncident(r *http.Request, p httprouter.Params) (int, any, 
 	return http.StatusOK, newIncident(&inc), nil
 }
 
-// acknowledge: POST /api/v1/incidents/{number}/acknowledge
-func (c *Console) acknowledge(r *http.Request, p httprouter.Params) (int, any, error) {
-	return c.act(r, p, router.Acknowledge)
-}
-
-// resolve: POST /api/v1/incidents/{number}/resolve
-func (c *Console) resolve(r *http.Request, p httprouter.Params) (int, any, error) {
-	return c.act(r, p, router.Resolve)
-}
-
-// queued says that what was asked for is written down and will happen; false, that it was so already.
-type queued struct {
-	Incident int64 `json:"incident,omitempty"`
-	Delivery int64 `json:"delivery,omitempty"`
-	Queued   bool  `json:"queued"`
-}
-
-// act writes to the journal what a person does to an incident.
-func (c *Console) act(r *http.Request, p httprouter.Params, name string) (int, any, error) {
-	actor, err := actorOf(r.Body)
-	if err != nil {
-		return 0, nil, err
-	}
-	inc, err := c.incident(r, p)
-	switch {
-	case err != nil:
-		return 0, nil, err
-	case inc.State == router.IncidentResolved:
-		return 0, nil, refuse(http.StatusConflict, "%s is resolved already", inc.Name())
-	case inc.State == router.IncidentAcknowledged && name == router.Acknowledge:
-		return http.StatusOK, queued{Incident: inc.Number}, nil
-	}
-	now := c.cfg.Now().UTC()
-	_, err = c.store.Append(r.Context(), []router.Event{{
-		Digest: "console/" + rand.Text(), // what a person does twice was meant twice
-		Source: router.SourceConsole, Name: name, At: now, Received: now, WABA: inc.WABA, Flow: inc.Flow,
-		Act: &router.Act{Incident: inc.Number, Actor: actor},
-	}})
-	if err != nil {
-		return 0, nil, err
-	}
-	c.cfg.Logger.Info("a person acts", "act", name, "incident", inc.Name(), "by", actor, "from", r.RemoteAddr)
-	return http.StatusAccepted, queued{Incident: inc.Number, Queued: true}, nil
-}
-
 // listEvents: GET /api/v1/events?state=&limit=
 func (c *Console) listEvents(r *http.Request, _ httprouter.Params) (int, any, error) {
 	q := r.URL.Query()
@@ -108,10 +55,34 @@ func (c *Console) listEvents(r *http.Request, _ httprouter.Params) (int, any, er
 		return 0, nil, err
 	}
 	list, err := c.store.Events(r.Context(), state, limit)
+	if err != nil || len(list) == 0 {
+		return http.StatusOK, map[string]any{"events": []event{}}, err
+	}
+	pairs, err := c.store.Pairs(r.Context(), list[len(list)-1].Seq, list[0].Seq)
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, map[string]any{"events": each(list, newEvent)}, nil
+	return http.StatusOK, map[string]any{"events": each(list, func(e *router.JournalEvent) event { return newEvent(e, pairs[e.Seq]) })}, nil
+}
+
+// showEvent: GET /api/v1/events/{seq}
+func (c *Console) showEvent(r *http.Request, p httprouter.Params) (int, any, error) {
+	seq, err := strconv.ParseInt(p.ByName("seq"), 10, 64)
+	if err != nil || seq < 1 {
+		return 0, nil, refuse(http.StatusNotFound, "there is no event %q", p.ByName("seq"))
+	}
+	e, err := c.store.Event(r.Context(), seq)
+	switch {
+	case errors.Is(err, router.ErrNotFound):
+		return 0, nil, refuse(http.StatusNotFound, "there is no event %d", seq)
+	case err != nil:
+		return 0, nil, err
+	}
+	pairs, err := c.store.Pairs(r.Context(), seq, seq)
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, newEventDetail(&e, pairs[seq]), nil
 }
 
 // listDeliveries: GET /api/v1/deliveries?state=&limit=
@@ -147,52 +118,6 @@ func (c *Console) retryDelivery(r *http.Request, p httprouter.Params) (int, any,
 	}
 	c.cfg.Logger.Info("a person asks for a retry", "delivery", id, "from", r.RemoteAddr)
 	return http.StatusAccepted, queued{Delivery: id, Queued: true}, nil
-}
-
-// incident loads the one that the path names, as 42 or INC-42.
-func (c *Console) incident(r *http.Request, p httprouter.Params) (inc router.IncidentDetail, err error) {
-	name := p.ByName("number")
-	digits := name
-	if len(name) > 4 && strings.EqualFold(name[:4], "INC-") {
-		digits = name[4:]
-	}
-	number, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || number < 1 {
-		return inc, refuse(http.StatusNotFound, "there is no incident %q", name)
-	}
-	inc, err = c.store.Incident(r.Context(), number)
-	if errors.Is(err, router.ErrNotFound) {
-		return inc, refuse(http.StatusNotFound, "there is no %s", router.IncidentName(number))
-	}
-	return inc, err
-}
-
-// actorOf reads who acts from an optional body {"by": "..."}.
-func actorOf(body io.Reader) (string, error) {
-	var by struct {
-		By string `json:"by"`
-	}
-	dec := json.NewDecoder(body)
-	dec.DisallowUnknownFields()
-	err := dec.Decode(&by)
-	if err == nil {
-		_, err = dec.Token()
-	}
-	var tooLong *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLong):
-		return "", err
-	case !errors.Is(err, io.EOF): // of the first, nothing was sent; of the second, nothing follows
-		return "", refuse(http.StatusBadRequest, `send no body, or {"by": "your name"}`)
-	}
-	name := strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, by.By)
-	runes := []rune(strings.Join(strings.Fields(name), " "))
-	return string(runes[:min(len(runes), maxActor)]), nil
 }
 
 // oneOf reads ?state=; empty means all.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -26,7 +27,13 @@ func (c *Console) health(*http.Request, httprouter.Params) (int, any, error) {
 type readiness struct {
 	Ready bool   `json:"ready"`
 	Error string `json:"error,omitempty"` // what keeps it from being ready
+	// Rules says why the rules on disk are not in force. A bridge with older rules is ready: to take it out of service
+	// would lose posts that those rules serve well.
+	Rules string `json:"rules,omitempty"`
 }
+
+// maxTrouble bounds what a probe is told of the rules, in bytes: POST /api/v1/reload tells all.
+const maxTrouble = 2 << 10
 
 // ready: GET /readyz, 200 or 503.
 func (c *Console) ready(r *http.Request, _ httprouter.Params) (int, any, error) {
@@ -39,7 +46,39 @@ func (c *Console) ready(r *http.Request, _ httprouter.Params) (int, any, error) 
 	if err := c.cfg.Ready(); err != nil {
 		return http.StatusServiceUnavailable, readiness{Error: err.Error()}, nil
 	}
-	return http.StatusOK, readiness{Ready: true}, nil
+	return http.StatusOK, readiness{Ready: true, Rules: c.trouble()}, nil
+}
+
+func (c *Console) trouble() string {
+	text := c.cfg.Rules()
+	if len(text) <= maxTrouble {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxTrouble], "") + "…"
+}
+
+// reload: POST /api/v1/reload
+func (c *Console) reload(r *http.Request, _ httprouter.Params) (int, any, error) {
+	if c.cfg.Reload == nil {
+		return 0, nil, refuse(http.StatusConflict, "the rules of this bridge cannot be read anew: start it again")
+	}
+	if _, err := actorOf(r.Body); err != nil {
+		return 0, nil, err
+	}
+	if err := c.cfg.Reload(); err != nil {
+		return http.StatusUnprocessableEntity, unread{
+			Error:    "the rules cannot be used; the old ones stay in force",
+			Mistakes: strings.Split(strings.TrimSpace(err.Error()), "\n"),
+		}, nil
+	}
+	c.cfg.Logger.Info("a person had the rules read anew", "from", r.RemoteAddr)
+	return http.StatusOK, map[string]bool{"reloaded": true}, nil
+}
+
+// unread is the answer to a reload that was refused.
+type unread struct {
+	Error    string   `json:"error"`
+	Mistakes []string `json:"mistakes"` // as file:line:column: path: what is wrong (hint)
 }
 
 // collector reads gauges from the store at each scrape, so that they are true after a restart and

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"encoding/json"
 	"math"
 	"strings"
 	"time"
@@ -32,6 +33,11 @@ type incident struct {
 	AcknowledgedBy string            `json:"acknowledged_by"`
 	ResolvedAt     *time.Time        `json:"resolved_at"`
 	ResolvedBy     string            `json:"resolved_by"` // a person, or "" when Meta reported the recovery
+	Owner          string            `json:"owner"`       // who has it, as PagerDuty says, or ""
+	Links          []link            `json:"links"`       // what services call it, by notifier
+	Silenced       *silenced         `json:"silenced"`    // the silence that its worst alert is under, or null
+	Flaps          int64             `json:"flaps"`       // how often it came back while its recovery was held back
+	Pageable       []string          `json:"pageable"`    // notifiers that its rules name and that page, told or not
 	Alerts         []alert           `json:"alerts"`      // worst first
 	Deliveries     []delivery        `json:"deliveries"`  // by notifier
 	Timeline       []entry           `json:"timeline"`    // oldest first
@@ -46,9 +52,27 @@ type alert struct {
 	Active    bool       `json:"active"`
 	Since     *time.Time `json:"since"`
 	Until     *time.Time `json:"until"`
-	Value     *float64   `json:"value"`     // as last reported, in the unit of the threshold
-	OpenedBy  *int64     `json:"opened_by"` // journal positions: the ACTIVATED,
-	ClosedBy  *int64     `json:"closed_by"` // and what ended it
+	Value     *float64   `json:"value"`           // as last reported, in the unit of the threshold
+	HeldUntil *time.Time `json:"held_until"`      // while its recovery is held back
+	Routes    []string   `json:"routes"`          // notifiers that the rules named when it became active
+	OpenedBy  *int64     `json:"opened_by_event"` // journal positions: the ACTIVATED,
+	ClosedBy  *int64     `json:"closed_by_event"` // and what ended it
+}
+
+// link is what a service calls an incident.
+type link struct {
+	Notifier string `json:"notifier"`
+	ID       string `json:"id"`
+	Number   int64  `json:"number"` // as people say it there, or 0
+	URL      string `json:"url"`    // or ""
+}
+
+// silenced is the silence that an incident is under.
+type silenced struct {
+	Silence string     `json:"silence"` // id
+	Until   *time.Time `json:"until"`   // null: until recovery
+	By      string     `json:"by"`
+	Why     string     `json:"why"`
 }
 
 // delivery is one incident or notice owed to one notifier.
@@ -96,9 +120,24 @@ type event struct {
 	NewStatus  string     `json:"new_status"`
 	State      string     `json:"state"`          // waiting, folded or unreadable
 	Outcome    string     `json:"outcome"`        // what came of it, for people
+	PairsWith  []int64    `json:"pairs_with"`     // positions of the other half: of an ACTIVATED what ended it, of a recovery what it ended
 	Unreadable string     `json:"unreadable"`     // why it could not be read
 	Raw        string     `json:"raw,omitempty"`  // of an unreadable one: the post, cut after maxRaw bytes
 	Size       int        `json:"size,omitempty"` // of an unreadable one: bytes of the whole post
+}
+
+// eventDetail is one event with all that rules can ask of it. The answers of a filled form stay behind here too.
+type eventDetail struct {
+	event
+	Field    string              `json:"field"`
+	Message  string              `json:"message"` // Meta's sentence
+	Warning  string              `json:"warning"`
+	Value    *float64            `json:"value"`    // as measured, in the unit of the threshold
+	P50      *float64            `json:"p50"`      // milliseconds
+	Requests *float64            `json:"requests"` // in the window
+	Errors   []router.ErrorCount `json:"errors"`
+	Body     json.RawMessage     `json:"body"` // as Meta wrote it, or null
+	Act      *router.Act         `json:"act"`  // what a person did, or null
 }
 
 // maxRaw bounds what is shown of an unreadable post, which may have 3 MiB.
@@ -114,15 +153,26 @@ func newIncident(i *router.IncidentDetail) incident {
 		WABA: i.WABA, Flow: i.Flow, FlowName: i.FlowName, Labels: labels, Runbook: i.Runbook,
 		Event: i.Event, Key: i.Key, Rule: i.Rule, Path: each(i.Path, func(l *router.Level) string { return string(*l) }),
 		OpenedAt: moment(i.OpenedAt), AcknowledgedAt: moment(i.AcknowledgedAt), AcknowledgedBy: i.AcknowledgedBy,
-		ResolvedAt: moment(i.ResolvedAt), ResolvedBy: i.ResolvedBy,
+		ResolvedAt: moment(i.ResolvedAt), ResolvedBy: i.ResolvedBy, Owner: i.Owner,
+		Links:    each(i.Links, func(l *router.Link) link { return link(*l) }),
+		Silenced: newSilenced(&i.Silence), Flaps: i.Flaps, Pageable: append([]string{}, i.Pageable...),
 		Alerts: each(i.Alerts, newAlert), Deliveries: each(i.Deliveries, newDelivery), Timeline: each(i.Timeline, newEntry),
 	}
+}
+
+func newSilenced(s *router.Silence) *silenced {
+	if s.ID == "" {
+		return nil
+	}
+	return &silenced{Silence: s.ID, Until: moment(s.Until), By: s.By, Why: s.Why}
 }
 
 func newAlert(a *router.Alert) alert {
 	out := alert{
 		Event: a.Event, Severity: a.Severity.String(), Active: a.Active, Since: moment(a.Since), Until: moment(a.Until),
-		Value: number(a.Value), OpenedBy: unlessZero(a.OpenedBy), ClosedBy: unlessZero(a.ClosedBy),
+		Value: number(a.Value), HeldUntil: moment(a.HeldUntil),
+		Routes:   each(a.Routes, func(r *router.AlertRoute) string { return r.Notifier }),
+		OpenedBy: unlessZero(a.OpenedBy), ClosedBy: unlessZero(a.ClosedBy),
 	}
 	if t, ok := a.Level.Threshold(); a.Event == router.FlowStatusChange {
 		out.Status = new(string(a.Level))
@@ -150,15 +200,30 @@ func newEntry(e *router.Entry) entry {
 	return entry{At: moment(e.At), Kind: string(e.Kind), Text: e.Text}
 }
 
-func newEvent(e *router.JournalEvent) event {
+func newEvent(e *router.JournalEvent, pairs []int64) event {
 	out := event{
 		Seq: e.Seq, At: moment(e.At), ReceivedAt: moment(e.Received), Source: string(e.Source), WABA: e.WABA, Flow: e.Flow,
 		Event: e.Name, Threshold: number(e.Threshold), AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus,
 		State: string(e.State), Outcome: e.Outcome, Unreadable: e.Unreadable,
+		PairsWith: append([]int64{}, pairs...),
 	}
 	if e.Unreadable != "" && e.Name != router.FlowResponse {
 		out.Raw = strings.ToValidUTF8(string(e.Raw[:min(len(e.Raw), maxRaw)]), "\uFFFD")
 		out.Size = len(e.Raw)
+	}
+	return out
+}
+
+func newEventDetail(e *router.JournalEvent, pairs []int64) eventDetail {
+	out := eventDetail{
+		event: newEvent(e, pairs), Field: e.Field, Message: e.Message, Warning: e.Warning, Value: number(e.Reading.Value), P50: number(e.P50),
+		Requests: number(e.Requests), Errors: append([]router.ErrorCount{}, e.Errors...), Act: e.Act,
+	}
+	switch {
+	case e.Name == router.FlowResponse:
+		out.Message = ""
+	case json.Valid(e.Event.Value):
+		out.Body = e.Event.Value
 	}
 	return out
 }

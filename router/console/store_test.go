@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,8 @@ type memStore struct {
 	incidents  []router.IncidentDetail
 	events     []router.JournalEvent
 	deliveries []router.Delivery
+	silences   []router.Silence
+	pairs      map[int64][]int64
 	stats      router.Stats
 	appended   []router.Event
 	retried    []int64
@@ -57,6 +60,35 @@ func (s *memStore) Events(_ context.Context, state router.EventState, limit int)
 		}
 	}
 	return out, s.fault
+}
+
+func (s *memStore) Event(_ context.Context, seq int64) (router.JournalEvent, error) {
+	for _, e := range s.events {
+		if e.Seq == seq {
+			return e, s.fault
+		}
+	}
+	return router.JournalEvent{}, cmp.Or(s.fault, fmt.Errorf("event %d: %w", seq, router.ErrNotFound))
+}
+
+func (s *memStore) Pairs(_ context.Context, first, last int64) (map[int64][]int64, error) {
+	out := map[int64][]int64{}
+	for seq, pairs := range s.pairs {
+		if first <= seq && seq <= last {
+			out[seq] = pairs
+		}
+	}
+	return out, s.fault
+}
+
+func (s *memStore) Silences(context.Context) ([]router.Silence, error) {
+	return slices.DeleteFunc(slices.Clone(s.silences), func(q router.Silence) bool {
+		return !q.Ended.IsZero() || !q.Until.IsZero() && !q.Until.After(noon)
+	}), s.fault
+}
+
+func (s *memStore) AllSilences(_ context.Context, limit int) ([]router.Silence, error) {
+	return s.silences[:min(limit, len(s.silences))], s.fault
 }
 
 func (s *memStore) Deliveries(_ context.Context, state router.DeliveryState, limit int) ([]router.Delivery, error) {
@@ -123,10 +155,14 @@ func filledStore() *memStore {
 			FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}, Runbook: "https://runbooks.example.com/checkout"},
 			State:    router.IncidentOpen, Severity: router.Error, Peak: router.Critical, Path: []router.Level{"5", "10", "50"},
 			Rule: "payments endpoint is failing", Title: "Checkout <fails> & burns", OpenedAt: at(0),
+			Owner: "Grace", Links: []router.Link{{Notifier: "payments-oncall", ID: "PT4KHLK", Number: 17, URL: "https://example.pagerduty.com/incidents/PT4KHLK"}},
+			Silence: router.Silence{ID: "deploying", Until: at(60), By: "Ada", Why: "deploy"}, Flaps: 2,
+			Pageable: []string{"payments-oncall", "vendor-oncall"},
+			Watch:    []router.Watch{{Notifier: "payments-chat", Open: true}, {Notifier: "payments-oncall", Open: true}, {Notifier: "vendor-oncall"}},
 		},
 		Alerts: []router.Alert{
 			{Event: router.EndpointErrorRate, Level: "10", Active: true, Since: at(5), OpenedBy: 102, Severity: router.Error,
-				Reading: router.Reading{Value: new(14.28)}},
+				Reading: router.Reading{Value: new(14.28)}, Routes: []router.AlertRoute{{Notifier: "payments-chat"}, {Notifier: "payments-oncall", Due: at(10)}}},
 			{Event: router.EndpointErrorRate, Level: "50", Since: at(6), Until: at(9), OpenedBy: 103, ClosedBy: 104, Severity: router.Critical},
 		},
 		Deliveries: []router.Delivery{
@@ -163,7 +199,9 @@ func filledStore() *memStore {
 		},
 		events: []router.JournalEvent{
 			{Event: router.Event{Seq: 101, Digest: "d", Source: router.SourceMeta, At: at(0), Received: at(1), WABA: "w1", Flow: "1987937931743377",
-				Name: router.EndpointErrorRate, AlertState: router.Activated, Threshold: new(5.0), Message: "Meta's words"},
+				Name: router.EndpointErrorRate, AlertState: router.Activated, Threshold: new(5.0), Message: "Meta's words",
+				Field: "flows", Reading: router.Reading{Value: new(6.1), Errors: []router.ErrorCount{{Type: "timeout_error", Rate: new(66.6), Count: new(2.0)}}},
+				Value: []byte(`{"event":"ENDPOINT_ERROR_RATE","threshold":5}`)},
 				State: router.EventFolded, Outcome: "opened INC-42"},
 			{Event: router.Event{Seq: 102, Source: router.SourceMeta, At: at(2), Received: at(2), WABA: "w1", Name: router.FlowResponse,
 				Value: []byte(`{"from":"15550100","response":{"name":"Jane Secret"}}`)}, State: router.EventFolded, Outcome: "no rule tells anybody"},
@@ -172,6 +210,14 @@ func filledStore() *memStore {
 			{Event: router.Event{Seq: 104, Source: router.SourceMeta, At: at(4), Received: at(4), WABA: "w1", Flow: "2", Name: router.FlowStatusChange,
 				OldStatus: router.Throttled, NewStatus: router.Blocked}, State: router.EventWaiting},
 		},
+		silences: []router.Silence{
+			{ID: "deploying", Scope: router.Scope{Flow: "1987937931743377", Labels: map[string]string{"team": "payments"}}, Since: at(-10), Until: at(60), By: "Ada", Why: "deploy"},
+			{ID: "all", Since: at(-20)},
+			{ID: "over", Scope: router.Scope{WABA: "w1", Event: router.EndpointLatency}, Since: at(-60), Until: at(-30), By: "Grace"},
+			{ID: "ended", Scope: router.Scope{Flow: "2"}, Since: at(-90), Ended: at(-80)},
+			{ID: "forgotten", Scope: router.Scope{Flow: "2"}, Since: at(-60 * 24 * 9), Ended: at(-60 * 24 * 8)},
+		},
+		pairs: map[int64][]int64{101: {104}, 104: {101, 103}},
 		stats: router.Stats{
 			Events:     map[router.EventState]int64{router.EventWaiting: 1, router.EventUnreadable: 2},
 			Incidents:  map[router.IncidentState]int64{router.IncidentOpen: 3},

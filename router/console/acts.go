@@ -1,0 +1,166 @@
+package console
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/julienschmidt/httprouter"
+
+	"flowbridge/router"
+)
+
+// maxActor bounds the name of a person, in runes: it is shown on cards.
+const maxActor = 100
+
+// acts is what a person can do to an incident: POST /api/v1/incidents/{number}/{word}, and what the journal calls it.
+var acts = map[string]string{
+	"acknowledge":   router.Acknowledge,
+	"unacknowledge": router.Unacknowledge,
+	"resolve":       router.Resolve,
+	"reopen":        router.Reopen,
+	"page":          router.PageNow,
+}
+
+// queued says that what was asked for is written down and will happen; false, that it was so already.
+type queued struct {
+	Incident int64 `json:"incident,omitempty"`
+	Delivery int64 `json:"delivery,omitempty"`
+	Queued   bool  `json:"queued"`
+}
+
+// act writes to the journal what a person does to an incident.
+func (c *Console) act(name string) handle {
+	return func(r *http.Request, p httprouter.Params) (int, any, error) {
+		actor, err := actorOf(r.Body)
+		if err != nil {
+			return 0, nil, err
+		}
+		inc, err := c.incident(r, p)
+		if err != nil {
+			return 0, nil, err
+		}
+		needed, err := needed(&inc, name)
+		if err != nil || !needed {
+			return http.StatusOK, queued{Incident: inc.Number}, err
+		}
+		err = c.say(r, router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: inc.Number, Actor: actor}})
+		if err != nil {
+			return 0, nil, err
+		}
+		c.cfg.Logger.Info("a person acts", "act", name, "incident", inc.Name(), "by", actor, "from", r.RemoteAddr)
+		return http.StatusAccepted, queued{Incident: inc.Number, Queued: true}, nil
+	}
+}
+
+// say writes to the journal what a person wants.
+func (c *Console) say(r *http.Request, e router.Event) error {
+	now := c.cfg.Now().UTC()
+	e.Digest = "console/" + rand.Text() // what a person does twice was meant twice
+	e.Source, e.At, e.Received = router.SourceConsole, now, now
+	_, err := c.store.Append(r.Context(), []router.Event{e})
+	return err
+}
+
+// needed says whether an act would change something: false where it is so already, an error where it cannot be. The
+// fold decides in the end, and a person learns here what it would say.
+func needed(inc *router.IncidentDetail, name string) (bool, error) {
+	resolved := inc.State == router.IncidentResolved
+	switch {
+	case name == router.Reopen:
+		if resolved && !slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Counts() }) {
+			return false, refuse(http.StatusConflict, "%s cannot be reopened: Meta reports it no more", inc.Name())
+		}
+		return resolved, nil
+	case resolved:
+		return false, refuse(http.StatusConflict, "%s is resolved already", inc.Name())
+	case name == router.Acknowledge:
+		return inc.State != router.IncidentAcknowledged, nil
+	case name == router.Unacknowledge:
+		return inc.State == router.IncidentAcknowledged, nil
+	case name == router.PageNow && len(inc.Pageable) == 0:
+		return false, refuse(http.StatusConflict, "nobody can be paged for %s: its rules name no notifier that pages", inc.Name())
+	case name == router.PageNow && !slices.ContainsFunc(inc.Pageable, func(n string) bool { return unpaged(inc, n) }):
+		return false, refuse(http.StatusConflict, "all who can be paged for %s have been: %s", inc.Name(), strings.Join(inc.Pageable, ", "))
+	}
+	return true, nil
+}
+
+// unpaged says whether a notifier that pages has not been told yet.
+func unpaged(inc *router.IncidentDetail, notifier string) bool {
+	known := false
+	for _, w := range inc.Watch {
+		if w.Notifier == notifier && w.Rise == 0 {
+			known = known || w.Open
+		}
+	}
+	return !known
+}
+
+// incident loads the one that the path names, as 42 or INC-42.
+func (c *Console) incident(r *http.Request, p httprouter.Params) (inc router.IncidentDetail, err error) {
+	name := p.ByName("number")
+	digits := name
+	if len(name) > 4 && strings.EqualFold(name[:4], "INC-") {
+		digits = name[4:]
+	}
+	number, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || number < 1 {
+		return inc, refuse(http.StatusNotFound, "there is no incident %q", name)
+	}
+	inc, err = c.store.Incident(r.Context(), number)
+	if errors.Is(err, router.ErrNotFound) {
+		return inc, refuse(http.StatusNotFound, "there is no %s", router.IncidentName(number))
+	}
+	return inc, err
+}
+
+// actorOf reads who acts from an optional body {"by": "..."}.
+func actorOf(body io.Reader) (string, error) {
+	var by struct {
+		By string `json:"by"`
+	}
+	if err := decode(body, &by); err != nil {
+		if errors.As(err, new(*http.MaxBytesError)) {
+			return "", err
+		}
+		return "", refuse(http.StatusBadRequest, `send no body, or {"by": "your name"}`)
+	}
+	return oneLine(by.By, maxActor), nil
+}
+
+// decode reads one JSON value, with no key that v has not, and nothing behind it. No body at all leaves v as it is.
+func decode(body io.Reader, v any) error {
+	dec := json.NewDecoder(body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	}
+	if _, err := dec.Token(); errors.Is(err, io.EOF) {
+		return nil
+	} else if errors.As(err, new(*http.MaxBytesError)) {
+		return err
+	}
+	return errors.New("there is more than one JSON value")
+}
+
+// oneLine cuts what a person wrote to one line of at most so many runes.
+func oneLine(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	runes := []rune(strings.Join(strings.Fields(s), " "))
+	return string(runes[:min(len(runes), limit)])
+}

@@ -1,0 +1,336 @@
+package console
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"flowbridge/router"
+)
+
+const (
+	// maxWhy bounds the reason that a person gives, in runes.
+	maxWhy = 300
+	// maxSilence bounds how long a silence holds: one for ever is a rule that says drop.
+	minSilence, maxSilence = time.Minute, 366 * 24 * time.Hour
+	// recently is how long a silence that has ended is listed.
+	recently = 7 * 24 * time.Hour
+	// recovered stands in the place of a time.
+	recovered = "recovered"
+)
+
+// The states of a silence.
+const (
+	silenceActive = "active"
+	silenceEnded  = "ended"
+)
+
+// listSilences: GET /api/v1/silences?state=
+func (c *Console) listSilences(r *http.Request, _ httprouter.Params) (int, any, error) {
+	state, err := oneOf(r.URL.Query(), silenceActive, silenceEnded)
+	if err != nil {
+		return 0, nil, err
+	}
+	known, err := c.silences(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	now := c.cfg.Now()
+	list := each(known, func(s *router.Silence) silence { return newSilence(s, now) })
+	list = slices.DeleteFunc(list, func(s silence) bool {
+		return state != "" && s.State != state || s.EndedAt != nil && now.Sub(*s.EndedAt) > recently
+	})
+	slices.SortStableFunc(list, func(a, b silence) int { return strings.Compare(a.State, b.State) }) // active comes first
+	return http.StatusOK, map[string]any{"silences": list}, nil
+}
+
+// silences returns all that hold, and the newest of the others; newest first.
+func (c *Console) silences(r *http.Request) ([]router.Silence, error) {
+	holding, err := c.store.Silences(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	known, err := c.store.AllSilences(r.Context(), maxLimit)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range holding { // an old one may have been pushed out by newer ones that have ended
+		if !slices.ContainsFunc(known, func(k router.Silence) bool { return k.ID == s.ID }) {
+			known = append(known, s)
+		}
+	}
+	slices.SortStableFunc(known, func(a, b router.Silence) int { return b.Since.Compare(a.Since) })
+	return known, nil
+}
+
+// silenceWish is what a person asks for. What is set of waba, flow, event, team and labels must all fit.
+type silenceWish struct {
+	WABA       string            `json:"waba"`
+	Flow       string            `json:"flow"` // id, or the name that the rules give it
+	Event      string            `json:"event"`
+	Team       string            `json:"team"` // short for labels: {team: ...}
+	Labels     map[string]string `json:"labels"`
+	Everything bool              `json:"everything"` // must be said where nothing narrows the silence
+	For        string            `json:"for"`        // "30m", "4h", "2d"
+	Until      string            `json:"until"`      // RFC 3339, or "recovered"
+	By         string            `json:"by"`
+	Why        string            `json:"why"`
+}
+
+const wishUsage = `send {"flow": "...", "for": "4h", "by": "...", "why": "..."}: one or more of waba, flow, event, team, labels, ` +
+	`or everything: true; and for, or until with a time or "recovered"`
+
+// addSilence: POST /api/v1/silences
+func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, error) {
+	var wish silenceWish
+	if err := decode(r.Body, &wish); err != nil {
+		if errors.As(err, new(*http.MaxBytesError)) {
+			return 0, nil, err
+		}
+		why := strings.TrimPrefix(err.Error(), "json: ")
+		return 0, nil, refuse(http.StatusBadRequest, "the body cannot be read (%s): %s", why, wishUsage)
+	}
+	now := c.cfg.Now().UTC()
+	s, problems := c.wished(&wish, now)
+	if len(problems) > 0 {
+		return 0, nil, refuse(http.StatusBadRequest, "%s", strings.Join(problems, "; "))
+	}
+	holding, err := c.store.Silences(r.Context())
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(holding) >= router.MaxSilences {
+		return 0, nil, refuse(http.StatusConflict, "there are %d silences already: end one first", len(holding))
+	}
+	covers, err := c.covered(r, &s.Scope)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := c.say(r, router.Event{Name: router.AddSilence, Act: &router.Act{Actor: s.By, Silence: &s}}); err != nil {
+		return 0, nil, err
+	}
+	c.cfg.Logger.Info("a person adds a silence", "silence", s.ID, "by", s.By, "why", s.Why, "from", r.RemoteAddr)
+	return http.StatusAccepted, silenceAdded{Silence: newSilence(&s, now), Covers: covers, Queued: true}, nil
+}
+
+// silenceAdded is the answer to POST /api/v1/silences.
+type silenceAdded struct {
+	Silence silence `json:"silence"`
+	Covers  []int64 `json:"covers"` // numbers of unresolved incidents with an alert that it covers: none may be a slip
+	Queued  bool    `json:"queued"`
+}
+
+// wished reads a wish, and says all that is wrong with it.
+func (c *Console) wished(wish *silenceWish, now time.Time) (s router.Silence, problems []string) {
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	s = router.Silence{
+		ID: strings.ToLower(rand.Text()[:10]), Since: now, By: oneLine(wish.By, maxActor), Why: oneLine(wish.Why, maxWhy),
+		Scope: router.Scope{WABA: strings.TrimSpace(wish.WABA), Event: strings.ToUpper(strings.TrimSpace(wish.Event)), Labels: wish.Labels},
+	}
+	var err error
+	if s.Flow, err = c.flowID(strings.TrimSpace(wish.Flow)); err != nil {
+		problem("flow: %v", err)
+	}
+	if s.Event != "" && !eventName.MatchString(s.Event) {
+		problem("event: %q is no event, such as %s", wish.Event, router.EndpointErrorRate)
+	}
+	if wish.Team != "" {
+		if other, ok := s.Labels["team"]; ok && other != wish.Team {
+			problem("team is %q, and in labels %q", wish.Team, other)
+		}
+		if s.Labels == nil {
+			s.Labels = map[string]string{}
+		}
+		s.Labels["team"] = wish.Team
+	}
+	for key, value := range s.Labels {
+		if key == "" || value == "" { // a flow without the label would have the value ""
+			problem("labels: give each label a name and a value")
+			break
+		}
+	}
+	narrow := s.WABA != "" || wish.Flow != "" || s.Event != "" || len(s.Labels) > 0
+	switch {
+	case !narrow && !wish.Everything:
+		problem("this would silence everything: narrow it by waba, flow, event, team or labels, or say everything: true")
+	case narrow && wish.Everything:
+		problem("everything: true stands alone: leave out waba, flow, event, team and labels")
+	}
+	if s.Until, err = until(wish, now); err != nil {
+		problem("%v", err)
+	}
+	return s, problems
+}
+
+// eventName is how Meta writes events, and we the fields of the account.
+var eventName = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,79}$`)
+
+// flowID returns the id of a flow that a person named.
+func (c *Console) flowID(name string) (string, error) {
+	if name == "" || c.cfg.FlowIDs == nil {
+		return name, nil
+	}
+	switch ids := c.cfg.FlowIDs(name); {
+	case len(ids) == 1:
+		return ids[0], nil
+	case len(ids) > 1:
+		return "", fmt.Errorf("%q is the name of %d flows: give the id, one of %s", name, len(ids), strings.Join(ids, ", "))
+	case strings.Trim(name, "0123456789") == "":
+		return name, nil // an id that the rules file does not name
+	}
+	return "", fmt.Errorf("the rules name no flow %q: give its id", name)
+}
+
+// until returns when a silence ends; the zero time for one that holds until recovery.
+func until(wish *silenceWish, now time.Time) (time.Time, error) {
+	switch {
+	case wish.For != "" && wish.Until != "":
+		return time.Time{}, errors.New("for and until exclude each other: give one of them")
+	case wish.For != "":
+		d, err := parseFor(wish.For)
+		if err != nil || d < minSilence || d > maxSilence {
+			return time.Time{}, fmt.Errorf("for: %q is no duration from 1m to 366d, such as 30m, 4h or 2d", wish.For)
+		}
+		return now.Add(d), nil
+	case wish.Until == recovered:
+		return time.Time{}, nil
+	case wish.Until != "":
+		t, err := time.Parse(time.RFC3339, wish.Until)
+		switch {
+		case err != nil:
+			return time.Time{}, fmt.Errorf(`until: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor "recovered"`, wish.Until)
+		case !t.After(now):
+			return time.Time{}, fmt.Errorf("until: %s is past", wish.Until)
+		case t.Sub(now) > maxSilence:
+			return time.Time{}, fmt.Errorf("until: %s is more than 366 days away", wish.Until)
+		}
+		return t.UTC(), nil
+	}
+	return time.Time{}, errors.New(`say how long: for (30m, 4h, 2d), or until with a time or "recovered"`)
+}
+
+// parseFor reads a duration as Go does, with days before it: 2d, 1d12h.
+func parseFor(s string) (time.Duration, error) {
+	days, rest, ok := strings.Cut(s, "d")
+	if !ok {
+		return time.ParseDuration(s)
+	}
+	n, err := strconv.ParseUint(days, 10, 16)
+	if err != nil {
+		return 0, err
+	}
+	var d time.Duration
+	if rest != "" {
+		if d, err = time.ParseDuration(rest); err != nil {
+			return 0, err
+		}
+	}
+	return time.Duration(n)*24*time.Hour + d, nil
+}
+
+// covered returns the unresolved incidents with an alert that a scope covers, by number.
+func (c *Console) covered(r *http.Request, scope *router.Scope) ([]int64, error) {
+	numbers := []int64{}
+	for _, state := range []router.IncidentState{router.IncidentOpen, router.IncidentAcknowledged} {
+		list, err := c.store.Incidents(r.Context(), router.IncidentFilter{State: state, Flow: scope.Flow, Limit: maxLimit})
+		if err != nil {
+			return nil, err
+		}
+		for i := range list {
+			inc := &list[i]
+			if slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool {
+				return a.Counts() && scope.Covers(router.FlowID{WABA: inc.WABA, Flow: inc.Flow}, a.Event, inc.Labels)
+			}) {
+				numbers = append(numbers, inc.Number)
+			}
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// silenceEnd is the answer to DELETE /api/v1/silences/{id}.
+type silenceEnd struct {
+	Silence string `json:"silence"`
+	Queued  bool   `json:"queued"` // false: it was over already
+}
+
+// endSilence: DELETE /api/v1/silences/{id}
+func (c *Console) endSilence(r *http.Request, p httprouter.Params) (int, any, error) {
+	actor, err := actorOf(r.Body)
+	if err != nil {
+		return 0, nil, err
+	}
+	id := p.ByName("id")
+	known, err := c.silences(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	now := c.cfg.Now()
+	if at := slices.IndexFunc(known, func(s router.Silence) bool { return s.ID == id }); at >= 0 {
+		if newSilence(&known[at], now).State == silenceEnded {
+			return http.StatusOK, silenceEnd{Silence: id}, nil
+		}
+	} else if waits, err := c.unfolded(r, id); err != nil {
+		return 0, nil, err
+	} else if !waits {
+		return 0, nil, refuse(http.StatusNotFound, "there is no silence %q", id)
+	}
+	err = c.say(r, router.Event{Name: router.EndSilence, Act: &router.Act{Actor: actor, Silence: &router.Silence{ID: id}}})
+	if err != nil {
+		return 0, nil, err
+	}
+	c.cfg.Logger.Info("a person ends a silence", "silence", id, "by", actor, "from", r.RemoteAddr)
+	return http.StatusAccepted, silenceEnd{Silence: id, Queued: true}, nil
+}
+
+// unfolded says whether a silence is in the journal, and the fold has not come to it yet.
+func (c *Console) unfolded(r *http.Request, id string) (bool, error) {
+	waiting, err := c.store.Events(r.Context(), router.EventWaiting, maxLimit)
+	return slices.ContainsFunc(waiting, func(e router.JournalEvent) bool {
+		return e.Name == router.AddSilence && e.Act != nil && e.Act.Silence != nil && e.Act.Silence.ID == id
+	}), err
+}
+
+// silence is a silence as the API shows it.
+type silence struct {
+	ID             string            `json:"id"`
+	State          string            `json:"state"` // active or ended
+	WABA           string            `json:"waba_id"`
+	Flow           string            `json:"flow_id"`
+	Event          string            `json:"event"`
+	Labels         map[string]string `json:"labels"`
+	Everything     bool              `json:"everything"` // nothing narrows it
+	Since          *time.Time        `json:"since"`
+	Until          *time.Time        `json:"until"`           // null: until recovery
+	UntilRecovered bool              `json:"until_recovered"` // it ends by itself once nothing that it covers is wrong
+	EndedAt        *time.Time        `json:"ended_at"`
+	By             string            `json:"by"`
+	Why            string            `json:"why"`
+}
+
+func newSilence(s *router.Silence, now time.Time) silence {
+	out := silence{
+		ID: s.ID, State: silenceActive, WABA: s.WABA, Flow: s.Flow, Event: s.Event, Labels: s.Labels,
+		Everything: s.WABA == "" && s.Flow == "" && s.Event == "" && len(s.Labels) == 0,
+		Since:      moment(s.Since), Until: moment(s.Until), UntilRecovered: s.UntilRecovered(), By: s.By, Why: s.Why,
+	}
+	if out.Labels == nil {
+		out.Labels = map[string]string{}
+	}
+	switch {
+	case !s.Ended.IsZero():
+		out.State, out.EndedAt = silenceEnded, moment(s.Ended)
+	case !s.UntilRecovered() && !now.Before(s.Until):
+		out.State, out.EndedAt = silenceEnded, moment(s.Until)
+	}
+	return out
+}

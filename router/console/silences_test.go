@@ -1,0 +1,156 @@
+package console
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"flowbridge/router"
+)
+
+// flowNames is what the rules of these tests call flows.
+func flowNames(name string) []string {
+	return map[string][]string{"Checkout": {"1987937931743377"}, "Survey": {"5", "6"}}[name]
+}
+
+func TestAPersonAddsASilence(t *testing.T) {
+	for _, tt := range []struct {
+		name, body string
+		want       router.Silence
+		covers     []int64
+	}{
+		{"of a flow by its name, for a while", `{"flow": "Checkout", "for": "4h", "by": "Ada", "why": "deploy\nof the endpoint"}`,
+			router.Silence{Scope: router.Scope{Flow: "1987937931743377"}, Until: noon.Add(4 * time.Hour), By: "Ada", Why: "deploy of the endpoint"}, []int64{42}},
+		{"of a flow by its id, for days", `{"flow": "77", "for": "1d12h"}`,
+			router.Silence{Scope: router.Scope{Flow: "77"}, Until: noon.Add(36 * time.Hour)}, []int64{}},
+		{"of an event in small letters, until a time", `{"event": "flow_status_change", "until": "2026-05-04T16:00:00+02:00"}`,
+			router.Silence{Scope: router.Scope{Event: router.FlowStatusChange}, Until: noon.Add(2 * time.Hour)}, []int64{41}},
+		{"of a team, until recovery", `{"team": "payments", "until": "recovered"}`,
+			router.Silence{Scope: router.Scope{Labels: map[string]string{"team": "payments"}}}, []int64{42}},
+		{"of a label in an account", `{"waba": "w1", "labels": {"team": "payments"}, "for": "30m"}`,
+			router.Silence{Scope: router.Scope{WABA: "w1", Labels: map[string]string{"team": "payments"}}, Until: noon.Add(30 * time.Minute)}, []int64{42}},
+		{"of everything, when that is said", `{"everything": true, "for": "1m"}`, router.Silence{Until: noon.Add(time.Minute)}, []int64{41, 42}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := filledStore()
+			c, logs := newConsole(t, Config{FlowIDs: flowNames}, s)
+			resp := ask(c, "POST", "/api/v1/silences", tt.body)
+			var got silenceAdded
+			if err := json.Unmarshal([]byte(text(t, resp)), &got); err != nil || resp.StatusCode != 202 || !got.Queued {
+				t.Fatalf("%s %+v %v", resp.Status, got, err)
+			}
+			if diff := cmp.Diff(tt.covers, got.Covers); diff != "" {
+				t.Errorf("covers (-want +got):\n%s", diff)
+			}
+			tt.want.ID, tt.want.Since = got.Silence.ID, noon
+			want := []router.Event{{Source: router.SourceConsole, Name: router.AddSilence, At: noon, Received: noon,
+				Act: &router.Act{Actor: tt.want.By, Silence: &tt.want}}}
+			if diff := cmp.Diff(want, s.appended, cmpopts.IgnoreFields(router.Event{}, "Digest")); diff != "" {
+				t.Errorf("journal (-want +got):\n%s", diff)
+			}
+			if len(got.Silence.ID) != 10 || !strings.Contains(logs.String(), got.Silence.ID) {
+				t.Errorf("id %q, log %s", got.Silence.ID, logs)
+			}
+		})
+	}
+}
+
+func TestWhatIsNoSilenceIsRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name, body string
+		status     int
+		want       string
+	}{
+		{"nothing at all", "", 400, `this would silence everything: narrow it by waba, flow, event, team or labels, or say everything: true; ` +
+			`say how long: for (30m, 4h, 2d), or until with a time or "recovered"`},
+		{"no JSON", "flow=5", 400, "the body cannot be read (invalid character 'l' in literal false (expecting 'a')): " + wishUsage},
+		{"an unknown key", `{"flows": "5"}`, 400, `the body cannot be read (unknown field "flows"): ` + wishUsage},
+		{"everything, and a flow", `{"flow": "5", "everything": true, "for": "1h"}`, 400, "everything: true stands alone: leave out waba, flow, event, team and labels"},
+		{"two ends", `{"flow": "5", "for": "1h", "until": "recovered"}`, 400, "for and until exclude each other: give one of them"},
+		{"no duration", `{"flow": "5", "for": "4"}`, 400, `for: "4" is no duration from 1m to 366d, such as 30m, 4h or 2d`},
+		{"a negative duration", `{"flow": "5", "for": "-4h"}`, 400, `for: "-4h" is no duration from 1m to 366d, such as 30m, 4h or 2d`},
+		{"a duration for ever", `{"flow": "5", "for": "9999d"}`, 400, `for: "9999d" is no duration from 1m to 366d, such as 30m, 4h or 2d`},
+		{"more days than a number holds", `{"flow": "5", "for": "99999999999d"}`, 400, `for: "99999999999d" is no duration from 1m to 366d, such as 30m, 4h or 2d`},
+		{"a time that is past", `{"flow": "5", "until": "2026-05-04T12:00:00Z"}`, 400, "until: 2026-05-04T12:00:00Z is past"},
+		{"a time far away", `{"flow": "5", "until": "2028-05-04T12:00:00Z"}`, 400, "until: 2028-05-04T12:00:00Z is more than 366 days away"},
+		{"no time", `{"flow": "5", "until": "tomorrow"}`, 400, `until: "tomorrow" is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor "recovered"`},
+		{"a name of no flow", `{"flow": "Chekout", "for": "1h"}`, 400, `flow: the rules name no flow "Chekout": give its id`},
+		{"a name of two flows", `{"flow": "Survey", "for": "1h"}`, 400, `flow: "Survey" is the name of 2 flows: give the id, one of 5, 6`},
+		{"no event, and no value", `{"event": "error rate!", "labels": {"team": ""}, "for": "1h"}`, 400,
+			`event: "error rate!" is no event, such as ENDPOINT_ERROR_RATE; labels: give each label a name and a value`},
+		{"two teams", `{"team": "a", "labels": {"team": "b"}, "for": "1h"}`, 400, `team is "a", and in labels "b"`},
+		{"a long body", `{"why": "` + strings.Repeat("x", 5000) + `"}`, 413, "the body is longer than 4096 bytes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := filledStore()
+			c, _ := newConsole(t, Config{FlowIDs: flowNames}, s)
+			resp := ask(c, "POST", "/api/v1/silences", tt.body)
+			var got struct{ Error string }
+			if err := json.Unmarshal([]byte(text(t, resp)), &got); err != nil || resp.StatusCode != tt.status {
+				t.Errorf("%s %v", resp.Status, err)
+			}
+			if diff := cmp.Diff(tt.want, got.Error); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			if len(s.appended) > 0 {
+				t.Errorf("something was silenced: %+v", s.appended)
+			}
+		})
+	}
+	t.Run("one too many", func(t *testing.T) {
+		s := filledStore()
+		for i := range router.MaxSilences {
+			s.silences = append(s.silences, router.Silence{ID: fmt.Sprint(i), Since: noon})
+		}
+		c, _ := newConsole(t, Config{}, s)
+		if resp := ask(c, "POST", "/api/v1/silences", `{"flow": "5", "for": "1h"}`); resp.StatusCode != 409 || len(s.appended) > 0 {
+			t.Errorf("%s %s", resp.Status, text(t, resp))
+		}
+	})
+}
+
+func TestAPersonEndsASilence(t *testing.T) {
+	for _, tt := range []struct {
+		name, id string
+		status   int
+		want     string
+		events   int
+	}{
+		{"that holds", "deploying", 202, `{"silence":"deploying","queued":true}`, 1},
+		{"that the router has not come to", "fresh", 202, `{"silence":"fresh","queued":true}`, 1},
+		{"whose time has come", "over", 200, `{"silence":"over","queued":false}`, 0},
+		{"that was ended", "ended", 200, `{"silence":"ended","queued":false}`, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := filledStore()
+			s.events = append(s.events, router.JournalEvent{State: router.EventWaiting,
+				Event: router.Event{Seq: 105, Name: router.AddSilence, Act: &router.Act{Silence: &router.Silence{ID: "fresh"}}}})
+			c, _ := newConsole(t, Config{}, s)
+			resp := ask(c, "DELETE", "/api/v1/silences/"+tt.id, `{"by": "Grace"}`)
+			if got := strings.TrimSpace(text(t, resp)); resp.StatusCode != tt.status || got != tt.want || len(s.appended) != tt.events {
+				t.Errorf("%s %s, %d events", resp.Status, got, len(s.appended))
+			}
+			for _, e := range s.appended {
+				want := router.Act{Actor: "Grace", Silence: &router.Silence{ID: tt.id}}
+				if diff := cmp.Diff(&want, e.Act); diff != "" || e.Name != router.EndSilence {
+					t.Errorf("%s (-want +got):\n%s", e.Name, diff)
+				}
+			}
+		})
+	}
+}
+
+func TestSilencesThatCannotBeReadAreNoEmptyList(t *testing.T) {
+	c, _ := newConsole(t, Config{}, &memStore{fault: errors.New("gone")})
+	for _, method := range []string{"GET", "POST"} {
+		if resp := ask(c, method, "/api/v1/silences", `{"flow": "5", "for": "1h"}`); resp.StatusCode != 500 {
+			t.Errorf("%s: %s", method, resp.Status)
+		}
+	}
+}
