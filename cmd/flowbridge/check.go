@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,13 +11,14 @@ import (
 )
 
 type checkCommand struct {
-	Files  []string `arg:"" name:"file" help:"Rules files, or folders of them: the files of a folder are one set of rules."`
-	Strict bool     `help:"Take warnings for faults."`
-	JSON   bool     `name:"json" help:"Print a JSON array of mistakes and warnings, for editors and CI."`
+	Files   []string `arg:"" name:"file" help:"Rules files, or folders of them: the files of a folder are one set of rules."`
+	Strict  bool     `help:"Take warnings for faults, and incidents that --against lists."`
+	JSON    bool     `name:"json" xor:"form" help:"Print a JSON array of mistakes and warnings, for editors and CI."`
+	Against string   `xor:"form" placeholder:"URL" help:"List the open incidents of the bridge with this admin address that the rules would route elsewhere."`
 }
 
 // Run reads every file or folder and prints every mistake and warning of all of them, one a line.
-func (c checkCommand) Run(p *program) error {
+func (c checkCommand) Run(ctx context.Context, p *program) error {
 	bad := false
 	all := []finding{} // never null in JSON
 	for _, path := range c.Files {
@@ -54,7 +56,7 @@ func (c checkCommand) Run(p *program) error {
 	if bad {
 		return errFault
 	}
-	return nil
+	return c.compare(ctx, p)
 }
 
 // finding is a mistake or a warning as programs read it.

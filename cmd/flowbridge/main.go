@@ -50,6 +50,9 @@ type commands struct {
 	Replay        replayCommand        `cmd:"" help:"Fold the stored journal through other rules and print what would be told otherwise."`
 	Test          testCommand          `cmd:"" help:"Play the stories that test a rules file."`
 	Send          sendCommand          `cmd:"" help:"Post a signed sample event to a running bridge."`
+	Incidents     incidentsCommand     `cmd:"" help:"List, show and act on the incidents of a running bridge."`
+	Deliveries    deliveriesCommand    `cmd:"" help:"List and retry what is owed to notifiers."`
+	Silences      silencesCommand      `cmd:"" help:"List, add and remove silences."`
 	Backup        backupCommand        `cmd:"" help:"Copy the database to a new file while the bridge runs."`
 	SlackManifest slackManifestCommand `cmd:"" help:"Print the manifest of the Slack app, to be pasted into Slack."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`
@@ -66,6 +69,7 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		kong.Name("flowbridge"),
 		kong.Description("WhatsApp Flows alerts to Slack and PagerDuty."),
 		kong.Vars{"samples": strings.Join(whatsapp.SampleNames(), ", ")},
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
 		kong.Writers(p.Stdout, p.Stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,6 +38,8 @@ func (t tidy) Run() int {
 // of testscript there are
 //
 //	exits N flowbridge ARGS...   run it; it must end with status N
+//	prints RE flowbridge ARGS... run it again and again until it prints what matches
+//	capture NAME RE              set NAME to the first group of RE in what was printed last
 //	bridge ARGS...               run `flowbridge serve` with stand-in services until the story ends; its addresses are $PUBLIC and $ADMIN
 //	bridge-stops                 end it; it must end with status 0
 func TestScripts(t *testing.T) {
@@ -52,7 +55,9 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits,
+			"exits":   exits,
+			"prints":  prints,
+			"capture": capture,
 			"bridge": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value("bridge").(*scriptBridge).start(ts, args)
 			},
@@ -78,6 +83,31 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	if got != want {
 		ts.Fatalf("ended with status %d, want %d", got, want)
 	}
+}
+
+// prints waits for what a bridge does in its own time.
+func prints(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("never printed %s; the last run: %v", want, err)
+		}
+	}
+}
+
+func capture(ts *testscript.TestScript, _ bool, args []string) {
+	found := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) < 2 {
+		ts.Fatalf("%s is not in what was printed", args[1])
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 // scriptBridge is the bridge of a script, run in this process.

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"flowbridge/router"
+)
+
+// adminFlags are what every command has that speaks to a running bridge.
+type adminFlags struct {
+	Admin string `default:"http://127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" placeholder:"URL" help:"Admin address of the bridge: a URL, or host:port as serve takes it."`
+	JSON  bool   `name:"json" help:"Print what the API answers, for scripts."`
+}
+
+const (
+	// adminTimeout bounds one call of the API, which itself gives up after ten seconds.
+	adminTimeout = 15 * time.Second
+	// maxAdminAnswer bounds what is read of an answer: 500 incidents with long timelines.
+	maxAdminAnswer = 64 << 20
+)
+
+// adminClient speaks to the admin API of a bridge.
+type adminClient struct {
+	base  string
+	token router.Secret
+	http  *http.Client
+}
+
+// adminError is an answer that says no.
+type adminError struct {
+	Status int
+	Text   string
+}
+
+func (e *adminError) Error() string { return e.Text }
+
+// adminClient returns a client of the bridge at an address, with the token of the environment.
+func (p *program) adminClient(address string) (*adminClient, error) {
+	base, err := adminURL(address)
+	if err != nil {
+		return nil, fmt.Errorf("--admin: %w", err)
+	}
+	token, err := p.secret("FLOWBRIDGE_ADMIN_TOKEN")
+	if err != nil {
+		return nil, err
+	}
+	return &adminClient{base: base, token: token, http: &http.Client{
+		Timeout: adminTimeout,
+		// A redirect would carry the token to whoever it names.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// adminURL makes a base URL of what people give: a URL, or the address that serve listens on.
+func adminURL(address string) (string, error) {
+	address = strings.TrimSpace(address)
+	if !strings.Contains(address, "://") {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return "", fmt.Errorf("%q is neither a URL, such as http://127.0.0.1:9090, nor host:port", address)
+		}
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			host = "127.0.0.1" // it listens on every address
+		}
+		return "http://" + net.JoinHostPort(host, port), nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("give a URL such as https://bridge.example.com, without a password, a query or a fragment")
+	}
+	return strings.TrimRight(address, "/"), nil
+}
+
+// call asks for path with a method. in, if not nil, is sent as JSON; the answer is read into out. An answer that says no
+// is an *adminError.
+func (c *adminClient) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.unreached(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAdminAnswer))
+	if err != nil {
+		return c.unreached(err)
+	}
+	if resp.StatusCode >= 300 {
+		return c.refused(resp, data)
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return c.stranger(resp)
+	}
+	return nil
+}
+
+// unreached says what to do when nobody answered.
+func (c *adminClient) unreached(err error) error {
+	const hint = "is it running there? Name its admin address with --admin or FLOWBRIDGE_ADMIN"
+	if fault, ok := errors.AsType[*url.Error](err); ok {
+		if fault.Timeout() {
+			return fmt.Errorf("the bridge at %s did not answer within %s", c.base, adminTimeout)
+		}
+		err = fault.Err
+	}
+	return fmt.Errorf("no bridge answers at %s: %w (%s)", c.base, err, hint)
+}
+
+// refused says what to do about an answer that says no.
+func (c *adminClient) refused(resp *http.Response, data []byte) error {
+	var said struct {
+		Error    string
+		Mistakes []string
+	}
+	if json.Unmarshal(data, &said) != nil || said.Error == "" {
+		return c.stranger(resp)
+	}
+	text := clean(said.Error)
+	switch {
+	case resp.StatusCode == http.StatusUnauthorized && c.token == "":
+		text = "the bridge wants its admin token: set FLOWBRIDGE_ADMIN_TOKEN, or FLOWBRIDGE_ADMIN_TOKEN_FILE, to the one that it was started with"
+	case resp.StatusCode == http.StatusUnauthorized:
+		text = "the bridge does not take this FLOWBRIDGE_ADMIN_TOKEN: give the one that it was started with"
+	}
+	return &adminError{Status: resp.StatusCode, Text: text}
+}
+
+func (c *adminClient) stranger(resp *http.Response) error {
+	kind := cmp.Or(clean(resp.Header.Get("Content-Type")), "something without a type")
+	return fmt.Errorf("what answers at %s is no admin API of flowbridge: %s, %s (its public address, --listen, is another one)", c.base, resp.Status, kind)
+}
+
+// printJSON prints a value for scripts.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// printTable prints rows for people, aligned, the head first. A cell with nothing in it is a dash.
+func printTable(w io.Writer, rows [][]string) error {
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = cmp.Or(clean(cell), "-")
+		}
+		if _, err := fmt.Fprintln(out, strings.Join(row, "\t")); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// clean keeps what others wrote on one line, and from steering the terminal.
+func clean(s string) string {
+	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r):
+			return ' '
+		case unicode.Is(unicode.Cf, r): // such as those that turn the direction of writing
+			return -1
+		}
+		return r
+	}, s)), " ")
+}
+
+// ago writes how long something is past or, without a sign, will last.
+func ago(now time.Time, t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return router.FormatDuration(now.Sub(*t).Abs())
+}
+
+// clock writes a time for people, in their own zone.
+func clock(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}
+
+// user is who sits at the terminal.
+func (p *program) user(given string) string {
+	return cmp.Or(strings.TrimSpace(given), p.setting("USER"), p.setting("USERNAME"))
+}

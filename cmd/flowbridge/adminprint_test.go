@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestTablesForPeople prints the answers that package console holds as golden files, so that neither changes without
+// the other.
+func TestTablesForPeople(t *testing.T) {
+	zone := time.Local
+	time.Local = time.UTC
+	t.Cleanup(func() { time.Local = zone })
+	now := time.Date(2026, 5, 4, 12, 12, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		golden, answer string
+		print          func(w *bytes.Buffer, answer []byte) error
+	}{
+		{"incidents", "incidents.json", func(w *bytes.Buffer, answer []byte) error {
+			var v struct{ Incidents []incidentView }
+			if err := json.Unmarshal(answer, &v); err != nil {
+				return err
+			}
+			return printIncidents(w, v.Incidents, now)
+		}},
+		{"incident", "incident.json", func(w *bytes.Buffer, answer []byte) error {
+			var v incidentView
+			if err := json.Unmarshal(answer, &v); err != nil {
+				return err
+			}
+			return printIncident(w, &v, now)
+		}},
+		{"deliveries", "deliveries.json", func(w *bytes.Buffer, answer []byte) error {
+			var v struct{ Deliveries []deliveryView }
+			if err := json.Unmarshal(answer, &v); err != nil {
+				return err
+			}
+			return printDeliveries(w, v.Deliveries, now)
+		}},
+		{"silences", "silences.json", func(w *bytes.Buffer, answer []byte) error {
+			var v struct{ Silences []silenceView }
+			if err := json.Unmarshal(answer, &v); err != nil {
+				return err
+			}
+			return printSilences(w, v.Silences, now)
+		}},
+	} {
+		t.Run(tt.golden, func(t *testing.T) {
+			answer, err := os.ReadFile(filepath.Join("../../router/console/testdata", tt.answer))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bytes.Buffer
+			if err := tt.print(&got, answer); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join("testdata", "admin", tt.golden+".golden")
+			if *update {
+				if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", file, diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"flowbridge/router"
+	"flowbridge/router/rules"
+)
+
+// againstTimeout bounds the whole comparison: two lists, and one event for each alert that is active.
+const againstTimeout = 2 * time.Minute
+
+// compare does what --against asks of check, for rules without mistakes.
+func (c checkCommand) compare(ctx context.Context, p *program) error {
+	switch {
+	case c.Against == "":
+		return nil
+	case len(c.Files) != 1:
+		return errors.New("--against compares one set of rules: name only that file or folder")
+	}
+	candidate, err := p.loadRules(c.Files[0])
+	if err != nil {
+		return err
+	}
+	moved, err := p.against(ctx, c.Against, candidate)
+	if err == nil && moved > 0 && c.Strict {
+		err = errFault
+	}
+	return err
+}
+
+// against lists the open incidents of a running bridge that other rules would route elsewhere, and returns how many. They
+// stay with whom they were opened all the same: what an incident opened is pinned.
+func (p *program) against(ctx context.Context, admin string, candidate *rules.Rules) (moved int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, againstTimeout)
+	defer cancel()
+	client, err := p.adminClient(admin)
+	if err != nil {
+		return 0, err
+	}
+	list, err := readList(ctx, client, "incidents", url.Values{"limit": {"500"}}, map[string][]string{"unresolved": {"open", "acknowledged"}}, "unresolved")
+	if err != nil {
+		return 0, err
+	}
+	open := make([]incidentView, len(list))
+	for i, one := range list {
+		if err := json.Unmarshal(one, &open[i]); err != nil {
+			return moved, err
+		}
+	}
+	slices.SortFunc(open, func(a, b incidentView) int { return cmp.Compare(a.Number, b.Number) })
+	for i := range open {
+		inc := &open[i]
+		name := router.IncidentName(inc.Number) + " " + clean(inc.flow())
+		now, unknown, err := inc.routed(ctx, client, candidate)
+		switch {
+		case err != nil:
+			return moved, err
+		case unknown:
+			fmt.Fprintf(p.Stdout, "%s: cannot be compared: the event that opened it is no longer in the journal\n", name)
+			continue
+		}
+		if was := inc.routes(); !slices.Equal(was, now) {
+			moved++
+			fmt.Fprintf(p.Stdout, "%s: %s -> %s\n", name, whom(was), whom(now))
+		}
+	}
+	if moved > 0 {
+		_, err = fmt.Fprintf(p.Stdout, "%d of %d open incidents would be routed elsewhere; those that are open stay where they are\n", moved, len(list))
+	} else {
+		_, err = fmt.Fprintf(p.Stdout, "%d open incidents, none of which would be routed elsewhere\n", len(list))
+	}
+	return moved, err
+}
+
+// routes returns the notifiers that the active alerts were routed to, sorted.
+func (v *incidentView) routes() (names []string) {
+	for i := range v.Alerts {
+		if v.Alerts[i].counts() {
+			names = append(names, v.Alerts[i].Routes...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// routed returns the notifiers that other rules name for the events that made the active alerts active, sorted. unknown
+// says that one of these events is not known.
+func (v *incidentView) routed(ctx context.Context, client *adminClient, candidate *rules.Rules) (names []string, unknown bool, err error) {
+	for i := range v.Alerts {
+		a := &v.Alerts[i]
+		if !a.counts() {
+			continue
+		}
+		if a.OpenedBy == nil {
+			return nil, true, nil
+		}
+		e, err := client.event(ctx, *a.OpenedBy)
+		if refused, ok := errors.AsType[*adminError](err); ok && refused.Status == http.StatusNotFound {
+			return nil, true, nil
+		} else if err != nil {
+			return nil, false, err
+		}
+		d := candidate.Decide(e)
+		if d.Drop {
+			continue
+		}
+		for _, route := range d.Notify {
+			names = append(names, route.Notifier)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), false, nil
+}
+
+// event reads an event of the journal, as far as rules can ask for it.
+func (c *adminClient) event(ctx context.Context, seq int64) (*router.Event, error) {
+	var v struct {
+		Seq        int64
+		At         time.Time
+		ReceivedAt time.Time `json:"received_at"`
+		Source     router.Source
+		WABA       string `json:"waba_id"`
+		Flow       string `json:"flow_id"`
+		Field      string
+		Event      string
+		Threshold  *float64
+		AlertState string `json:"alert_state"`
+		OldStatus  string `json:"old_status"`
+		NewStatus  string `json:"new_status"`
+		Message    string
+		Warning    string
+		Value      *float64
+		P50        *float64
+		Requests   *float64
+		Errors     []router.ErrorCount
+		Body       json.RawMessage
+	}
+	if err := c.call(ctx, "GET", fmt.Sprintf("/api/v1/events/%d", seq), nil, &v); err != nil {
+		return nil, err
+	}
+	return &router.Event{
+		Seq: v.Seq, Source: v.Source, Received: v.ReceivedAt, At: v.At, WABA: v.WABA, Flow: v.Flow, Field: v.Field, Name: v.Event,
+		AlertState: v.AlertState, OldStatus: v.OldStatus, NewStatus: v.NewStatus, Threshold: v.Threshold,
+		Reading: router.Reading{Value: v.Value, P50: v.P50, Requests: v.Requests, Errors: v.Errors},
+		Message: v.Message, Warning: v.Warning, Value: v.Body,
+	}, nil
+}
+
+// whom names notifiers.
+func whom(names []string) string { return cmp.Or(strings.Join(names, ", "), "nobody") }

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"time"
+
+	"flowbridge/router"
+)
+
+// deliveriesCommand is `flowbridge deliveries`.
+type deliveriesCommand struct {
+	List  deliveriesList  `cmd:"" default:"withargs" help:"List deliveries: those that are not done, or by --state."`
+	Retry deliveriesRetry `cmd:"" help:"Try deliveries again at once: those that are parked or wait."`
+}
+
+type deliveriesList struct {
+	State  string     `enum:"owed,waiting,delivered,parked,cancelled,all" default:"owed" help:"${enum}; owed is parked and waiting."`
+	Limit  int        `default:"100" help:"How many at most of each state, up to 500; the newest."`
+	Bridge adminFlags `embed:""`
+}
+
+// deliveryView is what the API says of a delivery, as far as it is printed.
+type deliveryView struct {
+	ID        int64
+	Incident  *int64
+	Notice    *int64
+	Notifier  string
+	Kind      string
+	State     string
+	Attempts  int
+	LastError string     `json:"last_error"`
+	NextAt    *time.Time `json:"next_at"`
+	UpdatedAt *time.Time `json:"updated_at"`
+	Receipt   *struct {
+		Link string
+	}
+}
+
+// Run prints a table, or the API's answer.
+func (c deliveriesList) Run(ctx context.Context, p *program) error {
+	client, err := p.adminClient(c.Bridge.Admin)
+	if err != nil {
+		return err
+	}
+	words := map[string][]string{"owed": {"parked", "waiting"}, "all": {""}}
+	list, err := readList(ctx, client, "deliveries", url.Values{"limit": {fmt.Sprint(c.Limit)}}, words, c.State)
+	if err != nil {
+		return err
+	}
+	if c.Bridge.JSON {
+		return printJSON(p.Stdout, map[string]any{"deliveries": append([]json.RawMessage{}, list...)})
+	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(p.Stdout, "no deliveries, of those that were asked for")
+		return err
+	}
+	views := make([]deliveryView, len(list))
+	for i, one := range list {
+		if err := json.Unmarshal(one, &views[i]); err != nil {
+			return err
+		}
+	}
+	return printDeliveries(p.Stdout, views, time.Now())
+}
+
+func printDeliveries(w io.Writer, views []deliveryView, now time.Time) error {
+	rows := [][]string{{"ID", "STATE", "NOTIFIER", "ABOUT", "ATTEMPTS", "CHANGED", "NEXT", "ERROR"}}
+	for _, d := range views {
+		about, next := "", ""
+		switch {
+		case d.Incident != nil:
+			about = router.IncidentName(*d.Incident)
+		case d.Notice != nil:
+			about = fmt.Sprintf("notice of event %d", *d.Notice)
+		}
+		if d.NextAt != nil {
+			next = "now"
+			if d.NextAt.After(now) {
+				next = "in " + ago(now, d.NextAt)
+			}
+		}
+		rows = append(rows, []string{fmt.Sprint(d.ID), d.State, d.Notifier, about, fmt.Sprint(d.Attempts), ago(now, d.UpdatedAt) + " ago", next, d.LastError})
+	}
+	return printTable(w, rows)
+}
+
+type deliveriesRetry struct {
+	IDs    []string   `arg:"" name:"id" help:"Ids, as the list shows them."`
+	Bridge adminFlags `embed:""`
+}
+
+// Run has each delivery tried again.
+func (c deliveriesRetry) Run(ctx context.Context, p *program) error {
+	client, err := p.adminClient(c.Bridge.Admin)
+	if err != nil {
+		return err
+	}
+	return forEach(p, c.IDs, func(id string) error {
+		var answer struct {
+			Delivery int64 `json:"delivery"`
+			Queued   bool  `json:"queued"`
+		}
+		if err := client.call(ctx, "POST", "/api/v1/deliveries/"+url.PathEscape(id)+"/retry", nil, &answer); err != nil {
+			return err
+		}
+		if c.Bridge.JSON {
+			return printJSON(p.Stdout, answer)
+		}
+		_, err := fmt.Fprintf(p.Stdout, "delivery %d: is tried again now\n", answer.Delivery)
+		return err
+	})
+}

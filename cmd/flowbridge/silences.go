@@ -1,0 +1,190 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"flowbridge/router"
+)
+
+// silencesCommand is `flowbridge silences`.
+type silencesCommand struct {
+	List   silencesList   `cmd:"" default:"withargs" help:"List silences: those that hold, and with --state all those that ended in the last week."`
+	Add    silencesAdd    `cmd:"" help:"Ask not to be told of new trouble for a while. Recoveries of what was told are always told."`
+	Remove silencesRemove `cmd:"" help:"End silences: whoever should have been told of what is still open is told now."`
+}
+
+type silencesList struct {
+	State  string     `enum:"active,ended,all" default:"active" help:"${enum}."`
+	Bridge adminFlags `embed:""`
+}
+
+// silenceView is what the API says of a silence.
+type silenceView struct {
+	ID             string
+	State          string
+	WABA           string `json:"waba_id"`
+	Flow           string `json:"flow_id"`
+	Event          string
+	Labels         map[string]string
+	Everything     bool
+	Since          *time.Time
+	Until          *time.Time
+	UntilRecovered bool       `json:"until_recovered"`
+	EndedAt        *time.Time `json:"ended_at"`
+	By             string
+	Why            string
+}
+
+// Run prints a table, or the API's answer.
+func (c silencesList) Run(ctx context.Context, p *program) error {
+	client, err := p.adminClient(c.Bridge.Admin)
+	if err != nil {
+		return err
+	}
+	list, err := readList(ctx, client, "silences", url.Values{}, map[string][]string{"all": {""}}, c.State)
+	if err != nil {
+		return err
+	}
+	if c.Bridge.JSON {
+		return printJSON(p.Stdout, map[string]any{"silences": append([]json.RawMessage{}, list...)})
+	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(p.Stdout, "no silences, of those that were asked for")
+		return err
+	}
+	views := make([]silenceView, len(list))
+	for i, one := range list {
+		if err := json.Unmarshal(one, &views[i]); err != nil {
+			return err
+		}
+	}
+	return printSilences(p.Stdout, views, time.Now())
+}
+
+func printSilences(w io.Writer, views []silenceView, now time.Time) error {
+	rows := [][]string{{"ID", "COVERS", "SINCE", "ENDS", "BY", "WHY"}}
+	for i := range views {
+		v := &views[i]
+		end := ends(v.Until, v.UntilRecovered)
+		if v.EndedAt != nil {
+			end = "ended " + ago(now, v.EndedAt) + " ago"
+		}
+		rows = append(rows, []string{v.ID, v.covers(), ago(now, v.Since) + " ago", end, v.By, v.Why})
+	}
+	return printTable(w, rows)
+}
+
+// covers writes what a silence is about.
+func (v *silenceView) covers() string {
+	var parts []string
+	if v.WABA != "" {
+		parts = append(parts, "account "+v.WABA)
+	}
+	if v.Flow != "" {
+		parts = append(parts, "flow "+v.Flow)
+	}
+	if v.Event != "" {
+		parts = append(parts, v.Event)
+	}
+	for _, key := range slices.Sorted(maps.Keys(v.Labels)) {
+		parts = append(parts, key+" "+v.Labels[key])
+	}
+	return cmp.Or(strings.Join(parts, ", "), "everything")
+}
+
+// ends writes when a silence ends.
+func ends(until *time.Time, recovered bool) string {
+	if recovered {
+		return "once it has recovered"
+	}
+	return "at " + clock(until)
+}
+
+type silencesAdd struct {
+	Flow       string            `help:"Of a flow: its id, or its name in the rules."`
+	WABA       string            `name:"waba" help:"Of a WhatsApp Business Account: its id."`
+	Event      string            `help:"Of a signal, such as ENDPOINT_LATENCY."`
+	Team       string            `help:"Of flows with this label team."`
+	Label      map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"Of flows with this label; may be repeated."`
+	Everything bool              `help:"Of everything there is."`
+	For        string            `placeholder:"4h" help:"How long: 30m, 4h, 2d."`
+	Until      string            `placeholder:"TIME" help:"Until a time (RFC 3339), or the word recovered: until nothing that it covers is wrong any more."`
+	By         string            `placeholder:"NAME" help:"Who wants it. Default: $USER."`
+	Why        string            `help:"For whoever wonders later."`
+	Bridge     adminFlags        `embed:""`
+}
+
+// Run adds a silence and says what it covers now.
+func (c silencesAdd) Run(ctx context.Context, p *program) error {
+	client, err := p.adminClient(c.Bridge.Admin)
+	if err != nil {
+		return err
+	}
+	wish := map[string]any{"by": p.user(c.By), "everything": c.Everything}
+	for key, value := range map[string]string{"flow": c.Flow, "waba": c.WABA, "event": c.Event, "team": c.Team, "for": c.For, "until": c.Until, "why": c.Why} {
+		if value != "" {
+			wish[key] = value
+		}
+	}
+	if len(c.Label) > 0 {
+		wish["labels"] = c.Label
+	}
+	var raw json.RawMessage
+	if err := client.call(ctx, "POST", "/api/v1/silences", wish, &raw); err != nil {
+		return err
+	}
+	if c.Bridge.JSON {
+		return printJSON(p.Stdout, raw)
+	}
+	var answer struct {
+		Silence silenceView
+		Covers  []int64
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return err
+	}
+	names := make([]string, len(answer.Covers))
+	for i, n := range answer.Covers {
+		names[i] = router.IncidentName(n)
+	}
+	s := &answer.Silence
+	_, err = fmt.Fprintf(p.Stdout, "silence %s of %s ends %s; it covers %s now\n", clean(s.ID), clean(s.covers()), ends(s.Until, s.UntilRecovered),
+		cmp.Or(strings.Join(names, ", "), "no open incident"))
+	return err
+}
+
+type silencesRemove struct {
+	IDs    []string   `arg:"" name:"id" help:"Ids, as the list shows them."`
+	By     string     `placeholder:"NAME" help:"Who ends it. Default: $USER."`
+	Bridge adminFlags `embed:""`
+}
+
+// Run ends each silence.
+func (c silencesRemove) Run(ctx context.Context, p *program) error {
+	client, err := p.adminClient(c.Bridge.Admin)
+	if err != nil {
+		return err
+	}
+	return forEach(p, c.IDs, func(id string) error {
+		var answer struct {
+			Silence string `json:"silence"`
+			Queued  bool   `json:"queued"`
+		}
+		if err := client.call(ctx, "DELETE", "/api/v1/silences/"+url.PathEscape(id), map[string]string{"by": p.user(c.By)}, &answer); err != nil {
+			return err
+		}
+		if c.Bridge.JSON {
+			return printJSON(p.Stdout, answer)
+		}
+		return written(p.Stdout, "silence "+clean(answer.Silence), "remove", answer.Queued)
+	})
+}
