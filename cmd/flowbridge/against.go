@@ -75,9 +75,9 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 		}
 	}
 	if moved > 0 {
-		_, err = fmt.Fprintf(p.Stdout, "%d of %d open incidents would be routed elsewhere; those that are open stay where they are\n", moved, len(list))
+		_, err = fmt.Fprintf(p.Stdout, "%d of %s would be routed elsewhere; what is open stays where it is\n", moved, counted(len(list), "open incident"))
 	} else {
-		_, err = fmt.Fprintf(p.Stdout, "%d open incidents, none of which would be routed elsewhere\n", len(list))
+		_, err = fmt.Fprintf(p.Stdout, "%s, none of which would be routed elsewhere\n", counted(len(list), "open incident"))
 	}
 	return moved, err
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"flowbridge/router"
@@ -49,4 +50,50 @@ func adminSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			diff(t, got, tt.want)
 		}
 	})
+}
+
+// inspectSuite looks at databases that are in use, that are new, and that are not there.
+func inspectSuite(t *testing.T, fresh func(*testing.T) string) {
+	ctx := context.Background()
+
+	t.Run("a database that a bridge uses is inspected without being touched", func(t *testing.T) {
+		dsn := fresh(t)
+		s, err := store.Open(ctx, store.Config{DSN: dsn})
+		check(t, err)
+		defer s.Close()
+		appendAll(t, s, event("a"))
+		found, err := store.Inspect(ctx, dsn)
+		check(t, err)
+		if !found.Exists || found.Schema == 0 || found.Schema != found.Newest {
+			t.Errorf("got %+v", found)
+		}
+		if waiting, err := s.Waiting(ctx, 10); len(waiting) != 1 || err != nil {
+			t.Errorf("afterwards %d events wait, %v", len(waiting), err)
+		}
+	})
+
+	t.Run("a database without tables gets none by being inspected", func(t *testing.T) {
+		dsn := fresh(t)
+		for range 2 {
+			found, err := store.Inspect(ctx, dsn)
+			check(t, err)
+			if found.Schema != 0 || found.Newest == 0 {
+				t.Errorf("got %+v", found)
+			}
+		}
+	})
+}
+
+func TestInspectSaysWhatIsWrong(t *testing.T) {
+	for dsn, want := range map[string]string{
+		"":                         "no path given",
+		t.TempDir():                "it is a folder: name a file in it",
+		"postgres://ada:hunter2@[": "the URL cannot be read",
+		"postgres://ada:hunter2@127.0.0.1:1/db?sslmode=disable": "is PostgreSQL running there",
+	} {
+		_, err := store.Inspect(context.Background(), dsn)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: got %v, want %q", dsn, err, want)
+		}
+	}
 }

@@ -496,6 +496,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	})
 
 	adminSuite(t, open)
+	inspectSuite(t, fresh)
 }
 
 // TestADeadProcessGivesUpItsClaims holds what is done about claims at a start. On SQLite nobody else can be at the

@@ -1,0 +1,426 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flowbridge/notifiers/sandbox"
+	"flowbridge/router"
+	"flowbridge/router/store"
+	databases "flowbridge/router/store/storetest"
+	"flowbridge/router/whatsapp"
+)
+
+// surgery is a flowbridge that is set up well, for tests to break.
+type surgery struct {
+	dir     string
+	command doctorCommand
+	env     map[string]string
+	Slack   *sandbox.Slack
+	Pager   *sandbox.PagerDuty
+	Account *sandbox.Account
+	public  http.Handler
+	date    time.Duration // what the services' clocks are ahead
+	trusted bool
+}
+
+const surgeryRules = `version: 1
+notifiers:
+  ops-chat: {kind: slack, channel: "#ops"}
+  payments-chat: {kind: slack, channel: C0SANDBOX02}
+  payments-oncall: {kind: pagerduty, routing_key: "${PD_KEY}"}
+rules:
+  - name: everything
+    match: {field: flows}
+    notify: [ops-chat, payments-chat, payments-oncall]
+default: {notify: [ops-chat]}
+`
+
+func newSurgery(t *testing.T) *surgery {
+	s := &surgery{
+		dir: t.TempDir(),
+		Slack: sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops", "#payments"}, NoLimits: true,
+			Scopes: []string{"chat:write", "chat:write.public", "channels:history", "channels:join", "channels:read", "groups:read", "commands"}}),
+		Pager:   sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{testRoutingKey}}),
+		Account: &sandbox.Account{Token: "pd-token-of-the-test", Users: []string{"bridge@example.com"}},
+		trusted: true,
+		env: map[string]string{
+			"META_APP_SECRET": "0123456789abcdef0123456789abcdef", "META_VERIFY_TOKEN": "verify-token-of-the-test", "FLOWBRIDGE_ADMIN_TOKEN": "admin-token-of-the-test",
+			"SLACK_BOT_TOKEN": testSlackToken, "SLACK_SIGNING_SECRET": "fedcba9876543210fedcba9876543210", "PD_KEY": testRoutingKey,
+			"PAGERDUTY_API_TOKEN": "pd-token-of-the-test", "PAGERDUTY_WEBHOOK_SECRET": "pd-webhook-secret-of-the-test", "PAGERDUTY_FROM": "bridge@example.com",
+		},
+	}
+	s.command = doctorCommand{Rules: filepath.Join(s.dir, "rules.yaml"), DB: filepath.Join(s.dir, "bridge.db"), Admin: "127.0.0.1:9090", Timeout: 5 * time.Second}
+	writeFile(t, s.command.Rules, surgeryRules)
+	journal, err := store.Open(context.Background(), store.Config{DSN: s.command.DB})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { journal.Close() }) // it stays open: the doctor comes while the bridge runs
+	intake, err := whatsapp.New(whatsapp.Config{AppSecrets: []router.Secret{"s"}, VerifyToken: "verify-token-of-the-test"}, journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := http.NewServeMux()
+	routes.HandleFunc("GET /webhooks/whatsapp", intake.Verify)
+	s.public = routes
+	return s
+}
+
+// examine starts the services and returns what the doctor prints. Names stand for what differs from run to run.
+func (s *surgery) examine(t *testing.T, change func(*surgery)) string {
+	t.Helper()
+	slackServer := s.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.Slack.ServeHTTP(w, r) }))
+	pagerServer, accountServer := s.serve(t, s.Pager), s.serve(t, s.Account)
+	public := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.public.ServeHTTP(w, r) }))
+	public.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that a test wants to fail
+	public.StartTLS()
+	t.Cleanup(public.Close)
+	s.env["SLACK_API_URL"], s.env["PAGERDUTY_EVENTS_URL"], s.env["PAGERDUTY_API_URL"] = slackServer.URL+"/api/", pagerServer.URL, accountServer.URL
+	s.command.WebhookURL = public.URL
+	s.Account.Subscriptions = append(s.Account.Subscriptions, sandbox.Subscription{URL: public.URL + "/webhooks/pagerduty", Events: pagerWebhookEvents})
+	if change != nil {
+		change(s)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if s.trusted {
+		transport = public.Client().Transport.(*http.Transport).Clone()
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+
+	var out bytes.Buffer
+	p := &program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Getenv: func(name string) (string, bool) {
+		value, ok := s.env[name]
+		return value, ok
+	}}
+	d := newDoctor(s.command, p, transport)
+	if err := d.print(&out, d.examine(context.Background())); err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range s.Slack.Calls() {
+		if call.Method != "auth.test" && !strings.HasPrefix(call.Method, "conversations.") {
+			t.Errorf("the doctor called Slack's %s", call.Method)
+		}
+	}
+	for _, call := range s.Account.Calls() {
+		if !strings.HasPrefix(call, "GET ") {
+			t.Errorf("the doctor called PagerDuty: %s", call)
+		}
+	}
+	if calls := s.Pager.Calls(); len(calls) > 0 {
+		t.Errorf("the doctor sent events: %+v", calls)
+	}
+	var secrets []string
+	for name, value := range s.env {
+		if strings.HasSuffix(name, "_SECRET") || strings.HasSuffix(name, "_TOKEN") || name == "PD_KEY" {
+			secrets = append(secrets, value)
+		}
+	}
+	sandbox.AssertNoSecret(t, secrets, out.String())
+	shown := strings.NewReplacer(slackServer.URL, "SLACK", pagerServer.URL, "PAGERDUTY", accountServer.URL, "ACCOUNT", public.URL, "PUBLIC", s.dir, "WORK",
+		strings.TrimPrefix(public.URL, "https://"), "PUBLIC").Replace(out.String())
+	for from, to := range map[string]string{
+		`schema \d+`: "schema N", `\d+ MiB`: "N MiB", `holds \d+ days more, until \S+`: "holds N days more, until DAY", `127\.0\.0\.1:\d{5}`: "HOST",
+		`[\dhms.]+ behind`: "DURATION behind",
+	} {
+		shown = regexp.MustCompile(from).ReplaceAllString(shown, to)
+	}
+	return shown
+}
+
+func (s *surgery) serve(t *testing.T, h http.Handler) *httptest.Server {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", time.Now().Add(s.date).UTC().Format(http.TimeFormat))
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		s.Slack.ClearFaults()
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return server
+}
+
+func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
+	for _, tt := range []struct {
+		golden string
+		change func(s *surgery)
+	}{
+		{"all-is-well", nil},
+		{"nothing-is-set", func(s *surgery) {
+			s.env, s.command.WebhookURL, s.command.Rules, s.command.DB = map[string]string{}, "", filepath.Join(s.dir, "none.yaml"), filepath.Join(s.dir, "none.db")
+			s.command.Admin = ":9090"
+		}},
+		{"secrets-are-wrong", func(s *surgery) {
+			for _, name := range []string{"META_APP_SECRET", "META_VERIFY_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "PAGERDUTY_API_TOKEN"} {
+				s.env[name] = "wrong-" + strings.ToLower(name)
+			}
+			s.env["FLOWBRIDGE_ADMIN_TOKEN"] = ""
+			s.command.Admin = "0.0.0.0:9090"
+		}},
+		{"channels-cannot-be-reached", func(s *surgery) {
+			s.Slack.Invite("#ops", false)
+			s.Slack.Archive("#payments", true)
+			s.rules(`  lost: {kind: slack, channel: "#lost"}`, `  gone: {kind: slack, channel: C0GONE00001}`)
+		}},
+		{"scopes-are-missing", func(s *surgery) { s.workspace("chat:write") }},
+		{"the-bot-may-post-uninvited", func(s *surgery) {
+			s.workspace("chat:write", "chat:write.public", "channels:history", "channels:read", "commands")
+			s.Slack.Invite("#ops", false)
+		}},
+		{"the-bot-is-not-invited", func(s *surgery) {
+			s.workspace("chat:write", "channels:history", "channels:read", "commands")
+			s.Slack.Invite("#ops", false)
+		}},
+		{"nothing-can-be-posted", func(s *surgery) { s.workspace("channels:read") }},
+		{"buttons-are-not-connected", func(s *surgery) { s.env["SLACK_SIGNING_SECRET"] = "" }},
+		{"the-app-token-is-another-token", func(s *surgery) { s.env["SLACK_APP_TOKEN"] = "xoxb-not-an-app-token" }},
+		{"the-pagerduty-side-is-unfinished", func(s *surgery) {
+			s.env["PAGERDUTY_WEBHOOK_SECRET"], s.env["PAGERDUTY_FROM"] = "", "nobody@example.com"
+			s.Account.Subscriptions = nil
+		}},
+		{"the-subscription-is-disabled", func(s *surgery) { s.Account.Subscriptions[0].Disabled = true }},
+		{"the-subscription-hears-little", func(s *surgery) { s.Account.Subscriptions[0].Events = []string{"incident.acknowledged"} }},
+		{"the-subscription-is-on-the-second-page", func(s *surgery) {
+			s.Account.Subscriptions = append([]sandbox.Subscription{{URL: "https://example.com/webhooks/pagerduty"}}, s.Account.Subscriptions...)
+			s.Account.Page = 1
+		}},
+		{"the-rest-token-may-not-look", func(s *surgery) { s.Account.Denied = []string{"/users", "/webhook_subscriptions"} }},
+		{"services-are-down", func(s *surgery) {
+			s.Slack.Fail(sandbox.Fault{Status: 503})
+			s.env["PAGERDUTY_EVENTS_URL"], s.env["PAGERDUTY_API_URL"] = "http://127.0.0.1:1", "http://127.0.0.1:1"
+		}},
+		{"clocks-differ", func(s *surgery) { s.date = time.Hour }},
+		{"the-public-address-is-another-server", func(s *surgery) { s.public = http.NotFoundHandler() }},
+		{"the-public-address-has-another-token", func(s *surgery) {
+			s.public = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) })
+		}},
+		{"the-public-address-wants-a-client-certificate", func(s *surgery) {
+			s.public = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+		}},
+		{"the-certificate-is-not-trusted", func(s *surgery) { s.trusted = false }},
+	} {
+		t.Run(tt.golden, func(t *testing.T) {
+			got := newSurgery(t).examine(t, tt.change)
+			if tt.change != nil { // then what is well is no news
+				got = regexp.MustCompile(`(?m)^ok .*\n`).ReplaceAllString(got, "")
+			}
+			file := filepath.Join("testdata", "doctor", tt.golden+".golden")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", file, diff)
+			}
+		})
+	}
+}
+
+// workspace gives the bot other scopes.
+func (s *surgery) workspace(scopes ...string) {
+	s.Slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops", "#payments"}, NoLimits: true, Scopes: scopes})
+}
+
+// rules adds notifiers to the rules.
+func (s *surgery) rules(notifiers ...string) {
+	text := strings.Replace(surgeryRules, "rules:\n", strings.Join(notifiers, "\n")+"\nrules:\n", 1)
+	if err := os.WriteFile(s.command.Rules, []byte(text), 0o600); err != nil {
+		panic(err)
+	}
+}
+
+func TestTheDoctorAsJSON(t *testing.T) {
+	s := newSurgery(t)
+	s.command.JSON = true
+	var got struct {
+		OK     bool
+		Checks []diagnosis
+	}
+	text := s.examine(t, func(s *surgery) { s.env["META_VERIFY_TOKEN"] = "" })
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	at := slices.IndexFunc(got.Checks, func(f diagnosis) bool { return f.Name == "meta verify token" })
+	if got.OK || at < 0 || got.Checks[at].Status != statusFail || got.Checks[at].Do == "" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// TestTheDoctorHidesSecretsThatOthersEcho has services say what they were told.
+func TestTheDoctorHidesSecretsThatOthersEcho(t *testing.T) {
+	s := newSurgery(t)
+	text := s.examine(t, func(s *surgery) { s.Slack.Fail(sandbox.Fault{OKFalse: "no such token: " + testSlackToken}) })
+	if !strings.Contains(text, "no such token: ••••••") {
+		t.Errorf("got %s", text)
+	}
+}
+
+func TestTheDoctorHidesPasswordsInAddresses(t *testing.T) {
+	s := newSurgery(t)
+	text := s.examine(t, func(s *surgery) {
+		s.env["PAGERDUTY_EVENTS_URL"] = "http://ada:hunter2@127.0.0.1:1"
+		s.command.WebhookURL = "https://ada:hunter2@127.0.0.1:1"
+		s.command.DB = "postgres://ada:hunter2@127.0.0.1:1/flowbridge"
+	})
+	if strings.Contains(text, "hunter2") || strings.Count(text, "\nFAIL ") < 3 {
+		t.Errorf("got %s", text)
+	}
+}
+
+func TestADoctorWhoWaitsInVainComesToAnEnd(t *testing.T) {
+	s := newSurgery(t)
+	s.command.Timeout = 100 * time.Millisecond
+	text := s.examine(t, func(s *surgery) { s.Slack.Fail(sandbox.Fault{Hang: true}) })
+	if want := "FAIL slack token: Slack: it did not answer within 100ms -> "; !strings.Contains(text, want) {
+		t.Errorf("%q is not in\n%s", want, text)
+	}
+}
+
+func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
+	dir := t.TempDir()
+	make := func(name string, statements ...string) string {
+		path := filepath.Join(dir, name)
+		s, err := store.Open(context.Background(), store.Config{DSN: path})
+		if err == nil {
+			err = s.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := sql.Open("sqlite", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		for _, statement := range statements {
+			if _, err := db.Exec(statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return path
+	}
+	text := filepath.Join(dir, "text.db")
+	writeFile(t, text, strings.Repeat("this is no database\n", 100))
+	empty := filepath.Join(dir, "empty.db")
+	writeFile(t, empty, "")
+	newer := make("newer.db", `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`)
+	older := make("older.db", `DELETE FROM goose_db_version WHERE version_id > 1`)
+	locked := make("locked.db")
+	holder, err := sql.Open("sqlite", locked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	holder.SetMaxOpenConns(1)
+	if _, err := holder.Exec(`BEGIN IMMEDIATE`); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		make("good.db"):                  "ok   database: .* can be written, schema ",
+		older:                            "ok   database: .* can be written; the next start brings schema 1 to ",
+		newer:                            "FAIL database: it was written by a newer flowbridge: schema 9999, this one knows ",
+		empty:                            "ok   database: .* can be written; the next start brings schema 0 to ",
+		text:                             "FAIL database: .* is no SQLite database: name another file -> ",
+		dir:                              "FAIL database: .* is a folder: name a file in it -> ",
+		filepath.Join(dir, "none.db"):    "ok   database: .* is not there yet: the first start makes it",
+		filepath.Join(dir, "no", "x.db"): "FAIL database: .* does not exist: make it first -> ",
+		locked:                           "FAIL database: .*(in use by another process|did not answer)",
+	} {
+		before, _ := os.ReadFile(path)
+		d := newDoctor(doctorCommand{DB: path, Timeout: time.Second}, &program{Getenv: func(string) (string, bool) { return "", false }}, http.DefaultTransport)
+		findings := d.checkDatabase(context.Background())
+		var out bytes.Buffer
+		if err := d.print(&out, findings); err != nil {
+			t.Fatal(err)
+		}
+		if !regexp.MustCompile("^" + want).MatchString(out.String()) {
+			t.Errorf("%s: got %s", path, &out)
+		}
+		if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+			t.Errorf("%s was changed", path)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "none.db")); err == nil {
+		t.Error("the doctor made a database")
+	}
+}
+
+func TestTheDoctorLooksAtPostgreSQL(t *testing.T) {
+	dsn := databases.Shared(t).Database(t)
+	look := func() string {
+		d := newDoctor(doctorCommand{DB: dsn, Timeout: 5 * time.Second}, &program{Getenv: func(string) (string, bool) { return "", false }}, http.DefaultTransport)
+		var out bytes.Buffer
+		if err := d.print(&out, d.checkDatabase(context.Background())); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	if got := look(); !regexp.MustCompile(`^ok   database: postgres://\S+ can be written; the next start brings schema 0 to \d+\n$`).MatchString(got) {
+		t.Errorf("without tables: %s", got)
+	}
+	s, err := store.Open(context.Background(), store.Config{DSN: dsn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := look(); !regexp.MustCompile(`^ok   database: postgres://\S+ can be written, schema \d+\n$`).MatchString(got) {
+		t.Errorf("while a bridge uses it: %s", got)
+	}
+}
+
+func TestJudgementsOfNumbers(t *testing.T) {
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	d := &doctor{now: func() time.Time { return now }}
+	for left, want := range map[time.Duration]string{15 * 24 * time.Hour: statusOK, 13 * 24 * time.Hour: statusWarn, -time.Hour: statusWarn} {
+		if got := d.certificate("example.com", now.Add(left)); got.Status != want {
+			t.Errorf("a certificate that ends in %s: %+v", left, got)
+		}
+	}
+	for free, want := range map[uint64]string{5 << 30: statusOK, 500 << 20: statusWarn, 50 << 20: statusFail} {
+		if got := diskSpace("x", func(string) (uint64, error) { return free, nil }); got.Status != want {
+			t.Errorf("%d bytes: %+v", free, got)
+		}
+	}
+	for _, tt := range []struct {
+		name           string
+		date           time.Duration // of the service, after `now`
+		sent, received time.Duration
+		want           string
+	}{
+		{"the same second", 0, 200 * time.Millisecond, 300 * time.Millisecond, statusOK},
+		{"a slow answer", 0, -4 * time.Second, 4 * time.Second, statusOK},
+		{"two seconds and the rest of one", 0, 2900 * time.Millisecond, 3 * time.Second, statusOK},
+		{"ahead", 0, 4 * time.Second, 4 * time.Second, statusWarn},
+		{"behind", 4 * time.Second, 0, time.Second, statusWarn},
+		{"far behind", 6 * time.Minute, 0, time.Second, statusFail},
+	} {
+		d := &doctor{}
+		d.skews.add("slack.com", now.Add(tt.date).Format(http.TimeFormat), now.Add(tt.sent), now.Add(tt.received))
+		d.skews.add("proxy.example.com", now.Add(-time.Hour).Format(http.TimeFormat), now, now)
+		d.skews.add("odd.example.com", "yesterday", now, now)
+		if got := d.checkClock(); got.Status != tt.want || !strings.Contains(got.Seen, "slack.com") {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
+	}
+}
