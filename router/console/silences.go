@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -195,8 +194,8 @@ func until(wish *silenceWish, now time.Time) (time.Time, error) {
 	case wish.For != "" && wish.Until != "":
 		return time.Time{}, errors.New("for and until exclude each other: give one of them")
 	case wish.For != "":
-		d, err := parseFor(wish.For)
-		if err != nil || d < minSilence || d > maxSilence {
+		d, ok := router.ParseDuration(wish.For)
+		if !ok || d < minSilence || d > maxSilence {
 			return time.Time{}, fmt.Errorf("for: %q is no duration from 1m to 366d, such as 30m, 4h or 2d", wish.For)
 		}
 		return now.Add(d), nil
@@ -215,25 +214,6 @@ func until(wish *silenceWish, now time.Time) (time.Time, error) {
 		return t.UTC(), nil
 	}
 	return time.Time{}, errors.New(`say how long: for (30m, 4h, 2d), or until with a time or "recovered"`)
-}
-
-// parseFor reads a duration as Go does, with days before it: 2d, 1d12h.
-func parseFor(s string) (time.Duration, error) {
-	days, rest, ok := strings.Cut(s, "d")
-	if !ok {
-		return time.ParseDuration(s)
-	}
-	n, err := strconv.ParseUint(days, 10, 16)
-	if err != nil {
-		return 0, err
-	}
-	var d time.Duration
-	if rest != "" {
-		if d, err = time.ParseDuration(rest); err != nil {
-			return 0, err
-		}
-	}
-	return time.Duration(n)*24*time.Hour + d, nil
 }
 
 // covered returns the unresolved incidents with an alert that a scope covers, by number.
