@@ -18,24 +18,42 @@ type PagerDutyConfig struct {
 	Calls int
 	// RetryAfter makes a 429 say when to come back. PagerDuty documents none. Default: it says nothing.
 	RetryAfter bool
+	// APIToken opens the REST API. Default: nothing does.
+	APIToken router.Secret
+	// Appears is how long after an incident was made the REST API tells of it. Default: at once.
+	Appears time.Duration
+	// NoKeys makes incidents without an incident_key, as the real one does of alerts: only their alerts have keys.
+	NoKeys bool
+	// OnCall is who has an incident at first. Default: nobody.
+	OnCall string
+	// WebhookRetry is how long the first repeat of a webhook waits; each further one waits twice as long, a minute at
+	// most. Default: 1 s.
+	WebhookRetry time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
 
-// PagerDuty is a stand-in for PagerDuty's Events API v2: POST /v2/enqueue and /v2/change/enqueue. Unlike
-// the real one it has done what it accepted when the answer arrives. Its methods may be called from
-// several goroutines.
+// PagerDuty is a stand-in for PagerDuty: its Events API v2 (POST /v2/enqueue and /v2/change/enqueue), what flowbridge
+// reads of its REST API (incidents, their alerts, services, users), what people do there, and the V3 webhooks that
+// tell of it all. Unlike the real one it has done what it accepted when the answer arrives. Its methods may be
+// called from several goroutines.
 type PagerDuty struct {
 	core
 	cfg       PagerDutyConfig
 	incidents []*Incident
 	changes   []ChangeEvent
 	counts    map[router.Secret]*window
+	asked     window // calls of the REST API
+
+	subscription subscription
+	queue        []*webhookPost // that wait to be sent, oldest first
+	sent         []Webhook
 }
 
 // Incident is one incident of the stand-in, with the alert that made it.
 type Incident struct {
-	Number     int64 // from 1
+	Number     int64  // from 1
+	ID         string // PagerDuty's name for it
 	RoutingKey router.Secret
 	DedupKey   string
 	Summary    string // as the first trigger said: later ones do not change it
@@ -55,6 +73,19 @@ type Incident struct {
 	OpenedAt       time.Time
 	AcknowledgedAt time.Time
 	ResolvedAt     time.Time // zero until resolved
+
+	Alerts     []Alert  // the one that made it, and those of the incidents that were merged into it
+	Assignees  []string // who has it
+	Priority   string
+	Notes      []string
+	MergedInto int64 // number of the incident that it goes on in; 0 for none
+}
+
+// Alert is what an incident holds: what the Events API speaks of.
+type Alert struct {
+	RoutingKey router.Secret
+	DedupKey   string
+	Resolved   bool
 }
 
 // Status of an Incident.
@@ -84,12 +115,15 @@ type ChangeEvent struct {
 // NewPagerDuty returns an account without incidents.
 func NewPagerDuty(cfg PagerDutyConfig) *PagerDuty {
 	cfg.Calls = cmp.Or(cfg.Calls, 120)
-	return &PagerDuty{core: newCore(cfg.Now), cfg: cfg, counts: map[router.Secret]*window{}}
+	cfg.WebhookRetry = cmp.Or(cfg.WebhookRetry, time.Second)
+	return &PagerDuty{core: newCore(cfg.Now), cfg: cfg, counts: map[router.Secret]*window{}, asked: window{most: maxRestCalls, per: time.Minute}}
 }
 
-// ServeHTTP answers a call of the Events API.
+// ServeHTTP answers a call of the Events API or the REST API.
 func (p *PagerDuty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
+	switch name, ok := restName(r); {
+	case ok:
+		p.serve(w, r, name, func(body []byte) request { return &restCall{p: p, name: name, r: r, body: body} })
 	case r.URL.Path != enqueue && r.URL.Path != changeEnqueue:
 		http.NotFound(w, r)
 	case r.Method != http.MethodPost:
@@ -106,6 +140,7 @@ func (p *PagerDuty) Incidents() []Incident {
 	out := make([]Incident, len(p.incidents))
 	for i, inc := range p.incidents {
 		out[i] = *inc
+		out[i].Alerts, out[i].Assignees, out[i].Notes = slices.Clone(inc.Alerts), slices.Clone(inc.Assignees), slices.Clone(inc.Notes)
 	}
 	return out
 }
@@ -156,34 +191,61 @@ func (e *pdEvent) act(call *Call) answer {
 	})
 }
 
-// apply moves the open incident of the event's keys. It returns false for an acknowledge or resolve
+// apply moves the open incident that holds the event's alert. It returns false for an acknowledge or resolve
 // without one, which PagerDuty forgets without a word.
 func (p *PagerDuty) apply(e *pdEvent, now time.Time) bool {
-	at := slices.IndexFunc(p.incidents, func(inc *Incident) bool {
-		return inc.RoutingKey == e.RoutingKey && inc.DedupKey == e.DedupKey && inc.Status != IncidentResolved
-	})
+	inc, alert := p.open(e.RoutingKey, e.DedupKey)
 	switch {
-	case e.Action != "trigger" && at < 0:
+	case e.Action != "trigger" && inc == nil:
 		return false
 	case e.Action == "acknowledge":
-		p.incidents[at].Status, p.incidents[at].AcknowledgedAt = IncidentAcknowledged, now
+		if inc.Status != IncidentAcknowledged {
+			inc.Status, inc.AcknowledgedAt = IncidentAcknowledged, now
+			p.tell("incident.acknowledged", inc, integration, nil)
+		}
 		return true
 	case e.Action == "resolve":
-		p.incidents[at].Status, p.incidents[at].ResolvedAt = IncidentResolved, now
+		alert.Resolved = true
+		if !slices.ContainsFunc(inc.Alerts, func(a Alert) bool { return !a.Resolved }) {
+			inc.Status, inc.ResolvedAt = IncidentResolved, now
+			p.tell("incident.resolved", inc, integration, nil)
+		}
 		return true
-	case at < 0:
-		at = len(p.incidents)
-		p.incidents = append(p.incidents, &Incident{
-			Number: int64(at) + 1, RoutingKey: e.RoutingKey, DedupKey: e.DedupKey, Summary: e.Payload.Summary,
-			Status: IncidentTriggered, OpenedAt: now,
-		})
 	}
-	inc := p.incidents[at]
+	fresh := inc == nil
+	if fresh {
+		number := int64(len(p.incidents)) + 1
+		inc = &Incident{
+			Number: number, ID: fmt.Sprintf("Q%07d", number), RoutingKey: e.RoutingKey, DedupKey: e.DedupKey, Summary: e.Payload.Summary,
+			Status: IncidentTriggered, OpenedAt: now, Alerts: []Alert{{RoutingKey: e.RoutingKey, DedupKey: e.DedupKey}},
+		}
+		if p.cfg.OnCall != "" {
+			inc.Assignees = []string{p.cfg.OnCall}
+		}
+		p.incidents = append(p.incidents, inc)
+	}
 	inc.Triggers++
-	inc.Severity, inc.Source, inc.Timestamp = e.Payload.Severity, e.Payload.Source, e.Payload.Timestamp
-	inc.Component, inc.Group, inc.Class = e.Payload.Component, e.Payload.Group, e.Payload.Class
-	inc.Details, inc.Links, inc.Client, inc.ClientURL = e.Payload.Details, e.Links, e.Client, e.ClientURL
+	if inc.RoutingKey == e.RoutingKey && inc.DedupKey == e.DedupKey { // and not what was merged into it
+		inc.Severity, inc.Source, inc.Timestamp = e.Payload.Severity, e.Payload.Source, e.Payload.Timestamp
+		inc.Component, inc.Group, inc.Class = e.Payload.Component, e.Payload.Group, e.Payload.Class
+		inc.Details, inc.Links, inc.Client, inc.ClientURL = e.Payload.Details, e.Links, e.Client, e.ClientURL
+	}
+	if fresh {
+		p.tell("incident.triggered", inc, integration, nil)
+	}
 	return true
+}
+
+// open returns the alert with some keys that is not resolved, and its incident; nil if there is none.
+func (p *PagerDuty) open(key router.Secret, dedup string) (*Incident, *Alert) {
+	for _, inc := range p.incidents {
+		for i := range inc.Alerts {
+			if a := &inc.Alerts[i]; inc.Status != IncidentResolved && !a.Resolved && a.RoutingKey == key && a.DedupKey == dedup {
+				return inc, a
+			}
+		}
+	}
+	return nil, nil
 }
 
 // limit counts a call of a routing key.
