@@ -49,6 +49,7 @@ func (f *fold) actOpen(inc *Incident) {
 			return
 		}
 		inc.State, inc.AcknowledgedAt, inc.AcknowledgedBy = IncidentAcknowledged, f.e.At, f.e.Act.Actor
+		inc.AcknowledgedEvent, inc.AcknowledgedIn, inc.Owner = f.e.Seq, f.from(inc), cmp.Or(f.e.Act.Owner, inc.Owner)
 		f.entry(inc, EntryAcknowledged, "Acknowledged by "+f.who())
 		f.say("acknowledged %s", inc.Name())
 	case Unacknowledge:
@@ -56,7 +57,8 @@ func (f *fold) actOpen(inc *Incident) {
 			f.say("%s is not acknowledged", inc.Name())
 			return
 		}
-		inc.State, inc.AcknowledgedAt, inc.AcknowledgedBy = IncidentOpen, time.Time{}, ""
+		inc.State = IncidentOpen
+		unacknowledge(inc)
 		f.entry(inc, EntryUnacknowledged, "No longer acknowledged: "+f.who())
 		f.say("unacknowledged %s", inc.Name())
 	case Resolve:
@@ -120,7 +122,11 @@ func (f *fold) actReopen(inc *Incident) {
 // unresolve opens an incident again that a person had resolved.
 func unresolve(inc *Incident) {
 	inc.State, inc.ResolvedAt, inc.ResolvedBy = IncidentOpen, time.Time{}, ""
-	inc.AcknowledgedAt, inc.AcknowledgedBy = time.Time{}, ""
+	unacknowledge(inc)
+}
+
+func unacknowledge(inc *Incident) {
+	inc.AcknowledgedAt, inc.AcknowledgedBy, inc.AcknowledgedEvent, inc.AcknowledgedIn = time.Time{}, "", 0, Page{}
 }
 
 // actLink keeps what a service calls the incident; the other cards show it.
@@ -130,9 +136,12 @@ func (f *fold) actLink(inc *Incident) {
 		f.say("nothing new about %s", inc.Name())
 		return
 	}
-	inc.Links = slices.DeleteFunc(slices.Clone(inc.Links), func(old Link) bool { return old.Notifier == link.Notifier })
+	inc.Links = slices.DeleteFunc(slices.Clone(inc.Links), func(old Link) bool { return old.Notifier == link.Notifier && old.Key == link.Key })
 	inc.Links = append(inc.Links, *link)
-	slices.SortFunc(inc.Links, func(a, b Link) int { return strings.Compare(a.Notifier, b.Notifier) })
+	slices.SortFunc(inc.Links, func(a, b Link) int {
+		return cmp.Or(strings.Compare(a.Notifier, b.Notifier), strings.Compare(a.Key, b.Key))
+	})
+	inc.Owner = cmp.Or(inc.Owner, f.e.Act.Owner)
 	name := link.ID
 	if link.Number != 0 {
 		name = fmt.Sprintf("#%d", link.Number)
@@ -141,6 +150,14 @@ func (f *fold) actLink(inc *Incident) {
 	f.say("linked %s", inc.Name())
 	f.change(inc)
 	f.oweOthers(inc, nil)
+	if inc.State != IncidentResolved {
+		return
+	}
+	for _, w := range inc.Watch { // the service made it anew after a person had resolved what it had: close that, too
+		if key := inc.keyFor(w); w.Notifier == link.Notifier && key == cmp.Or(link.Key, inc.Key) {
+			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: Target{Notifier: w.Notifier}, Severity: w.Severity})
+		}
+	}
 }
 
 // page makes every notifier due that pages and is not told yet: those that wait, those under a silence, and
@@ -169,20 +186,36 @@ func (f *fold) parked(inc *Incident) {
 	f.notice()
 }
 
-// oweOthers owes to all but the service that the act came from: it knows. Slack is told all the same, since a
-// button that was pressed changes no card, and so is a service with a second page, since nobody acted on the other one.
+// oweOthers owes to all but the page that the act came from: its service knows, and its delivery need only remember
+// whether it is open. Slack is told all the same, since a button that was pressed changes no card, and so is another
+// page of the same notifier, since nobody acted on that one.
 func (f *fold) oweOthers(inc *Incident, before []Watch) {
 	from := len(f.owed)
 	f.owe(inc, before)
+	page := f.from(inc)
+	added := slices.Clone(f.owed[from:])
+	f.owed = f.owed[:from]
+	for _, o := range added {
+		if page.Is(o.Target.Notifier, o.Key) {
+			f.known = append(f.known, o)
+		} else {
+			f.owed = append(f.owed, o)
+		}
+	}
+}
+
+// from returns the page through which the act came, the zero Page where it came through none, or nobody knows which.
+func (f *fold) from(inc *Incident) Page {
 	pages := 0
 	for _, w := range inc.Watch {
 		if w.Notifier == f.e.Act.Notifier {
 			pages++
 		}
 	}
-	if f.e.Source == SourcePagerDuty && pages == 1 {
-		f.owed = append(f.owed[:from], slices.DeleteFunc(f.owed[from:], func(o Owed) bool { return o.Target.Notifier == f.e.Act.Notifier })...)
+	if f.e.Source != SourcePagerDuty || f.e.Act.Key == "" && pages > 1 {
+		return Page{}
 	}
+	return Page{f.e.Act.Notifier, f.e.Act.Key}
 }
 
 // who says who acted, and where.

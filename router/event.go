@@ -66,9 +66,10 @@ type Act struct {
 	Incident int64    `json:"incident"`           // number of the incident it concerns; 0 for a notice or a silence
 	Actor    string   `json:"actor,omitempty"`    // who, in words for people
 	Notifier string   `json:"notifier,omitempty"` // through which it came, where that is known; of ParkedDelivery: whose delivery
+	Key      string   `json:"key,omitempty"`      // which of the notifier's pages it came through; "" where that is not known
 	Error    string   `json:"error,omitempty"`    // of ParkedDelivery: the service's own words
 	Text     string   `json:"text,omitempty"`     // of Note
-	Owner    string   `json:"owner,omitempty"`    // of Assign: names, in words for people; "" for nobody
+	Owner    string   `json:"owner,omitempty"`    // of Assign: names, in words for people; "" for nobody. Acknowledge and LinkIncident may know it too
 	Link     *Link    `json:"link,omitempty"`     // of LinkIncident
 	Silence  *Silence `json:"silence,omitempty"`  // of AddSilence; of EndSilence only its ID
 }
@@ -76,6 +77,7 @@ type Act struct {
 // Link is what a service calls an incident of ours. Several of ours can be one of theirs, after a merge.
 type Link struct {
 	Notifier string `json:"notifier"`
+	Key      string `json:"key,omitempty"`    // which of the notifier's pages: what the service finds it by
 	ID       string `json:"id"`               // the service's own: "PT4KHLK"
 	Number   int64  `json:"number,omitempty"` // as people say it there
 	URL      string `json:"url,omitempty"`

@@ -29,6 +29,7 @@ type Step struct {
 	Incidents []int64 // numbers of those that changed, ascending
 	Entries   []Entry
 	Owed      []Owed
+	Known     []Owed // what their services know by themselves
 	Notice    *Notice
 	Over      []string // ids of silences that lasted until a recovery, which has come
 	Outcome   string   // one line for people
@@ -96,6 +97,7 @@ type fold struct {
 	touched []touched
 	entries []Entry
 	owed    []Owed
+	known   []Owed
 	note    *Notice
 	outcome []string
 }
@@ -369,7 +371,7 @@ func (f *fold) say(format string, args ...any) {
 // step gathers what changed.
 func (f *fold) step() Step {
 	f.wind()
-	s := Step{Over: f.recoveredSilences(), State: f.state, Entries: f.entries, Owed: f.owed, Notice: f.note, Outcome: strings.Join(f.outcome, "; ")}
+	s := Step{Over: f.recoveredSilences(), State: f.state, Entries: f.entries, Owed: f.owed, Known: f.known, Notice: f.note, Outcome: strings.Join(f.outcome, "; ")}
 	slices.Sort(f.alerts)
 	for _, i := range slices.Compact(f.alerts) {
 		s.Alerts = append(s.Alerts, f.state.Alerts[i])

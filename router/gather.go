@@ -116,7 +116,13 @@ func (g *gathering) keep(id FlowID, step Step) {
 		g.b.Notices = append(g.b.Notices, *step.Notice)
 	}
 	g.b.Entries = append(g.b.Entries, step.Entries...)
-	g.b.Owed = append(g.b.Owed, step.Owed...)
+	for _, o := range step.Owed {
+		g.b.Owed = append(g.b.Owed, o)
+		g.b.Known = slices.DeleteFunc(g.b.Known, func(known Owed) bool { // overtaken
+			return known.Incident == o.Incident && known.Event == o.Event && known.Target.Notifier == o.Target.Notifier
+		})
+	}
+	g.b.Known = append(g.b.Known, step.Known...)
 	for _, over := range step.Over {
 		g.endSilence(over, g.now)
 	}

@@ -142,9 +142,13 @@ type Incident struct {
 	ResolvedAt     time.Time // zero until resolved
 	AcknowledgedAt time.Time // zero unless acknowledged
 	AcknowledgedBy string
-	ResolvedBy     string // a person, or "" when Meta reported the recovery
-	Owner          string // who has it, as PagerDuty says; "" where nobody does
-	Links          []Link // what services call it, sorted by notifier
+	// AcknowledgedEvent is the journal position of the acknowledgement: what comes after it is not covered by it, whatever
+	// Meta's clock says, which may be minutes behind.
+	AcknowledgedEvent int64
+	AcknowledgedIn    Page   // through which it was acknowledged; the zero Page if it was not in a service that pages
+	ResolvedBy        string // a person, or "" when Meta reported the recovery
+	Owner             string // who has it, as PagerDuty says; "" where nobody does
+	Links             []Link // what services call it, sorted by notifier
 
 	Flaps      int64     // how often it came back while its recovery was held back
 	Silence    Silence   // that its worst alert is under; the zero Silence for none
@@ -160,6 +164,17 @@ func (i *Incident) Name() string { return IncidentName(i.Number) }
 
 // IncidentName returns the number n as people say it.
 func IncidentName(n int64) string { return fmt.Sprintf("INC-%d", n) }
+
+// Page names what a service that pages made of an incident.
+type Page struct {
+	Notifier string `json:"notifier,omitempty"`
+	Key      string `json:"key,omitempty"` // what the service finds it by; "" where the notifier has one page
+}
+
+// Is says whether it is the page of a notifier with a key.
+func (p Page) Is(notifier, key string) bool {
+	return p.Notifier != "" && p.Notifier == notifier && (p.Key == "" || p.Key == key)
+}
 
 // Watch is how an incident stands with one notifier.
 type Watch struct {

@@ -30,6 +30,9 @@ type Batch struct {
 	Silences  []Silence   // insert or replace by ID
 	Wake      bool        // every timer is due at once: what people wish to be told of has changed
 	Owed      []Owed      // in order; a later one of the same delivery wins
+	// Known are deliveries whose service knows by itself: it told us. They remember what they would have been told,
+	// so that no attempt that is under way or still waits undoes it, and are not tried because of it. They come after Owed.
+	Known []Owed
 }
 
 // Outcome says what came of an event, in one line for people.

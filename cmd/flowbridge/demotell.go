@@ -102,9 +102,13 @@ func (d *demo) facts(ctx context.Context, now snapshot) ([]fact, error) {
 		facts = append(facts, fact{ch.Name,
 			fmt.Sprintf("%d messages, %d lines in their threads, %d edits", len(now.messages[ch.Name])-lines, lines, edits)})
 	}
-	for _, inc := range now.incidents {
+	for _, inc := range now.incidents { // how often it was told is not compared: its card may have an address before or after
+		card := "no link to its card"
+		if slices.ContainsFunc(inc.Links, func(l sandbox.Link) bool { return strings.HasPrefix(l.Text, "Slack: ") }) {
+			card = "linked to its card"
+		}
 		facts = append(facts, fact{fmt.Sprintf("PagerDuty #%d", inc.Number),
-			fmt.Sprintf("%s: %s, %s at last, triggers: %d", path.Base(inc.DedupKey), inc.Status, inc.Severity, inc.Triggers)})
+			fmt.Sprintf("%s: %s, %s at last, %s", path.Base(inc.DedupKey), inc.Status, inc.Severity, card)})
 	}
 	facts = append(facts, fact{"change events", fmt.Sprint(len(now.changes))})
 

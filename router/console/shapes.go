@@ -154,7 +154,7 @@ func newIncident(i *router.IncidentDetail) incident {
 		Event: i.Event, Key: i.Key, Rule: i.Rule, Path: each(i.Path, func(l *router.Level) string { return string(*l) }),
 		OpenedAt: moment(i.OpenedAt), AcknowledgedAt: moment(i.AcknowledgedAt), AcknowledgedBy: i.AcknowledgedBy,
 		ResolvedAt: moment(i.ResolvedAt), ResolvedBy: i.ResolvedBy, Owner: i.Owner,
-		Links:    each(i.Links, func(l *router.Link) link { return link(*l) }),
+		Links:    each(i.Links, func(l *router.Link) link { return link{l.Notifier, l.ID, l.Number, l.URL} }),
 		Silenced: newSilenced(&i.Silence), Flaps: i.Flaps, Pageable: append([]string{}, i.Pageable...),
 		Alerts: each(i.Alerts, newAlert), Deliveries: each(i.Deliveries, newDelivery), Timeline: each(i.Timeline, newEntry),
 	}

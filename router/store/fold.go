@@ -111,7 +111,7 @@ func (s *Store) LastIncident(ctx context.Context) (n int64, err error) {
 func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	err := s.inTurn(ctx, func(tx *txn) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
-			writeOutcomes, writeAlerts, writeIncidents, writeTimeline, s.writeNotices, writeSilences, s.writeOwed, s.wakeAll,
+			writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, s.writeNotices, writeSilences, s.writeOwed, writeKnown, s.wakeAll,
 		} {
 			if err := step(ctx, tx, b); err != nil {
 				return err
@@ -198,6 +198,8 @@ type incidentDetails struct {
 	Watch      []router.Watch  `json:"watch,omitempty"`
 	Flaps      int64           `json:"flaps,omitempty"`
 	Owner      string          `json:"owner,omitempty"`
+	AckedBy    int64           `json:"acknowledged_event,omitempty"`
+	AckedIn    router.Page     `json:"acknowledged_in,omitzero"`
 	Links      []router.Link   `json:"links,omitempty"`
 	Pageable   []string        `json:"pageable,omitempty"`
 	PageOnRise bool            `json:"page_on_rise,omitempty"`
@@ -215,7 +217,7 @@ func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 		acknowledged_by = excluded.acknowledged_by, wake_at = excluded.wake_at, details = excluded.details`
 	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
 		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps,
-			Owner: i.Owner, Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise}
+			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise}
 		if i.Silence.ID != "" {
 			d.Silence = &i.Silence
 		}
@@ -239,6 +241,7 @@ func incidents(ctx context.Context, q querier, where string, args ...any) ([]rou
 		var d incidentDetails
 		err = json.Unmarshal(details, &d)
 		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
+		i.AcknowledgedEvent, i.AcknowledgedIn = d.AckedBy, d.AckedIn
 		i.Owner, i.Links, i.Pageable, i.PageOnRise = d.Owner, d.Links, d.Pageable, d.PageOnRise
 		if d.Silence != nil {
 			i.Silence = *d.Silence

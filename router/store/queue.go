@@ -333,11 +333,20 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 		return false, finish(`last_error = ?, may_exist = ?, was_parked = 1, state = 'parked'`, r.Error, exists)
 	}
 	// Done; what became owed meanwhile is due at once.
+	before, err := receiptOf(ctx, tx, r.Delivery)
+	if err != nil {
+		return false, err
+	}
 	if err := finish(`last_error = '', may_exist = ?, attempts = 0, have = ?, next_at = ?, owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END,
 		state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`, exists, r.Revision, now, r.Revision, now, r.Revision, string(r.State)); err != nil {
 		return false, err
 	}
-	return mended(ctx, tx, r.Delivery, now)
+	linked, err := noteReceipt(ctx, tx, r, before, now)
+	if err != nil {
+		return false, err
+	}
+	renewed, err = mended(ctx, tx, r.Delivery, now)
+	return renewed || linked, err
 }
 
 // mended renews the other cards of an incident when a delivery that they called a problem is one no more.

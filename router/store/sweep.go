@@ -205,6 +205,7 @@ func (s *Store) removeIncidents(ctx context.Context, some []oldIncident, before 
 				`DELETE FROM timeline WHERE incident = ?`,
 				`DELETE FROM deliveries WHERE incident = ?`,
 				`DELETE FROM alerts WHERE incident = ?`,
+				`DELETE FROM links WHERE incident = ?`,
 			} {
 				if _, err := tx.ExecContext(ctx, query, old.number); err != nil {
 					return err

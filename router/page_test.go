@@ -1,0 +1,146 @@
+package router_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flowbridge/router"
+)
+
+// throughPage is an act of ben in PagerDuty, through the page with a key.
+func throughPage(minute int, what, key string, a router.Act) router.Event {
+	a.Incident, a.Actor, a.Notifier, a.Key = 1, "ben", "page", key
+	return act(minute, router.SourcePagerDuty, what, a)
+}
+
+// owedTo lists what a step owes, or knows, by notifier and key.
+func owedTo(list []router.Owed) (out []string) {
+	for _, o := range list {
+		open := " closed"
+		if o.Open {
+			open = " open"
+		}
+		out = append(out, o.Target.Notifier+" "+o.Key[len(o.Key)-4:]+open)
+	}
+	return out
+}
+
+func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
+	up10 := up(0, 10)
+	key := router.GroupBySignal.Key(&up10)
+	link := router.Act{Link: &router.Link{Notifier: "page", Key: key, ID: "P1", Number: 7}}
+	again := router.Act{Link: &router.Link{Notifier: "page", Key: key, ID: "P2", Number: 9}}
+	for _, tt := range []struct {
+		name        string
+		events      []router.Event
+		owed, known []string // of the last
+	}{
+		{"an acknowledgement", []router.Event{up(0, 10), throughPage(1, router.Acknowledge, key, router.Act{})},
+			[]string{"chat RATE open"}, []string{"page RATE open"}},
+		{"a resolve: what still waits for the page must not open it again", []router.Event{up(0, 10), throughPage(1, router.Resolve, key, router.Act{})},
+			[]string{"chat RATE closed"}, []string{"page RATE closed"}},
+		{"a resolve through the second page closes the first", []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50), throughPage(3, router.Resolve, key+"/critical", router.Act{})},
+			[]string{"chat RATE closed", "page RATE closed"}, []string{"page ical closed"}},
+		{"a resolve through one of two pages, nobody knows which", []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50), throughPage(3, router.Resolve, "", router.Act{})},
+			[]string{"chat RATE closed", "page RATE closed", "page ical closed"}, nil},
+		{"a name", []router.Event{up(0, 10), throughPage(1, router.LinkIncident, key, link)},
+			[]string{"chat RATE open"}, []string{"page RATE open"}},
+		{"a name for what the service made anew after a person had resolved it: that is closed", []router.Event{up(0, 10), throughPage(1, router.LinkIncident, key, link), throughPage(2, router.Resolve, key, router.Act{}), throughPage(3, router.LinkIncident, key, again)},
+			[]string{"page RATE closed"}, nil},
+		{"what is done elsewhere", []router.Event{up(0, 10), person(1, router.Acknowledge, 1)},
+			[]string{"chat RATE open", "page RATE open"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &history{decide: pagingOnRise}
+			var step router.Step
+			for _, e := range tt.events {
+				step = h.fold(e)
+			}
+			if diff := cmp.Diff(tt.owed, owedTo(step.Owed)); diff != "" {
+				t.Errorf("owed (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.known, owedTo(step.Known)); diff != "" {
+				t.Errorf("known (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAnIncidentRemembersWhoHasItAndWhereItWasAcknowledged(t *testing.T) {
+	up10 := up(0, 10)
+	key := router.GroupBySignal.Key(&up10)
+	h := &history{decide: pagingOnRise}
+	incident := func() router.Incident { return h.state.Incidents[0] }
+	h.fold(up10)
+	h.fold(throughPage(1, router.LinkIncident, key, router.Act{Owner: "cleo", Link: &router.Link{Notifier: "page", Key: key, ID: "P1"}}))
+	h.fold(throughPage(2, router.LinkIncident, key+"/critical", router.Act{Owner: "dora", Link: &router.Link{Notifier: "page", Key: key + "/critical", ID: "P2"}}))
+	if inc := incident(); inc.Owner != "cleo" || len(inc.Links) != 2 {
+		t.Errorf("owner %q, links %+v", inc.Owner, inc.Links)
+	}
+	h.fold(throughPage(3, router.Acknowledge, key, router.Act{Owner: "ben"}))
+	if inc := incident(); inc.Owner != "ben" || inc.AcknowledgedIn != (router.Page{Notifier: "page", Key: key}) {
+		t.Errorf("acknowledged there: owner %q, in %+v", inc.Owner, inc.AcknowledgedIn)
+	}
+	h.fold(person(4, router.Acknowledge, 1)) // comes too late
+	h.fold(throughPage(5, router.Unacknowledge, key, router.Act{}))
+	h.fold(act(6, router.SourceSlack, router.Acknowledge, router.Act{Incident: 1, Actor: "ana", Notifier: "chat"}))
+	if inc := incident(); inc.AcknowledgedIn != (router.Page{}) || inc.AcknowledgedBy != "ana" {
+		t.Errorf("acknowledged in Slack: %+v", inc.AcknowledgedIn)
+	}
+}
+
+// shelf is a journal with some events, which keeps the batch that they came to.
+type shelf struct {
+	waiting []router.Event
+	batch   router.Batch
+}
+
+func (s *shelf) Waiting(context.Context, int) ([]router.Event, error) { return s.waiting, nil }
+func (s *shelf) States(_ context.Context, flows []router.FlowID) (map[router.FlowID]router.State, error) {
+	return map[router.FlowID]router.State{}, nil
+}
+func (s *shelf) LastIncident(context.Context) (int64, error) { return 0, nil }
+func (s *shelf) Commit(_ context.Context, b router.Batch) error {
+	s.batch = b
+	return nil
+}
+func (s *shelf) Silences(context.Context) ([]router.Silence, error) { return nil, nil }
+func (s *shelf) Timers(context.Context, time.Time, int) (flows []router.FlowID, next time.Time, err error) {
+	return nil, next, nil
+}
+func (s *shelf) Appended() <-chan struct{} { return nil }
+
+func TestInABatchTheLastWordAboutAPageCounts(t *testing.T) {
+	up10 := up(0, 10)
+	key := router.GroupBySignal.Key(&up10)
+	resolve, worse := throughPage(1, router.Resolve, key, router.Act{}), up(2, 50)
+	for _, tt := range []struct {
+		name   string
+		events []router.Event
+		known  []string
+	}{
+		{"resolved there", []router.Event{up10, resolve}, []string{"page RATE closed"}},
+		{"resolved there, and worse since", []router.Event{up10, resolve, worse}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &shelf{waiting: slices.Clone(tt.events)}
+			for i := range s.waiting {
+				s.waiting[i].Seq = int64(i + 1)
+			}
+			r, err := router.New(router.Config{Rules: func() router.Rules { return &history{decide: chatAndPage} }, Now: func() time.Time { return morning }}, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Fold(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.known, owedTo(s.batch.Known)); diff != "" {
+				t.Errorf("known (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,225 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"flowbridge/router"
+)
+
+// maxPlaces bounds how many places one answer names; maxKeys how many keys one question does.
+const (
+	maxPlaces = 100
+	maxKeys   = 100
+)
+
+const placeColumns = `d.incident, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by, d.notifier, d.key, d.routing_key,
+	coalesce(l.id, ''), coalesce(l.number, 0), coalesce(l.url, '')`
+
+const placeTables = `deliveries d JOIN incidents i ON i.number = d.incident
+	LEFT JOIN links l ON l.incident = d.incident AND l.notifier = d.notifier AND l.key = d.key`
+
+// PlacesByLink returns the places that a service calls by an id.
+func (s *Store) PlacesByLink(ctx context.Context, id string) ([]router.Place, error) {
+	return s.places(ctx, `SELECT `+placeColumns+` FROM `+placeTables+`
+		WHERE d.kind = 'pagerduty' AND l.id = ? ORDER BY d.id DESC LIMIT ?`, id, maxPlaces)
+}
+
+// PlacesByKey returns the places that a service was told to find by one of some keys, the newest incident first: an
+// incident that is over leaves its key to the next. Keys beyond the hundredth are not looked for.
+func (s *Store) PlacesByKey(ctx context.Context, keys ...string) ([]router.Place, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	keys = keys[:min(len(keys), maxKeys)]
+	var args []any
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	return s.places(ctx, `SELECT `+placeColumns+` FROM `+placeTables+`
+		WHERE d.kind = 'pagerduty' AND d.incident <> 0 AND d.key IN (?`+strings.Repeat(", ?", len(keys)-1)+`)
+		ORDER BY d.id DESC LIMIT ?`, append(args, maxPlaces)...)
+}
+
+// Unlinked returns open pages that their service has accepted since a time and that have no link, or one from before
+// they opened anew; the longest told first, at most maxPlaces.
+func (s *Store) Unlinked(ctx context.Context, since time.Time) ([]router.Place, error) {
+	return s.places(ctx, `SELECT `+placeColumns+` FROM `+placeTables+`
+		WHERE d.kind = 'pagerduty' AND d.open = 1 AND d.updated_at > ? AND d.incident <> 0 AND d.have > 0 AND d.state <> 'parked'
+		AND (l.id IS NULL OR l.stale = 1) ORDER BY d.updated_at LIMIT ?`, micros(since), maxPlaces)
+}
+
+func (s *Store) places(ctx context.Context, query string, args ...any) ([]router.Place, error) {
+	found, err := all(ctx, s.read, query, args, func(row scanner) (p router.Place, err error) {
+		var opened int64
+		var key string
+		err = row.Scan(&p.Incident, &p.WABA, &p.Flow, &p.State, &opened, &p.AcknowledgedBy, &p.Notifier, &p.Key, &key,
+			&p.Link.ID, &p.Link.Number, &p.Link.URL)
+		p.OpenedAt, p.RoutingKey = fromMicros(opened), router.Secret(key)
+		if p.Link.ID != "" {
+			p.Link.Notifier, p.Link.Key = p.Notifier, p.Key
+		}
+		return p, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read links: %w", err)
+	}
+	return found, nil
+}
+
+// writeLinks keeps what services call incidents where it can be looked for.
+func writeLinks(ctx context.Context, tx *txn, b router.Batch) error {
+	type row struct {
+		incident int64
+		link     router.Link
+	}
+	var rows []row
+	for i := range b.Incidents {
+		for _, link := range b.Incidents[i].Links {
+			rows = append(rows, row{b.Incidents[i].Number, link})
+		}
+	}
+	const query = `INSERT INTO links (incident, notifier, key, id, number, url) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (incident, notifier, key) DO UPDATE SET number = excluded.number, url = excluded.url,
+		stale = CASE WHEN links.id = excluded.id THEN links.stale ELSE 0 END, id = excluded.id`
+	return each(ctx, tx, rows, query, func(r row) ([]any, error) {
+		return []any{r.incident, r.link.Notifier, r.link.Key, r.link.ID, r.link.Number, r.link.URL}, nil
+	})
+}
+
+// writeKnown makes deliveries remember what their service knows by itself. One that waits, or is under way with an
+// older state, is tried once more with the new one.
+func writeKnown(ctx context.Context, tx *txn, b router.Batch) error {
+	const query = `UPDATE deliveries SET open = ?, severity = ?, told_open = ?, owed = owed + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END
+		WHERE incident = ? AND event = ? AND notifier = ?`
+	if err := each(ctx, tx, b.Known, query, func(o router.Owed) ([]any, error) {
+		return []any{toInt(o.Open), int64(o.Severity), toInt(o.Open), o.Incident, o.Event, o.Target.Notifier}, nil
+	}); err != nil {
+		return err
+	}
+	if err := each(ctx, tx, b.Known, `UPDATE deliveries SET class = `+classSQL("", "", "")+` WHERE incident = ? AND event = ? AND notifier = ?`,
+		func(o router.Owed) ([]any, error) { return []any{o.Incident, o.Event, o.Target.Notifier}, nil }); err != nil {
+		return err
+	}
+	closed := slices.DeleteFunc(slices.Clone(b.Known), func(o router.Owed) bool { return o.Open })
+	return each(ctx, tx, closed, `UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`, func(o router.Owed) ([]any, error) {
+		return []any{o.Incident, o.Target.Notifier, o.Key}, nil
+	})
+}
+
+// receiptOf returns the receipt of a delivery as it is written; the zero Receipt if there is no such delivery.
+func receiptOf(ctx context.Context, tx *txn, id int64) (r router.Receipt, err error) {
+	var receipt []byte
+	err = tx.QueryRowContext(ctx, `SELECT receipt FROM deliveries WHERE id = ?`, id).Scan(&receipt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(receipt, &r)
+}
+
+// noteReceipt does what a new receipt means for links. A card that has an address now is shown on the incident's open
+// pages, which says that they are renewed; a page that was closed gives up its link.
+func noteReceipt(ctx context.Context, tx *txn, r *router.Result, before router.Receipt, now int64) (renewed bool, err error) {
+	addressed, closed := r.Receipt.Link != "" && r.Receipt.Link != before.Link, before.Open && !r.Receipt.Open
+	if !addressed && !closed {
+		return false, nil
+	}
+	var incident int64
+	var kind, notifier, key string
+	err = tx.QueryRowContext(ctx, `SELECT incident, kind, notifier, key FROM deliveries WHERE id = ?`, r.Delivery).Scan(&incident, &kind, &notifier, &key)
+	switch {
+	case err != nil:
+		return false, err
+	case incident == 0:
+		return false, nil
+	case router.Kind(kind).Keyed():
+		_, err = tx.ExecContext(ctx, `UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`, incident, notifier, key)
+		return false, err
+	case !addressed:
+		return false, nil
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting',
+		next_at = CASE WHEN state = 'waiting' THEN next_at ELSE ? END, owed_since = CASE WHEN state = 'waiting' THEN owed_since ELSE ? END,
+		class = `+classSQL("", "", "")+` WHERE incident = ? AND kind = 'pagerduty' AND state IN ('waiting', 'delivered') AND open = 1`, now, now, incident)
+	return true, err
+}
+
+// Postpone keeps what a service said until its incident was looked up. A repeat is dropped; router.ErrBusy says that
+// too much waits already.
+func (s *Store) Postpone(ctx context.Context, p router.Postponed) error {
+	body, err := json.Marshal(p.Events)
+	if err != nil {
+		return fmt.Errorf("postpone: %w", err)
+	}
+	err = s.inTx(ctx, func(tx *txn) error {
+		var n int
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM postponed`).Scan(&n); err != nil {
+			return err
+		}
+		if n >= router.MaxPostponed {
+			return router.ErrBusy
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO postponed (about, digest, received_at, next_at, body) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (digest) DO NOTHING`, p.About, p.Digest, micros(p.Received), micros(p.Received), string(body))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("postpone: %w", err)
+	}
+	return nil
+}
+
+// Waits says whether something that a service said of an incident of its own waits: what it says next must wait, too.
+func (s *Store) Waits(ctx context.Context, about string) (bool, error) {
+	found, err := all(ctx, s.read, `SELECT id FROM postponed WHERE about = ? LIMIT 1`, []any{about}, func(row scanner) (id int64, err error) {
+		return id, row.Scan(&id)
+	})
+	if err != nil {
+		return false, fmt.Errorf("read what was postponed: %w", err)
+	}
+	return len(found) > 0, nil
+}
+
+// Postponed returns the oldest thing that waits about each incident, if it is due at now; at most limit.
+func (s *Store) Postponed(ctx context.Context, now time.Time, limit int) ([]router.Postponed, error) {
+	found, err := all(ctx, s.read, `SELECT id, about, digest, received_at, attempts, body FROM postponed p WHERE next_at <= ?
+		AND NOT EXISTS (SELECT 1 FROM postponed older WHERE older.about = p.about AND older.id < p.id) ORDER BY id LIMIT ?`,
+		[]any{micros(now), limit}, func(row scanner) (p router.Postponed, err error) {
+			var received int64
+			var body []byte
+			if err := row.Scan(&p.ID, &p.About, &p.Digest, &received, &p.Attempts, &body); err != nil {
+				return p, err
+			}
+			p.Received = fromMicros(received)
+			return p, json.Unmarshal(body, &p.Events)
+		})
+	if err != nil {
+		return nil, fmt.Errorf("read what was postponed: %w", err)
+	}
+	return found, nil
+}
+
+// PostponeMore makes what waits wait until a time, as an attempt that failed.
+func (s *Store) PostponeMore(ctx context.Context, id int64, until time.Time) error {
+	return s.inTx(ctx, func(tx *txn) error {
+		_, err := tx.ExecContext(ctx, `UPDATE postponed SET attempts = attempts + 1, next_at = ? WHERE id = ?`, micros(until), id)
+		return err
+	})
+}
+
+// Settle forgets what waited.
+func (s *Store) Settle(ctx context.Context, id int64) error {
+	return s.inTx(ctx, func(tx *txn) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM postponed WHERE id = ?`, id)
+		return err
+	})
+}

@@ -1,0 +1,211 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flowbridge/router"
+	"flowbridge/router/store"
+	"flowbridge/router/store/storetest"
+)
+
+const rateKey = "flowbridge/501/77/ENDPOINT_ERROR_RATE"
+
+// overBoth runs a test over each database, with a store that has INC-1, which chat and page are told of.
+func overBoth(t *testing.T, test func(t *testing.T, s *store.Store)) {
+	server := storetest.Shared(t)
+	for name, fresh := range map[string]func(*testing.T) string{
+		"SQLite":     func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") },
+		"PostgreSQL": func(t *testing.T) string { return server.Database(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := opener(fresh)(t, store.Config{}).Store
+			appendAll(t, s, event("a"))
+			check(t, s.Commit(context.Background(), router.Batch{Incidents: []router.Incident{failing(1)}, Owed: []router.Owed{owedPage(true), owedChat()}}))
+			test(t, s)
+		})
+	}
+}
+
+func failing(number int64, links ...router.Link) router.Incident {
+	return router.Incident{Number: number, Key: rateKey, WABA: "501", Flow: "77", Event: "ENDPOINT_ERROR_RATE", State: router.IncidentOpen, OpenedAt: noon, Revision: 1, Links: links}
+}
+
+func owedPage(open bool) router.Owed {
+	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "k"}, Open: open, Severity: router.Error}
+}
+
+func owedChat() router.Owed {
+	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "chat", Kind: router.KindSlack, Channel: "#ops"}, Open: true, Severity: router.Error}
+}
+
+// attempt makes an attempt at what is due to a notifier, which ends with a receipt; false if nothing was due.
+func attempt(t *testing.T, s *store.Store, notifier string, receipt router.Receipt) (n router.Notification, ok bool) {
+	t.Helper()
+	claimed, _, err := s.Claim(context.Background(), router.Ask{Notifier: notifier, Now: noon, Lease: time.Minute})
+	check(t, err)
+	if claimed == nil {
+		return n, false
+	}
+	check(t, s.Finish(context.Background(), router.Result{Delivery: claimed.Delivery, Revision: claimed.Revision, Claim: claimed.Claim, Receipt: receipt, State: router.DeliveryDelivered}))
+	return *claimed, true
+}
+
+var openReceipt = router.Receipt{DedupKey: rateKey, Open: true}
+
+func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		place := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 1, State: router.IncidentOpen, OpenedAt: noon, Notifier: "page", Key: rateKey, RoutingKey: "k"}
+		got, err := s.PlacesByKey(ctx, "another key", rateKey)
+		check(t, err)
+		diff(t, got, []router.Place{place})
+
+		place.Link = router.Link{Notifier: "page", Key: rateKey, ID: "P1", Number: 7, URL: "https://example.pagerduty.com/incidents/P1"}
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, place.Link)}}))
+		for _, find := range []func() ([]router.Place, error){
+			func() ([]router.Place, error) { return s.PlacesByKey(ctx, rateKey) },
+			func() ([]router.Place, error) { return s.PlacesByLink(ctx, "P1") },
+		} {
+			got, err := find()
+			check(t, err)
+			diff(t, got, []router.Place{place})
+		}
+		got, err = s.PlacesByLink(ctx, "P2")
+		check(t, err)
+		diff(t, got, []router.Place(nil))
+	})
+}
+
+func TestAPageIsUnlinkedFromWhenItIsAcceptedUntilItsNameIsKnownAndAnewAfterItWasClosed(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		unlinked := func(what string, want int) {
+			t.Helper()
+			got, err := s.Unlinked(ctx, noon.Add(-time.Minute))
+			check(t, err)
+			if len(got) != want {
+				t.Errorf("%s: %d pages without a name, want %d", what, len(got), want)
+			}
+		}
+		unlinked("before it was told", 0)
+		attempt(t, s, "page", openReceipt)
+		unlinked("accepted", 1)
+		link := router.Link{Notifier: "page", Key: rateKey, ID: "P1"}
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, link)}}))
+		unlinked("named", 0)
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(false)}}))
+		attempt(t, s, "page", router.Receipt{DedupKey: rateKey})
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, link)}, Owed: []router.Owed{owedPage(true)}}))
+		attempt(t, s, "page", openReceipt)
+		unlinked("open anew", 1)
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, router.Link{Notifier: "page", Key: rateKey, ID: "P2"})}}))
+		unlinked("named anew", 0)
+		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}}))
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(true)}}))
+		unlinked("closed by a person there, and open anew", 1)
+		if got, err := s.Unlinked(ctx, noon); len(got) != 0 || err != nil {
+			t.Errorf("told long ago: %v, %v", got, err)
+		}
+	})
+}
+
+func TestWhatAServiceKnowsIsNotToldToItUnlessSomethingElseIsUnderWay(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		attempt(t, s, "page", openReceipt)
+		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}}))
+		if n, ok := attempt(t, s, "page", openReceipt); ok {
+			t.Errorf("told what it said itself: %+v", n)
+		}
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(true)}}))
+		claimed, _, err := s.Claim(ctx, router.Ask{Notifier: "page", Now: noon, Lease: time.Minute})
+		check(t, err)
+		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}})) // while a trigger is under way
+		check(t, s.Finish(ctx, router.Result{Delivery: claimed.Delivery, Revision: claimed.Revision, Claim: claimed.Claim, Receipt: openReceipt, State: router.DeliveryDelivered}))
+		if n, ok := attempt(t, s, "page", router.Receipt{DedupKey: rateKey}); !ok || n.Open {
+			t.Errorf("after a trigger that came too late: told %v, open %v", ok, n.Open)
+		}
+	})
+}
+
+func TestACardsAddressReachesThePageOnce(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		attempt(t, s, "page", openReceipt)
+		card := router.Receipt{Channel: "C1", TS: "1.0", Link: "https://example.slack.com/archives/C1/p10"}
+		attempt(t, s, "chat", card)
+		n, ok := attempt(t, s, "page", openReceipt)
+		if diff := cmp.Diff([]router.Related{{Notifier: "chat", Kind: router.KindSlack, Link: card.Link}}, n.Related); !ok || diff != "" {
+			t.Errorf("told %v; related (-want +got):\n%s", ok, diff)
+		}
+		if n, ok := attempt(t, s, "chat", card); ok {
+			t.Errorf("the card is told of the page that was told of it: %+v", n)
+		}
+		check(t, s.Commit(context.Background(), router.Batch{Owed: []router.Owed{owedChat()}}))
+		attempt(t, s, "chat", card)
+		if n, ok := attempt(t, s, "page", openReceipt); ok {
+			t.Errorf("the page is told again of an address that it has: %+v", n)
+		}
+	})
+}
+
+func TestACardsAddressDoesNotOpenAPageThatIsClosed(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		attempt(t, s, "page", openReceipt)
+		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}}))
+		attempt(t, s, "chat", router.Receipt{Channel: "C1", TS: "1.0", Link: "https://example.slack.com/archives/C1/p10"})
+		if n, ok := attempt(t, s, "page", openReceipt); ok {
+			t.Errorf("told: %+v", n)
+		}
+	})
+}
+
+func TestWhatIsPostponedComesBackInItsOrderUntilItIsSettled(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		said := func(about, digest string) router.Postponed {
+			return router.Postponed{About: about, Digest: digest, Received: noon, Events: []router.Event{{Name: router.Note, At: noon, Received: noon, Source: router.SourcePagerDuty, Act: &router.Act{Text: digest}}}}
+		}
+		for _, p := range []router.Postponed{said("P1", "a"), said("P1", "b"), said("P2", "c"), said("P1", "a")} {
+			check(t, s.Postpone(ctx, p))
+		}
+		due := func(at time.Time) (digests []string) {
+			t.Helper()
+			list, err := s.Postponed(ctx, at, 10)
+			check(t, err)
+			for _, p := range list {
+				digests = append(digests, p.Digest)
+			}
+			return digests
+		}
+		diff(t, due(noon), []string{"a", "c"})
+		list, err := s.Postponed(ctx, noon, 1)
+		check(t, err)
+		want := said("P1", "a")
+		want.ID = list[0].ID
+		diff(t, list, []router.Postponed{want})
+		check(t, s.PostponeMore(ctx, want.ID, noon.Add(time.Minute)))
+		diff(t, due(noon), []string{"c"}) // b waits for a
+		diff(t, due(noon.Add(time.Minute)), []string{"a", "c"})
+		check(t, s.Settle(ctx, want.ID))
+		diff(t, due(noon), []string{"b", "c"})
+		for about, want := range map[string]bool{"P1": true, "P3": false} {
+			if got, err := s.Waits(ctx, about); got != want || err != nil {
+				t.Errorf("something waits about %s: %v, %v", about, got, err)
+			}
+		}
+		for i := range router.MaxPostponed {
+			err = s.Postpone(ctx, said("P9", fmt.Sprint(i)))
+		}
+		if !errors.Is(err, router.ErrBusy) {
+			t.Errorf("more than is kept: %v", err)
+		}
+	})
+}
