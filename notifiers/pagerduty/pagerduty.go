@@ -1,6 +1,7 @@
 // Package pagerduty brings PagerDuty to the state it is owed, through the Events API v2: it opens, refreshes,
-// acknowledges and resolves incidents, and puts news beside them. Whom to tell, and when to try again, is left
-// to the rules and the queue.
+// acknowledges and resolves incidents, and puts news beside them (Notifier). It takes what people do there, from V3
+// webhooks (Webhooks), and learns from the REST API what PagerDuty calls our incidents (Linker); both go to the
+// journal. Whom to tell, when to try again, and what an act means is left to the rules, the queue and the router.
 //
 // An incident has the dedup key that the router gave it, so every repeat falls on the one that is open. A
 // notice is a change event, which pages nobody, unless its severity says otherwise: see pages.
@@ -13,7 +14,7 @@ package pagerduty
 import (
 	"cmp"
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -30,7 +31,13 @@ type Config struct {
 	// EventsURL is where the Events API is, without /v2/enqueue. Accounts of the EU region have
 	// https://events.eu.pagerduty.com. Default: https://events.pagerduty.com.
 	EventsURL string
-	// Timeout bounds one call; a Sync makes at most two. Default: 10 s.
+	// APIToken and From, the e-mail of a user, are for notes: PagerDuty shows only that the Events API acknowledged or
+	// resolved an incident, not who did that elsewhere. Default: no notes.
+	APIToken router.Secret
+	From     string
+	// APIURL is where the REST API is. Default: https://api.pagerduty.com.
+	APIURL string
+	// Timeout bounds one call; a Sync makes at most three. Default: 10 s.
 	Timeout time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -44,20 +51,36 @@ type Notifier struct {
 
 // New returns a Notifier. It calls nobody yet.
 func New(cfg Config) (*Notifier, error) {
-	cfg.EventsURL = strings.TrimRight(cmp.Or(cfg.EventsURL, "https://events.pagerduty.com"), "/")
+	var err error
+	if cfg.EventsURL, err = base(cfg.EventsURL, "https://events.pagerduty.com", "Events API"); err != nil {
+		return nil, err
+	}
+	if cfg.APIURL, err = base(cfg.APIURL, "https://api.pagerduty.com", "REST API"); err != nil {
+		return nil, err
+	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	u, err := url.Parse(cfg.EventsURL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, errors.New("pagerduty: the address of the Events API must be a URL such as https://events.eu.pagerduty.com")
-	}
-	return &Notifier{cfg: cfg, http: &http.Client{
-		Transport: http.DefaultTransport.(*http.Transport).Clone(),
-		// A redirect would carry the routing key to whoever it names.
+	return &Notifier{cfg: cfg, http: newClient()}, nil
+}
+
+// newClient returns an HTTP client that follows no redirect: that would carry a credential to whoever it names.
+func newClient() *http.Client {
+	return &http.Client{
+		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	}
+}
+
+// base checks the address of an API and takes off what the paths begin with.
+func base(address, otherwise, what string) (string, error) {
+	address = strings.TrimRight(cmp.Or(address, otherwise), "/")
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("pagerduty: the address of the %s must be a URL such as %s", what, strings.Replace(otherwise, ".pagerduty", ".eu.pagerduty", 1))
+	}
+	return address, nil
 }
 
 // Sync brings PagerDuty to the state in n. Its errors are those of package notifiers: Refused for what no
@@ -97,23 +120,32 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	switch {
 	case n.Incident.State != router.IncidentAcknowledged:
 		r.Acknowledged = false
-	case !r.Acknowledged && acknowledged(n):
+	case n.Incident.AcknowledgedIn.Is(n.Target.Notifier, n.Key):
+		r.Acknowledged = true // it knows, and a repeat would undo what somebody there does meanwhile
+	case acknowledged(n) && (!n.Receipt.Acknowledged || anew(n)):
 		if _, err := p.enqueue(ctx, n.Target.RoutingKey, &pd.V2Event{Action: "acknowledge", DedupKey: r.DedupKey}); err != nil {
 			return r, err
 		}
 		r.Acknowledged = true
+		p.note(ctx, n, "Acknowledged by "+n.Incident.AcknowledgedBy)
 	}
 	return r, nil
 }
 
-// acknowledged says whether the acknowledgement covers all that this notifier is open for. What became active
+// anew says whether somebody acknowledged the incident since we told of it last. In between it may have been taken back
+// in PagerDuty, which knows of that by itself.
+func anew(n *router.Notification) bool {
+	return slices.ContainsFunc(n.Timeline, func(e router.Entry) bool { return e.Kind == router.EntryAcknowledged })
+}
+
+// acknowledged says whether the acknowledgement covers all that this notifier is open for. What we heard of
 // after it, or was to be told only after it (`after: 30m`), is news here: it pages, whoever has seen the
 // incident elsewhere. A rule that does not want that says `unless: acknowledged`.
 func acknowledged(n *router.Notification) bool {
 	at := n.Incident.AcknowledgedAt
 	return !slices.ContainsFunc(n.Alerts, func(a router.Alert) bool {
 		return a.Counts() && slices.ContainsFunc(a.Routes, func(r router.AlertRoute) bool {
-			return r.Notifier == n.Target.Notifier && (a.Since.After(at) || r.Due.After(at))
+			return r.Notifier == n.Target.Notifier && (a.OpenedBy > n.Incident.AcknowledgedEvent || r.Due.After(at))
 		})
 	})
 }
@@ -126,7 +158,24 @@ func (p *Notifier) resolve(ctx context.Context, n *router.Notification) (router.
 		return r, err
 	}
 	r.Open, r.Acknowledged, r.Told = false, false, n.Incident.Entries
+	if n.Incident.State == router.IncidentResolved && n.Incident.ResolvedBy != "" {
+		p.note(ctx, n, "Resolved by "+n.Incident.ResolvedBy)
+	}
 	return r, nil
+}
+
+// noteMark begins our notes, so that we know them when PagerDuty tells us of them.
+const noteMark = "flowbridge: "
+
+// note writes who did what elsewhere on the incident, where we know its name. Nothing depends on it, so a note that is
+// refused is none.
+func (p *Notifier) note(ctx context.Context, n *router.Notification, text string) {
+	i := slices.IndexFunc(n.Incident.Links, func(l router.Link) bool { return l.Notifier == n.Target.Notifier && l.Key == n.Key })
+	if p.cfg.APIToken == "" || p.cfg.From == "" || i < 0 || !isID(n.Incident.Links[i].ID) {
+		return
+	}
+	api := rest{token: p.cfg.APIToken, url: p.cfg.APIURL, timeout: p.cfg.Timeout, now: p.cfg.Now, http: p.http}
+	_ = api.note(ctx, n.Incident.Links[i].ID, p.cfg.From, noteMark+line(text, maxNote))
 }
 
 // tell tells of a notice, once. Told is 1 on the receipt of one that was told for certain.

@@ -56,7 +56,7 @@ func newBench(t *testing.T, cfg pagerduty.Config, account sandbox.PagerDutyConfi
 	}))
 	t.Cleanup(server.Close)
 	t.Cleanup(b.ClearFaults)
-	cfg.EventsURL = server.URL
+	cfg.EventsURL, cfg.APIURL = server.URL, server.URL
 	var err error
 	if b.Notifier, err = pagerduty.New(cfg); err != nil {
 		t.Fatal(err)
@@ -114,6 +114,7 @@ func failing() router.Notification {
 			Incident: 42, Routes: []router.AlertRoute{{Notifier: "other"}, {Notifier: "oncall"}}}
 	}
 	ten, fifty := alert("10", router.Error, 0), alert("50", router.Critical, 10)
+	ten.OpenedBy, fifty.OpenedBy = 1001, 1005
 	ten.Value = &before
 	fifty.Reading, fifty.Before = reading, &before
 	return router.Notification{
@@ -133,6 +134,7 @@ func failing() router.Notification {
 func acknowledge(n router.Notification) router.Notification {
 	inc := *n.Incident
 	inc.State, inc.AcknowledgedAt, inc.AcknowledgedBy = router.IncidentAcknowledged, opened.Add(time.Hour), "Ana"
+	inc.AcknowledgedEvent = 1010
 	n.Incident = &inc
 	return n
 }
@@ -185,7 +187,7 @@ func TestAnIncidentThatComesBackIsPagedAgain(t *testing.T) {
 func TestAnAcknowledgementDoesNotCoverWhatCameAfterIt(t *testing.T) {
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := acknowledge(failing())
-	n.Incident.AcknowledgedAt = opened.Add(5 * time.Minute) // of 10 %; 50 % came five minutes later
+	n.Incident.AcknowledgedAt, n.Incident.AcknowledgedEvent = opened.Add(15*time.Minute), 1003 // of 10 %; 50 % came after it, though it began before it
 	n = b.sync(t, n)
 	n.Alerts = n.Alerts[1:] // back under 50 %, but 10 % was not for this notifier yet
 	n.Alerts[0].Routes[1].Due = opened.Add(30 * time.Minute)
@@ -197,6 +199,64 @@ func TestAnAcknowledgementDoesNotCoverWhatCameAfterIt(t *testing.T) {
 	n = b.sync(t, n)
 	if !n.Receipt.Acknowledged || b.Incidents()[0].Status != sandbox.IncidentAcknowledged {
 		t.Errorf("receipt %+v", n.Receipt)
+	}
+}
+
+func TestAnAcknowledgementThatCameFromAPageIsNotToldToIt(t *testing.T) {
+	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+	n := acknowledge(b.sync(t, failing()))
+	told := []router.Entry{{N: 6, Kind: router.EntryAcknowledged}}
+	for _, in := range []router.Page{{Notifier: "oncall", Key: incident42}, {Notifier: "oncall"}} {
+		n.Incident.AcknowledgedIn, n.Timeline, n.Receipt.Acknowledged = in, told, false
+		if n = b.sync(t, n); !n.Receipt.Acknowledged {
+			t.Errorf("acknowledged in %+v: receipt %+v", in, n.Receipt)
+		}
+	}
+	n.Incident.AcknowledgedIn = router.Page{Notifier: "oncall", Key: incident42 + "/critical"} // another page's
+	n = b.sync(t, n)
+	n.Timeline = nil
+	n = b.sync(t, n) // told already
+	if diff := cmp.Diff([]string{"trigger", "trigger", "trigger", "trigger", "acknowledge", "trigger"}, b.actions()); diff != "" {
+		t.Errorf("actions (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnAcknowledgementAfterOneThatWasTakenBackInPagerDutyIsTold(t *testing.T) {
+	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+	n := b.sync(t, acknowledge(failing()))
+	if err := b.Unacknowledge(1, ""); err != nil { // we hear of it; since PagerDuty knows, nothing is owed to it
+		t.Fatal(err)
+	}
+	n.Timeline = []router.Entry{{N: 6, Kind: router.EntryUnacknowledged}, {N: 7, Kind: router.EntryAcknowledged}}
+	b.sync(t, n)
+	if got := b.Incidents()[0].Status; got != sandbox.IncidentAcknowledged {
+		t.Errorf("the incident is %s", got)
+	}
+}
+
+func TestANoteSaysWhoActedElsewhere(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cfg  pagerduty.Config
+		want []string
+	}{
+		{"with a token and a user", pagerduty.Config{APIToken: "t", From: "ana@example.com"}, []string{"flowbridge: Acknowledged by Ana", "flowbridge: Resolved by Ana & Ben"}},
+		{"in nobody's name", pagerduty.Config{APIToken: "t"}, nil},
+		{"with a token that is not taken: nothing depends on notes", pagerduty.Config{APIToken: "x", From: "ana@example.com"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, c.cfg, sandbox.PagerDutyConfig{APIToken: "t"})
+			n := acknowledge(failing())
+			n = b.sync(t, n) // without a name there is nothing to write on
+			n.Receipt.Acknowledged = false
+			n.Incident.Links = []router.Link{{Notifier: "other", Key: incident42, ID: "Q1"}, {Notifier: "oncall", Key: incident42, ID: b.Incidents()[0].ID}}
+			n = closed(b.sync(t, n))
+			n.Incident.State, n.Incident.ResolvedBy = router.IncidentResolved, "Ana\n& Ben"
+			b.sync(t, n)
+			if diff := cmp.Diff(c.want, b.Incidents()[0].Notes); diff != "" {
+				t.Errorf("notes (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

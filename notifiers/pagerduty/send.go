@@ -165,11 +165,12 @@ func scrub(text string, key router.Secret) string {
 // recorder keeps what went over the wire in one call.
 type recorder struct {
 	http *http.Client
+	most int64 // bytes that are kept of an answer; 0 for maxAnswer
 
 	called bool
 	status int
 	header http.Header
-	body   []byte // as far as it came, at most maxAnswer
+	body   []byte // as far as it came
 	err    error  // of a call without an answer
 }
 
@@ -183,7 +184,7 @@ func (r *recorder) Do(req *http.Request) (*http.Response, error) {
 	}
 	defer resp.Body.Close()
 	r.status, r.header = resp.StatusCode, resp.Header
-	r.body, _ = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // a body that breaks off is one without words
+	r.body, _ = io.ReadAll(io.LimitReader(resp.Body, cmp.Or(r.most, maxAnswer))) // a body that breaks off is one without words
 	resp.Body = io.NopCloser(bytes.NewReader(r.body))
 	return resp, nil
 }

@@ -1,0 +1,131 @@
+package pagerduty
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"flowbridge/router"
+)
+
+// skew is how far PagerDuty's clock may be behind Meta's when we compare them.
+const skew = 30 * time.Second
+
+// choose returns those places with the incident's key that it can be about, at most one incident of ours: keys are
+// used again, and what is said may come two days late. strict: the incident is known by its link already.
+func (s *said) choose(keyed []router.Place, strict bool) (chosen []router.Place) {
+	latest := s.at.Add(skew)
+	if strict {
+		latest = s.at
+	}
+	for _, p := range keyed { // newest first
+		switch {
+		case p.OpenedAt.After(latest):
+		case p.Link.ID != "" && p.Link.ID != s.about.ID && !newer(s.about, p.Link):
+		case len(chosen) == 0 || chosen[0].Incident == p.Incident:
+			chosen = append(chosen, p)
+		}
+	}
+	return chosen
+}
+
+// newer says whether an incident of PagerDuty's was made after another. Its numbers only rise.
+func newer(a, b router.Link) bool { return a.Number > b.Number }
+
+// join adds places of incidents that are not among those known by their links.
+func join(linked, keyed []router.Place) []router.Place {
+	out := slices.Clone(linked)
+	for _, p := range keyed {
+		if !slices.ContainsFunc(linked, func(q router.Place) bool { return q.Incident == p.Incident }) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// spread returns what was said as events about our incidents: one act for each incident, whatever number of pages
+// of it PagerDuty has in that one, and its name where that is news.
+func (s *said) spread(places []router.Place) (events []router.Event) {
+	events = s.links(places)
+	for _, p := range byIncident(places) {
+		for _, e := range s.events {
+			if e.Name == router.LinkIncident { // a merge: the links say so
+				continue
+			}
+			act := *e.Act
+			act.Incident, act.Notifier, act.Key = p.Incident, p.Notifier, p.Key
+			events = append(events, s.event(e.Name, p, act))
+		}
+	}
+	return events
+}
+
+// links returns events that name the incident, for each page that it is not known by. The name stays untold where
+// one key belongs to pages of several notifiers: which of them it is for, only their services tell.
+func (s *said) links(places []router.Place) (events []router.Event) {
+	about := s.about
+	if into := s.into(); into != nil {
+		about = *into
+	}
+	if about.Number == 0 && about.URL == "" {
+		return nil
+	}
+	for _, p := range places {
+		link := router.Link{Notifier: p.Notifier, Key: p.Key, ID: about.ID, Number: about.Number, URL: about.URL}
+		if link.ID == p.Link.ID { // a note names its incident by half
+			link.Number, link.URL = cmp.Or(link.Number, p.Link.Number), cmp.Or(link.URL, p.Link.URL)
+		}
+		ambiguous := p.Link.ID == "" && slices.ContainsFunc(places, func(q router.Place) bool { return q.Key == p.Key && q.Notifier != p.Notifier })
+		if link == p.Link || ambiguous {
+			continue
+		}
+		events = append(events, s.event(router.LinkIncident, p, router.Act{Incident: p.Incident, Notifier: p.Notifier, Key: p.Key, Owner: s.owner, Link: &link}))
+	}
+	return events
+}
+
+// joins returns acknowledgements of what was merged into an incident that somebody had acknowledged: there are the
+// incidents of ours that were in it before.
+func (s *said) joins(merged, there []router.Place) (events []router.Event) {
+	i := slices.IndexFunc(there, func(p router.Place) bool { return p.State == router.IncidentAcknowledged })
+	if i < 0 {
+		return nil
+	}
+	for _, p := range byIncident(merged) {
+		if p.State == router.IncidentOpen {
+			events = append(events, s.event(router.Acknowledge, p, router.Act{Incident: p.Incident, Notifier: p.Notifier, Key: p.Key, Actor: there[i].AcknowledgedBy}))
+		}
+	}
+	return events
+}
+
+// event places an act. Its digest makes a repeat fall on it.
+func (s *said) event(name string, p router.Place, act router.Act) router.Event {
+	digest := fmt.Sprintf("%s/%s/%d", s.digest(), name, p.Incident)
+	if name == router.LinkIncident {
+		digest += fmt.Sprintf("/%s/%s", p.Notifier, p.Key)
+	}
+	return router.Event{
+		Digest: digest, Source: router.SourcePagerDuty, Name: name, At: s.at, Received: s.received,
+		WABA: p.WABA, Flow: p.Flow, Act: &act,
+	}
+}
+
+// byIncident returns one place for each incident. Of several pages the notifier is kept where it is the same, and no
+// key.
+func byIncident(places []router.Place) (out []router.Place) {
+	for _, p := range places {
+		i := slices.IndexFunc(out, func(q router.Place) bool { return q.Incident == p.Incident })
+		if i < 0 {
+			out = append(out, p)
+			continue
+		}
+		if out[i].Notifier != p.Notifier {
+			out[i].Notifier = ""
+		}
+		out[i].Key = ""
+	}
+	slices.SortStableFunc(out, func(a, b router.Place) int { return cmp.Compare(a.Incident, b.Incident) })
+	return out
+}
