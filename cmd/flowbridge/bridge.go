@@ -46,6 +46,8 @@ type bridgeConfig struct {
 	SlackURL     string
 	PagerDutyURL string // of the Events API
 
+	PagerDutyBack pagerDutyBack
+
 	// How long events, and what is over, are kept; 0 for ever.
 	KeepEvents, KeepIncidents time.Duration
 
@@ -62,7 +64,8 @@ type bridge struct {
 	store     *store.Store
 	router    *router.Router
 	deliverer *delivery.Deliverer
-	slack     *slack.Receiver // nil where nothing comes back from Slack
+	slack     *slack.Receiver   // nil where nothing comes back from Slack
+	linker    *pagerduty.Linker // nil without a token for PagerDuty's REST API
 	public    http.Handler
 	admin     http.Handler
 }
@@ -154,13 +157,15 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	}
 	routes := publicRoutes(intake, b.cfg.Certificates.guard)
 	b.public = routes
-	return b.wireSlackBack(routes, metrics)
+	return errors.Join(b.wireSlackBack(routes, metrics), b.wirePagerDutyBack(routes, metrics))
 }
 
 // newNotifiers makes a notifier for every service that can be reached, whether or not a rule names it now: what
 // an incident opened must be closed even where the rules have changed since.
 func newNotifiers(cfg bridgeConfig) (map[router.Kind]delivery.Notifier, error) {
-	pager, err := pagerduty.New(pagerduty.Config{EventsURL: cfg.PagerDutyURL})
+	pager, err := pagerduty.New(pagerduty.Config{
+		EventsURL: cfg.PagerDutyURL, APIToken: cfg.PagerDutyBack.Token, APIURL: cfg.PagerDutyBack.APIURL, From: cfg.PagerDutyBack.From,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -229,6 +234,7 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	if b.slack != nil {
 		work.Go(func() { faults <- b.slack.Run(working) })
 	}
+	work.Go(func() { b.runPagerDutyBack(working) })
 	if b.cfg.ReadRules != nil {
 		work.Go(func() { b.rules.watch(working, b.cfg.Reread) })
 	}

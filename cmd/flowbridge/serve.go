@@ -113,6 +113,8 @@ func (c serveCommand) config(p *program) (cfg bridgeConfig, err error) {
 	cfg.SlackBack, err = p.slackBack(cfg.SlackToken)
 	faults = append(faults, err)
 	cfg.AdminToken = one("FLOWBRIDGE_ADMIN_TOKEN")
+	cfg.PagerDutyBack, err = p.pagerDutyBack()
+	faults = append(faults, err)
 	if len(cfg.AppSecrets) == 0 {
 		faults = append(faults, errors.New("META_APP_SECRET is not set: without it no webhook can be verified (Meta: App settings, Basic, App secret)"))
 	}
