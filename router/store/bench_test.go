@@ -220,3 +220,37 @@ func BenchmarkFold(b *testing.B) {
 		})
 	})
 }
+
+// BenchmarkStorm measures a claim that is finished while 5,000 deliveries wait for the same notifier, in a database that
+// has grown and that the planner knows from quieter days.
+func BenchmarkStorm(b *testing.B) {
+	engines(b, func(b *testing.B, e engine) {
+		dsn := e.fresh()
+		s := openBench(b, dsn)
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		e.grow(b, dsn)
+		s = openBench(b, dsn)
+		ctx := context.Background()
+		var batch router.Batch
+		for number := int64(1_000_000); number < 1_005_000; number++ {
+			inc := incident(number)
+			inc.Flow = fmt.Sprint("g", number)
+			batch.Incidents = append(batch.Incidents, inc)
+			batch.Owed = append(batch.Owed, owed(number, "storm", fmt.Sprint(number)))
+		}
+		if err := s.Commit(ctx, batch); err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			n, _, err := s.Claim(ctx, router.Ask{Notifier: "storm", Now: time.Now(), Lease: time.Minute})
+			if n == nil || err != nil {
+				b.Fatal(n, err)
+			}
+			if err := s.Finish(ctx, result(n, router.DeliveryDelivered)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

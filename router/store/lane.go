@@ -122,7 +122,7 @@ func (s *Store) Lanes(ctx context.Context) ([]router.Lane, error) {
 	return found, nil
 }
 
-const backlogQuery = `SELECT notifier, class, count(*), min(owed_since) FROM deliveries WHERE state = 'waiting'
+const backlogQuery = `SELECT notifier, class, count(*), min(owed_since) FROM deliveries WHERE state = 'waiting' AND class >= 0
 	GROUP BY notifier, class ORDER BY notifier, class`
 
 // Backlog says what is owed, by notifier and class.
@@ -142,7 +142,7 @@ func (s *Store) Backlog(ctx context.Context) ([]router.Backlog, error) {
 // laterQuery finds the times at which something changes; 0 is none.
 const laterQuery = `SELECT 'lane', notifier, 0, rests FROM lanes WHERE rests > ?
 	UNION ALL SELECT 'class', notifier, class, until FROM waits WHERE until > ?
-	UNION ALL SELECT 'retry', '', 0, coalesce(min(next_at), 0) FROM deliveries WHERE state = 'waiting' AND next_at > ?
+	UNION ALL SELECT 'retry', '', 0, coalesce(min(next_at), 0) FROM deliveries WHERE state = 'waiting' AND next_at > 0 AND next_at > ?
 	UNION ALL SELECT 'lease', '', 0, coalesce(min(claimed_until), 0) FROM deliveries WHERE claimed_until > 0 AND claimed_until > ?`
 
 // anyQuery looks for a delivery of a notifier and a class that may be tried.

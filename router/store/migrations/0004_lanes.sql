@@ -10,8 +10,9 @@ ALTER TABLE deliveries ADD COLUMN claim TEXT NOT NULL DEFAULT '';          -- of
 UPDATE deliveries SET owed_since = updated_at, told = CASE WHEN receipt = '{}' THEN 0 ELSE 1 END,
   told_open = CASE WHEN receipt = '{}' THEN 0 ELSE open END, told_severity = CASE WHEN receipt = '{}' THEN 0 ELSE severity END;
 
-CREATE INDEX deliveries_lane ON deliveries (notifier, class, owed_since, id) WHERE state = 'waiting';
-CREATE INDEX deliveries_next ON deliveries (next_at) WHERE state = 'waiting';
+-- Each has a condition of its own, so that no query that is meant for another is answered with it.
+CREATE INDEX deliveries_lane ON deliveries (notifier, class, owed_since, id) WHERE state = 'waiting' AND class >= 0;
+CREATE INDEX deliveries_next ON deliveries (next_at) WHERE state = 'waiting' AND next_at > 0;
 CREATE INDEX deliveries_claimed ON deliveries (claimed_until) WHERE claimed_until > 0;
 
 -- How it stands with a notifier, for all processes that deliver to it.
