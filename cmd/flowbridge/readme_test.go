@@ -1,8 +1,10 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -106,6 +108,35 @@ func TestTheReadmeShowsWhatTheProgramPrints(t *testing.T) {
 	for _, block := range readmeBlocks(t, "") {
 		if !strings.Contains(printed, block) {
 			t.Errorf("flowbridge prints no longer\n%s", block)
+		}
+	}
+}
+
+// TestTheReadmeNamesTestsThatExist holds its table of faults.
+func TestTheReadmeNamesTestsThatExist(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := ""
+	err = filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			var one []byte
+			one, err = os.ReadFile(path)
+			code += string(one)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(names) == 0 {
+		t.Fatal("the README names no test")
+	}
+	for _, name := range names {
+		if !strings.Contains(code, "\nfunc "+name[1]+"(") {
+			t.Errorf("there is no %s", name[1])
 		}
 	}
 }
