@@ -66,7 +66,7 @@ type Result struct {
 	Receipt  Receipt // to keep for the next attempt
 	// State is DeliveryDelivered (if a newer revision is owed by now the delivery waits again),
 	// DeliveryCancelled (the same, for what had nothing to tell), DeliveryWaiting (tried again at NextAt)
-	// or DeliveryParked.
+	// or DeliveryParked (if a newer revision is owed by now that is tried instead, and Event is left out).
 	State  DeliveryState
 	Error  string    // in words for people, without secrets; "" on success
 	NextAt time.Time // of DeliveryWaiting

@@ -55,8 +55,9 @@ type Queue interface {
 	// Finish writes how an attempt ended and gives up the claim. It may be repeated with the same Result.
 	// ErrConflict says that the claim is ours no more, and that nothing was written.
 	Finish(ctx context.Context, r router.Result) error
-	// Retarget pins another target to a claimed delivery that made nothing yet.
-	Retarget(ctx context.Context, delivery int64, t router.Target) error
+	// Retarget pins another target to a claimed delivery that made nothing yet. ErrConflict says that the claim is ours
+	// no more.
+	Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error
 	// Owed is pulsed when something became due. A pulse may be missed: there is a slow poll as well.
 	Owed() <-chan struct{}
 	// Backlog and Lanes say what is owed, and which notifiers keep failing, for metrics.

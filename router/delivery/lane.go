@@ -124,7 +124,7 @@ func (d *Deliverer) aim(work context.Context, n *router.Notification) error {
 	}
 	ctx, cancel := context.WithTimeout(work, storageTimeout)
 	defer cancel()
-	if err := d.queue.Retarget(ctx, n.Delivery, now); err != nil {
+	if err := d.queue.Retarget(ctx, n.Delivery, n.Claim, now); err != nil {
 		return fmt.Errorf("pin the new target: %w", err) // telling it unpinned could strand what it makes
 	}
 	n.Target = now

@@ -210,18 +210,19 @@ func (q *memQueue) Finish(ctx context.Context, r router.Result) error {
 	return nil
 }
 
-func (q *memQueue) Retarget(_ context.Context, delivery int64, t router.Target) error {
+func (q *memQueue) Retarget(_ context.Context, delivery int64, claim string, t router.Target) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.retargetFault != nil {
 		return q.retargetFault
 	}
 	for _, it := range q.items {
-		if it.n.Delivery == delivery {
+		if it.n.Delivery == delivery && it.n.Claim == claim {
 			it.n.Target = t
+			return nil
 		}
 	}
-	return nil
+	return router.ErrConflict
 }
 
 // set changes what storage does, from a test.

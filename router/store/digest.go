@@ -102,7 +102,8 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 		var args []any
 		switch {
 		case r.State == router.DeliveryParked && i == 0:
-			set, args = `last_error = ?, was_parked = 1, state = 'parked'`, []any{r.Error}
+			set = `last_error = ?, was_parked = 1, next_at = ?, state = CASE WHEN owed > ? THEN 'waiting' ELSE 'parked' END`
+			args = []any{r.Error, now, p.Revision}
 		case r.State == router.DeliveryParked:
 			set, args = `next_at = ?`, []any{now}
 		case r.State == router.DeliveryWaiting:

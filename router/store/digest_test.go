@@ -131,6 +131,17 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 
+	t.Run("what was over before a digest was refused is told all the same", func(t *testing.T) {
+		q := storm(t, many)
+		n := q.claim("chat")
+		q.owe(chat(1, false, router.Error))
+		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryParked, Error: "invalid_blocks", Digest: n.Digest}))
+		q.deliver("chat", router.Receipt{Channel: "C1", Digest: "17.1", Open: true})
+		if n := q.claim("chat"); about(n) != "INC-1" || n.Open {
+			t.Errorf("got %s", about(n))
+		}
+	})
+
 	t.Run("a digest whose process died leaves nothing to look for, and only one may finish it", func(t *testing.T) {
 		q := storm(t, many)
 		lost := q.claim("chat")

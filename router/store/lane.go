@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"flowbridge/router"
@@ -155,10 +156,12 @@ func (s *Store) Due(ctx context.Context, now time.Time) (notifiers []string, nex
 	if err != nil || len(backlog) == 0 {
 		return nil, next, err
 	}
-	later, err := all(ctx, s.read, laterQuery, []any{us, us, us, us}, func(row scanner) (p pause, err error) {
-		err = row.Scan(&p.of, &p.notifier, &p.class, &p.until)
-		return p, err
-	})
+	later, err := s.later(ctx, us)
+	if err == nil && slices.ContainsFunc(later, func(p pause) bool { return p.until > us+farthest.Microseconds() }) {
+		if err = s.setBack(ctx, us); err == nil {
+			later, err = s.later(ctx, us)
+		}
+	}
 	if err != nil {
 		return nil, next, fmt.Errorf("read queue: %w", err)
 	}
@@ -194,4 +197,42 @@ type pause struct {
 	of, notifier string
 	class        router.Class
 	until        int64
+}
+
+func (s *Store) later(ctx context.Context, now int64) ([]pause, error) {
+	return all(ctx, s.read, laterQuery, []any{now, now, now, now}, func(row scanner) (p pause, err error) {
+		err = row.Scan(&p.of, &p.notifier, &p.class, &p.until)
+		return p, err
+	})
+}
+
+const (
+	// farthest is more than anything is put off: a service is obeyed for an hour at most. What is farther away was
+	// written while a clock was wrong, and would hold deliveries back until that day.
+	farthest = 2 * time.Hour
+	// heldOn is how long a claim goes on that a wrong clock dated: whoever holds it and lives extends it in that time.
+	heldOn = time.Minute
+)
+
+// setBack makes due what is put off farther than anybody can have meant.
+func (s *Store) setBack(ctx context.Context, now int64) error {
+	s.cfg.Logger.Warn("deliveries were put off for hours or years, as by a clock that was wrong; they are due now")
+	far := now + farthest.Microseconds()
+	return s.inTx(ctx, func(tx *txn) error {
+		for _, one := range []struct {
+			query string
+			to    int64
+		}{
+			{`UPDATE lanes SET rests = ? WHERE rests > ?`, now},
+			{`UPDATE budgets SET paid = ? WHERE paid > ?`, now},
+			{`UPDATE waits SET until = ? WHERE until > ?`, now},
+			{`UPDATE deliveries SET next_at = ? WHERE state = 'waiting' AND next_at > ?`, now},
+			{`UPDATE deliveries SET claimed_until = ? WHERE claimed_until > ?`, now + heldOn.Microseconds()},
+		} {
+			if _, err := tx.ExecContext(ctx, one.query, one.to, far); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

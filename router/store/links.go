@@ -48,11 +48,11 @@ func (s *Store) PlacesByKey(ctx context.Context, keys ...string) ([]router.Place
 }
 
 // Unlinked returns open pages that their service has accepted since a time and that have no link, or one from before
-// they opened anew; the longest told first, at most maxPlaces.
+// they opened anew; those told last first, at most maxPlaces: some never get a name, and must not hide the others.
 func (s *Store) Unlinked(ctx context.Context, since time.Time) ([]router.Place, error) {
 	return s.places(ctx, `SELECT `+placeColumns+` FROM `+placeTables+`
 		WHERE d.kind = 'pagerduty' AND d.open = 1 AND d.updated_at > ? AND d.incident <> 0 AND d.have > 0 AND d.state <> 'parked'
-		AND (l.id IS NULL OR l.stale = 1) ORDER BY d.updated_at LIMIT ?`, micros(since), maxPlaces)
+		AND (l.id IS NULL OR l.stale = 1) ORDER BY d.updated_at DESC, d.id DESC LIMIT ?`, micros(since), maxPlaces)
 }
 
 func (s *Store) places(ctx context.Context, query string, args ...any) ([]router.Place, error) {

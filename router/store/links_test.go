@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -112,6 +113,30 @@ func TestAPageIsUnlinkedFromWhenItIsAcceptedUntilItsNameIsKnownAndAnewAfterItWas
 		unlinked("closed by a person there, and open anew", 1)
 		if got, err := s.Unlinked(ctx, noon); len(got) != 0 || err != nil {
 			t.Errorf("told long ago: %v, %v", got, err)
+		}
+	})
+}
+
+func TestPagesThatNeverGetANameHideNoOthers(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		var b router.Batch
+		for n := range int64(101) {
+			inc := failing(n + 2)
+			inc.Flow = fmt.Sprint(n)
+			b.Incidents = append(b.Incidents, inc)
+			page := owedPage(true)
+			page.Incident, page.Key = n+2, fmt.Sprint(rateKey, n)
+			b.Owed = append(b.Owed, page)
+		}
+		check(t, s.Commit(ctx, b))
+		for ok := true; ok; {
+			_, ok = attempt(t, s, "page", openReceipt)
+		}
+		nameless, err := s.Unlinked(ctx, noon.Add(-time.Minute))
+		check(t, err)
+		if len(nameless) != 100 || !slices.ContainsFunc(nameless, func(p router.Place) bool { return p.Incident == 102 }) {
+			t.Errorf("%d pages, and that of INC-102, told last, is not among them", len(nameless))
 		}
 	})
 }

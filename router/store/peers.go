@@ -58,17 +58,22 @@ func newPeers(s *Store, config *pgx.ConnConfig) *peers {
 	return p
 }
 
-// Close gives up the right to fold, and tells the others.
+// Close gives up the right to fold, and tells the others, also of what was handed back last.
 func (p *peers) Close() error {
 	p.stop()
 	p.work.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	select {
+	case <-p.deliver:
+		p.call(ctx, callDelivery)
+	default:
+	}
 	if p.conn == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
-	defer cancel()
 	_, _ = p.conn.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`) // before the call; the end of the session may come after it
 	p.drop()
 	p.call(ctx, callFold)
@@ -190,8 +195,9 @@ func (p *peers) speak(ctx context.Context) {
 }
 
 // call is not worth waiting for the disk, nor a fault: whoever misses it looks by himself soon.
+// A stop does not cut it short: it may be about what the stop handed back.
 func (p *peers) call(ctx context.Context, what string) {
-	ctx, cancel := p.s.d.bounded(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 	defer cancel()
 	_, _ = p.s.write.DB.ExecContext(ctx, fmt.Sprintf(`SET LOCAL synchronous_commit = off; NOTIFY %s, '%s %s'`, channel, what, p.name))
 }

@@ -85,6 +85,28 @@ func TestPeers(t *testing.T) {
 		heard(t, b.Owed())
 	})
 
+	t.Run("what a process hands back when it leaves is offered to the other", func(t *testing.T) {
+		a, b := pair(t)
+		posts := 0
+		eventually(t, "the other listens", func() bool {
+			posts++
+			appendAll(t, a, event(fmt.Sprint("e", posts)))
+			select {
+			case <-b.Appended():
+				return true
+			default:
+				return false
+			}
+		})
+		check(t, a.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{owed(1, "chat", "k")}}))
+		heard(t, b.Owed())
+		n := claim(t, a, "chat", noon)
+		check(t, a.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting, Interrupted: true, Error: "cut", NextAt: noon}))
+		check(t, a.Close())
+		heard(t, b.Owed())
+		claim(t, b, "chat", noon)
+	})
+
 	t.Run("no delivery is claimed by two", func(t *testing.T) {
 		a, b := pair(t)
 		var batch router.Batch

@@ -256,7 +256,7 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
 	now := micros(s.cfg.Now())
-	renewed := false // deliveries of other notifiers
+	renewed, parked := false, false // deliveries of other notifiers; this one
 	err = s.inTx(ctx, func(tx *txn) error {
 		var notifier string
 		var class router.Class
@@ -283,6 +283,9 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 		if err != nil || r.Event == nil {
 			return err
 		}
+		if parked, err = isParked(ctx, tx, r.Delivery); err != nil || !parked {
+			return err
+		}
 		row, err := encodeEvent(r.Event)
 		if err != nil {
 			return err
@@ -292,13 +295,21 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	if err != nil {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
-	if renewed { // what else may be due by this is due to the same notifier, whose lane goes on by itself
+	// What else may be due by this is due to the same notifier, whose lane goes on by itself, but for one that stops.
+	if renewed || r.Interrupted && micros(r.NextAt) <= now {
 		s.wakeDelivery()
 	}
-	if r.Event != nil {
+	if parked {
 		s.wakeFold()
 	}
 	return nil
+}
+
+// isParked says whether a delivery needs a person. One that was refused does not if more was owed by then.
+func isParked(ctx context.Context, tx *txn, id int64) (bool, error) {
+	var state router.DeliveryState
+	err := tx.QueryRowContext(ctx, `SELECT state FROM deliveries WHERE id = ?`, id).Scan(&state)
+	return state == router.DeliveryParked, err
 }
 
 // made says whether a receipt names something at the service that is about this incident alone, or may be there.
@@ -334,7 +345,9 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 	case r.State == router.DeliveryWaiting:
 		return false, finish(`last_error = ?, next_at = ?, may_exist = ?`, r.Error, micros(r.NextAt), exists)
 	case r.State == router.DeliveryParked:
-		return false, finish(`last_error = ?, may_exist = ?, was_parked = 1, state = 'parked'`, r.Error, exists)
+		// A refusal speaks of the state that was told: what became owed meanwhile, perhaps the end, is tried at once.
+		return false, finish(`last_error = ?, may_exist = ?, was_parked = 1, next_at = ?, state = CASE WHEN owed > ? THEN 'waiting' ELSE 'parked' END`,
+			r.Error, exists, now, r.Revision)
 	}
 	// Done; what became owed meanwhile is due at once.
 	before, err := receiptOf(ctx, tx, r.Delivery)
@@ -368,10 +381,14 @@ func mended(ctx context.Context, tx *txn, id, now int64) (renewed bool, err erro
 	return true, err
 }
 
-// Retarget pins a delivery to another target: for what never made anything where it was pinned before.
-func (s *Store) Retarget(ctx context.Context, delivery int64, t router.Target) error {
-	_, err := s.write.ExecContext(ctx, `UPDATE deliveries SET kind = ?, channel = ?, routing_key = ? WHERE id = ?`,
-		string(t.Kind), t.Channel, t.RoutingKey.Reveal(), delivery)
+// Retarget pins a delivery to another target: for what never made anything where it was pinned before. It wraps
+// router.ErrConflict when the claim is ours no more: by now somebody else may make something there.
+func (s *Store) Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error {
+	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET kind = ?, channel = ?, routing_key = ? WHERE id = ? AND claim = ?`,
+		string(t.Kind), t.Channel, t.RoutingKey.Reveal(), delivery, claim)
+	if err == nil {
+		err = stillOurs(held, delivery)
+	}
 	if err != nil {
 		return fmt.Errorf("retarget delivery: %w", err)
 	}
@@ -404,13 +421,19 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64) error {
 				return err
 			}
 		}
-		now := micros(s.cfg.Now())
-		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', next_at = ?, updated_at = ?, owed_since = ? WHERE id = ?`, now, now, now, id)
+		// Who asks for it has mended something: it is tried at once, whatever the lane waits for.
+		l, err := lockLane(ctx, tx, d.Notifier)
 		if err != nil {
 			return err
 		}
-		// Who asks for it has mended something: it is tried at once, whatever the lane waits for.
-		_, err = tx.ExecContext(ctx, `UPDATE lanes SET failures = 0, failed = 0, rests = 0, refusal = '', refusals = 0 WHERE notifier = ?`, d.Notifier)
+		if err := writeLane(ctx, tx, d.Notifier, lane{turns: l.turns}); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM waits WHERE notifier = ?`, d.Notifier); err != nil {
+			return err
+		}
+		now := micros(s.cfg.Now())
+		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', next_at = ?, updated_at = ?, owed_since = ? WHERE id = ?`, now, now, now, id)
 		return err
 	})
 	if err == nil {

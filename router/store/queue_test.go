@@ -195,6 +195,34 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		q.claim("page")
 	})
 
+	t.Run("what became owed while an older state was refused is tried, and nobody is told that it is parked", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(page(1, "k"))
+		q.deliver("page", router.Receipt{DedupKey: "k", Open: true, Severity: router.Error})
+		q.owe(page(1, "k"))
+		refresh := q.claim("page")
+		over := page(1, "k")
+		over.Open = false
+		q.owe(over)
+		refuse := func(n *router.Notification, words string) {
+			event := event(words)
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryParked,
+				Error: words, Receipt: n.Receipt, Event: &event, Digest: n.Digest}))
+		}
+		refuse(refresh, "details are too long")
+		end := q.claim("page")
+		if waiting, err := q.Waiting(ctx, 10); end.Open || len(waiting) != 0 || err != nil {
+			t.Errorf("claimed %+v, the journal was told %+v, %v", end, waiting, err)
+		}
+		refuse(end, "details are too long")
+		if waiting, err := q.Waiting(ctx, 10); len(waiting) != 1 || err != nil {
+			t.Errorf("parked for good: the journal was told %+v, %v", waiting, err)
+		}
+		if n, _ := q.try("page"); n != nil {
+			t.Errorf("tried again: %+v", n)
+		}
+	})
+
 	t.Run("who lost a claim changes nothing any more", func(t *testing.T) {
 		q := newQueue(t, open)
 		q.owe(page(1, "k"))
@@ -239,10 +267,69 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if n, _ := q.try("chat"); n != nil {
 			t.Errorf("got %s, want nothing", about(n))
 		}
-		q.pass(time.Minute)
+		check(t, q.RetryDelivery(ctx, n.Delivery)) // somebody knows better
 		if n := q.claim("chat"); n.Attempt != 1 || n.MayExist {
 			t.Errorf("attempt %d, may exist %v", n.Attempt, n.MayExist)
 		}
+		if n := q.claim("chat"); n.Incident.Number != 2 {
+			t.Errorf("got %s, want INC-2", about(n))
+		}
+	})
+
+	t.Run("a clock that was years ahead for a moment holds nothing back for years", func(t *testing.T) {
+		q := newQueue(t, open)
+		for n := range int64(5) {
+			q.owe(chat(n+1, true, router.Error))
+		}
+		q.charges = func(*router.Notification) []router.Charge {
+			return []router.Charge{{Budget: "posts", Calls: 1, Every: time.Second, Burst: 4}}
+		}
+		q.pass(10 * 365 * 24 * time.Hour)
+		lost := q.claim("chat") // by a process that dies
+		for range router.LaneDown {
+			q.fail("chat", time.Minute, time.Minute)
+		}
+		q.try("chat")
+		q.now = noon.Add(time.Minute)
+		if _, next, err := q.Due(ctx, q.now); next.After(q.now.Add(time.Hour)) || err != nil {
+			t.Errorf("next in %s, %v", next.Sub(q.now), err)
+		}
+		q.pass(time.Minute) // who holds a claim and lives has said so by then
+		seen := map[int64]bool{}
+		for range 5 {
+			n := q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Error})
+			seen[n.Delivery] = true
+			q.pass(time.Second)
+		}
+		if len(seen) != 5 || !seen[lost.Delivery] {
+			t.Errorf("told of %v", seen)
+		}
+	})
+
+	t.Run("what a stop cuts short is offered to the others at once", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(page(1, "k"))
+		<-q.Owed()
+		n := q.claim("page")
+		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting, Interrupted: true, Error: "cut", NextAt: q.now}))
+		select {
+		case <-q.Owed():
+		default:
+			t.Error("nobody was woken")
+		}
+	})
+
+	t.Run("who lost a claim pins nothing any more", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(page(1, "k"))
+		lost := q.claim("page")
+		q.pass(time.Minute)
+		has := q.claim("page")
+		other := router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "another-key"}
+		if err := q.Retarget(ctx, lost.Delivery, lost.Claim, other); !errors.Is(err, router.ErrConflict) {
+			t.Errorf("the lost claim: %v", err)
+		}
+		check(t, q.Retarget(ctx, has.Delivery, has.Claim, other))
 	})
 
 	t.Run("metrics know what is owed since when", func(t *testing.T) {

@@ -407,7 +407,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a delivery can be pinned anew, and its key is shown to nobody", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		n := claim(t, s.Store, "page", noon)
-		check(t, s.Retarget(ctx, n.Delivery, router.Target{Kind: router.KindPagerDuty, RoutingKey: "another-key"}))
+		check(t, s.Retarget(ctx, n.Delivery, n.Claim, router.Target{Kind: router.KindPagerDuty, RoutingKey: "another-key"}))
 		if n := claim(t, s.Store, "page", noon.Add(time.Minute)); n.Target.RoutingKey.Reveal() != "another-key" {
 			t.Error("the new key was not used")
 		}
