@@ -102,7 +102,7 @@ func (p *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 // last success are such even beside a receipt that says closed: the incident may have come back, and what
 // we learned of that be lost in a crash. A resolve too many is forgotten there without a word.
 func mayBeOpen(n *router.Notification) bool {
-	return n.Receipt.Open || n.MayExist && (n.Receipt == router.Receipt{} || n.Attempt > 1)
+	return n.Receipt.Open || n.Receipt.Unsure || n.MayExist && (n.Receipt == router.Receipt{} || n.Attempt > 1)
 }
 
 // open triggers the incident, or refreshes it, and passes an acknowledgement on.
@@ -116,7 +116,7 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	if err != nil {
 		return r, err
 	}
-	r.Severity, r.Told = n.Severity, n.Incident.Entries
+	r.Severity, r.Told, r.Unsure = n.Severity, n.Incident.Entries, false
 	switch {
 	case n.Incident.State != router.IncidentAcknowledged:
 		r.Acknowledged = false
@@ -157,7 +157,7 @@ func (p *Notifier) resolve(ctx context.Context, n *router.Notification) (router.
 	if _, err := p.enqueue(ctx, n.Target.RoutingKey, &pd.V2Event{Action: "resolve", DedupKey: r.DedupKey}); err != nil {
 		return r, err
 	}
-	r.Open, r.Acknowledged, r.Told = false, false, n.Incident.Entries
+	r.Open, r.Acknowledged, r.Unsure, r.Told = false, false, false, n.Incident.Entries
 	if n.Incident.State == router.IncidentResolved && n.Incident.ResolvedBy != "" {
 		p.note(ctx, n, "Resolved by "+n.Incident.ResolvedBy)
 	}

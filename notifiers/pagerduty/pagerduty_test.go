@@ -277,6 +277,7 @@ func TestWhatMayExistIsResolved(t *testing.T) {
 		{"the first attempt was cut short", router.Receipt{}, 2},
 		{"the first attempt was cut short and did not count", router.Receipt{}, 1},
 		{"it had come back, and that attempt was cut short", router.Receipt{DedupKey: incident42, Told: 3}, 2},
+		{"an attempt ended without an answer, and more is owed since", router.Receipt{Unsure: true}, 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

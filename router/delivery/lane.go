@@ -98,7 +98,11 @@ func (d *Deliverer) attempt(work context.Context, n *router.Notification) (route
 	}
 	notifier := d.cfg.Notifiers[n.Target.Kind]
 	if notifier == nil {
-		return router.Receipt{}, unconfigured{n.Target.Kind}
+		receipt := n.Receipt
+		if n.MayExist && (n.Attempt > 1 || receipt == router.Receipt{}) { // nobody looks, so nobody knows better
+			receipt.Unsure = true
+		}
+		return receipt, unconfigured{n.Target.Kind}
 	}
 	if n.Incident != nil {
 		n.Link = d.cfg.Link(n.Incident)
@@ -131,11 +135,13 @@ func (d *Deliverer) aim(work context.Context, n *router.Notification) error {
 	return nil
 }
 
-// sync turns a panic of a notifier into an error: this delivery is retried, all others live.
+// sync turns a panic of a notifier into an error: this delivery is retried, all others live. What it did before that
+// nobody knows.
 func (d *Deliverer) sync(ctx context.Context, notifier Notifier, n router.Notification) (r router.Receipt, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("fault in flowbridge: %v", p)
+			r, err = n.Receipt, fmt.Errorf("fault in flowbridge: %v", p)
+			r.Unsure = true
 			d.cfg.Logger.Error("a notifier panicked", "delivery", n.Delivery, "kind", n.Target.Kind, "stack", string(debug.Stack()))
 		}
 	}()

@@ -120,6 +120,20 @@ func TestARefusalParks(t *testing.T) {
 	}
 }
 
+func TestWhatMayExistIsRememberedWhereNobodySpeaksToTheService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := toSlack(1, "chat")
+		n.MayExist, n.Attempt = true, 1 // that attempt died
+		q := newQueue(n)
+		stop := run(t, Config{}, q)
+		synctest.Wait()
+		stop()
+		if r := q.finished(); len(r) != 1 || r[0].State != router.DeliveryParked || !r[0].Receipt.Unsure {
+			t.Errorf("results %+v; want one, parked, with a receipt that is not sure", r)
+		}
+	})
+}
+
 func TestTheSameRefusalIsToldOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
