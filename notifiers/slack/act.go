@@ -96,6 +96,8 @@ func (r *Receiver) do(ctx context.Context, who person, w wish) (out deed) {
 	case err != nil:
 		r.fault("act", "what a person did could not be stored", err)
 		return deed{result: "failed", moot: name + ": flowbridge could not write this down, so that it may not happen. Try again in a minute."}
+	case stored == 0 && w.act == router.AddSilence: // somebody was faster, and it is not folded yet
+		return deed{result: "moot", moot: name + ": silenced already"}
 	case stored == 0:
 		return deed{result: "repeat", inc: inc}
 	}
@@ -113,7 +115,8 @@ func (r *Receiver) event(who person, w wish, inc *router.IncidentDetail, notifie
 	}
 	switch w.act {
 	case router.AddSilence:
-		s := router.Silence{ID: silenceID(w.digest), Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}, Since: now, By: actor + " in Slack"}
+		e.Digest = silenceDigest(inc, now)
+		s := router.Silence{ID: silenceID(e.Digest), Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}, Since: now, By: actor + " in Slack"}
 		if slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Event != inc.Event }) { // it holds all signals of its flow
 			s.Event = ""
 		}
@@ -125,6 +128,19 @@ func (r *Receiver) event(who person, w wish, inc *router.IncidentDetail, notifie
 		e.Act.Incident, e.Act.Silence = 0, &router.Silence{ID: inc.Silence.ID}
 	}
 	return e
+}
+
+// silenceDigest names a wish for silence by what it is about, not by the request: who clicks twice wants one silence, and
+// so do two who click at a time. Once one has begun or ended the next is another one; the minute is for one that came
+// and went while nothing was folded.
+func silenceDigest(inc *router.IncidentDetail, now time.Time) string {
+	last := int64(0)
+	for _, e := range inc.Timeline {
+		if e.Kind == router.EntrySilenced {
+			last = e.N
+		}
+	}
+	return digest(router.AddSilence, inc.Name(), inc.OpenedAt.String(), fmt.Sprint(last), fmt.Sprint(now.Unix()/60))
 }
 
 // digest names a request: Slack repeats one with all of this.
@@ -235,12 +251,25 @@ func moot(act string, inc *router.IncidentDetail) string {
 		return say("not acknowledged any more")
 	case act == router.PageNow && len(pageable(&inc.Incident)) == 0:
 		return say("everybody who can be paged is paged already")
+	case act == router.AddSilence && ownSilence(&inc.Incident):
+		return say("already silenced%s; end that first to silence it otherwise", silencedBy(&inc.Silence))
 	case act == router.EndSilence && inc.Silence.ID == "":
 		return say("not silenced any more")
 	case act == router.EndSilence && !ownSilence(&inc.Incident):
 		return say("its silence covers more than this flow: end it where it was made")
 	}
 	return ""
+}
+
+// silencedBy says by whom and until when.
+func silencedBy(s *router.Silence) (said string) {
+	if s.By != "" {
+		said = " by " + line(s.By, nameText)
+	}
+	if s.UntilRecovered() {
+		return said + " until it has recovered"
+	}
+	return said + " until " + date(s.Until)
 }
 
 // entryOf is what the timeline says of an act that changed something.

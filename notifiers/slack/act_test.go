@@ -137,6 +137,39 @@ func TestEveryButtonIsAnAct(t *testing.T) {
 	}
 }
 
+func TestADoubleClickOnSilenceIsOneSilence(t *testing.T) {
+	d := newDesk(t)
+	d.card(opened())
+	d.press(sandbox.Press{Action: "silence", Option: 0, User: "U0SAM"})
+	d.press(sandbox.Press{Action: "silence", Option: 0, User: "U0SAM"}) // nobody has folded the first yet
+	if got := d.told(1).Text; got != "INC-42: silenced already" {
+		t.Errorf("told %q", got)
+	}
+	if got := d.write("silence 42 4h"); got != "INC-42: silenced already" {
+		t.Errorf("answered %q", got)
+	}
+	if got := d.ledger.stored(); len(got) != 1 {
+		t.Fatalf("stored %+v, want one silence", got)
+	}
+
+	silenced := cards()["silenced-from-its-card"] // now it is folded, and the card that is pressed is old
+	d.ledger.set(silenced, d.receipt)
+	d.press(sandbox.Press{Action: "silence", Option: 1, User: "U0SAM"})
+	if got, want := d.told(2).Text, "INC-42: already silenced by Sam until it has recovered; end that first to silence it otherwise"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+
+	ended := opened() // and somebody ended it: another one is another one
+	ended.Timeline = []router.Entry{{Incident: 42, N: 3, At: d.clock(), Kind: router.EntrySilenced, Text: "No longer silenced"}}
+	d.ledger.set(ended, d.receipt)
+	d.press(sandbox.Press{Action: "silence", Option: 0, User: "U0SAM"})
+	got := d.ledger.stored()
+	if len(got) != 2 || got[0].Act.Silence.ID == got[1].Act.Silence.ID {
+		t.Errorf("stored %+v, want two silences", got)
+	}
+	d.over(2)
+}
+
 func TestASilenceOfACardWithSeveralSignalsIsOfTheWholeFlow(t *testing.T) {
 	d := newDesk(t)
 	d.card(cards()["by-flow-with-words-of-the-rule"])
