@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"flowbridge/notifiers"
 )
 
 // tlsFiles name what the public address needs to speak TLS by itself; all "" behind a proxy that does.
@@ -54,7 +56,7 @@ type certificates struct {
 
 	inForce atomic.Pointer[tls.Config]
 	expiry  prometheus.Gauge
-	refused atomic.Int64 // when a refusal was logged last, Unix seconds
+	strange notifiers.Seldom // for logging refusals
 
 	mu     sync.Mutex // held by the handshake that looks
 	looked time.Time
@@ -188,9 +190,8 @@ func (c *certificates) guard(next http.Handler) http.Handler {
 	})
 }
 
-// refuse logs seldom: anybody can call.
 func (c *certificates) refuse(w http.ResponseWriter, status int, why string) {
-	if now, before := time.Now().Unix(), c.refused.Load(); now-before >= 10 && c.refused.CompareAndSwap(before, now) {
+	if c.strange.Now(time.Now()) {
 		c.logger.Warn("a webhook was refused for its client certificate: if Meta sent it, --tls-client-ca is not Meta's CA, or a proxy stands between", "why", why)
 	}
 	http.Error(w, why, status)

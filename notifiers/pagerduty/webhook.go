@@ -12,11 +12,11 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -71,7 +71,7 @@ type Webhooks struct {
 	cfg     WebhookConfig
 	store   WebhookStore
 	counted *prometheus.CounterVec
-	logged  atomic.Int64 // when a bad signature was logged last, Unix seconds
+	strange notifiers.Seldom // for logging bad signatures
 }
 
 // NewWebhooks returns the handler of POST /webhooks/pagerduty.
@@ -134,7 +134,7 @@ func (w *Webhooks) serve(rw http.ResponseWriter, r *http.Request) result {
 		return broken
 	}
 	if !Signed(w.cfg.Secrets, r.Header.Values(signatureHeader), body) {
-		if now, before := w.cfg.Now().Unix(), w.logged.Load(); now-before >= 10 && w.logged.CompareAndSwap(before, now) {
+		if w.strange.Now(w.cfg.Now()) {
 			w.cfg.Logger.Warn("a webhook without a good signature was refused: if PagerDuty sent it, PAGERDUTY_WEBHOOK_SECRET is not its subscription's secret")
 		}
 		http.Error(rw, "bad or missing "+signatureHeader, http.StatusUnauthorized)
@@ -171,9 +171,12 @@ func (w *Webhooks) take(ctx context.Context, s *said) (result, error) {
 	case s.about.ID == "", len(s.events) == 0 && s.about.Number == 0: // neither an act nor a name
 		return nothing, nil
 	}
-	waits, err := w.store.Waits(ctx, s.postponed().About)
-	if err != nil {
-		return "", err
+	waits := false
+	if w.cfg.Lookups { // else what waits will never be placed, and must not hold back what can be
+		var err error
+		if waits, err = w.store.Waits(ctx, s.postponed().About); err != nil {
+			return "", err
+		}
 	}
 	if !waits { // else what was said before comes first
 		places, err := w.places(ctx, s)

@@ -329,6 +329,20 @@ func TestWhatFollowsSomethingPostponedIsPostponedToo(t *testing.T) {
 	}
 }
 
+func TestWhatWasPostponedWhileThereWasATokenHoldsNothingBackWithoutOne(t *testing.T) {
+	d := &desk{}
+	body := hook("1", "incident.acknowledged", "ben", nil)
+	send(newHooks(t, d, pagerduty.WebhookConfig{Lookups: true}), body, sign(body))
+	if len(d.postponed) != 1 {
+		t.Fatalf("postponed %+v", d.postponed)
+	}
+	d.places = []router.Place{place42("", 0)}
+	body = hook("2", "incident.resolved", "ben", nil)
+	if code := send(newHooks(t, d, pagerduty.WebhookConfig{}), body, sign(body)); code != http.StatusAccepted || len(d.journal) == 0 {
+		t.Errorf("answered %d, journal %v", code, d.acts())
+	}
+}
+
 func TestEmptySecretsAreRefusedAtTheStart(t *testing.T) {
 	for _, secrets := range [][]router.Secret{nil, {""}, {"a", " "}} {
 		if _, err := pagerduty.NewWebhooks(pagerduty.WebhookConfig{Secrets: secrets}, &desk{}); err == nil {

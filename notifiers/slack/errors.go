@@ -119,7 +119,7 @@ func read(method string, err error) *failure {
 	}
 	f := &failure{method: method, class: ambiguous}
 	if limit, ok := errors.AsType[*slack.RateLimitedError](err); ok {
-		f.class, f.code, f.after = limited, "too many calls", limit.RetryAfter
+		f.class, f.code, f.after = limited, "too many calls", min(limit.RetryAfter, longestWait)
 		return f
 	}
 	if status, ok := errors.AsType[slack.StatusCodeError](err); ok {

@@ -118,6 +118,19 @@ func TestAfter429NothingIsSentUntilItIsOver(t *testing.T) {
 	}
 }
 
+func TestAWaitThatNobodyCanHaveMeantEndsAfterAnHour(t *testing.T) {
+	w := newWorld(t)
+	n := after(w.sync(opened()), 2, escalated())
+	w.slack.Fail(sandbox.Fault{Method: "chat.update", Status: http.StatusTooManyRequests, RetryAfter: 1000 * time.Hour, Times: 1})
+	if _, err := w.notifier.Sync(t.Context(), n); err == nil {
+		t.Fatal("told in spite of the limit")
+	}
+	w.pass(time.Hour)
+	if _, err := w.notifier.Sync(t.Context(), n); err != nil {
+		t.Errorf("an hour later: %v", err)
+	}
+}
+
 func TestALimitedUpdateComesBackWithTheNewestState(t *testing.T) {
 	w := newWorld(t, func(there *sandbox.SlackConfig, _ *Config) { there.NoLimits, there.Updates = false, 1 })
 	r := w.sync(opened())

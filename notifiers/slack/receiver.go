@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/slack-go/slack"
 
+	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -67,6 +69,7 @@ type Receiver struct {
 	seen    *prometheus.CounterVec
 	online  prometheus.Gauge
 	recent  digests
+	strange notifiers.Seldom // for logging what was refused
 
 	answerIn    time.Duration // all that is done before an answer
 	followFirst time.Duration // before the first look at what became of an act
@@ -121,7 +124,9 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 			Name: "flowbridge_slack_socket_connected", Help: "1 while a connection to Slack in Socket Mode is up; 0 also where none is wanted."}),
 	}
 	if cfg.Registerer != nil {
-		cfg.Registerer.MustRegister(r.seen, r.online)
+		if err := errors.Join(cfg.Registerer.Register(r.seen), cfg.Registerer.Register(r.online)); err != nil {
+			return nil, fmt.Errorf("slack: %w", err)
+		}
 	}
 	return r, nil
 }
@@ -252,6 +257,8 @@ func (r *Receiver) verify(w http.ResponseWriter, req *http.Request, kind string)
 
 func (r *Receiver) refuse(w http.ResponseWriter, kind string, status int, why string) {
 	r.seen.WithLabelValues(kind, "refused").Inc()
-	r.cfg.Logger.Warn("a request to act from Slack was refused", "kind", kind, "status", status, "reason", why)
+	if r.strange.Now(r.cfg.Now()) {
+		r.cfg.Logger.Warn("a request to act from Slack was refused", "kind", kind, "status", status, "reason", why)
+	}
 	http.Error(w, why, status)
 }

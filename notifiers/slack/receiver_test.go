@@ -46,6 +46,24 @@ func TestOtherWorkspacesAreRefused(t *testing.T) {
 	}
 }
 
+func TestStrangersDoNotFillTheLog(t *testing.T) {
+	d := newDesk(t)
+	for range 50 {
+		resp, err := http.Post(d.address+"/slack/actions", "application/x-www-form-urlencoded", strings.NewReader("payload={}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("answered %d", resp.StatusCode)
+		}
+	}
+	d.stopped()
+	if got := strings.Count(d.log.String(), "was refused"); got != 1 {
+		t.Errorf("%d lines, want one", got)
+	}
+}
+
 func TestWhoseWorkspace(t *testing.T) {
 	tests := []struct {
 		grid                       string // of our token
