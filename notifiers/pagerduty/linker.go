@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -134,7 +135,7 @@ func NewLinker(cfg LinkerConfig, s LinkerStore) (*Linker, error) {
 // Run looks things up until ctx ends. All that is to be done stands in the store: after a start
 // it goes on where it was.
 func (l *Linker) Run(ctx context.Context) {
-	for wait := lookEvery; sleep(ctx, wait); {
+	for wait := lookEvery; notifiers.Sleep(ctx, wait); {
 		wait = lookEvery
 		if err := l.round(ctx); err != nil && ctx.Err() == nil {
 			wait = 5 * lookEvery

@@ -12,6 +12,7 @@ import (
 
 	pd "github.com/PagerDuty/go-pagerduty"
 
+	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -154,7 +155,7 @@ func read(inc *pd.Incident) theirs {
 
 // call makes one call and judges by what went over the wire, like send. Until the next it waits for its turn.
 func (r *rest) call(ctx context.Context, do func(context.Context, *pd.Client) error) error {
-	if wait := r.next.Sub(r.now()); wait > 0 && !sleep(ctx, wait) {
+	if wait := r.next.Sub(r.now()); wait > 0 && !notifiers.Sleep(ctx, wait) {
 		return ctx.Err()
 	}
 	r.next = r.now().Add(pace)
@@ -209,16 +210,4 @@ func restWords(body []byte, token router.Secret) string {
 		list = append(list, one)
 	}
 	return line(scrub(cmp.Or(strings.Join(list, "; "), answer.Error.Message), token), maxWords)
-}
-
-// sleep waits, and says whether ctx lasted.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

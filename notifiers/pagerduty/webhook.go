@@ -133,7 +133,7 @@ func (w *Webhooks) serve(rw http.ResponseWriter, r *http.Request) result {
 		http.Error(rw, "the body did not arrive", http.StatusBadRequest)
 		return broken
 	}
-	if !Signed(w.cfg.Secrets, r.Header.Values(signatureHeader), body) {
+	if !signed(w.cfg.Secrets, r.Header.Values(signatureHeader), body) {
 		if w.strange.Now(w.cfg.Now()) {
 			w.cfg.Logger.Warn("a webhook without a good signature was refused: if PagerDuty sent it, PAGERDUTY_WEBHOOK_SECRET is not its subscription's secret")
 		}
@@ -235,9 +235,9 @@ func (w *Webhooks) tooLarge(rw http.ResponseWriter) result {
 	return refused
 }
 
-// Signed says whether a signature of the header is that of the body with one of the secrets. An empty secret signs
+// signed says whether a signature of the header is that of the body with one of the secrets. An empty secret signs
 // nothing. All are tried, in a time that does not tell which was near.
-func Signed(secrets []router.Secret, header []string, body []byte) (ok bool) {
+func signed(secrets []router.Secret, header []string, body []byte) (ok bool) {
 	for _, secret := range secrets {
 		if secret == "" {
 			continue

@@ -14,6 +14,7 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -287,14 +288,7 @@ func (r *Receiver) follow(ctx context.Context, w wish, e *router.Event, address 
 	}
 	ctx, cancel := context.WithTimeout(ctx, followFor)
 	defer cancel()
-	for wait := r.followFirst; ; wait = min(2*wait, time.Second) {
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return
-		}
+	for wait := r.followFirst; notifiers.Sleep(ctx, wait); wait = min(2*wait, time.Second) {
 		inc, err := r.journal.Incident(ctx, w.incident)
 		if err != nil {
 			continue

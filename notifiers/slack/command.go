@@ -122,7 +122,7 @@ func (r *Receiver) list(ctx context.Context, command string) (said, result strin
 	lines := []string{"*Open incidents*, worst first"}
 	for i := range all {
 		if i == mostListed {
-			lines = append(lines, "… and more, which are on the console")
+			lines = append(lines, "… and older ones, which are on the console")
 			break
 		}
 		n := asNotification(&all[i])

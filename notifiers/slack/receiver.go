@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -98,10 +97,9 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 	case j == nil:
 		return nil, errors.New("slack: no journal")
 	}
-	cfg.APIURL = strings.TrimRight(cmp.Or(cfg.APIURL, apiURL), "/") + "/"
-	u, err := url.Parse(cfg.APIURL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, errors.New("slack: the address of the API is no http or https URL") // without it: it may hold a password
+	u, err := webAPI(cfg.APIURL)
+	if err != nil {
+		return nil, err
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
@@ -114,7 +112,7 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 		cfg.Notifiers = func() []string { return nil }
 	}
 	client := newClient(timeout)
-	api := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(cfg.APIURL), slack.OptionHTTPClient(client), slack.OptionAppLevelToken(cfg.AppToken.Reveal()))
+	api := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(u.String()), slack.OptionHTTPClient(client), slack.OptionAppLevelToken(cfg.AppToken.Reveal()))
 	r := &Receiver{
 		cfg: cfg, journal: j, api: api, people: newPeople(api, cfg.Now), hooks: &hooks{client: client, api: u},
 		later: make(chan func(context.Context), laterQueue), answerIn: answerIn, followFirst: followFirst, socketFirst: socketFirst,

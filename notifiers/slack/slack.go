@@ -70,11 +70,11 @@ func New(cfg Config) (*Notifier, error) {
 	if cfg.Token == "" {
 		return nil, errors.New("slack: no bot token")
 	}
-	cfg.APIURL = strings.TrimRight(cmp.Or(cfg.APIURL, apiURL), "/") + "/"
-	u, err := url.Parse(cfg.APIURL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, errors.New("slack: the address of the API is no http or https URL") // without it: it may hold a password
+	api, err := webAPI(cfg.APIURL)
+	if err != nil {
+		return nil, err
 	}
+	cfg.APIURL = api.String()
 	cfg.Timeout = cmp.Or(cfg.Timeout, timeout)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
@@ -82,6 +82,15 @@ func New(cfg Config) (*Notifier, error) {
 	}
 	client := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(cfg.APIURL), slack.OptionHTTPClient(newClient(cfg.Timeout)))
 	return &Notifier{cfg: cfg, api: client, ids: map[string]string{}, held: map[string]time.Time{}}, nil
+}
+
+// webAPI reads the address of Slack's Web API, "" for the usual one.
+func webAPI(address string) (*url.URL, error) {
+	u, err := url.Parse(strings.TrimRight(cmp.Or(address, apiURL), "/") + "/")
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errors.New("slack: the address of the API is no http or https URL") // without it: it may hold a password
+	}
+	return u, nil
 }
 
 // Sync brings the channel of n to the state in n. See the Notifier of package delivery for what the receipt

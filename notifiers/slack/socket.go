@@ -10,6 +10,8 @@ import (
 
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/socketmode"
+
+	"flowbridge/notifiers"
 )
 
 // Bounds of Socket Mode.
@@ -36,11 +38,7 @@ func (r *Receiver) runSocket(ctx context.Context) {
 			wait = 0
 		}
 		r.cfg.Logger.Warn("the connection to Slack ended; connecting again", "error", err, "in", wait)
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if !notifiers.Sleep(ctx, wait) {
 			return
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 // Backup copies a SQLite database to a new file while a bridge may be using it. The copy is the database as it was
 // at one moment, without holes; the bridge goes on storing meanwhile. A file that is there is left as it is, and
-// until the copy is whole and on disk nothing has its name. It holds routing keys and messages, like the original:
+// until the copy is whole and on disk only an empty file has its name. It holds routing keys and messages, like the original:
 // only its owner may read it.
 func Backup(ctx context.Context, dsn, file string) (err error) {
 	if IsPostgres(dsn) {
