@@ -88,10 +88,10 @@ func settleLane(ctx context.Context, tx *txn, notifier string, r *router.Result,
 	return err
 }
 
-// wait makes a class of a lane wait.
+// wait makes a class of a lane wait, no shorter than it does already.
 func wait(ctx context.Context, tx *txn, notifier string, class router.Class, until time.Time) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO waits (notifier, class, until) VALUES (?, ?, ?)
-		ON CONFLICT (notifier, class) DO UPDATE SET until = excluded.until`, notifier, int64(class), micros(until))
+		ON CONFLICT (notifier, class) DO UPDATE SET until = CASE WHEN excluded.until > waits.until THEN excluded.until ELSE waits.until END`, notifier, int64(class), micros(until))
 	return err
 }
 

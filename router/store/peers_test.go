@@ -142,6 +142,42 @@ func TestPeers(t *testing.T) {
 		}
 	})
 
+	t.Run("what one spends of a budget the other has not", func(t *testing.T) {
+		a, b := pair(t)
+		var batch router.Batch
+		for n := range int64(20) {
+			batch.Incidents = append(batch.Incidents, incident(n+1))
+			batch.Owed = append(batch.Owed, owed(n+1, "page", fmt.Sprint("key", n)))
+		}
+		check(t, a.Commit(ctx, batch))
+		ask := router.Ask{Notifier: "page", Now: noon, Lease: time.Minute, Charges: func(*router.Notification) []router.Charge {
+			return []router.Charge{{Budget: "shared", Calls: 1, Every: time.Second, Burst: 7}}
+		}}
+		var mu sync.Mutex
+		var work sync.WaitGroup
+		claimed := 0
+		for _, s := range []*store.Store{a, b, a, b} {
+			work.Go(func() {
+				for {
+					n, _, err := s.Claim(ctx, ask)
+					if n == nil || err != nil {
+						if err != nil {
+							t.Error(err)
+						}
+						return
+					}
+					mu.Lock()
+					claimed++
+					mu.Unlock()
+				}
+			})
+		}
+		work.Wait()
+		if claimed != 7 {
+			t.Errorf("%d were claimed, and the budget has room for 7", claimed)
+		}
+	})
+
 	t.Run("repeats that reach two at once, in another order, are stored once", func(t *testing.T) {
 		a, b := pair(t)
 		var there, back []router.Event

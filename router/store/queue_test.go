@@ -276,6 +276,21 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 
+	t.Run("of two times that the service named the later holds", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(page(1, "k1"), page(2, "k2"))
+		for i, again := range []*router.Notification{q.claim("page"), q.claim("page")} {
+			check(t, q.Finish(ctx, router.Result{Delivery: again.Delivery, Claim: again.Claim, Revision: 1, State: router.DeliveryWaiting, Interrupted: true,
+				Error: "429", NextAt: q.now.Add([]time.Duration{time.Minute, time.Second}[i])}))
+		}
+		q.pass(time.Second)
+		if n, _ := q.try("page"); n != nil {
+			t.Errorf("%s is tried after a second", about(n))
+		}
+		q.pass(time.Minute)
+		q.claim("page")
+	})
+
 	t.Run("a clock that was years ahead for a moment holds nothing back for years", func(t *testing.T) {
 		q := newQueue(t, open)
 		for n := range int64(5) {
