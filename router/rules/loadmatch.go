@@ -90,12 +90,18 @@ func (l *loader) match(e entry, places map[string]Place) (m match) {
 	return m
 }
 
+// saidByPeople are events that rules are not asked about.
+var saidByPeople = [...]string{
+	router.Acknowledge, router.Unacknowledge, router.Resolve, router.Reopen, router.PageNow, router.Assign, router.Note,
+	router.LinkIncident, router.AddSilence, router.EndSilence,
+}
+
 func (l *loader) eventNames(e entry) (names []string) {
 	all, _ := l.scalars(e.value, e.path)
 	for _, s := range all {
 		names = append(names, s.text)
-		if s.text == router.Acknowledge || s.text == router.Resolve {
-			l.wrong(s.Node, s.path, "rules are not asked about "+s.written()+": a person said it", "")
+		if slices.Contains(saidByPeople[:], s.text) {
+			l.wrong(s.Node, s.path, "rules are not asked about "+s.written()+": a person says it, or a service", "")
 		}
 		l.misspelt(s, "event", knownEvents())
 	}
@@ -112,6 +118,13 @@ func (l *loader) texts(e entry, known []string) (names []string) {
 	return names
 }
 
+// oneWord reports a word that is none of those that are known.
+func (l *loader) oneWord(s scalar, problem string, known []string) {
+	if !slices.Contains(known, s.text) {
+		l.wrong(s.Node, s.path, problem, cmp.Or(didYouMean(s.text, known), "it is "+oneOf(known)))
+	}
+}
+
 func (l *loader) misspelt(s scalar, what string, known []string) {
 	if near, ok := nearMiss(s.text, known); ok {
 		l.wrong(s.Node, s.path, fmt.Sprintf("there is no %s %s", what, s.written()), fmt.Sprintf("did you mean %s?", quote(near)))
@@ -125,13 +138,7 @@ func (l *loader) alertState(e entry) string {
 	all, _ := l.scalars(e.value, e.path)
 	for _, s := range all {
 		named[s.text] = true
-		if !slices.Contains(known, s.text) {
-			hint := didYouMean(s.text, known)
-			if hint == "" {
-				hint = "it is " + oneOf(known)
-			}
-			l.wrong(s.Node, s.path, "there is no alert state "+s.written(), hint)
-		}
+		l.oneWord(s, "there is no alert state "+s.written(), known)
 	}
 	switch {
 	case named[router.Activated] && named[router.Deactivated]:

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -101,6 +102,10 @@ func (l *loader) ruleName(e entry) string {
 
 // otherwise reads `default`.
 func (l *loader) otherwise(e entry) {
+	if n := follow(e.value); n.Kind != yaml.MappingNode {
+		l.wrong(n, e.path, "must be a map, not "+describe(n), "write default: {notify: [NAME]}")
+		return
+	}
 	o, ok := l.object(e.value, e.path, &actionKeys)
 	if !ok {
 		return
@@ -221,11 +226,8 @@ func (l *loader) severity(e entry, events []string) (rule severityRule) {
 		case slices.Contains(knownStatuses(), k.key):
 			rule.statuses[k.key] = severity
 		case !ok || b.op != "":
-			hint := didYouMean(k.key, knownStatuses())
-			if hint == "" {
-				hint = `write 10, "50%" or "5s", or a status such as BLOCKED`
-			}
-			l.wrong(k.at, k.path, "is neither a threshold nor a status", hint)
+			l.wrong(k.at, k.path, "is neither a threshold nor a status",
+				cmp.Or(didYouMean(k.key, knownStatuses()), `write 10, "50%" or "5s", or a status such as BLOCKED`))
 		case slices.ContainsFunc(rule.levels, func(s severityAt) bool { return s.bound == b }):
 			l.wrong(k.at, k.path, "stands here twice", "")
 		default:
@@ -249,21 +251,15 @@ func (l *loader) severityWord(e entry) router.Severity {
 }
 
 func (l *loader) badSeverity(s scalar, hint string) {
-	if near := didYouMean(strings.TrimLeft(s.text, "<>= "), severityWords()); near != "" {
-		hint = near
-	}
-	l.wrong(s.Node, s.path, "there is no severity "+s.written(), hint)
+	l.wrong(s.Node, s.path, "there is no severity "+s.written(), cmp.Or(didYouMean(strings.TrimLeft(s.text, "<>= "), severityWords()), hint))
 }
 
 func (l *loader) groupBy(e entry) router.GroupBy {
 	s, ok := l.scalar(e.value, e.path)
 	known := []string{string(router.GroupByThreshold), string(router.GroupByFlow)}
 	if ok && !slices.Contains(known, s.text) {
-		hint := didYouMean(s.text, known)
-		if hint == "" {
-			hint = "it is " + oneOf(known) + "; without it, one incident for each flow and event"
-		}
-		l.wrong(s.Node, s.path, "alerts cannot be grouped by "+s.written(), hint)
+		l.wrong(s.Node, s.path, "alerts cannot be grouped by "+s.written(),
+			cmp.Or(didYouMean(s.text, known), "it is "+oneOf(known)+"; without it, one incident for each flow and event"))
 	}
 	return router.GroupBy(s.text)
 }

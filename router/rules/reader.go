@@ -256,7 +256,14 @@ func (r *reader) scalars(n *yaml.Node, path string) (all []scalar, ok bool) {
 func (r *reader) boolean(n *yaml.Node, path string) bool {
 	s, ok := r.scalar(n, path)
 	if ok && (s.text != "true" && s.text != "false" || s.resolved) {
-		r.wrong(s.Node, path, "must be true or false, not "+s.written(), "")
+		hint := ""
+		switch strings.ToLower(s.Value) { // as older YAML has them
+		case "yes", "on":
+			hint = "write true"
+		case "no", "off":
+			hint = "write false"
+		}
+		r.wrong(s.Node, path, "must be true or false, not "+s.written(), hint)
 	}
 	return ok && s.text == "true"
 }
@@ -295,11 +302,15 @@ func (r *reader) fromEnv(s scalar, name string) (string, bool) {
 		text, ok = r.cfg.Env(name)
 	}
 	text = strings.TrimSpace(text)
+	hint := "set it; where only the file is checked, any value of the right form will do"
+	if strings.HasSuffix(s.path, ".routing_key") {
+		hint = "set it; where only the file is checked, 32 zeros will do"
+	}
 	switch {
 	case !ok:
-		r.wrong(s.Node, s.path, fmt.Sprintf("the environment variable %s is not set", name), "")
+		r.wrong(s.Node, s.path, fmt.Sprintf("the environment variable %s is not set", name), hint)
 	case text == "":
-		r.wrong(s.Node, s.path, fmt.Sprintf("the environment variable %s is empty", name), "")
+		r.wrong(s.Node, s.path, fmt.Sprintf("the environment variable %s is empty", name), hint)
 	}
 	return text, text != ""
 }

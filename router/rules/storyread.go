@@ -2,6 +2,7 @@ package rules
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,7 +99,7 @@ func (s *storyReader) load(path scalar, env map[string]string, load func(string,
 	switch {
 	case err == nil:
 		s.about(rules)
-	case asMistakes(err, &mistakes):
+	case errors.As(err, &mistakes):
 		s.rulesMistakes = *mistakes
 	default:
 		s.wrong(path.Node, path.path, "cannot be read: "+err.Error(), "it is relative to this file")

@@ -1,7 +1,7 @@
 package rules
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,8 +11,6 @@ import (
 
 	"flowbridge/router"
 )
-
-func asMistakes(err error, m **Mistakes) bool { return errors.As(err, m) }
 
 var eventKeys = []string{"event", "field", "waba", "flow", "late", "threshold", "value", "alert_state", "old_status", "new_status", "error_type", "with"}
 
@@ -80,13 +78,8 @@ func (s *storyReader) event(e entry, at map[string]entry) *StoryEvent {
 // eventState reads one of the two words that Meta writes.
 func (s *storyReader) eventState(e entry) string {
 	v, ok := s.scalar(e.value, e.path)
-	known := []string{router.Activated, router.Deactivated}
-	if ok && !slices.Contains(known, v.text) {
-		hint := didYouMean(v.text, known)
-		if hint == "" {
-			hint = "it is " + oneOf(known)
-		}
-		s.wrong(v.Node, v.path, "there is no alert state "+v.written(), hint)
+	if ok {
+		s.oneWord(v, "there is no alert state "+v.written(), []string{router.Activated, router.Deactivated})
 	}
 	return v.text
 }
@@ -312,10 +305,7 @@ func (s *storyReader) expectation(v scalar) (x expectation, ok bool) {
 				hint = fmt.Sprintf("did you mean %s?", quote(known))
 			}
 		}
-		if hint == "" {
-			hint = "it is " + oneOf(verbs())
-		}
-		s.wrong(v.Node, v.path, "nobody is told "+quote(words[0]), hint)
+		s.wrong(v.Node, v.path, "nobody is told "+quote(words[0]), cmp.Or(hint, "it is "+oneOf(verbs())))
 		return x, false
 	}
 	x.verb = verb
@@ -328,11 +318,7 @@ func (s *storyReader) expectation(v scalar) (x expectation, ok bool) {
 	}
 	severity, err := router.ParseSeverity(words[1])
 	if err != nil {
-		hint := didYouMean(words[1], severityWords())
-		if hint == "" {
-			hint = "it is " + oneOf(severityWords())
-		}
-		s.wrong(v.Node, v.path, "there is no severity "+quote(words[1]), hint)
+		s.wrong(v.Node, v.path, "there is no severity "+quote(words[1]), cmp.Or(didYouMean(words[1], severityWords()), "it is "+oneOf(severityWords())))
 		return x, false
 	}
 	x.severity = severity

@@ -152,6 +152,7 @@ func explainSyntax(text, message string) (column int, problem, hint string) {
 		{"could not find expected ':'", "a key without its \":\"", `write "key: value"`},
 		{"did not find expected ',' or ']'", "a list that begins with [ misses a comma or its ]", "quote a value that has a comma, a bracket or a brace in it"},
 		{"did not find expected ',' or '}'", "a map that begins with { misses a comma or its }", "quote a value that has a comma, a bracket or a brace in it"},
+		{"did not find expected node content", "a value is expected here", "a [ or { that is not closed can be above; quote a text that begins with such a character"},
 		{"found unexpected end of stream", "a quoted text is never closed", "add the missing quote"},
 		{"found character that cannot start any token", "a value cannot begin with this character", "quote the value"},
 		{"unknown escape character", `a \ in double quotes is followed by a letter that means nothing`, `use single quotes, or write \\`},
