@@ -47,11 +47,16 @@ type adminError struct {
 
 func (e *adminError) Error() string { return e.Text }
 
-// adminClient returns a client of the bridge at an address, with the token of the environment.
-func (p *program) adminClient(address string) (*adminClient, error) {
+// client returns a client of the bridge that the flags name.
+func (f adminFlags) client(p *program) (*adminClient, error) {
+	return p.adminClient("--admin", f.Admin)
+}
+
+// adminClient returns a client of the bridge at the address that a flag gives, with the token of the environment.
+func (p *program) adminClient(flag, address string) (*adminClient, error) {
 	base, err := adminURL(address)
 	if err != nil {
-		return nil, fmt.Errorf("--admin: %w", err)
+		return nil, wrongUsage("%s: %w", flag, err)
 	}
 	token, err := p.secret("FLOWBRIDGE_ADMIN_TOKEN")
 	if err != nil {
@@ -137,10 +142,7 @@ func (c *adminClient) unreached(err error) error {
 
 // refused says what to do about an answer that says no.
 func (c *adminClient) refused(resp *http.Response, data []byte) error {
-	var said struct {
-		Error    string
-		Mistakes []string
-	}
+	var said struct{ Error string }
 	if json.Unmarshal(data, &said) != nil || said.Error == "" {
 		return c.stranger(resp)
 	}
@@ -169,16 +171,38 @@ func printJSON(w io.Writer, v any) error {
 
 // printTable prints rows for people, aligned, the head first. A cell with nothing in it is a dash.
 func printTable(w io.Writer, rows [][]string) error {
-	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		for i, cell := range row {
 			row[i] = cmp.Or(clean(cell), "-")
 		}
+	}
+	return printAligned(w, rows)
+}
+
+// printAligned prints rows of cells, each column as wide as its widest cell.
+func printAligned(w io.Writer, rows [][]string) error {
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
 		if _, err := fmt.Fprintln(out, strings.Join(row, "\t")); err != nil {
 			return err
 		}
 	}
 	return out.Flush()
+}
+
+// counted writes how many there are of something: "1 mistake", "3 stories".
+func counted(n int, what string) string { return fmt.Sprintf("%d %s", n, plural(what, n)) }
+
+// plural writes a word for a number of things.
+func plural(word string, n int) string {
+	stem, y := strings.CutSuffix(word, "y")
+	switch {
+	case n == 1:
+		return word
+	case y:
+		return stem + "ies"
+	}
+	return word + "s"
 }
 
 // clean keeps what others wrote on one line, and from steering the terminal.

@@ -120,7 +120,7 @@ func TestCommandsSayWhatToDoWhenTheBridgeDoesNotAnswer(t *testing.T) {
 		defer server.Close()
 		defer close(stuck)
 		p := program{Getenv: func(string) (string, bool) { return "", false }}
-		client, err := p.adminClient(server.URL)
+		client, err := p.adminClient("--admin", server.URL)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ func (c checkCommand) compare(ctx context.Context, p *program) error {
 	case c.Against == "":
 		return nil
 	case len(c.Files) != 1:
-		return errors.New("--against compares one set of rules: name only that file or folder")
+		return wrongUsage("--against compares one set of rules: name only that file or folder")
 	}
 	candidate, err := p.loadRules(c.Files[0])
 	if err != nil {
@@ -43,7 +43,7 @@ func (c checkCommand) compare(ctx context.Context, p *program) error {
 func (p *program) against(ctx context.Context, admin string, candidate *rules.Rules) (moved int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, againstTimeout)
 	defer cancel()
-	client, err := p.adminClient(admin)
+	client, err := p.adminClient("--against", admin)
 	if err != nil {
 		return 0, err
 	}
@@ -122,38 +122,13 @@ func (v *incidentView) routed(ctx context.Context, client *adminClient, candidat
 	return slices.Compact(names), false, nil
 }
 
-// event reads an event of the journal, as far as rules can ask for it.
+// event reads an event of the journal.
 func (c *adminClient) event(ctx context.Context, seq int64) (*router.Event, error) {
-	var v struct {
-		Seq        int64
-		At         time.Time
-		ReceivedAt time.Time `json:"received_at"`
-		Source     router.Source
-		WABA       string `json:"waba_id"`
-		Flow       string `json:"flow_id"`
-		Field      string
-		Event      string
-		Threshold  *float64
-		AlertState string `json:"alert_state"`
-		OldStatus  string `json:"old_status"`
-		NewStatus  string `json:"new_status"`
-		Message    string
-		Warning    string
-		Value      *float64
-		P50        *float64
-		Requests   *float64
-		Errors     []router.ErrorCount
-		Body       json.RawMessage
-	}
+	var v journalView
 	if err := c.call(ctx, "GET", fmt.Sprintf("/api/v1/events/%d", seq), nil, &v); err != nil {
 		return nil, err
 	}
-	return &router.Event{
-		Seq: v.Seq, Source: v.Source, Received: v.ReceivedAt, At: v.At, WABA: v.WABA, Flow: v.Flow, Field: v.Field, Name: v.Event,
-		AlertState: v.AlertState, OldStatus: v.OldStatus, NewStatus: v.NewStatus, Threshold: v.Threshold,
-		Reading: router.Reading{Value: v.Value, P50: v.P50, Requests: v.Requests, Errors: v.Errors},
-		Message: v.Message, Warning: v.Warning, Value: v.Body,
-	}, nil
+	return v.event(), nil
 }
 
 // whom names notifiers.

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,7 +30,7 @@ func (c checkCommand) Run(ctx context.Context, p *program) error {
 			all = append(all, findings(path, found, err)...)
 			continue
 		case err != nil:
-			fmt.Fprintf(p.Stdout, "%s: %v\n", path, err)
+			fmt.Fprintln(p.Stdout, err)
 			continue
 		case len(found) > 0:
 			fmt.Fprintln(p.Stdout, found.Error())
@@ -46,10 +46,7 @@ func (c checkCommand) Run(ctx context.Context, p *program) error {
 		}
 	}
 	if c.JSON {
-		enc := json.NewEncoder(p.Stdout)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(all); err != nil {
+		if err := printJSON(p.Stdout, all); err != nil {
 			return err
 		}
 	}
@@ -71,6 +68,9 @@ type finding struct {
 }
 
 func findings(path string, found rules.Mistakes, err error) (out []finding) {
+	if fault, ok := errors.AsType[*fileError](err); ok {
+		path, err = fault.path, fault.err
+	}
 	if err != nil {
 		out = append(out, finding{File: path, Line: 1, Column: 1, Message: err.Error(), Severity: "error"})
 	}
@@ -104,14 +104,20 @@ func (p *program) loadRules(path string) (*rules.Rules, error) {
 }
 
 func (p *program) rulesConfig() rules.Config {
-	return rules.Config{
-		Env:      p.Getenv,
-		ReadFile: func(path string) ([]byte, error) { return readBounded(path, maxSecretFile) },
+	return rules.Config{Env: p.Getenv, ReadFile: readSecretFile}
+}
+
+// readSecretFile reads ${file:PATH}. Mistakes name the path themselves.
+func readSecretFile(path string) ([]byte, error) {
+	data, err := readBounded(path, maxSecretFile)
+	if fault, ok := errors.AsType[*fileError](err); ok {
+		err = fault.err
 	}
+	return data, err
 }
 
 const (
-	maxRulesFile  = 8 << 20 // of one file
+	maxRulesFile  = 4 << 20 // of one file, as rules.Load takes it
 	maxRulesFiles = 1000    // in a folder
 )
 
@@ -119,12 +125,10 @@ const (
 // .yaml or .yml and do not begin with a dot. Folders within it are left alone.
 func readRules(path string) ([]rules.File, error) {
 	paths := []string{path}
-	if info, err := os.Stat(path); err != nil {
-		return nil, err
-	} else if info.IsDir() {
+	if isFolder(path) {
 		entries, err := os.ReadDir(path) // sorted by name
 		if err != nil {
-			return nil, err
+			return nil, newFileError(path, err)
 		}
 		paths = nil
 		for _, e := range entries {
@@ -134,9 +138,9 @@ func readRules(path string) ([]rules.File, error) {
 		}
 		switch {
 		case len(paths) == 0:
-			return nil, fmt.Errorf("%s has no *.yaml or *.yml in it", path)
+			return nil, &fileError{path, errors.New("has no *.yaml or *.yml in it")}
 		case len(paths) > maxRulesFiles:
-			return nil, fmt.Errorf("%s has more than %d rules files", path, maxRulesFiles)
+			return nil, &fileError{path, fmt.Errorf("has more than %d rules files", maxRulesFiles)}
 		}
 	}
 	var files []rules.File

@@ -42,7 +42,7 @@ type deliveryView struct {
 
 // Run prints a table, or the API's answer.
 func (c deliveriesList) Run(ctx context.Context, p *program) error {
-	client, err := p.adminClient(c.Bridge.Admin)
+	client, err := c.Bridge.client(p)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ type deliveriesRetry struct {
 
 // Run has each delivery tried again.
 func (c deliveriesRetry) Run(ctx context.Context, p *program) error {
-	client, err := p.adminClient(c.Bridge.Admin)
+	client, err := c.Bridge.client(p)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ const (
 // Run examines everything that serve would use, and sends nobody a message or a page.
 func (c doctorCommand) Run(ctx context.Context, p *program) error {
 	if c.Timeout <= 0 {
-		return errors.New("--timeout: give more than 0, such as 5s")
+		return wrongUsage("--timeout: give more than 0, such as 5s")
 	}
 	d := newDoctor(c, p, http.DefaultTransport.(*http.Transport).Clone())
 	findings := d.examine(ctx)
@@ -247,12 +247,4 @@ func (d *doctor) checkSecrets() (findings []diagnosis) {
 		findings = append(findings, fail("admin token", fmt.Sprintf("other machines reach %s, and FLOWBRIDGE_ADMIN_TOKEN is not set", d.Admin), "set it, or listen on 127.0.0.1"))
 	}
 	return findings
-}
-
-// counted writes how many there are of something: "1 mistake", "3 mistakes".
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

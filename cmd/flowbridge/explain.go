@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -11,21 +12,28 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"flowbridge/notifiers/slack"
 	"flowbridge/router"
 	"flowbridge/router/rules"
 )
 
 type explainCommand struct {
-	Rules string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules file, or a folder of them."`
-	File  string `arg:"" optional:"" placeholder:"EVENT.json" help:"A webhook post, one change or its value, or an event as /api/v1/events shows it; - is standard input. Without it, the flags say which event."`
-	sampleFlags
-	Field string `help:"Field of the account that a bare value in EVENT.json belongs to. Default: flows."`
-	Slack bool   `help:"Print the Slack cards as JSON too, each with a link to Block Kit Builder."`
+	Rules       string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules file, or a folder of them."`
+	File        string `arg:"" optional:"" placeholder:"EVENT.json" help:"A webhook post, one change or its value, or an event as /api/v1/events shows it; - is standard input. Without it, the flags say which event."`
+	sampleFlags `group:"The sample:"`
+	Field       string `help:"Field of the account that a bare value in EVENT.json belongs to. Default: flows."`
+	Slack       bool   `help:"Print the Slack cards as JSON too, each with a link to Block Kit Builder."`
 }
 
 // Run says what the rules make of an event, and why. Nobody is told anything.
-func (c explainCommand) Run(p *program) error {
+func (c explainCommand) Run(p *program, line *kong.Context) error {
+	if c.File != "" {
+		if err := c.with(line, "EVENT.json"); err != nil {
+			return err
+		}
+	}
 	r, err := p.loadTrialRules(c.Rules, nil)
 	if err != nil {
 		return p.badRules(err)
@@ -70,11 +78,16 @@ func (c explainCommand) events(p *program, in *eventReader) ([]router.Event, err
 
 // badRules prints what a person got wrong as it stands, and returns what is no mistake of theirs.
 func (p *program) badRules(err error) error {
-	if m, ok := mistakesIn(err); ok {
-		fmt.Fprintln(p.Stderr, m)
+	if errors.As(err, new(*rules.Mistakes)) {
+		fmt.Fprintln(p.Stderr, err) // as file:line:column, from the first line on
 		return errFault
 	}
-	return fmt.Errorf("rules: %w", err)
+	return noRules(err)
+}
+
+// noRules says what to do about rules that cannot be read at all.
+func noRules(err error) error {
+	return fmt.Errorf("rules: %w (write them, starting from rules.example.yaml, or name a file or a folder with --rules)", err)
 }
 
 // explainer writes explanations.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,28 +63,33 @@ func (r *eventReader) read(name string, data []byte) ([]router.Event, error) {
 		ev, err := r.shown(name, data)
 		return []router.Event{ev}, err
 	case has("field", "value"):
-		return r.decode(name, postOf(data, r.now))
+		return r.change(name, data)
 	case r.field != "":
-		return r.decode(name, valuePost(r.field, data, r.now))
+		return r.value(name, r.field, data)
 	case has("messages"):
-		return r.decode(name, valuePost("messages", data, r.now))
+		return r.value(name, "messages", data)
 	case has("event"):
-		return r.decode(name, valuePost("flows", data, r.now))
+		return r.value(name, "flows", data)
 	}
 	return nil, fmt.Errorf("%s is no webhook post (entry), no change (field and value), no value with an event, and no event of /api/v1/events; give --field for the value of another field", name)
 }
 
-// valuePost and postOf wrap what people have into the post that Meta would send.
-func valuePost(field string, value []byte, at time.Time) []byte {
-	change, _ := json.Marshal(map[string]any{"field": field, "value": json.RawMessage(value)}) // valid JSON already
-	return postOf(change, at)
+// change reads a change as if it had come now.
+func (r *eventReader) change(name string, change json.RawMessage) ([]router.Event, error) {
+	post, err := changePost(sampleWABA, r.now, change)
+	if err != nil {
+		return nil, err
+	}
+	return r.decode(name, post)
 }
 
-func postOf(change []byte, at time.Time) []byte {
-	post, _ := json.Marshal(map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{
-		"id": sampleWABA, "time": at.Unix(), "changes": []any{json.RawMessage(change)},
-	}}})
-	return post
+// value reads the value of a change.
+func (r *eventReader) value(name, field string, value []byte) ([]router.Event, error) {
+	change, err := newChange(field, value)
+	if err != nil {
+		return nil, err
+	}
+	return r.change(name, change)
 }
 
 // decode reads a post as the bridge does.
@@ -103,37 +111,70 @@ func (r *eventReader) decode(name string, post []byte) ([]router.Event, error) {
 
 // shown reads an event as the admin API shows it.
 func (r *eventReader) shown(name string, data []byte) (ev router.Event, err error) {
-	var e struct {
-		Seq          int64
-		At           time.Time
-		Source       router.Source
-		WABA         string `json:"waba_id"`
-		Flow         string `json:"flow_id"`
-		Event, State string
-		Threshold    *float64
-		AlertState   string `json:"alert_state"`
-		OldStatus    string `json:"old_status"`
-		NewStatus    string `json:"new_status"`
-		Unreadable   string
-	}
-	if err := json.Unmarshal(data, &e); err != nil {
+	var v journalView
+	if err := json.Unmarshal(data, &v); err != nil {
 		return ev, fmt.Errorf("%s: %w", name, err)
 	}
-	if e.Unreadable != "" {
-		return ev, fmt.Errorf("%s: event %d could not be read: %s", name, e.Seq, e.Unreadable)
+	if v.Unreadable != "" {
+		return ev, fmt.Errorf("%s: event %d could not be read: %s", name, v.Seq, v.Unreadable)
 	}
-	const note = "the API shows no measurements and no value: a rule with when, error_type or fields may decide otherwise"
-	if len(r.notes) == 0 {
-		r.notes = append(r.notes, note)
-	}
-	ev = router.Event{
-		Source: e.Source, At: e.At, Received: e.At, WABA: e.WABA, Flow: e.Flow, Name: e.Event, Threshold: e.Threshold,
-		AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus,
-	}
-	if ev.Source == router.SourceMeta {
-		ev.Field = fieldOf(e.Event)
+	ev = *v.event()
+	switch {
+	case v.Field == nil: // one of a list
+		if ev.Source == router.SourceMeta {
+			ev.Field = fieldOf(ev.Name)
+		}
+		r.note("the API's list shows no measurements and no value: a rule with when, error_type or fields may decide otherwise; GET /api/v1/events/{seq} shows them")
+	case ev.Name == router.FlowResponse:
+		r.note("the API shows no answers of a form: a rule with when or fields may decide otherwise")
 	}
 	return ev, nil
+}
+
+// note notes something once.
+func (r *eventReader) note(text string) {
+	if !slices.Contains(r.notes, text) {
+		r.notes = append(r.notes, text)
+	}
+}
+
+// journalView is what the API says of an event, as far as rules can ask for it: what stands behind Field only where it
+// shows one event.
+type journalView struct {
+	Seq        int64
+	At         time.Time
+	ReceivedAt time.Time `json:"received_at"`
+	Source     router.Source
+	WABA       string `json:"waba_id"`
+	Flow       string `json:"flow_id"`
+	Event      string
+	Threshold  *float64
+	AlertState string `json:"alert_state"`
+	OldStatus  string `json:"old_status"`
+	NewStatus  string `json:"new_status"`
+	Unreadable string
+
+	Field    *string
+	Message  string
+	Warning  string
+	Value    *float64
+	P50      *float64
+	Requests *float64
+	Errors   []router.ErrorCount
+	Body     json.RawMessage
+}
+
+func (v *journalView) event() *router.Event {
+	e := &router.Event{
+		Seq: v.Seq, Source: v.Source, Received: v.ReceivedAt, At: v.At, WABA: v.WABA, Flow: v.Flow, Name: v.Event,
+		AlertState: v.AlertState, OldStatus: v.OldStatus, NewStatus: v.NewStatus, Threshold: v.Threshold,
+		Reading: router.Reading{Value: v.Value, P50: v.P50, Requests: v.Requests, Errors: v.Errors},
+		Message: v.Message, Warning: v.Warning, Value: v.Body,
+	}
+	if v.Field != nil {
+		e.Field = *v.Field
+	}
+	return e
 }
 
 // fieldOf is the field of an account that an event comes under.
@@ -148,26 +189,27 @@ func fieldOf(event string) string {
 	return strings.ToLower(event)
 }
 
-// mistakesIn returns what a person got wrong in a file.
-func mistakesIn(err error) (m *rules.Mistakes, ok bool) {
-	ok = errors.As(err, &m)
-	return m, ok
-}
-
-// standIn is what a variable is worth that is not set where nobody is told anything: it has the form of a routing key.
+// standIn is what a variable that is not set, or a file that is not there, is worth where nobody is told anything: it has
+// the form of a routing key.
 const standIn = "00000000000000000000000000000000"
 
-// loadTrialRules reads rules that will tell nobody: a variable that is neither set nor in env has a stand-in.
+// loadTrialRules reads rules that will tell nobody: secrets that are not there have a stand-in. env sets variables.
 func (p *program) loadTrialRules(path string, env map[string]string) (*rules.Rules, error) {
-	trial := *p
-	trial.Getenv = func(name string) (string, bool) {
-		if value, ok := env[name]; ok {
-			return value, true
-		}
-		if value, ok := p.Getenv(name); ok && value != "" {
-			return value, true
-		}
-		return standIn, true
+	files, err := readRules(path)
+	if err != nil {
+		return nil, err
 	}
-	return trial.loadRules(path)
+	return rules.LoadFiles(files, rules.Config{
+		Env: func(name string) (string, bool) {
+			value, _ := p.Getenv(name)
+			return cmp.Or(env[name], value, standIn), true
+		},
+		ReadFile: func(path string) ([]byte, error) {
+			data, err := readSecretFile(path)
+			if errors.Is(err, os.ErrNotExist) {
+				return []byte(standIn), nil
+			}
+			return data, err
+		},
+	})
 }

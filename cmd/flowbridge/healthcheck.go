@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 )
@@ -14,16 +13,13 @@ type healthcheckCommand struct {
 
 // Run asks a bridge on this machine whether it is ready, for container engines: exit status 0 when it is.
 func (c healthcheckCommand) Run(ctx context.Context) error {
-	host, port, err := net.SplitHostPort(c.Admin)
+	base, err := adminURL(c.Admin)
 	if err != nil {
-		return fmt.Errorf("--admin: %w", err)
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1" // it listens on every address
+		return wrongUsage("--admin: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
 	if err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func (a *alertView) level() string {
 
 // Run prints a table, or the API's answer.
 func (c incidentsList) Run(ctx context.Context, p *program) error {
-	client, err := p.adminClient(c.Bridge.Admin)
+	client, err := c.Bridge.client(p)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ type incidentsShow struct {
 
 // Run prints one incident.
 func (c incidentsShow) Run(ctx context.Context, p *program) error {
-	client, err := p.adminClient(c.Bridge.Admin)
+	client, err := c.Bridge.client(p)
 	if err != nil {
 		return err
 	}
@@ -341,7 +341,7 @@ type incidentsAct struct {
 
 // Run does what its name in the command line says to each incident. One that cannot be does not keep it from the others.
 func (c incidentsAct) Run(ctx context.Context, p *program, line *kong.Context) error {
-	client, err := p.adminClient(c.Bridge.Admin)
+	client, err := c.Bridge.client(p)
 	if err != nil {
 		return err
 	}

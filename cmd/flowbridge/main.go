@@ -63,6 +63,11 @@ type commands struct {
 // errFault ends a command with exit status 1 after it has said everything itself.
 var errFault = errors.New("fault")
 
+// usageError is a fault in how a command was called that the parser does not find: exit status 2.
+type usageError struct{ error }
+
+func wrongUsage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
 // run parses the arguments, runs the command they name and returns the exit status.
 func (p *program) run(ctx context.Context, args []string) (code int) {
 	var c commands
@@ -102,6 +107,9 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		return exitDone
 	case errors.Is(err, errFault):
 		return exitFault
+	case errors.As(err, new(usageError)):
+		fmt.Fprintf(p.Stderr, "flowbridge: %v\nTry: flowbridge help %s\n", err, parsed.Selected().Path())
+		return exitUsage
 	default:
 		fmt.Fprintln(p.Stderr, "flowbridge:", err)
 		return exitFault

@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"runtime/debug"
 	"strconv"
@@ -24,6 +22,10 @@ type replayCommand struct {
 
 // Run folds the journal through other rules and prints what would have been told otherwise. Nobody is told anything.
 func (c replayCommand) Run(ctx context.Context, p *program) error {
+	since, err := c.since()
+	if err != nil {
+		return err
+	}
 	r, err := p.loadTrialRules(c.Rules, nil)
 	if err != nil {
 		return p.badRules(err)
@@ -33,10 +35,6 @@ func (c replayCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer h.Close()
-	since, err := c.since()
-	if err != nil {
-		return err
-	}
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	started := time.Now()
 	report, err := replay(ctx, h, r, since)
@@ -45,12 +43,9 @@ func (c replayCommand) Run(ctx context.Context, p *program) error {
 	}
 	report.Rules, report.Seconds = c.Rules, time.Since(started).Seconds()
 	if c.JSON {
-		enc := json.NewEncoder(p.Stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(report)
+		return printJSON(p.Stdout, report)
 	}
-	report.print(p.Stdout)
-	return nil
+	return report.print(p.Stdout)
 }
 
 // gcPercent trades memory for time: what a replay keeps is small, what it throws away is much.
@@ -62,10 +57,10 @@ func (c replayCommand) since() (d time.Duration, err error) {
 	}
 	d, ok := router.ParseDuration(c.Since)
 	if !ok {
-		return 0, fmt.Errorf("--since: %q is no length of time: write 30d, 12h or 90m", c.Since)
+		return 0, wrongUsage("--since: %q is no length of time: write 30d, 12h or 90m", c.Since)
 	}
 	if d <= 0 || d > 100*365*24*time.Hour {
-		return 0, fmt.Errorf("--since: %s is nothing to compare", c.Since)
+		return 0, wrongUsage("--since: %s is nothing to compare", c.Since)
 	}
 	return d, nil
 }

@@ -388,12 +388,15 @@ func TestReplayPrintsItsReport(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &report); code != exitDone || err != nil || report.Pages.Added != 1 || report.Messages.Gone != 1 {
 		t.Errorf("ended with %d: %v %s\n%s", code, err, errs, out)
 	}
-	for _, c := range []struct{ want, db, since string }{
-		{"no such file", filepath.Join(t.TempDir(), "none.db"), "30d"},
-		{"is no SQLite database", candidate, "30d"},
-		{"--since: \"a month\" is no length of time: write 30d, 12h or 90m", p.path, "a month"},
+	for _, c := range []struct {
+		want, db, since string
+		code            int
+	}{
+		{"no such file", filepath.Join(t.TempDir(), "none.db"), "30d", exitFault},
+		{"is no SQLite database", candidate, "30d", exitFault},
+		{"--since: \"a month\" is no length of time: write 30d, 12h or 90m", p.path, "a month", exitUsage},
 	} {
-		if _, errs, code := run("replay", "--rules", candidate, "--db", c.db, "--since", c.since); code != exitFault || !strings.Contains(errs, c.want) {
+		if _, errs, code := run("replay", "--rules", candidate, "--db", c.db, "--since", c.since); code != c.code || !strings.Contains(errs, c.want) {
 			t.Errorf("ended with %d and said %q, want %q", code, errs, c.want)
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"flowbridge/router"
@@ -98,18 +98,20 @@ func (f *replayFlow) now(k tellKind) {
 }
 
 // print writes the report for people.
-func (r *replayReport) print(out io.Writer) {
+func (r *replayReport) print(out io.Writer) error {
 	const day = "2006-01-02 15:04"
 	fmt.Fprintf(out, "%d events folded through %s in %.1f s; compared from %s to %s UTC (%d events)\n\n", r.Events, r.Rules, r.Seconds, r.From.UTC().Format(day), r.To.UTC().Format(day), r.Compared)
-	table(out, func(line func(cells ...any)) {
-		line("", "live", "these rules", "same", "added", "gone")
-		for _, c := range []struct {
-			name string
-			replayCount
-		}{{"pages", r.Pages}, {"messages", r.Messages}, {"change events", r.ChangeEvents}} {
-			line(c.name, c.Live, c.Now, c.Same, c.Added, c.Gone)
-		}
-	})
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	rows := [][]string{{"", "live", "these rules", "same", "added", "gone"}}
+	for _, c := range []struct {
+		name string
+		replayCount
+	}{{"pages", r.Pages}, {"messages", r.Messages}, {"change events", r.ChangeEvents}} {
+		rows = append(rows, []string{c.name, number(c.Live), number(c.Now), number(c.Same), number(c.Added), number(c.Gone)})
+	}
+	if err := printAligned(out, rows); err != nil {
+		return err
+	}
 	fmt.Fprint(out, `
 live is what the database says that services were told; the rules of that time are not known. A page is an incident opened
 at a PagerDuty notifier, a message a new card or notice in a Slack channel, a change event a notice at PagerDuty. Edits of a
@@ -135,13 +137,13 @@ These rules are played as if every service had answered at once.
 	}
 	if len(r.BusiestFlows) > 0 {
 		fmt.Fprint(out, "\nbusiest flows\n")
-		table(out, func(line func(cells ...any)) {
-			line("  flow", "events", "pages live", "these rules", "messages live", "these rules")
-			for _, f := range r.BusiestFlows {
-				line("  "+cmp.Or(f.Name, f.Flow), f.Events, f.PagesLive, f.PagesNow, f.MessagesLive, f.MessagesNow)
-			}
-		})
+		rows := [][]string{{"  flow", "events", "pages live", "these rules", "messages live", "these rules"}}
+		for _, f := range r.BusiestFlows {
+			rows = append(rows, []string{"  " + clean(cmp.Or(f.Name, f.Flow)), number(f.Events), number(f.PagesLive), number(f.PagesNow), number(f.MessagesLive), number(f.MessagesNow)})
+		}
+		return printAligned(out, rows)
 	}
+	return nil
 }
 
 func (r *replayReport) printDifferences(out io.Writer) {
@@ -152,10 +154,10 @@ func (r *replayReport) printDifferences(out io.Writer) {
 	fmt.Fprint(out, "\ndifferences\n")
 	for _, d := range r.Differences {
 		if d.Added > 0 {
-			fmt.Fprintf(out, "  +%d %s to %s by rule %q (%s)\n", d.Added, plural(d.Kind, d.Added), d.Notifier, d.Rule, d.Place)
+			fmt.Fprintf(out, "  +%d %s to %s by rule %q (%s)\n", d.Added, plural(d.Kind, int(d.Added)), d.Notifier, d.Rule, d.Place)
 		}
 		if d.Gone > 0 {
-			fmt.Fprintf(out, "  -%d %s to %s by what was rule %q\n", d.Gone, plural(d.Kind, d.Gone), d.Notifier, d.Rule)
+			fmt.Fprintf(out, "  -%d %s to %s by what was rule %q\n", d.Gone, plural(d.Kind, int(d.Gone)), d.Notifier, d.Rule)
 		}
 		for _, e := range d.Examples {
 			sign := "+"
@@ -169,26 +171,4 @@ func (r *replayReport) printDifferences(out io.Writer) {
 			fmt.Fprintf(out, "      %s %s %s%s\n", sign, e.At.Format("2006-01-02 15:04"), router.SignalName(e.Event), of)
 		}
 	}
-}
-
-func plural(word string, n int64) string {
-	if n == 1 {
-		return word
-	}
-	return word + "s"
-}
-
-// table writes lines of cells below each other.
-func table(out io.Writer, fill func(line func(cells ...any))) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fill(func(cells ...any) {
-		for i, cell := range cells {
-			if i > 0 {
-				fmt.Fprint(w, "\t")
-			}
-			fmt.Fprint(w, cell)
-		}
-		fmt.Fprintln(w)
-	})
-	w.Flush()
 }

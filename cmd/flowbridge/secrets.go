@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -49,20 +50,40 @@ func (p *program) setting(name string) string {
 	return strings.TrimSpace(value)
 }
 
-// readBounded reads a file that a person named, and refuses one that cannot be what they meant.
+// fileError says what is wrong with a file that a person named.
+type fileError struct {
+	path string
+	err  error
+}
+
+func newFileError(path string, err error) error {
+	if fault, ok := errors.AsType[*fs.PathError](err); ok { // it names the path, and what was called
+		err = fault.Err
+	}
+	return &fileError{path, err}
+}
+
+func (e *fileError) Error() string { return e.path + ": " + e.err.Error() }
+
+func (e *fileError) Unwrap() error { return e.err }
+
+// readBounded reads a file that a person named, and refuses one that cannot be what they meant. Its error is a *fileError.
 func readBounded(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, newFileError(path, err)
 	case info.IsDir():
-		return nil, fmt.Errorf("%s is a folder, not a file", path)
+		return nil, &fileError{path, errors.New("is a folder, not a file")}
 	case info.Size() > limit:
-		return nil, fmt.Errorf("%s is larger than %d KiB", path, limit>>10)
+		return nil, &fileError{path, fmt.Errorf("is larger than %d KiB", limit>>10)}
 	}
 	data, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrPermission) {
-		return nil, fmt.Errorf("%w: let the user that runs flowbridge read it", err)
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return nil, newFileError(path, fmt.Errorf("%w: let the user that runs flowbridge read it", os.ErrPermission))
+	case err != nil:
+		return nil, newFileError(path, err)
 	}
-	return data, err
+	return data, nil
 }

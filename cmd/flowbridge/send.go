@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"flowbridge/router"
 	"flowbridge/router/whatsapp"
@@ -30,19 +33,37 @@ type sampleFlags struct {
 	NewStatus  string   `help:"Of FLOW_STATUS_CHANGE."`
 }
 
+// sampleGroup is what help calls them.
+const sampleGroup = "The sample:"
+
 // sampleWABA is the account of events that name none.
 const sampleWABA = "104996122399160"
 
 type sendCommand struct {
-	sampleFlags
+	sampleFlags `group:"The sample:"`
 
 	File  string `type:"path" placeholder:"FILE" help:"Send this file as it is, instead of a sample; - is standard input."`
 	Print bool   `help:"Print the post and do not send it."`
 	URL   string `name:"url" default:"http://127.0.0.1:8080/webhooks/whatsapp" help:"Where the bridge takes webhooks."`
 }
 
+// with says which of the flags was given beside something that they do not change.
+func (sampleFlags) with(line *kong.Context, other string) error {
+	for _, given := range line.Path {
+		if flag := given.Flag; flag != nil && flag.Group != nil && flag.Group.Key == sampleGroup {
+			return wrongUsage("--%s changes the sample, not %s: leave out one of them", flag.Name, other)
+		}
+	}
+	return nil
+}
+
 // Run builds a post, signs it with META_APP_SECRET as Meta would, sends it and says what came back.
-func (c sendCommand) Run(ctx context.Context, p *program) error {
+func (c sendCommand) Run(ctx context.Context, p *program, line *kong.Context) error {
+	if c.File != "" {
+		if err := c.with(line, "--file"); err != nil {
+			return err
+		}
+	}
 	body, err := c.body(p)
 	if err != nil {
 		return err
@@ -73,9 +94,9 @@ func (c sendCommand) body(p *program) ([]byte, error) {
 	switch c.File {
 	case "":
 	case "-":
-		return io.ReadAll(io.LimitReader(p.Stdin, 4<<20))
+		return io.ReadAll(io.LimitReader(p.Stdin, maxEventFile))
 	default:
-		return readBounded(c.File, 4<<20)
+		return readBounded(c.File, maxEventFile)
 	}
 	return c.sampleFlags.body(time.Now())
 }
@@ -85,13 +106,29 @@ func (c sampleFlags) body(at time.Time) ([]byte, error) {
 	if c.At != "" {
 		var err error
 		if at, err = time.Parse(time.RFC3339, c.At); err != nil {
-			return nil, fmt.Errorf("--at: %q is no RFC 3339 time, such as 2026-03-02T08:00:00Z", c.At)
+			return nil, wrongUsage("--at: %q is no RFC 3339 time, such as 2026-03-02T08:00:00Z", c.At)
 		}
 	}
-	return whatsapp.Sample{
+	body, err := whatsapp.Sample{
 		Event: c.Event, WABA: c.WABA, Flow: c.Flow, Time: at, Threshold: c.Threshold, AlertState: c.AlertState,
 		Value: c.Value, ErrorType: c.ErrorType, OldStatus: c.OldStatus, NewStatus: c.NewStatus,
 	}.Body()
+	if err != nil {
+		return nil, wrongUsage("--event: %w", err)
+	}
+	return body, nil
+}
+
+// changePost wraps a change into the post that Meta would send.
+func changePost(waba string, at time.Time, change json.RawMessage) ([]byte, error) {
+	return json.Marshal(map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{
+		"id": waba, "time": at.Unix(), "changes": []any{change},
+	}}})
+}
+
+// newChange is a change of a field of the account.
+func newChange(field string, value json.RawMessage) (json.RawMessage, error) {
+	return json.Marshal(map[string]any{"field": field, "value": value})
 }
 
 // postSigned posts a webhook as Meta does. answer is what came back beside the status, ready to be printed.

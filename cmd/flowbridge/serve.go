@@ -18,9 +18,9 @@ import (
 )
 
 type serveCommand struct {
-	Rules     string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules file."`
+	Rules     string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules file, or a folder of them."`
 	Listen    string `default:":8080" env:"FLOWBRIDGE_LISTEN" help:"Public address: webhooks and nothing else."`
-	Admin     string `default:"127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" help:"Admin address: API, metrics, health."`
+	Admin     string `default:"127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" help:"Admin address: API, metrics and health."`
 	DB        string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database: the path of a SQLite file, or a postgres:// URL."`
 	PublicURL string `env:"FLOWBRIDGE_PUBLIC_URL" placeholder:"URL" help:"Where people reach the admin address, for links."`
 
@@ -130,7 +130,7 @@ func (c serveCommand) config(p *program) (cfg bridgeConfig, err error) {
 	case err == nil:
 		err = cfg.refuse(cfg.Rules)
 	case !errors.As(err, new(*rules.Mistakes)):
-		err = fmt.Errorf("rules: %w (write one, starting from rules.example.yaml, or name it with --rules)", err)
+		err = noRules(err)
 	}
 	return cfg, errors.Join(append(faults, err)...)
 }

@@ -46,7 +46,7 @@ type silenceView struct {
 
 // Run prints a table, or the API's answer.
 func (c silencesList) Run(ctx context.Context, p *program) error {
-	client, err := p.adminClient(c.Bridge.Admin)
+	client, err := c.Bridge.client(p)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ type silencesAdd struct {
 
 // Run adds a silence and says what it covers now.
 func (c silencesAdd) Run(ctx context.Context, p *program) error {
-	client, err := p.adminClient(c.Bridge.Admin)
+	client, err := c.Bridge.client(p)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ type silencesRemove struct {
 
 // Run ends each silence.
 func (c silencesRemove) Run(ctx context.Context, p *program) error {
-	client, err := p.adminClient(c.Bridge.Admin)
+	client, err := c.Bridge.client(p)
 	if err != nil {
 		return err
 	}

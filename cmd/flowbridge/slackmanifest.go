@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -63,20 +61,20 @@ settings:
 // Run prints the manifest.
 func (c slackManifestCommand) Run(p *program) error {
 	if n := utf8.RuneCountInString(c.Name); n == 0 || n > maxAppName {
-		return fmt.Errorf("--name: Slack takes names of 1 to %d characters", maxAppName)
+		return wrongUsage("--name: Slack takes names of 1 to %d characters", maxAppName)
 	}
 	if c.URL != "" {
 		if err := webAddress("--url", c.URL); err != nil {
-			return err
+			return wrongUsage("%w", err)
 		}
 		u, err := url.Parse(c.URL)
 		switch {
 		case err != nil:
-			return fmt.Errorf("--url: %q is no address", c.URL)
+			return wrongUsage("--url: %q is no address", c.URL)
 		case u.Scheme != "https":
-			return errors.New("--url: Slack calls https addresses only; without one use --socket")
+			return wrongUsage("--url: Slack calls https addresses only; without one use --socket")
 		case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-			return fmt.Errorf("--url: %q is more than an address: leave out what follows the path and who calls", u.Redacted())
+			return wrongUsage("--url: %q is more than an address: leave out what follows the path and who calls", u.Redacted())
 		}
 		c.URL = strings.TrimRight(c.URL, "/")
 	}

@@ -24,19 +24,14 @@ const maxStoryFile = 4 << 20
 func (c testCommand) Run(p *program) error {
 	only, err := regexp.Compile(c.Run_)
 	if err != nil {
-		return fmt.Errorf("--run: %w", err)
+		return wrongUsage("--run: %w", err)
 	}
 	bad := false
 	for _, path := range c.Files {
 		stories, err := p.loadStories(path)
-		if mistakes, ok := mistakesIn(err); ok {
-			fmt.Fprintln(p.Stdout, mistakes)
-		} else if err != nil {
-			fmt.Fprintf(p.Stdout, "%s: %v\n", path, err)
-		}
-		if err != nil {
+		if err != nil { // mistakes stand a line each
 			bad = true
-			fmt.Fprintf(p.Stdout, "FAIL\t%s\tnot run\n", path)
+			fmt.Fprintf(p.Stdout, "%v\nFAIL\t%s\tnot run\n", err, path)
 			continue
 		}
 		t := tester{out: p.Stdout, verbose: c.Verbose, hits: map[string]int64{}}
@@ -147,13 +142,13 @@ func (t *tester) summary(path string, r *rules.Rules, cover bool) (good bool) {
 	rulesHit := fmt.Sprintf("%d of %d rules hit", hit, len(names))
 	switch {
 	case t.failed > 0:
-		fmt.Fprintf(t.out, "FAIL\t%s\t%d of %s failed, %s\n", path, t.failed, storyCount(t.ran), rulesHit)
+		fmt.Fprintf(t.out, "FAIL\t%s\t%d of %s failed, %s\n", path, t.failed, counted(t.ran, "story"), rulesHit)
 	case cover && len(missed) > 0:
-		fmt.Fprintf(t.out, "FAIL\t%s\t%s, %s\n", path, storyCount(t.ran), rulesHit)
+		fmt.Fprintf(t.out, "FAIL\t%s\t%s, %s\n", path, counted(t.ran, "story"), rulesHit)
 	case t.ran == 0:
 		fmt.Fprintf(t.out, "ok  \t%s\tno stories to run\n", path)
 	default:
-		fmt.Fprintf(t.out, "ok  \t%s\t%s, %s\n", path, storyCount(t.ran), rulesHit)
+		fmt.Fprintf(t.out, "ok  \t%s\t%s, %s\n", path, counted(t.ran, "story"), rulesHit)
 	}
 	if cover {
 		for _, line := range missed {
@@ -161,11 +156,4 @@ func (t *tester) summary(path string, r *rules.Rules, cover bool) (good bool) {
 		}
 	}
 	return t.failed == 0 && !(cover && len(missed) > 0)
-}
-
-func storyCount(n int) string {
-	if n == 1 {
-		return "1 story"
-	}
-	return fmt.Sprintf("%d stories", n)
 }

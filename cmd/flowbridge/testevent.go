@@ -129,7 +129,9 @@ func merge(into map[string]any, with json.RawMessage) error {
 }
 
 func storyValue(field, waba string, at time.Time, value json.RawMessage) ([]byte, error) {
-	return json.Marshal(map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{
-		"id": waba, "time": at.Unix(), "changes": []any{map[string]any{"field": field, "value": value}},
-	}}})
+	change, err := newChange(field, value)
+	if err != nil {
+		return nil, err
+	}
+	return changePost(waba, at, change)
 }
