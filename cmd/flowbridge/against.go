@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -51,11 +50,9 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 	if err != nil {
 		return 0, err
 	}
-	open := make([]incidentView, len(list))
-	for i, one := range list {
-		if err := json.Unmarshal(one, &open[i]); err != nil {
-			return moved, err
-		}
+	open, err := decodeList[incidentView](list)
+	if err != nil {
+		return 0, err
 	}
 	slices.SortFunc(open, func(a, b incidentView) int { return cmp.Compare(a.Number, b.Number) })
 	for i := range open {

@@ -146,6 +146,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		Reload:     reload,
 		Rules:      b.rules.trouble,
 		FlowIDs:    func(name string) []string { return b.rules.rules().FlowIDs(name) },
+		Misnamed:   func(s *router.Scope) []string { return b.rules.rules().Misnamed(s) },
 		Logger:     b.cfg.Logger,
 		Token:      b.cfg.AdminToken,
 		Gatherer:   metrics,

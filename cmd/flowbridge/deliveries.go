@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -51,20 +50,7 @@ func (c deliveriesList) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if c.Bridge.JSON {
-		return printJSON(p.Stdout, map[string]any{"deliveries": append([]json.RawMessage{}, list...)})
-	}
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(p.Stdout, "no deliveries, of those that were asked for")
-		return err
-	}
-	views := make([]deliveryView, len(list))
-	for i, one := range list {
-		if err := json.Unmarshal(one, &views[i]); err != nil {
-			return err
-		}
-	}
-	return printDeliveries(p.Stdout, views, time.Now())
+	return printList(p, c.Bridge, "deliveries", list, printDeliveries)
 }
 
 func printDeliveries(w io.Writer, views []deliveryView, now time.Time) error {

@@ -107,36 +107,39 @@ func (c incidentsList) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	q := url.Values{"limit": {fmt.Sprint(c.Limit)}}
-	byName := c.Flow != "" && strings.Trim(c.Flow, "0123456789") != ""
-	if byName {
-		q.Set("limit", "500") // the API knows ids only: look through the newest
-	} else if c.Flow != "" {
-		q.Set("flow", c.Flow)
-	}
+	q := url.Values{"limit": {fmt.Sprint(c.Limit)}, "flow": {c.Flow}}
 	list, err := readList(ctx, client, "incidents", q, map[string][]string{"unresolved": {"open", "acknowledged"}, "all": {""}}, c.State)
 	if err != nil {
 		return err
 	}
-	shown := make([]json.RawMessage, 0, len(list))
-	views := make([]incidentView, 0, len(list))
-	for _, one := range list {
-		var v incidentView
-		if err := json.Unmarshal(one, &v); err != nil {
-			return err
-		}
-		if len(shown) < c.Limit && (!byName || strings.EqualFold(v.FlowName, c.Flow)) {
-			shown, views = append(shown, one), append(views, v)
-		}
+	list = list[:min(len(list), c.Limit)] // of two states
+	return printList(p, c.Bridge, "incidents", list, printIncidents)
+}
+
+// printList prints a list for people, or as the API answers it.
+func printList[T any](p *program, flags adminFlags, what string, list []json.RawMessage, print func(io.Writer, []T, time.Time) error) error {
+	if flags.JSON {
+		return printJSON(p.Stdout, map[string]any{what: append([]json.RawMessage{}, list...)}) // never null
 	}
-	if c.Bridge.JSON {
-		return printJSON(p.Stdout, map[string]any{"incidents": shown})
-	}
-	if len(views) == 0 {
-		_, err := fmt.Fprintln(p.Stdout, "no incidents, of those that were asked for")
+	if len(list) == 0 {
+		_, err := fmt.Fprintf(p.Stdout, "no %s, of those that were asked for\n", what)
 		return err
 	}
-	return printIncidents(p.Stdout, views, time.Now())
+	views, err := decodeList[T](list)
+	if err != nil {
+		return err
+	}
+	return print(p.Stdout, views, time.Now())
+}
+
+func decodeList[T any](list []json.RawMessage) ([]T, error) {
+	views := make([]T, len(list))
+	for i, one := range list {
+		if err := json.Unmarshal(one, &views[i]); err != nil {
+			return nil, err
+		}
+	}
+	return views, nil
 }
 
 // readList reads a list in the states that a word stands for; a word that is not in words stands for itself.

@@ -54,20 +54,7 @@ func (c silencesList) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if c.Bridge.JSON {
-		return printJSON(p.Stdout, map[string]any{"silences": append([]json.RawMessage{}, list...)})
-	}
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(p.Stdout, "no silences, of those that were asked for")
-		return err
-	}
-	views := make([]silenceView, len(list))
-	for i, one := range list {
-		if err := json.Unmarshal(one, &views[i]); err != nil {
-			return err
-		}
-	}
-	return printSilences(p.Stdout, views, time.Now())
+	return printList(p, c.Bridge, "silences", list, printSilences)
 }
 
 func printSilences(w io.Writer, views []silenceView, now time.Time) error {

@@ -94,13 +94,7 @@ func needed(inc *router.IncidentDetail, name string) (bool, error) {
 
 // unpaged says whether a notifier that pages has not been told yet.
 func unpaged(inc *router.IncidentDetail, notifier string) bool {
-	known := false
-	for _, w := range inc.Watch {
-		if w.Notifier == notifier && w.Rise == 0 {
-			known = known || w.Open
-		}
-	}
-	return !known
+	return !slices.ContainsFunc(inc.Watch, func(w router.Watch) bool { return w.Notifier == notifier && w.Rise == 0 && w.Open })
 }
 
 // incident loads the one that the path names, as 42 or INC-42.

@@ -68,8 +68,11 @@ type Config struct {
 	// from several goroutines. Default: POST /api/v1/reload is refused.
 	Reload func() error
 	// FlowIDs returns the ids of the flows that people call by a name; none for a name that the rules do not know.
-	// Default: flows have no names, and silences take ids.
+	// Default: flows have no names, and are asked for by their ids.
 	FlowIDs func(name string) []string
+	// Misnamed says what in a scope the rules do not know, so that a silence of it would cover nothing, with the nearest
+	// that they know. Default: nothing is.
+	Misnamed func(s *router.Scope) []string
 	// Version is shown by /healthz and in the metrics. Default: "unknown".
 	Version string
 	// Now is the clock. Default: time.Now.
@@ -97,6 +100,9 @@ func New(cfg Config, s Store) (*Console, error) {
 	}
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }
+	}
+	if cfg.Misnamed == nil {
+		cfg.Misnamed = func(*router.Scope) []string { return nil }
 	}
 	if cfg.Rules == nil {
 		cfg.Rules = func() string { return "" }

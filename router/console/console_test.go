@@ -63,6 +63,17 @@ func text(t *testing.T, r *http.Response) string {
 	return string(b)
 }
 
+func TestIncidentsOfAFlowAreFoundByItsName(t *testing.T) {
+	c, _ := newConsole(t, Config{FlowIDs: flowNames}, filledStore())
+	byName, byID := text(t, ask(c, "GET", "/api/v1/incidents?flow=Checkout", "")), text(t, ask(c, "GET", "/api/v1/incidents?flow=1987937931743377", ""))
+	if !strings.Contains(byID, `"number":42`) || byName != byID {
+		t.Errorf("by name %s\nby id %s", byName, byID)
+	}
+	if resp := ask(c, "GET", "/api/v1/incidents?flow=Chekout", ""); resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("%s %s", resp.Status, text(t, resp))
+	}
+}
+
 func TestShapes(t *testing.T) {
 	for _, tt := range []struct{ golden, path string }{
 		{"incidents", "/api/v1/incidents"},

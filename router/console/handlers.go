@@ -27,7 +27,11 @@ func (c *Console) listIncidents(r *http.Request, _ httprouter.Params) (int, any,
 	if err != nil {
 		return 0, nil, err
 	}
-	list, err := c.store.Incidents(r.Context(), router.IncidentFilter{State: state, Flow: q.Get("flow"), Limit: limit})
+	flow, err := c.flowID(q.Get("flow"))
+	if err != nil {
+		return 0, nil, refuse(http.StatusBadRequest, "flow: %v", err)
+	}
+	list, err := c.store.Incidents(r.Context(), router.IncidentFilter{State: state, Flow: flow, Limit: limit})
 	if err != nil {
 		return 0, nil, err
 	}

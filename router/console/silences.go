@@ -156,6 +156,7 @@ func (c *Console) wished(wish *silenceWish, now time.Time) (s router.Silence, pr
 			break
 		}
 	}
+	problems = append(problems, c.cfg.Misnamed(&s.Scope)...)
 	narrow := s.WABA != "" || wish.Flow != "" || s.Event != "" || len(s.Labels) > 0
 	switch {
 	case !narrow && !wish.Everything:

@@ -103,6 +103,14 @@ func TestWhatIsNoSilenceIsRefused(t *testing.T) {
 			}
 		})
 	}
+	t.Run("what the rules do not know", func(t *testing.T) {
+		s := filledStore()
+		c, _ := newConsole(t, Config{Misnamed: func(s *router.Scope) []string { return []string{"no " + s.Event + " and no " + s.Labels["team"]} }}, s)
+		resp := ask(c, "POST", "/api/v1/silences", `{"event": "latency", "team": "a", "for": "1h"}`)
+		if got := text(t, resp); resp.StatusCode != 400 || got != `{"error":"no LATENCY and no a"}`+"\n" || len(s.appended) > 0 {
+			t.Errorf("%s %s", resp.Status, got)
+		}
+	})
 	t.Run("one too many", func(t *testing.T) {
 		s := filledStore()
 		for i := range router.MaxSilences {

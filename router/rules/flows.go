@@ -1,8 +1,13 @@
 package rules
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
+
+	"flowbridge/router"
 )
 
 // FlowIDs returns the ids of the flows that a person means by an id or a name of the file, sorted; names are compared
@@ -18,4 +23,31 @@ func (r *Rules) FlowIDs(name string) (ids []string) {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// Misnamed says what in a scope the files do not know, so that no flow is in it, with the nearest that they know. An event
+// that nobody knows may exist; one that is nearly known is misspelt.
+func (r *Rules) Misnamed(s *router.Scope) (problems []string) {
+	if near, ok := nearMiss(s.Event, knownEvents()); ok && s.Event != "" {
+		problems = append(problems, fmt.Sprintf("there is no event %s: did you mean %s?", quote(s.Event), quote(near)))
+	}
+	for _, label := range slices.Sorted(maps.Keys(s.Labels)) {
+		var values []string
+		for _, info := range r.flows {
+			if value := info.Labels[label]; value != "" {
+				values = append(values, value)
+			}
+		}
+		slices.Sort(values)
+		values = slices.Compact(values)
+		switch value := s.Labels[label]; {
+		case len(values) == 0:
+			problems = append(problems, fmt.Sprintf("no flow has the label %s: %s", quote(label),
+				cmp.Or(didYouMean(label, r.labels), "known are: "+shorten(strings.Join(r.labels, ", "), 100))))
+		case !slices.Contains(values, value):
+			problems = append(problems, fmt.Sprintf("no flow has %s %s: %s", label, quote(value),
+				cmp.Or(didYouMean(value, values), "flows have "+shorten(strings.Join(values, ", "), 100))))
+		}
+	}
+	return problems
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"flowbridge/router"
 )
 
 func TestFlowsAreFoundByIDAndByName(t *testing.T) {
@@ -25,5 +27,38 @@ rules:
 		if diff := cmp.Diff(want, r.FlowIDs(name)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+func TestASilenceOfWhatTheRulesDoNotKnowIsAnsweredWithTheNearest(t *testing.T) {
+	r, err := Load("rules.yaml", []byte(`version: 1
+flows:
+  "1": {name: Checkout, team: payments, tier: gold}
+  "2": {name: Survey, team: growth}
+notifiers:
+  ops: {kind: slack, channel: "#ops"}
+default: {notify: [ops]}
+`), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		scope router.Scope
+		want  []string
+	}{
+		{"everything", router.Scope{}, nil},
+		{"what is known", router.Scope{Event: router.EndpointLatency, Labels: map[string]string{"team": "growth"}}, nil},
+		{"an event that may be new", router.Scope{Event: "FLOW_QUALITY"}, nil},
+		{"a misspelt event", router.Scope{Event: "ENDPOINT_LATENC"}, []string{`there is no event "ENDPOINT_LATENC": did you mean "ENDPOINT_LATENCY"?`}},
+		{"a misspelt team", router.Scope{Labels: map[string]string{"team": "paymnts"}}, []string{`no flow has team "paymnts": did you mean "payments"?`}},
+		{"an unknown label and value", router.Scope{Labels: map[string]string{"tiers": "gold", "team": "x"}},
+			[]string{`no flow has team "x": flows have growth, payments`, `no flow has the label "tiers": did you mean "tier"?`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, r.Misnamed(&c.scope)); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
 	}
 }
