@@ -106,7 +106,7 @@ func (g *gathering) keep(id FlowID, step Step) {
 	for _, number := range step.Incidents {
 		i := slices.IndexFunc(step.State.Incidents, func(inc Incident) bool { return inc.Number == number })
 		inc := step.State.Incidents[i]
-		inc.Title, inc.Text = g.rules.RenderIncident(&inc, incidentAlerts(&step.State, number))
+		inc.Title, inc.Text = g.rules.RenderIncident(&inc, step.State.AlertsOf(number))
 		step.State.Incidents[i] = inc
 		g.incidents[number] = inc
 		g.last = max(g.last, number)
@@ -203,7 +203,8 @@ func Judge(rules Rules, e *Event) Verdict {
 	return v
 }
 
-func incidentAlerts(s *State, number int64) []Alert {
+// AlertsOf returns the alerts of an incident, active or not, worst first.
+func (s *State) AlertsOf(number int64) []Alert {
 	var of []*Alert
 	for i := range s.Alerts {
 		if s.Alerts[i].Incident == number {

@@ -111,12 +111,6 @@ func (t *Trial) Now() time.Time { return t.sim.Now() }
 // State returns what is known of a flow.
 func (t *Trial) State(id router.FlowID) router.State { return t.sim.State(id) }
 
-// Unresolved returns the incidents that are open or acknowledged, by number.
-func (t *Trial) Unresolved() []router.Incident { return t.sim.Unresolved() }
-
-// Decision returns what the rules made of the event that was folded last.
-func (t *Trial) Decision() router.Decision { return t.decision }
-
 // Hits returns how many events each rule matched, by name; `default` is called default. Recoveries count for the rules
 // that name them, and not once more for what they resolve.
 func (t *Trial) Hits() map[string]int64 { return t.hits }
@@ -264,19 +258,9 @@ func (t *Trial) hearIncident(b router.Batch, o router.Owed) Telling {
 }
 
 // Alerts returns the alerts of an incident, worst first.
-func (t *Trial) Alerts(id router.FlowID, incident int64) (all []router.Alert) {
+func (t *Trial) Alerts(id router.FlowID, incident int64) []router.Alert {
 	state := t.sim.State(id)
-	var of []*router.Alert
-	for i := range state.Alerts {
-		if state.Alerts[i].Incident == incident {
-			of = append(of, &state.Alerts[i])
-		}
-	}
-	router.SortAlerts(of)
-	for _, a := range of {
-		all = append(all, *a)
-	}
-	return all
+	return state.AlertsOf(incident)
 }
 
 // Flow returns what the rules file says of a flow.
