@@ -121,27 +121,11 @@ const (
 	maxRulesFiles = 1000    // in a folder
 )
 
-// readRules reads the file at path, or the files of the folder at path in the order of their names: those that end in
-// .yaml or .yml and do not begin with a dot. Folders within it are left alone.
+// readRules reads the file at path, or the files of the folder at path.
 func readRules(path string) ([]rules.File, error) {
-	paths := []string{path}
-	if isFolder(path) {
-		entries, err := os.ReadDir(path) // sorted by name
-		if err != nil {
-			return nil, newFileError(path, err)
-		}
-		paths = nil
-		for _, e := range entries {
-			if file := filepath.Join(path, e.Name()); isRulesFile(e.Name()) && !isFolder(file) {
-				paths = append(paths, file)
-			}
-		}
-		switch {
-		case len(paths) == 0:
-			return nil, &fileError{path, errors.New("has no *.yaml or *.yml in it")}
-		case len(paths) > maxRulesFiles:
-			return nil, &fileError{path, fmt.Errorf("has more than %d rules files", maxRulesFiles)}
-		}
+	paths, err := rulesFiles(path)
+	if err != nil {
+		return nil, err
 	}
 	var files []rules.File
 	for _, path := range paths {
@@ -152,6 +136,30 @@ func readRules(path string) ([]rules.File, error) {
 		files = append(files, rules.File{Name: path, Data: data})
 	}
 	return files, nil
+}
+
+// rulesFiles lists the files of a folder in the order of their names: those that end in .yaml or .yml and do not begin with
+// a dot. Folders within it are left alone. What is no folder is the one file.
+func rulesFiles(path string) (paths []string, err error) {
+	if !isFolder(path) {
+		return []string{path}, nil
+	}
+	entries, err := os.ReadDir(path) // sorted by name
+	if err != nil {
+		return nil, newFileError(path, err)
+	}
+	for _, e := range entries {
+		if file := filepath.Join(path, e.Name()); isRulesFile(e.Name()) && !isFolder(file) {
+			paths = append(paths, file)
+		}
+	}
+	switch {
+	case len(paths) == 0:
+		return nil, &fileError{path, errors.New("has no *.yaml or *.yml in it")}
+	case len(paths) > maxRulesFiles:
+		return nil, &fileError{path, fmt.Errorf("has more than %d rules files", maxRulesFiles)}
+	}
+	return paths, nil
 }
 
 // isFolder follows links: in Kubernetes every file is one.

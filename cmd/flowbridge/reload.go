@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,8 +25,10 @@ type ruleset struct {
 	read   func(path string) (*rules.Rules, error)
 	refuse func(*rules.Rules) error // why rules without mistakes cannot be used here; nil for those that can
 	logger *slog.Logger
+	poll   time.Duration // how often the files are looked at
 
 	reading sync.Mutex // one at a time, so that the newest wins
+	seen    string     // the stamp of the files that were read last
 	current atomic.Pointer[rules.Rules]
 	problem atomic.Pointer[string]
 
@@ -34,13 +37,18 @@ type ruleset struct {
 	since   prometheus.Gauge
 }
 
-// settle is how long files must have been still before they are read: editors write in several steps.
-const settle = 200 * time.Millisecond
+const (
+	// settle is how long files must have been still before they are read: editors write in several steps.
+	settle = 200 * time.Millisecond
+	// rulesPoll is how soon a change is seen that no notification tells of: a folder that was replaced as a whole, a link
+	// further up, a single file that a container mounts, a file system on the network.
+	rulesPoll = 5 * time.Second
+)
 
 // newRuleset returns a ruleset with rules that were read from path.
 func newRuleset(path string, first *rules.Rules, read func(string) (*rules.Rules, error), refuse func(*rules.Rules) error, logger *slog.Logger) *ruleset {
 	s := &ruleset{
-		path: path, read: read, refuse: refuse, logger: logger,
+		path: path, read: read, refuse: refuse, logger: logger, poll: rulesPoll, seen: stamp(path),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowbridge_rules_reloads_total", Help: "Times the rules were read anew, by how that went: good or refused."}, []string{"result"}),
 		good: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -81,6 +89,7 @@ func (s *ruleset) use(r *rules.Rules) {
 func (s *ruleset) reload() error {
 	s.reading.Lock()
 	defer s.reading.Unlock()
+	s.seen = stamp(s.path) // before they are read: what changes meanwhile is seen again
 	r, err := s.read(s.path)
 	if err == nil && s.refuse != nil {
 		err = s.refuse(r)
@@ -99,12 +108,12 @@ func (s *ruleset) reload() error {
 	return nil
 }
 
-// watch reloads after each change of the files, and whenever hup says so, until ctx ends. Where files cannot be watched it
-// says so once, and hup is left.
+// watch reloads after each change of the files, and whenever hup says so, until ctx ends. Where files cannot be watched
+// they are looked at from time to time.
 func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 	w, err := s.watcher()
 	if err != nil {
-		s.logger.Warn("changes of the rules are not seen by themselves: send SIGHUP after each", "error", err)
+		s.logger.Warn("changes of the rules are seen late: send SIGHUP after each", "error", err, "within", s.poll)
 		w = &fsnotify.Watcher{} // its channels are nil, and never speak
 	} else {
 		defer w.Close()
@@ -113,22 +122,54 @@ func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 	if !still.Stop() {
 		<-still.C
 	}
+	look := time.NewTicker(s.poll)
+	defer look.Stop()
+	soon := false // still is running
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-look.C:
+			if !soon && s.changed() {
+				soon = true
+				still.Reset(settle)
+			}
 		case <-hup:
 			_ = s.reload() // it has said so
 		case <-still.C:
+			soon = false
 			_ = s.reload()
 		case event := <-w.Events:
 			if s.concerns(event.Name) {
+				soon = true
 				still.Reset(settle)
 			}
 		case err := <-w.Errors:
-			s.logger.Warn("a change of the rules may have been missed: send SIGHUP", "error", err)
+			s.logger.Warn("a change of the rules may be seen late", "error", err, "within", s.poll)
 		}
 	}
+}
+
+// changed says whether the files are others than those that were read last.
+func (s *ruleset) changed() bool {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	return stamp(s.path) != s.seen
+}
+
+// stamp tells states of the files apart: by name, size and time. It is empty where there are none.
+func stamp(path string) string {
+	paths, err := rulesFiles(path)
+	if err != nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			fmt.Fprintf(&b, "%s %d %d\n", path, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return b.String()
 }
 
 // watcher watches folders, not files: an editor replaces a file, and Kubernetes changes where a link points.

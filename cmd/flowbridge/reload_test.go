@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"flowbridge/router"
 	"flowbridge/router/rules"
@@ -27,8 +29,9 @@ rules:
 `
 }
 
-// watched returns a ruleset over path that a goroutine of the test watches, and how to ask it for a reload.
-func watched(t *testing.T, path string) (*ruleset, chan<- os.Signal) {
+// watched returns a ruleset over path that a goroutine of the test watches and looks at every so often, and how to ask it for
+// a reload.
+func watched(t *testing.T, path string, poll time.Duration) (*ruleset, chan<- os.Signal) {
 	t.Helper()
 	p := program{Getenv: os.LookupEnv}
 	first, err := p.loadRules(path)
@@ -36,6 +39,7 @@ func watched(t *testing.T, path string) (*ruleset, chan<- os.Signal) {
 		t.Fatal(err)
 	}
 	set := newRuleset(path, first, p.loadRules, nil, slog.New(slog.DiscardHandler))
+	set.poll = poll
 	ctx, cancel := context.WithCancel(context.Background())
 	hup := make(chan os.Signal, 1)
 	var watching sync.WaitGroup
@@ -82,7 +86,7 @@ func TestChangedRulesAreReadByThemselves(t *testing.T) {
 		t.Run(c.how, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "rules.yaml")
 			writeFile(t, path, ruleNamed("old"))
-			set, hup := watched(t, path)
+			set, hup := watched(t, path, time.Hour)
 			nudge(t, set, hup) // the watcher stands
 			c.change(t, path)
 			eventually(t, "the new rule is in force", func() bool { return firstRule(set.rules()) == "new" })
@@ -119,10 +123,68 @@ func TestALinkSwappedByKubernetesIsSeen(t *testing.T) {
 	if err := os.Symlink(filepath.Join("..data", "rules.yaml"), path); err != nil {
 		t.Fatal(err)
 	}
-	set, hup := watched(t, path)
+	set, hup := watched(t, path, time.Hour)
 	nudge(t, set, hup)
 	mount("..new")
 	eventually(t, "the new rule is in force", func() bool { return firstRule(set.rules()) == "new" })
+}
+
+// TestAFolderOfRulesIsWatched adds, changes and removes files of a folder.
+func TestAFolderOfRulesIsWatched(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "50-all.yaml"), ruleNamed("everything"))
+	set, hup := watched(t, dir, time.Hour)
+	nudge(t, set, hup)
+	more := filepath.Join(dir, "10-payments.yaml")
+	write := func(name string) {
+		writeFile(t, more, "version: 1\nrules:\n  - name: "+name+"\n    match: {field: flows}\n    notify: [chat]\n")
+	}
+	write("payments")
+	eventually(t, "the rule of the new file is in force", func() bool { return firstRule(set.rules()) == "payments" })
+	write("payments anew")
+	eventually(t, "it has changed", func() bool { return firstRule(set.rules()) == "payments anew" })
+	if err := os.Remove(more); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is gone", func() bool { return firstRule(set.rules()) == "everything" })
+}
+
+// TestWhatNoNotificationTellsOfIsSeenAllTheSame swaps what the path goes through.
+func TestWhatNoNotificationTellsOfIsSeenAllTheSame(t *testing.T) {
+	for _, c := range []struct {
+		how    string
+		path   func(current string) string
+		change func(t *testing.T, releases string)
+	}{
+		{"a link further up is swapped", func(current string) string { return filepath.Join(current, "rules.yaml") }, func(t *testing.T, releases string) {
+			next := filepath.Join(releases, "next")
+			if err := errors.Join(os.Symlink("2", next), os.Rename(next, filepath.Join(releases, "current"))); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"the folder is replaced", func(current string) string { return current }, func(t *testing.T, releases string) {
+			if err := errors.Join(os.Rename(filepath.Join(releases, "1"), filepath.Join(releases, "old")), os.Rename(filepath.Join(releases, "2"), filepath.Join(releases, "1"))); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(c.how, func(t *testing.T) {
+			releases := t.TempDir()
+			for name, rule := range map[string]string{"1": "old", "2": "a new one"} {
+				if err := os.Mkdir(filepath.Join(releases, name), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				writeFile(t, filepath.Join(releases, name, "rules.yaml"), ruleNamed(rule))
+			}
+			if err := os.Symlink("1", filepath.Join(releases, "current")); err != nil {
+				t.Fatal(err)
+			}
+			set, hup := watched(t, c.path(filepath.Join(releases, "current")), 20*time.Millisecond)
+			nudge(t, set, hup)
+			c.change(t, releases)
+			eventually(t, "the new rule is in force", func() bool { return firstRule(set.rules()) == "a new one" })
+		})
+	}
 }
 
 // TestBrokenRulesLeaveTheOldOnesInForce edits the rules of a running bridge, wrong and then right.
