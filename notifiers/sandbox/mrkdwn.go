@@ -164,6 +164,8 @@ func columns(line string) int {
 	n := 0
 	for _, r := range escapes.ReplaceAllString(line, "") {
 		switch {
+		case r == '\uFE0F': // it makes an emoji of the sign before it, which is then wider by one
+			n++
 		case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
 		case r >= 0x1F000, r >= 0x1100 && r <= 0x115F, r >= 0x2E80 && r <= 0xA4CF, r >= 0xAC00 && r <= 0xD7A3, r >= 0xFF00 && r <= 0xFF60:
 			n += 2

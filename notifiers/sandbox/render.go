@@ -38,6 +38,12 @@ func (s *Slack) Render(channel string, o RenderOptions) string {
 	return d.out.String()
 }
 
+// RenderText draws what one person is told: lines that are no longer than o.Width, unless a word is.
+func RenderText(text string, o RenderOptions) []string {
+	d := drawing{o: o}
+	return wrap(d.mrkdwn(text), cmp.Or(o.Width, 100))
+}
+
 // margin is where a message's text begins: right of the time.
 const margin = "       "
 
@@ -89,15 +95,16 @@ func (d *drawing) thread(ch *channel, m *Message) {
 		if i == len(replies)-1 {
 			first, rest = "└ ", "  "
 		}
-		body := reply.Posted.UTC().Format("15:04") + "  " + d.mrkdwn(reply.words())
+		body := d.mrkdwn(reply.words())
 		if reply.Broadcast {
 			body += d.paint("  (also sent to the channel)", dim)
 		}
-		for j, line := range wrap(body, d.width-len(margin)-2) {
+		time := reply.Posted.UTC().Format("15:04") + "  "
+		for j, line := range wrap(body, d.width-len(margin)-2-len(time)) {
 			if j == 0 {
-				d.line(margin+d.paint(first, dim), line)
+				d.line(margin+d.paint(first, dim), time+line)
 			} else {
-				d.line(margin+d.paint(rest, dim)+margin, line)
+				d.line(margin+d.paint(rest, dim)+strings.Repeat(" ", len(time)), line)
 			}
 		}
 	}
