@@ -54,6 +54,9 @@ type bridgeConfig struct {
 	// Charges says what deliveries take from the services' budgets. Nil: delivery.Charges.
 	Charges func(*router.Notification) []router.Charge
 
+	// Now is the clock of what people do in Slack, whose requests say no time of their own. Nil: time.Now.
+	Now func() time.Time
+
 	Logger *slog.Logger
 }
 

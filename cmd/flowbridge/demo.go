@@ -38,6 +38,9 @@ const (
 	demoSecret     = "demo-app-secret"
 	demoSlackToken = "xoxb-demo"
 	demoRoutingKey = "de300000000000000000000000000000"
+
+	demoSigningSecret = "demo-signing-secret"
+	demoWebhookSecret = "demo-webhook-secret"
 )
 
 // settleTimeout bounds how long an event may take from the post until everybody has been told.
@@ -64,8 +67,11 @@ func (c demoCommand) play(ctx context.Context, p *program, midnight time.Time) (
 	defer os.RemoveAll(dir)
 
 	d := demo{log: demoLog{w: p.Stderr}, out: newTeller(p), answers: map[string]int{}}
-	d.slack = sandbox.NewSlack(sandbox.SlackConfig{Token: demoSlackToken, Channels: slackChannels(loaded), Now: d.clock.now})
-	d.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{demoRoutingKey}, Now: d.clock.now})
+	d.slack = sandbox.NewSlack(sandbox.SlackConfig{
+		Token: demoSlackToken, SigningSecret: demoSigningSecret, Channels: slackChannels(loaded),
+		People: demoPeople, Scopes: []string{"chat:write", "users:read"}, Now: d.clock.now,
+	})
+	d.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{demoRoutingKey}, OnCall: onCall.name(), Now: d.clock.now})
 	slackServer, pagerServer := &http.Server{Handler: d.slack}, &http.Server{Handler: d.pager}
 	var listeners [4]net.Listener
 	for i := range listeners {
@@ -80,12 +86,16 @@ func (c demoCommand) play(ctx context.Context, p *program, midnight time.Time) (
 		Rules: loaded, DB: filepath.Join(dir, "demo.db"), PublicURL: d.admin,
 		AppSecrets: []router.Secret{demoSecret}, VerifyToken: "demo-verify-token",
 		SlackToken: demoSlackToken, SlackURL: address(slackAt) + "/api/", PagerDutyURL: address(pagerAt),
-		Charges: d.charges,
-		Logger:  slog.New(slog.NewTextHandler(&d.log, nil)),
+		SlackBack:     slackBack{SigningSecret: demoSigningSecret},
+		PagerDutyBack: pagerDutyBack{Secrets: []router.Secret{demoWebhookSecret}},
+		Charges:       d.charges, Now: d.clock.now,
+		Logger: slog.New(slog.NewTextHandler(&d.log, nil)),
 	})
 	if err != nil {
 		return err
 	}
+	d.slack.Connect(d.public+"/slack/actions", d.public+"/slack/commands")
+	d.pager.Subscribe(d.public+"/webhooks/pagerduty", demoWebhookSecret)
 
 	ctx, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -124,7 +134,7 @@ type demo struct {
 	log           demoLog
 	public, admin string // base URLs
 	out           teller
-	answers       map[string]int // how often the bridge answered a post with each status
+	answers       map[string]int // how often the bridge answered a post how
 }
 
 // tell tells the story, goes on with what people send unless once, and returns errFault if the story did not come
@@ -148,27 +158,56 @@ func (d *demo) tell(ctx context.Context, midnight time.Time, once bool) error {
 	return nil
 }
 
-// settle waits until the bridge has folded and told everything that it knows of.
+// settle waits until the bridge has folded and told everything that it knows of, and has heard from PagerDuty what
+// happened there. The webhooks wait until the bridge is at rest, so that a story comes out the same every time.
 func (d *demo) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	for {
+		if err := d.until(ctx, "the bridge to come to rest", d.told); err != nil || d.pager.Unsent() == 0 {
+			return err
+		}
+		d.sendWebhooks(ctx)
+	}
+}
+
+// folded says whether no event waits, and told whether no delivery does either.
+func (d *demo) folded(ctx context.Context) (bool, error) {
+	stats, err := d.bridge.store.Stats(ctx)
+	return stats.Events[router.EventWaiting] == 0, err
+}
+
+func (d *demo) told(ctx context.Context) (bool, error) {
+	stats, err := d.bridge.store.Stats(ctx)
+	return stats.Events[router.EventWaiting]+stats.Deliveries[router.DeliveryWaiting] == 0, err
+}
+
+// until looks every few milliseconds whether something is so, and waits for it as long as settleTimeout.
+func (d *demo) until(ctx context.Context, what string, so func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		stats, err := d.bridge.store.Stats(ctx)
-		if err != nil {
+		if ok, err := so(ctx); ok || err != nil && ctx.Err() == nil {
 			return err
-		}
-		events, deliveries := stats.Events[router.EventWaiting], stats.Deliveries[router.DeliveryWaiting]
-		if events+deliveries == 0 {
-			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("the bridge did not come to rest: %d events and %d deliveries still wait", events, deliveries)
+			return fmt.Errorf("waited in vain for %s", what)
 		}
 	}
+}
+
+// sendWebhooks has PagerDuty send all that waits.
+func (d *demo) sendWebhooks(ctx context.Context) {
+	sending, stop := context.WithCancel(ctx)
+	var posts sync.WaitGroup
+	posts.Go(func() { d.pager.SendWebhooks(sending) })
+	_ = d.pager.Wait(ctx, func() bool { return d.pager.Unsent() == 0 }) // else ctx is over, which the caller finds
+	stop()
+	posts.Wait()
 }
 
 // live says how to send more, and tells what that changes until ctx ends.
@@ -197,19 +236,25 @@ func (d *demo) live(ctx context.Context) {
 	}
 }
 
-// invite says where the bridge is, and how to send it more.
+// invite says where the bridge is, how to send it more, and how to act on what it tells.
 func (d *demo) invite() {
 	self := os.Args[0]
 	if strings.Contains(self, "go-build") { // where `go run` puts what it runs
 		self = "go run ./cmd/flowbridge"
 	}
-	send := fmt.Sprintf("META_APP_SECRET=%s %s send --url %s/webhooks/whatsapp", demoSecret, self, d.public)
 	d.out.title("Your turn")
-	d.out.line("The bridge stays up until Ctrl-C. Send it more from another terminal; what comes of it is told here.")
+	d.out.line("The bridge stays up until Ctrl-C. In another terminal you can be Meta, or whoever")
+	d.out.line("is on call; what comes of it is told here. These stand-ins have no screen to press")
+	d.out.line("buttons on: flowbridge's own commands do the same.")
 	d.out.line("")
+	d.out.line("  export META_APP_SECRET=%s FLOWBRIDGE_ADMIN=%s", demoSecret, d.admin)
+	d.out.line("  export BRIDGE=%s/webhooks/whatsapp", d.public)
 	for _, example := range demoExamples {
+		d.out.line("")
 		d.out.line("  %s", d.out.dim("# "+example.says))
-		d.out.line("  %s %s", send, example.flags)
+		for _, command := range example.commands {
+			d.out.line("  %s %s", self, command)
+		}
 	}
 	d.out.line("")
 	d.out.line("  incidents   %s/api/v1/incidents", d.admin)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -32,6 +33,11 @@ func TestTheDemoTellsADayAndLeavesNothingBehind(t *testing.T) {
 	}
 	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
 		t.Errorf("the demo leaves %v behind (%v)", left, err)
+	}
+	for line := range strings.Lines(stdout.String()) {
+		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > demoWidth {
+			t.Errorf("%d columns, want at most %d: %s", n, demoWidth, line)
+		}
 	}
 	golden := filepath.Join("testdata", "demo.golden")
 	if *update {
@@ -77,20 +83,29 @@ func TestTheDemoStaysUpAndTellsWhatIsSentToIt(t *testing.T) {
 		return ""
 	}
 
-	// The first line that it offers resolves an incident.
-	offered := strings.Fields(until("META_APP_SECRET="))
-	i := 0
-	for offered[i] != "send" {
-		i++
+	// What it offers can be copied to a shell: what a person does, and what Meta sends.
+	for range 2 {
+		for _, field := range strings.Fields(until("export "))[1:] {
+			name, value, _ := strings.Cut(field, "=")
+			t.Setenv(name, value)
+		}
 	}
-	sender := program{Stdout: io.Discard, Stderr: t.Output(), Getenv: func(name string) (string, bool) {
-		return strings.CutPrefix(offered[0], name+"=")
-	}}
+	acknowledge, send := until(" incidents acknowledge 6"), until(" send --url $BRIDGE ")
+	send = strings.TrimSuffix(send, `\`) + <-told
 	until("metrics")
-	if code := sender.run(ctx, offered[i:]); code != exitDone {
-		t.Fatalf("%q ended with status %d", offered[i:], code)
+	shell := program{Stdout: io.Discard, Stderr: t.Output(), Getenv: os.LookupEnv}
+	run := func(line, command string) {
+		t.Helper()
+		_, args, _ := strings.Cut(os.ExpandEnv(line), " "+command+" ")
+		if code := shell.run(ctx, append([]string{command}, strings.Fields(args)...)); code != exitDone {
+			t.Fatalf("%q ended with status %d", line, code)
+		}
 	}
-	until("#payments-alerts: message edited")
+	run(acknowledge, "incidents")
+	until("#payments-alerts: message edited  Critical: Checkout: Endpoint availability below 90 %")
+	until("PagerDuty: incident acknowledged")
+	run(send, "send")
+	until("#payments-alerts: message edited  Resolved: Checkout: Endpoint availability")
 	until("PagerDuty: incident resolved")
 
 	stop()
@@ -104,6 +119,9 @@ func TestTheDemoStaysUpAndTellsWhatIsSentToIt(t *testing.T) {
 func TestTheStoryHoldsWhatMustNotShow(t *testing.T) {
 	var posts bytes.Buffer
 	for _, step := range demoSteps() {
+		if step.act != nil { // no post
+			continue
+		}
 		body, err := step.body(storyDay)
 		if err != nil {
 			t.Fatal(err)
@@ -122,7 +140,7 @@ func TestADifferenceNamesWhatPeopleCanSee(t *testing.T) {
 	before := snapshot{
 		channels:  channels,
 		messages:  map[string][]sandbox.Message{"#a": {{TS: "1", Text: "one"}}},
-		incidents: []sandbox.Incident{{Summary: "x", Status: "triggered", Triggers: 1}, {Summary: "y", Status: "triggered", Triggers: 1}},
+		incidents: []sandbox.Incident{{Number: 1, Summary: "x", Status: "triggered", Triggers: 1}, {Number: 2, Summary: "y", Status: "triggered", Triggers: 1}},
 		changes:   []sandbox.ChangeEvent{{Summary: "old"}},
 	}
 	after := snapshot{
@@ -131,13 +149,13 @@ func TestADifferenceNamesWhatPeopleCanSee(t *testing.T) {
 			"#a": {{TS: "1", Text: "one, edited", Edited: 1}, {TS: "3", ThreadTS: "1", Text: ":arrow_up: three &amp; more"}},
 			"#b": {{TS: "2", Text: "two"}},
 		},
-		incidents: []sandbox.Incident{{Summary: "x", Status: "triggered", Triggers: 2}, {Summary: "y", Status: "resolved", Triggers: 1}, {Summary: "z"}},
+		incidents: []sandbox.Incident{{Number: 1, Summary: "x", Status: "triggered", Triggers: 2}, {Number: 2, Summary: "y", Status: "resolved", Triggers: 1}, {Number: 3, Summary: "z"}},
 		changes:   []sandbox.ChangeEvent{{Summary: "old"}, {Summary: "new"}},
 	}
 	want := []change{
-		{"#a", "message edited", "one, edited"}, {"#a", "line in thread", "three & more"}, {"#b", "new message", "two"},
-		{"PagerDuty", "incident updated", "x"}, {"PagerDuty", "incident resolved", "y"}, {"PagerDuty", "somebody is paged", "z"},
-		{"PagerDuty", "change event", "new"},
+		{"#a", "message edited", "", "one, edited"}, {"#a", "line in thread", "", "three & more"}, {"#b", "new message", "", "two"},
+		{"PagerDuty", "incident updated", "#1", "x"}, {"PagerDuty", "incident resolved", "#2", "y"}, {"PagerDuty", "somebody is paged", "#3", "z"},
+		{"PagerDuty", "change event", "", "new"},
 	}
 	if diff := cmp.Diff(want, difference(before, after), cmp.AllowUnexported(change{})); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
 	"flowbridge/router/whatsapp"
 )
@@ -17,7 +18,7 @@ const (
 	signUp   = "2046115872904163"
 )
 
-// demoStep is one post of the story.
+// demoStep is one thing that happens in the story: a post of Meta's, or what a person does.
 type demoStep struct {
 	at     time.Duration // of its arrival, since midnight
 	older  time.Duration // how much older the event itself is
@@ -25,6 +26,8 @@ type demoStep struct {
 	field  string         // instead of sample: a change of this field
 	value  map[string]any // with this value
 	forged bool           // signed with a secret that is not the app's
+	act    *demoAct       // instead of a post: what a person does
+	late   *demoAct       // what a person does after the post, before Slack shows what came of it
 	note   string         // what is special about it
 }
 
@@ -51,14 +54,16 @@ func demoSteps() []demoStep {
 		{at: at(9, 5), sample: up(checkout, errorRate, 5, 6.4)},
 		{at: at(9, 5), sample: up(checkout, errorRate, 5, 6.4), note: "the same post again, as Meta sends it after a late answer"},
 		{at: at(9, 20), sample: up(checkout, errorRate, 10, 14.28)},
-		{at: at(9, 40), sample: up(checkout, errorRate, 50, 61.5)},
+		{at: at(9, 25), act: acknowledges(1), note: "which PagerDuty says in a webhook"},
+		{at: at(9, 40), sample: up(checkout, errorRate, 50, 61.5), note: "worse than what was acknowledged: a rule pages anew"},
 		{at: at(9, 45), sample: up(checkout, availability, 90, 71)},
 		{at: at(9, 50), sample: up(checkout, errorRate, 50, 66.6), note: "active already: new numbers"},
 		{at: at(10, 10), sample: status(checkout, router.Published, router.Throttled)},
 		{at: at(10, 40), sample: status(checkout, router.Throttled, router.Blocked)},
 
 		// It comes down again, one step after the other.
-		{at: at(11, 15), sample: down(checkout, availability, 90, 99.6)},
+		{at: at(11, 15), sample: down(checkout, availability, 90, 99.6), late: presses(payments, "resolve", "Resolve", 2),
+			note: "before Slack shows it, a payments engineer presses Resolve"},
 		{at: at(11, 20), sample: down(checkout, errorRate, 50, 23)},
 		{at: at(11, 35), sample: down(checkout, errorRate, 10, 7.1)},
 		{at: at(11, 40), sample: status(checkout, router.Blocked, router.Throttled)},
@@ -82,34 +87,51 @@ func demoSteps() []demoStep {
 
 		// What is still open when the day ends.
 		{at: at(22, 50), sample: up(signUp, clientErrors, 5, 8.25)},
+		{at: at(22, 55), act: silences(growth, "#flow-ops", 5), note: "they know why, and want to hear no more of it"},
 		{at: at(23, 20), sample: up(checkout, availability, 90, 82.5)},
 		{at: at(23, 25), sample: up(checkout, errorRate, 5, 7.9)},
 		{at: at(23, 40), sample: up(checkout, errorRate, 10, 17.5)},
+		{at: at(23, 45), act: presses(onCall, "acknowledge", "Acknowledge", 7)},
+		{at: at(23, 50), act: writes(onCall, "#payments-alerts", "")},
 	}
 }
 
-// demoExamples are flags of `send` that go on with the story.
-var demoExamples = []struct{ says, flags string }{
-	{"Checkout answers again: this resolves its availability incident, in Slack and in PagerDuty.",
-		"--event ENDPOINT_AVAILABILITY --threshold 90 --value 99.5 --alert-state DEACTIVATED"},
-	{"Its errors get worse: the same incident goes up to critical.",
-		"--event ENDPOINT_ERROR_RATE --threshold 50 --value 58"},
+// demoExamples are commands that go on with the story, for a shell in which BRIDGE is where Meta posts.
+var demoExamples = []struct {
+	says     string
+	commands []string
+}{
+	{"You take the availability incident: its card turns yellow, and PagerDuty knows.",
+		[]string{"incidents acknowledge 6"}},
+	{"Checkout answers again: this resolves it, in Slack and in PagerDuty.",
+		[]string{"send --url $BRIDGE --event ENDPOINT_AVAILABILITY \\\n      --threshold 90 --value 99.5 --alert-state DEACTIVATED"}},
+	{"Its errors get worse, though somebody has them: who is on call is paged anew.",
+		[]string{"send --url $BRIDGE --event ENDPOINT_ERROR_RATE \\\n      --threshold 50 --value 58"}},
 	{"Sign-up is blocked: everybody is told.",
-		"--event FLOW_STATUS_CHANGE --flow " + signUp + " --old-status THROTTLED --new-status BLOCKED"},
+		[]string{"send --url $BRIDGE --event FLOW_STATUS_CHANGE \\\n      --flow " + signUp + " --old-status THROTTLED --new-status BLOCKED"}},
+	{"What is open, what is silenced, and who was told.",
+		[]string{"incidents", "silences", "deliveries --state all"}},
 }
 
 // demoWant is what the story must come to, and nothing beside it.
 func demoWant() []fact {
 	return []fact{
 		{"posts", "29 answered 200 OK, 1 answered 401 Unauthorized"},
-		{"#flow-ops", "7 messages, 3 lines in their threads, 5 edits"},
-		{"#payments-alerts", "6 messages, 8 lines in their threads, 14 edits"},
-		{"PagerDuty #1", "ENDPOINT_ERROR_RATE: resolved, error at last, linked to its card"},
-		{"PagerDuty #2", "ENDPOINT_AVAILABILITY: resolved, critical at last, linked to its card"},
-		{"PagerDuty #3", "FLOW_STATUS_CHANGE: resolved, critical at last, linked to its card"},
-		{"PagerDuty #4", "ENDPOINT_LATENCY: resolved, critical at last, linked to its card"},
-		{"PagerDuty #5", "ENDPOINT_AVAILABILITY: triggered, critical at last, linked to its card"},
-		{"PagerDuty #6", "ENDPOINT_ERROR_RATE: triggered, error at last, linked to its card"},
+		{"#flow-ops", "7 messages, 5 lines in their threads, 7 edits"},
+		{"#payments-alerts", "6 messages, 16 lines in their threads, 22 edits"},
+		{"PagerDuty #1", "ENDPOINT_ERROR_RATE: resolved, error"},
+		{"PagerDuty #2", "ENDPOINT_ERROR_RATE/critical: resolved, critical"},
+		{"PagerDuty #3", "ENDPOINT_AVAILABILITY: resolved, critical"},
+		{"PagerDuty #4", "FLOW_STATUS_CHANGE: resolved, critical"},
+		{"PagerDuty #5", "ENDPOINT_LATENCY: resolved, critical"},
+		{"PagerDuty #6", "ENDPOINT_AVAILABILITY: triggered, critical"},
+		{"PagerDuty #7", "ENDPOINT_ERROR_RATE: acknowledged, error"},
+		{"acts in Slack", "1 acknowledge, 1 silence"},
+		{"acts in PagerDuty", "1 acknowledge"},
+		{"PagerDuty says", "2 acknowledged, 5 resolved, 7 triggered"},
+		{"PagerDuty is told", "1 acknowledge, 5 resolve"},
+		{"told alone", "INC-2: already resolved by Meta at 11:15 UTC"},
+		{"linked to cards", "7 of 7 PagerDuty incidents"},
 		{"change events", "1"},
 		{"calls refused", "0"},
 		{"deliveries parked", "0"},
@@ -137,15 +159,17 @@ func (s *demoStep) body(midnight time.Time) ([]byte, error) {
 
 // story plays a day, tells it, and says whether it came to what it should.
 func (d *demo) story(ctx context.Context, midnight time.Time) (ok bool, err error) {
-	d.out.title("What Meta sends on %s, and what comes of it", midnight.Format("2 January"))
+	d.out.title("What Meta sends and people do on %s, and what comes of it", midnight.Format("2 January"))
 	before := d.look()
 	for _, step := range demoSteps() {
 		d.clock.set(midnight.Add(step.at))
-		if err := d.send(ctx, &step, midnight); err != nil {
+		alone, err := d.step(ctx, &step, midnight)
+		if err != nil {
 			return false, err
 		}
 		after := d.look()
 		d.out.came(difference(before, after))
+		d.out.alone(alone)
 		before = after
 	}
 	d.out.title("What the Slack channels look like at the end of the day")
@@ -162,47 +186,92 @@ func (d *demo) story(ctx context.Context, midnight time.Time) (ok bool, err erro
 	return d.out.verdict(facts, demoWant()), nil
 }
 
-// send posts one step and tells what the bridge made of it.
-func (d *demo) send(ctx context.Context, s *demoStep, midnight time.Time) error {
+// step has one thing happen, waits for what comes of it, and tells what the bridge made of it. alone is what was
+// said to a single person.
+func (d *demo) step(ctx context.Context, s *demoStep, midnight time.Time) (alone []string, err error) {
+	last, err := d.bridge.store.Events(ctx, "", 1)
+	if err != nil {
+		return nil, err
+	}
+	told := len(d.slack.Told())
+	status, answer := "200 OK", ""
+	if s.act != nil {
+		d.out.acted(midnight.Add(s.at), s.act.what, s.note)
+		answer, err = s.act.do(ctx, d)
+	} else {
+		status, err = d.post(ctx, s, midnight)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := d.settle(ctx); err != nil {
+		return nil, err
+	}
+	outcome, err := d.outcome(ctx, last)
+	switch {
+	case err != nil:
+		return nil, err
+	case answer != "": // it says the same, in the words of who asked
+		alone = append(alone, answer)
+	case status != "200 OK":
+		d.out.outcome("answered " + status)
+	default:
+		d.out.outcome(outcome)
+	}
+	for _, one := range d.slack.Told()[told:] {
+		alone = append(alone, one.Text)
+	}
+	return alone, nil
+}
+
+// outcome says what the fold made of the events since the last. What PagerDuty calls an incident is left to the cards.
+func (d *demo) outcome(ctx context.Context, last []router.JournalEvent) (string, error) {
+	events, err := d.bridge.store.Events(ctx, "", 10)
+	var outcomes []string
+	for _, e := range events {
+		if (len(last) == 0 || e.Seq > last[0].Seq) && e.Name != router.LinkIncident {
+			outcomes = append(outcomes, e.Outcome)
+		}
+	}
+	if len(outcomes) == 0 {
+		return "nothing stored, nobody told", err
+	}
+	return strings.Join(outcomes, "; "), err
+}
+
+// post posts what Meta says in a step, and returns how the bridge answers.
+func (d *demo) post(ctx context.Context, s *demoStep, midnight time.Time) (status string, err error) {
 	body, err := s.body(midnight)
 	if err != nil {
-		return err
+		return "", err
 	}
 	secret := router.Secret(demoSecret)
 	if s.forged {
 		secret = "a guess"
 	}
-	last, err := d.bridge.store.Events(ctx, "", 1)
-	if err != nil {
-		return err
+	if s.late != nil {
+		d.slack.Fail(sandbox.Fault{Method: "chat.update", Hang: true}) // cards do not change for a while
+		defer d.slack.ClearFaults()
 	}
-	status, _, _, err := postSigned(ctx, d.public+"/webhooks/whatsapp", secret, body)
+	status, _, _, err = postSigned(ctx, d.public+"/webhooks/whatsapp", secret, body)
 	if err != nil {
-		return err
+		return "", err
 	}
-	d.answers[status]++
+	d.answers["answered "+status]++
 	d.out.sent(midnight.Add(s.at), d.describe(body, s), s.note)
-	if err := d.settle(ctx); err != nil {
-		return err
+	if s.late == nil {
+		return status, nil
 	}
-	events, err := d.bridge.store.Events(ctx, "", 10)
-	if err != nil {
-		return err
+	if err := d.until(ctx, "the post to be folded", d.folded); err != nil {
+		return "", err
 	}
-	var outcomes []string
-	for _, e := range events {
-		if len(last) == 0 || e.Seq > last[0].Seq {
-			outcomes = append(outcomes, e.Outcome)
-		}
+	before := len(d.slack.Told())
+	if _, err := s.late.do(ctx, d); err != nil {
+		return "", err
 	}
-	switch {
-	case status != "200 OK":
-		outcomes = []string{"answered " + status}
-	case len(outcomes) == 0:
-		outcomes = []string{"nothing stored, nobody told"}
-	}
-	d.out.outcome(strings.Join(outcomes, "; "))
-	return nil
+	return status, d.until(ctx, "a word to who was late", func(context.Context) (bool, error) {
+		return len(d.slack.Told()) > before, nil
+	})
 }
 
 // describe says what a post holds, in Meta's words.

@@ -56,6 +56,7 @@ func (b *bridge) wireSlackBack(routes *httprouter.Router, metrics prometheus.Reg
 		APIURL:        b.cfg.SlackURL,
 		Allow:         b.slackAllow,
 		Notifiers:     b.slackNotifiers,
+		Now:           b.cfg.Now,
 		Logger:        b.cfg.Logger,
 		Registerer:    metrics,
 	}, b.store)
