@@ -91,8 +91,8 @@ const (
 	lookEvery = time.Second
 	// atOnce bounds how much is taken from the store for one round.
 	atOnce = 20
-	// mostAttempts bounds how often an incident is looked up that PagerDuty fails to tell of: some two hours.
-	mostAttempts = 12
+	// mostAttempts bounds how often an incident is looked up that PagerDuty fails to tell of: two hours.
+	mostAttempts = 18
 	// searched bounds the incidents whose alerts are looked through for a page that has no key of its own.
 	searched = 10
 )
@@ -136,40 +136,45 @@ func NewLinker(cfg LinkerConfig, s LinkerStore) (*Linker, error) {
 // it goes on where it was.
 func (l *Linker) Run(ctx context.Context) {
 	for wait := lookEvery; notifiers.Sleep(ctx, wait); {
+		more, err := l.round(ctx)
 		wait = lookEvery
-		if err := l.round(ctx); err != nil && ctx.Err() == nil {
+		switch {
+		case err != nil && ctx.Err() == nil:
 			wait = 5 * lookEvery
 			l.cfg.Logger.Error("storage does not let me look up what PagerDuty calls an incident; trying again", "error", err)
+		case more:
+			wait = 0
 		}
 	}
 }
 
-// round does what is due. It returns faults of storage only.
-func (l *Linker) round(ctx context.Context) error {
+// round does what is due. more says that it came to something, behind which more may wait: of what was said of an
+// incident it takes the oldest. It returns faults of storage only.
+func (l *Linker) round(ctx context.Context) (more bool, err error) {
 	now := l.cfg.Now()
 	if now.Before(l.until) {
-		return nil
+		return false, nil
 	}
 	l.recent = nil
 	waiting, err := l.store.Postponed(ctx, now, atOnce)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for i := range waiting {
 		if err := l.place(ctx, &waiting[i]); err != nil || l.paused(ctx) {
-			return err
+			return false, err
 		}
 	}
 	pages, err := l.due(ctx, now)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for i := range pages {
 		if err := l.link(ctx, &pages[i]); err != nil || l.paused(ctx) {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return len(waiting) > 0, nil
 }
 
 func (l *Linker) paused(ctx context.Context) bool {
@@ -323,7 +328,7 @@ func (l *Linker) place(ctx context.Context, p *router.Postponed) error {
 		if l.paused(ctx) { // no fault of this one
 			return nil
 		}
-		return l.store.PostponeMore(ctx, p.ID, l.cfg.Now().Add(min(5*time.Second<<p.Attempts, 15*time.Minute)))
+		return l.store.PostponeMore(ctx, p.ID, l.cfg.Now().Add(min(time.Second<<p.Attempts, 15*time.Minute)))
 	}
 	var places []router.Place
 	for _, key := range keys {

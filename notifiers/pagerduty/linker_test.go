@@ -74,7 +74,7 @@ func (o *office) pass(t *testing.T, d time.Duration) {
 		o.mu.Lock()
 		o.at = o.at.Add(time.Second)
 		o.mu.Unlock()
-		if err := o.linker.Round(t.Context()); err != nil {
+		if _, err := o.linker.Round(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -214,17 +214,29 @@ func TestWhatWasSaidOfAnIncidentIsPlacedByItsAlerts(t *testing.T) {
 	}
 }
 
+func TestBehindWhatWasPlacedTheNextIsLookedForAtOnce(t *testing.T) {
+	o := newOffice(t, sandbox.PagerDutyConfig{})
+	o.page(t, routingKey, incident42)
+	o.places = []router.Place{place42("", 0)}
+	o.postponed = []router.Postponed{{ID: 1, About: "Q0000001", Digest: "pagerduty/1", Events: []router.Event{{Name: router.Acknowledge, Act: &router.Act{Actor: "ben"}}}}}
+	for _, want := range []bool{true, false} {
+		if more, err := o.linker.Round(t.Context()); more != want || err != nil {
+			t.Errorf("with %d acts in the journal: more is %v, want %v; %v", len(o.journal), more, want, err)
+		}
+	}
+}
+
 func TestWhatCannotBeLookedUpIsLetGoInTheEnd(t *testing.T) {
 	o := newOffice(t, sandbox.PagerDutyConfig{})
 	o.postponed = []router.Postponed{{ID: 1, About: "Q1", Digest: "pagerduty/1", Events: []router.Event{{Name: router.Resolve, Act: &router.Act{}}}}}
 	o.Fail(sandbox.Fault{Status: http.StatusBadGateway})
-	o.pass(t, 11*time.Second)
-	if len(o.postponed) != 1 || o.postponed[0].Attempts != 11 {
-		t.Errorf("after 11 attempts: %+v", o.postponed)
+	o.pass(t, 17*time.Second)
+	if len(o.postponed) != 1 || o.postponed[0].Attempts != 17 {
+		t.Errorf("after 17 attempts: %+v", o.postponed)
 	}
 	o.pass(t, time.Second)
 	if len(o.postponed) != 0 || len(o.journal) != 0 || !strings.Contains(o.log.String(), "502 Bad Gateway") {
-		t.Errorf("after 12 attempts: %+v; %s", o.postponed, &o.log)
+		t.Errorf("after 18 attempts: %+v; %s", o.postponed, &o.log)
 	}
 }
 
