@@ -60,7 +60,7 @@ type owing struct {
 
 // deliverInABubble runs a test on the bubble's clock, over a real store.
 func deliverInABubble(t *testing.T, test func(*testing.T, *owing)) {
-	dir := t.TempDir()
+	dir := inMemory(t)
 	synctest.Test(t, func(t *testing.T) {
 		s, err := store.Open(t.Context(), store.Config{DSN: filepath.Join(dir, "q.db")})
 		if err != nil {
@@ -161,7 +161,7 @@ func TestADeadServiceIsProbedAndThenToldHowThingsStand(t *testing.T) {
 func TestAStormIsToldInDigestsAndWithinTheLimits(t *testing.T) {
 	deliverInABubble(t, func(t *testing.T, o *owing) {
 		began := time.Now()
-		const many = 400
+		const many = storm
 		for n := range int64(many) {
 			o.owe(n+1, true, router.Error)
 		}

@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector waits for a second at the end of each command
 			b := &scriptBridge{t: env.T().(testing.TB)}
 			env.Values["bridge"] = b
 			env.Defer(func() { b.end() })

@@ -29,7 +29,7 @@ import (
 )
 
 var (
-	seeds     = flag.Int("seeds", 40, "how many simulations to run: some hundreds in CI, tens of thousands in a night")
+	seeds     = flag.Int("seeds", usualSeeds, "how many simulations to run: some hundreds in CI, tens of thousands in a night")
 	firstSeed = flag.Uint64("seed", 1, "seed of the first simulation; with -seeds 1 a failing one is replayed exactly")
 )
 

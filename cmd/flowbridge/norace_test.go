@@ -1,0 +1,8 @@
+//go:build !race
+
+package main
+
+const (
+	usualSeeds = 40
+	storm      = 400
+)
