@@ -157,7 +157,12 @@ func (p *peers) alone(ctx context.Context) (done func(), err error) {
 		discard(conn)
 		return nil, err
 	}
-	return func() { discard(conn) }, nil
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+		defer cancel()
+		_, _ = conn.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`) // the end of the session, which gives it up in any case, may come later
+		discard(conn)
+	}, nil
 }
 
 // drop ends the session, and with it the lock. p.mu is held.

@@ -176,6 +176,18 @@ func sweeping(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 
+	t.Run("one sweep follows the other at once", func(t *testing.T) {
+		s := open(t, store.Config{})
+		for n := range 100 {
+			e := event(fmt.Sprint(n))
+			e.Unreadable = "no JSON"
+			appendAll(t, s.Store, e)
+			swept, err := s.Sweep(ctx, noon.Add(400*day), 90*day, 365*day)
+			check(t, err)
+			diff(t, swept.Events, int64(1))
+		}
+	})
+
 	t.Run("a sweep that is cut short leaves the rest for the next", func(t *testing.T) {
 		s := open(t, store.Config{})
 		for n := range 3 {
