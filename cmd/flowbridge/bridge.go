@@ -232,7 +232,10 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	defer stopWork()
 	faults := make(chan error, 5)
 	var work sync.WaitGroup
-	work.Go(func() { faults <- b.router.Run(working) })
+	work.Go(func() {
+		faults <- b.router.Run(working)
+		b.store.StopFolding() // another process need not wait for the deliveries in flight here
+	})
 	work.Go(func() { faults <- b.deliverer.Run(working) })
 	work.Go(func() { b.sweep(working) })
 	if b.slack != nil {

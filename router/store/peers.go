@@ -58,10 +58,23 @@ func newPeers(s *Store, config *pgx.ConnConfig) *peers {
 	return p
 }
 
+// StopFolding gives up the right to fold, so that another process takes over at once: for one that still has work of
+// other kinds to end. Whoever folds afterwards asks for it anew.
+func (s *Store) StopFolding() {
+	if s.peers != nil {
+		s.peers.leave()
+	}
+}
+
 // Close gives up the right to fold, and tells the others, also of what was handed back last.
 func (p *peers) Close() error {
 	p.stop()
 	p.work.Wait()
+	p.leave()
+	return nil
+}
+
+func (p *peers) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
@@ -72,12 +85,11 @@ func (p *peers) Close() error {
 	default:
 	}
 	if p.conn == nil {
-		return nil
+		return
 	}
 	_, _ = p.conn.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`) // before the call; the end of the session may come after it
 	p.drop()
 	p.call(ctx, callFold)
-	return nil
 }
 
 // begin returns the session to read a batch with, or nil if another process folds.

@@ -48,6 +48,23 @@ func TestPeers(t *testing.T) {
 		check(t, b.Commit(ctx, router.Batch{Outcomes: []router.Outcome{{Seq: 1}}}))
 	})
 
+	t.Run("who stops folding leaves it to the next one, and goes on with the rest", func(t *testing.T) {
+		a, b := pair(t)
+		appendAll(t, b, event("x"))
+		if got := waiting(t, a); len(got) != 1 {
+			t.Fatalf("%d events to fold", len(got))
+		}
+		drain(b.Appended())
+		a.StopFolding()
+		heard(t, b.Appended())
+		if got := waiting(t, b); len(got) != 1 {
+			t.Errorf("the next one is to fold %d events, want 1", len(got))
+		}
+		check(t, b.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{owed(1, "chat", "k")}, Outcomes: []router.Outcome{{Seq: 1}}}))
+		n := claim(t, a, "chat", noon)
+		check(t, a.Finish(ctx, result(n, router.DeliveryDelivered)))
+	})
+
 	t.Run("who has lost the right to fold cannot commit, and folds anew when it has it again", func(t *testing.T) {
 		a, b := pair(t)
 		appendAll(t, a, event("x"))
