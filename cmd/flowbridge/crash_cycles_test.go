@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
-	"io"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
@@ -18,7 +15,6 @@ import (
 
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
-	"flowbridge/router/whatsapp"
 )
 
 var cycles = flag.Int("cycles", 3, "how often the crash test kills the bridge; 200 take some minutes")
@@ -36,7 +32,8 @@ const (
 // stranded, no second PagerDuty incident for one of ours, no second message in Slack. -seed decides what is posted,
 // what fails and when it is killed.
 func TestCrash(t *testing.T) {
-	c := newCrashes(t, *firstSeed)
+	c := newCrashes(t, *firstSeed, filepath.Join(t.TempDir(), "bridge.db"))
+	c.start()
 	started := time.Now()
 	for i := range *cycles {
 		c.cycle()
@@ -59,10 +56,12 @@ func TestCrash(t *testing.T) {
 // crashes is a bridge that is killed again and again, and all that is around it.
 type crashes struct {
 	t        *testing.T
-	rand     *rand.Rand // of the goroutine of the test
+	rand     *rand.Rand // of the goroutine of the test, or of that of load
 	services *services
 	rules    string
 	db       string
+	rate     float64 // events a second
+	calm     int     // steps of 10 ms between two faults of the services, on average
 	bridge   *process
 
 	// Meta.
@@ -72,18 +71,20 @@ type crashes struct {
 
 	mu                sync.Mutex
 	work              sync.Cond
-	outbox            []string // entries that wait to be answered 200
-	sending           int      // posts at hand
-	url               string   // of the bridge now
+	outbox            []string       // entries that wait to be answered 200
+	sending           int            // posts at hand
+	urls              []string       // of the processes that Meta reaches
+	answered          map[string]int // posts that were answered 200, by URL
 	posts, unanswered int
 
 	lost, twice, stranded, incidents int
 }
 
-func newCrashes(t *testing.T, seed uint64) *crashes {
+// newCrashes makes the world around a bridge: services, and Meta, which posts to c.urls. Start a bridge next.
+func newCrashes(t *testing.T, seed uint64, db string) *crashes {
 	c := &crashes{
-		t: t, rand: rand.New(rand.NewPCG(seed, 1)), db: filepath.Join(t.TempDir(), "bridge.db"),
-		active: map[string]map[float64]bool{}, clock: map[string]int64{},
+		t: t, rand: rand.New(rand.NewPCG(seed, 1)), db: db, rate: crashRate, calm: 8,
+		active: map[string]map[float64]bool{}, clock: map[string]int64{}, answered: map[string]int{},
 	}
 	c.work.L = &c.mu
 	var rules strings.Builder
@@ -111,14 +112,13 @@ func newCrashes(t *testing.T, seed uint64) *crashes {
 	var posters sync.WaitGroup
 	for i := range crashPosters {
 		random := rand.New(rand.NewPCG(seed, uint64(i)+2))
-		posters.Go(func() { c.poster(posting, random) })
+		posters.Go(func() { c.poster(posting, i, random) })
 	}
 	t.Cleanup(func() {
 		stop()
 		c.work.Broadcast()
 		posters.Wait()
 	})
-	c.start()
 	return c
 }
 
@@ -127,126 +127,17 @@ func crashFlow(i int) string { return fmt.Sprint(7000 + i) }
 // start runs the bridge over what is on disk.
 func (c *crashes) start() {
 	c.bridge = start(c.t, c.services, c.rules, c.db)
-	c.mu.Lock()
-	c.url = c.bridge.Public
-	c.mu.Unlock()
-	c.work.Broadcast()
+	c.reach(c.bridge.Public)
 }
 
-// cycle lets Meta post for a while, makes services fail, kills the bridge and starts it again.
+// cycle lets Meta post and services fail for a while, kills the bridge and starts it again.
 func (c *crashes) cycle() {
 	life := time.Duration(200+c.rand.IntN(1200)) * time.Millisecond
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	begun, happened := time.Now(), 0
-	for time.Since(begun) < life {
-		for ; happened < int(crashRate*time.Since(begun).Seconds()); happened++ { // a ticker may miss some
-			c.happen()
-		}
-		if c.rand.IntN(8) == 0 {
-			c.disturb()
-		}
-		<-tick.C
-	}
+	stop := c.load()
+	<-time.After(life)
+	stop()
 	c.bridge.kill()
 	c.start()
-}
-
-// happen is an event of Meta's: a threshold is crossed, or its numbers are new.
-func (c *crashes) happen() {
-	flow := crashFlow(c.rand.IntN(crashFlows))
-	event, threshold := router.EndpointErrorRate, []float64{5, 10, 50}[c.rand.IntN(3)]
-	if c.rand.IntN(4) == 0 {
-		event, threshold = router.EndpointAvailability, 90
-	}
-	key := flow + "/" + event
-	if c.active[key] == nil {
-		c.active[key] = map[float64]bool{}
-	}
-	state := router.Activated
-	switch over := c.active[key]; {
-	case over[threshold] && c.rand.IntN(2) == 0: // new numbers
-	case over[threshold]: // below it, and so below the worse ones
-		state = router.Deactivated
-		for higher := range maps.Clone(over) {
-			if higher >= threshold {
-				delete(over, higher)
-			}
-		}
-	default:
-		over[threshold] = true
-	}
-	c.sent(flow, event, threshold, state)
-}
-
-func (c *crashes) sent(flow, event string, threshold float64, state string) {
-	if c.clock[flow] == 0 {
-		c.clock[flow] = time.Now().Add(-24 * time.Hour).Unix() // each event a second later, and none in the future
-	}
-	c.clock[flow]++
-	entry := fmt.Sprintf(`{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":%q,"flow_id":%q,"threshold":%g,"alert_state":%q,"%s":%d}}]}`,
-		c.clock[flow], event, flow, threshold, state, map[bool]string{true: "availability", false: "error_rate"}[event == router.EndpointAvailability], c.rand.IntN(100))
-	c.history = append(c.history, entry)
-	c.mu.Lock()
-	c.outbox = append(c.outbox, entry)
-	if c.rand.IntN(10) == 0 { // Meta repeats what was answered, too
-		c.outbox = append(c.outbox, entry)
-	}
-	c.mu.Unlock()
-	c.work.Broadcast()
-}
-
-// poster is one of Meta's connections. What is not answered 200 is posted again, to the bridge that lives by then.
-func (c *crashes) poster(ctx context.Context, random *rand.Rand) {
-	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	for {
-		c.mu.Lock()
-		for len(c.outbox) == 0 && ctx.Err() == nil {
-			c.work.Wait()
-		}
-		if ctx.Err() != nil {
-			c.mu.Unlock()
-			return
-		}
-		i := random.IntN(min(len(c.outbox), 32)) // no order is promised
-		entry, url := c.outbox[i], c.url
-		c.outbox = slices.Delete(c.outbox, i, i+1)
-		c.posts++
-		c.sending++
-		c.mu.Unlock()
-		ok := postEntries(client, url, entry)
-		c.mu.Lock()
-		c.sending--
-		if !ok {
-			c.unanswered++
-			c.outbox = append(c.outbox, entry)
-		}
-		c.mu.Unlock()
-		if !ok {
-			select {
-			case <-time.After(20 * time.Millisecond):
-			case <-ctx.Done():
-			}
-		}
-	}
-}
-
-// postEntries posts and says whether the answer was 200.
-func postEntries(client *http.Client, url string, entries ...string) bool {
-	body := []byte(`{"object":"whatsapp_business_account","entry":[` + strings.Join(entries, ",") + `]}`)
-	req, err := http.NewRequest(http.MethodPost, url+"/webhooks/whatsapp", bytes.NewReader(body))
-	if err != nil {
-		return false
-	}
-	req.Header.Set("X-Hub-Signature-256", whatsapp.Sign(testSecret, body))
-	resp, err := client.Do(req)
-	if err != nil {
-		return false
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode == http.StatusOK
 }
 
 // disturb makes a service fail.
@@ -417,19 +308,9 @@ func (c *crashes) everythingIsARepeat() {
 }
 
 // repeats reads how many events the bridge has dropped as repeats.
-func (c *crashes) repeats() (n int) {
+func (c *crashes) repeats() int {
 	c.t.Helper()
-	for line := range strings.Lines(getText(c.t, c.bridge.Admin+"/metrics")) {
-		if rest, ok := strings.CutPrefix(line, "flowbridge_events_repeated_total "); ok {
-			var f float64
-			if _, err := fmt.Sscan(rest, &f); err != nil {
-				c.t.Fatal(err)
-			}
-			return int(f)
-		}
-	}
-	c.t.Fatal("the repeats are not counted")
-	return 0
+	return c.bridge.counter(c.t, "flowbridge_events_repeated_total")
 }
 
 func tail(log string) string { return log[max(0, len(log)-4000):] }

@@ -20,6 +20,7 @@ import (
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
 	"flowbridge/router/rules"
+	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
@@ -39,44 +40,59 @@ rules:
 
 var benchSignals = []string{router.EndpointErrorRate, router.ClientErrorRate, router.EndpointLatency, router.EndpointAvailability}
 
+// onEach runs a benchmark over each database, as it is set up for real: what is committed is on disk. fresh names a new one.
+func onEach(b *testing.B, bench func(b *testing.B, fresh func(b *testing.B) string)) {
+	b.Run("db=sqlite", func(b *testing.B) {
+		bench(b, func(b *testing.B) string { return filepath.Join(b.TempDir(), "bench.db") })
+	})
+	b.Run("db=postgres", func(b *testing.B) {
+		server := databases.Start(b, "fsync=on")
+		bench(b, func(b *testing.B) string { return server.Database(b) })
+	})
+}
+
 // BenchmarkWebhookToService posts signed events over HTTP, 200 a second, each about another flow, and takes the time
 // from the first byte of the post to the trigger that reaches PagerDuty's stand-in. The budgets and the stand-in's
 // limits are off: what is left is flowbridge and the disk.
 func BenchmarkWebhookToService(b *testing.B) {
-	for _, lanes := range []int{1, 4} {
-		b.Run(fmt.Sprintf("lanes=%d", lanes), func(b *testing.B) {
-			w := newBenchWorld(b)
-			tick := time.NewTicker(5 * time.Millisecond)
-			defer tick.Stop()
-			b.ResetTimer()
-			for i := range b.N {
-				<-tick.C
-				go w.post(b, i, benchSignals[i%lanes])
-			}
-			w.await(b, b.N)
-			b.StopTimer()
-			w.report(b)
-		})
-	}
+	onEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
+		for _, lanes := range []int{1, 4} {
+			b.Run(fmt.Sprintf("lanes=%d", lanes), func(b *testing.B) {
+				w := newBenchWorld(b, fresh(b))
+				tick := time.NewTicker(5 * time.Millisecond)
+				defer tick.Stop()
+				b.ResetTimer()
+				for i := range b.N {
+					<-tick.C
+					go w.post(b, i, benchSignals[i%lanes])
+				}
+				w.await(b, b.N)
+				b.StopTimer()
+				w.report(b)
+			})
+		}
+	})
 }
 
 // BenchmarkDeliveries lets a backlog build up while PagerDuty is not to be reached by its lanes, and takes how fast
 // it is delivered.
 func BenchmarkDeliveries(b *testing.B) {
-	for _, lanes := range []int{1, 4} {
-		b.Run(fmt.Sprintf("lanes=%d", lanes), func(b *testing.B) {
-			w := newBenchWorld(b)
-			w.hold.Lock() // each lane has one delivery in flight, and waits
-			for i := range b.N {
-				w.post(b, i, benchSignals[i%lanes])
-			}
-			b.ResetTimer()
-			w.hold.Unlock()
-			w.await(b, b.N)
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
-		})
-	}
+	onEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
+		for _, lanes := range []int{1, 4} {
+			b.Run(fmt.Sprintf("lanes=%d", lanes), func(b *testing.B) {
+				w := newBenchWorld(b, fresh(b))
+				w.hold.Lock() // each lane has one delivery in flight, and waits
+				for i := range b.N {
+					w.post(b, i, benchSignals[i%lanes])
+				}
+				b.ResetTimer()
+				w.hold.Unlock()
+				w.await(b, b.N)
+				b.StopTimer()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+			})
+		}
+	})
 }
 
 // benchWorld is a running bridge with a stand-in PagerDuty, and the time of what it is told.
@@ -89,7 +105,7 @@ type benchWorld struct {
 	told   map[string]time.Time
 }
 
-func newBenchWorld(b *testing.B) *benchWorld {
+func newBenchWorld(b *testing.B, db string) *benchWorld {
 	w := &benchWorld{posted: map[string]time.Time{}, told: map[string]time.Time{}}
 	var keys []router.Secret
 	for i := range 4 {
@@ -118,7 +134,7 @@ func newBenchWorld(b *testing.B) *benchWorld {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	bridge, err := newBridge(ctx, bridgeConfig{
-		Rules: loaded, DB: filepath.Join(b.TempDir(), "bench.db"), AppSecrets: []router.Secret{benchSecret}, VerifyToken: "t",
+		Rules: loaded, DB: db, AppSecrets: []router.Secret{benchSecret}, VerifyToken: "t",
 		PagerDutyURL: server.URL, Logger: slog.New(slog.DiscardHandler),
 		Charges: func(*router.Notification) []router.Charge { return nil },
 	})

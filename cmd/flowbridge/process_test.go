@@ -137,9 +137,20 @@ func (p *process) kill() {
 // stop asks the process to end and returns how it did.
 func (p *process) stop(t *testing.T) error {
 	t.Helper()
+	p.interrupt(t)
+	return p.end(t)
+}
+
+func (p *process) interrupt(t *testing.T) {
+	t.Helper()
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// end waits until the process has ended and returns how.
+func (p *process) end(t *testing.T) error {
+	t.Helper()
 	select {
 	case err := <-p.ended:
 		p.ended <- err
@@ -153,20 +164,29 @@ func (p *process) stop(t *testing.T) error {
 // post sends a signed webhook and fails the test unless it is answered with want.
 func (p *process) post(t *testing.T, body string, want int) {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, p.Public+"/webhooks/whatsapp", strings.NewReader(body))
+	got, text, err := p.tryPost(body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got != want {
+		t.Fatalf("post answered %d: %s", got, text)
+	}
+}
+
+// tryPost sends a signed webhook and returns the answer.
+func (p *process) tryPost(body string) (status int, text string, err error) {
+	req, err := http.NewRequest(http.MethodPost, p.Public+"/webhooks/whatsapp", strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
 	}
 	req.Header.Set("X-Hub-Signature-256", whatsapp.Sign(router.Secret(testSecret), []byte(body)))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != want {
-		text, _ := io.ReadAll(resp.Body)
-		t.Fatalf("post answered %s: %s", resp.Status, text)
-	}
+	answer, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(answer), err
 }
 
 // get reads JSON from the admin API into v.
@@ -180,6 +200,22 @@ func (p *process) get(t *testing.T, path string, v any) {
 	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
+}
+
+// counter reads one of the numbers that the process counts for itself.
+func (p *process) counter(t *testing.T, name string) int {
+	t.Helper()
+	for line := range strings.Lines(getText(t, p.Admin+"/metrics")) {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			var f float64
+			if _, err := fmt.Sscan(rest, &f); err != nil {
+				t.Fatal(err)
+			}
+			return int(f)
+		}
+	}
+	t.Fatalf("%s is not counted", name)
+	return 0
 }
 
 // eventually waits until something is true, looking again and again.

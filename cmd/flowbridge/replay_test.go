@@ -18,6 +18,7 @@ import (
 	"flowbridge/router"
 	"flowbridge/router/rules"
 	"flowbridge/router/store"
+	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
@@ -26,7 +27,7 @@ var replayEvents = flag.Int("replay.events", 20_000, "length of the journal that
 // past is a database with a history that a bridge of some rules has lived through. Services are told without fail.
 type past struct {
 	t     testing.TB
-	path  string
+	path  string // or URL
 	store *store.Store
 	now   time.Time
 	fold  *router.Router
@@ -34,7 +35,12 @@ type past struct {
 
 func newPast(t testing.TB, live *rules.Rules) *past {
 	t.Helper()
-	p := &past{t: t, path: filepath.Join(t.TempDir(), "past.db"), now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)}
+	return newPastIn(t, filepath.Join(t.TempDir(), "past.db"), live)
+}
+
+func newPastIn(t testing.TB, path string, live *rules.Rules) *past {
+	t.Helper()
+	p := &past{t: t, path: path, now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return p.now }
 	var err error
 	if p.store, err = store.Open(context.Background(), store.Config{DSN: p.path, Now: clock, QueueEvents: 1 << 20}); err != nil {
@@ -295,6 +301,55 @@ func TestReplayLeavesTheDatabaseAlone(t *testing.T) {
 				t.Error("replay changed the files of the database")
 			}
 		})
+	}
+}
+
+// TestReplayReadsPostgreSQL holds that the report is the one of SQLite, while a bridge runs and where nothing can be written.
+func TestReplayReadsPostgreSQL(t *testing.T) {
+	server := databases.Shared(t)
+	dsn := server.Database(t)
+	there, here := newPastIn(t, dsn, testRules(t, liveRules)), newPast(t, testRules(t, liveRules))
+	aDay(there)
+	aDay(here)
+	candidate := filepath.Join(t.TempDir(), "rules.yaml")
+	text := "version: 1\nnotifiers:\n  chat: {kind: slack, channel: \"#chat\"}\n  oncall: {kind: pagerduty, routing_key: \"${PD_KEY}\"}\n" + strings.Replace(liveRules, ">=error", "critical", 1)
+	if err := os.WriteFile(candidate, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	read := func(db string) (r map[string]any) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		p := program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) (string, bool) { return "", false }}
+		if code := p.run(context.Background(), []string{"replay", "--rules", candidate, "--db", db, "--since", "30d", "--json"}); code != exitDone {
+			t.Fatalf("ended with %d: %s", code, &errs)
+		}
+		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+			t.Fatal(err)
+		}
+		delete(r, "seconds")
+		return r
+	}
+	want := read(here.path)
+	if pages := fmt.Sprint(want["pages"]); !strings.Contains(pages, "gone:1") {
+		t.Errorf("SQLite: %s", pages)
+	}
+	if diff := cmp.Diff(want, read(dsn)); diff != "" {
+		t.Errorf("-SQLite +PostgreSQL\n%s", diff)
+	}
+	server.Exec(t, dsn, "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET default_transaction_read_only = on'; END $$")
+	if diff := cmp.Diff(want, read(dsn)); diff != "" {
+		t.Errorf("where nothing can be written: -SQLite +PostgreSQL\n%s", diff)
+	}
+	for _, c := range []struct{ want, db string }{
+		{"it is no database that a bridge has written", server.Database(t)},
+		{"is PostgreSQL running there", "postgres://user:hunter2@127.0.0.1:1/flowbridge"},
+	} {
+		var out, errs bytes.Buffer
+		p := program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) (string, bool) { return "", false }}
+		code := p.run(context.Background(), []string{"replay", "--rules", candidate, "--db", c.db})
+		if got := errs.String(); code != exitFault || !strings.Contains(got, c.want) || strings.Contains(got, "hunter2") {
+			t.Errorf("ended with %d and said %q, want %q", code, got, c.want)
+		}
 	}
 }
 

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"flowbridge/router"
+	"flowbridge/router/whatsapp"
+)
+
+// reach says where Meta posts from now on.
+func (c *crashes) reach(urls ...string) {
+	c.mu.Lock()
+	c.urls = urls
+	c.mu.Unlock()
+	c.work.Broadcast()
+}
+
+// load lets Meta post, and services fail, until stop is called. The events are its own meanwhile.
+func (c *crashes) load() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for begun, happened := time.Now(), 0; ctx.Err() == nil; {
+			for ; happened < int(c.rate*time.Since(begun).Seconds()); happened++ { // a ticker may miss some
+				c.happen()
+			}
+			if c.rand.IntN(c.calm) == 0 {
+				c.disturb()
+			}
+			<-tick.C
+		}
+	}()
+	stop = func() {
+		cancel()
+		<-ended
+	}
+	c.t.Cleanup(stop)
+	return stop
+}
+
+// happen is an event of Meta's: a threshold is crossed, or its numbers are new.
+func (c *crashes) happen() {
+	flow := crashFlow(c.rand.IntN(crashFlows))
+	event, threshold := router.EndpointErrorRate, []float64{5, 10, 50}[c.rand.IntN(3)]
+	if c.rand.IntN(4) == 0 {
+		event, threshold = router.EndpointAvailability, 90
+	}
+	key := flow + "/" + event
+	if c.active[key] == nil {
+		c.active[key] = map[float64]bool{}
+	}
+	state := router.Activated
+	switch over := c.active[key]; {
+	case over[threshold] && c.rand.IntN(2) == 0: // new numbers
+	case over[threshold]: // below it, and so below the worse ones
+		state = router.Deactivated
+		for higher := range maps.Clone(over) {
+			if higher >= threshold {
+				delete(over, higher)
+			}
+		}
+	default:
+		over[threshold] = true
+	}
+	c.sent(flow, event, threshold, state)
+}
+
+func (c *crashes) sent(flow, event string, threshold float64, state string) {
+	if c.clock[flow] == 0 {
+		c.clock[flow] = time.Now().Add(-24 * time.Hour).Unix() // each event a second later, and none in the future
+	}
+	c.clock[flow]++
+	entry := fmt.Sprintf(`{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":%q,"flow_id":%q,"threshold":%g,"alert_state":%q,"%s":%d}}]}`,
+		c.clock[flow], event, flow, threshold, state, map[bool]string{true: "availability", false: "error_rate"}[event == router.EndpointAvailability], c.rand.IntN(100))
+	c.history = append(c.history, entry)
+	c.mu.Lock()
+	c.outbox = append(c.outbox, entry)
+	if c.rand.IntN(10) == 0 { // Meta repeats what was answered, too
+		c.outbox = append(c.outbox, entry)
+	}
+	c.mu.Unlock()
+	c.work.Broadcast()
+}
+
+// poster is one of Meta's connections, to one of the processes. What is not answered 200 is posted again, by whichever
+// connection is free, to the process that lives by then.
+func (c *crashes) poster(ctx context.Context, n int, random *rand.Rand) {
+	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	for {
+		c.mu.Lock()
+		for (len(c.outbox) == 0 || len(c.urls) == 0) && ctx.Err() == nil {
+			c.work.Wait()
+		}
+		if ctx.Err() != nil {
+			c.mu.Unlock()
+			return
+		}
+		i := random.IntN(min(len(c.outbox), 32)) // no order is promised
+		entry, url := c.outbox[i], c.urls[n%len(c.urls)]
+		c.outbox = slices.Delete(c.outbox, i, i+1)
+		c.posts++
+		c.sending++
+		c.mu.Unlock()
+		ok := postEntries(client, url, entry)
+		c.mu.Lock()
+		c.sending--
+		if ok {
+			c.answered[url]++
+		} else {
+			c.unanswered++
+			c.outbox = append(c.outbox, entry)
+		}
+		c.mu.Unlock()
+		if !ok {
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// postEntries posts and says whether the answer was 200.
+func postEntries(client *http.Client, url string, entries ...string) bool {
+	body := []byte(`{"object":"whatsapp_business_account","entry":[` + strings.Join(entries, ",") + `]}`)
+	req, err := http.NewRequest(http.MethodPost, url+"/webhooks/whatsapp", bytes.NewReader(body))
+	if err != nil {
+		return false
+	}
+	req.Header.Set("X-Hub-Signature-256", whatsapp.Sign(testSecret, body))
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode == http.StatusOK
+}
