@@ -26,7 +26,7 @@ type Config struct {
 	Timeout time.Duration
 	// DeadAfter is how long PostgreSQL waits for a process that says nothing in the middle of a transaction, or while
 	// it holds the right to fold; others take over after that. The router must ask for what waits more often (it does
-	// so every 5 s), and it should be well under the time that a claim holds. Default: 9 s.
+	// so every 5 s), and it should be well under the time that a claim holds. Default: 7 s.
 	DeadAfter time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -59,7 +59,7 @@ type Store struct {
 func newStore(cfg Config) *Store {
 	cfg.QueueEvents = cmp.Or(cfg.QueueEvents, 4096)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 8*time.Second)
-	cfg.DeadAfter = cmp.Or(cfg.DeadAfter, 9*time.Second)
+	cfg.DeadAfter = cmp.Or(cfg.DeadAfter, 7*time.Second)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
 		cfg.Now = time.Now
