@@ -353,7 +353,7 @@ func TestPagerDutysSecretsStayInside(t *testing.T) {
 		}
 	}
 	metrics := getText(t, p.Admin+"/metrics")
-	if !strings.Contains(metrics, `flowbridge_pagerduty_webhooks_total{result="refused"} 2`) {
+	if !hasLine(metrics, `flowbridge_pagerduty_webhooks_total{result="refused"} 2`) {
 		t.Error("the refused webhooks are not counted")
 	}
 	var all json.RawMessage

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -115,7 +116,12 @@ func start(t *testing.T, s *services, rulesFile, db string) *process {
 		p.ended <- p.cmd.Wait()
 		write.Close()
 	}()
-	t.Cleanup(func() { p.kill() })
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("the bridge said\n%s", tail(p.stderr.String()))
+		}
+	})
 	select {
 	case urls := <-ready:
 		p.Public, p.Admin = urls[0], urls[1]
@@ -265,4 +271,9 @@ func getText(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// hasLine says whether a text has a line. A metric is asked for by its line: the one with its help begins alike.
+func hasLine(text, line string) bool {
+	return slices.Contains(strings.Split(text, "\n"), line)
 }
