@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -232,10 +233,16 @@ func (d *decoder) digest(content func(id []byte) []byte) string {
 	return digestOf(at, d.identity)
 }
 
+// maxTime bounds the time at the head of a digest, in characters.
+const maxTime = 20
+
 // digestOf joins a time and a hash; 128 bits of it are enough to tell changes apart.
 func digestOf(at string, id []byte) string {
 	sum := sha256.Sum256(id)
-	return fmt.Sprintf("%.20s-%x", at, sum[:16])
+	if len(at) > maxTime {
+		at = fmt.Sprintf("%.*s", maxTime, at)
+	}
+	return at + "-" + hex.EncodeToString(sum[:16])
 }
 
 // Times outside these bounds are no times of an event: Flows did not exist, or a clock is wrong.

@@ -90,7 +90,11 @@ func (w *walker) list(open, end byte, element func() bool) bool {
 func (w *walker) value() (value []byte, ok bool) {
 	start := w.i
 	ok = w.skip()
-	return bytes.TrimRight(w.b[start:w.i], " \t\r\n"), ok
+	end := w.i
+	for end > start && isSpace(w.b[end-1]) {
+		end--
+	}
+	return w.b[start:end], ok
 }
 
 // skip passes over any value, and over the white space behind a number or a word.
@@ -155,12 +159,9 @@ func (w *walker) take(c byte) bool {
 }
 
 func (w *walker) space() {
-	for w.i < len(w.b) {
-		switch w.b[w.i] {
-		case ' ', '\t', '\n', '\r':
-			w.i++
-		default:
-			return
-		}
+	for w.i < len(w.b) && isSpace(w.b[w.i]) {
+		w.i++
 	}
 }
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
