@@ -5,11 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"strings"
 
 	"flowbridge/router"
 )
 
-const insertEventQuery = `INSERT INTO events (digest, received_at, state, body) VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING`
+// insertEventsQuery inserts n events, but for repeats.
+func insertEventsQuery(n int) string {
+	return `INSERT INTO events (digest, received_at, state, body) VALUES (?, ?, ?, ?)` + strings.Repeat(`, (?, ?, ?, ?)`, n-1) + ` ON CONFLICT (digest) DO NOTHING`
+}
 
 // maxCommitEvents bounds one shared transaction, and with it how long the last to join waits.
 const maxCommitEvents = 1024
@@ -160,9 +164,28 @@ func (s *Store) commitTogether(calls []*appendCall) error {
 	return nil
 }
 
+// areFresh says which digests are of events that were stored. A repeat among them is one.
+func areFresh(digests, stored []string) []bool {
+	is := make(map[string]bool, len(stored))
+	for _, digest := range stored {
+		is[digest] = true
+	}
+	fresh := make([]bool, len(digests))
+	for i, digest := range digests {
+		fresh[i] = is[digest]
+		delete(is, digest)
+	}
+	return fresh
+}
+
+func scanText(row scanner) (text string, err error) {
+	err = row.Scan(&text)
+	return text, err
+}
+
 // insertEvent stores an event that is part of a transaction; a repeat is dropped.
 func insertEvent(ctx context.Context, tx *txn, row eventRow) error {
-	if _, err := tx.ExecContext(ctx, insertEventQuery, row.digest, row.received, string(row.state), row.body); err != nil {
+	if _, err := tx.ExecContext(ctx, insertEventsQuery(1), row.digest, row.received, string(row.state), row.body); err != nil {
 		return fmt.Errorf("store event: %w", err)
 	}
 	return nil

@@ -145,10 +145,7 @@ func (s *Store) storeTogether(ctx context.Context, rows []eventRow) (fresh []boo
 	var stored []string
 	const tries = 3
 	for range tries {
-		stored, err = all(ctx, s.write, query, []any{digests, received, states, bodies}, func(row scanner) (digest string, err error) {
-			err = row.Scan(&digest)
-			return digest, err
-		})
+		stored, err = all(ctx, s.write, query, []any{digests, received, states, bodies}, scanText)
 		if err == nil || !s.d.undone(err) {
 			break
 		}
@@ -156,16 +153,7 @@ func (s *Store) storeTogether(ctx context.Context, rows []eventRow) (fresh []boo
 	if err != nil {
 		return nil, err
 	}
-	is := make(map[string]bool, len(stored))
-	for _, digest := range stored {
-		is[digest] = true
-	}
-	fresh = make([]bool, n)
-	for i, digest := range digests {
-		fresh[i] = is[digest]
-		delete(is, digest) // a repeat within the batch is one
-	}
-	return fresh, nil
+	return areFresh(digests, stored), nil
 }
 
 // sendAll sends a statement for every row in one round trip.

@@ -5,9 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/bits"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/pressly/goose/v3"
 	sqlitedriver "modernc.org/sqlite"
@@ -52,12 +54,11 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if _, err := s.write.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0 WHERE state = 'waiting' AND claimed_until <> 0`); err != nil {
 		return err
 	}
-	insert, err := write.PrepareContext(ctx, insertEventQuery)
+	inserter, err := s.newInserter(ctx)
 	if err != nil {
 		return err
 	}
-	s.opened = append(s.opened, insert)
-	s.store = func(ctx context.Context, rows []eventRow) ([]bool, error) { return s.storeOneByOne(ctx, insert, rows) }
+	s.store = inserter.store
 	return nil
 }
 
@@ -115,26 +116,65 @@ func openFile(path string, settings url.Values) (*sql.DB, error) {
 	return sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+settings.Encode())
 }
 
-// storeOneByOne inserts events with a statement that was prepared: calls into SQLite are cheap.
-func (s *Store) storeOneByOne(ctx context.Context, insert *sql.Stmt, rows []eventRow) (fresh []bool, err error) {
-	fresh = make([]bool, len(rows))
-	err = s.inTx(ctx, func(tx *txn) error {
-		stmt := tx.StmtContext(ctx, insert)
-		defer stmt.Close()
-		for i, row := range rows {
-			result, err := stmt.ExecContext(ctx, row.digest, row.received, string(row.state), row.body)
+// maxRows is how many events one statement inserts at most, a power of two.
+const maxRows = 64
+
+// inserter stores events in as few statements as their number has binary digits: one is prepared for every power of two.
+type inserter struct {
+	s     *Store
+	stmts []*sql.Stmt // that of 1<<i rows at i
+}
+
+func (s *Store) newInserter(ctx context.Context) (*inserter, error) {
+	in := &inserter{s: s}
+	for n := 1; n <= maxRows; n *= 2 {
+		stmt, err := s.write.PrepareContext(ctx, insertEventsQuery(n))
+		if err != nil {
+			return nil, err
+		}
+		in.stmts, s.opened = append(in.stmts, stmt), append(s.opened, stmt)
+	}
+	return in, nil
+}
+
+func (in *inserter) store(ctx context.Context, rows []eventRow) (fresh []bool, err error) {
+	err = in.s.inTx(ctx, func(tx *txn) error {
+		fresh = make([]bool, 0, len(rows))
+		for rest := rows; len(rest) > 0; {
+			i := bits.Len(uint(min(len(rest), maxRows))) - 1
+			are, err := insertRows(ctx, tx, tx.StmtContext(ctx, in.stmts[i]), rest[:1<<i])
 			if err != nil {
 				return err
 			}
-			n, err := result.RowsAffected()
-			if err != nil {
-				return err
-			}
-			fresh[i] = n > 0
+			fresh, rest = append(fresh, are...), rest[1<<i:]
 		}
 		return nil
 	})
 	return fresh, err
+}
+
+// insertRows says of each row whether it was stored. Asking for that with RETURNING would cost more than it saves, so
+// it looks only where there was a repeat: what a statement stored is the end of the journal.
+func insertRows(ctx context.Context, tx *txn, insert *sql.Stmt, rows []eventRow) ([]bool, error) {
+	defer insert.Close()
+	digests, args := make([]string, 0, len(rows)), make([]any, 0, 4*len(rows))
+	for _, row := range rows {
+		digests = append(digests, row.digest)
+		args = append(args, row.digest, row.received, string(row.state), row.body)
+	}
+	result, err := insert.ExecContext(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	n, err := result.RowsAffected()
+	if err != nil {
+		return nil, err
+	}
+	if n == int64(len(rows)) {
+		return slices.Repeat([]bool{true}, len(rows)), nil
+	}
+	stored, err := all(ctx, tx, `SELECT digest FROM events ORDER BY seq DESC LIMIT ?`, []any{n}, scanText)
+	return areFresh(digests, stored), err
 }
 
 func prepareAndExec(ctx context.Context, tx *txn, query string, rows [][]any) error {

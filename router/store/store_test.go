@@ -96,6 +96,30 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
+	t.Run("each of the callers that share a commit is told of its own repeats", func(t *testing.T) {
+		s := open(t, store.Config{})
+		const callers = 200
+		var known []router.Event
+		for i := 0; i < callers; i += 7 {
+			known = append(known, event(fmt.Sprint("shared", i)))
+		}
+		appendAll(t, s.Store, known...)
+		var work sync.WaitGroup
+		for i := range callers {
+			work.Go(func() {
+				of := []router.Event{event(fmt.Sprint("shared", i)), event(fmt.Sprint("own", i)), event(fmt.Sprint("own", i))}
+				want := 2
+				if i%7 == 0 {
+					want = 1
+				}
+				if n, err := s.Append(ctx, of); n != want || err != nil {
+					t.Errorf("caller %d: stored %d, %v, want %d", i, n, err, want)
+				}
+			})
+		}
+		work.Wait()
+	})
+
 	t.Run("what is unreadable is kept and waits for nobody", func(t *testing.T) {
 		s := open(t, store.Config{})
 		e := event("x")
