@@ -370,7 +370,6 @@ func TestInSocketModeNothingIsPublic(t *testing.T) {
 		t.Errorf("PagerDuty shows %q", got)
 	}
 	s.Slack.DropSockets(true)
-	connected(0)
 	connected(1)
 	if got := s.write("resolve 1"); !strings.HasPrefix(got, "INC-1: resolved.") {
 		t.Errorf("answered %q", got)

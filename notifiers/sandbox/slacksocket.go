@@ -49,10 +49,13 @@ func (s *Slack) Sockets() int {
 	return len(s.app.sockets)
 }
 
-// DropSockets ends every connection, as Slack does once in a while: with a word before if politely, else without.
+// DropSockets ends every connection, as Slack does once in a while: with a word before if politely, else without. None of
+// them counts any more when it returns.
 func (s *Slack) DropSockets(politely bool) {
 	s.mu.Lock()
-	sockets := slices.Clone(s.app.sockets)
+	sockets := s.app.sockets
+	s.app.sockets = nil
+	s.wake()
 	s.mu.Unlock()
 	for _, one := range sockets {
 		if politely {

@@ -3,7 +3,6 @@ package slack
 import (
 	"cmp"
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -141,7 +140,7 @@ func newDesk(t *testing.T, change ...func(*sandbox.SlackConfig, *ReceiverConfig)
 		}
 	})
 	cfg.APIURL, cfg.Now = d.notifier.cfg.APIURL, d.clock
-	cfg.Logger = slog.New(slog.NewTextHandler(&syncWriter{w: &d.log}, nil))
+	cfg.Logger = slog.New(slog.NewTextHandler(&d.log, nil))
 	cfg.Allow = func(notifier string) []string {
 		if notifier != cmp.Or(d.renamed, "payments-chat") {
 			t.Errorf("asked who may act on %q", notifier)
@@ -176,18 +175,6 @@ func newDesk(t *testing.T, change ...func(*sandbox.SlackConfig, *ReceiverConfig)
 		sandbox.AssertNoSecret(t, []string{signingSecret, appToken, token}, d.log.String())
 	})
 	return d
-}
-
-// syncWriter lets several goroutines log.
-type syncWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (s *syncWriter) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.w.Write(p)
 }
 
 // card shows a notification in the channel and in the ledger.

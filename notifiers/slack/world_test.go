@@ -20,7 +20,7 @@ type world struct {
 	t        *testing.T
 	slack    *sandbox.Slack
 	notifier *Notifier
-	log      bytes.Buffer
+	log      logBuffer
 
 	mu  sync.Mutex
 	now time.Time
@@ -48,6 +48,24 @@ func newWorld(t *testing.T, change ...func(*sandbox.SlackConfig, *Config)) *worl
 	w.notifier = n
 	t.Cleanup(func() { sandbox.AssertNoSecret(t, []string{token}, w.log.String()) })
 	return w
+}
+
+// logBuffer is a log that is read while goroutines write it.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 func (w *world) clock() time.Time {
