@@ -102,7 +102,7 @@ func (r *Router) Run(ctx context.Context) error {
 		case err != nil:
 			wait = min(max(2*wait, 100*time.Millisecond), slowest)
 			r.cfg.Logger.Error("the journal could not be folded; trying again", "error", err, "in", wait)
-			if !sleep(ctx, wait) {
+			if !Sleep(ctx, wait) {
 				return nil
 			}
 			continue
@@ -197,15 +197,4 @@ func (r *Router) gather(ctx context.Context, flows []FlowID) (*gathering, error)
 		r.cfg.Logger.Error("an event could not be folded; it stays in the journal", "seq", e.Seq, "event", e.Name, "error", err)
 	}
 	return g, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,7 @@ func TestWhoCanBeReachedFromElsewhereNeedsAnAdminToken(t *testing.T) {
 		for _, token := range []string{"", "admin-token-of-the-test"} {
 			env := map[string]string{"META_APP_SECRET": "s", "META_VERIFY_TOKEN": "v", "FLOWBRIDGE_ADMIN_TOKEN": token}
 			p := program{Getenv: func(name string) (string, bool) { value, ok := env[name]; return value, ok }}
-			_, err := serveCommand{Rules: "nowhere.yaml", Admin: address}.config(&p)
+			_, err := serveCommand{Rules: "nowhere.yaml", Admin: address}.config(&p, slog.New(slog.DiscardHandler))
 			refused := strings.Contains(fmt.Sprint(err), "set FLOWBRIDGE_ADMIN_TOKEN, or listen on 127.0.0.1")
 			if want := !alone && token == ""; refused != want {
 				t.Errorf("--admin %q, token %q: refused is %v, want %v (%v)", address, token, refused, want, err)

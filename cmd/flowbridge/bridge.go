@@ -31,6 +31,7 @@ type bridgeConfig struct {
 	Rules     *rules.Rules                            // in force at first
 	RulesPath string                                  // where they were read
 	ReadRules func(path string) (*rules.Rules, error) // reads them anew; nil: they never change
+	Faults    *ruleFaults                             // where rules tell of theirs; nil: nowhere
 	Reread    <-chan os.Signal                        // asks for that; nil: only a change of the files does
 	DB        string                                  // path of a SQLite file, or a postgres:// URL
 	PublicURL string                                  // where people reach the console; "" for no links to it
@@ -99,6 +100,9 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	}
 	set := newRuleset(cfg.RulesPath, cfg.Rules, cfg.ReadRules, cfg.refuse, cfg.Logger)
 	metrics.MustRegister(set.collectors()...)
+	if cfg.Faults != nil {
+		metrics.MustRegister(cfg.Faults.counted)
+	}
 	if cfg.Certificates != nil {
 		metrics.MustRegister(cfg.Certificates.expiry)
 	}

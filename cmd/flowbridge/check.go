@@ -96,11 +96,15 @@ func (p *program) checkRules(path string) (rules.Mistakes, error) {
 // loadRules reads the rules file at path, or those of the folder at path. What a person got wrong comes back as
 // rules.Mistakes.
 func (p *program) loadRules(path string) (*rules.Rules, error) {
+	return loadRules(path, p.rulesConfig())
+}
+
+func loadRules(path string, cfg rules.Config) (*rules.Rules, error) {
 	files, err := readRules(path)
 	if err != nil {
 		return nil, err
 	}
-	return rules.LoadFiles(files, p.rulesConfig())
+	return rules.LoadFiles(files, cfg)
 }
 
 func (p *program) rulesConfig() rules.Config {

@@ -126,6 +126,7 @@ func start(t *testing.T, s *services, rulesFile, db string) *process {
 	case urls := <-ready:
 		p.Public, p.Admin = urls[0], urls[1]
 	case err := <-p.ended:
+		p.ended <- err // for kill
 		t.Fatalf("serve ended: %v\n%s", err, p.stderr)
 	case <-time.After(30 * time.Second):
 		t.Fatalf("serve did not get ready:\n%s", p.stderr)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -38,7 +39,7 @@ type serveCommand struct {
 // Run serves until it is told to stop.
 func (c serveCommand) Run(ctx context.Context, p *program) error {
 	logger := newLogger(p.Stderr)
-	cfg, err := c.config(p)
+	cfg, err := c.config(p, logger)
 	if err != nil {
 		if errors.As(err, new(*rules.Mistakes)) {
 			fmt.Fprintln(p.Stderr, err) // as file:line:column, from the first line on
@@ -46,8 +47,6 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 		}
 		return err
 	}
-	cfg.Logger = logger
-
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -77,10 +76,13 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 
 // config reads the environment and the rules, and checks what can be checked before anything is opened: who
 // sets this up learns in one run of all that is missing.
-func (c serveCommand) config(p *program) (cfg bridgeConfig, err error) {
+func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig, err error) {
+	ruleFaults := newRuleFaults(logger)
 	cfg = bridgeConfig{
+		Logger:       logger,
 		RulesPath:    c.Rules,
-		ReadRules:    p.loadRules,
+		ReadRules:    func(path string) (*rules.Rules, error) { return loadRules(path, ruleFaults.config(p.rulesConfig())) },
+		Faults:       ruleFaults,
 		DB:           c.DB,
 		PublicURL:    c.PublicURL,
 		SlackURL:     p.setting("SLACK_API_URL"),
@@ -98,7 +100,7 @@ func (c serveCommand) config(p *program) (cfg bridgeConfig, err error) {
 		faults = append(faults, err)
 	}
 	if files := (tlsFiles{Cert: c.TLSCert, Key: c.TLSKey, ClientCA: c.TLSClientCA}); files != (tlsFiles{}) {
-		cfg.Certificates, err = newCertificates(files, newLogger(p.Stderr))
+		cfg.Certificates, err = newCertificates(files, logger)
 		faults = append(faults, err)
 	}
 	one := func(name string) router.Secret {
@@ -125,7 +127,7 @@ func (c serveCommand) config(p *program) (cfg bridgeConfig, err error) {
 		faults = append(faults, fmt.Errorf("--admin %s can be reached from other machines: set FLOWBRIDGE_ADMIN_TOKEN, or listen on 127.0.0.1", c.Admin))
 	}
 	faults = append(faults, webAddress("--public-url", c.PublicURL), webAddress("SLACK_API_URL", cfg.SlackURL), webAddress("PAGERDUTY_EVENTS_URL", cfg.PagerDutyURL))
-	cfg.Rules, err = p.loadRules(c.Rules)
+	cfg.Rules, err = cfg.ReadRules(c.Rules)
 	switch {
 	case err == nil:
 		err = cfg.refuse(cfg.Rules)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"flowbridge/notifiers"
+	"flowbridge/router"
 )
 
 // tlsFiles name what the public address needs to speak TLS by itself; all "" behind a proxy that does.
@@ -56,7 +56,7 @@ type certificates struct {
 
 	inForce atomic.Pointer[tls.Config]
 	expiry  prometheus.Gauge
-	strange notifiers.Seldom // for logging refusals
+	strange router.Seldom // for logging refusals
 
 	mu     sync.Mutex // held by the handshake that looks
 	looked time.Time

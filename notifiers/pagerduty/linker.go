@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -135,7 +134,7 @@ func NewLinker(cfg LinkerConfig, s LinkerStore) (*Linker, error) {
 // Run looks things up until ctx ends. All that is to be done stands in the store: after a start
 // it goes on where it was.
 func (l *Linker) Run(ctx context.Context) {
-	for wait := lookEvery; notifiers.Sleep(ctx, wait); {
+	for wait := lookEvery; router.Sleep(ctx, wait); {
 		more, err := l.round(ctx)
 		wait = lookEvery
 		switch {

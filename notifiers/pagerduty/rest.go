@@ -12,7 +12,6 @@ import (
 
 	pd "github.com/PagerDuty/go-pagerduty"
 
-	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -155,7 +154,7 @@ func read(inc *pd.Incident) theirs {
 
 // call makes one call and judges by what went over the wire, like send. Until the next it waits for its turn.
 func (r *rest) call(ctx context.Context, do func(context.Context, *pd.Client) error) error {
-	if wait := r.next.Sub(r.now()); wait > 0 && !notifiers.Sleep(ctx, wait) {
+	if wait := r.next.Sub(r.now()); wait > 0 && !router.Sleep(ctx, wait) {
 		return ctx.Err()
 	}
 	r.next = r.now().Add(pace)

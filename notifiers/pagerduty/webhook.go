@@ -16,7 +16,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -71,7 +70,7 @@ type Webhooks struct {
 	cfg     WebhookConfig
 	store   WebhookStore
 	counted *prometheus.CounterVec
-	strange notifiers.Seldom // for logging bad signatures
+	strange router.Seldom // for logging bad signatures
 }
 
 // NewWebhooks returns the handler of POST /webhooks/pagerduty.

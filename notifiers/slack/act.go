@@ -14,7 +14,6 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -288,7 +287,7 @@ func (r *Receiver) follow(ctx context.Context, w wish, e *router.Event, address 
 	}
 	ctx, cancel := context.WithTimeout(ctx, followFor)
 	defer cancel()
-	for wait := r.followFirst; notifiers.Sleep(ctx, wait); wait = min(2*wait, time.Second) {
+	for wait := r.followFirst; router.Sleep(ctx, wait); wait = min(2*wait, time.Second) {
 		inc, err := r.journal.Incident(ctx, w.incident)
 		if err != nil {
 			continue

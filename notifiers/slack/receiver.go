@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/slack-go/slack"
 
-	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -68,7 +67,7 @@ type Receiver struct {
 	seen    *prometheus.CounterVec
 	online  prometheus.Gauge
 	recent  digests
-	strange notifiers.Seldom // for logging what was refused
+	strange router.Seldom // for logging what was refused
 
 	answerIn    time.Duration // all that is done before an answer
 	followFirst time.Duration // before the first look at what became of an act

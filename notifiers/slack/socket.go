@@ -11,7 +11,7 @@ import (
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/socketmode"
 
-	"flowbridge/notifiers"
+	"flowbridge/router"
 )
 
 // Bounds of Socket Mode.
@@ -38,7 +38,7 @@ func (r *Receiver) runSocket(ctx context.Context) {
 			wait = 0
 		}
 		r.cfg.Logger.Warn("the connection to Slack ended; connecting again", "error", err, "in", wait)
-		if !notifiers.Sleep(ctx, wait) {
+		if !router.Sleep(ctx, wait) {
 			return
 		}
 	}

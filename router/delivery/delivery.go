@@ -114,7 +114,7 @@ type Deliverer struct {
 }
 
 const (
-	// poll is how often the queue is looked at without a reason: pulses of other processes are not heard.
+	// poll is how often the queue is looked at without a reason: a pulse can be missed, that of another process above all.
 	poll = 15 * time.Second
 	// shortest keeps a queue whose next time has passed already from being asked without a pause.
 	shortest = 50 * time.Millisecond

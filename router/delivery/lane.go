@@ -20,7 +20,7 @@ func (d *Deliverer) lane(ctx, work context.Context, notifier string) (worked boo
 		switch {
 		case err != nil:
 			faults++
-			sleep(ctx, storageBackoff(faults))
+			router.Sleep(ctx, storageBackoff(faults))
 			continue
 		case !more:
 			return worked
@@ -159,7 +159,7 @@ func (d *Deliverer) finish(work context.Context, r router.Result) (err error) {
 		err = d.queue.Finish(ctx, r)
 		cancel()
 		useless := errors.Is(err, router.ErrNotFound) || errors.Is(err, router.ErrConflict) || errors.Is(err, router.ErrClosed)
-		if err == nil || useless || leased.Err() != nil || !sleep(work, wait) {
+		if err == nil || useless || leased.Err() != nil || !router.Sleep(work, wait) {
 			return err
 		}
 		wait *= 2
@@ -217,17 +217,5 @@ func (h *health) note(err error, attrs ...any) {
 		h.logger.Debug("storage still does not let me "+h.doing, append(attrs, "error", err)...)
 	case was:
 		h.logger.Info("storage lets me " + h.doing + " again")
-	}
-}
-
-// sleep waits for d and says whether ctx was still alive at its end.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

@@ -56,7 +56,8 @@ func (m *match) mayHoldThreshold(t float64) bool {
 }
 
 // match appends the places of the rules that match an event: the first, and those after rules that say
-// `continue: true`. A rule that only holds at some times does not end the search where the time is not known. It allocates nothing unless hits is too short or a rule has `when`.
+// `continue: true`. A rule that only holds at some times does not end the search where the time is not known. It allocates
+// nothing unless hits is too short or a rule has `when`.
 func (r *Rules) match(ev *router.Event, hits []int) []int {
 	sets, n := r.index.sets(ev)
 	var env map[string]any // of `when`, shared by the rules

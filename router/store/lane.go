@@ -68,7 +68,7 @@ func (l lane) after(r *router.Result) lane {
 	return l
 }
 
-// settle brings the lane in line with how an attempt ended. When a service is back, what its failures put off is
+// settleLane brings the lane in line with how an attempt ended. When a service is back, what its failures put off is
 // due at once.
 func settleLane(ctx context.Context, tx *txn, notifier string, r *router.Result, now int64) error {
 	was, err := lockLane(ctx, tx, notifier)

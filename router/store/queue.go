@@ -112,14 +112,14 @@ type candidate struct {
 // next returns the delivery whose turn it is, of a class that need not wait; nil if there is none.
 func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[router.Class]bool) (*candidate, error) {
 	args := []any{ask.Notifier, micros(ask.Now), micros(ask.Now)}
-	open := ""
+	classes := ""
 	for _, c := range router.Classes() {
 		if !blocked[c] {
-			open += ", ?"
+			classes += ", ?"
 			args = append(args, int64(c))
 		}
 	}
-	if open == "" {
+	if classes == "" {
 		return nil, nil
 	}
 	order := "d.class, d.owed_since, d.id"
@@ -127,13 +127,13 @@ func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[ro
 		order = "d.owed_since, d.id"
 	}
 	c := &candidate{n: router.Notification{Target: router.Target{Notifier: ask.Notifier}}}
-	var mayExist, open_ int64
+	var mayExist, open int64
 	var receipt []byte
 	var key string
 	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.may_exist, d.open,
-		d.severity, d.receipt, d.key, d.class, d.told FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class IN (`+open[2:]+`)
+		d.severity, d.receipt, d.key, d.class, d.told FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class IN (`+classes[2:]+`)
 		ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked, args...).
-		Scan(&c.n.Delivery, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &key, &c.n.Revision, &c.n.Attempt, &mayExist, &open_,
+		Scan(&c.n.Delivery, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &key, &c.n.Revision, &c.n.Attempt, &mayExist, &open,
 			&c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -143,7 +143,7 @@ func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[ro
 	}
 	c.n.Target.RoutingKey = router.Secret(key)
 	c.n.Attempt++
-	c.n.MayExist, c.n.Open = mayExist != 0, open_ != 0
+	c.n.MayExist, c.n.Open = mayExist != 0, open != 0
 	return c, json.Unmarshal(receipt, &c.n.Receipt)
 }
 

@@ -25,8 +25,9 @@ const (
 // incident with the highest number, nor an event that Meta may still repeat, however short keepEvents is.
 //
 // It works in small transactions with as much rest between them, so that posts are stored meanwhile, and returns
-// early when ctx ends; what it has removed by then is removed. While another process sweeps it does nothing. The file of a SQLite database stays as large as it was; what becomes free in it is used again
-// before it grows. PostgreSQL's autovacuum does the same for its tables.
+// early when ctx ends; what it has removed by then is removed. While another process sweeps it does nothing. The file
+// of a SQLite database stays as large as it was; what becomes free in it is used again before it grows. PostgreSQL's
+// autovacuum does the same for its tables.
 func (s *Store) Sweep(ctx context.Context, now time.Time, keepEvents, keepIncidents time.Duration) (swept Swept, err error) {
 	if s.peers != nil {
 		done, err := s.peers.alone(ctx)

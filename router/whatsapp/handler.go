@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,8 +62,7 @@ type Handler struct {
 	buffers sync.Pool  // of *bytes.Buffer
 	forward *forwarder // nil where nothing is passed on
 
-	// When these were logged last, Unix seconds.
-	wrongSignature, wrongToken, notForwarded atomic.Int64
+	wrongSignature, wrongToken, notForwarded router.Seldom // for logging them
 }
 
 // storeTimeout bounds how long a post waits for its events to be stored. Meta has given up by then.
@@ -110,7 +108,7 @@ func (h *Handler) Verify(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	token := query.Get("hub.verify_token")
 	if query.Get("hub.mode") != "subscribe" || subtle.ConstantTimeCompare([]byte(token), []byte(h.cfg.VerifyToken.Reveal())) != 1 {
-		if token != "" && h.seldom(&h.wrongToken) {
+		if token != "" && h.wrongToken.Now(h.cfg.Now()) {
 			h.cfg.Logger.Warn("a handshake was refused: if Meta sent it, META_VERIFY_TOKEN is not the verify token in the app's dashboard")
 		}
 		http.Error(w, "forbidden", http.StatusForbidden)
@@ -226,17 +224,11 @@ func (h *Handler) tooLarge(w http.ResponseWriter) result {
 }
 
 func (h *Handler) unsigned(w http.ResponseWriter) result {
-	if h.seldom(&h.wrongSignature) {
+	if h.wrongSignature.Now(h.cfg.Now()) {
 		h.cfg.Logger.Warn("a post without a good signature was refused: if Meta sent it, META_APP_SECRET is not this app's")
 	}
 	http.Error(w, "bad or missing "+signatureHeader, http.StatusUnauthorized)
 	return unsigned
-}
-
-// seldom says whether to log what anybody can cause: one line in ten seconds is enough to find a wrong secret.
-func (h *Handler) seldom(last *atomic.Int64) bool {
-	now, before := h.cfg.Now().Unix(), last.Load()
-	return now-before >= 10 && last.CompareAndSwap(before, now)
 }
 
 func (h *Handler) notStored(w http.ResponseWriter, err error) result {

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"flowbridge/router"
+	"flowbridge/router/rules"
+)
+
+// ruleFaults counts what of the rules fails on an event, though it was good when it was read, and logs some of it: the
+// built-in words, or no match, stand in for it.
+type ruleFaults struct {
+	counted *prometheus.CounterVec
+	logger  *slog.Logger
+	seldom  router.Seldom
+}
+
+func newRuleFaults(logger *slog.Logger) *ruleFaults {
+	return &ruleFaults{logger: logger, counted: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "flowbridge_rule_faults_total", Help: "Times that a template (title or text) or an expression (when) of a rule failed on an event, by rule.",
+	}, []string{"rule", "part"})}
+}
+
+// config is that of rules which tell of their faults.
+func (f *ruleFaults) config(c rules.Config) rules.Config {
+	c.OnTemplateError = func(rule string, err error) { f.note(rule, "template", "the built-in words are used", err) }
+	c.OnWhenError = func(rule string, err error) { f.note(rule, "when", "the rule does not match", err) }
+	return c
+}
+
+func (f *ruleFaults) note(rule, part, then string, err error) {
+	f.counted.WithLabelValues(rule, part).Inc()
+	if f.seldom.Now(time.Now()) {
+		f.logger.Warn("a rule failed on an event: "+then, "rule", rule, "part", part, "error", err)
+	}
+}
