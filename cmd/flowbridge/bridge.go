@@ -181,7 +181,7 @@ func newNotifiers(cfg bridgeConfig) (map[router.Kind]delivery.Notifier, error) {
 	if cfg.SlackToken == "" {
 		return out, cfg.refuse(cfg.Rules)
 	}
-	out[router.KindSlack], err = slack.New(slack.Config{Token: cfg.SlackToken, APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on()})
+	out[router.KindSlack], err = slack.New(slack.Config{Token: cfg.SlackToken, APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(), Logger: cfg.Logger})
 	return out, err
 }
 

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"flowbridge/notifiers/sandbox"
 )
 
 // TestARuleThatFailsOnAnEventIsCounted runs rules that are good when they are read, and fail on what Meta then sends.
@@ -39,4 +41,14 @@ rules:
 	if log := p.stderr.String(); !strings.Contains(log, "a rule failed on an event") || !strings.Contains(log, "of one reason") {
 		t.Errorf("the log does not say which rule failed:\n%s", log)
 	}
+}
+
+// TestACardThatSlackRefusesIsInTheLog: it is told in plain words, and somebody should know why.
+func TestACardThatSlackRefusesIsInTheLog(t *testing.T) {
+	s := newServices(t, "#ops")
+	s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", OKFalse: "invalid_blocks", Times: 1})
+	p := start(t, s, writeRules(t, ruleNamed("all")), filepath.Join(t.TempDir(), "bridge.db"))
+	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+	eventually(t, "the message is there in plain words", func() bool { return len(s.Slack.Messages("#ops")) == 1 })
+	eventually(t, "the log says so", func() bool { return strings.Contains(p.stderr.String(), "Slack refused a card") })
 }
