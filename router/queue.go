@@ -69,6 +69,12 @@ type Charge struct {
 
 // Digest is many incidents told in one message, to a channel that would get more cards than it takes.
 type Digest struct {
+	// ID is what the service is told to know it again, and Begun when it was first tried: nothing of it is older.
+	ID    string
+	Begun time.Time
+	// Unsettled says that an attempt to tell it ended without a word or a clear answer. It is to be looked for, and
+	// not to be told: if it is not there, its incidents are told as they are by now.
+	Unsettled bool
 	// Recovered says that they are over, and that no card of theirs is there to show it; else they are new.
 	Recovered bool
 	Parts     []Summary // at most DigestSize, those owed longest first
@@ -78,8 +84,8 @@ type Digest struct {
 // Summary is one incident of a digest.
 type Summary struct {
 	Delivery int64
-	Revision int64    // that was owed when the digest was made
-	Severity Severity // for this notifier
+	Revision int64    // that was owed when the digest was begun
+	Severity Severity // for this notifier, then
 	Told     bool     // of a recovery: an earlier digest told that it opened
 	Incident Incident
 }

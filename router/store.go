@@ -77,7 +77,8 @@ type Result struct {
 	// keeps failing, nothing is tried there before.
 	Rest time.Time
 	// Digest are the incidents of a digest that was tried: State and Receipt are for each of them. Those that are
-	// told of as open keep waiting for a card, as ClassDigested.
+	// told of as open keep waiting for a card, as ClassDigested. An unsettled one that is DeliveryCancelled was not
+	// there: its incidents are due, each as it is by now.
 	Digest *Digest
 	// Event, if not nil, is appended to the journal in the same transaction; a repeat by digest is dropped.
 	Event *Event

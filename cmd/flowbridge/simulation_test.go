@@ -56,7 +56,7 @@ func TestSimulation(t *testing.T) {
 		}
 	}
 	t.Logf("%d seeds: %s", *seeds, &total)
-	if total.Acts == 0 || total.Crashes == 0 || total.Faults == 0 || total.Sick == 0 || total.Repeats == 0 {
+	if total.Acts == 0 || total.Crashes == 0 || total.Faults == 0 || total.Sick == 0 || total.Repeats == 0 || total.Digests == 0 {
 		t.Errorf("a simulation without trouble shows nothing: %s", &total)
 	}
 }
@@ -87,7 +87,7 @@ func TestASeedReplaysExactly(t *testing.T) {
 }
 
 // tally counts what simulations went through.
-type tally struct{ Posts, Events, Repeats, Acts, Crashes, Faults, Sick, Incidents, Pages int }
+type tally struct{ Posts, Events, Repeats, Acts, Crashes, Faults, Sick, Storms, Digests, Incidents, Pages int }
 
 func (t *tally) add(o *tally) {
 	t.Posts += o.Posts
@@ -97,13 +97,15 @@ func (t *tally) add(o *tally) {
 	t.Crashes += o.Crashes
 	t.Faults += o.Faults
 	t.Sick += o.Sick
+	t.Storms += o.Storms
+	t.Digests += o.Digests
 	t.Incidents += o.Incidents
 	t.Pages += o.Pages
 }
 
 func (t *tally) String() string {
-	return fmt.Sprintf("%d posts of %d events (%d repeats), %d acts of people, %d crashes, %d faults of the services, %d of the storage, %d incidents, %d pages",
-		t.Posts, t.Events, t.Repeats, t.Acts, t.Crashes, t.Faults, t.Sick, t.Incidents, t.Pages)
+	return fmt.Sprintf("%d posts of %d events (%d repeats), %d acts of people, %d crashes, %d faults of the services, %d of the storage, %d storms, %d incidents, %d digests, %d pages",
+		t.Posts, t.Events, t.Repeats, t.Acts, t.Crashes, t.Faults, t.Sick, t.Storms, t.Incidents, t.Digests, t.Pages)
 }
 
 const simulatedRules = `version: 1
@@ -134,6 +136,7 @@ default: {notify: [chat]}
 // world is a bridge and all that is around it.
 type world struct {
 	t    *testing.T
+	seed uint64
 	rand *rand.Rand
 	log  bytes.Buffer // what happened, for whoever looks for a fault
 	now  time.Time
@@ -141,6 +144,7 @@ type world struct {
 	// people act too, and rules have timers. What comes of either depends on when things arrive, so that there is
 	// no ideal history to compare with.
 	people, timed bool
+	stormy        bool // many flows are broken
 	tally
 
 	rules  *rules.Rules
@@ -164,6 +168,8 @@ type world struct {
 	// What the store was told of page: how often a key was to open, and which incidents are open there.
 	openings map[string]int
 	pageOpen map[[2]int64]bool // by incident and rise
+
+	digests map[string]bool // by Slack's names: those that the store knows were told
 }
 
 // post is a webhook on its way, or to be repeated.
@@ -175,9 +181,10 @@ type post struct {
 func newWorld(t *testing.T, seed uint64, db string) *world {
 	t.Helper()
 	w := &world{
-		t: t, rand: rand.New(rand.NewPCG(seed, 0)), db: db,
+		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), db: db,
 		now:    time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC),
 		active: map[string][]float64{}, status: map[string]string{}, openings: map[string]int{}, pageOpen: map[[2]int64]bool{},
+		digests: map[string]bool{},
 	}
 	w.truth = w.now
 	w.people, w.timed = seed%3 == 0, seed%4 == 0
@@ -270,6 +277,8 @@ func (w *world) live(steps int) {
 			w.disturb()
 		case n < 89:
 			w.store.left = w.rand.IntN(6) // the process dies at one of its next calls to the storage
+		case n < 90 && w.seed%6 == 0 && w.Storms < 2:
+			w.storm()
 		case n < 91: // a full disk, or a connection that breaks before or after the commit
 			w.store.sick, w.store.deaf = 1+w.rand.IntN(3), w.rand.IntN(2) == 0
 			w.Sick += w.store.sick
@@ -291,6 +300,7 @@ func (w *world) rest() {
 	if w.rand.IntN(2) == 0 {
 		w.recover()
 	}
+	w.calm()
 	for range 3000 {
 		switch {
 		case len(w.unposted) > 0:
@@ -387,7 +397,7 @@ func (w *world) happen() {
 		from := w.status[flow]
 		to := []string{router.Published, router.Throttled, router.Blocked}[w.rand.IntN(3)]
 		w.status[flow] = to
-		w.sent(flow, map[string]any{"event": router.FlowStatusChange, "old_status": from, "new_status": to})
+		w.sent(map[string]any{"flow_id": flow, "event": router.FlowStatusChange, "old_status": from, "new_status": to})
 	case 1:
 		w.toggle(flow, router.EndpointAvailability, 90)
 	default:
@@ -404,7 +414,7 @@ func (w *world) toggle(flow, event string, threshold float64) {
 	} else {
 		w.active[key] = append(slices.Clone(w.active[key]), threshold)
 	}
-	w.sent(flow, map[string]any{"event": event, "threshold": threshold, "alert_state": state})
+	w.sent(map[string]any{"flow_id": flow, "event": event, "threshold": threshold, "alert_state": state})
 }
 
 // recover ends everything that is wrong.
@@ -418,26 +428,68 @@ func (w *world) recover() {
 			}
 		}
 		w.truth = w.truth.Add(time.Second)
-		w.sent(flow, map[string]any{"event": router.FlowStatusChange, "old_status": w.status[flow], "new_status": router.Published})
+		w.sent(map[string]any{"flow_id": flow, "event": router.FlowStatusChange, "old_status": w.status[flow], "new_status": router.Published})
 	}
 }
 
-// sent puts an event on its way.
-func (w *world) sent(flow string, value map[string]any) {
-	value["flow_id"] = flow
+// storm breaks many flows at once, or mends them. Often something goes wrong while the channel is told.
+func (w *world) storm() {
+	state := router.Activated
+	if w.stormy {
+		state = router.Deactivated
+	}
+	w.stormy = !w.stormy
+	w.Storms++
+	w.truth = later(w.truth, w.now).Add(time.Second)
+	var values []map[string]any
+	for i := range router.StormSize + 6 {
+		values = append(values, map[string]any{"flow_id": fmt.Sprint(800 + i), "event": router.EndpointAvailability, "threshold": 90, "alert_state": state})
+	}
+	w.sent(values...)
+	for i := range w.unposted {
+		w.unposted[i].at = w.now
+	}
+	for range 40 {
+		w.survive(w.postOne)
+		w.survive(func() { w.fold() })
+	}
+	switch w.rand.IntN(3) {
+	case 0:
+		w.disturb()
+	case 1:
+		w.store.left = w.rand.IntN(6)
+	}
+}
+
+// calm ends a storm.
+func (w *world) calm() {
+	if w.stormy {
+		w.storm()
+		w.store.left = -1
+		w.slack.ClearFaults()
+		w.pager.ClearFaults()
+	}
+}
+
+// sent puts events on their way, in one webhook.
+func (w *world) sent(values ...map[string]any) {
+	var changes []any
+	for _, v := range values {
+		changes = append(changes, map[string]any{"field": "flows", "value": v})
+	}
 	body, err := json.Marshal(map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{
-		"id": "501", "time": w.truth.Unix(), "changes": []any{map[string]any{"field": "flows", "value": value}}}}})
+		"id": "501", "time": w.truth.Unix(), "changes": changes}}})
 	w.must(err)
 	events, _ := whatsapp.Decode(body, w.truth, false)
 	w.happened = append(w.happened, events...)
-	w.Events++
+	w.Events += len(events)
 	copies := 1 + w.rand.IntN(5)/4
 	w.Repeats += copies - 1
 	for range copies {
 		w.unposted = append(w.unposted, post{w.truth.Add(time.Duration(w.rand.IntN(90)) * time.Second), body})
 	}
 	slices.SortStableFunc(w.unposted, func(a, b post) int { return a.at.Compare(b.at) })
-	w.say("Meta sees %v", value)
+	w.say("Meta sees %v", values)
 }
 
 // postOne delivers the next webhook. What is not answered 200 is repeated, as Meta does.
@@ -591,7 +643,13 @@ func (f *fragile) Claim(ctx context.Context, ask router.Ask) (n *router.Notifica
 }
 
 func (f *fragile) Finish(ctx context.Context, r router.Result) error {
-	return f.call(func() error { return f.Store.Finish(ctx, r) })
+	return f.call(func() error {
+		err := f.Store.Finish(ctx, r)
+		if err == nil && r.Digest != nil && r.State == router.DeliveryDelivered {
+			f.w.digests[r.Receipt.Digest] = true
+		}
+		return err
+	})
 }
 
 // noteOpenings counts how often page was owed the opening of an incident.
@@ -618,6 +676,7 @@ var invariants = []struct {
 	{"PagerDuty is open exactly where an incident pages", (*world).pagerDutyAgrees},
 	{"no incident pages twice", (*world).noSecondPage},
 	{"each incident has one message, which shows its state", (*world).oneCardEach},
+	{"no digest is told twice", (*world).noSecondDigest},
 	{"no thread says a thing twice", (*world).threadsRepeatNothing},
 }
 
@@ -783,6 +842,23 @@ func (w *world) oneCardEach() error {
 		}
 		if color := cards[inc.Number][0].Color; over != (color == "#2eb886" || color == "") {
 			return fmt.Errorf("%s is %s, and its message has the colour %q", inc.Name(), inc.State, color)
+		}
+	}
+	return nil
+}
+
+// noSecondDigest holds if the store knows of every digest: what a lost one told is told again only once it was found
+// that it is not there.
+func (w *world) noSecondDigest() error {
+	for _, m := range w.slack.Messages("#ops") {
+		a, err := about(&m)
+		switch {
+		case err != nil:
+			return err
+		case a.Incidents > 0 && !w.digests[m.TS]:
+			return fmt.Errorf("a digest is there that was told anew: %q", m.Text)
+		case a.Incidents > 0:
+			w.Digests++
 		}
 	}
 	return nil

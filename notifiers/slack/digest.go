@@ -18,11 +18,14 @@ const (
 	mostNumbers = 40 // incidents that are over, by their number
 )
 
-// digest posts one message about many incidents. It is posted once and never edited. One whose post ended without a
-// clear answer is posted again: a digest too many tells nothing wrong.
+// digest posts one message about many incidents, which is never edited. Where nobody knows whether it was posted it
+// only looks: without it there is nothing in the receipt.
 func (t *telling) digest(ctx context.Context) *failure {
+	if t.n.Digest.Unsettled {
+		return t.settle(ctx)
+	}
 	marked := slack.MsgOptionMetadata(slack.SlackMetadata{EventType: eventType, EventPayload: map[string]any{
-		"digest": t.n.Delivery, "revision": t.n.Revision, "incidents": len(t.n.Digest.Parts), "recovered": t.n.Digest.Recovered,
+		"digest": t.n.Digest.ID, "incidents": len(t.n.Digest.Parts), "recovered": t.n.Digest.Recovered,
 	}})
 	var id, ts string
 	f := t.send(ctx, t.posts(), t.card, func(c card) *failure {
@@ -31,11 +34,32 @@ func (t *telling) digest(ctx context.Context) *failure {
 		return posted(id, ts, err)
 	})
 	if f != nil {
+		t.receipt.Unsure = f.is(ambiguous)
 		return f
 	}
 	t.remember(t.n.Target.Channel, id)
-	t.receipt = router.Receipt{Channel: id, Digest: ts, Open: !t.n.Digest.Recovered}
+	t.toldIn(id, ts)
 	return nil
+}
+
+// settle finds out whether the digest is there.
+func (t *telling) settle(ctx context.Context) *failure {
+	id, ts, f := t.search(ctx, func(m *slack.Message) bool {
+		return m.Metadata.EventType == eventType && m.Metadata.EventPayload["digest"] == t.n.Digest.ID
+	})
+	if f = t.unlessUnreadable(f); f != nil {
+		return f
+	}
+	t.receipt = router.Receipt{}
+	if ts != "" {
+		t.toldIn(id, ts)
+	}
+	return nil
+}
+
+// toldIn puts a digest into the receipt.
+func (t *telling) toldIn(channel, ts string) {
+	t.receipt = router.Receipt{Channel: channel, Digest: ts, Open: !t.n.Digest.Recovered}
 }
 
 // renderDigest draws what a flooded channel is told instead of cards.

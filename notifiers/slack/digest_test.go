@@ -17,7 +17,7 @@ import (
 
 // digestOf is many incidents: every fifth is critical.
 func digestOf(n int, recovered bool) router.Notification {
-	d := &router.Digest{Recovered: recovered, Console: "https://flowbridge.example.com"}
+	d := &router.Digest{ID: "D1", Begun: began, Recovered: recovered, Console: "https://flowbridge.example.com"}
 	for i := range n {
 		inc := *opened().Incident
 		inc.Number, inc.FlowName = int64(100+i), fmt.Sprintf("Flow %d <!channel>", i+1)
@@ -127,6 +127,70 @@ func TestADigestThatSlackDoesNotTake(t *testing.T) {
 	if !errors.As(err, &refusal) || !refusal.Permanent() || r != (router.Receipt{}) {
 		t.Errorf("got %v, receipt %+v", err, r)
 	}
+}
+
+// lost is a digest as the queue hands it out after an attempt of which nobody knows how it ended.
+func lost(n router.Notification, r router.Receipt) router.Notification {
+	d := *n.Digest
+	d.Unsettled = true
+	n.Digest, n.Receipt, n.MayExist, n.Attempt = &d, r, true, 2
+	return n
+}
+
+func TestADigestWhoseAnswerWasLostIsLookedFor(t *testing.T) {
+	for _, accepted := range []bool{true, false} {
+		w := newWorld(t)
+		other := digestOf(40, false)
+		other.Digest.ID = "D0"
+		w.sync(other)
+		w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", EOF: true, AfterAccept: accepted, Times: 1})
+		r, _ := w.fail(digestOf(33, false))
+		if r != (router.Receipt{Unsure: true}) {
+			t.Fatalf("receipt %+v", r)
+		}
+		w.notifier = w.sibling() // a new process
+		w.pass(time.Hour)
+		from := len(w.slack.Calls())
+		want := router.Receipt{}
+		if accepted {
+			posted := w.slack.Messages("#payments")[1]
+			want = router.Receipt{Channel: w.slack.Channels()[0].ID, Digest: posted.TS, Open: true}
+		}
+		if got := w.sync(lost(digestOf(33, false), r)); got != want {
+			t.Errorf("accepted %v: receipt %+v, want %+v", accepted, got, want)
+		}
+		if calls := w.calls(from); calls != "list history" {
+			t.Errorf("accepted %v: calls %s", accepted, calls)
+		}
+	}
+}
+
+func TestALookForADigestThatFails(t *testing.T) {
+	unsure := router.Receipt{Unsure: true}
+	t.Run("is repeated", func(t *testing.T) {
+		w := newWorld(t)
+		w.slack.Fail(sandbox.Fault{Method: "conversations.history", Status: 503})
+		r := unsure
+		for i := range mostLooks {
+			if r, _ = w.fail(lost(digestOf(33, false), r)); r != (router.Receipt{Unsure: true, Looks: i + 1}) {
+				t.Errorf("receipt %+v", r)
+			}
+		}
+		if r = w.sync(lost(digestOf(33, false), r)); r != (router.Receipt{}) {
+			t.Errorf("receipt %+v; twice is better than never", r)
+		}
+	})
+	t.Run("says nothing when the token is no good", func(t *testing.T) {
+		w := newWorld(t)
+		w.slack.Fail(sandbox.Fault{Method: "conversations.list", OKFalse: "token_revoked"})
+		for _, n := range []router.Notification{lost(digestOf(33, false), unsure), afterCrash(opened())} {
+			r, err := w.fail(n)
+			var refusal interface{ Permanent() bool }
+			if !errors.As(err, &refusal) || !refusal.Permanent() || !r.Unsure {
+				t.Errorf("got %v, receipt %+v", err, r)
+			}
+		}
+	})
 }
 
 // blockText is all text of the blocks of a message.

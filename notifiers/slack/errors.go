@@ -55,6 +55,9 @@ func (f *failure) is(c class) bool { return f != nil && f.class == c }
 // soon says whether the same call may succeed in a while.
 func (f *failure) soon() bool { return f.is(transient) || f.is(ambiguous) || f.is(limited) }
 
+// disowns says that Slack does not take our token for anybody's: what we asked it does not know.
+func (f *failure) disowns() bool { return f.is(refused) && f.hint == hintToken }
+
 // What a person can do about a refusal.
 const (
 	hintToken   = "set SLACK_BOT_TOKEN to the bot token (xoxb-...) of a Slack app that is installed, start flowbridge again, and retry this delivery"

@@ -13,34 +13,41 @@ import (
 // is one that is no good any more. Where the channel cannot be read, nothing is found: a message that
 // appears twice is better than one that never does.
 func (t *telling) adopt(ctx context.Context, but string) *failure {
-	id, f := t.resolve(ctx, t.channel())
-	if f == nil {
-		f = t.search(ctx, id, but)
+	id, ts, f := t.search(ctx, func(m *slack.Message) bool {
+		entry, ok := t.ours(m)
+		return ok && entry == 0 && m.Timestamp != but
+	})
+	if ts == "" {
+		return t.unlessUnreadable(f)
 	}
-	return t.unlessUnreadable(f)
+	t.receipt.Channel, t.receipt.TS, t.receipt.Link = id, ts, ""
+	t.n.Receipt.TS, t.n.Receipt.Open = ts, t.n.Open // it is no news that it is open
+	t.card = render(t.n, t.cfg.Interactive)
+	return nil
 }
 
-func (t *telling) search(ctx context.Context, id, but string) *failure {
+// search returns the newest message of the channel that is what we look for, and the channel's id; ts is empty if
+// there is none.
+func (t *telling) search(ctx context.Context, is func(*slack.Message) bool) (id, ts string, f *failure) {
+	if id, f = t.resolve(ctx, t.channel()); f != nil {
+		return "", "", f
+	}
 	p := slack.GetConversationHistoryParameters{ChannelID: id, Oldest: t.oldest(), Inclusive: true, Limit: pageSize, IncludeAllMetadata: true}
 	for range maxPages {
 		page, err := t.api.GetConversationHistoryContext(ctx, &p)
 		if f := read("conversations.history", err); f != nil {
-			return f
+			return "", "", f
 		}
 		for i := range page.Messages { // newest first
-			m := &page.Messages[i]
-			if entry, ok := t.ours(m); ok && entry == 0 && m.Timestamp != "" && m.Timestamp != but {
-				t.receipt.Channel, t.receipt.TS, t.receipt.Link = id, m.Timestamp, ""
-				t.n.Receipt.TS, t.n.Receipt.Open = m.Timestamp, t.n.Open // it is no news that it is open
-				t.card = render(t.n, t.cfg.Interactive)
-				return nil
+			if m := &page.Messages[i]; m.Timestamp != "" && is(m) {
+				return id, m.Timestamp, nil
 			}
 		}
 		if p.Cursor = page.ResponseMetaData.NextCursor; p.Cursor == "" {
 			break
 		}
 	}
-	return nil
+	return id, "", nil
 }
 
 // lastReply returns the newest entry of the timeline that the thread tells already; 0 for none.
@@ -66,7 +73,7 @@ func (t *telling) lastReply(ctx context.Context) (last int64, _ *failure) {
 // unlessUnreadable passes on what may be better in a while: then we wait and look again, up to a point.
 func (t *telling) unlessUnreadable(f *failure) *failure {
 	switch {
-	case f.is(limited):
+	case f.is(limited), f.disowns():
 		return f
 	case f.soon() && t.receipt.Looks < mostLooks:
 		t.receipt.Looks++
@@ -76,9 +83,12 @@ func (t *telling) unlessUnreadable(f *failure) *failure {
 }
 
 // oldest is the ts from which on we look: nothing was told before the oldest entry that is not told yet was
-// written down, or before the notice came.
+// written down, before the notice came, or before the digest was begun.
 func (t *telling) oldest() string {
 	at := t.cfg.Now()
+	if t.n.Digest != nil && t.n.Digest.Begun.Before(at) {
+		at = t.n.Digest.Begun
+	}
 	if t.n.Notice != nil && t.n.Notice.At.Before(at) {
 		at = t.n.Notice.At
 	}

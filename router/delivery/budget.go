@@ -49,6 +49,9 @@ func Charges(n *router.Notification) []router.Charge {
 }
 
 func slackCharges(n *router.Notification) (charges []router.Charge) {
+	if n.Digest != nil && n.Digest.Unsettled { // it is only looked for
+		return nil
+	}
 	posts := 0
 	if n.Receipt.TS == "" {
 		posts = 1

@@ -55,6 +55,7 @@ func TestCharges(t *testing.T) {
 		{"what was over before it was told", of(slack, func(n *router.Notification) {
 			n.Open, n.Timeline = false, entries(router.EntryEscalated, router.EntryResolved)
 		}), []router.Charge{post("#chat", 1)}},
+		{"a digest that is looked for", of(slack, func(n *router.Notification) { n.Incident, n.Digest = nil, &router.Digest{Unsettled: true} }), nil},
 		{"a digest", of(slack, func(n *router.Notification) { n.Incident, n.Digest = nil, &router.Digest{} }), []router.Charge{post("#chat", 1)}},
 		{"a notice", of(slack, func(n *router.Notification) { n.Open, n.Incident, n.Notice = false, nil, &router.Notice{} }), []router.Charge{post("#chat", 1)}},
 		{"a notice that is there", of(slack, func(n *router.Notification) { n.Incident, n.Notice, n.Receipt = nil, &router.Notice{}, posted }), nil},

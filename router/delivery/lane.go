@@ -187,6 +187,9 @@ func (d *Deliverer) report(n *router.Notification, r *router.Result, cut bool) {
 	case cut:
 		outcome = "interrupted"
 		d.cfg.Logger.Info("a delivery was cut short and is tried after the next start", attrs...)
+	case n.Digest != nil && r.State == router.DeliveryCancelled:
+		outcome = "retried"
+		d.cfg.Logger.Info("a digest had not arrived; what it was to tell is told anew", attrs...)
 	case r.State == router.DeliveryWaiting:
 		outcome = "retried"
 		d.cfg.Logger.Warn("a delivery is tried again", append(attrs, "error", r.Error, "at", r.NextAt)...)

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -22,7 +24,7 @@ func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (id
 		return nil, nil
 	}
 	ids, err = all(ctx, tx, `SELECT d.id FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class = ? AND d.open = ?
-		AND d.kind = ? AND d.channel = ? AND d.incident > 0 AND d.told <> 1 AND d.may_exist = 0 ORDER BY d.owed_since, d.id LIMIT ?`,
+		AND d.kind = ? AND d.channel = ? AND d.incident > 0 AND d.told <> 1 AND d.may_exist = 0 AND d.digest = '' ORDER BY d.owed_since, d.id LIMIT ?`,
 		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), toInt(c.n.Open), string(router.KindSlack), c.n.Target.Channel, router.DigestSize},
 		func(row scanner) (id int64, err error) {
 			err = row.Scan(&id)
@@ -50,19 +52,58 @@ func among(ids []int64) (list string, args []any) {
 	return "(" + strings.TrimPrefix(strings.Repeat(", ?", len(ids)), ", ") + ")", args
 }
 
-// loadDigest makes the candidate a digest of its deliveries.
-func (c *candidate) loadDigest(ctx context.Context, tx *txn) error {
+// digestBody is what is kept of a digest until it is known whether it was told.
+type digestBody struct {
+	Begun     int64        `json:"begun"` // microseconds
+	Recovered bool         `json:"recovered,omitempty"`
+	Parts     []digestPart `json:"parts"`
+}
+
+type digestPart struct {
+	Delivery int64           `json:"delivery"`
+	Revision int64           `json:"revision"`
+	Severity router.Severity `json:"severity"`
+	Told     bool            `json:"told,omitempty"`
+	Incident int64           `json:"incident"`
+}
+
+// beginDigest makes the candidate a new digest of its deliveries.
+func (c *candidate) beginDigest(ctx context.Context, tx *txn, now int64) error {
 	list, args := among(c.digest)
 	parts, err := all(ctx, tx, `SELECT id, owed, severity, told, incident FROM deliveries WHERE id IN `+list+` ORDER BY owed_since, id`, args,
-		func(row scanner) (p router.Summary, err error) {
+		func(row scanner) (p digestPart, err error) {
 			var told int64
-			err = row.Scan(&p.Delivery, &p.Revision, &p.Severity, &told, &p.Incident.Number)
+			err = row.Scan(&p.Delivery, &p.Revision, &p.Severity, &told, &p.Incident)
 			p.Told = told == 2
 			return p, err
 		})
 	if err != nil {
 		return err
 	}
+	c.n.Receipt = router.Receipt{}
+	c.body = digestBody{Begun: now, Recovered: c.n.Class == router.ClassResolved, Parts: parts}
+	return c.fillDigest(ctx, tx, rand.Text())
+}
+
+// recallDigest makes the candidate the digest that may have told of it, as that was begun.
+func (c *candidate) recallDigest(ctx context.Context, tx *txn) error {
+	c.n.Receipt, c.n.MayExist = router.Receipt{Unsure: true}, true
+	var text []byte
+	err := tx.QueryRowContext(ctx, `SELECT looks, body FROM digests WHERE id = ?`, c.unsettled).Scan(&c.n.Receipt.Looks, &text)
+	if err != nil {
+		return fmt.Errorf("read digest: %w", err)
+	}
+	if err := json.Unmarshal(text, &c.body); err != nil {
+		return fmt.Errorf("read digest: %w", err)
+	}
+	for _, p := range c.body.Parts {
+		c.digest = append(c.digest, p.Delivery)
+	}
+	return c.fillDigest(ctx, tx, c.unsettled)
+}
+
+func (c *candidate) fillDigest(ctx context.Context, tx *txn, id string) error {
+	list, args := among(c.digest)
 	found, err := incidents(ctx, tx, `number IN (SELECT incident FROM deliveries WHERE id IN `+list+`)`, args...)
 	if err != nil {
 		return err
@@ -71,32 +112,56 @@ func (c *candidate) loadDigest(ctx context.Context, tx *txn) error {
 	for _, inc := range found {
 		byNumber[inc.Number] = inc
 	}
-	for i := range parts {
-		inc, ok := byNumber[parts[i].Incident.Number]
+	c.n.Digest = &router.Digest{ID: id, Begun: fromMicros(c.body.Begun), Unsettled: c.unsettled != "", Recovered: c.body.Recovered}
+	for _, p := range c.body.Parts {
+		inc, ok := byNumber[p.Incident]
 		if !ok {
-			return fmt.Errorf("read %s: no such row", router.IncidentName(parts[i].Incident.Number))
+			return fmt.Errorf("read %s: no such row", router.IncidentName(p.Incident))
 		}
-		parts[i].Incident = inc
+		c.n.Digest.Parts = append(c.n.Digest.Parts, router.Summary{Delivery: p.Delivery, Revision: p.Revision, Severity: p.Severity, Told: p.Told, Incident: inc})
 	}
-	c.n.Delivery, c.n.Revision = parts[0].Delivery, parts[0].Revision
-	c.n.Receipt = router.Receipt{}
-	c.n.Digest = &router.Digest{Recovered: c.n.Class == router.ClassResolved, Parts: parts}
+	c.n.Delivery, c.n.Revision = c.body.Parts[0].Delivery, c.body.Parts[0].Revision
 	return nil
 }
 
-// takeDigest claims all deliveries of a digest. It makes nothing that a later attempt at one of them would have to
-// look for; its attempts are counted on the first.
+// takeDigest claims all deliveries of a digest, whose attempts are counted on the first. A new one is written down,
+// for whoever may have to find out whether it was told.
 func (c *candidate) takeDigest(ctx context.Context, tx *txn, until int64) error {
+	d := c.n.Digest
+	if !d.Unsettled {
+		text, err := json.Marshal(c.body)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO digests (id, body) VALUES (?, ?)`, d.ID, string(text)); err != nil {
+			return err
+		}
+	}
 	list, args := among(c.digest)
-	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ? WHERE id IN `+list, append([]any{until, c.n.Claim}, args...)...); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, digest = ? WHERE id IN `+list, append([]any{until, c.n.Claim, d.ID}, args...)...); err != nil {
 		return err
 	}
 	return tx.QueryRowContext(ctx, `UPDATE deliveries SET attempts = attempts + 1 WHERE id = ? RETURNING attempts`, c.n.Delivery).Scan(&c.n.Attempt)
 }
 
+// settles says whether it is known after an attempt if the digest was told.
+func settles(r *router.Result, now int64) bool {
+	switch r.State {
+	case router.DeliveryDelivered, router.DeliveryCancelled:
+		return true
+	}
+	cut := r.Interrupted && micros(r.NextAt) <= now // short by us, perhaps in the middle
+	return !r.Receipt.Unsure && !cut
+}
+
 // finishDigest records how a digest ended. Told as open, its incidents wait for a card of their own, behind all that
-// matters more; a refusal parks the first, and the others say what it said when their time comes.
+// matters more; a refusal parks the first, and the others say what it said when their time comes. While nobody knows
+// whether it was told, they stay together.
 func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) error {
+	digest := r.Digest.ID
+	if settles(r, now) {
+		digest = ""
+	}
 	for i, p := range r.Digest.Parts {
 		var set string
 		var args []any
@@ -106,6 +171,8 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 			args = []any{r.Error, now, p.Revision}
 		case r.State == router.DeliveryParked:
 			set, args = `next_at = ?`, []any{now}
+		case r.State == router.DeliveryCancelled:
+			set, args = `next_at = ?`, []any{now}
 		case r.State == router.DeliveryWaiting:
 			set, args = `last_error = ?, next_at = ?`, []any{r.Error, max(now, micros(r.NextAt))}
 		case r.Digest.Recovered:
@@ -113,11 +180,11 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 				owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE 'delivered' END`
 			args = []any{receipt, int64(p.Severity), now, p.Revision, p.Revision, now, p.Revision}
 		default:
-			set = `receipt = ?, last_error = '', attempts = 0, told = 2, told_open = 1, told_severity = ?, next_at = ?`
+			set = `receipt = ?, last_error = '', attempts = 0, told = 2, told_open = 1, told_severity = ?, next_at = ?, state = 'waiting'`
 			args = []any{receipt, int64(p.Severity), now}
 		}
-		args = append(append([]any{now}, args...), p.Delivery, r.Claim)
-		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0, updated_at = ?, `+set+` WHERE id = ? AND claim = ?`, args...)
+		args = append(append([]any{now, digest}, args...), p.Delivery, r.Claim)
+		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0, updated_at = ?, digest = ?, `+set+` WHERE id = ? AND claim = ?`, args...)
 		if err != nil {
 			return err
 		}
@@ -130,5 +197,11 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 			return err
 		}
 	}
-	return nil
+	var err error
+	if digest == "" {
+		_, err = tx.ExecContext(ctx, `DELETE FROM digests WHERE id = ?`, r.Digest.ID)
+	} else {
+		_, err = tx.ExecContext(ctx, `UPDATE digests SET looks = ? WHERE id = ?`, r.Receipt.Looks, digest)
+	}
+	return err
 }

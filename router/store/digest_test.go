@@ -142,18 +142,105 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 
-	t.Run("a digest whose process died leaves nothing to look for, and only one may finish it", func(t *testing.T) {
+	// unsettled is what the queue hands out after an attempt at a digest of which nobody knows how it ended, while
+	// incidents go on.
+	unsettled := func(t *testing.T, lose func(*queue, *router.Notification)) (*queue, *router.Notification) {
+		q := storm(t, many)
+		lost := q.claim("chat")
+		if lost.Digest.Unsettled || lost.Digest.ID == "" || !lost.Digest.Begun.Equal(q.now) {
+			t.Fatalf("the first attempt: %+v", lost.Digest)
+		}
+		lose(q, lost)
+		q.pass(time.Minute)
+		q.owe(chat(2, false, router.Error), chat(3, true, router.Critical))
+		n := q.claim("chat")
+		want := *lost.Digest
+		want.Unsettled = true
+		for i := range want.Parts {
+			want.Parts[i].Incident = n.Digest.Parts[i].Incident
+		}
+		diff(t, *n.Digest, want)
+		if !n.MayExist || !n.Receipt.Unsure || n.Attempt != 2 {
+			t.Errorf("attempt %d, receipt %+v", n.Attempt, n.Receipt)
+		}
+		return q, n
+	}
+	ways := map[string]func(*queue, *router.Notification){
+		"whose process died": func(q *queue, n *router.Notification) {},
+		"whose answer was lost": func(q *queue, n *router.Notification) {
+			r := failed(n, q.now.Add(time.Second), q.now.Add(time.Second))
+			r.Receipt.Unsure = true
+			check(t, q.Finish(ctx, r))
+		},
+		"that was cut short": func(q *queue, n *router.Notification) {
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryWaiting, Interrupted: true, NextAt: q.now, Digest: n.Digest}))
+		},
+	}
+	for way, lose := range ways {
+		t.Run("a digest "+way+" is looked for, and is there", func(t *testing.T) {
+			q, n := unsettled(t, lose)
+			check(t, q.Finish(ctx, told(n, router.Receipt{Channel: "C1", Digest: "17.1", Open: true})))
+			got := []string{about(q.claim("chat")), about(q.claim("chat"))}
+			diff(t, got, []string{"INC-2", "INC-3"})
+		})
+		t.Run("a digest "+way+" is looked for, and is not there", func(t *testing.T) {
+			q, n := unsettled(t, lose)
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryCancelled, Receipt: n.Receipt, Digest: n.Digest}))
+			anew := q.claim("chat")
+			if anew.Digest == nil || anew.Digest.Unsettled || anew.Digest.ID == n.Digest.ID || len(anew.Digest.Parts) != many-1 {
+				t.Errorf("got %s, digest %s", about(anew), anew.Digest.ID)
+			}
+		})
+	}
+
+	t.Run("a look that fails counts, and a digest stays together until somebody knows", func(t *testing.T) {
+		q, n := unsettled(t, ways["whose answer was lost"])
+		r := failed(n, q.now.Add(time.Second), q.now.Add(time.Second))
+		r.Receipt.Looks++
+		check(t, q.Finish(ctx, r))
+		q.pass(time.Second)
+		n = q.claim("chat")
+		if n.Digest == nil || n.Receipt.Looks != 1 {
+			t.Fatalf("got %s, receipt %+v", about(n), n.Receipt)
+		}
+		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryParked, Error: "invalid_auth", Receipt: n.Receipt, Digest: n.Digest}))
+		n = q.claim("chat")
+		if n.Digest == nil || len(n.Digest.Parts) != many {
+			t.Fatalf("got %s", about(n))
+		}
+		check(t, q.Finish(ctx, told(n, router.Receipt{Channel: "C1", Digest: "17.1", Open: true})))
+		if parked, err := q.Deliveries(ctx, router.DeliveryParked, 0); len(parked) != 0 || err != nil {
+			t.Errorf("parked: %+v, %v", parked, err)
+		}
+	})
+
+	t.Run("only one may finish a digest", func(t *testing.T) {
 		q := storm(t, many)
 		lost := q.claim("chat")
 		q.pass(time.Minute)
 		n := q.claim("chat")
-		if len(n.Digest.Parts) != many || n.Attempt != 2 {
-			t.Errorf("got %s, attempt %d", about(n), n.Attempt)
-		}
 		if err := q.Finish(ctx, told(lost, router.Receipt{Digest: "17.0"})); err == nil {
 			t.Error("the lost one was finished")
 		}
 		check(t, q.Finish(ctx, told(n, router.Receipt{Digest: "17.1", Open: true})))
+	})
+
+	t.Run("a lost end stands as it was told, and what came back is told anew", func(t *testing.T) {
+		q := digested(t)
+		for i := range int64(router.FewRecoveries + 1) {
+			q.owe(chat(i+1, false, router.Error))
+		}
+		q.claim("chat")
+		q.pass(time.Minute)
+		q.owe(chat(1, true, router.Warning))
+		n := q.claim("chat")
+		if n.Digest == nil || !n.Digest.Recovered || !n.Digest.Unsettled {
+			t.Fatalf("got %s", about(n))
+		}
+		check(t, q.Finish(ctx, told(n, router.Receipt{Channel: "C1", Digest: "17.2"})))
+		if n := q.claim("chat"); about(n) != "INC-1" || !n.Open || n.Class != router.ClassNew {
+			t.Errorf("got %s as %s", about(n), n.Class)
+		}
 	})
 
 	t.Run("what is owed meanwhile is told after the digest", func(t *testing.T) {

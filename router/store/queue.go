@@ -106,7 +106,9 @@ type candidate struct {
 	n               router.Notification
 	incident, event int64
 	told            int64
+	unsettled       string  // id of a digest that may have told of it
 	digest          []int64 // ids of deliveries that are told in one message; nil: it is told alone
+	body            digestBody
 }
 
 // next returns the delivery whose turn it is, of a class that need not wait; nil if there is none.
@@ -131,10 +133,10 @@ func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[ro
 	var receipt []byte
 	var key string
 	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.may_exist, d.open,
-		d.severity, d.receipt, d.key, d.class, d.told FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class IN (`+classes[2:]+`)
+		d.severity, d.receipt, d.key, d.class, d.told, d.digest FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class IN (`+classes[2:]+`)
 		ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked, args...).
 		Scan(&c.n.Delivery, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &key, &c.n.Revision, &c.n.Attempt, &mayExist, &open,
-			&c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told)
+			&c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -152,11 +154,14 @@ func (c *candidate) load(ctx context.Context, tx *txn, ask *router.Ask) (err err
 	if c.incident == 0 {
 		return loadNotice(ctx, tx, &c.n, c.event)
 	}
+	if c.unsettled != "" {
+		return c.recallDigest(ctx, tx)
+	}
 	if c.digest, err = digestible(ctx, tx, ask, c); err != nil {
 		return err
 	}
 	if c.digest != nil {
-		return c.loadDigest(ctx, tx)
+		return c.beginDigest(ctx, tx, micros(ask.Now))
 	}
 	return loadIncident(ctx, tx, &c.n, c.incident)
 }

@@ -1,11 +1,14 @@
 package store_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,7 +34,8 @@ func TestWhateverHappensEveryOwedStateArrives(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.RemoveAll(dir)
-		h := &history{T: t, now: noon, owed: map[job]owedState{}, told: map[job]toldState{}, ids: map[job]int64{}, died: map[job]bool{}}
+		h := &history{T: t, now: noon, owed: map[job]owedState{}, told: map[job]toldState{}, ids: map[job]int64{}, died: map[job]bool{},
+			unsettled: map[job]string{}, posted: map[string]bool{}}
 		h.s, err = store.Open(context.Background(), store.Config{DSN: filepath.Join(dir, "q.db"), Now: func() time.Time { return h.now }})
 		if err != nil {
 			t.Fatal(err)
@@ -111,6 +115,9 @@ type history struct {
 	ids    map[job]int64
 	died   map[job]bool // an attempt ended without a word, and may have told somebody
 	flying []flight
+
+	unsettled map[job]string  // the digest that tells of it, until it is known how that ended
+	posted    map[string]bool // digests that are there
 }
 
 func (h *history) must(err error) {
@@ -126,7 +133,13 @@ func (h *history) change(n int64) (incident int64, open bool, severity router.Se
 	return n, !was.open || rapid.Bool().Draw(h.T, "stays open"), rapid.SampledFrom([]router.Severity{router.Warning, router.Error, router.Critical}).Draw(h.T, "severity")
 }
 
-func keyOf(j job) string { return fmt.Sprint("k", j.incident%4) }
+// keyOf makes some incidents share a key. Those of a storm do not: only what need not wait for others is digested.
+func keyOf(j job) string {
+	if j.incident >= 100 {
+		return fmt.Sprint("s", j.incident)
+	}
+	return fmt.Sprint("k", j.incident%4)
+}
 
 func (h *history) owe(n int64, open bool, severity router.Severity) {
 	inc := incident(n)
@@ -175,13 +188,14 @@ func (h *history) claim(process int, notifier string) bool {
 		return false
 	}
 	mine := h.jobs(n)
+	looks := n.Digest != nil && n.Digest.Unsettled // it tells nothing, and waits for nobody
 	for _, f := range h.flying {
 		if !h.now.Before(f.until) {
 			continue
 		}
 		for j := range h.jobs(f.n) {
 			for m := range mine {
-				if m.notifier == j.notifier && (m == j || keyOf(m) == keyOf(j)) {
+				if m == j || m.notifier == j.notifier && keyOf(m) == keyOf(j) && !looks && (f.n.Digest == nil || !f.n.Digest.Unsettled) {
 					h.Fatalf("%v is claimed while %v is in flight", m, j)
 				}
 			}
@@ -190,12 +204,25 @@ func (h *history) claim(process int, notifier string) bool {
 	parked := h.parked()
 	for m := range mine {
 		for j, id := range h.ids {
-			if j.notifier == m.notifier && keyOf(j) == keyOf(m) && id < h.ids[m] && h.told[j].owedState != h.owed[j] && !parked[id] {
+			if !looks && j.notifier == m.notifier && keyOf(j) == keyOf(m) && id < h.ids[m] && h.told[j].owedState != h.owed[j] && !parked[id] {
 				h.Fatalf("%v is tried before the older %v has what it is owed", m, j)
 			}
 		}
 		if h.died[m] && n.Digest == nil && !n.MayExist {
 			h.Fatalf("%v: nobody remembers that an attempt may have told it", m)
+		}
+		if id := h.unsettled[m]; id != "" && (n.Digest == nil || n.Digest.ID != id || !n.Digest.Unsettled) {
+			h.Fatalf("%v: nobody looks whether a digest told it", m)
+		}
+	}
+	if n.Digest != nil {
+		for j, id := range h.unsettled {
+			if _, ok := mine[j]; id == n.Digest.ID && !ok {
+				h.Fatalf("%v: a digest is looked for without it", j)
+			}
+		}
+		for j := range mine {
+			h.unsettled[j] = n.Digest.ID
 		}
 	}
 	h.flying = append(h.flying, flight{process, h.now.Add(lease), n})
@@ -227,19 +254,25 @@ func (h *history) end(i int, outcome string) {
 		h.remember(f.n)
 		return
 	case "died after telling":
+		h.post(f)
 		h.remember(f.n)
 		return
 	case "cut off":
 		tells = true
 		r.State, r.Error = router.DeliveryDelivered, ""
+		h.post(f)
 		h.now = h.now.Add(lease)
 		h.claim(1-f.process, f.n.Target.Notifier)
 	}
 	if tells {
-		if r.Digest != nil {
-			r.Receipt = router.Receipt{Channel: "C1", Digest: f.n.Claim, Open: !r.Digest.Recovered}
-		} else {
+		h.post(f)
+		switch {
+		case r.Digest == nil:
 			r.Receipt = router.Receipt{TS: f.n.Claim, Open: f.n.Open, Severity: f.n.Severity}
+		case h.posted[r.Digest.ID]:
+			r.Receipt = router.Receipt{Channel: "C1", Digest: r.Digest.ID, Open: !r.Digest.Recovered}
+		default: // it was looked for, and is not there
+			r.State, tells = router.DeliveryCancelled, false
 		}
 	}
 	err := h.s.Finish(context.Background(), r)
@@ -260,6 +293,11 @@ func (h *history) end(i int, outcome string) {
 	case err != nil:
 		h.Fatal(err)
 	}
+	if r.Digest != nil && !r.Receipt.Unsure && outcome != "stopped" || r.State == router.DeliveryCancelled {
+		for j := range h.jobs(f.n) {
+			delete(h.unsettled, j)
+		}
+	}
 	if !tells {
 		return
 	}
@@ -272,6 +310,15 @@ func (h *history) end(i int, outcome string) {
 	}
 }
 
+// post is the service taking a digest. One that is only looked for it does not get, nor one of somebody whose lease
+// is over.
+func (h *history) post(f flight) {
+	if f.n.Digest != nil && !f.n.Digest.Unsettled && h.now.Before(f.until) {
+		h.posted[f.n.Digest.ID] = true
+	}
+}
+
+// remember notes that nobody knows how an attempt ended.
 func (h *history) remember(n *router.Notification) {
 	if n.Digest == nil {
 		h.died[job{n.Incident.Number, n.Target.Notifier}] = true
@@ -289,7 +336,7 @@ func (h *history) parked() map[int64]bool {
 }
 
 func (h *history) retryParked() {
-	for id := range h.parked() {
+	for _, id := range slices.Sorted(maps.Keys(h.parked())) {
 		if err := h.s.RetryDelivery(context.Background(), id); err != nil && !errors.Is(err, router.ErrConflict) {
 			h.Fatal(err)
 		}
@@ -298,7 +345,10 @@ func (h *history) retryParked() {
 
 // settle lets everything end well, and looks at what the notifiers were told.
 func (h *history) settle() {
-	for j := range h.owed {
+	inOrder := func(a, b job) int {
+		return cmp.Or(cmp.Compare(a.incident, b.incident), cmp.Compare(a.notifier, b.notifier))
+	}
+	for _, j := range slices.SortedFunc(maps.Keys(h.owed), inOrder) {
 		if h.owed[j].open {
 			h.owe(j.incident, false, h.owed[j].severity)
 		}
