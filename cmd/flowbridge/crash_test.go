@@ -83,6 +83,47 @@ func TestKilledWhileAServiceHangs(t *testing.T) {
 	}
 }
 
+// TestADeadServiceIsNotNoticedElsewhere lets Slack take calls and answer none. Posts are stored all the same, and
+// PagerDuty gets every page and every end of one, while Slack has not answered once. When it answers again it is told
+// how things stand.
+func TestADeadServiceIsNotNoticedElsewhere(t *testing.T) {
+	s := newServices(t, "#ops")
+	p := start(t, s, writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db"))
+	s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", Hang: true})
+	for i := range 10 {
+		p.post(t, pairPost(1772438400, fmt.Sprint(70+i), "ACTIVATED", 50), http.StatusOK)
+	}
+	eventually(t, "PagerDuty has every page", func() bool { return len(s.PagerDuty.Incidents()) == 10 })
+	for i := range 5 {
+		p.post(t, pairPost(1772438460, fmt.Sprint(70+i), "DEACTIVATED", 50), http.StatusOK)
+	}
+	open := func() (n int) {
+		for _, inc := range s.PagerDuty.Incidents() {
+			if inc.Status != sandbox.IncidentResolved {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "PagerDuty is told of every end", func() bool { return open() == 5 })
+	if n := len(s.Slack.Messages("#ops")); n != 0 {
+		t.Fatalf("Slack has %d messages: it was not dead", n)
+	}
+	s.Slack.ClearFaults()
+	eventually(t, "Slack is told how things stand", func() bool {
+		cards, over := 0, 0
+		for _, m := range s.Slack.Messages("#ops") {
+			if m.ThreadTS == "" {
+				cards++
+			}
+			if m.ThreadTS == "" && m.Color != "#a30200" {
+				over++
+			}
+		}
+		return cards == 10 && over == 5
+	})
+}
+
 // TestSecretsStayInside runs a whole life with refusals and looks for secrets in all that people may read.
 func TestSecretsStayInside(t *testing.T) {
 	s := newServices(t, "#ops")

@@ -209,6 +209,17 @@ func (p *process) get(t *testing.T, path string, v any) {
 	}
 }
 
+// readiness returns what /readyz answers.
+func (p *process) readiness(t *testing.T) int {
+	t.Helper()
+	resp, err := http.Get(p.Admin + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
 // counter reads one of the numbers that the process counts for itself.
 func (p *process) counter(t *testing.T, name string) int {
 	t.Helper()

@@ -2,12 +2,10 @@ package store_test
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,31 +19,29 @@ import (
 // engines runs a benchmark over each database, as it is set up for real: what is committed is on disk.
 func engines(b *testing.B, bench func(b *testing.B, e engine)) {
 	b.Run("db=sqlite", func(b *testing.B) {
-		bench(b, engine{"sqlite", func() string { return filepath.Join(b.TempDir(), "bench.db") }})
+		bench(b, func() string { return filepath.Join(b.TempDir(), "bench.db") })
 	})
 	b.Run("db=postgres", func(b *testing.B) {
 		server := storetest.Start(b, "fsync=on", "shared_buffers=256MB", "max_wal_size=4GB")
-		bench(b, engine{"pgx", func() string { return server.Database(b) }})
+		bench(b, func() string { return server.Database(b) })
 	})
 }
 
-type engine struct {
-	driver string
-	fresh  func() string // names a new database
-}
+// engine names a new database with each call.
+type engine func() string
 
 // journals runs a benchmark over an empty database and over one that has grown: 1,000,000 events and 10,000 open
 // incidents, each told to two notifiers.
 func (e engine) journals(b *testing.B, bench func(b *testing.B, s *store.Store)) {
 	for _, grown := range []bool{false, true} {
 		b.Run(map[bool]string{false: "journal=empty", true: "journal=1000000"}[grown], func(b *testing.B) {
-			dsn := e.fresh()
+			dsn := e()
 			s := openBench(b, dsn)
 			if grown {
 				if err := s.Close(); err != nil {
 					b.Fatal(err)
 				}
-				e.grow(b, dsn)
+				storetest.Grow(b, dsn)
 				s = openBench(b, dsn)
 			}
 			bench(b, s)
@@ -62,39 +58,6 @@ func openBench(b *testing.B, dsn string) *store.Store {
 	return s
 }
 
-// grow fills a database in a few statements.
-func (e engine) grow(b *testing.B, dsn string) {
-	b.Helper()
-	db, err := sql.Open(e.driver, dsn)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer db.Close()
-	numbers := `WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < %d) `
-	pad := `CASE WHEN i < 10 THEN '000000' WHEN i < 100 THEN '00000' WHEN i < 1000 THEN '0000' WHEN i < 10000 THEN '000' WHEN i < 100000 THEN '00' WHEN i < 1000000 THEN '0' ELSE '' END || i`
-	body := strings.ReplaceAll(string(value), "'", "''")
-	after := []string{"VACUUM ANALYZE", "CHECKPOINT"} // what follows such a load in the background is not what is measured
-	if e.driver == "sqlite" {
-		after = []string{"ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"}
-	}
-	for _, query := range append([]string{
-		fmt.Sprintf(numbers+`INSERT INTO events (digest, received_at, state, outcome, body)
-			SELECT '177'||`+pad+`||'-0123456789abcdef0123456789abcdef', 1772000000000000 + i * 1000000, 'folded', 'opened INC-1', '{"source":"meta","name":"ENDPOINT_ERROR_RATE","value":`+body+`}' FROM n`, 1_000_000),
-		fmt.Sprintf(numbers+`INSERT INTO incidents (number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at, resolved_at, resolved_by, acknowledged_at, acknowledged_by, details)
-			SELECT i, 'flowbridge/1/'||i||'/E', '1', 'f'||i, 'E', 'open', 3, 3, 'r', 3, 3, 3, 1772000000000000, 0, '', 0, '', '{"flow_name":"Checkout"}' FROM n`, 10_000),
-		fmt.Sprintf(numbers+`INSERT INTO alerts (waba, flow, event, level, active, raised_at, cleared_at, since, until, opened_by, closed_by, severity, incident, key, details)
-			SELECT '1', 'f'||i, 'E', '10', 1, 1772000000000000, 0, 1772000000000000, 0, i, 0, 3, i, 'k', '{}' FROM n`, 10_000),
-		fmt.Sprintf(numbers+`INSERT INTO timeline (incident, n, at, recorded_at, kind, text, event)
-			SELECT (i - 1) / 3 + 1, (i - 1) %% 3 + 1, 1772000000000000, 1772000000000000, 'opened', 'Endpoint error rate reached 10 %%', i FROM n`, 30_000),
-		fmt.Sprintf(numbers+`INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, open, severity, owed, have, state, next_at, receipt, updated_at)
-			SELECT (i - 1) / 2 + 1, 0, CASE i %% 2 WHEN 0 THEN 'chat' ELSE 'page' END, 'flowbridge/1/'||((i - 1) / 2 + 1)||'/E', 'slack', '#ops', '', 1, 3, 1, 1, 'delivered', 0, '{"ts":"1","told":3}', 1772000000000000 FROM n`, 20_000),
-	}, after...) {
-		if _, err := db.Exec(query); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 var value = json.RawMessage(`{"event":"ENDPOINT_ERROR_RATE","message":"The endpoint error rate has reached the 10% threshold in the last 30 minutes","flow_id":"1987937931743377","error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED","errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2}]}`)
 
 // BenchmarkAppend measures durable events per second with so many callers at a time, of one event each, over an empty
@@ -102,12 +65,12 @@ var value = json.RawMessage(`{"event":"ENDPOINT_ERROR_RATE","message":"The endpo
 // is on it. An op is an event in each.
 func BenchmarkAppend(b *testing.B) {
 	engines(b, func(b *testing.B, e engine) {
-		grown := e.fresh()
+		grown := e()
 		if err := openBench(b, grown).Close(); err != nil {
 			b.Fatal(err)
 		}
-		e.grow(b, grown)
-		stores := []*store.Store{openBench(b, e.fresh()), openBench(b, grown)}
+		storetest.Grow(b, grown)
+		stores := []*store.Store{openBench(b, e()), openBench(b, grown)}
 		var n atomic.Int64 // goes on over all runs: a digest is new once
 		for _, callers := range []int{1, 16, 64} {
 			b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
@@ -247,12 +210,12 @@ func BenchmarkFold(b *testing.B) {
 // has grown and that the planner knows from quieter days.
 func BenchmarkStorm(b *testing.B) {
 	engines(b, func(b *testing.B, e engine) {
-		dsn := e.fresh()
+		dsn := e()
 		s := openBench(b, dsn)
 		if err := s.Close(); err != nil {
 			b.Fatal(err)
 		}
-		e.grow(b, dsn)
+		storetest.Grow(b, dsn)
 		s = openBench(b, dsn)
 		ctx := context.Background()
 		var batch router.Batch

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"flowbridge/router"
+	"flowbridge/router/store/storetest"
 )
 
 // TestAFullDiskRefusesAndDamagesNothing fills the database up to a limit of pages, as a full disk would, and then
@@ -29,6 +32,9 @@ func TestAFullDiskRefusesAndDamagesNothing(t *testing.T) {
 	}
 	limit(pages + 40)
 	fillUp(t, s, func() { limit(1 << 20) })
+	if err := whole(ctx, s.write.DB); err != nil {
+		t.Error(err)
+	}
 }
 
 // fillUp stores events until that is refused, makes room, and goes on. Every event that was accepted must be there.
@@ -41,7 +47,7 @@ func fillUp(t *testing.T, s *Store, room func()) {
 		if _, err := s.Append(ctx, []router.Event{e}); err == nil {
 			accepted[e.Digest] = true
 			continue
-		} else if errors.Is(err, router.ErrBusy) || !strings.Contains(err.Error(), "full") && !strings.Contains(err.Error(), "disk") {
+		} else if errors.Is(err, router.ErrBusy) || !strings.Contains(err.Error(), "full") && !strings.Contains(err.Error(), "space") {
 			t.Fatalf("refused with %v, want words about the disk", err)
 		}
 		refused++
@@ -62,9 +68,6 @@ func fillUp(t *testing.T, s *Store, room func()) {
 			t.Fatalf("with room again: %v", err)
 		}
 		accepted[e.Digest] = true
-	}
-	if err := whole(ctx, s.write.DB); err != nil {
-		t.Error(err)
 	}
 	kept, err := s.Waiting(ctx, 200_000)
 	if err != nil {
@@ -88,24 +91,51 @@ func openFull(t *testing.T, path string) *Store {
 	return s
 }
 
+// large is an event of about 3 KB that no database makes smaller.
 func large(n int) router.Event {
+	noise := make([]byte, 1500)
+	_, _ = rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Read(noise)
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
-	return router.Event{Digest: fmt.Sprintf("%08d", n), Source: router.SourceMeta, Received: now, At: now, Name: "X", Message: strings.Repeat("x", 3000)}
+	return router.Event{Digest: fmt.Sprintf("%08d", n), Source: router.SourceMeta, Received: now, At: now, Name: "X", Message: hex.EncodeToString(noise)}
 }
 
 // TestAVolumeThatIsFullRefusesAndDamagesNothing does the same on a file system without room for more, where this
 // process may mount one: there the journal's own write-ahead log is what does not fit.
 func TestAVolumeThatIsFullRefusesAndDamagesNothing(t *testing.T) {
 	dir := t.TempDir()
-	mount(t, dir)
+	mount(t, dir, "4m")
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := openFull(t, filepath.Join(dir, "full.db"))
-	fillUp(t, s, func() {
-		if err := os.Remove(ballast); err != nil {
-			t.Fatal(err)
-		}
-	})
+	fillUp(t, s, func() { remove(t, ballast) })
+	if err := whole(context.Background(), s.write.DB); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestATablespaceThatIsFullRefusesAndDamagesNothing does the same to PostgreSQL, where this process may mount a file
+// system for its tables.
+func TestATablespaceThatIsFullRefusesAndDamagesNothing(t *testing.T) {
+	server := storetest.Start(t)
+	dir := server.Folder(t, "volume")
+	mount(t, dir, "24m")
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 12<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tables := server.Folder(t, "volume/tables")
+	server.Exec(t, server.DSN("postgres"), "CREATE TABLESPACE small LOCATION '"+tables+"'")
+	server.Exec(t, server.DSN("postgres"), "CREATE DATABASE small TABLESPACE small")
+	s := openFull(t, server.DSN("small"))
+	t.Cleanup(server.Stop) // before the file system goes
+	fillUp(t, s, func() { remove(t, ballast) })
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -4,7 +4,7 @@ package store
 
 import "testing"
 
-func mount(t *testing.T, _ string) {
+func mount(t *testing.T, _, _ string) {
 	t.Helper()
 	t.Skip("a small file system is only mounted on Linux")
 }

@@ -192,6 +192,20 @@ func (s *Server) Database(t testing.TB) string {
 	return s.DSN(name)
 }
 
+// Folder makes a folder that the server may use, by a name that is free, and returns its path.
+func (s *Server) Folder(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(s.dir, name)
+	err := os.Mkdir(path, 0o700)
+	if err == nil && s.creds != nil {
+		err = os.Chown(path, int(s.creds.Uid), int(s.creds.Gid))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // Socket is where the server listens.
 func (s *Server) Socket() string { return filepath.Join(s.dir, ".s.PGSQL.5432") }
 
