@@ -62,7 +62,7 @@ type Handler struct {
 	buffers sync.Pool  // of *bytes.Buffer
 	forward *forwarder // nil where nothing is passed on
 
-	wrongSignature, wrongToken, notForwarded router.Seldom // for logging them
+	wrongSignature, wrongToken, notForwarded, unstored router.Seldom // for logging them
 }
 
 // storeTimeout bounds how long a post waits for its events to be stored. Meta has given up by then.
@@ -238,7 +238,8 @@ func (h *Handler) notStored(w http.ResponseWriter, err error) result {
 		result, wait = busy, "1"
 	case errors.Is(err, context.Canceled): // the caller went away, or we are stopping: Meta will repeat it
 		result = broken
-	default:
+	}
+	if result != broken && h.unstored.Now(h.cfg.Now()) {
 		h.cfg.Logger.Error("a post could not be stored; Meta will repeat it", "error", err)
 	}
 	w.Header().Set("Retry-After", wait)

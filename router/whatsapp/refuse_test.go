@@ -135,14 +135,14 @@ func TestABodyThatDoesNotArriveIsNoEvent(t *testing.T) {
 
 func TestWhatCannotBeStoredIsRefusedWithATimeToComeBack(t *testing.T) {
 	for name, c := range map[string]struct {
-		err    error
-		after  string
-		logged bool
+		err   error
+		after string
+		lines int // of the log, however many posts are refused
 	}{
-		"full":         {fmt.Errorf("append: %w", router.ErrBusy), "1", false},
-		"disk failure": {errors.New("disk is full"), "10", true},
-		"closed":       {router.ErrClosed, "10", true},
-		"interrupted":  {context.Canceled, "10", false},
+		"full":         {fmt.Errorf("append: %w", router.ErrBusy), "1", 1},
+		"disk failure": {errors.New("disk is full"), "10", 1},
+		"closed":       {router.ErrClosed, "10", 1},
+		"interrupted":  {context.Canceled, "10", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := newIntake(t, Config{})
@@ -151,7 +151,8 @@ func TestWhatCannotBeStoredIsRefusedWithATimeToComeBack(t *testing.T) {
 			if got := resp.Header.Get("Retry-After"); got != c.after {
 				t.Errorf("Retry-After %q, want %q", got, c.after)
 			}
-			if logged := strings.Contains(in.log.String(), "level=ERROR"); logged != c.logged {
+			in.signed(t, change("501", "1772438401", "{}"), http.StatusServiceUnavailable)
+			if lines := strings.Count(in.log.String(), "level=ERROR"); lines != c.lines {
 				t.Errorf("logged: %s", in.log)
 			}
 			in.signed(t, sample(t, Sample{Event: SampleMessage}), http.StatusOK) // which needs no storage
