@@ -17,6 +17,8 @@ import (
 
 // LinkerStore knows what is to be looked up. Errors are faults of storage.
 type LinkerStore interface {
+	// Folds says whether of all processes on the store this is the one that folds: it alone looks things up as well.
+	Folds() bool
 	// Unlinked returns open pages that PagerDuty has accepted since a time and whose incidents have no name yet.
 	Unlinked(ctx context.Context, since time.Time) ([]router.Place, error)
 	// PlacesByKey returns the places that PagerDuty was told to find by one of the keys, the newest incident first.
@@ -151,7 +153,7 @@ func (l *Linker) Run(ctx context.Context) {
 // incident it takes the oldest. It returns faults of storage only.
 func (l *Linker) round(ctx context.Context) (more bool, err error) {
 	now := l.cfg.Now()
-	if now.Before(l.until) {
+	if !l.store.Folds() || now.Before(l.until) {
 		return false, nil
 	}
 	l.recent = nil

@@ -100,6 +100,20 @@ func (o *office) asked() map[string]int {
 	return out
 }
 
+func TestOnlyOneOfSeveralProcessesAsks(t *testing.T) {
+	o := newOffice(t, sandbox.PagerDutyConfig{OnCall: "ben"})
+	o.page(t, routingKey, incident42)
+	o.unlinked = []router.Place{place42("", 0)}
+	o.places, o.another = o.unlinked, true
+	if o.pass(t, 15*time.Second); len(o.asked()) != 0 {
+		t.Errorf("while another process asks: %v", o.asked())
+	}
+	o.another = false // it has taken over
+	if o.pass(t, 15*time.Second); len(o.journal) != 1 {
+		t.Errorf("journal %v", o.acts())
+	}
+}
+
 func TestAPageIsAskedForUntilPagerDutyHasMadeIt(t *testing.T) {
 	o := newOffice(t, sandbox.PagerDutyConfig{Appears: 10 * time.Second, OnCall: "ben"})
 	o.page(t, routingKey, incident42)

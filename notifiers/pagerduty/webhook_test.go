@@ -37,6 +37,7 @@ type desk struct {
 	journal   []router.Event
 	postponed []router.Postponed
 	fault     error // of Append and Postpone
+	another   bool  // another process folds
 }
 
 func (d *desk) Append(_ context.Context, events []router.Event) (stored int, err error) {
@@ -62,6 +63,8 @@ func (d *desk) find(ok func(router.Place) bool) (found []router.Place, err error
 	}
 	return found, nil
 }
+
+func (d *desk) Folds() bool { return !d.another }
 
 func (d *desk) PlacesByLink(_ context.Context, id string) ([]router.Place, error) {
 	return d.find(func(p router.Place) bool { return p.Link.ID == id })

@@ -66,6 +66,9 @@ func (s *Store) StopFolding() {
 	}
 }
 
+// Folds says whether this process has the right to fold: of several on one database one has it, or none for a moment.
+func (s *Store) Folds() bool { return s.peers == nil || s.peers.folding.Load() }
+
 // Close gives up the right to fold, and tells the others, also of what was handed back last.
 func (p *peers) Close() error {
 	p.stop()

@@ -33,6 +33,9 @@ func TestPeers(t *testing.T) {
 		if got := waiting(t, b); len(got) != 0 {
 			t.Errorf("the second is to fold %d events as well", len(got))
 		}
+		if !a.Folds() || b.Folds() {
+			t.Errorf("the first says it folds: %v, the second: %v", a.Folds(), b.Folds())
+		}
 		if flows, _, err := b.Timers(ctx, noon, 10); len(flows) != 0 || err != nil {
 			t.Errorf("the second has timers: %v, %v", flows, err)
 		}
