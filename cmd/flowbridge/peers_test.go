@@ -186,7 +186,6 @@ func (p *peers) except(one *peer) []*peer {
 	return slices.DeleteFunc(slices.Clone(p.all), func(x *peer) bool { return x == one })
 }
 
-// readiness is what a process answers to those who ask whether it can take posts.
 // TestABridgeOutlivesItsDatabase ends PostgreSQL under a bridge at work and starts it again.
 func TestABridgeOutlivesItsDatabase(t *testing.T) {
 	server := databases.Start(t, "fsync=on")
