@@ -67,10 +67,19 @@ type digestPart struct {
 	Incident int64           `json:"incident"`
 }
 
-// beginDigest makes the candidate a new digest of its deliveries.
-func (c *candidate) beginDigest(ctx context.Context, tx *txn, now int64) error {
-	list, args := among(c.digest)
-	parts, err := all(ctx, tx, `SELECT id, owed, severity, told, incident FROM deliveries WHERE id IN `+list+` ORDER BY owed_since, id`, args,
+func (b *digestBody) deliveries() (ids []int64) {
+	for _, p := range b.Parts {
+		ids = append(ids, p.Delivery)
+	}
+	return ids
+}
+
+// beginDigest makes the candidate a new digest of its deliveries, but for those that have ended or come back since they
+// were picked.
+func (c *candidate) beginDigest(ctx context.Context, tx *txn, ids []int64, now int64) error {
+	list, args := among(ids)
+	parts, err := all(ctx, tx, `SELECT id, owed, severity, told, incident FROM deliveries WHERE id IN `+list+` AND open = ? ORDER BY owed_since, id`,
+		append(args, toInt(c.n.Open)),
 		func(row scanner) (p digestPart, err error) {
 			var told int64
 			err = row.Scan(&p.Delivery, &p.Revision, &p.Severity, &told, &p.Incident)
@@ -96,14 +105,11 @@ func (c *candidate) recallDigest(ctx context.Context, tx *txn) error {
 	if err := json.Unmarshal(text, &c.body); err != nil {
 		return fmt.Errorf("read digest: %w", err)
 	}
-	for _, p := range c.body.Parts {
-		c.digest = append(c.digest, p.Delivery)
-	}
 	return c.fillDigest(ctx, tx, c.unsettled)
 }
 
 func (c *candidate) fillDigest(ctx context.Context, tx *txn, id string) error {
-	list, args := among(c.digest)
+	list, args := among(c.body.deliveries())
 	found, err := incidents(ctx, tx, `number IN (SELECT incident FROM deliveries WHERE id IN `+list+`)`, args...)
 	if err != nil {
 		return err
@@ -137,7 +143,7 @@ func (c *candidate) takeDigest(ctx context.Context, tx *txn, until int64) error 
 			return err
 		}
 	}
-	list, args := among(c.digest)
+	list, args := among(c.body.deliveries())
 	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, digest = ? WHERE id IN `+list, append([]any{until, c.n.Claim, d.ID}, args...)...); err != nil {
 		return err
 	}

@@ -106,9 +106,8 @@ type candidate struct {
 	n               router.Notification
 	incident, event int64
 	told            int64
-	unsettled       string  // id of a digest that may have told of it
-	digest          []int64 // ids of deliveries that are told in one message; nil: it is told alone
-	body            digestBody
+	unsettled       string     // id of a digest that may have told of it
+	body            digestBody // of the digest that it is told in, if there is one
 }
 
 // next returns the delivery whose turn it is, of a class that need not wait; nil if there is none.
@@ -150,18 +149,19 @@ func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[ro
 }
 
 // load fills in what the notifier needs to know, of one incident or notice, or of the many that a digest tells of.
-func (c *candidate) load(ctx context.Context, tx *txn, ask *router.Ask) (err error) {
+func (c *candidate) load(ctx context.Context, tx *txn, ask *router.Ask) error {
 	if c.incident == 0 {
 		return loadNotice(ctx, tx, &c.n, c.event)
 	}
 	if c.unsettled != "" {
 		return c.recallDigest(ctx, tx)
 	}
-	if c.digest, err = digestible(ctx, tx, ask, c); err != nil {
+	together, err := digestible(ctx, tx, ask, c)
+	if err != nil {
 		return err
 	}
-	if c.digest != nil {
-		return c.beginDigest(ctx, tx, micros(ask.Now))
+	if together != nil {
+		return c.beginDigest(ctx, tx, together, micros(ask.Now))
 	}
 	return loadIncident(ctx, tx, &c.n, c.incident)
 }
@@ -170,7 +170,7 @@ func (c *candidate) load(ctx context.Context, tx *txn, ask *router.Ask) (err err
 func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 	c.n.Claim = rand.Text()
 	until := micros(ask.Now.Add(ask.Lease))
-	if c.digest != nil {
+	if c.n.Digest != nil {
 		return c.takeDigest(ctx, tx, until)
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1 WHERE id = ?`,
