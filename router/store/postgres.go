@@ -118,12 +118,14 @@ func (s *Store) knock(ctx context.Context) error {
 	return nil
 }
 
-// limitSession bounds what a session may hold up, whatever becomes of us.
+// limitSession bounds what a session may hold up, whatever becomes of us. In the middle of a transaction it is given
+// half the time: if we are cut off, one of our sessions may wait for what another one holds, and its time begins when
+// it has that.
 func (s *Store) limitSession(ctx context.Context, conn *pgx.Conn) error {
 	call, dead := s.cfg.Timeout.Milliseconds(), s.cfg.DeadAfter.Milliseconds()
 	_, err := conn.Exec(ctx, fmt.Sprintf(`SET statement_timeout = %d; SET lock_timeout = %d; SET idle_in_transaction_session_timeout = %d;
 		SET tcp_user_timeout = %d; SET tcp_keepalives_idle = %d; SET tcp_keepalives_interval = %d; SET tcp_keepalives_count = 3;
-		SET client_min_messages = warning`, call, call, dead, dead, max(dead/3000, 1), max(dead/6000, 1)))
+		SET client_min_messages = warning`, call, call, dead/2, dead, max(dead/3000, 1), max(dead/6000, 1)))
 	return err
 }
 

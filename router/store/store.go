@@ -24,9 +24,9 @@ type Config struct {
 	QueueEvents int
 	// Timeout bounds a query or a transaction on PostgreSQL, with all that waits for locks in it. Default: 8 s.
 	Timeout time.Duration
-	// DeadAfter is how long PostgreSQL waits for a process that says nothing in the middle of a transaction, or while
-	// it holds the right to fold; others take over after that. The router must ask for what waits more often (it does
-	// so every 5 s), and it should be well under the time that a claim holds. Default: 7 s.
+	// DeadAfter is how long PostgreSQL waits for a process that says nothing while it holds the right to fold, and half
+	// of it in the middle of a transaction; others take over after that. The router must ask for what waits more often
+	// (it does so every 5 s), and it should be well under the time that a claim holds. Default: 7 s.
 	DeadAfter time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
