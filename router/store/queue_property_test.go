@@ -234,7 +234,7 @@ func (h *history) end(i int, outcome string) {
 	f := h.flying[i]
 	h.flying = append(h.flying[:i:i], h.flying[i+1:]...)
 	r := router.Result{Delivery: f.n.Delivery, Claim: f.n.Claim, Revision: f.n.Revision, Digest: f.n.Digest, Receipt: f.n.Receipt, State: router.DeliveryWaiting, Error: outcome}
-	if f.n.MayExist && r.Receipt == (router.Receipt{}) {
+	if f.n.MayExist && r.Receipt.TS == "" {
 		r.Receipt.Unsure = true // as a notifier says that cannot know better
 	}
 	tells := false
