@@ -120,13 +120,12 @@ func (c *candidate) fillDigest(ctx context.Context, tx *txn, id string) error {
 	}
 	c.n.Digest = &router.Digest{ID: id, Begun: fromMicros(c.body.Begun), Unsettled: c.unsettled != "", Recovered: c.body.Recovered}
 	for _, p := range c.body.Parts {
-		inc, ok := byNumber[p.Incident]
-		if !ok {
-			return fmt.Errorf("read %s: no such row", router.IncidentName(p.Incident))
+		if inc, ok := byNumber[p.Incident]; ok { // else it is so old that it was removed
+			c.n.Digest.Parts = append(c.n.Digest.Parts, router.Summary{Delivery: p.Delivery, Revision: p.Revision, Severity: p.Severity, Told: p.Told, Incident: inc})
 		}
-		c.n.Digest.Parts = append(c.n.Digest.Parts, router.Summary{Delivery: p.Delivery, Revision: p.Revision, Severity: p.Severity, Told: p.Told, Incident: inc})
 	}
-	c.n.Delivery, c.n.Revision = c.body.Parts[0].Delivery, c.body.Parts[0].Revision
+	first := &c.n.Digest.Parts[0] // there is one: the candidate itself
+	c.n.Delivery, c.n.Revision = first.Delivery, first.Revision
 	return nil
 }
 
