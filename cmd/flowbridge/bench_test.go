@@ -66,7 +66,7 @@ func BenchmarkPosts(b *testing.B) {
 // grown, beside the bare handler. They take turns: the pace of a disk changes more from one minute to the next than
 // with what is on it. An op is a post to each.
 func BenchmarkGrownPosts(b *testing.B) {
-	onEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
+	databases.OnEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
 		dsn := fresh(b)
 		journal, err := store.Open(context.Background(), store.Config{DSN: dsn})
 		if err == nil {

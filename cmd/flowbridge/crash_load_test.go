@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"flowbridge/router"
@@ -135,7 +134,7 @@ func (c *crashes) poster(ctx context.Context, n int, random *rand.Rand) {
 
 // postEntries posts and says whether the answer was 200.
 func postEntries(client *http.Client, url string, entries ...string) bool {
-	body := []byte(`{"object":"whatsapp_business_account","entry":[` + strings.Join(entries, ",") + `]}`)
+	body := []byte(postOf(entries...))
 	req, err := http.NewRequest(http.MethodPost, url+"/webhooks/whatsapp", bytes.NewReader(body))
 	if err != nil {
 		return false

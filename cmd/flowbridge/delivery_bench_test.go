@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -40,22 +39,11 @@ rules:
 
 var benchSignals = []string{router.EndpointErrorRate, router.ClientErrorRate, router.EndpointLatency, router.EndpointAvailability}
 
-// onEach runs a benchmark over each database, as it is set up for real: what is committed is on disk. fresh names a new one.
-func onEach(b *testing.B, bench func(b *testing.B, fresh func(b *testing.B) string)) {
-	b.Run("db=sqlite", func(b *testing.B) {
-		bench(b, func(b *testing.B) string { return filepath.Join(b.TempDir(), "bench.db") })
-	})
-	b.Run("db=postgres", func(b *testing.B) {
-		server := databases.Start(b, "fsync=on")
-		bench(b, func(b *testing.B) string { return server.Database(b) })
-	})
-}
-
 // BenchmarkWebhookToService posts signed events over HTTP, 200 a second, each about another flow, and takes the time
 // from the first byte of the post to the trigger that reaches PagerDuty's stand-in. The budgets and the stand-in's
 // limits are off: what is left is flowbridge and the disk.
 func BenchmarkWebhookToService(b *testing.B) {
-	onEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
+	databases.OnEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
 		for _, lanes := range []int{1, 4} {
 			b.Run(fmt.Sprintf("lanes=%d", lanes), func(b *testing.B) {
 				w := newBenchWorld(b, fresh(b))
@@ -77,7 +65,7 @@ func BenchmarkWebhookToService(b *testing.B) {
 // BenchmarkDeliveries lets a backlog build up while PagerDuty is not to be reached by its lanes, and takes how fast
 // it is delivered.
 func BenchmarkDeliveries(b *testing.B) {
-	onEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
+	databases.OnEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
 		for _, lanes := range []int{1, 4} {
 			b.Run(fmt.Sprintf("lanes=%d", lanes), func(b *testing.B) {
 				w := newBenchWorld(b, fresh(b))

@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
 	"flowbridge/router/delivery"
 	"flowbridge/router/store"
+	databases "flowbridge/router/store/storetest"
 )
 
 // service is a Notifier that is up or down, and keeps what it was told.
@@ -208,4 +212,107 @@ func TestAStormIsToldInDigestsAndWithinTheLimits(t *testing.T) {
 			t.Errorf("still owed: %v, %v", stats.Deliveries, err)
 		}
 	})
+}
+
+// TestADeadServiceIsNotNoticedElsewhere lets Slack take calls and answer none. Posts are stored all the same, and
+// PagerDuty gets every page and every end of one, while Slack has not answered once. When it answers again it is told
+// how things stand.
+func TestADeadServiceIsNotNoticedElsewhere(t *testing.T) {
+	s := newServices(t, "#ops")
+	p := start(t, s, writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db"))
+	s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", Hang: true})
+	for i := range 10 {
+		p.post(t, pairPost(1772438400, fmt.Sprint(70+i), "ACTIVATED", 50), http.StatusOK)
+	}
+	eventually(t, "PagerDuty has every page", func() bool { return len(s.PagerDuty.Incidents()) == 10 })
+	for i := range 5 {
+		p.post(t, pairPost(1772438460, fmt.Sprint(70+i), "DEACTIVATED", 50), http.StatusOK)
+	}
+	open := func() (n int) {
+		for _, inc := range s.PagerDuty.Incidents() {
+			if inc.Status != sandbox.IncidentResolved {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "PagerDuty is told of every end", func() bool { return open() == 5 })
+	if n := len(s.Slack.Messages("#ops")); n != 0 {
+		t.Fatalf("Slack has %d messages: it was not dead", n)
+	}
+	s.Slack.ClearFaults()
+	eventually(t, "Slack is told how things stand", func() bool {
+		cards, over := 0, 0
+		for _, m := range s.Slack.Messages("#ops") {
+			if m.ThreadTS == "" {
+				cards++
+			}
+			if m.ThreadTS == "" && m.Color != "#a30200" {
+				over++
+			}
+		}
+		return cards == 10 && over == 5
+	})
+}
+
+// TestABridgeOutlivesItsDatabase ends PostgreSQL under a bridge at work and starts it again.
+func TestABridgeOutlivesItsDatabase(t *testing.T) {
+	server := databases.Start(t, "fsync=on")
+	s := newServices(t, "#ops")
+	p := start(t, s, writeRules(t, crashRules), server.Database(t))
+	paged := func(n int) func() bool { return func() bool { return len(s.PagerDuty.Incidents()) == n } }
+	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+	eventually(t, "the first is told", paged(1))
+
+	server.Stop()
+	p.post(t, pairPost(1772438400, "78", "ACTIVATED", 50), http.StatusServiceUnavailable)
+	if got := p.readiness(t); got != http.StatusServiceUnavailable {
+		t.Errorf("/readyz without a database answers %d", got)
+	}
+	if err := server.Run(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "/readyz says yes again", func() bool { return p.readiness(t) == http.StatusOK })
+	p.post(t, pairPost(1772438400, "78", "ACTIVATED", 50), http.StatusOK) // as Meta repeats it
+	eventually(t, "the second is told", paged(2))
+	p.post(t, pairPost(1772438460, "77", "DEACTIVATED", 50), http.StatusOK)
+	eventually(t, "the first is over", func() bool { return s.PagerDuty.Incidents()[0].Status == "resolved" })
+	if err := p.stop(t); err != nil {
+		t.Errorf("a clean stop: %v", err)
+	}
+}
+
+// TestADigestIsToldOnce loses the answer to a digest, or the whole bridge while it waits for that.
+func TestADigestIsToldOnce(t *testing.T) {
+	for name, lose := range map[string]struct {
+		fault sandbox.Fault
+		kill  bool
+	}{
+		"the answer is lost": {fault: sandbox.Fault{Method: "chat.postMessage", Times: 1, EOF: true, AfterAccept: true}},
+		"killed":             {fault: sandbox.Fault{Method: "chat.postMessage", Times: 1, Hang: true, AfterAccept: true}, kill: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServices(t, "#ops")
+			rules, db := writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db")
+			p := start(t, s, rules, db)
+			s.Slack.Fail(lose.fault)
+			var entries []string
+			for i := range router.StormSize + 5 {
+				entries = append(entries, pairEntry(1772438400, fmt.Sprint(100+i), "ACTIVATED", 50))
+			}
+			p.post(t, postOf(entries...), http.StatusOK)
+			eventually(t, "Slack has the digest", func() bool { return len(s.Slack.Messages("#ops")) == 1 })
+			if lose.kill {
+				p.kill()
+				s.Slack.ClearFaults()
+				p = start(t, s, rules, db)
+			}
+			known := regexp.MustCompile(fmt.Sprintf(`"a delivery is delivered",.*"incidents":%d,`, router.StormSize+5))
+			eventually(t, "the bridge knows that it is told", func() bool { return known.MatchString(p.stderr.String()) })
+			if got := s.Slack.Messages("#ops"); len(got) != 1 {
+				t.Errorf("%d messages, the last: %s", len(got), got[len(got)-1].Text)
+			}
+		})
+	}
 }

@@ -185,30 +185,3 @@ func (p *peers) folder(of ...*peer) (found *peer) {
 func (p *peers) except(one *peer) []*peer {
 	return slices.DeleteFunc(slices.Clone(p.all), func(x *peer) bool { return x == one })
 }
-
-// TestABridgeOutlivesItsDatabase ends PostgreSQL under a bridge at work and starts it again.
-func TestABridgeOutlivesItsDatabase(t *testing.T) {
-	server := databases.Start(t, "fsync=on")
-	s := newServices(t, "#ops")
-	p := start(t, s, writeRules(t, crashRules), server.Database(t))
-	paged := func(n int) func() bool { return func() bool { return len(s.PagerDuty.Incidents()) == n } }
-	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
-	eventually(t, "the first is told", paged(1))
-
-	server.Stop()
-	p.post(t, pairPost(1772438400, "78", "ACTIVATED", 50), http.StatusServiceUnavailable)
-	if got := p.readiness(t); got != http.StatusServiceUnavailable {
-		t.Errorf("/readyz without a database answers %d", got)
-	}
-	if err := server.Run(); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "/readyz says yes again", func() bool { return p.readiness(t) == http.StatusOK })
-	p.post(t, pairPost(1772438400, "78", "ACTIVATED", 50), http.StatusOK) // as Meta repeats it
-	eventually(t, "the second is told", paged(2))
-	p.post(t, pairPost(1772438460, "77", "DEACTIVATED", 50), http.StatusOK)
-	eventually(t, "the first is over", func() bool { return s.PagerDuty.Incidents()[0].Status == "resolved" })
-	if err := p.stop(t); err != nil {
-		t.Errorf("a clean stop: %v", err)
-	}
-}

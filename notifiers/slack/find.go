@@ -70,7 +70,8 @@ func (t *telling) lastReply(ctx context.Context) (last int64, _ *failure) {
 	return last, nil
 }
 
-// unlessUnreadable passes on what may be better in a while: then we wait and look again, up to a point.
+// unlessUnreadable passes on what may be better in a while: then we wait and look again, up to a point. It passes on as
+// well that our token is no good, since a person then has to act before anything can be looked for or told.
 func (t *telling) unlessUnreadable(f *failure) *failure {
 	switch {
 	case f.is(limited), f.disowns():

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,35 +15,16 @@ import (
 	"flowbridge/router/store/storetest"
 )
 
-// engines runs a benchmark over each database, as it is set up for real: what is committed is on disk.
-func engines(b *testing.B, bench func(b *testing.B, e engine)) {
-	b.Run("db=sqlite", func(b *testing.B) {
-		bench(b, func() string { return filepath.Join(b.TempDir(), "bench.db") })
-	})
-	b.Run("db=postgres", func(b *testing.B) {
-		server := storetest.Start(b, "fsync=on", "shared_buffers=256MB", "max_wal_size=4GB")
-		bench(b, func() string { return server.Database(b) })
-	})
-}
-
-// engine names a new database with each call.
-type engine func() string
-
 // journals runs a benchmark over an empty database and over one that has grown: 1,000,000 events and 10,000 open
 // incidents, each told to two notifiers.
-func (e engine) journals(b *testing.B, bench func(b *testing.B, s *store.Store)) {
+func journals(b *testing.B, fresh func(b *testing.B) string, bench func(b *testing.B, s *store.Store)) {
 	for _, grown := range []bool{false, true} {
 		b.Run(map[bool]string{false: "journal=empty", true: "journal=1000000"}[grown], func(b *testing.B) {
-			dsn := e()
-			s := openBench(b, dsn)
 			if grown {
-				if err := s.Close(); err != nil {
-					b.Fatal(err)
-				}
-				storetest.Grow(b, dsn)
-				s = openBench(b, dsn)
+				bench(b, openGrown(b, fresh))
+			} else {
+				bench(b, openBench(b, fresh(b)))
 			}
-			bench(b, s)
 		})
 	}
 }
@@ -58,19 +38,24 @@ func openBench(b *testing.B, dsn string) *store.Store {
 	return s
 }
 
+// openGrown opens a database that has served for long.
+func openGrown(b *testing.B, fresh func(b *testing.B) string) *store.Store {
+	dsn := fresh(b)
+	if err := openBench(b, dsn).Close(); err != nil { // the schema
+		b.Fatal(err)
+	}
+	storetest.Grow(b, dsn)
+	return openBench(b, dsn)
+}
+
 var value = json.RawMessage(`{"event":"ENDPOINT_ERROR_RATE","message":"The endpoint error rate has reached the 10% threshold in the last 30 minutes","flow_id":"1987937931743377","error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED","errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2}]}`)
 
 // BenchmarkAppend measures durable events per second with so many callers at a time, of one event each, over an empty
 // database and a grown one. They take turns: the pace of a disk changes more from one minute to the next than with what
 // is on it. An op is an event in each.
 func BenchmarkAppend(b *testing.B) {
-	engines(b, func(b *testing.B, e engine) {
-		grown := e()
-		if err := openBench(b, grown).Close(); err != nil {
-			b.Fatal(err)
-		}
-		storetest.Grow(b, grown)
-		stores := []*store.Store{openBench(b, e()), openBench(b, grown)}
+	storetest.OnEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
+		stores := []*store.Store{openBench(b, fresh(b)), openGrown(b, fresh)}
 		var n atomic.Int64 // goes on over all runs: a digest is new once
 		for _, callers := range []int{1, 16, 64} {
 			b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
@@ -116,8 +101,8 @@ func appendMany(b *testing.B, s *store.Store, callers, events int, n *atomic.Int
 
 // BenchmarkDeliver measures claims that are finished, per second, by one lane and by four.
 func BenchmarkDeliver(b *testing.B) {
-	engines(b, func(b *testing.B, e engine) {
-		e.journals(b, func(b *testing.B, s *store.Store) {
+	storetest.OnEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
+		journals(b, fresh, func(b *testing.B, s *store.Store) {
 			ctx := context.Background()
 			number := int64(1_000_000)
 			for _, lanes := range []int{1, 4} {
@@ -166,8 +151,8 @@ func BenchmarkDeliver(b *testing.B) {
 // BenchmarkFold measures reading what a batch of 200 events needs and storing what it comes to: every event of
 // another flow, which gets a new reading, an entry and a delivery that is owed.
 func BenchmarkFold(b *testing.B) {
-	engines(b, func(b *testing.B, e engine) {
-		e.journals(b, func(b *testing.B, s *store.Store) {
+	storetest.OnEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
+		journals(b, fresh, func(b *testing.B, s *store.Store) {
 			ctx := context.Background()
 			const size = 200
 			n := 0
@@ -209,14 +194,8 @@ func BenchmarkFold(b *testing.B) {
 // BenchmarkStorm measures a claim that is finished while 5,000 deliveries wait for the same notifier, in a database that
 // has grown and that the planner knows from quieter days.
 func BenchmarkStorm(b *testing.B) {
-	engines(b, func(b *testing.B, e engine) {
-		dsn := e()
-		s := openBench(b, dsn)
-		if err := s.Close(); err != nil {
-			b.Fatal(err)
-		}
-		storetest.Grow(b, dsn)
-		s = openBench(b, dsn)
+	storetest.OnEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
+		s := openGrown(b, fresh)
 		ctx := context.Background()
 		var batch router.Batch
 		for number := int64(1_000_000); number < 1_005_000; number++ {

@@ -174,9 +174,7 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 		case r.State == router.DeliveryParked && i == 0:
 			set = `last_error = ?, was_parked = 1, next_at = ?, state = CASE WHEN owed > ? THEN 'waiting' ELSE 'parked' END`
 			args = []any{r.Error, now, p.Revision}
-		case r.State == router.DeliveryParked:
-			set, args = `next_at = ?`, []any{now}
-		case r.State == router.DeliveryCancelled:
+		case r.State == router.DeliveryParked, r.State == router.DeliveryCancelled:
 			set, args = `next_at = ?`, []any{now}
 		case r.State == router.DeliveryWaiting:
 			set, args = `last_error = ?, next_at = ?`, []any{r.Error, max(now, micros(r.NextAt))}

@@ -318,7 +318,7 @@ func (h *history) post(f flight) {
 	}
 }
 
-// remember notes that nobody knows how an attempt ended.
+// remember notes that nobody knows how an attempt ended. Of a digest that is known already: see unsettled.
 func (h *history) remember(n *router.Notification) {
 	if n.Digest == nil {
 		h.died[job{n.Incident.Number, n.Target.Notifier}] = true
