@@ -96,14 +96,20 @@ func (p *pager) do(err error) {
 // person acts through the admin API.
 func (p *pager) person(incident int, act string) {
 	p.t.Helper()
+	if status := p.ask(incident, act); status/100 != 2 {
+		p.t.Fatalf("%s answered %d", act, status)
+	}
+}
+
+// ask acts through the admin API, and returns how that answers.
+func (p *pager) ask(incident int, act string) (status int) {
+	p.t.Helper()
 	resp, err := http.Post(fmt.Sprintf("%s/api/v1/incidents/%d/%s", p.Admin, incident, act), "application/json", strings.NewReader(`{"by":"ana"}`))
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
-		p.t.Fatalf("%s answered %s", act, resp.Status)
-	}
+	return resp.StatusCode
 }
 
 // card returns a root message of the channel, counted from 0, with its thread; nothing if there is no such one.

@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"flowbridge/notifiers/sandbox"
+	"flowbridge/router"
 )
 
 // TestAllSidesAgreeWhateverMetaAndPeopleDo lets Meta, people in PagerDuty and people at the console do things in a
@@ -42,6 +44,14 @@ func TestAllSidesAgreeWhateverMetaAndPeopleDo(t *testing.T) {
 	}
 }
 
+// wasResolved says whether an incident was over at some time.
+func (p *pager) wasResolved(number int) bool {
+	p.t.Helper()
+	var inc struct{ Timeline []struct{ Kind string } }
+	p.get(p.t, fmt.Sprintf("/api/v1/incidents/%d", number), &inc)
+	return slices.ContainsFunc(inc.Timeline, func(e struct{ Kind string }) bool { return e.Kind == string(router.EntryResolved) })
+}
+
 // randomStep does something that is possible, and says what.
 func (p *pager) randomStep(rnd *rand.Rand, minute int64) string {
 	var open []sandbox.Incident
@@ -64,8 +74,13 @@ func (p *pager) randomStep(rnd *rand.Rand, minute int64) string {
 		if len(list.Incidents) == 0 {
 			return "nothing"
 		}
-		p.person(list.Incidents[0].Number, "acknowledge")
-		return fmt.Sprintf("console: acknowledge INC-%d", list.Incidents[0].Number)
+		number := list.Incidents[0].Number
+		if status := p.ask(number, "acknowledge"); status == http.StatusConflict && p.wasResolved(number) {
+			return fmt.Sprintf("console: acknowledge INC-%d, which was over by then", number)
+		} else if status/100 != 2 {
+			p.t.Fatalf("acknowledge answered %d", status)
+		}
+		return fmt.Sprintf("console: acknowledge INC-%d", number)
 	}
 	inc := open[rnd.IntN(len(open))]
 	name, do := "acknowledge", func() error { return p.PagerDuty.Acknowledge(inc.Number, "ben") }
