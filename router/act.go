@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// act folds what a person did, or what became of a delivery. An act that changes nothing is recorded as such: our
-// own acts come back from the services that we told of them.
+// act folds what a person did, what a service did by itself, or what became of a delivery. An act that changes nothing is
+// recorded as such: our own acts come back from the services that we told of them. Acts are ordered by when they
+// happened: one that is older than the newest of its kind comes too late.
 func (f *fold) act() {
 	inc := f.incident(f.e.Act.Incident)
 	if f.e.Name == ParkedDelivery {
@@ -19,6 +20,14 @@ func (f *fold) act() {
 	if inc == nil {
 		f.say("%s is resolved already", IncidentName(f.e.Act.Incident))
 		return
+	}
+	if newest := inc.Acts.of(f.e.Name); newest != nil && !f.e.Act.Itself {
+		if f.e.At.Before(*newest) {
+			f.lateAct(inc)
+			return
+		}
+		*newest = f.e.At
+		f.dirty = append(f.dirty, inc.Number)
 	}
 	switch f.e.Name {
 	case Reopen:
@@ -31,70 +40,174 @@ func (f *fold) act() {
 		f.change(inc)
 		f.owe(inc, nil)
 	default:
-		if inc.State == IncidentResolved {
+		switch {
+		case inc.State == IncidentResolved:
 			f.say("%s is resolved already", inc.Name())
-			return
+		case f.e.Act.Itself && (f.e.Name == Resolve || f.e.Name == Acknowledge):
+			f.actItself(inc)
+		default:
+			f.actOpen(inc)
 		}
-		f.actOpen(inc)
 	}
+}
+
+// of returns the time of the newest act of a kind, to be read and moved on; nil for acts without an order.
+func (t *ActTimes) of(name string) *time.Time {
+	switch name {
+	case Acknowledge, Unacknowledge:
+		return &t.Acknowledgement
+	case Resolve, Reopen:
+		return &t.Resolution
+	case Assign:
+		return &t.Owner
+	}
+	return nil
 }
 
 // actOpen folds an act on an incident that is not resolved.
 func (f *fold) actOpen(inc *Incident) {
 	before := slices.Clone(inc.Watch)
+	done := false
 	switch f.e.Name {
 	case Acknowledge:
-		if inc.State == IncidentAcknowledged {
-			f.say("%s is acknowledged already", inc.Name())
-			return
-		}
-		inc.State, inc.AcknowledgedAt, inc.AcknowledgedBy = IncidentAcknowledged, f.e.At, f.e.Act.Actor
-		inc.AcknowledgedEvent, inc.AcknowledgedIn, inc.Owner = f.e.Seq, f.from(inc), cmp.Or(f.e.Act.Owner, inc.Owner)
-		f.entry(inc, EntryAcknowledged, "Acknowledged by "+f.who())
-		f.say("acknowledged %s", inc.Name())
+		done = f.actAcknowledge(inc)
 	case Unacknowledge:
-		if inc.State != IncidentAcknowledged {
-			f.say("%s is not acknowledged", inc.Name())
-			return
-		}
-		inc.State = IncidentOpen
-		unacknowledge(inc)
-		f.entry(inc, EntryUnacknowledged, "No longer acknowledged: "+f.who())
-		f.say("unacknowledged %s", inc.Name())
+		done = f.actUnacknowledge(inc)
 	case Resolve:
-		inc.State, inc.ResolvedAt, inc.ResolvedBy, inc.Severity = IncidentResolved, f.e.At, cmp.Or(f.e.Act.Actor, "somebody"), inc.Peak
-		still := ""
-		if slices.ContainsFunc(f.counting(inc.Number), func(a *Alert) bool { return a.Active }) {
-			still = "; Meta still reports it"
-		}
-		f.entry(inc, EntryResolved, fmt.Sprintf("Resolved by %s after %s%s", f.who(), FormatDuration(f.e.At.Sub(inc.OpenedAt)), still))
-		f.say("resolved %s by hand", inc.Name())
-		f.releaseAll(inc)
+		done = f.actResolve(inc)
 	case PageNow:
-		if !f.page(inc) {
+		if done = f.page(inc); !done {
 			f.say("nobody is left to page for %s", inc.Name())
-			return
+			break
 		}
 		f.entry(inc, EntryPaged, "Paged at once, as "+f.who()+" wished")
 		f.say("paged for %s", inc.Name())
 	case Assign:
-		if inc.Owner == f.e.Act.Owner {
-			f.say("%s is with %s already", inc.Name(), cmp.Or(inc.Owner, "nobody"))
-			return
-		}
-		inc.Owner = f.e.Act.Owner
-		f.entry(inc, EntryAssigned, "Assigned to "+cmp.Or(inc.Owner, "nobody")+" in PagerDuty")
-		f.say("assigned %s", inc.Name())
+		done = f.actAssign(inc)
 	default:
 		f.say("unknown act %s", f.e.Name)
+	}
+	if !done {
 		return
 	}
 	f.change(inc)
 	f.watch(inc, f.counting(inc.Number))
+	if f.e.Name == Acknowledge && inc.PageOnRise {
+		f.pageAgain(inc)
+	}
 	f.oweOthers(inc, before)
 	if inc.State == IncidentResolved {
 		f.oweSiblings(inc)
 	}
+}
+
+// actAcknowledge acknowledges what had reached us when the person acted. One who acknowledges again, after more has come,
+// acknowledges that as well.
+func (f *fold) actAcknowledge(inc *Incident) (done bool) {
+	counting := f.counting(inc.Number)
+	if len(counting) > 0 && !slices.ContainsFunc(counting, func(a *Alert) bool { return !a.Heard.After(f.e.At) }) {
+		f.lateAct(inc) // it was about what was before
+		return false
+	}
+	news := func(a *Alert) bool { // a page shows what is routed there, and no more
+		return !inc.Acknowledges(a) && (f.e.Source != SourcePagerDuty || a.route(f.e.Act.Notifier) != nil)
+	}
+	if inc.State == IncidentAcknowledged && !slices.ContainsFunc(counting, news) {
+		f.say("%s is acknowledged already", inc.Name())
+		return false
+	}
+	inc.State, inc.AcknowledgedAt, inc.AcknowledgedBy = IncidentAcknowledged, f.e.At, f.e.Act.Actor
+	inc.AcknowledgedEvent, inc.AcknowledgedIn = f.e.Seq, f.from(inc)
+	inc.Owner, inc.ByItself = cmp.Or(f.e.Act.Owner, inc.Owner), ""
+	f.entry(inc, EntryAcknowledged, "Acknowledged by "+f.who())
+	f.say("acknowledged %s", inc.Name())
+	return true
+}
+
+func (f *fold) actUnacknowledge(inc *Incident) (done bool) {
+	if inc.State != IncidentAcknowledged {
+		f.say("%s is not acknowledged", inc.Name())
+		return false
+	}
+	inc.State = IncidentOpen
+	unacknowledge(inc)
+	f.entry(inc, EntryUnacknowledged, "No longer acknowledged: "+f.who())
+	f.say("unacknowledged %s", inc.Name())
+	return true
+}
+
+// actResolve resolves an incident by hand. What reached us after the person acted is not resolved by it: the incident
+// would open again for that at once, so it stays open, and its pages are told of it.
+func (f *fold) actResolve(inc *Incident) (done bool) {
+	counting := f.counting(inc.Number)
+	if slices.ContainsFunc(counting, func(a *Alert) bool { return a.Active && a.Heard.After(f.e.At) }) {
+		f.entry(inc, EntryLate, "Resolved by "+f.who()+" before it got worse: it stays open")
+		f.say("%s got worse after it was resolved by hand", inc.Name())
+		f.change(inc)
+		f.owe(inc, nil)
+		return false
+	}
+	still := ""
+	if slices.ContainsFunc(counting, func(a *Alert) bool { return a.Active }) {
+		still = "; Meta still reports it"
+	}
+	inc.State, inc.ResolvedAt, inc.Severity, inc.ByItself = IncidentResolved, f.e.At, inc.Peak, ""
+	inc.ResolvedBy = cmp.Or(f.e.Act.Actor, "somebody")
+	lasted := FormatDuration(f.e.At.Sub(inc.OpenedAt))
+	f.entry(inc, EntryResolved, fmt.Sprintf("Resolved by %s after %s%s", f.who(), lasted, still))
+	f.say("resolved %s by hand", inc.Name())
+	f.releaseAll(inc)
+	return true
+}
+
+func (f *fold) actAssign(inc *Incident) (done bool) {
+	if inc.Owner == f.e.Act.Owner {
+		f.say("%s is with %s already", inc.Name(), cmp.Or(inc.Owner, "nobody"))
+		return false
+	}
+	inc.Owner = f.e.Act.Owner
+	f.entry(inc, EntryAssigned, "Assigned to "+cmp.Or(inc.Owner, "nobody")+" in PagerDuty")
+	f.say("assigned %s", inc.Name())
+	return true
+}
+
+// actItself folds what a service that pages did by itself: no person has decided anything, so Meta's word stands. A page
+// that it ended is sent once more, unless the rule says that it is only noted; one that it acknowledged is opened anew
+// when it gets worse.
+func (f *fold) actItself(inc *Incident) {
+	i := slices.IndexFunc(inc.Watch, func(w Watch) bool {
+		return w.Open && w.Notifier == f.e.Act.Notifier && (f.e.Act.Key == "" && w.Rise == 0 || f.e.Act.Key == inc.keyFor(w))
+	})
+	if i < 0 || f.e.At.Before(inc.Watch[i].Since) {
+		f.say("%s: no page of it is open there", inc.Name())
+		return
+	}
+	w, before := &inc.Watch[i], slices.Clone(inc.Watch)
+	what := ""
+	switch {
+	case f.e.Name == Acknowledge:
+		w.Held = true
+		what = "acknowledged it by itself: nobody has it"
+		f.say("%s acknowledged %s by itself", w.Notifier, inc.Name())
+	case inc.NoteAutoResolve || w.Repaged:
+		w.Dismissed, w.Open = w.Severity, false
+		what = "ended its page by itself, and is told again when it gets worse; Meta still reports it"
+		f.say("%s ended the page of %s by itself", w.Notifier, inc.Name())
+	default:
+		w.Repaged = true
+		w.Opening++
+		w.Since = f.heard()
+		what = "ended its page by itself while Meta still reports it, and is paged once more"
+		f.say("paged %s again for %s", w.Notifier, inc.Name())
+	}
+	inc.ByItself = cmp.Or(w.Notifier, "PagerDuty") + " " + what
+	f.entry(inc, EntryByItself, inc.ByItself)
+	f.change(inc)
+	if w.Dismissed != SeverityUnset {
+		f.oweOthers(inc, before)
+		return
+	}
+	f.owe(inc, before)
 }
 
 // actReopen takes back that a person resolved an incident that Meta still reports.
@@ -164,7 +277,15 @@ func (f *fold) actLink(inc *Incident) {
 // those that hear of worse levels only.
 func (f *fold) page(inc *Incident) (paged bool) {
 	for _, notifier := range inc.Pageable {
-		inc.watchFor(notifier)
+		t := Target{Notifier: notifier}
+		if f.m.Target != nil {
+			if now, ok := f.m.Target(notifier); ok {
+				t = now
+			}
+		}
+		if !slices.ContainsFunc(inc.Watch, func(w Watch) bool { return w.Notifier == notifier }) {
+			inc.watchFor(&t)
+		}
 	}
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
@@ -197,6 +318,7 @@ func (f *fold) oweOthers(inc *Incident, before []Watch) {
 	f.owed = f.owed[:from]
 	for _, o := range added {
 		if page.Is(o.Target.Notifier, o.Key) {
+			o.Acknowledged, o.At = inc.State == IncidentAcknowledged, f.e.At
 			f.known = append(f.known, o)
 		} else {
 			f.owed = append(f.owed, o)
@@ -221,6 +343,9 @@ func (f *fold) from(inc *Incident) Page {
 // who says who acted, and where.
 func (f *fold) who() string {
 	who := cmp.Or(f.e.Act.Actor, "somebody")
+	if f.e.Act.Itself {
+		return "PagerDuty by itself"
+	}
 	switch f.e.Source {
 	case SourceSlack:
 		return who + " in Slack"

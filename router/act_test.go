@@ -71,7 +71,7 @@ func TestActs(t *testing.T) {
 		},
 		{
 			name:   "what Meta reports as over cannot be reopened",
-			events: []router.Event{up(0, 10), down(1, 10), inPagerDuty(2, router.Reopen, router.Act{})}, outcome: "INC-1 is resolved already",
+			events: []router.Event{up(0, 10), down(1, 10), inPagerDuty(2, router.Reopen, router.Act{})}, outcome: "INC-1 cannot be reopened: it is over",
 			timeline: []string{"opened: Endpoint error rate over 10 %", "resolved: Endpoint error rate back under 10 % after 1 min"},
 		},
 		{
@@ -189,8 +189,8 @@ func TestActsEnd(t *testing.T) {
 		for _, e := range []router.Event{down(minute+1, 1), pair(minute+1, router.EndpointAvailability, router.Deactivated, 99), status(minute+1, "", router.Published)} {
 			h.fold(e)
 		}
-		if len(h.state.Incidents) > 0 {
-			t.Fatalf("left: %s", openIncidents(h.state))
+		if left := openIncidents(h.state); left != "" {
+			t.Fatalf("left: %s", left)
 		}
 	})
 }

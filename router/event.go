@@ -17,7 +17,7 @@ type Event struct {
 	Digest   string    `json:"-"` // identity of the change: a second event with the same digest is a repeat
 	Source   Source    `json:"source"`
 	Received time.Time `json:"received"` // when it reached us, UTC
-	At       time.Time `json:"at"`       // when it happened: Meta's entry.time, or Received where there is none; UTC
+	At       time.Time `json:"at"`       // when it happened: Meta's entry.time, or Received where there is none; UTC. See Fold
 
 	WABA  string `json:"waba,omitempty"` // WhatsApp Business Account id
 	Flow  string `json:"flow,omitempty"` // flow id; empty where Meta names none (a form that was filled)
@@ -63,15 +63,17 @@ type ErrorCount struct {
 // Act is what a person did, or what happened to a delivery. Its Source says where; the others hear of it, not the
 // service that it came from.
 type Act struct {
-	Incident int64    `json:"incident"`           // number of the incident it concerns; 0 for a notice or a silence
-	Actor    string   `json:"actor,omitempty"`    // who, in words for people
-	Notifier string   `json:"notifier,omitempty"` // through which it came, where that is known; of ParkedDelivery: whose delivery
-	Key      string   `json:"key,omitempty"`      // which of the notifier's pages it came through; "" where that is not known
-	Error    string   `json:"error,omitempty"`    // of ParkedDelivery: the service's own words
-	Text     string   `json:"text,omitempty"`     // of Note
-	Owner    string   `json:"owner,omitempty"`    // of Assign: names, in words for people; "" for nobody. Acknowledge and LinkIncident may know it too
-	Link     *Link    `json:"link,omitempty"`     // of LinkIncident
-	Silence  *Silence `json:"silence,omitempty"`  // of AddSilence; of EndSilence only its ID
+	Incident int64  `json:"incident"`           // number of the incident it concerns; 0 for a notice or a silence
+	Actor    string `json:"actor,omitempty"`    // who, in words for people
+	Notifier string `json:"notifier,omitempty"` // through which it came, where that is known; of ParkedDelivery: whose delivery
+	Key      string `json:"key,omitempty"`      // which of the notifier's pages it came through; "" where that is not known
+	Error    string `json:"error,omitempty"`    // of ParkedDelivery: the service's own words
+	// Itself says that the service acted by itself (a time-out, an automation): no person has decided anything.
+	Itself  bool     `json:"itself,omitempty"`
+	Text    string   `json:"text,omitempty"`    // of Note
+	Owner   string   `json:"owner,omitempty"`   // of Assign: names, in words for people; "" for nobody. Acknowledge and LinkIncident may know it too
+	Link    *Link    `json:"link,omitempty"`    // of LinkIncident
+	Silence *Silence `json:"silence,omitempty"` // of AddSilence; of EndSilence only its ID
 }
 
 // Link is what a service calls an incident of ours. Several of ours can be one of theirs, after a merge.

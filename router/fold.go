@@ -1,7 +1,6 @@
 package router
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,20 +30,21 @@ type Step struct {
 	Owed      []Owed
 	Known     []Owed // what their services know by themselves
 	Notice    *Notice
-	Over      []string // ids of silences that lasted until a recovery, which has come
-	Outcome   string   // one line for people
+	Outcome   string // one line for people
 }
 
 // Fold moves one flow by one event: state, event, verdict, moment -> state', timeline, what is owed. It is
 // pure: no clock, no I/O, nothing that hangs on map order, and s is not changed. next is the number that
 // a new incident takes.
 //
-// Order is by Event.At; arrival breaks ties. Whatever the order of arrival, the same alerts end up active.
+// Order is by Event.At, which is taken as no later than Event.Received; arrival breaks ties. Whatever the order of
+// arrival, the same alerts end up active. What was older than tooOld when it arrived opens nothing and is told to
+// nobody, though a recovery still closes what is open.
 func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
 	f := newFold(s, m)
-	f.next, f.e, f.v = next, e, v
+	f.next, f.e, f.v = next, inTime(e), v
 	f.state.FlowID = FlowID{e.WABA, e.Flow} // of a flow that is new, too
-	f.pass(earlier(e.At, m.Now))            // what was due before the event happened comes first, however late both are folded
+	f.pass(earlier(f.e.At, m.Now))          // what was due before the event happened comes first, however late both are folded
 	switch {
 	case e.Act != nil:
 		f.act()
@@ -72,14 +72,6 @@ func newFold(s State, m Moment) *fold {
 		f.state.Incidents[i].Watch = slices.Clone(f.state.Incidents[i].Watch)
 	}
 	return f
-}
-
-// earlier returns the first of two times: Meta's clock may be ahead of ours.
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // fold is one event at work.
@@ -150,7 +142,7 @@ func (f *fold) clear(l Level) (moved bool) {
 		f.alerts = append(f.alerts, i)
 		t, inc := f.touch(a.Incident), f.incident(a.Incident)
 		if a.Hold > 0 && inc != nil && inc.State != IncidentResolved {
-			a.HeldUntil = f.passed.Add(a.Hold)
+			a.HeldUntil = f.holdUntil(a.Hold)
 			t.held = append(t.held, a.Level)
 		} else {
 			t.cleared = append(t.cleared, a.Level)
@@ -168,8 +160,12 @@ func (f *fold) raise(l Level) {
 	}
 	i := f.alert(l)
 	a := &f.state.Alerts[i]
-	if f.e.At.Before(a.Raised) || f.e.At.Before(f.clearedAt(l)) {
-		f.late(a.Incident)
+	switch {
+	case f.e.At.Before(a.Raised), f.e.At.Before(f.clearedAt(l)):
+		f.late(f.lateFor(a))
+		return
+	case tooOld(f.e):
+		f.say("%s old when it arrived: it opens nothing", FormatDuration(f.e.Received.Sub(f.e.At)))
 		return
 	}
 	f.alerts = append(f.alerts, i)
@@ -199,35 +195,10 @@ func (f *fold) raise(l Level) {
 		inc.Path = append(slices.Clone(inc.Path), l)
 	}
 	a.Active, a.Since, a.Until, a.OpenedBy, a.ClosedBy = true, f.e.At, time.Time{}, f.e.Seq, 0
-	a.Severity, a.Incident, a.Key, a.Hold, a.Routes = f.v.Severity, inc.Number, key, f.v.ResolveAfter, nil
-	for _, route := range f.v.Notify {
-		r := AlertRoute{Notifier: route.Notifier, UnlessAcknowledged: route.UnlessAcknowledged}
-		if route.After > 0 {
-			r.Due = f.passed.Add(route.After)
-		}
-		a.Routes = append(a.Routes, r)
-		inc.watchFor(route.Notifier)
-	}
-	for _, t := range f.v.Named { // a person may want them paged, whatever the severity
-		if t.Kind.Keyed() && !slices.Contains(inc.Pageable, t.Notifier) {
-			inc.Pageable = append(slices.Clone(inc.Pageable), t.Notifier)
-		}
-	}
-	if f.v.PageOnRise {
-		inc.PageOnRise = true
-	}
-}
-
-// watchFor makes sure that the incident knows of a notifier. Watch stays sorted.
-func (i *Incident) watchFor(notifier string) {
-	if !slices.ContainsFunc(i.Watch, func(w Watch) bool { return w.Notifier == notifier }) {
-		i.Watch = append(i.Watch, Watch{Notifier: notifier})
-		slices.SortFunc(i.Watch, compareWatch)
-	}
-}
-
-func compareWatch(a, b Watch) int {
-	return cmp.Or(strings.Compare(a.Notifier, b.Notifier), cmp.Compare(a.Rise, b.Rise))
+	a.Severity, a.Incident, a.Key, a.Hold, a.Heard = f.v.Severity, inc.Number, key, f.v.ResolveAfter, f.heard()
+	f.route(a, inc)
+	inc.PageOnRise = inc.PageOnRise || f.v.PageOnRise
+	inc.NoteAutoResolve = f.v.NoteAutoResolve
 }
 
 // open makes a new incident for the event.
@@ -262,10 +233,10 @@ func (f *fold) reopen(key string) *Incident {
 func (f *fold) afterRecovery(l Level, cleared bool) {
 	if !cleared {
 		if a := f.newerRaise(l); a != nil {
-			f.late(a.Incident)
+			f.late(f.lateFor(a))
 			return
 		}
-		unknown := f.closeUnknown(l)
+		unknown := !tooOld(f.e) && f.closeUnknown(l)
 		if !unknown && f.e.Name != FlowStatusChange {
 			f.say("nothing was active")
 			return
@@ -288,7 +259,7 @@ func (f *fold) newerRaise(l Level) *Alert {
 }
 
 // closeUnknown asks the services that find incidents by our key to close what we never heard of: the key
-// depends on the event alone, so an incident there survives even the loss of our database.
+// depends on the event alone, so an incident there survives even the loss of our database. See PageKeys.
 func (f *fold) closeUnknown(l Level) (unknown bool) {
 	opening, ok := f.e.Opening()
 	if !ok || f.v.Opening == nil || f.state.Alerts[f.alert(l)].Incident != 0 {
@@ -299,8 +270,10 @@ func (f *fold) closeUnknown(l Level) (unknown bool) {
 		return false
 	}
 	f.say("recovery of an alert that nobody knows")
+	var told []string
 	for _, t := range f.v.Opening.Named {
-		if t.Kind.Keyed() {
+		if t.Kind.Keyed() && !slices.Contains(told, t.ID()) {
+			told = append(told, t.ID())
 			f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: key, Target: t, Severity: f.v.Opening.Severity})
 			f.say("resolve to %s", t.Notifier)
 		}
@@ -310,16 +283,6 @@ func (f *fold) closeUnknown(l Level) (unknown bool) {
 		f.note.Recovery = key
 	}
 	return true
-}
-
-// late notes an event that is older than what its alert already knows.
-func (f *fold) late(incident int64) {
-	f.say("late: older than what is known")
-	if inc := f.incident(incident); inc != nil {
-		inc.Events++
-		f.entry(inc, EntryLate, fmt.Sprintf("Arrived late and changed nothing: %s %s", SignalName(f.e.Name), cmp.Or(f.e.AlertState, f.e.NewStatus)+f.at()))
-		f.dirty = append(f.dirty, inc.Number)
-	}
 }
 
 // describe renews what an incident shows of its flow and its fields.
@@ -371,7 +334,7 @@ func (f *fold) say(format string, args ...any) {
 // step gathers what changed.
 func (f *fold) step() Step {
 	f.wind()
-	s := Step{Over: f.recoveredSilences(), State: f.state, Entries: f.entries, Owed: f.owed, Known: f.known, Notice: f.note, Outcome: strings.Join(f.outcome, "; ")}
+	s := Step{State: f.state, Entries: f.entries, Owed: f.owed, Known: f.known, Notice: f.note, Outcome: strings.Join(f.outcome, "; ")}
 	slices.Sort(f.alerts)
 	for _, i := range slices.Compact(f.alerts) {
 		s.Alerts = append(s.Alerts, f.state.Alerts[i])

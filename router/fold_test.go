@@ -41,10 +41,10 @@ func (h *history) fold(e router.Event) router.Step {
 	e.Seq = h.seq
 	step := router.Fold(h.state, h.last+1, &e, router.Judge(h, &e), router.Moment{Now: e.Received, Silences: h.silences, Target: h.Target})
 	h.state = step.State
-	// What the store keeps for the fold: unresolved incidents, and those of active alerts.
+	// What the store keeps for the fold: unresolved incidents, and the last of each alert.
 	h.state.Incidents = slices.DeleteFunc(slices.Clone(h.state.Incidents), func(inc router.Incident) bool {
 		return inc.State == router.IncidentResolved &&
-			!slices.ContainsFunc(h.state.Alerts, func(a router.Alert) bool { return a.Active && a.Incident == inc.Number })
+			!slices.ContainsFunc(h.state.Alerts, func(a router.Alert) bool { return a.Incident == inc.Number })
 	})
 	h.entries = append(h.entries, step.Entries...)
 	for _, n := range step.Incidents {
@@ -283,10 +283,11 @@ func TestFold(t *testing.T) {
 			active: "ENDPOINT_SATURATION/80", open: "INC-1 warning open: chat(warning)",
 		},
 		{
-			name:     "a late activation, older than the recovery, changes nothing",
-			events:   []router.Event{up(0, 5), down(10, 5), up(5, 5)},
-			timeline: []string{"opened: Endpoint error rate over 5 %", "resolved: Endpoint error rate back under 5 % after 10 min"},
-			outcome:  "late: older than what is known",
+			name:   "a late activation, older than the recovery, changes nothing, and is on the timeline of what it came too late for",
+			events: []router.Event{up(0, 5), down(10, 5), up(5, 5)},
+			timeline: []string{"opened: Endpoint error rate over 5 %", "resolved: Endpoint error rate back under 5 % after 10 min",
+				"late: Arrived late and changed nothing: Endpoint error rate ACTIVATED at 5 %"},
+			outcome: "late: older than what is known",
 		},
 		{
 			name:   "a late activation of a higher level, older than the recovery of a lower one, changes nothing",

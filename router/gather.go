@@ -17,6 +17,12 @@ type gathering struct {
 	silences []Silence
 	now      time.Time
 	broken   func(*Event, error) // told of events that could not be folded; may be nil
+	// counting returns the alerts that count of flows beyond states. It is asked once, if a silence until recovered may be
+	// over. Nil: there are none.
+	counting func() ([]Counting, error)
+	others   []Counting // what it returned
+	asked    bool
+	err      error // of storage: nothing of the batch may be kept
 
 	alerts    map[alertID]Alert
 	incidents map[int64]Incident
@@ -123,11 +129,10 @@ func (g *gathering) keep(id FlowID, step Step) {
 		})
 	}
 	g.b.Known = append(g.b.Known, step.Known...)
-	for _, over := range step.Over {
-		g.endSilence(over, g.now)
-	}
 	step.State.FlowID = id
+	before := g.states[id]
 	g.states[id] = step.State
+	g.endRecovered(func(s *Silence) bool { return before.covered(s) && !step.State.covered(s) })
 }
 
 // silence folds a person's wish, and says what came of it.
@@ -158,6 +163,45 @@ func (g *gathering) silence(e *Event) string {
 	g.silences = append(g.silences, s)
 	g.changed[s.ID], g.b.Wake = true, true
 	return "silence " + s.ID + " added"
+}
+
+// endRecovered ends those of some silences that last until recovered under which nothing is wrong any more, over all
+// flows. It is asked about those under which something has just ended.
+func (g *gathering) endRecovered(some func(*Silence) bool) {
+	for i := range g.silences {
+		s := &g.silences[i]
+		if s.UntilRecovered() && s.holds(g.now) && some(s) && !g.covered(s) {
+			g.endSilence(s.ID, g.now)
+		}
+	}
+}
+
+// covered says whether anything that counts is under a silence, in any flow.
+func (g *gathering) covered(s *Silence) bool {
+	for _, state := range g.states {
+		if state.covered(s) {
+			return true
+		}
+	}
+	if !g.asked && g.counting != nil {
+		g.others, g.err = g.counting()
+	}
+	g.asked = true
+	return g.err != nil || slices.ContainsFunc(g.others, func(c Counting) bool {
+		_, here := g.states[c.FlowID]
+		return !here && s.Covers(c.FlowID, c.Event, c.Labels)
+	})
+}
+
+// covered says whether an alert of the flow that keeps an incident open is under a silence.
+func (s *State) covered(silence *Silence) bool {
+	return slices.ContainsFunc(s.Alerts, func(a Alert) bool {
+		if !a.Counts() {
+			return false
+		}
+		i := slices.IndexFunc(s.Incidents, func(inc Incident) bool { return inc.Number == a.Incident && inc.State != IncidentResolved })
+		return i >= 0 && silence.Covers(s.FlowID, a.Event, s.Incidents[i].Labels)
+	})
 }
 
 func (g *gathering) endSilence(id string, at time.Time) (ended bool) {

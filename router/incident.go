@@ -44,6 +44,7 @@ type Alert struct {
 	Until    time.Time // when it last became inactive; zero while it is active
 	OpenedBy int64     // journal position of the ACTIVATED that made it active
 	ClosedBy int64     // journal position of what cleared it; 0 while it is active
+	Heard    time.Time // when what made it active reached us, by our clock: nobody can have acknowledged it before
 	Severity Severity  // decided when it became active
 
 	Reading          // as last reported
@@ -64,7 +65,7 @@ func (a *Alert) Counts() bool { return a.Active || !a.HeldUntil.IsZero() }
 
 // AlertRoute is how an alert reaches a notifier.
 type AlertRoute struct {
-	Notifier           string    `json:"notifier"`
+	Notifier           string    `json:"notifier"`     // of several names for one target, the one that the incident goes by
 	Due                time.Time `json:"due,omitzero"` // it is not newly told before; zero: at once
 	UnlessAcknowledged bool      `json:"unless_acknowledged,omitempty"`
 }
@@ -140,23 +141,45 @@ type Incident struct {
 
 	OpenedAt       time.Time
 	ResolvedAt     time.Time // zero until resolved
-	AcknowledgedAt time.Time // zero unless acknowledged
+	AcknowledgedAt time.Time // zero unless acknowledged; see Acknowledges
 	AcknowledgedBy string
-	// AcknowledgedEvent is the journal position of the acknowledgement: what comes after it is not covered by it, whatever
-	// Meta's clock says, which may be minutes behind.
+	// AcknowledgedEvent is the journal position of the acknowledgement: it tells what came at the same moment.
 	AcknowledgedEvent int64
 	AcknowledgedIn    Page   // through which it was acknowledged; the zero Page if it was not in a service that pages
 	ResolvedBy        string // a person, or "" when Meta reported the recovery
 	Owner             string // who has it, as PagerDuty says; "" where nobody does
 	Links             []Link // what services call it, sorted by notifier
+	Acts              ActTimes
+	// ByItself says in a sentence what a service that pages did by itself and no person has answered yet; "" for nothing.
+	ByItself string
 
-	Flaps      int64     // how often it came back while its recovery was held back
-	Silence    Silence   // that its worst alert is under; the zero Silence for none
-	Pageable   []string  // notifiers that its rules name and that page, whether or not they are told yet
-	PageOnRise bool      // when it gets worse while it is acknowledged, those who page are told anew
-	Watch      []Watch   // who is told, sorted by notifier
-	Entries    int64     // length of the timeline
-	Wake       time.Time // when a timer of it is due next; zero for none
+	Flaps      int64    // how often it came back while its recovery was held back
+	Silence    Silence  // that its worst alert is under; the zero Silence for none
+	Pageable   []string // notifiers that its rules name and that page, whether or not they are told yet
+	PageOnRise bool     // when it gets worse while it is acknowledged, those who page are told anew
+	// NoteAutoResolve says that a page which its service ended by itself, while Meta still reports the trouble, is only
+	// noted; else it pages once more.
+	NoteAutoResolve bool
+	Watch           []Watch   // who is told, sorted by notifier
+	Entries         int64     // length of the timeline
+	Wake            time.Time // when a timer of it is due next; zero for none
+}
+
+// ActTimes are the times of the newest acts of people on an incident, by kind: an older act of the kind that arrives
+// later changes nothing. They are by the clock of who said it: PagerDuty's, Slack's, or ours.
+type ActTimes struct {
+	Acknowledgement time.Time `json:"acknowledgement,omitzero"` // it was acknowledged, or that was taken back
+	Resolution      time.Time `json:"resolution,omitzero"`      // it was resolved by hand, or that was taken back
+	Owner           time.Time `json:"owner,omitzero"`           // it was given to somebody
+}
+
+// Acknowledges says whether the acknowledgement of the incident covers an alert: what had reached us by then, and
+// nothing later. Meta's clock does not count here, since it may be minutes behind what people could see.
+func (i *Incident) Acknowledges(a *Alert) bool {
+	if a.Heard.Equal(i.AcknowledgedAt) {
+		return a.OpenedBy <= i.AcknowledgedEvent
+	}
+	return a.Heard.Before(i.AcknowledgedAt)
 }
 
 // Name returns the number as people say it: INC-42.
@@ -185,6 +208,19 @@ type Watch struct {
 	// Rise is not zero for a second page about the same incident: the journal position of the rise in severity
 	// behind it, while somebody had acknowledged the incident.
 	Rise int64 `json:"rise,omitempty"`
+	// Target identifies where it is told (Target.ID): under whatever names the rules know a target, it is told once.
+	// "" is of incidents from before this was kept.
+	Target string `json:"target,omitempty"`
+	// Opening counts how often it has opened. Who acknowledged one opening is paged for the next, even if the service
+	// never heard of the end between them.
+	Opening int64     `json:"opening,omitempty"`
+	Since   time.Time `json:"since,omitzero"` // when it opened last, by our clock
+	// Dismissed is not unset while the service has ended the page by itself: it is told again of what is worse.
+	Dismissed Severity `json:"dismissed,omitempty"`
+	// Repaged says that a page which the service ended by itself was sent once more: the next time it is only noted.
+	Repaged bool `json:"repaged,omitempty"`
+	// Held says that the service acknowledged it by itself: it notifies nobody of a rise, which opens a page anew.
+	Held bool `json:"held,omitempty"`
 }
 
 // FlowInfo is what the rules file says of a flow.
@@ -236,4 +272,5 @@ const (
 	EntryNote           EntryKind = "note"
 	EntryLinked         EntryKind = "linked"      // a service's name for the incident became known
 	EntryUndelivered    EntryKind = "undelivered" // a notifier could not be told
+	EntryByItself       EntryKind = "by itself"   // a service that pages did something by itself
 )

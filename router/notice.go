@@ -11,6 +11,9 @@ func (f *fold) notice() {
 	case f.v.Drop:
 		f.say("dropped by rule %q", f.v.Rule())
 		return
+	case tooOld(f.e):
+		f.say("%s old when it arrived: nobody is told", FormatDuration(f.e.Received.Sub(f.e.At)))
+		return
 	case len(f.v.Notify) == 0:
 		f.say("no rule tells anybody")
 		return
@@ -21,7 +24,10 @@ func (f *fold) notice() {
 	}
 	f.note = newNotice(f.e, &f.v.Decision)
 	f.note.Recovery = recovery
-	for _, t := range f.v.Notify {
+	for i, t := range f.v.Notify {
+		if slices.ContainsFunc(f.v.Notify[:i], func(other Route) bool { return other.ID() == t.ID() }) {
+			continue // another name for the same target
+		}
 		if slices.ContainsFunc(f.owed, func(o Owed) bool { return o.Event == f.e.Seq && o.Target.Notifier == t.Notifier }) {
 			continue
 		}

@@ -1,6 +1,10 @@
 package router
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
 
 // Target is where a notifier's messages go. It is pinned to a delivery, so that editing the rules file
 // never strands what was opened.
@@ -9,6 +13,16 @@ type Target struct {
 	Kind       Kind
 	Channel    string // of Slack: a channel's id or #name
 	RoutingKey Secret // of PagerDuty
+}
+
+// ID identifies the target whatever the rules call it: two names with one ID are told as one. It holds no secret, and
+// nothing can be learnt from it about a credential.
+func (t *Target) ID() string {
+	if t.Kind == "" { // only its name is known
+		return "named/" + t.Notifier
+	}
+	sum := sha256.Sum256([]byte(t.Channel + "\x00" + t.RoutingKey.Reveal()))
+	return string(t.Kind) + "/" + hex.EncodeToString(sum[:12])
 }
 
 // Kind is the service behind a notifier.
@@ -36,7 +50,9 @@ type Decision struct {
 	Named        []Target
 	ResolveAfter time.Duration // a recovery is held back this long, so that a flap stays one incident
 	PageOnRise   bool          // on_escalation: page
-	Fields       []Field
+	// NoteAutoResolve is on_auto_resolve: note.
+	NoteAutoResolve bool
+	Fields          []Field
 	FlowInfo
 }
 
@@ -102,6 +118,7 @@ type Notification struct {
 	Key      string
 	Incident *Incident
 	Open     bool     // for this notifier: some active alert routes to it
+	Opening  int64    // which opening that is: see Watch.Opening
 	Severity Severity // for this notifier
 	Alerts   []Alert  // of the incident, active or not, worst first
 	Timeline []Entry  // entries after Receipt.Told, oldest first, at most MaxTimeline, the newest if there are more
@@ -113,6 +130,17 @@ type Notification struct {
 	Digest *Digest
 
 	Link string // this incident's page for people, "" where there is none
+}
+
+// Stale says whether a service that pages may still hold an older opening, or an acknowledgement that was taken back
+// elsewhere: whatever it is told of that notifies nobody. It has to be ended there first.
+func (n *Notification) Stale() bool {
+	if n.Incident == nil || !n.Open {
+		return false
+	}
+	unclear := n.Receipt.Unsure || n.MayExist && (n.Receipt == Receipt{} || n.Attempt > 1)
+	older := n.Opening != n.Receipt.Opening && (n.Receipt.Open || unclear && n.Opening > 1)
+	return older || n.Receipt.Open && n.Receipt.Acknowledged && n.Incident.State != IncidentAcknowledged
 }
 
 // MaxTimeline bounds Notification.Timeline.
@@ -141,7 +169,8 @@ type Receipt struct {
 
 	Told         int64    `json:"told,omitempty"`         // the newest timeline entry that was told
 	Open         bool     `json:"open,omitempty"`         // the service was told that it is open
-	Acknowledged bool     `json:"acknowledged,omitempty"` // the service was told that it is acknowledged
+	Opening      int64    `json:"opening,omitempty"`      // which opening the service was told of: see Watch.Opening
+	Acknowledged bool     `json:"acknowledged,omitempty"` // the service holds it as acknowledged: it was told so, or said so
 	Severity     Severity `json:"severity,omitempty"`     // that the service was told last
 	Unsure       bool     `json:"unsure,omitempty"`       // an attempt to make something ended without a clear answer
 	Looks        int      `json:"looks,omitempty"`        // times since then that we could not look whether it was made

@@ -106,26 +106,26 @@ func (f *fold) watchAt(inc *Incident, counting []*Alert, now time.Time) (changed
 			continue
 		}
 		w.Paged = w.Paged && inc.State != IncidentResolved
-		routed, tellable := SeverityUnset, SeverityUnset
-		for _, a := range counting {
-			r := a.route(w.Notifier)
-			if r == nil {
-				continue
-			}
-			routed = max(routed, a.Severity)
-			if f.mayTell(inc, a, r, now) {
-				tellable = max(tellable, a.Severity)
-			}
-		}
-		if w.Paged && len(counting) > 0 {
-			routed, tellable = max(routed, counting[0].Severity), max(tellable, counting[0].Severity)
-		}
+		routed, tellable := f.severities(inc, w, counting, now)
 		w.Open = inc.State != IncidentResolved && (tellable != SeverityUnset || was.Open && routed != SeverityUnset)
+		switch { // what its service ended by itself stays ended there until it is worse, a person wishes it, or it is over
+		case w.Dismissed == SeverityUnset:
+		case w.Open && tellable <= w.Dismissed && !w.Paged:
+			w.Open = false
+		default:
+			w.Dismissed = SeverityUnset
+		}
 		switch {
 		case w.Open && was.Open:
 			w.Severity = max(tellable, min(was.Severity, routed))
+			if w.Held && w.Severity > was.Severity {
+				w.opens(f.heard())
+			}
 		case w.Open:
 			w.Severity = tellable
+			w.opens(f.heard())
+		case w.Dismissed == SeverityUnset:
+			w.Repaged = false
 		}
 		changed = changed || *w != was
 	}
@@ -139,6 +139,30 @@ func (f *fold) watchAt(inc *Incident, counting []*Alert, now time.Time) (changed
 		inc.Silence, changed = silence, true
 	}
 	return changed
+}
+
+// severities returns the worst severity that is routed to a notifier, and the worst that it may be told of now.
+func (f *fold) severities(inc *Incident, w *Watch, counting []*Alert, now time.Time) (routed, tellable Severity) {
+	for _, a := range counting {
+		r := a.route(w.Notifier)
+		if r == nil {
+			continue
+		}
+		routed = max(routed, a.Severity)
+		if f.mayTell(inc, a, r, now) {
+			tellable = max(tellable, a.Severity)
+		}
+	}
+	if w.Paged && len(counting) > 0 {
+		routed, tellable = max(routed, counting[0].Severity), max(tellable, counting[0].Severity)
+	}
+	return routed, tellable
+}
+
+// opens makes it a new opening.
+func (w *Watch) opens(at time.Time) {
+	w.Opening++
+	w.Since, w.Held = at, false
 }
 
 // routedSeverity returns the worst severity that is routed to a notifier.
@@ -213,27 +237,6 @@ func (f *fold) nextTimer(inc *Incident) (next time.Time) {
 		}
 	}
 	return next
-}
-
-// recoveredSilences returns the silences that lasted until this flow recovered, which it has.
-func (f *fold) recoveredSilences() (over []string) {
-	for i := range f.m.Silences {
-		s := &f.m.Silences[i]
-		if !s.UntilRecovered() || s.Flow != f.state.Flow || !s.holds(f.m.Now) {
-			continue
-		}
-		covered := false
-		for j := range f.state.Incidents {
-			inc := &f.state.Incidents[j]
-			covered = covered || inc.State != IncidentResolved && slices.ContainsFunc(f.counting(inc.Number), func(a *Alert) bool {
-				return s.Covers(f.state.FlowID, a.Event, inc.Labels)
-			})
-		}
-		if !covered {
-			over = append(over, s.ID)
-		}
-	}
-	return over
 }
 
 // lastHold returns when the last recovery that is held back counts.

@@ -37,6 +37,8 @@ type Journal interface {
 	Commit(ctx context.Context, b Batch) error
 	// Silences returns those that have not ended, MaxSilences at most.
 	Silences(ctx context.Context) ([]Silence, error)
+	// Counting returns every alert that keeps an incident open which is not resolved.
+	Counting(ctx context.Context) ([]Counting, error)
 	// Timers returns flows with a timer that is due at now, limit at most, and when the next timer of any flow
 	// is due; zero if none is wound.
 	Timers(ctx context.Context, now time.Time, limit int) (flows []FlowID, next time.Time, err error)
@@ -65,6 +67,9 @@ type Router struct {
 	journal Journal
 	folded  prometheus.Counter
 	broken  prometheus.Counter
+	// behind is when the last event that was folded had reached us, while more of the journal waits; else zero. Timers run
+	// up to then: what waits may say that they are not due any more.
+	behind time.Time
 }
 
 // New returns a Router over a journal. Run starts it.
@@ -153,17 +158,33 @@ func (r *Router) Fold(ctx context.Context) (n int, err error) {
 	for i := range events {
 		g.event(&events[i])
 	}
-	if err := r.journal.Commit(ctx, g.batch()); err != nil {
+	if err := r.commit(ctx, g); err != nil {
 		return 0, err
+	}
+	r.behind = time.Time{}
+	if len(events) == r.cfg.Batch {
+		r.behind = earlier(events[len(events)-1].Received, r.cfg.Now())
 	}
 	r.folded.Add(float64(len(events)))
 	return len(events), nil
 }
 
+func (r *Router) commit(ctx context.Context, g *gathering) error {
+	b := g.batch()
+	if g.err != nil {
+		return g.err
+	}
+	return r.journal.Commit(ctx, b)
+}
+
 // Tick runs the timers that are due, of some flows at a time. It returns how many flows there were, and when the
 // next timer is due; zero if none is wound.
 func (r *Router) Tick(ctx context.Context) (n int, next time.Time, err error) {
-	flows, next, err := r.journal.Timers(ctx, r.cfg.Now(), r.cfg.Batch)
+	now := r.cfg.Now()
+	if !r.behind.IsZero() {
+		now = r.behind
+	}
+	flows, next, err := r.journal.Timers(ctx, now, r.cfg.Batch)
 	if err != nil || len(flows) == 0 {
 		return 0, next, err
 	}
@@ -171,10 +192,11 @@ func (r *Router) Tick(ctx context.Context) (n int, next time.Time, err error) {
 	if err != nil {
 		return 0, next, err
 	}
+	g.now = now
 	for _, flow := range flows {
 		g.tick(flow)
 	}
-	return len(flows), next, r.journal.Commit(ctx, g.batch())
+	return len(flows), next, r.commit(ctx, g)
 }
 
 // gather reads what folding needs.
@@ -192,6 +214,7 @@ func (r *Router) gather(ctx context.Context, flows []FlowID) (*gathering, error)
 		return nil, err
 	}
 	g := newGathering(r.cfg.Rules(), states, last, silences, r.cfg.Now())
+	g.counting = func() ([]Counting, error) { return r.journal.Counting(ctx) }
 	g.broken = func(e *Event, err error) {
 		r.broken.Inc()
 		r.cfg.Logger.Error("an event could not be folded; it stays in the journal", "seq", e.Seq, "event", e.Name, "error", err)

@@ -38,7 +38,10 @@ func (f *fold) settle(t *touched) {
 	}
 	f.watch(inc, active)
 	if inc.PageOnRise && inc.State == IncidentAcknowledged && inc.Severity > t.severity {
-		f.pageAgain(inc, before)
+		f.pageAgain(inc)
+	}
+	if inc.State == IncidentResolved || inc.Severity > t.severity {
+		inc.ByItself = ""
 	}
 	f.owe(inc, before)
 	if t.fresh || inc.State == IncidentResolved {
@@ -112,7 +115,8 @@ func (f *fold) owe(inc *Incident, before []Watch) {
 				target = now
 			}
 		}
-		f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: target, Open: w.Open, Severity: w.Severity})
+		f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: target, Open: w.Open,
+			Opening: w.Opening, Severity: w.Severity})
 	}
 }
 
@@ -125,16 +129,41 @@ func (i *Incident) keyFor(w Watch) string {
 	return i.Key + "/" + w.Severity.String() // 9 characters at most: Key leaves room for them
 }
 
-// pageAgain opens a second page at every notifier that pages and hears of something worse than it did while the
-// incident was acknowledged: a service notifies nobody of changes to what is acknowledged there.
-func (f *fold) pageAgain(inc *Incident, before []Watch) {
-	for i, was := range before {
-		now := inc.Watch[i]
-		if now.Rise == 0 && was.Open && now.Open && now.Severity > was.Severity && slices.Contains(inc.Pageable, now.Notifier) {
-			inc.Watch = append(inc.Watch, Watch{Notifier: now.Notifier, Open: true, Severity: now.Severity, Rise: f.e.Seq})
+// pageAgain opens a second page at every notifier that pages and hears of something worse than the acknowledgement of
+// its page covers: a service notifies nobody of changes to what is acknowledged there. It holds for a rise that was
+// folded before the acknowledgement became known, too.
+func (f *fold) pageAgain(inc *Incident) {
+	counting := f.counting(inc.Number)
+	var more []Watch
+	for _, w := range inc.Watch {
+		if w.Rise != 0 || !w.Open || w.Since.After(inc.AcknowledgedAt) || !slices.Contains(inc.Pageable, w.Notifier) {
+			continue
 		}
+		covered, rise := SeverityUnset, (*Alert)(nil)
+		for _, a := range counting { // worst first
+			switch {
+			case a.route(w.Notifier) == nil:
+			case inc.Acknowledges(a):
+				covered = max(covered, a.Severity)
+			case rise == nil && a.Severity <= w.Severity:
+				rise = a
+			}
+		}
+		if rise == nil || rise.Severity <= covered || f.pagedAgain(inc, w.Notifier, rise) {
+			continue
+		}
+		more = append(more, Watch{Notifier: w.Notifier, Target: w.Target, Open: true, Severity: w.Severity, Rise: rise.OpenedBy,
+			Opening: 1, Since: f.heard()})
 	}
+	inc.Watch = append(inc.Watch, more...)
 	slices.SortFunc(inc.Watch, compareWatch)
+}
+
+// pagedAgain says whether a notifier has a second page for a rise already, or one that is as bad.
+func (f *fold) pagedAgain(inc *Incident, notifier string, rise *Alert) bool {
+	return slices.ContainsFunc(inc.Watch, func(w Watch) bool {
+		return w.Notifier == notifier && w.Rise != 0 && (w.Rise == rise.OpenedBy || w.Open && w.Severity >= rise.Severity)
+	})
 }
 
 // oweSiblings renews the cards of the flow's other incidents, which name what else is active.
@@ -146,7 +175,8 @@ func (f *fold) oweSiblings(inc *Incident) {
 		}
 		for _, w := range other.Watch {
 			if w.Open {
-				f.owed = append(f.owed, Owed{Incident: other.Number, Event: w.Rise, Key: other.keyFor(w), Target: Target{Notifier: w.Notifier}, Open: true, Severity: w.Severity})
+				f.owed = append(f.owed, Owed{Incident: other.Number, Event: w.Rise, Key: other.keyFor(w), Target: Target{Notifier: w.Notifier},
+					Open: true, Opening: w.Opening, Severity: w.Severity})
 			}
 		}
 	}

@@ -17,7 +17,7 @@ var (
 type State struct {
 	FlowID
 	Alerts    []Alert    // active or not, sorted by (Event, Level)
-	Incidents []Incident // those not resolved, and those that an active alert belongs to; sorted by Number
+	Incidents []Incident // those not resolved, and those that an alert belongs to or last belonged to; sorted by Number
 }
 
 // Batch is what folding some events came to. It is committed whole or not at all.
@@ -55,7 +55,18 @@ type Owed struct {
 	Key      string // the incident's key: deliveries of one notifier and key go one after another
 	Target   Target // used when the delivery is made; an existing delivery keeps what is pinned to it
 	Open     bool
+	Opening  int64 // see Watch.Opening
 	Severity Severity
+	// Of what is Known: the service holds it as acknowledged, and when it said so.
+	Acknowledged bool
+	At           time.Time
+}
+
+// Counting is an alert that keeps an incident open which is not resolved, as far as silences look at it.
+type Counting struct {
+	FlowID
+	Event  string
+	Labels map[string]string
 }
 
 // Result is how an attempt at a delivery ended.

@@ -105,7 +105,7 @@ func BenchmarkGrownPosts(b *testing.B) {
 // alert is a webhook about a flow, another one for each n.
 func alert(n int64) []byte {
 	return fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"104996122399160","time":%d,"changes":[{"field":"flows","value":{"event":"ENDPOINT_ERROR_RATE","message":"The endpoint error rate has reached the 10%% threshold in the last 30 minutes","flow_id":"%d","error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED","errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2},{"error_type":"unexpected_http_status_code","error_rate":33.33,"error_count":1}]}}]}]}`,
-		1772438400+n, 1987937931743377+n%50)
+		lately+n, 1987937931743377+n%50)
 }
 
 const benchSecret = router.Secret("a secret of the benchmark")

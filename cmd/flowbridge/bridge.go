@@ -55,7 +55,7 @@ type bridgeConfig struct {
 	// Charges says what deliveries take from the services' budgets. Nil: delivery.Charges.
 	Charges func(*router.Notification) []router.Charge
 
-	// Now is the clock of what people do in Slack, whose requests say no time of their own. Nil: time.Now.
+	// Now is the clock by which posts of Meta's and what people do in Slack reach us. Nil: time.Now.
 	Now func() time.Time
 
 	Logger *slog.Logger
@@ -119,6 +119,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		VerifyToken:   b.cfg.VerifyToken,
 		WantResponses: func() bool { return b.rules.rules().WantsResponses() },
 		Forward:       b.cfg.Forward,
+		Now:           b.cfg.Now,
 		Logger:        b.cfg.Logger,
 		Registerer:    metrics,
 	}, b.store)

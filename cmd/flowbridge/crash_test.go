@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"flowbridge/notifiers/sandbox"
 )
@@ -29,6 +30,10 @@ func writeRules(t *testing.T, text string) string {
 	}
 	return path
 }
+
+// lately is when the stories of tests begin, in Unix seconds: what is old opens nothing, and what is dated in the future
+// is taken as of now.
+var lately = time.Now().Add(-time.Hour).Unix()
 
 // pairPost is a post of Meta's about one threshold of a flow's endpoint error rate.
 func pairPost(unix int64, flow, state string, threshold float64) string {
@@ -53,7 +58,7 @@ func TestKilledBetweenAnswerAndDelivery(t *testing.T) {
 	s.PagerDuty.Fail(sandbox.Fault{Times: 100, Status: http.StatusServiceUnavailable})
 
 	p := start(t, s, rules, db)
-	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	p.kill()
 
 	if n := len(s.Slack.Messages("#ops")); n != 0 {
@@ -78,9 +83,9 @@ func TestKilledWhileAServiceHangs(t *testing.T) {
 	s.PagerDuty.Fail(sandbox.Fault{Times: 1, Hang: true, AfterAccept: true})
 
 	p := start(t, s, rules, db)
-	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "PagerDuty has accepted the trigger", func() bool { return len(s.PagerDuty.Incidents()) == 1 })
-	p.post(t, pairPost(1772438460, "77", "DEACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately+60, "77", "DEACTIVATED", 50), http.StatusOK)
 	p.kill()
 
 	s.PagerDuty.ClearFaults()
@@ -97,7 +102,7 @@ func TestSecretsStayInside(t *testing.T) {
 	s.env = append(s.env, "PD_KEY=ffffffffffffffffffffffffffffffff") // a key that PagerDuty does not know
 	rules, db := writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db")
 	p := start(t, s, rules, db)
-	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	var parked struct{ Deliveries []struct{ Last_error string } }
 	eventually(t, "the delivery is parked", func() bool {
 		p.get(t, "/api/v1/deliveries?state=parked", &parked)

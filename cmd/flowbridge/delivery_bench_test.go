@@ -154,7 +154,7 @@ func newBenchWorld(b *testing.B, db string) *benchWorld {
 func (w *benchWorld) post(b *testing.B, i int, signal string) {
 	flow := fmt.Sprint(1000 + i)
 	body := fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":%q,"flow_id":%q,"error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED"}}]}]}`,
-		1772438400+i, signal, flow)
+		lately+int64(i), signal, flow)
 	req, err := http.NewRequest(http.MethodPost, w.url, bytes.NewReader(body))
 	if err != nil {
 		b.Error(err)

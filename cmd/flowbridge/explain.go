@@ -141,6 +141,9 @@ func (x *explainer) explain(ev *router.Event) {
 	if d.PageOnRise {
 		x.fact("worse", "pages anew, also when somebody has acknowledged it")
 	}
+	if d.NoteAutoResolve {
+		x.fact("ended", "by PagerDuty itself: noted, and paged anew only when it gets worse")
+	}
 	x.words(notifications)
 }
 

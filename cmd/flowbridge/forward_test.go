@@ -13,7 +13,7 @@ import (
 // restarted. Meta's repeat reaches the receiver; the bridge tells of the alert once.
 func TestServePassesPostsOn(t *testing.T) {
 	var heard atomic.Int64
-	body := pairPost(1772438400, "77", "ACTIVATED", 50)
+	body := pairPost(lately, "77", "ACTIVATED", 50)
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if got, err := io.ReadAll(r.Body); err != nil || string(got) != body {
 			t.Errorf("the receiver got %q, %v", got, err)

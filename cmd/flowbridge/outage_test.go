@@ -222,11 +222,11 @@ func TestADeadServiceIsNotNoticedElsewhere(t *testing.T) {
 	p := start(t, s, writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db"))
 	s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", Hang: true})
 	for i := range 10 {
-		p.post(t, pairPost(1772438400, fmt.Sprint(70+i), "ACTIVATED", 50), http.StatusOK)
+		p.post(t, pairPost(lately, fmt.Sprint(70+i), "ACTIVATED", 50), http.StatusOK)
 	}
 	eventually(t, "PagerDuty has every page", func() bool { return len(s.PagerDuty.Incidents()) == 10 })
 	for i := range 5 {
-		p.post(t, pairPost(1772438460, fmt.Sprint(70+i), "DEACTIVATED", 50), http.StatusOK)
+		p.post(t, pairPost(lately+60, fmt.Sprint(70+i), "DEACTIVATED", 50), http.StatusOK)
 	}
 	open := func() (n int) {
 		for _, inc := range s.PagerDuty.Incidents() {
@@ -261,11 +261,11 @@ func TestABridgeOutlivesItsDatabase(t *testing.T) {
 	s := newServices(t, "#ops")
 	p := start(t, s, writeRules(t, crashRules), server.Database(t))
 	paged := func(n int) func() bool { return func() bool { return len(s.PagerDuty.Incidents()) == n } }
-	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "the first is told", paged(1))
 
 	server.Stop()
-	p.post(t, pairPost(1772438400, "78", "ACTIVATED", 50), http.StatusServiceUnavailable)
+	p.post(t, pairPost(lately, "78", "ACTIVATED", 50), http.StatusServiceUnavailable)
 	if got := p.readiness(t); got != http.StatusServiceUnavailable {
 		t.Errorf("/readyz without a database answers %d", got)
 	}
@@ -273,9 +273,9 @@ func TestABridgeOutlivesItsDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "/readyz says yes again", func() bool { return p.readiness(t) == http.StatusOK })
-	p.post(t, pairPost(1772438400, "78", "ACTIVATED", 50), http.StatusOK) // as Meta repeats it
+	p.post(t, pairPost(lately, "78", "ACTIVATED", 50), http.StatusOK) // as Meta repeats it
 	eventually(t, "the second is told", paged(2))
-	p.post(t, pairPost(1772438460, "77", "DEACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately+60, "77", "DEACTIVATED", 50), http.StatusOK)
 	eventually(t, "the first is over", func() bool { return s.PagerDuty.Incidents()[0].Status == "resolved" })
 	if err := p.stop(t); err != nil {
 		t.Errorf("a clean stop: %v", err)
@@ -299,7 +299,7 @@ func TestADigestIsToldOnce(t *testing.T) {
 			s.Slack.Fail(lose.fault)
 			var entries []string
 			for i := range router.StormSize + 5 {
-				entries = append(entries, pairEntry(1772438400, fmt.Sprint(100+i), "ACTIVATED", 50))
+				entries = append(entries, pairEntry(lately, fmt.Sprint(100+i), "ACTIVATED", 50))
 			}
 			p.post(t, postOf(entries...), http.StatusOK)
 			eventually(t, "Slack has the digest", func() bool { return len(s.Slack.Messages("#ops")) == 1 })

@@ -150,7 +150,7 @@ func (p *peers) cutOffOneAndKillAnother() {
 }
 
 // unheardOf is the end of what nobody knows: it is written down, and no service is told.
-var unheardOf = pairPost(1772438400, "77", "DEACTIVATED", 50)
+var unheardOf = pairPost(lately, "77", "DEACTIVATED", 50)
 
 // takeover takes the right to fold from a process in some way, and waits until another one folds.
 func (p *peers) takeover(from *peer, how func()) {

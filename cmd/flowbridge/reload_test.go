@@ -192,7 +192,7 @@ func TestBrokenRulesLeaveTheOldOnesInForce(t *testing.T) {
 	s := newServices(t, "#ops", "#other")
 	path := writeRules(t, ruleNamed("old"))
 	p := start(t, s, path, filepath.Join(t.TempDir(), "bridge.db"))
-	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "Slack is told", func() bool { return len(s.Slack.Messages("#ops")) == 1 })
 
 	writeFile(t, path, strings.Replace(ruleNamed("new"), "notify: [chat]", "notify: [chta]", 1))
@@ -206,7 +206,7 @@ func TestBrokenRulesLeaveTheOldOnesInForce(t *testing.T) {
 	if !hasLine(getText(t, p.Admin+"/metrics"), "flowbridge_rules_last_reload_good 0") {
 		t.Error("the metric does not say that the files are not in force")
 	}
-	p.post(t, pairPost(1772438460, "78", "ACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately+60, "78", "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "the old rules still tell", func() bool { return len(s.Slack.Messages("#ops")) == 2 })
 
 	writeFile(t, path, strings.Replace(ruleNamed("new"), `"#ops"`, `"#other"`, 1))
@@ -216,11 +216,11 @@ func TestBrokenRulesLeaveTheOldOnesInForce(t *testing.T) {
 	eventually(t, "the new rules are in force", func() bool {
 		return hasLine(getText(t, p.Admin+"/metrics"), "flowbridge_rules_last_reload_good 1")
 	})
-	p.post(t, pairPost(1772438520, "79", "ACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately+120, "79", "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "the other channel is told", func() bool { return len(s.Slack.Messages("#other")) == 1 })
 
 	// What is open stays where it was opened.
-	p.post(t, pairPost(1772438580, "77", "DEACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately+180, "77", "DEACTIVATED", 50), http.StatusOK)
 	eventually(t, "the incident of the old rules is resolved where it was told", func() bool {
 		return strings.Contains(s.Slack.Messages("#ops")[0].Text, "esolved")
 	})

@@ -25,7 +25,7 @@ rules:
     notify: [chat]
 `)
 	p := start(t, s, path, filepath.Join(t.TempDir(), "bridge.db"))
-	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK) // without any errors
+	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK) // without any errors
 	eventually(t, "the card has the built-in words", func() bool {
 		cards := s.Slack.Messages("#ops")
 		return len(cards) == 1 && strings.Contains(cards[0].Text, "Endpoint error rate over 50 %")
@@ -48,7 +48,7 @@ func TestACardThatSlackRefusesIsInTheLog(t *testing.T) {
 	s := newServices(t, "#ops")
 	s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", OKFalse: "invalid_blocks", Times: 1})
 	p := start(t, s, writeRules(t, ruleNamed("all")), filepath.Join(t.TempDir(), "bridge.db"))
-	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "the message is there in plain words", func() bool { return len(s.Slack.Messages("#ops")) == 1 })
 	eventually(t, "the log says so", func() bool { return strings.Contains(p.stderr.String(), "Slack refused a card") })
 }

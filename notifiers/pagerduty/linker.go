@@ -337,7 +337,7 @@ func (l *Linker) place(ctx context.Context, p *router.Postponed) error {
 		if err != nil {
 			return err
 		}
-		places = join(places, s.choose(keyed, false))
+		places = join(places, s.choose(keyed, nil))
 	}
 	if events := s.spread(places); len(events) > 0 {
 		if _, err := l.store.Append(ctx, events); err != nil {

@@ -105,13 +105,25 @@ func mayBeOpen(n *router.Notification) bool {
 	return n.Receipt.Open || n.Receipt.Unsure || n.MayExist && (n.Receipt == router.Receipt{} || n.Attempt > 1)
 }
 
-// open triggers the incident, or refreshes it, and passes an acknowledgement on.
+// open triggers the incident, or refreshes it, and passes an acknowledgement on. Where PagerDuty may still hold an older
+// opening, or an acknowledgement that was taken back, that is ended first: while it stands a trigger notifies nobody, and
+// the Events API has no way to take an acknowledgement back.
 func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Receipt, error) {
-	event := trigger(n)
-	may, err := p.enqueue(ctx, n.Target.RoutingKey, event)
+	event, stale := trigger(n), n.Stale()
 	r := n.Receipt
-	if may || mayBeOpen(n) {
+	if stale {
+		r.DedupKey = event.DedupKey
+		if _, err := p.enqueue(ctx, n.Target.RoutingKey, &pd.V2Event{Action: "resolve", DedupKey: r.DedupKey}); err != nil {
+			return r, err
+		}
+		r.Open, r.Acknowledged, r.Unsure = false, false, false
+	}
+	may, err := p.enqueue(ctx, n.Target.RoutingKey, event)
+	if may || mayBeOpen(n) && !stale {
 		r.DedupKey, r.Open = event.DedupKey, true
+	}
+	if may {
+		r.Opening = n.Opening
 	}
 	if err != nil {
 		return r, err
@@ -120,9 +132,9 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	switch {
 	case n.Incident.State != router.IncidentAcknowledged:
 		r.Acknowledged = false
-	case n.Incident.AcknowledgedIn.Is(n.Target.Notifier, n.Key):
+	case !stale && n.Incident.AcknowledgedIn.Is(n.Target.Notifier, n.Key):
 		r.Acknowledged = true // it knows, and a repeat would undo what somebody there does meanwhile
-	case acknowledged(n) && (!n.Receipt.Acknowledged || anew(n)):
+	case acknowledged(n) && (!r.Acknowledged || anew(n)):
 		if _, err := p.enqueue(ctx, n.Target.RoutingKey, &pd.V2Event{Action: "acknowledge", DedupKey: r.DedupKey}); err != nil {
 			return r, err
 		}
@@ -145,7 +157,7 @@ func acknowledged(n *router.Notification) bool {
 	at := n.Incident.AcknowledgedAt
 	return !slices.ContainsFunc(n.Alerts, func(a router.Alert) bool {
 		return a.Counts() && slices.ContainsFunc(a.Routes, func(r router.AlertRoute) bool {
-			return r.Notifier == n.Target.Notifier && (a.OpenedBy > n.Incident.AcknowledgedEvent || r.Due.After(at))
+			return r.Notifier == n.Target.Notifier && (!n.Incident.Acknowledges(&a) || r.Due.After(at))
 		})
 	})
 }
@@ -190,7 +202,13 @@ func (p *Notifier) tell(ctx context.Context, n *router.Notification) (router.Rec
 	switch {
 	case notice.Recovery != "":
 		made.DedupKey = notice.Recovery
-		may, err = p.enqueue(ctx, key, &pd.V2Event{Action: "resolve", DedupKey: notice.Recovery})
+		for _, one := range router.PageKeys(notice.Recovery) { // whichever of them there are
+			var did bool
+			did, err = p.enqueue(ctx, key, &pd.V2Event{Action: "resolve", DedupKey: one})
+			if may = may || did; err != nil {
+				break
+			}
+		}
 	case pages(n):
 		event := page(n)
 		made.DedupKey, made.Open = event.DedupKey, true

@@ -110,7 +110,7 @@ func failing() router.Notification {
 	}}
 	alert := func(level router.Level, s router.Severity, minutes time.Duration) router.Alert {
 		at := opened.Add(minutes * time.Minute)
-		return router.Alert{Event: router.EndpointErrorRate, Level: level, Active: true, Raised: at, Since: at, Severity: s,
+		return router.Alert{Event: router.EndpointErrorRate, Level: level, Active: true, Raised: at, Since: at, Heard: at, Severity: s,
 			Incident: 42, Routes: []router.AlertRoute{{Notifier: "other"}, {Notifier: "oncall"}}}
 	}
 	ten, fifty := alert("10", router.Error, 0), alert("50", router.Critical, 10)
@@ -134,7 +134,6 @@ func failing() router.Notification {
 func acknowledge(n router.Notification) router.Notification {
 	inc := *n.Incident
 	inc.State, inc.AcknowledgedAt, inc.AcknowledgedBy = router.IncidentAcknowledged, opened.Add(time.Hour), "Ana"
-	inc.AcknowledgedEvent = 1010
 	n.Incident = &inc
 	return n
 }
@@ -187,7 +186,8 @@ func TestAnIncidentThatComesBackIsPagedAgain(t *testing.T) {
 func TestAnAcknowledgementDoesNotCoverWhatCameAfterIt(t *testing.T) {
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := acknowledge(failing())
-	n.Incident.AcknowledgedAt, n.Incident.AcknowledgedEvent = opened.Add(15*time.Minute), 1003 // of 10 %; 50 % came after it, though it began before it
+	n.Incident.AcknowledgedAt = opened.Add(15 * time.Minute) // of 10 %
+	n.Alerts[0].Heard = opened.Add(20 * time.Minute)         // 50 % came after it, though it began before it
 	n = b.sync(t, n)
 	n.Alerts = n.Alerts[1:] // back under 50 %, but 10 % was not for this notifier yet
 	n.Alerts[0].Routes[1].Due = opened.Add(30 * time.Minute)
@@ -231,6 +231,79 @@ func TestAnAcknowledgementAfterOneThatWasTakenBackInPagerDutyIsTold(t *testing.T
 	b.sync(t, n)
 	if got := b.Incidents()[0].Status; got != sandbox.IncidentAcknowledged {
 		t.Errorf("the incident is %s", got)
+	}
+}
+
+// statuses are those of PagerDuty's incidents, the oldest first.
+func (b *bench) statuses() (all []string) {
+	for _, inc := range b.Incidents() {
+		all = append(all, string(inc.Status))
+	}
+	return all
+}
+
+// TestAnOpeningThatNobodyWasPagedForIsAPage has PagerDuty hold what is over here: an acknowledgement that was taken back, or
+// an opening whose end it never heard of. Whatever it is told of those notifies nobody.
+func TestAnOpeningThatNobodyWasPagedForIsAPage(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		then     func(n *router.Notification)
+		actions  []string // after the acknowledgement
+		statuses []string
+	}{
+		{"an acknowledgement that was taken back in Slack", func(n *router.Notification) { n.Incident.State = router.IncidentOpen },
+			[]string{"resolve", "trigger"}, []string{"resolved", "triggered"}},
+		{"over and back, which it never heard of: who acknowledged the first is paged for the second", func(n *router.Notification) {
+			n.Opening = 2
+			n.Alerts[0].Heard, n.Alerts[1].Heard = opened.Add(2*time.Hour), opened.Add(2*time.Hour)
+		}, []string{"resolve", "trigger"}, []string{"resolved", "triggered"}},
+		{"over and back, and acknowledged since", func(n *router.Notification) {
+			n.Opening = 2
+			n.Timeline = []router.Entry{{N: 6, Kind: router.EntryAcknowledged}}
+		}, []string{"resolve", "trigger", "acknowledge"}, []string{"resolved", "acknowledged"}},
+		{"new numbers", func(*router.Notification) {}, []string{"trigger"}, []string{"acknowledged"}},
+		{"taken back in PagerDuty, as the receipt says", func(n *router.Notification) {
+			n.Incident.State, n.Receipt.Acknowledged = router.IncidentOpen, false
+		}, []string{"trigger"}, []string{"acknowledged"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+			n := failing()
+			n.Opening = 1
+			n = b.sync(t, acknowledge(n))
+			before := len(b.actions())
+			tt.then(&n)
+			n = b.sync(t, n)
+			if diff := cmp.Diff(tt.actions, b.actions()[before:]); diff != "" {
+				t.Errorf("actions (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.statuses, b.statuses()); diff != "" {
+				t.Errorf("incidents (-want +got):\n%s", diff)
+			}
+			if n.Stale() || n.Receipt.Opening != n.Opening {
+				t.Errorf("told, and still stale: %+v", n.Receipt)
+			}
+			before = len(b.actions())
+			n.Timeline = nil
+			b.sync(t, n) // a repeat pages nobody
+			if diff := cmp.Diff([]string{"trigger"}, b.actions()[before:]); diff != "" || len(b.statuses()) != len(tt.statuses) {
+				t.Errorf("repeated: incidents %v, actions (-want +got):\n%s", b.statuses(), diff)
+			}
+		})
+	}
+}
+
+func TestAnOpeningWhoseTriggerGotLostAfterTheOldOneWasEndedIsTriggered(t *testing.T) {
+	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+	n := failing()
+	n.Opening = 1
+	n = b.sync(t, acknowledge(n))
+	n.Opening, n.Incident.State = 2, router.IncidentOpen
+	b.Fail(sandbox.Fault{Skip: 1, Times: 1, Status: 503})
+	n, _ = b.fail(t, n)
+	b.sync(t, n)
+	if diff := cmp.Diff([]string{"resolved", "triggered"}, b.statuses()); diff != "" {
+		t.Errorf("incidents (-want +got):\n%s", diff)
 	}
 }
 

@@ -9,22 +9,29 @@ import (
 	"flowbridge/router"
 )
 
-// skew is how far PagerDuty's clock may be behind Meta's when we compare them.
-const skew = 30 * time.Second
+// skew is how far PagerDuty's clock may be behind ours when we compare them.
+const skew = 5 * time.Second
 
 // choose returns those places with the incident's key that it can be about, at most one incident of ours: keys are
-// used again, and what is said may come two days late. strict: the incident is known by its link already.
-func (s *said) choose(keyed []router.Place, strict bool) (chosen []router.Place) {
-	latest := s.at.Add(skew)
-	if strict {
-		latest = s.at
+// used again, and what is said may come two days late. It is about the page that was there when it happened: nobody can
+// have done anything to one that PagerDuty had not been told of. linked are the places that PagerDuty calls by the
+// incident's id: what is known by its name belongs there, and to another only if the page that it names was never ended,
+// so that the next trigger fell on it.
+func (s *said) choose(keyed, linked []router.Place) (chosen []router.Place) {
+	if len(linked) > 0 && !slices.ContainsFunc(linked, func(p router.Place) bool { return p.Open }) {
+		return nil
 	}
-	for _, p := range keyed { // newest first
-		switch {
-		case p.OpenedAt.After(latest):
-		case p.Link.ID != "" && p.Link.ID != s.about.ID && !newer(s.about, p.Link):
-		case len(chosen) == 0 || chosen[0].Incident == p.Incident:
-			chosen = append(chosen, p)
+	for _, latest := range []time.Time{s.at, s.at.Add(skew)} {
+		for _, p := range keyed { // newest first
+			switch {
+			case p.Known.After(latest):
+			case p.Link.ID != "" && p.Link.ID != s.about.ID && !newer(s.about, p.Link):
+			case len(chosen) == 0 || chosen[0].Incident == p.Incident:
+				chosen = append(chosen, p)
+			}
+		}
+		if len(chosen) > 0 || len(linked) > 0 {
+			break
 		}
 	}
 	return chosen

@@ -117,14 +117,16 @@ func lenient(body []byte, v any) error {
 
 // read finds out what was done. Ours coming back is nothing: PagerDuty names an integration as the one who did what
 // the Events API asked for. Were it taken for an act, an acknowledgement that a person takes back at once in Slack
-// would come back here and stand again.
+// would come back here and stand again. What neither a person nor an integration did is PagerDuty's own doing: a
+// time-out, an automation.
 func (s *said) read(agent *reference, data *webhookData) {
-	by, ours := "", false
+	by, ours, itself := "", false, true
 	if agent != nil {
 		by, ours = line(agent.Summary, maxActor), strings.HasSuffix(agent.Type, "integration_reference")
+		itself = !ours && agent.Type != "user_reference" && agent.Type != "user"
 	}
 	act := func(name string, a router.Act) {
-		a.Actor = by
+		a.Actor, a.Itself = by, itself
 		s.events = append(s.events, router.Event{Source: router.SourcePagerDuty, Name: name, At: s.at, Received: s.received, Act: &a})
 	}
 	switch reason := data.ResolveReason; s.kind {

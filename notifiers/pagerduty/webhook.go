@@ -225,7 +225,7 @@ func (w *Webhooks) places(ctx context.Context, s *said) ([]router.Place, error) 
 	if err != nil {
 		return nil, err
 	}
-	return join(linked, s.choose(keyed, len(linked) > 0)), nil
+	return join(linked, s.choose(keyed, linked)), nil
 }
 
 func (w *Webhooks) tooLarge(rw http.ResponseWriter) result {

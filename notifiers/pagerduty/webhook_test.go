@@ -120,13 +120,16 @@ func (d *desk) acts() (out []string) {
 		if a.Owner != "" {
 			text += " with " + a.Owner
 		}
+		if a.Itself {
+			text += " by itself"
+		}
 		out = append(out, strings.TrimSpace(text+" "+a.Text))
 	}
 	return out
 }
 
 func place42(link string, number int64) router.Place {
-	p := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 42, State: router.IncidentOpen, OpenedAt: opened, Notifier: "oncall", Key: incident42, RoutingKey: routingKey}
+	p := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 42, State: router.IncidentOpen, OpenedAt: opened, Known: opened, Notifier: "oncall", Key: incident42, RoutingKey: routingKey}
 	if link != "" {
 		p.Link = router.Link{Notifier: "oncall", Key: incident42, ID: link, Number: number, URL: "https://example.pagerduty.com/incidents/" + link}
 	}
@@ -155,6 +158,8 @@ func hook(id, kind, who string, more map[string]any) string {
 	switch who {
 	case "":
 		agent = nil
+	case "auto-resolve":
+		agent = map[string]any{"type": "service_reference", "summary": ""}
 	case "us":
 		agent = map[string]any{"type": "events_api_v2_inbound_integration_reference", "summary": "Events API V2"}
 	}
@@ -205,25 +210,37 @@ func TestWhatPeopleDoInPagerDutyBecomesActs(t *testing.T) {
 	other := place42("", 0)
 	other.Notifier = "second-line"
 	older := place42("", 0)
-	older.Incident, older.OpenedAt = 41, opened.Add(-time.Hour)
+	older.Incident, older.OpenedAt, older.Known = 41, opened.Add(-time.Hour), opened.Add(-time.Hour)
 	later := place42("", 0)
-	later.Incident, later.OpenedAt = 44, opened.Add(90*time.Minute) // the webhook says +60
+	later.Incident, later.OpenedAt, later.Known = 44, opened.Add(90*time.Minute), opened.Add(90*time.Minute) // the webhook says +60
+	before := place42("Q7", 7) // INC-40, which PagerDuty calls Q7; its key has passed on to INC-42
+	before.Incident, before.OpenedAt, before.Known, before.State = 40, opened.Add(-time.Hour), opened.Add(-time.Hour), router.IncidentResolved
+	endless := before
+	endless.Open = true // its end was never told
 	tests := []struct {
 		name   string
 		body   string
 		places []router.Place
 		want   []string
 	}{
+		{"of an incident whose key has passed on: what is known by its name belongs there", hook("1", "incident.resolved", "ben", nil),
+			[]router.Place{place42("", 0), before}, []string{"RESOLVE INC-40 oncall by ben"}},
+		{"acknowledged there, the same", hook("1", "incident.acknowledged", "ben", nil),
+			[]router.Place{place42("", 0), before}, []string{"ACKNOWLEDGE INC-40 oncall by ben with dora"}},
+		{"unless its end was never told, and the next trigger fell on it", hook("1", "incident.resolved", "ben", nil),
+			[]router.Place{place42("", 0), endless}, []string{"LINK INC-42 oncall Q7 #7 with dora", "RESOLVE INC-40 oncall by ben", "RESOLVE INC-42 oncall by ben"}},
+		{"resolved by PagerDuty itself", hook("1", "incident.resolved", "auto-resolve", nil), linked, []string{"RESOLVE INC-42 oncall by itself"}},
+		{"acknowledged by PagerDuty itself", hook("1", "incident.acknowledged", "", nil), linked, []string{"ACKNOWLEDGE INC-42 oncall with dora by itself"}},
 		{"acknowledged", hook("1", "incident.acknowledged", "ben", nil), linked, []string{"ACKNOWLEDGE INC-42 oncall by ben with dora"}},
 		{"our own acknowledgement", hook("1", "incident.acknowledged", "us", nil), linked, nil},
 		{"our own resolve", hook("1", "incident.resolved", "us", nil), linked, nil},
-		{"an acknowledgement that ran out", hook("1", "incident.unacknowledged", "", nil), linked, []string{"UNACKNOWLEDGE INC-42 oncall"}},
+		{"an acknowledgement that ran out", hook("1", "incident.unacknowledged", "", nil), linked, []string{"UNACKNOWLEDGE INC-42 oncall by itself"}},
 		{"resolved", hook("1", "incident.resolved", "ben", nil), linked, []string{"RESOLVE INC-42 oncall by ben"}},
-		{"resolved by nobody", hook("1", "incident.resolved", "", nil), linked, []string{"RESOLVE INC-42 oncall"}},
+		{"resolved by nobody", hook("1", "incident.resolved", "", nil), linked, []string{"RESOLVE INC-42 oncall by itself"}},
 		{"reopened", hook("1", "incident.reopened", "ben", nil), linked, []string{"REOPEN INC-42 oncall by ben"}},
 		{"reassigned while acknowledged", hook("1", "incident.reassigned", "ben", map[string]any{"status": "acknowledged"}), linked, []string{"ASSIGN INC-42 oncall by ben with dora"}},
 		{"escalated, which pages anew", hook("1", "incident.escalated", "", map[string]any{"assignees": []any{map[string]any{"summary": "dora"}, map[string]any{"summary": "eve"}}}), linked,
-			[]string{"ASSIGN INC-42 oncall with dora, eve", "UNACKNOWLEDGE INC-42 oncall"}},
+			[]string{"ASSIGN INC-42 oncall with dora, eve by itself", "UNACKNOWLEDGE INC-42 oncall by itself"}},
 		{"delegated to nobody known", hook("1", "incident.delegated", "ben", map[string]any{"status": "acknowledged", "assignees": []any{}}), linked, []string{"ASSIGN INC-42 oncall by ben"}},
 		{"annotated", hook("1", "incident.annotated", "ben", note("found\nit")), linked, []string{"NOTE INC-42 oncall by ben found it"}},
 		{"our own note", hook("1", "incident.annotated", "ben", note("flowbridge: Acknowledged by ana")), linked, nil},

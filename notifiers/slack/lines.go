@@ -94,6 +94,8 @@ func entryMark(kind router.EntryKind) string {
 		return ":speech_balloon:"
 	case router.EntryLinked:
 		return ":link:"
+	case router.EntryByItself:
+		return ":robot_face:"
 	case router.EntryUndelivered:
 		return ":warning:"
 	}

@@ -72,6 +72,9 @@ func renderOpen(n *router.Notification, pressable bool) card {
 	if inc.Silence.ID != "" {
 		body.section(wanted, "silence", why(&inc.Silence))
 	}
+	if inc.ByItself != "" {
+		body.section(needed, "itself", ":robot_face: "+line(inc.ByItself, moreText))
+	}
 	body.section(needed, "problems", problems(n))
 	if pressable {
 		body.actions(needed, "actions", openButtons(n))

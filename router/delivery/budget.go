@@ -30,7 +30,8 @@ const fewLines = 4
 
 // Charges says what telling n takes from the budgets. It is taken before the Sync, so it is a guess at what that will
 // call: one post for a message that is not there yet, else one update; one post for each line that the thread has
-// yet to say; one call of PagerDuty's for what opens or closes, two where an acknowledgement goes with it. Reads are
+// yet to say; one call of PagerDuty's for what opens or closes, one more where something older has to be ended there
+// first, and one where an acknowledgement goes with it. Reads are
 // not counted: they come after a crash or an unclear answer only. A guess that is too low meets the service's own
 // limit, which the notifier obeys.
 func Charges(n *router.Notification) []router.Charge {
@@ -39,6 +40,12 @@ func Charges(n *router.Notification) []router.Charge {
 		return slackCharges(n)
 	case router.KindPagerDuty:
 		calls := 1
+		switch {
+		case n.Notice != nil && n.Notice.Recovery != "":
+			calls = len(router.PageKeys(n.Notice.Recovery))
+		case n.Stale():
+			calls++
+		}
 		if n.Incident != nil && n.Open && n.Incident.State == router.IncidentAcknowledged && !n.Receipt.Acknowledged {
 			calls++
 		}

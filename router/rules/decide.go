@@ -85,13 +85,14 @@ func (r *Rules) applyOne(d *router.Decision, ev *router.Event, rule *rule) {
 	if d.Severity == router.SeverityUnset {
 		d.Severity = router.DefaultSeverity(ev)
 	}
-	d.GroupBy, d.ResolveAfter, d.PageOnRise = rule.groupBy, rule.resolve.wait, rule.rise == risePage
+	d.GroupBy, d.ResolveAfter, d.PageOnRise = rule.groupBy, rule.resolve.wait, rule.rise == reactPage
+	d.NoteAutoResolve = rule.autoResolve == reactNote
 	d.Fields = showFields(ev.Value, rule.fields)
 	d.Notify, d.Named, d.Drop = rule.alone.notify[d.Severity], rule.alone.named, rule.drop
 }
 
 // applyAll fills in what several rules say, since they continue, or say nothing of the time that is not known:
-//   - severity, group_by, resolve_after, on_escalation and fields are those of the first rule that says something;
+//   - severity, group_by, resolve_after, on_escalation, on_auto_resolve and fields are those of the first rule that says something;
 //   - everybody whom one of them notifies is told. A notifier that is named more than once is told at the earliest of its
 //     times, and `unless: acknowledged` holds for it only if every entry says so: who is to be told in any case, by one rule,
 //     is not kept in the dark by another.
@@ -106,7 +107,7 @@ func (r *Rules) applyAll(d *router.Decision, ev *router.Event, hits []int, last 
 	}
 	var fields []string
 	var resolve hold
-	var rise onRise
+	var rise, autoResolve reaction
 	for _, rule := range matched {
 		if d.Severity == router.SeverityUnset {
 			d.Severity = rule.severity.of(ev)
@@ -117,8 +118,11 @@ func (r *Rules) applyAll(d *router.Decision, ev *router.Event, hits []int, last 
 		if !resolve.said {
 			resolve = rule.resolve
 		}
-		if rise == riseUnset {
+		if rise == reactUnset {
 			rise = rule.rise
+		}
+		if autoResolve == reactUnset {
+			autoResolve = rule.autoResolve
 		}
 		if fields == nil {
 			fields = rule.fields
@@ -127,7 +131,7 @@ func (r *Rules) applyAll(d *router.Decision, ev *router.Event, hits []int, last 
 	if d.Severity == router.SeverityUnset {
 		d.Severity = router.DefaultSeverity(ev)
 	}
-	d.ResolveAfter, d.PageOnRise = resolve.wait, rise == risePage
+	d.ResolveAfter, d.PageOnRise, d.NoteAutoResolve = resolve.wait, rise == reactPage, autoResolve == reactNote
 	d.Fields = showFields(ev.Value, fields)
 	for _, rule := range matched {
 		d.Named = append(d.Named, rule.alone.named...)

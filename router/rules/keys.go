@@ -127,8 +127,11 @@ var actionKeys = table{"in a rule", []key{
 	{"group_by", false, word(string(router.GroupByThreshold), string(router.GroupByFlow)),
 		"What makes one incident: threshold, each its own; flow, all signals of a flow together. Default: the signal of a flow, with all its thresholds."},
 	{"resolve_after", false, wait(), "How long a recovery is held back, so that trouble that comes and goes stays one incident and pages once: 10m. Default: not at all."},
-	{"on_escalation", false, word(string(riseNote), string(risePage)),
+	{"on_escalation", false, word(string(reactNote), string(reactPage)),
 		"What happens when an incident gets worse that somebody has acknowledged: note, it is seen where it was told; page, PagerDuty pages anew. Default: note."},
+	{"on_auto_resolve", false, word(string(reactNote), string(reactPage)),
+		"What happens when PagerDuty ends a page by itself (a time-out, an automation) while Meta still reports the trouble: page, it is paged once more; " +
+			"note, it is seen where it was told, and paged when it gets worse. Default: page."},
 	{"title", false, text(), "Heading of the message, a Go template over the incident or notice: {{.FlowName}} is at {{.Value}}."},
 	{"text", false, text(), "Text of the message, a Go template like title."},
 	{"fields", false, some(text()), "Facts of what Meta sent that are shown, by their names: reason, or a path such as response.topic. Of a form that somebody filled nothing else is shown."},

@@ -128,7 +128,8 @@ func (l *loader) actions(rule *rule, o object) {
 		{"severity", func(e entry) { rule.severity = l.severity(e, rule.match.events) }},
 		{"group_by", func(e entry) { rule.groupBy = l.groupBy(e) }},
 		{"resolve_after", func(e entry) { rule.resolve = hold{true, l.wait(e)} }},
-		{"on_escalation", func(e entry) { rule.rise, rule.riseAt = l.onRise(e), l.place(e.at) }},
+		{"on_escalation", func(e entry) { rule.rise, rule.riseAt = l.reaction(e), l.place(e.at) }},
+		{"on_auto_resolve", func(e entry) { rule.autoResolve = l.reaction(e) }},
 		{"fields", func(e entry) { rule.fields = l.fieldNames(e) }},
 	} {
 		if e, ok := o.at[k.key]; ok {
@@ -186,13 +187,13 @@ func (l *loader) unless(e entry) bool {
 	return ok
 }
 
-func (l *loader) onRise(e entry) onRise {
+func (l *loader) reaction(e entry) reaction {
 	s, ok := l.scalar(e.value, e.path)
-	known := []string{string(riseNote), string(risePage)}
+	known := []string{string(reactNote), string(reactPage)}
 	if ok && !slices.Contains(known, s.text) {
 		l.wrong(s.Node, s.path, "must be "+oneOf(known)+", not "+s.written(), didYouMean(s.text, known))
 	}
-	return onRise(s.text)
+	return reaction(s.text)
 }
 
 // severitySet reads what an entry of notify is told of.

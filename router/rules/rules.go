@@ -49,22 +49,23 @@ var _ router.Rules = (*Rules)(nil)
 
 // rule is one entry of `rules`, or `default`.
 type rule struct {
-	name     string
-	path     string // "rules[2]"
-	place    Place
-	places   map[string]Place // of the keys of match, and of during and except
-	match    match
-	notify   []route
-	severity severityRule
-	groupBy  router.GroupBy
-	resolve  hold
-	rise     onRise
-	riseAt   Place
-	fields   []string
-	words    words
-	proceed  bool // continue: true
-	drop     bool
-	alone    alone
+	name        string
+	path        string // "rules[2]"
+	place       Place
+	places      map[string]Place // of the keys of match, and of during and except
+	match       match
+	notify      []route
+	severity    severityRule
+	groupBy     router.GroupBy
+	resolve     hold
+	rise        reaction
+	riseAt      Place
+	autoResolve reaction
+	fields      []string
+	words       words
+	proceed     bool // continue: true
+	drop        bool
+	alone       alone
 }
 
 // Place is where something stands in the files.
@@ -87,13 +88,14 @@ type hold struct {
 	wait time.Duration
 }
 
-// onRise is what a rule says of `on_escalation`: what happens when an incident that somebody has acknowledged gets worse.
-type onRise string
+// reaction is what a rule says of `on_escalation`, what happens when an incident that somebody has acknowledged gets worse,
+// and of `on_auto_resolve`, what happens when PagerDuty ends a page by itself while Meta still reports the trouble.
+type reaction string
 
 const (
-	riseUnset onRise = ""
-	riseNote  onRise = "note" // those who were told see it
-	risePage  onRise = "page" // and those who page are told anew
+	reactUnset reaction = ""
+	reactNote  reaction = "note" // those who were told see it
+	reactPage  reaction = "page" // and those who page are told anew
 )
 
 // route is one entry of `notify`.

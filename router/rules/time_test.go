@@ -82,6 +82,7 @@ func TestDecisionsInTime(t *testing.T) {
 		{"what an entry does not hear of does not hurry it", `[{name: a, match: {}, severity: error, notify: [{to: page, severity: critical}, {to: page, after: 10m}]}]`, monday, "a: page after 10m0s"},
 		{"unless only if all say so", `[{name: a, match: {}, continue: true, notify: {to: page, unless: acknowledged}}, {name: b, match: {}, notify: {to: page, after: 5m}}]`, monday, "a + b: page"},
 		{"resolve_after and on_escalation of the first rule that says so", `[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, continue: true, resolve_after: 5m, on_escalation: note, notify: chat}, {name: c, match: {}, resolve_after: 1h, on_escalation: page, notify: chat}]`, monday, "a + b + c: chat; holds 5m0s"},
+		{"on_auto_resolve of the first rule that says so", `[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, on_auto_resolve: note, notify: chat}]`, monday, "a + b: chat; notes what PagerDuty ends"},
 		{"even 0s", `[{name: a, match: {}, continue: true, resolve_after: 0s, notify: chat}, {name: b, match: {}, resolve_after: 5m, on_escalation: page, notify: chat}]`, monday, "a + b: chat; pages on rise"},
 		{"default can wait too", `[{name: a, match: {flow: "2"}, notify: chat}]`, monday, "default: ops"},
 	} {
@@ -110,6 +111,9 @@ func TestDecisionsInTime(t *testing.T) {
 			}
 			if d.PageOnRise {
 				got += "; pages on rise"
+			}
+			if d.NoteAutoResolve {
+				got += "; notes what PagerDuty ends"
 			}
 			if got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)

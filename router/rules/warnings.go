@@ -156,7 +156,7 @@ func (l *loader) neverPagesAgain() {
 	for i := range r.rules {
 		rule := &r.rules[i]
 		pages := slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind == router.KindPagerDuty })
-		if rule.rise == risePage && pages && !slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind != router.KindSlack && !to.unlessAck }) {
+		if rule.rise == reactPage && pages && !slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind != router.KindSlack && !to.unlessAck }) {
 			l.warnAt(rule.riseAt, rule.path+".on_escalation", "pages nobody: every PagerDuty service says unless: acknowledged", "remove one of the two")
 		}
 	}
@@ -182,7 +182,7 @@ func (l *loader) doubtful(rule *rule, o object) {
 		}
 	}
 	if !m.mayOpen() {
-		for _, key := range []string{"resolve_after", "on_escalation"} {
+		for _, key := range []string{"resolve_after", "on_escalation", "on_auto_resolve"} {
 			if e, ok := o.at[key]; ok {
 				l.warn(e.at, e.path, "means nothing here: what the rule matches is told once and opens nothing", "remove it")
 			}
@@ -191,7 +191,7 @@ func (l *loader) doubtful(rule *rule, o object) {
 			l.warn(e.at, e.path, "means nothing here: what the rule matches is told once, and at once", "remove it")
 		}
 	}
-	if e, ok := o.at["on_escalation"]; ok && m.mayOpen() && rule.rise == risePage && len(rule.notify) > 0 &&
+	if e, ok := o.at["on_escalation"]; ok && m.mayOpen() && rule.rise == reactPage && len(rule.notify) > 0 &&
 		!slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind != router.KindSlack }) {
 		l.warn(e.at, e.path, "pages nobody: the rule tells no PagerDuty service", "add one to notify, or remove it")
 	}

@@ -41,8 +41,8 @@ func (s *Store) inTurn(ctx context.Context, f func(tx *txn) error) error {
 	return err
 }
 
-// States returns what is known of each flow: its alerts, and the incidents that are not resolved or that an
-// active alert belongs to. Only who folds changes them, so that two queries see the same.
+// States returns what is known of each flow: its alerts, and the incidents that are not resolved or that an alert
+// belongs to or last belonged to. Only who folds changes them, so that two queries see the same.
 func (s *Store) States(ctx context.Context, flows []router.FlowID) (map[router.FlowID]router.State, error) {
 	states := make(map[router.FlowID]router.State, len(flows))
 	for _, flow := range flows {
@@ -99,7 +99,7 @@ func (s *Store) addStates(ctx context.Context, states map[router.FlowID]router.S
 
 // standing is the condition that the fold must know an incident of these flows; the flows are named twice.
 func standing(these string) string {
-	return these + ` AND state <> 'resolved' OR number IN (SELECT incident FROM alerts WHERE ` + these + ` AND active = 1)`
+	return these + ` AND state <> 'resolved' OR number IN (SELECT incident FROM alerts WHERE ` + these + `)`
 }
 
 // LastIncident returns the highest number that an incident ever had, 0 for none.
@@ -111,7 +111,7 @@ func (s *Store) LastIncident(ctx context.Context) (n int64, err error) {
 func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	err := s.inTurn(ctx, func(tx *txn) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
-			writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, s.writeNotices, writeSilences, s.writeOwed, writeKnown, s.wakeAll,
+			writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, s.writeNotices, writeSilences, s.writeOwed, s.writeKnown, s.wakeAll,
 		} {
 			if err := step(ctx, tx, b); err != nil {
 				return err
@@ -122,7 +122,7 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	if err != nil {
 		return fmt.Errorf("store fold: %w", err)
 	}
-	if len(b.Owed) > 0 {
+	if len(b.Owed)+len(b.Known) > 0 {
 		s.wakeDelivery()
 	}
 	return nil
@@ -140,6 +140,7 @@ type alertDetails struct {
 	Before  *float64            `json:"before,omitempty"`
 	Routes  []router.AlertRoute `json:"notify,omitempty"`
 	Hold    time.Duration       `json:"hold,omitempty"`
+	Heard   time.Time           `json:"heard,omitzero"`
 }
 
 const alertColumns = `event, level, active, raised_at, cleared_at, since, until, held_until, opened_by, closed_by, severity, incident, key, details`
@@ -151,7 +152,7 @@ func writeAlerts(ctx context.Context, tx *txn, b router.Batch) error {
 		closed_by = excluded.closed_by, severity = excluded.severity, incident = excluded.incident, key = excluded.key,
 		details = excluded.details`
 	return each(ctx, tx, b.Alerts, query, func(a router.FlowAlert) ([]any, error) {
-		details, err := json.Marshal(alertDetails{a.Reading, a.Before, a.Routes, a.Hold})
+		details, err := json.Marshal(alertDetails{a.Reading, a.Before, a.Routes, a.Hold, a.Heard})
 		return []any{a.WABA, a.Flow, a.Event, string(a.Level), toInt(a.Active), micros(a.Raised), micros(a.Cleared), micros(a.Since),
 			micros(a.Until), micros(a.HeldUntil), a.OpenedBy, a.ClosedBy, int64(a.Severity), a.Incident, a.Key, string(details)}, err
 	})
@@ -183,7 +184,7 @@ func flowAlerts(ctx context.Context, q querier, where string, args ...any) ([]ro
 		a.Raised, a.Cleared, a.Since, a.Until, a.HeldUntil = fromMicros(raised), fromMicros(cleared), fromMicros(since), fromMicros(until), fromMicros(held)
 		var d alertDetails
 		err = json.Unmarshal(details, &d)
-		a.Reading, a.Before, a.Routes, a.Hold = d.Reading, d.Before, d.Routes, d.Hold
+		a.Reading, a.Before, a.Routes, a.Hold, a.Heard = d.Reading, d.Before, d.Routes, d.Hold, d.Heard
 		return a, err
 	})
 }
@@ -200,6 +201,9 @@ type incidentDetails struct {
 	Owner      string          `json:"owner,omitempty"`
 	AckedBy    int64           `json:"acknowledged_event,omitempty"`
 	AckedIn    router.Page     `json:"acknowledged_in,omitzero"`
+	Acts       router.ActTimes `json:"acts,omitzero"`
+	ByItself   string          `json:"by_itself,omitempty"`
+	NoteAuto   bool            `json:"note_auto_resolve,omitempty"`
 	Links      []router.Link   `json:"links,omitempty"`
 	Pageable   []string        `json:"pageable,omitempty"`
 	PageOnRise bool            `json:"page_on_rise,omitempty"`
@@ -217,7 +221,8 @@ func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 		acknowledged_by = excluded.acknowledged_by, wake_at = excluded.wake_at, details = excluded.details`
 	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
 		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps,
-			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise}
+			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
+			Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise}
 		if i.Silence.ID != "" {
 			d.Silence = &i.Silence
 		}
@@ -241,7 +246,8 @@ func incidents(ctx context.Context, q querier, where string, args ...any) ([]rou
 		var d incidentDetails
 		err = json.Unmarshal(details, &d)
 		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
-		i.AcknowledgedEvent, i.AcknowledgedIn = d.AckedBy, d.AckedIn
+		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts = d.AckedBy, d.AckedIn, d.Acts
+		i.ByItself, i.NoteAutoResolve = d.ByItself, d.NoteAuto
 		i.Owner, i.Links, i.Pageable, i.PageOnRise = d.Owner, d.Links, d.Pageable, d.PageOnRise
 		if d.Silence != nil {
 			i.Silence = *d.Silence
@@ -280,9 +286,10 @@ func (s *Store) writeNotices(ctx context.Context, tx *txn, b router.Batch) error
 // writeOwed makes the deliveries wait for a higher revision. One that is in back-off keeps its time; one that
 // was done, given up or parked is due now. What is pinned to a delivery stays.
 func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
-	query := `INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, open, severity, next_at, updated_at, owed_since, class)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (incident, event, notifier) DO UPDATE SET owed = deliveries.owed + 1, open = excluded.open,
+	query := `INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, target, open, opening, severity,
+			next_at, updated_at, owed_since, class)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (incident, event, notifier) DO UPDATE SET owed = deliveries.owed + 1, open = excluded.open, opening = excluded.opening,
 		severity = excluded.severity, updated_at = excluded.updated_at,
 		attempts = CASE WHEN deliveries.state = 'waiting' THEN deliveries.attempts ELSE 0 END,
 		next_at = CASE WHEN deliveries.state = 'waiting' THEN deliveries.next_at ELSE excluded.next_at END,
@@ -291,8 +298,8 @@ func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 	now := micros(s.cfg.Now())
 	err := each(ctx, tx, b.Owed, query, func(o router.Owed) ([]any, error) {
 		t := o.Target
-		return []any{o.Incident, o.Event, t.Notifier, o.Key, string(t.Kind), t.Channel, t.RoutingKey.Reveal(), toInt(o.Open),
-			int64(o.Severity), now, now, now, int64(firstClass(&o))}, nil
+		return []any{o.Incident, o.Event, t.Notifier, o.Key, string(t.Kind), t.Channel, t.RoutingKey.Reveal(), t.ID(), toInt(o.Open),
+			o.Opening, int64(o.Severity), now, now, now, int64(firstClass(&o))}, nil
 	})
 	if err != nil {
 		return err

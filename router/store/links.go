@@ -1,12 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +20,7 @@ const (
 )
 
 const placeColumns = `d.incident, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by, d.notifier, d.key, d.routing_key,
-	coalesce(l.id, ''), coalesce(l.number, 0), coalesce(l.url, '')`
+	d.tried_since, d.told_open, coalesce(l.id, ''), coalesce(l.number, 0), coalesce(l.url, '')`
 
 const placeTables = `deliveries d JOIN incidents i ON i.number = d.incident
 	LEFT JOIN links l ON l.incident = d.incident AND l.notifier = d.notifier AND l.key = d.key`
@@ -57,11 +57,12 @@ func (s *Store) Unlinked(ctx context.Context, since time.Time) ([]router.Place, 
 
 func (s *Store) places(ctx context.Context, query string, args ...any) ([]router.Place, error) {
 	found, err := all(ctx, s.read, query, args, func(row scanner) (p router.Place, err error) {
-		var opened int64
+		var opened, known, open int64
 		var key string
 		err = row.Scan(&p.Incident, &p.WABA, &p.Flow, &p.State, &opened, &p.AcknowledgedBy, &p.Notifier, &p.Key, &key,
-			&p.Link.ID, &p.Link.Number, &p.Link.URL)
-		p.OpenedAt, p.RoutingKey = fromMicros(opened), router.Secret(key)
+			&known, &open, &p.Link.ID, &p.Link.Number, &p.Link.URL)
+		p.OpenedAt, p.RoutingKey, p.Open = fromMicros(opened), router.Secret(key), open != 0
+		p.Known = fromMicros(cmp.Or(known, opened))
 		if p.Link.ID != "" {
 			p.Link.Notifier, p.Link.Key = p.Notifier, p.Key
 		}
@@ -95,22 +96,53 @@ func writeLinks(ctx context.Context, tx *txn, b router.Batch) error {
 
 // writeKnown makes deliveries remember what their service knows by itself. One that waits, or is under way with an
 // older state, is tried once more with the new one.
-func writeKnown(ctx context.Context, tx *txn, b router.Batch) error {
-	const query = `UPDATE deliveries SET open = ?, severity = ?, told_open = ?, owed = owed + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END
-		WHERE incident = ? AND event = ? AND notifier = ?`
-	if err := each(ctx, tx, b.Known, query, func(o router.Owed) ([]any, error) {
-		return []any{toInt(o.Open), int64(o.Severity), toInt(o.Open), o.Incident, o.Event, o.Target.Notifier}, nil
-	}); err != nil {
+func (s *Store) writeKnown(ctx context.Context, tx *txn, b router.Batch) error {
+	for i := range b.Known { // they are what people did in a service: few
+		if err := writeOneKnown(ctx, tx, &b.Known[i], micros(s.cfg.Now())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeOneKnown changes the receipt as well: it says what the service has. A page that a person ended there, and that was
+// told of something after that, may have opened anew by it: that is ended, too.
+func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) error {
+	var id, toldAt int64
+	var body []byte
+	err := tx.QueryRowContext(ctx, `SELECT id, told_at, receipt FROM deliveries WHERE incident = ? AND event = ? AND notifier = ?`,
+		o.Incident, o.Event, o.Target.Notifier).Scan(&id, &toldAt, &body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	if err := each(ctx, tx, b.Known, `UPDATE deliveries SET class = `+classSQL("", "", "")+` WHERE incident = ? AND event = ? AND notifier = ?`,
-		func(o router.Owed) ([]any, error) { return []any{o.Incident, o.Event, o.Target.Notifier}, nil }); err != nil {
+	var receipt router.Receipt
+	if err := json.Unmarshal(body, &receipt); err != nil {
 		return err
 	}
-	closed := slices.DeleteFunc(slices.Clone(b.Known), func(o router.Owed) bool { return o.Open })
-	return each(ctx, tx, closed, `UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`, func(o router.Owed) ([]any, error) {
-		return []any{o.Incident, o.Target.Notifier, o.Key}, nil
-	})
+	revived := !o.Open && receipt.Open && !o.At.IsZero() && toldAt > micros(o.At)
+	if receipt != (router.Receipt{}) && !revived {
+		receipt.Open, receipt.Opening, receipt.Acknowledged = o.Open, o.Opening, o.Acknowledged
+		if body, err = json.Marshal(receipt); err != nil {
+			return err
+		}
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET open = ?, opening = ?, severity = ?, told_open = ?, receipt = ?,
+		owed = owed + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END WHERE id = ?`,
+		toInt(o.Open), o.Opening, int64(o.Severity), toInt(o.Open || revived), string(body), id)
+	if err == nil && revived {
+		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ? WHERE id = ? AND state <> 'waiting'`,
+			now, now, id)
+	}
+	if err == nil {
+		err = classify(ctx, tx, id)
+	}
+	if err == nil && !o.Open {
+		_, err = tx.ExecContext(ctx, `UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`, o.Incident, o.Target.Notifier, o.Key)
+	}
+	return err
 }
 
 // receiptOf returns the receipt of a delivery as it is written; the zero Receipt if there is no such delivery.

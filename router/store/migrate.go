@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/pressly/goose/v3"
+
+	"flowbridge/router"
 )
 
 //go:embed migrations/*.sql
@@ -57,10 +59,48 @@ func (d *dialect) migrations() ([]*goose.Migration, error) {
 		}
 		statements := strings.ReplaceAll(string(text), sqlite.identity, d.identity)
 		up := func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, statements)
-			return err
+			if _, err := tx.ExecContext(ctx, statements); err != nil {
+				return err
+			}
+			if version == targetsVersion {
+				return d.fillTargets(ctx, tx)
+			}
+			return nil
 		}
 		out = append(out, goose.NewGoMigration(version, &goose.GoFunc{RunTx: up}, nil))
 	}
 	return out, nil
+}
+
+// targetsVersion is the migration that gives deliveries the column target.
+const targetsVersion = 10
+
+// fillTargets fills in where the deliveries that are there are told. The database cannot compute it.
+func (d *dialect) fillTargets(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT notifier, kind, channel, routing_key FROM deliveries`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var targets []router.Target
+	for rows.Next() {
+		var t router.Target
+		var key string
+		if err := rows.Scan(&t.Notifier, &t.Kind, &t.Channel, &key); err != nil {
+			return err
+		}
+		t.RoutingKey = router.Secret(key)
+		targets = append(targets, t)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for _, t := range targets {
+		_, err := tx.ExecContext(ctx, d.rebind(`UPDATE deliveries SET target = ? WHERE notifier = ? AND kind = ? AND channel = ? AND routing_key = ?`),
+			t.ID(), t.Notifier, string(t.Kind), t.Channel, t.RoutingKey.Reveal())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

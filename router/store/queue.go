@@ -13,15 +13,15 @@ import (
 )
 
 // claimable is the condition under which a waiting delivery may be tried: its time has come, nobody is at it nor at
-// another of the same notifier and key (a younger one, where this one was parked meanwhile), and no older one of
+// another of the same target and key (a younger one, where this one was parked meanwhile), and no older one of
 // these still waits: a resolve must not overtake its trigger, nor the trigger of the next incident with the same key.
 //
 // It is put so that PostgreSQL can go about it in one way only, by deliveries_waiting for the oldest: what waits comes
 // and goes faster than its statistics, and while those say that nothing waits every index looks as good as another. As
 // NOT EXISTS a claim among 5,000 took it seconds.
 const claimable = `d.state = 'waiting' AND d.class >= 0 AND d.next_at <= ? AND (
-	SELECT max(other.claimed_until) FROM deliveries other WHERE other.state = 'waiting' AND other.notifier = d.notifier AND other.key = d.key) <= ? AND d.id = (
-	SELECT min(older.id) FROM deliveries older WHERE older.state = 'waiting' AND older.notifier = d.notifier AND older.key = d.key)`
+	SELECT max(other.claimed_until) FROM deliveries other WHERE other.state = 'waiting' AND other.target = d.target AND other.key = d.key) <= ? AND d.id = (
+	SELECT min(older.id) FROM deliveries older WHERE older.state = 'waiting' AND older.target = d.target AND older.key = d.key)`
 
 // everyTurn is how often a lane takes what is owed longest, whatever its class: so nothing waits for ever behind what
 // matters more.
@@ -132,10 +132,10 @@ func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[ro
 	var receipt []byte
 	var key string
 	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.may_exist, d.open,
-		d.severity, d.receipt, d.key, d.class, d.told, d.digest FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class IN (`+classes[2:]+`)
+		d.opening, d.severity, d.receipt, d.key, d.class, d.told, d.digest FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class IN (`+classes[2:]+`)
 		ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked, args...).
 		Scan(&c.n.Delivery, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &key, &c.n.Revision, &c.n.Attempt, &mayExist, &open,
-			&c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
+			&c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -173,8 +173,9 @@ func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 	if c.n.Digest != nil {
 		return c.takeDigest(ctx, tx, until)
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1 WHERE id = ?`,
-		until, c.n.Claim, c.n.Delivery)
+	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1,
+		tried_since = CASE WHEN open = 1 AND told_open = 0 AND attempts = 0 THEN ? ELSE tried_since END WHERE id = ?`,
+		until, c.n.Claim, micros(ask.Now), c.n.Delivery)
 	return err
 }
 
@@ -360,8 +361,8 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 	if err != nil {
 		return false, err
 	}
-	if err := finish(`last_error = '', may_exist = ?, attempts = 0, have = ?, next_at = ?, owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END,
-		state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`, exists, r.Revision, now, r.Revision, now, r.Revision, string(r.State)); err != nil {
+	if err := finish(`last_error = '', told_at = ?, may_exist = ?, attempts = 0, have = ?, next_at = ?, owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END,
+		state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`, now, exists, r.Revision, now, r.Revision, now, r.Revision, string(r.State)); err != nil {
 		return false, err
 	}
 	linked, err := noteReceipt(ctx, tx, r, before, now)
@@ -390,8 +391,8 @@ func mended(ctx context.Context, tx *txn, id, now int64) (renewed bool, err erro
 // Retarget pins a delivery to another target: for what never made anything where it was pinned before. It wraps
 // router.ErrConflict when the claim is ours no more: by now somebody else may make something there.
 func (s *Store) Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error {
-	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET kind = ?, channel = ?, routing_key = ? WHERE id = ? AND claim = ?`,
-		string(t.Kind), t.Channel, t.RoutingKey.Reveal(), delivery, claim)
+	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET kind = ?, channel = ?, routing_key = ?, target = ? WHERE id = ? AND claim = ?`,
+		string(t.Kind), t.Channel, t.RoutingKey.Reveal(), t.ID(), delivery, claim)
 	if err == nil {
 		err = stillOurs(held, delivery)
 	}
@@ -418,7 +419,7 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64) error {
 		}
 		if d.Kind.Keyed() { // what is told of a replaced incident would fall on the one that has its key now
 			var newer int64
-			err := tx.QueryRowContext(ctx, `SELECT n.incident FROM deliveries o JOIN deliveries n ON n.notifier = o.notifier AND n.key = o.key
+			err := tx.QueryRowContext(ctx, `SELECT n.incident FROM deliveries o JOIN deliveries n ON n.target = o.target AND n.key = o.key
 				AND n.id > o.id WHERE o.id = ? AND n.may_exist = 1 ORDER BY n.id DESC LIMIT 1`, id).Scan(&newer)
 			if err == nil {
 				return fmt.Errorf("%w: %s has replaced it at %s", router.ErrConflict, router.IncidentName(newer), d.Notifier)

@@ -40,6 +40,26 @@ func (s *Store) wakeAll(ctx context.Context, tx *txn, b router.Batch) error {
 	return err
 }
 
+// Counting returns every alert that keeps an incident open which is not resolved.
+func (s *Store) Counting(ctx context.Context) ([]router.Counting, error) {
+	found, err := all(ctx, s.read, `SELECT a.waba, a.flow, a.event, i.details FROM incidents i JOIN alerts a ON a.incident = i.number
+		WHERE i.state <> 'resolved' AND `+counts+` ORDER BY a.waba, a.flow, a.event, a.level`, nil,
+		func(row scanner) (c router.Counting, err error) {
+			var details []byte
+			if err := row.Scan(&c.WABA, &c.Flow, &c.Event, &details); err != nil {
+				return c, err
+			}
+			var d incidentDetails
+			err = json.Unmarshal(details, &d)
+			c.Labels = d.Labels
+			return c, err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("read what is active: %w", err)
+	}
+	return found, nil
+}
+
 // Silences returns the silences that have not ended.
 func (s *Store) Silences(ctx context.Context) ([]router.Silence, error) {
 	return s.silences(ctx, `ended_at = 0 AND (until = 0 OR until > ?) ORDER BY since, id LIMIT ?`, micros(s.cfg.Now()), router.MaxSilences)

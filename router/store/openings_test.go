@@ -1,0 +1,85 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"flowbridge/router"
+	"flowbridge/router/store"
+)
+
+// TestTwoNamesForOneTargetWaitForEachOther holds for two notifiers with one routing key, or one that was renamed: the
+// trigger of the next incident must not overtake the resolve of the one before it.
+func TestTwoNamesForOneTargetWaitForEachOther(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		attempt(t, s, "page", openReceipt)
+		renamed, elsewhere := owedPage(true), owedPage(true)
+		renamed.Incident, renamed.Target.Notifier = 2, "renamed"
+		elsewhere.Incident, elsewhere.Target.Notifier, elsewhere.Target.RoutingKey = 2, "elsewhere", "another"
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(2)}, Owed: []router.Owed{owedPage(false), renamed, elsewhere}}))
+		if n, ok := attempt(t, s, "renamed", openReceipt); ok {
+			t.Errorf("told of the next incident before the end of the last: %+v", n)
+		}
+		if _, ok := attempt(t, s, "elsewhere", openReceipt); !ok {
+			t.Error("another target waits for it, too")
+		}
+		if n, ok := attempt(t, s, "page", router.Receipt{DedupKey: rateKey}); !ok || n.Open {
+			t.Errorf("the end of the last: told %v, %+v", ok, n)
+		}
+		if n, ok := attempt(t, s, "renamed", openReceipt); !ok || !n.Open {
+			t.Errorf("the next: told %v, %+v", ok, n)
+		}
+	})
+}
+
+// TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain is for a webhook that comes late: what we told in between opened
+// the page anew.
+func TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		attempt(t, s, "page", openReceipt)
+		ended := owedPage(false)
+		ended.At = noon.Add(-time.Hour)
+		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{ended}}))
+		if n, ok := attempt(t, s, "page", router.Receipt{DedupKey: rateKey}); !ok || n.Open || !n.Receipt.Open {
+			t.Errorf("told %v: %+v", ok, n)
+		}
+	})
+}
+
+// TestAReceiptSaysWhatTheServiceHolds is what a later attempt judges by: see Notification.Stale.
+func TestAReceiptSaysWhatTheServiceHolds(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		attempt(t, s, "page", openReceipt)
+		known, owed := owedPage(true), owedPage(true)
+		known.Acknowledged, known.Opening, owed.Opening = true, 1, 2
+		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{known}}))
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed}}))
+		n, ok := attempt(t, s, "page", openReceipt)
+		if !ok || !n.Receipt.Acknowledged || n.Receipt.Opening != 1 || n.Opening != 2 || !n.Stale() {
+			t.Errorf("told %v, opening %d, receipt %+v", ok, n.Opening, n.Receipt)
+		}
+	})
+}
+
+func TestWhatIsActiveAnywhereIsKnown(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		alert := func(flow string, incident int64, active bool) router.FlowAlert {
+			return router.FlowAlert{FlowID: router.FlowID{WABA: "501", Flow: flow},
+				Alert: router.Alert{Event: router.EndpointErrorRate, Level: "10", Active: active, Incident: incident}}
+		}
+		labelled, resolved := failing(2), failing(3)
+		labelled.Labels = map[string]string{"team": "payments"}
+		resolved.State = router.IncidentResolved
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{labelled, resolved},
+			Alerts: []router.FlowAlert{alert("1", 1, false), alert("2", 2, true), alert("3", 3, true)}}))
+		got, err := s.Counting(ctx)
+		check(t, err)
+		diff(t, got, []router.Counting{{FlowID: router.FlowID{WABA: "501", Flow: "2"}, Event: router.EndpointErrorRate,
+			Labels: map[string]string{"team": "payments"}}})
+	})
+}
