@@ -103,8 +103,14 @@ type Lane struct {
 	Notifier string
 	Failures int       // deliveries that failed in a row
 	Rests    time.Time // nothing is tried before; zero unless it keeps failing
+	// Waits is until when the service wants no calls for some class of deliveries; zero unless that is a LongWait.
+	Waits time.Time
 }
 
 // LaneDown is how many different deliveries must fail in a row before a lane rests: fewer may be the fault of the
 // deliveries. From then on one delivery at a time probes whether the service is back.
 const LaneDown = 3
+
+// LongWait is the longest wait that is usual: services count calls by the minute. A notifier that is to wait longer is
+// shown as paused.
+const LongWait = time.Minute

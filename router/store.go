@@ -80,7 +80,7 @@ type Result struct {
 	// or DeliveryParked (if a newer revision is owed by now that is tried instead, and Event is left out).
 	State  DeliveryState
 	Error  string    // in words for people, without secrets; "" on success
-	NextAt time.Time // of DeliveryWaiting
+	NextAt time.Time // of DeliveryWaiting; of DeliveryParked when it is tried again by itself, zero for never
 	// Interrupted says that the attempt is not counted: our own shutdown cut it short, or the service named
 	// the time to come back. State is DeliveryWaiting then.
 	Interrupted bool
@@ -91,7 +91,8 @@ type Result struct {
 	// told of as open keep waiting for a card, as ClassDigested. An unsettled one that is DeliveryCancelled was not
 	// there: its incidents are due, each as it is by now.
 	Digest *Digest
-	// Event, if not nil, is appended to the journal in the same transaction; a repeat by digest is dropped.
+	// Event, if not nil, is appended to the journal in the same transaction. A repeat by digest is dropped, unless the
+	// delivery was told, or retried by a person, since: then it is news again.
 	Event *Event
 }
 

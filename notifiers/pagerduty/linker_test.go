@@ -254,6 +254,31 @@ func TestWhatCannotBeLookedUpIsLetGoInTheEnd(t *testing.T) {
 	}
 }
 
+func TestWhatAProxyAnswersForPagerDutyLosesNothingThatWasSaid(t *testing.T) {
+	for _, proxy := range sandbox.ProxyFaults() {
+		t.Run(proxy.Name, func(t *testing.T) {
+			o := newOffice(t, sandbox.PagerDutyConfig{})
+			o.page(t, routingKey, incident42)
+			hooks := newHooks(t, o.desk, pagerduty.WebhookConfig{Lookups: true})
+			body := hook("1", "incident.acknowledged", "ben", map[string]any{"id": "Q0000001", "incident_key": nil})
+			if code := send(hooks, body, sign(body)); code != http.StatusAccepted {
+				t.Fatalf("answered %d", code)
+			}
+			o.places = []router.Place{place42("", 0)}
+			o.Fail(proxy.Fault)
+			o.pass(t, 10*time.Second)
+			if len(o.postponed) != 1 || strings.Contains(o.log.String(), "level=ERROR") {
+				t.Fatalf("postponed %+v; log: %s", o.postponed, &o.log)
+			}
+			o.ClearFaults()
+			o.pass(t, 2*time.Minute)
+			if diff := cmp.Diff([]string{"LINK INC-42 oncall Q0000001 #1", "ACKNOWLEDGE INC-42 oncall by ben with dora"}, o.acts()); diff != "" || len(o.postponed) != 0 {
+				t.Errorf("postponed %+v; journal (-want +got):\n%s", o.postponed, diff)
+			}
+		})
+	}
+}
+
 func TestPagerDutyIsLeftAloneWhenItAsksForThat(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -263,8 +288,12 @@ func TestPagerDutyIsLeftAloneWhenItAsksForThat(t *testing.T) {
 	}{
 		{"too many calls", sandbox.Fault{Status: 429}, 59 * time.Second, ""},
 		{"too many calls, with a time", sandbox.Fault{Status: 429, RetryAfter: 20 * time.Second}, 19 * time.Second, ""},
+		{"too many calls, with a day", sandbox.Fault{Status: 429, RetryWords: "86400"}, 4 * time.Minute, ""},
+		{"a proxy answers 401", sandbox.Fault{Status: 401}, 59 * time.Second, ""},
+		{"a proxy answers 403", sandbox.Fault{Status: 403}, 59 * time.Second, ""},
+		{"a proxy answers 404", sandbox.Fault{Status: 404}, 59 * time.Second, ""},
 		{"a token that is not taken", sandbox.Fault{Status: 401, Body: `{"error":{"message":"no such token ` + apiToken + `","errors":"odd"}}`}, 4 * time.Minute, "PagerDuty does not take PAGERDUTY_API_TOKEN"},
-		{"a token that may not read", sandbox.Fault{Status: 403}, 4 * time.Minute, "PagerDuty does not take PAGERDUTY_API_TOKEN"},
+		{"a token that may not read", sandbox.Fault{Status: 403, Body: `{"error":{"message":"Access Denied","code":2010}}`}, 4 * time.Minute, "PagerDuty does not take PAGERDUTY_API_TOKEN"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -285,7 +314,7 @@ func TestPagerDutyIsLeftAloneWhenItAsksForThat(t *testing.T) {
 			if diff := cmp.Diff([]string{"LINK INC-42 oncall Q0000001 #1"}, o.acts()); diff != "" {
 				t.Errorf("journal (-want +got):\n%s", diff)
 			}
-			if got := strings.Count(o.log.String(), "level=ERROR"); test.says != "" && (got != 1 || !strings.Contains(o.log.String(), test.says)) {
+			if got := strings.Count(o.log.String(), "level=ERROR"); test.says == "" && got != 0 || test.says != "" && (got != 1 || !strings.Contains(o.log.String(), test.says)) {
 				t.Errorf("log: %s", &o.log)
 			}
 			sandbox.AssertNoSecret(t, []string{apiToken}, o.log.String())

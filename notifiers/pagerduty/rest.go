@@ -12,6 +12,7 @@ import (
 
 	pd "github.com/PagerDuty/go-pagerduty"
 
+	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -23,6 +24,9 @@ const (
 	maxRestAnswer = 4 << 20
 	// deniedWait is how long a token that PagerDuty does not take is left alone.
 	deniedWait = 5 * time.Minute
+	// betweenWait is how long nothing is asked after somebody else has answered for PagerDuty. What was to be looked up
+	// waits meanwhile, and no attempt is counted.
+	betweenWait = time.Minute
 )
 
 // errGone says that PagerDuty has no such thing.
@@ -170,29 +174,42 @@ func (r *rest) call(ctx context.Context, do func(context.Context, *pd.Client) er
 	case rec.err != nil:
 		return unanswered(rec.err, r.token)
 	}
+	return r.judge(rec, err)
+}
+
+// judge says what an answer means. That there is no such incident, or that the token may not, must be said in the REST
+// API's own form: a proxy on the way answers so too.
+func (r *rest) judge(rec *recorder, err error) error {
 	code := strings.TrimSpace(fmt.Sprintf("%d %s", rec.status, http.StatusText(rec.status)))
-	failed := fmt.Errorf("the REST API of PagerDuty answered %s: %s", code, cmp.Or(restWords(rec.body, r.token), "no words"))
+	said, own := restWords(rec.body, r.token)
+	failed := fmt.Errorf("the REST API of PagerDuty answered %s: %s", code, cmp.Or(said, "no words"))
 	switch s := rec.status; {
 	case s/100 == 2 && err == nil:
 		return nil
 	case s/100 == 2:
 		return errors.New("the REST API of PagerDuty gave an answer that cannot be read: check PAGERDUTY_API_URL")
-	case s == http.StatusNotFound:
-		return errGone
 	case s == http.StatusTooManyRequests:
 		wait, named := retryAfter(rec.header, r.now())
 		if !named {
 			wait = busyWait
 		}
-		return held{error: failed, until: r.now().Add(min(wait, time.Hour))}
+		return held{error: failed, until: r.now().Add(wait)}
+	case s/100 == 5, s == http.StatusRequestTimeout:
+		return failed
+	case !own:
+		between := &notifiers.Between{Service: service, Said: code, Hint: "check the proxy or firewall on the way, and PAGERDUTY_API_URL"}
+		return held{error: between, until: r.now().Add(betweenWait)}
+	case s == http.StatusNotFound:
+		return errGone
 	case s == http.StatusUnauthorized, s == http.StatusForbidden:
 		return held{error: failed, until: r.now().Add(deniedWait), denied: true}
 	}
 	return failed
 }
 
-// restWords reads what the REST API says of an error, without the token.
-func restWords(body []byte, token router.Secret) string {
+// restWords reads what the REST API says of an error, without the token. own says that it is in the form of that API:
+// {"error": {"code": 2100, "message": "Not Found", "errors": [...]}}.
+func restWords(body []byte, token router.Secret) (said string, own bool) {
 	var answer struct {
 		Error struct {
 			Message string          `json:"message"`
@@ -200,7 +217,7 @@ func restWords(body []byte, token router.Secret) string {
 		} `json:"error"`
 	}
 	if json.Unmarshal(body, &answer) != nil {
-		return ""
+		return "", false
 	}
 	var list []string
 	if json.Unmarshal(answer.Error.Errors, &list) != nil {
@@ -208,5 +225,6 @@ func restWords(body []byte, token router.Secret) string {
 		_ = json.Unmarshal(answer.Error.Errors, &one)
 		list = append(list, one)
 	}
-	return line(scrub(cmp.Or(strings.Join(list, "; "), answer.Error.Message), token), maxWords)
+	said = line(scrub(cmp.Or(strings.Join(list, "; "), answer.Error.Message), token), maxWords)
+	return said, said != ""
 }

@@ -33,7 +33,7 @@ const (
 
 	keyHint = "the integration key has 32 letters and digits; copy it from the service's Integrations → Events API v2, correct routing_key and retry this delivery"
 	euHint  = "; an account of the EU region also needs PAGERDUTY_EVENTS_URL=https://events.eu.pagerduty.com"
-	urlHint = "check PAGERDUTY_EVENTS_URL, and any proxy on the way there"
+	urlHint = "check the proxy or firewall on the way, and PAGERDUTY_EVENTS_URL"
 )
 
 // enqueue sends an alert event. See send for what it returns.
@@ -76,19 +76,22 @@ func (p *Notifier) send(ctx context.Context, key router.Secret, call func(contex
 	return p.judge(rec, key)
 }
 
-// judge says what an answer means. PagerDuty documents 202, 400, 429 and 5xx.
+// judge says what an answer means. PagerDuty documents 202, 400, 429 and 5xx, the first two in a form of its own. Any
+// other answer is not PagerDuty's: it is tried again for as long as something stands in the way.
 func (p *Notifier) judge(rec *recorder, key router.Secret) (may bool, err error) {
 	code := strings.TrimSpace(fmt.Sprintf("%d %s", rec.status, http.StatusText(rec.status)))
-	success, said := words(rec.body, key)
+	answer := words(rec.body, key)
 	switch s := rec.status; {
-	case s == http.StatusAccepted, s/100 == 2 && success:
+	case s/100 == 2 && answer.success:
 		return true, nil
-	case s/100 == 2: // a 202 is PagerDuty's alone, but any web page answers 200: nobody would have been paged
-		return true, fmt.Errorf("the address of PagerDuty answered %s, and not as PagerDuty does: %s", code, urlHint)
-	case s/100 == 3:
-		return false, &notifiers.Refused{Service: service, Said: "the answer is a redirect (" + code + "), which is not followed", Hint: urlHint}
+	case s == http.StatusBadRequest && answer.refusal:
+		refused := &notifiers.Refused{Service: service, Said: answer.said}
+		if strings.Contains(strings.ReplaceAll(strings.ToLower(answer.said), "_", " "), "routing key") {
+			refused.Hint = keyHint + euHint
+		}
+		return false, refused
 	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s/100 == 5:
-		err = errors.New(strings.TrimSuffix("PagerDuty answered "+code+": "+said, ": "))
+		err = errors.New(strings.TrimSuffix("PagerDuty answered "+code+": "+answer.said, ": "))
 		wait, named := retryAfter(rec.header, p.cfg.Now())
 		if !named && s == http.StatusTooManyRequests {
 			wait, named = busyWait, true
@@ -98,38 +101,51 @@ func (p *Notifier) judge(rec *recorder, key router.Secret) (may bool, err error)
 		}
 		return s != http.StatusTooManyRequests, err
 	}
-	refused := &notifiers.Refused{Service: service, Said: cmp.Or(said, code)}
-	switch {
-	case strings.Contains(strings.ReplaceAll(strings.ToLower(said), "_", " "), "routing key"):
-		refused.Hint = keyHint + euHint
-	case rec.status != http.StatusBadRequest:
-		refused.Hint = urlHint
+	// Any web page answers 200, and some proxies 202: whether the event went through is unknown. A proxy that says no
+	// or points elsewhere has not passed it on.
+	may = rec.status/100 != 3 && rec.status/100 != 4
+	if answer.said != "" {
+		code += " (" + answer.said + ")"
 	}
-	return false, refused
+	return may, &notifiers.Between{Service: service, Said: code, Hint: urlHint}
 }
 
-// words reads what PagerDuty says: whether it is content, and else why not, in one line without the key.
-func words(body []byte, key router.Secret) (success bool, said string) {
-	var answer struct {
+// answer is what a body says, where it is in PagerDuty's form.
+type answer struct {
+	success bool   // the event was taken
+	refusal bool   // the event was refused, with words
+	said    string // in one line, without the key; also of a body of another form
+}
+
+// words reads a body. An event that is refused is answered {"status": "invalid event", "message": "Event object is
+// invalid", "errors": [...]}; one that is taken has the status "success". Source: "Send an alert event", responses.
+func words(body []byte, key router.Secret) answer {
+	var a struct {
 		Status  string   `json:"status"`
 		Message string   `json:"message"`
 		Errors  []string `json:"errors"`
 	}
-	_ = json.Unmarshal(body, &answer) // a page of somebody else says nothing; a field of an odd type only that
-	said = cmp.Or(strings.Join(answer.Errors, "; "), answer.Message, answer.Status)
-	return answer.Status == "success", line(scrub(said, key), maxWords)
+	err := json.Unmarshal(body, &a) // a page of somebody else says nothing, nor does a field of an odd type
+	why := cmp.Or(strings.Join(a.Errors, "; "), a.Message)
+	return answer{
+		success: err == nil && a.Status == "success",
+		refusal: err == nil && a.Status != "" && a.Status != "success" && strings.TrimSpace(why) != "",
+		said:    line(scrub(cmp.Or(why, a.Status), key), maxWords),
+	}
 }
 
-// retryAfter reads the header in seconds or as a date. PagerDuty documents none.
+// retryAfter reads the header in seconds or as a date, for as much as it is believed. ok is false where it names no time
+// to come. PagerDuty documents none.
 func retryAfter(header http.Header, now time.Time) (wait time.Duration, ok bool) {
 	text := header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second, true
+	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
+		wait = time.Duration(min(seconds, uint64(notifiers.LongestWait/time.Second))) * time.Second
+	} else if errors.Is(err, strconv.ErrRange) {
+		wait = notifiers.LongestWait
+	} else if at, err := http.ParseTime(text); err == nil {
+		wait = min(at.Sub(now), notifiers.LongestWait)
 	}
-	if at, err := http.ParseTime(text); err == nil {
-		return at.Sub(now), true
-	}
-	return 0, false
+	return wait, wait > 0
 }
 
 // neverSent says that not even a connection was made.

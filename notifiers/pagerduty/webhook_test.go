@@ -213,7 +213,7 @@ func TestWhatPeopleDoInPagerDutyBecomesActs(t *testing.T) {
 	older.Incident, older.OpenedAt, older.Known = 41, opened.Add(-time.Hour), opened.Add(-time.Hour)
 	later := place42("", 0)
 	later.Incident, later.OpenedAt, later.Known = 44, opened.Add(90*time.Minute), opened.Add(90*time.Minute) // the webhook says +60
-	before := place42("Q7", 7) // INC-40, which PagerDuty calls Q7; its key has passed on to INC-42
+	before := place42("Q7", 7)                                                                               // INC-40, which PagerDuty calls Q7; its key has passed on to INC-42
 	before.Incident, before.OpenedAt, before.Known, before.State = 40, opened.Add(-time.Hour), opened.Add(-time.Hour), router.IncidentResolved
 	endless := before
 	endless.Open = true // its end was never told

@@ -20,6 +20,7 @@ type Fault struct {
 
 	Status     int           // HTTP status
 	RetryAfter time.Duration // beside Status, the Retry-After header; 0 sends none
+	RetryWords string        // in place of RetryAfter: the header word for word, such as "-1" or a date
 	Location   string        // beside a Status of 3xx, where it leads
 	OKFalse    string        // Slack: 200 with {"ok":false,"error":OKFalse}
 	Body       string        // 200, or Status, with this body
@@ -86,6 +87,9 @@ func (f *Fault) instead(right answer) answer {
 	}
 	if f.RetryAfter > 0 {
 		out.header.Set("Retry-After", retryAfter(f.RetryAfter))
+	}
+	if f.RetryWords != "" {
+		out.header.Set("Retry-After", f.RetryWords)
 	}
 	if f.Location != "" {
 		out.header.Set("Location", f.Location)

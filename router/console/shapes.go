@@ -85,7 +85,7 @@ type delivery struct {
 	State     string     `json:"state"`    // waiting, delivered, parked or cancelled
 	Attempts  int        `json:"attempts"` // since the last one that succeeded
 	LastError string     `json:"last_error"`
-	NextAt    *time.Time `json:"next_at"` // while waiting
+	NextAt    *time.Time `json:"next_at"` // while waiting; of one that is parked, when it is tried again by itself
 	UpdatedAt *time.Time `json:"updated_at"`
 	Receipt   *receipt   `json:"receipt"`
 }
@@ -187,7 +187,7 @@ func newDelivery(d *router.Delivery) delivery {
 		ID: d.ID, Incident: unlessZero(d.Incident), Notice: unlessZero(d.Event), Notifier: d.Notifier, Kind: string(d.Kind),
 		State: string(d.State), Attempts: d.Attempts, LastError: d.LastError, UpdatedAt: moment(d.Updated),
 	}
-	if d.State == router.DeliveryWaiting {
+	if d.State == router.DeliveryWaiting || d.State == router.DeliveryParked {
 		out.NextAt = moment(d.NextAt)
 	}
 	if r := d.Receipt; r != (router.Receipt{}) {

@@ -100,16 +100,19 @@ func TestTheQueueInMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(toSlack(1, "chat"), toPagerDuty(2, "oncall"))
 		q.items[1].n.Class = router.ClassUpdate
-		q.lanes = []router.Lane{{Notifier: "chat", Failures: 2}, {Notifier: "oncall", Failures: 3}}
+		q.lanes = []router.Lane{{Notifier: "chat", Failures: 2}, {Notifier: "oncall", Failures: 3},
+			{Notifier: "busy", Waits: time.Now().Add(5 * time.Minute)}, {Notifier: "free", Waits: time.Now().Add(time.Minute)}}
 		metrics := prometheus.NewRegistry()
 		if _, err := New(Config{Registerer: metrics}, q); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(90 * time.Second)
 		want := `
-# HELP flowbridge_lane_paused 1 while a notifier keeps failing and is only probed, else 0.
+# HELP flowbridge_lane_paused 1 while a notifier keeps failing and is only probed, or its service wants a pause of more than a minute, else 0.
 # TYPE flowbridge_lane_paused gauge
+flowbridge_lane_paused{notifier="busy"} 1
 flowbridge_lane_paused{notifier="chat"} 0
+flowbridge_lane_paused{notifier="free"} 0
 flowbridge_lane_paused{notifier="oncall"} 1
 # HELP flowbridge_owed_oldest_seconds Since when the delivery is owed that has waited longest, by class: new, resolved, worse, update, digested.
 # TYPE flowbridge_owed_oldest_seconds gauge

@@ -31,7 +31,7 @@ type Notifier interface {
 	// n.Receipt with the next call. A zero Receipt without an error means that there was nothing to tell.
 	//
 	// An error means "try again, with back-off", unless something in its chain says more:
-	//   - Permanent() bool, true: no repetition will help; the delivery is parked until a person acts;
+	//   - Permanent() bool, true: the service said no; the delivery is parked until a person acts, and only probed;
 	//   - NotBefore() time.Time: try again then, which is no failure and does not lengthen the back-off.
 	// Its text is shown to people and must hold no secret.
 	//
@@ -43,7 +43,7 @@ type Notifier interface {
 // and ErrClosed of package router mean that repeating the call is useless.
 type Queue interface {
 	// Due names the notifiers that have something due at now, and the next time after now at which
-	// something will be; zero if nothing waits.
+	// something will be; zero if nothing waits. What is parked is due at the time that its Result named, after all else.
 	Due(ctx context.Context, now time.Time) (notifiers []string, next time.Time, err error)
 	// Claim hands out the most important delivery that is due to a notifier and that the budgets have room for,
 	// nil when there is none; short says how many classes of deliveries found no room. Before it returns the
@@ -60,7 +60,7 @@ type Queue interface {
 	Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error
 	// Owed is pulsed when something became due. A pulse may be missed: there is a slow poll as well.
 	Owed() <-chan struct{}
-	// Backlog and Lanes say what is owed, and which notifiers keep failing, for metrics.
+	// Backlog and Lanes say what is owed, and which notifiers keep failing or are to wait for long, for metrics.
 	Backlog(ctx context.Context) ([]router.Backlog, error)
 	Lanes(ctx context.Context) ([]router.Lane, error)
 }
@@ -98,7 +98,8 @@ type Config struct {
 	// Rand spreads retries; it returns numbers in [0, 1) and is called from several goroutines.
 	// Default: math/rand.
 	Rand func() float64
-	// Logger gets a line for each attempt: parked is an error, a retry a warning, the rest info. Default: none.
+	// Logger gets a line for each attempt: parked is an error, a retry and a probe in vain are warnings, the rest is info.
+	// Default: none.
 	Logger *slog.Logger
 	// Registerer gets the metrics. Default: none are kept.
 	Registerer prometheus.Registerer

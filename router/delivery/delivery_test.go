@@ -367,7 +367,7 @@ func TestLogsAndMetrics(t *testing.T) {
 		time.Sleep(time.Minute)
 		stop()
 		want := `
-# HELP flowbridge_deliveries_total Attempts at a delivery, by how they ended: delivered, cancelled (nothing to tell), retried, parked, interrupted.
+# HELP flowbridge_deliveries_total Attempts at a delivery, by how they ended: delivered, cancelled (nothing to tell), retried, parked, refused_again (it was parked before), interrupted.
 # TYPE flowbridge_deliveries_total counter
 flowbridge_deliveries_total{kind="pagerduty",notifier="oncall",result="delivered"} 1
 flowbridge_deliveries_total{kind="pagerduty",notifier="oncall",result="parked"} 1

@@ -25,7 +25,7 @@ func newMetrics(cfg Config, q Queue) metrics {
 	return metrics{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowbridge_deliveries_total",
-			Help: "Attempts at a delivery, by how they ended: delivered, cancelled (nothing to tell), retried, parked, interrupted.",
+			Help: "Attempts at a delivery, by how they ended: delivered, cancelled (nothing to tell), retried, parked, refused_again (it was parked before), interrupted.",
 		}, []string{"notifier", "kind", "result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "flowbridge_delivery_sync_seconds",
@@ -45,7 +45,7 @@ func newMetrics(cfg Config, q Queue) metrics {
 			oldest: prometheus.NewDesc("flowbridge_owed_oldest_seconds",
 				"Since when the delivery is owed that has waited longest, by class: new, resolved, worse, update, digested.", []string{"notifier", "class"}, nil),
 			paused: prometheus.NewDesc("flowbridge_lane_paused",
-				"1 while a notifier keeps failing and is only probed, else 0.", []string{"notifier"}, nil),
+				"1 while a notifier keeps failing and is only probed, or its service wants a pause of more than a minute, else 0.", []string{"notifier"}, nil),
 		},
 	}
 }
@@ -94,7 +94,7 @@ func (m *queueMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, l := range lanes {
 		paused := 0.0
-		if l.Failures >= router.LaneDown {
+		if l.Failures >= router.LaneDown || l.Waits.After(m.now()) {
 			paused = 1
 		}
 		ch <- prometheus.MustNewConstMetric(m.paused, prometheus.GaugeValue, paused, l.Notifier)

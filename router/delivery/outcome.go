@@ -16,8 +16,16 @@ import (
 const (
 	// maxError bounds what is kept of an error, in runes: a card and a row of a list have room for no more.
 	maxError = 500
-	// maxNotBefore bounds the wait that a service may ask for: a slip of its clock must not silence us for days.
-	maxNotBefore = time.Hour
+	// maxNotBefore bounds the wait that a service may ask for. Services count calls by the minute; one that names hours or
+	// days has a wrong clock, or is none of theirs, and a page must not wait for it. After this one call finds out.
+	maxNotBefore = 5 * time.Minute
+	// firstProbe is when a parked delivery is tried again by itself; each further probe comes after twice as long, at most
+	// mostProbe. That is little enough for any service, and what somebody mended arrives the same day.
+	firstProbe = 10 * time.Minute
+	mostProbe  = 6 * time.Hour
+	// probedFor is how long that goes on for what is over: notices, and the end of incidents. It is as long as Meta
+	// repeats its own webhooks. What is still open is never given up.
+	probedFor = 7 * 24 * time.Hour
 	// spread is how far a retry strays from its schedule, so that those that failed together do not return together.
 	spread = 0.2
 )
@@ -44,6 +52,9 @@ func (d *Deliverer) result(n *router.Notification, receipt router.Receipt, err, 
 		r.State = router.DeliveryParked
 		r.Event = parkedEvent(n, r.Error, now)
 		r.Rest = now.Add(d.backoff(n.Failures - router.LaneDown + 2))
+		if !givenUp(n, now) {
+			r.NextAt = now.Add(d.probe(n.Refusals))
+		}
 	case errors.Is(cut, errStopping):
 		r.Interrupted, r.Error, r.NextAt = true, "cut short because flowbridge stopped", now
 	case errors.Is(cut, errLost):
@@ -69,13 +80,43 @@ func (d *Deliverer) result(n *router.Notification, receipt router.Receipt, err, 
 
 // backoff returns how long to wait after failed attempt n, from 1: about MinBackoff, doubling, at most MaxBackoff.
 func (d *Deliverer) backoff(n int) time.Duration {
-	most := time.Duration(float64(d.cfg.MaxBackoff) / (1 + spread))
-	wait := d.cfg.MinBackoff
+	return d.grow(n, d.cfg.MinBackoff, d.cfg.MaxBackoff)
+}
+
+// probe returns how long a delivery stays parked until it is tried again, after so many refusals before this one.
+func (d *Deliverer) probe(refusals int) time.Duration {
+	return d.grow(refusals+1, firstProbe, mostProbe)
+}
+
+func (d *Deliverer) grow(n int, wait, most time.Duration) time.Duration {
+	most = time.Duration(float64(most) / (1 + spread))
 	for ; n > 1 && wait < most; n-- {
 		wait *= 2
 	}
 	stray := 1 + spread*(2*d.cfg.Rand()-1)
 	return time.Duration(float64(min(wait, most)) * stray)
+}
+
+// givenUp says that a delivery which is refused is not tried again by itself: what it tells of is over, and it was
+// refused for long enough since.
+func givenUp(n *router.Notification, now time.Time) bool {
+	since := n.FailingSince
+	var inc *router.Incident
+	switch {
+	case n.Incident != nil:
+		inc = n.Incident
+	case n.Digest != nil:
+		inc = &n.Digest.Parts[0].Incident
+	}
+	if inc != nil {
+		if inc.State != router.IncidentResolved {
+			return false
+		}
+		if inc.ResolvedAt.After(since) {
+			since = inc.ResolvedAt
+		}
+	}
+	return !since.IsZero() && now.Sub(since) > probedFor
 }
 
 // storageBackoff returns how long to wait after n faults of storage in a row.
@@ -104,7 +145,8 @@ func parkedEvent(n *router.Notification, text string, now time.Time) *router.Eve
 	return e
 }
 
-// parkedDigest makes the same refusal of a delivery be told once. Words with a digit are left out: two
+// parkedDigest makes the same refusal of a delivery be told once, until it was told or retried by a person: the queue
+// counts these. Words with a digit are left out: two
 // notifiers that refuse with a request id or a time in their words would otherwise tell each other of a
 // new refusal for ever, since each notice renews the other's card.
 func parkedDigest(delivery int64, text string) string {

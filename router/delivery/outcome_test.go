@@ -1,14 +1,18 @@
 package delivery
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"flowbridge/router"
 )
@@ -44,7 +48,9 @@ func TestAServiceSaysWhenToComeBack(t *testing.T) {
 		want  []time.Duration
 	}{
 		{"and is obeyed, without lengthening the back-off", 90 * time.Second, []time.Duration{0, 90 * time.Second, 91 * time.Second}},
-		{"at most an hour away", 48 * time.Hour, []time.Duration{0, time.Hour, time.Hour + time.Second}},
+		{"at most five minutes away, where it says hours", 2 * time.Hour, []time.Duration{0, 5 * time.Minute, 5*time.Minute + time.Second}},
+		{"or days", 48 * time.Hour, []time.Duration{0, 5 * time.Minute, 5*time.Minute + time.Second}},
+		{"or a lifetime", (1<<31 - 1) * time.Second, []time.Duration{0, 5 * time.Minute, 5*time.Minute + time.Second}},
 		{"a time that has passed is no reason to hurry", -time.Minute, []time.Duration{0, time.Second, 2 * time.Second}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -118,6 +124,84 @@ func TestARefusalParks(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWhatIsParkedIsTriedAgainNowAndThen(t *testing.T) {
+	d, err := New(Config{Rand: func() float64 { return 0.5 }}, newQueue())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := d.cfg.Now()
+	day := 24 * time.Hour
+	open := func(refusals int) router.Notification {
+		n := toSlack(1, "chat")
+		n.Refusals, n.FailingSince = refusals, now.Add(-100*day)
+		return n
+	}
+	resolved := func(failing, ended time.Duration) router.Notification {
+		n := toSlack(1, "chat")
+		n.FailingSince = now.Add(-failing)
+		n.Incident.State, n.Incident.ResolvedAt = router.IncidentResolved, now.Add(-ended)
+		return n
+	}
+	notice := func(failing time.Duration) router.Notification {
+		n := toSlack(1, "chat")
+		n.Incident, n.Notice = nil, &router.Notice{Event: 12, Name: router.ParkedDelivery}
+		if failing > 0 {
+			n.FailingSince = now.Add(-failing)
+		}
+		return n
+	}
+	digest := toSlack(1, "chat")
+	digest.Digest, digest.Incident = &router.Digest{Parts: []router.Summary{{Incident: *digest.Incident}}}, nil
+	for _, tt := range []struct {
+		name string
+		n    router.Notification
+		want time.Duration // 0: never
+	}{
+		{"the first time after ten minutes", open(0), 10 * time.Minute},
+		{"then after twice as long", open(1), 20 * time.Minute},
+		{"and twice as long", open(4), 160 * time.Minute},
+		{"but never more than six hours, while the incident is open", open(5), 5 * time.Hour},
+		{"however often", open(1000), 5 * time.Hour},
+		{"an end that was refused", resolved(time.Hour, time.Hour), 10 * time.Minute},
+		{"an end of today, after a page that was refused for weeks", resolved(30*day, time.Hour), 10 * time.Minute},
+		{"an end for a week", resolved(8*day, 8*day), 0},
+		{"a notice", notice(0), 10 * time.Minute},
+		{"a notice of six days ago", notice(6 * day), 10 * time.Minute},
+		{"a notice for a week", notice(8 * day), 0},
+		{"a digest", digest, 10 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := d.result(&tt.n, router.Receipt{}, refused("no"), nil)
+			got := r.NextAt.Sub(now)
+			if r.NextAt.IsZero() {
+				got = 0
+			}
+			if got = got.Round(time.Minute); r.State != router.DeliveryParked || got != tt.want {
+				t.Errorf("%s, tried again in %s, want %s", r.State, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestARefusalOfAProbeIsNoNewAlarmInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := toPagerDuty(1, "oncall")
+		n.Refusals = 3
+		metrics := prometheus.NewRegistry()
+		var logs bytes.Buffer
+		stop := run(t, Config{Notifiers: map[router.Kind]Notifier{router.KindPagerDuty: failing(refused("bad key"))}, Registerer: metrics,
+			Logger: slog.New(slog.NewTextHandler(&logs, nil))}, newQueue(n))
+		synctest.Wait()
+		stop()
+		if got := logs.String(); strings.Contains(got, "level=ERROR") || !strings.Contains(got, `level=WARN msg="a delivery that needs a person was tried again in vain"`) {
+			t.Errorf("log: %s", got)
+		}
+		if n, err := testutil.GatherAndCount(metrics, "flowbridge_deliveries_total"); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	})
 }
 
 func TestWhatMayExistIsRememberedWhereNobodySpeaksToTheService(t *testing.T) {

@@ -162,7 +162,7 @@ func settles(r *router.Result, now int64) bool {
 // finishDigest records how a digest ended. Told as open, its incidents wait for a card of their own, behind all that
 // matters more; a refusal parks the first, and the others say what it said when their time comes. While nobody knows
 // whether it was told, they stay together.
-func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) error {
+func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) (renewed bool, err error) {
 	digest := r.Digest.ID
 	if settles(r, now) {
 		digest = ""
@@ -172,39 +172,47 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 		var args []any
 		switch {
 		case r.State == router.DeliveryParked && i == 0:
-			set = `last_error = ?, was_parked = 1, next_at = ?, state = CASE WHEN owed > ? THEN 'waiting' ELSE 'parked' END`
-			args = []any{r.Error, now, p.Revision}
+			set = `last_error = ?, ` + stillFailing + `, ` + parking
+			args = []any{r.Error, now, p.Revision, now, micros(r.NextAt), p.Revision}
 		case r.State == router.DeliveryParked, r.State == router.DeliveryCancelled:
 			set, args = `next_at = ?`, []any{now}
-		case r.State == router.DeliveryWaiting:
+		case r.Interrupted:
 			set, args = `last_error = ?, next_at = ?`, []any{r.Error, max(now, micros(r.NextAt))}
+		case r.State == router.DeliveryWaiting:
+			set, args = `last_error = ?, next_at = ?, `+stillFailing, []any{r.Error, max(now, micros(r.NextAt)), now}
 		case r.Digest.Recovered:
-			set = `receipt = ?, last_error = '', attempts = 0, told = 2, told_open = 0, told_severity = ?, next_at = ?, have = ?,
+			set = `receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = 2, told_open = 0, told_severity = ?, next_at = ?, have = ?,
 				owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE 'delivered' END`
 			args = []any{receipt, int64(p.Severity), now, p.Revision, p.Revision, now, p.Revision}
 		default:
-			set = `receipt = ?, last_error = '', attempts = 0, told = 2, told_open = 1, told_severity = ?, next_at = ?, state = 'waiting'`
+			set = `receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = 2, told_open = 1, told_severity = ?, next_at = ?, state = 'waiting'`
 			args = []any{receipt, int64(p.Severity), now}
+		}
+		if r.State == router.DeliveryDelivered {
+			others, err := unpark(ctx, tx, p.Delivery, now)
+			if err != nil {
+				return false, err
+			}
+			renewed = renewed || others
 		}
 		args = append(append([]any{now, digest}, args...), p.Delivery, r.Claim)
 		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0, updated_at = ?, digest = ?, `+set+` WHERE id = ? AND claim = ?`, args...)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if i == 0 { // they were claimed together, and are lost together
 			if err := stillOurs(done, p.Delivery); err != nil {
-				return err
+				return false, err
 			}
 		}
 		if err := classify(ctx, tx, p.Delivery); err != nil {
-			return err
+			return false, err
 		}
 	}
-	var err error
 	if digest == "" {
 		_, err = tx.ExecContext(ctx, `DELETE FROM digests WHERE id = ?`, r.Digest.ID)
 	} else {
 		_, err = tx.ExecContext(ctx, `UPDATE digests SET looks = ? WHERE id = ?`, r.Receipt.Looks, digest)
 	}
-	return err
+	return renewed, err
 }

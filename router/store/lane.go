@@ -41,12 +41,15 @@ func writeLane(ctx context.Context, tx *txn, notifier string, l lane) error {
 // after returns the lane after an attempt. Failures of different deliveries in a row speak against the service;
 // one that fails again and again may have itself to blame, and has its own back-off. A refusal is an answer, so the
 // service lives; but when it says the same to one delivery after another nobody will be heard, as with a token
-// that was revoked.
-func (l lane) after(r *router.Result) lane {
+// that was revoked. again says that this delivery had been refused before: that it is refused again says nothing new of
+// the others, however many of its kind are probed.
+func (l lane) after(r *router.Result, again bool) lane {
 	switch {
 	case r.Interrupted, r.State == router.DeliveryCancelled: // says nothing of the service
 	case r.State == router.DeliveryDelivered:
 		return lane{turns: l.turns}
+	case r.State == router.DeliveryParked && again && !l.down():
+		l.failures, l.failed = 0, 0
 	case r.State == router.DeliveryParked:
 		if l.refusal != r.Error {
 			l = lane{turns: l.turns, refusal: r.Error}
@@ -70,12 +73,12 @@ func (l lane) after(r *router.Result) lane {
 
 // settleLane brings the lane in line with how an attempt ended. When a service is back, what its failures put off is
 // due at once.
-func settleLane(ctx context.Context, tx *txn, notifier string, r *router.Result, now int64) error {
+func settleLane(ctx context.Context, tx *txn, notifier string, r *router.Result, again bool, now int64) error {
 	was, err := lockLane(ctx, tx, notifier)
 	if err != nil {
 		return err
 	}
-	is := was.after(r)
+	is := was.after(r, again)
 	if is != was {
 		if err := writeLane(ctx, tx, notifier, is); err != nil {
 			return err
@@ -89,9 +92,10 @@ func settleLane(ctx context.Context, tx *txn, notifier string, r *router.Result,
 }
 
 // wait makes a class of a lane wait, no shorter than it does already.
-func wait(ctx context.Context, tx *txn, notifier string, class router.Class, until time.Time) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO waits (notifier, class, until) VALUES (?, ?, ?)
-		ON CONFLICT (notifier, class) DO UPDATE SET until = CASE WHEN excluded.until > waits.until THEN excluded.until ELSE waits.until END`, notifier, int64(class), micros(until))
+func wait(ctx context.Context, tx *txn, notifier string, class router.Class, until time.Time, now int64) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO waits (notifier, class, until, since) VALUES (?, ?, ?, ?)
+		ON CONFLICT (notifier, class) DO UPDATE SET since = CASE WHEN excluded.until > waits.until THEN excluded.since ELSE waits.since END,
+		until = CASE WHEN excluded.until > waits.until THEN excluded.until ELSE waits.until END`, notifier, int64(class), micros(until), now)
 	return err
 }
 
@@ -111,10 +115,12 @@ func waiting(ctx context.Context, tx *txn, notifier string, now int64) (map[rout
 
 // Lanes says how it stands with every notifier that was ever told something, by name.
 func (s *Store) Lanes(ctx context.Context) ([]router.Lane, error) {
-	found, err := all(ctx, s.read, `SELECT notifier, failures, rests FROM lanes ORDER BY notifier`, nil, func(row scanner) (l router.Lane, err error) {
-		var rests int64
-		err = row.Scan(&l.Notifier, &l.Failures, &rests)
-		l.Rests = fromMicros(rests)
+	const query = `SELECT l.notifier, l.failures, l.rests, coalesce((
+		SELECT max(w.until) FROM waits w WHERE w.notifier = l.notifier AND w.until > ? AND w.until - w.since > ?), 0) FROM lanes l ORDER BY l.notifier`
+	found, err := all(ctx, s.read, query, []any{micros(s.cfg.Now()), router.LongWait.Microseconds()}, func(row scanner) (l router.Lane, err error) {
+		var rests, waits int64
+		err = row.Scan(&l.Notifier, &l.Failures, &rests, &waits)
+		l.Rests, l.Waits = fromMicros(rests), fromMicros(waits)
 		return l, err
 	})
 	if err != nil {
@@ -149,15 +155,26 @@ const laterQuery = `SELECT 'lane', notifier, 0, rests FROM lanes WHERE rests > ?
 // anyQuery looks for a delivery of a notifier and a class that may be tried.
 const anyQuery = `SELECT 1 FROM deliveries d WHERE d.notifier = ? AND d.class = ? AND ` + claimable + ` LIMIT 1`
 
+// probesQuery finds when the next parked delivery is to be tried again, by notifier and class.
+const probesQuery = `SELECT notifier, class, min(next_at) FROM deliveries WHERE state = 'parked' AND next_at > 0 GROUP BY notifier, class`
+
 // Due returns the notifiers that have a delivery to be tried now, and when another may come due (zero if none does).
 func (s *Store) Due(ctx context.Context, now time.Time) (notifiers []string, next time.Time, err error) {
 	us := micros(now)
 	backlog, err := s.Backlog(ctx)
-	if err != nil || len(backlog) == 0 {
+	if err != nil {
 		return nil, next, err
 	}
-	later, err := s.later(ctx, us)
-	if err == nil && slices.ContainsFunc(later, func(p pause) bool { return p.until > us+farthest.Microseconds() }) {
+	probes, err := s.probes(ctx)
+	if err == nil && len(backlog)+len(probes) == 0 {
+		return nil, next, nil
+	}
+	var later []pause
+	if err == nil {
+		later, err = s.later(ctx, us)
+	}
+	if err == nil && (slices.ContainsFunc(later, func(p pause) bool { return p.until > us+farthest.Microseconds() }) ||
+		slices.ContainsFunc(probes, func(p pause) bool { return p.until > us+farthestProbe.Microseconds() })) {
 		if err = s.setBack(ctx, us); err == nil {
 			later, err = s.later(ctx, us)
 		}
@@ -189,7 +206,26 @@ func (s *Store) Due(ctx context.Context, now time.Time) (notifiers []string, nex
 			return nil, next, fmt.Errorf("read queue: %w", err)
 		}
 	}
+	for _, p := range probes {
+		switch {
+		case p.until > us:
+			if soonest == 0 || p.until < soonest {
+				soonest = p.until
+			}
+		case !pauses[pause{of: "lane", notifier: p.notifier}] && !pauses[pause{of: "class", notifier: p.notifier, class: p.class}] &&
+			!slices.Contains(notifiers, p.notifier):
+			notifiers = append(notifiers, p.notifier)
+		}
+	}
+	slices.Sort(notifiers)
 	return notifiers, fromMicros(soonest), nil
+}
+
+func (s *Store) probes(ctx context.Context) ([]pause, error) {
+	return all(ctx, s.read, probesQuery, nil, func(row scanner) (p pause, err error) {
+		err = row.Scan(&p.notifier, &p.class, &p.until)
+		return p, err
+	})
 }
 
 // pause is something that is not to be tried before a time.
@@ -207,9 +243,11 @@ func (s *Store) later(ctx context.Context, now int64) ([]pause, error) {
 }
 
 const (
-	// farthest is more than anything is put off: a service is obeyed for an hour at most. What is farther away was
-	// written while a clock was wrong, and would hold deliveries back until that day.
-	farthest = 2 * time.Hour
+	// farthest is more than anything that waits is put off: a service is obeyed for minutes. What is farther away was
+	// written while a clock was wrong, and would hold deliveries back until that day. farthestProbe is the same for what
+	// is parked, which is tried every some hours.
+	farthest      = 2 * time.Hour
+	farthestProbe = 12 * time.Hour
 	// heldOn is how long a claim goes on that a wrong clock dated: whoever holds it and lives extends it in that time.
 	heldOn = time.Minute
 )
@@ -217,19 +255,20 @@ const (
 // setBack makes due what is put off farther than anybody can have meant.
 func (s *Store) setBack(ctx context.Context, now int64) error {
 	s.cfg.Logger.Warn("deliveries were put off for hours or years, as by a clock that was wrong; they are due now")
-	far := now + farthest.Microseconds()
+	far, farProbe := now+farthest.Microseconds(), now+farthestProbe.Microseconds()
 	return s.inTx(ctx, func(tx *txn) error {
 		for _, one := range []struct {
-			query string
-			to    int64
+			query   string
+			to, far int64
 		}{
-			{`UPDATE lanes SET rests = ? WHERE rests > ?`, now},
-			{`UPDATE budgets SET paid = ? WHERE paid > ?`, now},
-			{`UPDATE waits SET until = ? WHERE until > ?`, now},
-			{`UPDATE deliveries SET next_at = ? WHERE state = 'waiting' AND next_at > ?`, now},
-			{`UPDATE deliveries SET claimed_until = ? WHERE claimed_until > ?`, now + heldOn.Microseconds()},
+			{`UPDATE lanes SET rests = ? WHERE rests > ?`, now, far},
+			{`UPDATE budgets SET paid = ? WHERE paid > ?`, now, far},
+			{`UPDATE waits SET until = ? WHERE until > ?`, now, far},
+			{`UPDATE deliveries SET next_at = ? WHERE state = 'waiting' AND next_at > ?`, now, far},
+			{`UPDATE deliveries SET next_at = ? WHERE state = 'parked' AND next_at > ?`, now, farProbe},
+			{`UPDATE deliveries SET claimed_until = ? WHERE claimed_until > ?`, now + heldOn.Microseconds(), far},
 		} {
-			if _, err := tx.ExecContext(ctx, one.query, one.to, far); err != nil {
+			if _, err := tx.ExecContext(ctx, one.query, one.to, one.far); err != nil {
 				return err
 			}
 		}

@@ -18,6 +18,9 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 		backlogQuery: "SCAN deliveries USING COVERING INDEX deliveries_lane",
 		laterQuery:   "SEARCH deliveries USING COVERING INDEX deliveries_next",
 		anyQuery:     "SEARCH d USING INDEX deliveries_lane",
+		probesQuery:  "SCAN deliveries USING COVERING INDEX deliveries_probes",
+		`SELECT d.id FROM deliveries d WHERE d.notifier = ? AND ` + probeable + ` AND d.class IN (?, ?) ORDER BY d.class, d.next_at, d.id LIMIT 1`: "SEARCH d USING INDEX deliveries_probes",
+		`SELECT (` + replacing + `) FROM deliveries d WHERE d.id = ?`:                                                                              "SEARCH n USING INDEX deliveries_key",
 		oldIncidents: "SEARCH i USING INDEX incidents_resolved",
 	} {
 		plan, err := all(context.Background(), s.read, "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?")), func(row scanner) (step string, err error) {

@@ -59,6 +59,9 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 	}
 	for {
 		c, err := next(ctx, tx, ask, &l, blocked)
+		if err == nil && c == nil {
+			c, err = nextProbe(ctx, tx, ask, blocked)
+		}
 		if err != nil || c == nil {
 			return nil, short, err
 		}
@@ -82,7 +85,7 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 			if !until.IsZero() {
 				short++
 				blocked[c.n.Class] = true
-				if err := wait(ctx, tx, ask.Notifier, c.n.Class, until); err != nil {
+				if err := wait(ctx, tx, ask.Notifier, c.n.Class, until, now); err != nil {
 					return nil, short, err
 				}
 				continue
@@ -104,6 +107,8 @@ func inFlight(ctx context.Context, tx *txn, notifier string, now int64) (bool, e
 // candidate is a delivery that may be claimed.
 type candidate struct {
 	n               router.Notification
+	id              int64
+	parked          bool // and is to be probed
 	incident, event int64
 	told            int64
 	unsettled       string     // id of a digest that may have told of it
@@ -112,7 +117,16 @@ type candidate struct {
 
 // next returns the delivery whose turn it is, of a class that need not wait; nil if there is none.
 func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[router.Class]bool) (*candidate, error) {
-	args := []any{ask.Notifier, micros(ask.Now), micros(ask.Now)}
+	order := "d.class, d.owed_since, d.id"
+	if l.turns%everyTurn == everyTurn-1 {
+		order = "d.owed_since, d.id"
+	}
+	return pick(ctx, tx, ask.Notifier, claimable, order, blocked, micros(ask.Now), micros(ask.Now))
+}
+
+// pick returns the first delivery to a notifier under a condition, of a class that need not wait; nil if there is none.
+func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked map[router.Class]bool, args ...any) (*candidate, error) {
+	args = append([]any{notifier}, args...)
 	classes := ""
 	for _, c := range router.Classes() {
 		if !blocked[c] {
@@ -123,26 +137,22 @@ func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[ro
 	if classes == "" {
 		return nil, nil
 	}
-	order := "d.class, d.owed_since, d.id"
-	if l.turns%everyTurn == everyTurn-1 {
-		order = "d.owed_since, d.id"
-	}
-	c := &candidate{n: router.Notification{Target: router.Target{Notifier: ask.Notifier}}}
-	var mayExist, open int64
+	c := &candidate{n: router.Notification{Target: router.Target{Notifier: notifier}}}
+	var mayExist, open, failing int64
 	var receipt []byte
 	var key string
-	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.may_exist, d.open,
-		d.opening, d.severity, d.receipt, d.key, d.class, d.told, d.digest FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class IN (`+classes[2:]+`)
-		ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked, args...).
-		Scan(&c.n.Delivery, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &key, &c.n.Revision, &c.n.Attempt, &mayExist, &open,
-			&c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
+	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.failing_since, d.refusals,
+		d.may_exist, d.open, d.opening, d.severity, d.receipt, d.key, d.class, d.told, d.digest FROM deliveries d
+		WHERE d.notifier = ? AND `+where+` AND d.class IN (`+classes[2:]+`) ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked, args...).
+		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &key, &c.n.Revision, &c.n.Attempt, &failing, &c.n.Refusals,
+			&mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.n.Target.RoutingKey = router.Secret(key)
+	c.n.Delivery, c.n.Target.RoutingKey, c.n.FailingSince = c.id, router.Secret(key), fromMicros(failing)
 	c.n.Attempt++
 	c.n.MayExist, c.n.Open = mayExist != 0, open != 0
 	return c, json.Unmarshal(receipt, &c.n.Receipt)
@@ -170,6 +180,11 @@ func (c *candidate) load(ctx context.Context, tx *txn, ask *router.Ask) error {
 func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 	c.n.Claim = rand.Text()
 	until := micros(ask.Now.Add(ask.Lease))
+	if c.parked {
+		if err := c.unparkProbe(ctx, tx, ask.Now); err != nil {
+			return err
+		}
+	}
 	if c.n.Digest != nil {
 		return c.takeDigest(ctx, tx, until)
 	}
@@ -267,23 +282,26 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	err = s.inTx(ctx, func(tx *txn) error {
 		var notifier string
 		var class router.Class
-		err := tx.QueryRowContext(ctx, `SELECT notifier, class FROM deliveries WHERE id = ?`, r.Delivery).Scan(&notifier, &class)
+		var again bool // it was refused before, and not told since
+		var unparked int64
+		err := tx.QueryRowContext(ctx, `SELECT notifier, class, was_parked = 1, unparked FROM deliveries WHERE id = ?`, r.Delivery).
+			Scan(&notifier, &class, &again, &unparked)
 		if errors.Is(err, sql.ErrNoRows) {
 			return router.ErrNotFound
 		}
 		if err != nil {
 			return err
 		}
-		if err := settleLane(ctx, tx, notifier, &r, now); err != nil { // before any delivery: one order of locks for all
+		if err := settleLane(ctx, tx, notifier, &r, again, now); err != nil { // before any delivery: one order of locks for all
 			return err
 		}
 		if until := micros(r.NextAt); r.Interrupted && until > now { // the service is busy: what else is like it can wait as well
-			if err := wait(ctx, tx, notifier, class, r.NextAt); err != nil {
+			if err := wait(ctx, tx, notifier, class, r.NextAt, now); err != nil {
 				return err
 			}
 		}
 		if r.Digest != nil {
-			err = finishDigest(ctx, tx, &r, string(receipt), now)
+			renewed, err = finishDigest(ctx, tx, &r, string(receipt), now)
 		} else {
 			renewed, err = finishOne(ctx, tx, &r, string(receipt), now)
 		}
@@ -293,7 +311,11 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 		if parked, err = isParked(ctx, tx, r.Delivery); err != nil || !parked {
 			return err
 		}
-		row, err := encodeEvent(r.Event)
+		event := *r.Event
+		if unparked > 0 { // what was told of it before was another matter
+			event.Digest = fmt.Sprintf("%s/%d", event.Digest, unparked)
+		}
+		row, err := encodeEvent(&event)
 		if err != nil {
 			return err
 		}
@@ -350,42 +372,26 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 	case r.Interrupted: // cut short: it does not count either, but it may have told somebody
 		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?`, r.Error, now)
 	case r.State == router.DeliveryWaiting:
-		return false, finish(`last_error = ?, next_at = ?, may_exist = ?`, r.Error, micros(r.NextAt), exists)
+		return false, finish(`last_error = ?, next_at = ?, may_exist = ?, `+stillFailing, r.Error, micros(r.NextAt), exists, now)
 	case r.State == router.DeliveryParked:
 		// A refusal speaks of the state that was told: what became owed meanwhile, perhaps the end, is tried at once.
-		return false, finish(`last_error = ?, may_exist = ?, was_parked = 1, next_at = ?, state = CASE WHEN owed > ? THEN 'waiting' ELSE 'parked' END`,
-			r.Error, exists, now, r.Revision)
+		return false, finish(`last_error = ?, may_exist = ?, `+stillFailing+`, `+parking, r.Error, exists, now, r.Revision, now, micros(r.NextAt), r.Revision)
 	}
 	// Done; what became owed meanwhile is due at once.
 	before, err := receiptOf(ctx, tx, r.Delivery)
 	if err != nil {
 		return false, err
 	}
-	if err := finish(`last_error = '', told_at = ?, may_exist = ?, attempts = 0, have = ?, next_at = ?, owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END,
-		state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`, now, exists, r.Revision, now, r.Revision, now, r.Revision, string(r.State)); err != nil {
+	if renewed, err = unpark(ctx, tx, r.Delivery, now); err != nil {
+		return false, err
+	}
+	if err := finish(`last_error = '', told_at = ?, may_exist = ?, attempts = 0, failing_since = 0, have = ?, next_at = ?,
+		owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`,
+		now, exists, r.Revision, now, r.Revision, now, r.Revision, string(r.State)); err != nil {
 		return false, err
 	}
 	linked, err := noteReceipt(ctx, tx, r, before, now)
-	if err != nil {
-		return false, err
-	}
-	renewed, err = mended(ctx, tx, r.Delivery, now)
 	return renewed || linked, err
-}
-
-// mended renews the other cards of an incident when a delivery that they called a problem is one no more.
-func mended(ctx context.Context, tx *txn, id, now int64) (renewed bool, err error) {
-	var incident int64
-	err = tx.QueryRowContext(ctx, `UPDATE deliveries SET was_parked = 0 WHERE id = ? AND was_parked = 1 RETURNING incident`, id).Scan(&incident)
-	if errors.Is(err, sql.ErrNoRows) || incident == 0 {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ?, class = `+classSQL("", "", "")+`
-		WHERE incident = ? AND id <> ? AND state = 'delivered' AND open = 1`, now, now, incident, id)
-	return true, err
 }
 
 // Retarget pins a delivery to another target: for what never made anything where it was pinned before. It wraps
@@ -418,14 +424,12 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64) error {
 			return fmt.Errorf("%w: delivery %d is %s", router.ErrConflict, id, d.State)
 		}
 		if d.Kind.Keyed() { // what is told of a replaced incident would fall on the one that has its key now
-			var newer int64
-			err := tx.QueryRowContext(ctx, `SELECT n.incident FROM deliveries o JOIN deliveries n ON n.target = o.target AND n.key = o.key
-				AND n.id > o.id WHERE o.id = ? AND n.may_exist = 1 ORDER BY n.id DESC LIMIT 1`, id).Scan(&newer)
-			if err == nil {
-				return fmt.Errorf("%w: %s has replaced it at %s", router.ErrConflict, router.IncidentName(newer), d.Notifier)
-			}
-			if !errors.Is(err, sql.ErrNoRows) {
+			newer, err := replacedBy(ctx, tx, id)
+			if err != nil {
 				return err
+			}
+			if newer != 0 {
+				return fmt.Errorf("%w: %s has replaced it at %s", router.ErrConflict, router.IncidentName(newer), d.Notifier)
 			}
 		}
 		// Who asks for it has mended something: it is tried at once, whatever the lane waits for.
@@ -440,7 +444,8 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64) error {
 			return err
 		}
 		now := micros(s.cfg.Now())
-		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', next_at = ?, updated_at = ?, owed_since = ? WHERE id = ?`, now, now, now, id)
+		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', next_at = ?, updated_at = ?, owed_since = ?,
+			refusals = 0, unparked = unparked + was_parked WHERE id = ?`, now, now, now, id)
 		return err
 	})
 	if err == nil {

@@ -360,6 +360,8 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		})
 	})
 
+	t.Run("what is parked", func(t *testing.T) { parkedSuite(t, open) })
+
 	t.Run("a storm", func(t *testing.T) { stormSuite(t, open) })
 }
 

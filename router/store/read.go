@@ -117,7 +117,7 @@ func deliveries(ctx context.Context, q querier, where string, args ...any) ([]ro
 			if err := row.Scan(&d.ID, &d.Incident, &d.Event, &d.Notifier, &d.Kind, &d.State, &d.Attempts, &d.LastError, &next, &updated, &receipt); err != nil {
 				return d, err
 			}
-			if d.State == router.DeliveryWaiting {
+			if d.State == router.DeliveryWaiting || d.State == router.DeliveryParked {
 				d.NextAt = fromMicros(next)
 			}
 			d.Updated = fromMicros(updated)

@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"flowbridge/router"
+)
+
+// What is parked is tried again now and then by itself: a probe. It stays parked until its time (next_at) has come and
+// nothing else is due to its notifier; while it is tried it is a delivery like any other, so that claims, budgets, the
+// circuit breaker and the order of a key hold for it. Refused again it is parked again, and nobody is told: its digest
+// says that they know. An episode ends when it is told, or retried by a person.
+
+// probeable is the condition under which a parked delivery may be tried: its time has come, nobody is at another of the
+// same target and key, and no older one of these waits. See claimable.
+const probeable = `d.state = 'parked' AND d.next_at > 0 AND d.next_at <= ? AND coalesce((
+	SELECT max(other.claimed_until) FROM deliveries other WHERE other.state = 'waiting' AND other.target = d.target AND other.key = d.key), 0) <= ? AND coalesce((
+	SELECT min(older.id) FROM deliveries older WHERE older.state = 'waiting' AND older.target = d.target AND older.key = d.key), d.id) >= d.id`
+
+// nextProbe returns the parked delivery that is to be tried, of a class that need not wait; nil if there is none. It is
+// asked where nothing else is due: what was refused must not hold up what the service has not heard of.
+func nextProbe(ctx context.Context, tx *txn, ask *router.Ask, blocked map[router.Class]bool) (*candidate, error) {
+	for {
+		c, err := pick(ctx, tx, ask.Notifier, probeable, "d.class, d.next_at, d.id", blocked, micros(ask.Now), micros(ask.Now))
+		if err != nil || c == nil {
+			return nil, err
+		}
+		c.parked = true
+		newer, err := replacedBy(ctx, tx, c.id)
+		if err != nil || newer == 0 {
+			return c, err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET next_at = 0 WHERE id = ?`, c.id); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// unparkProbe makes the candidate wait like any other, as owed from now on: it has been shown as parked until now.
+func (c *candidate) unparkProbe(ctx context.Context, tx *txn, now time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', owed_since = ? WHERE id = ?`, micros(now), c.id)
+	return err
+}
+
+// replacing finds newer deliveries that may have made something under the key of a keyed delivery d: what is told of d
+// would fall on them. The kind is spelled out for the index deliveries_key.
+const replacing = `SELECT n.incident FROM deliveries n WHERE n.kind = 'pagerduty' AND n.key = d.key AND n.target = d.target AND n.id > d.id AND n.may_exist = 1`
+
+// replacedBy returns the number of the incident that has replaced that of a keyed delivery at its service, 0 for none.
+func replacedBy(ctx context.Context, tx *txn, id int64) (incident int64, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT coalesce((`+replacing+` ORDER BY n.id DESC LIMIT 1), 0) FROM deliveries d WHERE d.id = ?`, id).Scan(&incident)
+	return incident, err
+}
+
+// stillFailing notes that an attempt failed; its argument is the time. A refusal speaks of the state that was told: what
+// became owed meanwhile, perhaps the end, is tried at once. The arguments of parking are the revision that was refused,
+// now, when it is tried again, and the revision.
+const (
+	stillFailing = `failing_since = CASE WHEN failing_since = 0 THEN ? ELSE failing_since END`
+	parking      = `was_parked = 1, refusals = refusals + 1, next_at = CASE WHEN owed > ? THEN ? ELSE CAST(? AS BIGINT) END,
+		state = CASE WHEN owed > ? THEN 'waiting' ELSE 'parked' END`
+)
+
+// released bounds what one success sets free.
+const released = router.DigestSize
+
+// unpark ends the episode of a delivery that was refused before, and that gets through now. A refusal after this is
+// news. What was parked with the same words is tried at once: somebody has mended its cause. The other cards of its
+// incident, which call it a problem, are renewed. It is called before the words are forgotten.
+func unpark(ctx context.Context, tx *txn, id, now int64) (renewed bool, err error) {
+	var incident int64
+	var notifier, words string
+	err = tx.QueryRowContext(ctx, `UPDATE deliveries SET was_parked = 0, refusals = 0, unparked = unparked + 1
+		WHERE id = ? AND was_parked = 1 RETURNING incident, notifier, last_error`, id).Scan(&incident, &notifier, &words)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', next_at = ?, owed_since = ? WHERE id IN (
+		SELECT d.id FROM deliveries d WHERE d.state = 'parked' AND d.notifier = ? AND d.last_error = ? AND d.id <> ? AND NOT EXISTS (`+replacing+`)
+		ORDER BY d.class, d.id LIMIT ?)`, now, now, notifier, words, id, released); err != nil {
+		return false, err
+	}
+	if incident == 0 {
+		return false, nil
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ?, class = `+classSQL("", "", "")+`
+		WHERE incident = ? AND id <> ? AND state = 'delivered' AND open = 1`, now, now, incident, id)
+	return true, err
+}
