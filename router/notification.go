@@ -88,15 +88,16 @@ type Notice struct {
 // Notification is all that a notifier needs to bring its service to the state it is owed. Exactly one of
 // Incident, Notice and Digest is set.
 type Notification struct {
-	Delivery int64 // id of the delivery, stable over attempts; of a digest: of its first incident
-	Revision int64 // what is owed: higher is newer
-	Attempt  int   // from 1, counting attempts since the last one that succeeded
-	Target   Target
-	Receipt  Receipt // of earlier attempts; zero if nothing was made
-	MayExist bool    // an earlier attempt may have made something even if Receipt is zero
-	Claim    string  // proves to the queue that the attempt is ours; another one is handed out with the next
-	Class    Class
-	Failures int // deliveries to this notifier that failed in a row before this attempt
+	Delivery     int64     // id of the delivery, stable over attempts; of a digest: of its first incident
+	Revision     int64     // what is owed: higher is newer
+	Attempt      int       // from 1, counting attempts since the last one that succeeded
+	FailingSince time.Time // when the first of the attempts since the last success failed; zero if none did
+	Target       Target
+	Receipt      Receipt // of earlier attempts; zero if nothing was made
+	MayExist     bool    // an earlier attempt may have made something even if Receipt is zero
+	Claim        string  // proves to the queue that the attempt is ours; another one is handed out with the next
+	Class        Class
+	Failures     int // deliveries to this notifier that failed in a row before this attempt
 
 	// Key is what a keyed service knows the incident by. A second page about the same incident has one of its own.
 	Key      string

@@ -76,7 +76,7 @@ func (t *telling) unlessUnreadable(f *failure) *failure {
 	switch {
 	case f.is(limited), f.disowns():
 		return f
-	case f.soon() && t.receipt.Looks < mostLooks:
+	case (f.soon() || f.is(unknown)) && t.receipt.Looks < mostLooks:
 		t.receipt.Looks++
 		return f
 	}

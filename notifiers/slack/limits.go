@@ -66,9 +66,11 @@ const (
 	maxBody  = 8 << 20 // bytes that are read of an answer
 	pageSize = 200     // messages asked for at a time
 	maxPages = 5       // read when looking for our own messages
-	// longestWait is how long Slack is obeyed that wants no more calls: a slip of its clock must not silence us for days.
-	longestWait = time.Hour
-	patience    = 5 // attempts after which an answer that nobody knows is taken as final
+	// longestWait is how long Slack is obeyed that wants no more calls. Its limits are per minute; a slip of its clock, or of
+	// a proxy's, must not silence us for longer.
+	longestWait = 5 * time.Minute
+	// patience is how long an answer that nobody knows is not taken as final.
+	patience = time.Hour
 	// mostLooks is how many looks for what an attempt left may fail before it is posted anew: a quarter of an hour of
 	// them, with back-off, is longer than most outages.
 	mostLooks = 20

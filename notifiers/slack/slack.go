@@ -10,9 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -80,7 +78,7 @@ func New(cfg Config) (*Notifier, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	client := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(cfg.APIURL), slack.OptionHTTPClient(newClient(cfg.Timeout)))
+	client := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(cfg.APIURL), slack.OptionHTTPClient(apiClient(cfg.Timeout, cfg.Now)))
 	return &Notifier{cfg: cfg, api: client, ids: map[string]string{}, held: map[string]time.Time{}}, nil
 }
 
@@ -101,31 +99,7 @@ func (s *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 	}
 	t := telling{Notifier: s, n: &n, card: render(&n, s.cfg.Interactive), receipt: n.Receipt}
 	if f := t.tell(ctx); f != nil {
-		return t.receipt, s.verdict(f, n.Attempt)
+		return t.receipt, s.verdict(f, n.FailingSince)
 	}
 	return t.receipt, nil
-}
-
-// newClient returns an HTTP client that follows no redirect (a POST would come back as a GET) and reads no
-// endless answer.
-func newClient(timeout time.Duration) *http.Client {
-	return &http.Client{
-		Timeout:       timeout,
-		Transport:     bounded{http.DefaultTransport},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-// bounded cuts answers at maxBody: what follows makes them unreadable.
-type bounded struct{ http.RoundTripper }
-
-func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := b.RoundTripper.RoundTrip(req)
-	if err == nil {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(resp.Body, maxBody), resp.Body}
-	}
-	return resp, err
 }

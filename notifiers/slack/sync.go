@@ -81,8 +81,11 @@ func (t *telling) named() string { return cmp.Or(t.receipt.Channel, t.n.Target.C
 // by now.
 func (t *telling) channel() string { return cmp.Or(t.known(t.named()), t.named()) }
 
-// posts is what Slack counts together: about one post a second and channel.
-func (t *telling) posts() string { return "chat.postMessage " + t.channel() }
+// posts and updates are what we stop for a while after a 429: about one post a second and channel is allowed. Updates are
+// counted for the whole app, but Slack has limits of single messages and channels too, and one of those must not keep
+// the others from being told; a call too many in each channel is all that it costs.
+func (t *telling) posts() string   { return "chat.postMessage " + t.channel() }
+func (t *telling) updates() string { return "chat.update " + t.channel() }
 
 // post posts the root.
 func (t *telling) post(ctx context.Context) *failure {
@@ -116,7 +119,7 @@ func posted(id, ts string, err error) *failure {
 
 // update edits the root in place. Repeating it does no harm, so that no end of it is ambiguous.
 func (t *telling) update(ctx context.Context) *failure {
-	return t.send(ctx, "chat.update", t.card, func(c card) *failure {
+	return t.send(ctx, t.updates(), t.card, func(c card) *failure {
 		options := append(empty(), c.options()...)
 		id, ts, _, err := t.api.UpdateMessageContext(ctx, t.receipt.Channel, t.receipt.TS, append(options, t.metadata(0))...)
 		if err == nil && (id == "" || ts == "") {

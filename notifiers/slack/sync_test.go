@@ -184,6 +184,8 @@ func TestALostAnswerMakesNoSecondMessage(t *testing.T) {
 		"500":          {Status: 500},
 		"503":          {Status: 503},
 		"fatal_error":  {OKFalse: "fatal_error"},
+		"internal":     {OKFalse: "internal_error"},
+		"a proxy":      {Status: 403},
 		"not JSON":     {Body: "<html>"},
 		"empty object": {Body: "{}"},
 	}
@@ -262,6 +264,25 @@ func TestANoticeIsFoundAfterACrash(t *testing.T) {
 	}
 	if got := len(w.shown()); got != 2 {
 		t.Errorf("%d messages, want 2", got)
+	}
+}
+
+func TestANoticeThatMayHaveBeenPostedIsLookedFor(t *testing.T) {
+	for _, fault := range []sandbox.Fault{{OKFalse: "internal_error"}, {OKFalse: "fatal_error"}, {Status: 403}, {EOF: true}} {
+		for _, accepted := range []bool{true, false} {
+			w := newWorld(t)
+			n := cards()["notice-recovery"]
+			n.Receipt, n.MayExist = router.Receipt{}, false
+			fault.Method, fault.Times, fault.AfterAccept = "chat.postMessage", 3, accepted
+			w.slack.Fail(fault)
+			r, _ := w.fail(n)
+			for attempt := 2; attempt <= 4; attempt++ { // what was not accepted is posted again, with the same end
+				r, _ = w.notifier.Sync(t.Context(), after(r, attempt, n))
+			}
+			if got := w.shown(); len(got) != 1 || r.TS != w.slack.Messages("#payments")[0].TS || r.Unsure {
+				t.Errorf("%+v: %d messages, receipt %+v", fault, len(got), r)
+			}
+		}
 	}
 }
 
