@@ -30,6 +30,8 @@ type SlackConfig struct {
 	People map[string]string
 	// Groups are user groups: ids of people by the id of the group.
 	Groups map[string][]string
+	// EditWindow is how long a message can be edited. Default: for ever.
+	EditWindow time.Duration
 	// NoLimits lifts the rate limits; sizes stay as they are.
 	NoLimits bool
 	// Burst is how many posts in a row a channel takes before it insists on one a second. Default: 5.
@@ -81,6 +83,7 @@ type channel struct {
 	Channel
 	messages []*Message // by ts, ascending; replies among them
 	posts    bucket
+	locked   map[string]string // threads that take no replies: what the app is told, by the ts of the root; "" is all of them
 }
 
 // NewSlack returns an empty workspace.
@@ -100,7 +103,10 @@ func NewSlack(cfg SlackConfig) *Slack {
 		s.reads = window{most: cfg.Reads, per: time.Minute}
 	}
 	for i, name := range cfg.Channels {
-		ch := &channel{Channel: Channel{ID: fmt.Sprintf("C0SANDBOX%02d", i+1), Name: "#" + strings.TrimPrefix(name, "#"), Member: true}}
+		ch := &channel{
+			Channel: Channel{ID: fmt.Sprintf("C0SANDBOX%02d", i+1), Name: "#" + strings.TrimPrefix(name, "#"), Member: true},
+			locked:  map[string]string{},
+		}
 		if !cfg.NoLimits {
 			ch.posts = bucket{burst: cfg.Burst, every: time.Second}
 		}
@@ -189,6 +195,16 @@ func (s *Slack) Archive(channel string, archived bool) {
 	defer s.mu.Unlock()
 	if ch := s.channel(channel); ch != nil {
 		ch.Archived = archived
+	}
+}
+
+// LockThread makes the thread of a message take no more replies, for which the app is told code; "" unlocks it. An empty ts
+// is every thread of the channel.
+func (s *Slack) LockThread(channel, ts, code string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ch := s.channel(channel); ch != nil {
+		ch.locked[ts] = code
 	}
 }
 

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -128,6 +129,9 @@ func (r *slackRequest) post() answer {
 		if parent.ThreadTS != "" {
 			m.ThreadTS = parent.ThreadTS
 		}
+		if code := cmp.Or(ch.locked[m.ThreadTS], ch.locked[""]); code != "" {
+			return refuse(code)
+		}
 		m.Broadcast = r.form.Get("reply_broadcast") == "true"
 	}
 	now := r.s.now()
@@ -149,6 +153,8 @@ func (r *slackRequest) update() answer {
 	switch {
 	case m == nil:
 		return refuse("message_not_found")
+	case r.s.cfg.EditWindow > 0 && r.s.now().Sub(m.Posted) >= r.s.cfg.EditWindow:
+		return refuse("edit_window_closed")
 	case utf8.RuneCountInString(r.form.Get("text")) > maxUpdateText:
 		return refuse("msg_too_long")
 	}

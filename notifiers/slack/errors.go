@@ -25,6 +25,8 @@ const (
 	refused                // a person must act
 	payload                // never send this message again: say it in plain words
 	gone                   // the message is no more: post it anew
+	frozen                 // the message is there and cannot be edited
+	mute                   // the thread takes no replies
 	unknown                // as transient, for an hour; then as refused
 )
 
@@ -115,10 +117,15 @@ var answers = map[string]struct {
 	"metadata_too_large":      {payload, hintPayload},
 	"invalid_metadata_format": {payload, hintPayload},
 
-	"message_not_found":   {gone, ""},
-	"cant_update_message": {gone, ""},
-	"edit_window_closed":  {gone, ""},
-	"thread_not_found":    {gone, ""},
+	"message_not_found": {gone, ""},
+	"thread_not_found":  {gone, ""},
+
+	"cant_update_message": {frozen, hintPolicy},
+	"edit_window_closed":  {frozen, hintPolicy},
+
+	"cannot_reply_to_message":                  {mute, hintPolicy},
+	"restricted_action_thread_locked":          {mute, hintPolicy},
+	"restricted_action_non_threadable_channel": {mute, hintPolicy},
 }
 
 // read turns an error of the library into a failure; nil stays nil. Only words that we know come through:

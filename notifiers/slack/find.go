@@ -7,23 +7,39 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+
+	"flowbridge/router"
 )
 
-// adopt looks for the root that an earlier attempt posted, and puts it into the receipt if it is there. but
-// is one that is no good any more. Where the channel cannot be read, nothing is found: a message that
-// appears twice is better than one that never does.
-func (t *telling) adopt(ctx context.Context, but string) *failure {
+// adopt looks for the root that an earlier attempt posted, and puts it into the receipt if it is there. after is the ts of
+// the one in whose place it was posted, which is older; "" where there was none. Where the channel cannot be read, nothing
+// is found: a message that appears twice is better than one that never does.
+func (t *telling) adopt(ctx context.Context, after string) *failure {
+	var found slack.Message
 	id, ts, f := t.search(ctx, func(m *slack.Message) bool {
 		entry, ok := t.ours(m)
-		return ok && entry == 0 && m.Timestamp != but
+		found = *m
+		return ok && entry == 0 && newer(m.Timestamp, after)
 	})
 	if ts == "" {
 		return t.unlessUnreadable(f)
 	}
-	t.receipt.Channel, t.receipt.TS, t.receipt.Link = id, ts, ""
+	t.receipt = router.Receipt{
+		Channel: id, TS: ts, Told: t.receipt.Told, Unsure: t.receipt.Unsure, Looks: t.receipt.Looks,
+		Open: t.n.Open, Severity: t.n.Severity,
+	}
+	if open, ok := found.Metadata.EventPayload["open"].(bool); ok { // it may show an older state
+		t.receipt.Open, t.receipt.Severity = open, router.Severity(marked(&found, "severity"))
+	}
 	t.n.Receipt.TS, t.n.Receipt.Open = ts, t.n.Open // it is no news that it is open
+	t.n.Receipt.Mute = false
 	t.card = render(t.n, t.cfg.Interactive)
 	return nil
+}
+
+// newer compares two ts of Slack's.
+func newer(ts, than string) bool {
+	return len(ts) > len(than) || len(ts) == len(than) && ts > than
 }
 
 // search returns the newest message of the channel that is what we look for, and the channel's id; ts is empty if
@@ -52,22 +68,30 @@ func (t *telling) search(ctx context.Context, is func(*slack.Message) bool) (id,
 
 // lastReply returns the newest entry of the timeline that the thread tells already; 0 for none.
 func (t *telling) lastReply(ctx context.Context) (last int64, _ *failure) {
-	p := slack.GetConversationRepliesParameters{ChannelID: t.receipt.Channel, Timestamp: t.receipt.TS, Oldest: t.oldest(), Limit: pageSize, IncludeAllMetadata: true}
+	f := t.eachReply(ctx, t.receipt.TS, func(m *slack.Message) {
+		if entry, ok := t.ours(m); ok {
+			last = max(last, entry)
+		}
+	})
+	return last, f
+}
+
+// eachReply calls do with the replies to a root that an earlier attempt may have posted.
+func (t *telling) eachReply(ctx context.Context, root string, do func(*slack.Message)) *failure {
+	p := slack.GetConversationRepliesParameters{ChannelID: t.receipt.Channel, Timestamp: root, Oldest: t.oldest(), Limit: pageSize, IncludeAllMetadata: true}
 	for range maxPages {
 		found, _, cursor, err := t.api.GetConversationRepliesContext(ctx, &p)
-		if f := t.unlessUnreadable(read("conversations.replies", err)); f != nil || err != nil {
-			return last, f
+		if err != nil {
+			return t.unlessUnreadable(read("conversations.replies", err))
 		}
 		for i := range found {
-			if entry, ok := t.ours(&found[i]); ok {
-				last = max(last, entry)
-			}
+			do(&found[i])
 		}
 		if p.Cursor = cursor; cursor == "" {
 			break
 		}
 	}
-	return last, nil
+	return nil
 }
 
 // unlessUnreadable passes on what may be better in a while: then we wait and look again, up to a point. It passes on as

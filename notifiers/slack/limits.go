@@ -34,18 +34,20 @@ const (
 	factText     = 120 // what we show by ourselves
 	problemText  = 300
 	lineText     = 500 // one line of a thread
-	moreText     = 300 // a list in a line: thresholds, signals
-	inlineURL    = 500 // the target of a link within a text
-	mostFields   = 2 * maxFields
-	mostLabels   = 5
-	mostErrors   = 5
-	errorType    = 40
-	errorHelp    = 70
-	mostAlso     = 5
-	mostProblems = 3
-	mostPagers   = 3
-	mostLinks    = 3 // what services call it
-	mostReplies  = 4 // with the card they are the five posts in a row that a channel takes
+	// unthreadedText is what a card says in place of its thread, beside a sentence about that.
+	unthreadedText = 1500
+	moreText       = 300 // a list in a line: thresholds, signals
+	inlineURL      = 500 // the target of a link within a text
+	mostFields     = 2 * maxFields
+	mostLabels     = 5
+	mostErrors     = 5
+	errorType      = 40
+	errorHelp      = 70
+	mostAlso       = 5
+	mostProblems   = 3
+	mostPagers     = 3
+	mostLinks      = 3 // what services call it
+	mostReplies    = 4 // with the card they are the five posts in a row that a channel takes
 )
 
 // What we allow ourselves must fit into what Slack takes: else these constants do not compile.
@@ -53,6 +55,7 @@ const (
 	_ = uint(maxSectionText - proseText)
 	_ = uint(maxSectionText - titleText - nameText - 2*moreText - inlineURL)
 	_ = uint(maxSectionText - mostProblems*(problemText+nameText+moreText))
+	_ = uint(maxSectionText - unthreadedText - 2*nameText)
 	_ = uint(maxSectionText - mostAlso*(factText+nameText))
 	_ = uint(maxFieldText - nameText - fieldText - 3)
 	_ = uint(maxFieldText - nameText - factText - mostLinks*(inlineURL+nameText+10))

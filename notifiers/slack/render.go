@@ -73,6 +73,7 @@ func renderOpen(n *router.Notification, pressable bool) card {
 		body.section(wanted, "silence", why(&inc.Silence))
 	}
 	body.section(needed, "problems", problems(n))
+	body.section(needed, "thread", unthreaded(n))
 	if pressable {
 		body.actions(needed, "actions", openButtons(n))
 	}
@@ -111,6 +112,7 @@ func renderOver(n *router.Notification, pressable bool) card {
 	body := newParts(n)
 	body.section(needed, "outcome", strings.Join(lines, "\n"))
 	body.section(needed, "problems", problems(n))
+	body.section(needed, "thread", unthreaded(n))
 	if pressable {
 		body.actions(needed, "actions", overButtons(n))
 	}
