@@ -20,7 +20,10 @@ type SlackConfig struct {
 	Token router.Secret
 	// Channels by #name; the app is a member of each. Default: none.
 	Channels []string
-	// Scopes of the token. Default: chat:write, channels:history, channels:join, channels:read, usergroups:read.
+	// Private are more of them, which are private. Default: none.
+	Private []string
+	// Scopes of the token. Default: chat:write, channels:history, channels:join, channels:read, groups:history, groups:read,
+	// usergroups:read.
 	Scopes []string
 	// SigningSecret signs what the workspace posts to the app. Default: "sandbox-signing-secret".
 	SigningSecret router.Secret
@@ -50,6 +53,7 @@ type Channel struct {
 	Name     string // with the leading #
 	Member   bool   // the app is in it
 	Archived bool
+	Private  bool
 }
 
 // Message is what a channel shows now, in Slack's own form where that is JSON.
@@ -95,17 +99,19 @@ func NewSlack(cfg SlackConfig) *Slack {
 	cfg.Updates = cmp.Or(cfg.Updates, 50)
 	cfg.Reads = cmp.Or(cfg.Reads, 50)
 	if cfg.Scopes == nil {
-		cfg.Scopes = []string{"chat:write", "channels:history", "channels:join", "channels:read", "usergroups:read"}
+		cfg.Scopes = []string{"chat:write", "channels:history", "channels:join", "channels:read", "groups:history", "groups:read", "usergroups:read"}
 	}
 	s := &Slack{core: newCore(cfg.Now), cfg: cfg}
 	if !cfg.NoLimits {
 		s.updates = window{most: cfg.Updates, per: time.Minute}
 		s.reads = window{most: cfg.Reads, per: time.Minute}
 	}
-	for i, name := range cfg.Channels {
+	for i, name := range slices.Concat(cfg.Channels, cfg.Private) {
 		ch := &channel{
-			Channel: Channel{ID: fmt.Sprintf("C0SANDBOX%02d", i+1), Name: "#" + strings.TrimPrefix(name, "#"), Member: true},
-			locked:  map[string]string{},
+			Channel: Channel{
+				ID: fmt.Sprintf("C0SANDBOX%02d", i+1), Name: "#" + strings.TrimPrefix(name, "#"), Member: true, Private: i >= len(cfg.Channels),
+			},
+			locked: map[string]string{},
 		}
 		if !cfg.NoLimits {
 			ch.posts = bucket{burst: cfg.Burst, every: time.Second}

@@ -314,7 +314,7 @@ func TestTheAppJoinsAPublicChannelOnce(t *testing.T) {
 	w = newWorld(t, func(there *sandbox.SlackConfig, _ *Config) { there.Scopes = []string{"chat:write", "channels:read"} })
 	w.slack.Invite("#payments", false)
 	_, err := w.fail(opened())
-	if got, want := w.calls(0), "postMessage:not_in_channel list join:missing_scope"; got != want || outcome(err) != "park" || !strings.Contains(err.Error(), "/invite @flowbridge") {
+	if got, want := w.calls(0), "postMessage:not_in_channel list:missing_scope list join:missing_scope"; got != want || outcome(err) != "park" || !strings.Contains(err.Error(), "/invite @flowbridge") {
 		t.Errorf("called %q, want %q; %v", got, want, err)
 	}
 

@@ -48,7 +48,10 @@ func (t *telling) search(ctx context.Context, is func(*slack.Message) bool) (id,
 	if id, f = t.resolve(ctx, t.channel()); f != nil {
 		return "", "", f
 	}
-	p := slack.GetConversationHistoryParameters{ChannelID: id, Oldest: t.oldest(), Inclusive: true, Limit: pageSize, IncludeAllMetadata: true}
+	p := slack.GetConversationHistoryParameters{
+		ChannelID: id, Oldest: t.oldest(), Inclusive: true, Limit: pageSize, IncludeAllMetadata: true,
+		Latest: asTS(t.cfg.Now().Add(margin)), // with it Slack begins with the newest
+	}
 	for range maxPages {
 		page, err := t.api.GetConversationHistoryContext(ctx, &p)
 		if f := read("conversations.history", err); f != nil {
@@ -60,9 +63,11 @@ func (t *telling) search(ctx context.Context, is func(*slack.Message) bool) (id,
 			}
 		}
 		if p.Cursor = page.ResponseMetaData.NextCursor; p.Cursor == "" {
-			break
+			return id, "", nil
 		}
 	}
+	t.cfg.Logger.Warn("a channel of Slack has too many messages to find out whether one of ours is among them; it is posted, perhaps again",
+		"delivery", t.n.Delivery, "channel", id, "messages", maxPages*pageSize)
 	return id, "", nil
 }
 
@@ -107,25 +112,33 @@ func (t *telling) unlessUnreadable(f *failure) *failure {
 	return nil
 }
 
-// oldest is the ts from which on we look: nothing was told before the oldest entry that is not told yet was
-// written down, before the notice came, or before the digest was begun.
+// oldest is the ts from which on we look, which is before any attempt that may have told what is not told yet: before the
+// oldest entry of that was written down, before the notice came, or before the digest was begun.
 func (t *telling) oldest() string {
 	at := t.cfg.Now()
-	if t.n.Digest != nil && t.n.Digest.Begun.Before(at) {
-		at = t.n.Digest.Begun
-	}
-	if t.n.Notice != nil && t.n.Notice.At.Before(at) {
-		at = t.n.Notice.At
-	}
-	if t.n.Incident != nil && t.receipt.TS == "" && t.n.Incident.OpenedAt.Before(at) {
-		at = t.n.Incident.OpenedAt
-	}
-	for _, e := range t.n.Timeline {
-		if e.Recorded.Before(at) {
-			at = e.Recorded
+	before := func(when time.Time) {
+		if !when.IsZero() && when.Before(at) {
+			at = when
 		}
 	}
-	return strconv.FormatInt(max(0, at.Add(-margin).Unix()), 10) + ".000000"
+	before(t.n.FailingSince)
+	for _, e := range t.n.Timeline {
+		before(e.Recorded)
+	}
+	switch {
+	case t.n.Digest != nil:
+		before(t.n.Digest.Begun)
+	case t.n.Notice != nil:
+		before(t.n.Notice.At)
+	case t.receipt.TS == "" && (len(t.n.Timeline) == 0 || t.n.Timeline[0].N > 1): // when it was written down is not known
+		before(t.n.Incident.OpenedAt)
+	}
+	return asTS(at.Add(-margin))
+}
+
+// asTS writes a time as the ts of a message.
+func asTS(at time.Time) string {
+	return strconv.FormatInt(max(0, at.Unix()), 10) + ".000000"
 }
 
 // join enters the channel of t.
@@ -138,17 +151,31 @@ func (t *telling) join(ctx context.Context) *failure {
 	return read("conversations.join", err)
 }
 
-// resolve returns the id of a channel, which is all that most methods take. Only public channels are found
-// by name.
+// resolve returns the id of a channel, which is all that most methods take. What receipts know counts first: a private
+// channel is not listed without the scope groups:read.
 func (t *telling) resolve(ctx context.Context, channel string) (id string, _ *failure) {
-	if !strings.HasPrefix(channel, "#") {
+	if !isName(channel) {
 		return channel, nil
 	}
 	if id := t.known(channel); id != "" {
 		return id, nil
 	}
-	p := slack.GetConversationsParameters{Limit: 1000, ExcludeArchived: true}
-	for range maxPages {
+	if id, err := t.cfg.ChannelID(ctx, channel); err != nil {
+		t.cfg.Logger.Warn("what the receipts call a channel of Slack could not be read; Slack is asked", "channel", channel, "error", err)
+	} else if id != "" {
+		return id, nil // not remembered: the name may belong to another channel by now
+	}
+	id, f := t.listed(ctx, channel, "public_channel", "private_channel")
+	if f != nil && f.code == "missing_scope" {
+		id, f = t.listed(ctx, channel, "public_channel")
+	}
+	return id, f
+}
+
+// listed looks for a channel among those of some types.
+func (t *telling) listed(ctx context.Context, channel string, types ...string) (id string, _ *failure) {
+	p := slack.GetConversationsParameters{Limit: 1000, ExcludeArchived: true, Types: types}
+	for range maxChannelPages {
 		found, cursor, err := t.api.GetConversationsContext(ctx, &p)
 		if f := read("conversations.list", err); f != nil {
 			return "", f
@@ -165,6 +192,9 @@ func (t *telling) resolve(ctx context.Context, channel string) (id string, _ *fa
 	}
 	return "", &failure{method: "conversations.list", class: refused, code: "channel_not_found", hint: hintChannel}
 }
+
+// isName says whether a channel is given by its #name, not by its id.
+func isName(channel string) bool { return strings.HasPrefix(channel, "#") }
 
 // known returns the id of a channel that we have met, "" for others.
 func (s *Notifier) known(channel string) string {
