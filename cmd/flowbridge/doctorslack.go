@@ -20,9 +20,10 @@ type slackAnswer struct {
 	Error  string
 	Needed string // of missing_scope
 
-	Team  string
-	User  string
-	BotID string `json:"bot_id"`
+	Team         string
+	User         string
+	BotID        string `json:"bot_id"`
+	EnterpriseID string `json:"enterprise_id"` // of the Enterprise Grid that the workspace belongs to
 
 	Channel  slackChannel
 	Channels []slackChannel
@@ -76,6 +77,11 @@ func (d *doctor) checkSlack(ctx context.Context) []diagnosis {
 	}
 	buttons := d.secrets["SLACK_SIGNING_SECRET"] != "" || d.secrets["SLACK_APP_TOKEN"] != ""
 	findings = append(findings, checkScopes(scopes, buttons))
+	if buttons && said.EnterpriseID != "" && !slices.Contains(scopes, "users:read") {
+		findings = append(findings, warn("slack people",
+			"the workspace belongs to an Enterprise Grid, and without the scope users:read flowbridge cannot tell people of its other workspaces from those of other companies: they may look and not act",
+			"add users:read under OAuth & Permissions, Bot Token Scopes, and install the app again"))
+	}
 	findings = append(findings, d.checkChannels(ctx, targets, scopes)...)
 	return append(findings, d.checkButtons())
 }

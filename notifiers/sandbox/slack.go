@@ -31,6 +31,12 @@ type SlackConfig struct {
 	AppToken router.Secret
 	// People by id, with the names that they show. Who is not in it has their id for a name.
 	People map[string]string
+	// Strangers are people whose own workspace, or Enterprise Grid, is another: by their id.
+	Strangers map[string]Home
+	// Enterprise is the Enterprise Grid that the workspace belongs to. Default: none.
+	Enterprise string
+	// OrgWide says that the app is installed for all of Enterprise.
+	OrgWide bool
 	// Groups are user groups: ids of people by the id of the group.
 	Groups map[string][]string
 	// EditWindow is how long a message can be edited. Default: for ever.
@@ -46,6 +52,9 @@ type SlackConfig struct {
 	// Now is the clock: for ts, and for the rate limits. Default: time.Now.
 	Now func() time.Time
 }
+
+// Home is where a person belongs.
+type Home struct{ Team, Enterprise string }
 
 // Channel is a conversation of the stand-in workspace.
 type Channel struct {

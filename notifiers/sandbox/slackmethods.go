@@ -99,10 +99,17 @@ func (r *slackRequest) limit() (wait time.Duration, ok bool) {
 func (r *slackRequest) scope(name string) bool { return slices.Contains(r.s.cfg.Scopes, name) }
 
 func (r *slackRequest) authTest() answer {
-	out := grant(map[string]any{
-		"url": workspace, "team": "Sandbox", "user": "flowbridge",
-		"team_id": "T0SANDBOX", "user_id": "U0SANDBOX", "bot_id": "B0SANDBOX",
-	})
+	said := map[string]any{
+		"url": workspace, "team": "Sandbox", "user": "flowbridge", "team_id": teamID, "user_id": "U0SANDBOX", "bot_id": "B0SANDBOX",
+		"is_enterprise_install": r.s.cfg.OrgWide,
+	}
+	if r.s.cfg.Enterprise != "" {
+		said["enterprise_id"] = r.s.cfg.Enterprise
+	}
+	if r.s.cfg.OrgWide { // the token is of no single workspace
+		said["team_id"] = r.s.cfg.Enterprise
+	}
+	out := grant(said)
 	out.header.Set("X-OAuth-Scopes", strings.Join(r.s.cfg.Scopes, ","))
 	return out
 }

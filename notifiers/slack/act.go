@@ -37,14 +37,24 @@ func (r *Receiver) pressed(ctx context.Context, call *slack.InteractionCallback)
 			r.seen.WithLabelValues("action", "ignored").Inc()
 			continue
 		}
-		ours, err := r.people.ours(ctx, call.Team.ID, call.Enterprise.ID, call.User.TeamID)
+		standing, err := r.people.standing(ctx, origin{
+			team: call.Team.ID, enterprise: cmp.Or(call.Enterprise.ID, call.Team.EnterpriseID), teamEnterprise: call.Team.EnterpriseID,
+			user: call.User.ID, home: call.User.TeamID,
+		})
 		switch {
 		case err != nil:
 			r.fault("action", "whose workspace this is could not be learnt", err)
 			r.tell(call.ResponseURL, "flowbridge cannot learn from Slack whose workspace this is. Nothing was done: press again in a minute.")
 			continue
-		case !ours:
+		case standing == foreign:
 			return false
+		case standing == guest:
+			r.seen.WithLabelValues("action", "refused").Inc()
+			r.cfg.Logger.Warn("a person of another organisation may not act", "incident", router.IncidentName(w.incident), "act", w.act,
+				"user", call.User.ID, "team", call.User.TeamID)
+			r.tell(call.ResponseURL, router.IncidentName(w.incident)+": you may look here and not act, since you are of another organisation, "+
+				"or Slack does not say that you are of this one. Nothing was done.")
+			continue
 		}
 		w.digest = digest("action", call.Team.ID, call.User.ID, call.TriggerID, action.ActionTs, action.BlockID, action.ActionID, action.Value, action.SelectedOption.Value)
 		who := person{id: call.User.ID, name: call.User.Name, channel: cmp.Or(call.Channel.ID, call.Container.ChannelID)}

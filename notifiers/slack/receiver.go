@@ -110,10 +110,11 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 	if cfg.Notifiers == nil {
 		cfg.Notifiers = func() []string { return nil }
 	}
-	client := newClient(timeout)
+	client := apiClient(timeout, cfg.Now)
 	api := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(u.String()), slack.OptionHTTPClient(client), slack.OptionAppLevelToken(cfg.AppToken.Reveal()))
 	r := &Receiver{
-		cfg: cfg, journal: j, api: api, people: newPeople(api, cfg.Now), hooks: &hooks{client: client, api: u},
+		cfg: cfg, journal: j, api: api, people: newPeople(webClient{api, client, u, cfg.Token}, cfg.Now),
+		hooks: &hooks{client: newClient(timeout), api: u},
 		later: make(chan func(context.Context), laterQueue), answerIn: answerIn, followFirst: followFirst, socketFirst: socketFirst,
 		seen: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowbridge_slack_requests_total", Help: "What came in from people in Slack, by kind and by what became of it."}, []string{"kind", "result"}),
