@@ -79,7 +79,8 @@ func (d *doctor) checkSlack(ctx context.Context) []diagnosis {
 	findings = append(findings, checkScopes(scopes, buttons))
 	if buttons && said.EnterpriseID != "" && !slices.Contains(scopes, "users:read") {
 		findings = append(findings, warn("slack people",
-			"the workspace belongs to an Enterprise Grid, and without the scope users:read flowbridge cannot tell people of its other workspaces from those of other companies: they may look and not act",
+			"the workspace belongs to an Enterprise Grid, and without the scope users:read flowbridge cannot tell people of its other "+
+				"workspaces from those of other companies: they may look and not act",
 			"add users:read under OAuth & Permissions, Bot Token Scopes, and install the app again"))
 	}
 	findings = append(findings, d.checkChannels(ctx, targets, scopes)...)

@@ -41,6 +41,8 @@ type SlackConfig struct {
 	Groups map[string][]string
 	// EditWindow is how long a message can be edited. Default: for ever.
 	EditWindow time.Duration
+	// Patience is how long the app may take to answer a request. Default: 3 s, as Slack's.
+	Patience time.Duration
 	// NoLimits lifts the rate limits; sizes stay as they are.
 	NoLimits bool
 	// Burst is how many posts in a row a channel takes before it insists on one a second. Default: 5.
@@ -104,6 +106,7 @@ func NewSlack(cfg SlackConfig) *Slack {
 	cfg.Token = cmp.Or(cfg.Token, "xoxb-sandbox")
 	cfg.SigningSecret = cmp.Or(cfg.SigningSecret, "sandbox-signing-secret")
 	cfg.AppToken = cmp.Or(cfg.AppToken, "xapp-sandbox")
+	cfg.Patience = cmp.Or(cfg.Patience, answerIn)
 	cfg.Burst = cmp.Or(cfg.Burst, 5)
 	cfg.Updates = cmp.Or(cfg.Updates, 50)
 	cfg.Reads = cmp.Or(cfg.Reads, 50)
@@ -192,6 +195,19 @@ func (s *Slack) messages(channel string, want func(*Message) bool) []Message {
 		}
 	}
 	return out
+}
+
+// Talk is so many messages that people write to each other in a channel.
+func (s *Slack) Talk(channel string, messages int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ch, now := s.channel(channel), s.now()
+	for i := range messages {
+		if ch != nil {
+			ch.messages = append(ch.messages, &Message{TS: s.stamp(now), Text: fmt.Sprint("talk ", i+1), Posted: now})
+		}
+	}
+	s.wake()
 }
 
 // DeleteMessage does what a person can do to any message. It says whether there was one.

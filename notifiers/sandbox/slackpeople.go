@@ -174,7 +174,7 @@ func (s *Slack) post(ctx context.Context, kind string, form []byte) (Sent, error
 	if address == "" {
 		return Sent{}, errors.New("the app says nowhere what it wants done with this")
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerIn)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(form))
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *Slack) post(ctx context.Context, kind string, form []byte) (Sent, error
 	req.Header.Set("X-Slack-Signature", Sign(s.cfg.SigningSecret, stamp, form))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return Sent{}, fmt.Errorf("the app did not answer in %s: %w", answerIn, err)
+		return Sent{}, fmt.Errorf("the app did not answer in %s: %w", s.cfg.Patience, err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))

@@ -120,7 +120,7 @@ func (r *Receiver) do(ctx context.Context, who person, w wish) (out deed) {
 func (r *Receiver) event(who person, w wish, inc *router.IncidentDetail, notifier, actor string) router.Event {
 	now := r.cfg.Now().UTC().Truncate(time.Microsecond) // as the store keeps it: follow looks for it
 	e := router.Event{
-		Digest: w.digest, Source: router.SourceSlack, Name: w.act, At: now, Received: now, WABA: inc.WABA, Flow: inc.Flow,
+		Digest: w.digest, Source: router.SourceSlack, Name: w.act, At: happened(w.at, now), Received: now, WABA: inc.WABA, Flow: inc.Flow,
 		Act: &router.Act{Incident: inc.Number, Actor: actor, Notifier: notifier},
 	}
 	switch w.act {
@@ -139,6 +139,17 @@ func (r *Receiver) event(who person, w wish, inc *router.IncidentDetail, notifie
 	}
 	return e
 }
+
+// happened is when a person acted, by which acts are ordered: when they pressed, where that can be. What lies ahead of our
+// clock or a day behind it is no time that anybody meant.
+func happened(pressed, now time.Time) time.Time {
+	if pressed.IsZero() || pressed.After(now) || now.Sub(pressed) > oldestPress {
+		return now
+	}
+	return pressed
+}
+
+const oldestPress = 24 * time.Hour
 
 // silenceDigest names a wish for silence by what it is about, not by the request: who clicks twice wants one silence, and
 // so do two who click at a time. Once one has begun or ended the next is another one; the minute is for one that came

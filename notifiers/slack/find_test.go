@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -79,23 +78,10 @@ func TestAnIDThatAReceiptKnowsServesOthersOfThatChannel(t *testing.T) {
 	}
 }
 
-// talk posts so many messages of others.
-func (w *world) talk(n int) {
-	w.t.Helper()
-	for i := range n {
-		form := strings.NewReader(fmt.Sprintf("token=%s&channel=%%23payments&text=talk+%d", token, i))
-		resp, err := http.Post(w.notifier.cfg.APIURL+"chat.postMessage", "application/x-www-form-urlencoded", form)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-	}
-}
-
 func TestACardIsFoundBelowManyNewerMessages(t *testing.T) {
 	w := newWorld(t)
 	n := w.lostCard(true)
-	w.talk(1200)
+	w.slack.Talk("#payments", 1200)
 	r := w.sync(n)
 	if got := w.slack.Messages("#payments"); len(got) != 1201 || got[0].TS != r.TS {
 		t.Errorf("%d messages, receipt %+v", len(got), r)
@@ -105,7 +91,7 @@ func TestACardIsFoundBelowManyNewerMessages(t *testing.T) {
 func TestTheLookForACardGoesBackToTheAttemptAndNoFurther(t *testing.T) {
 	w := newWorld(t)
 	w.pass(-24 * time.Hour)
-	w.talk(500)
+	w.slack.Talk("#payments", 500)
 	w.pass(24 * time.Hour)
 	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", EOF: true, Times: 1})
 	r, _ := w.fail(opened()) // it was not posted
@@ -119,7 +105,7 @@ func TestTheLookForACardGoesBackToTheAttemptAndNoFurther(t *testing.T) {
 func TestAChannelTooBusyToLookThroughIsToldOnceMore(t *testing.T) {
 	w := newWorld(t)
 	n := w.lostCard(true)
-	w.talk(maxPages * pageSize)
+	w.slack.Talk("#payments", maxPages*pageSize)
 	r := w.sync(n)
 	if got := w.slack.Messages("#payments"); r.TS != got[len(got)-1].TS || !strings.Contains(w.log.String(), "perhaps again") {
 		t.Errorf("receipt %+v\n%s", r, &w.log)
