@@ -180,6 +180,11 @@ type Receipt struct {
 	// Digest is Slack's name of a message that told of this incident and of others; it has no message of its own
 	// while TS is empty.
 	Digest string `json:"digest,omitempty"`
+
+	Frozen bool     `json:"frozen,omitempty"` // Slack lets nobody edit the root message any more
+	Shown  Severity `json:"shown,omitempty"`  // what it shows since it is frozen; zero if it shows an end
+	Old    string   `json:"old,omitempty"`    // Slack's name of a frozen root that is still to be told of its successor
+	Mute   bool     `json:"mute,omitempty"`   // the thread takes no replies: the root message says what it would have said
 }
 
 // DeliveryState is waiting, delivered, parked or cancelled.

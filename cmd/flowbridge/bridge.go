@@ -90,11 +90,12 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	notifiers, err := newNotifiers(cfg)
+	var journal *store.Store // nobody is told anything before it is open
+	notifiers, err := newNotifiers(cfg, func(ctx context.Context, name string) (string, error) { return journal.ChannelID(ctx, name) })
 	if err != nil {
 		return nil, err
 	}
-	journal, err := store.Open(ctx, store.Config{DSN: cfg.DB, Logger: cfg.Logger})
+	journal, err = store.Open(ctx, store.Config{DSN: cfg.DB, Logger: cfg.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -170,8 +171,8 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 }
 
 // newNotifiers makes a notifier for every service that can be reached, whether or not a rule names it now: what
-// an incident opened must be closed even where the rules have changed since.
-func newNotifiers(cfg bridgeConfig) (map[router.Kind]delivery.Notifier, error) {
+// an incident opened must be closed even where the rules have changed since. channelID says what receipts call a channel.
+func newNotifiers(cfg bridgeConfig, channelID func(context.Context, string) (string, error)) (map[router.Kind]delivery.Notifier, error) {
 	pager, err := pagerduty.New(pagerduty.Config{
 		EventsURL: cfg.PagerDutyURL, APIToken: cfg.PagerDutyBack.Token, APIURL: cfg.PagerDutyBack.APIURL, From: cfg.PagerDutyBack.From,
 	})
@@ -182,7 +183,9 @@ func newNotifiers(cfg bridgeConfig) (map[router.Kind]delivery.Notifier, error) {
 	if cfg.SlackToken == "" {
 		return out, cfg.refuse(cfg.Rules)
 	}
-	out[router.KindSlack], err = slack.New(slack.Config{Token: cfg.SlackToken, APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(), Logger: cfg.Logger})
+	out[router.KindSlack], err = slack.New(slack.Config{
+		Token: cfg.SlackToken, APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(), ChannelID: channelID, Logger: cfg.Logger,
+	})
 	return out, err
 }
 

@@ -187,6 +187,14 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 			s.workspace("chat:write", "channels:history", "channels:read", "commands")
 			s.Slack.Invite("#ops", false)
 		}},
+		{"a-private-channel-cannot-be-read", func(s *surgery) {
+			s.Slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops"}, Private: []string{"#payments"}, NoLimits: true,
+				Scopes: []string{"chat:write", "chat:write.public", "channels:history", "channels:join", "channels:read", "groups:read", "commands"}})
+		}},
+		{"people-of-a-grid-are-not-known", func(s *surgery) {
+			s.Slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops", "#payments"}, NoLimits: true, Enterprise: "E0GRID",
+				Scopes: []string{"chat:write", "chat:write.public", "channels:history", "channels:join", "channels:read", "groups:read", "commands"}})
+		}},
 		{"nothing-can-be-posted", func(s *surgery) { s.workspace("channels:read") }},
 		{"buttons-are-not-connected", func(s *surgery) { s.env["SLACK_SIGNING_SECRET"] = "" }},
 		{"the-app-token-is-another-token", func(s *surgery) { s.env["SLACK_APP_TOKEN"] = "xoxb-not-an-app-token" }},

@@ -20,9 +20,10 @@ type slackAnswer struct {
 	Error  string
 	Needed string // of missing_scope
 
-	Team  string
-	User  string
-	BotID string `json:"bot_id"`
+	Team         string
+	User         string
+	BotID        string `json:"bot_id"`
+	EnterpriseID string `json:"enterprise_id"` // of the Enterprise Grid that the workspace belongs to
 
 	Channel  slackChannel
 	Channels []slackChannel
@@ -76,6 +77,12 @@ func (d *doctor) checkSlack(ctx context.Context) []diagnosis {
 	}
 	buttons := d.secrets["SLACK_SIGNING_SECRET"] != "" || d.secrets["SLACK_APP_TOKEN"] != ""
 	findings = append(findings, checkScopes(scopes, buttons))
+	if buttons && said.EnterpriseID != "" && !slices.Contains(scopes, "users:read") {
+		findings = append(findings, warn("slack people",
+			"the workspace belongs to an Enterprise Grid, and without the scope users:read flowbridge cannot tell people of its other "+
+				"workspaces from those of other companies: they may look and not act",
+			"add users:read under OAuth & Permissions, Bot Token Scopes, and install the app again"))
+	}
 	findings = append(findings, d.checkChannels(ctx, targets, scopes)...)
 	return append(findings, d.checkButtons())
 }
@@ -147,7 +154,7 @@ func (d *doctor) checkChannels(ctx context.Context, targets []router.Target, sco
 		case found:
 			findings = append(findings, checkChannel(name, channel, scopes))
 		case err != nil:
-			findings = append(findings, warn(name, "not checked: "+err.Error(), "give the bot the scopes channels:read and, for private channels, groups:read; or look again later"))
+			findings = append(findings, warn(name, "not checked: "+err.Error(), "give the bot the scopes channels:read and, for private channels, groups:read (without them a message can be posted twice after a crash); or look again later"))
 		default:
 			findings = append(findings, fail(name, "there is no such public channel, nor a private one that the bot is in",
 				"check the channel of notifier "+t.Notifier+" in the rules; into a private channel write /invite and the bot's name"))
@@ -210,6 +217,9 @@ func checkChannel(name string, channel slackChannel, scopes []string) diagnosis 
 	switch {
 	case channel.IsArchived:
 		return fail(name, "it is archived", "unarchive it, or name another one in the rules")
+	case channel.IsMember && channel.IsPrivate && !slices.Contains(scopes, "groups:history"):
+		return warn(name, "the bot is in it; it is private, and without the scope groups:history a message can be posted twice after a crash",
+			"add groups:history under OAuth & Permissions, Bot Token Scopes, and install the app again")
 	case channel.IsMember:
 		return fine(name, "the bot is in it")
 	case !channel.IsPrivate && slices.Contains(scopes, "channels:join"):

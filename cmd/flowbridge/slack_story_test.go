@@ -175,9 +175,13 @@ func TestAcknowledgedInSlackIsAcknowledgedInPagerDuty(t *testing.T) {
 
 	s.press(card, sandbox.Press{Action: "unacknowledge"})
 	s.shows("(INC-1, open)")
+	s.settle()
+	if got := s.pager(); got != "resolved triggered" { // nobody has it, and only a new page tells anybody
+		t.Errorf("PagerDuty shows %q", got)
+	}
 	s.meta("DEACTIVATED", 50)
 	s.shows("Resolved")
-	if got := s.pager(); got != "resolved" {
+	if got := s.pager(); got != "resolved resolved" {
 		t.Errorf("PagerDuty shows %q", got)
 	}
 	if told := s.Slack.Told(); len(told) > 0 {

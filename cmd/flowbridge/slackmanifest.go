@@ -42,6 +42,7 @@ oauth_config:
       - chat:write # post and edit cards
       - chat:write.public # in public channels that the app has not joined
       - channels:read # find a channel by its #name
+      - groups:read # the same for private channels that invited the app
       - channels:join # join a public channel, so that its history can be read
       - channels:history # after a crash: look for a card before posting it again
       - groups:history # the same in private channels that invited the app

@@ -39,7 +39,7 @@ func TestTheManifestIsWhatSlackReads(t *testing.T) {
 	got := []manifest{read(slackManifestCommand{Name: hostile, URL: "https://x.example.com/in/"}), read(slackManifestCommand{Name: "flowbridge", Socket: true})}
 	want := make([]manifest, 2)
 	for i := range want {
-		want[i].OAuth.Scopes.Bot = []string{"chat:write", "chat:write.public", "channels:read", "channels:join", "channels:history", "groups:history", "commands", "usergroups:read"}
+		want[i].OAuth.Scopes.Bot = []string{"chat:write", "chat:write.public", "channels:read", "groups:read", "channels:join", "channels:history", "groups:history", "commands", "usergroups:read"}
 		want[i].Set.Interactivity.On = true
 		want[i].Feature.Commands = []struct{ Command, URL string }{{Command: "/flows"}}
 	}

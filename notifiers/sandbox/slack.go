@@ -20,7 +20,10 @@ type SlackConfig struct {
 	Token router.Secret
 	// Channels by #name; the app is a member of each. Default: none.
 	Channels []string
-	// Scopes of the token. Default: chat:write, channels:history, channels:join, channels:read, usergroups:read.
+	// Private are more of them, which are private. Default: none.
+	Private []string
+	// Scopes of the token. Default: chat:write, channels:history, channels:join, channels:read, groups:history, groups:read,
+	// usergroups:read.
 	Scopes []string
 	// SigningSecret signs what the workspace posts to the app. Default: "sandbox-signing-secret".
 	SigningSecret router.Secret
@@ -28,8 +31,18 @@ type SlackConfig struct {
 	AppToken router.Secret
 	// People by id, with the names that they show. Who is not in it has their id for a name.
 	People map[string]string
+	// Strangers are people whose own workspace, or Enterprise Grid, is another: by their id.
+	Strangers map[string]Home
+	// Enterprise is the Enterprise Grid that the workspace belongs to. Default: none.
+	Enterprise string
+	// OrgWide says that the app is installed for all of Enterprise.
+	OrgWide bool
 	// Groups are user groups: ids of people by the id of the group.
 	Groups map[string][]string
+	// EditWindow is how long a message can be edited. Default: for ever.
+	EditWindow time.Duration
+	// Patience is how long the app may take to answer a request. Default: 3 s, as Slack's.
+	Patience time.Duration
 	// NoLimits lifts the rate limits; sizes stay as they are.
 	NoLimits bool
 	// Burst is how many posts in a row a channel takes before it insists on one a second. Default: 5.
@@ -42,12 +55,16 @@ type SlackConfig struct {
 	Now func() time.Time
 }
 
+// Home is where a person belongs.
+type Home struct{ Team, Enterprise string }
+
 // Channel is a conversation of the stand-in workspace.
 type Channel struct {
 	ID       string // C and ten more
 	Name     string // with the leading #
 	Member   bool   // the app is in it
 	Archived bool
+	Private  bool
 }
 
 // Message is what a channel shows now, in Slack's own form where that is JSON.
@@ -81,6 +98,7 @@ type channel struct {
 	Channel
 	messages []*Message // by ts, ascending; replies among them
 	posts    bucket
+	locked   map[string]string // threads that take no replies: what the app is told, by the ts of the root; "" is all of them
 }
 
 // NewSlack returns an empty workspace.
@@ -88,19 +106,25 @@ func NewSlack(cfg SlackConfig) *Slack {
 	cfg.Token = cmp.Or(cfg.Token, "xoxb-sandbox")
 	cfg.SigningSecret = cmp.Or(cfg.SigningSecret, "sandbox-signing-secret")
 	cfg.AppToken = cmp.Or(cfg.AppToken, "xapp-sandbox")
+	cfg.Patience = cmp.Or(cfg.Patience, answerIn)
 	cfg.Burst = cmp.Or(cfg.Burst, 5)
 	cfg.Updates = cmp.Or(cfg.Updates, 50)
 	cfg.Reads = cmp.Or(cfg.Reads, 50)
 	if cfg.Scopes == nil {
-		cfg.Scopes = []string{"chat:write", "channels:history", "channels:join", "channels:read", "usergroups:read"}
+		cfg.Scopes = []string{"chat:write", "channels:history", "channels:join", "channels:read", "groups:history", "groups:read", "usergroups:read"}
 	}
 	s := &Slack{core: newCore(cfg.Now), cfg: cfg}
 	if !cfg.NoLimits {
 		s.updates = window{most: cfg.Updates, per: time.Minute}
 		s.reads = window{most: cfg.Reads, per: time.Minute}
 	}
-	for i, name := range cfg.Channels {
-		ch := &channel{Channel: Channel{ID: fmt.Sprintf("C0SANDBOX%02d", i+1), Name: "#" + strings.TrimPrefix(name, "#"), Member: true}}
+	for i, name := range slices.Concat(cfg.Channels, cfg.Private) {
+		ch := &channel{
+			Channel: Channel{
+				ID: fmt.Sprintf("C0SANDBOX%02d", i+1), Name: "#" + strings.TrimPrefix(name, "#"), Member: true, Private: i >= len(cfg.Channels),
+			},
+			locked: map[string]string{},
+		}
 		if !cfg.NoLimits {
 			ch.posts = bucket{burst: cfg.Burst, every: time.Second}
 		}
@@ -173,6 +197,19 @@ func (s *Slack) messages(channel string, want func(*Message) bool) []Message {
 	return out
 }
 
+// Talk is so many messages that people write to each other in a channel.
+func (s *Slack) Talk(channel string, messages int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ch, now := s.channel(channel), s.now()
+	for i := range messages {
+		if ch != nil {
+			ch.messages = append(ch.messages, &Message{TS: s.stamp(now), Text: fmt.Sprint("talk ", i+1), Posted: now})
+		}
+	}
+	s.wake()
+}
+
 // DeleteMessage does what a person can do to any message. It says whether there was one.
 func (s *Slack) DeleteMessage(channel, ts string) bool {
 	s.mu.Lock()
@@ -189,6 +226,16 @@ func (s *Slack) Archive(channel string, archived bool) {
 	defer s.mu.Unlock()
 	if ch := s.channel(channel); ch != nil {
 		ch.Archived = archived
+	}
+}
+
+// LockThread makes the thread of a message take no more replies, for which the app is told code; "" unlocks it. An empty ts
+// is every thread of the channel.
+func (s *Slack) LockThread(channel, ts, code string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ch := s.channel(channel); ch != nil {
+		ch.locked[ts] = code
 	}
 }
 

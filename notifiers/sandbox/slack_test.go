@@ -347,6 +347,33 @@ func TestSlackKnowsWhoMayDoWhat(t *testing.T) {
 	}
 }
 
+func TestAMessageCanBeFrozenAndItsThreadLocked(t *testing.T) {
+	now := newClock()
+	s, api := startSlack(t, sandbox.SlackConfig{Channels: []string{"#ops"}, EditWindow: time.Minute, Now: now.now})
+	ctx := t.Context()
+	id, ts, err := api.PostMessageContext(ctx, "#ops", slack.MsgOptionText("first", false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit := func() string {
+		_, _, _, err := api.UpdateMessageContext(ctx, id, ts, slack.MsgOptionText("second", false))
+		return code(err)
+	}
+	reply := func() string {
+		_, _, err := api.PostMessageContext(ctx, id, slack.MsgOptionText("reply", false), slack.MsgOptionTS(ts))
+		return code(err)
+	}
+	got := []string{edit(), reply()}
+	now.advance(time.Minute)
+	s.LockThread("#ops", ts, "restricted_action_thread_locked")
+	got = append(got, edit(), reply())
+	s.LockThread("#ops", ts, "")
+	got = append(got, reply())
+	if diff := cmp.Diff([]string{"", "", "edit_window_closed", "restricted_action_thread_locked", ""}, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
 func TestAuthTestListsTheScopes(t *testing.T) {
 	_, api := startSlack(t, sandbox.SlackConfig{Scopes: []string{"chat:write", "channels:read"}, Channels: []string{"#ops"}})
 	who, err := api.AuthTestContext(t.Context())

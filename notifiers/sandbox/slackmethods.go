@@ -1,12 +1,11 @@
 package sandbox
 
 import (
-	"encoding/base64"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -39,8 +38,8 @@ var slackMethods = map[string]struct {
 	"chat.update":           {"chat:write", (*slackRequest).update},
 	"chat.delete":           {"chat:write", (*slackRequest).delete},
 	"chat.getPermalink":     {"", (*slackRequest).permalink},
-	"conversations.history": {"channels:history", (*slackRequest).history},
-	"conversations.replies": {"channels:history", (*slackRequest).replies},
+	"conversations.history": {"", (*slackRequest).history}, // by the kind of channel
+	"conversations.replies": {"", (*slackRequest).replies},
 	"conversations.join":    {"channels:join", (*slackRequest).join},
 	"conversations.list":    {"channels:read", (*slackRequest).list},
 	"conversations.info":    {"channels:read", (*slackRequest).info},
@@ -70,7 +69,7 @@ func (r *slackRequest) act(*Call) answer {
 	case !known:
 		return refuse("unknown_method")
 	case method.scope != "" && !r.scope(method.scope):
-		return refuse("missing_scope", "needed", method.scope, "provided", strings.Join(r.s.cfg.Scopes, ","))
+		return r.lacks(method.scope)
 	}
 	if wait, ok := r.limit(); !ok {
 		out := refuse("ratelimited")
@@ -100,10 +99,17 @@ func (r *slackRequest) limit() (wait time.Duration, ok bool) {
 func (r *slackRequest) scope(name string) bool { return slices.Contains(r.s.cfg.Scopes, name) }
 
 func (r *slackRequest) authTest() answer {
-	out := grant(map[string]any{
-		"url": workspace, "team": "Sandbox", "user": "flowbridge",
-		"team_id": "T0SANDBOX", "user_id": "U0SANDBOX", "bot_id": "B0SANDBOX",
-	})
+	said := map[string]any{
+		"url": workspace, "team": "Sandbox", "user": "flowbridge", "team_id": teamID, "user_id": "U0SANDBOX", "bot_id": "B0SANDBOX",
+		"is_enterprise_install": r.s.cfg.OrgWide,
+	}
+	if r.s.cfg.Enterprise != "" {
+		said["enterprise_id"] = r.s.cfg.Enterprise
+	}
+	if r.s.cfg.OrgWide { // the token is of no single workspace
+		said["team_id"] = r.s.cfg.Enterprise
+	}
+	out := grant(said)
 	out.header.Set("X-OAuth-Scopes", strings.Join(r.s.cfg.Scopes, ","))
 	return out
 }
@@ -115,7 +121,7 @@ func (r *slackRequest) post() answer {
 		return refuse("channel_not_found")
 	case ch.Archived:
 		return refuse("is_archived")
-	case !ch.Member && !r.scope("chat:write.public"):
+	case !ch.Member && (ch.Private || !r.scope("chat:write.public")):
 		return refuse("not_in_channel")
 	}
 	m := &Message{}
@@ -127,6 +133,9 @@ func (r *slackRequest) post() answer {
 		m.ThreadTS = parent.TS
 		if parent.ThreadTS != "" {
 			m.ThreadTS = parent.ThreadTS
+		}
+		if code := cmp.Or(ch.locked[m.ThreadTS], ch.locked[""]); code != "" {
+			return refuse(code)
 		}
 		m.Broadcast = r.form.Get("reply_broadcast") == "true"
 	}
@@ -149,6 +158,8 @@ func (r *slackRequest) update() answer {
 	switch {
 	case m == nil:
 		return refuse("message_not_found")
+	case r.s.cfg.EditWindow > 0 && r.s.now().Sub(m.Posted) >= r.s.cfg.EditWindow:
+		return refuse("edit_window_closed")
 	case utf8.RuneCountInString(r.form.Get("text")) > maxUpdateText:
 		return refuse("msg_too_long")
 	}
@@ -219,138 +230,6 @@ func (r *slackRequest) permalink() answer {
 		link += "?thread_ts=" + m.ThreadTS + "&cid=" + ch.ID
 	}
 	return grant(map[string]any{"channel": ch.ID, "permalink": link})
-}
-
-// history lists roots and broadcast replies, newest first.
-func (r *slackRequest) history() answer {
-	ch, out := r.readable()
-	if ch == nil {
-		return out
-	}
-	var list []*Message
-	for _, m := range slices.Backward(ch.messages) {
-		if m.ThreadTS == "" || m.Broadcast {
-			list = append(list, m)
-		}
-	}
-	return r.page(ch, list)
-}
-
-// replies lists a thread, its root first.
-func (r *slackRequest) replies() answer {
-	ch, out := r.readable()
-	if ch == nil {
-		return out
-	}
-	ts := r.form.Get("ts")
-	if ch.message(ts) == nil {
-		return refuse("thread_not_found")
-	}
-	var list []*Message
-	for _, m := range ch.messages {
-		if m.TS == ts || m.ThreadTS == ts {
-			list = append(list, m)
-		}
-	}
-	return r.page(ch, list)
-}
-
-// readable returns the channel that is asked for; reading wants membership.
-func (r *slackRequest) readable() (*channel, answer) {
-	ch := r.s.channel(r.form.Get("channel"))
-	switch {
-	case ch == nil || r.form.Get("channel") != ch.ID:
-		return nil, refuse("channel_not_found")
-	case !ch.Member:
-		return nil, refuse("not_in_channel")
-	}
-	return ch, answer{}
-}
-
-// page cuts a list to oldest, latest, cursor and limit.
-func (r *slackRequest) page(ch *channel, list []*Message) answer {
-	oldest, latest := r.form.Get("oldest"), r.form.Get("latest")
-	inclusive := r.form.Get("inclusive") == "1" || r.form.Get("inclusive") == "true"
-	list = slices.DeleteFunc(list, func(m *Message) bool {
-		if inclusive && (m.TS == oldest || m.TS == latest) {
-			return false
-		}
-		return oldest != "" && !after(m.TS, oldest) || latest != "" && !after(latest, m.TS)
-	})
-	start := 0
-	if cursor := r.form.Get("cursor"); cursor != "" {
-		raw, err := base64.StdEncoding.DecodeString(cursor)
-		at := slices.IndexFunc(list, func(m *Message) bool { return "next_ts:"+m.TS == string(raw) })
-		if err != nil || at < 0 {
-			return refuse("invalid_cursor")
-		}
-		start = at
-	}
-	limit, _ := strconv.Atoi(r.form.Get("limit"))
-	if limit <= 0 || limit > 999 {
-		limit = 100
-	}
-	end, next := min(start+limit, len(list)), ""
-	if end < len(list) {
-		next = base64.StdEncoding.EncodeToString([]byte("next_ts:" + list[end].TS))
-	}
-	metadata := r.form.Get("include_all_metadata") == "1" || r.form.Get("include_all_metadata") == "true"
-	messages := make([]map[string]any, 0, limit)
-	for _, m := range list[start:end] {
-		messages = append(messages, m.wire(ch, metadata))
-	}
-	return grant(map[string]any{
-		"messages": messages, "has_more": next != "", "response_metadata": map[string]any{"next_cursor": next},
-	})
-}
-
-// after compares two ts, or the numbers that oldest and latest may be.
-func after(a, b string) bool {
-	x, _ := strconv.ParseFloat(a, 64)
-	y, _ := strconv.ParseFloat(b, 64)
-	return x > y
-}
-
-func (r *slackRequest) join() answer {
-	ch := r.s.channel(r.form.Get("channel"))
-	switch {
-	case ch == nil || r.form.Get("channel") != ch.ID:
-		return refuse("channel_not_found")
-	case ch.Archived:
-		return refuse("is_archived")
-	}
-	out := map[string]any{"channel": ch.wire()}
-	if ch.Member {
-		out["warning"] = "already_in_channel"
-	}
-	ch.Member = true
-	return grant(out)
-}
-
-func (r *slackRequest) list() answer {
-	list := make([]map[string]any, 0, len(r.s.channels))
-	for _, ch := range r.s.channels {
-		if !ch.Archived || r.form.Get("exclude_archived") != "true" {
-			list = append(list, ch.wire())
-		}
-	}
-	return grant(map[string]any{"channels": list, "response_metadata": map[string]any{"next_cursor": ""}})
-}
-
-func (r *slackRequest) info() answer {
-	ch := r.s.channel(r.form.Get("channel"))
-	if ch == nil || r.form.Get("channel") != ch.ID {
-		return refuse("channel_not_found")
-	}
-	return grant(map[string]any{"channel": ch.wire()})
-}
-
-// wire writes a channel as Slack does.
-func (ch *channel) wire() map[string]any {
-	return map[string]any{
-		"id": ch.ID, "name": strings.TrimPrefix(ch.Name, "#"), "is_channel": true,
-		"is_archived": ch.Archived, "is_member": ch.Member,
-	}
 }
 
 // wire writes a message as Slack does; history holds metadata back unless asked.

@@ -67,7 +67,9 @@ type Press struct {
 	Action string // action id of a button or a menu
 	Option int    // of a menu: which of its options, from 0
 	User   string // id. Default: "U0PERSON".
-	Team   string // Default: the workspace's own.
+	// Team and Enterprise say where the app was pressed. Default: the workspace's own.
+	Team, Enterprise string
+	At               time.Time // when it was pressed. Default: now.
 }
 
 // Command is a slash command that a person writes. Zero fields choose themselves.
@@ -76,7 +78,8 @@ type Command struct {
 	Text    string
 	Channel string // #name or id. Default: the first channel.
 	User    string // id. Default: "U0PERSON".
-	Team    string // Default: the workspace's own.
+	// Team and Enterprise say where it was written. Default: the workspace's own.
+	Team, Enterprise string
 }
 
 // Sent is a request that the workspace sent to the app.
@@ -171,7 +174,7 @@ func (s *Slack) post(ctx context.Context, kind string, form []byte) (Sent, error
 	if address == "" {
 		return Sent{}, errors.New("the app says nowhere what it wants done with this")
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerIn)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(form))
 	if err != nil {
@@ -183,7 +186,7 @@ func (s *Slack) post(ctx context.Context, kind string, form []byte) (Sent, error
 	req.Header.Set("X-Slack-Signature", Sign(s.cfg.SigningSecret, stamp, form))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return Sent{}, fmt.Errorf("the app did not answer in %s: %w", answerIn, err)
+		return Sent{}, fmt.Errorf("the app did not answer in %s: %w", s.cfg.Patience, err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
@@ -217,17 +220,27 @@ func (s *Slack) press(channel, ts string, p Press) (map[string]any, error) {
 	user, team := cmp.Or(p.User, userID), cmp.Or(p.Team, teamID)
 	now := s.now()
 	action["action_ts"] = s.stamp(now)
+	if !p.At.IsZero() {
+		action["action_ts"] = fmt.Sprintf("%d.%06d", p.At.Unix(), p.At.Nanosecond()/1000)
+	}
+	home, grid := team, any(nil)
+	if stranger, ok := s.cfg.Strangers[user]; ok {
+		home = stranger.Team
+	}
+	if enterprise := cmp.Or(p.Enterprise, s.cfg.Enterprise); enterprise != "" {
+		grid = map[string]any{"id": enterprise, "name": "Grid"}
+	}
 	return map[string]any{
 		"type": "block_actions", "api_app_id": appID, "token": "deprecated",
 		"team":         map[string]any{"id": team, "domain": "sandbox"},
-		"user":         map[string]any{"id": user, "username": s.handle(user), "name": s.handle(user), "team_id": team},
+		"user":         map[string]any{"id": user, "username": s.handle(user), "name": s.handle(user), "team_id": home},
 		"channel":      map[string]any{"id": ch.ID, "name": strings.TrimPrefix(ch.Name, "#")},
 		"container":    map[string]any{"type": "message", "message_ts": m.TS, "channel_id": ch.ID, "is_ephemeral": false},
 		"message":      m.wire(ch, true),
 		"trigger_id":   s.trigger(),
 		"response_url": s.hookFor(user, ch.Name, now),
 		"actions":      []any{action},
-		"enterprise":   nil, "is_enterprise_install": false, "state": map[string]any{"values": map[string]any{}},
+		"enterprise":   grid, "is_enterprise_install": s.cfg.OrgWide, "state": map[string]any{"values": map[string]any{}},
 	}, nil
 }
 
@@ -276,8 +289,9 @@ func (s *Slack) command(c Command) (url.Values, error) {
 		"token": {"deprecated"}, "team_id": {cmp.Or(c.Team, teamID)}, "team_domain": {"sandbox"},
 		"channel_id": {ch.ID}, "channel_name": {strings.TrimPrefix(ch.Name, "#")},
 		"user_id": {user}, "user_name": {s.handle(user)}, "command": {cmp.Or(c.Command, "/flows")}, "text": {c.Text},
-		"api_app_id": {appID}, "is_enterprise_install": {"false"},
-		"response_url": {s.hookFor(user, ch.Name, s.now())}, "trigger_id": {s.trigger()},
+		"api_app_id": {appID}, "is_enterprise_install": {strconv.FormatBool(s.cfg.OrgWide)},
+		"enterprise_id": {cmp.Or(c.Enterprise, s.cfg.Enterprise)},
+		"response_url":  {s.hookFor(user, ch.Name, s.now())}, "trigger_id": {s.trigger()},
 	}, nil
 }
 
@@ -356,8 +370,17 @@ func (r *slackRequest) userInfo() answer {
 	if !ok {
 		return refuse("user_not_found")
 	}
-	return grant(map[string]any{"user": map[string]any{
-		"id": id, "team_id": teamID, "name": r.s.handle(id), "real_name": name,
-		"profile": map[string]any{"display_name": name, "real_name": name},
-	}})
+	home := Home{teamID, r.s.cfg.Enterprise}
+	if stranger, ok := r.s.cfg.Strangers[id]; ok {
+		home = stranger
+	}
+	user := map[string]any{
+		"id": id, "team_id": home.Team, "name": r.s.handle(id), "real_name": name,
+		"profile":     map[string]any{"display_name": name, "real_name": name},
+		"is_stranger": home.Team != teamID && (home.Enterprise == "" || home.Enterprise != r.s.cfg.Enterprise),
+	}
+	if home.Enterprise != "" {
+		user["enterprise_user"] = map[string]any{"id": id, "enterprise_id": home.Enterprise}
+	}
+	return grant(map[string]any{"user": user})
 }

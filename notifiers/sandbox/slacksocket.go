@@ -166,7 +166,7 @@ func (c *socket) send(ctx context.Context, kind string, payload []byte) (Sent, e
 	if err != nil {
 		return Sent{}, fmt.Errorf("through the web socket: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerIn)
+	ctx, cancel := context.WithTimeout(ctx, c.s.cfg.Patience)
 	defer cancel()
 	select {
 	case sent := <-wait:
@@ -175,6 +175,6 @@ func (c *socket) send(ctx context.Context, kind string, payload []byte) (Sent, e
 	case <-c.closed:
 		return Sent{}, errors.New("the app closed its web socket")
 	case <-ctx.Done():
-		return Sent{}, fmt.Errorf("the app acknowledged nothing in %s", answerIn)
+		return Sent{}, fmt.Errorf("the app acknowledged nothing in %s", c.s.cfg.Patience)
 	}
 }

@@ -37,14 +37,24 @@ func (r *Receiver) pressed(ctx context.Context, call *slack.InteractionCallback)
 			r.seen.WithLabelValues("action", "ignored").Inc()
 			continue
 		}
-		ours, err := r.people.ours(ctx, call.Team.ID, call.Enterprise.ID, call.User.TeamID)
+		standing, err := r.people.standing(ctx, origin{
+			team: call.Team.ID, enterprise: cmp.Or(call.Enterprise.ID, call.Team.EnterpriseID), teamEnterprise: call.Team.EnterpriseID,
+			user: call.User.ID, home: call.User.TeamID,
+		})
 		switch {
 		case err != nil:
 			r.fault("action", "whose workspace this is could not be learnt", err)
 			r.tell(call.ResponseURL, "flowbridge cannot learn from Slack whose workspace this is. Nothing was done: press again in a minute.")
 			continue
-		case !ours:
+		case standing == foreign:
 			return false
+		case standing == guest:
+			r.seen.WithLabelValues("action", "refused").Inc()
+			r.cfg.Logger.Warn("a person of another organisation may not act", "incident", router.IncidentName(w.incident), "act", w.act,
+				"user", call.User.ID, "team", call.User.TeamID)
+			r.tell(call.ResponseURL, router.IncidentName(w.incident)+": you may look here and not act, since you are of another organisation, "+
+				"or Slack does not say that you are of this one. Nothing was done.")
+			continue
 		}
 		w.digest = digest("action", call.Team.ID, call.User.ID, call.TriggerID, action.ActionTs, action.BlockID, action.ActionID, action.Value, action.SelectedOption.Value)
 		who := person{id: call.User.ID, name: call.User.Name, channel: cmp.Or(call.Channel.ID, call.Container.ChannelID)}
@@ -110,7 +120,7 @@ func (r *Receiver) do(ctx context.Context, who person, w wish) (out deed) {
 func (r *Receiver) event(who person, w wish, inc *router.IncidentDetail, notifier, actor string) router.Event {
 	now := r.cfg.Now().UTC().Truncate(time.Microsecond) // as the store keeps it: follow looks for it
 	e := router.Event{
-		Digest: w.digest, Source: router.SourceSlack, Name: w.act, At: now, Received: now, WABA: inc.WABA, Flow: inc.Flow,
+		Digest: w.digest, Source: router.SourceSlack, Name: w.act, At: happened(w.at, now), Received: now, WABA: inc.WABA, Flow: inc.Flow,
 		Act: &router.Act{Incident: inc.Number, Actor: actor, Notifier: notifier},
 	}
 	switch w.act {
@@ -129,6 +139,17 @@ func (r *Receiver) event(who person, w wish, inc *router.IncidentDetail, notifie
 	}
 	return e
 }
+
+// happened is when a person acted, by which acts are ordered: when they pressed, where that can be. What lies ahead of our
+// clock or a day behind it is no time that anybody meant.
+func happened(pressed, now time.Time) time.Time {
+	if pressed.IsZero() || pressed.After(now) || now.Sub(pressed) > oldestPress {
+		return now
+	}
+	return pressed
+}
+
+const oldestPress = 24 * time.Hour
 
 // silenceDigest names a wish for silence by what it is about, not by the request: who clicks twice wants one silence, and
 // so do two who click at a time. Once one has begun or ended the next is another one; the minute is for one that came

@@ -55,6 +55,48 @@ func TestAPressIsOnDiskBeforeItIsAnswered(t *testing.T) {
 	d.over(0)
 }
 
+func TestAPressHappenedWhenItWasPressed(t *testing.T) {
+	d := newDesk(t)
+	d.card(opened())
+	now := d.clock()
+	tests := []struct{ pressed, want time.Time }{
+		{now.Add(-3 * time.Second), now.Add(-3 * time.Second)},
+		{now.Add(-90*time.Minute - 1234*time.Microsecond), now.Add(-90*time.Minute - 1234*time.Microsecond)},
+		{now.Add(-24 * time.Hour), now.Add(-24 * time.Hour)},
+		{now.Add(-25 * time.Hour), now}, // nobody can have meant that
+		{now.Add(5 * time.Second), now}, // a clock that is ahead
+	}
+	for i, test := range tests {
+		d.press(sandbox.Press{Action: "acknowledge", User: "U0SAM", At: test.pressed})
+		got := d.ledger.stored()
+		if len(got) != i+1 {
+			t.Fatalf("stored %d events", len(got))
+		}
+		if e := got[i]; !e.At.Equal(test.want) || !e.Received.Equal(now) || e.At.Location() != time.UTC {
+			t.Errorf("pressed at %s: at %s, received %s; want %s", test.pressed, e.At, e.Received, test.want)
+		}
+	}
+	d.write("resolve 42") // when a command was written nothing says
+	if got := d.ledger.stored(); !got[len(got)-1].At.Equal(now) {
+		t.Errorf("a command happened at %s", got[len(got)-1].At)
+	}
+}
+
+func TestATimeThatIsNoneIsNone(t *testing.T) {
+	for ts, want := range map[string]int64{
+		"1773457260.123456": 1773457260123456, "1773457260.5": 1773457260500000, "1773457260": 1773457260000000, "1773457260.1234567": 1773457260123456,
+	} {
+		if got := pressedAt(ts).UnixMicro(); got != want {
+			t.Errorf("%q is %d, want %d", ts, got, want)
+		}
+	}
+	for _, ts := range []string{"", ".", "x", "-1.0", "1.x", "1.-5", "99999999999999999999.0", "1e9"} {
+		if got := pressedAt(ts); !got.IsZero() {
+			t.Errorf("%q is %s", ts, got)
+		}
+	}
+}
+
 func TestWithTheScopePeopleAreCalledAsTheyShow(t *testing.T) {
 	d := newDesk(t, func(there *sandbox.SlackConfig, _ *ReceiverConfig) {
 		there.Scopes = []string{"chat:write", "users:read"}

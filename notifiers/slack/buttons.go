@@ -165,6 +165,7 @@ type wish struct {
 	delivery int64         // of the card; 0 where it was no card
 	span     time.Duration // of a silence; 0 until it has recovered
 	digest   string        // the same for the same request, however often it comes
+	at       time.Time     // when it was pressed, by Slack's clock; zero where nothing says so
 }
 
 // readPress reads what was pressed; ok is false for what is none of our buttons, such as one that leads
@@ -191,7 +192,23 @@ func readPress(a *slack.BlockAction) (w wish, ok bool) {
 	if _, err := fmt.Sscanf(a.BlockID, blockPrefix, &w.delivery, new(int64)); err != nil {
 		return wish{}, false
 	}
+	w.at = pressedAt(a.ActionTs)
 	return w, err1 == nil && err2 == nil && err3 == nil && w.incident > 0
+}
+
+// pressedAt reads the action_ts of a press, "1773457260.123456": seconds and microseconds. What is none is no time.
+func pressedAt(ts string) time.Time {
+	seconds, micros, _ := strings.Cut(ts, ".")
+	s, err := strconv.ParseUint(seconds, 10, 40) // of whatever is longer nobody can say when it was
+	if err != nil {
+		return time.Time{}
+	}
+	micros = (micros + "000000")[:6]
+	m, err := strconv.ParseUint(micros, 10, 32)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(int64(s), int64(m)*1000).UTC()
 }
 
 // Bounds of a silence.

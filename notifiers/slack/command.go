@@ -49,12 +49,12 @@ var verbs = []verb{
 
 // commanded answers a slash command in mrkdwn; ours is false if it is no business of our workspace.
 func (r *Receiver) commanded(ctx context.Context, c *slack.SlashCommand) (said string, ours bool) {
-	ours, err := r.people.ours(ctx, c.TeamID, c.EnterpriseID, "")
+	standing, err := r.people.standing(ctx, origin{team: c.TeamID, enterprise: c.EnterpriseID, user: c.UserID})
 	switch {
 	case err != nil:
 		r.fault("command", "whose workspace this is could not be learnt", err)
 		return "flowbridge cannot learn from Slack whose workspace this is. Nothing was done: try again in a minute.", true
-	case !ours:
+	case standing == foreign:
 		return "", false
 	}
 	said, result := r.answer(ctx, c)

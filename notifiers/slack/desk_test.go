@@ -128,6 +128,12 @@ type desk struct {
 
 func newDesk(t *testing.T, change ...func(*sandbox.SlackConfig, *ReceiverConfig)) *desk {
 	t.Helper()
+	return newDeskWith(t, func(*Receiver) {}, change...)
+}
+
+// newDeskWith changes the receiver before it runs.
+func newDeskWith(t *testing.T, tune func(*Receiver), change ...func(*sandbox.SlackConfig, *ReceiverConfig)) *desk {
+	t.Helper()
 	d := &desk{ledger: &ledger{incidents: map[int64]router.IncidentDetail{}}}
 	cfg := ReceiverConfig{Token: token, SigningSecret: signingSecret}
 	d.world = newWorld(t, func(there *sandbox.SlackConfig, here *Config) {
@@ -153,6 +159,7 @@ func newDesk(t *testing.T, change ...func(*sandbox.SlackConfig, *ReceiverConfig)
 		t.Fatal(err)
 	}
 	d.receiver.followFirst, d.receiver.socketFirst = time.Millisecond, 10*time.Millisecond
+	tune(d.receiver)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /slack/actions", d.receiver.Actions)
 	mux.HandleFunc("POST /slack/commands", d.receiver.Commands)

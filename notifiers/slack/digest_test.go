@@ -138,12 +138,21 @@ func lost(n router.Notification, r router.Receipt) router.Notification {
 }
 
 func TestADigestWhoseAnswerWasLostIsLookedFor(t *testing.T) {
-	for _, accepted := range []bool{true, false} {
+	for _, fault := range []sandbox.Fault{{EOF: true}, {OKFalse: "internal_error"}, {Status: 403}} {
+		for _, accepted := range []bool{true, false} {
+			testLostDigest(t, fault, accepted)
+		}
+	}
+}
+
+func testLostDigest(t *testing.T, fault sandbox.Fault, accepted bool) {
+	t.Run(fmt.Sprintf("%d %s accepted %v", fault.Status, fault.OKFalse, accepted), func(t *testing.T) {
 		w := newWorld(t)
 		other := digestOf(40, false)
 		other.Digest.ID = "D0"
 		w.sync(other)
-		w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", EOF: true, AfterAccept: accepted, Times: 1})
+		fault.Method, fault.Times, fault.AfterAccept = "chat.postMessage", 1, accepted
+		w.slack.Fail(fault)
 		r, _ := w.fail(digestOf(33, false))
 		if r != (router.Receipt{Unsure: true}) {
 			t.Fatalf("receipt %+v", r)
@@ -157,12 +166,12 @@ func TestADigestWhoseAnswerWasLostIsLookedFor(t *testing.T) {
 			want = router.Receipt{Channel: w.slack.Channels()[0].ID, Digest: posted.TS, Open: true}
 		}
 		if got := w.sync(lost(digestOf(33, false), r)); got != want {
-			t.Errorf("accepted %v: receipt %+v, want %+v", accepted, got, want)
+			t.Errorf("receipt %+v, want %+v", got, want)
 		}
 		if calls := w.calls(from); calls != "list history" {
-			t.Errorf("accepted %v: calls %s", accepted, calls)
+			t.Errorf("calls %s", calls)
 		}
-	}
+	})
 }
 
 func TestALookForADigestThatFails(t *testing.T) {

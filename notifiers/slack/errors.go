@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -27,7 +25,9 @@ const (
 	refused                // a person must act
 	payload                // never send this message again: say it in plain words
 	gone                   // the message is no more: post it anew
-	unknown                // as transient, a few times; then as refused
+	frozen                 // the message is there and cannot be edited
+	mute                   // the thread takes no replies
+	unknown                // as transient, for an hour; then as refused
 )
 
 // failure is a call that did not succeed. Its text holds no secret.
@@ -67,8 +67,9 @@ const (
 	hintArchive = "unarchive the channel, or name another one in the rules file, and retry this delivery"
 	hintPolicy  = "ask an administrator of the workspace to let the app post there, and retry this delivery"
 	hintPayload = "Slack takes neither the card nor its plain words: this is a fault in flowbridge"
-	hintUnknown = "flowbridge does not know this answer and has tried several times; see Slack's status page, then retry this delivery"
-	hintHTTP    = "this does not look like Slack's API: check SLACK_API_URL and the proxy, and retry this delivery"
+	hintUnknown = "flowbridge does not know this answer and has tried for an hour; see Slack's status page, then retry this delivery"
+	hintGrant   = "ask an administrator of the organisation to let the app into this workspace, and retry this delivery"
+	notSlacks   = "not an answer of Slack's: check the network, the proxy and SLACK_API_URL"
 )
 
 // answers is what Slack's error codes mean. Source: the error tables of the methods that we call.
@@ -76,12 +77,19 @@ var answers = map[string]struct {
 	class class
 	hint  string
 }{
-	"internal_error":      {transient, ""},
 	"service_unavailable": {transient, ""},
 	"request_timeout":     {transient, ""},
 	"ratelimited":         {transient, ""},
 	"rate_limited":        {transient, ""},
-	"fatal_error":         {ambiguous, ""},
+	// Slack moves something about.
+	"team_added_to_org":          {transient, ""},
+	"external_channel_migrating": {transient, ""},
+	"org_login_required":         {transient, ""},
+	// Of both Slack says that some aspect of the operation may have succeeded.
+	"internal_error": {ambiguous, ""},
+	"fatal_error":    {ambiguous, ""},
+	// It goes by itself while a workspace changes hands, and else needs a person.
+	"team_access_not_granted": {unknown, hintGrant},
 
 	"invalid_auth":           {refused, hintToken},
 	"not_authed":             {refused, hintToken},
@@ -101,6 +109,7 @@ var answers = map[string]struct {
 	"invalid_blocks":          {payload, hintPayload},
 	"invalid_blocks_format":   {payload, hintPayload},
 	"invalid_attachments":     {payload, hintPayload},
+	"invalid_arguments":       {payload, hintPayload},
 	"too_many_attachments":    {payload, hintPayload},
 	"msg_too_long":            {payload, hintPayload},
 	"msg_blocks_too_long":     {payload, hintPayload},
@@ -108,10 +117,15 @@ var answers = map[string]struct {
 	"metadata_too_large":      {payload, hintPayload},
 	"invalid_metadata_format": {payload, hintPayload},
 
-	"message_not_found":   {gone, ""},
-	"cant_update_message": {gone, ""},
-	"edit_window_closed":  {gone, ""},
-	"thread_not_found":    {gone, ""},
+	"message_not_found": {gone, ""},
+	"thread_not_found":  {gone, ""},
+
+	"cant_update_message": {frozen, hintPolicy},
+	"edit_window_closed":  {frozen, hintPolicy},
+
+	"cannot_reply_to_message":                  {mute, hintPolicy},
+	"restricted_action_thread_locked":          {mute, hintPolicy},
+	"restricted_action_non_threadable_channel": {mute, hintPolicy},
 }
 
 // read turns an error of the library into a failure; nil stays nil. Only words that we know come through:
@@ -121,18 +135,15 @@ func read(method string, err error) *failure {
 		return nil
 	}
 	f := &failure{method: method, class: ambiguous}
-	if limit, ok := errors.AsType[*slack.RateLimitedError](err); ok {
-		f.class, f.code, f.after = limited, "too many calls", min(limit.RetryAfter, longestWait)
+	if busy, ok := errors.AsType[busyError](err); ok {
+		f.class, f.code, f.after = limited, busy.Error(), busy.after
+		if f.after == 0 { // the queue knows better when than we do
+			f.class, f.code = transient, "HTTP 429 Too Many Requests"
+		}
 		return f
 	}
-	if status, ok := errors.AsType[slack.StatusCodeError](err); ok {
-		f.code = strings.TrimSpace(fmt.Sprintf("HTTP %d %s", status.Code, http.StatusText(status.Code)))
-		switch {
-		case status.Code == http.StatusTooManyRequests:
-			f.class = transient
-		case status.Code < http.StatusInternalServerError:
-			f.class, f.hint = unknown, hintHTTP
-		}
+	if foreign, ok := errors.AsType[foreignError](err); ok { // from before Slack, or after: it may have been done
+		f.code, f.detail = foreign.Error(), notSlacks
 		return f
 	}
 	if said, ok := errors.AsType[slack.SlackErrorResponse](err); ok {
@@ -178,15 +189,17 @@ func (f *failure) answer(said slack.SlackErrorResponse) {
 	}
 }
 
-// verdict says what the queue does after a failure.
-func (s *Notifier) verdict(f *failure, attempt int) error {
+// verdict says what the queue does after a failure; since is when the first failed since the last success, zero where
+// this is the first.
+func (s *Notifier) verdict(f *failure, since time.Time) error {
 	// Slack's words are its own. They never held our token, but nothing keeps a proxy from echoing it.
 	hide := strings.NewReplacer(s.cfg.Token.Reveal(), s.cfg.Token.String())
 	f.code, f.detail = cut(hide.Replace(f.code), lineText), cut(hide.Replace(f.detail), lineText)
+	long := !since.IsZero() && s.cfg.Now().Sub(since) >= patience
 	switch {
 	case f.class == limited:
 		return &notifiers.Later{Err: f, At: s.cfg.Now().Add(f.after)}
-	case f.class == refused, f.class == payload, f.class == unknown && attempt >= patience:
+	case f.class == refused, f.class == payload, f.class == unknown && long:
 		return &notifiers.Refused{Service: "Slack", Said: f.said(), Hint: f.hint}
 	}
 	return f

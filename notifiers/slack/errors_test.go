@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -31,31 +32,52 @@ func outcome(err error) string {
 	return "retry"
 }
 
+const day = 24 * time.Hour
+
 func TestAnswersSayWhatHappensNext(t *testing.T) {
+	const proxy = "not an answer of Slack's"
 	tests := []struct {
-		fault   sandbox.Fault
-		attempt int
-		want    string
-		unsure  bool   // it may have been posted
-		says    string // words that must stand in the error
+		fault  sandbox.Fault
+		failed time.Duration // how long ago the first attempt failed; 0 where this is the first
+		want   string
+		unsure bool   // it may have been posted
+		says   string // words that must stand in the error
 	}{
 		{fault: sandbox.Fault{Status: 429, RetryAfter: 30 * time.Second}, want: "later", says: "not before 2026-03-14T03:01:30Z"},
+		{fault: sandbox.Fault{Status: 429, RetryAfter: 24 * time.Hour}, want: "later", says: "not before 2026-03-14T03:06:00Z"},
+		{fault: sandbox.Fault{Status: 429, RetryAfter: math.MaxInt32 * time.Second}, want: "later", says: "not before 2026-03-14T03:06:00Z"},
 		{fault: sandbox.Fault{Status: 429}, want: "retry", says: "HTTP 429"},
 		{fault: sandbox.Fault{Status: 500}, want: "retry", unsure: true, says: "HTTP 500"},
-		{fault: sandbox.Fault{Status: 503}, attempt: 99, want: "retry", unsure: true},
-		{fault: sandbox.Fault{Status: 302, Location: "http://evil.example.com/?token=" + token}, want: "retry", says: "HTTP 302"},
-		{fault: sandbox.Fault{Status: 404}, want: "retry", says: "HTTP 404"},
-		{fault: sandbox.Fault{Status: 404}, attempt: patience, want: "park", says: "SLACK_API_URL"},
+		{fault: sandbox.Fault{Status: 503}, failed: day, want: "retry", unsure: true},
+		{fault: sandbox.Fault{Status: 302, Location: "http://evil.example.com/?token=" + token}, failed: day, want: "retry", unsure: true, says: "HTTP 302"},
+		{fault: sandbox.Fault{Status: 401}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Status: 403}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Status: 404}, failed: day, want: "retry", unsure: true, says: "HTTP 404 Not Found (" + proxy},
+		{fault: sandbox.Fault{Status: 405}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Status: 407}, failed: day, want: "retry", unsure: true, says: "SLACK_API_URL"},
+		{fault: sandbox.Fault{Status: 413}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Status: 418}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Status: 425}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Status: 451}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Status: 403, Body: `{"message":"Forbidden"}`}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Status: 403, Body: `{"ok":false,"error":"invalid_auth"}`}, failed: day, want: "retry", unsure: true, says: proxy},
 		{fault: sandbox.Fault{EOF: true}, want: "retry", unsure: true, says: "the connection broke"},
-		{fault: sandbox.Fault{Body: "<html>" + token}, want: "retry", unsure: true, says: "could not be read"},
-		{fault: sandbox.Fault{Body: "{}"}, want: "retry", unsure: true, says: "without channel and ts"},
-		{fault: sandbox.Fault{Body: `{"ok":false}`}, want: "retry", unsure: true},
-		{fault: sandbox.Fault{Body: `{"ok":false,"error":"oops ` + token + `"}`}, attempt: patience, want: "park"},
-		{fault: sandbox.Fault{OKFalse: "internal_error"}, attempt: 99, want: "retry"},
-		{fault: sandbox.Fault{OKFalse: "service_unavailable"}, want: "retry"},
-		{fault: sandbox.Fault{OKFalse: "request_timeout"}, want: "retry"},
-		{fault: sandbox.Fault{OKFalse: "ratelimited"}, want: "retry"},
-		{fault: sandbox.Fault{OKFalse: "fatal_error"}, want: "retry", unsure: true},
+		{fault: sandbox.Fault{Body: "<html>" + token}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Body: "{}"}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Body: `{"message":"blocked"}`}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Body: `{"ok":false}`}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Body: `{"ok":true}`}, failed: day, want: "retry", unsure: true, says: "without channel and ts"},
+		{fault: sandbox.Fault{Body: `{"ok":false,"error":"oops ` + token + `"}`}, failed: day, want: "park"},
+		{fault: sandbox.Fault{OKFalse: "internal_error"}, failed: day, want: "retry", unsure: true},
+		{fault: sandbox.Fault{OKFalse: "fatal_error"}, failed: day, want: "retry", unsure: true},
+		{fault: sandbox.Fault{OKFalse: "service_unavailable"}, failed: day, want: "retry"},
+		{fault: sandbox.Fault{OKFalse: "request_timeout"}, failed: day, want: "retry"},
+		{fault: sandbox.Fault{OKFalse: "ratelimited"}, failed: day, want: "retry"},
+		{fault: sandbox.Fault{OKFalse: "team_added_to_org"}, failed: day, want: "retry"},
+		{fault: sandbox.Fault{OKFalse: "external_channel_migrating"}, failed: day, want: "retry"},
+		{fault: sandbox.Fault{OKFalse: "org_login_required"}, failed: day, want: "retry"},
+		{fault: sandbox.Fault{OKFalse: "team_access_not_granted"}, failed: time.Minute, want: "retry"},
+		{fault: sandbox.Fault{OKFalse: "team_access_not_granted"}, failed: day, want: "park", says: "administrator"},
 		{fault: sandbox.Fault{OKFalse: "invalid_auth"}, want: "park", says: "SLACK_BOT_TOKEN"},
 		{fault: sandbox.Fault{OKFalse: "not_authed"}, want: "park", says: "SLACK_BOT_TOKEN"},
 		{fault: sandbox.Fault{OKFalse: "account_inactive"}, want: "park", says: "SLACK_BOT_TOKEN"},
@@ -73,17 +95,19 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 		{fault: sandbox.Fault{OKFalse: "msg_blocks_too_long"}, want: "park"},
 		{fault: sandbox.Fault{OKFalse: "no_text"}, want: "park"},
 		{fault: sandbox.Fault{OKFalse: "metadata_too_large"}, want: "park"},
-		{fault: sandbox.Fault{OKFalse: "never_heard_of"}, attempt: patience - 1, want: "retry", says: "never_heard_of"},
-		{fault: sandbox.Fault{OKFalse: "never_heard_of"}, attempt: patience, want: "park", says: "never_heard_of"},
+		{fault: sandbox.Fault{OKFalse: "never_heard_of"}, want: "retry", says: "never_heard_of"},
+		{fault: sandbox.Fault{OKFalse: "never_heard_of"}, failed: time.Hour - time.Second, want: "retry", says: "never_heard_of"},
+		{fault: sandbox.Fault{OKFalse: "never_heard_of"}, failed: time.Hour, want: "park", says: "never_heard_of"},
 	}
 	for _, test := range tests {
-		test.attempt = max(test.attempt, 1)
-		t.Run(fmt.Sprintf("%d %s%.30s %d", test.fault.Status, test.fault.OKFalse, strings.ReplaceAll(test.fault.Body, token, "..."), test.attempt), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d %s%.30s %s", test.fault.Status, test.fault.OKFalse, strings.ReplaceAll(test.fault.Body, token, "..."), test.failed), func(t *testing.T) {
 			w := newWorld(t)
 			test.fault.Method = "chat.postMessage"
 			w.slack.Fail(test.fault)
 			n := opened()
-			n.Attempt = test.attempt
+			if test.failed > 0 {
+				n.FailingSince, n.Attempt = w.clock().Add(-test.failed), 99 // how often says nothing
+			}
 			r, err := w.fail(n)
 			if got := outcome(err); got != test.want || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%s, saying %q; want %s, saying %q", got, err, test.want, test.says)
@@ -118,17 +142,46 @@ func TestAfter429NothingIsSentUntilItIsOver(t *testing.T) {
 	}
 }
 
-func TestAWaitThatNobodyCanHaveMeantEndsAfterAnHour(t *testing.T) {
+func TestAWaitThatNobodyCanHaveMeantEndsAfterMinutes(t *testing.T) {
 	w := newWorld(t)
 	n := after(w.sync(opened()), 2, escalated())
 	w.slack.Fail(sandbox.Fault{Method: "chat.update", Status: http.StatusTooManyRequests, RetryAfter: 1000 * time.Hour, Times: 1})
 	if _, err := w.notifier.Sync(t.Context(), n); err == nil {
 		t.Fatal("told in spite of the limit")
 	}
-	w.pass(time.Hour)
+	w.pass(5 * time.Minute)
 	if _, err := w.notifier.Sync(t.Context(), n); err != nil {
-		t.Errorf("an hour later: %v", err)
+		t.Errorf("five minutes later: %v", err)
 	}
+}
+
+func TestRetryAfterIsReadAndBelievedForMinutes(t *testing.T) {
+	now := began
+	for header, want := range map[string]time.Duration{
+		"30": 30 * time.Second, " 1.5 ": 1500 * time.Millisecond, "300": 5 * time.Minute, "86400": 5 * time.Minute, "2147483647": 5 * time.Minute,
+		"9223372036854775807": 5 * time.Minute, "1e300": 5 * time.Minute, "Inf": 5 * time.Minute,
+		"": 0, "0": 0, "-1": 0, "-9223372036854775808": 0, "NaN": 0, "soon": 0,
+		now.Add(time.Minute).Format(http.TimeFormat): time.Minute, now.Add(72 * time.Hour).Format(http.TimeFormat): 5 * time.Minute,
+		now.Add(-time.Hour).Format(http.TimeFormat): 0,
+	} {
+		if got := retryAfter(header, now); got != want {
+			t.Errorf("Retry-After: %s is %s, want %s", header, got, want)
+		}
+	}
+}
+
+func TestA429OfOneChannelKeepsNoOtherFromBeingEdited(t *testing.T) {
+	w := newWorld(t, func(there *sandbox.SlackConfig, _ *Config) { there.Channels = append(there.Channels, "#ops") })
+	other := opened()
+	other.Delivery, other.Target.Channel = 8, "#ops"
+	r, there := w.sync(opened()), w.sync(other)
+	w.slack.Fail(sandbox.Fault{Method: "chat.update", Status: http.StatusTooManyRequests, RetryAfter: time.Minute, Times: 1})
+	if _, err := w.fail(after(r, 1, escalated())); outcome(err) != "later" {
+		t.Fatal(err)
+	}
+	next := escalated()
+	next.Delivery, next.Target = other.Delivery, other.Target
+	w.sync(after(there, 1, next))
 }
 
 func TestALimitedUpdateComesBackWithTheNewestState(t *testing.T) {
@@ -261,7 +314,7 @@ func TestTheAppJoinsAPublicChannelOnce(t *testing.T) {
 	w = newWorld(t, func(there *sandbox.SlackConfig, _ *Config) { there.Scopes = []string{"chat:write", "channels:read"} })
 	w.slack.Invite("#payments", false)
 	_, err := w.fail(opened())
-	if got, want := w.calls(0), "postMessage:not_in_channel list join:missing_scope"; got != want || outcome(err) != "park" || !strings.Contains(err.Error(), "/invite @flowbridge") {
+	if got, want := w.calls(0), "postMessage:not_in_channel list:missing_scope list join:missing_scope"; got != want || outcome(err) != "park" || !strings.Contains(err.Error(), "/invite @flowbridge") {
 		t.Errorf("called %q, want %q; %v", got, want, err)
 	}
 

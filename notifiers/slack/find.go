@@ -7,23 +7,39 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+
+	"flowbridge/router"
 )
 
-// adopt looks for the root that an earlier attempt posted, and puts it into the receipt if it is there. but
-// is one that is no good any more. Where the channel cannot be read, nothing is found: a message that
-// appears twice is better than one that never does.
-func (t *telling) adopt(ctx context.Context, but string) *failure {
+// adopt looks for the root that an earlier attempt posted, and puts it into the receipt if it is there. after is the ts of
+// the one in whose place it was posted, which is older; "" where there was none. Where the channel cannot be read, nothing
+// is found: a message that appears twice is better than one that never does.
+func (t *telling) adopt(ctx context.Context, after string) *failure {
+	var found slack.Message
 	id, ts, f := t.search(ctx, func(m *slack.Message) bool {
 		entry, ok := t.ours(m)
-		return ok && entry == 0 && m.Timestamp != but
+		found = *m
+		return ok && entry == 0 && newer(m.Timestamp, after)
 	})
 	if ts == "" {
 		return t.unlessUnreadable(f)
 	}
-	t.receipt.Channel, t.receipt.TS, t.receipt.Link = id, ts, ""
+	t.receipt = router.Receipt{
+		Channel: id, TS: ts, Told: t.receipt.Told, Unsure: t.receipt.Unsure, Looks: t.receipt.Looks,
+		Open: t.n.Open, Severity: t.n.Severity,
+	}
+	if open, ok := found.Metadata.EventPayload["open"].(bool); ok { // it may show an older state
+		t.receipt.Open, t.receipt.Severity = open, router.Severity(marked(&found, "severity"))
+	}
 	t.n.Receipt.TS, t.n.Receipt.Open = ts, t.n.Open // it is no news that it is open
+	t.n.Receipt.Mute = false
 	t.card = render(t.n, t.cfg.Interactive)
 	return nil
+}
+
+// newer compares two ts of Slack's.
+func newer(ts, than string) bool {
+	return len(ts) > len(than) || len(ts) == len(than) && ts > than
 }
 
 // search returns the newest message of the channel that is what we look for, and the channel's id; ts is empty if
@@ -32,7 +48,10 @@ func (t *telling) search(ctx context.Context, is func(*slack.Message) bool) (id,
 	if id, f = t.resolve(ctx, t.channel()); f != nil {
 		return "", "", f
 	}
-	p := slack.GetConversationHistoryParameters{ChannelID: id, Oldest: t.oldest(), Inclusive: true, Limit: pageSize, IncludeAllMetadata: true}
+	p := slack.GetConversationHistoryParameters{
+		ChannelID: id, Oldest: t.oldest(), Inclusive: true, Limit: pageSize, IncludeAllMetadata: true,
+		Latest: asTS(t.cfg.Now().Add(margin)), // with it Slack begins with the newest
+	}
 	for range maxPages {
 		page, err := t.api.GetConversationHistoryContext(ctx, &p)
 		if f := read("conversations.history", err); f != nil {
@@ -44,30 +63,40 @@ func (t *telling) search(ctx context.Context, is func(*slack.Message) bool) (id,
 			}
 		}
 		if p.Cursor = page.ResponseMetaData.NextCursor; p.Cursor == "" {
-			break
+			return id, "", nil
 		}
 	}
+	t.cfg.Logger.Warn("a channel of Slack has too many messages to find out whether one of ours is among them; it is posted, perhaps again",
+		"delivery", t.n.Delivery, "channel", id, "messages", maxPages*pageSize)
 	return id, "", nil
 }
 
 // lastReply returns the newest entry of the timeline that the thread tells already; 0 for none.
 func (t *telling) lastReply(ctx context.Context) (last int64, _ *failure) {
-	p := slack.GetConversationRepliesParameters{ChannelID: t.receipt.Channel, Timestamp: t.receipt.TS, Oldest: t.oldest(), Limit: pageSize, IncludeAllMetadata: true}
+	f := t.eachReply(ctx, t.receipt.TS, func(m *slack.Message) {
+		if entry, ok := t.ours(m); ok {
+			last = max(last, entry)
+		}
+	})
+	return last, f
+}
+
+// eachReply calls do with the replies to a root that an earlier attempt may have posted.
+func (t *telling) eachReply(ctx context.Context, root string, do func(*slack.Message)) *failure {
+	p := slack.GetConversationRepliesParameters{ChannelID: t.receipt.Channel, Timestamp: root, Oldest: t.oldest(), Limit: pageSize, IncludeAllMetadata: true}
 	for range maxPages {
 		found, _, cursor, err := t.api.GetConversationRepliesContext(ctx, &p)
-		if f := t.unlessUnreadable(read("conversations.replies", err)); f != nil || err != nil {
-			return last, f
+		if err != nil {
+			return t.unlessUnreadable(read("conversations.replies", err))
 		}
 		for i := range found {
-			if entry, ok := t.ours(&found[i]); ok {
-				last = max(last, entry)
-			}
+			do(&found[i])
 		}
 		if p.Cursor = cursor; cursor == "" {
 			break
 		}
 	}
-	return last, nil
+	return nil
 }
 
 // unlessUnreadable passes on what may be better in a while: then we wait and look again, up to a point. It passes on as
@@ -76,32 +105,40 @@ func (t *telling) unlessUnreadable(f *failure) *failure {
 	switch {
 	case f.is(limited), f.disowns():
 		return f
-	case f.soon() && t.receipt.Looks < mostLooks:
+	case (f.soon() || f.is(unknown)) && t.receipt.Looks < mostLooks:
 		t.receipt.Looks++
 		return f
 	}
 	return nil
 }
 
-// oldest is the ts from which on we look: nothing was told before the oldest entry that is not told yet was
-// written down, before the notice came, or before the digest was begun.
+// oldest is the ts from which on we look, which is before any attempt that may have told what is not told yet: before the
+// oldest entry of that was written down, before the notice came, or before the digest was begun.
 func (t *telling) oldest() string {
 	at := t.cfg.Now()
-	if t.n.Digest != nil && t.n.Digest.Begun.Before(at) {
-		at = t.n.Digest.Begun
-	}
-	if t.n.Notice != nil && t.n.Notice.At.Before(at) {
-		at = t.n.Notice.At
-	}
-	if t.n.Incident != nil && t.receipt.TS == "" && t.n.Incident.OpenedAt.Before(at) {
-		at = t.n.Incident.OpenedAt
-	}
-	for _, e := range t.n.Timeline {
-		if e.Recorded.Before(at) {
-			at = e.Recorded
+	before := func(when time.Time) {
+		if !when.IsZero() && when.Before(at) {
+			at = when
 		}
 	}
-	return strconv.FormatInt(max(0, at.Add(-margin).Unix()), 10) + ".000000"
+	before(t.n.FailingSince)
+	for _, e := range t.n.Timeline {
+		before(e.Recorded)
+	}
+	switch {
+	case t.n.Digest != nil:
+		before(t.n.Digest.Begun)
+	case t.n.Notice != nil:
+		before(t.n.Notice.At)
+	case t.receipt.TS == "" && (len(t.n.Timeline) == 0 || t.n.Timeline[0].N > 1): // when it was written down is not known
+		before(t.n.Incident.OpenedAt)
+	}
+	return asTS(at.Add(-margin))
+}
+
+// asTS writes a time as the ts of a message.
+func asTS(at time.Time) string {
+	return strconv.FormatInt(max(0, at.Unix()), 10) + ".000000"
 }
 
 // join enters the channel of t.
@@ -114,17 +151,31 @@ func (t *telling) join(ctx context.Context) *failure {
 	return read("conversations.join", err)
 }
 
-// resolve returns the id of a channel, which is all that most methods take. Only public channels are found
-// by name.
+// resolve returns the id of a channel, which is all that most methods take. What receipts know counts first: a private
+// channel is not listed without the scope groups:read.
 func (t *telling) resolve(ctx context.Context, channel string) (id string, _ *failure) {
-	if !strings.HasPrefix(channel, "#") {
+	if !isName(channel) {
 		return channel, nil
 	}
 	if id := t.known(channel); id != "" {
 		return id, nil
 	}
-	p := slack.GetConversationsParameters{Limit: 1000, ExcludeArchived: true}
-	for range maxPages {
+	if id, err := t.cfg.ChannelID(ctx, channel); err != nil {
+		t.cfg.Logger.Warn("what the receipts call a channel of Slack could not be read; Slack is asked", "channel", channel, "error", err)
+	} else if id != "" {
+		return id, nil // not remembered: the name may belong to another channel by now
+	}
+	id, f := t.listed(ctx, channel, "public_channel", "private_channel")
+	if f != nil && f.code == "missing_scope" {
+		id, f = t.listed(ctx, channel, "public_channel")
+	}
+	return id, f
+}
+
+// listed looks for a channel among those of some types.
+func (t *telling) listed(ctx context.Context, channel string, types ...string) (id string, _ *failure) {
+	p := slack.GetConversationsParameters{Limit: 1000, ExcludeArchived: true, Types: types}
+	for range maxChannelPages {
 		found, cursor, err := t.api.GetConversationsContext(ctx, &p)
 		if f := read("conversations.list", err); f != nil {
 			return "", f
@@ -141,6 +192,9 @@ func (t *telling) resolve(ctx context.Context, channel string) (id string, _ *fa
 	}
 	return "", &failure{method: "conversations.list", class: refused, code: "channel_not_found", hint: hintChannel}
 }
+
+// isName says whether a channel is given by its #name, not by its id.
+func isName(channel string) bool { return strings.HasPrefix(channel, "#") }
 
 // known returns the id of a channel that we have met, "" for others.
 func (s *Notifier) known(channel string) string {

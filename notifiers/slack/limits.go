@@ -34,18 +34,20 @@ const (
 	factText     = 120 // what we show by ourselves
 	problemText  = 300
 	lineText     = 500 // one line of a thread
-	moreText     = 300 // a list in a line: thresholds, signals
-	inlineURL    = 500 // the target of a link within a text
-	mostFields   = 2 * maxFields
-	mostLabels   = 5
-	mostErrors   = 5
-	errorType    = 40
-	errorHelp    = 70
-	mostAlso     = 5
-	mostProblems = 3
-	mostPagers   = 3
-	mostLinks    = 3 // what services call it
-	mostReplies  = 4 // with the card they are the five posts in a row that a channel takes
+	// unthreadedText is what a card says in place of its thread, beside a sentence about that.
+	unthreadedText = 1500
+	moreText       = 300 // a list in a line: thresholds, signals
+	inlineURL      = 500 // the target of a link within a text
+	mostFields     = 2 * maxFields
+	mostLabels     = 5
+	mostErrors     = 5
+	errorType      = 40
+	errorHelp      = 70
+	mostAlso       = 5
+	mostProblems   = 3
+	mostPagers     = 3
+	mostLinks      = 3 // what services call it
+	mostReplies    = 4 // with the card they are the five posts in a row that a channel takes
 )
 
 // What we allow ourselves must fit into what Slack takes: else these constants do not compile.
@@ -53,6 +55,7 @@ const (
 	_ = uint(maxSectionText - proseText)
 	_ = uint(maxSectionText - titleText - nameText - 2*moreText - inlineURL)
 	_ = uint(maxSectionText - mostProblems*(problemText+nameText+moreText))
+	_ = uint(maxSectionText - unthreadedText - 2*nameText)
 	_ = uint(maxSectionText - mostAlso*(factText+nameText))
 	_ = uint(maxFieldText - nameText - fieldText - 3)
 	_ = uint(maxFieldText - nameText - factText - mostLinks*(inlineURL+nameText+10))
@@ -65,10 +68,15 @@ const (
 	timeout  = 10 * time.Second
 	maxBody  = 8 << 20 // bytes that are read of an answer
 	pageSize = 200     // messages asked for at a time
-	maxPages = 5       // read when looking for our own messages
-	// longestWait is how long Slack is obeyed that wants no more calls: a slip of its clock must not silence us for days.
-	longestWait = time.Hour
-	patience    = 5 // attempts after which an answer that nobody knows is taken as final
+	// maxPages bounds the search for a message of our own: 5,000 messages, for half of the reads that Slack allows in a minute.
+	maxPages = 25
+	// maxChannelPages bounds the search for a channel by its name: 20,000 of them.
+	maxChannelPages = 20
+	// longestWait is how long Slack is obeyed that wants no more calls. Its limits are per minute; a slip of its clock, or of
+	// a proxy's, must not silence us for longer.
+	longestWait = 5 * time.Minute
+	// patience is how long an answer that nobody knows is not taken as final.
+	patience = time.Hour
 	// mostLooks is how many looks for what an attempt left may fail before it is posted anew: a quarter of an hour of
 	// them, with back-off, is longer than most outages.
 	mostLooks = 20

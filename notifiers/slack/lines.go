@@ -18,9 +18,26 @@ type reply struct {
 }
 
 // replies are what the thread has yet to say: one message for each entry, or one for all when there are more
-// than a channel takes in a row. What the card shows by itself (that it opened, new numbers) is no line.
+// than a channel takes in a row.
 func replies(n *router.Notification) []reply {
-	var list []reply
+	list := entryLines(n)
+	if len(list) <= mostReplies {
+		return list
+	}
+	return []reply{joined(n, list, threadText-nameText)}
+}
+
+// unthreaded is what the card says in place of a thread that takes no replies: the newest lines.
+func unthreaded(n *router.Notification) string {
+	list := entryLines(n)
+	if !n.Receipt.Mute || len(list) == 0 {
+		return ""
+	}
+	return "*The thread takes no replies; it would say*\n" + joined(n, list, unthreadedText).text
+}
+
+// entryLines makes a line of each entry. What the card shows by itself (that it opened, new numbers) is none.
+func entryLines(n *router.Notification) (list []reply) {
 	for i := range n.Timeline {
 		e := &n.Timeline[i]
 		if mark := entryMark(e.Kind); mark != "" {
@@ -28,21 +45,17 @@ func replies(n *router.Notification) []reply {
 			list = append(list, reply{e.N, mark + " " + line(e.Text, lineText), worse && n.Open})
 		}
 	}
-	if len(list) <= mostReplies {
-		return list
-	}
-	return []reply{joined(n, list)}
+	return list
 }
 
-// joined makes one message of many lines, each with its time; the oldest go where there is no room for all.
-func joined(n *router.Notification, list []reply) reply {
+// joined makes one text of many lines, each with its time; the oldest go where there is no room for all.
+func joined(n *router.Notification, list []reply, room int) reply {
 	out := reply{entry: list[len(list)-1].entry}
 	at := map[int64]time.Time{}
 	for _, e := range n.Timeline {
 		at[e.N] = e.At
 	}
 	left := n.Timeline[0].N - n.Receipt.Told - 1 // entries that the notification has no room for
-	room := threadText - nameText
 	var lines []string
 	for i, r := range slices.Backward(list) {
 		text := clock(at[r.entry]) + " " + r.text

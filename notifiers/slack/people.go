@@ -12,21 +12,20 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// people knows which workspace is ours, who is in a user group and what somebody is called. It asks Slack, keeps the
-// answers for a while, and keeps few of them.
+// people knows whose app we are, who is in a user group, and who somebody is. It asks Slack, keeps the answers for a
+// while, and keeps few of them.
 type people struct {
 	api peopleAPI
 	now func() time.Time
 
-	mu         sync.Mutex
-	team       string
-	enterprise string
-	groups     map[string]members
-	names      map[string]called
+	mu     sync.Mutex
+	self   identity
+	groups map[string]members
+	known  map[string]called
 }
 
 type peopleAPI interface {
-	AuthTestContext(ctx context.Context) (*slack.AuthTestResponse, error)
+	identify(ctx context.Context) (identity, error)
 	GetUserGroupMembersContext(ctx context.Context, group string, options ...slack.GetUserGroupMembersOption) ([]string, error)
 	GetUserInfoContext(ctx context.Context, user string, options ...slack.GetUserInfoOption) (*slack.User, error)
 }
@@ -36,52 +35,27 @@ type members struct {
 	at  time.Time // when Slack said so
 }
 
+// called is what Slack says of a person.
 type called struct {
-	name string // "" where Slack would not say
-	at   time.Time
+	name       string // "" where it would not say
+	enterprise string // whose workspaces they are of; "" where that is not known, or it is none
+	stranger   bool   // of another organisation, with which a channel is shared
+	fault      *failure
+	at         time.Time
 }
 
 const (
 	groupFresh = 5 * time.Minute // who left a group can act for as long
 	groupStale = time.Hour       // and as long while Slack does not answer
 	nameFresh  = time.Hour
+	selfFresh  = time.Hour // a workspace may join an Enterprise Grid
 	mostGroups = 200
 	mostNames  = 2000
 	actorText  = 100 // characters of a person's name
 )
 
 func newPeople(api peopleAPI, now func() time.Time) *people {
-	return &people{api: api, now: now, groups: map[string]members{}, names: map[string]called{}}
-}
-
-// ours says whether a request is of our workspace, and of one of its own people: in a channel that is shared with another
-// company their people see our buttons too. In an Enterprise Grid people have one workspace of several.
-func (p *people) ours(ctx context.Context, team, enterprise, userTeam string) (bool, error) {
-	p.mu.Lock()
-	own, grid := p.team, p.enterprise
-	p.mu.Unlock()
-	if own == "" {
-		ctx, cancel := context.WithTimeout(ctx, lookIn)
-		defer cancel()
-		found, err := p.api.AuthTestContext(ctx)
-		if f := read("auth.test", err); f != nil {
-			return false, f
-		}
-		if found.TeamID == "" {
-			return false, &failure{method: "auth.test", code: "an answer without a workspace"}
-		}
-		own, grid = found.TeamID, found.EnterpriseID
-		p.mu.Lock()
-		p.team, p.enterprise = own, grid
-		p.mu.Unlock()
-	}
-	switch team {
-	case own:
-		return userTeam == "" || userTeam == own || grid != "", nil
-	case "": // installed for a whole Enterprise Grid
-		return grid != "" && enterprise == grid, nil
-	}
-	return false, nil
+	return &people{api: api, now: now, groups: map[string]members{}, known: map[string]called{}}
 }
 
 // on says whether a person is on a list of users and user groups. The error says that it could not be learnt of some group.
@@ -146,28 +120,34 @@ func (p *people) name(ctx context.Context, who person) string {
 	if who.id == "" {
 		return handle
 	}
+	return cmp.Or(p.look(ctx, who.id, false).name, handle)
+}
+
+// look asks Slack who somebody is. What it would not say is not asked again soon, unless it matters and may be said now.
+func (p *people) look(ctx context.Context, user string, matters bool) called {
 	p.mu.Lock()
-	known, ok := p.names[who.id]
+	known, ok := p.known[user]
 	p.mu.Unlock()
-	if ok && p.now().Sub(known.at) < nameFresh {
-		return cmp.Or(known.name, handle)
+	if ok && p.now().Sub(known.at) < nameFresh && (!matters || !known.fault.soon()) {
+		return known
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookIn/2)
 	defer cancel()
-	found, err := p.api.GetUserInfoContext(ctx, who.id)
-	name := ""
+	found, err := p.api.GetUserInfoContext(ctx, user)
+	known = called{fault: read("users.info", err), at: p.now()}
 	if err == nil && found != nil {
-		name = cmp.Or(found.Profile.DisplayName, found.Profile.RealName, found.RealName)
-		name = cut(strings.Join(strings.Fields(harmless(name)), " "), actorText)
+		name := cmp.Or(found.Profile.DisplayName, found.Profile.RealName, found.RealName)
+		known.name = cut(strings.Join(strings.Fields(harmless(name)), " "), actorText)
+		known.enterprise, known.stranger = found.Enterprise.EnterpriseID, found.IsStranger
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.names) >= mostNames {
-		old := slices.Collect(maps.Keys(p.names))
+	if len(p.known) >= mostNames {
+		old := slices.Collect(maps.Keys(p.known))
 		for _, id := range old[:len(old)/2] {
-			delete(p.names, id)
+			delete(p.known, id)
 		}
 	}
-	p.names[who.id] = called{name, p.now()} // what it would not say is not asked again soon
-	return cmp.Or(name, handle)
+	p.known[user] = known
+	return known
 }

@@ -64,10 +64,12 @@ type Receiver struct {
 	people  *people
 	hooks   *hooks
 	later   chan func(context.Context) // what is done after the answer
-	seen    *prometheus.CounterVec
-	online  prometheus.Gauge
-	recent  digests
-	strange router.Seldom // for logging what was refused
+	// requests came through the socket and wait to be worked.
+	requests chan envelope
+	seen     *prometheus.CounterVec
+	online   prometheus.Gauge
+	recent   digests
+	strange  router.Seldom // for logging what was refused
 
 	answerIn    time.Duration // all that is done before an answer
 	followFirst time.Duration // before the first look at what became of an act
@@ -79,7 +81,7 @@ const (
 	answerIn    = 2500 * time.Millisecond
 	lookIn      = 1200 * time.Millisecond // of it, asking Slack who somebody is
 	maxRequest  = 1 << 20                 // bytes of a request: it holds the card that was pressed
-	laterQueue  = 128                     // things to do after answers
+	laterQueue  = 1024                    // things to do after answers: each of many people may have to be told something
 	laterAtOnce = 8
 	stopIn      = 2 * time.Second // for what was begun when we stop
 )
@@ -110,11 +112,13 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 	if cfg.Notifiers == nil {
 		cfg.Notifiers = func() []string { return nil }
 	}
-	client := newClient(timeout)
+	client := apiClient(timeout, cfg.Now)
 	api := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(u.String()), slack.OptionHTTPClient(client), slack.OptionAppLevelToken(cfg.AppToken.Reveal()))
 	r := &Receiver{
-		cfg: cfg, journal: j, api: api, people: newPeople(api, cfg.Now), hooks: &hooks{client: client, api: u},
-		later: make(chan func(context.Context), laterQueue), answerIn: answerIn, followFirst: followFirst, socketFirst: socketFirst,
+		cfg: cfg, journal: j, api: api, people: newPeople(webClient{api, client, u, cfg.Token}, cfg.Now),
+		hooks: &hooks{client: newClient(timeout), api: u},
+		later: make(chan func(context.Context), laterQueue), requests: make(chan envelope, socketQueue),
+		answerIn: answerIn, followFirst: followFirst, socketFirst: socketFirst,
 		seen: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowbridge_slack_requests_total", Help: "What came in from people in Slack, by kind and by what became of it."}, []string{"kind", "result"}),
 		online: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -131,13 +135,18 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 // Run tells people what they must hear after the answer and, with an app token, keeps a connection in Socket Mode. It ends
 // soon after ctx does, and returns nil.
 func (r *Receiver) Run(ctx context.Context) error {
+	telling, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
 	var work sync.WaitGroup
 	for range laterAtOnce {
-		work.Go(func() { r.workLater(ctx) })
+		work.Go(func() { r.workLater(telling) })
 	}
 	if r.cfg.AppToken != "" {
-		work.Go(func() { r.runSocket(ctx) })
+		r.runSocket(ctx)
+	} else {
+		<-ctx.Done()
 	}
+	stop() // whoever acted until now is told what came of it
 	work.Wait()
 	return nil
 }

@@ -64,32 +64,6 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 	}
 }
 
-func TestWhoseWorkspace(t *testing.T) {
-	tests := []struct {
-		grid                       string // of our token
-		team, enterprise, userTeam string
-		want                       bool
-	}{
-		{"", "T1", "", "T1", true},
-		{"", "T1", "", "", true},    // a command does not say
-		{"", "T1", "", "T2", false}, // of a company that shares the channel
-		{"", "T2", "", "T2", false},
-		{"", "", "E2", "T2", false},
-		{"", "", "", "", false},
-		{"E1", "T1", "E1", "T3", true}, // people of a grid have one workspace of several
-		{"E1", "", "E1", "T3", true},
-		{"E1", "T2", "E1", "T2", false},
-		{"E1", "", "E2", "T3", false},
-	}
-	for _, test := range tests {
-		p := newPeople(nil, time.Now)
-		p.team, p.enterprise = "T1", test.grid
-		if got, err := p.ours(t.Context(), test.team, test.enterprise, test.userTeam); got != test.want || err != nil {
-			t.Errorf("%+v: %v %v", test, got, err)
-		}
-	}
-}
-
 func TestOnlyWhatSlackSignedLatelyIsTaken(t *testing.T) {
 	d := newDesk(t)
 	d.card(opened())
@@ -194,7 +168,7 @@ func TestWhateverIsSlowSlackIsAnsweredInTime(t *testing.T) {
 			d.ledger.mu.Lock()
 			d.ledger.hang = false
 			d.ledger.mu.Unlock()
-			d.receiver.people.team = ""
+			d.receiver.people.self = identity{}
 			d.slack.Fail(sandbox.Fault{Method: "auth.test", Hang: true})
 		}
 		began := time.Now()

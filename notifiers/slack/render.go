@@ -76,6 +76,7 @@ func renderOpen(n *router.Notification, pressable bool) card {
 		body.section(needed, "itself", ":robot_face: "+line(inc.ByItself, moreText))
 	}
 	body.section(needed, "problems", problems(n))
+	body.section(needed, "thread", unthreaded(n))
 	if pressable {
 		body.actions(needed, "actions", openButtons(n))
 	}
@@ -114,6 +115,7 @@ func renderOver(n *router.Notification, pressable bool) card {
 	body := newParts(n)
 	body.section(needed, "outcome", strings.Join(lines, "\n"))
 	body.section(needed, "problems", problems(n))
+	body.section(needed, "thread", unthreaded(n))
 	if pressable {
 		body.actions(needed, "actions", overButtons(n))
 	}

@@ -10,9 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -26,14 +24,17 @@ import (
 // Config is what a Notifier may be told. Zero fields choose themselves.
 type Config struct {
 	// Token is the bot token of the Slack app (xoxb-...). Required. It needs the scope chat:write; with
-	// channels:history and channels:read no message is posted twice after a crash, and with channels:join
-	// the app enters public channels by itself.
+	// channels:history and channels:read, and groups:history and groups:read for private channels, no message is
+	// posted twice after a crash, and with channels:join the app enters public channels by itself.
 	Token router.Secret
 	// APIURL is the address of Slack's Web API. Default: https://slack.com/api/
 	APIURL string
 	// Interactive says that a Receiver hears what people press: cards of incidents get buttons. Default: they
 	// only have links.
 	Interactive bool
+	// ChannelID returns the id of the channel that messages to a #name went to last, by the receipts that are kept; "" where
+	// there is none. It is asked where this process has told nothing there yet. Default: nothing is known.
+	ChannelID func(ctx context.Context, name string) (string, error)
 	// Timeout bounds one call. A Sync makes several. Default: 10 s.
 	Timeout time.Duration
 	// Now is the clock. Default: time.Now.
@@ -80,7 +81,10 @@ func New(cfg Config) (*Notifier, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	client := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(cfg.APIURL), slack.OptionHTTPClient(newClient(cfg.Timeout)))
+	if cfg.ChannelID == nil {
+		cfg.ChannelID = func(context.Context, string) (string, error) { return "", nil }
+	}
+	client := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(cfg.APIURL), slack.OptionHTTPClient(apiClient(cfg.Timeout, cfg.Now)))
 	return &Notifier{cfg: cfg, api: client, ids: map[string]string{}, held: map[string]time.Time{}}, nil
 }
 
@@ -99,33 +103,12 @@ func (s *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 	if n.Digest == nil && (n.Incident == nil) == (n.Notice == nil) {
 		return n.Receipt, fmt.Errorf("delivery %d: neither an incident nor a notice, or both", n.Delivery)
 	}
+	if id := n.Receipt.Channel; id != "" && !isName(id) && s.known(n.Target.Channel) == "" {
+		s.remember(n.Target.Channel, id)
+	}
 	t := telling{Notifier: s, n: &n, card: render(&n, s.cfg.Interactive), receipt: n.Receipt}
 	if f := t.tell(ctx); f != nil {
-		return t.receipt, s.verdict(f, n.Attempt)
+		return t.receipt, s.verdict(f, n.FailingSince)
 	}
 	return t.receipt, nil
-}
-
-// newClient returns an HTTP client that follows no redirect (a POST would come back as a GET) and reads no
-// endless answer.
-func newClient(timeout time.Duration) *http.Client {
-	return &http.Client{
-		Timeout:       timeout,
-		Transport:     bounded{http.DefaultTransport},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-// bounded cuts answers at maxBody: what follows makes them unreadable.
-type bounded struct{ http.RoundTripper }
-
-func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := b.RoundTripper.RoundTrip(req)
-	if err == nil {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(resp.Body, maxBody), resp.Body}
-	}
-	return resp, err
 }

@@ -2,6 +2,7 @@ package slack
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -146,5 +147,75 @@ func TestAnActGoesOnWhenItsConnectionEnds(t *testing.T) {
 	d.stopped()
 	if got := d.ledger.stored(); len(got) != 1 {
 		t.Errorf("stored %+v, want the act", got)
+	}
+}
+
+// crowd lets so many people press at a time, while the storage answers nobody until ready says so. It returns once so many
+// of them were acknowledged, with how many were in all.
+func (d *desk) crowd(people, want int, ready func() bool) (acknowledged int) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
+	defer cancel()
+	release := make(chan struct{})
+	d.ledger.looked = sync.OnceFunc(func() { <-release }) // with the lock in hand: nobody else gets in
+	ended := make(chan bool, people)
+	for i := range people {
+		go func() {
+			sent, err := d.slack.Press(ctx, "#payments", d.receipt.TS, sandbox.Press{Action: "acknowledge", User: fmt.Sprint("U0", i)})
+			ended <- err == nil && sent.Status == http.StatusOK
+		}()
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !ready() && ctx.Err() == nil {
+		<-tick.C
+	}
+	close(release)
+	for range people {
+		if <-ended {
+			acknowledged++
+		}
+		if acknowledged == want {
+			cancel() // of the others none is
+		}
+	}
+	return acknowledged
+}
+
+// patientDesk is a desk at which nothing is too slow for Slack.
+func patientDesk(t *testing.T, queue int) *desk {
+	d := newDeskWith(t, func(r *Receiver) {
+		r.answerIn, r.requests = time.Minute, make(chan envelope, queue)
+	}, func(there *sandbox.SlackConfig, cfg *ReceiverConfig) {
+		there.Patience, cfg.SigningSecret, cfg.AppToken = time.Minute, "", appToken
+	})
+	d.connected(1)
+	d.card(opened())
+	return d
+}
+
+func TestManyMayPressAtATime(t *testing.T) {
+	const people = 4 * socketAtOnce
+	d := patientDesk(t, socketQueue)
+	if got := d.crowd(people, people, func() bool { return len(d.receiver.requests) == people-socketAtOnce }); got != people {
+		t.Errorf("%d of %d presses were acknowledged\n%s", got, people, &d.log)
+	}
+	if got := len(d.ledger.stored()); got != people {
+		t.Errorf("%d of %d acts were stored", got, people)
+	}
+}
+
+func TestWhatIsTooMuchAtATimeIsSaid(t *testing.T) {
+	const queue, more = 4, 5
+	d := patientDesk(t, queue)
+	const taken = socketAtOnce + queue
+	if got := d.crowd(taken+more, taken, func() bool { return len(d.slack.Told()) == more }); got != taken {
+		t.Errorf("%d presses were acknowledged, want %d", got, taken)
+	}
+	if got := d.told(more); !strings.Contains(got.Text, "Nothing was done: try again") {
+		t.Errorf("told %+v", got)
+	}
+	if got := len(d.ledger.stored()); got != taken {
+		t.Errorf("%d acts were stored", got)
 	}
 }

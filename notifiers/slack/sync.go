@@ -3,7 +3,6 @@ package slack
 import (
 	"cmp"
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,11 +26,11 @@ func (t *telling) tell(ctx context.Context) *failure {
 	if t.n.Digest != nil {
 		return t.digest(ctx)
 	}
-	if f := t.root(ctx); f != nil {
-		return f
-	}
-	if f := t.thread(ctx); f != nil {
-		return f
+	// An old card that was left behind is pointed on before there may be another one.
+	for _, step := range []func(context.Context) *failure{t.point, t.root, t.point, t.thread} {
+		if f := step(ctx); f != nil {
+			return f
+		}
 	}
 	t.link(ctx)
 	t.receipt.Open, t.receipt.Severity, t.receipt.Unsure, t.receipt.Looks = t.n.Open, t.n.Severity, false, 0
@@ -53,19 +52,39 @@ func (t *telling) root(ctx context.Context) *failure {
 	if t.n.Notice != nil { // told once
 		return nil
 	}
-	f := t.update(ctx)
-	if !f.is(gone) {
-		return f
+	f := t.edit(ctx)
+	if f.is(frozen) || f.is(gone) {
+		return t.anew(ctx, f)
 	}
-	if old := t.receipt.TS; t.uncertain() { // an earlier attempt may have posted it anew
+	return f
+}
+
+// anew puts another root in the place of one that is gone, or of one that is frozen and does not show enough.
+func (t *telling) anew(ctx context.Context, why *failure) *failure {
+	old := t.receipt.TS
+	if t.uncertain() { // an earlier attempt may have posted it
 		if f := t.adopt(ctx, old); f != nil {
 			return f
 		}
-		if t.receipt.TS != old {
-			return t.update(ctx)
+	}
+	adopted := t.receipt.TS != old
+	if !adopted {
+		if why.is(frozen) && !t.deserves() {
+			return nil
+		}
+		t.n.Receipt.Mute = false // whether the new thread takes replies is not known
+		t.card = render(t.n, t.cfg.Interactive)
+		if f := t.post(ctx); f != nil {
+			return f
 		}
 	}
-	return t.post(ctx)
+	if why.is(frozen) {
+		t.receipt.Old = old
+	}
+	if adopted {
+		return t.root(ctx) // it ends: each root that is adopted is newer than the one before
+	}
+	return nil
 }
 
 // uncertain says whether an earlier attempt may have told more than the receipt knows: one that ended without
@@ -81,8 +100,11 @@ func (t *telling) named() string { return cmp.Or(t.receipt.Channel, t.n.Target.C
 // by now.
 func (t *telling) channel() string { return cmp.Or(t.known(t.named()), t.named()) }
 
-// posts is what Slack counts together: about one post a second and channel.
-func (t *telling) posts() string { return "chat.postMessage " + t.channel() }
+// posts and updates are what we stop for a while after a 429: about one post a second and channel is allowed. Updates are
+// counted for the whole app, but Slack has limits of single messages and channels too, and one of those must not keep
+// the others from being told; a call too many in each channel is all that it costs.
+func (t *telling) posts() string   { return "chat.postMessage " + t.channel() }
+func (t *telling) updates() string { return "chat.update " + t.channel() }
 
 // post posts the root.
 func (t *telling) post(ctx context.Context) *failure {
@@ -94,7 +116,9 @@ func (t *telling) post(ctx context.Context) *failure {
 	})
 	switch {
 	case f.is(ambiguous):
-		t.receipt.Channel, t.receipt.TS, t.receipt.Link = t.channel(), "", ""
+		if t.receipt.TS == "" { // else the old one is known still: only what is newer can be the one that we look for
+			t.receipt.Channel = t.channel()
+		}
 		t.receipt.Unsure = true
 		return f
 	case f != nil:
@@ -116,7 +140,7 @@ func posted(id, ts string, err error) *failure {
 
 // update edits the root in place. Repeating it does no harm, so that no end of it is ambiguous.
 func (t *telling) update(ctx context.Context) *failure {
-	return t.send(ctx, "chat.update", t.card, func(c card) *failure {
+	return t.send(ctx, t.updates(), t.card, func(c card) *failure {
 		options := append(empty(), c.options()...)
 		id, ts, _, err := t.api.UpdateMessageContext(ctx, t.receipt.Channel, t.receipt.TS, append(options, t.metadata(0))...)
 		if err == nil && (id == "" || ts == "") {
@@ -164,72 +188,11 @@ func (t *telling) link(ctx context.Context) {
 	}
 }
 
-// thread writes what the timeline has new. Receipt.Told moves on with every line, so that an attempt that
-// ends half-way repeats nothing.
-func (t *telling) thread(ctx context.Context) *failure {
-	if len(t.n.Timeline) == 0 {
-		return nil
-	}
-	newest := t.n.Timeline[len(t.n.Timeline)-1].N
-	lines := replies(t.n)
-	if t.card.whole {
-		lines = nil
-	}
-	if len(lines) > 0 && !t.fresh && t.uncertain() {
-		last, f := t.lastReply(ctx)
-		if f != nil {
-			return f
-		}
-		t.n.Receipt.Told = max(t.n.Receipt.Told, last)
-		t.n.Timeline = slices.DeleteFunc(slices.Clone(t.n.Timeline), func(e router.Entry) bool { return e.N <= last })
-		lines = replies(t.n)
-	}
-	for _, r := range lines {
-		f := t.reply(ctx, r)
-		if f.is(gone) && !t.fresh { // somebody deleted the root in the meantime
-			if f = t.post(ctx); f == nil {
-				f = t.reply(ctx, r)
-			}
-		}
-		if f != nil {
-			return f
-		}
-		t.receipt.Told = r.entry
-	}
-	t.receipt.Told = newest
-	return nil
-}
-
-// reply posts one line into the thread. A root that is gone makes it a failure of class gone.
-func (t *telling) reply(ctx context.Context, r reply) *failure {
-	var id, ts, thread string
-	f := t.send(ctx, t.posts(), card{text: r.text}, func(c card) *failure {
-		options := append(c.options(), t.metadata(r.entry), slack.MsgOptionTS(t.receipt.TS))
-		if r.loud && !t.fresh { // who sees a new card needs no second call
-			options = append(options, slack.MsgOptionBroadcast())
-		}
-		var m slack.Message
-		var err error
-		id, ts, m, err = t.api.PostMessageWithResponseContext(ctx, t.receipt.Channel, options...)
-		thread = m.ThreadTimestamp
-		return posted(id, ts, err)
-	})
-	switch {
-	case f.is(ambiguous):
-		t.receipt.Unsure = true
-		return f
-	case f != nil || thread == t.receipt.TS:
-		return f
-	}
-	// Slack posts a reply to a message that is gone into the channel, where nobody knows what it speaks of.
-	_, _, _ = t.api.DeleteMessageContext(ctx, id, ts) // if that fails a line too many stays
-	return &failure{method: "chat.postMessage", class: gone, code: "the reply did not land in its thread"}
-}
-
 // eventType is that of the metadata on all that we post.
 const eventType = "flowbridge"
 
-// metadata marks a message as ours: what it tells, and up to which entry of the timeline; 0 for the root. It
+// metadata marks a message as ours: what it tells, and up to which entry of the timeline; 0 for the root, pointer for
+// the line that leads from an old root to its successor. It
 // is how we know it again when the answer to the post was lost. The time tells two installations of
 // flowbridge apart that count from one both.
 func (t *telling) metadata(entry int64) slack.MsgOption {
@@ -241,17 +204,20 @@ func (t *telling) metadata(entry int64) slack.MsgOption {
 	}
 	return slack.MsgOptionMetadata(slack.SlackMetadata{EventType: eventType, EventPayload: map[string]any{
 		about: number, "delivery": t.n.Delivery, "revision": t.n.Revision, "entry": entry, "since": t.since().Unix(),
+		"open": t.n.Open, "severity": int(t.n.Severity),
 	}})
 }
 
 // ours says whether a message is one that this delivery posted, and up to which entry it tells.
 func (t *telling) ours(m *slack.Message) (entry int64, ok bool) {
-	number := func(key string) int64 {
-		v, _ := m.Metadata.EventPayload[key].(float64)
-		return int64(v)
-	}
-	ok = m.Metadata.EventType == eventType && number("delivery") == t.n.Delivery && number("since") == t.since().Unix()
-	return number("entry"), ok
+	ok = m.Metadata.EventType == eventType && marked(m, "delivery") == t.n.Delivery && marked(m, "since") == t.since().Unix()
+	return marked(m, "entry"), ok
+}
+
+// marked is a number of the metadata, 0 where it is not there.
+func marked(m *slack.Message, key string) int64 {
+	v, _ := m.Metadata.EventPayload[key].(float64)
+	return int64(v)
 }
 
 // since is when what we tell began, by Meta's clock.

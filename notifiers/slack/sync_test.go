@@ -130,24 +130,18 @@ func TestANoticeIsToldOnce(t *testing.T) {
 }
 
 func TestADeletedMessageIsPostedAnew(t *testing.T) {
-	for _, code := range []string{"", "cant_update_message", "edit_window_closed"} {
-		w := newWorld(t)
-		first := w.sync(opened())
-		if code == "" {
-			w.slack.DeleteMessage("#payments", first.TS)
-		} else {
-			w.slack.Fail(sandbox.Fault{Method: "chat.update", OKFalse: code, Times: 1})
-		}
-		r := w.sync(after(first, 1, escalated()))
-		if r.TS == first.TS || r.Link == first.Link || r.Link == "" || !r.Open {
-			t.Errorf("%s: receipt %+v after %+v", code, r, first)
-		}
-		if got := len(w.slack.Thread("#payments", r.TS)); got != 2 {
-			t.Errorf("%s: the new thread has %d messages, want card and line", code, got)
-		}
-		if r = w.sync(after(r, 1, partlyRecovered())); len(w.slack.Thread("#payments", r.TS)) != 3 {
-			t.Errorf("%s: the next state went elsewhere", code)
-		}
+	w := newWorld(t)
+	first := w.sync(opened())
+	w.slack.DeleteMessage("#payments", first.TS)
+	r := w.sync(after(first, 1, escalated()))
+	if r.TS == first.TS || r.Link == first.Link || r.Link == "" || !r.Open {
+		t.Errorf("receipt %+v after %+v", r, first)
+	}
+	if got := len(w.slack.Thread("#payments", r.TS)); got != 2 {
+		t.Errorf("the new thread has %d messages, want card and line", got)
+	}
+	if r = w.sync(after(r, 1, partlyRecovered())); len(w.slack.Thread("#payments", r.TS)) != 3 {
+		t.Error("the next state went elsewhere")
 	}
 }
 
@@ -184,6 +178,8 @@ func TestALostAnswerMakesNoSecondMessage(t *testing.T) {
 		"500":          {Status: 500},
 		"503":          {Status: 503},
 		"fatal_error":  {OKFalse: "fatal_error"},
+		"internal":     {OKFalse: "internal_error"},
+		"a proxy":      {Status: 403},
 		"not JSON":     {Body: "<html>"},
 		"empty object": {Body: "{}"},
 	}
@@ -262,6 +258,25 @@ func TestANoticeIsFoundAfterACrash(t *testing.T) {
 	}
 	if got := len(w.shown()); got != 2 {
 		t.Errorf("%d messages, want 2", got)
+	}
+}
+
+func TestANoticeThatMayHaveBeenPostedIsLookedFor(t *testing.T) {
+	for _, fault := range []sandbox.Fault{{OKFalse: "internal_error"}, {OKFalse: "fatal_error"}, {Status: 403}, {EOF: true}} {
+		for _, accepted := range []bool{true, false} {
+			w := newWorld(t)
+			n := cards()["notice-recovery"]
+			n.Receipt, n.MayExist = router.Receipt{}, false
+			fault.Method, fault.Times, fault.AfterAccept = "chat.postMessage", 3, accepted
+			w.slack.Fail(fault)
+			r, _ := w.fail(n)
+			for attempt := 2; attempt <= 4; attempt++ { // what was not accepted is posted again, with the same end
+				r, _ = w.notifier.Sync(t.Context(), after(r, attempt, n))
+			}
+			if got := w.shown(); len(got) != 1 || r.TS != w.slack.Messages("#payments")[0].TS || r.Unsure {
+				t.Errorf("%+v: %d messages, receipt %+v", fault, len(got), r)
+			}
+		}
 	}
 }
 

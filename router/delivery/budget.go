@@ -62,14 +62,14 @@ func slackCharges(n *router.Notification) (charges []router.Charge) {
 	posts := 0
 	if n.Receipt.TS == "" {
 		posts = 1
-	} else if n.Incident != nil {
+	} else if n.Incident != nil && !n.Receipt.Frozen {
 		update := router.Charge{Budget: "slack chat.update", Calls: 1, Every: updateEvery, Burst: updateBurst}
 		if n.Class > router.ClassWorse {
 			update.Reserve = updateReserve
 		}
 		charges = append(charges, update)
 	}
-	if n.Receipt.TS != "" || n.Open { // what is over without a message is told in one
+	if (n.Receipt.TS != "" || n.Open) && !n.Receipt.Mute { // what is over without a message is told in one
 		posts += lines(n)
 	}
 	if posts > 0 {

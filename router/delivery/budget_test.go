@@ -52,6 +52,14 @@ func TestCharges(t *testing.T) {
 			n.Receipt, n.Class = posted, router.ClassWorse
 			n.Timeline = entries(router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote)
 		}), []router.Charge{update(0), post("#chat", 1)}},
+		{"a card that can be edited no more", of(slack, func(n *router.Notification) {
+			n.Receipt, n.Class, n.Timeline = posted, router.ClassUpdate, entries(router.EntryRefreshed, router.EntryNote)
+			n.Receipt.Frozen = true
+		}), []router.Charge{post("#chat", 1)}},
+		{"a card whose thread takes no replies", of(slack, func(n *router.Notification) {
+			n.Receipt, n.Class, n.Timeline = posted, router.ClassUpdate, entries(router.EntryNote)
+			n.Receipt.Mute = true
+		}), []router.Charge{update(5)}},
 		{"what was over before it was told", of(slack, func(n *router.Notification) {
 			n.Open, n.Timeline = false, entries(router.EntryEscalated, router.EntryResolved)
 		}), []router.Charge{post("#chat", 1)}},

@@ -1,0 +1,113 @@
+package slack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"flowbridge/notifiers/sandbox"
+	"flowbridge/router"
+)
+
+// lostCard posts a card whose answer is lost, or leaves no trace at all, and returns what is owed by a new process then.
+func (w *world) lostCard(crash bool) router.Notification {
+	w.t.Helper()
+	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", EOF: true, AfterAccept: true, Times: 1})
+	r, _ := w.fail(opened())
+	w.notifier = w.sibling()
+	if crash {
+		return afterCrash(opened())
+	}
+	return after(r, 2, opened())
+}
+
+func TestACardInAPrivateChannelIsFoundAfterACrash(t *testing.T) {
+	tests := map[string]struct {
+		scopes string
+		knows  func(context.Context, string) (string, error) // what receipts say
+		cards  int
+	}{
+		"by its name":                    {"groups:history groups:read channels:read", nil, 1},
+		"by the id that receipts know":   {"groups:history", func(context.Context, string) (string, error) { return "C0SANDBOX01", nil }, 1},
+		"where receipts cannot be read":  {"groups:history groups:read channels:read", func(context.Context, string) (string, error) { return "", errors.New("no disk") }, 1},
+		"not without a way to find it":   {"groups:history channels:read", nil, 2}, // twice is better than never
+		"not without a scope to read it": {"groups:read channels:read channels:history", nil, 2},
+	}
+	for name, test := range tests {
+		for _, crash := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, crash %v", name, crash), func(t *testing.T) {
+				w := newWorld(t, func(there *sandbox.SlackConfig, here *Config) {
+					there.Channels, there.Private = nil, []string{"#payments"}
+					there.Scopes, here.ChannelID = append(strings.Fields(test.scopes), "chat:write"), test.knows
+				})
+				r := w.sync(w.lostCard(crash))
+				if got := w.slack.Messages("#payments"); len(got) != test.cards || got[len(got)-1].TS != r.TS {
+					t.Errorf("%d cards, want %d; %s", len(got), test.cards, w.calls(0))
+				}
+			})
+		}
+	}
+}
+
+func TestWithoutTheScopeForPrivateChannelsPublicOnesAreFound(t *testing.T) {
+	w := newWorld(t, func(there *sandbox.SlackConfig, _ *Config) {
+		there.Scopes = []string{"chat:write", "channels:read", "channels:history"}
+	})
+	w.sync(w.lostCard(true))
+	if got := len(w.shown()); got != 1 {
+		t.Errorf("%d cards: %s", got, w.calls(0))
+	}
+}
+
+func TestAnIDThatAReceiptKnowsServesOthersOfThatChannel(t *testing.T) {
+	w := newWorld(t, func(there *sandbox.SlackConfig, _ *Config) {
+		there.Channels, there.Private = nil, []string{"#payments"}
+		there.Scopes = []string{"chat:write", "groups:history"} // it cannot be found by its name
+	})
+	other := opened()
+	other.Delivery = 8
+	r := w.sync(other)
+	n := w.lostCard(true)
+	w.sync(after(r, 1, with(escalated(), func(n *router.Notification, _ *router.Incident) { n.Delivery = 8 })))
+	w.sync(n)
+	if got := len(w.roots()); got != 2 {
+		t.Errorf("%d cards, want one for each: %q", got, w.shown())
+	}
+}
+
+func TestACardIsFoundBelowManyNewerMessages(t *testing.T) {
+	w := newWorld(t)
+	n := w.lostCard(true)
+	w.slack.Talk("#payments", 1200)
+	r := w.sync(n)
+	if got := w.slack.Messages("#payments"); len(got) != 1201 || got[0].TS != r.TS {
+		t.Errorf("%d messages, receipt %+v", len(got), r)
+	}
+}
+
+func TestTheLookForACardGoesBackToTheAttemptAndNoFurther(t *testing.T) {
+	w := newWorld(t)
+	w.pass(-24 * time.Hour)
+	w.slack.Talk("#payments", 500)
+	w.pass(24 * time.Hour)
+	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", EOF: true, Times: 1})
+	r, _ := w.fail(opened()) // it was not posted
+	from := len(w.slack.Calls())
+	w.sync(after(r, 2, opened()))
+	if got, want := w.calls(from), "list history postMessage getPermalink"; got != want {
+		t.Errorf("called %q, want %q", got, want)
+	}
+}
+
+func TestAChannelTooBusyToLookThroughIsToldOnceMore(t *testing.T) {
+	w := newWorld(t)
+	n := w.lostCard(true)
+	w.slack.Talk("#payments", maxPages*pageSize)
+	r := w.sync(n)
+	if got := w.slack.Messages("#payments"); r.TS != got[len(got)-1].TS || !strings.Contains(w.log.String(), "perhaps again") {
+		t.Errorf("receipt %+v\n%s", r, &w.log)
+	}
+}
