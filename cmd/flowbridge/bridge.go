@@ -55,7 +55,7 @@ type bridgeConfig struct {
 	// Charges says what deliveries take from the services' budgets. Nil: delivery.Charges.
 	Charges func(*router.Notification) []router.Charge
 
-	// Now is the clock by which posts of Meta's and what people do in Slack reach us. Nil: time.Now.
+	// Now is the clock of every part. Nil: time.Now.
 	Now func() time.Time
 
 	Logger *slog.Logger
@@ -95,7 +95,7 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	journal, err = store.Open(ctx, store.Config{DSN: cfg.DB, Logger: cfg.Logger})
+	journal, err = store.Open(ctx, store.Config{DSN: cfg.DB, Now: cfg.Now, Logger: cfg.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +129,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	}
 	b.router, err = router.New(router.Config{
 		Rules:      func() router.Rules { return b.rules.rules() },
+		Now:        b.cfg.Now,
 		Logger:     b.cfg.Logger,
 		Registerer: metrics,
 	}, b.store)
@@ -141,6 +142,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		Link:       b.link,
 		Console:    b.cfg.PublicURL,
 		Charges:    b.cfg.Charges,
+		Now:        b.cfg.Now,
 		Logger:     b.cfg.Logger,
 		Registerer: metrics,
 	}, b.store)
@@ -175,6 +177,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 func newNotifiers(cfg bridgeConfig, channelID func(context.Context, string) (string, error)) (map[router.Kind]delivery.Notifier, error) {
 	pager, err := pagerduty.New(pagerduty.Config{
 		EventsURL: cfg.PagerDutyURL, APIToken: cfg.PagerDutyBack.Token, APIURL: cfg.PagerDutyBack.APIURL, From: cfg.PagerDutyBack.From,
+		Now: cfg.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -184,7 +187,7 @@ func newNotifiers(cfg bridgeConfig, channelID func(context.Context, string) (str
 		return out, cfg.refuse(cfg.Rules)
 	}
 	out[router.KindSlack], err = slack.New(slack.Config{
-		Token: cfg.SlackToken, APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(), ChannelID: channelID, Logger: cfg.Logger,
+		Token: cfg.SlackToken, APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(), ChannelID: channelID, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	return out, err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -263,17 +262,21 @@ func (d *demo) invite() {
 	d.out.line("")
 }
 
-// demoClock is the time of the stand-ins: that of the story, so that a day's messages carry its hours and meet
-// the services' real limits, and the real time when it is over.
+// demoClock is the time of the bridge and its stand-ins: that of the story, so that a day's messages carry its hours and
+// meet the services' real limits, and the real time when it is over. It goes on between the steps of the story.
 type demoClock struct {
-	mu sync.Mutex
-	at time.Time // zero for the real time
+	mu    sync.Mutex
+	at    time.Time // zero for the real time
+	since time.Time // when at was set
 }
 
 func (c *demoClock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return cmp.Or(c.at, time.Now())
+	if c.at.IsZero() {
+		return time.Now()
+	}
+	return c.at.Add(time.Since(c.since))
 }
 
 func (c *demoClock) playing() bool {
@@ -285,7 +288,7 @@ func (c *demoClock) playing() bool {
 func (c *demoClock) set(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.at = at
+	c.at, c.since = at, time.Now()
 }
 
 // charges keeps the services' limits by the real time, once the story is over: its day lasts a second, and within it
