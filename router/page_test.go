@@ -112,7 +112,8 @@ func (s *shelf) Silences(context.Context) ([]router.Silence, error) { return nil
 func (s *shelf) Timers(context.Context, time.Time, int) (flows []router.FlowID, next time.Time, err error) {
 	return nil, next, nil
 }
-func (s *shelf) Appended() <-chan struct{} { return nil }
+func (s *shelf) Ping(context.Context) error { return nil }
+func (s *shelf) Appended() <-chan struct{}  { return nil }
 
 func TestInABatchTheLastWordAboutAPageCounts(t *testing.T) {
 	up10 := up(0, 10)

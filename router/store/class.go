@@ -41,8 +41,15 @@ func classify(ctx context.Context, tx *txn, id int64) error {
 // lift makes older deliveries of a notifier and key matter as much as the younger ones that wait for them: a new page
 // must not stand behind a thousand recoveries only because one of them goes before it.
 func lift(ctx context.Context, tx *txn, owed []router.Owed) error {
+	type line struct{ notifier, key string }
+	lines, seen := []line(nil), map[line]bool{}
+	for i := range owed {
+		if l := (line{owed[i].Target.Notifier, owed[i].Key}); !seen[l] {
+			lines, seen[l] = append(lines, l), true
+		}
+	}
 	const younger = `(SELECT min(younger.class) FROM deliveries younger WHERE younger.state = 'waiting'
 		AND younger.notifier = deliveries.notifier AND younger.key = deliveries.key AND younger.id > deliveries.id)`
-	return each(ctx, tx, owed, `UPDATE deliveries SET class = `+younger+` WHERE state = 'waiting' AND notifier = ? AND key = ? AND class > `+younger,
-		func(o router.Owed) ([]any, error) { return []any{o.Target.Notifier, o.Key}, nil })
+	return each(ctx, tx, lines, `UPDATE deliveries SET class = `+younger+` WHERE state = 'waiting' AND notifier = ? AND key = ? AND class > `+younger,
+		func(l line) ([]any, error) { return []any{l.notifier, l.key}, nil })
 }

@@ -96,18 +96,27 @@ func writeLinks(ctx context.Context, tx *txn, b router.Batch) error {
 // writeKnown makes deliveries remember what their service knows by itself. One that waits, or is under way with an
 // older state, is tried once more with the new one.
 func writeKnown(ctx context.Context, tx *txn, b router.Batch) error {
+	return knows(ctx, tx, b.Known)
+}
+
+// writeOvertaken does so for what became owed anew since.
+func writeOvertaken(ctx context.Context, tx *txn, b router.Batch) error {
+	return knows(ctx, tx, b.Overtaken)
+}
+
+func knows(ctx context.Context, tx *txn, known []router.Owed) error {
 	const query = `UPDATE deliveries SET open = ?, severity = ?, told_open = ?, owed = owed + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END
 		WHERE incident = ? AND event = ? AND notifier = ?`
-	if err := each(ctx, tx, b.Known, query, func(o router.Owed) ([]any, error) {
+	if err := each(ctx, tx, known, query, func(o router.Owed) ([]any, error) {
 		return []any{toInt(o.Open), int64(o.Severity), toInt(o.Open), o.Incident, o.Event, o.Target.Notifier}, nil
 	}); err != nil {
 		return err
 	}
-	if err := each(ctx, tx, b.Known, `UPDATE deliveries SET class = `+classSQL("", "", "")+` WHERE incident = ? AND event = ? AND notifier = ?`,
+	if err := each(ctx, tx, known, `UPDATE deliveries SET class = `+classSQL("", "", "")+` WHERE incident = ? AND event = ? AND notifier = ?`,
 		func(o router.Owed) ([]any, error) { return []any{o.Incident, o.Event, o.Target.Notifier}, nil }); err != nil {
 		return err
 	}
-	closed := slices.DeleteFunc(slices.Clone(b.Known), func(o router.Owed) bool { return o.Open })
+	closed := slices.DeleteFunc(slices.Clone(known), func(o router.Owed) bool { return o.Open })
 	return each(ctx, tx, closed, `UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`, func(o router.Owed) ([]any, error) {
 		return []any{o.Incident, o.Target.Notifier, o.Key}, nil
 	})
