@@ -23,6 +23,7 @@ type gathering struct {
 	incidents map[int64]Incident
 	changed   map[string]bool // ids of silences
 	owing     owing
+	readings  map[readingID]AlertReading
 	b         Batch
 }
 
@@ -40,6 +41,7 @@ func newGathering(rules Rules, states map[FlowID]State, last int64, silences []S
 	return &gathering{
 		rules: rules, states: states, last: last, silences: silences, now: now,
 		alerts: map[alertID]Alert{}, incidents: map[int64]Incident{}, changed: map[string]bool{}, owing: newOwing(),
+		readings: map[readingID]AlertReading{},
 	}
 }
 
@@ -66,6 +68,7 @@ func (g *gathering) fold(e *Event) (outcome string, err error) {
 		return "", err
 	}
 	g.keep(id, step)
+	g.measure(id, e, step.Alerts)
 	return step.Outcome, nil
 }
 
@@ -175,6 +178,7 @@ func (g *gathering) endSilence(id string, at time.Time) (ended bool) {
 func (g *gathering) batch() Batch {
 	b := g.b
 	g.owing.write(&b)
+	b.Readings = sortedReadings(g.readings)
 	for id, a := range g.alerts {
 		b.Alerts = append(b.Alerts, FlowAlert{id.FlowID, a})
 	}

@@ -29,13 +29,14 @@ type State struct {
 // Batch is what folding some events came to. It is committed whole or not at all.
 type Batch struct {
 	Outcomes  []Outcome
-	Alerts    []FlowAlert // insert or replace by (FlowID, Event, Level)
-	Incidents []Incident  // insert or replace by Number
-	Entries   []Entry     // appended
-	Notices   []Notice    // inserted by Event
-	Silences  []Silence   // insert or replace by ID
-	Wake      bool        // every timer is due at once: what people wish to be told of has changed
-	Owed      []Owed      // in the order in which deliveries are made; each delivery once
+	Alerts    []FlowAlert    // insert or replace by (FlowID, Event, Level)
+	Incidents []Incident     // insert or replace by Number
+	Entries   []Entry        // appended
+	Readings  []AlertReading // insert or replace by (FlowID, Event, Level, Slot), unless what is there is newer
+	Notices   []Notice       // inserted by Event
+	Silences  []Silence      // insert or replace by ID
+	Wake      bool           // every timer is due at once: what people wish to be told of has changed
+	Owed      []Owed         // in the order in which deliveries are made; each delivery once
 	// Known are deliveries whose service knows by itself: it told us. They remember what they would have been told,
 	// so that no attempt that is under way or still waits undoes it, and are not tried because of it. They come after
 	// Owed, each delivery once. Overtaken are those of which something newer is in Owed: they come before it.

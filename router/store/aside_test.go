@@ -82,16 +82,12 @@ func onEach(t *testing.T, run func(t *testing.T, open func(store.Config) *store.
 
 func foldUntilDone(t *testing.T, s *store.Store, r *router.Router) {
 	t.Helper()
-	var last error
-	for range 100 {
-		_, last = r.Fold(t.Context())
+	eventually(t, "everything is folded", func() bool {
+		_, _ = r.Fold(t.Context())
 		stats, err := s.Stats(t.Context())
 		check(t, err)
-		if stats.Events[router.EventWaiting] == 0 {
-			return
-		}
-	}
-	t.Fatal("events wait still:", last)
+		return stats.Events[router.EventWaiting] == 0
+	})
 }
 
 func TestAnEventThatTheDatabaseRefusesIsSetAside(t *testing.T) {

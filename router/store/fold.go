@@ -112,7 +112,7 @@ func (s *Store) LastIncident(ctx context.Context) (n int64, err error) {
 func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	err := s.inTurn(ctx, func(tx *txn) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
-			writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, s.writeNotices, writeSilences,
+			writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
 			writeOvertaken, s.writeOwed, writeKnown, s.wakeAll, postponeTimers, appendEvents,
 		} {
 			if err := step(ctx, tx, b); err != nil {
