@@ -118,6 +118,8 @@ const (
 	AddSilence     = "SILENCE"         // a person adds Act.Silence
 	EndSilence     = "UNSILENCE"       // a person ends the silence Act.Silence.ID
 	ParkedDelivery = "DELIVERY_PARKED" // a delivery needs a person: told to the fallback notifier
+
+	EventSetAside = "BRIDGE_EVENT_SET_ASIDE" // an event could not be folded: told to the fallback notifier
 )
 
 // Values of alert_state.
@@ -143,7 +145,16 @@ const (
 	EventWaiting    EventState = "waiting"    // stored, not folded yet
 	EventFolded     EventState = "folded"     // folded; its outcome says what came of it
 	EventUnreadable EventState = "unreadable" // a well-signed post that could not be read, kept as it came
+	EventFailed     EventState = "failed"     // could not be folded and was set aside; its outcome says why
 )
+
+// ForFallback says whether e is trouble of the bridge's own, which goes to the fallback notifier unless a rule names it.
+func (e *Event) ForFallback() bool {
+	return e.Source == SourceFlowbridge && IsForFallback(e.Name)
+}
+
+// IsForFallback says so of an event's name.
+func IsForFallback(name string) bool { return name == ParkedDelivery || name == EventSetAside }
 
 // Paired says whether e is half of an ACTIVATED/DEACTIVATED pair. Meta's four monitoring events are; an
 // unknown event that carries one of the two words is taken at its word.

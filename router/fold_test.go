@@ -157,7 +157,7 @@ func TestFold(t *testing.T) {
 			events:   []router.Event{value(up(0, 5), 6), value(up(1, 5), 7.5)},
 			active:   "ENDPOINT_ERROR_RATE/5",
 			open:     "INC-1 warning open: chat(warning)",
-			timeline: []string{"opened: Endpoint error rate over 5 %: now 6 %", "refreshed: Endpoint error rate still over 5 %: now 7.5 %"},
+			timeline: []string{"opened: Endpoint error rate over 5 %: now 6 %"},
 			outcome:  "refreshed INC-1",
 		},
 		{

@@ -2,6 +2,7 @@ package router
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,7 +17,7 @@ type gathering struct {
 	last     int64 // highest number of an incident
 	silences []Silence
 	now      time.Time
-	broken   func(*Event, error) // told of events that could not be folded; may be nil
+	aside    []aside // events, and timers of flows, that could not be folded
 	// counting returns the alerts that count of flows beyond states. It is asked once, if a silence until recovered may be
 	// over. Nil: there are none.
 	counting func() ([]Counting, error)
@@ -27,6 +28,8 @@ type gathering struct {
 	alerts    map[alertID]Alert
 	incidents map[int64]Incident
 	changed   map[string]bool // ids of silences
+	owing     owing
+	readings  map[readingID]AlertReading
 	b         Batch
 }
 
@@ -43,65 +46,71 @@ func compareFlows(a, b FlowID) int {
 func newGathering(rules Rules, states map[FlowID]State, last int64, silences []Silence, now time.Time) *gathering {
 	return &gathering{
 		rules: rules, states: states, last: last, silences: silences, now: now,
-		alerts: map[alertID]Alert{}, incidents: map[int64]Incident{}, changed: map[string]bool{},
+		alerts: map[alertID]Alert{}, incidents: map[int64]Incident{}, changed: map[string]bool{}, owing: newOwing(),
+		readings: map[readingID]AlertReading{},
 	}
 }
 
-// event folds one event.
+// event folds one event, or sets it aside.
 func (g *gathering) event(e *Event) {
-	if e.Name == AddSilence || e.Name == EndSilence {
-		g.b.Outcomes = append(g.b.Outcomes, Outcome{e.Seq, g.silence(e)})
+	outcome, err := g.fold(e)
+	if err != nil {
+		g.setAside(e, err)
 		return
+	}
+	g.b.Outcomes = append(g.b.Outcomes, Outcome{Seq: e.Seq, Text: outcome})
+}
+
+func (g *gathering) fold(e *Event) (outcome string, err error) {
+	switch {
+	case e.Unreadable != "":
+		return "", errors.New(e.Unreadable)
+	case e.Name == AddSilence || e.Name == EndSilence:
+		return g.silence(e), nil
 	}
 	id := FlowID{e.WABA, e.Flow}
 	step, err := g.guard(func() Step { return Fold(g.states[id], g.last+1, e, Judge(g.rules, e), g.moment()) })
 	if err != nil {
-		if g.broken != nil {
-			g.broken(e, err)
-		}
-		g.b.Outcomes = append(g.b.Outcomes, Outcome{e.Seq, err.Error()})
+		return "", err
+	}
+	g.keep(id, step)
+	g.measure(id, e, step.Alerts)
+	return step.Outcome, nil
+}
+
+// tick folds the passing of time for one flow, or puts it off.
+func (g *gathering) tick(id FlowID) {
+	step, err := g.guard(func() Step { return Tick(g.states[id], g.moment()) })
+	if err != nil {
+		g.postpone(id, err)
 		return
 	}
 	g.keep(id, step)
-	g.b.Outcomes = append(g.b.Outcomes, Outcome{e.Seq, step.Outcome})
-}
-
-// tick folds the passing of time for one flow.
-func (g *gathering) tick(id FlowID) {
-	step, err := g.guard(func() Step { return Tick(g.states[id], g.moment()) })
-	if err != nil { // without this flow's timers; its next event tries again
-		if g.broken != nil {
-			g.broken(&Event{WABA: id.WABA, Flow: id.Flow, Name: "TIMER"}, err)
-		}
-		step = Step{State: unwound(g.states[id])}
-		for _, inc := range step.State.Incidents {
-			step.Incidents = append(step.Incidents, inc.Number)
-		}
-	}
-	g.keep(id, step)
-}
-
-// unwound returns a state without timers.
-func unwound(s State) State {
-	s.Incidents = slices.Clone(s.Incidents)
-	for i := range s.Incidents {
-		s.Incidents[i].Wake = time.Time{}
-	}
-	return s
 }
 
 func (g *gathering) moment() Moment {
 	return Moment{Now: g.now, Silences: g.silences, Target: g.rules.Target}
 }
 
-// guard turns a fault of ours into an error: it must not stop the journal.
+// guard folds, and writes what the rules' templates make of it. A fault of ours, or of theirs, becomes an error: it
+// must not stop the journal.
 func (g *gathering) guard(fold func() Step) (step Step, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("fault in flowbridge: %v", p)
 		}
 	}()
-	return fold(), nil
+	step = fold()
+	for _, number := range step.Incidents {
+		i := slices.IndexFunc(step.State.Incidents, func(inc Incident) bool { return inc.Number == number })
+		inc := step.State.Incidents[i]
+		inc.Title, inc.Text = g.rules.RenderIncident(&inc, step.State.AlertsOf(number))
+		step.State.Incidents[i] = inc
+	}
+	if step.Notice != nil {
+		step.Notice.Title, step.Notice.Text = g.rules.RenderNotice(step.Notice)
+	}
+	return step, nil
 }
 
 // keep takes up what a step came to.
@@ -111,24 +120,19 @@ func (g *gathering) keep(id FlowID, step Step) {
 	}
 	for _, number := range step.Incidents {
 		i := slices.IndexFunc(step.State.Incidents, func(inc Incident) bool { return inc.Number == number })
-		inc := step.State.Incidents[i]
-		inc.Title, inc.Text = g.rules.RenderIncident(&inc, step.State.AlertsOf(number))
-		step.State.Incidents[i] = inc
-		g.incidents[number] = inc
+		g.incidents[number] = step.State.Incidents[i]
 		g.last = max(g.last, number)
 	}
 	if step.Notice != nil {
-		step.Notice.Title, step.Notice.Text = g.rules.RenderNotice(step.Notice)
 		g.b.Notices = append(g.b.Notices, *step.Notice)
 	}
 	g.b.Entries = append(g.b.Entries, step.Entries...)
 	for _, o := range step.Owed {
-		g.b.Owed = append(g.b.Owed, o)
-		g.b.Known = slices.DeleteFunc(g.b.Known, func(known Owed) bool { // overtaken
-			return known.Incident == o.Incident && known.Event == o.Event && known.Target.Notifier == o.Target.Notifier
-		})
+		g.owing.owe(o)
 	}
-	g.b.Known = append(g.b.Known, step.Known...)
+	for _, o := range step.Known {
+		g.owing.know(o)
+	}
 	step.State.FlowID = id
 	before := g.states[id]
 	g.states[id] = step.State
@@ -217,6 +221,8 @@ func (g *gathering) endSilence(id string, at time.Time) (ended bool) {
 // batch returns what was gathered.
 func (g *gathering) batch() Batch {
 	b := g.b
+	g.owing.write(&b)
+	b.Readings = sortedReadings(g.readings)
 	for id, a := range g.alerts {
 		b.Alerts = append(b.Alerts, FlowAlert{id.FlowID, a})
 	}
@@ -236,7 +242,7 @@ func (g *gathering) batch() Batch {
 
 // Judge asks the rules about an event, and about the one that it undoes where there is one.
 func Judge(rules Rules, e *Event) Verdict {
-	if e.Act != nil && e.Name != ParkedDelivery { // a person speaks: nothing to decide
+	if e.Act != nil && !e.ForFallback() { // a person speaks: nothing to decide
 		return Verdict{}
 	}
 	v := Verdict{Decision: rules.Decide(e)}

@@ -255,7 +255,7 @@ const (
 	EntryOpened         EntryKind = "opened"
 	EntryEscalated      EntryKind = "escalated"  // the severity rose
 	EntryActivated      EntryKind = "activated"  // another alert became active, no worse than what was
-	EntryRefreshed      EntryKind = "refreshed"  // new numbers, nothing else
+	EntryRefreshed      EntryKind = "refreshed"  // new numbers, nothing else: not written any more, see AlertReading
 	EntryEased          EntryKind = "eased"      // some alert became inactive, others are still active
 	EntryRecovering     EntryKind = "recovering" // Meta reports a recovery, which is held back
 	EntryFlapped        EntryKind = "flapped"    // it came back while its recovery was held back

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,8 +24,8 @@ type Rules interface {
 	Target(notifier string) (t Target, ok bool)
 }
 
-// Journal is what the Router needs of the store. Every error is a fault of storage: the Router waits and
-// tries again, and nothing of a failed Commit has happened.
+// Journal is what the Router needs of the store. Nothing of a failed Commit has happened. Errors wrap ErrUnavailable
+// or ErrValues where it is clear what is at fault.
 type Journal interface {
 	// Waiting returns at most limit events that nobody folded, in journal order.
 	Waiting(ctx context.Context, limit int) ([]Event, error)
@@ -33,7 +33,7 @@ type Journal interface {
 	States(ctx context.Context, flows []FlowID) (map[FlowID]State, error)
 	// LastIncident returns the highest number an incident ever had, 0 for none.
 	LastIncident(ctx context.Context) (int64, error)
-	// Commit stores what the events of a batch came to and marks them folded, whole or not at all.
+	// Commit stores what the events of a batch came to and marks them folded, or set aside, whole or not at all.
 	Commit(ctx context.Context, b Batch) error
 	// Silences returns those that have not ended, MaxSilences at most.
 	Silences(ctx context.Context) ([]Silence, error)
@@ -42,6 +42,8 @@ type Journal interface {
 	// Timers returns flows with a timer that is due at now, limit at most, and when the next timer of any flow
 	// is due; zero if none is wound.
 	Timers(ctx context.Context, now time.Time, limit int) (flows []FlowID, next time.Time, err error)
+	// Ping says whether anything can be stored, by storing something.
+	Ping(ctx context.Context) error
 	// Appended is pulsed after events were stored.
 	Appended() <-chan struct{}
 }
@@ -50,8 +52,8 @@ type Journal interface {
 type Config struct {
 	// Rules returns the rules in force; it is asked once for each batch. Required.
 	Rules func() Rules
-	// Batch is how many events one transaction folds at most. Larger is faster, and keeps posts waiting
-	// longer for the disk. Default: 200.
+	// Batch is how many events, or flows with timers, one transaction folds at most. Larger is faster, and keeps posts
+	// waiting longer for the disk. Default: 200.
 	Batch int
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -67,6 +69,8 @@ type Router struct {
 	journal Journal
 	folded  prometheus.Counter
 	broken  prometheus.Counter
+
+	events, timers trial
 	// behind is when the last event that was folded had reached us, while more of the journal waits; else zero. Timers run
 	// up to then: what waits may say that they are not due any more.
 	behind time.Time
@@ -83,11 +87,11 @@ func New(cfg Config, j Journal) (*Router, error) {
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	r := &Router{
-		cfg: cfg, journal: j,
+		cfg: cfg, journal: j, events: trial{most: cfg.Batch}, timers: trial{most: cfg.Batch},
 		folded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flowbridge_events_folded_total", Help: "Events of the journal that were run through the rules."}),
 		broken: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "flowbridge_events_broken_total", Help: "Events that could not be folded because of a fault in flowbridge."}),
+			Name: "flowbridge_events_broken_total", Help: "Events that could not be folded and were set aside, and timers of a flow that were put off."}),
 	}
 	if cfg.Registerer != nil {
 		cfg.Registerer.MustRegister(r.folded, r.broken)
@@ -132,75 +136,83 @@ func (r *Router) Run(ctx context.Context) error {
 // work folds a batch and runs a batch of timers. busy says that there may be more to do at once; else next is
 // when the next timer is due.
 func (r *Router) work(ctx context.Context) (next time.Time, busy bool, err error) {
-	events, err := r.Fold(ctx)
-	if err != nil {
-		return next, false, err
-	}
-	flows, next, err := r.Tick(ctx)
-	return next, events+flows > 0, err
+	events, foldErr := r.Fold(ctx)
+	flows, next, tickErr := r.Tick(ctx) // what is due does not wait for an event that fails
+	return next, events+flows > 0, errors.Join(foldErr, tickErr)
 }
 
-// Fold folds one batch of waiting events and returns how many there were.
+// Fold folds one batch of waiting events and returns how many there were. A batch that fails for a reason of its own
+// is halved until it passes, or one event fails alone: that is set aside once it is clear that it is at fault.
 func (r *Router) Fold(ctx context.Context) (n int, err error) {
-	events, err := r.journal.Waiting(ctx, r.cfg.Batch)
-	if err != nil || len(events) == 0 {
-		return 0, err
+	for {
+		events, err := r.journal.Waiting(ctx, r.events.limit())
+		if err != nil || len(events) == 0 {
+			return 0, err
+		}
+		n, err := r.foldEvents(ctx, events)
+		if err == nil {
+			r.behind = time.Time{}
+			if n < len(events) || n == r.events.limit() {
+				r.behind = earlier(events[n-1].Received, r.cfg.Now())
+			}
+			r.events.passed()
+			return n, nil
+		}
+		halve, ask := r.events.failed(len(events), fmt.Sprintf("event %d", events[0].Seq), err)
+		if halve && ctx.Err() == nil {
+			continue
+		}
+		if ask {
+			done, failed := r.setEventAside(ctx, &events[0], err)
+			if done && failed == nil {
+				r.events.passed()
+				return 1, nil
+			}
+			err = errors.Join(err, failed)
+		}
+		return 0, r.events.describe(err)
 	}
-	flows := make([]FlowID, 0, len(events))
-	for _, e := range events {
-		flows = append(flows, FlowID{e.WABA, e.Flow})
-	}
-	slices.SortFunc(flows, compareFlows)
-	g, err := r.gather(ctx, slices.Compact(flows))
-	if err != nil {
-		return 0, err
-	}
-	for i := range events {
-		g.event(&events[i])
-	}
-	if err := r.commit(ctx, g); err != nil {
-		return 0, err
-	}
-	r.behind = time.Time{}
-	if len(events) == r.cfg.Batch {
-		r.behind = earlier(events[len(events)-1].Received, r.cfg.Now())
-	}
-	r.folded.Add(float64(len(events)))
-	return len(events), nil
-}
-
-func (r *Router) commit(ctx context.Context, g *gathering) error {
-	b := g.batch()
-	if g.err != nil {
-		return g.err
-	}
-	return r.journal.Commit(ctx, b)
 }
 
 // Tick runs the timers that are due, of some flows at a time. It returns how many flows there were, and when the
-// next timer is due; zero if none is wound.
+// next timer is due; zero if none is wound. What fails it treats as Fold does: the timers of a flow that are at fault
+// are put off.
 func (r *Router) Tick(ctx context.Context) (n int, next time.Time, err error) {
-	now := r.cfg.Now()
-	if !r.behind.IsZero() {
-		now = r.behind
+	for {
+		flows, next, err := r.journal.Timers(ctx, r.upTo(), r.timers.limit())
+		if err != nil || len(flows) == 0 {
+			return 0, next, err
+		}
+		if err = r.runTimers(ctx, flows); err == nil {
+			r.timers.passed()
+			return len(flows), next, nil
+		}
+		halve, ask := r.timers.failed(len(flows), "timers of flow "+flows[0].Flow, err)
+		if halve && ctx.Err() == nil {
+			continue
+		}
+		if ask {
+			done, failed := r.postpone(ctx, flows[0], err)
+			if done && failed == nil {
+				r.timers.passed()
+				return 1, next, nil
+			}
+			err = errors.Join(err, failed)
+		}
+		return 0, next, r.timers.describe(err)
 	}
-	flows, next, err := r.journal.Timers(ctx, now, r.cfg.Batch)
-	if err != nil || len(flows) == 0 {
-		return 0, next, err
+}
+
+// upTo is the time up to which timers run.
+func (r *Router) upTo() time.Time {
+	if r.behind.IsZero() {
+		return r.cfg.Now()
 	}
-	g, err := r.gather(ctx, flows)
-	if err != nil {
-		return 0, next, err
-	}
-	g.now = now
-	for _, flow := range flows {
-		g.tick(flow)
-	}
-	return len(flows), next, r.commit(ctx, g)
+	return r.behind
 }
 
 // gather reads what folding needs.
-func (r *Router) gather(ctx context.Context, flows []FlowID) (*gathering, error) {
+func (r *Router) gather(ctx context.Context, flows []FlowID, now time.Time) (*gathering, error) {
 	states, err := r.journal.States(ctx, flows)
 	if err != nil {
 		return nil, err
@@ -213,11 +225,7 @@ func (r *Router) gather(ctx context.Context, flows []FlowID) (*gathering, error)
 	if err != nil {
 		return nil, err
 	}
-	g := newGathering(r.cfg.Rules(), states, last, silences, r.cfg.Now())
+	g := newGathering(r.cfg.Rules(), states, last, silences, now)
 	g.counting = func() ([]Counting, error) { return r.journal.Counting(ctx) }
-	g.broken = func(e *Event, err error) {
-		r.broken.Inc()
-		r.cfg.Logger.Error("an event could not be folded; it stays in the journal", "seq", e.Seq, "event", e.Name, "error", err)
-	}
 	return g, nil
 }

@@ -21,8 +21,7 @@ func (f *fold) settle(t *touched) {
 		f.settleResolved(t, inc, active)
 		return
 	case !t.moved():
-		f.entry(inc, EntryRefreshed, f.reading(fmt.Sprintf("%s still %s", SignalName(f.e.Name), Crossed(f.e.Name, f.e.Level()))))
-		f.say("refreshed %s", inc.Name())
+		f.say("refreshed %s", inc.Name()) // no line of the timeline: its numbers are kept as an AlertReading
 		f.owe(inc, nil)
 		return
 	}

@@ -72,7 +72,7 @@ func DefaultSeverity(e *Event) Severity {
 			return Error
 		}
 		return Info
-	case ParkedDelivery:
+	case ParkedDelivery, EventSetAside:
 		return Error
 	}
 	if e.Paired() {

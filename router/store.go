@@ -11,6 +11,12 @@ var (
 	ErrNotFound = errors.New("not found")           // no such incident or delivery
 	ErrConflict = errors.New("not possible now")    // wrapped with the reason
 	ErrClosed   = errors.New("the store is closed") // shutting down; nothing was stored
+
+	// ErrUnavailable says that storage as a whole is at fault, whatever was to be stored: it is away, full, read-only,
+	// locked by somebody else, or its tables are not ours. ErrValues says that what was to be stored, or was read, is at
+	// fault: anything else may succeed. Errors that wrap neither may be either.
+	ErrUnavailable = errors.New("storage is not available")
+	ErrValues      = errors.New("it cannot be stored as it is")
 )
 
 // State is everything the fold knows of one flow.
@@ -23,22 +29,30 @@ type State struct {
 // Batch is what folding some events came to. It is committed whole or not at all.
 type Batch struct {
 	Outcomes  []Outcome
-	Alerts    []FlowAlert // insert or replace by (FlowID, Event, Level)
-	Incidents []Incident  // insert or replace by Number
-	Entries   []Entry     // appended
-	Notices   []Notice    // inserted by Event
-	Silences  []Silence   // insert or replace by ID
-	Wake      bool        // every timer is due at once: what people wish to be told of has changed
-	Owed      []Owed      // in order; a later one of the same delivery wins
+	Alerts    []FlowAlert    // insert or replace by (FlowID, Event, Level)
+	Incidents []Incident     // insert or replace by Number
+	Entries   []Entry        // appended
+	Readings  []AlertReading // insert or replace by (FlowID, Event, Level, Slot), unless what is there is newer
+	Notices   []Notice       // inserted by Event
+	Silences  []Silence      // insert or replace by ID
+	Wake      bool           // every timer is due at once: what people wish to be told of has changed
+	Owed      []Owed         // in the order in which deliveries are made; each delivery once
 	// Known are deliveries whose service knows by itself: it told us. They remember what they would have been told,
-	// so that no attempt that is under way or still waits undoes it, and are not tried because of it. They come after Owed.
-	Known []Owed
+	// so that no attempt that is under way or still waits undoes it, and are not tried because of it. They come after
+	// Owed, each delivery once. Overtaken are those of which something newer is in Owed: they come before it.
+	Known     []Owed
+	Overtaken []Owed
+	Events    []Event // appended to the journal; a repeat by digest is dropped
+	// Postponed are flows whose timers cannot be run: those that are due by PostponedUntil are due then.
+	Postponed      []FlowID
+	PostponedUntil time.Time
 }
 
 // Outcome says what came of an event, in one line for people.
 type Outcome struct {
-	Seq  int64
-	Text string
+	Seq    int64
+	Text   string
+	Failed bool // it could not be folded: it is set aside
 }
 
 // FlowAlert is an alert with the flow it is about.
@@ -120,7 +134,7 @@ type JournalEvent struct {
 
 // Stats counts what is in the store.
 type Stats struct {
-	Events     map[EventState]int64    // waiting and unreadable only: counting the folded ones would be slow
+	Events     map[EventState]int64    // all but the folded ones: counting those would be slow
 	Incidents  map[IncidentState]int64 // open and acknowledged only
 	Deliveries map[DeliveryState]int64 // waiting and parked only
 	OldestWait time.Time               // when the oldest waiting event was received; zero if none waits

@@ -30,6 +30,8 @@ func SignalName(event string) string {
 		return "Flow response"
 	case ParkedDelivery:
 		return "Delivery parked"
+	case EventSetAside:
+		return "Event set aside"
 	case "":
 		return "Unnamed event"
 	}

@@ -42,8 +42,9 @@ func (b *bridge) sweep(ctx context.Context) {
 			return
 		case err != nil:
 			b.cfg.Logger.Error("what is old could not be removed; trying again in an hour", "error", err)
-		case swept.Events+swept.Incidents+swept.Notices+swept.Silences > 0:
-			b.cfg.Logger.Info("what is old was removed", "events", swept.Events, "incidents", swept.Incidents, "notices", swept.Notices, "silences", swept.Silences)
+		case swept.Any():
+			b.cfg.Logger.Info("what is old was removed", "events", swept.Events, "incidents", swept.Incidents,
+				"notices", swept.Notices, "silences", swept.Silences, "readings", swept.Readings, "refreshes", swept.Refreshed)
 		}
 		timer.Reset(sweepEvery)
 	}

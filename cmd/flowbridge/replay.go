@@ -284,8 +284,8 @@ func (p *replayer) live(ctx context.Context, upTo int64) error {
 	}
 	p.notices = upTo
 	for _, n := range notices {
-		if n.Name == router.ParkedDelivery || n.Recovery != "" && n.Kind.Keyed() {
-			continue // about a delivery; or the end of what nobody knows, which is no news
+		if router.IsForFallback(n.Name) || n.Recovery != "" && n.Kind.Keyed() {
+			continue // trouble of the bridge's own; or the end of what nobody knows, which is no news
 		}
 		p.compare.add(&telling{live: true, kind: kindOf(n.Kind, true), notifier: n.Notifier, rule: n.Rule, flow: router.FlowID{WABA: n.WABA, Flow: n.Flow},
 			what: n.Name, key: strconv.FormatInt(n.Event, 10), from: n.At, to: n.At, told: n.Told})

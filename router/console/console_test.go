@@ -142,7 +142,7 @@ func TestRefusals(t *testing.T) {
 		want                     string
 	}{
 		{"an unknown state of incidents", "GET", "/api/v1/incidents?state=closed", "", 400, `unknown state "closed": use open, acknowledged or resolved`},
-		{"an unknown state of events", "GET", "/api/v1/events?state=new", "", 400, `unknown state "new": use waiting, folded or unreadable`},
+		{"an unknown state of events", "GET", "/api/v1/events?state=new", "", 400, `unknown state "new": use waiting, folded, unreadable or failed`},
 		{"an unknown state of deliveries", "GET", "/api/v1/deliveries?state=failed", "", 400, `unknown state "failed": use waiting, delivered, parked or cancelled`},
 		{"a limit that is no number", "GET", "/api/v1/events?limit=all", "", 400, `limit is a number from 1 to 500, not "all"`},
 		{"a limit that is too high", "GET", "/api/v1/deliveries?limit=501", "", 400, `limit is a number from 1 to 500, not "501"`},
@@ -418,6 +418,7 @@ flowbridge_incidents{state="acknowledged"} 0
 flowbridge_incidents{state="open"} 3
 # HELP flowbridge_journal_events Events of the journal that are not folded.
 # TYPE flowbridge_journal_events gauge
+flowbridge_journal_events{state="failed"} 0
 flowbridge_journal_events{state="unreadable"} 2
 flowbridge_journal_events{state="waiting"} 1
 # HELP flowbridge_journal_oldest_waiting_seconds Age of the oldest event that waits to be folded, 0 if none waits.

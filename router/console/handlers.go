@@ -50,7 +50,7 @@ func (c *Console) showIncident(r *http.Request, p httprouter.Params) (int, any, 
 // listEvents: GET /api/v1/events?state=&limit=
 func (c *Console) listEvents(r *http.Request, _ httprouter.Params) (int, any, error) {
 	q := r.URL.Query()
-	state, err := oneOf(q, router.EventWaiting, router.EventFolded, router.EventUnreadable)
+	state, err := oneOf(q, router.EventWaiting, router.EventFolded, router.EventUnreadable, router.EventFailed)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -137,7 +137,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		age = max(c.now().Sub(stats.OldestWait).Seconds(), 0)
 	}
 	gauge(c.oldest, age)
-	for _, s := range []router.EventState{router.EventWaiting, router.EventUnreadable} {
+	for _, s := range []router.EventState{router.EventWaiting, router.EventUnreadable, router.EventFailed} {
 		gauge(c.events, float64(stats.Events[s]), string(s))
 	}
 	for _, s := range []router.IncidentState{router.IncidentOpen, router.IncidentAcknowledged} {

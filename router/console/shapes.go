@@ -118,7 +118,7 @@ type event struct {
 	AlertState string     `json:"alert_state"`
 	OldStatus  string     `json:"old_status"`
 	NewStatus  string     `json:"new_status"`
-	State      string     `json:"state"`          // waiting, folded or unreadable
+	State      string     `json:"state"`          // waiting, folded, unreadable or failed
 	Outcome    string     `json:"outcome"`        // what came of it, for people
 	PairsWith  []int64    `json:"pairs_with"`     // positions of the other half: of an ACTIVATED what ended it, of a recovery what it ended
 	Unreadable string     `json:"unreadable"`     // why it could not be read

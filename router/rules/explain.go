@@ -83,13 +83,9 @@ func (r *Rules) Explain(ev *router.Event) Explanation {
 	return x
 }
 
-// decidesOn says whether rules are asked about an event at all: Meta's, and deliveries that were parked.
+// decidesOn says whether rules are asked about an event at all: Meta's, and trouble of the bridge's own.
 func (r *Rules) decidesOn(ev *router.Event) bool {
-	return ev.Source == router.SourceMeta || isParked(ev)
-}
-
-func isParked(ev *router.Event) bool {
-	return ev.Source == router.SourceFlowbridge && ev.Name == router.ParkedDelivery
+	return ev.Source == router.SourceMeta || ev.ForFallback()
 }
 
 // whyNoDefault says why `default` does not speak; "" if it does.
@@ -103,8 +99,8 @@ func (r *Rules) whyNoDefault(ev *router.Event, matched bool) string {
 		return "a recovery that no rule names tells only those who were told of the trouble"
 	case ev.Name == router.FlowResponse:
 		return "a filled form is told only where a rule names " + router.FlowResponse
-	case isParked(ev):
-		return "a parked delivery goes to fallback"
+	case ev.ForFallback():
+		return "trouble of the bridge's own goes to fallback"
 	}
 	return ""
 }

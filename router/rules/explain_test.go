@@ -125,7 +125,7 @@ func explainAgrees(t *rapid.T, rules *Rules, ev *router.Event, text string) {
 	if diff := cmp.Diff(decided, told); diff != "" {
 		t.Fatalf("who is told: -decided +explained\n%s\nevent %+v\n%s", diff, ev, text)
 	}
-	if byDefault := len(want.Rules) == 0 && len(want.Notify) > 0 && !isParked(ev); byDefault && !spoke {
+	if byDefault := len(want.Rules) == 0 && len(want.Notify) > 0 && !ev.ForFallback(); byDefault && !spoke {
 		t.Fatalf("default speaks, and the explanation does not say so\nevent %+v\n%s", ev, text)
 	}
 }

@@ -74,7 +74,7 @@ var fileKeys = table{"at the top of the file, beside version", []key{
 	{"default", false, objectOf(actionKeys, nil, nil).requiring("notify"),
 		"Whom to tell of events that no rule matched. Without it nobody is told of them."},
 	{"fallback", false, text(),
-		"The notifier that is told when a delivery could not be made for good: a revoked token, a wrong routing key."},
+		"The notifier that is told when a delivery could not be made for good (a revoked token, a wrong routing key), or an event could not be folded."},
 }}
 
 var flowKeys = table{"to a flow", []key{

@@ -150,7 +150,7 @@ func (w witness) Decide(e *router.Event) router.Decision {
 	for _, name := range d.Rules {
 		w.t.hits[name]++
 	}
-	if len(d.Rules) == 0 && len(d.Notify) > 0 && !isParked(e) {
+	if len(d.Rules) == 0 && len(d.Notify) > 0 && !e.ForFallback() {
 		w.t.hits[defaultName]++
 	}
 	key := d.GroupBy.Key(e)

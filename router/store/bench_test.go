@@ -149,16 +149,16 @@ func BenchmarkDeliver(b *testing.B) {
 }
 
 // BenchmarkFold measures reading what a batch of 200 events needs and storing what it comes to: every event of
-// another flow, which gets a new reading, an entry and a delivery that is owed.
+// another flow, which gets a new reading and a delivery that is owed.
 func BenchmarkFold(b *testing.B) {
 	storetest.OnEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
 		journals(b, fresh, func(b *testing.B, s *store.Store) {
 			ctx := context.Background()
 			const size = 200
 			n := 0
-			entries := int64(3)
+			refreshes := int64(0)
 			for b.Loop() {
-				entries++
+				refreshes++
 				events := make([]router.Event, size)
 				var flows []router.FlowID
 				for i := range events {
@@ -175,11 +175,13 @@ func BenchmarkFold(b *testing.B) {
 				var batch router.Batch
 				for i, e := range waiting {
 					inc := incident(int64(i + 1))
-					inc.WABA, inc.Flow, inc.Entries = flows[i].WABA, flows[i].Flow, entries
+					inc.WABA, inc.Flow, inc.Entries = flows[i].WABA, flows[i].Flow, 3
 					batch.Outcomes = append(batch.Outcomes, router.Outcome{Seq: e.Seq, Text: "refreshed"})
 					batch.Incidents = append(batch.Incidents, inc)
 					batch.Alerts = append(batch.Alerts, router.FlowAlert{FlowID: flows[i], Alert: router.Alert{Event: "E", Level: "10", Active: true, Incident: inc.Number}})
-					batch.Entries = append(batch.Entries, router.Entry{Incident: inc.Number, N: entries, Text: "Refreshed"})
+					at := time.Now().Add(time.Duration(refreshes) * time.Minute)
+					batch.Readings = append(batch.Readings, router.AlertReading{FlowID: flows[i], Event: "E", Level: "10", Slot: at.Truncate(5 * time.Minute), At: at,
+						Reading: router.Reading{Value: e.Threshold}})
 					batch.Owed = append(batch.Owed, owed(inc.Number, "chat", fmt.Sprint(inc.Number)))
 				}
 				if err := s.Commit(ctx, batch); err != nil {

@@ -3,13 +3,17 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/pressly/goose/v3"
+
+	"flowbridge/router"
 )
 
 // dialect is what differs between the databases in the SQL that they share. Statements are written once, with ?
@@ -32,6 +36,8 @@ type dialect struct {
 	undone func(error) bool
 	// refused says that the values are at fault, not storage: others may be stored.
 	refused func(error) bool
+	// unavailable says that storage is at fault, whatever the values.
+	unavailable func(error) bool
 
 	rebound sync.Map // statements as written -> as the database wants them
 }
@@ -72,6 +78,28 @@ func (d *dialect) clean(args []any) []any {
 
 func plainText(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// blame makes an error say what is at fault, where that is clear: see router.ErrUnavailable.
+func (d *dialect) blame(err error) error {
+	switch {
+	case err == nil || errors.Is(err, router.ErrConflict) || errors.Is(err, router.ErrClosed):
+		return err
+	case ofJSON(err) || d.refused(err):
+		return fmt.Errorf("%w: %w", router.ErrValues, err)
+	case d.unavailable(err):
+		return fmt.Errorf("%w: %w", router.ErrUnavailable, err)
+	}
+	return err
+}
+
+// ofJSON says that something could not be written as JSON, or read.
+func ofJSON(err error) bool {
+	var syntax *json.SyntaxError
+	var mismatch *json.UnmarshalTypeError
+	var value *json.UnsupportedValueError
+	var marshaler *json.MarshalerError
+	return errors.As(err, &syntax) || errors.As(err, &mismatch) || errors.As(err, &value) || errors.As(err, &marshaler)
 }
 
 // pool is a database, and txn a transaction of its writer, that take statements as they are written here.
@@ -150,6 +178,9 @@ func (s *Store) inTxOn(ctx context.Context, conn *sql.Conn, f func(tx *txn) erro
 		if err = s.once(ctx, conn, f); err == nil || !s.d.undone(err) {
 			break
 		}
+	}
+	if over := ctx.Err(); err != nil && over != nil && !errors.Is(err, over) { // a driver may only say that it is closed
+		err = fmt.Errorf("%w: %w", over, err)
 	}
 	return err
 }

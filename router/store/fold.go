@@ -50,7 +50,7 @@ func (s *Store) States(ctx context.Context, flows []router.FlowID) (map[router.F
 	}
 	for some := range slices.Chunk(flows, maxFlows) {
 		if err := s.addStates(ctx, states, some); err != nil {
-			return nil, fmt.Errorf("read flows: %w", err)
+			return nil, fmt.Errorf("read flows: %w", s.d.blame(err))
 		}
 	}
 	return states, nil
@@ -104,14 +104,16 @@ func standing(these string) string {
 
 // LastIncident returns the highest number that an incident ever had, 0 for none.
 func (s *Store) LastIncident(ctx context.Context) (n int64, err error) {
-	return number(ctx, s.read, `SELECT coalesce(max(number), 0) FROM incidents`)
+	n, err = number(ctx, s.read, `SELECT coalesce(max(number), 0) FROM incidents`)
+	return n, s.d.blame(err)
 }
 
 // Commit stores what folding a batch came to and marks its events folded, whole or not at all.
 func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	err := s.inTurn(ctx, func(tx *txn) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
-			writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, s.writeNotices, writeSilences, s.writeOwed, s.writeKnown, s.wakeAll,
+			writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
+			s.writeOvertaken, s.writeOwed, s.writeKnown, s.wakeAll, postponeTimers, appendEvents,
 		} {
 			if err := step(ctx, tx, b); err != nil {
 				return err
@@ -120,18 +122,39 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("store fold: %w", err)
+		return fmt.Errorf("store fold: %w", s.d.blame(err))
 	}
 	if len(b.Owed)+len(b.Known) > 0 {
 		s.wakeDelivery()
+	}
+	if len(b.Events) > 0 {
+		s.wakeFold()
 	}
 	return nil
 }
 
 func writeOutcomes(ctx context.Context, tx *txn, b router.Batch) error {
-	return each(ctx, tx, b.Outcomes, `UPDATE events SET state = 'folded', outcome = ? WHERE seq = ?`, func(o router.Outcome) ([]any, error) {
-		return []any{o.Text, o.Seq}, nil
+	return each(ctx, tx, b.Outcomes, `UPDATE events SET state = ?, outcome = ? WHERE seq = ?`, func(o router.Outcome) ([]any, error) {
+		state := router.EventFolded
+		if o.Failed {
+			state = router.EventFailed
+		}
+		return []any{string(state), o.Text, o.Seq}, nil
 	})
+}
+
+// appendEvents adds to the journal what the fold itself has to say.
+func appendEvents(ctx context.Context, tx *txn, b router.Batch) error {
+	for i := range b.Events {
+		row, err := encodeEvent(&b.Events[i])
+		if err != nil {
+			return err
+		}
+		if err := insertEvent(ctx, tx, row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // alertDetails is what of an alert is kept as JSON: nobody looks for it.

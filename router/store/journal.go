@@ -204,7 +204,7 @@ func (s *Store) Waiting(ctx context.Context, limit int) (events []router.Event, 
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read journal: %w", err)
+		return nil, fmt.Errorf("read journal: %w", s.d.blame(err))
 	}
 	return events, nil
 }
@@ -219,7 +219,9 @@ func scanEvent(row scanner, more ...any) (e router.Event, err error) {
 	if err := row.Scan(append([]any{&seq, &digest, &body}, more...)...); err != nil {
 		return e, err
 	}
-	err = json.Unmarshal(body, &e)
+	if err := json.Unmarshal(body, &e); err != nil { // written by another version: it must not hide the others
+		e = router.Event{Unreadable: "what is stored of it cannot be read: " + err.Error()}
+	}
 	e.Seq, e.Digest = seq, digest
-	return e, err
+	return e, nil
 }

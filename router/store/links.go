@@ -97,8 +97,17 @@ func writeLinks(ctx context.Context, tx *txn, b router.Batch) error {
 // writeKnown makes deliveries remember what their service knows by itself. One that waits, or is under way with an
 // older state, is tried once more with the new one.
 func (s *Store) writeKnown(ctx context.Context, tx *txn, b router.Batch) error {
-	for i := range b.Known { // they are what people did in a service: few
-		if err := writeOneKnown(ctx, tx, &b.Known[i], micros(s.cfg.Now())); err != nil {
+	return s.knows(ctx, tx, b.Known)
+}
+
+// writeOvertaken does so for what became owed anew since.
+func (s *Store) writeOvertaken(ctx context.Context, tx *txn, b router.Batch) error {
+	return s.knows(ctx, tx, b.Overtaken)
+}
+
+func (s *Store) knows(ctx context.Context, tx *txn, known []router.Owed) error {
+	for i := range known { // they are what people did in a service: few
+		if err := writeOneKnown(ctx, tx, &known[i], micros(s.cfg.Now())); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"flowbridge/router/store/storetest"
 )
 
 // TestWhatRunsForEveryBatchLeavesTheJournalAlone looks at how SQLite goes about the queries that are asked for every
@@ -21,7 +23,8 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 		probesQuery:  "SCAN deliveries USING COVERING INDEX deliveries_probes",
 		`SELECT d.id FROM deliveries d WHERE d.notifier = ? AND ` + probeable + ` AND d.class IN (?, ?) ORDER BY d.class, d.next_at, d.id LIMIT 1`: "SEARCH d USING INDEX deliveries_probes",
 		`SELECT (` + replacing + `) FROM deliveries d WHERE d.id = ?`:                                                                              "SEARCH n USING INDEX deliveries_key",
-		oldIncidents: "SEARCH i USING INDEX incidents_resolved",
+		oldIncidents:   "SEARCH i USING INDEX incidents_resolved",
+		refreshedQuery: "SCAN timeline USING COVERING INDEX timeline_refreshed",
 	} {
 		plan, err := all(context.Background(), s.read, "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?")), func(row scanner) (step string, err error) {
 			var ignored int
@@ -35,5 +38,67 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 		if !strings.Contains(text, want) || strings.Contains(text, "SCAN events") || strings.Contains(text, "SCAN incidents") {
 			t.Errorf("%s\ngoes about it so:\n%s\nwant: %s", query, text, want)
 		}
+	}
+}
+
+// TestASweepAsksOfOldEventsByIndex looks at how both databases find out whether an old event is needed, in one that has
+// served for long: by its position alone, whatever the timelines of open incidents hold.
+func TestASweepAsksOfOldEventsByIndex(t *testing.T) {
+	for _, tt := range []struct {
+		name, dsn, explain string
+		by                 []string
+	}{
+		{"SQLite", filepath.Join(t.TempDir(), "plan.db"), "EXPLAIN QUERY PLAN ", []string{
+			"SEARCH e USING INTEGER PRIMARY KEY", "SEARCH t USING INDEX timeline_event", "SEARCH a USING INDEX alerts_opened",
+			"SEARCH a USING INDEX alerts_closed", "SEARCH i USING INDEX "}},
+		{"PostgreSQL", "", "EXPLAIN ", []string{
+			"Index Scan using events_pkey", "Index Scan using timeline_event", "alerts_opened", "alerts_closed",
+			"on incidents i "}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.dsn == "" {
+				tt.dsn = storetest.Shared(t).Database(t)
+			}
+			s, ctx := openFull(t, tt.dsn), context.Background()
+			const numbers = `WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < 20000) `
+			for _, query := range []string{
+				numbers + `INSERT INTO events (digest, received_at, state, body) SELECT 'e' || i, 1, 'folded', '{}' FROM n`,
+				numbers + `INSERT INTO incidents (` + incidentColumns + `)
+					SELECT i, 'k', 'w', 'f' || i, 'E', 'open', 1, 1, 'r', 1, 1, 1, 1, 0, '', 0, '', 0, '{}' FROM n WHERE i <= 10000`,
+				numbers + `INSERT INTO timeline (incident, n, at, recorded_at, kind, text, event) SELECT i / 2 + 1, i % 2, 1, 1, 'eased', '', i FROM n`,
+				numbers + `INSERT INTO alerts (waba, flow, ` + alertColumns + `)
+					SELECT 'w', 'f' || i, 'E', '5', 1, 1, 0, 1, 0, 0, i, 0, 1, i, 'k', '{}' FROM n WHERE i <= 10000`,
+				`ANALYZE`,
+			} {
+				if query == `ANALYZE` && tt.name == "SQLite" {
+					continue // as a bridge leaves it
+				}
+				if _, err := s.write.ExecContext(ctx, query); err != nil {
+					t.Fatal(err)
+				}
+			}
+			query := tt.explain + strings.Replace(strings.Replace(oldEvents, "?", "0", 1), "?", "500", 1)
+			plan, err := all(ctx, s.read, query, nil, func(row scanner) (step string, err error) {
+				var ignored int
+				if tt.name == "SQLite" {
+					err = row.Scan(&ignored, &ignored, &ignored, &step)
+					return step, err
+				}
+				err = row.Scan(&step)
+				return step, err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Join(plan, "\n")
+			for _, want := range tt.by {
+				if !strings.Contains(text, want) {
+					t.Errorf("want: %s", want)
+				}
+			}
+			if t.Failed() || strings.Contains(text, "SCAN ") || strings.Contains(text, "Seq Scan") || strings.Contains(text, "hashed") {
+				t.Errorf("it goes about it so:\n%s", text)
+			}
+		})
 	}
 }

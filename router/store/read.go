@@ -78,7 +78,7 @@ func (s *Store) Events(ctx context.Context, state router.EventState, limit int) 
 	if state != "" {
 		where, args = "state = ?", []any{string(state)}
 	}
-	if state == router.EventWaiting || state == router.EventUnreadable {
+	if state != "" && state != router.EventFolded {
 		where += " AND state <> 'folded'" // for the index of the few: see waitingQuery
 	}
 	found, err := all(ctx, s.read, `SELECT seq, digest, body, state, outcome FROM events WHERE `+where+` ORDER BY seq DESC LIMIT ?`,
@@ -129,7 +129,7 @@ func deliveries(ctx context.Context, q querier, where string, args ...any) ([]ro
 // Stats counts what waits, what is open and what needs a person.
 func (s *Store) Stats(ctx context.Context) (router.Stats, error) {
 	stats := router.Stats{
-		Events:     map[router.EventState]int64{router.EventWaiting: 0, router.EventUnreadable: 0},
+		Events:     map[router.EventState]int64{router.EventWaiting: 0, router.EventUnreadable: 0, router.EventFailed: 0},
 		Incidents:  map[router.IncidentState]int64{router.IncidentOpen: 0, router.IncidentAcknowledged: 0},
 		Deliveries: map[router.DeliveryState]int64{router.DeliveryWaiting: 0, router.DeliveryParked: 0},
 	}

@@ -18,7 +18,7 @@ import (
 
 // sqlite is the dialect that the statements are written in.
 var sqlite = &dialect{goose: goose.DialectSQLite3, identity: "INTEGER PRIMARY KEY AUTOINCREMENT", execAll: prepareAndExec,
-	undone: func(error) bool { return false }, refused: refusedBySQLite}
+	undone: func(error) bool { return false }, refused: refusedBySQLite, unavailable: unavailableInSQLite}
 
 // openSQLite takes the file for this process and opens it twice: for the one writer, and for readers that never
 // wait for it (WAL). A commit is on disk before it returns (synchronous FULL).
@@ -203,6 +203,17 @@ func code(err error) int {
 func refusedBySQLite(err error) bool {
 	switch code(err) {
 	case sqlitelib.SQLITE_TOOBIG, sqlitelib.SQLITE_CONSTRAINT, sqlitelib.SQLITE_MISMATCH, sqlitelib.SQLITE_RANGE:
+		return true
+	}
+	return false
+}
+
+// unavailableInSQLite knows what is no fault of the values: the disk, the file, or somebody who holds it.
+func unavailableInSQLite(err error) bool {
+	switch code(err) {
+	case sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM,
+		sqlitelib.SQLITE_AUTH, sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_PROTOCOL, sqlitelib.SQLITE_NOMEM,
+		sqlitelib.SQLITE_NOTADB, sqlitelib.SQLITE_SCHEMA, sqlitelib.SQLITE_INTERRUPT:
 		return true
 	}
 	return false

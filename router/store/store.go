@@ -53,6 +53,8 @@ type Store struct {
 	closing chan struct{}
 	closed  sync.Once
 	commits sync.WaitGroup // the goroutine that commits
+
+	swept progress
 }
 
 // newStore returns a Store without a database.

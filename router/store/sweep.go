@@ -3,13 +3,21 @@ package store
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"flowbridge/router"
 )
 
 // Swept counts what Sweep removed.
-type Swept struct{ Events, Incidents, Notices, Silences int64 }
+type Swept struct {
+	Events, Incidents, Notices, Silences int64
+	Readings                             int64
+	Refreshed                            int64 // entries of timelines that an older flowbridge wrote of refreshes
+}
+
+// Any says whether anything was removed.
+func (s Swept) Any() bool { return s != Swept{} }
 
 const (
 	// sweepRows bounds what one transaction removes, about: posts wait no longer than for that.
@@ -21,7 +29,7 @@ const (
 
 // Sweep removes events that were received more than keepEvents ago, and incidents that were resolved, notices that
 // were folded and silences that ended more than keepIncidents ago, with all that belongs to them; zero keeps for ever.
-// It never removes what is still to be folded or told, what an open incident or an active alert is made of, the
+// Readings are removed after router.KeepReadings, whatever the others. It never removes what is still to be folded or told, what an open incident or an active alert is made of, the
 // incident with the highest number, nor an event that Meta may still repeat, however short keepEvents is.
 //
 // It works in small transactions with as much rest between them, so that posts are stored meanwhile, and returns
@@ -36,8 +44,12 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, keepEvents, keepIncide
 		}
 		defer done()
 	}
-	if keepEvents > 0 {
-		swept.Events, err = s.sweepEvents(ctx, micros(now.Add(-max(keepEvents, repeats))))
+	swept.Refreshed, err = s.sweepRefreshed(ctx) // first: these need events that are old
+	if err == nil {
+		swept.Readings, err = s.sweepReadings(ctx, micros(now.Add(-router.KeepReadings)))
+	}
+	if err == nil && keepEvents > 0 {
+		swept.Events, err = s.sweepEvents(ctx, now, micros(now.Add(-max(keepEvents, repeats))))
 	}
 	if err == nil && keepIncidents > 0 {
 		before := micros(now.Add(-keepIncidents))
@@ -69,72 +81,79 @@ func (s *Store) remove(ctx context.Context, f func(tx *txn) error) error {
 	}
 }
 
-// sweepEvents goes through the journal from its beginning, to the first page without anything old.
-func (s *Store) sweepEvents(ctx context.Context, before int64) (n int64, err error) {
-	needed, err := s.neededEvents(ctx)
-	if err != nil {
-		return 0, err
-	}
-	type row struct {
-		seq, received int64
-		state         router.EventState
-	}
-	for last := int64(0); ; {
-		page, err := all(ctx, s.read, `SELECT seq, received_at, state FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, []any{last, sweepRows},
-			func(rows scanner) (r row, err error) {
-				err = rows.Scan(&r.seq, &r.received, &r.state)
-				return r, err
-			})
-		if err != nil || len(page) == 0 {
-			return n, err
-		}
-		last = page[len(page)-1].seq
-		old := false
-		var gone []int64
-		for _, r := range page {
-			old = old || r.received < before
-			if r.received < before && r.state != router.EventWaiting && !needed[r.seq] {
-				gone = append(gone, r.seq)
-			}
-		}
-		if !old {
-			return n, nil
-		}
-		if len(gone) == 0 {
-			continue
-		}
-		err = s.remove(ctx, func(tx *txn) error {
-			return each(ctx, tx, gone, `DELETE FROM events WHERE seq = ?`, func(seq int64) ([]any, error) { return []any{seq}, nil })
-		})
-		if err != nil {
-			return n, err
-		}
-		n += int64(len(gone))
-	}
+// progress is up to where the journal was swept: what is left before that is needed still. It is asked again once a day.
+type progress struct {
+	sync.Mutex
+	last int64
+	full time.Time // when the journal was last gone through from its beginning
 }
+
+// fullSweep is how often the journal is gone through from its beginning. What an incident needs that is over is removed
+// so much later at most.
+const fullSweep = 24 * time.Hour
 
 // counts is the condition that an alert keeps its incident open.
 const counts = `(a.active = 1 OR a.held_until > 0)`
 
-// neededEvents returns the journal positions that active alerts, and the timelines of incidents that are not over,
-// point at. Nothing old joins them later: what is folded is new.
-func (s *Store) neededEvents(ctx context.Context) (map[int64]bool, error) {
-	found, err := all(ctx, s.read, `SELECT a.opened_by FROM alerts a WHERE `+counts+`
-		UNION SELECT a.closed_by FROM alerts a WHERE `+counts+`
-		UNION SELECT t.event FROM incidents i JOIN timeline t ON t.incident = i.number WHERE i.state <> 'resolved'
-		UNION SELECT t.event FROM alerts a JOIN timeline t ON t.incident = a.incident WHERE `+counts, nil,
-		func(row scanner) (seq int64, err error) {
-			err = row.Scan(&seq)
-			return seq, err
+// needed is 1 for an event that an active alert, or the timeline of an incident that is not over, points at. Nothing
+// old joins them later: what is folded is new. It is written so that PostgreSQL has a single plan, by the indexes: as
+// EXISTS it may read the whole timeline first.
+const needed = `coalesce(
+	(SELECT 1 FROM alerts a WHERE a.opened_by > 0 AND a.opened_by = e.seq AND ` + counts + ` LIMIT 1),
+	(SELECT 1 FROM alerts a WHERE a.closed_by > 0 AND a.closed_by = e.seq AND ` + counts + ` LIMIT 1),
+	(SELECT 1 FROM timeline t CROSS JOIN incidents i WHERE t.event > 0 AND t.event = e.seq AND i.number = t.incident AND i.state <> 'resolved' LIMIT 1),
+	(SELECT 1 FROM timeline t CROSS JOIN alerts a WHERE t.event > 0 AND t.event = e.seq AND a.incident = t.incident AND ` + counts + ` LIMIT 1), 0)`
+
+const oldEvents = `SELECT e.seq, e.received_at, e.state, ` + needed + ` FROM events e WHERE e.seq > ? ORDER BY e.seq LIMIT ?`
+
+// sweepEvents goes through the journal from where it got to, to the first page without anything old.
+func (s *Store) sweepEvents(ctx context.Context, now time.Time, before int64) (n int64, err error) {
+	p := &s.swept
+	p.Lock()
+	defer p.Unlock()
+	if age := now.Sub(p.full); age < 0 || age >= fullSweep {
+		p.last, p.full = 0, now
+	}
+	type row struct {
+		seq, received, needed int64
+		state                 router.EventState
+	}
+	allOld := true
+	for last := p.last; ; {
+		page, err := all(ctx, s.read, oldEvents, []any{last, sweepRows}, func(rows scanner) (r row, err error) {
+			err = rows.Scan(&r.seq, &r.received, &r.state, &r.needed)
+			return r, err
 		})
-	if err != nil {
-		return nil, err
+		if err != nil || len(page) == 0 {
+			return n, err
+		}
+		last = page[len(page)-1].seq
+		old := 0
+		var gone []int64
+		for _, r := range page {
+			if r.received >= before {
+				continue
+			}
+			if old++; r.state != router.EventWaiting && r.needed == 0 {
+				gone = append(gone, r.seq)
+			}
+		}
+		if old == 0 {
+			return n, nil
+		}
+		if len(gone) > 0 {
+			err = s.remove(ctx, func(tx *txn) error {
+				return each(ctx, tx, gone, `DELETE FROM events WHERE seq = ?`, func(seq int64) ([]any, error) { return []any{seq}, nil })
+			})
+			if err != nil {
+				return n, err
+			}
+		}
+		n += int64(len(gone))
+		if allOld = allOld && old == len(page); allOld {
+			p.last = last
+		}
 	}
-	needed := make(map[int64]bool, len(found))
-	for _, seq := range found {
-		needed[seq] = true
-	}
-	return needed, nil
 }
 
 // over is the condition that nobody needs an incident any more. The highest number stays, so that none is given twice.

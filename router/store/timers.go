@@ -26,7 +26,7 @@ func (s *Store) Timers(ctx context.Context, now time.Time, limit int) (flows []r
 		return err
 	})
 	if err != nil {
-		return nil, next, fmt.Errorf("read timers: %w", err)
+		return nil, next, fmt.Errorf("read timers: %w", s.d.blame(err))
 	}
 	return flows, next, nil
 }
@@ -38,6 +38,13 @@ func (s *Store) wakeAll(ctx context.Context, tx *txn, b router.Batch) error {
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE incidents SET wake_at = ? WHERE state <> 'resolved'`, micros(s.cfg.Now()))
 	return err
+}
+
+// postponeTimers puts off the timers of flows that cannot be run.
+func postponeTimers(ctx context.Context, tx *txn, b router.Batch) error {
+	until := micros(b.PostponedUntil)
+	return each(ctx, tx, b.Postponed, `UPDATE incidents SET wake_at = ? WHERE waba = ? AND flow = ? AND state <> 'resolved' AND wake_at > 0 AND wake_at < ?`,
+		func(flow router.FlowID) ([]any, error) { return []any{until, flow.WABA, flow.Flow, until}, nil })
 }
 
 // Counting returns every alert that keeps an incident open which is not resolved.
@@ -79,7 +86,7 @@ func (s *Store) silences(ctx context.Context, where string, args ...any) ([]rout
 		return silence, json.Unmarshal(body, &silence)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read silences: %w", err)
+		return nil, fmt.Errorf("read silences: %w", s.d.blame(err))
 	}
 	return found, nil
 }
