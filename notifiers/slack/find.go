@@ -66,7 +66,7 @@ func (t *telling) search(ctx context.Context, is func(*slack.Message) bool) (id,
 			return id, "", nil
 		}
 	}
-	t.cfg.Logger.Warn("a channel of Slack has too many messages to find out whether one of ours is among them; it is posted, perhaps again",
+	t.cfg.Logger.Warn("a channel of Slack has too many messages to look through for one of ours; it is posted, perhaps again",
 		"delivery", t.n.Delivery, "channel", id, "messages", maxPages*pageSize)
 	return id, "", nil
 }

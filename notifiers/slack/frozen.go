@@ -58,7 +58,8 @@ func (t *telling) point(ctx context.Context) *failure {
 	if t.receipt.Link != "" {
 		newer = link(t.receipt.Link, "The newer card of "+t.n.Incident.Name()) + " does."
 	}
-	text := ":arrow_right: Slack lets nobody edit this card any more: it does not say how it stands. " + newer + " The buttons here work still."
+	text := ":arrow_right: Slack lets nobody edit this card any more: it does not say how it stands. " + newer +
+		" The buttons here work still."
 	f := t.answer(ctx, t.receipt.Old, text, false, t.metadata(pointer))
 	if f.is(gone) || f.refusesReplies() { // then nobody can be led on from there
 		f = nil

@@ -214,6 +214,9 @@ func cards() map[string]router.Notification {
 		"silenced-from-its-card": with(acked(), func(n *router.Notification, inc *router.Incident) {
 			inc.Silence = router.Silence{ID: "s1", Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}, By: "Sam"}
 		}),
+		"thread-takes-no-replies": with(acked(), func(n *router.Notification, inc *router.Incident) {
+			n.Receipt.Mute = true
+		}),
 		"somebody-is-left-to-page": with(escalated(), func(n *router.Notification, inc *router.Incident) {
 			inc.Pageable = []string{"backup-oncall", "payments-oncall"}
 			inc.Watch = []router.Watch{{Notifier: "payments-chat", Open: true}, {Notifier: "payments-oncall", Open: true}}

@@ -181,7 +181,7 @@ func (r *Receiver) envelope(ctx context.Context, e envelope) {
 	acking, cancelAck := context.WithTimeout(ctx, ackIn)
 	defer cancelAck()
 	if err := e.client.AckCtx(acking, e.event.Request.EnvelopeID, payload); err != nil && ctx.Err() == nil {
-		r.cfg.Logger.Warn("a request of Slack's could not be acknowledged: what it asked for is done, and Slack calls it failed", "error", err)
+		r.cfg.Logger.Warn("a request of Slack's was worked and could not be acknowledged: Slack calls it failed", "error", err)
 	}
 }
 
