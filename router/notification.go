@@ -108,7 +108,8 @@ type Notification struct {
 	Revision     int64     // what is owed: higher is newer
 	Attempt      int       // from 1, counting attempts since the last one that succeeded
 	FailingSince time.Time // when the first of the attempts since the last success failed; zero if none did
-	Refusals     int       // in a row before this attempt, since it was last told or retried by a person
+	Parked       bool      // it was refused, and not told since
+	Refusals     int       // so far; forgotten once it was told twice in a row, or a person retried it
 	Target       Target
 	Receipt      Receipt // of earlier attempts; zero if nothing was made
 	MayExist     bool    // an earlier attempt may have made something even if Receipt is zero

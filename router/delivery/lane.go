@@ -182,7 +182,7 @@ func (d *Deliverer) report(n *router.Notification, r *router.Result, cut bool) {
 	}
 	outcome := string(r.State)
 	switch {
-	case r.State == router.DeliveryParked && n.Refusals > 0:
+	case r.State == router.DeliveryParked && n.Parked:
 		outcome = "refused_again"
 		d.cfg.Logger.Warn("a delivery that needs a person was tried again in vain", append(attrs, "error", r.Error, "at", r.NextAt)...)
 	case r.State == router.DeliveryParked:

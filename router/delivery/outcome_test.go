@@ -188,7 +188,7 @@ func TestWhatIsParkedIsTriedAgainNowAndThen(t *testing.T) {
 func TestARefusalOfAProbeIsNoNewAlarmInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := toPagerDuty(1, "oncall")
-		n.Refusals = 3
+		n.Parked, n.Refusals = true, 3
 		metrics := prometheus.NewRegistry()
 		var logs bytes.Buffer
 		stop := run(t, Config{Notifiers: map[router.Kind]Notifier{router.KindPagerDuty: failing(refused("bad key"))}, Registerer: metrics,

@@ -189,7 +189,7 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 			args = []any{receipt, int64(p.Severity), now}
 		}
 		if r.State == router.DeliveryDelivered {
-			others, err := unpark(ctx, tx, p.Delivery, now)
+			_, others, err := unpark(ctx, tx, p.Delivery, now)
 			if err != nil {
 				return false, err
 			}

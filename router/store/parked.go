@@ -69,27 +69,28 @@ const released = router.DigestSize
 
 // unpark ends the episode of a delivery that was refused before, and that gets through now. A refusal after this is
 // news. What was parked with the same words is tried at once: somebody has mended its cause. The other cards of its
-// incident, which call it a problem, are renewed. It is called before the words are forgotten.
-func unpark(ctx context.Context, tx *txn, id, now int64) (renewed bool, err error) {
+// incident, which call it a problem, are renewed. It is called before the words are forgotten, and says whether there was
+// an episode, and whether others were renewed.
+func unpark(ctx context.Context, tx *txn, id, now int64) (refused, renewed bool, err error) {
 	var incident int64
 	var notifier, words string
-	err = tx.QueryRowContext(ctx, `UPDATE deliveries SET was_parked = 0, refusals = 0, unparked = unparked + 1
+	err = tx.QueryRowContext(ctx, `UPDATE deliveries SET was_parked = 0, unparked = unparked + 1
 		WHERE id = ? AND was_parked = 1 RETURNING incident, notifier, last_error`, id).Scan(&incident, &notifier, &words)
 	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+		return false, false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', next_at = ?, owed_since = ? WHERE id IN (
 		SELECT d.id FROM deliveries d WHERE d.state = 'parked' AND d.notifier = ? AND d.last_error = ? AND d.id <> ? AND NOT EXISTS (`+replacing+`)
 		ORDER BY d.class, d.id LIMIT ?)`, now, now, notifier, words, id, released); err != nil {
-		return false, err
+		return true, false, err
 	}
 	if incident == 0 {
-		return false, nil
+		return true, false, nil
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ?, class = `+classSQL("", "", "")+`
 		WHERE incident = ? AND id <> ? AND state = 'delivered' AND open = 1`, now, now, incident, id)
-	return true, err
+	return true, true, err
 }

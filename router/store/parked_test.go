@@ -130,9 +130,33 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 		check(t, q.Finish(ctx, told(n, pageOpen)))
 		q.owe(page(1, "k"))
-		if n = q.claim("page"); !n.FailingSince.IsZero() || n.Refusals != 0 {
-			t.Errorf("after a success: failing since %s, %d refusals", n.FailingSince, n.Refusals)
+		if n = q.claim("page"); !n.FailingSince.IsZero() || n.Parked {
+			t.Errorf("after a success: failing since %s, parked %t", n.FailingSince, n.Parked)
 		}
+	})
+
+	t.Run("refusals are remembered over one success, and forgotten after two in a row or a person's retry", func(t *testing.T) {
+		q := newQueue(t, open)
+		refusals := func(want int, parked bool) {
+			t.Helper()
+			q.owe(page(1, "k"))
+			n := q.claim("page")
+			if n.Refusals != want || n.Parked != parked {
+				t.Errorf("%d refusals, parked %t; want %d, %t", n.Refusals, n.Parked, want, parked)
+			}
+			check(t, q.Finish(ctx, told(n, pageOpen)))
+		}
+		q.owe(page(1, "k"))
+		q.refuse("page", "no", time.Hour)
+		q.owe(page(1, "k"))
+		q.refuse("page", "no", time.Hour)
+		refusals(2, true)
+		refusals(2, false)
+		refusals(0, false)
+		q.owe(page(1, "k"))
+		n := q.refuse("page", "no", time.Hour)
+		check(t, q.RetryDelivery(ctx, n.Delivery))
+		refusals(0, true)
 	})
 
 	t.Run("the same refusal is told again after a success and after a person, and not within one episode", func(t *testing.T) {

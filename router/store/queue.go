@@ -141,11 +141,11 @@ func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked m
 	var mayExist, open, failing int64
 	var receipt []byte
 	var key string
-	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.failing_since, d.refusals,
-		d.may_exist, d.open, d.opening, d.severity, d.receipt, d.key, d.class, d.told, d.digest FROM deliveries d
+	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.failing_since,
+		d.was_parked = 1, d.refusals, d.may_exist, d.open, d.opening, d.severity, d.receipt, d.key, d.class, d.told, d.digest FROM deliveries d
 		WHERE d.notifier = ? AND `+where+` AND d.class IN (`+classes[2:]+`) ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked, args...).
-		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &key, &c.n.Revision, &c.n.Attempt, &failing, &c.n.Refusals,
-			&mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
+		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &key, &c.n.Revision, &c.n.Attempt, &failing,
+			&c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -382,12 +382,14 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 	if err != nil {
 		return false, err
 	}
-	if renewed, err = unpark(ctx, tx, r.Delivery, now); err != nil {
+	refused, renewed, err := unpark(ctx, tx, r.Delivery, now)
+	if err != nil {
 		return false, err
 	}
-	if err := finish(`last_error = '', told_at = ?, may_exist = ?, attempts = 0, failing_since = 0, have = ?, next_at = ?,
+	// A service that takes and refuses in turn is probed more and more rarely all the same: see router.Notification.Refusals.
+	if err := finish(`last_error = '', told_at = ?, may_exist = ?, attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?, next_at = ?,
 		owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`,
-		now, exists, r.Revision, now, r.Revision, now, r.Revision, string(r.State)); err != nil {
+		now, exists, toInt(refused), r.Revision, now, r.Revision, now, r.Revision, string(r.State)); err != nil {
 		return false, err
 	}
 	linked, err := noteReceipt(ctx, tx, r, before, now)
