@@ -25,7 +25,7 @@ func TestFailover(t *testing.T) {
 			failovers := 1 + *cycles/10
 			for i := range failovers {
 				p.eachTakesPosts(p.all)
-				ways[(n+i)%len(ways)].Do(pair, t, p.eachRefusesPosts)
+				ways[(3-n+i)%len(ways)].Do(pair, t, p.eachRefusesPosts)
 				p.eachTakesPosts(p.all)
 				p.killTheOneThatFolds()
 			}
