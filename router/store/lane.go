@@ -165,12 +165,24 @@ func (s *Store) Due(ctx context.Context, now time.Time) (notifiers []string, nex
 	if err != nil {
 		return nil, next, fmt.Errorf("read queue: %w", err)
 	}
-	pauses := map[pause]bool{}
-	var soonest int64
+	notifiers, err = s.dueNow(ctx, us, backlog, later)
+	return notifiers, fromMicros(soonest(later)), err
+}
+
+// soonest returns when the first pause ends; 0 if there is none.
+func soonest(later []pause) (first int64) {
 	for _, p := range later {
-		if p.until > 0 && (soonest == 0 || p.until < soonest) {
-			soonest = p.until
+		if p.until > 0 && (first == 0 || p.until < first) {
+			first = p.until
 		}
+	}
+	return first
+}
+
+// dueNow returns the notifiers that have a delivery to be tried, by the backlog and what is paused.
+func (s *Store) dueNow(ctx context.Context, now int64, backlog []router.Backlog, later []pause) (notifiers []string, err error) {
+	pauses := map[pause]bool{}
+	for _, p := range later {
 		p.until = 0
 		pauses[p] = true
 	}
@@ -181,15 +193,15 @@ func (s *Store) Due(ctx context.Context, now time.Time) (notifiers []string, nex
 			continue
 		}
 		var one int
-		err := s.read.QueryRowContext(ctx, anyQuery, b.Notifier, int64(b.Class), us, us).Scan(&one)
+		err := s.read.QueryRowContext(ctx, anyQuery, b.Notifier, int64(b.Class), now, now).Scan(&one)
 		switch {
 		case err == nil:
 			notifiers = append(notifiers, b.Notifier)
 		case !errors.Is(err, sql.ErrNoRows):
-			return nil, next, fmt.Errorf("read queue: %w", err)
+			return nil, fmt.Errorf("read queue: %w", err)
 		}
 	}
-	return notifiers, fromMicros(soonest), nil
+	return notifiers, nil
 }
 
 // pause is something that is not to be tried before a time.

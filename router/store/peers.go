@@ -257,8 +257,8 @@ func (p *peers) call(ctx context.Context, what string) {
 
 // listen hears the calls of the others, on a connection of its own, and on a new one once that is over.
 func (p *peers) listen(ctx context.Context, config *pgx.ConnConfig) {
-	for first := true; ctx.Err() == nil; first = false {
-		err := p.hear(ctx, config, first)
+	for ctx.Err() == nil {
+		err := p.hear(ctx, config)
 		if ctx.Err() == nil && !errors.Is(err, errOutdated) {
 			p.s.cfg.Logger.Warn("other processes are not heard; connecting anew", "error", err)
 		}
@@ -270,7 +270,7 @@ func (p *peers) listen(ctx context.Context, config *pgx.ConnConfig) {
 }
 
 // hear listens until the connection is over, or its server takes no writes and so carries no calls.
-func (p *peers) hear(ctx context.Context, config *pgx.ConnConfig, first bool) error {
+func (p *peers) hear(ctx context.Context, config *pgx.ConnConfig) error {
 	bounded, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(bounded, p.s.sessionConfig(config, &p.s.writers))
@@ -285,10 +285,8 @@ func (p *peers) hear(ctx context.Context, config *pgx.ConnConfig, first bool) er
 	if _, err := conn.Exec(bounded, "LISTEN "+channel); err != nil {
 		return err
 	}
-	if !first { // something may have been missed meanwhile
-		p.wake(callFold)
-		p.wake(callDelivery)
-	}
+	p.wake(callFold) // whatever was missed until now
+	p.wake(callDelivery)
 	for {
 		if err := p.hearFor(ctx, conn, p.s.cfg.DeadAfter); err != nil {
 			return err
