@@ -55,6 +55,9 @@ type bridgeConfig struct {
 	// Charges says what deliveries take from the services' budgets. Nil: delivery.Charges.
 	Charges func(*router.Notification) []router.Charge
 
+	// StalledAfter is how long the journal may stand still until /readyz says no. 0: the console's default.
+	StalledAfter time.Duration
+
 	// Now is the clock of every part. Nil: time.Now.
 	Now func() time.Time
 
@@ -71,7 +74,7 @@ type bridge struct {
 	slack     *slack.Receiver   // nil where nothing comes back from Slack
 	linker    *pagerduty.Linker // nil without a token for PagerDuty's REST API
 	public    http.Handler
-	admin     http.Handler
+	admin     *console.Console
 }
 
 // Bounds of the public server. Meta asks for an answer within a second and posts at most 3 MB.
@@ -163,6 +166,8 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		Gatherer:   metrics,
 		Registerer: metrics,
 		Version:    version(),
+
+		StalledAfter: b.cfg.StalledAfter,
 	}, b.store)
 	if err != nil {
 		return err
@@ -249,6 +254,7 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	})
 	work.Go(func() { faults <- b.deliverer.Run(working) })
 	work.Go(func() { b.sweep(working) })
+	work.Go(func() { b.admin.Watch(working) })
 	if b.slack != nil {
 		work.Go(func() { faults <- b.slack.Run(working) })
 	}

@@ -22,7 +22,7 @@ func TestPeers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			started := time.Now()
-			p := newPeers(t, server, n)
+			p := newPeersOver(t, server.Database(t), n, server.Link)
 			stop := p.load()
 			for range 1 + *cycles/10 {
 				p.eachTakesPosts(p.all)
@@ -38,8 +38,7 @@ func TestPeers(t *testing.T) {
 			p.bridge = p.all[0].process
 			p.rest()
 			p.everythingIsARepeat()
-			t.Logf("%s processes in %s: %d events (%d posts, %d not answered and repeated), %d faults of the services, %d incidents, %d pages; takeovers within %s; %d lost, %d told twice, %d stranded; seed %d",
-				name, time.Since(started).Round(time.Second), len(p.history), p.posts, p.unanswered, p.faulty(), p.incidents, len(p.services.PagerDuty.Incidents()), p.slowest.Round(time.Millisecond), p.lost, p.twice, p.stranded, *firstSeed)
+			t.Logf("%s processes in %s: %s", name, time.Since(started).Round(time.Second), p.tally())
 			if p.lost+p.twice+p.stranded > 0 {
 				t.Errorf("%d lost, %d told twice, %d stranded", p.lost, p.twice, p.stranded)
 			}
@@ -61,12 +60,13 @@ type peer struct {
 	db   string // by way of the link
 }
 
-func newPeers(t *testing.T, server *databases.Server, n int) *peers {
-	db := server.Database(t)
+// newPeersOver starts n processes over a database, each with a link of its own.
+func newPeersOver(t *testing.T, db string, n int, link func(testing.TB) *databases.Link) *peers {
+	t.Helper()
 	p := &peers{crashes: newCrashes(t, *firstSeed, db)}
 	p.rate, p.calm = 200, 40 // they live longer than in TestCrash: a call that hangs holds a lane for long
 	for range n {
-		link := server.Link(t)
+		link := link(t)
 		p.all = append(p.all, &peer{link: link, db: link.DSN(db)})
 	}
 	for _, x := range p.all {

@@ -33,7 +33,8 @@ type serveCommand struct {
 	TLSClientCA string `name:"tls-client-ca" env:"FLOWBRIDGE_TLS_CLIENT_CA" placeholder:"FILE" help:"Meta's CA, in PEM: its webhooks must then present their client certificate (mTLS)."`
 	Forward     string `env:"FLOWBRIDGE_FORWARD" placeholder:"URL" help:"Receiver that had the callback URL before: every verified webhook of Meta's is passed on to it."`
 
-	Unbudgeted bool `hidden:"" env:"FLOWBRIDGE_UNBUDGETED" help:"Tell services as fast as they take it: for stand-ins that have no limits."`
+	StalledAfter time.Duration `hidden:"" env:"FLOWBRIDGE_STALLED_AFTER" help:"How long the journal may stand still until /readyz says no: for tests. Default: 30s."`
+	Unbudgeted   bool          `hidden:"" env:"FLOWBRIDGE_UNBUDGETED" help:"Tell services as fast as they take it: for stand-ins that have no limits."`
 }
 
 // Run serves until it is told to stop.
@@ -88,6 +89,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		SlackURL:     p.setting("SLACK_API_URL"),
 		PagerDutyURL: p.setting("PAGERDUTY_EVENTS_URL"),
 		Forward:      c.Forward,
+		StalledAfter: c.StalledAfter,
 
 		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents),
 	}

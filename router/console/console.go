@@ -48,6 +48,8 @@ type Store interface {
 	Stats(ctx context.Context) (router.Stats, error)
 	// Ping says whether the storage answers.
 	Ping(ctx context.Context) error
+	// Progress says where the fold and the deliveries stand at a time.
+	Progress(ctx context.Context, now time.Time) (router.Progress, error)
 }
 
 // Config is what a Console may be told. Zero fields choose themselves.
@@ -61,6 +63,10 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Ready says what keeps the bridge from doing its work beyond storage; its text is shown. Default: nothing does.
 	Ready func() error
+	// StalledAfter is how long events may wait without one being folded, while this process has the right to, until
+	// /readyz says no. Deliveries that are due have three times as long to be tried, and other processes four times to
+	// fold. Default: 30 s.
+	StalledAfter time.Duration
 	// Rules says why the rules on disk are not those in force, "" while they are; its text is shown by /readyz. It
 	// takes nothing from readiness: the rules in force work. Default: they always are.
 	Rules func() string
@@ -83,18 +89,20 @@ type Config struct {
 
 // Console is the handler of the admin address.
 type Console struct {
-	cfg     Config
-	store   Store
-	handler http.Handler
+	cfg      Config
+	store    Store
+	progress *progress
+	handler  http.Handler
 }
 
-// New returns the handler over a store.
+// New returns the handler over a store. Watch should run beside it.
 func New(cfg Config, s Store) (*Console, error) {
 	if s == nil {
 		return nil, errors.New("console: no store")
 	}
 	cfg.Version = cmp.Or(cfg.Version, "unknown")
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	cfg.StalledAfter = cmp.Or(cfg.StalledAfter, 30*time.Second)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -107,9 +115,9 @@ func New(cfg Config, s Store) (*Console, error) {
 	if cfg.Rules == nil {
 		cfg.Rules = func() string { return "" }
 	}
-	c := &Console{cfg: cfg, store: s}
+	c := &Console{cfg: cfg, store: s, progress: &progress{}}
 	if cfg.Registerer != nil {
-		if err := cfg.Registerer.Register(newCollector(cfg, s)); err != nil {
+		if err := cfg.Registerer.Register(newCollector(c)); err != nil {
 			return nil, fmt.Errorf("console: register metrics: %w", err)
 		}
 	}

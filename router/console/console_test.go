@@ -31,7 +31,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func newConsole(t *testing.T, cfg Config, s Store) (*Console, *bytes.Buffer) {
 	t.Helper()
 	var logs bytes.Buffer
-	cfg.Now = func() time.Time { return noon }
+	if cfg.Now == nil {
+		cfg.Now = func() time.Time { return noon }
+	}
 	cfg.Logger = slog.New(slog.NewTextHandler(&logs, nil))
 	c, err := New(cfg, s)
 	if err != nil {
@@ -412,6 +414,12 @@ func TestMetrics(t *testing.T) {
 # HELP flowbridge_build_info 1, with the version that runs.
 # TYPE flowbridge_build_info gauge
 flowbridge_build_info{version="1.2.3"} 1
+# HELP flowbridge_fold_stalled_seconds For how long events have waited without one being folded by any process, 0 if none waits.
+# TYPE flowbridge_fold_stalled_seconds gauge
+flowbridge_fold_stalled_seconds 0
+# HELP flowbridge_folds 1 while this process has the right to fold the journal, else 0: of several on one database one has it.
+# TYPE flowbridge_folds gauge
+flowbridge_folds 0
 # HELP flowbridge_incidents Incidents that are not resolved.
 # TYPE flowbridge_incidents gauge
 flowbridge_incidents{state="acknowledged"} 0

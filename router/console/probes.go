@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -42,6 +41,12 @@ func (c *Console) ready(r *http.Request, _ httprouter.Params) (int, any, error) 
 	if err := c.store.Ping(ctx); err != nil {
 		c.cfg.Logger.Warn("not ready: storage does not answer", "error", err)
 		return http.StatusServiceUnavailable, readiness{Error: "storage does not answer"}, nil
+	}
+	if err := c.observe(ctx); err != nil {
+		c.cfg.Logger.Warn("it could not be seen whether everything gets on", "error", err)
+	}
+	if trouble := c.progress.trouble(c.cfg.StalledAfter); trouble != "" {
+		return http.StatusServiceUnavailable, readiness{Error: trouble}, nil
 	}
 	if err := c.cfg.Ready(); err != nil {
 		return http.StatusServiceUnavailable, readiness{Error: err.Error()}, nil
@@ -84,32 +89,35 @@ type unread struct {
 // collector reads gauges from the store at each scrape, so that they are true after a restart and
 // whichever process changed them.
 type collector struct {
-	store  Store
-	now    func() time.Time
-	logger *slog.Logger
+	console *Console
 
 	build, up, events, oldest, incidents, deliveries *prometheus.Desc
-	version                                          string
+	folds, foldStalled, laneStalled                  *prometheus.Desc
 }
 
-func newCollector(cfg Config, s Store) *collector {
+func newCollector(c *Console) *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("flowbridge_"+name, help, labels, nil)
 	}
 	return &collector{
-		store: s, now: cfg.Now, logger: cfg.Logger, version: cfg.Version,
+		console:    c,
 		build:      desc("build_info", "1, with the version that runs.", "version"),
 		up:         desc("storage_up", "1 while the storage answers, else 0; the gauges of what it holds are then missing."),
 		events:     desc("journal_events", "Events of the journal that are not folded.", "state"),
 		oldest:     desc("journal_oldest_waiting_seconds", "Age of the oldest event that waits to be folded, 0 if none waits."),
 		incidents:  desc("incidents", "Incidents that are not resolved.", "state"),
 		deliveries: desc("owed_deliveries", "Deliveries that are not done: waiting, or parked until a person acts.", "state"),
+		folds:      desc("folds", "1 while this process has the right to fold the journal, else 0: of several on one database one has it."),
+		foldStalled: desc("fold_stalled_seconds",
+			"For how long events have waited without one being folded by any process, 0 if none waits."),
+		laneStalled: desc("lane_stalled_seconds",
+			"For how long deliveries to a notifier have been due without one being tried; missing where none is due.", "notifier"),
 	}
 }
 
 // Describe names the gauges.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.build, c.up, c.events, c.oldest, c.incidents, c.deliveries} {
+	for _, d := range []*prometheus.Desc{c.build, c.up, c.events, c.oldest, c.incidents, c.deliveries, c.folds, c.foldStalled, c.laneStalled} {
 		ch <- d
 	}
 }
@@ -120,21 +128,21 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	gauge(c.build, 1, c.version)
+	gauge(c.build, 1, c.console.cfg.Version)
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()
-	stats, err := c.store.Stats(ctx)
+	stats, err := c.console.store.Stats(ctx)
 	if err != nil {
 		gauge(c.up, 0)
 		if !errors.Is(err, router.ErrClosed) {
-			c.logger.Warn("the storage could not be counted for metrics", "error", err)
+			c.console.cfg.Logger.Warn("the storage could not be counted for metrics", "error", err)
 		}
 		return
 	}
 	gauge(c.up, 1)
 	age := 0.0
 	if !stats.OldestWait.IsZero() {
-		age = max(c.now().Sub(stats.OldestWait).Seconds(), 0)
+		age = max(c.console.cfg.Now().Sub(stats.OldestWait).Seconds(), 0)
 	}
 	gauge(c.oldest, age)
 	for _, s := range []router.EventState{router.EventWaiting, router.EventUnreadable, router.EventFailed} {
@@ -145,5 +153,15 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, s := range []router.DeliveryState{router.DeliveryWaiting, router.DeliveryParked} {
 		gauge(c.deliveries, float64(stats.Deliveries[s]), string(s))
+	}
+	if err := c.console.observe(ctx); err != nil {
+		c.console.cfg.Logger.Debug("it could not be seen whether everything gets on", "error", err)
+		return
+	}
+	folds, fold, lanes := c.console.progress.stalled()
+	gauge(c.folds, map[bool]float64{true: 1}[folds])
+	gauge(c.foldStalled, fold.Seconds())
+	for notifier, d := range lanes {
+		gauge(c.laneStalled, d.Seconds(), notifier)
 	}
 }

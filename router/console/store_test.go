@@ -21,6 +21,7 @@ type memStore struct {
 	silences   []router.Silence
 	pairs      map[int64][]int64
 	stats      router.Stats
+	progress   router.Progress
 	appended   []router.Event
 	retried    []int64
 	fault      error // what storage says instead of working
@@ -130,6 +131,15 @@ func (s *memStore) Stats(ctx context.Context) (router.Stats, error) {
 		return router.Stats{}, errors.New("a scrape without a time-out")
 	}
 	return s.stats, s.fault
+}
+
+func (s *memStore) Progress(ctx context.Context, _ time.Time) (router.Progress, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		return router.Progress{}, errors.New("a look without a time-out")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.progress, s.fault
 }
 
 func (s *memStore) Ping(ctx context.Context) error {

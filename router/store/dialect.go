@@ -160,27 +160,47 @@ func (t *txn) ExecContext(ctx context.Context, query string, args ...any) (sql.R
 	return t.Tx.ExecContext(ctx, t.d.rebind(query), t.d.clean(args)...)
 }
 
-// inTx runs f in a transaction of the writer; again if it was undone for the sake of another one.
+// inTx runs f in a transaction of the writer; again if it was undone for the sake of another one, or its session was of
+// no use.
 func (s *Store) inTx(ctx context.Context, f func(tx *txn) error) error {
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
-	conn, err := s.write.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	return s.inTxOn(ctx, conn, f)
+	return timedOut(ctx, s.again(func() error {
+		conn, err := s.write.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		return s.once(ctx, conn, f)
+	}))
 }
 
+// inTxOn does so on one session of PostgreSQL, until that has ended.
 func (s *Store) inTxOn(ctx context.Context, conn *sql.Conn, f func(tx *txn) error) (err error) {
-	const tries = 3
 	for range tries {
-		if err = s.once(ctx, conn, f); err == nil || !s.d.undone(err) {
+		if err = s.once(ctx, conn, f); err == nil || !s.d.undone(err) || ended(conn) {
 			break
 		}
 	}
-	if over := ctx.Err(); err != nil && over != nil && !errors.Is(err, over) { // a driver may only say that it is closed
-		err = fmt.Errorf("%w: %w", over, err)
+	return timedOut(ctx, err)
+}
+
+const tries = 3
+
+// again tries what was undone a few times.
+func (s *Store) again(try func() error) (err error) {
+	for range tries {
+		if err = try(); err == nil || !s.d.undone(err) {
+			break
+		}
+	}
+	return err
+}
+
+// timedOut says of an error that the time was over, where it was: a driver may only say that something is closed.
+func timedOut(ctx context.Context, err error) error {
+	if over := ctx.Err(); err != nil && over != nil && !errors.Is(err, over) {
+		return fmt.Errorf("%w: %w", over, err)
 	}
 	return err
 }

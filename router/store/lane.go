@@ -182,12 +182,43 @@ func (s *Store) Due(ctx context.Context, now time.Time) (notifiers []string, nex
 	if err != nil {
 		return nil, next, fmt.Errorf("read queue: %w", err)
 	}
-	pauses := map[pause]bool{}
-	var soonest int64
-	for _, p := range later {
-		if p.until > 0 && (soonest == 0 || p.until < soonest) {
-			soonest = p.until
+	if notifiers, err = s.dueNow(ctx, us, backlog, later); err != nil {
+		return nil, next, err
+	}
+	var coming []pause
+	for _, p := range probes { // where nothing else is due: what was refused does not hold up what was not told yet
+		switch {
+		case p.until > us:
+			coming = append(coming, p)
+		case !paused(later, p.notifier, p.class) && !slices.Contains(notifiers, p.notifier):
+			notifiers = append(notifiers, p.notifier)
 		}
+	}
+	slices.Sort(notifiers)
+	return notifiers, fromMicros(soonest(slices.Concat(later, coming))), nil
+}
+
+// paused says whether a notifier, or what it is owed of a class, has to wait.
+func paused(later []pause, notifier string, class router.Class) bool {
+	return slices.ContainsFunc(later, func(p pause) bool {
+		return p.notifier == notifier && (p.of == "lane" || p.of == "class" && p.class == class)
+	})
+}
+
+// soonest returns when the first pause ends; 0 if there is none.
+func soonest(later []pause) (first int64) {
+	for _, p := range later {
+		if p.until > 0 && (first == 0 || p.until < first) {
+			first = p.until
+		}
+	}
+	return first
+}
+
+// dueNow returns the notifiers that have a delivery to be tried, by the backlog and what is paused.
+func (s *Store) dueNow(ctx context.Context, now int64, backlog []router.Backlog, later []pause) (notifiers []string, err error) {
+	pauses := map[pause]bool{}
+	for _, p := range later {
 		p.until = 0
 		pauses[p] = true
 	}
@@ -198,27 +229,15 @@ func (s *Store) Due(ctx context.Context, now time.Time) (notifiers []string, nex
 			continue
 		}
 		var one int
-		err := s.read.QueryRowContext(ctx, anyQuery, b.Notifier, int64(b.Class), us, us).Scan(&one)
+		err := s.read.QueryRowContext(ctx, anyQuery, b.Notifier, int64(b.Class), now, now).Scan(&one)
 		switch {
 		case err == nil:
 			notifiers = append(notifiers, b.Notifier)
 		case !errors.Is(err, sql.ErrNoRows):
-			return nil, next, fmt.Errorf("read queue: %w", err)
+			return nil, fmt.Errorf("read queue: %w", err)
 		}
 	}
-	for _, p := range probes {
-		switch {
-		case p.until > us:
-			if soonest == 0 || p.until < soonest {
-				soonest = p.until
-			}
-		case !pauses[pause{of: "lane", notifier: p.notifier}] && !pauses[pause{of: "class", notifier: p.notifier, class: p.class}] &&
-			!slices.Contains(notifiers, p.notifier):
-			notifiers = append(notifiers, p.notifier)
-		}
-	}
-	slices.Sort(notifiers)
-	return notifiers, fromMicros(soonest), nil
+	return notifiers, nil
 }
 
 func (s *Store) probes(ctx context.Context) ([]pause, error) {

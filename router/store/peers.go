@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"flowbridge/router"
 )
@@ -21,14 +23,16 @@ import (
 //
 // Who folds holds an advisory lock of its session, and folds and commits on that very session. So whoever has lost
 // the session can commit no more, and no clock is compared. The server ends the session of a process that says
-// nothing for a while (Config.DeadAfter): the router asks for what waits more often than that.
+// nothing for a while (Config.DeadAfter): the router asks for what waits more often than that. A server that takes no
+// writes any more gives such locks too: there the process resigns (renew).
 type peers struct {
 	s    *Store
 	name string // of this process, to know its own calls
 
-	mu   sync.Mutex
-	conn *sql.Conn // the session that holds the lock; nil while another process folds
-	lost bool      // the session under which the batch at hand was begun is over
+	mu      sync.Mutex
+	conn    *sql.Conn // the session that holds the lock; nil while another process folds
+	checked time.Time // when its server was last seen to take writes
+	lost    bool      // the session under which the batch at hand was begun is over
 
 	folding atomic.Bool // conn is not nil: this process needs no call from others to fold
 
@@ -90,8 +94,7 @@ func (p *peers) leave() {
 	if p.conn == nil {
 		return
 	}
-	_, _ = p.conn.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`) // before the call; the end of the session may come after it
-	p.drop()
+	p.unlock(ctx)
 	p.call(ctx, callFold)
 }
 
@@ -100,8 +103,29 @@ func (p *peers) begin(ctx context.Context) (*sql.Conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lost = false
+	p.renew(ctx)
 	return p.hold(ctx)
 }
+
+// checkEvery is how often a session that is in no pool is asked whether its server still takes writes.
+const checkEvery = time.Second
+
+// renew gives up the right to fold where it is worth nothing any more: the session reads from a server that takes no
+// writes, and the events that wait are elsewhere. p.mu is held.
+func (p *peers) renew(ctx context.Context) {
+	if p.conn == nil || time.Since(p.checked) < checkEvery {
+		return
+	}
+	err := onServer(p.conn, func(conn *pgconn.PgConn) error { return p.check(ctx, conn) })
+	p.checked = time.Now()
+	if err != nil {
+		bounded, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+		p.unlock(bounded)
+	}
+}
+
+var errOutdated = errors.New("the session is too old")
 
 // commit returns the session to commit a batch with, which is the one that it was begun with. It wraps
 // router.ErrConflict if there is none: another process may have folded the same events.
@@ -142,8 +166,11 @@ func (p *peers) hold(ctx context.Context) (*sql.Conn, error) {
 	mine, err := tryLock(ctx, conn, foldLock)
 	if err == nil && mine {
 		if _, err = conn.ExecContext(ctx, fmt.Sprintf(`SET idle_session_timeout = %d`, p.s.cfg.DeadAfter.Milliseconds())); err == nil {
-			p.conn = conn
+			p.conn, p.checked = conn, time.Now()
 			p.folding.Store(true)
+			// What the fold reads with other sessions must be no older than its right to: those that were made before
+			// may be of a server that it has left.
+			p.s.readers.Add(1)
 			return conn, nil
 		}
 	}
@@ -178,6 +205,12 @@ func (p *peers) alone(ctx context.Context) (done func(), err error) {
 		_, _ = conn.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`) // the end of the session, which gives it up in any case, may come later
 		discard(conn)
 	}, nil
+}
+
+// unlock gives up the lock at once, and ends the session, whose end may come later. p.mu is held.
+func (p *peers) unlock(ctx context.Context) {
+	_, _ = p.conn.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`)
+	p.drop()
 }
 
 // drop ends the session, and with it the lock. p.mu is held.
@@ -222,13 +255,11 @@ func (p *peers) call(ctx context.Context, what string) {
 	_, _ = p.s.write.DB.ExecContext(ctx, fmt.Sprintf(`SET LOCAL synchronous_commit = off; NOTIFY %s, '%s %s'`, channel, what, p.name))
 }
 
-// listen hears the calls of the others, on a connection of its own.
+// listen hears the calls of the others, on a connection of its own, and on a new one once that is over.
 func (p *peers) listen(ctx context.Context, config *pgx.ConnConfig) {
 	for ctx.Err() == nil {
 		err := p.hear(ctx, config)
-		p.wake(callFold) // whatever was missed meanwhile
-		p.wake(callDelivery)
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, errOutdated) {
 			p.s.cfg.Logger.Warn("other processes are not heard; connecting anew", "error", err)
 		}
 		select {
@@ -238,10 +269,11 @@ func (p *peers) listen(ctx context.Context, config *pgx.ConnConfig) {
 	}
 }
 
+// hear listens until the connection is over, or its server takes no writes and so carries no calls.
 func (p *peers) hear(ctx context.Context, config *pgx.ConnConfig) error {
 	bounded, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(bounded, config)
+	conn, err := pgx.ConnectConfig(bounded, p.s.sessionConfig(config, &p.s.writers))
 	if err != nil {
 		return err
 	}
@@ -253,8 +285,27 @@ func (p *peers) hear(ctx context.Context, config *pgx.ConnConfig) error {
 	if _, err := conn.Exec(bounded, "LISTEN "+channel); err != nil {
 		return err
 	}
+	p.wake(callFold) // whatever was missed until now
+	p.wake(callDelivery)
+	for {
+		if err := p.hearFor(ctx, conn, p.s.cfg.DeadAfter); err != nil {
+			return err
+		}
+		if err := p.check(ctx, conn.PgConn()); err != nil {
+			return err
+		}
+	}
+}
+
+// hearFor passes calls on for a while.
+func (p *peers) hearFor(ctx context.Context, conn *pgx.Conn, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
 	for {
 		call, err := conn.WaitForNotification(ctx) // keep-alive ends it when the server is gone
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && !conn.IsClosed() {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -262,6 +313,16 @@ func (p *peers) hear(ctx context.Context, config *pgx.ConnConfig) error {
 			p.wake(what)
 		}
 	}
+}
+
+// check says why a session that is in no pool is not to be used any longer.
+func (p *peers) check(ctx context.Context, conn *pgconn.PgConn) error {
+	ctx, cancel := p.s.d.bounded(ctx)
+	defer cancel()
+	if p.s.outdated(conn, &p.s.writers) {
+		return errOutdated
+	}
+	return writable(ctx, conn)
 }
 
 func (p *peers) wake(what string) {

@@ -19,6 +19,8 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 		`SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`:                    "SEARCH incidents USING COVERING INDEX incidents_wake",
 		backlogQuery: "SCAN deliveries USING COVERING INDEX deliveries_lane",
 		laterQuery:   "SEARCH deliveries USING COVERING INDEX deliveries_next",
+		headQuery:    "events_unfolded",
+		triedQuery:   "deliveries_claimed",
 		anyQuery:     "SEARCH d USING INDEX deliveries_lane",
 		probesQuery:  "SCAN deliveries USING COVERING INDEX deliveries_probes",
 		`SELECT d.id FROM deliveries d WHERE d.notifier = ? AND ` + probeable + ` AND d.class IN (?, ?) ORDER BY d.class, d.next_at, d.id LIMIT 1`: "SEARCH d USING INDEX deliveries_probes",

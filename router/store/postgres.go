@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -61,7 +60,7 @@ func (s *Store) openPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.write = s.openPool(config, writers)
+	s.write = s.openPool(config, writers, &s.writers)
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
 	if err != nil {
 		return err
@@ -86,18 +85,8 @@ func (s *Store) connect(ctx context.Context) (*pgx.ConnConfig, error) {
 	config.DialFunc = (&net.Dialer{Timeout: connectTimeout, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: s.cfg.DeadAfter / 3, Interval: s.cfg.DeadAfter / 6, Count: 3}}).DialContext
 	s.d = newPostgres(s.cfg.Timeout)
-	s.read = s.openPool(config, readers)
+	s.read = s.openPool(config, readers, &s.readers)
 	return config, s.knock(ctx)
-}
-
-// openPool opens n connections at most, one when it is needed.
-func (s *Store) openPool(config *pgx.ConnConfig, n int) *pool {
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(s.limitSession))
-	db.SetMaxOpenConns(n)
-	db.SetMaxIdleConns(n)
-	db.SetConnMaxIdleTime(5 * time.Minute)
-	s.opened = append(s.opened, db)
-	return &pool{db, s.d}
 }
 
 // knock says what is wrong with a server that does not let us in.
@@ -110,23 +99,14 @@ func (s *Store) knock(ctx context.Context) error {
 	switch {
 	case errors.As(err, &refusal) && refusal.Code == "3D000":
 		return fmt.Errorf("%s: make it first with createdb (%w)", refusal.Message, err)
+	case errors.Is(err, errReadOnly):
+		return fmt.Errorf("%w: name the primary in the URL, or all servers, as host1:5432,host2:5432, and the primary among them is found", errReadOnly)
 	case err != nil:
 		return fmt.Errorf("is PostgreSQL running there, and does it let us in? %w", err)
 	case version < 140000:
 		return fmt.Errorf("it is PostgreSQL %d: flowbridge needs 14 or newer", version/10000)
 	}
 	return nil
-}
-
-// limitSession bounds what a session may hold up, whatever becomes of us. In the middle of a transaction it is given
-// half the time: if we are cut off, one of our sessions may wait for what another one holds, and its time begins when
-// it has that.
-func (s *Store) limitSession(ctx context.Context, conn *pgx.Conn) error {
-	call, dead := s.cfg.Timeout.Milliseconds(), s.cfg.DeadAfter.Milliseconds()
-	_, err := conn.Exec(ctx, fmt.Sprintf(`SET statement_timeout = %d; SET lock_timeout = %d; SET idle_in_transaction_session_timeout = %d;
-		SET tcp_user_timeout = %d; SET tcp_keepalives_idle = %d; SET tcp_keepalives_interval = %d; SET tcp_keepalives_count = 3;
-		SET client_min_messages = warning`, call, call, dead/2, dead, max(dead/3000, 1), max(dead/6000, 1)))
-	return err
 }
 
 // storeTogether stores events in one statement, which is a transaction of its own: one round trip. Events are
@@ -145,13 +125,10 @@ func (s *Store) storeTogether(ctx context.Context, rows []eventRow) (fresh []boo
 		digests[i], received[i], states[i], bodies[i] = plainText(row.digest), row.received, string(row.state), plainText(row.body)
 	}
 	var stored []string
-	const tries = 3
-	for range tries {
+	err = s.again(func() error {
 		stored, err = all(ctx, s.write, query, []any{digests, received, states, bodies}, scanText)
-		if err == nil || !s.d.undone(err) {
-			break
-		}
-	}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -169,10 +146,10 @@ func sendAll(ctx context.Context, tx *txn, query string, rows [][]any) error {
 	})
 }
 
-// undoneByPostgres knows a deadlock and its kin.
+// undoneByPostgres knows a deadlock and its kin, and a session whose server became read-only: another one may write.
 func undoneByPostgres(err error) bool {
 	var refusal *pgconn.PgError
-	return errors.As(err, &refusal) && (refusal.Code == "40P01" || refusal.Code == "40001")
+	return errors.As(err, &refusal) && (refusal.Code == "40P01" || refusal.Code == "40001" || refusal.Code == "25006")
 }
 
 // refusedByPostgres knows values that cannot be stored: data exceptions, constraints, limits of the program.
@@ -194,15 +171,3 @@ func unavailableByPostgres(err error) bool {
 	}
 	return !errors.Is(err, context.DeadlineExceeded)
 }
-
-// ended says that a session is over, and with it all that it held.
-func ended(conn *sql.Conn) bool {
-	return conn.Raw(func(driver any) error {
-		if driver.(*stdlib.Conn).Conn().IsClosed() {
-			return errEnded
-		}
-		return nil
-	}) != nil
-}
-
-var errEnded = errors.New("the session has ended")

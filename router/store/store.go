@@ -28,6 +28,9 @@ type Config struct {
 	// of it in the middle of a transaction; others take over after that. The router must ask for what waits more often
 	// (it does so every 5 s), and it should be well under the time that a claim holds. Default: 7 s.
 	DeadAfter time.Duration
+	// SessionLife bounds how long one session of PostgreSQL is used, so that a name that leads to another server by now
+	// is followed. Default: 5 min.
+	SessionLife time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets what goes wrong without a caller to tell. Default: none.
@@ -44,6 +47,8 @@ type Store struct {
 	store func(ctx context.Context, rows []eventRow) (fresh []bool, err error) // writes events, all or none
 
 	opened []io.Closer // in order
+
+	writers, readers generation // of the sessions of write and read, on PostgreSQL
 
 	appended chan struct{}
 	owed     chan struct{}
@@ -62,6 +67,7 @@ func newStore(cfg Config) *Store {
 	cfg.QueueEvents = cmp.Or(cfg.QueueEvents, 4096)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 8*time.Second)
 	cfg.DeadAfter = cmp.Or(cfg.DeadAfter, 7*time.Second)
+	cfg.SessionLife = cmp.Or(cfg.SessionLife, 5*time.Minute)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-// Link is a way to a server over TCP that can be cut.
+// Link is a way to a server over TCP that can be cut, and that can be led to another server: a virtual address.
 type Link struct {
-	server   *Server
 	listener net.Listener
 	work     sync.WaitGroup
 
 	mu     sync.Mutex
+	server *Server    // where new connections lead to
 	passes *sync.Cond // told when a cut is mended
 	cut    bool
 	closed bool
@@ -47,6 +47,20 @@ func (l *Link) DSN(dsn string) string {
 	return u.String()
 }
 
+// To leads new connections to another server. Those that are there stay where they are.
+func (l *Link) To(s *Server) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.server = s
+}
+
+// socket is where new connections lead to.
+func (l *Link) socket() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.server.Socket()
+}
+
 // Cut lets nothing through from now on, in either direction, and says so to nobody: like a cable that was pulled.
 func (l *Link) Cut() { l.set(true) }
 
@@ -75,7 +89,7 @@ func (l *Link) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("unix", l.server.Socket())
+		server, err := net.Dial("unix", l.socket())
 		if err != nil {
 			_ = client.Close()
 			continue

@@ -79,8 +79,8 @@ func must(t testing.TB) func(*Server, error) *Server {
 	}
 }
 
-// launch makes a cluster in a folder of its own and starts it.
-func launch(settings ...string) (s *Server, err error) {
+// place makes a folder for a server.
+func place(settings ...string) (s *Server, err error) {
 	s = &Server{settings: append([]string{
 		"listen_addresses=", "fsync=off", "max_connections=100", "shared_buffers=64MB", "logging_collector=off",
 	}, settings...)}
@@ -98,6 +98,14 @@ func launch(settings ...string) (s *Server, err error) {
 		if err := os.Chown(s.dir, int(s.creds.Uid), int(s.creds.Gid)); err != nil {
 			return nil, err
 		}
+	}
+	return s, nil
+}
+
+// launch makes a cluster in a folder of its own and starts it.
+func launch(settings ...string) (s *Server, err error) {
+	if s, err = place(settings...); err != nil {
+		return nil, err
 	}
 	initdb := s.command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", "flowbridge", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
@@ -122,7 +130,8 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 // guard runs a server until it is told to stop, or until its standard input ends, as it does however this process
 // dies: then the server goes at once, and its folder with it. A test that is killed leaves nothing behind.
 const guard = `dir=$1; shift; "$@" </dev/null & server=$!; read -r word
-	kill -QUIT $server 2>/dev/null; wait $server; test "$word" = stop || rm -rf "$dir"`
+	case $word in shutdown) how=INT;; *) how=QUIT;; esac
+	kill -$how $server 2>/dev/null; wait $server; test -n "$word" || rm -rf "$dir"`
 
 // Run starts the server, again after Stop, and returns when it answers.
 func (s *Server) Run() error {
@@ -175,11 +184,14 @@ func (s *Server) await() error {
 }
 
 // Stop ends the server as a power cut would. Run starts it again.
-func (s *Server) Stop() {
+func (s *Server) Stop() { s.end("stop\n") }
+
+// end tells the guard how the server is to end.
+func (s *Server) end(word string) {
 	if s.running == nil {
 		return
 	}
-	_, _ = io.WriteString(s.stdin, "stop\n")
+	_, _ = io.WriteString(s.stdin, word)
 	_ = s.running.Wait()
 	s.running = nil
 }
@@ -230,6 +242,9 @@ func (s *Server) DSN(database string) string {
 // binaries finds the folder of PostgreSQL's programs: that of PATH, else the newest of Debian's.
 func binaries() (dir string, err error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err != nil { // a link to one of them may be alone there
+			return "", err
+		}
 		return filepath.Dir(path), nil
 	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
