@@ -1,0 +1,290 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"time"
+
+	"flowbridge/notifiers/sandbox"
+	"flowbridge/router"
+)
+
+const testWebhooks = router.Secret("webhook-secret-of-the-simulation")
+
+// deed is something that a person, or PagerDuty by itself, did to an incident.
+type deed struct {
+	name     string // as the journal calls it
+	at       time.Time
+	incident int64 // ours; 0 of what was done in PagerDuty
+	page     int64 // PagerDuty's number; 0 of what was done here
+	person   bool
+}
+
+// hook is a webhook of PagerDuty on its way.
+type hook struct {
+	at   time.Time // not before
+	body []byte
+	deed deed
+}
+
+// act is a person doing something to an incident through the admin API.
+func (w *world) act() {
+	ctx := context.Background()
+	all, err := w.store.Incidents(ctx, router.IncidentFilter{Limit: 6})
+	w.must(err)
+	if len(all) == 0 {
+		return
+	}
+	inc := all[w.rand.IntN(len(all))]
+	name := []string{router.Acknowledge, router.Acknowledge, router.Unacknowledge, router.Resolve, router.Reopen, router.PageNow}[w.rand.IntN(6)]
+	w.say("a person: %s %s", name, inc.Name())
+	w.Acts++
+	w.now = w.now.Add(time.Second)
+	_, err = w.store.Append(ctx, []router.Event{{
+		Digest: fmt.Sprintf("act/%d", w.Acts), Source: router.SourceConsole, Name: name, At: w.now, Received: w.now,
+		WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: inc.Number, Actor: "somebody"},
+	}})
+	w.may(err) // who acts in vain is told so, and does what he likes
+}
+
+// silence is a person silencing what is wrong, mostly until it has recovered, or ending a silence.
+func (w *world) silence() {
+	ctx := context.Background()
+	unresolved, err := w.unresolved()
+	w.must(err)
+	holding, err := w.store.Silences(ctx)
+	w.must(err)
+	if len(holding) > 0 && w.rand.IntN(6) == 0 {
+		s := holding[w.rand.IntN(len(holding))]
+		w.wish(router.EndSilence, router.Silence{ID: s.ID})
+		return
+	}
+	if len(unresolved) == 0 || len(holding) > 2 {
+		return
+	}
+	inc := unresolved[w.rand.IntN(len(unresolved))]
+	s := router.Silence{ID: fmt.Sprintf("S%d", w.Acts), By: "somebody"}
+	switch w.rand.IntN(7) {
+	case 0:
+		s.Flow = inc.Flow
+	case 1:
+		s.Flow, s.WABA = inc.Flow, inc.WABA
+	case 2:
+		s.Event = inc.Event
+	case 3:
+		s.WABA = inc.WABA
+	case 4, 5:
+		s.Labels = map[string]string{"team": inc.Labels["team"]}
+	}
+	if w.rand.IntN(4) == 0 {
+		s.Until = w.now.Add(time.Duration(10+w.rand.IntN(120)) * time.Minute)
+	}
+	w.wish(router.AddSilence, s)
+}
+
+func (w *world) wish(name string, s router.Silence) {
+	w.say("a person: %s %+v", name, s)
+	w.Acts++
+	_, err := w.store.Append(context.Background(), []router.Event{{
+		Digest: fmt.Sprintf("act/%d", w.Acts), Source: router.SourceConsole, Name: name, At: w.now, Received: w.now,
+		Act: &router.Act{Actor: "somebody", Silence: &s},
+	}})
+	w.may(err)
+}
+
+// agents are who does what in PagerDuty: a person, and what is none.
+var (
+	agentPerson = map[string]any{"id": "PBEN", "type": "user_reference", "summary": "ben"}
+	agentOurs   = map[string]any{"id": "PINT", "type": "events_api_v2_inbound_integration_reference", "summary": "Events API V2"}
+	agentsOfIts = []any{nil, map[string]any{"id": "PSVC", "type": "service_reference", "summary": "Checkout"},
+		map[string]any{"id": "PWF", "type": "workflow_reference", "summary": "auto-resolve"}}
+)
+
+// inPagerDuty is a person, or PagerDuty itself, doing something to one of its incidents.
+func (w *world) inPagerDuty() {
+	all := w.pager.Incidents()
+	if len(all) == 0 {
+		return
+	}
+	all = all[max(0, len(all)-6):]
+	inc := all[w.rand.IntN(len(all))]
+	byItself := w.has(withItself) && (!w.has(withHooks|withShuffled) || w.rand.IntN(3) == 0)
+	agent, who, do, d := any(agentPerson), "ben", (func(int64, string) error)(nil), deed{page: inc.Number, person: true}
+	switch n := w.rand.IntN(8); {
+	case byItself && n < 4:
+		d.name, do = router.Unacknowledge, w.pager.Unacknowledge
+	case byItself:
+		d.name, do = router.Resolve, w.pager.Resolve
+		if w.autoResolved[inc.DedupKey] {
+			return // it is paged again once
+		}
+	case n < 4:
+		d.name, do = router.Acknowledge, w.pager.Acknowledge
+	case n < 6:
+		d.name, do = router.Unacknowledge, w.pager.Unacknowledge
+	case n < 7:
+		d.name, do = router.Resolve, w.pager.Resolve
+	default:
+		d.name, do = router.Reopen, w.pager.Reopen
+		if slices.ContainsFunc(w.pager.Incidents(), func(other sandbox.Incident) bool {
+			return other.DedupKey == inc.DedupKey && other.Status != sandbox.IncidentResolved
+		}) {
+			return // one alert of a key is open at a time
+		}
+	}
+	if byItself {
+		agent, who, d.person = agentsOfIts[w.rand.IntN(len(agentsOfIts))], "", false
+	}
+	w.now = w.now.Add(time.Second)
+	d.at = w.now.Truncate(time.Millisecond)
+	if do(inc.Number, who) != nil {
+		return // not possible there
+	}
+	w.Acts++
+	w.say("PagerDuty: %s #%d %s by %v", d.name, inc.Number, inc.DedupKey, agent)
+	w.deeds = append(w.deeds, d)
+	w.noteDeed(&inc, &d)
+	w.tellOf(inc.Number, "incident."+map[string]string{router.Acknowledge: "acknowledged", router.Unacknowledge: "unacknowledged",
+		router.Resolve: "resolved", router.Reopen: "reopened"}[d.name], agent, d)
+}
+
+// noteDeed remembers what a deed in PagerDuty means for what is to be found there in the end.
+func (w *world) noteDeed(inc *sandbox.Incident, d *deed) {
+	switch d.name {
+	case router.Acknowledge:
+		w.pageAcked[inc.Number] = d.at
+	case router.Resolve:
+		w.outside[inc.DedupKey]++
+		if !d.person {
+			w.autoResolved[inc.DedupKey] = true
+		}
+	case router.Reopen:
+		w.reopenedThere[inc.Number] = true
+	}
+	w.seen = w.statuses()
+}
+
+// tellOf puts a webhook on its way.
+func (w *world) tellOf(number int64, kind string, agent any, d deed) {
+	if !w.has(withHooks | withShuffled | withItself) {
+		return
+	}
+	inc := w.pager.Incidents()[number-1]
+	w.hookIDs++
+	body, err := json.Marshal(map[string]any{"event": map[string]any{
+		"id": fmt.Sprintf("hook-%d", w.hookIDs), "event_type": kind, "resource_type": "incident", "occurred_at": w.now.UTC().Format("2006-01-02T15:04:05.000Z"),
+		"agent": agent, "data": map[string]any{
+			"id": inc.ID, "type": "incident", "number": inc.Number, "status": inc.Status, "title": inc.Summary, "incident_key": inc.DedupKey,
+			"html_url": "https://example.pagerduty.com/incidents/" + inc.ID, "assignees": []any{agentPerson},
+		}}})
+	w.must(err)
+	h, copies := hook{w.now.Add(time.Second), body, d}, 1
+	if w.has(withShuffled) {
+		copies += w.rand.IntN(5) / 4
+	}
+	for range copies {
+		if w.has(withShuffled) {
+			h.at = w.now.Add(time.Duration([]int{2, 60, 1800, 36 * 3600}[min(w.rand.IntN(13)/4, 3)]*(1+w.rand.IntN(1000))) * time.Second / 1000)
+		}
+		w.unheard = append(w.unheard, h)
+	}
+	if w.has(withShuffled) {
+		slices.SortStableFunc(w.unheard, func(a, b hook) int { return a.at.Compare(b.at) })
+	}
+}
+
+// hookOne delivers the next webhook of PagerDuty, which repeats what is not answered 2xx.
+func (w *world) hookOne() {
+	if len(w.unheard) == 0 || w.unheard[0].at.After(w.now) {
+		return
+	}
+	h := w.unheard[0]
+	w.unheard[0].at = w.now.Add(time.Minute) // unless it is answered
+	req := httptest.NewRequest(http.MethodPost, "/webhooks/pagerduty", bytes.NewReader(h.body))
+	req.Header.Set("X-PagerDuty-Signature", sandbox.SignWebhook(testWebhooks, h.body))
+	answer := httptest.NewRecorder()
+	w.hearing = &h.deed
+	defer func() { w.hearing = nil }()
+	w.webhooks.ServeHTTP(answer, req)
+	text := string(h.body)
+	_, kind, _ := strings.Cut(text, `"event_type":"`)
+	w.say("webhook answered %d: %.24s of #%d, which occurred %s", answer.Code, kind, h.deed.page, h.deed.at.Format("15:04:05"))
+	if answer.Code/100 == 2 {
+		w.unheard = w.unheard[1:]
+	}
+	if w.has(withShuffled) {
+		slices.SortStableFunc(w.unheard, func(a, b hook) int { return a.at.Compare(b.at) })
+	}
+}
+
+// statuses are those of every incident in PagerDuty, with how many triggers it took.
+func (w *world) statuses() (all []pageStatus) {
+	for _, inc := range w.pager.Incidents() {
+		all = append(all, pageStatus{inc.Status, inc.Triggers})
+	}
+	return all
+}
+
+type pageStatus struct {
+	status   string
+	triggers int
+}
+
+// seePager notes what an attempt of ours came to in PagerDuty, which tells of it.
+func (w *world) seePager() {
+	n := w.claimed
+	now := w.statuses()
+	for i, inc := range w.pager.Incidents() {
+		was := pageStatus{}
+		if i < len(w.seen) {
+			was = w.seen[i]
+		}
+		if n != nil && n.Incident != nil && inc.Triggers > was.triggers && !slices.Contains(w.owners[inc.Number], n.Incident.Number) {
+			w.owners[inc.Number] = append(w.owners[inc.Number], n.Incident.Number)
+		}
+		if inc.Status == was.status {
+			continue
+		}
+		kind := map[string]string{"": "incident.triggered", sandbox.IncidentAcknowledged: "incident.acknowledged", sandbox.IncidentResolved: "incident.resolved"}
+		if was.status == "" {
+			w.Pages++
+			w.tellOf(inc.Number, kind[""], agentOurs, deed{page: inc.Number, at: w.now})
+		}
+		if inc.Status == sandbox.IncidentAcknowledged && n != nil && n.Incident != nil {
+			w.pageAcked[inc.Number] = later(w.pageAcked[inc.Number], n.Incident.AcknowledgedAt)
+		}
+		if inc.Status != sandbox.IncidentTriggered {
+			w.tellOf(inc.Number, kind[inc.Status], agentOurs, deed{page: inc.Number, at: w.now})
+		}
+		if inc.Status == sandbox.IncidentResolved {
+			w.partly(n, &inc)
+		}
+	}
+	w.seen = now
+}
+
+// partly notes where we resolved a page that an active alert still routes to, under whatever name.
+func (w *world) partly(n *router.Notification, page *sandbox.Incident) {
+	if n == nil || n.Incident == nil || n.Open || n.Incident.State == router.IncidentResolved {
+		return
+	}
+	for _, watch := range n.Incident.Watch {
+		if isPager(watch.Notifier) && watch.Open && keyOf(n.Incident, &watch) == page.DedupKey {
+			w.breaks(partialRecovery, "%s resolved #%d (%s), and %s still routes there", n.Target.Notifier, page.Number, page.DedupKey, watch.Notifier)
+		}
+	}
+}
+
+// keyOf is what PagerDuty knows an incident's page by.
+func keyOf(inc *router.Incident, watch *router.Watch) string {
+	if watch.Rise != 0 {
+		return inc.Key + "/" + watch.Severity.String()
+	}
+	return inc.Key
+}
