@@ -26,7 +26,7 @@ const stale = 8 * 24 * time.Hour
 // happen is Meta's monitoring finding something, which is then on its way, perhaps twice and out of order.
 func (w *world) happen() {
 	w.truth = later(w.truth, w.now).Add(time.Second)
-	account, flow := "501", []string{"71", "72", "73"}[w.rand.IntN(3)]
+	account, flow := "501", []string{"71", "72", "73"}[w.rand.IntN(1+int(w.seed%3))]
 	if w.has(withAccounts) {
 		account = []string{"501", "502"}[w.rand.IntN(2)]
 	}
@@ -106,6 +106,7 @@ func (w *world) storm() {
 		values = append(values, map[string]any{"flow_id": fmt.Sprint(800 + i), "event": router.EndpointAvailability, "threshold": 90, "alert_state": state})
 	}
 	w.sent("501", values...)
+	w.now = later(w.now, w.truth)
 	for i := range w.unposted {
 		w.unposted[i].at = w.now
 	}

@@ -106,11 +106,11 @@ var (
 		map[string]any{"id": "PWF", "type": "workflow_reference", "summary": "auto-resolve"}}
 )
 
-// inPagerDuty is a person, or PagerDuty itself, doing something to one of its incidents.
-func (w *world) inPagerDuty() {
+// inPagerDuty is a person, or PagerDuty itself, doing something to one of its incidents; false if that is not possible there.
+func (w *world) inPagerDuty() bool {
 	all := w.pager.Incidents()
 	if len(all) == 0 {
-		return
+		return false
 	}
 	all = all[max(0, len(all)-6):]
 	inc := all[w.rand.IntN(len(all))]
@@ -122,7 +122,7 @@ func (w *world) inPagerDuty() {
 	case byItself:
 		d.name, do = router.Resolve, w.pager.Resolve
 		if w.autoResolved[inc.DedupKey] {
-			return // it is paged again once
+			return false // it is paged again once
 		}
 	case n < 4:
 		d.name, do = router.Acknowledge, w.pager.Acknowledge
@@ -135,7 +135,7 @@ func (w *world) inPagerDuty() {
 		if slices.ContainsFunc(w.pager.Incidents(), func(other sandbox.Incident) bool {
 			return other.DedupKey == inc.DedupKey && other.Status != sandbox.IncidentResolved
 		}) {
-			return // one alert of a key is open at a time
+			return false // one alert of a key is open at a time
 		}
 	}
 	if byItself {
@@ -144,7 +144,7 @@ func (w *world) inPagerDuty() {
 	w.now = w.now.Add(time.Second)
 	d.at = w.now.Truncate(time.Millisecond)
 	if do(inc.Number, who) != nil {
-		return // not possible there
+		return false
 	}
 	w.Acts++
 	w.say("PagerDuty: %s #%d %s by %v", d.name, inc.Number, inc.DedupKey, agent)
@@ -152,6 +152,7 @@ func (w *world) inPagerDuty() {
 	w.noteDeed(&inc, &d)
 	w.tellOf(inc.Number, "incident."+map[string]string{router.Acknowledge: "acknowledged", router.Unacknowledge: "unacknowledged",
 		router.Resolve: "resolved", router.Reopen: "reopened"}[d.name], agent, d)
+	return true
 }
 
 // noteDeed remembers what a deed in PagerDuty means for what is to be found there in the end.

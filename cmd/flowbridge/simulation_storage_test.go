@@ -45,7 +45,17 @@ func (w *world) wipe() {
 // lose loses the database, at a moment at which everybody has been told of everything that is in it: what nobody heard of,
 // nobody will hear of any more.
 func (w *world) lose() {
-	if w.Lost > 0 || w.stormy || len(w.unheard) > 0 || w.nothingWaits() != nil {
+	if w.Lost > 0 || w.stormy {
+		return
+	}
+	w.say("-- quiet for a while")
+	w.endTrouble()
+	for range 1000 {
+		if w.fold() == 0 && !w.deliver() && !w.skip(time.Time{}) {
+			break
+		}
+	}
+	if w.nothingWaits() != nil {
 		return
 	}
 	w.Lost++

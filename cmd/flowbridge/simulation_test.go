@@ -249,7 +249,7 @@ func (w *world) may(err error) {
 }
 
 func (w *world) say(format string, args ...any) {
-	fmt.Fprintf(&w.log, "%s  ", w.now.Format("02 15:04:05"))
+	fmt.Fprintf(&w.log, "%s  ", w.now.Format("2 15:04:05"))
 	fmt.Fprintf(&w.log, format+"\n", args...)
 }
 
@@ -324,7 +324,13 @@ func (w *world) people() {
 		can = append(can, w.act)
 	}
 	if w.has(withHooks | withShuffled | withItself) {
-		can = append(can, w.inPagerDuty)
+		can = append(can, func() {
+			for range 5 { // not everything is possible
+				if w.inPagerDuty() {
+					return
+				}
+			}
+		})
 	}
 	if w.has(withSilences) {
 		can = append(can, w.silence)
@@ -407,10 +413,16 @@ func (w *world) skip(next time.Time) bool {
 	}
 	parked, err := w.store.Deliveries(ctx, router.DeliveryParked, 100)
 	w.must(err)
+	retried := 0
 	for _, d := range parked {
-		w.must(w.store.RetryDelivery(ctx, d.ID))
+		switch err := w.store.RetryDelivery(ctx, d.ID); {
+		case err == nil:
+			retried++
+		case !errors.Is(err, router.ErrConflict): // else nobody can do anything for it any more
+			w.must(err)
+		}
 	}
-	return len(parked) > 0
+	return retried > 0
 }
 
 func later(a, b time.Time) time.Time {
