@@ -41,12 +41,15 @@ func (w *world) act() {
 	if len(all) == 0 {
 		return
 	}
-	inc := all[w.rand.IntN(len(all))]
 	name := []string{router.Acknowledge, router.Acknowledge, router.Unacknowledge, router.Resolve, router.Reopen, router.PageNow}[w.rand.IntN(6)]
-	w.say("a person: %s %s", name, inc.Name())
+	w.actThere(&all[w.rand.IntN(len(all))].Incident, name)
+}
+
+func (w *world) actThere(inc *router.Incident, name string) {
 	w.Acts++
 	w.now = w.now.Add(time.Second)
-	_, err = w.store.Append(ctx, []router.Event{{
+	w.say("a person: %s %s", name, inc.Name())
+	_, err := w.store.Append(context.Background(), []router.Event{{
 		Digest: fmt.Sprintf("act/%d", w.Acts), Source: router.SourceConsole, Name: name, At: w.now, Received: w.now,
 		WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: inc.Number, Actor: "somebody"},
 	}})
@@ -102,8 +105,8 @@ func (w *world) wish(name string, s router.Silence) {
 var (
 	agentPerson = map[string]any{"id": "PBEN", "type": "user_reference", "summary": "ben"}
 	agentOurs   = map[string]any{"id": "PINT", "type": "events_api_v2_inbound_integration_reference", "summary": "Events API V2"}
-	agentsOfIts = []any{nil, map[string]any{"id": "PSVC", "type": "service_reference", "summary": "Checkout"},
-		map[string]any{"id": "PWF", "type": "workflow_reference", "summary": "auto-resolve"}}
+	agentsOfIts = []map[string]any{nil, {"id": "PSVC", "type": "service_reference", "summary": "Checkout"},
+		{"id": "PWF", "type": "workflow_reference", "summary": "auto-resolve"}}
 )
 
 // inPagerDuty is a person, or PagerDuty itself, doing something to one of its incidents; false if that is not possible there.
@@ -114,42 +117,38 @@ func (w *world) inPagerDuty() bool {
 	}
 	all = all[max(0, len(all)-6):]
 	inc := all[w.rand.IntN(len(all))]
-	byItself := w.has(withItself) && (!w.has(withHooks|withShuffled) || w.rand.IntN(3) == 0)
-	agent, who, do, d := any(agentPerson), "ben", (func(int64, string) error)(nil), deed{page: inc.Number, person: true}
-	switch n := w.rand.IntN(8); {
-	case byItself && n < 4:
-		d.name, do = router.Unacknowledge, w.pager.Unacknowledge
-	case byItself:
-		d.name, do = router.Resolve, w.pager.Resolve
-		if w.autoResolved[inc.DedupKey] {
-			return false // it is paged again once
-		}
-	case n < 4:
-		d.name, do = router.Acknowledge, w.pager.Acknowledge
-	case n < 6:
-		d.name, do = router.Unacknowledge, w.pager.Unacknowledge
-	case n < 7:
-		d.name, do = router.Resolve, w.pager.Resolve
-	default:
-		d.name, do = router.Reopen, w.pager.Reopen
-		if slices.ContainsFunc(w.pager.Incidents(), func(other sandbox.Incident) bool {
-			return other.DedupKey == inc.DedupKey && other.Status != sandbox.IncidentResolved
-		}) {
-			return false // one alert of a key is open at a time
+	if w.has(withItself) && (!w.has(withHooks|withShuffled) || w.rand.IntN(3) == 0) {
+		return w.actInPagerDuty(&inc, []string{router.Unacknowledge, router.Resolve}[w.rand.IntN(2)], agentsOfIts[w.rand.IntN(len(agentsOfIts))])
+	}
+	name := []string{router.Acknowledge, router.Acknowledge, router.Acknowledge, router.Unacknowledge, router.Unacknowledge, router.Resolve, router.Reopen}[w.rand.IntN(7)]
+	return w.actInPagerDuty(&inc, name, agentPerson)
+}
+
+// actInPagerDuty does something to one of PagerDuty's incidents, which tells of it.
+func (w *world) actInPagerDuty(inc *sandbox.Incident, name string, agent map[string]any) bool {
+	d, who := deed{name: name, page: inc.Number, person: agent["type"] == agentPerson["type"]}, "ben"
+	if !d.person {
+		who = ""
+		if name == router.Resolve && w.autoResolved[inc.DedupKey] { // what it resolves is paged again once
+			return false
 		}
 	}
-	if byItself {
-		agent, who, d.person = agentsOfIts[w.rand.IntN(len(agentsOfIts))], "", false
+	if name == router.Reopen && slices.ContainsFunc(w.pager.Incidents(), func(other sandbox.Incident) bool {
+		return other.DedupKey == inc.DedupKey && other.Status != sandbox.IncidentResolved
+	}) {
+		return false // one alert of a key is open at a time
 	}
 	w.now = w.now.Add(time.Second)
 	d.at = w.now.Truncate(time.Millisecond)
+	do := map[string]func(int64, string) error{router.Acknowledge: w.pager.Acknowledge, router.Unacknowledge: w.pager.Unacknowledge,
+		router.Resolve: w.pager.Resolve, router.Reopen: w.pager.Reopen}[name]
 	if do(inc.Number, who) != nil {
 		return false
 	}
 	w.Acts++
 	w.say("PagerDuty: %s #%d %s by %v", d.name, inc.Number, inc.DedupKey, agent)
 	w.deeds = append(w.deeds, d)
-	w.noteDeed(&inc, &d)
+	w.noteDeed(inc, &d)
 	w.tellOf(inc.Number, "incident."+map[string]string{router.Acknowledge: "acknowledged", router.Unacknowledge: "unacknowledged",
 		router.Resolve: "resolved", router.Reopen: "reopened"}[d.name], agent, d)
 	return true
@@ -172,7 +171,7 @@ func (w *world) noteDeed(inc *sandbox.Incident, d *deed) {
 }
 
 // tellOf puts a webhook on its way.
-func (w *world) tellOf(number int64, kind string, agent any, d deed) {
+func (w *world) tellOf(number int64, kind string, agent map[string]any, d deed) {
 	if !w.has(withHooks | withShuffled | withItself) {
 		return
 	}

@@ -311,6 +311,8 @@ func (w *world) live(steps int) {
 			w.survive(w.hookOne)
 		case n < 104:
 			w.seldom()
+		case n < 105:
+			w.drama()
 		default:
 			w.pass()
 		}
