@@ -280,16 +280,24 @@ func (w *world) noSecondDigest() error {
 }
 
 func (w *world) threadsRepeatNothing() error {
-	seen := map[told]string{}
+	type line struct {
+		told
+		thread string
+	}
+	seen := map[line]string{}
 	for _, m := range w.messages() {
 		a, err := about(&m)
 		if err != nil {
 			return err
 		}
-		if before, twice := seen[a]; twice && m.ThreadTS != "" {
+		l := line{told: a}
+		if w.has(withFrozen) { // what is told anew has a thread of its own
+			l.thread = m.ThreadTS
+		}
+		if before, twice := seen[l]; twice && m.ThreadTS != "" {
 			return fmt.Errorf("%s has two lines about entry %d: %q and %q", router.IncidentName(a.Incident), a.Entry, before, m.Text)
 		}
-		seen[a] = m.Text
+		seen[l] = m.Text
 	}
 	return nil
 }

@@ -39,13 +39,16 @@ func kept(promise string) func(*world) error {
 
 // life is what the test remembers of an incident of ours.
 type life struct {
-	needs []need      // what must have paged somebody
-	rises []time.Time // when its severity rose, by Meta's clock
+	needs []need // openings of its pages
+	rises []need // when its severity rose, by Meta's clock
 }
 
+// need is something that must have paged somebody.
 type need struct {
-	at  time.Time
-	why string
+	at       time.Time
+	why      string
+	page     int64           // of a second page: which
+	severity router.Severity // of a rise: to what
 }
 
 func (w *world) lifeOf(incident int64) *life {
@@ -55,9 +58,9 @@ func (w *world) lifeOf(incident int64) *life {
 	return w.life[incident]
 }
 
-func (w *world) mustPage(incident int64, at time.Time, why string) {
+func (w *world) mustPage(incident int64, n need) {
 	l := w.lifeOf(incident)
-	l.needs = append(l.needs, need{at, why})
+	l.needs = append(l.needs, n)
 }
 
 // noteEffect looks at what an event did to an incident.
@@ -116,7 +119,7 @@ func (w *world) notePageNow(b *router.Batch) {
 		inc := w.incident(e.Act.Incident)
 		if inc != nil && inc.State == router.IncidentOpen && slices.ContainsFunc(inc.Pageable, isPager) {
 			w.outside[inc.Key]++
-			w.mustPage(inc.Number, e.At, "a person wanted somebody paged")
+			w.mustPage(inc.Number, need{at: e.At, why: "a person wanted somebody paged"})
 		}
 	}
 }
@@ -246,17 +249,21 @@ func (w *world) openingPaged(inc *router.Incident) error {
 	return fmt.Errorf("%s (%s): nobody was paged for what happened at %s (%s); PagerDuty has %s", inc.Name(), inc.Key, last.at.Format("15:04:05"), last.why, found)
 }
 
-// needsOf are the openings of an incident's page, and those rises that page: all where the rules say so, else those while
-// nobody had it.
-func (w *world) needsOf(inc *router.Incident) []need {
+// needsOf are the openings of an incident's pages that are open still, and those rises that page: all where the rules say
+// so, else those while nobody had it. What has eased since needs nobody any more.
+func (w *world) needsOf(inc *router.Incident) (needs []need) {
 	l := w.lifeOf(inc.Number)
-	needs := slices.Clone(l.needs)
+	for _, n := range l.needs {
+		if slices.ContainsFunc(inc.Watch, func(watch router.Watch) bool { return watch.Open && watch.Rise == n.page }) {
+			needs = append(needs, n)
+		}
+	}
 	if w.has(withTimed | withSilences) { // they may keep a rise from being told
 		return needs
 	}
-	for _, at := range l.rises {
-		if w.has(withRises) || !w.acknowledgedAt(inc.Number, at) {
-			needs = append(needs, need{at, "it got worse"})
+	for _, n := range l.rises {
+		if n.severity <= inc.Severity && (w.has(withRises) || !w.acknowledgedAt(inc.Number, n.at)) {
+			needs = append(needs, n)
 		}
 	}
 	return needs

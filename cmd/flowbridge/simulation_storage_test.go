@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"flowbridge/router"
@@ -244,7 +245,11 @@ func (w *world) noteCommit(b *router.Batch) {
 	}
 	for _, e := range b.Entries {
 		if e.Kind == router.EntryEscalated {
-			w.lifeOf(e.Incident).rises = append(w.lifeOf(e.Incident).rises, e.At)
+			l, worse := w.lifeOf(e.Incident), router.Error
+			if strings.HasSuffix(e.Text, "to critical") {
+				worse = router.Critical
+			}
+			l.rises = append(l.rises, need{at: e.At, why: "it got worse", severity: worse})
 		}
 	}
 	w.noteOpenings(b)
@@ -279,7 +284,7 @@ func (w *world) noteOpenings(b *router.Batch) {
 		}
 		if len(w.pages[id]) == 0 {
 			w.openings[o.Key]++
-			w.mustPage(o.Incident, w.raisedIn(b, o.Incident), "it opened for "+o.Target.Notifier)
+			w.mustPage(o.Incident, need{at: w.raisedIn(b, o.Incident), why: "it opened for " + o.Target.Notifier, page: o.Event})
 		}
 		w.pages[id][o.Target.Notifier] = o.Key
 	}
