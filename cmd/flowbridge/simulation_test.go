@@ -311,7 +311,7 @@ func (w *world) live(steps int) {
 			w.survive(w.hookOne)
 		case n < 104:
 			w.seldom()
-		case n < 105:
+		case n < 108:
 			w.drama()
 		default:
 			w.pass()
