@@ -19,6 +19,7 @@ var invariants = []struct {
 	name  string
 	holds func(w *world) error
 }{
+	{comesToRest, kept(comesToRest)},
 	{"nothing is left waiting", (*world).nothingWaits},
 	{"every event is stored once", (*world).everyEventIsStoredOnce},
 	{"what stands is what Meta's history in order comes to", (*world).standsAsHistory},

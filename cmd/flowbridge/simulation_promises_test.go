@@ -21,6 +21,7 @@ const (
 	noPersonsAct    = "what PagerDuty does by itself closes and acknowledges nothing"
 	actsInOrder     = "an act that is older than the newest of its kind changes nothing"
 	earlySilence    = "a silence until recovered holds while anything that it covers is wrong"
+	comesToRest     = "it comes to rest once the trouble has ended"
 	flapIsOne       = "what comes back within resolve_after of its recovery opens nothing new, however late both arrive"
 )
 
