@@ -129,7 +129,7 @@ func pages(inc *router.Incident) bool {
 	return slices.ContainsFunc(inc.Watch, func(watch router.Watch) bool { return isPager(watch.Notifier) && watch.Open })
 }
 
-// pagerDutyAgrees leaves out what a person opened there again although Meta reports it no more.
+// pagerDutyAgrees leaves out what a person opened there again although Meta reports it no more, or a silence covers it.
 func (w *world) pagerDutyAgrees() error {
 	var want, got []string
 	unresolved, err := w.unresolved()
@@ -145,7 +145,7 @@ func (w *world) pagerDutyAgrees() error {
 		bare := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(inc.DedupKey, "/critical"), "/error"), "/warning")
 		switch {
 		case inc.Status == sandbox.IncidentResolved:
-		case w.reopenedThere[inc.Number] && len(reported[bare]) == 0:
+		case w.reopenedThere[inc.Number] && (len(reported[bare]) == 0 || w.has(withTimed|withSilences)):
 		default:
 			got = append(got, inc.DedupKey)
 		}

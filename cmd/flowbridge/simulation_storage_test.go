@@ -290,11 +290,12 @@ func (w *world) noteOpenings(b *router.Batch) {
 	}
 }
 
-// raisedIn is when something about an incident got worse in a batch: the first time, where there are several.
+// raisedIn is when something about an incident got worse in a batch: the first time, where there are several; zero where
+// it is only told now, after a wait or a silence.
 func (w *world) raisedIn(b *router.Batch, incident int64) (at time.Time) {
 	for _, e := range b.Entries {
 		if e.Incident == incident && slices.Contains([]router.EntryKind{router.EntryOpened, router.EntryEscalated, router.EntryActivated, router.EntryReopened,
-			router.EntryTold, router.EntryPaged}, e.Kind) && (at.IsZero() || e.At.Before(at)) {
+			router.EntryPaged}, e.Kind) && (at.IsZero() || e.At.Before(at)) {
 			at = e.At
 		}
 	}
