@@ -17,23 +17,7 @@ func (w *world) drama() {
 	w.say("-- a story of flow %s", flow)
 	w.meta(flow, event, 10, true)
 	w.soon(12)
-	acts := []func(string){}
-	if w.has(withConsole) {
-		acts = append(acts, func(name string) { w.actOn(flow, event, name) })
-	}
-	if w.has(withHooks | withShuffled) {
-		acts = append(acts, func(name string) { w.actOnPage(flow, event, name) })
-	}
-	act := func(...string) {}
-	if len(acts) > 0 {
-		does := acts[w.rand.IntN(len(acts))]
-		act = func(names ...string) {
-			for _, name := range names {
-				does(name)
-				w.soon(w.rand.IntN(4))
-			}
-		}
-	}
+	act := w.actor(flow, event)
 	switch w.rand.IntN(8) {
 	case 0: // acknowledged, taken back, worse
 		act(router.Acknowledge)
@@ -80,6 +64,27 @@ func (w *world) drama() {
 		act(router.Resolve, router.Reopen)
 	}
 	w.soon(8)
+}
+
+// actor returns a person who acts on what is wrong with a signal, here or in PagerDuty; nobody where nobody does.
+func (w *world) actor(flow, event string) (act func(names ...string)) {
+	var can []func(name string)
+	if w.has(withConsole) {
+		can = append(can, func(name string) { w.actOn(flow, event, name) })
+	}
+	if w.has(withHooks | withShuffled) {
+		can = append(can, func(name string) { w.actOnPage(flow, event, name) })
+	}
+	if len(can) == 0 {
+		return func(...string) {}
+	}
+	does := can[w.rand.IntN(len(can))]
+	return func(names ...string) {
+		for _, name := range names {
+			does(name)
+			w.soon(w.rand.IntN(4))
+		}
+	}
 }
 
 // meta makes a level of a flow active, or not.

@@ -66,7 +66,8 @@ func (g *gate) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 func (g *gate) fail(f gateFault) {
 	g.w.Faults++
-	g.w.say("%s fails %d times: %d %v %s %s (after it did what was asked: %t)", g.name, f.times, f.status, f.header, f.method, f.body, f.after)
+	g.w.say("%s fails %d times: %d %v %s %s (after it did what was asked: %t)",
+		g.name, f.times, f.status, f.header, f.method, f.body, f.after)
 	g.faults = append(g.faults, &f)
 }
 
@@ -74,7 +75,8 @@ func (g *gate) fail(f gateFault) {
 func (w *world) proxy() {
 	g := w.gates[w.rand.IntN(2)]
 	status := []int{401, 403, 404, 405, 407, 413, 418, 425, 451, 302, 307, 200}[w.rand.IntN(12)]
-	f := gateFault{times: 1 + w.rand.IntN(7), status: status, body: "<html><body>the proxy says no</body></html>", header: http.Header{"Content-Type": {"text/html"}}}
+	f := gateFault{times: 1 + w.rand.IntN(7), status: status, header: http.Header{"Content-Type": {"text/html"}},
+		body: "<html><body>the proxy says no</body></html>"}
 	if status/100 == 3 {
 		f.header.Set("Location", "/login")
 	}
@@ -85,7 +87,8 @@ func (w *world) proxy() {
 func (w *world) hurried() {
 	g := w.gates[w.rand.IntN(2)]
 	when := []string{"86400", "2147483647", "5000", w.now.AddDate(0, 0, 5).UTC().Format(http.TimeFormat)}[w.rand.IntN(4)]
-	f := gateFault{times: 1 + w.rand.IntN(2), status: http.StatusTooManyRequests, header: http.Header{"Retry-After": {when}}, body: `{"ok":false,"error":"ratelimited"}`}
+	f := gateFault{times: 1 + w.rand.IntN(2), status: http.StatusTooManyRequests,
+		header: http.Header{"Retry-After": {when}}, body: `{"ok":false,"error":"ratelimited"}`}
 	if g.name == "PagerDuty" {
 		f.body = `{"status":"throttle exceeded","message":"Requests for this service are arriving too quickly."}`
 	}
@@ -95,8 +98,11 @@ func (w *world) hurried() {
 // slackSays lets Slack refuse in its own words.
 func (w *world) slackSays(method string, times int, reply bool, codes ...string) {
 	code := codes[w.rand.IntN(len(codes))]
-	w.gates[0].fail(gateFault{times: times, method: method, reply: reply, status: http.StatusOK, header: http.Header{"Content-Type": {"application/json"}},
-		body: fmt.Sprintf(`{"ok":false,"error":%q}`, code), after: strings.HasSuffix(code, "_error") && w.rand.IntN(2) == 0})
+	w.gates[0].fail(gateFault{
+		times: times, method: method, reply: reply, status: http.StatusOK,
+		header: http.Header{"Content-Type": {"application/json"}}, body: fmt.Sprintf(`{"ok":false,"error":%q}`, code),
+		after: strings.HasSuffix(code, "_error") && w.rand.IntN(2) == 0,
+	})
 }
 
 // disturb makes a service fail for a while.
@@ -109,13 +115,15 @@ func (w *world) disturb() {
 		{withProxies, w.proxy},
 		{withWaits, w.hurried},
 		{withUnsure, func() {
-			w.slackSays("", 1+w.rand.IntN(6), false, "internal_error", "internal_error", "fatal_error", "team_added_to_org", "external_channel_migrating", "org_login_required")
+			w.slackSays("", 1+w.rand.IntN(6), false, "internal_error", "internal_error", "fatal_error", "team_added_to_org",
+				"external_channel_migrating", "org_login_required")
 		}},
 		{withFrozen, func() {
 			w.slackSays("chat.update", 1+w.rand.IntN(12), false, "edit_window_closed", "cant_update_message")
 		}},
 		{withClosed, func() {
-			w.slackSays("chat.postMessage", 1+w.rand.IntN(4), true, "cannot_reply_to_message", "restricted_action_thread_locked", "restricted_action_non_threadable_channel")
+			w.slackSays("chat.postMessage", 1+w.rand.IntN(4), true, "cannot_reply_to_message",
+				"restricted_action_thread_locked", "restricted_action_non_threadable_channel")
 		}},
 	} {
 		if w.has(k.when) {

@@ -23,7 +23,8 @@ var invariants = []struct {
 	{"nothing is left waiting", (*world).nothingWaits},
 	{"every event is stored once", (*world).everyEventIsStoredOnce},
 	{"what stands is what Meta's history in order comes to", (*world).standsAsHistory},
-	{"nothing is closed in PagerDuty or Slack that Meta still reports, unless a person did it", (*world).nothingBurnsUnseen},
+	{"nothing is closed in PagerDuty or Slack that Meta still reports, unless a person did it",
+		(*world).nothingBurnsUnseen},
 	{"whatever opened since the last acknowledgement has paged somebody", (*world).everyOpeningPaged},
 	{"the bridge and PagerDuty agree: it is open exactly where an incident pages", (*world).pagerDutyAgrees},
 	{"no incident pages twice", (*world).noSecondPage},
@@ -47,7 +48,8 @@ func (w *world) nothingWaits() error {
 	if err != nil {
 		return err
 	}
-	if n := stats.Events[router.EventWaiting] + stats.Deliveries[router.DeliveryWaiting] + stats.Deliveries[router.DeliveryParked]; n != 0 {
+	owed := stats.Deliveries[router.DeliveryWaiting] + stats.Deliveries[router.DeliveryParked]
+	if n := stats.Events[router.EventWaiting] + owed; n != 0 {
 		return fmt.Errorf("%d events and deliveries wait: %+v", n, stats)
 	}
 	return nil
@@ -75,8 +77,8 @@ func (w *world) everyEventIsStoredOnce() error {
 	return nil
 }
 
-// standsAsHistory compares what is open with a ladder that the test climbs, and in a world without surprises also with a
-// bridge to which everything happened in order and at once. What a person has resolved need not stand.
+// standsAsHistory compares what is open with a ladder that the test climbs, and in a world without surprises also with
+// a bridge to which everything happened in order and at once. What a person has resolved need not stand.
 func (w *world) standsAsHistory() error {
 	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
 	if err != nil {
@@ -84,7 +86,10 @@ func (w *world) standsAsHistory() error {
 	}
 	var want, got []string
 	for key, severity := range w.standing() {
-		if open := slices.ContainsFunc(all, func(inc router.IncidentDetail) bool { return inc.Key == key && inc.State != router.IncidentResolved }); open || !w.closedByHand(all, key) {
+		open := slices.ContainsFunc(all, func(inc router.IncidentDetail) bool {
+			return inc.Key == key && inc.State != router.IncidentResolved
+		})
+		if open || !w.closedByHand(all, key) {
 			want = append(want, fmt.Sprintf("%s %s", key, severity))
 		}
 	}
@@ -163,8 +168,8 @@ func same(got, want []string) error {
 	return nil
 }
 
-// noSecondPage counts, beside the openings, what others resolved there and what a person wanted paged. Where a page had been
-// acknowledged before it got worse, it may have to be made anew.
+// noSecondPage counts, beside the openings, what others resolved there and what a person wanted paged. Where a page had
+// been acknowledged before it got worse, it may have to be made anew.
 func (w *world) noSecondPage() error {
 	made, rises := map[string]int{}, map[string]int{}
 	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
@@ -178,7 +183,8 @@ func (w *world) noSecondPage() error {
 			most += rises[inc.DedupKey]
 		}
 		if made[inc.DedupKey] > most {
-			return fmt.Errorf("%s: PagerDuty has %d incidents, and it was to open %d times", inc.DedupKey, made[inc.DedupKey], most)
+			return fmt.Errorf("%s: PagerDuty has %d incidents, and it was to open %d times",
+				inc.DedupKey, made[inc.DedupKey], most)
 		}
 	}
 	return err
@@ -296,7 +302,8 @@ func (w *world) threadsRepeatNothing() error {
 			l.thread = m.ThreadTS
 		}
 		if before, twice := seen[l]; twice && m.ThreadTS != "" {
-			return fmt.Errorf("%s has two lines about entry %d: %q and %q", router.IncidentName(a.Incident), a.Entry, before, m.Text)
+			return fmt.Errorf("%s has two lines about entry %d: %q and %q",
+				router.IncidentName(a.Incident), a.Entry, before, m.Text)
 		}
 		seen[l] = m.Text
 	}

@@ -36,7 +36,7 @@ func (w *world) happen() {
 		from := w.status[id]
 		to := []string{router.Published, router.Throttled, router.Blocked}[w.rand.IntN(3)]
 		w.status[id] = to
-		w.sent(account, map[string]any{"flow_id": flow, "event": router.FlowStatusChange, "old_status": from, "new_status": to})
+		w.sent(account, statusChange(flow, from, to))
 	case 1:
 		w.toggle(account, flow, router.EndpointAvailability, 90)
 	case 2:
@@ -44,6 +44,10 @@ func (w *world) happen() {
 	default:
 		w.toggle(account, flow, router.EndpointErrorRate, []float64{5, 10, 50}[w.rand.IntN(3)])
 	}
+}
+
+func statusChange(flow, from, to string) map[string]any {
+	return map[string]any{"flow_id": flow, "event": router.FlowStatusChange, "old_status": from, "new_status": to}
 }
 
 func (w *world) toggle(account, flow, event string, threshold float64) {
@@ -65,8 +69,8 @@ func (w *world) refresh(account, flow string) {
 		return
 	}
 	threshold := active[w.rand.IntN(len(active))]
-	w.sent(account, map[string]any{"flow_id": flow, "event": router.EndpointErrorRate, "threshold": threshold, "alert_state": router.Activated,
-		"error_rate": threshold + float64(w.rand.IntN(20))})
+	w.sent(account, map[string]any{"flow_id": flow, "event": router.EndpointErrorRate, "threshold": threshold,
+		"alert_state": router.Activated, "error_rate": threshold + float64(w.rand.IntN(20))})
 }
 
 // recover ends everything that is wrong.
@@ -86,7 +90,7 @@ func (w *world) recover() {
 			}
 			w.truth = w.truth.Add(time.Second)
 			id := account + "/" + flow
-			w.sent(account, map[string]any{"flow_id": flow, "event": router.FlowStatusChange, "old_status": w.status[id], "new_status": router.Published})
+			w.sent(account, statusChange(flow, w.status[id], router.Published))
 			w.status[id] = router.Published
 		}
 	}
@@ -103,7 +107,8 @@ func (w *world) storm() {
 	w.truth = later(w.truth, w.now).Add(time.Second)
 	var values []map[string]any
 	for i := range router.StormSize + 6 {
-		values = append(values, map[string]any{"flow_id": fmt.Sprint(800 + i), "event": router.EndpointAvailability, "threshold": 90, "alert_state": state})
+		values = append(values, map[string]any{"flow_id": fmt.Sprint(800 + i), "event": router.EndpointAvailability,
+			"threshold": 90, "alert_state": state})
 	}
 	w.sent("501", values...)
 	w.now = later(w.now, w.truth)
@@ -166,7 +171,8 @@ func (w *world) sent(account string, values ...map[string]any) {
 	}
 	entryTime := w.truth
 	if w.has(withAhead) {
-		entryTime = entryTime.Add(time.Duration([]int{0, 0, w.rand.IntN(600), w.rand.IntN(5 * 3600)}[w.rand.IntN(4)]) * time.Second)
+		seconds := []int{0, 0, w.rand.IntN(600), w.rand.IntN(5 * 3600)}[w.rand.IntN(4)]
+		entryTime = entryTime.Add(time.Duration(seconds) * time.Second)
 	}
 	body, err := json.Marshal(map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{
 		"id": account, "time": entryTime.Unix(), "changes": changes}}})

@@ -9,7 +9,8 @@ import (
 
 // The ladder of a signal, told from the journal alone: what Meta reports, whatever the bridge makes of it.
 
-// inOrder returns what is in the journal as it happened. Meta's clock is never believed to be ahead; arrival breaks ties.
+// inOrder returns what is in the journal as it happened. Meta's clock is never believed to be ahead; arrival breaks
+// ties.
 func (w *world) inOrder() []router.Event {
 	events := slices.Clone(w.journal)
 	for i := range events {

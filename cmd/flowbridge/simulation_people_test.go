@@ -41,7 +41,9 @@ func (w *world) act() {
 	if len(all) == 0 {
 		return
 	}
-	name := []string{router.Acknowledge, router.Acknowledge, router.Unacknowledge, router.Resolve, router.Reopen, router.PageNow}[w.rand.IntN(6)]
+	names := []string{router.Acknowledge, router.Acknowledge, router.Unacknowledge, router.Resolve, router.Reopen,
+		router.PageNow}
+	name := names[w.rand.IntN(len(names))]
 	w.actThere(&all[w.rand.IntN(len(all))].Incident, name)
 }
 
@@ -104,12 +106,13 @@ func (w *world) wish(name string, s router.Silence) {
 // agents are who does what in PagerDuty: a person, and what is none.
 var (
 	agentPerson = map[string]any{"id": "PBEN", "type": "user_reference", "summary": "ben"}
-	agentOurs   = map[string]any{"id": "PINT", "type": "events_api_v2_inbound_integration_reference", "summary": "Events API V2"}
+	agentOurs   = map[string]any{"id": "PINT", "type": "events_api_v2_inbound_integration_reference", "summary": "API"}
 	agentsOfIts = []map[string]any{nil, {"id": "PSVC", "type": "service_reference", "summary": "Checkout"},
 		{"id": "PWF", "type": "workflow_reference", "summary": "auto-resolve"}}
 )
 
-// inPagerDuty is a person, or PagerDuty itself, doing something to one of its incidents; false if that is not possible there.
+// inPagerDuty is a person, or PagerDuty itself, doing something to one of its incidents; false if that is not possible
+// there.
 func (w *world) inPagerDuty() bool {
 	all := w.pager.Incidents()
 	if len(all) == 0 {
@@ -118,10 +121,12 @@ func (w *world) inPagerDuty() bool {
 	all = all[max(0, len(all)-6):]
 	inc := all[w.rand.IntN(len(all))]
 	if w.has(withItself) && (!w.has(withHooks|withShuffled) || w.rand.IntN(3) == 0) {
-		return w.actInPagerDuty(&inc, []string{router.Unacknowledge, router.Resolve}[w.rand.IntN(2)], agentsOfIts[w.rand.IntN(len(agentsOfIts))])
+		name := []string{router.Unacknowledge, router.Resolve}[w.rand.IntN(2)]
+		return w.actInPagerDuty(&inc, name, agentsOfIts[w.rand.IntN(len(agentsOfIts))])
 	}
-	name := []string{router.Acknowledge, router.Acknowledge, router.Acknowledge, router.Unacknowledge, router.Unacknowledge, router.Resolve, router.Reopen}[w.rand.IntN(7)]
-	return w.actInPagerDuty(&inc, name, agentPerson)
+	names := []string{router.Acknowledge, router.Acknowledge, router.Acknowledge, router.Unacknowledge,
+		router.Unacknowledge, router.Resolve, router.Reopen}
+	return w.actInPagerDuty(&inc, names[w.rand.IntN(len(names))], agentPerson)
 }
 
 // actInPagerDuty does something to one of PagerDuty's incidents, which tells of it.
@@ -140,8 +145,10 @@ func (w *world) actInPagerDuty(inc *sandbox.Incident, name string, agent map[str
 	}
 	w.now = w.now.Add(time.Second)
 	d.at = w.now.Truncate(time.Millisecond)
-	do := map[string]func(int64, string) error{router.Acknowledge: w.pager.Acknowledge, router.Unacknowledge: w.pager.Unacknowledge,
-		router.Resolve: w.pager.Resolve, router.Reopen: w.pager.Reopen}[name]
+	do := map[string]func(int64, string) error{
+		router.Acknowledge: w.pager.Acknowledge, router.Unacknowledge: w.pager.Unacknowledge,
+		router.Resolve: w.pager.Resolve, router.Reopen: w.pager.Reopen,
+	}[name]
 	if do(inc.Number, who) != nil {
 		return false
 	}
@@ -149,8 +156,10 @@ func (w *world) actInPagerDuty(inc *sandbox.Incident, name string, agent map[str
 	w.say("PagerDuty: %s #%d %s by %v", d.name, inc.Number, inc.DedupKey, agent)
 	w.deeds = append(w.deeds, d)
 	w.noteDeed(inc, &d)
-	w.tellOf(inc.Number, "incident."+map[string]string{router.Acknowledge: "acknowledged", router.Unacknowledge: "unacknowledged",
-		router.Resolve: "resolved", router.Reopen: "reopened"}[d.name], agent, d)
+	w.tellOf(inc.Number, "incident."+map[string]string{
+		router.Acknowledge: "acknowledged", router.Unacknowledge: "unacknowledged",
+		router.Resolve: "resolved", router.Reopen: "reopened",
+	}[d.name], agent, d)
 	return true
 }
 
@@ -178,9 +187,10 @@ func (w *world) tellOf(number int64, kind string, agent map[string]any, d deed) 
 	inc := w.pager.Incidents()[number-1]
 	w.hookIDs++
 	body, err := json.Marshal(map[string]any{"event": map[string]any{
-		"id": fmt.Sprintf("hook-%d", w.hookIDs), "event_type": kind, "resource_type": "incident", "occurred_at": w.now.UTC().Format("2006-01-02T15:04:05.000Z"),
-		"agent": agent, "data": map[string]any{
-			"id": inc.ID, "type": "incident", "number": inc.Number, "status": inc.Status, "title": inc.Summary, "incident_key": inc.DedupKey,
+		"id": fmt.Sprintf("hook-%d", w.hookIDs), "event_type": kind, "resource_type": "incident",
+		"occurred_at": w.now.UTC().Format("2006-01-02T15:04:05.000Z"), "agent": agent, "data": map[string]any{
+			"id": inc.ID, "type": "incident", "number": inc.Number, "status": inc.Status,
+			"title": inc.Summary, "incident_key": inc.DedupKey,
 			"html_url": "https://example.pagerduty.com/incidents/" + inc.ID, "assignees": []any{agentPerson},
 		}}})
 	w.must(err)
@@ -190,7 +200,8 @@ func (w *world) tellOf(number int64, kind string, agent map[string]any, d deed) 
 	}
 	for range copies {
 		if w.has(withShuffled) {
-			h.at = w.now.Add(time.Duration([]int{2, 60, 1800, 36 * 3600}[min(w.rand.IntN(13)/4, 3)]*(1+w.rand.IntN(1000))) * time.Second / 1000)
+			longest := []time.Duration{2 * time.Second, time.Minute, 30 * time.Minute, 36 * time.Hour}[min(w.rand.IntN(13)/4, 3)]
+			h.at = w.now.Add(longest / 1000 * time.Duration(1+w.rand.IntN(1000)))
 		}
 		w.unheard = append(w.unheard, h)
 	}
@@ -214,7 +225,8 @@ func (w *world) hookOne() {
 	w.webhooks.ServeHTTP(answer, req)
 	text := string(h.body)
 	_, kind, _ := strings.Cut(text, `"event_type":"`)
-	w.say("webhook answered %d: %.24s of #%d, which occurred %s", answer.Code, kind, h.deed.page, h.deed.at.Format("15:04:05"))
+	w.say("webhook answered %d: %.24s of #%d, which occurred %s",
+		answer.Code, kind, h.deed.page, h.deed.at.Format("15:04:05"))
 	if answer.Code/100 == 2 {
 		w.unheard = w.unheard[1:]
 	}
@@ -245,22 +257,22 @@ func (w *world) seePager() {
 		if i < len(w.seen) {
 			was = w.seen[i]
 		}
-		if n != nil && n.Incident != nil && inc.Triggers > was.triggers && !slices.Contains(w.owners[inc.Number], n.Incident.Number) {
-			w.owners[inc.Number] = append(w.owners[inc.Number], n.Incident.Number)
+		owners := w.owners[inc.Number]
+		if n != nil && n.Incident != nil && inc.Triggers > was.triggers && !slices.Contains(owners, n.Incident.Number) {
+			w.owners[inc.Number] = append(owners, n.Incident.Number)
 		}
 		if inc.Status == was.status {
 			continue
 		}
-		kind := map[string]string{"": "incident.triggered", sandbox.IncidentAcknowledged: "incident.acknowledged", sandbox.IncidentResolved: "incident.resolved"}
 		if was.status == "" {
 			w.Pages++
-			w.tellOf(inc.Number, kind[""], agentOurs, deed{page: inc.Number, at: w.now})
+			w.tellOf(inc.Number, "incident.triggered", agentOurs, deed{page: inc.Number, at: w.now})
 		}
 		if inc.Status == sandbox.IncidentAcknowledged && n != nil && n.Incident != nil {
 			w.pageAcked[inc.Number] = later(w.pageAcked[inc.Number], n.Incident.AcknowledgedAt)
 		}
 		if inc.Status != sandbox.IncidentTriggered {
-			w.tellOf(inc.Number, kind[inc.Status], agentOurs, deed{page: inc.Number, at: w.now})
+			w.tellOf(inc.Number, "incident."+inc.Status, agentOurs, deed{page: inc.Number, at: w.now})
 		}
 		if inc.Status == sandbox.IncidentResolved {
 			w.partly(n, &inc)
@@ -276,7 +288,8 @@ func (w *world) partly(n *router.Notification, page *sandbox.Incident) {
 	}
 	for _, watch := range n.Incident.Watch {
 		if isPager(watch.Notifier) && watch.Open && keyOf(n.Incident, &watch) == page.DedupKey {
-			w.breaks(partialRecovery, "%s resolved #%d (%s), and %s still routes there", n.Target.Notifier, page.Number, page.DedupKey, watch.Notifier)
+			w.breaks(partialRecovery, "%s resolved #%d (%s), and %s still routes there", n.Target.Notifier,
+				page.Number, page.DedupKey, watch.Notifier)
 		}
 	}
 }

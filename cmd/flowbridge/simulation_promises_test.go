@@ -69,13 +69,13 @@ func (w *world) noteEffect(e *router.Event, entry *router.Entry) {
 	if entry.Kind == router.EntryOpened {
 		w.noteFlap(e)
 	}
-	changes := map[router.EntryKind]string{router.EntryAcknowledged: router.Acknowledge, router.EntryUnacknowledged: router.Unacknowledge,
-		router.EntryResolved: router.Resolve, router.EntryReopened: router.Reopen}[entry.Kind]
-	if e.Act == nil || changes == "" {
+	if e.Act == nil || !slices.Contains([]router.EntryKind{router.EntryAcknowledged, router.EntryUnacknowledged,
+		router.EntryResolved, router.EntryReopened}, entry.Kind) {
 		return
 	}
 	if kind := fmt.Sprintf("%d/%s", entry.Incident, kindOfAct(e.Name)); e.At.Before(w.newest[kind]) {
-		w.breaks(actsInOrder, "%s of %s took effect, and one of %s was known", e.Name, e.At.Format("15:04:05"), w.newest[kind].Format("15:04:05"))
+		w.breaks(actsInOrder, "%s of %s took effect, and one of %s was known", e.Name,
+			e.At.Format("15:04:05"), w.newest[kind].Format("15:04:05"))
 	}
 	d, heard := w.heardOf[e.Digest]
 	if !heard {
@@ -99,14 +99,16 @@ func (w *world) noteFlap(e *router.Event) {
 	}
 	last, ok := router.Event{}, false
 	for _, before := range w.inOrder() {
-		if before.Digest != e.Digest && !before.At.After(e.At) && keyOfEvent(&before) == keyOfEvent(e) && level(&before) == level(e) {
+		same := keyOfEvent(&before) == keyOfEvent(e) && level(&before) == level(e)
+		if same && before.Digest != e.Digest && !before.At.After(e.At) {
 			last, ok = before, true
 		}
 	}
 	arrived := e.Received.Sub(last.Received)
-	if ok && last.AlertState == router.Deactivated && e.At.Sub(last.At) < resolveAfter && arrived >= 0 && arrived <= 10*time.Second && w.wasOpen(&last) {
-		w.breaks(flapIsOne, "%s recovered at %s and was back at %s, and both arrived at %s", keyOfEvent(e), last.At.Format("15:04:05"),
-			e.At.Format("15:04:05"), e.Received.Format("15:04:05"))
+	flapped := ok && last.AlertState == router.Deactivated && e.At.Sub(last.At) < resolveAfter
+	if flapped && arrived >= 0 && arrived <= 10*time.Second && w.wasOpen(&last) {
+		w.breaks(flapIsOne, "%s recovered at %s and was back at %s, and both arrived at %s",
+			keyOfEvent(e), last.At.Format("15:04:05"), e.At.Format("15:04:05"), e.Received.Format("15:04:05"))
 	}
 }
 
@@ -183,19 +185,21 @@ func (w *world) silencesEnd() error {
 	}
 	holding, err := w.store.Silences(context.Background())
 	for _, s := range holding {
-		if s.UntilRecovered() && w.wished[s.ID] && !slices.ContainsFunc(unresolved, func(inc router.Incident) bool { return covered(&s, &inc) }) {
+		covers := slices.ContainsFunc(unresolved, func(inc router.Incident) bool { return covered(&s, &inc) })
+		if s.UntilRecovered() && w.wished[s.ID] && !covers {
 			return fmt.Errorf("silence %s (%+v) still holds", s.ID, s.Scope)
 		}
 	}
 	return err
 }
 
-// deedsOn returns what people did to an incident of ours, here and in PagerDuty, in the order in which they did it. Of what
-// was done to one of PagerDuty's that several of ours triggered only the name is certain: alone leaves those out.
+// deedsOn returns what people did to an incident of ours, here and in PagerDuty, in the order in which they did it.
+// alone leaves out what was done to one of PagerDuty's that several of ours triggered: it is not certain whose it is.
 func (w *world) deedsOn(incident int64, alone bool, names ...string) (out []deed) {
 	for _, d := range w.deeds {
 		owners := w.owners[d.page]
-		if slices.Contains(names, d.name) && (d.incident == incident || slices.Contains(owners, incident) && (!alone || len(owners) == 1)) {
+		there := slices.Contains(owners, incident) && (!alone || len(owners) == 1)
+		if slices.Contains(names, d.name) && (d.incident == incident || there) {
 			out = append(out, d)
 		}
 	}
@@ -239,7 +243,8 @@ func (w *world) openingPaged(inc *router.Incident) error {
 	}
 	found := "none"
 	for _, page := range w.pager.Incidents() {
-		if page.DedupKey != inc.Key && !strings.HasPrefix(page.DedupKey, inc.Key+"/") || page.Status == sandbox.IncidentResolved {
+		ours := page.DedupKey == inc.Key || strings.HasPrefix(page.DedupKey, inc.Key+"/")
+		if !ours || page.Status == sandbox.IncidentResolved {
 			continue
 		}
 		if page.Status == sandbox.IncidentTriggered || !w.pageAcked[page.Number].Before(last.at) {
@@ -247,11 +252,12 @@ func (w *world) openingPaged(inc *router.Incident) error {
 		}
 		found = fmt.Sprintf("#%d, acknowledged at %s", page.Number, w.pageAcked[page.Number].Format("15:04:05"))
 	}
-	return fmt.Errorf("%s (%s): nobody was paged for what happened at %s (%s); PagerDuty has %s", inc.Name(), inc.Key, last.at.Format("15:04:05"), last.why, found)
+	return fmt.Errorf("%s (%s): nobody was paged for what happened at %s (%s); PagerDuty has %s",
+		inc.Name(), inc.Key, last.at.Format("15:04:05"), last.why, found)
 }
 
-// needsOf are the openings of an incident's pages that are open still, and those rises that page: all where the rules say
-// so, else those while nobody had it. What has eased since needs nobody any more.
+// needsOf are the openings of an incident's pages that are open still, and those rises that page: all where the rules
+// say so, else those while nobody had it. What has eased since needs nobody any more.
 func (w *world) needsOf(inc *router.Incident) (needs []need) {
 	l := w.lifeOf(inc.Number)
 	for _, n := range l.needs {
@@ -284,9 +290,13 @@ func (w *world) lastActStands() error {
 			continue
 		}
 		last := acts[len(acts)-1]
-		want := map[string]router.IncidentState{router.Acknowledge: router.IncidentAcknowledged, router.Unacknowledge: router.IncidentOpen}[last.name]
+		want := router.IncidentOpen
+		if last.name == router.Acknowledge {
+			want = router.IncidentAcknowledged
+		}
 		if inc.State != want && !w.inVain(&last, &inc) {
-			return fmt.Errorf("%s is %s, and the last that was done to it was %s at %s", inc.Name(), inc.State, last.name, last.at.Format("15:04:05"))
+			return fmt.Errorf("%s is %s, and the last that was done to it was %s at %s",
+				inc.Name(), inc.State, last.name, last.at.Format("15:04:05"))
 		}
 	}
 	return nil
@@ -303,7 +313,8 @@ func (w *world) closedByHand(all []router.IncidentDetail, key string) bool {
 			newest = &all[i]
 		}
 	}
-	return newest != nil && slices.ContainsFunc(w.deedsOn(newest.Number, false, router.Resolve), func(d deed) bool { return d.person })
+	return newest != nil && slices.ContainsFunc(w.deedsOn(newest.Number, false, router.Resolve),
+		func(d deed) bool { return d.person })
 }
 
 // nothingBurnsUnseen holds if all that Meta reports is open with us, in PagerDuty and in Slack.
@@ -317,7 +328,9 @@ func (w *world) nothingBurnsUnseen() error {
 		return err
 	}
 	for key, levels := range w.reported() {
-		i := slices.IndexFunc(all, func(inc router.IncidentDetail) bool { return inc.Key == key && inc.State != router.IncidentResolved })
+		i := slices.IndexFunc(all, func(inc router.IncidentDetail) bool {
+			return inc.Key == key && inc.State != router.IncidentResolved
+		})
 		switch {
 		case len(levels) == 0:
 		case i < 0 && w.closedByHand(all, key):
@@ -349,7 +362,8 @@ func (w *world) burns(inc *router.Incident, levels []string) error {
 	}
 	cards, _, err := w.cards()
 	if shown := cards[inc.Number]; err == nil && len(shown) > 0 && shown[len(shown)-1].Color == colorOver {
-		err = fmt.Errorf("%s (%s) is at %v, and its newest message says that it is over: %s", inc.Name(), inc.Key, levels, shown[len(shown)-1].Text)
+		err = fmt.Errorf("%s (%s) is at %v, and its newest message says that it is over: %s",
+			inc.Name(), inc.Key, levels, shown[len(shown)-1].Text)
 	}
 	return err
 }

@@ -43,8 +43,8 @@ func (w *world) wipe() {
 	w.memory = newMemory()
 }
 
-// lose loses the database, at a moment at which everybody has been told of everything that is in it: what nobody heard of,
-// nobody will hear of any more.
+// lose loses the database, at a moment at which everybody has been told of everything that is in it: what nobody heard
+// of, nobody will hear of any more.
 func (w *world) lose() {
 	if w.Lost > 0 || w.stormy {
 		return
@@ -88,8 +88,9 @@ type memory struct {
 func newMemory() memory {
 	return memory{
 		known: map[string]bool{}, seqs: map[int64]router.Event{}, heardOf: map[string]deed{}, newest: map[string]time.Time{},
-		owners: map[int64][]int64{}, life: map[int64]*life{}, pages: map[[2]int64]map[string]string{}, failing: map[int64]time.Time{},
-		wished: map[string]bool{}, digests: map[string]bool{},
+		owners: map[int64][]int64{}, life: map[int64]*life{}, pages: map[[2]int64]map[string]string{},
+		failing: map[int64]time.Time{},
+		wished:  map[string]bool{}, digests: map[string]bool{},
 	}
 }
 
@@ -103,7 +104,8 @@ type fragile struct {
 	deaf bool // they do what was asked, and the answer is lost
 }
 
-// errSick is what a sick storage says. Whoever holds a result gives it up, rather than to wait by a clock that is not ours.
+// errSick is what a sick storage says. Whoever holds a result gives it up, rather than to wait by a clock that is not
+// ours.
 var (
 	errSick     = fmt.Errorf("the storage is sick: %w", router.ErrClosed)
 	errReadOnly = fmt.Errorf("cannot write in a read-only transaction: %w", errSick)
@@ -290,12 +292,13 @@ func (w *world) noteOpenings(b *router.Batch) {
 	}
 }
 
-// raisedIn is when something about an incident got worse in a batch: the first time, where there are several; zero where
-// it is only told now, after a wait or a silence.
+// raisedIn is when something about an incident got worse in a batch: the first time, where there are several; zero
+// where it is only told now, after a wait or a silence.
 func (w *world) raisedIn(b *router.Batch, incident int64) (at time.Time) {
 	for _, e := range b.Entries {
-		if e.Incident == incident && slices.Contains([]router.EntryKind{router.EntryOpened, router.EntryEscalated, router.EntryActivated, router.EntryReopened,
-			router.EntryPaged}, e.Kind) && (at.IsZero() || e.At.Before(at)) {
+		worse := slices.Contains([]router.EntryKind{router.EntryOpened, router.EntryEscalated, router.EntryActivated,
+			router.EntryReopened, router.EntryPaged}, e.Kind)
+		if e.Incident == incident && worse && (at.IsZero() || e.At.Before(at)) {
 			at = e.At
 		}
 	}

@@ -29,8 +29,10 @@ import (
 var (
 	seeds     = flag.Int("seeds", usualSeeds, "how many simulations to run: some hundreds in CI, tens of thousands in a night")
 	firstSeed = flag.Uint64("seed", 1, "seed of the first simulation; with -seeds 1 a failing one is replayed exactly")
-	stepsFlag = flag.Int("steps", 0, "how many things happen in a simulation; few make a history that is easy to read. Default: what each seed chooses")
-	survey    = flag.Bool("survey", false, "go on after a failure, and name the invariants that failed, each with the seed that has the shortest history")
+	stepsFlag = flag.Int("steps", 0, "how many things happen in a simulation; few make a history that is easy to read. "+
+		"Default: what each seed chooses")
+	survey = flag.Bool("survey", false, "go on after a failure, and name the invariants that failed, each with the seed that has "+
+		"the shortest history")
 )
 
 // TestSimulation runs the whole bridge in one process, by hand and on a clock of its own: Meta posts, repeats and
@@ -55,17 +57,20 @@ func TestSimulation(t *testing.T) {
 		total.add(&w.tally)
 		w.close()
 		if failed && !*survey {
-			t.Logf("%s\nreplay: go test ./cmd/flowbridge -run 'TestSimulation$' -seeds 1 -seed %d -worlds %q -steps %d", w.log.String(), w.seed, *worldsFlag, *stepsFlag)
+			t.Logf("%s\nreplay: go test ./cmd/flowbridge -run 'TestSimulation$' -seeds 1 -seed %d -worlds %q -steps %d",
+				w.log.String(), w.seed, *worldsFlag, *stepsFlag)
 			break
 		}
 	}
 	for _, inv := range invariants {
 		if f := found[inv.name]; f != nil && *survey {
-			t.Errorf("%s: %d of %d seeds; seed %d (%s), %d lines: %v", inv.name, f.times, *seeds, f.seed, f.troubles, f.lines, f.err)
+			t.Errorf("%s: %d of %d seeds; seed %d (%s), %d lines: %v",
+				inv.name, f.times, *seeds, f.seed, f.troubles, f.lines, f.err)
 		}
 	}
 	t.Logf("%d seeds: %s", *seeds, &total)
-	if *worldsFlag == "" && !t.Failed() && (total.Acts == 0 || total.Crashes == 0 || total.Faults == 0 || total.Sick == 0 || total.Repeats == 0 || total.Digests == 0) {
+	quiet := total.Acts == 0 || total.Crashes == 0 || total.Faults == 0 || total.Sick == 0 || total.Repeats == 0 || total.Digests == 0
+	if *worldsFlag == "" && !t.Failed() && quiet {
 		t.Errorf("a simulation without trouble shows nothing: %s", &total)
 	}
 }
@@ -93,7 +98,7 @@ func noteFailure(found map[string]*failure, name string, w *world, err error) {
 // simulate lets a world live until it has come to rest.
 func simulate(t *testing.T, seed uint64, db string) *world {
 	w := newWorld(t, seed, db)
-	steps := 60 + w.rand.IntN(120)
+	steps := 50 + w.rand.IntN(80)
 	w.live(cmp.Or(*stepsFlag, steps))
 	w.rest()
 	return w
@@ -141,8 +146,8 @@ func (t *tally) add(o *tally) {
 }
 
 func (t *tally) String() string {
-	return fmt.Sprintf("%d posts of %d events (%d repeats), %d acts of people, %d crashes, %d faults of the services, %d of the storage, "+
-		"%d databases lost, %d storms, %d incidents, %d digests, %d pages",
+	return fmt.Sprintf("%d posts of %d events (%d repeats), %d acts of people, %d crashes, %d faults of the services, "+
+		"%d of the storage, %d databases lost, %d storms, %d incidents, %d digests, %d pages",
 		t.Posts, t.Events, t.Repeats, t.Acts, t.Crashes, t.Faults, t.Sick, t.Lost, t.Storms, t.Incidents, t.Digests, t.Pages)
 }
 
@@ -261,11 +266,13 @@ func (w *world) start() {
 	opened, err := store.Open(context.Background(), store.Config{DSN: w.db, Now: clock})
 	w.must(err)
 	w.store = &fragile{Store: opened, w: w, left: -1}
-	w.intake, err = whatsapp.New(whatsapp.Config{AppSecrets: []router.Secret{testSecret}, VerifyToken: "v", Now: clock}, w.store)
+	secrets := []router.Secret{testSecret}
+	w.intake, err = whatsapp.New(whatsapp.Config{AppSecrets: secrets, VerifyToken: "v", Now: clock}, w.store)
 	w.must(err)
 	w.webhooks, err = pagerduty.NewWebhooks(pagerduty.WebhookConfig{Secrets: []router.Secret{testWebhooks}, Now: clock}, w.store)
 	w.must(err)
-	w.router, err = router.New(router.Config{Rules: func() router.Rules { return w.rules }, Now: clock, Batch: 1 + w.rand.IntN(5)}, w.store)
+	inForce := func() router.Rules { return w.rules }
+	w.router, err = router.New(router.Config{Rules: inForce, Now: clock, Batch: 1 + w.rand.IntN(5)}, w.store)
 	w.must(err)
 	chat, err := slack.New(slack.Config{Token: testSlackToken, APIURL: w.server[0].URL + "/api/", Now: clock})
 	w.must(err)
@@ -345,19 +352,33 @@ func (w *world) people() {
 
 // seldom lets something happen that happens seldom, where it belongs to this world.
 func (w *world) seldom() {
-	switch n := w.rand.IntN(5); {
-	case n == 0 && w.has(withStorms) && w.Storms < 2:
-		w.storm()
-	case n == 1 && w.has(withReadonly):
-		w.readOnlyUntil = w.now.Add(time.Duration(1+w.rand.IntN(20*60)) * time.Second)
-		w.say("the database is read-only until %s", w.readOnlyUntil.Format("15:04:05"))
-	case n == 2 && w.has(withRenamed):
-		w.say("the rules are read anew: page is called duty, and chat is called talk")
-		w.readRules(names{"talk", "duty", "talk2", "duty2"})
-	case n == 3 && w.has(withLost):
-		w.lose()
-	case n == 4 && w.has(withLate):
-		w.outage()
+	var can []func()
+	for _, k := range []struct {
+		when trouble
+		do   func()
+	}{
+		{withStorms, func() {
+			if w.Storms < 2 {
+				w.storm()
+			}
+		}},
+		{withReadonly, func() {
+			w.readOnlyUntil = w.now.Add(time.Duration(1+w.rand.IntN(20*60)) * time.Second)
+			w.say("the database is read-only until %s", w.readOnlyUntil.Format("15:04:05"))
+		}},
+		{withRenamed, func() {
+			w.say("the rules are read anew: page is called duty, and chat is called talk")
+			w.readRules(names{"talk", "duty", "talk2", "duty2"})
+		}},
+		{withLost, w.lose},
+		{withLate, w.outage},
+	} {
+		if w.has(k.when) {
+			can = append(can, k.do)
+		}
+	}
+	if len(can) > 0 {
+		can[w.rand.IntN(len(can))]()
 	}
 }
 
@@ -436,8 +457,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// pass moves the clock: mostly on by seconds, sometimes by hours, now and then back, as clocks that are set do. What people
-// do is ordered by it, so that it is not set back where they do anything.
+// pass moves the clock: mostly on by seconds, sometimes by hours, now and then back, as clocks that are set do. What
+// people do is ordered by it, so that it is not set back where they do anything.
 func (w *world) pass() {
 	switch n := w.rand.IntN(10); {
 	case n == 0 && !w.has(withConsole|withHooks|withShuffled|withItself):

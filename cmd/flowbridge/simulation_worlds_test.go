@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-var worldsFlag = flag.String("worlds", "", "what happens in a simulation: names with commas, exactly these in every seed; "+
-	"\"-name,-name\" leaves some out of what each seed chooses. Default: what each seed chooses")
+var worldsFlag = flag.String("worlds", "", "what goes on in a simulation: names with commas, exactly these in every "+
+	"seed; \"none\"; \"-name,-name\" leaves some out of what each seed chooses. Default: what each seed chooses")
 
 // trouble is one thing that may go on in a simulated world, beside what goes on in every one.
 type trouble uint32
@@ -37,8 +37,8 @@ const (
 	withStorms                       // many flows break at once
 )
 
-var troubleNames = []string{"console", "hooks", "shuffled", "itself", "proxies", "waits", "unsure", "frozen", "closed", "readonly", "synonyms",
-	"renamed", "silences", "accounts", "ahead", "late", "rises", "timed", "lost", "storms"}
+var troubleNames = []string{"console", "hooks", "shuffled", "itself", "proxies", "waits", "unsure", "frozen", "closed",
+	"readonly", "synonyms", "renamed", "silences", "accounts", "ahead", "late", "rises", "timed", "lost", "storms"}
 
 // String lists the names, with commas.
 func (t trouble) String() string {
@@ -94,12 +94,21 @@ func (w *world) has(t trouble) bool { return w.troubles&t != 0 }
 // names are what the rules of a world call its notifiers.
 type names struct{ chat, page, chat2, page2 string }
 
+const simulatedFlows = `version: 1
+flows:
+  "71": {name: Checkout, team: payments}
+  "72": {name: Sign-up, team: payments}
+  "73": {name: Survey, team: growth}
+notifiers:
+`
+
 // rulesText writes the rules of a world. Those that wait page whatever the level: after is what they are about.
 func (w *world) rulesText(n names) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "version: 1\nflows:\n  \"71\": {name: Checkout, team: payments}\n  \"72\": {name: Sign-up, team: payments}\n  \"73\": {name: Survey, team: growth}\nnotifiers:\n")
+	text.WriteString(simulatedFlows)
 	notifier := func(chat, page string) {
-		fmt.Fprintf(&text, "  %s: {kind: slack, channel: \"#ops\"}\n  %s: {kind: pagerduty, routing_key: \"${PD_KEY}\"}\n", chat, page)
+		fmt.Fprintf(&text, "  %s: {kind: slack, channel: \"#ops\"}\n", chat)
+		fmt.Fprintf(&text, "  %s: {kind: pagerduty, routing_key: \"${PD_KEY}\"}\n", page)
 	}
 	rule := func(name, match, chat, page string) {
 		fmt.Fprintf(&text, "  - name: %s\n    match: {field: flows%s}\n", name, match)
