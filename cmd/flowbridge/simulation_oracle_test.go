@@ -11,8 +11,8 @@ import (
 
 // inOrder returns what is in the journal as it happened. Meta's clock is never believed to be ahead; arrival breaks
 // ties.
-func (w *world) inOrder() []router.Event {
-	events := slices.Clone(w.journal)
+func inOrder(journal []router.Event) []router.Event {
+	events := slices.Clone(journal)
 	for i := range events {
 		if e := &events[i]; e.At.After(e.Received) {
 			e.At = e.Received
@@ -28,26 +28,27 @@ func level(e *router.Event) string { return string(e.Level()) }
 
 // reported returns the levels that are active, by the key of their incident.
 func (w *world) reported() map[string][]string {
-	active, _ := w.ladders(time.Time{})
+	active, _ := ladders(w.journal, time.Time{})
 	return active
 }
 
 // newestRaise returns when a level last became active, by the key of its incident.
 func (w *world) newestRaise() map[string]time.Time {
-	_, raised := w.ladders(time.Time{})
+	_, raised := ladders(w.journal, time.Time{})
 	return raised
 }
 
-// wasOpen says whether a recovery ended something.
+// wasOpen says whether a recovery ended something that was known when it arrived.
 func (w *world) wasOpen(recovery *router.Event) bool {
-	active, _ := w.ladders(recovery.At)
+	i := slices.IndexFunc(w.journal, func(e router.Event) bool { return e.Digest == recovery.Digest })
+	active, _ := ladders(w.journal[:i], recovery.At)
 	return slices.Contains(active[keyOfEvent(recovery)], level(recovery))
 }
 
-// ladders climbs every ladder, until a time where there is one.
-func (w *world) ladders(until time.Time) (active map[string][]string, raised map[string]time.Time) {
+// ladders climbs every ladder of a journal, until a time where there is one.
+func ladders(journal []router.Event, until time.Time) (active map[string][]string, raised map[string]time.Time) {
 	active, raised = map[string][]string{}, map[string]time.Time{}
-	for _, e := range w.inOrder() {
+	for _, e := range inOrder(journal) {
 		if !until.IsZero() && !e.At.Before(until) {
 			break
 		}

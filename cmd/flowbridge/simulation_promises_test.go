@@ -98,7 +98,7 @@ func (w *world) noteFlap(e *router.Event) {
 		return
 	}
 	last, ok := router.Event{}, false
-	for _, before := range w.inOrder() {
+	for _, before := range inOrder(w.journal) {
 		same := keyOfEvent(&before) == keyOfEvent(e) && level(&before) == level(e)
 		if same && before.Digest != e.Digest && !before.At.After(e.At) {
 			last, ok = before, true
