@@ -30,7 +30,8 @@ func TestOrderOfArrivalDoesNotMatter(t *testing.T) {
 			want.fold(e)
 			checkInvariants(t, want.state)
 		}
-		for _, e := range arrived {
+		for i, e := range arrived {
+			e.Received = morning.Add(time.Hour + time.Duration(i)*time.Second)
 			got.fold(e)
 			checkInvariants(t, got.state)
 		}
@@ -50,8 +51,80 @@ func TestPeopleDoNotBreakTheFold(t *testing.T) {
 				e = person(0, rapid.SampledFrom([]string{router.Acknowledge, router.Resolve}).Draw(t, "act"), rapid.Int64Range(1, 4).Draw(t, "incident"))
 			}
 			e.At = morning.Add(time.Duration(i) * time.Minute)
+			e.Received = e.At
 			h.fold(e)
 			checkInvariants(t, h.state)
+		}
+	})
+}
+
+// TestAClockAheadOfOursIsNotBelieved dates some events of a history minutes or hours ahead of their arrival. What stands
+// in the end is what would if they had happened as they arrived: a true recovery is never late.
+func TestAClockAheadOfOursIsNotBelieved(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		happened := rapid.SliceOfN(rapid.Custom(drawEvent), 1, 14).Draw(t, "events")
+		want, got := &history{decide: chatAndPage}, &history{decide: chatAndPage}
+		for i, e := range happened {
+			e.Received = morning.Add(time.Duration(i) * time.Minute)
+			e.At = e.Received
+			want.fold(e)
+			e.At = e.Received.Add(rapid.SampledFrom([]time.Duration{0, 0, 90 * time.Second, 10 * time.Minute, 5 * time.Hour}).Draw(t, "ahead"))
+			got.fold(e)
+			checkInvariants(t, got.state)
+		}
+		if g, w := whatStands(got.state), whatStands(want.state); g != w {
+			t.Fatalf("dated ahead:\n%s\nas it arrived:\n%s", g, w)
+		}
+	})
+}
+
+// TestWhatIsTooOldOpensNothing lets some openings arrive more than eight days late: what stands is what would without them.
+// Recoveries that are as late close what they are about all the same.
+func TestWhatIsTooOldOpensNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want, got := &history{decide: chatAndPage}, &history{decide: chatAndPage}
+		for i := range rapid.IntRange(1, 14).Draw(t, "length") {
+			e := pair(0, router.EndpointErrorRate, drawState(t), rapid.SampledFrom([]float64{5, 10, 50}).Draw(t, "rate"))
+			e.At = morning.Add(time.Duration(i) * time.Minute)
+			e.Received = e.At
+			tooOld := rapid.IntRange(0, 3).Draw(t, "late") == 0
+			if tooOld {
+				e.Received = e.At.Add(time.Duration(rapid.IntRange(9, 100).Draw(t, "days")) * 24 * time.Hour)
+			}
+			got.fold(e)
+			if !tooOld || e.AlertState == router.Deactivated {
+				want.fold(e)
+			}
+			checkInvariants(t, got.state)
+		}
+		if g, w := whatStands(got.state), whatStands(want.state); g != w {
+			t.Fatalf("with what is too old:\n%s\nwithout:\n%s", g, w)
+		}
+	})
+}
+
+// TestOrderOfArrivalOfActsDoesNotMatter lets people acknowledge an incident and take that back, or resolve and reopen it. What
+// they did last stands, however their acts arrive.
+func TestOrderOfArrivalOfActsDoesNotMatter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		kind := rapid.SampledFrom([][]string{{router.Acknowledge, router.Unacknowledge}, {router.Resolve, router.Reopen}}).Draw(t, "kind")
+		stateAfter := map[string]router.IncidentState{router.Acknowledge: router.IncidentAcknowledged, router.Unacknowledge: router.IncidentOpen,
+			router.Resolve: router.IncidentResolved, router.Reopen: router.IncidentOpen}
+		var acts []router.Event
+		for i := range rapid.IntRange(1, 8).Draw(t, "length") {
+			acts = append(acts, person(1+i, rapid.SampledFrom(kind).Draw(t, "act"), 1))
+		}
+		want := stateAfter[acts[len(acts)-1].Name]
+		h := &history{decide: chatAndPage}
+		h.fold(up(0, 10))
+		arrived := rapid.Permutation(slices.Concat(acts, acts[:rapid.IntRange(0, len(acts)).Draw(t, "repeats")])).Draw(t, "arrived")
+		for i, e := range arrived {
+			e.Received = morning.Add(time.Hour + time.Duration(i)*time.Second)
+			h.fold(e)
+			checkInvariants(t, h.state)
+		}
+		if got := h.state.Incidents[0].State; got != want {
+			t.Fatalf("it is %s, and the last act, in order of what happened, makes it %s", got, want)
 		}
 	})
 }

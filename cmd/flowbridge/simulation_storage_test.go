@@ -2,7 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
 
 	"flowbridge/router"
 	"flowbridge/router/store"
@@ -28,6 +33,67 @@ func (w *world) survive(do func()) {
 	do()
 }
 
+// wipe removes the database.
+func (w *world) wipe() {
+	for _, old := range []string{w.db, w.db + "-wal", w.db + "-shm"} {
+		if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
+			w.t.Fatal(err)
+		}
+	}
+	w.memory = newMemory()
+}
+
+// lose loses the database, at a moment at which everybody has been told of everything that is in it: what nobody heard
+// of, nobody will hear of any more.
+func (w *world) lose() {
+	if w.Lost > 0 || w.stormy {
+		return
+	}
+	w.say("-- quiet for a while")
+	w.endTrouble()
+	for range 1000 {
+		if w.fold() == 0 && !w.deliver() && !w.skip(time.Time{}) {
+			break
+		}
+	}
+	if w.nothingWaits() != nil {
+		return
+	}
+	w.Lost++
+	w.say("-- the database is lost")
+	w.must(w.store.Store.Close())
+	w.wipe()
+	for _, m := range w.slack.Messages("#ops") {
+		w.before[m.TS] = true
+	}
+	w.start()
+}
+
+// memory is what the test knows of what the bridge has stored, and of what it made of that. It goes with the database.
+type memory struct {
+	journal []router.Event // of Meta's, as stored
+	known   map[string]bool
+	seqs    map[int64]router.Event // those that were folded
+	heardOf map[string]deed        // what an event that came by a webhook is about
+	newest  map[string]time.Time   // of the acts of a kind that were folded, by incident and kind
+	deeds   []deed
+	owners  map[int64][]int64 // which incidents of ours triggered one of PagerDuty's
+	life    map[int64]*life
+	pages   map[[2]int64]map[string]string // keys of open pages, by incident and rise, by notifier
+	failing map[int64]time.Time            // since when a delivery fails
+	wished  map[string]bool                // silences until recovered that covered something when they began
+	digests map[string]bool                // by Slack's names: those that the store knows were told
+}
+
+func newMemory() memory {
+	return memory{
+		known: map[string]bool{}, seqs: map[int64]router.Event{}, heardOf: map[string]deed{}, newest: map[string]time.Time{},
+		owners: map[int64][]int64{}, life: map[int64]*life{}, pages: map[[2]int64]map[string]string{},
+		failing: map[int64]time.Time{},
+		wished:  map[string]bool{}, digests: map[string]bool{},
+	}
+}
+
 // fragile is the storage of a process that can die, and a storage that can fail: before a call reaches the disk, or
 // after.
 type fragile struct {
@@ -38,13 +104,21 @@ type fragile struct {
 	deaf bool // they do what was asked, and the answer is lost
 }
 
-// errSick is what a sick storage says. Whoever holds a result gives it up, rather than to wait by a clock that is not ours.
-var errSick = fmt.Errorf("the storage is sick: %w", router.ErrClosed)
+// errSick is what a sick storage says. Whoever holds a result gives it up, rather than to wait by a clock that is not
+// ours.
+var (
+	errSick     = fmt.Errorf("the storage is sick: %w", router.ErrClosed)
+	errReadOnly = fmt.Errorf("cannot write in a read-only transaction: %w", errSick)
+)
 
 // call makes a call, unless the process dies before it or the storage fails.
 func (f *fragile) call(do func() error) error {
 	f.dies()
 	defer f.dies()
+	if f.w.now.Before(f.w.readOnlyUntil) {
+		f.w.Sick++
+		return errReadOnly
+	}
 	if f.sick == 0 {
 		return do()
 	}
@@ -68,30 +142,44 @@ func (f *fragile) dies() {
 func (f *fragile) Append(ctx context.Context, events []router.Event) (stored int, err error) {
 	err = f.call(func() (err error) {
 		stored, err = f.Store.Append(ctx, events)
+		if err == nil {
+			f.w.noteAppended(events)
+		}
 		return err
 	})
 	return stored, err
+}
+
+func (f *fragile) Waiting(ctx context.Context, limit int) ([]router.Event, error) {
+	events, err := f.Store.Waiting(ctx, limit)
+	for _, e := range events {
+		f.w.seqs[e.Seq] = e
+	}
+	return events, err
 }
 
 func (f *fragile) Commit(ctx context.Context, b router.Batch) error {
 	return f.call(func() error {
 		err := f.Store.Commit(ctx, b)
 		if err == nil {
-			f.w.noteOpenings(&b)
+			f.w.noteCommit(&b)
 		}
 		return err
 	})
 }
 
 func (f *fragile) Claim(ctx context.Context, ask router.Ask) (n *router.Notification, short int, err error) {
+	f.w.claimed = nil
 	err = f.call(func() (err error) {
 		n, short, err = f.Store.Claim(ctx, ask)
+		f.w.claimed = n
 		return err
 	})
 	return n, short, err
 }
 
 func (f *fragile) Finish(ctx context.Context, r router.Result) error {
+	f.w.judge(&r)
 	return f.call(func() error {
 		err := f.Store.Finish(ctx, r)
 		if err == nil && r.Digest != nil && r.State == router.DeliveryDelivered {
@@ -101,15 +189,118 @@ func (f *fragile) Finish(ctx context.Context, r router.Result) error {
 	})
 }
 
-// noteOpenings counts how often page was owed the opening of an incident.
-func (w *world) noteOpenings(b *router.Batch) {
-	for _, o := range b.Owed {
-		if o.Target.Notifier == "page" && o.Incident != 0 {
-			delivery := [2]int64{o.Incident, o.Event}
-			if o.Open && !w.pageOpen[delivery] {
-				w.openings[o.Key]++
-			}
-			w.pageOpen[delivery] = o.Open
+func (f *fragile) Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error {
+	return f.call(func() error { return f.Store.Retarget(ctx, delivery, claim, t) })
+}
+
+// noteAppended remembers what the journal holds by now.
+func (w *world) noteAppended(events []router.Event) {
+	for _, e := range events {
+		if w.known[e.Digest] {
+			continue
+		}
+		w.known[e.Digest] = true
+		switch {
+		case e.Source == router.SourceMeta:
+			w.journal = append(w.journal, e)
+			w.accepted[e.Digest] = true
+		case e.Act == nil:
+		case w.hearing != nil:
+			w.heardOf[e.Digest] = *w.hearing
+		case e.Source == router.SourceConsole:
+			w.deeds = append(w.deeds, deed{name: e.Name, at: e.At, incident: e.Act.Incident, person: true})
 		}
 	}
+}
+
+// believed is how long an answer may make us wait.
+const believed = 15 * time.Minute
+
+// judge looks at how an attempt ended. No service of this world refuses for good in its own words.
+func (w *world) judge(r *router.Result) {
+	if wait := r.NextAt.Sub(w.now); r.State == router.DeliveryWaiting && wait > believed {
+		w.breaks(noLongWait, "delivery %d is not tried for %s: %s", r.Delivery, wait, r.Error)
+	}
+	switch since, failed := w.failing[r.Delivery]; {
+	case r.State == router.DeliveryParked && (!failed || w.now.Sub(since) < time.Hour):
+		w.breaks(noPark, "delivery %d is parked: %s", r.Delivery, r.Error)
+	case r.State != router.DeliveryWaiting:
+		delete(w.failing, r.Delivery)
+	case !failed:
+		w.failing[r.Delivery] = w.now
+	}
+}
+
+// noteCommit remembers what a batch came to.
+func (w *world) noteCommit(b *router.Batch) {
+	for _, o := range b.Outcomes {
+		e := w.seqs[o.Seq]
+		for i := range b.Entries {
+			if b.Entries[i].Event == o.Seq {
+				w.noteEffect(&e, &b.Entries[i])
+			}
+		}
+		if kind := kindOfAct(e.Name); e.Act != nil && kind != "" {
+			id := fmt.Sprintf("%d/%s", e.Act.Incident, kind)
+			w.newest[id] = later(w.newest[id], e.At)
+		}
+	}
+	for _, e := range b.Entries {
+		if e.Kind == router.EntryEscalated {
+			l, worse := w.lifeOf(e.Incident), router.Error
+			if strings.HasSuffix(e.Text, "to critical") {
+				worse = router.Critical
+			}
+			l.rises = append(l.rises, need{at: e.At, why: "it got worse", severity: worse})
+		}
+	}
+	w.noteOpenings(b)
+	w.notePageNow(b)
+	w.noteSilences(b)
+}
+
+// kindOfAct says which acts undo each other.
+func kindOfAct(act string) string {
+	switch act {
+	case router.Acknowledge, router.Unacknowledge:
+		return "acknowledgement"
+	case router.Resolve, router.Reopen:
+		return "resolution"
+	}
+	return ""
+}
+
+// noteOpenings counts how often a page of PagerDuty's was owed the opening of an incident, under whatever name.
+func (w *world) noteOpenings(b *router.Batch) {
+	for _, o := range b.Owed {
+		if !isPager(o.Target.Notifier) || o.Incident == 0 {
+			continue
+		}
+		id := [2]int64{o.Incident, o.Event}
+		if w.pages[id] == nil {
+			w.pages[id] = map[string]string{}
+		}
+		if !o.Open {
+			delete(w.pages[id], o.Target.Notifier)
+			continue
+		}
+		if len(w.pages[id]) == 0 {
+			w.openings[o.Key]++
+			w.mustPage(o.Incident, need{at: w.raisedIn(b, o.Incident), why: "it opened for " + o.Target.Notifier, page: o.Event})
+		}
+		w.pages[id][o.Target.Notifier] = o.Key
+	}
+}
+
+// raisedIn is when something about an incident got worse in a batch: the first time, where there are several; zero
+// where it is only told now, after a wait or a silence.
+func (w *world) raisedIn(b *router.Batch, incident int64) (at time.Time) {
+	for _, e := range b.Entries {
+		worse := slices.Contains([]router.EntryKind{router.EntryOpened, router.EntryEscalated, router.EntryActivated,
+			router.EntryReopened, router.EntryPaged}, e.Kind)
+		if e.Incident == incident && worse && (at.IsZero() || e.At.Before(at)) {
+			at = e.At
+		}
+	}
+	return at
 }
