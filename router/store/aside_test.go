@@ -253,3 +253,16 @@ func TestAPageThatItsServiceClosedAndThatOpensAnew(t *testing.T) {
 		}
 	})
 }
+
+func TestAnEndThatNamesNoOpeningEndsTheOneThatIsKnown(t *testing.T) {
+	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, _ func(string, ...any), _ string) {
+		s := open(store.Config{})
+		opened, closed := owed(1, "page", "k"), owed(1, "page", "k")
+		opened.Opening, closed.Open = 3, false
+		check(t, s.Commit(t.Context(), router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{opened}}))
+		check(t, s.Commit(t.Context(), router.Batch{Owed: []router.Owed{closed}}))
+		if n := claim(t, s, "page", noon); n.Open || n.Opening != 3 {
+			t.Errorf("open %v, opening %d", n.Open, n.Opening)
+		}
+	})
+}
