@@ -154,10 +154,13 @@ func (w *world) noteSilences(b *router.Batch) {
 			return e.Name == router.EndSilence && e.Act.Silence.ID == s.ID
 		})
 		covers := slices.IndexFunc(unresolved, func(inc router.Incident) bool { return covered(&s, &inc) })
+		opened := covers >= 0 && slices.ContainsFunc(b.Entries, func(e router.Entry) bool { // by the same batch, so perhaps after the end
+			return e.Incident == unresolved[covers].Number && (e.Kind == router.EntryOpened || e.Kind == router.EntryReopened)
+		})
 		switch {
 		case s.Ended.IsZero() && covers >= 0:
 			w.wished[s.ID] = true
-		case !s.Ended.IsZero() && !byHand && covers >= 0:
+		case !s.Ended.IsZero() && !byHand && covers >= 0 && !opened:
 			w.breaks(earlySilence, "silence %s (%+v) ended, and it covers %s of account %s, flow %s, which is %s", s.ID, s.Scope,
 				unresolved[covers].Name(), unresolved[covers].WABA, unresolved[covers].Flow, unresolved[covers].State)
 		}
