@@ -22,6 +22,8 @@ type Rules interface {
 	RenderNotice(n *Notice) (title, text string)
 	// Target returns where a notifier's messages go; ok is false for one that the rules do not name.
 	Target(notifier string) (t Target, ok bool)
+	// Targets returns every notifier, sorted by name.
+	Targets() []Target
 }
 
 // Journal is what the Router needs of the store. Nothing of a failed Commit has happened. Errors wrap ErrUnavailable

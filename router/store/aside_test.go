@@ -37,6 +37,13 @@ func (r telling) Decide(e *router.Event) (d router.Decision) {
 func (r telling) Target(name string) (router.Target, bool) {
 	return router.Target{Notifier: name, Kind: router.KindSlack, Channel: "#" + name}, true
 }
+func (r telling) Targets() (all []router.Target) {
+	for _, name := range r {
+		t, _ := r.Target(name)
+		all = append(all, t)
+	}
+	return all
+}
 func (r telling) RenderIncident(*router.Incident, []router.Alert) (title, text string) { return "", "" }
 func (r telling) RenderNotice(*router.Notice) (title, text string)                     { return "", "" }
 
