@@ -59,6 +59,7 @@ type bridgeConfig struct {
 	Now func() time.Time
 
 	Logger *slog.Logger
+	LogTo  *outlet // where it writes; nil: nobody counts what is lost
 }
 
 // bridge is the whole of flowbridge in one process: the rooms, wired.
@@ -106,6 +107,9 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	}
 	if cfg.Certificates != nil {
 		metrics.MustRegister(cfg.Certificates.expiry)
+	}
+	if cfg.LogTo != nil {
+		metrics.MustRegister(cfg.LogTo.collector())
 	}
 	b := &bridge{cfg: cfg, rules: set, store: journal}
 	if err := b.wire(notifiers, metrics); err != nil {

@@ -91,6 +91,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 
 		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents),
 	}
+	cfg.LogTo, _ = p.Stderr.(*outlet)
 	if c.Unbudgeted {
 		cfg.Charges = func(*router.Notification) []router.Charge { return nil }
 	}
