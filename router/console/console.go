@@ -55,6 +55,8 @@ type Config struct {
 	// Token, if set, is asked of every request below /api/, as `Authorization: Bearer <token>`. Metrics
 	// and health are open in any case: probes carry no credentials.
 	Token router.Secret
+	// TokenNow returns the one in force; it is asked for each request, since it may be replaced. Default: Token.
+	TokenNow func() router.Secret
 	// Gatherer is what /metrics shows. Default: there is no /metrics.
 	Gatherer prometheus.Gatherer
 	// Registerer gets gauges of what is stored, read from the store at each scrape. Default: none are kept.
@@ -97,6 +99,9 @@ func New(cfg Config, s Store) (*Console, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.TokenNow == nil {
+		cfg.TokenNow = func() router.Secret { return cfg.Token }
 	}
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }
