@@ -122,7 +122,7 @@ type JournalEvent struct {
 type Progress struct {
 	Folded  bool
 	Outcome string // of one that is folded
-	// Due says that some timer is due. What a silence changes of incidents comes by their timers, after its event.
+	// Due says that some timer is due, or within a second. What a silence changes of incidents comes by their timers, after its event.
 	Due bool
 }
 

@@ -3,10 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +12,8 @@ import (
 )
 
 // TestWhatAPersonDidIsThereWhenTheyLook acts over the API and looks at once, again and again: with one process on SQLite, and
-// with two on PostgreSQL, of which one folds what both are asked for.
+// with two on PostgreSQL, of which one folds what both are asked for. Where an answer says that the fold is late, on a machine that
+// has much else to do, it need not be there yet.
 func TestWhatAPersonDidIsThereWhenTheyLook(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -33,10 +32,14 @@ func TestWhatAPersonDidIsThereWhenTheyLook(t *testing.T) {
 			}
 			all[0].post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
 			eventually(t, "the incident is open", func() bool { return look(t, all[0]).State == "open" })
+			late := 0
 			for round := range 50 / len(all) { // with four acts each
 				for i, p := range all {
-					actAndLook(t, p, fmt.Sprintf("round %d, process %d", round+1, i+1))
+					late += actAndLook(t, p, fmt.Sprintf("round %d, process %d", round+1, i+1))
 				}
+			}
+			if late == 200 {
+				t.Error("not one of the acts was done when it was answered")
 			}
 			for _, p := range all {
 				must(t, p.stop(t))
@@ -57,59 +60,57 @@ func look(t *testing.T, p *process) (seen looked) {
 	return seen
 }
 
-// acted is what the API answers to an act.
-type acted struct {
-	Silence silenceView
-	Outcome string
-}
-
-// act does something over the API; it must be taken, and be done when it is answered.
-func (p *process) act(t *testing.T, method, path, body string) (answer acted) {
+// act does something over the API, which must be taken. Where it is done when it is answered, what may be seen at once is
+// checked; else it is waited for.
+func (p *process) act(t *testing.T, when, method, path, body string, seen func() error) (late int) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, p.Admin+path, strings.NewReader(body))
 	must(t, err)
 	resp, err := http.DefaultClient.Do(req)
 	must(t, err)
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	must(t, err)
-	_ = json.Unmarshal(text, &answer) // the end of a silence has its id in the place of the silence
-	if resp.StatusCode != http.StatusAccepted || answer.Outcome == "" {
-		t.Fatalf("%s %s: %s %s", method, path, resp.Status, text)
+	var answer became
+	must(t, json.NewDecoder(resp.Body).Decode(&answer))
+	if resp.StatusCode != http.StatusAccepted || !answer.Queued || answer.Outcome+answer.Note == "" {
+		t.Fatalf("%s: %s %s: %s %+v", when, method, path, resp.Status, answer)
 	}
-	return answer
+	if answer.Note != "" {
+		eventually(t, "it is seen", func() bool { return seen() == nil })
+		return 1
+	}
+	if err := seen(); err != nil {
+		t.Errorf("%s: %s %s is answered with %+v, and then %v", when, method, path, answer, err)
+	}
+	return 0
 }
 
-// actAndLook does four acts that leave everything as it was.
-func actAndLook(t *testing.T, p *process, when string) {
+// actAndLook does four acts that leave everything as it was, and returns how many were late.
+func actAndLook(t *testing.T, p *process, when string) (late int) {
 	t.Helper()
-	silences := func() (ids []string) {
-		t.Helper()
-		var list struct{ Silences []struct{ ID string } }
-		p.get(t, "/api/v1/silences?state=active", &list)
-		for _, s := range list.Silences {
-			ids = append(ids, s.ID)
-		}
-		return ids
-	}
-	for _, act := range []struct{ word, state string }{{"acknowledge", "acknowledged"}, {"unacknowledge", "open"}} {
-		p.act(t, "POST", "/api/v1/incidents/1/"+act.word, "")
-		if got := look(t, p).State; got != act.state {
-			t.Errorf("%s: after %s it is %s", when, act.word, got)
+	id := ""
+	state := func(want string) func() error {
+		return func() error {
+			if got := look(t, p).State; got != want {
+				return fmt.Errorf("it is %s", got)
+			}
+			return nil
 		}
 	}
-	id := p.act(t, "POST", "/api/v1/silences", `{"flow": "77", "for": "1h"}`).Silence.ID
-	if got := silences(); !slices.Equal(got, []string{id}) {
-		t.Errorf("%s: after silence %s was added there are %v", when, id, got)
+	silenced := func(want bool) func() error {
+		return func() error {
+			var list struct{ Silences []silenceView }
+			p.get(t, "/api/v1/silences?state=active", &list)
+			if len(list.Silences) == 1 {
+				id = list.Silences[0].ID
+			}
+			if got := look(t, p).Silenced != nil; len(list.Silences) == 1 != want || got != want {
+				return fmt.Errorf("%d silences hold, and the incident is under one: %t", len(list.Silences), got)
+			}
+			return nil
+		}
 	}
-	if got := look(t, p).Silenced; got == nil || got.Silence != id {
-		t.Errorf("%s: the incident is not under the silence: %+v", when, got)
-	}
-	p.act(t, "DELETE", "/api/v1/silences/"+id, "")
-	if got := silences(); len(got) > 0 {
-		t.Errorf("%s: after it ended there are %v", when, got)
-	}
-	if got := look(t, p).Silenced; got != nil {
-		t.Errorf("%s: the incident is under %+v still", when, got)
-	}
+	late += p.act(t, when, "POST", "/api/v1/incidents/1/acknowledge", "", state("acknowledged"))
+	late += p.act(t, when, "POST", "/api/v1/incidents/1/unacknowledge", "", state("open"))
+	late += p.act(t, when, "POST", "/api/v1/silences", `{"flow": "77", "for": "1h"}`, silenced(true))
+	return late + p.act(t, when, "DELETE", "/api/v1/silences/"+id, "", silenced(false))
 }

@@ -38,10 +38,10 @@ type queued struct {
 	became
 }
 
-// became says what came of an act: Outcome once it is folded, else Note. Neither for what was so already.
+// became says what came of an act. Both are empty for what was so already.
 type became struct {
-	Outcome string `json:"outcome,omitempty"`
-	Note    string `json:"note,omitempty"`
+	Outcome string `json:"outcome,omitempty"` // once it is folded
+	Note    string `json:"note,omitempty"`    // what does not show yet
 }
 
 // act writes to the journal what a person does to an incident.
@@ -88,26 +88,22 @@ const (
 	foldFirst, foldSlowest = 2 * time.Millisecond, 50 * time.Millisecond
 )
 
+// await returns what came of an event once that shows.
 func (c *Console) await(ctx context.Context, e *router.Event) became {
 	ctx, cancel := context.WithTimeout(ctx, foldWait)
 	defer cancel()
 	silence := e.Name == router.AddSilence || e.Name == router.EndSilence
-	var came became
-	folded := false
+	came := became{Note: "it is stored, and will show once what stands before it in the journal has been worked off"}
 	for wait := foldFirst; router.Sleep(ctx, wait); wait = min(2*wait, foldSlowest) {
 		p, err := c.store.Progress(ctx, e.Digest)
-		if err != nil { // it is stored, and may well be folded: no reason to say that it failed
-			break
+		switch {
+		case err != nil: // it is stored, and may well be folded: no reason to say that it failed
+			return came
+		case p.Folded && silence && p.Due:
+			came = became{Outcome: p.Outcome, Note: "the incidents that it covers will show it soon"}
+		case p.Folded:
+			return became{Outcome: p.Outcome}
 		}
-		if folded = p.Folded; folded {
-			came.Outcome = p.Outcome
-			if !silence || !p.Due {
-				break
-			}
-		}
-	}
-	if !folded {
-		came.Note = "it is stored, and will show once what stands before it in the journal has been worked off"
 	}
 	return came
 }

@@ -42,7 +42,7 @@ func TestAnActIsAnsweredOnceItIsFolded(t *testing.T) {
 		}, `"outcome":"silence added"`, time.Second, 1100 * time.Millisecond},
 		{"with timers that are due again and again", silence, `{"flow": "1987937931743377", "for": "4h"}`, func(time.Duration) (router.Progress, error) {
 			return router.Progress{Folded: true, Outcome: "silence added", Due: true}, nil
-		}, `"outcome":"silence added"`, foldWait, foldWait + foldSlowest},
+		}, `"outcome":"silence added","note":"the incidents that it covers will show it soon"`, foldWait, foldWait + foldSlowest},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
