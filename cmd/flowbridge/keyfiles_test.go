@@ -86,25 +86,25 @@ func TestARoutingKeyThatIsReplacedPagesByTheNewOneAndClosesByTheOld(t *testing.T
 		t.Helper()
 		eventually(t, line, func() bool { return hasLine(getText(t, p.Admin+"/metrics"), line) })
 	}
-	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	if got := paged(1); got.RoutingKey != oldKey {
 		t.Fatal("the first page went to another key")
 	}
 
 	mountSecret(t, key, newKey)
 	reloads(`flowbridge_rules_reloads_total{result="good"} 1`)
-	p.post(t, pairPost(1772438460, "78", "ACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately+60, "78", "ACTIVATED", 50), http.StatusOK)
 	if got := paged(2); got.RoutingKey != newKey {
 		t.Error("the next incident still goes to the old key")
 	}
-	p.post(t, pairPost(1772438520, "77", "DEACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately+120, "77", "DEACTIVATED", 50), http.StatusOK)
 	eventually(t, "the first is resolved by the key that it was opened with", func() bool {
 		return s.PagerDuty.Incidents()[0].Status == sandbox.IncidentResolved
 	})
 
 	mountSecret(t, key, "") // a slip
 	reloads(`flowbridge_rules_reloads_total{result="refused"} 1`)
-	p.post(t, pairPost(1772438580, "79", "ACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately+180, "79", "ACTIVATED", 50), http.StatusOK)
 	if got := paged(3); got.RoutingKey != newKey {
 		t.Error("with an empty file another key than the last good one is used")
 	}

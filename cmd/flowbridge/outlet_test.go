@@ -57,7 +57,7 @@ func TestABridgeOutlivesWhoReadsItsLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a line of the log is lost", func() bool { return p.counter(t, "flowbridge_log_lines_lost_total") > 0 })
-	p.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "Slack is told", func() bool { return len(s.Slack.Messages("#ops")) == 1 })
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

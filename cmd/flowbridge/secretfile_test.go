@@ -208,7 +208,7 @@ func (s *secretStory) answered(method, address, header, value string, body []byt
 // TestSecretsThatAreReplacedAreInForceWithoutARestart replaces each that a caller must know, in turn.
 func TestSecretsThatAreReplacedAreInForceWithoutARestart(t *testing.T) {
 	s := newSecretStory(t)
-	event, ping := []byte(pairPost(1772438400, "77", "ACTIVATED", 50)), []byte(`{"event":{"event_type":"pagey.ping"}}`)
+	event, ping := []byte(pairPost(lately, "77", "ACTIVATED", 50)), []byte(`{"event":{"event_type":"pagey.ping"}}`)
 	for i, c := range []struct {
 		name, old, fresh string
 		good, bad        int
@@ -249,13 +249,13 @@ func TestSecretsThatAreReplacedAreInForceWithoutARestart(t *testing.T) {
 // TestABotTokenThatIsReplacedIsInForceWithoutARestart has Slack refuse the old one at once.
 func TestABotTokenThatIsReplacedIsInForceWithoutARestart(t *testing.T) {
 	s := newSecretStory(t)
-	s.post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+	s.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "Slack is told", func() bool { return len(s.Slack.Messages("#ops")) == 1 })
 	mountSecret(t, s.file("SLACK_BOT_TOKEN"), "xoxb-new")
 	s.Slack.Rotate("xoxb-new", "", "")
-	s.post(t, pairPost(1772438460, "78", "ACTIVATED", 50), http.StatusOK)
+	s.post(t, pairPost(lately+60, "78", "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "Slack is told by the new token", func() bool { return len(s.Slack.Messages("#ops")) == 2 })
-	s.post(t, pairPost(1772438520, "77", "DEACTIVATED", 50), http.StatusOK)
+	s.post(t, pairPost(lately+120, "77", "DEACTIVATED", 50), http.StatusOK)
 	eventually(t, "what the old token posted is edited by the new one", func() bool {
 		return strings.Contains(s.Slack.Messages("#ops")[0].Text, "esolved")
 	})

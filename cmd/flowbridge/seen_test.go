@@ -30,7 +30,7 @@ func TestWhatAPersonDidIsThereWhenTheyLook(t *testing.T) {
 			for range c.processes {
 				all = append(all, start(t, s, rules, dsn))
 			}
-			all[0].post(t, pairPost(1772438400, "77", "ACTIVATED", 50), http.StatusOK)
+			all[0].post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 			eventually(t, "the incident is open", func() bool { return look(t, all[0]).State == "open" })
 			late := 0
 			for round := range 50 / len(all) { // with four acts each
