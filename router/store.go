@@ -132,8 +132,8 @@ type JournalEvent struct {
 	Outcome string
 }
 
-// Progress says how far the fold has come with an event.
-type Progress struct {
+// EventProgress says how far the fold has come with an event.
+type EventProgress struct {
 	Folded  bool
 	Outcome string // of one that is folded
 	// Due says that some timer is due, or within a second. What a silence changes of incidents comes by their timers, after its event.

@@ -95,7 +95,7 @@ func (c *Console) await(ctx context.Context, e *router.Event) became {
 	silence := e.Name == router.AddSilence || e.Name == router.EndSilence
 	came := became{Note: "it is stored, and will show once what stands before it in the journal has been worked off"}
 	for wait := foldFirst; router.Sleep(ctx, wait); wait = min(2*wait, foldSlowest) {
-		p, err := c.store.Progress(ctx, e.Digest)
+		p, err := c.store.EventProgress(ctx, e.Digest)
 		switch {
 		case err != nil: // it is stored, and may well be folded: no reason to say that it failed
 			return came

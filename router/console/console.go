@@ -44,8 +44,8 @@ type Store interface {
 	RetryDelivery(ctx context.Context, id int64) error
 	// Append writes events to the journal and returns how many were new; ErrBusy means try again soon.
 	Append(ctx context.Context, events []router.Event) (int, error)
-	// Progress says how far the fold has come with an event that was appended, by its digest.
-	Progress(ctx context.Context, digest string) (router.Progress, error)
+	// EventProgress says how far the fold has come with an event that was appended, by its digest.
+	EventProgress(ctx context.Context, digest string) (router.EventProgress, error)
 	// Stats counts what is stored.
 	Stats(ctx context.Context) (router.Stats, error)
 	// Ping says whether the storage answers.

@@ -24,8 +24,8 @@ type memStore struct {
 	progress   router.Progress
 	appended   []router.Event
 	retried    []int64
-	progress   func() (router.Progress, error) // of what was appended; nil: it is folded at once
-	fault      error                           // what storage says instead of working
+	fold       func() (router.EventProgress, error) // of what was appended; nil: it is folded at once
+	fault      error                                // what storage says instead of working
 	panics     bool
 }
 
@@ -127,14 +127,14 @@ func (s *memStore) Append(_ context.Context, events []router.Event) (int, error)
 	return len(events), nil
 }
 
-func (s *memStore) Progress(_ context.Context, digest string) (router.Progress, error) {
+func (s *memStore) EventProgress(_ context.Context, digest string) (router.EventProgress, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.progress != nil {
-		return s.progress()
+	if s.fold != nil {
+		return s.fold()
 	}
 	folded := slices.ContainsFunc(s.appended, func(e router.Event) bool { return e.Digest == digest })
-	return router.Progress{Folded: folded}, s.fault
+	return router.EventProgress{Folded: folded}, s.fault
 }
 
 func (s *memStore) Stats(ctx context.Context) (router.Stats, error) {

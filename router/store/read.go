@@ -96,10 +96,10 @@ func (s *Store) Events(ctx context.Context, state router.EventState, limit int) 
 // and the database's at the table.
 const dueSoon = time.Second
 
-// Progress says how far the fold, of whichever process, has come with an event, or router.ErrNotFound.
-func (s *Store) Progress(ctx context.Context, digest string) (p router.Progress, err error) {
+// EventProgress says how far the fold, of whichever process, has come with an event, or router.ErrNotFound.
+func (s *Store) EventProgress(ctx context.Context, digest string) (p router.EventProgress, err error) {
 	found, err := all(ctx, s.read, `SELECT state, outcome, (SELECT count(*) FROM incidents WHERE wake_at > 0 AND wake_at <= ?) FROM events WHERE digest = ?`,
-		[]any{micros(s.cfg.Now().Add(dueSoon)), digest}, func(row scanner) (p router.Progress, err error) {
+		[]any{micros(s.cfg.Now().Add(dueSoon)), digest}, func(row scanner) (p router.EventProgress, err error) {
 			var state router.EventState
 			var due int64
 			err = row.Scan(&state, &p.Outcome, &due)
