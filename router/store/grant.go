@@ -40,7 +40,8 @@ func denied(err error) bool {
 // deniedAtConnect explains a refusal of the whole database.
 func deniedAtConnect(config *pgx.ConnConfig) error {
 	role, database := pgx.Identifier{config.User}.Sanitize(), pgx.Identifier{config.Database}.Sanitize()
-	return &MissingGrant{Role: role, Not: "connect to database " + database, Grant: fmt.Sprintf("GRANT CONNECT ON DATABASE %s TO %s", database, role)}
+	grant := fmt.Sprintf("GRANT CONNECT ON DATABASE %s TO %s", database, role)
+	return &MissingGrant{role, "connect to database " + database, grant}
 }
 
 // privileges is what a role may do in the schema that its tables are in, or come to.
@@ -56,7 +57,7 @@ const privilegesQuery = `SELECT quote_ident(current_user), coalesce(quote_ident(
 	FROM (SELECT 1) AS one
 	LEFT JOIN (SELECT n.oid, n.nspname AS name
 		FROM unnest(string_to_array(current_setting('search_path'), ',')) WITH ORDINALITY AS path (word, i)
-		JOIN pg_namespace n ON n.nspname = CASE trim(both ' "' from word) WHEN '$user' THEN current_user ELSE trim(both ' "' from word) END
+		JOIN pg_namespace n ON n.nspname = replace(trim(both ' "' from word), '$user', current_user)
 		ORDER BY i LIMIT 1) AS s ON true
 	LEFT JOIN pg_class t ON t.relnamespace = s.oid AND t.relname = 'goose_db_version'`
 
@@ -71,12 +72,14 @@ func (s *Store) privileges(ctx context.Context) (p privileges, err error) {
 func (p *privileges) missing() *MissingGrant {
 	switch {
 	case p.schema == "":
-		return &MissingGrant{Role: p.role, Not: "make tables: its search_path names no schema that is there", Grant: "CREATE SCHEMA AUTHORIZATION " + p.role}
+		const not = "make tables: its search_path names no schema that is there"
+		return &MissingGrant{p.role, not, "CREATE SCHEMA AUTHORIZATION " + p.role}
 	case !p.use || !p.create:
-		return &MissingGrant{Role: p.role, Not: "make tables in schema " + p.schema, Grant: fmt.Sprintf("GRANT USAGE, CREATE ON SCHEMA %s TO %s", p.schema, p.role)}
+		grant := fmt.Sprintf("GRANT USAGE, CREATE ON SCHEMA %s TO %s", p.schema, p.role)
+		return &MissingGrant{p.role, "make tables in schema " + p.schema, grant}
 	case p.owner != "" && !p.asOwner:
-		return &MissingGrant{Role: p.role, Not: fmt.Sprintf("change the tables in schema %s, which are those of %s", p.schema, p.owner),
-			Grant: fmt.Sprintf("GRANT %s TO %s", p.owner, p.role)}
+		not := fmt.Sprintf("change the tables in schema %s, which are those of %s", p.schema, p.owner)
+		return &MissingGrant{p.role, not, fmt.Sprintf("GRANT %s TO %s", p.owner, p.role)}
 	}
 	return nil
 }
