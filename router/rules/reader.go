@@ -33,6 +33,8 @@ type report struct {
 	warned   Mistakes
 	partial  bool // some file could not be read to its end
 	nodes    int  // values read so far
+	steps    int  // of regular expressions
+	tried    int  // what trying expressions and templates has cost, as a meter counts
 	secrets  []secret
 }
 
@@ -349,12 +351,15 @@ func (r *reader) inside(s scalar, offset int) (line, column int) {
 	case s.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
 		column++
 	}
-	fresh := true
+	fresh, read := true, 0 // the line that source is
+	var source []rune
 	for _, c := range text[:offset] {
 		if line > len(r.lines) {
 			return s.Line, s.Column
 		}
-		source := []rune(r.lines[line-1])
+		if line != read {
+			source, read = []rune(r.lines[line-1]), line
+		}
 		switch {
 		case column <= len(source) && source[column-1] == c:
 			column, fresh = column+1, false
