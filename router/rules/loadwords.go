@@ -121,9 +121,6 @@ func (l *loader) badTemplate(s scalar, err error) {
 	if strings.Contains(problem, "out of range") {
 		hint = "an event that the rule matches may have none: guard it with {{with}} or {{if}}"
 	}
-	if s.resolved {
-		problem, hint = "the template in "+s.Value+" is not valid", ""
-	}
 	l.at(line, column, s.path, oneLine(problem, 200), hint)
 }
 

@@ -204,8 +204,5 @@ func (l *loader) badExpression(s scalar, err error, types map[string]any) {
 			hint = "rules know no clock"
 		}
 	}
-	if s.resolved {
-		problem, hint = "the expression in "+s.Value+" is not valid", ""
-	}
 	l.at(line, column, s.path, oneLine(problem, 200), hint)
 }
