@@ -89,7 +89,7 @@ func (g *gathering) tick(id FlowID) {
 }
 
 func (g *gathering) moment() Moment {
-	return Moment{Now: g.now, Silences: g.silences, Target: g.rules.Target}
+	return Moment{Now: g.now, Silences: g.silences, Target: g.rules.Target, Targets: g.rules.Targets}
 }
 
 // guard folds, and writes what the rules' templates make of it. A fault of ours, or of theirs, becomes an error: it

@@ -34,7 +34,7 @@ func (w *owing) owe(o Owed) {
 	if !ok {
 		w.order = append(w.order, id)
 	} else {
-		o.Key = first.Key
+		o.Key, o.Opening = first.Key, cmp.Or(o.Opening, first.Opening)
 		if first.Target.Kind != "" { // later ones may only have the notifier's name
 			o.Target = first.Target
 		}

@@ -132,6 +132,14 @@ type JournalEvent struct {
 	Outcome string
 }
 
+// EventProgress says how far the fold has come with an event.
+type EventProgress struct {
+	Folded  bool
+	Outcome string // of one that is folded
+	// Due says that some timer is due, or within a second. What a silence changes of incidents comes by their timers, after its event.
+	Due bool
+}
+
 // Stats counts what is in the store.
 type Stats struct {
 	Events     map[EventState]int64    // all but the folded ones: counting those would be slow

@@ -28,13 +28,14 @@ import (
 
 // bridgeConfig is what a bridge is made of. serve reads it from flags and the environment, demo makes it up.
 type bridgeConfig struct {
-	Rules     *rules.Rules                            // in force at first
-	RulesPath string                                  // where they were read
-	ReadRules func(path string) (*rules.Rules, error) // reads them anew; nil: they never change
-	Faults    *ruleFaults                             // where rules tell of theirs; nil: nowhere
-	Reread    <-chan os.Signal                        // asks for that; nil: only a change of the files does
-	DB        string                                  // path of a SQLite file, or a postgres:// URL
-	PublicURL string                                  // where people reach the console; "" for no links to it
+	Rules     *rules.Rules                           // in force at first
+	RulesRead loadedRules                            // the same, with what they were read from; zero where they never change
+	RulesPath string                                 // where they were read
+	ReadRules func(path string) (loadedRules, error) // reads them anew; nil: they never change
+	Faults    *ruleFaults                            // where rules tell of theirs; nil: nowhere
+	Reread    <-chan os.Signal                       // asks for that; nil: only a change of the files does
+	DB        string                                 // path of a SQLite file, or a postgres:// URL
+	PublicURL string                                 // where people reach the console; "" for no links to it
 
 	Certificates *certificates // of the public address; nil: it speaks no TLS
 	Forward      string        // URL of the receiver behind; "" for none
@@ -49,6 +50,8 @@ type bridgeConfig struct {
 
 	PagerDutyBack pagerDutyBack
 
+	SecretFiles secretFiles // those of these secrets that are given as files, and may change; nil: none
+
 	// How long events, and what is over, are kept; 0 for ever.
 	KeepEvents, KeepIncidents time.Duration
 
@@ -62,6 +65,7 @@ type bridgeConfig struct {
 	Now func() time.Time
 
 	Logger *slog.Logger
+	LogTo  *outlet // where it writes; nil: nobody counts what is lost
 }
 
 // bridge is the whole of flowbridge in one process: the rooms, wired.
@@ -102,13 +106,18 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := newRuleset(cfg.RulesPath, cfg.Rules, cfg.ReadRules, cfg.refuse, cfg.Logger)
+	first := cfg.RulesRead
+	first.rules = cfg.Rules
+	set := newRuleset(cfg.RulesPath, first, cfg.ReadRules, cfg.refuse, cfg.Logger)
 	metrics.MustRegister(set.collectors()...)
 	if cfg.Faults != nil {
 		metrics.MustRegister(cfg.Faults.counted)
 	}
 	if cfg.Certificates != nil {
 		metrics.MustRegister(cfg.Certificates.expiry)
+	}
+	if cfg.LogTo != nil {
+		metrics.MustRegister(cfg.LogTo.collector())
 	}
 	b := &bridge{cfg: cfg, rules: set, store: journal}
 	if err := b.wire(notifiers, metrics); err != nil {
@@ -119,13 +128,15 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 
 func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prometheus.Registry) (err error) {
 	intake, err := whatsapp.New(whatsapp.Config{
-		AppSecrets:    b.cfg.AppSecrets,
-		VerifyToken:   b.cfg.VerifyToken,
-		WantResponses: func() bool { return b.rules.rules().WantsResponses() },
-		Forward:       b.cfg.Forward,
-		Now:           b.cfg.Now,
-		Logger:        b.cfg.Logger,
-		Registerer:    metrics,
+		AppSecrets:     b.cfg.AppSecrets,
+		AppSecretsNow:  b.cfg.SecretFiles.all("META_APP_SECRET"),
+		VerifyToken:    b.cfg.VerifyToken,
+		VerifyTokenNow: b.cfg.SecretFiles.one("META_VERIFY_TOKEN"),
+		WantResponses:  func() bool { return b.rules.rules().WantsResponses() },
+		Forward:        b.cfg.Forward,
+		Now:            b.cfg.Now,
+		Logger:         b.cfg.Logger,
+		Registerer:     metrics,
 	}, b.store)
 	if err != nil {
 		return err
@@ -163,6 +174,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		Misnamed:   func(s *router.Scope) []string { return b.rules.rules().Misnamed(s) },
 		Logger:     b.cfg.Logger,
 		Token:      b.cfg.AdminToken,
+		TokenNow:   b.cfg.SecretFiles.one("FLOWBRIDGE_ADMIN_TOKEN"),
 		Gatherer:   metrics,
 		Registerer: metrics,
 		Version:    version(),
@@ -181,8 +193,8 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 // an incident opened must be closed even where the rules have changed since. channelID says what receipts call a channel.
 func newNotifiers(cfg bridgeConfig, channelID func(context.Context, string) (string, error)) (map[router.Kind]delivery.Notifier, error) {
 	pager, err := pagerduty.New(pagerduty.Config{
-		EventsURL: cfg.PagerDutyURL, APIToken: cfg.PagerDutyBack.Token, APIURL: cfg.PagerDutyBack.APIURL, From: cfg.PagerDutyBack.From,
-		Now: cfg.Now,
+		EventsURL: cfg.PagerDutyURL, APIToken: cfg.PagerDutyBack.Token, APITokenNow: cfg.SecretFiles.one("PAGERDUTY_API_TOKEN"),
+		APIURL: cfg.PagerDutyBack.APIURL, From: cfg.PagerDutyBack.From, Now: cfg.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -192,7 +204,8 @@ func newNotifiers(cfg bridgeConfig, channelID func(context.Context, string) (str
 		return out, cfg.refuse(cfg.Rules)
 	}
 	out[router.KindSlack], err = slack.New(slack.Config{
-		Token: cfg.SlackToken, APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(), ChannelID: channelID, Now: cfg.Now, Logger: cfg.Logger,
+		Token: cfg.SlackToken, TokenNow: cfg.SecretFiles.one("SLACK_BOT_TOKEN"), APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(),
+		ChannelID: channelID, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	return out, err
 }

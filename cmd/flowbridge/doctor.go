@@ -99,13 +99,10 @@ func newDoctor(c doctorCommand, p *program, transport http.RoundTripper) *doctor
 		},
 		secrets: map[string]router.Secret{}, faults: map[string]error{},
 	}
-	for _, name := range []string{
-		"META_APP_SECRET", "META_VERIFY_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN",
-		"PAGERDUTY_API_TOKEN", "PAGERDUTY_WEBHOOK_SECRET", "FLOWBRIDGE_ADMIN_TOKEN",
-	} {
+	for _, secret := range ownSecrets() {
 		var err error
-		if d.secrets[name], err = p.secret(name); err != nil {
-			d.faults[name] = err
+		if d.secrets[secret.name], err = p.secret(secret.name); err != nil {
+			d.faults[secret.name] = err
 		}
 	}
 	d.WebhookURL = strings.TrimRight(cmp.Or(c.WebhookURL, c.PublicURL), "/")

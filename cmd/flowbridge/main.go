@@ -19,8 +19,9 @@ import (
 )
 
 func main() {
+	surviveBrokenPipes()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	p := program{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv}
+	p := program{Stdin: os.Stdin, Stdout: &outlet{file: os.Stdout}, Stderr: &outlet{file: os.Stderr}, Getenv: os.LookupEnv}
 	code := p.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)

@@ -82,7 +82,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 	cfg = bridgeConfig{
 		Logger:       logger,
 		RulesPath:    c.Rules,
-		ReadRules:    func(path string) (*rules.Rules, error) { return loadRules(path, ruleFaults.config(p.rulesConfig())) },
+		ReadRules:    rulesReader(ruleFaults.config(p.rulesConfig())),
 		Faults:       ruleFaults,
 		DB:           c.DB,
 		PublicURL:    c.PublicURL,
@@ -93,6 +93,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 
 		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents),
 	}
+	cfg.LogTo, _ = p.Stderr.(*outlet)
 	if c.Unbudgeted {
 		cfg.Charges = func(*router.Notification) []router.Charge { return nil }
 	}
@@ -105,31 +106,13 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		cfg.Certificates, err = newCertificates(files, logger)
 		faults = append(faults, err)
 	}
-	one := func(name string) router.Secret {
-		s, err := p.secret(name)
-		faults = append(faults, err)
-		return s
-	}
-	cfg.AppSecrets, err = p.secrets("META_APP_SECRET")
-	faults = append(faults, err)
-	cfg.VerifyToken = one("META_VERIFY_TOKEN")
-	cfg.SlackToken = one("SLACK_BOT_TOKEN")
-	cfg.SlackBack, err = p.slackBack(cfg.SlackToken)
-	faults = append(faults, err)
-	cfg.AdminToken = one("FLOWBRIDGE_ADMIN_TOKEN")
-	cfg.PagerDutyBack, err = p.pagerDutyBack()
-	faults = append(faults, err)
-	if len(cfg.AppSecrets) == 0 {
-		faults = append(faults, errors.New("META_APP_SECRET is not set: without it no webhook can be verified (Meta: App settings, Basic, App secret)"))
-	}
-	if cfg.VerifyToken == "" {
-		faults = append(faults, errors.New("META_VERIFY_TOKEN is not set: choose a long random word and give the same one to Meta's dashboard"))
-	}
+	faults = append(faults, cfg.readSecrets(p))
 	if !loopback(c.Admin) && cfg.AdminToken == "" {
 		faults = append(faults, fmt.Errorf("--admin %s can be reached from other machines: set FLOWBRIDGE_ADMIN_TOKEN, or listen on 127.0.0.1", c.Admin))
 	}
 	faults = append(faults, webAddress("--public-url", c.PublicURL), webAddress("SLACK_API_URL", cfg.SlackURL), webAddress("PAGERDUTY_EVENTS_URL", cfg.PagerDutyURL))
-	cfg.Rules, err = cfg.ReadRules(c.Rules)
+	cfg.RulesRead, err = cfg.ReadRules(c.Rules)
+	cfg.Rules = cfg.RulesRead.rules
 	switch {
 	case err == nil:
 		err = cfg.refuse(cfg.Rules)

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,8 +26,6 @@ type tlsFiles struct {
 const metaCommonName = "client.webhooks.fbclientcerts.com"
 
 const (
-	// tlsLook is how often the files are looked at, at most: with a handshake, so that nothing runs in between.
-	tlsLook = time.Second
 	// maxPEM bounds what is read of one file.
 	maxPEM = 1 << 20
 	// expiresSoon is when a certificate is worth a warning: renewals are usually done long before.
@@ -58,9 +54,7 @@ type certificates struct {
 	expiry  prometheus.Gauge
 	strange router.Seldom // for logging refusals
 
-	mu     sync.Mutex // held by the handshake that looks
-	looked time.Time
-	seen   [3][]byte // what the files held when they were looked at last, used or not
+	fresh freshFiles // looked at with a handshake
 }
 
 // newCertificates reads the files.
@@ -70,21 +64,21 @@ func newCertificates(files tlsFiles, logger *slog.Logger) (*certificates, error)
 	if err := files.check(); err != nil {
 		return nil, err
 	}
-	c.looked = c.now()
-	contents, err := files.read()
+	c.fresh = freshFiles{read: files.read, every: lookEvery, now: func() time.Time { return c.now() }}
+	contents, err := c.fresh.first()
 	if err != nil {
 		return nil, err
 	}
-	c.seen = contents
 	return c, c.use(contents)
 }
 
-func (f tlsFiles) read() (contents [3][]byte, err error) {
+func (f tlsFiles) read() (contents [][]byte, err error) {
+	contents = make([][]byte, 3)
 	for i, file := range []struct{ flag, path string }{{"--tls-cert", f.Cert}, {"--tls-key", f.Key}, {"--tls-client-ca", f.ClientCA}} {
 		if file.path == "" {
 			continue
 		}
-		if contents[i], err = readBounded(file.path, maxPEM); err != nil {
+		if contents[i], err = readRegular(file.path, maxPEM); err != nil {
 			return contents, fmt.Errorf("%s: %w", file.flag, err)
 		}
 	}
@@ -92,7 +86,7 @@ func (f tlsFiles) read() (contents [3][]byte, err error) {
 }
 
 // use puts what the files hold in force, if it is whole.
-func (c *certificates) use(contents [3][]byte) error {
+func (c *certificates) use(contents [][]byte) error {
 	pair, err := tls.X509KeyPair(contents[0], contents[1])
 	if err != nil {
 		return fmt.Errorf("--tls-cert %s and --tls-key %s: %w", c.files.Cert, c.files.Key, err)
@@ -127,32 +121,13 @@ func (c *certificates) config() *tls.Config {
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2", "http/1.1"},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			c.look()
+			c.fresh.look(c.changed)
 			return c.inForce.Load(), nil
 		},
 	}
 }
 
-// look reads the files if that was not done just now. Reading them is cheaper than being wrong about their times:
-// a mounted secret is swapped by a link, and a file may be written twice within a tick of its clock.
-func (c *certificates) look() {
-	if !c.mu.TryLock() {
-		return // another handshake looks
-	}
-	defer c.mu.Unlock()
-	now := c.now()
-	if now.Sub(c.looked).Abs() < tlsLook {
-		return
-	}
-	c.looked = now
-	contents, err := c.files.read()
-	if err != nil { // gone for the moment, perhaps: once it is back it differs from this
-		contents = [3][]byte{[]byte(err.Error())}
-	}
-	if unchanged(contents, c.seen) {
-		return
-	}
-	c.seen = contents
+func (c *certificates) changed(contents [][]byte, err error) {
 	if err == nil {
 		err = c.use(contents)
 	}
@@ -161,15 +136,6 @@ func (c *certificates) look() {
 		return
 	}
 	c.logger.Info("the certificate was read anew", "file", c.files.Cert)
-}
-
-func unchanged(a, b [3][]byte) bool {
-	for i := range a {
-		if !bytes.Equal(a[i], b[i]) {
-			return false
-		}
-	}
-	return true
 }
 
 // guard lets only those through to next who present Meta's client certificate, if that is asked for. That its chain

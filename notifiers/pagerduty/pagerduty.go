@@ -35,6 +35,8 @@ type Config struct {
 	// resolved an incident, not who did that elsewhere. Default: no notes.
 	APIToken router.Secret
 	From     string
+	// APITokenNow returns the token in force; it is asked for each note, since it may be replaced. Default: APIToken.
+	APITokenNow func() router.Secret
 	// APIURL is where the REST API is. Default: https://api.pagerduty.com.
 	APIURL string
 	// Timeout bounds one call; a Sync makes at most three. Default: 10 s.
@@ -61,6 +63,9 @@ func New(cfg Config) (*Notifier, error) {
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.APITokenNow == nil {
+		cfg.APITokenNow = func() router.Secret { return cfg.APIToken }
 	}
 	return &Notifier{cfg: cfg, http: newClient()}, nil
 }
@@ -186,7 +191,7 @@ func (p *Notifier) note(ctx context.Context, n *router.Notification, text string
 	if p.cfg.APIToken == "" || p.cfg.From == "" || i < 0 || !isID(n.Incident.Links[i].ID) {
 		return
 	}
-	api := rest{token: p.cfg.APIToken, url: p.cfg.APIURL, timeout: p.cfg.Timeout, now: p.cfg.Now, http: p.http}
+	api := rest{token: p.cfg.APITokenNow(), url: p.cfg.APIURL, timeout: p.cfg.Timeout, now: p.cfg.Now, http: p.http}
 	_ = api.note(ctx, n.Incident.Links[i].ID, p.cfg.From, noteMark+line(text, maxNote))
 }
 

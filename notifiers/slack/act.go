@@ -302,30 +302,59 @@ var entryOf = map[string]router.EntryKind{
 // follow watches what became of an act that was written down, and tells the person if somebody or Meta was faster: events
 // of theirs may have stood in the journal before it. Where nothing becomes known in time, the card tells.
 func (r *Receiver) follow(ctx context.Context, w wish, e *router.Event, address string) {
-	kind, ok := entryOf[w.act]
-	if !ok {
+	if _, ok := entryOf[w.act]; !ok {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, followFor)
 	defer cancel()
 	for wait := r.followFirst; router.Sleep(ctx, wait); wait = min(2*wait, time.Second) {
-		inc, err := r.journal.Incident(ctx, w.incident)
-		if err != nil {
-			continue
-		}
-		if slices.ContainsFunc(inc.Timeline, func(one router.Entry) bool { return one.Kind == kind && one.At.Equal(e.At) }) {
-			return
-		}
-		if moot := moot(w.act, &inc); moot != "" {
+		shows, moot := r.became(ctx, w, e)
+		if moot != "" {
 			r.tell(address, moot)
+		}
+		if shows || moot != "" {
 			return
 		}
 	}
 }
 
+// lookFor waits a moment until an act shows in its incident, so that whoever asks next is told of it. Where it never will, moot
+// says why. Both are zero where the fold is late: then it is for follow.
+func (r *Receiver) lookFor(ctx context.Context, w wish, e *router.Event) (shows bool, moot string) {
+	wait := r.followFirst / 10
+	for range seenLooks {
+		if shows || moot != "" || !router.Sleep(ctx, wait) {
+			break
+		}
+		shows, moot = r.became(ctx, w, e)
+		wait *= 2
+	}
+	return shows, moot
+}
+
+// became says whether an act shows in its incident by now, or why it never will, in mrkdwn.
+func (r *Receiver) became(ctx context.Context, w wish, e *router.Event) (shows bool, why string) {
+	inc, err := r.journal.Incident(ctx, w.incident)
+	if err != nil {
+		return false, ""
+	}
+	switch w.act {
+	case router.AddSilence:
+		return inc.Silence.ID != "", ""
+	case router.EndSilence:
+		return inc.Silence.ID != e.Act.Silence.ID, ""
+	}
+	kind := entryOf[w.act]
+	if slices.ContainsFunc(inc.Timeline, func(one router.Entry) bool { return one.Kind == kind && one.At.Equal(e.At) }) {
+		return true, ""
+	}
+	return false, moot(w.act, &inc)
+}
+
 const (
 	followFor   = 5 * time.Second
 	followFirst = 50 * time.Millisecond
+	seenLooks   = 7 // the first after 5 ms, the last after 635 ms
 )
 
 // fault logs what kept a person from acting.

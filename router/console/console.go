@@ -44,6 +44,8 @@ type Store interface {
 	RetryDelivery(ctx context.Context, id int64) error
 	// Append writes events to the journal and returns how many were new; ErrBusy means try again soon.
 	Append(ctx context.Context, events []router.Event) (int, error)
+	// EventProgress says how far the fold has come with an event that was appended, by its digest.
+	EventProgress(ctx context.Context, digest string) (router.EventProgress, error)
 	// Stats counts what is stored.
 	Stats(ctx context.Context) (router.Stats, error)
 	// Ping says whether the storage answers.
@@ -57,6 +59,8 @@ type Config struct {
 	// Token, if set, is asked of every request below /api/, as `Authorization: Bearer <token>`. Metrics
 	// and health are open in any case: probes carry no credentials.
 	Token router.Secret
+	// TokenNow returns the one in force; it is asked for each request, since it may be replaced. Default: Token.
+	TokenNow func() router.Secret
 	// Gatherer is what /metrics shows. Default: there is no /metrics.
 	Gatherer prometheus.Gatherer
 	// Registerer gets gauges of what is stored, read from the store at each scrape. Default: none are kept.
@@ -105,6 +109,9 @@ func New(cfg Config, s Store) (*Console, error) {
 	cfg.StalledAfter = cmp.Or(cfg.StalledAfter, 30*time.Second)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.TokenNow == nil {
+		cfg.TokenNow = func() router.Secret { return cfg.Token }
 	}
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }

@@ -113,11 +113,12 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 	if err != nil {
 		return 0, nil, err
 	}
-	if err := c.say(r, router.Event{Name: router.AddSilence, Act: &router.Act{Actor: s.By, Silence: &s}}); err != nil {
+	came, err := c.say(r, router.Event{Name: router.AddSilence, Act: &router.Act{Actor: s.By, Silence: &s}})
+	if err != nil {
 		return 0, nil, err
 	}
 	c.cfg.Logger.Info("a person adds a silence", "silence", s.ID, "by", s.By, "why", s.Why, "from", r.RemoteAddr)
-	return http.StatusAccepted, silenceAdded{Silence: newSilence(&s, now), Covers: covers, Queued: true}, nil
+	return http.StatusAccepted, silenceAdded{Silence: newSilence(&s, now), Covers: covers, Queued: true, became: came}, nil
 }
 
 // silenceAdded is the answer to POST /api/v1/silences.
@@ -125,6 +126,7 @@ type silenceAdded struct {
 	Silence silence `json:"silence"`
 	Covers  []int64 `json:"covers"` // numbers of unresolved incidents with an alert that it covers: none may be a slip
 	Queued  bool    `json:"queued"`
+	became
 }
 
 // wished reads a wish, and says all that is wrong with it.
@@ -242,6 +244,7 @@ func (c *Console) covered(r *http.Request, scope *router.Scope) ([]int64, error)
 type silenceEnd struct {
 	Silence string `json:"silence"`
 	Queued  bool   `json:"queued"` // false: it was over already
+	became
 }
 
 // endSilence: DELETE /api/v1/silences/{id}
@@ -265,12 +268,12 @@ func (c *Console) endSilence(r *http.Request, p httprouter.Params) (int, any, er
 	} else if !waits {
 		return 0, nil, refuse(http.StatusNotFound, "there is no silence %q", id)
 	}
-	err = c.say(r, router.Event{Name: router.EndSilence, Act: &router.Act{Actor: actor, Silence: &router.Silence{ID: id}}})
+	came, err := c.say(r, router.Event{Name: router.EndSilence, Act: &router.Act{Actor: actor, Silence: &router.Silence{ID: id}}})
 	if err != nil {
 		return 0, nil, err
 	}
 	c.cfg.Logger.Info("a person ends a silence", "silence", id, "by", actor, "from", r.RemoteAddr)
-	return http.StatusAccepted, silenceEnd{Silence: id, Queued: true}, nil
+	return http.StatusAccepted, silenceEnd{Silence: id, Queued: true, became: came}, nil
 }
 
 // unfolded says whether a silence is in the journal, and the fold has not come to it yet.

@@ -24,7 +24,8 @@ type memStore struct {
 	progress   router.Progress
 	appended   []router.Event
 	retried    []int64
-	fault      error // what storage says instead of working
+	fold       func() (router.EventProgress, error) // of what was appended; nil: it is folded at once
+	fault      error                                // what storage says instead of working
 	panics     bool
 }
 
@@ -124,6 +125,16 @@ func (s *memStore) Append(_ context.Context, events []router.Event) (int, error)
 	}
 	s.appended = append(s.appended, events...)
 	return len(events), nil
+}
+
+func (s *memStore) EventProgress(_ context.Context, digest string) (router.EventProgress, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fold != nil {
+		return s.fold()
+	}
+	folded := slices.ContainsFunc(s.appended, func(e router.Event) bool { return e.Digest == digest })
+	return router.EventProgress{Folded: folded}, s.fault
 }
 
 func (s *memStore) Stats(ctx context.Context) (router.Stats, error) {

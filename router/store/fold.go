@@ -312,7 +312,8 @@ func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 	query := `INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, target, open, opening, severity,
 			next_at, updated_at, owed_since, class)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (incident, event, notifier) DO UPDATE SET owed = deliveries.owed + 1, open = excluded.open, opening = excluded.opening,
+		ON CONFLICT (incident, event, notifier) DO UPDATE SET owed = deliveries.owed + 1, open = excluded.open,
+		opening = CASE WHEN excluded.opening > 0 THEN excluded.opening ELSE deliveries.opening END,
 		severity = excluded.severity, updated_at = excluded.updated_at,
 		attempts = CASE WHEN deliveries.state = 'waiting' THEN deliveries.attempts ELSE 0 END,
 		next_at = CASE WHEN deliveries.state = 'waiting' THEN deliveries.next_at ELSE excluded.next_at END,

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,8 +33,12 @@ type Journal interface {
 type Config struct {
 	// AppSecrets are the Meta app's secrets; a post signed with any of them is good. Required.
 	AppSecrets []router.Secret
+	// AppSecretsNow returns those in force; it is asked for each post, since they may be replaced. Default: AppSecrets.
+	AppSecretsNow func() []router.Secret
 	// VerifyToken is the word that Meta repeats in its handshake. Required.
 	VerifyToken router.Secret
+	// VerifyTokenNow returns the one in force; it is asked for each handshake. Default: VerifyToken.
+	VerifyTokenNow func() router.Secret
 	// WantResponses says whether rules ask for filled forms; it is asked for each post. Default: never.
 	WantResponses func() bool
 	// MaxBody bounds a post, in bytes. Default: 3 MiB, Meta's own limit.
@@ -57,7 +62,7 @@ type Config struct {
 type Handler struct {
 	cfg     Config
 	journal Journal
-	signers []*signer // one for each secret
+	keyed   atomic.Pointer[keyed] // for the secrets that were in force last
 	metrics *metrics
 	buffers sync.Pool  // of *bytes.Buffer
 	forward *forwarder // nil where nothing is passed on
@@ -86,6 +91,12 @@ func New(cfg Config, j Journal) (*Handler, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.AppSecretsNow == nil {
+		cfg.AppSecretsNow = func() []router.Secret { return cfg.AppSecrets }
+	}
+	if cfg.VerifyTokenNow == nil {
+		cfg.VerifyTokenNow = func() router.Secret { return cfg.VerifyToken }
+	}
 	if cfg.WantResponses == nil {
 		cfg.WantResponses = func() bool { return false }
 	}
@@ -93,21 +104,17 @@ func New(cfg Config, j Journal) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{
+	return &Handler{
 		cfg: cfg, journal: j, forward: forward, metrics: newMetrics(cfg.Registerer),
 		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
-	}
-	for _, s := range cfg.AppSecrets {
-		h.signers = append(h.signers, newSigner(s))
-	}
-	return h, nil
+	}, nil
 }
 
 // Verify answers Meta's handshake: 200 and the challenge as it came if the token is right, else 403.
 func (h *Handler) Verify(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	token := query.Get("hub.verify_token")
-	if query.Get("hub.mode") != "subscribe" || subtle.ConstantTimeCompare([]byte(token), []byte(h.cfg.VerifyToken.Reveal())) != 1 {
+	token, want := query.Get("hub.verify_token"), h.cfg.VerifyTokenNow()
+	if query.Get("hub.mode") != "subscribe" || want == "" || subtle.ConstantTimeCompare([]byte(token), []byte(want.Reveal())) != 1 {
 		if token != "" && h.wrongToken.Now(h.cfg.Now()) {
 			h.cfg.Logger.Warn("a handshake was refused: if Meta sent it, META_VERIFY_TOKEN is not the verify token in the app's dashboard")
 		}
@@ -151,7 +158,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, received time.
 		return broken
 	}
 	body := buffer.Bytes()
-	if !signedByAny(h.signers, body, mac) {
+	if !signedByAny(h.signers(), body, mac) {
 		return h.unsigned(w)
 	}
 	if h.forward == nil {
