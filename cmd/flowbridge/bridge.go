@@ -97,6 +97,7 @@ const (
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
 	stopTimeout   = 10 * time.Second // for posts that are being answered when the bridge stops
+	auditTimeout  = 5 * time.Second  // for writing to the audit what is done
 )
 
 // newBridge opens the store and wires the rooms. Run must follow: it closes the store.
@@ -127,6 +128,7 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 		metrics.MustRegister(cfg.LogTo.collector())
 	}
 	b := &bridge{cfg: cfg, rules: set, store: journal}
+	set.audit = b.keepAudit
 	if err := b.wire(notifiers, metrics); err != nil {
 		return nil, errors.Join(err, journal.Close())
 	}
@@ -201,6 +203,15 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	routes := publicRoutes(intake, b.cfg.Certificates.guard)
 	b.public = routes
 	return errors.Join(b.wireSlackBack(routes, metrics), b.wirePagerDutyBack(routes, metrics))
+}
+
+// keepAudit writes to the audit what an operator did; what cannot be written there is in the log.
+func (b *bridge) keepAudit(ctx context.Context, e router.AuditEntry) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
+	defer cancel()
+	if err := b.store.Audit(ctx, e); err != nil {
+		b.cfg.Logger.Error("the audit could not be written: keep this line", "error", err, "at", e.At, "who", e.Who, "from", e.From, "what", e.What, "result", e.Result)
+	}
 }
 
 // newNotifiers makes a notifier for every service that can be reached, whether or not a rule names it now: what
