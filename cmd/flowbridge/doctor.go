@@ -78,7 +78,7 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 	if c.Timeout <= 0 {
 		return wrongUsage("--timeout: give more than 0, such as 5s")
 	}
-	d := newDoctor(c, p, notifiers.NewTransport())
+	d := c.doctor(p)
 	findings := d.examine(ctx)
 	if err := d.print(p.Stdout, findings); err != nil {
 		return err
@@ -88,6 +88,9 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 	}
 	return nil
 }
+
+// doctor returns one that asks the services themselves.
+func (c doctorCommand) doctor(p *program) *doctor { return newDoctor(c, p, notifiers.NewTransport()) }
 
 func newDoctor(c doctorCommand, p *program, transport http.RoundTripper) *doctor {
 	d := &doctor{
