@@ -272,5 +272,5 @@ const (
 	EntryNote           EntryKind = "note"
 	EntryLinked         EntryKind = "linked"      // a service's name for the incident became known
 	EntryUndelivered    EntryKind = "undelivered" // a notifier could not be told
-	EntryByItself       EntryKind = "by itself"   // a service that pages did something by itself
+	EntryByItself       EntryKind = "automatic"   // a service that pages did something by itself
 )

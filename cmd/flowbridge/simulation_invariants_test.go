@@ -169,12 +169,12 @@ func same(got, want []string) error {
 }
 
 // noSecondPage counts, beside the openings, what others resolved there and what a person wanted paged. Where a page had
-// been acknowledged before it got worse, it may have to be made anew.
+// been acknowledged before it got worse, it may have to be made anew, and so where an acknowledgement was taken back.
 func (w *world) noSecondPage() error {
 	made, rises := map[string]int{}, map[string]int{}
 	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
 	for _, inc := range all {
-		rises[inc.Key] += len(w.lifeOf(inc.Number).rises)
+		rises[inc.Key] += len(w.lifeOf(inc.Number).rises) + len(w.deedsOn(inc.Number, false, router.Unacknowledge))
 	}
 	for _, inc := range w.pager.Incidents() {
 		made[inc.DedupKey]++

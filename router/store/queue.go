@@ -244,14 +244,12 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 		return err
 	}
 	for _, d := range others {
-		if d.State == router.DeliveryParked {
-			n.Problems = append(n.Problems, router.Problem{Notifier: d.Notifier, Error: d.LastError})
-		}
 		if d.Receipt.Link != "" {
 			n.Related = append(n.Related, router.Related{Notifier: d.Notifier, Kind: d.Kind, Link: d.Receipt.Link})
 		}
 	}
-	return nil
+	n.Problems, err = problems(ctx, tx, number, n.Delivery)
+	return err
 }
 
 func worstFirst(found []router.Alert, err error) ([]router.Alert, error) {
