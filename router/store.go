@@ -43,6 +43,7 @@ type Batch struct {
 	Known     []Owed
 	Overtaken []Owed
 	Events    []Event // appended to the journal; a repeat by digest is dropped
+	Audit     []AuditEntry
 	// Postponed are flows whose timers cannot be run: those that are due by PostponedUntil are due then.
 	Postponed      []FlowID
 	PostponedUntil time.Time

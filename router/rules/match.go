@@ -32,7 +32,7 @@ type flowTest struct {
 }
 
 // onlyByName lists the events that a rule must name to be asked about: they are personal, or our own.
-var onlyByName = [...]string{router.FlowResponse, router.ParkedDelivery, router.EventSetAside}
+var onlyByName = [...]string{router.FlowResponse, router.ParkedDelivery, router.EventSetAside, router.EverythingSilenced}
 
 // recovery says whether an event is one that only rules for recoveries are asked about.
 func recovery(ev *router.Event) bool { return ev.Paired() && ev.AlertState == router.Deactivated }

@@ -114,6 +114,7 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
 			writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
 			s.writeOvertaken, s.writeOwed, s.writeKnown, s.wakeAll, postponeTimers, appendEvents,
+			writeAudit,
 		} {
 			if err := step(ctx, tx, b); err != nil {
 				return err
