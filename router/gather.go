@@ -58,24 +58,33 @@ func (g *gathering) event(e *Event) {
 		g.setAside(e, err)
 		return
 	}
-	g.b.Outcomes = append(g.b.Outcomes, Outcome{Seq: e.Seq, Text: outcome})
+	outcome.Seq = e.Seq
+	g.b.Outcomes = append(g.b.Outcomes, outcome)
 }
 
-func (g *gathering) fold(e *Event) (outcome string, err error) {
+func (g *gathering) fold(e *Event) (out Outcome, err error) {
 	switch {
 	case e.Unreadable != "":
-		return "", errors.New(e.Unreadable)
+		return out, errors.New(e.Unreadable)
 	case e.Name == AddSilence || e.Name == EndSilence:
-		return g.silence(e), nil
+		return Outcome{Text: g.silence(e)}, nil
 	}
 	id := FlowID{e.WABA, e.Flow}
-	step, err := g.guard(func() Step { return Fold(g.states[id], g.last+1, e, Judge(g.rules, e), g.moment()) })
+	var v Verdict
+	step, err := g.guard(func() Step {
+		v = Judge(g.rules, e)
+		return Fold(g.states[id], g.last+1, e, v, g.moment())
+	})
 	if err != nil {
-		return "", err
+		return out, err
 	}
 	g.keep(id, step)
 	g.measure(id, e, step.Alerts)
-	return step.Outcome, nil
+	out = Outcome{Text: step.Outcome, Kept: e.kept(&v.Decision)}
+	if step.Notice != nil || out.Kept != nil && out.Kept.Value != nil {
+		out.People = e.people()
+	}
+	return out, nil
 }
 
 // tick folds the passing of time for one flow, or puts it off.

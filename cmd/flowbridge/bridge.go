@@ -119,13 +119,14 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 
 func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prometheus.Registry) (err error) {
 	intake, err := whatsapp.New(whatsapp.Config{
-		AppSecrets:    b.cfg.AppSecrets,
-		VerifyToken:   b.cfg.VerifyToken,
-		WantResponses: func() bool { return b.rules.rules().WantsResponses() },
-		Forward:       b.cfg.Forward,
-		Now:           b.cfg.Now,
-		Logger:        b.cfg.Logger,
-		Registerer:    metrics,
+		AppSecrets:  b.cfg.AppSecrets,
+		VerifyToken: b.cfg.VerifyToken,
+		WantsField:  func(field string) bool { return b.rules.rules().WantsField(field) },
+		Wants:       func(e *router.Event) bool { return b.rules.rules().Wants(e) },
+		Forward:     b.cfg.Forward,
+		Now:         b.cfg.Now,
+		Logger:      b.cfg.Logger,
+		Registerer:  metrics,
 	}, b.store)
 	if err != nil {
 		return err

@@ -93,8 +93,20 @@ func (r *Rules) match(ev *router.Event, hits []int) []int {
 func (r *Rules) holds(rule *rule, ev *router.Event, env map[string]any) (map[string]any, bool) {
 	m := &rule.match
 	switch {
+	case !r.holdsKeys(rule, ev):
+		return env, false
+	case m.when == nil:
+		return env, true
+	}
+	return r.holdsWhen(rule, ev, env)
+}
+
+// holdsKeys says so of every key but `when`.
+func (r *Rules) holdsKeys(rule *rule, ev *router.Event) bool {
+	m := &rule.match
+	switch {
 	case recovery(ev) != m.recoveryOnly(),
-		!m.holdsEvent(ev.Name),
+		!m.holdsEvent(ev),
 		!holdsText(m.fields, ev.Field),
 		!holdsText(m.wabas, ev.WABA),
 		!holdsText(m.oldStatuses, ev.OldStatus),
@@ -104,18 +116,22 @@ func (r *Rules) holds(rule *rule, ev *router.Event, env map[string]any) (map[str
 		!m.holdsFlow(ev.Flow),
 		!r.holdsErrorType(m.errorTypes, ev.Errors),
 		!m.holdsTime(ev):
-		return env, false
-	case m.when == nil:
-		return env, true
+		return false
 	}
-	return r.holdsWhen(rule, ev, env)
+	return true
 }
 
-func (m *match) holdsEvent(name string) bool {
-	if m.events == nil {
-		return !slices.Contains(onlyByName[:], name)
+// holdsEvent says whether an event has a name that the rule asks for. What is personal must be named, or its field.
+func (m *match) holdsEvent(ev *router.Event) bool {
+	switch {
+	case m.events != nil:
+		return slices.Contains(m.events, ev.Name)
+	case slices.Contains(onlyByName[:], ev.Name):
+		return false
+	case router.IsPersonal(ev.Name):
+		return slices.Contains(m.fields, ev.Field)
 	}
-	return slices.Contains(m.events, name)
+	return true
 }
 
 func holdsText(any []string, v string) bool { return any == nil || slices.Contains(any, v) }

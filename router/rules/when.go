@@ -140,7 +140,7 @@ func (r *Rules) holdsWhen(rule *rule, ev *router.Event, env map[string]any) (map
 	}
 	out, err := runWhen(rule.match.when.program, env)
 	if err != nil && r.cfg.OnWhenError != nil {
-		if ev.Name == router.FlowResponse { // the error may quote what somebody wrote into a form
+		if router.IsPersonal(ev.Name) { // the error may quote what somebody wrote
 			err = errors.New("the expression failed on this response")
 		}
 		r.cfg.OnWhenError(rule.name, err)
