@@ -26,7 +26,7 @@ func (g *gathering) setAside(e *Event, err error) {
 	g.aside = append(g.aside, aside{e, err})
 	outcome := Outcome{Seq: e.Seq, Text: "set aside: " + reason(err), Failed: true}
 	if e.Unreadable == "" { // else what is stored is not what e is
-		outcome.Kept = e.kept(&Decision{}) // nobody would look at it again
+		outcome.Kept = e.Kept(&Decision{}) // nobody would look at it again
 	}
 	g.b.Outcomes = append(g.b.Outcomes, outcome)
 	if e.Name != EventSetAside {

@@ -80,9 +80,9 @@ func (g *gathering) fold(e *Event) (out Outcome, err error) {
 	}
 	g.keep(id, step)
 	g.measure(id, e, step.Alerts)
-	out = Outcome{Text: step.Outcome, Kept: e.kept(&v.Decision)}
+	out = Outcome{Text: step.Outcome, Kept: e.Kept(&v.Decision)}
 	if step.Notice != nil || out.Kept != nil && out.Kept.Value != nil {
-		out.People = e.people()
+		out.People = e.People()
 	}
 	return out, nil
 }

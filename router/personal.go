@@ -59,8 +59,8 @@ func (e *Event) Reduce(why Reduced) Event {
 	return kept
 }
 
-// kept returns what stays of an event that was folded, nil for all of it.
-func (e *Event) kept(d *Decision) *Event {
+// Kept returns what stays of an event that was folded with a decision, nil for all of it.
+func (e *Event) Kept(d *Decision) *Event {
 	switch {
 	case e.Source != SourceMeta:
 		return nil
@@ -91,8 +91,8 @@ func shownValue(d *Decision) json.RawMessage {
 	return value
 }
 
-// people returns by what the person can be found whom a filled form is of: a telephone number, an id.
-func (e *Event) people() (ids []string) {
+// People returns by what the person can be found whom a filled form is of: a telephone number, an id.
+func (e *Event) People() (ids []string) {
 	var of struct {
 		From   string `json:"from"`
 		UserID string `json:"user_id"`

@@ -48,7 +48,7 @@ func TestOfAnEventThatWasFoldedOnlyWhatIsNeededStays(t *testing.T) {
 		"an alert that is dropped":               {alert, Decision{Drop: true}, kept(alert, func(e *Event) { e.Reduced = ReducedDropped })},
 		"what a person did":                      {Event{Source: SourceSlack, Name: Acknowledge, Act: &Act{Actor: "somebody"}}, Decision{Drop: true}, nil},
 	} {
-		if diff := cmp.Diff(c.want, c.event.kept(&c.d)); diff != "" {
+		if diff := cmp.Diff(c.want, c.event.Kept(&c.d)); diff != "" {
 			t.Errorf("%s: -want +got\n%s", name, diff)
 		}
 	}
