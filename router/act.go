@@ -296,12 +296,13 @@ func (f *fold) actLink(inc *Incident) {
 	f.say("linked %s", inc.Name())
 	f.change(inc)
 	f.oweOthers(inc, nil)
-	if inc.State != IncidentResolved {
+	if inc.State != IncidentResolved || inc.ResolvedBy == "" || f.incidentByKey(inc.Key) != nil {
 		return
 	}
 	for _, w := range inc.Watch { // the service made it anew after a person had resolved what it had: close that, too
 		if key := inc.keyFor(w); w.Notifier == link.Notifier && key == cmp.Or(link.Key, inc.Key) {
-			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: Target{Notifier: w.Notifier}, Severity: w.Severity})
+			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: Target{Notifier: w.Notifier},
+				Opening: w.Opening, Severity: w.Severity, Reopened: true})
 		}
 	}
 }
