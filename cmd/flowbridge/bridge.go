@@ -175,7 +175,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	}
 	var reload func() error
 	if b.cfg.ReadRules != nil {
-		reload = b.rules.reload
+		reload = func() error { return b.rules.reload(context.Background()) }
 	}
 	b.admin, err = console.New(console.Config{
 		Reload:     reload,
