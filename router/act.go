@@ -105,7 +105,7 @@ func (f *fold) actOpen(inc *Incident) {
 // acknowledges that as well.
 func (f *fold) actAcknowledge(inc *Incident) (done bool) {
 	counting := f.counting(inc.Number)
-	if len(counting) > 0 && !slices.ContainsFunc(counting, func(a *Alert) bool { return !a.Heard.After(f.e.At) }) {
+	if f.e.At.Before(inc.Since) {
 		f.lateAct(inc) // it was about what was before
 		return false
 	}
@@ -229,7 +229,7 @@ func (f *fold) actReopen(inc *Incident) {
 		f.endReopened(inc)
 		return
 	}
-	unresolve(inc)
+	f.unresolve(inc)
 	inc.Severity = counting[0].Severity
 	f.entry(inc, EntryReopened, "Reopened by "+f.who())
 	f.say("reopened %s", inc.Name())
@@ -259,8 +259,11 @@ func (f *fold) endReopened(inc *Incident) {
 }
 
 // unresolve opens an incident again that a person had resolved.
-func unresolve(inc *Incident) {
-	inc.State, inc.ResolvedAt, inc.ResolvedBy = IncidentOpen, time.Time{}, ""
+func (f *fold) unresolve(inc *Incident) {
+	inc.State, inc.ResolvedAt, inc.ResolvedBy, inc.Since = IncidentOpen, time.Time{}, "", f.e.At
+	if f.e.Act == nil {
+		inc.Since = f.heard()
+	}
 	unacknowledge(inc)
 }
 

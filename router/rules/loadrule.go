@@ -38,6 +38,9 @@ func (l *loader) rule(o object) rule {
 	} else if !o.has("match") {
 		l.absent(o.node, join(o.path, "match"), "is missing", "match: {} matches everything")
 	}
+	if e, ok := o.at["match"]; ok && rule.match.when != nil {
+		l.tryWhen(&rule, rule.places["when"], join(e.path, "when"))
+	}
 	l.times(&rule, o)
 	if e, ok := o.at["continue"]; ok {
 		rule.proceed = l.boolean(e.value, e.path)
@@ -61,9 +64,6 @@ func (l *loader) rule(o object) rule {
 		l.wrong(o.at["drop"].at, o.at["drop"].path, "a recovery cannot be dropped: it would leave incidents open", "remove drop, or match alert_state: ACTIVATED")
 	}
 	l.doubtful(&rule, o)
-	if slices.Contains(rule.match.events, router.FlowResponse) && !rule.drop {
-		l.rules.responses = true
-	}
 	return rule
 }
 

@@ -60,7 +60,7 @@ func (m *match) mayHoldThreshold(t float64) bool {
 // nothing unless hits is too short or a rule has `when`.
 func (r *Rules) match(ev *router.Event, hits []int) []int {
 	sets, n := r.index.sets(ev)
-	var env map[string]any // of `when`, shared by the rules
+	var asked *facts // by `when`, shared by the rules
 	for block := range sets[0].some {
 		busy := sets[0].some[block]
 		for _, set := range sets[1:n] {
@@ -75,7 +75,7 @@ func (r *Rules) match(ev *router.Event, hits []int) []int {
 			for ; left != 0; left &= left - 1 {
 				i := word*64 + bits.TrailingZeros64(left)
 				var ok bool
-				if env, ok = r.holds(&r.rules[i], ev, env); !ok {
+				if asked, ok = r.holds(&r.rules[i], ev, asked); !ok {
 					continue
 				}
 				hits = append(hits, i)
@@ -90,11 +90,23 @@ func (r *Rules) match(ev *router.Event, hits []int) []int {
 
 // holds says whether every key of a rule's match holds for an event. The keys stand in the order of their
 // cost, `when` last: it is asked only where all else holds.
-func (r *Rules) holds(rule *rule, ev *router.Event, env map[string]any) (map[string]any, bool) {
+func (r *Rules) holds(rule *rule, ev *router.Event, asked *facts) (*facts, bool) {
+	m := &rule.match
+	switch {
+	case !r.holdsKeys(rule, ev):
+		return asked, false
+	case m.when == nil:
+		return asked, true
+	}
+	return r.holdsWhen(rule, ev, asked)
+}
+
+// holdsKeys says so of every key but `when`.
+func (r *Rules) holdsKeys(rule *rule, ev *router.Event) bool {
 	m := &rule.match
 	switch {
 	case recovery(ev) != m.recoveryOnly(),
-		!m.holdsEvent(ev.Name),
+		!m.holdsEvent(ev),
 		!holdsText(m.fields, ev.Field),
 		!holdsText(m.wabas, ev.WABA),
 		!holdsText(m.oldStatuses, ev.OldStatus),
@@ -104,18 +116,22 @@ func (r *Rules) holds(rule *rule, ev *router.Event, env map[string]any) (map[str
 		!m.holdsFlow(ev.Flow),
 		!r.holdsErrorType(m.errorTypes, ev.Errors),
 		!m.holdsTime(ev):
-		return env, false
-	case m.when == nil:
-		return env, true
+		return false
 	}
-	return r.holdsWhen(rule, ev, env)
+	return true
 }
 
-func (m *match) holdsEvent(name string) bool {
-	if m.events == nil {
-		return !slices.Contains(onlyByName[:], name)
+// holdsEvent says whether an event has a name that the rule asks for. What is personal must be named, or its field.
+func (m *match) holdsEvent(ev *router.Event) bool {
+	switch {
+	case m.events != nil:
+		return slices.Contains(m.events, ev.Name)
+	case slices.Contains(onlyByName[:], ev.Name):
+		return false
+	case router.IsPersonal(ev.Name):
+		return slices.Contains(m.fields, ev.Field)
 	}
-	return slices.Contains(m.events, name)
+	return true
 }
 
 func holdsText(any []string, v string) bool { return any == nil || slices.Contains(any, v) }
