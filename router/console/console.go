@@ -42,6 +42,8 @@ type Store interface {
 	// RetryDelivery makes a delivery due now; ErrNotFound if there is none, ErrConflict, wrapped with the
 	// reason, if it is not one to retry.
 	RetryDelivery(ctx context.Context, id int64) error
+	// Forget blanks what is held of a person everywhere, keeps digests, and says what it was.
+	Forget(ctx context.Context, p router.Person) (router.Found, error)
 	// Append writes events to the journal and returns how many were new; ErrBusy means try again soon.
 	Append(ctx context.Context, events []router.Event) (int, error)
 	// Stats counts what is stored.
@@ -145,6 +147,7 @@ func (c *Console) routes() http.Handler {
 	mux.POST("/api/v1/silences", c.answer(c.addSilence))
 	mux.DELETE("/api/v1/silences/:id", c.answer(c.endSilence))
 	mux.POST("/api/v1/reload", c.answer(c.reload))
+	mux.POST("/api/v1/forget", c.answerWithin(forgetTimeout, c.forget))
 
 	mux.GET("/healthz", c.answer(c.health))
 	mux.GET("/readyz", c.answer(c.ready))
