@@ -70,11 +70,11 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin", admin.Addr().String(), "rules", c.Rules, "db", store.DisplayName(cfg.DB))
 	if keep := time.Duration(c.KeepEvents); keep > 0 && keep < store.KeepDigests {
 		logger.Info("what events say is removed after --keep-events; their digests stay for longer, to know what Meta repeats",
-			"keep_events", keep, "digests", store.KeepDigests)
+			"keep_events", router.FormatDuration(keep), "digests", router.FormatDuration(store.KeepDigests))
 	}
+	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin", admin.Addr().String(), "rules", c.Rules, "db", store.DisplayName(cfg.DB))
 	err = b.run(ctx, public, admin)
 	logger.Info("flowbridge has stopped")
 	return err

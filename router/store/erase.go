@@ -17,7 +17,7 @@ const (
 	eraseSoon   = time.Second      // after something was removed: more may follow
 	eraseAgain  = time.Second      // where somebody reads or writes just then
 	eraseAtOnce = 5 * time.Second  // for somebody who waits for it
-	eraseRest   = 10 * time.Second // between two times, for forms that come in all day
+	eraseRest   = 5 * time.Second // between two times, for forms that come in all day
 )
 
 // openEraser opens a connection that empties the log. It waits for nobody: what reads or writes just then goes first.
