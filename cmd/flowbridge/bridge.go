@@ -61,6 +61,8 @@ type bridgeConfig struct {
 
 	// How long events, and what is over, are kept; 0 for ever.
 	KeepEvents, KeepIncidents time.Duration
+	// SweepEvery is how often what is old is removed. 0: every hour, and four times in KeepEvents at least.
+	SweepEvery time.Duration
 
 	// Charges says what deliveries take from the services' budgets. Nil: delivery.Charges.
 	Charges func(*router.Notification) []router.Charge
