@@ -89,12 +89,19 @@ type process struct {
 // start runs `flowbridge serve` and waits until it says that it is ready.
 func start(t *testing.T, s *services, rulesFile, db string) *process {
 	t.Helper()
+	return startUnder(t, s, rulesFile, db)
+}
+
+// startUnder does so with a command before it that runs what follows, as nice does.
+func startUnder(t *testing.T, s *services, rulesFile, db string, before ...string) *process {
+	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
+	command := append(before, path, "serve", "--rules", rulesFile, "--db", db, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	p := &process{
-		cmd:    exec.Command(path, "serve", "--rules", rulesFile, "--db", db, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
+		cmd:    exec.Command(command[0], command[1:]...),
 		stderr: &logBuffer{}, ended: make(chan error, 1),
 	}
 	p.cmd.Env = append(os.Environ(), s.env...)
