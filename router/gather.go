@@ -58,7 +58,15 @@ func (g *gathering) event(e *Event) {
 		g.setAside(e, err)
 		return
 	}
-	g.b.Outcomes = append(g.b.Outcomes, Outcome{Seq: e.Seq, Text: outcome})
+	g.outcome(e, outcome, false)
+}
+
+// outcome takes up what came of an event, for the journal, and for the audit where a person did it.
+func (g *gathering) outcome(e *Event, text string, failed bool) {
+	g.b.Outcomes = append(g.b.Outcomes, Outcome{Seq: e.Seq, Text: text, Failed: failed})
+	if entry, ok := e.audited(text); ok {
+		g.b.Audit = append(g.b.Audit, entry)
+	}
 }
 
 func (g *gathering) fold(e *Event) (outcome string, err error) {
@@ -166,6 +174,9 @@ func (g *gathering) silence(e *Event) string {
 	s.Since, s.Ended = earlier(e.At, g.now), time.Time{}
 	g.silences = append(g.silences, s)
 	g.changed[s.ID], g.b.Wake = true, true
+	if s.Everything() {
+		g.b.Events = append(g.b.Events, everythingSilenced(&s, g.now))
+	}
 	return "silence " + s.ID + " added"
 }
 

@@ -148,6 +148,9 @@ func (r *Router) work(ctx context.Context) (next time.Time, busy bool, err error
 func (r *Router) Fold(ctx context.Context) (n int, err error) {
 	for {
 		events, err := r.journal.Waiting(ctx, r.events.limit())
+		if err == nil && len(events) == 0 {
+			r.behind = time.Time{}
+		}
 		if err != nil || len(events) == 0 {
 			return 0, err
 		}

@@ -80,7 +80,7 @@ func (s *bodies) collector() prometheus.Collector {
 func (s *bodies) within(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body == http.NoBody {
-			keepWhileWorking(next).ServeHTTP(w, r)
+			rememberUse(next).ServeHTTP(w, r)
 			return
 		}
 		conn, answer, now := connectionOf(r.Context()), &answer{ResponseWriter: w}, s.now()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -36,13 +37,19 @@ type bridgeConfig struct {
 	Reread    <-chan os.Signal                       // asks for that; nil: only a change of the files does
 	DB        string                                 // path of a SQLite file, or a postgres:// URL
 	PublicURL string                                 // where people reach the console; "" for no links to it
+	Admin     string                                 // address to listen on, as it was given
 
 	Certificates *certificates // of the public address; nil: it speaks no TLS
-	Forward      string        // URL of the receiver behind; "" for none
+	// AdminCertificates are those of the admin address, and UserHeader is how proxies name who is signed in there.
+	AdminCertificates *certificates
+	UserHeader        string
+	TrustedProxies    []netip.Prefix
+	Forward           string // URL of the receiver behind; "" for none
 
 	AppSecrets   []router.Secret
 	VerifyToken  router.Secret
 	AdminToken   router.Secret
+	ViewToken    router.Secret
 	SlackToken   router.Secret
 	SlackBack    slackBack
 	SlackURL     string
@@ -92,6 +99,7 @@ const (
 	maxStreams    = 100              // requests at a time over one connection of HTTP/2; its specification asks for no fewer
 	streamWindow  = 256 << 10        // bytes of one of them that the server takes before they are read
 	stopTimeout   = 10 * time.Second // for posts that are being answered when the bridge stops
+	auditTimeout  = 5 * time.Second  // for writing to the audit what is done
 )
 
 // newBridge opens the store and wires the rooms. Run must follow: it closes the store.
@@ -112,17 +120,18 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	first.rules = cfg.Rules
 	set := newRuleset(cfg.RulesPath, first, cfg.ReadRules, cfg.refuse, cfg.Logger)
 	metrics.MustRegister(set.collectors()...)
-	if cfg.Faults != nil {
-		metrics.MustRegister(cfg.Faults.counted)
-	}
 	if cfg.Certificates != nil {
 		metrics.MustRegister(cfg.Certificates.expiry)
+	}
+	if cfg.AdminCertificates != nil {
+		metrics.MustRegister(cfg.AdminCertificates.expiry)
 	}
 	if cfg.LogTo != nil {
 		metrics.MustRegister(cfg.LogTo.collector())
 	}
 	b := &bridge{cfg: cfg, rules: set, store: journal, refusals: newRefusals(cfg.Logger)}
 	metrics.MustRegister(b.refusals.counted)
+	set.audit = b.keepAudit
 	if err := b.wire(notifiers, metrics); err != nil {
 		return nil, errors.Join(err, journal.Close())
 	}
@@ -177,10 +186,17 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		Misnamed:   func(s *router.Scope) []string { return b.rules.rules().Misnamed(s) },
 		Logger:     b.cfg.Logger,
 		Token:      b.cfg.AdminToken,
-		TokenNow:   b.cfg.SecretFiles.one("FLOWBRIDGE_ADMIN_TOKEN"),
-		Gatherer:   metrics,
+		TokenNow:   b.cfg.SecretFiles.one(adminToken),
+		ViewToken:  b.cfg.ViewToken,
+		Gatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(true)},
 		Registerer: metrics,
 		Version:    version(),
+
+		ViewTokenNow:   b.cfg.SecretFiles.one(viewToken),
+		UserHeader:     b.cfg.UserHeader,
+		TrustedProxies: b.cfg.TrustedProxies,
+		Hosts:          adminHosts(b.cfg.Admin, b.cfg.PublicURL),
+		OpenGatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(false)},
 
 		StalledAfter: b.cfg.StalledAfter,
 	}, b.store)
@@ -192,6 +208,15 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	routes := publicRoutes(intake, func(h http.Handler) http.Handler { return b.cfg.Certificates.guard(h, b.refusals) })
 	b.public = bodies.within(routes)
 	return errors.Join(b.wireSlackBack(routes, metrics), b.wirePagerDutyBack(routes, metrics))
+}
+
+// keepAudit writes to the audit what an operator did; what cannot be written there is in the log.
+func (b *bridge) keepAudit(ctx context.Context, e router.AuditEntry) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
+	defer cancel()
+	if err := b.store.Audit(ctx, e); err != nil {
+		b.cfg.Logger.Error("the audit could not be written: keep this line", "error", err, "at", e.At, "who", e.Who, "from", e.From, "what", e.What, "result", e.Result)
+	}
 }
 
 // newNotifiers makes a notifier for every service that can be reached, whether or not a rule names it now: what
@@ -271,7 +296,8 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	admin = limitConnections(admin, mostAdmin, refusedAdmin, b.refusals)
 	publicServer := newServer(b.public, b.cfg.Logger)
 	publicServer.TLSConfig = b.cfg.Certificates.config()
-	adminServer := newServer(keepWhileWorking(b.admin), b.cfg.Logger)
+	adminServer := newServer(rememberUse(b.admin), b.cfg.Logger)
+	adminServer.TLSConfig = b.cfg.AdminCertificates.config()
 	var serving sync.WaitGroup
 	serving.Go(func() { faults <- serveOn(publicServer, public) })
 	serving.Go(func() { faults <- serveOn(adminServer, admin) })

@@ -139,8 +139,17 @@ func (c *connection) endWork(well bool) {
 		return
 	}
 	c.among.mu.Lock()
-	defer c.among.mu.Unlock()
 	c.working--
+	c.among.mu.Unlock()
+	c.answered(well)
+}
+
+func (c *connection) answered(well bool) {
+	if c == nil {
+		return
+	}
+	c.among.mu.Lock()
+	defer c.among.mu.Unlock()
 	c.since, c.useful = time.Now(), c.useful || well
 	c.among.changed.Signal()
 }
@@ -177,12 +186,12 @@ func connectionOf(ctx context.Context) *connection {
 	return c
 }
 
-// keepWhileWorking keeps the connection of a request open until it is answered.
-func keepWhileWorking(next http.Handler) http.Handler {
+// rememberUse notes whether a connection is of use. Unlike bodies.within it keeps none open for being at work: who has no
+// token can be made to wait, and must not take the place of who has one.
+func rememberUse(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, answer := connectionOf(r.Context()), &answer{ResponseWriter: w}
-		conn.startWork()
-		defer func() { conn.endWork(answer.good()) }()
+		defer func() { conn.answered(answer.good()) }()
 		next.ServeHTTP(answer, r)
 	})
 }

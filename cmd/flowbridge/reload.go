@@ -15,6 +15,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"flowbridge/router"
 	"flowbridge/router/rules"
 )
 
@@ -25,7 +26,8 @@ type ruleset struct {
 	read   func(path string) (loadedRules, error)
 	refuse func(*rules.Rules) error // why rules without mistakes cannot be used here; nil for those that can
 	logger *slog.Logger
-	poll   time.Duration // how often the files are looked at
+	audit  func(context.Context, router.AuditEntry) // keeps who had the rules read anew; nil: nobody asks
+	poll   time.Duration                            // how often the files are looked at
 
 	reading sync.Mutex    // one at a time, so that the newest wins
 	seen    loadedRules   // what was read last, good or not
@@ -143,10 +145,10 @@ func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 				still.Reset(settle)
 			}
 		case <-hup:
-			_ = s.reload() // it has said so
+			s.audited(ctx, "SIGHUP", s.reload())
 		case <-still.C:
 			soon = false
-			_ = s.reload()
+			s.audited(ctx, "the files changed", s.reload())
 		case <-s.anew:
 			if w.Events != nil {
 				_ = s.follow(w) // what cannot be watched is looked at
@@ -160,6 +162,18 @@ func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 			s.logger.Warn("a change of the rules may be seen late", "error", err, "within", s.poll)
 		}
 	}
+}
+
+// audited tells the audit of a reload that somebody on this machine brought about: who that is nobody knows here.
+func (s *ruleset) audited(ctx context.Context, how string, err error) {
+	if s.audit == nil {
+		return
+	}
+	e := router.AuditEntry{At: time.Now().UTC(), Who: "operator", Verified: router.VerifiedNot, From: "this machine: " + how, What: "reload the rules", Result: "read anew"}
+	if err != nil { // it has said so
+		e.Result = "refused: the rules have mistakes"
+	}
+	s.audit(ctx, e)
 }
 
 // changed says whether the files are others than those that were read last.

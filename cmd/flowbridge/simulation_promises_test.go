@@ -106,7 +106,10 @@ func (w *world) noteFlap(e *router.Event) {
 	}
 	arrived := e.Received.Sub(last.Received)
 	flapped := ok && last.AlertState == router.Deactivated && e.At.Sub(last.At) < resolveAfter
-	if flapped && arrived >= 0 && arrived <= 10*time.Second && w.wasOpen(&last) {
+	byHand := slices.ContainsFunc(w.deeds, func(d deed) bool { // what a person has resolved has nothing to hold back
+		return d.name == router.Resolve && d.at.Before(last.At)
+	})
+	if flapped && !byHand && arrived >= 0 && arrived <= 10*time.Second && w.wasOpen(&last) {
 		w.breaks(flapIsOne, "%s recovered at %s and was back at %s, and both arrived at %s",
 			keyOfEvent(e), last.At.Format("15:04:05"), e.At.Format("15:04:05"), e.Received.Format("15:04:05"))
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 	sqlitedriver "modernc.org/sqlite"
@@ -99,8 +100,8 @@ func (s *Store) lockFile(ctx context.Context, path string) error {
 }
 
 func checkPath(path string) error {
-	if path == "" {
-		return errors.New("no path given")
+	if err := checkName(path); err != nil {
+		return err
 	}
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
@@ -108,6 +109,26 @@ func checkPath(path string) error {
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return errors.New("it is a folder: name a file in it")
+	}
+	return nil
+}
+
+// checkName refuses what people give in the place of a path, and would otherwise become the odd name of a new file.
+func checkName(dsn string) error {
+	scheme, _, isURL := strings.Cut(dsn, "://")
+	switch {
+	case dsn == "":
+		return errors.New("no path given")
+	case strings.Contains(dsn, ":memory:") || strings.HasPrefix(dsn, "file:") && strings.Contains(dsn, "mode=memory"):
+		return errors.New("a database in memory is gone with the process, and with it pages that are owed: name a file, such as --db flowbridge.db")
+	case strings.HasPrefix(dsn, "file:"):
+		return errors.New("write the path alone, without file: and settings, such as --db /var/lib/flowbridge/flowbridge.db")
+	case isURL && strings.EqualFold(scheme, "sqlite"):
+		return errors.New("write the path alone, without sqlite://, such as --db /var/lib/flowbridge/flowbridge.db")
+	case isURL && !strings.Contains(scheme, "/"):
+		return fmt.Errorf("flowbridge knows no database of the kind %s: give the path of a SQLite file, or a URL that begins with postgres://", scheme)
+	case strings.Contains(dsn, "dbname=") || strings.HasPrefix(dsn, "host="):
+		return errors.New("write PostgreSQL's address as a URL: postgres://user@host:5432/database?sslmode=require")
 	}
 	return nil
 }
