@@ -95,14 +95,23 @@ type process struct {
 // start runs `flowbridge serve` and waits until it says that it is ready.
 func start(t *testing.T, s *services, rulesFile, db string) *process {
 	t.Helper()
+	return startUnder(t, s, rulesFile, db)
+}
+
+// startUnder does so with a command before it that runs what follows, as nice does.
+func startUnder(t *testing.T, s *services, rulesFile, db string, before ...string) *process {
+	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"serve", "--rules", rulesFile, "--db", db, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}
-	p := &process{cmd: exec.Command(path, args...), stderr: &logBuffer{}, ended: make(chan error, 1)}
+	command := append(before, path, "serve", "--rules", rulesFile, "--db", db, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	p := &process{
+		cmd:    exec.Command(command[0], command[1:]...),
+		stderr: &logBuffer{}, ended: make(chan error, 1),
+	}
 	if s.memory > 0 {
-		p.cmd = within(s.memory, path, args...)
+		p.cmd = within(s.memory, command[0], command[1:]...)
 	}
 	p.cmd.Env = append(os.Environ(), s.env...)
 	read, write := io.Pipe()
