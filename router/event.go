@@ -34,8 +34,10 @@ type Event struct {
 	Warning string `json:"warning,omitempty"`
 
 	// Value is the change's value as Meta wrote it, for `when`, templates and fields. For a FlowResponse
-	// it is {"message_id", "name", "body", "from", "flow_token", "response": {...}} and holds personal data.
+	// it is {"message_id", "name", "body", "from", "user_id", "flow_token", "response": {...}} and holds personal data.
 	Value json.RawMessage `json:"value,omitempty"`
+	// Reduced says why that, and the words, are kept no longer, or only in part.
+	Reduced Reduced `json:"reduced,omitempty"`
 
 	// Act is set where a person or flowbridge itself speaks, and nil for Meta's events.
 	Act *Act `json:"act,omitempty"`

@@ -54,6 +54,11 @@ type Outcome struct {
 	Seq    int64
 	Text   string
 	Failed bool // it could not be folded: it is set aside
+	// Kept takes the place of the event in the journal, with the same digest; nil leaves it as it came.
+	Kept *Event
+	// People are the telephone numbers and ids by which something that is kept of the event, or was made of it, can be
+	// found when a person is to be forgotten. They are not stored as they are.
+	People []string
 }
 
 // FlowAlert is an alert with the flow it is about.

@@ -61,6 +61,8 @@ type bridgeConfig struct {
 
 	// How long events, and what is over, are kept; 0 for ever.
 	KeepEvents, KeepIncidents time.Duration
+	// SweepEvery is how often what is old is removed. 0: every hour, and four times in KeepEvents at least.
+	SweepEvery time.Duration
 
 	// Charges says what deliveries take from the services' budgets. Nil: delivery.Charges.
 	Charges func(*router.Notification) []router.Charge
@@ -144,7 +146,8 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		AppSecretsNow:  b.cfg.SecretFiles.all("META_APP_SECRET"),
 		VerifyToken:    b.cfg.VerifyToken,
 		VerifyTokenNow: b.cfg.SecretFiles.one("META_VERIFY_TOKEN"),
-		WantResponses:  func() bool { return b.rules.rules().WantsResponses() },
+		WantsField:     func(field string) bool { return b.rules.rules().WantsField(field) },
+		Wants:          func(e *router.Event) bool { return b.rules.rules().Wants(e) },
 		Forward:        b.cfg.Forward,
 		Now:            b.cfg.Now,
 		Logger:         b.cfg.Logger,
@@ -177,7 +180,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	}
 	var reload func() error
 	if b.cfg.ReadRules != nil {
-		reload = b.rules.reload
+		reload = func() error { return b.rules.reload(context.Background()) }
 	}
 	b.admin, err = console.New(console.Config{
 		Reload:     reload,

@@ -276,7 +276,7 @@ func (d *demo) post(ctx context.Context, s *demoStep, midnight time.Time) (statu
 
 // describe says what a post holds, in Meta's words.
 func (d *demo) describe(body []byte, s *demoStep) string {
-	events, _ := whatsapp.Decode(body, time.Now(), true)
+	events, _ := whatsapp.Decode(body, time.Now(), whatsapp.WantsAll)
 	if len(events) == 0 {
 		return s.sample.Event
 	}

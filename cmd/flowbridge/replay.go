@@ -134,7 +134,7 @@ type replayer struct {
 	trial   *rules.Trial
 	compare *comparison
 	from    time.Time
-	begin   int64 // position of the first event that is still there
+	begin   int64 // position of the first event of which more is kept than the digest
 
 	keys     map[int64]string   // of incidents of the past, by number
 	open     map[paged]*telling // what these rules have opened, until nothing can come back
@@ -149,6 +149,7 @@ type replayer struct {
 	compared int64
 	lost     int64 // acts that concern no incident under these rules
 	parked   int64 // events about deliveries
+	reduced  int64 // events of which not all that they said is kept
 }
 
 // paged is a page or card of an incident under these rules.
@@ -179,6 +180,13 @@ func (p *replayer) page(ctx context.Context, events []router.Event) error {
 }
 
 func (p *replayer) fold(ctx context.Context, e *router.Event) error {
+	if e.Reduced != "" {
+		p.reduced++
+	}
+	if e.Reduced == router.ReducedOld { // it is not known what it was
+		p.begin = e.Seq + 1
+		return nil
+	}
 	p.events++
 	if p.first.IsZero() {
 		p.first = e.Received
@@ -284,6 +292,9 @@ func (p *replayer) live(ctx context.Context, upTo int64) error {
 	}
 	p.notices = upTo
 	for _, n := range notices {
+		if n.Event < p.begin { // nothing but the digest of its event is kept
+			continue
+		}
 		if router.IsForFallback(n.Name) || n.Recovery != "" && n.Kind.Keyed() {
 			continue // trouble of the bridge's own; or the end of what nobody knows, which is no news
 		}
@@ -321,7 +332,7 @@ func (p *replayer) report(bounds store.HistoryBounds) *replayReport {
 	if p.from.After(r.From) {
 		r.From = p.from
 	}
-	r.ActsLeftOut, r.DeliveriesLeftOut = p.lost, p.parked
+	r.ActsLeftOut, r.DeliveriesLeftOut, r.Reduced = p.lost, p.parked, p.reduced
 	names, places := p.rules.Names()
 	for i, name := range names {
 		if p.trial.Hits()[name] == p.before[name] {

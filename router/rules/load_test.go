@@ -115,7 +115,7 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 	if fallback, ok := rules.Fallback(); !ok || fallback.Notifier != "ops-chat" {
 		t.Errorf("fallback is %+v", fallback)
 	}
-	if !rules.WantsResponses() {
+	if !rules.WantsField(router.MessagesField) {
 		t.Error("the example asks for no responses")
 	}
 
@@ -229,7 +229,7 @@ default: {notify: env}
 	if _, ok := rules.Fallback(); ok {
 		t.Error("there is a fallback that nobody named")
 	}
-	if rules.WantsResponses() {
+	if rules.WantsField(router.MessagesField) {
 		t.Error("nobody asks for responses")
 	}
 }
@@ -251,6 +251,17 @@ func TestAFewAliasesCannotStandForEverything(t *testing.T) {
 func TestAFileThatIsTooLargeIsRefusedUnread(t *testing.T) {
 	_, err := Load("rules.yaml", make([]byte, maxFile+1), Config{})
 	if want := "rules.yaml:1:1: the file is larger than 4 MiB"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestFilesThatHaveTooManyValuesTogetherAreRefused(t *testing.T) {
+	var files []File
+	for i := range 4 {
+		files = append(files, File{fmt.Sprintf("%d.yaml", i), []byte("version: 1\nx: [" + strings.Repeat("a,", maxNodes/2) + "]")})
+	}
+	_, err := LoadFiles(files, Config{})
+	if want := "3.yaml:1:1: the files before this one have too many values (keep rules shorter)"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

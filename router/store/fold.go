@@ -112,7 +112,7 @@ func (s *Store) LastIncident(ctx context.Context) (n int64, err error) {
 func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	err := s.inTurn(ctx, func(tx *txn) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
-			writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
+			s.writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
 			s.writeOvertaken, s.writeOwed, s.writeKnown, s.wakeAll, postponeTimers, appendEvents,
 			writeAudit,
 		} {
@@ -131,17 +131,24 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	if len(b.Events) > 0 {
 		s.wakeFold()
 	}
+	if slices.ContainsFunc(b.Outcomes, func(o router.Outcome) bool { return o.Kept != nil }) {
+		pulse(s.erased)
+	}
 	return nil
 }
 
-func writeOutcomes(ctx context.Context, tx *txn, b router.Batch) error {
-	return each(ctx, tx, b.Outcomes, `UPDATE events SET state = ?, outcome = ? WHERE seq = ?`, func(o router.Outcome) ([]any, error) {
+func (s *Store) writeOutcomes(ctx context.Context, tx *txn, b router.Batch) error {
+	err := each(ctx, tx, b.Outcomes, `UPDATE events SET state = ?, outcome = ? WHERE seq = ?`, func(o router.Outcome) ([]any, error) {
 		state := router.EventFolded
 		if o.Failed {
 			state = router.EventFailed
 		}
 		return []any{string(state), o.Text, o.Seq}, nil
 	})
+	if err != nil {
+		return err
+	}
+	return s.writeKept(ctx, tx, b.Outcomes)
 }
 
 // appendEvents adds to the journal what the fold itself has to say.
