@@ -26,12 +26,13 @@ var strangerPaths = []string{"/webhooks/whatsapp", "/webhooks/pagerduty", "/slac
 
 const signingSecretOfTest = "signing-secret-of-the-test"
 
-// newTarget starts a bridge with all its public routes.
-func newTarget(t *testing.T, before ...string) *process {
+// newTarget starts a bridge with all its public routes, and so many file descriptors; 0 for no limit.
+func newTarget(t *testing.T, files int) *process {
 	t.Helper()
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "SLACK_SIGNING_SECRET="+signingSecretOfTest, "PAGERDUTY_WEBHOOK_SECRET="+testWebhooks.Reveal())
-	return startUnder(t, s, writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db"), before...)
+	s.files = files
+	return start(t, s, writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db"))
 }
 
 // strangerHeader has signatures that look right, and are not.
@@ -185,7 +186,7 @@ func refused(t *testing.T, p *process, reason refusalReason) int {
 // TestStrangersWhoDripHoldNobodyUp has 400 connections that send a byte now and then to the route of Meta's webhooks, and 40 to every
 // other.
 func TestStrangersWhoDripHoldNobodyUp(t *testing.T) {
-	p := newTarget(t)
+	p := newTarget(t, 0)
 	s, n := &strangers{}, 0
 	t.Cleanup(s.close)
 	for _, path := range strangerPaths {
@@ -221,7 +222,7 @@ func TestStrangersWhoDripHoldNobodyUp(t *testing.T) {
 
 // TestLargeBodiesOfStrangersStayInTheirRoom has 240 connections that each send all but the last byte of 3 MB.
 func TestLargeBodiesOfStrangersStayInTheirRoom(t *testing.T) {
-	p := newTarget(t)
+	p := newTarget(t, 0)
 	honest(t, plainClient, p.Public, 100, false)
 	idle := p.memory(t)
 	s := &strangers{}
@@ -275,7 +276,7 @@ func (p *process) memory(t *testing.T) int64 {
 
 // TestIdleStrangersShutNobodyOut has more connections than the process may have files.
 func TestIdleStrangersShutNobodyOut(t *testing.T) {
-	p := newTarget(t, "sh", "-c", `ulimit -n 512 && exec "$0" "$@"`)
+	p := newTarget(t, 512)
 	client := plainClient() // whose connection was there before, and stays
 	defer client.CloseIdleConnections()
 	verify := func(what string, client *http.Client) {
