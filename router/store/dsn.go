@@ -32,6 +32,8 @@ func CheckDSN(dsn string) error {
 	switch {
 	case IsPostgres(dsn):
 		return nil
+	case strings.Contains(dsn, ":memory:"), strings.HasPrefix(dsn, "file:") && strings.Contains(dsn, "mode=memory"):
+		return errors.New("a database in memory is gone with the process, and with it pages that are owed: name a file, such as --db flowbridge.db")
 	case keywordForm.MatchString(dsn):
 		return errors.New("the database is given as key=value pairs: write a URL, " + postgresURL)
 	case schemeForm.MatchString(dsn), prefixForm.MatchString(dsn):

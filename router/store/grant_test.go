@@ -91,12 +91,12 @@ func TestWhatIsNoPathOfADatabaseIsRefused(t *testing.T) {
 		"file::memory:":                       "gone with the process",
 		"file::memory:?cache=shared":          "gone with the process",
 		"file:bridge?mode=memory":             "gone with the process",
-		"file:bridge.db":                      "write the path alone, without file:",
-		"sqlite:///tmp/bridge.db":             "write the path alone, without sqlite://",
-		"mysql://db.example.com/bridge":       "no database of the kind mysql",
-		"postgresql+pg8000://db.example.com/": "begins with postgres://",
-		"host=db.example.com user=bridge":     "as a URL: postgres://",
-		"user=bridge dbname=bridge":           "as a URL: postgres://",
+		"file:bridge.db":                      "write the path of a SQLite file alone",
+		"sqlite:///tmp/bridge.db":             "write the path of a SQLite file alone",
+		"mysql://db.example.com/bridge":       "a scheme that flowbridge does not know",
+		"postgresql+pg8000://db.example.com/": "a scheme that flowbridge does not know",
+		"host=db.example.com user=bridge":     "write a URL, postgres://",
+		"user=bridge dbname=bridge":           "write a URL, postgres://",
 	} {
 		ctx := context.Background()
 		_, opened := store.Open(ctx, store.Config{DSN: dsn})

@@ -128,22 +128,10 @@ func checkPath(path string) error {
 
 // checkName refuses what people give in the place of a path, and would otherwise become the odd name of a new file.
 func checkName(dsn string) error {
-	scheme, _, isURL := strings.Cut(dsn, "://")
-	switch {
-	case dsn == "":
+	if dsn == "" {
 		return errors.New("no path given")
-	case strings.Contains(dsn, ":memory:") || strings.HasPrefix(dsn, "file:") && strings.Contains(dsn, "mode=memory"):
-		return errors.New("a database in memory is gone with the process, and with it pages that are owed: name a file, such as --db flowbridge.db")
-	case strings.HasPrefix(dsn, "file:"):
-		return errors.New("write the path alone, without file: and settings, such as --db /var/lib/flowbridge/flowbridge.db")
-	case isURL && strings.EqualFold(scheme, "sqlite"):
-		return errors.New("write the path alone, without sqlite://, such as --db /var/lib/flowbridge/flowbridge.db")
-	case isURL && !strings.Contains(scheme, "/"):
-		return fmt.Errorf("flowbridge knows no database of the kind %s: give the path of a SQLite file, or a URL that begins with postgres://", scheme)
-	case strings.Contains(dsn, "dbname=") || strings.HasPrefix(dsn, "host="):
-		return errors.New("write PostgreSQL's address as a URL: postgres://user@host:5432/database?sslmode=require")
 	}
-	return nil
+	return CheckDSN(dsn)
 }
 
 func openFile(path string, settings url.Values) (*sql.DB, error) {
