@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	gocmp "github.com/google/go-cmp/cmp"
 

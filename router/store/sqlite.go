@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/pressly/goose/v3"
 	sqlitedriver "modernc.org/sqlite"
