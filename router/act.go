@@ -105,7 +105,7 @@ func (f *fold) actOpen(inc *Incident) {
 // acknowledges that as well.
 func (f *fold) actAcknowledge(inc *Incident) (done bool) {
 	counting := f.counting(inc.Number)
-	if len(counting) > 0 && !slices.ContainsFunc(counting, func(a *Alert) bool { return !a.Heard.After(f.e.At) }) {
+	if f.e.At.Before(inc.Since) {
 		f.lateAct(inc) // it was about what was before
 		return false
 	}
@@ -207,7 +207,13 @@ func (f *fold) actItself(inc *Incident) {
 		f.oweOthers(inc, before)
 		return
 	}
+	from := len(f.owed)
 	f.owe(inc, before)
+	for i := range f.owed[from:] {
+		if o := &f.owed[from+i]; f.e.Name == Resolve && o.Target.Notifier == w.Notifier && o.Event == w.Rise {
+			o.Ended = f.e.At
+		}
+	}
 }
 
 // actReopen takes back that a person resolved an incident that Meta still reports.
@@ -220,9 +226,10 @@ func (f *fold) actReopen(inc *Incident) {
 	counting := f.counting(inc.Number)
 	if f.incidentByKey(inc.Key) != nil || len(counting) == 0 {
 		f.say("%s cannot be reopened: it is over", inc.Name())
+		f.endReopened(inc)
 		return
 	}
-	unresolve(inc)
+	f.unresolve(inc)
 	inc.Severity = counting[0].Severity
 	f.entry(inc, EntryReopened, "Reopened by "+f.who())
 	f.say("reopened %s", inc.Name())
@@ -230,11 +237,33 @@ func (f *fold) actReopen(inc *Incident) {
 	f.watch(inc, counting)
 	f.oweOthers(inc, before)
 	f.oweSiblings(inc)
+	f.endReopened(inc)
+}
+
+// endReopened ends a page that a person reopened in its service, where what it was for has recovered since they did:
+// nobody else would end it there. What was over when they reopened it is their own wish.
+func (f *fold) endReopened(inc *Incident) {
+	page := f.from(inc)
+	for _, w := range inc.Watch {
+		if w.Open || !page.Is(w.Notifier, inc.keyFor(w)) {
+			continue
+		}
+		since := slices.ContainsFunc(f.state.Alerts, func(a Alert) bool {
+			return a.Incident == inc.Number && a.route(w.Notifier) != nil && a.Until.After(f.e.At)
+		})
+		if since {
+			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
+				Opening: w.Opening, Severity: w.Severity, Reopened: true})
+		}
+	}
 }
 
 // unresolve opens an incident again that a person had resolved.
-func unresolve(inc *Incident) {
-	inc.State, inc.ResolvedAt, inc.ResolvedBy = IncidentOpen, time.Time{}, ""
+func (f *fold) unresolve(inc *Incident) {
+	inc.State, inc.ResolvedAt, inc.ResolvedBy, inc.Since = IncidentOpen, time.Time{}, "", f.e.At
+	if f.e.Act == nil {
+		inc.Since = f.heard()
+	}
 	unacknowledge(inc)
 }
 

@@ -34,8 +34,10 @@ type Event struct {
 	Warning string `json:"warning,omitempty"`
 
 	// Value is the change's value as Meta wrote it, for `when`, templates and fields. For a FlowResponse
-	// it is {"message_id", "name", "body", "from", "flow_token", "response": {...}} and holds personal data.
+	// it is {"message_id", "name", "body", "from", "user_id", "flow_token", "response": {...}} and holds personal data.
 	Value json.RawMessage `json:"value,omitempty"`
+	// Reduced says why that, and the words, are kept no longer, or only in part.
+	Reduced Reduced `json:"reduced,omitempty"`
 
 	// Act is set where a person or flowbridge itself speaks, and nil for Meta's events.
 	Act *Act `json:"act,omitempty"`
@@ -74,6 +76,10 @@ type Act struct {
 	Owner   string   `json:"owner,omitempty"`   // of Assign: names, in words for people; "" for nobody. Acknowledge and LinkIncident may know it too
 	Link    *Link    `json:"link,omitempty"`    // of LinkIncident
 	Silence *Silence `json:"silence,omitempty"` // of AddSilence; of EndSilence only its ID
+	// Verified and From are for the audit: how it is known that the person may do this, and where it came from. "" where
+	// the source says it all.
+	Verified string `json:"verified,omitempty"`
+	From     string `json:"from,omitempty"`
 }
 
 // Link is what a service calls an incident of ours. Several of ours can be one of theirs, after a merge.
@@ -119,7 +125,8 @@ const (
 	EndSilence     = "UNSILENCE"       // a person ends the silence Act.Silence.ID
 	ParkedDelivery = "DELIVERY_PARKED" // a delivery needs a person: told to the fallback notifier
 
-	EventSetAside = "BRIDGE_EVENT_SET_ASIDE" // an event could not be folded: told to the fallback notifier
+	EventSetAside      = "BRIDGE_EVENT_SET_ASIDE"     // an event could not be folded: told to the fallback notifier
+	EverythingSilenced = "BRIDGE_EVERYTHING_SILENCED" // a silence of everything begins: told to the fallback notifier
 )
 
 // Values of alert_state.
@@ -154,7 +161,9 @@ func (e *Event) ForFallback() bool {
 }
 
 // IsForFallback says so of an event's name.
-func IsForFallback(name string) bool { return name == ParkedDelivery || name == EventSetAside }
+func IsForFallback(name string) bool {
+	return name == ParkedDelivery || name == EventSetAside || name == EverythingSilenced
+}
 
 // Paired says whether e is half of an ACTIVATED/DEACTIVATED pair. Meta's four monitoring events are; an
 // unknown event that carries one of the two words is taken at its word.

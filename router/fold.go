@@ -207,7 +207,7 @@ func (f *fold) raise(l Level) {
 func (f *fold) open(key string) *Incident {
 	f.state.Incidents = append(f.state.Incidents, Incident{
 		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.Flow, Event: f.e.Name,
-		State: IncidentOpen, Rule: f.v.Rule(), OpenedAt: f.e.At,
+		State: IncidentOpen, Rule: f.v.Rule(), OpenedAt: f.e.At, Since: f.heard(),
 	})
 	f.next++
 	inc := &f.state.Incidents[len(f.state.Incidents)-1]
@@ -222,7 +222,7 @@ func (f *fold) reopen(key string) *Incident {
 		inc := &f.state.Incidents[i]
 		if inc.Key == key && len(f.counting(inc.Number)) > 0 { // resolved, else it would have been found
 			f.touch(inc.Number).reopened = true
-			unresolve(inc)
+			f.unresolve(inc)
 			return inc
 		}
 	}

@@ -58,24 +58,41 @@ func (g *gathering) event(e *Event) {
 		g.setAside(e, err)
 		return
 	}
-	g.b.Outcomes = append(g.b.Outcomes, Outcome{Seq: e.Seq, Text: outcome})
+	g.outcome(e, outcome)
 }
 
-func (g *gathering) fold(e *Event) (outcome string, err error) {
+// outcome takes up what came of an event, for the journal, and for the audit where a person did it.
+func (g *gathering) outcome(e *Event, out Outcome) {
+	out.Seq = e.Seq
+	g.b.Outcomes = append(g.b.Outcomes, out)
+	if entry, ok := e.audited(out.Text); ok {
+		g.b.Audit = append(g.b.Audit, entry)
+	}
+}
+
+func (g *gathering) fold(e *Event) (out Outcome, err error) {
 	switch {
 	case e.Unreadable != "":
-		return "", errors.New(e.Unreadable)
+		return out, errors.New(e.Unreadable)
 	case e.Name == AddSilence || e.Name == EndSilence:
-		return g.silence(e), nil
+		return Outcome{Text: g.silence(e)}, nil
 	}
 	id := FlowID{e.WABA, e.Flow}
-	step, err := g.guard(func() Step { return Fold(g.states[id], g.last+1, e, Judge(g.rules, e), g.moment()) })
+	var v Verdict
+	step, err := g.guard(func() Step {
+		v = Judge(g.rules, e)
+		return Fold(g.states[id], g.last+1, e, v, g.moment())
+	})
 	if err != nil {
-		return "", err
+		return out, err
 	}
 	g.keep(id, step)
 	g.measure(id, e, step.Alerts)
-	return step.Outcome, nil
+	out = Outcome{Text: step.Outcome, Kept: e.Kept(&v.Decision)}
+	if step.Notice != nil || out.Kept != nil && out.Kept.Value != nil {
+		out.People = e.People()
+	}
+	return out, nil
 }
 
 // tick folds the passing of time for one flow, or puts it off.
@@ -166,6 +183,9 @@ func (g *gathering) silence(e *Event) string {
 	s.Since, s.Ended = earlier(e.At, g.now), time.Time{}
 	g.silences = append(g.silences, s)
 	g.changed[s.ID], g.b.Wake = true, true
+	if s.Everything() {
+		g.b.Events = append(g.b.Events, everythingSilenced(&s, g.now))
+	}
 	return "silence " + s.ID + " added"
 }
 

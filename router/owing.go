@@ -40,6 +40,11 @@ func (w *owing) owe(o Owed) {
 		}
 	}
 	w.owed[id] = o
+	if o.Reopened || !o.Ended.IsZero() {
+		there := o
+		there.Open, there.At = o.Reopened, o.Ended
+		w.known[id] = there
+	}
 	if known, ok := w.known[id]; ok {
 		w.overtaken[id] = known
 		delete(w.known, id)

@@ -43,6 +43,7 @@ type Batch struct {
 	Known     []Owed
 	Overtaken []Owed
 	Events    []Event // appended to the journal; a repeat by digest is dropped
+	Audit     []AuditEntry
 	// Postponed are flows whose timers cannot be run: those that are due by PostponedUntil are due then.
 	Postponed      []FlowID
 	PostponedUntil time.Time
@@ -53,6 +54,11 @@ type Outcome struct {
 	Seq    int64
 	Text   string
 	Failed bool // it could not be folded: it is set aside
+	// Kept takes the place of the event in the journal, with the same digest; nil leaves it as it came.
+	Kept *Event
+	// People are the telephone numbers and ids by which something that is kept of the event, or was made of it, can be
+	// found when a person is to be forgotten. They are not stored as they are.
+	People []string
 }
 
 // FlowAlert is an alert with the flow it is about.
@@ -71,6 +77,10 @@ type Owed struct {
 	Open     bool
 	Opening  int64 // see Watch.Opening
 	Severity Severity
+	// Reopened says that the service has it open by itself, whatever it was told last.
+	Reopened bool
+	// Ended, if not zero, is when the service ended it by itself: whatever it was told since has opened it anew.
+	Ended time.Time
 	// Of what is Known: the service holds it as acknowledged, and when it said so.
 	Acknowledged bool
 	At           time.Time

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -36,13 +37,19 @@ type bridgeConfig struct {
 	Reread    <-chan os.Signal                       // asks for that; nil: only a change of the files does
 	DB        string                                 // path of a SQLite file, or a postgres:// URL
 	PublicURL string                                 // where people reach the console; "" for no links to it
+	Admin     string                                 // address to listen on, as it was given
 
 	Certificates *certificates // of the public address; nil: it speaks no TLS
-	Forward      string        // URL of the receiver behind; "" for none
+	// AdminCertificates are those of the admin address, and UserHeader is how proxies name who is signed in there.
+	AdminCertificates *certificates
+	UserHeader        string
+	TrustedProxies    []netip.Prefix
+	Forward           string // URL of the receiver behind; "" for none
 
 	AppSecrets   []router.Secret
 	VerifyToken  router.Secret
 	AdminToken   router.Secret
+	ViewToken    router.Secret
 	SlackToken   router.Secret
 	SlackBack    slackBack
 	SlackURL     string
@@ -90,6 +97,7 @@ const (
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
 	stopTimeout   = 10 * time.Second // for posts that are being answered when the bridge stops
+	auditTimeout  = 5 * time.Second  // for writing to the audit what is done
 )
 
 // newBridge opens the store and wires the rooms. Run must follow: it closes the store.
@@ -110,16 +118,17 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	first.rules = cfg.Rules
 	set := newRuleset(cfg.RulesPath, first, cfg.ReadRules, cfg.refuse, cfg.Logger)
 	metrics.MustRegister(set.collectors()...)
-	if cfg.Faults != nil {
-		metrics.MustRegister(cfg.Faults.counted)
-	}
 	if cfg.Certificates != nil {
 		metrics.MustRegister(cfg.Certificates.expiry)
+	}
+	if cfg.AdminCertificates != nil {
+		metrics.MustRegister(cfg.AdminCertificates.expiry)
 	}
 	if cfg.LogTo != nil {
 		metrics.MustRegister(cfg.LogTo.collector())
 	}
 	b := &bridge{cfg: cfg, rules: set, store: journal}
+	set.audit = b.keepAudit
 	if err := b.wire(notifiers, metrics); err != nil {
 		return nil, errors.Join(err, journal.Close())
 	}
@@ -132,7 +141,8 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		AppSecretsNow:  b.cfg.SecretFiles.all("META_APP_SECRET"),
 		VerifyToken:    b.cfg.VerifyToken,
 		VerifyTokenNow: b.cfg.SecretFiles.one("META_VERIFY_TOKEN"),
-		WantResponses:  func() bool { return b.rules.rules().WantsResponses() },
+		WantsField:     func(field string) bool { return b.rules.rules().WantsField(field) },
+		Wants:          func(e *router.Event) bool { return b.rules.rules().Wants(e) },
 		Forward:        b.cfg.Forward,
 		Now:            b.cfg.Now,
 		Logger:         b.cfg.Logger,
@@ -174,10 +184,17 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		Misnamed:   func(s *router.Scope) []string { return b.rules.rules().Misnamed(s) },
 		Logger:     b.cfg.Logger,
 		Token:      b.cfg.AdminToken,
-		TokenNow:   b.cfg.SecretFiles.one("FLOWBRIDGE_ADMIN_TOKEN"),
-		Gatherer:   metrics,
+		TokenNow:   b.cfg.SecretFiles.one(adminToken),
+		ViewToken:  b.cfg.ViewToken,
+		Gatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(true)},
 		Registerer: metrics,
 		Version:    version(),
+
+		ViewTokenNow:   b.cfg.SecretFiles.one(viewToken),
+		UserHeader:     b.cfg.UserHeader,
+		TrustedProxies: b.cfg.TrustedProxies,
+		Hosts:          adminHosts(b.cfg.Admin, b.cfg.PublicURL),
+		OpenGatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(false)},
 
 		StalledAfter: b.cfg.StalledAfter,
 	}, b.store)
@@ -187,6 +204,15 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	routes := publicRoutes(intake, b.cfg.Certificates.guard)
 	b.public = routes
 	return errors.Join(b.wireSlackBack(routes, metrics), b.wirePagerDutyBack(routes, metrics))
+}
+
+// keepAudit writes to the audit what an operator did; what cannot be written there is in the log.
+func (b *bridge) keepAudit(ctx context.Context, e router.AuditEntry) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
+	defer cancel()
+	if err := b.store.Audit(ctx, e); err != nil {
+		b.cfg.Logger.Error("the audit could not be written: keep this line", "error", err, "at", e.At, "who", e.Who, "from", e.From, "what", e.What, "result", e.Result)
+	}
 }
 
 // newNotifiers makes a notifier for every service that can be reached, whether or not a rule names it now: what
@@ -279,6 +305,7 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	publicServer := newServer(b.public, b.cfg.Logger)
 	publicServer.TLSConfig = b.cfg.Certificates.config()
 	adminServer := newServer(b.admin, b.cfg.Logger)
+	adminServer.TLSConfig = b.cfg.AdminCertificates.config()
 	var serving sync.WaitGroup
 	serving.Go(func() { faults <- serveOn(publicServer, public) })
 	serving.Go(func() { faults <- serveOn(adminServer, admin) })

@@ -135,6 +135,9 @@ func (x *explainer) explain(ev *router.Event) {
 	if len(told) == 0 && !slices.ContainsFunc(own.Routes, func(t rules.Told) bool { return t.Tells }) {
 		x.fact("told", "nobody")
 	}
+	if router.IsPersonal(ev.Name) && !x.rules.Wants(ev) {
+		x.fact("stored", "nothing: it holds what people wrote, and no rule asks for it")
+	}
 	if d.ResolveAfter > 0 {
 		x.fact("recovery", "held back for "+router.FormatDuration(d.ResolveAfter)+", so that a flap stays one incident")
 	}
@@ -163,7 +166,7 @@ func (x *explainer) sentence(ev *router.Event) string {
 	if ev.Flow != "" {
 		parts = append(parts, "of "+info.DisplayName(ev.Flow))
 	}
-	if ev.Reading.Value != nil && ev.Name != router.FlowResponse {
+	if ev.Reading.Value != nil && !router.IsPersonal(ev.Name) {
 		parts = append(parts, "("+router.FormatValue(ev.Name, *ev.Reading.Value)+")")
 	}
 	return strings.Join(parts, " ")

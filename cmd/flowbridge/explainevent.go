@@ -94,9 +94,13 @@ func (r *eventReader) value(name, field string, value []byte) ([]router.Event, e
 
 // decode reads a post as the bridge does.
 func (r *eventReader) decode(name string, post []byte) ([]router.Event, error) {
-	events, letGo := whatsapp.Decode(post, r.now, true)
-	if letGo > 0 {
-		r.notes = append(r.notes, fmt.Sprintf("%d changes of the field messages are no filled forms: the bridge lets them go, and no rule is asked", letGo))
+	events, ignored := whatsapp.Decode(post, r.now, whatsapp.WantsAll)
+	if n := ignored[router.MessagesField]; n > 0 {
+		r.notes = append(r.notes, fmt.Sprintf("%d changes of the field messages are no filled forms: the bridge lets them go, and no rule is asked", n))
+	}
+	if n := ignored[whatsapp.OtherProduct]; n > 0 {
+		r.notes = append(r.notes, fmt.Sprintf("%s of the post %s of another product of Meta's: the bridge lets them go, and no rule is asked",
+			counted(n, "entry"), map[bool]string{true: "is", false: "are"}[n == 1]))
 	}
 	for i := range events {
 		if events[i].Unreadable != "" {
@@ -125,8 +129,11 @@ func (r *eventReader) shown(name string, data []byte) (ev router.Event, err erro
 			ev.Field = fieldOf(ev.Name)
 		}
 		r.note("the API's list shows no measurements and no value: a rule with when, error_type or fields may decide otherwise; GET /api/v1/events/{seq} shows them")
-	case ev.Name == router.FlowResponse:
-		r.note("the API shows no answers of a form: a rule with when or fields may decide otherwise")
+	case router.IsPersonal(ev.Name):
+		r.note("the API shows nothing that people wrote: a rule with when or fields may decide otherwise")
+	}
+	if v.Reduced != "" {
+		r.note(fmt.Sprintf("what event %d said is not kept (%s): a rule with when or fields may decide otherwise", v.Seq, v.Reduced))
 	}
 	return ev, nil
 }
@@ -153,6 +160,7 @@ type journalView struct {
 	OldStatus  string `json:"old_status"`
 	NewStatus  string `json:"new_status"`
 	Unreadable string
+	Reduced    string
 
 	Field    *string
 	Message  string

@@ -44,7 +44,7 @@ func (b *bridge) sweep(ctx context.Context) {
 			b.cfg.Logger.Error("what is old could not be removed; trying again in an hour", "error", err)
 		case swept.Any():
 			b.cfg.Logger.Info("what is old was removed", "events", swept.Events, "incidents", swept.Incidents,
-				"notices", swept.Notices, "silences", swept.Silences, "readings", swept.Readings, "refreshes", swept.Refreshed)
+				"notices", swept.Notices, "silences", swept.Silences, "audit", swept.Audit, "readings", swept.Readings, "refreshes", swept.Refreshed)
 		}
 		timer.Reset(sweepEvery)
 	}

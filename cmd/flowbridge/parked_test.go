@@ -120,7 +120,7 @@ func refuseInABubble(t *testing.T, test func(*testing.T, *refusing)) {
 func (r *refusing) meta(state string, threshold float64) {
 	r.t.Helper()
 	now := time.Now().UTC()
-	events, _ := whatsapp.Decode([]byte(pairPost(now.Unix(), "77", state, threshold)), now, false)
+	events, _ := whatsapp.Decode([]byte(pairPost(now.Unix(), "77", state, threshold)), now, nil)
 	if _, err := r.store.Append(r.t.Context(), events); err != nil {
 		r.t.Fatal(err)
 	}

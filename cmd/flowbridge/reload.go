@@ -26,8 +26,9 @@ type ruleset struct {
 	read   func(path string) (loadedRules, error)
 	refuse func(*rules.Rules) error // why rules without mistakes cannot be used here; nil for those that can
 	logger *slog.Logger
-	poll   time.Duration // how often the files are looked at
-	limit  time.Duration // for reading them, or looking at them, once
+	audit  func(context.Context, router.AuditEntry) // keeps who had the rules read anew; nil: nobody asks
+	poll   time.Duration                            // how often the files are looked at
+	limit  time.Duration                            // for reading them, or looking at them, once
 
 	turn chan struct{} // holds one while files are read or looked at: one at a time, so that the newest wins
 	late chan struct{} // pulsed when that was given up, and has ended after all
@@ -155,12 +156,12 @@ func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 				still.Reset(settle)
 			}
 		case <-hup:
-			_ = s.reload(ctx) // it has said so
+			s.audited(ctx, "SIGHUP", s.reload(ctx))
 		case <-s.late:
-			_ = s.reload(ctx)
+			s.audited(ctx, "the files answer again", s.reload(ctx))
 		case <-still.C:
 			soon = false
-			_ = s.reload(ctx)
+			s.audited(ctx, "the files changed", s.reload(ctx))
 		case <-s.anew:
 			if w.Events != nil {
 				_ = s.follow(w) // what cannot be watched is looked at
@@ -176,47 +177,16 @@ func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 	}
 }
 
-// inTime does what touches the files. It gives up on it when ctx ends or it takes too long: a call that hangs in the system
-// cannot be ended, so its goroutine is left behind, and until it ends nothing else touches the files.
-func (s *ruleset) inTime(ctx context.Context, do func() error) error {
-	limit := time.NewTimer(s.limit)
-	defer limit.Stop()
-	slow := fmt.Errorf("%s cannot be read within %s: look whether its file system answers", s.path, router.FormatDuration(s.limit))
-	select {
-	case s.turn <- struct{}{}:
-	case <-limit.C:
-		return slow
-	case <-ctx.Done():
-		return ctx.Err()
+// audited tells the audit of a reload that somebody on this machine brought about: who that is nobody knows here.
+func (s *ruleset) audited(ctx context.Context, how string, err error) {
+	if s.audit == nil {
+		return
 	}
-	done := make(chan error)
-	given := make(chan struct{})
-	go func() {
-		err := do()
-		<-s.turn
-		select {
-		case done <- err:
-		case <-given:
-			pulse(s.late)
-		}
-	}()
-	defer close(given)
-	select {
-	case err := <-done:
-		return err
-	case <-limit.C:
-		return slow
-	case <-ctx.Done():
-		return ctx.Err()
+	e := router.AuditEntry{At: time.Now().UTC(), Who: "operator", Verified: router.VerifiedNot, From: "this machine: " + how, What: "reload the rules", Result: "read anew"}
+	if err != nil { // it has said so
+		e.Result = "refused: the rules have mistakes"
 	}
-}
-
-// pulse wakes whoever waits on c; a pulse that nobody took yet is enough.
-func pulse(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	s.audit(ctx, e)
 }
 
 // last returns what was read last.

@@ -149,6 +149,7 @@ type replayer struct {
 	compared int64
 	lost     int64 // acts that concern no incident under these rules
 	parked   int64 // events about deliveries
+	reduced  int64 // events of which not all that they said is kept
 }
 
 // paged is a page or card of an incident under these rules.
@@ -179,6 +180,13 @@ func (p *replayer) page(ctx context.Context, events []router.Event) error {
 }
 
 func (p *replayer) fold(ctx context.Context, e *router.Event) error {
+	if e.Reduced != "" {
+		p.reduced++
+	}
+	if e.Reduced == router.ReducedOld { // it is not known what it was
+		p.begin = e.Seq + 1
+		return nil
+	}
 	p.events++
 	if p.first.IsZero() {
 		p.first = e.Received
@@ -321,7 +329,7 @@ func (p *replayer) report(bounds store.HistoryBounds) *replayReport {
 	if p.from.After(r.From) {
 		r.From = p.from
 	}
-	r.ActsLeftOut, r.DeliveriesLeftOut = p.lost, p.parked
+	r.ActsLeftOut, r.DeliveriesLeftOut, r.Reduced = p.lost, p.parked, p.reduced
 	names, places := p.rules.Names()
 	for i, name := range names {
 		if p.trial.Hits()[name] == p.before[name] {

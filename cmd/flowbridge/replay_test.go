@@ -123,7 +123,7 @@ func (p *past) post(s whatsapp.Sample) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	events, _ := whatsapp.Decode(body, p.now, true)
+	events, _ := whatsapp.Decode(body, p.now, whatsapp.WantsAll)
 	p.happen(events...)
 }
 
@@ -378,7 +378,7 @@ func fillPast(tb testing.TB, p *past, n int) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		events, _ := whatsapp.Decode(body, p.now, true)
+		events, _ := whatsapp.Decode(body, p.now, whatsapp.WantsAll)
 		if batch = append(batch, events...); len(batch) >= 1000 || i == n-1 {
 			p.happen(batch...)
 			batch = batch[:0]

@@ -29,6 +29,7 @@ type replayReport struct {
 
 	ActsLeftOut       int64 `json:"acts_left_out"`
 	DeliveriesLeftOut int64 `json:"events_about_deliveries_left_out"`
+	Reduced           int64 `json:"events_reduced"` // of which not all that they said is kept
 }
 
 // replayCount counts one kind of telling: live is what services were told, now what these rules tell.
@@ -124,6 +125,9 @@ These rules are played as if every service had answered at once.
 	}
 	if r.ActsLeftOut > 0 {
 		fmt.Fprintf(out, "%d acts of people concern incidents that these rules do not open, and are left out.\n", r.ActsLeftOut)
+	}
+	if r.Reduced > 0 {
+		fmt.Fprintf(out, "Of %d events not all that they said is kept (filled forms, what a rule drops, what was forgotten): a rule with when or fields may decide otherwise.\n", r.Reduced)
 	}
 	if r.DeliveriesLeftOut > 0 {
 		fmt.Fprintf(out, "%d events about deliveries that needed a person are left out: whether these rules would have met them is not known.\n", r.DeliveriesLeftOut)

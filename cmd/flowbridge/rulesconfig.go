@@ -76,7 +76,7 @@ func sampleEvents() (events []router.Event) {
 			if err != nil {
 				panic(fmt.Sprintf("a sample of %s: %v", name, err)) // it is made of texts and numbers
 			}
-			decoded, _ := whatsapp.Decode(body, at, true)
+			decoded, _ := whatsapp.Decode(body, at, whatsapp.WantsAll)
 			events = append(events, decoded...)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"flowbridge/router"
 )
@@ -18,6 +19,7 @@ type ownSecret struct {
 	several bool   // with commas between them, for rotation
 	prefix  string // that it must have; "" for none
 	sent    bool   // to a service, which refuses the old one: it is read for each call
+	least   int    // characters that it must have
 }
 
 // ownSecrets lists them.
@@ -26,7 +28,7 @@ func ownSecrets() []ownSecret {
 		{name: "META_APP_SECRET", several: true}, {name: "META_VERIFY_TOKEN"},
 		{name: "SLACK_BOT_TOKEN", sent: true}, {name: "SLACK_SIGNING_SECRET"}, {name: "SLACK_APP_TOKEN", prefix: "xapp-", sent: true},
 		{name: "PAGERDUTY_API_TOKEN", sent: true}, {name: "PAGERDUTY_WEBHOOK_SECRET", several: true},
-		{name: "FLOWBRIDGE_ADMIN_TOKEN"},
+		{name: adminToken}, {name: viewToken},
 	}
 }
 
@@ -70,6 +72,9 @@ func (s *secretFile) parts(data []byte) ([]router.Secret, error) {
 	}
 	if !strings.HasPrefix(whole, s.prefix) {
 		return nil, fmt.Errorf("does not begin with %s", s.prefix)
+	}
+	if n := utf8.RuneCountInString(whole); n < s.least {
+		return nil, fmt.Errorf("holds %d characters, and needs %d: %s", n, s.least, makeToken)
 	}
 	parts := []router.Secret{router.Secret(whole)}
 	if s.several {
@@ -141,7 +146,7 @@ func (cfg *bridgeConfig) readSecrets(p *program) error {
 	cfg.SlackToken = one("SLACK_BOT_TOKEN")
 	cfg.SlackBack, err = p.slackBack(cfg.SlackToken)
 	faults = append(faults, err)
-	cfg.AdminToken = one("FLOWBRIDGE_ADMIN_TOKEN")
+	cfg.AdminToken, cfg.ViewToken = one(adminToken), one(viewToken)
 	cfg.PagerDutyBack, err = p.pagerDutyBack()
 	faults = append(faults, err)
 	if len(cfg.AppSecrets) == 0 {

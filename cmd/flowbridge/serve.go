@@ -28,10 +28,11 @@ type serveCommand struct {
 	KeepEvents    keep `env:"FLOWBRIDGE_KEEP_EVENTS" default:"90d" placeholder:"TIME" help:"How long the journal is kept: 90d, or 0 for ever."`
 	KeepIncidents keep `env:"FLOWBRIDGE_KEEP_INCIDENTS" default:"365d" placeholder:"TIME" help:"How long incidents are kept after their end; 0 for ever."`
 
-	TLSCert     string `name:"tls-cert" env:"FLOWBRIDGE_TLS_CERT" placeholder:"FILE" help:"Certificate of the public address, with its chain, in PEM. Not needed behind a proxy that ends TLS."`
-	TLSKey      string `name:"tls-key" env:"FLOWBRIDGE_TLS_KEY" placeholder:"FILE" help:"Its private key, in PEM."`
-	TLSClientCA string `name:"tls-client-ca" env:"FLOWBRIDGE_TLS_CLIENT_CA" placeholder:"FILE" help:"Meta's CA, in PEM: its webhooks must then present their client certificate (mTLS)."`
-	Forward     string `env:"FLOWBRIDGE_FORWARD" placeholder:"URL" help:"Receiver that had the callback URL before: every verified webhook of Meta's is passed on to it."`
+	TLSCert     string     `name:"tls-cert" env:"FLOWBRIDGE_TLS_CERT" placeholder:"FILE" help:"Certificate of the public address, with its chain, in PEM. Not needed behind a proxy that ends TLS."`
+	TLSKey      string     `name:"tls-key" env:"FLOWBRIDGE_TLS_KEY" placeholder:"FILE" help:"Its private key, in PEM."`
+	TLSClientCA string     `name:"tls-client-ca" env:"FLOWBRIDGE_TLS_CLIENT_CA" placeholder:"FILE" help:"Meta's CA, in PEM: its webhooks must then present their client certificate (mTLS)."`
+	Guard       adminGuard `embed:""`
+	Forward     string     `env:"FLOWBRIDGE_FORWARD" placeholder:"URL" help:"Receiver that had the callback URL before: every verified webhook of Meta's is passed on to it."`
 
 	StalledAfter time.Duration `hidden:"" env:"FLOWBRIDGE_STALLED_AFTER" help:"How long the journal may stand still until /readyz says no: for tests. Default: 30s."`
 	Unbudgeted   bool          `hidden:"" env:"FLOWBRIDGE_UNBUDGETED" help:"Tell services as fast as they take it: for stand-ins that have no limits."`
@@ -86,6 +87,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		Faults:       ruleFaults,
 		DB:           c.DB,
 		PublicURL:    c.PublicURL,
+		Admin:        c.Admin,
 		SlackURL:     p.setting("SLACK_API_URL"),
 		PagerDutyURL: p.setting("PAGERDUTY_EVENTS_URL"),
 		Forward:      c.Forward,
@@ -106,10 +108,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		cfg.Certificates, err = newCertificates(files, logger)
 		faults = append(faults, err)
 	}
-	faults = append(faults, cfg.readSecrets(p))
-	if !loopback(c.Admin) && cfg.AdminToken == "" {
-		faults = append(faults, fmt.Errorf("--admin %s can be reached from other machines: set FLOWBRIDGE_ADMIN_TOKEN, or listen on 127.0.0.1", c.Admin))
-	}
+	faults = append(faults, cfg.readSecrets(p), cfg.checkTokens(c.Admin), c.Guard.into(&cfg, logger))
 	faults = append(faults, webAddress("--public-url", c.PublicURL), webAddress("SLACK_API_URL", cfg.SlackURL), webAddress("PAGERDUTY_EVENTS_URL", cfg.PagerDutyURL))
 	cfg.RulesRead, err = cfg.ReadRules(c.Rules)
 	cfg.Rules = cfg.RulesRead.rules
@@ -136,6 +135,11 @@ func loopback(address string) bool {
 	if err != nil {
 		return false
 	}
+	return addressIsLoopback(host)
+}
+
+// addressIsLoopback says so of an address without a port.
+func addressIsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -177,7 +177,7 @@ func (w *world) sent(account string, values ...map[string]any) {
 	body, err := json.Marshal(map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{
 		"id": account, "time": entryTime.Unix(), "changes": changes}}})
 	w.must(err)
-	events, _ := whatsapp.Decode(body, w.truth, false)
+	events, _ := whatsapp.Decode(body, w.truth, nil)
 	w.happened = append(w.happened, events...)
 	w.Events += len(events)
 	copies := 1 + w.rand.IntN(5)/4

@@ -21,9 +21,9 @@ func buildEvent(e *rules.StoryEvent, now time.Time) ([]router.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	events, letGo := whatsapp.Decode(post, now, true)
+	events, ignored := whatsapp.Decode(post, now, whatsapp.WantsAll)
 	if len(events) == 0 {
-		return nil, fmt.Errorf("the bridge would let this go: %d changes of the field messages are no filled forms", letGo)
+		return nil, fmt.Errorf("the bridge would let this go: %d changes of the field messages are no filled forms", ignored.Total())
 	}
 	for i := range events {
 		if events[i].Unreadable != "" {

@@ -15,10 +15,19 @@ import (
 	"flowbridge/router"
 )
 
-// tlsFiles name what the public address needs to speak TLS by itself; all "" behind a proxy that does.
+// tlsFiles name what an address needs to speak TLS by itself; all "" behind a proxy that does.
 type tlsFiles struct {
 	Cert, Key string // PEM: the certificate with its chain, and its private key
 	ClientCA  string // PEM: who may have signed Meta's client certificate; "" where none is asked for
+	admin     bool   // of the admin address, else of the public one
+}
+
+// flag names the flag that gave a file.
+func (f tlsFiles) flag(what string) string {
+	if f.admin {
+		return "--admin-tls-" + what
+	}
+	return "--tls-" + what
 }
 
 // metaCommonName is the name in the client certificate that Meta's webhooks present.
@@ -36,14 +45,14 @@ const (
 func (f tlsFiles) check() error {
 	switch {
 	case (f.Cert == "") != (f.Key == ""):
-		return errors.New("--tls-cert and --tls-key go together: give both, or none behind a proxy that ends TLS")
+		return fmt.Errorf("%s and %s go together: give both, or none behind a proxy that ends TLS", f.flag("cert"), f.flag("key"))
 	case f.ClientCA != "" && f.Cert == "":
 		return errors.New("--tls-client-ca needs --tls-cert and --tls-key: behind a proxy it is the proxy that sees client certificates")
 	}
 	return nil
 }
 
-// certificates are those of the public address. They are read anew when the files change; what cannot be used
+// certificates are those of an address. They are read anew when the files change; what cannot be used
 // changes nothing, and is logged once.
 type certificates struct {
 	files  tlsFiles
@@ -59,8 +68,11 @@ type certificates struct {
 
 // newCertificates reads the files.
 func newCertificates(files tlsFiles, logger *slog.Logger) (*certificates, error) {
-	c := &certificates{files: files, logger: logger, now: time.Now, expiry: prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "flowbridge_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate of the public address ends."})}
+	expiry := prometheus.GaugeOpts{Name: "flowbridge_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate of the public address ends."}
+	if files.admin {
+		expiry = prometheus.GaugeOpts{Name: "flowbridge_admin_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate of the admin address ends."}
+	}
+	c := &certificates{files: files, logger: logger, now: time.Now, expiry: prometheus.NewGauge(expiry)}
 	if err := files.check(); err != nil {
 		return nil, err
 	}
@@ -74,7 +86,7 @@ func newCertificates(files tlsFiles, logger *slog.Logger) (*certificates, error)
 
 func (f tlsFiles) read() (contents [][]byte, err error) {
 	contents = make([][]byte, 3)
-	for i, file := range []struct{ flag, path string }{{"--tls-cert", f.Cert}, {"--tls-key", f.Key}, {"--tls-client-ca", f.ClientCA}} {
+	for i, file := range []struct{ flag, path string }{{f.flag("cert"), f.Cert}, {f.flag("key"), f.Key}, {f.flag("client-ca"), f.ClientCA}} {
 		if file.path == "" {
 			continue
 		}
@@ -89,7 +101,7 @@ func (f tlsFiles) read() (contents [][]byte, err error) {
 func (c *certificates) use(contents [][]byte) error {
 	pair, err := tls.X509KeyPair(contents[0], contents[1])
 	if err != nil {
-		return fmt.Errorf("--tls-cert %s and --tls-key %s: %w", c.files.Cert, c.files.Key, err)
+		return fmt.Errorf("%s %s and %s %s: %w", c.files.flag("cert"), c.files.Cert, c.files.flag("key"), c.files.Key, err)
 	}
 	cfg := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
@@ -107,7 +119,11 @@ func (c *certificates) use(contents [][]byte) error {
 	ends := pair.Leaf.NotAfter
 	c.expiry.Set(float64(ends.Unix()))
 	if left := ends.Sub(c.now()); left < expiresSoon {
-		c.logger.Warn("the certificate of the public address must be renewed: Meta refuses one that has ended", "ends", ends.UTC(), "file", c.files.Cert)
+		why := "the certificate of the public address must be renewed: Meta refuses one that has ended"
+		if c.files.admin {
+			why = "the certificate of the admin address must be renewed: browsers and the command line refuse one that has ended"
+		}
+		c.logger.Warn(why, "ends", ends.UTC(), "file", c.files.Cert)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 
 	pd "github.com/PagerDuty/go-pagerduty"
 
+	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -73,7 +74,7 @@ func New(cfg Config) (*Notifier, error) {
 // newClient returns an HTTP client that follows no redirect: that would carry a credential to whoever it names.
 func newClient() *http.Client {
 	return &http.Client{
-		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
+		Transport:     notifiers.NewTransport(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

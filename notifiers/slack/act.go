@@ -52,6 +52,7 @@ func (r *Receiver) pressed(ctx context.Context, call *slack.InteractionCallback)
 			r.seen.WithLabelValues("action", "refused").Inc()
 			r.cfg.Logger.Warn("a person of another organisation may not act", "incident", router.IncidentName(w.incident), "act", w.act,
 				"user", call.User.ID, "team", call.User.TeamID)
+			r.refusedAct(ctx, w, call.User.ID, call.User.Name, "of another organisation")
 			r.tell(call.ResponseURL, router.IncidentName(w.incident)+": you may look here and not act, since you are of another organisation, "+
 				"or Slack does not say that you are of this one. Nothing was done.")
 			continue
@@ -92,6 +93,7 @@ func (r *Receiver) do(ctx context.Context, who person, w wish) (out deed) {
 	notifier, why := r.mayAct(ctx, who, w, &inc)
 	if why != "" {
 		r.cfg.Logger.Warn("somebody in Slack may not act", "incident", name, "act", w.act, "user", who.id, "notifier", notifier)
+		r.refusedAct(ctx, w, who.id, who.name, "not on the list of those who may act, or Slack does not say so")
 		return deed{result: "refused", moot: name + ": " + why}
 	}
 	if r.recent.has(w.digest) { // what it did itself is no reason to say that it comes too late
@@ -121,7 +123,7 @@ func (r *Receiver) event(who person, w wish, inc *router.IncidentDetail, notifie
 	now := r.cfg.Now().UTC().Truncate(time.Microsecond) // as the store keeps it: follow looks for it
 	e := router.Event{
 		Digest: w.digest, Source: router.SourceSlack, Name: w.act, At: happened(w.at, now), Received: now, WABA: inc.WABA, Flow: inc.Flow,
-		Act: &router.Act{Incident: inc.Number, Actor: actor, Notifier: notifier},
+		Act: &router.Act{Incident: inc.Number, Actor: actor, Notifier: notifier, Verified: r.verified(), From: fromSlack(who.id)},
 	}
 	switch w.act {
 	case router.AddSilence:

@@ -25,6 +25,8 @@ type Journal interface {
 	// Append returns once the events are on disk, and how many were new: a repeat by digest is none. If ctx
 	// ends first they may be stored.
 	Append(ctx context.Context, events []router.Event) (stored int, err error)
+	// Audit keeps what somebody wanted to do and may not.
+	Audit(ctx context.Context, entries ...router.AuditEntry) error
 	// Incident returns one by number; router.ErrNotFound if there is none.
 	Incident(ctx context.Context, number int64) (router.IncidentDetail, error)
 	// Incidents returns those that pass the filter, newest first.
@@ -193,6 +195,29 @@ func (r *Receiver) afterwards(do func(context.Context)) {
 		r.cfg.Logger.Warn("too much is to be told to people in Slack; one of them is told nothing")
 	}
 }
+
+// refusedAct keeps for the audit that somebody may not act.
+func (r *Receiver) refusedAct(ctx context.Context, w wish, user, name, why string) {
+	e := router.AuditEntry{
+		At: r.cfg.Now().UTC(), Who: cmp.Or(name, user), Verified: r.verified(), From: fromSlack(user),
+		What: (&router.Act{Incident: w.incident}).Words(w.act), Result: "refused: " + why,
+	}
+	if err := r.journal.Audit(ctx, e); err != nil {
+		r.cfg.Logger.Error("the audit could not be written: keep this line", "error", err,
+			"at", e.At, "who", e.Who, "verified", e.Verified, "from", e.From, "what", e.What, "result", e.Result)
+	}
+}
+
+// verified says how it is known that what comes in is Slack's.
+func (r *Receiver) verified() string {
+	if r.cfg.SigningSecret == "" {
+		return router.VerifiedSocket
+	}
+	return router.VerifiedSlack
+}
+
+// fromSlack is where the audit says that a person is.
+func fromSlack(user string) string { return "Slack, user " + user }
 
 // tell writes to the person who acted, and to nobody else, through the address that their request named.
 func (r *Receiver) tell(address, text string) {

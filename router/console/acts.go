@@ -47,7 +47,7 @@ type became struct {
 // act writes to the journal what a person does to an incident.
 func (c *Console) act(name string) handle {
 	return func(r *http.Request, p httprouter.Params) (int, any, error) {
-		actor, err := actorOf(r.Body)
+		actor, err := actorOf(r)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -74,6 +74,8 @@ func (c *Console) say(r *http.Request, e router.Event) (became, error) {
 	now := c.cfg.Now().UTC()
 	e.Digest = "console/" + rand.Text() // what a person does twice was meant twice
 	e.Source, e.At, e.Received = router.SourceConsole, now, now
+	who := callerOf(r)
+	e.Act.Verified, e.Act.From = who.verified, who.from
 	if _, err := c.store.Append(r.Context(), []router.Event{e}); err != nil {
 		return became{}, err
 	}
@@ -155,18 +157,19 @@ func (c *Console) incident(r *http.Request, p httprouter.Params) (inc router.Inc
 	return inc, err
 }
 
-// actorOf reads who acts from an optional body {"by": "..."}.
-func actorOf(body io.Reader) (string, error) {
+// actorOf says who acts. An optional body {"by": "..."} gives a name.
+func actorOf(r *http.Request) (string, error) {
 	var by struct {
 		By string `json:"by"`
 	}
-	if err := decode(body, &by); err != nil {
+	if err := decode(r.Body, &by); err != nil {
 		if errors.As(err, new(*http.MaxBytesError)) {
 			return "", err
 		}
 		return "", refuse(http.StatusBadRequest, `send no body, or {"by": "your name"}`)
 	}
-	return oneLine(by.By, maxActor), nil
+	who := callerOf(r)
+	return who.actor(by.By), nil
 }
 
 // decode reads one JSON value, with no key that v has not, and nothing behind it. No body at all leaves v as it is.

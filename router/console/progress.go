@@ -115,8 +115,10 @@ func (c *Console) Watch(ctx context.Context) {
 			c.cfg.Logger.Debug("it could not be seen whether everything gets on", "error", err)
 		}
 		cancel()
+		c.auditWrongTokens(ctx, false)
 		select {
 		case <-ctx.Done():
+			c.auditWrongTokens(ctx, true)
 			return
 		case <-tick.C:
 		}

@@ -124,6 +124,7 @@ type event struct {
 	Unreadable string     `json:"unreadable"`     // why it could not be read
 	Raw        string     `json:"raw,omitempty"`  // of an unreadable one: the post, cut after maxRaw bytes
 	Size       int        `json:"size,omitempty"` // of an unreadable one: bytes of the whole post
+	Reduced    string     `json:"reduced"`        // why what it said is kept no longer, or only in part; "" while it is
 }
 
 // eventDetail is one event with all that rules can ask of it. The answers of a filled form stay behind here too.
@@ -204,10 +205,10 @@ func newEvent(e *router.JournalEvent, pairs []int64) event {
 	out := event{
 		Seq: e.Seq, At: moment(e.At), ReceivedAt: moment(e.Received), Source: string(e.Source), WABA: e.WABA, Flow: e.Flow,
 		Event: e.Name, Threshold: number(e.Threshold), AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus,
-		State: string(e.State), Outcome: e.Outcome, Unreadable: e.Unreadable,
+		State: string(e.State), Outcome: e.Outcome, Unreadable: e.Unreadable, Reduced: string(e.Reduced),
 		PairsWith: append([]int64{}, pairs...),
 	}
-	if e.Unreadable != "" && e.Name != router.FlowResponse {
+	if e.Unreadable != "" && !router.IsPersonal(e.Name) {
 		out.Raw = strings.ToValidUTF8(string(e.Raw[:min(len(e.Raw), maxRaw)]), "\uFFFD")
 		out.Size = len(e.Raw)
 	}
@@ -220,7 +221,7 @@ func newEventDetail(e *router.JournalEvent, pairs []int64) eventDetail {
 		Requests: number(e.Requests), Errors: append([]router.ErrorCount{}, e.Errors...), Act: e.Act,
 	}
 	switch {
-	case e.Name == router.FlowResponse:
+	case router.IsPersonal(e.Name):
 		out.Message = ""
 	case json.Valid(e.Event.Value):
 		out.Body = e.Event.Value

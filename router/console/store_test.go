@@ -24,6 +24,8 @@ type memStore struct {
 	progress   router.Progress
 	appended   []router.Event
 	retried    []int64
+	audit      []router.AuditEntry // newest first
+	auditFault error
 	fold       func() (router.EventProgress, error) // of what was appended; nil: it is folded at once
 	fault      error                                // what storage says instead of working
 	panics     bool
@@ -103,7 +105,7 @@ func (s *memStore) Deliveries(_ context.Context, state router.DeliveryState, lim
 	return out, s.fault
 }
 
-func (s *memStore) RetryDelivery(_ context.Context, id int64) error {
+func (s *memStore) RetryDelivery(_ context.Context, id int64, audit ...router.AuditEntry) error {
 	for _, d := range s.deliveries {
 		switch {
 		case d.ID != id:
@@ -111,10 +113,31 @@ func (s *memStore) RetryDelivery(_ context.Context, id int64) error {
 			return fmt.Errorf("delivery %d: %w: it was delivered", id, router.ErrConflict)
 		default:
 			s.retried = append(s.retried, id)
+			s.audit = append(audit, s.audit...)
 			return s.fault
 		}
 	}
 	return fmt.Errorf("delivery %d: %w", id, router.ErrNotFound)
+}
+
+func (s *memStore) Audit(_ context.Context, entries ...router.AuditEntry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := cmp.Or(s.auditFault, s.fault); err != nil {
+		return err
+	}
+	s.audit = append(entries, s.audit...)
+	return nil
+}
+
+func (s *memStore) AuditEntries(_ context.Context, before int64, limit int) ([]router.AuditEntry, error) {
+	var out []router.AuditEntry
+	for _, e := range s.audit {
+		if (before == 0 || e.ID < before) && len(out) < limit {
+			out = append(out, e)
+		}
+	}
+	return out, s.fault
 }
 
 func (s *memStore) Append(_ context.Context, events []router.Event) (int, error) {

@@ -241,6 +241,6 @@ func (m *match) aboutFlows() bool {
 		return true
 	}
 	return slices.ContainsFunc(m.events, func(event string) bool {
-		return event != router.FlowResponse && !router.IsForFallback(event) && !slices.Contains(accountFields(), strings.ToLower(event))
+		return !router.IsPersonal(event) && !router.IsForFallback(event) && !slices.Contains(accountFields(), strings.ToLower(event))
 	})
 }

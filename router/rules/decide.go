@@ -10,9 +10,10 @@ import (
 // Decide says what the rules make of an event, as it stands: a recovery is asked only of rules that name
 // alert_state: DEACTIVATED alone, and who hears of it because its opening was told is not decided here.
 //
-// Of Meta's events that no rule matched, all but recoveries and FLOW_RESPONSE go to `default`. A parked
+// Of Meta's events that no rule matched, all but recoveries and what is personal (router.IsPersonal) go to `default`. A parked
 // delivery goes to `fallback` unless a rule names DELIVERY_PARKED, and never to the notifier it is parked
-// for; so does an event that could not be folded (BRIDGE_EVENT_SET_ASIDE). Nothing else that a person or flowbridge itself said is decided by rules.
+// for; so do an event that could not be folded (BRIDGE_EVENT_SET_ASIDE) and a silence of everything that begins
+// (BRIDGE_EVERYTHING_SILENCED). Nothing else that a person or flowbridge itself said is decided by rules.
 //
 // `during` and `except` look at the event's At. Where that is zero, as with router.Event.Opening, the decision is about
 // every time: Named has all who may have been told at one time or another.
@@ -29,7 +30,7 @@ func (r *Rules) Decide(ev *router.Event) router.Decision {
 	sure := slices.ContainsFunc(hits, func(i int) bool { return !r.rules[i].match.perhaps(ev) })
 	var last *rule // that speaks after those that matched
 	switch {
-	case sure || recovery(ev) || ev.Name == router.FlowResponse:
+	case sure || recovery(ev) || router.IsPersonal(ev.Name):
 	case parked:
 		last = r.parked
 	default:

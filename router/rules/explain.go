@@ -99,8 +99,8 @@ func (r *Rules) whyNoDefault(ev *router.Event, matched bool) string {
 		return "rules do not decide about it"
 	case recovery(ev):
 		return "a recovery that no rule names tells only those who were told of the trouble"
-	case ev.Name == router.FlowResponse:
-		return "a filled form is told only where a rule names " + router.FlowResponse
+	case router.IsPersonal(ev.Name):
+		return "what people wrote is told only where a rule names " + ev.Name
 	case ev.ForFallback():
 		return "trouble of the bridge's own goes to fallback"
 	}
@@ -178,7 +178,7 @@ func (r *Rules) checks(rule *rule, ev *router.Event, f *facts) (all []Reason) {
 	case m.alertState != "":
 		add("alert_state", m.alertState == ev.AlertState, orNothing(ev.AlertState), m.alertState)
 	}
-	switch holds := m.holdsEvent(ev.Name); {
+	switch holds := m.holdsEvent(ev); {
 	case m.events != nil:
 		add("event", holds, orNothing(ev.Name), m.events...)
 	case !holds:
@@ -292,7 +292,7 @@ func (r *Rules) whenCheck(rule *rule, ev *router.Event, f *facts) Reason {
 	}
 	c.Holds = err == nil && holds
 	switch {
-	case err != nil && ev.Name == router.FlowResponse && !errors.Is(err, errBudget): // the error may quote what somebody wrote
+	case err != nil && router.IsPersonal(ev.Name) && !errors.Is(err, errBudget): // the error may quote what somebody wrote
 		c.Text = "when failed on this response"
 	case err != nil:
 		c.Text = "when failed: " + oneLine(err.Error(), 120)
@@ -301,7 +301,7 @@ func (r *Rules) whenCheck(rule *rule, ev *router.Event, f *facts) Reason {
 	default:
 		c.Text = "when is false"
 	}
-	if len(known) > 0 && ev.Name != router.FlowResponse {
+	if len(known) > 0 && !router.IsPersonal(ev.Name) {
 		c.Text += ": " + strings.Join(known, ", ")
 	}
 	return c

@@ -115,7 +115,7 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 	if fallback, ok := rules.Fallback(); !ok || fallback.Notifier != "ops-chat" {
 		t.Errorf("fallback is %+v", fallback)
 	}
-	if !rules.WantsResponses() {
+	if !rules.WantsField(router.MessagesField) {
 		t.Error("the example asks for no responses")
 	}
 
@@ -229,7 +229,7 @@ default: {notify: env}
 	if _, ok := rules.Fallback(); ok {
 		t.Error("there is a fallback that nobody named")
 	}
-	if rules.WantsResponses() {
+	if rules.WantsField(router.MessagesField) {
 		t.Error("nobody asks for responses")
 	}
 }

@@ -17,9 +17,17 @@ func knownEvents() []string {
 	events := []string{
 		router.FlowStatusChange, router.ClientErrorRate, router.EndpointErrorRate, router.EndpointLatency,
 		router.EndpointAvailability, router.FlowVersionExpiryWarning, router.FlowResponse, router.ParkedDelivery,
-		router.EventSetAside,
+		router.EventSetAside, router.EverythingSilenced,
 	}
 	for _, field := range accountFields() {
+		events = append(events, strings.ToUpper(field))
+	}
+	return events
+}
+
+// chatEvents lists the names of events that hold what people write: nobody is offered them, and they are no slips.
+func chatEvents() (events []string) {
+	for _, field := range router.ChatFields() {
 		events = append(events, strings.ToUpper(field))
 	}
 	return events
@@ -65,7 +73,9 @@ func (l *loader) match(e entry, places map[string]Place) (m match) {
 		read func(entry)
 	}{
 		{"event", func(k entry) { m.events = l.eventNames(k) }},
-		{"field", func(k entry) { m.fields = l.texts(k, append(accountFields(), "flows", "messages")) }},
+		{"field", func(k entry) {
+			m.fields = l.texts(k, slices.Concat(accountFields(), router.ChatFields(), []string{"flows", router.MessagesField}))
+		}},
 		{"threshold", func(k entry) { m.thresholds = l.thresholds(k, m.events) }},
 		{"alert_state", func(k entry) { m.alertState = l.alertState(k) }},
 		{"flow", func(k entry) { m.flows = append(m.flows, l.flowTest(k)) }},
@@ -104,7 +114,7 @@ func (l *loader) eventNames(e entry) (names []string) {
 		if slices.Contains(saidByPeople[:], s.text) {
 			l.wrong(s.Node, s.path, "rules are not asked about "+s.written()+": a person says it, or a service", "")
 		}
-		l.misspelt(s, "event", knownEvents())
+		l.misspelt(s, "event", append(knownEvents(), chatEvents()...))
 	}
 	return names
 }

@@ -64,9 +64,6 @@ func (l *loader) rule(o object) rule {
 		l.wrong(o.at["drop"].at, o.at["drop"].path, "a recovery cannot be dropped: it would leave incidents open", "remove drop, or match alert_state: ACTIVATED")
 	}
 	l.doubtful(&rule, o)
-	if slices.Contains(rule.match.events, router.FlowResponse) && !rule.drop {
-		l.rules.responses = true
-	}
 	return rule
 }
 

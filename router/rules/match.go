@@ -32,7 +32,7 @@ type flowTest struct {
 }
 
 // onlyByName lists the events that a rule must name to be asked about: they are personal, or our own.
-var onlyByName = [...]string{router.FlowResponse, router.ParkedDelivery, router.EventSetAside}
+var onlyByName = [...]string{router.FlowResponse, router.ParkedDelivery, router.EventSetAside, router.EverythingSilenced}
 
 // recovery says whether an event is one that only rules for recoveries are asked about.
 func recovery(ev *router.Event) bool { return ev.Paired() && ev.AlertState == router.Deactivated }
@@ -93,8 +93,20 @@ func (r *Rules) match(ev *router.Event, hits []int) []int {
 func (r *Rules) holds(rule *rule, ev *router.Event, asked *facts) (*facts, bool) {
 	m := &rule.match
 	switch {
+	case !r.holdsKeys(rule, ev):
+		return asked, false
+	case m.when == nil:
+		return asked, true
+	}
+	return r.holdsWhen(rule, ev, asked)
+}
+
+// holdsKeys says so of every key but `when`.
+func (r *Rules) holdsKeys(rule *rule, ev *router.Event) bool {
+	m := &rule.match
+	switch {
 	case recovery(ev) != m.recoveryOnly(),
-		!m.holdsEvent(ev.Name),
+		!m.holdsEvent(ev),
 		!holdsText(m.fields, ev.Field),
 		!holdsText(m.wabas, ev.WABA),
 		!holdsText(m.oldStatuses, ev.OldStatus),
@@ -104,18 +116,22 @@ func (r *Rules) holds(rule *rule, ev *router.Event, asked *facts) (*facts, bool)
 		!m.holdsFlow(ev.Flow),
 		!r.holdsErrorType(m.errorTypes, ev.Errors),
 		!m.holdsTime(ev):
-		return asked, false
-	case m.when == nil:
-		return asked, true
+		return false
 	}
-	return r.holdsWhen(rule, ev, asked)
+	return true
 }
 
-func (m *match) holdsEvent(name string) bool {
-	if m.events == nil {
-		return !slices.Contains(onlyByName[:], name)
+// holdsEvent says whether an event has a name that the rule asks for. What is personal must be named, or its field.
+func (m *match) holdsEvent(ev *router.Event) bool {
+	switch {
+	case m.events != nil:
+		return slices.Contains(m.events, ev.Name)
+	case slices.Contains(onlyByName[:], ev.Name):
+		return false
+	case router.IsPersonal(ev.Name):
+		return slices.Contains(m.fields, ev.Field)
 	}
-	return slices.Contains(m.events, name)
+	return true
 }
 
 func holdsText(any []string, v string) bool { return any == nil || slices.Contains(any, v) }

@@ -45,7 +45,7 @@ type Rules struct {
 	parked     *rule  // tells fallback of parked deliveries; nil if there is none
 	index      index
 	errorTypes map[string]string // normal forms of the spellings to expect
-	responses  bool
+	personal   []string          // fields with personal data that some rule asks for: see WantsField
 }
 
 var _ router.Rules = (*Rules)(nil)
@@ -129,6 +129,7 @@ func (r *Rules) build() {
 		r.parked.settle()
 	}
 	r.index = newIndex(r.rules)
+	r.personal = r.wantedFields()
 	r.errorTypes = errorSpellings()
 }
 
@@ -167,9 +168,54 @@ func (r *Rules) Targets() []router.Target {
 // lets everybody in the channel.
 func (r *Rules) Allow(notifier string) []string { return slices.Clone(r.allow[notifier]) }
 
-// WantsResponses says whether some rule asks for FLOW_RESPONSE by name. If none does, forms that people
-// fill in need not be kept at all.
-func (r *Rules) WantsResponses() bool { return r.responses }
+// WantsField says whether some rule asks for what comes under a field of the account that holds what people write or who
+// they are: for filled forms under messages, for a field of router.ChatFields by its name. If none does, its changes need not
+// be looked at.
+func (r *Rules) WantsField(field string) bool { return slices.Contains(r.personal, field) }
+
+// Wants says whether some rule may tell somebody of an event under such a field. Expressions are not run and the time is not
+// looked at: what they keep a rule from is found out when the event is folded.
+func (r *Rules) Wants(ev *router.Event) bool {
+	timeless := *ev
+	timeless.At = time.Time{}
+	for i := range r.rules {
+		rule := &r.rules[i]
+		if !r.holdsKeys(rule, &timeless) {
+			continue
+		}
+		if !rule.drop {
+			return true
+		}
+		if rule.match.when == nil && !rule.match.perhaps(&timeless) {
+			return false
+		}
+	}
+	return false
+}
+
+// wantedFields returns the fields with personal data that some rule asks for.
+func (r *Rules) wantedFields() (fields []string) {
+	for i := range r.rules {
+		if r.rules[i].drop {
+			continue
+		}
+		m := &r.rules[i].match
+		for _, name := range m.events {
+			switch field := strings.ToLower(name); {
+			case name == router.FlowResponse:
+				fields = append(fields, router.MessagesField)
+			case router.ChatField(field) != "":
+				fields = append(fields, field)
+			}
+		}
+		for _, field := range m.fields {
+			if router.ChatField(field) != "" {
+				fields = append(fields, field)
+			}
+		}
+	}
+	return fields
+}
 
 // rule returns a rule by the name that decisions give it, or nil.
 func (r *Rules) rule(name string) *rule { return r.byName[name] }

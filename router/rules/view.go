@@ -78,7 +78,7 @@ func viewNotice(n *router.Notice) View {
 	if n.Threshold != nil {
 		v.Threshold = router.FormatValue(n.Name, *n.Threshold)
 	}
-	if n.Name != router.FlowResponse { // of a form that was filled, only what the rule names comes out
+	if !router.IsPersonal(n.Name) { // of what people wrote, only what the rule names comes out
 		v.Value, v.Errors, v.Message, v.Warning = viewValue(n.Name, n.Reading), viewErrors(n.Reading), n.Message, n.Warning
 	}
 	if n.Act != nil {

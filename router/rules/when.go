@@ -152,7 +152,7 @@ func (r *Rules) askWhen(w *when, ev *router.Event, f *facts) (bool, error) {
 			err = fmt.Errorf("%w: that of all expressions on one event is used up", errBudget)
 		}
 		return false, err
-	case err != nil && ev.Name == router.FlowResponse: // the error may quote what somebody wrote into a form
+	case err != nil && router.IsPersonal(ev.Name): // the error may quote what somebody wrote
 		return false, errors.New("the expression failed on this response")
 	}
 	return holds, err

@@ -24,6 +24,8 @@ type dialect struct {
 	identity string
 	// skipLocked goes after the choice of a delivery to claim: what another process is about to claim is passed over.
 	skipLocked string
+	// forUpdate goes after the choice of a row that is about to be written, so that nobody else writes it meanwhile.
+	forUpdate string
 	// numbered parameters are $1, $2 and so on.
 	numbered bool
 	// plain text holds no NUL and is valid UTF-8; Meta may send neither.

@@ -112,8 +112,9 @@ func (s *Store) LastIncident(ctx context.Context) (n int64, err error) {
 func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	err := s.inTurn(ctx, func(tx *txn) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
-			writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
+			s.writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
 			s.writeOvertaken, s.writeOwed, s.writeKnown, s.wakeAll, postponeTimers, appendEvents,
+			writeAudit,
 		} {
 			if err := step(ctx, tx, b); err != nil {
 				return err
@@ -130,17 +131,24 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	if len(b.Events) > 0 {
 		s.wakeFold()
 	}
+	if slices.ContainsFunc(b.Outcomes, func(o router.Outcome) bool { return o.Kept != nil }) {
+		pulse(s.erased)
+	}
 	return nil
 }
 
-func writeOutcomes(ctx context.Context, tx *txn, b router.Batch) error {
-	return each(ctx, tx, b.Outcomes, `UPDATE events SET state = ?, outcome = ? WHERE seq = ?`, func(o router.Outcome) ([]any, error) {
+func (s *Store) writeOutcomes(ctx context.Context, tx *txn, b router.Batch) error {
+	err := each(ctx, tx, b.Outcomes, `UPDATE events SET state = ?, outcome = ? WHERE seq = ?`, func(o router.Outcome) ([]any, error) {
 		state := router.EventFolded
 		if o.Failed {
 			state = router.EventFailed
 		}
 		return []any{string(state), o.Text, o.Seq}, nil
 	})
+	if err != nil {
+		return err
+	}
+	return s.writeKept(ctx, tx, b.Outcomes)
 }
 
 // appendEvents adds to the journal what the fold itself has to say.
@@ -225,6 +233,7 @@ type incidentDetails struct {
 	AckedBy    int64           `json:"acknowledged_event,omitempty"`
 	AckedIn    router.Page     `json:"acknowledged_in,omitzero"`
 	Acts       router.ActTimes `json:"acts,omitzero"`
+	Since      time.Time       `json:"since,omitzero"`
 	ByItself   string          `json:"by_itself,omitempty"`
 	NoteAuto   bool            `json:"note_auto_resolve,omitempty"`
 	Links      []router.Link   `json:"links,omitempty"`
@@ -244,7 +253,7 @@ func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 		acknowledged_by = excluded.acknowledged_by, wake_at = excluded.wake_at, details = excluded.details`
 	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
 		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps,
-			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
+			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
 			Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise}
 		if i.Silence.ID != "" {
 			d.Silence = &i.Silence
@@ -269,7 +278,7 @@ func incidents(ctx context.Context, q querier, where string, args ...any) ([]rou
 		var d incidentDetails
 		err = json.Unmarshal(details, &d)
 		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
-		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts = d.AckedBy, d.AckedIn, d.Acts
+		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts, i.Since = d.AckedBy, d.AckedIn, d.Acts, d.Since
 		i.ByItself, i.NoteAutoResolve = d.ByItself, d.NoteAuto
 		i.Owner, i.Links, i.Pageable, i.PageOnRise = d.Owner, d.Links, d.Pageable, d.PageOnRise
 		if d.Silence != nil {

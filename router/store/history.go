@@ -113,7 +113,7 @@ func (h *History) Bounds(ctx context.Context) (b HistoryBounds, err error) {
 }
 
 // Events returns at most limit events with positions after one and up to another, in journal order, without those that
-// could not be read.
+// could not be read. Of some not all that they said is kept: see router.Reduced.
 func (h *History) Events(ctx context.Context, after, upTo int64, limit int) ([]router.Event, error) {
 	rows, err := h.db.QueryContext(ctx, `SELECT seq, digest, body FROM events WHERE seq > ? AND seq <= ? AND state <> 'unreadable' ORDER BY seq LIMIT ?`,
 		after, upTo, limit)

@@ -115,7 +115,8 @@ func (s *Store) knows(ctx context.Context, tx *txn, known []router.Owed) error {
 }
 
 // writeOneKnown changes the receipt as well: it says what the service has. A page that a person ended there, and that was
-// told of something after that, may have opened anew by it: that is ended, too.
+// told of something after that, may have opened anew by it: that is ended, too. One that the service ended by itself, and
+// that was told of something after that, is the page that is owed.
 func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) error {
 	var id, toldAt int64
 	var body []byte
@@ -132,8 +133,8 @@ func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) erro
 		return err
 	}
 	revived := !o.Open && receipt.Open && !o.At.IsZero() && toldAt > micros(o.At)
-	if receipt != (router.Receipt{}) && !revived {
-		receipt.Open, receipt.Opening, receipt.Acknowledged = o.Open, o.Opening, o.Acknowledged
+	if receipt != (router.Receipt{}) && (!revived || !o.Ended.IsZero()) {
+		receipt.Open, receipt.Opening, receipt.Acknowledged = o.Open || revived, o.Opening, o.Acknowledged
 		if body, err = json.Marshal(receipt); err != nil {
 			return err
 		}

@@ -74,9 +74,9 @@ func (s *Store) detail(ctx context.Context, inc router.Incident) (d router.Incid
 
 // Events returns the journal, newest first; an empty state means all of it.
 func (s *Store) Events(ctx context.Context, state router.EventState, limit int) ([]router.JournalEvent, error) {
-	where, args := "1 = 1", []any{}
+	where, args := "reduced < 2", []any{} // of the others nothing is left to be shown
 	if state != "" {
-		where, args = "state = ?", []any{string(state)}
+		where, args = where+" AND state = ?", []any{string(state)}
 	}
 	if state != "" && state != router.EventFolded {
 		where += " AND state <> 'folded'" // for the index of the few: see waitingQuery

@@ -32,8 +32,15 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if err := s.lockFile(ctx, path); err != nil {
 		return err
 	}
+	if err := s.ownFile(path); err != nil {
+		return err
+	}
+	for _, beside := range []string{"-wal", "-shm", "-journal"} { // those that SQLite makes are like the file itself
+		s.closeToOthers(path + beside)
+	}
 	write, err := openFile(path, url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-4000)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-4000)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)",
+			"secure_delete(1)"}, // what is removed is overwritten: see erase.go
 		"_txlock": {"immediate"},
 	})
 	if err != nil {
@@ -50,6 +57,9 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
+	if err := s.loadPeopleKey(ctx); err != nil {
+		return err
+	}
 	// Nobody else is at this file, so whoever held these claims is dead. They may have told somebody, and the
 	// next attempt knows it.
 	if _, err := s.write.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0 WHERE state = 'waiting' AND claimed_until <> 0`); err != nil {
@@ -60,7 +70,7 @@ func (s *Store) openSQLite(ctx context.Context) error {
 		return err
 	}
 	s.store = inserter.store
-	return nil
+	return s.openEraser(path)
 }
 
 func (s *Store) openReader(path string) error {
@@ -81,6 +91,9 @@ func (s *Store) openReader(path string) error {
 func (s *Store) lockFile(ctx context.Context, path string) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // one file has one lock, by whatever name
+	}
+	if err := s.ownFile(path + ".lock"); err != nil {
+		return err
 	}
 	lock, err := openFile(path+".lock", url.Values{"_pragma": {"busy_timeout(0)"}})
 	if err != nil {

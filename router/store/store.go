@@ -5,6 +5,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -51,16 +52,20 @@ type Store struct {
 	writers, readers generation // of the sessions of write and read, on PostgreSQL
 	onlyReads        bool       // a standby will do
 
+	peopleKey []byte // of pseudonyms
+
 	appended chan struct{}
 	owed     chan struct{}
+	erased   chan struct{} // pulsed after something was removed or overwritten
+	eraser   *sql.DB       // empties the log of a SQLite file; nil on PostgreSQL
 
 	queue   chan *appendCall
 	queued  atomic.Int64 // events in queue
 	closing chan struct{}
 	closed  sync.Once
-	commits sync.WaitGroup // the goroutine that commits
+	commits sync.WaitGroup // the goroutines that commit and erase
 
-	swept progress
+	swept, reduced progress
 }
 
 // newStore returns a Store without a database.
@@ -75,7 +80,7 @@ func newStore(cfg Config) *Store {
 	}
 	return &Store{
 		cfg:      cfg,
-		appended: make(chan struct{}, 1), owed: make(chan struct{}, 1),
+		appended: make(chan struct{}, 1), owed: make(chan struct{}, 1), erased: make(chan struct{}, 1),
 		queue: make(chan *appendCall, cfg.QueueEvents), closing: make(chan struct{}),
 	}
 }
@@ -91,6 +96,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open database %s: %w", DisplayName(cfg.DSN), errors.Join(withGrant(err), s.release()))
 	}
 	s.commits.Go(s.commitCalls)
+	if s.eraser != nil {
+		s.commits.Go(s.eraseLogs)
+	}
 	return s, nil
 }
 

@@ -66,6 +66,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 
 	t.Run("journal", func(t *testing.T) { journalSuite(t, open) })
 
+	t.Run("personal", func(t *testing.T) { personalSuite(t, open) })
+
 	t.Run("what was folded comes back as it was", func(t *testing.T) {
 		s := open(t, store.Config{})
 		flow := router.FlowID{WABA: "w", Flow: "f"}
@@ -367,6 +369,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	})
 
 	adminSuite(t, open)
+	t.Run("audit", func(t *testing.T) { auditSuite(t, open) })
 	inspectSuite(t, fresh)
 }
 

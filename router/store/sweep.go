@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -12,8 +13,10 @@ import (
 // Swept counts what Sweep removed.
 type Swept struct {
 	Events, Incidents, Notices, Silences int64
+	Audit                                int64
 	Readings                             int64
 	Refreshed                            int64 // entries of timelines that an older flowbridge wrote of refreshes
+	Reduced                              int64 // events of which what they said was removed
 }
 
 // Any says whether anything was removed.
@@ -28,9 +31,12 @@ const (
 )
 
 // Sweep removes events that were received more than keepEvents ago, and incidents that were resolved, notices that
-// were folded and silences that ended more than keepIncidents ago, with all that belongs to them; zero keeps for ever.
-// Readings are removed after router.KeepReadings, whatever the others. It never removes what is still to be folded or told, what an open incident or an active alert is made of, the
-// incident with the highest number, nor an event that Meta may still repeat, however short keepEvents is.
+// were folded, silences that ended and what the audit says of more than keepIncidents ago, with all that belongs to them;
+// zero keeps for ever.
+// Readings are removed after router.KeepReadings, whatever the others, and the body of a post that could not be read after
+// seven days. It never removes what is still to be folded or told, what an open incident or an active alert is made of, the
+// incident with the highest number, nor the digest of an event that Meta may still repeat: where keepEvents is shorter than
+// that, nothing but the digest is kept.
 //
 // It works in small transactions with as much rest between them, so that posts are stored meanwhile, and returns
 // early when ctx ends; what it has removed by then is removed. While another process sweeps it does nothing. The file
@@ -51,6 +57,9 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, keepEvents, keepIncide
 	if err == nil && keepEvents > 0 {
 		swept.Events, err = s.sweepEvents(ctx, now, micros(now.Add(-max(keepEvents, repeats))))
 	}
+	if err == nil {
+		swept.Reduced, err = s.reduceOld(ctx, now, keepEvents)
+	}
 	if err == nil && keepIncidents > 0 {
 		before := micros(now.Add(-keepIncidents))
 		swept.Incidents, err = s.sweepIncidents(ctx, before)
@@ -60,11 +69,47 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, keepEvents, keepIncide
 		if err == nil {
 			swept.Silences, err = s.sweepSilences(ctx, before)
 		}
+		if err == nil {
+			swept.Audit, err = s.sweepAudit(ctx, before)
+		}
+	}
+	if swept.Any() {
+		pulse(s.erased)
 	}
 	if err != nil {
 		return swept, fmt.Errorf("remove what is old: %w", err)
 	}
 	return swept, nil
+}
+
+// reduceOld removes what old events said, and keeps what else there is of them.
+func (s *Store) reduceOld(ctx context.Context, now time.Time, keepEvents time.Duration) (n int64, err error) {
+	for _, reduce := range []func() (int64, error){
+		func() (int64, error) { return s.reducePast(ctx) },
+		func() (int64, error) { return s.reduceUnreadable(ctx, micros(now.Add(-keepUnreadable))) },
+		func() (int64, error) {
+			if keepEvents <= 0 || keepEvents >= repeats {
+				return 0, nil
+			}
+			return s.goThrough(ctx, &s.reduced, now, micros(now.Add(-keepEvents)), keptDigest, s.leaveDigests)
+		},
+	} {
+		some, err := reduce()
+		if n += some; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// leaveDigests removes everything of some events but their digest.
+func (s *Store) leaveDigests(ctx context.Context, tx *txn, seqs []int64) error {
+	body, err := json.Marshal(router.Event{Reduced: router.ReducedOld})
+	if err != nil {
+		return err
+	}
+	return each(ctx, tx, seqs, `UPDATE events SET body = ?, outcome = '', state = 'folded', reduced = ? WHERE seq = ? AND state <> 'waiting'`,
+		func(seq int64) ([]any, error) { return []any{string(body), int64(keptDigest), seq}, nil })
 }
 
 // remove runs f in a transaction, and then rests for as long as that took.
@@ -104,24 +149,39 @@ const needed = `coalesce(
 	(SELECT 1 FROM timeline t CROSS JOIN incidents i WHERE t.event > 0 AND t.event = e.seq AND i.number = t.incident AND i.state <> 'resolved' LIMIT 1),
 	(SELECT 1 FROM timeline t CROSS JOIN alerts a WHERE t.event > 0 AND t.event = e.seq AND a.incident = t.incident AND ` + counts + ` LIMIT 1), 0)`
 
-const oldEvents = `SELECT e.seq, e.received_at, e.state, ` + needed + ` FROM events e WHERE e.seq > ? ORDER BY e.seq LIMIT ?`
+const oldEvents = `SELECT e.seq, e.received_at, e.state, e.reduced, ` + needed + ` FROM events e WHERE e.seq > ? ORDER BY e.seq LIMIT ?`
 
-// sweepEvents goes through the journal from where it got to, to the first page without anything old.
+// sweepEvents removes what nobody needs of the events that came before a time.
 func (s *Store) sweepEvents(ctx context.Context, now time.Time, before int64) (n int64, err error) {
-	p := &s.swept
+	return s.goThrough(ctx, &s.swept, now, before, keptDigest+1, func(ctx context.Context, tx *txn, seqs []int64) error {
+		for _, query := range []string{
+			`DELETE FROM events WHERE seq = ?`,
+			`DELETE FROM people WHERE event = ? AND NOT EXISTS (SELECT 1 FROM notices n WHERE n.event = people.event)`,
+		} {
+			if err := each(ctx, tx, seqs, query, func(seq int64) ([]any, error) { return []any{seq}, nil }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// goThrough goes through the journal from where it got to, to the first page without anything that came before a time, and
+// does something to such events that are folded, that nothing needs, and of which more is kept than a measure says.
+func (s *Store) goThrough(ctx context.Context, p *progress, now time.Time, before, measure int64, do func(context.Context, *txn, []int64) error) (n int64, err error) {
 	p.Lock()
 	defer p.Unlock()
 	if age := now.Sub(p.full); age < 0 || age >= fullSweep {
 		p.last, p.full = 0, now
 	}
 	type row struct {
-		seq, received, needed int64
-		state                 router.EventState
+		seq, received, reduced, needed int64
+		state                          router.EventState
 	}
 	allOld := true
 	for last := p.last; ; {
 		page, err := all(ctx, s.read, oldEvents, []any{last, sweepRows}, func(rows scanner) (r row, err error) {
-			err = rows.Scan(&r.seq, &r.received, &r.state, &r.needed)
+			err = rows.Scan(&r.seq, &r.received, &r.state, &r.reduced, &r.needed)
 			return r, err
 		})
 		if err != nil || len(page) == 0 {
@@ -134,7 +194,7 @@ func (s *Store) sweepEvents(ctx context.Context, now time.Time, before int64) (n
 			if r.received >= before {
 				continue
 			}
-			if old++; r.state != router.EventWaiting && r.needed == 0 {
+			if old++; r.state != router.EventWaiting && r.needed == 0 && r.reduced < measure {
 				gone = append(gone, r.seq)
 			}
 		}
@@ -142,10 +202,7 @@ func (s *Store) sweepEvents(ctx context.Context, now time.Time, before int64) (n
 			return n, nil
 		}
 		if len(gone) > 0 {
-			err = s.remove(ctx, func(tx *txn) error {
-				return each(ctx, tx, gone, `DELETE FROM events WHERE seq = ?`, func(seq int64) ([]any, error) { return []any{seq}, nil })
-			})
-			if err != nil {
+			if err := s.remove(ctx, func(tx *txn) error { return do(ctx, tx, gone) }); err != nil {
 				return n, err
 			}
 		}
@@ -252,7 +309,10 @@ func (s *Store) sweepNotices(ctx context.Context, before int64) (n int64, err er
 		}
 		last = page[len(page)-1]
 		err = s.remove(ctx, func(tx *txn) error {
-			for _, query := range []string{`DELETE FROM deliveries WHERE incident = 0 AND event = ?`, `DELETE FROM notices WHERE event = ?`} {
+			for _, query := range []string{
+				`DELETE FROM deliveries WHERE incident = 0 AND event = ?`, `DELETE FROM notices WHERE event = ?`,
+				`DELETE FROM people WHERE event = ? AND NOT EXISTS (SELECT 1 FROM events e WHERE e.seq = people.event AND e.reduced < 2)`,
+			} {
 				if err := each(ctx, tx, page, query, func(o notice) ([]any, error) { return []any{o.event}, nil }); err != nil {
 					return err
 				}

@@ -19,36 +19,36 @@ import (
 // The fields of a subscription that have rules of their own.
 const (
 	fieldFlows    = "flows"
-	fieldMessages = "messages"
+	fieldMessages = router.MessagesField
 )
 
 // maxEvents bounds the events of one post. Meta puts at most 1,000 updates into one.
 const maxEvents = 10_000
 
 // Decode turns a post into events. It never fails: what cannot be read becomes an unreadable event that holds
-// its bytes, and does not touch its neighbours. letGo counts the changes of the field messages that nobody
-// wants. received is the time of arrival in UTC. Nothing of body is kept.
-func Decode(body []byte, received time.Time, wantResponses bool) (events []router.Event, letGo int) {
-	d := decoder{received: received, wantResponses: wantResponses}
+// its bytes, and does not touch its neighbours. What holds people's words and is not wanted, and what is of another
+// product, becomes none: ignored counts it. received is the time of arrival in UTC. Nothing of body is kept.
+func Decode(body []byte, received time.Time, wants Wants) (events []router.Event, ignored Ignored) {
+	d := decoder{received: received, wants: wants}
 	d.post(body)
 	if len(d.events) > maxEvents {
 		d = decoder{received: received}
 		d.unreadable(body, fmt.Sprintf("the post holds more than %d events", maxEvents))
 	}
-	return d.events, d.letGo
+	return d.events, d.ignored
 }
 
 // decoder gathers the events of one post. waba, time and field are those of the change at hand.
 type decoder struct {
-	received      time.Time
-	wantResponses bool
+	received time.Time
+	wants    Wants
 
 	waba  string
 	time  string // as Meta wrote it; "" where there is none
 	field string
 
-	events []router.Event
-	letGo  int
+	events  []router.Event
+	ignored Ignored
 
 	identity []byte // room for what a digest is made of
 }
@@ -58,26 +58,35 @@ func (d *decoder) post(body []byte) {
 		d.unreadable(body, "the post is no JSON")
 		return
 	}
-	entries := 0
+	var entries [][]byte // read last: whether they are ours is said by a key that may stand behind them
+	object := ""
 	members(body, func(key, value []byte) {
-		if string(key) != "entry" {
-			return
-		}
-		for entry := range elements(value) {
-			if entries++; len(d.events) > maxEvents {
-				break
-			}
-			d.entry(entry)
+		switch string(key) {
+		case "entry":
+			entries = slices.AppendSeq(entries, elements(value))
+		case "object":
+			object = word(value)
 		}
 	})
-	if entries == 0 {
+	switch {
+	case object != "" && object != ourObject:
+		d.ignored.add(OtherProduct, max(len(entries), 1))
+		return
+	case len(entries) == 0:
 		d.unreadable(body, "the post has no entry")
+	}
+	for _, entry := range entries {
+		if len(d.events) > maxEvents {
+			break
+		}
+		d.entry(entry)
 	}
 }
 
 func (d *decoder) entry(raw []byte) {
 	d.waba, d.time, d.field = "", "", ""
 	var changes [][]byte // read last: they need the id and the time, wherever these stand
+	other := false
 	isObject := members(raw, func(key, value []byte) {
 		switch string(key) {
 		case "id":
@@ -86,9 +95,13 @@ func (d *decoder) entry(raw []byte) {
 			d.time = word(value)
 		case "changes", "changed_fields":
 			changes = slices.AppendSeq(changes, elements(value))
+		case "messaging", "standby": // in the place of changes
+			other = true
 		}
 	})
 	switch {
+	case len(changes) == 0 && other:
+		d.ignored.add(OtherProduct, 1)
 	case !isObject:
 		d.unreadable(raw, "the entry is no object")
 	case len(changes) == 0:
@@ -127,6 +140,10 @@ func (d *decoder) change(raw []byte) {
 	case "":
 		d.unreadable(raw, "the change names no field")
 	default:
+		if chat := router.ChatField(d.field); chat != "" && !d.wants.field(d.field) {
+			d.ignored.add(chat, 1)
+			return
+		}
 		d.add(router.Event{Name: strings.ToUpper(d.field)}, d.time, value)
 	}
 }

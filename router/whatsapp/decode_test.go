@@ -40,9 +40,13 @@ func fixtures(t testing.TB) map[string][]byte {
 func TestEveryFixtureDecodesToItsGoldenFile(t *testing.T) {
 	for name, body := range fixtures(t) {
 		t.Run(name, func(t *testing.T) {
-			events, letGo := Decode(body, noon, strings.HasPrefix(name, "form"))
+			var wants Wants
+			if strings.HasPrefix(name, "form") {
+				wants = WantsAll
+			}
+			events, ignored := Decode(body, noon, wants)
 			var got strings.Builder
-			fmt.Fprintf(&got, "%d events, %d changes let go\n", len(events), letGo)
+			fmt.Fprintf(&got, "%d events, %d changes let go\n", len(events), ignored.Total())
 			for _, e := range events {
 				shown, err := json.MarshalIndent(e, "", "  ")
 				if err != nil {
@@ -77,7 +81,7 @@ func TestWhatIsNoPostIsKeptAsItCame(t *testing.T) {
 		"a list":            {"[1,2]", "no entry"},
 		"a number":          {"7 ", "no entry"},
 		"a string":          {`"entry"`, "no entry"},
-		"no entry":          {`{"object":"page"}`, "no entry"},
+		"no entry":          {`{"object":"whatsapp_business_account"}`, "no entry"},
 		"an empty entry":    {`{"entry":[]}`, "no entry"},
 		"null for entry":    {`{"entry":null}`, "no entry"},
 		"another case":      {`{"ENTRY":[{"changes":[{"field":"flows","value":{}}]}]}`, "no entry"},
@@ -86,9 +90,9 @@ func TestWhatIsNoPostIsKeptAsItCame(t *testing.T) {
 		"too many":          {`{"entry":[` + strings.Repeat("{},", 50_000) + `{}]}`, "more than 10000 events"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			events, letGo := Decode([]byte(c.body), noon, true)
-			if len(events) != 1 || letGo != 0 {
-				t.Fatalf("%d events, %d let go", len(events), letGo)
+			events, ignored := Decode([]byte(c.body), noon, WantsAll)
+			if len(events) != 1 || len(ignored) != 0 {
+				t.Fatalf("%d events, %v let go", len(events), ignored)
 			}
 			e := events[0]
 			if !strings.Contains(e.Unreadable, c.why) || string(e.Raw) != c.body || !e.At.Equal(noon) || e.Source != router.SourceMeta {
@@ -100,7 +104,7 @@ func TestWhatIsNoPostIsKeptAsItCame(t *testing.T) {
 }
 
 func TestAThousandChangesAreAThousandEvents(t *testing.T) {
-	events, _ := Decode(thousand(t), noon, false)
+	events, _ := Decode(thousand(t), noon, nil)
 	digests := map[string]bool{}
 	for i, e := range events {
 		digests[e.Digest] = true
@@ -122,7 +126,7 @@ func TestTheDigestTellsRepeatsFromNewEvents(t *testing.T) {
 	const value = `{"event":"X","flow_id":"1","errors":[{"error_type":"a/b","error_rate":1.50}]}`
 	digest := func(body []byte, received time.Time) string {
 		t.Helper()
-		events, _ := Decode(body, received, false)
+		events, _ := Decode(body, received, nil)
 		if len(events) != 1 || events[0].Unreadable != "" {
 			t.Fatalf("%s: %+v", body, events)
 		}
@@ -170,7 +174,7 @@ func TestTheTimeOfAnEventIsMetasUnlessItCannotBe(t *testing.T) {
 		fmt.Sprint(noon.Unix() + 3601): noon,
 		"null":                         noon, "0": noon, "-5": noon, "1e400": noon, "1e300": noon, `"soon"`: noon, "{}": noon, "true": noon, "946684800": noon,
 	} {
-		events, _ := Decode(change("501", at, "{}"), noon, false)
+		events, _ := Decode(change("501", at, "{}"), noon, nil)
 		if len(events) != 1 || !events[0].At.Equal(want) || events[0].At.Location() != time.UTC || !events[0].Received.Equal(noon) {
 			t.Errorf("time %s: got %+v, want %v", at, events, want)
 		}
@@ -179,7 +183,7 @@ func TestTheTimeOfAnEventIsMetasUnlessItCannotBe(t *testing.T) {
 
 func TestLongWordsAreCutAndTheValueIsKept(t *testing.T) {
 	long := strings.Repeat("é", 300)
-	events, _ := Decode(change(long, "1772438400", `{"event":"`+long+`","message":"`+long+`"}`), noon, false)
+	events, _ := Decode(change(long, "1772438400", `{"event":"`+long+`","message":"`+long+`"}`), noon, nil)
 	e := events[0]
 	if want := strings.Repeat("é", maxWord/2); e.WABA != want || e.Name != want {
 		t.Errorf("got %d and %d bytes", len(e.WABA), len(e.Name))
@@ -190,7 +194,7 @@ func TestLongWordsAreCutAndTheValueIsKept(t *testing.T) {
 }
 
 func TestBytesThatAreNoTextAreMadeText(t *testing.T) {
-	events, _ := Decode(change("501", "1772438400", "{\"event\":\"A\xff\xfeB\",\"flow_id\":\"\\u0000\",\"x\":\"\xed\xa0\x80\"}"), noon, false)
+	events, _ := Decode(change("501", "1772438400", "{\"event\":\"A\xff\xfeB\",\"flow_id\":\"\\u0000\",\"x\":\"\xed\xa0\x80\"}"), noon, nil)
 	e := events[0]
 	if e.Name != "A\uFFFDB" || e.Flow != "\uFFFD" {
 		t.Errorf("event %q of flow %q", e.Name, e.Flow)
@@ -200,8 +204,8 @@ func TestBytesThatAreNoTextAreMadeText(t *testing.T) {
 
 func TestNothingOfTheBodyIsKept(t *testing.T) {
 	for name, body := range fixtures(t) {
-		events, _ := Decode(body, noon, true)
-		want, _ := Decode(bytes.Clone(body), noon, true)
+		events, _ := Decode(body, noon, WantsAll)
+		want, _ := Decode(bytes.Clone(body), noon, WantsAll)
 		clear(body) // the buffer goes to the next post
 		if diff := cmp.Diff(want, events); diff != "" {
 			t.Errorf("%s: -want +got\n%s", name, diff)
@@ -246,13 +250,13 @@ func FuzzDecode(f *testing.F) {
 	}
 	const good = `{"field":"flows","value":{"event":"FLOW_STATUS_CHANGE","flow_id":"1","new_status":"DRAFT"}}`
 	const last = `{"field":"flows","value":{"event":"FLOW_STATUS_CHANGE","flow_id":"2","new_status":"DRAFT"}}`
-	neighbours, _ := Decode([]byte(`{"entry":[{"id":"501","time":1772438400,"changes":[`+good+`,`+last+`]}]}`), noon, true)
+	neighbours, _ := Decode([]byte(`{"entry":[{"id":"501","time":1772438400,"changes":[`+good+`,`+last+`]}]}`), noon, WantsAll)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		body := slices.Concat([]byte(`{"entry":[{"changes":[`+good+`,`), data, []byte(`,`+last+`],"id":"501","time":1772438400}]}`))
 		for _, post := range [][]byte{data, body} {
-			for _, responses := range []bool{false, true} {
-				events, letGo := Decode(post, noon, responses)
-				if len(events)+letGo == 0 {
+			for _, wants := range []Wants{nil, WantsAll} {
+				events, ignored := Decode(post, noon, wants)
+				if len(events)+ignored.Total() == 0 {
 					t.Error("a post vanished")
 				}
 				for i := range events {
@@ -260,7 +264,7 @@ func FuzzDecode(f *testing.F) {
 				}
 			}
 		}
-		events, _ := Decode(body, noon, true)
+		events, _ := Decode(body, noon, WantsAll)
 		switch {
 		case !json.Valid(body):
 			if len(events) != 1 || !bytes.Equal(events[0].Raw, body) {

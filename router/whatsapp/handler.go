@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,8 +40,11 @@ type Config struct {
 	VerifyToken router.Secret
 	// VerifyTokenNow returns the one in force; it is asked for each handshake. Default: VerifyToken.
 	VerifyTokenNow func() router.Secret
-	// WantResponses says whether rules ask for filled forms; it is asked for each post. Default: never.
-	WantResponses func() bool
+	// WantsField says whether rules ask for what people write or who they are: for filled forms under router.MessagesField,
+	// for one of router.ChatFields by its name. It is asked for each post. Default: never.
+	WantsField func(field string) bool
+	// Wants says so of one event under a field that is asked for. Default: all of them are wanted.
+	Wants func(e *router.Event) bool
 	// MaxBody bounds a post, in bytes. Default: 3 MiB, Meta's own limit.
 	MaxBody int64
 	// Forward is the URL of the receiver that had the callback URL before: every verified post is passed on to it as
@@ -67,7 +71,7 @@ type Handler struct {
 	buffers sync.Pool  // of *bytes.Buffer
 	forward *forwarder // nil where nothing is passed on
 
-	wrongSignature, wrongToken, notForwarded, unstored router.Seldom // for logging them
+	wrongSignature, wrongToken, notForwarded, unstored, foreign router.Seldom // for logging them
 }
 
 // storeTimeout bounds how long a post waits for its events to be stored. Meta has given up by then.
@@ -97,8 +101,8 @@ func New(cfg Config, j Journal) (*Handler, error) {
 	if cfg.VerifyTokenNow == nil {
 		cfg.VerifyTokenNow = func() router.Secret { return cfg.VerifyToken }
 	}
-	if cfg.WantResponses == nil {
-		cfg.WantResponses = func() bool { return false }
+	if cfg.Wants == nil {
+		cfg.Wants = func(*router.Event) bool { return true }
 	}
 	forward, err := newForwarder(&cfg)
 	if err != nil {
@@ -179,14 +183,24 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, received time.
 
 // keep returns once what a post holds is on disk.
 func (h *Handler) keep(ctx context.Context, body []byte, received time.Time) error {
-	wantResponses := h.cfg.WantResponses()
-	// Meta escapes no letter, so that a form is found without decoding.
-	if n, ok := onlyMessages(body); ok && !(wantResponses && bytes.Contains(body, []byte("nfm_reply"))) {
-		h.metrics.letGo.Add(float64(n))
+	wants := Wants(h.cfg.WantsField)
+	if ignored, ok := onlyIgnored(body, wants); ok {
+		h.metrics.ignore(ignored)
 		return nil
 	}
-	events, letGo := Decode(body, received.UTC(), wantResponses)
-	h.metrics.letGo.Add(float64(letGo))
+	events, ignored := Decode(body, received.UTC(), wants)
+	events = slices.DeleteFunc(events, func(e router.Event) bool {
+		if !router.IsPersonal(e.Name) || h.cfg.Wants(&e) {
+			return false
+		}
+		ignored.add(cmp.Or(router.ChatField(e.Field), fieldMessages), 1)
+		return true
+	})
+	h.metrics.ignore(ignored)
+	if ignored[OtherProduct] > 0 && h.foreign.Now(received) {
+		h.cfg.Logger.Warn("posts of another product of Meta's are let go: take the callback URL out of that product's webhooks, or leave it",
+			"object", objectOf(body), "entries", ignored[OtherProduct])
+	}
 	if len(events) == 0 {
 		return nil
 	}

@@ -249,7 +249,7 @@ flowbridge_messages_let_go_total 5`)
 
 func TestFormsAreTakenWhileARuleAsksForThem(t *testing.T) {
 	wanted := true
-	in := newIntake(t, Config{WantResponses: func() bool { return wanted }})
+	in := newIntake(t, Config{WantsField: func(field string) bool { return wanted && field == router.MessagesField }})
 	in.signed(t, sample(t, Sample{Event: SampleMessage}), http.StatusOK)
 	in.signed(t, sample(t, Sample{Event: router.FlowResponse}), http.StatusOK)
 	wanted = false // the rules were edited

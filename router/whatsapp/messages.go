@@ -13,7 +13,7 @@ import (
 // is the business of another receiver.
 func (d *decoder) messages(value []byte) {
 	before := len(d.events)
-	if d.wantResponses {
+	if d.wants.field(fieldMessages) {
 		members(value, func(key, v []byte) {
 			if string(key) != "messages" {
 				return
@@ -24,7 +24,7 @@ func (d *decoder) messages(value []byte) {
 		})
 	}
 	if len(d.events) == before {
-		d.letGo++
+		d.ignored.add(fieldMessages, 1)
 	}
 }
 
@@ -71,14 +71,18 @@ func (d *decoder) response(raw []byte) {
 		return
 	}
 	response, token := answers(answered)
-	value, _ := json.Marshal(map[string]any{ // strings, and what was read as JSON: this cannot fail
+	facts := map[string]any{
 		"message_id": id,
 		"name":       name,
 		"body":       body,
 		"from":       cmp.Or(from, userID), // either may be missing since 2026
 		"flow_token": token,
 		"response":   response,
-	})
+	}
+	if userID != "" {
+		facts["user_id"] = userID
+	}
+	value, _ := json.Marshal(facts)     // strings, and what was read as JSON: this cannot fail
 	identity := []byte("message " + id) // the id is the message's own
 	if id == "" {
 		identity = canonical(nil, raw, 0)

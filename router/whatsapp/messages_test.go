@@ -18,9 +18,9 @@ func form(waba, id, time, answers string) []byte {
 
 func oneForm(t *testing.T, body []byte) router.Event {
 	t.Helper()
-	events, letGo := Decode(body, noon, true)
-	if len(events) != 1 || letGo != 0 || events[0].Name != router.FlowResponse {
-		t.Fatalf("%s: %d let go, events %+v", body, letGo, events)
+	events, ignored := Decode(body, noon, WantsAll)
+	if len(events) != 1 || len(ignored) != 0 || events[0].Name != router.FlowResponse {
+		t.Fatalf("%s: %v let go, events %+v", body, ignored, events)
 	}
 	storable(t, &events[0])
 	return events[0]

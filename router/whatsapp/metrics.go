@@ -26,7 +26,8 @@ var resultNames = [results]string{"accepted", "unsigned", "too_large", "busy", "
 type metrics struct {
 	posts   [results]prometheus.Counter
 	events  map[string]prometheus.Counter // by name; "" for all others
-	letGo   prometheus.Counter
+	letGo   prometheus.Counter            // of the field messages
+	ignored map[string]prometheus.Counter // by key of Ignored
 	repeats prometheus.Counter
 	took    prometheus.Histogram
 }
@@ -46,6 +47,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "flowbridge_post_seconds", Help: "Time to answer a post. Meta asks for a median of 250 ms at most.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}}),
 	}
+	ignored := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "flowbridge_changes_let_go_total",
+		Help: "Changes that were not stored, by field: they hold what people write and no rule asks for them; or they are of another product."}, []string{"field"})
+	m.ignored = map[string]prometheus.Counter{}
+	for _, field := range append(router.ChatFields(), fieldMessages, OtherProduct) {
+		m.ignored[field] = ignored.WithLabelValues(field)
+	}
 	for i, name := range resultNames {
 		m.posts[i] = posts.WithLabelValues(name)
 	}
@@ -54,9 +62,17 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		m.events[name] = events.WithLabelValues(name)
 	}
 	if r != nil {
-		r.MustRegister(posts, events, m.letGo, m.repeats, m.took)
+		r.MustRegister(posts, events, ignored, m.letGo, m.repeats, m.took)
 	}
 	return m
+}
+
+// ignore counts what was let go.
+func (m *metrics) ignore(what Ignored) {
+	for field, n := range what {
+		m.ignored[field].Add(float64(n))
+	}
+	m.letGo.Add(float64(what[fieldMessages]))
 }
 
 func (m *metrics) event(name string) {

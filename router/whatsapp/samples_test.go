@@ -39,7 +39,7 @@ func TestEverySampleDecodesToWhatItSays(t *testing.T) {
 		{Sample{Event: router.FlowResponse}, router.Event{Field: "messages"}},
 	} {
 		c.sample.Time = at
-		events, letGo := Decode(sample(t, c.sample), noon, true)
+		events, ignored := Decode(sample(t, c.sample), noon, WantsAll)
 		if c.want.Name == "" {
 			c.want.Name = c.sample.Event
 		}
@@ -53,8 +53,8 @@ func TestEverySampleDecodesToWhatItSays(t *testing.T) {
 			c.want.Flow = "1987937931743377"
 		}
 		c.want.At = at
-		if diff := cmp.Diff([]router.Event{c.want}, events, facts); diff != "" || letGo != 0 {
-			t.Errorf("%+v: %d let go: -want +got\n%s", c.sample, letGo, diff)
+		if diff := cmp.Diff([]router.Event{c.want}, events, facts); diff != "" || len(ignored) != 0 {
+			t.Errorf("%+v: %v let go: -want +got\n%s", c.sample, ignored, diff)
 		}
 	}
 }
@@ -62,11 +62,11 @@ func TestEverySampleDecodesToWhatItSays(t *testing.T) {
 func TestTheSampleOfAMessageIsLetGo(t *testing.T) {
 	for _, name := range []string{SampleMessage, router.FlowResponse} {
 		body := sample(t, Sample{Event: name})
-		if n, ok := onlyMessages(body); !ok || n != 1 {
+		if ignored, ok := onlyIgnored(body, nil); !ok || ignored.Total() != 1 {
 			t.Errorf("%s: not seen", name)
 		}
-		if events, letGo := Decode(body, noon, false); len(events) != 0 || letGo != 1 {
-			t.Errorf("%s: %d events, %d let go", name, len(events), letGo)
+		if events, ignored := Decode(body, noon, nil); len(events) != 0 || ignored.Total() != 1 {
+			t.Errorf("%s: %d events, %v let go", name, len(events), ignored)
 		}
 	}
 }
@@ -89,7 +89,7 @@ func TestASampleWithoutATimeIsOfNow(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	if events, _ := Decode(body, now, false); events[0].At.Before(before) || events[0].At.After(now) {
+	if events, _ := Decode(body, now, nil); events[0].At.Before(before) || events[0].At.After(now) {
 		t.Errorf("the event is of %v", events[0].At)
 	}
 }

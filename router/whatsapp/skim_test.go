@@ -8,19 +8,42 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"flowbridge/router"
 )
 
-func TestPostsOfMessagesAloneAreSeen(t *testing.T) {
+func TestPostsOfChatAloneAreSeen(t *testing.T) {
 	const message = `{"field":"messages","value":{"messages":[{"text":{"body":"a \"b\" \\"}}]}}`
 	for body, want := range map[string]int{
-		`{"entry":[{"changes":[` + message + `]}]}`:                                                                  1,
-		` { "entry" : [ { "id" : "5" , "changes" : [ ` + message + ` , ` + message + ` ] , "x" : 7 } ] } `:           2,
-		`{"a":[{"b":"]}"}],"entry":[{"changes":[` + message + `]},{"changes":[` + message + `],"time":1}],"b":null}`: 2,
-		`{"entry":[{"changes":[{"value":1.5e3 ,"field":"messages"}]}]}`:                                              1,
-		`{"entry":[{"changes":[{"value":{"field":"flows"},"field":"messages"}]}]}`:                                   1,
+		`{"entry":[{"changes":[` + message + `]}]}`:                                                                                    1,
+		` { "entry" : [ { "id" : "5" , "changes" : [ ` + message + ` , ` + message + ` ] , "x" : 7 } ] } `:                             2,
+		`{"a":[{"b":"]}"}],"entry":[{"changes":[` + message + `]},{"changes":[` + message + `],"time":1}],"b":null}`:                   2,
+		`{"entry":[{"changes":[{"value":1.5e3 ,"field":"messages"}]}]}`:                                                                1,
+		`{"entry":[{"changes":[{"value":{"field":"flows"},"field":"messages"}]}]}`:                                                     1,
+		`{"object":"whatsapp_business_account","entry":[{"changes":[{"field":"history","value":{"field":"flows"}},` + message + `]}]}`: 2,
+		`{"entry":[{"changes":[{"field":"group_participants_update","value":null}]}]}`:                                                 1,
 	} {
-		if n, ok := onlyMessages([]byte(body)); !ok || n != want {
-			t.Errorf("%s: %d, %v", body, n, ok)
+		if ignored, ok := onlyIgnored([]byte(body), nil); !ok || ignored.Total() != want {
+			t.Errorf("%s: %v, %v", body, ignored, ok)
+		}
+	}
+}
+
+func TestWhatIsWantedIsLeftToTheDecoder(t *testing.T) {
+	form, calls := sample(t, Sample{Event: router.FlowResponse}), []byte(`{"entry":[{"changes":[{"field":"calls","value":{}}]}]}`)
+	for name, c := range map[string]struct {
+		body  []byte
+		wants string
+		skims bool
+	}{
+		"a form that is wanted":                {form, "messages", false},
+		"a message while forms are wanted":     {sample(t, Sample{Event: SampleMessage}), "messages", true},
+		"a form while calls are wanted":        {form, "calls", true},
+		"a call that is wanted":                {calls, "calls", false},
+		"a call while other fields are wanted": {calls, "history", true},
+	} {
+		if _, ok := onlyIgnored(c.body, func(field string) bool { return field == c.wants }); ok != c.skims {
+			t.Errorf("%s: let go unseen is %v", name, ok)
 		}
 	}
 }
@@ -41,10 +64,12 @@ func TestWhatIsNotCertainIsLeftToTheDecoder(t *testing.T) {
 		`{"entry":[{"changes":[{"field":"messages","field":"flows","value":{}}]}]}`,
 		`{"entry":[{"changes":[{"field":"flows","field":"messages","value":{}}]}]}`,
 		`{"entry":[{"changes":[{"field":"mess\u0061ges"}]}]}`,
+		`{"object":"page","entry":[{"changes":[` + message + `]}]}`, `{"object":null,"entry":[{"changes":[` + message + `]}]}`,
+		`{"entry":[{"changes":[{"field":"histor","value":{}}]}]}`, `{"entry":[{"changes":[{"field":"","value":{}}]}]}`,
 		`{"entry":[{"changes":[` + message + `]}]}{}`, `{"entry":[{"changes":[` + message + `]}]`, `{"entry":[{"changes":[` + message + `]}],}`,
 	} {
-		if n, ok := onlyMessages([]byte(body)); ok {
-			t.Errorf("%s: taken for %d changes of messages", body, n)
+		if ignored, ok := onlyIgnored([]byte(body), nil); ok {
+			t.Errorf("%s: taken for %v", body, ignored)
 		}
 	}
 }
@@ -75,14 +100,14 @@ func post(t *rapid.T) string {
 		}
 		return normal
 	}
-	field := rapid.SampledFrom([]string{`"messages"`, `"messages"`, `"messages"`, `"messages"`, `"messages"`, `"messages"`, `"flows"`, `"mess\u0061ges"`, `"message"`})
+	field := rapid.SampledFrom([]string{`"messages"`, `"messages"`, `"messages"`, `"messages"`, `"messages"`, `"messages"`, `"history"`, `"group_status_update"`, `"flows"`, `"mess\u0061ges"`, `"message"`})
 	change := func() string {
 		return odd(object(member("field", field.Draw(t, "field")), member("value", value.Draw(t, "value")), member("x", value.Draw(t, "value"))))
 	}
 	entry := func() string {
 		return odd(object(member("id", `"501"`), member("changes", odd(list(change))), member("x", value.Draw(t, "value"))))
 	}
-	return odd(object(member("object", value.Draw(t, "value")), member("entry", odd(list(entry)))))
+	return odd(object(member("object", odd(`"whatsapp_business_account"`)), member("entry", odd(list(entry)))))
 }
 
 func TestWhatIsLetGoUnseenWouldHaveBeenLetGoSeen(t *testing.T) {
@@ -101,20 +126,21 @@ func TestWhatIsLetGoUnseenWouldHaveBeenLetGoSeen(t *testing.T) {
 	}
 }
 
-// letGo holds onlyMessages against the decoder.
+// letGo holds onlyIgnored against the decoder.
 func letGo(t interface{ Errorf(string, ...any) }, body []byte) bool {
-	changes, ok := onlyMessages(body)
+	skimmed, ok := onlyIgnored(body, nil)
 	if !ok {
 		return false
 	}
-	if events, letGo := Decode(body, noon, false); len(events) > 0 || letGo != changes {
-		t.Errorf("%s: %d changes let go, but the decoder finds %d events and lets %d go", body, changes, len(events), letGo)
+	events, ignored := Decode(body, noon, nil)
+	if diff := cmp.Diff(ignored, skimmed); len(events) > 0 || diff != "" {
+		t.Errorf("%s: the decoder finds %d events; what it lets go: -decoded +skimmed\n%s", body, len(events), diff)
 	}
 	return true
 }
 
-// FuzzOnlyMessages holds onlyMessages against the decoder, and the walker against encoding/json.
-func FuzzOnlyMessages(f *testing.F) {
+// FuzzOnlyIgnored holds onlyIgnored against the decoder, and the walker against encoding/json.
+func FuzzOnlyIgnored(f *testing.F) {
 	for _, body := range fixtures(f) {
 		f.Add(body)
 	}
@@ -122,7 +148,7 @@ func FuzzOnlyMessages(f *testing.F) {
 	f.Add([]byte(`{"entry":[{"changes":[{"field":"messages","value":{"a":"\\\"","b":[1 , true]}}],"id":"5"}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if !json.Valid(body) {
-			onlyMessages(body)
+			onlyIgnored(body, nil)
 			return
 		}
 		letGo(t, body)

@@ -1,0 +1,12 @@
+package store
+
+import (
+	"context"
+	"fmt"
+)
+
+// PretendOlder makes the journal up to a position one that an older version has folded.
+func (s *Store) PretendOlder(ctx context.Context, upTo int64) error {
+	_, err := s.write.ExecContext(ctx, `UPDATE remembered SET value = ? WHERE name = 'reduce_to'`, fmt.Sprint(upTo))
+	return err
+}
