@@ -21,7 +21,8 @@ func (f *fold) act() {
 		f.say("%s is resolved already", IncidentName(f.e.Act.Incident))
 		return
 	}
-	if newest := inc.Acts.of(f.e.Name); newest != nil && !f.e.Act.Itself {
+	itself := f.e.Act.Itself && (f.e.Name == Resolve || f.e.Name == Acknowledge)
+	if newest := inc.Acts.of(f.e.Name); newest != nil && !itself {
 		if f.e.At.Before(*newest) {
 			f.lateAct(inc)
 			return
@@ -43,7 +44,7 @@ func (f *fold) act() {
 		switch {
 		case inc.State == IncidentResolved:
 			f.say("%s is resolved already", inc.Name())
-		case f.e.Act.Itself && (f.e.Name == Resolve || f.e.Name == Acknowledge):
+		case itself:
 			f.actItself(inc)
 		default:
 			f.actOpen(inc)
@@ -243,6 +244,9 @@ func (f *fold) actReopen(inc *Incident) {
 // endReopened ends a page that a person reopened in its service, where what it was for has recovered since they did:
 // nobody else would end it there. What was over when they reopened it is their own wish.
 func (f *fold) endReopened(inc *Incident) {
+	if newer := f.incidentByKey(inc.Key); newer != nil && newer.Number != inc.Number {
+		return // it has the key now, and its page would be ended
+	}
 	page := f.from(inc)
 	for _, w := range inc.Watch {
 		if w.Open || !page.Is(w.Notifier, inc.keyFor(w)) {
@@ -292,12 +296,13 @@ func (f *fold) actLink(inc *Incident) {
 	f.say("linked %s", inc.Name())
 	f.change(inc)
 	f.oweOthers(inc, nil)
-	if inc.State != IncidentResolved {
+	if inc.State != IncidentResolved || inc.ResolvedBy == "" || f.incidentByKey(inc.Key) != nil {
 		return
 	}
 	for _, w := range inc.Watch { // the service made it anew after a person had resolved what it had: close that, too
 		if key := inc.keyFor(w); w.Notifier == link.Notifier && key == cmp.Or(link.Key, inc.Key) {
-			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: Target{Notifier: w.Notifier}, Severity: w.Severity})
+			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: Target{Notifier: w.Notifier},
+				Opening: w.Opening, Severity: w.Severity, Reopened: true})
 		}
 	}
 }

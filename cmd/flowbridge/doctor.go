@@ -63,6 +63,8 @@ type doctor struct {
 	secrets map[string]router.Secret
 	faults  map[string]error // of secrets that could not be read, by name
 
+	secretFiles []string // that the rules take secrets from
+
 	skews skews
 }
 
@@ -117,6 +119,7 @@ func newDoctor(c doctorCommand, p *program, transport http.RoundTripper) *doctor
 func (d *doctor) examine(ctx context.Context) []diagnosis {
 	findings := d.checkRules() // the others ask it for channels and keys
 	findings = append(findings, d.checkSecrets()...)
+	findings = append(findings, d.checkFiles()...)
 	groups := []func(context.Context) []diagnosis{d.checkSlack, d.checkPagerDuty, d.checkDatabase, d.checkPublic}
 	found := make([][]diagnosis, len(groups))
 	var work sync.WaitGroup
@@ -195,7 +198,7 @@ func (d *doctor) targets(kind router.Kind) (targets []router.Target) {
 }
 
 func (d *doctor) checkRules() []diagnosis {
-	loaded, err := d.p.loadRules(d.Rules)
+	loaded, err := d.loadRules()
 	var mistakes *rules.Mistakes
 	switch {
 	case errors.As(err, &mistakes):

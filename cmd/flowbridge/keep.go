@@ -26,9 +26,22 @@ func (k *keep) UnmarshalText(text []byte) error {
 // sweepEvery is how often what is old is removed: little each time.
 const sweepEvery = time.Hour
 
+// sweepRhythm returns when what is old is first removed after a start, and how often from then on.
+func sweepRhythm(given, keepEvents time.Duration) (first, every time.Duration) {
+	if given > 0 {
+		return given, given
+	}
+	every = sweepEvery
+	if keepEvents > 0 {
+		every = min(every, max(keepEvents/4, time.Minute))
+	}
+	return time.Minute, every // after a start there is more urgent work
+}
+
 // sweep removes what is old, again and again until ctx ends.
 func (b *bridge) sweep(ctx context.Context) {
-	timer := time.NewTimer(time.Minute) // after a start there is more urgent work
+	first, every := sweepRhythm(b.cfg.SweepEvery, b.cfg.KeepEvents)
+	timer := time.NewTimer(first)
 	defer timer.Stop()
 	for {
 		select {
@@ -41,11 +54,12 @@ func (b *bridge) sweep(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			b.cfg.Logger.Error("what is old could not be removed; trying again in an hour", "error", err)
+			b.cfg.Logger.Error("what is old could not be removed; trying again later", "error", err, "in", every)
 		case swept.Any():
 			b.cfg.Logger.Info("what is old was removed", "events", swept.Events, "incidents", swept.Incidents,
-				"notices", swept.Notices, "silences", swept.Silences, "audit", swept.Audit, "readings", swept.Readings, "refreshes", swept.Refreshed)
+				"notices", swept.Notices, "silences", swept.Silences, "audit", swept.Audit, "readings", swept.Readings,
+				"refreshes", swept.Refreshed, "reduced", swept.Reduced)
 		}
-		timer.Reset(sweepEvery)
+		timer.Reset(every)
 	}
 }

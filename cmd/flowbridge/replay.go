@@ -134,7 +134,7 @@ type replayer struct {
 	trial   *rules.Trial
 	compare *comparison
 	from    time.Time
-	begin   int64 // position of the first event that is still there
+	begin   int64 // position of the first event of which more is kept than the digest
 
 	keys     map[int64]string   // of incidents of the past, by number
 	open     map[paged]*telling // what these rules have opened, until nothing can come back
@@ -292,6 +292,9 @@ func (p *replayer) live(ctx context.Context, upTo int64) error {
 	}
 	p.notices = upTo
 	for _, n := range notices {
+		if n.Event < p.begin { // nothing but the digest of its event is kept
+			continue
+		}
 		if router.IsForFallback(n.Name) || n.Recovery != "" && n.Kind.Keyed() {
 			continue // trouble of the bridge's own; or the end of what nobody knows, which is no news
 		}

@@ -253,6 +253,52 @@ func TestReplayPrintsTheDifferenceFromWhatWasTold(t *testing.T) {
 	}
 }
 
+const formRules = `
+rules:
+  - name: drafts
+    match: {event: FLOW_STATUS_CHANGE, new_status: DRAFT}
+    drop: true
+  - name: forms
+    match: {event: FLOW_RESPONSE}
+    fields: [topic, response.email, preferred_time]
+    notify: [chat]
+default: {notify: [chat]}
+`
+
+func TestReplayCopesWithWhatIsNotKept(t *testing.T) {
+	live := testRules(t, formRules)
+	p := newPast(t, live)
+	p.post(whatsapp.Sample{Event: router.FlowResponse})
+	p.post(whatsapp.Sample{Event: router.FlowStatusChange, Flow: "1", OldStatus: router.Published, NewStatus: router.Draft})
+	p.deliver()
+	same := []string{"pages: 0 live, 0 now, 0 same", "messages: 1 live, 1 now, 1 same"}
+	report := replayed(t, p, live, 0)
+	if diff := cmp.Diff(append(same, "never hit: default"), summary(report)); diff != "" || report.Reduced != 2 {
+		t.Errorf("of %d events not all is kept: -want +got\n%s", report.Reduced, diff)
+	}
+	events, err := p.store.Events(context.Background(), "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := events[len(events)-1].Event
+	want := []router.Field{{Name: "topic", Value: "delivery"}, {Name: "response.email", Value: "customer@example.com"}, {Name: "preferred_time", Value: "afternoon"}}
+	if diff := cmp.Diff(want, live.Decide(&e).Fields); diff != "" {
+		t.Errorf("the rule shows something else of what is kept (%s): -want +got\n%s", e.Value, diff)
+	}
+
+	p.pass(2 * time.Hour)
+	if _, err := p.store.Sweep(context.Background(), p.now, time.Hour, 0); err != nil {
+		t.Fatal(err)
+	}
+	p.post(whatsapp.Sample{Event: router.FlowStatusChange, Flow: "1", OldStatus: router.Draft, NewStatus: router.Published})
+	p.deliver()
+	report = replayed(t, p, live, 0)
+	same = append(same, "never hit: drafts", "never hit: forms")
+	if diff := cmp.Diff(same, summary(report)); diff != "" || report.Reduced != 2 {
+		t.Errorf("digests alone: of %d events not all is kept: -want +got\n%s", report.Reduced, diff)
+	}
+}
+
 func TestReplayNamesApartWhatNoServiceHeard(t *testing.T) {
 	p := newPast(t, testRules(t, liveRules))
 	p.post(whatsapp.Sample{Event: router.EndpointErrorRate, Flow: "1", Threshold: new(10.0)}) // and nobody delivers

@@ -25,7 +25,7 @@ type serveCommand struct {
 	DB        string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database: the path of a SQLite file, or a postgres:// URL."`
 	PublicURL string `env:"FLOWBRIDGE_PUBLIC_URL" placeholder:"URL" help:"Where people reach the admin address, for links."`
 
-	KeepEvents    keep `env:"FLOWBRIDGE_KEEP_EVENTS" default:"90d" placeholder:"TIME" help:"How long the journal is kept: 90d, or 0 for ever."`
+	KeepEvents    keep `env:"FLOWBRIDGE_KEEP_EVENTS" default:"90d" placeholder:"TIME" help:"How long the journal is kept: 90d, or 0 for ever. Digests stay for 8 days in any case, to know what Meta repeats."`
 	KeepIncidents keep `env:"FLOWBRIDGE_KEEP_INCIDENTS" default:"365d" placeholder:"TIME" help:"How long incidents are kept after their end; 0 for ever."`
 
 	TLSCert     string     `name:"tls-cert" env:"FLOWBRIDGE_TLS_CERT" placeholder:"FILE" help:"Certificate of the public address, with its chain, in PEM. Not needed behind a proxy that ends TLS."`
@@ -34,6 +34,7 @@ type serveCommand struct {
 	Guard       adminGuard `embed:""`
 	Forward     string     `env:"FLOWBRIDGE_FORWARD" placeholder:"URL" help:"Receiver that had the callback URL before: every verified webhook of Meta's is passed on to it."`
 
+	SweepEvery   time.Duration `hidden:"" env:"FLOWBRIDGE_SWEEP_EVERY" help:"How often what is old is removed: for tests. Default: 1h, and a quarter of --keep-events at most."`
 	StalledAfter time.Duration `hidden:"" env:"FLOWBRIDGE_STALLED_AFTER" help:"How long the journal may stand still until /readyz says no: for tests. Default: 30s."`
 	Unbudgeted   bool          `hidden:"" env:"FLOWBRIDGE_UNBUDGETED" help:"Tell services as fast as they take it: for stand-ins that have no limits."`
 }
@@ -70,6 +71,10 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	if keep := time.Duration(c.KeepEvents); keep > 0 && keep < store.KeepDigests {
+		logger.Info("what events say is removed after --keep-events; their digests stay for longer, to know what Meta repeats",
+			"keep_events", router.FormatDuration(keep), "digests", router.FormatDuration(store.KeepDigests))
+	}
 	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin", admin.Addr().String(), "rules", c.Rules, "db", store.DisplayName(cfg.DB))
 	err = b.run(ctx, public, admin)
 	logger.Info("flowbridge has stopped")
@@ -93,7 +98,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		Forward:      c.Forward,
 		StalledAfter: c.StalledAfter,
 
-		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents),
+		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents), SweepEvery: c.SweepEvery,
 	}
 	cfg.LogTo, _ = p.Stderr.(*outlet)
 	if c.Unbudgeted {
@@ -109,6 +114,9 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		faults = append(faults, err)
 	}
 	faults = append(faults, cfg.readSecrets(p), cfg.checkTokens(c.Admin), c.Guard.into(&cfg, logger))
+	if err := store.CheckDSN(c.DB); err != nil {
+		faults = append(faults, fmt.Errorf("--db: %w", err))
+	}
 	faults = append(faults, webAddress("--public-url", c.PublicURL), webAddress("SLACK_API_URL", cfg.SlackURL), webAddress("PAGERDUTY_EVENTS_URL", cfg.PagerDutyURL))
 	cfg.RulesRead, err = cfg.ReadRules(c.Rules)
 	cfg.Rules = cfg.RulesRead.rules

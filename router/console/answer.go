@@ -38,10 +38,18 @@ func refuse(status int, format string, args ...any) error {
 type handle func(r *http.Request, p httprouter.Params) (status int, body any, err error)
 
 // answer makes a route of a handle. Nothing else writes answers of the API.
-func (c *Console) answer(h handle) httprouter.Handle {
+func (c *Console) answer(h handle) httprouter.Handle { return c.answerWithin(storeTimeout, h) }
+
+// answerWithin gives a request its time, also where the server allows less.
+func (c *Console) answerWithin(limit time.Duration, h handle) httprouter.Handle {
 	return func(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
-		ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		defer cancel()
+		if limit > storeTimeout {
+			control, until := http.NewResponseController(w), time.Now().Add(limit+storeTimeout)
+			// A writer that cannot do this, as in a test, has no limits of its own.
+			_ = errors.Join(control.SetReadDeadline(until), control.SetWriteDeadline(until))
+		}
 		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		status, body, err := h(r, p)

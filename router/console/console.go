@@ -42,6 +42,8 @@ type Store interface {
 	// RetryDelivery makes a delivery due now, and keeps who asked for it; ErrNotFound if there is none, ErrConflict,
 	// wrapped with the reason, if it is not one to retry.
 	RetryDelivery(ctx context.Context, id int64, audit ...router.AuditEntry) error
+	// Forget blanks what is held of a person everywhere, keeps digests, and says what it was.
+	Forget(ctx context.Context, p router.Person) (router.Found, error)
 	// Audit keeps what people did beside that. What goes through the journal is kept from there.
 	Audit(ctx context.Context, entries ...router.AuditEntry) error
 	// AuditEntries returns at most limit entries of the audit, newest first: those before an id, or all for 0.
@@ -182,6 +184,7 @@ func (c *Console) routes() http.Handler {
 	mux.DELETE("/api/v1/silences/:id", c.answer(c.endSilence))
 	mux.POST("/api/v1/reload", c.answer(c.reload))
 	mux.GET("/api/v1/audit", c.answer(c.listAudit))
+	mux.POST("/api/v1/forget", c.answerWithin(forgetTimeout, c.forget))
 
 	mux.GET("/healthz", c.answer(c.health))
 	mux.GET("/readyz", c.answer(c.ready))

@@ -24,6 +24,7 @@ type memStore struct {
 	progress   router.Progress
 	appended   []router.Event
 	retried    []int64
+	forgotten  []router.Person
 	audit      []router.AuditEntry // newest first
 	auditFault error
 	fold       func() (router.EventProgress, error) // of what was appended; nil: it is folded at once
@@ -42,6 +43,12 @@ func (s *memStore) Incidents(_ context.Context, f router.IncidentFilter) ([]rout
 		}
 	}
 	return out, s.fault
+}
+
+func (s *memStore) Forget(_ context.Context, p router.Person) (router.Found, error) {
+	s.forgotten = append(s.forgotten, p)
+	return router.Found{ForgottenCount: router.ForgottenCount{Events: 2, Notices: 1},
+		Told: []router.Told{{Notifier: "chat", Kind: router.KindSlack, Event: 7, Link: "https://chat.example.com/m"}}}, s.fault
 }
 
 func (s *memStore) Incident(_ context.Context, number int64) (router.IncidentDetail, error) {

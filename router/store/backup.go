@@ -20,10 +20,10 @@ func Backup(ctx context.Context, dsn, file string) (err error) {
 		return errors.New("PostgreSQL is backed up with its own pg_dump")
 	}
 	if err := checkName(dsn); err != nil {
-		return fmt.Errorf("read database %s: %w", dsn, err)
-	}
-	if _, err := os.Stat(dsn); err != nil {
 		return fmt.Errorf("read database: %w", err)
+	}
+	if err := MustExist(dsn); err != nil {
+		return err
 	}
 	// Taking the name first keeps two backups apart, and anybody else's file safe.
 	place, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

@@ -25,6 +25,9 @@ type History struct {
 
 // OpenHistory opens a database for reading. It must exist.
 func OpenHistory(ctx context.Context, dsn string) (*History, error) {
+	if err := CheckDSN(dsn); err != nil {
+		return nil, err
+	}
 	open := openSQLiteHistory
 	if IsPostgres(dsn) {
 		open = openPostgresHistory

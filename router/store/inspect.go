@@ -21,6 +21,9 @@ type Inspection struct {
 // Inspect looks at a database that a running bridge may use: that it can be read and written. Unlike Open it leaves
 // nothing behind, changes nothing and takes nothing for itself.
 func Inspect(ctx context.Context, dsn string) (found Inspection, err error) {
+	if err := CheckDSN(dsn); err != nil {
+		return found, err
+	}
 	s := newStore(Config{DSN: dsn})
 	if IsPostgres(dsn) {
 		_, err = s.connect(ctx)

@@ -132,7 +132,8 @@ func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) erro
 	if err := json.Unmarshal(body, &receipt); err != nil {
 		return err
 	}
-	revived := !o.Open && receipt.Open && !o.At.IsZero() && toldAt > micros(o.At)
+	// PagerDuty says when to the second.
+	revived := !o.Open && receipt.Open && !o.At.IsZero() && toldAt >= micros(o.At.Truncate(time.Second))
 	if receipt != (router.Receipt{}) && (!revived || !o.Ended.IsZero()) {
 		receipt.Open, receipt.Opening, receipt.Acknowledged = o.Open || revived, o.Opening, o.Acknowledged
 		if body, err = json.Marshal(receipt); err != nil {

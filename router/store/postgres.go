@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"strings"
 	"time"
 
@@ -23,27 +22,6 @@ const (
 	// connectTimeout bounds making a connection.
 	connectTimeout = 3 * time.Second
 )
-
-// IsPostgres says whether a DSN names a PostgreSQL database; any other is the path of a SQLite file.
-func IsPostgres(dsn string) bool {
-	return strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://")
-}
-
-// DisplayName returns a DSN as people may see it: without user, password and settings.
-func DisplayName(dsn string) string {
-	if !IsPostgres(dsn) {
-		return dsn
-	}
-	u, err := url.Parse(dsn)
-	if err != nil {
-		return "postgres://"
-	}
-	host := u.Host
-	if host == "" {
-		host = u.Query().Get("host")
-	}
-	return "postgres://" + strings.TrimRight(host, "/") + u.Path
-}
 
 // newPostgres is the dialect of PostgreSQL.
 func newPostgres(timeout time.Duration) *dialect {

@@ -87,6 +87,9 @@ func newStore(cfg Config) *Store {
 
 // Open opens the database, makes it if there is none, and brings its tables up to date.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if err := CheckDSN(cfg.DSN); err != nil {
+		return nil, err
+	}
 	s := newStore(cfg)
 	open := s.openSQLite
 	if IsPostgres(cfg.DSN) {

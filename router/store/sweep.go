@@ -25,9 +25,9 @@ func (s Swept) Any() bool { return s != Swept{} }
 const (
 	// sweepRows bounds what one transaction removes, about: posts wait no longer than for that.
 	sweepRows = 500
-	// repeats is how long Meta may send the same change again, seven days, and one for clocks and queues. A digest
-	// that is younger is needed to know a repeat.
-	repeats = 8 * 24 * time.Hour
+	// KeepDigests is how long a digest is kept in any case: Meta may send the same change again for seven days, and one
+	// is for clocks and queues.
+	KeepDigests = 8 * 24 * time.Hour
 )
 
 // Sweep removes events that were received more than keepEvents ago, and incidents that were resolved, notices that
@@ -55,7 +55,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, keepEvents, keepIncide
 		swept.Readings, err = s.sweepReadings(ctx, micros(now.Add(-router.KeepReadings)))
 	}
 	if err == nil && keepEvents > 0 {
-		swept.Events, err = s.sweepEvents(ctx, now, micros(now.Add(-max(keepEvents, repeats))))
+		swept.Events, err = s.sweepEvents(ctx, now, micros(now.Add(-max(keepEvents, KeepDigests))))
 	}
 	if err == nil {
 		swept.Reduced, err = s.reduceOld(ctx, now, keepEvents)
@@ -88,7 +88,7 @@ func (s *Store) reduceOld(ctx context.Context, now time.Time, keepEvents time.Du
 		func() (int64, error) { return s.reducePast(ctx) },
 		func() (int64, error) { return s.reduceUnreadable(ctx, micros(now.Add(-keepUnreadable))) },
 		func() (int64, error) {
-			if keepEvents <= 0 || keepEvents >= repeats {
+			if keepEvents <= 0 || keepEvents >= KeepDigests {
 				return 0, nil
 			}
 			return s.goThrough(ctx, &s.reduced, now, micros(now.Add(-keepEvents)), keptDigest, s.leaveDigests)

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"flowbridge/router/rules"
+	"flowbridge/router/store"
+)
+
+// loadRules reads the rules and notes which files they take secrets from.
+func (d *doctor) loadRules() (*rules.Rules, error) {
+	cfg := d.p.rulesConfig()
+	read := cfg.ReadFile
+	cfg.ReadFile = func(path string) ([]byte, error) {
+		d.secretFiles = append(d.secretFiles, path)
+		return read(path)
+	}
+	return loadRules(d.Rules, readBounded, cfg)
+}
+
+// checkFiles names the files with secrets that everybody on this machine can read, and those of the database that anybody
+// else can.
+func (d *doctor) checkFiles() (findings []diagnosis) {
+	files := slices.Clone(d.secretFiles)
+	for name := range d.secrets {
+		if path := d.p.setting(name + "_FILE"); path != "" {
+			files = append(files, path)
+		}
+	}
+	slices.Sort(files)
+	var open []string
+	for _, path := range slices.Compact(files) {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o004 != 0 && runtime.GOOS != "windows" {
+			open = append(open, fmt.Sprintf("%s (%v)", path, info.Mode().Perm()))
+		}
+	}
+	if len(open) > 0 {
+		findings = append(findings, warn("secret files", "everybody on this machine can read "+strings.Join(open, ", "),
+			"chmod 0400, owned by the user that runs flowbridge; in Kubernetes set defaultMode: 0400"))
+	}
+	if store.CheckDSN(d.DB) != nil || store.IsPostgres(d.DB) {
+		return findings
+	}
+	open = nil
+	for _, beside := range []string{"", "-wal", "-shm", ".lock"} {
+		if mode, is := store.OpenToOthers(d.DB + beside); is {
+			open = append(open, fmt.Sprintf("%s (%v)", d.DB+beside, mode))
+		}
+	}
+	if len(open) > 0 {
+		findings = append(findings, warn("database files", "others on this machine have rights on "+strings.Join(open, ", "),
+			"nothing: the next start takes them away"))
+	}
+	return findings
+}
