@@ -36,6 +36,7 @@ func (h *history) Decide(e *router.Event) router.Decision { return h.decide(e) }
 func (h *history) RenderIncident(*router.Incident, []router.Alert) (string, string) {
 	return "", ""
 }
+func (h *history) Plain() router.Rules                          { return h }
 func (h *history) RenderNotice(*router.Notice) (string, string) { return "", "" }
 
 func (h *history) fold(e router.Event) router.Step {

@@ -103,7 +103,9 @@ func (s *shelf) Waiting(context.Context, int) ([]router.Event, error) { return s
 func (s *shelf) States(_ context.Context, flows []router.FlowID) (map[router.FlowID]router.State, error) {
 	return map[router.FlowID]router.State{}, nil
 }
-func (s *shelf) LastIncident(context.Context) (int64, error) { return 0, nil }
+func (s *shelf) FoldMark(context.Context) (*router.Mark, error)  { return nil, nil }
+func (s *shelf) SetFoldMark(context.Context, *router.Mark) error { return nil }
+func (s *shelf) LastIncident(context.Context) (int64, error)     { return 0, nil }
 func (s *shelf) Commit(_ context.Context, b router.Batch) error {
 	s.batch = b
 	return nil

@@ -77,6 +77,7 @@ type fixed struct{ d Decision }
 
 func (f fixed) Decide(*Event) Decision                               { return f.d }
 func (fixed) RenderIncident(*Incident, []Alert) (title, text string) { return "", "" }
+func (f fixed) Plain() Rules                                         { return f }
 func (fixed) RenderNotice(*Notice) (title, text string)              { return "", "" }
 func (fixed) Target(string) (Target, bool)                           { return Target{}, false }
 func (fixed) Targets() []Target                                      { return nil }

@@ -20,6 +20,8 @@ type Rules interface {
 	// mean the built-in words.
 	RenderIncident(inc *Incident, alerts []Alert) (title, text string)
 	RenderNotice(n *Notice) (title, text string)
+	// Plain returns the same rules without the programs of their authors: no expression holds, and no template says anything.
+	Plain() Rules
 	// Target returns where a notifier's messages go; ok is false for one that the rules do not name.
 	Target(notifier string) (t Target, ok bool)
 	// Targets returns every notifier, sorted by name.
@@ -44,6 +46,10 @@ type Journal interface {
 	// Timers returns flows with a timer that is due at now, limit at most, and when the next timer of any flow
 	// is due; zero if none is wound.
 	Timers(ctx context.Context, now time.Time, limit int) (flows []FlowID, next time.Time, err error)
+	// FoldMark returns the mark of the process that folds, or of the last that ended without removing it; nil for none.
+	FoldMark(ctx context.Context) (*Mark, error)
+	// SetFoldMark replaces it; nil removes it. It wraps ErrConflict if another process folds by now.
+	SetFoldMark(ctx context.Context, m *Mark) error
 	// Ping says whether anything can be stored, by storing something.
 	Ping(ctx context.Context) error
 	// Appended is pulsed after events were stored.
@@ -73,6 +79,7 @@ type Router struct {
 	broken  prometheus.Counter
 
 	events, timers trial
+	careful        careful
 	// behind is when the last event that was folded had reached us, while more of the journal waits; else zero. Timers run
 	// up to then: what waits may say that they are not due any more.
 	behind time.Time
@@ -105,6 +112,7 @@ func New(cfg Config, j Journal) (*Router, error) {
 func (r *Router) Run(ctx context.Context) error {
 	const slowest = 5 * time.Second
 	wait := time.Duration(0)
+	defer r.endFold(ctx)
 	for {
 		next, busy, err := r.work(ctx)
 		switch {
@@ -154,10 +162,20 @@ func (r *Router) Fold(ctx context.Context) (n int, err error) {
 		if err != nil || len(events) == 0 {
 			return 0, err
 		}
-		n, err := r.foldEvents(ctx, events)
+		if err := r.beginFold(ctx); err != nil {
+			return 0, err
+		}
+		waiting := len(events)
+		var n int
+		if r.careful.left > 0 {
+			events = events[:1]
+			n, err = r.foldCarefully(ctx, &events[0])
+		} else {
+			n, err = r.foldEvents(ctx, r.cfg.Rules(), events)
+		}
 		if err == nil {
 			r.behind = time.Time{}
-			if n < len(events) || n == r.events.limit() {
+			if n < waiting || n == r.events.limit() {
 				r.behind = earlier(events[n-1].Received, r.cfg.Now())
 			}
 			r.events.passed()
@@ -188,7 +206,16 @@ func (r *Router) Tick(ctx context.Context) (n int, next time.Time, err error) {
 		if err != nil || len(flows) == 0 {
 			return 0, next, err
 		}
-		if err = r.runTimers(ctx, flows); err == nil {
+		if err := r.beginFold(ctx); err != nil {
+			return 0, next, err
+		}
+		if r.careful.left > 0 {
+			flows = flows[:1]
+			err = r.runTimersCarefully(ctx, flows[0])
+		} else {
+			err = r.runTimers(ctx, r.cfg.Rules(), flows)
+		}
+		if err == nil {
 			r.timers.passed()
 			return len(flows), next, nil
 		}
@@ -217,7 +244,7 @@ func (r *Router) upTo() time.Time {
 }
 
 // gather reads what folding needs.
-func (r *Router) gather(ctx context.Context, flows []FlowID, now time.Time) (*gathering, error) {
+func (r *Router) gather(ctx context.Context, rules Rules, flows []FlowID, now time.Time) (*gathering, error) {
 	states, err := r.journal.States(ctx, flows)
 	if err != nil {
 		return nil, err
@@ -230,7 +257,7 @@ func (r *Router) gather(ctx context.Context, flows []FlowID, now time.Time) (*ga
 	if err != nil {
 		return nil, err
 	}
-	g := newGathering(r.cfg.Rules(), states, last, silences, now)
+	g := newGathering(rules, states, last, silences, now)
 	g.counting = func() ([]Counting, error) { return r.journal.Counting(ctx) }
 	return g, nil
 }

@@ -86,13 +86,13 @@ func (r *Router) guilty(ctx context.Context, t *trial, cause error, other func()
 }
 
 // foldEvents folds some events in one transaction, at least one, and says how many those were.
-func (r *Router) foldEvents(ctx context.Context, events []Event) (n int, err error) {
+func (r *Router) foldEvents(ctx context.Context, rules Rules, events []Event) (n int, err error) {
 	flows := make([]FlowID, 0, len(events))
 	for _, e := range events {
 		flows = append(flows, FlowID{e.WABA, e.Flow})
 	}
 	slices.SortFunc(flows, compareFlows)
-	g, err := r.gather(ctx, slices.Compact(flows), r.cfg.Now())
+	g, err := r.gather(ctx, rules, slices.Compact(flows), r.cfg.Now())
 	if err != nil {
 		return 0, err
 	}
@@ -115,7 +115,7 @@ func (r *Router) setEventAside(ctx context.Context, e *Event, cause error) (done
 		if err != nil || i < 0 {
 			return false, err
 		}
-		_, err = r.foldEvents(ctx, waiting[i:i+1])
+		_, err = r.foldEvents(ctx, r.cfg.Rules(), waiting[i:i+1])
 		return true, err
 	})
 	if !guilty {
@@ -127,8 +127,8 @@ func (r *Router) setEventAside(ctx context.Context, e *Event, cause error) (done
 }
 
 // runTimers runs the timers of some flows in one transaction.
-func (r *Router) runTimers(ctx context.Context, flows []FlowID) error {
-	g, err := r.gather(ctx, flows, r.upTo())
+func (r *Router) runTimers(ctx context.Context, rules Rules, flows []FlowID) error {
+	g, err := r.gather(ctx, rules, flows, r.upTo())
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (r *Router) postpone(ctx context.Context, flow FlowID, cause error) (done b
 		if err != nil || i < 0 {
 			return false, err
 		}
-		return true, r.runTimers(ctx, due[i:i+1])
+		return true, r.runTimers(ctx, r.cfg.Rules(), due[i:i+1])
 	})
 	if !guilty {
 		return false, nil

@@ -29,6 +29,8 @@ type ledger struct {
 	failed  map[int64]string // outcome of events that were set aside
 	batches []router.Batch
 	put     []router.FlowID // timers that were put off
+	mark    *router.Mark
+	marks   int // how often it was written
 }
 
 func (l *ledger) Waiting(_ context.Context, limit int) ([]router.Event, error) {
@@ -41,6 +43,22 @@ func (l *ledger) States(_ context.Context, flows []router.FlowID) (map[router.Fl
 		states[flow] = l.states[flow]
 	}
 	return states, nil
+}
+
+func (l *ledger) FoldMark(context.Context) (*router.Mark, error) {
+	if l.mark == nil {
+		return nil, nil
+	}
+	return new(*l.mark), nil
+}
+
+func (l *ledger) SetFoldMark(_ context.Context, m *router.Mark) error {
+	l.marks++
+	l.mark = nil
+	if m != nil {
+		l.mark = new(*m)
+	}
+	return nil
 }
 
 func (l *ledger) LastIncident(context.Context) (int64, error)         { return 0, nil }

@@ -158,7 +158,7 @@ func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 		case <-hup:
 			s.audited(ctx, "SIGHUP", s.reload(ctx))
 		case <-s.late:
-			s.audited(ctx, "the files changed", s.reload(ctx))
+			s.audited(ctx, "the files answer again", s.reload(ctx))
 		case <-still.C:
 			soon = false
 			s.audited(ctx, "the files changed", s.reload(ctx))
@@ -187,49 +187,6 @@ func (s *ruleset) audited(ctx context.Context, how string, err error) {
 		e.Result = "refused: the rules have mistakes"
 	}
 	s.audit(ctx, e)
-}
-
-// inTime does what touches the files. It gives up on it when ctx ends or it takes too long: a call that hangs in the system
-// cannot be ended, so its goroutine is left behind, and until it ends nothing else touches the files.
-func (s *ruleset) inTime(ctx context.Context, do func() error) error {
-	limit := time.NewTimer(s.limit)
-	defer limit.Stop()
-	slow := fmt.Errorf("%s cannot be read within %s: look whether its file system answers", s.path, router.FormatDuration(s.limit))
-	select {
-	case s.turn <- struct{}{}:
-	case <-limit.C:
-		return slow
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	done := make(chan error)
-	given := make(chan struct{})
-	go func() {
-		err := do()
-		<-s.turn
-		select {
-		case done <- err:
-		case <-given:
-			pulse(s.late)
-		}
-	}()
-	defer close(given)
-	select {
-	case err := <-done:
-		return err
-	case <-limit.C:
-		return slow
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// pulse wakes whoever waits on c; a pulse that nobody took yet is enough.
-func pulse(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }
 
 // last returns what was read last.

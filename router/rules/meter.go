@@ -143,11 +143,13 @@ func (m *meter) weighOther(v reflect.Value, factor, depth int) {
 	}
 }
 
-// size is the length of a text; 0 for anything else.
-func size(v any) int {
+// textOf returns a text; "" for anything else.
+func textOf(v any) string {
 	s, _ := v.(string)
-	return len(s)
+	return s
 }
+
+func size(v any) int { return len(textOf(v)) }
 
 // chargeBuiltin charges for a function of the language before it is called.
 func (m *meter) chargeBuiltin(name string, args []any) {
@@ -184,7 +186,7 @@ func (m *meter) chargeBuiltin(name string, args []any) {
 	case "join":
 		m.charge(times(size(arg(1)), elements(arg(0))))
 	case "replace":
-		m.charge(times(size(arg(2)), strings.Count(text0(arg(0)), text0(arg(1)))))
+		m.charge(times(size(arg(2)), strings.Count(textOf(arg(0)), textOf(arg(1)))))
 	case "trim":
 		m.charge(times(size(arg(0)), size(arg(1))))
 	case "uniq": // compares each with each
@@ -193,11 +195,6 @@ func (m *meter) chargeBuiltin(name string, args []any) {
 			m.weigh(a, n, 0)
 		}
 	}
-}
-
-func text0(v any) string {
-	s, _ := v.(string)
-	return s
 }
 
 // elements is the length of a list; 0 for anything else.

@@ -4,6 +4,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,6 +47,7 @@ type Rules struct {
 	index      index
 	errorTypes map[string]string // normal forms of the spellings to expect
 	personal   []string          // fields with personal data that some rule asks for: see WantsField
+	plain      bool              // expressions and templates are left out: see Plain
 }
 
 var _ router.Rules = (*Rules)(nil)
@@ -145,6 +147,17 @@ func errorSpellings() map[string]string {
 	}
 	return spellings
 }
+
+// Plain returns the same rules without their expressions and templates: a rule with an expression matches nothing, and there
+// are the built-in words only. Each that is left out is told as a fault.
+func (r *Rules) Plain() router.Rules {
+	plain := *r
+	plain.plain = true
+	return &plain
+}
+
+// errLeftOut is what is told of what Plain leaves out.
+var errLeftOut = errors.New("left out: the process ended on this event, again and again")
 
 // Fallback returns the notifier that is told when a delivery is parked; ok is false if the file names none.
 func (r *Rules) Fallback() (t router.Target, ok bool) { return r.Target(r.fallback) }

@@ -126,6 +126,12 @@ type facts struct {
 
 // holdsWhen asks a rule's expression. f holds what earlier expressions asked of the same event; nil for the first.
 func (r *Rules) holdsWhen(rule *rule, ev *router.Event, f *facts) (*facts, bool) {
+	if r.plain {
+		if r.cfg.OnWhenError != nil {
+			r.cfg.OnWhenError(rule.name, errLeftOut)
+		}
+		return f, false
+	}
 	if f == nil {
 		f = &facts{of: make(map[string]any, len(rule.match.when.names)), left: eventBudget}
 	}

@@ -46,7 +46,13 @@ func (r *Rules) RenderNotice(n *router.Notice) (title, text string) {
 
 func (r *Rules) render(rule *rule, v View) (title, text string) {
 	one := func(t *template.Template, limit int) string {
-		out, _, err := execute(t, v, limit)
+		if t == nil {
+			return ""
+		}
+		out, err := "", errLeftOut
+		if !r.plain {
+			out, _, err = execute(t, v, limit)
+		}
 		if err != nil && r.cfg.OnTemplateError != nil {
 			r.cfg.OnTemplateError(rule.name, err)
 		}

@@ -93,3 +93,31 @@ func TestNothingOfAResponseComesOutButItsFields(t *testing.T) {
 		t.Errorf("text is %s", text)
 	}
 }
+
+func TestPlainRulesHaveNoExpressionsAndNoTemplates(t *testing.T) {
+	var told []string
+	cfg := testConfig()
+	cfg.OnWhenError = func(rule string, err error) { told = append(told, "when of "+rule) }
+	cfg.OnTemplateError = func(rule string, err error) { told = append(told, "words of "+rule) }
+	whole, err := Load("rules.yaml", []byte(world+`rules:
+  - {name: a, match: {event: ENDPOINT_LATENCY, when: "true"}, notify: chat}
+  - {name: b, match: {when: "true"}, notify: chat}
+  - {name: c, match: {event: ENDPOINT_ERROR_RATE}, title: own, notify: page}
+`+ending), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := activated(router.EndpointErrorRate, 10)
+	for _, c := range []struct {
+		rules       router.Rules
+		rule, title string
+		told        []string
+	}{{whole, "b", "own", nil}, {whole.Plain(), "c", "", []string{"when of b", "words of c"}}} {
+		told = nil
+		d := c.rules.Decide(&ev)
+		title, text := c.rules.RenderIncident(&router.Incident{Rule: "c"}, nil)
+		if d.Rule() != c.rule || title != c.title || text != "" || !cmp.Equal(told, c.told) {
+			t.Errorf("decided by %q, title %q, text %q, told %q", d.Rule(), title, text, told)
+		}
+	}
+}

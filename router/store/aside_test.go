@@ -45,6 +45,7 @@ func (r telling) Targets() (all []router.Target) {
 	return all
 }
 func (r telling) RenderIncident(*router.Incident, []router.Alert) (title, text string) { return "", "" }
+func (r telling) Plain() router.Rules                                                  { return r }
 func (r telling) RenderNotice(*router.Notice) (title, text string)                     { return "", "" }
 
 // folding returns a Router over a store.

@@ -66,6 +66,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 
 	t.Run("journal", func(t *testing.T) { journalSuite(t, open) })
 
+	t.Run("the mark of the fold", func(t *testing.T) { markSuite(t, open) })
+
 	t.Run("personal", func(t *testing.T) { personalSuite(t, open) })
 
 	t.Run("what was folded comes back as it was", func(t *testing.T) {
