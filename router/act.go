@@ -21,7 +21,8 @@ func (f *fold) act() {
 		f.say("%s is resolved already", IncidentName(f.e.Act.Incident))
 		return
 	}
-	if newest := inc.Acts.of(f.e.Name); newest != nil && !f.e.Act.Itself {
+	itself := f.e.Act.Itself && (f.e.Name == Resolve || f.e.Name == Acknowledge)
+	if newest := inc.Acts.of(f.e.Name); newest != nil && !itself {
 		if f.e.At.Before(*newest) {
 			f.lateAct(inc)
 			return
@@ -43,7 +44,7 @@ func (f *fold) act() {
 		switch {
 		case inc.State == IncidentResolved:
 			f.say("%s is resolved already", inc.Name())
-		case f.e.Act.Itself && (f.e.Name == Resolve || f.e.Name == Acknowledge):
+		case itself:
 			f.actItself(inc)
 		default:
 			f.actOpen(inc)
@@ -105,7 +106,7 @@ func (f *fold) actOpen(inc *Incident) {
 // acknowledges that as well.
 func (f *fold) actAcknowledge(inc *Incident) (done bool) {
 	counting := f.counting(inc.Number)
-	if len(counting) > 0 && !slices.ContainsFunc(counting, func(a *Alert) bool { return !a.Heard.After(f.e.At) }) {
+	if f.e.At.Before(inc.Since) {
 		f.lateAct(inc) // it was about what was before
 		return false
 	}
@@ -207,7 +208,13 @@ func (f *fold) actItself(inc *Incident) {
 		f.oweOthers(inc, before)
 		return
 	}
+	from := len(f.owed)
 	f.owe(inc, before)
+	for i := range f.owed[from:] {
+		if o := &f.owed[from+i]; f.e.Name == Resolve && o.Target.Notifier == w.Notifier && o.Event == w.Rise {
+			o.Ended = f.e.At
+		}
+	}
 }
 
 // actReopen takes back that a person resolved an incident that Meta still reports.
@@ -220,9 +227,10 @@ func (f *fold) actReopen(inc *Incident) {
 	counting := f.counting(inc.Number)
 	if f.incidentByKey(inc.Key) != nil || len(counting) == 0 {
 		f.say("%s cannot be reopened: it is over", inc.Name())
+		f.endReopened(inc)
 		return
 	}
-	unresolve(inc)
+	f.unresolve(inc)
 	inc.Severity = counting[0].Severity
 	f.entry(inc, EntryReopened, "Reopened by "+f.who())
 	f.say("reopened %s", inc.Name())
@@ -230,11 +238,36 @@ func (f *fold) actReopen(inc *Incident) {
 	f.watch(inc, counting)
 	f.oweOthers(inc, before)
 	f.oweSiblings(inc)
+	f.endReopened(inc)
+}
+
+// endReopened ends a page that a person reopened in its service, where what it was for has recovered since they did:
+// nobody else would end it there. What was over when they reopened it is their own wish.
+func (f *fold) endReopened(inc *Incident) {
+	if newer := f.incidentByKey(inc.Key); newer != nil && newer.Number != inc.Number {
+		return // it has the key now, and its page would be ended
+	}
+	page := f.from(inc)
+	for _, w := range inc.Watch {
+		if w.Open || !page.Is(w.Notifier, inc.keyFor(w)) {
+			continue
+		}
+		since := slices.ContainsFunc(f.state.Alerts, func(a Alert) bool {
+			return a.Incident == inc.Number && a.route(w.Notifier) != nil && a.Until.After(f.e.At)
+		})
+		if since {
+			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
+				Opening: w.Opening, Severity: w.Severity, Reopened: true})
+		}
+	}
 }
 
 // unresolve opens an incident again that a person had resolved.
-func unresolve(inc *Incident) {
-	inc.State, inc.ResolvedAt, inc.ResolvedBy = IncidentOpen, time.Time{}, ""
+func (f *fold) unresolve(inc *Incident) {
+	inc.State, inc.ResolvedAt, inc.ResolvedBy, inc.Since = IncidentOpen, time.Time{}, "", f.e.At
+	if f.e.Act == nil {
+		inc.Since = f.heard()
+	}
 	unacknowledge(inc)
 }
 
@@ -263,12 +296,13 @@ func (f *fold) actLink(inc *Incident) {
 	f.say("linked %s", inc.Name())
 	f.change(inc)
 	f.oweOthers(inc, nil)
-	if inc.State != IncidentResolved {
+	if inc.State != IncidentResolved || inc.ResolvedBy == "" || f.incidentByKey(inc.Key) != nil {
 		return
 	}
 	for _, w := range inc.Watch { // the service made it anew after a person had resolved what it had: close that, too
 		if key := inc.keyFor(w); w.Notifier == link.Notifier && key == cmp.Or(link.Key, inc.Key) {
-			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: Target{Notifier: w.Notifier}, Severity: w.Severity})
+			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: Target{Notifier: w.Notifier},
+				Opening: w.Opening, Severity: w.Severity, Reopened: true})
 		}
 	}
 }

@@ -24,11 +24,11 @@ type aside struct {
 // tells of another. It names no flow, and with it needs nothing of the state that may be at fault.
 func (g *gathering) setAside(e *Event, err error) {
 	g.aside = append(g.aside, aside{e, err})
-	outcome := Outcome{Seq: e.Seq, Text: "set aside: " + reason(err), Failed: true}
+	out := Outcome{Text: "set aside: " + reason(err), Failed: true}
 	if e.Unreadable == "" { // else what is stored is not what e is
-		outcome.Kept = e.Kept(&Decision{}) // nobody would look at it again
+		out.Kept = e.Kept(&Decision{}) // nobody would look at it again
 	}
-	g.b.Outcomes = append(g.b.Outcomes, outcome)
+	g.outcome(e, out)
 	if e.Name != EventSetAside {
 		g.b.Events = append(g.b.Events, g.notice(fmt.Sprintf("set-aside/%d", e.Seq), fmt.Sprintf(
 			"Event %d (%s%s) could not be folded and was set aside: nobody was told of it. The reason: %s",

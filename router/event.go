@@ -76,6 +76,10 @@ type Act struct {
 	Owner   string   `json:"owner,omitempty"`   // of Assign: names, in words for people; "" for nobody. Acknowledge and LinkIncident may know it too
 	Link    *Link    `json:"link,omitempty"`    // of LinkIncident
 	Silence *Silence `json:"silence,omitempty"` // of AddSilence; of EndSilence only its ID
+	// Verified and From are for the audit: how it is known that the person may do this, and where it came from. "" where
+	// the source says it all.
+	Verified string `json:"verified,omitempty"`
+	From     string `json:"from,omitempty"`
 }
 
 // Link is what a service calls an incident of ours. Several of ours can be one of theirs, after a merge.
@@ -121,7 +125,8 @@ const (
 	EndSilence     = "UNSILENCE"       // a person ends the silence Act.Silence.ID
 	ParkedDelivery = "DELIVERY_PARKED" // a delivery needs a person: told to the fallback notifier
 
-	EventSetAside = "BRIDGE_EVENT_SET_ASIDE" // an event could not be folded: told to the fallback notifier
+	EventSetAside      = "BRIDGE_EVENT_SET_ASIDE"     // an event could not be folded: told to the fallback notifier
+	EverythingSilenced = "BRIDGE_EVERYTHING_SILENCED" // a silence of everything begins: told to the fallback notifier
 )
 
 // Values of alert_state.
@@ -156,7 +161,9 @@ func (e *Event) ForFallback() bool {
 }
 
 // IsForFallback says so of an event's name.
-func IsForFallback(name string) bool { return name == ParkedDelivery || name == EventSetAside }
+func IsForFallback(name string) bool {
+	return name == ParkedDelivery || name == EventSetAside || name == EverythingSilenced
+}
 
 // Paired says whether e is half of an ACTIVATED/DEACTIVATED pair. Meta's four monitoring events are; an
 // unknown event that carries one of the two words is taken at its word.

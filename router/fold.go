@@ -19,6 +19,8 @@ type Moment struct {
 	Silences []Silence // those that have not ended, in any order
 	// Target returns where a notifier's messages go now; ok is false for one that the rules do not name.
 	Target func(notifier string) (t Target, ok bool)
+	// Targets returns every notifier that the rules name, sorted by name.
+	Targets func() []Target
 }
 
 // Step is what folding one event, or the passing of time, came to.
@@ -205,7 +207,7 @@ func (f *fold) raise(l Level) {
 func (f *fold) open(key string) *Incident {
 	f.state.Incidents = append(f.state.Incidents, Incident{
 		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.Flow, Event: f.e.Name,
-		State: IncidentOpen, Rule: f.v.Rule(), OpenedAt: f.e.At,
+		State: IncidentOpen, Rule: f.v.Rule(), OpenedAt: f.e.At, Since: f.heard(),
 	})
 	f.next++
 	inc := &f.state.Incidents[len(f.state.Incidents)-1]
@@ -220,7 +222,7 @@ func (f *fold) reopen(key string) *Incident {
 		inc := &f.state.Incidents[i]
 		if inc.Key == key && len(f.counting(inc.Number)) > 0 { // resolved, else it would have been found
 			f.touch(inc.Number).reopened = true
-			unresolve(inc)
+			f.unresolve(inc)
 			return inc
 		}
 	}
@@ -266,23 +268,34 @@ func (f *fold) closeUnknown(l Level) (unknown bool) {
 		return false
 	}
 	key := f.v.Opening.GroupBy.Key(&opening)
-	if slices.ContainsFunc(f.state.Alerts, func(a Alert) bool { return a.Key == key }) {
-		return false
-	}
-	f.say("recovery of an alert that nobody knows")
 	var told []string
 	for _, t := range f.v.Opening.Named {
-		if t.Kind.Keyed() && !slices.Contains(told, t.ID()) {
+		if t.Kind.Keyed() && !slices.Contains(told, t.ID()) && !f.wasTold(key, &t) {
 			told = append(told, t.ID())
 			f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: key, Target: t, Severity: f.v.Opening.Severity})
 			f.say("resolve to %s", t.Notifier)
 		}
 	}
-	if len(f.owed) > 0 {
+	if len(told) == 0 && slices.ContainsFunc(f.state.Alerts, func(a Alert) bool { return a.Key == key }) {
+		return false
+	}
+	f.outcome = slices.Insert(f.outcome, 0, "recovery of an alert that nobody knows")
+	if len(told) > 0 {
 		f.note = newNotice(f.e, f.v.Opening)
 		f.note.Recovery = key
 	}
 	return true
+}
+
+// wasTold says whether a target was told of an incident with a key that we know: then we know what is open there. Of a
+// lower level that is not for it, a target that pages hears nothing, and may still hold what was opened before our
+// database was lost.
+func (f *fold) wasTold(key string, t *Target) bool {
+	return slices.ContainsFunc(f.state.Incidents, func(inc Incident) bool {
+		return inc.Key == key && slices.ContainsFunc(inc.Watch, func(w Watch) bool {
+			return (w.Target == t.ID() || w.Notifier == t.Notifier) && (w.Opening > 0 || w.Severity != SeverityUnset)
+		})
+	})
 }
 
 // describe renews what an incident shows of its flow and its fields.

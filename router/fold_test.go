@@ -30,6 +30,8 @@ func (h *history) Target(name string) (router.Target, bool) {
 	return t, ok
 }
 
+func (h *history) Targets() []router.Target { return []router.Target{chat, page} }
+
 func (h *history) Decide(e *router.Event) router.Decision { return h.decide(e) }
 func (h *history) RenderIncident(*router.Incident, []router.Alert) (string, string) {
 	return "", ""
@@ -281,6 +283,16 @@ func TestFold(t *testing.T) {
 			name:   "an unknown event's ladder has no direction",
 			events: []router.Event{pair(0, "ENDPOINT_SATURATION", router.Activated, 80), pair(1, "ENDPOINT_SATURATION", router.Deactivated, 50)},
 			active: "ENDPOINT_SATURATION/80", open: "INC-1 warning open: chat(warning)",
+			notices: []string{"close page flowbridge/w/f/ENDPOINT_SATURATION"},
+		},
+		{
+			name:   "after the loss of the database a lower level that pages nobody does not hide what is open in PagerDuty",
+			events: []router.Event{up(0, 5), down(1, 50)}, active: "ENDPOINT_ERROR_RATE/5", open: "INC-1 warning open: chat(warning)",
+			notices: []string{"close page flowbridge/w/f/ENDPOINT_ERROR_RATE"},
+		},
+		{
+			name: "what we opened there ourselves is known", events: []router.Event{up(0, 50), down(1, 50), down(2, 10)},
+			outcome: "nothing was active",
 		},
 		{
 			name:   "a late activation, older than the recovery, changes nothing, and is on the timeline of what it came too late for",

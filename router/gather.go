@@ -58,8 +58,16 @@ func (g *gathering) event(e *Event) {
 		g.setAside(e, err)
 		return
 	}
-	outcome.Seq = e.Seq
-	g.b.Outcomes = append(g.b.Outcomes, outcome)
+	g.outcome(e, outcome)
+}
+
+// outcome takes up what came of an event, for the journal, and for the audit where a person did it.
+func (g *gathering) outcome(e *Event, out Outcome) {
+	out.Seq = e.Seq
+	g.b.Outcomes = append(g.b.Outcomes, out)
+	if entry, ok := e.audited(out.Text); ok {
+		g.b.Audit = append(g.b.Audit, entry)
+	}
 }
 
 func (g *gathering) fold(e *Event) (out Outcome, err error) {
@@ -98,7 +106,7 @@ func (g *gathering) tick(id FlowID) {
 }
 
 func (g *gathering) moment() Moment {
-	return Moment{Now: g.now, Silences: g.silences, Target: g.rules.Target}
+	return Moment{Now: g.now, Silences: g.silences, Target: g.rules.Target, Targets: g.rules.Targets}
 }
 
 // guard folds, and writes what the rules' templates make of it. A fault of ours, or of theirs, becomes an error: it
@@ -175,6 +183,9 @@ func (g *gathering) silence(e *Event) string {
 	s.Since, s.Ended = earlier(e.At, g.now), time.Time{}
 	g.silences = append(g.silences, s)
 	g.changed[s.ID], g.b.Wake = true, true
+	if s.Everything() {
+		g.b.Events = append(g.b.Events, everythingSilenced(&s, g.now))
+	}
 	return "silence " + s.ID + " added"
 }
 

@@ -140,6 +140,7 @@ type Incident struct {
 	Revision int64 // from 1, up with every change
 
 	OpenedAt       time.Time
+	Since          time.Time // when it opened last, or was opened again, by our clock: no act before that is about it
 	ResolvedAt     time.Time // zero until resolved
 	AcknowledgedAt time.Time // zero unless acknowledged; see Acknowledges
 	AcknowledgedBy string
@@ -272,5 +273,5 @@ const (
 	EntryNote           EntryKind = "note"
 	EntryLinked         EntryKind = "linked"      // a service's name for the incident became known
 	EntryUndelivered    EntryKind = "undelivered" // a notifier could not be told
-	EntryByItself       EntryKind = "by itself"   // a service that pages did something by itself
+	EntryByItself       EntryKind = "automatic"   // a service that pages did something by itself
 )

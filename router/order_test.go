@@ -124,7 +124,7 @@ func TestWhatHappenedWhen(t *testing.T) {
 			name:     "what PagerDuty acknowledges by itself nobody has",
 			events:   []router.Event{up(0, 10), itself(1, router.Acknowledge)},
 			open:     "INC-1 error open: chat(error) page(error)",
-			timeline: []string{"opened: Endpoint error rate over 10 %", "by itself: page acknowledged it by itself: nobody has it"},
+			timeline: []string{"opened: Endpoint error rate over 10 %", "automatic: page acknowledged it by itself: nobody has it"},
 		},
 		{
 			name:     "a late event is on the timeline of the incident that was going on, not of the next",

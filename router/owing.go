@@ -34,12 +34,17 @@ func (w *owing) owe(o Owed) {
 	if !ok {
 		w.order = append(w.order, id)
 	} else {
-		o.Key = first.Key
+		o.Key, o.Opening = first.Key, cmp.Or(o.Opening, first.Opening)
 		if first.Target.Kind != "" { // later ones may only have the notifier's name
 			o.Target = first.Target
 		}
 	}
 	w.owed[id] = o
+	if o.Reopened || !o.Ended.IsZero() {
+		there := o
+		there.Open, there.At = o.Reopened, o.Ended
+		w.known[id] = there
+	}
 	if known, ok := w.known[id]; ok {
 		w.overtaken[id] = known
 		delete(w.known, id)

@@ -79,3 +79,4 @@ func (f fixed) Decide(*Event) Decision                               { return f.
 func (fixed) RenderIncident(*Incident, []Alert) (title, text string) { return "", "" }
 func (fixed) RenderNotice(*Notice) (title, text string)              { return "", "" }
 func (fixed) Target(string) (Target, bool)                           { return Target{}, false }
+func (fixed) Targets() []Target                                      { return nil }

@@ -22,6 +22,8 @@ type Rules interface {
 	RenderNotice(n *Notice) (title, text string)
 	// Target returns where a notifier's messages go; ok is false for one that the rules do not name.
 	Target(notifier string) (t Target, ok bool)
+	// Targets returns every notifier, sorted by name.
+	Targets() []Target
 }
 
 // Journal is what the Router needs of the store. Nothing of a failed Commit has happened. Errors wrap ErrUnavailable
@@ -146,6 +148,9 @@ func (r *Router) work(ctx context.Context) (next time.Time, busy bool, err error
 func (r *Router) Fold(ctx context.Context) (n int, err error) {
 	for {
 		events, err := r.journal.Waiting(ctx, r.events.limit())
+		if err == nil && len(events) == 0 {
+			r.behind = time.Time{}
+		}
 		if err != nil || len(events) == 0 {
 			return 0, err
 		}

@@ -104,19 +104,36 @@ func (f *fold) owe(inc *Incident, before []Watch) {
 			continue
 		}
 		target := Target{Notifier: w.Notifier}
-		for _, t := range f.v.Notify {
-			if t.Notifier == w.Notifier {
-				target = t.Target
-			}
-		}
-		if target.Kind == "" && w.Open && f.m.Target != nil { // told later than it was decided
-			if now, ok := f.m.Target(w.Notifier); ok {
-				target = now
-			}
+		if w.Open {
+			target = f.targetOf(&w)
 		}
 		f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: target, Open: w.Open,
 			Opening: w.Opening, Severity: w.Severity})
 	}
+}
+
+// targetOf returns where a notifier is told: as the event's rules say, else as the rules do now. One that they have
+// renamed meanwhile is known by its address. Of one that is gone only the name is left.
+func (f *fold) targetOf(w *Watch) Target {
+	for _, t := range f.v.Notify {
+		if t.Notifier == w.Notifier {
+			return t.Target
+		}
+	}
+	if f.m.Target != nil {
+		if now, ok := f.m.Target(w.Notifier); ok {
+			return now
+		}
+	}
+	if f.m.Targets != nil {
+		for _, t := range f.m.Targets() {
+			if w.Target != "" && t.ID() == w.Target {
+				t.Notifier = w.Notifier
+				return t
+			}
+		}
+	}
+	return Target{Notifier: w.Notifier}
 }
 
 // keyFor returns what a keyed service knows the incident by: for a second page the severity is part of it, so that

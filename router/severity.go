@@ -74,6 +74,8 @@ func DefaultSeverity(e *Event) Severity {
 		return Info
 	case ParkedDelivery, EventSetAside:
 		return Error
+	case EverythingSilenced: // mostly somebody's plan: it is to be seen, and need not wake anybody
+		return Warning
 	}
 	if e.Paired() {
 		return Warning

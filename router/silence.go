@@ -31,13 +31,10 @@ func (s *Silence) words() string {
 	if s.By != "" {
 		by = " by " + s.By
 	}
-	switch {
-	case s.ID == "":
+	if s.ID == "" {
 		return "No longer silenced"
-	case s.UntilRecovered():
-		return "Silenced" + by + " until it has recovered"
 	}
-	return "Silenced" + by + " for " + FormatDuration(s.Until.Sub(s.Since))
+	return "Silenced" + by + " " + s.span()
 }
 
 // UntilRecovered says that the silence ends by itself once nothing is wrong any more.

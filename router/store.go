@@ -43,6 +43,7 @@ type Batch struct {
 	Known     []Owed
 	Overtaken []Owed
 	Events    []Event // appended to the journal; a repeat by digest is dropped
+	Audit     []AuditEntry
 	// Postponed are flows whose timers cannot be run: those that are due by PostponedUntil are due then.
 	Postponed      []FlowID
 	PostponedUntil time.Time
@@ -76,6 +77,10 @@ type Owed struct {
 	Open     bool
 	Opening  int64 // see Watch.Opening
 	Severity Severity
+	// Reopened says that the service has it open by itself, whatever it was told last.
+	Reopened bool
+	// Ended, if not zero, is when the service ended it by itself: whatever it was told since has opened it anew.
+	Ended time.Time
 	// Of what is Known: the service holds it as acknowledged, and when it said so.
 	Acknowledged bool
 	At           time.Time
@@ -135,6 +140,14 @@ type JournalEvent struct {
 	Event
 	State   EventState
 	Outcome string
+}
+
+// EventProgress says how far the fold has come with an event.
+type EventProgress struct {
+	Folded  bool
+	Outcome string // of one that is folded
+	// Due says that some timer is due, or within a second. What a silence changes of incidents comes by their timers, after its event.
+	Due bool
 }
 
 // Stats counts what is in the store.

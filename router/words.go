@@ -32,6 +32,8 @@ func SignalName(event string) string {
 		return "Delivery parked"
 	case EventSetAside:
 		return "Event set aside"
+	case EverythingSilenced:
+		return "Everything is silenced"
 	case "":
 		return "Unnamed event"
 	}

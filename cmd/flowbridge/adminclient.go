@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,19 +55,28 @@ func (f adminFlags) client(p *program) (*adminClient, error) {
 
 // adminClient returns a client of the bridge at the address that a flag gives, with the token of the environment.
 func (p *program) adminClient(flag, address string) (*adminClient, error) {
-	base, err := adminURL(address)
+	base, err := p.adminURL(address)
 	if err != nil {
 		return nil, wrongUsage("%s: %w", flag, err)
 	}
-	token, err := p.secret("FLOWBRIDGE_ADMIN_TOKEN")
+	token, err := p.secret(adminToken)
+	if err == nil && token == "" {
+		token, err = p.secret(viewToken) // it is good for looking
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &adminClient{base: base, token: token, http: &http.Client{
-		Timeout: adminTimeout,
-		// A redirect would carry the token to whoever it names.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	return &adminClient{base: base, token: token, http: newHTTPClient(adminTimeout)}, nil
+}
+
+// adminURL makes a base URL of what people give, in the environment that serve has: with a certificate for the admin
+// address, host:port speaks TLS.
+func (p *program) adminURL(address string) (string, error) {
+	base, err := adminURL(address)
+	if rest, plain := strings.CutPrefix(base, "http://"); plain && !strings.Contains(address, "://") && p.setting("FLOWBRIDGE_ADMIN_TLS_CERT") != "" {
+		base = "https://" + rest
+	}
+	return base, err
 }
 
 // adminURL makes a base URL of what people give: a URL, or the address that serve listens on.
@@ -130,7 +140,10 @@ func (c *adminClient) call(ctx context.Context, method, path string, in, out any
 
 // unreached says what to do when nobody answered.
 func (c *adminClient) unreached(err error) error {
-	const hint = "is it running there? Name its admin address with --admin or FLOWBRIDGE_ADMIN"
+	hint := "is it running there? Name its admin address with --admin or FLOWBRIDGE_ADMIN"
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
+		hint = "give --admin as https:// with a name of its certificate; who signed that is looked for in the system's roots, or in SSL_CERT_FILE"
+	}
 	if fault, ok := errors.AsType[*url.Error](err); ok {
 		if fault.Timeout() {
 			return fmt.Errorf("the bridge at %s did not answer within %s", c.base, adminTimeout)
@@ -143,6 +156,9 @@ func (c *adminClient) unreached(err error) error {
 // refused says what to do about an answer that says no.
 func (c *adminClient) refused(resp *http.Response, data []byte) error {
 	var said struct{ Error string }
+	if resp.StatusCode == http.StatusBadRequest && bytes.Contains(data, []byte("HTTP request to an HTTPS server")) {
+		return fmt.Errorf("the bridge at %s speaks TLS: give --admin as https://, with a name of its certificate", c.base)
+	}
 	if json.Unmarshal(data, &said) != nil || said.Error == "" {
 		return c.stranger(resp)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -28,26 +29,35 @@ import (
 
 // bridgeConfig is what a bridge is made of. serve reads it from flags and the environment, demo makes it up.
 type bridgeConfig struct {
-	Rules     *rules.Rules                            // in force at first
-	RulesPath string                                  // where they were read
-	ReadRules func(path string) (*rules.Rules, error) // reads them anew; nil: they never change
-	Faults    *ruleFaults                             // where rules tell of theirs; nil: nowhere
-	Reread    <-chan os.Signal                        // asks for that; nil: only a change of the files does
-	DB        string                                  // path of a SQLite file, or a postgres:// URL
-	PublicURL string                                  // where people reach the console; "" for no links to it
+	Rules     *rules.Rules                           // in force at first
+	RulesRead loadedRules                            // the same, with what they were read from; zero where they never change
+	RulesPath string                                 // where they were read
+	ReadRules func(path string) (loadedRules, error) // reads them anew; nil: they never change
+	Faults    *ruleFaults                            // where rules tell of theirs; nil: nowhere
+	Reread    <-chan os.Signal                       // asks for that; nil: only a change of the files does
+	DB        string                                 // path of a SQLite file, or a postgres:// URL
+	PublicURL string                                 // where people reach the console; "" for no links to it
+	Admin     string                                 // address to listen on, as it was given
 
 	Certificates *certificates // of the public address; nil: it speaks no TLS
-	Forward      string        // URL of the receiver behind; "" for none
+	// AdminCertificates are those of the admin address, and UserHeader is how proxies name who is signed in there.
+	AdminCertificates *certificates
+	UserHeader        string
+	TrustedProxies    []netip.Prefix
+	Forward           string // URL of the receiver behind; "" for none
 
 	AppSecrets   []router.Secret
 	VerifyToken  router.Secret
 	AdminToken   router.Secret
+	ViewToken    router.Secret
 	SlackToken   router.Secret
 	SlackBack    slackBack
 	SlackURL     string
 	PagerDutyURL string // of the Events API
 
 	PagerDutyBack pagerDutyBack
+
+	SecretFiles secretFiles // those of these secrets that are given as files, and may change; nil: none
 
 	// How long events, and what is over, are kept; 0 for ever.
 	KeepEvents, KeepIncidents time.Duration
@@ -64,6 +74,7 @@ type bridgeConfig struct {
 	Now func() time.Time
 
 	Logger *slog.Logger
+	LogTo  *outlet // where it writes; nil: nobody counts what is lost
 }
 
 // bridge is the whole of flowbridge in one process: the rooms, wired.
@@ -88,6 +99,7 @@ const (
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
 	stopTimeout   = 10 * time.Second // for posts that are being answered when the bridge stops
+	auditTimeout  = 5 * time.Second  // for writing to the audit what is done
 )
 
 // newBridge opens the store and wires the rooms. Run must follow: it closes the store.
@@ -104,15 +116,21 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := newRuleset(cfg.RulesPath, cfg.Rules, cfg.ReadRules, cfg.refuse, cfg.Logger)
+	first := cfg.RulesRead
+	first.rules = cfg.Rules
+	set := newRuleset(cfg.RulesPath, first, cfg.ReadRules, cfg.refuse, cfg.Logger)
 	metrics.MustRegister(set.collectors()...)
-	if cfg.Faults != nil {
-		metrics.MustRegister(cfg.Faults.counted)
-	}
 	if cfg.Certificates != nil {
 		metrics.MustRegister(cfg.Certificates.expiry)
 	}
+	if cfg.AdminCertificates != nil {
+		metrics.MustRegister(cfg.AdminCertificates.expiry)
+	}
+	if cfg.LogTo != nil {
+		metrics.MustRegister(cfg.LogTo.collector())
+	}
 	b := &bridge{cfg: cfg, rules: set, store: journal}
+	set.audit = b.keepAudit
 	if err := b.wire(notifiers, metrics); err != nil {
 		return nil, errors.Join(err, journal.Close())
 	}
@@ -121,14 +139,16 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 
 func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prometheus.Registry) (err error) {
 	intake, err := whatsapp.New(whatsapp.Config{
-		AppSecrets:  b.cfg.AppSecrets,
-		VerifyToken: b.cfg.VerifyToken,
-		WantsField:  func(field string) bool { return b.rules.rules().WantsField(field) },
-		Wants:       func(e *router.Event) bool { return b.rules.rules().Wants(e) },
-		Forward:     b.cfg.Forward,
-		Now:         b.cfg.Now,
-		Logger:      b.cfg.Logger,
-		Registerer:  metrics,
+		AppSecrets:     b.cfg.AppSecrets,
+		AppSecretsNow:  b.cfg.SecretFiles.all("META_APP_SECRET"),
+		VerifyToken:    b.cfg.VerifyToken,
+		VerifyTokenNow: b.cfg.SecretFiles.one("META_VERIFY_TOKEN"),
+		WantsField:     func(field string) bool { return b.rules.rules().WantsField(field) },
+		Wants:          func(e *router.Event) bool { return b.rules.rules().Wants(e) },
+		Forward:        b.cfg.Forward,
+		Now:            b.cfg.Now,
+		Logger:         b.cfg.Logger,
+		Registerer:     metrics,
 	}, b.store)
 	if err != nil {
 		return err
@@ -166,9 +186,17 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 		Misnamed:   func(s *router.Scope) []string { return b.rules.rules().Misnamed(s) },
 		Logger:     b.cfg.Logger,
 		Token:      b.cfg.AdminToken,
-		Gatherer:   metrics,
+		TokenNow:   b.cfg.SecretFiles.one(adminToken),
+		ViewToken:  b.cfg.ViewToken,
+		Gatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(true)},
 		Registerer: metrics,
 		Version:    version(),
+
+		ViewTokenNow:   b.cfg.SecretFiles.one(viewToken),
+		UserHeader:     b.cfg.UserHeader,
+		TrustedProxies: b.cfg.TrustedProxies,
+		Hosts:          adminHosts(b.cfg.Admin, b.cfg.PublicURL),
+		OpenGatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(false)},
 
 		StalledAfter: b.cfg.StalledAfter,
 	}, b.store)
@@ -180,12 +208,21 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	return errors.Join(b.wireSlackBack(routes, metrics), b.wirePagerDutyBack(routes, metrics))
 }
 
+// keepAudit writes to the audit what an operator did; what cannot be written there is in the log.
+func (b *bridge) keepAudit(ctx context.Context, e router.AuditEntry) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
+	defer cancel()
+	if err := b.store.Audit(ctx, e); err != nil {
+		b.cfg.Logger.Error("the audit could not be written: keep this line", "error", err, "at", e.At, "who", e.Who, "from", e.From, "what", e.What, "result", e.Result)
+	}
+}
+
 // newNotifiers makes a notifier for every service that can be reached, whether or not a rule names it now: what
 // an incident opened must be closed even where the rules have changed since. channelID says what receipts call a channel.
 func newNotifiers(cfg bridgeConfig, channelID func(context.Context, string) (string, error)) (map[router.Kind]delivery.Notifier, error) {
 	pager, err := pagerduty.New(pagerduty.Config{
-		EventsURL: cfg.PagerDutyURL, APIToken: cfg.PagerDutyBack.Token, APIURL: cfg.PagerDutyBack.APIURL, From: cfg.PagerDutyBack.From,
-		Now: cfg.Now,
+		EventsURL: cfg.PagerDutyURL, APIToken: cfg.PagerDutyBack.Token, APITokenNow: cfg.SecretFiles.one("PAGERDUTY_API_TOKEN"),
+		APIURL: cfg.PagerDutyBack.APIURL, From: cfg.PagerDutyBack.From, Now: cfg.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -195,7 +232,8 @@ func newNotifiers(cfg bridgeConfig, channelID func(context.Context, string) (str
 		return out, cfg.refuse(cfg.Rules)
 	}
 	out[router.KindSlack], err = slack.New(slack.Config{
-		Token: cfg.SlackToken, APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(), ChannelID: channelID, Now: cfg.Now, Logger: cfg.Logger,
+		Token: cfg.SlackToken, TokenNow: cfg.SecretFiles.one("SLACK_BOT_TOKEN"), APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(),
+		ChannelID: channelID, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	return out, err
 }
@@ -269,6 +307,7 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	publicServer := newServer(b.public, b.cfg.Logger)
 	publicServer.TLSConfig = b.cfg.Certificates.config()
 	adminServer := newServer(b.admin, b.cfg.Logger)
+	adminServer.TLSConfig = b.cfg.AdminCertificates.config()
 	var serving sync.WaitGroup
 	serving.Go(func() { faults <- serveOn(publicServer, public) })
 	serving.Go(func() { faults <- serveOn(adminServer, admin) })

@@ -113,7 +113,7 @@ func (p *program) rulesConfig() rules.Config {
 
 // readSecretFile reads ${file:PATH}. Mistakes name the path themselves.
 func readSecretFile(path string) ([]byte, error) {
-	data, err := readBounded(path, maxSecretFile)
+	data, err := readRegular(path, maxSecretFile)
 	if fault, ok := errors.AsType[*fileError](err); ok {
 		err = fault.err
 	}
@@ -131,9 +131,13 @@ func readRules(path string) ([]rules.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	read := readBounded
+	if isFolder(path) { // nobody named the files in it one by one
+		read = readRegular
+	}
 	var files []rules.File
 	for _, path := range paths {
-		data, err := readBounded(path, maxRulesFile)
+		data, err := read(path, maxRulesFile)
 		if err != nil {
 			return nil, err
 		}

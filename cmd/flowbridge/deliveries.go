@@ -76,6 +76,7 @@ func printDeliveries(w io.Writer, views []deliveryView, now time.Time) error {
 
 type deliveriesRetry struct {
 	IDs    []string   `arg:"" name:"id" help:"Ids, as the list shows them."`
+	By     string     `placeholder:"NAME" help:"Who asks for it. Default: $USER."`
 	Bridge adminFlags `embed:""`
 }
 
@@ -90,7 +91,7 @@ func (c deliveriesRetry) Run(ctx context.Context, p *program) error {
 			Delivery int64 `json:"delivery"`
 			Queued   bool  `json:"queued"`
 		}
-		if err := client.call(ctx, "POST", "/api/v1/deliveries/"+url.PathEscape(id)+"/retry", nil, &answer); err != nil {
+		if err := client.call(ctx, "POST", "/api/v1/deliveries/"+url.PathEscape(id)+"/retry", map[string]string{"by": p.user(c.By)}, &answer); err != nil {
 			return err
 		}
 		if c.Bridge.JSON {

@@ -65,7 +65,7 @@ func (c demoCommand) play(ctx context.Context, p *program, midnight time.Time) (
 	}
 	defer os.RemoveAll(dir)
 
-	d := demo{log: demoLog{w: p.Stderr}, out: newTeller(p), answers: map[string]int{}}
+	d := demo{http: newHTTPClient(0), log: demoLog{w: p.Stderr}, out: newTeller(p), answers: map[string]int{}}
 	d.slack = sandbox.NewSlack(sandbox.SlackConfig{
 		Token: demoSlackToken, SigningSecret: demoSigningSecret, Channels: slackChannels(loaded),
 		People: demoPeople, Scopes: []string{"chat:write", "users:read"}, Now: d.clock.now,
@@ -132,6 +132,7 @@ type demo struct {
 	clock         demoClock
 	log           demoLog
 	public, admin string // base URLs
+	http          *http.Client
 	out           teller
 	answers       map[string]int // how often the bridge answered a post how
 }

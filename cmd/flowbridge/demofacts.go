@@ -159,7 +159,7 @@ func (d *demo) everythingVisible(ctx context.Context, now snapshot) (string, err
 		if err != nil {
 			return "", err
 		}
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := d.http.Do(req)
 		if err != nil {
 			return "", err
 		}

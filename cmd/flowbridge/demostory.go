@@ -253,7 +253,7 @@ func (d *demo) post(ctx context.Context, s *demoStep, midnight time.Time) (statu
 		d.slack.Fail(sandbox.Fault{Method: "chat.update", Hang: true}) // cards do not change for a while
 		defer d.slack.ClearFaults()
 	}
-	status, _, _, err = postSigned(ctx, d.public+"/webhooks/whatsapp", secret, body)
+	status, _, _, err = postSigned(ctx, d.http, d.public+"/webhooks/whatsapp", secret, body)
 	if err != nil {
 		return "", err
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"flowbridge/notifiers"
 	"flowbridge/router"
 	"flowbridge/router/rules"
 )
@@ -79,7 +80,7 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 	if c.Timeout <= 0 {
 		return wrongUsage("--timeout: give more than 0, such as 5s")
 	}
-	d := newDoctor(c, p, http.DefaultTransport.(*http.Transport).Clone())
+	d := c.doctor(p)
 	findings := d.examine(ctx)
 	if err := d.print(p.Stdout, findings); err != nil {
 		return err
@@ -89,6 +90,9 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 	}
 	return nil
 }
+
+// doctor returns one that asks the services themselves.
+func (c doctorCommand) doctor(p *program) *doctor { return newDoctor(c, p, notifiers.NewTransport()) }
 
 func newDoctor(c doctorCommand, p *program, transport http.RoundTripper) *doctor {
 	d := &doctor{
@@ -101,13 +105,10 @@ func newDoctor(c doctorCommand, p *program, transport http.RoundTripper) *doctor
 		},
 		secrets: map[string]router.Secret{}, faults: map[string]error{},
 	}
-	for _, name := range []string{
-		"META_APP_SECRET", "META_VERIFY_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN",
-		"PAGERDUTY_API_TOKEN", "PAGERDUTY_WEBHOOK_SECRET", "FLOWBRIDGE_ADMIN_TOKEN",
-	} {
+	for _, secret := range ownSecrets() {
 		var err error
-		if d.secrets[name], err = p.secret(name); err != nil {
-			d.faults[name] = err
+		if d.secrets[secret.name], err = p.secret(secret.name); err != nil {
+			d.faults[secret.name] = err
 		}
 	}
 	d.WebhookURL = strings.TrimRight(cmp.Or(c.WebhookURL, c.PublicURL), "/")
@@ -241,13 +242,33 @@ func (d *doctor) checkSecrets() (findings []diagnosis) {
 	} else if d.faults["META_VERIFY_TOKEN"] == nil {
 		findings = append(findings, fine("meta verify token", "set"))
 	}
-	switch {
-	case d.secrets["FLOWBRIDGE_ADMIN_TOKEN"] != "":
+	return append(findings, d.checkTokens()...)
+}
+
+// checkTokens looks at who may use the admin address.
+func (d *doctor) checkTokens() (findings []diagnosis) {
+	admin, view, far := d.secrets[adminToken], d.secrets[viewToken], !loopback(d.Admin)
+	switch f := judgeToken(adminToken, admin, far); {
+	case d.faults[adminToken] != nil: // said already
+	case f.seen != "":
+		findings = append(findings, fail("admin token", f.seen, f.do))
+	case admin != "":
 		findings = append(findings, fine("admin token", "set"))
-	case loopback(d.Admin):
+	case !far:
 		findings = append(findings, fine("admin token", "not needed: only this machine reaches %s", d.Admin))
 	default:
 		findings = append(findings, fail("admin token", fmt.Sprintf("other machines reach %s, and FLOWBRIDGE_ADMIN_TOKEN is not set", d.Admin), "set it, or listen on 127.0.0.1"))
+	}
+	f := judgeToken(viewToken, view, far)
+	if f.seen == "" {
+		f = judgeViewToken(admin, view)
+	}
+	switch {
+	case view == "" || d.faults[viewToken] != nil || d.faults[adminToken] != nil:
+	case f.seen != "":
+		findings = append(findings, fail("view token", f.seen, f.do))
+	default:
+		findings = append(findings, fine("view token", "set"))
 	}
 	return findings
 }

@@ -352,6 +352,7 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 		text:                             "FAIL database: .* is no SQLite database: name another file -> ",
 		dir:                              "FAIL database: .* is a folder: name a file in it -> ",
 		filepath.Join(dir, "none.db"):    "ok   database: .* is not there yet: the first start makes it",
+		":memory:":                       "FAIL database: a database in memory is gone with the process, .* name a file, such as --db flowbridge.db -> ",
 		filepath.Join(dir, "no", "x.db"): "FAIL database: .* does not exist: make it first -> ",
 		locked:                           "FAIL database: .*(in use by another process|did not answer)",
 	} {
@@ -375,7 +376,8 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 }
 
 func TestTheDoctorLooksAtPostgreSQL(t *testing.T) {
-	dsn := databases.Shared(t).Database(t)
+	server := databases.Shared(t)
+	dsn := server.Database(t)
 	look := func() string {
 		d := newDoctor(doctorCommand{DB: dsn, Timeout: 5 * time.Second}, &program{Getenv: func(string) (string, bool) { return "", false }}, http.DefaultTransport)
 		var out bytes.Buffer
@@ -384,6 +386,13 @@ func TestTheDoctorLooksAtPostgreSQL(t *testing.T) {
 		}
 		return out.String()
 	}
+	server.Exec(t, dsn, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+	server.Exec(t, dsn, "CREATE ROLE doctored LOGIN")
+	dsn = strings.Replace(dsn, "user=flowbridge", "user=doctored", 1)
+	if got := look(); !regexp.MustCompile(`^FAIL database: postgres://\S+: role doctored may not make tables in schema public -> run as a superuser: GRANT USAGE, CREATE ON SCHEMA public TO doctored\n$`).MatchString(got) {
+		t.Errorf("as a role that may not create: %s", got)
+	}
+	dsn = strings.Replace(dsn, "user=doctored", "user=flowbridge", 1)
 	if got := look(); !regexp.MustCompile(`^ok   database: postgres://\S+ can be written; the next start brings schema 0 to \d+\n$`).MatchString(got) {
 		t.Errorf("without tables: %s", got)
 	}

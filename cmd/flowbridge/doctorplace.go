@@ -28,7 +28,10 @@ func (d *doctor) checkDatabase(ctx context.Context) []diagnosis {
 	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 	found, err := store.Inspect(ctx, d.DB)
+	var missing *store.MissingGrant
 	switch {
+	case errors.As(err, &missing):
+		return []diagnosis{fail(name, err.Error(), missing.Do())}
 	case errors.Is(err, context.DeadlineExceeded):
 		return []diagnosis{fail(name, fmt.Sprintf("%s did not answer within %s", store.DisplayName(d.DB), d.Timeout), "see what else uses it, such as a backup that locks it, and whether its disk is slow")}
 	case err != nil:

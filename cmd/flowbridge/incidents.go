@@ -352,7 +352,7 @@ func (c incidentsAct) Run(ctx context.Context, p *program, line *kong.Context) e
 	return forEach(p, c.Numbers, func(number string) error {
 		var answer struct {
 			Incident int64 `json:"incident"`
-			Queued   bool  `json:"queued"`
+			became
 		}
 		path := "/api/v1/incidents/" + url.PathEscape(number) + "/" + word
 		if err := client.call(ctx, "POST", path, map[string]string{"by": p.user(c.By)}, &answer); err != nil {
@@ -361,7 +361,7 @@ func (c incidentsAct) Run(ctx context.Context, p *program, line *kong.Context) e
 		if c.Bridge.JSON {
 			return printJSON(p.Stdout, answer)
 		}
-		return written(p.Stdout, router.IncidentName(answer.Incident), word, answer.Queued)
+		return answer.print(p.Stdout, router.IncidentName(answer.Incident), word)
 	})
 }
 
@@ -377,12 +377,22 @@ func forEach(p *program, args []string, do func(string) error) error {
 	return fault
 }
 
-// written says what became of a wish.
-func written(w io.Writer, what, word string, queued bool) (err error) {
-	if queued {
-		_, err = fmt.Fprintf(w, "%s: %s is written down\n", what, word)
-	} else {
+// became is what the API says of an act.
+type became struct {
+	Queued  bool   `json:"queued"`
+	Outcome string `json:"outcome,omitempty"` // once it is folded
+	Note    string `json:"note,omitempty"`    // what does not show yet
+}
+
+// print says what became of an act.
+func (b became) print(w io.Writer, what, word string) (err error) {
+	switch {
+	case !b.Queued:
 		_, err = fmt.Fprintf(w, "%s: nothing to %s, it is so already\n", what, word)
+	case b.Outcome != "":
+		_, err = fmt.Fprintln(w, clean(b.Outcome))
+	default:
+		_, err = fmt.Fprintf(w, "%s: %s: %s\n", what, word, cmp.Or(clean(b.Note), "it is stored"))
 	}
 	return err
 }

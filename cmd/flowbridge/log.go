@@ -16,10 +16,10 @@ func newLogger(w io.Writer) *slog.Logger {
 
 // isTerminal says whether a person reads w on a terminal.
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	o, ok := w.(*outlet)
 	if !ok {
 		return false
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Mode()&os.ModeDevice != 0 && f.Name() != os.DevNull
+	info, err := o.file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Mode()&os.ModeDevice != 0 && o.file.Name() != os.DevNull
 }

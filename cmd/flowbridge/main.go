@@ -19,8 +19,9 @@ import (
 )
 
 func main() {
+	surviveBrokenPipes()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	p := program{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv}
+	p := program{Stdin: os.Stdin, Stdout: &outlet{file: os.Stdout}, Stderr: &outlet{file: os.Stderr}, Getenv: os.LookupEnv}
 	code := p.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -54,6 +55,7 @@ type commands struct {
 	Deliveries    deliveriesCommand    `cmd:"" help:"List and retry what is owed to notifiers."`
 	Silences      silencesCommand      `cmd:"" help:"List, add and remove silences."`
 	Forget        forgetCommand        `cmd:"" help:"Blank what is held of a person, and say what it was."`
+	Audit         auditCommand         `cmd:"" help:"List who did what, how that is known, and from where."`
 	Doctor        doctorCommand        `cmd:"" help:"Check credentials, channels, keys, database, clock and certificate, and say how to mend each."`
 	Backup        backupCommand        `cmd:"" help:"Copy the database to a new file while the bridge runs."`
 	SlackManifest slackManifestCommand `cmd:"" help:"Print the manifest of the Slack app, to be pasted into Slack."`

@@ -48,7 +48,8 @@ func (b *bridge) wirePagerDutyBack(routes *httprouter.Router, metrics *prometheu
 	back := b.cfg.PagerDutyBack
 	if len(back.Secrets) > 0 {
 		hooks, err := pagerduty.NewWebhooks(pagerduty.WebhookConfig{
-			Secrets: back.Secrets, Lookups: back.Token != "", Now: b.cfg.Now, Logger: b.cfg.Logger, Registerer: metrics,
+			Secrets: back.Secrets, SecretsNow: b.cfg.SecretFiles.all("PAGERDUTY_WEBHOOK_SECRET"), Lookups: back.Token != "",
+			Now: b.cfg.Now, Logger: b.cfg.Logger, Registerer: metrics,
 		}, b.store)
 		if err != nil {
 			return err
@@ -60,7 +61,8 @@ func (b *bridge) wirePagerDutyBack(routes *httprouter.Router, metrics *prometheu
 	}
 	var err error
 	b.linker, err = pagerduty.NewLinker(pagerduty.LinkerConfig{
-		Token: back.Token, APIURL: back.APIURL, Now: b.cfg.Now, Logger: b.cfg.Logger, Registerer: metrics,
+		Token: back.Token, TokenNow: b.cfg.SecretFiles.one("PAGERDUTY_API_TOKEN"), APIURL: back.APIURL,
+		Now: b.cfg.Now, Logger: b.cfg.Logger, Registerer: metrics,
 	}, b.store)
 	return err
 }

@@ -15,20 +15,23 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"flowbridge/router"
 	"flowbridge/router/rules"
 )
 
-// ruleset is the rules in force. They are read anew when their files change, on SIGHUP and when the admin API asks;
-// a file with mistakes changes nothing, and says so in the log, the metrics and /readyz.
+// ruleset is the rules in force. They are read anew when their files or those of their keys (${file:PATH}) change, on SIGHUP
+// and when the admin API asks; a file with mistakes changes nothing, and says so in the log, the metrics and /readyz.
 type ruleset struct {
 	path   string
-	read   func(path string) (*rules.Rules, error)
+	read   func(path string) (loadedRules, error)
 	refuse func(*rules.Rules) error // why rules without mistakes cannot be used here; nil for those that can
 	logger *slog.Logger
-	poll   time.Duration // how often the files are looked at
+	audit  func(context.Context, router.AuditEntry) // keeps who had the rules read anew; nil: nobody asks
+	poll   time.Duration                            // how often the files are looked at
 
-	reading sync.Mutex // one at a time, so that the newest wins
-	seen    string     // the stamp of the files that were read last
+	reading sync.Mutex    // one at a time, so that the newest wins
+	seen    loadedRules   // what was read last, good or not
+	anew    chan struct{} // pulsed after that
 	current atomic.Pointer[rules.Rules]
 	problem atomic.Pointer[string]
 
@@ -46,9 +49,9 @@ const (
 )
 
 // newRuleset returns a ruleset with rules that were read from path.
-func newRuleset(path string, first *rules.Rules, read func(string) (*rules.Rules, error), refuse func(*rules.Rules) error, logger *slog.Logger) *ruleset {
+func newRuleset(path string, first loadedRules, read func(string) (loadedRules, error), refuse func(*rules.Rules) error, logger *slog.Logger) *ruleset {
 	s := &ruleset{
-		path: path, read: read, refuse: refuse, logger: logger, poll: rulesPoll, seen: stamp(path),
+		path: path, read: read, refuse: refuse, logger: logger, poll: rulesPoll, seen: first, anew: make(chan struct{}, 1),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowbridge_rules_reloads_total", Help: "Times the rules were read anew, by how that went: good or refused."}, []string{"result"}),
 		good: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -58,7 +61,7 @@ func newRuleset(path string, first *rules.Rules, read func(string) (*rules.Rules
 	}
 	s.reloads.WithLabelValues("good")
 	s.reloads.WithLabelValues("refused")
-	s.use(first)
+	s.use(first.rules)
 	return s
 }
 
@@ -89,10 +92,14 @@ func (s *ruleset) use(r *rules.Rules) {
 func (s *ruleset) reload() error {
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	s.seen = stamp(s.path) // before they are read: what changes meanwhile is seen again
-	r, err := s.read(s.path)
+	loaded, err := s.read(s.path)
+	s.seen = loaded
+	select {
+	case s.anew <- struct{}{}:
+	default:
+	}
 	if err == nil && s.refuse != nil {
-		err = s.refuse(r)
+		err = s.refuse(loaded.rules)
 	}
 	if err != nil {
 		text := err.Error()
@@ -102,7 +109,7 @@ func (s *ruleset) reload() error {
 		s.logger.Error("the rules were changed and cannot be used; the old ones stay in force", "rules", s.path, "error", text)
 		return err
 	}
-	s.use(r)
+	s.use(loaded.rules)
 	s.reloads.WithLabelValues("good").Inc()
 	s.logger.Info("the rules were read anew", "rules", s.path)
 	return nil
@@ -111,12 +118,15 @@ func (s *ruleset) reload() error {
 // watch reloads after each change of the files, and whenever hup says so, until ctx ends. Where files cannot be watched
 // they are looked at from time to time.
 func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
-	w, err := s.watcher()
+	w, err := fsnotify.NewWatcher()
+	if err == nil {
+		defer w.Close()
+		err = s.follow(w)
+	} else {
+		w = &fsnotify.Watcher{} // its channels are nil, and never speak
+	}
 	if err != nil {
 		s.logger.Warn("changes of the rules are seen late: send SIGHUP after each", "error", err, "within", s.poll)
-		w = &fsnotify.Watcher{} // its channels are nil, and never speak
-	} else {
-		defer w.Close()
 	}
 	still := time.NewTimer(0)
 	if !still.Stop() {
@@ -135,10 +145,14 @@ func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 				still.Reset(settle)
 			}
 		case <-hup:
-			_ = s.reload() // it has said so
+			s.audited(ctx, "SIGHUP", s.reload())
 		case <-still.C:
 			soon = false
-			_ = s.reload()
+			s.audited(ctx, "the files changed", s.reload())
+		case <-s.anew:
+			if w.Events != nil {
+				_ = s.follow(w) // what cannot be watched is looked at
+			}
 		case event := <-w.Events:
 			if s.concerns(event.Name) {
 				soon = true
@@ -150,11 +164,23 @@ func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 	}
 }
 
+// audited tells the audit of a reload that somebody on this machine brought about: who that is nobody knows here.
+func (s *ruleset) audited(ctx context.Context, how string, err error) {
+	if s.audit == nil {
+		return
+	}
+	e := router.AuditEntry{At: time.Now().UTC(), Who: "operator", Verified: router.VerifiedNot, From: "this machine: " + how, What: "reload the rules", Result: "read anew"}
+	if err != nil { // it has said so
+		e.Result = "refused: the rules have mistakes"
+	}
+	s.audit(ctx, e)
+}
+
 // changed says whether the files are others than those that were read last.
 func (s *ruleset) changed() bool {
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	return stamp(s.path) != s.seen
+	return stamp(s.path) != s.seen.files || s.seen.keys.changed()
 }
 
 // stamp tells states of the files apart: by name, size and time. It is empty where there are none.
@@ -172,30 +198,53 @@ func stamp(path string) string {
 	return b.String()
 }
 
-// watcher watches folders, not files: an editor replaces a file, and Kubernetes changes where a link points.
-func (s *ruleset) watcher() (*fsnotify.Watcher, error) {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
+// follow watches the folders of the rules and of their keys, and no others. Folders, not files: an editor replaces a file, and
+// Kubernetes changes where a link points. One that was replaced is watched anew.
+func (s *ruleset) follow(w *fsnotify.Watcher) error {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	folders := map[string]bool{s.folder(): true}
+	for key := range s.seen.keys {
+		folders[filepath.Dir(key)] = true
 	}
-	folder := s.path
-	if info, err := os.Stat(s.path); err != nil || !info.IsDir() {
-		folder = filepath.Dir(s.path)
+	var faults []error
+	for folder := range folders {
+		if err := w.Add(folder); err != nil {
+			faults = append(faults, fmt.Errorf("watch %s: %w", folder, err))
+		}
 	}
-	if err := w.Add(folder); err != nil {
-		return nil, errors.Join(fmt.Errorf("watch %s: %w", folder, err), w.Close())
+	for _, old := range w.WatchList() {
+		if !folders[old] {
+			_ = w.Remove(old)
+		}
 	}
-	return w, nil
+	return errors.Join(faults...)
 }
 
-// concerns says whether a change in the watched folder can be one of the rules. A link that Kubernetes swaps has a name that
-// begins with two dots.
+// folder is where the rules are.
+func (s *ruleset) folder() string {
+	if isFolder(s.path) {
+		return filepath.Clean(s.path)
+	}
+	return filepath.Dir(s.path)
+}
+
+// concerns says whether a change in a watched folder can be one of the rules or of their keys. A link that Kubernetes swaps
+// has a name that begins with two dots.
 func (s *ruleset) concerns(name string) bool {
+	name = filepath.Clean(name)
 	base := filepath.Base(name)
 	if len(base) > 2 && base[:2] == ".." {
 		return true
 	}
-	if info, err := os.Stat(s.path); err == nil && info.IsDir() {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	switch {
+	case s.seen.keys.names(name):
+		return true
+	case filepath.Dir(name) != s.folder():
+		return false
+	case isFolder(s.path):
 		return isRulesFile(base)
 	}
 	return base == filepath.Base(s.path)

@@ -34,11 +34,12 @@ rules:
 func watched(t *testing.T, path string, poll time.Duration) (*ruleset, chan<- os.Signal) {
 	t.Helper()
 	p := program{Getenv: os.LookupEnv}
-	first, err := p.loadRules(path)
+	read := rulesReader(p.rulesConfig())
+	first, err := read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := newRuleset(path, first, p.loadRules, nil, slog.New(slog.DiscardHandler))
+	set := newRuleset(path, first, read, nil, slog.New(slog.DiscardHandler))
 	set.poll = poll
 	ctx, cancel := context.WithCancel(context.Background())
 	hup := make(chan os.Signal, 1)

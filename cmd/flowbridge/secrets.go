@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"flowbridge/router"
 )
@@ -22,11 +24,13 @@ func (p *program) secret(name string) (router.Secret, error) {
 	case set && value != "" && fileSet && path != "":
 		return "", fmt.Errorf("both %s and %s_FILE are set: keep one of them", name, name)
 	case fileSet && path != "":
-		data, err := readBounded(path, maxSecretFile)
+		data, err := readRegular(path, maxSecretFile)
 		if err != nil {
 			return "", fmt.Errorf("%s_FILE: %w", name, err)
 		}
-		value = string(data)
+		if value = strings.TrimSpace(string(data)); value == "" {
+			return "", fmt.Errorf("%s_FILE: %s %w", name, path, errNoSecret)
+		}
 	}
 	return router.Secret(strings.TrimSpace(value)), nil
 }
@@ -37,11 +41,15 @@ func (p *program) secrets(name string) ([]router.Secret, error) {
 	if err != nil || all == "" {
 		return nil, err
 	}
-	var out []router.Secret
-	for one := range strings.SplitSeq(all.Reveal(), ",") {
-		out = append(out, router.Secret(strings.TrimSpace(one)))
+	return split(all.Reveal()), nil
+}
+
+// split takes apart what has commas between its parts.
+func split(all string) (parts []router.Secret) {
+	for one := range strings.SplitSeq(all, ",") {
+		parts = append(parts, router.Secret(strings.TrimSpace(one)))
 	}
-	return out, nil
+	return parts
 }
 
 // setting reads a variable that is no secret.
@@ -75,15 +83,64 @@ func readBounded(path string, limit int64) ([]byte, error) {
 		return nil, newFileError(path, err)
 	case info.IsDir():
 		return nil, &fileError{path, errors.New("is a folder, not a file")}
-	case info.Size() > limit:
-		return nil, &fileError{path, fmt.Errorf("is larger than %d KiB", limit>>10)}
 	}
-	data, err := os.ReadFile(path)
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, notOpened(path, err)
+	}
+	defer file.Close()
+	return readOpen(file, path, limit)
+}
+
+// readRegular is readBounded for what is read while the bridge runs: only a regular file cannot hold it up. One that is a pipe
+// waits for a writer, and a device may never end.
+func readRegular(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, newFileError(path, err)
+	}
+	if err := regular(path, info); err != nil { // not even opened: that wakes who is at the other end
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, notOpened(path, err)
+	}
+	defer file.Close()
+	if info, err = file.Stat(); err != nil {
+		return nil, newFileError(path, err)
+	}
+	if err := regular(path, info); err != nil { // it has been replaced in between
+		return nil, err
+	}
+	return readOpen(file, path, limit)
+}
+
+func regular(path string, info fs.FileInfo) error {
 	switch {
-	case errors.Is(err, os.ErrPermission):
-		return nil, newFileError(path, fmt.Errorf("%w: let the user that runs flowbridge read it", os.ErrPermission))
+	case info.IsDir():
+		return &fileError{path, errors.New("is a folder, not a file")}
+	case !info.Mode().IsRegular():
+		return &fileError{path, errors.New("is a pipe or a device, not a regular file")}
+	}
+	return nil
+}
+
+func notOpened(path string, err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return newFileError(path, fmt.Errorf("%w: let the user that runs flowbridge read it", os.ErrPermission))
+	}
+	return newFileError(path, err)
+}
+
+// readOpen reads a file to its end, which must come within limit bytes.
+func readOpen(file *os.File, path string, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	switch {
 	case err != nil:
 		return nil, newFileError(path, err)
+	case int64(len(data)) > limit:
+		return nil, &fileError{path, fmt.Errorf("is larger than %d KiB", limit>>10)}
 	}
 	return data, nil
 }

@@ -79,7 +79,7 @@ func (c sendCommand) Run(ctx context.Context, p *program, line *kong.Context) er
 	if len(secrets) == 0 {
 		return errors.New("META_APP_SECRET is not set: give the bridge's own, or it will refuse the signature")
 	}
-	status, answer, took, err := postSigned(ctx, c.URL, secrets[0], body)
+	status, answer, took, err := postSigned(ctx, newHTTPClient(0), c.URL, secrets[0], body)
 	if err != nil {
 		return fmt.Errorf("%w (is the bridge running there? name it with --url)", err)
 	}
@@ -132,7 +132,7 @@ func newChange(field string, value json.RawMessage) (json.RawMessage, error) {
 }
 
 // postSigned posts a webhook as Meta does. answer is what came back beside the status, ready to be printed.
-func postSigned(ctx context.Context, url string, secret router.Secret, body []byte) (status, answer string, took time.Duration, err error) {
+func postSigned(ctx context.Context, client *http.Client, url string, secret router.Secret, body []byte) (status, answer string, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
@@ -142,7 +142,7 @@ func postSigned(ctx context.Context, url string, secret router.Secret, body []by
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Hub-Signature-256", whatsapp.Sign(secret, body))
 	started := time.Now()
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return "", "", 0, err
 	}

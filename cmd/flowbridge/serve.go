@@ -28,10 +28,11 @@ type serveCommand struct {
 	KeepEvents    keep `env:"FLOWBRIDGE_KEEP_EVENTS" default:"90d" placeholder:"TIME" help:"How long the journal is kept: 90d, or 0 for ever. Digests stay for 8 days in any case, to know what Meta repeats."`
 	KeepIncidents keep `env:"FLOWBRIDGE_KEEP_INCIDENTS" default:"365d" placeholder:"TIME" help:"How long incidents are kept after their end; 0 for ever."`
 
-	TLSCert     string `name:"tls-cert" env:"FLOWBRIDGE_TLS_CERT" placeholder:"FILE" help:"Certificate of the public address, with its chain, in PEM. Not needed behind a proxy that ends TLS."`
-	TLSKey      string `name:"tls-key" env:"FLOWBRIDGE_TLS_KEY" placeholder:"FILE" help:"Its private key, in PEM."`
-	TLSClientCA string `name:"tls-client-ca" env:"FLOWBRIDGE_TLS_CLIENT_CA" placeholder:"FILE" help:"Meta's CA, in PEM: its webhooks must then present their client certificate (mTLS)."`
-	Forward     string `env:"FLOWBRIDGE_FORWARD" placeholder:"URL" help:"Receiver that had the callback URL before: every verified webhook of Meta's is passed on to it."`
+	TLSCert     string     `name:"tls-cert" env:"FLOWBRIDGE_TLS_CERT" placeholder:"FILE" help:"Certificate of the public address, with its chain, in PEM. Not needed behind a proxy that ends TLS."`
+	TLSKey      string     `name:"tls-key" env:"FLOWBRIDGE_TLS_KEY" placeholder:"FILE" help:"Its private key, in PEM."`
+	TLSClientCA string     `name:"tls-client-ca" env:"FLOWBRIDGE_TLS_CLIENT_CA" placeholder:"FILE" help:"Meta's CA, in PEM: its webhooks must then present their client certificate (mTLS)."`
+	Guard       adminGuard `embed:""`
+	Forward     string     `env:"FLOWBRIDGE_FORWARD" placeholder:"URL" help:"Receiver that had the callback URL before: every verified webhook of Meta's is passed on to it."`
 
 	SweepEvery   time.Duration `hidden:"" env:"FLOWBRIDGE_SWEEP_EVERY" help:"How often what is old is removed: for tests. Default: 1h, and a quarter of --keep-events at most."`
 	StalledAfter time.Duration `hidden:"" env:"FLOWBRIDGE_STALLED_AFTER" help:"How long the journal may stand still until /readyz says no: for tests. Default: 30s."`
@@ -87,10 +88,11 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 	cfg = bridgeConfig{
 		Logger:       logger,
 		RulesPath:    c.Rules,
-		ReadRules:    func(path string) (*rules.Rules, error) { return loadRules(path, ruleFaults.config(p.rulesConfig())) },
+		ReadRules:    rulesReader(ruleFaults.config(p.rulesConfig())),
 		Faults:       ruleFaults,
 		DB:           c.DB,
 		PublicURL:    c.PublicURL,
+		Admin:        c.Admin,
 		SlackURL:     p.setting("SLACK_API_URL"),
 		PagerDutyURL: p.setting("PAGERDUTY_EVENTS_URL"),
 		Forward:      c.Forward,
@@ -98,6 +100,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 
 		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents), SweepEvery: c.SweepEvery,
 	}
+	cfg.LogTo, _ = p.Stderr.(*outlet)
 	if c.Unbudgeted {
 		cfg.Charges = func(*router.Notification) []router.Charge { return nil }
 	}
@@ -110,34 +113,13 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		cfg.Certificates, err = newCertificates(files, logger)
 		faults = append(faults, err)
 	}
-	one := func(name string) router.Secret {
-		s, err := p.secret(name)
-		faults = append(faults, err)
-		return s
-	}
-	cfg.AppSecrets, err = p.secrets("META_APP_SECRET")
-	faults = append(faults, err)
-	cfg.VerifyToken = one("META_VERIFY_TOKEN")
-	cfg.SlackToken = one("SLACK_BOT_TOKEN")
-	cfg.SlackBack, err = p.slackBack(cfg.SlackToken)
-	faults = append(faults, err)
-	cfg.AdminToken = one("FLOWBRIDGE_ADMIN_TOKEN")
-	cfg.PagerDutyBack, err = p.pagerDutyBack()
-	faults = append(faults, err)
-	if len(cfg.AppSecrets) == 0 {
-		faults = append(faults, errors.New("META_APP_SECRET is not set: without it no webhook can be verified (Meta: App settings, Basic, App secret)"))
-	}
-	if cfg.VerifyToken == "" {
-		faults = append(faults, errors.New("META_VERIFY_TOKEN is not set: choose a long random word and give the same one to Meta's dashboard"))
-	}
-	if !loopback(c.Admin) && cfg.AdminToken == "" {
-		faults = append(faults, fmt.Errorf("--admin %s can be reached from other machines: set FLOWBRIDGE_ADMIN_TOKEN, or listen on 127.0.0.1", c.Admin))
-	}
+	faults = append(faults, cfg.readSecrets(p), cfg.checkTokens(c.Admin), c.Guard.into(&cfg, logger))
 	if err := store.CheckDSN(c.DB); err != nil {
 		faults = append(faults, fmt.Errorf("--db: %w", err))
 	}
 	faults = append(faults, webAddress("--public-url", c.PublicURL), webAddress("SLACK_API_URL", cfg.SlackURL), webAddress("PAGERDUTY_EVENTS_URL", cfg.PagerDutyURL))
-	cfg.Rules, err = cfg.ReadRules(c.Rules)
+	cfg.RulesRead, err = cfg.ReadRules(c.Rules)
+	cfg.Rules = cfg.RulesRead.rules
 	switch {
 	case err == nil:
 		err = cfg.refuse(cfg.Rules)
@@ -161,6 +143,11 @@ func loopback(address string) bool {
 	if err != nil {
 		return false
 	}
+	return addressIsLoopback(host)
+}
+
+// addressIsLoopback says so of an address without a port.
+func addressIsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -164,7 +164,7 @@ func (c silencesRemove) Run(ctx context.Context, p *program) error {
 	return forEach(p, c.IDs, func(id string) error {
 		var answer struct {
 			Silence string `json:"silence"`
-			Queued  bool   `json:"queued"`
+			became
 		}
 		if err := client.call(ctx, "DELETE", "/api/v1/silences/"+url.PathEscape(id), map[string]string{"by": p.user(c.By)}, &answer); err != nil {
 			return err
@@ -172,6 +172,6 @@ func (c silencesRemove) Run(ctx context.Context, p *program) error {
 		if c.Bridge.JSON {
 			return printJSON(p.Stdout, answer)
 		}
-		return written(p.Stdout, "silence "+clean(answer.Silence), "remove", answer.Queued)
+		return answer.print(p.Stdout, "silence "+clean(answer.Silence), "remove")
 	})
 }

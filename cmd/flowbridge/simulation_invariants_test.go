@@ -48,11 +48,23 @@ func (w *world) nothingWaits() error {
 	if err != nil {
 		return err
 	}
-	owed := stats.Deliveries[router.DeliveryWaiting] + stats.Deliveries[router.DeliveryParked]
+	owed := stats.Deliveries[router.DeliveryWaiting] + stats.Deliveries[router.DeliveryParked] - w.standsInDigest()
 	if n := stats.Events[router.EventWaiting] + owed; n != 0 {
 		return fmt.Errorf("%d events and deliveries wait: %+v", n, stats)
 	}
 	return nil
+}
+
+// standsInDigest counts what a digest tells of while too many of it are open for cards of their own.
+func (w *world) standsInDigest() (n int64) {
+	backlog, err := w.store.Backlog(context.Background())
+	w.must(err)
+	for _, b := range backlog {
+		if b.Class == router.ClassDigested && b.Waiting > router.StormSize {
+			n += int64(b.Waiting)
+		}
+	}
+	return n
 }
 
 func (w *world) everyEventIsStoredOnce() error {
@@ -150,12 +162,29 @@ func (w *world) pagerDutyAgrees() error {
 		bare := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(inc.DedupKey, "/critical"), "/error"), "/warning")
 		switch {
 		case inc.Status == sandbox.IncidentResolved:
+		case w.Lost > 0 && w.neverTold(inc.DedupKey): // of an earlier life: what came back was over before it could be told
 		case w.reopenedThere[inc.Number] && (len(reported[bare]) == 0 || w.has(withTimed|withSilences)):
 		default:
 			got = append(got, inc.DedupKey)
 		}
 	}
 	return errors.Join(err, same(got, want))
+}
+
+// neverTold says whether a page of a key was cancelled in this life, and nothing of the key is open.
+func (w *world) neverTold(key string) bool {
+	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
+	w.must(err)
+	cancelled := false
+	for _, inc := range all {
+		if inc.Key == key && inc.State != router.IncidentResolved {
+			return false
+		}
+		cancelled = cancelled || inc.Key == key && slices.ContainsFunc(inc.Deliveries, func(d router.Delivery) bool {
+			return isPager(d.Notifier) && d.State == router.DeliveryCancelled
+		})
+	}
+	return cancelled
 }
 
 // same compares lists whatever their order.
@@ -169,12 +198,12 @@ func same(got, want []string) error {
 }
 
 // noSecondPage counts, beside the openings, what others resolved there and what a person wanted paged. Where a page had
-// been acknowledged before it got worse, it may have to be made anew.
+// been acknowledged before it got worse, it may have to be made anew, and so where an acknowledgement was taken back.
 func (w *world) noSecondPage() error {
 	made, rises := map[string]int{}, map[string]int{}
 	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
 	for _, inc := range all {
-		rises[inc.Key] += len(w.lifeOf(inc.Number).rises)
+		rises[inc.Key] += len(w.lifeOf(inc.Number).rises) + len(w.deedsOn(inc.Number, false, router.Unacknowledge))
 	}
 	for _, inc := range w.pager.Incidents() {
 		made[inc.DedupKey]++
@@ -247,20 +276,33 @@ func (w *world) oneCardEach() error {
 		return err
 	}
 	w.Incidents += len(all)
+	inDigest := w.standsInDigest()
 	for _, inc := range all {
 		over, n := inc.State == router.IncidentResolved, len(cards[inc.Number])
 		most := 1
 		if w.has(withFrozen) { // what cannot be edited is told anew of a rise and of the end
+			for _, e := range inc.Timeline {
+				if e.Kind == router.EntryReopened {
+					most++
+				}
+			}
 			most += len(w.lifeOf(inc.Number).rises) + len(w.deedsOn(inc.Number, false, router.Reopen, router.Resolve)) + 1
 		}
 		switch {
 		case n == 0 && over && digested > 0: // a channel that is flooded is told of the end of many in one message
 			digested--
 			continue
+		case n == 0 && !over && inDigest > 0:
+			inDigest--
+			continue
 		case n == 0 && (w.has(withSilences) || over && w.has(withSynonyms|withRenamed)):
 			continue // it was never to be told
 		case n < 1 || n > most:
 			return fmt.Errorf("%s has %d messages", inc.Name(), n)
+		}
+		silenced := inc.Silence.ID != "" && !slices.ContainsFunc(inc.Watch, func(w router.Watch) bool { return w.Open })
+		if silenced { // it came back under a silence: nobody is told
+			continue
 		}
 		if color := cards[inc.Number][n-1].Color; over != (color == colorOver || color == "") {
 			return fmt.Errorf("%s is %s, and its message has the colour %q", inc.Name(), inc.State, color)

@@ -106,7 +106,10 @@ func (w *world) noteFlap(e *router.Event) {
 	}
 	arrived := e.Received.Sub(last.Received)
 	flapped := ok && last.AlertState == router.Deactivated && e.At.Sub(last.At) < resolveAfter
-	if flapped && arrived >= 0 && arrived <= 10*time.Second && w.wasOpen(&last) {
+	byHand := slices.ContainsFunc(w.deeds, func(d deed) bool { // what a person has resolved has nothing to hold back
+		return d.name == router.Resolve && d.at.Before(last.At)
+	})
+	if flapped && !byHand && arrived >= 0 && arrived <= 10*time.Second && w.wasOpen(&last) {
 		w.breaks(flapIsOne, "%s recovered at %s and was back at %s, and both arrived at %s",
 			keyOfEvent(e), last.At.Format("15:04:05"), e.At.Format("15:04:05"), e.Received.Format("15:04:05"))
 	}
@@ -154,10 +157,13 @@ func (w *world) noteSilences(b *router.Batch) {
 			return e.Name == router.EndSilence && e.Act.Silence.ID == s.ID
 		})
 		covers := slices.IndexFunc(unresolved, func(inc router.Incident) bool { return covered(&s, &inc) })
+		opened := covers >= 0 && slices.ContainsFunc(b.Entries, func(e router.Entry) bool { // by the same batch, so perhaps after the end
+			return e.Incident == unresolved[covers].Number && (e.Kind == router.EntryOpened || e.Kind == router.EntryReopened)
+		})
 		switch {
 		case s.Ended.IsZero() && covers >= 0:
 			w.wished[s.ID] = true
-		case !s.Ended.IsZero() && !byHand && covers >= 0:
+		case !s.Ended.IsZero() && !byHand && covers >= 0 && !opened:
 			w.breaks(earlySilence, "silence %s (%+v) ended, and it covers %s of account %s, flow %s, which is %s", s.ID, s.Scope,
 				unresolved[covers].Name(), unresolved[covers].WABA, unresolved[covers].Flow, unresolved[covers].State)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/julienschmidt/httprouter"
@@ -33,9 +32,6 @@ func (p *program) slackBack(token router.Secret) (s slackBack, err error) {
 	}{{"SLACK_SIGNING_SECRET", &s.SigningSecret}, {"SLACK_APP_TOKEN", &s.AppToken}} {
 		*one.into, err = p.secret(one.name)
 		faults = append(faults, err)
-		if path := p.setting(one.name + "_FILE"); err == nil && path != "" && *one.into == "" {
-			faults = append(faults, fmt.Errorf("%s_FILE: %s holds nothing: an empty secret would let everybody in", one.name, path))
-		}
 	}
 	if s.on() && token == "" {
 		faults = append(faults, errors.New("SLACK_BOT_TOKEN is not set, and SLACK_SIGNING_SECRET or SLACK_APP_TOKEN is: what people press in Slack needs all of them"))
@@ -50,15 +46,18 @@ func (b *bridge) wireSlackBack(routes *httprouter.Router, metrics prometheus.Reg
 		return nil
 	}
 	b.slack, err = slack.NewReceiver(slack.ReceiverConfig{
-		Token:         b.cfg.SlackToken,
-		SigningSecret: b.cfg.SlackBack.SigningSecret,
-		AppToken:      b.cfg.SlackBack.AppToken,
-		APIURL:        b.cfg.SlackURL,
-		Allow:         b.slackAllow,
-		Notifiers:     b.slackNotifiers,
-		Now:           b.cfg.Now,
-		Logger:        b.cfg.Logger,
-		Registerer:    metrics,
+		Token:            b.cfg.SlackToken,
+		TokenNow:         b.cfg.SecretFiles.one("SLACK_BOT_TOKEN"),
+		SigningSecret:    b.cfg.SlackBack.SigningSecret,
+		SigningSecretNow: b.cfg.SecretFiles.one("SLACK_SIGNING_SECRET"),
+		AppToken:         b.cfg.SlackBack.AppToken,
+		AppTokenNow:      b.cfg.SecretFiles.one("SLACK_APP_TOKEN"),
+		APIURL:           b.cfg.SlackURL,
+		Allow:            b.slackAllow,
+		Notifiers:        b.slackNotifiers,
+		Now:              b.cfg.Now,
+		Logger:           b.cfg.Logger,
+		Registerer:       metrics,
 	}, b.store)
 	if err != nil || b.cfg.SlackBack.SigningSecret == "" {
 		return err

@@ -34,7 +34,7 @@ func TestReadinessFailsWhileNobodyIsTold(t *testing.T) {
 		eventually(t, "both services are told", func() bool { return len(s.Slack.Messages("#ops")) == 1 && len(s.PagerDuty.Incidents()) == 1 })
 		eventually(t, "/readyz says yes again", func() bool { return p.readiness(t) == http.StatusOK })
 	}
-	post := pairPost(1772438400, "77", "ACTIVATED", 50)
+	post := pairPost(lately, "77", "ACTIVATED", 50)
 
 	t.Run("the fold fails again and again", func(t *testing.T) {
 		t.Parallel()

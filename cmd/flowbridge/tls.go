@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,10 +15,19 @@ import (
 	"flowbridge/router"
 )
 
-// tlsFiles name what the public address needs to speak TLS by itself; all "" behind a proxy that does.
+// tlsFiles name what an address needs to speak TLS by itself; all "" behind a proxy that does.
 type tlsFiles struct {
 	Cert, Key string // PEM: the certificate with its chain, and its private key
 	ClientCA  string // PEM: who may have signed Meta's client certificate; "" where none is asked for
+	admin     bool   // of the admin address, else of the public one
+}
+
+// flag names the flag that gave a file.
+func (f tlsFiles) flag(what string) string {
+	if f.admin {
+		return "--admin-tls-" + what
+	}
+	return "--tls-" + what
 }
 
 // metaCommonName is the name in the client certificate that Meta's webhooks present.
@@ -28,8 +35,6 @@ type tlsFiles struct {
 const metaCommonName = "client.webhooks.fbclientcerts.com"
 
 const (
-	// tlsLook is how often the files are looked at, at most: with a handshake, so that nothing runs in between.
-	tlsLook = time.Second
 	// maxPEM bounds what is read of one file.
 	maxPEM = 1 << 20
 	// expiresSoon is when a certificate is worth a warning: renewals are usually done long before.
@@ -40,14 +45,14 @@ const (
 func (f tlsFiles) check() error {
 	switch {
 	case (f.Cert == "") != (f.Key == ""):
-		return errors.New("--tls-cert and --tls-key go together: give both, or none behind a proxy that ends TLS")
+		return fmt.Errorf("%s and %s go together: give both, or none behind a proxy that ends TLS", f.flag("cert"), f.flag("key"))
 	case f.ClientCA != "" && f.Cert == "":
 		return errors.New("--tls-client-ca needs --tls-cert and --tls-key: behind a proxy it is the proxy that sees client certificates")
 	}
 	return nil
 }
 
-// certificates are those of the public address. They are read anew when the files change; what cannot be used
+// certificates are those of an address. They are read anew when the files change; what cannot be used
 // changes nothing, and is logged once.
 type certificates struct {
 	files  tlsFiles
@@ -58,33 +63,34 @@ type certificates struct {
 	expiry  prometheus.Gauge
 	strange router.Seldom // for logging refusals
 
-	mu     sync.Mutex // held by the handshake that looks
-	looked time.Time
-	seen   [3][]byte // what the files held when they were looked at last, used or not
+	fresh freshFiles // looked at with a handshake
 }
 
 // newCertificates reads the files.
 func newCertificates(files tlsFiles, logger *slog.Logger) (*certificates, error) {
-	c := &certificates{files: files, logger: logger, now: time.Now, expiry: prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "flowbridge_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate of the public address ends."})}
+	expiry := prometheus.GaugeOpts{Name: "flowbridge_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate of the public address ends."}
+	if files.admin {
+		expiry = prometheus.GaugeOpts{Name: "flowbridge_admin_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate of the admin address ends."}
+	}
+	c := &certificates{files: files, logger: logger, now: time.Now, expiry: prometheus.NewGauge(expiry)}
 	if err := files.check(); err != nil {
 		return nil, err
 	}
-	c.looked = c.now()
-	contents, err := files.read()
+	c.fresh = freshFiles{read: files.read, every: lookEvery, now: func() time.Time { return c.now() }}
+	contents, err := c.fresh.first()
 	if err != nil {
 		return nil, err
 	}
-	c.seen = contents
 	return c, c.use(contents)
 }
 
-func (f tlsFiles) read() (contents [3][]byte, err error) {
-	for i, file := range []struct{ flag, path string }{{"--tls-cert", f.Cert}, {"--tls-key", f.Key}, {"--tls-client-ca", f.ClientCA}} {
+func (f tlsFiles) read() (contents [][]byte, err error) {
+	contents = make([][]byte, 3)
+	for i, file := range []struct{ flag, path string }{{f.flag("cert"), f.Cert}, {f.flag("key"), f.Key}, {f.flag("client-ca"), f.ClientCA}} {
 		if file.path == "" {
 			continue
 		}
-		if contents[i], err = readBounded(file.path, maxPEM); err != nil {
+		if contents[i], err = readRegular(file.path, maxPEM); err != nil {
 			return contents, fmt.Errorf("%s: %w", file.flag, err)
 		}
 	}
@@ -92,10 +98,10 @@ func (f tlsFiles) read() (contents [3][]byte, err error) {
 }
 
 // use puts what the files hold in force, if it is whole.
-func (c *certificates) use(contents [3][]byte) error {
+func (c *certificates) use(contents [][]byte) error {
 	pair, err := tls.X509KeyPair(contents[0], contents[1])
 	if err != nil {
-		return fmt.Errorf("--tls-cert %s and --tls-key %s: %w", c.files.Cert, c.files.Key, err)
+		return fmt.Errorf("%s %s and %s %s: %w", c.files.flag("cert"), c.files.Cert, c.files.flag("key"), c.files.Key, err)
 	}
 	cfg := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
@@ -113,7 +119,11 @@ func (c *certificates) use(contents [3][]byte) error {
 	ends := pair.Leaf.NotAfter
 	c.expiry.Set(float64(ends.Unix()))
 	if left := ends.Sub(c.now()); left < expiresSoon {
-		c.logger.Warn("the certificate of the public address must be renewed: Meta refuses one that has ended", "ends", ends.UTC(), "file", c.files.Cert)
+		why := "the certificate of the public address must be renewed: Meta refuses one that has ended"
+		if c.files.admin {
+			why = "the certificate of the admin address must be renewed: browsers and the command line refuse one that has ended"
+		}
+		c.logger.Warn(why, "ends", ends.UTC(), "file", c.files.Cert)
 	}
 	return nil
 }
@@ -127,32 +137,13 @@ func (c *certificates) config() *tls.Config {
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2", "http/1.1"},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			c.look()
+			c.fresh.look(c.changed)
 			return c.inForce.Load(), nil
 		},
 	}
 }
 
-// look reads the files if that was not done just now. Reading them is cheaper than being wrong about their times:
-// a mounted secret is swapped by a link, and a file may be written twice within a tick of its clock.
-func (c *certificates) look() {
-	if !c.mu.TryLock() {
-		return // another handshake looks
-	}
-	defer c.mu.Unlock()
-	now := c.now()
-	if now.Sub(c.looked).Abs() < tlsLook {
-		return
-	}
-	c.looked = now
-	contents, err := c.files.read()
-	if err != nil { // gone for the moment, perhaps: once it is back it differs from this
-		contents = [3][]byte{[]byte(err.Error())}
-	}
-	if unchanged(contents, c.seen) {
-		return
-	}
-	c.seen = contents
+func (c *certificates) changed(contents [][]byte, err error) {
 	if err == nil {
 		err = c.use(contents)
 	}
@@ -161,15 +152,6 @@ func (c *certificates) look() {
 		return
 	}
 	c.logger.Info("the certificate was read anew", "file", c.files.Cert)
-}
-
-func unchanged(a, b [3][]byte) bool {
-	for i := range a {
-		if !bytes.Equal(a[i], b[i]) {
-			return false
-		}
-	}
-	return true
 }
 
 // guard lets only those through to next who present Meta's client certificate, if that is asked for. That its chain

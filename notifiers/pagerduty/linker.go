@@ -36,6 +36,8 @@ type LinkerStore interface {
 type LinkerConfig struct {
 	// Token of the REST API; one that may only read is enough. Required.
 	Token router.Secret
+	// TokenNow returns the one in force; it is asked for each round, since it may be replaced. Default: Token.
+	TokenNow func() router.Secret
 	// APIURL is where the REST API is. Accounts of the EU region have https://api.eu.pagerduty.com.
 	// Default: https://api.pagerduty.com.
 	APIURL string
@@ -116,6 +118,9 @@ func NewLinker(cfg LinkerConfig, s LinkerStore) (*Linker, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.TokenNow == nil {
+		cfg.TokenNow = func() router.Secret { return cfg.Token }
+	}
 	l := &Linker{
 		cfg: cfg, store: s, asked: map[pageID]*asking{},
 		rest: rest{token: cfg.Token, url: address, timeout: cfg.Timeout, now: cfg.Now, http: newClient()},
@@ -153,6 +158,7 @@ func (l *Linker) Run(ctx context.Context) {
 // incident it takes the oldest. It returns faults of storage only.
 func (l *Linker) round(ctx context.Context) (more bool, err error) {
 	now := l.cfg.Now()
+	l.takeToken()
 	if !l.store.Folds() || now.Before(l.until) {
 		return false, nil
 	}
@@ -176,6 +182,16 @@ func (l *Linker) round(ctx context.Context) (more bool, err error) {
 		}
 	}
 	return len(waiting) > 0, nil
+}
+
+// takeToken uses the token in force. What was waited for because of the old one need not wait any longer.
+func (l *Linker) takeToken() {
+	if token := l.cfg.TokenNow(); token != l.rest.token {
+		l.rest.token = token
+		if l.denied {
+			l.until, l.denied = time.Time{}, false
+		}
+	}
 }
 
 func (l *Linker) paused(ctx context.Context) bool {

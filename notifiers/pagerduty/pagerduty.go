@@ -23,6 +23,7 @@ import (
 
 	pd "github.com/PagerDuty/go-pagerduty"
 
+	"flowbridge/notifiers"
 	"flowbridge/router"
 )
 
@@ -35,6 +36,8 @@ type Config struct {
 	// resolved an incident, not who did that elsewhere. Default: no notes.
 	APIToken router.Secret
 	From     string
+	// APITokenNow returns the token in force; it is asked for each note, since it may be replaced. Default: APIToken.
+	APITokenNow func() router.Secret
 	// APIURL is where the REST API is. Default: https://api.pagerduty.com.
 	APIURL string
 	// Timeout bounds one call; a Sync makes at most three. Default: 10 s.
@@ -62,13 +65,16 @@ func New(cfg Config) (*Notifier, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.APITokenNow == nil {
+		cfg.APITokenNow = func() router.Secret { return cfg.APIToken }
+	}
 	return &Notifier{cfg: cfg, http: newClient()}, nil
 }
 
 // newClient returns an HTTP client that follows no redirect: that would carry a credential to whoever it names.
 func newClient() *http.Client {
 	return &http.Client{
-		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
+		Transport:     notifiers.NewTransport(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -186,7 +192,7 @@ func (p *Notifier) note(ctx context.Context, n *router.Notification, text string
 	if p.cfg.APIToken == "" || p.cfg.From == "" || i < 0 || !isID(n.Incident.Links[i].ID) {
 		return
 	}
-	api := rest{token: p.cfg.APIToken, url: p.cfg.APIURL, timeout: p.cfg.Timeout, now: p.cfg.Now, http: p.http}
+	api := rest{token: p.cfg.APITokenNow(), url: p.cfg.APIURL, timeout: p.cfg.Timeout, now: p.cfg.Now, http: p.http}
 	_ = api.note(ctx, n.Incident.Links[i].ID, p.cfg.From, noteMark+line(text, maxNote))
 }
 

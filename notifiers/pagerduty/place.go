@@ -24,7 +24,7 @@ func (s *said) choose(keyed, linked []router.Place) (chosen []router.Place) {
 	for _, latest := range []time.Time{s.at, s.at.Add(skew)} {
 		for _, p := range keyed { // newest first
 			switch {
-			case p.Known.After(latest):
+			case p.Known.IsZero(), p.Known.After(latest):
 			case p.Link.ID != "" && p.Link.ID != s.about.ID && !newer(s.about, p.Link):
 			case len(chosen) == 0 || chosen[0].Incident == p.Incident:
 				chosen = append(chosen, p)

@@ -49,6 +49,8 @@ type WebhookStore interface {
 type WebhookConfig struct {
 	// Secrets of the webhook subscriptions; a post signed with any of them is good. Required.
 	Secrets []router.Secret
+	// SecretsNow returns those in force; it is asked for each post, since they may be replaced. Default: Secrets.
+	SecretsNow func() []router.Secret
 	// Lookups says that a Linker runs: what is said of incidents that we do not know is kept for it. Default: it is
 	// let go.
 	Lookups bool
@@ -87,6 +89,9 @@ func NewWebhooks(cfg WebhookConfig, s WebhookStore) (*Webhooks, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.SecretsNow == nil {
+		cfg.SecretsNow = func() []router.Secret { return cfg.Secrets }
 	}
 	w := &Webhooks{cfg: cfg, store: s, counted: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "flowbridge_pagerduty_webhooks_total", Help: "Webhooks of PagerDuty by what became of them."}, []string{"result"})}
@@ -132,7 +137,7 @@ func (w *Webhooks) serve(rw http.ResponseWriter, r *http.Request) result {
 		http.Error(rw, "the body did not arrive", http.StatusBadRequest)
 		return broken
 	}
-	if !signed(w.cfg.Secrets, r.Header.Values(signatureHeader), body) {
+	if !signed(w.cfg.SecretsNow(), r.Header.Values(signatureHeader), body) {
 		if w.strange.Now(w.cfg.Now()) {
 			w.cfg.Logger.Warn("a webhook without a good signature was refused: if PagerDuty sent it, PAGERDUTY_WEBHOOK_SECRET is not its subscription's secret")
 		}

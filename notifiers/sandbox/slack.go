@@ -133,6 +133,13 @@ func NewSlack(cfg SlackConfig) *Slack {
 	return s
 }
 
+// Rotate makes other tokens and another signing secret the only ones that are valid; "" leaves one as it is.
+func (s *Slack) Rotate(token, app, signing router.Secret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg.Token, s.cfg.AppToken, s.cfg.SigningSecret = cmp.Or(token, s.cfg.Token), cmp.Or(app, s.cfg.AppToken), cmp.Or(signing, s.cfg.SigningSecret)
+}
+
 // ServeHTTP answers a call of the Web API, takes what the app tells a person later, and holds its web socket.
 func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {

@@ -170,6 +170,7 @@ func (s *Slack) post(ctx context.Context, kind string, form []byte) (Sent, error
 	if kind == "slash_commands" {
 		address = s.app.commands
 	}
+	secret := s.cfg.SigningSecret
 	s.mu.Unlock()
 	if address == "" {
 		return Sent{}, errors.New("the app says nowhere what it wants done with this")
@@ -183,7 +184,7 @@ func (s *Slack) post(ctx context.Context, kind string, form []byte) (Sent, error
 	stamp := strconv.FormatInt(at.Unix(), 10)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("X-Slack-Request-Timestamp", stamp)
-	req.Header.Set("X-Slack-Signature", Sign(s.cfg.SigningSecret, stamp, form))
+	req.Header.Set("X-Slack-Signature", Sign(secret, stamp, form))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return Sent{}, fmt.Errorf("the app did not answer in %s: %w", s.cfg.Patience, err)

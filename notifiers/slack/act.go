@@ -52,6 +52,7 @@ func (r *Receiver) pressed(ctx context.Context, call *slack.InteractionCallback)
 			r.seen.WithLabelValues("action", "refused").Inc()
 			r.cfg.Logger.Warn("a person of another organisation may not act", "incident", router.IncidentName(w.incident), "act", w.act,
 				"user", call.User.ID, "team", call.User.TeamID)
+			r.refusedAct(ctx, w, call.User.ID, call.User.Name, "of another organisation")
 			r.tell(call.ResponseURL, router.IncidentName(w.incident)+": you may look here and not act, since you are of another organisation, "+
 				"or Slack does not say that you are of this one. Nothing was done.")
 			continue
@@ -92,6 +93,7 @@ func (r *Receiver) do(ctx context.Context, who person, w wish) (out deed) {
 	notifier, why := r.mayAct(ctx, who, w, &inc)
 	if why != "" {
 		r.cfg.Logger.Warn("somebody in Slack may not act", "incident", name, "act", w.act, "user", who.id, "notifier", notifier)
+		r.refusedAct(ctx, w, who.id, who.name, "not on the list of those who may act, or Slack does not say so")
 		return deed{result: "refused", moot: name + ": " + why}
 	}
 	if r.recent.has(w.digest) { // what it did itself is no reason to say that it comes too late
@@ -121,7 +123,7 @@ func (r *Receiver) event(who person, w wish, inc *router.IncidentDetail, notifie
 	now := r.cfg.Now().UTC().Truncate(time.Microsecond) // as the store keeps it: follow looks for it
 	e := router.Event{
 		Digest: w.digest, Source: router.SourceSlack, Name: w.act, At: happened(w.at, now), Received: now, WABA: inc.WABA, Flow: inc.Flow,
-		Act: &router.Act{Incident: inc.Number, Actor: actor, Notifier: notifier},
+		Act: &router.Act{Incident: inc.Number, Actor: actor, Notifier: notifier, Verified: r.verified(), From: fromSlack(who.id)},
 	}
 	switch w.act {
 	case router.AddSilence:
@@ -302,30 +304,59 @@ var entryOf = map[string]router.EntryKind{
 // follow watches what became of an act that was written down, and tells the person if somebody or Meta was faster: events
 // of theirs may have stood in the journal before it. Where nothing becomes known in time, the card tells.
 func (r *Receiver) follow(ctx context.Context, w wish, e *router.Event, address string) {
-	kind, ok := entryOf[w.act]
-	if !ok {
+	if _, ok := entryOf[w.act]; !ok {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, followFor)
 	defer cancel()
 	for wait := r.followFirst; router.Sleep(ctx, wait); wait = min(2*wait, time.Second) {
-		inc, err := r.journal.Incident(ctx, w.incident)
-		if err != nil {
-			continue
-		}
-		if slices.ContainsFunc(inc.Timeline, func(one router.Entry) bool { return one.Kind == kind && one.At.Equal(e.At) }) {
-			return
-		}
-		if moot := moot(w.act, &inc); moot != "" {
+		shows, moot := r.became(ctx, w, e)
+		if moot != "" {
 			r.tell(address, moot)
+		}
+		if shows || moot != "" {
 			return
 		}
 	}
 }
 
+// lookFor waits a moment until an act shows in its incident, so that whoever asks next is told of it. Where it never will, moot
+// says why. Both are zero where the fold is late: then it is for follow.
+func (r *Receiver) lookFor(ctx context.Context, w wish, e *router.Event) (shows bool, moot string) {
+	wait := r.followFirst / 10
+	for range seenLooks {
+		if shows || moot != "" || !router.Sleep(ctx, wait) {
+			break
+		}
+		shows, moot = r.became(ctx, w, e)
+		wait *= 2
+	}
+	return shows, moot
+}
+
+// became says whether an act shows in its incident by now, or why it never will, in mrkdwn.
+func (r *Receiver) became(ctx context.Context, w wish, e *router.Event) (shows bool, why string) {
+	inc, err := r.journal.Incident(ctx, w.incident)
+	if err != nil {
+		return false, ""
+	}
+	switch w.act {
+	case router.AddSilence:
+		return inc.Silence.ID != "", ""
+	case router.EndSilence:
+		return inc.Silence.ID != e.Act.Silence.ID, ""
+	}
+	kind := entryOf[w.act]
+	if slices.ContainsFunc(inc.Timeline, func(one router.Entry) bool { return one.Kind == kind && one.At.Equal(e.At) }) {
+		return true, ""
+	}
+	return false, moot(w.act, &inc)
+}
+
 const (
 	followFor   = 5 * time.Second
 	followFirst = 50 * time.Millisecond
+	seenLooks   = 7 // the first after 5 ms, the last after 635 ms
 )
 
 // fault logs what kept a person from acting.

@@ -30,7 +30,8 @@ func TestAPressIsOnDiskBeforeItIsAnswered(t *testing.T) {
 	want := router.Event{
 		Digest: got[0].Digest, Source: router.SourceSlack, Name: router.Acknowledge, At: d.clock(), Received: d.clock(),
 		WABA: "104996122399160", Flow: "1987937931743377",
-		Act: &router.Act{Incident: 42, Actor: "sam.lee", Notifier: "payments-chat"}, // without users:read: the handle
+		// Without users:read: the handle.
+		Act: &router.Act{Incident: 42, Actor: "sam.lee", Notifier: "payments-chat", Verified: router.VerifiedSlack, From: "Slack, user U0SAM"},
 	}
 	if diff := cmp.Diff(want, got[0]); diff != "" {
 		t.Errorf("the event (-want +got):\n%s", diff)
@@ -162,7 +163,7 @@ func TestEveryButtonIsAnAct(t *testing.T) {
 			if len(got) != 1 || got[0].Name != test.act {
 				t.Fatalf("stored %+v, want one %s\n%s", got, test.act, &d.log)
 			}
-			want := router.Act{Incident: 42, Actor: "sam.lee", Notifier: "payments-chat"}
+			want := router.Act{Incident: 42, Actor: "sam.lee", Notifier: "payments-chat", Verified: router.VerifiedSlack, From: "Slack, user U0SAM"}
 			if test.silence != nil {
 				want.Incident, want.Silence = 0, test.silence(d)
 				if want.Silence.ID == "" {

@@ -81,7 +81,12 @@ func (r *Receiver) answer(ctx context.Context, c *slack.SlashCommand) (said, res
 		return out.moot, out.result
 	}
 	if out.event != nil {
-		r.afterwards(func(ctx context.Context) { r.follow(ctx, w, out.event, c.ResponseURL) })
+		switch shows, moot := r.lookFor(ctx, w, out.event); {
+		case moot != "":
+			return moot, "moot"
+		case !shows:
+			r.afterwards(func(ctx context.Context) { r.follow(ctx, w, out.event, c.ResponseURL) })
+		}
 	}
 	return done(w, &out.inc), out.result
 }

@@ -26,6 +26,7 @@ type ledger struct {
 	mu        sync.Mutex
 	incidents map[int64]router.IncidentDetail
 	events    []router.Event
+	audit     []router.AuditEntry
 	refuse    error                    // of Append
 	hang      bool                     // Append and Incident wait until they are given up
 	appended  func(*ledger, time.Time) // after an act was stored, with its time
@@ -62,6 +63,13 @@ func (l *ledger) Append(ctx context.Context, events []router.Event) (int, error)
 		}
 	}
 	return stored, nil
+}
+
+func (l *ledger) Audit(_ context.Context, entries ...router.AuditEntry) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.audit = append(l.audit, entries...)
+	return nil
 }
 
 func (l *ledger) Incident(ctx context.Context, number int64) (router.IncidentDetail, error) {

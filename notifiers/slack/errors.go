@@ -193,7 +193,7 @@ func (f *failure) answer(said slack.SlackErrorResponse) {
 // this is the first.
 func (s *Notifier) verdict(f *failure, since time.Time) error {
 	// Slack's words are its own. They never held our token, but nothing keeps a proxy from echoing it.
-	hide := strings.NewReplacer(s.cfg.Token.Reveal(), s.cfg.Token.String())
+	hide := s.clients.hider()
 	f.code, f.detail = cut(hide.Replace(f.code), lineText), cut(hide.Replace(f.detail), lineText)
 	long := !since.IsZero() && s.cfg.Now().Sub(since) >= patience
 	switch {

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
-
-	"flowbridge/router"
 )
 
 // identity is whose app we are, by our token. A workspace may belong to an Enterprise Grid; an app may be installed in one
@@ -112,17 +110,11 @@ func (p *people) whose(ctx context.Context) (identity, error) {
 	return found, nil
 }
 
-// webClient is the library's client, with what it does not read of auth.test.
-type webClient struct {
-	*slack.Client
-	http  *http.Client
-	url   *url.URL
-	token router.Secret
-}
-
-func (c webClient) identify(ctx context.Context) (identity, error) {
-	form := url.Values{"token": {c.token.Reveal()}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url.String()+"auth.test", strings.NewReader(form.Encode()))
+// identify asks auth.test itself: the library does not read all of the answer.
+func (c *clients) identify(ctx context.Context) (identity, error) {
+	bot, _ := c.tokens()
+	form := url.Values{"token": {bot.Reveal()}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"auth.test", strings.NewReader(form.Encode()))
 	if err != nil {
 		return identity{}, errors.New("the address of the API cannot be called")
 	}

@@ -25,6 +25,8 @@ type Journal interface {
 	// Append returns once the events are on disk, and how many were new: a repeat by digest is none. If ctx
 	// ends first they may be stored.
 	Append(ctx context.Context, events []router.Event) (stored int, err error)
+	// Audit keeps what somebody wanted to do and may not.
+	Audit(ctx context.Context, entries ...router.AuditEntry) error
 	// Incident returns one by number; router.ErrNotFound if there is none.
 	Incident(ctx context.Context, number int64) (router.IncidentDetail, error)
 	// Incidents returns those that pass the filter, newest first.
@@ -39,6 +41,9 @@ type ReceiverConfig struct {
 	SigningSecret router.Secret
 	// AppToken (xapp-...) is for Socket Mode. Without it Run opens no connection. One of the two is required.
 	AppToken router.Secret
+	// TokenNow, SigningSecretNow and AppTokenNow return those in force; they are asked again and again, since they may be
+	// replaced. Default: Token, SigningSecret and AppToken.
+	TokenNow, SigningSecretNow, AppTokenNow func() router.Secret
 	// APIURL is the address of Slack's Web API. Default: https://slack.com/api/
 	APIURL string
 	// Allow returns who may act on what a notifier told: ids of users (U...) and of user groups (S...). It is asked for each
@@ -60,7 +65,7 @@ type ReceiverConfig struct {
 type Receiver struct {
 	cfg     ReceiverConfig
 	journal Journal
-	api     *slack.Client // for Socket Mode, whose library wants all of it
+	clients *clients
 	people  *people
 	hooks   *hooks
 	later   chan func(context.Context) // what is done after the answer
@@ -106,16 +111,25 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	for _, one := range []struct {
+		now   *func() router.Secret
+		fixed router.Secret
+	}{{&cfg.TokenNow, cfg.Token}, {&cfg.SigningSecretNow, cfg.SigningSecret}, {&cfg.AppTokenNow, cfg.AppToken}} {
+		if *one.now == nil {
+			*one.now = func() router.Secret { return one.fixed }
+		}
+	}
 	if cfg.Allow == nil {
 		cfg.Allow = func(string) []string { return nil }
 	}
 	if cfg.Notifiers == nil {
 		cfg.Notifiers = func() []string { return nil }
 	}
-	client := apiClient(timeout, cfg.Now)
-	api := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(u.String()), slack.OptionHTTPClient(client), slack.OptionAppLevelToken(cfg.AppToken.Reveal()))
+	api := &clients{
+		url: u.String(), http: apiClient(timeout, cfg.Now), tokens: func() (bot, app router.Secret) { return cfg.TokenNow(), cfg.AppTokenNow() },
+	}
 	r := &Receiver{
-		cfg: cfg, journal: j, api: api, people: newPeople(webClient{api, client, u, cfg.Token}, cfg.Now),
+		cfg: cfg, journal: j, clients: api, people: newPeople(api, cfg.Now),
 		hooks: &hooks{client: newClient(timeout), api: u},
 		later: make(chan func(context.Context), laterQueue), requests: make(chan envelope, socketQueue),
 		answerIn: answerIn, followFirst: followFirst, socketFirst: socketFirst,
@@ -181,6 +195,29 @@ func (r *Receiver) afterwards(do func(context.Context)) {
 		r.cfg.Logger.Warn("too much is to be told to people in Slack; one of them is told nothing")
 	}
 }
+
+// refusedAct keeps for the audit that somebody may not act.
+func (r *Receiver) refusedAct(ctx context.Context, w wish, user, name, why string) {
+	e := router.AuditEntry{
+		At: r.cfg.Now().UTC(), Who: cmp.Or(name, user), Verified: r.verified(), From: fromSlack(user),
+		What: (&router.Act{Incident: w.incident}).Words(w.act), Result: "refused: " + why,
+	}
+	if err := r.journal.Audit(ctx, e); err != nil {
+		r.cfg.Logger.Error("the audit could not be written: keep this line", "error", err,
+			"at", e.At, "who", e.Who, "verified", e.Verified, "from", e.From, "what", e.What, "result", e.Result)
+	}
+}
+
+// verified says how it is known that what comes in is Slack's.
+func (r *Receiver) verified() string {
+	if r.cfg.SigningSecret == "" {
+		return router.VerifiedSocket
+	}
+	return router.VerifiedSlack
+}
+
+// fromSlack is where the audit says that a person is.
+func fromSlack(user string) string { return "Slack, user " + user }
 
 // tell writes to the person who acted, and to nobody else, through the address that their request named.
 func (r *Receiver) tell(address, text string) {
@@ -248,7 +285,7 @@ func (r *Receiver) verify(w http.ResponseWriter, req *http.Request, kind string)
 		r.refuse(w, kind, status, "the body could not be read")
 		return false
 	}
-	verifier, err := slack.NewSecretsVerifier(req.Header, r.cfg.SigningSecret.Reveal())
+	verifier, err := slack.NewSecretsVerifier(req.Header, r.cfg.SigningSecretNow().Reveal())
 	if err == nil {
 		_, _ = verifier.Write(body) // a hash takes everything
 		err = verifier.Ensure()

@@ -306,7 +306,7 @@ func TestSlackTakesEveryCard(t *testing.T) {
 	for name, n := range cards() {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			if _, _, _, err := w.notifier.api.PostMessageWithResponseContext(t.Context(), "#payments", render(&n, true).options()...); err != nil {
+			if _, _, _, err := w.notifier.clients.now().PostMessageWithResponseContext(t.Context(), "#payments", render(&n, true).options()...); err != nil {
 				t.Fatalf("%+v", err)
 			}
 			drawn := w.slack.Render("#payments", sandbox.RenderOptions{})

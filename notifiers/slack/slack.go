@@ -27,6 +27,8 @@ type Config struct {
 	// channels:history and channels:read, and groups:history and groups:read for private channels, no message is
 	// posted twice after a crash, and with channels:join the app enters public channels by itself.
 	Token router.Secret
+	// TokenNow returns the one in force; it is asked for each Sync, since it may be replaced. Default: Token.
+	TokenNow func() router.Secret
 	// APIURL is the address of Slack's Web API. Default: https://slack.com/api/
 	APIURL string
 	// Interactive says that a Receiver hears what people press: cards of incidents get buttons. Default: they
@@ -58,8 +60,8 @@ type api interface {
 
 // Notifier tells Slack channels. Its methods may be called from several goroutines.
 type Notifier struct {
-	cfg Config
-	api api
+	cfg     Config
+	clients *clients
 
 	mu   sync.Mutex
 	ids  map[string]string    // of channels, by the #name that a target gives
@@ -84,8 +86,11 @@ func New(cfg Config) (*Notifier, error) {
 	if cfg.ChannelID == nil {
 		cfg.ChannelID = func(context.Context, string) (string, error) { return "", nil }
 	}
-	client := slack.New(cfg.Token.Reveal(), slack.OptionAPIURL(cfg.APIURL), slack.OptionHTTPClient(apiClient(cfg.Timeout, cfg.Now)))
-	return &Notifier{cfg: cfg, api: client, ids: map[string]string{}, held: map[string]time.Time{}}, nil
+	if cfg.TokenNow == nil {
+		cfg.TokenNow = func() router.Secret { return cfg.Token }
+	}
+	clients := &clients{url: cfg.APIURL, http: apiClient(cfg.Timeout, cfg.Now), tokens: func() (bot, app router.Secret) { return cfg.TokenNow(), "" }}
+	return &Notifier{cfg: cfg, clients: clients, ids: map[string]string{}, held: map[string]time.Time{}}, nil
 }
 
 // webAPI reads the address of Slack's Web API, "" for the usual one.
@@ -106,7 +111,7 @@ func (s *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 	if id := n.Receipt.Channel; id != "" && !isName(id) && s.known(n.Target.Channel) == "" {
 		s.remember(n.Target.Channel, id)
 	}
-	t := telling{Notifier: s, n: &n, card: render(&n, s.cfg.Interactive), receipt: n.Receipt}
+	t := telling{Notifier: s, api: s.clients.now(), n: &n, card: render(&n, s.cfg.Interactive), receipt: n.Receipt}
 	if f := t.tell(ctx); f != nil {
 		return t.receipt, s.verdict(f, n.FailingSince)
 	}

@@ -14,6 +14,7 @@ import (
 // telling is one Sync at work.
 type telling struct {
 	*Notifier
+	api     api // with the token in force
 	n       *router.Notification
 	card    card
 	receipt router.Receipt // what is known to exist, or may; it goes back beside an error too

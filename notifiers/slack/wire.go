@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"flowbridge/notifiers"
 )
 
 // newClient returns an HTTP client that follows no redirect (a POST would come back as a GET) and reads no
@@ -17,7 +19,7 @@ import (
 func newClient(timeout time.Duration) *http.Client {
 	return &http.Client{
 		Timeout:       timeout,
-		Transport:     bounded{http.DefaultTransport},
+		Transport:     bounded{notifiers.NewTransport()},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

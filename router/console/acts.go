@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/julienschmidt/httprouter"
@@ -33,12 +35,19 @@ type queued struct {
 	Incident int64 `json:"incident,omitempty"`
 	Delivery int64 `json:"delivery,omitempty"`
 	Queued   bool  `json:"queued"`
+	became
+}
+
+// became says what came of an act. Both are empty for what was so already.
+type became struct {
+	Outcome string `json:"outcome,omitempty"` // once it is folded
+	Note    string `json:"note,omitempty"`    // what does not show yet
 }
 
 // act writes to the journal what a person does to an incident.
 func (c *Console) act(name string) handle {
 	return func(r *http.Request, p httprouter.Params) (int, any, error) {
-		actor, err := actorOf(r.Body)
+		actor, err := actorOf(r)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -50,22 +59,55 @@ func (c *Console) act(name string) handle {
 		if err != nil || !needed {
 			return http.StatusOK, queued{Incident: inc.Number}, err
 		}
-		err = c.say(r, router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: inc.Number, Actor: actor}})
+		came, err := c.say(r, router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: inc.Number, Actor: actor}})
 		if err != nil {
 			return 0, nil, err
 		}
 		c.cfg.Logger.Info("a person acts", "act", name, "incident", inc.Name(), "by", actor, "from", r.RemoteAddr)
-		return http.StatusAccepted, queued{Incident: inc.Number, Queued: true}, nil
+		return http.StatusAccepted, queued{Incident: inc.Number, Queued: true, became: came}, nil
 	}
 }
 
-// say writes to the journal what a person wants.
-func (c *Console) say(r *http.Request, e router.Event) error {
+// say writes to the journal what a person wants. It returns once that is folded, so that whoever looks next sees it, or
+// else after foldWait: it is on disk in any case.
+func (c *Console) say(r *http.Request, e router.Event) (became, error) {
 	now := c.cfg.Now().UTC()
 	e.Digest = "console/" + rand.Text() // what a person does twice was meant twice
 	e.Source, e.At, e.Received = router.SourceConsole, now, now
-	_, err := c.store.Append(r.Context(), []router.Event{e})
-	return err
+	who := callerOf(r)
+	e.Act.Verified, e.Act.From = who.verified, who.from
+	if _, err := c.store.Append(r.Context(), []router.Event{e}); err != nil {
+		return became{}, err
+	}
+	return c.await(r.Context(), &e), nil
+}
+
+const (
+	// foldWait bounds how long a person waits for the fold. It is a few milliseconds away, unless much stands before the act
+	// or nobody folds.
+	foldWait = 2 * time.Second
+	// foldFirst and foldSlowest are how often there is a look.
+	foldFirst, foldSlowest = 2 * time.Millisecond, 50 * time.Millisecond
+)
+
+// await returns what came of an event once that shows.
+func (c *Console) await(ctx context.Context, e *router.Event) became {
+	ctx, cancel := context.WithTimeout(ctx, foldWait)
+	defer cancel()
+	silence := e.Name == router.AddSilence || e.Name == router.EndSilence
+	came := became{Note: "it is stored, and will show once what stands before it in the journal has been worked off"}
+	for wait := foldFirst; router.Sleep(ctx, wait); wait = min(2*wait, foldSlowest) {
+		p, err := c.store.EventProgress(ctx, e.Digest)
+		switch {
+		case err != nil: // it is stored, and may well be folded: no reason to say that it failed
+			return came
+		case p.Folded && silence && p.Due:
+			came = became{Outcome: p.Outcome, Note: "the incidents that it covers will show it soon"}
+		case p.Folded:
+			return became{Outcome: p.Outcome}
+		}
+	}
+	return came
 }
 
 // needed says whether an act would change something: false where it is so already, an error where it cannot be. The
@@ -115,18 +157,19 @@ func (c *Console) incident(r *http.Request, p httprouter.Params) (inc router.Inc
 	return inc, err
 }
 
-// actorOf reads who acts from an optional body {"by": "..."}.
-func actorOf(body io.Reader) (string, error) {
+// actorOf says who acts. An optional body {"by": "..."} gives a name.
+func actorOf(r *http.Request) (string, error) {
 	var by struct {
 		By string `json:"by"`
 	}
-	if err := decode(body, &by); err != nil {
+	if err := decode(r.Body, &by); err != nil {
 		if errors.As(err, new(*http.MaxBytesError)) {
 			return "", err
 		}
 		return "", refuse(http.StatusBadRequest, `send no body, or {"by": "your name"}`)
 	}
-	return oneLine(by.By, maxActor), nil
+	who := callerOf(r)
+	return who.actor(by.By), nil
 }
 
 // decode reads one JSON value, with no key that v has not, and nothing behind it. No body at all leaves v as it is.

@@ -3,14 +3,11 @@ package console
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -72,6 +69,12 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.As(err, &refused):
 		status, text = refused.status, refused.text
+		switch status {
+		case http.StatusUnauthorized:
+			w.Header().Set("WWW-Authenticate", "Bearer")
+		case http.StatusTooManyRequests:
+			w.Header().Set("Retry-After", "1")
+		}
 	case errors.As(err, &tooLong):
 		status, text = http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is longer than %d bytes", tooLong.Limit)
 	case errors.Is(err, router.ErrNotFound):
@@ -103,10 +106,11 @@ func (c *Console) write(w http.ResponseWriter, r *http.Request, status int, body
 	w.Write(buf.Bytes())
 }
 
-// guard stands before every route: headers, faults of ours, other people's web pages, and the token.
+// guard stands before every route: headers, faults of ours, who asks and whether they may, and other people's web pages.
 func (c *Console) guard(next http.Handler) http.Handler {
 	foreign := http.NewCrossOriginProtection()
 	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.refused.note(refusedSite, "from", r.RemoteAddr, "origin", oneLine(r.Header.Get("Origin"), maxActor))
 		c.fail(w, r, refuse(http.StatusForbidden, "a page of another site may not do this"))
 	}))
 	checked := foreign.Handler(next)
@@ -126,21 +130,11 @@ func (c *Console) guard(next http.Handler) http.Handler {
 				c.write(w, r, http.StatusInternalServerError, map[string]string{"error": "a fault in flowbridge: its log says more"})
 			}
 		}()
-		if strings.HasPrefix(r.URL.Path, "/api/") && !c.allowed(r) {
-			h.Set("WWW-Authenticate", "Bearer")
-			c.fail(w, r, refuse(http.StatusUnauthorized, "send the admin token: Authorization: Bearer <FLOWBRIDGE_ADMIN_TOKEN>"))
+		who := c.caller(r)
+		if err := c.admit(r, &who); err != nil {
+			c.fail(w, r, err)
 			return
 		}
-		checked.ServeHTTP(w, r)
+		checked.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 	})
-}
-
-// allowed checks the token. Hashes are compared, so that not even its length can be measured.
-func (c *Console) allowed(r *http.Request) bool {
-	if c.cfg.Token == "" {
-		return true
-	}
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	got, want := sha256.Sum256([]byte(strings.TrimSpace(given))), sha256.Sum256([]byte(c.cfg.Token.Reveal()))
-	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }

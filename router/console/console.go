@@ -10,13 +10,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"flowbridge/router"
 )
@@ -39,13 +39,19 @@ type Store interface {
 	AllSilences(ctx context.Context, limit int) ([]router.Silence, error)
 	// Deliveries returns at most limit deliveries, newest first; an empty state means all.
 	Deliveries(ctx context.Context, state router.DeliveryState, limit int) ([]router.Delivery, error)
-	// RetryDelivery makes a delivery due now; ErrNotFound if there is none, ErrConflict, wrapped with the
-	// reason, if it is not one to retry.
-	RetryDelivery(ctx context.Context, id int64) error
 	// Forget blanks what is held of a person everywhere, keeps digests, and says what it was.
 	Forget(ctx context.Context, p router.Person) (router.Found, error)
+	// RetryDelivery makes a delivery due now, and keeps who asked for it; ErrNotFound if there is none, ErrConflict,
+	// wrapped with the reason, if it is not one to retry.
+	RetryDelivery(ctx context.Context, id int64, audit ...router.AuditEntry) error
+	// Audit keeps what people did beside that. What goes through the journal is kept from there.
+	Audit(ctx context.Context, entries ...router.AuditEntry) error
+	// AuditEntries returns at most limit entries of the audit, newest first: those before an id, or all for 0.
+	AuditEntries(ctx context.Context, before int64, limit int) ([]router.AuditEntry, error)
 	// Append writes events to the journal and returns how many were new; ErrBusy means try again soon.
 	Append(ctx context.Context, events []router.Event) (int, error)
+	// EventProgress says how far the fold has come with an event that was appended, by its digest.
+	EventProgress(ctx context.Context, digest string) (router.EventProgress, error)
 	// Stats counts what is stored.
 	Stats(ctx context.Context) (router.Stats, error)
 	// Ping says whether the storage answers.
@@ -57,10 +63,24 @@ type Store interface {
 // Config is what a Console may be told. Zero fields choose themselves.
 type Config struct {
 	// Token, if set, is asked of every request below /api/, as `Authorization: Bearer <token>`. Metrics
-	// and health are open in any case: probes carry no credentials.
+	// and health are open in any case, since probes carry no credentials, but quote nothing of the rules without it.
 	Token router.Secret
+	// TokenNow returns the one in force; it is asked for each request, since it may be replaced. Default: Token.
+	TokenNow func() router.Secret
+	// ViewToken is good for looking only: GET. ViewTokenNow is to it what TokenNow is to Token. Default: there is none.
+	ViewToken    router.Secret
+	ViewTokenNow func() router.Secret
+	// UserHeader is the header in which a proxy names the person whom it has signed in; who is named so may do everything.
+	// It counts from the addresses of TrustedProxies alone. Default: nobody is signed in.
+	UserHeader     string
+	TrustedProxies []netip.Prefix
+	// Hosts are the names and addresses under which people reach the console, beside localhost, loopback addresses and the
+	// address that a request came to. Others are answered 421. Default: none.
+	Hosts []string
 	// Gatherer is what /metrics shows. Default: there is no /metrics.
 	Gatherer prometheus.Gatherer
+	// OpenGatherer is what it shows without a token where there is one. Default: Gatherer.
+	OpenGatherer prometheus.Gatherer
 	// Registerer gets gauges of what is stored, read from the store at each scrape. Default: none are kept.
 	Registerer prometheus.Registerer
 	// Ready says what keeps the bridge from doing its work beyond storage; its text is shown. Default: nothing does.
@@ -94,6 +114,8 @@ type Console struct {
 	cfg      Config
 	store    Store
 	progress *progress
+	refused  *refusals
+	wrong    *wrongTokens
 	handler  http.Handler
 }
 
@@ -108,6 +130,20 @@ func New(cfg Config, s Store) (*Console, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.TokenNow == nil {
+		cfg.TokenNow = func() router.Secret { return cfg.Token }
+	}
+	if cfg.ViewTokenNow == nil {
+		cfg.ViewTokenNow = func() router.Secret { return cfg.ViewToken }
+	}
+	if cfg.OpenGatherer == nil {
+		cfg.OpenGatherer = cfg.Gatherer
+	}
+	hosts := make([]string, len(cfg.Hosts))
+	for i, host := range cfg.Hosts {
+		hosts[i] = hostOf(host)
+	}
+	cfg.Hosts = hosts
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }
 	}
@@ -117,9 +153,9 @@ func New(cfg Config, s Store) (*Console, error) {
 	if cfg.Rules == nil {
 		cfg.Rules = func() string { return "" }
 	}
-	c := &Console{cfg: cfg, store: s, progress: &progress{}}
+	c := &Console{cfg: cfg, store: s, progress: &progress{}, refused: newRefusals(cfg.Logger, cfg.Now), wrong: newWrongTokens()}
 	if cfg.Registerer != nil {
-		if err := cfg.Registerer.Register(newCollector(c)); err != nil {
+		if err := errors.Join(cfg.Registerer.Register(newCollector(c)), cfg.Registerer.Register(c.refused.counted)); err != nil {
 			return nil, fmt.Errorf("console: register metrics: %w", err)
 		}
 	}
@@ -148,14 +184,12 @@ func (c *Console) routes() http.Handler {
 	mux.DELETE("/api/v1/silences/:id", c.answer(c.endSilence))
 	mux.POST("/api/v1/reload", c.answer(c.reload))
 	mux.POST("/api/v1/forget", c.answerWithin(forgetTimeout, c.forget))
+	mux.GET("/api/v1/audit", c.answer(c.listAudit))
 
 	mux.GET("/healthz", c.answer(c.health))
 	mux.GET("/readyz", c.answer(c.ready))
 	if c.cfg.Gatherer != nil {
-		mux.Handler(http.MethodGet, "/metrics", promhttp.HandlerFor(c.cfg.Gatherer, promhttp.HandlerOpts{
-			ErrorLog:      slog.NewLogLogger(c.cfg.Logger.Handler(), slog.LevelError),
-			ErrorHandling: promhttp.ContinueOnError, // one broken collector must not blind people to the rest
-		}))
+		mux.Handler(http.MethodGet, "/metrics", c.metrics())
 	}
 
 	mux.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

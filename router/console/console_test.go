@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -48,6 +49,7 @@ func ask(c http.Handler, method, path, body string, headers ...string) *http.Res
 		in = strings.NewReader(body)
 	}
 	r := httptest.NewRequest(method, path, in)
+	r.Host = "127.0.0.1:9090"
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
@@ -206,6 +208,11 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// act is what the journal keeps of what somebody does who needs no token.
+func act(incident int64, actor string) *router.Act {
+	return &router.Act{Incident: incident, Actor: actor, Verified: router.VerifiedNot, From: "192.0.2.1"}
+}
+
 func TestAPersonActs(t *testing.T) {
 	for _, tt := range []struct {
 		name, path, body string
@@ -215,21 +222,21 @@ func TestAPersonActs(t *testing.T) {
 	}{
 		{"acknowledges", "/api/v1/incidents/42/acknowledge", `{"by": "Ada"}`, 202, `{"incident":42,"queued":true}`, []router.Event{{
 			Source: router.SourceConsole, Name: router.Acknowledge, At: noon, Received: noon, WABA: "w1", Flow: "1987937931743377",
-			Act: &router.Act{Incident: 42, Actor: "Ada"}}}},
+			Act: act(42, "API (name given: Ada)")}}},
 		{"resolves, without a name", "/api/v1/incidents/INC-41/resolve", "", 202, `{"incident":41,"queued":true}`, []router.Event{{
-			Source: router.SourceConsole, Name: router.Resolve, At: noon, Received: noon, WABA: "w1", Flow: "2", Act: &router.Act{Incident: 41}}}},
+			Source: router.SourceConsole, Name: router.Resolve, At: noon, Received: noon, WABA: "w1", Flow: "2", Act: act(41, "API")}}},
 		{"takes an acknowledgement back", "/api/v1/incidents/41/unacknowledge", "", 202, `{"incident":41,"queued":true}`, []router.Event{{
-			Source: router.SourceConsole, Name: router.Unacknowledge, At: noon, Received: noon, WABA: "w1", Flow: "2", Act: &router.Act{Incident: 41}}}},
+			Source: router.SourceConsole, Name: router.Unacknowledge, At: noon, Received: noon, WABA: "w1", Flow: "2", Act: act(41, "API")}}},
 		{"takes back what nobody acknowledged", "/api/v1/incidents/42/unacknowledge", "", 200, `{"incident":42,"queued":false}`, nil},
 		{"reopens what is open", "/api/v1/incidents/42/reopen", "", 200, `{"incident":42,"queued":false}`, nil},
 		{"has somebody paged", "/api/v1/incidents/42/page", `{"by": "Ada"}`, 202, `{"incident":42,"queued":true}`, []router.Event{{
 			Source: router.SourceConsole, Name: router.PageNow, At: noon, Received: noon, WABA: "w1", Flow: "1987937931743377",
-			Act: &router.Act{Incident: 42, Actor: "Ada"}}}},
+			Act: act(42, "API (name given: Ada)")}}},
 		{"acknowledges what is acknowledged", "/api/v1/incidents/41/acknowledge", "{}", 200, `{"incident":41,"queued":false}`, nil},
 		{"gives a name that does not fit a card", "/api/v1/incidents/42/resolve", `{"by": "A\nd` + strings.Repeat("ä", 200) + `"}`, 202,
 			`{"incident":42,"queued":true}`, []router.Event{{
 				Source: router.SourceConsole, Name: router.Resolve, At: noon, Received: noon, WABA: "w1", Flow: "1987937931743377",
-				Act: &router.Act{Incident: 42, Actor: "A d" + strings.Repeat("ä", 97)}}}},
+				Act: act(42, "API (name given: A d"+strings.Repeat("ä", 97)+")")}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := filledStore()
@@ -369,15 +376,17 @@ func TestToken(t *testing.T) {
 		{"none, for metrics", "/metrics", "", 200},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, logs := newConsole(t, Config{Token: token, Gatherer: prometheus.NewRegistry()}, filledStore())
-			resp := ask(c, "GET", tt.path, "", "Authorization", tt.authorization)
-			body := text(t, resp)
-			if resp.StatusCode != tt.status || strings.Contains(body+logs.String(), token) {
-				t.Errorf("%s %s %s", resp.Status, body, logs)
-			}
-			if (resp.StatusCode == 401) != (resp.Header.Get("WWW-Authenticate") == "Bearer") {
-				t.Errorf("WWW-Authenticate %q", resp.Header.Get("WWW-Authenticate"))
-			}
+			synctest.Test(t, func(t *testing.T) { // wrong ones are answered late
+				c, logs := newConsole(t, Config{Token: token, Gatherer: prometheus.NewRegistry()}, filledStore())
+				resp := ask(c, "GET", tt.path, "", "Authorization", tt.authorization)
+				body := text(t, resp)
+				if resp.StatusCode != tt.status || strings.Contains(body+logs.String(), token) {
+					t.Errorf("%s %s %s", resp.Status, body, logs)
+				}
+				if (resp.StatusCode == 401) != (resp.Header.Get("WWW-Authenticate") == "Bearer") {
+					t.Errorf("WWW-Authenticate %q", resp.Header.Get("WWW-Authenticate"))
+				}
+			})
 		})
 	}
 }
@@ -411,9 +420,20 @@ func TestMetrics(t *testing.T) {
 		want  string
 	}{
 		{"are counted from the store", nil, `
+# HELP flowbridge_admin_refused_total Requests that the admin address refused, by reason.
+# TYPE flowbridge_admin_refused_total counter
+flowbridge_admin_refused_total{reason="cross_site"} 0
+flowbridge_admin_refused_total{reason="host"} 0
+flowbridge_admin_refused_total{reason="no_token"} 0
+flowbridge_admin_refused_total{reason="untrusted_header"} 0
+flowbridge_admin_refused_total{reason="view_token"} 0
+flowbridge_admin_refused_total{reason="wrong_token"} 0
 # HELP flowbridge_build_info 1, with the version that runs.
 # TYPE flowbridge_build_info gauge
 flowbridge_build_info{version="1.2.3"} 1
+# HELP flowbridge_everything_silenced 1 while a silence covers everything, so that nobody is told of new trouble, else 0.
+# TYPE flowbridge_everything_silenced gauge
+flowbridge_everything_silenced 1
 # HELP flowbridge_fold_stalled_seconds For how long events have waited without one being folded by any process, 0 if none waits.
 # TYPE flowbridge_fold_stalled_seconds gauge
 flowbridge_fold_stalled_seconds 0
@@ -441,6 +461,14 @@ flowbridge_owed_deliveries{state="waiting"} 4
 flowbridge_storage_up 1
 `},
 		{"say that the storage is gone, and go on", errors.New("gone"), `
+# HELP flowbridge_admin_refused_total Requests that the admin address refused, by reason.
+# TYPE flowbridge_admin_refused_total counter
+flowbridge_admin_refused_total{reason="cross_site"} 0
+flowbridge_admin_refused_total{reason="host"} 0
+flowbridge_admin_refused_total{reason="no_token"} 0
+flowbridge_admin_refused_total{reason="untrusted_header"} 0
+flowbridge_admin_refused_total{reason="view_token"} 0
+flowbridge_admin_refused_total{reason="wrong_token"} 0
 # HELP flowbridge_build_info 1, with the version that runs.
 # TYPE flowbridge_build_info gauge
 flowbridge_build_info{version="1.2.3"} 1

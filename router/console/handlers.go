@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -113,14 +114,18 @@ func (c *Console) retryDelivery(r *http.Request, p httprouter.Params) (int, any,
 	if err != nil || id < 1 {
 		return 0, nil, refuse(http.StatusNotFound, "there is no delivery %q", p.ByName("id"))
 	}
-	err = c.store.RetryDelivery(r.Context(), id)
+	actor, err := actorOf(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	err = c.store.RetryDelivery(r.Context(), id, c.deed(r, actor, fmt.Sprintf("retry delivery %d", id), "it is tried at once"))
 	switch {
 	case errors.Is(err, router.ErrNotFound):
 		return 0, nil, refuse(http.StatusNotFound, "there is no delivery %d", id)
 	case err != nil:
 		return 0, nil, err
 	}
-	c.cfg.Logger.Info("a person asks for a retry", "delivery", id, "from", r.RemoteAddr)
+	c.cfg.Logger.Info("a person asks for a retry", "delivery", id, "by", actor, "from", r.RemoteAddr)
 	return http.StatusAccepted, queued{Delivery: id, Queued: true}, nil
 }
 

@@ -3,12 +3,15 @@ package console
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"flowbridge/router"
 )
@@ -51,11 +54,15 @@ func (c *Console) ready(r *http.Request, _ httprouter.Params) (int, any, error) 
 	if err := c.cfg.Ready(); err != nil {
 		return http.StatusServiceUnavailable, readiness{Error: err.Error()}, nil
 	}
-	return http.StatusOK, readiness{Ready: true, Rules: c.trouble()}, nil
+	return http.StatusOK, readiness{Ready: true, Rules: c.trouble(callerOf(r))}, nil
 }
 
-func (c *Console) trouble() string {
+// trouble says why the rules on disk are not in force, to whom may look at them.
+func (c *Console) trouble(who caller) string {
 	text := c.cfg.Rules()
+	if text != "" && who.may == mayNothing {
+		return "the rules on disk are not in force: ask with a token, or see the log"
+	}
 	if len(text) <= maxTrouble {
 		return text
 	}
@@ -67,23 +74,45 @@ func (c *Console) reload(r *http.Request, _ httprouter.Params) (int, any, error)
 	if c.cfg.Reload == nil {
 		return 0, nil, refuse(http.StatusConflict, "the rules of this bridge cannot be read anew: start it again")
 	}
-	if _, err := actorOf(r.Body); err != nil {
+	actor, err := actorOf(r)
+	if err != nil {
 		return 0, nil, err
 	}
 	if err := c.cfg.Reload(); err != nil {
+		c.keep(r.Context(), c.deed(r, actor, reloadRules, "refused: the rules have mistakes"))
 		return http.StatusUnprocessableEntity, unread{
 			Error:    "the rules cannot be used; the old ones stay in force",
 			Mistakes: strings.Split(strings.TrimSpace(err.Error()), "\n"),
 		}, nil
 	}
-	c.cfg.Logger.Info("a person had the rules read anew", "from", r.RemoteAddr)
+	c.keep(r.Context(), c.deed(r, actor, reloadRules, "read anew"))
+	c.cfg.Logger.Info("a person had the rules read anew", "by", actor, "from", r.RemoteAddr)
 	return http.StatusOK, map[string]bool{"reloaded": true}, nil
 }
+
+// reloadRules is what the audit calls it.
+const reloadRules = "reload the rules"
 
 // unread is the answer to a reload that was refused.
 type unread struct {
 	Error    string   `json:"error"`
 	Mistakes []string `json:"mistakes"` // as file:line:column: path: what is wrong (hint)
+}
+
+// metrics: GET /metrics. Without a token it quotes nothing of the rules.
+func (c *Console) metrics() http.Handler {
+	options := promhttp.HandlerOpts{
+		ErrorLog:      slog.NewLogLogger(c.cfg.Logger.Handler(), slog.LevelError),
+		ErrorHandling: promhttp.ContinueOnError, // one broken collector must not blind people to the rest
+	}
+	all, open := promhttp.HandlerFor(c.cfg.Gatherer, options), promhttp.HandlerFor(c.cfg.OpenGatherer, options)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if callerOf(r).may == mayNothing {
+			open.ServeHTTP(w, r)
+			return
+		}
+		all.ServeHTTP(w, r)
+	})
 }
 
 // collector reads gauges from the store at each scrape, so that they are true after a restart and
@@ -92,7 +121,7 @@ type collector struct {
 	console *Console
 
 	build, up, events, oldest, incidents, deliveries *prometheus.Desc
-	folds, foldStalled, laneStalled                  *prometheus.Desc
+	folds, foldStalled, laneStalled, silenced        *prometheus.Desc
 }
 
 func newCollector(c *Console) *collector {
@@ -107,9 +136,11 @@ func newCollector(c *Console) *collector {
 		oldest:     desc("journal_oldest_waiting_seconds", "Age of the oldest event that waits to be folded, 0 if none waits."),
 		incidents:  desc("incidents", "Incidents that are not resolved.", "state"),
 		deliveries: desc("owed_deliveries", "Deliveries that are not done: waiting, or parked until a person acts.", "state"),
-		folds:      desc("folds", "1 while this process has the right to fold the journal, else 0: of several on one database one has it."),
+		folds: desc("folds",
+			"1 while this process has the right to fold the journal, else 0: of several on one database one has it."),
 		foldStalled: desc("fold_stalled_seconds",
 			"For how long events have waited without one being folded by any process, 0 if none waits."),
+		silenced: desc("everything_silenced", "1 while a silence covers everything, so that nobody is told of new trouble, else 0."),
 		laneStalled: desc("lane_stalled_seconds",
 			"For how long deliveries to a notifier have been due without one being tried; missing where none is due.", "notifier"),
 	}
@@ -117,7 +148,7 @@ func newCollector(c *Console) *collector {
 
 // Describe names the gauges.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.build, c.up, c.events, c.oldest, c.incidents, c.deliveries, c.folds, c.foldStalled, c.laneStalled} {
+	for _, d := range []*prometheus.Desc{c.build, c.up, c.events, c.oldest, c.incidents, c.deliveries, c.folds, c.foldStalled, c.laneStalled, c.silenced} {
 		ch <- d
 	}
 }
@@ -153,6 +184,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, s := range []router.DeliveryState{router.DeliveryWaiting, router.DeliveryParked} {
 		gauge(c.deliveries, float64(stats.Deliveries[s]), string(s))
+	}
+	if holding, err := c.console.store.Silences(ctx); err == nil { // else the storage has just gone
+		gauge(c.silenced, map[bool]float64{true: 1}[slices.ContainsFunc(holding, func(s router.Silence) bool { return s.Everything() })])
 	}
 	if err := c.console.observe(ctx); err != nil {
 		c.console.cfg.Logger.Debug("it could not be seen whether everything gets on", "error", err)

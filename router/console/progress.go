@@ -75,9 +75,11 @@ func (p *progress) trouble(after time.Duration) string {
 	var out []string
 	switch {
 	case folds && fold >= after:
-		out = append(out, fmt.Sprintf("events wait to be folded, and for %s none was, though this process has the right to: see its log", router.FormatDuration(fold)))
+		out = append(out, "events wait to be folded, and for "+router.FormatDuration(fold)+
+			" none was, though this process has the right to: see its log")
 	case fold >= peerFactor*after:
-		out = append(out, fmt.Sprintf("events wait to be folded, and for %s no process has folded any: see their logs", router.FormatDuration(fold)))
+		out = append(out, "events wait to be folded, and for "+router.FormatDuration(fold)+
+			" no process has folded any: see their logs")
 	}
 	var stuck []string
 	for notifier, d := range lanes {
@@ -92,7 +94,7 @@ func (p *progress) trouble(after time.Duration) string {
 	return strings.Join(out, "; ")
 }
 
-// observe looks where everything is. Storage that does not answer leaves what is known: it is told as a fault of its own.
+// observe looks where everything is. Storage that does not answer leaves what is known: that is a fault of its own.
 func (c *Console) observe(ctx context.Context) error {
 	now := c.cfg.Now()
 	is, err := c.store.Progress(ctx, now)
@@ -113,8 +115,10 @@ func (c *Console) Watch(ctx context.Context) {
 			c.cfg.Logger.Debug("it could not be seen whether everything gets on", "error", err)
 		}
 		cancel()
+		c.auditWrongTokens(ctx, false)
 		select {
 		case <-ctx.Done():
+			c.auditWrongTokens(ctx, true)
 			return
 		case <-tick.C:
 		}

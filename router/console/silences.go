@@ -20,6 +20,9 @@ const (
 	maxWhy = 300
 	// maxSilence bounds how long a silence holds: one for ever is a rule that says drop.
 	minSilence, maxSilence = time.Minute, 366 * 24 * time.Hour
+	// maxOpenSilence bounds a silence of everything by somebody of whom nothing is known: where no token is asked for, any
+	// program on the machine may be the one who asks.
+	maxOpenSilence = 24 * time.Hour
 	// recently is how long a silence that has ended is listed.
 	recently = 7 * 24 * time.Hour
 	// recovered stands in the place of a time.
@@ -99,6 +102,11 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 	}
 	now := c.cfg.Now().UTC()
 	s, problems := c.wished(&wish, now)
+	who := callerOf(r)
+	s.By = who.actor(wish.By)
+	if s.Everything() && wish.Everything && who.verified == router.VerifiedNot && (s.UntilRecovered() || s.Until.Sub(now) > maxOpenSilence) {
+		problems = append(problems, "everything: at most 24h where anybody on this machine may ask for it: say for, or until, or set FLOWBRIDGE_ADMIN_TOKEN")
+	}
 	if len(problems) > 0 {
 		return 0, nil, refuse(http.StatusBadRequest, "%s", strings.Join(problems, "; "))
 	}
@@ -113,11 +121,12 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 	if err != nil {
 		return 0, nil, err
 	}
-	if err := c.say(r, router.Event{Name: router.AddSilence, Act: &router.Act{Actor: s.By, Silence: &s}}); err != nil {
+	came, err := c.say(r, router.Event{Name: router.AddSilence, Act: &router.Act{Actor: s.By, Silence: &s}})
+	if err != nil {
 		return 0, nil, err
 	}
 	c.cfg.Logger.Info("a person adds a silence", "silence", s.ID, "by", s.By, "why", s.Why, "from", r.RemoteAddr)
-	return http.StatusAccepted, silenceAdded{Silence: newSilence(&s, now), Covers: covers, Queued: true}, nil
+	return http.StatusAccepted, silenceAdded{Silence: newSilence(&s, now), Covers: covers, Queued: true, became: came}, nil
 }
 
 // silenceAdded is the answer to POST /api/v1/silences.
@@ -125,13 +134,14 @@ type silenceAdded struct {
 	Silence silence `json:"silence"`
 	Covers  []int64 `json:"covers"` // numbers of unresolved incidents with an alert that it covers: none may be a slip
 	Queued  bool    `json:"queued"`
+	became
 }
 
 // wished reads a wish, and says all that is wrong with it.
 func (c *Console) wished(wish *silenceWish, now time.Time) (s router.Silence, problems []string) {
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	s = router.Silence{
-		ID: strings.ToLower(rand.Text()[:10]), Since: now, By: oneLine(wish.By, maxActor), Why: oneLine(wish.Why, maxWhy),
+		ID: strings.ToLower(rand.Text()[:10]), Since: now, Why: oneLine(wish.Why, maxWhy),
 		Scope: router.Scope{WABA: strings.TrimSpace(wish.WABA), Event: strings.ToUpper(strings.TrimSpace(wish.Event)), Labels: wish.Labels},
 	}
 	var err error
@@ -242,11 +252,12 @@ func (c *Console) covered(r *http.Request, scope *router.Scope) ([]int64, error)
 type silenceEnd struct {
 	Silence string `json:"silence"`
 	Queued  bool   `json:"queued"` // false: it was over already
+	became
 }
 
 // endSilence: DELETE /api/v1/silences/{id}
 func (c *Console) endSilence(r *http.Request, p httprouter.Params) (int, any, error) {
-	actor, err := actorOf(r.Body)
+	actor, err := actorOf(r)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -265,12 +276,12 @@ func (c *Console) endSilence(r *http.Request, p httprouter.Params) (int, any, er
 	} else if !waits {
 		return 0, nil, refuse(http.StatusNotFound, "there is no silence %q", id)
 	}
-	err = c.say(r, router.Event{Name: router.EndSilence, Act: &router.Act{Actor: actor, Silence: &router.Silence{ID: id}}})
+	came, err := c.say(r, router.Event{Name: router.EndSilence, Act: &router.Act{Actor: actor, Silence: &router.Silence{ID: id}}})
 	if err != nil {
 		return 0, nil, err
 	}
 	c.cfg.Logger.Info("a person ends a silence", "silence", id, "by", actor, "from", r.RemoteAddr)
-	return http.StatusAccepted, silenceEnd{Silence: id, Queued: true}, nil
+	return http.StatusAccepted, silenceEnd{Silence: id, Queued: true, became: came}, nil
 }
 
 // unfolded says whether a silence is in the journal, and the fold has not come to it yet.
@@ -301,7 +312,7 @@ type silence struct {
 func newSilence(s *router.Silence, now time.Time) silence {
 	out := silence{
 		ID: s.ID, State: silenceActive, WABA: s.WABA, Flow: s.Flow, Event: s.Event, Labels: s.Labels,
-		Everything: s.WABA == "" && s.Flow == "" && s.Event == "" && len(s.Labels) == 0,
+		Everything: s.Everything(),
 		Since:      moment(s.Since), Until: moment(s.Until), UntilRecovered: s.UntilRecovered(), By: s.By, Why: s.Why,
 	}
 	if out.Labels == nil {

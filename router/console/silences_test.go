@@ -26,7 +26,7 @@ func TestAPersonAddsASilence(t *testing.T) {
 		covers     []int64
 	}{
 		{"of a flow by its name, for a while", `{"flow": "Checkout", "for": "4h", "by": "Ada", "why": "deploy\nof the endpoint"}`,
-			router.Silence{Scope: router.Scope{Flow: "1987937931743377"}, Until: noon.Add(4 * time.Hour), By: "Ada", Why: "deploy of the endpoint"}, []int64{42}},
+			router.Silence{Scope: router.Scope{Flow: "1987937931743377"}, Until: noon.Add(4 * time.Hour), Why: "deploy of the endpoint"}, []int64{42}},
 		{"of a flow by its id, for days", `{"flow": "77", "for": "1d12h"}`,
 			router.Silence{Scope: router.Scope{Flow: "77"}, Until: noon.Add(36 * time.Hour)}, []int64{}},
 		{"of an event in small letters, until a time", `{"event": "flow_status_change", "until": "2026-05-04T16:00:00+02:00"}`,
@@ -49,8 +49,12 @@ func TestAPersonAddsASilence(t *testing.T) {
 				t.Errorf("covers (-want +got):\n%s", diff)
 			}
 			tt.want.ID, tt.want.Since = got.Silence.ID, noon
+			tt.want.By = "API"
+			if strings.Contains(tt.body, "Ada") {
+				tt.want.By = "API (name given: Ada)"
+			}
 			want := []router.Event{{Source: router.SourceConsole, Name: router.AddSilence, At: noon, Received: noon,
-				Act: &router.Act{Actor: tt.want.By, Silence: &tt.want}}}
+				Act: &router.Act{Actor: tt.want.By, Silence: &tt.want, Verified: router.VerifiedNot, From: "192.0.2.1"}}}
 			if diff := cmp.Diff(want, s.appended, cmpopts.IgnoreFields(router.Event{}, "Digest")); diff != "" {
 				t.Errorf("journal (-want +got):\n%s", diff)
 			}
@@ -145,7 +149,7 @@ func TestAPersonEndsASilence(t *testing.T) {
 				t.Errorf("%s %s, %d events", resp.Status, got, len(s.appended))
 			}
 			for _, e := range s.appended {
-				want := router.Act{Actor: "Grace", Silence: &router.Silence{ID: tt.id}}
+				want := router.Act{Actor: "API (name given: Grace)", Silence: &router.Silence{ID: tt.id}, Verified: router.VerifiedNot, From: "192.0.2.1"}
 				if diff := cmp.Diff(&want, e.Act); diff != "" || e.Name != router.EndSilence {
 					t.Errorf("%s (-want +got):\n%s", e.Name, diff)
 				}

@@ -25,7 +25,10 @@ type memStore struct {
 	appended   []router.Event
 	retried    []int64
 	forgotten  []router.Person
-	fault      error // what storage says instead of working
+	audit      []router.AuditEntry // newest first
+	auditFault error
+	fold       func() (router.EventProgress, error) // of what was appended; nil: it is folded at once
+	fault      error                                // what storage says instead of working
 	panics     bool
 }
 
@@ -109,7 +112,7 @@ func (s *memStore) Deliveries(_ context.Context, state router.DeliveryState, lim
 	return out, s.fault
 }
 
-func (s *memStore) RetryDelivery(_ context.Context, id int64) error {
+func (s *memStore) RetryDelivery(_ context.Context, id int64, audit ...router.AuditEntry) error {
 	for _, d := range s.deliveries {
 		switch {
 		case d.ID != id:
@@ -117,10 +120,31 @@ func (s *memStore) RetryDelivery(_ context.Context, id int64) error {
 			return fmt.Errorf("delivery %d: %w: it was delivered", id, router.ErrConflict)
 		default:
 			s.retried = append(s.retried, id)
+			s.audit = append(audit, s.audit...)
 			return s.fault
 		}
 	}
 	return fmt.Errorf("delivery %d: %w", id, router.ErrNotFound)
+}
+
+func (s *memStore) Audit(_ context.Context, entries ...router.AuditEntry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := cmp.Or(s.auditFault, s.fault); err != nil {
+		return err
+	}
+	s.audit = append(entries, s.audit...)
+	return nil
+}
+
+func (s *memStore) AuditEntries(_ context.Context, before int64, limit int) ([]router.AuditEntry, error) {
+	var out []router.AuditEntry
+	for _, e := range s.audit {
+		if (before == 0 || e.ID < before) && len(out) < limit {
+			out = append(out, e)
+		}
+	}
+	return out, s.fault
 }
 
 func (s *memStore) Append(_ context.Context, events []router.Event) (int, error) {
@@ -131,6 +155,16 @@ func (s *memStore) Append(_ context.Context, events []router.Event) (int, error)
 	}
 	s.appended = append(s.appended, events...)
 	return len(events), nil
+}
+
+func (s *memStore) EventProgress(_ context.Context, digest string) (router.EventProgress, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fold != nil {
+		return s.fold()
+	}
+	folded := slices.ContainsFunc(s.appended, func(e router.Event) bool { return e.Digest == digest })
+	return router.EventProgress{Folded: folded}, s.fault
 }
 
 func (s *memStore) Stats(ctx context.Context) (router.Stats, error) {

@@ -181,6 +181,8 @@ type unconfigured struct{ kind router.Kind }
 
 func (e unconfigured) Error() string {
 	switch e.kind {
+	case "":
+		return "the rules name this notifier no more, and it was not told before: name it again, and retry this delivery"
 	case router.KindSlack:
 		return "flowbridge runs without Slack: set SLACK_BOT_TOKEN, start it again, and retry this delivery"
 	case router.KindPagerDuty:

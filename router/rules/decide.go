@@ -12,7 +12,8 @@ import (
 //
 // Of Meta's events that no rule matched, all but recoveries and what is personal (router.IsPersonal) go to `default`. A parked
 // delivery goes to `fallback` unless a rule names DELIVERY_PARKED, and never to the notifier it is parked
-// for; so does an event that could not be folded (BRIDGE_EVENT_SET_ASIDE). Nothing else that a person or flowbridge itself said is decided by rules.
+// for; so do an event that could not be folded (BRIDGE_EVENT_SET_ASIDE) and a silence of everything that begins
+// (BRIDGE_EVERYTHING_SILENCED). Nothing else that a person or flowbridge itself said is decided by rules.
 //
 // `during` and `except` look at the event's At. Where that is zero, as with router.Event.Opening, the decision is about
 // every time: Named has all who may have been told at one time or another.

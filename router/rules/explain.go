@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,6 +50,7 @@ func (r *Rules) Explain(ev *router.Event) Explanation {
 	x := Explanation{Decision: r.Decide(ev)}
 	var spoke []*rule
 	ended, sure := false, false
+	asked := &facts{of: map[string]any{}, left: eventBudget}
 	for i := range r.rules {
 		rule := &r.rules[i]
 		a := Asked{Rule: rule.name, Place: rule.place}
@@ -57,7 +59,7 @@ func (r *Rules) Explain(ev *router.Event) Explanation {
 			x.Rules = append(x.Rules, a)
 			continue
 		}
-		a.Decided = r.checks(rule, ev)
+		a.Decided = r.checks(rule, ev, asked)
 		if i := slices.IndexFunc(a.Decided, func(c Reason) bool { return !c.Holds }); i >= 0 {
 			a.Decided = a.Decided[i : i+1]
 		} else if r.decidesOn(ev) {
@@ -157,7 +159,7 @@ func (s severitySet) String() string {
 }
 
 // checks holds every key of a rule's match against an event, with the matchers that match.holds uses, `when` last.
-func (r *Rules) checks(rule *rule, ev *router.Event) (all []Reason) {
+func (r *Rules) checks(rule *rule, ev *router.Event, f *facts) (all []Reason) {
 	m := &rule.match
 	add := func(key string, holds bool, got string, want ...string) {
 		c := Reason{Key: key, Place: rule.placeOf(key), Holds: holds}
@@ -219,7 +221,7 @@ func (r *Rules) checks(rule *rule, ev *router.Event) (all []Reason) {
 		all = append(all, timeCheck(rule, ev))
 	}
 	if m.when != nil && !slices.ContainsFunc(all, func(c Reason) bool { return !c.Holds }) {
-		all = append(all, r.whenCheck(rule, ev))
+		all = append(all, r.whenCheck(rule, ev, f))
 	}
 	return all
 }
@@ -276,23 +278,21 @@ func timeCheck(rule *rule, ev *router.Event) Reason {
 }
 
 // whenCheck asks a rule's expression, and shows the numbers and words that it goes by. Nothing of a form is shown.
-func (r *Rules) whenCheck(rule *rule, ev *router.Event) Reason {
+func (r *Rules) whenCheck(rule *rule, ev *router.Event, f *facts) Reason {
 	c := Reason{Key: "when", Place: rule.placeOf("when")}
-	env := make(map[string]any, len(rule.match.when.names))
-	var facts []string
+	holds, err := r.askWhen(rule.match.when, ev, f)
+	var known []string
 	for _, name := range rule.match.when.names {
-		env[name] = r.fact(name, ev)
-		switch v := env[name].(type) {
+		switch v := f.of[name].(type) {
 		case float64:
-			facts = append(facts, fmt.Sprintf("%s is %v", name, known(v)))
+			known = append(known, fmt.Sprintf("%s is %v", name, orMissing(v)))
 		case string:
-			facts = append(facts, fmt.Sprintf("%s is %s", name, orNothing(oneLine(v, 60))))
+			known = append(known, fmt.Sprintf("%s is %s", name, orNothing(oneLine(v, 60))))
 		}
 	}
-	holds, err := runWhen(rule.match.when.program, env)
 	c.Holds = err == nil && holds
 	switch {
-	case err != nil && router.IsPersonal(ev.Name): // the error may quote what somebody wrote
+	case err != nil && router.IsPersonal(ev.Name) && !errors.Is(err, errBudget): // the error may quote what somebody wrote
 		c.Text = "when failed on this response"
 	case err != nil:
 		c.Text = "when failed: " + oneLine(err.Error(), 120)
@@ -301,13 +301,13 @@ func (r *Rules) whenCheck(rule *rule, ev *router.Event) Reason {
 	default:
 		c.Text = "when is false"
 	}
-	if len(facts) > 0 && !router.IsPersonal(ev.Name) {
-		c.Text += ": " + strings.Join(facts, ", ")
+	if len(known) > 0 && !router.IsPersonal(ev.Name) {
+		c.Text += ": " + strings.Join(known, ", ")
 	}
 	return c
 }
 
-func known(v float64) any {
+func orMissing(v float64) any {
 	if v != v {
 		return "missing"
 	}

@@ -79,19 +79,19 @@ var fileKeys = table{"at the top of the file, beside version", []key{
 
 var flowKeys = table{"to a flow", []key{
 	{"name", false, text(), "What people call the flow. Rules can match it under flow."},
-	{"runbook", false, form(`https?://.+`), "A page that says what to do, linked from every message about the flow."},
+	{"runbook", false, form(`https?://.+`).with("not", referring()), "A page that says what to do, linked from every message about the flow."},
 }}
 
 var slackKeys = table{"to a notifier of kind slack", []key{
 	{"kind", true, schema{"const": string(router.KindSlack)}, "slack: one channel. The bot must be a member of it, or have the scope chat:write.public."},
-	{"channel", true, form(channelNameForm, channelIDForm), "The channel's name with # as Slack shows it, in quotes, or its id."},
+	{"channel", true, address(channelNameForm, channelIDForm), "The channel's name with # as Slack shows it, in quotes, or its id."},
 	{"allow", false, some(form(allowedForm)),
 		"Ids of the Slack users (U..., W...) and user groups (S...) who alone may press the buttons of its messages. Without it everybody in the channel may."},
 }}
 
 var pagerdutyKeys = table{"to a notifier of kind pagerduty", []key{
 	{"kind", true, schema{"const": string(router.KindPagerDuty)}, "pagerduty: one service."},
-	{"routing_key", true, form(routingKeyForm),
+	{"routing_key", true, address(routingKeyForm),
 		`The integration key of the service, for Events API v2. Keep it out of the file: "${PD_KEY}" is an environment variable, "${file:/run/secrets/key}" the content of a file.`},
 }}
 
@@ -105,7 +105,7 @@ var windowKeys = table{"to a window", []key{
 var matchKeys = table{"under match", []key{
 	{"event", false, some(open(knownEvents()...)), "Names of events. Those of the account that are not about flows are named like their field, in upper case."},
 	{"field", false, some(open(append(accountFields(), "flows", "messages")...)), "Fields of the account that the app is subscribed to."},
-	{"threshold", false, some(schema{"type": []any{"string", "number"}, "pattern": whole(thresholdForm, referenceForm), "minimum": 0}),
+	{"threshold", false, some(schema{"type": []any{"string", "number"}, "pattern": whole(thresholdForm), "minimum": 0}),
 		`Thresholds of an alert: 10, "10%" or "5s", with >=, >, <= or < before it if need be. Meta sends 5, 10 and 50 % for error rates, 1, 5 and 7 s for latency, 90 % for availability.`},
 	{"alert_state", false, some(word(router.Activated, router.Deactivated)),
 		"ACTIVATED, or nothing: the rule opens an incident, and the recovery closes it by itself. DEACTIVATED matches recoveries only, to tell somebody else of them."},
@@ -138,7 +138,7 @@ var actionKeys = table{"in a rule", []key{
 }}
 
 var ruleKeys = table{"in a rule", slices.Concat([]key{
-	{"name", true, text().with("maxLength", 200).with("not", schema{"const": defaultName}), "What people see on the incident: say when the rule applies. No two rules have the same."},
+	{"name", true, text().with("maxLength", 200).with("not", schema{"anyOf": []any{schema{"const": defaultName}, referring()}}), "What people see on the incident: say when the rule applies. No two rules have the same."},
 	{"match", true, objectOf(matchKeys, some(text()), nil),
 		"What an event must be; all keys must hold, and a list means any of its values. {} matches everything. Beside the keys here every label that some flow has is one."},
 	{"during", false, some(text()), "Names of windows: the rule only matches events that happened in one of them."},

@@ -197,9 +197,10 @@ func TestReferencesStandForWholeValues(t *testing.T) {
 	rules := mustLoad(t, `
 version: 1
 flows:
-  1987937931743377: {name: "${FLOW_NAME}", runbook: https://example.com/x}
+  1987937931743377: {name: Checkout, runbook: https://example.com/x}
   9007199254740993: {name: beyond what a float can hold}
   1.5e300: {name: odd, cost: 0x10}
+  "2": {name: "$${X} and $$${file:/x}, $$5, ${ {{", runbook: "https://example.com/$${X}"}
 notifiers:
   env: {kind: pagerduty, routing_key: "${PD_KEY}"}
   file: {kind: pagerduty, routing_key: "${file:/run/secrets/key}"}
@@ -214,12 +215,16 @@ default: {notify: env}
 	if target, ok := rules.Target("id"); !ok || target.Channel != "C0123456789" {
 		t.Errorf("id is %+v", target)
 	}
-	if diff := cmp.Diff([]string{"1.5e300", "1987937931743377", "9007199254740993"}, slices.Sorted(maps.Keys(rules.flows))); diff != "" {
+	if diff := cmp.Diff([]string{"1.5e300", "1987937931743377", "2", "9007199254740993"}, slices.Sorted(maps.Keys(rules.flows))); diff != "" {
 		t.Errorf("ids: -want +got\n%s", diff)
 	}
 	want := router.FlowInfo{FlowName: "Checkout", Runbook: "https://example.com/x", Labels: map[string]string{}}
 	if diff := cmp.Diff(want, rules.flows["1987937931743377"]); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+	if got, want := rules.flows["2"], (router.FlowInfo{
+		FlowName: "${X} and $${file:/x}, $$5, ${ {{", Runbook: "https://example.com/${X}", Labels: map[string]string{}}); !cmp.Equal(got, want) {
+		t.Errorf("what is meant as it stands is %+v", got)
 	}
 	if _, ok := rules.Fallback(); ok {
 		t.Error("there is a fallback that nobody named")

@@ -17,7 +17,7 @@ func knownEvents() []string {
 	events := []string{
 		router.FlowStatusChange, router.ClientErrorRate, router.EndpointErrorRate, router.EndpointLatency,
 		router.EndpointAvailability, router.FlowVersionExpiryWarning, router.FlowResponse, router.ParkedDelivery,
-		router.EventSetAside,
+		router.EventSetAside, router.EverythingSilenced,
 	}
 	for _, field := range accountFields() {
 		events = append(events, strings.ToUpper(field))

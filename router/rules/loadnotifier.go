@@ -50,9 +50,6 @@ func (l *loader) target(n entry, keys []entry) router.Target {
 	t.Kind = router.Kind(s.text)
 	known, other, needs, meaning := &slackKeys, &pagerdutyKeys, "channel", `a channel's id, or its name with #: "#flow-ops"`
 	switch {
-	case s.resolved: // the other keys depend on it, and an editor must be able to see it
-		l.wrong(s.Node, s.path, "must be written out", "write slack or pagerduty")
-		return t
 	case t.Kind == router.KindSlack:
 	case t.Kind == router.KindPagerDuty:
 		known, other, needs, meaning = other, known, "routing_key", "the integration key of the service, for Events API v2"
@@ -71,7 +68,7 @@ func (l *loader) target(n entry, keys []entry) router.Target {
 	}
 	o := l.known(own, n.at, n.path, known)
 	if e, ok := o.at[needs]; ok {
-		if s, ok := l.scalar(e.value, e.path); ok {
+		if s, ok := l.addressed(e); ok {
 			l.address(&t, s)
 		}
 	} else if !o.has(needs) {

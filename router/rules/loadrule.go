@@ -38,6 +38,9 @@ func (l *loader) rule(o object) rule {
 	} else if !o.has("match") {
 		l.absent(o.node, join(o.path, "match"), "is missing", "match: {} matches everything")
 	}
+	if e, ok := o.at["match"]; ok && rule.match.when != nil {
+		l.tryWhen(&rule, rule.places["when"], join(e.path, "when"))
+	}
 	l.times(&rule, o)
 	if e, ok := o.at["continue"]; ok {
 		rule.proceed = l.boolean(e.value, e.path)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -16,11 +17,14 @@ import (
 
 // words reads title and text of a rule and tries them on what the rule can match.
 func (l *loader) words(rule *rule, at map[string]entry) {
+	if at["title"].value == nil && at["text"].value == nil {
+		return
+	}
 	samples := sampleViews(rule)
-	rule.words = words{title: l.template(at["title"], samples), text: l.template(at["text"], samples)}
+	rule.words = words{title: l.template(at["title"], rule, samples), text: l.template(at["text"], rule, samples)}
 }
 
-func (l *loader) template(e entry, samples []View) *template.Template {
+func (l *loader) template(e entry, rule *rule, samples []View) *template.Template {
 	if e.value == nil {
 		return nil
 	}
@@ -30,13 +34,33 @@ func (l *loader) template(e entry, samples []View) *template.Template {
 	}
 	t, err := parseTemplate(e.key, s.text)
 	for i := 0; err == nil && i < len(samples); i++ {
-		_, err = execute(t, samples[i], maxText)
+		err = l.tryTemplate(t, samples[i])
 	}
 	if err != nil {
 		l.badTemplate(s, err)
 		return nil
 	}
+	for i := range l.cfg.Samples {
+		ev := &l.cfg.Samples[i]
+		if !rule.match.mayBe(ev) {
+			continue
+		}
+		// Real events have less in them here and there, and what is missing is no mistake.
+		if err := l.tryTemplate(t, viewSample(ev)); errors.Is(err, errBudget) {
+			l.badTemplate(s, fmt.Errorf("%w, as on a sample of %s", errBudget, ev.Name))
+			return nil
+		}
+	}
 	return t
+}
+
+func (l *loader) tryTemplate(t *template.Template, v View) error {
+	if l.tried > maxTried {
+		return nil
+	}
+	_, cost, err := execute(t, v, maxText)
+	l.tried += cost
+	return err
 }
 
 // sampleViews returns a view of each kind that a rule can lead to.
@@ -96,9 +120,6 @@ func (l *loader) badTemplate(s scalar, err error) {
 	}
 	if strings.Contains(problem, "out of range") {
 		hint = "an event that the rule matches may have none: guard it with {{with}} or {{if}}"
-	}
-	if s.resolved {
-		problem, hint = "the template in "+s.Value+" is not valid", ""
 	}
 	l.at(line, column, s.path, oneLine(problem, 200), hint)
 }

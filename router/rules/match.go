@@ -32,7 +32,7 @@ type flowTest struct {
 }
 
 // onlyByName lists the events that a rule must name to be asked about: they are personal, or our own.
-var onlyByName = [...]string{router.FlowResponse, router.ParkedDelivery, router.EventSetAside}
+var onlyByName = [...]string{router.FlowResponse, router.ParkedDelivery, router.EventSetAside, router.EverythingSilenced}
 
 // recovery says whether an event is one that only rules for recoveries are asked about.
 func recovery(ev *router.Event) bool { return ev.Paired() && ev.AlertState == router.Deactivated }
@@ -60,7 +60,7 @@ func (m *match) mayHoldThreshold(t float64) bool {
 // nothing unless hits is too short or a rule has `when`.
 func (r *Rules) match(ev *router.Event, hits []int) []int {
 	sets, n := r.index.sets(ev)
-	var env map[string]any // of `when`, shared by the rules
+	var asked *facts // by `when`, shared by the rules
 	for block := range sets[0].some {
 		busy := sets[0].some[block]
 		for _, set := range sets[1:n] {
@@ -75,7 +75,7 @@ func (r *Rules) match(ev *router.Event, hits []int) []int {
 			for ; left != 0; left &= left - 1 {
 				i := word*64 + bits.TrailingZeros64(left)
 				var ok bool
-				if env, ok = r.holds(&r.rules[i], ev, env); !ok {
+				if asked, ok = r.holds(&r.rules[i], ev, asked); !ok {
 					continue
 				}
 				hits = append(hits, i)
@@ -90,15 +90,15 @@ func (r *Rules) match(ev *router.Event, hits []int) []int {
 
 // holds says whether every key of a rule's match holds for an event. The keys stand in the order of their
 // cost, `when` last: it is asked only where all else holds.
-func (r *Rules) holds(rule *rule, ev *router.Event, env map[string]any) (map[string]any, bool) {
+func (r *Rules) holds(rule *rule, ev *router.Event, asked *facts) (*facts, bool) {
 	m := &rule.match
 	switch {
 	case !r.holdsKeys(rule, ev):
-		return env, false
+		return asked, false
 	case m.when == nil:
-		return env, true
+		return asked, true
 	}
-	return r.holdsWhen(rule, ev, env)
+	return r.holdsWhen(rule, ev, asked)
 }
 
 // holdsKeys says so of every key but `when`.

@@ -14,7 +14,7 @@ const (
 	maxFile     = 4 << 20 // bytes
 	maxNodes    = 1 << 20 // values read, those behind aliases as often as they are used
 	maxMistakes = 1000
-	maxSecret   = 64 << 10 // bytes of ${file:PATH}
+	maxSecret   = 64 << 10 // bytes of what ${} stands for
 )
 
 // reader reads a file's nodes.
@@ -33,6 +33,8 @@ type report struct {
 	warned   Mistakes
 	partial  bool // some file could not be read to its end
 	nodes    int  // values read so far
+	steps    int  // of regular expressions
+	tried    int  // what trying expressions and templates has cost, as a meter counts
 	secrets  []secret
 }
 
@@ -150,6 +152,8 @@ func (r *reader) merge(entries []entry, n *yaml.Node, path string, depth int) []
 		case seen && line > 0:
 			r.wrong(at, join(path, key.Value), "stands here twice", fmt.Sprintf("the first is on line %d", line))
 		case seen: // merged into a map that has it
+		case anyReference.MatchString(key.Value):
+			r.wrong(at, path, anyReference.FindString(key.Value)+" stands for nothing here", "a name is written out")
 		default:
 			own[key.Value] = at.Line
 			entries = append(entries, entry{key.Value, at, value, join(path, key.Value)})
@@ -194,12 +198,13 @@ func (r *reader) count(n *yaml.Node) bool {
 	return r.nodes < maxNodes
 }
 
-// scalar is a single value. Its text is what ${} stands for; mistakes name it as it was written.
+// scalar is a single value. Mistakes name it as it was written.
 type scalar struct {
 	*yaml.Node
 	path     string
 	text     string
-	resolved bool // text came from the environment or a file: it may be secret
+	dropped  []int // where in text, in characters, Value has a $ more
+	resolved bool  // text came from the environment or a file: it may be secret
 }
 
 // written is the value as it stands in the file, for people. What looks like a credential may be one that
@@ -222,8 +227,8 @@ func (r *reader) scalar(n *yaml.Node, path string) (s scalar, ok bool) {
 		r.wrong(n, path, "must be a single value, not "+describe(n), "")
 		return s, false
 	}
-	s.text, s.resolved, ok = r.resolve(s)
-	if ok && !s.resolved && (n.Tag == "!!null" || strings.TrimSpace(s.text) == "") {
+	s.text, s.dropped, ok = r.plain(s)
+	if ok && (n.Tag == "!!null" || strings.TrimSpace(s.text) == "") {
 		hint := ""
 		if n.Line <= len(r.lines) && strings.Contains(r.lines[n.Line-1], "#") {
 			hint = "an unquoted # begins a comment: put the value in quotes"
@@ -255,7 +260,7 @@ func (r *reader) scalars(n *yaml.Node, path string) (all []scalar, ok bool) {
 // boolean reads true or false.
 func (r *reader) boolean(n *yaml.Node, path string) bool {
 	s, ok := r.scalar(n, path)
-	if ok && (s.text != "true" && s.text != "false" || s.resolved) {
+	if ok && s.text != "true" && s.text != "false" {
 		hint := ""
 		switch strings.ToLower(s.Value) { // as older YAML has them
 		case "yes", "on":
@@ -268,79 +273,18 @@ func (r *reader) boolean(n *yaml.Node, path string) bool {
 	return ok && s.text == "true"
 }
 
-var (
-	wholeReference = regexp.MustCompile(whole(referenceForm))
-	anyReference   = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]*)\}`)
-)
-
-// resolve replaces ${NAME} or ${file:PATH} by what it stands for. That happens after parsing and to whole
-// values only, so what it stands for can never change the structure of the file.
-func (r *reader) resolve(s scalar) (text string, resolved, ok bool) {
-	if !strings.Contains(s.Value, "${") {
-		return s.Value, false, true
-	}
-	m := wholeReference.FindStringSubmatch(s.Value)
-	if m == nil {
-		if part := anyReference.FindString(s.Value); part != "" {
-			r.wrong(s.Node, s.path, part+" is only a part of the value", "it must be the whole value: put the rest into it")
-			return "", false, false
-		}
-		return s.Value, false, true
-	}
-	if path, isFile := strings.CutPrefix(m[2], "file:"); isFile {
-		text, ok = r.fromFile(s, path)
-	} else {
-		text, ok = r.fromEnv(s, m[2])
-	}
-	r.hide(text, s.Value)
-	return text, true, ok
-}
-
-func (r *reader) fromEnv(s scalar, name string) (string, bool) {
-	text, ok := "", false
-	if r.cfg.Env != nil {
-		text, ok = r.cfg.Env(name)
-	}
-	text = strings.TrimSpace(text)
-	hint := "set it; where only the file is checked, any value of the right form will do"
-	if strings.HasSuffix(s.path, ".routing_key") {
-		hint = "set it; where only the file is checked, 32 zeros will do"
-	}
-	switch {
-	case !ok:
-		r.wrong(s.Node, s.path, fmt.Sprintf("the environment variable %s is not set", name), hint)
-	case text == "":
-		r.wrong(s.Node, s.path, fmt.Sprintf("the environment variable %s is empty", name), hint)
-	}
-	return text, text != ""
-}
-
-func (r *reader) fromFile(s scalar, path string) (string, bool) {
-	if r.cfg.ReadFile == nil {
-		r.wrong(s.Node, s.path, fmt.Sprintf("the file %s cannot be read here", quote(path)), "")
-		return "", false
-	}
-	data, err := r.cfg.ReadFile(path)
-	text := strings.TrimSpace(string(data))
-	switch {
-	case err != nil:
-		r.wrong(s.Node, s.path, fmt.Sprintf("the file %s cannot be read: %v", quote(path), err), "")
-	case len(text) > maxSecret:
-		r.wrong(s.Node, s.path, fmt.Sprintf("the file %s is too large for a value", quote(path)), "")
-	case text == "":
-		r.wrong(s.Node, s.path, fmt.Sprintf("the file %s is empty", quote(path)), "")
-	default:
-		return text, true
-	}
-	return "", false
-}
-
 // inside returns where the character at an offset of a scalar's text stands in the file, or where the
 // scalar begins if the two do not run side by side (escapes in quotes).
 func (r *reader) inside(s scalar, offset int) (line, column int) {
 	line, column = s.Line, s.Column
 	text := []rune(s.Value)
-	if s.resolved || offset > len(text) {
+	shift := 0
+	for _, at := range s.dropped {
+		if at < offset {
+			shift++
+		}
+	}
+	if offset += shift; offset > len(text) {
 		return line, column
 	}
 	switch {
@@ -349,12 +293,15 @@ func (r *reader) inside(s scalar, offset int) (line, column int) {
 	case s.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
 		column++
 	}
-	fresh := true
+	fresh, read := true, 0 // the line that source is
+	var source []rune
 	for _, c := range text[:offset] {
 		if line > len(r.lines) {
 			return s.Line, s.Column
 		}
-		source := []rune(r.lines[line-1])
+		if line != read {
+			source, read = []rune(r.lines[line-1]), line
+		}
 		switch {
 		case column <= len(source) && source[column-1] == c:
 			column, fresh = column+1, false

@@ -19,6 +19,9 @@ type Config struct {
 	Env func(name string) (value string, ok bool)
 	// ReadFile reads ${file:PATH}; white space around the content is dropped. Default: no file can be read.
 	ReadFile func(path string) ([]byte, error)
+	// Samples are events as Meta sends them: expressions and templates are tried on them when they are read, so that one
+	// that takes too much is a mistake. Default: none.
+	Samples []router.Event
 	// OnTemplateError is told that the title or text of a rule failed at run time; the built-in words are
 	// used then. It may be called from several goroutines. Default: nobody is told.
 	OnTemplateError func(rule string, err error)

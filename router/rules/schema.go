@@ -16,7 +16,8 @@ func Schema() []byte {
 	s := objectOf(fileKeys, nil, nil)
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = "Rules of flowbridge"
-	s["description"] = "Whom to tell of what Meta says about WhatsApp Flows. ${NAME} and ${file:PATH} stand for a whole value."
+	s["description"] = "Whom to tell of what Meta says about WhatsApp Flows. ${NAME} and ${file:PATH} stand for the whole address of a notifier, " +
+		"and for nothing elsewhere: there, $${NAME} is written for the text ${NAME}."
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -78,20 +79,26 @@ func mapOf(value, more schema) schema {
 
 // text is the schema of a value that is taken as it is written. YAML calls some of them numbers or true and false.
 func text() schema {
-	return schema{"type": []any{"string", "number", "boolean"}, "pattern": `\S`}
+	return schema{"type": []any{"string", "number", "boolean"}, "pattern": `\S`, "not": referring()}
+}
+
+// referring is the schema of a text with a ${NAME} in it that has no second $.
+func referring() schema {
+	return schema{"type": "string", "pattern": `(^|[^$])` + referenceForm}
 }
 
 // form is the schema of a text that has one of some forms.
-func form(forms ...string) schema {
-	return schema{"type": "string", "pattern": whole(append(forms, referenceForm)...)}
-}
+func form(forms ...string) schema { return schema{"type": "string", "pattern": whole(forms...)} }
+
+// address is that of one for which a variable or a file may stand.
+func address(forms ...string) schema { return form(append(forms, referenceForm)...) }
 
 // whole is the pattern of a text that is one of some forms from its beginning to its end.
 func whole(forms ...string) string { return `^(` + strings.Join(forms, "|") + `)$` }
 
 // word is the schema of one of some words.
 func word(words ...string) schema {
-	return schema{"anyOf": []any{schema{"enum": words}, schema{"type": "string", "pattern": whole(referenceForm)}}}
+	return schema{"enum": words}
 }
 
 // open is the schema of words that are known, where there may be others.

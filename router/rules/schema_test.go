@@ -122,6 +122,10 @@ func TestTheSchemaFindsWhatIsWrongAndWhere(t *testing.T) {
 		{"a notifier without kind", "version: 1\nnotifiers: {chat: {channel: \"#chat\"}}", "notifiers/chat"},
 		{"a kind that does not exist", "version: 1\nnotifiers: {chat: {kind: slak, channel: \"#chat\"}}", "notifiers/chat/kind"},
 		{"a channel for PagerDuty", "version: 1\nnotifiers: {page: {kind: pagerduty, routing_key: \"${X}\", channel: \"#chat\"}}", "notifiers/page"},
+		{"a variable in a title", "version: 1\ndefault: {notify: chat, title: \"at ${X}\"}", "default/title"},
+		{"a file in a name", "version: 1\nrules: [{name: \"${file:/x}\", match: {}, notify: chat}]", "rules/0/name"},
+		{"a variable for a duration", "version: 1\ndefault: {notify: chat, resolve_after: \"${X}\"}", "default/resolve_after"},
+		{"a variable for a severity", "version: 1\ndefault: {notify: chat, severity: \"${X}\"}", "default/severity"},
 		{"a channel without #", "version: 1\nnotifiers: {chat: {kind: slack, channel: chat}}", "notifiers/chat/channel"},
 		{"a routing key that is too short", "version: 1\nnotifiers: {page: {kind: pagerduty, routing_key: abc}}", "notifiers/page/routing_key"},
 		{"a name that may press buttons", "version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\", allow: [anna]}}", "notifiers/chat/allow/0"},
@@ -215,7 +219,7 @@ func TestTheLoaderReadsEveryKeyOfTheTables(t *testing.T) {
 // values are some good values of every key that is a value or a list of them.
 var values = map[string][]any{
 	"version": {1, "1"}, "fallback": {"chat"},
-	"name": {"Checkout", 5, true}, "runbook": {"https://example.com/x", "${URL}"},
+	"name": {"Checkout", 5, true}, "runbook": {"https://example.com/x"},
 	"channel": {"#chat", "C0123456789"}, "routing_key": {testKey, "${PD_KEY}"}, "allow": {"U0123ABCD", []any{"S0123ABCD", "W0123ABCD"}},
 	"days": {"mon-fri", []any{"sat", "sun-mon"}}, "hours": {"09:00-18:00", []any{"22:00-06:00", "12:00-24:00"}}, "time_zone": {"Europe/Berlin", "UTC"},
 	"event": {router.EndpointLatency, []any{"SOMETHING_NEW", router.FlowStatusChange}}, "field": {"flows", []any{"messages"}},
@@ -224,7 +228,7 @@ var values = map[string][]any{
 	"alert_state": {router.Activated, []any{router.Activated, router.Deactivated}}, "when": {"error_rate > 5", true},
 	"severity": {"error", map[string]any{"10": "info", "BLOCKED": "critical", "5s": "error"}}, "group_by": {"flow", "threshold"},
 	"resolve_after": {"5m", "1h30m"}, "on_escalation": {"note", "page"}, "on_auto_resolve": {"note", "page"},
-	"title": {"x", 5}, "text": {"{{.FlowName}}"}, "fields": {"a", []any{"b", "c.d"}},
+	"title": {"x", 5, "costs $${X}, or ${{.Value}}"}, "text": {"{{.FlowName}}"}, "fields": {"a", []any{"b", "c.d"}},
 	"during": {"night", []any{"night"}}, "except": {"office", []any{"office"}}, "continue": {true, false, "false"},
 	"to": {"chat"}, "after": {"0s", "7d"}, "unless": {"acknowledged"},
 }

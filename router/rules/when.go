@@ -11,20 +11,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/expr-lang/expr"
-	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
-	"github.com/expr-lang/expr/vm"
 
 	"flowbridge/router"
 )
-
-// when is a compiled expression.
-type when struct {
-	text    string
-	program *vm.Program
-	names   []string // of the environment, that the expression mentions
-}
 
 // whenError is one error of an event as an expression sees it.
 type whenError struct {
@@ -128,36 +118,52 @@ func jsonObject(value json.RawMessage) map[string]any {
 	return out
 }
 
-// holdsWhen asks a rule's expression. env holds what earlier expressions asked of the same event.
-func (r *Rules) holdsWhen(rule *rule, ev *router.Event, env map[string]any) (map[string]any, bool) {
-	if env == nil {
-		env = make(map[string]any, len(rule.match.when.names))
-	}
-	for _, name := range rule.match.when.names {
-		if _, ok := env[name]; !ok {
-			env[name] = r.fact(name, ev)
-		}
-	}
-	out, err := runWhen(rule.match.when.program, env)
-	if err != nil && r.cfg.OnWhenError != nil {
-		if router.IsPersonal(ev.Name) { // the error may quote what somebody wrote
-			err = errors.New("the expression failed on this response")
-		}
-		r.cfg.OnWhenError(rule.name, err)
-	}
-	return env, err == nil && out
+// facts are what expressions ask of one event, and what they may still do.
+type facts struct {
+	of   map[string]any
+	left int
 }
 
-func runWhen(program *vm.Program, env map[string]any) (out bool, err error) {
-	v, err := expr.Run(program, env)
-	if err != nil {
+// holdsWhen asks a rule's expression. f holds what earlier expressions asked of the same event; nil for the first.
+func (r *Rules) holdsWhen(rule *rule, ev *router.Event, f *facts) (*facts, bool) {
+	if f == nil {
+		f = &facts{of: make(map[string]any, len(rule.match.when.names)), left: eventBudget}
+	}
+	holds, err := r.askWhen(rule.match.when, ev, f)
+	if err != nil && r.cfg.OnWhenError != nil {
+		r.cfg.OnWhenError(rule.name, err)
+	}
+	return f, err == nil && holds
+}
+
+// askWhen runs an expression on an event. Of a form that was filled its errors quote nothing.
+func (r *Rules) askWhen(w *when, ev *router.Event, f *facts) (bool, error) {
+	for _, name := range w.names {
+		if _, ok := f.of[name]; !ok {
+			f.of[name] = r.fact(name, ev)
+		}
+	}
+	holds, cost, err := w.run(f.of, f.left)
+	f.left -= cost
+	switch {
+	case errors.Is(err, errBudget):
+		err = plainError(err)
+		if cost < whenBudget && f.left == 0 {
+			err = fmt.Errorf("%w: that of all expressions on one event is used up", errBudget)
+		}
 		return false, err
+	case err != nil && router.IsPersonal(ev.Name): // the error may quote what somebody wrote
+		return false, errors.New("the expression failed on this response")
 	}
-	out, ok := v.(bool)
-	if !ok {
-		return false, fmt.Errorf("the expression is %T, not true or false", v)
+	return holds, err
+}
+
+// plainError is an error of the budget without the expression that it quotes.
+func plainError(err error) error {
+	if quoting, ok := errors.AsType[*file.Error](err); ok && quoting.Prev != nil {
+		return quoting.Prev
 	}
-	return out, nil
+	return err
 }
 
 var unknownName = regexp.MustCompile(`^unknown name (\S+)`)
@@ -168,42 +174,16 @@ func (l *loader) whenOf(e entry) *when {
 	if !ok {
 		return nil
 	}
-
 	types := whenTypes(l.rules.labels)
-	program, err := compileWhen(s.text, types)
+	w, err := compileWhen(s.text, types)
 	if err != nil {
 		l.badExpression(s, err, types)
 		return nil
 	}
-	w := &when{program: program, text: s.text}
-	root := program.Node()
-	ast.Walk(&root, visitor(func(node *ast.Node) {
-		id, ok := (*node).(*ast.IdentifierNode)
-		switch {
-		case !ok:
-		case id.Value == "$env":
-			w.names = slices.AppendSeq(w.names, maps.Keys(types))
-		case types[id.Value] != nil:
-			w.names = append(w.names, id.Value)
-		}
-	}))
-	slices.Sort(w.names)
-	w.names = slices.Compact(w.names)
+	if l.steps += w.steps; l.steps > maxPatterns && l.steps-w.steps <= maxPatterns {
+		l.wrong(s.Node, s.path, "the patterns of all rules together are too large", "use shorter ones, or smaller counts in {}")
+	}
 	return w
-}
-
-type visitor func(*ast.Node)
-
-func (v visitor) Visit(node *ast.Node) { v(node) }
-
-// compileWhen type-checks an expression. now() is off: the same event must be decided the same way always.
-func compileWhen(text string, types map[string]any) (program *vm.Program, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			program, err = nil, fmt.Errorf("the expression cannot be compiled: %v", p)
-		}
-	}()
-	return expr.Compile(text, expr.Env(types), expr.AsBool(), expr.DisableBuiltin("now"))
 }
 
 func (l *loader) badExpression(s scalar, err error, types map[string]any) {
@@ -223,9 +203,6 @@ func (l *loader) badExpression(s scalar, err error, types map[string]any) {
 		if m[1] == "now" {
 			hint = "rules know no clock"
 		}
-	}
-	if s.resolved {
-		problem, hint = "the expression in "+s.Value+" is not valid", ""
 	}
 	l.at(line, column, s.path, oneLine(problem, 200), hint)
 }

@@ -14,9 +14,11 @@ import (
 
 // Bounds of what templates make.
 const (
-	maxTitle = 300  // characters
-	maxText  = 3000 // characters
-	maxSteps = 1000 // turns of range and calls of template, in one execution
+	maxTitle    = 300      // characters
+	maxText     = 3000     // characters
+	maxTemplate = 16 << 10 // bytes of its own
+	wordsBudget = 1 << 20  // of the meter, for one execution
+	stepCost    = 100      // of a turn of range, or a call of template, beside a unit for each byte of what it executes
 )
 
 // words are the templates of a rule; nil where it has none.
@@ -44,7 +46,7 @@ func (r *Rules) RenderNotice(n *router.Notice) (title, text string) {
 
 func (r *Rules) render(rule *rule, v View) (title, text string) {
 	one := func(t *template.Template, limit int) string {
-		out, err := execute(t, v, limit)
+		out, _, err := execute(t, v, limit)
 		if err != nil && r.cfg.OnTemplateError != nil {
 			r.cfg.OnTemplateError(rule.name, err)
 		}
@@ -53,32 +55,29 @@ func (r *Rules) render(rule *rule, v View) (title, text string) {
 	return oneLine(one(rule.words.title, maxTitle), maxTitle), one(rule.words.text, maxText)
 }
 
-// execute runs a template; a nil one makes "". What is too long is cut, and not executed to its end.
-func execute(t *template.Template, v View, limit int) (out string, err error) {
+// execute runs a template; a nil one makes "". What is too long is cut, and not executed to its end. It returns what
+// that cost, which is never more than wordsBudget.
+func execute(t *template.Template, v View, limit int) (out string, cost int, err error) {
 	if t == nil {
-		return "", nil
+		return "", 0, nil
 	}
+	m := meter{left: wordsBudget}
 	defer func() {
+		cost = wordsBudget - m.left
 		if p := recover(); p != nil {
 			out, err = "", fmt.Errorf("template: %v", p)
 		}
 	}()
 	own, err := t.Clone()
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	steps := 0
-	own.Funcs(template.FuncMap{stepFunc: func() (string, error) {
-		if steps++; steps > maxSteps {
-			return "", fmt.Errorf("the template takes more than %d steps", maxSteps)
-		}
-		return "", nil
-	}})
+	own.Funcs(m.functions())
 	w := &limited{left: limit * utf8.UTFMax}
 	if err := own.Execute(w, v); err != nil && !errors.Is(err, errFull) {
-		return "", err
+		return "", 0, err
 	}
-	return shorten(strings.TrimSpace(strings.ToValidUTF8(w.String(), "")), limit), nil
+	return shorten(strings.TrimSpace(strings.ToValidUTF8(w.String(), "")), limit), 0, nil
 }
 
 var errFull = errors.New("long enough")
@@ -99,7 +98,8 @@ func (w *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// stepFunc is called by every turn of a range and every call of a template: {{range 1000000000}} is legal.
+// stepFunc is called by every turn of a range and every call of a template, with what it costs: {{range 1000000000}}
+// is legal.
 const stepFunc = "flowbridge_step"
 
 func parseTemplate(name, text string) (t *template.Template, err error) {
@@ -108,41 +108,46 @@ func parseTemplate(name, text string) (t *template.Template, err error) {
 			t, err = nil, fmt.Errorf("template: %s:1: %v", name, p)
 		}
 	}()
-	funcs := template.FuncMap{stepFunc: func() string { return "" }}
-	step, err := template.New("step").Funcs(funcs).Parse("{{" + stepFunc + "}}")
-	if err != nil {
-		return nil, err
+	if len(text) > maxTemplate {
+		return nil, fmt.Errorf("a template has at most %d KiB", maxTemplate>>10)
 	}
-	t, err = template.New(name).Option("missingkey=zero").Funcs(funcs).Parse(text)
+	t, err = template.New(name).Option("missingkey=zero").Funcs((&meter{}).functions()).Parse(text)
 	if err != nil {
 		return nil, err
 	}
 	for _, part := range t.Templates() {
-		countSteps(part.Root, step.Root.Nodes[0])
 		if part.Root != nil {
-			part.Root.Nodes = slices.Insert(part.Root.Nodes, 0, step.Root.Nodes[0])
+			countSteps(part.Root)
+			countStep(part.Root)
 		}
 	}
 	return t, nil
 }
 
-// countSteps puts step at the beginning of every body of a range.
-func countSteps(list *parse.ListNode, step parse.Node) {
+// countSteps lets every body of a range in a list count its turns.
+func countSteps(list *parse.ListNode) {
 	if list == nil {
 		return
 	}
 	for _, n := range list.Nodes {
 		switch n := n.(type) {
 		case *parse.RangeNode:
-			countSteps(n.List, step)
-			countSteps(n.ElseList, step)
-			n.List.Nodes = slices.Insert(n.List.Nodes, 0, step)
+			countSteps(n.List)
+			countSteps(n.ElseList)
+			countStep(n.List)
 		case *parse.IfNode:
-			countSteps(n.List, step)
-			countSteps(n.ElseList, step)
+			countSteps(n.List)
+			countSteps(n.ElseList)
 		case *parse.WithNode:
-			countSteps(n.List, step)
-			countSteps(n.ElseList, step)
+			countSteps(n.List)
+			countSteps(n.ElseList)
 		}
 	}
+}
+
+// countStep puts a call of stepFunc at the beginning of a body: its cost is what is written in it.
+func countStep(body *parse.ListNode) {
+	text := fmt.Sprintf("{{%s %d}}", stepFunc, stepCost+len(body.String()))
+	step := template.Must(template.New("step").Funcs((&meter{}).functions()).Parse(text))
+	body.Nodes = slices.Insert(body.Nodes, 0, step.Root.Nodes[0])
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"flowbridge/router"
 	"flowbridge/router/store"
@@ -26,6 +27,29 @@ func adminSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if _, err := s.Event(ctx, 3); !errors.Is(err, router.ErrNotFound) {
 			t.Errorf("an event that is not there: got %v", err)
 		}
+	})
+
+	t.Run("how far the fold has come with an event is known by its digest", func(t *testing.T) {
+		s := open(t, store.Config{})
+		appendAll(t, s.Store, event("a"), event("b"))
+		progress := func(digest string) router.EventProgress {
+			t.Helper()
+			p, err := s.EventProgress(ctx, digest)
+			check(t, err)
+			return p
+		}
+		diff(t, progress("b"), router.EventProgress{})
+		check(t, s.Commit(ctx, router.Batch{Outcomes: []router.Outcome{{Seq: 2, Text: "opened INC-1"}}}))
+		diff(t, progress("b"), router.EventProgress{Folded: true, Outcome: "opened INC-1"})
+		diff(t, progress("a"), router.EventProgress{})
+		if _, err := s.EventProgress(ctx, "c"); !errors.Is(err, router.ErrNotFound) {
+			t.Errorf("an event that is not there: got %v", err)
+		}
+		inc := router.Incident{Number: 1, Key: "k", WABA: "w", Flow: "f", State: router.IncidentOpen, OpenedAt: time.Unix(1772438400, 0).UTC()}
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}, Wake: true}))
+		diff(t, progress("b"), router.EventProgress{Folded: true, Outcome: "opened INC-1", Due: true})
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}}))
+		diff(t, progress("b"), router.EventProgress{Folded: true, Outcome: "opened INC-1"})
 	})
 
 	t.Run("what opened an alert and what ended it are found from each other", func(t *testing.T) {

@@ -37,6 +37,13 @@ func (r telling) Decide(e *router.Event) (d router.Decision) {
 func (r telling) Target(name string) (router.Target, bool) {
 	return router.Target{Notifier: name, Kind: router.KindSlack, Channel: "#" + name}, true
 }
+func (r telling) Targets() (all []router.Target) {
+	for _, name := range r {
+		t, _ := r.Target(name)
+		all = append(all, t)
+	}
+	return all
+}
 func (r telling) RenderIncident(*router.Incident, []router.Alert) (title, text string) { return "", "" }
 func (r telling) RenderNotice(*router.Notice) (title, text string)                     { return "", "" }
 
@@ -250,6 +257,19 @@ func TestAPageThatItsServiceClosedAndThatOpensAnew(t *testing.T) {
 		check(t, err)
 		if len(stale) != 1 {
 			t.Errorf("its link is taken for that of the new page: %+v", stale)
+		}
+	})
+}
+
+func TestAnEndThatNamesNoOpeningEndsTheOneThatIsKnown(t *testing.T) {
+	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, _ func(string, ...any), _ string) {
+		s := open(store.Config{})
+		opened, closed := owed(1, "page", "k"), owed(1, "page", "k")
+		opened.Opening, closed.Open = 3, false
+		check(t, s.Commit(t.Context(), router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{opened}}))
+		check(t, s.Commit(t.Context(), router.Batch{Owed: []router.Owed{closed}}))
+		if n := claim(t, s, "page", noon); n.Open || n.Opening != 3 {
+			t.Errorf("open %v, opening %d", n.Open, n.Opening)
 		}
 	})
 }

@@ -14,9 +14,9 @@ import (
 // the write-ahead log beside the file still holds the pages as they were until it is emptied. So it is, soon after something
 // was removed.
 const (
-	eraseSoon   = time.Second      // after something was removed: more may follow
-	eraseAgain  = time.Second      // where somebody reads or writes just then
-	eraseAtOnce = 5 * time.Second  // for somebody who waits for it
+	eraseSoon   = time.Second     // after something was removed: more may follow
+	eraseAgain  = time.Second     // where somebody reads or writes just then
+	eraseAtOnce = 5 * time.Second // for somebody who waits for it
 	eraseRest   = 5 * time.Second // between two times, for forms that come in all day
 )
 

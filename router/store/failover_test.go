@@ -2,8 +2,12 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	"flowbridge/router"
 	"flowbridge/router/store"
@@ -111,5 +115,90 @@ func read(t *testing.T, s *store.Store, number int64) {
 			all = all && err == nil
 		}
 		return all
+	})
+}
+
+// TestAStandbyIsNotServedFrom holds that a server that takes no writes is refused with what to do, passed over among
+// several, and good enough for what only reads.
+func TestAStandbyIsNotServedFrom(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	pair := storetest.StartPair(t)
+	dsn := pair.Primary.Database(t)
+	primary, standby := pair.Primary.Link(t), pair.Standby.Link(t)
+	both, err := url.Parse(primary.DSN(dsn))
+	check(t, err)
+	other, err := url.Parse(standby.DSN(dsn))
+	check(t, err)
+	both.Host = other.Host + "," + both.Host
+	var s *store.Store
+	eventually(t, "the standby knows the database", func() bool {
+		s, err = store.Open(ctx, store.Config{DSN: both.String()})
+		return err == nil || !strings.Contains(err.Error(), "does not exist")
+	})
+	check(t, err)
+	defer s.Close()
+	appendAll(t, s, event("a"))
+
+	const want = "the server takes no writes: it is a standby, or default_transaction_read_only is on: name the primary in the URL, or all servers, as host1:5432,host2:5432"
+	_, opened := store.Open(ctx, store.Config{DSN: other.String()})
+	_, inspected := store.Inspect(ctx, other.String())
+	for by, err := range map[string]error{"Open": opened, "Inspect": inspected} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", by, err)
+		}
+	}
+	eventually(t, "the standby has the tables", func() bool {
+		h, err := store.OpenHistory(ctx, other.String())
+		return err == nil && h.Close() == nil
+	})
+	if name := store.DisplayName("postgres://ada:hunter2@" + both.Host + "/bridge"); name != "postgres://"+both.Host+"/bridge" {
+		t.Errorf("several servers are shown as %s", name)
+	}
+}
+
+// TestSessionsHaveABoundedLife holds that no session outlives its time, in use or not: the address may lead elsewhere.
+func TestSessionsHaveABoundedLife(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	dsn := storetest.Shared(t).Database(t)
+	s, err := store.Open(ctx, store.Config{DSN: dsn, SessionLife: 2 * time.Second, DeadAfter: time.Second})
+	check(t, err)
+	defer s.Close()
+	appendAll(t, s, event("a"))
+	waiting(t, s)
+	check(t, s.Ping(ctx))
+	read := func() { _, _ = s.LastIncident(ctx) }
+	read()
+
+	db, err := sql.Open("pgx", dsn)
+	check(t, err)
+	defer db.Close()
+	pids := func() (all map[int]bool) {
+		rows, err := db.Query(`SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		check(t, err)
+		defer rows.Close()
+		all = map[int]bool{}
+		for rows.Next() {
+			var pid int
+			check(t, rows.Scan(&pid))
+			all[pid] = true
+		}
+		return all
+	}
+	const kinds = 4 // one that folds, one that stores, one that reads, one that listens
+	var first map[int]bool
+	eventually(t, "every session is there", func() bool { first = pids(); return len(first) >= kinds })
+	eventually(t, "every session is another one", func() bool {
+		_, _ = s.Waiting(ctx, 1)
+		_ = s.Ping(ctx)
+		read()
+		now := pids()
+		for pid := range first {
+			if now[pid] {
+				return false
+			}
+		}
+		return len(now) >= kinds
 	})
 }

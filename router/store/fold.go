@@ -114,6 +114,7 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
 			s.writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
 			s.writeOvertaken, s.writeOwed, s.writeKnown, s.wakeAll, postponeTimers, appendEvents,
+			writeAudit,
 		} {
 			if err := step(ctx, tx, b); err != nil {
 				return err
@@ -232,6 +233,7 @@ type incidentDetails struct {
 	AckedBy    int64           `json:"acknowledged_event,omitempty"`
 	AckedIn    router.Page     `json:"acknowledged_in,omitzero"`
 	Acts       router.ActTimes `json:"acts,omitzero"`
+	Since      time.Time       `json:"since,omitzero"`
 	ByItself   string          `json:"by_itself,omitempty"`
 	NoteAuto   bool            `json:"note_auto_resolve,omitempty"`
 	Links      []router.Link   `json:"links,omitempty"`
@@ -251,7 +253,7 @@ func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 		acknowledged_by = excluded.acknowledged_by, wake_at = excluded.wake_at, details = excluded.details`
 	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
 		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps,
-			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
+			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
 			Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise}
 		if i.Silence.ID != "" {
 			d.Silence = &i.Silence
@@ -276,7 +278,7 @@ func incidents(ctx context.Context, q querier, where string, args ...any) ([]rou
 		var d incidentDetails
 		err = json.Unmarshal(details, &d)
 		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
-		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts = d.AckedBy, d.AckedIn, d.Acts
+		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts, i.Since = d.AckedBy, d.AckedIn, d.Acts, d.Since
 		i.ByItself, i.NoteAutoResolve = d.ByItself, d.NoteAuto
 		i.Owner, i.Links, i.Pageable, i.PageOnRise = d.Owner, d.Links, d.Pageable, d.PageOnRise
 		if d.Silence != nil {
@@ -319,7 +321,8 @@ func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 	query := `INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, target, open, opening, severity,
 			next_at, updated_at, owed_since, class)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (incident, event, notifier) DO UPDATE SET owed = deliveries.owed + 1, open = excluded.open, opening = excluded.opening,
+		ON CONFLICT (incident, event, notifier) DO UPDATE SET owed = deliveries.owed + 1, open = excluded.open,
+		opening = CASE WHEN excluded.opening > 0 THEN excluded.opening ELSE deliveries.opening END,
 		severity = excluded.severity, updated_at = excluded.updated_at,
 		attempts = CASE WHEN deliveries.state = 'waiting' THEN deliveries.attempts ELSE 0 END,
 		next_at = CASE WHEN deliveries.state = 'waiting' THEN deliveries.next_at ELSE excluded.next_at END,

@@ -44,6 +44,7 @@ func OpenHistory(ctx context.Context, dsn string) (*History, error) {
 
 func openPostgresHistory(ctx context.Context, dsn string) (*History, error) {
 	s := newStore(Config{DSN: dsn})
+	s.onlyReads = true
 	if _, err := s.connect(ctx); err != nil {
 		return nil, errors.Join(err, s.release())
 	}

@@ -30,12 +30,15 @@ func Inspect(ctx context.Context, dsn string) (found Inspection, err error) {
 	} else {
 		err = s.inspectSQLite()
 	}
-	if err == nil && s.read != nil {
-		found.Exists = true
-		err = explain(s.inspect(ctx, &found))
-	}
 	if err == nil {
 		found.Newest, err = s.newestSchema()
+	}
+	if err == nil && s.read != nil {
+		found.Exists = true
+		err = explain(s.whatIsDenied(ctx, s.inspect(ctx, &found)))
+		if err == nil && found.Schema < found.Newest && IsPostgres(dsn) {
+			err = s.mayMigrate(ctx)
+		}
 	}
 	if err = errors.Join(err, s.release()); err != nil {
 		return found, fmt.Errorf("%s: %w", cmp.Or(DisplayName(dsn), "the database"), err)

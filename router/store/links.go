@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -20,7 +19,8 @@ const (
 )
 
 const placeColumns = `d.incident, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by, d.notifier, d.key, d.routing_key,
-	d.tried_since, d.told_open, coalesce(l.id, ''), coalesce(l.number, 0), coalesce(l.url, '')`
+	CASE WHEN d.tried_since > 0 THEN d.tried_since WHEN d.may_exist = 1 THEN i.opened_at ELSE 0 END, d.told_open,
+	coalesce(l.id, ''), coalesce(l.number, 0), coalesce(l.url, '')`
 
 const placeTables = `deliveries d JOIN incidents i ON i.number = d.incident
 	LEFT JOIN links l ON l.incident = d.incident AND l.notifier = d.notifier AND l.key = d.key`
@@ -62,7 +62,7 @@ func (s *Store) places(ctx context.Context, query string, args ...any) ([]router
 		err = row.Scan(&p.Incident, &p.WABA, &p.Flow, &p.State, &opened, &p.AcknowledgedBy, &p.Notifier, &p.Key, &key,
 			&known, &open, &p.Link.ID, &p.Link.Number, &p.Link.URL)
 		p.OpenedAt, p.RoutingKey, p.Open = fromMicros(opened), router.Secret(key), open != 0
-		p.Known = fromMicros(cmp.Or(known, opened))
+		p.Known = fromMicros(known)
 		if p.Link.ID != "" {
 			p.Link.Notifier, p.Link.Key = p.Notifier, p.Key
 		}
@@ -115,7 +115,8 @@ func (s *Store) knows(ctx context.Context, tx *txn, known []router.Owed) error {
 }
 
 // writeOneKnown changes the receipt as well: it says what the service has. A page that a person ended there, and that was
-// told of something after that, may have opened anew by it: that is ended, too.
+// told of something after that, may have opened anew by it: that is ended, too. One that the service ended by itself, and
+// that was told of something after that, is the page that is owed.
 func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) error {
 	var id, toldAt int64
 	var body []byte
@@ -131,9 +132,10 @@ func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) erro
 	if err := json.Unmarshal(body, &receipt); err != nil {
 		return err
 	}
-	revived := !o.Open && receipt.Open && !o.At.IsZero() && toldAt > micros(o.At)
-	if receipt != (router.Receipt{}) && !revived {
-		receipt.Open, receipt.Opening, receipt.Acknowledged = o.Open, o.Opening, o.Acknowledged
+	// PagerDuty says when to the second.
+	revived := !o.Open && receipt.Open && !o.At.IsZero() && toldAt >= micros(o.At.Truncate(time.Second))
+	if receipt != (router.Receipt{}) && (!revived || !o.Ended.IsZero()) {
+		receipt.Open, receipt.Opening, receipt.Acknowledged = o.Open || revived, o.Opening, o.Acknowledged
 		if body, err = json.Marshal(receipt); err != nil {
 			return err
 		}

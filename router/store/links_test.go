@@ -63,7 +63,7 @@ var openReceipt = router.Receipt{DedupKey: rateKey, Open: true}
 func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
-		place := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 1, State: router.IncidentOpen, OpenedAt: noon, Known: noon, Notifier: "page", Key: rateKey, RoutingKey: "k"}
+		place := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 1, State: router.IncidentOpen, OpenedAt: noon, Notifier: "page", Key: rateKey, RoutingKey: "k"}
 		got, err := s.PlacesByKey(ctx, "another key", rateKey)
 		check(t, err)
 		diff(t, got, []router.Place{place})

@@ -86,6 +86,24 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 
+	t.Run("the other cards of its incident call it a problem, also while it is tried again, until it is told", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(chat(1, true, router.Error), page(1, "k"))
+		q.refuse("page", "bad key", time.Minute)
+		problems := func(want ...router.Problem) {
+			t.Helper()
+			n := q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Error})
+			diff(t, n.Problems, want)
+		}
+		problems(router.Problem{Notifier: "page", Error: "bad key"})
+		q.pass(time.Minute)
+		probe := q.claim("page")
+		q.owe(chat(1, true, router.Error))
+		problems(router.Problem{Notifier: "page", Error: "bad key"})
+		check(t, q.Finish(ctx, told(probe, pageOpen)))
+		problems() // its card is renewed
+	})
+
 	t.Run("it is left alone when its time is never", func(t *testing.T) {
 		q := newQueue(t, open)
 		q.owe(page(1, "k"))

@@ -44,7 +44,7 @@ func (s *Store) openPostgres(ctx context.Context) error {
 		return err
 	}
 	if err := s.migrate(ctx, goose.WithSessionLocker(locker)); err != nil {
-		return err
+		return s.whatIsDenied(ctx, err)
 	}
 	if err := s.loadPeopleKey(ctx); err != nil {
 		return err
@@ -67,11 +67,11 @@ func (s *Store) connect(ctx context.Context) (*pgx.ConnConfig, error) {
 		Enable: true, Idle: s.cfg.DeadAfter / 3, Interval: s.cfg.DeadAfter / 6, Count: 3}}).DialContext
 	s.d = newPostgres(s.cfg.Timeout)
 	s.read = s.openPool(config, readers, &s.readers)
-	return config, s.knock(ctx)
+	return config, s.knock(ctx, config)
 }
 
 // knock says what is wrong with a server that does not let us in.
-func (s *Store) knock(ctx context.Context) error {
+func (s *Store) knock(ctx context.Context, config *pgx.ConnConfig) error {
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
 	var version int
@@ -80,6 +80,8 @@ func (s *Store) knock(ctx context.Context) error {
 	switch {
 	case errors.As(err, &refusal) && refusal.Code == "3D000":
 		return fmt.Errorf("%s: make it first with createdb (%w)", refusal.Message, err)
+	case denied(err):
+		return deniedAtConnect(config)
 	case errors.Is(err, errReadOnly):
 		return fmt.Errorf("%w: name the primary in the URL, or all servers, as host1:5432,host2:5432, and the primary among them is found", errReadOnly)
 	case err != nil:

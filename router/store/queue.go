@@ -244,14 +244,12 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 		return err
 	}
 	for _, d := range others {
-		if d.State == router.DeliveryParked {
-			n.Problems = append(n.Problems, router.Problem{Notifier: d.Notifier, Error: d.LastError})
-		}
 		if d.Receipt.Link != "" {
 			n.Related = append(n.Related, router.Related{Notifier: d.Notifier, Kind: d.Kind, Link: d.Receipt.Link})
 		}
 	}
-	return nil
+	n.Problems, err = problems(ctx, tx, number, n.Delivery)
+	return err
 }
 
 func worstFirst(found []router.Alert, err error) ([]router.Alert, error) {
@@ -410,9 +408,9 @@ func (s *Store) Retarget(ctx context.Context, delivery int64, claim string, t ro
 	return nil
 }
 
-// RetryDelivery makes a parked delivery, or one in back-off, due now. It returns router.ErrNotFound, or wraps
-// router.ErrConflict with the reason.
-func (s *Store) RetryDelivery(ctx context.Context, id int64) error {
+// RetryDelivery makes a parked delivery, or one in back-off, due now, and keeps for the audit who asked for it. It
+// returns router.ErrNotFound, or wraps router.ErrConflict with the reason.
+func (s *Store) RetryDelivery(ctx context.Context, id int64, audit ...router.AuditEntry) error {
 	err := s.inTx(ctx, func(tx *txn) error {
 		found, err := deliveries(ctx, tx, `id = ?`, id)
 		if err != nil {
@@ -448,7 +446,10 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64) error {
 		now := micros(s.cfg.Now())
 		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', next_at = ?, updated_at = ?, owed_since = ?,
 			refusals = 0, unparked = unparked + was_parked WHERE id = ?`, now, now, now, id)
-		return err
+		if err != nil {
+			return err
+		}
+		return insertAudit(ctx, tx, audit)
 	})
 	if err == nil {
 		s.wakeDelivery()

@@ -92,6 +92,29 @@ func (s *Store) Events(ctx context.Context, state router.EventState, limit int) 
 	return found, nil
 }
 
+// dueSoon is how far ahead of ours the clock of who woke a timer may be: of another machine, or between our look at the clock
+// and the database's at the table.
+const dueSoon = time.Second
+
+// EventProgress says how far the fold, of whichever process, has come with an event, or router.ErrNotFound.
+func (s *Store) EventProgress(ctx context.Context, digest string) (p router.EventProgress, err error) {
+	found, err := all(ctx, s.read, `SELECT state, outcome, (SELECT count(*) FROM incidents WHERE wake_at > 0 AND wake_at <= ?) FROM events WHERE digest = ?`,
+		[]any{micros(s.cfg.Now().Add(dueSoon)), digest}, func(row scanner) (p router.EventProgress, err error) {
+			var state router.EventState
+			var due int64
+			err = row.Scan(&state, &p.Outcome, &due)
+			p.Folded, p.Due = state != router.EventWaiting, due > 0
+			return p, err
+		})
+	switch {
+	case err != nil:
+		return p, fmt.Errorf("read journal: %w", err)
+	case len(found) == 0:
+		return p, fmt.Errorf("event %s: %w", digest, router.ErrNotFound)
+	}
+	return found[0], nil
+}
+
 // Deliveries returns deliveries, newest first; an empty state means all of them.
 func (s *Store) Deliveries(ctx context.Context, state router.DeliveryState, limit int) ([]router.Delivery, error) {
 	where, args := "1 = 1", []any{}

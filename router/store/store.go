@@ -50,6 +50,7 @@ type Store struct {
 	opened []io.Closer // in order
 
 	writers, readers generation // of the sessions of write and read, on PostgreSQL
+	onlyReads        bool       // a standby will do
 
 	peopleKey []byte // of pseudonyms
 
@@ -95,7 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		open = s.openPostgres
 	}
 	if err := open(ctx); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", DisplayName(cfg.DSN), errors.Join(err, s.release()))
+		return nil, fmt.Errorf("open database %s: %w", DisplayName(cfg.DSN), errors.Join(withGrant(err), s.release()))
 	}
 	s.commits.Go(s.commitCalls)
 	if s.eraser != nil {

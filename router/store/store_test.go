@@ -369,6 +369,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	})
 
 	adminSuite(t, open)
+	t.Run("audit", func(t *testing.T) { auditSuite(t, open) })
 	inspectSuite(t, fresh)
 }
 

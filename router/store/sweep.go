@@ -13,6 +13,7 @@ import (
 // Swept counts what Sweep removed.
 type Swept struct {
 	Events, Incidents, Notices, Silences int64
+	Audit                                int64
 	Readings                             int64
 	Refreshed                            int64 // entries of timelines that an older flowbridge wrote of refreshes
 	Reduced                              int64 // events of which what they said was removed
@@ -30,7 +31,8 @@ const (
 )
 
 // Sweep removes events that were received more than keepEvents ago, and incidents that were resolved, notices that
-// were folded and silences that ended more than keepIncidents ago, with all that belongs to them; zero keeps for ever.
+// were folded, silences that ended and what the audit says of more than keepIncidents ago, with all that belongs to them;
+// zero keeps for ever.
 // Readings are removed after router.KeepReadings, whatever the others, and the body of a post that could not be read after
 // seven days. It never removes what is still to be folded or told, what an open incident or an active alert is made of, the
 // incident with the highest number, nor the digest of an event that Meta may still repeat: where keepEvents is shorter than
@@ -66,6 +68,9 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, keepEvents, keepIncide
 		}
 		if err == nil {
 			swept.Silences, err = s.sweepSilences(ctx, before)
+		}
+		if err == nil {
+			swept.Audit, err = s.sweepAudit(ctx, before)
 		}
 	}
 	if swept.Any() {

@@ -29,6 +29,8 @@ const (
 	forwardAtOnce = 128
 	// maxReceiverBody is how much is read of what the receiver says: a connection is used again if that was all.
 	maxReceiverBody = 64 << 10
+	// maxReceiverHeader bounds the header of what it says, in bytes.
+	maxReceiverHeader = 64 << 10
 )
 
 // forwarder passes verified posts on to the receiver that had the callback URL before.
@@ -87,6 +89,7 @@ func newForwarder(cfg *Config) (*forwarder, error) {
 		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxResponseHeaderBytes = maxReceiverHeader
 	transport.DisableCompression = true // it would add a header, and nobody reads the answer
 	transport.MaxIdleConnsPerHost = forwardAtOnce
 	f := &forwarder{

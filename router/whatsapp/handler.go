@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,8 +34,12 @@ type Journal interface {
 type Config struct {
 	// AppSecrets are the Meta app's secrets; a post signed with any of them is good. Required.
 	AppSecrets []router.Secret
+	// AppSecretsNow returns those in force; it is asked for each post, since they may be replaced. Default: AppSecrets.
+	AppSecretsNow func() []router.Secret
 	// VerifyToken is the word that Meta repeats in its handshake. Required.
 	VerifyToken router.Secret
+	// VerifyTokenNow returns the one in force; it is asked for each handshake. Default: VerifyToken.
+	VerifyTokenNow func() router.Secret
 	// WantsField says whether rules ask for what people write or who they are: for filled forms under router.MessagesField,
 	// for one of router.ChatFields by its name. It is asked for each post. Default: never.
 	WantsField func(field string) bool
@@ -61,7 +66,7 @@ type Config struct {
 type Handler struct {
 	cfg     Config
 	journal Journal
-	signers []*signer // one for each secret
+	keyed   atomic.Pointer[keyed] // for the secrets that were in force last
 	metrics *metrics
 	buffers sync.Pool  // of *bytes.Buffer
 	forward *forwarder // nil where nothing is passed on
@@ -90,6 +95,12 @@ func New(cfg Config, j Journal) (*Handler, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.AppSecretsNow == nil {
+		cfg.AppSecretsNow = func() []router.Secret { return cfg.AppSecrets }
+	}
+	if cfg.VerifyTokenNow == nil {
+		cfg.VerifyTokenNow = func() router.Secret { return cfg.VerifyToken }
+	}
 	if cfg.Wants == nil {
 		cfg.Wants = func(*router.Event) bool { return true }
 	}
@@ -97,21 +108,17 @@ func New(cfg Config, j Journal) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{
+	return &Handler{
 		cfg: cfg, journal: j, forward: forward, metrics: newMetrics(cfg.Registerer),
 		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
-	}
-	for _, s := range cfg.AppSecrets {
-		h.signers = append(h.signers, newSigner(s))
-	}
-	return h, nil
+	}, nil
 }
 
 // Verify answers Meta's handshake: 200 and the challenge as it came if the token is right, else 403.
 func (h *Handler) Verify(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	token := query.Get("hub.verify_token")
-	if query.Get("hub.mode") != "subscribe" || subtle.ConstantTimeCompare([]byte(token), []byte(h.cfg.VerifyToken.Reveal())) != 1 {
+	token, want := query.Get("hub.verify_token"), h.cfg.VerifyTokenNow()
+	if query.Get("hub.mode") != "subscribe" || want == "" || subtle.ConstantTimeCompare([]byte(token), []byte(want.Reveal())) != 1 {
 		if token != "" && h.wrongToken.Now(h.cfg.Now()) {
 			h.cfg.Logger.Warn("a handshake was refused: if Meta sent it, META_VERIFY_TOKEN is not the verify token in the app's dashboard")
 		}
@@ -155,7 +162,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, received time.
 		return broken
 	}
 	body := buffer.Bytes()
-	if !signedByAny(h.signers, body, mac) {
+	if !signedByAny(h.signers(), body, mac) {
 		return h.unsigned(w)
 	}
 	if h.forward == nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+	"slices"
 	"strings"
 	"sync"
 
@@ -54,6 +55,28 @@ func (s *signer) sign(body []byte) (mac signature) {
 	h.Write(body)
 	h.Sum(mac[:0])
 	return mac
+}
+
+// keyed are signers, one for each of some secrets.
+type keyed struct {
+	secrets []router.Secret
+	signers []*signer
+}
+
+// signers returns those of the secrets in force. They are made anew only when the secrets have changed.
+func (h *Handler) signers() []*signer {
+	secrets := h.cfg.AppSecretsNow()
+	if k := h.keyed.Load(); k != nil && slices.Equal(k.secrets, secrets) {
+		return k.signers
+	}
+	k := &keyed{secrets: slices.Clone(secrets)}
+	for _, s := range secrets {
+		if s != "" { // an empty key signs for everybody
+			k.signers = append(k.signers, newSigner(s))
+		}
+	}
+	h.keyed.Store(k)
+	return k.signers
 }
 
 // signedByAny tries every secret, in a time that does not tell which one was near.

@@ -11,7 +11,8 @@ type Pair struct {
 	links            []*Link
 }
 
-// StartPair makes and starts both. Where this machine has no PostgreSQL the test is skipped, or fails if Require says so.
+// StartPair makes and starts both. Where this machine has no PostgreSQL the test is skipped, or fails if Require says
+// so.
 func StartPair(t testing.TB) *Pair {
 	t.Helper()
 	primary := Start(t)

@@ -22,7 +22,8 @@ func (s *Server) Standby(t testing.TB) *Server {
 		standby.Stop()
 		_ = os.RemoveAll(standby.dir)
 	})
-	backup := standby.command(filepath.Join(s.bin, "pg_basebackup"), "-h", s.dir, "-U", "flowbridge", "-D", standby.data(), "-c", "fast", "--no-sync")
+	backup := standby.command(filepath.Join(s.bin, "pg_basebackup"),
+		"-h", s.dir, "-U", "flowbridge", "-D", standby.data(), "-c", "fast", "--no-sync")
 	if out, err := backup.CombinedOutput(); err != nil {
 		t.Fatalf("pg_basebackup: %v\n%s", err, out)
 	}
@@ -52,7 +53,8 @@ func (s *Server) Follow(t testing.TB, primary *Server) {
 	}
 	primary.Exec(t, primary.DSN("postgres"), `ALTER SYSTEM SET synchronous_standby_names = '*'`)
 	primary.Exec(t, primary.DSN("postgres"), `SELECT pg_reload_conf()`)
-	primary.until(t, "a standby is in step", `SELECT count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = 'sync'`)
+	primary.until(t, "a standby is in step",
+		`SELECT count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = 'sync'`)
 }
 
 // Promote makes a standby the primary, and returns when it can be written.

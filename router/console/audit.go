@@ -1,0 +1,69 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"flowbridge/router"
+)
+
+// auditTimeout bounds how long the audit may take to be written: whoever acted may have gone by then.
+const auditTimeout = 5 * time.Second
+
+// deed is what the audit says of a request.
+func (c *Console) deed(r *http.Request, actor, what, result string) router.AuditEntry {
+	who := callerOf(r)
+	return router.AuditEntry{At: c.cfg.Now().UTC(), Who: actor, Verified: who.verified, From: who.from, What: what, Result: result}
+}
+
+// keep writes to the audit what was done. It is done by then: what cannot be written there is in the log.
+func (c *Console) keep(ctx context.Context, e router.AuditEntry) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
+	defer cancel()
+	if err := c.store.Audit(ctx, e); err != nil {
+		c.cfg.Logger.Error("the audit could not be written: keep this line", "error", err,
+			"at", e.At, "who", e.Who, "verified", e.Verified, "from", e.From, "what", e.What, "result", e.Result)
+	}
+}
+
+// audited is an entry of the audit.
+type audited struct {
+	ID       int64      `json:"id"`
+	At       *time.Time `json:"at"`
+	Who      string     `json:"who"`
+	Verified string     `json:"verified"` // admin token, view token, proxy header, Slack signature, Slack socket, PagerDuty signature or none
+	From     string     `json:"from"`     // address, or service
+	What     string     `json:"what"`
+	Result   string     `json:"result"`
+	Event    *int64     `json:"event"` // journal position; null for what does not go through the journal
+}
+
+// listAudit: GET /api/v1/audit?before=&limit=
+func (c *Console) listAudit(r *http.Request, _ httprouter.Params) (int, any, error) {
+	q := r.URL.Query()
+	limit, err := limitOf(q, defaultLimit)
+	if err != nil {
+		return 0, nil, err
+	}
+	var before int64
+	if q.Has("before") {
+		if before, err = strconv.ParseInt(q.Get("before"), 10, 64); err != nil || before < 1 {
+			return 0, nil, refuse(http.StatusBadRequest, "before is the id of an entry, not %q", q.Get("before"))
+		}
+	}
+	list, err := c.store.AuditEntries(r.Context(), before, limit)
+	if err != nil {
+		return 0, nil, err
+	}
+	var next *int64 // the before of the next page; null where there is none
+	if len(list) == limit && list[limit-1].ID > 1 {
+		next = &list[limit-1].ID
+	}
+	return http.StatusOK, map[string]any{"next": next, "audit": each(list, func(e *router.AuditEntry) audited {
+		return audited{ID: e.ID, At: moment(e.At), Who: e.Who, Verified: e.Verified, From: e.From, What: e.What, Result: e.Result, Event: unlessZero(e.Event)}
+	})}, nil
+}
