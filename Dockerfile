@@ -1,6 +1,8 @@
 # The binary is static, so the image needs no system: no shell, no package manager, one file and the
 # certificates that it checks Slack and PagerDuty with.
-FROM golang:1.26 AS build
+# A tag can be moved; to pin what you build with, say which: docker build --build-arg GO_IMAGE=golang:1.26@sha256:...
+ARG GO_IMAGE=golang:1.26
+FROM ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download

@@ -157,6 +157,33 @@ func TestWhatHappenedWhen(t *testing.T) {
 	}
 }
 
+// TestAPageThatAPersonReopenedBeforeItRecoveredIsEnded is for a webhook that comes late; a page that a newer incident has
+// taken over is left alone.
+func TestAPageThatAPersonReopenedBeforeItRecoveredIsEnded(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		events []router.Event
+		want   []string
+	}{
+		{"reopened, recovered, and heard of in the other order", []router.Event{up(0, 5), up(1, 10), in(2, router.Resolve), down(5, 10), arriving(6, in(3, router.Reopen))},
+			[]string{"chat RATE open", "page RATE closed"}},
+		{"reopened after it had recovered: a wish", []router.Event{up(0, 5), up(1, 10), in(2, router.Resolve), down(3, 10), in(5, router.Reopen)},
+			[]string{"chat RATE open"}},
+		{"the next incident has its key", []router.Event{up(0, 10), in(2, router.Resolve), down(4, 10), up(5, 10), arriving(6, in(3, router.Reopen))}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &history{decide: chatAndPage}
+			var step router.Step
+			for _, e := range tt.events {
+				step = h.fold(e)
+			}
+			if got := owedTo(step.Owed); !slices.Equal(got, tt.want) {
+				t.Errorf("owed: got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 // TestAnotherOpeningIsCounted says which opening a page is told of: one that ended and came back is the next.
 func TestAnotherOpeningIsCounted(t *testing.T) {
 	h := &history{decide: chatAndPage}

@@ -158,7 +158,7 @@ func intakeHandler(b *testing.B, dsn string, folding bool) http.Handler {
 		}
 		working.Go(func() { _ = r.Run(ctx) })
 	}
-	return publicRoutes(intake, func(h http.Handler) http.Handler { return h })
+	return newBodies(newRefusals(logger)).within(publicRoutes(intake, func(h http.Handler) http.Handler { return h }))
 }
 
 // serveHandler serves on loopback, and returns where.

@@ -88,16 +88,18 @@ type bridge struct {
 	linker    *pagerduty.Linker // nil without a token for PagerDuty's REST API
 	public    http.Handler
 	admin     *console.Console
+	refusals  *refusals
 }
 
-// Bounds of the public server. Meta asks for an answer within a second and posts at most 3 MB.
+// Bounds of the servers; those of bodies and connections have files of their own. Meta asks for an answer within a second.
 const (
-	maxPosts      = 256 // that are read at a time; more are told to come back
 	readTimeout   = 15 * time.Second
 	headerTimeout = 5 * time.Second
 	writeTimeout  = 30 * time.Second
-	idleTimeout   = 2 * time.Minute
+	idleTimeout   = 30 * time.Second
 	maxHeader     = 16 << 10
+	maxStreams    = 100              // requests at a time over one connection of HTTP/2; its specification asks for no fewer
+	streamWindow  = 256 << 10        // bytes of one of them that the server takes before they are read
 	stopTimeout   = 10 * time.Second // for posts that are being answered when the bridge stops
 	auditTimeout  = 5 * time.Second  // for writing to the audit what is done
 )
@@ -133,7 +135,8 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	if cfg.LogTo != nil {
 		metrics.MustRegister(cfg.LogTo.collector())
 	}
-	b := &bridge{cfg: cfg, rules: set, store: journal}
+	b := &bridge{cfg: cfg, rules: set, store: journal, refusals: newRefusals(cfg.Logger)}
+	metrics.MustRegister(b.refusals.counted)
 	set.audit = b.keepAudit
 	if err := b.wire(notifiers, metrics); err != nil {
 		return nil, errors.Join(err, journal.Close())
@@ -181,7 +184,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	}
 	var reload func() error
 	if b.cfg.ReadRules != nil {
-		reload = b.rules.reload
+		reload = func() error { return b.rules.reload(context.Background()) }
 	}
 	b.admin, err = console.New(console.Config{
 		Reload:     reload,
@@ -207,8 +210,10 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	if err != nil {
 		return err
 	}
-	routes := publicRoutes(intake, b.cfg.Certificates.guard)
-	b.public = routes
+	bodies := newBodies(b.refusals)
+	metrics.MustRegister(bodies.collector())
+	routes := publicRoutes(intake, func(h http.Handler) http.Handler { return b.cfg.Certificates.guard(h, b.refusals) })
+	b.public = bodies.within(routes)
 	return errors.Join(b.wireSlackBack(routes, metrics), b.wirePagerDutyBack(routes, metrics))
 }
 
@@ -259,23 +264,8 @@ func publicRoutes(intake *whatsapp.Handler, guard func(http.Handler) http.Handle
 	routes.RedirectTrailingSlash = false
 	routes.RedirectFixedPath = false
 	routes.Handler(http.MethodGet, "/webhooks/whatsapp", guard(http.HandlerFunc(intake.Verify)))
-	routes.Handler(http.MethodPost, "/webhooks/whatsapp", guard(atMost(maxPosts, http.HandlerFunc(intake.Receive))))
+	routes.Handler(http.MethodPost, "/webhooks/whatsapp", guard(http.HandlerFunc(intake.Receive)))
 	return routes
-}
-
-// atMost lets n requests through at a time and asks the others to come back: bodies are held in memory.
-func atMost(n int, next http.Handler) http.Handler {
-	slots := make(chan struct{}, n)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-			next.ServeHTTP(w, r)
-		default:
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, "too many posts at a time", http.StatusServiceUnavailable)
-		}
-	})
 }
 
 // link returns the page of an incident.
@@ -308,9 +298,12 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 		work.Go(func() { b.rules.watch(working, b.cfg.Reread) })
 	}
 
+	mostPublic, mostAdmin := connectionLimits(fileLimit())
+	public = limitConnections(public, mostPublic, refusedConnection, b.refusals)
+	admin = limitConnections(admin, mostAdmin, refusedAdmin, b.refusals)
 	publicServer := newServer(b.public, b.cfg.Logger)
 	publicServer.TLSConfig = b.cfg.Certificates.config()
-	adminServer := newServer(b.admin, b.cfg.Logger)
+	adminServer := newServer(rememberUse(b.admin), b.cfg.Logger)
 	adminServer.TLSConfig = b.cfg.AdminCertificates.config()
 	var serving sync.WaitGroup
 	serving.Go(func() { faults <- serveOn(publicServer, public) })
@@ -338,6 +331,8 @@ func newServer(h http.Handler, logger *slog.Logger) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnContext:       withConnection,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: 4 * streamWindow},
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // broken connections of strangers
 	}
 }

@@ -85,7 +85,7 @@ func findings(path string, found rules.Mistakes, err error) (out []finding) {
 }
 
 func (p *program) checkRules(path string) (rules.Mistakes, error) {
-	files, err := readRules(path)
+	files, err := readRules(path, readBounded)
 	if err != nil {
 		return nil, err
 	}
@@ -96,52 +96,46 @@ func (p *program) checkRules(path string) (rules.Mistakes, error) {
 // loadRules reads the rules file at path, or those of the folder at path. What a person got wrong comes back as
 // rules.Mistakes.
 func (p *program) loadRules(path string) (*rules.Rules, error) {
-	return loadRules(path, p.rulesConfig())
+	return loadRules(path, readBounded, p.rulesConfig())
 }
 
-func loadRules(path string, cfg rules.Config) (*rules.Rules, error) {
-	files, err := readRules(path)
+func loadRules(path string, read readFunc, cfg rules.Config) (*rules.Rules, error) {
+	files, err := readRules(path, read)
 	if err != nil {
 		return nil, err
 	}
 	return rules.LoadFiles(files, cfg)
 }
 
-func (p *program) rulesConfig() rules.Config {
-	return rules.Config{Env: p.Getenv, ReadFile: readSecretFile}
-}
-
-// readSecretFile reads ${file:PATH}. Mistakes name the path themselves.
-func readSecretFile(path string) ([]byte, error) {
-	data, err := readRegular(path, maxSecretFile)
-	if fault, ok := errors.AsType[*fileError](err); ok {
-		err = fault.err
-	}
-	return data, err
-}
-
 const (
-	maxRulesFile  = 4 << 20 // of one file, as rules.Load takes it
-	maxRulesFiles = 1000    // in a folder
+	maxRulesFile  = 4 << 20  // of one file, as rules.Load takes it
+	maxRulesFiles = 1000     // in a folder
+	maxRules      = 64 << 20 // of all files together
 )
 
+// readFunc is readRegular, or readBounded where a person who waits for it named the file: a pipe of their shell, perhaps.
+type readFunc func(path string, limit int64) ([]byte, error)
+
 // readRules reads the file at path, or the files of the folder at path.
-func readRules(path string) ([]rules.File, error) {
+func readRules(path string, read readFunc) ([]rules.File, error) {
 	paths, err := rulesFiles(path)
 	if err != nil {
 		return nil, err
 	}
-	read := readBounded
 	if isFolder(path) { // nobody named the files in it one by one
 		read = readRegular
 	}
 	var files []rules.File
-	for _, path := range paths {
-		data, err := read(path, maxRulesFile)
+	left := maxRules
+	for _, file := range paths {
+		data, err := read(file, maxRulesFile)
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, rules.File{Name: path, Data: data})
+		if left -= len(data); left < 0 {
+			return nil, &fileError{path, fmt.Errorf("has more than %d MiB of rules in it", maxRules>>20)}
+		}
+		files = append(files, rules.File{Name: file, Data: data})
 	}
 	return files, nil
 }

@@ -14,11 +14,12 @@ import (
 // loadRules reads the rules and notes which files they take secrets from.
 func (d *doctor) loadRules() (*rules.Rules, error) {
 	cfg := d.p.rulesConfig()
+	read := cfg.ReadFile
 	cfg.ReadFile = func(path string) ([]byte, error) {
 		d.secretFiles = append(d.secretFiles, path)
-		return readSecretFile(path)
+		return read(path)
 	}
-	return loadRules(d.Rules, cfg)
+	return loadRules(d.Rules, readBounded, cfg)
 }
 
 // checkFiles names the files with secrets that everybody on this machine can read, and those of the database that anybody

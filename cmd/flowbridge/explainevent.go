@@ -203,21 +203,18 @@ const standIn = "00000000000000000000000000000000"
 
 // loadTrialRules reads rules that will tell nobody: secrets that are not there have a stand-in. env sets variables.
 func (p *program) loadTrialRules(path string, env map[string]string) (*rules.Rules, error) {
-	files, err := readRules(path)
-	if err != nil {
-		return nil, err
+	cfg := p.rulesConfig()
+	readFile := cfg.ReadFile
+	cfg.Env = func(name string) (string, bool) {
+		value, _ := p.Getenv(name)
+		return cmp.Or(env[name], value, standIn), true
 	}
-	return rules.LoadFiles(files, rules.Config{
-		Env: func(name string) (string, bool) {
-			value, _ := p.Getenv(name)
-			return cmp.Or(env[name], value, standIn), true
-		},
-		ReadFile: func(path string) ([]byte, error) {
-			data, err := readSecretFile(path)
-			if errors.Is(err, os.ErrNotExist) {
-				return []byte(standIn), nil
-			}
-			return data, err
-		},
-	})
+	cfg.ReadFile = func(path string) ([]byte, error) {
+		data, err := readFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			return []byte(standIn), nil
+		}
+		return data, err
+	}
+	return loadRules(path, readBounded, cfg)
 }

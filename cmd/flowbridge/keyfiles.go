@@ -9,9 +9,13 @@ import (
 
 // loadedRules are rules with what tells them apart from those that stand in the files later.
 type loadedRules struct {
-	rules *rules.Rules // nil where they have mistakes
-	files string       // stamp of the rules files, from before they were read
-	keys  keyFiles
+	rules  *rules.Rules // nil where they have mistakes
+	files  string       // stamp of the rules files, from before they were read
+	keys   keyFiles
+	folder string // where the rules are
+	many   bool   // all files of the folder are the rules, and not one of them
+
+	readKey func(path string) ([]byte, error)
 }
 
 // keyFiles are the files that ${file:PATH} names in rules, with what was read from each. They are watched like the rules.
@@ -29,9 +33,9 @@ func sumKey(data []byte, err error) keySum {
 
 // changed says whether some file holds something else by now. They are small and few, so that they are read: one may be
 // replaced by another of the same size and time.
-func (k keyFiles) changed() bool {
+func (k keyFiles) changed(read func(path string) ([]byte, error)) bool {
 	for path, was := range k {
-		if sumKey(readSecretFile(path)) != was {
+		if sumKey(read(path)) != was {
 			return true
 		}
 	}
@@ -48,10 +52,14 @@ func (k keyFiles) names(path string) bool {
 	return false
 }
 
-// rulesReader returns what reads the rules at a path, and notes the key files that they name.
+// rulesReader returns what reads the rules at a path while the bridge runs, and notes the key files that they name.
 func rulesReader(cfg rules.Config) func(path string) (loadedRules, error) {
 	return func(path string) (loadedRules, error) {
 		loaded := loadedRules{files: stamp(path), keys: keyFiles{}} // before they are read: what changes meanwhile is seen later
+		loaded.folder, loaded.many = filepath.Dir(path), isFolder(path)
+		if loaded.many {
+			loaded.folder = filepath.Clean(path)
+		}
 		noting := cfg
 		noting.ReadFile = func(path string) ([]byte, error) {
 			data, err := cfg.ReadFile(path)
@@ -59,7 +67,8 @@ func rulesReader(cfg rules.Config) func(path string) (loadedRules, error) {
 			return data, err
 		}
 		var err error
-		loaded.rules, err = loadRules(path, noting)
+		loaded.rules, err = loadRules(path, readRegular, noting)
+		loaded.readKey = cfg.ReadFile
 		return loaded, err
 	}
 }

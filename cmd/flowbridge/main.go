@@ -54,8 +54,8 @@ type commands struct {
 	Incidents     incidentsCommand     `cmd:"" help:"List, show and act on the incidents of a running bridge."`
 	Deliveries    deliveriesCommand    `cmd:"" help:"List and retry what is owed to notifiers."`
 	Silences      silencesCommand      `cmd:"" help:"List, add and remove silences."`
-	Forget        forgetCommand        `cmd:"" help:"Blank what is held of a person, and say what it was."`
 	Audit         auditCommand         `cmd:"" help:"List who did what, how that is known, and from where."`
+	Forget        forgetCommand        `cmd:"" help:"Blank what is held of a person, and say what it was."`
 	Doctor        doctorCommand        `cmd:"" help:"Check credentials, channels, keys, database, clock and certificate, and say how to mend each."`
 	Backup        backupCommand        `cmd:"" help:"Copy the database to a new file while the bridge runs."`
 	SlackManifest slackManifestCommand `cmd:"" help:"Print the manifest of the Slack app, to be pasted into Slack."`

@@ -62,15 +62,15 @@ func TestAnAcknowledgementElsewhereIsSeenInPagerDutyAndComesBackAsNothing(t *tes
 		return p.page(1).Status == sandbox.IncidentAcknowledged && slices.ContainsFunc(p.PagerDuty.Webhooks(), func(w sandbox.Webhook) bool { return w.Type == "incident.acknowledged" })
 	})
 	p.rest()
-	if got := p.page(1).Details["acknowledged_by"]; got != "ana" {
-		t.Errorf("PagerDuty shows that %v acknowledged it, want ana", got)
+	if got := p.page(1).Details["acknowledged_by"]; got != "API (name given: ana)" {
+		t.Errorf("PagerDuty shows that %v acknowledged it, want the name that ana gave", got)
 	}
 	var inc struct {
 		State           string
 		Acknowledged_by string
 	}
 	p.get(t, "/api/v1/incidents/1", &inc)
-	if inc.State != "acknowledged" || inc.Acknowledged_by != "ana" {
+	if inc.State != "acknowledged" || inc.Acknowledged_by != "API (name given: ana)" {
 		t.Errorf("after its echo: %+v", inc)
 	}
 	p.person(1, "resolve")
@@ -96,7 +96,7 @@ func TestNotesSayWhoActedElsewhere(t *testing.T) {
 	p.person(1, "resolve")
 	p.until("that is noted, too", func() bool { return len(p.page(1).Notes) == 2 })
 	p.rest()
-	if diff := cmp.Diff([]string{"flowbridge: Acknowledged by ana", "flowbridge: Resolved by ana"}, p.page(1).Notes); diff != "" {
+	if diff := cmp.Diff([]string{"flowbridge: Acknowledged by API (name given: ana)", "flowbridge: Resolved by API (name given: ana)"}, p.page(1).Notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 	if _, timeline := p.seen(1); slices.Contains(timeline, "note") {

@@ -23,9 +23,6 @@ type pagerDutyBack struct {
 	From    string // e-mail of the user in whose name notes are written; "": none are
 }
 
-// maxWebhooks bounds the webhooks of PagerDuty that are read at a time: it sends one after the other.
-const maxWebhooks = 32
-
 // pagerDutyBack reads it from the environment.
 func (p *program) pagerDutyBack() (back pagerDutyBack, err error) {
 	var secretFault, tokenFault, fromFault error
@@ -54,7 +51,7 @@ func (b *bridge) wirePagerDutyBack(routes *httprouter.Router, metrics *prometheu
 		if err != nil {
 			return err
 		}
-		routes.Handler(http.MethodPost, "/webhooks/pagerduty", atMost(maxWebhooks, hooks))
+		routes.Handler(http.MethodPost, "/webhooks/pagerduty", hooks)
 	}
 	if back.Token == "" {
 		return nil

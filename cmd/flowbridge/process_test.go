@@ -52,6 +52,17 @@ type services struct {
 	Slack     *sandbox.Slack
 	PagerDuty *sandbox.PagerDuty
 	env       []string
+	memory    int // MiB of addresses that a process may have; 0 for no limit
+	files     int // file descriptors that it may have; 0 for no limit
+}
+
+// within runs a command with so many MiB of addresses.
+func within(memory int, path string, args ...string) *exec.Cmd {
+	return limited("-v", memory<<10, path, args...)
+}
+
+func limited(what string, most int, path string, args ...string) *exec.Cmd {
+	return exec.Command("sh", append([]string{"-c", fmt.Sprintf(`ulimit %s %d && exec "$0" "$@"`, what, most), path}, args...)...)
 }
 
 func newServices(t testing.TB, channels ...string) *services {
@@ -93,9 +104,13 @@ func start(t *testing.T, s *services, rulesFile, db string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{
-		cmd:    exec.Command(path, "serve", "--rules", rulesFile, "--db", db, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
-		stderr: &logBuffer{}, ended: make(chan error, 1),
+	args := []string{"serve", "--rules", rulesFile, "--db", db, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}
+	p := &process{cmd: exec.Command(path, args...), stderr: &logBuffer{}, ended: make(chan error, 1)}
+	switch {
+	case s.memory > 0:
+		p.cmd = within(s.memory, path, args...)
+	case s.files > 0:
+		p.cmd = limited("-n", s.files, path, args...)
 	}
 	p.cmd.Env = append(os.Environ(), s.env...)
 	read, write := io.Pipe()

@@ -28,10 +28,14 @@ type ruleset struct {
 	logger *slog.Logger
 	audit  func(context.Context, router.AuditEntry) // keeps who had the rules read anew; nil: nobody asks
 	poll   time.Duration                            // how often the files are looked at
+	limit  time.Duration                            // for reading them, or looking at them, once
 
-	reading sync.Mutex    // one at a time, so that the newest wins
-	seen    loadedRules   // what was read last, good or not
-	anew    chan struct{} // pulsed after that
+	turn chan struct{} // holds one while files are read or looked at: one at a time, so that the newest wins
+	late chan struct{} // pulsed when that was given up, and has ended after all
+	anew chan struct{} // pulsed after rules were read
+	mu   sync.Mutex    // for seen
+	seen loadedRules   // what was read last, good or not
+
 	current atomic.Pointer[rules.Rules]
 	problem atomic.Pointer[string]
 
@@ -46,12 +50,15 @@ const (
 	// rulesPoll is how soon a change is seen that no notification tells of: a folder that was replaced as a whole, a link
 	// further up, a single file that a container mounts, a file system on the network.
 	rulesPoll = 5 * time.Second
+	// rulesLimit is how long rules may take to be read: a file system on the network may never answer.
+	rulesLimit = 30 * time.Second
 )
 
 // newRuleset returns a ruleset with rules that were read from path.
 func newRuleset(path string, first loadedRules, read func(string) (loadedRules, error), refuse func(*rules.Rules) error, logger *slog.Logger) *ruleset {
 	s := &ruleset{
-		path: path, read: read, refuse: refuse, logger: logger, poll: rulesPoll, seen: first, anew: make(chan struct{}, 1),
+		path: path, read: read, refuse: refuse, logger: logger, poll: rulesPoll, limit: rulesLimit,
+		turn: make(chan struct{}, 1), late: make(chan struct{}, 1), anew: make(chan struct{}, 1), seen: first,
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowbridge_rules_reloads_total", Help: "Times the rules were read anew, by how that went: good or refused."}, []string{"result"}),
 		good: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -89,18 +96,22 @@ func (s *ruleset) use(r *rules.Rules) {
 
 // reload reads the files. Rules with mistakes are not used: the error says what is wrong, as *rules.Mistakes where
 // it is the author's.
-func (s *ruleset) reload() error {
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	loaded, err := s.read(s.path)
-	s.seen = loaded
-	select {
-	case s.anew <- struct{}{}:
-	default:
+func (s *ruleset) reload(ctx context.Context) error {
+	var loaded loadedRules
+	err := s.inTime(ctx, func() error {
+		var err error
+		if loaded, err = s.read(s.path); err == nil && s.refuse != nil {
+			err = s.refuse(loaded.rules)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.seen = loaded
+		return err
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	if err == nil && s.refuse != nil {
-		err = s.refuse(loaded.rules)
-	}
+	pulse(s.anew)
 	if err != nil {
 		text := err.Error()
 		s.problem.Store(&text)
@@ -140,15 +151,17 @@ func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-look.C:
-			if !soon && s.changed() {
+			if !soon && s.changed(ctx) {
 				soon = true
 				still.Reset(settle)
 			}
 		case <-hup:
-			s.audited(ctx, "SIGHUP", s.reload())
+			s.audited(ctx, "SIGHUP", s.reload(ctx))
+		case <-s.late:
+			s.audited(ctx, "the files changed", s.reload(ctx))
 		case <-still.C:
 			soon = false
-			s.audited(ctx, "the files changed", s.reload())
+			s.audited(ctx, "the files changed", s.reload(ctx))
 		case <-s.anew:
 			if w.Events != nil {
 				_ = s.follow(w) // what cannot be watched is looked at
@@ -176,11 +189,65 @@ func (s *ruleset) audited(ctx context.Context, how string, err error) {
 	s.audit(ctx, e)
 }
 
-// changed says whether the files are others than those that were read last.
-func (s *ruleset) changed() bool {
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	return stamp(s.path) != s.seen.files || s.seen.keys.changed()
+// inTime does what touches the files. It gives up on it when ctx ends or it takes too long: a call that hangs in the system
+// cannot be ended, so its goroutine is left behind, and until it ends nothing else touches the files.
+func (s *ruleset) inTime(ctx context.Context, do func() error) error {
+	limit := time.NewTimer(s.limit)
+	defer limit.Stop()
+	slow := fmt.Errorf("%s cannot be read within %s: look whether its file system answers", s.path, router.FormatDuration(s.limit))
+	select {
+	case s.turn <- struct{}{}:
+	case <-limit.C:
+		return slow
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	done := make(chan error)
+	given := make(chan struct{})
+	go func() {
+		err := do()
+		<-s.turn
+		select {
+		case done <- err:
+		case <-given:
+			pulse(s.late)
+		}
+	}()
+	defer close(given)
+	select {
+	case err := <-done:
+		return err
+	case <-limit.C:
+		return slow
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// pulse wakes whoever waits on c; a pulse that nobody took yet is enough.
+func pulse(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// last returns what was read last.
+func (s *ruleset) last() loadedRules {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
+}
+
+// changed says whether the files are others than those that were read last, or do not answer.
+func (s *ruleset) changed(ctx context.Context) bool {
+	err := s.inTime(ctx, func() error {
+		if seen := s.last(); stamp(s.path) != seen.files || seen.keys.changed(seen.readKey) {
+			return errors.New("they have changed")
+		}
+		return nil
+	})
+	return err != nil && ctx.Err() == nil
 }
 
 // stamp tells states of the files apart: by name, size and time. It is empty where there are none.
@@ -201,10 +268,9 @@ func stamp(path string) string {
 // follow watches the folders of the rules and of their keys, and no others. Folders, not files: an editor replaces a file, and
 // Kubernetes changes where a link points. One that was replaced is watched anew.
 func (s *ruleset) follow(w *fsnotify.Watcher) error {
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	folders := map[string]bool{s.folder(): true}
-	for key := range s.seen.keys {
+	seen := s.last()
+	folders := map[string]bool{seen.folder: true}
+	for key := range seen.keys {
 		folders[filepath.Dir(key)] = true
 	}
 	var faults []error
@@ -221,14 +287,6 @@ func (s *ruleset) follow(w *fsnotify.Watcher) error {
 	return errors.Join(faults...)
 }
 
-// folder is where the rules are.
-func (s *ruleset) folder() string {
-	if isFolder(s.path) {
-		return filepath.Clean(s.path)
-	}
-	return filepath.Dir(s.path)
-}
-
 // concerns says whether a change in a watched folder can be one of the rules or of their keys. A link that Kubernetes swaps
 // has a name that begins with two dots.
 func (s *ruleset) concerns(name string) bool {
@@ -237,14 +295,13 @@ func (s *ruleset) concerns(name string) bool {
 	if len(base) > 2 && base[:2] == ".." {
 		return true
 	}
-	s.reading.Lock()
-	defer s.reading.Unlock()
+	seen := s.last()
 	switch {
-	case s.seen.keys.names(name):
+	case seen.keys.names(name):
 		return true
-	case filepath.Dir(name) != s.folder():
+	case filepath.Dir(name) != seen.folder:
 		return false
-	case isFolder(s.path):
+	case seen.many:
 		return isRulesFile(base)
 	}
 	return base == filepath.Base(s.path)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
@@ -157,13 +156,11 @@ func (w *world) pagerDutyAgrees() error {
 			}
 		}
 	}
-	reported := w.reported()
 	for _, inc := range w.pager.Incidents() {
-		bare := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(inc.DedupKey, "/critical"), "/error"), "/warning")
 		switch {
 		case inc.Status == sandbox.IncidentResolved:
 		case w.Lost > 0 && w.neverTold(inc.DedupKey): // of an earlier life: what came back was over before it could be told
-		case w.reopenedThere[inc.Number] && (len(reported[bare]) == 0 || w.has(withTimed|withSilences)):
+		case w.reopenedThere[inc.Number] && !slices.Contains(want, inc.DedupKey): // a person wants it open there
 		default:
 			got = append(got, inc.DedupKey)
 		}

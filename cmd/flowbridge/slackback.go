@@ -17,9 +17,6 @@ type slackBack struct {
 	AppToken      router.Secret // of Socket Mode, where Slack cannot reach us
 }
 
-// maxPresses is how many requests of people in Slack are worked at a time.
-const maxPresses = 32
-
 // on says whether anything that people do in Slack reaches us.
 func (s slackBack) on() bool { return s.SigningSecret != "" || s.AppToken != "" }
 
@@ -62,8 +59,8 @@ func (b *bridge) wireSlackBack(routes *httprouter.Router, metrics prometheus.Reg
 	if err != nil || b.cfg.SlackBack.SigningSecret == "" {
 		return err
 	}
-	routes.Handler(http.MethodPost, "/slack/actions", atMost(maxPresses, http.HandlerFunc(b.slack.Actions)))
-	routes.Handler(http.MethodPost, "/slack/commands", atMost(maxPresses, http.HandlerFunc(b.slack.Commands)))
+	routes.Handler(http.MethodPost, "/slack/actions", http.HandlerFunc(b.slack.Actions))
+	routes.Handler(http.MethodPost, "/slack/commands", http.HandlerFunc(b.slack.Commands))
 	return nil
 }
 

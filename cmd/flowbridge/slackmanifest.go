@@ -11,6 +11,7 @@ import (
 type slackManifestCommand struct {
 	URL    string `name:"url" xor:"way" required:"" placeholder:"URL" help:"Where Slack reaches the --listen address of the bridge."`
 	Socket bool   `xor:"way" required:"" help:"Socket Mode: the bridge calls Slack, which needs no public address."`
+	Least  bool   `help:"Ask for two scopes only, chat:write and commands: the bot must be invited to each channel, and after a crash a card may be posted twice."`
 	Name   string `default:"flowbridge" help:"What the app is called in Slack."`
 }
 
@@ -40,6 +41,9 @@ oauth_config:
   scopes:
     bot:
       - chat:write # post and edit cards
+{{- if .Least}}
+      - commands # /flows
+{{- else}}
       - chat:write.public # in public channels that the app has not joined
       - channels:read # find a channel by its #name
       - groups:read # the same for private channels that invited the app
@@ -48,6 +52,7 @@ oauth_config:
       - groups:history # the same in private channels that invited the app
       - commands # /flows
       - usergroups:read # who is in a user group that the rules allow to act
+{{- end}}
 settings:
   interactivity:
     is_enabled: true

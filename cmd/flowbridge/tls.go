@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"flowbridge/router"
 )
 
 // tlsFiles name what an address needs to speak TLS by itself; all "" behind a proxy that does.
@@ -61,7 +59,6 @@ type certificates struct {
 
 	inForce atomic.Pointer[tls.Config]
 	expiry  prometheus.Gauge
-	strange router.Seldom // for logging refusals
 
 	fresh freshFiles // looked at with a handshake
 }
@@ -156,25 +153,22 @@ func (c *certificates) changed(contents [][]byte, err error) {
 
 // guard lets only those through to next who present Meta's client certificate, if that is asked for. That its chain
 // leads to --tls-client-ca was verified in the handshake.
-func (c *certificates) guard(next http.Handler) http.Handler {
+func (c *certificates) guard(next http.Handler, refusals *refusals) http.Handler {
 	if c == nil || c.files.ClientCA == "" {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status, why := 0, ""
 		switch {
 		case r.TLS == nil || len(r.TLS.VerifiedChains) == 0:
-			c.refuse(w, http.StatusUnauthorized, "a client certificate is needed")
+			status, why = http.StatusUnauthorized, "a client certificate is needed"
 		case r.TLS.VerifiedChains[0][0].Subject.CommonName != metaCommonName:
-			c.refuse(w, http.StatusForbidden, "the client certificate is not Meta's")
+			status, why = http.StatusForbidden, "the client certificate is not Meta's"
 		default:
 			next.ServeHTTP(w, r)
+			return
 		}
+		refusals.note(refusedCertificate, why)
+		http.Error(w, why, status)
 	})
-}
-
-func (c *certificates) refuse(w http.ResponseWriter, status int, why string) {
-	if c.strange.Now(time.Now()) {
-		c.logger.Warn("a webhook was refused for its client certificate: if Meta sent it, --tls-client-ca is not Meta's CA, or a proxy stands between", "why", why)
-	}
-	http.Error(w, why, status)
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -67,7 +66,7 @@ type WebhookConfig struct {
 // Webhooks takes what PagerDuty says: V3 webhooks. What people do there goes to the journal like all else, and what
 // it comes to is the router's. An answer is given once that is on disk: 202 for whatever is well signed, known or
 // not, since three refusals in a row would end the subscription for a day; 401 for what is not; 503 when nothing
-// can be stored, which PagerDuty repeats for two days, in order.
+// can be stored, or too much arrives at once, which PagerDuty repeats for two days, in order.
 type Webhooks struct {
 	cfg     WebhookConfig
 	store   WebhookStore
@@ -95,7 +94,7 @@ func NewWebhooks(cfg WebhookConfig, s WebhookStore) (*Webhooks, error) {
 	}
 	w := &Webhooks{cfg: cfg, store: s, counted: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "flowbridge_pagerduty_webhooks_total", Help: "Webhooks of PagerDuty by what became of them."}, []string{"result"})}
-	for _, r := range []result{refused, broken, unstored, acted, postponed, nothing, unreadable, foreign} {
+	for _, r := range []result{refused, broken, crowded, unstored, acted, postponed, nothing, unreadable, foreign} {
 		w.counted.WithLabelValues(string(r))
 	}
 	if cfg.Registerer != nil {
@@ -112,6 +111,7 @@ type result string
 const (
 	refused    result = "refused"        // badly signed, or too large
 	broken     result = "broken"         // it did not arrive whole
+	crowded    result = "busy"           // too much arrived at that moment: PagerDuty will repeat it
 	unstored   result = "storage_failed" // PagerDuty will repeat it
 	acted      result = "acted"          // it is in the journal, if it was not before
 	postponed  result = "postponed"      // its incident is looked up first
@@ -126,23 +126,23 @@ func (w *Webhooks) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 }
 
 func (w *Webhooks) serve(rw http.ResponseWriter, r *http.Request) result {
-	if r.ContentLength > w.cfg.MaxBody {
-		return w.tooLarge(rw)
+	signatures := r.Header.Values(signatureHeader)
+	if len(signatures) == 0 {
+		return w.unsigned(rw)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, w.cfg.MaxBody))
-	if errors.As(err, new(*http.MaxBytesError)) {
-		return w.tooLarge(rw)
-	}
-	if err != nil {
-		http.Error(rw, "the body did not arrive", http.StatusBadRequest)
+	body, fault := router.ReadBody(rw, r, w.cfg.MaxBody)
+	if fault != nil {
+		fault.Answer(rw)
+		switch fault.Status {
+		case http.StatusRequestEntityTooLarge:
+			return refused
+		case http.StatusServiceUnavailable:
+			return crowded
+		}
 		return broken
 	}
-	if !signed(w.cfg.SecretsNow(), r.Header.Values(signatureHeader), body) {
-		if w.strange.Now(w.cfg.Now()) {
-			w.cfg.Logger.Warn("a webhook without a good signature was refused: if PagerDuty sent it, PAGERDUTY_WEBHOOK_SECRET is not its subscription's secret")
-		}
-		http.Error(rw, "bad or missing "+signatureHeader, http.StatusUnauthorized)
-		return refused
+	if !signed(w.cfg.SecretsNow(), signatures, body) {
+		return w.unsigned(rw)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
@@ -233,9 +233,11 @@ func (w *Webhooks) places(ctx context.Context, s *said) ([]router.Place, error) 
 	return join(linked, s.choose(keyed, linked)), nil
 }
 
-func (w *Webhooks) tooLarge(rw http.ResponseWriter) result {
-	rw.Header().Set("Connection", "close") // the rest is not read
-	http.Error(rw, fmt.Sprintf("at most %d bytes", w.cfg.MaxBody), http.StatusRequestEntityTooLarge)
+func (w *Webhooks) unsigned(rw http.ResponseWriter) result {
+	if w.strange.Now(w.cfg.Now()) {
+		w.cfg.Logger.Warn("a webhook without a good signature was refused: if PagerDuty sent it, PAGERDUTY_WEBHOOK_SECRET is not its subscription's secret")
+	}
+	http.Error(rw, "bad or missing "+signatureHeader, http.StatusUnauthorized)
 	return refused
 }
 

@@ -276,22 +276,21 @@ func (r *Receiver) verify(w http.ResponseWriter, req *http.Request, kind string)
 		r.refuse(w, kind, http.StatusNotFound, "SLACK_SIGNING_SECRET is not set")
 		return false
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxRequest))
-	if err != nil {
-		status := http.StatusBadRequest
-		if _, long := errors.AsType[*http.MaxBytesError](err); long {
-			status = http.StatusRequestEntityTooLarge
-		}
-		r.refuse(w, kind, status, "the body could not be read")
+	const strange = "the signature is not Slack's, or older than five minutes"
+	verifier, err := slack.NewSecretsVerifier(req.Header, r.cfg.SigningSecretNow().Reveal())
+	if err != nil { // what the headers say is enough: the body is not read
+		r.refuse(w, kind, http.StatusUnauthorized, strange)
 		return false
 	}
-	verifier, err := slack.NewSecretsVerifier(req.Header, r.cfg.SigningSecretNow().Reveal())
-	if err == nil {
-		_, _ = verifier.Write(body) // a hash takes everything
-		err = verifier.Ensure()
+	body, fault := router.ReadBody(w, req, maxRequest)
+	if fault != nil {
+		r.refused(kind, fault.Status, fault.Words)
+		fault.Answer(w)
+		return false
 	}
-	if err != nil {
-		r.refuse(w, kind, http.StatusUnauthorized, "the signature is not Slack's, or older than five minutes")
+	_, _ = verifier.Write(body) // a hash takes everything
+	if verifier.Ensure() != nil {
+		r.refuse(w, kind, http.StatusUnauthorized, strange)
 		return false
 	}
 	req.Body = io.NopCloser(bytes.NewReader(body))
@@ -299,9 +298,14 @@ func (r *Receiver) verify(w http.ResponseWriter, req *http.Request, kind string)
 }
 
 func (r *Receiver) refuse(w http.ResponseWriter, kind string, status int, why string) {
+	r.refused(kind, status, why)
+	http.Error(w, why, status)
+}
+
+// refused counts a refusal, and logs it now and then.
+func (r *Receiver) refused(kind string, status int, why string) {
 	r.seen.WithLabelValues(kind, "refused").Inc()
 	if r.strange.Now(r.cfg.Now()) {
 		r.cfg.Logger.Warn("a request to act from Slack was refused", "kind", kind, "status", status, "reason", why)
 	}
-	http.Error(w, why, status)
 }

@@ -85,7 +85,7 @@ func TestOnlyWhatSlackSignedLatelyIsTaken(t *testing.T) {
 		"six minutes ahead":     {"commands", form, sign(signingSecret, now.Add(6*time.Minute), form), http.StatusUnauthorized},
 		"another body":          {"commands", form + "&x=1", sign(signingSecret, now, form), http.StatusUnauthorized},
 		"no hex":                {"commands", form, http.Header{"X-Slack-Request-Timestamp": {"1"}, "X-Slack-Signature": {"v0=zz"}}, http.StatusUnauthorized},
-		"too long":              {"actions", strings.Repeat("x", maxRequest+1), http.Header{}, http.StatusRequestEntityTooLarge},
+		"too long":              {"actions", strings.Repeat("x", maxRequest+1), sign(signingSecret, now, form), http.StatusRequestEntityTooLarge},
 		"no interaction":        {"actions", form, sign(signingSecret, now, form), http.StatusBadRequest},
 		"broken interaction":    {"actions", "payload=%7B", sign(signingSecret, now, "payload=%7B"), http.StatusBadRequest},
 		"no command":            {"commands", "a=b", sign(signingSecret, now, "a=b"), http.StatusBadRequest},

@@ -39,11 +39,11 @@ type Store interface {
 	AllSilences(ctx context.Context, limit int) ([]router.Silence, error)
 	// Deliveries returns at most limit deliveries, newest first; an empty state means all.
 	Deliveries(ctx context.Context, state router.DeliveryState, limit int) ([]router.Delivery, error)
-	// Forget blanks what is held of a person everywhere, keeps digests, and says what it was.
-	Forget(ctx context.Context, p router.Person) (router.Found, error)
 	// RetryDelivery makes a delivery due now, and keeps who asked for it; ErrNotFound if there is none, ErrConflict,
 	// wrapped with the reason, if it is not one to retry.
 	RetryDelivery(ctx context.Context, id int64, audit ...router.AuditEntry) error
+	// Forget blanks what is held of a person everywhere, keeps digests, and says what it was.
+	Forget(ctx context.Context, p router.Person) (router.Found, error)
 	// Audit keeps what people did beside that. What goes through the journal is kept from there.
 	Audit(ctx context.Context, entries ...router.AuditEntry) error
 	// AuditEntries returns at most limit entries of the audit, newest first: those before an id, or all for 0.
@@ -183,8 +183,8 @@ func (c *Console) routes() http.Handler {
 	mux.POST("/api/v1/silences", c.answer(c.addSilence))
 	mux.DELETE("/api/v1/silences/:id", c.answer(c.endSilence))
 	mux.POST("/api/v1/reload", c.answer(c.reload))
-	mux.POST("/api/v1/forget", c.answerWithin(forgetTimeout, c.forget))
 	mux.GET("/api/v1/audit", c.answer(c.listAudit))
+	mux.POST("/api/v1/forget", c.answerWithin(forgetTimeout, c.forget))
 
 	mux.GET("/healthz", c.answer(c.health))
 	mux.GET("/readyz", c.answer(c.ready))

@@ -254,3 +254,14 @@ func TestAFileThatIsTooLargeIsRefusedUnread(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
+
+func TestFilesThatHaveTooManyValuesTogetherAreRefused(t *testing.T) {
+	var files []File
+	for i := range 4 {
+		files = append(files, File{fmt.Sprintf("%d.yaml", i), []byte("version: 1\nx: [" + strings.Repeat("a,", maxNodes/2) + "]")})
+	}
+	_, err := LoadFiles(files, Config{})
+	if want := "3.yaml:1:1: the files before this one have too many values (keep rules shorter)"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

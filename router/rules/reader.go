@@ -32,6 +32,7 @@ type report struct {
 	mistakes Mistakes
 	warned   Mistakes
 	partial  bool // some file could not be read to its end
+	parsed   int  // values parsed so far
 	nodes    int  // values read so far
 	steps    int  // of regular expressions
 	tried    int  // what trying expressions and templates has cost, as a meter counts

@@ -15,12 +15,13 @@ var (
 	anyReference   = regexp.MustCompile(`\$*\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]*)\}`)
 )
 
-// OwnSecret says whether a variable holds a credential of the bridge's own, or names the file of one. Rules never get those.
-func OwnSecret(name string) bool {
-	return slices.Contains([]string{
+// OwnSecrets lists the variables that hold credentials of the bridge's own; NAME_FILE names a file of one. Rules never get
+// them.
+func OwnSecrets() []string {
+	return []string{
 		"META_APP_SECRET", "META_VERIFY_TOKEN", "META_ACCESS_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN",
 		"PAGERDUTY_API_TOKEN", "PAGERDUTY_WEBHOOK_SECRET", "FLOWBRIDGE_ADMIN_TOKEN", "FLOWBRIDGE_VIEW_TOKEN", "FLOWBRIDGE_DB", "PGPASSWORD",
-	}, strings.TrimSuffix(name, "_FILE"))
+	}
 }
 
 // plain returns the text of a value in which nothing is resolved, and where in it, in characters, a $ was left out.
@@ -74,7 +75,7 @@ func (r *reader) addressed(e entry) (s scalar, ok bool) {
 }
 
 func (r *reader) fromEnv(s scalar, name string) (string, bool) {
-	if OwnSecret(name) {
+	if slices.Contains(OwnSecrets(), strings.TrimSuffix(name, "_FILE")) {
 		r.wrong(s.Node, s.path, name+" is for the bridge itself, and rules never get it", "give what belongs here a variable of its own")
 		return "", false
 	}

@@ -14,19 +14,24 @@ import (
 
 // parse returns the root of a file's one document, nil if there is nothing to read on. A file that is no
 // YAML is read as far as it is, so that one wrong indentation does not hide what else is wrong.
-func (r *reader) parse(data []byte) *yaml.Node {
+func (r *reader) parse(data []byte) (root *yaml.Node) {
 	if len(data) > maxFile {
 		r.at(1, 1, "", fmt.Sprintf("the file is larger than %d MiB", maxFile>>20), "")
 		return nil
 	}
-	root, second, err := parseYAML(data)
-	empty := errors.Is(err, io.EOF) || err == nil && !second && (len(root.Content) == 0 || root.Content[0].Tag == "!!null")
+	if r.parsed > maxNodes {
+		r.at(1, 1, "", "the files before this one have too many values", "keep rules shorter")
+		return nil
+	}
+	defer func() { r.parsed += countNodes(root) }()
+	whole, second, err := parseYAML(data)
+	empty := errors.Is(err, io.EOF) || err == nil && !second && (len(whole.Content) == 0 || whole.Content[0].Tag == "!!null")
 	switch {
 	case empty:
 		r.at(1, 1, "", "the file is empty", `start with "version: 1"; rules.example.yaml shows the rest`)
 		return nil
 	case err != nil:
-		root = r.parseBeginning(data, err)
+		whole = r.parseBeginning(data, err)
 	case second:
 		line := 1
 		for i, text := range r.lines {
@@ -37,10 +42,21 @@ func (r *reader) parse(data []byte) *yaml.Node {
 		r.at(line, 1, "", "a second document begins here", "a rules file is one document: remove the line ---")
 		r.cutOff, r.partial = line+1, true
 	}
-	if root == nil || len(root.Content) == 0 {
+	if whole == nil || len(whole.Content) == 0 {
 		return nil
 	}
-	return root.Content[0]
+	return whole.Content[0]
+}
+
+// countNodes counts the values of a file: they take much more memory than its text.
+func countNodes(n *yaml.Node) (nodes int) {
+	if n == nil {
+		return 0
+	}
+	for _, part := range n.Content {
+		nodes += countNodes(part)
+	}
+	return nodes + 1
 }
 
 // parseYAML returns the first document, and whether there is a second. yaml.v3 can panic on small inputs.

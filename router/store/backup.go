@@ -19,6 +19,9 @@ func Backup(ctx context.Context, dsn, file string) (err error) {
 	if IsPostgres(dsn) {
 		return errors.New("PostgreSQL is backed up with its own pg_dump")
 	}
+	if err := checkName(dsn); err != nil {
+		return fmt.Errorf("read database: %w", err)
+	}
 	if err := MustExist(dsn); err != nil {
 		return err
 	}

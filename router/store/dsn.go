@@ -32,10 +32,8 @@ func CheckDSN(dsn string) error {
 	switch {
 	case IsPostgres(dsn):
 		return nil
-	case strings.Contains(dsn, ":memory:") || strings.HasPrefix(dsn, "file:") && strings.Contains(dsn, "mode=memory"):
+	case strings.Contains(dsn, ":memory:"), strings.HasPrefix(dsn, "file:") && strings.Contains(dsn, "mode=memory"):
 		return errors.New("a database in memory is gone with the process, and with it pages that are owed: name a file, such as --db flowbridge.db")
-	case strings.HasPrefix(dsn, "file:"), strings.HasPrefix(strings.ToLower(dsn), "sqlite:"):
-		return errors.New("write the path of the database alone, without a scheme such as file: and settings: --db /var/lib/flowbridge/flowbridge.db; or a URL, " + postgresURL)
 	case keywordForm.MatchString(dsn):
 		return errors.New("the database is given as key=value pairs: write a URL, " + postgresURL)
 	case schemeForm.MatchString(dsn), prefixForm.MatchString(dsn):

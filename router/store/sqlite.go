@@ -112,8 +112,8 @@ func (s *Store) lockFile(ctx context.Context, path string) error {
 }
 
 func checkPath(path string) error {
-	if path == "" {
-		return errors.New("no path given")
+	if err := checkName(path); err != nil {
+		return err
 	}
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
@@ -123,6 +123,14 @@ func checkPath(path string) error {
 		return errors.New("it is a folder: name a file in it")
 	}
 	return nil
+}
+
+// checkName refuses what people give in the place of a path, and would otherwise become the odd name of a new file.
+func checkName(dsn string) error {
+	if dsn == "" {
+		return errors.New("no path given")
+	}
+	return CheckDSN(dsn)
 }
 
 func openFile(path string, settings url.Values) (*sql.DB, error) {

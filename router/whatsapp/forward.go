@@ -24,8 +24,8 @@ const (
 	// forwardTimeout bounds how long the other receiver may take. Meta has given up by then; the bridge waits
 	// longer than that for posts at hand when it stops.
 	forwardTimeout = 8 * time.Second
-	// forwardAtOnce bounds the posts that wait for the other receiver. It is half of what the public address
-	// takes at a time, so that a receiver that hangs leaves room for the journal.
+	// forwardAtOnce bounds the posts that wait for the other receiver, and so the connections to it: a receiver that
+	// hangs leaves memory and file descriptors for the journal.
 	forwardAtOnce = 128
 	// maxReceiverBody is how much is read of what the receiver says: a connection is used again if that was all.
 	maxReceiverBody = 64 << 10

@@ -3,7 +3,6 @@
 package whatsapp
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/subtle"
@@ -14,7 +13,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -68,7 +66,6 @@ type Handler struct {
 	journal Journal
 	keyed   atomic.Pointer[keyed] // for the secrets that were in force last
 	metrics *metrics
-	buffers sync.Pool  // of *bytes.Buffer
 	forward *forwarder // nil where nothing is passed on
 
 	wrongSignature, wrongToken, notForwarded, unstored, foreign router.Seldom // for logging them
@@ -108,10 +105,7 @@ func New(cfg Config, j Journal) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{
-		cfg: cfg, journal: j, forward: forward, metrics: newMetrics(cfg.Registerer),
-		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
-	}, nil
+	return &Handler{cfg: cfg, journal: j, forward: forward, metrics: newMetrics(cfg.Registerer)}, nil
 }
 
 // Verify answers Meta's handshake: 200 and the challenge as it came if the token is right, else 403.
@@ -132,7 +126,7 @@ func (h *Handler) Verify(w http.ResponseWriter, r *http.Request) {
 }
 
 // Receive takes a post: 200 once its events are on disk, 401 without a good signature, 413 when it is too
-// large, 503 with Retry-After when it could not be stored. Nothing else is refused: Meta repeats for seven days
+// large, 503 with Retry-After when it could not be stored, or there was no room for it. Nothing else is refused: Meta repeats for seven days
 // whatever is not answered 200, so what cannot be read is stored as it came. Where posts are passed on, the
 // receiver's status takes the place of 200.
 func (h *Handler) Receive(w http.ResponseWriter, r *http.Request) {
@@ -144,24 +138,16 @@ func (h *Handler) Receive(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request, received time.Time) result {
 	if r.ContentLength > h.cfg.MaxBody {
-		return h.tooLarge(w)
+		return h.unread(w, router.BodyTooLarge(h.cfg.MaxBody))
 	}
 	mac, ok := parseSignature(r.Header.Values(signatureHeader))
 	if !ok {
 		return h.unsigned(w)
 	}
-	buffer := h.buffers.Get().(*bytes.Buffer)
-	if h.forward == nil { // else a connection may read it after we are done
-		defer h.giveBack(buffer)
+	body, fault := router.ReadBody(w, r, h.cfg.MaxBody)
+	if fault != nil {
+		return h.unread(w, fault)
 	}
-	if _, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, h.cfg.MaxBody)); err != nil {
-		if errors.As(err, new(*http.MaxBytesError)) {
-			return h.tooLarge(w)
-		}
-		http.Error(w, "the body did not arrive", http.StatusBadRequest) // the caller went away
-		return broken
-	}
-	body := buffer.Bytes()
 	if !signedByAny(h.signers(), body, mac) {
 		return h.unsigned(w)
 	}
@@ -230,18 +216,16 @@ func (h *Handler) tell(events []router.Event) {
 	}
 }
 
-// giveBack keeps a buffer for the next post, unless a rare large one would be held for ever.
-func (h *Handler) giveBack(b *bytes.Buffer) {
-	if b.Cap() <= 256<<10 {
-		b.Reset()
-		h.buffers.Put(b)
+// unread answers a post whose body was not read.
+func (h *Handler) unread(w http.ResponseWriter, fault *router.BodyFault) result {
+	fault.Answer(w)
+	switch fault.Status {
+	case http.StatusRequestEntityTooLarge:
+		return large
+	case http.StatusServiceUnavailable:
+		return busy
 	}
-}
-
-func (h *Handler) tooLarge(w http.ResponseWriter) result {
-	w.Header().Set("Connection", "close") // the rest is not read
-	http.Error(w, fmt.Sprintf("at most %d bytes", h.cfg.MaxBody), http.StatusRequestEntityTooLarge)
-	return large
+	return broken
 }
 
 func (h *Handler) unsigned(w http.ResponseWriter) result {

@@ -13,7 +13,7 @@ const (
 	accepted     result = iota // 200
 	unsigned                   // 401
 	large                      // 413
-	busy                       // 503, too many wait
+	busy                       // 503, too much waits, or arrives
 	failed                     // 503, storage failed
 	broken                     // the caller went away
 	notForwarded               // stored; answered as the receiver behind did, or 502 to 504
