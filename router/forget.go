@@ -264,6 +264,7 @@ type ForgottenCount struct {
 	Deliveries int64 `json:"deliveries"`
 	Silences   int64 `json:"silences"`
 	Postponed  int64 `json:"postponed"`
+	Audit      int64 `json:"audit"`
 }
 
 // Any says whether anything was held.

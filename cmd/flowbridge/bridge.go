@@ -114,13 +114,17 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	journal, err = store.Open(ctx, store.Config{DSN: cfg.DB, Now: cfg.Now, Logger: cfg.Logger})
+	var set *ruleset
+	journal, err = store.Open(ctx, store.Config{
+		DSN: cfg.DB, Now: cfg.Now, Logger: cfg.Logger,
+		Seals: cfg.AppSecrets, Target: func(notifier string) (router.Target, bool) { return set.rules().Target(notifier) },
+	})
 	if err != nil {
 		return nil, err
 	}
 	first := cfg.RulesRead
 	first.rules = cfg.Rules
-	set := newRuleset(cfg.RulesPath, first, cfg.ReadRules, cfg.refuse, cfg.Logger)
+	set = newRuleset(cfg.RulesPath, first, cfg.ReadRules, cfg.refuse, cfg.Logger)
 	metrics.MustRegister(set.collectors()...)
 	if cfg.Certificates != nil {
 		metrics.MustRegister(cfg.Certificates.expiry)

@@ -352,7 +352,7 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 		text:                             "FAIL database: .* is no SQLite database: name another file -> ",
 		dir:                              "FAIL database: .* is a folder: name a file in it -> ",
 		filepath.Join(dir, "none.db"):    "ok   database: .* is not there yet: the first start makes it",
-		":memory:":                       "FAIL database: :memory:: a database in memory is gone with the process, .* name a file, such as --db flowbridge.db -> ",
+		":memory:":                       "FAIL database: a database in memory is gone with the process, .* name a file, such as --db flowbridge.db -> ",
 		filepath.Join(dir, "no", "x.db"): "FAIL database: .* does not exist: make it first -> ",
 		locked:                           "FAIL database: .*(in use by another process|did not answer)",
 	} {

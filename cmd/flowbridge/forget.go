@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 type forgetCommand struct {
 	Phone  string     `xor:"who" required:"" placeholder:"NUMBER" help:"Telephone number, with its country code, however it is written."`
 	User   string     `xor:"who" required:"" placeholder:"ID" help:"Id that WhatsApp, Slack or PagerDuty knows the person by."`
+	By     string     `placeholder:"NAME" help:"Who asks for it, for the audit. Default: $USER."`
 	DB     string     `name:"db" placeholder:"DSN" help:"Database to work on directly, where no bridge runs on it: a path or a postgres:// URL. Default: the bridge at --admin is asked."`
 	Bridge adminFlags `embed:""`
 }
@@ -62,7 +64,7 @@ func (c forgetCommand) ask(ctx context.Context, p *program) (was forgottenView, 
 		return was, err
 	}
 	client.http.Timeout = forgetWait
-	err = client.call(ctx, "POST", "/api/v1/forget", map[string]string{"phone": c.Phone, "user": c.User}, &was)
+	err = client.call(ctx, "POST", "/api/v1/forget", map[string]string{"phone": c.Phone, "user": c.User, "by": p.user(c.By)}, &was)
 	return was, err
 }
 
@@ -77,6 +79,10 @@ func (c forgetCommand) direct(ctx context.Context, p *program, who router.Person
 	}
 	defer s.Close()
 	found, err := s.Forget(ctx, who)
+	if err == nil {
+		err = s.Audit(ctx, router.AuditEntry{At: time.Now().UTC(), Who: cmp.Or(p.user(c.By), "somebody"), Verified: "the database itself",
+			From: "this machine", What: "forget a person", Result: "blanked"})
+	}
 	was.Forgotten, was.Told = found.ForgottenCount, []toldView{}
 	for _, t := range found.Told {
 		view := toldView{Notifier: t.Notifier, Kind: string(t.Kind), Link: t.Link}
@@ -100,7 +106,7 @@ func (v *forgottenView) print(w io.Writer) error {
 		name string
 		n    int64
 	}{{"events", n.Events}, {"notices", n.Notices}, {"incidents", n.Incidents}, {"timeline entries", n.Timeline}, {"errors of deliveries", n.Deliveries},
-		{"silences", n.Silences}, {"postponed webhooks", n.Postponed}} {
+		{"silences", n.Silences}, {"postponed webhooks", n.Postponed}, {"audit entries", n.Audit}} {
 		if row.n > 0 {
 			rows = append(rows, []string{"  " + row.name, fmt.Sprint(row.n)})
 		}

@@ -33,6 +33,7 @@ func (c *Console) forget(r *http.Request, _ httprouter.Params) (int, any, error)
 	var who struct {
 		Phone string `json:"phone"`
 		User  string `json:"user"`
+		By    string `json:"by"`
 	}
 	if err := decode(r.Body, &who); err != nil {
 		if errors.As(err, new(*http.MaxBytesError)) {
@@ -48,7 +49,14 @@ func (c *Console) forget(r *http.Request, _ httprouter.Params) (int, any, error)
 	if err != nil {
 		return 0, nil, err
 	}
-	c.cfg.Logger.Info("a person was forgotten", "found", was.ForgottenCount, "told", len(was.Told), "from", r.RemoteAddr)
+	caller := callerOf(r)
+	actor := caller.actor(who.By)
+	result := "nothing was held of them"
+	if was.Any() {
+		result = "blanked"
+	}
+	c.keep(r.Context(), c.deed(r, actor, "forget a person", result))
+	c.cfg.Logger.Info("a person was forgotten", "found", was.ForgottenCount, "told", len(was.Told), "by", actor, "from", r.RemoteAddr)
 	return http.StatusOK, found{Forgotten: was.ForgottenCount, Told: each(was.Told, func(t *router.Told) told {
 		return told{Notifier: t.Notifier, Kind: string(t.Kind), Incident: unlessZero(t.Incident), Notice: unlessZero(t.Event), Link: t.Link}
 	})}, nil

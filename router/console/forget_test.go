@@ -13,7 +13,7 @@ func TestAPersonIsForgotten(t *testing.T) {
 	s := &memStore{}
 	c, logs := newConsole(t, Config{}, s)
 	resp := ask(c, "POST", "/api/v1/forget", `{"phone":"+1 (555) 010-0200"}`)
-	const want = `{"forgotten":{"events":2,"notices":1,"incidents":0,"timeline":0,"deliveries":0,"silences":0,"postponed":0},` +
+	const want = `{"forgotten":{"events":2,"notices":1,"incidents":0,"timeline":0,"deliveries":0,"silences":0,"postponed":0,"audit":0},` +
 		`"told":[{"notifier":"chat","kind":"slack","incident":null,"notice":7,"link":"https://chat.example.com/m"}]}`
 	if got := strings.TrimSpace(text(t, resp)); resp.StatusCode != http.StatusOK || got != want {
 		t.Errorf("%s\n got %s\nwant %s", resp.Status, got, want)
@@ -23,6 +23,9 @@ func TestAPersonIsForgotten(t *testing.T) {
 	}
 	if !strings.Contains(logs.String(), "a person was forgotten") || strings.Contains(logs.String(), "0200") {
 		t.Errorf("the log says %s", logs)
+	}
+	if len(s.audit) != 1 || s.audit[0].What != "forget a person" || s.audit[0].Result != "blanked" {
+		t.Errorf("the audit has %+v", s.audit)
 	}
 	for body, status := range map[string]int{
 		`{}`: 400, `{"phone":"12"}`: 400, `{"user":"ab"}`: 400, `{"phone":15550100200}`: 400, `{"name":"ana"}`: 400, `no JSON`: 400, ``: 400,

@@ -32,7 +32,7 @@ func TestWhatIsNoDatabaseOfOursIsRefusedWithoutRepeatingIt(t *testing.T) {
 		}
 	}
 	for _, dsn := range []string{
-		"flowbridge.db", "/var/lib/flowbridge/flowbridge.db", "./a=b.db", "C:\\data\\bridge.db", "with space.db", "a@b.db", "", ":memory:", "data/user=1.db",
+		"flowbridge.db", "/var/lib/flowbridge/flowbridge.db", "./a=b.db", "C:\\data\\bridge.db", "with space.db", "a@b.db", "", "data/user=1.db",
 		"postgres://h/x", "postgresql://ada@h:5432,i:5432/x?sslmode=require", "postgres:///x?host=/run/postgresql",
 	} {
 		if err := store.CheckDSN(dsn); err != nil {

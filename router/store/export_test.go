@@ -10,3 +10,8 @@ func (s *Store) PretendOlder(ctx context.Context, upTo int64) error {
 	_, err := s.write.ExecContext(ctx, `UPDATE remembered SET value = ? WHERE name = 'reduce_to'`, fmt.Sprint(upTo))
 	return err
 }
+
+// StoredRoutingKeys returns the routing keys of deliveries as they are stored.
+func (s *Store) StoredRoutingKeys(ctx context.Context) ([]string, error) {
+	return all(ctx, s.read, `SELECT DISTINCT routing_key FROM deliveries`, nil, scanText)
+}

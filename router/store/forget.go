@@ -98,6 +98,7 @@ func (f *forgetting) tables() []held {
 		{&n.Incidents, "incidents", "number", []string{"acknowledged_by", "resolved_by", "details"}, "", f.incident},
 		{&n.Deliveries, "deliveries", "id", []string{"last_error"}, "", f.text},
 		{&n.Postponed, "postponed", "id", []string{"body"}, "", f.postponed},
+		{&n.Audit, "audit", "id", []string{"who", "what"}, "", f.text},
 	}
 }
 
@@ -263,11 +264,18 @@ func (f *forgetting) incident(number int64, columns []string) []string {
 	return encoded(d, inc.AcknowledgedBy, inc.ResolvedBy)
 }
 
-func (f *forgetting) text(_ int64, columns []string) []string {
-	if !f.p.In(columns[0]) {
+// text blanks columns of plain text that name the person.
+func (f *forgetting) text(_ int64, columns []string) (changed []string) {
+	if !slices.ContainsFunc(columns, f.p.In) {
 		return nil
 	}
-	return []string{router.Forgotten}
+	for _, column := range columns {
+		if f.p.In(column) {
+			column = router.Forgotten
+		}
+		changed = append(changed, column)
+	}
+	return changed
 }
 
 func (f *forgetting) postponed(_ int64, columns []string) []string {

@@ -172,6 +172,7 @@ func forgets(t *testing.T, open func(*testing.T, store.Config) opened) {
 		Owed:      []router.Owed{{Event: 1, Key: "n1", Target: router.Target{Notifier: "chat"}}},
 		Silences:  []router.Silence{{ID: "s1", Since: noon, By: phone}, {ID: "s2", Since: noon, By: "ben"}},
 	}))
+	check(t, s.Audit(ctx, router.AuditEntry{At: noon, Who: "ana " + spelt, What: "retry delivery 1"}, router.AuditEntry{At: noon, Who: "ben", What: "reload"}))
 	check(t, s.Postpone(ctx, router.Postponed{About: "P1", Digest: "p1", Received: noon, Events: []router.Event{act}}))
 	r := result(claim(t, s.Store, "chat", noon), router.DeliveryDelivered)
 	r.Receipt = router.Receipt{Channel: "C1", TS: "1.2", Link: "https://chat.example.com/m"}
@@ -179,7 +180,7 @@ func forgets(t *testing.T, open func(*testing.T, store.Config) opened) {
 	appendAll(t, s.Store, waits) // nobody folds it
 
 	found := forget(t, s.Store, spelt, "")
-	diff(t, found.ForgottenCount, router.ForgottenCount{Events: 4, Notices: 1, Incidents: 1, Timeline: 1, Silences: 1, Postponed: 1})
+	diff(t, found.ForgottenCount, router.ForgottenCount{Events: 4, Notices: 1, Incidents: 1, Timeline: 1, Silences: 1, Postponed: 1, Audit: 1})
 	diff(t, found.Told, []router.Told{{Notifier: "chat", Event: 1, Link: r.Receipt.Link}})
 	again := forget(t, s.Store, phone, "")
 	diff(t, again, router.Found{})
@@ -206,6 +207,11 @@ func forgets(t *testing.T, open func(*testing.T, store.Config) opened) {
 	if detail.AcknowledgedBy != router.Forgotten || detail.Owner != router.Forgotten || detail.Fields != nil ||
 		detail.Timeline[0].Text != router.Forgotten || detail.Timeline[1].Text != "by "+other || detail.State != inc.State {
 		t.Errorf("the incident: %+v", detail)
+	}
+	audit, err := s.AuditEntries(ctx, 0, 0)
+	check(t, err)
+	if audit[1].Who != router.Forgotten || audit[1].What != "retry delivery 1" || audit[0].Who != "ben" {
+		t.Errorf("audit: %+v", audit)
 	}
 	silences, err := s.AllSilences(ctx, 0)
 	check(t, err)

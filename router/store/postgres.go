@@ -46,7 +46,7 @@ func (s *Store) openPostgres(ctx context.Context) error {
 	if err := s.migrate(ctx, goose.WithSessionLocker(locker)); err != nil {
 		return s.whatIsDenied(ctx, err)
 	}
-	if err := s.loadPeopleKey(ctx); err != nil {
+	if err := errors.Join(s.loadPeopleKey(ctx), s.loadSeals(ctx)); err != nil {
 		return err
 	}
 	s.store = s.storeTogether

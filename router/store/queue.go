@@ -65,6 +65,7 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 		if err != nil || c == nil {
 			return nil, short, err
 		}
+		c.n.Target.RoutingKey = s.routingKey(ask.Notifier, c.routingKey)
 		if c.n.Class == router.ClassDigested {
 			if many, err := manyDigested(ctx, tx, ask.Notifier); many || err != nil {
 				if err != nil {
@@ -108,7 +109,8 @@ func inFlight(ctx context.Context, tx *txn, notifier string, now int64) (bool, e
 type candidate struct {
 	n               router.Notification
 	id              int64
-	parked          bool // and is to be probed
+	routingKey      string // as it is stored
+	parked          bool   // and is to be probed
 	incident, event int64
 	told            int64
 	unsettled       string     // id of a digest that may have told of it
@@ -140,11 +142,10 @@ func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked m
 	c := &candidate{n: router.Notification{Target: router.Target{Notifier: notifier}}}
 	var mayExist, open, failing int64
 	var receipt []byte
-	var key string
 	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.failing_since,
 		d.was_parked = 1, d.refusals, d.may_exist, d.open, d.opening, d.severity, d.receipt, d.key, d.class, d.told, d.digest FROM deliveries d
 		WHERE d.notifier = ? AND `+where+` AND d.class IN (`+classes[2:]+`) ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked, args...).
-		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &key, &c.n.Revision, &c.n.Attempt, &failing,
+		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &c.routingKey, &c.n.Revision, &c.n.Attempt, &failing,
 			&c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -152,7 +153,7 @@ func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked m
 	if err != nil {
 		return nil, err
 	}
-	c.n.Delivery, c.n.Target.RoutingKey, c.n.FailingSince = c.id, router.Secret(key), fromMicros(failing)
+	c.n.Delivery, c.n.FailingSince = c.id, fromMicros(failing)
 	c.n.Attempt++
 	c.n.MayExist, c.n.Open = mayExist != 0, open != 0
 	return c, json.Unmarshal(receipt, &c.n.Receipt)
@@ -398,7 +399,7 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 // router.ErrConflict when the claim is ours no more: by now somebody else may make something there.
 func (s *Store) Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error {
 	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET kind = ?, channel = ?, routing_key = ?, target = ? WHERE id = ? AND claim = ?`,
-		string(t.Kind), t.Channel, t.RoutingKey.Reveal(), t.ID(), delivery, claim)
+		string(t.Kind), t.Channel, s.sealed(t.RoutingKey), t.ID(), delivery, claim)
 	if err == nil {
 		err = stillOurs(held, delivery)
 	}

@@ -56,7 +56,7 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
-	if err := s.loadPeopleKey(ctx); err != nil {
+	if err := errors.Join(s.loadPeopleKey(ctx), s.loadSeals(ctx)); err != nil {
 		return err
 	}
 	// Nobody else is at this file, so whoever held these claims is dead. They may have told somebody, and the

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"flowbridge/router"
 )
 
 // Config is what a Store may be told. Zero fields choose themselves, but for DSN.
@@ -32,6 +34,12 @@ type Config struct {
 	// SessionLife bounds how long one session of PostgreSQL is used, so that a name that leads to another server by now
 	// is followed. Default: 5 min.
 	SessionLife time.Duration
+	// Seals are secrets from which the keys are derived that encrypt routing keys at rest: the first encrypts, all decrypt.
+	// Default: routing keys are stored as they are.
+	Seals []router.Secret
+	// Target says where a notifier's messages go by the rules: its routing key stands in for one that none of Seals decrypts.
+	// It is not called by Open. Default: nothing stands in.
+	Target func(notifier string) (router.Target, bool)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets what goes wrong without a caller to tell. Default: none.
@@ -52,7 +60,8 @@ type Store struct {
 	writers, readers generation // of the sessions of write and read, on PostgreSQL
 	onlyReads        bool       // a standby will do
 
-	peopleKey []byte // of pseudonyms
+	peopleKey []byte  // of pseudonyms
+	seals     []*seal // of routing keys, the one that encrypts first
 
 	appended chan struct{}
 	owed     chan struct{}

@@ -70,6 +70,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 
 	t.Run("personal", func(t *testing.T) { personalSuite(t, open) })
 
+	t.Run("routing keys are encrypted at rest", func(t *testing.T) { sealing(t, fresh) })
+
 	t.Run("what was folded comes back as it was", func(t *testing.T) {
 		s := open(t, store.Config{})
 		flow := router.FlowID{WABA: "w", Flow: "f"}
