@@ -342,8 +342,8 @@ func (f *fold) parked(inc *Incident) {
 }
 
 // oweOthers owes to all but the page that the act came from: its service knows, and its delivery need only remember
-// whether it is open. Slack is told all the same, since a button that was pressed changes no card, and so is another
-// page of the same notifier, since nobody acted on that one.
+// whether it is open and acknowledged, where the act says so. Slack is told all the same, since a button that was pressed
+// changes no card, and so is another page of the same notifier, since nobody acted on that one.
 func (f *fold) oweOthers(inc *Incident, before []Watch) {
 	from := len(f.owed)
 	f.owe(inc, before)
@@ -351,27 +351,35 @@ func (f *fold) oweOthers(inc *Incident, before []Watch) {
 	added := slices.Clone(f.owed[from:])
 	f.owed = f.owed[:from]
 	for _, o := range added {
-		if page.Is(o.Target.Notifier, o.Key) {
+		switch {
+		case !page.Is(o.Target.Notifier, o.Key):
+			f.owed = append(f.owed, o)
+		case slices.Contains([]string{Acknowledge, Unacknowledge, Resolve, Reopen}, f.e.Name):
 			o.Acknowledged, o.At = inc.State == IncidentAcknowledged, f.e.At
 			f.known = append(f.known, o)
-		} else {
-			f.owed = append(f.owed, o)
 		}
 	}
 }
 
-// from returns the page through which the act came, the zero Page where it came through none, or nobody knows which.
+// from returns the page through which the act came, the zero Page where it came through none, or nobody knows which. An
+// act without a key is about the only page that the notifier has: one that is made later is not it.
 func (f *fold) from(inc *Incident) Page {
-	pages := 0
-	for _, w := range inc.Watch {
-		if w.Notifier == f.e.Act.Notifier {
-			pages++
-		}
-	}
-	if f.e.Source != SourcePagerDuty || f.e.Act.Key == "" && pages > 1 {
+	if f.e.Source != SourcePagerDuty {
 		return Page{}
 	}
-	return Page{f.e.Act.Notifier, f.e.Act.Key}
+	if f.e.Act.Key != "" {
+		return Page{f.e.Act.Notifier, f.e.Act.Key}
+	}
+	only, pages := Page{}, 0
+	for _, w := range inc.Watch {
+		if w.Notifier == f.e.Act.Notifier {
+			only, pages = Page{w.Notifier, inc.keyFor(w)}, pages+1
+		}
+	}
+	if pages > 1 {
+		return Page{}
+	}
+	return only
 }
 
 // who says who acted, and where.

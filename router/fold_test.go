@@ -456,7 +456,7 @@ func openIncidents(s router.State) string {
 		for _, w := range inc.Watch {
 			if w.Open {
 				line += fmt.Sprintf(" %s(%s)", w.Notifier, w.Severity)
-			} else {
+			} else if w.Severity != router.SeverityUnset { // it was told
 				line += " " + w.Notifier + "-closed"
 			}
 		}

@@ -33,8 +33,9 @@ type Rules interface {
 type Journal interface {
 	// Waiting returns at most limit events that nobody folded, in journal order.
 	Waiting(ctx context.Context, limit int) ([]Event, error)
-	// States returns what is known of each flow; the zero State for a flow that is new.
-	States(ctx context.Context, flows []FlowID) (map[FlowID]State, error)
+	// States returns what is known of each flow; the zero State for a flow that is new. The incidents that are named are
+	// among it in any case: a person acted on them, or their service told of them, long after they were over.
+	States(ctx context.Context, flows []FlowID, named []int64) (map[FlowID]State, error)
 	// LastIncident returns the highest number an incident ever had, 0 for none.
 	LastIncident(ctx context.Context) (int64, error)
 	// Commit stores what the events of a batch came to and marks them folded, or set aside, whole or not at all.
@@ -243,9 +244,9 @@ func (r *Router) upTo() time.Time {
 	return r.behind
 }
 
-// gather reads what folding needs.
-func (r *Router) gather(ctx context.Context, rules Rules, flows []FlowID, now time.Time) (*gathering, error) {
-	states, err := r.journal.States(ctx, flows)
+// gather reads what folding needs: see Journal.States.
+func (r *Router) gather(ctx context.Context, rules Rules, flows []FlowID, named []int64, now time.Time) (*gathering, error) {
+	states, err := r.journal.States(ctx, flows, named)
 	if err != nil {
 		return nil, err
 	}

@@ -87,12 +87,16 @@ func (r *Router) guilty(ctx context.Context, t *trial, cause error, other func()
 
 // foldEvents folds some events in one transaction, at least one, and says how many those were.
 func (r *Router) foldEvents(ctx context.Context, rules Rules, events []Event) (n int, err error) {
-	flows := make([]FlowID, 0, len(events))
+	flows, named := make([]FlowID, 0, len(events)), []int64(nil)
 	for _, e := range events {
 		flows = append(flows, FlowID{e.WABA, e.Flow})
+		if e.Act != nil && e.Act.Incident != 0 {
+			named = append(named, e.Act.Incident)
+		}
 	}
 	slices.SortFunc(flows, compareFlows)
-	g, err := r.gather(ctx, rules, slices.Compact(flows), r.cfg.Now())
+	slices.Sort(named)
+	g, err := r.gather(ctx, rules, slices.Compact(flows), slices.Compact(named), r.cfg.Now())
 	if err != nil {
 		return 0, err
 	}
@@ -128,7 +132,7 @@ func (r *Router) setEventAside(ctx context.Context, e *Event, cause error) (done
 
 // runTimers runs the timers of some flows in one transaction.
 func (r *Router) runTimers(ctx context.Context, rules Rules, flows []FlowID) error {
-	g, err := r.gather(ctx, rules, flows, r.upTo())
+	g, err := r.gather(ctx, rules, flows, nil, r.upTo())
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (l *ledger) Waiting(_ context.Context, limit int) ([]router.Event, error) {
 	return slices.Clone(l.events[:min(limit, len(l.events))]), nil
 }
 
-func (l *ledger) States(_ context.Context, flows []router.FlowID) (map[router.FlowID]router.State, error) {
+func (l *ledger) States(_ context.Context, flows []router.FlowID, _ []int64) (map[router.FlowID]router.State, error) {
 	states := map[router.FlowID]router.State{}
 	for _, flow := range flows {
 		states[flow] = l.states[flow]

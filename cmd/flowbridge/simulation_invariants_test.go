@@ -168,20 +168,21 @@ func (w *world) pagerDutyAgrees() error {
 	return errors.Join(err, same(got, want))
 }
 
-// neverTold says whether a page of a key was cancelled in this life, and nothing of the key is open.
+// neverTold says whether an incident of a key came and went in this life of which PagerDuty was not told, by a silence or
+// because it was over too soon, and nothing of the key is open.
 func (w *world) neverTold(key string) bool {
 	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
 	w.must(err)
-	cancelled := false
+	never := false
 	for _, inc := range all {
 		if inc.Key == key && inc.State != router.IncidentResolved {
 			return false
 		}
-		cancelled = cancelled || inc.Key == key && slices.ContainsFunc(inc.Deliveries, func(d router.Delivery) bool {
-			return isPager(d.Notifier) && d.State == router.DeliveryCancelled
+		never = never || inc.Key == key && !slices.ContainsFunc(inc.Deliveries, func(d router.Delivery) bool {
+			return isPager(d.Notifier) && d.State != router.DeliveryCancelled
 		})
 	}
-	return cancelled
+	return never
 }
 
 // same compares lists whatever their order.
@@ -197,11 +198,8 @@ func same(got, want []string) error {
 // noSecondPage counts, beside the openings, what others resolved there and what a person wanted paged. Where a page had
 // been acknowledged before it got worse, it may have to be made anew, and so where an acknowledgement was taken back.
 func (w *world) noSecondPage() error {
-	made, rises := map[string]int{}, map[string]int{}
-	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
-	for _, inc := range all {
-		rises[inc.Key] += len(w.lifeOf(inc.Number).rises) + len(w.deedsOn(inc.Number, false, router.Unacknowledge))
-	}
+	made := map[string]int{}
+	rises, err := w.repaged()
 	for _, inc := range w.pager.Incidents() {
 		made[inc.DedupKey]++
 		most := w.openings[inc.DedupKey] + w.outside[inc.DedupKey]
@@ -214,6 +212,19 @@ func (w *world) noSecondPage() error {
 		}
 	}
 	return err
+}
+
+// repaged counts, by the keys of incidents, what may have made a page anew beside an opening.
+func (w *world) repaged() (map[string]int, error) {
+	rises := map[string]int{}
+	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
+	for _, inc := range all {
+		rises[inc.Key] += len(w.lifeOf(inc.Number).rises)
+		for _, key := range router.PageKeys(inc.Key) { // an acknowledgement that was taken back, of any of its pages
+			rises[key] += len(w.deedsOn(inc.Number, false, router.Unacknowledge))
+		}
+	}
+	return rises, err
 }
 
 // told is what a message of the channel says it is about. A digest has no incident: it says how many it tells of, and

@@ -59,6 +59,11 @@ func (w *world) lose() {
 	if w.nothingWaits() != nil {
 		return
 	}
+	rises, err := w.repaged() // what was done in the life before is not forgotten
+	w.must(err)
+	for key, n := range rises {
+		w.outside[key] += n
+	}
 	w.Lost++
 	w.say("-- the database is lost")
 	w.must(w.store.Store.Close())
@@ -284,12 +289,23 @@ func (w *world) noteOpenings(b *router.Batch) {
 			delete(w.pages[id], o.Target.Notifier)
 			continue
 		}
-		if len(w.pages[id]) == 0 {
+		if len(w.pages[id]) == 0 || reopenedIn(b, o.Incident) {
 			w.openings[o.Key]++
 			w.mustPage(o.Incident, need{at: w.raisedIn(b, o.Incident), why: "it opened for " + o.Target.Notifier, page: o.Event})
 		}
 		w.pages[id][o.Target.Notifier] = o.Key
 	}
+}
+
+// reopenedIn says whether one batch ended an incident and opened it again.
+func reopenedIn(b *router.Batch, incident int64) bool {
+	kinds := map[router.EntryKind]bool{}
+	for _, e := range b.Entries {
+		if e.Incident == incident {
+			kinds[e.Kind] = true
+		}
+	}
+	return kinds[router.EntryResolved] && kinds[router.EntryReopened]
 }
 
 // raisedIn is when something about an incident got worse in a batch: the first time, where there are several; zero

@@ -49,9 +49,11 @@ func TestSimulation(t *testing.T) {
 			if err := inv.holds(w); err != nil {
 				failed = true
 				noteFailure(found, inv.name, w, err)
-				if !*survey {
-					t.Errorf("seed %d (%s): %s: %v", w.seed, w.troubles, inv.name, err)
+				report := t.Errorf
+				if *survey {
+					report = t.Logf
 				}
+				report("seed %d (%s): %s: %v", w.seed, w.troubles, inv.name, err)
 			}
 		}
 		total.add(&w.tally)

@@ -126,10 +126,7 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	}
 	may, err := p.enqueue(ctx, n.Target.RoutingKey, event)
 	if may || mayBeOpen(n) && !stale {
-		r.DedupKey, r.Open = event.DedupKey, true
-	}
-	if may {
-		r.Opening = n.Opening
+		r.DedupKey, r.Open, r.Opening = event.DedupKey, true, n.Opening
 	}
 	if err != nil {
 		return r, err

@@ -168,7 +168,7 @@ func BenchmarkFold(b *testing.B) {
 				}
 				_, appending := s.Append(ctx, events)
 				waiting, reading := s.Waiting(ctx, size)
-				_, stating := s.States(ctx, flows)
+				_, stating := s.States(ctx, flows, nil)
 				if err := errors.Join(appending, reading, stating); err != nil {
 					b.Fatal(err)
 				}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,9 +42,9 @@ func (s *Store) inTurn(ctx context.Context, f func(tx *txn) error) error {
 	return err
 }
 
-// States returns what is known of each flow: its alerts, and the incidents that are not resolved or that an alert
-// belongs to or last belonged to. Only who folds changes them, so that two queries see the same.
-func (s *Store) States(ctx context.Context, flows []router.FlowID) (map[router.FlowID]router.State, error) {
+// States returns what is known of each flow: its alerts, and the incidents that are not resolved, that an alert
+// belongs to or last belonged to, or that are named. Only who folds changes them, so that all queries see the same.
+func (s *Store) States(ctx context.Context, flows []router.FlowID, named []int64) (map[router.FlowID]router.State, error) {
 	states := make(map[router.FlowID]router.State, len(flows))
 	for _, flow := range flows {
 		states[flow] = router.State{FlowID: flow}
@@ -53,7 +54,31 @@ func (s *Store) States(ctx context.Context, flows []router.FlowID) (map[router.F
 			return nil, fmt.Errorf("read flows: %w", s.d.blame(err))
 		}
 	}
+	for some := range slices.Chunk(named, maxFlows) {
+		if err := s.addNamed(ctx, states, some); err != nil {
+			return nil, fmt.Errorf("read incidents: %w", s.d.blame(err))
+		}
+	}
 	return states, nil
+}
+
+// addNamed adds incidents to the states of their flows that are not there.
+func (s *Store) addNamed(ctx context.Context, states map[router.FlowID]router.State, named []int64) error {
+	var numbers []any
+	for _, number := range named {
+		numbers = append(numbers, number)
+	}
+	found, err := incidents(ctx, s.read, `number IN (?`+strings.Repeat(", ?", len(numbers)-1)+`) ORDER BY number`, numbers...)
+	for _, inc := range found {
+		flow := router.FlowID{WABA: inc.WABA, Flow: inc.Flow}
+		state, ok := states[flow]
+		if ok && !slices.ContainsFunc(state.Incidents, func(known router.Incident) bool { return known.Number == inc.Number }) {
+			state.Incidents = append(state.Incidents, inc)
+			slices.SortFunc(state.Incidents, func(a, b router.Incident) int { return cmp.Compare(a.Number, b.Number) })
+			states[flow] = state
+		}
+	}
+	return err
 }
 
 // maxFlows bounds the flows that one query asks for.

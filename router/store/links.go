@@ -116,7 +116,8 @@ func (s *Store) knows(ctx context.Context, tx *txn, known []router.Owed) error {
 
 // writeOneKnown changes the receipt as well: it says what the service has. A page that a person ended there, and that was
 // told of something after that, may have opened anew by it: that is ended, too. One that the service ended by itself, and
-// that was told of something after that, is the page that is owed.
+// that was told of something after that, is the page that is owed. One that a person opened there, and that was told of the
+// end after that, is over: it is told once more.
 func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) error {
 	var id, toldAt int64
 	var body []byte
@@ -133,8 +134,9 @@ func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) erro
 		return err
 	}
 	// PagerDuty says when to the second.
-	revived := !o.Open && receipt.Open && !o.At.IsZero() && toldAt >= micros(o.At.Truncate(time.Second))
-	if receipt != (router.Receipt{}) && (!revived || !o.Ended.IsZero()) {
+	since := !o.At.IsZero() && toldAt >= micros(o.At.Truncate(time.Second))
+	revived, buried := !o.Open && receipt.Open && since, o.Open && !receipt.Open && since && receipt != (router.Receipt{})
+	if receipt != (router.Receipt{}) && !buried && (!revived || !o.Ended.IsZero()) {
 		receipt.Open, receipt.Opening, receipt.Acknowledged = o.Open || revived, o.Opening, o.Acknowledged
 		if body, err = json.Marshal(receipt); err != nil {
 			return err
@@ -142,8 +144,8 @@ func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) erro
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET open = ?, opening = ?, severity = ?, told_open = ?, receipt = ?,
 		owed = owed + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END WHERE id = ?`,
-		toInt(o.Open), o.Opening, int64(o.Severity), toInt(o.Open || revived), string(body), id)
-	if err == nil && revived {
+		toInt(o.Open), o.Opening, int64(o.Severity), toInt(o.Open && !buried || revived), string(body), id)
+	if err == nil && (revived || buried) {
 		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ? WHERE id = ? AND state <> 'waiting'`,
 			now, now, id)
 	}

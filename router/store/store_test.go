@@ -89,10 +89,13 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		entry := router.Entry{Incident: 1, N: 1, At: noon, Recorded: noon, Kind: router.EntryOpened, Text: "Opened", Event: 3}
 		check(t, s.Commit(ctx, router.Batch{Alerts: []router.FlowAlert{{FlowID: flow, Alert: alert}}, Incidents: []router.Incident{inc, old}, Entries: []router.Entry{entry}}))
 
-		states, err := s.States(ctx, []router.FlowID{flow, {WABA: "w", Flow: "other"}})
+		states, err := s.States(ctx, []router.FlowID{flow, {WABA: "w", Flow: "other"}}, nil)
 		check(t, err)
 		diff(t, states[flow], router.State{FlowID: flow, Alerts: []router.Alert{alert}, Incidents: []router.Incident{inc}})
 		diff(t, states[router.FlowID{WABA: "w", Flow: "other"}], router.State{FlowID: router.FlowID{WABA: "w", Flow: "other"}})
+		states, err = s.States(ctx, []router.FlowID{flow}, []int64{1, 2, 99}) // those that are over are there when they are named
+		check(t, err)
+		diff(t, states[flow].Incidents, []router.Incident{inc, old})
 		detail, err := s.Incident(ctx, 1)
 		check(t, err)
 		diff(t, detail, router.IncidentDetail{Incident: inc, Alerts: []router.Alert{alert}, Timeline: []router.Entry{entry}})
@@ -115,7 +118,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		inc.State = router.IncidentResolved
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}, Alerts: []router.FlowAlert{{
 			FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: "5", Active: true, Incident: 1}}}}))
-		states, err := s.States(ctx, []router.FlowID{{WABA: "w", Flow: "f"}})
+		states, err := s.States(ctx, []router.FlowID{{WABA: "w", Flow: "f"}}, nil)
 		check(t, err)
 		if got := states[router.FlowID{WABA: "w", Flow: "f"}].Incidents; len(got) != 1 {
 			t.Errorf("got %d incidents", len(got))

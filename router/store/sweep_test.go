@@ -84,7 +84,7 @@ func sweeping(t *testing.T, open func(*testing.T, store.Config) opened) {
 			kept = append(kept, inc.Number)
 		}
 		diff(t, kept, []int64{6, 5, 4, 3, 2})
-		states, err := s.States(ctx, []router.FlowID{{WABA: "w", Flow: "f"}})
+		states, err := s.States(ctx, []router.FlowID{{WABA: "w", Flow: "f"}}, nil)
 		check(t, err)
 		var levels []router.Level
 		for _, a := range states[router.FlowID{WABA: "w", Flow: "f"}].Alerts {
