@@ -242,12 +242,19 @@ func (f *fold) actReopen(inc *Incident) {
 }
 
 // endReopened ends a page that a person reopened in its service, where what it was for has recovered since they did:
-// nobody else would end it there. What was over when they reopened it is their own wish.
+// nobody else would end it there. What was over when they reopened it is their own wish, until there is new trouble.
 func (f *fold) endReopened(inc *Incident) {
+	page := f.from(inc)
 	if newer := f.incidentByKey(inc.Key); newer != nil && newer.Number != inc.Number {
+		for _, w := range inc.Watch {
+			if page.Is(w.Notifier, inc.keyFor(w)) {
+				f.fellOn(newer, w.Target, inc.keyFor(w))
+			}
+		}
 		return // it has the key now, and its page would be ended
 	}
-	page := f.from(inc)
+	inc.Reopened = page
+	f.dirty = append(f.dirty, inc.Number)
 	for _, w := range inc.Watch {
 		if w.Open || !page.Is(w.Notifier, inc.keyFor(w)) {
 			continue
@@ -259,6 +266,41 @@ func (f *fold) endReopened(inc *Incident) {
 			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
 				Opening: w.Opening, Severity: w.Severity, Reopened: true})
 		}
+	}
+}
+
+// fellOn opens a page anew that fell on an older one, which a person had reopened: whoever has that has not been told of
+// this.
+func (f *fold) fellOn(inc *Incident, target, key string) {
+	for i := range inc.Watch {
+		w := &inc.Watch[i]
+		if !w.Open || w.Target != target || inc.keyFor(*w) != key || !f.e.At.Before(w.Since) {
+			continue
+		}
+		w.opens(f.heard())
+		f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(*w), Target: f.targetOf(w), Open: true,
+			Opening: w.Opening, Severity: w.Severity})
+		f.change(inc)
+		f.say("the page of %s is opened anew", inc.Name())
+	}
+}
+
+// endOld ends the pages of earlier incidents with a key that people have reopened: the page of the next would fall on
+// them, and notify nobody.
+func (f *fold) endOld(key string) {
+	for i := range f.state.Incidents {
+		inc := &f.state.Incidents[i]
+		if inc.Key != key || inc.State != IncidentResolved || inc.Reopened == (Page{}) {
+			continue
+		}
+		for _, w := range inc.Watch {
+			if inc.Reopened.Is(w.Notifier, inc.keyFor(w)) {
+				f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
+					Opening: w.Opening, Severity: w.Severity, Reopened: true})
+			}
+		}
+		inc.Reopened = Page{}
+		f.dirty = append(f.dirty, inc.Number)
 	}
 }
 

@@ -205,6 +205,7 @@ func (f *fold) raise(l Level) {
 
 // open makes a new incident for the event.
 func (f *fold) open(key string) *Incident {
+	f.endOld(key)
 	f.state.Incidents = append(f.state.Incidents, Incident{
 		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.Flow, Event: f.e.Name,
 		State: IncidentOpen, Rule: f.v.Rule(), OpenedAt: f.e.At, Since: f.heard(),

@@ -23,6 +23,7 @@ type history struct {
 	notices  []string // "chat FLOW_STATUS_CHANGE"
 	outcome  string
 	silences []router.Silence
+	over     map[int64]router.Incident // as they were last, by number
 }
 
 func (h *history) Target(name string) (router.Target, bool) {
@@ -40,11 +41,20 @@ func (h *history) Plain() router.Rules                          { return h }
 func (h *history) RenderNotice(*router.Notice) (string, string) { return "", "" }
 
 func (h *history) fold(e router.Event) router.Step {
+	if h.over == nil {
+		h.over = map[int64]router.Incident{}
+	}
 	h.seq++
 	e.Seq = h.seq
+	if e.Act != nil && h.over[e.Act.Incident].Number != 0 && !slices.ContainsFunc(h.state.Incidents, func(inc router.Incident) bool { return inc.Number == e.Act.Incident }) {
+		h.state.Incidents = slices.Insert(slices.Clone(h.state.Incidents), 0, h.over[e.Act.Incident])
+	}
 	step := router.Fold(h.state, h.last+1, &e, router.Judge(h, &e), router.Moment{Now: e.Received, Silences: h.silences, Target: h.Target})
 	h.state = step.State
-	// What the store keeps for the fold: unresolved incidents, and the last of each alert.
+	// What the store keeps for the fold: unresolved incidents, the last of each alert, and those that an act names.
+	for _, inc := range h.state.Incidents {
+		h.over[inc.Number] = inc
+	}
 	h.state.Incidents = slices.DeleteFunc(slices.Clone(h.state.Incidents), func(inc router.Incident) bool {
 		return inc.State == router.IncidentResolved &&
 			!slices.ContainsFunc(h.state.Alerts, func(a router.Alert) bool { return a.Incident == inc.Number })

@@ -3,10 +3,12 @@ package router_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"flowbridge/router"
 )
@@ -65,6 +67,35 @@ func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.known, owedTo(step.Known)); diff != "" {
 				t.Errorf("known (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTroubleThatFollowsIsNotPutOnAPageThatAPersonReopened(t *testing.T) {
+	up10 := up(0, 10)
+	key := router.GroupBySignal.Key(&up10)
+	for _, tt := range []struct {
+		name   string
+		events []router.Event
+		want   []string // what the last owes to who pages
+	}{
+		{"heard before: the old page is ended first", []router.Event{up(0, 10), down(1, 10), throughPage(2, router.Reopen, key, router.Act{}), up(3, 10)},
+			[]string{"page RATE closed", "page RATE open"}},
+		{"heard after: it is paged anew", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(2, router.Reopen, key, router.Act{})},
+			[]string{"page RATE open"}},
+		{"reopened after it was paged: that is another page", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(4, router.Reopen, key, router.Act{})},
+			nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &history{decide: chatAndPage}
+			var step router.Step
+			for _, e := range tt.events {
+				step = h.fold(e)
+			}
+			got := slices.DeleteFunc(owedTo(step.Owed), func(s string) bool { return strings.HasPrefix(s, "chat") })
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("owed (-want +got):\n%s", diff)
 			}
 		})
 	}

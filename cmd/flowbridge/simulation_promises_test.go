@@ -107,7 +107,7 @@ func (w *world) noteFlap(e *router.Event) {
 	arrived := e.Received.Sub(last.Received)
 	flapped := ok && last.AlertState == router.Deactivated && e.At.Sub(last.At) < resolveAfter
 	byHand := slices.ContainsFunc(w.deeds, func(d deed) bool { // what a person has resolved has nothing to hold back
-		return d.name == router.Resolve && d.at.Before(last.At)
+		return d.name == router.Resolve && d.at.Before(e.At)
 	})
 	if flapped && !byHand && arrived >= 0 && arrived <= 10*time.Second && w.wasOpen(&last) {
 		w.breaks(flapIsOne, "%s recovered at %s and was back at %s, and both arrived at %s",

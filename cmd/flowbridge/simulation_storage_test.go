@@ -86,6 +86,7 @@ type memory struct {
 	life    map[int64]*life
 	pages   map[[2]int64]map[string]string // keys of open pages, by incident and rise, by notifier
 	failing map[int64]time.Time            // since when a delivery fails
+	cut     map[int64]bool                 // deliveries whose page is being opened anew: see noteStale
 	wished  map[string]bool                // silences until recovered that covered something when they began
 	digests map[string]bool                // by Slack's names: those that the store knows were told
 }
@@ -94,8 +95,8 @@ func newMemory() memory {
 	return memory{
 		known: map[string]bool{}, seqs: map[int64]router.Event{}, heardOf: map[string]deed{}, newest: map[string]time.Time{},
 		owners: map[int64][]int64{}, life: map[int64]*life{}, pages: map[[2]int64]map[string]string{},
-		failing: map[int64]time.Time{},
-		wished:  map[string]bool{}, digests: map[string]bool{},
+		failing: map[int64]time.Time{}, cut: map[int64]bool{},
+		wished: map[string]bool{}, digests: map[string]bool{},
 	}
 }
 
@@ -178,6 +179,7 @@ func (f *fragile) Claim(ctx context.Context, ask router.Ask) (n *router.Notifica
 	err = f.call(func() (err error) {
 		n, short, err = f.Store.Claim(ctx, ask)
 		f.w.claimed = n
+		f.w.noteStale(n)
 		return err
 	})
 	return n, short, err
@@ -187,6 +189,9 @@ func (f *fragile) Finish(ctx context.Context, r router.Result) error {
 	f.w.judge(&r)
 	return f.call(func() error {
 		err := f.Store.Finish(ctx, r)
+		if err == nil {
+			delete(f.w.cut, r.Delivery)
+		}
 		if err == nil && r.Digest != nil && r.State == router.DeliveryDelivered {
 			f.w.digests[r.Receipt.Digest] = true
 		}
@@ -216,6 +221,18 @@ func (w *world) noteAppended(events []router.Event) {
 			w.deeds = append(w.deeds, deed{name: e.Name, at: e.At, incident: e.Act.Incident, person: true})
 		}
 	}
+}
+
+// noteStale remembers an attempt that ends an older opening first. Where what came of it is lost, nobody knows that the
+// page was opened anew already: it is once more.
+func (w *world) noteStale(n *router.Notification) {
+	if n == nil || !n.Stale() {
+		return
+	}
+	if w.cut[n.Delivery] {
+		w.outside[n.Key]++
+	}
+	w.cut[n.Delivery] = true
 }
 
 // believed is how long an answer may make us wait.

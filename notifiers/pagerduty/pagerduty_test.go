@@ -307,6 +307,21 @@ func TestAnOpeningWhoseTriggerGotLostAfterTheOldOneWasEndedIsTriggered(t *testin
 	}
 }
 
+func TestAPageWhoseFirstAnswerGotLostIsNotMadeTwice(t *testing.T) {
+	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+	n := failing()
+	n.Opening = 1
+	b.Fail(sandbox.Fault{Times: 1, AfterAccept: true, Status: 503}) // PagerDuty has it, and we died before we wrote that down
+	b.fail(t, n)
+	n.MayExist = true
+	b.Fail(sandbox.Fault{Times: 1, Status: http.StatusTooManyRequests})
+	n, _ = b.fail(t, n)
+	b.sync(t, n)
+	if diff := cmp.Diff([]string{"triggered"}, b.statuses()); diff != "" {
+		t.Errorf("incidents (-want +got):\n%s", diff)
+	}
+}
+
 func TestANoteSaysWhoActedElsewhere(t *testing.T) {
 	for _, c := range []struct {
 		name string

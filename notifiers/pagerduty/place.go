@@ -83,6 +83,9 @@ func (s *said) links(places []router.Place) (events []router.Event) {
 		if link.ID == p.Link.ID { // a note names its incident by half
 			link.Number, link.URL = cmp.Or(link.Number, p.Link.Number), cmp.Or(link.URL, p.Link.URL)
 		}
+		if p.Notifier == "" { // a name that it does not go by any more
+			continue
+		}
 		ambiguous := p.Link.ID == "" && slices.ContainsFunc(places, func(q router.Place) bool { return q.Key == p.Key && q.Notifier != p.Notifier })
 		if link == p.Link || ambiguous {
 			continue

@@ -25,10 +25,16 @@ const placeColumns = `d.incident, i.waba, i.flow, i.state, i.opened_at, i.acknow
 const placeTables = `deliveries d JOIN incidents i ON i.number = d.incident
 	LEFT JOIN links l ON l.incident = d.incident AND l.notifier = d.notifier AND l.key = d.key`
 
-// PlacesByLink returns the places that a service calls by an id.
+// PlacesByLink returns the places that a service calls by an id. Where it called a page so before that was opened anew,
+// the place is the incident, without a page.
 func (s *Store) PlacesByLink(ctx context.Context, id string) ([]router.Place, error) {
-	return s.places(ctx, `SELECT `+placeColumns+` FROM `+placeTables+`
+	places, err := s.places(ctx, `SELECT `+placeColumns+` FROM `+placeTables+`
 		WHERE d.kind = 'pagerduty' AND l.id = ? ORDER BY d.id DESC LIMIT ?`, id, maxPlaces)
+	if err != nil || len(places) > 0 {
+		return places, err
+	}
+	return s.places(ctx, `SELECT i.number, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by, '', '', '', 0, 0, '', 0, ''
+		FROM former_links f JOIN incidents i ON i.number = f.incident WHERE f.id = ? ORDER BY i.number DESC LIMIT ?`, id, maxPlaces)
 }
 
 // PlacesByKey returns the places that a service was told to find by one of some keys, the newest incident first: an
@@ -85,6 +91,14 @@ func writeLinks(ctx context.Context, tx *txn, b router.Batch) error {
 		for _, link := range b.Incidents[i].Links {
 			rows = append(rows, row{b.Incidents[i].Number, link})
 		}
+	}
+	const former = `INSERT INTO former_links (id, incident) SELECT id, incident FROM links
+		WHERE incident = ? AND notifier = ? AND key = ? AND id <> ? ON CONFLICT DO NOTHING`
+	err := each(ctx, tx, rows, former, func(r row) ([]any, error) {
+		return []any{r.incident, r.link.Notifier, r.link.Key, r.link.ID}, nil
+	})
+	if err != nil {
+		return err
 	}
 	const query = `INSERT INTO links (incident, notifier, key, id, number, url) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (incident, notifier, key) DO UPDATE SET number = excluded.number, url = excluded.url,

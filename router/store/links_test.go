@@ -81,6 +81,38 @@ func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
 		got, err = s.PlacesByLink(ctx, "P2")
 		check(t, err)
 		diff(t, got, []router.Place(nil))
+
+		// It is opened anew there: what is done to the old page belongs to the incident, and to no page of it.
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, router.Link{Notifier: "page", Key: rateKey, ID: "P2", Number: 8})}}))
+		got, err = s.PlacesByLink(ctx, "P1")
+		check(t, err)
+		diff(t, got, []router.Place{{FlowID: place.FlowID, Incident: 1, State: router.IncidentOpen, OpenedAt: noon}})
+	})
+}
+
+func TestAPageThatWasToldOfTheEndAfterAPersonOpenedItIsToldOnceMore(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		attempt(t, s, "page", openReceipt)
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(false)}}))
+		attempt(t, s, "page", router.Receipt{DedupKey: rateKey}) // told of the end, at noon by our clock
+		for _, tt := range []struct {
+			name     string
+			reopened time.Time
+			told     bool
+		}{
+			{"opened there a minute later", noon.Add(time.Minute), false},
+			{"opened there within the same second, or before", noon, true},
+		} {
+			known := owedPage(true)
+			known.At = tt.reopened
+			check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{known}}))
+			if n, ok := attempt(t, s, "page", openReceipt); ok != tt.told || ok && !n.Open {
+				t.Errorf("%s: told %v (open %v), want %v", tt.name, ok, n.Open, tt.told)
+			}
+			known.Open, known.At = false, noon.Add(time.Hour)
+			check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{known}})) // and closed there again
+		}
 	})
 }
 

@@ -283,6 +283,7 @@ func (s *Store) removeIncidents(ctx context.Context, some []oldIncident, before 
 				`DELETE FROM deliveries WHERE incident = ?`,
 				`DELETE FROM alerts WHERE incident = ?`,
 				`DELETE FROM links WHERE incident = ?`,
+				`DELETE FROM former_links WHERE incident = ?`,
 			} {
 				if _, err := tx.ExecContext(ctx, query, old.number); err != nil {
 					return err
