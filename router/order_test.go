@@ -157,8 +157,8 @@ func TestWhatHappenedWhen(t *testing.T) {
 	}
 }
 
-// TestAPageThatAPersonReopenedBeforeItRecoveredIsEnded is for a webhook that comes late; a page that a newer incident has
-// taken over is left alone.
+// TestAPageThatAPersonReopenedBeforeItRecoveredIsEnded is for a webhook that comes late; where a newer incident was put on
+// that page, it is opened anew for it.
 func TestAPageThatAPersonReopenedBeforeItRecoveredIsEnded(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -169,7 +169,8 @@ func TestAPageThatAPersonReopenedBeforeItRecoveredIsEnded(t *testing.T) {
 			[]string{"chat RATE open", "page RATE closed"}},
 		{"reopened after it had recovered: a wish", []router.Event{up(0, 5), up(1, 10), in(2, router.Resolve), down(3, 10), in(5, router.Reopen)},
 			[]string{"chat RATE open"}},
-		{"the next incident has its key", []router.Event{up(0, 10), in(2, router.Resolve), down(4, 10), up(5, 10), arriving(6, in(3, router.Reopen))}, nil},
+		{"the next incident has its key, and was put on that page", []router.Event{up(0, 10), in(2, router.Resolve), down(4, 10), up(5, 10), arriving(6, in(3, router.Reopen))},
+			[]string{"page RATE open"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := &history{decide: chatAndPage}
