@@ -134,7 +134,7 @@ func checkName(dsn string) error {
 }
 
 func openFile(path string, settings url.Values) (*sql.DB, error) {
-	return sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+settings.Encode())
+	return openKeeping("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + settings.Encode())
 }
 
 // maxRows is how many events one statement inserts at most, a power of two.
