@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -62,6 +64,30 @@ func benchOpenings(n int) (posts []benchPost) {
 		posts = append(posts, newBenchPost(benchFlow(i), at+int64(i), router.Activated))
 	}
 	return posts
+}
+
+// benchRulesFile routes each flow to one of so many channels, and to one of so many routing keys.
+func benchRulesFile(b *testing.B, targets, flows int) (path string) {
+	b.Helper()
+	var text bytes.Buffer
+	text.WriteString("version: 1\nflows:\n")
+	for n := range flows {
+		fmt.Fprintf(&text, "  %q: {name: Flow %s, team: team-%d}\n", benchFlow(n), benchFlow(n), n%targets)
+	}
+	text.WriteString("notifiers:\n")
+	for n := range targets {
+		fmt.Fprintf(&text, "  chat-%d: {kind: slack, channel: %q}\n  page-%d: {kind: pagerduty, routing_key: %q}\n", n, benchChannel(n), n, benchRoutingKey(n))
+	}
+	text.WriteString("rules:\n")
+	for n := range min(targets, flows) {
+		fmt.Fprintf(&text, "  - {name: rule %d, match: {team: team-%d}, notify: [chat-%d, page-%d]}\n", n, n, n, n)
+	}
+	text.WriteString("default: {notify: [chat-0]}\n")
+	path = filepath.Join(b.TempDir(), "rules.yaml")
+	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return path
 }
 
 // benchConn is a connection of Meta's that stays open.

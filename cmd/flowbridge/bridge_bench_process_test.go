@@ -56,30 +56,6 @@ type benchBridge struct {
 	peak          int64 // bytes of memory, set when it ends
 }
 
-// benchRulesFile routes each flow to one of so many channels, and to one of so many routing keys.
-func benchRulesFile(b *testing.B, targets, flows int) (path string) {
-	b.Helper()
-	var text bytes.Buffer
-	text.WriteString("version: 1\nflows:\n")
-	for n := range flows {
-		fmt.Fprintf(&text, "  %q: {name: Flow %s, team: team-%d}\n", benchFlow(n), benchFlow(n), n%targets)
-	}
-	text.WriteString("notifiers:\n")
-	for n := range targets {
-		fmt.Fprintf(&text, "  chat-%d: {kind: slack, channel: %q}\n  page-%d: {kind: pagerduty, routing_key: %q}\n", n, benchChannel(n), n, benchRoutingKey(n))
-	}
-	text.WriteString("rules:\n")
-	for n := range min(targets, flows) {
-		fmt.Fprintf(&text, "  - {name: rule %d, match: {team: team-%d}, notify: [chat-%d, page-%d]}\n", n, n, n, n)
-	}
-	text.WriteString("default: {notify: [chat-0]}\n")
-	path = filepath.Join(b.TempDir(), "rules.yaml")
-	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	return path
-}
-
 // startBenchBridge runs `flowbridge serve` until it is stopped or the benchmark ends.
 func startBenchBridge(b *testing.B, services benchStandIns, rulesFile, db string) *benchBridge {
 	b.Helper()
@@ -114,7 +90,7 @@ func startBenchBridge(b *testing.B, services benchStandIns, rulesFile, db string
 		p.stop(b)
 		if b.Failed() {
 			said, _ := os.ReadFile(log.Name())
-			b.Logf("the bridge said\n%s", tail(string(said)))
+			b.Logf("the bridge complained of\n%s", tail(complaints(string(said))))
 		}
 	})
 	for p.public == "" {
@@ -148,6 +124,17 @@ func startBenchBridge(b *testing.B, services benchStandIns, rulesFile, db string
 	}
 	p.readyAfter = time.Since(began)
 	return p
+}
+
+// complaints are the lines of a log that are more than information.
+func complaints(log string) string {
+	var out strings.Builder
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, `"level":"INFO"`) {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
 }
 
 // stop ends the process cleanly, and keeps its peak of memory.
