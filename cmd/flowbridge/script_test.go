@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -22,6 +23,10 @@ import (
 var update = flag.Bool("update", false, "write the golden files, also those in scripts")
 
 func TestMain(m *testing.M) {
+	if run := benchPrograms[filepath.Base(os.Args[0])]; run != nil {
+		run()
+		os.Exit(exitDone)
+	}
 	testscript.Main(tidy{m}, map[string]func(){"flowbridge": main})
 }
 
