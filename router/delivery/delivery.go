@@ -12,7 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,7 +46,8 @@ type Notifier interface {
 type Queue interface {
 	// Due names the notifiers that have something due at now, and the next time after now at which
 	// something will be; zero if nothing waits. What is parked is due at the time that its Result named, after all else.
-	Due(ctx context.Context, now time.Time) (notifiers []string, next time.Time, err error)
+	// It leaves out those that we are at.
+	Due(ctx context.Context, now time.Time, but ...string) (notifiers []string, next time.Time, err error)
 	// Claim hands out the most important delivery that is due to a notifier and that the budgets have room for,
 	// nil when there is none; short says how many classes of deliveries found no room. Before it returns the
 	// attempt is on disk. Nobody else gets the delivery until Finish, or until the lease is over: it is then
@@ -175,7 +178,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	defer cut(nil)
 	l := lanes{running: map[string]bool{}, ended: make(chan laneEnd)}
 	for faults := 0; ctx.Err() == nil; {
-		names, wait, err := d.look(ctx)
+		names, wait, err := d.look(ctx, l.names())
 		owed := d.queue.Owed()
 		if err != nil {
 			faults++
@@ -200,11 +203,11 @@ func (d *Deliverer) Run(ctx context.Context) error {
 }
 
 // look asks who has something due, and how long to wait until asking again.
-func (d *Deliverer) look(ctx context.Context) (names []string, wait time.Duration, err error) {
+func (d *Deliverer) look(ctx context.Context, but []string) (names []string, wait time.Duration, err error) {
 	bounded, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
 	now := d.cfg.Now()
-	names, next, err := d.queue.Due(bounded, now)
+	names, next, err := d.queue.Due(bounded, now, but...)
 	if ctx.Err() != nil {
 		return nil, 0, nil
 	}
@@ -222,7 +225,7 @@ func (d *Deliverer) look(ctx context.Context) (names []string, wait time.Duratio
 
 // lanes are the goroutines that deliver, one for each notifier. Only Run touches running.
 type lanes struct {
-	running map[string]bool // by notifier; true if it was found due while its lane was running
+	running map[string]bool // by notifier; true if there was a pulse while its lane was running
 	ended   chan laneEnd
 }
 
@@ -244,6 +247,9 @@ func (l *lanes) wait(ctx context.Context, owed <-chan struct{}, atMost time.Dura
 		case <-timer.C:
 			return
 		case <-owed:
+			for name := range l.running { // it may be about one of them that is ending
+				l.running[name] = true
+			}
 			return
 		case end := <-l.ended:
 			again := l.running[end.name]
@@ -254,6 +260,9 @@ func (l *lanes) wait(ctx context.Context, owed <-chan struct{}, atMost time.Dura
 		}
 	}
 }
+
+// names are the notifiers that are delivered to.
+func (l *lanes) names() []string { return slices.Collect(maps.Keys(l.running)) }
 
 // drain waits until every lane has ended.
 func (l *lanes) drain() {

@@ -82,7 +82,7 @@ func (it *item) dueAt() time.Time {
 	return it.nextAt
 }
 
-func (q *memQueue) Due(_ context.Context, now time.Time) (names []string, next time.Time, err error) {
+func (q *memQueue) Due(_ context.Context, now time.Time, but ...string) (names []string, next time.Time, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.looks++

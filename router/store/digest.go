@@ -37,9 +37,9 @@ func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (id
 }
 
 // manyDigested says whether a digest still stands in for the cards of a channel.
-func manyDigested(ctx context.Context, tx *txn, notifier string) (bool, error) {
+func manyDigested(ctx context.Context, q querier, notifier string) (bool, error) {
 	var n int
-	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM deliveries WHERE state = 'waiting' AND notifier = ? AND class = ? LIMIT ?) AS few`,
+	err := q.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM deliveries WHERE state = 'waiting' AND notifier = ? AND class = ? LIMIT ?) AS few`,
 		notifier, int64(router.ClassDigested), router.StormSize+1).Scan(&n)
 	return n > router.StormSize, err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -150,8 +151,8 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	if err != nil {
 		return fmt.Errorf("store fold: %w", s.d.blame(err))
 	}
-	if len(b.Owed)+len(b.Known) > 0 {
-		s.wakeDelivery()
+	if names := owedTo(&b); len(names) > 0 {
+		s.wakeDelivery(names...)
 	}
 	if len(b.Events) > 0 {
 		s.wakeFold()
@@ -160,6 +161,17 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 		pulse(s.erased)
 	}
 	return nil
+}
+
+// owedTo returns the notifiers whose deliveries a batch changes.
+func owedTo(b *router.Batch) []string {
+	names := map[string]bool{}
+	for _, owed := range [][]router.Owed{b.Owed, b.Known, b.Overtaken} {
+		for i := range owed {
+			names[owed[i].Target.Notifier] = true
+		}
+	}
+	return slices.Collect(maps.Keys(names))
 }
 
 func (s *Store) writeOutcomes(ctx context.Context, tx *txn, b router.Batch) error {

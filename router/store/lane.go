@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"flowbridge/router"
@@ -26,6 +25,11 @@ func (l *lane) down() bool { return l.failures >= router.LaneDown }
 
 // lockLane reads a lane, makes it if there is none, and keeps other processes from it until the transaction ends.
 func lockLane(ctx context.Context, tx *txn, notifier string) (l lane, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT turns, failures, failed, rests, refusal, refusals FROM lanes WHERE notifier = ?`+tx.d.forUpdate, notifier).
+		Scan(&l.turns, &l.failures, &l.failed, &l.rests, &l.refusal, &l.refusals)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return l, err
+	}
 	err = tx.QueryRowContext(ctx, `INSERT INTO lanes (notifier) VALUES (?) ON CONFLICT (notifier) DO UPDATE SET turns = lanes.turns
 		RETURNING turns, failures, failed, rests, refusal, refusals`, notifier).
 		Scan(&l.turns, &l.failures, &l.failed, &l.rests, &l.refusal, &l.refusals)
@@ -144,121 +148,6 @@ func (s *Store) Backlog(ctx context.Context) ([]router.Backlog, error) {
 		return nil, fmt.Errorf("read queue: %w", err)
 	}
 	return found, nil
-}
-
-// laterQuery finds the times at which something changes; 0 is none.
-const laterQuery = `SELECT 'lane', notifier, 0, rests FROM lanes WHERE rests > ?
-	UNION ALL SELECT 'class', notifier, class, until FROM waits WHERE until > ?
-	UNION ALL SELECT 'retry', '', 0, coalesce(min(next_at), 0) FROM deliveries WHERE state = 'waiting' AND next_at > 0 AND next_at > ?
-	UNION ALL SELECT 'lease', '', 0, coalesce(min(claimed_until), 0) FROM deliveries WHERE claimed_until > 0 AND claimed_until > ?`
-
-// anyQuery looks for a delivery of a notifier and a class that may be tried.
-const anyQuery = `SELECT 1 FROM deliveries d WHERE d.notifier = ? AND d.class = ? AND ` + claimable + ` LIMIT 1`
-
-// probesQuery finds when the next parked delivery is to be tried again, by notifier and class.
-const probesQuery = `SELECT notifier, class, min(next_at) FROM deliveries WHERE state = 'parked' AND next_at > 0 GROUP BY notifier, class`
-
-// Due returns the notifiers that have a delivery to be tried now, and when another may come due (zero if none does).
-func (s *Store) Due(ctx context.Context, now time.Time) (notifiers []string, next time.Time, err error) {
-	us := micros(now)
-	backlog, err := s.Backlog(ctx)
-	if err != nil {
-		return nil, next, err
-	}
-	probes, err := s.probes(ctx)
-	if err == nil && len(backlog)+len(probes) == 0 {
-		return nil, next, nil
-	}
-	var later []pause
-	if err == nil {
-		later, err = s.later(ctx, us)
-	}
-	if err == nil && (slices.ContainsFunc(later, func(p pause) bool { return p.until > us+farthest.Microseconds() }) ||
-		slices.ContainsFunc(probes, func(p pause) bool { return p.until > us+farthestProbe.Microseconds() })) {
-		if err = s.setBack(ctx, us); err == nil {
-			later, err = s.later(ctx, us)
-		}
-	}
-	if err != nil {
-		return nil, next, fmt.Errorf("read queue: %w", err)
-	}
-	if notifiers, err = s.dueNow(ctx, us, backlog, later); err != nil {
-		return nil, next, err
-	}
-	var coming []pause
-	for _, p := range probes { // where nothing else is due: what was refused does not hold up what was not told yet
-		switch {
-		case p.until > us:
-			coming = append(coming, p)
-		case !paused(later, p.notifier, p.class) && !slices.Contains(notifiers, p.notifier):
-			notifiers = append(notifiers, p.notifier)
-		}
-	}
-	slices.Sort(notifiers)
-	return notifiers, fromMicros(soonest(slices.Concat(later, coming))), nil
-}
-
-// paused says whether a notifier, or what it is owed of a class, has to wait.
-func paused(later []pause, notifier string, class router.Class) bool {
-	return slices.ContainsFunc(later, func(p pause) bool {
-		return p.notifier == notifier && (p.of == "lane" || p.of == "class" && p.class == class)
-	})
-}
-
-// soonest returns when the first pause ends; 0 if there is none.
-func soonest(later []pause) (first int64) {
-	for _, p := range later {
-		if p.until > 0 && (first == 0 || p.until < first) {
-			first = p.until
-		}
-	}
-	return first
-}
-
-// dueNow returns the notifiers that have a delivery to be tried, by the backlog and what is paused.
-func (s *Store) dueNow(ctx context.Context, now int64, backlog []router.Backlog, later []pause) (notifiers []string, err error) {
-	pauses := map[pause]bool{}
-	for _, p := range later {
-		p.until = 0
-		pauses[p] = true
-	}
-	for _, b := range backlog {
-		last := len(notifiers) > 0 && notifiers[len(notifiers)-1] == b.Notifier
-		if last || pauses[pause{of: "lane", notifier: b.Notifier}] || pauses[pause{of: "class", notifier: b.Notifier, class: b.Class}] ||
-			b.Class == router.ClassDigested && b.Waiting > router.StormSize {
-			continue
-		}
-		var one int
-		err := s.read.QueryRowContext(ctx, anyQuery, b.Notifier, int64(b.Class), now, now).Scan(&one)
-		switch {
-		case err == nil:
-			notifiers = append(notifiers, b.Notifier)
-		case !errors.Is(err, sql.ErrNoRows):
-			return nil, fmt.Errorf("read queue: %w", err)
-		}
-	}
-	return notifiers, nil
-}
-
-func (s *Store) probes(ctx context.Context) ([]pause, error) {
-	return all(ctx, s.read, probesQuery, nil, func(row scanner) (p pause, err error) {
-		err = row.Scan(&p.notifier, &p.class, &p.until)
-		return p, err
-	})
-}
-
-// pause is something that is not to be tried before a time.
-type pause struct {
-	of, notifier string
-	class        router.Class
-	until        int64
-}
-
-func (s *Store) later(ctx context.Context, now int64) ([]pause, error) {
-	return all(ctx, s.read, laterQuery, []any{now, now, now, now}, func(row scanner) (p pause, err error) {
-		err = row.Scan(&p.of, &p.notifier, &p.class, &p.until)
-		return p, err
-	})
 }
 
 const (

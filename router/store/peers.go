@@ -5,8 +5,11 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,6 +40,7 @@ type peers struct {
 	folding atomic.Bool // conn is not nil: this process needs no call from others to fold
 
 	fold, deliver chan struct{} // pulsed when the others are to be called
+	names         calls         // to which notifiers something is owed, by then
 	stop          context.CancelFunc
 	work          sync.WaitGroup
 }
@@ -88,14 +92,14 @@ func (p *peers) leave() {
 	defer cancel()
 	select {
 	case <-p.deliver:
-		p.call(ctx, callDelivery)
+		p.callDelivery(ctx)
 	default:
 	}
 	if p.conn == nil {
 		return
 	}
 	p.unlock(ctx)
-	p.call(ctx, callFold)
+	p.call(ctx, callFold, "")
 }
 
 // begin returns the session to read a batch with, or nil if another process folds.
@@ -234,10 +238,10 @@ func (p *peers) speak(ctx context.Context) {
 			return
 		case <-p.fold:
 			if !p.folding.Load() {
-				p.call(ctx, callFold)
+				p.call(ctx, callFold, "")
 			}
 		case <-p.deliver:
-			p.call(ctx, callDelivery)
+			p.callDelivery(ctx)
 		}
 		select {
 		case <-ctx.Done():
@@ -249,10 +253,52 @@ func (p *peers) speak(ctx context.Context) {
 
 // call is not worth waiting for the disk, nor a fault: whoever misses it looks by himself soon.
 // A stop does not cut it short: it may be about what the stop handed back.
-func (p *peers) call(ctx context.Context, what string) {
+func (p *peers) call(ctx context.Context, what, about string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 	defer cancel()
-	_, _ = p.s.write.DB.ExecContext(ctx, fmt.Sprintf(`SET LOCAL synchronous_commit = off; NOTIFY %s, '%s %s'`, channel, what, p.name))
+	_, _ = p.s.write.DB.ExecContext(ctx, `SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`, channel, what+" "+p.name+" "+about)
+}
+
+func (p *peers) callDelivery(ctx context.Context) { p.call(ctx, callDelivery, p.names.take()) }
+
+// owed makes the others be called, since something is owed to some notifiers, or to any where none is named.
+func (p *peers) owed(notifiers []string) {
+	p.names.add(notifiers)
+	pulse(p.deliver)
+}
+
+// mostCalled bounds the names in a call, in bytes: a call may have 8,000.
+const mostCalled = 7000
+
+// calls are names of notifiers for the next call.
+type calls struct {
+	mu    sync.Mutex
+	names map[string]bool
+	all   bool // it is about any of them
+}
+
+func (c *calls) add(notifiers []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = c.all || len(notifiers) == 0
+	for _, name := range notifiers {
+		if c.names == nil {
+			c.names = map[string]bool{}
+		}
+		c.names[name] = true
+	}
+}
+
+// take returns the names as JSON, "" for all.
+func (c *calls) take() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text, err := json.Marshal(slices.Sorted(maps.Keys(c.names)))
+	if c.all || err != nil || len(text) > mostCalled || len(c.names) == 0 {
+		text = nil
+	}
+	c.names, c.all = nil, false
+	return string(text)
 }
 
 // listen hears the calls of the others, on a connection of its own, and on a new one once that is over.
@@ -309,9 +355,14 @@ func (p *peers) hearFor(ctx context.Context, conn *pgx.Conn, d time.Duration) er
 		if err != nil {
 			return err
 		}
-		if what, name, ok := strings.Cut(call.Payload, " "); ok && name != p.name {
-			p.wake(what)
+		what, rest, _ := strings.Cut(call.Payload, " ")
+		name, about, _ := strings.Cut(rest, " ")
+		if name == p.name {
+			continue
 		}
+		var names []string
+		_ = json.Unmarshal([]byte(about), &names) // none are all
+		p.wake(what, names...)
 	}
 }
 
@@ -325,11 +376,13 @@ func (p *peers) check(ctx context.Context, conn *pgconn.PgConn) error {
 	return writable(ctx, conn)
 }
 
-func (p *peers) wake(what string) {
+// wake passes on what others have called.
+func (p *peers) wake(what string, notifiers ...string) {
 	switch what {
 	case callFold:
 		pulse(p.s.appended)
 	case callDelivery:
+		p.s.agenda.changed(notifiers...)
 		pulse(p.s.owed)
 	}
 }

@@ -23,15 +23,7 @@ func (s *Store) Progress(ctx context.Context, now time.Time) (p router.Progress,
 	if p.Head, err = number(ctx, s.read, headQuery); err != nil {
 		return p, fmt.Errorf("read journal: %w", err)
 	}
-	backlog, err := s.Backlog(ctx)
-	if err != nil || len(backlog) == 0 {
-		return p, err
-	}
-	later, err := s.later(ctx, micros(now))
-	if err != nil {
-		return p, fmt.Errorf("read queue: %w", err)
-	}
-	due, err := s.dueNow(ctx, micros(now), backlog, later)
+	due, _, err := s.Due(ctx, now)
 	if err != nil {
 		return p, err
 	}

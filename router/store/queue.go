@@ -36,6 +36,7 @@ func (s *Store) Claim(ctx context.Context, ask router.Ask) (n *router.Notificati
 		n, short, err = s.claim(ctx, tx, &ask)
 		return err
 	})
+	s.agenda.changed(ask.Notifier)
 	if err != nil {
 		return nil, 0, fmt.Errorf("claim delivery: %w", err)
 	}
@@ -112,6 +113,7 @@ type candidate struct {
 	routingKey      string // as it is stored
 	parked          bool   // and is to be probed
 	incident, event int64
+	since           int64 // owed since
 	told            int64
 	unsettled       string     // id of a digest that may have told of it
 	body            digestBody // of the digest that it is told in, if there is one
@@ -119,11 +121,25 @@ type candidate struct {
 
 // next returns the delivery whose turn it is, of a class that need not wait; nil if there is none.
 func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[router.Class]bool) (*candidate, error) {
-	order := "d.class, d.owed_since, d.id"
-	if l.turns%everyTurn == everyTurn-1 {
-		order = "d.owed_since, d.id"
+	now := micros(ask.Now)
+	if l.turns%everyTurn != everyTurn-1 {
+		return pick(ctx, tx, ask.Notifier, claimable, "d.class, d.owed_since, d.id", blocked, now, now)
 	}
-	return pick(ctx, tx, ask.Notifier, claimable, order, blocked, micros(ask.Now), micros(ask.Now))
+	var oldest *candidate
+	for _, class := range router.Classes() { // by class, for the index: how much waits does not matter
+		others := map[router.Class]bool{}
+		for _, other := range router.Classes() {
+			others[other] = other != class || blocked[other]
+		}
+		c, err := pick(ctx, tx, ask.Notifier, claimable, "d.class, d.owed_since, d.id", others, now, now)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil && (oldest == nil || c.since < oldest.since || c.since == oldest.since && c.id < oldest.id) {
+			oldest = c
+		}
+	}
+	return oldest, nil
 }
 
 // pick returns the first delivery to a notifier under a condition, of a class that need not wait; nil if there is none.
@@ -143,10 +159,10 @@ func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked m
 	var mayExist, open, failing int64
 	var receipt []byte
 	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.failing_since,
-		d.was_parked = 1, d.refusals, d.may_exist, d.open, d.opening, d.severity, d.receipt, d.key, d.class, d.told, d.digest FROM deliveries d
+		d.was_parked = 1, d.refusals, d.may_exist, d.open, d.opening, d.severity, d.receipt, d.key, d.class, d.told, d.digest, d.owed_since FROM deliveries d
 		WHERE d.notifier = ? AND `+where+` AND d.class IN (`+classes[2:]+`) ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked, args...).
 		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &c.routingKey, &c.n.Revision, &c.n.Attempt, &failing,
-			&c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
+			&c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled, &c.since)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -278,8 +294,9 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	}
 	now := micros(s.cfg.Now())
 	renewed, parked := false, false // deliveries of other notifiers; this one
+	var notifier string
+	var others []string
 	err = s.inTx(ctx, func(tx *txn) error {
-		var notifier string
 		var class router.Class
 		var again bool // it was refused before, and not told since
 		var unparked int64
@@ -304,6 +321,9 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 		} else {
 			renewed, err = finishOne(ctx, tx, &r, string(receipt), now)
 		}
+		if err == nil {
+			others, err = othersDue(ctx, tx, r.Delivery, notifier, renewed)
+		}
 		if err != nil || r.Event == nil {
 			return err
 		}
@@ -323,14 +343,34 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	if err != nil {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
+	s.agenda.changed(notifier)
 	// What else may be due by this is due to the same notifier, whose lane goes on by itself, but for one that stops.
-	if renewed || r.Interrupted && micros(r.NextAt) <= now {
+	switch {
+	case r.Digest != nil && renewed:
 		s.wakeDelivery()
+	case r.Interrupted && micros(r.NextAt) <= now:
+		s.wakeDelivery(append(others, notifier)...)
+	case len(others) > 0:
+		s.wakeDelivery(others...)
 	}
 	if parked {
 		s.wakeFold()
 	}
 	return nil
+}
+
+// othersDue returns the other notifiers for which something may be due once an attempt has ended: what went after it
+// under another name, and what else tells of the incident where that was renewed.
+func othersDue(ctx context.Context, tx *txn, id int64, notifier string, renewed bool) ([]string, error) {
+	const line = `SELECT o.notifier FROM deliveries d JOIN deliveries o ON o.state = 'waiting' AND o.target = d.target AND o.key = d.key
+		WHERE d.id = ? AND o.notifier <> ?`
+	const incident = ` UNION SELECT o.notifier FROM deliveries d JOIN deliveries o ON o.incident = d.incident AND o.incident <> 0
+		WHERE d.id = ? AND o.notifier <> ?`
+	query, args := line+` GROUP BY o.notifier`, []any{id, notifier}
+	if renewed {
+		query, args = line+incident, append(args, id, notifier)
+	}
+	return all(ctx, tx, query, args, scanText)
 }
 
 // isParked says whether a delivery needs a person. One that was refused does not if more was owed by then.

@@ -74,6 +74,8 @@ type Store struct {
 	closed  sync.Once
 	commits sync.WaitGroup // the goroutines that commit and erase
 
+	agenda agenda
+
 	swept, reduced progress
 }
 
@@ -91,6 +93,7 @@ func newStore(cfg Config) *Store {
 		cfg:      cfg,
 		appended: make(chan struct{}, 1), owed: make(chan struct{}, 1), erased: make(chan struct{}, 1),
 		queue: make(chan *appendCall, cfg.QueueEvents), closing: make(chan struct{}),
+		agenda: agenda{slots: map[string]slot{}},
 	}
 }
 
@@ -144,10 +147,12 @@ func (s *Store) wakeFold() {
 	}
 }
 
-func (s *Store) wakeDelivery() {
+// wakeDelivery names the notifiers whose deliveries have changed, where that is known.
+func (s *Store) wakeDelivery(notifiers ...string) {
+	s.agenda.changed(notifiers...)
 	pulse(s.owed)
 	if s.peers != nil {
-		pulse(s.peers.deliver)
+		s.peers.owed(notifiers)
 	}
 }
 

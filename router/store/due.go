@@ -1,0 +1,243 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"flowbridge/router"
+)
+
+// agenda is when something may be due to each notifier. It is kept in memory, so that who is due is known without asking
+// for each notifier each time: whatever changes a delivery says to which notifiers that was, and only those are looked at
+// again. What this process missed, it finds when it looks at all, now and then.
+type agenda struct {
+	mu     sync.Mutex
+	slots  map[string]slot // by notifier
+	looked time.Time       // when all were looked at last; zero: they have to be
+}
+
+type slot struct {
+	known   bool
+	at      int64  // microseconds; 0: nothing is to come
+	version uint64 // of what was changed: what was read before is not kept
+}
+
+// lookEvery is how often all notifiers are looked at: a call of another process can be missed.
+const lookEvery = 15 * time.Second
+
+// changed says that something about deliveries to notifiers has changed, or about any of them where none is named.
+func (a *agenda) changed(notifiers ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(notifiers) == 0 {
+		a.looked = time.Time{}
+	}
+	for _, name := range notifiers {
+		a.slots[name] = slot{version: a.slots[name].version + 1}
+	}
+}
+
+// all says whether every notifier has to be looked at, and takes that up.
+func (a *agenda) all(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if since := now.Sub(a.looked); since >= 0 && since < lookEvery {
+		return false
+	}
+	a.looked = now
+	return true
+}
+
+// unknown returns the notifiers to look at, but for some, with the versions that an answer is for.
+func (a *agenda) unknown(but []string) map[string]uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := map[string]uint64{}
+	for name, s := range a.slots {
+		if !s.known {
+			out[name] = s.version
+		}
+	}
+	for _, name := range but {
+		delete(out, name)
+	}
+	return out
+}
+
+// know keeps when something is due to a notifier, unless something has changed since it was asked.
+func (a *agenda) know(notifier string, version uint64, at int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.slots[notifier].version != version {
+		return
+	}
+	a.slots[notifier] = slot{known: true, at: at, version: version}
+}
+
+// due returns the notifiers with something to be tried at a time, but for some, sorted, and when the next is after that.
+func (a *agenda) due(now int64, but []string) (notifiers []string, next int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, s := range a.slots {
+		switch {
+		case !s.known || s.at == 0 || slices.Contains(but, name):
+		case s.at <= now:
+			notifiers = append(notifiers, name)
+		case next == 0 || s.at < next:
+			next = s.at
+		}
+	}
+	slices.Sort(notifiers)
+	return notifiers, next
+}
+
+// waitingNotifiers are those with anything that waits, or that is to be probed.
+const waitingNotifiers = `SELECT notifier FROM deliveries WHERE state = 'waiting' AND class >= 0 GROUP BY notifier
+	UNION SELECT notifier FROM deliveries WHERE state = 'parked' AND next_at > 0 GROUP BY notifier`
+
+// Due returns the notifiers that have a delivery to be tried now, and when another may come due (zero if none does). It
+// leaves out those that the caller is at, who looks for himself what else there is, and then asks again.
+func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifiers []string, next time.Time, err error) {
+	us := micros(now)
+	if s.agenda.all(now) {
+		names, err := all(ctx, s.read, waitingNotifiers, nil, scanText)
+		if err != nil {
+			s.agenda.changed()
+			return nil, next, fmt.Errorf("read queue: %w", err)
+		}
+		s.agenda.changed(slices.Concat(names, s.agenda.names())...)
+	}
+	for range 2 { // once more where what waits was put off by a wrong clock
+		far := false
+		for name, version := range s.agenda.unknown(but) {
+			at, err := s.nextFor(ctx, name, us)
+			if err != nil {
+				return nil, next, fmt.Errorf("read queue: %w", err)
+			}
+			s.agenda.know(name, version, at.soonest())
+			far = far || at.farther(us)
+		}
+		if !far {
+			break
+		}
+		if err := s.setBack(ctx, us); err != nil {
+			return nil, next, fmt.Errorf("read queue: %w", err)
+		}
+		s.agenda.changed(s.agenda.names()...)
+	}
+	notifiers, soon := s.agenda.due(us, but)
+	return notifiers, fromMicros(soon), nil
+}
+
+// names are the notifiers that are known.
+func (a *agenda) names() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Keys(a.slots))
+}
+
+// coming are the times at which something about a notifier changes, in microseconds: what waits, and what is to be probed.
+type coming struct{ waits, probes []int64 }
+
+// soonest returns the first, 0 for none.
+func (c *coming) soonest() (first int64) {
+	for _, at := range slices.Concat(c.waits, c.probes) {
+		if at > 0 && (first == 0 || at < first) {
+			first = at
+		}
+	}
+	return first
+}
+
+// farther says that something is put off farther than anybody can have meant.
+func (c *coming) farther(now int64) bool {
+	far := func(most time.Duration) func(int64) bool {
+		return func(at int64) bool { return at > now+most.Microseconds() }
+	}
+	return slices.ContainsFunc(c.waits, far(farthest)) || slices.ContainsFunc(c.probes, far(farthestProbe))
+}
+
+const (
+	// ownTimesQuery finds when something of a notifier changes that its lane and classes do not say: a retry, the end of a claim.
+	ownTimesQuery = `SELECT coalesce(min(next_at), 0) FROM deliveries WHERE state = 'waiting' AND notifier = ? AND next_at > 0 AND next_at > ?
+		UNION ALL SELECT coalesce(min(claimed_until), 0) FROM deliveries WHERE claimed_until > 0 AND notifier = ? AND claimed_until > ?`
+	// ownPausesQuery finds until when its lane rests, and its classes wait.
+	ownPausesQuery = `SELECT -1, rests FROM lanes WHERE notifier = ? AND rests > ? UNION ALL SELECT class, until FROM waits WHERE notifier = ? AND until > ?`
+	ownProbesQuery = `SELECT class, min(next_at) FROM deliveries WHERE state = 'parked' AND next_at > 0 AND notifier = ? GROUP BY class`
+)
+
+// nextFor looks when something is due to a notifier: a time that has passed is now.
+func (s *Store) nextFor(ctx context.Context, notifier string, now int64) (c coming, err error) {
+	type pause struct{ class, until int64 }
+	scan := func(row scanner) (p pause, err error) {
+		err = row.Scan(&p.class, &p.until)
+		return p, err
+	}
+	pauses, err := all(ctx, s.read, ownPausesQuery, []any{notifier, now, notifier, now}, scan)
+	if err != nil {
+		return c, err
+	}
+	free := router.Classes()
+	for _, p := range pauses {
+		c.waits = append(c.waits, p.until)
+		free = slices.DeleteFunc(free, func(class router.Class) bool { return p.class < 0 || int64(class) == p.class })
+	}
+	if due, err := s.anyDue(ctx, notifier, free, now); err != nil || due {
+		c.waits = append(c.waits, now)
+		return c, err
+	}
+	times, err := all(ctx, s.read, ownTimesQuery, []any{notifier, now, notifier, now}, func(row scanner) (at int64, err error) {
+		err = row.Scan(&at)
+		return at, err
+	})
+	if err != nil {
+		return c, err
+	}
+	c.waits = append(c.waits, times...)
+	probes, err := all(ctx, s.read, ownProbesQuery, []any{notifier}, scan)
+	for _, p := range probes {
+		if p.until > now || slices.Contains(free, router.Class(p.class)) { // what waits with its class is due after that
+			c.probes = append(c.probes, p.until)
+		}
+	}
+	return c, err
+}
+
+// anyDue says whether a notifier has a delivery of some classes that may be tried.
+func (s *Store) anyDue(ctx context.Context, notifier string, classes []router.Class, now int64) (bool, error) {
+	digested := slices.Contains(classes, router.ClassDigested)
+	cards := slices.DeleteFunc(slices.Clone(classes), func(c router.Class) bool { return c == router.ClassDigested })
+	due, err := s.anyOf(ctx, notifier, cards, now)
+	if err != nil || due || !digested {
+		return due, err
+	}
+	many, err := manyDigested(ctx, s.read, notifier)
+	if err != nil || many { // the digest stands in for them still
+		return false, err
+	}
+	return s.anyOf(ctx, notifier, []router.Class{router.ClassDigested}, now)
+}
+
+func (s *Store) anyOf(ctx context.Context, notifier string, classes []router.Class, now int64) (bool, error) {
+	if len(classes) == 0 {
+		return false, nil
+	}
+	args := []any{notifier}
+	for _, c := range classes {
+		args = append(args, int64(c))
+	}
+	var one int
+	err := s.read.QueryRowContext(ctx, `SELECT 1 FROM deliveries d WHERE d.notifier = ? AND d.class IN (?`+strings.Repeat(", ?", len(classes)-1)+`)
+		AND `+claimable+` LIMIT 1`, append(args, now, now)...).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
