@@ -36,10 +36,13 @@ func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (id
 	return ids, nil
 }
 
+// manyDigestedQuery says twice that the class is one, for the index of what waits: see waitingQuery.
+const manyDigestedQuery = `SELECT count(*) FROM (SELECT 1 AS one FROM deliveries WHERE state = 'waiting' AND class >= 0 AND notifier = ? AND class = ? LIMIT ?) AS few`
+
 // manyDigested says whether a digest still stands in for the cards of a channel.
 func manyDigested(ctx context.Context, q querier, notifier string) (bool, error) {
 	var n int
-	err := q.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM deliveries WHERE state = 'waiting' AND notifier = ? AND class = ? LIMIT ?) AS few`,
+	err := q.QueryRowContext(ctx, manyDigestedQuery,
 		notifier, int64(router.ClassDigested), router.StormSize+1).Scan(&n)
 	return n > router.StormSize, err
 }

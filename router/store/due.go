@@ -85,9 +85,13 @@ func (a *agenda) know(notifier string, version uint64, at int64) {
 func (a *agenda) due(now int64, but []string) (notifiers []string, next int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	left := make(map[string]bool, len(but))
+	for _, name := range but {
+		left[name] = true
+	}
 	for name, s := range a.slots {
 		switch {
-		case !s.known || s.at == 0 || slices.Contains(but, name):
+		case !s.known || s.at == 0 || left[name]:
 		case s.at <= now:
 			notifiers = append(notifiers, name)
 		case next == 0 || s.at < next:

@@ -32,7 +32,7 @@ const everyTurn = 8
 // Claim returns: after a crash the next one knows that something may exist. What the budgets have no room for waits,
 // which is no failure; short says how many classes had to.
 func (s *Store) Claim(ctx context.Context, ask router.Ask) (n *router.Notification, short int, err error) {
-	err = s.inTx(ctx, func(tx *txn) error {
+	err = s.inShared(ctx, func(ctx context.Context, tx *txn) error {
 		n, short, err = s.claim(ctx, tx, &ask)
 		return err
 	})
@@ -213,10 +213,13 @@ func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 
 // Extend makes a claim hold until a time. It wraps router.ErrConflict when the claim is ours no more.
 func (s *Store) Extend(ctx context.Context, delivery int64, claim string, until time.Time) error {
-	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ? WHERE claimed_until > 0 AND claim = ?`, micros(until), claim)
-	if err == nil {
-		err = stillOurs(held, delivery)
-	}
+	err := s.inShared(ctx, func(ctx context.Context, tx *txn) error {
+		held, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ? WHERE claimed_until > 0 AND claim = ?`, micros(until), claim)
+		if err != nil {
+			return err
+		}
+		return stillOurs(held, delivery)
+	})
 	if err != nil {
 		return fmt.Errorf("extend claim: %w", err)
 	}
@@ -296,7 +299,8 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	renewed, parked := false, false // deliveries of other notifiers; this one
 	var notifier string
 	var others []string
-	err = s.inTx(ctx, func(tx *txn) error {
+	err = s.inShared(ctx, func(ctx context.Context, tx *txn) error {
+		renewed, parked, others = false, false, nil
 		var class router.Class
 		var again bool // it was refused before, and not told since
 		var unparked int64

@@ -68,6 +68,9 @@ type Store struct {
 	erased   chan struct{} // pulsed after something was removed or overwritten
 	eraser   *sql.DB       // empties the log of a SQLite file; nil on PostgreSQL
 
+	shared     chan *sharedCall // small pieces of work for the writer; nil on PostgreSQL
+	sharedOver chan struct{}    // closed after the last was run
+
 	queue   chan *appendCall
 	queued  atomic.Int64 // events in queue
 	closing chan struct{}
@@ -111,6 +114,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open database %s: %w", DisplayName(cfg.DSN), errors.Join(withGrant(err), s.release()))
 	}
 	s.commits.Go(s.commitCalls)
+	if s.peers == nil {
+		s.shared, s.sharedOver = make(chan *sharedCall), make(chan struct{})
+		s.commits.Go(s.shareCalls)
+	}
 	if s.eraser != nil {
 		s.commits.Go(s.eraseLogs)
 	}
