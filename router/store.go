@@ -161,7 +161,7 @@ type Stats struct {
 // Progress is where the fold and the deliveries stand: what is there for long with something to do does not get on.
 type Progress struct {
 	Folds bool  // this process has the right to fold
-	Head  int64 // journal position of the oldest event that waits to be folded; 0 for none
+	Head  int64 // journal position of the oldest event that waits to be folded, less than 0 where it has none yet; 0 for none
 	// Lanes are the attempts that were ever begun at each notifier that has something due now: neither its circuit
 	// breaker, nor a budget, nor a back-off holds that back.
 	Lanes map[string]int64

@@ -46,7 +46,7 @@ func (d *doctor) checkFiles() (findings []diagnosis) {
 		return findings
 	}
 	open = nil
-	for _, beside := range []string{"", "-wal", "-shm", ".lock"} {
+	for _, beside := range []string{"", "-wal", "-shm", ".lock", store.InboxSuffix, store.InboxSuffix + "-wal", store.InboxSuffix + "-shm"} {
 		if mode, is := store.OpenToOthers(d.DB + beside); is {
 			open = append(open, fmt.Sprintf("%s (%v)", d.DB+beside, mode))
 		}

@@ -35,7 +35,8 @@ func (w *world) survive(do func()) {
 
 // wipe removes the database.
 func (w *world) wipe() {
-	for _, old := range []string{w.db, w.db + "-wal", w.db + "-shm"} {
+	inbox := w.db + store.InboxSuffix
+	for _, old := range []string{w.db, w.db + "-wal", w.db + "-shm", inbox, inbox + "-wal", inbox + "-shm"} {
 		if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
 			w.t.Fatal(err)
 		}

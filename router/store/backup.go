@@ -64,6 +64,11 @@ func Backup(ctx context.Context, dsn, file string) (err error) {
 
 // copyInto writes a database into an empty file, and reads the copy through.
 func copyInto(ctx context.Context, path, empty string) error {
+	inbox, done, err := viewInbox(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer done()
 	from, err := openFile(path, url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)"}})
 	if err != nil {
 		return err
@@ -71,6 +76,11 @@ func copyInto(ctx context.Context, path, empty string) error {
 	defer from.Close()
 	if _, err := from.ExecContext(ctx, `VACUUM INTO ?`, empty); err != nil {
 		return explain(err)
+	}
+	if inbox != nil {
+		if err := copyInbox(ctx, inbox, empty); err != nil {
+			return fmt.Errorf("copy the inbox: %w", explain(err))
+		}
 	}
 	to, err := openFile(empty, url.Values{"mode": {"ro"}})
 	if err != nil {

@@ -165,10 +165,15 @@ func (t *txn) ExecContext(ctx context.Context, query string, args ...any) (sql.R
 // inTx runs f in a transaction of the writer; again if it was undone for the sake of another one, or its session was of
 // no use.
 func (s *Store) inTx(ctx context.Context, f func(tx *txn) error) error {
+	return s.inTxOf(ctx, s.write, f)
+}
+
+// inTxOf does so in a transaction of a pool.
+func (s *Store) inTxOf(ctx context.Context, of *pool, f func(tx *txn) error) error {
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
 	return timedOut(ctx, s.again(func() error {
-		conn, err := s.write.Conn(ctx)
+		conn, err := of.Conn(ctx)
 		if err != nil {
 			return err
 		}

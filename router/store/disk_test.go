@@ -16,23 +16,23 @@ import (
 	"flowbridge/router/store/storetest"
 )
 
-// TestAFullDiskRefusesAndDamagesNothing fills the database up to a limit of pages, as a full disk would, and then
+// TestAFullDiskRefusesAndDamagesNothing fills the inbox up to a limit of pages, as a full disk would, and then
 // makes room.
 func TestAFullDiskRefusesAndDamagesNothing(t *testing.T) {
 	ctx := context.Background()
 	s := openFull(t, filepath.Join(t.TempDir(), "full.db"))
 	var pages int
-	if err := s.write.QueryRowContext(ctx, `PRAGMA page_count`).Scan(&pages); err != nil {
+	if err := s.inbox.write.QueryRowContext(ctx, `PRAGMA page_count`).Scan(&pages); err != nil {
 		t.Fatal(err)
 	}
 	limit := func(pages int) {
-		if _, err := s.write.ExecContext(ctx, fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)); err != nil {
+		if _, err := s.inbox.write.ExecContext(ctx, fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	limit(pages + 40)
 	fillUp(t, s, func() { limit(1 << 20) })
-	if err := whole(ctx, s.write.DB); err != nil {
+	if err := errors.Join(whole(ctx, s.write.DB), whole(ctx, s.inbox.write.DB)); err != nil {
 		t.Error(err)
 	}
 }
@@ -55,7 +55,7 @@ func fillUp(t *testing.T, s *Store, room func()) {
 	if refused == 0 || len(accepted) == 0 {
 		t.Fatalf("accepted %d and refused %d: the disk never was full", len(accepted), refused)
 	}
-	if _, err := s.Waiting(ctx, 1); err != nil {
+	if _, err := s.Stats(ctx); err != nil {
 		t.Errorf("nothing can be read while the disk is full: %v", err)
 	}
 	room()
@@ -110,7 +110,7 @@ func TestAVolumeThatIsFullRefusesAndDamagesNothing(t *testing.T) {
 	}
 	s := openFull(t, filepath.Join(dir, "full.db"))
 	fillUp(t, s, func() { remove(t, ballast) })
-	if err := whole(context.Background(), s.write.DB); err != nil {
+	if err := errors.Join(whole(context.Background(), s.write.DB), whole(context.Background(), s.inbox.write.DB)); err != nil {
 		t.Error(err)
 	}
 }

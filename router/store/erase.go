@@ -91,6 +91,9 @@ func (s *Store) awaitErased(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, eraseAtOnce)
 	defer cancel()
+	if err := s.inbox.tidy(ctx); err != nil {
+		s.cfg.Logger.Warn("the inbox of the database could not be tidied: what was moved may still be read in it", "error", err)
+	}
 	for ctx.Err() == nil {
 		if done, err := s.eraseLog(ctx); done || err != nil {
 			return // a fault is logged when it is tried again

@@ -53,6 +53,9 @@ func (s *Store) Forget(ctx context.Context, p router.Person) (found router.Found
 // those that still wait are blanked as they are.
 func (s *Store) awaitFold(ctx context.Context) error {
 	const waits = `SELECT coalesce(min(seq), 0) FROM events WHERE state = 'waiting' AND state <> 'folded'`
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
 	last, err := number(ctx, s.read, `SELECT coalesce(max(seq), 0) FROM events`)
 	for deadline := time.Now().Add(forgetWait); err == nil && time.Now().Before(deadline); {
 		head, failed := number(ctx, s.read, waits)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 
 	"flowbridge/router"
 )
@@ -86,10 +87,20 @@ func encodeEvent(e *router.Event) (eventRow, error) {
 
 // commitCalls commits what waits, until Close and the queue is empty.
 func (s *Store) commitCalls() {
+	var tidy <-chan time.Time
+	if s.inbox != nil {
+		ticker := time.NewTicker(tidyEvery)
+		defer ticker.Stop()
+		tidy = ticker.C
+	}
 	for {
 		select {
 		case call := <-s.queue:
 			s.commitBatch(s.gather(call))
+		case <-tidy:
+			if err := s.inbox.tidy(context.Background()); err != nil {
+				s.cfg.Logger.Warn("the inbox of the database could not be tidied: what was moved may still be read in it", "error", err)
+			}
 		case <-s.closing:
 			for {
 				select {
@@ -198,6 +209,11 @@ const waitingQuery = `SELECT seq, digest, body FROM events WHERE state = 'waitin
 // Waiting returns at most limit events that wait to be folded by this process, in journal order: none while
 // another process folds.
 func (s *Store) Waiting(ctx context.Context, limit int) (events []router.Event, err error) {
+	if s.inbox != nil {
+		if err := s.inbox.move(ctx, limit); err != nil {
+			return nil, fmt.Errorf("read journal: %w", s.d.blame(err))
+		}
+	}
 	err = s.turn(ctx, func(q querier) error {
 		events, err = all(ctx, q, waitingQuery, []any{limit},
 			func(row scanner) (router.Event, error) { return scanEvent(row) })

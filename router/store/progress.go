@@ -23,6 +23,9 @@ func (s *Store) Progress(ctx context.Context, now time.Time) (p router.Progress,
 	if p.Head, err = number(ctx, s.read, headQuery); err != nil {
 		return p, fmt.Errorf("read journal: %w", err)
 	}
+	if s.inbox != nil && p.Head == 0 && s.inbox.waiting.Load() > 0 { // it has no position in the journal yet
+		p.Head = -1 - s.inbox.moved.Load()
+	}
 	due, _, err := s.Due(ctx, now)
 	if err != nil {
 		return p, err

@@ -74,6 +74,9 @@ func (s *Store) detail(ctx context.Context, inc router.Incident) (d router.Incid
 
 // Events returns the journal, newest first; an empty state means all of it.
 func (s *Store) Events(ctx context.Context, state router.EventState, limit int) ([]router.JournalEvent, error) {
+	if err := s.settle(ctx); err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
 	where, args := "reduced < 2", []any{} // of the others nothing is left to be shown
 	if state != "" {
 		where, args = where+" AND state = ?", []any{string(state)}
@@ -98,6 +101,9 @@ const dueSoon = time.Second
 
 // EventProgress says how far the fold, of whichever process, has come with an event, or router.ErrNotFound.
 func (s *Store) EventProgress(ctx context.Context, digest string) (p router.EventProgress, err error) {
+	if err := s.settle(ctx); err != nil {
+		return p, fmt.Errorf("read journal: %w", err)
+	}
 	found, err := all(ctx, s.read, `SELECT state, outcome, (SELECT count(*) FROM incidents WHERE wake_at > 0 AND wake_at <= ?) FROM events WHERE digest = ?`,
 		[]any{micros(s.cfg.Now().Add(dueSoon)), digest}, func(row scanner) (p router.EventProgress, err error) {
 			var state router.EventState
@@ -185,6 +191,9 @@ func (s *Store) Stats(ctx context.Context) (router.Stats, error) {
 		case "deliveries":
 			stats.Deliveries[router.DeliveryState(c.state)] = c.n
 		}
+	}
+	if s.inbox != nil {
+		stats.Events[router.EventWaiting] += s.inbox.waiting.Load()
 	}
 	return stats, nil
 }

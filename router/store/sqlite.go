@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/bits"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -64,11 +63,9 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if _, err := s.write.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0 WHERE state = 'waiting' AND claimed_until <> 0`); err != nil {
 		return err
 	}
-	inserter, err := s.newInserter(ctx)
-	if err != nil {
+	if err := s.openInbox(ctx, path); err != nil {
 		return err
 	}
-	s.store = inserter.store
 	return s.openEraser(path)
 }
 
@@ -140,50 +137,10 @@ func openFile(path string, settings url.Values) (*sql.DB, error) {
 // maxRows is how many events one statement inserts at most, a power of two.
 const maxRows = 64
 
-// inserter stores events in as few statements as their number has binary digits: one is prepared for every power of two.
-type inserter struct {
-	s     *Store
-	stmts []*sql.Stmt // that of 1<<i rows at i
-}
-
-func (s *Store) newInserter(ctx context.Context) (*inserter, error) {
-	in := &inserter{s: s}
-	for n := 1; n <= maxRows; n *= 2 {
-		stmt, err := s.write.PrepareContext(ctx, insertEventsQuery(n))
-		if err != nil {
-			return nil, err
-		}
-		in.stmts, s.opened = append(in.stmts, stmt), append(s.opened, stmt)
-	}
-	return in, nil
-}
-
-func (in *inserter) store(ctx context.Context, rows []eventRow) (fresh []bool, err error) {
-	err = in.s.inTx(ctx, func(tx *txn) error {
-		fresh = make([]bool, 0, len(rows))
-		for rest := rows; len(rest) > 0; {
-			i := bits.Len(uint(min(len(rest), maxRows))) - 1
-			are, err := insertRows(ctx, tx, tx.StmtContext(ctx, in.stmts[i]), rest[:1<<i])
-			if err != nil {
-				return err
-			}
-			fresh, rest = append(fresh, are...), rest[1<<i:]
-		}
-		return nil
-	})
-	return fresh, err
-}
-
 // insertRows says of each row whether it was stored. Asking for that with RETURNING would cost more than it saves, so
-// it looks only where there was a repeat: what a statement stored is the end of the journal.
-func insertRows(ctx context.Context, tx *txn, insert *sql.Stmt, rows []eventRow) ([]bool, error) {
-	defer insert.Close()
-	digests, args := make([]string, 0, len(rows)), make([]any, 0, 4*len(rows))
-	for _, row := range rows {
-		digests = append(digests, row.digest)
-		args = append(args, row.digest, row.received, string(row.state), row.body)
-	}
-	result, err := insert.ExecContext(ctx, args...)
+// it looks only where there was a repeat: what a statement stored is the end of the table.
+func insertRows(ctx context.Context, tx *txn, table, query string, rows []eventRow) ([]bool, error) {
+	result, err := tx.ExecContext(ctx, query, rowArgs(rows)...)
 	if err != nil {
 		return nil, err
 	}
@@ -194,8 +151,21 @@ func insertRows(ctx context.Context, tx *txn, insert *sql.Stmt, rows []eventRow)
 	if n == int64(len(rows)) {
 		return slices.Repeat([]bool{true}, len(rows)), nil
 	}
-	stored, err := all(ctx, tx, `SELECT digest FROM events ORDER BY seq DESC LIMIT ?`, []any{n}, scanText)
+	digests := make([]string, len(rows))
+	for i := range rows {
+		digests[i] = rows[i].digest
+	}
+	stored, err := all(ctx, tx, `SELECT digest FROM `+table+` ORDER BY seq DESC LIMIT ?`, []any{n}, scanText)
 	return areFresh(digests, stored), err
+}
+
+// rowArgs are the parameters of an insert.
+func rowArgs(rows []eventRow) []any {
+	args := make([]any, 0, 4*len(rows))
+	for _, row := range rows {
+		args = append(args, row.digest, row.received, string(row.state), row.body)
+	}
+	return args
 }
 
 func prepareAndExec(ctx context.Context, tx *txn, query string, rows [][]any) error {

@@ -465,6 +465,9 @@ func appendAll(t *testing.T, s *store.Store, events ...router.Event) {
 	if n, err := s.Append(context.Background(), events); n != len(events) || err != nil {
 		t.Fatalf("stored %d of %d, %v", n, len(events), err)
 	}
+	if _, err := s.Events(context.Background(), "", 1); err != nil { // who reads the journal finds them there
+		t.Fatal(err)
+	}
 }
 
 func claim(t *testing.T, s *store.Store, notifier string, now time.Time) *router.Notification {
