@@ -71,8 +71,8 @@ func (h *history) fold(e router.Event) router.Step {
 }
 
 var (
-	chat = router.Target{Notifier: "chat", Kind: router.KindSlack, Channel: "#ops"}
-	page = router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "k"}
+	chat = router.Target{Notifier: "chat", Kind: router.KindSlack, Address: "#ops"}
+	page = router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "k"}
 )
 
 // chatAndPage tells chat of everything and page of what is an error or worse.

@@ -11,8 +11,8 @@ import (
 type Target struct {
 	Notifier   string // its name in the rules file
 	Kind       Kind
-	Channel    string // of Slack: a channel's id or #name
-	RoutingKey Secret // of PagerDuty
+	Address    string // where that is at the service, such as a channel; "" where the credential says it
+	Credential Secret // what opens it, or what messages are signed with; "" where the service has one for all
 }
 
 // ID identifies the target whatever the rules call it: two names with one ID are told as one. It holds no secret, and
@@ -21,22 +21,9 @@ func (t *Target) ID() string {
 	if t.Kind == "" { // only its name is known
 		return "named/" + t.Notifier
 	}
-	sum := sha256.Sum256([]byte(t.Channel + "\x00" + t.RoutingKey.Reveal()))
+	sum := sha256.Sum256([]byte(t.Address + "\x00" + t.Credential.Reveal()))
 	return string(t.Kind) + "/" + hex.EncodeToString(sum[:12])
 }
-
-// Kind is the service behind a notifier.
-type Kind string
-
-// The kinds of notifiers.
-const (
-	KindSlack     Kind = "slack"
-	KindPagerDuty Kind = "pagerduty"
-)
-
-// Keyed says that the service finds an incident by a key that we choose, so that it can be closed by
-// somebody who never opened it.
-func (k Kind) Keyed() bool { return k == KindPagerDuty }
 
 // Decision is what the rules say about one event.
 type Decision struct {

@@ -19,7 +19,7 @@ func (f *fold) route(a *Alert, inc *Incident) {
 	}
 	for i, t := range f.v.Named { // a person may want them paged, whatever the severity
 		twin := slices.ContainsFunc(f.v.Named[:i], func(other Target) bool { return other.ID() == t.ID() })
-		if name := inc.nameOf(&t); t.Kind.Keyed() && !twin && !slices.Contains(inc.Pageable, name) {
+		if name := inc.nameOf(&t); t.Kind.Pages() && !twin && !slices.Contains(inc.Pageable, name) {
 			inc.Pageable = append(slices.Clone(inc.Pageable), name)
 		}
 	}

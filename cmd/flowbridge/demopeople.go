@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"flowbridge/notifiers/sandbox"
+	"flowbridge/notifiers/slack"
 	"flowbridge/router"
 )
 
@@ -54,7 +55,7 @@ func presses(who demoPerson, action, label string, incident int64) *demoAct {
 				return "", err
 			}
 			for _, card := range inc.Deliveries {
-				if card.Kind == router.KindSlack {
+				if card.Kind == slack.Kind {
 					return answeredWell(d.slack.Press(ctx, card.Receipt.Channel, card.Receipt.TS, sandbox.Press{Action: action, User: string(who)}))
 				}
 			}

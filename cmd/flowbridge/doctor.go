@@ -120,7 +120,11 @@ func (d *doctor) examine(ctx context.Context) []diagnosis {
 	findings := d.checkRules() // the others ask it for channels and keys
 	findings = append(findings, d.checkSecrets()...)
 	findings = append(findings, d.checkFiles()...)
-	groups := []func(context.Context) []diagnosis{d.checkSlack, d.checkPagerDuty, d.checkDatabase, d.checkPublic}
+	var groups []func(context.Context) []diagnosis
+	for _, s := range notifierKinds() {
+		groups = append(groups, func(ctx context.Context) []diagnosis { return s.examine(d, ctx) })
+	}
+	groups = append(groups, d.checkDatabase, d.checkPublic)
 	found := make([][]diagnosis, len(groups))
 	var work sync.WaitGroup
 	for i, group := range groups {
@@ -172,7 +176,10 @@ func (d *doctor) hider() *strings.Replacer {
 		hide(secret)
 	}
 	for _, t := range d.targets("") {
-		hide(t.RoutingKey)
+		hide(t.Credential)
+		if t.Kind.Private() {
+			hide(router.Secret(t.Address))
+		}
 	}
 	addresses := []string{d.DB, d.WebhookURL, d.p.setting("SLACK_API_URL"), d.p.setting("PAGERDUTY_EVENTS_URL"), d.p.setting("PAGERDUTY_API_URL")}
 	for _, address := range addresses {

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"flowbridge/router"
+	"flowbridge/notifiers/pagerduty"
 )
 
 const (
@@ -30,7 +30,7 @@ var pagerWebhookEvents = []string{
 // checkPagerDuty looks at the form of every key, the REST token, and the way back. It sends no event: that a key is
 // the right one shows with the first that is real.
 func (d *doctor) checkPagerDuty(ctx context.Context) (findings []diagnosis) {
-	targets := d.targets(router.KindPagerDuty)
+	targets := d.targets(pagerduty.Kind)
 	token := d.secrets["PAGERDUTY_API_TOKEN"]
 	switch {
 	case len(targets) == 0 && token == "" && d.rules == nil:

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"flowbridge/notifiers/slack"
 	"flowbridge/router"
 )
 
@@ -49,7 +50,7 @@ const (
 
 // checkSlack looks at the token, its scopes, every channel of the rules, and what buttons need.
 func (d *doctor) checkSlack(ctx context.Context) []diagnosis {
-	targets := d.targets(router.KindSlack)
+	targets := d.targets(slack.Kind)
 	switch {
 	case d.faults["SLACK_BOT_TOKEN"] != nil: // said already
 		return nil
@@ -134,21 +135,21 @@ func checkScopes(have []string, buttons bool) diagnosis {
 // checkChannels looks up each channel that a notifier names.
 func (d *doctor) checkChannels(ctx context.Context, targets []router.Target, scopes []string) (findings []diagnosis) {
 	byName, listed := map[string]slackChannel{}, error(nil)
-	if slices.ContainsFunc(targets, func(t router.Target) bool { return strings.HasPrefix(t.Channel, "#") }) {
+	if slices.ContainsFunc(targets, func(t router.Target) bool { return strings.HasPrefix(t.Address, "#") }) {
 		byName, listed = d.slackChannels(ctx, scopes)
 	}
 	seen := map[string]bool{}
 	for _, t := range targets {
-		if seen[t.Channel] {
+		if seen[t.Address] {
 			continue
 		}
-		seen[t.Channel] = true
-		name := "slack channel " + t.Channel
+		seen[t.Address] = true
+		name := "slack channel " + t.Address
 		channel, found, err := slackChannel{}, false, listed
-		if strings.HasPrefix(t.Channel, "#") {
-			channel, found = byName[strings.TrimPrefix(t.Channel, "#")]
+		if strings.HasPrefix(t.Address, "#") {
+			channel, found = byName[strings.TrimPrefix(t.Address, "#")]
 		} else {
-			channel, found, err = d.slackChannel(ctx, t.Channel)
+			channel, found, err = d.slackChannel(ctx, t.Address)
 		}
 		switch {
 		case found:

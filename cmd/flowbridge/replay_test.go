@@ -440,7 +440,7 @@ func BenchmarkReplay(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	candidate, err := rules.Load("rules.example.yaml", data, rules.Config{Env: func(string) (string, bool) { return standIn, true }})
+	candidate, err := rules.Load("rules.example.yaml", data, rules.Config{StandIns: true})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -166,7 +166,7 @@ func TestAWrongKeyIsRefusedWithAHint(t *testing.T) {
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	for _, key := range []router.Secret{otherKey, "short", ""} {
 		for _, n := range []router.Notification{failing(), notice("FLOW_ON_FIRE", router.Info)} {
-			n.Target.RoutingKey = key
+			n.Target.Credential = key
 			receipt, err := b.Sync(t.Context(), n)
 			if outcome(err) != parked || receipt != (router.Receipt{}) || !strings.Contains(err.Error(), "the integration key has 32 letters and digits") {
 				t.Errorf("receipt %+v, %v", receipt, err)

@@ -278,7 +278,7 @@ func (l *Linker) find(ctx context.Context, p *router.Place, again bool) (*theirs
 	}
 	for i := range list {
 		if !alone {
-			has, err := l.rest.hasKey(ctx, list[i].service, p.RoutingKey)
+			has, err := l.rest.hasKey(ctx, list[i].service, p.Credential)
 			switch {
 			case err != nil && !errors.Is(err, errGone):
 				return nil, err

@@ -27,6 +27,9 @@ import (
 	"flowbridge/router"
 )
 
+// Kind is the kind of notifiers that this package tells.
+const Kind = router.KindPagerDuty
+
 // Config is what a Notifier may be told. Zero fields choose themselves.
 type Config struct {
 	// EventsURL is where the Events API is, without /v2/enqueue. Accounts of the EU region have
@@ -119,12 +122,12 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	r := n.Receipt
 	if stale {
 		r.DedupKey = event.DedupKey
-		if _, err := p.enqueue(ctx, n.Target.RoutingKey, &pd.V2Event{Action: "resolve", DedupKey: r.DedupKey}); err != nil {
+		if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: r.DedupKey}); err != nil {
 			return r, err
 		}
 		r.Open, r.Acknowledged, r.Unsure = false, false, false
 	}
-	may, err := p.enqueue(ctx, n.Target.RoutingKey, event)
+	may, err := p.enqueue(ctx, n.Target.Credential, event)
 	if may || mayBeOpen(n) && !stale {
 		r.DedupKey, r.Open = event.DedupKey, true
 	}
@@ -138,16 +141,27 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	switch {
 	case n.Incident.State != router.IncidentAcknowledged:
 		r.Acknowledged = false
-	case !stale && n.Incident.AcknowledgedIn.Is(n.Target.Notifier, n.Key):
-		r.Acknowledged = true // it knows, and a repeat would undo what somebody there does meanwhile
-	case acknowledged(n) && (!r.Acknowledged || anew(n)):
-		if _, err := p.enqueue(ctx, n.Target.RoutingKey, &pd.V2Event{Action: "acknowledge", DedupKey: r.DedupKey}); err != nil {
+	case knows(n):
+		r.Acknowledged = true
+	case passesOn(n):
+		if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "acknowledge", DedupKey: r.DedupKey}); err != nil {
 			return r, err
 		}
 		r.Acknowledged = true
 		p.note(ctx, n, "Acknowledged by "+n.Incident.AcknowledgedBy)
 	}
 	return r, nil
+}
+
+// knows says whether PagerDuty holds the acknowledgement by itself: a repeat would undo what somebody there does meanwhile.
+func knows(n *router.Notification) bool {
+	return !n.Stale() && n.Incident.AcknowledgedIn.Is(n.Target.Notifier, n.Key)
+}
+
+// passesOn says whether an acknowledgement goes with the trigger.
+func passesOn(n *router.Notification) bool {
+	news := n.Stale() || !n.Receipt.Acknowledged || anew(n)
+	return n.Incident.State == router.IncidentAcknowledged && !knows(n) && news && acknowledged(n)
 }
 
 // anew says whether somebody acknowledged the incident since we told of it last. In between it may have been taken back
@@ -172,7 +186,7 @@ func acknowledged(n *router.Notification) bool {
 func (p *Notifier) resolve(ctx context.Context, n *router.Notification) (router.Receipt, error) {
 	r := n.Receipt
 	r.DedupKey, r.Open = cmp.Or(n.Receipt.DedupKey, n.Key), true
-	if _, err := p.enqueue(ctx, n.Target.RoutingKey, &pd.V2Event{Action: "resolve", DedupKey: r.DedupKey}); err != nil {
+	if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: r.DedupKey}); err != nil {
 		return r, err
 	}
 	r.Open, r.Acknowledged, r.Unsure, r.Told = false, false, false, n.Incident.Entries
@@ -201,7 +215,7 @@ func (p *Notifier) tell(ctx context.Context, n *router.Notification) (router.Rec
 	if n.Receipt.Told > 0 {
 		return n.Receipt, nil
 	}
-	key, notice := n.Target.RoutingKey, n.Notice
+	key, notice := n.Target.Credential, n.Notice
 	var may bool
 	var err error
 	made := router.Receipt{Severity: severity(n)}

@@ -119,7 +119,7 @@ func failing() router.Notification {
 	fifty.Reading, fifty.Before = reading, &before
 	return router.Notification{
 		Delivery: 7, Revision: 3, Attempt: 1, Key: incident42,
-		Target: router.Target{Notifier: "oncall", Kind: router.KindPagerDuty, RoutingKey: routingKey},
+		Target: router.Target{Notifier: "oncall", Kind: router.KindPagerDuty, Credential: routingKey},
 		Incident: &router.Incident{
 			Number: 42, Key: incident42, WABA: "501", Flow: "77", Event: router.EndpointErrorRate,
 			FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments", "tier": "1"}, Runbook: "https://runbooks.example.com/checkout"},
@@ -383,7 +383,7 @@ func TestAFailedAcknowledgementIsRepeated(t *testing.T) {
 func notice(name string, s router.Severity) router.Notification {
 	return router.Notification{
 		Delivery: 8, Revision: 1, Attempt: 1, Severity: s,
-		Target: router.Target{Notifier: "oncall", Kind: router.KindPagerDuty, RoutingKey: routingKey},
+		Target: router.Target{Notifier: "oncall", Kind: router.KindPagerDuty, Credential: routingKey},
 		Notice: &router.Notice{Event: 1234, At: opened, WABA: "501", Flow: "77", Name: name, Severity: s, Rule: "news",
 			FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}}},
 	}
@@ -462,7 +462,7 @@ func TestSyncsOfManyDeliveriesKeepToThemselves(t *testing.T) {
 		inc := *n.Incident
 		n.Incident = &inc
 		inc.Number = int64(i + 1)
-		n.Target.RoutingKey = []router.Secret{routingKey, otherKey, "a key that nobody knows"}[i%3]
+		n.Target.Credential = []router.Secret{routingKey, otherKey, "a key that nobody knows"}[i%3]
 		work.Go(func() {
 			if _, err := b.Sync(t.Context(), n); (err != nil) != (i%3 == 2) {
 				t.Errorf("delivery %d: %v", i, err)

@@ -207,8 +207,8 @@ func links(n *router.Notification, flow string, info router.FlowInfo) []pd.Chang
 		if i == maxCards {
 			break
 		}
-		if r.Kind == router.KindSlack {
-			add(r.Link, "Slack: "+r.Notifier)
+		if r.Kind.Edits() {
+			add(r.Link, r.Kind.Label()+": "+r.Notifier)
 		}
 	}
 	if flow != "" {

@@ -129,7 +129,7 @@ func (d *desk) acts() (out []string) {
 }
 
 func place42(link string, number int64) router.Place {
-	p := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 42, State: router.IncidentOpen, OpenedAt: opened, Known: opened, Notifier: "oncall", Key: incident42, RoutingKey: routingKey}
+	p := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 42, State: router.IncidentOpen, OpenedAt: opened, Known: opened, Notifier: "oncall", Key: incident42, Credential: routingKey}
 	if link != "" {
 		p.Link = router.Link{Notifier: "oncall", Key: incident42, ID: link, Number: number, URL: "https://example.pagerduty.com/incidents/" + link}
 	}

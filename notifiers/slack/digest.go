@@ -37,7 +37,7 @@ func (t *telling) digest(ctx context.Context) *failure {
 		t.receipt.Unsure = f.is(ambiguous)
 		return f
 	}
-	t.remember(t.n.Target.Channel, id)
+	t.remember(t.n.Target.Address, id)
 	t.toldIn(id, ts)
 	return nil
 }

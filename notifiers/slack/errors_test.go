@@ -173,7 +173,7 @@ func TestRetryAfterIsReadAndBelievedForMinutes(t *testing.T) {
 func TestA429OfOneChannelKeepsNoOtherFromBeingEdited(t *testing.T) {
 	w := newWorld(t, func(there *sandbox.SlackConfig, _ *Config) { there.Channels = append(there.Channels, "#ops") })
 	other := opened()
-	other.Delivery, other.Target.Channel = 8, "#ops"
+	other.Delivery, other.Target.Address = 8, "#ops"
 	r, there := w.sync(opened()), w.sync(other)
 	w.slack.Fail(sandbox.Fault{Method: "chat.update", Status: http.StatusTooManyRequests, RetryAfter: time.Minute, Times: 1})
 	if _, err := w.fail(after(r, 1, escalated())); outcome(err) != "later" {

@@ -331,9 +331,9 @@ func links(n *router.Notification) []slack.BlockElement {
 	buttons = append(buttons, linkButton("details", "Details", n.Link)...)
 	pagers := 0
 	for _, r := range n.Related {
-		if r.Kind == router.KindPagerDuty && pagers < mostPagers {
+		if r.Kind.Pages() && pagers < mostPagers {
 			pagers++
-			buttons = append(buttons, linkButton(fmt.Sprintf("pagerduty-%d", pagers), "PagerDuty: "+r.Notifier, r.Link)...)
+			buttons = append(buttons, linkButton(fmt.Sprintf("%s-%d", r.Kind, pagers), r.Kind.Label()+": "+r.Notifier, r.Link)...)
 		}
 	}
 	return buttons

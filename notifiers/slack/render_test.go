@@ -34,7 +34,7 @@ var checkout = router.FlowInfo{
 func opened() router.Notification {
 	return router.Notification{
 		Delivery: 7, Revision: 1, Attempt: 1, Open: true, Severity: router.Warning,
-		Target: router.Target{Notifier: "payments-chat", Kind: router.KindSlack, Channel: "#payments"},
+		Target: router.Target{Notifier: "payments-chat", Kind: router.KindSlack, Address: "#payments"},
 		Incident: &router.Incident{
 			Number: 42, WABA: "104996122399160", Flow: "1987937931743377", Event: router.EndpointErrorRate, FlowInfo: checkout,
 			State: router.IncidentOpen, Severity: router.Warning, Peak: router.Warning, Path: []router.Level{"5"},
@@ -128,7 +128,7 @@ func noticed(note router.Notice) router.Notification {
 	note.Event, note.At, note.WABA, note.Rule = 99, began, "104996122399160", "news of flows"
 	return router.Notification{
 		Delivery: 8, Revision: 1, Attempt: 1, Severity: note.Severity, Notice: &note,
-		Target: router.Target{Notifier: "ops-chat", Kind: router.KindSlack, Channel: "#payments"},
+		Target: router.Target{Notifier: "ops-chat", Kind: router.KindSlack, Address: "#payments"},
 	}
 }
 

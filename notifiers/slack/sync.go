@@ -92,10 +92,12 @@ func (t *telling) anew(ctx context.Context, why *failure) *failure {
 // a clear answer (Unsure), or that died before it could write a receipt, which counts as an attempt. A first
 // attempt since the last success knows everything, and so does one that was only asked to come later: most
 // updates need no look, and looks are scarce.
-func (t *telling) uncertain() bool { return t.n.Receipt.Unsure || t.n.MayExist && t.n.Attempt > 1 }
+func (t *telling) uncertain() bool { return uncertain(t.n) }
+
+func uncertain(n *router.Notification) bool { return n.Receipt.Unsure || n.MayExist && n.Attempt > 1 }
 
 // named is where the message is, or goes: an id, or the #name that the rules file gives.
-func (t *telling) named() string { return cmp.Or(t.receipt.Channel, t.n.Target.Channel) }
+func (t *telling) named() string { return cmp.Or(t.receipt.Channel, t.n.Target.Address) }
 
 // channel is named, by its id if we have met it. A post goes by the name, which may belong to another channel
 // by now.
@@ -125,7 +127,7 @@ func (t *telling) post(ctx context.Context) *failure {
 	case f != nil:
 		return f
 	}
-	t.remember(t.n.Target.Channel, id)
+	t.remember(t.n.Target.Address, id)
 	t.receipt = router.Receipt{Channel: id, TS: ts, Told: t.receipt.Told, Open: t.n.Open, Severity: t.n.Severity}
 	t.fresh = true
 	return nil

@@ -35,7 +35,7 @@ func (r telling) Decide(e *router.Event) (d router.Decision) {
 }
 
 func (r telling) Target(name string) (router.Target, bool) {
-	return router.Target{Notifier: name, Kind: router.KindSlack, Channel: "#" + name}, true
+	return router.Target{Notifier: name, Kind: router.KindSlack, Address: "#" + name}, true
 }
 func (r telling) Targets() (all []router.Target) {
 	for _, name := range r {

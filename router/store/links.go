@@ -61,7 +61,7 @@ func (s *Store) places(ctx context.Context, query string, args ...any) ([]router
 		var key string
 		err = row.Scan(&p.Incident, &p.WABA, &p.Flow, &p.State, &opened, &p.AcknowledgedBy, &p.Notifier, &p.Key, &key,
 			&known, &open, &p.Link.ID, &p.Link.Number, &p.Link.URL)
-		p.OpenedAt, p.RoutingKey, p.Open = fromMicros(opened), s.routingKey(p.Notifier, key), open != 0
+		p.OpenedAt, p.Credential, p.Open = fromMicros(opened), s.routingKey(p.Notifier, key), open != 0
 		p.Known = fromMicros(known)
 		if p.Link.ID != "" {
 			p.Link.Notifier, p.Link.Key = p.Notifier, p.Key

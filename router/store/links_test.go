@@ -39,11 +39,11 @@ func failing(number int64, links ...router.Link) router.Incident {
 }
 
 func owedPage(open bool) router.Owed {
-	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "k"}, Open: open, Severity: router.Error}
+	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "k"}, Open: open, Severity: router.Error}
 }
 
 func owedChat() router.Owed {
-	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "chat", Kind: router.KindSlack, Channel: "#ops"}, Open: true, Severity: router.Error}
+	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "chat", Kind: router.KindSlack, Address: "#ops"}, Open: true, Severity: router.Error}
 }
 
 // attempt makes an attempt at what is due to a notifier, which ends with a receipt; false if nothing was due.
@@ -63,7 +63,7 @@ var openReceipt = router.Receipt{DedupKey: rateKey, Open: true}
 func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
-		place := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 1, State: router.IncidentOpen, OpenedAt: noon, Notifier: "page", Key: rateKey, RoutingKey: "k"}
+		place := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 1, State: router.IncidentOpen, OpenedAt: noon, Notifier: "page", Key: rateKey, Credential: "k"}
 		got, err := s.PlacesByKey(ctx, "another key", rateKey)
 		check(t, err)
 		diff(t, got, []router.Place{place})

@@ -17,7 +17,7 @@ func TestTwoNamesForOneTargetWaitForEachOther(t *testing.T) {
 		attempt(t, s, "page", openReceipt)
 		renamed, elsewhere := owedPage(true), owedPage(true)
 		renamed.Incident, renamed.Target.Notifier = 2, "renamed"
-		elsewhere.Incident, elsewhere.Target.Notifier, elsewhere.Target.RoutingKey = 2, "elsewhere", "another"
+		elsewhere.Incident, elsewhere.Target.Notifier, elsewhere.Target.Credential = 2, "elsewhere", "another"
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(2)}, Owed: []router.Owed{owedPage(false), renamed, elsewhere}}))
 		if n, ok := attempt(t, s, "renamed", openReceipt); ok {
 			t.Errorf("told of the next incident before the end of the last: %+v", n)

@@ -389,7 +389,7 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	t.Run("a long wait is a pause that people know of, of this notifier and class alone", func(t *testing.T) {
 		q := newQueue(t, open)
 		other := chat(2, true, router.Error)
-		other.Target.Notifier, other.Target.Channel = "ops", "#other"
+		other.Target.Notifier, other.Target.Address = "ops", "#other"
 		q.owe(chat(1, true, router.Error), other)
 		pause := func(notifier string, wait time.Duration) {
 			n := q.claim(notifier)

@@ -65,7 +65,7 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 		if err != nil || c == nil {
 			return nil, short, err
 		}
-		c.n.Target.RoutingKey = s.routingKey(ask.Notifier, c.routingKey)
+		c.n.Target.Credential = s.routingKey(ask.Notifier, c.routingKey)
 		if c.n.Class == router.ClassDigested {
 			if many, err := manyDigested(ctx, tx, ask.Notifier); many || err != nil {
 				if err != nil {
@@ -145,7 +145,7 @@ func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked m
 	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.failing_since,
 		d.was_parked = 1, d.refusals, d.may_exist, d.open, d.opening, d.severity, d.receipt, d.key, d.class, d.told, d.digest FROM deliveries d
 		WHERE d.notifier = ? AND `+where+` AND d.class IN (`+classes[2:]+`) ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked, args...).
-		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &c.routingKey, &c.n.Revision, &c.n.Attempt, &failing,
+		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Address, &c.routingKey, &c.n.Revision, &c.n.Attempt, &failing,
 			&c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -399,7 +399,7 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 // router.ErrConflict when the claim is ours no more: by now somebody else may make something there.
 func (s *Store) Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error {
 	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET kind = ?, channel = ?, routing_key = ?, target = ? WHERE id = ? AND claim = ?`,
-		string(t.Kind), t.Channel, s.sealed(t.RoutingKey), t.ID(), delivery, claim)
+		string(t.Kind), t.Address, s.sealed(t.Credential), t.ID(), delivery, claim)
 	if err == nil {
 		err = stillOurs(held, delivery)
 	}

@@ -150,7 +150,7 @@ func (h *history) owe(n int64, open bool, severity router.Severity) {
 	for _, notifier := range lanes {
 		j := job{n, notifier}
 		h.owed[j] = owedState{open, severity}
-		target := router.Target{Notifier: notifier, Kind: router.KindPagerDuty, RoutingKey: "key"}
+		target := router.Target{Notifier: notifier, Kind: router.KindPagerDuty, Credential: "key"}
 		if notifier == "chat" {
 			target = chatTarget
 		}

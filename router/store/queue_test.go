@@ -340,7 +340,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		lost := q.claim("page")
 		q.pass(time.Minute)
 		has := q.claim("page")
-		other := router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "another-key"}
+		other := router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "another-key"}
 		if err := q.Retarget(ctx, lost.Delivery, lost.Claim, other); !errors.Is(err, router.ErrConflict) {
 			t.Errorf("the lost claim: %v", err)
 		}
@@ -448,7 +448,7 @@ func about(n *router.Notification) string {
 	return n.Incident.Name()
 }
 
-var chatTarget = router.Target{Notifier: "chat", Kind: router.KindSlack, Channel: "#ops"}
+var chatTarget = router.Target{Notifier: "chat", Kind: router.KindSlack, Address: "#ops"}
 
 func chat(incident int64, open bool, severity router.Severity) router.Owed {
 	return router.Owed{Incident: incident, Key: fmt.Sprint("c", incident), Target: chatTarget, Open: open, Severity: severity}
@@ -456,5 +456,5 @@ func chat(incident int64, open bool, severity router.Severity) router.Owed {
 
 func page(incident int64, key string) router.Owed {
 	return router.Owed{Incident: incident, Key: key, Open: true, Severity: router.Error,
-		Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "pinned-key"}}
+		Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "pinned-key"}}
 }

@@ -136,7 +136,7 @@ func (s *Store) routingKey(notifier, stored string) router.Secret {
 	}
 	if s.cfg.Target != nil {
 		if t, ok := s.cfg.Target(notifier); ok {
-			return t.RoutingKey
+			return t.Credential
 		}
 	}
 	return ""

@@ -23,7 +23,7 @@ func sealing(t *testing.T, fresh func(*testing.T) string) {
 		log.Reset()
 		s, err := store.Open(ctx, store.Config{DSN: dsn, Seals: secrets, Now: func() time.Time { return noon }, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			Target: func(notifier string) (router.Target, bool) {
-				return router.Target{Notifier: notifier, RoutingKey: "key-of-the-rules"}, notifier == "page"
+				return router.Target{Notifier: notifier, Credential: "key-of-the-rules"}, notifier == "page"
 			}})
 		check(t, err)
 		defer s.Close()
@@ -40,12 +40,12 @@ func sealing(t *testing.T, fresh func(*testing.T) string) {
 		return func(s *store.Store) {
 			t.Helper()
 			later = later.Add(time.Hour)
-			if n := claim(t, s, "page", later); n.Target.RoutingKey != want {
-				t.Errorf("the claim has routing key %q, want %q", n.Target.RoutingKey.Reveal(), want.Reveal())
+			if n := claim(t, s, "page", later); n.Target.Credential != want {
+				t.Errorf("the claim has routing key %q, want %q", n.Target.Credential.Reveal(), want.Reveal())
 			}
 			places, err := s.PlacesByKey(ctx, "k1")
 			check(t, err)
-			if len(places) != 1 || places[0].RoutingKey != want {
+			if len(places) != 1 || places[0].Credential != want {
 				t.Errorf("places: %+v", places)
 			}
 		}
@@ -74,7 +74,7 @@ func sealing(t *testing.T, fresh func(*testing.T) string) {
 	with(func(s *store.Store) {
 		later = later.Add(time.Hour)
 		n := claim(t, s, "page", later)
-		check(t, s.Retarget(ctx, n.Delivery, n.Claim, router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "another-key"}))
+		check(t, s.Retarget(ctx, n.Delivery, n.Claim, router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "another-key"}))
 	}, "third")
 	if stored := with(claimed("another-key"), "third"); !strings.HasPrefix(stored, "sealed:1:") {
 		t.Errorf("a key that was put there later: %q", stored)

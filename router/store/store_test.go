@@ -139,7 +139,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		check(t, err)
 		diff(t, names, []string{"page"})
 		n := claim(t, s.Store, "page", noon)
-		if n.Attempt != 1 || n.MayExist || n.Revision != 1 || !n.Open || n.Severity != router.Error || n.Target.RoutingKey.Reveal() != "pinned-key" {
+		if n.Attempt != 1 || n.MayExist || n.Revision != 1 || !n.Open || n.Severity != router.Error || n.Target.Credential.Reveal() != "pinned-key" {
 			t.Errorf("claimed: %+v", n)
 		}
 		if len(n.Alerts) != 2 || n.Alerts[0].Level != "10" || len(n.Also) != 1 || n.Also[0].Event != "OTHER" || len(n.Timeline) != 2 {
@@ -284,8 +284,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a delivery can be pinned anew, and its key is shown to nobody", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		n := claim(t, s.Store, "page", noon)
-		check(t, s.Retarget(ctx, n.Delivery, n.Claim, router.Target{Kind: router.KindPagerDuty, RoutingKey: "another-key"}))
-		if n := claim(t, s.Store, "page", noon.Add(time.Minute)); n.Target.RoutingKey.Reveal() != "another-key" {
+		check(t, s.Retarget(ctx, n.Delivery, n.Claim, router.Target{Kind: router.KindPagerDuty, Credential: "another-key"}))
+		if n := claim(t, s.Store, "page", noon.Add(time.Minute)); n.Target.Credential.Reveal() != "another-key" {
 			t.Error("the new key was not used")
 		}
 		shown, err := s.Deliveries(ctx, "", 0)
@@ -454,7 +454,7 @@ func incident(n int64) router.Incident {
 
 func owed(incident int64, notifier, key string) router.Owed {
 	return router.Owed{Incident: incident, Key: key, Open: true, Severity: router.Error,
-		Target: router.Target{Notifier: notifier, Kind: router.KindPagerDuty, RoutingKey: "pinned-key"}}
+		Target: router.Target{Notifier: notifier, Kind: router.KindPagerDuty, Credential: "pinned-key"}}
 }
 
 func appendAll(t *testing.T, s *store.Store, events ...router.Event) {
