@@ -498,3 +498,31 @@ func TestFoldRemembersNumbersBefore(t *testing.T) {
 		t.Errorf("path: got %v", path)
 	}
 }
+
+// TestNewNumbersAloneAreCosmetic holds what may wait for router.CosmeticEvery: new numbers, and what else is wrong with the flow.
+func TestNewNumbersAloneAreCosmetic(t *testing.T) {
+	h := history{decide: chatAndPage}
+	for i, step := range []struct {
+		event    router.Event
+		cosmetic string // incidents whose notifiers may be told later
+	}{
+		{value(up(0, 10), 12), ""},
+		{value(up(1, 10), 14), "INC-1 INC-1"},
+		{value(up(2, 50), 60), ""},
+		{person(3, router.Acknowledge, 1), ""},
+		{value(up(4, 50), 61), "INC-1 INC-1"},
+		{value(down(5, 50), 30), ""},
+		{pair(6, router.EndpointLatency, router.Activated, 1000), "INC-1 INC-1"},
+		{value(down(7, 5), 3), "INC-2"},
+	} {
+		var got []string
+		for _, o := range h.fold(step.event).Owed {
+			if o.Cosmetic {
+				got = append(got, router.IncidentName(o.Incident))
+			}
+		}
+		if text := strings.Join(got, " "); text != step.cosmetic {
+			t.Errorf("step %d: cosmetic for %q, want %q", i, text, step.cosmetic)
+		}
+	}
+}

@@ -254,7 +254,7 @@ func TestAPageThatItsServiceClosedAndThatOpensAnew(t *testing.T) {
 		if n := claim(t, s, "page", noon); !n.Open || n.Class != router.ClassNew {
 			t.Errorf("open %v, class %s", n.Open, n.Class)
 		}
-		stale, err := s.Unlinked(ctx, noon.Add(-time.Hour))
+		stale, err := s.Unlinked(ctx, router.KindPagerDuty, noon.Add(-time.Hour))
 		check(t, err)
 		if len(stale) != 1 {
 			t.Errorf("its link is taken for that of the new page: %+v", stale)

@@ -64,21 +64,21 @@ func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		place := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 1, State: router.IncidentOpen, OpenedAt: noon, Notifier: "page", Key: rateKey, Credential: "k"}
-		got, err := s.PlacesByKey(ctx, "another key", rateKey)
+		got, err := s.PlacesByKey(ctx, router.KindPagerDuty, "another key", rateKey)
 		check(t, err)
 		diff(t, got, []router.Place{place})
 
 		place.Link = router.Link{Notifier: "page", Key: rateKey, ID: "P1", Number: 7, URL: "https://example.pagerduty.com/incidents/P1"}
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, place.Link)}}))
 		for _, find := range []func() ([]router.Place, error){
-			func() ([]router.Place, error) { return s.PlacesByKey(ctx, rateKey) },
-			func() ([]router.Place, error) { return s.PlacesByLink(ctx, "P1") },
+			func() ([]router.Place, error) { return s.PlacesByKey(ctx, router.KindPagerDuty, rateKey) },
+			func() ([]router.Place, error) { return s.PlacesByLink(ctx, router.KindPagerDuty, "P1") },
 		} {
 			got, err := find()
 			check(t, err)
 			diff(t, got, []router.Place{place})
 		}
-		got, err = s.PlacesByLink(ctx, "P2")
+		got, err = s.PlacesByLink(ctx, router.KindPagerDuty, "P2")
 		check(t, err)
 		diff(t, got, []router.Place(nil))
 	})
@@ -89,7 +89,7 @@ func TestAPageIsUnlinkedFromWhenItIsAcceptedUntilItsNameIsKnownAndAnewAfterItWas
 		ctx := context.Background()
 		unlinked := func(what string, want int) {
 			t.Helper()
-			got, err := s.Unlinked(ctx, noon.Add(-time.Minute))
+			got, err := s.Unlinked(ctx, router.KindPagerDuty, noon.Add(-time.Minute))
 			check(t, err)
 			if len(got) != want {
 				t.Errorf("%s: %d pages without a name, want %d", what, len(got), want)
@@ -111,7 +111,7 @@ func TestAPageIsUnlinkedFromWhenItIsAcceptedUntilItsNameIsKnownAndAnewAfterItWas
 		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}}))
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(true)}}))
 		unlinked("closed by a person there, and open anew", 1)
-		if got, err := s.Unlinked(ctx, noon); len(got) != 0 || err != nil {
+		if got, err := s.Unlinked(ctx, router.KindPagerDuty, noon); len(got) != 0 || err != nil {
 			t.Errorf("told long ago: %v, %v", got, err)
 		}
 	})
@@ -133,7 +133,7 @@ func TestPagesThatNeverGetANameHideNoOthers(t *testing.T) {
 		for ok := true; ok; {
 			_, ok = attempt(t, s, "page", openReceipt)
 		}
-		nameless, err := s.Unlinked(ctx, noon.Add(-time.Minute))
+		nameless, err := s.Unlinked(ctx, router.KindPagerDuty, noon.Add(-time.Minute))
 		check(t, err)
 		if len(nameless) != 100 || !slices.ContainsFunc(nameless, func(p router.Place) bool { return p.Incident == 102 }) {
 			t.Errorf("%d pages, and that of INC-102, told last, is not among them", len(nameless))

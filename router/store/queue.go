@@ -189,7 +189,7 @@ func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 	if c.n.Digest != nil {
 		return c.takeDigest(ctx, tx, until)
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1,
+	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1, cosmetic = 1,
 		tried_since = CASE WHEN open = 1 AND told_open = 0 AND attempts = 0 THEN ? ELSE tried_since END WHERE id = ?`,
 		until, c.n.Claim, micros(ask.Now), c.n.Delivery)
 	return err
@@ -376,7 +376,7 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 		// A refusal speaks of the state that was told: what became owed meanwhile, perhaps the end, is tried at once.
 		return false, finish(`last_error = ?, may_exist = ?, `+stillFailing+`, `+parking, r.Error, exists, now, r.Revision, now, micros(r.NextAt), r.Revision)
 	}
-	// Done; what became owed meanwhile is due at once.
+	// Done; what became owed meanwhile is due at once, but for new numbers alone.
 	before, err := receiptOf(ctx, tx, r.Delivery)
 	if err != nil {
 		return false, err
@@ -386,9 +386,10 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 		return false, err
 	}
 	// A service that takes and refuses in turn is probed more and more rarely all the same: see router.Notification.Refusals.
-	if err := finish(`last_error = '', told_at = ?, may_exist = ?, attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?, next_at = ?,
+	if err := finish(`last_error = '', told_at = ?, may_exist = ?, attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?,
+		next_at = CASE WHEN cosmetic = 1 AND owed > ? THEN CAST(? AS BIGINT) ELSE ? END,
 		owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`,
-		now, exists, toInt(refused), r.Revision, now, r.Revision, now, r.Revision, string(r.State)); err != nil {
+		now, exists, toInt(refused), r.Revision, r.Revision, now+router.CosmeticEvery.Microseconds(), now, r.Revision, now, r.Revision, string(r.State)); err != nil {
 		return false, err
 	}
 	linked, err := noteReceipt(ctx, tx, r, before, now)
@@ -398,8 +399,8 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 // Retarget pins a delivery to another target: for what never made anything where it was pinned before. It wraps
 // router.ErrConflict when the claim is ours no more: by now somebody else may make something there.
 func (s *Store) Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error {
-	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET kind = ?, channel = ?, routing_key = ?, target = ? WHERE id = ? AND claim = ?`,
-		string(t.Kind), t.Address, s.sealed(t.Credential), t.ID(), delivery, claim)
+	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET kind = ?, keyed = ?, channel = ?, routing_key = ?, target = ? WHERE id = ? AND claim = ?`,
+		string(t.Kind), toInt(t.Kind.Keyed()), t.Address, s.sealed(t.Credential), t.ID(), delivery, claim)
 	if err == nil {
 		err = stillOurs(held, delivery)
 	}

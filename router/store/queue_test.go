@@ -362,6 +362,97 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 
 	t.Run("what is parked", func(t *testing.T) { parkedSuite(t, open) })
 
+	t.Run("new numbers alone are told at once, then every ten seconds, and the last of them always", func(t *testing.T) {
+		q := newQueue(t, open)
+		told := router.Receipt{TS: "1", Open: true, Severity: router.Error}
+		numbers := chat(1, true, router.Error)
+		numbers.Cosmetic = true
+		q.owe(chat(1, true, router.Error))
+		q.deliver("chat", told)
+		q.pass(time.Minute)
+		q.owe(numbers)
+		q.deliver("chat", told) // at once: nothing was told for long
+		waits := func(d time.Duration) {
+			t.Helper()
+			if n, _ := q.try("chat"); n != nil {
+				t.Errorf("%s is told too early", about(n))
+			}
+			if names, next, err := q.Due(ctx, q.now); err != nil || len(names) != 0 || !next.Equal(q.now.Add(d)) {
+				t.Errorf("due %v, next in %s, %v; want it in %s", names, next.Sub(q.now), err, d)
+			}
+		}
+		for range 3 {
+			q.pass(time.Second)
+			q.owe(numbers)
+		}
+		waits(7 * time.Second)
+		q.pass(7 * time.Second)
+		if n := q.deliver("chat", told); n.Revision != 5 { // the newest of them
+			t.Errorf("told revision %d", n.Revision)
+		}
+		q.pass(time.Minute)
+		if n, _ := q.try("chat"); n != nil {
+			t.Errorf("%s is told twice", about(n))
+		}
+
+		// What comes while it is told waits as well, but for what matters.
+		q.owe(numbers)
+		n := q.claim("chat")
+		q.owe(numbers)
+		finish := func() {
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: told}))
+		}
+		finish()
+		waits(10 * time.Second)
+		q.pass(10 * time.Second)
+		n = q.claim("chat")
+		q.owe(numbers, chat(1, true, router.Critical))
+		numbers.Severity = router.Critical
+		q.owe(numbers)
+		finish()
+		if n = q.claim("chat"); n.Class != router.ClassWorse {
+			t.Errorf("got class %s", n.Class)
+		}
+		finish()
+
+		// What matters does not wait behind numbers that do.
+		q.owe(numbers)
+		waits(10 * time.Second)
+		q.pass(time.Second)
+		q.owe(chat(1, false, router.Error))
+		if n := q.deliver("chat", router.Receipt{TS: "1"}); n.Open {
+			t.Error("the end is not told")
+		}
+	})
+
+	t.Run("numbers that come while a delivery fails change nothing of its back-off", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(chat(1, true, router.Error))
+		q.fail("chat", 0, 30*time.Second)
+		numbers := chat(1, true, router.Error)
+		numbers.Cosmetic = true
+		q.pass(time.Second)
+		q.owe(numbers)
+		q.owe(chat(1, true, router.Critical))
+		if _, next, err := q.Due(ctx, q.now); err != nil || !next.Equal(q.now.Add(29*time.Second)) {
+			t.Errorf("next in %s, %v", next.Sub(q.now), err)
+		}
+		q.pass(29 * time.Second)
+		q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Critical})
+	})
+
+	t.Run("numbers are told at once where a clock said that the last were told in years", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.pass(1000 * 24 * time.Hour)
+		q.owe(chat(1, true, router.Error))
+		q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Error})
+		q.now = noon
+		numbers := chat(1, true, router.Error)
+		numbers.Cosmetic = true
+		q.owe(numbers)
+		q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Error})
+	})
+
 	t.Run("a storm", func(t *testing.T) { stormSuite(t, open) })
 }
 

@@ -43,7 +43,7 @@ func sealing(t *testing.T, fresh func(*testing.T) string) {
 			if n := claim(t, s, "page", later); n.Target.Credential != want {
 				t.Errorf("the claim has routing key %q, want %q", n.Target.Credential.Reveal(), want.Reveal())
 			}
-			places, err := s.PlacesByKey(ctx, "k1")
+			places, err := s.PlacesByKey(ctx, router.KindPagerDuty, "k1")
 			check(t, err)
 			if len(places) != 1 || places[0].Credential != want {
 				t.Errorf("places: %+v", places)
