@@ -173,6 +173,8 @@ type Receipt struct {
 	Shown  Severity `json:"shown,omitempty"`  // what it shows since it is frozen; zero if it shows an end
 	Old    string   `json:"old,omitempty"`    // Slack's name of a frozen root that is still to be told of its successor
 	Mute   bool     `json:"mute,omitempty"`   // the thread takes no replies: the root message says what it would have said
+
+	Own Own `json:"-"` // what only the kind reads
 }
 
 // DeliveryState is waiting, delivered, parked or cancelled.

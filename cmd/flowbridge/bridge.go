@@ -110,11 +110,14 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	var kept *store.Store // nobody is told anything before it is open
-	notifiers, without, err := cfg.openServices(&journal{channelID: func(ctx context.Context, name string) (string, error) { return kept.ChannelID(ctx, name) }})
+	var set *ruleset
+	notifiers, without, err := cfg.openServices(&surroundings{
+		channelID: func(ctx context.Context, name string) (string, error) { return kept.ChannelID(ctx, name) },
+		targets:   func() []router.Target { return set.rules().Targets() },
+	})
 	if err != nil {
 		return nil, err
 	}
-	var set *ruleset
 	kept, err = store.Open(ctx, store.Config{
 		DSN: cfg.DB, Now: cfg.Now, Logger: cfg.Logger,
 		Seals: cfg.AppSecrets, Target: func(notifier string) (router.Target, bool) { return set.rules().Target(notifier) },

@@ -54,10 +54,8 @@ func presses(who demoPerson, action, label string, incident int64) *demoAct {
 			if err != nil {
 				return "", err
 			}
-			for _, card := range inc.Deliveries {
-				if card.Kind == slack.Kind {
-					return answeredWell(d.slack.Press(ctx, card.Receipt.Channel, card.Receipt.TS, sandbox.Press{Action: action, User: string(who)}))
-				}
+			for _, card := range deliveriesOf(inc.Deliveries, slack.Kind) {
+				return answeredWell(d.slack.Press(ctx, card.Receipt.Channel, card.Receipt.TS, sandbox.Press{Action: action, User: string(who)}))
 			}
 			return "", fmt.Errorf("%s has no card", inc.Name())
 		},

@@ -22,7 +22,7 @@ type explainCommand struct {
 	File        string `arg:"" optional:"" placeholder:"EVENT.json" help:"A webhook post, one change or its value, or an event as /api/v1/events shows it; - is standard input. Without it, the flags say which event."`
 	sampleFlags `group:"The sample:"`
 	Field       string `help:"Field of the account that a bare value in EVENT.json belongs to. Default: flows."`
-	Slack       bool   `help:"Print the Slack cards as JSON too, each with a link to Block Kit Builder."`
+	Slack       bool   `help:"Print the Slack cards as JSON too, each with a link to Block Kit Builder, and what webhooks would get."`
 }
 
 // Run says what the rules make of an event, and why. Nobody is told anything.

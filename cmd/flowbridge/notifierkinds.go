@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"flowbridge/notifiers/pagerduty"
 	"flowbridge/notifiers/slack"
+	"flowbridge/notifiers/webhook"
 	"flowbridge/router"
 	"flowbridge/router/delivery"
 	"flowbridge/router/rules"
@@ -19,7 +21,7 @@ import (
 type notifierKind struct {
 	kind router.Kind
 	// open makes what tells the service, nil where it cannot be reached without more settings. It calls nobody.
-	open func(cfg *bridgeConfig, journal *journal) (delivery.Notifier, error)
+	open func(cfg *bridgeConfig, j *surroundings) (delivery.Notifier, error)
 	// without says what is missing where open returns nil, and what to do about it.
 	without, do string
 	// examine is what the doctor looks at.
@@ -33,17 +35,19 @@ func notifierKinds() []notifierKind {
 	return []notifierKind{
 		{kind: slack.Kind, open: openSlack, without: "SLACK_BOT_TOKEN is not set", do: slack.Needs, examine: (*doctor).checkSlack, preview: slackPreview},
 		{kind: pagerduty.Kind, open: openPagerDuty, examine: (*doctor).checkPagerDuty},
+		{kind: webhook.Kind, open: openWebhook, examine: (*doctor).checkWebhooks, preview: webhookPreview},
 	}
 }
 
-// journal is what notifiers ask of the store, which is opened after them.
-type journal struct {
+// surroundings is what notifiers ask of the store and the rules, which are opened after them.
+type surroundings struct {
 	channelID func(ctx context.Context, name string) (string, error)
+	targets   func() []router.Target // of the rules in force
 }
 
 // openServices makes a notifier for every service that can be reached, whether or not a rule names it now: what an incident
 // opened must be closed even where the rules have changed since. without says what to do about the others.
-func (cfg *bridgeConfig) openServices(j *journal) (notifiers map[router.Kind]delivery.Notifier, without map[router.Kind]string, err error) {
+func (cfg *bridgeConfig) openServices(j *surroundings) (notifiers map[router.Kind]delivery.Notifier, without map[router.Kind]string, err error) {
 	notifiers, without = map[router.Kind]delivery.Notifier{}, map[router.Kind]string{}
 	for _, s := range notifierKinds() {
 		n, err := s.open(cfg, j)
@@ -66,7 +70,7 @@ func (cfg *bridgeConfig) refuse(r *rules.Rules) error {
 		if len(of) == 0 {
 			continue
 		}
-		if n, err := s.open(cfg, &journal{}); n == nil && err == nil {
+		if n, err := s.open(cfg, &surroundings{}); n == nil && err == nil {
 			return fmt.Errorf("%s, and notifier %s is of %s: %s", s.without, of[0].Notifier, s.kind.Label(), s.do)
 		}
 	}
@@ -83,6 +87,11 @@ func targetsOf(r *rules.Rules, kind router.Kind) (targets []router.Target) {
 	return targets
 }
 
+// deliveriesOf returns the deliveries to a kind.
+func deliveriesOf(all []router.Delivery, kind router.Kind) []router.Delivery {
+	return slices.DeleteFunc(slices.Clone(all), func(d router.Delivery) bool { return d.Kind != kind })
+}
+
 // previewOf returns what the service of a notification would get; "" where that is not shown.
 func previewOf(n *router.Notification) (string, error) {
 	for _, s := range notifierKinds() {
@@ -93,7 +102,7 @@ func previewOf(n *router.Notification) (string, error) {
 	return "", nil
 }
 
-func openSlack(cfg *bridgeConfig, j *journal) (delivery.Notifier, error) {
+func openSlack(cfg *bridgeConfig, j *surroundings) (delivery.Notifier, error) {
 	if cfg.SlackToken == "" {
 		return nil, nil
 	}
@@ -103,11 +112,27 @@ func openSlack(cfg *bridgeConfig, j *journal) (delivery.Notifier, error) {
 	})
 }
 
-func openPagerDuty(cfg *bridgeConfig, _ *journal) (delivery.Notifier, error) {
+func openPagerDuty(cfg *bridgeConfig, _ *surroundings) (delivery.Notifier, error) {
 	return pagerduty.New(pagerduty.Config{
 		EventsURL: cfg.PagerDutyURL, APIToken: cfg.PagerDutyBack.Token, APITokenNow: cfg.SecretFiles.one("PAGERDUTY_API_TOKEN"),
 		APIURL: cfg.PagerDutyBack.APIURL, From: cfg.PagerDutyBack.From, Now: cfg.Now,
 	})
+}
+
+func openWebhook(cfg *bridgeConfig, j *surroundings) (delivery.Notifier, error) {
+	return webhook.New(webhook.Config{Now: cfg.Now, SecretsNow: func(url string) (secrets []router.Secret) {
+		for _, t := range j.targets() {
+			if t.Kind == webhook.Kind && t.Address == url {
+				secrets = append(secrets, t.Credential)
+			}
+		}
+		return secrets
+	}}), nil
+}
+
+func webhookPreview(n *router.Notification) (string, error) {
+	message, err := webhook.Message(*n)
+	return string(message), err
 }
 
 // slackPreview is the card, with a link to a page that draws it.
