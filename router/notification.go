@@ -152,10 +152,7 @@ type Related struct {
 // Receipt is what the service calls what we made there. It is not zero exactly when something was made,
 // or may have been.
 type Receipt struct {
-	Channel  string `json:"channel,omitempty"`   // Slack's id of the channel
-	TS       string `json:"ts,omitempty"`        // Slack's name of the root message
-	DedupKey string `json:"dedup_key,omitempty"` // PagerDuty's name of the alert
-	Link     string `json:"link,omitempty"`      // URL for people
+	Link string `json:"link,omitempty"` // URL for people
 
 	Told         int64    `json:"told,omitempty"`         // the newest timeline entry that was told
 	Open         bool     `json:"open,omitempty"`         // the service was told that it is open
@@ -165,16 +162,10 @@ type Receipt struct {
 	Unsure       bool     `json:"unsure,omitempty"`       // an attempt to make something ended without a clear answer
 	Looks        int      `json:"looks,omitempty"`        // times since then that we could not look whether it was made
 
-	// Digest is Slack's name of a message that told of this incident and of others; it has no message of its own
-	// while TS is empty.
+	// Digest is the service's name of a message that told of this incident and of others, while it has none of its own.
 	Digest string `json:"digest,omitempty"`
 
-	Frozen bool     `json:"frozen,omitempty"` // Slack lets nobody edit the root message any more
-	Shown  Severity `json:"shown,omitempty"`  // what it shows since it is frozen; zero if it shows an end
-	Old    string   `json:"old,omitempty"`    // Slack's name of a frozen root that is still to be told of its successor
-	Mute   bool     `json:"mute,omitempty"`   // the thread takes no replies: the root message says what it would have said
-
-	Own Own `json:"-"` // what only the kind reads
+	Own Own `json:"own,omitempty"` // what only the kind reads
 }
 
 // DeliveryState is waiting, delivered, parked or cancelled.

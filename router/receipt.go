@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
-	"strings"
 )
 
 // Own is the half of a receipt that only the kind reads: what the service calls what we made there, and what else the kind
 // wants to know the next time. It is a JSON object with its members in order, or "" for none, so that receipts can be
-// compared. Stored, its members stand beside those of the common half.
+// compared.
 type Own string
 
 // PutOwn makes one of a struct; what its fields leave out is not there.
@@ -45,51 +43,47 @@ func (o Own) Get(v any) error {
 	return nil
 }
 
-// common is a receipt without the methods that would call themselves.
-type common Receipt
-
-// commonMembers are the names of what is not a kind's own.
-var commonMembers = func() map[string]bool {
-	names := map[string]bool{}
-	for i := range reflect.TypeFor[common]().NumField() {
-		name, _, _ := strings.Cut(reflect.TypeFor[common]().Field(i).Tag.Get("json"), ",")
-		names[name] = true
+// MarshalJSON returns it as it is.
+func (o Own) MarshalJSON() ([]byte, error) {
+	if o == "" {
+		return []byte("{}"), nil
 	}
-	return names
-}()
-
-// MarshalJSON puts both halves into one object.
-func (r Receipt) MarshalJSON() ([]byte, error) {
-	data, err := json.Marshal(common(r))
-	if err != nil || r.Own == "" {
-		return data, err
-	}
-	var all, own map[string]json.RawMessage
-	if err := json.Unmarshal(data, &all); err != nil {
-		return nil, err
-	}
-	if err := r.Own.Get(&own); err != nil {
-		return nil, err
-	}
-	maps.Copy(own, all)
-	return json.Marshal(own)
+	return []byte(o), nil
 }
 
-// UnmarshalJSON takes what it does not know for the kind's own.
+// UnmarshalJSON takes an object as it is: as PutOwn wrote it.
+func (o *Own) UnmarshalJSON(data []byte) error {
+	if *o = Own(data); *o == "{}" || *o == "null" {
+		*o = ""
+	}
+	return nil
+}
+
+// UnmarshalJSON reads what any version wrote: before kinds had a half of their own, what is theirs stood beside the rest.
 func (r *Receipt) UnmarshalJSON(data []byte) error {
-	*r = Receipt{}
-	if string(data) == "{}" {
+	type common Receipt // without this method
+	var read struct {
+		common
+		Channel  json.RawMessage `json:"channel"`
+		TS       json.RawMessage `json:"ts"`
+		DedupKey json.RawMessage `json:"dedup_key"`
+		Frozen   json.RawMessage `json:"frozen"`
+		Shown    json.RawMessage `json:"shown"`
+		Old      json.RawMessage `json:"old"`
+		Mute     json.RawMessage `json:"mute"`
+	}
+	if err := json.Unmarshal(data, &read); err != nil {
+		return err
+	}
+	*r = Receipt(read.common)
+	if r.Own != "" {
 		return nil
 	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(data, (*common)(r)); err != nil {
-		return err
+	members := map[string]json.RawMessage{
+		"channel": read.Channel, "ts": read.TS, "dedup_key": read.DedupKey, "frozen": read.Frozen, "shown": read.Shown, "old": read.Old, "mute": read.Mute,
 	}
-	if err := json.Unmarshal(data, &all); err != nil {
-		return err
-	}
-	maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool { return commonMembers[name] })
+	maps.DeleteFunc(members, func(_ string, value json.RawMessage) bool { return value == nil })
 	var err error
-	r.Own, err = putMembers(all)
+	r.Own, err = putMembers(members)
 	return err
 }

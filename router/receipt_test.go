@@ -33,3 +33,18 @@ func TestAReceiptKeepsBothHalves(t *testing.T) {
 		t.Errorf("nothing of its own is %q, %v", none, err)
 	}
 }
+
+func TestAReceiptOfAnOlderVersionIsRead(t *testing.T) {
+	for text, want := range map[string]router.Receipt{
+		`{"dedup_key":"k","told":1,"open":true,"opening":2,"severity":"error"}`: {Told: 1, Open: true, Opening: 2, Severity: router.Error, Own: `{"dedup_key":"k"}`},
+		`{"channel":"C1","ts":"1.0","frozen":true,"shown":"critical","old":"0.9","mute":true,"looks":2}`: {Looks: 2,
+			Own: `{"channel":"C1","frozen":true,"mute":true,"old":"0.9","shown":"critical","ts":"1.0"}`},
+		`{"channel":"C1","digest":"17.1","open":true}`: {Digest: "17.1", Open: true, Own: `{"channel":"C1"}`},
+		`{"unsure":true}`: {Unsure: true},
+	} {
+		var got router.Receipt
+		if err := json.Unmarshal([]byte(text), &got); err != nil || got != want {
+			t.Errorf("%s is read as %+v, %v", text, got, err)
+		}
+	}
+}

@@ -112,8 +112,10 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	var kept *store.Store // nobody is told anything before it is open
 	var set *ruleset
 	notifiers, without, err := cfg.openServices(&surroundings{
-		channelID: func(ctx context.Context, name string) (string, error) { return kept.ChannelID(ctx, name) },
-		targets:   func() []router.Target { return set.rules().Targets() },
+		receipts: func(ctx context.Context, kind router.Kind, address string) ([]router.Receipt, error) {
+			return kept.Receipts(ctx, kind, address)
+		},
+		targets: func() []router.Target { return set.rules().Targets() },
 	})
 	if err != nil {
 		return nil, err

@@ -55,7 +55,8 @@ func presses(who demoPerson, action, label string, incident int64) *demoAct {
 				return "", err
 			}
 			for _, card := range deliveriesOf(inc.Deliveries, slack.Kind) {
-				return answeredWell(d.slack.Press(ctx, card.Receipt.Channel, card.Receipt.TS, sandbox.Press{Action: action, User: string(who)}))
+				channel, ts := slack.Message(card.Receipt)
+				return answeredWell(d.slack.Press(ctx, channel, ts, sandbox.Press{Action: action, User: string(who)}))
 			}
 			return "", fmt.Errorf("%s has no card", inc.Name())
 		},

@@ -261,7 +261,7 @@ func (x *explainer) notification(trial *rules.Trial, ev *router.Event, t rules.T
 	inc := *t.Incident
 	n.Incident, n.Key = &inc, inc.Key
 	if !n.Open {
-		n.Receipt = router.Receipt{TS: "0", Open: true} // it was told before
+		n.Receipt = router.Receipt{Open: true} // it was told before
 	}
 	n.Alerts = trial.Alerts(router.FlowID{WABA: ev.WABA, Flow: ev.Flow}, inc.Number)
 	return n

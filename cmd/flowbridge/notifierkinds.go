@@ -41,8 +41,8 @@ func notifierKinds() []notifierKind {
 
 // surroundings is what notifiers ask of the store and the rules, which are opened after them.
 type surroundings struct {
-	channelID func(ctx context.Context, name string) (string, error)
-	targets   func() []router.Target // of the rules in force
+	receipts func(ctx context.Context, kind router.Kind, address string) ([]router.Receipt, error)
+	targets  func() []router.Target // of the rules in force
 }
 
 // openServices makes a notifier for every service that can be reached, whether or not a rule names it now: what an incident
@@ -106,9 +106,14 @@ func openSlack(cfg *bridgeConfig, j *surroundings) (delivery.Notifier, error) {
 	if cfg.SlackToken == "" {
 		return nil, nil
 	}
+	channelID := func(ctx context.Context, name string) (string, error) {
+		receipts, err := j.receipts(ctx, slack.Kind, name)
+		return slack.ChannelID(receipts), err
+	}
 	return slack.New(slack.Config{
-		Token: cfg.SlackToken, TokenNow: cfg.SecretFiles.one("SLACK_BOT_TOKEN"), APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(),
-		ChannelID: j.channelID, Now: cfg.Now, Logger: cfg.Logger,
+		ChannelID: channelID,
+		Token:     cfg.SlackToken, TokenNow: cfg.SecretFiles.one("SLACK_BOT_TOKEN"), APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(),
+		Now: cfg.Now, Logger: cfg.Logger,
 	})
 }
 

@@ -37,9 +37,9 @@ func (s *service) Sync(_ context.Context, n router.Notification) (router.Receipt
 	case s.down:
 		return n.Receipt, errors.New("503 Service Unavailable")
 	case n.Digest != nil:
-		return router.Receipt{Channel: "C1", Digest: fmt.Sprint(len(s.told)), Open: !n.Digest.Recovered}, nil
+		return router.Receipt{Digest: fmt.Sprint(len(s.told)), Open: !n.Digest.Recovered}, nil
 	}
-	return router.Receipt{Channel: "C1", TS: fmt.Sprint(len(s.told)), Open: n.Open, Severity: n.Severity}, nil
+	return router.Receipt{Own: made("ts", fmt.Sprint(len(s.told))), Open: n.Open, Severity: n.Severity}, nil
 }
 
 // slackLike and pagerDutyLike have the limits of Slack and PagerDuty.
@@ -327,3 +327,6 @@ func TestADigestIsToldOnce(t *testing.T) {
 		})
 	}
 }
+
+// made is a receipt's own half with one member.
+func made(name, value string) router.Own { return router.Own(fmt.Sprintf("{%q:%q}", name, value)) }

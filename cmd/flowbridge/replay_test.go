@@ -108,7 +108,7 @@ func (p *past) deliver() {
 			if n == nil {
 				continue
 			}
-			result := router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, Digest: n.Digest, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1", DedupKey: n.Key}}
+			result := router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, Digest: n.Digest, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("ts", "1")}}
 			if err := p.store.Finish(ctx, result); err != nil {
 				p.t.Fatal(err)
 			}

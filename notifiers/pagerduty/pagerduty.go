@@ -121,15 +121,16 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	event, stale := trigger(n), n.Stale()
 	r := n.Receipt
 	if stale {
-		r.DedupKey = event.DedupKey
-		if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: r.DedupKey}); err != nil {
+		r = named(r, event.DedupKey)
+		if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: event.DedupKey}); err != nil {
 			return r, err
 		}
 		r.Open, r.Acknowledged, r.Unsure = false, false, false
 	}
 	may, err := p.enqueue(ctx, n.Target.Credential, event)
 	if may || mayBeOpen(n) && !stale {
-		r.DedupKey, r.Open = event.DedupKey, true
+		r = named(r, event.DedupKey)
+		r.Open = true
 	}
 	if may {
 		r.Opening = n.Opening
@@ -144,7 +145,7 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	case knows(n):
 		r.Acknowledged = true
 	case passesOn(n):
-		if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "acknowledge", DedupKey: r.DedupKey}); err != nil {
+		if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "acknowledge", DedupKey: event.DedupKey}); err != nil {
 			return r, err
 		}
 		r.Acknowledged = true
@@ -184,9 +185,10 @@ func acknowledged(n *router.Notification) bool {
 
 // resolve closes the incident. Its dedup key stays on the receipt: that is what people look for.
 func (p *Notifier) resolve(ctx context.Context, n *router.Notification) (router.Receipt, error) {
-	r := n.Receipt
-	r.DedupKey, r.Open = cmp.Or(n.Receipt.DedupKey, n.Key), true
-	if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: r.DedupKey}); err != nil {
+	key := cmp.Or(dedupKey(n.Receipt), n.Key)
+	r := named(n.Receipt, key)
+	r.Open = true
+	if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: key}); err != nil {
 		return r, err
 	}
 	r.Open, r.Acknowledged, r.Unsure, r.Told = false, false, false, n.Incident.Entries
@@ -221,7 +223,7 @@ func (p *Notifier) tell(ctx context.Context, n *router.Notification) (router.Rec
 	made := router.Receipt{Severity: severity(n)}
 	switch {
 	case notice.Recovery != "":
-		made.DedupKey = notice.Recovery
+		made = named(made, notice.Recovery)
 		for _, one := range router.PageKeys(notice.Recovery) { // whichever of them there are
 			var did bool
 			did, err = p.enqueue(ctx, key, &pd.V2Event{Action: "resolve", DedupKey: one})
@@ -231,7 +233,8 @@ func (p *Notifier) tell(ctx context.Context, n *router.Notification) (router.Rec
 		}
 	case pages(n):
 		event := page(n)
-		made.DedupKey, made.Open = event.DedupKey, true
+		made = named(made, event.DedupKey)
+		made.Open = true
 		may, err = p.enqueue(ctx, key, event)
 	default:
 		may, err = p.change(ctx, key, change(n))

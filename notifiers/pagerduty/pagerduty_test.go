@@ -2,6 +2,7 @@ package pagerduty_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -148,7 +149,7 @@ func TestAnIncidentOpensRefreshesIsAcknowledgedAndResolves(t *testing.T) {
 	n := failing()
 	n.Severity = router.Error
 	n = b.sync(t, n)
-	want := router.Receipt{DedupKey: incident42, Open: true, Told: 5, Severity: router.Error}
+	want := router.Receipt{Own: dedup(incident42), Open: true, Told: 5, Severity: router.Error}
 	if diff := cmp.Diff(want, n.Receipt); diff != "" {
 		t.Errorf("receipt (-want +got):\n%s", diff)
 	}
@@ -160,7 +161,7 @@ func TestAnIncidentOpensRefreshesIsAcknowledgedAndResolves(t *testing.T) {
 	}
 	n = b.sync(t, closed(n))
 	n = b.sync(t, n) // told already
-	want = router.Receipt{DedupKey: incident42, Told: 5, Severity: router.Critical}
+	want = router.Receipt{Own: dedup(incident42), Told: 5, Severity: router.Critical}
 	if diff := cmp.Diff(want, n.Receipt); diff != "" {
 		t.Errorf("receipt (-want +got):\n%s", diff)
 	}
@@ -349,7 +350,7 @@ func TestWhatMayExistIsResolved(t *testing.T) {
 	}{
 		{"the first attempt was cut short", router.Receipt{}, 2},
 		{"the first attempt was cut short and did not count", router.Receipt{}, 1},
-		{"it had come back, and that attempt was cut short", router.Receipt{DedupKey: incident42, Told: 3}, 2},
+		{"it had come back, and that attempt was cut short", router.Receipt{Own: dedup(incident42), Told: 3}, 2},
 		{"an attempt ended without an answer, and more is owed since", router.Receipt{Unsure: true}, 1},
 	}
 	for _, test := range tests {
@@ -359,7 +360,7 @@ func TestWhatMayExistIsResolved(t *testing.T) {
 			n := closed(failing())
 			n.MayExist, n.Attempt, n.Receipt = true, test.attempt, test.receipt
 			n = b.sync(t, n)
-			want := router.Receipt{DedupKey: incident42, Told: 5}
+			want := router.Receipt{Own: dedup(incident42), Told: 5}
 			if diff := cmp.Diff(want, n.Receipt); diff != "" || b.Incidents()[0].Status != sandbox.IncidentResolved {
 				t.Errorf("incident %+v, receipt (-want +got):\n%s", b.Incidents()[0], diff)
 			}
@@ -429,7 +430,7 @@ func TestANoticePagesOnlyFromErrorOn(t *testing.T) {
 			want := [2]int{0, 1}
 			if test.pages {
 				want = [2]int{1, 0}
-				if incidents[0].DedupKey != "flowbridge/notice/1234/1773457200" || n.Receipt.DedupKey != incidents[0].DedupKey {
+				if incidents[0].DedupKey != "flowbridge/notice/1234/1773457200" || n.Receipt.Own != dedup(incidents[0].DedupKey) {
 					t.Errorf("dedup key %q, receipt %+v", incidents[0].DedupKey, n.Receipt)
 				}
 			}
@@ -449,7 +450,7 @@ func TestARecoveryOfWhatNobodyKnowsResolvesAndTellsNothingElse(t *testing.T) {
 	if got := b.Incidents(); len(got) != 1 || got[0].Status != sandbox.IncidentResolved || len(b.ChangeEvents()) != 0 {
 		t.Errorf("incidents %+v, change events %+v", got, b.ChangeEvents())
 	}
-	if n.Receipt.DedupKey != incident42 || n.Receipt.Open {
+	if n.Receipt.Own != dedup(incident42) || n.Receipt.Open {
 		t.Errorf("receipt %+v", n.Receipt)
 	}
 }
@@ -483,3 +484,6 @@ func TestAnAddressThatIsNoneIsRefusedAtTheStart(t *testing.T) {
 		}
 	}
 }
+
+// dedup is the own half of the receipt of an alert.
+func dedup(key string) router.Own { return router.Own(fmt.Sprintf(`{"dedup_key":%q}`, key)) }

@@ -32,7 +32,7 @@ func trigger(n *router.Notification) *pd.V2Event {
 	inc := n.Incident
 	return fit(&pd.V2Event{
 		Action:    "trigger",
-		DedupKey:  cmp.Or(n.Receipt.DedupKey, n.Key),
+		DedupKey:  cmp.Or(dedupKey(n.Receipt), n.Key),
 		Client:    "flowbridge",
 		ClientURL: href(n.Link),
 		Links:     linkList(links(n, inc.Flow, inc.FlowInfo)),

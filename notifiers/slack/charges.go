@@ -37,7 +37,7 @@ func Charges(n *router.Notification) (charges []router.Charge) {
 		charges = append(charges, update)
 	}
 	if posts > 0 {
-		channel := cmp.Or(n.Target.Address, n.Receipt.Channel)
+		channel := cmp.Or(n.Target.Address, ownOf(n.Receipt).Channel)
 		charges = append(charges, router.Charge{Budget: "slack chat.postMessage " + channel, Calls: posts, Every: postEvery, Burst: postBurst})
 	}
 	return charges
@@ -45,7 +45,8 @@ func Charges(n *router.Notification) (charges []router.Charge) {
 
 // calls counts what a Sync posts and edits.
 func calls(n *router.Notification) (posts, updates int) {
-	there, unclear := n.Receipt.TS != "", uncertain(n)
+	had := ownOf(n.Receipt)
+	there, unclear := had.TS != "", uncertain(n)
 	switch {
 	case n.Digest != nil && n.Digest.Unsettled: // it is only looked for
 		return 0, 0
@@ -56,19 +57,19 @@ func calls(n *router.Notification) (posts, updates int) {
 	case n.Notice != nil:
 		return 1, 0
 	}
-	if n.Receipt.Old != "" {
+	if had.Old != "" {
 		posts++ // the line that leads on from there
 	}
-	mute := n.Receipt.Mute
+	mute := had.Mute
 	switch {
 	case !there:
 		posts++
 		if unclear {
 			updates++
 		}
-	case !n.Receipt.Frozen:
+	case !had.Frozen:
 		updates++
-	case deserves(n, &n.Receipt):
+	case deserves(n, had.Shown):
 		posts += 2 // another root, and the line that leads there
 		mute = false
 	}

@@ -60,12 +60,12 @@ func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
 			n.Timeline = append(n.Timeline, entry(8, router.EntryReopened, "it is back"))
 		}), 1, 1},
 		{"over before it was told", nil, over(lines(opened(), router.EntryEscalated)), 1, 0},
-		{"a thread that takes no replies", new(opened()), with(lines(opened(), router.EntryNote), func(n *router.Notification) { n.Receipt.Mute = true }), 0, 1},
+		{"a thread that takes no replies", new(opened()), with(lines(opened(), router.EntryNote), func(n *router.Notification) { n.Receipt = altered(n.Receipt, func(o *own) { o.Mute = true }) }), 0, 1},
 		{"a card that cannot be edited", new(opened()), with(lines(opened(), router.EntryNote), func(n *router.Notification) {
-			n.Receipt.Frozen, n.Receipt.Shown = true, router.Critical
+			n.Receipt = altered(n.Receipt, func(o *own) { o.Frozen, o.Shown = true, router.Critical })
 		}), 1, 0},
 		{"the end of a card that cannot be edited", new(opened()), with(over(opened()), func(n *router.Notification) {
-			n.Receipt.Frozen, n.Receipt.Shown = true, router.Critical
+			n.Receipt = altered(n.Receipt, func(o *own) { o.Frozen, o.Shown = true, router.Critical })
 		}), 3, 0},
 		{"notice", nil, news(), 1, 0},
 		{"notice that was told", new(news()), news(), 0, 0},
@@ -79,9 +79,9 @@ func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
 			w := newWorld(t)
 			n := test.n
 			if test.first != nil {
-				mute, frozen, shown := n.Receipt.Mute, n.Receipt.Frozen, n.Receipt.Shown
+				want := ownOf(n.Receipt)
 				n = after(w.sync(*test.first), 1, n)
-				n.Receipt.Mute, n.Receipt.Frozen, n.Receipt.Shown = mute, frozen, shown
+				n.Receipt = altered(n.Receipt, func(o *own) { o.Mute, o.Frozen, o.Shown = want.Mute, want.Frozen, want.Shown })
 			}
 			before := len(w.slack.Calls())
 			charges := w.notifier.Charges(&n)

@@ -114,7 +114,7 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 			}
 			want := router.Receipt{}
 			if test.unsure {
-				want = router.Receipt{Channel: "#payments", Unsure: true}
+				want = router.Receipt{Own: put(own{Channel: "#payments"}), Unsure: true}
 			}
 			if r != want {
 				t.Errorf("receipt %+v, want %+v", r, want)
@@ -195,7 +195,7 @@ func TestALimitedUpdateComesBackWithTheNewestState(t *testing.T) {
 	w.pass(time.Minute)
 	n := after(r, 1, resolvedOne())
 	n.Timeline = append(partlyRecovered().Timeline, n.Timeline...)
-	if r = w.sync(n); r.Open || r.Told != 4 || len(w.slack.Thread("#payments", r.TS)) != 4 {
+	if r = w.sync(n); r.Open || r.Told != 4 || len(w.slack.Thread("#payments", ownOf(r).TS)) != 4 {
 		t.Errorf("receipt %+v, %q", r, w.shown())
 	}
 }
@@ -307,7 +307,7 @@ func TestTheAppJoinsAPublicChannelOnce(t *testing.T) {
 	if got, want := w.calls(0), "postMessage:not_in_channel list join postMessage getPermalink"; got != want {
 		t.Errorf("called %q, want %q", got, want)
 	}
-	if r.TS == "" || !w.slack.Channels()[0].Member {
+	if ownOf(r).TS == "" || !w.slack.Channels()[0].Member {
 		t.Errorf("receipt %+v", r)
 	}
 

@@ -60,7 +60,7 @@ func entry(n int64, kind router.EntryKind, text string) router.Entry {
 // told says that the channel has the root message, and the timeline up to an entry.
 func told(n router.Notification, entries int64) router.Notification {
 	n.Receipt = router.Receipt{
-		Channel: "C0SANDBOX01", TS: "1773457201.000000", Link: "https://sandbox.slack.com/archives/C0SANDBOX01/p1773457201000000",
+		Own: put(own{Channel: "C0SANDBOX01", TS: "1773457201.000000"}), Link: "https://sandbox.slack.com/archives/C0SANDBOX01/p1773457201000000",
 		Told: entries, Open: true, Severity: router.Warning,
 	}
 	n.MayExist = true
@@ -215,7 +215,7 @@ func cards() map[string]router.Notification {
 			inc.Silence = router.Silence{ID: "s1", Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}, By: "Sam"}
 		}),
 		"thread-takes-no-replies": with(acked(), func(n *router.Notification, inc *router.Incident) {
-			n.Receipt.Mute = true
+			n.Receipt = altered(n.Receipt, func(o *own) { o.Mute = true })
 		}),
 		"somebody-is-left-to-page": with(escalated(), func(n *router.Notification, inc *router.Incident) {
 			inc.Pageable = []string{"backup-oncall", "payments-oncall"}

@@ -114,12 +114,16 @@ func (s *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 	if n.Digest == nil && (n.Incident == nil) == (n.Notice == nil) {
 		return n.Receipt, fmt.Errorf("delivery %d: neither an incident nor a notice, or both", n.Delivery)
 	}
-	if id := n.Receipt.Channel; id != "" && !isName(id) && s.known(n.Target.Address) == "" {
+	var had own
+	if err := n.Receipt.Own.Get(&had); err != nil {
+		return n.Receipt, err
+	}
+	if id := had.Channel; id != "" && !isName(id) && s.known(n.Target.Address) == "" {
 		s.remember(n.Target.Address, id)
 	}
-	t := telling{Notifier: s, api: s.clients.now(), n: &n, card: render(&n, s.cfg.Interactive), receipt: n.Receipt}
+	t := telling{Notifier: s, api: s.clients.now(), n: &n, card: render(&n, s.cfg.Interactive), receipt: receipt{n.Receipt, had}}
 	if f := t.tell(ctx); f != nil {
-		return t.receipt, s.verdict(f, n.FailingSince)
+		return t.receipt.write(), s.verdict(f, n.FailingSince)
 	}
-	return t.receipt, nil
+	return t.receipt.write(), nil
 }

@@ -17,7 +17,7 @@ type telling struct {
 	api     api // with the token in force
 	n       *router.Notification
 	card    card
-	receipt router.Receipt // what is known to exist, or may; it goes back beside an error too
+	receipt receipt // what is known to exist, or may; it goes back beside an error too
 
 	fresh bool // this attempt posted the root: nothing of ours is in its thread
 }
@@ -73,7 +73,7 @@ func (t *telling) anew(ctx context.Context, why *failure) *failure {
 		if why.is(frozen) && !t.deserves() {
 			return nil
 		}
-		t.n.Receipt.Mute = false // whether the new thread takes replies is not known
+		t.n.Receipt = altered(t.n.Receipt, func(o *own) { o.Mute = false }) // whether the new thread takes replies is not known
 		t.card = render(t.n, t.cfg.Interactive)
 		if f := t.post(ctx); f != nil {
 			return f
@@ -128,7 +128,7 @@ func (t *telling) post(ctx context.Context) *failure {
 		return f
 	}
 	t.remember(t.n.Target.Address, id)
-	t.receipt = router.Receipt{Channel: id, TS: ts, Told: t.receipt.Told, Open: t.n.Open, Severity: t.n.Severity}
+	t.receipt = receipt{router.Receipt{Told: t.receipt.Told, Open: t.n.Open, Severity: t.n.Severity}, own{Channel: id, TS: ts}}
 	t.fresh = true
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -55,7 +56,7 @@ func (s *service) called() []router.Notification {
 	return s.calls
 }
 
-var posted = router.Receipt{Channel: "C1", TS: "17.1", Open: true}
+var posted = router.Receipt{Own: made("ts", "17.1"), Open: true}
 
 func works(context.Context, router.Notification) (router.Receipt, error) { return posted, nil }
 
@@ -406,3 +407,6 @@ func TestNew(t *testing.T) {
 		t.Error("metrics that are registered already: want an error")
 	}
 }
+
+// made is a receipt's own half with one member.
+func made(name, value string) router.Own { return router.Own(fmt.Sprintf("{%q:%q}", name, value)) }

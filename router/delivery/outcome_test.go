@@ -75,7 +75,7 @@ func TestARefusalParks(t *testing.T) {
 		return n
 	}
 	pagerduty := toPagerDuty(1, "oncall")
-	pagerduty.Receipt = router.Receipt{DedupKey: "k"} // something is open there
+	pagerduty.Receipt = router.Receipt{Own: made("dedup_key", "k")} // something is open there
 	for _, tt := range []struct {
 		name string
 		n    router.Notification

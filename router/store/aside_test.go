@@ -247,7 +247,7 @@ func TestAPageThatItsServiceClosedAndThatOpensAnew(t *testing.T) {
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}, Owed: []router.Owed{owed(1, "page", "k")}}))
 		n := claim(t, s, "page", noon)
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered,
-			Receipt: router.Receipt{DedupKey: "k", Open: true, Severity: router.Error}}))
+			Receipt: router.Receipt{Own: made("dedup_key", "k"), Open: true, Severity: router.Error}}))
 		closed := owed(1, "page", "k")
 		closed.Open = false
 		check(t, s.Commit(ctx, router.Batch{Overtaken: []router.Owed{closed}, Owed: []router.Owed{owed(1, "page", "k")}}))

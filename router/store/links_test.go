@@ -58,7 +58,7 @@ func attempt(t *testing.T, s *store.Store, notifier string, receipt router.Recei
 	return *claimed, true
 }
 
-var openReceipt = router.Receipt{DedupKey: rateKey, Open: true}
+var openReceipt = router.Receipt{Own: made("dedup_key", rateKey), Open: true}
 
 func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
@@ -102,7 +102,7 @@ func TestAPageIsUnlinkedFromWhenItIsAcceptedUntilItsNameIsKnownAndAnewAfterItWas
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, link)}}))
 		unlinked("named", 0)
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(false)}}))
-		attempt(t, s, "page", router.Receipt{DedupKey: rateKey})
+		attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)})
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, link)}, Owed: []router.Owed{owedPage(true)}}))
 		attempt(t, s, "page", openReceipt)
 		unlinked("open anew", 1)
@@ -154,7 +154,7 @@ func TestWhatAServiceKnowsIsNotToldToItUnlessSomethingElseIsUnderWay(t *testing.
 		check(t, err)
 		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}})) // while a trigger is under way
 		check(t, s.Finish(ctx, router.Result{Delivery: claimed.Delivery, Revision: claimed.Revision, Claim: claimed.Claim, Receipt: openReceipt, State: router.DeliveryDelivered}))
-		if n, ok := attempt(t, s, "page", router.Receipt{DedupKey: rateKey}); !ok || n.Open {
+		if n, ok := attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)}); !ok || n.Open {
 			t.Errorf("after a trigger that came too late: told %v, open %v", ok, n.Open)
 		}
 	})
@@ -163,7 +163,7 @@ func TestWhatAServiceKnowsIsNotToldToItUnlessSomethingElseIsUnderWay(t *testing.
 func TestACardsAddressReachesThePageOnce(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		attempt(t, s, "page", openReceipt)
-		card := router.Receipt{Channel: "C1", TS: "1.0", Link: "https://example.slack.com/archives/C1/p10"}
+		card := router.Receipt{Own: made("ts", "1.0"), Link: "https://example.slack.com/archives/C1/p10"}
 		attempt(t, s, "chat", card)
 		n, ok := attempt(t, s, "page", openReceipt)
 		if diff := cmp.Diff([]router.Related{{Notifier: "chat", Kind: router.KindSlack, Link: card.Link}}, n.Related); !ok || diff != "" {
@@ -185,7 +185,7 @@ func TestACardsAddressDoesNotOpenAPageThatIsClosed(t *testing.T) {
 		ctx := context.Background()
 		attempt(t, s, "page", openReceipt)
 		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}}))
-		attempt(t, s, "chat", router.Receipt{Channel: "C1", TS: "1.0", Link: "https://example.slack.com/archives/C1/p10"})
+		attempt(t, s, "chat", router.Receipt{Own: made("ts", "1.0"), Link: "https://example.slack.com/archives/C1/p10"})
 		if n, ok := attempt(t, s, "page", openReceipt); ok {
 			t.Errorf("told: %+v", n)
 		}

@@ -65,7 +65,7 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 		if err != nil || c == nil {
 			return nil, short, err
 		}
-		c.n.Target.Credential = s.routingKey(ask.Notifier, c.routingKey)
+		c.n.Target.Credential, c.n.Target.Address = s.routingKey(ask.Notifier, c.routingKey), s.address(ask.Notifier, c.n.Target.Address)
 		if c.n.Class == router.ClassDigested {
 			if many, err := manyDigested(ctx, tx, ask.Notifier); many || err != nil {
 				if err != nil {
@@ -342,7 +342,7 @@ func isParked(ctx context.Context, tx *txn, id int64) (bool, error) {
 
 // made says whether a receipt names something at the service that is about this incident alone, or may be there.
 func made(r *router.Receipt) bool {
-	return r.TS != "" || r.DedupKey != "" || r.Unsure || r.Digest == "" && *r != router.Receipt{}
+	return r.Unsure || r.Digest == "" && *r != router.Receipt{}
 }
 
 // finishOne records how an attempt at one delivery ended, and says whether that renews others.
@@ -400,7 +400,7 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 // router.ErrConflict when the claim is ours no more: by now somebody else may make something there.
 func (s *Store) Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error {
 	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET kind = ?, keyed = ?, channel = ?, routing_key = ?, target = ? WHERE id = ? AND claim = ?`,
-		string(t.Kind), toInt(t.Kind.Keyed()), t.Address, s.sealed(t.Credential), t.ID(), delivery, claim)
+		string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t), s.sealed(t.Credential), t.ID(), delivery, claim)
 	if err == nil {
 		err = stillOurs(held, delivery)
 	}

@@ -71,6 +71,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("personal", func(t *testing.T) { personalSuite(t, open) })
 
 	t.Run("routing keys are encrypted at rest", func(t *testing.T) { sealing(t, fresh) })
+	t.Run("addresses that may hold a credential are, too", func(t *testing.T) { sealingAddresses(t, fresh) })
 
 	t.Run("what was folded comes back as it was", func(t *testing.T) {
 		s := open(t, store.Config{})
@@ -148,7 +149,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		if again, err := try(s.Store, "page", noon); again != nil || err != nil {
 			t.Errorf("claimed twice: %v, %v", again, err)
 		}
-		receipt := router.Receipt{DedupKey: "key", Link: "https://example.com", Told: 1, Open: true, Severity: router.Error}
+		receipt := router.Receipt{Own: made("dedup_key", "key"), Link: "https://example.com", Told: 1, Open: true, Severity: router.Error}
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, Receipt: receipt, State: router.DeliveryDelivered}))
 		if names, next, err := s.Due(ctx, noon); len(names) != 0 || !next.IsZero() || err != nil {
 			t.Errorf("still due: %v %v %v", names, next, err)
@@ -165,7 +166,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		s := owing(t, open, owed(1, "chat", "key"))
 		n := claim(t, s.Store, "chat", noon)
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "chat", "key")}}))
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("ts", "1")}}))
 		if n := claim(t, s.Store, "chat", noon); n.Revision != 2 || n.Attempt != 1 {
 			t.Errorf("got revision %d, attempt %d", n.Revision, n.Attempt)
 		}
@@ -229,7 +230,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a parked delivery tells the journal, shows on the other cards, and can be retried", func(t *testing.T) {
 		s := owing(t, open, owed(1, "chat", "key"), owed(1, "page", "key"))
 		n := claim(t, s.Store, "chat", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1", Link: "https://slack.example.com/1"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("ts", "1"), Link: "https://slack.example.com/1"}}))
 		page := claim(t, s.Store, "page", noon)
 		diff(t, page.Related, []router.Related{{Notifier: "chat", Kind: router.KindPagerDuty, Link: "https://slack.example.com/1"}})
 		parked := event("parked")
@@ -253,7 +254,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		if page.MayExist {
 			t.Error("a refusal that made nothing is remembered as if it had")
 		}
-		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Claim: page.Claim, Revision: page.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{DedupKey: "key"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Claim: page.Claim, Revision: page.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("dedup_key", "key")}}))
 		if n := claim(t, s.Store, "chat", noon); len(n.Problems) != 0 {
 			t.Errorf("the card still shows %v", n.Problems)
 		}
@@ -273,7 +274,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(2, "page", "key")}}))
 		next := claim(t, s.Store, "page", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: next.Delivery, Claim: next.Claim, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{DedupKey: "key"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: next.Delivery, Claim: next.Claim, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("dedup_key", "key")}}))
 		for id, want := range map[int64]string{n.Delivery: "INC-2 has replaced it at page", next.Delivery: "is delivered", 99: "not found"} {
 			if err := s.RetryDelivery(ctx, id); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("retry of %d: got %v, want %q", id, err, want)
