@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"flowbridge/notifiers/sandbox"
+	"flowbridge/notifiers/webhook"
 	"flowbridge/router/rules"
 )
 
@@ -42,7 +43,7 @@ func TestTheDoctorLooksWhetherReceiversAreThere(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out strings.Builder
-			if err := d.print(&out, d.checkWebhooks(t.Context())); err != nil {
+			if err := d.print(&out, webhook.Examine(t.Context(), d.of(webhook.Kind))); err != nil {
 				t.Fatal(err)
 			}
 			got := strings.ReplaceAll(out.String(), strings.TrimPrefix(server.URL, "http://"), "HOST")

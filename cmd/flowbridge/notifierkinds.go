@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"flowbridge/notifiers"
 	"flowbridge/notifiers/pagerduty"
 	"flowbridge/notifiers/slack"
 	"flowbridge/notifiers/webhook"
@@ -25,7 +26,7 @@ type notifierKind struct {
 	// without says what is missing where open returns nil, and what to do about it.
 	without, do string
 	// examine is what the doctor looks at.
-	examine func(d *doctor, ctx context.Context) []diagnosis
+	examine func(ctx context.Context, d *notifiers.Doctor) []notifiers.Finding
 	// preview is what the service would get, for explain.
 	preview func(n *router.Notification) (string, error)
 }
@@ -33,9 +34,9 @@ type notifierKind struct {
 // notifierKinds lists all of them. A new kind is an entry here, one in the table of router.Kind, and its own package.
 func notifierKinds() []notifierKind {
 	return []notifierKind{
-		{kind: slack.Kind, open: openSlack, without: "SLACK_BOT_TOKEN is not set", do: slack.Needs, examine: (*doctor).checkSlack, preview: slackPreview},
-		{kind: pagerduty.Kind, open: openPagerDuty, examine: (*doctor).checkPagerDuty},
-		{kind: webhook.Kind, open: openWebhook, examine: (*doctor).checkWebhooks, preview: webhookPreview},
+		{kind: slack.Kind, open: openSlack, without: "SLACK_BOT_TOKEN is not set", do: slack.Needs, examine: slack.Examine, preview: slackPreview},
+		{kind: pagerduty.Kind, open: openPagerDuty, examine: pagerduty.Examine},
+		{kind: webhook.Kind, open: openWebhook, examine: webhook.Examine, preview: webhookPreview},
 	}
 }
 
