@@ -14,7 +14,7 @@ import (
 	"flowbridge/router"
 )
 
-// WebhookConfig is what a stand-in receiver may be told. Zero fields choose themselves.
+// WebhookConfig is what a stand-in receiver may be told. A zero field takes its default.
 type WebhookConfig struct {
 	// Secret is what messages must be signed with: whsec_ and base64. Required.
 	Secret router.Secret
