@@ -81,8 +81,8 @@ func (h *history) fold(e router.Event) router.Step {
 }
 
 var (
-	chat = router.Target{Notifier: "chat", Kind: router.KindSlack, Channel: "#ops"}
-	page = router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "k"}
+	chat = router.Target{Notifier: "chat", Kind: router.KindSlack, Address: "#ops"}
+	page = router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "k"}
 )
 
 // chatAndPage tells chat of everything and page of what is an error or worse.
@@ -506,5 +506,33 @@ func TestFoldRemembersNumbersBefore(t *testing.T) {
 	}
 	if path := h.state.Incidents[0].Path; !slices.Equal(path, []router.Level{"5", "10"}) {
 		t.Errorf("path: got %v", path)
+	}
+}
+
+// TestNewNumbersAloneAreCosmetic holds what may wait for router.CosmeticEvery: new numbers, and what else is wrong with the flow.
+func TestNewNumbersAloneAreCosmetic(t *testing.T) {
+	h := history{decide: chatAndPage}
+	for i, step := range []struct {
+		event    router.Event
+		cosmetic string // incidents whose notifiers may be told later
+	}{
+		{value(up(0, 10), 12), ""},
+		{value(up(1, 10), 14), "INC-1 INC-1"},
+		{value(up(2, 50), 60), ""},
+		{person(3, router.Acknowledge, 1), ""},
+		{value(up(4, 50), 61), "INC-1 INC-1"},
+		{value(down(5, 50), 30), ""},
+		{pair(6, router.EndpointLatency, router.Activated, 1000), "INC-1 INC-1"},
+		{value(down(7, 5), 3), "INC-2"},
+	} {
+		var got []string
+		for _, o := range h.fold(step.event).Owed {
+			if o.Cosmetic {
+				got = append(got, router.IncidentName(o.Incident))
+			}
+		}
+		if text := strings.Join(got, " "); text != step.cosmetic {
+			t.Errorf("step %d: cosmetic for %q, want %q", i, text, step.cosmetic)
+		}
 	}
 }

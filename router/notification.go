@@ -11,8 +11,8 @@ import (
 type Target struct {
 	Notifier   string // its name in the rules file
 	Kind       Kind
-	Channel    string // of Slack: a channel's id or #name
-	RoutingKey Secret // of PagerDuty
+	Address    string // where that is at the service, such as a channel; "" where the credential says it
+	Credential Secret // what opens it, or what messages are signed with; "" where the service has one for all
 }
 
 // ID identifies the target whatever the rules call it: two names with one ID are told as one. It holds no secret, and
@@ -21,22 +21,9 @@ func (t *Target) ID() string {
 	if t.Kind == "" { // only its name is known
 		return "named/" + t.Notifier
 	}
-	sum := sha256.Sum256([]byte(t.Channel + "\x00" + t.RoutingKey.Reveal()))
+	sum := sha256.Sum256([]byte(t.Address + "\x00" + t.Credential.Reveal()))
 	return string(t.Kind) + "/" + hex.EncodeToString(sum[:12])
 }
-
-// Kind is the service behind a notifier.
-type Kind string
-
-// The kinds of notifiers.
-const (
-	KindSlack     Kind = "slack"
-	KindPagerDuty Kind = "pagerduty"
-)
-
-// Keyed says that the service finds an incident by a key that we choose, so that it can be closed by
-// somebody who never opened it.
-func (k Kind) Keyed() bool { return k == KindPagerDuty }
 
 // Decision is what the rules say about one event.
 type Decision struct {
@@ -165,10 +152,7 @@ type Related struct {
 // Receipt is what the service calls what we made there. It is not zero exactly when something was made,
 // or may have been.
 type Receipt struct {
-	Channel  string `json:"channel,omitempty"`   // Slack's id of the channel
-	TS       string `json:"ts,omitempty"`        // Slack's name of the root message
-	DedupKey string `json:"dedup_key,omitempty"` // PagerDuty's name of the alert
-	Link     string `json:"link,omitempty"`      // URL for people
+	Link string `json:"link,omitempty"` // URL for people
 
 	Told         int64    `json:"told,omitempty"`         // the newest timeline entry that was told
 	Open         bool     `json:"open,omitempty"`         // the service was told that it is open
@@ -178,14 +162,10 @@ type Receipt struct {
 	Unsure       bool     `json:"unsure,omitempty"`       // an attempt to make something ended without a clear answer
 	Looks        int      `json:"looks,omitempty"`        // times since then that we could not look whether it was made
 
-	// Digest is Slack's name of a message that told of this incident and of others; it has no message of its own
-	// while TS is empty.
+	// Digest is the service's name of a message that told of this incident and of others, while it has none of its own.
 	Digest string `json:"digest,omitempty"`
 
-	Frozen bool     `json:"frozen,omitempty"` // Slack lets nobody edit the root message any more
-	Shown  Severity `json:"shown,omitempty"`  // what it shows since it is frozen; zero if it shows an end
-	Old    string   `json:"old,omitempty"`    // Slack's name of a frozen root that is still to be told of its successor
-	Mute   bool     `json:"mute,omitempty"`   // the thread takes no replies: the root message says what it would have said
+	Own Own `json:"own,omitempty"` // what only the kind reads
 }
 
 // DeliveryState is waiting, delivered, parked or cancelled.

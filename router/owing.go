@@ -35,6 +35,7 @@ func (w *owing) owe(o Owed) {
 		w.order = append(w.order, id)
 	} else {
 		o.Key, o.Opening = first.Key, cmp.Or(o.Opening, first.Opening)
+		o.Cosmetic = o.Cosmetic && first.Cosmetic
 		if first.Target.Kind != "" { // later ones may only have the notifier's name
 			o.Target = first.Target
 		}

@@ -44,6 +44,10 @@ const (
 	DigestSize = 500
 )
 
+// CosmeticEvery is how often a delivery is told of new numbers alone: at once if nothing was told for as long, and else as they
+// are when the time is over. Whoever looks at a card for ten seconds sees no more, and a storm of numbers costs six calls a minute.
+const CosmeticEvery = 10 * time.Second
+
 // Ask is what a lane asks of the queue: one delivery to a notifier.
 type Ask struct {
 	Notifier string

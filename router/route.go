@@ -19,7 +19,7 @@ func (f *fold) route(a *Alert, inc *Incident) {
 	}
 	for i, t := range f.v.Named { // a person may want them paged, whatever the severity
 		twin := slices.ContainsFunc(f.v.Named[:i], func(other Target) bool { return other.ID() == t.ID() })
-		if !t.Kind.Keyed() || twin {
+		if !t.Kind.Pages() || twin {
 			continue
 		}
 		if name := inc.watchFor(&t); !slices.Contains(inc.Pageable, name) { // its address is kept, whatever it will be called

@@ -22,7 +22,7 @@ func (f *fold) settle(t *touched) {
 		return
 	case !t.moved():
 		f.say("refreshed %s", inc.Name()) // no line of the timeline: its numbers are kept as an AlertReading
-		f.owe(inc, nil)
+		f.oweNumbers(inc)
 		return
 	}
 	before := slices.Clone(inc.Watch)
@@ -112,6 +112,15 @@ func (f *fold) owe(inc *Incident, before []Watch) {
 	}
 }
 
+// oweNumbers tells them of new numbers alone.
+func (f *fold) oweNumbers(inc *Incident) {
+	first := len(f.owed)
+	f.owe(inc, nil)
+	for i := range f.owed[first:] {
+		f.owed[first+i].Cosmetic = true
+	}
+}
+
 // targetOf returns where a notifier is told: as the event's rules say, else as the rules do now. One that they have
 // renamed meanwhile is known by its address. Of one that is gone only the name is left.
 func (f *fold) targetOf(w *Watch) Target {
@@ -192,7 +201,7 @@ func (f *fold) oweSiblings(inc *Incident) {
 		for _, w := range other.Watch {
 			if w.Open {
 				f.owed = append(f.owed, Owed{Incident: other.Number, Event: w.Rise, Key: other.keyFor(w), Target: Target{Notifier: w.Notifier},
-					Open: true, Opening: w.Opening, Severity: w.Severity})
+					Open: true, Opening: w.Opening, Severity: w.Severity, Cosmetic: true})
 			}
 		}
 	}

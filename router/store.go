@@ -77,6 +77,9 @@ type Owed struct {
 	Open     bool
 	Opening  int64 // see Watch.Opening
 	Severity Severity
+	// Cosmetic says that nothing of it opened, ended or changed but its numbers, or what else is named beside it: see
+	// CosmeticEvery.
+	Cosmetic bool
 	// Reopened says that the service has it open by itself, whatever it was told last.
 	Reopened bool
 	// Ended, if not zero, is when the service ended it by itself: whatever it was told since has opened it anew.

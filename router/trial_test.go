@@ -327,7 +327,7 @@ func TestWhatABatchOwesIsKeptOncePerDelivery(t *testing.T) {
 			return d
 		}
 		for i := range many {
-			d.Notify = append(d.Notify, router.Route{Target: router.Target{Notifier: fmt.Sprintf("n%03d", i), Kind: router.KindSlack, Channel: fmt.Sprintf("#c%d", i)}})
+			d.Notify = append(d.Notify, router.Route{Target: router.Target{Notifier: fmt.Sprintf("n%03d", i), Kind: router.KindSlack, Address: fmt.Sprintf("#c%d", i)}})
 		}
 		return d
 	}

@@ -269,7 +269,7 @@ func TestNoAnswerMayHaveAnEndlessHeader(t *testing.T) {
 	defer server.Close()
 	notification := router.Notification{
 		Delivery: 1, Attempt: 1, Revision: 1, Open: true, Severity: router.Error, Key: "k",
-		Target:   router.Target{Notifier: "n", Channel: "C1", RoutingKey: testRoutingKey},
+		Target:   router.Target{Notifier: "n", Address: "C1", Credential: testRoutingKey},
 		Incident: &router.Incident{Number: 1, Key: "k", WABA: "w", Flow: "f", Event: router.EndpointErrorRate, State: router.IncidentOpen, OpenedAt: time.Now()},
 	}
 	journal := discarding{}

@@ -64,8 +64,8 @@ type bridgeConfig struct {
 	// SweepEvery is how often what is old is removed. 0: every hour, and four times in KeepEvents at least.
 	SweepEvery time.Duration
 
-	// Charges says what deliveries take from the services' budgets. Nil: delivery.Charges.
-	Charges func(*router.Notification) []router.Charge
+	// Unbudgeted says that deliveries take nothing from the services' budgets now. Nil: they do.
+	Unbudgeted func() bool
 
 	// StalledAfter is how long the journal may stand still until /readyz says no. 0: the console's default.
 	StalledAfter time.Duration
@@ -109,13 +109,18 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	var journal *store.Store // nobody is told anything before it is open
-	notifiers, err := newNotifiers(cfg, func(ctx context.Context, name string) (string, error) { return journal.ChannelID(ctx, name) })
+	var kept *store.Store // nobody is told anything before it is open
+	var set *ruleset
+	notifiers, without, err := cfg.openServices(&surroundings{
+		receipts: func(ctx context.Context, kind router.Kind, address string) ([]router.Receipt, error) {
+			return kept.Receipts(ctx, kind, address)
+		},
+		targets: func() []router.Target { return set.rules().Targets() },
+	})
 	if err != nil {
 		return nil, err
 	}
-	var set *ruleset
-	journal, err = store.Open(ctx, store.Config{
+	kept, err = store.Open(ctx, store.Config{
 		DSN: cfg.DB, Now: cfg.Now, Logger: cfg.Logger,
 		Seals: cfg.AppSecrets, Target: func(notifier string) (router.Target, bool) { return set.rules().Target(notifier) },
 	})
@@ -135,16 +140,16 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	if cfg.LogTo != nil {
 		metrics.MustRegister(cfg.LogTo.collector())
 	}
-	b := &bridge{cfg: cfg, rules: set, store: journal, refusals: newRefusals(cfg.Logger)}
+	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger)}
 	metrics.MustRegister(b.refusals.counted)
 	set.audit = b.keepAudit
-	if err := b.wire(notifiers, metrics); err != nil {
-		return nil, errors.Join(err, journal.Close())
+	if err := b.wire(notifiers, without, metrics); err != nil {
+		return nil, errors.Join(err, kept.Close())
 	}
 	return b, nil
 }
 
-func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prometheus.Registry) (err error) {
+func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[router.Kind]string, metrics *prometheus.Registry) (err error) {
 	intake, err := whatsapp.New(whatsapp.Config{
 		AppSecrets:     b.cfg.AppSecrets,
 		AppSecretsNow:  b.cfg.SecretFiles.all("META_APP_SECRET"),
@@ -171,10 +176,11 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, metrics *prom
 	}
 	b.deliverer, err = delivery.New(delivery.Config{
 		Notifiers:  notifiers,
+		Without:    without,
 		Target:     func(notifier string) (router.Target, bool) { return b.rules.rules().Target(notifier) },
 		Link:       b.link,
 		Console:    b.cfg.PublicURL,
-		Charges:    b.cfg.Charges,
+		Unbudgeted: b.cfg.Unbudgeted,
 		Now:        b.cfg.Now,
 		Logger:     b.cfg.Logger,
 		Registerer: metrics,
@@ -224,37 +230,6 @@ func (b *bridge) keepAudit(ctx context.Context, e router.AuditEntry) {
 	if err := b.store.Audit(ctx, e); err != nil {
 		b.cfg.Logger.Error("the audit could not be written: keep this line", "error", err, "at", e.At, "who", e.Who, "from", e.From, "what", e.What, "result", e.Result)
 	}
-}
-
-// newNotifiers makes a notifier for every service that can be reached, whether or not a rule names it now: what
-// an incident opened must be closed even where the rules have changed since. channelID says what receipts call a channel.
-func newNotifiers(cfg bridgeConfig, channelID func(context.Context, string) (string, error)) (map[router.Kind]delivery.Notifier, error) {
-	pager, err := pagerduty.New(pagerduty.Config{
-		EventsURL: cfg.PagerDutyURL, APIToken: cfg.PagerDutyBack.Token, APITokenNow: cfg.SecretFiles.one("PAGERDUTY_API_TOKEN"),
-		APIURL: cfg.PagerDutyBack.APIURL, From: cfg.PagerDutyBack.From, Now: cfg.Now,
-	})
-	if err != nil {
-		return nil, err
-	}
-	out := map[router.Kind]delivery.Notifier{router.KindPagerDuty: pager}
-	if cfg.SlackToken == "" {
-		return out, cfg.refuse(cfg.Rules)
-	}
-	out[router.KindSlack], err = slack.New(slack.Config{
-		Token: cfg.SlackToken, TokenNow: cfg.SecretFiles.one("SLACK_BOT_TOKEN"), APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(),
-		ChannelID: channelID, Now: cfg.Now, Logger: cfg.Logger,
-	})
-	return out, err
-}
-
-// refuse says why rules cannot be used here: a notifier of Slack, and no token for it.
-func (cfg *bridgeConfig) refuse(r *rules.Rules) error {
-	for _, t := range r.Targets() {
-		if t.Kind == router.KindSlack && cfg.SlackToken == "" {
-			return fmt.Errorf("SLACK_BOT_TOKEN is not set, and notifier %s is of Slack: give the bot token of your Slack app", t.Notifier)
-		}
-	}
-	return nil
 }
 
 // publicRoutes is what Meta may reach: webhooks and nothing else. guard stands before what only Meta may call.

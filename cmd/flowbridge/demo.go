@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"flowbridge/notifiers/sandbox"
+	"flowbridge/notifiers/slack"
 	"flowbridge/router"
-	"flowbridge/router/delivery"
 	"flowbridge/router/rules"
 )
 
@@ -87,7 +87,8 @@ func (c demoCommand) play(ctx context.Context, p *program, midnight time.Time) (
 		SlackToken: demoSlackToken, SlackURL: address(slackAt) + "/api/", PagerDutyURL: address(pagerAt),
 		SlackBack:     slackBack{SigningSecret: demoSigningSecret},
 		PagerDutyBack: pagerDutyBack{Secrets: []router.Secret{demoWebhookSecret}},
-		Charges:       d.charges, Now: d.clock.now,
+		// Its day lasts a second, and within it the stand-ins keep their limits by its clock.
+		Unbudgeted: d.clock.playing, Now: d.clock.now,
 		Logger: slog.New(slog.NewTextHandler(&d.log, nil)),
 	})
 	if err != nil {
@@ -114,10 +115,8 @@ func (c demoCommand) play(ctx context.Context, p *program, midnight time.Time) (
 
 // slackChannels returns the channels that rules name.
 func slackChannels(r *rules.Rules) (names []string) {
-	for _, t := range r.Targets() {
-		if t.Kind == router.KindSlack {
-			names = append(names, t.Channel)
-		}
+	for _, t := range targetsOf(r, slack.Kind) {
+		names = append(names, t.Address)
 	}
 	return names
 }
@@ -290,15 +289,6 @@ func (c *demoClock) set(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at, c.since = at, time.Now()
-}
-
-// charges keeps the services' limits by the real time, once the story is over: its day lasts a second, and within it
-// the stand-ins keep their limits by its clock.
-func (d *demo) charges(n *router.Notification) []router.Charge {
-	if d.clock.playing() {
-		return nil
-	}
-	return delivery.Charges(n)
 }
 
 // demoLog takes the bridge's log, each line as one write. During the story it keeps the lines, since the summary

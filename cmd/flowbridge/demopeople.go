@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"flowbridge/notifiers/sandbox"
+	"flowbridge/notifiers/slack"
 	"flowbridge/router"
 )
 
@@ -53,10 +54,9 @@ func presses(who demoPerson, action, label string, incident int64) *demoAct {
 			if err != nil {
 				return "", err
 			}
-			for _, card := range inc.Deliveries {
-				if card.Kind == router.KindSlack {
-					return answeredWell(d.slack.Press(ctx, card.Receipt.Channel, card.Receipt.TS, sandbox.Press{Action: action, User: string(who)}))
-				}
+			for _, card := range deliveriesOf(inc.Deliveries, slack.Kind) {
+				channel, ts := slack.Message(card.Receipt)
+				return answeredWell(d.slack.Press(ctx, channel, ts, sandbox.Press{Action: action, User: string(who)}))
 			}
 			return "", fmt.Errorf("%s has no card", inc.Name())
 		},

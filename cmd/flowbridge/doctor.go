@@ -29,28 +29,19 @@ type doctorCommand struct {
 	JSON       bool          `name:"json" help:"Print the findings as JSON."`
 }
 
-// diagnosis is what one check saw, in words for whoever sets flowbridge up.
-type diagnosis struct {
-	Status string `json:"status"` // ok, warn or FAIL
-	Name   string `json:"name"`   // of the check
-	Seen   string `json:"seen"`
-	Do     string `json:"do,omitempty"` // what to do about it; "" where all is well
-}
+// diagnosis is what one check saw.
+type diagnosis = notifiers.Finding
 
 // What a check may find.
 const (
-	statusOK   = "ok"
-	statusWarn = "warn" // it works, and something is missing or will go wrong
-	statusFail = "FAIL" // it does not work
+	statusOK   = notifiers.StatusOK
+	statusWarn = notifiers.StatusWarn
+	statusFail = notifiers.StatusFail
 )
 
-func fine(name, seen string, args ...any) diagnosis {
-	return diagnosis{Status: statusOK, Name: name, Seen: fmt.Sprintf(seen, args...)}
-}
-
-func warn(name, seen, do string) diagnosis { return diagnosis{statusWarn, name, seen, do} }
-
-func fail(name, seen, do string) diagnosis { return diagnosis{statusFail, name, seen, do} }
+func fine(name, seen string, args ...any) diagnosis { return notifiers.Fine(name, seen, args...) }
+func warn(name, seen, do string) diagnosis          { return notifiers.Warn(name, seen, do) }
+func fail(name, seen, do string) diagnosis          { return notifiers.Fail(name, seen, do) }
 
 // doctor is one examination.
 type doctor struct {
@@ -120,7 +111,11 @@ func (d *doctor) examine(ctx context.Context) []diagnosis {
 	findings := d.checkRules() // the others ask it for channels and keys
 	findings = append(findings, d.checkSecrets()...)
 	findings = append(findings, d.checkFiles()...)
-	groups := []func(context.Context) []diagnosis{d.checkSlack, d.checkPagerDuty, d.checkDatabase, d.checkPublic}
+	var groups []func(context.Context) []diagnosis
+	for _, s := range notifierKinds() {
+		groups = append(groups, func(ctx context.Context) []diagnosis { return s.examine(ctx, d.of(s.kind)) })
+	}
+	groups = append(groups, d.checkDatabase, d.checkPublic)
 	found := make([][]diagnosis, len(groups))
 	var work sync.WaitGroup
 	for i, group := range groups {
@@ -133,6 +128,15 @@ func (d *doctor) examine(ctx context.Context) []diagnosis {
 	work.Wait()
 	findings = append(findings, slices.Concat(found...)...)
 	return append(findings, d.checkClock())
+}
+
+// of is what the checks of a kind may ask.
+func (d *doctor) of(kind router.Kind) *notifiers.Doctor {
+	return &notifiers.Doctor{
+		Targets: d.targets(kind), RulesRead: d.rules != nil, Public: d.WebhookURL, Setting: d.p.setting, Ask: d.ask,
+		Secret: func(name string) router.Secret { return d.secrets[name] },
+		Unread: func(name string) bool { return d.faults[name] != nil },
+	}
 }
 
 // print writes a line for each check, or JSON. Whatever others said, no secret comes out.
@@ -172,7 +176,10 @@ func (d *doctor) hider() *strings.Replacer {
 		hide(secret)
 	}
 	for _, t := range d.targets("") {
-		hide(t.RoutingKey)
+		hide(t.Credential)
+		if t.Kind.Private() {
+			hide(router.Secret(t.Address))
+		}
 	}
 	addresses := []string{d.DB, d.WebhookURL, d.p.setting("SLACK_API_URL"), d.p.setting("PAGERDUTY_EVENTS_URL"), d.p.setting("PAGERDUTY_API_URL")}
 	for _, address := range addresses {

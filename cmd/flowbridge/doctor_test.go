@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"flowbridge/notifiers/pagerduty"
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
 	"flowbridge/router/store"
@@ -93,7 +94,7 @@ func (s *surgery) examine(t *testing.T, change func(*surgery)) string {
 	t.Cleanup(public.Close)
 	s.env["SLACK_API_URL"], s.env["PAGERDUTY_EVENTS_URL"], s.env["PAGERDUTY_API_URL"] = slackServer.URL+"/api/", pagerServer.URL, accountServer.URL
 	s.command.WebhookURL = public.URL
-	s.Account.Subscriptions = append(s.Account.Subscriptions, sandbox.Subscription{URL: public.URL + "/webhooks/pagerduty", Events: pagerWebhookEvents})
+	s.Account.Subscriptions = append(s.Account.Subscriptions, sandbox.Subscription{URL: public.URL + "/webhooks/pagerduty", Events: pagerduty.WebhookEvents})
 	if change != nil {
 		change(s)
 	}

@@ -12,15 +12,12 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"flowbridge/notifiers"
 )
 
 // reply is an answer to the doctor.
-type reply struct {
-	Status int
-	Header http.Header
-	Body   []byte
-	TLS    *tls.ConnectionState // nil without TLS
-}
+type reply = notifiers.Reply
 
 // ask makes one call. The error is in words that hold no address and no secret: a URL can hold both.
 func (d *doctor) ask(ctx context.Context, method, address string, header http.Header, form url.Values) (*reply, error) {

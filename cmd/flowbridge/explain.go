@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +22,7 @@ type explainCommand struct {
 	File        string `arg:"" optional:"" placeholder:"EVENT.json" help:"A webhook post, one change or its value, or an event as /api/v1/events shows it; - is standard input. Without it, the flags say which event."`
 	sampleFlags `group:"The sample:"`
 	Field       string `help:"Field of the account that a bare value in EVENT.json belongs to. Default: flows."`
-	Slack       bool   `help:"Print the Slack cards as JSON too, each with a link to Block Kit Builder."`
+	Slack       bool   `help:"Print the Slack cards as JSON too, each with a link to Block Kit Builder, and what webhooks would get."`
 }
 
 // Run says what the rules make of an event, and why. Nobody is told anything.
@@ -216,10 +214,7 @@ func (x *explainer) fact(name, text string, at ...rules.Place) {
 
 func (x *explainer) target(notifier string) string {
 	t, _ := x.rules.Target(notifier)
-	if t.Kind == router.KindSlack {
-		return fmt.Sprintf("%s (slack %s)", notifier, t.Channel)
-	}
-	return fmt.Sprintf("%s (%s)", notifier, t.Kind)
+	return fmt.Sprintf("%s (%s)", notifier, strings.TrimSpace(string(t.Kind)+" "+t.Place()))
 }
 
 // play folds the event in a bridge where nothing has happened yet, or only what the event undoes, and waits for whom the
@@ -266,7 +261,7 @@ func (x *explainer) notification(trial *rules.Trial, ev *router.Event, t rules.T
 	inc := *t.Incident
 	n.Incident, n.Key = &inc, inc.Key
 	if !n.Open {
-		n.Receipt = router.Receipt{TS: "0", Open: true} // it was told before
+		n.Receipt = router.Receipt{Open: true} // it was told before
 	}
 	n.Alerts = trial.Alerts(router.FlowID{WABA: ev.WABA, Flow: ev.Flow}, inc.Number)
 	return n
@@ -282,11 +277,7 @@ func (x *explainer) words(all []router.Notification) {
 			return
 		}
 		var message struct {
-			Text        string            `json:"text"`
-			Blocks      []json.RawMessage `json:"blocks"`
-			Attachments []struct {
-				Blocks []json.RawMessage `json:"blocks"`
-			} `json:"attachments"`
+			Text string `json:"text"`
 		}
 		if err := json.Unmarshal(card, &message); err != nil {
 			x.err = err
@@ -300,22 +291,17 @@ func (x *explainer) words(all []router.Notification) {
 			}
 			x.fields(&n)
 		}
-		if !x.slack || n.Target.Kind != router.KindSlack {
+		if !x.slack {
 			continue
 		}
-		blocks := message.Blocks
-		for _, a := range message.Attachments {
-			blocks = append(blocks, a.Blocks...)
-		}
-		builder, err := json.Marshal(map[string]any{"blocks": blocks})
+		preview, err := previewOf(&n)
 		if err != nil {
 			x.err = err
 			return
 		}
-		var pretty bytes.Buffer
-		_ = json.Indent(&pretty, card, "", "  ") // it was just marshalled
-		fmt.Fprintf(x.out, "\ncard for %s\n%s\nhttps://app.slack.com/block-kit-builder/#%s\n", x.target(n.Target.Notifier), pretty.Bytes(),
-			strings.ReplaceAll(url.QueryEscape(string(builder)), "+", "%20"))
+		if preview != "" {
+			fmt.Fprintf(x.out, "\ncard for %s\n%s\n", x.target(n.Target.Notifier), preview)
+		}
 	}
 }
 

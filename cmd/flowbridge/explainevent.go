@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -197,24 +195,13 @@ func fieldOf(event string) string {
 	return strings.ToLower(event)
 }
 
-// standIn is what a variable that is not set, or a file that is not there, is worth where nobody is told anything: it has
-// the form of a routing key.
-const standIn = "00000000000000000000000000000000"
-
-// loadTrialRules reads rules that will tell nobody: secrets that are not there have a stand-in. env sets variables.
+// loadTrialRules reads rules that will tell nobody: secrets that are not there have stand-ins. env sets variables.
 func (p *program) loadTrialRules(path string, env map[string]string) (*rules.Rules, error) {
 	cfg := p.rulesConfig()
-	readFile := cfg.ReadFile
+	cfg.StandIns = true
 	cfg.Env = func(name string) (string, bool) {
 		value, _ := p.Getenv(name)
-		return cmp.Or(env[name], value, standIn), true
-	}
-	cfg.ReadFile = func(path string) ([]byte, error) {
-		data, err := readFile(path)
-		if errors.Is(err, os.ErrNotExist) {
-			return []byte(standIn), nil
-		}
-		return data, err
+		return cmp.Or(env[name], value), true
 	}
 	return loadRules(path, readBounded, cfg)
 }

@@ -4,10 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"flowbridge/router"
 )
 
 // TestRoomsImportOnlyWhatTheyMay holds the shape of the house: router knows nobody, the rooms below it know
@@ -54,4 +60,41 @@ func mayImport(importer, imported string) bool {
 		return imported == "flowbridge/router" || strings.HasPrefix(imported, "flowbridge/notifiers")
 	}
 	return false // flowbridge/router imports nothing of ours
+}
+
+// TestNobodyAsksWhichKindItIs holds that a new kind touches its own package, the table of kinds and the list of this program:
+// nobody else names a kind or compares with one, but asks what it can.
+func TestNobodyAsksWhichKindItIs(t *testing.T) {
+	var words []string
+	for _, kind := range router.Kinds() {
+		words = append(words, string(kind))
+	}
+	any := strings.Join(words, "|")
+	asks := regexp.MustCompile(`(?i:\brouter\.Kind(` + any + `)\b)|(==|!=|case)\s*("(` + any + `)"|(` + any + `)\.Kind\b)|kind\s*(=|<>|IN \()\s*'(` + any + `)'`)
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		name := filepath.ToSlash(strings.TrimPrefix(path, "../../"))
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && entry.Name() != "..":
+			return fs.SkipDir
+		case !strings.HasSuffix(name, ".go"), strings.HasSuffix(name, "_test.go"), name == "router/kind.go", name == "cmd/flowbridge/notifierkinds.go":
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for i, line := range strings.Split(string(source), "\n") {
+			found := asks.FindString(line)
+			own := strings.Split(name, "/")
+			if found != "" && !(own[0] == "notifiers" && strings.EqualFold(found, "router.Kind"+own[1])) {
+				t.Errorf("%s:%d: it asks which kind it is (%s): ask router.Kind what it can", name, i+1, found)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

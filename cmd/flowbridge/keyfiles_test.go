@@ -31,7 +31,7 @@ rules:
 
 func routingKey(set *ruleset) router.Secret {
 	target, _ := set.rules().Target("page")
-	return target.RoutingKey
+	return target.Credential
 }
 
 // TestAKeyFileOfTheRulesIsWatchedLikeTheRules replaces it in every way, where only a notification can tell of it.

@@ -12,7 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"flowbridge/notifiers/pagerduty"
 	"flowbridge/notifiers/sandbox"
+	"flowbridge/notifiers/slack"
 	"flowbridge/router"
 	"flowbridge/router/delivery"
 	"flowbridge/router/store"
@@ -35,10 +37,19 @@ func (s *service) Sync(_ context.Context, n router.Notification) (router.Receipt
 	case s.down:
 		return n.Receipt, errors.New("503 Service Unavailable")
 	case n.Digest != nil:
-		return router.Receipt{Channel: "C1", Digest: fmt.Sprint(len(s.told)), Open: !n.Digest.Recovered}, nil
+		return router.Receipt{Digest: fmt.Sprint(len(s.told)), Open: !n.Digest.Recovered}, nil
 	}
-	return router.Receipt{Channel: "C1", TS: fmt.Sprint(len(s.told)), Open: n.Open, Severity: n.Severity}, nil
+	return router.Receipt{Own: made("ts", fmt.Sprint(len(s.told))), Open: n.Open, Severity: n.Severity}, nil
 }
+
+// slackLike and pagerDutyLike have the limits of Slack and PagerDuty.
+type (
+	slackLike     struct{ *service }
+	pagerDutyLike struct{ *service }
+)
+
+func (slackLike) Charges(n *router.Notification) []router.Charge     { return slack.Charges(n) }
+func (pagerDutyLike) Charges(n *router.Notification) []router.Charge { return pagerduty.Charges(n) }
 
 func (s *service) set(down bool) {
 	s.mu.Lock()
@@ -72,7 +83,7 @@ func deliverInABubble(t *testing.T, test func(*testing.T, *owing)) {
 		}
 		defer s.Close()
 		o := &owing{t: t, store: s}
-		d, err := delivery.New(delivery.Config{Notifiers: map[router.Kind]delivery.Notifier{router.KindSlack: &o.slack, router.KindPagerDuty: &o.pager}}, s)
+		d, err := delivery.New(delivery.Config{Notifiers: map[router.Kind]delivery.Notifier{router.KindSlack: slackLike{&o.slack}, router.KindPagerDuty: pagerDutyLike{&o.pager}}}, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +104,7 @@ func (o *owing) owe(n int64, open bool, severity router.Severity) {
 		inc.State, inc.ResolvedAt = router.IncidentResolved, time.Now()
 	}
 	owed := func(notifier string, kind router.Kind) router.Owed {
-		return router.Owed{Incident: n, Key: inc.Key, Open: open, Severity: severity, Target: router.Target{Notifier: notifier, Kind: kind, Channel: "#ops", RoutingKey: "key"}}
+		return router.Owed{Incident: n, Key: inc.Key, Open: open, Severity: severity, Target: router.Target{Notifier: notifier, Kind: kind, Address: "#ops", Credential: "key"}}
 	}
 	err := o.store.Commit(o.t.Context(), router.Batch{Incidents: []router.Incident{inc}, Owed: []router.Owed{owed("chat", router.KindSlack), owed("page", router.KindPagerDuty)}})
 	if err != nil {
@@ -316,3 +327,6 @@ func TestADigestIsToldOnce(t *testing.T) {
 		})
 	}
 }
+
+// made is a receipt's own half with one member.
+func made(name, value string) router.Own { return router.Own(fmt.Sprintf("{%q:%q}", name, value)) }

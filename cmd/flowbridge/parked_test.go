@@ -51,7 +51,7 @@ func (a *answering) Sync(_ context.Context, n router.Notification) (router.Recei
 		}
 	}
 	a.told = append(a.told, n)
-	return router.Receipt{Channel: "C1", TS: fmt.Sprint(len(a.told)), DedupKey: n.Key, Open: n.Open, Severity: n.Severity}, nil
+	return router.Receipt{Own: made("ts", fmt.Sprint(len(a.told))), Open: n.Open, Severity: n.Severity}, nil
 }
 
 func (a *answering) set(answer func(n *router.Notification) error) {

@@ -23,7 +23,7 @@ func (k tellKind) String() string { return [...]string{"page", "message", "chang
 
 func kindOf(k router.Kind, notice bool) tellKind {
 	switch {
-	case k != router.KindPagerDuty:
+	case !k.Pages():
 		return tellMessage
 	case notice:
 		return tellChange

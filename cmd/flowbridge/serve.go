@@ -102,7 +102,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 	}
 	cfg.LogTo, _ = p.Stderr.(*outlet)
 	if c.Unbudgeted {
-		cfg.Charges = func(*router.Notification) []router.Charge { return nil }
+		cfg.Unbudgeted = func() bool { return true }
 	}
 	var faults []error
 	if c.Forward != "" {

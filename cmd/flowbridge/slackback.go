@@ -69,10 +69,8 @@ func (b *bridge) slackAllow(notifier string) []string { return b.rules.rules().A
 
 // slackNotifiers lists the notifiers of Slack that the rules have now.
 func (b *bridge) slackNotifiers() (names []string) {
-	for _, t := range b.rules.rules().Targets() {
-		if t.Kind == router.KindSlack {
-			names = append(names, t.Notifier)
-		}
+	for _, t := range targetsOf(b.rules.rules(), slack.Kind) {
+		names = append(names, t.Notifier)
 	}
 	return names
 }

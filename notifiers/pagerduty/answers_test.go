@@ -107,7 +107,7 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 			if want := (router.Receipt{}); (receipt != want) != test.may {
 				t.Errorf("receipt %+v, though something may exist: %v", receipt, test.may)
 			}
-			if test.may && (receipt.DedupKey != incident42 || !receipt.Open) {
+			if test.may && (receipt.Own != dedup(incident42) || !receipt.Open) {
 				t.Errorf("receipt %+v closes nothing", receipt)
 			}
 			if err != nil {
@@ -166,7 +166,7 @@ func TestAWrongKeyIsRefusedWithAHint(t *testing.T) {
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	for _, key := range []router.Secret{otherKey, "short", ""} {
 		for _, n := range []router.Notification{failing(), notice("FLOW_ON_FIRE", router.Info)} {
-			n.Target.RoutingKey = key
+			n.Target.Credential = key
 			receipt, err := b.Sync(t.Context(), n)
 			if outcome(err) != parked || receipt != (router.Receipt{}) || !strings.Contains(err.Error(), "the integration key has 32 letters and digits") {
 				t.Errorf("receipt %+v, %v", receipt, err)
@@ -201,7 +201,7 @@ func TestAServiceThatHangsIsLeftInTime(t *testing.T) {
 				}()
 			}
 			receipt, err := b.Sync(ctx, failing())
-			if outcome(err) != retried || !errors.Is(err, test.want) || receipt.DedupKey != incident42 || !receipt.Open {
+			if outcome(err) != retried || !errors.Is(err, test.want) || receipt.Own != dedup(incident42) || !receipt.Open {
 				t.Errorf("receipt %+v, %v", receipt, err)
 			}
 			b.ClearFaults()
@@ -234,7 +234,7 @@ func TestARefusalForgetsNothingThatMayExist(t *testing.T) {
 	n.MayExist, n.Attempt = true, 2
 	b.Fail(sandbox.Fault{Status: 400, Body: refusal, Times: 1})
 	next, _ := b.fail(t, n)
-	if next.Receipt.DedupKey != incident42 || !next.Receipt.Open {
+	if next.Receipt.Own != dedup(incident42) || !next.Receipt.Open {
 		t.Errorf("receipt %+v", next.Receipt)
 	}
 	n = closed(b.sync(t, failing()))

@@ -20,9 +20,9 @@ type LinkerStore interface {
 	// Folds says whether of all processes on the store this is the one that folds: it alone looks things up as well.
 	Folds() bool
 	// Unlinked returns open pages that PagerDuty has accepted since a time and whose incidents have no name yet.
-	Unlinked(ctx context.Context, since time.Time) ([]router.Place, error)
+	Unlinked(ctx context.Context, kind router.Kind, since time.Time) ([]router.Place, error)
 	// PlacesByKey returns the places that PagerDuty was told to find by one of the keys, the newest incident first.
-	PlacesByKey(ctx context.Context, keys ...string) ([]router.Place, error)
+	PlacesByKey(ctx context.Context, kind router.Kind, keys ...string) ([]router.Place, error)
 	// Postponed returns the oldest thing that was said of each incident and waits, if it is due at now.
 	Postponed(ctx context.Context, now time.Time, limit int) ([]router.Postponed, error)
 	// PostponeMore makes it wait until a time, Settle forgets it.
@@ -200,7 +200,7 @@ func (l *Linker) paused(ctx context.Context) bool {
 
 // due returns the pages to ask for now, and forgets those that need no asking any more.
 func (l *Linker) due(ctx context.Context, now time.Time) (due []router.Place, err error) {
-	pages, err := l.store.Unlinked(ctx, now.Add(-l.cfg.Since))
+	pages, err := l.store.Unlinked(ctx, Kind, now.Add(-l.cfg.Since))
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +278,7 @@ func (l *Linker) find(ctx context.Context, p *router.Place, again bool) (*theirs
 	}
 	for i := range list {
 		if !alone {
-			has, err := l.rest.hasKey(ctx, list[i].service, p.RoutingKey)
+			has, err := l.rest.hasKey(ctx, list[i].service, p.Credential)
 			switch {
 			case err != nil && !errors.Is(err, errGone):
 				return nil, err
@@ -294,7 +294,7 @@ func (l *Linker) find(ctx context.Context, p *router.Place, again bool) (*theirs
 // alone says whether one notifier only was told of the incident with this key: else each has an incident with it, and
 // only their services tell them apart.
 func (l *Linker) alone(ctx context.Context, p *router.Place) (bool, error) {
-	places, err := l.store.PlacesByKey(ctx, p.Key)
+	places, err := l.store.PlacesByKey(ctx, Kind, p.Key)
 	return !slices.ContainsFunc(places, func(q router.Place) bool { return q.Notifier != p.Notifier }), err
 }
 
@@ -349,7 +349,7 @@ func (l *Linker) place(ctx context.Context, p *router.Postponed) error {
 	}
 	var places []router.Place
 	for _, key := range keys {
-		keyed, err := l.store.PlacesByKey(ctx, key)
+		keyed, err := l.store.PlacesByKey(ctx, Kind, key)
 		if err != nil {
 			return err
 		}

@@ -150,7 +150,7 @@ func TestAPageThatPagerDutyNeverMakesIsAskedForFourTimes(t *testing.T) {
 
 func TestThePageIsFound(t *testing.T) {
 	second := place42("", 0)
-	second.Notifier, second.RoutingKey = "second-line", otherKey
+	second.Notifier, second.Credential = "second-line", otherKey
 	tests := []struct {
 		name    string
 		account sandbox.PagerDutyConfig

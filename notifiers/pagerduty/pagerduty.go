@@ -27,6 +27,9 @@ import (
 	"flowbridge/router"
 )
 
+// Kind is the kind of notifiers that this package tells.
+const Kind = router.KindPagerDuty
+
 // Config is what a Notifier may be told. Zero fields choose themselves.
 type Config struct {
 	// EventsURL is where the Events API is, without /v2/enqueue. Accounts of the EU region have
@@ -118,15 +121,16 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	event, stale := trigger(n), n.Stale()
 	r := n.Receipt
 	if stale {
-		r.DedupKey = event.DedupKey
-		if _, err := p.enqueue(ctx, n.Target.RoutingKey, &pd.V2Event{Action: "resolve", DedupKey: r.DedupKey}); err != nil {
+		r = named(r, event.DedupKey)
+		if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: event.DedupKey}); err != nil {
 			return r, err
 		}
 		r.Open, r.Acknowledged, r.Unsure = false, false, false
 	}
-	may, err := p.enqueue(ctx, n.Target.RoutingKey, event)
+	may, err := p.enqueue(ctx, n.Target.Credential, event)
 	if may || mayBeOpen(n) && !stale {
-		r.DedupKey, r.Open, r.Opening = event.DedupKey, true, n.Opening
+		r = named(r, event.DedupKey)
+		r.Open, r.Opening = true, n.Opening
 	}
 	if err != nil {
 		return r, err
@@ -135,16 +139,27 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	switch {
 	case n.Incident.State != router.IncidentAcknowledged:
 		r.Acknowledged = false
-	case !stale && n.Incident.AcknowledgedIn.Is(n.Target.Notifier, n.Key):
-		r.Acknowledged = true // it knows, and a repeat would undo what somebody there does meanwhile
-	case acknowledged(n) && (!r.Acknowledged || anew(n)):
-		if _, err := p.enqueue(ctx, n.Target.RoutingKey, &pd.V2Event{Action: "acknowledge", DedupKey: r.DedupKey}); err != nil {
+	case knows(n):
+		r.Acknowledged = true
+	case passesOn(n):
+		if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "acknowledge", DedupKey: event.DedupKey}); err != nil {
 			return r, err
 		}
 		r.Acknowledged = true
 		p.note(ctx, n, "Acknowledged by "+n.Incident.AcknowledgedBy)
 	}
 	return r, nil
+}
+
+// knows says whether PagerDuty holds the acknowledgement by itself: a repeat would undo what somebody there does meanwhile.
+func knows(n *router.Notification) bool {
+	return !n.Stale() && n.Incident.AcknowledgedIn.Is(n.Target.Notifier, n.Key)
+}
+
+// passesOn says whether an acknowledgement goes with the trigger.
+func passesOn(n *router.Notification) bool {
+	news := n.Stale() || !n.Receipt.Acknowledged || anew(n)
+	return n.Incident.State == router.IncidentAcknowledged && !knows(n) && news && acknowledged(n)
 }
 
 // anew says whether somebody acknowledged the incident since we told of it last. In between it may have been taken back
@@ -167,9 +182,10 @@ func acknowledged(n *router.Notification) bool {
 
 // resolve closes the incident. Its dedup key stays on the receipt: that is what people look for.
 func (p *Notifier) resolve(ctx context.Context, n *router.Notification) (router.Receipt, error) {
-	r := n.Receipt
-	r.DedupKey, r.Open = cmp.Or(n.Receipt.DedupKey, n.Key), true
-	if _, err := p.enqueue(ctx, n.Target.RoutingKey, &pd.V2Event{Action: "resolve", DedupKey: r.DedupKey}); err != nil {
+	key := cmp.Or(dedupKey(n.Receipt), n.Key)
+	r := named(n.Receipt, key)
+	r.Open = true
+	if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: key}); err != nil {
 		return r, err
 	}
 	r.Open, r.Acknowledged, r.Unsure, r.Told = false, false, false, n.Incident.Entries
@@ -198,13 +214,13 @@ func (p *Notifier) tell(ctx context.Context, n *router.Notification) (router.Rec
 	if n.Receipt.Told > 0 {
 		return n.Receipt, nil
 	}
-	key, notice := n.Target.RoutingKey, n.Notice
+	key, notice := n.Target.Credential, n.Notice
 	var may bool
 	var err error
 	made := router.Receipt{Severity: severity(n)}
 	switch {
 	case notice.Recovery != "":
-		made.DedupKey = notice.Recovery
+		made = named(made, notice.Recovery)
 		for _, one := range router.PageKeys(notice.Recovery) { // whichever of them there are
 			var did bool
 			did, err = p.enqueue(ctx, key, &pd.V2Event{Action: "resolve", DedupKey: one})
@@ -214,7 +230,8 @@ func (p *Notifier) tell(ctx context.Context, n *router.Notification) (router.Rec
 		}
 	case pages(n):
 		event := page(n)
-		made.DedupKey, made.Open = event.DedupKey, true
+		made = named(made, event.DedupKey)
+		made.Open = true
 		may, err = p.enqueue(ctx, key, event)
 	default:
 		may, err = p.change(ctx, key, change(n))

@@ -2,6 +2,7 @@ package pagerduty_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -119,7 +120,7 @@ func failing() router.Notification {
 	fifty.Reading, fifty.Before = reading, &before
 	return router.Notification{
 		Delivery: 7, Revision: 3, Attempt: 1, Key: incident42,
-		Target: router.Target{Notifier: "oncall", Kind: router.KindPagerDuty, RoutingKey: routingKey},
+		Target: router.Target{Notifier: "oncall", Kind: router.KindPagerDuty, Credential: routingKey},
 		Incident: &router.Incident{
 			Number: 42, Key: incident42, WABA: "501", Flow: "77", Event: router.EndpointErrorRate,
 			FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments", "tier": "1"}, Runbook: "https://runbooks.example.com/checkout"},
@@ -148,7 +149,7 @@ func TestAnIncidentOpensRefreshesIsAcknowledgedAndResolves(t *testing.T) {
 	n := failing()
 	n.Severity = router.Error
 	n = b.sync(t, n)
-	want := router.Receipt{DedupKey: incident42, Open: true, Told: 5, Severity: router.Error}
+	want := router.Receipt{Own: dedup(incident42), Open: true, Told: 5, Severity: router.Error}
 	if diff := cmp.Diff(want, n.Receipt); diff != "" {
 		t.Errorf("receipt (-want +got):\n%s", diff)
 	}
@@ -160,7 +161,7 @@ func TestAnIncidentOpensRefreshesIsAcknowledgedAndResolves(t *testing.T) {
 	}
 	n = b.sync(t, closed(n))
 	n = b.sync(t, n) // told already
-	want = router.Receipt{DedupKey: incident42, Told: 5, Severity: router.Critical}
+	want = router.Receipt{Own: dedup(incident42), Told: 5, Severity: router.Critical}
 	if diff := cmp.Diff(want, n.Receipt); diff != "" {
 		t.Errorf("receipt (-want +got):\n%s", diff)
 	}
@@ -364,7 +365,7 @@ func TestWhatMayExistIsResolved(t *testing.T) {
 	}{
 		{"the first attempt was cut short", router.Receipt{}, 2},
 		{"the first attempt was cut short and did not count", router.Receipt{}, 1},
-		{"it had come back, and that attempt was cut short", router.Receipt{DedupKey: incident42, Told: 3}, 2},
+		{"it had come back, and that attempt was cut short", router.Receipt{Own: dedup(incident42), Told: 3}, 2},
 		{"an attempt ended without an answer, and more is owed since", router.Receipt{Unsure: true}, 1},
 	}
 	for _, test := range tests {
@@ -374,7 +375,7 @@ func TestWhatMayExistIsResolved(t *testing.T) {
 			n := closed(failing())
 			n.MayExist, n.Attempt, n.Receipt = true, test.attempt, test.receipt
 			n = b.sync(t, n)
-			want := router.Receipt{DedupKey: incident42, Told: 5}
+			want := router.Receipt{Own: dedup(incident42), Told: 5}
 			if diff := cmp.Diff(want, n.Receipt); diff != "" || b.Incidents()[0].Status != sandbox.IncidentResolved {
 				t.Errorf("incident %+v, receipt (-want +got):\n%s", b.Incidents()[0], diff)
 			}
@@ -398,7 +399,7 @@ func TestAFailedAcknowledgementIsRepeated(t *testing.T) {
 func notice(name string, s router.Severity) router.Notification {
 	return router.Notification{
 		Delivery: 8, Revision: 1, Attempt: 1, Severity: s,
-		Target: router.Target{Notifier: "oncall", Kind: router.KindPagerDuty, RoutingKey: routingKey},
+		Target: router.Target{Notifier: "oncall", Kind: router.KindPagerDuty, Credential: routingKey},
 		Notice: &router.Notice{Event: 1234, At: opened, WABA: "501", Flow: "77", Name: name, Severity: s, Rule: "news",
 			FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}}},
 	}
@@ -444,7 +445,7 @@ func TestANoticePagesOnlyFromErrorOn(t *testing.T) {
 			want := [2]int{0, 1}
 			if test.pages {
 				want = [2]int{1, 0}
-				if incidents[0].DedupKey != "flowbridge/notice/1234/1773457200" || n.Receipt.DedupKey != incidents[0].DedupKey {
+				if incidents[0].DedupKey != "flowbridge/notice/1234/1773457200" || n.Receipt.Own != dedup(incidents[0].DedupKey) {
 					t.Errorf("dedup key %q, receipt %+v", incidents[0].DedupKey, n.Receipt)
 				}
 			}
@@ -464,7 +465,7 @@ func TestARecoveryOfWhatNobodyKnowsResolvesAndTellsNothingElse(t *testing.T) {
 	if got := b.Incidents(); len(got) != 1 || got[0].Status != sandbox.IncidentResolved || len(b.ChangeEvents()) != 0 {
 		t.Errorf("incidents %+v, change events %+v", got, b.ChangeEvents())
 	}
-	if n.Receipt.DedupKey != incident42 || n.Receipt.Open {
+	if n.Receipt.Own != dedup(incident42) || n.Receipt.Open {
 		t.Errorf("receipt %+v", n.Receipt)
 	}
 }
@@ -477,7 +478,7 @@ func TestSyncsOfManyDeliveriesKeepToThemselves(t *testing.T) {
 		inc := *n.Incident
 		n.Incident = &inc
 		inc.Number = int64(i + 1)
-		n.Target.RoutingKey = []router.Secret{routingKey, otherKey, "a key that nobody knows"}[i%3]
+		n.Target.Credential = []router.Secret{routingKey, otherKey, "a key that nobody knows"}[i%3]
 		work.Go(func() {
 			if _, err := b.Sync(t.Context(), n); (err != nil) != (i%3 == 2) {
 				t.Errorf("delivery %d: %v", i, err)
@@ -498,3 +499,6 @@ func TestAnAddressThatIsNoneIsRefusedAtTheStart(t *testing.T) {
 		}
 	}
 }
+
+// dedup is the own half of the receipt of an alert.
+func dedup(key string) router.Own { return router.Own(fmt.Sprintf(`{"dedup_key":%q}`, key)) }

@@ -32,7 +32,7 @@ func trigger(n *router.Notification) *pd.V2Event {
 	inc := n.Incident
 	return fit(&pd.V2Event{
 		Action:    "trigger",
-		DedupKey:  cmp.Or(n.Receipt.DedupKey, n.Key),
+		DedupKey:  cmp.Or(dedupKey(n.Receipt), n.Key),
 		Client:    "flowbridge",
 		ClientURL: href(n.Link),
 		Links:     linkList(links(n, inc.Flow, inc.FlowInfo)),
@@ -207,8 +207,8 @@ func links(n *router.Notification, flow string, info router.FlowInfo) []pd.Chang
 		if i == maxCards {
 			break
 		}
-		if r.Kind == router.KindSlack {
-			add(r.Link, "Slack: "+r.Notifier)
+		if r.Kind.Edits() {
+			add(r.Link, r.Kind.Label()+": "+r.Notifier)
 		}
 	}
 	if flow != "" {

@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // TestWhatPagerDutyIsSent holds every request of a Sync as it goes over the wire, with the key struck out. The
 // stand-in refuses what the real PagerDuty refuses.
 func TestWhatPagerDutyIsSent(t *testing.T) {
-	told := router.Receipt{DedupKey: incident42, Open: true, Told: 3, Severity: router.Error}
+	told := router.Receipt{Own: dedup(incident42), Open: true, Told: 3, Severity: router.Error}
 	tests := map[string]func() router.Notification{
 		"opened": func() router.Notification {
 			n := failing()

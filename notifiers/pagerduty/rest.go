@@ -189,7 +189,7 @@ func (r *rest) judge(rec *recorder, err error) error {
 	case s/100 == 2:
 		return errors.New("the REST API of PagerDuty gave an answer that cannot be read: check PAGERDUTY_API_URL")
 	case s == http.StatusTooManyRequests:
-		wait, named := retryAfter(rec.header, r.now())
+		wait, named := notifiers.RetryAfter(rec.header, r.now())
 		if !named {
 			wait = busyWait
 		}

@@ -8,10 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -71,7 +68,7 @@ func (p *Notifier) send(ctx context.Context, key router.Secret, call func(contex
 	case !rec.called:
 		return false, hidden{text: scrub("the event could not be written: "+fmt.Sprint(err), key), cause: err}
 	case rec.err != nil:
-		return !neverSent(rec.err), unanswered(rec.err, key)
+		return !notifiers.NeverSent(rec.err), unanswered(rec.err, key)
 	}
 	return p.judge(rec, key)
 }
@@ -92,7 +89,7 @@ func (p *Notifier) judge(rec *recorder, key router.Secret) (may bool, err error)
 		return false, refused
 	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s/100 == 5:
 		err = errors.New(strings.TrimSuffix("PagerDuty answered "+code+": "+answer.said, ": "))
-		wait, named := retryAfter(rec.header, p.cfg.Now())
+		wait, named := notifiers.RetryAfter(rec.header, p.cfg.Now())
 		if !named && s == http.StatusTooManyRequests {
 			wait, named = busyWait, true
 		}
@@ -134,34 +131,9 @@ func words(body []byte, key router.Secret) answer {
 	}
 }
 
-// retryAfter reads the header in seconds or as a date, for as much as it is believed. ok is false where it names no time
-// to come. PagerDuty documents none.
-func retryAfter(header http.Header, now time.Time) (wait time.Duration, ok bool) {
-	text := header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
-		wait = time.Duration(min(seconds, uint64(notifiers.LongestWait/time.Second))) * time.Second
-	} else if errors.Is(err, strconv.ErrRange) {
-		wait = notifiers.LongestWait
-	} else if at, err := http.ParseTime(text); err == nil {
-		wait = min(at.Sub(now), notifiers.LongestWait)
-	}
-	return wait, wait > 0
-}
-
-// neverSent says that not even a connection was made.
-func neverSent(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}
-
 // unanswered puts a fault of the network in words. Its chain stays whole.
 func unanswered(err error, key router.Secret) error {
-	text := err.Error()
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) { // the method and the URL say nothing to people
-		text = wrapped.Err.Error()
-	}
-	return hidden{text: "PagerDuty did not answer: " + line(scrub(text, key), maxWords), cause: err}
+	return hidden{text: "PagerDuty did not answer: " + line(scrub(notifiers.Unanswered(err), key), maxWords), cause: err}
 }
 
 // hidden is an error whose cause may quote a secret: only text is shown.

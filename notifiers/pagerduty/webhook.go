@@ -35,9 +35,9 @@ type WebhookStore interface {
 	// Append writes events to the journal, on disk before it returns; repeats of a digest are dropped.
 	Append(ctx context.Context, events []router.Event) (stored int, err error)
 	// PlacesByLink returns the places that PagerDuty calls by an id.
-	PlacesByLink(ctx context.Context, id string) ([]router.Place, error)
+	PlacesByLink(ctx context.Context, kind router.Kind, id string) ([]router.Place, error)
 	// PlacesByKey returns the places that PagerDuty was told to find by one of the keys, the newest incident first.
-	PlacesByKey(ctx context.Context, keys ...string) ([]router.Place, error)
+	PlacesByKey(ctx context.Context, kind router.Kind, keys ...string) ([]router.Place, error)
 	// Postpone keeps what was said until its incident was looked up; ErrBusy if too much waits.
 	Postpone(ctx context.Context, p router.Postponed) error
 	// Waits says whether something that was said of an incident of theirs waits already.
@@ -207,7 +207,7 @@ func (w *Webhooks) take(ctx context.Context, s *said) (result, error) {
 func (w *Webhooks) append(ctx context.Context, s *said, places []router.Place) (result, error) {
 	events := s.spread(places)
 	if into := s.into(); into != nil {
-		there, err := w.store.PlacesByLink(ctx, into.ID)
+		there, err := w.store.PlacesByLink(ctx, Kind, into.ID)
 		if err != nil {
 			return "", err
 		}
@@ -222,11 +222,11 @@ func (w *Webhooks) append(ctx context.Context, s *said, places []router.Place) (
 
 // places returns where what was said belongs, without asking anybody.
 func (w *Webhooks) places(ctx context.Context, s *said) ([]router.Place, error) {
-	linked, err := w.store.PlacesByLink(ctx, s.about.ID)
+	linked, err := w.store.PlacesByLink(ctx, Kind, s.about.ID)
 	if err != nil || s.key == "" {
 		return linked, err
 	}
-	keyed, err := w.store.PlacesByKey(ctx, s.key)
+	keyed, err := w.store.PlacesByKey(ctx, Kind, s.key)
 	if err != nil {
 		return nil, err
 	}

@@ -66,15 +66,17 @@ func (d *desk) find(ok func(router.Place) bool) (found []router.Place, err error
 
 func (d *desk) Folds() bool { return !d.another }
 
-func (d *desk) PlacesByLink(_ context.Context, id string) ([]router.Place, error) {
+func (d *desk) PlacesByLink(_ context.Context, _ router.Kind, id string) ([]router.Place, error) {
 	return d.find(func(p router.Place) bool { return p.Link.ID == id })
 }
 
-func (d *desk) PlacesByKey(_ context.Context, keys ...string) ([]router.Place, error) {
+func (d *desk) PlacesByKey(_ context.Context, _ router.Kind, keys ...string) ([]router.Place, error) {
 	return d.find(func(p router.Place) bool { return slices.Contains(keys, p.Key) })
 }
 
-func (d *desk) Unlinked(context.Context, time.Time) ([]router.Place, error) { return d.unlinked, nil }
+func (d *desk) Unlinked(context.Context, router.Kind, time.Time) ([]router.Place, error) {
+	return d.unlinked, nil
+}
 
 func (d *desk) Postpone(_ context.Context, p router.Postponed) error {
 	if d.fault == nil {
@@ -129,7 +131,7 @@ func (d *desk) acts() (out []string) {
 }
 
 func place42(link string, number int64) router.Place {
-	p := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 42, State: router.IncidentOpen, OpenedAt: opened, Known: opened, Notifier: "oncall", Key: incident42, RoutingKey: routingKey}
+	p := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 42, State: router.IncidentOpen, OpenedAt: opened, Known: opened, Notifier: "oncall", Key: incident42, Credential: routingKey}
 	if link != "" {
 		p.Link = router.Link{Notifier: "oncall", Key: incident42, ID: link, Number: number, URL: "https://example.pagerduty.com/incidents/" + link}
 	}

@@ -200,7 +200,7 @@ func (r *Receiver) mayAct(ctx context.Context, who person, w wish, inc *router.I
 	for _, d := range inc.Deliveries {
 		switch {
 		case d.Kind != router.KindSlack, w.delivery != 0 && d.ID != w.delivery:
-		case d.Receipt.Channel == who.channel: // where the person is comes first
+		case ownOf(d.Receipt).Channel == who.channel: // where the person is comes first
 			told = slices.Insert(told, 0, d.Notifier)
 		default:
 			told = append(told, d.Notifier)

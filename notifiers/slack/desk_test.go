@@ -201,7 +201,7 @@ func (d *desk) card(n router.Notification) {
 
 func (d *desk) press(p sandbox.Press) sandbox.Sent {
 	d.t.Helper()
-	sent, err := d.slack.Press(d.t.Context(), "#payments", d.receipt.TS, p)
+	sent, err := d.slack.Press(d.t.Context(), "#payments", ownOf(d.receipt).TS, p)
 	if err != nil {
 		d.t.Fatal(err)
 	}

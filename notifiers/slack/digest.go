@@ -37,7 +37,7 @@ func (t *telling) digest(ctx context.Context) *failure {
 		t.receipt.Unsure = f.is(ambiguous)
 		return f
 	}
-	t.remember(t.n.Target.Channel, id)
+	t.remember(t.n.Target.Address, id)
 	t.toldIn(id, ts)
 	return nil
 }
@@ -50,7 +50,7 @@ func (t *telling) settle(ctx context.Context) *failure {
 	if f = t.unlessUnreadable(f); f != nil {
 		return f
 	}
-	t.receipt = router.Receipt{}
+	t.receipt = receipt{}
 	if ts != "" {
 		t.toldIn(id, ts)
 	}
@@ -59,7 +59,7 @@ func (t *telling) settle(ctx context.Context) *failure {
 
 // toldIn puts a digest into the receipt.
 func (t *telling) toldIn(channel, ts string) {
-	t.receipt = router.Receipt{Channel: channel, Digest: ts, Open: !t.n.Digest.Recovered}
+	t.receipt = receipt{router.Receipt{Digest: ts, Open: !t.n.Digest.Recovered}, own{Channel: channel}}
 }
 
 // renderDigest draws what a flooded channel is told instead of cards.

@@ -33,7 +33,7 @@ func digestOf(n int, recovered bool) router.Notification {
 func TestADigestStandsForManyCards(t *testing.T) {
 	w := newWorld(t)
 	r := w.sync(digestOf(33, false))
-	if r.Digest == "" || r.TS != "" || !r.Open || !strings.HasPrefix(r.Channel, "C") {
+	if r.Digest == "" || ownOf(r).TS != "" || !r.Open || !strings.HasPrefix(ownOf(r).Channel, "C") {
 		t.Errorf("receipt %+v", r)
 	}
 	want := []string{"33 more incidents opened: 6 critical, 27 warning; the worst: Flow 5 &lt;!channel&gt;: Endpoint error rate over 50 %"}
@@ -64,9 +64,9 @@ func TestWhatADigestToldOf(t *testing.T) {
 		w := newWorld(t)
 		n := opened()
 		n.Receipt = told
-		n.Receipt.Channel = w.sync(digestOf(33, false)).Channel
+		n.Receipt.Own = w.sync(digestOf(33, false)).Own
 		r := w.sync(n)
-		if r.TS == "" || r.Digest != "" || len(w.shown()) != 2 {
+		if ownOf(r).TS == "" || r.Digest != "" || len(w.shown()) != 2 {
 			t.Errorf("receipt %+v, channel %q", r, w.shown())
 		}
 	})
@@ -163,7 +163,7 @@ func testLostDigest(t *testing.T, fault sandbox.Fault, accepted bool) {
 		want := router.Receipt{}
 		if accepted {
 			posted := w.slack.Messages("#payments")[1]
-			want = router.Receipt{Channel: w.slack.Channels()[0].ID, Digest: posted.TS, Open: true}
+			want = router.Receipt{Own: put(own{Channel: w.slack.Channels()[0].ID}), Digest: posted.TS, Open: true}
 		}
 		if got := w.sync(lost(digestOf(33, false), r)); got != want {
 			t.Errorf("receipt %+v, want %+v", got, want)

@@ -114,7 +114,7 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 			}
 			want := router.Receipt{}
 			if test.unsure {
-				want = router.Receipt{Channel: "#payments", Unsure: true}
+				want = router.Receipt{Own: put(own{Channel: "#payments"}), Unsure: true}
 			}
 			if r != want {
 				t.Errorf("receipt %+v, want %+v", r, want)
@@ -173,7 +173,7 @@ func TestRetryAfterIsReadAndBelievedForMinutes(t *testing.T) {
 func TestA429OfOneChannelKeepsNoOtherFromBeingEdited(t *testing.T) {
 	w := newWorld(t, func(there *sandbox.SlackConfig, _ *Config) { there.Channels = append(there.Channels, "#ops") })
 	other := opened()
-	other.Delivery, other.Target.Channel = 8, "#ops"
+	other.Delivery, other.Target.Address = 8, "#ops"
 	r, there := w.sync(opened()), w.sync(other)
 	w.slack.Fail(sandbox.Fault{Method: "chat.update", Status: http.StatusTooManyRequests, RetryAfter: time.Minute, Times: 1})
 	if _, err := w.fail(after(r, 1, escalated())); outcome(err) != "later" {
@@ -195,7 +195,7 @@ func TestALimitedUpdateComesBackWithTheNewestState(t *testing.T) {
 	w.pass(time.Minute)
 	n := after(r, 1, resolvedOne())
 	n.Timeline = append(partlyRecovered().Timeline, n.Timeline...)
-	if r = w.sync(n); r.Open || r.Told != 4 || len(w.slack.Thread("#payments", r.TS)) != 4 {
+	if r = w.sync(n); r.Open || r.Told != 4 || len(w.slack.Thread("#payments", ownOf(r).TS)) != 4 {
 		t.Errorf("receipt %+v, %q", r, w.shown())
 	}
 }
@@ -307,7 +307,7 @@ func TestTheAppJoinsAPublicChannelOnce(t *testing.T) {
 	if got, want := w.calls(0), "postMessage:not_in_channel list join postMessage getPermalink"; got != want {
 		t.Errorf("called %q, want %q", got, want)
 	}
-	if r.TS == "" || !w.slack.Channels()[0].Member {
+	if ownOf(r).TS == "" || !w.slack.Channels()[0].Member {
 		t.Errorf("receipt %+v", r)
 	}
 

@@ -24,15 +24,14 @@ func (t *telling) adopt(ctx context.Context, after string) *failure {
 	if ts == "" {
 		return t.unlessUnreadable(f)
 	}
-	t.receipt = router.Receipt{
-		Channel: id, TS: ts, Told: t.receipt.Told, Unsure: t.receipt.Unsure, Looks: t.receipt.Looks,
-		Open: t.n.Open, Severity: t.n.Severity,
-	}
+	t.receipt = receipt{router.Receipt{
+		Told: t.receipt.Told, Unsure: t.receipt.Unsure, Looks: t.receipt.Looks, Open: t.n.Open, Severity: t.n.Severity,
+	}, own{Channel: id, TS: ts}}
 	if open, ok := found.Metadata.EventPayload["open"].(bool); ok { // it may show an older state
 		t.receipt.Open, t.receipt.Severity = open, router.Severity(marked(&found, "severity"))
 	}
-	t.n.Receipt.TS, t.n.Receipt.Open = ts, t.n.Open // it is no news that it is open
-	t.n.Receipt.Mute = false
+	t.n.Receipt.Open = t.n.Open // it is no news that it is open
+	t.n.Receipt = altered(t.n.Receipt, func(o *own) { o.TS, o.Mute = ts, false })
 	t.card = render(t.n, t.cfg.Interactive)
 	return nil
 }

@@ -28,11 +28,13 @@ func (t *telling) edit(ctx context.Context) *failure {
 }
 
 // deserves says whether what a frozen root does not show deserves another one.
-func (t *telling) deserves() bool {
-	if t.n.Open {
-		return severityOf(t.n) > t.receipt.Shown
+func (t *telling) deserves() bool { return deserves(t.n, t.receipt.Shown) }
+
+func deserves(n *router.Notification, shown router.Severity) bool {
+	if n.Open {
+		return severityOf(n) > shown
 	}
-	return t.receipt.Shown != 0
+	return shown != 0
 }
 
 // pointer is the entry in the metadata of a line that leads from an old root to its successor.

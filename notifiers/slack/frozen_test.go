@@ -105,7 +105,7 @@ func TestWhereEditsAreRefusedANewCardComesForARiseAndForTheEndOnly(t *testing.T)
 			if strings.Count(w.calls(0), "update:") != 3 { // what cannot be edited is tried once
 				t.Errorf("calls: %s", w.calls(0))
 			}
-			if r.TS != roots[2].TS || r.Open || r.Old != "" {
+			if ownOf(r).TS != roots[2].TS || r.Open || ownOf(r).Old != "" {
 				t.Errorf("receipt %+v", r)
 			}
 		})
@@ -120,7 +120,7 @@ func TestANewCardInPlaceOfAFrozenOneIsEditedAgain(t *testing.T) {
 	r = w.sync(after(r, 1, steps[3]))
 	r = w.sync(after(r, 1, steps[5]))
 	roots := w.roots()
-	if len(roots) != 2 || !strings.Contains(roots[1].Text, "acknowledged by Sam") || r.Frozen {
+	if len(roots) != 2 || !strings.Contains(roots[1].Text, "acknowledged by Sam") || ownOf(r).Frozen {
 		t.Fatalf("%q, receipt %+v", w.shown(), r)
 	}
 	r = w.sync(after(r, 1, steps[9])) // in time: the same card turns green
@@ -185,12 +185,12 @@ func TestTheButtonsOfAFrozenCardWork(t *testing.T) {
 	old := d.receipt
 	d.slack.Fail(sandbox.Fault{Method: "chat.update", OKFalse: "edit_window_closed", Times: 1})
 	d.card(escalated())
-	if d.receipt.TS == old.TS {
+	if ownOf(d.receipt).TS == ownOf(old).TS {
 		t.Fatal("no new card")
 	}
 	press := func() {
 		t.Helper()
-		sent, err := d.slack.Press(t.Context(), "#payments", old.TS, sandbox.Press{Action: "acknowledge", User: "U0SAM"})
+		sent, err := d.slack.Press(t.Context(), "#payments", ownOf(old).TS, sandbox.Press{Action: "acknowledge", User: "U0SAM"})
 		if err != nil || sent.Status != http.StatusOK {
 			t.Fatalf("%+v %v", sent, err)
 		}
@@ -244,10 +244,10 @@ func TestWhatAThreadDoesNotTakeTheCardSays(t *testing.T) {
 						}
 					}
 				}
-				if len(w.slack.Messages("#payments")) != 1 || !r.Mute {
+				if len(w.slack.Messages("#payments")) != 1 || !ownOf(r).Mute {
 					t.Errorf("%q, receipt %+v", w.shown(), r)
 				}
-				card := w.onCard(r.TS)
+				card := w.onCard(ownOf(r).TS)
 				for _, line := range append(lines, "The thread takes no replies") {
 					if !strings.Contains(card, line) {
 						t.Fatalf("the card lacks %q:\n%s", line, card)
@@ -262,11 +262,11 @@ func TestACardInPlaceOfOneWhoseThreadWasLockedHasItsLines(t *testing.T) {
 	w := newWorld(t)
 	steps := outage()
 	r := w.sync(steps[0])
-	w.slack.LockThread("#payments", r.TS, "restricted_action_thread_locked")
+	w.slack.LockThread("#payments", ownOf(r).TS, "restricted_action_thread_locked")
 	r = w.sync(after(r, 1, steps[3]))
-	w.slack.DeleteMessage("#payments", r.TS)
+	w.slack.DeleteMessage("#payments", ownOf(r).TS)
 	r = w.sync(owed(steps, 5, r, 1))
-	if got := w.slack.Thread("#payments", r.TS); len(got) != 3 || strings.Contains(w.onCard(r.TS), "takes no replies") || r.Mute {
+	if got := w.slack.Thread("#payments", ownOf(r).TS); len(got) != 3 || strings.Contains(w.onCard(ownOf(r).TS), "takes no replies") || ownOf(r).Mute {
 		t.Errorf("%q, receipt %+v", w.shown(), r)
 	}
 }

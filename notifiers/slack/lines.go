@@ -30,7 +30,7 @@ func replies(n *router.Notification) []reply {
 // unthreaded is what the card says in place of a thread that takes no replies: the newest lines.
 func unthreaded(n *router.Notification) string {
 	list := entryLines(n)
-	if !n.Receipt.Mute || len(list) == 0 {
+	if !ownOf(n.Receipt).Mute || len(list) == 0 {
 		return ""
 	}
 	return "*The thread takes no replies; it would say*\n" + joined(n, list, unthreadedText).text

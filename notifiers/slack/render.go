@@ -36,9 +36,9 @@ func render(n *router.Notification, pressable bool) card {
 		return renderNotice(n)
 	case n.Open:
 		return renderOpen(n, pressable)
-	case n.Receipt.TS == "" && n.Receipt.Digest != "":
+	case ownOf(n.Receipt).TS == "" && n.Receipt.Digest != "":
 		return renderDigested(n)
-	case n.Receipt.TS == "":
+	case ownOf(n.Receipt).TS == "":
 		return renderMissed(n)
 	}
 	return renderOver(n, pressable)
@@ -230,7 +230,7 @@ func why(s *router.Silence) string {
 
 // reopened says that the channel had been told that it is over.
 func reopened(n *router.Notification) bool {
-	return n.Open && n.Receipt.TS != "" && !n.Receipt.Open
+	return n.Open && !n.Receipt.Open && ownOf(n.Receipt).TS != ""
 }
 
 // worst is the worst alert that keeps the incident open, nil for none.
@@ -331,9 +331,9 @@ func links(n *router.Notification) []slack.BlockElement {
 	buttons = append(buttons, linkButton("details", "Details", n.Link)...)
 	pagers := 0
 	for _, r := range n.Related {
-		if r.Kind == router.KindPagerDuty && pagers < mostPagers {
+		if r.Kind.Pages() && pagers < mostPagers {
 			pagers++
-			buttons = append(buttons, linkButton(fmt.Sprintf("pagerduty-%d", pagers), "PagerDuty: "+r.Notifier, r.Link)...)
+			buttons = append(buttons, linkButton(fmt.Sprintf("%s-%d", r.Kind, pagers), r.Kind.Label()+": "+r.Notifier, r.Link)...)
 		}
 	}
 	return buttons

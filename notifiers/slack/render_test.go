@@ -34,7 +34,7 @@ var checkout = router.FlowInfo{
 func opened() router.Notification {
 	return router.Notification{
 		Delivery: 7, Revision: 1, Attempt: 1, Open: true, Severity: router.Warning,
-		Target: router.Target{Notifier: "payments-chat", Kind: router.KindSlack, Channel: "#payments"},
+		Target: router.Target{Notifier: "payments-chat", Kind: router.KindSlack, Address: "#payments"},
 		Incident: &router.Incident{
 			Number: 42, WABA: "104996122399160", Flow: "1987937931743377", Event: router.EndpointErrorRate, FlowInfo: checkout,
 			State: router.IncidentOpen, Severity: router.Warning, Peak: router.Warning, Path: []router.Level{"5"},
@@ -60,7 +60,7 @@ func entry(n int64, kind router.EntryKind, text string) router.Entry {
 // told says that the channel has the root message, and the timeline up to an entry.
 func told(n router.Notification, entries int64) router.Notification {
 	n.Receipt = router.Receipt{
-		Channel: "C0SANDBOX01", TS: "1773457201.000000", Link: "https://sandbox.slack.com/archives/C0SANDBOX01/p1773457201000000",
+		Own: put(own{Channel: "C0SANDBOX01", TS: "1773457201.000000"}), Link: "https://sandbox.slack.com/archives/C0SANDBOX01/p1773457201000000",
 		Told: entries, Open: true, Severity: router.Warning,
 	}
 	n.MayExist = true
@@ -128,7 +128,7 @@ func noticed(note router.Notice) router.Notification {
 	note.Event, note.At, note.WABA, note.Rule = 99, began, "104996122399160", "news of flows"
 	return router.Notification{
 		Delivery: 8, Revision: 1, Attempt: 1, Severity: note.Severity, Notice: &note,
-		Target: router.Target{Notifier: "ops-chat", Kind: router.KindSlack, Channel: "#payments"},
+		Target: router.Target{Notifier: "ops-chat", Kind: router.KindSlack, Address: "#payments"},
 	}
 }
 
@@ -215,7 +215,7 @@ func cards() map[string]router.Notification {
 			inc.Silence = router.Silence{ID: "s1", Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}, By: "Sam"}
 		}),
 		"thread-takes-no-replies": with(acked(), func(n *router.Notification, inc *router.Incident) {
-			n.Receipt.Mute = true
+			n.Receipt = altered(n.Receipt, func(o *own) { o.Mute = true })
 		}),
 		"somebody-is-left-to-page": with(escalated(), func(n *router.Notification, inc *router.Incident) {
 			inc.Pageable = []string{"backup-oncall", "payments-oncall"}

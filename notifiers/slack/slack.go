@@ -21,6 +21,12 @@ import (
 	"flowbridge/router"
 )
 
+// Kind is the kind of notifiers that this package tells.
+const Kind = router.KindSlack
+
+// Needs says what to do where there is no token.
+const Needs = "set SLACK_BOT_TOKEN to the bot token of your Slack app"
+
 // Config is what a Notifier may be told. Zero fields choose themselves.
 type Config struct {
 	// Token is the bot token of the Slack app (xoxb-...). Required. It needs the scope chat:write; with
@@ -108,12 +114,16 @@ func (s *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 	if n.Digest == nil && (n.Incident == nil) == (n.Notice == nil) {
 		return n.Receipt, fmt.Errorf("delivery %d: neither an incident nor a notice, or both", n.Delivery)
 	}
-	if id := n.Receipt.Channel; id != "" && !isName(id) && s.known(n.Target.Channel) == "" {
-		s.remember(n.Target.Channel, id)
+	var had own
+	if err := n.Receipt.Own.Get(&had); err != nil {
+		return n.Receipt, err
 	}
-	t := telling{Notifier: s, api: s.clients.now(), n: &n, card: render(&n, s.cfg.Interactive), receipt: n.Receipt}
+	if id := had.Channel; id != "" && !isName(id) && s.known(n.Target.Address) == "" {
+		s.remember(n.Target.Address, id)
+	}
+	t := telling{Notifier: s, api: s.clients.now(), n: &n, card: render(&n, s.cfg.Interactive), receipt: receipt{n.Receipt, had}}
 	if f := t.tell(ctx); f != nil {
-		return t.receipt, s.verdict(f, n.FailingSince)
+		return t.receipt.write(), s.verdict(f, n.FailingSince)
 	}
-	return t.receipt, nil
+	return t.receipt.write(), nil
 }

@@ -76,7 +76,7 @@ func TestAConnectionThatEndsIsFollowedByAnother(t *testing.T) {
 	for {
 		changed := d.slack.Changed()
 		var sent sandbox.Sent
-		sent, err = d.slack.Press(ctx, "#payments", d.receipt.TS, sandbox.Press{Action: "acknowledge"})
+		sent, err = d.slack.Press(ctx, "#payments", ownOf(d.receipt).TS, sandbox.Press{Action: "acknowledge"})
 		if err == nil && sent.Status == http.StatusOK || ctx.Err() != nil {
 			break
 		}
@@ -135,7 +135,7 @@ func TestAnActGoesOnWhenItsConnectionEnds(t *testing.T) {
 	})
 	pressed := make(chan error, 1)
 	go func() {
-		_, err := d.slack.Press(t.Context(), "#payments", d.receipt.TS, sandbox.Press{Action: "acknowledge"})
+		_, err := d.slack.Press(t.Context(), "#payments", ownOf(d.receipt).TS, sandbox.Press{Action: "acknowledge"})
 		pressed <- err
 	}()
 	<-at
@@ -161,7 +161,7 @@ func (d *desk) crowd(people, want int, ready func() bool) (acknowledged int) {
 	ended := make(chan bool, people)
 	for i := range people {
 		go func() {
-			sent, err := d.slack.Press(ctx, "#payments", d.receipt.TS, sandbox.Press{Action: "acknowledge", User: fmt.Sprint("U0", i)})
+			sent, err := d.slack.Press(ctx, "#payments", ownOf(d.receipt).TS, sandbox.Press{Action: "acknowledge", User: fmt.Sprint("U0", i)})
 			ended <- err == nil && sent.Status == http.StatusOK
 		}()
 	}

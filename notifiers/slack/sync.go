@@ -17,7 +17,7 @@ type telling struct {
 	api     api // with the token in force
 	n       *router.Notification
 	card    card
-	receipt router.Receipt // what is known to exist, or may; it goes back beside an error too
+	receipt receipt // what is known to exist, or may; it goes back beside an error too
 
 	fresh bool // this attempt posted the root: nothing of ours is in its thread
 }
@@ -73,7 +73,7 @@ func (t *telling) anew(ctx context.Context, why *failure) *failure {
 		if why.is(frozen) && !t.deserves() {
 			return nil
 		}
-		t.n.Receipt.Mute = false // whether the new thread takes replies is not known
+		t.n.Receipt = altered(t.n.Receipt, func(o *own) { o.Mute = false }) // whether the new thread takes replies is not known
 		t.card = render(t.n, t.cfg.Interactive)
 		if f := t.post(ctx); f != nil {
 			return f
@@ -92,10 +92,12 @@ func (t *telling) anew(ctx context.Context, why *failure) *failure {
 // a clear answer (Unsure), or that died before it could write a receipt, which counts as an attempt. A first
 // attempt since the last success knows everything, and so does one that was only asked to come later: most
 // updates need no look, and looks are scarce.
-func (t *telling) uncertain() bool { return t.n.Receipt.Unsure || t.n.MayExist && t.n.Attempt > 1 }
+func (t *telling) uncertain() bool { return uncertain(t.n) }
+
+func uncertain(n *router.Notification) bool { return n.Receipt.Unsure || n.MayExist && n.Attempt > 1 }
 
 // named is where the message is, or goes: an id, or the #name that the rules file gives.
-func (t *telling) named() string { return cmp.Or(t.receipt.Channel, t.n.Target.Channel) }
+func (t *telling) named() string { return cmp.Or(t.receipt.Channel, t.n.Target.Address) }
 
 // channel is named, by its id if we have met it. A post goes by the name, which may belong to another channel
 // by now.
@@ -125,8 +127,8 @@ func (t *telling) post(ctx context.Context) *failure {
 	case f != nil:
 		return f
 	}
-	t.remember(t.n.Target.Channel, id)
-	t.receipt = router.Receipt{Channel: id, TS: ts, Told: t.receipt.Told, Open: t.n.Open, Severity: t.n.Severity}
+	t.remember(t.n.Target.Address, id)
+	t.receipt = receipt{router.Receipt{Told: t.receipt.Told, Open: t.n.Open, Severity: t.n.Severity}, own{Channel: id, TS: ts}}
 	t.fresh = true
 	return nil
 }

@@ -50,7 +50,7 @@ func TestAnIncidentIsOneMessageWithItsTimelineBelow(t *testing.T) {
 	}
 	root := w.slack.Messages("#payments")[0]
 	wantReceipt := router.Receipt{
-		Channel: w.slack.Channels()[0].ID, TS: root.TS, Told: 6, Severity: router.Critical,
+		Own: put(own{Channel: w.slack.Channels()[0].ID, TS: root.TS}), Told: 6, Severity: router.Critical,
 		Link: "https://sandbox.slack.com/archives/C0SANDBOX01/p" + strings.ReplaceAll(root.TS, ".", ""),
 	}
 	if diff := cmp.Diff(wantReceipt, r); diff != "" {
@@ -70,7 +70,7 @@ func TestWhatWasOverBeforeItCouldBeToldIsOneLine(t *testing.T) {
 	if diff := cmp.Diff(want, w.shown()); diff != "" {
 		t.Errorf("the channel (-want +got):\n%s", diff)
 	}
-	if r.Open || r.TS == "" || r.Told != 4 {
+	if r.Open || ownOf(r).TS == "" || r.Told != 4 {
 		t.Errorf("receipt %+v", r)
 	}
 }
@@ -106,7 +106,7 @@ func TestABurstIsOneReply(t *testing.T) {
 		n.Timeline = append(n.Timeline, entry(int64(i)+12, kind, fmt.Sprint(i, strings.Repeat(" long words", 30))))
 	}
 	r = w.sync(n)
-	thread := w.slack.Thread("#payments", r.TS)
+	thread := w.slack.Thread("#payments", ownOf(r).TS)
 	if len(thread) != 2 || !thread[1].Broadcast || r.Told != 61 {
 		t.Fatalf("%d messages, broadcast %v, told %d; want one loud reply", len(thread), thread[len(thread)-1].Broadcast, r.Told)
 	}
@@ -132,15 +132,15 @@ func TestANoticeIsToldOnce(t *testing.T) {
 func TestADeletedMessageIsPostedAnew(t *testing.T) {
 	w := newWorld(t)
 	first := w.sync(opened())
-	w.slack.DeleteMessage("#payments", first.TS)
+	w.slack.DeleteMessage("#payments", ownOf(first).TS)
 	r := w.sync(after(first, 1, escalated()))
-	if r.TS == first.TS || r.Link == first.Link || r.Link == "" || !r.Open {
+	if ownOf(r).TS == ownOf(first).TS || r.Link == first.Link || r.Link == "" || !r.Open {
 		t.Errorf("receipt %+v after %+v", r, first)
 	}
-	if got := len(w.slack.Thread("#payments", r.TS)); got != 2 {
+	if got := len(w.slack.Thread("#payments", ownOf(r).TS)); got != 2 {
 		t.Errorf("the new thread has %d messages, want card and line", got)
 	}
-	if r = w.sync(after(r, 1, partlyRecovered())); len(w.slack.Thread("#payments", r.TS)) != 3 {
+	if r = w.sync(after(r, 1, partlyRecovered())); len(w.slack.Thread("#payments", ownOf(r).TS)) != 3 {
 		t.Error("the next state went elsewhere")
 	}
 }
@@ -161,13 +161,13 @@ func TestAReplyThatMissesItsThreadIsTakenBack(t *testing.T) {
 	if err := w.slack.Wait(t.Context(), func() bool { return strings.HasSuffix(w.calls(from), "postMessage") }); err != nil {
 		t.Fatal(err)
 	}
-	w.slack.DeleteMessage("#payments", first.TS) // between the update and the reply
+	w.slack.DeleteMessage("#payments", ownOf(first).TS) // between the update and the reply
 	w.slack.ClearFaults()
 	r := <-done
 	if got, want := w.calls(from), "update postMessage delete postMessage postMessage getPermalink"; got != want {
 		t.Errorf("called %q, want %q", got, want)
 	}
-	if all, thread := w.slack.Messages("#payments"), w.slack.Thread("#payments", r.TS); len(all) != 2 || len(thread) != 2 || r.Told != 2 {
+	if all, thread := w.slack.Messages("#payments"), w.slack.Thread("#payments", ownOf(r).TS); len(all) != 2 || len(thread) != 2 || r.Told != 2 {
 		t.Errorf("%d messages, %d of them in the new thread, told %d", len(all), len(thread), r.Told)
 	}
 }
@@ -190,11 +190,11 @@ func TestALostAnswerMakesNoSecondMessage(t *testing.T) {
 				fault.Method, fault.Times, fault.AfterAccept = "chat.postMessage", 1, accepted
 				w.slack.Fail(fault)
 				r, _ := w.fail(opened())
-				if want := (router.Receipt{Channel: "#payments", Unsure: true}); r != want {
+				if want := (router.Receipt{Own: put(own{Channel: "#payments"}), Unsure: true}); r != want {
 					t.Errorf("receipt %+v, want %+v", r, want)
 				}
 				r = w.sync(after(r, 2, opened()))
-				if r.Unsure || r.TS == "" || !r.Open {
+				if r.Unsure || ownOf(r).TS == "" || !r.Open {
 					t.Errorf("receipt %+v", r)
 				}
 
@@ -273,7 +273,7 @@ func TestANoticeThatMayHaveBeenPostedIsLookedFor(t *testing.T) {
 			for attempt := 2; attempt <= 4; attempt++ { // what was not accepted is posted again, with the same end
 				r, _ = w.notifier.Sync(t.Context(), after(r, attempt, n))
 			}
-			if got := w.shown(); len(got) != 1 || r.TS != w.slack.Messages("#payments")[0].TS || r.Unsure {
+			if got := w.shown(); len(got) != 1 || ownOf(r).TS != w.slack.Messages("#payments")[0].TS || r.Unsure {
 				t.Errorf("%+v: %d messages, receipt %+v", fault, len(got), r)
 			}
 		}
@@ -297,7 +297,7 @@ func TestTwiceIsBetterThanNever(t *testing.T) {
 			r, _ := w.fail(opened())
 			hide(w)
 			r = w.sync(after(r, 2, opened()))
-			if got := w.slack.Messages("#payments"); len(got) != 2 || got[1].TS != r.TS {
+			if got := w.slack.Messages("#payments"); len(got) != 2 || got[1].TS != ownOf(r).TS {
 				t.Errorf("%d messages, receipt %+v", len(got), r)
 			}
 		})

@@ -63,7 +63,8 @@ func (f *failure) refusesReplies() bool {
 // muted says on the card what the thread does not take.
 func (t *telling) muted(ctx context.Context) *failure {
 	t.told(t.receipt.Told)
-	t.receipt.Mute, t.n.Receipt.Mute = true, true
+	t.receipt.Mute = true
+	t.n.Receipt = altered(t.n.Receipt, func(o *own) { o.Mute = true })
 	t.card = render(t.n, t.cfg.Interactive)
 	if f := t.edit(ctx); !f.is(frozen) { // then neither takes it: it waits for the next root
 		return f

@@ -160,3 +160,6 @@ func (w *world) sibling() *Notifier {
 	}
 	return n
 }
+
+// put is the own half of a receipt.
+func put(o own) router.Own { return receipt{own: o}.write().Own }

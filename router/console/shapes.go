@@ -87,16 +87,12 @@ type delivery struct {
 	LastError string     `json:"last_error"`
 	NextAt    *time.Time `json:"next_at"` // while waiting; of one that is parked, when it is tried again by itself
 	UpdatedAt *time.Time `json:"updated_at"`
-	Receipt   *receipt   `json:"receipt"`
+	Receipt   receipt    `json:"receipt"`
 }
 
-// receipt is what the service calls what was made there.
-type receipt struct {
-	Channel  string `json:"channel"`
-	TS       string `json:"ts"`
-	DedupKey string `json:"dedup_key"`
-	Link     string `json:"link"`
-}
+// receipt is what the service calls what was made there: link, a URL or "", and what else the kind keeps, as that writes it. Of
+// channel, ts (of Slack) and dedup_key (of PagerDuty) those that the kind does not have are "".
+type receipt map[string]any
 
 // entry is a line of a timeline.
 type entry struct {
@@ -192,8 +188,17 @@ func newDelivery(d *router.Delivery) delivery {
 		out.NextAt = moment(d.NextAt)
 	}
 	if r := d.Receipt; r != (router.Receipt{}) {
-		out.Receipt = &receipt{Channel: r.Channel, TS: r.TS, DedupKey: r.DedupKey, Link: r.Link}
+		out.Receipt = newReceipt(&r)
 	}
+	return out
+}
+
+func newReceipt(r *router.Receipt) receipt {
+	out := receipt{"channel": "", "ts": "", "dedup_key": ""}
+	if r.Own.Get(&out) != nil { // what cannot be read is not shown
+		out = receipt{}
+	}
+	out["link"] = r.Link
 	return out
 }
 

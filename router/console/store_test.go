@@ -218,7 +218,7 @@ func filledStore() *memStore {
 		},
 		Deliveries: []router.Delivery{
 			{ID: 7, Incident: 42, Notifier: "payments-chat", Kind: router.KindSlack, State: router.DeliveryDelivered, Updated: at(9), NextAt: at(9),
-				Receipt: router.Receipt{Channel: "C0PAY", TS: "1777896000.000100", Link: "https://example.slack.com/archives/C0PAY/p1", Told: 4, Open: true}},
+				Receipt: router.Receipt{Own: `{"channel":"C0PAY","ts":"1777896000.000100"}`, Link: "https://example.slack.com/archives/C0PAY/p1", Told: 4, Open: true}},
 			{ID: 8, Incident: 42, Notifier: "payments-oncall", Kind: router.KindPagerDuty, State: router.DeliveryWaiting, Attempts: 3,
 				LastError: "PagerDuty answered 503", NextAt: at(10), Updated: at(9)},
 		},

@@ -13,94 +13,31 @@ import (
 	"flowbridge/router"
 )
 
-func TestCharges(t *testing.T) {
-	post := func(channel string, calls int) router.Charge {
-		return router.Charge{Budget: "slack chat.postMessage " + channel, Calls: calls, Every: time.Second, Burst: 5}
-	}
-	update := func(reserve int) router.Charge {
-		return router.Charge{Budget: "slack chat.update", Calls: 1, Every: 1500 * time.Millisecond, Burst: 10, Reserve: reserve}
-	}
-	event := func(calls int) router.Charge {
-		return router.Charge{Budget: "pagerduty 7b9f5d2f0d9ef529", Calls: calls, Every: 600 * time.Millisecond, Burst: 20}
-	}
-	of := func(n router.Notification, change func(*router.Notification)) *router.Notification {
-		n.Open = true
-		change(&n)
-		return &n
-	}
-	entries := func(kinds ...router.EntryKind) (out []router.Entry) {
-		for _, k := range kinds {
-			out = append(out, router.Entry{Kind: k})
-		}
-		return out
-	}
-	slack, pager := toSlack(1, "chat"), toPagerDuty(1, "oncall")
-	for _, tt := range []struct {
-		name string
-		n    *router.Notification
-		want []router.Charge
-	}{
-		{"a new card", of(slack, func(n *router.Notification) { n.Timeline = entries(router.EntryOpened, router.EntryRefreshed) }), []router.Charge{post("#chat", 1)}},
-		{"a new card with a line in its thread", of(slack, func(n *router.Notification) { n.Timeline = entries(router.EntryOpened, router.EntryEscalated) }), []router.Charge{post("#chat", 2)}},
-		{"new numbers on a card", of(slack, func(n *router.Notification) {
-			n.Receipt, n.Class, n.Timeline = posted, router.ClassUpdate, entries(router.EntryRefreshed)
-		}), []router.Charge{update(5)}},
-		{"the end of a card, from the reserve", of(slack, func(n *router.Notification) {
-			n.Open, n.Receipt, n.Class, n.Timeline = false, posted, router.ClassResolved, entries(router.EntryResolved)
-		}), []router.Charge{update(0), post("#chat", 1)}},
-		{"many lines, which are joined", of(slack, func(n *router.Notification) {
-			n.Receipt, n.Class = posted, router.ClassWorse
-			n.Timeline = entries(router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote)
-		}), []router.Charge{update(0), post("#chat", 1)}},
-		{"a card that can be edited no more", of(slack, func(n *router.Notification) {
-			n.Receipt, n.Class, n.Timeline = posted, router.ClassUpdate, entries(router.EntryRefreshed, router.EntryNote)
-			n.Receipt.Frozen = true
-		}), []router.Charge{post("#chat", 1)}},
-		{"a card whose thread takes no replies", of(slack, func(n *router.Notification) {
-			n.Receipt, n.Class, n.Timeline = posted, router.ClassUpdate, entries(router.EntryNote)
-			n.Receipt.Mute = true
-		}), []router.Charge{update(5)}},
-		{"what was over before it was told", of(slack, func(n *router.Notification) {
-			n.Open, n.Timeline = false, entries(router.EntryEscalated, router.EntryResolved)
-		}), []router.Charge{post("#chat", 1)}},
-		{"a digest that is looked for", of(slack, func(n *router.Notification) { n.Incident, n.Digest = nil, &router.Digest{Unsettled: true} }), nil},
-		{"a digest", of(slack, func(n *router.Notification) { n.Incident, n.Digest = nil, &router.Digest{} }), []router.Charge{post("#chat", 1)}},
-		{"a notice", of(slack, func(n *router.Notification) { n.Open, n.Incident, n.Notice = false, nil, &router.Notice{} }), []router.Charge{post("#chat", 1)}},
-		{"a notice that is there", of(slack, func(n *router.Notification) { n.Incident, n.Notice, n.Receipt = nil, &router.Notice{}, posted }), nil},
-		{"a page", of(pager, func(*router.Notification) {}), []router.Charge{event(1)}},
-		{"an acknowledgement", of(pager, func(n *router.Notification) {
-			n.Incident = &router.Incident{State: router.IncidentAcknowledged}
-		}), []router.Charge{event(2)}},
-		{"an acknowledgement that was passed on", of(pager, func(n *router.Notification) {
-			n.Incident, n.Receipt.Acknowledged = &router.Incident{State: router.IncidentAcknowledged}, true
-		}), []router.Charge{event(1)}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got := Charges(tt.n)
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("charges (-want +got):\n%s", diff)
-			}
-			for _, c := range got {
-				if strings.Contains(c.Budget, pager.Target.RoutingKey.Reveal()) {
-					t.Error("a budget is named by the routing key itself")
-				}
-			}
-		})
-	}
+// counted is a service that counts calls.
+type counted struct{ *service }
+
+func (counted) Charges(n *router.Notification) []router.Charge {
+	return []router.Charge{{Budget: "calls of " + n.Target.Notifier, Calls: 1, Every: time.Second, Burst: 1}}
 }
 
-// TestBudgetsStayUnderTheLimits holds that in no minute more calls are made than a service takes.
-func TestBudgetsStayUnderTheLimits(t *testing.T) {
-	for name, b := range map[string]struct {
-		burst, most int
-		every       time.Duration
-	}{
-		"chat.update": {updateBurst, 50, updateEvery},
-		"PagerDuty":   {eventBurst, 120, eventEvery},
-	} {
-		if got := b.burst + int(time.Minute/b.every); got > b.most {
-			t.Errorf("%s: %d calls in a minute, %d are allowed", name, got, b.most)
-		}
+func TestANotifierSaysWhatADeliveryCosts(t *testing.T) {
+	unbudgeted := false
+	d, err := New(Config{Notifiers: map[router.Kind]Notifier{router.KindSlack: counted{&service{answer: works}}, router.KindPagerDuty: &service{answer: works}},
+		Unbudgeted: func() bool { return unbudgeted }}, newQueue())
+	if err != nil {
+		t.Fatal(err)
+	}
+	chat, oncall := toSlack(1, "chat"), toPagerDuty(2, "oncall")
+	want := []router.Charge{{Budget: "calls of chat", Calls: 1, Every: time.Second, Burst: 1}}
+	if diff := cmp.Diff(want, d.charges(&chat)); diff != "" {
+		t.Errorf("charges (-want +got):\n%s", diff)
+	}
+	if got := d.charges(&oncall); got != nil {
+		t.Errorf("one whose calls nobody counts is charged %v", got)
+	}
+	unbudgeted = true
+	if got := d.charges(&chat); got != nil {
+		t.Errorf("without budgets it is charged %v", got)
 	}
 }
 

@@ -41,6 +41,13 @@ type Notifier interface {
 	Sync(ctx context.Context, n router.Notification) (router.Receipt, error)
 }
 
+// Charger is a Notifier whose service counts calls.
+type Charger interface {
+	// Charges says what a Sync with n will take from the budgets that its service gives us; nil for nothing. It is asked
+	// before each attempt, inside the claim: it is pure and quick, calls nobody, and guesses where it cannot know.
+	Charges(n *router.Notification) []router.Charge
+}
+
 // Queue is what is owed. Its errors are faults of storage, which are waited out; ErrNotFound, ErrConflict
 // and ErrClosed of package router mean that repeating the call is useless.
 type Queue interface {
@@ -72,6 +79,8 @@ type Queue interface {
 type Config struct {
 	// Notifiers by the service they speak to. Deliveries to any other service are parked.
 	Notifiers map[router.Kind]Notifier
+	// Without says what to do about a kind that is not among Notifiers: "set SLACK_BOT_TOKEN". Default: nothing is said.
+	Without map[router.Kind]string
 	// Target returns what the rules file says now of a notifier; ok is false if it names no such one. It
 	// lets a corrected key or channel reach deliveries that made nothing yet. Default: only what is pinned counts.
 	Target func(notifier string) (t router.Target, ok bool)
@@ -79,9 +88,9 @@ type Config struct {
 	Link func(*router.Incident) string
 	// Console is the URL of where people find every incident, "" for none.
 	Console string
-	// Charges says what a delivery takes from the budgets that services give us. Default: Charges, which keeps
-	// the limits of Slack and PagerDuty.
-	Charges func(*router.Notification) []router.Charge
+	// Unbudgeted says that deliveries take nothing from the budgets now: for services that have no limits. Default: they
+	// take what their Notifier says, where that is a Charger.
+	Unbudgeted func() bool
 	// Timeout bounds one Sync. Default: 30 s.
 	Timeout time.Duration
 	// Lease is how long a claim holds if this process dies or is cut off from the queue. While a Sync runs its
@@ -149,8 +158,8 @@ func New(cfg Config, q Queue) (*Deliverer, error) {
 	if cfg.Link == nil {
 		cfg.Link = func(*router.Incident) string { return "" }
 	}
-	if cfg.Charges == nil {
-		cfg.Charges = Charges
+	if cfg.Unbudgeted == nil {
+		cfg.Unbudgeted = func() bool { return false }
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -55,7 +56,7 @@ func (s *service) called() []router.Notification {
 	return s.calls
 }
 
-var posted = router.Receipt{Channel: "C1", TS: "17.1", Open: true}
+var posted = router.Receipt{Own: made("ts", "17.1"), Open: true}
 
 func works(context.Context, router.Notification) (router.Receipt, error) { return posted, nil }
 
@@ -89,14 +90,14 @@ func (e later) NotBefore() time.Time { return e.at }
 // toSlack and toPagerDuty are deliveries of incident INC-7 to a notifier.
 func toSlack(id int64, notifier string) router.Notification {
 	return router.Notification{
-		Delivery: id, Target: router.Target{Notifier: notifier, Kind: router.KindSlack, Channel: "#" + notifier},
+		Delivery: id, Target: router.Target{Notifier: notifier, Kind: router.KindSlack, Address: "#" + notifier},
 		Incident: &router.Incident{Number: 7, WABA: "w1", Flow: "f1", Event: router.EndpointErrorRate},
 	}
 }
 
 func toPagerDuty(id int64, notifier string) router.Notification {
 	n := toSlack(id, notifier)
-	n.Target = router.Target{Notifier: notifier, Kind: router.KindPagerDuty, RoutingKey: "R0UT1NGKEY0000000000000000000000"}
+	n.Target = router.Target{Notifier: notifier, Kind: router.KindPagerDuty, Credential: "R0UT1NGKEY0000000000000000000000"}
 	return n
 }
 
@@ -301,7 +302,7 @@ func TestAPanicIsARetry(t *testing.T) {
 
 func TestRetarget(t *testing.T) {
 	old := toSlack(1, "chat").Target
-	corrected := router.Target{Notifier: "chat", Kind: router.KindSlack, Channel: "#payments-alerts"}
+	corrected := router.Target{Notifier: "chat", Kind: router.KindSlack, Address: "#payments-alerts"}
 	made, maybe := toSlack(1, "chat"), toSlack(1, "chat")
 	made.Receipt = posted
 	maybe.MayExist = true
@@ -388,7 +389,7 @@ flowbridge_deliveries_total{kind="pagerduty",notifier="oncall",result="retried"}
 				t.Errorf("the log lacks, or repeats, %q:\n%s", line, &logs)
 			}
 		}
-		if strings.Contains(logs.String(), toPagerDuty(1, "").Target.RoutingKey.Reveal()) {
+		if strings.Contains(logs.String(), toPagerDuty(1, "").Target.Credential.Reveal()) {
 			t.Error("the log shows a routing key")
 		}
 	})
@@ -406,3 +407,6 @@ func TestNew(t *testing.T) {
 		t.Error("metrics that are registered already: want an error")
 	}
 }
+
+// made is a receipt's own half with one member.
+func made(name, value string) router.Own { return router.Own(fmt.Sprintf("{%q:%q}", name, value)) }

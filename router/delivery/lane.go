@@ -55,12 +55,21 @@ func (d *Deliverer) next(ctx, work context.Context, notifier string) (worked boo
 func (d *Deliverer) claim(work context.Context, notifier string, now time.Time) (*router.Notification, error) {
 	ctx, cancel := context.WithTimeout(work, storageTimeout)
 	defer cancel()
-	n, short, err := d.queue.Claim(ctx, router.Ask{Notifier: notifier, Now: now, Lease: d.cfg.Lease, Charges: d.cfg.Charges})
+	n, short, err := d.queue.Claim(ctx, router.Ask{Notifier: notifier, Now: now, Lease: d.cfg.Lease, Charges: d.charges})
 	if work.Err() == nil {
 		d.claiming.note(err, "notifier", notifier)
 	}
 	d.metrics.short.WithLabelValues(notifier).Add(float64(short))
 	return n, err
+}
+
+// charges is what telling a notification takes from the budgets.
+func (d *Deliverer) charges(n *router.Notification) []router.Charge {
+	c, ok := d.cfg.Notifiers[n.Target.Kind].(Charger)
+	if !ok || d.cfg.Unbudgeted() {
+		return nil
+	}
+	return c.Charges(n)
 }
 
 // deliver makes one attempt, under a claim that is kept while it lasts.
@@ -102,7 +111,7 @@ func (d *Deliverer) attempt(work context.Context, n *router.Notification) (route
 		if n.MayExist && (n.Attempt > 1 || receipt == router.Receipt{}) { // nobody looks, so nobody knows better
 			receipt.Unsure = true
 		}
-		return receipt, unconfigured{n.Target.Kind}
+		return receipt, unconfigured{n.Target.Kind, d.cfg.Without[n.Target.Kind]}
 	}
 	if n.Incident != nil {
 		n.Link = d.cfg.Link(n.Incident)

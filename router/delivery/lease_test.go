@@ -23,7 +23,7 @@ func takes(d time.Duration, cut func()) *service {
 			return posted, nil
 		case <-ctx.Done():
 			cut()
-			return router.Receipt{Channel: "C1", Unsure: true}, ctx.Err()
+			return router.Receipt{Unsure: true}, ctx.Err()
 		}
 	}}
 }

@@ -177,18 +177,19 @@ func oneLine(text string) string {
 }
 
 // unconfigured is a delivery to a service that nothing speaks to.
-type unconfigured struct{ kind router.Kind }
+type unconfigured struct {
+	kind router.Kind
+	do   string // what a person can do about it; "" where that is not known
+}
 
 func (e unconfigured) Error() string {
-	switch e.kind {
-	case "":
+	switch {
+	case e.kind == "":
 		return "the rules name this notifier no more, and it was not told before: name it again, and retry this delivery"
-	case router.KindSlack:
-		return "flowbridge runs without Slack: set SLACK_BOT_TOKEN, start it again, and retry this delivery"
-	case router.KindPagerDuty:
-		return "flowbridge runs without PagerDuty: name a PagerDuty notifier in the rules file (its routing_key mostly comes from a variable such as PD_PAYMENTS_KEY), start it again, and retry this delivery"
+	case !e.kind.Known():
+		return fmt.Sprintf("flowbridge knows no service %q: correct the notifier's kind in the rules file, and retry this delivery", e.kind)
 	}
-	return fmt.Sprintf("flowbridge knows no service %q: correct the notifier's kind in the rules file, and retry this delivery", e.kind)
+	return fmt.Sprintf("flowbridge runs without %s: %s, start it again, and retry this delivery", e.kind.Label(), cmp.Or(e.do, "give it what that needs"))
 }
 
 // Permanent is true: repeating will not configure it.

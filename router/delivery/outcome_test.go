@@ -75,7 +75,7 @@ func TestARefusalParks(t *testing.T) {
 		return n
 	}
 	pagerduty := toPagerDuty(1, "oncall")
-	pagerduty.Receipt = router.Receipt{DedupKey: "k"} // something is open there
+	pagerduty.Receipt = router.Receipt{Own: made("dedup_key", "k")} // something is open there
 	for _, tt := range []struct {
 		name string
 		n    router.Notification
@@ -88,8 +88,8 @@ func TestARefusalParks(t *testing.T) {
 		{"a notice as well", notice(router.FlowVersionExpiryWarning), refused("no"), "no", &router.Act{Notifier: "chat", Error: "no"}},
 		{"but not the notice about a parked delivery", notice(router.ParkedDelivery), refused("no"), "no", nil},
 		{"without Slack's token, saying which variable to set", toSlack(1, "chat"), nil,
-			"flowbridge runs without Slack: set SLACK_BOT_TOKEN, start it again, and retry this delivery",
-			&router.Act{Incident: 7, Notifier: "chat", Error: "flowbridge runs without Slack: set SLACK_BOT_TOKEN, start it again, and retry this delivery"}},
+			"flowbridge runs without Slack: give it what that needs, start it again, and retry this delivery",
+			&router.Act{Incident: 7, Notifier: "chat", Error: "flowbridge runs without Slack: give it what that needs, start it again, and retry this delivery"}},
 		{"keeping what was made before", pagerduty, refused("routing_key is\n not valid"), "routing_key is not valid",
 			&router.Act{Incident: 7, Notifier: "oncall", Error: "routing_key is not valid"}},
 	} {

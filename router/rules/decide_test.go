@@ -158,7 +158,7 @@ func TestWithoutDefaultAndFallbackNobodyIsTold(t *testing.T) {
 func TestADecisionCarriesTheWholeTarget(t *testing.T) {
 	rules := mustLoad(t, world+"rules: [{name: a, match: {}, notify: page}]")
 	ev := activated(router.EndpointLatency, 1000)
-	want := []router.Route{{Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: testKey}}}
+	want := []router.Route{{Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: testKey}}}
 	if diff := cmp.Diff(want, rules.Decide(&ev).Notify); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

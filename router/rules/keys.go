@@ -44,18 +44,14 @@ func misplaced(name string, here *table) string {
 
 // Forms of values, as regular expressions that the loader and JSON Schema read alike.
 const (
-	channelNameForm = `#[^\s#,A-Z]{1,80}`
-	channelIDForm   = `[CG][A-Z0-9]{8,30}`
-	allowedForm     = `[USW][A-Z0-9]{7,30}`
-	routingKeyForm  = `[A-Za-z0-9]{32}`
-	dayForm         = `(sun|mon|tue|wed|thu|fri|sat)`
-	daysForm        = dayForm + `( *- *` + dayForm + `)?`
-	clockForm       = `([01][0-9]|2[0-3]):([0-5][0-9])`
-	hoursForm       = clockForm + `-(` + clockForm + `|24:00)`
-	waitForm        = router.DurationForm
-	referenceForm   = `\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}`
-	numberForm      = `[0-9]+(\.[0-9]+)? *(%|ms|s|m|)`
-	thresholdForm   = ` *(>=|<=|>|<|) *` + numberForm + ` *`
+	dayForm       = `(sun|mon|tue|wed|thu|fri|sat)`
+	daysForm      = dayForm + `( *- *` + dayForm + `)?`
+	clockForm     = `([01][0-9]|2[0-3]):([0-5][0-9])`
+	hoursForm     = clockForm + `-(` + clockForm + `|24:00)`
+	waitForm      = router.DurationForm
+	referenceForm = `\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}`
+	numberForm    = `[0-9]+(\.[0-9]+)? *(%|ms|s|m|)`
+	thresholdForm = ` *(>=|<=|>|<|) *` + numberForm + ` *`
 	// severitiesForm leaves out comparisons that no severity is in.
 	severitiesForm = ` *((>=|<=|) *(critical|error|warning|info)|> *(error|warning|info)|< *(critical|error|warning)) *`
 )
@@ -82,18 +78,26 @@ var flowKeys = table{"to a flow", []key{
 	{"runbook", false, form(`https?://.+`).with("not", referring()), "A page that says what to do, linked from every message about the flow."},
 }}
 
-var slackKeys = table{"to a notifier of kind slack", []key{
-	{"kind", true, schema{"const": string(router.KindSlack)}, "slack: one channel. The bot must be a member of it, or have the scope chat:write.public."},
-	{"channel", true, address(channelNameForm, channelIDForm), "The channel's name with # as Slack shows it, in quotes, or its id."},
-	{"allow", false, some(form(allowedForm)),
-		"Ids of the Slack users (U..., W...) and user groups (S...) who alone may press the buttons of its messages. Without it everybody in the channel may."},
-}}
+// notifierKeys are the keys of the notifiers of a kind.
+func notifierKeys(kind router.Kind) table {
+	t := table{"to a notifier of kind " + string(kind), []key{{"kind", true, schema{"const": string(kind)}, kind.About()}}}
+	for _, k := range kind.Keys() {
+		value := address(k.Forms...)
+		if k.Is == router.KeyPeople {
+			value = some(form(k.Forms...))
+		}
+		t.keys = append(t.keys, key{k.Name, k.Is != router.KeyPeople, value, k.About})
+	}
+	return t
+}
 
-var pagerdutyKeys = table{"to a notifier of kind pagerduty", []key{
-	{"kind", true, schema{"const": string(router.KindPagerDuty)}, "pagerduty: one service."},
-	{"routing_key", true, address(routingKeyForm),
-		`The integration key of the service, for Events API v2. Keep it out of the file: "${PD_KEY}" is an environment variable, "${file:/run/secrets/key}" the content of a file.`},
-}}
+// kindWords are the kinds as they are written.
+func kindWords() (words []string) {
+	for _, kind := range router.Kinds() {
+		words = append(words, string(kind))
+	}
+	return words
+}
 
 var windowKeys = table{"to a window", []key{
 	{"days", false, some(form(daysForm)), "Days of the week or spans of them: mon-fri, [sat, sun]. Default: every day."},

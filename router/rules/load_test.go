@@ -20,12 +20,15 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-const testKey = "0123456789abcdef0123456789ABCDEF"
+const (
+	testKey           = "0123456789abcdef0123456789ABCDEF"
+	testWebhookSecret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
+)
 
 // testConfig is a small world: what the files in testdata refer to.
 func testConfig() Config {
 	env := map[string]string{
-		"PD_KEY": testKey, "PD_PAYMENTS_KEY": testKey, "SHORT_KEY": "hunter2-short", "SECRET_CHANNEL": "hunter2-channel", "EMPTY": "",
+		"PD_KEY": testKey, "PD_PAYMENTS_KEY": testKey, "HOOK_SECRET": testWebhookSecret, "SECRET_URL": "gopher://hunter2-url", "SHORT_KEY": "hunter2-short", "SECRET_CHANNEL": "hunter2-channel", "EMPTY": "",
 		"SECRET_WHEN": "hunter2 > 1", "SECRET_TITLE": "{{.Hunter2}}", "TEAM": "hunter2-team", "FLOW_NAME": "Checkout",
 	}
 	return Config{
@@ -68,7 +71,7 @@ func TestEveryMistakeIsReportedInOneRunWithItsPosition(t *testing.T) {
 				t.Fatalf("error is %v", err)
 			}
 			got := err.Error() + "\n"
-			if strings.Contains(strings.ToLower(got), "hunter2-") && !strings.Contains(got, `"hunter2-tem"`) || strings.Contains(got, testKey) {
+			if strings.Contains(strings.ToLower(got), "hunter2-") && !strings.Contains(got, `"hunter2-tem"`) || strings.Contains(got, testKey) || strings.Contains(got, testWebhookSecret) || strings.Contains(got, "aHVudGVyM") {
 				t.Errorf("a secret leaks:\n%s", got)
 			}
 			golden := strings.TrimSuffix(file, ".yaml") + ".want"
@@ -107,7 +110,7 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 	want := []string{"ops-chat slack #flow-ops", "payments-chat slack #payments-alerts", "payments-oncall pagerduty "}
 	var got []string
 	for _, target := range rules.Targets() {
-		got = append(got, fmt.Sprintf("%s %s %s", target.Notifier, target.Kind, target.Channel))
+		got = append(got, fmt.Sprintf("%s %s %s", target.Notifier, target.Kind, target.Address))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("targets: -want +got\n%s", diff)
@@ -208,11 +211,11 @@ notifiers:
 default: {notify: env}
 `)
 	for _, name := range []string{"env", "file"} {
-		if target, _ := rules.Target(name); target.RoutingKey.Reveal() != testKey {
-			t.Errorf("%s is %q", name, target.RoutingKey.Reveal())
+		if target, _ := rules.Target(name); target.Credential.Reveal() != testKey {
+			t.Errorf("%s is %q", name, target.Credential.Reveal())
 		}
 	}
-	if target, ok := rules.Target("id"); !ok || target.Channel != "C0123456789" {
+	if target, ok := rules.Target("id"); !ok || target.Address != "C0123456789" {
 		t.Errorf("id is %+v", target)
 	}
 	if diff := cmp.Diff([]string{"1.5e300", "1987937931743377", "2", "9007199254740993"}, slices.Sorted(maps.Keys(rules.flows))); diff != "" {

@@ -3,9 +3,8 @@ package rules
 import (
 	"cmp"
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"flowbridge/router"
 )
@@ -17,7 +16,7 @@ func (l *loader) notifiers(e entry) {
 		return
 	}
 	if len(notifiers) == 0 {
-		l.wrong(follow(e.value), e.path, "is empty", "name at least one Slack channel or PagerDuty service")
+		l.wrong(follow(e.value), e.path, "is empty", "name at least one: "+eitherKind())
 	}
 	for _, n := range notifiers {
 		if !l.name("notifier", n.key, n) {
@@ -35,95 +34,108 @@ func (l *loader) target(n entry, keys []entry) router.Target {
 	t := router.Target{Notifier: n.key}
 	var kind entry
 	for _, e := range keys {
-		if e.key == "kind" || kind.value == nil && nearest(e.key, []string{"kind", "channel", "routing_key", "allow"}) == "kind" {
+		if e.key == "kind" || kind.value == nil && nearest(e.key, append(foreignKeys(""), "kind")) == "kind" {
 			kind = e
 		}
 	}
 	if kind.value == nil {
-		l.absent(n.at, join(n.path, "kind"), "is missing", "write kind: slack or kind: pagerduty")
+		l.absent(n.at, join(n.path, "kind"), "is missing", "write kind: "+strings.Join(kindWords(), " or kind: "))
 		return t
 	}
 	s, ok := l.scalar(kind.value, kind.path)
 	if !ok {
 		return t
 	}
-	t.Kind = router.Kind(s.text)
-	known, other, needs, meaning := &slackKeys, &pagerdutyKeys, "channel", `a channel's id, or its name with #: "#flow-ops"`
-	switch {
-	case t.Kind == router.KindSlack:
-	case t.Kind == router.KindPagerDuty:
-		known, other, needs, meaning = other, known, "routing_key", "the integration key of the service, for Events API v2"
-	default:
-		kinds := []string{string(router.KindSlack), string(router.KindPagerDuty)}
-		l.wrong(s.Node, s.path, "there is no kind "+s.written(), cmp.Or(didYouMean(s.text, kinds), "it is "+oneOf(kinds)))
+	if t.Kind = router.Kind(s.text); !t.Kind.Known() {
+		l.wrong(s.Node, s.path, "there is no kind "+s.written(), cmp.Or(didYouMean(s.text, kindWords()), "it is "+oneOf(kindWords())))
 		return t
 	}
+	known, foreign := notifierKeys(t.Kind), foreignKeys(t.Kind)
 	var own []entry
 	for _, e := range keys {
-		if !known.has(e.key) && other.has(e.key) {
+		if !known.has(e.key) && slices.Contains(foreign, e.key) {
 			l.wrong(e.at, e.path, fmt.Sprintf("a notifier of kind %s has no %s", t.Kind, e.key), "")
 			continue
 		}
 		own = append(own, e)
 	}
-	o := l.known(own, n.at, n.path, known)
-	if e, ok := o.at[needs]; ok {
-		if s, ok := l.addressed(e); ok {
-			l.address(&t, s)
+	o := l.known(own, n.at, n.path, &known)
+	for _, k := range t.Kind.Keys() {
+		e, ok := o.at[k.Name]
+		switch {
+		case ok && k.Is == router.KeyPeople:
+			l.rules.allow[n.key] = l.people(e, &k)
+		case ok:
+			l.address(&t, e, &k)
+		case k.Is != router.KeyPeople && !o.has(k.Name):
+			l.absent(n.at, join(n.path, k.Name), "is missing", k.Missing)
 		}
-	} else if !o.has(needs) {
-		l.absent(n.at, join(n.path, needs), "is missing", meaning)
-	}
-	if e, ok := o.at["allow"]; ok {
-		l.rules.allow[n.key] = l.allowed(e)
 	}
 	return t
 }
 
-var (
-	channelName = regexp.MustCompile(whole(channelNameForm))
-	channelID   = regexp.MustCompile(whole(channelIDForm))
-	anyID       = regexp.MustCompile(`^[A-Z][A-Z0-9]{8,}$`)
-	routingKey  = regexp.MustCompile(whole(routingKeyForm))
-	allowedID   = regexp.MustCompile(whole(allowedForm))
-)
+// foreignKeys are the keys of the notifiers of the other kinds.
+func foreignKeys(but router.Kind) (names []string) {
+	for _, kind := range router.Kinds() {
+		for _, k := range kind.Keys() {
+			if kind != but {
+				names = append(names, k.Name)
+			}
+		}
+	}
+	return names
+}
 
-func (l *loader) address(t *router.Target, s scalar) {
-	if t.Kind == router.KindPagerDuty {
+// eitherKind lists what a notifier can be: a Slack channel or a PagerDuty service.
+func eitherKind() string {
+	var all []string
+	for _, kind := range router.Kinds() {
+		all = append(all, kind.One())
+	}
+	last := len(all) - 1
+	return strings.Join(all[:last], ", ") + " or " + all[last]
+}
+
+// address reads where a notifier is, or its credential. No mistake quotes a credential.
+func (l *loader) address(t *router.Target, e entry, k *router.KindKey) {
+	s, ok := l.addressed(e, k)
+	if !ok {
+		return
+	}
+	problem, meant := k.Check(s.text)
+	if k.Is == router.KeyCredential {
 		l.hide(s.text, "••••••")
-		t.RoutingKey = router.Secret(s.text)
+		t.Credential = router.Secret(s.text)
 		switch {
-		case routingKey.MatchString(s.text):
-			if !s.resolved {
-				l.warn(s.Node, s.path, "a routing key stands in the file, where everybody can read it",
-					`write "${NAME}" and put it into the environment, or "${file:PATH}"`)
-			}
-		default:
-			problem := "a routing key has letters and digits only"
-			if n := utf8.RuneCountInString(s.text); n != 32 {
-				problem = fmt.Sprintf("a routing key has 32 characters, and this one %d", n)
-			}
-			l.wrong(s.Node, s.path, problem, "it is the integration key of the service, for Events API v2")
+		case problem != "":
+			l.wrong(s.Node, s.path, problem, k.Hint)
+		case !s.resolved:
+			l.warn(s.Node, s.path, k.Noun+" stands in the file, where everybody can read it",
+				`write "${NAME}" and put it into the environment, or "${file:PATH}"`)
 		}
 		return
 	}
-	t.Channel = s.text
-	if channelName.MatchString(s.text) || channelID.MatchString(s.text) {
+	t.Address = s.text
+	if problem == "" {
 		return
 	}
-	hint := `write the name with # as Slack shows it, or the id that begins with C or G`
-	if name := "#" + strings.ToLower(strings.TrimPrefix(s.text, "#")); !s.guarded() && !anyID.MatchString(s.text) && channelName.MatchString(name) {
-		hint = fmt.Sprintf("did you mean %s?", quote(name))
+	hint := k.Hint
+	if meant != "" && !s.guarded() {
+		hint = fmt.Sprintf("did you mean %s?", quote(meant))
 	}
-	l.wrong(s.Node, s.path, s.written()+" is neither the name nor the id of a channel", hint)
+	written := s.written()
+	if t.Kind.Private() {
+		written = "the address"
+	}
+	l.wrong(s.Node, s.path, written+" "+problem, hint)
 }
 
-// allowed reads who may press buttons: ids of users and of user groups. Names would change.
-func (l *loader) allowed(e entry) (ids []string) {
+// people reads who may act: ids, since names would change.
+func (l *loader) people(e entry, k *router.KindKey) (ids []string) {
 	all, _ := l.scalars(e.value, e.path)
 	for _, s := range all {
-		if !allowedID.MatchString(s.text) {
-			l.wrong(s.Node, s.path, s.written()+" is no id of a Slack user or user group", "in Slack, copy the member id (U...) or the id of the user group (S...)")
+		if problem, _ := k.Check(s.text); problem != "" {
+			l.wrong(s.Node, s.path, s.written()+" "+problem, k.Hint)
 		}
 		ids = append(ids, s.text)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"flowbridge/router"
 )
 
 // Bounds that no honest file comes near.
@@ -211,10 +213,24 @@ type scalar struct {
 // written is the value as it stands in the file, for people. What looks like a credential may be one that
 // was put in the wrong place.
 func (s scalar) written() string {
-	if routingKey.MatchString(s.Value) || token.MatchString(s.Value) {
+	if credential.MatchString(s.Value) || token.MatchString(s.Value) {
 		return "the value"
 	}
 	return quote(s.Value)
+}
+
+// credential is what the credentials of notifiers look like.
+var credential = regexp.MustCompile(whole(credentialForms()...))
+
+func credentialForms() (forms []string) {
+	for _, kind := range router.Kinds() {
+		for _, k := range kind.Keys() {
+			if k.Is == router.KeyCredential {
+				forms = append(forms, k.Forms...)
+			}
+		}
+	}
+	return forms
 }
 
 // guarded says that no mistake may be made of the text itself.

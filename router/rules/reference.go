@@ -1,10 +1,14 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
+
+	"flowbridge/router"
 )
 
 // ${NAME} and ${file:PATH} stand for an address or a credential, and only where one belongs: whoever may write rules could
@@ -24,6 +28,20 @@ func OwnSecrets() []string {
 	}
 }
 
+// addressKeys lists the keys of notifiers in which something may stand for the value.
+func addressKeys() string {
+	var names []string
+	for _, kind := range router.Kinds() {
+		for _, k := range kind.Keys() {
+			if k.Is != router.KeyPeople {
+				names = append(names, k.Name)
+			}
+		}
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
+
 // plain returns the text of a value in which nothing is resolved, and where in it, in characters, a $ was left out.
 func (r *reader) plain(s scalar) (text string, dropped []int, ok bool) {
 	if !strings.Contains(s.Value, "${") {
@@ -37,7 +55,7 @@ func (r *reader) plain(s scalar) (text string, dropped []int, ok bool) {
 		if !strings.HasPrefix(found, "$$") {
 			line, column := r.inside(s, len([]rune(s.Value[:at[0]])))
 			r.at(line, column, s.path, shorten(found, 60)+" stands for nothing here",
-				"variables and files are for routing_key, channel, url and secret of a notifier; for the text itself write $${")
+				"variables and files are for "+addressKeys()+" of a notifier; for the text itself write $${")
 			ok = false
 			continue
 		}
@@ -49,8 +67,8 @@ func (r *reader) plain(s scalar) (text string, dropped []int, ok bool) {
 	return b.String(), dropped, ok
 }
 
-// addressed reads a single value in which ${NAME} or ${file:PATH} may stand for all of it.
-func (r *reader) addressed(e entry) (s scalar, ok bool) {
+// addressed reads the single value of a key in which ${NAME} or ${file:PATH} may stand for all of it.
+func (r *reader) addressed(e entry, k *router.KindKey) (s scalar, ok bool) {
 	n := follow(e.value)
 	if !strings.Contains(n.Value, "${") {
 		return r.scalar(n, e.path)
@@ -65,16 +83,16 @@ func (r *reader) addressed(e entry) (s scalar, ok bool) {
 		return r.scalar(n, e.path)
 	}
 	if path, isFile := strings.CutPrefix(m[2], "file:"); isFile {
-		s.text, ok = r.fromFile(s, path)
+		s.text, ok = r.fromFile(s, path, k)
 	} else {
-		s.text, ok = r.fromEnv(s, m[2])
+		s.text, ok = r.fromEnv(s, m[2], k)
 	}
 	s.resolved = true
 	r.hide(s.text, s.Value)
 	return s, ok
 }
 
-func (r *reader) fromEnv(s scalar, name string) (string, bool) {
+func (r *reader) fromEnv(s scalar, name string, k *router.KindKey) (string, bool) {
 	if slices.Contains(OwnSecrets(), strings.TrimSuffix(name, "_FILE")) {
 		r.wrong(s.Node, s.path, name+" is for the bridge itself, and rules never get it", "give what belongs here a variable of its own")
 		return "", false
@@ -84,11 +102,10 @@ func (r *reader) fromEnv(s scalar, name string) (string, bool) {
 		text, ok = r.cfg.Env(name)
 	}
 	text = strings.TrimSpace(text)
-	hint := "set it; where only the file is checked, any value of the right form will do"
-	if strings.HasSuffix(s.path, ".routing_key") {
-		hint = "set it; where only the file is checked, 32 zeros will do"
-	}
+	hint := fmt.Sprintf("set it; where only the file is checked, %s will do", k.Any)
 	switch {
+	case text == "" && r.cfg.StandIns:
+		return k.StandIn, true
 	case !ok:
 		r.wrong(s.Node, s.path, fmt.Sprintf("the environment variable %s is not set", name), hint)
 	case text == "":
@@ -97,7 +114,7 @@ func (r *reader) fromEnv(s scalar, name string) (string, bool) {
 	return text, text != ""
 }
 
-func (r *reader) fromFile(s scalar, path string) (string, bool) {
+func (r *reader) fromFile(s scalar, path string, k *router.KindKey) (string, bool) {
 	if r.cfg.ReadFile == nil {
 		r.wrong(s.Node, s.path, fmt.Sprintf("the file %s cannot be read here", quote(path)), "")
 		return "", false
@@ -105,6 +122,8 @@ func (r *reader) fromFile(s scalar, path string) (string, bool) {
 	data, err := r.cfg.ReadFile(path)
 	text := strings.TrimSpace(string(data))
 	switch {
+	case r.cfg.StandIns && errors.Is(err, fs.ErrNotExist):
+		return k.StandIn, true
 	case err != nil:
 		r.wrong(s.Node, s.path, fmt.Sprintf("the file %s cannot be read: %v", quote(path), err), "")
 	case len(data) > maxSecret:

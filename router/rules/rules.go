@@ -20,6 +20,9 @@ type Config struct {
 	Env func(name string) (value string, ok bool)
 	// ReadFile reads ${file:PATH}; white space around the content is dropped. Default: no file can be read.
 	ReadFile func(path string) ([]byte, error)
+	// StandIns says that nobody will be told anything: what a variable that is not set or empty, or a file that is not there,
+	// stands for is something of the right form. Default: that is a mistake.
+	StandIns bool
 	// Samples are events as Meta sends them: expressions and templates are tried on them when they are read, so that one
 	// that takes too much is a mistake. Default: none.
 	Samples []router.Event

@@ -117,12 +117,15 @@ func wait() schema { return form(waitForm) }
 
 // notifierSchema is that of a notifier: its kind says which keys it has.
 func notifierSchema() schema {
-	kind := schema{"enum": []string{string(router.KindSlack), string(router.KindPagerDuty)}, "description": "What tells people: a Slack channel, or a PagerDuty service."}
-	return schema{
-		"type": "object", "required": []any{"kind"}, "properties": map[string]any{"kind": kind},
-		"if":   schema{"properties": map[string]any{"kind": schema{"const": string(router.KindPagerDuty)}}, "required": []any{"kind"}},
-		"then": objectOf(pagerdutyKeys, nil, nil), "else": objectOf(slackKeys, nil, nil),
+	kind := schema{"enum": kindWords(), "description": "What tells people: " + eitherKind() + "."}
+	var each []any
+	for _, one := range router.Kinds() {
+		each = append(each, schema{
+			"if":   schema{"properties": map[string]any{"kind": schema{"const": string(one)}}, "required": []any{"kind"}},
+			"then": objectOf(notifierKeys(one), nil, nil),
+		})
 	}
+	return schema{"type": "object", "required": []any{"kind"}, "properties": map[string]any{"kind": kind}, "allOf": each}
 }
 
 // ruleSchema is that of a rule: it drops, or it tells somebody.

@@ -128,6 +128,11 @@ func TestTheSchemaFindsWhatIsWrongAndWhere(t *testing.T) {
 		{"a variable for a severity", "version: 1\ndefault: {notify: chat, severity: \"${X}\"}", "default/severity"},
 		{"a channel without #", "version: 1\nnotifiers: {chat: {kind: slack, channel: chat}}", "notifiers/chat/channel"},
 		{"a routing key that is too short", "version: 1\nnotifiers: {page: {kind: pagerduty, routing_key: abc}}", "notifiers/page/routing_key"},
+		{"a webhook that everybody on the way can read", "version: 1\nnotifiers: {hook: {kind: webhook, url: \"http://hooks.example.com/x\", secret: \"${X}\"}}", "notifiers/hook/url"},
+		{"a webhook with a password", "version: 1\nnotifiers: {hook: {kind: webhook, url: \"https://me:pw@hooks.example.com/x\", secret: \"${X}\"}}", "notifiers/hook/url"},
+		{"a webhook with a short secret", "version: 1\nnotifiers: {hook: {kind: webhook, url: \"https://hooks.example.com/x\", secret: whsec_abc}}", "notifiers/hook/secret"},
+		{"a webhook without a secret", "version: 1\nnotifiers: {hook: {kind: webhook, url: \"https://hooks.example.com/x\"}}", "notifiers/hook"},
+		{"a routing key for a webhook", "version: 1\nnotifiers: {hook: {kind: webhook, url: \"https://hooks.example.com/x\", secret: \"${X}\", routing_key: \"${X}\"}}", "notifiers/hook"},
 		{"a name that may press buttons", "version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\", allow: [anna]}}", "notifiers/chat/allow/0"},
 		{"no notifiers in notifiers", "version: 1\nnotifiers: {}", "notifiers"},
 		{"a label that rules know already", "version: 1\nflows: {\"1\": {event: x}}", ""},
@@ -183,7 +188,7 @@ func TestEveryKeyOfTheSchemaIsDescribed(t *testing.T) {
 }
 
 func allKeys() (keys []key) {
-	for _, t := range []table{fileKeys, flowKeys, slackKeys, pagerdutyKeys, windowKeys, matchKeys, actionKeys, ruleKeys, routeKeys} {
+	for _, t := range []table{fileKeys, flowKeys, notifierKeys(router.KindSlack), notifierKeys(router.KindPagerDuty), notifierKeys(router.KindWebhook), windowKeys, matchKeys, actionKeys, ruleKeys, routeKeys} {
 		keys = append(keys, t.keys...)
 	}
 	return keys
@@ -198,8 +203,9 @@ func TestTheLoaderReadsEveryKeyOfTheTables(t *testing.T) {
 		path  string
 	}{
 		{flowKeys, head + "flows: {\"1\": {%s: %s}}\n", "flows.1."},
-		{slackKeys, "version: 1\nnotifiers: {chat: {kind: slack, %s: %s}}\n", "notifiers.chat."},
-		{pagerdutyKeys, "version: 1\nnotifiers: {chat: {kind: pagerduty, %s: %s}}\n", "notifiers.chat."},
+		{notifierKeys(router.KindSlack), "version: 1\nnotifiers: {chat: {kind: slack, %s: %s}}\n", "notifiers.chat."},
+		{notifierKeys(router.KindPagerDuty), "version: 1\nnotifiers: {chat: {kind: pagerduty, %s: %s}}\n", "notifiers.chat."},
+		{notifierKeys(router.KindWebhook), "version: 1\nnotifiers: {chat: {kind: webhook, %s: %s}}\n", "notifiers.chat."},
 		{windowKeys, head + "windows: {w: {%s: %s}}\n", "windows.w."},
 		{matchKeys, head + "rules: [{name: a, match: {%s: %s}, notify: chat}]\n", "rules[0].match."},
 		{actionKeys, head + "default: {%s: %s}\n", "default."},
@@ -220,7 +226,7 @@ func TestTheLoaderReadsEveryKeyOfTheTables(t *testing.T) {
 var values = map[string][]any{
 	"version": {1, "1"}, "fallback": {"chat"},
 	"name": {"Checkout", 5, true}, "runbook": {"https://example.com/x"},
-	"channel": {"#chat", "C0123456789"}, "routing_key": {testKey, "${PD_KEY}"}, "allow": {"U0123ABCD", []any{"S0123ABCD", "W0123ABCD"}},
+	"channel": {"#chat", "C0123456789"}, "routing_key": {testKey, "${PD_KEY}"}, "url": {"https://hooks.example.com/x?y=z", "http://127.0.0.1:8080/x"}, "secret": {testWebhookSecret}, "allow": {"U0123ABCD", []any{"S0123ABCD", "W0123ABCD"}},
 	"days": {"mon-fri", []any{"sat", "sun-mon"}}, "hours": {"09:00-18:00", []any{"22:00-06:00", "12:00-24:00"}}, "time_zone": {"Europe/Berlin", "UTC"},
 	"event": {router.EndpointLatency, []any{"SOMETHING_NEW", router.FlowStatusChange}}, "field": {"flows", []any{"messages"}},
 	"threshold": {10, ">=10", []any{5, "50"}, 7.5}, "flow": {"Checkout5", []any{"1", 77}}, "waba": {"9", 9, []any{102290129340398}},
@@ -235,7 +241,7 @@ var values = map[string][]any{
 
 // words that a key with few words does not have; the loader and the schema both know that.
 var closed = []string{
-	"version", "runbook", "channel", "routing_key", "allow", "days", "hours", "threshold", "alert_state", "severity", "group_by", "resolve_after", "on_escalation", "on_auto_resolve",
+	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "hours", "threshold", "alert_state", "severity", "group_by", "resolve_after", "on_escalation", "on_auto_resolve",
 	"continue", "drop", "after", "unless", "kind",
 }
 
@@ -307,11 +313,12 @@ func drawFile(t *rapid.T) map[string]any {
 		return []any{route(), route()}
 	}
 	file := map[string]any{
-		"version":   rapid.SampledFrom(values["version"]).Draw(t, "version"),
-		"flows":     map[string]any{"1": map[string]any{"name": "Checkout5", "team": "x"}, "2": some(flowKeys, map[string]any{"team": 5})},
-		"notifiers": map[string]any{"chat": some(slackKeys, map[string]any{"kind": "slack"}), "page": some(pagerdutyKeys, map[string]any{"kind": "pagerduty"})},
-		"windows":   map[string]any{"night": some(windowKeys, map[string]any{"hours": "22:00-06:00"}), "office": some(windowKeys, map[string]any{"days": "mon-fri"})},
-		"default":   some(actionKeys, map[string]any{"notify": notify()}),
+		"version": rapid.SampledFrom(values["version"]).Draw(t, "version"),
+		"flows":   map[string]any{"1": map[string]any{"name": "Checkout5", "team": "x"}, "2": some(flowKeys, map[string]any{"team": 5})},
+		"notifiers": map[string]any{"chat": some(notifierKeys(router.KindSlack), map[string]any{"kind": "slack"}), "page": some(notifierKeys(router.KindPagerDuty), map[string]any{"kind": "pagerduty"}),
+			"hook": some(notifierKeys(router.KindWebhook), map[string]any{"kind": "webhook"})},
+		"windows": map[string]any{"night": some(windowKeys, map[string]any{"hours": "22:00-06:00"}), "office": some(windowKeys, map[string]any{"days": "mon-fri"})},
+		"default": some(actionKeys, map[string]any{"notify": notify()}),
 	}
 	rules := []any{}
 	for i := range rapid.IntRange(0, 3).Draw(t, "rules") {

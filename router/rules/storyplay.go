@@ -55,9 +55,8 @@ func (p *player) act(r *StepResult, a *StoryAct) (problem string) {
 	now := p.trial.Now()
 	ev := router.Event{Source: router.SourceConsole, Name: a.Name, At: now, Received: now, Act: &router.Act{Actor: a.By, Notifier: a.Through}}
 	if t, ok := p.rules.Target(a.Through); ok {
-		ev.Source = router.SourceSlack
-		if t.Kind == router.KindPagerDuty {
-			ev.Source = router.SourcePagerDuty
+		if ev.Source = t.Kind.Acts(); ev.Source == "" {
+			return fmt.Sprintf("nobody can act through %s: nothing comes back from %s", a.Through, t.Kind.One())
 		}
 	}
 	if a.Silence != nil {

@@ -112,7 +112,7 @@ func (l *loader) toldTwice() {
 			continue
 		}
 		at, path := rule.places["alert_state"], rule.path+".match.alert_state"
-		if !slices.ContainsFunc(rule.notify, func(to route) bool { return !to.target.Kind.Keyed() }) {
+		if !slices.ContainsFunc(rule.notify, func(to route) bool { return !to.target.Kind.Pages() }) {
 			l.warnAt(at, path, "a recovery alone opens and closes nothing in PagerDuty",
 				"leave alert_state out: what the rule opens, the recovery resolves by itself")
 			continue
@@ -155,8 +155,8 @@ func (l *loader) neverPagesAgain() {
 	}
 	for i := range r.rules {
 		rule := &r.rules[i]
-		pages := slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind == router.KindPagerDuty })
-		if rule.rise == reactPage && pages && !slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind != router.KindSlack && !to.unlessAck }) {
+		pages := slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind.Pages() })
+		if rule.rise == reactPage && pages && !slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind.Pages() && !to.unlessAck }) {
 			l.warnAt(rule.riseAt, rule.path+".on_escalation", "pages nobody: every PagerDuty service says unless: acknowledged", "remove one of the two")
 		}
 	}
@@ -192,7 +192,7 @@ func (l *loader) doubtful(rule *rule, o object) {
 		}
 	}
 	if e, ok := o.at["on_escalation"]; ok && m.mayOpen() && rule.rise == reactPage && len(rule.notify) > 0 &&
-		!slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind != router.KindSlack }) {
+		!slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind.Pages() }) {
 		l.warn(e.at, e.path, "pages nobody: the rule tells no PagerDuty service", "add one to notify, or remove it")
 	}
 }

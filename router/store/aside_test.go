@@ -35,7 +35,7 @@ func (r telling) Decide(e *router.Event) (d router.Decision) {
 }
 
 func (r telling) Target(name string) (router.Target, bool) {
-	return router.Target{Notifier: name, Kind: router.KindSlack, Channel: "#" + name}, true
+	return router.Target{Notifier: name, Kind: router.KindSlack, Address: "#" + name}, true
 }
 func (r telling) Targets() (all []router.Target) {
 	for _, name := range r {
@@ -247,14 +247,14 @@ func TestAPageThatItsServiceClosedAndThatOpensAnew(t *testing.T) {
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}, Owed: []router.Owed{owed(1, "page", "k")}}))
 		n := claim(t, s, "page", noon)
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered,
-			Receipt: router.Receipt{DedupKey: "k", Open: true, Severity: router.Error}}))
+			Receipt: router.Receipt{Own: made("dedup_key", "k"), Open: true, Severity: router.Error}}))
 		closed := owed(1, "page", "k")
 		closed.Open = false
 		check(t, s.Commit(ctx, router.Batch{Overtaken: []router.Owed{closed}, Owed: []router.Owed{owed(1, "page", "k")}}))
 		if n := claim(t, s, "page", noon); !n.Open || n.Class != router.ClassNew {
 			t.Errorf("open %v, class %s", n.Open, n.Class)
 		}
-		stale, err := s.Unlinked(ctx, noon.Add(-time.Hour))
+		stale, err := s.Unlinked(ctx, router.KindPagerDuty, noon.Add(-time.Hour))
 		check(t, err)
 		if len(stale) != 1 {
 			t.Errorf("its link is taken for that of the new page: %+v", stale)

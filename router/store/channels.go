@@ -2,29 +2,29 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"flowbridge/router"
 )
 
-// ChannelID returns what a service calls the channel that messages to a #name went to, by the newest receipt that says it;
-// "" where none does. It walks the deliveries from the newest on: it is for the rare case that nobody else knows.
-func (s *Store) ChannelID(ctx context.Context, name string) (string, error) {
-	var text []byte
-	err := s.read.QueryRowContext(ctx, `SELECT receipt FROM deliveries WHERE channel = ?
-		AND receipt LIKE '%"channel":"%' AND receipt NOT LIKE '%"channel":"#%' ORDER BY id DESC LIMIT 1`, name).Scan(&text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
-	var receipt router.Receipt
-	if err == nil {
-		err = json.Unmarshal(text, &receipt)
-	}
+// maxReceipts is how many of an address are looked through at most.
+const maxReceipts = 200
+
+// Receipts returns the newest receipts of what was told at an address, whatever came of it, newest first: its kind may learn
+// from them what the service calls the place. It walks the deliveries from the newest on: it is for the rare case that nobody
+// else knows.
+func (s *Store) Receipts(ctx context.Context, kind router.Kind, address string) ([]router.Receipt, error) {
+	found, err := all(ctx, s.read, `SELECT receipt FROM deliveries WHERE kind = ? AND channel = ? AND receipt <> '{}' ORDER BY id DESC LIMIT ?`,
+		[]any{string(kind), address, maxReceipts}, func(row scanner) (r router.Receipt, err error) {
+			var text []byte
+			if err := row.Scan(&text); err != nil {
+				return r, err
+			}
+			return r, json.Unmarshal(text, &r)
+		})
 	if err != nil {
-		return "", fmt.Errorf("read the id of a channel: %w", err)
+		return nil, fmt.Errorf("read receipts: %w", err)
 	}
-	return receipt.Channel, nil
+	return found, nil
 }

@@ -9,28 +9,29 @@ import (
 	"flowbridge/router/store"
 )
 
-func TestTheIDOfAChannelIsWhatTheNewestReceiptSays(t *testing.T) {
+func TestReceiptsOfAnAddressComeNewestFirst(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
-		want := func(name, id string) {
+		want := func(name string, receipts ...router.Receipt) {
 			t.Helper()
-			if got, err := s.ChannelID(ctx, name); got != id || err != nil {
-				t.Errorf("%s is %q, %v; want %q", name, got, err, id)
-			}
+			got, err := s.Receipts(ctx, router.KindSlack, name)
+			check(t, err)
+			diff(t, got, receipts)
 		}
-		want("#ops", "")
+		first, second, third := router.Receipt{Own: made("channel", "C1")}, router.Receipt{Own: made("channel", "C2"), Open: true}, router.Receipt{Own: made("channel", "#ops"), Unsure: true}
+		want("#ops")
 		for number := int64(2); number <= 4; number++ {
 			inc, owed := failing(number), owedChat()
 			inc.Key = fmt.Sprint(rateKey, number)
 			owed.Incident, owed.Key = number, inc.Key
 			check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}, Owed: []router.Owed{owed}}))
 		}
-		for _, receipt := range []router.Receipt{{Channel: "C1", TS: "1.0"}, {Channel: "C2", TS: "2.0"}, {Channel: "#ops", Unsure: true}, {}} {
+		for _, receipt := range []router.Receipt{first, second, third, {}} {
 			if _, ok := attempt(t, s, "chat", receipt); !ok {
 				t.Fatal("nothing is due")
 			}
 		}
-		want("#ops", "C2")
-		want("#other", "")
+		want("#ops", third, second, first)
+		want("#other")
 	})
 }

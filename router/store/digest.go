@@ -16,7 +16,7 @@ import (
 func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (ids []int64, err error) {
 	few := router.StormSize
 	switch {
-	case c.n.Target.Kind != router.KindSlack, c.told == 1, c.n.MayExist:
+	case !c.n.Target.Kind.Digests(), c.told == 1, c.n.MayExist:
 		return nil, nil
 	case c.n.Class == router.ClassResolved:
 		few = router.FewRecoveries
@@ -25,7 +25,7 @@ func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (id
 	}
 	ids, err = all(ctx, tx, `SELECT d.id FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class = ? AND d.open = ?
 		AND d.kind = ? AND d.channel = ? AND d.incident > 0 AND d.told <> 1 AND d.may_exist = 0 AND d.digest = '' ORDER BY d.owed_since, d.id LIMIT ?`,
-		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), toInt(c.n.Open), string(router.KindSlack), c.n.Target.Channel, router.DigestSize},
+		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), toInt(c.n.Open), string(c.n.Target.Kind), c.n.Target.Address, router.DigestSize},
 		func(row scanner) (id int64, err error) {
 			err = row.Scan(&id)
 			return id, err

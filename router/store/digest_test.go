@@ -14,7 +14,7 @@ import (
 func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	ctx := context.Background()
 	const many = router.StormSize + 5
-	card := router.Receipt{TS: "card", Open: true, Severity: router.Error}
+	card := router.Receipt{Own: made("ts", "card"), Open: true, Severity: router.Error}
 	storm := func(t *testing.T, n int) *queue {
 		q := newQueue(t, open)
 		for i := range int64(n) {
@@ -24,7 +24,7 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	}
 	digested := func(t *testing.T) *queue {
 		q := storm(t, many)
-		n := q.deliver("chat", router.Receipt{Channel: "C1", Digest: "17.1", Open: true})
+		n := q.deliver("chat", router.Receipt{Digest: "17.1", Open: true})
 		if n.Digest == nil || n.Digest.Recovered || len(n.Digest.Parts) != many || n.Incident != nil {
 			t.Fatalf("got %s, want a digest of all", about(n))
 		}
@@ -46,7 +46,7 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			q.owe(page(i+1, fmt.Sprint("k", i)))
 		}
 		for range many {
-			if n := q.deliver("page", router.Receipt{DedupKey: "k", Open: true}); n.Incident == nil {
+			if n := q.deliver("page", router.Receipt{Own: made("dedup_key", "k"), Open: true}); n.Incident == nil {
 				t.Fatalf("got %s", about(n))
 			}
 		}
@@ -69,7 +69,7 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	t.Run("one that gets worse gets its card", func(t *testing.T) {
 		q := digested(t)
 		q.owe(chat(7, true, router.Critical))
-		n := q.deliver("chat", router.Receipt{TS: "card", Open: true, Severity: router.Critical})
+		n := q.deliver("chat", router.Receipt{Own: made("ts", "card"), Open: true, Severity: router.Critical})
 		if about(n) != "INC-7" || n.Class != router.ClassWorse || n.Receipt.Digest != "17.1" || n.MayExist {
 			t.Errorf("got %+v", n)
 		}
@@ -78,14 +78,14 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	t.Run("an end is told, by a line while there are few and by a digest when there are many", func(t *testing.T) {
 		q := digested(t)
 		q.owe(chat(1, false, router.Error))
-		if n := q.deliver("chat", router.Receipt{TS: "line"}); about(n) != "INC-1" || n.Open || n.Receipt.Digest != "17.1" {
+		if n := q.deliver("chat", router.Receipt{Own: made("ts", "line")}); about(n) != "INC-1" || n.Open || n.Receipt.Digest != "17.1" {
 			t.Errorf("got %s", about(n))
 		}
 		for i := range int64(router.FewRecoveries + 1) {
 			q.owe(chat(i+2, false, router.Error))
 		}
 		q.owe(chat(40, false, router.Error)) // it opened and closed during the storm
-		n := q.deliver("chat", router.Receipt{Channel: "C1", Digest: "17.2"})
+		n := q.deliver("chat", router.Receipt{Digest: "17.2"})
 		if n.Digest == nil || !n.Digest.Recovered || len(n.Digest.Parts) != router.FewRecoveries+2 || !n.Digest.Parts[0].Told || n.Digest.Parts[router.FewRecoveries+1].Told {
 			t.Fatalf("got %s: %+v", about(n), n.Digest)
 		}
@@ -113,7 +113,7 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 		q.pass(time.Second)
 		q.owe(chat(1, false, router.Error))
-		n := q.deliver("chat", router.Receipt{Channel: "C1", Digest: "17.1", Open: true})
+		n := q.deliver("chat", router.Receipt{Digest: "17.1", Open: true})
 		if len(n.Digest.Parts) != many-1 {
 			t.Errorf("got %s", about(n))
 		}
@@ -136,7 +136,7 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		n := q.claim("chat")
 		q.owe(chat(1, false, router.Error))
 		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryParked, Error: "invalid_blocks", Digest: n.Digest}))
-		q.deliver("chat", router.Receipt{Channel: "C1", Digest: "17.1", Open: true})
+		q.deliver("chat", router.Receipt{Digest: "17.1", Open: true})
 		if n := q.claim("chat"); about(n) != "INC-1" || n.Open {
 			t.Errorf("got %s", about(n))
 		}
@@ -179,7 +179,7 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	for way, lose := range ways {
 		t.Run("a digest "+way+" is looked for, and is there", func(t *testing.T) {
 			q, n := unsettled(t, lose)
-			check(t, q.Finish(ctx, told(n, router.Receipt{Channel: "C1", Digest: "17.1", Open: true})))
+			check(t, q.Finish(ctx, told(n, router.Receipt{Digest: "17.1", Open: true})))
 			got := []string{about(q.claim("chat")), about(q.claim("chat"))}
 			diff(t, got, []string{"INC-2", "INC-3"})
 		})
@@ -208,7 +208,7 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if n.Digest == nil || len(n.Digest.Parts) != many {
 			t.Fatalf("got %s", about(n))
 		}
-		check(t, q.Finish(ctx, told(n, router.Receipt{Channel: "C1", Digest: "17.1", Open: true})))
+		check(t, q.Finish(ctx, told(n, router.Receipt{Digest: "17.1", Open: true})))
 		if parked, err := q.Deliveries(ctx, router.DeliveryParked, 0); len(parked) != 0 || err != nil {
 			t.Errorf("parked: %+v, %v", parked, err)
 		}
@@ -237,7 +237,7 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if n.Digest == nil || !n.Digest.Recovered || !n.Digest.Unsettled {
 			t.Fatalf("got %s", about(n))
 		}
-		check(t, q.Finish(ctx, told(n, router.Receipt{Channel: "C1", Digest: "17.2"})))
+		check(t, q.Finish(ctx, told(n, router.Receipt{Digest: "17.2"})))
 		if n := q.claim("chat"); about(n) != "INC-1" || !n.Open || n.Class != router.ClassNew {
 			t.Errorf("got %s as %s", about(n), n.Class)
 		}

@@ -11,6 +11,11 @@ func (s *Store) PretendOlder(ctx context.Context, upTo int64) error {
 	return err
 }
 
+// StoredAddresses returns the addresses of deliveries as they are stored.
+func (s *Store) StoredAddresses(ctx context.Context) ([]string, error) {
+	return all(ctx, s.read, `SELECT DISTINCT channel FROM deliveries ORDER BY channel`, nil, scanText)
+}
+
 // StoredRoutingKeys returns the routing keys of deliveries as they are stored.
 func (s *Store) StoredRoutingKeys(ctx context.Context) ([]string, error) {
 	return all(ctx, s.read, `SELECT DISTINCT routing_key FROM deliveries`, nil, scanText)

@@ -25,11 +25,11 @@ const placeColumns = `d.incident, i.waba, i.flow, i.state, i.opened_at, i.acknow
 const placeTables = `deliveries d JOIN incidents i ON i.number = d.incident
 	LEFT JOIN links l ON l.incident = d.incident AND l.notifier = d.notifier AND l.key = d.key`
 
-// PlacesByLink returns the places that a service calls by an id. Where it called a page so before that was opened anew,
-// the place is the incident, without a page.
-func (s *Store) PlacesByLink(ctx context.Context, id string) ([]router.Place, error) {
+// PlacesByLink returns the places that the service of a kind calls by an id. Where it called a page so before that was
+// opened anew, the place is the incident, without a page.
+func (s *Store) PlacesByLink(ctx context.Context, kind router.Kind, id string) ([]router.Place, error) {
 	places, err := s.places(ctx, `SELECT `+placeColumns+` FROM `+placeTables+`
-		WHERE d.kind = 'pagerduty' AND l.id = ? ORDER BY d.id DESC LIMIT ?`, id, maxPlaces)
+		WHERE d.keyed = 1 AND d.kind = ? AND l.id = ? ORDER BY d.id DESC LIMIT ?`, string(kind), id, maxPlaces)
 	if err != nil || len(places) > 0 {
 		return places, err
 	}
@@ -37,28 +37,28 @@ func (s *Store) PlacesByLink(ctx context.Context, id string) ([]router.Place, er
 		FROM former_links f JOIN incidents i ON i.number = f.incident WHERE f.id = ? ORDER BY i.number DESC LIMIT ?`, id, maxPlaces)
 }
 
-// PlacesByKey returns the places that a service was told to find by one of some keys, the newest incident first: an
+// PlacesByKey returns the places that the service of a kind was told to find by one of some keys, the newest incident first: an
 // incident that is over leaves its key to the next. Keys beyond the hundredth are not looked for.
-func (s *Store) PlacesByKey(ctx context.Context, keys ...string) ([]router.Place, error) {
+func (s *Store) PlacesByKey(ctx context.Context, kind router.Kind, keys ...string) ([]router.Place, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
 	keys = keys[:min(len(keys), maxKeys)]
-	var args []any
+	args := []any{string(kind)}
 	for _, key := range keys {
 		args = append(args, key)
 	}
 	return s.places(ctx, `SELECT `+placeColumns+` FROM `+placeTables+`
-		WHERE d.kind = 'pagerduty' AND d.incident <> 0 AND d.key IN (?`+strings.Repeat(", ?", len(keys)-1)+`)
+		WHERE d.keyed = 1 AND d.kind = ? AND d.incident <> 0 AND d.key IN (?`+strings.Repeat(", ?", len(keys)-1)+`)
 		ORDER BY d.id DESC LIMIT ?`, append(args, maxPlaces)...)
 }
 
-// Unlinked returns open pages that their service has accepted since a time and that have no link, or one from before
+// Unlinked returns open pages that the service of a kind has accepted since a time and that have no link, or one from before
 // they opened anew; those told last first, at most maxPlaces: some never get a name, and must not hide the others.
-func (s *Store) Unlinked(ctx context.Context, since time.Time) ([]router.Place, error) {
+func (s *Store) Unlinked(ctx context.Context, kind router.Kind, since time.Time) ([]router.Place, error) {
 	return s.places(ctx, `SELECT `+placeColumns+` FROM `+placeTables+`
-		WHERE d.kind = 'pagerduty' AND d.open = 1 AND d.updated_at > ? AND d.incident <> 0 AND d.have > 0 AND d.state <> 'parked'
-		AND (l.id IS NULL OR l.stale = 1) ORDER BY d.updated_at DESC, d.id DESC LIMIT ?`, micros(since), maxPlaces)
+		WHERE d.keyed = 1 AND d.kind = ? AND d.open = 1 AND d.updated_at > ? AND d.incident <> 0 AND d.have > 0 AND d.state <> 'parked'
+		AND (l.id IS NULL OR l.stale = 1) ORDER BY d.updated_at DESC, d.id DESC LIMIT ?`, string(kind), micros(since), maxPlaces)
 }
 
 func (s *Store) places(ctx context.Context, query string, args ...any) ([]router.Place, error) {
@@ -67,7 +67,7 @@ func (s *Store) places(ctx context.Context, query string, args ...any) ([]router
 		var key string
 		err = row.Scan(&p.Incident, &p.WABA, &p.Flow, &p.State, &opened, &p.AcknowledgedBy, &p.Notifier, &p.Key, &key,
 			&known, &open, &p.Link.ID, &p.Link.Number, &p.Link.URL)
-		p.OpenedAt, p.RoutingKey, p.Open = fromMicros(opened), s.routingKey(p.Notifier, key), open != 0
+		p.OpenedAt, p.Credential, p.Open = fromMicros(opened), s.routingKey(p.Notifier, key), open != 0
 		p.Known = fromMicros(known)
 		if p.Link.ID != "" {
 			p.Link.Notifier, p.Link.Key = p.Notifier, p.Key
@@ -157,7 +157,7 @@ func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) erro
 		}
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET open = ?, opening = ?, severity = ?, told_open = ?, receipt = ?,
-		owed = owed + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END WHERE id = ?`,
+		owed = owed + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END, cosmetic = 0 WHERE id = ?`,
 		toInt(o.Open), o.Opening, int64(o.Severity), toInt(o.Open && !buried || revived), string(body), id)
 	if err == nil && (revived || buried) {
 		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ? WHERE id = ? AND state <> 'waiting'`,
@@ -208,7 +208,7 @@ func noteReceipt(ctx context.Context, tx *txn, r *router.Result, before router.R
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting',
 		next_at = CASE WHEN state = 'waiting' THEN next_at ELSE ? END, owed_since = CASE WHEN state = 'waiting' THEN owed_since ELSE ? END,
-		class = `+classSQL("", "", "")+` WHERE incident = ? AND kind = 'pagerduty' AND state IN ('waiting', 'delivered') AND open = 1`, now, now, incident)
+		class = `+classSQL("", "", "")+` WHERE incident = ? AND keyed = 1 AND state IN ('waiting', 'delivered') AND open = 1`, now, now, incident)
 	return true, err
 }
 

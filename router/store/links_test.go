@@ -39,11 +39,11 @@ func failing(number int64, links ...router.Link) router.Incident {
 }
 
 func owedPage(open bool) router.Owed {
-	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "k"}, Open: open, Severity: router.Error}
+	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "k"}, Open: open, Severity: router.Error}
 }
 
 func owedChat() router.Owed {
-	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "chat", Kind: router.KindSlack, Channel: "#ops"}, Open: true, Severity: router.Error}
+	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "chat", Kind: router.KindSlack, Address: "#ops"}, Open: true, Severity: router.Error}
 }
 
 // attempt makes an attempt at what is due to a notifier, which ends with a receipt; false if nothing was due.
@@ -58,33 +58,33 @@ func attempt(t *testing.T, s *store.Store, notifier string, receipt router.Recei
 	return *claimed, true
 }
 
-var openReceipt = router.Receipt{DedupKey: rateKey, Open: true}
+var openReceipt = router.Receipt{Own: made("dedup_key", rateKey), Open: true}
 
 func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
-		place := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 1, State: router.IncidentOpen, OpenedAt: noon, Notifier: "page", Key: rateKey, RoutingKey: "k"}
-		got, err := s.PlacesByKey(ctx, "another key", rateKey)
+		place := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 1, State: router.IncidentOpen, OpenedAt: noon, Notifier: "page", Key: rateKey, Credential: "k"}
+		got, err := s.PlacesByKey(ctx, router.KindPagerDuty, "another key", rateKey)
 		check(t, err)
 		diff(t, got, []router.Place{place})
 
 		place.Link = router.Link{Notifier: "page", Key: rateKey, ID: "P1", Number: 7, URL: "https://example.pagerduty.com/incidents/P1"}
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, place.Link)}}))
 		for _, find := range []func() ([]router.Place, error){
-			func() ([]router.Place, error) { return s.PlacesByKey(ctx, rateKey) },
-			func() ([]router.Place, error) { return s.PlacesByLink(ctx, "P1") },
+			func() ([]router.Place, error) { return s.PlacesByKey(ctx, router.KindPagerDuty, rateKey) },
+			func() ([]router.Place, error) { return s.PlacesByLink(ctx, router.KindPagerDuty, "P1") },
 		} {
 			got, err := find()
 			check(t, err)
 			diff(t, got, []router.Place{place})
 		}
-		got, err = s.PlacesByLink(ctx, "P2")
+		got, err = s.PlacesByLink(ctx, router.KindPagerDuty, "P2")
 		check(t, err)
 		diff(t, got, []router.Place(nil))
 
 		// It is opened anew there: what is done to the old page belongs to the incident, and to no page of it.
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, router.Link{Notifier: "page", Key: rateKey, ID: "P2", Number: 8})}}))
-		got, err = s.PlacesByLink(ctx, "P1")
+		got, err = s.PlacesByLink(ctx, router.KindPagerDuty, "P1")
 		check(t, err)
 		diff(t, got, []router.Place{{FlowID: place.FlowID, Incident: 1, State: router.IncidentOpen, OpenedAt: noon}})
 	})
@@ -95,7 +95,7 @@ func TestAPageThatWasToldOfTheEndAfterAPersonOpenedItIsToldOnceMore(t *testing.T
 		ctx := context.Background()
 		attempt(t, s, "page", openReceipt)
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(false)}}))
-		attempt(t, s, "page", router.Receipt{DedupKey: rateKey}) // told of the end, at noon by our clock
+		attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)}) // told of the end, at noon by our clock
 		for _, tt := range []struct {
 			name     string
 			reopened time.Time
@@ -121,7 +121,7 @@ func TestAPageIsUnlinkedFromWhenItIsAcceptedUntilItsNameIsKnownAndAnewAfterItWas
 		ctx := context.Background()
 		unlinked := func(what string, want int) {
 			t.Helper()
-			got, err := s.Unlinked(ctx, noon.Add(-time.Minute))
+			got, err := s.Unlinked(ctx, router.KindPagerDuty, noon.Add(-time.Minute))
 			check(t, err)
 			if len(got) != want {
 				t.Errorf("%s: %d pages without a name, want %d", what, len(got), want)
@@ -134,7 +134,7 @@ func TestAPageIsUnlinkedFromWhenItIsAcceptedUntilItsNameIsKnownAndAnewAfterItWas
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, link)}}))
 		unlinked("named", 0)
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(false)}}))
-		attempt(t, s, "page", router.Receipt{DedupKey: rateKey})
+		attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)})
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, link)}, Owed: []router.Owed{owedPage(true)}}))
 		attempt(t, s, "page", openReceipt)
 		unlinked("open anew", 1)
@@ -143,7 +143,7 @@ func TestAPageIsUnlinkedFromWhenItIsAcceptedUntilItsNameIsKnownAndAnewAfterItWas
 		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}}))
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(true)}}))
 		unlinked("closed by a person there, and open anew", 1)
-		if got, err := s.Unlinked(ctx, noon); len(got) != 0 || err != nil {
+		if got, err := s.Unlinked(ctx, router.KindPagerDuty, noon); len(got) != 0 || err != nil {
 			t.Errorf("told long ago: %v, %v", got, err)
 		}
 	})
@@ -165,7 +165,7 @@ func TestPagesThatNeverGetANameHideNoOthers(t *testing.T) {
 		for ok := true; ok; {
 			_, ok = attempt(t, s, "page", openReceipt)
 		}
-		nameless, err := s.Unlinked(ctx, noon.Add(-time.Minute))
+		nameless, err := s.Unlinked(ctx, router.KindPagerDuty, noon.Add(-time.Minute))
 		check(t, err)
 		if len(nameless) != 100 || !slices.ContainsFunc(nameless, func(p router.Place) bool { return p.Incident == 102 }) {
 			t.Errorf("%d pages, and that of INC-102, told last, is not among them", len(nameless))
@@ -186,7 +186,7 @@ func TestWhatAServiceKnowsIsNotToldToItUnlessSomethingElseIsUnderWay(t *testing.
 		check(t, err)
 		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}})) // while a trigger is under way
 		check(t, s.Finish(ctx, router.Result{Delivery: claimed.Delivery, Revision: claimed.Revision, Claim: claimed.Claim, Receipt: openReceipt, State: router.DeliveryDelivered}))
-		if n, ok := attempt(t, s, "page", router.Receipt{DedupKey: rateKey}); !ok || n.Open {
+		if n, ok := attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)}); !ok || n.Open {
 			t.Errorf("after a trigger that came too late: told %v, open %v", ok, n.Open)
 		}
 	})
@@ -195,7 +195,7 @@ func TestWhatAServiceKnowsIsNotToldToItUnlessSomethingElseIsUnderWay(t *testing.
 func TestACardsAddressReachesThePageOnce(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		attempt(t, s, "page", openReceipt)
-		card := router.Receipt{Channel: "C1", TS: "1.0", Link: "https://example.slack.com/archives/C1/p10"}
+		card := router.Receipt{Own: made("ts", "1.0"), Link: "https://example.slack.com/archives/C1/p10"}
 		attempt(t, s, "chat", card)
 		n, ok := attempt(t, s, "page", openReceipt)
 		if diff := cmp.Diff([]router.Related{{Notifier: "chat", Kind: router.KindSlack, Link: card.Link}}, n.Related); !ok || diff != "" {
@@ -217,7 +217,7 @@ func TestACardsAddressDoesNotOpenAPageThatIsClosed(t *testing.T) {
 		ctx := context.Background()
 		attempt(t, s, "page", openReceipt)
 		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}}))
-		attempt(t, s, "chat", router.Receipt{Channel: "C1", TS: "1.0", Link: "https://example.slack.com/archives/C1/p10"})
+		attempt(t, s, "chat", router.Receipt{Own: made("ts", "1.0"), Link: "https://example.slack.com/archives/C1/p10"})
 		if n, ok := attempt(t, s, "page", openReceipt); ok {
 			t.Errorf("told: %+v", n)
 		}

@@ -86,10 +86,10 @@ func (d *dialect) fillTargets(ctx context.Context, tx *sql.Tx) error {
 	for rows.Next() {
 		var t router.Target
 		var key string
-		if err := rows.Scan(&t.Notifier, &t.Kind, &t.Channel, &key); err != nil {
+		if err := rows.Scan(&t.Notifier, &t.Kind, &t.Address, &key); err != nil {
 			return err
 		}
-		t.RoutingKey = router.Secret(key)
+		t.Credential = router.Secret(key)
 		targets = append(targets, t)
 	}
 	if err := rows.Err(); err != nil {
@@ -97,7 +97,7 @@ func (d *dialect) fillTargets(ctx context.Context, tx *sql.Tx) error {
 	}
 	for _, t := range targets {
 		_, err := tx.ExecContext(ctx, d.rebind(`UPDATE deliveries SET target = ? WHERE notifier = ? AND kind = ? AND channel = ? AND routing_key = ?`),
-			t.ID(), t.Notifier, string(t.Kind), t.Channel, t.RoutingKey.Reveal())
+			t.ID(), t.Notifier, string(t.Kind), t.Address, t.Credential.Reveal())
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ func TestTwoNamesForOneTargetWaitForEachOther(t *testing.T) {
 		attempt(t, s, "page", openReceipt)
 		renamed, elsewhere := owedPage(true), owedPage(true)
 		renamed.Incident, renamed.Target.Notifier = 2, "renamed"
-		elsewhere.Incident, elsewhere.Target.Notifier, elsewhere.Target.RoutingKey = 2, "elsewhere", "another"
+		elsewhere.Incident, elsewhere.Target.Notifier, elsewhere.Target.Credential = 2, "elsewhere", "another"
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(2)}, Owed: []router.Owed{owedPage(false), renamed, elsewhere}}))
 		if n, ok := attempt(t, s, "renamed", openReceipt); ok {
 			t.Errorf("told of the next incident before the end of the last: %+v", n)
@@ -25,7 +25,7 @@ func TestTwoNamesForOneTargetWaitForEachOther(t *testing.T) {
 		if _, ok := attempt(t, s, "elsewhere", openReceipt); !ok {
 			t.Error("another target waits for it, too")
 		}
-		if n, ok := attempt(t, s, "page", router.Receipt{DedupKey: rateKey}); !ok || n.Open {
+		if n, ok := attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)}); !ok || n.Open {
 			t.Errorf("the end of the last: told %v, %+v", ok, n)
 		}
 		if n, ok := attempt(t, s, "renamed", openReceipt); !ok || !n.Open {
@@ -43,7 +43,7 @@ func TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain(t *testing.T) {
 		ended := owedPage(false)
 		ended.At = noon.Add(-time.Hour)
 		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{ended}}))
-		if n, ok := attempt(t, s, "page", router.Receipt{DedupKey: rateKey}); !ok || n.Open || !n.Receipt.Open {
+		if n, ok := attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)}); !ok || n.Open || !n.Receipt.Open {
 			t.Errorf("told %v: %+v", ok, n)
 		}
 	})

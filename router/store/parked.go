@@ -55,8 +55,8 @@ func problems(ctx context.Context, tx *txn, incident, but int64) ([]router.Probl
 }
 
 // replacing finds newer deliveries that may have made something under the key of a keyed delivery d: what is told of d
-// would fall on them. The kind is spelled out for the index deliveries_key.
-const replacing = `SELECT n.incident FROM deliveries n WHERE n.kind = 'pagerduty' AND n.key = d.key AND n.target = d.target AND n.id > d.id AND n.may_exist = 1`
+// would fall on them.
+const replacing = `SELECT n.incident FROM deliveries n WHERE n.keyed = 1 AND n.key = d.key AND n.target = d.target AND n.id > d.id AND n.may_exist = 1`
 
 // replacedBy returns the number of the incident that has replaced that of a keyed delivery at its service, 0 for none.
 func replacedBy(ctx context.Context, tx *txn, id int64) (incident int64, err error) {

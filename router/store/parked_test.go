@@ -50,7 +50,7 @@ func (q *queue) state(id int64) router.Delivery {
 	return router.Delivery{}
 }
 
-var pageOpen = router.Receipt{DedupKey: "k", Open: true, Severity: router.Error}
+var pageOpen = router.Receipt{Own: made("dedup_key", "k"), Open: true, Severity: router.Error}
 
 func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	ctx := context.Background()
@@ -92,7 +92,7 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		q.refuse("page", "bad key", time.Minute)
 		problems := func(want ...router.Problem) {
 			t.Helper()
-			n := q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Error})
+			n := q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
 			diff(t, n.Problems, want)
 		}
 		problems(router.Problem{Notifier: "page", Error: "bad key"})
@@ -327,12 +327,12 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		odd := q.refuse("chat", "invalid_blocks", 2*time.Hour)
 		q.refuse("page", "token_revoked", 3*time.Hour)
 		q.pass(time.Hour - (router.StormSize+2)*time.Second) // of the first
-		q.deliver("chat", router.Receipt{Channel: "C1", TS: "1", Open: true, Severity: router.Error})
+		q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
 		digest := q.claim("chat")
 		if digest.Digest == nil || len(digest.Digest.Parts) != router.StormSize+1 {
 			t.Fatalf("got %s", about(digest))
 		}
-		check(t, q.Finish(ctx, told(digest, router.Receipt{Channel: "C1", Digest: "2", Open: true})))
+		check(t, q.Finish(ctx, told(digest, router.Receipt{Digest: "2", Open: true})))
 		if d := q.state(odd.Delivery); d.State != router.DeliveryParked {
 			t.Errorf("refused with other words: %s", d.State)
 		}
@@ -389,7 +389,7 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	t.Run("a long wait is a pause that people know of, of this notifier and class alone", func(t *testing.T) {
 		q := newQueue(t, open)
 		other := chat(2, true, router.Error)
-		other.Target.Notifier, other.Target.Channel = "ops", "#other"
+		other.Target.Notifier, other.Target.Address = "ops", "#other"
 		q.owe(chat(1, true, router.Error), other)
 		pause := func(notifier string, wait time.Duration) {
 			n := q.claim(notifier)

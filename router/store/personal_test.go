@@ -175,7 +175,7 @@ func forgets(t *testing.T, open func(*testing.T, store.Config) opened) {
 	check(t, s.Audit(ctx, router.AuditEntry{At: noon, Who: "ana " + spelt, What: "retry delivery 1"}, router.AuditEntry{At: noon, Who: "ben", What: "reload"}))
 	check(t, s.Postpone(ctx, router.Postponed{About: "P1", Digest: "p1", Received: noon, Events: []router.Event{act}}))
 	r := result(claim(t, s.Store, "chat", noon), router.DeliveryDelivered)
-	r.Receipt = router.Receipt{Channel: "C1", TS: "1.2", Link: "https://chat.example.com/m"}
+	r.Receipt = router.Receipt{Own: made("ts", "1.2"), Link: "https://chat.example.com/m"}
 	check(t, s.Finish(ctx, r))
 	appendAll(t, s.Store, waits) // nobody folds it
 

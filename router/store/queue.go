@@ -66,7 +66,7 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 		if err != nil || c == nil {
 			return nil, short, err
 		}
-		c.n.Target.RoutingKey = s.routingKey(ask.Notifier, c.routingKey)
+		c.n.Target.Credential, c.n.Target.Address = s.routingKey(ask.Notifier, c.routingKey), s.address(ask.Notifier, c.n.Target.Address)
 		if c.n.Class == router.ClassDigested {
 			if many, err := manyDigested(ctx, tx, ask.Notifier); many || err != nil {
 				if err != nil {
@@ -161,7 +161,7 @@ func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked m
 	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.failing_since,
 		d.was_parked = 1, d.refusals, d.may_exist, d.open, d.opening, d.severity, d.receipt, d.key, d.class, d.told, d.digest, d.owed_since FROM deliveries d
 		WHERE d.notifier = ? AND `+where+` AND d.class IN (`+classes[2:]+`) ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked, args...).
-		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Channel, &c.routingKey, &c.n.Revision, &c.n.Attempt, &failing,
+		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Address, &c.routingKey, &c.n.Revision, &c.n.Attempt, &failing,
 			&c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled, &c.since)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -205,7 +205,7 @@ func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 	if c.n.Digest != nil {
 		return c.takeDigest(ctx, tx, until)
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1,
+	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1, cosmetic = 1,
 		tried_since = CASE WHEN open = 1 AND told_open = 0 AND attempts = 0 THEN ? ELSE tried_since END WHERE id = ?`,
 		until, c.n.Claim, micros(ask.Now), c.n.Delivery)
 	return err
@@ -386,7 +386,7 @@ func isParked(ctx context.Context, tx *txn, id int64) (bool, error) {
 
 // made says whether a receipt names something at the service that is about this incident alone, or may be there.
 func made(r *router.Receipt) bool {
-	return r.TS != "" || r.DedupKey != "" || r.Unsure || r.Digest == "" && *r != router.Receipt{}
+	return r.Unsure || r.Digest == "" && *r != router.Receipt{}
 }
 
 // finishOne records how an attempt at one delivery ended, and says whether that renews others.
@@ -420,7 +420,7 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 		// A refusal speaks of the state that was told: what became owed meanwhile, perhaps the end, is tried at once.
 		return false, finish(`last_error = ?, may_exist = ?, `+stillFailing+`, `+parking, r.Error, exists, now, r.Revision, now, micros(r.NextAt), r.Revision)
 	}
-	// Done; what became owed meanwhile is due at once.
+	// Done; what became owed meanwhile is due at once, but for new numbers alone.
 	before, err := receiptOf(ctx, tx, r.Delivery)
 	if err != nil {
 		return false, err
@@ -430,9 +430,10 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 		return false, err
 	}
 	// A service that takes and refuses in turn is probed more and more rarely all the same: see router.Notification.Refusals.
-	if err := finish(`last_error = '', told_at = ?, may_exist = ?, attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?, next_at = ?,
+	if err := finish(`last_error = '', told_at = ?, may_exist = ?, attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?,
+		next_at = CASE WHEN cosmetic = 1 AND owed > ? THEN CAST(? AS BIGINT) ELSE ? END,
 		owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`,
-		now, exists, toInt(refused), r.Revision, now, r.Revision, now, r.Revision, string(r.State)); err != nil {
+		now, exists, toInt(refused), r.Revision, r.Revision, now+router.CosmeticEvery.Microseconds(), now, r.Revision, now, r.Revision, string(r.State)); err != nil {
 		return false, err
 	}
 	linked, err := noteReceipt(ctx, tx, r, before, now)
@@ -442,8 +443,8 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 // Retarget pins a delivery to another target: for what never made anything where it was pinned before. It wraps
 // router.ErrConflict when the claim is ours no more: by now somebody else may make something there.
 func (s *Store) Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error {
-	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET kind = ?, channel = ?, routing_key = ?, target = ? WHERE id = ? AND claim = ?`,
-		string(t.Kind), t.Channel, s.sealed(t.RoutingKey), t.ID(), delivery, claim)
+	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET kind = ?, keyed = ?, channel = ?, routing_key = ?, target = ? WHERE id = ? AND claim = ?`,
+		string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t), s.sealed(t.Credential), t.ID(), delivery, claim)
 	if err == nil {
 		err = stillOurs(held, delivery)
 	}

@@ -150,7 +150,7 @@ func (h *history) owe(n int64, open bool, severity router.Severity) {
 	for _, notifier := range lanes {
 		j := job{n, notifier}
 		h.owed[j] = owedState{open, severity}
-		target := router.Target{Notifier: notifier, Kind: router.KindPagerDuty, RoutingKey: "key"}
+		target := router.Target{Notifier: notifier, Kind: router.KindPagerDuty, Credential: "key"}
 		if notifier == "chat" {
 			target = chatTarget
 		}
@@ -234,7 +234,7 @@ func (h *history) end(i int, outcome string) {
 	f := h.flying[i]
 	h.flying = append(h.flying[:i:i], h.flying[i+1:]...)
 	r := router.Result{Delivery: f.n.Delivery, Claim: f.n.Claim, Revision: f.n.Revision, Digest: f.n.Digest, Receipt: f.n.Receipt, State: router.DeliveryWaiting, Error: outcome}
-	if f.n.MayExist && r.Receipt.TS == "" {
+	if f.n.MayExist && r.Receipt.Own == "" {
 		r.Receipt.Unsure = true // as a notifier says that cannot know better
 	}
 	tells := false
@@ -268,9 +268,9 @@ func (h *history) end(i int, outcome string) {
 		h.post(f)
 		switch {
 		case r.Digest == nil:
-			r.Receipt = router.Receipt{TS: f.n.Claim, Open: f.n.Open, Severity: f.n.Severity}
+			r.Receipt = router.Receipt{Own: made("ts", f.n.Claim), Open: f.n.Open, Severity: f.n.Severity}
 		case h.posted[r.Digest.ID]:
-			r.Receipt = router.Receipt{Channel: "C1", Digest: r.Digest.ID, Open: !r.Digest.Recovered}
+			r.Receipt = router.Receipt{Digest: r.Digest.ID, Open: !r.Digest.Recovered}
 		default: // it was looked for, and is not there
 			r.State, tells = router.DeliveryCancelled, false
 		}

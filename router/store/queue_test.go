@@ -21,7 +21,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			q.owe(chat(n+1, true, router.Warning))
 		}
 		for range 8 {
-			q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Warning})
+			q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Warning})
 		}
 		q.owe(chat(1, true, router.Warning), chat(2, true, router.Critical), chat(3, false, router.Warning), chat(4, true, router.Warning),
 			router.Owed{Event: 5, Key: "n5", Target: chatTarget, Severity: router.Info}, router.Owed{Event: 6, Key: "n6", Target: chatTarget, Severity: router.Error},
@@ -37,7 +37,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	t.Run("what is owed longest has its turn, however much matters more", func(t *testing.T) {
 		q := newQueue(t, open)
 		q.owe(chat(1, true, router.Error))
-		q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Error})
+		q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
 		q.owe(chat(1, true, router.Error))
 		for n := range int64(20) {
 			q.pass(time.Second)
@@ -58,7 +58,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		first, again := page(1, "key"), page(3, "key")
 		q.owe(first, page(2, "other"))
 		for range 2 {
-			q.deliver("page", router.Receipt{DedupKey: "k", Open: true, Severity: router.Error})
+			q.deliver("page", router.Receipt{Own: made("dedup_key", "k"), Open: true, Severity: router.Error})
 		}
 		first.Open = false
 		second := page(2, "other")
@@ -83,7 +83,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			return []router.Charge{{Budget: name, Calls: 1, Every: time.Second, Burst: 2}}
 		}
 		for range 2 {
-			q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Error})
+			q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
 		}
 		if n, short := q.try("chat"); n != nil || short != 1 {
 			t.Errorf("third: got %v, short of %d budgets", n, short)
@@ -98,7 +98,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			t.Errorf("got %s, want the notice", about(n))
 		}
 		q.pass(time.Second)
-		q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Error})
+		q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
 		if n, short := q.try("chat"); n != nil || short != 1 {
 			t.Errorf("fourth: got %v, short of %d budgets", n, short)
 		}
@@ -154,7 +154,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		check(t, q.Finish(ctx, failed(probe, q.now.Add(10*time.Second), q.now.Add(2*time.Second))))
 		q.pass(2 * time.Second)
 		probe = q.claim("page")
-		check(t, q.Finish(ctx, told(probe, router.Receipt{DedupKey: "k", Open: true})))
+		check(t, q.Finish(ctx, told(probe, router.Receipt{Own: made("dedup_key", "k"), Open: true})))
 		left := map[int64]int{}
 		for range 5 { // all at once, those in back-off too; only who was tried has an attempt behind it
 			n := q.claim("page")
@@ -198,7 +198,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	t.Run("what became owed while an older state was refused is tried, and nobody is told that it is parked", func(t *testing.T) {
 		q := newQueue(t, open)
 		q.owe(page(1, "k"))
-		q.deliver("page", router.Receipt{DedupKey: "k", Open: true, Severity: router.Error})
+		q.deliver("page", router.Receipt{Own: made("dedup_key", "k"), Open: true, Severity: router.Error})
 		q.owe(page(1, "k"))
 		refresh := q.claim("page")
 		over := page(1, "k")
@@ -240,18 +240,18 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if err := q.Extend(ctx, lost.Delivery, lost.Claim, q.now.Add(time.Hour)); !errors.Is(err, router.ErrConflict) {
 			t.Errorf("extend: %v", err)
 		}
-		if err := q.Finish(ctx, told(lost, router.Receipt{DedupKey: "lost"})); !errors.Is(err, router.ErrConflict) {
+		if err := q.Finish(ctx, told(lost, router.Receipt{Own: made("dedup_key", "lost")})); !errors.Is(err, router.ErrConflict) {
 			t.Errorf("finish: %v", err)
 		}
 		if n, _ := q.try("page"); n != nil {
 			t.Error("the lost result released the claim")
 		}
 		for range 2 { // it may be repeated
-			check(t, q.Finish(ctx, told(has, router.Receipt{DedupKey: "k", Open: true})))
+			check(t, q.Finish(ctx, told(has, router.Receipt{Own: made("dedup_key", "k"), Open: true})))
 		}
 		all, err := q.Deliveries(ctx, router.DeliveryDelivered, 0)
 		check(t, err)
-		if len(all) != 1 || all[0].Receipt.DedupKey != "k" {
+		if len(all) != 1 || all[0].Receipt.Own != made("dedup_key", "k") {
 			t.Errorf("delivered: %+v", all)
 		}
 	})
@@ -312,7 +312,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		q.pass(time.Minute) // who holds a claim and lives has said so by then
 		seen := map[int64]bool{}
 		for range 5 {
-			n := q.deliver("chat", router.Receipt{TS: "1", Open: true, Severity: router.Error})
+			n := q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
 			seen[n.Delivery] = true
 			q.pass(time.Second)
 		}
@@ -340,7 +340,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		lost := q.claim("page")
 		q.pass(time.Minute)
 		has := q.claim("page")
-		other := router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "another-key"}
+		other := router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "another-key"}
 		if err := q.Retarget(ctx, lost.Delivery, lost.Claim, other); !errors.Is(err, router.ErrConflict) {
 			t.Errorf("the lost claim: %v", err)
 		}
@@ -361,6 +361,97 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	})
 
 	t.Run("what is parked", func(t *testing.T) { parkedSuite(t, open) })
+
+	t.Run("new numbers alone are told at once, then every ten seconds, and the last of them always", func(t *testing.T) {
+		q := newQueue(t, open)
+		told := router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error}
+		numbers := chat(1, true, router.Error)
+		numbers.Cosmetic = true
+		q.owe(chat(1, true, router.Error))
+		q.deliver("chat", told)
+		q.pass(time.Minute)
+		q.owe(numbers)
+		q.deliver("chat", told) // at once: nothing was told for long
+		waits := func(d time.Duration) {
+			t.Helper()
+			if n, _ := q.try("chat"); n != nil {
+				t.Errorf("%s is told too early", about(n))
+			}
+			if names, next, err := q.Due(ctx, q.now); err != nil || len(names) != 0 || !next.Equal(q.now.Add(d)) {
+				t.Errorf("due %v, next in %s, %v; want it in %s", names, next.Sub(q.now), err, d)
+			}
+		}
+		for range 3 {
+			q.pass(time.Second)
+			q.owe(numbers)
+		}
+		waits(7 * time.Second)
+		q.pass(7 * time.Second)
+		if n := q.deliver("chat", told); n.Revision != 5 { // the newest of them
+			t.Errorf("told revision %d", n.Revision)
+		}
+		q.pass(time.Minute)
+		if n, _ := q.try("chat"); n != nil {
+			t.Errorf("%s is told twice", about(n))
+		}
+
+		// What comes while it is told waits as well, but for what matters.
+		q.owe(numbers)
+		n := q.claim("chat")
+		q.owe(numbers)
+		finish := func() {
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: told}))
+		}
+		finish()
+		waits(10 * time.Second)
+		q.pass(10 * time.Second)
+		n = q.claim("chat")
+		q.owe(numbers, chat(1, true, router.Critical))
+		numbers.Severity = router.Critical
+		q.owe(numbers)
+		finish()
+		if n = q.claim("chat"); n.Class != router.ClassWorse {
+			t.Errorf("got class %s", n.Class)
+		}
+		finish()
+
+		// What matters does not wait behind numbers that do.
+		q.owe(numbers)
+		waits(10 * time.Second)
+		q.pass(time.Second)
+		q.owe(chat(1, false, router.Error))
+		if n := q.deliver("chat", router.Receipt{Own: made("ts", "1")}); n.Open {
+			t.Error("the end is not told")
+		}
+	})
+
+	t.Run("numbers that come while a delivery fails change nothing of its back-off", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(chat(1, true, router.Error))
+		q.fail("chat", 0, 30*time.Second)
+		numbers := chat(1, true, router.Error)
+		numbers.Cosmetic = true
+		q.pass(time.Second)
+		q.owe(numbers)
+		q.owe(chat(1, true, router.Critical))
+		if _, next, err := q.Due(ctx, q.now); err != nil || !next.Equal(q.now.Add(29*time.Second)) {
+			t.Errorf("next in %s, %v", next.Sub(q.now), err)
+		}
+		q.pass(29 * time.Second)
+		q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Critical})
+	})
+
+	t.Run("numbers are told at once where a clock said that the last were told in years", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.pass(1000 * 24 * time.Hour)
+		q.owe(chat(1, true, router.Error))
+		q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
+		q.now = noon
+		numbers := chat(1, true, router.Error)
+		numbers.Cosmetic = true
+		q.owe(numbers)
+		q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
+	})
 
 	t.Run("a storm", func(t *testing.T) { stormSuite(t, open) })
 }
@@ -448,7 +539,7 @@ func about(n *router.Notification) string {
 	return n.Incident.Name()
 }
 
-var chatTarget = router.Target{Notifier: "chat", Kind: router.KindSlack, Channel: "#ops"}
+var chatTarget = router.Target{Notifier: "chat", Kind: router.KindSlack, Address: "#ops"}
 
 func chat(incident int64, open bool, severity router.Severity) router.Owed {
 	return router.Owed{Incident: incident, Key: fmt.Sprint("c", incident), Target: chatTarget, Open: open, Severity: severity}
@@ -456,5 +547,8 @@ func chat(incident int64, open bool, severity router.Severity) router.Owed {
 
 func page(incident int64, key string) router.Owed {
 	return router.Owed{Incident: incident, Key: key, Open: true, Severity: router.Error,
-		Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "pinned-key"}}
+		Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "pinned-key"}}
 }
+
+// made is a receipt's own half with one member.
+func made(name, value string) router.Own { return router.Own(fmt.Sprintf("{%q:%q}", name, value)) }

@@ -74,24 +74,30 @@ func (s *Store) loadSeals(ctx context.Context) error {
 	lost := 0
 	err := s.inTx(ctx, func(tx *txn) error {
 		lost = 0
-		keys, err := all(ctx, tx, `SELECT DISTINCT routing_key FROM deliveries WHERE routing_key <> ''`, nil, scanText)
-		if err != nil {
-			return err
-		}
-		for _, old := range keys {
-			text, ok := s.unsealed(old)
-			if !ok {
-				lost++
-				continue
+		for _, column := range []string{"routing_key", "channel"} {
+			which := column + ` <> ''`
+			if column == "channel" { // most are no secret
+				which = `channel LIKE '` + sealedForm + `%'`
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET routing_key = ? WHERE routing_key = ?`, s.sealed(router.Secret(text)), old); err != nil {
+			stored, err := all(ctx, tx, `SELECT DISTINCT `+column+` FROM deliveries WHERE `+which, nil, scanText)
+			if err != nil {
 				return err
+			}
+			for _, old := range stored {
+				text, ok := s.unsealed(old)
+				if !ok {
+					lost++
+					continue
+				}
+				if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET `+column+` = ? WHERE `+column+` = ?`, s.sealed(router.Secret(text)), old); err != nil {
+					return err
+				}
 			}
 		}
 		if lost > 0 { // the next start tries again
 			return nil
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO remembered (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, s.seals[0].id)
+		_, err := tx.ExecContext(ctx, `INSERT INTO remembered (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, s.seals[0].id)
 		return err
 	})
 	if lost > 0 {
@@ -128,6 +134,28 @@ func (s *Store) unsealed(stored string) (text string, ok bool) {
 	return "", false
 }
 
+// sealedAddress returns the address of a target as it is stored: one that may hold a credential is sealed like those.
+func (s *Store) sealedAddress(t *router.Target) string {
+	if t.Kind.Private() {
+		return s.sealed(router.Secret(t.Address))
+	}
+	return t.Address
+}
+
+// address returns the address that is pinned to a delivery, or where it cannot be opened that which its notifier has in the
+// rules.
+func (s *Store) address(notifier, stored string) string {
+	if text, ok := s.unsealed(stored); ok {
+		return text
+	}
+	if s.cfg.Target != nil {
+		if t, ok := s.cfg.Target(notifier); ok {
+			return t.Address
+		}
+	}
+	return ""
+}
+
 // routingKey returns the routing key that is pinned to a delivery, or where it cannot be opened that which its notifier has
 // in the rules.
 func (s *Store) routingKey(notifier, stored string) router.Secret {
@@ -136,7 +164,7 @@ func (s *Store) routingKey(notifier, stored string) router.Secret {
 	}
 	if s.cfg.Target != nil {
 		if t, ok := s.cfg.Target(notifier); ok {
-			return t.RoutingKey
+			return t.Credential
 		}
 	}
 	return ""

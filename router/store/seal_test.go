@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ func sealing(t *testing.T, fresh func(*testing.T) string) {
 		log.Reset()
 		s, err := store.Open(ctx, store.Config{DSN: dsn, Seals: secrets, Now: func() time.Time { return noon }, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			Target: func(notifier string) (router.Target, bool) {
-				return router.Target{Notifier: notifier, RoutingKey: "key-of-the-rules"}, notifier == "page"
+				return router.Target{Notifier: notifier, Credential: "key-of-the-rules"}, notifier == "page"
 			}})
 		check(t, err)
 		defer s.Close()
@@ -40,12 +41,12 @@ func sealing(t *testing.T, fresh func(*testing.T) string) {
 		return func(s *store.Store) {
 			t.Helper()
 			later = later.Add(time.Hour)
-			if n := claim(t, s, "page", later); n.Target.RoutingKey != want {
-				t.Errorf("the claim has routing key %q, want %q", n.Target.RoutingKey.Reveal(), want.Reveal())
+			if n := claim(t, s, "page", later); n.Target.Credential != want {
+				t.Errorf("the claim has routing key %q, want %q", n.Target.Credential.Reveal(), want.Reveal())
 			}
-			places, err := s.PlacesByKey(ctx, "k1")
+			places, err := s.PlacesByKey(ctx, router.KindPagerDuty, "k1")
 			check(t, err)
-			if len(places) != 1 || places[0].RoutingKey != want {
+			if len(places) != 1 || places[0].Credential != want {
 				t.Errorf("places: %+v", places)
 			}
 		}
@@ -74,9 +75,33 @@ func sealing(t *testing.T, fresh func(*testing.T) string) {
 	with(func(s *store.Store) {
 		later = later.Add(time.Hour)
 		n := claim(t, s, "page", later)
-		check(t, s.Retarget(ctx, n.Delivery, n.Claim, router.Target{Notifier: "page", Kind: router.KindPagerDuty, RoutingKey: "another-key"}))
+		check(t, s.Retarget(ctx, n.Delivery, n.Claim, router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "another-key"}))
 	}, "third")
 	if stored := with(claimed("another-key"), "third"); !strings.HasPrefix(stored, "sealed:1:") {
 		t.Errorf("a key that was put there later: %q", stored)
+	}
+}
+
+// sealingAddresses is the part about addresses that may hold a credential.
+func sealingAddresses(t *testing.T, fresh func(*testing.T) string) {
+	ctx, dsn := context.Background(), fresh(t)
+	hook := router.Target{Notifier: "hook", Kind: router.KindWebhook, Address: "https://hooks.example.com/hunter2", Credential: "whsec_x"}
+	var before []string
+	for i, secrets := range [][]router.Secret{{"first"}, {"second", "first"}} {
+		s, err := store.Open(ctx, store.Config{DSN: dsn, Seals: secrets, Now: func() time.Time { return noon }})
+		check(t, err)
+		if i == 0 {
+			chat := owed(1, "chat", "k1")
+			chat.Target = chatTarget
+			check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{chat, {Incident: 1, Key: "k1", Target: hook, Open: true}}}))
+		}
+		stored, err := s.StoredAddresses(ctx)
+		check(t, err)
+		if len(stored) != 2 || stored[0] != chatTarget.Address || !strings.HasPrefix(stored[1], "sealed:1:") || strings.Contains(stored[1], "hunter2") || slices.Equal(stored, before) {
+			t.Errorf("stored: %q, before %q", stored, before)
+		}
+		before = stored
+		diff(t, claim(t, s, "hook", noon.Add(time.Duration(i)*time.Hour)).Target, hook)
+		check(t, s.Close())
 	}
 }

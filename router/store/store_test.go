@@ -71,6 +71,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("personal", func(t *testing.T) { personalSuite(t, open) })
 
 	t.Run("routing keys are encrypted at rest", func(t *testing.T) { sealing(t, fresh) })
+	t.Run("addresses that may hold a credential are, too", func(t *testing.T) { sealingAddresses(t, fresh) })
 
 	t.Run("what was folded comes back as it was", func(t *testing.T) {
 		s := open(t, store.Config{})
@@ -142,7 +143,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		check(t, err)
 		diff(t, names, []string{"page"})
 		n := claim(t, s.Store, "page", noon)
-		if n.Attempt != 1 || n.MayExist || n.Revision != 1 || !n.Open || n.Severity != router.Error || n.Target.RoutingKey.Reveal() != "pinned-key" {
+		if n.Attempt != 1 || n.MayExist || n.Revision != 1 || !n.Open || n.Severity != router.Error || n.Target.Credential.Reveal() != "pinned-key" {
 			t.Errorf("claimed: %+v", n)
 		}
 		if len(n.Alerts) != 2 || n.Alerts[0].Level != "10" || len(n.Also) != 1 || n.Also[0].Event != "OTHER" || len(n.Timeline) != 2 {
@@ -151,7 +152,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		if again, err := try(s.Store, "page", noon); again != nil || err != nil {
 			t.Errorf("claimed twice: %v, %v", again, err)
 		}
-		receipt := router.Receipt{DedupKey: "key", Link: "https://example.com", Told: 1, Open: true, Severity: router.Error}
+		receipt := router.Receipt{Own: made("dedup_key", "key"), Link: "https://example.com", Told: 1, Open: true, Severity: router.Error}
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, Receipt: receipt, State: router.DeliveryDelivered}))
 		if names, next, err := s.Due(ctx, noon); len(names) != 0 || !next.IsZero() || err != nil {
 			t.Errorf("still due: %v %v %v", names, next, err)
@@ -168,7 +169,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		s := owing(t, open, owed(1, "chat", "key"))
 		n := claim(t, s.Store, "chat", noon)
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "chat", "key")}}))
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("ts", "1")}}))
 		if n := claim(t, s.Store, "chat", noon); n.Revision != 2 || n.Attempt != 1 {
 			t.Errorf("got revision %d, attempt %d", n.Revision, n.Attempt)
 		}
@@ -232,7 +233,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a parked delivery tells the journal, shows on the other cards, and can be retried", func(t *testing.T) {
 		s := owing(t, open, owed(1, "chat", "key"), owed(1, "page", "key"))
 		n := claim(t, s.Store, "chat", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{TS: "1", Link: "https://slack.example.com/1"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("ts", "1"), Link: "https://slack.example.com/1"}}))
 		page := claim(t, s.Store, "page", noon)
 		diff(t, page.Related, []router.Related{{Notifier: "chat", Kind: router.KindPagerDuty, Link: "https://slack.example.com/1"}})
 		parked := event("parked")
@@ -256,7 +257,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		if page.MayExist {
 			t.Error("a refusal that made nothing is remembered as if it had")
 		}
-		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Claim: page.Claim, Revision: page.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{DedupKey: "key"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Claim: page.Claim, Revision: page.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("dedup_key", "key")}}))
 		if n := claim(t, s.Store, "chat", noon); len(n.Problems) != 0 {
 			t.Errorf("the card still shows %v", n.Problems)
 		}
@@ -276,7 +277,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(2, "page", "key")}}))
 		next := claim(t, s.Store, "page", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: next.Delivery, Claim: next.Claim, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{DedupKey: "key"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: next.Delivery, Claim: next.Claim, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("dedup_key", "key")}}))
 		for id, want := range map[int64]string{n.Delivery: "INC-2 has replaced it at page", next.Delivery: "is delivered", 99: "not found"} {
 			if err := s.RetryDelivery(ctx, id); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("retry of %d: got %v, want %q", id, err, want)
@@ -287,8 +288,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a delivery can be pinned anew, and its key is shown to nobody", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		n := claim(t, s.Store, "page", noon)
-		check(t, s.Retarget(ctx, n.Delivery, n.Claim, router.Target{Kind: router.KindPagerDuty, RoutingKey: "another-key"}))
-		if n := claim(t, s.Store, "page", noon.Add(time.Minute)); n.Target.RoutingKey.Reveal() != "another-key" {
+		check(t, s.Retarget(ctx, n.Delivery, n.Claim, router.Target{Kind: router.KindPagerDuty, Credential: "another-key"}))
+		if n := claim(t, s.Store, "page", noon.Add(time.Minute)); n.Target.Credential.Reveal() != "another-key" {
 			t.Error("the new key was not used")
 		}
 		shown, err := s.Deliveries(ctx, "", 0)
@@ -457,7 +458,7 @@ func incident(n int64) router.Incident {
 
 func owed(incident int64, notifier, key string) router.Owed {
 	return router.Owed{Incident: incident, Key: key, Open: true, Severity: router.Error,
-		Target: router.Target{Notifier: notifier, Kind: router.KindPagerDuty, RoutingKey: "pinned-key"}}
+		Target: router.Target{Notifier: notifier, Kind: router.KindPagerDuty, Credential: "pinned-key"}}
 }
 
 func appendAll(t *testing.T, s *store.Store, events ...router.Event) {
