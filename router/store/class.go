@@ -39,20 +39,13 @@ func classify(ctx context.Context, tx *txn, id int64) error {
 }
 
 // lift makes older deliveries of a target and key matter as much as the younger ones that wait for them: a new page
-// must not stand behind a thousand recoveries only because one of them goes before it.
+// must not stand behind a thousand recoveries only because one of them goes before it. Only what a batch owes may have
+// come to matter more.
 func lift(ctx context.Context, tx *txn, owed []router.Owed) error {
-	type line struct{ notifier, key string }
-	lines, seen := []router.Owed(nil), map[line]bool{}
-	for _, o := range owed {
-		if l := (line{o.Target.Notifier, o.Key}); !seen[l] {
-			lines, seen[l] = append(lines, o), true
-		}
-	}
-	const younger = `(SELECT min(younger.class) FROM deliveries younger WHERE younger.state = 'waiting'
-		AND younger.target = deliveries.target AND younger.key = deliveries.key AND younger.id > deliveries.id)`
-	const query = `UPDATE deliveries SET class = ` + younger + ` WHERE state = 'waiting' AND key = ? AND class > ` + younger + `
-		AND target IN (SELECT target FROM deliveries WHERE incident = ? AND event = ? AND notifier = ?)`
-	return each(ctx, tx, lines, query, func(o router.Owed) ([]any, error) {
-		return []any{o.Key, o.Incident, o.Event, o.Target.Notifier}, nil
+	const query = `UPDATE deliveries AS older SET class = o.class FROM deliveries AS o
+		WHERE o.incident = ? AND o.event = ? AND o.notifier = ? AND o.state = 'waiting'
+		AND older.state = 'waiting' AND older.target = o.target AND older.key = o.key AND older.id < o.id AND older.class > o.class`
+	return each(ctx, tx, owed, query, func(o router.Owed) ([]any, error) {
+		return []any{o.Incident, o.Event, o.Target.Notifier}, nil
 	})
 }

@@ -17,8 +17,9 @@ import (
 
 // Bounds of what one process asks of PostgreSQL.
 const (
-	writers = 6 // connections: one of them folds, one stores events
+	writers = 5 // connections: one of them folds
 	readers = 4
+	intake  = 1 // stores what arrives, and waits for no other
 	// connectTimeout bounds making a connection.
 	connectTimeout = 3 * time.Second
 )
@@ -38,7 +39,7 @@ func (s *Store) openPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.write = s.openPool(config, writers, &s.writers)
+	s.write, s.intake = s.openPool(config, writers, &s.writers), s.openPool(config, intake, &s.writers)
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
 	if err != nil {
 		return err
@@ -109,7 +110,7 @@ func (s *Store) storeTogether(ctx context.Context, rows []eventRow) (fresh []boo
 	}
 	var stored []string
 	err = s.again(func() error {
-		stored, err = all(ctx, s.write, query, []any{digests, received, states, bodies}, scanText)
+		stored, err = all(ctx, s.intake, query, []any{digests, received, states, bodies}, scanText)
 		return err
 	})
 	if err != nil {

@@ -77,6 +77,7 @@ type Store struct {
 	closed  sync.Once
 	commits sync.WaitGroup // the goroutines that commit and erase
 
+	intake *pool  // for what arrives, on PostgreSQL
 	inbox  *inbox // what arrived and is not in the journal yet; nil on PostgreSQL
 	agenda agenda
 
