@@ -236,6 +236,7 @@ func (d *Deliverer) look(ctx context.Context, but []string) (names []string, wai
 type lanes struct {
 	running map[string]bool // by notifier; true if there was a pulse while its lane was running
 	ended   chan laneEnd
+	idle    bool // the queue was looked at once more after a lane had found nothing, and nothing happened since
 }
 
 type laneEnd struct {
@@ -244,10 +245,10 @@ type laneEnd struct {
 }
 
 // wait returns when there is a reason to look at the queue. A lane that ended is one, if it left retries
-// behind or may have missed what became due while it was ending. A lane that found nothing is none:
-// otherwise a queue that says due and hands out nothing would be asked without a pause.
+// behind or may have missed what became due while it was ending. A lane that found nothing is one, after
+// a pause, but not twice in a row: otherwise a queue that says due and hands out nothing would be asked all the time.
 func (l *lanes) wait(ctx context.Context, owed <-chan struct{}, atMost time.Duration) {
-	timer := time.NewTimer(atMost)
+	timer, deadline := time.NewTimer(atMost), time.Now().Add(atMost)
 	defer timer.Stop()
 	for {
 		select {
@@ -256,6 +257,7 @@ func (l *lanes) wait(ctx context.Context, owed <-chan struct{}, atMost time.Dura
 		case <-timer.C:
 			return
 		case <-owed:
+			l.idle = false
 			for name := range l.running { // it may be about one of them that is ending
 				l.running[name] = true
 			}
@@ -264,7 +266,12 @@ func (l *lanes) wait(ctx context.Context, owed <-chan struct{}, atMost time.Dura
 			again := l.running[end.name]
 			delete(l.running, end.name)
 			if again || end.worked {
+				l.idle = false
 				return
+			}
+			if !l.idle { // it may have found out when something will be
+				l.idle = true
+				timer.Reset(min(time.Until(deadline), shortest))
 			}
 		}
 	}

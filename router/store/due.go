@@ -169,15 +169,16 @@ func (c *coming) farther(now int64) bool {
 }
 
 const (
-	// ownTimesQuery finds when something of a notifier changes that its lane and classes do not say: a retry, the end of a claim.
+	// ownPausesQuery finds until when a notifier's lane rests, and its classes wait.
+	ownPausesQuery = `SELECT -1, rests FROM lanes WHERE notifier = ? AND rests > ? UNION ALL SELECT class, until FROM waits WHERE notifier = ? AND until > ?`
+	// ownTimesQuery finds when something else of it changes: a retry, the end of a claim.
 	ownTimesQuery = `SELECT coalesce(min(next_at), 0) FROM deliveries WHERE state = 'waiting' AND notifier = ? AND next_at > 0 AND next_at > ?
 		UNION ALL SELECT coalesce(min(claimed_until), 0) FROM deliveries WHERE claimed_until > 0 AND notifier = ? AND claimed_until > ?`
-	// ownPausesQuery finds until when its lane rests, and its classes wait.
-	ownPausesQuery = `SELECT -1, rests FROM lanes WHERE notifier = ? AND rests > ? UNION ALL SELECT class, until FROM waits WHERE notifier = ? AND until > ?`
 	ownProbesQuery = `SELECT class, min(next_at) FROM deliveries WHERE state = 'parked' AND next_at > 0 AND notifier = ? GROUP BY class`
 )
 
-// nextFor looks when something is due to a notifier: a time that has passed is now.
+// nextFor looks when something is due to a notifier: a time that has passed is now. It may be too early where the class of
+// what comes then has to wait.
 func (s *Store) nextFor(ctx context.Context, notifier string, now int64) (c coming, err error) {
 	type pause struct{ class, until int64 }
 	scan := func(row scanner) (p pause, err error) {
@@ -191,7 +192,11 @@ func (s *Store) nextFor(ctx context.Context, notifier string, now int64) (c comi
 	free := router.Classes()
 	for _, p := range pauses {
 		c.waits = append(c.waits, p.until)
-		free = slices.DeleteFunc(free, func(class router.Class) bool { return p.class < 0 || int64(class) == p.class })
+		if p.class < 0 { // nothing is tried before
+			c.waits = []int64{p.until}
+			return c, nil
+		}
+		free = slices.DeleteFunc(free, func(class router.Class) bool { return int64(class) == p.class })
 	}
 	if due, err := s.anyDue(ctx, notifier, free, now); err != nil || due {
 		c.waits = append(c.waits, now)

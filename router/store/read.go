@@ -162,6 +162,10 @@ func (s *Store) Stats(ctx context.Context) (router.Stats, error) {
 		Incidents:  map[router.IncidentState]int64{router.IncidentOpen: 0, router.IncidentAcknowledged: 0},
 		Deliveries: map[router.DeliveryState]int64{router.DeliveryWaiting: 0, router.DeliveryParked: 0},
 	}
+	arriving := int64(0)
+	if s.inbox != nil {
+		arriving = s.inbox.waiting.Load() // before the journal is looked at: what is moved meanwhile is there
+	}
 	// Each count is over a partial index, so that it costs what it counts and not the whole history.
 	type count struct {
 		what, state string
@@ -192,8 +196,6 @@ func (s *Store) Stats(ctx context.Context) (router.Stats, error) {
 			stats.Deliveries[router.DeliveryState(c.state)] = c.n
 		}
 	}
-	if s.inbox != nil {
-		stats.Events[router.EventWaiting] += s.inbox.waiting.Load()
-	}
+	stats.Events[router.EventWaiting] += arriving
 	return stats, nil
 }
