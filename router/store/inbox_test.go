@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"flowbridge/router"
+)
+
+func arrival(n int) router.Event {
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	return router.Event{Digest: fmt.Sprint("arrived ", n), Source: router.SourceMeta, Received: now, At: now, Name: "X"}
+}
+
+func digests(t *testing.T, s *Store) (out []string) {
+	t.Helper()
+	events, err := s.Waiting(context.Background(), 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		out = append(out, e.Digest)
+	}
+	return out
+}
+
+// TestIntakeWaitsForNoTransactionOfOthers holds the writer of the database while events arrive.
+func TestIntakeWaitsForNoTransactionOfOthers(t *testing.T) {
+	ctx := context.Background()
+	s := openFull(t, filepath.Join(t.TempDir(), "test.db"))
+	err := s.inTx(ctx, func(*txn) error {
+		for n := range 3 {
+			if stored, err := s.Append(ctx, []router.Event{arrival(n), arrival(0)}); stored != 1 || err != nil {
+				t.Errorf("event %d while the writer is taken: stored %d, %v", n, stored, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := digests(t, s); len(got) != 3 || got[0] != "arrived 0" || got[2] != "arrived 2" {
+		t.Errorf("the journal has %q", got)
+	}
+	if stored, err := s.Append(ctx, []router.Event{arrival(1)}); stored != 0 || err != nil {
+		t.Errorf("a repeat of what was moved: stored %d, %v", stored, err)
+	}
+}
+
+// TestAKillBetweenTheTwoFilesLosesNothing leaves behind what a kill can: an event that is in both files, one that is only
+// in the inbox, and one that is only in the journal.
+func TestAKillBetweenTheTwoFilesLosesNothing(t *testing.T) {
+	ctx, path := context.Background(), filepath.Join(t.TempDir(), "test.db")
+	s := openFull(t, path)
+	for n := range 2 {
+		if _, err := s.Append(ctx, []router.Event{arrival(n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := digests(t, s); len(got) != 2 {
+		t.Fatalf("the journal has %q", got)
+	}
+	if _, err := s.inbox.write.ExecContext(ctx, `DELETE FROM inbox WHERE digest = 'arrived 0'`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(ctx, []router.Event{arrival(2)}); err != nil {
+		t.Fatal(err)
+	}
+	// The row that was moved is put back, as if it had not been removed before the kill.
+	if _, err := s.inbox.write.ExecContext(ctx, `INSERT INTO inbox (digest, received_at, state, body) VALUES ('arrived 1', 1, 'waiting', '{}') ON CONFLICT DO NOTHING`); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := openFull(t, path)
+	if got := digests(t, again); len(got) != 3 || got[1] != "arrived 1" || got[2] != "arrived 2" {
+		t.Errorf("after the kill the journal has %q", got)
+	}
+	if stats, err := again.Stats(ctx); err != nil || stats.Events[router.EventWaiting] != 3 {
+		t.Errorf("waiting: %+v, %v", stats.Events, err)
+	}
+}
+
+func TestABackupHoldsWhatIsInTheInbox(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	path, copied := filepath.Join(dir, "test.db"), filepath.Join(dir, "copy.db")
+	s := openFull(t, path)
+	if _, err := s.Append(ctx, []router.Event{arrival(0)}); err != nil {
+		t.Fatal(err)
+	}
+	digests(t, s) // moved
+	if _, err := s.Append(ctx, []router.Event{arrival(1), arrival(2)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Backup(ctx, path, copied); err != nil {
+		t.Fatal(err)
+	}
+	if got := digests(t, openFull(t, copied)); len(got) != 3 || got[2] != "arrived 2" {
+		t.Errorf("the copy has %q", got)
+	}
+}
+
+// TestWhatWasMovedLeavesTheInbox looks that the inbox does not grow.
+func TestWhatWasMovedLeavesTheInbox(t *testing.T) {
+	ctx := context.Background()
+	s := openFull(t, filepath.Join(t.TempDir(), "test.db"))
+	for n := range 500 {
+		if _, err := s.Append(ctx, []router.Event{arrival(n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	digests(t, s)
+	if err := s.inbox.tidy(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := number(ctx, s.inbox.read, `SELECT count(*) FROM inbox`); left != 0 || err != nil {
+		t.Errorf("%d events are left in the inbox, %v", left, err)
+	}
+}
