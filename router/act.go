@@ -113,7 +113,8 @@ func (f *fold) actAcknowledge(inc *Incident) (done bool) {
 	news := func(a *Alert) bool { // a page shows what is routed there, and no more
 		return !inc.Acknowledges(a) && (f.e.Source != SourcePagerDuty || a.route(f.e.Act.Notifier) != nil)
 	}
-	if inc.State == IncidentAcknowledged && !slices.ContainsFunc(counting, news) {
+	paged := func(w Watch) bool { return !inc.AcknowledgesPage(&w) && w.Since.Before(f.e.At) }
+	if inc.State == IncidentAcknowledged && !slices.ContainsFunc(counting, news) && !slices.ContainsFunc(inc.Watch, paged) {
 		f.say("%s is acknowledged already", inc.Name())
 		return false
 	}

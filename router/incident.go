@@ -185,6 +185,12 @@ func (i *Incident) Acknowledges(a *Alert) bool {
 	return a.Heard.Before(i.AcknowledgedAt)
 }
 
+// AcknowledgesPage says whether the acknowledgement covers a page. One that a person wanted made after it is news to those
+// who are paged.
+func (i *Incident) AcknowledgesPage(w *Watch) bool {
+	return !w.Open || !w.Paged || w.Since.Before(i.AcknowledgedAt)
+}
+
 // Name returns the number as people say it: INC-42.
 func (i *Incident) Name() string { return IncidentName(i.Number) }
 

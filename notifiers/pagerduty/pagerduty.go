@@ -155,9 +155,14 @@ func anew(n *router.Notification) bool {
 
 // acknowledged says whether the acknowledgement covers all that this notifier is open for. What we heard of
 // after it, or was to be told only after it (`after: 30m`), is news here: it pages, whoever has seen the
-// incident elsewhere. A rule that does not want that says `unless: acknowledged`.
+// incident elsewhere. A rule that does not want that says `unless: acknowledged`. So is what a person wanted paged after it.
 func acknowledged(n *router.Notification) bool {
 	at := n.Incident.AcknowledgedAt
+	if slices.ContainsFunc(n.Incident.Watch, func(w router.Watch) bool {
+		return w.Notifier == n.Target.Notifier && w.Rise == 0 && n.Key == n.Incident.Key && !n.Incident.AcknowledgesPage(&w)
+	}) {
+		return false
+	}
 	return !slices.ContainsFunc(n.Alerts, func(a router.Alert) bool {
 		return a.Counts() && slices.ContainsFunc(a.Routes, func(r router.AlertRoute) bool {
 			return r.Notifier == n.Target.Notifier && (!n.Incident.Acknowledges(&a) || r.Due.After(at))

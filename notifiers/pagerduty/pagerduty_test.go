@@ -234,6 +234,31 @@ func TestAnAcknowledgementAfterOneThatWasTakenBackInPagerDutyIsTold(t *testing.T
 	}
 }
 
+func TestAPageThatAPersonWantsIsNotAcknowledgedByWhoHadItBefore(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		wanted  time.Time
+		actions []string
+	}{
+		{"wanted after the acknowledgement", opened.Add(2 * time.Hour), []string{"trigger"}},
+		{"wanted before it", opened.Add(time.Minute), []string{"trigger", "acknowledge"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+			n := acknowledge(failing())
+			n.Opening = 1
+			n.Incident.Watch = []router.Watch{{Notifier: "oncall", Open: true, Paged: true, Opening: 1, Since: tt.wanted}}
+			for i := range n.Alerts { // its rules page for worse only
+				n.Alerts[i].Routes = []router.AlertRoute{{Notifier: "other"}}
+			}
+			b.sync(t, n)
+			if diff := cmp.Diff(tt.actions, b.actions()); diff != "" {
+				t.Errorf("actions (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // statuses are those of PagerDuty's incidents, the oldest first.
 func (b *bench) statuses() (all []string) {
 	for _, inc := range b.Incidents() {
