@@ -125,6 +125,24 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
+	t.Run("an incident whose page a person reopened is known until the next one opens", func(t *testing.T) {
+		s := open(t, store.Config{})
+		inc := incident(1)
+		inc.State, inc.Reopened = router.IncidentResolved, router.Page{Notifier: "page", Key: "k"}
+		flow := router.FlowID{WABA: "w", Flow: "f"}
+		known := func() []router.Incident {
+			check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}}))
+			states, err := s.States(ctx, []router.FlowID{flow, {WABA: "w", Flow: "other"}}, nil)
+			check(t, err)
+			return states[flow].Incidents
+		}
+		diff(t, known(), []router.Incident{inc})
+		inc.Reopened = router.Page{}
+		if got := known(); len(got) != 0 {
+			t.Errorf("got %d incidents", len(got))
+		}
+	})
+
 	t.Run("a delivery goes from owed to delivered", func(t *testing.T) {
 		s := open(t, store.Config{})
 		other := incident(2)
