@@ -25,6 +25,7 @@ func (f *fold) act() {
 	if newest := inc.Acts.of(f.e.Name); newest != nil && !itself {
 		if f.e.At.Before(*newest) {
 			f.lateAct(inc)
+			f.endedThere(inc)
 			return
 		}
 		*newest = f.e.At
@@ -48,6 +49,21 @@ func (f *fold) act() {
 			f.actItself(inc)
 		default:
 			f.actOpen(inc)
+		}
+	}
+}
+
+// endedThere tells a page again which a person ended in its service before somebody wished the incident open: the service
+// has ended it all the same, and makes it anew. Where it is open there again, nobody notices.
+func (f *fold) endedThere(inc *Incident) {
+	if f.e.Name != Resolve || f.e.Source != SourcePagerDuty {
+		return
+	}
+	for i := range inc.Watch {
+		w := &inc.Watch[i]
+		if key := inc.keyFor(*w); w.Open && w.Notifier == f.e.Act.Notifier && (f.e.Act.Key == "" || f.e.Act.Key == key) {
+			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: f.targetOf(w), Open: true,
+				Opening: w.Opening, Severity: w.Severity})
 		}
 	}
 }
