@@ -238,6 +238,7 @@ func (f *fold) actItself(inc *Incident) {
 func (f *fold) actReopen(inc *Incident) {
 	if inc.State != IncidentResolved {
 		f.say("%s is not resolved", inc.Name())
+		f.endReopened(inc) // its page may be over: what that was for has recovered, and something lesser goes on
 		return
 	}
 	before := slices.Clone(inc.Watch)
@@ -270,12 +271,12 @@ func (f *fold) endReopened(inc *Incident) {
 		}
 		return // it has the key now, and its page would be ended
 	}
-	inc.Reopened = page
-	f.dirty = append(f.dirty, inc.Number)
 	for _, w := range inc.Watch {
 		if w.Open || !page.Is(w.Notifier, inc.keyFor(w)) {
 			continue
 		}
+		inc.Reopened = page
+		f.dirty = append(f.dirty, inc.Number)
 		since := slices.ContainsFunc(f.state.Alerts, func(a Alert) bool {
 			return a.Incident == inc.Number && a.route(w.Notifier) != nil && a.Until.After(f.e.At)
 		})

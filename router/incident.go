@@ -151,7 +151,7 @@ type Incident struct {
 	Owner             string // who has it, as PagerDuty says; "" where nobody does
 	Links             []Link // what services call it, sorted by notifier
 	Acts              ActTimes
-	// Reopened is the page that a person opened again in its service while the incident was over; the zero Page for none.
+	// Reopened is the page that a person opened again in its service after it was over; the zero Page for none.
 	Reopened Page
 	// ByItself says in a sentence what a service that pages did by itself and no person has answered yet; "" for nothing.
 	ByItself string

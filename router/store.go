@@ -77,7 +77,7 @@ type Owed struct {
 	Open     bool
 	Opening  int64 // see Watch.Opening
 	Severity Severity
-	// Reopened says that the service has it open by itself, whatever it was told last.
+	// Reopened says that the service has it open by itself, whatever it was told last: as the opening before, where Open.
 	Reopened bool
 	// Ended, if not zero, is when the service ended it by itself: whatever it was told since has opened it anew.
 	Ended time.Time
