@@ -105,6 +105,21 @@ func TestTroubleThatFollowsIsNotPutOnAPageThatAPersonReopened(t *testing.T) {
 	}
 }
 
+func TestAnIncidentIsTheFirstUntilOneOfItsKeyHasPaged(t *testing.T) {
+	h := &history{decide: chatAndPage}
+	for i, tt := range []struct {
+		event router.Event
+		want  bool // of the incident that it opens
+	}{{up(0, 5), true}, {down(1, 5), false}, {up(2, 10), true}, {down(3, 10), false}, {up(4, 5), false}} {
+		h.fold(tt.event)
+		if tt.event.AlertState == router.Activated {
+			if inc := h.state.Incidents[len(h.state.Incidents)-1]; inc.First != tt.want {
+				t.Errorf("%d: %s is the first: %t, want %t", i, inc.Name(), inc.First, tt.want)
+			}
+		}
+	}
+}
+
 // TestAPageThatAPersonReopenedIsEndedBeforeItsIncidentPagesAgain has a lesser level keep the incident open meanwhile.
 func TestAPageThatAPersonReopenedIsEndedBeforeItsIncidentPagesAgain(t *testing.T) {
 	up10 := up(0, 10)

@@ -40,7 +40,7 @@ type Config struct {
 	APITokenNow func() router.Secret
 	// APIURL is where the REST API is. Default: https://api.pagerduty.com.
 	APIURL string
-	// Timeout bounds one call; a Sync makes at most three. Default: 10 s.
+	// Timeout bounds one call; a Sync makes at most four. Default: 10 s.
 	Timeout time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -106,9 +106,11 @@ func (p *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 
 // mayBeOpen says whether an earlier attempt opened the incident at PagerDuty, or may have. Attempts since the
 // last success are such even beside a receipt that says closed: the incident may have come back, and what
-// we learned of that be lost in a crash. A resolve too many is forgotten there without a word.
+// we learned of that be lost in a crash. What was opened before our database was lost may be there, too, under the key of
+// an incident that is over before PagerDuty heard of it. A resolve too many is forgotten there without a word.
 func mayBeOpen(n *router.Notification) bool {
-	return n.Receipt.Open || n.Receipt.Unsure || n.MayExist && (n.Receipt == router.Receipt{} || n.Attempt > 1)
+	left := n.Incident != nil && n.Incident.First && !n.Open && n.Key == n.Incident.Key && n.Receipt == router.Receipt{}
+	return left || n.Receipt.Open || n.Receipt.Unsure || n.MayExist && (n.Receipt == router.Receipt{} || n.Attempt > 1)
 }
 
 // open triggers the incident, or refreshes it, and passes an acknowledgement on. Where PagerDuty may still hold an older
@@ -176,6 +178,11 @@ func (p *Notifier) resolve(ctx context.Context, n *router.Notification) (router.
 	r.DedupKey, r.Open = cmp.Or(n.Receipt.DedupKey, n.Key), true
 	if _, err := p.enqueue(ctx, n.Target.RoutingKey, &pd.V2Event{Action: "resolve", DedupKey: r.DedupKey}); err != nil {
 		return r, err
+	}
+	for _, left := range n.Left() {
+		if _, err := p.enqueue(ctx, n.Target.RoutingKey, &pd.V2Event{Action: "resolve", DedupKey: left}); err != nil {
+			return r, err
+		}
 	}
 	r.Open, r.Acknowledged, r.Unsure, r.Told = false, false, false, n.Incident.Entries
 	if n.Incident.State == router.IncidentResolved && n.Incident.ResolvedBy != "" {

@@ -31,7 +31,7 @@ const fewLines = 4
 // Charges says what telling n takes from the budgets. It is taken before the Sync, so it is a guess at what that will
 // call: one post for a message that is not there yet, else one update; one post for each line that the thread has
 // yet to say; one call of PagerDuty's for what opens or closes, one more where something older has to be ended there
-// first, and one where an acknowledgement goes with it. Reads are
+// first, one for each page that a lost database may have left there, and one where an acknowledgement goes with it. Reads are
 // not counted: they come after a crash or an unclear answer only. A guess that is too low meets the service's own
 // limit, which the notifier obeys.
 func Charges(n *router.Notification) []router.Charge {
@@ -46,6 +46,7 @@ func Charges(n *router.Notification) []router.Charge {
 		case n.Stale():
 			calls++
 		}
+		calls += len(n.Left())
 		if n.Incident != nil && n.Open && n.Incident.State == router.IncidentAcknowledged && !n.Receipt.Acknowledged {
 			calls++
 		}

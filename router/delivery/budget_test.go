@@ -71,6 +71,9 @@ func TestCharges(t *testing.T) {
 		{"an acknowledgement", of(pager, func(n *router.Notification) {
 			n.Incident = &router.Incident{State: router.IncidentAcknowledged}
 		}), []router.Charge{event(2)}},
+		{"the end of the first incident of its key", of(pager, func(n *router.Notification) {
+			n.Open, n.Key, n.Incident = false, "k", &router.Incident{Key: "k", State: router.IncidentResolved, First: true, PageOnRise: true}
+		}), []router.Charge{event(4)}},
 		{"an acknowledgement that was passed on", of(pager, func(n *router.Notification) {
 			n.Incident, n.Receipt.Acknowledged = &router.Incident{State: router.IncidentAcknowledged}, true
 		}), []router.Charge{event(1)}},

@@ -271,6 +271,7 @@ type incidentDetails struct {
 	AckedIn    router.Page     `json:"acknowledged_in,omitzero"`
 	Acts       router.ActTimes `json:"acts,omitzero"`
 	Reopened   router.Page     `json:"reopened,omitzero"`
+	First      bool            `json:"first,omitempty"`
 	Since      time.Time       `json:"since,omitzero"`
 	ByItself   string          `json:"by_itself,omitempty"`
 	NoteAuto   bool            `json:"note_auto_resolve,omitempty"`
@@ -292,7 +293,7 @@ func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 		reopened = excluded.reopened`
 	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
 		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps,
-			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, Reopened: i.Reopened, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
+			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, Reopened: i.Reopened, First: i.First, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
 			Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise}
 		if i.Silence.ID != "" {
 			d.Silence = &i.Silence
@@ -317,7 +318,7 @@ func incidents(ctx context.Context, q querier, where string, args ...any) ([]rou
 		var d incidentDetails
 		err = json.Unmarshal(details, &d)
 		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
-		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts, i.Since, i.Reopened = d.AckedBy, d.AckedIn, d.Acts, d.Since, d.Reopened
+		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts, i.Since, i.Reopened, i.First = d.AckedBy, d.AckedIn, d.Acts, d.Since, d.Reopened, d.First
 		i.ByItself, i.NoteAutoResolve = d.ByItself, d.NoteAuto
 		i.Owner, i.Links, i.Pageable, i.PageOnRise = d.Owner, d.Links, d.Pageable, d.PageOnRise
 		if d.Silence != nil {

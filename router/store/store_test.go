@@ -83,7 +83,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		inc.FlowInfo = router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}, Runbook: "https://runbooks.example.com"}
 		inc.Path, inc.Title, inc.Text, inc.Fields = []router.Level{"5", "10"}, "t", "x", []router.Field{{Name: "n", Value: "v"}}
 		inc.Watch = []router.Watch{{Notifier: "chat", Open: true, Severity: router.Error}}
-		inc.AcknowledgedAt, inc.AcknowledgedBy = noon, "ana"
+		inc.AcknowledgedAt, inc.AcknowledgedBy, inc.First = noon, "ana", true
 		old := incident(2)
 		old.State, old.ResolvedAt, old.ResolvedBy = router.IncidentResolved, noon, "ana"
 		entry := router.Entry{Incident: 1, N: 1, At: noon, Recorded: noon, Kind: router.EntryOpened, Text: "Opened", Event: 3}
