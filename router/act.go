@@ -25,6 +25,7 @@ func (f *fold) act() {
 	if newest := inc.Acts.of(f.e.Name); newest != nil && !itself {
 		if f.e.At.Before(*newest) {
 			f.lateAct(inc)
+			f.endedThere(inc)
 			return
 		}
 		*newest = f.e.At
@@ -48,6 +49,21 @@ func (f *fold) act() {
 			f.actItself(inc)
 		default:
 			f.actOpen(inc)
+		}
+	}
+}
+
+// endedThere tells a page again which a person ended in its service before somebody wished the incident open: the service
+// has ended it all the same, and makes it anew. Where it is open there again, nobody notices.
+func (f *fold) endedThere(inc *Incident) {
+	if f.e.Name != Resolve || f.e.Source != SourcePagerDuty {
+		return
+	}
+	for i := range inc.Watch {
+		w := &inc.Watch[i]
+		if key := inc.keyFor(*w); w.Open && w.Notifier == f.e.Act.Notifier && (f.e.Act.Key == "" || f.e.Act.Key == key) {
+			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: f.targetOf(w), Open: true,
+				Opening: w.Opening, Severity: w.Severity})
 		}
 	}
 }
@@ -113,7 +129,8 @@ func (f *fold) actAcknowledge(inc *Incident) (done bool) {
 	news := func(a *Alert) bool { // a page shows what is routed there, and no more
 		return !inc.Acknowledges(a) && (f.e.Source != SourcePagerDuty || a.route(f.e.Act.Notifier) != nil)
 	}
-	if inc.State == IncidentAcknowledged && !slices.ContainsFunc(counting, news) {
+	paged := func(w Watch) bool { return !inc.AcknowledgesPage(&w) && w.Since.Before(f.e.At) }
+	if inc.State == IncidentAcknowledged && !slices.ContainsFunc(counting, news) && !slices.ContainsFunc(inc.Watch, paged) {
 		f.say("%s is acknowledged already", inc.Name())
 		return false
 	}
@@ -221,6 +238,7 @@ func (f *fold) actItself(inc *Incident) {
 func (f *fold) actReopen(inc *Incident) {
 	if inc.State != IncidentResolved {
 		f.say("%s is not resolved", inc.Name())
+		f.endReopened(inc) // its page may be over: what that was for has recovered, and something lesser goes on
 		return
 	}
 	before := slices.Clone(inc.Watch)
@@ -253,12 +271,12 @@ func (f *fold) endReopened(inc *Incident) {
 		}
 		return // it has the key now, and its page would be ended
 	}
-	inc.Reopened = page
-	f.dirty = append(f.dirty, inc.Number)
 	for _, w := range inc.Watch {
 		if w.Open || !page.Is(w.Notifier, inc.keyFor(w)) {
 			continue
 		}
+		inc.Reopened = page
+		f.dirty = append(f.dirty, inc.Number)
 		since := slices.ContainsFunc(f.state.Alerts, func(a Alert) bool {
 			return a.Incident == inc.Number && a.route(w.Notifier) != nil && a.Until.After(f.e.At)
 		})

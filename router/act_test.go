@@ -92,6 +92,13 @@ func TestActs(t *testing.T) {
 			timeline: []string{"opened: Endpoint error rate over 10 %"},
 		},
 		{
+			name:   "who acknowledges what was paged after an acknowledgement has that as well",
+			events: []router.Event{up(0, 5), person(1, router.Acknowledge, 1), person(2, router.PageNow, 1), inPagerDuty(3, router.Acknowledge, router.Act{})},
+			open:   "INC-1 warning acknowledged: chat(warning) page(warning)", outcome: "acknowledged INC-1",
+			timeline: []string{"opened: Endpoint error rate over 5 %", "acknowledged: Acknowledged by ana",
+				"paged: Paged at once, as ana wished", "acknowledged: Acknowledged by ben in PagerDuty"},
+		},
+		{
 			name: "an owner, a note and a link are for the others",
 			events: []router.Event{
 				up(0, 10), inPagerDuty(1, router.Assign, router.Act{Owner: "Cleo"}), inPagerDuty(2, router.Note, router.Act{Text: "looking"}),

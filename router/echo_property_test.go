@@ -239,9 +239,14 @@ func (s *services) sync(id pageID) {
 	}
 }
 
-// covered says whether the acknowledgement of an incident covers all that counts and is routed to a page.
+// covered says whether the acknowledgement of an incident covers a page, and all that counts and is routed to it.
 func (s *services) covered(id pageID) bool {
 	state, inc := s.sim.State(router.FlowID{WABA: "w", Flow: "f"}), s.incidents[id.incident]
+	if slices.ContainsFunc(inc.Watch, func(w router.Watch) bool {
+		return w.Notifier == id.notifier && w.Rise == id.rise && !inc.AcknowledgesPage(&w)
+	}) {
+		return false
+	}
 	return !slices.ContainsFunc(state.Alerts, func(a router.Alert) bool {
 		routed := slices.ContainsFunc(a.Routes, func(r router.AlertRoute) bool { return r.Notifier == id.notifier })
 		return a.Counts() && a.Incident == inc.Number && routed && !inc.Acknowledges(&a)

@@ -206,9 +206,10 @@ func (f *fold) raise(l Level) {
 // open makes a new incident for the event.
 func (f *fold) open(key string) *Incident {
 	f.endOld(key)
+	first := !slices.ContainsFunc(f.state.Incidents, func(inc Incident) bool { return inc.Key == key && inc.hasPaged() })
 	f.state.Incidents = append(f.state.Incidents, Incident{
 		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.Flow, Event: f.e.Name,
-		State: IncidentOpen, Rule: f.v.Rule(), OpenedAt: f.e.At, Since: f.heard(),
+		State: IncidentOpen, Rule: f.v.Rule(), OpenedAt: f.e.At, Since: f.heard(), First: first,
 	})
 	f.next++
 	inc := &f.state.Incidents[len(f.state.Incidents)-1]

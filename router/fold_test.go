@@ -51,12 +51,13 @@ func (h *history) fold(e router.Event) router.Step {
 	}
 	step := router.Fold(h.state, h.last+1, &e, router.Judge(h, &e), router.Moment{Now: e.Received, Silences: h.silences, Target: h.Target})
 	h.state = step.State
-	// What the store keeps for the fold: unresolved incidents, the last of each alert, and those that an act names.
+	// What the store keeps for the fold: unresolved incidents, the last of each alert, those whose page a person reopened,
+	// and those that an act names.
 	for _, inc := range h.state.Incidents {
 		h.over[inc.Number] = inc
 	}
 	h.state.Incidents = slices.DeleteFunc(slices.Clone(h.state.Incidents), func(inc router.Incident) bool {
-		return inc.State == router.IncidentResolved &&
+		return inc.State == router.IncidentResolved && inc.Reopened == (router.Page{}) &&
 			!slices.ContainsFunc(h.state.Alerts, func(a router.Alert) bool { return a.Incident == inc.Number })
 	})
 	h.entries = append(h.entries, step.Entries...)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -151,8 +152,11 @@ type Incident struct {
 	Owner             string // who has it, as PagerDuty says; "" where nobody does
 	Links             []Link // what services call it, sorted by notifier
 	Acts              ActTimes
-	// Reopened is the page that a person opened again in its service while the incident was over; the zero Page for none.
+	// Reopened is the page that a person opened again in its service after it was over; the zero Page for none.
 	Reopened Page
+	// First says that nobody was told of an incident with its key before, as far as we know. A service that pages may hold
+	// what was opened there before our database was lost: at the end it is asked to close that as well.
+	First bool
 	// ByItself says in a sentence what a service that pages did by itself and no person has answered yet; "" for nothing.
 	ByItself string
 
@@ -183,6 +187,17 @@ func (i *Incident) Acknowledges(a *Alert) bool {
 		return a.OpenedBy <= i.AcknowledgedEvent
 	}
 	return a.Heard.Before(i.AcknowledgedAt)
+}
+
+// AcknowledgesPage says whether the acknowledgement covers a page. One that a person wanted made after it is news to those
+// who are paged.
+func (i *Incident) AcknowledgesPage(w *Watch) bool {
+	return !w.Open || !w.Paged || w.Since.Before(i.AcknowledgedAt)
+}
+
+// hasPaged says whether a page of it was ever opened.
+func (i *Incident) hasPaged() bool {
+	return slices.ContainsFunc(i.Watch, func(w Watch) bool { return w.Opening > 0 && slices.Contains(i.Pageable, w.Notifier) })
 }
 
 // Name returns the number as people say it: INC-42.

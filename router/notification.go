@@ -3,6 +3,7 @@ package router
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"time"
 )
 
@@ -131,6 +132,27 @@ func (n *Notification) Stale() bool {
 	unclear := n.Receipt.Unsure || n.MayExist && (n.Receipt == Receipt{} || n.Attempt > 1)
 	older := n.Opening != n.Receipt.Opening && (n.Receipt.Open || unclear && n.Opening > 1)
 	return older || n.Receipt.Open && n.Receipt.Acknowledged && n.Incident.State != IncidentAcknowledged
+}
+
+// Left returns the keys under which a service that pages may hold what was opened before our database was lost, and which
+// end with this: see Incident.First. Those of its own second pages end by themselves, and so do those of the next incident
+// with its key.
+func (n *Notification) Left() (keys []string) {
+	if n.Incident == nil || !n.Incident.First || !n.Incident.PageOnRise || n.Open || n.Key != n.Incident.Key {
+		return nil
+	}
+	if slices.ContainsFunc(n.Also, func(a Alert) bool { return a.Key == n.Key }) {
+		return nil
+	}
+	for _, key := range PageKeys(n.Key)[1:] {
+		own := slices.ContainsFunc(n.Incident.Watch, func(w Watch) bool {
+			return w.Rise != 0 && w.Notifier == n.Target.Notifier && n.Incident.keyFor(w) == key
+		})
+		if !own {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // MaxTimeline bounds Notification.Timeline.

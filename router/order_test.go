@@ -76,6 +76,12 @@ func TestWhatHappenedWhen(t *testing.T) {
 			open: "INC-1 error open: chat(error) page(error)", outcome: "late: INC-1 knows of something newer",
 		},
 		{
+			name:   "a resolve in PagerDuty that is heard of after somebody wished it open elsewhere: its page is made anew there",
+			events: []router.Event{up(0, 10), person(2, router.Reopen, 1), arriving(3, in(1, router.Resolve))},
+			open:   "INC-1 error open: chat(error) page(error)", outcome: "late: INC-1 knows of something newer",
+			owed: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 page open error"},
+		},
+		{
 			name: "an acknowledgement of 10 % that arrives after the rise to 50 % does not swallow the second page", decide: pagingOnRise,
 			events: []router.Event{up(0, 10), up(2, 50), arriving(3, in(1, router.Acknowledge))},
 			open:   "INC-1 critical acknowledged: chat(critical) page(critical) page(critical)",

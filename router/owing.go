@@ -44,6 +44,9 @@ func (w *owing) owe(o Owed) {
 	if o.Reopened || !o.Ended.IsZero() {
 		there := o
 		there.Open, there.At = o.Reopened, o.Ended
+		if o.Reopened && o.Open {
+			there.Opening--
+		}
 		w.known[id] = there
 	}
 	if known, ok := w.known[id]; ok {

@@ -82,6 +82,10 @@ func TestTroubleThatFollowsIsNotPutOnAPageThatAPersonReopened(t *testing.T) {
 	}{
 		{"heard before: the old page is ended first", []router.Event{up(0, 10), down(1, 10), throughPage(2, router.Reopen, key, router.Act{}), up(3, 10)},
 			[]string{"page RATE closed", "page RATE open"}},
+		{"the page of one long over", []router.Event{up(0, 10), down(1, 10), up(2, 10), down(3, 10), throughPage(4, router.Reopen, key, router.Act{}), up(5, 10)},
+			[]string{"page RATE closed", "page RATE open"}},
+		{"the page of one that goes on below what pages", []router.Event{up(0, 5), up(0, 10), down(1, 10), throughPage(2, router.Reopen, key, router.Act{}), down(3, 5), up(5, 10)},
+			[]string{"page RATE closed", "page RATE open"}},
 		{"heard after: it is paged anew", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(2, router.Reopen, key, router.Act{})},
 			[]string{"page RATE open"}},
 		{"reopened after it was paged: that is another page", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(4, router.Reopen, key, router.Act{})},
@@ -98,6 +102,48 @@ func TestTroubleThatFollowsIsNotPutOnAPageThatAPersonReopened(t *testing.T) {
 				t.Errorf("owed (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestAnIncidentIsTheFirstUntilOneOfItsKeyHasPaged(t *testing.T) {
+	h := &history{decide: chatAndPage}
+	for i, tt := range []struct {
+		event router.Event
+		want  bool // of the incident that it opens
+	}{{up(0, 5), true}, {down(1, 5), false}, {up(2, 10), true}, {down(3, 10), false}, {up(4, 5), false}} {
+		h.fold(tt.event)
+		if tt.event.AlertState == router.Activated {
+			if inc := h.state.Incidents[len(h.state.Incidents)-1]; inc.First != tt.want {
+				t.Errorf("%d: %s is the first: %t, want %t", i, inc.Name(), inc.First, tt.want)
+			}
+		}
+	}
+}
+
+// TestAPageThatAPersonReopenedIsEndedBeforeItsIncidentPagesAgain has a lesser level keep the incident open meanwhile.
+func TestAPageThatAPersonReopenedIsEndedBeforeItsIncidentPagesAgain(t *testing.T) {
+	up10 := up(0, 10)
+	key := router.GroupBySignal.Key(&up10)
+	sim := router.NewSimulation(&history{decide: chatAndPage})
+	var last router.Batch
+	for _, e := range []router.Event{up(0, 5), up(0, 10), down(1, 10), throughPage(2, router.Reopen, key, router.Act{}), up(3, 10)} {
+		for _, b := range sim.Fold(e) {
+			last = b
+		}
+	}
+	opening := func(list []router.Owed) (out []int64) {
+		for _, o := range list {
+			if o.Target.Notifier == "page" && o.Open {
+				out = append(out, o.Opening)
+			}
+		}
+		return out
+	}
+	if got, want := opening(last.Owed), []int64{2}; !slices.Equal(got, want) {
+		t.Errorf("owed openings: got %d, want %d", got, want)
+	}
+	if got, want := opening(last.Overtaken), []int64{1}; !slices.Equal(got, want) {
+		t.Errorf("openings that the service has: got %d, want %d", got, want)
 	}
 }
 

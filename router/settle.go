@@ -107,8 +107,13 @@ func (f *fold) owe(inc *Incident, before []Watch) {
 		if w.Open {
 			target = f.targetOf(&w)
 		}
-		f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: target, Open: w.Open,
-			Opening: w.Opening, Severity: w.Severity})
+		o := Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: target, Open: w.Open,
+			Opening: w.Opening, Severity: w.Severity}
+		if before != nil && w.Open && !wasOpen && inc.Reopened.Is(w.Notifier, o.Key) {
+			o.Reopened, inc.Reopened = true, Page{} // whoever has that has not been told of this
+			f.dirty = append(f.dirty, inc.Number)
+		}
+		f.owed = append(f.owed, o)
 	}
 }
 

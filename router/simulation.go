@@ -90,7 +90,8 @@ func (s *Simulation) step(id FlowID, do func(*gathering)) Batch {
 		}
 	}
 	state.Incidents = slices.DeleteFunc(slices.Clone(state.Incidents), func(inc Incident) bool {
-		return inc.State == IncidentResolved && !slices.ContainsFunc(state.Alerts, func(a Alert) bool { return a.Incident == inc.Number })
+		return inc.State == IncidentResolved && inc.Reopened == (Page{}) &&
+			!slices.ContainsFunc(state.Alerts, func(a Alert) bool { return a.Incident == inc.Number })
 	})
 	if len(state.Alerts)+len(state.Incidents) == 0 {
 		delete(s.states, id) // an event that names a flow but leaves nothing behind

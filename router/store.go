@@ -80,7 +80,7 @@ type Owed struct {
 	// Cosmetic says that nothing of it opened, ended or changed but its numbers, or what else is named beside it: see
 	// CosmeticEvery.
 	Cosmetic bool
-	// Reopened says that the service has it open by itself, whatever it was told last.
+	// Reopened says that the service has it open by itself, whatever it was told last: as the opening before, where Open.
 	Reopened bool
 	// Ended, if not zero, is when the service ended it by itself: whatever it was told since has opened it anew.
 	Ended time.Time

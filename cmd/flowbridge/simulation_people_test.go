@@ -287,7 +287,12 @@ func (w *world) partly(n *router.Notification, page *sandbox.Incident) {
 		return
 	}
 	for _, watch := range n.Incident.Watch {
-		if isPager(watch.Notifier) && watch.Open && keyOf(n.Incident, &watch) == page.DedupKey {
+		// A second page that is over is ended before the next one with its key is made.
+		next := watch.Rise != 0 && slices.ContainsFunc(n.Incident.Watch, func(older router.Watch) bool {
+			return older.Rise != 0 && older.Rise < watch.Rise && !older.Open && older.Notifier == n.Target.Notifier &&
+				keyOf(n.Incident, &older) == page.DedupKey
+		})
+		if isPager(watch.Notifier) && watch.Open && !next && keyOf(n.Incident, &watch) == page.DedupKey {
 			w.breaks(partialRecovery, "%s resolved #%d (%s), and %s still routes there", n.Target.Notifier,
 				page.Number, page.DedupKey, watch.Notifier)
 		}

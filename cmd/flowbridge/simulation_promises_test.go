@@ -98,21 +98,35 @@ func (w *world) noteFlap(e *router.Event) {
 		return
 	}
 	last, ok := router.Event{}, false
-	for _, before := range inOrder(w.journal) {
+	arrival := slices.IndexFunc(w.journal, func(other router.Event) bool { return other.Digest == e.Digest })
+	for _, before := range inOrder(w.journal[:arrival]) { // a recovery that arrives after it can hold nothing back
 		same := keyOfEvent(&before) == keyOfEvent(e) && level(&before) == level(e)
-		if same && before.Digest != e.Digest && !before.At.After(e.At) {
+		if same && !before.At.After(e.At) {
 			last, ok = before, true
 		}
 	}
 	arrived := e.Received.Sub(last.Received)
 	flapped := ok && last.AlertState == router.Deactivated && e.At.Sub(last.At) < resolveAfter
-	byHand := slices.ContainsFunc(w.deeds, func(d deed) bool { // what a person has resolved has nothing to hold back
-		return d.name == router.Resolve && d.at.Before(e.At)
-	})
-	if flapped && !byHand && arrived >= 0 && arrived <= 10*time.Second && w.wasOpen(&last) {
+	// What a person has resolved has nothing to hold back, whenever what arrives after that had happened.
+	if flapped && arrived >= 0 && arrived <= 10*time.Second && w.wasOpen(&last) && !w.resolvedByHand(keyOfEvent(e), e.Received) {
 		w.breaks(flapIsOne, "%s recovered at %s and was back at %s, and both arrived at %s",
 			keyOfEvent(e), last.At.Format("15:04:05"), e.At.Format("15:04:05"), e.Received.Format("15:04:05"))
 	}
+}
+
+// resolvedByHand says whether somebody, or PagerDuty by itself, resolved anything with a key before a time.
+func (w *world) resolvedByHand(key string, before time.Time) bool {
+	pages := w.pager.Incidents()
+	return slices.ContainsFunc(w.deeds, func(d deed) bool {
+		if d.name != router.Resolve || !d.at.Before(before) {
+			return false
+		}
+		if d.page != 0 {
+			return pages[d.page-1].DedupKey == key
+		}
+		inc := w.incident(d.incident)
+		return inc != nil && inc.Key == key
+	})
 }
 
 // notePageNow notes that a person wanted somebody paged, who is at nothing.
@@ -254,6 +268,9 @@ func (w *world) openingPaged(inc *router.Incident) error {
 			continue
 		}
 		if page.Status == sandbox.IncidentTriggered || !w.pageAcked[page.Number].Before(last.at) {
+			return nil
+		}
+		if page.Number <= w.earlier { // the trigger fell on what a life before had left there: nobody can know who has that
 			return nil
 		}
 		found = fmt.Sprintf("#%d, acknowledged at %s", page.Number, w.pageAcked[page.Number].Format("15:04:05"))

@@ -66,6 +66,7 @@ func (w *world) lose() {
 		w.outside[key] += n
 	}
 	w.Lost++
+	w.earlier = int64(len(w.pager.Incidents()))
 	w.say("-- the database is lost")
 	w.must(w.store.Store.Close())
 	w.wipe()
@@ -263,7 +264,7 @@ func (w *world) noteCommit(b *router.Batch) {
 				w.noteEffect(&e, &b.Entries[i])
 			}
 		}
-		if kind := kindOfAct(e.Name); e.Act != nil && kind != "" {
+		if kind := kindOfAct(e.Name); kind != "" && countsAsAct(&e) {
 			id := fmt.Sprintf("%d/%s", e.Act.Incident, kind)
 			w.newest[id] = later(w.newest[id], e.At)
 		}
@@ -280,6 +281,12 @@ func (w *world) noteCommit(b *router.Batch) {
 	w.noteOpenings(b)
 	w.notePageNow(b)
 	w.noteSilences(b)
+}
+
+// countsAsAct says whether an event is an act that an older one must not undo. What PagerDuty resolves or acknowledges by
+// itself is none: nobody has decided anything.
+func countsAsAct(e *router.Event) bool {
+	return e.Act != nil && !(e.Act.Itself && (e.Name == router.Resolve || e.Name == router.Acknowledge))
 }
 
 // kindOfAct says which acts undo each other.
@@ -307,7 +314,7 @@ func (w *world) noteOpenings(b *router.Batch) {
 			delete(w.pages[id], o.Target.Notifier)
 			continue
 		}
-		if len(w.pages[id]) == 0 || reopenedIn(b, o.Incident) {
+		if len(w.pages[id]) == 0 || reopenedIn(b, o.Incident) || o.Event == 0 && w.closedBetween(b, o.Incident) {
 			w.openings[o.Key]++
 			w.mustPage(o.Incident, need{at: w.raisedIn(b, o.Incident), why: "it opened for " + o.Target.Notifier, page: o.Event})
 		}
@@ -324,6 +331,22 @@ func reopenedIn(b *router.Batch, incident int64) bool {
 		}
 	}
 	return kinds[router.EntryResolved] && kinds[router.EntryReopened]
+}
+
+// closedBetween says whether the page of an incident closed and opened again within one batch, while the incident went on
+// below what pages. Rules that wait page whatever the level.
+func (w *world) closedBetween(b *router.Batch, incident int64) bool {
+	eased := false
+	for _, e := range b.Entries {
+		switch {
+		case e.Incident != incident:
+		case e.Kind == router.EntryEased:
+			eased = true
+		case e.Kind == router.EntryEscalated && eased && strings.Contains(e.Text, "rises from "+router.Warning.String()):
+			return !w.has(withTimed)
+		}
+	}
+	return false
 }
 
 // raisedIn is when something about an incident got worse in a batch: the first time, where there are several; zero

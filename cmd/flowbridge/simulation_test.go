@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -206,6 +207,7 @@ type world struct {
 	claimed *router.Notification // that is tried
 	hearing *deed                // what the webhook at hand is about
 	before  map[string]bool      // messages from before the database was lost, by ts
+	earlier int64                // how many incidents PagerDuty had by then
 	broken  map[string]error     // promises
 }
 
@@ -481,7 +483,7 @@ func (w *world) fold() int {
 	return n + flows
 }
 
-// deliver makes one attempt for a notifier that has something due.
+// deliver makes one attempt for a notifier that has something due; for another where the first only may have had.
 func (w *world) deliver() bool {
 	ctx := context.Background()
 	due, _, err := w.store.Due(ctx, w.now)
@@ -489,7 +491,16 @@ func (w *world) deliver() bool {
 	if len(due) == 0 {
 		return false
 	}
-	name := due[w.rand.IntN(len(due))]
+	first := w.rand.IntN(len(due))
+	for _, name := range slices.Concat(due[first:], due[:first]) {
+		if w.deliverTo(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) deliverTo(name string) bool {
 	slackCalls, pagerCalls := len(w.slack.Calls()), len(w.pager.Calls())
 	defer func() { // also if it dies over it
 		for _, c := range append(w.slack.Calls()[slackCalls:], w.pager.Calls()[pagerCalls:]...) {
@@ -498,7 +509,7 @@ func (w *world) deliver() bool {
 		w.seePager()
 	}()
 	w.claimed = nil
-	worked, err := w.deliverer.Deliver(ctx, name)
+	worked, err := w.deliverer.Deliver(context.Background(), name)
 	w.may(err)
 	return worked
 }

@@ -40,7 +40,7 @@ func calls(n *router.Notification) (calls int) {
 	case !n.Open && !mayBeOpen(n):
 		return 0
 	case !n.Open:
-		return 1
+		return 1 + len(n.Left())
 	}
 	calls = 1
 	if n.Stale() {

@@ -43,7 +43,7 @@ type Config struct {
 	APITokenNow func() router.Secret
 	// APIURL is where the REST API is. Default: https://api.pagerduty.com.
 	APIURL string
-	// Timeout bounds one call; a Sync makes at most three. Default: 10 s.
+	// Timeout bounds one call; a Sync makes at most four. Default: 10 s.
 	Timeout time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -109,9 +109,11 @@ func (p *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 
 // mayBeOpen says whether an earlier attempt opened the incident at PagerDuty, or may have. Attempts since the
 // last success are such even beside a receipt that says closed: the incident may have come back, and what
-// we learned of that be lost in a crash. A resolve too many is forgotten there without a word.
+// we learned of that be lost in a crash. What was opened before our database was lost may be there, too, under the key of
+// an incident that is over before PagerDuty heard of it. A resolve too many is forgotten there without a word.
 func mayBeOpen(n *router.Notification) bool {
-	return n.Receipt.Open || n.Receipt.Unsure || n.MayExist && (n.Receipt == router.Receipt{} || n.Attempt > 1)
+	left := n.Incident != nil && n.Incident.First && !n.Open && n.Key == n.Incident.Key && n.Receipt == router.Receipt{}
+	return left || n.Receipt.Open || n.Receipt.Unsure || n.MayExist && (n.Receipt == router.Receipt{} || n.Attempt > 1)
 }
 
 // open triggers the incident, or refreshes it, and passes an acknowledgement on. Where PagerDuty may still hold an older
@@ -170,9 +172,14 @@ func anew(n *router.Notification) bool {
 
 // acknowledged says whether the acknowledgement covers all that this notifier is open for. What we heard of
 // after it, or was to be told only after it (`after: 30m`), is news here: it pages, whoever has seen the
-// incident elsewhere. A rule that does not want that says `unless: acknowledged`.
+// incident elsewhere. A rule that does not want that says `unless: acknowledged`. So is what a person wanted paged after it.
 func acknowledged(n *router.Notification) bool {
 	at := n.Incident.AcknowledgedAt
+	if slices.ContainsFunc(n.Incident.Watch, func(w router.Watch) bool {
+		return w.Notifier == n.Target.Notifier && w.Rise == 0 && n.Key == n.Incident.Key && !n.Incident.AcknowledgesPage(&w)
+	}) {
+		return false
+	}
 	return !slices.ContainsFunc(n.Alerts, func(a router.Alert) bool {
 		return a.Counts() && slices.ContainsFunc(a.Routes, func(r router.AlertRoute) bool {
 			return r.Notifier == n.Target.Notifier && (!n.Incident.Acknowledges(&a) || r.Due.After(at))
@@ -187,6 +194,11 @@ func (p *Notifier) resolve(ctx context.Context, n *router.Notification) (router.
 	r.Open = true
 	if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: key}); err != nil {
 		return r, err
+	}
+	for _, left := range n.Left() {
+		if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: left}); err != nil {
+			return r, err
+		}
 	}
 	r.Open, r.Acknowledged, r.Unsure, r.Told = false, false, false, n.Incident.Entries
 	if n.Incident.State == router.IncidentResolved && n.Incident.ResolvedBy != "" {

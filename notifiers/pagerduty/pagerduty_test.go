@@ -235,6 +235,69 @@ func TestAnAcknowledgementAfterOneThatWasTakenBackInPagerDutyIsTold(t *testing.T
 	}
 }
 
+func TestAPageThatAPersonWantsIsNotAcknowledgedByWhoHadItBefore(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		wanted  time.Time
+		actions []string
+	}{
+		{"wanted after the acknowledgement", opened.Add(2 * time.Hour), []string{"trigger"}},
+		{"wanted before it", opened.Add(time.Minute), []string{"trigger", "acknowledge"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+			n := acknowledge(failing())
+			n.Opening = 1
+			n.Incident.Watch = []router.Watch{{Notifier: "oncall", Open: true, Paged: true, Opening: 1, Since: tt.wanted}}
+			for i := range n.Alerts { // its rules page for worse only
+				n.Alerts[i].Routes = []router.AlertRoute{{Notifier: "other"}}
+			}
+			b.sync(t, n)
+			if diff := cmp.Diff(tt.actions, b.actions()); diff != "" {
+				t.Errorf("actions (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestWhatALostDatabaseLeftOpenEndsWithTheFirstIncidentOfItsKey has what the bridge that is gone had made.
+func TestWhatALostDatabaseLeftOpenEndsWithTheFirstIncidentOfItsKey(t *testing.T) {
+	next := router.Alert{Event: router.EndpointErrorRate, Active: true, Incident: 43, Key: incident42}
+	for _, tt := range []struct {
+		name string
+		of   func(n *router.Notification)
+		want []string // statuses of the first page and the second
+	}{
+		{"both end", func(*router.Notification) {}, []string{"resolved", "resolved"}},
+		{"the rules page once", func(n *router.Notification) { n.Incident.PageOnRise = false }, []string{"resolved", "triggered"}},
+		{"it is not the first: what is there is known", func(n *router.Notification) { n.Incident.First = false }, []string{"triggered", "triggered"}},
+		{"the second page is of this life, and ends by itself", func(n *router.Notification) {
+			n.Incident.Watch = []router.Watch{{Notifier: "oncall", Rise: 1005, Severity: router.Critical}}
+		}, []string{"resolved", "triggered"}},
+		{"the second page may be of the next incident", func(n *router.Notification) { n.Also = []router.Alert{next} }, []string{"resolved", "triggered"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+			for _, key := range []string{incident42, incident42 + "/critical"} {
+				n := failing()
+				n.Key, n.Incident.Key = key, key
+				b.sync(t, n)
+			}
+			n := closed(failing())
+			n.Incident.State, n.Incident.First, n.Incident.PageOnRise = router.IncidentResolved, true, true
+			tt.of(&n)
+			n = b.sync(t, n) // it was over before it could be told
+			if diff := cmp.Diff(tt.want, b.statuses()); diff != "" {
+				t.Errorf("incidents (-want +got):\n%s", diff)
+			}
+			before := len(b.actions())
+			if b.sync(t, n); n.Incident.First && len(b.actions()) != before {
+				t.Errorf("told once more: %v", b.actions()[before:])
+			}
+		})
+	}
+}
+
 // statuses are those of PagerDuty's incidents, the oldest first.
 func (b *bench) statuses() (all []string) {
 	for _, inc := range b.Incidents() {

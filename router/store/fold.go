@@ -44,7 +44,7 @@ func (s *Store) inTurn(ctx context.Context, f func(tx *txn) error) error {
 }
 
 // States returns what is known of each flow: its alerts, and the incidents that are not resolved, that an alert
-// belongs to or last belonged to, or that are named. Only who folds changes them, so that all queries see the same.
+// belongs to or last belonged to, whose page a person reopened, or that are named. Only who folds changes them, so that all queries see the same.
 func (s *Store) States(ctx context.Context, flows []router.FlowID, named []int64) (map[router.FlowID]router.State, error) {
 	states := make(map[router.FlowID]router.State, len(flows))
 	for _, flow := range flows {
@@ -110,7 +110,7 @@ func (s *Store) addStates(ctx context.Context, states map[router.FlowID]router.S
 		state.Alerts = append(state.Alerts, a.Alert)
 		states[flow] = state
 	}
-	incidents, err := incidents(ctx, s.read, standing(these)+` ORDER BY number`, slices.Concat(ids, ids)...)
+	incidents, err := incidents(ctx, s.read, standing(these)+` ORDER BY number`, slices.Concat(ids, ids, ids)...)
 	if err != nil {
 		return err
 	}
@@ -123,9 +123,9 @@ func (s *Store) addStates(ctx context.Context, states map[router.FlowID]router.S
 	return nil
 }
 
-// standing is the condition that the fold must know an incident of these flows; the flows are named twice.
+// standing is the condition that the fold must know an incident of these flows; the flows are named three times.
 func standing(these string) string {
-	return these + ` AND state <> 'resolved' OR number IN (SELECT incident FROM alerts WHERE ` + these + `)`
+	return these + ` AND state <> 'resolved' OR ` + these + ` AND reopened = 1 OR number IN (SELECT incident FROM alerts WHERE ` + these + `)`
 }
 
 // LastIncident returns the highest number that an incident ever had, 0 for none.
@@ -271,6 +271,7 @@ type incidentDetails struct {
 	AckedIn    router.Page     `json:"acknowledged_in,omitzero"`
 	Acts       router.ActTimes `json:"acts,omitzero"`
 	Reopened   router.Page     `json:"reopened,omitzero"`
+	First      bool            `json:"first,omitempty"`
 	Since      time.Time       `json:"since,omitzero"`
 	ByItself   string          `json:"by_itself,omitempty"`
 	NoteAuto   bool            `json:"note_auto_resolve,omitempty"`
@@ -284,14 +285,15 @@ const incidentColumns = `number, key, waba, flow, event, state, severity, peak, 
 	resolved_at, resolved_by, acknowledged_at, acknowledged_by, wake_at, details`
 
 func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
-	const query = `INSERT INTO incidents (` + incidentColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	const query = `INSERT INTO incidents (` + incidentColumns + `, reopened) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (number) DO UPDATE SET state = excluded.state, severity = excluded.severity, peak = excluded.peak,
 		events = excluded.events, revision = excluded.revision, entries = excluded.entries, resolved_at = excluded.resolved_at,
 		resolved_by = excluded.resolved_by, acknowledged_at = excluded.acknowledged_at,
-		acknowledged_by = excluded.acknowledged_by, wake_at = excluded.wake_at, details = excluded.details`
+		acknowledged_by = excluded.acknowledged_by, wake_at = excluded.wake_at, details = excluded.details,
+		reopened = excluded.reopened`
 	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
 		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps,
-			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, Reopened: i.Reopened, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
+			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, Reopened: i.Reopened, First: i.First, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
 			Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise}
 		if i.Silence.ID != "" {
 			d.Silence = &i.Silence
@@ -299,7 +301,7 @@ func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 		details, err := json.Marshal(d)
 		return []any{i.Number, i.Key, i.WABA, i.Flow, i.Event, string(i.State), int64(i.Severity), int64(i.Peak), i.Rule, i.Events,
 			i.Revision, i.Entries, micros(i.OpenedAt), micros(i.ResolvedAt), i.ResolvedBy, micros(i.AcknowledgedAt), i.AcknowledgedBy,
-			micros(i.Wake), string(details)}, err
+			micros(i.Wake), string(details), toInt(i.Reopened != router.Page{})}, err
 	})
 }
 
@@ -316,7 +318,7 @@ func incidents(ctx context.Context, q querier, where string, args ...any) ([]rou
 		var d incidentDetails
 		err = json.Unmarshal(details, &d)
 		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
-		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts, i.Since, i.Reopened = d.AckedBy, d.AckedIn, d.Acts, d.Since, d.Reopened
+		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts, i.Since, i.Reopened, i.First = d.AckedBy, d.AckedIn, d.Acts, d.Since, d.Reopened, d.First
 		i.ByItself, i.NoteAutoResolve = d.ByItself, d.NoteAuto
 		i.Owner, i.Links, i.Pageable, i.PageOnRise = d.Owner, d.Links, d.Pageable, d.PageOnRise
 		if d.Silence != nil {

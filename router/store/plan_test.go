@@ -15,8 +15,9 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 	s := openFull(t, filepath.Join(t.TempDir(), "plan.db"))
 	for query, want := range map[string]string{
 		waitingQuery: "SEARCH events USING INDEX events_unfolded",
-		`SELECT * FROM incidents WHERE ` + standing(`(waba, flow) IN (VALUES (?, ?), (?, ?))`): "SEARCH incidents USING INDEX incidents_unresolved",
-		`SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`:                    "SEARCH incidents USING COVERING INDEX incidents_wake",
+		`SELECT * FROM incidents WHERE ` + standing(`(waba, flow) IN (VALUES (?, ?), (?, ?))`):      "SEARCH incidents USING INDEX incidents_unresolved",
+		`SELECT number FROM incidents WHERE ` + standing(`(waba, flow) IN (VALUES (?, ?), (?, ?))`): "SEARCH incidents USING INDEX incidents_reopened",
+		`SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`:                         "SEARCH incidents USING COVERING INDEX incidents_wake",
 		backlogQuery:      "SCAN deliveries USING COVERING INDEX deliveries_lane",
 		ownTimesQuery:     "SEARCH deliveries USING COVERING INDEX deliveries_next",
 		manyDigestedQuery: "SEARCH deliveries USING COVERING INDEX deliveries_lane",

@@ -84,7 +84,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		inc.FlowInfo = router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}, Runbook: "https://runbooks.example.com"}
 		inc.Path, inc.Title, inc.Text, inc.Fields = []router.Level{"5", "10"}, "t", "x", []router.Field{{Name: "n", Value: "v"}}
 		inc.Watch = []router.Watch{{Notifier: "chat", Open: true, Severity: router.Error}}
-		inc.AcknowledgedAt, inc.AcknowledgedBy = noon, "ana"
+		inc.AcknowledgedAt, inc.AcknowledgedBy, inc.First = noon, "ana", true
 		old := incident(2)
 		old.State, old.ResolvedAt, old.ResolvedBy = router.IncidentResolved, noon, "ana"
 		entry := router.Entry{Incident: 1, N: 1, At: noon, Recorded: noon, Kind: router.EntryOpened, Text: "Opened", Event: 3}
@@ -122,6 +122,24 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		states, err := s.States(ctx, []router.FlowID{{WABA: "w", Flow: "f"}}, nil)
 		check(t, err)
 		if got := states[router.FlowID{WABA: "w", Flow: "f"}].Incidents; len(got) != 1 {
+			t.Errorf("got %d incidents", len(got))
+		}
+	})
+
+	t.Run("an incident whose page a person reopened is known until the next one opens", func(t *testing.T) {
+		s := open(t, store.Config{})
+		inc := incident(1)
+		inc.State, inc.Reopened = router.IncidentResolved, router.Page{Notifier: "page", Key: "k"}
+		flow := router.FlowID{WABA: "w", Flow: "f"}
+		known := func() []router.Incident {
+			check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}}))
+			states, err := s.States(ctx, []router.FlowID{flow, {WABA: "w", Flow: "other"}}, nil)
+			check(t, err)
+			return states[flow].Incidents
+		}
+		diff(t, known(), []router.Incident{inc})
+		inc.Reopened = router.Page{}
+		if got := known(); len(got) != 0 {
 			t.Errorf("got %d incidents", len(got))
 		}
 	})
