@@ -216,5 +216,5 @@ func (p *program) loadTrialRules(path string, env map[string]string) (*rules.Rul
 		}
 		return data, err
 	}
-	return loadRules(path, readBounded, cfg)
+	return loadRules(path, cfg)
 }
