@@ -133,7 +133,7 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 		metrics.MustRegister(cfg.AdminCertificates.expiry)
 	}
 	if cfg.LogTo != nil {
-		metrics.MustRegister(cfg.LogTo.collector())
+		metrics.MustRegister(cfg.LogTo.collectors()...)
 	}
 	b := &bridge{cfg: cfg, rules: set, store: journal, refusals: newRefusals(cfg.Logger)}
 	metrics.MustRegister(b.refusals.counted)

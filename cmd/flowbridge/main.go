@@ -21,9 +21,11 @@ import (
 func main() {
 	surviveBrokenPipes()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	p := program{Stdin: os.Stdin, Stdout: &outlet{file: os.Stdout}, Stderr: &outlet{file: os.Stderr}, Getenv: os.LookupEnv}
+	stderr := &outlet{file: os.Stderr}
+	p := program{Stdin: os.Stdin, Stdout: &outlet{file: os.Stdout}, Stderr: stderr, Getenv: os.LookupEnv}
 	code := p.run(ctx, os.Args[1:])
 	stop()
+	stderr.flush()
 	os.Exit(code)
 }
 
