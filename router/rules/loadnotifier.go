@@ -35,7 +35,7 @@ func (l *loader) target(n entry, keys []entry) router.Target {
 	t := router.Target{Notifier: n.key}
 	var kind entry
 	for _, e := range keys {
-		if e.key == "kind" || kind.value == nil && nearest(e.key, []string{"kind", "channel", "routing_key", "allow"}) == "kind" {
+		if e.key == "kind" || kind.value == nil && Nearest(e.key, []string{"kind", "channel", "routing_key", "allow"}) == "kind" {
 			kind = e
 		}
 	}
