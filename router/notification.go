@@ -136,9 +136,9 @@ func (n *Notification) Stale() bool {
 
 // Left returns the keys under which a service that pages may hold what was opened before our database was lost, and which
 // end with this: see Incident.First. Those of its own second pages end by themselves, and so do those of the next incident
-// with its key.
+// with its key. Only what was over before it could be told is looked after so: each key is a call, and services count them.
 func (n *Notification) Left() (keys []string) {
-	if n.Incident == nil || !n.Incident.First || !n.Incident.PageOnRise || n.Open || n.Key != n.Incident.Key {
+	if n.Incident == nil || !n.Incident.First || !n.Incident.PageOnRise || n.Open || n.Key != n.Incident.Key || n.Receipt != (Receipt{}) {
 		return nil
 	}
 	if slices.ContainsFunc(n.Also, func(a Alert) bool { return a.Key == n.Key }) {

@@ -138,7 +138,7 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 		metrics.MustRegister(cfg.AdminCertificates.expiry)
 	}
 	if cfg.LogTo != nil {
-		metrics.MustRegister(cfg.LogTo.collector())
+		metrics.MustRegister(cfg.LogTo.collectors()...)
 	}
 	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger)}
 	metrics.MustRegister(b.refusals.counted)

@@ -85,7 +85,7 @@ func findings(path string, found rules.Mistakes, err error) (out []finding) {
 }
 
 func (p *program) checkRules(path string) (rules.Mistakes, error) {
-	files, err := readRules(path, readBounded)
+	files, err := readRules(path)
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +96,11 @@ func (p *program) checkRules(path string) (rules.Mistakes, error) {
 // loadRules reads the rules file at path, or those of the folder at path. What a person got wrong comes back as
 // rules.Mistakes.
 func (p *program) loadRules(path string) (*rules.Rules, error) {
-	return loadRules(path, readBounded, p.rulesConfig())
+	return loadRules(path, p.rulesConfig())
 }
 
-func loadRules(path string, read readFunc, cfg rules.Config) (*rules.Rules, error) {
-	files, err := readRules(path, read)
+func loadRules(path string, cfg rules.Config) (*rules.Rules, error) {
+	files, err := readRules(path)
 	if err != nil {
 		return nil, err
 	}
@@ -113,22 +113,16 @@ const (
 	maxRules      = 64 << 20 // of all files together
 )
 
-// readFunc is readRegular, or readBounded where a person who waits for it named the file: a pipe of their shell, perhaps.
-type readFunc func(path string, limit int64) ([]byte, error)
-
 // readRules reads the file at path, or the files of the folder at path.
-func readRules(path string, read readFunc) ([]rules.File, error) {
+func readRules(path string) ([]rules.File, error) {
 	paths, err := rulesFiles(path)
 	if err != nil {
 		return nil, err
 	}
-	if isFolder(path) { // nobody named the files in it one by one
-		read = readRegular
-	}
 	var files []rules.File
 	left := maxRules
 	for _, file := range paths {
-		data, err := read(file, maxRulesFile)
+		data, err := readRegular(file, maxRulesFile)
 		if err != nil {
 			return nil, err
 		}

@@ -19,7 +19,7 @@ func (d *doctor) loadRules() (*rules.Rules, error) {
 		d.secretFiles = append(d.secretFiles, path)
 		return read(path)
 	}
-	return loadRules(d.Rules, readBounded, cfg)
+	return loadRules(d.Rules, cfg)
 }
 
 // checkFiles names the files with secrets that everybody on this machine can read, and those of the database that anybody

@@ -55,19 +55,14 @@ func (c explainCommand) Run(p *program, line *kong.Context) error {
 }
 
 func (c explainCommand) events(p *program, in *eventReader) ([]router.Event, error) {
-	var data []byte
-	var err error
-	switch c.File {
-	case "":
-		if data, err = c.sampleFlags.body(in.now); err != nil {
+	if c.File == "" {
+		data, err := c.sampleFlags.body(in.now)
+		if err != nil {
 			return nil, err
 		}
 		return in.read("the sample", data)
-	case "-":
-		data, err = io.ReadAll(io.LimitReader(p.Stdin, maxEventFile))
-	default:
-		data, err = readBounded(c.File, maxEventFile)
 	}
+	data, err := p.readInput(c.File, maxEventFile)
 	if err != nil {
 		return nil, err
 	}

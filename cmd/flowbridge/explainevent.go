@@ -203,5 +203,5 @@ func (p *program) loadTrialRules(path string, env map[string]string) (*rules.Rul
 		value, _ := p.Getenv(name)
 		return cmp.Or(env[name], value), true
 	}
-	return loadRules(path, readBounded, cfg)
+	return loadRules(path, cfg)
 }

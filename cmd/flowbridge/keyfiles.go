@@ -67,7 +67,7 @@ func rulesReader(cfg rules.Config) func(path string) (loadedRules, error) {
 			return data, err
 		}
 		var err error
-		loaded.rules, err = loadRules(path, readRegular, noting)
+		loaded.rules, err = loadRules(path, noting)
 		loaded.readKey = cfg.ReadFile
 		return loaded, err
 	}

@@ -21,9 +21,11 @@ import (
 func main() {
 	surviveBrokenPipes()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	p := program{Stdin: os.Stdin, Stdout: &outlet{file: os.Stdout}, Stderr: &outlet{file: os.Stderr}, Getenv: os.LookupEnv}
+	stderr := &outlet{file: os.Stderr}
+	p := program{Stdin: os.Stdin, Stdout: &outlet{file: os.Stdout}, Stderr: stderr, Getenv: os.LookupEnv}
 	code := p.run(ctx, os.Args[1:])
 	stop()
+	stderr.flush()
 	os.Exit(code)
 }
 
@@ -59,6 +61,7 @@ type commands struct {
 	Doctor        doctorCommand        `cmd:"" help:"Check credentials, channels, keys, database, clock and certificate, and say how to mend each."`
 	Backup        backupCommand        `cmd:"" help:"Copy the database to a new file while the bridge runs."`
 	SlackManifest slackManifestCommand `cmd:"" help:"Print the manifest of the Slack app, to be pasted into Slack."`
+	Docs          docsCommand          `cmd:"" help:"Print the manual: its pages, or one of them."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`
 	Healthcheck   healthcheckCommand   `cmd:"" hidden:"" help:"Ask a running bridge on this machine whether it is ready."`
 }
@@ -74,16 +77,7 @@ func wrongUsage(format string, args ...any) error { return usageError{fmt.Errorf
 // run parses the arguments, runs the command they name and returns the exit status.
 func (p *program) run(ctx context.Context, args []string) (code int) {
 	var c commands
-	parser, err := kong.New(&c,
-		kong.Name("flowbridge"),
-		kong.Description("WhatsApp Flows alerts to Slack and PagerDuty."),
-		kong.Vars{"samples": strings.Join(whatsapp.SampleNames(), ", ")},
-		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
-		kong.Writers(p.Stdout, p.Stderr),
-		kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(p),
-	)
+	parser, err := kong.New(&c, p.options(ctx)...)
 	if err != nil {
 		fmt.Fprintln(p.Stderr, "flowbridge:", err)
 		return exitFault
@@ -116,6 +110,20 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	default:
 		fmt.Fprintln(p.Stderr, "flowbridge:", err)
 		return exitFault
+	}
+}
+
+// options are those of the parser of the command line.
+func (p *program) options(ctx context.Context) []kong.Option {
+	return []kong.Option{
+		kong.Name("flowbridge"),
+		kong.Description("WhatsApp Flows alerts to Slack and PagerDuty."),
+		kong.Vars{"samples": strings.Join(whatsapp.SampleNames(), ", ")},
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
+		kong.Writers(p.Stdout, p.Stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(p),
 	}
 }
 

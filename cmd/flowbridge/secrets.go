@@ -75,25 +75,8 @@ func (e *fileError) Error() string { return e.path + ": " + e.err.Error() }
 
 func (e *fileError) Unwrap() error { return e.err }
 
-// readBounded reads a file that a person named, and refuses one that cannot be what they meant. Its error is a *fileError.
-func readBounded(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, newFileError(path, err)
-	case info.IsDir():
-		return nil, &fileError{path, errors.New("is a folder, not a file")}
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, notOpened(path, err)
-	}
-	defer file.Close()
-	return readOpen(file, path, limit)
-}
-
-// readRegular is readBounded for what is read while the bridge runs: only a regular file cannot hold it up. One that is a pipe
-// waits for a writer, and a device may never end.
+// readRegular reads a file that a person named, and refuses one that cannot be what they meant: a folder, one that is too
+// large, or what would hold us up. A pipe waits for a writer, and a device may never end. Its error is a *fileError.
 func readRegular(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -113,7 +96,7 @@ func readRegular(path string, limit int64) ([]byte, error) {
 	if err := regular(path, info); err != nil { // it has been replaced in between
 		return nil, err
 	}
-	return readOpen(file, path, limit)
+	return readToEnd(file, path, limit)
 }
 
 func regular(path string, info fs.FileInfo) error {
@@ -133,14 +116,22 @@ func notOpened(path string, err error) error {
 	return newFileError(path, err)
 }
 
-// readOpen reads a file to its end, which must come within limit bytes.
-func readOpen(file *os.File, path string, limit int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+// readInput is readRegular where - stands for standard input, which may be a pipe.
+func (p *program) readInput(path string, limit int64) ([]byte, error) {
+	if path == "-" {
+		return readToEnd(p.Stdin, "standard input", limit)
+	}
+	return readRegular(path, limit)
+}
+
+// readToEnd reads to the end, which must come within limit bytes.
+func readToEnd(from io.Reader, name string, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(from, limit+1))
 	switch {
 	case err != nil:
-		return nil, newFileError(path, err)
+		return nil, newFileError(name, err)
 	case int64(len(data)) > limit:
-		return nil, &fileError{path, fmt.Errorf("is larger than %d KiB", limit>>10)}
+		return nil, &fileError{name, fmt.Errorf("is larger than %d KiB", limit>>10)}
 	}
 	return data, nil
 }

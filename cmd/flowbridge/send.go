@@ -91,14 +91,10 @@ func (c sendCommand) Run(ctx context.Context, p *program, line *kong.Context) er
 }
 
 func (c sendCommand) body(p *program) ([]byte, error) {
-	switch c.File {
-	case "":
-	case "-":
-		return io.ReadAll(io.LimitReader(p.Stdin, maxEventFile))
-	default:
-		return readBounded(c.File, maxEventFile)
+	if c.File == "" {
+		return c.sampleFlags.body(time.Now())
 	}
-	return c.sampleFlags.body(time.Now())
+	return p.readInput(c.File, maxEventFile)
 }
 
 // body returns the post that the flags describe; without --at it happens now.

@@ -42,6 +42,9 @@ type serveCommand struct {
 // Run serves until it is told to stop.
 func (c serveCommand) Run(ctx context.Context, p *program) error {
 	logger := newLogger(p.Stderr)
+	if to, ok := p.Stderr.(*outlet); ok {
+		to.queued()
+	}
 	cfg, err := c.config(p, logger)
 	if err != nil {
 		if errors.As(err, new(*rules.Mistakes)) {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -77,6 +79,62 @@ func TestRulesThatAreNoFileAreRefusedAtTheStart(t *testing.T) {
 	}
 }
 
+// TestCommandsRefuseWhatIsNoFile gives them to every command that reads a file. A pipe of a shell is one that ends, and is
+// refused as well: standard input is there for it.
+func TestCommandsRefuseWhatIsNoFile(t *testing.T) {
+	path, err := binary()
+	must(t, err)
+	rulesFile := writeRules(t, ruleNamed("everything"))
+	for _, c := range special {
+		t.Run(c.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "file")
+			c.make(t, file)
+			for _, args := range [][]string{
+				{"check", file}, {"check", "--json", file}, {"check", "--against", "http://127.0.0.1:1", file},
+				{"explain", "--rules", file}, {"explain", "--rules", rulesFile, file}, {"test", file},
+				{"send", "--print", "--file", file}, {"replay", "--rules", file}, {"replay", "--rules", rulesFile, "--db", file},
+				{"backup", "--db", file, file + ".copy"}, {"forget", "--phone", "15550100", "--db", file},
+				{"serve", "--rules", file}, {"serve", "--rules", rulesFile, "--db", file, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"},
+				{"serve", "--rules", rulesFile, "--tls-cert", file, "--tls-key", file},
+				{"doctor", "--rules", file, "--db", file},
+			} {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				cmd := exec.CommandContext(ctx, path, args...)
+				cmd.Dir = t.TempDir()
+				cmd.Env = append(os.Environ(), "META_APP_SECRET="+testSecret, "META_VERIFY_TOKEN=verify-token-of-the-test", "SLACK_BOT_TOKEN=xoxb-1", "SLACK_API_URL=http://127.0.0.1:1/")
+				said, err := cmd.CombinedOutput()
+				if ctx.Err() != nil {
+					t.Errorf("flowbridge %s does not end", strings.Join(args, " "))
+				} else if cmd.ProcessState.ExitCode() != exitFault || !strings.Contains(string(said), file) && !strings.Contains(string(said), "no SQLite database") {
+					t.Errorf("flowbridge %s: %v\n%s", strings.Join(args, " "), err, said)
+				}
+				cancel()
+			}
+		})
+	}
+}
+
+// TestStandardInputIsBounded gives what has no end to the commands that read it.
+func TestStandardInputIsBounded(t *testing.T) {
+	path, err := binary()
+	must(t, err)
+	for _, args := range [][]string{
+		{"explain", "--rules", writeRules(t, ruleNamed("everything")), "-"}, {"send", "--print", "--file", "-"},
+	} {
+		zero, err := os.Open("/dev/zero")
+		must(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		cmd := exec.CommandContext(ctx, path, args...)
+		cmd.Stdin = zero
+		said, err := cmd.CombinedOutput()
+		if want := "flowbridge: standard input: is larger than 4096 KiB\n"; string(said) != want {
+			t.Errorf("flowbridge %s: %v, says %q, want %q", strings.Join(args, " "), err, said[:min(len(said), 200)], want)
+		}
+		cancel()
+		must(t, zero.Close())
+	}
+}
+
 // TestRulesOfAllFilesTogetherAreBounded writes files without blocks on the disk.
 func TestRulesOfAllFilesTogetherAreBounded(t *testing.T) {
 	dir := t.TempDir()
@@ -85,7 +143,7 @@ func TestRulesOfAllFilesTogetherAreBounded(t *testing.T) {
 		writeFile(t, path, "")
 		must(t, os.Truncate(path, maxRulesFile))
 	}
-	_, err := readRules(dir, readRegular)
+	_, err := readRules(dir)
 	if want := dir + ": has more than 64 MiB of rules in it"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
 	}

@@ -50,7 +50,7 @@ func (c testCommand) Run(p *program) error {
 
 // loadStories reads a file of stories and the rules that it names, relative to itself.
 func (p *program) loadStories(path string) (*rules.Stories, error) {
-	data, err := readBounded(path, maxStoryFile)
+	data, err := readRegular(path, maxStoryFile)
 	if err != nil {
 		return nil, err
 	}

@@ -154,6 +154,8 @@ func read(method string, err error) *failure {
 	op, _ := errors.AsType[*net.OpError](err)
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
+	case errors.Is(err, errLongHandshake):
+		f.class, f.code = transient, errLongHandshake.Error()
 	case untrusted:
 		f.class, f.code = transient, "the certificate of the API does not verify"
 	case op != nil && op.Op == "dial":

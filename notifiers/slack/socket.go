@@ -78,7 +78,8 @@ func (r *Receiver) runSocket(ctx context.Context) {
 func (r *Receiver) connect(ctx context.Context) (why error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	client := socketmode.New(r.clients.now(), socketmode.OptionReadLimit(maxRequest), socketmode.OptionLog(log.New(io.Discard, "", 0)))
+	client := socketmode.New(r.clients.now(), socketmode.OptionDialer(socketDialer()), socketmode.OptionReadLimit(maxRequest),
+		socketmode.OptionLog(log.New(io.Discard, "", 0)))
 	ended := make(chan error, 1)
 	go func() { ended <- client.RunContext(ctx) }()
 	defer r.online.Set(0)

@@ -299,7 +299,7 @@ func (l *loader) known(entries []entry, n *yaml.Node, path string, t *table) obj
 			continue
 		}
 		hint := misplaced(e.key, t)
-		if meant := nearest(e.key, t.names()); hint == "" && meant != "" {
+		if meant := Nearest(e.key, t.names()); hint == "" && meant != "" {
 			o.slips[meant] = true
 			hint = didYouMean(e.key, t.names())
 		}

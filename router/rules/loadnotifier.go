@@ -34,7 +34,7 @@ func (l *loader) target(n entry, keys []entry) router.Target {
 	t := router.Target{Notifier: n.key}
 	var kind entry
 	for _, e := range keys {
-		if e.key == "kind" || kind.value == nil && nearest(e.key, append(foreignKeys(""), "kind")) == "kind" {
+		if e.key == "kind" || kind.value == nil && Nearest(e.key, append(foreignKeys(""), "kind")) == "kind" {
 			kind = e
 		}
 	}

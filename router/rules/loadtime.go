@@ -89,7 +89,7 @@ func nearestDay(word string) string {
 		long[i] = strings.ToLower(time.Weekday(i).String())
 	}
 	for i, short := range weekdays() {
-		if strings.EqualFold(word, short) || len(word) > 3 && nearest(word, long) == long[i] {
+		if strings.EqualFold(word, short) || len(word) > 3 && Nearest(word, long) == long[i] {
 			return fmt.Sprintf("did you mean %s?", quote(short))
 		}
 	}

@@ -67,14 +67,14 @@ func (m Mistakes) sort(order map[string]int) {
 
 // didYouMean returns a hint that names the known word nearest to what somebody wrote, or "".
 func didYouMean(word string, known []string) string {
-	if near := nearest(word, known); near != "" {
+	if near := Nearest(word, known); near != "" {
 		return fmt.Sprintf("did you mean %s?", quote(near))
 	}
 	return ""
 }
 
-// nearest returns the known word that somebody most likely meant, or "".
-func nearest(word string, known []string) (best string) {
+// Nearest returns the known word that somebody most likely meant, or "".
+func Nearest(word string, known []string) (best string) {
 	least := 4
 	for _, k := range known {
 		reach := 3

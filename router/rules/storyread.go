@@ -134,7 +134,7 @@ func (s *storyReader) keys(entries []entry, known ...string) map[string]entry {
 // unknown reports a key that nobody knows, and returns the one that was meant, or "".
 func (s *storyReader) unknown(e entry, known ...string) (meant string) {
 	hint := "known here: " + strings.Join(known, ", ")
-	if meant = nearest(e.key, known); meant != "" {
+	if meant = Nearest(e.key, known); meant != "" {
 		hint = didYouMean(e.key, known)
 	}
 	s.wrong(e.at, e.path, "unknown key", hint)

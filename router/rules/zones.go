@@ -68,7 +68,7 @@ func nearestZone(word string) string {
 			return names[i]
 		}
 	}
-	if near := nearest(word, names); near != "" {
+	if near := Nearest(word, names); near != "" {
 		return near
 	}
 	if near, ok := nearMiss(city, cities); ok {

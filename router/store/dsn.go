@@ -63,13 +63,17 @@ func DisplayName(dsn string) string {
 	return "postgres://" + strings.TrimRight(host, "/") + u.Path
 }
 
-// MustExist says what is wrong with the path of a SQLite file that is not there: Open would make it.
+// MustExist says what is wrong with the path of a SQLite file that is not there, which Open would make, or is no file.
 func MustExist(dsn string) error {
 	if err := CheckDSN(dsn); err != nil || IsPostgres(dsn) {
 		return err
 	}
-	if _, err := os.Stat(dsn); err != nil {
+	info, err := os.Stat(dsn)
+	if err != nil {
 		return fmt.Errorf("read database: %w", err)
+	}
+	if err := checkFile(info); err != nil {
+		return fmt.Errorf("read database %s: %w", dsn, err)
 	}
 	return nil
 }

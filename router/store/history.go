@@ -60,8 +60,9 @@ func openSQLiteHistory(_ context.Context, path string) (h *History, err error) {
 		return nil, errors.New("no path given")
 	case err != nil:
 		return nil, err
-	case info.IsDir():
-		return nil, errors.New("it is a folder: name the file")
+	}
+	if err := checkFile(info); err != nil {
+		return nil, err
 	}
 	settings := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-8000)"}}
 	h = &History{}

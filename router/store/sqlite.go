@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -116,8 +117,19 @@ func checkPath(path string) error {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return fmt.Errorf("the folder %s does not exist: make it first", dir)
 	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
+	if info, err := os.Stat(path); err == nil {
+		return checkFile(info)
+	}
+	return nil
+}
+
+// checkFile refuses what cannot be a database: opening a pipe waits for whoever is at its other end.
+func checkFile(info fs.FileInfo) error {
+	switch {
+	case info.IsDir():
 		return errors.New("it is a folder: name a file in it")
+	case !info.Mode().IsRegular():
+		return errors.New("it is a pipe or a device, not a regular file")
 	}
 	return nil
 }

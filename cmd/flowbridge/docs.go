@@ -1,0 +1,53 @@
+package main
+
+import (
+	"embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"flowbridge/router/rules"
+)
+
+// manual is the manual, a file for each page.
+//
+//go:embed docs/*.md
+var manual embed.FS
+
+// manualPages are its pages, in the order in which they are read.
+var manualPages = []string{"connect", "rules", "testing-rules", "running", "commands", "trouble", "faults", "security", "privacy"}
+
+type docsCommand struct {
+	Page string `arg:"" optional:"" help:"Page to print. Default: the list of them."`
+}
+
+// Run prints a page as it is, in Markdown, or the list of pages.
+func (c docsCommand) Run(p *program) error {
+	if c.Page == "" {
+		for _, name := range manualPages {
+			title, _, _ := strings.Cut(manualPage(name), "\n")
+			fmt.Fprintf(p.Stdout, "%-15s%s\n", name, strings.TrimPrefix(title, "# "))
+		}
+		_, err := fmt.Fprintln(p.Stdout, "\nPrint one with: flowbridge docs PAGE")
+		return err
+	}
+	name := strings.TrimSuffix(c.Page, ".md") // as pages name each other
+	if !slices.Contains(manualPages, name) {
+		hint := ""
+		if near := rules.Nearest(name, manualPages); near != "" {
+			hint = fmt.Sprintf(": did you mean %q?", near)
+		}
+		return wrongUsage("the manual has no page %q%s (pages: %s)", c.Page, hint, strings.Join(manualPages, ", "))
+	}
+	_, err := fmt.Fprint(p.Stdout, manualPage(name))
+	return err
+}
+
+// manualPage returns the text of a page.
+func manualPage(name string) string {
+	text, err := manual.ReadFile("docs/" + name + ".md")
+	if err != nil {
+		panic(err) // it is part of the binary
+	}
+	return string(text)
+}
