@@ -116,6 +116,7 @@ type Notification struct {
 	Also     []Alert  // active alerts of the same flow in other incidents
 	Problems []Problem
 	Related  []Related // what other notifiers made for the same incident
+	Taken    []string  // keys of second pages that the next incident with its key has: see Left
 
 	Notice *Notice
 	Digest *Digest
@@ -138,17 +139,14 @@ func (n *Notification) Stale() bool {
 // end with this: see Incident.First. Those of its own second pages end by themselves, and so do those of the next incident
 // with its key. Only what was over before it could be told is looked after so: each key is a call, and services count them.
 func (n *Notification) Left() (keys []string) {
-	if n.Incident == nil || !n.Incident.First || !n.Incident.PageOnRise || n.Open || n.Key != n.Incident.Key || n.Receipt != (Receipt{}) {
-		return nil
-	}
-	if slices.ContainsFunc(n.Also, func(a Alert) bool { return a.Key == n.Key }) {
+	if n.Incident == nil || !n.Target.Kind.Keyed() || !n.Incident.First || !n.Incident.PageOnRise || n.Open || n.Key != n.Incident.Key || n.Receipt != (Receipt{}) {
 		return nil
 	}
 	for _, key := range PageKeys(n.Key)[1:] {
 		own := slices.ContainsFunc(n.Incident.Watch, func(w Watch) bool {
 			return w.Rise != 0 && w.Notifier == n.Target.Notifier && n.Incident.keyFor(w) == key
 		})
-		if !own {
+		if !own && !slices.Contains(n.Taken, key) {
 			keys = append(keys, key)
 		}
 	}

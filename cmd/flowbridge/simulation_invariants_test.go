@@ -169,14 +169,16 @@ func (w *world) pagerDutyAgrees() error {
 	return errors.Join(err, same(got, want))
 }
 
-// neverTold says whether an incident of a key came and went in this life of which PagerDuty was not told, by a silence or
-// because it was over too soon, and nothing of the key is open. A status that a wrong clock had made the newest in the
-// earlier life is never told of at all.
+// neverTold says whether an incident of a key came and went in this life of which PagerDuty was not told, by a silence,
+// and nothing of the key is open. What a wrong clock had made the newest in the earlier life, Meta never tells of again.
 func (w *world) neverTold(key string) bool {
 	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
 	w.must(err)
-	never := w.has(withAhead) && strings.HasSuffix(key, router.FlowStatusChange) &&
-		!slices.ContainsFunc(all, func(inc router.IncidentDetail) bool { return inc.Key == key })
+	heard := slices.ContainsFunc(all, func(inc router.IncidentDetail) bool { return inc.Key == key })
+	if !strings.HasSuffix(key, router.FlowStatusChange) { // whose recovery is told of anew with every status
+		heard = slices.ContainsFunc(w.journal, func(e router.Event) bool { return keyOfEvent(&e) == key })
+	}
+	never := w.has(withAhead) && !heard
 	for _, inc := range all {
 		if inc.Key == key && inc.State != router.IncidentResolved {
 			return false
@@ -261,8 +263,25 @@ func (w *world) messages() (out []sandbox.Message) {
 
 // cards returns the messages about each incident, and how many incidents a digest told the end of.
 func (w *world) cards() (cards map[int64][]sandbox.Message, digested int, err error) {
+	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
+	if err != nil {
+		return nil, 0, err
+	}
+	adopted := map[string]bool{} // of the life before, about the same as told anew
+	for _, inc := range all {
+		for _, d := range inc.Deliveries {
+			var own struct{ TS string }
+			if err := json.Unmarshal([]byte(d.Receipt.Own), &own); d.Receipt.Own != "" && err != nil {
+				return nil, 0, err
+			}
+			adopted[own.TS] = w.before[own.TS]
+		}
+	}
 	cards = map[int64][]sandbox.Message{}
-	for _, m := range w.messages() {
+	for _, m := range w.slack.Messages("#ops") {
+		if w.before[m.TS] && !adopted[m.TS] {
+			continue
+		}
 		a, err := about(&m)
 		if err != nil {
 			return nil, 0, err

@@ -262,7 +262,6 @@ func TestAPageThatAPersonWantsIsNotAcknowledgedByWhoHadItBefore(t *testing.T) {
 
 // TestWhatALostDatabaseLeftOpenEndsWithTheFirstIncidentOfItsKey has what the bridge that is gone had made.
 func TestWhatALostDatabaseLeftOpenEndsWithTheFirstIncidentOfItsKey(t *testing.T) {
-	next := router.Alert{Event: router.EndpointErrorRate, Active: true, Incident: 43, Key: incident42}
 	for _, tt := range []struct {
 		name string
 		of   func(n *router.Notification)
@@ -274,7 +273,7 @@ func TestWhatALostDatabaseLeftOpenEndsWithTheFirstIncidentOfItsKey(t *testing.T)
 		{"the second page is of this life, and ends by itself", func(n *router.Notification) {
 			n.Incident.Watch = []router.Watch{{Notifier: "oncall", Rise: 1005, Severity: router.Critical}}
 		}, []string{"resolved", "triggered"}},
-		{"the second page may be of the next incident", func(n *router.Notification) { n.Also = []router.Alert{next} }, []string{"resolved", "triggered"}},
+		{"the second page is of the next incident", func(n *router.Notification) { n.Taken = []string{incident42 + "/critical"} }, []string{"resolved", "triggered"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})

@@ -34,6 +34,25 @@ func TestTwoNamesForOneTargetWaitForEachOther(t *testing.T) {
 	})
 }
 
+// TestWhatTheNextIncidentHasIsNotLeftOfALostDatabase is for the end of an incident that is told late.
+func TestWhatTheNextIncidentHasIsNotLeftOfALostDatabase(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		over := failing(1)
+		over.State, over.First, over.PageOnRise = router.IncidentResolved, true, true
+		rise := owedPage(true)
+		rise.Incident, rise.Event, rise.Key = 2, 9, rateKey+"/critical"
+		check(t, s.Commit(context.Background(), router.Batch{Incidents: []router.Incident{over, failing(2)}, Owed: []router.Owed{owedPage(false), rise}}))
+		if n, ok := attempt(t, s, "page", openReceipt); !ok || n.Key != rise.Key { // what is new comes first
+			t.Fatalf("told %v, %+v", ok, n)
+		}
+		n, ok := attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)})
+		if !ok || n.Incident.Number != 1 {
+			t.Fatalf("told %v, %+v", ok, n)
+		}
+		diff(t, n.Left(), []string{rateKey + "/warning", rateKey + "/error"})
+	})
+}
+
 // TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain is for a webhook that comes late: what we told in between opened
 // the page anew.
 func TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"flowbridge/router"
@@ -268,8 +269,21 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 			n.Related = append(n.Related, router.Related{Notifier: d.Notifier, Kind: d.Kind, Link: d.Receipt.Link})
 		}
 	}
-	n.Problems, err = problems(ctx, tx, number, n.Delivery)
+	if n.Problems, err = problems(ctx, tx, number, n.Delivery); err != nil || len(n.Left()) == 0 {
+		return err
+	}
+	n.Taken, err = takenKeys(ctx, tx, n)
 	return err
+}
+
+// takenKeys returns the keys among those that may be left of a lost database under which another incident has a page.
+func takenKeys(ctx context.Context, tx *txn, n *router.Notification) ([]string, error) {
+	left, args := n.Left(), []any{n.Incident.Number}
+	for _, key := range left {
+		args = append(args, key)
+	}
+	return all(ctx, tx, `SELECT key FROM deliveries WHERE incident <> ? AND open = 1 AND key IN (?`+
+		strings.Repeat(", ?", len(left)-1)+`) GROUP BY key`, args, scanText)
 }
 
 func worstFirst(found []router.Alert, err error) ([]router.Alert, error) {
