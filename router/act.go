@@ -263,6 +263,13 @@ func (f *fold) actReopen(inc *Incident) {
 // nobody else would end it there. What was over when they reopened it is their own wish, until there is new trouble.
 func (f *fold) endReopened(inc *Incident) {
 	page := f.from(inc)
+	if page.Notifier == "" && page.Key != "" { // a page of before: one page of a key is open at a time, so it is this now
+		for _, w := range inc.Watch {
+			if inc.keyFor(w) == page.Key && slices.Contains(inc.Pageable, w.Notifier) {
+				page.Notifier = w.Notifier
+			}
+		}
+	}
 	if newer := f.incidentByKey(inc.Key); newer != nil && newer.Number != inc.Number {
 		for _, w := range inc.Watch {
 			if page.Is(w.Notifier, inc.keyFor(w)) {
