@@ -263,10 +263,18 @@ func (f *fold) actReopen(inc *Incident) {
 // nobody else would end it there. What was over when they reopened it is their own wish, until there is new trouble.
 func (f *fold) endReopened(inc *Incident) {
 	page := f.from(inc)
+	if page.Notifier == "" && page.Key != "" { // a page of before: one page of a key is open at a time, so it is this now
+		for _, w := range inc.Watch {
+			if inc.keyFor(w) == page.Key && slices.Contains(inc.Pageable, w.Notifier) {
+				page.Notifier = w.Notifier
+			}
+		}
+	}
 	if newer := f.incidentByKey(inc.Key); newer != nil && newer.Number != inc.Number {
 		for _, w := range inc.Watch {
-			if page.Is(w.Notifier, inc.keyFor(w)) {
-				f.fellOn(newer, w.Target, inc.keyFor(w))
+			if page.Is(w.Notifier, inc.keyFor(w)) && f.fellOn(newer, w.Target, inc.keyFor(w)) {
+				f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
+					Opening: w.Opening, Severity: w.Severity, Reopened: true}) // first: the newer one may not be told yet
 			}
 		}
 		return // it has the key now, and its page would be ended
@@ -287,9 +295,9 @@ func (f *fold) endReopened(inc *Incident) {
 	}
 }
 
-// fellOn opens a page anew that fell on an older one, which a person had reopened: whoever has that has not been told of
-// this.
-func (f *fold) fellOn(inc *Incident, target, key string) {
+// fellOn opens a page anew that fell on an older one, or would, which a person had reopened: whoever has that has not been
+// told of this.
+func (f *fold) fellOn(inc *Incident, target, key string) (fell bool) {
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
 		if !w.Open || w.Target != target || inc.keyFor(*w) != key || !f.e.At.Before(w.Since) {
@@ -300,7 +308,9 @@ func (f *fold) fellOn(inc *Incident, target, key string) {
 			Opening: w.Opening, Severity: w.Severity})
 		f.change(inc)
 		f.say("the page of %s is opened anew", inc.Name())
+		fell = true
 	}
+	return fell
 }
 
 // endOld ends the pages of earlier incidents with a key that people have reopened: the page of the next would fall on

@@ -176,7 +176,7 @@ func TestAPageThatAPersonReopenedBeforeItRecoveredIsEnded(t *testing.T) {
 		{"reopened after it had recovered: a wish", []router.Event{up(0, 5), up(1, 10), in(2, router.Resolve), down(3, 10), in(5, router.Reopen)},
 			[]string{"chat RATE open"}},
 		{"the next incident has its key, and was put on that page", []router.Event{up(0, 10), in(2, router.Resolve), down(4, 10), up(5, 10), arriving(6, in(3, router.Reopen))},
-			[]string{"page RATE open"}},
+			[]string{"page RATE open", "page RATE closed"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := &history{decide: chatAndPage}

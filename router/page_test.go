@@ -82,12 +82,14 @@ func TestTroubleThatFollowsIsNotPutOnAPageThatAPersonReopened(t *testing.T) {
 	}{
 		{"heard before: the old page is ended first", []router.Event{up(0, 10), down(1, 10), throughPage(2, router.Reopen, key, router.Act{}), up(3, 10)},
 			[]string{"page RATE closed", "page RATE open"}},
+		{"a page that it had before, where only its key is known", []router.Event{up(0, 10), down(1, 10), act(2, router.SourcePagerDuty, router.Reopen, router.Act{Incident: 1, Actor: "ben", Key: key}), up(3, 10)},
+			[]string{"page RATE closed", "page RATE open"}},
 		{"the page of one long over", []router.Event{up(0, 10), down(1, 10), up(2, 10), down(3, 10), throughPage(4, router.Reopen, key, router.Act{}), up(5, 10)},
 			[]string{"page RATE closed", "page RATE open"}},
 		{"the page of one that goes on below what pages", []router.Event{up(0, 5), up(0, 10), down(1, 10), throughPage(2, router.Reopen, key, router.Act{}), down(3, 5), up(5, 10)},
 			[]string{"page RATE closed", "page RATE open"}},
-		{"heard after: it is paged anew", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(2, router.Reopen, key, router.Act{})},
-			[]string{"page RATE open"}},
+		{"heard after: it is paged anew, once the old page is ended", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(2, router.Reopen, key, router.Act{})},
+			[]string{"page RATE open", "page RATE closed"}},
 		{"reopened after it was paged: that is another page", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(4, router.Reopen, key, router.Act{})},
 			nil},
 	} {

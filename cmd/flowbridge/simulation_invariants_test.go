@@ -170,15 +170,18 @@ func (w *world) pagerDutyAgrees() error {
 }
 
 // neverTold says whether an incident of a key came and went in this life of which PagerDuty was not told, by a silence,
-// and nothing of the key is open. What a wrong clock had made the newest in the earlier life, Meta never tells of again.
+// and nothing of the key is open. What a wrong clock had made the newest in the earlier life, Meta never tells of again; a
+// recovery that is too old when it arrives is not believed of what nobody knows.
 func (w *world) neverTold(key string) bool {
 	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
 	w.must(err)
 	heard := slices.ContainsFunc(all, func(inc router.IncidentDetail) bool { return inc.Key == key })
 	if !strings.HasSuffix(key, router.FlowStatusChange) { // whose recovery is told of anew with every status
-		heard = slices.ContainsFunc(w.journal, func(e router.Event) bool { return keyOfEvent(&e) == key })
+		heard = slices.ContainsFunc(w.journal, func(e router.Event) bool {
+			return keyOfEvent(&e) == key && e.Received.Sub(e.At) <= stale
+		})
 	}
-	never := w.has(withAhead) && !heard
+	never := w.has(withAhead|withLate) && !heard
 	for _, inc := range all {
 		if inc.Key == key && inc.State != router.IncidentResolved {
 			return false

@@ -62,6 +62,9 @@ func (s *said) spread(places []router.Place) (events []router.Event) {
 			}
 			act := *e.Act
 			act.Incident, act.Notifier, act.Key = p.Incident, p.Notifier, p.Key
+			if p.Notifier == "" && e.Name == router.Reopen { // a page of before: what has its key now is that
+				act.Key = s.key
+			}
 			events = append(events, s.event(e.Name, p, act))
 		}
 	}

@@ -336,6 +336,23 @@ func TestAWebhookIsAnswered(t *testing.T) {
 	}
 }
 
+// TestAnActOnAPageOfBeforeNamesNoPage is for what PagerDuty called a page before it was opened anew. Who reopens it takes
+// its key.
+func TestAnActOnAPageOfBeforeNamesNoPage(t *testing.T) {
+	before := place42("Q7", 7)
+	before.Notifier, before.Key = "", ""
+	for kind, want := range map[string]string{"incident.reopened": incident42, "incident.acknowledged": "", "incident.resolved": ""} {
+		d := &desk{places: []router.Place{before}}
+		body := hook("1", kind, "ben", nil)
+		if code := send(newHooks(t, d, pagerduty.WebhookConfig{}), body, sign(body)); code != http.StatusAccepted || len(d.journal) != 1 {
+			t.Fatalf("%s: answered %d, journal %v", kind, code, d.acts())
+		}
+		if act := d.journal[0].Act; act.Incident != 42 || act.Notifier != "" || act.Key != want {
+			t.Errorf("%s: %+v, want the key %q", kind, act, want)
+		}
+	}
+}
+
 func TestWhatFollowsSomethingPostponedIsPostponedToo(t *testing.T) {
 	d := &desk{}
 	h := newHooks(t, d, pagerduty.WebhookConfig{Lookups: true})
