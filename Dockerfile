@@ -1,7 +1,7 @@
 # The binary is static, so the image needs no system: no shell, no package manager, one file and the
 # certificates that it checks Slack and PagerDuty with.
-# A tag can be moved; to pin what you build with, say which: docker build --build-arg GO_IMAGE=golang:1.26@sha256:...
-ARG GO_IMAGE=golang:1.26
+# A tag can be moved, a digest cannot. To build with another: docker build --build-arg GO_IMAGE=golang:TAG@sha256:...
+ARG GO_IMAGE=golang:1.26.8@sha256:6c2a5538f964f1c82f97ad14988bf05de100d922d159d0e398b54c7b0ca0c6c9
 FROM ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
