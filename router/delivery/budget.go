@@ -41,7 +41,7 @@ func Charges(n *router.Notification) []router.Charge {
 	case router.KindPagerDuty:
 		calls := 1
 		switch {
-		case n.Notice != nil && n.Notice.Recovery != "":
+		case n.Recovers():
 			calls = len(router.PageKeys(n.Notice.Recovery))
 		case n.Stale():
 			calls++
