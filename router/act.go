@@ -440,6 +440,9 @@ func (f *fold) oweOthers(inc *Incident, before []Watch) {
 			f.owed = append(f.owed, o)
 		case slices.Contains([]string{Acknowledge, Unacknowledge, Resolve, Reopen}, f.e.Name):
 			o.Acknowledged, o.At = inc.State == IncidentAcknowledged, f.e.At
+			if kind := f.e.Name; kind == Acknowledge || kind == Unacknowledge {
+				o.Opening = 0 // of whatever the service has: it may not have been told of the newest
+			}
 			f.known = append(f.known, o)
 		}
 	}

@@ -75,7 +75,7 @@ type Owed struct {
 	Key      string // the incident's key: deliveries of one notifier and key go one after another
 	Target   Target // used when the delivery is made; an existing delivery keeps what is pinned to it
 	Open     bool
-	Opening  int64 // see Watch.Opening
+	Opening  int64 // see Watch.Opening; 0 of what is Known where it is the one that the service was told of
 	Severity Severity
 	// Reopened says that the service has it open by itself, whatever it was told last: as the opening before, where Open.
 	Reopened bool
