@@ -300,8 +300,20 @@ func kindOfAct(act string) string {
 	return ""
 }
 
-// noteOpenings counts how often a page of PagerDuty's was owed the opening of an incident, under whatever name.
+// noteOpenings counts how often a page of PagerDuty's was owed the opening of an incident, under whatever name. One that a
+// person ended there, or opened, is owed neither.
 func (w *world) noteOpenings(b *router.Batch) {
+	defer func() {
+		for _, o := range b.Known {
+			id := [2]int64{o.Incident, o.Event}
+			switch {
+			case !o.Open:
+				delete(w.pages[id], o.Target.Notifier)
+			case w.pages[id] != nil:
+				w.pages[id][o.Target.Notifier] = o.Key
+			}
+		}
+	}()
 	for _, o := range b.Owed {
 		if !isPager(o.Target.Notifier) || o.Incident == 0 {
 			continue
