@@ -88,7 +88,7 @@ type memory struct {
 	life    map[int64]*life
 	pages   map[[2]int64]map[string]string // keys of open pages, by incident and rise, by notifier
 	failing map[int64]time.Time            // since when a delivery fails
-	cut     map[int64]bool                 // deliveries whose page is being opened anew: see noteStale
+	cut     map[int64]bool                 // deliveries that are being opened: see noteStale
 	wished  map[string]bool                // silences until recovered that covered something when they began
 	digests map[string]bool                // by Slack's names: those that the store knows were told
 }
@@ -225,13 +225,13 @@ func (w *world) noteAppended(events []router.Event) {
 	}
 }
 
-// noteStale remembers an attempt that ends an older opening first. Where what came of it is lost, nobody knows that the
-// page was opened anew already: it is once more.
+// noteStale remembers an attempt to open a page. Where what came of it is lost, nobody knows that the page was opened anew
+// already: one that ends an older opening first does so once more.
 func (w *world) noteStale(n *router.Notification) {
-	if n == nil || !n.Stale() {
+	if n == nil || !n.Open {
 		return
 	}
-	if w.cut[n.Delivery] {
+	if w.cut[n.Delivery] && n.Stale() {
 		w.outside[n.Key]++
 	}
 	w.cut[n.Delivery] = true
