@@ -239,6 +239,7 @@ func (f *fold) actReopen(inc *Incident) {
 	if inc.State != IncidentResolved {
 		f.say("%s is not resolved", inc.Name())
 		f.endReopened(inc) // its page may be over: what that was for has recovered, and something lesser goes on
+		f.fellOnOwn(inc)
 		return
 	}
 	before := slices.Clone(inc.Watch)
@@ -311,6 +312,19 @@ func (f *fold) fellOn(inc *Incident, target, key string) (fell bool) {
 		fell = true
 	}
 	return fell
+}
+
+// fellOnOwn does so where the incident's own page was over when a person reopened it, and something has come since that
+// nobody has acknowledged.
+func (f *fold) fellOnOwn(inc *Incident) {
+	page, counting := f.from(inc), f.counting(inc.Number)
+	for _, w := range inc.Watch {
+		news := slices.ContainsFunc(counting, func(a *Alert) bool { return a.route(w.Notifier) != nil && a.Heard.After(f.e.At) })
+		seen := inc.State == IncidentAcknowledged && inc.AcknowledgedAt.After(w.Since)
+		if key := inc.keyFor(w); news && !seen && page.Is(w.Notifier, key) && f.fellOn(inc, w.Target, key) {
+			f.owed[len(f.owed)-1].Reopened = true
+		}
+	}
 }
 
 // endOld ends the pages of earlier incidents with a key that people have reopened: the page of the next would fall on
@@ -426,6 +440,9 @@ func (f *fold) oweOthers(inc *Incident, before []Watch) {
 			f.owed = append(f.owed, o)
 		case slices.Contains([]string{Acknowledge, Unacknowledge, Resolve, Reopen}, f.e.Name):
 			o.Acknowledged, o.At = inc.State == IncidentAcknowledged, f.e.At
+			if kind := f.e.Name; kind == Acknowledge || kind == Unacknowledge {
+				o.Opening = 0 // of whatever the service has: it may not have been told of the newest
+			}
 			f.known = append(f.known, o)
 		}
 	}

@@ -135,6 +135,12 @@ func (n *Notification) Stale() bool {
 	return older || n.Receipt.Open && n.Receipt.Acknowledged && n.Incident.State != IncidentAcknowledged
 }
 
+// Recovers says whether a notice closes what nobody knows of. Another notifier is only told of the same event: under the
+// key of its own it must not touch what the next incident has opened meanwhile.
+func (n *Notification) Recovers() bool {
+	return n.Notice != nil && n.Notice.Recovery != "" && n.Key == n.Notice.Recovery
+}
+
 // Left returns the keys under which a service that pages may hold what was opened before our database was lost, and which
 // end with this: see Incident.First. Those of its own second pages end by themselves, and so do those of the next incident
 // with its key. Only what was over before it could be told is looked after so: each key is a call, and services count them.

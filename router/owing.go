@@ -56,7 +56,11 @@ func (w *owing) owe(o Owed) {
 }
 
 // know takes up that the service of a delivery knows something by itself.
-func (w *owing) know(o Owed) { w.known[o.delivery()] = o }
+func (w *owing) know(o Owed) {
+	id := o.delivery()
+	o.Opening = cmp.Or(o.Opening, w.known[id].Opening)
+	w.known[id] = o
+}
 
 // write hands what was gathered to a batch.
 func (w *owing) write(b *Batch) {

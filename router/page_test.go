@@ -90,6 +90,10 @@ func TestTroubleThatFollowsIsNotPutOnAPageThatAPersonReopened(t *testing.T) {
 			[]string{"page RATE closed", "page RATE open"}},
 		{"heard after: it is paged anew, once the old page is ended", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(2, router.Reopen, key, router.Act{})},
 			[]string{"page RATE open", "page RATE closed"}},
+		{"heard after its own incident had paged again", []router.Event{up(0, 5), up(0, 10), down(1, 10), up(3, 10), throughPage(2, router.Reopen, key, router.Act{})},
+			[]string{"page RATE open"}},
+		{"and acknowledged since", []router.Event{up(0, 5), up(0, 10), down(1, 10), up(3, 10), person(4, router.Acknowledge, 1), throughPage(2, router.Reopen, key, router.Act{})},
+			nil},
 		{"reopened after it was paged: that is another page", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(4, router.Reopen, key, router.Act{})},
 			nil},
 	} {

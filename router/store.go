@@ -75,7 +75,7 @@ type Owed struct {
 	Key      string // the incident's key: deliveries of one notifier and key go one after another
 	Target   Target // used when the delivery is made; an existing delivery keeps what is pinned to it
 	Open     bool
-	Opening  int64 // see Watch.Opening
+	Opening  int64 // see Watch.Opening; 0 of what is Known where it is the one that the service was told of
 	Severity Severity
 	// Cosmetic says that nothing of it opened, ended or changed but its numbers, or what else is named beside it: see
 	// CosmeticEvery.

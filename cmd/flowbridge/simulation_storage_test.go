@@ -88,7 +88,7 @@ type memory struct {
 	life    map[int64]*life
 	pages   map[[2]int64]map[string]string // keys of open pages, by incident and rise, by notifier
 	failing map[int64]time.Time            // since when a delivery fails
-	cut     map[int64]bool                 // deliveries whose page is being opened anew: see noteStale
+	cut     map[int64]bool                 // deliveries that are being opened: see noteStale
 	wished  map[string]bool                // silences until recovered that covered something when they began
 	digests map[string]bool                // by Slack's names: those that the store knows were told
 }
@@ -225,13 +225,13 @@ func (w *world) noteAppended(events []router.Event) {
 	}
 }
 
-// noteStale remembers an attempt that ends an older opening first. Where what came of it is lost, nobody knows that the
-// page was opened anew already: it is once more.
+// noteStale remembers an attempt to open a page. Where what came of it is lost, nobody knows that the page was opened anew
+// already: one that ends an older opening first does so once more.
 func (w *world) noteStale(n *router.Notification) {
-	if n == nil || !n.Stale() {
+	if n == nil || !n.Open {
 		return
 	}
-	if w.cut[n.Delivery] {
+	if w.cut[n.Delivery] && n.Stale() {
 		w.outside[n.Key]++
 	}
 	w.cut[n.Delivery] = true
@@ -300,8 +300,20 @@ func kindOfAct(act string) string {
 	return ""
 }
 
-// noteOpenings counts how often a page of PagerDuty's was owed the opening of an incident, under whatever name.
+// noteOpenings counts how often a page of PagerDuty's was owed the opening of an incident, under whatever name. One that a
+// person ended there, or opened, is owed neither.
 func (w *world) noteOpenings(b *router.Batch) {
+	defer func() {
+		for _, o := range b.Known {
+			id := [2]int64{o.Incident, o.Event}
+			switch {
+			case !o.Open:
+				delete(w.pages[id], o.Target.Notifier)
+			case w.pages[id] != nil:
+				w.pages[id][o.Target.Notifier] = o.Key
+			}
+		}
+	}()
 	for _, o := range b.Owed {
 		if !isPager(o.Target.Notifier) || o.Incident == 0 {
 			continue

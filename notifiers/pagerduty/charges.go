@@ -33,7 +33,7 @@ func calls(n *router.Notification) (calls int) {
 	switch {
 	case n.Digest != nil, n.Notice != nil && n.Receipt.Told > 0:
 		return 0
-	case n.Notice != nil && n.Notice.Recovery != "":
+	case n.Recovers():
 		return len(router.PageKeys(n.Notice.Recovery))
 	case n.Notice != nil:
 		return 1

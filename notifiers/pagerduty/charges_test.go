@@ -70,7 +70,7 @@ func TestChargesAreTheCallsThatPagerDutyCounts(t *testing.T) {
 		{"notice that pages", notice("FLOW_ON_FIRE", router.Critical), 1},
 		{"notice that was told", with(notice("FLOW_ON_FIRE", router.Info), func(n *router.Notification) { n.Receipt.Told = 1 }), 0},
 		{"recovery of what nobody knows", with(notice(router.EndpointErrorRate, router.Error), func(n *router.Notification) {
-			n.Notice.AlertState, n.Notice.Recovery = router.Deactivated, incident42
+			n.Notice.AlertState, n.Notice.Recovery, n.Key = router.Deactivated, incident42, incident42
 		}), 4},
 		{"a digest, which it never gets", router.Notification{Target: failing().Target, Digest: &router.Digest{}}, 0},
 	}

@@ -231,7 +231,7 @@ func (p *Notifier) tell(ctx context.Context, n *router.Notification) (router.Rec
 	var err error
 	made := router.Receipt{Severity: severity(n)}
 	switch {
-	case notice.Recovery != "":
+	case n.Recovers():
 		made = named(made, notice.Recovery)
 		for _, one := range router.PageKeys(notice.Recovery) { // whichever of them there are
 			var did bool

@@ -522,9 +522,14 @@ func TestARecoveryOfWhatNobodyKnowsResolvesAndTellsNothingElse(t *testing.T) {
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	b.sync(t, failing()) // by a flowbridge whose database was lost
 	n := recovered(notice(router.EndpointErrorRate, router.Critical))
-	n.Notice.Recovery = incident42
+	n.Notice.Recovery, n.Key = incident42, "flowbridge/notice/9"
+	if b.sync(t, n); b.Incidents()[0].Status != sandbox.IncidentTriggered { // who is only told of it, after the next has opened
+		t.Errorf("the incident is %s", b.Incidents()[0].Status)
+	}
+	told := len(b.ChangeEvents())
+	n.Key = incident42
 	n = b.sync(t, n)
-	if got := b.Incidents(); len(got) != 1 || got[0].Status != sandbox.IncidentResolved || len(b.ChangeEvents()) != 0 {
+	if got := b.Incidents(); len(got) != 1 || got[0].Status != sandbox.IncidentResolved || len(b.ChangeEvents()) != told {
 		t.Errorf("incidents %+v, change events %+v", got, b.ChangeEvents())
 	}
 	if n.Receipt.Own != dedup(incident42) || n.Receipt.Open {

@@ -92,7 +92,7 @@ func TestWhatPagerDutyIsSent(t *testing.T) {
 		},
 		"recovery of what nobody knows": func() router.Notification {
 			n := recovered(notice(router.EndpointErrorRate, router.Critical))
-			n.Notice.Recovery = incident42
+			n.Notice.Recovery, n.Key = incident42, incident42
 			return n
 		},
 		"published": func() router.Notification {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,21 +30,34 @@ type bench struct {
 	*sandbox.WebhookReceiver
 	*Notifier
 	url string
-	now time.Time
+
+	mu  sync.Mutex
+	now time.Time // the receiver looks at it, too
+}
+
+func (b *bench) clock() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.now
+}
+
+func (b *bench) pass(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.now = b.now.Add(d)
 }
 
 func newBench(t *testing.T, secretsNow ...router.Secret) *bench {
 	t.Helper()
 	b := &bench{now: began.Add(time.Hour)}
-	clock := func() time.Time { return b.now }
-	b.WebhookReceiver = sandbox.NewWebhookReceiver(sandbox.WebhookConfig{Secret: secret, Now: clock})
+	b.WebhookReceiver = sandbox.NewWebhookReceiver(sandbox.WebhookConfig{Secret: secret, Now: b.clock})
 	server := httptest.NewServer(b.WebhookReceiver)
 	t.Cleanup(func() {
 		b.ClearFaults()
 		server.Close()
 	})
 	b.url = server.URL + "/flows?token=hunter2-in-the-url"
-	b.Notifier = New(Config{Now: clock, Timeout: 2 * time.Second, SecretsNow: func(string) []router.Secret { return secretsNow }})
+	b.Notifier = New(Config{Now: b.clock, Timeout: 2 * time.Second, SecretsNow: func(string) []router.Secret { return secretsNow }})
 	return b
 }
 
@@ -188,7 +202,7 @@ func TestALostAnswerIsRepeatedUnderTheSameID(t *testing.T) {
 				t.Fatalf("receipt %+v, %v", r, err)
 			}
 			n.Receipt, n.MayExist, n.Attempt = r, true, 2
-			b.now = b.now.Add(time.Minute)
+			b.pass(time.Minute)
 			b.sync(t, n)
 			if got := b.Messages(); len(got) != 1 || got[0].Repeats != 1 {
 				t.Errorf("told %+v", got)
@@ -243,7 +257,7 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 			b.Fail(test.fault)
 			n := b.failing()
 			if test.failing > 0 {
-				n.FailingSince = b.now.Add(-test.failing)
+				n.FailingSince = b.clock().Add(-test.failing)
 			}
 			r, err := b.Sync(t.Context(), n)
 			var refused *notifiers.Refused
@@ -256,7 +270,7 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 				got = parked
 			case errors.As(err, &notBefore):
 				got = later
-				if !notBefore.NotBefore().Equal(b.now.Add(test.wait)) {
+				if !notBefore.NotBefore().Equal(b.clock().Add(test.wait)) {
 					t.Errorf("tried again at %s", notBefore.NotBefore())
 				}
 			}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -151,14 +152,14 @@ func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) erro
 	since := !o.At.IsZero() && toldAt >= micros(o.At.Truncate(time.Second))
 	revived, buried := !o.Open && receipt.Open && since, o.Open && !receipt.Open && since && receipt != (router.Receipt{})
 	if receipt != (router.Receipt{}) && !buried && (!revived || !o.Ended.IsZero()) {
-		receipt.Open, receipt.Opening, receipt.Acknowledged = o.Open || revived, o.Opening, o.Acknowledged
+		receipt.Open, receipt.Opening, receipt.Acknowledged = o.Open || revived, cmp.Or(o.Opening, receipt.Opening), o.Acknowledged
 		if body, err = json.Marshal(receipt); err != nil {
 			return err
 		}
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET open = ?, opening = ?, severity = ?, told_open = ?, receipt = ?,
+	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET open = ?, opening = CASE WHEN ? > 0 THEN ? ELSE opening END, severity = ?, told_open = ?, receipt = ?,
 		owed = owed + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END, cosmetic = 0 WHERE id = ?`,
-		toInt(o.Open), o.Opening, int64(o.Severity), toInt(o.Open && !buried || revived), string(body), id)
+		toInt(o.Open), o.Opening, o.Opening, int64(o.Severity), toInt(o.Open && !buried || revived), string(body), id)
 	if err == nil && (revived || buried) {
 		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ? WHERE id = ? AND state <> 'waiting'`,
 			now, now, id)

@@ -84,6 +84,24 @@ func TestAReceiptSaysWhatTheServiceHolds(t *testing.T) {
 	})
 }
 
+// TestAnAcknowledgementIsOfTheOpeningThatTheServiceWasToldOf is for one that comes while the next opening waits.
+func TestAnAcknowledgementIsOfTheOpeningThatTheServiceWasToldOf(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		told := openReceipt
+		told.Opening = 1
+		attempt(t, s, "page", told)
+		known, owed := owedPage(true), owedPage(true)
+		known.Acknowledged, owed.Opening = true, 2
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed}}))
+		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{known}}))
+		n, ok := attempt(t, s, "page", openReceipt)
+		if !ok || !n.Receipt.Acknowledged || n.Receipt.Opening != 1 || n.Opening != 2 || !n.Stale() {
+			t.Errorf("told %v, opening %d, receipt %+v", ok, n.Opening, n.Receipt)
+		}
+	})
+}
+
 func TestWhatIsActiveAnywhereIsKnown(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
