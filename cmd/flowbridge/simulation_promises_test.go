@@ -336,8 +336,17 @@ func (w *world) closedByHand(all []router.IncidentDetail, key string) bool {
 			newest = &all[i]
 		}
 	}
-	return newest != nil && slices.ContainsFunc(w.deedsOn(newest.Number, false, router.Resolve),
-		func(d deed) bool { return d.person })
+	if newest == nil {
+		return false
+	}
+	byPerson := func(d deed) bool { return d.person }
+	if slices.ContainsFunc(w.deedsOn(newest.Number, false, router.Resolve), byPerson) {
+		return true
+	}
+	pages := w.pager.Incidents() // one that a life before had left there is known by its key alone
+	return slices.ContainsFunc(w.deeds, func(d deed) bool {
+		return byPerson(d) && d.name == router.Resolve && d.page > 0 && d.page <= w.earlier && pages[d.page-1].DedupKey == key
+	})
 }
 
 // nothingBurnsUnseen holds if all that Meta reports is open with us, in PagerDuty and in Slack.

@@ -166,6 +166,14 @@ func (f *fragile) Waiting(ctx context.Context, limit int) ([]router.Event, error
 	return events, err
 }
 
+// SetFoldMark needs a database that can be written, like all else: a process that dies meanwhile has left no mark.
+func (f *fragile) SetFoldMark(ctx context.Context, m *router.Mark) error {
+	if f.w.now.Before(f.w.readOnlyUntil) {
+		return errReadOnly
+	}
+	return f.Store.SetFoldMark(ctx, m)
+}
+
 func (f *fragile) Commit(ctx context.Context, b router.Batch) error {
 	return f.call(func() error {
 		err := f.Store.Commit(ctx, b)
