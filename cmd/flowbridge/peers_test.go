@@ -11,7 +11,7 @@ import (
 )
 
 // takeoverTime bounds how long the fold may rest after the process that had it is gone.
-const takeoverTime = 15 * time.Second
+const takeoverTime = time.Minute
 
 // TestPeers runs several real processes on one PostgreSQL database under the load and the faults of TestCrash. One is
 // killed, one is cut off from the database, one leaves. What TestCrash asks of one bridge is asked of all of them
