@@ -169,8 +169,11 @@ func (c *coming) farther(now int64) bool {
 }
 
 const (
-	// ownPausesQuery finds until when a notifier's lane rests, and its classes wait.
-	ownPausesQuery = `SELECT -1, rests FROM lanes WHERE notifier = ? AND rests > ? UNION ALL SELECT class, until FROM waits WHERE notifier = ? AND until > ?`
+	// ownPausesQuery finds until when a notifier's lane rests, or probes with one delivery at a time, and its classes wait.
+	ownPausesQuery = `SELECT -1, rests FROM lanes WHERE notifier = ? AND rests > ?
+		UNION ALL SELECT -1, d.claimed_until FROM lanes l JOIN deliveries d ON d.claimed_until > 0 AND d.notifier = l.notifier AND d.state = 'waiting'
+			WHERE l.notifier = ? AND l.failures >= ? AND d.claimed_until > ?
+		UNION ALL SELECT class, until FROM waits WHERE notifier = ? AND until > ?`
 	// ownTimesQuery finds when something else of it changes: a retry, the end of a claim.
 	ownTimesQuery = `SELECT coalesce(min(next_at), 0) FROM deliveries WHERE state = 'waiting' AND notifier = ? AND next_at > 0 AND next_at > ?
 		UNION ALL SELECT coalesce(min(claimed_until), 0) FROM deliveries WHERE claimed_until > 0 AND notifier = ? AND claimed_until > ?`
@@ -185,7 +188,7 @@ func (s *Store) nextFor(ctx context.Context, notifier string, now int64) (c comi
 		err = row.Scan(&p.class, &p.until)
 		return p, err
 	}
-	pauses, err := all(ctx, s.read, ownPausesQuery, []any{notifier, now, notifier, now}, scan)
+	pauses, err := all(ctx, s.read, ownPausesQuery, []any{notifier, now, notifier, router.LaneDown, now, notifier, now}, scan)
 	if err != nil {
 		return c, err
 	}

@@ -151,6 +151,9 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if n, _ := q.try("page"); n != nil || probe.Failures != 3 {
 			t.Errorf("a second probe: %v; the first knew of %d failures", n, probe.Failures)
 		}
+		if names, next, err := q.Due(ctx, q.now); len(names) != 0 || !next.After(q.now) || next.After(q.now.Add(time.Minute)) || err != nil {
+			t.Errorf("while it is probed, due: %v, next %s, %v; want the end of the claim", names, next, err)
+		}
 		check(t, q.Finish(ctx, failed(probe, q.now.Add(10*time.Second), q.now.Add(2*time.Second))))
 		q.pass(2 * time.Second)
 		probe = q.claim("page")
