@@ -273,7 +273,13 @@ func (f *fold) endReopened(inc *Incident) {
 	}
 	if newer := f.incidentByKey(inc.Key); newer != nil && newer.Number != inc.Number {
 		for _, w := range inc.Watch {
-			if page.Is(w.Notifier, inc.keyFor(w)) && f.fellOn(newer, w.Target, inc.keyFor(w)) {
+			if !page.Is(w.Notifier, inc.keyFor(w)) {
+				continue
+			}
+			inc.Reopened = page // what comes after the newer one would fall on it, too
+			f.dirty = append(f.dirty, inc.Number)
+			if f.fellOn(newer, w.Target, inc.keyFor(w)) {
+				inc.Reopened = Page{}
 				f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
 					Opening: w.Opening, Severity: w.Severity, Reopened: true}) // first: the newer one may not be told yet
 			}

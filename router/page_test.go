@@ -94,6 +94,8 @@ func TestTroubleThatFollowsIsNotPutOnAPageThatAPersonReopened(t *testing.T) {
 			[]string{"page RATE open"}},
 		{"and acknowledged since", []router.Event{up(0, 5), up(0, 10), down(1, 10), up(3, 10), person(4, router.Acknowledge, 1), throughPage(2, router.Reopen, key, router.Act{})},
 			nil},
+		{"reopened while the next one goes on: the one after that is not put on it", []router.Event{up(0, 10), down(1, 10), up(2, 10), throughPage(3, router.Reopen, key, router.Act{}), down(4, 10), up(5, 10)},
+			[]string{"page RATE closed", "page RATE open"}},
 		{"reopened after it was paged: that is another page", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(4, router.Reopen, key, router.Act{})},
 			nil},
 	} {
