@@ -143,9 +143,9 @@ func (n *Notification) Recovers() bool {
 
 // Left returns the keys under which a service that pages may hold what was opened before our database was lost, and which
 // end with this: see Incident.First. Those of its own second pages end by themselves, and so do those of the next incident
-// with its key. Only what was over before it could be told is looked after so: each key is a call, and services count them.
+// with its key. Each key is a call, once for each key of ours in the life of a database.
 func (n *Notification) Left() (keys []string) {
-	if n.Incident == nil || !n.Target.Kind.Keyed() || !n.Incident.First || !n.Incident.PageOnRise || n.Open || n.Key != n.Incident.Key || n.Receipt != (Receipt{}) {
+	if n.Incident == nil || !n.Target.Kind.Keyed() || !n.Incident.First || !n.Incident.PageOnRise || n.Open || n.Key != n.Incident.Key {
 		return nil
 	}
 	for _, key := range PageKeys(n.Key)[1:] {
