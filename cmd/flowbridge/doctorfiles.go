@@ -46,9 +46,10 @@ func (d *doctor) checkFiles() (findings []diagnosis) {
 		return findings
 	}
 	open = nil
-	for _, beside := range []string{"", "-wal", "-shm", ".lock", store.InboxSuffix, store.InboxSuffix + "-wal", store.InboxSuffix + "-shm"} {
-		if mode, is := store.OpenToOthers(d.DB + beside); is {
-			open = append(open, fmt.Sprintf("%s (%v)", d.DB+beside, mode))
+	inbox := store.InboxPath(d.DB)
+	for _, file := range []string{d.DB, d.DB + "-wal", d.DB + "-shm", d.DB + ".lock", inbox, inbox + "-wal", inbox + "-shm"} {
+		if mode, is := store.OpenToOthers(file); is {
+			open = append(open, fmt.Sprintf("%s (%v)", file, mode))
 		}
 	}
 	if len(open) > 0 {

@@ -322,7 +322,7 @@ func TestReplayLeavesTheDatabaseAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if strings.HasPrefix(e.Name(), filepath.Base(p.path)+store.InboxSuffix) { // a bridge that runs tidies it by itself
+			if strings.HasPrefix(e.Name(), filepath.Base(store.InboxPath(p.path))) { // a bridge that runs tidies it by itself
 				continue
 			}
 			data, err := os.ReadFile(filepath.Join(filepath.Dir(p.path), e.Name()))

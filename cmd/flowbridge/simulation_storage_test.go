@@ -35,7 +35,7 @@ func (w *world) survive(do func()) {
 
 // wipe removes the database.
 func (w *world) wipe() {
-	inbox := w.db + store.InboxSuffix
+	inbox := store.InboxPath(w.db)
 	for _, old := range []string{w.db, w.db + "-wal", w.db + "-shm", inbox, inbox + "-wal", inbox + "-shm"} {
 		if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
 			w.t.Fatal(err)

@@ -253,3 +253,17 @@ func (s *Store) anyOf(ctx context.Context, notifier string, classes []router.Cla
 	}
 	return err == nil, err
 }
+
+// othersDue returns the other notifiers for which something may be due once an attempt has ended: what went after it
+// under another name, and what else tells of the incident where that was renewed.
+func othersDue(ctx context.Context, tx *txn, id int64, notifier string, renewed bool) ([]string, error) {
+	const line = `SELECT o.notifier FROM deliveries d JOIN deliveries o ON o.state = 'waiting' AND o.target = d.target AND o.key = d.key
+		WHERE d.id = ? AND o.notifier <> ?`
+	const incident = ` UNION SELECT o.notifier FROM deliveries d JOIN deliveries o ON o.incident = d.incident AND o.incident <> 0
+		WHERE d.id = ? AND o.notifier <> ?`
+	query, args := line+` GROUP BY o.notifier`, []any{id, notifier}
+	if renewed {
+		query, args = line+incident, append(args, id, notifier)
+	}
+	return all(ctx, tx, query, args, scanText)
+}

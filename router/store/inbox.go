@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,8 +34,6 @@ type inbox struct {
 }
 
 const (
-	// InboxSuffix is what the name of the inbox has after that of the database.
-	InboxSuffix = "-inbox"
 	// mostMoved bounds what one transaction moves, and with it how long the writer is taken.
 	mostMoved = 256
 	// tidyEvery is how often what was moved is removed while nothing new arrives.
@@ -48,9 +47,22 @@ const inboxTable = `CREATE TABLE IF NOT EXISTS inbox (
 	state       TEXT   NOT NULL,
 	body        TEXT   NOT NULL)`
 
+// InboxPath returns where the inbox of a database is: beside the file itself, by whatever name that is opened.
+func InboxPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return path + "-inbox"
+}
+
 // openInbox opens the inbox of a database, or makes it.
-func (s *Store) openInbox(ctx context.Context, path string) error {
-	path += InboxSuffix
+func (s *Store) openInbox(ctx context.Context, database string) (err error) {
+	path := InboxPath(database)
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("the inbox %s: %w", path, explain(err))
+		}
+	}()
 	if err := s.ownFile(path); err != nil {
 		return err
 	}
@@ -75,13 +87,13 @@ func (s *Store) openInbox(ctx context.Context, path string) error {
 		*one.to = &pool{db, s.d}
 		if one.to == &in.write {
 			if _, err := db.ExecContext(ctx, inboxTable); err != nil {
-				return explain(err)
+				return err
 			}
 		}
 	}
 	waiting, err := number(ctx, in.read, `SELECT count(*) FROM inbox`)
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	in.waiting.Store(waiting)
 	in.dirty.Store(true) // an earlier process may have been killed before it emptied the log
@@ -287,10 +299,11 @@ func copyInbox(ctx context.Context, inbox *sql.Tx, empty string) error {
 
 // viewInbox begins to read the inbox of a database; nil if there is none.
 func viewInbox(ctx context.Context, path string) (tx *sql.Tx, done func(), err error) {
-	if _, err := os.Stat(path + InboxSuffix); errors.Is(err, os.ErrNotExist) {
+	path = InboxPath(path)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil, func() {}, nil
 	}
-	db, err := openFile(path+InboxSuffix, url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)", "query_only(1)"}})
+	db, err := openFile(path, url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)", "query_only(1)"}})
 	if err != nil {
 		return nil, nil, err
 	}

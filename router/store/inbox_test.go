@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,5 +122,30 @@ func TestWhatWasMovedLeavesTheInbox(t *testing.T) {
 	}
 	if left, err := number(ctx, s.inbox.read, `SELECT count(*) FROM inbox`); left != 0 || err != nil {
 		t.Errorf("%d events are left in the inbox, %v", left, err)
+	}
+}
+
+func TestADatabaseHasOneInboxByWhateverName(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	path, link := filepath.Join(dir, "test.db"), filepath.Join(t.TempDir(), "link.db")
+	s := openFull(t, path)
+	if _, err := s.Append(ctx, []router.Event{arrival(0)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Close(), os.Symlink(path, link)); err != nil {
+		t.Fatal(err)
+	}
+	if got := digests(t, openFull(t, link)); len(got) != 1 {
+		t.Errorf("by another name the journal has %q", got)
+	}
+}
+
+func TestAnInboxThatCannotBeOpenedIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	if err := os.WriteFile(path+"-inbox", []byte(strings.Repeat("this is no database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(context.Background(), Config{DSN: path}); err == nil || !strings.Contains(err.Error(), path+"-inbox") {
+		t.Errorf("got %v", err)
 	}
 }

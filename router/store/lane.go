@@ -95,6 +95,33 @@ func settleLane(ctx context.Context, tx *txn, notifier string, r *router.Result,
 	return err
 }
 
+// everyTurn is how often a lane takes what is owed longest, whatever its class: so nothing waits for ever behind what
+// matters more.
+const everyTurn = 8
+
+// next returns the delivery whose turn it is, of a class that need not wait; nil if there is none.
+func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[router.Class]bool) (*candidate, error) {
+	now := micros(ask.Now)
+	if l.turns%everyTurn != everyTurn-1 {
+		return pick(ctx, tx, ask.Notifier, claimable, "d.class, d.owed_since, d.id", blocked, now, now)
+	}
+	var oldest *candidate
+	for _, class := range router.Classes() { // by class, for the index: how much waits does not matter
+		others := map[router.Class]bool{}
+		for _, other := range router.Classes() {
+			others[other] = other != class || blocked[other]
+		}
+		c, err := pick(ctx, tx, ask.Notifier, claimable, "d.class, d.owed_since, d.id", others, now, now)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil && (oldest == nil || c.since < oldest.since || c.since == oldest.since && c.id < oldest.id) {
+			oldest = c
+		}
+	}
+	return oldest, nil
+}
+
 // wait makes a class of a lane wait, no shorter than it does already.
 func wait(ctx context.Context, tx *txn, notifier string, class router.Class, until time.Time, now int64) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO waits (notifier, class, until, since) VALUES (?, ?, ?, ?)

@@ -223,7 +223,7 @@ func forgets(t *testing.T, open func(*testing.T, store.Config) opened) {
 // inFiles says in which of the files of a SQLite database a text can be read.
 func inFiles(t *testing.T, path, text string) (files []string) {
 	t.Helper()
-	inbox := path + store.InboxSuffix
+	inbox := store.InboxPath(path)
 	for _, name := range []string{path, path + "-wal", path + "-journal", inbox, inbox + "-wal", inbox + "-journal"} {
 		data, err := os.ReadFile(name)
 		if err != nil && !os.IsNotExist(err) {

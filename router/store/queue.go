@@ -24,10 +24,6 @@ const claimable = `d.state = 'waiting' AND d.class >= 0 AND d.next_at <= ? AND (
 	SELECT max(other.claimed_until) FROM deliveries other WHERE other.state = 'waiting' AND other.target = d.target AND other.key = d.key) <= ? AND d.id = (
 	SELECT min(older.id) FROM deliveries older WHERE older.state = 'waiting' AND older.target = d.target AND older.key = d.key)`
 
-// everyTurn is how often a lane takes what is owed longest, whatever its class: so nothing waits for ever behind what
-// matters more.
-const everyTurn = 8
-
 // Claim takes a notifier's most important delivery that may be tried, until the lease ends, and returns all that the
 // notifier needs to bring its service to the newest state; nil if there is none. The attempt is on disk before
 // Claim returns: after a crash the next one knows that something may exist. What the budgets have no room for waits,
@@ -118,29 +114,6 @@ type candidate struct {
 	told            int64
 	unsettled       string     // id of a digest that may have told of it
 	body            digestBody // of the digest that it is told in, if there is one
-}
-
-// next returns the delivery whose turn it is, of a class that need not wait; nil if there is none.
-func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[router.Class]bool) (*candidate, error) {
-	now := micros(ask.Now)
-	if l.turns%everyTurn != everyTurn-1 {
-		return pick(ctx, tx, ask.Notifier, claimable, "d.class, d.owed_since, d.id", blocked, now, now)
-	}
-	var oldest *candidate
-	for _, class := range router.Classes() { // by class, for the index: how much waits does not matter
-		others := map[router.Class]bool{}
-		for _, other := range router.Classes() {
-			others[other] = other != class || blocked[other]
-		}
-		c, err := pick(ctx, tx, ask.Notifier, claimable, "d.class, d.owed_since, d.id", others, now, now)
-		if err != nil {
-			return nil, err
-		}
-		if c != nil && (oldest == nil || c.since < oldest.since || c.since == oldest.since && c.id < oldest.id) {
-			oldest = c
-		}
-	}
-	return oldest, nil
 }
 
 // pick returns the first delivery to a notifier under a condition, of a class that need not wait; nil if there is none.
@@ -375,20 +348,6 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 		s.wakeFold()
 	}
 	return nil
-}
-
-// othersDue returns the other notifiers for which something may be due once an attempt has ended: what went after it
-// under another name, and what else tells of the incident where that was renewed.
-func othersDue(ctx context.Context, tx *txn, id int64, notifier string, renewed bool) ([]string, error) {
-	const line = `SELECT o.notifier FROM deliveries d JOIN deliveries o ON o.state = 'waiting' AND o.target = d.target AND o.key = d.key
-		WHERE d.id = ? AND o.notifier <> ?`
-	const incident = ` UNION SELECT o.notifier FROM deliveries d JOIN deliveries o ON o.incident = d.incident AND o.incident <> 0
-		WHERE d.id = ? AND o.notifier <> ?`
-	query, args := line+` GROUP BY o.notifier`, []any{id, notifier}
-	if renewed {
-		query, args = line+incident, append(args, id, notifier)
-	}
-	return all(ctx, tx, query, args, scanText)
 }
 
 // isParked says whether a delivery needs a person. One that was refused does not if more was owed by then.
