@@ -17,6 +17,9 @@ func (s *Store) ownFile(path string) error {
 	switch {
 	case errors.Is(err, fs.ErrExist): // it is not opened: closing it would give up locks that this process has on it
 		s.closeToOthers(path)
+		if info, err := os.Stat(path); err == nil {
+			return checkFile(info)
+		}
 		return nil
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("let the user that runs flowbridge write to it and to its folder: %w", err)

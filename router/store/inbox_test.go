@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -141,11 +142,21 @@ func TestADatabaseHasOneInboxByWhateverName(t *testing.T) {
 }
 
 func TestAnInboxThatCannotBeOpenedIsNamed(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.db")
-	if err := os.WriteFile(path+"-inbox", []byte(strings.Repeat("this is no database ", 100)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(context.Background(), Config{DSN: path}); err == nil || !strings.Contains(err.Error(), path+"-inbox") {
-		t.Errorf("got %v", err)
+	for name, put := range map[string]func(path string) error{
+		"something else": func(path string) error {
+			return os.WriteFile(path, []byte(strings.Repeat("this is no database ", 100)), 0o600)
+		},
+		"a folder": func(path string) error { return os.Mkdir(path, 0o700) },
+		"a pipe":   func(path string) error { return syscall.Mkfifo(path, 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "test.db")
+			if err := put(path + "-inbox"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Open(context.Background(), Config{DSN: path}); err == nil || !strings.Contains(err.Error(), path+"-inbox") {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
