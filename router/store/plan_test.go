@@ -19,6 +19,7 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 		`SELECT number FROM incidents WHERE ` + standing(`(waba, flow) IN (VALUES (?, ?), (?, ?))`): "SEARCH incidents USING INDEX incidents_reopened",
 		`SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`:                         "SEARCH incidents USING COVERING INDEX incidents_wake",
 		backlogQuery:      "SCAN deliveries USING COVERING INDEX deliveries_lane",
+		takenQuery(3):     "SEARCH deliveries USING INDEX deliveries_key",
 		ownTimesQuery:     "SEARCH deliveries USING COVERING INDEX deliveries_next",
 		manyDigestedQuery: "SEARCH deliveries USING COVERING INDEX deliveries_lane",
 		waitingNotifiers:  "SCAN deliveries USING COVERING INDEX deliveries_lane",

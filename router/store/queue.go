@@ -255,8 +255,11 @@ func takenKeys(ctx context.Context, tx *txn, n *router.Notification) ([]string, 
 	for _, key := range left {
 		args = append(args, key)
 	}
-	return all(ctx, tx, `SELECT key FROM deliveries WHERE incident <> ? AND open = 1 AND key IN (?`+
-		strings.Repeat(", ?", len(left)-1)+`) GROUP BY key`, args, scanText)
+	return all(ctx, tx, takenQuery(len(left)), args, scanText)
+}
+
+func takenQuery(keys int) string {
+	return `SELECT key FROM deliveries WHERE keyed = 1 AND incident <> ? AND open = 1 AND key IN (?` + strings.Repeat(", ?", keys-1) + `) GROUP BY key`
 }
 
 func worstFirst(found []router.Alert, err error) ([]router.Alert, error) {
