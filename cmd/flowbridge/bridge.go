@@ -262,7 +262,10 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 		faults <- b.router.Run(working)
 		b.store.StopFolding() // another process need not wait for the deliveries in flight here
 	})
-	work.Go(func() { faults <- b.deliverer.Run(working) })
+	work.Go(func() {
+		faults <- b.deliverer.Run(working)
+		b.store.StopDelivering()
+	})
 	work.Go(func() { b.sweep(working) })
 	work.Go(func() { b.admin.Watch(working) })
 	if b.slack != nil {

@@ -56,17 +56,14 @@ func (a *agenda) all(now time.Time) bool {
 }
 
 // unknown returns the notifiers to look at, but for some, with the versions that an answer is for.
-func (a *agenda) unknown(but []string) map[string]uint64 {
+func (a *agenda) unknown(skip func(notifier string) bool) map[string]uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	out := map[string]uint64{}
 	for name, s := range a.slots {
-		if !s.known {
+		if !s.known && !skip(name) {
 			out[name] = s.version
 		}
-	}
-	for _, name := range but {
-		delete(out, name)
 	}
 	return out
 }
@@ -82,16 +79,12 @@ func (a *agenda) know(notifier string, version uint64, at int64) {
 }
 
 // due returns the notifiers with something to be tried at a time, but for some, sorted, and when the next is after that.
-func (a *agenda) due(now int64, but []string) (notifiers []string, next int64) {
+func (a *agenda) due(now int64, skip func(notifier string) bool) (notifiers []string, next int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	left := make(map[string]bool, len(but))
-	for _, name := range but {
-		left[name] = true
-	}
 	for name, s := range a.slots {
 		switch {
-		case !s.known || s.at == 0 || left[name]:
+		case !s.known || s.at == 0 || skip(name):
 		case s.at <= now:
 			notifiers = append(notifiers, name)
 		case next == 0 || s.at < next:
@@ -107,20 +100,29 @@ const waitingNotifiers = `SELECT notifier FROM deliveries WHERE state = 'waiting
 	UNION SELECT notifier FROM deliveries WHERE state = 'parked' AND next_at > 0 GROUP BY notifier`
 
 // Due returns the notifiers that have a delivery to be tried now, and when another may come due (zero if none does). It
-// leaves out those that the caller is at, who looks for himself what else there is, and then asks again.
+// leaves out those that the caller is at, who looks for himself what else there is, and then asks again, and those that
+// another process owns.
 func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifiers []string, next time.Time, err error) {
 	us := micros(now)
+	owners := s.owners()
+	if err := owners.join(ctx); err != nil {
+		return nil, next, fmt.Errorf("join those who deliver: %w", err)
+	}
 	if s.agenda.all(now) {
 		names, err := all(ctx, s.read, waitingNotifiers, nil, scanText)
+		if err == nil {
+			err = owners.review(ctx, names)
+		}
 		if err != nil {
 			s.agenda.changed()
 			return nil, next, fmt.Errorf("read queue: %w", err)
 		}
 		s.agenda.changed(slices.Concat(names, s.agenda.names())...)
 	}
+	skip := func(notifier string) bool { return slices.Contains(but, notifier) || owners.foreign(notifier) }
 	for range 2 { // once more where what waits was put off by a wrong clock
 		far := false
-		for name, version := range s.agenda.unknown(but) {
+		for name, version := range s.agenda.unknown(skip) {
 			at, err := s.nextFor(ctx, name, us)
 			if err != nil {
 				return nil, next, fmt.Errorf("read queue: %w", err)
@@ -136,7 +138,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifier
 		}
 		s.agenda.changed(s.agenda.names()...)
 	}
-	notifiers, soon := s.agenda.due(us, but)
+	notifiers, soon := s.agenda.due(us, skip)
 	return notifiers, fromMicros(soon), nil
 }
 

@@ -41,6 +41,9 @@ type peers struct {
 
 	fold, deliver chan struct{} // pulsed when the others are to be called
 	names         calls         // to which notifiers something is owed, by then
+	trouble       calls         // which notifiers need help, by then
+	helping       chan struct{} // pulsed when there are some
+	owners        *owners
 	stop          context.CancelFunc
 	work          sync.WaitGroup
 }
@@ -50,6 +53,7 @@ const (
 	channel      = "flowbridge"
 	callFold     = "fold"
 	callDelivery = "deliver"
+	callHelp     = "help" // an attempt failed: any process may try the next
 	// callPause bounds how often a process calls: a call is a transaction.
 	callPause = 10 * time.Millisecond
 	// A lock is named by a class and the schema, so that two bridges can share a database.
@@ -58,11 +62,13 @@ const (
 )
 
 func newPeers(s *Store, config *pgx.ConnConfig) *peers {
-	p := &peers{s: s, name: rand.Text(), fold: make(chan struct{}, 1), deliver: make(chan struct{}, 1)}
+	p := &peers{s: s, name: rand.Text(), fold: make(chan struct{}, 1), deliver: make(chan struct{}, 1), helping: make(chan struct{}, 1)}
+	p.owners = newOwners(s, p.name)
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
 	p.work.Go(func() { p.listen(ctx, config) })
 	p.work.Go(func() { p.speak(ctx) })
+	p.work.Go(func() { p.owners.keep(ctx) })
 	return p
 }
 
@@ -74,6 +80,29 @@ func (s *Store) StopFolding() {
 	}
 }
 
+// StopDelivering gives up the notifiers that this process owns, so that others take them over at once: for one that begins
+// no more attempts. Due must not be called afterwards.
+func (s *Store) StopDelivering() {
+	if s.peers != nil {
+		s.peers.stopDelivering()
+	}
+}
+
+func (p *peers) stopDelivering() {
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	p.owners.leave(ctx)
+	p.owed(nil)
+}
+
+// owners shares notifiers out among processes; nil where there is only this one.
+func (s *Store) owners() *owners {
+	if s.peers == nil {
+		return nil
+	}
+	return s.peers.owners
+}
+
 // Folds says whether this process has the right to fold: of several on one database one has it, or none for a moment.
 func (s *Store) Folds() bool { return s.peers == nil || s.peers.folding.Load() }
 
@@ -81,6 +110,7 @@ func (s *Store) Folds() bool { return s.peers == nil || s.peers.folding.Load() }
 func (p *peers) Close() error {
 	p.stop()
 	p.work.Wait()
+	p.stopDelivering()
 	p.leave()
 	return nil
 }
@@ -242,6 +272,10 @@ func (p *peers) speak(ctx context.Context) {
 			}
 		case <-p.deliver:
 			p.callDelivery(ctx)
+		case <-p.helping:
+			if names := p.trouble.take(); names != "" {
+				p.call(ctx, callHelp, names)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -265,6 +299,12 @@ func (p *peers) callDelivery(ctx context.Context) { p.call(ctx, callDelivery, p.
 func (p *peers) owed(notifiers []string) {
 	p.names.add(notifiers)
 	pulse(p.deliver)
+}
+
+// failing makes the others be called to help with a notifier.
+func (p *peers) failing(notifier string) {
+	p.trouble.add([]string{notifier})
+	pulse(p.helping)
 }
 
 // mostCalled bounds the names in a call, in bytes: a call may have 8,000.
@@ -381,6 +421,9 @@ func (p *peers) wake(what string, notifiers ...string) {
 	switch what {
 	case callFold:
 		pulse(p.s.appended)
+	case callHelp:
+		p.owners.help(notifiers)
+		fallthrough
 	case callDelivery:
 		p.s.agenda.changed(notifiers...)
 		pulse(p.s.owed)

@@ -338,6 +338,9 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
 	s.agenda.changed(notifier)
+	if s.peers != nil && r.State == router.DeliveryWaiting && !r.Interrupted {
+		s.peers.failing(notifier)
+	}
 	// What else may be due by this is due to the same notifier, whose lane goes on by itself, but for one that stops.
 	switch {
 	case r.Digest != nil && renewed:
