@@ -103,16 +103,8 @@ const (
 	SourceFlowbridge Source = "flowbridge" // the bridge itself
 )
 
-// Names of events. Those of Meta stand as Meta writes them.
+// Names of events that people and the bridge itself say. Those of Meta stand beside the table of signals.
 const (
-	FlowStatusChange         = "FLOW_STATUS_CHANGE"
-	ClientErrorRate          = "CLIENT_ERROR_RATE"
-	EndpointErrorRate        = "ENDPOINT_ERROR_RATE"
-	EndpointLatency          = "ENDPOINT_LATENCY"
-	EndpointAvailability     = "ENDPOINT_AVAILABILITY"
-	FlowVersionExpiryWarning = "FLOW_VERSION_EXPIRY_WARNING"
-	FlowResponse             = "FLOW_RESPONSE" // our name for an nfm_reply message
-
 	Acknowledge    = "ACKNOWLEDGE"     // a person acknowledges Act.Incident
 	Resolve        = "RESOLVE"         // a person resolves Act.Incident
 	Unacknowledge  = "UNACKNOWLEDGE"   // a person takes an acknowledgement back
@@ -135,15 +127,6 @@ const (
 	Deactivated = "DEACTIVATED"
 )
 
-// Statuses of a flow.
-const (
-	Draft      = "DRAFT"
-	Published  = "PUBLISHED"
-	Deprecated = "DEPRECATED"
-	Throttled  = "THROTTLED"
-	Blocked    = "BLOCKED"
-)
-
 // EventState is where an event stands in the journal.
 type EventState string
 
@@ -162,36 +145,38 @@ func (e *Event) ForFallback() bool {
 
 // IsForFallback says so of an event's name.
 func IsForFallback(name string) bool {
-	return name == ParkedDelivery || name == EventSetAside || name == EverythingSilenced
+	return signalOf(name).Subject == SubjectBridge
 }
 
 // Paired says whether e is half of an ACTIVATED/DEACTIVATED pair. Meta's four monitoring events are; an
 // unknown event that carries one of the two words is taken at its word.
 func (e *Event) Paired() bool {
-	return e.Name != FlowStatusChange && (e.AlertState == Activated || e.AlertState == Deactivated)
+	return (e.AlertState == Activated || e.AlertState == Deactivated) && !signalOf(e.Name).ByWord()
 }
 
-// Opening returns the event that e undoes: for a DEACTIVATED the ACTIVATED of the same threshold, for a
-// flow that left THROTTLED or BLOCKED the change that put it there. ok is false where e undoes nothing.
+// Opening returns the event that e undoes: for a DEACTIVATED the ACTIVATED of the same threshold, for a word that is
+// better than the one before it, such as a flow that left THROTTLED or BLOCKED, the change that put it there. ok is false
+// where e undoes nothing.
 // Rules are asked about it to learn who would have been told of what is now over. When it happened is not known: its At
 // is zero.
 func (e *Event) Opening() (opening Event, ok bool) {
 	opening = *e
 	opening.At = time.Time{}
+	s := signalOf(e.Name)
 	switch {
 	case e.Paired() && e.AlertState == Deactivated:
 		opening.AlertState = Activated
 		return opening, true
-	case e.Name == FlowStatusChange && e.NewStatus != e.OldStatus && (e.OldStatus == Blocked || e.OldStatus == Throttled && e.NewStatus != Blocked):
+	case s.place(Level(e.OldStatus)) > s.place(Level(e.NewStatus)):
 		opening.OldStatus, opening.NewStatus = "", e.OldStatus
 		return opening, true
 	}
 	return Event{}, false
 }
 
-// Level returns the rung of the ladder that e speaks of: its threshold, or the status of the flow.
+// Level returns the level that e speaks of: its threshold, or the word of a signal that moves by words.
 func (e *Event) Level() Level {
-	if e.Name == FlowStatusChange {
+	if signalOf(e.Name).ByWord() {
 		return Level(e.NewStatus)
 	}
 	return ThresholdLevel(e.Threshold)

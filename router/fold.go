@@ -235,18 +235,19 @@ func (f *fold) reopen(key string) *Incident {
 // of it, a status that cleared nothing is news of its own, and what we do not know may still be open in
 // a service that finds incidents by our key.
 func (f *fold) afterRecovery(l Level, cleared bool) {
+	byWord := signalOf(f.e.Name).ByWord()
 	if !cleared {
 		if a := f.newerRaise(l); a != nil {
 			f.late(f.lateFor(a))
 			return
 		}
 		unknown := !tooOld(f.e) && f.closeUnknown(l)
-		if !unknown && f.e.Name != FlowStatusChange {
+		if !unknown && !byWord {
 			f.say("nothing was active")
 			return
 		}
 	}
-	if f.e.Name == FlowStatusChange && !cleared || f.e.Name != FlowStatusChange && len(f.v.Notify) > 0 {
+	if byWord && !cleared || !byWord && len(f.v.Notify) > 0 {
 		f.notice()
 	}
 }

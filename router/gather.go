@@ -275,16 +275,5 @@ func Judge(rules Rules, e *Event) Verdict {
 
 // AlertsOf returns the alerts of an incident, active or not, worst first.
 func (s *State) AlertsOf(number int64) []Alert {
-	var of []*Alert
-	for i := range s.Alerts {
-		if s.Alerts[i].Incident == number {
-			of = append(of, &s.Alerts[i])
-		}
-	}
-	SortAlerts(of)
-	out := make([]Alert, len(of))
-	for i, a := range of {
-		out[i] = *a
-	}
-	return out
+	return WorstFirst(slices.DeleteFunc(slices.Clone(s.Alerts), func(a Alert) bool { return a.Incident != number }))
 }

@@ -29,6 +29,12 @@ func (l Level) Threshold() (t float64, ok bool) {
 	return t, err == nil
 }
 
+// IsWord says whether the level is a word of Meta's and no threshold: "BLOCKED".
+func (l Level) IsWord() bool {
+	_, number := l.Threshold()
+	return l != "" && !number
+}
+
 // FlowID names a flow within its account; everything the fold knows is kept by flow.
 type FlowID struct{ WABA, Flow string }
 
@@ -63,6 +69,20 @@ type Alert struct {
 
 // Counts says whether the alert keeps its incident open: Meta reports it, or its recovery is held back.
 func (a *Alert) Counts() bool { return a.Active || !a.HeldUntil.IsZero() }
+
+// Reported returns when it was last reported, as active or as over.
+func (a *Alert) Reported() time.Time { return later(a.Raised, a.Until) }
+
+// LastReport returns the alert of a signal with the newest report, among those that want takes; nil for none.
+func LastReport(alerts []Alert, event string, want func(*Alert) bool) (last *Alert) {
+	for i := range alerts {
+		a := &alerts[i]
+		if a.Event == event && want(a) && (last == nil || a.Reported().After(last.Reported())) {
+			last = a
+		}
+	}
+	return last
+}
 
 // AlertRoute is how an alert reaches a notifier.
 type AlertRoute struct {

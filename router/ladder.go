@@ -1,6 +1,11 @@
 package router
 
-// effect is what an event does to the ladder of its signal. Clearing comes first: BLOCKED -> THROTTLED
+import (
+	"cmp"
+	"slices"
+)
+
+// effect is what an event does to the levels of its signal. Clearing comes first: BLOCKED -> THROTTLED
 // leaves BLOCKED and stands on THROTTLED.
 type effect struct {
 	clears, raises bool
@@ -10,19 +15,33 @@ type effect struct {
 
 // effectOf reads an event's meaning; the zero effect is that of a notice.
 func effectOf(e *Event) effect {
+	s := signalOf(e.Name)
 	switch {
-	case e.Paired() && e.AlertState == Activated:
-		return effect{raises: true, raise: e.Level()}
-	case e.Paired():
-		return effect{clears: true, clear: e.Level()}
-	case e.Name != FlowStatusChange || e.NewStatus == "":
+	case s.ByWord():
+		return s.effectOfWord(e.Level())
+	case !e.Paired():
 		return effect{}
-	case e.NewStatus == Blocked:
-		return effect{raises: true, raise: Blocked}
-	case e.NewStatus == Throttled:
-		return effect{clears: true, clear: Blocked, raises: true, raise: Throttled}
+	case e.AlertState == Activated:
+		return effect{raises: true, raise: e.Level()}
 	}
-	return effect{clears: true, clear: Throttled}
+	return effect{clears: true, clear: e.Level()}
+}
+
+// effectOfWord reads a word, which says where all levels of the signal stand.
+func (s *Signal) effectOfWord(word Level) effect {
+	named := func(l SignalLevel) bool { return l.Word == string(word) }
+	at := s.place(word)
+	switch {
+	case word == "" || len(s.Levels) == 0 || slices.ContainsFunc(s.News, named):
+		return effect{}
+	case at == len(s.Levels)-1:
+		return effect{raises: true, raise: word}
+	case at >= 0:
+		return effect{clears: true, clear: s.Levels[at+1].Level(), raises: true, raise: word}
+	case s.AnyEnds || slices.ContainsFunc(s.Ends, named):
+		return effect{clears: true, clear: s.Levels[0].Level()}
+	}
+	return effect{}
 }
 
 // reaches says whether level l of an event is at least as bad as base, so that being below base means
@@ -31,42 +50,32 @@ func reaches(event string, l, base Level) bool {
 	if l == base {
 		return true
 	}
-	switch event {
-	case FlowStatusChange:
-		return l == Blocked && base == Throttled
-	case ClientErrorRate, EndpointErrorRate, EndpointLatency, EndpointAvailability:
+	s := signalOf(event)
+	if s.Measured() {
 		lt, ok1 := l.Threshold()
 		bt, ok2 := base.Threshold()
-		if event == EndpointAvailability { // bad is below
-			lt, bt = bt, lt
-		}
-		return ok1 && ok2 && lt > bt
+		return ok1 && ok2 && s.worse(lt, bt)
 	}
-	return false
+	return s.place(base) >= 0 && s.place(l) > s.place(base)
+}
+
+// Reaches says whether a is at a level of the same signal that is at least as bad as that of b.
+func (a *Alert) Reaches(b *Alert) bool {
+	return a.Event == b.Event && reaches(a.Event, a.Level, b.Level)
 }
 
 // Crossed writes that a level was crossed for the worse: "over 10 %", "below 90 %", "is BLOCKED".
 func Crossed(event string, l Level) string {
-	switch {
-	case event == FlowStatusChange:
-		return "is " + string(l)
-	case l == "":
+	if l == "" {
 		return "is out of bounds"
-	case event == EndpointAvailability:
-		return "below " + FormatLevel(event, l)
 	}
-	return "over " + FormatLevel(event, l)
+	return cmp.Or(signalOf(event).Now, unknownSignal.Now) + " " + FormatLevel(event, l)
 }
 
-// uncrossed writes that a level was crossed for the better: "back under 10 %", "no longer BLOCKED".
-func uncrossed(event string, l Level) string {
-	switch {
-	case event == FlowStatusChange:
-		return "no longer " + string(l)
-	case l == "":
+// Uncrossed writes that a level was crossed for the better: "back under 10 %", "no longer BLOCKED".
+func Uncrossed(event string, l Level) string {
+	if l == "" {
 		return "back within bounds"
-	case event == EndpointAvailability:
-		return "back over " + FormatLevel(event, l)
 	}
-	return "back under " + FormatLevel(event, l)
+	return cmp.Or(signalOf(event).Over, unknownSignal.Over) + " " + FormatLevel(event, l)
 }

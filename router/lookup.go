@@ -39,10 +39,7 @@ func (f *fold) clearedAt(l Level) (at time.Time) {
 func (f *fold) lastValue() (value *float64) {
 	var newest time.Time
 	for _, a := range f.state.Alerts {
-		at := a.Raised
-		if a.Until.After(at) {
-			at = a.Until
-		}
+		at := a.Reported()
 		if a.Event == f.e.Name && a.Active && a.Reading.Value != nil && !at.Before(newest) && !at.After(f.e.At) {
 			newest, value = at, a.Reading.Value
 		}
@@ -62,18 +59,32 @@ func (f *fold) counting(number int64) (counting []*Alert) {
 }
 
 // SortAlerts puts the worst first: by severity, then by level, then by name.
-func SortAlerts(alerts []*Alert) {
-	slices.SortStableFunc(alerts, func(a, b *Alert) int {
-		switch {
-		case a.Severity != b.Severity:
-			return int(b.Severity) - int(a.Severity)
-		case a.Event == b.Event && a.Level != b.Level && reaches(a.Event, a.Level, b.Level):
-			return -1
-		case a.Event == b.Event && a.Level != b.Level && reaches(a.Event, b.Level, a.Level):
-			return 1
-		}
-		return compareAlerts(*a, *b)
-	})
+func SortAlerts(alerts []*Alert) { slices.SortStableFunc(alerts, worseFirst) }
+
+// WorstFirst returns alerts in the order of SortAlerts.
+func WorstFirst(alerts []Alert) []Alert {
+	sorted := make([]*Alert, len(alerts))
+	for i := range alerts {
+		sorted[i] = &alerts[i]
+	}
+	SortAlerts(sorted)
+	out := make([]Alert, len(alerts))
+	for i, a := range sorted {
+		out[i] = *a
+	}
+	return out
+}
+
+func worseFirst(a, b *Alert) int {
+	switch {
+	case a.Severity != b.Severity:
+		return int(b.Severity) - int(a.Severity)
+	case a.Level != b.Level && a.Reaches(b):
+		return -1
+	case a.Level != b.Level && b.Reaches(a):
+		return 1
+	}
+	return compareAlerts(*a, *b)
 }
 
 // incident returns the flow's incident with a number, or nil.

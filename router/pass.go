@@ -81,10 +81,10 @@ func (f *fold) resolveHeld(inc *Incident, released []*Alert) {
 
 // recovered writes what got better about an alert.
 func recovered(a *Alert) string {
-	if a.Event == FlowStatusChange {
-		return uncrossed(a.Event, a.Level)
+	if a.Level.IsWord() {
+		return Uncrossed(a.Event, a.Level)
 	}
-	return "is " + uncrossed(a.Event, a.Level)
+	return "is " + Uncrossed(a.Event, a.Level)
 }
 
 // watch recomputes who is told of inc, and how bad it is for them, at the time of the event. counting are its

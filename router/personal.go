@@ -7,9 +7,6 @@ import (
 	"strings"
 )
 
-// MessagesField is the field of the account under which messages come, and among them filled forms.
-const MessagesField = "messages"
-
 // chatFields are the fields of an account whose changes hold what people wrote, their names and their numbers. One that
 // ends in * stands for all that begin so. The field messages is one of its own: filled forms come under it.
 var chatFields = []string{
@@ -37,7 +34,7 @@ func ChatField(field string) string {
 // IsPersonal says of an event's name that the event is about people: a filled form, or a change of one of ChatFields. Only
 // rules that name it are asked about it, and only what they show of it is kept once it is folded.
 func IsPersonal(event string) bool {
-	return event == FlowResponse || ChatField(event) != ""
+	return signalOf(event).Personal || ChatField(event) != ""
 }
 
 // Reduced says, for people, why what an event said is kept no longer, or only in part; "" while it is kept as it came.
@@ -97,7 +94,7 @@ func (e *Event) People() (ids []string) {
 		From   string `json:"from"`
 		UserID string `json:"user_id"`
 	}
-	if e.Name != FlowResponse || json.Unmarshal(e.Value, &of) != nil {
+	if !signalOf(e.Name).Personal || json.Unmarshal(e.Value, &of) != nil {
 		return nil
 	}
 	for _, id := range []string{of.From, of.UserID} {

@@ -89,7 +89,7 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 		kind, rose = EntryEscalated, fmt.Sprintf("; severity rises from %s to %s", t.severity, inc.Severity)
 	}
 	text := f.reading(fmt.Sprintf("%s %s", SignalName(f.e.Name), Crossed(f.e.Name, f.e.Level())))
-	if meaning := StatusMeaning(f.e.NewStatus); f.e.Name == FlowStatusChange && meaning != "" {
+	if meaning := LevelMeaning(f.e.Name, f.e.Level()); meaning != "" {
 		text += ". " + strings.TrimSuffix(meaning, ".")
 	}
 	f.entry(inc, kind, text+rose)
@@ -232,16 +232,16 @@ func (f *fold) at() string {
 
 // recovery writes what got better.
 func (f *fold) recovery() string {
-	if f.e.Name == FlowStatusChange {
+	if signalOf(f.e.Name).ByWord() {
 		return "is " + f.e.NewStatus
 	}
-	return uncrossed(f.e.Name, f.e.Level())
+	return Uncrossed(f.e.Name, f.e.Level())
 }
 
 // reading adds what Meta measured to a sentence.
 func (f *fold) reading(text string) string {
 	switch {
-	case f.e.Name == FlowStatusChange && f.e.OldStatus != "":
+	case f.e.OldStatus != "" && signalOf(f.e.Name).ByWord():
 		return text + " (was " + f.e.OldStatus + ")"
 	case f.e.Reading.Value != nil:
 		return text + ": now " + FormatValue(f.e.Name, *f.e.Reading.Value)

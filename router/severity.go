@@ -1,6 +1,9 @@
 package router
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Severity is how bad something is, in PagerDuty's four words. Higher is worse; the zero value means
 // that nobody said.
@@ -51,48 +54,20 @@ func (s *Severity) UnmarshalText(text []byte) (err error) {
 // DefaultSeverity is how bad e is where no rule says otherwise. Thresholds between or beside Meta's own
 // take the severity of the highest of Meta's that they reach. A recovery is good news.
 func DefaultSeverity(e *Event) Severity {
-	if e.Paired() && e.AlertState == Deactivated {
+	s := signalOf(e.Name)
+	switch paired := e.Paired(); {
+	case paired && e.AlertState == Deactivated:
 		return Info
-	}
-	switch e.Name {
-	case ClientErrorRate, EndpointErrorRate:
-		return ladderSeverity(e, 10, 50)
-	case EndpointLatency:
-		return ladderSeverity(e, 5000, 7000)
-	case EndpointAvailability:
-		if e.Paired() {
-			return Critical
+	case paired && s.Measured():
+		return s.reached(e.Threshold).Severity
+	case s.ByWord():
+		if known := s.find(string(e.Level())); known != nil {
+			return cmp.Or(known.Severity, Info)
 		}
-		return Info
-	case FlowStatusChange:
-		switch e.NewStatus {
-		case Blocked:
-			return Critical
-		case Throttled:
-			return Error
-		}
-		return Info
-	case ParkedDelivery, EventSetAside:
-		return Error
-	case EverythingSilenced: // mostly somebody's plan: it is to be seen, and need not wake anybody
-		return Warning
-	}
-	if e.Paired() {
+	case s.Severity != SeverityUnset:
+		return s.Severity
+	case paired:
 		return Warning
 	}
 	return Info
-}
-
-func ladderSeverity(e *Event, errorFrom, criticalFrom float64) Severity {
-	switch {
-	case !e.Paired():
-		return Info
-	case e.Threshold == nil:
-		return Warning
-	case *e.Threshold >= criticalFrom:
-		return Critical
-	case *e.Threshold >= errorFrom:
-		return Error
-	}
-	return Warning
 }

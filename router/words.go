@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,28 +14,10 @@ import (
 
 // SignalName returns an event's name in words: "Endpoint error rate". An unknown name is made readable.
 func SignalName(event string) string {
-	switch event {
-	case ClientErrorRate:
-		return "Client error rate"
-	case EndpointErrorRate:
-		return "Endpoint error rate"
-	case EndpointLatency:
-		return "Endpoint latency (p90)"
-	case EndpointAvailability:
-		return "Endpoint availability"
-	case FlowStatusChange:
-		return "Flow status"
-	case FlowVersionExpiryWarning:
-		return "Flow version expiry"
-	case FlowResponse:
-		return "Flow response"
-	case ParkedDelivery:
-		return "Delivery parked"
-	case EventSetAside:
-		return "Event set aside"
-	case EverythingSilenced:
-		return "Everything is silenced"
-	case "":
+	switch title := signalOf(event).Title; {
+	case title != "":
+		return title
+	case event == "":
 		return "Unnamed event"
 	}
 	words := strings.ToLower(strings.ReplaceAll(event, "_", " "))
@@ -44,20 +27,31 @@ func SignalName(event string) string {
 
 // FormatValue writes a number of the event in its unit: "14.28 %", "7.2 s", "850 ms". A number of an
 // event whose unit is not known stands alone.
-func FormatValue(event string, v float64) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return "unknown"
-	}
-	switch event {
-	case ClientErrorRate, EndpointErrorRate, EndpointAvailability:
-		return shortNumber(v) + " %"
-	case EndpointLatency:
-		if math.Abs(v) >= 1000 {
-			return shortNumber(v/1000) + " s"
+func FormatValue(event string, v float64) string { return signalOf(event).Unit.Format(v) }
+
+// ThresholdWords says which thresholds Meta sends: "5, 10 and 50 % for error rates, 1, 5 and 7 s for latency, ...".
+func ThresholdWords() string {
+	var all, told []string
+	for i := range signals {
+		s := &signals[i]
+		if !s.Measured() || slices.Contains(told, s.Measure) {
+			continue
 		}
-		return shortNumber(v) + " ms"
+		told = append(told, s.Measure)
+		var numbers []string
+		unit := ""
+		for _, t := range Thresholds(s.Name) {
+			number, of, _ := strings.Cut(s.Unit.Format(t), " ")
+			numbers, unit = append(numbers, number), of
+		}
+		last := len(numbers) - 1
+		text := numbers[last]
+		if last > 0 {
+			text = strings.Join(numbers[:last], ", ") + " and " + text
+		}
+		all = append(all, text+" "+unit+" for "+s.Measure)
 	}
-	return shortNumber(v)
+	return strings.Join(all, ", ")
 }
 
 // FormatLevel writes a level for people: "10 %", "5 s", "BLOCKED"; "" for the level without a name.
@@ -139,20 +133,6 @@ func FormatTimes(n int64) string {
 // shortNumber writes at most two decimals and no trailing zeros.
 func shortNumber(v float64) string {
 	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
-}
-
-// StatusMeaning says what a flow's status means for the people who use the flow; "" where it means
-// nothing bad. Source: Meta, Flows "Flow status and lifecycle".
-func StatusMeaning(status string) string {
-	switch status {
-	case Throttled:
-		return "At most 10 new sends an hour; flows already sent still open."
-	case Blocked:
-		return "The flow can neither be sent nor opened."
-	case Deprecated:
-		return "The flow was retired by its owner and cannot be sent any more."
-	}
-	return ""
 }
 
 // DisplayName returns how to call a flow: its name, or its id where the rules file gives none.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"flowbridge/router"
@@ -65,9 +64,9 @@ func (r *eventReader) read(name string, data []byte) ([]router.Event, error) {
 	case r.field != "":
 		return r.value(name, r.field, data)
 	case has("messages"):
-		return r.value(name, "messages", data)
+		return r.value(name, router.MessagesField, data)
 	case has("event"):
-		return r.value(name, "flows", data)
+		return r.value(name, router.FlowsField, data)
 	}
 	return nil, fmt.Errorf("%s is no webhook post (entry), no change (field and value), no value with an event, and no event of /api/v1/events; give --field for the value of another field", name)
 }
@@ -124,7 +123,7 @@ func (r *eventReader) shown(name string, data []byte) (ev router.Event, err erro
 	switch {
 	case v.Field == nil: // one of a list
 		if ev.Source == router.SourceMeta {
-			ev.Field = fieldOf(ev.Name)
+			ev.Field = router.FieldOf(ev.Name)
 		}
 		r.note("the API's list shows no measurements and no value: a rule with when, error_type or fields may decide otherwise; GET /api/v1/events/{seq} shows them")
 	case router.IsPersonal(ev.Name):
@@ -181,18 +180,6 @@ func (v *journalView) event() *router.Event {
 		e.Field = *v.Field
 	}
 	return e
-}
-
-// fieldOf is the field of an account that an event comes under.
-func fieldOf(event string) string {
-	switch event {
-	case router.FlowResponse:
-		return "messages"
-	case router.FlowStatusChange, router.ClientErrorRate, router.EndpointErrorRate, router.EndpointLatency,
-		router.EndpointAvailability, router.FlowVersionExpiryWarning:
-		return "flows"
-	}
-	return strings.ToLower(event)
 }
 
 // loadTrialRules reads rules that will tell nobody: secrets that are not there have stand-ins. env sets variables.

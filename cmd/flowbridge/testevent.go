@@ -39,7 +39,7 @@ func storyPost(e *rules.StoryEvent, at time.Time) ([]byte, error) {
 	switch {
 	case e.WholeValue != nil:
 		return storyValue(e.Field, waba, at, e.WholeValue)
-	case e.Name == router.FlowResponse:
+	case router.SignalOf(e.Name).Personal:
 		return storyResponse(e, waba, at)
 	}
 	value := map[string]any{}

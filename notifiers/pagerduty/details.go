@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	"flowbridge/router"
 )
@@ -77,7 +76,7 @@ func incidentDetails(n *router.Notification) details {
 	d.Also = lines(n.Also, func(a router.Alert) string {
 		return fmt.Sprintf("%s (%s)", alertLine(a), router.IncidentName(a.Incident))
 	})
-	d.Meaning = statusMeaning(slices.Concat(counting(n.Alerts), n.Also))
+	d.Meaning = levelMeaning(slices.Concat(counting(n.Alerts), n.Also))
 	d.Elsewhere = lines(n.Problems, func(p router.Problem) string { return p.Notifier + ": " + p.Error })
 	return d
 }
@@ -148,17 +147,11 @@ func newest(alerts []router.Alert) (newest router.Alert, ok bool) {
 	if len(worst) == 0 {
 		return newest, false
 	}
-	var at time.Time
-	for _, a := range alerts {
-		measured := a.Raised
-		if a.Until.After(measured) {
-			measured = a.Until
-		}
-		if a.Event == worst[0].Event && (a.Value != nil || len(a.Errors) > 0) && measured.After(at) {
-			newest, at, ok = a, measured, true
-		}
+	measured := func(a *router.Alert) bool { return a.Value != nil || len(a.Errors) > 0 }
+	if last := router.LastReport(alerts, worst[0].Event, measured); last != nil {
+		return *last, true
 	}
-	return newest, ok
+	return newest, false
 }
 
 // counting returns the alerts that keep their incident open.
@@ -182,7 +175,7 @@ func alertLine(a router.Alert) string {
 // event 21 DEACTIVATED".
 func pairLine(a router.Alert) string {
 	began, ended := router.Activated, router.Deactivated
-	if a.Event == router.FlowStatusChange {
+	if a.Level.IsWord() {
 		began, ended = "began it", "ended it"
 	}
 	text := fmt.Sprintf("%s %s: event %d %s", router.SignalName(a.Event), router.Crossed(a.Event, a.Level), a.OpenedBy, began)
@@ -201,7 +194,7 @@ func errorLine(e router.ErrorCount) string {
 		text = help.Type
 	}
 	if e.Rate != nil {
-		text += ", " + format(router.EndpointErrorRate, e.Rate) + " of the errors"
+		text += ", " + router.Percent.Format(*e.Rate) + " of the errors"
 	}
 	if e.Count != nil {
 		text += " (" + format("", e.Count) + ")"
@@ -212,18 +205,17 @@ func errorLine(e router.ErrorCount) string {
 	return text
 }
 
-// statusMeaning says what the worst status among the alerts means: BLOCKED includes THROTTLED.
-func statusMeaning(alerts []router.Alert) string {
-	var worst string
-	for _, a := range alerts {
-		if a.Event == router.FlowStatusChange && (worst == "" || a.Level == router.Blocked) {
-			worst = string(a.Level)
+// levelMeaning says what the worst level among the alerts means, of the first signal that has something to say: BLOCKED
+// includes THROTTLED.
+func levelMeaning(alerts []router.Alert) (meaning string) {
+	var worst *router.Alert
+	for i := range alerts {
+		a := &alerts[i]
+		if said := router.LevelMeaning(a.Event, a.Level); said != "" && (worst == nil || a.Reaches(worst)) {
+			worst, meaning = a, string(a.Level)+": "+said
 		}
 	}
-	if meaning := router.StatusMeaning(worst); meaning != "" {
-		return worst + ": " + meaning
-	}
-	return ""
+	return meaning
 }
 
 // lines writes at most maxLines of a list, and says how many there are more.

@@ -117,10 +117,7 @@ func incidentSummary(inc *router.Incident) string {
 	if inc.Title != "" {
 		return inc.Title
 	}
-	what := lowerFirst(router.SignalName(inc.Event))
-	if inc.Event == router.FlowStatusChange {
-		what = "restricted by Meta" // THROTTLED, BLOCKED, and on the way back
-	}
+	what := cmp.Or(router.SignalOf(inc.Event).Trouble, lowerFirst(router.SignalName(inc.Event)))
 	number := " (" + inc.Name() + ")"
 	return line(place(inc.WABA, inc.Flow, inc.FlowInfo)+": "+what, maxSummary-len(number)) + number
 }
@@ -136,23 +133,24 @@ func again(n *router.Notification) string {
 // noticeSummary says what happened, in one line.
 func noticeSummary(n *router.Notice) string {
 	where := place(n.WABA, n.Flow, n.FlowInfo)
-	switch {
+	what := lowerFirst(router.SignalName(n.Name))
+	switch signal := router.SignalOf(n.Name); {
 	case n.Title != "":
 		return n.Title
 	case n.Act != nil && n.Act.Incident != 0:
 		return fmt.Sprintf("flowbridge could not tell %s of %s", n.Act.Notifier, router.IncidentName(n.Act.Incident))
 	case n.Act != nil:
 		return "flowbridge could not tell " + n.Act.Notifier
-	case n.Name == router.FlowStatusChange && n.NewStatus == "":
-		return where + ": flow status changed"
-	case n.Name == router.FlowStatusChange && n.OldStatus == "":
-		return where + ": flow status is " + n.NewStatus
-	case n.Name == router.FlowStatusChange:
-		return fmt.Sprintf("%s: flow status changed from %s to %s", where, n.OldStatus, n.NewStatus)
+	case signal.ByWord() && n.NewStatus == "":
+		return where + ": " + what + " changed"
+	case signal.ByWord() && n.OldStatus == "":
+		return where + ": " + what + " is " + n.NewStatus
+	case signal.ByWord():
+		return fmt.Sprintf("%s: %s changed from %s to %s", where, what, n.OldStatus, n.NewStatus)
 	case n.AlertState == router.Deactivated:
-		return where + ": " + lowerFirst(router.SignalName(n.Name)) + " recovered"
+		return where + ": " + what + " recovered"
 	}
-	return where + ": " + lowerFirst(router.SignalName(n.Name))
+	return where + ": " + what
 }
 
 // place names what an event is about: a flow, or else the account.

@@ -167,7 +167,7 @@ func (r *Receiver) show(ctx context.Context, number int64) (said, result string)
 	for _, a := range inc.Alerts {
 		if a.Counts() && active < mostActive {
 			active++
-			text := router.SignalName(a.Event) + " " + over(a.Event, a.Level)
+			text := router.SignalName(a.Event) + " " + router.Crossed(a.Event, a.Level)
 			if a.Value != nil {
 				text += ", now " + router.FormatValue(a.Event, *a.Value)
 			}

@@ -155,7 +155,7 @@ func summaryTitle(p *router.Summary) string {
 	}
 	title := cut(inc.DisplayName(inc.Flow), nameText) + ": " + router.SignalName(inc.Event)
 	if len(inc.Path) > 0 {
-		title += " " + over(inc.Event, inc.Path[len(inc.Path)-1])
+		title += " " + router.Crossed(inc.Event, inc.Path[len(inc.Path)-1])
 	}
 	return title
 }

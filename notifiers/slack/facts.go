@@ -19,7 +19,7 @@ func incidentFacts(n *router.Notification) (own []field) {
 		}
 		own = append(own, fact("Now", now))
 	}
-	if a := worst(n); a != nil && a.Level != "" && a.Event != router.FlowStatusChange {
+	if a := worst(n); a != nil && a.Level != "" && !a.Level.IsWord() {
 		own = append(own, fact("Threshold", router.FormatLevel(a.Event, a.Level)))
 	}
 	if a := reading(n); a != nil {

@@ -52,7 +52,7 @@ func noticeMark(note *router.Notice) (mark, color string) {
 		return severityMark(note.Severity), firing
 	case note.Severity == router.Warning:
 		return ":warning:", acknowledged
-	case note.Name == router.FlowResponse:
+	case router.SignalOf(note.Name).Personal:
 		return ":inbox_tray:", news
 	}
 	return ":information_source:", news
@@ -61,7 +61,7 @@ func noticeMark(note *router.Notice) (mark, color string) {
 // recovery says that Meta reports something as over that is no incident of ours, or that a rule wants to be
 // told of on its own.
 func recovery(note *router.Notice) bool {
-	return note.AlertState == router.Deactivated || note.Name == router.FlowStatusChange && note.Recovery != ""
+	return note.AlertState == router.Deactivated || note.Recovery != ""
 }
 
 func noticeTitle(note *router.Notice) string {
@@ -69,27 +69,28 @@ func noticeTitle(note *router.Notice) string {
 	if note.Flow != "" || note.FlowName != "" {
 		name = cut(note.DisplayName(note.Flow), nameText) + ": "
 	}
-	switch {
+	switch signal := router.SignalOf(note.Name); {
 	case note.Name == router.ParkedDelivery && note.Act != nil:
 		about := "a notice"
 		if note.Act.Incident != 0 {
 			about = router.IncidentName(note.Act.Incident)
 		}
 		return fmt.Sprintf("%s%s could not be told of %s", name, cut(cmp.Or(note.Act.Notifier, "a notifier"), nameText), about)
-	case note.Name == router.FlowStatusChange && note.NewStatus != "":
+	case signal.ByWord() && note.NewStatus != "":
 		was := ""
 		if note.OldStatus != "" {
 			was = " (was " + note.OldStatus + ")"
 		}
-		return name + "Flow status is " + note.NewStatus + was
+		return name + signal.Title + " is " + note.NewStatus + was
 	case note.AlertState == router.Deactivated:
 		now := ""
 		if note.Value != nil {
 			now = ", now " + router.FormatValue(note.Name, *note.Value)
 		}
-		return name + router.SignalName(note.Name) + " " + under(note.Name, router.ThresholdLevel(note.Threshold)) + now
-	case note.Name == router.FlowResponse:
-		return name + "A form came in"
+		level := router.ThresholdLevel(note.Threshold)
+		return name + router.SignalName(note.Name) + " " + router.Uncrossed(note.Name, level) + now
+	case signal.Told != "":
+		return name + signal.Told
 	}
 	return name + router.SignalName(note.Name)
 }
@@ -135,7 +136,7 @@ func errorTable(counts []router.ErrorCount) string {
 		}
 		rows[i] = [4]string{cut(strings.Join(strings.Fields(harmless(name)), " "), errorType), "", "", cut(help, errorHelp)}
 		if e.Rate != nil {
-			rows[i][1] = router.FormatValue(router.ClientErrorRate, *e.Rate)
+			rows[i][1] = router.Percent.Format(*e.Rate)
 		}
 		if e.Count != nil {
 			rows[i][2] = router.FormatValue("", *e.Count)

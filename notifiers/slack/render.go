@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/slack-go/slack"
@@ -60,8 +59,8 @@ func renderOpen(n *router.Notification, pressable bool) card {
 	head.section(needed, "head", mark+" *"+line(title, titleText)+"*\n"+strings.Join(facts, " · "))
 
 	body := newParts(n)
-	if a := worst(n); a != nil && inc.Event == router.FlowStatusChange {
-		body.section(needed, "meaning", router.StatusMeaning(string(a.Level)))
+	if a := worst(n); a != nil && a.Event == inc.Event {
+		body.section(needed, "meaning", router.LevelMeaning(a.Event, a.Level))
 	}
 	body.section(wanted, "text", prose(inc.Text, proseText))
 	body.section(nearby, "active", activeSignals(n))
@@ -151,7 +150,7 @@ func titleOf(n *router.Notification) string {
 	}
 	name := cut(inc.DisplayName(inc.Flow), nameText) + ": "
 	if a := worst(n); a != nil && n.Open {
-		return name + router.SignalName(a.Event) + " " + over(a.Event, a.Level)
+		return name + router.SignalName(a.Event) + " " + router.Crossed(a.Event, a.Level)
 	}
 	return name + router.SignalName(inc.Event)
 }
@@ -243,29 +242,14 @@ func worst(n *router.Notification) *router.Alert {
 	return nil
 }
 
-// newest is the alert of the incident's signal with the newest report that want likes, nil for none.
-func newest(n *router.Notification, want func(*router.Alert) bool) (found *router.Alert) {
-	var at time.Time
-	for i := range n.Alerts {
-		a := &n.Alerts[i]
-		last := a.Raised
-		if a.Until.After(last) {
-			last = a.Until
-		}
-		if a.Event == n.Incident.Event && want(a) && (found == nil || last.After(at)) {
-			found, at = a, last
-		}
-	}
-	return found
-}
-
 // reading is the newest report of the incident's signal that has a number; nil for none.
 func reading(n *router.Notification) *router.Alert {
-	return newest(n, func(a *router.Alert) bool { return a.Value != nil })
+	return router.LastReport(n.Alerts, n.Incident.Event, func(a *router.Alert) bool { return a.Value != nil })
 }
 
 func readingErrors(n *router.Notification) []router.ErrorCount {
-	if a := newest(n, func(a *router.Alert) bool { return len(a.Errors) > 0 }); a != nil {
+	counted := func(a *router.Alert) bool { return len(a.Errors) > 0 }
+	if a := router.LastReport(n.Alerts, n.Incident.Event, counted); a != nil {
 		return a.Errors
 	}
 	return nil
@@ -278,7 +262,7 @@ func activeSignals(n *router.Notification) string {
 	for i := range n.Alerts { // worst first: of each signal the worst level
 		if a := &n.Alerts[i]; a.Counts() && !seen[a.Event] {
 			seen[a.Event] = true
-			list = append(list, router.SignalName(a.Event)+" "+over(a.Event, a.Level))
+			list = append(list, router.SignalName(a.Event)+" "+router.Crossed(a.Event, a.Level))
 		}
 	}
 	if len(list) < 2 {
@@ -297,7 +281,7 @@ func also(n *router.Notification) string {
 		if i == mostAlso {
 			return out + fmt.Sprintf("\n… and %d more", len(n.Also)-mostAlso)
 		}
-		out += "\n• " + line(router.SignalName(a.Event)+" "+over(a.Event, a.Level), factText)
+		out += "\n• " + line(router.SignalName(a.Event)+" "+router.Crossed(a.Event, a.Level), factText)
 		if a.Incident != 0 {
 			out += " (" + router.IncidentName(a.Incident) + ")"
 		}

@@ -7,8 +7,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"flowbridge/router"
 )
 
 // line makes a value fit into a line of mrkdwn: one line, at most so many characters after escaping. Nothing
@@ -103,28 +101,4 @@ func capital(s string) string {
 		return ""
 	}
 	return string(unicode.ToUpper(r)) + s[size:]
-}
-
-// over says that a level was crossed: "over 10 %", "below 90 %", "is BLOCKED".
-func over(event string, l router.Level) string {
-	switch {
-	case event == router.FlowStatusChange:
-		return "is " + string(l)
-	case l == "":
-		return "is out of bounds"
-	case event == router.EndpointAvailability:
-		return "below " + router.FormatLevel(event, l)
-	}
-	return "over " + router.FormatLevel(event, l)
-}
-
-// under says that it was crossed back: "back under 10 %".
-func under(event string, l router.Level) string {
-	switch {
-	case l == "":
-		return "back within bounds"
-	case event == router.EndpointAvailability:
-		return "back over " + router.FormatLevel(event, l)
-	}
-	return "back under " + router.FormatLevel(event, l)
 }

@@ -171,7 +171,7 @@ func newAlert(a *router.Alert) alert {
 		Routes:   each(a.Routes, func(r *router.AlertRoute) string { return r.Notifier }),
 		OpenedBy: unlessZero(a.OpenedBy), ClosedBy: unlessZero(a.ClosedBy),
 	}
-	if t, ok := a.Level.Threshold(); a.Event == router.FlowStatusChange {
+	if t, ok := a.Level.Threshold(); a.Level.IsWord() {
 		out.Status = new(string(a.Level))
 	} else if ok {
 		out.Threshold = number(&t)

@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/bits"
 	"slices"
-	"strings"
 
 	"flowbridge/router"
 )
@@ -33,7 +32,7 @@ func (m *match) coversEvents(others []string) bool {
 	if m.events != nil {
 		return coversTexts(m.events, others)
 	}
-	return !slices.ContainsFunc(others, func(event string) bool { return slices.Contains(onlyByName[:], event) })
+	return !slices.ContainsFunc(others, onlyByName)
 }
 
 // coversTexts takes nil for every text.
@@ -52,8 +51,8 @@ func (m *match) coversThresholds(other *match) bool {
 
 // covers says that a bound holds wherever b holds, of the given events; nil for any.
 func (a bound) covers(b bound, events []string) bool {
-	misfit := func(event string) bool { return !a.unit.fits(event) }
-	if a.unit != anyUnit && a.unit != b.unit && (events == nil || slices.ContainsFunc(events, misfit)) {
+	misfit := func(event string) bool { return !a.fits(event) }
+	if a.unit != router.NoUnit && a.unit != b.unit && (events == nil || slices.ContainsFunc(events, misfit)) {
 		return false
 	}
 	switch a.op {
@@ -186,34 +185,23 @@ func (m *match) sample() router.Event {
 }
 
 // isKnown says whether Meta documents an event, so that it is known what it carries.
-func isKnown(event string) bool { return slices.Contains(knownEvents(), event) }
-
-func pairedEvents() []string {
-	return []string{router.ClientErrorRate, router.EndpointErrorRate, router.EndpointLatency, router.EndpointAvailability}
-}
+func isKnown(event string) bool { return slices.Contains(router.KnownEvents(), event) }
 
 // carriers says which of the known events have the fact that a key of match asks for.
 func carriers() map[string][]string {
-	return map[string][]string{
-		"alert_state": pairedEvents(),
-		"threshold":   pairedEvents(),
-		"error_type":  {router.ClientErrorRate, router.EndpointErrorRate},
-		"old_status":  {router.FlowStatusChange},
-		"new_status":  {router.FlowStatusChange},
+	of := map[string][]string{}
+	for _, s := range router.Signals() {
+		status := s.ByWord() && s.Subject == router.SubjectFlow
+		for key, carries := range map[string]bool{
+			"alert_state": s.Measured(), "threshold": s.Measured(), "error_type": s.Errors,
+			"old_status": status, "new_status": status,
+		} {
+			if carries {
+				of[key] = append(of[key], s.Name)
+			}
+		}
 	}
-}
-
-// metaThresholds returns those that Meta sends of an event, in percent or milliseconds; nil where that is not known.
-func metaThresholds(event string) []float64 {
-	switch event {
-	case router.ClientErrorRate, router.EndpointErrorRate:
-		return []float64{5, 10, 50}
-	case router.EndpointLatency:
-		return []float64{1000, 5000, 7000}
-	case router.EndpointAvailability:
-		return []float64{90}
-	}
-	return nil
+	return of
 }
 
 // mayOpen says whether something that the rule matches can open an incident.
@@ -222,10 +210,10 @@ func (m *match) mayOpen() bool {
 		return false
 	}
 	return m.events == nil || slices.ContainsFunc(m.events, func(event string) bool {
-		switch {
-		case event == router.FlowStatusChange:
-			return m.newStatuses == nil || slices.Contains(m.newStatuses, router.Throttled) || slices.Contains(m.newStatuses, router.Blocked)
-		case slices.Contains(pairedEvents(), event):
+		switch s := router.SignalOf(event); {
+		case s.ByWord():
+			return s.Opens(m.newStatuses)
+		case s.Measured():
 			return true
 		}
 		return !isKnown(event)
@@ -234,13 +222,13 @@ func (m *match) mayOpen() bool {
 
 // aboutFlows says whether the rule can match an event of a flow.
 func (m *match) aboutFlows() bool {
-	if m.fields != nil && !slices.Contains(m.fields, "flows") {
+	if m.fields != nil && !slices.Contains(m.fields, router.FlowsField) {
 		return false
 	}
 	if m.events == nil {
 		return true
 	}
 	return slices.ContainsFunc(m.events, func(event string) bool {
-		return !router.IsPersonal(event) && !router.IsForFallback(event) && !slices.Contains(accountFields(), strings.ToLower(event))
+		return !router.IsPersonal(event) && router.SubjectOf(event) == router.SubjectFlow
 	})
 }

@@ -324,10 +324,10 @@ func orNothing(s string) string {
 // String writes a bound as it can stand in a rules file.
 func (b bound) String() string {
 	switch b.unit {
-	case percent:
+	case router.Percent:
 		return fmt.Sprintf("%s%v%%", b.op, b.value)
-	case milliseconds:
-		return fmt.Sprintf("%s%s", b.op, strings.ReplaceAll(router.FormatValue(router.EndpointLatency, b.value), " ", ""))
+	case router.Millis:
+		return fmt.Sprintf("%s%s", b.op, strings.ReplaceAll(b.unit.Format(b.value), " ", ""))
 	}
 	return fmt.Sprintf("%s%v", b.op, b.value)
 }

@@ -28,7 +28,7 @@ func (r *Rules) FlowIDs(name string) (ids []string) {
 // Misnamed says what in a scope the files do not know, so that no flow is in it, with the nearest that they know. An event
 // that nobody knows may exist; one that is nearly known is misspelt.
 func (r *Rules) Misnamed(s *router.Scope) (problems []string) {
-	if near, ok := nearMiss(s.Event, knownEvents()); ok && s.Event != "" {
+	if near, ok := nearMiss(s.Event, router.KnownEvents()); ok && s.Event != "" {
 		problems = append(problems, fmt.Sprintf("there is no event %s: did you mean %s?", quote(s.Event), quote(near)))
 	}
 	for _, label := range slices.Sorted(maps.Keys(s.Labels)) {

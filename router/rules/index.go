@@ -74,7 +74,11 @@ func newIndex(rules []rule) index {
 		}
 	}
 	x.events = narrow(rules, func(m *match) []string { return m.events })
-	for _, name := range onlyByName {
+	for _, s := range router.Signals() {
+		name := s.Name
+		if !onlyByName(name) {
+			continue
+		}
 		set := newBitset(rules)
 		for i := range rules {
 			if slices.Contains(rules[i].match.events, name) {

@@ -107,16 +107,16 @@ var windowKeys = table{"to a window", []key{
 }}
 
 var matchKeys = table{"under match", []key{
-	{"event", false, some(open(knownEvents()...)), "Names of events. Those of the account that are not about flows are named like their field, in upper case."},
-	{"field", false, some(open(append(accountFields(), "flows", "messages")...)), "Fields of the account that the app is subscribed to."},
+	{"event", false, some(open(router.KnownEvents()...)), "Names of events. Those of the account that are not about flows are named like their field, in upper case."},
+	{"field", false, some(open(append(router.AccountFields(), router.FlowsField, router.MessagesField)...)), "Fields of the account that the app is subscribed to."},
 	{"threshold", false, some(schema{"type": []any{"string", "number"}, "pattern": whole(thresholdForm), "minimum": 0}),
-		`Thresholds of an alert: 10, "10%" or "5s", with >=, >, <= or < before it if need be. Meta sends 5, 10 and 50 % for error rates, 1, 5 and 7 s for latency, 90 % for availability.`},
+		`Thresholds of an alert: 10, "10%" or "5s", with >=, >, <= or < before it if need be. Meta sends ` + router.ThresholdWords() + "."},
 	{"alert_state", false, some(word(router.Activated, router.Deactivated)),
 		"ACTIVATED, or nothing: the rule opens an incident, and the recovery closes it by itself. DEACTIVATED matches recoveries only, to tell somebody else of them."},
 	{"flow", false, some(text()), "Flows, by id or by the name that they have under flows."},
 	{"waba", false, some(text()), "Ids of WhatsApp Business Accounts."},
-	{"old_status", false, some(open(knownStatuses()...)), "The status that a flow had, of FLOW_STATUS_CHANGE."},
-	{"new_status", false, some(open(knownStatuses()...)), "The status that a flow has now, of FLOW_STATUS_CHANGE. BLOCKED and THROTTLED open an incident."},
+	{"old_status", false, some(open(router.Statuses()...)), "The status that a flow had, of FLOW_STATUS_CHANGE."},
+	{"new_status", false, some(open(router.Statuses()...)), "The status that a flow has now, of FLOW_STATUS_CHANGE. BLOCKED and THROTTLED open an incident."},
 	{"error_type", false, some(open(knownErrorTypes()...)), "Kinds of errors that Meta counted, in any of their spellings."},
 	{"when", false, text(), "An expression over the event that must be true: error_rate > 20 and requests_count >= 100. It knows event, field, flow, flow_name, waba, " +
 		"alert_state, threshold, error_rate, p90_latency, p50_latency, availability, requests_count, old_status, new_status, message, warning, errors, labels, " +

@@ -11,39 +11,12 @@ import (
 	"flowbridge/router"
 )
 
-// knownEvents lists the names that a misspelt event is compared with: those of flows, and the fields of an
-// account that are announced in upper case. Others may exist.
-func knownEvents() []string {
-	events := []string{
-		router.FlowStatusChange, router.ClientErrorRate, router.EndpointErrorRate, router.EndpointLatency,
-		router.EndpointAvailability, router.FlowVersionExpiryWarning, router.FlowResponse, router.ParkedDelivery,
-		router.EventSetAside, router.EverythingSilenced,
-	}
-	for _, field := range accountFields() {
-		events = append(events, strings.ToUpper(field))
-	}
-	return events
-}
-
 // chatEvents lists the names of events that hold what people write: nobody is offered them, and they are no slips.
 func chatEvents() (events []string) {
 	for _, field := range router.ChatFields() {
 		events = append(events, strings.ToUpper(field))
 	}
 	return events
-}
-
-// accountFields lists fields of an account beside flows and messages that apps subscribe to.
-func accountFields() []string {
-	return []string{
-		"account_alerts", "account_review_update", "account_update", "business_capability_update",
-		"message_template_quality_update", "message_template_status_update", "phone_number_name_update",
-		"phone_number_quality_update", "security", "template_category_update",
-	}
-}
-
-func knownStatuses() []string {
-	return []string{router.Draft, router.Published, router.Deprecated, router.Throttled, router.Blocked}
 }
 
 // knownErrorTypes lists Meta's error types, sorted.
@@ -74,14 +47,14 @@ func (l *loader) match(e entry, places map[string]Place) (m match) {
 	}{
 		{"event", func(k entry) { m.events = l.eventNames(k) }},
 		{"field", func(k entry) {
-			m.fields = l.texts(k, slices.Concat(accountFields(), router.ChatFields(), []string{"flows", router.MessagesField}))
+			m.fields = l.texts(k, slices.Concat(router.AccountFields(), router.ChatFields(), []string{router.FlowsField, router.MessagesField}))
 		}},
 		{"threshold", func(k entry) { m.thresholds = l.thresholds(k, m.events) }},
 		{"alert_state", func(k entry) { m.alertState = l.alertState(k) }},
 		{"flow", func(k entry) { m.flows = append(m.flows, l.flowTest(k)) }},
 		{"waba", func(k entry) { m.wabas = l.texts(k, nil) }},
-		{"old_status", func(k entry) { m.oldStatuses = l.texts(k, knownStatuses()) }},
-		{"new_status", func(k entry) { m.newStatuses = l.texts(k, knownStatuses()) }},
+		{"old_status", func(k entry) { m.oldStatuses = l.texts(k, router.Statuses()) }},
+		{"new_status", func(k entry) { m.newStatuses = l.texts(k, router.Statuses()) }},
 		{"error_type", func(k entry) { m.errorTypes = l.errorTypeNames(k) }},
 		{"when", func(k entry) { m.when = l.whenOf(k) }},
 	} {
@@ -114,7 +87,7 @@ func (l *loader) eventNames(e entry) (names []string) {
 		if slices.Contains(saidByPeople[:], s.text) {
 			l.wrong(s.Node, s.path, "rules are not asked about "+s.written()+": a person says it, or a service", "")
 		}
-		l.misspelt(s, "event", append(knownEvents(), chatEvents()...))
+		l.misspelt(s, "event", append(router.KnownEvents(), chatEvents()...))
 	}
 	return names
 }
@@ -166,16 +139,12 @@ func (l *loader) thresholds(e entry, events []string) (bounds []bound) {
 	all, _ := l.scalars(e.value, e.path)
 	for _, s := range all {
 		b, ok := parseBound(s.text)
-		fits := func(event string) bool { return b.unit.fits(event) }
 		switch {
 		case !ok:
 			l.wrong(s.Node, s.path, s.written()+" is no threshold", boundHint)
-		case events != nil && !slices.ContainsFunc(events, fits):
-			measured := "percent"
-			if b.unit == percent {
-				measured = "milliseconds or seconds"
-			}
-			l.wrong(s.Node, s.path, fmt.Sprintf("%s never holds: %s is measured in %s", s.written(), events[0], measured), "")
+		case events != nil && !slices.ContainsFunc(events, b.fits):
+			unit := router.UnitOf(events[0])
+			l.wrong(s.Node, s.path, fmt.Sprintf("%s never holds: %s is measured in %s", s.written(), events[0], unit), "")
 		default:
 			l.neverSent(s.Node, s.path, s.written(), b, events)
 		}

@@ -224,11 +224,11 @@ func (l *loader) severity(e entry, events []string) (rule severityRule) {
 		severity := l.severityWord(k)
 		b, ok := parseBound(k.key)
 		switch {
-		case slices.Contains(knownStatuses(), k.key):
+		case slices.Contains(router.Statuses(), k.key):
 			rule.statuses[k.key] = severity
 		case !ok || b.op != "":
 			l.wrong(k.at, k.path, "is neither a threshold nor a status",
-				cmp.Or(didYouMean(k.key, knownStatuses()), `write 10, "50%" or "5s", or a status such as BLOCKED`))
+				cmp.Or(didYouMean(k.key, router.Statuses()), `write 10, "50%" or "5s", or a status such as BLOCKED`))
 		case slices.ContainsFunc(rule.levels, func(s severityAt) bool { return s.bound == b }):
 			l.wrong(k.at, k.path, "stands here twice", "")
 		default:

@@ -67,10 +67,10 @@ func (l *loader) tryTemplate(t *template.Template, v View) error {
 func sampleViews(rule *rule) []View {
 	incidents, notices := rule.match.events == nil, rule.match.events == nil
 	for _, name := range rule.match.events {
-		switch {
-		case name == router.FlowStatusChange:
+		switch s := router.SignalOf(name); {
+		case s.ByWord():
 			incidents, notices = true, true
-		case unitOf(name) != anyUnit:
+		case s.Measured():
 			incidents = true
 		default: // an event that nobody knows may be either; a notice is the one with less in it
 			notices = true

@@ -31,8 +31,11 @@ type flowTest struct {
 	ids map[string]bool
 }
 
-// onlyByName lists the events that a rule must name to be asked about: they are personal, or our own.
-var onlyByName = [...]string{router.FlowResponse, router.ParkedDelivery, router.EventSetAside, router.EverythingSilenced}
+// onlyByName says whether a rule must name an event to be asked about it: it holds a filled form, or is our own.
+func onlyByName(event string) bool {
+	s := router.SignalOf(event)
+	return s.Personal || s.Subject == router.SubjectBridge
+}
 
 // recovery says whether an event is one that only rules for recoveries are asked about.
 func recovery(ev *router.Event) bool { return ev.Paired() && ev.AlertState == router.Deactivated }
@@ -126,7 +129,7 @@ func (m *match) holdsEvent(ev *router.Event) bool {
 	switch {
 	case m.events != nil:
 		return slices.Contains(m.events, ev.Name)
-	case slices.Contains(onlyByName[:], ev.Name):
+	case onlyByName(ev.Name):
 		return false
 	case router.IsPersonal(ev.Name):
 		return slices.Contains(m.fields, ev.Field)

@@ -218,8 +218,8 @@ func (r *Rules) wantedFields() (fields []string) {
 		m := &r.rules[i].match
 		for _, name := range m.events {
 			switch field := strings.ToLower(name); {
-			case name == router.FlowResponse:
-				fields = append(fields, router.MessagesField)
+			case router.SignalOf(name).Personal:
+				fields = append(fields, router.FieldOf(name))
 			case router.ChatField(field) != "":
 				fields = append(fields, field)
 			}

@@ -142,7 +142,7 @@ func ruleSchema() schema {
 // severityMap is the schema of a map from thresholds and statuses to severities.
 func severityMap() schema {
 	properties := map[string]any{}
-	for _, status := range knownStatuses() {
+	for _, status := range router.Statuses() {
 		properties[status] = word(severityWords()...)
 	}
 	return schema{

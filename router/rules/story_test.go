@@ -18,7 +18,7 @@ import (
 func plainEvent(e *StoryEvent, now time.Time) ([]router.Event, error) {
 	ev := router.Event{Source: router.SourceMeta, Field: e.Field, WABA: "9", Flow: e.Flow, Name: e.Name, At: now.Add(-e.Late), Received: now,
 		AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus, Threshold: e.Threshold, Reading: router.Reading{Value: e.Value}}
-	if unitOf(e.Name) != anyUnit && e.AlertState == "" {
+	if router.UnitOf(e.Name) != router.NoUnit && e.AlertState == "" {
 		ev.AlertState = router.Activated
 	}
 	return []router.Event{ev}, nil

@@ -16,7 +16,7 @@ var eventKeys = []string{"event", "field", "waba", "flow", "late", "threshold", 
 
 // event reads the short form of an event, or Meta's value as a whole.
 func (s *storyReader) event(e entry, at map[string]entry) *StoryEvent {
-	ev := &StoryEvent{Field: "flows"}
+	ev := &StoryEvent{Field: router.FlowsField}
 	text := func(key string, known []string) string {
 		k, ok := at[key]
 		if !ok {
@@ -32,7 +32,7 @@ func (s *storyReader) event(e entry, at map[string]entry) *StoryEvent {
 	if k, ok := at["late"]; ok {
 		ev.Late = s.wait(k)
 	}
-	field := text("field", append(accountFields(), "flows", "messages"))
+	field := text("field", append(router.AccountFields(), router.FlowsField, router.MessagesField))
 	if v, ok := at["value"]; ok && follow(v.value).Kind == yaml.MappingNode {
 		for _, key := range []string{"event", "flow", "threshold", "alert_state", "old_status", "new_status", "error_type", "with"} {
 			if k, ok := at[key]; ok {
@@ -50,8 +50,8 @@ func (s *storyReader) event(e entry, at map[string]entry) *StoryEvent {
 		s.wrong(at["value"].at, at["value"].path, "belongs to an event, and the step names none", "add event:, or write Meta's whole value as a map")
 		return ev
 	}
-	ev.Name = text("event", knownEvents())
-	for _, known := range accountFields() {
+	ev.Name = text("event", router.KnownEvents())
+	for _, known := range router.AccountFields() {
 		if strings.EqualFold(known, ev.Name) {
 			ev.Field = known
 		}
@@ -62,7 +62,7 @@ func (s *storyReader) event(e entry, at map[string]entry) *StoryEvent {
 	if k, ok := at["alert_state"]; ok {
 		ev.AlertState = s.eventState(k)
 	}
-	ev.OldStatus, ev.NewStatus = text("old_status", knownStatuses()), text("new_status", knownStatuses())
+	ev.OldStatus, ev.NewStatus = text("old_status", router.Statuses()), text("new_status", router.Statuses())
 	ev.ErrorType = text("error_type", router.KnownErrorTypes())
 	ev.Threshold, ev.Value = s.number(at["threshold"], ev.Name), s.number(at["value"], ev.Name)
 	if k, ok := at["flow"]; ok {
@@ -119,7 +119,7 @@ func (s *storyReader) number(e entry, event string) *float64 {
 	case !ok || b.op != "":
 		s.wrong(text.Node, text.path, text.written()+" is no number", `write 10, "10%" or "5s"`)
 		return nil
-	case !b.unit.fits(event):
+	case !b.fits(event):
 		s.wrong(text.Node, text.path, fmt.Sprintf("%s is not measured in the unit of %s", event, text.written()), "")
 		return nil
 	}
@@ -204,7 +204,7 @@ func (s *storyReader) act(e entry) *StoryAct {
 	}
 	if k, ok := at["event"]; ok {
 		if v, ok := s.scalar(k.value, k.path); ok {
-			s.misspelt(v, "event", knownEvents())
+			s.misspelt(v, "event", router.KnownEvents())
 			a.Event = v.text
 		}
 	}

@@ -10,30 +10,6 @@ import (
 	"flowbridge/router"
 )
 
-// unit is what a threshold is measured in.
-type unit int
-
-const (
-	anyUnit unit = iota // of a bare number, and of an event that we know nothing of
-	percent
-	milliseconds
-)
-
-func unitOf(event string) unit {
-	switch event {
-	case router.ClientErrorRate, router.EndpointErrorRate, router.EndpointAvailability:
-		return percent
-	case router.EndpointLatency:
-		return milliseconds
-	}
-	return anyUnit
-}
-
-func (u unit) fits(event string) bool {
-	of := unitOf(event)
-	return u == anyUnit || of == anyUnit || u == of
-}
-
 // comparison is how a value is compared: "" stands for equality.
 type comparison string
 
@@ -58,11 +34,17 @@ func (c comparison) holds(v, limit float64) bool {
 type bound struct {
 	op    comparison
 	value float64 // percent or ms
-	unit  unit
+	unit  router.Unit
+}
+
+// fits says whether an event may be measured in the unit of the bound.
+func (b bound) fits(event string) bool {
+	of := router.UnitOf(event)
+	return b.unit == router.NoUnit || of == router.NoUnit || b.unit == of
 }
 
 func (b bound) holds(ev *router.Event) bool {
-	if ev.Threshold == nil || !b.unit.fits(ev.Name) {
+	if ev.Threshold == nil || !b.fits(ev.Name) {
 		return false
 	}
 	return b.op.holds(*ev.Threshold, b.value)
@@ -84,13 +66,13 @@ func parseBound(s string) (b bound, ok bool) {
 	b = bound{op: comparison(m[1]), value: value}
 	switch m[3] {
 	case "%":
-		b.unit = percent
+		b.unit = router.Percent
 	case "ms":
-		b.unit = milliseconds
+		b.unit = router.Millis
 	case "s":
-		b.unit, b.value = milliseconds, value*float64(time.Second/time.Millisecond)
+		b.unit, b.value = router.Millis, value*float64(time.Second/time.Millisecond)
 	case "m":
-		b.unit, b.value = milliseconds, value*float64(time.Minute/time.Millisecond)
+		b.unit, b.value = router.Millis, value*float64(time.Minute/time.Millisecond)
 	}
 	return b, true
 }
@@ -112,7 +94,7 @@ func (s *severityRule) of(ev *router.Event) router.Severity {
 	if s.always != router.SeverityUnset {
 		return s.always
 	}
-	if ev.Name == router.FlowStatusChange {
+	if signal := router.SignalOf(ev.Name); signal.ByWord() {
 		return s.statuses[ev.NewStatus]
 	}
 	for _, l := range s.levels {

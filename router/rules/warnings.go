@@ -201,7 +201,7 @@ func (l *loader) doubtful(rule *rule, o object) {
 func (l *loader) neverSent(at *yaml.Node, path, written string, b bound, events []string) {
 	var sent []float64
 	for _, event := range events {
-		of := metaThresholds(event)
+		of := router.Thresholds(event)
 		if of == nil {
 			return // who knows
 		}
@@ -216,11 +216,11 @@ func (l *loader) neverSent(at *yaml.Node, path, written string, b bound, events 
 			words = append(words, w)
 		}
 	}
-	hint := "Meta sends 5, 10 and 50 % for error rates, 1, 5 and 7 s for latency, 90 % for availability"
+	hint := "Meta sends " + router.ThresholdWords()
 	if len(words) > 0 {
 		hint = "it sends " + strings.Join(words, ", ")
 	}
-	if len(events) == 1 && b.unit == anyUnit && slices.Contains(sent, b.value*1000) {
+	if len(events) == 1 && b.unit == router.NoUnit && slices.Contains(sent, b.value*1000) {
 		hint = fmt.Sprintf("did you mean %s?", quote(fmt.Sprintf("%s%gs", b.op, b.value)))
 	}
 	l.warn(at, path, fmt.Sprintf("Meta never sends such a threshold for %s: %s", shorten(strings.Join(events, ", "), 100), written), hint)

@@ -30,7 +30,7 @@ func whenTypes(labels []string) map[string]any {
 	for _, name := range []string{"event", "field", "flow", "flow_name", "waba", "alert_state", "old_status", "new_status", "message", "warning"} {
 		types[name] = ""
 	}
-	for _, name := range []string{"threshold", "error_rate", "p90_latency", "p50_latency", "requests_count", "availability"} {
+	for _, name := range append(router.Readings(), "threshold", "p50_latency", "requests_count") {
 		types[name] = 0.0
 	}
 	types["errors"], types["labels"], types["value"] = []whenError{}, map[string]string{}, map[string]any{}
@@ -69,12 +69,6 @@ func (r *Rules) fact(name string, ev *router.Event) any {
 		return ev.Warning
 	case "threshold":
 		return number(ev.Threshold, true)
-	case "error_rate":
-		return number(ev.Reading.Value, ev.Name == router.ClientErrorRate || ev.Name == router.EndpointErrorRate)
-	case "p90_latency":
-		return number(ev.Reading.Value, ev.Name == router.EndpointLatency)
-	case "availability":
-		return number(ev.Reading.Value, ev.Name == router.EndpointAvailability)
 	case "p50_latency":
 		return number(ev.P50, true)
 	case "requests_count":
@@ -88,6 +82,9 @@ func (r *Rules) fact(name string, ev *router.Event) any {
 		return info.Labels
 	case "value":
 		return jsonObject(ev.Value)
+	}
+	if slices.Contains(router.Readings(), name) {
+		return number(ev.Reading.Value, router.SignalOf(ev.Name).Reading == name)
 	}
 	return info.Labels[name]
 }

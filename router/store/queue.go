@@ -262,20 +262,12 @@ func takenQuery(keys int) string {
 	return `SELECT key FROM deliveries WHERE keyed = 1 AND incident <> ? AND open = 1 AND key IN (?` + strings.Repeat(", ?", keys-1) + `) GROUP BY key`
 }
 
+// worstFirst sorts alerts that were read, or says that they were not.
 func worstFirst(found []router.Alert, err error) ([]router.Alert, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read alerts: %w", err)
 	}
-	sorted := make([]*router.Alert, len(found))
-	for i := range found {
-		sorted[i] = &found[i]
-	}
-	router.SortAlerts(sorted)
-	out := make([]router.Alert, len(found))
-	for i, a := range sorted {
-		out[i] = *a
-	}
-	return out, nil
+	return router.WorstFirst(found), nil
 }
 
 // Finish records how an attempt ended and gives the claim up, which must still be ours: else it wraps

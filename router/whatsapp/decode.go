@@ -18,7 +18,7 @@ import (
 
 // The fields of a subscription that have rules of their own.
 const (
-	fieldFlows    = "flows"
+	fieldFlows    = router.FlowsField
 	fieldMessages = router.MessagesField
 )
 

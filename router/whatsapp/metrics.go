@@ -57,9 +57,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	for i, name := range resultNames {
 		m.posts[i] = posts.WithLabelValues(name)
 	}
-	for _, name := range []string{router.FlowStatusChange, router.ClientErrorRate, router.EndpointErrorRate, router.EndpointLatency,
-		router.EndpointAvailability, router.FlowVersionExpiryWarning, router.FlowResponse} {
-		m.events[name] = events.WithLabelValues(name)
+	for _, s := range router.Signals() {
+		if s.Field != "" {
+			m.events[s.Name] = events.WithLabelValues(s.Name)
+		}
 	}
 	if r != nil {
 		r.MustRegister(posts, events, ignored, m.letGo, m.repeats, m.took)

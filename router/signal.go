@@ -1,0 +1,392 @@
+package router
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Names of Meta's events, as Meta writes them. What is known of each stands in the table of signals below.
+const (
+	FlowStatusChange         = "FLOW_STATUS_CHANGE"
+	ClientErrorRate          = "CLIENT_ERROR_RATE"
+	EndpointErrorRate        = "ENDPOINT_ERROR_RATE"
+	EndpointLatency          = "ENDPOINT_LATENCY"
+	EndpointAvailability     = "ENDPOINT_AVAILABILITY"
+	FlowVersionExpiryWarning = "FLOW_VERSION_EXPIRY_WARNING"
+	FlowResponse             = "FLOW_RESPONSE" // our name for an nfm_reply message
+)
+
+// Statuses of a flow: words of FlowStatusChange.
+const (
+	Draft      = "DRAFT"
+	Published  = "PUBLISHED"
+	Deprecated = "DEPRECATED"
+	Throttled  = "THROTTLED"
+	Blocked    = "BLOCKED"
+)
+
+// Fields of an account that have names of their own here.
+const (
+	FlowsField    = "flows"
+	MessagesField = "messages" // messages come under it, and among them filled forms
+)
+
+// Signal is one thing that can be wrong with a subject, or that is told of it once. Everything that differs from one
+// signal to the next stands in its row of the table below: a new one touches the row, the decoder and a sample.
+//
+// A signal with levels opens incidents; one without is news, told once. Levels are thresholds, reported by pairs of
+// ACTIVATED and DEACTIVATED, or words, of which each replaces the one before. A Signal is for reading only.
+type Signal struct {
+	Name    string      // of the event that carries it: Event.Name, Alert.Event; "" for an unknown event
+	Field   string      // of the account, under which it comes: "flows"; "" for the bridge's own
+	Subject SubjectKind // what it is about
+
+	Levels  []SignalLevel // mildest first; being below one means being below all that are worse
+	Unit    Unit          // of thresholds and of what is measured; NoUnit where levels are words, or there are none
+	Bad     Direction     // on which side of a threshold the trouble lies
+	Window  time.Duration // over which Meta measures; 0 where nothing is measured
+	Reading string        // what is measured, by its name in Meta's value and in `when`: "error_rate"
+	Errors  bool          // Meta counts errors by type
+
+	Ends    []SignalLevel // words that end every level
+	AnyEnds bool          // so does a word that stands nowhere in this row
+	News    []SignalLevel // words that are told once and change no level
+
+	Severity Severity // of news without words; SeverityUnset: info, and a warning if it calls itself ACTIVATED
+	Personal bool     // it holds what a person wrote: rules must name it, and little of it is kept
+
+	// Words for people. Impact, Help and Link are not shown yet; a level's Meaning is.
+	Title   string // "Endpoint error rate"
+	Measure string // what is measured, together with others of the same thresholds: "error rates"
+	Now     string // stands before a level that was reached: "over" (10 %), "is" (BLOCKED)
+	Over    string // stands before a level that is reached no longer: "back under" (10 %), "no longer" (BLOCKED)
+	Trouble string // what an incident of any level is called where the title would mislead; "": the title
+	Told    string // what a notice of it is called; "": the title
+	Impact  string // what it means for the people who use the subject, in a sentence
+	Help    string // what helps, in a sentence
+	Link    string // URL of Meta's page about it
+}
+
+// SignalLevel is a threshold or a word that Meta reports of a signal.
+type SignalLevel struct {
+	Threshold float64  // in the signal's unit; of a level without a Word
+	Word      string   // as Meta writes it: "BLOCKED"
+	Severity  Severity // where no rule says otherwise; SeverityUnset: info
+	Meaning   string   // for the people who use the subject, in a sentence, where the signal's Impact says too little
+}
+
+// Level returns the name under which alerts keep it.
+func (l *SignalLevel) Level() Level {
+	if l.Word != "" {
+		return Level(l.Word)
+	}
+	return ThresholdLevel(&l.Threshold)
+}
+
+// SubjectKind is what events can be about, by the word that rules use.
+type SubjectKind string
+
+// The kinds of subjects.
+const (
+	SubjectFlow     SubjectKind = "flow"
+	SubjectAccount  SubjectKind = "account" // a WhatsApp Business Account
+	SubjectPhone    SubjectKind = "phone"
+	SubjectTemplate SubjectKind = "template" // in one language
+	SubjectEntity   SubjectKind = "entity"   // a business entity of account_alerts
+	SubjectPayment  SubjectKind = "payment"  // a payment configuration
+	SubjectBridge   SubjectKind = "bridge"   // flowbridge itself: told to the fallback notifier unless a rule names it
+)
+
+// Direction is the side of a threshold on which trouble lies.
+type Direction int
+
+// The directions.
+const (
+	Above Direction = iota
+	Below
+)
+
+// Unit is what a number of Meta's is measured in.
+type Unit int
+
+// The units.
+const (
+	NoUnit  Unit = iota // of a bare number, and of an event that we know nothing of
+	Percent             // 14.28 is 14.28 %
+	Millis              // 7000 is 7 s
+)
+
+// String returns the unit as a sentence names it.
+func (u Unit) String() string { return [...]string{"no unit", "percent", "milliseconds or seconds"}[u] }
+
+// Format writes a number in the unit: "14.28 %", "7.2 s", "850 ms", "34".
+func (u Unit) Format(v float64) string {
+	switch {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return "unknown"
+	case u == Percent:
+		return shortNumber(v) + " %"
+	case u == Millis && math.Abs(v) >= 1000:
+		return shortNumber(v/1000) + " s"
+	case u == Millis:
+		return shortNumber(v) + " ms"
+	}
+	return shortNumber(v)
+}
+
+const (
+	flowHealth   = "https://developers.facebook.com/docs/whatsapp/flows/guides/healthmonitoring"
+	flowWebhooks = "https://developers.facebook.com/docs/whatsapp/flows/reference/flowswebhooks"
+)
+
+// rateLevels are the thresholds of error rates. Source: Meta, "Flows webhooks".
+var rateLevels = []SignalLevel{
+	{Threshold: 5, Severity: Warning}, {Threshold: 10, Severity: Error}, {Threshold: 50, Severity: Critical},
+}
+
+// signals are Meta's, in the order in which people see them listed, and then the bridge's own. Thresholds and windows:
+// Meta, "Flows webhooks"; what statuses mean and what helps: Meta, "Flow health and monitoring" and "Flow status and
+// lifecycle". Nothing changes the table, and everybody reads it through the functions below.
+var signals = []Signal{
+	{
+		Name: FlowStatusChange, Field: FlowsField, Subject: SubjectFlow,
+		Levels: []SignalLevel{
+			{Word: Throttled, Severity: Error, Meaning: "At most 10 new sends an hour; flows already sent still open."},
+			{Word: Blocked, Severity: Critical, Meaning: "The flow can neither be sent nor opened."},
+		},
+		Ends: []SignalLevel{
+			{Word: Draft}, {Word: Published},
+			{Word: Deprecated, Meaning: "The flow was retired by its owner and cannot be sent any more."},
+		},
+		AnyEnds: true,
+		Title:   "Flow status", Now: "is", Over: "no longer", Trouble: "restricted by Meta",
+		Impact: "Meta limits how often the flow is sent, or whether it opens at all.",
+		Help:   "Mend what the endpoint's alerts say: a flow that has recovered comes back by itself.",
+		Link:   flowHealth,
+	},
+	{
+		Name: ClientErrorRate, Field: FlowsField, Subject: SubjectFlow,
+		Levels: rateLevels, Unit: Percent, Bad: Above, Window: 60 * time.Minute, Reading: "error_rate", Errors: true,
+		Title: "Client error rate", Measure: "error rates", Now: "over", Over: "back under",
+		Impact: "Some people see an error in the flow on their phone, and cannot finish it.",
+		Help:   "Mend what the most frequent error types say.", Link: flowHealth,
+	},
+	{
+		Name: EndpointErrorRate, Field: FlowsField, Subject: SubjectFlow,
+		Levels: rateLevels, Unit: Percent, Bad: Above, Window: 30 * time.Minute, Reading: "error_rate", Errors: true,
+		Title: "Endpoint error rate", Measure: "error rates", Now: "over", Over: "back under",
+		Impact: "Some people cannot get past a screen, since the endpoint's answer failed.",
+		Help:   "Mend what the most frequent error types say.", Link: flowHealth,
+	},
+	{
+		Name: EndpointLatency, Field: FlowsField, Subject: SubjectFlow, // the slowest tenth: p90
+		Levels: []SignalLevel{
+			{Threshold: 1000, Severity: Warning}, {Threshold: 5000, Severity: Error}, {Threshold: 7000, Severity: Critical},
+		},
+		Unit: Millis, Bad: Above, Window: 30 * time.Minute, Reading: "p90_latency",
+		Title: "Endpoint latency (p90)", Measure: "latency", Now: "over", Over: "back under",
+		Impact: "People wait between screens; after 10 s they see an error.",
+		Help:   "Answer in less than a second.", Link: flowHealth,
+	},
+	{
+		Name: EndpointAvailability, Field: FlowsField, Subject: SubjectFlow,
+		Levels: []SignalLevel{{Threshold: 90, Severity: Critical}},
+		Unit:   Percent, Bad: Below, Window: 10 * time.Minute, Reading: "availability",
+		Title: "Endpoint availability", Measure: "availability", Now: "below", Over: "back over",
+		Impact: "People cannot use the screens that ask the endpoint.",
+		Help:   "See that the endpoint can be reached from the internet and answers health checks.", Link: flowHealth,
+	},
+	{
+		Name: FlowVersionExpiryWarning, Field: FlowsField, Subject: SubjectFlow, Title: "Flow version expiry",
+		Impact: "Once its version has expired, the flow can neither be sent nor opened.",
+		Help:   "Move the flow to a newer version.", Link: flowWebhooks,
+	},
+	{
+		Name: FlowResponse, Field: MessagesField, Subject: SubjectAccount, // a form names no flow
+		Personal: true, Title: "Flow response", Told: "A form came in",
+		Impact: "Somebody has filled in a form and expects an answer.",
+		Help:   "Answer it where you answer messages.", Link: flowWebhooks,
+	},
+
+	{Name: ParkedDelivery, Subject: SubjectBridge, Severity: Error, Title: "Delivery parked"},
+	{Name: EventSetAside, Subject: SubjectBridge, Severity: Error, Title: "Event set aside"},
+	// Mostly somebody's plan: it is to be seen, and need not wake anybody.
+	{Name: EverythingSilenced, Subject: SubjectBridge, Severity: Warning, Title: "Everything is silenced"},
+}
+
+// signalsByName finds the rows of the table.
+var signalsByName = func() map[string]*Signal {
+	byName := make(map[string]*Signal, len(signals))
+	for i := range signals {
+		byName[signals[i].Name] = &signals[i]
+	}
+	return byName
+}()
+
+// unknownSignal is that of an event that we know nothing of.
+var unknownSignal = Signal{Now: "over", Over: "back under"}
+
+// accountFields are fields of an account, beside flows and messages, that have no row yet: their changes are news whose
+// event is the field's name in upper case.
+var accountFields = []string{
+	"account_alerts", "account_review_update", "account_update", "business_capability_update",
+	"message_template_quality_update", "message_template_status_update", "phone_number_name_update",
+	"phone_number_quality_update", "security", "template_category_update",
+}
+
+// Signals returns every signal, in the order in which people see them listed: Meta's, and then the bridge's own.
+func Signals() []Signal { return slices.Clone(signals) }
+
+// SignalOf returns the signal that an event of this name carries; one without a name where we know nothing of it.
+func SignalOf(event string) Signal { return *signalOf(event) }
+
+func signalOf(event string) *Signal {
+	if s, ok := signalsByName[event]; ok {
+		return s
+	}
+	return &unknownSignal
+}
+
+// AccountFields returns the fields of an account, beside flows and messages, that apps subscribe to, sorted.
+func AccountFields() []string {
+	fields := slices.Clone(accountFields)
+	for i := range signals {
+		if field := signals[i].Field; field != "" && field != FlowsField && field != MessagesField {
+			fields = append(fields, field)
+		}
+	}
+	slices.Sort(fields)
+	return slices.Compact(fields)
+}
+
+// KnownEvents returns the names of all events that are known, those of fields without a signal last.
+func KnownEvents() (names []string) {
+	for i := range signals {
+		names = append(names, signals[i].Name)
+	}
+	for _, field := range AccountFields() {
+		if name := strings.ToUpper(field); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// FieldOf returns the field of the account that an event of Meta's comes under.
+func FieldOf(event string) string { return cmp.Or(signalOf(event).Field, strings.ToLower(event)) }
+
+// SubjectOf returns what an event is about. One that nobody knows came under the field of flows.
+func SubjectOf(event string) SubjectKind {
+	switch s := signalOf(event); {
+	case s.Subject != "":
+		return s.Subject
+	case slices.Contains(accountFields, strings.ToLower(event)):
+		return SubjectAccount
+	}
+	return SubjectFlow
+}
+
+// UnitOf returns what thresholds and readings of an event are measured in.
+func UnitOf(event string) Unit { return signalOf(event).Unit }
+
+// Thresholds returns those that Meta sends of an event, in its unit, mildest first; nil where that is not known.
+func Thresholds(event string) (all []float64) {
+	if s := signalOf(event); s.Measured() {
+		for _, l := range s.Levels {
+			all = append(all, l.Threshold)
+		}
+	}
+	return all
+}
+
+// Readings returns the names of what is measured: error_rate and others.
+func Readings() (names []string) {
+	for i := range signals {
+		if name := signals[i].Reading; name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Statuses returns the words that are known for a flow's status, those first that open nothing.
+func Statuses() []string { return signalOf(FlowStatusChange).Words() }
+
+// StatusMeaning says what a flow's status means for the people who use the flow; "" where it means nothing bad.
+func StatusMeaning(status string) string { return LevelMeaning(FlowStatusChange, Level(status)) }
+
+// LevelMeaning says what a level of a signal, or another word of it, means for the people who use the subject; "" where
+// its signal says enough.
+func LevelMeaning(event string, l Level) string {
+	if known := signalOf(event).find(string(l)); known != nil {
+		return known.Meaning
+	}
+	return ""
+}
+
+// Measured says whether its levels are thresholds.
+func (s *Signal) Measured() bool { return s.Unit != NoUnit }
+
+// ByWord says whether it moves by words, such as the status of a flow.
+func (s *Signal) ByWord() bool {
+	return s.AnyEnds || len(s.Ends)+len(s.News) > 0 || len(s.Levels) > 0 && s.Levels[0].Word != ""
+}
+
+// Words returns the words that it is known to move by, those first that open nothing.
+func (s *Signal) Words() (words []string) {
+	for _, l := range slices.Concat(s.Ends, s.News, s.Levels) {
+		if l.Word != "" {
+			words = append(words, l.Word)
+		}
+	}
+	return words
+}
+
+// Opens says whether one of some words opens an incident, or gets one worse; nil stands for every word.
+func (s *Signal) Opens(words []string) bool {
+	isLevel := func(word string) bool { return s.place(Level(word)) >= 0 }
+	return words == nil && len(s.Levels) > 0 || slices.ContainsFunc(words, isLevel)
+}
+
+// place returns where a word stands among the levels, from 0 for the mildest; -1 for one that is no level. Thresholds
+// are compared by worse: they may lie beside those that are known.
+func (s *Signal) place(l Level) int {
+	return slices.IndexFunc(s.Levels, func(known SignalLevel) bool { return known.Word != "" && known.Word == string(l) })
+}
+
+// find returns what is known of a word, or nil.
+func (s *Signal) find(word string) *SignalLevel {
+	if word == "" {
+		return nil
+	}
+	for _, list := range [...][]SignalLevel{s.Levels, s.Ends, s.News} {
+		for i := range list {
+			if list[i].Word == word {
+				return &list[i]
+			}
+		}
+	}
+	return nil
+}
+
+// reached returns the worst of its thresholds that a number reaches; the mildest where it reaches none, and for nil.
+func (s *Signal) reached(threshold *float64) *SignalLevel {
+	reached := &s.Levels[0]
+	for i := range s.Levels {
+		if t := s.Levels[i].Threshold; threshold != nil && (*threshold == t || s.worse(*threshold, t)) {
+			reached = &s.Levels[i]
+		}
+	}
+	return reached
+}
+
+// worse says whether a number is worse than a threshold.
+func (s *Signal) worse(v, threshold float64) bool {
+	if s.Bad == Below {
+		return v < threshold
+	}
+	return v > threshold
+}
