@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -113,30 +112,29 @@ func (c *Console) await(ctx context.Context, e *router.Event) became {
 // needed says whether an act would change something: false where it is so already, an error where it cannot be. The
 // fold decides in the end, and a person learns here what it would say.
 func needed(inc *router.IncidentDetail, name string) (bool, error) {
-	resolved := inc.State == router.IncidentResolved
-	switch {
-	case name == router.Reopen:
-		if resolved && !slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Counts() }) {
-			return false, refuse(http.StatusConflict, "%s cannot be reopened: Meta reports it no more", inc.Name())
-		}
-		return resolved, nil
-	case resolved:
-		return false, refuse(http.StatusConflict, "%s is resolved already", inc.Name())
-	case name == router.Acknowledge:
-		return inc.State != router.IncidentAcknowledged, nil
-	case name == router.Unacknowledge:
-		return inc.State == router.IncidentAcknowledged, nil
-	case name == router.PageNow && len(inc.Pageable) == 0:
-		return false, refuse(http.StatusConflict, "nobody can be paged for %s: its rules name no notifier that pages", inc.Name())
-	case name == router.PageNow && !slices.ContainsFunc(inc.Pageable, func(n string) bool { return unpaged(inc, n) }):
-		return false, refuse(http.StatusConflict, "all who can be paged for %s have been: %s", inc.Name(), strings.Join(inc.Pageable, ", "))
+	switch why := inc.May(name); why {
+	case router.MayHappen:
+		return true, nil
+	case router.AlreadyAcknowledged, router.NotAcknowledged, router.NotResolved:
+		return false, nil
+	default:
+		return false, refuse(http.StatusConflict, "%s", whyNot(&inc.Incident, why))
 	}
-	return true, nil
 }
 
-// unpaged says whether a notifier that pages has not been told yet.
-func unpaged(inc *router.IncidentDetail, notifier string) bool {
-	return !slices.ContainsFunc(inc.Watch, func(w router.Watch) bool { return w.Notifier == notifier && w.Rise == 0 && w.Open })
+// whyNot says why an act cannot be.
+func whyNot(inc *router.Incident, why router.Refusal) string {
+	switch why {
+	case router.AlreadyResolved:
+		return inc.Name() + " is resolved already"
+	case router.Recovered:
+		return inc.Name() + " cannot be reopened: Meta reports it no more"
+	case router.NobodyToPage:
+		return "nobody can be paged for " + inc.Name() + ": its rules name no notifier that pages"
+	case router.AllPaged:
+		return "all who can be paged for " + inc.Name() + " have been: " + strings.Join(inc.Pageable, ", ")
+	}
+	return inc.Name() + ": " + string(why)
 }
 
 // incident loads the one that the path names, as 42 or INC-42.
