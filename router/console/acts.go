@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/julienschmidt/httprouter"
 
@@ -188,14 +187,8 @@ func decode(body io.Reader, v any) error {
 	return errors.New("there is more than one JSON value")
 }
 
-// oneLine cuts what a person wrote to one line of at most so many runes.
-func oneLine(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
-	runes := []rune(strings.Join(strings.Fields(s), " "))
+// bounded cuts what a person wrote to one line of at most so many runes. A name is cut without an ellipsis.
+func bounded(s string, limit int) string {
+	runes := []rune(router.OneLine(s))
 	return string(runes[:min(len(runes), limit)])
 }

@@ -141,7 +141,7 @@ type silenceAdded struct {
 func (c *Console) wished(wish *silenceWish, now time.Time) (s router.Silence, problems []string) {
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	s = router.Silence{
-		ID: strings.ToLower(rand.Text()[:10]), Since: now, Why: oneLine(wish.Why, maxWhy),
+		ID: strings.ToLower(rand.Text()[:10]), Since: now, Why: bounded(wish.Why, maxWhy),
 		Scope: router.Scope{WABA: strings.TrimSpace(wish.WABA), Event: strings.ToUpper(strings.TrimSpace(wish.Event)), Labels: wish.Labels},
 	}
 	var err error
