@@ -28,20 +28,6 @@ var acts = map[string]string{
 	"page":          router.PageNow,
 }
 
-// queued says that what was asked for is written down and will happen; false, that it was so already.
-type queued struct {
-	Incident int64 `json:"incident,omitempty"`
-	Delivery int64 `json:"delivery,omitempty"`
-	Queued   bool  `json:"queued"`
-	became
-}
-
-// became says what came of an act. Both are empty for what was so already.
-type became struct {
-	Outcome string `json:"outcome,omitempty"` // once it is folded
-	Note    string `json:"note,omitempty"`    // what does not show yet
-}
-
 // act writes to the journal what a person does to an incident.
 func (c *Console) act(name string) handle {
 	return func(r *http.Request, p httprouter.Params) (int, any, error) {
@@ -55,27 +41,27 @@ func (c *Console) act(name string) handle {
 		}
 		needed, err := needed(&inc, name)
 		if err != nil || !needed {
-			return http.StatusOK, queued{Incident: inc.Number}, err
+			return http.StatusOK, Acted{Incident: inc.Number}, err
 		}
 		came, err := c.say(r, router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: inc.Number, Actor: actor}})
 		if err != nil {
 			return 0, nil, err
 		}
 		c.cfg.Logger.Info("a person acts", "act", name, "incident", inc.Name(), "by", actor, "from", r.RemoteAddr)
-		return http.StatusAccepted, queued{Incident: inc.Number, Queued: true, became: came}, nil
+		return http.StatusAccepted, Acted{Incident: inc.Number, Queued: true, Result: came}, nil
 	}
 }
 
 // say writes to the journal what a person wants. It returns once that is folded, so that whoever looks next sees it, or
 // else after foldWait: it is on disk in any case.
-func (c *Console) say(r *http.Request, e router.Event) (became, error) {
+func (c *Console) say(r *http.Request, e router.Event) (Result, error) {
 	now := c.cfg.Now().UTC()
 	e.Digest = "console/" + rand.Text() // what a person does twice was meant twice
 	e.Source, e.At, e.Received = router.SourceConsole, now, now
 	who := callerOf(r)
 	e.Act.Verified, e.Act.From = who.verified, who.from
 	if _, err := c.store.Append(r.Context(), []router.Event{e}); err != nil {
-		return became{}, err
+		return Result{}, err
 	}
 	return c.await(r.Context(), &e), nil
 }
@@ -89,20 +75,20 @@ const (
 )
 
 // await returns what came of an event once that shows.
-func (c *Console) await(ctx context.Context, e *router.Event) became {
+func (c *Console) await(ctx context.Context, e *router.Event) Result {
 	ctx, cancel := context.WithTimeout(ctx, foldWait)
 	defer cancel()
 	silence := e.Name == router.AddSilence || e.Name == router.EndSilence
-	came := became{Note: "it is stored, and will show once what stands before it in the journal has been worked off"}
+	came := Result{Note: "it is stored, and will show once what stands before it in the journal has been worked off"}
 	for wait := foldFirst; router.Sleep(ctx, wait); wait = min(2*wait, foldSlowest) {
 		p, err := c.store.EventProgress(ctx, e.Digest)
 		switch {
 		case err != nil: // it is stored, and may well be folded: no reason to say that it failed
 			return came
 		case p.Folded && silence && p.Due:
-			came = became{Outcome: p.Outcome, Note: "the incidents that it covers will show it soon"}
+			came = Result{Outcome: p.Outcome, Note: "the incidents that it covers will show it soon"}
 		case p.Folded:
-			return became{Outcome: p.Outcome}
+			return Result{Outcome: p.Outcome}
 		}
 	}
 	return came
