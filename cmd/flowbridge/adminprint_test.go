@@ -8,8 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"flowbridge/notifiers/sandbox/sandboxtest"
 	"flowbridge/router/console"
 )
 
@@ -63,18 +62,7 @@ func TestTablesForPeople(t *testing.T) {
 				t.Fatal(err)
 			}
 			file := filepath.Join("testdata", "admin", tt.golden+".golden")
-			if *update {
-				if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", file, diff)
-			}
+			sandboxtest.Golden(t, file, got.String(), *update)
 		})
 	}
 }
