@@ -91,9 +91,11 @@ func routesOf(inc *console.Incident) (names []string) {
 	return slices.Compact(names)
 }
 
-// routedBy returns the notifiers that other rules name for the events that made the active alerts active, sorted. unknown
-// says that one of these events is not known.
-func routedBy(ctx context.Context, client *adminClient, candidate *rules.Rules, inc *console.Incident) (names []string, unknown bool, err error) {
+// routedBy returns the notifiers that other rules name for the events that made the active alerts active, sorted.
+// unknown says that one of these events is not known.
+func routedBy(ctx context.Context, client *adminClient, candidate *rules.Rules, inc *console.Incident) (
+	names []string, unknown bool, err error,
+) {
 	for i := range inc.Alerts {
 		a := &inc.Alerts[i]
 		if !a.Counts() {

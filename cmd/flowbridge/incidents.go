@@ -102,8 +102,8 @@ func printIncidents(w io.Writer, incidents []console.Incident, now time.Time) er
 	for i := range incidents {
 		inc := &incidents[i]
 		rows = append(rows, []string{
-			router.IncidentName(inc.Number), inc.State, inc.Severity, flowOf(inc), troubleOf(inc), ago(now, inc.OpenedAt) + " ago",
-			cmp.Or(inc.Owner, inc.AcknowledgedBy), strings.Join(notesOf(inc), ", "),
+			router.IncidentName(inc.Number), inc.State, inc.Severity, flowOf(inc), troubleOf(inc),
+			ago(now, inc.OpenedAt) + " ago", cmp.Or(inc.Owner, inc.AcknowledgedBy), strings.Join(notesOf(inc), ", "),
 		})
 	}
 	return printTable(w, rows)
@@ -248,7 +248,8 @@ func factsOf(inc *console.Incident, now time.Time) (rows [][]string) {
 	fact("state", inc.State+", "+severity)
 	fact("opened", fmt.Sprintf("%s (%s ago)", clock(inc.OpenedAt), ago(now, inc.OpenedAt)))
 	if inc.AcknowledgedAt != nil {
-		fact("acknowledged", fmt.Sprintf("by %s (%s ago)", cmp.Or(inc.AcknowledgedBy, "somebody"), ago(now, inc.AcknowledgedAt)))
+		by := cmp.Or(inc.AcknowledgedBy, "somebody")
+		fact("acknowledged", fmt.Sprintf("by %s (%s ago)", by, ago(now, inc.AcknowledgedAt)))
 	}
 	if inc.ResolvedAt != nil {
 		fact("resolved", fmt.Sprintf("by %s (%s ago)", cmp.Or(inc.ResolvedBy, "Meta"), ago(now, inc.ResolvedAt)))

@@ -202,7 +202,7 @@ func TestACardOffersWhatMayHappen(t *testing.T) {
 		for id, act := range acts {
 			may := n.May(act) == router.MayHappen
 			if id == pressSilence && n.Incident.Silence.ID != "" {
-				may = false // a silence that covers more hides the menu; the slash command takes one of its own all the same
+				may = false // one that covers more hides the menu; the slash command takes one of its own all the same
 			}
 			if !n.Open && n.Incident.State != router.IncidentResolved {
 				may = false // over for this channel: what is done elsewhere is done from there

@@ -11,7 +11,8 @@ import (
 
 // TestTheAPIRefusesWhatTheDomainRefuses does every act to incidents in every state over HTTP.
 func TestTheAPIRefusesWhatTheDomainRefuses(t *testing.T) {
-	for _, state := range []router.IncidentState{router.IncidentOpen, router.IncidentAcknowledged, router.IncidentResolved} {
+	states := []router.IncidentState{router.IncidentOpen, router.IncidentAcknowledged, router.IncidentResolved}
+	for _, state := range states {
 		for _, active := range []bool{true, false} {
 			for _, pages := range []string{"nobody", "all are told", "one is left"} {
 				inc := router.IncidentDetail{Incident: router.Incident{Number: 1, State: state, ResolvedBy: "Ada"},
@@ -49,8 +50,8 @@ func refused(t *testing.T, inc router.IncidentDetail, word string, why router.Re
 	case router.AlreadyAcknowledged, router.NotAcknowledged, router.NotResolved: // it is so already
 		want = 200
 	}
-	taken := why == router.MayHappen
-	if resp.StatusCode != want || answer.Queued != taken || len(s.appended) == 1 != taken || (answer.Error != "") != (want == 409) {
+	taken, told := why == router.MayHappen, answer.Error != ""
+	if resp.StatusCode != want || answer.Queued != taken || len(s.appended) == 1 != taken || told != (want == 409) {
 		t.Errorf("%q: %s %+v, and %d acts in the journal; want %d", why, resp.Status, answer, len(s.appended), want)
 	}
 	if answer.Error != "" && strings.HasSuffix(answer.Error, string(why)) {

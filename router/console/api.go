@@ -7,8 +7,8 @@ import (
 	"flowbridge/router"
 )
 
-// The types below are the outside contract of the API: what it answers, and what it is sent. A list is never null; a time,
-// number or status that is absent is null; times are RFC 3339 in UTC. Fields may be added, never renamed.
+// The types below are the outside contract of the API: what it answers, and what it is sent. A list is never null; a
+// time, number or status that is absent is null; times are RFC 3339 in UTC. Fields may be added, never renamed.
 
 // Incident is an incident with its alerts, deliveries and timeline.
 type Incident struct {
@@ -91,8 +91,8 @@ type Delivery struct {
 	Receipt   Receipt    `json:"receipt"` // null where nothing was made
 }
 
-// Receipt is what the service calls what was made there: link, a URL or "", and what else the kind keeps, as that writes
-// it. Of channel, ts (of Slack) and dedup_key (of PagerDuty) those that the kind does not have are "".
+// Receipt is what the service calls what was made there: link, a URL or "", and what else the kind keeps, as that
+// writes it. Of channel, ts (of Slack) and dedup_key (of PagerDuty) those that the kind does not have are "".
 type Receipt map[string]any
 
 // Link returns the URL of what was made, "" where there is none.
@@ -121,13 +121,14 @@ type Event struct {
 	AlertState string     `json:"alert_state"` // ACTIVATED, DEACTIVATED or ""
 	OldStatus  string     `json:"old_status"`
 	NewStatus  string     `json:"new_status"`
-	State      string     `json:"state"`          // waiting, folded, unreadable or failed
-	Outcome    string     `json:"outcome"`        // what came of it, for people
-	PairsWith  []int64    `json:"pairs_with"`     // positions of the other half: of an ACTIVATED what ended it, of a recovery what it ended
-	Unreadable string     `json:"unreadable"`     // why it could not be read
-	Raw        string     `json:"raw,omitempty"`  // of an unreadable one: the post, cut after maxRaw bytes
-	Size       int        `json:"size,omitempty"` // of an unreadable one: bytes of the whole post
-	Reduced    string     `json:"reduced"`        // why what it said is kept no longer, or only in part; "" while it is
+	State      string     `json:"state"`   // waiting, folded, unreadable or failed
+	Outcome    string     `json:"outcome"` // what came of it, for people
+	// PairsWith has the positions of the other half: of an ACTIVATED what ended it, of a recovery what it ended.
+	PairsWith  []int64 `json:"pairs_with"`
+	Unreadable string  `json:"unreadable"`     // why it could not be read
+	Raw        string  `json:"raw,omitempty"`  // of an unreadable one: the post, cut after maxRaw bytes
+	Size       int     `json:"size,omitempty"` // of an unreadable one: bytes of the whole post
+	Reduced    string  `json:"reduced"`        // why what it said is kept no longer, or only in part; "" while it is
 }
 
 // EventDetail is one event with all that rules can ask of it. The answers of a filled form stay behind here too.
@@ -206,14 +207,16 @@ type SilenceEnded struct {
 
 // AuditEntry is one thing that somebody did.
 type AuditEntry struct {
-	ID       int64      `json:"id"`
-	At       *time.Time `json:"at"`
-	Who      string     `json:"who"`
-	Verified string     `json:"verified"` // admin token, view token, proxy header, Slack signature, Slack socket, PagerDuty signature or none
-	From     string     `json:"from"`     // address, or service
-	What     string     `json:"what"`
-	Result   string     `json:"result"`
-	Event    *int64     `json:"event"` // journal position; null for what does not go through the journal
+	ID  int64      `json:"id"`
+	At  *time.Time `json:"at"`
+	Who string     `json:"who"`
+	// Verified is how it is known that they may: admin token, view token, proxy header, Slack signature, Slack socket,
+	// PagerDuty signature or none.
+	Verified string `json:"verified"`
+	From     string `json:"from"` // address, or service
+	What     string `json:"what"`
+	Result   string `json:"result"`
+	Event    *int64 `json:"event"` // journal position; null for what does not go through the journal
 }
 
 // Forgotten says what was held of a person, and which messages services still have.

@@ -31,7 +31,7 @@ func (b *LogBuffer) String() string {
 	return b.buf.String()
 }
 
-// Golden compares got with the file at path. With update, the flag of the tests that call it, the file is written first.
+// Golden compares got with the file at path. With update, a flag of the tests that call it, the file is written first.
 func Golden(t testing.TB, path, got string, update bool) {
 	t.Helper()
 	if update {
