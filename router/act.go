@@ -17,8 +17,8 @@ func (f *fold) act() {
 		f.parked(inc)
 		return
 	}
-	if inc == nil {
-		f.say("%s is resolved already", IncidentName(f.e.Act.Incident))
+	if inc == nil { // it is over for long, so that the store did not load it
+		f.refuse(&Incident{Number: f.e.Act.Incident}, AlreadyResolved)
 		return
 	}
 	itself := f.e.Act.Itself && (f.e.Name == Resolve || f.e.Name == Acknowledge)
@@ -42,14 +42,36 @@ func (f *fold) act() {
 		f.change(inc)
 		f.owe(inc, nil)
 	default:
-		switch {
-		case inc.State == IncidentResolved:
-			f.say("%s is resolved already", inc.Name())
+		switch why := inc.may(f.e.Name, true); {
+		case why == AlreadyResolved:
+			f.refuse(inc, why)
 		case itself:
 			f.actItself(inc)
 		default:
-			f.actOpen(inc)
+			f.actOpen(inc, why)
 		}
+	}
+}
+
+// refuse records that an act changes nothing, and why.
+func (f *fold) refuse(inc *Incident, why Refusal) {
+	switch why {
+	case AlreadyResolved:
+		f.say("%s is resolved already", inc.Name())
+	case NotResolved:
+		f.say("%s is not resolved", inc.Name())
+	case Recovered:
+		f.say("%s cannot be reopened: it is over", inc.Name())
+	case AlreadyAcknowledged:
+		f.say("%s is acknowledged already", inc.Name())
+	case NotAcknowledged:
+		f.say("%s is not acknowledged", inc.Name())
+	case NobodyToPage, AllPaged:
+		f.say("nobody is left to page for %s", inc.Name())
+	case UnknownAct:
+		f.say("unknown act %s", f.e.Name)
+	default:
+		f.say("%s: %s", inc.Name(), why)
 	}
 }
 
@@ -81,28 +103,37 @@ func (t *ActTimes) of(name string) *time.Time {
 	return nil
 }
 
-// actOpen folds an act on an incident that is not resolved.
-func (f *fold) actOpen(inc *Incident) {
+// actOpen folds an act on an incident that is not resolved. why is what the guard says of the act.
+func (f *fold) actOpen(inc *Incident, why Refusal) {
+	if f.e.Name == Acknowledge && f.e.At.Before(inc.Since) {
+		f.lateAct(inc) // it was about what was before
+		return
+	}
+	if why == AlreadyAcknowledged && f.acknowledgesMore(inc) {
+		why = MayHappen
+	}
+	if why != MayHappen {
+		f.refuse(inc, why)
+		return
+	}
 	before := slices.Clone(inc.Watch)
-	done := false
+	done := true
 	switch f.e.Name {
 	case Acknowledge:
-		done = f.actAcknowledge(inc)
+		f.actAcknowledge(inc)
 	case Unacknowledge:
-		done = f.actUnacknowledge(inc)
+		f.actUnacknowledge(inc)
 	case Resolve:
 		done = f.actResolve(inc)
 	case PageNow:
 		if done = f.page(inc); !done {
-			f.say("nobody is left to page for %s", inc.Name())
+			f.refuse(inc, AllPaged) // under another name: only the fold knows who shares a target
 			break
 		}
 		f.entry(inc, EntryPaged, "Paged at once, as "+f.who()+" wished")
 		f.say("paged for %s", inc.Name())
 	case Assign:
 		done = f.actAssign(inc)
-	default:
-		f.say("unknown act %s", f.e.Name)
 	}
 	if !done {
 		return
@@ -118,40 +149,30 @@ func (f *fold) actOpen(inc *Incident) {
 	}
 }
 
-// actAcknowledge acknowledges what had reached us when the person acted. One who acknowledges again, after more has come,
-// acknowledges that as well.
-func (f *fold) actAcknowledge(inc *Incident) (done bool) {
-	counting := f.counting(inc.Number)
-	if f.e.At.Before(inc.Since) {
-		f.lateAct(inc) // it was about what was before
-		return false
-	}
+// acknowledgesMore says whether something has come since the incident was acknowledged. Who acknowledges it again has
+// that as well: a second page in a service is acknowledged by itself.
+func (f *fold) acknowledgesMore(inc *Incident) bool {
 	news := func(a *Alert) bool { // a page shows what is routed there, and no more
 		return !inc.Acknowledges(a) && (f.e.Source != SourcePagerDuty || a.route(f.e.Act.Notifier) != nil)
 	}
 	paged := func(w Watch) bool { return !inc.AcknowledgesPage(&w) && w.Since.Before(f.e.At) }
-	if inc.State == IncidentAcknowledged && !slices.ContainsFunc(counting, news) && !slices.ContainsFunc(inc.Watch, paged) {
-		f.say("%s is acknowledged already", inc.Name())
-		return false
-	}
+	return slices.ContainsFunc(f.counting(inc.Number), news) || slices.ContainsFunc(inc.Watch, paged)
+}
+
+// actAcknowledge acknowledges what had reached us when the person acted.
+func (f *fold) actAcknowledge(inc *Incident) {
 	inc.State, inc.AcknowledgedAt, inc.AcknowledgedBy = IncidentAcknowledged, f.e.At, f.e.Act.Actor
 	inc.AcknowledgedEvent, inc.AcknowledgedIn = f.e.Seq, f.from(inc)
 	inc.Owner, inc.ByItself = cmp.Or(f.e.Act.Owner, inc.Owner), ""
 	f.entry(inc, EntryAcknowledged, "Acknowledged by "+f.who())
 	f.say("acknowledged %s", inc.Name())
-	return true
 }
 
-func (f *fold) actUnacknowledge(inc *Incident) (done bool) {
-	if inc.State != IncidentAcknowledged {
-		f.say("%s is not acknowledged", inc.Name())
-		return false
-	}
+func (f *fold) actUnacknowledge(inc *Incident) {
 	inc.State = IncidentOpen
 	unacknowledge(inc)
 	f.entry(inc, EntryUnacknowledged, "No longer acknowledged: "+f.who())
 	f.say("unacknowledged %s", inc.Name())
-	return true
 }
 
 // actResolve resolves an incident by hand. What reached us after the person acted is not resolved by it: the incident
@@ -236,19 +257,21 @@ func (f *fold) actItself(inc *Incident) {
 
 // actReopen takes back that a person resolved an incident that Meta still reports.
 func (f *fold) actReopen(inc *Incident) {
-	if inc.State != IncidentResolved {
-		f.say("%s is not resolved", inc.Name())
+	counting := f.counting(inc.Number)
+	why := inc.may(Reopen, len(counting) > 0 && f.incidentByKey(inc.Key) == nil)
+	if why != MayHappen {
+		f.refuse(inc, why)
+	}
+	switch why {
+	case NotResolved:
 		f.endReopened(inc) // its page may be over: what that was for has recovered, and something lesser goes on
 		f.fellOnOwn(inc)
 		return
-	}
-	before := slices.Clone(inc.Watch)
-	counting := f.counting(inc.Number)
-	if f.incidentByKey(inc.Key) != nil || len(counting) == 0 {
-		f.say("%s cannot be reopened: it is over", inc.Name())
+	case Recovered:
 		f.endReopened(inc)
 		return
 	}
+	before := slices.Clone(inc.Watch)
 	f.unresolve(inc)
 	inc.Severity = counting[0].Severity
 	f.entry(inc, EntryReopened, "Reopened by "+f.who())
@@ -411,9 +434,10 @@ func (f *fold) page(inc *Incident) (paged bool) {
 			inc.watchFor(&t)
 		}
 	}
+	unpaged := inc.Unpaged()
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
-		if !w.Open && w.Rise == 0 && slices.Contains(inc.Pageable, w.Notifier) {
+		if w.Rise == 0 && slices.Contains(unpaged, w.Notifier) {
 			w.Paged, paged = true, true
 		}
 	}

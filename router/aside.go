@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // timerPause is how long the timers of a flow are put off that cannot be run.
@@ -65,18 +64,10 @@ func ofFlow(id FlowID) string {
 	if id.Flow == "" {
 		return ""
 	}
-	return " of flow " + shorten(id.Flow, 64)
+	return " of flow " + Shorten(strings.ToValidUTF8(id.Flow, "\uFFFD"), 64)
 }
 
 // reason is an error in one line of bounded length.
 func reason(err error) string {
-	return shorten(strings.Join(strings.Fields(err.Error()), " "), maxReason)
-}
-
-func shorten(text string, most int) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	if utf8.RuneCountInString(text) > most {
-		return string([]rune(text)[:most-1]) + "…"
-	}
-	return text
+	return Shorten(OneLine(err.Error()), maxReason)
 }

@@ -8,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"flowbridge/notifiers/sandbox/sandboxtest"
+	"flowbridge/router/console"
 )
 
 // TestTablesForPeople prints the answers that package console holds as golden files, so that neither changes without
@@ -23,28 +24,28 @@ func TestTablesForPeople(t *testing.T) {
 		print          func(w *bytes.Buffer, answer []byte) error
 	}{
 		{"incidents", "incidents.json", func(w *bytes.Buffer, answer []byte) error {
-			var v struct{ Incidents []incidentView }
+			var v struct{ Incidents []console.Incident }
 			if err := json.Unmarshal(answer, &v); err != nil {
 				return err
 			}
 			return printIncidents(w, v.Incidents, now)
 		}},
 		{"incident", "incident.json", func(w *bytes.Buffer, answer []byte) error {
-			var v incidentView
+			var v console.Incident
 			if err := json.Unmarshal(answer, &v); err != nil {
 				return err
 			}
 			return printIncident(w, &v, now)
 		}},
 		{"deliveries", "deliveries.json", func(w *bytes.Buffer, answer []byte) error {
-			var v struct{ Deliveries []deliveryView }
+			var v struct{ Deliveries []console.Delivery }
 			if err := json.Unmarshal(answer, &v); err != nil {
 				return err
 			}
 			return printDeliveries(w, v.Deliveries, now)
 		}},
 		{"silences", "silences.json", func(w *bytes.Buffer, answer []byte) error {
-			var v struct{ Silences []silenceView }
+			var v struct{ Silences []console.Silence }
 			if err := json.Unmarshal(answer, &v); err != nil {
 				return err
 			}
@@ -61,18 +62,7 @@ func TestTablesForPeople(t *testing.T) {
 				t.Fatal(err)
 			}
 			file := filepath.Join("testdata", "admin", tt.golden+".golden")
-			if *update {
-				if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", file, diff)
-			}
+			sandboxtest.Golden(t, file, got.String(), *update)
 		})
 	}
 }

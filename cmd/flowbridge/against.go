@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"flowbridge/router"
+	"flowbridge/router/console"
 	"flowbridge/router/rules"
 )
 
@@ -50,15 +51,15 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 	if err != nil {
 		return 0, err
 	}
-	open, err := decodeList[incidentView](list)
+	open, err := decodeList[console.Incident](list)
 	if err != nil {
 		return 0, err
 	}
-	slices.SortFunc(open, func(a, b incidentView) int { return cmp.Compare(a.Number, b.Number) })
+	slices.SortFunc(open, func(a, b console.Incident) int { return cmp.Compare(a.Number, b.Number) })
 	for i := range open {
 		inc := &open[i]
-		name := router.IncidentName(inc.Number) + " " + clean(inc.flow())
-		now, unknown, err := inc.routed(ctx, client, candidate)
+		name := router.IncidentName(inc.Number) + " " + clean(flowOf(inc))
+		now, unknown, err := routedBy(ctx, client, candidate, inc)
 		switch {
 		case err != nil:
 			return moved, err
@@ -66,7 +67,7 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 			fmt.Fprintf(p.Stdout, "%s: cannot be compared: the event that opened it is no longer in the journal\n", name)
 			continue
 		}
-		if was := inc.routes(); !slices.Equal(was, now) {
+		if was := routesOf(inc); !slices.Equal(was, now) {
 			moved++
 			fmt.Fprintf(p.Stdout, "%s: %s -> %s\n", name, whom(was), whom(now))
 		}
@@ -79,23 +80,25 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 	return moved, err
 }
 
-// routes returns the notifiers that the active alerts were routed to, sorted.
-func (v *incidentView) routes() (names []string) {
-	for i := range v.Alerts {
-		if v.Alerts[i].counts() {
-			names = append(names, v.Alerts[i].Routes...)
+// routesOf returns the notifiers that the active alerts were routed to, sorted.
+func routesOf(inc *console.Incident) (names []string) {
+	for i := range inc.Alerts {
+		if inc.Alerts[i].Counts() {
+			names = append(names, inc.Alerts[i].Routes...)
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// routed returns the notifiers that other rules name for the events that made the active alerts active, sorted. unknown
-// says that one of these events is not known.
-func (v *incidentView) routed(ctx context.Context, client *adminClient, candidate *rules.Rules) (names []string, unknown bool, err error) {
-	for i := range v.Alerts {
-		a := &v.Alerts[i]
-		if !a.counts() {
+// routedBy returns the notifiers that other rules name for the events that made the active alerts active, sorted.
+// unknown says that one of these events is not known.
+func routedBy(ctx context.Context, client *adminClient, candidate *rules.Rules, inc *console.Incident) (
+	names []string, unknown bool, err error,
+) {
+	for i := range inc.Alerts {
+		a := &inc.Alerts[i]
+		if !a.Counts() {
 			continue
 		}
 		if a.OpenedBy == nil {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/url"
 	"time"
+
+	"flowbridge/router/console"
 )
 
 // auditCommand is `flowbridge audit`.
@@ -14,17 +16,6 @@ type auditCommand struct {
 	Limit  int        `default:"50" help:"How many at most, up to 500; the newest."`
 	Before int64      `placeholder:"ID" help:"Only what was stored before an entry."`
 	Bridge adminFlags `embed:""`
-}
-
-// auditView is what the API says of one thing that somebody did.
-type auditView struct {
-	ID       int64
-	At       *time.Time
-	Who      string
-	Verified string
-	From     string
-	What     string
-	Result   string
 }
 
 // Run prints a table, or the API's answer.
@@ -51,10 +42,10 @@ func (c auditCommand) Run(ctx context.Context, p *program) error {
 	return printList(p, c.Bridge, "entries", answer.Audit, printAudit)
 }
 
-func printAudit(w io.Writer, views []auditView, _ time.Time) error {
+func printAudit(w io.Writer, entries []console.AuditEntry, _ time.Time) error {
 	rows := [][]string{{"ID", "AT", "WHO", "VERIFIED", "FROM", "WHAT", "RESULT"}}
-	for _, v := range views {
-		rows = append(rows, []string{fmt.Sprint(v.ID), clock(v.At), v.Who, v.Verified, v.From, v.What, v.Result})
+	for _, e := range entries {
+		rows = append(rows, []string{fmt.Sprint(e.ID), clock(e.At), e.Who, e.Verified, e.From, e.What, e.Result})
 	}
 	return printTable(w, rows)
 }

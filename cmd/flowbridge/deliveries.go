@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flowbridge/router"
+	"flowbridge/router/console"
 )
 
 // deliveriesCommand is `flowbridge deliveries`.
@@ -20,23 +21,6 @@ type deliveriesList struct {
 	State  string     `enum:"owed,waiting,delivered,parked,cancelled,all" default:"owed" help:"${enum}; owed is parked and waiting."`
 	Limit  int        `default:"100" help:"How many at most of each state, up to 500; the newest."`
 	Bridge adminFlags `embed:""`
-}
-
-// deliveryView is what the API says of a delivery, as far as it is printed.
-type deliveryView struct {
-	ID        int64
-	Incident  *int64
-	Notice    *int64
-	Notifier  string
-	Kind      string
-	State     string
-	Attempts  int
-	LastError string     `json:"last_error"`
-	NextAt    *time.Time `json:"next_at"`
-	UpdatedAt *time.Time `json:"updated_at"`
-	Receipt   *struct {
-		Link string
-	}
 }
 
 // Run prints a table, or the API's answer.
@@ -53,9 +37,9 @@ func (c deliveriesList) Run(ctx context.Context, p *program) error {
 	return printList(p, c.Bridge, "deliveries", list, printDeliveries)
 }
 
-func printDeliveries(w io.Writer, views []deliveryView, now time.Time) error {
+func printDeliveries(w io.Writer, deliveries []console.Delivery, now time.Time) error {
 	rows := [][]string{{"ID", "STATE", "NOTIFIER", "ABOUT", "ATTEMPTS", "CHANGED", "NEXT", "ERROR"}}
-	for _, d := range views {
+	for _, d := range deliveries {
 		about, next := "", ""
 		switch {
 		case d.Incident != nil:
@@ -87,10 +71,7 @@ func (c deliveriesRetry) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	return forEach(p, c.IDs, func(id string) error {
-		var answer struct {
-			Delivery int64 `json:"delivery"`
-			Queued   bool  `json:"queued"`
-		}
+		var answer console.Acted
 		if err := client.call(ctx, "POST", "/api/v1/deliveries/"+url.PathEscape(id)+"/retry", map[string]string{"by": p.user(c.By)}, &answer); err != nil {
 			return err
 		}

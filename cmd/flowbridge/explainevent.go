@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flowbridge/router"
+	"flowbridge/router/console"
 	"flowbridge/router/rules"
 	"flowbridge/router/whatsapp"
 )
@@ -142,39 +143,24 @@ func (r *eventReader) note(text string) {
 	}
 }
 
-// journalView is what the API says of an event, as far as rules can ask for it: what stands behind Field only where it
-// shows one event.
+// journalView is an event as the API shows it.
 type journalView struct {
-	Seq        int64
-	At         time.Time
-	ReceivedAt time.Time `json:"received_at"`
-	Source     router.Source
-	WABA       string `json:"waba_id"`
-	Flow       string `json:"flow_id"`
-	Event      string
-	Threshold  *float64
-	AlertState string `json:"alert_state"`
-	OldStatus  string `json:"old_status"`
-	NewStatus  string `json:"new_status"`
-	Unreadable string
-	Reduced    string
-
-	Field    *string
-	Message  string
-	Warning  string
-	Value    *float64
-	P50      *float64
-	Requests *float64
-	Errors   []router.ErrorCount
-	Body     json.RawMessage
+	console.EventDetail
+	Field *string `json:"field"` // nil where it is one of a list: that has none of what stands behind it
 }
 
 func (v *journalView) event() *router.Event {
 	e := &router.Event{
-		Seq: v.Seq, Source: v.Source, Received: v.ReceivedAt, At: v.At, WABA: v.WABA, Flow: v.Flow, Name: v.Event,
+		Seq: v.Seq, Source: router.Source(v.Source), WABA: v.WABA, Flow: v.Flow, Name: v.EventDetail.Event.Event,
 		AlertState: v.AlertState, OldStatus: v.OldStatus, NewStatus: v.NewStatus, Threshold: v.Threshold,
 		Reading: router.Reading{Value: v.Value, P50: v.P50, Requests: v.Requests, Errors: v.Errors},
 		Message: v.Message, Warning: v.Warning, Value: v.Body,
+	}
+	if v.At != nil {
+		e.At = *v.At
+	}
+	if v.ReceivedAt != nil {
+		e.Received = *v.ReceivedAt
 	}
 	if v.Field != nil {
 		e.Field = *v.Field

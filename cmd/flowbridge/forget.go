@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flowbridge/router"
+	"flowbridge/router/console"
 	"flowbridge/router/store"
 )
 
@@ -22,27 +23,13 @@ type forgetCommand struct {
 // forgetWait bounds how long a bridge may take: it looks through its whole journal.
 const forgetWait = 11 * time.Minute
 
-// forgottenView is what the API says of who was forgotten.
-type forgottenView struct {
-	Forgotten router.ForgottenCount `json:"forgotten"`
-	Told      []toldView            `json:"told"`
-}
-
-type toldView struct {
-	Notifier string `json:"notifier"`
-	Kind     string `json:"kind"`
-	Incident *int64 `json:"incident"`
-	Notice   *int64 `json:"notice"`
-	Link     string `json:"link"`
-}
-
 // Run blanks what is held of a person, and says what it found.
 func (c forgetCommand) Run(ctx context.Context, p *program) error {
 	who, err := router.NewPerson(c.Phone, c.User)
 	if err != nil {
 		return usageError{err}
 	}
-	var was forgottenView
+	var was console.Forgotten
 	if c.DB == "" {
 		was, err = c.ask(ctx, p)
 	} else {
@@ -54,11 +41,11 @@ func (c forgetCommand) Run(ctx context.Context, p *program) error {
 	if c.Bridge.JSON {
 		return printJSON(p.Stdout, was)
 	}
-	return was.print(p.Stdout)
+	return printForgotten(p.Stdout, &was)
 }
 
 // ask has a running bridge do it.
-func (c forgetCommand) ask(ctx context.Context, p *program) (was forgottenView, err error) {
+func (c forgetCommand) ask(ctx context.Context, p *program) (was console.Forgotten, err error) {
 	client, err := c.Bridge.client(p)
 	if err != nil {
 		return was, err
@@ -69,7 +56,7 @@ func (c forgetCommand) ask(ctx context.Context, p *program) (was forgottenView, 
 }
 
 // direct does it in the database itself.
-func (c forgetCommand) direct(ctx context.Context, p *program, who router.Person) (was forgottenView, err error) {
+func (c forgetCommand) direct(ctx context.Context, p *program, who router.Person) (was console.Forgotten, err error) {
 	if err := store.MustExist(c.DB); err != nil {
 		return was, err
 	}
@@ -83,24 +70,17 @@ func (c forgetCommand) direct(ctx context.Context, p *program, who router.Person
 		err = s.Audit(ctx, router.AuditEntry{At: time.Now().UTC(), Who: cmp.Or(p.user(c.By), "somebody"), Verified: "the database itself",
 			From: "this machine", What: "forget a person", Result: "blanked"})
 	}
-	was.Forgotten, was.Told = found.ForgottenCount, []toldView{}
-	for _, t := range found.Told {
-		view := toldView{Notifier: t.Notifier, Kind: string(t.Kind), Link: t.Link}
-		if view.Incident = &t.Incident; t.Incident == 0 {
-			view.Incident, view.Notice = nil, &t.Event
-		}
-		was.Told = append(was.Told, view)
-	}
-	return was, err
+	return console.NewForgotten(found), err
 }
 
-func (v *forgottenView) print(w io.Writer) error {
-	if !v.Forgotten.Any() {
+// printForgotten says what was found.
+func printForgotten(w io.Writer, was *console.Forgotten) error {
+	if !was.Forgotten.Any() {
 		_, err := fmt.Fprintln(w, "nothing was held of this person")
 		return err
 	}
 	fmt.Fprintln(w, "blanked; digests are kept, so that what Meta repeats is known:")
-	n := v.Forgotten
+	n := was.Forgotten
 	rows := [][]string{}
 	for _, row := range []struct {
 		name string
@@ -111,12 +91,12 @@ func (v *forgottenView) print(w io.Writer) error {
 			rows = append(rows, []string{"  " + row.name, fmt.Sprint(row.n)})
 		}
 	}
-	if err := printAligned(w, rows); err != nil || len(v.Told) == 0 {
+	if err := printAligned(w, rows); err != nil || len(was.Told) == 0 {
 		return err
 	}
 	fmt.Fprintln(w, "sent already, and not touched: remove these by hand where they are:")
 	rows = rows[:0]
-	for _, t := range v.Told {
+	for _, t := range was.Told {
 		about := ""
 		switch {
 		case t.Incident != nil:

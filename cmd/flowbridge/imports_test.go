@@ -33,8 +33,10 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if slices.Contains(p.Imports, storetest) {
-			t.Errorf("%s must not import %s: only tests do", p.ImportPath, storetest)
+		for _, only := range []string{storetest, testkit} {
+			if slices.Contains(p.Imports, only) {
+				t.Errorf("%s must not import %s: only tests do", p.ImportPath, only)
+			}
 		}
 		for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
 			if strings.HasPrefix(imported, "flowbridge") && imported != p.ImportPath && !mayImport(p.ImportPath, imported) {
@@ -44,7 +46,10 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 	}
 }
 
-const storetest = "flowbridge/router/store/storetest" // a database for tests
+const (
+	storetest = "flowbridge/router/store/storetest"        // a database for tests
+	testkit   = "flowbridge/notifiers/sandbox/sandboxtest" // what tests share
+)
 
 func mayImport(importer, imported string) bool {
 	switch {

@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"flowbridge/router"
+	"flowbridge/router/console"
 )
 
 // incidentsCommand is `flowbridge incidents`.
@@ -33,72 +34,6 @@ type incidentsList struct {
 	Flow   string     `help:"Only those of a flow: its id or name."`
 	Limit  int        `default:"100" help:"How many at most, up to 500; the newest."`
 	Bridge adminFlags `embed:""`
-}
-
-// incidentView is what the API says of an incident, as far as it is printed.
-type incidentView struct {
-	Number         int64
-	State          string
-	Severity       string
-	Peak           string
-	Title          string
-	WABA           string `json:"waba_id"`
-	Flow           string `json:"flow_id"`
-	FlowName       string `json:"flow_name"`
-	Labels         map[string]string
-	Runbook        string
-	Event          string
-	Rule           string
-	Path           []router.Level
-	OpenedAt       *time.Time `json:"opened_at"`
-	AcknowledgedAt *time.Time `json:"acknowledged_at"`
-	AcknowledgedBy string     `json:"acknowledged_by"`
-	ResolvedAt     *time.Time `json:"resolved_at"`
-	ResolvedBy     string     `json:"resolved_by"`
-	Owner          string
-	Links          []router.Link
-	Silenced       *struct {
-		Silence string
-		Until   *time.Time
-		By, Why string
-	}
-	Flaps      int64
-	Pageable   []string
-	Alerts     []alertView
-	Deliveries []deliveryView
-	Timeline   []struct {
-		At   *time.Time
-		Kind string
-		Text string
-	}
-}
-
-type alertView struct {
-	Event     string
-	Threshold *float64
-	Status    *string
-	Severity  string
-	Active    bool
-	Since     *time.Time
-	Until     *time.Time
-	HeldUntil *time.Time `json:"held_until"`
-	Value     *float64
-	Routes    []string
-	OpenedBy  *int64 `json:"opened_by_event"`
-	ClosedBy  *int64 `json:"closed_by_event"`
-}
-
-// counts says whether the alert keeps its incident open.
-func (a *alertView) counts() bool { return a.Active || a.HeldUntil != nil }
-
-func (a *alertView) level() string {
-	switch {
-	case a.Status != nil:
-		return *a.Status
-	case a.Threshold != nil:
-		return router.FormatValue(a.Event, *a.Threshold)
-	}
-	return ""
 }
 
 // Run prints a table, or the API's answer.
@@ -162,36 +97,48 @@ func readList(ctx context.Context, client *adminClient, what string, q url.Value
 	return all, nil
 }
 
-func printIncidents(w io.Writer, views []incidentView, now time.Time) error {
+func printIncidents(w io.Writer, incidents []console.Incident, now time.Time) error {
 	rows := [][]string{{"INCIDENT", "STATE", "SEVERITY", "FLOW", "WHAT", "OPENED", "WITH", "NOTE"}}
-	for i := range views {
-		v := &views[i]
+	for i := range incidents {
+		inc := &incidents[i]
 		rows = append(rows, []string{
-			router.IncidentName(v.Number), v.State, v.Severity, v.flow(), v.what(), ago(now, v.OpenedAt) + " ago",
-			cmp.Or(v.Owner, v.AcknowledgedBy), strings.Join(v.notes(), ", "),
+			router.IncidentName(inc.Number), inc.State, inc.Severity, flowOf(inc), troubleOf(inc),
+			ago(now, inc.OpenedAt) + " ago", cmp.Or(inc.Owner, inc.AcknowledgedBy), strings.Join(notesOf(inc), ", "),
 		})
 	}
 	return printTable(w, rows)
 }
 
-func (v *incidentView) flow() string {
-	return router.FlowInfo{FlowName: v.FlowName}.DisplayName(v.Flow)
+// flowOf names the flow of an incident.
+func flowOf(inc *console.Incident) string {
+	return router.FlowInfo{FlowName: inc.FlowName}.DisplayName(inc.Flow)
 }
 
-// what says what is wrong: "Endpoint error rate 5 % → 10 %".
-func (v *incidentView) what() string {
-	return strings.TrimSpace(router.SignalName(v.Event) + " " + router.FormatPath(v.Event, v.Path))
+// troubleOf says what is wrong: "Endpoint error rate 5 % → 10 %".
+func troubleOf(inc *console.Incident) string {
+	return strings.TrimSpace(router.SignalName(inc.Event) + " " + router.FormatPath(inc.Event, inc.Path))
 }
 
-// notes are what else a person should know at a glance.
-func (v *incidentView) notes() (notes []string) {
-	if v.Silenced != nil {
+// levelOf writes the level of an alert: "10 %", "THROTTLED", or "" where Meta named none.
+func levelOf(a *console.Alert) string {
+	switch {
+	case a.Status != nil:
+		return *a.Status
+	case a.Threshold != nil:
+		return router.FormatValue(a.Event, *a.Threshold)
+	}
+	return ""
+}
+
+// notesOf returns what else a person should know of an incident at a glance.
+func notesOf(inc *console.Incident) (notes []string) {
+	if inc.Silenced != nil {
 		notes = append(notes, "silenced")
 	}
-	if v.Flaps > 0 {
-		notes = append(notes, "flapped "+router.FormatTimes(v.Flaps))
+	if inc.Flaps > 0 {
+		notes = append(notes, "flapped "+router.FormatTimes(inc.Flaps))
 	}
-	for _, d := range v.Deliveries {
+	for _, d := range inc.Deliveries {
 		switch {
 		case d.State == string(router.DeliveryParked):
 			notes = append(notes, d.Notifier+" parked")
@@ -220,23 +167,23 @@ func (c incidentsShow) Run(ctx context.Context, p *program) error {
 	if c.Bridge.JSON {
 		return printJSON(p.Stdout, raw)
 	}
-	var v incidentView
-	if err := json.Unmarshal(raw, &v); err != nil {
+	var inc console.Incident
+	if err := json.Unmarshal(raw, &inc); err != nil {
 		return err
 	}
-	return printIncident(p.Stdout, &v, time.Now())
+	return printIncident(p.Stdout, &inc, time.Now())
 }
 
-func printIncident(w io.Writer, v *incidentView, now time.Time) error {
-	fmt.Fprintf(w, "%s %s: %s\n", router.IncidentName(v.Number), clean(v.flow()), clean(v.what()))
-	if v.Title != "" {
-		fmt.Fprintln(w, clean(v.Title))
+func printIncident(w io.Writer, inc *console.Incident, now time.Time) error {
+	fmt.Fprintf(w, "%s %s: %s\n", router.IncidentName(inc.Number), clean(flowOf(inc)), clean(troubleOf(inc)))
+	if inc.Title != "" {
+		fmt.Fprintln(w, clean(inc.Title))
 	}
-	if err := printTable(w, v.facts(now)); err != nil {
+	if err := printTable(w, factsOf(inc, now)); err != nil {
 		return err
 	}
 	rows := [][]string{{"LEVEL", "STATE", "SEVERITY", "NOW", "SINCE", "EVENTS"}}
-	for _, a := range v.Alerts {
+	for _, a := range inc.Alerts {
 		state, since, number, events := "over", a.Until, "", ""
 		switch {
 		case a.HeldUntil != nil:
@@ -253,8 +200,8 @@ func printIncident(w io.Writer, v *incidentView, now time.Time) error {
 		if a.ClosedBy != nil {
 			events += fmt.Sprintf(" → %d", *a.ClosedBy)
 		}
-		level := a.level()
-		if a.Event != v.Event {
+		level := levelOf(&a)
+		if a.Event != inc.Event {
 			level = router.SignalName(a.Event) + " " + level
 		}
 		rows = append(rows, []string{level, state, a.Severity, number, clock(since), events})
@@ -263,18 +210,14 @@ func printIncident(w io.Writer, v *incidentView, now time.Time) error {
 		return err
 	}
 	rows = [][]string{{"NOTIFIER", "STATE", "DELIVERY", "ERROR OR LINK"}}
-	for _, d := range v.Deliveries {
-		said := d.LastError
-		if said == "" && d.Receipt != nil {
-			said = d.Receipt.Link
-		}
-		rows = append(rows, []string{d.Notifier, d.State, fmt.Sprint(d.ID), said})
+	for _, d := range inc.Deliveries {
+		rows = append(rows, []string{d.Notifier, d.State, fmt.Sprint(d.ID), cmp.Or(d.LastError, d.Receipt.Link())})
 	}
 	if err := section(w, rows); err != nil {
 		return err
 	}
 	fmt.Fprintln(w)
-	for _, e := range v.Timeline {
+	for _, e := range inc.Timeline {
 		if _, err := fmt.Fprintf(w, "%s  %s\n", clock(e.At), clean(e.Text)); err != nil {
 			return err
 		}
@@ -291,42 +234,43 @@ func section(w io.Writer, rows [][]string) error {
 	return printTable(w, rows)
 }
 
-// facts are the lines of an incident's head: what, and its value. Those without a value are left out.
-func (v *incidentView) facts(now time.Time) (rows [][]string) {
+// factsOf returns the lines of an incident's head: what, and its value. Those without a value are left out.
+func factsOf(inc *console.Incident, now time.Time) (rows [][]string) {
 	fact := func(name, value string) {
 		if value != "" {
 			rows = append(rows, []string{name, value})
 		}
 	}
-	severity := v.Severity
-	if v.Peak != v.Severity {
-		severity += ", was " + v.Peak
+	severity := inc.Severity
+	if inc.Peak != inc.Severity {
+		severity += ", was " + inc.Peak
 	}
-	fact("state", v.State+", "+severity)
-	fact("opened", fmt.Sprintf("%s (%s ago)", clock(v.OpenedAt), ago(now, v.OpenedAt)))
-	if v.AcknowledgedAt != nil {
-		fact("acknowledged", fmt.Sprintf("by %s (%s ago)", cmp.Or(v.AcknowledgedBy, "somebody"), ago(now, v.AcknowledgedAt)))
+	fact("state", inc.State+", "+severity)
+	fact("opened", fmt.Sprintf("%s (%s ago)", clock(inc.OpenedAt), ago(now, inc.OpenedAt)))
+	if inc.AcknowledgedAt != nil {
+		by := cmp.Or(inc.AcknowledgedBy, "somebody")
+		fact("acknowledged", fmt.Sprintf("by %s (%s ago)", by, ago(now, inc.AcknowledgedAt)))
 	}
-	if v.ResolvedAt != nil {
-		fact("resolved", fmt.Sprintf("by %s (%s ago)", cmp.Or(v.ResolvedBy, "Meta"), ago(now, v.ResolvedAt)))
+	if inc.ResolvedAt != nil {
+		fact("resolved", fmt.Sprintf("by %s (%s ago)", cmp.Or(inc.ResolvedBy, "Meta"), ago(now, inc.ResolvedAt)))
 	}
-	fact("owner", v.Owner)
-	for _, key := range slices.Sorted(maps.Keys(v.Labels)) {
-		fact(key, v.Labels[key])
+	fact("owner", inc.Owner)
+	for _, key := range slices.Sorted(maps.Keys(inc.Labels)) {
+		fact(key, inc.Labels[key])
 	}
-	fact("flow", v.Flow)
-	fact("account", v.WABA)
-	fact("rule", v.Rule)
-	fact("runbook", v.Runbook)
-	fact("can page", strings.Join(v.Pageable, ", "))
-	if s := v.Silenced; s != nil {
+	fact("flow", inc.Flow)
+	fact("account", inc.WABA)
+	fact("rule", inc.Rule)
+	fact("runbook", inc.Runbook)
+	fact("can page", strings.Join(inc.Pageable, ", "))
+	if s := inc.Silenced; s != nil {
 		fact("silenced", strings.Join(slices.DeleteFunc([]string{"by " + cmp.Or(s.By, "somebody"), s.Why, "ends " + ends(s.Until, s.Until == nil), "id " + s.Silence},
 			func(part string) bool { return part == "" }), ", "))
 	}
-	if v.Flaps > 0 {
-		fact("flapped", router.FormatTimes(v.Flaps))
+	if inc.Flaps > 0 {
+		fact("flapped", router.FormatTimes(inc.Flaps))
 	}
-	for _, link := range v.Links {
+	for _, link := range inc.Links {
 		name := link.ID
 		if link.Number != 0 {
 			name = fmt.Sprintf("#%d", link.Number)
@@ -350,10 +294,7 @@ func (c incidentsAct) Run(ctx context.Context, p *program, line *kong.Context) e
 	}
 	word := line.Selected().Name
 	return forEach(p, c.Numbers, func(number string) error {
-		var answer struct {
-			Incident int64 `json:"incident"`
-			became
-		}
+		var answer console.Acted
 		path := "/api/v1/incidents/" + url.PathEscape(number) + "/" + word
 		if err := client.call(ctx, "POST", path, map[string]string{"by": p.user(c.By)}, &answer); err != nil {
 			return err
@@ -361,7 +302,7 @@ func (c incidentsAct) Run(ctx context.Context, p *program, line *kong.Context) e
 		if c.Bridge.JSON {
 			return printJSON(p.Stdout, answer)
 		}
-		return answer.print(p.Stdout, router.IncidentName(answer.Incident), word)
+		return printActed(p.Stdout, router.IncidentName(answer.Incident), word, answer.Queued, answer.Result)
 	})
 }
 
@@ -377,22 +318,15 @@ func forEach(p *program, args []string, do func(string) error) error {
 	return fault
 }
 
-// became is what the API says of an act.
-type became struct {
-	Queued  bool   `json:"queued"`
-	Outcome string `json:"outcome,omitempty"` // once it is folded
-	Note    string `json:"note,omitempty"`    // what does not show yet
-}
-
-// print says what became of an act.
-func (b became) print(w io.Writer, what, word string) (err error) {
+// printActed says what became of an act.
+func printActed(w io.Writer, what, word string, queued bool, came console.Result) (err error) {
 	switch {
-	case !b.Queued:
+	case !queued:
 		_, err = fmt.Fprintf(w, "%s: nothing to %s, it is so already\n", what, word)
-	case b.Outcome != "":
-		_, err = fmt.Fprintln(w, clean(b.Outcome))
+	case came.Outcome != "":
+		_, err = fmt.Fprintln(w, clean(came.Outcome))
 	default:
-		_, err = fmt.Fprintf(w, "%s: %s: %s\n", what, word, cmp.Or(clean(b.Note), "it is stored"))
+		_, err = fmt.Fprintf(w, "%s: %s: %s\n", what, word, cmp.Or(clean(came.Note), "it is stored"))
 	}
 	return err
 }

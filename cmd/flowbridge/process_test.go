@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"flowbridge/notifiers/sandbox"
+	"flowbridge/notifiers/sandbox/sandboxtest"
 	"flowbridge/router"
 	"flowbridge/router/whatsapp"
 )
@@ -268,22 +268,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // logBuffer keeps what a process writes while tests read it.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
+type logBuffer = sandboxtest.LogBuffer
 
 // getText reads a page.
 func getText(t *testing.T, url string) string {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"flowbridge/router/console"
 	databases "flowbridge/router/store/storetest"
 )
 
@@ -48,13 +49,7 @@ func TestWhatAPersonDidIsThereWhenTheyLook(t *testing.T) {
 	}
 }
 
-// looked is what the API says of the incident.
-type looked struct {
-	State    string
-	Silenced *struct{ Silence string }
-}
-
-func look(t *testing.T, p *process) (seen looked) {
+func look(t *testing.T, p *process) (seen console.Incident) {
 	t.Helper()
 	p.get(t, "/api/v1/incidents/1", &seen)
 	return seen
@@ -69,7 +64,7 @@ func (p *process) act(t *testing.T, when, method, path, body string, seen func()
 	resp, err := http.DefaultClient.Do(req)
 	must(t, err)
 	defer resp.Body.Close()
-	var answer became
+	var answer console.Acted
 	must(t, json.NewDecoder(resp.Body).Decode(&answer))
 	if resp.StatusCode != http.StatusAccepted || !answer.Queued || answer.Outcome+answer.Note == "" {
 		t.Fatalf("%s: %s %s: %s %+v", when, method, path, resp.Status, answer)
@@ -98,7 +93,7 @@ func actAndLook(t *testing.T, p *process, when string) (late int) {
 	}
 	silenced := func(want bool) func() error {
 		return func() error {
-			var list struct{ Silences []silenceView }
+			var list struct{ Silences []console.Silence }
 			p.get(t, "/api/v1/silences?state=active", &list)
 			if len(list.Silences) == 1 {
 				id = list.Silences[0].ID

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"flowbridge/router"
+	"flowbridge/router/console"
 )
 
 // silencesCommand is `flowbridge silences`.
@@ -25,23 +26,6 @@ type silencesCommand struct {
 type silencesList struct {
 	State  string     `enum:"active,ended,all" default:"active" help:"${enum}."`
 	Bridge adminFlags `embed:""`
-}
-
-// silenceView is what the API says of a silence.
-type silenceView struct {
-	ID             string
-	State          string
-	WABA           string `json:"waba_id"`
-	Flow           string `json:"flow_id"`
-	Event          string
-	Labels         map[string]string
-	Everything     bool
-	Since          *time.Time
-	Until          *time.Time
-	UntilRecovered bool       `json:"until_recovered"`
-	EndedAt        *time.Time `json:"ended_at"`
-	By             string
-	Why            string
 }
 
 // Run prints a table, or the API's answer.
@@ -57,33 +41,33 @@ func (c silencesList) Run(ctx context.Context, p *program) error {
 	return printList(p, c.Bridge, "silences", list, printSilences)
 }
 
-func printSilences(w io.Writer, views []silenceView, now time.Time) error {
+func printSilences(w io.Writer, silences []console.Silence, now time.Time) error {
 	rows := [][]string{{"ID", "COVERS", "SINCE", "ENDS", "BY", "WHY"}}
-	for i := range views {
-		v := &views[i]
-		end := ends(v.Until, v.UntilRecovered)
-		if v.EndedAt != nil {
-			end = "ended " + ago(now, v.EndedAt) + " ago"
+	for i := range silences {
+		s := &silences[i]
+		end := ends(s.Until, s.UntilRecovered)
+		if s.EndedAt != nil {
+			end = "ended " + ago(now, s.EndedAt) + " ago"
 		}
-		rows = append(rows, []string{v.ID, v.covers(), ago(now, v.Since) + " ago", end, v.By, v.Why})
+		rows = append(rows, []string{s.ID, coveredBy(s), ago(now, s.Since) + " ago", end, s.By, s.Why})
 	}
 	return printTable(w, rows)
 }
 
-// covers writes what a silence is about.
-func (v *silenceView) covers() string {
+// coveredBy writes what a silence is about.
+func coveredBy(s *console.Silence) string {
 	var parts []string
-	if v.WABA != "" {
-		parts = append(parts, "account "+v.WABA)
+	if s.WABA != "" {
+		parts = append(parts, "account "+s.WABA)
 	}
-	if v.Flow != "" {
-		parts = append(parts, "flow "+v.Flow)
+	if s.Flow != "" {
+		parts = append(parts, "flow "+s.Flow)
 	}
-	if v.Event != "" {
-		parts = append(parts, v.Event)
+	if s.Event != "" {
+		parts = append(parts, s.Event)
 	}
-	for _, key := range slices.Sorted(maps.Keys(v.Labels)) {
-		parts = append(parts, key+" "+v.Labels[key])
+	for _, key := range slices.Sorted(maps.Keys(s.Labels)) {
+		parts = append(parts, key+" "+s.Labels[key])
 	}
 	return cmp.Or(strings.Join(parts, ", "), "everything")
 }
@@ -116,14 +100,9 @@ func (c silencesAdd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	wish := map[string]any{"by": p.user(c.By), "everything": c.Everything}
-	for key, value := range map[string]string{"flow": c.Flow, "waba": c.WABA, "event": c.Event, "team": c.Team, "for": c.For, "until": c.Until, "why": c.Why} {
-		if value != "" {
-			wish[key] = value
-		}
-	}
-	if len(c.Label) > 0 {
-		wish["labels"] = c.Label
+	wish := console.SilenceRequest{
+		Flow: c.Flow, WABA: c.WABA, Event: c.Event, Team: c.Team, Labels: c.Label, Everything: c.Everything,
+		For: c.For, Until: c.Until, By: p.user(c.By), Why: c.Why,
 	}
 	var raw json.RawMessage
 	if err := client.call(ctx, "POST", "/api/v1/silences", wish, &raw); err != nil {
@@ -132,10 +111,7 @@ func (c silencesAdd) Run(ctx context.Context, p *program) error {
 	if c.Bridge.JSON {
 		return printJSON(p.Stdout, raw)
 	}
-	var answer struct {
-		Silence silenceView
-		Covers  []int64
-	}
+	var answer console.SilenceAdded
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		return err
 	}
@@ -144,7 +120,7 @@ func (c silencesAdd) Run(ctx context.Context, p *program) error {
 		names[i] = router.IncidentName(n)
 	}
 	s := &answer.Silence
-	_, err = fmt.Fprintf(p.Stdout, "silence %s of %s ends %s; it covers %s now\n", clean(s.ID), clean(s.covers()), ends(s.Until, s.UntilRecovered),
+	_, err = fmt.Fprintf(p.Stdout, "silence %s of %s ends %s; it covers %s now\n", clean(s.ID), clean(coveredBy(s)), ends(s.Until, s.UntilRecovered),
 		cmp.Or(strings.Join(names, ", "), "no open incident"))
 	return err
 }
@@ -162,16 +138,13 @@ func (c silencesRemove) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	return forEach(p, c.IDs, func(id string) error {
-		var answer struct {
-			Silence string `json:"silence"`
-			became
-		}
+		var answer console.SilenceEnded
 		if err := client.call(ctx, "DELETE", "/api/v1/silences/"+url.PathEscape(id), map[string]string{"by": p.user(c.By)}, &answer); err != nil {
 			return err
 		}
 		if c.Bridge.JSON {
 			return printJSON(p.Stdout, answer)
 		}
-		return answer.print(p.Stdout, "silence "+clean(answer.Silence), "remove")
+		return printActed(p.Stdout, "silence "+clean(answer.Silence), "remove", answer.Queued, answer.Result)
 	})
 }

@@ -237,16 +237,12 @@ func href(url string) string {
 // terminal, a text message or the direction of the script around it would act on.
 func line(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
+		if unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(text, "\uFFFD"))
-	text = strings.Join(strings.Fields(text), " ")
-	if utf8.RuneCountInString(text) > limit {
-		text = string([]rune(text)[:limit-1]) + "…"
-	}
-	return text
+	return router.Shorten(router.OneLine(text), limit)
 }
 
 // lowerFirst makes a name of a signal stand within a sentence.

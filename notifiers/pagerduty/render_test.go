@@ -5,17 +5,15 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
-
 	"flowbridge/notifiers/pagerduty"
 	"flowbridge/notifiers/sandbox"
+	"flowbridge/notifiers/sandbox/sandboxtest"
 	"flowbridge/router"
 )
 
@@ -157,18 +155,7 @@ func TestWhatPagerDutyIsSent(t *testing.T) {
 				got.WriteByte('\n')
 			}
 			golden := filepath.Join("testdata", strings.ReplaceAll(name, " ", "-")+".json")
-			if *update {
-				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", golden, diff)
-			}
+			sandboxtest.Golden(t, golden, got.String(), *update)
 		})
 	}
 }

@@ -2,15 +2,14 @@ package sandbox_test
 
 import (
 	"flag"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/slack-go/slack"
 
 	"flowbridge/notifiers/sandbox"
+	"flowbridge/notifiers/sandbox/sandboxtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -70,17 +69,5 @@ func TestAChannelIsDrawnAsItLooksNow(t *testing.T) {
 
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
+	sandboxtest.Golden(t, filepath.Join("testdata", name), got, *update)
 }

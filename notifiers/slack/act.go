@@ -254,34 +254,40 @@ func (r *Receiver) listed(ctx context.Context, who person, list []string) (why s
 
 // moot says why an act would change nothing, in mrkdwn; "" if it would.
 func moot(act string, inc *router.IncidentDetail) string {
-	say := func(format string, args ...any) string { return inc.Name() + ": " + fmt.Sprintf(format, args...) }
-	over := inc.State == router.IncidentResolved
-	meta := slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Counts() })
-	switch {
-	case act == router.Reopen && !over:
-		return say("not resolved any more")
-	case act == router.Reopen && (inc.ResolvedBy == "" || !meta):
-		return say("cannot be reopened: Meta reports that it is over")
-	case act == router.Reopen:
+	why := inc.May(act)
+	if why == router.MayHappen {
 		return ""
-	case over && inc.ResolvedBy == "":
-		return say("already resolved by Meta at %s", clock(inc.ResolvedAt))
-	case over:
-		return say("already resolved by %s at %s", line(inc.ResolvedBy, nameText), clock(inc.ResolvedAt))
-	case act == router.Acknowledge && inc.State == router.IncidentAcknowledged:
-		return say("already acknowledged by %s at %s", acknowledger(&inc.Incident), clock(inc.AcknowledgedAt))
-	case act == router.Unacknowledge && inc.State != router.IncidentAcknowledged:
-		return say("not acknowledged any more")
-	case act == router.PageNow && len(pageable(&inc.Incident)) == 0:
-		return say("everybody who can be paged is paged already")
-	case act == router.AddSilence && ownSilence(&inc.Incident):
-		return say("already silenced%s; end that first to silence it otherwise", silencedBy(&inc.Silence))
-	case act == router.EndSilence && inc.Silence.ID == "":
-		return say("not silenced any more")
-	case act == router.EndSilence && !ownSilence(&inc.Incident):
-		return say("its silence covers more than this flow: end it where it was made")
 	}
-	return ""
+	return inc.Name() + ": " + whyNot(&inc.Incident, why)
+}
+
+// whyNot says in mrkdwn why an act cannot be, or would change nothing.
+func whyNot(inc *router.Incident, why router.Refusal) string {
+	switch why {
+	case router.AlreadyResolved:
+		by := "Meta"
+		if inc.ResolvedBy != "" {
+			by = line(inc.ResolvedBy, nameText)
+		}
+		return "already resolved by " + by + " at " + clock(inc.ResolvedAt)
+	case router.NotResolved:
+		return "not resolved any more"
+	case router.Recovered:
+		return "cannot be reopened: Meta reports that it is over"
+	case router.AlreadyAcknowledged:
+		return "already acknowledged by " + acknowledger(inc) + " at " + clock(inc.AcknowledgedAt)
+	case router.NotAcknowledged:
+		return "not acknowledged any more"
+	case router.NobodyToPage, router.AllPaged:
+		return "everybody who can be paged is paged already"
+	case router.AlreadySilenced:
+		return "already silenced" + silencedBy(&inc.Silence) + "; end that first to silence it otherwise"
+	case router.NotSilenced:
+		return "not silenced any more"
+	case router.SilencedWider:
+		return "its silence covers more than this flow: end it where it was made"
+	}
+	return line(string(why), nameText)
 }
 
 // silencedBy says by whom and until when.

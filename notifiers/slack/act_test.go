@@ -180,6 +180,57 @@ func TestEveryButtonIsAnAct(t *testing.T) {
 	}
 }
 
+// TestACardOffersWhatMayHappen compares the buttons of every card with what the domain says of their acts.
+func TestACardOffersWhatMayHappen(t *testing.T) {
+	for name, n := range cards() {
+		if n.Incident == nil {
+			continue
+		}
+		offered := map[string]bool{}
+		buttons := overButtons(&n)
+		if n.Open {
+			buttons = openButtons(&n)
+		}
+		for _, b := range buttons {
+			switch b := b.(type) {
+			case *slack.ButtonBlockElement:
+				offered[b.ActionID] = true
+			case *slack.SelectBlockElement:
+				offered[b.ActionID] = true
+			}
+		}
+		for id, act := range acts {
+			may := n.May(act) == router.MayHappen
+			if id == pressSilence && n.Incident.Silence.ID != "" {
+				may = false // one that covers more hides the menu; the slash command takes one of its own all the same
+			}
+			if !n.Open && n.Incident.State != router.IncidentResolved {
+				may = false // over for this channel: what is done elsewhere is done from there
+			}
+			if offered[id] != may {
+				t.Errorf("%s: %s is offered: %t, and the domain says %q", name, id, offered[id], n.May(act))
+			}
+		}
+	}
+}
+
+func TestEveryReasonToRefuseAnActHasWords(t *testing.T) {
+	inc := router.Incident{ResolvedBy: "Sam", AcknowledgedBy: "Sam", ResolvedAt: began, AcknowledgedAt: began}
+	said := map[string]router.Refusal{}
+	for _, why := range router.Refusals() {
+		words := whyNot(&inc, why)
+		other, twice := said[words]
+		said[words] = why
+		switch {
+		case why == router.UnknownAct: // nothing in Slack asks for one
+		case words == line(string(why), nameText):
+			t.Errorf("%q has no words", why)
+		case twice && !(why == router.AllPaged && other == router.NobodyToPage):
+			t.Errorf("%q and %q are both %q", why, other, words)
+		}
+	}
+}
+
 func TestADoubleClickOnSilenceIsOneSilence(t *testing.T) {
 	d := newDesk(t)
 	d.card(opened())

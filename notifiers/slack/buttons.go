@@ -48,7 +48,7 @@ const untilRecovered = "recovered"
 func openButtons(n *router.Notification) []slack.BlockElement {
 	inc, about := n.Incident, aboutIncident(n.Incident)
 	var out []slack.BlockElement
-	if inc.State == router.IncidentAcknowledged {
+	if n.May(router.Unacknowledge) == router.MayHappen {
 		out = append(out, press(pressUnacknowledge, "Unacknowledge", about))
 	} else {
 		out = append(out, press(pressAcknowledge, "Acknowledge", about).WithStyle(slack.StylePrimary))
@@ -59,14 +59,14 @@ func openButtons(n *router.Notification) []slack.BlockElement {
 	}
 	out = append(out, press(pressResolve, "Resolve", about).WithStyle(slack.StyleDanger).
 		WithConfirm(confirm("Resolve "+inc.Name()+"?", question, "Resolve")))
-	if names := pageable(inc); len(names) > 0 {
+	if n.May(router.PageNow) == router.MayHappen {
 		out = append(out, press(pressPage, "Page now", about).
-			WithConfirm(confirm("Page now?", "This pages "+strings.Join(names, ", ")+" at once.", "Page")))
+			WithConfirm(confirm("Page now?", "This pages "+strings.Join(inc.Unpaged(), ", ")+" at once.", "Page")))
 	}
-	switch {
-	case inc.Silence.ID == "":
+	switch n.May(router.EndSilence) {
+	case router.NotSilenced:
 		out = append(out, silenceMenu(about))
-	case ownSilence(inc): // one that covers more is not ended from the card of one incident
+	case router.MayHappen: // one that covers more is not ended from the card of one incident
 		out = append(out, press(pressUnsilence, "End silence", about))
 	}
 	return out
@@ -74,7 +74,7 @@ func openButtons(n *router.Notification) []slack.BlockElement {
 
 // overButtons are what people may do about what a person has resolved and Meta still reports.
 func overButtons(n *router.Notification) []slack.BlockElement {
-	if !resolvedByHand(n) {
+	if n.May(router.Reopen) != router.MayHappen {
 		return nil
 	}
 	return []slack.BlockElement{press(pressReopen, "Reopen", aboutIncident(n.Incident))}
@@ -83,23 +83,6 @@ func overButtons(n *router.Notification) []slack.BlockElement {
 // resolvedByHand says that a person has resolved what Meta still reports.
 func resolvedByHand(n *router.Notification) bool {
 	return n.Incident.State == router.IncidentResolved && n.Incident.ResolvedBy != "" && worst(n) != nil
-}
-
-// pageable lists who would be paged now: who pages, and is not told yet.
-func pageable(inc *router.Incident) (names []string) {
-	for _, name := range inc.Pageable {
-		told := slices.ContainsFunc(inc.Watch, func(w router.Watch) bool { return w.Notifier == name && w.Open && w.Rise == 0 })
-		if !told {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// ownSilence says whether the silence that an incident is under is about its flow, and nothing beside it.
-func ownSilence(inc *router.Incident) bool {
-	s := &inc.Silence
-	return s.ID != "" && s.WABA == inc.WABA && s.Flow == inc.Flow && inc.Flow != "" && (s.Event == "" || s.Event == inc.Event)
 }
 
 func press(id, label, value string) *slack.ButtonBlockElement {

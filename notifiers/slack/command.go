@@ -95,7 +95,7 @@ func (r *Receiver) answer(ctx context.Context, c *slack.SlashCommand) (said, res
 func done(w wish, inc *router.IncidentDetail) string {
 	said := map[string]string{
 		router.Acknowledge: "acknowledged", router.Unacknowledge: "no longer acknowledged", router.Resolve: "resolved",
-		router.Reopen: "reopened", router.PageNow: "paging " + line(strings.Join(pageable(&inc.Incident), ", "), moreText), router.EndSilence: "no longer silenced",
+		router.Reopen: "reopened", router.PageNow: "paging " + line(strings.Join(inc.Unpaged(), ", "), moreText), router.EndSilence: "no longer silenced",
 		router.AddSilence: "silenced until it has recovered",
 	}[w.act]
 	switch {

@@ -1,7 +1,6 @@
 package slack
 
 import (
-	"bytes"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"flowbridge/notifiers/sandbox"
+	"flowbridge/notifiers/sandbox/sandboxtest"
 	"flowbridge/router"
 )
 
@@ -20,7 +20,7 @@ type world struct {
 	t        *testing.T
 	slack    *sandbox.Slack
 	notifier *Notifier
-	log      logBuffer
+	log      sandboxtest.LogBuffer
 
 	mu  sync.Mutex
 	now time.Time
@@ -48,24 +48,6 @@ func newWorld(t *testing.T, change ...func(*sandbox.SlackConfig, *Config)) *worl
 	w.notifier = n
 	t.Cleanup(func() { sandbox.AssertNoSecret(t, []string{token}, w.log.String()) })
 	return w
-}
-
-// logBuffer is a log that is read while goroutines write it.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func (w *world) clock() time.Time {

@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"flowbridge/router"
 )
@@ -217,12 +216,7 @@ func fields(of []router.Field) []field {
 
 func short(text string) string { return cut(text, maxShort) }
 
-func cut(text string, most int) string {
-	if utf8.RuneCountInString(text) <= most {
-		return text
-	}
-	return string([]rune(text)[:most-1]) + "…"
-}
+func cut(text string, most int) string { return router.Shorten(text, most) }
 
 func moment(t time.Time) *time.Time {
 	if t.IsZero() {

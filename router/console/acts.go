@@ -7,11 +7,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/julienschmidt/httprouter"
 
@@ -30,20 +28,6 @@ var acts = map[string]string{
 	"page":          router.PageNow,
 }
 
-// queued says that what was asked for is written down and will happen; false, that it was so already.
-type queued struct {
-	Incident int64 `json:"incident,omitempty"`
-	Delivery int64 `json:"delivery,omitempty"`
-	Queued   bool  `json:"queued"`
-	became
-}
-
-// became says what came of an act. Both are empty for what was so already.
-type became struct {
-	Outcome string `json:"outcome,omitempty"` // once it is folded
-	Note    string `json:"note,omitempty"`    // what does not show yet
-}
-
 // act writes to the journal what a person does to an incident.
 func (c *Console) act(name string) handle {
 	return func(r *http.Request, p httprouter.Params) (int, any, error) {
@@ -57,27 +41,27 @@ func (c *Console) act(name string) handle {
 		}
 		needed, err := needed(&inc, name)
 		if err != nil || !needed {
-			return http.StatusOK, queued{Incident: inc.Number}, err
+			return http.StatusOK, Acted{Incident: inc.Number}, err
 		}
 		came, err := c.say(r, router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: inc.Number, Actor: actor}})
 		if err != nil {
 			return 0, nil, err
 		}
 		c.cfg.Logger.Info("a person acts", "act", name, "incident", inc.Name(), "by", actor, "from", r.RemoteAddr)
-		return http.StatusAccepted, queued{Incident: inc.Number, Queued: true, became: came}, nil
+		return http.StatusAccepted, Acted{Incident: inc.Number, Queued: true, Result: came}, nil
 	}
 }
 
 // say writes to the journal what a person wants. It returns once that is folded, so that whoever looks next sees it, or
 // else after foldWait: it is on disk in any case.
-func (c *Console) say(r *http.Request, e router.Event) (became, error) {
+func (c *Console) say(r *http.Request, e router.Event) (Result, error) {
 	now := c.cfg.Now().UTC()
 	e.Digest = "console/" + rand.Text() // what a person does twice was meant twice
 	e.Source, e.At, e.Received = router.SourceConsole, now, now
 	who := callerOf(r)
 	e.Act.Verified, e.Act.From = who.verified, who.from
 	if _, err := c.store.Append(r.Context(), []router.Event{e}); err != nil {
-		return became{}, err
+		return Result{}, err
 	}
 	return c.await(r.Context(), &e), nil
 }
@@ -91,20 +75,20 @@ const (
 )
 
 // await returns what came of an event once that shows.
-func (c *Console) await(ctx context.Context, e *router.Event) became {
+func (c *Console) await(ctx context.Context, e *router.Event) Result {
 	ctx, cancel := context.WithTimeout(ctx, foldWait)
 	defer cancel()
 	silence := e.Name == router.AddSilence || e.Name == router.EndSilence
-	came := became{Note: "it is stored, and will show once what stands before it in the journal has been worked off"}
+	came := Result{Note: "it is stored, and will show once what stands before it in the journal has been worked off"}
 	for wait := foldFirst; router.Sleep(ctx, wait); wait = min(2*wait, foldSlowest) {
 		p, err := c.store.EventProgress(ctx, e.Digest)
 		switch {
 		case err != nil: // it is stored, and may well be folded: no reason to say that it failed
 			return came
 		case p.Folded && silence && p.Due:
-			came = became{Outcome: p.Outcome, Note: "the incidents that it covers will show it soon"}
+			came = Result{Outcome: p.Outcome, Note: "the incidents that it covers will show it soon"}
 		case p.Folded:
-			return became{Outcome: p.Outcome}
+			return Result{Outcome: p.Outcome}
 		}
 	}
 	return came
@@ -113,30 +97,29 @@ func (c *Console) await(ctx context.Context, e *router.Event) became {
 // needed says whether an act would change something: false where it is so already, an error where it cannot be. The
 // fold decides in the end, and a person learns here what it would say.
 func needed(inc *router.IncidentDetail, name string) (bool, error) {
-	resolved := inc.State == router.IncidentResolved
-	switch {
-	case name == router.Reopen:
-		if resolved && !slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Counts() }) {
-			return false, refuse(http.StatusConflict, "%s cannot be reopened: Meta reports it no more", inc.Name())
-		}
-		return resolved, nil
-	case resolved:
-		return false, refuse(http.StatusConflict, "%s is resolved already", inc.Name())
-	case name == router.Acknowledge:
-		return inc.State != router.IncidentAcknowledged, nil
-	case name == router.Unacknowledge:
-		return inc.State == router.IncidentAcknowledged, nil
-	case name == router.PageNow && len(inc.Pageable) == 0:
-		return false, refuse(http.StatusConflict, "nobody can be paged for %s: its rules name no notifier that pages", inc.Name())
-	case name == router.PageNow && !slices.ContainsFunc(inc.Pageable, func(n string) bool { return unpaged(inc, n) }):
-		return false, refuse(http.StatusConflict, "all who can be paged for %s have been: %s", inc.Name(), strings.Join(inc.Pageable, ", "))
+	switch why := inc.May(name); why {
+	case router.MayHappen:
+		return true, nil
+	case router.AlreadyAcknowledged, router.NotAcknowledged, router.NotResolved:
+		return false, nil
+	default:
+		return false, refuse(http.StatusConflict, "%s", whyNot(&inc.Incident, why))
 	}
-	return true, nil
 }
 
-// unpaged says whether a notifier that pages has not been told yet.
-func unpaged(inc *router.IncidentDetail, notifier string) bool {
-	return !slices.ContainsFunc(inc.Watch, func(w router.Watch) bool { return w.Notifier == notifier && w.Rise == 0 && w.Open })
+// whyNot says why an act cannot be.
+func whyNot(inc *router.Incident, why router.Refusal) string {
+	switch why {
+	case router.AlreadyResolved:
+		return inc.Name() + " is resolved already"
+	case router.Recovered:
+		return inc.Name() + " cannot be reopened: Meta reports it no more"
+	case router.NobodyToPage:
+		return "nobody can be paged for " + inc.Name() + ": its rules name no notifier that pages"
+	case router.AllPaged:
+		return "all who can be paged for " + inc.Name() + " have been: " + strings.Join(inc.Pageable, ", ")
+	}
+	return inc.Name() + ": " + string(why)
 }
 
 // incident loads the one that the path names, as 42 or INC-42.
@@ -190,14 +173,8 @@ func decode(body io.Reader, v any) error {
 	return errors.New("there is more than one JSON value")
 }
 
-// oneLine cuts what a person wrote to one line of at most so many runes.
-func oneLine(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
-	runes := []rune(strings.Join(strings.Fields(s), " "))
+// bounded cuts what a person wrote to one line of at most so many runes. A name is cut without an ellipsis.
+func bounded(s string, limit int) string {
+	runes := []rune(router.OneLine(s))
 	return string(runes[:min(len(runes), limit)])
 }

@@ -110,7 +110,7 @@ func (c *Console) write(w http.ResponseWriter, r *http.Request, status int, body
 func (c *Console) guard(next http.Handler) http.Handler {
 	foreign := http.NewCrossOriginProtection()
 	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c.refused.note(refusedSite, "from", r.RemoteAddr, "origin", oneLine(r.Header.Get("Origin"), maxActor))
+		c.refused.note(refusedSite, "from", r.RemoteAddr, "origin", bounded(r.Header.Get("Origin"), maxActor))
 		c.fail(w, r, refuse(http.StatusForbidden, "a page of another site may not do this"))
 	}))
 	checked := foreign.Handler(next)

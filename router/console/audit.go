@@ -30,18 +30,6 @@ func (c *Console) keep(ctx context.Context, e router.AuditEntry) {
 	}
 }
 
-// audited is an entry of the audit.
-type audited struct {
-	ID       int64      `json:"id"`
-	At       *time.Time `json:"at"`
-	Who      string     `json:"who"`
-	Verified string     `json:"verified"` // admin token, view token, proxy header, Slack signature, Slack socket, PagerDuty signature or none
-	From     string     `json:"from"`     // address, or service
-	What     string     `json:"what"`
-	Result   string     `json:"result"`
-	Event    *int64     `json:"event"` // journal position; null for what does not go through the journal
-}
-
 // listAudit: GET /api/v1/audit?before=&limit=
 func (c *Console) listAudit(r *http.Request, _ httprouter.Params) (int, any, error) {
 	q := r.URL.Query()
@@ -63,7 +51,7 @@ func (c *Console) listAudit(r *http.Request, _ httprouter.Params) (int, any, err
 	if len(list) == limit && list[limit-1].ID > 1 {
 		next = &list[limit-1].ID
 	}
-	return http.StatusOK, map[string]any{"next": next, "audit": each(list, func(e *router.AuditEntry) audited {
-		return audited{ID: e.ID, At: moment(e.At), Who: e.Who, Verified: e.Verified, From: e.From, What: e.What, Result: e.Result, Event: unlessZero(e.Event)}
+	return http.StatusOK, map[string]any{"next": next, "audit": each(list, func(e *router.AuditEntry) AuditEntry {
+		return AuditEntry{ID: e.ID, At: moment(e.At), Who: e.Who, Verified: e.Verified, From: e.From, What: e.What, Result: e.Result, Event: unlessZero(e.Event)}
 	})}, nil
 }

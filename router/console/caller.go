@@ -42,7 +42,7 @@ func callerOf(r *http.Request) caller {
 // actor is what cards and timelines call a caller who acts. A name in a body is anybody's word: it is shown as such, and
 // counts for nothing beside one that a proxy vouches for.
 func (who *caller) actor(given string) string {
-	given = oneLine(given, maxActor)
+	given = bounded(given, maxActor)
 	switch {
 	case who.person != "":
 		return who.person
@@ -107,7 +107,7 @@ func (c *Console) signedIn(r *http.Request, proxied bool) string {
 		c.refused.note(refusedHeader, "from", r.RemoteAddr, "header", c.cfg.UserHeader)
 		return ""
 	}
-	return oneLine(names[0], maxActor)
+	return bounded(names[0], maxActor)
 }
 
 // addressOf reads an address, with or without a port; the zero Addr if it is none.

@@ -266,7 +266,7 @@ func TestTheAuditIsReadPageByPage(t *testing.T) {
 		"?limit=0":          `limit is a number from 1 to 500, not "0"`,
 	} {
 		var got struct {
-			Audit []audited
+			Audit []AuditEntry
 			Next  *int64
 			Error string
 		}

@@ -13,21 +13,6 @@ import (
 // forgetTimeout bounds one request to forget: the whole journal is looked through.
 const forgetTimeout = 10 * time.Minute
 
-// found says what was held of a person, and which messages services still have.
-type found struct {
-	Forgotten router.ForgottenCount `json:"forgotten"` // rows that were blanked, by where they are
-	Told      []told                `json:"told"`      // messages that were sent: flowbridge does not touch them
-}
-
-// told is a message that a service has.
-type told struct {
-	Notifier string `json:"notifier"`
-	Kind     string `json:"kind"`
-	Incident *int64 `json:"incident"` // number; null for a notice
-	Notice   *int64 `json:"notice"`   // journal position of the event; null for an incident
-	Link     string `json:"link"`     // or ""
-}
-
 // forget: POST /api/v1/forget {"phone": "..."} or {"user": "..."}. Who it was is written down nowhere.
 func (c *Console) forget(r *http.Request, _ httprouter.Params) (int, any, error) {
 	var who struct {
@@ -57,7 +42,13 @@ func (c *Console) forget(r *http.Request, _ httprouter.Params) (int, any, error)
 	}
 	c.keep(r.Context(), c.deed(r, actor, "forget a person", result))
 	c.cfg.Logger.Info("a person was forgotten", "found", was.ForgottenCount, "told", len(was.Told), "by", actor, "from", r.RemoteAddr)
-	return http.StatusOK, found{Forgotten: was.ForgottenCount, Told: each(was.Told, func(t *router.Told) told {
-		return told{Notifier: t.Notifier, Kind: string(t.Kind), Incident: unlessZero(t.Incident), Notice: unlessZero(t.Event), Link: t.Link}
-	})}, nil
+	return http.StatusOK, NewForgotten(was), nil
+}
+
+// NewForgotten shows what was held of a person.
+func NewForgotten(was router.Found) Forgotten {
+	return Forgotten{Forgotten: was.ForgottenCount, Told: each(was.Told, func(t *router.Told) Told {
+		about, notice := unlessZero(t.Incident), unlessZero(t.Event)
+		return Told{Notifier: t.Notifier, Kind: string(t.Kind), Incident: about, Notice: notice, Link: t.Link}
+	})}
 }

@@ -61,13 +61,13 @@ func (c *Console) listEvents(r *http.Request, _ httprouter.Params) (int, any, er
 	}
 	list, err := c.store.Events(r.Context(), state, limit)
 	if err != nil || len(list) == 0 {
-		return http.StatusOK, map[string]any{"events": []event{}}, err
+		return http.StatusOK, map[string]any{"events": []Event{}}, err
 	}
 	pairs, err := c.store.Pairs(r.Context(), list[len(list)-1].Seq, list[0].Seq)
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, map[string]any{"events": each(list, func(e *router.JournalEvent) event { return newEvent(e, pairs[e.Seq]) })}, nil
+	return http.StatusOK, map[string]any{"events": each(list, func(e *router.JournalEvent) Event { return newEvent(e, pairs[e.Seq]) })}, nil
 }
 
 // showEvent: GET /api/v1/events/{seq}
@@ -126,7 +126,7 @@ func (c *Console) retryDelivery(r *http.Request, p httprouter.Params) (int, any,
 		return 0, nil, err
 	}
 	c.cfg.Logger.Info("a person asks for a retry", "delivery", id, "by", actor, "from", r.RemoteAddr)
-	return http.StatusAccepted, queued{Delivery: id, Queued: true}, nil
+	return http.StatusAccepted, Acted{Delivery: id, Queued: true}, nil
 }
 
 // oneOf reads ?state=; empty means all.

@@ -136,8 +136,8 @@ func (c *Console) auditWrongTokens(ctx context.Context, last bool) {
 // admit says why a request goes no further; nil if it does.
 func (c *Console) admit(r *http.Request, who *caller) error {
 	if !c.knownHost(r) {
-		c.refused.note(refusedHost, "host", oneLine(r.Host, maxActor), "from", r.RemoteAddr)
-		return refuse(http.StatusMisdirectedRequest, "%q is not known here: use localhost, the address that --admin names, or --public-url", oneLine(r.Host, maxActor))
+		c.refused.note(refusedHost, "host", bounded(r.Host, maxActor), "from", r.RemoteAddr)
+		return refuse(http.StatusMisdirectedRequest, "%q is not known here: use localhost, the address that --admin names, or --public-url", bounded(r.Host, maxActor))
 	}
 	if who.wrong && r.URL.Path != "/healthz" { // a token that was replaced is no reason to end a process that lives
 		c.refused.note(refusedWrong, "from", r.RemoteAddr)
@@ -157,9 +157,9 @@ func (c *Console) admit(r *http.Request, who *caller) error {
 		}
 		return refuse(http.StatusUnauthorized, "send the admin token: Authorization: Bearer <FLOWBRIDGE_ADMIN_TOKEN>")
 	case who.may == mayLook && r.Method != http.MethodGet && r.Method != http.MethodHead:
-		c.refused.note(refusedView, "from", r.RemoteAddr, "method", r.Method, "path", oneLine(r.URL.Path, maxActor))
+		c.refused.note(refusedView, "from", r.RemoteAddr, "method", r.Method, "path", bounded(r.URL.Path, maxActor))
 		c.keep(r.Context(), router.AuditEntry{At: c.cfg.Now(), Who: who.actor(""), Verified: who.verified, From: who.from,
-			What: oneLine(r.Method+" "+r.URL.Path, maxActor), Result: "refused: the view token may only look"})
+			What: bounded(r.Method+" "+r.URL.Path, maxActor), Result: "refused: the view token may only look"})
 		return refuse(http.StatusForbidden, "this token may look, and not act: send that of FLOWBRIDGE_ADMIN_TOKEN")
 	}
 	return nil

@@ -46,11 +46,11 @@ func (c *Console) listSilences(r *http.Request, _ httprouter.Params) (int, any, 
 		return 0, nil, err
 	}
 	now := c.cfg.Now()
-	list := each(known, func(s *router.Silence) silence { return newSilence(s, now) })
-	list = slices.DeleteFunc(list, func(s silence) bool {
+	list := each(known, func(s *router.Silence) Silence { return newSilence(s, now) })
+	list = slices.DeleteFunc(list, func(s Silence) bool {
 		return state != "" && s.State != state || s.EndedAt != nil && now.Sub(*s.EndedAt) > recently
 	})
-	slices.SortStableFunc(list, func(a, b silence) int { return strings.Compare(a.State, b.State) }) // active comes first
+	slices.SortStableFunc(list, func(a, b Silence) int { return strings.Compare(a.State, b.State) }) // active comes first
 	return http.StatusOK, map[string]any{"silences": list}, nil
 }
 
@@ -73,26 +73,12 @@ func (c *Console) silences(r *http.Request) ([]router.Silence, error) {
 	return known, nil
 }
 
-// silenceWish is what a person asks for. What is set of waba, flow, event, team and labels must all fit.
-type silenceWish struct {
-	WABA       string            `json:"waba"`
-	Flow       string            `json:"flow"` // id, or the name that the rules give it
-	Event      string            `json:"event"`
-	Team       string            `json:"team"` // short for labels: {team: ...}
-	Labels     map[string]string `json:"labels"`
-	Everything bool              `json:"everything"` // must be said where nothing narrows the silence
-	For        string            `json:"for"`        // "30m", "4h", "2d"
-	Until      string            `json:"until"`      // RFC 3339, or "recovered"
-	By         string            `json:"by"`
-	Why        string            `json:"why"`
-}
-
 const wishUsage = `send {"flow": "...", "for": "4h", "by": "...", "why": "..."}: one or more of waba, flow, event, team, labels, ` +
 	`or everything: true; and for, or until with a time or "recovered"`
 
 // addSilence: POST /api/v1/silences
 func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, error) {
-	var wish silenceWish
+	var wish SilenceRequest
 	if err := decode(r.Body, &wish); err != nil {
 		if errors.As(err, new(*http.MaxBytesError)) {
 			return 0, nil, err
@@ -126,22 +112,14 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 		return 0, nil, err
 	}
 	c.cfg.Logger.Info("a person adds a silence", "silence", s.ID, "by", s.By, "why", s.Why, "from", r.RemoteAddr)
-	return http.StatusAccepted, silenceAdded{Silence: newSilence(&s, now), Covers: covers, Queued: true, became: came}, nil
-}
-
-// silenceAdded is the answer to POST /api/v1/silences.
-type silenceAdded struct {
-	Silence silence `json:"silence"`
-	Covers  []int64 `json:"covers"` // numbers of unresolved incidents with an alert that it covers: none may be a slip
-	Queued  bool    `json:"queued"`
-	became
+	return http.StatusAccepted, SilenceAdded{Silence: newSilence(&s, now), Covers: covers, Queued: true, Result: came}, nil
 }
 
 // wished reads a wish, and says all that is wrong with it.
-func (c *Console) wished(wish *silenceWish, now time.Time) (s router.Silence, problems []string) {
+func (c *Console) wished(wish *SilenceRequest, now time.Time) (s router.Silence, problems []string) {
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	s = router.Silence{
-		ID: strings.ToLower(rand.Text()[:10]), Since: now, Why: oneLine(wish.Why, maxWhy),
+		ID: strings.ToLower(rand.Text()[:10]), Since: now, Why: bounded(wish.Why, maxWhy),
 		Scope: router.Scope{WABA: strings.TrimSpace(wish.WABA), Event: strings.ToUpper(strings.TrimSpace(wish.Event)), Labels: wish.Labels},
 	}
 	var err error
@@ -200,7 +178,7 @@ func (c *Console) flowID(name string) (string, error) {
 }
 
 // until returns when a silence ends; the zero time for one that holds until recovery.
-func until(wish *silenceWish, now time.Time) (time.Time, error) {
+func until(wish *SilenceRequest, now time.Time) (time.Time, error) {
 	switch {
 	case wish.For != "" && wish.Until != "":
 		return time.Time{}, errors.New("for and until exclude each other: give one of them")
@@ -248,13 +226,6 @@ func (c *Console) covered(r *http.Request, scope *router.Scope) ([]int64, error)
 	return numbers, nil
 }
 
-// silenceEnd is the answer to DELETE /api/v1/silences/{id}.
-type silenceEnd struct {
-	Silence string `json:"silence"`
-	Queued  bool   `json:"queued"` // false: it was over already
-	became
-}
-
 // endSilence: DELETE /api/v1/silences/{id}
 func (c *Console) endSilence(r *http.Request, p httprouter.Params) (int, any, error) {
 	actor, err := actorOf(r)
@@ -269,7 +240,7 @@ func (c *Console) endSilence(r *http.Request, p httprouter.Params) (int, any, er
 	now := c.cfg.Now()
 	if at := slices.IndexFunc(known, func(s router.Silence) bool { return s.ID == id }); at >= 0 {
 		if newSilence(&known[at], now).State == silenceEnded {
-			return http.StatusOK, silenceEnd{Silence: id}, nil
+			return http.StatusOK, SilenceEnded{Silence: id}, nil
 		}
 	} else if waits, err := c.unfolded(r, id); err != nil {
 		return 0, nil, err
@@ -281,7 +252,7 @@ func (c *Console) endSilence(r *http.Request, p httprouter.Params) (int, any, er
 		return 0, nil, err
 	}
 	c.cfg.Logger.Info("a person ends a silence", "silence", id, "by", actor, "from", r.RemoteAddr)
-	return http.StatusAccepted, silenceEnd{Silence: id, Queued: true, became: came}, nil
+	return http.StatusAccepted, SilenceEnded{Silence: id, Queued: true, Result: came}, nil
 }
 
 // unfolded says whether a silence is in the journal, and the fold has not come to it yet.
@@ -292,25 +263,8 @@ func (c *Console) unfolded(r *http.Request, id string) (bool, error) {
 	}), err
 }
 
-// silence is a silence as the API shows it.
-type silence struct {
-	ID             string            `json:"id"`
-	State          string            `json:"state"` // active or ended
-	WABA           string            `json:"waba_id"`
-	Flow           string            `json:"flow_id"`
-	Event          string            `json:"event"`
-	Labels         map[string]string `json:"labels"`
-	Everything     bool              `json:"everything"` // nothing narrows it
-	Since          *time.Time        `json:"since"`
-	Until          *time.Time        `json:"until"`           // null: until recovery
-	UntilRecovered bool              `json:"until_recovered"` // it ends by itself once nothing that it covers is wrong
-	EndedAt        *time.Time        `json:"ended_at"`
-	By             string            `json:"by"`
-	Why            string            `json:"why"`
-}
-
-func newSilence(s *router.Silence, now time.Time) silence {
-	out := silence{
+func newSilence(s *router.Silence, now time.Time) Silence {
+	out := Silence{
 		ID: s.ID, State: silenceActive, WABA: s.WABA, Flow: s.Flow, Event: s.Event, Labels: s.Labels,
 		Everything: s.Everything(),
 		Since:      moment(s.Since), Until: moment(s.Until), UntilRecovered: s.UntilRecovered(), By: s.By, Why: s.Why,

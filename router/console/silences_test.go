@@ -41,7 +41,7 @@ func TestAPersonAddsASilence(t *testing.T) {
 			s := filledStore()
 			c, logs := newConsole(t, Config{FlowIDs: flowNames}, s)
 			resp := ask(c, "POST", "/api/v1/silences", tt.body)
-			var got silenceAdded
+			var got SilenceAdded
 			if err := json.Unmarshal([]byte(text(t, resp)), &got); err != nil || resp.StatusCode != 202 || !got.Queued {
 				t.Fatalf("%s %+v %v", resp.Status, got, err)
 			}

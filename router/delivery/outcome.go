@@ -46,7 +46,7 @@ func (d *Deliverer) result(n *router.Notification, receipt router.Receipt, err, 
 	}
 	var permanent interface{ Permanent() bool }
 	var later interface{ NotBefore() time.Time }
-	r.State, r.Error = router.DeliveryWaiting, cmp.Or(oneLine(err.Error()), "an error without words")
+	r.State, r.Error = router.DeliveryWaiting, cmp.Or(errorText(err), "an error without words")
 	switch {
 	case errors.As(err, &permanent) && permanent.Permanent():
 		r.State = router.DeliveryParked
@@ -161,20 +161,8 @@ func parkedDigest(delivery int64, text string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// oneLine makes an error fit a row of a list: one line, nothing that a terminal would act on, bounded.
-func oneLine(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "\uFFFD"))
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > maxError {
-		text = string(runes[:maxError-1]) + "…"
-	}
-	return text
-}
+// errorText makes an error fit a row of a list: one line, bounded.
+func errorText(err error) string { return router.Shorten(router.OneLine(err.Error()), maxError) }
 
 // unconfigured is a delivery to a service that nothing speaks to.
 type unconfigured struct {

@@ -271,7 +271,7 @@ func TestErrorsFitARow(t *testing.T) {
 		{"long ones are cut", strings.Repeat("ä", 600), strings.Repeat("ä", 499) + "…"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := oneLine(tt.in); got != tt.want {
+			if got := errorText(errors.New(tt.in)); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
