@@ -24,6 +24,12 @@ type Event struct {
 	Field string `json:"field,omitempty"`
 	Name  string `json:"name"` // one of the names below, or whatever Meta wrote
 
+	// Subject is what it is about where that is no flow; zero for a flow, which Flow names. Change is Meta's own word for what
+	// happened to it: "DISABLE", "PAUSED", "RED"; "" of flows. Facts are what Meta said beside that.
+	Subject Subject `json:"subject,omitzero"`
+	Change  string  `json:"change,omitempty"`
+	Facts   []Fact  `json:"facts,omitempty"`
+
 	AlertState string   `json:"alert_state,omitempty"` // Activated, Deactivated, or whatever Meta wrote
 	OldStatus  string   `json:"old_status,omitempty"`
 	NewStatus  string   `json:"new_status,omitempty"`
@@ -45,6 +51,21 @@ type Event struct {
 	// Unreadable says why a well-signed post could not be read; Raw then holds its body as it came.
 	Unreadable string `json:"unreadable,omitempty"`
 	Raw        []byte `json:"raw,omitempty"`
+}
+
+// Subject names one thing that events can be about.
+type Subject struct {
+	Kind SubjectKind `json:"kind"`
+	// ID is Meta's id where there is one, and otherwise what Meta names it by: the digits of a phone number, a template's id,
+	// the type and id of a business entity. "" for the account itself, which Event.WABA names.
+	ID   string `json:"id,omitempty"`
+	Name string `json:"name,omitempty"` // for people, as Meta wrote it: "order_confirmation (en_US)", "+1 555-078-3881"
+}
+
+// Fact is one thing that Meta said of an event, fit for people: dates are dates, limits are numbers.
+type Fact struct {
+	Name string `json:"name"` // "Reason", "Until", "What to do"
+	Text string `json:"text"`
 }
 
 // Reading is what Meta measured. A nil pointer is a number that Meta did not send.
