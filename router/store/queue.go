@@ -29,6 +29,9 @@ const claimable = `d.state = 'waiting' AND d.class >= 0 AND d.next_at <= ? AND (
 // Claim returns: after a crash the next one knows that something may exist. What the budgets have no room for waits,
 // which is no failure; short says how many classes had to.
 func (s *Store) Claim(ctx context.Context, ask router.Ask) (n *router.Notification, short int, err error) {
+	if due, err := s.mayBeDue(ctx, ask.Notifier, micros(ask.Now)); err != nil || !due {
+		return nil, 0, err
+	}
 	err = s.inShared(ctx, func(ctx context.Context, tx *txn) error {
 		n, short, err = s.claim(ctx, tx, &ask)
 		return err
