@@ -104,7 +104,7 @@ const waitingNotifiers = `SELECT notifier FROM deliveries WHERE state = 'waiting
 // another process owns.
 func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifiers []string, next time.Time, err error) {
 	us := micros(now)
-	owners := s.owners()
+	owners := s.peers.shares()
 	if err := owners.join(ctx); err != nil {
 		return nil, next, fmt.Errorf("join those who deliver: %w", err)
 	}

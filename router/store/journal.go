@@ -189,11 +189,6 @@ func areFresh(digests, stored []string) []bool {
 	return fresh
 }
 
-func scanText(row scanner) (text string, err error) {
-	err = row.Scan(&text)
-	return text, err
-}
-
 // insertEvent stores an event that is part of a transaction; a repeat is dropped.
 func insertEvent(ctx context.Context, tx *txn, row eventRow) error {
 	if _, err := tx.ExecContext(ctx, insertEventsQuery(1), row.digest, row.received, string(row.state), row.body); err != nil {
@@ -224,9 +219,6 @@ func (s *Store) Waiting(ctx context.Context, limit int) (events []router.Event, 
 	}
 	return events, nil
 }
-
-// scanner is a row of a query.
-type scanner interface{ Scan(dest ...any) error }
 
 func scanEvent(row scanner, more ...any) (e router.Event, err error) {
 	var body []byte
