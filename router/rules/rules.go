@@ -5,7 +5,6 @@ package rules
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -74,20 +73,6 @@ type rule struct {
 	proceed     bool // continue: true
 	drop        bool
 	alone       alone
-}
-
-// Place is where something stands in the files.
-type Place struct {
-	File         string
-	Line, Column int // from 1
-}
-
-// String writes file:line:column; of the zero Place nothing.
-func (p Place) String() string {
-	if p == (Place{}) {
-		return ""
-	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
 // hold is what a rule says of `resolve_after`.

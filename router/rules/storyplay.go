@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // player plays one story.
@@ -135,7 +136,7 @@ func (p *player) incident(a *StoryAct) (inc router.Incident, problem string) {
 	for _, inc := range found {
 		names = append(names, fmt.Sprintf("%s of %s", inc.Event, inc.DisplayName(inc.Flow)))
 	}
-	return inc, fmt.Sprintf("%d incidents are %s (%s): say which with flow or event", len(found), what, shorten(strings.Join(names, ", "), 200))
+	return inc, fmt.Sprintf("%d incidents are %s (%s): say which with flow or event", len(found), what, yamldoc.Shorten(strings.Join(names, ", "), 200))
 }
 
 // diff compares what was told with what the step expects; nil if it is as expected.

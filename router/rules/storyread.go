@@ -11,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // LoadStories reads a file of stories; path is only its name for mistakes. load reads the rules that the file names, with
@@ -18,15 +19,14 @@ import (
 func LoadStories(path string, data []byte, load func(rulesPath string, env map[string]string) (*Rules, error)) (*Stories, error) {
 	s := storyReader{loader: newLoader(Config{})}
 	s.rules = nil
-	s.reader = &reader{report: s.report, file: path, lines: strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")}
-	root := s.parse(data)
-	switch {
-	case root != nil:
+	format := fileFormat()
+	format.Begin = "begin with rules: and stories:"
+	s.Report = yamldoc.NewReport(format)
+	var root *yaml.Node
+	if s.Reader, root = s.Open(path, data); root != nil {
 		s.file(root, load)
-	case len(s.mistakes) == 1 && s.mistakes[0].Problem == "the file is empty": // as a rules file would not be
-		s.mistakes[0].Hint = "begin with rules: and stories:"
 	}
-	mistakes := append(s.finish(), s.rulesMistakes...)
+	mistakes := append(s.Finish(), s.rulesMistakes...)
 	if len(mistakes) > 0 {
 		return nil, &mistakes
 	}
@@ -50,41 +50,41 @@ type storyReader struct {
 var storyStart = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 
 func (s *storyReader) file(root *yaml.Node, load func(string, map[string]string) (*Rules, error)) {
-	top, ok := s.mapping(root, "")
+	top, ok := s.Mapping(root, "")
 	if !ok {
 		return
 	}
 	at := s.keys(top, "rules", "env", "stories")
 	env := map[string]string{}
 	if e, ok := at["env"]; ok {
-		entries, _ := s.mapping(e.value, e.path)
+		entries, _ := s.Mapping(e.Value, e.Path)
 		for _, v := range entries {
-			if text, ok := s.scalar(v.value, v.path); ok {
-				env[v.key] = text.text
+			if text, ok := s.Scalar(v.Value, v.Path); ok {
+				env[v.Key] = text.Text
 			}
 		}
 	}
 	if e, ok := at["rules"]; !ok {
-		s.absent(root, "rules", "is missing", "name the rules file that the stories are about, relative to this file")
-	} else if path, ok := s.scalar(e.value, e.path); ok {
+		s.Absent(root, "rules", "is missing", "name the rules file that the stories are about, relative to this file")
+	} else if path, ok := s.Scalar(e.Value, e.Path); ok {
 		s.load(path, env, load)
 	}
 	e, ok := at["stories"]
 	if !ok {
-		s.absent(root, "stories", "there are none", "begin each with - name:")
+		s.Absent(root, "stories", "there are none", "begin each with - name:")
 		return
 	}
-	if follow(e.value).Kind != yaml.SequenceNode || len(follow(e.value).Content) == 0 {
-		s.wrong(e.value, e.path, "must be a list of stories, not "+describe(follow(e.value)), "begin each with - name:")
+	if yamldoc.Follow(e.Value).Kind != yaml.SequenceNode || len(yamldoc.Follow(e.Value).Content) == 0 {
+		s.Wrong(e.Value, e.Path, "must be a list of stories, not "+yamldoc.Describe(yamldoc.Follow(e.Value)), "begin each with - name:")
 		return
 	}
 	named := map[string]int{}
-	items, paths := s.list(e.value, e.path)
+	items, paths := s.List(e.Value, e.Path)
 	for i, item := range items {
-		if entries, ok := s.mapping(item, paths[i]); ok {
+		if entries, ok := s.Mapping(item, paths[i]); ok {
 			story := s.story(item, paths[i], entries)
 			if line, taken := named[story.Name]; taken && story.Name != "" {
-				s.wrong(item, paths[i], fmt.Sprintf("another story has this name, on line %d", line), "")
+				s.Wrong(item, paths[i], fmt.Sprintf("another story has this name, on line %d", line), "")
 			}
 			named[story.Name] = item.Line
 			s.stories = append(s.stories, story)
@@ -94,7 +94,7 @@ func (s *storyReader) file(root *yaml.Node, load func(string, map[string]string)
 
 // load reads the rules. What is wrong in them is reported beside what is wrong here.
 func (s *storyReader) load(path scalar, env map[string]string, load func(string, map[string]string) (*Rules, error)) {
-	rules, err := load(path.text, env)
+	rules, err := load(path.Text, env)
 	var mistakes *Mistakes
 	switch {
 	case err == nil:
@@ -102,7 +102,7 @@ func (s *storyReader) load(path scalar, env map[string]string, load func(string,
 	case errors.As(err, &mistakes):
 		s.rulesMistakes = *mistakes
 	default:
-		s.wrong(path.Node, path.path, "cannot be read: "+err.Error(), "it is relative to this file")
+		s.Wrong(path.Node, path.Path, "cannot be read: "+err.Error(), "it is relative to this file")
 	}
 }
 
@@ -120,8 +120,8 @@ func (s *storyReader) about(rules *Rules) {
 func (s *storyReader) keys(entries []entry, known ...string) map[string]entry {
 	at := map[string]entry{}
 	for _, e := range entries {
-		if slices.Contains(known, e.key) {
-			at[e.key] = e
+		if slices.Contains(known, e.Key) {
+			at[e.Key] = e
 		} else if meant := s.unknown(e, known...); meant != "" {
 			if _, taken := at[meant]; !taken {
 				at[meant] = e
@@ -134,20 +134,20 @@ func (s *storyReader) keys(entries []entry, known ...string) map[string]entry {
 // unknown reports a key that nobody knows, and returns the one that was meant, or "".
 func (s *storyReader) unknown(e entry, known ...string) (meant string) {
 	hint := "known here: " + strings.Join(known, ", ")
-	if meant = Nearest(e.key, known); meant != "" {
-		hint = didYouMean(e.key, known)
+	if meant = yamldoc.Nearest(e.Key, known); meant != "" {
+		hint = yamldoc.DidYouMean(e.Key, known)
 	}
-	s.wrong(e.at, e.path, "unknown key", hint)
+	s.Wrong(e.At, e.Path, "unknown key", hint)
 	return meant
 }
 
 func (s *storyReader) story(n *yaml.Node, path string, entries []entry) Story {
-	story := Story{Place: s.place(n), Start: storyStart}
+	story := Story{Place: s.Place(n), Start: storyStart}
 	at := s.keys(entries, "name", "at", "steps")
 	if e, ok := at["name"]; !ok {
-		s.absent(n, join(path, "name"), "is missing", "say what should happen")
-	} else if name, ok := s.scalar(e.value, e.path); ok {
-		story.Name = oneLine(name.text, 200)
+		s.Absent(n, yamldoc.Join(path, "name"), "is missing", "say what should happen")
+	} else if name, ok := s.Scalar(e.Value, e.Path); ok {
+		story.Name = yamldoc.OneLine(name.Text, 200)
 	}
 	if e, ok := at["at"]; ok {
 		if when, ok := s.time(e); ok {
@@ -157,16 +157,16 @@ func (s *storyReader) story(n *yaml.Node, path string, entries []entry) Story {
 	s.clock = story.Start
 	e, ok := at["steps"]
 	if !ok {
-		s.absent(n, join(path, "steps"), "is missing", "say what happens: an event, a wait, or what a person does")
+		s.Absent(n, yamldoc.Join(path, "steps"), "is missing", "say what happens: an event, a wait, or what a person does")
 		return story
 	}
-	if follow(e.value).Kind != yaml.SequenceNode {
-		s.wrong(e.value, e.path, "must be a list of steps, not "+describe(follow(e.value)), "begin each with -")
+	if yamldoc.Follow(e.Value).Kind != yaml.SequenceNode {
+		s.Wrong(e.Value, e.Path, "must be a list of steps, not "+yamldoc.Describe(yamldoc.Follow(e.Value)), "begin each with -")
 		return story
 	}
-	items, paths := s.list(e.value, e.path)
+	items, paths := s.List(e.Value, e.Path)
 	for i, item := range items {
-		if entries, ok := s.mapping(item, paths[i]); ok {
+		if entries, ok := s.Mapping(item, paths[i]); ok {
 			story.Steps = append(story.Steps, s.step(item, paths[i], entries))
 		}
 	}
@@ -179,13 +179,13 @@ func stepKeys() []string {
 
 // step reads one step: the clock may move, then one thing happens.
 func (s *storyReader) step(n *yaml.Node, path string, entries []entry) Step {
-	step := Step{Place: s.place(n)}
+	step := Step{Place: s.Place(n)}
 	at := s.keys(entries, stepKeys()...)
 	var titles []string
 	if e, ok := at["at"]; ok {
 		if when, ok := s.time(e); ok {
 			if when.Before(s.clock) {
-				s.wrong(e.value, e.path, "lies before the clock of the story, which stands at "+s.clock.Format("2006-01-02 15:04 UTC"), "")
+				s.Wrong(e.Value, e.Path, "lies before the clock of the story, which stands at "+s.clock.Format("2006-01-02 15:04 UTC"), "")
 			}
 			step.Until = when
 			titles = append(titles, "at "+when.UTC().Format("Mon 2006-01-02 15:04 UTC"))
@@ -203,14 +203,14 @@ func (s *storyReader) step(n *yaml.Node, path string, entries []entry) Step {
 		s.clock = step.Until
 	}
 	happens := 0
-	if e, ok := at["event"]; ok || at["value"].value != nil {
+	if e, ok := at["event"]; ok || at["value"].Value != nil {
 		happens++
 		step.Event = s.event(e, at)
 		titles = append(titles, step.Event.description)
 	} else {
 		for _, key := range eventKeys {
 			if e, ok := at[key]; ok {
-				s.wrong(e.at, e.path, "belongs to an event, and the step names none", "add event:")
+				s.Wrong(e.At, e.Path, "belongs to an event, and the step names none", "add event:")
 			}
 		}
 	}
@@ -223,9 +223,9 @@ func (s *storyReader) step(n *yaml.Node, path string, entries []entry) Step {
 	}
 	switch {
 	case happens > 1:
-		s.wrong(n, path, "holds more than one thing that happens", "make a step of each")
-	case happens == 0 && step.Until.IsZero() && at["at"].value == nil:
-		s.absent(n, path, "nothing happens in it", "name an event, a wait, or what a person does")
+		s.Wrong(n, path, "holds more than one thing that happens", "make a step of each")
+	case happens == 0 && step.Until.IsZero() && at["at"].Value == nil:
+		s.Absent(n, path, "nothing happens in it", "name an event, a wait, or what a person does")
 	}
 	step.title = strings.Join(titles, ", ")
 	s.expectations(&step, at)
@@ -234,26 +234,26 @@ func (s *storyReader) step(n *yaml.Node, path string, entries []entry) Step {
 
 // time reads a date and time: RFC 3339, or 2026-03-02 08:00 with or without the name of a time zone; UTC without.
 func (s *storyReader) time(e entry) (time.Time, bool) {
-	text, ok := s.scalar(e.value, e.path)
+	text, ok := s.Scalar(e.Value, e.Path)
 	if !ok {
 		return time.Time{}, false
 	}
-	if t, err := time.Parse(time.RFC3339, text.text); err == nil {
+	if t, err := time.Parse(time.RFC3339, text.Text); err == nil {
 		return t.UTC(), true
 	}
 	zone := time.UTC
-	words := strings.Fields(text.text)
+	words := strings.Fields(text.Text)
 	if len(words) == 3 {
 		var err error
 		if zone, err = time.LoadLocation(words[2]); err != nil || words[2] == "Local" {
-			s.wrong(text.Node, text.path, "there is no time zone "+quote(words[2]), "write its name as in Europe/Berlin, or UTC")
+			s.Wrong(text.Node, text.Path, "there is no time zone "+yamldoc.Quote(words[2]), "write its name as in Europe/Berlin, or UTC")
 			return time.Time{}, false
 		}
 		words = words[:2]
 	}
 	t, err := time.ParseInLocation("2006-01-02 15:04", strings.Join(words, " "), zone)
 	if err != nil {
-		s.wrong(text.Node, text.path, text.written()+" is no date and time", `write "2026-03-02 08:00", "2026-03-02 08:00 Europe/Berlin" or 2026-03-02T08:00:00Z`)
+		s.Wrong(text.Node, text.Path, text.Written()+" is no date and time", `write "2026-03-02 08:00", "2026-03-02 08:00 Europe/Berlin" or 2026-03-02T08:00:00Z`)
 		return time.Time{}, false
 	}
 	return t.UTC(), true
@@ -261,24 +261,24 @@ func (s *storyReader) time(e entry) (time.Time, bool) {
 
 // objectOf reads a map as JSON.
 func (s *storyReader) objectOf(e entry) (out json.RawMessage) {
-	if follow(e.value).Kind != yaml.MappingNode {
-		s.wrong(e.value, e.path, "must be a map, as in Meta's post, not "+describe(follow(e.value)), "")
+	if yamldoc.Follow(e.Value).Kind != yaml.MappingNode {
+		s.Wrong(e.Value, e.Path, "must be a map, as in Meta's post, not "+yamldoc.Describe(yamldoc.Follow(e.Value)), "")
 		return nil
 	}
 	defer func() {
 		if p := recover(); p != nil { // yaml.v3 can panic on small inputs
-			s.wrong(e.value, e.path, fmt.Sprintf("the YAML reader stumbled: %v", p), "")
+			s.Wrong(e.Value, e.Path, fmt.Sprintf("the YAML reader stumbled: %v", p), "")
 			out = nil
 		}
 	}()
 	var value map[string]any
-	if err := e.value.Decode(&value); err != nil {
-		s.wrong(e.value, e.path, "is not what JSON can hold: "+oneLine(err.Error(), 120), "")
+	if err := e.Value.Decode(&value); err != nil {
+		s.Wrong(e.Value, e.Path, "is not what JSON can hold: "+yamldoc.OneLine(err.Error(), 120), "")
 		return nil
 	}
 	out, err := json.Marshal(value)
 	if err != nil {
-		s.wrong(e.value, e.path, "is not what JSON can hold: "+oneLine(err.Error(), 120), "")
+		s.Wrong(e.Value, e.Path, "is not what JSON can hold: "+yamldoc.OneLine(err.Error(), 120), "")
 	}
 	return out
 }

@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 var eventKeys = []string{"event", "field", "waba", "flow", "late", "threshold", "value", "alert_state", "old_status", "new_status", "error_type", "with"}
@@ -22,21 +23,21 @@ func (s *storyReader) event(e entry, at map[string]entry) *StoryEvent {
 		if !ok {
 			return ""
 		}
-		v, ok := s.scalar(k.value, k.path)
+		v, ok := s.Scalar(k.Value, k.Path)
 		if ok {
 			s.misspelt(v, strings.ReplaceAll(key, "_", " "), known)
 		}
-		return v.text
+		return v.Text
 	}
 	ev.WABA = text("waba", nil)
 	if k, ok := at["late"]; ok {
 		ev.Late = s.wait(k)
 	}
 	field := text("field", append(accountFields(), "flows", "messages"))
-	if v, ok := at["value"]; ok && follow(v.value).Kind == yaml.MappingNode {
+	if v, ok := at["value"]; ok && yamldoc.Follow(v.Value).Kind == yaml.MappingNode {
 		for _, key := range []string{"event", "flow", "threshold", "alert_state", "old_status", "new_status", "error_type", "with"} {
 			if k, ok := at[key]; ok {
-				s.wrong(k.at, k.path, "stands in the value already", "a value that is a map is Meta's whole value")
+				s.Wrong(k.At, k.Path, "stands in the value already", "a value that is a map is Meta's whole value")
 			}
 		}
 		ev.WholeValue = s.objectOf(v)
@@ -46,8 +47,8 @@ func (s *storyReader) event(e entry, at map[string]entry) *StoryEvent {
 		ev.description = "a value of the field " + ev.Field
 		return ev
 	}
-	if e.value == nil {
-		s.wrong(at["value"].at, at["value"].path, "belongs to an event, and the step names none", "add event:, or write Meta's whole value as a map")
+	if e.Value == nil {
+		s.Wrong(at["value"].At, at["value"].Path, "belongs to an event, and the step names none", "add event:, or write Meta's whole value as a map")
 		return ev
 	}
 	ev.Name = text("event", knownEvents())
@@ -77,11 +78,11 @@ func (s *storyReader) event(e entry, at map[string]entry) *StoryEvent {
 
 // eventState reads one of the two words that Meta writes.
 func (s *storyReader) eventState(e entry) string {
-	v, ok := s.scalar(e.value, e.path)
+	v, ok := s.Scalar(e.Value, e.Path)
 	if ok {
-		s.oneWord(v, "there is no alert state "+v.written(), []string{router.Activated, router.Deactivated})
+		s.oneWord(v, "there is no alert state "+v.Written(), []string{router.Activated, router.Deactivated})
 	}
-	return v.text
+	return v.Text
 }
 
 func (ev *StoryEvent) describe(r *Rules) {
@@ -107,20 +108,20 @@ func (ev *StoryEvent) describe(r *Rules) {
 
 // number reads a number with or without its unit: 14.28, "10%", "6.2s".
 func (s *storyReader) number(e entry, event string) *float64 {
-	if e.value == nil {
+	if e.Value == nil {
 		return nil
 	}
-	text, ok := s.scalar(e.value, e.path)
+	text, ok := s.Scalar(e.Value, e.Path)
 	if !ok {
 		return nil
 	}
-	b, ok := parseBound(text.text)
+	b, ok := parseBound(text.Text)
 	switch {
 	case !ok || b.op != "":
-		s.wrong(text.Node, text.path, text.written()+" is no number", `write 10, "10%" or "5s"`)
+		s.Wrong(text.Node, text.Path, text.Written()+" is no number", `write 10, "10%" or "5s"`)
 		return nil
 	case !b.unit.fits(event):
-		s.wrong(text.Node, text.path, fmt.Sprintf("%s is not measured in the unit of %s", event, text.written()), "")
+		s.Wrong(text.Node, text.Path, fmt.Sprintf("%s is not measured in the unit of %s", event, text.Written()), "")
 		return nil
 	}
 	return &b.value
@@ -129,11 +130,11 @@ func (s *storyReader) number(e entry, event string) *float64 {
 // flow reads a flow by its name in the rules file, or by its id.
 func (s *storyReader) flow(e entry) string {
 	if s.rules == nil {
-		text, _ := s.scalar(e.value, e.path)
-		return text.text
+		text, _ := s.Scalar(e.Value, e.Path)
+		return text.Text
 	}
-	if follow(e.value).Kind == yaml.SequenceNode {
-		s.wrong(e.value, e.path, "must be one flow, not a list", "")
+	if yamldoc.Follow(e.Value).Kind == yaml.SequenceNode {
+		s.Wrong(e.Value, e.Path, "must be one flow, not a list", "")
 		return ""
 	}
 	ids := slices.Sorted(maps.Keys(s.flowTest(e).ids))
@@ -141,7 +142,7 @@ func (s *storyReader) flow(e entry) string {
 		return ""
 	}
 	if len(ids) > 1 {
-		s.wrong(e.value, e.path, fmt.Sprintf("%d flows have this name", len(ids)), "write the id: "+shorten(strings.Join(ids, ", "), 100))
+		s.Wrong(e.Value, e.Path, fmt.Sprintf("%d flows have this name", len(ids)), "write the id: "+yamldoc.Shorten(strings.Join(ids, ", "), 100))
 	}
 	return ids[0]
 }
@@ -156,17 +157,17 @@ func actKeys() []string { return slices.Sorted(maps.Keys(acts)) }
 
 // act reads what a person does: the name alone, or a map.
 func (s *storyReader) act(e entry) *StoryAct {
-	a := &StoryAct{Name: acts[e.key]}
+	a := &StoryAct{Name: acts[e.Key]}
 	if a.Name == router.AddSilence || a.Name == router.EndSilence {
 		a.Silence = &StorySilence{}
 	}
-	if follow(e.value).Kind == yaml.ScalarNode && a.Name != router.AddSilence {
-		if by, ok := s.scalar(e.value, e.path); ok {
-			a.By = by.text
+	if yamldoc.Follow(e.Value).Kind == yaml.ScalarNode && a.Name != router.AddSilence {
+		if by, ok := s.Scalar(e.Value, e.Path); ok {
+			a.By = by.Text
 		}
 		return a
 	}
-	entries, ok := s.mapping(e.value, e.path)
+	entries, ok := s.Mapping(e.Value, e.Path)
 	if !ok {
 		return a
 	}
@@ -181,21 +182,21 @@ func (s *storyReader) act(e entry) *StoryAct {
 		known = []string{"by", "in", "id"}
 	}
 	if s.rules == nil && a.Name == router.AddSilence { // labels are not known
-		entries = slices.DeleteFunc(entries, func(k entry) bool { return !slices.Contains(known, k.key) })
+		entries = slices.DeleteFunc(entries, func(k entry) bool { return !slices.Contains(known, k.Key) })
 	}
 	at := s.keys(entries, known...)
 	text := func(key string) string {
 		if k, ok := at[key]; ok {
-			if v, ok := s.scalar(k.value, k.path); ok {
-				return v.text
+			if v, ok := s.Scalar(k.Value, k.Path); ok {
+				return v.Text
 			}
 		}
 		return ""
 	}
 	a.By = text("by")
 	if k, ok := at["in"]; ok {
-		if v, ok := s.scalar(k.value, k.path); ok && (s.rules == nil || s.isNotifier(v)) {
-			a.Through = v.text
+		if v, ok := s.Scalar(k.Value, k.Path); ok && (s.rules == nil || s.isNotifier(v)) {
+			a.Through = v.Text
 		}
 	}
 	flow := ""
@@ -203,9 +204,9 @@ func (s *storyReader) act(e entry) *StoryAct {
 		flow = s.flow(k)
 	}
 	if k, ok := at["event"]; ok {
-		if v, ok := s.scalar(k.value, k.path); ok {
+		if v, ok := s.Scalar(k.Value, k.Path); ok {
 			s.misspelt(v, "event", knownEvents())
-			a.Event = v.text
+			a.Event = v.Text
 		}
 	}
 	if a.Silence == nil {
@@ -218,18 +219,18 @@ func (s *storyReader) act(e entry) *StoryAct {
 	}
 	a.Silence.Scope = router.Scope{WABA: text("waba"), Flow: flow, Event: a.Event}
 	for _, k := range entries {
-		if s.rules != nil && slices.Contains(s.rules.labels, k.key) {
+		if s.rules != nil && slices.Contains(s.rules.labels, k.Key) {
 			if a.Silence.Scope.Labels == nil {
 				a.Silence.Scope.Labels = map[string]string{}
 			}
-			if v, ok := s.scalar(k.value, k.path); ok {
-				a.Silence.Scope.Labels[k.key] = v.text
+			if v, ok := s.Scalar(k.Value, k.Path); ok {
+				a.Silence.Scope.Labels[k.Key] = v.Text
 				s.labelTest(k)
 			}
 		}
 	}
-	if _, timed := at["for"]; a.Name == router.AddSilence && !timed && flow == "" && at["flow"].value == nil {
-		s.absent(e.at, e.path, "has no end", "add for: 1h, or flow: to silence it until it has recovered")
+	if _, timed := at["for"]; a.Name == router.AddSilence && !timed && flow == "" && at["flow"].Value == nil {
+		s.Absent(e.At, e.Path, "has no end", "add for: 1h, or flow: to silence it until it has recovered")
 	}
 	return a
 }
@@ -250,10 +251,10 @@ func (s *storyReader) expectations(step *Step, at map[string]entry) {
 		s.told(step, e)
 	}
 	if e, ok := at["not_told"]; ok {
-		items, paths := s.list(e.value, e.path)
+		items, paths := s.List(e.Value, e.Path)
 		for i, item := range items {
-			if v, ok := s.scalar(item, paths[i]); ok && s.isNotifier(v) {
-				step.notTold = append(step.notTold, expectation{place: s.place(v.Node), notifier: v.text})
+			if v, ok := s.Scalar(item, paths[i]); ok && s.isNotifier(v) {
+				step.notTold = append(step.notTold, expectation{place: s.Place(v.Node), notifier: v.Text})
 			}
 		}
 	}
@@ -261,27 +262,27 @@ func (s *storyReader) expectations(step *Step, at map[string]entry) {
 
 // told reads who is told what: a map, a list of who is told anything, or nobody.
 func (s *storyReader) told(step *Step, e entry) {
-	switch n := follow(e.value); {
+	switch n := yamldoc.Follow(e.Value); {
 	case n.Kind == yaml.ScalarNode && n.Value == "nobody", n.Kind == yaml.SequenceNode && len(n.Content) == 0:
 		return
 	case n.Kind == yaml.MappingNode:
 	default:
-		items, paths := s.list(e.value, e.path)
+		items, paths := s.List(e.Value, e.Path)
 		for i, item := range items {
-			if v, ok := s.scalar(item, paths[i]); ok && s.isNotifier(v) {
-				step.told = append(step.told, expectation{place: s.place(v.Node), notifier: v.text})
+			if v, ok := s.Scalar(item, paths[i]); ok && s.isNotifier(v) {
+				step.told = append(step.told, expectation{place: s.Place(v.Node), notifier: v.Text})
 			}
 		}
 		return
 	}
-	entries, _ := s.mapping(e.value, e.path)
+	entries, _ := s.Mapping(e.Value, e.Path)
 	for _, k := range entries {
-		name := scalar{Node: k.at, path: k.path, text: k.key}
+		name := s.ValueAt(k.At, k.Path, k.Key)
 		ok := s.isNotifier(name)
-		all, _ := s.scalars(k.value, k.path)
+		all, _ := s.Scalars(k.Value, k.Path)
 		for _, v := range all {
 			if x, good := s.expectation(v); good && ok {
-				x.notifier = k.key
+				x.notifier = k.Key
 				step.told = append(step.told, x)
 			}
 		}
@@ -295,17 +296,17 @@ func verbs() []string {
 
 // expectation reads "open critical", "resolve" and the like.
 func (s *storyReader) expectation(v scalar) (x expectation, ok bool) {
-	x.place = s.place(v.Node)
-	words := strings.Fields(v.text)
+	x.place = s.Place(v.Node)
+	words := strings.Fields(v.Text)
 	verb := Verb(words[0]) // a scalar is not empty
 	if !slices.Contains(verbs(), words[0]) {
-		hint := didYouMean(words[0], verbs())
+		hint := yamldoc.DidYouMean(words[0], verbs())
 		for _, known := range verbs() {
 			if strings.HasPrefix(words[0], known) { // opened, resolves
-				hint = fmt.Sprintf("did you mean %s?", quote(known))
+				hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(known))
 			}
 		}
-		s.wrong(v.Node, v.path, "nobody is told "+quote(words[0]), cmp.Or(hint, "it is "+oneOf(verbs())))
+		s.Wrong(v.Node, v.Path, "nobody is told "+yamldoc.Quote(words[0]), cmp.Or(hint, "it is "+yamldoc.OneOf(verbs())))
 		return x, false
 	}
 	x.verb = verb
@@ -313,12 +314,12 @@ func (s *storyReader) expectation(v scalar) (x expectation, ok bool) {
 	case len(words) == 1:
 		return x, true
 	case len(words) > 2 || verb != VerbOpen && verb != VerbRise && verb != VerbEase && verb != VerbNotice:
-		s.wrong(v.Node, v.path, v.written()+" has a word too many", "write one of "+strings.Join(verbs(), ", ")+", with a severity where something is open or news")
+		s.Wrong(v.Node, v.Path, v.Written()+" has a word too many", "write one of "+strings.Join(verbs(), ", ")+", with a severity where something is open or news")
 		return x, false
 	}
 	severity, err := router.ParseSeverity(words[1])
 	if err != nil {
-		s.wrong(v.Node, v.path, "there is no severity "+quote(words[1]), cmp.Or(didYouMean(words[1], severityWords()), "it is "+oneOf(severityWords())))
+		s.Wrong(v.Node, v.Path, "there is no severity "+yamldoc.Quote(words[1]), cmp.Or(yamldoc.DidYouMean(words[1], severityWords()), "it is "+yamldoc.OneOf(severityWords())))
 		return x, false
 	}
 	x.severity = severity
