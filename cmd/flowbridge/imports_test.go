@@ -48,7 +48,8 @@ const storetest = "flowbridge/router/store/storetest" // a database for tests
 
 // insideRules says which rooms around the rules know which of each other.
 var insideRules = map[string][]string{
-	"flowbridge/router/rules": {"flowbridge/router/rules/yamldoc"},
+	"flowbridge/router/rules":         {"flowbridge/router/rules/yamldoc"},
+	"flowbridge/router/rules/stories": {"flowbridge/router/rules", "flowbridge/router/rules/yamldoc"},
 }
 
 func mayImport(importer, imported string) bool {

@@ -10,6 +10,7 @@ import (
 
 	"flowbridge/router"
 	"flowbridge/router/rules"
+	"flowbridge/router/rules/stories"
 	"flowbridge/router/store"
 )
 
@@ -78,7 +79,7 @@ func replay(ctx context.Context, h *store.History, r *rules.Rules, since time.Du
 	if since > 0 {
 		from = bounds.End.Add(-since)
 	}
-	p := replayer{h: h, rules: r, trial: rules.NewTrial(r), compare: newComparison(from), keys: map[int64]string{}, open: map[paged]*telling{}, from: from,
+	p := replayer{h: h, rules: r, trial: stories.NewTrial(r), compare: newComparison(from), keys: map[int64]string{}, open: map[paged]*telling{}, from: from,
 		begin: bounds.First, notices: bounds.First - 1}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -131,7 +132,7 @@ func readAhead(ctx context.Context, h *store.History, bounds store.HistoryBounds
 type replayer struct {
 	h       *store.History
 	rules   *rules.Rules
-	trial   *rules.Trial
+	trial   *stories.Trial
 	compare *comparison
 	from    time.Time
 	begin   int64 // position of the first event of which more is kept than the digest
@@ -257,16 +258,16 @@ func (p *replayer) translate(ctx context.Context, e *router.Event) (found bool, 
 }
 
 // hear takes up what these rules tell.
-func (p *replayer) hear(told []rules.Telling) {
+func (p *replayer) hear(told []stories.Telling) {
 	for i := range told {
 		t := &told[i]
 		switch {
-		case t.Verb == rules.VerbNotice:
+		case t.Verb == stories.VerbNotice:
 			n := t.Notice
 			p.compare.add(&telling{kind: kindOf(t.Kind, true), notifier: t.Notifier, rule: t.Rule, flow: router.FlowID{WABA: n.WABA, Flow: n.Flow},
 				what: n.Name, key: strconv.FormatInt(n.Event, 10), from: n.At, to: n.At, told: true})
 		case t.Incident == nil:
-		case t.Verb == rules.VerbOpen:
+		case t.Verb == stories.VerbOpen:
 			inc, at := t.Incident, paged{t.Incident.Number, t.Event, t.Notifier}
 			if entry := p.open[at]; entry != nil { // it came back: the database keeps one delivery for it
 				entry.to = time.Time{}
@@ -276,7 +277,7 @@ func (p *replayer) hear(told []rules.Telling) {
 				what: inc.Event, key: inc.Key, from: inc.OpenedAt, told: true}
 			p.open[at] = entry
 			p.compare.add(entry)
-		case t.Verb == rules.VerbResolve:
+		case t.Verb == stories.VerbResolve:
 			if entry := p.open[paged{t.Incident.Number, t.Event, t.Notifier}]; entry != nil {
 				entry.to = cmp.Or(t.Incident.ResolvedAt, t.At)
 			}

@@ -1,4 +1,4 @@
-package rules
+package stories
 
 import (
 	"encoding/json"
@@ -11,19 +11,16 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"flowbridge/router"
+	"flowbridge/router/rules"
 	"flowbridge/router/rules/yamldoc"
 )
 
-// LoadStories reads a file of stories; path is only its name for mistakes. load reads the rules that the file names, with
-// the variables that it sets. On mistakes the error is a *Mistakes with all of them, those of the rules too.
-func LoadStories(path string, data []byte, load func(rulesPath string, env map[string]string) (*Rules, error)) (*Stories, error) {
-	s := storyReader{loader: newLoader(Config{})}
-	s.rules = nil
-	format := fileFormat()
-	format.Begin = "begin with rules: and stories:"
-	s.Report = yamldoc.NewReport(format)
-	var root *yaml.Node
-	if s.Reader, root = s.Open(path, data); root != nil {
+// Load reads a file of stories; path is only its name for mistakes. load reads the rules that the file names, with the
+// variables that it sets. On mistakes the error is a *yamldoc.Mistakes with all of them, those of the rules too.
+func Load(path string, data []byte, load func(rulesPath string, env map[string]string) (*rules.Rules, error)) (*File, error) {
+	values, root := rules.OpenValues(path, data, "begin with rules: and stories:")
+	s := reader{Values: values}
+	if root != nil {
 		s.file(root, load)
 	}
 	mistakes := append(s.Finish(), s.rulesMistakes...)
@@ -33,23 +30,22 @@ func LoadStories(path string, data []byte, load func(rulesPath string, env map[s
 	if s.fault != nil {
 		return nil, s.fault
 	}
-	return &Stories{Rules: s.rules, Stories: s.stories}, nil
+	return &File{Rules: s.Rules(), Stories: s.stories}, nil
 }
 
-// storyReader turns the nodes of a file into Stories. Its loader's rules are those that the stories are about; nil while
-// they cannot be read, and then no name is wrong.
-type storyReader struct {
-	*loader
+// reader turns the nodes of a file into stories. While the rules that they are about cannot be read, no name is wrong.
+type reader struct {
+	*rules.Values
 	stories       []Story
-	rulesMistakes Mistakes
+	rulesMistakes yamldoc.Mistakes
 	fault         error
 	clock         time.Time // of the story at hand
 }
 
-// storyStart is when stories begin that say nothing of it: a Monday at noon.
-var storyStart = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+// defaultStart is when stories begin that say nothing of it: a Monday at noon.
+var defaultStart = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 
-func (s *storyReader) file(root *yaml.Node, load func(string, map[string]string) (*Rules, error)) {
+func (s *reader) file(root *yaml.Node, load func(string, map[string]string) (*rules.Rules, error)) {
 	top, ok := s.Mapping(root, "")
 	if !ok {
 		return
@@ -93,12 +89,12 @@ func (s *storyReader) file(root *yaml.Node, load func(string, map[string]string)
 }
 
 // load reads the rules. What is wrong in them is reported beside what is wrong here.
-func (s *storyReader) load(path scalar, env map[string]string, load func(string, map[string]string) (*Rules, error)) {
-	rules, err := load(path.Text, env)
-	var mistakes *Mistakes
+func (s *reader) load(path yamldoc.Scalar, env map[string]string, load func(string, map[string]string) (*rules.Rules, error)) {
+	about, err := load(path.Text, env)
+	var mistakes *yamldoc.Mistakes
 	switch {
 	case err == nil:
-		s.about(rules)
+		s.About(about)
 	case errors.As(err, &mistakes):
 		s.rulesMistakes = *mistakes
 	default:
@@ -106,19 +102,9 @@ func (s *storyReader) load(path scalar, env map[string]string, load func(string,
 	}
 }
 
-// about makes names of the rules known.
-func (s *storyReader) about(rules *Rules) {
-	s.rules = rules
-	s.indexFlows()
-	s.names["notifier"] = map[string]*named{}
-	for name := range rules.targets {
-		s.names["notifier"][name] = &named{}
-	}
-}
-
 // keys sorts entries by their key and reports the unknown ones.
-func (s *storyReader) keys(entries []entry, known ...string) map[string]entry {
-	at := map[string]entry{}
+func (s *reader) keys(entries []yamldoc.Entry, known ...string) map[string]yamldoc.Entry {
+	at := map[string]yamldoc.Entry{}
 	for _, e := range entries {
 		if slices.Contains(known, e.Key) {
 			at[e.Key] = e
@@ -132,7 +118,7 @@ func (s *storyReader) keys(entries []entry, known ...string) map[string]entry {
 }
 
 // unknown reports a key that nobody knows, and returns the one that was meant, or "".
-func (s *storyReader) unknown(e entry, known ...string) (meant string) {
+func (s *reader) unknown(e yamldoc.Entry, known ...string) (meant string) {
 	hint := "known here: " + strings.Join(known, ", ")
 	if meant = yamldoc.Nearest(e.Key, known); meant != "" {
 		hint = yamldoc.DidYouMean(e.Key, known)
@@ -141,8 +127,8 @@ func (s *storyReader) unknown(e entry, known ...string) (meant string) {
 	return meant
 }
 
-func (s *storyReader) story(n *yaml.Node, path string, entries []entry) Story {
-	story := Story{Place: s.Place(n), Start: storyStart}
+func (s *reader) story(n *yaml.Node, path string, entries []yamldoc.Entry) Story {
+	story := Story{Place: s.Place(n), Start: defaultStart}
 	at := s.keys(entries, "name", "at", "steps")
 	if e, ok := at["name"]; !ok {
 		s.Absent(n, yamldoc.Join(path, "name"), "is missing", "say what should happen")
@@ -178,7 +164,7 @@ func stepKeys() []string {
 }
 
 // step reads one step: the clock may move, then one thing happens.
-func (s *storyReader) step(n *yaml.Node, path string, entries []entry) Step {
+func (s *reader) step(n *yaml.Node, path string, entries []yamldoc.Entry) Step {
 	step := Step{Place: s.Place(n)}
 	at := s.keys(entries, stepKeys()...)
 	var titles []string
@@ -195,7 +181,7 @@ func (s *storyReader) step(n *yaml.Node, path string, entries []entry) Step {
 		if step.Until.IsZero() {
 			step.Until = s.clock
 		}
-		wait := s.wait(e)
+		wait := s.Wait(e)
 		step.Until = step.Until.Add(wait)
 		titles = append(titles, "wait "+router.FormatDuration(wait))
 	}
@@ -233,7 +219,7 @@ func (s *storyReader) step(n *yaml.Node, path string, entries []entry) Step {
 }
 
 // time reads a date and time: RFC 3339, or 2026-03-02 08:00 with or without the name of a time zone; UTC without.
-func (s *storyReader) time(e entry) (time.Time, bool) {
+func (s *reader) time(e yamldoc.Entry) (time.Time, bool) {
 	text, ok := s.Scalar(e.Value, e.Path)
 	if !ok {
 		return time.Time{}, false
@@ -260,7 +246,7 @@ func (s *storyReader) time(e entry) (time.Time, bool) {
 }
 
 // objectOf reads a map as JSON.
-func (s *storyReader) objectOf(e entry) (out json.RawMessage) {
+func (s *reader) objectOf(e yamldoc.Entry) (out json.RawMessage) {
 	if yamldoc.Follow(e.Value).Kind != yaml.MappingNode {
 		s.Wrong(e.Value, e.Path, "must be a map, as in Meta's post, not "+yamldoc.Describe(yamldoc.Follow(e.Value)), "")
 		return nil
