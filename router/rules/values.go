@@ -73,7 +73,9 @@ func (v *Values) ErrorType(e yamldoc.Entry) string {
 }
 
 // Status reads a status of a flow. what names it for people: "old status".
-func (v *Values) Status(e yamldoc.Entry, what string) string { return v.word(e, what, router.Statuses()) }
+func (v *Values) Status(e yamldoc.Entry, what string) string {
+	return v.word(e, what, router.Statuses())
+}
 
 // word reads a text that Meta chooses. What nobody knows may exist; what is nearly known is misspelt.
 func (v *Values) word(e yamldoc.Entry, what string, known []string) string {
