@@ -240,9 +240,10 @@ func (p Page) Is(notifier, key string) bool {
 // Watch is how an incident stands with one notifier.
 type Watch struct {
 	Notifier string   `json:"notifier"`
-	Open     bool     `json:"open"`            // it is told that the incident is open
-	Severity Severity `json:"severity"`        // highest among the active alerts that route to it, kept when it closes
-	Paged    bool     `json:"paged,omitempty"` // a person wants it told at once, whatever it waits for
+	Open     bool     `json:"open"`               // it is told that the incident is open
+	Severity Severity `json:"severity"`           // highest among the active alerts that route to it, kept when it closes
+	Paged    bool     `json:"paged,omitempty"`    // a person wants it told at once, whatever it waits for
+	PagedBy  string   `json:"paged_by,omitempty"` // who that is
 	// Rise is not zero for a second page about the same incident: the journal position of the rise in severity
 	// behind it, while somebody had acknowledged the incident.
 	Rise int64 `json:"rise,omitempty"`

@@ -42,6 +42,7 @@ func (f *fold) settle(t *touched) {
 	if inc.State == IncidentResolved || inc.Severity > t.severity {
 		inc.ByItself = ""
 	}
+	f.notePages(inc, before)
 	f.owe(inc, before)
 	if t.fresh || inc.State == IncidentResolved {
 		f.oweSiblings(inc)

@@ -383,6 +383,12 @@ func (s *Signal) reached(threshold *float64) *SignalLevel {
 	return reached
 }
 
+// Reaches says whether a number is at a threshold, or on its bad side. Of what is no number it is false.
+func (s *Signal) Reaches(l Level, v *float64) bool {
+	t, ok := l.Threshold()
+	return ok && v != nil && (*v == t || s.worse(*v, t))
+}
+
 // worse says whether a number is worse than a threshold.
 func (s *Signal) worse(v, threshold float64) bool {
 	if s.Bad == Below {
