@@ -28,7 +28,6 @@ type details struct {
 	Threshold string   `json:"threshold,omitempty"`
 	Path      string   `json:"threshold_path,omitempty"` // "5 % → 10 % → 50 %"
 	Active    []string `json:"active,omitempty"`         // alerts that keep the incident open, worst first
-	Pairs     []string `json:"events,omitempty"`         // which events of the journal began and ended an alert
 	CameBack  string   `json:"came_back,omitempty"`      // "twice", while its recovery was held back
 	Status    string   `json:"status,omitempty"`         // "PUBLISHED → DEPRECATED"
 	Meaning   string   `json:"status_meaning,omitempty"` // for the people who use the flow
@@ -66,7 +65,6 @@ func incidentDetails(n *router.Notification) details {
 		}
 		return alertLine(a)
 	})
-	d.Pairs = lines(slices.DeleteFunc(slices.Clone(n.Alerts), func(a router.Alert) bool { return a.OpenedBy == 0 }), pairLine)
 	if inc.State == router.IncidentAcknowledged {
 		d.Acknowledged = line(inc.AcknowledgedBy, maxName)
 	}
@@ -167,20 +165,6 @@ func alertLine(a router.Alert) string {
 	}
 	if !a.Active {
 		text += "; over, if it stays so until " + timestamp(a.HeldUntil)
-	}
-	return text
-}
-
-// pairLine writes which events of the journal belong together: "Endpoint error rate over 50 %: event 17 ACTIVATED,
-// event 21 DEACTIVATED".
-func pairLine(a router.Alert) string {
-	began, ended := router.Activated, router.Deactivated
-	if a.Level.IsWord() {
-		began, ended = "began it", "ended it"
-	}
-	text := fmt.Sprintf("%s %s: event %d %s", router.SignalName(a.Event), router.Crossed(a.Event, a.Level), a.OpenedBy, began)
-	if a.ClosedBy != 0 {
-		text += fmt.Sprintf(", event %d %s", a.ClosedBy, ended)
 	}
 	return text
 }

@@ -37,7 +37,7 @@ func trigger(n *router.Notification) *pd.V2Event {
 		ClientURL: href(n.Link),
 		Links:     linkList(links(n, inc.Flow, inc.FlowInfo)),
 		Payload: &pd.V2Payload{
-			Summary:   line(again(n)+incidentSummary(inc), maxSummary),
+			Summary:   incidentSummary(n),
 			Source:    source(inc.WABA, inc.Flow),
 			Severity:  severity(n).String(),
 			Timestamp: timestamp(inc.OpenedAt),
@@ -60,7 +60,7 @@ func page(n *router.Notification) *pd.V2Event {
 		Client:   "flowbridge",
 		Links:    linkList(links(n, notice.Flow, notice.FlowInfo)),
 		Payload: &pd.V2Payload{
-			Summary:   line(noticeSummary(notice), maxSummary),
+			Summary:   line(capital(severity(n).String())+": "+noticeSummary(notice), maxSummary),
 			Source:    source(notice.WABA, notice.Flow),
 			Severity:  severity(n).String(),
 			Timestamp: timestamp(notice.At),
@@ -111,23 +111,43 @@ func sizeOf(event any) int {
 	return len(body)
 }
 
-// incidentSummary names an incident without a level: PagerDuty keeps the title that the first trigger gave,
-// whatever comes after.
-func incidentSummary(inc *router.Incident) string {
-	if inc.Title != "" {
-		return inc.Title
+// incidentSummary is all that a phone, a text message or a lock screen shows: how bad, what, where, the number, its threshold
+// and ours. PagerDuty keeps the title that the first trigger gave, whatever comes after: it says what was reached, which stays
+// true.
+func incidentSummary(n *router.Notification) string {
+	inc := n.Incident
+	said := capital(severity(n).String()) + ": "
+	if n.Key != inc.Key { // a second page, for what is worse than what somebody had acknowledged
+		said = capital(severity(n).String()) + ", worse since it was acknowledged: "
 	}
-	what := cmp.Or(router.SignalOf(inc.Event).Trouble, lowerFirst(router.SignalName(inc.Event)))
 	number := " (" + inc.Name() + ")"
-	return line(place(inc.WABA, inc.Flow, inc.FlowInfo)+": "+what, maxSummary-len(number)) + number
+	switch {
+	case inc.Title == "":
+		said += place(inc.WABA, inc.Flow, inc.FlowInfo) + " " + reached(n)
+	default:
+		said += inc.Title
+		if strings.Contains(inc.Title, inc.Name()) {
+			number = ""
+		}
+	}
+	return line(said, maxSummary-len(number)) + number
 }
 
-// again marks a second page about an incident: it got worse after somebody had acknowledged the first.
-func again(n *router.Notification) string {
-	if n.Key == n.Incident.Key {
-		return ""
+// reached says what is wrong, of the worst alert: "endpoint error rate reached 57 %, over 50 %".
+func reached(n *router.Notification) string {
+	worst := counting(n.Alerts)
+	if len(worst) == 0 {
+		return cmp.Or(router.SignalOf(n.Incident.Event).Trouble, lowerFirst(router.SignalName(n.Incident.Event)))
 	}
-	return "Worse since it was acknowledged: "
+	var value *float64
+	if measured, ok := newest(n.Alerts); ok {
+		value = measured.Value
+	}
+	signal := router.SignalOf(worst[0].Event)
+	if !signal.Reaches(worst[0].Level, value) {
+		value = worst[0].Value // what is measured now lies below the level that it reached
+	}
+	return lowerFirst(router.SignalName(worst[0].Event)) + " " + router.Reached(worst[0].Event, worst[0].Level, value)
 }
 
 // noticeSummary says what happened, in one line.
@@ -243,6 +263,12 @@ func line(text string, limit int) string {
 		return r
 	}, strings.ToValidUTF8(text, "\uFFFD"))
 	return router.Shorten(router.OneLine(text), limit)
+}
+
+// capital begins a sentence.
+func capital(text string) string {
+	r, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(r)) + text[size:]
 }
 
 // lowerFirst makes a name of a signal stand within a sentence.
