@@ -77,7 +77,7 @@ func (g *gathering) fold(e *Event) (out Outcome, err error) {
 	case e.Name == AddSilence || e.Name == EndSilence:
 		return Outcome{Text: g.silence(e)}, nil
 	}
-	id := FlowID{e.WABA, e.Flow}
+	id := e.FlowID()
 	var v Verdict
 	step, err := g.guard(func() Step {
 		v = Judge(g.rules, e)

@@ -35,13 +35,21 @@ func (l Level) IsWord() bool {
 	return l != "" && !number
 }
 
-// FlowID names a flow within its account; everything the fold knows is kept by flow.
+// FlowID names a flow within its account; everything the fold knows is kept by flow. For another subject Flow is its Subject.Key.
 type FlowID struct{ WABA, Flow string }
+
+// OnlyFlow returns the id of a flow, of what may be the key of another subject: then "".
+func OnlyFlow(flow string) string {
+	if strings.Contains(flow, ":") {
+		return ""
+	}
+	return flow
+}
 
 // Alert is one level of one signal of one flow, active or not: an ACTIVATED/DEACTIVATED pair. Its
 // identity is (FlowID, Event, Level). An inactive alert is kept, so that a late event is known as late.
 type Alert struct {
-	Event string // name of the signal
+	Event string // key of the signal: Event.SignalKey; EventOf it is the event's name, as rules know it
 	Level Level
 
 	Active   bool
@@ -124,9 +132,9 @@ const (
 // Key returns the key of the incident that e belongs to. It depends on e alone, so that an incident in
 // PagerDuty can be closed even when our database is lost. It is at most 245 characters: PagerDuty's limit is 255.
 func (g GroupBy) Key(e *Event) string {
-	parts := []string{"flowbridge", url.PathEscape(e.WABA), url.PathEscape(e.Flow)}
+	parts := []string{"flowbridge", url.PathEscape(e.WABA), url.PathEscape(e.FlowID().Flow)}
 	if g != GroupByFlow {
-		parts = append(parts, url.PathEscape(e.Name))
+		parts = append(parts, url.PathEscape(e.SignalKey()))
 	}
 	if g == GroupByThreshold {
 		parts = append(parts, url.PathEscape(string(e.Level())))
@@ -144,9 +152,13 @@ type Incident struct {
 	Number   int64 // from 1; people say INC-42
 	Key      string
 	WABA     string
-	Flow     string
-	Event    string // the signal that opened it
+	Flow     string // id of the flow, or Subject.Key
+	Event    string // key of the signal that opened it; EventOf it is the event's name, as rules know it
 	FlowInfo        // as the rules file named the flow at the newest event
+
+	Subject Subject // zero for a flow
+	Change  string  // Event.Change of the newest event that opened it or got it worse
+	Facts   []Fact  // of the same event
 
 	State    IncidentState
 	Severity Severity // highest among its active alerts; once resolved, the peak
@@ -219,6 +231,9 @@ func (i *Incident) AcknowledgesPage(w *Watch) bool {
 func (i *Incident) hasPaged() bool {
 	return slices.ContainsFunc(i.Watch, func(w Watch) bool { return w.Opening > 0 && slices.Contains(i.Pageable, w.Notifier) })
 }
+
+// EventName is the name of the event that opened it, as rules know it.
+func (i *Incident) EventName() string { return EventOf(i.Event) }
 
 // Name returns the number as people say it: INC-42.
 func (i *Incident) Name() string { return IncidentName(i.Number) }

@@ -15,7 +15,7 @@ type effect struct {
 
 // effectOf reads an event's meaning; the zero effect is that of a notice.
 func effectOf(e *Event) effect {
-	s := signalOf(e.Name)
+	s := signalOf(e.SignalKey())
 	switch {
 	case s.ByWord():
 		return s.effectOfWord(e.Level())

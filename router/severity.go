@@ -54,7 +54,7 @@ func (s *Severity) UnmarshalText(text []byte) (err error) {
 // DefaultSeverity is how bad e is where no rule says otherwise. Thresholds between or beside Meta's own
 // take the severity of the highest of Meta's that they reach. A recovery is good news.
 func DefaultSeverity(e *Event) Severity {
-	s := signalOf(e.Name)
+	s := signalOf(e.SignalKey())
 	switch paired := e.Paired(); {
 	case paired && e.AlertState == Deactivated:
 		return Info

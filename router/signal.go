@@ -40,7 +40,8 @@ const (
 // A signal with levels opens incidents; one without is news, told once. Levels are thresholds, reported by pairs of
 // ACTIVATED and DEACTIVATED, or words, of which each replaces the one before. A Signal is for reading only.
 type Signal struct {
-	Name    string      // of the event that carries it: Event.Name, Alert.Event; "" for an unknown event
+	Name    string      // its key: Event.SignalKey, Alert.Event; "" for an unknown event
+	Event   string      // name of the event that carries it, where several signals share one; "": Name
 	Field   string      // of the account, under which it comes: "flows"; "" for the bridge's own
 	Subject SubjectKind // what it is about
 
@@ -274,6 +275,10 @@ func KnownEvents() (names []string) {
 	}
 	return names
 }
+
+// EventOf returns the name of the event that carries a signal, as rules, API and people know it: "ACCOUNT_UPDATE" of
+// "ACCOUNT_BAN".
+func EventOf(signal string) string { return cmp.Or(signalOf(signal).Event, signal) }
 
 // FieldOf returns the field of the account that an event of Meta's comes under.
 func FieldOf(event string) string { return cmp.Or(signalOf(event).Field, strings.ToLower(event)) }
