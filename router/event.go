@@ -116,6 +116,8 @@ type Act struct {
 	Notifier string `json:"notifier,omitempty"` // through which it came, where that is known; of ParkedDelivery: whose delivery
 	Key      string `json:"key,omitempty"`      // which of the notifier's pages it came through; "" where that is not known
 	Error    string `json:"error,omitempty"`    // of ParkedDelivery: the service's own words
+	About    string `json:"about,omitempty"`    // of ParkedDelivery: what could not be told, in a line
+	Delivery int64  `json:"delivery,omitempty"` // of ParkedDelivery: its id, for who retries it
 	// Itself says that the service acted by itself (a time-out, an automation): no person has decided anything.
 	Itself  bool     `json:"itself,omitempty"`
 	Text    string   `json:"text,omitempty"`    // of Note

@@ -238,6 +238,18 @@ func (i *Incident) EventName() string { return EventOf(i.Event) }
 // Name returns the number as people say it: INC-42.
 func (i *Incident) Name() string { return IncidentName(i.Number) }
 
+// What says in a line what it is about: the rule's title, or the flow, the signal and the last level that it reached.
+func (i *Incident) What() string {
+	if i.Title != "" {
+		return i.Title
+	}
+	what := i.DisplayName(i.Flow) + ": " + SignalName(i.Event)
+	if len(i.Path) > 0 {
+		what += " " + Crossed(i.Event, i.Path[len(i.Path)-1])
+	}
+	return what
+}
+
 // IncidentName returns the number n as people say it.
 func IncidentName(n int64) string { return fmt.Sprintf("INC-%d", n) }
 

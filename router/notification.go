@@ -135,6 +135,18 @@ type Notification struct {
 	Link string // this incident's page for people, "" where there is none
 }
 
+// AlsoActive lists what is active on the same flow in other incidents, worst first: of each incident its worst alert.
+func (n *Notification) AlsoActive() (list []Alert) {
+	for i := range n.Also {
+		a := &n.Also[i]
+		same := func(other Alert) bool { return a.Incident != 0 && other.Incident == a.Incident }
+		if !slices.ContainsFunc(list, same) {
+			list = append(list, *a)
+		}
+	}
+	return list
+}
+
 // Stale says whether a service that pages may still hold an older opening, or an acknowledgement that was taken back
 // elsewhere: whatever it is told of that notifies nobody. It has to be ended there first.
 func (n *Notification) Stale() bool {

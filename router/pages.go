@@ -97,41 +97,55 @@ func (i *Incident) linkOf(w *Watch) Link {
 }
 
 // Name returns what the service calls it, as people say it there: "PagerDuty #7"; "" where that is not known.
-func (l *Link) Name(service string) string {
+func (l *Link) Name() string {
 	switch {
 	case l.Number != 0:
-		return fmt.Sprintf("%s #%d", service, l.Number)
+		return fmt.Sprintf("%s #%d", pagingService(), l.Number)
 	case l.ID != "":
-		return service + " " + l.ID
+		return pagingService() + " " + l.ID
 	}
 	return ""
 }
 
+// pagingService names the service that pages; one kind does.
+func pagingService() string {
+	i := slices.IndexFunc(kinds, func(k kindInfo) bool { return k.pages })
+	return kinds[i].label
+}
+
 // Words says it in a sentence without its end: "Paged payments-oncall (PagerDuty #7)", "Pages payments-oncall at 22:46 UTC
-// unless acknowledged". at writes a time for the reader, service names the one behind the notifier.
-func (p *PageStatus) Words(service string, at func(time.Time) string) string {
+// unless acknowledged". at writes a time for the reader.
+func (p *PageStatus) Words(at func(time.Time) string) string {
 	when := ""
 	if !p.At.IsZero() {
-		when = " at " + at(p.At)
+		when = at(p.At)
 	}
 	switch p.State {
 	case PageWaiting:
-		if p.UnlessAcknowledged {
-			when += " unless acknowledged"
+		said := "Pages " + p.Notifier
+		if when != "" {
+			said += " at " + when
 		}
-		return "Pages " + p.Notifier + when
+		if p.UnlessAcknowledged {
+			said += " unless acknowledged"
+		}
+		return said
 	case PageAcknowledged:
-		return p.Notifier + " is not paged" + when + ": acknowledged in time"
+		said := "The acknowledgement took the page of " + p.Notifier + " back"
+		if when != "" {
+			said += ", which was due at " + when
+		}
+		return said
 	case PageSilenced:
-		return p.Notifier + " is not paged" + when + ": silenced"
+		return p.Notifier + " is not paged while it is silenced"
 	case PageEnded:
-		return p.Notifier + " is not paged until it gets worse: " + service + " ended its page by itself"
+		return p.Notifier + " is not paged until it gets worse: " + pagingService() + " ended its page by itself"
 	}
 	said := "Paged " + p.Notifier
 	if p.Again {
 		said += " again"
 	}
-	if name := p.Link.Name(service); name != "" {
+	if name := p.Link.Name(); name != "" {
 		said += " (" + name + ")"
 	}
 	if p.By != "" {

@@ -56,9 +56,9 @@ func TestHowItStandsWithAPage(t *testing.T) {
 	}{
 		{"it waits", router.Incident{Watch: []router.Watch{{Notifier: "page"}}}, "Pages page at 22:46 unless acknowledged"},
 		{"somebody was faster", router.Incident{State: router.IncidentAcknowledged, Watch: []router.Watch{{Notifier: "page"}}},
-			"page is not paged at 22:46: acknowledged in time"},
+			"The acknowledgement took the page of page back, which was due at 22:46"},
 		{"under a silence", router.Incident{Silence: router.Silence{ID: "s"}, Watch: []router.Watch{{Notifier: "page"}}},
-			"page is not paged at 22:46: silenced"},
+			"page is not paged while it is silenced"},
 		{"it was told", router.Incident{Watch: []router.Watch{told}}, "Paged page"},
 		{"its service has a number", router.Incident{Watch: []router.Watch{told}, Links: []router.Link{{Notifier: "page", ID: "Q1", Number: 7}}},
 			"Paged page (PagerDuty #7)"},
@@ -73,7 +73,7 @@ func TestHowItStandsWithAPage(t *testing.T) {
 			tt.inc.Pageable = []string{"page"}
 			var got []string
 			for _, p := range tt.inc.Pages(alerts) {
-				got = append(got, p.Words("PagerDuty", func(t time.Time) string { return t.Format("15:04") }))
+				got = append(got, p.Words(func(t time.Time) string { return t.Format("15:04") }))
 			}
 			if strings.Join(got, "\n") != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)

@@ -1,7 +1,6 @@
 package slack
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -25,31 +24,35 @@ func incidentFacts(n *router.Notification) (own []field) {
 	if a := reading(n); a != nil {
 		own = append(own, readingFacts(a.Event, &a.Reading)...)
 	}
+	if window := router.SignalOf(inc.Event).Window; window != 0 {
+		own = append(own, fact("Measured over", router.FormatDuration(window)))
+	}
 	own = append(own, field{"Started", date(inc.OpenedAt)})
-	own = append(own, owner(inc)...)
-	return few(append(own, labels(inc.Labels)...))
+	own = append(own, owner(n)...)
+	own = append(own, labels(inc.Labels)...)
+	if inc.Subject.Kind == "" && inc.FlowName != "" { // Meta's manager finds it by its id
+		own = append(own, fact("Flow", inc.Flow))
+	}
+	return few(own)
 }
 
-// owner says who has it, and what services call it.
-func owner(inc *router.Incident) (list []field) {
+// owner says who has it, and what services call pages of it that are not shown as such.
+func owner(n *router.Notification) (list []field) {
+	inc := n.Incident
+	shown := inc.Pages(n.Alerts)
 	var names []string
-	for _, l := range inc.Links[:min(len(inc.Links), mostLinks)] {
-		name := l.ID
-		if l.Number != 0 {
-			name = fmt.Sprintf("#%d", l.Number)
+	for _, l := range inc.Links {
+		if len(names) < mostLinks && !slices.ContainsFunc(shown, func(p router.PageStatus) bool { return p.Link == l }) {
+			names = append(names, link(l.URL, line(l.Name(), nameText)))
 		}
-		names = append(names, link(l.URL, line(name, nameText)))
 	}
-	theirs := strings.Join(names, ", ")
-	switch {
-	case inc.Owner != "" && theirs != "":
-		return []field{{"Owner", line(inc.Owner, factText) + " (PagerDuty " + theirs + ")"}}
-	case inc.Owner != "":
-		return []field{fact("Owner", inc.Owner)}
-	case theirs != "":
-		return []field{{"PagerDuty", theirs}}
+	if inc.Owner != "" {
+		list = append(list, fact("Owner", inc.Owner))
 	}
-	return nil
+	if len(names) > 0 {
+		list = append(list, field{"Known as", strings.Join(names, ", ")})
+	}
+	return list
 }
 
 // readingFacts are the numbers beside the one that the event is about.

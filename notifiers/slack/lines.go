@@ -77,7 +77,7 @@ func joined(n *router.Notification, list []reply, room int) reply {
 // entryMark is the sign before a line of the thread; "" for entries that get none.
 func entryMark(kind router.EntryKind) string {
 	switch kind {
-	case router.EntryOpened, router.EntryRefreshed:
+	case router.EntryOpened, router.EntryRefreshed, router.EntryLate: // the card says it, or there is nothing to say
 		return ""
 	case router.EntryEscalated:
 		return ":arrow_up:"

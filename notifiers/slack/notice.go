@@ -98,7 +98,14 @@ func noticeTitle(note *router.Notice) string {
 // noticeText is the rule's, or what there is to say.
 func noticeText(note *router.Notice) string {
 	if note.Name == router.ParkedDelivery && note.Act != nil && note.Text == "" {
-		return note.Act.Error + "\nflowbridge has stopped trying: mend what it says, then retry the delivery."
+		text := note.Act.Error + "\nMend what it says, then retry the delivery"
+		if note.Act.Delivery != 0 {
+			text += fmt.Sprintf(": flowbridge deliveries retry %d", note.Act.Delivery)
+		}
+		if note.Act.About != "" {
+			text = "What it should have been told: " + note.Act.About + "\n" + text
+		}
+		return text
 	}
 	if note.Text != "" {
 		return note.Text
@@ -114,7 +121,11 @@ func noticeFacts(note *router.Notice) (own []field) {
 		own = append(own, fact("Threshold", router.FormatValue(note.Name, *note.Threshold)))
 	}
 	own = append(own, readingFacts(note.Name, &note.Reading)...)
-	return few(append(own, labels(note.Labels)...))
+	own = append(own, labels(note.Labels)...)
+	if note.Flow != "" && note.FlowName != "" {
+		own = append(own, fact("Flow", note.Flow))
+	}
+	return few(own)
 }
 
 // errorTable lists the most frequent errors, aligned, each with what helps.
@@ -127,7 +138,8 @@ func errorTable(counts []router.ErrorCount) string {
 		return cmp.Or(cmp.Compare(number(b.Count), number(a.Count)), cmp.Compare(number(b.Rate), number(a.Rate)))
 	})
 	counts = counts[:min(len(counts), mostErrors)]
-	rows := make([][4]string, len(counts)) // type, rate, count, help
+	rows := make([][4]string, len(counts), len(counts)+1)
+	heading := [4]string{"Error", "Share", "Count", "What helps"}
 	var width [3]int
 	for i, e := range counts {
 		name, help := e.Type, ""
@@ -145,6 +157,12 @@ func errorTable(counts []router.ErrorCount) string {
 			width[j] = max(width[j], utf8.RuneCountInString(rows[i][j]))
 		}
 	}
+	for j := range width {
+		if width[j] > 0 {
+			width[j] = max(width[j], len(heading[j]))
+		}
+	}
+	rows = slices.Insert(rows, 0, heading)
 	var out []string
 	for _, row := range rows {
 		text := fmt.Sprintf("%-*s", width[0], row[0])
@@ -153,7 +171,7 @@ func errorTable(counts []router.ErrorCount) string {
 				text += fmt.Sprintf("  %*s", width[j+1], cell)
 			}
 		}
-		out = append(out, escape(strings.TrimRight(text+"  "+row[3], " "), maxSectionText/mostErrors-8))
+		out = append(out, escape(strings.TrimRight(text+"  "+row[3], " "), maxSectionText/(mostErrors+1)-8))
 	}
 	return "*Top errors*\n```" + strings.Join(out, "\n") + "```"
 }

@@ -40,6 +40,7 @@ type Incident struct {
 	Silenced       *Silenced         `json:"silenced"`        // the silence that its worst alert is under, or null
 	Flaps          int64             `json:"flaps"`           // how often it came back while its recovery was held back
 	Pageable       []string          `json:"pageable"`        // notifiers that its rules name and that page, told or not
+	Pages          []Page            `json:"pages"`           // who is paged, will be, or is not, by notifier; none once it is resolved
 	Alerts         []Alert           `json:"alerts"`          // worst first
 	Deliveries     []Delivery        `json:"deliveries"`      // by notifier
 	Timeline       []Entry           `json:"timeline"`        // oldest first, the newest 500
@@ -78,6 +79,20 @@ type Link struct {
 	ID       string `json:"id"`     // the service's own: "PT4KHLK"
 	Number   int64  `json:"number"` // as people say it there, or 0
 	URL      string `json:"url"`    // or ""
+}
+
+// Page is how an incident stands with a notifier that pages.
+type Page struct {
+	Notifier string     `json:"notifier"`
+	State    string     `json:"state"` // paged, waiting, acknowledged (which took the page back), silenced or ended (by the service itself)
+	At       *time.Time `json:"at"`    // when it was paged, or is due; null: it would have been at once
+	By       string     `json:"by"`    // who had it paged by hand, or ""
+	Again    bool       `json:"again"` // a second page: it got worse after it was acknowledged
+	// UnlessAcknowledged says of one that waits that an acknowledgement takes it back.
+	UnlessAcknowledged bool   `json:"unless_acknowledged"`
+	Number             int64  `json:"number"` // as people say it in the service, or 0
+	URL                string `json:"url"`    // or ""
+	Text               string `json:"text"`   // all that in a sentence, for people
 }
 
 // Silenced is the silence that an incident is under.

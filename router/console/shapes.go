@@ -26,6 +26,7 @@ func newIncident(i *router.IncidentDetail) Incident {
 		ResolvedAt: moment(i.ResolvedAt), ResolvedBy: i.ResolvedBy, Owner: i.Owner,
 		Links:    each(i.Links, func(l *router.Link) Link { return Link{l.Notifier, l.ID, l.Number, l.URL} }),
 		Silenced: newSilenced(&i.Silence), Flaps: i.Flaps, Pageable: append([]string{}, i.Pageable...),
+		Pages:  each(i.Pages(i.Alerts), newPage),
 		Alerts: each(i.Alerts, newAlert), Deliveries: each(i.Deliveries, newDelivery), Timeline: each(i.Timeline, newEntry),
 	}
 }
@@ -39,6 +40,14 @@ func newSubject(signal, waba, flow, flowName string, s router.Subject) Subject {
 		s.ID = waba
 	}
 	return Subject{Kind: string(s.Kind), ID: s.ID, Name: s.Name}
+}
+
+func newPage(p *router.PageStatus) Page {
+	return Page{
+		Notifier: p.Notifier, State: string(p.State), At: moment(p.At), By: p.By, Again: p.Again, UnlessAcknowledged: p.UnlessAcknowledged,
+		Number: p.Link.Number, URL: p.Link.URL,
+		Text: p.Words(func(at time.Time) string { return at.UTC().Format("15:04 UTC") }),
+	}
 }
 
 func newSilenced(s *router.Silence) *Silenced {
