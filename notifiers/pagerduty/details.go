@@ -24,17 +24,23 @@ type details struct {
 	Now       string   `json:"now,omitempty"`    // what Meta measured last of the worst active signal: "14.28 %"
 	Before    string   `json:"before,omitempty"` // the measurement before that
 	P50       string   `json:"p50,omitempty"`
-	Requests  string   `json:"requests,omitempty"` // in the window
+	Requests  string   `json:"requests,omitempty"`      // in the window
+	Window    string   `json:"measured_over,omitempty"` // "30 min"
 	Threshold string   `json:"threshold,omitempty"`
 	Path      string   `json:"threshold_path,omitempty"` // "5 % → 10 % → 50 %"
 	Active    []string `json:"active,omitempty"`         // alerts that keep the incident open, worst first
 	CameBack  string   `json:"came_back,omitempty"`      // "twice", while its recovery was held back
 	Status    string   `json:"status,omitempty"`         // "PUBLISHED → DEPRECATED"
 	Meaning   string   `json:"status_meaning,omitempty"` // for the people who use the flow
+	Impact    string   `json:"impact,omitempty"`         // what the worst active signal means for users, where no status says it
+	Help      string   `json:"what_helps,omitempty"`     // by Meta's word, with its page
 	Errors    []string `json:"errors,omitempty"`         // types, shares, what they mean and what helps
 	MetaSays  string   `json:"meta_says,omitempty"`
 	Warning   string   `json:"warning,omitempty"`
 	Error     string   `json:"error,omitempty"` // of a parked delivery
+
+	About string `json:"should_have_been_told,omitempty"` // by a parked delivery
+	Retry string `json:"retry,omitempty"`                 // the command that tries it again
 
 	Acknowledged string `json:"acknowledged_by,omitempty"` // wherever that was done
 
@@ -59,6 +65,9 @@ func incidentDetails(n *router.Notification) details {
 		d.measure(measured.Event, measured.Reading)
 		d.Before = format(measured.Event, measured.Before)
 	}
+	if worst := counting(n.Alerts); len(worst) > 0 {
+		d.advise(worst[0].Event, worst[0].Level)
+	}
 	d.Active = lines(counting(n.Alerts), func(a router.Alert) string {
 		if a.Event == measured.Event { // Now is newer than what was measured at this level
 			a.Value = nil
@@ -71,7 +80,7 @@ func incidentDetails(n *router.Notification) details {
 	if inc.Flaps > 0 {
 		d.CameBack = router.FormatTimes(inc.Flaps)
 	}
-	d.Also = lines(n.Also, func(a router.Alert) string {
+	d.Also = lines(n.AlsoActive(), func(a router.Alert) string {
 		return fmt.Sprintf("%s (%s)", alertLine(a), router.IncidentName(a.Incident))
 	})
 	d.Meaning = levelMeaning(slices.Concat(counting(n.Alerts), n.Also))
@@ -92,7 +101,10 @@ func noticeDetails(n *router.Notice) details {
 	}
 	d.MetaSays, d.Warning = line(n.Message, maxText), line(n.Warning, maxText)
 	if n.Act != nil {
-		d.Error = line(n.Act.Error, maxText)
+		d.Error, d.About = line(n.Act.Error, maxText), line(n.Act.About, maxText)
+		if n.Act.Delivery != 0 {
+			d.Retry = fmt.Sprintf("flowbridge deliveries retry %d", n.Act.Delivery)
+		}
 		if n.Act.Incident != 0 {
 			d.Incident = router.IncidentName(n.Act.Incident)
 		}
@@ -120,6 +132,20 @@ func about(waba, flow string, info router.FlowInfo, rule, text string, fields []
 		d.Labels[line(name, maxName)] = line(value, maxText)
 	}
 	return d
+}
+
+// advise says what a signal means for users, and what helps.
+func (d *details) advise(event string, level router.Level) {
+	signal := router.SignalOf(event)
+	if signal.Window != 0 {
+		d.Window = router.FormatDuration(signal.Window)
+	}
+	if router.LevelMeaning(event, level) == "" {
+		d.Impact = signal.Impact
+	}
+	if d.Help = signal.Help; signal.Help != "" && signal.Link != "" {
+		d.Help += " " + signal.Link
+	}
 }
 
 // measure fills in what Meta measured.
