@@ -427,3 +427,25 @@ func golden(t *testing.T, name string, v any) {
 	}
 	sandboxtest.Golden(t, filepath.Join("testdata", name), got.String(), *update)
 }
+
+func TestWhoWasPagedGoesOnInTheLineOfWhatPagedThem(t *testing.T) {
+	n := escalated()
+	paged := entry(3, router.EntryPaged, "Paged payments-oncall")
+	paged.Event = n.Timeline[0].Event
+	alone := entry(4, router.EntryPaged, "Paged backup-oncall, by Sam in Slack")
+	n.Timeline = append(n.Timeline, paged, alone)
+	var got []string
+	for _, r := range replies(&n) {
+		got = append(got, fmt.Sprint(r.entry, " ", r.text))
+	}
+	want := []string{
+		"3 :arrow_up: Endpoint error rate over 50 %: now 62.5 %; severity rises from warning to critical. Paged payments-oncall",
+		"4 :pager: Paged backup-oncall, by Sam in Slack",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	if countReplies(&n) != len(want) {
+		t.Errorf("%d lines are charged for, want %d", countReplies(&n), len(want))
+	}
+}
