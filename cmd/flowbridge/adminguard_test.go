@@ -338,7 +338,7 @@ func TestNoAnswerMayHaveAnEndlessHeader(t *testing.T) {
 // asks makes one call as the doctor does.
 func (c doctorCommand) asks(ctx context.Context, address string) error {
 	p := &program{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) (string, bool) { return "", false }}
-	_, err := c.doctor(p).ask(ctx, http.MethodGet, address, nil, nil)
+	_, err := c.doctor(p).Ask(ctx, http.MethodGet, address, nil, nil)
 	return err
 }
 

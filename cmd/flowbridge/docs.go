@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"flowbridge/router/rules"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // manual is the manual, a file for each page.
@@ -34,7 +34,7 @@ func (c docsCommand) Run(p *program) error {
 	name := strings.TrimSuffix(c.Page, ".md") // as pages name each other
 	if !slices.Contains(manualPages, name) {
 		hint := ""
-		if near := rules.Nearest(name, manualPages); near != "" {
+		if near := yamldoc.Nearest(name, manualPages); near != "" {
 			hint = fmt.Sprintf(": did you mean %q?", near)
 		}
 		return wrongUsage("the manual has no page %q%s (pages: %s)", c.Page, hint, strings.Join(manualPages, ", "))

@@ -16,6 +16,7 @@ import (
 	"flowbridge/notifiers/slack"
 	"flowbridge/router"
 	"flowbridge/router/rules"
+	"flowbridge/router/rules/stories"
 )
 
 type explainCommand struct {
@@ -122,7 +123,7 @@ func (x *explainer) explain(ev *router.Event) {
 		}
 	}
 	for _, t := range told {
-		if t.Verb == rules.VerbResolve || t.Verb == rules.VerbEase {
+		if t.Verb == stories.VerbResolve || t.Verb == stories.VerbEase {
 			x.fact("told", fmt.Sprintf("%s: %s, if it was told before", x.target(t.Notifier), t.Words()))
 		}
 	}
@@ -215,8 +216,8 @@ func (x *explainer) target(notifier string) string {
 
 // play folds the event in a bridge where nothing has happened yet, or only what the event undoes, and waits for whom the
 // rules make wait. It returns what the event tells, and what services would get.
-func (x *explainer) play(ev *router.Event, opening router.Event, undoes bool, own, before rules.Explanation) (told []rules.Telling, all []router.Notification) {
-	trial := rules.NewTrial(x.rules)
+func (x *explainer) play(ev *router.Event, opening router.Event, undoes bool, own, before rules.Explanation) (told []stories.Telling, all []router.Notification) {
+	trial := stories.NewTrial(x.rules)
 	wait := max(longest(own), longest(before))
 	first := *ev
 	first.Received = ev.At // arrives at once, so that waits begin with it
@@ -248,8 +249,8 @@ func longest(x rules.Explanation) (wait time.Duration) {
 }
 
 // notification is what a notifier's service would get.
-func (x *explainer) notification(trial *rules.Trial, ev *router.Event, t rules.Telling) router.Notification {
-	n := router.Notification{Delivery: 1, Revision: 1, Severity: t.Severity, Open: t.Verb != rules.VerbResolve, Notice: t.Notice}
+func (x *explainer) notification(trial *stories.Trial, ev *router.Event, t stories.Telling) router.Notification {
+	n := router.Notification{Delivery: 1, Revision: 1, Severity: t.Severity, Open: t.Verb != stories.VerbResolve, Notice: t.Notice}
 	n.Target, _ = x.rules.Target(t.Notifier)
 	if t.Incident == nil || t.Notice != nil {
 		return n

@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"flowbridge/router/rules"
+	"flowbridge/router/rules/stories"
 )
 
 // document is the README, or a page of the manual.
@@ -113,17 +114,17 @@ func TestTheStoriesOfThePagesHold(t *testing.T) {
 		if !b.is(storiesBlock) {
 			continue
 		}
-		stories, err := rules.LoadStories(b.path, []byte(b.text), func(_ string, env map[string]string) (*rules.Rules, error) {
+		file, err := stories.Load(b.path, []byte(b.text), func(_ string, env map[string]string) (*rules.Rules, error) {
 			return p.loadTrialRules("../../rules.example.yaml", env)
 		})
 		if err != nil {
 			t.Errorf("%v\nin\n%s", err, b.text)
 			continue
 		}
-		for i := range stories.Stories {
+		for i := range file.Stories {
 			played++
-			if result := stories.Run(&stories.Stories[i], buildEvent); result.Failed() {
-				t.Errorf("%s: %+v", stories.Stories[i].Name, result.Steps)
+			if result := file.Run(&file.Stories[i], buildEvent); result.Failed() {
+				t.Errorf("%s: %+v", file.Stories[i].Name, result.Steps)
 			}
 		}
 	}

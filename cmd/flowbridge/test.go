@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"flowbridge/router/rules"
+	"flowbridge/router/rules/stories"
 )
 
 type testCommand struct {
@@ -28,19 +29,19 @@ func (c testCommand) Run(p *program) error {
 	}
 	bad := false
 	for _, path := range c.Files {
-		stories, err := p.loadStories(path)
+		file, err := p.loadStories(path)
 		if err != nil { // mistakes stand a line each
 			bad = true
 			fmt.Fprintf(p.Stdout, "%v\nFAIL\t%s\tnot run\n", err, path)
 			continue
 		}
 		t := tester{out: p.Stdout, verbose: c.Verbose, hits: map[string]int64{}}
-		for i := range stories.Stories {
-			if only.MatchString(stories.Stories[i].Name) {
-				t.run(stories, &stories.Stories[i])
+		for i := range file.Stories {
+			if only.MatchString(file.Stories[i].Name) {
+				t.run(file, &file.Stories[i])
 			}
 		}
-		bad = !t.summary(path, stories.Rules, c.Cover) || bad
+		bad = !t.summary(path, file.Rules, c.Cover) || bad
 	}
 	if bad {
 		return errFault
@@ -49,12 +50,12 @@ func (c testCommand) Run(p *program) error {
 }
 
 // loadStories reads a file of stories and the rules that it names, relative to itself.
-func (p *program) loadStories(path string) (*rules.Stories, error) {
+func (p *program) loadStories(path string) (*stories.File, error) {
 	data, err := readRegular(path, maxStoryFile)
 	if err != nil {
 		return nil, err
 	}
-	return rules.LoadStories(path, data, func(named string, env map[string]string) (*rules.Rules, error) {
+	return stories.Load(path, data, func(named string, env map[string]string) (*rules.Rules, error) {
 		if !filepath.IsAbs(named) {
 			named = filepath.Join(filepath.Dir(path), named)
 		}
@@ -70,7 +71,7 @@ type tester struct {
 	hits        map[string]int64
 }
 
-func (t *tester) run(all *rules.Stories, story *rules.Story) {
+func (t *tester) run(all *stories.File, story *stories.Story) {
 	t.ran++
 	if t.verbose {
 		fmt.Fprintf(t.out, "=== RUN   %s\n", story.Name)
@@ -94,7 +95,7 @@ func (t *tester) run(all *rules.Stories, story *rules.Story) {
 }
 
 // step prints a step: what it tells if all is as it says, and the difference if it is not.
-func (t *tester) step(s *rules.StepResult) {
+func (t *tester) step(s *stories.StepResult) {
 	fmt.Fprintf(t.out, "    %s: %s\n", s.Place, s.Title)
 	if s.Problem != "" {
 		fmt.Fprintf(t.out, "        %s\n", s.Problem)

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"flowbridge/router"
-	"flowbridge/router/rules"
+	"flowbridge/router/rules/stories"
 	"flowbridge/router/whatsapp"
 )
 
 // buildEvent makes of a story's event the post that Meta would send, and reads it as the bridge does.
-func buildEvent(e *rules.StoryEvent, now time.Time) ([]router.Event, error) {
+func buildEvent(e *stories.Event, now time.Time) ([]router.Event, error) {
 	at := now.Add(-e.Late)
 	post, err := storyPost(e, at)
 	if err != nil {
@@ -34,7 +34,7 @@ func buildEvent(e *rules.StoryEvent, now time.Time) ([]router.Event, error) {
 	return events, nil
 }
 
-func storyPost(e *rules.StoryEvent, at time.Time) ([]byte, error) {
+func storyPost(e *stories.Event, at time.Time) ([]byte, error) {
 	waba := cmp.Or(e.WABA, sampleWABA)
 	switch {
 	case e.WholeValue != nil:
@@ -60,7 +60,7 @@ func storyPost(e *rules.StoryEvent, at time.Time) ([]byte, error) {
 }
 
 // flowValue is the sample's value with what the story changes; of an event that has no sample, what the story says.
-func flowValue(e *rules.StoryEvent, at time.Time) (value map[string]any, err error) {
+func flowValue(e *stories.Event, at time.Time) (value map[string]any, err error) {
 	if !slices.Contains(whatsapp.SampleNames(), e.Name) {
 		value = map[string]any{"event": e.Name, "flow_id": e.Flow}
 		for key, text := range map[string]string{"alert_state": e.AlertState, "old_status": e.OldStatus, "new_status": e.NewStatus} {
@@ -97,7 +97,7 @@ type samplePost struct {
 }
 
 // storyResponse is a form that was filled in, with the answers that the story gives.
-func storyResponse(e *rules.StoryEvent, waba string, at time.Time) ([]byte, error) {
+func storyResponse(e *stories.Event, waba string, at time.Time) ([]byte, error) {
 	answers := map[string]any{"flow_token": "story"}
 	if err := merge(answers, e.With); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // Explanation says what the rules make of an event, and why. What it decides is what Decide decides.
@@ -166,7 +167,7 @@ func (r *Rules) checks(rule *rule, ev *router.Event, f *facts) (all []Reason) {
 		if holds {
 			c.Text = key + " is " + got
 		} else {
-			c.Text = fmt.Sprintf("%s is %s, not %s", key, got, oneOf(want))
+			c.Text = fmt.Sprintf("%s is %s, not %s", key, got, yamldoc.OneOf(want))
 		}
 		all = append(all, c)
 	}
@@ -213,7 +214,7 @@ func (r *Rules) checks(rule *rule, ev *router.Event, f *facts) (all []Reason) {
 			for _, e := range ev.Errors {
 				types = append(types, e.Type)
 			}
-			got = shorten(strings.Join(types, ", "), 100)
+			got = yamldoc.Shorten(strings.Join(types, ", "), 100)
 		}
 		add("error_type", r.holdsErrorType(m.errorTypes, ev.Errors), got, m.errorTypes...)
 	}
@@ -287,7 +288,7 @@ func (r *Rules) whenCheck(rule *rule, ev *router.Event, f *facts) Reason {
 		case float64:
 			known = append(known, fmt.Sprintf("%s is %v", name, orMissing(v)))
 		case string:
-			known = append(known, fmt.Sprintf("%s is %s", name, orNothing(oneLine(v, 60))))
+			known = append(known, fmt.Sprintf("%s is %s", name, orNothing(yamldoc.OneLine(v, 60))))
 		}
 	}
 	c.Holds = err == nil && holds
@@ -295,7 +296,7 @@ func (r *Rules) whenCheck(rule *rule, ev *router.Event, f *facts) Reason {
 	case err != nil && router.IsPersonal(ev.Name) && !errors.Is(err, errBudget): // the error may quote what somebody wrote
 		c.Text = "when failed on this response"
 	case err != nil:
-		c.Text = "when failed: " + oneLine(err.Error(), 120)
+		c.Text = "when failed: " + yamldoc.OneLine(err.Error(), 120)
 	case c.Holds:
 		c.Text = "when is true"
 	default:

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 const maxFieldValue = 200 // characters
@@ -67,5 +68,5 @@ func plain(v any) string {
 		}
 		text = b.String()
 	}
-	return oneLine(strings.ToValidUTF8(text, ""), maxFieldValue)
+	return yamldoc.OneLine(strings.ToValidUTF8(text, ""), maxFieldValue)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // FlowIDs returns the ids of the flows that a person means by an id or a name of the file, sorted; names are compared
@@ -28,8 +29,8 @@ func (r *Rules) FlowIDs(name string) (ids []string) {
 // Misnamed says what in a scope the files do not know, so that no flow is in it, with the nearest that they know. An event
 // that nobody knows may exist; one that is nearly known is misspelt.
 func (r *Rules) Misnamed(s *router.Scope) (problems []string) {
-	if near, ok := nearMiss(s.Event, router.KnownEvents()); ok && s.Event != "" {
-		problems = append(problems, fmt.Sprintf("there is no event %s: did you mean %s?", quote(s.Event), quote(near)))
+	if near, ok := yamldoc.NearMiss(s.Event, router.KnownEvents()); ok && s.Event != "" {
+		problems = append(problems, fmt.Sprintf("there is no event %s: did you mean %s?", yamldoc.Quote(s.Event), yamldoc.Quote(near)))
 	}
 	for _, label := range slices.Sorted(maps.Keys(s.Labels)) {
 		var values []string
@@ -42,11 +43,11 @@ func (r *Rules) Misnamed(s *router.Scope) (problems []string) {
 		values = slices.Compact(values)
 		switch value := s.Labels[label]; {
 		case len(values) == 0:
-			problems = append(problems, fmt.Sprintf("no flow has the label %s: %s", quote(label),
-				cmp.Or(didYouMean(label, r.labels), "known are: "+shorten(strings.Join(r.labels, ", "), 100))))
+			problems = append(problems, fmt.Sprintf("no flow has the label %s: %s", yamldoc.Quote(label),
+				cmp.Or(yamldoc.DidYouMean(label, r.labels), "known are: "+yamldoc.Shorten(strings.Join(r.labels, ", "), 100))))
 		case !slices.Contains(values, value):
-			problems = append(problems, fmt.Sprintf("no flow has %s %s: %s", label, quote(value),
-				cmp.Or(didYouMean(value, values), "flows have "+shorten(strings.Join(values, ", "), 100))))
+			problems = append(problems, fmt.Sprintf("no flow has %s %s: %s", label, yamldoc.Quote(value),
+				cmp.Or(yamldoc.DidYouMean(value, values), "flows have "+yamldoc.Shorten(strings.Join(values, ", "), 100))))
 		}
 	}
 	return problems

@@ -12,6 +12,20 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
+)
+
+// What rules are read with, and what is said of them.
+type (
+	// Mistake is one thing that is wrong in a rules file, or a warning about it.
+	Mistake = yamldoc.Mistake
+	// Mistakes are all that is wrong in files, by position. They are the error that Load returns, as *Mistakes.
+	Mistakes = yamldoc.Mistakes
+	// Place is where something stands in the files.
+	Place = yamldoc.Place
+
+	entry  = yamldoc.Entry
+	scalar = yamldoc.Scalar
 )
 
 // File is one file of rules.
@@ -46,30 +60,33 @@ func Check(files []File, cfg Config) (*Rules, Mistakes) {
 		return nil, found
 	}
 	l.warnings()
-	return rules, l.finish()
+	return rules, l.Finish()
 }
 
 // loader turns the nodes of files into Rules.
 type loader struct {
-	*reader // of the file that is being read
-	*report
+	*yamldoc.Reader // of the file that is being read
+	*yamldoc.Report
 
 	files   []*document
+	cfg     Config
 	rules   *Rules
 	names   map[string]map[string]*named // by kind and name
 	flowsBy flowIndex
 	waits   []entry // `after` and `unless` of the rule that is being read
+	steps   int     // of the regular expressions read so far
+	tried   int     // what trying expressions and templates has cost so far, as a meter counts
 }
 
 // document is a file as far as it could be read.
 type document struct {
-	*reader
+	*yamldoc.Reader
 	root object
 }
 
 // named is something that others refer to by its name.
 type named struct {
-	file *reader
+	file *yamldoc.Reader
 	at   *yaml.Node
 	path string
 	used bool
@@ -77,13 +94,37 @@ type named struct {
 
 func newLoader(cfg Config) *loader {
 	return &loader{
-		report: &report{cfg: cfg, order: map[string]int{}},
+		Report: yamldoc.NewReport(fileFormat()),
+		cfg:    cfg,
 		rules: &Rules{
 			cfg: cfg, flows: map[string]router.FlowInfo{}, targets: map[string]router.Target{},
 			windows: map[string]*window{}, allow: map[string][]string{},
 		},
 		names: map[string]map[string]*named{},
 	}
+}
+
+// fileFormat is what rules files have of their own.
+func fileFormat() yamldoc.Format {
+	return yamldoc.Format{
+		Holds: "rules", Begin: `start with "version: 1"; rules.example.yaml shows the rest`,
+		References: "variables and files are for " + addressKeys() + " of a notifier",
+		Secret:     func(text string) bool { return credential.MatchString(text) || token.MatchString(text) },
+	}
+}
+
+// credential is what the credentials of notifiers look like.
+var credential = regexp.MustCompile(whole(credentialForms()...))
+
+func credentialForms() (forms []string) {
+	for _, kind := range router.Kinds() {
+		for _, k := range kind.Keys() {
+			if k.Is == router.KeyCredential {
+				forms = append(forms, k.Forms...)
+			}
+		}
+	}
+	return forms
 }
 
 // load reads files and returns what is wrong with them. What others refer to is read first, wherever it stands.
@@ -102,7 +143,7 @@ func (l *loader) load(files []File) (*Rules, Mistakes) {
 	l.once("default", l.otherwise)
 	l.once("fallback", l.fallback)
 	l.wholeFile()
-	found := l.finish()
+	found := l.Finish()
 	if len(found.Faults()) == 0 {
 		l.rules.build()
 	}
@@ -111,12 +152,8 @@ func (l *loader) load(files []File) (*Rules, Mistakes) {
 
 // open parses a file and looks at its top.
 func (l *loader) open(f File) {
-	l.reader = &reader{report: l.report, file: f.Name, lines: strings.Split(strings.ReplaceAll(string(f.Data), "\r\n", "\n"), "\n")}
-	if _, twice := l.order[f.Name]; !twice {
-		l.order[f.Name] = len(l.order)
-	}
-	root := l.parse(f.Data)
-	if root == nil {
+	var root *yaml.Node
+	if l.Reader, root = l.Open(f.Name, f.Data); root == nil {
 		return
 	}
 	l.tokens(root, "", 0)
@@ -124,14 +161,14 @@ func (l *loader) open(f File) {
 	if !ok {
 		return
 	}
-	l.files = append(l.files, &document{l.reader, top})
+	l.files = append(l.files, &document{l.Reader, top})
 	switch e, ok := top.at["version"]; {
 	case ok:
-		if s, ok := l.scalar(e.value, e.path); ok && s.text != "1" {
-			l.wrong(s.Node, s.path, "must be 1, not "+s.written(), "")
+		if s, ok := l.Scalar(e.Value, e.Path); ok && s.Text != "1" {
+			l.Wrong(s.Node, s.Path, "must be 1, not "+s.Written(), "")
 		}
 	case !top.has("version"):
-		l.absent(root, "version", "is missing", `add "version: 1" at the top`)
+		l.Absent(root, "version", "is missing", `add "version: 1" at the top`)
 	}
 }
 
@@ -139,7 +176,7 @@ func (l *loader) open(f File) {
 func (l *loader) each(key string, read func(entry)) {
 	for _, f := range l.files {
 		if e, ok := f.root.at[key]; ok {
-			l.reader = f.reader
+			l.Reader = f.Reader
 			read(e)
 		}
 	}
@@ -156,23 +193,23 @@ func (l *loader) once(key string, read func(entry)) {
 
 // wholeFile looks for what must be there in some file.
 func (l *loader) wholeFile() {
-	if len(l.files) == 0 || l.partial {
+	if len(l.files) == 0 || l.Partial() {
 		return
 	}
 	has := func(key string) bool {
 		return slices.ContainsFunc(l.files, func(f *document) bool { return f.root.has(key) })
 	}
-	l.reader = l.files[0].reader
+	l.Reader = l.files[0].Reader
 	root := l.files[0].root.node
 	if !has("notifiers") {
-		l.absent(root, "notifiers", "is missing", "name at least one Slack channel or PagerDuty service")
+		l.Absent(root, "notifiers", "is missing", "name at least one Slack channel or PagerDuty service")
 	}
 	unread := slices.ContainsFunc(l.files, func(f *document) bool {
 		e, ok := f.root.at["rules"]
-		return ok && follow(e.value).Kind != yaml.SequenceNode
+		return ok && yamldoc.Follow(e.Value).Kind != yaml.SequenceNode
 	})
 	if !has("default") && len(l.rules.rules) == 0 && !unread {
-		l.absent(root, "rules", "there are none, and no default: nobody would be told of anything", "")
+		l.Absent(root, "rules", "there are none, and no default: nobody would be told of anything", "")
 	}
 }
 
@@ -184,26 +221,26 @@ func (l *loader) name(kind, name string, e entry) (ok bool) {
 	if first, taken := l.names[kind][name]; taken {
 		problem, hint := "there is another already, "+l.whereIs(first), "all files together have one"
 		if kind != name {
-			problem, hint = fmt.Sprintf("another %s is called %s already, %s", kind, quote(name), l.whereIs(first)), ""
+			problem, hint = fmt.Sprintf("another %s is called %s already, %s", kind, yamldoc.Quote(name), l.whereIs(first)), ""
 		}
-		l.wrong(e.at, e.path, problem, hint)
+		l.Wrong(e.At, e.Path, problem, hint)
 		return false
 	}
-	l.names[kind][name] = &named{file: l.reader, at: e.at, path: e.path}
+	l.names[kind][name] = &named{file: l.Reader, at: e.At, path: e.Path}
 	return true
 }
 
 // whereIs writes where something stands, as seen from the file that is being read.
 func (l *loader) whereIs(n *named) string {
-	if n.file == l.reader {
+	if n.file == l.Reader {
 		return fmt.Sprintf("on line %d", n.at.Line)
 	}
-	return fmt.Sprintf("at %s:%d:%d", n.file.file, n.at.Line, n.at.Column)
+	return fmt.Sprintf("at %s:%d:%d", n.file.FileName(), n.at.Line, n.at.Column)
 }
 
 // find finds something by the name that somebody wrote.
 func (l *loader) find(kind string, s scalar, nobody string) (ok bool) {
-	n, ok := l.names[kind][s.text]
+	n, ok := l.names[kind][s.Text]
 	if ok {
 		n.used = true
 		return true
@@ -211,50 +248,50 @@ func (l *loader) find(kind string, s scalar, nobody string) (ok bool) {
 	known := slices.Sorted(maps.Keys(l.names[kind]))
 	hint := nobody
 	if len(known) > 0 {
-		hint = "known are: " + shorten(strings.Join(known, ", "), 100)
+		hint = "known are: " + yamldoc.Shorten(strings.Join(known, ", "), 100)
 	}
-	l.noSuch(s.Node, s.path, fmt.Sprintf("there is no %s %s", kind, s.written()), cmp.Or(didYouMean(s.text, known), hint))
+	l.NoSuch(s.Node, s.Path, fmt.Sprintf("there is no %s %s", kind, s.Written()), cmp.Or(yamldoc.DidYouMean(s.Text, known), hint))
 	return false
 }
 
 func (l *loader) fallback(e entry) {
-	if s, ok := l.scalar(e.value, e.path); ok {
+	if s, ok := l.Scalar(e.Value, e.Path); ok {
 		if _, ok := l.notifier(s); ok {
-			l.rules.fallback = s.text
+			l.rules.fallback = s.Text
 		}
 	}
 }
 
 // flows reads names and owners of flows.
 func (l *loader) flows(e entry) {
-	flows, ok := l.mapping(e.value, e.path)
+	flows, ok := l.Mapping(e.Value, e.Path)
 	if !ok {
 		return
 	}
 	reserved := reservedLabels()
 	for _, f := range flows {
-		if !l.name("flow", f.key, f) {
+		if !l.name("flow", f.Key, f) {
 			continue
 		}
 		info := router.FlowInfo{Labels: map[string]string{}}
-		about, _ := l.mapping(f.value, f.path)
+		about, _ := l.Mapping(f.Value, f.Path)
 		for _, a := range about {
-			s, ok := l.scalar(a.value, a.path)
+			s, ok := l.Scalar(a.Value, a.Path)
 			if !ok {
 				continue
 			}
 			switch {
-			case a.key == "name":
-				info.FlowName = s.text
-			case a.key == "runbook":
+			case a.Key == "name":
+				info.FlowName = s.Text
+			case a.Key == "runbook":
 				info.Runbook = l.link(s)
-			case slices.Contains(reserved, a.key):
-				l.wrong(a.at, a.path, "a label cannot be called "+a.key+": rules know that word already", "")
+			case slices.Contains(reserved, a.Key):
+				l.Wrong(a.At, a.Path, "a label cannot be called "+a.Key+": rules know that word already", "")
 			default:
-				info.Labels[a.key] = s.text
+				info.Labels[a.Key] = s.Text
 			}
 		}
-		l.rules.flows[f.key] = info
+		l.rules.flows[f.Key] = info
 		l.rules.labels = slices.AppendSeq(l.rules.labels, maps.Keys(info.Labels))
 	}
 	slices.Sort(l.rules.labels)
@@ -264,11 +301,11 @@ func (l *loader) flows(e entry) {
 var linkForm = regexp.MustCompile(whole(`https?://.+`))
 
 func (l *loader) link(s scalar) string {
-	u, err := url.Parse(s.text)
-	if err != nil || !linkForm.MatchString(s.text) || u.Host == "" {
-		l.wrong(s.Node, s.path, s.written()+" is no link", "a runbook is a URL that begins with https:// or http://")
+	u, err := url.Parse(s.Text)
+	if err != nil || !linkForm.MatchString(s.Text) || u.Host == "" {
+		l.Wrong(s.Node, s.Path, s.Written()+" is no link", "a runbook is a URL that begins with https:// or http://")
 	}
-	return s.text
+	return s.Text
 }
 
 // object is a map whose keys are those of a table.
@@ -284,7 +321,7 @@ func (o *object) has(key string) bool { _, ok := o.at[key]; return ok || o.slips
 
 // object reads a map whose keys are those of a table, and reports all others.
 func (l *loader) object(n *yaml.Node, path string, t *table) (o object, ok bool) {
-	entries, ok := l.mapping(n, path)
+	entries, ok := l.Mapping(n, path)
 	if !ok {
 		return o, false
 	}
@@ -294,16 +331,16 @@ func (l *loader) object(n *yaml.Node, path string, t *table) (o object, ok bool)
 func (l *loader) known(entries []entry, n *yaml.Node, path string, t *table) object {
 	o := object{node: n, path: path, at: map[string]entry{}, slips: map[string]bool{}}
 	for _, e := range entries {
-		if t.has(e.key) {
-			o.at[e.key] = e
+		if t.has(e.Key) {
+			o.at[e.Key] = e
 			continue
 		}
-		hint := misplaced(e.key, t)
-		if meant := Nearest(e.key, t.names()); hint == "" && meant != "" {
+		hint := misplaced(e.Key, t)
+		if meant := yamldoc.Nearest(e.Key, t.names()); hint == "" && meant != "" {
 			o.slips[meant] = true
-			hint = didYouMean(e.key, t.names())
+			hint = yamldoc.DidYouMean(e.Key, t.names())
 		}
-		l.wrong(e.at, e.path, "unknown key", cmp.Or(hint, "known here: "+strings.Join(t.names(), ", ")))
+		l.Wrong(e.At, e.Path, "unknown key", cmp.Or(hint, "known here: "+strings.Join(t.names(), ", ")))
 	}
 	return o
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -252,7 +253,7 @@ func TestAFewAliasesCannotStandForEverything(t *testing.T) {
 }
 
 func TestAFileThatIsTooLargeIsRefusedUnread(t *testing.T) {
-	_, err := Load("rules.yaml", make([]byte, maxFile+1), Config{})
+	_, err := Load("rules.yaml", make([]byte, yamldoc.MaxFile+1), Config{})
 	if want := "rules.yaml:1:1: the file is larger than 4 MiB"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -261,7 +262,7 @@ func TestAFileThatIsTooLargeIsRefusedUnread(t *testing.T) {
 func TestFilesThatHaveTooManyValuesTogetherAreRefused(t *testing.T) {
 	var files []File
 	for i := range 4 {
-		files = append(files, File{fmt.Sprintf("%d.yaml", i), []byte("version: 1\nx: [" + strings.Repeat("a,", maxNodes/2) + "]")})
+		files = append(files, File{fmt.Sprintf("%d.yaml", i), []byte("version: 1\nx: [" + strings.Repeat("a,", yamldoc.MaxNodes/2) + "]")})
 	}
 	_, err := LoadFiles(files, Config{})
 	if want := "3.yaml:1:1: the files before this one have too many values (keep rules shorter)"; err == nil || !strings.Contains(err.Error(), want) {

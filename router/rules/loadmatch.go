@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // chatEvents lists the names of events that hold what people write: nobody is offered them, and they are no slips.
@@ -26,7 +27,7 @@ var flowID = regexp.MustCompile(`^[0-9]+$`)
 
 // match reads what a rule asks of an event.
 func (l *loader) match(e entry, places map[string]Place) (m match) {
-	entries, ok := l.mapping(e.value, e.path)
+	entries, ok := l.Mapping(e.Value, e.Path)
 	if !ok {
 		return m
 	}
@@ -34,12 +35,12 @@ func (l *loader) match(e entry, places map[string]Place) (m match) {
 	for _, label := range l.rules.labels {
 		labels.keys = append(labels.keys, key{name: label})
 	}
-	if l.partial { // labels may stand where nothing could be read
-		entries = slices.DeleteFunc(entries, func(k entry) bool { return !labels.has(k.key) })
+	if l.Partial() { // labels may stand where nothing could be read
+		entries = slices.DeleteFunc(entries, func(k entry) bool { return !labels.has(k.Key) })
 	}
-	o := l.known(entries, e.value, e.path, &labels)
+	o := l.known(entries, e.Value, e.Path, &labels)
 	for name, k := range o.at {
-		places[name] = l.place(k.at)
+		places[name] = l.Place(k.At)
 	}
 	for _, k := range []struct {
 		key  string
@@ -69,7 +70,7 @@ func (l *loader) match(e entry, places map[string]Place) (m match) {
 	}
 	m.ids = m.flowIDs()
 	if len(m.flows) > 1 && len(m.ids) == 0 {
-		l.wrong(e.at, e.path, "no flow is all of this at once, so the rule can never match", "")
+		l.Wrong(e.At, e.Path, "no flow is all of this at once, so the rule can never match", "")
 	}
 	return m
 }
@@ -81,11 +82,11 @@ var saidByPeople = [...]string{
 }
 
 func (l *loader) eventNames(e entry) (names []string) {
-	all, _ := l.scalars(e.value, e.path)
+	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
-		names = append(names, s.text)
-		if slices.Contains(saidByPeople[:], s.text) {
-			l.wrong(s.Node, s.path, "rules are not asked about "+s.written()+": a person says it, or a service", "")
+		names = append(names, s.Text)
+		if slices.Contains(saidByPeople[:], s.Text) {
+			l.Wrong(s.Node, s.Path, "rules are not asked about "+s.Written()+": a person says it, or a service", "")
 		}
 		l.misspelt(s, "event", append(router.KnownEvents(), chatEvents()...))
 	}
@@ -94,24 +95,24 @@ func (l *loader) eventNames(e entry) (names []string) {
 
 // texts reads texts that Meta chooses. What nobody knows may exist; what is nearly known is misspelt.
 func (l *loader) texts(e entry, known []string) (names []string) {
-	all, _ := l.scalars(e.value, e.path)
+	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
-		names = append(names, s.text)
-		l.misspelt(s, strings.ReplaceAll(e.key, "_", " "), known)
+		names = append(names, s.Text)
+		l.misspelt(s, strings.ReplaceAll(e.Key, "_", " "), known)
 	}
 	return names
 }
 
 // oneWord reports a word that is none of those that are known.
 func (l *loader) oneWord(s scalar, problem string, known []string) {
-	if !slices.Contains(known, s.text) {
-		l.wrong(s.Node, s.path, problem, cmp.Or(didYouMean(s.text, known), "it is "+oneOf(known)))
+	if !slices.Contains(known, s.Text) {
+		l.Wrong(s.Node, s.Path, problem, cmp.Or(yamldoc.DidYouMean(s.Text, known), "it is "+yamldoc.OneOf(known)))
 	}
 }
 
 func (l *loader) misspelt(s scalar, what string, known []string) {
-	if near, ok := nearMiss(s.text, known); ok {
-		l.wrong(s.Node, s.path, fmt.Sprintf("there is no %s %s", what, s.written()), fmt.Sprintf("did you mean %s?", quote(near)))
+	if near, ok := yamldoc.NearMiss(s.Text, known); ok {
+		l.Wrong(s.Node, s.Path, fmt.Sprintf("there is no %s %s", what, s.Written()), fmt.Sprintf("did you mean %s?", yamldoc.Quote(near)))
 	}
 }
 
@@ -119,10 +120,10 @@ func (l *loader) misspelt(s scalar, what string, known []string) {
 func (l *loader) alertState(e entry) string {
 	known := []string{router.Activated, router.Deactivated}
 	named := map[string]bool{}
-	all, _ := l.scalars(e.value, e.path)
+	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
-		named[s.text] = true
-		l.oneWord(s, "there is no alert state "+s.written(), known)
+		named[s.Text] = true
+		l.oneWord(s, "there is no alert state "+s.Written(), known)
 	}
 	switch {
 	case named[router.Activated] && named[router.Deactivated]:
@@ -136,17 +137,17 @@ func (l *loader) alertState(e entry) string {
 }
 
 func (l *loader) thresholds(e entry, events []string) (bounds []bound) {
-	all, _ := l.scalars(e.value, e.path)
+	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
-		b, ok := parseBound(s.text)
+		b, ok := parseBound(s.Text)
 		switch {
 		case !ok:
-			l.wrong(s.Node, s.path, s.written()+" is no threshold", boundHint)
+			l.Wrong(s.Node, s.Path, s.Written()+" is no threshold", boundHint)
 		case events != nil && !slices.ContainsFunc(events, b.fits):
 			unit := router.UnitOf(events[0])
-			l.wrong(s.Node, s.path, fmt.Sprintf("%s never holds: %s is measured in %s", s.written(), events[0], unit), "")
+			l.Wrong(s.Node, s.Path, fmt.Sprintf("%s never holds: %s is measured in %s", s.Written(), events[0], unit), "")
 		default:
-			l.neverSent(s.Node, s.path, s.written(), b, events)
+			l.neverSent(s.Node, s.Path, s.Written(), b, events)
 		}
 		bounds = append(bounds, b)
 	}
@@ -185,17 +186,17 @@ func (x flowIndex) values(label string) []string { return slices.Sorted(maps.Key
 
 // flowTest reads flows by id or name. A name stands for all flows that have it.
 func (l *loader) flowTest(e entry) flowTest {
-	t := flowTest{key: e.key, ids: map[string]bool{}}
-	all, _ := l.scalars(e.value, e.path)
+	t := flowTest{key: e.Key, ids: map[string]bool{}}
+	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
-		_, found := l.rules.flows[s.text]
-		if found = found || flowID.MatchString(s.text); found {
-			t.ids[s.text] = true
+		_, found := l.rules.flows[s.Text]
+		if found = found || flowID.MatchString(s.Text); found {
+			t.ids[s.Text] = true
 		}
-		named := l.flowsBy[""][s.text]
+		named := l.flowsBy[""][s.Text]
 		maps.Copy(t.ids, named)
 		if !found && named == nil {
-			l.noSuch(s.Node, s.path, "no flow is called "+s.written(), cmp.Or(didYouMean(s.text, l.flowsBy.values("")), "name it under flows, or write its id"))
+			l.NoSuch(s.Node, s.Path, "no flow is called "+s.Written(), cmp.Or(yamldoc.DidYouMean(s.Text, l.flowsBy.values("")), "name it under flows, or write its id"))
 		}
 	}
 	return t
@@ -203,15 +204,15 @@ func (l *loader) flowTest(e entry) flowTest {
 
 // labelTest reads values of a label that some flow has, and finds the flows that have them.
 func (l *loader) labelTest(e entry) flowTest {
-	t := flowTest{key: e.key, ids: map[string]bool{}}
-	all, _ := l.scalars(e.value, e.path)
+	t := flowTest{key: e.Key, ids: map[string]bool{}}
+	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
-		ids := l.flowsBy[e.key][s.text]
+		ids := l.flowsBy[e.Key][s.Text]
 		maps.Copy(t.ids, ids)
 		if ids == nil {
-			values := l.flowsBy.values(e.key)
-			l.noSuch(s.Node, s.path, fmt.Sprintf("no flow has %s %s", e.key, s.written()),
-				cmp.Or(didYouMean(s.text, values), "flows have "+shorten(strings.Join(values, ", "), 100)))
+			values := l.flowsBy.values(e.Key)
+			l.NoSuch(s.Node, s.Path, fmt.Sprintf("no flow has %s %s", e.Key, s.Written()),
+				cmp.Or(yamldoc.DidYouMean(s.Text, values), "flows have "+yamldoc.Shorten(strings.Join(values, ", "), 100)))
 		}
 	}
 	return t
@@ -219,10 +220,10 @@ func (l *loader) labelTest(e entry) flowTest {
 
 // errorTypeNames reads error types in any of their spellings.
 func (l *loader) errorTypeNames(e entry) (types []string) {
-	all, _ := l.scalars(e.value, e.path)
+	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
-		types = append(types, router.NormalErrorType(s.text))
-		if _, known := router.DescribeError(s.text); !known {
+		types = append(types, router.NormalErrorType(s.Text))
+		if _, known := router.DescribeError(s.Text); !known {
 			l.misspelt(s, "error type", knownErrorTypes())
 		}
 	}

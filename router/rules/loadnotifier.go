@@ -7,68 +7,69 @@ import (
 	"strings"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // notifiers reads whom rules can tell.
 func (l *loader) notifiers(e entry) {
-	notifiers, ok := l.mapping(e.value, e.path)
+	notifiers, ok := l.Mapping(e.Value, e.Path)
 	if !ok {
 		return
 	}
 	if len(notifiers) == 0 {
-		l.wrong(follow(e.value), e.path, "is empty", "name at least one: "+eitherKind())
+		l.Wrong(yamldoc.Follow(e.Value), e.Path, "is empty", "name at least one: "+eitherKind())
 	}
 	for _, n := range notifiers {
-		if !l.name("notifier", n.key, n) {
+		if !l.name("notifier", n.Key, n) {
 			continue
 		}
 		// Known by name even with mistakes in it, so that those who name it are not called wrong as well.
-		l.rules.targets[n.key] = router.Target{Notifier: n.key}
-		if keys, ok := l.mapping(n.value, n.path); ok {
-			l.rules.targets[n.key] = l.target(n, keys)
+		l.rules.targets[n.Key] = router.Target{Notifier: n.Key}
+		if keys, ok := l.Mapping(n.Value, n.Path); ok {
+			l.rules.targets[n.Key] = l.target(n, keys)
 		}
 	}
 }
 
 func (l *loader) target(n entry, keys []entry) router.Target {
-	t := router.Target{Notifier: n.key}
+	t := router.Target{Notifier: n.Key}
 	var kind entry
 	for _, e := range keys {
-		if e.key == "kind" || kind.value == nil && Nearest(e.key, append(foreignKeys(""), "kind")) == "kind" {
+		if e.Key == "kind" || kind.Value == nil && yamldoc.Nearest(e.Key, append(foreignKeys(""), "kind")) == "kind" {
 			kind = e
 		}
 	}
-	if kind.value == nil {
-		l.absent(n.at, join(n.path, "kind"), "is missing", "write kind: "+strings.Join(kindWords(), " or kind: "))
+	if kind.Value == nil {
+		l.Absent(n.At, yamldoc.Join(n.Path, "kind"), "is missing", "write kind: "+strings.Join(kindWords(), " or kind: "))
 		return t
 	}
-	s, ok := l.scalar(kind.value, kind.path)
+	s, ok := l.Scalar(kind.Value, kind.Path)
 	if !ok {
 		return t
 	}
-	if t.Kind = router.Kind(s.text); !t.Kind.Known() {
-		l.wrong(s.Node, s.path, "there is no kind "+s.written(), cmp.Or(didYouMean(s.text, kindWords()), "it is "+oneOf(kindWords())))
+	if t.Kind = router.Kind(s.Text); !t.Kind.Known() {
+		l.Wrong(s.Node, s.Path, "there is no kind "+s.Written(), cmp.Or(yamldoc.DidYouMean(s.Text, kindWords()), "it is "+yamldoc.OneOf(kindWords())))
 		return t
 	}
 	known, foreign := notifierKeys(t.Kind), foreignKeys(t.Kind)
 	var own []entry
 	for _, e := range keys {
-		if !known.has(e.key) && slices.Contains(foreign, e.key) {
-			l.wrong(e.at, e.path, fmt.Sprintf("a notifier of kind %s has no %s", t.Kind, e.key), "")
+		if !known.has(e.Key) && slices.Contains(foreign, e.Key) {
+			l.Wrong(e.At, e.Path, fmt.Sprintf("a notifier of kind %s has no %s", t.Kind, e.Key), "")
 			continue
 		}
 		own = append(own, e)
 	}
-	o := l.known(own, n.at, n.path, &known)
+	o := l.known(own, n.At, n.Path, &known)
 	for _, k := range t.Kind.Keys() {
 		e, ok := o.at[k.Name]
 		switch {
 		case ok && k.Is == router.KeyPeople:
-			l.rules.allow[n.key] = l.people(e, &k)
+			l.rules.allow[n.Key] = l.people(e, &k)
 		case ok:
 			l.address(&t, e, &k)
 		case k.Is != router.KeyPeople && !o.has(k.Name):
-			l.absent(n.at, join(n.path, k.Name), "is missing", k.Missing)
+			l.Absent(n.At, yamldoc.Join(n.Path, k.Name), "is missing", k.Missing)
 		}
 	}
 	return t
@@ -102,42 +103,42 @@ func (l *loader) address(t *router.Target, e entry, k *router.KindKey) {
 	if !ok {
 		return
 	}
-	problem, meant := k.Check(s.text)
+	problem, meant := k.Check(s.Text)
 	if k.Is == router.KeyCredential {
-		l.hide(s.text, "••••••")
-		t.Credential = router.Secret(s.text)
+		l.Hide(s.Text, "••••••")
+		t.Credential = router.Secret(s.Text)
 		switch {
 		case problem != "":
-			l.wrong(s.Node, s.path, problem, k.Hint)
-		case !s.resolved:
-			l.warn(s.Node, s.path, k.Noun+" stands in the file, where everybody can read it",
+			l.Wrong(s.Node, s.Path, problem, k.Hint)
+		case !s.Resolved:
+			l.Warn(s.Node, s.Path, k.Noun+" stands in the file, where everybody can read it",
 				`write "${NAME}" and put it into the environment, or "${file:PATH}"`)
 		}
 		return
 	}
-	t.Address = s.text
+	t.Address = s.Text
 	if problem == "" {
 		return
 	}
 	hint := k.Hint
-	if meant != "" && !s.guarded() {
-		hint = fmt.Sprintf("did you mean %s?", quote(meant))
+	if meant != "" && !s.Guarded() {
+		hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(meant))
 	}
-	written := s.written()
+	written := s.Written()
 	if t.Kind.Private() {
 		written = "the address"
 	}
-	l.wrong(s.Node, s.path, written+" "+problem, hint)
+	l.Wrong(s.Node, s.Path, written+" "+problem, hint)
 }
 
 // people reads who may act: ids, since names would change.
 func (l *loader) people(e entry, k *router.KindKey) (ids []string) {
-	all, _ := l.scalars(e.value, e.path)
+	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
-		if problem, _ := k.Check(s.text); problem != "" {
-			l.wrong(s.Node, s.path, s.written()+" "+problem, k.Hint)
+		if problem, _ := k.Check(s.Text); problem != "" {
+			l.Wrong(s.Node, s.Path, s.Written()+" "+problem, k.Hint)
 		}
-		ids = append(ids, s.text)
+		ids = append(ids, s.Text)
 	}
 	return ids
 }
@@ -145,5 +146,5 @@ func (l *loader) people(e entry, k *router.KindKey) (ids []string) {
 // notifier finds a notifier by the name that somebody wrote.
 func (l *loader) notifier(s scalar) (router.Target, bool) {
 	ok := l.find("notifier", s, "name it under notifiers")
-	return l.rules.targets[s.text], ok
+	return l.rules.targets[s.Text], ok
 }

@@ -9,15 +9,16 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // ruleList reads the rules of a file.
 func (l *loader) ruleList(e entry) {
-	if follow(e.value).Kind != yaml.SequenceNode {
-		l.wrong(e.value, e.path, "must be a list of rules, not "+describe(follow(e.value)), "begin each rule with - name:")
+	if yamldoc.Follow(e.Value).Kind != yaml.SequenceNode {
+		l.Wrong(e.Value, e.Path, "must be a list of rules, not "+yamldoc.Describe(yamldoc.Follow(e.Value)), "begin each rule with - name:")
 		return
 	}
-	items, paths := l.list(e.value, e.path)
+	items, paths := l.List(e.Value, e.Path)
 	for i, item := range items {
 		if o, ok := l.object(item, paths[i], &ruleKeys); ok {
 			l.rules.rules = append(l.rules.rules, l.rule(o))
@@ -27,41 +28,41 @@ func (l *loader) ruleList(e entry) {
 
 // rule reads one rule.
 func (l *loader) rule(o object) rule {
-	rule := rule{path: o.path, place: l.place(o.node), places: map[string]Place{}}
+	rule := rule{path: o.path, place: l.Place(o.node), places: map[string]Place{}}
 	if e, ok := o.at["name"]; ok {
 		rule.name = l.ruleName(e)
 	} else if !o.has("name") {
-		l.absent(o.node, join(o.path, "name"), "is missing", "people see it on the incident: say when the rule applies")
+		l.Absent(o.node, yamldoc.Join(o.path, "name"), "is missing", "people see it on the incident: say when the rule applies")
 	}
 	if e, ok := o.at["match"]; ok {
 		rule.match = l.match(e, rule.places)
 	} else if !o.has("match") {
-		l.absent(o.node, join(o.path, "match"), "is missing", "match: {} matches everything")
+		l.Absent(o.node, yamldoc.Join(o.path, "match"), "is missing", "match: {} matches everything")
 	}
 	if e, ok := o.at["match"]; ok && rule.match.when != nil {
-		l.tryWhen(&rule, rule.places["when"], join(e.path, "when"))
+		l.tryWhen(&rule, rule.places["when"], yamldoc.Join(e.Path, "when"))
 	}
 	l.times(&rule, o)
 	if e, ok := o.at["continue"]; ok {
-		rule.proceed = l.boolean(e.value, e.path)
+		rule.proceed = l.Boolean(e.Value, e.Path)
 	}
 	if e, ok := o.at["drop"]; ok {
-		rule.drop = l.boolean(e.value, e.path)
+		rule.drop = l.Boolean(e.Value, e.Path)
 	}
 	l.waits = nil
 	l.actions(&rule, o)
 	notify, notifies := o.at["notify"]
 	switch {
 	case rule.drop && notifies:
-		l.wrong(notify.at, notify.path, "a rule that drops an event tells nobody", "remove notify or drop")
+		l.Wrong(notify.At, notify.Path, "a rule that drops an event tells nobody", "remove notify or drop")
 	case !rule.drop && !o.has("notify"):
-		l.absent(o.node, join(o.path, "notify"), "is missing", "name whom to tell, or say drop: true")
+		l.Absent(o.node, yamldoc.Join(o.path, "notify"), "is missing", "name whom to tell, or say drop: true")
 	}
 	if rule.drop && rule.proceed {
-		l.wrong(o.at["continue"].at, o.at["continue"].path, "what is dropped cannot continue", "remove continue or drop")
+		l.Wrong(o.at["continue"].At, o.at["continue"].Path, "what is dropped cannot continue", "remove continue or drop")
 	}
 	if rule.drop && rule.match.recoveryOnly() {
-		l.wrong(o.at["drop"].at, o.at["drop"].path, "a recovery cannot be dropped: it would leave incidents open", "remove drop, or match alert_state: ACTIVATED")
+		l.Wrong(o.at["drop"].At, o.at["drop"].Path, "a recovery cannot be dropped: it would leave incidents open", "remove drop, or match alert_state: ACTIVATED")
 	}
 	l.doubtful(&rule, o)
 	return rule
@@ -72,48 +73,48 @@ func (l *loader) times(rule *rule, o object) {
 	m := &rule.match
 	during, within := o.at["during"]
 	if within {
-		m.during, rule.places["during"] = l.windowNames(during), l.place(during.at)
+		m.during, rule.places["during"] = l.windowNames(during), l.Place(during.At)
 	}
 	except, without := o.at["except"]
 	if without {
-		m.except, rule.places["except"] = l.windowNames(except), l.place(except.at)
+		m.except, rule.places["except"] = l.windowNames(except), l.Place(except.At)
 	}
 	excluded := func(w *window) bool { return slices.Contains(m.except, w) }
 	if len(m.during) > 0 && !slices.ContainsFunc(m.during, func(w *window) bool { return !excluded(w) }) {
-		l.wrong(except.at, except.path, "excludes all that during names, so the rule can never match", "")
+		l.Wrong(except.At, except.Path, "excludes all that during names, so the rule can never match", "")
 	}
 }
 
 func (l *loader) ruleName(e entry) string {
-	s, ok := l.scalar(e.value, e.path)
+	s, ok := l.Scalar(e.Value, e.Path)
 	if !ok {
 		return ""
 	}
-	switch at := (entry{at: s.Node, path: s.path}); {
-	case s.text == defaultName:
-		l.wrong(s.Node, s.path, `a rule cannot be called "default"`, "that is what events are told by that no rule matched")
-	case utf8.RuneCountInString(s.text) > 200:
-		l.wrong(s.Node, s.path, "is longer than 200 characters", "")
+	switch at := (entry{At: s.Node, Path: s.Path}); {
+	case s.Text == defaultName:
+		l.Wrong(s.Node, s.Path, `a rule cannot be called "default"`, "that is what events are told by that no rule matched")
+	case utf8.RuneCountInString(s.Text) > 200:
+		l.Wrong(s.Node, s.Path, "is longer than 200 characters", "")
 	default:
-		l.name("rule", s.text, at)
+		l.name("rule", s.Text, at)
 	}
-	return s.text
+	return s.Text
 }
 
 // otherwise reads `default`.
 func (l *loader) otherwise(e entry) {
-	if n := follow(e.value); n.Kind != yaml.MappingNode {
-		l.wrong(n, e.path, "must be a map, not "+describe(n), "write default: {notify: [NAME]}")
+	if n := yamldoc.Follow(e.Value); n.Kind != yaml.MappingNode {
+		l.Wrong(n, e.Path, "must be a map, not "+yamldoc.Describe(n), "write default: {notify: [NAME]}")
 		return
 	}
-	o, ok := l.object(e.value, e.path, &actionKeys)
+	o, ok := l.object(e.Value, e.Path, &actionKeys)
 	if !ok {
 		return
 	}
-	rule := rule{name: defaultName, path: e.path, place: l.place(e.at)}
+	rule := rule{name: defaultName, path: e.Path, place: l.Place(e.At)}
 	l.actions(&rule, o)
 	if !o.has("notify") {
-		l.absent(follow(e.value), join(e.path, "notify"), "is missing", "name whom to tell")
+		l.Absent(yamldoc.Follow(e.Value), yamldoc.Join(e.Path, "notify"), "is missing", "name whom to tell")
 	}
 	l.rules.otherwise = &rule
 }
@@ -128,7 +129,7 @@ func (l *loader) actions(rule *rule, o object) {
 		{"severity", func(e entry) { rule.severity = l.severity(e, rule.match.events) }},
 		{"group_by", func(e entry) { rule.groupBy = l.groupBy(e) }},
 		{"resolve_after", func(e entry) { rule.resolve = hold{true, l.wait(e)} }},
-		{"on_escalation", func(e entry) { rule.rise, rule.riseAt = l.reaction(e), l.place(e.at) }},
+		{"on_escalation", func(e entry) { rule.rise, rule.riseAt = l.reaction(e), l.Place(e.At) }},
 		{"on_auto_resolve", func(e entry) { rule.autoResolve = l.reaction(e) }},
 		{"fields", func(e entry) { rule.fields = l.fieldNames(e) }},
 	} {
@@ -140,27 +141,27 @@ func (l *loader) actions(rule *rule, o object) {
 }
 
 func (l *loader) notify(e entry) (routes []route) {
-	items, paths := l.list(e.value, e.path)
+	items, paths := l.List(e.Value, e.Path)
 	if len(items) == 0 {
-		l.wrong(follow(e.value), e.path, "is empty", "name whom to tell, or say drop: true")
+		l.Wrong(yamldoc.Follow(e.Value), e.Path, "is empty", "name whom to tell, or say drop: true")
 	}
 	for i, item := range items {
-		if follow(item).Kind != yaml.MappingNode {
-			if s, ok := l.scalar(item, paths[i]); ok {
+		if yamldoc.Follow(item).Kind != yaml.MappingNode {
+			if s, ok := l.Scalar(item, paths[i]); ok {
 				if target, ok := l.notifier(s); ok {
-					routes = append(routes, route{target: target, at: l.place(item)})
+					routes = append(routes, route{target: target, at: l.Place(item)})
 				}
 			}
 			continue
 		}
 		o, _ := l.object(item, paths[i], &routeKeys)
-		route := route{at: l.place(item)}
+		route := route{at: l.Place(item)}
 		if e, ok := o.at["to"]; ok {
-			if s, ok := l.scalar(e.value, e.path); ok {
+			if s, ok := l.Scalar(e.Value, e.Path); ok {
 				route.target, _ = l.notifier(s)
 			}
 		} else if !o.has("to") {
-			l.absent(item, join(paths[i], "to"), "is missing", "name a notifier")
+			l.Absent(item, yamldoc.Join(paths[i], "to"), "is missing", "name a notifier")
 		}
 		if e, ok := o.at["severity"]; ok {
 			route.severities = l.severitySet(e)
@@ -180,27 +181,27 @@ func (l *loader) notify(e entry) (routes []route) {
 
 // unless reads the one thing that can keep a notifier from being told.
 func (l *loader) unless(e entry) bool {
-	s, ok := l.scalar(e.value, e.path)
-	if ok && s.text != string(router.IncidentAcknowledged) {
-		l.wrong(s.Node, s.path, "must be acknowledged, not "+s.written(), didYouMean(s.text, []string{string(router.IncidentAcknowledged)}))
+	s, ok := l.Scalar(e.Value, e.Path)
+	if ok && s.Text != string(router.IncidentAcknowledged) {
+		l.Wrong(s.Node, s.Path, "must be acknowledged, not "+s.Written(), yamldoc.DidYouMean(s.Text, []string{string(router.IncidentAcknowledged)}))
 	}
 	return ok
 }
 
 func (l *loader) reaction(e entry) reaction {
-	s, ok := l.scalar(e.value, e.path)
+	s, ok := l.Scalar(e.Value, e.Path)
 	known := []string{string(reactNote), string(reactPage)}
-	if ok && !slices.Contains(known, s.text) {
-		l.wrong(s.Node, s.path, "must be "+oneOf(known)+", not "+s.written(), didYouMean(s.text, known))
+	if ok && !slices.Contains(known, s.Text) {
+		l.Wrong(s.Node, s.Path, "must be "+yamldoc.OneOf(known)+", not "+s.Written(), yamldoc.DidYouMean(s.Text, known))
 	}
-	return reaction(s.text)
+	return reaction(s.Text)
 }
 
 // severitySet reads what an entry of notify is told of.
 func (l *loader) severitySet(e entry) (set severitySet) {
-	all, _ := l.scalars(e.value, e.path)
+	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
-		some, ok := parseSeveritySet(s.text)
+		some, ok := parseSeveritySet(s.Text)
 		if !ok {
 			l.badSeverity(s, `write one of them, a list, or a comparison such as ">=error"`)
 		}
@@ -211,68 +212,68 @@ func (l *loader) severitySet(e entry) (set severitySet) {
 
 // severity reads one severity, or a map from thresholds and statuses to severities. events are those of the rule; nil for any.
 func (l *loader) severity(e entry, events []string) (rule severityRule) {
-	if follow(e.value).Kind != yaml.MappingNode {
+	if yamldoc.Follow(e.Value).Kind != yaml.MappingNode {
 		rule.always = l.severityWord(e)
 		return rule
 	}
 	rule.statuses = map[string]router.Severity{}
-	entries, _ := l.mapping(e.value, e.path)
+	entries, _ := l.Mapping(e.Value, e.Path)
 	if len(entries) == 0 {
-		l.wrong(follow(e.value), e.path, "is empty", "")
+		l.Wrong(yamldoc.Follow(e.Value), e.Path, "is empty", "")
 	}
 	for _, k := range entries {
 		severity := l.severityWord(k)
-		b, ok := parseBound(k.key)
+		b, ok := parseBound(k.Key)
 		switch {
-		case slices.Contains(router.Statuses(), k.key):
-			rule.statuses[k.key] = severity
+		case slices.Contains(router.Statuses(), k.Key):
+			rule.statuses[k.Key] = severity
 		case !ok || b.op != "":
-			l.wrong(k.at, k.path, "is neither a threshold nor a status",
-				cmp.Or(didYouMean(k.key, router.Statuses()), `write 10, "50%" or "5s", or a status such as BLOCKED`))
+			l.Wrong(k.At, k.Path, "is neither a threshold nor a status",
+				cmp.Or(yamldoc.DidYouMean(k.Key, router.Statuses()), `write 10, "50%" or "5s", or a status such as BLOCKED`))
 		case slices.ContainsFunc(rule.levels, func(s severityAt) bool { return s.bound == b }):
-			l.wrong(k.at, k.path, "stands here twice", "")
+			l.Wrong(k.At, k.Path, "stands here twice", "")
 		default:
 			rule.levels = append(rule.levels, severityAt{b, severity})
-			l.neverSent(k.at, k.path, quote(k.key), b, events)
+			l.neverSent(k.At, k.Path, yamldoc.Quote(k.Key), b, events)
 		}
 	}
 	return rule
 }
 
 func (l *loader) severityWord(e entry) router.Severity {
-	s, ok := l.scalar(e.value, e.path)
+	s, ok := l.Scalar(e.Value, e.Path)
 	if !ok {
 		return router.SeverityUnset
 	}
-	severity, err := router.ParseSeverity(s.text)
+	severity, err := router.ParseSeverity(s.Text)
 	if err != nil {
-		l.badSeverity(s, "it is "+oneOf(severityWords()))
+		l.badSeverity(s, "it is "+yamldoc.OneOf(severityWords()))
 	}
 	return severity
 }
 
 func (l *loader) badSeverity(s scalar, hint string) {
-	l.wrong(s.Node, s.path, "there is no severity "+s.written(), cmp.Or(didYouMean(strings.TrimLeft(s.text, "<>= "), severityWords()), hint))
+	l.Wrong(s.Node, s.Path, "there is no severity "+s.Written(), cmp.Or(yamldoc.DidYouMean(strings.TrimLeft(s.Text, "<>= "), severityWords()), hint))
 }
 
 func (l *loader) groupBy(e entry) router.GroupBy {
-	s, ok := l.scalar(e.value, e.path)
+	s, ok := l.Scalar(e.Value, e.Path)
 	known := []string{string(router.GroupByThreshold), string(router.GroupByFlow)}
-	if ok && !slices.Contains(known, s.text) {
-		l.wrong(s.Node, s.path, "alerts cannot be grouped by "+s.written(),
-			cmp.Or(didYouMean(s.text, known), "it is "+oneOf(known)+"; without it, one incident for each flow and event"))
+	if ok && !slices.Contains(known, s.Text) {
+		l.Wrong(s.Node, s.Path, "alerts cannot be grouped by "+s.Written(),
+			cmp.Or(yamldoc.DidYouMean(s.Text, known), "it is "+yamldoc.OneOf(known)+"; without it, one incident for each flow and event"))
 	}
-	return router.GroupBy(s.text)
+	return router.GroupBy(s.Text)
 }
 
 func (l *loader) fieldNames(e entry) (names []string) {
-	all, _ := l.scalars(e.value, e.path)
+	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
-		if slices.Contains(names, s.text) {
-			l.wrong(s.Node, s.path, s.written()+" stands here twice", "")
+		if slices.Contains(names, s.Text) {
+			l.Wrong(s.Node, s.Path, s.Written()+" stands here twice", "")
 			continue
 		}
-		names = append(names, s.text)
+		names = append(names, s.Text)
 	}
 	return names
 }

@@ -11,21 +11,22 @@ import (
 	_ "time/tzdata" // a container may have no time zones of its own
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // windows reads the named times of `during` and `except`.
 func (l *loader) windows(e entry) {
-	entries, ok := l.mapping(e.value, e.path)
+	entries, ok := l.Mapping(e.Value, e.Path)
 	if !ok {
 		return
 	}
 	for _, n := range entries {
-		if !l.name("window", n.key, n) {
+		if !l.name("window", n.Key, n) {
 			continue
 		}
-		w := &window{name: n.key, days: [7]bool{true, true, true, true, true, true, true}, zone: time.UTC}
-		l.rules.windows[n.key] = w // known by name even with mistakes in it
-		o, ok := l.object(n.value, n.path, &windowKeys)
+		w := &window{name: n.Key, days: [7]bool{true, true, true, true, true, true, true}, zone: time.UTC}
+		l.rules.windows[n.Key] = w // known by name even with mistakes in it
+		o, ok := l.object(n.Value, n.Path, &windowKeys)
 		if !ok {
 			continue
 		}
@@ -38,8 +39,8 @@ func (l *loader) windows(e entry) {
 		if e, ok := o.at["time_zone"]; ok {
 			w.zone = l.zone(e)
 		}
-		if len(follow(n.value).Content) == 0 {
-			l.absent(n.at, n.path, "is empty", "say which days or hours it means")
+		if len(yamldoc.Follow(n.Value).Content) == 0 {
+			l.Absent(n.At, n.Path, "is empty", "say which days or hours it means")
 		}
 	}
 }
@@ -49,9 +50,9 @@ func weekdays() []string { return []string{"sun", "mon", "tue", "wed", "thu", "f
 
 // days reads days of the week and spans of them: mon-fri, or fri-mon over the week's end.
 func (l *loader) days(e entry) (days [7]bool) {
-	all, _ := l.scalars(e.value, e.path)
+	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
-		first, last, span := strings.Cut(s.text, "-")
+		first, last, span := strings.Cut(s.Text, "-")
 		from, ok := l.day(s, first)
 		to := from
 		if span && ok {
@@ -74,11 +75,11 @@ func (l *loader) day(s scalar, word string) (int, bool) {
 	word = strings.TrimSpace(word)
 	i := slices.Index(weekdays(), word)
 	if i < 0 {
-		problem := "there is no day " + s.written()
-		if word != s.text && !s.guarded() {
-			problem = "there is no day " + quote(word)
+		problem := "there is no day " + s.Written()
+		if word != s.Text && !s.Guarded() {
+			problem = "there is no day " + yamldoc.Quote(word)
 		}
-		l.wrong(s.Node, s.path, problem, cmp.Or(nearestDay(word), `write mon, tue, wed, thu, fri, sat, sun, or a span such as mon-fri`))
+		l.Wrong(s.Node, s.Path, problem, cmp.Or(nearestDay(word), `write mon, tue, wed, thu, fri, sat, sun, or a span such as mon-fri`))
 	}
 	return i, i >= 0
 }
@@ -89,8 +90,8 @@ func nearestDay(word string) string {
 		long[i] = strings.ToLower(time.Weekday(i).String())
 	}
 	for i, short := range weekdays() {
-		if strings.EqualFold(word, short) || len(word) > 3 && Nearest(word, long) == long[i] {
-			return fmt.Sprintf("did you mean %s?", quote(short))
+		if strings.EqualFold(word, short) || len(word) > 3 && yamldoc.Nearest(word, long) == long[i] {
+			return fmt.Sprintf("did you mean %s?", yamldoc.Quote(short))
 		}
 	}
 	return ""
@@ -102,11 +103,11 @@ const hoursHint = `write 24-hour times: "09:00-18:00", or "22:00-06:00" over mid
 
 // hours reads parts of the day.
 func (l *loader) hours(e entry) (all []hours) {
-	scalars, _ := l.scalars(e.value, e.path)
+	scalars, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range scalars {
-		m := hoursPattern.FindStringSubmatch(s.text) // whole, hour, minute, end, hour, minute
+		m := hoursPattern.FindStringSubmatch(s.Text) // whole, hour, minute, end, hour, minute
 		if m == nil {
-			l.wrong(s.Node, s.path, s.written()+" are no hours", hoursHint)
+			l.Wrong(s.Node, s.Path, s.Written()+" are no hours", hoursHint)
 			continue
 		}
 		h := hours{minutes(m[2], m[3]), 24 * 60}
@@ -114,7 +115,7 @@ func (l *loader) hours(e entry) (all []hours) {
 			h.to = minutes(m[5], m[6])
 		}
 		if h.from == h.to {
-			l.wrong(s.Node, s.path, s.written()+" ends when it begins", "leave hours out for the whole day")
+			l.Wrong(s.Node, s.Path, s.Written()+" ends when it begins", "leave hours out for the whole day")
 		}
 		all = append(all, h)
 	}
@@ -129,17 +130,17 @@ func minutes(hour, minute string) int {
 
 // zone reads a time zone by its name in the time zone database.
 func (l *loader) zone(e entry) *time.Location {
-	s, ok := l.scalar(e.value, e.path)
+	s, ok := l.Scalar(e.Value, e.Path)
 	if !ok {
 		return time.UTC
 	}
-	zone, err := time.LoadLocation(s.text)
-	if err != nil || s.text == "Local" { // what is local differs from machine to machine
+	zone, err := time.LoadLocation(s.Text)
+	if err != nil || s.Text == "Local" { // what is local differs from machine to machine
 		hint := "write its name as in Europe/Berlin, or UTC"
-		if near := nearestZone(s.text); near != "" && !s.guarded() {
-			hint = fmt.Sprintf("did you mean %s?", quote(near))
+		if near := nearestZone(s.Text); near != "" && !s.Guarded() {
+			hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(near))
 		}
-		l.wrong(s.Node, s.path, "there is no time zone "+s.written(), hint)
+		l.Wrong(s.Node, s.Path, "there is no time zone "+s.Written(), hint)
 		return time.UTC
 	}
 	return zone
@@ -147,10 +148,10 @@ func (l *loader) zone(e entry) *time.Location {
 
 // windowNames reads names of windows.
 func (l *loader) windowNames(e entry) (windows []*window) {
-	all, _ := l.scalars(e.value, e.path)
+	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
 		if l.find("window", s, "name it under windows") {
-			windows = append(windows, l.rules.windows[s.text])
+			windows = append(windows, l.rules.windows[s.Text])
 		}
 	}
 	return windows
@@ -165,24 +166,24 @@ const waitHint = "write 30s, 5m, 2h, 1h30m or 1d"
 
 // wait reads how long to wait.
 func (l *loader) wait(e entry) time.Duration {
-	s, ok := l.scalar(e.value, e.path)
+	s, ok := l.Scalar(e.Value, e.Path)
 	if !ok {
 		return 0
 	}
-	d, ok := router.ParseDuration(s.text)
+	d, ok := router.ParseDuration(s.Text)
 	if !ok {
-		problem, hint := s.written()+" is no length of time", waitHint
-		if m := waitLoose.FindStringSubmatch(s.text); m != nil && !s.guarded() {
+		problem, hint := s.Written()+" is no length of time", waitHint
+		if m := waitLoose.FindStringSubmatch(s.Text); m != nil && !s.Guarded() {
 			unit := strings.ToLower(m[2])
-			hint = fmt.Sprintf("did you mean %s?", quote(m[1]+(unit + "m")[:1]))
-		} else if _, positive := router.ParseDuration(strings.TrimPrefix(s.text, "-")); positive {
-			problem, hint = "nobody can wait for "+s.written(), "a length of time is not negative"
+			hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(m[1]+(unit + "m")[:1]))
+		} else if _, positive := router.ParseDuration(strings.TrimPrefix(s.Text, "-")); positive {
+			problem, hint = "nobody can wait for "+s.Written(), "a length of time is not negative"
 		}
-		l.wrong(s.Node, s.path, problem, hint)
+		l.Wrong(s.Node, s.Path, problem, hint)
 		return 0
 	}
 	if d > maxWait {
-		l.wrong(s.Node, s.path, s.written()+" is too long", "7d at most")
+		l.Wrong(s.Node, s.Path, s.Written()+" is too long", "7d at most")
 		return 0
 	}
 	return d

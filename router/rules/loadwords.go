@@ -13,11 +13,12 @@ import (
 	"unicode/utf8"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // words reads title and text of a rule and tries them on what the rule can match.
 func (l *loader) words(rule *rule, at map[string]entry) {
-	if at["title"].value == nil && at["text"].value == nil {
+	if at["title"].Value == nil && at["text"].Value == nil {
 		return
 	}
 	samples := sampleViews(rule)
@@ -25,14 +26,14 @@ func (l *loader) words(rule *rule, at map[string]entry) {
 }
 
 func (l *loader) template(e entry, rule *rule, samples []View) *template.Template {
-	if e.value == nil {
+	if e.Value == nil {
 		return nil
 	}
-	s, ok := l.scalar(e.value, e.path)
+	s, ok := l.Scalar(e.Value, e.Path)
 	if !ok {
 		return nil
 	}
-	t, err := parseTemplate(e.key, s.text)
+	t, err := parseTemplate(e.Key, s.Text)
 	for i := 0; err == nil && i < len(samples); i++ {
 		err = l.tryTemplate(t, samples[i])
 	}
@@ -111,17 +112,17 @@ func (l *loader) badTemplate(s scalar, err error) {
 		if m[1] != "step" {
 			row, _ := strconv.Atoi(m[2])
 			bytes, _ := strconv.Atoi(m[3])
-			line, column = l.inside(s, offset(s.text, row, bytes))
+			line, column = l.Inside(s, offset(s.Text, row, bytes))
 		}
 	}
 	if m := noSuchField.FindStringSubmatch(problem); m != nil {
 		known := viewNames(m[2])
-		problem, hint = fmt.Sprintf("there is no .%s", m[1]), cmp.Or(didYouMean(m[1], known), "known here: "+strings.Join(known, ", "))
+		problem, hint = fmt.Sprintf("there is no .%s", m[1]), cmp.Or(yamldoc.DidYouMean(m[1], known), "known here: "+strings.Join(known, ", "))
 	}
 	if strings.Contains(problem, "out of range") {
 		hint = "an event that the rule matches may have none: guard it with {{with}} or {{if}}"
 	}
-	l.at(line, column, s.path, oneLine(problem, 200), hint)
+	l.At(line, column, s.Path, yamldoc.OneLine(problem, 200), hint)
 }
 
 // viewNames returns the names that a template can use of a View, a ViewAlert or a ViewError.

@@ -5,7 +5,6 @@ package rules
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -74,20 +73,6 @@ type rule struct {
 	proceed     bool // continue: true
 	drop        bool
 	alone       alone
-}
-
-// Place is where something stands in the files.
-type Place struct {
-	File         string
-	Line, Column int // from 1
-}
-
-// String writes file:line:column; of the zero Place nothing.
-func (p Place) String() string {
-	if p == (Place{}) {
-		return ""
-	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
 // hold is what a rule says of `resolve_after`.
@@ -235,3 +220,38 @@ func (r *Rules) wantedFields() (fields []string) {
 
 // rule returns a rule by the name that decisions give it, or nil.
 func (r *Rules) rule(name string) *rule { return r.byName[name] }
+
+// PlaceOf returns where a rule stands.
+func (r *Rules) PlaceOf(name string) Place {
+	if rule := r.rule(name); rule != nil {
+		return rule.place
+	}
+	return Place{}
+}
+
+// Names returns the names of the rules, in the order of the file, with where they stand. `default` is last.
+func (r *Rules) Names() (names []string, places []Place) {
+	for i := range r.rules {
+		names, places = append(names, r.rules[i].name), append(places, r.rules[i].place)
+	}
+	if r.otherwise != nil {
+		names, places = append(names, defaultName), append(places, r.otherwise.place)
+	}
+	return names, places
+}
+
+// Flow returns what the rules file says of a flow.
+func (r *Rules) Flow(id string) router.FlowInfo { return r.flows[id] }
+
+// RuleBehind returns the name of the first rule of a decision that tells a notifier.
+func (r *Rules) RuleBehind(d *router.Decision, notifier string) string {
+	for _, name := range d.Rules {
+		rule := r.rule(name)
+		if slices.ContainsFunc(rule.notify, func(route route) bool {
+			return route.target.Notifier == notifier && route.severities.has(d.Severity)
+		}) {
+			return name
+		}
+	}
+	return d.Rule()
+}

@@ -26,7 +26,7 @@ func (l *loader) tryWhen(rule *rule, at Place, path string) {
 		_, err := l.rules.askWhen(rule.match.when, ev, &f)
 		l.tried += whenBudget - f.left
 		if errors.Is(err, errBudget) {
-			l.at(at.Line, at.Column, path, fmt.Sprintf("%v, as on a sample of %s", err, ev.Name), "")
+			l.At(at.Line, at.Column, path, fmt.Sprintf("%v, as on a sample of %s", err, ev.Name), "")
 			return
 		}
 	}

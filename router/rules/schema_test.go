@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 func compiledSchema(t testing.TB) *jsonschema.Schema {
@@ -48,7 +49,7 @@ func asJSON(t testing.TB, data []byte) any {
 }
 
 func jsonOf(t testing.TB, n *yaml.Node) any {
-	switch n = follow(n); n.Kind {
+	switch n = yamldoc.Follow(n); n.Kind {
 	case yaml.MappingNode:
 		out := map[string]any{}
 		for i := 0; i < len(n.Content); i += 2 {

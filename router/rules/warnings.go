@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // warnings looks at rules without faults for what is surely not meant. Each of them is certain in what it says: a file that
@@ -32,16 +33,16 @@ func (l *loader) shadowed() {
 			continue
 		}
 		first := &r.rules[by[0]]
-		problem := fmt.Sprintf("rule %s, %s, takes every event that this rule matches", quote(first.name), l.seenFrom(r.rules[i].place, first.place))
+		problem := fmt.Sprintf("rule %s, %s, takes every event that this rule matches", yamldoc.Quote(first.name), l.seenFrom(r.rules[i].place, first.place))
 		if len(by) > 1 {
 			names := make([]string, len(by))
 			for n, at := range by {
-				names[n] = quote(r.rules[at].name)
+				names[n] = yamldoc.Quote(r.rules[at].name)
 			}
 			problem = fmt.Sprintf("the rules %s before it, the first of them %s, take every event that this rule matches",
-				shorten(strings.Join(names, ", "), 200), l.seenFrom(r.rules[i].place, first.place))
+				yamldoc.Shorten(strings.Join(names, ", "), 200), l.seenFrom(r.rules[i].place, first.place))
 		}
-		l.warnAt(r.rules[i].place, r.rules[i].path, problem, "move this rule up, narrow the other, or let it say continue: true")
+		l.WarnAt(r.rules[i].place, r.rules[i].path, problem, "move this rule up, narrow the other, or let it say continue: true")
 	}
 }
 
@@ -57,7 +58,7 @@ func (l *loader) unused() {
 	for _, kind := range []string{"notifier", "window"} {
 		for _, name := range slices.Sorted(maps.Keys(l.names[kind])) {
 			if n := l.names[kind][name]; !n.used {
-				l.warnAt(n.file.place(n.at), n.path, "nothing uses this "+kind, "name it in a rule, or remove it")
+				l.WarnAt(n.file.Place(n.at), n.path, "nothing uses this "+kind, "name it in a rule, or remove it")
 			}
 		}
 	}
@@ -69,7 +70,7 @@ func (l *loader) noDefault() {
 	if l.rules.otherwise != nil || slices.ContainsFunc(l.rules.rules, everything) {
 		return
 	}
-	l.warnAt(Place{l.files[0].file, 1, 1}, "default", "there is none, so nobody is told of events that no rule matches", "add default: {notify: [NAME]}")
+	l.WarnAt(Place{File: l.files[0].FileName(), Line: 1, Column: 1}, "default", "there is none, so nobody is told of events that no rule matches", "add default: {notify: [NAME]}")
 }
 
 // forgottenFlows warns of flows with a name or an owner that no rule is about.
@@ -98,7 +99,7 @@ func (l *loader) forgottenFlows() {
 		if !concerned[id] {
 			n := l.names["flow"][id]
 			info := l.rules.flows[id]
-			l.warnAt(n.file.place(n.at), n.path, fmt.Sprintf("no rule is about %s: %s", info.DisplayName(id), then), "let a rule match it by its name or by a label")
+			l.WarnAt(n.file.Place(n.at), n.path, fmt.Sprintf("no rule is about %s: %s", info.DisplayName(id), then), "let a rule match it by its name or by a label")
 		}
 	}
 }
@@ -113,7 +114,7 @@ func (l *loader) toldTwice() {
 		}
 		at, path := rule.places["alert_state"], rule.path+".match.alert_state"
 		if !slices.ContainsFunc(rule.notify, func(to route) bool { return !to.target.Kind.Pages() }) {
-			l.warnAt(at, path, "a recovery alone opens and closes nothing in PagerDuty",
+			l.WarnAt(at, path, "a recovery alone opens and closes nothing in PagerDuty",
 				"leave alert_state out: what the rule opens, the recovery resolves by itself")
 			continue
 		}
@@ -130,7 +131,7 @@ func (l *loader) toldTwice() {
 				continue
 			}
 			if both := tellBoth(rule, other); both != "" {
-				l.warnAt(at, path, fmt.Sprintf("%s hears of the recovery already, since rule %s, %s, told it of the trouble", both, quote(other.name), l.seenFrom(at, other.place)),
+				l.WarnAt(at, path, fmt.Sprintf("%s hears of the recovery already, since rule %s, %s, told it of the trouble", both, yamldoc.Quote(other.name), l.seenFrom(at, other.place)),
 					"leave alert_state out, or tell somebody else")
 				break
 			}
@@ -140,7 +141,7 @@ func (l *loader) toldTwice() {
 			if r.otherwise != nil {
 				then = "only default"
 			}
-			l.warnAt(at, path, "it tells that the trouble is over, and "+then+" tells that it began",
+			l.WarnAt(at, path, "it tells that the trouble is over, and "+then+" tells that it began",
 				"leave alert_state out: a rule for the trouble also tells of the recovery")
 		}
 	}
@@ -157,7 +158,7 @@ func (l *loader) neverPagesAgain() {
 		rule := &r.rules[i]
 		pages := slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind.Pages() })
 		if rule.rise == reactPage && pages && !slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind.Pages() && !to.unlessAck }) {
-			l.warnAt(rule.riseAt, rule.path+".on_escalation", "pages nobody: every PagerDuty service says unless: acknowledged", "remove one of the two")
+			l.WarnAt(rule.riseAt, rule.path+".on_escalation", "pages nobody: every PagerDuty service says unless: acknowledged", "remove one of the two")
 		}
 	}
 }
@@ -178,22 +179,22 @@ func (l *loader) doubtful(rule *rule, o object) {
 	for key, of := range carriers() {
 		place, asks := rule.places[key]
 		if asks && m.events != nil && !slices.ContainsFunc(m.events, func(event string) bool { return !isKnown(event) || slices.Contains(of, event) }) {
-			l.warnAt(place, o.path+".match."+key, fmt.Sprintf("%s has no %s, so the rule never matches", m.events[0], key), "it is for "+oneOf(of))
+			l.WarnAt(place, o.path+".match."+key, fmt.Sprintf("%s has no %s, so the rule never matches", m.events[0], key), "it is for "+yamldoc.OneOf(of))
 		}
 	}
 	if !m.mayOpen() {
 		for _, key := range []string{"resolve_after", "on_escalation", "on_auto_resolve"} {
 			if e, ok := o.at[key]; ok {
-				l.warn(e.at, e.path, "means nothing here: what the rule matches is told once and opens nothing", "remove it")
+				l.Warn(e.At, e.Path, "means nothing here: what the rule matches is told once and opens nothing", "remove it")
 			}
 		}
 		for _, e := range l.waits {
-			l.warn(e.at, e.path, "means nothing here: what the rule matches is told once, and at once", "remove it")
+			l.Warn(e.At, e.Path, "means nothing here: what the rule matches is told once, and at once", "remove it")
 		}
 	}
 	if e, ok := o.at["on_escalation"]; ok && m.mayOpen() && rule.rise == reactPage && len(rule.notify) > 0 &&
 		!slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind.Pages() }) {
-		l.warn(e.at, e.path, "pages nobody: the rule tells no PagerDuty service", "add one to notify, or remove it")
+		l.Warn(e.At, e.Path, "pages nobody: the rule tells no PagerDuty service", "add one to notify, or remove it")
 	}
 }
 
@@ -221,9 +222,9 @@ func (l *loader) neverSent(at *yaml.Node, path, written string, b bound, events 
 		hint = "it sends " + strings.Join(words, ", ")
 	}
 	if len(events) == 1 && b.unit == router.NoUnit && slices.Contains(sent, b.value*1000) {
-		hint = fmt.Sprintf("did you mean %s?", quote(fmt.Sprintf("%s%gs", b.op, b.value)))
+		hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(fmt.Sprintf("%s%gs", b.op, b.value)))
 	}
-	l.warn(at, path, fmt.Sprintf("Meta never sends such a threshold for %s: %s", shorten(strings.Join(events, ", "), 100), written), hint)
+	l.Warn(at, path, fmt.Sprintf("Meta never sends such a threshold for %s: %s", yamldoc.Shorten(strings.Join(events, ", "), 100), written), hint)
 }
 
 // token is what credentials of Slack and Meta look like.
@@ -237,7 +238,7 @@ func (l *loader) tokens(n *yaml.Node, path string, depth int) {
 	switch n.Kind {
 	case yaml.ScalarNode:
 		if token.MatchString(n.Value) {
-			l.warn(n, path, "a token stands in the file, where everybody can read it", "tokens are given in the environment; revoke this one")
+			l.Warn(n, path, "a token stands in the file, where everybody can read it", "tokens are given in the environment; revoke this one")
 		}
 	case yaml.SequenceNode:
 		for i, item := range n.Content {
@@ -245,7 +246,7 @@ func (l *loader) tokens(n *yaml.Node, path string, depth int) {
 		}
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			l.tokens(n.Content[i+1], join(path, n.Content[i].Value), depth+1)
+			l.tokens(n.Content[i+1], yamldoc.Join(path, n.Content[i].Value), depth+1)
 		}
 	}
 }

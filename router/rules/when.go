@@ -14,6 +14,7 @@ import (
 	"github.com/expr-lang/expr/file"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // whenError is one error of an event as an expression sees it.
@@ -173,18 +174,18 @@ var unknownName = regexp.MustCompile(`^unknown name (\S+)`)
 
 // when compiles an expression and reports what is wrong with it where it stands.
 func (l *loader) whenOf(e entry) *when {
-	s, ok := l.scalar(e.value, e.path)
+	s, ok := l.Scalar(e.Value, e.Path)
 	if !ok {
 		return nil
 	}
 	types := whenTypes(l.rules.labels)
-	w, err := compileWhen(s.text, types)
+	w, err := compileWhen(s.Text, types)
 	if err != nil {
 		l.badExpression(s, err, types)
 		return nil
 	}
 	if l.steps += w.steps; l.steps > maxPatterns && l.steps-w.steps <= maxPatterns {
-		l.wrong(s.Node, s.path, "the patterns of all rules together are too large", "use shorter ones, or smaller counts in {}")
+		l.Wrong(s.Node, s.Path, "the patterns of all rules together are too large", "use shorter ones, or smaller counts in {}")
 	}
 	return w
 }
@@ -194,18 +195,18 @@ func (l *loader) badExpression(s scalar, err error, types map[string]any) {
 	var at *file.Error
 	if errors.As(err, &at) {
 		problem = at.Message
-		line, column = l.inside(s, at.From)
+		line, column = l.Inside(s, at.From)
 	}
 	problem = strings.Replace(problem, "unexpected token EOF", "the expression ends too early", 1)
 	problem = strings.Replace(problem, "expected bool, but got", "must be true or false, not", 1)
 	if m := unknownName.FindStringSubmatch(problem); m != nil {
-		if l.partial { // perhaps a label of a flow behind the syntax error
+		if l.Partial() { // perhaps a label of a flow behind the syntax error
 			return
 		}
-		hint = didYouMean(m[1], slices.Sorted(maps.Keys(types)))
+		hint = yamldoc.DidYouMean(m[1], slices.Sorted(maps.Keys(types)))
 		if m[1] == "now" {
 			hint = "rules know no clock"
 		}
 	}
-	l.at(line, column, s.path, oneLine(problem, 200), hint)
+	l.At(line, column, s.Path, yamldoc.OneLine(problem, 200), hint)
 }

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // Bounds of what templates make.
@@ -58,7 +59,7 @@ func (r *Rules) render(rule *rule, v View) (title, text string) {
 		}
 		return out
 	}
-	return oneLine(one(rule.words.title, maxTitle), maxTitle), one(rule.words.text, maxText)
+	return yamldoc.OneLine(one(rule.words.title, maxTitle), maxTitle), one(rule.words.text, maxText)
 }
 
 // execute runs a template; a nil one makes "". What is too long is cut, and not executed to its end. It returns what
@@ -83,7 +84,7 @@ func execute(t *template.Template, v View, limit int) (out string, cost int, err
 	if err := own.Execute(w, v); err != nil && !errors.Is(err, errFull) {
 		return "", 0, err
 	}
-	return shorten(strings.TrimSpace(strings.ToValidUTF8(w.String(), "")), limit), 0, nil
+	return yamldoc.Shorten(strings.TrimSpace(strings.ToValidUTF8(w.String(), "")), limit), 0, nil
 }
 
 var errFull = errors.New("long enough")

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"flowbridge/router/rules/yamldoc"
 	"slices"
 	"strings"
 )
@@ -68,10 +69,10 @@ func nearestZone(word string) string {
 			return names[i]
 		}
 	}
-	if near := Nearest(word, names); near != "" {
+	if near := yamldoc.Nearest(word, names); near != "" {
 		return near
 	}
-	if near, ok := nearMiss(city, cities); ok {
+	if near, ok := yamldoc.NearMiss(city, cities); ok {
 		return names[slices.Index(cities, near)]
 	}
 	return ""

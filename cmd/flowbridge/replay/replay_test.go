@@ -1,7 +1,6 @@
-package main
+package replay
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -22,7 +21,10 @@ import (
 	"flowbridge/router/whatsapp"
 )
 
-var replayEvents = flag.Int("replay.events", 20_000, "length of the journal that BenchmarkReplay folds")
+var (
+	update       = flag.Bool("update", false, "write the golden files anew")
+	replayEvents = flag.Int("replay.events", 20_000, "length of the journal that BenchmarkReplay folds")
+)
 
 // past is a database with a history that a bridge of some rules has lived through. Services are told without fail.
 type past struct {
@@ -108,7 +110,7 @@ func (p *past) deliver() {
 			if n == nil {
 				continue
 			}
-			result := router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, Digest: n.Digest, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("ts", "1")}}
+			result := router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, Digest: n.Digest, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: `{"ts":"1"}`}}
 			if err := p.store.Finish(ctx, result); err != nil {
 				p.t.Fatal(err)
 			}
@@ -187,14 +189,14 @@ func aDay(p *past) {
 	p.pass(time.Hour)
 }
 
-func replayed(t *testing.T, p *past, r *rules.Rules, since time.Duration) *replayReport {
+func replayed(t *testing.T, p *past, r *rules.Rules, since time.Duration) *Report {
 	t.Helper()
 	h, err := store.OpenHistory(context.Background(), p.path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	report, err := replay(context.Background(), h, r, since)
+	report, err := Run(context.Background(), h, r, since)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,10 +204,10 @@ func replayed(t *testing.T, p *past, r *rules.Rules, since time.Duration) *repla
 }
 
 // summary is a report in short: the counts, and a line for each difference.
-func summary(r *replayReport) (out []string) {
+func summary(r *Report) (out []string) {
 	for _, c := range []struct {
 		name string
-		replayCount
+		Count
 	}{{"pages", r.Pages}, {"messages", r.Messages}} {
 		out = append(out, fmt.Sprintf("%s: %d live, %d now, %d same", c.name, c.Live, c.Now, c.Same))
 	}
@@ -303,10 +305,10 @@ func TestReplayNamesApartWhatNoServiceHeard(t *testing.T) {
 	p := newPast(t, testRules(t, liveRules))
 	p.post(whatsapp.Sample{Event: router.EndpointErrorRate, Flow: "1", Threshold: new(10.0)}) // and nobody delivers
 	r := replayed(t, p, testRules(t, liveRules), 0)
-	if r.Pages != (replayCount{Now: 1, NotDelivered: 1}) || len(r.Differences) != 0 {
+	if r.Pages != (Count{Now: 1, NotDelivered: 1}) || len(r.Differences) != 0 {
 		t.Errorf("got %+v, %+v", r.Pages, r.Differences)
 	}
-	if r := replayed(t, p, testRules(t, strings.Replace(liveRules, ">=error", "critical", 1)), 0); r.Pages != (replayCount{}) || len(r.Differences) != 0 {
+	if r := replayed(t, p, testRules(t, strings.Replace(liveRules, ">=error", "critical", 1)), 0); r.Pages != (Count{}) || len(r.Differences) != 0 {
 		t.Errorf("got %+v, %+v: what was never told cannot be gone", r.Pages, r.Differences)
 	}
 }
@@ -360,22 +362,18 @@ func TestReplayReadsPostgreSQL(t *testing.T) {
 	there, here := newPastIn(t, dsn, testRules(t, liveRules)), newPast(t, testRules(t, liveRules))
 	aDay(there)
 	aDay(here)
-	candidate := filepath.Join(t.TempDir(), "rules.yaml")
-	text := "version: 1\nnotifiers:\n  chat: {kind: slack, channel: \"#chat\"}\n  oncall: {kind: pagerduty, routing_key: \"${PD_KEY}\"}\n" + strings.Replace(liveRules, ">=error", "critical", 1)
-	if err := os.WriteFile(candidate, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	candidate := testRules(t, strings.Replace(liveRules, ">=error", "critical", 1))
 	read := func(db string) (r map[string]any) {
 		t.Helper()
-		var out, errs bytes.Buffer
-		p := program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) (string, bool) { return "", false }}
-		if code := p.run(context.Background(), []string{"replay", "--rules", candidate, "--db", db, "--since", "30d", "--json"}); code != exitDone {
-			t.Fatalf("ended with %d: %s", code, &errs)
-		}
-		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		p := *here
+		p.path = db
+		data, err := json.Marshal(replayed(t, &p, candidate, 30*24*time.Hour))
+		if err != nil {
 			t.Fatal(err)
 		}
-		delete(r, "seconds")
+		if err := json.Unmarshal(data, &r); err != nil {
+			t.Fatal(err)
+		}
 		return r
 	}
 	want := read(here.path)
@@ -393,11 +391,12 @@ func TestReplayReadsPostgreSQL(t *testing.T) {
 		{"it is no database that a bridge has written", server.Database(t)},
 		{"is PostgreSQL running there", "postgres://user:hunter2@127.0.0.1:1/flowbridge"},
 	} {
-		var out, errs bytes.Buffer
-		p := program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) (string, bool) { return "", false }}
-		code := p.run(context.Background(), []string{"replay", "--rules", candidate, "--db", c.db})
-		if got := errs.String(); code != exitFault || !strings.Contains(got, c.want) || strings.Contains(got, "hunter2") {
-			t.Errorf("ended with %d and said %q, want %q", code, got, c.want)
+		h, err := store.OpenHistory(t.Context(), c.db)
+		if err == nil {
+			h.Close()
+			t.Errorf("%s: it was opened", c.want)
+		} else if got := err.Error(); !strings.Contains(got, c.want) || strings.Contains(got, "hunter2") {
+			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
 }
@@ -439,7 +438,7 @@ func fillPast(tb testing.TB, p *past, n int) {
 func BenchmarkReplay(b *testing.B) {
 	p := newPast(b, testRules(b, liveRules))
 	fillPast(b, p, *replayEvents)
-	data, err := os.ReadFile("../../rules.example.yaml")
+	data, err := os.ReadFile("../../../rules.example.yaml")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -452,7 +451,7 @@ func BenchmarkReplay(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		report, err := replay(context.Background(), h, candidate, 0)
+		report, err := Run(context.Background(), h, candidate, 0)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -467,42 +466,27 @@ func BenchmarkReplay(b *testing.B) {
 func TestReplayPrintsItsReport(t *testing.T) {
 	p := newPast(t, testRules(t, liveRules))
 	aDay(p)
-	candidate := filepath.Join(t.TempDir(), "rules.yaml")
 	text := "version: 1\nflows:\n  \"1\": {name: Checkout}\nnotifiers:\n  chat: {kind: slack, channel: \"#chat\"}\n  oncall: {kind: pagerduty, routing_key: \"${PD_KEY}\"}\n" +
 		strings.Replace(liveRules, "    match: {event: ENDPOINT_LATENCY}\n    notify: [chat]", "    match: {event: ENDPOINT_LATENCY}\n    notify: [oncall]", 1)
-	if err := os.WriteFile(candidate, []byte(text), 0o600); err != nil {
+	candidate, err := rules.Load("rules.yaml", []byte(text), rules.Config{StandIns: true})
+	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(args ...string) (string, string, int) {
-		var out, errs bytes.Buffer
-		p := program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) (string, bool) { return "", false }}
-		code := p.run(context.Background(), args)
-		return out.String(), errs.String(), code
+	report := replayed(t, p, candidate, 30*24*time.Hour)
+	report.Rules = "rules.yaml"
+	var out strings.Builder
+	if err := report.Print(&out, strings.TrimSpace); err != nil {
+		t.Fatal(err)
 	}
-	out, errs, code := run("replay", "--rules", candidate, "--db", p.path, "--since", "30d")
-	if code != exitDone {
-		t.Fatalf("ended with %d: %s", code, errs)
-	}
-	out = strings.ReplaceAll(out, filepath.Dir(candidate)+"/", "")
-	out = strings.Replace(out, out[strings.Index(out, "in "):strings.Index(out, " s;")], "in 0.0", 1)
-	golden(t, "testdata/replay.golden", out)
+	golden(t, "testdata/report.golden", out.String())
 
-	out, errs, code = run("replay", "--rules", candidate, "--db", p.path, "--json")
-	var report replayReport
-	if err := json.Unmarshal([]byte(out), &report); code != exitDone || err != nil || report.Pages.Added != 1 || report.Messages.Gone != 1 {
-		t.Errorf("ended with %d: %v %s\n%s", code, err, errs, out)
+	data, err := json.Marshal(replayed(t, p, candidate, 0))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		want, db, since string
-		code            int
-	}{
-		{"no such file", filepath.Join(t.TempDir(), "none.db"), "30d", exitFault},
-		{"is no SQLite database", candidate, "30d", exitFault},
-		{"--since: \"a month\" is no length of time: write 30d, 12h or 90m", p.path, "a month", exitUsage},
-	} {
-		if _, errs, code := run("replay", "--rules", candidate, "--db", c.db, "--since", c.since); code != c.code || !strings.Contains(errs, c.want) {
-			t.Errorf("ended with %d and said %q, want %q", code, errs, c.want)
-		}
+	var read Report
+	if err := json.Unmarshal(data, &read); err != nil || read.Pages.Added != 1 || read.Messages.Gone != 1 {
+		t.Errorf("%v\n%s", err, data)
 	}
 }
 

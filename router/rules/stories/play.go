@@ -1,4 +1,4 @@
-package rules
+package stories
 
 import (
 	"cmp"
@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"flowbridge/router"
+	"flowbridge/router/rules"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // player plays one story.
 type player struct {
-	rules    *Rules
+	rules    *rules.Rules
 	trial    *Trial
 	build    EventBuilder
 	flows    map[router.FlowID]bool // that something happened to
@@ -35,7 +37,7 @@ func (p *player) step(s *Step) StepResult {
 	return r
 }
 
-func (p *player) event(r *StepResult, e *StoryEvent) (problem string) {
+func (p *player) event(r *StepResult, e *Event) (problem string) {
 	events, err := p.build(e, p.trial.Now())
 	if err != nil {
 		return err.Error()
@@ -51,7 +53,7 @@ func (p *player) event(r *StepResult, e *StoryEvent) (problem string) {
 	return ""
 }
 
-func (p *player) act(r *StepResult, a *StoryAct) (problem string) {
+func (p *player) act(r *StepResult, a *Act) (problem string) {
 	now := p.trial.Now()
 	ev := router.Event{Source: router.SourceConsole, Name: a.Name, At: now, Received: now, Act: &router.Act{Actor: a.By, Notifier: a.Through}}
 	if t, ok := p.rules.Target(a.Through); ok {
@@ -75,7 +77,7 @@ func (p *player) act(r *StepResult, a *StoryAct) (problem string) {
 	return ""
 }
 
-func (p *player) silence(ev *router.Event, a *StoryAct) (problem string) {
+func (p *player) silence(ev *router.Event, a *Act) (problem string) {
 	id := a.Silence.ID
 	if a.Name == router.AddSilence {
 		p.added++
@@ -103,7 +105,7 @@ func (p *player) silence(ev *router.Event, a *StoryAct) (problem string) {
 }
 
 // incident finds the one that a person acts on.
-func (p *player) incident(a *StoryAct) (inc router.Incident, problem string) {
+func (p *player) incident(a *Act) (inc router.Incident, problem string) {
 	var found []router.Incident
 	for id := range p.flows {
 		for _, inc := range p.trial.State(id).Incidents {
@@ -135,7 +137,7 @@ func (p *player) incident(a *StoryAct) (inc router.Incident, problem string) {
 	for _, inc := range found {
 		names = append(names, fmt.Sprintf("%s of %s", inc.Event, inc.DisplayName(inc.Flow)))
 	}
-	return inc, fmt.Sprintf("%d incidents are %s (%s): say which with flow or event", len(found), what, shorten(strings.Join(names, ", "), 200))
+	return inc, fmt.Sprintf("%d incidents are %s (%s): say which with flow or event", len(found), what, yamldoc.Shorten(strings.Join(names, ", "), 200))
 }
 
 // diff compares what was told with what the step expects; nil if it is as expected.

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"fmt"
@@ -12,6 +12,8 @@ import (
 	"flowbridge/notifiers/webhook"
 	"flowbridge/router/rules"
 )
+
+const testHookSecret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
 
 func TestTheDoctorLooksWhetherReceiversAreThere(t *testing.T) {
 	for _, test := range []struct {
@@ -36,17 +38,14 @@ func TestTheDoctorLooksWhetherReceiversAreThere(t *testing.T) {
 				server.Close()
 			}
 			url := server.URL + "/hooks/hunter2"
-			d := newDoctor(doctorCommand{Timeout: 5 * time.Second}, &program{Getenv: func(string) (string, bool) { return "", false }}, http.DefaultTransport)
+			d := plain(Config{Timeout: 5 * time.Second})
 			var err error
 			d.rules, err = rules.Load("rules.yaml", fmt.Appendf(nil, "version: 1\nnotifiers: {desk: {kind: webhook, url: %q, secret: %q}}\ndefault: {notify: desk}", url, testHookSecret), rules.Config{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			var out strings.Builder
-			if err := d.print(&out, webhook.Examine(t.Context(), d.of(webhook.Kind))); err != nil {
-				t.Fatal(err)
-			}
-			got := strings.ReplaceAll(out.String(), strings.TrimPrefix(server.URL, "http://"), "HOST")
+			out := printed(t, d.report(webhook.Examine(t.Context(), d.of(webhook.Kind))))
+			got := strings.ReplaceAll(out, strings.TrimPrefix(server.URL, "http://"), "HOST")
 			if !strings.HasPrefix(got, test.want) || test.status != 0 && strings.Join(asked, " ") != http.MethodHead {
 				t.Errorf("it says %q and asked %v, want %q", got, asked, test.want)
 			}

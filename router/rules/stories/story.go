@@ -1,4 +1,7 @@
-package rules
+// Package stories plays the tests of a rules file: it reads what happens and what each notifier should be told, folds that
+// through the rules in memory, and says where the two differ. Reading rules and deciding is left to package rules, making an
+// event of what a story says of it to the caller.
+package stories
 
 import (
 	"encoding/json"
@@ -6,28 +9,30 @@ import (
 	"time"
 
 	"flowbridge/router"
+	"flowbridge/router/rules"
+	"flowbridge/router/rules/yamldoc"
 )
 
-// Stories are the tests of a rules file: what happens, and what each notifier is told.
-type Stories struct {
-	Rules   *Rules
+// File is a file of stories, and the rules that they are about.
+type File struct {
+	Rules   *rules.Rules
 	Stories []Story
 }
 
 // Story is one test.
 type Story struct {
 	Name  string
-	Place Place
+	Place yamldoc.Place
 	Start time.Time
 	Steps []Step
 }
 
 // Step is one thing that happens, and what is expected of it.
 type Step struct {
-	Place Place
-	Until time.Time   // the clock is moved to it first; zero: it stays
-	Event *StoryEvent // or
-	Act   *StoryAct   // or neither: only time passes
+	Place yamldoc.Place
+	Until time.Time // the clock is moved to it first; zero: it stays
+	Event *Event    // or
+	Act   *Act      // or neither: only time passes
 	title string
 
 	told    []expectation
@@ -35,8 +40,8 @@ type Step struct {
 	notTold []expectation
 }
 
-// StoryEvent is an event in the short form in which stories tell it. What is left out takes what is usual.
-type StoryEvent struct {
+// Event is an event in the short form in which stories tell it. What is left out takes what is usual.
+type Event struct {
 	Name        string
 	Field       string // of the account: flows, messages or another
 	WABA        string
@@ -53,18 +58,18 @@ type StoryEvent struct {
 	description string
 }
 
-// StoryAct is what a person does.
-type StoryAct struct {
+// Act is what a person does.
+type Act struct {
 	Name    string // router.Acknowledge and the like
 	By      string
 	Through string // notifier in whose service it is done; "" for the console
 	Flow    string // id; narrows which incident is meant
 	Event   string
-	Silence *StorySilence
+	Silence *Silence
 }
 
-// StorySilence is a silence that is added or ended.
-type StorySilence struct {
+// Silence is a silence that is added or ended.
+type Silence struct {
 	ID    string
 	For   time.Duration // 0: until what it covers has recovered
 	Why   string
@@ -73,7 +78,7 @@ type StorySilence struct {
 
 // expectation is one telling that a story names.
 type expectation struct {
-	place    Place
+	place    yamldoc.Place
 	notifier string
 	verb     Verb            // "" for anything that reaches people
 	severity router.Severity // SeverityUnset for any
@@ -100,14 +105,14 @@ func (x *expectation) fits(t *Telling) bool {
 	return x.verb == t.Verb && (x.severity == router.SeverityUnset || x.severity == t.Severity)
 }
 
-// StoryResult is how a story went.
-type StoryResult struct {
+// Result is how a story went.
+type Result struct {
 	Steps []StepResult // up to the first that could not be carried out
 	Hits  map[string]int64
 }
 
 // Failed says whether some step did not go as the story says.
-func (r *StoryResult) Failed() bool {
+func (r *Result) Failed() bool {
 	for i := range r.Steps {
 		if r.Steps[i].Failed() {
 			return true
@@ -118,7 +123,7 @@ func (r *StoryResult) Failed() bool {
 
 // StepResult is how a step went.
 type StepResult struct {
-	Place   Place
+	Place   yamldoc.Place
 	Title   string
 	At      time.Time // the clock afterwards
 	Outcome string    // what came of the event, in one line
@@ -135,18 +140,18 @@ func (r *StepResult) Failed() bool { return r.Problem != "" || len(r.Diff) > 0 }
 type DiffLine struct {
 	Sign  rune
 	Text  string
-	Note  string // why it was told
-	Place Place  // of what was wanted, in the story; of the rule behind what was got
+	Note  string        // why it was told
+	Place yamldoc.Place // of what was wanted, in the story; of the rule behind what was got
 }
 
 // EventBuilder makes of a story's event what the bridge would have read from Meta's post.
-type EventBuilder func(e *StoryEvent, now time.Time) ([]router.Event, error)
+type EventBuilder func(e *Event, now time.Time) ([]router.Event, error)
 
 // Run plays a story.
-func (s *Stories) Run(story *Story, build EventBuilder) StoryResult {
-	p := player{rules: s.Rules, trial: NewTrial(s.Rules), build: build, flows: map[router.FlowID]bool{}}
+func (f *File) Run(story *Story, build EventBuilder) Result {
+	p := player{rules: f.Rules, trial: NewTrial(f.Rules), build: build, flows: map[router.FlowID]bool{}}
 	p.trial.Advance(story.Start)
-	var result StoryResult
+	var result Result
 	for i := range story.Steps {
 		step := p.step(&story.Steps[i])
 		result.Steps = append(result.Steps, step)

@@ -1,4 +1,4 @@
-package rules
+package stories
 
 import (
 	"fmt"
@@ -6,23 +6,24 @@ import (
 	"time"
 
 	"flowbridge/router"
+	"flowbridge/router/rules"
 )
 
 // Trial runs rules over a history in memory, with a clock that the caller moves, and says who is told what. Every
 // service is taken to answer at once. Tests of rules and replays are made of it.
 type Trial struct {
-	rules *Rules
+	rules *rules.Rules
 	sim   *router.Simulation
 	hits  map[string]int64 // by rule
 	event *router.Event    // that is being folded
 
-	told     map[ear]Telling      // what each notifier was told last of what is open
-	names    map[routeName]string // rules behind what a notifier may be told of an incident, by its key
-	decision router.Decision      // about event
+	told     map[deliveryKey]Telling // what each notifier was told last of what is open
+	names    map[routeName]string    // rules behind what a notifier may be told of an incident, by its key
+	decision router.Decision         // about event
 }
 
-// ear is one delivery: an incident, or a second page about it, and a notifier.
-type ear struct {
+// deliveryKey is one delivery: an incident, or a second page about it, and a notifier.
+type deliveryKey struct {
 	incident, rise int64
 	notifier       string
 }
@@ -76,9 +77,9 @@ func (t *Telling) Words() string {
 }
 
 // NewTrial returns a Trial in which nothing has happened yet.
-func NewTrial(r *Rules) *Trial {
-	t := &Trial{rules: r, hits: map[string]int64{}, told: map[ear]Telling{}, names: map[routeName]string{}}
-	t.sim = router.NewSimulation(witness{r, t})
+func NewTrial(r *rules.Rules) *Trial {
+	t := &Trial{rules: r, hits: map[string]int64{}, told: map[deliveryKey]Telling{}, names: map[routeName]string{}}
+	t.sim = router.NewSimulation(recordingRules{r, t})
 	return t
 }
 
@@ -115,33 +116,14 @@ func (t *Trial) State(id router.FlowID) router.State { return t.sim.State(id) }
 // that name them, and not once more for what they resolve.
 func (t *Trial) Hits() map[string]int64 { return t.hits }
 
-// Names returns the names of the rules, in the order of the file, with where they stand. `default` is last.
-func (r *Rules) Names() (names []string, places []Place) {
-	for i := range r.rules {
-		names, places = append(names, r.rules[i].name), append(places, r.rules[i].place)
-	}
-	if r.otherwise != nil {
-		names, places = append(names, defaultName), append(places, r.otherwise.place)
-	}
-	return names, places
-}
-
-// PlaceOf returns where a rule stands.
-func (r *Rules) PlaceOf(name string) Place {
-	if rule := r.rule(name); rule != nil {
-		return rule.place
-	}
-	return Place{}
-}
-
-// witness writes down what the rules decide about the event at hand.
-type witness struct {
-	*Rules
+// recordingRules writes down what the rules decide about the event at hand.
+type recordingRules struct {
+	*rules.Rules
 	t *Trial
 }
 
 // Decide decides, and notes it unless the question is about what the event undoes.
-func (w witness) Decide(e *router.Event) router.Decision {
+func (w recordingRules) Decide(e *router.Event) router.Decision {
 	d := w.Rules.Decide(e)
 	if w.t.event == nil || e.AlertState != w.t.event.AlertState || e.NewStatus != w.t.event.NewStatus {
 		return d
@@ -151,26 +133,13 @@ func (w witness) Decide(e *router.Event) router.Decision {
 		w.t.hits[name]++
 	}
 	if len(d.Rules) == 0 && len(d.Notify) > 0 && !e.ForFallback() {
-		w.t.hits[defaultName]++
+		w.t.hits[d.Rule()]++
 	}
 	key := d.GroupBy.Key(e)
 	for _, route := range d.Notify {
-		w.t.names[routeName{key, route.Notifier}] = w.ruleBehind(&d, route.Notifier)
+		w.t.names[routeName{key, route.Notifier}] = w.RuleBehind(&d, route.Notifier)
 	}
 	return d
-}
-
-// ruleBehind returns the first rule that tells a notifier.
-func (r *Rules) ruleBehind(d *router.Decision, notifier string) string {
-	for _, name := range d.Rules {
-		rule := r.rule(name)
-		if slices.ContainsFunc(rule.notify, func(route route) bool {
-			return route.target.Notifier == notifier && route.severities.has(d.Severity)
-		}) {
-			return name
-		}
-	}
-	return d.Rule()
 }
 
 // hear appends what a batch tells.
@@ -214,7 +183,7 @@ func (t *Trial) keyOfEvent() string {
 }
 
 func (t *Trial) hearIncident(b router.Batch, o router.Owed) Telling {
-	at := ear{o.Incident, o.Event, o.Target.Notifier}
+	at := deliveryKey{o.Incident, o.Event, o.Target.Notifier}
 	was, known := t.told[at]
 	out := Telling{Notifier: o.Target.Notifier, Kind: o.Target.Kind, Verb: VerbUpdate, Severity: o.Severity, At: t.sim.Now(), Event: o.Event,
 		Incident: was.Incident, Rule: was.Rule, state: was.state}
@@ -262,6 +231,3 @@ func (t *Trial) Alerts(id router.FlowID, incident int64) []router.Alert {
 	state := t.sim.State(id)
 	return state.AlertsOf(incident)
 }
-
-// Flow returns what the rules file says of a flow.
-func (r *Rules) Flow(id string) router.FlowInfo { return r.flows[id] }

@@ -1,39 +1,41 @@
-package main
+package replay
 
 import (
 	"cmp"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"flowbridge/router"
 )
 
-// replayReport is what replay prints; with --json as it stands here.
-type replayReport struct {
-	Rules    string    `json:"rules"`
+// Report is what a replay found. Programs read it as JSON.
+type Report struct {
+	Rules    string    `json:"rules"` // where they were read; for the caller to fill in, like Seconds
 	Events   int64     `json:"events_folded"`
 	Compared int64     `json:"events_compared"` // those of the time that is compared
 	From     time.Time `json:"from"`
 	To       time.Time `json:"to"`
 	Seconds  float64   `json:"seconds"`
 
-	Pages        replayCount        `json:"pages"`
-	Messages     replayCount        `json:"messages"`
-	ChangeEvents replayCount        `json:"change_events"`
-	Differences  []replayDifference `json:"differences"`
-	NeverHit     []ruleAt           `json:"rules_never_hit"`
-	Flows        int                `json:"flows"`
-	BusiestFlows []replayFlow       `json:"busiest_flows"`
+	Pages        Count        `json:"pages"`
+	Messages     Count        `json:"messages"`
+	ChangeEvents Count        `json:"change_events"`
+	Differences  []Difference `json:"differences"`
+	NeverHit     []RuleAt     `json:"rules_never_hit"`
+	Flows        int          `json:"flows"`
+	BusiestFlows []Flow       `json:"busiest_flows"`
 
 	ActsLeftOut       int64 `json:"acts_left_out"`
 	DeliveriesLeftOut int64 `json:"events_about_deliveries_left_out"`
 	Reduced           int64 `json:"events_reduced"` // of which not all that they said is kept
 }
 
-// replayCount counts one kind of telling: live is what services were told, now what these rules tell.
-type replayCount struct {
+// Count counts one kind of telling: live is what services were told, now what these rules tell.
+type Count struct {
 	Live         int64 `json:"live"`
 	Now          int64 `json:"now"`
 	Same         int64 `json:"same"`
@@ -42,20 +44,20 @@ type replayCount struct {
 	NotDelivered int64 `json:"not_delivered"` // both rules tell it, and the service did not hear it
 }
 
-// replayDifference is what one rule tells one notifier that was not told, or told it and would not. Rule is a rule of the
+// Difference is what one rule tells one notifier that was not told, or told it and would not. Rule is a rule of the
 // new file where something is added, and the one that opened the incident live where something is gone.
-type replayDifference struct {
+type Difference struct {
 	Kind     string `json:"kind"`
 	kind     tellKind
-	Notifier string          `json:"notifier"`
-	Rule     string          `json:"rule"`
-	Place    string          `json:"place,omitempty"` // of the rule, in the new file
-	Added    int64           `json:"added"`
-	Gone     int64           `json:"gone"`
-	Examples []replayExample `json:"examples"`
+	Notifier string    `json:"notifier"`
+	Rule     string    `json:"rule"`
+	Place    string    `json:"place,omitempty"` // of the rule, in the new file
+	Added    int64     `json:"added"`
+	Gone     int64     `json:"gone"`
+	Examples []Example `json:"examples"`
 }
 
-type replayExample struct {
+type Example struct {
 	At    time.Time `json:"at"`
 	WABA  string    `json:"waba_id"`
 	Flow  string    `json:"flow_id"`
@@ -63,13 +65,13 @@ type replayExample struct {
 	Gone  bool      `json:"gone"`
 }
 
-type ruleAt struct {
+type RuleAt struct {
 	Rule  string `json:"rule"`
 	Place string `json:"place"`
 }
 
-// replayFlow is one flow with what it makes of a day's work.
-type replayFlow struct {
+// Flow is one flow with what it makes of a day's work.
+type Flow struct {
 	WABA         string `json:"waba_id"`
 	Flow         string `json:"flow_id"`
 	Name         string `json:"flow_name"`
@@ -80,7 +82,7 @@ type replayFlow struct {
 	MessagesNow  int64  `json:"messages_now"`
 }
 
-func (f *replayFlow) live(k tellKind) {
+func (f *Flow) live(k tellKind) {
 	switch k {
 	case tellPage:
 		f.PagesLive++
@@ -89,7 +91,7 @@ func (f *replayFlow) live(k tellKind) {
 	}
 }
 
-func (f *replayFlow) now(k tellKind) {
+func (f *Flow) now(k tellKind) {
 	switch k {
 	case tellPage:
 		f.PagesNow++
@@ -98,15 +100,15 @@ func (f *replayFlow) now(k tellKind) {
 	}
 }
 
-// print writes the report for people.
-func (r *replayReport) print(out io.Writer) error {
+// Print writes the report for people. clean takes out of a flow's name what a terminal would act on.
+func (r *Report) Print(out io.Writer, clean func(text string) string) error {
 	const day = "2006-01-02 15:04"
 	fmt.Fprintf(out, "%d events folded through %s in %.1f s; compared from %s to %s UTC (%d events)\n\n", r.Events, r.Rules, r.Seconds, r.From.UTC().Format(day), r.To.UTC().Format(day), r.Compared)
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	rows := [][]string{{"", "live", "these rules", "same", "added", "gone"}}
 	for _, c := range []struct {
 		name string
-		replayCount
+		Count
 	}{{"pages", r.Pages}, {"messages", r.Messages}, {"change events", r.ChangeEvents}} {
 		rows = append(rows, []string{c.name, number(c.Live), number(c.Now), number(c.Same), number(c.Added), number(c.Gone)})
 	}
@@ -150,7 +152,7 @@ These rules are played as if every service had answered at once.
 	return nil
 }
 
-func (r *replayReport) printDifferences(out io.Writer) {
+func (r *Report) printDifferences(out io.Writer) {
 	if len(r.Differences) == 0 {
 		fmt.Fprint(out, "\nno difference: these rules tell what was told\n")
 		return
@@ -158,10 +160,10 @@ func (r *replayReport) printDifferences(out io.Writer) {
 	fmt.Fprint(out, "\ndifferences\n")
 	for _, d := range r.Differences {
 		if d.Added > 0 {
-			fmt.Fprintf(out, "  +%d %s to %s by rule %q (%s)\n", d.Added, plural(d.Kind, int(d.Added)), d.Notifier, d.Rule, d.Place)
+			fmt.Fprintf(out, "  +%d %s to %s by rule %q (%s)\n", d.Added, plural(d.Kind, d.Added), d.Notifier, d.Rule, d.Place)
 		}
 		if d.Gone > 0 {
-			fmt.Fprintf(out, "  -%d %s to %s by what was rule %q\n", d.Gone, plural(d.Kind, int(d.Gone)), d.Notifier, d.Rule)
+			fmt.Fprintf(out, "  -%d %s to %s by what was rule %q\n", d.Gone, plural(d.Kind, d.Gone), d.Notifier, d.Rule)
 		}
 		for _, e := range d.Examples {
 			sign := "+"
@@ -175,4 +177,23 @@ func (r *replayReport) printDifferences(out io.Writer) {
 			fmt.Fprintf(out, "      %s %s %s%s\n", sign, e.At.Format("2006-01-02 15:04"), router.SignalName(e.Event), of)
 		}
 	}
+}
+
+// printAligned prints rows in columns.
+func printAligned(w io.Writer, rows [][]string) error {
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		if _, err := fmt.Fprintln(out, strings.Join(row, "\t")); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// plural writes a word for a number of things.
+func plural(word string, n int64) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
 }

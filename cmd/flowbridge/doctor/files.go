@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"fmt"
@@ -12,22 +12,22 @@ import (
 )
 
 // loadRules reads the rules and notes which files they take secrets from.
-func (d *doctor) loadRules() (*rules.Rules, error) {
-	cfg := d.p.rulesConfig()
+func (d *Doctor) loadRules() (*rules.Rules, error) {
+	cfg := d.cfg.RulesConfig
 	read := cfg.ReadFile
 	cfg.ReadFile = func(path string) ([]byte, error) {
 		d.secretFiles = append(d.secretFiles, path)
 		return read(path)
 	}
-	return loadRules(d.Rules, cfg)
+	return d.cfg.ReadRules(d.cfg.Rules, cfg)
 }
 
 // checkFiles names the files with secrets that everybody on this machine can read, and those of the database that anybody
 // else can.
-func (d *doctor) checkFiles() (findings []diagnosis) {
+func (d *Doctor) checkFiles() (findings []diagnosis) {
 	files := slices.Clone(d.secretFiles)
-	for name := range d.secrets {
-		if path := d.p.setting(name + "_FILE"); path != "" {
+	for name := range d.cfg.Secrets {
+		if path := d.cfg.Setting(name + "_FILE"); path != "" {
 			files = append(files, path)
 		}
 	}
@@ -42,12 +42,12 @@ func (d *doctor) checkFiles() (findings []diagnosis) {
 		findings = append(findings, warn("secret files", "everybody on this machine can read "+strings.Join(open, ", "),
 			"chmod 0400, owned by the user that runs flowbridge; in Kubernetes set defaultMode: 0400"))
 	}
-	if store.CheckDSN(d.DB) != nil || store.IsPostgres(d.DB) {
+	if store.CheckDSN(d.cfg.DB) != nil || store.IsPostgres(d.cfg.DB) {
 		return findings
 	}
 	open = nil
-	inbox := store.InboxPath(d.DB)
-	for _, file := range []string{d.DB, d.DB + "-wal", d.DB + "-shm", d.DB + ".lock", inbox, inbox + "-wal", inbox + "-shm"} {
+	inbox := store.InboxPath(d.cfg.DB)
+	for _, file := range []string{d.cfg.DB, d.cfg.DB + "-wal", d.cfg.DB + "-shm", d.cfg.DB + ".lock", inbox, inbox + "-wal", inbox + "-shm"} {
 		if mode, is := store.OpenToOthers(file); is {
 			open = append(open, fmt.Sprintf("%s (%v)", file, mode))
 		}

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 // reply is an answer to the doctor.
 type reply = notifiers.Reply
 
-// ask makes one call. The error is in words that hold no address and no secret: a URL can hold both.
-func (d *doctor) ask(ctx context.Context, method, address string, header http.Header, form url.Values) (*reply, error) {
+// Ask makes one call. The error is in words that hold no address and no secret: a URL can hold both.
+func (d *Doctor) Ask(ctx context.Context, method, address string, header http.Header, form url.Values) (*reply, error) {
 	var body io.Reader
 	if form != nil {
 		body = strings.NewReader(form.Encode())
@@ -29,21 +29,21 @@ func (d *doctor) ask(ctx context.Context, method, address string, header http.He
 	if err != nil {
 		return nil, errors.New("the address is no URL")
 	}
-	req.Header.Set("User-Agent", "flowbridge/"+version())
+	req.Header.Set("User-Agent", "flowbridge/"+d.cfg.Version)
 	for key, values := range header {
 		req.Header[key] = values
 	}
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	sent := d.now()
+	sent := d.cfg.Now()
 	resp, err := d.http.Do(req)
 	if err != nil {
 		return nil, d.unanswered(err)
 	}
 	defer resp.Body.Close()
-	if d.WebhookURL == "" || !strings.HasPrefix(address, d.WebhookURL+"/") { // that may be this very machine, and its clock
-		d.skews.add(req.URL.Host, resp.Header.Get("Date"), sent, d.now())
+	if d.cfg.WebhookURL == "" || !strings.HasPrefix(address, d.cfg.WebhookURL+"/") { // that may be this very machine, and its clock
+		d.skews.add(req.URL.Host, resp.Header.Get("Date"), sent, d.cfg.Now())
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxDoctorAnswer))
 	if err != nil {
@@ -53,14 +53,14 @@ func (d *doctor) ask(ctx context.Context, method, address string, header http.He
 }
 
 // unanswered says why there was no answer.
-func (d *doctor) unanswered(err error) error {
+func (d *Doctor) unanswered(err error) error {
 	untrusted, isTLS := errors.AsType[*tls.CertificateVerificationError](err)
 	fault, onTheWire := errors.AsType[*url.Error](err)
 	switch {
 	case isTLS:
 		return fmt.Errorf("its certificate does not verify (%w)", untrusted.Err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), onTheWire && fault.Timeout():
-		return fmt.Errorf("it did not answer within %s", d.Timeout)
+		return fmt.Errorf("it did not answer within %s", d.cfg.Timeout)
 	case errors.Is(err, context.Canceled):
 		return errors.New("the check was cut short")
 	case onTheWire:
@@ -103,7 +103,7 @@ const (
 
 // checkClock judges by the answer that fits best: a cache in between can make a Date old, and nothing makes it right by
 // chance.
-func (d *doctor) checkClock() diagnosis {
+func (d *Doctor) checkClock() diagnosis {
 	const name, do = "clock", "let the machine keep time (NTP): Slack's requests are refused when they seem five minutes old, and timelines mix clocks"
 	s := &d.skews
 	s.mu.Lock()

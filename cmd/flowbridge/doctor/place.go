@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -23,33 +23,33 @@ const (
 )
 
 // checkDatabase looks at the database as a running bridge may use it at the same time.
-func (d *doctor) checkDatabase(ctx context.Context) []diagnosis {
+func (d *Doctor) checkDatabase(ctx context.Context) []diagnosis {
 	const name = "database"
-	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
 	defer cancel()
-	found, err := store.Inspect(ctx, d.DB)
+	found, err := store.Inspect(ctx, d.cfg.DB)
 	var missing *store.MissingGrant
 	switch {
 	case errors.As(err, &missing):
 		return []diagnosis{fail(name, err.Error(), missing.Do())}
 	case errors.Is(err, context.DeadlineExceeded):
-		return []diagnosis{fail(name, fmt.Sprintf("%s did not answer within %s", store.DisplayName(d.DB), d.Timeout), "see what else uses it, such as a backup that locks it, and whether its disk is slow")}
+		return []diagnosis{fail(name, fmt.Sprintf("%s did not answer within %s", store.DisplayName(d.cfg.DB), d.cfg.Timeout), "see what else uses it, such as a backup that locks it, and whether its disk is slow")}
 	case err != nil:
 		return []diagnosis{fail(name, err.Error(), "name the one that serve uses with --db, and let the user that runs flowbridge write to it")}
 	case found.Schema > found.Newest:
 		return []diagnosis{fail(name, fmt.Sprintf("it was written by a newer flowbridge: schema %d, this one knows %d", found.Schema, found.Newest), "start the newer one")}
 	}
-	findings := []diagnosis{fine(name, "%s can be written, schema %d", store.DisplayName(d.DB), found.Schema)}
+	findings := []diagnosis{fine(name, "%s can be written, schema %d", store.DisplayName(d.cfg.DB), found.Schema)}
 	switch {
 	case !found.Exists:
-		findings = []diagnosis{fine(name, "%s is not there yet: the first start makes it", store.DisplayName(d.DB))}
+		findings = []diagnosis{fine(name, "%s is not there yet: the first start makes it", store.DisplayName(d.cfg.DB))}
 	case found.Schema < found.Newest:
-		findings = []diagnosis{fine(name, "%s can be written; the next start brings schema %d to %d", store.DisplayName(d.DB), found.Schema, found.Newest)}
+		findings = []diagnosis{fine(name, "%s can be written; the next start brings schema %d to %d", store.DisplayName(d.cfg.DB), found.Schema, found.Newest)}
 	}
-	if store.IsPostgres(d.DB) {
+	if store.IsPostgres(d.cfg.DB) {
 		return findings
 	}
-	return append(findings, diskSpace(filepath.Dir(d.DB), freeDisk))
+	return append(findings, diskSpace(filepath.Dir(d.cfg.DB), freeDisk))
 }
 
 // diskSpace judges what is free beside the database.
@@ -69,26 +69,26 @@ func diskSpace(dir string, free func(dir string) (bytes uint64, err error)) diag
 }
 
 // checkPublic shakes hands with our public address as Meta does, and looks at its certificate.
-func (d *doctor) checkPublic(ctx context.Context) []diagnosis {
+func (d *Doctor) checkPublic(ctx context.Context) []diagnosis {
 	const name, do = "public URL", "let whatever ends TLS pass /webhooks/whatsapp on to --listen, and start the bridge"
-	if d.WebhookURL == "" {
+	if d.cfg.WebhookURL == "" {
 		return []diagnosis{warn(name, "not checked: it is not known where Meta reaches us", "give --webhook-url")}
 	}
-	u, err := url.Parse(d.WebhookURL)
+	u, err := url.Parse(d.cfg.WebhookURL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return []diagnosis{fail(name, "it is no http or https address", "give --webhook-url as https://host, without a password, a query or a fragment")}
 	}
 	var findings []diagnosis
 	if u.Scheme == "http" {
-		findings = append(findings, fail("certificate", d.WebhookURL+" is plain http: Meta posts to https only", "put flowbridge behind something that ends TLS"))
+		findings = append(findings, fail("certificate", d.cfg.WebhookURL+" is plain http: Meta posts to https only", "put flowbridge behind something that ends TLS"))
 	}
-	if d.secrets["META_VERIFY_TOKEN"] == "" {
+	if d.cfg.Secrets["META_VERIFY_TOKEN"] == "" {
 		return append(findings, warn(name, "not checked: META_VERIFY_TOKEN is not set", "set it"))
 	}
 	challenge := rand.Text()
-	query := url.Values{"hub.mode": {"subscribe"}, "hub.challenge": {challenge}, "hub.verify_token": {d.secrets["META_VERIFY_TOKEN"].Reveal()}}
-	address := d.WebhookURL + "/webhooks/whatsapp"
-	r, err := d.ask(ctx, http.MethodGet, address+"?"+query.Encode(), nil, nil)
+	query := url.Values{"hub.mode": {"subscribe"}, "hub.challenge": {challenge}, "hub.verify_token": {d.cfg.Secrets["META_VERIFY_TOKEN"].Reveal()}}
+	address := d.cfg.WebhookURL + "/webhooks/whatsapp"
+	r, err := d.Ask(ctx, http.MethodGet, address+"?"+query.Encode(), nil, nil)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "certificate"):
 		return append(findings, fail("certificate", address+": "+err.Error(), "install a valid certificate with its whole chain: Meta refuses any other"))
@@ -110,8 +110,8 @@ func (d *doctor) checkPublic(ctx context.Context) []diagnosis {
 }
 
 // certificate judges how long a certificate still holds.
-func (d *doctor) certificate(host string, end time.Time) diagnosis {
-	left := end.Sub(d.now())
+func (d *Doctor) certificate(host string, end time.Time) diagnosis {
+	left := end.Sub(d.cfg.Now())
 	seen := fmt.Sprintf("that of %s holds %d days more, until %s", host, int(left.Hours()/24), end.UTC().Format(time.DateOnly))
 	if left < certificateWarning {
 		return warn("certificate", seen, "see why it has not been renewed: once it ends, Meta's posts stop")

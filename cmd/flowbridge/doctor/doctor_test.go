@@ -1,10 +1,11 @@
-package main
+package doctor
 
 import (
 	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"flag"
 	"io"
 	"log"
 	"net/http"
@@ -19,18 +20,30 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"flowbridge/notifiers"
 	"flowbridge/notifiers/pagerduty"
 	"flowbridge/notifiers/sandbox"
+	"flowbridge/notifiers/slack"
+	"flowbridge/notifiers/webhook"
 	"flowbridge/router"
+	"flowbridge/router/rules"
 	"flowbridge/router/store"
 	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
+var update = flag.Bool("update", false, "write the golden files anew")
+
+const (
+	testSlackToken = "xoxb-of-the-test"
+	testRoutingKey = "11112222333344445555666677778888"
+)
+
 // surgery is a flowbridge that is set up well, for tests to break.
 type surgery struct {
 	dir     string
-	command doctorCommand
+	cfg     Config
+	admin   string // address to listen on
 	env     map[string]string
 	Slack   *sandbox.Slack
 	Pager   *sandbox.PagerDuty
@@ -66,9 +79,9 @@ func newSurgery(t *testing.T) *surgery {
 			"PAGERDUTY_API_TOKEN": "pd-token-of-the-test", "PAGERDUTY_WEBHOOK_SECRET": "pd-webhook-secret-of-the-test", "PAGERDUTY_FROM": "bridge@example.com",
 		},
 	}
-	s.command = doctorCommand{Rules: filepath.Join(s.dir, "rules.yaml"), DB: filepath.Join(s.dir, "bridge.db"), Admin: "127.0.0.1:9090", Timeout: 5 * time.Second}
-	writeFile(t, s.command.Rules, surgeryRules)
-	journal, err := store.Open(context.Background(), store.Config{DSN: s.command.DB})
+	s.cfg, s.admin = Config{Rules: filepath.Join(s.dir, "rules.yaml"), DB: filepath.Join(s.dir, "bridge.db"), Timeout: 5 * time.Second}, "127.0.0.1:9090"
+	writeFile(t, s.cfg.Rules, surgeryRules)
+	journal, err := store.Open(context.Background(), store.Config{DSN: s.cfg.DB})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +106,7 @@ func (s *surgery) examine(t *testing.T, change func(*surgery)) string {
 	public.StartTLS()
 	t.Cleanup(public.Close)
 	s.env["SLACK_API_URL"], s.env["PAGERDUTY_EVENTS_URL"], s.env["PAGERDUTY_API_URL"] = slackServer.URL+"/api/", pagerServer.URL, accountServer.URL
-	s.command.WebhookURL = public.URL
+	s.cfg.WebhookURL = public.URL
 	s.Account.Subscriptions = append(s.Account.Subscriptions, sandbox.Subscription{URL: public.URL + "/webhooks/pagerduty", Events: pagerduty.WebhookEvents})
 	if change != nil {
 		change(s)
@@ -104,15 +117,7 @@ func (s *surgery) examine(t *testing.T, change func(*surgery)) string {
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 
-	var out bytes.Buffer
-	p := &program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Getenv: func(name string) (string, bool) {
-		value, ok := s.env[name]
-		return value, ok
-	}}
-	d := newDoctor(s.command, p, transport)
-	if err := d.print(&out, d.examine(context.Background())); err != nil {
-		t.Fatal(err)
-	}
+	out := printed(t, New(s.config(transport)).Examine(context.Background()))
 	for _, call := range s.Slack.Calls() {
 		if call.Method != "auth.test" && !strings.HasPrefix(call.Method, "conversations.") {
 			t.Errorf("the doctor called Slack's %s", call.Method)
@@ -132,9 +137,9 @@ func (s *surgery) examine(t *testing.T, change func(*surgery)) string {
 			secrets = append(secrets, value)
 		}
 	}
-	sandbox.AssertNoSecret(t, secrets, out.String())
+	sandbox.AssertNoSecret(t, secrets, out)
 	shown := strings.NewReplacer(slackServer.URL, "SLACK", pagerServer.URL, "PAGERDUTY", accountServer.URL, "ACCOUNT", public.URL, "PUBLIC", s.dir, "WORK",
-		strings.TrimPrefix(public.URL, "https://"), "PUBLIC").Replace(out.String())
+		strings.TrimPrefix(public.URL, "https://"), "PUBLIC").Replace(out)
 	for from, to := range map[string]string{
 		`schema \d+`: "schema N", `\d+ MiB`: "N MiB", `holds \d+ days more, until \S+`: "holds N days more, until DAY", `127\.0\.0\.1:\d{5}`: "HOST",
 		`[\dhms.]+ behind`: "DURATION behind",
@@ -142,6 +147,66 @@ func (s *surgery) examine(t *testing.T, change func(*surgery)) string {
 		shown = regexp.MustCompile(from).ReplaceAllString(shown, to)
 	}
 	return shown
+}
+
+// config is what the program makes of the environment.
+func (s *surgery) config(transport http.RoundTripper) Config {
+	cfg := s.cfg
+	cfg.Transport, cfg.Version, cfg.Clean = transport, "test", strings.TrimSpace
+	cfg.Setting = func(name string) string { return s.env[name] }
+	cfg.Secrets = map[string]router.Secret{}
+	for name, value := range s.env {
+		if strings.HasSuffix(name, "_SECRET") || strings.HasSuffix(name, "_TOKEN") {
+			cfg.Secrets[name] = router.Secret(value)
+		}
+	}
+	cfg.RulesConfig = rules.Config{
+		Env:      func(name string) (string, bool) { value, ok := s.env[name]; return value, ok },
+		ReadFile: os.ReadFile,
+	}
+	cfg.ReadRules = func(path string, cfg rules.Config) (*rules.Rules, error) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		return rules.Load(path, data, cfg)
+	}
+	cfg.Warnings = func(path string) (rules.Mistakes, error) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		_, found := rules.Check([]rules.File{{Name: path, Data: data}}, cfg.RulesConfig)
+		return found, nil
+	}
+	cfg.Kinds = []Kind{{slack.Kind, slack.Examine}, {pagerduty.Kind, pagerduty.Examine}, {webhook.Kind, webhook.Examine}}
+	cfg.Tokens = []notifiers.Finding{notifiers.Fine("admin token", "set")}
+	if s.env["FLOWBRIDGE_ADMIN_TOKEN"] == "" {
+		cfg.Tokens[0] = notifiers.Fail("admin token", "other machines reach "+s.admin+", and FLOWBRIDGE_ADMIN_TOKEN is not set", "set it, or listen on 127.0.0.1")
+	}
+	return cfg
+}
+
+func printed(t *testing.T, r *Report) string {
+	t.Helper()
+	var out strings.Builder
+	if err := r.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// plain is a doctor of whom nothing is asked but one check.
+func plain(cfg Config) *Doctor {
+	cfg.Transport, cfg.Clean, cfg.Setting = http.DefaultTransport, strings.TrimSpace, func(string) string { return "" }
+	return New(cfg)
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *surgery) serve(t *testing.T, h http.Handler) *httptest.Server {
@@ -164,15 +229,15 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	}{
 		{"all-is-well", nil},
 		{"nothing-is-set", func(s *surgery) {
-			s.env, s.command.WebhookURL, s.command.Rules, s.command.DB = map[string]string{}, "", filepath.Join(s.dir, "none.yaml"), filepath.Join(s.dir, "none.db")
-			s.command.Admin = ":9090"
+			s.env, s.cfg.WebhookURL, s.cfg.Rules, s.cfg.DB = map[string]string{}, "", filepath.Join(s.dir, "none.yaml"), filepath.Join(s.dir, "none.db")
+			s.admin = ":9090"
 		}},
 		{"secrets-are-wrong", func(s *surgery) {
 			for _, name := range []string{"META_APP_SECRET", "META_VERIFY_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "PAGERDUTY_API_TOKEN"} {
 				s.env[name] = "wrong-" + strings.ToLower(name)
 			}
 			s.env["FLOWBRIDGE_ADMIN_TOKEN"] = ""
-			s.command.Admin = "0.0.0.0:9090"
+			s.admin = "0.0.0.0:9090"
 		}},
 		{"channels-cannot-be-reached", func(s *surgery) {
 			s.Slack.Invite("#ops", false)
@@ -229,7 +294,7 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 			if tt.change != nil { // then what is well is no news
 				got = regexp.MustCompile(`(?m)^ok .*\n`).ReplaceAllString(got, "")
 			}
-			file := filepath.Join("testdata", "doctor", tt.golden+".golden")
+			file := filepath.Join("testdata", tt.golden+".golden")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
@@ -254,20 +319,25 @@ func (s *surgery) workspace(scopes ...string) {
 // rules adds notifiers to the rules.
 func (s *surgery) rules(notifiers ...string) {
 	text := strings.Replace(surgeryRules, "rules:\n", strings.Join(notifiers, "\n")+"\nrules:\n", 1)
-	if err := os.WriteFile(s.command.Rules, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(s.cfg.Rules, []byte(text), 0o600); err != nil {
 		panic(err)
 	}
 }
 
 func TestTheDoctorAsJSON(t *testing.T) {
 	s := newSurgery(t)
-	s.command.JSON = true
+	s.env["META_VERIFY_TOKEN"] = ""
+	cfg := s.config(http.DefaultTransport)
+	cfg.Kinds = nil
+	text, err := json.Marshal(New(cfg).Examine(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
 	var got struct {
 		OK     bool
 		Checks []diagnosis
 	}
-	text := s.examine(t, func(s *surgery) { s.env["META_VERIFY_TOKEN"] = "" })
-	if err := json.Unmarshal([]byte(text), &got); err != nil {
+	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatalf("%v in %s", err, text)
 	}
 	at := slices.IndexFunc(got.Checks, func(f diagnosis) bool { return f.Name == "meta verify token" })
@@ -289,8 +359,8 @@ func TestTheDoctorHidesPasswordsInAddresses(t *testing.T) {
 	s := newSurgery(t)
 	text := s.examine(t, func(s *surgery) {
 		s.env["PAGERDUTY_EVENTS_URL"] = "http://ada:hunter2@127.0.0.1:1"
-		s.command.WebhookURL = "https://ada:hunter2@127.0.0.1:1"
-		s.command.DB = "postgres://ada:hunter2@127.0.0.1:1/flowbridge"
+		s.cfg.WebhookURL = "https://ada:hunter2@127.0.0.1:1"
+		s.cfg.DB = "postgres://ada:hunter2@127.0.0.1:1/flowbridge"
 	})
 	if strings.Contains(text, "hunter2") || strings.Count(text, "\nFAIL ") < 3 {
 		t.Errorf("got %s", text)
@@ -299,7 +369,7 @@ func TestTheDoctorHidesPasswordsInAddresses(t *testing.T) {
 
 func TestADoctorWhoWaitsInVainComesToAnEnd(t *testing.T) {
 	s := newSurgery(t)
-	s.command.Timeout = 100 * time.Millisecond
+	s.cfg.Timeout = 100 * time.Millisecond
 	text := s.examine(t, func(s *surgery) { s.Slack.Fail(sandbox.Fault{Hang: true}) })
 	if want := "FAIL slack token: Slack: it did not answer within 100ms -> "; !strings.Contains(text, want) {
 		t.Errorf("%q is not in\n%s", want, text)
@@ -358,14 +428,9 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 		locked:                           "FAIL database: .*(in use by another process|did not answer)",
 	} {
 		before, _ := os.ReadFile(path)
-		d := newDoctor(doctorCommand{DB: path, Timeout: time.Second}, &program{Getenv: func(string) (string, bool) { return "", false }}, http.DefaultTransport)
-		findings := d.checkDatabase(context.Background())
-		var out bytes.Buffer
-		if err := d.print(&out, findings); err != nil {
-			t.Fatal(err)
-		}
-		if !regexp.MustCompile("^" + want).MatchString(out.String()) {
-			t.Errorf("%s: got %s", path, &out)
+		d := plain(Config{DB: path, Timeout: time.Second})
+		if out := printed(t, d.report(d.checkDatabase(context.Background()))); !regexp.MustCompile("^" + want).MatchString(out) {
+			t.Errorf("%s: got %s", path, out)
 		}
 		if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
 			t.Errorf("%s was changed", path)
@@ -380,12 +445,8 @@ func TestTheDoctorLooksAtPostgreSQL(t *testing.T) {
 	server := databases.Shared(t)
 	dsn := server.Database(t)
 	look := func() string {
-		d := newDoctor(doctorCommand{DB: dsn, Timeout: 5 * time.Second}, &program{Getenv: func(string) (string, bool) { return "", false }}, http.DefaultTransport)
-		var out bytes.Buffer
-		if err := d.print(&out, d.checkDatabase(context.Background())); err != nil {
-			t.Fatal(err)
-		}
-		return out.String()
+		d := plain(Config{DB: dsn, Timeout: 5 * time.Second})
+		return printed(t, d.report(d.checkDatabase(context.Background())))
 	}
 	server.Exec(t, dsn, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
 	server.Exec(t, dsn, "CREATE ROLE doctored LOGIN")
@@ -409,7 +470,7 @@ func TestTheDoctorLooksAtPostgreSQL(t *testing.T) {
 
 func TestJudgementsOfNumbers(t *testing.T) {
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
-	d := &doctor{now: func() time.Time { return now }}
+	d := &Doctor{cfg: Config{Now: func() time.Time { return now }}}
 	for left, want := range map[time.Duration]string{15 * 24 * time.Hour: statusOK, 13 * 24 * time.Hour: statusWarn, -time.Hour: statusWarn} {
 		if got := d.certificate("example.com", now.Add(left)); got.Status != want {
 			t.Errorf("a certificate that ends in %s: %+v", left, got)
@@ -433,7 +494,7 @@ func TestJudgementsOfNumbers(t *testing.T) {
 		{"behind", 4 * time.Second, 0, time.Second, statusWarn},
 		{"far behind", 6 * time.Minute, 0, time.Second, statusFail},
 	} {
-		d := &doctor{}
+		d := &Doctor{}
 		d.skews.add("slack.com", now.Add(tt.date).Format(http.TimeFormat), now.Add(tt.sent), now.Add(tt.received))
 		d.skews.add("proxy.example.com", now.Add(-time.Hour).Format(http.TimeFormat), now, now)
 		d.skews.add("odd.example.com", "yesterday", now, now)

@@ -1,4 +1,4 @@
-package rules
+package yamldoc
 
 import (
 	"bytes"
@@ -14,13 +14,13 @@ import (
 
 // parse returns the root of a file's one document, nil if there is nothing to read on. A file that is no
 // YAML is read as far as it is, so that one wrong indentation does not hide what else is wrong.
-func (r *reader) parse(data []byte) (root *yaml.Node) {
-	if len(data) > maxFile {
-		r.at(1, 1, "", fmt.Sprintf("the file is larger than %d MiB", maxFile>>20), "")
+func (r *Reader) parse(data []byte) (root *yaml.Node) {
+	if len(data) > MaxFile {
+		r.At(1, 1, "", fmt.Sprintf("the file is larger than %d MiB", MaxFile>>20), "")
 		return nil
 	}
-	if r.parsed > maxNodes {
-		r.at(1, 1, "", "the files before this one have too many values", "keep rules shorter")
+	if r.parsed > MaxNodes {
+		r.At(1, 1, "", "the files before this one have too many values", "keep "+r.format.Holds+" shorter")
 		return nil
 	}
 	defer func() { r.parsed += countNodes(root) }()
@@ -28,7 +28,7 @@ func (r *reader) parse(data []byte) (root *yaml.Node) {
 	empty := errors.Is(err, io.EOF) || err == nil && !second && (len(whole.Content) == 0 || whole.Content[0].Tag == "!!null")
 	switch {
 	case empty:
-		r.at(1, 1, "", "the file is empty", `start with "version: 1"; rules.example.yaml shows the rest`)
+		r.At(1, 1, "", "the file is empty", r.format.Begin)
 		return nil
 	case err != nil:
 		whole = r.parseBeginning(data, err)
@@ -39,7 +39,7 @@ func (r *reader) parse(data []byte) (root *yaml.Node) {
 				line = i + 1
 			}
 		}
-		r.at(line, 1, "", "a second document begins here", "a rules file is one document: remove the line ---")
+		r.At(line, 1, "", "a second document begins here", "a "+r.format.Holds+" file is one document: remove the line ---")
 		r.cutOff, r.partial = line+1, true
 	}
 	if whole == nil || len(whole.Content) == 0 {
@@ -84,7 +84,7 @@ func parseYAML(data []byte) (root *yaml.Node, second bool, err error) {
 //
 // yaml.v3 tells a line at most, and often that of the block around the mistake. The construct that cannot
 // be read begins on the line after the longest beginning that can.
-func (r *reader) parseBeginning(data []byte, err error) *yaml.Node {
+func (r *Reader) parseBeginning(data []byte, err error) *yaml.Node {
 	line, message := yamlError(err)
 	budget := 16 << 20 // bytes to parse in search of the place; beyond that yaml's own line must do
 	end := consumed(data)
@@ -106,10 +106,10 @@ func (r *reader) parseBeginning(data []byte, err error) *yaml.Node {
 	line = max(1, min(line, len(r.lines)))
 	if anchor, ok := strings.CutPrefix(message, "unknown anchor '"); ok {
 		name, _, _ := strings.Cut(anchor, "'")
-		r.at(line, max(1, columnOf(r.lines[line-1], "*"+name)), "", fmt.Sprintf("nothing above is named &%s", name), "quote the value if it only begins with *")
+		r.At(line, max(1, columnOf(r.lines[line-1], "*"+name)), "", fmt.Sprintf("nothing above is named &%s", name), "quote the value if it only begins with *")
 	} else {
 		column, problem, hint := explainSyntax(r.lines[line-1], message)
-		r.at(line, column, "", problem, hint)
+		r.At(line, column, "", problem, hint)
 	}
 	r.cutOff, r.partial = line, true
 	return root
@@ -180,7 +180,7 @@ func explainSyntax(text, message string) (column int, problem, hint string) {
 			return column, e.problem, e.hint
 		}
 	}
-	return column, "this is no YAML: " + oneLine(message, 120), ""
+	return column, "this is no YAML: " + OneLine(message, 120), ""
 }
 
 // columnOf returns the column of word in a line, in characters from 1; 0 if it is not there.

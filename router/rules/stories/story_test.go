@@ -1,4 +1,4 @@
-package rules
+package stories
 
 import (
 	"errors"
@@ -12,10 +12,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"flowbridge/router"
+	"flowbridge/router/rules"
+	"flowbridge/router/rules/yamldoc"
 )
 
 // plainEvent builds events without Meta's protocol, which is not known here.
-func plainEvent(e *StoryEvent, now time.Time) ([]router.Event, error) {
+func plainEvent(e *Event, now time.Time) ([]router.Event, error) {
 	ev := router.Event{Source: router.SourceMeta, Field: e.Field, WABA: "9", Flow: e.Flow, Name: e.Name, At: now.Add(-e.Late), Received: now,
 		AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus, Threshold: e.Threshold, Reading: router.Reading{Value: e.Value}}
 	if router.UnitOf(e.Name) != router.NoUnit && e.AlertState == "" {
@@ -24,18 +26,33 @@ func plainEvent(e *StoryEvent, now time.Time) ([]router.Event, error) {
 	return []router.Event{ev}, nil
 }
 
-func storyWorld(rules string) func(string, map[string]string) (*Rules, error) {
-	return func(path string, env map[string]string) (*Rules, error) {
+// world is what the stories below are played in; rules are added to it.
+const world = `
+version: 1
+flows:
+  "1": {name: Checkout, team: payments, runbook: https://example.com/checkout}
+  "2": {name: Sign-up, team: growth}
+  "3": {name: Refund, team: payments, tier: gold}
+notifiers:
+  chat: {kind: slack, channel: "#chat"}
+  ops: {kind: slack, channel: "#ops"}
+  page: {kind: pagerduty, routing_key: "${PD_KEY}"}
+`
+
+const ending = "\ndefault: {notify: ops}\nfallback: ops\n"
+
+func storyWorld(text string) func(string, map[string]string) (*rules.Rules, error) {
+	return func(path string, env map[string]string) (*rules.Rules, error) {
 		if path != "rules.yaml" {
 			return nil, fmt.Errorf("%s: %w", path, os.ErrNotExist)
 		}
-		return Load(path, []byte(world+rules+ending), Config{Env: func(name string) (string, bool) { return "0123456789abcdef0123456789abcdef", true }})
+		return rules.Load(path, []byte(world+text+ending), rules.Config{Env: func(name string) (string, bool) { return "0123456789abcdef0123456789abcdef", true }})
 	}
 }
 
-// TestStoryFilesReportEveryMistakeWithItsPlace compares with the .want beside each file of testdata/stories.
+// TestStoryFilesReportEveryMistakeWithItsPlace compares with the .want beside each file of testdata.
 func TestStoryFilesReportEveryMistakeWithItsPlace(t *testing.T) {
-	files, err := filepath.Glob("testdata/stories/*.yaml")
+	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no files", err)
 	}
@@ -45,8 +62,8 @@ func TestStoryFilesReportEveryMistakeWithItsPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = LoadStories(filepath.Base(file), data, storyWorld("rules: [{name: a, match: {}, notify: [chat]}]"))
-			var mistakes *Mistakes
+			_, err = Load(filepath.Base(file), data, storyWorld("rules: [{name: a, match: {}, notify: [chat]}]"))
+			var mistakes *yamldoc.Mistakes
 			if !errors.As(err, &mistakes) {
 				t.Fatalf("got %v, want mistakes", err)
 			}
@@ -105,7 +122,7 @@ rules:
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := "rules: rules.yaml\nstories:\n  - name: a\n    at: 2026-03-02 09:00 Europe/Berlin\n    steps: " + c.steps + "\n"
-			stories, err := LoadStories("a.test.yaml", []byte(text), storyWorld(rules))
+			stories, err := Load("a.test.yaml", []byte(text), storyWorld(rules))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,7 +152,7 @@ rules:
 
 // FuzzLoadStories holds that whatever somebody writes is answered with mistakes or stories that can be played.
 func FuzzLoadStories(f *testing.F) {
-	files, _ := filepath.Glob("testdata/stories/*.yaml")
+	files, _ := filepath.Glob("testdata/*.yaml")
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -146,9 +163,9 @@ func FuzzLoadStories(f *testing.F) {
 	f.Add([]byte("rules: rules.yaml\nstories: [{name: a, steps: [{event: ENDPOINT_ERROR_RATE, flow: \"1\", threshold: 10, told: {chat: open error}}, {wait: 1h}, {acknowledge: a}]}]"))
 	load := storyWorld("rules: [{name: a, match: {}, notify: [chat]}]")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		stories, err := LoadStories("a.yaml", data, load)
+		stories, err := Load("a.yaml", data, load)
 		if err != nil {
-			var mistakes *Mistakes
+			var mistakes *yamldoc.Mistakes
 			if !errors.As(err, &mistakes) || len(*mistakes) == 0 {
 				t.Fatalf("got %v, want mistakes", err)
 			}

@@ -1,4 +1,4 @@
-package main
+package replay
 
 import (
 	"cmp"
@@ -54,9 +54,9 @@ func (t *telling) overlaps(o *telling) bool {
 type comparison struct {
 	from    time.Time
 	waiting map[bucket][]*telling
-	counts  [tellKinds]replayCount
-	diffs   map[diffKey]*replayDifference
-	flows   map[router.FlowID]*replayFlow
+	counts  [tellKinds]Count
+	diffs   map[diffKey]*Difference
+	flows   map[router.FlowID]*Flow
 }
 
 type bucket struct {
@@ -71,7 +71,7 @@ type diffKey struct {
 }
 
 func newComparison(from time.Time) *comparison {
-	return &comparison{from: from, waiting: map[bucket][]*telling{}, diffs: map[diffKey]*replayDifference{}, flows: map[router.FlowID]*replayFlow{}}
+	return &comparison{from: from, waiting: map[bucket][]*telling{}, diffs: map[diffKey]*Difference{}, flows: map[router.FlowID]*Flow{}}
 }
 
 func (c *comparison) add(t *telling) {
@@ -79,10 +79,10 @@ func (c *comparison) add(t *telling) {
 	c.waiting[at] = append(c.waiting[at], t)
 }
 
-func (c *comparison) flow(id router.FlowID) *replayFlow {
+func (c *comparison) flow(id router.FlowID) *Flow {
 	f := c.flows[id]
 	if f == nil {
-		f = &replayFlow{WABA: id.WABA, Flow: id.Flow}
+		f = &Flow{WABA: id.WABA, Flow: id.Flow}
 		c.flows[id] = f
 	}
 	return f
@@ -174,7 +174,7 @@ func (c *comparison) single(t *telling) {
 	key := diffKey{t.kind, t.notifier, t.rule}
 	d := c.diffs[key]
 	if d == nil {
-		d = &replayDifference{Kind: t.kind.String(), kind: t.kind, Notifier: t.notifier, Rule: t.rule}
+		d = &Difference{Kind: t.kind.String(), kind: t.kind, Notifier: t.notifier, Rule: t.rule}
 		c.diffs[key] = d
 	}
 	n, f := &c.counts[t.kind], c.flow(t.flow)
@@ -190,7 +190,7 @@ func (c *comparison) single(t *telling) {
 		f.now(t.kind)
 	}
 	if len(d.Examples) < maxExamples {
-		d.Examples = append(d.Examples, replayExample{At: t.from.UTC(), WABA: t.flow.WABA, Flow: t.flow.Flow, Event: t.what, Gone: t.live})
+		d.Examples = append(d.Examples, Example{At: t.from.UTC(), WABA: t.flow.WABA, Flow: t.flow.Flow, Event: t.what, Gone: t.live})
 	}
 }
 
@@ -200,12 +200,12 @@ const (
 )
 
 // report lists what was counted: pages first, what differs most first.
-func (c *comparison) report() *replayReport {
-	r := &replayReport{Pages: c.counts[tellPage], Messages: c.counts[tellMessage], ChangeEvents: c.counts[tellChange], Flows: len(c.flows)}
+func (c *comparison) report() *Report {
+	r := &Report{Pages: c.counts[tellPage], Messages: c.counts[tellMessage], ChangeEvents: c.counts[tellChange], Flows: len(c.flows)}
 	for _, d := range c.diffs {
 		r.Differences = append(r.Differences, *d)
 	}
-	slices.SortFunc(r.Differences, func(a, b replayDifference) int {
+	slices.SortFunc(r.Differences, func(a, b Difference) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(b.Added+b.Gone, a.Added+a.Gone), strings.Compare(a.Notifier, b.Notifier), strings.Compare(a.Rule, b.Rule))
 	})
 	for _, f := range c.flows {
@@ -213,7 +213,7 @@ func (c *comparison) report() *replayReport {
 			r.BusiestFlows = append(r.BusiestFlows, *f)
 		}
 	}
-	slices.SortFunc(r.BusiestFlows, func(a, b replayFlow) int {
+	slices.SortFunc(r.BusiestFlows, func(a, b Flow) int {
 		return cmp.Or(cmp.Compare(b.Events, a.Events), strings.Compare(a.Flow, b.Flow), strings.Compare(a.WABA, b.WABA))
 	})
 	r.BusiestFlows = r.BusiestFlows[:min(len(r.BusiestFlows), mostFlows)]
