@@ -196,10 +196,11 @@ func IsForFallback(name string) bool {
 	return signalOf(name).Subject == SubjectBridge
 }
 
-// Paired says whether e is half of an ACTIVATED/DEACTIVATED pair. Meta's four monitoring events are; an
-// unknown event that carries one of the two words is taken at its word.
+// Paired says whether e is half of an ACTIVATED/DEACTIVATED pair. Meta's four monitoring events are, and so is what the
+// decoder found to be one by a word of Meta's; an unknown event that carries one of the two words is taken at its word.
 func (e *Event) Paired() bool {
-	return (e.AlertState == Activated || e.AlertState == Deactivated) && !signalOf(e.SignalKey()).ByWord()
+	s := signalOf(e.SignalKey())
+	return (e.AlertState == Activated || e.AlertState == Deactivated) && (!s.ByWord() || s.Moves())
 }
 
 // Opening returns the event that e undoes: for a DEACTIVATED the ACTIVATED of the same threshold, for a word that is
@@ -214,6 +215,9 @@ func (e *Event) Opening() (opening Event, ok bool) {
 	switch {
 	case e.Paired() && e.AlertState == Deactivated:
 		opening.AlertState = Activated
+		if s.ends(e.Change) && len(s.Levels) > 0 { // what it was is not known: the worst
+			opening.Change, opening.Facts = s.Levels[len(s.Levels)-1].Word, nil
+		}
 		return opening, true
 	case s.place(Level(e.OldStatus)) > s.place(Level(e.NewStatus)):
 		opening.OldStatus, opening.NewStatus = "", e.OldStatus
@@ -222,9 +226,30 @@ func (e *Event) Opening() (opening Event, ok bool) {
 	return Event{}, false
 }
 
+// Openings returns every event that e may undo: see Opening, which is the first of them. A word that ends every level undoes
+// whichever was reached, and rules may tell others of each.
+func (e *Event) Openings() (all []Event) {
+	first, ok := e.Opening()
+	if !ok {
+		return nil
+	}
+	all = append(all, first)
+	if s := signalOf(e.SignalKey()); s.Moves() && s.ends(e.Change) {
+		for i := len(s.Levels) - 2; i >= 0; i-- {
+			milder := first
+			milder.Change = s.Levels[i].Word
+			all = append(all, milder)
+		}
+	}
+	return all
+}
+
 // Level returns the level that e speaks of: its threshold, or the word of a signal that moves by words.
 func (e *Event) Level() Level {
-	if signalOf(e.SignalKey()).ByWord() {
+	switch s := signalOf(e.SignalKey()); {
+	case s.Moves():
+		return Level(e.Change)
+	case s.ByWord():
 		return Level(e.NewStatus)
 	}
 	return ThresholdLevel(e.Threshold)

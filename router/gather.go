@@ -266,9 +266,17 @@ func Judge(rules Rules, e *Event) Verdict {
 		return Verdict{}
 	}
 	v := Verdict{Decision: rules.Decide(e)}
-	if opening, ok := e.Opening(); ok {
+	for _, opening := range e.Openings() {
 		d := rules.Decide(&opening)
-		v.Opening = &d
+		if v.Opening == nil {
+			v.Opening = &d
+			continue
+		}
+		for _, t := range d.Named { // whoever may have been told of one of them
+			if !slices.ContainsFunc(v.Opening.Named, func(other Target) bool { return other == t }) {
+				v.Opening.Named = append(slices.Clone(v.Opening.Named), t)
+			}
+		}
 	}
 	return v
 }

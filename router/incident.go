@@ -136,7 +136,7 @@ func (g GroupBy) Key(e *Event) string {
 	if g != GroupByFlow {
 		parts = append(parts, url.PathEscape(e.SignalKey()))
 	}
-	if g == GroupByThreshold {
+	if g == GroupByThreshold || g == GroupBySignal && signalOf(e.SignalKey()).OwnIncident {
 		parts = append(parts, url.PathEscape(string(e.Level())))
 	}
 	key := strings.Join(parts, "/")

@@ -83,6 +83,9 @@ func FormatLevel(event string, l Level) string {
 	if t, ok := l.Threshold(); ok {
 		return FormatValue(event, t)
 	}
+	if known := signalOf(event).find(string(l)); known != nil && known.Text != "" {
+		return known.Text
+	}
 	return string(l)
 }
 
