@@ -243,11 +243,10 @@ func (i *Incident) What() string {
 	if i.Title != "" {
 		return i.Title
 	}
-	what := i.DisplayName(i.Flow) + ": " + SignalName(i.Event)
 	if len(i.Path) > 0 {
-		what += " " + Crossed(i.Event, i.Path[len(i.Path)-1])
+		return Claim(i.About(), i.Event, i.Path[len(i.Path)-1])
 	}
-	return what
+	return i.About() + ": " + SignalName(i.Event)
 }
 
 // IncidentName returns the number n as people say it.

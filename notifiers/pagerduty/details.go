@@ -1,6 +1,7 @@
 package pagerduty
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -47,17 +48,21 @@ type details struct {
 	Also      []string `json:"also_active,omitempty"`   // on the same flow, in other incidents
 	Elsewhere []string `json:"not_delivered,omitempty"` // who else could not be told of this incident
 
-	Fields map[string]string `json:"fields,omitempty"` // of Meta's value, that the rule wants shown
-	Flow   string            `json:"flow_name,omitempty"`
-	FlowID string            `json:"flow_id,omitempty"`
-	WABA   string            `json:"waba_id,omitempty"`
-	Labels map[string]string `json:"labels,omitempty"`
-	Rule   string            `json:"rule,omitempty"`
+	Facts   map[string]string `json:"facts,omitempty"`   // that Meta said of an account and what belongs to it
+	Fields  map[string]string `json:"fields,omitempty"`  // of Meta's value, that the rule wants shown
+	Subject string            `json:"subject,omitempty"` // what it is about, where that is no flow
+	Account string            `json:"account_name,omitempty"`
+	Flow    string            `json:"flow_name,omitempty"`
+	FlowID  string            `json:"flow_id,omitempty"`
+	WABA    string            `json:"waba_id,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Rule    string            `json:"rule,omitempty"`
 }
 
 func incidentDetails(n *router.Notification) details {
 	inc := n.Incident
-	d := about(inc.WABA, inc.Flow, inc.FlowInfo, inc.Rule, inc.Text, inc.Fields)
+	d := common(about(inc.Subject, inc.FlowInfo, inc.WABA, inc.Flow), inc.Rule, inc.Text, inc.Fields)
+	d.Facts = facts(inc.Facts)
 	d.Incident = inc.Name()
 	d.Path = line(router.FormatPath(inc.Event, inc.Path), maxText)
 	measured, ok := newest(n.Alerts)
@@ -89,7 +94,8 @@ func incidentDetails(n *router.Notification) details {
 }
 
 func noticeDetails(n *router.Notice) details {
-	d := about(n.WABA, n.Flow, n.FlowInfo, n.Rule, n.Text, n.Fields)
+	d := common(aboutNotice(n), n.Rule, n.Text, n.Fields)
+	d.Facts = facts(n.Facts)
 	d.measure(n.Name, n.Reading)
 	d.Threshold = format(n.Name, n.Threshold)
 	d.Status = line(n.NewStatus, maxText)
@@ -98,6 +104,9 @@ func noticeDetails(n *router.Notice) details {
 	}
 	if meaning := router.StatusMeaning(n.NewStatus); meaning != "" {
 		d.Meaning = n.NewStatus + ": " + meaning
+	}
+	if n.AlertState != router.Deactivated && !n.Subject.OfFlow() {
+		d.advise(n.SignalKey(), router.Level(n.Change))
 	}
 	d.MetaSays, d.Warning = line(n.Message, maxText), line(n.Warning, maxText)
 	if n.Act != nil {
@@ -112,12 +121,16 @@ func noticeDetails(n *router.Notice) details {
 	return d
 }
 
-// about is what the details of incidents and notices have in common.
-func about(waba, flow string, info router.FlowInfo, rule, text string, fields []router.Field) details {
+// common is what the details of incidents and notices have in common.
+func common(of thing, rule, text string, fields []router.Field) details {
+	info := of.info
 	d := details{
-		Text: line(text, maxText),
-		Flow: line(info.FlowName, maxText), FlowID: line(flow, maxText), WABA: line(waba, maxText),
-		Rule: line(rule, maxText),
+		Text: line(text, maxText), WABA: line(of.waba, maxText), Account: line(info.AccountName, maxText), Rule: line(rule, maxText),
+	}
+	if of.subject.OfFlow() {
+		d.Flow, d.FlowID = line(info.FlowName, maxText), line(of.flow, maxText)
+	} else {
+		d.Subject = line(of.name(), maxText)
 	}
 	if len(fields) > 0 {
 		d.Fields = make(map[string]string, len(fields))
@@ -140,12 +153,28 @@ func (d *details) advise(event string, level router.Level) {
 	if signal.Window != 0 {
 		d.Window = router.FormatDuration(signal.Window)
 	}
-	if router.LevelMeaning(event, level) == "" {
-		d.Impact = signal.Impact
+	if router.LevelMeaning(event, level) == "" || signal.Moves() {
+		d.Impact = cmp.Or(router.LevelMeaning(event, level), signal.Impact)
 	}
-	if d.Help = signal.Help; signal.Help != "" && signal.Link != "" {
+	if d.Help = router.LevelHelp(event, level); d.Help != "" && signal.Link != "" {
 		d.Help += " " + signal.Link
 	}
+}
+
+// facts are what Meta said beside what happened, by name. Of two with one name both stand there.
+func facts(all []router.Fact) map[string]string {
+	if len(all) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(all))
+	for _, f := range all[:min(len(all), maxLines)] {
+		name := line(f.Name, maxName)
+		if had := out[name]; had != "" {
+			f.Text = had + "; " + f.Text
+		}
+		out[name] = line(f.Text, maxText)
+	}
+	return out
 }
 
 // measure fills in what Meta measured.
@@ -185,7 +214,7 @@ func counting(alerts []router.Alert) []router.Alert {
 
 // alertLine writes an alert: "Endpoint error rate over 10 % since 2026-03-14T03:00:00Z: 14.28 %".
 func alertLine(a router.Alert) string {
-	text := router.SignalName(a.Event) + " " + router.Crossed(a.Event, a.Level) + " since " + timestamp(a.Since)
+	text := router.Sentence(a.Event, a.Level) + " since " + timestamp(a.Since)
 	if a.Value != nil {
 		text += ": " + format(a.Event, a.Value)
 	}
@@ -221,6 +250,10 @@ func levelMeaning(alerts []router.Alert) (meaning string) {
 	var worst *router.Alert
 	for i := range alerts {
 		a := &alerts[i]
+		signal := router.SignalOf(a.Event)
+		if signal.Moves() {
+			continue // see advise
+		}
 		if said := router.LevelMeaning(a.Event, a.Level); said != "" && (worst == nil || a.Reaches(worst)) {
 			worst, meaning = a, string(a.Level)+": "+said
 		}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"flowbridge/router"
 )
@@ -27,13 +28,11 @@ func incidentFacts(n *router.Notification) (own []field) {
 	if window := router.SignalOf(inc.Event).Window; window != 0 {
 		own = append(own, fact("Measured over", router.FormatDuration(window)))
 	}
+	own = append(own, saidFacts(inc.Facts)...)
 	own = append(own, field{"Started", date(inc.OpenedAt)})
 	own = append(own, owner(n)...)
 	own = append(own, labels(inc.Labels)...)
-	if inc.Subject.Kind == "" && inc.FlowName != "" { // Meta's manager finds it by its id
-		own = append(own, fact("Flow", inc.Flow))
-	}
-	return few(own)
+	return few(append(own, ids(inc.Subject, inc.FlowInfo, inc.WABA, inc.Flow)...))
 }
 
 // owner says who has it, and what services call pages of it that are not shown as such.
@@ -54,6 +53,51 @@ func owner(n *router.Notification) (list []field) {
 	}
 	return list
 }
+
+// ids are what Meta's managers find the subject by, beside its name.
+func ids(s router.Subject, info router.FlowInfo, waba, flow string) (list []field) {
+	if s.OfFlow() {
+		if info.FlowName != "" {
+			list = append(list, fact("Flow", flow))
+		}
+		return list
+	}
+	account := waba
+	if info.AccountName != "" && s.Kind != router.SubjectAccount {
+		account = info.AccountName + " (" + waba + ")"
+	}
+	if s.Kind != router.SubjectAccount || info.AccountName != "" {
+		list = append(list, fact("Account", account))
+	}
+	if id, _, _ := strings.Cut(s.ID, ":"); s.Kind == router.SubjectTemplate && id != "" && !strings.HasPrefix(s.Name, id) {
+		list = append(list, fact("Template id", id))
+	}
+	return list
+}
+
+// saidFacts are what Meta said of an account and what belongs to it, as far as it is short.
+func saidFacts(all []router.Fact) (list []field) {
+	for _, f := range all {
+		if !isProse(f) {
+			list = append(list, fact(f.Name, f.Text))
+		}
+	}
+	return list
+}
+
+// saidProse is what Meta said in sentences: descriptions, recommendations, what to do.
+func saidProse(all []router.Fact) string {
+	var lines []string
+	for _, f := range all {
+		if isProse(f) && len(lines) < mostProse {
+			lines = append(lines, "*"+line(f.Name, nameText)+":* "+line(f.Text, fieldText))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// isProse says whether a fact has too many words for a column.
+func isProse(f router.Fact) bool { return utf8.RuneCountInString(f.Text) > shortFact }
 
 // readingFacts are the numbers beside the one that the event is about.
 func readingFacts(event string, r *router.Reading) (list []field) {

@@ -20,19 +20,42 @@ func renderNotice(n *router.Notification) card {
 	head.section(needed, "head", mark+" *"+line(title, titleText)+"*")
 
 	body := newParts(n)
-	body.section(needed, "meaning", router.StatusMeaning(note.NewStatus))
+	body.section(needed, "meaning", noticeMeaning(note))
 	body.section(wanted, "text", prose(noticeText(note), proseText))
+	body.section(factual, "said", saidProse(note.Facts))
 	body.fields(factual, "facts", noticeFacts(note))
 	body.section(helpful, "errors", errorTable(note.Errors))
 	body.fields(nearby, "fields", asked(note.Fields))
-	if note.Flow != "" {
+	if note.Flow != "" || !note.Subject.OfFlow() {
 		body.actions(needed, "links", links(n))
 	}
 	body.context(smallPrint, "foot", "rule "+line(note.Rule, nameText), date(note.At))
 
-	c := card{text: sentenceOf(capital(note.Severity.String())+": "+title, ""), head: head.fit(budget), color: color}
+	c := card{text: sentenceOf(noticeKind(note)+": "+title, ""), head: head.fit(budget), color: color}
 	c.body = body.fit(budget - room(c.text, head))
 	return c
+}
+
+// noticeKind begins the sentence: how bad it is, or that it is good.
+func noticeKind(note *router.Notice) string {
+	if signal := router.SignalOf(note.SignalKey()); signal.Moves() && recovery(note) {
+		return "Good news"
+	}
+	return capital(note.Severity.String())
+}
+
+// noticeMeaning says what it means for users, and what helps. Good news needs neither.
+func noticeMeaning(note *router.Notice) string {
+	signal := router.SignalOf(note.SignalKey())
+	if !signal.Moves() && note.Subject.OfFlow() {
+		return router.StatusMeaning(note.NewStatus)
+	}
+	level := router.Level(note.Change)
+	means := router.LevelMeaning(note.SignalKey(), level)
+	if recovery(note) || note.Severity < router.Warning && means == "" {
+		return ""
+	}
+	return advice(cmp.Or(means, signal.Impact), router.LevelHelp(note.SignalKey(), level), &signal)
 }
 
 // room is what a sentence and a head take of the budget.
@@ -65,17 +88,20 @@ func recovery(note *router.Notice) bool {
 }
 
 func noticeTitle(note *router.Notice) string {
+	about := cut(note.About(), nameText)
 	name := ""
-	if note.Flow != "" || note.FlowName != "" {
-		name = cut(note.DisplayName(note.Flow), nameText) + ": "
+	if about != "" {
+		name = about + ": "
 	}
-	switch signal := router.SignalOf(note.Name); {
+	switch signal := router.SignalOf(note.SignalKey()); {
 	case note.Name == router.ParkedDelivery && note.Act != nil:
 		about := "a notice"
 		if note.Act.Incident != 0 {
 			about = router.IncidentName(note.Act.Incident)
 		}
 		return fmt.Sprintf("%s%s could not be told of %s", name, cut(cmp.Or(note.Act.Notifier, "a notifier"), nameText), about)
+	case about != "" && signal.Moves():
+		return router.Claim(about, signal.Name, router.Level(note.Change))
 	case signal.ByWord() && note.NewStatus != "":
 		was := ""
 		if note.OldStatus != "" {
@@ -121,9 +147,10 @@ func noticeFacts(note *router.Notice) (own []field) {
 		own = append(own, fact("Threshold", router.FormatValue(note.Name, *note.Threshold)))
 	}
 	own = append(own, readingFacts(note.Name, &note.Reading)...)
+	own = append(own, saidFacts(note.Facts)...)
 	own = append(own, labels(note.Labels)...)
-	if note.Flow != "" && note.FlowName != "" {
-		own = append(own, fact("Flow", note.Flow))
+	if note.Flow != "" || !note.Subject.OfFlow() {
+		own = append(own, ids(note.Subject, note.FlowInfo, note.WABA, note.Flow)...)
 	}
 	return few(own)
 }

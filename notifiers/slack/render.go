@@ -63,6 +63,7 @@ func renderOpen(n *router.Notification, pressable bool) card {
 	body.section(needed, "pages", pages(n))
 	body.section(wanted, "impact", impact(n))
 	body.section(wanted, "text", prose(inc.Text, proseText))
+	body.section(factual, "said", saidProse(inc.Facts))
 	body.section(nearby, "active", activeSignals(n))
 	body.fields(factual, "facts", incidentFacts(n))
 	body.section(helpful, "errors", errorTable(readingErrors(n)))
@@ -148,11 +149,11 @@ func titleOf(n *router.Notification) string {
 	if inc.Title != "" {
 		return inc.Title
 	}
-	name := cut(inc.DisplayName(inc.Flow), nameText) + ": "
+	about := cut(inc.About(), nameText)
 	if a := worst(n); a != nil && n.Open {
-		return name + router.SignalName(a.Event) + " " + router.Crossed(a.Event, a.Level)
+		return router.Claim(about, a.Event, a.Level)
 	}
-	return name + router.SignalName(inc.Event)
+	return about + ": " + router.SignalName(inc.Event)
 }
 
 // sentenceOf writes the text of a message: what is said is cut so that the tail, which is escaped, stays.
@@ -255,14 +256,20 @@ func readingErrors(n *router.Notification) []router.ErrorCount {
 	return nil
 }
 
-// activeSignals lists what is active where an incident holds more than one signal of its flow.
+// activeSignals lists what is active where an incident holds more than one signal of its subject, or several levels of which
+// none is worse than another.
 func activeSignals(n *router.Notification) string {
 	seen := map[string]bool{}
 	var list []string
 	for i := range n.Alerts { // worst first: of each signal the worst level
-		if a := &n.Alerts[i]; a.Counts() && !seen[a.Event] {
-			seen[a.Event] = true
-			list = append(list, router.SignalName(a.Event)+" "+router.Crossed(a.Event, a.Level))
+		a := &n.Alerts[i]
+		key := a.Event
+		if signal := router.SignalOf(a.Event); signal.Apart {
+			key += " " + string(a.Level)
+		}
+		if a.Counts() && !seen[key] {
+			seen[key] = true
+			list = append(list, router.Sentence(a.Event, a.Level))
 		}
 	}
 	if len(list) < 2 {
@@ -278,11 +285,14 @@ func also(n *router.Notification) string {
 		return ""
 	}
 	out := "*Also active on this flow*"
+	if !n.Incident.Subject.OfFlow() {
+		out = "*Also active there*"
+	}
 	for i, a := range list {
 		if i == mostAlso {
 			return out + fmt.Sprintf("\n… and %d more", len(list)-mostAlso)
 		}
-		out += "\n• " + line(router.SignalName(a.Event)+" "+router.Crossed(a.Event, a.Level), factText)
+		out += "\n• " + line(router.Sentence(a.Event, a.Level), factText)
 		if a.Incident != 0 {
 			out += " (" + router.IncidentName(a.Incident) + ")"
 		}
@@ -326,19 +336,19 @@ func impact(n *router.Notification) string {
 		return ""
 	}
 	signal := router.SignalOf(a.Event)
-	return advice(cmp.Or(router.LevelMeaning(a.Event, a.Level), signal.Impact), &signal)
+	return advice(cmp.Or(router.LevelMeaning(a.Event, a.Level), signal.Impact), router.LevelHelp(a.Event, a.Level), &signal)
 }
 
 // advice is what a signal means for people, and what Meta says to do about it.
-func advice(means string, signal *router.Signal) string {
+func advice(means, helps string, signal *router.Signal) string {
 	var lines []string
 	if means != "" {
 		lines = append(lines, "*For users:* "+means)
 	}
-	if signal.Help != "" {
-		help := "*What helps:* " + signal.Help
+	if helps != "" {
+		help := "*What helps:* " + helps
 		if signal.Link != "" {
-			help += " " + link(signal.Link, "Meta on this")
+			help += " " + link(signal.Link, signal.LinkLabel())
 		}
 		lines = append(lines, help)
 	}
@@ -361,13 +371,19 @@ func problems(n *router.Notification) string {
 // links are the buttons that lead somewhere.
 func links(n *router.Notification) []slack.BlockElement {
 	var info router.FlowInfo
+	var ofFlow bool
+	var signal router.Signal
 	if n.Incident != nil {
-		info = n.Incident.FlowInfo
+		info, ofFlow, signal = n.Incident.FlowInfo, n.Incident.Subject.OfFlow(), router.SignalOf(n.Incident.Event)
 	} else {
-		info = n.Notice.FlowInfo
+		info, ofFlow, signal = n.Notice.FlowInfo, n.Notice.Subject.OfFlow(), router.SignalOf(n.Notice.SignalKey())
 	}
 	buttons := linkButton("runbook", "Runbook", info.Runbook)
-	buttons = append(buttons, linkButton("flow", "Flow manager", manager)...)
+	if ofFlow {
+		buttons = append(buttons, linkButton("flow", "Flow manager", manager)...)
+	} else {
+		buttons = append(buttons, linkButton("meta", signal.LinkLabel(), signal.Link)...)
+	}
 	buttons = append(buttons, linkButton("details", "Details", n.Link)...)
 	pagers := 0
 	for _, r := range n.Related {
