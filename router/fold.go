@@ -45,8 +45,8 @@ type Step struct {
 func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
 	f := newFold(s, m)
 	f.next, f.e, f.v = next, inTime(e), v
-	f.state.FlowID = FlowID{e.WABA, e.Flow} // of a flow that is new, too
-	f.pass(earlier(f.e.At, m.Now))          // what was due before the event happened comes first, however late both are folded
+	f.state.FlowID = e.FlowID()    // of a flow that is new, too
+	f.pass(earlier(f.e.At, m.Now)) // what was due before the event happened comes first, however late both are folded
 	switch {
 	case e.Act != nil:
 		f.act()
@@ -134,7 +134,7 @@ func (f *fold) clear(l Level) (moved bool) {
 	}
 	for i := range f.state.Alerts {
 		a := &f.state.Alerts[i]
-		if a.Event != f.e.Name || !reaches(a.Event, a.Level, l) || !a.Active || a.Raised.After(f.e.At) {
+		if a.Event != f.e.SignalKey() || !reaches(a.Event, a.Level, l) || !a.Active || a.Raised.After(f.e.At) {
 			continue
 		}
 		a.Active, a.Until, a.ClosedBy = false, f.e.At, f.e.Seq
@@ -193,7 +193,7 @@ func (f *fold) raise(l Level) {
 		inc = f.open(key)
 	}
 	f.touch(inc.Number).raised = true
-	if inc.Event == f.e.Name && !slices.Contains(inc.Path, l) {
+	if inc.Event == f.e.SignalKey() && !slices.Contains(inc.Path, l) {
 		inc.Path = append(slices.Clone(inc.Path), l)
 	}
 	a.Active, a.Since, a.Until, a.OpenedBy, a.ClosedBy = true, f.e.At, time.Time{}, f.e.Seq, 0
@@ -208,7 +208,7 @@ func (f *fold) open(key string) *Incident {
 	f.endOld(key)
 	first := !slices.ContainsFunc(f.state.Incidents, func(inc Incident) bool { return inc.Key == key && inc.hasPaged() })
 	f.state.Incidents = append(f.state.Incidents, Incident{
-		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.Flow, Event: f.e.Name,
+		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.FlowID().Flow, Event: f.e.SignalKey(), Subject: f.e.Subject,
 		State: IncidentOpen, Rule: f.v.Rule(), OpenedAt: f.e.At, Since: f.heard(), First: first,
 	})
 	f.next++
@@ -235,7 +235,7 @@ func (f *fold) reopen(key string) *Incident {
 // of it, a status that cleared nothing is news of its own, and what we do not know may still be open in
 // a service that finds incidents by our key.
 func (f *fold) afterRecovery(l Level, cleared bool) {
-	byWord := signalOf(f.e.Name).ByWord()
+	byWord := signalOf(f.e.SignalKey()).ByWord()
 	if !cleared {
 		if a := f.newerRaise(l); a != nil {
 			f.late(f.lateFor(a))
@@ -256,7 +256,7 @@ func (f *fold) afterRecovery(l Level, cleared bool) {
 func (f *fold) newerRaise(l Level) *Alert {
 	for i := range f.state.Alerts {
 		a := &f.state.Alerts[i]
-		if a.Event == f.e.Name && reaches(a.Event, a.Level, l) && a.Raised.After(f.e.At) {
+		if a.Event == f.e.SignalKey() && reaches(a.Event, a.Level, l) && a.Raised.After(f.e.At) {
 			return a
 		}
 	}
@@ -303,7 +303,7 @@ func (f *fold) wasTold(key string, t *Target) bool {
 
 // describe renews what an incident shows of its flow and its fields.
 func (f *fold) describe(inc *Incident) {
-	if f.v.FlowName != "" || f.v.Runbook != "" || len(f.v.Labels) > 0 {
+	if f.v.FlowName != "" || f.v.AccountName != "" || f.v.Runbook != "" || len(f.v.Labels) > 0 {
 		inc.FlowInfo = f.v.FlowInfo
 	}
 	if len(f.v.Fields) > 0 {

@@ -35,13 +35,21 @@ func (l Level) IsWord() bool {
 	return l != "" && !number
 }
 
-// FlowID names a flow within its account; everything the fold knows is kept by flow.
+// FlowID names a flow within its account; everything the fold knows is kept by flow. For another subject Flow is its Subject.Key.
 type FlowID struct{ WABA, Flow string }
+
+// OnlyFlow returns the id of a flow, of what may be the key of another subject: then "".
+func OnlyFlow(flow string) string {
+	if strings.Contains(flow, ":") {
+		return ""
+	}
+	return flow
+}
 
 // Alert is one level of one signal of one flow, active or not: an ACTIVATED/DEACTIVATED pair. Its
 // identity is (FlowID, Event, Level). An inactive alert is kept, so that a late event is known as late.
 type Alert struct {
-	Event string // name of the signal
+	Event string // key of the signal: Event.SignalKey; EventOf it is the event's name, as rules know it
 	Level Level
 
 	Active   bool
@@ -124,11 +132,11 @@ const (
 // Key returns the key of the incident that e belongs to. It depends on e alone, so that an incident in
 // PagerDuty can be closed even when our database is lost. It is at most 245 characters: PagerDuty's limit is 255.
 func (g GroupBy) Key(e *Event) string {
-	parts := []string{"flowbridge", url.PathEscape(e.WABA), url.PathEscape(e.Flow)}
+	parts := []string{"flowbridge", url.PathEscape(e.WABA), url.PathEscape(e.FlowID().Flow)}
 	if g != GroupByFlow {
-		parts = append(parts, url.PathEscape(e.Name))
+		parts = append(parts, url.PathEscape(e.SignalKey()))
 	}
-	if g == GroupByThreshold {
+	if g == GroupByThreshold || g == GroupBySignal && signalOf(e.SignalKey()).OwnIncident {
 		parts = append(parts, url.PathEscape(string(e.Level())))
 	}
 	key := strings.Join(parts, "/")
@@ -144,9 +152,13 @@ type Incident struct {
 	Number   int64 // from 1; people say INC-42
 	Key      string
 	WABA     string
-	Flow     string
-	Event    string // the signal that opened it
+	Flow     string // id of the flow, or Subject.Key
+	Event    string // key of the signal that opened it; EventOf it is the event's name, as rules know it
 	FlowInfo        // as the rules file named the flow at the newest event
+
+	Subject Subject // zero for a flow
+	Change  string  // Event.Change of the newest event that opened it or got it worse
+	Facts   []Fact  // of the same event
 
 	State    IncidentState
 	Severity Severity // highest among its active alerts; once resolved, the peak
@@ -220,8 +232,22 @@ func (i *Incident) hasPaged() bool {
 	return slices.ContainsFunc(i.Watch, func(w Watch) bool { return w.Opening > 0 && slices.Contains(i.Pageable, w.Notifier) })
 }
 
+// EventName is the name of the event that opened it, as rules know it.
+func (i *Incident) EventName() string { return EventOf(i.Event) }
+
 // Name returns the number as people say it: INC-42.
 func (i *Incident) Name() string { return IncidentName(i.Number) }
+
+// What says in a line what it is about: the rule's title, or the flow, the signal and the last level that it reached.
+func (i *Incident) What() string {
+	if i.Title != "" {
+		return i.Title
+	}
+	if len(i.Path) > 0 {
+		return Claim(i.About(), i.Event, i.Path[len(i.Path)-1])
+	}
+	return i.About() + ": " + SignalName(i.Event)
+}
 
 // IncidentName returns the number n as people say it.
 func IncidentName(n int64) string { return fmt.Sprintf("INC-%d", n) }
@@ -240,9 +266,10 @@ func (p Page) Is(notifier, key string) bool {
 // Watch is how an incident stands with one notifier.
 type Watch struct {
 	Notifier string   `json:"notifier"`
-	Open     bool     `json:"open"`            // it is told that the incident is open
-	Severity Severity `json:"severity"`        // highest among the active alerts that route to it, kept when it closes
-	Paged    bool     `json:"paged,omitempty"` // a person wants it told at once, whatever it waits for
+	Open     bool     `json:"open"`               // it is told that the incident is open
+	Severity Severity `json:"severity"`           // highest among the active alerts that route to it, kept when it closes
+	Paged    bool     `json:"paged,omitempty"`    // a person wants it told at once, whatever it waits for
+	PagedBy  string   `json:"paged_by,omitempty"` // who that is
 	// Rise is not zero for a second page about the same incident: the journal position of the rise in severity
 	// behind it, while somebody had acknowledged the incident.
 	Rise int64 `json:"rise,omitempty"`
@@ -261,11 +288,13 @@ type Watch struct {
 	Held bool `json:"held,omitempty"`
 }
 
-// FlowInfo is what the rules file says of a flow.
+// FlowInfo is what the rules file says of a flow and of the account that it is in, or of the account alone where an event is
+// about no flow.
 type FlowInfo struct {
-	FlowName string            `json:"flow_name,omitempty"` // "" means unknown: show the id
-	Labels   map[string]string `json:"labels,omitempty"`    // team, and any other label
-	Runbook  string            `json:"runbook,omitempty"`   // URL
+	FlowName    string            `json:"flow_name,omitempty"`    // "" means unknown: show the id
+	AccountName string            `json:"account_name,omitempty"` // "" means unknown: show the WABA id
+	Labels      map[string]string `json:"labels,omitempty"`       // team, and any other label; a flow has its account's as well
+	Runbook     string            `json:"runbook,omitempty"`      // URL
 }
 
 // Field is a fact that a rule wants shown, by its name in Meta's value.

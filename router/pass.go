@@ -193,12 +193,16 @@ func (f *fold) silenceOf(inc *Incident, a *Alert) *Silence {
 
 // whyNow says on the timeline why a notifier is told later than the others.
 func (f *fold) whyNow(inc *Incident, notifier string, counting []*Alert) string {
+	told := "Told"
+	if slices.Contains(inc.Pageable, notifier) {
+		told = "Paged"
+	}
 	for _, a := range counting {
 		if r := a.route(notifier); r != nil && r.Due.After(a.Since) {
-			return fmt.Sprintf("%s is told now: still active after %s", notifier, FormatDuration(r.Due.Sub(a.Since)))
+			return fmt.Sprintf("%s %s: still active after %s", told, notifier, FormatDuration(r.Due.Sub(a.Since)))
 		}
 	}
-	return notifier + " is told now: it had to wait"
+	return told + " " + notifier + ", which had to wait"
 }
 
 // wind sets when the next timer of each incident is due.

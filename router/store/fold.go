@@ -259,6 +259,9 @@ type incidentDetails struct {
 	Pageable   []string        `json:"pageable,omitempty"`
 	PageOnRise bool            `json:"page_on_rise,omitempty"`
 	Silence    *router.Silence `json:"silence,omitempty"`
+	Subject    router.Subject  `json:"subject,omitzero"`
+	Change     string          `json:"change,omitempty"`
+	Facts      []router.Fact   `json:"facts,omitempty"`
 }
 
 const incidentColumns = `number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at,
@@ -274,7 +277,8 @@ func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
 		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps,
 			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, Reopened: i.Reopened, First: i.First, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
-			Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise}
+			Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise,
+			Subject: i.Subject, Change: i.Change, Facts: i.Facts}
 		if i.Silence.ID != "" {
 			d.Silence = &i.Silence
 		}
@@ -300,6 +304,7 @@ func incidents(ctx context.Context, q querier, where string, args ...any) ([]rou
 		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
 		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts, i.Since, i.Reopened, i.First = d.AckedBy, d.AckedIn, d.Acts, d.Since, d.Reopened, d.First
 		i.ByItself, i.NoteAutoResolve = d.ByItself, d.NoteAuto
+		i.Subject, i.Change, i.Facts = d.Subject, d.Change, d.Facts
 		i.Owner, i.Links, i.Pageable, i.PageOnRise = d.Owner, d.Links, d.Pageable, d.PageOnRise
 		if d.Silence != nil {
 			i.Silence = *d.Silence

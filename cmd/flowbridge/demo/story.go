@@ -118,7 +118,7 @@ func wantedFacts() []fact {
 	return []fact{
 		{"posts", "29 answered 200 OK, 1 answered 401 Unauthorized"},
 		{"#flow-ops", "7 messages, 5 lines in their threads, 7 edits"},
-		{"#payments-alerts", "6 messages, 16 lines in their threads, 22 edits"},
+		{"#payments-alerts", "6 messages, 19 lines in their threads, 22 edits"},
 		{"PagerDuty #1", "ENDPOINT_ERROR_RATE: resolved, error"},
 		{"PagerDuty #2", "ENDPOINT_ERROR_RATE/critical: resolved, critical"},
 		{"PagerDuty #3", "ENDPOINT_AVAILABILITY: resolved, critical"},
