@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"flowbridge/cmd/flowbridge/demo"
@@ -11,6 +13,21 @@ import (
 
 type demoCommand struct {
 	Once bool `help:"End after the story: exit status 0, or 1 if something arrived that should not have, or did not."`
+
+	LogLevel  demoLevel `env:"FLOWBRIDGE_LOG_LEVEL" placeholder:"LEVEL" default:"warn" help:"The least of the bridge's log that is shown: debug, info, warn or error. Default: warn. From info on down it is shown while the story is told, too."`
+	LogFormat logFormat `env:"FLOWBRIDGE_LOG_FORMAT" placeholder:"FORMAT" help:"Form of the log: json or text. Default: text."`
+}
+
+// demoLevel is a logLevel of which nothing is a warning: a demo tells its story by itself.
+type demoLevel struct{ logLevel }
+
+// UnmarshalText reads what a person wrote.
+func (l *demoLevel) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		l.Level = slog.LevelWarn
+		return nil
+	}
+	return l.logLevel.UnmarshalText(text)
 }
 
 // Run plays yesterday.
@@ -21,8 +38,10 @@ func (c demoCommand) Run(ctx context.Context, p *program) error {
 // play plays the day which begins at midnight.
 func (c demoCommand) play(ctx context.Context, p *program, midnight time.Time) error {
 	client := newHTTPClient(0)
+	log := logFlags{c.LogLevel.logLevel, cmp.Or(c.LogFormat, "text")}
 	err := demo.Play(ctx, demo.Config{
 		Midnight: midnight, Once: c.Once, Out: p.Stdout, Err: p.Stderr, Open: openDemo, HTTP: client,
+		Log: log.handler, LogNow: log.LogLevel.Level < slog.LevelWarn,
 		// NO_COLOR: see no-color.org.
 		ANSI: isTerminal(p.Stdout) && p.setting("NO_COLOR") == "" && p.setting("TERM") != "dumb",
 		Post: func(ctx context.Context, url string, secret router.Secret, body []byte) (status string, err error) {

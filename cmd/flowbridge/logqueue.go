@@ -17,6 +17,7 @@ const (
 // telling. What finds no room is dropped and counted, and the log says how many lines that were once its reader goes on.
 type logQueue struct {
 	to      *outlet
+	form    logFlags     // of what it says itself
 	dropped atomic.Int64 // lines, since the start
 
 	mu      sync.Mutex
@@ -28,8 +29,8 @@ type logQueue struct {
 }
 
 // queued makes an outlet take lines without waiting for its reader, from now on. It is closed by flush.
-func (o *outlet) queued() {
-	q := &logQueue{to: &outlet{file: o.file}, more: make(chan struct{}, 1), done: make(chan struct{})}
+func (o *outlet) queued(form logFlags) {
+	q := &logQueue{to: &outlet{file: o.file}, form: form, more: make(chan struct{}, 1), done: make(chan struct{})}
 	o.queue = q
 	go q.run()
 }
@@ -76,7 +77,7 @@ func (q *logQueue) wake() {
 // run writes what waits, until it is closed.
 func (q *logQueue) run() {
 	defer close(q.done)
-	logger := newLogger(q.to)
+	logger := q.form.logger(q.to)
 	for range q.more {
 		for {
 			q.mu.Lock()

@@ -19,7 +19,7 @@ import (
 func TestLinesThatFindNoRoomAreDroppedAndCounted(t *testing.T) {
 	read, write := pipe(t)
 	o := &outlet{file: write}
-	o.queued()
+	o.queued(logFlags{})
 	logger := newLogger(o)
 	const lines = 20_000
 	for i := range lines {
@@ -67,7 +67,7 @@ func TestLinesThatFindNoRoomAreDroppedAndCounted(t *testing.T) {
 func TestWhatAProcessLogsAtItsEndIsWritten(t *testing.T) {
 	read, write := pipe(t)
 	o := &outlet{file: write}
-	o.queued()
+	o.queued(logFlags{})
 	go func() {
 		fmt.Fprintln(o, "the last words")
 		o.flush()

@@ -34,6 +34,8 @@ type serveCommand struct {
 	Guard       adminGuard `embed:""`
 	Forward     string     `env:"FLOWBRIDGE_FORWARD" placeholder:"URL" help:"Receiver that had the callback URL before: every verified webhook of Meta's is passed on to it."`
 
+	Log logFlags `embed:""`
+
 	SweepEvery   time.Duration `hidden:"" env:"FLOWBRIDGE_SWEEP_EVERY" help:"How often what is old is removed: for tests. Default: 1h, and a quarter of --keep-events at most."`
 	StalledAfter time.Duration `hidden:"" env:"FLOWBRIDGE_STALLED_AFTER" help:"How long the journal may stand still until /readyz says no: for tests. Default: 30s."`
 	Unbudgeted   bool          `hidden:"" env:"FLOWBRIDGE_UNBUDGETED" help:"Tell services as fast as they take it: for stand-ins that have no limits."`
@@ -41,9 +43,9 @@ type serveCommand struct {
 
 // Run serves until it is told to stop.
 func (c serveCommand) Run(ctx context.Context, p *program) error {
-	logger := newLogger(p.Stderr)
+	logger := c.Log.logger(p.Stderr)
 	if to, ok := p.Stderr.(*outlet); ok {
-		to.queued()
+		to.queued(c.Log)
 	}
 	cfg, err := c.config(p, logger)
 	if err != nil {

@@ -50,8 +50,13 @@ type Config struct {
 	Midnight time.Time // begin of the day that the story is told of
 	Once     bool      // end after the story; else go on until the context ends
 
-	Out, Err io.Writer // the story; and what of the bridge's log is worrying
+	Out, Err io.Writer // the story; and the bridge's log
 	ANSI     bool      // Out takes colours
+
+	// Log is the form of the bridge's log, and the least of it that is shown. Nil: warnings, as text.
+	Log func(w io.Writer) slog.Handler
+	// LogNow shows it as it comes. Else it is held back during the story, and shown if that goes wrong.
+	LogNow bool
 
 	// Open builds a bridge. It is run once, and its Run closes the store.
 	Open func(ctx context.Context, s Settings) (Bridge, error)
@@ -102,7 +107,7 @@ func Play(ctx context.Context, cfg Config) (err error) {
 	}
 	defer os.RemoveAll(dir)
 
-	d := demo{cfg: cfg, rules: loaded, log: bridgeLog{w: cfg.Err}, out: teller{w: cfg.Out, ansi: cfg.ANSI}, answers: map[string]int{}}
+	d := demo{cfg: cfg, rules: loaded, out: teller{w: cfg.Out, ansi: cfg.ANSI}, answers: map[string]int{}}
 	d.slack = sandbox.NewSlack(sandbox.SlackConfig{
 		Token: slackToken, SigningSecret: signingSecret, Channels: addresses(loaded, slack.Kind),
 		People: people, Scopes: []string{"chat:write", "users:read"}, Now: d.clock.now,
@@ -125,7 +130,7 @@ func Play(ctx context.Context, cfg Config) (err error) {
 		SigningSecret: signingSecret, WebhookSecret: webhookSecret,
 		// Its day lasts a second, and within it the stand-ins keep their limits by its clock.
 		Unbudgeted: d.clock.playing, Now: d.clock.now,
-		Logger: slog.New(slog.NewTextHandler(&d.log, nil)),
+		Logger: d.log.newLogger(&cfg),
 	})
 	if err != nil {
 		return err
@@ -180,7 +185,7 @@ type demo struct {
 func (d *demo) tell(ctx context.Context) error {
 	ok, err := d.story(ctx, d.cfg.Midnight)
 	if err != nil || !ok {
-		d.log.showKept()
+		d.log.showHeld()
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -330,26 +335,50 @@ func (c *clock) set(at time.Time) {
 	c.at, c.since = at, time.Now()
 }
 
-// bridgeLog takes the bridge's log, each line as one write. During the story it keeps the lines, since the summary
-// says whether something personal or worrying is among them; after it, it passes on what is worrying.
+// bridgeLog takes the bridge's log. During the story it keeps the lines, since the summary says whether something
+// personal or worrying is among them.
 type bridgeLog struct {
-	w io.Writer
-
 	mu   sync.Mutex
 	live bool
 	kept bytes.Buffer
+	held bytes.Buffer // lines as they are shown, once the story is over and only if it went wrong
+	to   io.Writer    // where lines are shown
+	now  bool         // as they come, also during the story
 }
 
-func (l *bridgeLog) Write(line []byte) (int, error) {
+// newLogger returns what the bridge logs to.
+func (l *bridgeLog) newLogger(cfg *Config) *slog.Logger {
+	l.to, l.now = cfg.Err, cfg.LogNow
+	shown := cfg.Log
+	if shown == nil {
+		shown = func(w io.Writer) slog.Handler {
+			return slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn})
+		}
+	}
+	return slog.New(slog.NewMultiHandler(slog.NewTextHandler(lineWriter(l.keep), nil), shown(lineWriter(l.show))))
+}
+
+// lineWriter gets each line as one write.
+type lineWriter func(line []byte) (int, error)
+
+func (w lineWriter) Write(line []byte) (int, error) { return w(line) }
+
+func (l *bridgeLog) keep(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case !l.live:
-		return l.kept.Write(line)
-	case worrying(string(line)):
-		return l.w.Write(line)
+	if l.live {
+		return len(line), nil
 	}
-	return len(line), nil
+	return l.kept.Write(line)
+}
+
+func (l *bridgeLog) show(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.live || l.now {
+		return l.to.Write(line)
+	}
+	return l.held.Write(line)
 }
 
 // worrying says whether a line of the log is a warning or an error.
@@ -377,12 +406,9 @@ func (l *bridgeLog) read() (text string, worries int) {
 	return text, worries
 }
 
-// showKept writes the worrying lines of a story that went wrong.
-func (l *bridgeLog) showKept() {
-	text, _ := l.read()
-	for line := range strings.Lines(text) {
-		if worrying(line) {
-			fmt.Fprint(l.w, line)
-		}
-	}
+// showHeld writes what was held back during a story that went wrong.
+func (l *bridgeLog) showHeld() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _ = l.held.WriteTo(l.to)
 }

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"regexp"
+	"testing"
+)
+
+func TestTheLogHasTheFormAndTheLevelThatWereAskedFor(t *testing.T) {
+	for _, c := range []struct {
+		level, format, want string
+	}{
+		{"", "", `^\{"time":"[^"]+","level":"INFO","msg":"i"\}\n\{.*"WARN".*\}\n$`}, // no terminal
+		{"info", "json", `^\{.*"INFO".*\}\n\{.*"WARN".*\}\n$`},
+		{"Debug", "text", `^time=\S+ level=DEBUG msg=d\n.* level=INFO msg=i\n.* level=WARN msg=w\n$`},
+		{"warn", "TEXT", `^time=\S+ level=WARN msg=w\n$`},
+		{"error", "json", `^$`},
+	} {
+		var f logFlags
+		must(t, f.LogLevel.UnmarshalText([]byte(c.level)))
+		must(t, f.LogFormat.UnmarshalText([]byte(c.format)))
+		var out bytes.Buffer
+		logger := f.logger(&out)
+		logger.Debug("d")
+		logger.Info("i")
+		logger.Warn("w")
+		if !regexp.MustCompile(c.want).Match(out.Bytes()) {
+			t.Errorf("level %q, format %q: got\n%s", c.level, c.format, &out)
+		}
+	}
+	var level demoLevel
+	must(t, level.UnmarshalText(nil))
+	if level.Level != slog.LevelWarn {
+		t.Errorf("a demo shows %s by default", level.Level)
+	}
+}
