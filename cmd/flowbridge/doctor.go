@@ -57,7 +57,7 @@ func (c doctorCommand) doctor(p *program) *doctor.Doctor {
 		}
 	}
 	for _, s := range notifierKinds() {
-		cfg.Kinds = append(cfg.Kinds, doctor.Kind{Kind: s.kind, Examine: s.examine})
+		cfg.Kinds = append(cfg.Kinds, doctor.Kind{Kind: s.kind, Examine: s.examine, Glance: s.glance})
 	}
 	cfg.Tokens = c.checkTokens(cfg.Secrets, cfg.Unread)
 	return doctor.New(cfg)

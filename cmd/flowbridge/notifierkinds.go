@@ -26,6 +26,8 @@ type notifierKind struct {
 	without, do string
 	// examine is what the doctor looks at.
 	examine func(ctx context.Context, d *notifiers.Doctor) []notifiers.Finding
+	// glance is what of that serve looks at when it starts; nil: nothing. The form of keys is checked with the rules.
+	glance func(ctx context.Context, d *notifiers.Doctor) []notifiers.Finding
 	// preview is what the service would get, for explain.
 	preview func(n *router.Notification) (string, error)
 }
@@ -33,7 +35,8 @@ type notifierKind struct {
 // notifierKinds lists all of them. A new kind is an entry here, one in the table of router.Kind, and its own package.
 func notifierKinds() []notifierKind {
 	return []notifierKind{
-		{kind: slack.Kind, open: openSlack, without: "SLACK_BOT_TOKEN is not set", do: slack.Needs, examine: slack.Examine, preview: slackPreview},
+		{kind: slack.Kind, open: openSlack, without: "SLACK_BOT_TOKEN is not set", do: slack.Needs,
+			examine: slack.Examine, glance: slack.Glance, preview: slackPreview},
 		{kind: pagerduty.Kind, open: openPagerDuty, examine: pagerduty.Examine, preview: pagerDutyPreview},
 		{kind: webhook.Kind, open: openWebhook, examine: webhook.Examine, preview: webhookPreview},
 	}

@@ -9,9 +9,11 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
+	"flowbridge/notifiers"
 	"flowbridge/router"
 	"flowbridge/router/rules"
 	"flowbridge/router/store"
@@ -81,9 +83,41 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 			"keep_events", router.FormatDuration(keep), "digests", router.FormatDuration(store.KeepDigests))
 	}
 	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin", admin.Addr().String(), "rules", c.Rules, "db", store.DisplayName(cfg.DB))
+	looking := c.glance(ctx, p, cfg.Rules, logger)
 	err = b.run(ctx, public, admin)
+	looking.Wait()
 	logger.Info("flowbridge has stopped")
 	return err
+}
+
+// glanceTimeout bounds each call of the look at tokens.
+const glanceTimeout = 5 * time.Second
+
+// glance looks, beside the work, at whether services take our tokens, and logs what will not work: the first page would be late
+// to find out. It ends with ctx.
+func (c serveCommand) glance(ctx context.Context, p *program, r *rules.Rules, logger *slog.Logger) *sync.WaitGroup {
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		look := doctorCommand{Rules: c.Rules, Admin: c.Admin, DB: c.DB, PublicURL: c.PublicURL, Timeout: glanceTimeout}
+		for _, f := range look.doctor(p).Glance(ctx, r).Checks {
+			if ctx.Err() != nil {
+				return
+			}
+			level := slog.LevelInfo
+			switch f.Status {
+			case notifiers.StatusWarn:
+				level = slog.LevelWarn
+			case notifiers.StatusFail:
+				level = slog.LevelError
+			}
+			var do []any
+			if f.Do != "" {
+				do = []any{"do", f.Do}
+			}
+			logger.Log(ctx, level, f.Name+": "+f.Seen, do...)
+		}
+	})
+	return &looking
 }
 
 // config reads the environment and the rules, and checks what can be checked before anything is opened: who

@@ -63,20 +63,10 @@ func Examine(ctx context.Context, doctor *notifiers.Doctor) []notifiers.Finding 
 	case d.Secret("SLACK_BOT_TOKEN") == "":
 		return []notifiers.Finding{notifiers.Fail("slack token", fmt.Sprintf("SLACK_BOT_TOKEN is not set, and notifier %s is of Slack", targets[0].Notifier), doSlackToken)}
 	}
-	said, header, err := d.call(ctx, "auth.test", nil)
-	if err != nil {
-		return []notifiers.Finding{notifiers.Fail("slack token", "Slack: "+err.Error(), doSlackURL), d.checkButtons()}
-	}
-	if !said.OK {
-		return []notifiers.Finding{notifiers.Fail("slack token", "Slack says "+said.Error, doSlackToken), d.checkButtons()}
-	}
-	findings := []notifiers.Finding{notifiers.Fine("slack token", "%s in workspace %s", said.User, said.Team)}
-	if said.BotID == "" || !strings.HasPrefix(d.Secret("SLACK_BOT_TOKEN").Reveal(), "xoxb-") {
-		findings = []notifiers.Finding{notifiers.Warn("slack token", fmt.Sprintf("works as %s in workspace %s, and is not a bot's", said.User, said.Team), doSlackToken)}
-	}
-	var scopes []string
-	for scope := range strings.SplitSeq(header.Get("X-OAuth-Scopes"), ",") {
-		scopes = append(scopes, strings.TrimSpace(scope))
+	finding, said, scopes := d.checkToken(ctx)
+	findings := []notifiers.Finding{finding}
+	if finding.Status == notifiers.StatusFail {
+		return append(findings, d.checkButtons())
 	}
 	buttons := d.Secret("SLACK_SIGNING_SECRET") != "" || d.Secret("SLACK_APP_TOKEN") != ""
 	findings = append(findings, checkScopes(scopes, buttons))
@@ -88,6 +78,40 @@ func Examine(ctx context.Context, doctor *notifiers.Doctor) []notifiers.Finding 
 	}
 	findings = append(findings, d.checkChannels(ctx, targets, scopes)...)
 	return append(findings, d.checkButtons())
+}
+
+// Glance looks at what nothing works without: whether Slack takes the token, which it is asked once, whether that may post, and
+// what buttons need.
+func Glance(ctx context.Context, doctor *notifiers.Doctor) (findings []notifiers.Finding) {
+	d := &examination{doctor}
+	if len(d.Targets) == 0 || d.Secret("SLACK_BOT_TOKEN") == "" {
+		return nil
+	}
+	finding, _, scopes := d.checkToken(ctx)
+	findings = []notifiers.Finding{finding}
+	if finding.Status != notifiers.StatusFail && !slices.Contains(scopes, "chat:write") {
+		findings = append(findings, checkScopes(scopes, false))
+	}
+	return append(findings, d.checkButtons())
+}
+
+// checkToken asks Slack whose token it is. said and scopes are of a token that it takes.
+func (d *examination) checkToken(ctx context.Context) (f notifiers.Finding, said doctorAnswer, scopes []string) {
+	const name = "slack token"
+	said, header, err := d.call(ctx, "auth.test", nil)
+	switch {
+	case err != nil:
+		return notifiers.Fail(name, "Slack: "+err.Error(), doSlackURL), said, nil
+	case !said.OK:
+		return notifiers.Fail(name, "Slack says "+said.Error, doSlackToken), said, nil
+	}
+	for scope := range strings.SplitSeq(header.Get("X-OAuth-Scopes"), ",") {
+		scopes = append(scopes, strings.TrimSpace(scope))
+	}
+	if said.BotID == "" || !strings.HasPrefix(d.Secret("SLACK_BOT_TOKEN").Reveal(), "xoxb-") {
+		return notifiers.Warn(name, fmt.Sprintf("works as %s in workspace %s, and is not a bot's", said.User, said.Team), doSlackToken), said, scopes
+	}
+	return notifiers.Fine(name, "%s in workspace %s", said.User, said.Team), said, scopes
 }
 
 // call calls a method that only reads. An error means that there is no answer of Slack's.
@@ -242,7 +266,7 @@ func (d *examination) checkButtons() notifiers.Finding {
 	case app != "":
 		return notifiers.Fine("slack buttons", "come through Socket Mode")
 	case signing == "":
-		return notifiers.Warn("slack buttons", "neither SLACK_SIGNING_SECRET nor SLACK_APP_TOKEN is set: nobody can act in Slack",
+		return notifiers.Warn("slack buttons", "no buttons: neither SLACK_SIGNING_SECRET nor SLACK_APP_TOKEN is set, so nobody can act in Slack",
 			"set the first where Slack reaches the public address (Basic Information, Signing Secret), the second for Socket Mode")
 	case len(signing) != 32 || strings.Trim(signing.Reveal(), "0123456789abcdef") != "":
 		return notifiers.Warn("slack buttons", "SLACK_SIGNING_SECRET is not 32 hexadecimal digits", "compare it with Basic Information, Signing Secret")

@@ -53,6 +53,7 @@ type Config struct {
 type Kind struct {
 	Kind    router.Kind
 	Examine func(ctx context.Context, d *notifiers.Doctor) []notifiers.Finding
+	Glance  func(ctx context.Context, d *notifiers.Doctor) []notifiers.Finding // the least of that; nil: nothing
 }
 
 // Doctor is one examination.
@@ -131,6 +132,24 @@ func (d *Doctor) Examine(ctx context.Context) *Report {
 		groups = append(groups, func(ctx context.Context) []diagnosis { return k.Examine(ctx, d.of(k.Kind)) })
 	}
 	groups = append(groups, d.checkDatabase, d.checkPublic)
+	findings = append(findings, together(ctx, groups)...)
+	return d.report(append(findings, d.checkClock()))
+}
+
+// Glance asks services no more than whether they take our tokens. r are the rules in force.
+func (d *Doctor) Glance(ctx context.Context, r *rules.Rules) *Report {
+	d.rules = r
+	var groups []func(context.Context) []diagnosis
+	for _, k := range d.cfg.Kinds {
+		if k.Glance != nil {
+			groups = append(groups, func(ctx context.Context) []diagnosis { return k.Glance(ctx, d.of(k.Kind)) })
+		}
+	}
+	return d.report(together(ctx, groups))
+}
+
+// together runs checks at the same time, each bounded in time, and returns what they found in their order.
+func together(ctx context.Context, groups []func(context.Context) []diagnosis) []diagnosis {
 	found := make([][]diagnosis, len(groups))
 	var work sync.WaitGroup
 	for i, group := range groups {
@@ -141,8 +160,7 @@ func (d *Doctor) Examine(ctx context.Context) *Report {
 		})
 	}
 	work.Wait()
-	findings = append(findings, slices.Concat(found...)...)
-	return d.report(append(findings, d.checkClock()))
+	return slices.Concat(found...)
 }
 
 // of is what the checks of a kind may ask.

@@ -179,7 +179,7 @@ func (s *surgery) config(transport http.RoundTripper) Config {
 		_, found := rules.Check([]rules.File{{Name: path, Data: data}}, cfg.RulesConfig)
 		return found, nil
 	}
-	cfg.Kinds = []Kind{{slack.Kind, slack.Examine}, {pagerduty.Kind, pagerduty.Examine}, {webhook.Kind, webhook.Examine}}
+	cfg.Kinds = []Kind{{Kind: slack.Kind, Examine: slack.Examine}, {Kind: pagerduty.Kind, Examine: pagerduty.Examine}, {Kind: webhook.Kind, Examine: webhook.Examine}}
 	cfg.Tokens = []notifiers.Finding{notifiers.Fine("admin token", "set")}
 	if s.env["FLOWBRIDGE_ADMIN_TOKEN"] == "" {
 		cfg.Tokens[0] = notifiers.Fail("admin token", "other machines reach "+s.admin+", and FLOWBRIDGE_ADMIN_TOKEN is not set", "set it, or listen on 127.0.0.1")
