@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,9 +40,16 @@ func (c *Console) act(name string) handle {
 		if err != nil {
 			return 0, nil, err
 		}
-		needed, err := needed(&inc, name)
-		if err != nil || !needed {
-			return http.StatusOK, Acted{Incident: inc.Number}, err
+		needed, refused := needed(&inc, name)
+		if refused != nil || !needed {
+			// What waits to be folded comes first, and may be what makes it possible.
+			waits, err := c.actsWait(r, inc.Number)
+			if err != nil {
+				return 0, nil, err
+			}
+			if !waits {
+				return http.StatusOK, Acted{Incident: inc.Number}, refused
+			}
 		}
 		came, err := c.say(r, router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: inc.Number, Actor: actor}})
 		if err != nil {
@@ -50,6 +58,12 @@ func (c *Console) act(name string) handle {
 		c.cfg.Logger.Info("a person acts", "act", name, "incident", inc.Name(), "by", actor, "from", r.RemoteAddr)
 		return http.StatusAccepted, Acted{Incident: inc.Number, Queued: true, Result: came}, nil
 	}
+}
+
+// actsWait says whether an act on an incident is in the journal, and the fold has not come to it yet.
+func (c *Console) actsWait(r *http.Request, number int64) (bool, error) {
+	waiting, err := c.store.Events(r.Context(), router.EventWaiting, maxLimit)
+	return slices.ContainsFunc(waiting, func(e router.JournalEvent) bool { return e.Act != nil && e.Act.Incident == number }), err
 }
 
 // say writes to the journal what a person wants. It returns once that is folded, so that whoever looks next sees it, or

@@ -143,6 +143,7 @@ type Event struct {
 	Source     string     `json:"source"`      // meta, console, slack, pagerduty or flowbridge
 	WABA       string     `json:"waba_id"`
 	Flow       string     `json:"flow_id"`
+	FlowName   string     `json:"flow_name"` // "" if the rules file names it not
 	Event      string     `json:"event"`
 	Signal     string     `json:"signal"`      // unlike event where several signals share one
 	Subject    Subject    `json:"subject"`     // what it is about
@@ -196,6 +197,7 @@ type Silence struct {
 	State          string            `json:"state"` // active or ended
 	WABA           string            `json:"waba_id"`
 	Flow           string            `json:"flow_id"`
+	FlowName       string            `json:"flow_name"` // "" if the rules file names it not
 	Event          string            `json:"event"`
 	Labels         map[string]string `json:"labels"`
 	Everything     bool              `json:"everything"` // nothing narrows it
@@ -205,6 +207,7 @@ type Silence struct {
 	EndedAt        *time.Time        `json:"ended_at"`        // null while it holds
 	By             string            `json:"by"`
 	Why            string            `json:"why"`
+	Covers         []int64           `json:"covers"` // numbers of unresolved incidents with an alert that it covers; none once it has ended
 }
 
 // SilenceRequest is what a person asks for. What is set of waba, flow, event, team and labels must all fit.

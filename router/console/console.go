@@ -98,6 +98,8 @@ type Config struct {
 	// FlowIDs returns the ids of the flows that people call by a name; none for a name that the rules do not know.
 	// Default: flows have no names, and are asked for by their ids.
 	FlowIDs func(name string) []string
+	// FlowName returns the name that the rules give a flow, "" if none. Default: flows have no names.
+	FlowName func(id string) string
 	// Misnamed says what in a scope the rules do not know, so that a silence of it would cover nothing, with the nearest
 	// that they know. Default: nothing is.
 	Misnamed func(s *router.Scope) []string
@@ -146,6 +148,9 @@ func New(cfg Config, s Store) (*Console, error) {
 	cfg.Hosts = hosts
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }
+	}
+	if cfg.FlowName == nil {
+		cfg.FlowName = func(string) string { return "" }
 	}
 	if cfg.Misnamed == nil {
 		cfg.Misnamed = func(*router.Scope) []string { return nil }

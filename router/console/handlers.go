@@ -48,7 +48,7 @@ func (c *Console) showIncident(r *http.Request, p httprouter.Params) (int, any, 
 	return http.StatusOK, newIncident(&inc), nil
 }
 
-// listEvents: GET /api/v1/events?state=&limit=
+// listEvents: GET /api/v1/events?state=&limit=&digest=
 func (c *Console) listEvents(r *http.Request, _ httprouter.Params) (int, any, error) {
 	q := r.URL.Query()
 	state, err := oneOf(q, router.EventWaiting, router.EventFolded, router.EventUnreadable, router.EventFailed)
@@ -59,7 +59,14 @@ func (c *Console) listEvents(r *http.Request, _ httprouter.Params) (int, any, er
 	if err != nil {
 		return 0, nil, err
 	}
+	digest := q.Get("digest")
+	if digest != "" {
+		limit = maxLimit // it is looked for among the newest
+	}
 	list, err := c.store.Events(r.Context(), state, limit)
+	if digest != "" {
+		list = slices.DeleteFunc(list, func(e router.JournalEvent) bool { return e.Digest != digest })
+	}
 	if err != nil || len(list) == 0 {
 		return http.StatusOK, map[string]any{"events": []Event{}}, err
 	}
@@ -67,7 +74,7 @@ func (c *Console) listEvents(r *http.Request, _ httprouter.Params) (int, any, er
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, map[string]any{"events": each(list, func(e *router.JournalEvent) Event { return newEvent(e, pairs[e.Seq]) })}, nil
+	return http.StatusOK, map[string]any{"events": each(list, func(e *router.JournalEvent) Event { return c.named(newEvent(e, pairs[e.Seq])) })}, nil
 }
 
 // showEvent: GET /api/v1/events/{seq}
@@ -87,7 +94,17 @@ func (c *Console) showEvent(r *http.Request, p httprouter.Params) (int, any, err
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, newEventDetail(&e, pairs[seq]), nil
+	detail := newEventDetail(&e, pairs[seq])
+	detail.Event = c.named(detail.Event)
+	return http.StatusOK, detail, nil
+}
+
+// named gives an event the name of its flow.
+func (c *Console) named(e Event) Event {
+	if e.Flow != "" {
+		e.FlowName = c.cfg.FlowName(e.Flow)
+	}
+	return e
 }
 
 // listDeliveries: GET /api/v1/deliveries?state=&limit=

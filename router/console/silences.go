@@ -46,11 +46,14 @@ func (c *Console) listSilences(r *http.Request, _ httprouter.Params) (int, any, 
 		return 0, nil, err
 	}
 	now := c.cfg.Now()
-	list := each(known, func(s *router.Silence) Silence { return newSilence(s, now) })
+	list := each(known, func(s *router.Silence) Silence { return c.namedSilence(newSilence(s, now)) })
 	list = slices.DeleteFunc(list, func(s Silence) bool {
 		return state != "" && s.State != state || s.EndedAt != nil && now.Sub(*s.EndedAt) > recently
 	})
 	slices.SortStableFunc(list, func(a, b Silence) int { return strings.Compare(a.State, b.State) }) // active comes first
+	if err := c.cover(r, list); err != nil {
+		return 0, nil, err
+	}
 	return http.StatusOK, map[string]any{"silences": list}, nil
 }
 
@@ -112,7 +115,7 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 		return 0, nil, err
 	}
 	c.cfg.Logger.Info("a person adds a silence", "silence", s.ID, "by", s.By, "why", s.Why, "from", r.RemoteAddr)
-	return http.StatusAccepted, SilenceAdded{Silence: newSilence(&s, now), Covers: covers, Queued: true, Result: came}, nil
+	return http.StatusAccepted, SilenceAdded{Silence: c.namedSilence(newSilence(&s, now)), Covers: covers, Queued: true, Result: came}, nil
 }
 
 // wished reads a wish, and says all that is wrong with it.
@@ -205,25 +208,62 @@ func until(wish *SilenceRequest, now time.Time) (time.Time, error) {
 	return time.Time{}, errors.New(`say how long: for (30m, 4h, 2d), or until with a time or "recovered"`)
 }
 
+// namedSilence gives a silence the name of its flow.
+func (c *Console) namedSilence(s Silence) Silence {
+	if s.Flow != "" {
+		s.FlowName = c.cfg.FlowName(s.Flow)
+	}
+	return s
+}
+
+// cover fills in what silences that hold cover now.
+func (c *Console) cover(r *http.Request, silences []Silence) error {
+	if !slices.ContainsFunc(silences, func(s Silence) bool { return s.State == silenceActive }) {
+		return nil
+	}
+	open, err := c.unresolved(r, "")
+	if err != nil {
+		return err
+	}
+	for i := range silences {
+		if s := &silences[i]; s.State == silenceActive {
+			s.Covers = coveredOf(open, &router.Scope{WABA: s.WABA, Flow: s.Flow, Event: s.Event, Labels: s.Labels})
+		}
+	}
+	return nil
+}
+
 // covered returns the unresolved incidents with an alert that a scope covers, by number.
 func (c *Console) covered(r *http.Request, scope *router.Scope) ([]int64, error) {
-	numbers := []int64{}
+	open, err := c.unresolved(r, scope.Flow)
+	return coveredOf(open, scope), err
+}
+
+// unresolved returns the incidents that are not resolved: of a flow, or of all for "".
+func (c *Console) unresolved(r *http.Request, flow string) (open []router.IncidentDetail, err error) {
 	for _, state := range []router.IncidentState{router.IncidentOpen, router.IncidentAcknowledged} {
-		list, err := c.store.Incidents(r.Context(), router.IncidentFilter{State: state, Flow: scope.Flow, Limit: maxLimit})
+		list, err := c.store.Incidents(r.Context(), router.IncidentFilter{State: state, Flow: flow, Limit: maxLimit})
 		if err != nil {
 			return nil, err
 		}
-		for i := range list {
-			inc := &list[i]
-			if slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool {
-				return a.Counts() && scope.Covers(router.FlowID{WABA: inc.WABA, Flow: inc.Flow}, a.Event, inc.Labels)
-			}) {
-				numbers = append(numbers, inc.Number)
-			}
+		open = append(open, list...)
+	}
+	return open, nil
+}
+
+// coveredOf returns those of some incidents with an alert that a scope covers, by number.
+func coveredOf(open []router.IncidentDetail, scope *router.Scope) []int64 {
+	numbers := []int64{}
+	for i := range open {
+		inc := &open[i]
+		if slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool {
+			return a.Counts() && scope.Covers(router.FlowID{WABA: inc.WABA, Flow: inc.Flow}, a.Event, inc.Labels)
+		}) {
+			numbers = append(numbers, inc.Number)
 		}
 	}
 	slices.Sort(numbers)
-	return numbers, nil
+	return numbers
 }
 
 // endSilence: DELETE /api/v1/silences/{id}
@@ -266,8 +306,8 @@ func (c *Console) unfolded(r *http.Request, id string) (bool, error) {
 func newSilence(s *router.Silence, now time.Time) Silence {
 	out := Silence{
 		ID: s.ID, State: silenceActive, WABA: s.WABA, Flow: s.Flow, Event: s.Event, Labels: s.Labels,
-		Everything: s.Everything(),
-		Since:      moment(s.Since), Until: moment(s.Until), UntilRecovered: s.UntilRecovered(), By: s.By, Why: s.Why,
+		Everything: s.Everything(), Covers: []int64{},
+		Since: moment(s.Since), Until: moment(s.Until), UntilRecovered: s.UntilRecovered(), By: s.By, Why: s.Why,
 	}
 	if out.Labels == nil {
 		out.Labels = map[string]string{}

@@ -17,7 +17,7 @@ import (
 // only its owner may read it.
 func Backup(ctx context.Context, dsn, file string) (err error) {
 	if IsPostgres(dsn) {
-		return errors.New("PostgreSQL is backed up with its own pg_dump")
+		return errors.New("PostgreSQL is backed up with its own pg_dump: run pg_dump --dbname=URL --file=FILE with this URL")
 	}
 	if err := checkName(dsn); err != nil {
 		return fmt.Errorf("read database: %w", err)
