@@ -242,12 +242,12 @@ func ago(now time.Time, t *time.Time) string {
 	return router.FormatDuration(now.Sub(*t).Abs())
 }
 
-// clock writes a time for people, in their own zone.
+// clock writes a time for people, in their own zone and with its name.
 func clock(t *time.Time) string {
 	if t == nil {
 		return ""
 	}
-	return t.Local().Format("2006-01-02 15:04:05")
+	return t.Local().Format("2006-01-02 15:04:05 MST")
 }
 
 // user is who sits at the terminal.

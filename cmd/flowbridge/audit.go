@@ -43,7 +43,7 @@ func (c auditCommand) Run(ctx context.Context, p *program) error {
 }
 
 func printAudit(w io.Writer, entries []console.AuditEntry, _ time.Time) error {
-	rows := [][]string{{"ID", "AT", "WHO", "VERIFIED", "FROM", "WHAT", "RESULT"}}
+	rows := [][]string{{"ID", "AT", "WHO", "VERIFIED BY", "FROM", "WHAT", "RESULT"}}
 	for _, e := range entries {
 		rows = append(rows, []string{fmt.Sprint(e.ID), clock(e.At), e.Who, e.Verified, e.From, e.What, e.Result})
 	}

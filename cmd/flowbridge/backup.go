@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"flowbridge/router/store"
 )
@@ -14,7 +16,13 @@ type backupCommand struct {
 
 // Run copies the database, whether or not a bridge is using it.
 func (c backupCommand) Run(ctx context.Context, p *program) error {
+	if err := store.CheckDSN(c.DB); err != nil {
+		return fmt.Errorf("--db: %w", err)
+	}
 	if err := store.Backup(ctx, c.DB, c.File); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w (name the database that serve uses with --db or FLOWBRIDGE_DB)", err)
+		}
 		return fmt.Errorf("backup: %w", err)
 	}
 	fmt.Fprintf(p.Stdout, "%s is a copy of %s: to go back to it, stop flowbridge and start it with --db %s\n", c.File, c.DB, c.File)

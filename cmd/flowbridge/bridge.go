@@ -196,6 +196,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		Reload:     reload,
 		Rules:      b.rules.trouble,
 		FlowIDs:    func(name string) []string { return b.rules.rules().FlowIDs(name) },
+		FlowName:   func(id string) string { return b.rules.rules().Flow(id).FlowName },
 		Misnamed:   func(s *router.Scope) []string { return b.rules.rules().Misnamed(s) },
 		Logger:     b.cfg.Logger,
 		Token:      b.cfg.AdminToken,

@@ -11,7 +11,7 @@ import (
 )
 
 type checkCommand struct {
-	Files   []string `arg:"" name:"file" help:"Rules files, or folders of them: the files of a folder are one set of rules."`
+	Files   []string `arg:"" name:"file" help:"Rules files, or folders of them: the files of a folder are one set of rules; - is standard input."`
 	Strict  bool     `help:"Take warnings for faults, and incidents that --against lists."`
 	JSON    bool     `name:"json" xor:"form" help:"Print a JSON array of mistakes and warnings, for editors and CI."`
 	Against string   `xor:"form" placeholder:"URL" help:"List the open incidents of the bridge with this admin address that the rules would route elsewhere."`
@@ -23,6 +23,9 @@ func (c checkCommand) Run(ctx context.Context, p *program) error {
 	all := []finding{} // never null in JSON
 	for _, path := range c.Files {
 		found, err := p.checkRules(path)
+		if path == "-" {
+			path = stdinName
+		}
 		faults := len(found.Faults())
 		bad = bad || err != nil || faults > 0 || c.Strict && len(found) > 0
 		switch {
@@ -85,12 +88,24 @@ func findings(path string, found rules.Mistakes, err error) (out []finding) {
 }
 
 func (p *program) checkRules(path string) (rules.Mistakes, error) {
-	files, err := readRules(path)
+	files, err := p.rulesToCheck(path)
 	if err != nil {
 		return nil, err
 	}
 	_, found := rules.Check(files, p.rulesConfig())
 	return found, nil
+}
+
+// stdinName is what mistakes in rules from standard input stand in.
+const stdinName = "standard input"
+
+// rulesToCheck is readRules where - stands for standard input.
+func (p *program) rulesToCheck(path string) ([]rules.File, error) {
+	if path != "-" {
+		return readRules(path)
+	}
+	data, err := readToEnd(p.Stdin, stdinName, maxRulesFile)
+	return []rules.File{{Name: stdinName, Data: data}}, err
 }
 
 // loadRules reads the rules file at path, or those of the folder at path. What a person got wrong comes back as

@@ -38,7 +38,7 @@ func (c deliveriesList) Run(ctx context.Context, p *program) error {
 }
 
 func printDeliveries(w io.Writer, deliveries []console.Delivery, now time.Time) error {
-	rows := [][]string{{"ID", "STATE", "NOTIFIER", "ABOUT", "ATTEMPTS", "CHANGED", "NEXT", "ERROR"}}
+	rows := [][]string{{"ID", "STATE", "NOTIFIER", "ABOUT", "FAILED TRIES", "CHANGED", "NEXT TRY", "LAST ERROR"}}
 	for _, d := range deliveries {
 		about, next := "", ""
 		switch {

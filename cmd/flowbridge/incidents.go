@@ -22,7 +22,7 @@ import (
 type incidentsCommand struct {
 	List          incidentsList `cmd:"" default:"withargs" help:"List incidents: those that are not resolved, or by --state."`
 	Show          incidentsShow `cmd:"" help:"Show one incident: its alerts, who was told, and its timeline."`
-	Acknowledge   incidentsAct  `cmd:"" help:"Say that somebody is on it."`
+	Acknowledge   incidentsAct  `cmd:"" aliases:"ack" help:"Say that somebody is on it."`
 	Unacknowledge incidentsAct  `cmd:"" help:"Take an acknowledgement back."`
 	Resolve       incidentsAct  `cmd:"" help:"Close it, whatever Meta still reports."`
 	Reopen        incidentsAct  `cmd:"" help:"Take back that it was resolved by hand."`
@@ -57,7 +57,7 @@ func printList[T any](p *program, flags adminFlags, what string, list []json.Raw
 		return printJSON(p.Stdout, map[string]any{what: append([]json.RawMessage{}, list...)}) // never null
 	}
 	if len(list) == 0 {
-		_, err := fmt.Fprintf(p.Stdout, "no %s, of those that were asked for\n", what)
+		_, err := fmt.Fprintf(p.Stdout, "no %s\n", what)
 		return err
 	}
 	views, err := decodeList[T](list)
@@ -98,7 +98,7 @@ func readList(ctx context.Context, client *adminClient, what string, q url.Value
 }
 
 func printIncidents(w io.Writer, incidents []console.Incident, now time.Time) error {
-	rows := [][]string{{"INCIDENT", "STATE", "SEVERITY", "FLOW", "WHAT", "OPENED", "WITH", "NOTE"}}
+	rows := [][]string{{"INCIDENT", "STATE", "SEVERITY", "FLOW", "WHAT", "OPENED", "OWNER", "NOTE"}}
 	for i := range incidents {
 		inc := &incidents[i]
 		rows = append(rows, []string{
@@ -187,9 +187,9 @@ func printIncident(w io.Writer, inc *console.Incident, now time.Time) error {
 	if err := printTable(w, factsOf(inc, now)); err != nil {
 		return err
 	}
-	rows := [][]string{{"LEVEL", "STATE", "SEVERITY", "NOW", "SINCE", "EVENTS"}}
+	rows := [][]string{{"LEVEL", "STATE", "SEVERITY", "LAST VALUE", "SINCE", "BY EVENT"}}
 	for _, a := range inc.Alerts {
-		state, since, number, events := "over", a.Until, "", ""
+		state, since, number, events := "ended", a.Until, "", ""
 		switch {
 		case a.HeldUntil != nil:
 			state = "recovering"
@@ -214,7 +214,7 @@ func printIncident(w io.Writer, inc *console.Incident, now time.Time) error {
 	if err := section(w, rows); err != nil {
 		return err
 	}
-	rows = [][]string{{"NOTIFIER", "STATE", "DELIVERY", "ERROR OR LINK"}}
+	rows = [][]string{{"NOTIFIER", "STATE", "DELIVERY ID", "ERROR OR LINK"}}
 	for _, d := range inc.Deliveries {
 		rows = append(rows, []string{d.Notifier, d.State, fmt.Sprint(d.ID), cmp.Or(d.LastError, d.Receipt.Link())})
 	}

@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -54,6 +57,7 @@ type commands struct {
 	Test          testCommand          `cmd:"" help:"Play the stories that test a rules file."`
 	Send          sendCommand          `cmd:"" help:"Post a signed sample event to a running bridge."`
 	Incidents     incidentsCommand     `cmd:"" help:"List, show and act on the incidents of a running bridge."`
+	Events        eventsCommand        `cmd:"" help:"List, show and follow what came in, and what came of it."`
 	Deliveries    deliveriesCommand    `cmd:"" help:"List and retry what is owed to notifiers."`
 	Silences      silencesCommand      `cmd:"" help:"List, add and remove silences."`
 	Audit         auditCommand         `cmd:"" help:"List who did what, how that is known, and from where."`
@@ -62,7 +66,7 @@ type commands struct {
 	Backup        backupCommand        `cmd:"" help:"Copy the database to a new file while the bridge runs."`
 	SlackManifest slackManifestCommand `cmd:"" help:"Print the manifest of the Slack app, to be pasted into Slack."`
 	Docs          docsCommand          `cmd:"" help:"Print the manual: its pages, or one of them."`
-	Version       versionCommand       `cmd:"" help:"Print the version."`
+	Version       versionCommand       `cmd:"" help:"Print the version, as --version does."`
 	Healthcheck   healthcheckCommand   `cmd:"" hidden:"" help:"Ask a running bridge on this machine whether it is ready."`
 }
 
@@ -87,16 +91,26 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		case nil:
 		case exit:
 			code = int(e)
+			if len(args) == 0 {
+				code = exitUsage
+			}
 		default:
 			panic(e)
 		}
 	}()
-	if len(args) > 0 && args[0] == "help" {
+	switch {
+	case len(args) == 0: // wrong usage, since a script that forgot the command must not go on
+		parser.Stdout = p.Stderr
+		_, _ = parser.Parse([]string{"--help"})
+		return exitUsage
+	case args[0] == "help":
 		args = append(args[1:], "--help")
+	case args[0] == "--version":
+		args[0] = "version"
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(p.Stderr, "flowbridge: %v\nTry: flowbridge help\n", err)
+		fmt.Fprintf(p.Stderr, "flowbridge: %s\nTry: %s\n", parseWords(err), helpFor(err))
 		return exitUsage
 	}
 	switch err := parsed.Run(); {
@@ -113,6 +127,76 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	}
 }
 
+// noValue is how the parser says that a flag stands at the end of the line, or before another one, without its value.
+var noValue = regexp.MustCompile(`^(--[a-z-]+): expected \S+ value but got "[^"]*" \(.*\)$`)
+
+// parseWords says what is wrong with a command line.
+func parseWords(err error) string {
+	if m := noValue.FindStringSubmatch(err.Error()); m != nil {
+		return m[1] + " has no value: write " + m[1] + "=VALUE"
+	}
+	return err.Error()
+}
+
+// helpFor names the help of the command that a mistake was made in.
+func helpFor(err error) string {
+	help := "flowbridge help"
+	fault, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || fault.Context == nil {
+		return help
+	}
+	for _, at := range fault.Context.Path {
+		if at.Command != nil {
+			help += " " + at.Command.Name
+		}
+	}
+	return help
+}
+
+// printHelp prints what the parser does, with a usage that says which flags exclude each other.
+func printHelp(options kong.HelpOptions, line *kong.Context) error {
+	var text strings.Builder
+	out := line.Stdout
+	line.Stdout = &text
+	err := kong.DefaultHelpPrinter(options, line)
+	line.Stdout = out
+	said := text.String()
+	_ = kong.Visit(line.Model, func(node kong.Visitable, next kong.Next) error {
+		if n, ok := node.(*kong.Node); ok && n.Type == kong.CommandNode {
+			said = strings.ReplaceAll(said, n.Summary()+"\n", usageOf(n)+"\n")
+		}
+		return next(nil)
+	})
+	_, wrong := io.WriteString(out, said)
+	return errors.Join(err, wrong)
+}
+
+// usageOf is the usage of a command: "forget (--phone=NUMBER | --user=ID) [flags]".
+func usageOf(n *kong.Node) string {
+	usage := n.Summary()
+	groups := map[string][]*kong.Flag{}
+	for _, flag := range n.Flags {
+		for _, group := range flag.Xor {
+			groups[group] = append(groups[group], flag)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		var each []string
+		required := true
+		for _, flag := range groups[name] {
+			each = append(each, flag.Summary())
+			usage = strings.Replace(usage, " "+flag.Summary(), "", 1)
+			required = required && flag.Required
+		}
+		choice := "[" + strings.Join(each, " | ") + "]"
+		if required {
+			choice = "(" + strings.Join(each, " | ") + ")"
+		}
+		usage = strings.TrimSuffix(usage, " [flags]") + " " + choice + " [flags]"
+	}
+	return usage
+}
+
 // options are those of the parser of the command line.
 func (p *program) options(ctx context.Context) []kong.Option {
 	return []kong.Option{
@@ -120,6 +204,7 @@ func (p *program) options(ctx context.Context) []kong.Option {
 		kong.Description("WhatsApp Flows alerts to Slack and PagerDuty."),
 		kong.Vars{"samples": strings.Join(whatsapp.SampleNames(), ", ")},
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
+		kong.Help(printHelp),
 		kong.Writers(p.Stdout, p.Stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -153,6 +153,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		faults = append(faults, err)
 	}
 	faults = append(faults, cfg.readSecrets(p), cfg.checkTokens(c.Admin), c.Guard.into(&cfg, logger))
+	faults = append(faults, listenAddress("--listen", c.Listen), listenAddress("--admin", c.Admin))
 	if err := store.CheckDSN(c.DB); err != nil {
 		faults = append(faults, fmt.Errorf("--db: %w", err))
 	}
@@ -166,6 +167,14 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		err = noRules(err)
 	}
 	return cfg, errors.Join(append(faults, err)...)
+}
+
+// listenAddress checks an address to listen on.
+func listenAddress(name, value string) error {
+	if _, port, err := net.SplitHostPort(value); err == nil && port != "" {
+		return nil
+	}
+	return fmt.Errorf("%s: %q is no address to listen on: write host:port, such as 127.0.0.1:9090, or :8080 for every address", name, value)
 }
 
 // webAddress checks an address that may be left out.

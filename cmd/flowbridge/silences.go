@@ -42,16 +42,25 @@ func (c silencesList) Run(ctx context.Context, p *program) error {
 }
 
 func printSilences(w io.Writer, silences []console.Silence, now time.Time) error {
-	rows := [][]string{{"ID", "COVERS", "SINCE", "ENDS", "BY", "WHY"}}
+	rows := [][]string{{"ID", "OF", "NOW COVERS", "SINCE", "ENDS", "BY", "WHY"}}
 	for i := range silences {
 		s := &silences[i]
 		end := ends(s.Until, s.UntilRecovered)
 		if s.EndedAt != nil {
 			end = "ended " + ago(now, s.EndedAt) + " ago"
 		}
-		rows = append(rows, []string{s.ID, coveredBy(s), ago(now, s.Since) + " ago", end, s.By, s.Why})
+		rows = append(rows, []string{s.ID, coveredBy(s), incidentNames(s.Covers), ago(now, s.Since) + " ago", end, s.By, s.Why})
 	}
 	return printTable(w, rows)
+}
+
+// incidentNames lists incidents.
+func incidentNames(numbers []int64) string {
+	names := make([]string, len(numbers))
+	for i, n := range numbers {
+		names[i] = router.IncidentName(n)
+	}
+	return strings.Join(names, ", ")
 }
 
 // coveredBy writes what a silence is about.
@@ -61,7 +70,7 @@ func coveredBy(s *console.Silence) string {
 		parts = append(parts, "account "+s.WABA)
 	}
 	if s.Flow != "" {
-		parts = append(parts, "flow "+s.Flow)
+		parts = append(parts, strings.TrimSpace("flow "+s.FlowName+" "+s.Flow))
 	}
 	if s.Event != "" {
 		parts = append(parts, s.Event)
@@ -87,8 +96,8 @@ type silencesAdd struct {
 	Team       string            `help:"Of flows with this label team."`
 	Label      map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"Of flows with this label; may be repeated."`
 	Everything bool              `help:"Of everything there is."`
-	For        string            `placeholder:"4h" help:"How long: 30m, 4h, 2d."`
-	Until      string            `placeholder:"TIME" help:"Until a time (RFC 3339), or the word recovered: until nothing that it covers is wrong any more."`
+	For        string            `xor:"end" placeholder:"4h" help:"How long: 30m, 4h, 2d."`
+	Until      string            `xor:"end" placeholder:"TIME" help:"Until a time (RFC 3339), or the word recovered: until nothing that it covers is wrong any more."`
 	By         string            `placeholder:"NAME" help:"Who wants it. Default: $USER."`
 	Why        string            `help:"For whoever wonders later."`
 	Bridge     adminFlags        `embed:""`
@@ -115,13 +124,9 @@ func (c silencesAdd) Run(ctx context.Context, p *program) error {
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		return err
 	}
-	names := make([]string, len(answer.Covers))
-	for i, n := range answer.Covers {
-		names[i] = router.IncidentName(n)
-	}
 	s := &answer.Silence
 	_, err = fmt.Fprintf(p.Stdout, "silence %s of %s ends %s; it covers %s now\n", clean(s.ID), clean(coveredBy(s)), ends(s.Until, s.UntilRecovered),
-		cmp.Or(strings.Join(names, ", "), "no open incident"))
+		cmp.Or(incidentNames(answer.Covers), "no open incident"))
 	return err
 }
 
