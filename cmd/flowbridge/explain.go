@@ -34,9 +34,20 @@ func (c explainCommand) Run(p *program, line *kong.Context) error {
 			return err
 		}
 	}
+	if c.File == "" {
+		if c.Field != "" {
+			return wrongUsage("--field says what EVENT.json holds: leave it out, or give a file")
+		}
+		if err := c.check(line); err != nil {
+			return err
+		}
+	}
 	r, err := p.loadTrialRules(c.Rules, nil)
 	if err != nil {
 		return p.badRules(err)
+	}
+	if c.Flow, err = c.flowID(func() (*rules.Rules, error) { return r, nil }); err != nil {
+		return err
 	}
 	in := eventReader{field: c.Field, now: time.Now().UTC()}
 	events, err := c.events(p, &in)
@@ -90,23 +101,32 @@ type explainer struct {
 	rules *rules.Rules
 	out   io.Writer
 	slack bool
+	all   []router.Notification // of the event at hand
 	err   error
 }
 
 func (x *explainer) explain(ev *router.Event) {
 	fmt.Fprintf(x.out, "%s\n\n", x.sentence(ev))
 	own := x.rules.Explain(ev)
-	x.ruleLines(own.Rules)
 	opening, undoes := ev.Opening()
 	var before rules.Explanation
 	if undoes {
 		before = x.rules.Explain(&opening)
+	}
+	x.verdict(ev, opening, undoes, own, before)
+	fmt.Fprintln(x.out)
+	x.ruleLines(own.Rules)
+	if undoes {
 		fmt.Fprintf(x.out, "\nWho was told of %s hears that it is over. Its rules:\n\n", x.sentence(&opening))
 		x.ruleLines(before.Rules)
 	}
-	told, notifications := x.play(ev, opening, undoes, own, before)
+	x.cards()
+}
 
-	fmt.Fprintln(x.out)
+// verdict says who is told, when and in which words.
+func (x *explainer) verdict(ev *router.Event, opening router.Event, undoes bool, own, before rules.Explanation) {
+	told, notifications := x.play(ev, opening, undoes, own, before)
+	x.all = nil
 	d := own.Decision
 	if d.Drop {
 		x.fact("dropped", fmt.Sprintf("by rule %q: nobody is told, and nothing opens", d.Rule()))
@@ -142,7 +162,8 @@ func (x *explainer) explain(ev *router.Event) {
 	if d.NoteAutoResolve {
 		x.fact("ended", "by PagerDuty itself: noted, and paged anew only when it gets worse")
 	}
-	x.words(notifications)
+	x.all = notifications
+	x.words()
 }
 
 // sentence says in one line what happened.
@@ -167,12 +188,22 @@ func (x *explainer) sentence(ev *router.Event) string {
 	return strings.Join(parts, " ")
 }
 
+// maxSkipped is how many of the rules that were not asked are named.
+const maxSkipped = 6
+
 // ruleLines prints a line for each rule: where the key stands that decided, and what it said.
 func (x *explainer) ruleLines(all []rules.Asked) {
 	type line struct{ place, word, text string }
 	var lines []line
 	widest := 0
-	for _, a := range all {
+	asked := len(all)
+	for asked > 0 && all[asked-1].Skipped != "" {
+		asked--
+	}
+	if len(all)-asked < 2 {
+		asked = len(all)
+	}
+	for _, a := range all[:asked] {
 		l := line{a.Place.String() + ":", "no ", a.Rule}
 		var why []string
 		for _, check := range a.Decided {
@@ -192,6 +223,18 @@ func (x *explainer) ruleLines(all []rules.Asked) {
 		if len(why) > 0 {
 			l.text += ": " + strings.Join(why, ", ")
 		}
+		lines = append(lines, l)
+		widest = max(widest, len(l.place))
+	}
+	if rest := all[asked:]; len(rest) > 0 { // after the one that decided
+		var names []string
+		for _, a := range rest {
+			names = append(names, a.Rule)
+		}
+		if n := len(names) - maxSkipped; n > 0 {
+			names = append(names[:maxSkipped], fmt.Sprintf("%d more", n))
+		}
+		l := line{rest[0].Place.String() + ":", "-  ", "not asked: " + strings.Join(names, ", ")}
 		lines = append(lines, l)
 		widest = max(widest, len(l.place))
 	}
@@ -264,10 +307,10 @@ func (x *explainer) notification(trial *stories.Trial, ev *router.Event, t stori
 	return n
 }
 
-// words prints the sentence that a phone would show, the rule's own words, and the cards where they are asked for.
-func (x *explainer) words(all []router.Notification) {
+// words prints the sentence that a phone would show, and the rule's own words.
+func (x *explainer) words() {
 	said := ""
-	for _, n := range all {
+	for _, n := range x.all {
 		card, err := slack.Card(n)
 		if err != nil {
 			x.err = err
@@ -298,9 +341,15 @@ func (x *explainer) words(all []router.Notification) {
 				x.fact("page", title)
 			}
 		}
-		if !x.slack {
-			continue
-		}
+	}
+}
+
+// cards prints what services would get, where that is asked for.
+func (x *explainer) cards() {
+	if !x.slack {
+		return
+	}
+	for _, n := range x.all {
 		preview, err := previewOf(&n)
 		if err != nil {
 			x.err = err

@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"flowbridge/router"
+	"flowbridge/router/rules"
 	"flowbridge/router/whatsapp"
 )
 
@@ -22,15 +24,16 @@ import (
 type sampleFlags struct {
 	Event string `default:"ENDPOINT_ERROR_RATE" help:"Which sample: ${samples}."`
 
-	Flow       string   `default:"1987937931743377" help:"Flow id."`
+	Flow       string   `default:"1987937931743377" help:"Flow: its id, or its name in the rules."`
 	WABA       string   `name:"waba" default:"104996122399160" help:"WhatsApp Business Account id."`
 	At         string   `help:"Meta's time of the event, RFC 3339. Default: now."`
-	Threshold  *float64 `help:"Percent, or milliseconds for latency."`
-	AlertState string   `help:"ACTIVATED or DEACTIVATED."`
-	Value      *float64 `help:"What Meta measured: error rate or availability in percent, p90 latency in milliseconds."`
+	Threshold  quantity `placeholder:"10%" help:"10% or 5s; a bare number is percent, or milliseconds for latency."`
+	AlertState string   `placeholder:"STATE" help:"ACTIVATED or DEACTIVATED."`
+	Value      quantity `placeholder:"14.28%" help:"What Meta measured: error rate or availability (14.28%), p90 latency (6.2s)."`
 	ErrorType  string   `help:"Kind of error, such as timeout_error."`
-	OldStatus  string   `help:"Of FLOW_STATUS_CHANGE."`
-	NewStatus  string   `help:"Of FLOW_STATUS_CHANGE."`
+	OldStatus  string   `placeholder:"STATUS" help:"Of FLOW_STATUS_CHANGE."`
+	NewStatus  string   `placeholder:"STATUS" help:"Of FLOW_STATUS_CHANGE."`
+	Force      bool     `help:"Take also what Meta never sends: other thresholds, states and statuses."`
 }
 
 // sampleGroup is what help calls them.
@@ -44,6 +47,8 @@ type sendCommand struct {
 
 	File  string `type:"path" placeholder:"FILE" help:"Send this file as it is, instead of a sample; - is standard input."`
 	Print bool   `help:"Print the post and do not send it."`
+	Rules string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules, for the names of flows; not read where --flow is an id."`
+	Admin string `default:"http://127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" placeholder:"URL" help:"Admin address of the bridge, which is asked what came of it."`
 	URL   string `name:"url" default:"http://127.0.0.1:8080/webhooks/whatsapp" help:"Where the bridge takes webhooks."`
 }
 
@@ -63,6 +68,12 @@ func (c sendCommand) Run(ctx context.Context, p *program, line *kong.Context) er
 		if err := c.with(line, "--file"); err != nil {
 			return err
 		}
+	}
+	if u, err := url.Parse(c.URL); !c.Print && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return wrongUsage("--url: %q is no http or https address: write it as http://127.0.0.1:8080/webhooks/whatsapp", c.URL)
+	}
+	if err := c.check(line); err != nil {
+		return err
 	}
 	body, err := c.body(p)
 	if err != nil {
@@ -87,11 +98,15 @@ func (c sendCommand) Run(ctx context.Context, p *program, line *kong.Context) er
 	if !strings.HasPrefix(status, "200") {
 		return errFault
 	}
-	return nil
+	return c.outcome(ctx, p, body)
 }
 
 func (c sendCommand) body(p *program) ([]byte, error) {
 	if c.File == "" {
+		var err error
+		if c.Flow, err = c.flowID(func() (*rules.Rules, error) { return p.loadTrialRules(c.Rules, nil) }); err != nil {
+			return nil, err
+		}
 		return c.sampleFlags.body(time.Now())
 	}
 	return p.readInput(c.File, maxEventFile)
@@ -106,8 +121,8 @@ func (c sampleFlags) body(at time.Time) ([]byte, error) {
 		}
 	}
 	body, err := whatsapp.Sample{
-		Event: c.Event, WABA: c.WABA, Flow: c.Flow, Time: at, Threshold: c.Threshold, AlertState: c.AlertState,
-		Value: c.Value, ErrorType: c.ErrorType, OldStatus: c.OldStatus, NewStatus: c.NewStatus,
+		Event: c.Event, WABA: c.WABA, Flow: c.Flow, Time: at, Threshold: c.Threshold.inUnit(), AlertState: c.AlertState,
+		Value: c.Value.inUnit(), ErrorType: c.ErrorType, OldStatus: c.OldStatus, NewStatus: c.NewStatus,
 	}.Body()
 	if err != nil {
 		return nil, wrongUsage("--event: %w", err)
