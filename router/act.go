@@ -26,9 +26,13 @@ func (f *fold) act() {
 		if f.e.At.Before(*newest) {
 			f.lateAct(inc)
 			f.endedThere(inc)
+			f.heldThere(inc)
 			return
 		}
 		*newest = f.e.At
+		if newest == &inc.Acts.Acknowledgement {
+			inc.Acts.AcknowledgementIn = f.from(inc)
+		}
 		f.dirty = append(f.dirty, inc.Number)
 	}
 	switch f.e.Name {
@@ -87,6 +91,26 @@ func (f *fold) endedThere(inc *Incident) {
 			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: f.targetOf(w), Open: true,
 				Opening: w.Opening, Severity: w.Severity})
 		}
+	}
+}
+
+// heldThere opens a page anew that a person acknowledged in its service before somebody took that back elsewhere: the
+// service holds it as acknowledged all the same, and notifies nobody. Where it was taken back there, too, it does not.
+func (f *fold) heldThere(inc *Incident) {
+	page := f.from(inc)
+	if f.e.Name != Acknowledge || f.e.Act.Itself || inc.State != IncidentOpen || page == inc.Acts.AcknowledgementIn {
+		return
+	}
+	for i := range inc.Watch {
+		w := &inc.Watch[i]
+		if !w.Open || !page.Is(w.Notifier, inc.keyFor(*w)) || f.e.At.Before(w.Since) {
+			continue
+		}
+		w.opens(f.heard())
+		f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(*w), Target: f.targetOf(w),
+			Open: true, Opening: w.Opening, Severity: w.Severity})
+		f.change(inc)
+		f.say("the page of %s is opened anew", inc.Name())
 	}
 }
 
