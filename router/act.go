@@ -179,7 +179,11 @@ func (f *fold) acknowledgesMore(inc *Incident) bool {
 	news := func(a *Alert) bool { // a page shows what is routed there, and no more
 		return !inc.Acknowledges(a) && (f.e.Source != SourcePagerDuty || a.route(f.e.Act.Notifier) != nil)
 	}
-	paged := func(w Watch) bool { return !inc.AcknowledgesPage(&w) && w.Since.Before(f.e.At) }
+	paged := func(w Watch) bool {
+		anew := w.Open && slices.Contains(inc.Pageable, w.Notifier) && w.Since.After(inc.AcknowledgedAt) &&
+			(f.e.Source != SourcePagerDuty || w.Notifier == f.e.Act.Notifier)
+		return (anew || !inc.AcknowledgesPage(&w)) && w.Since.Before(f.e.At)
+	}
 	return slices.ContainsFunc(f.counting(inc.Number), news) || slices.ContainsFunc(inc.Watch, paged)
 }
 
