@@ -443,7 +443,7 @@ func (f *fold) actLink(inc *Incident) {
 	for _, w := range inc.Watch { // the service made it anew after a person had resolved what it had: close that, too
 		if key := inc.keyFor(w); w.Notifier == link.Notifier && key == cmp.Or(link.Key, inc.Key) {
 			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: Target{Notifier: w.Notifier},
-				Opening: w.Opening, Severity: w.Severity, Reopened: true})
+				Opening: w.Opening, Severity: w.Severity, Reopened: true, Ended: f.e.At}) // unless we have closed it since
 		}
 	}
 }

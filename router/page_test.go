@@ -26,6 +26,9 @@ func owedTo(list []router.Owed) (out []string) {
 		if o.Open {
 			open = " open"
 		}
+		if o.Reopened && !o.Ended.IsZero() {
+			open += " unless it was told since"
+		}
 		out = append(out, o.Target.Notifier+" "+o.Key[len(o.Key)-4:]+open)
 	}
 	return out
@@ -52,7 +55,7 @@ func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
 		{"a name", []router.Event{up(0, 10), throughPage(1, router.LinkIncident, key, link)},
 			[]string{"chat RATE open"}, nil},
 		{"a name for what the service made anew after a person had resolved it: that is closed", []router.Event{up(0, 10), throughPage(1, router.LinkIncident, key, link), throughPage(2, router.Resolve, key, router.Act{}), throughPage(3, router.LinkIncident, key, again)},
-			[]string{"page RATE closed"}, nil},
+			[]string{"page RATE closed unless it was told since"}, nil},
 		{"what is done elsewhere", []router.Event{up(0, 10), person(1, router.Acknowledge, 1)},
 			[]string{"chat RATE open", "page RATE open"}, nil},
 	} {

@@ -20,13 +20,18 @@ const rateKey = "flowbridge/501/77/ENDPOINT_ERROR_RATE"
 
 // overBoth runs a test over each database, with a store that has INC-1, which chat and page are told of.
 func overBoth(t *testing.T, test func(t *testing.T, s *store.Store)) {
+	overBothBy(t, nil, test)
+}
+
+// overBothBy does so by a clock; nil is one that stands at noon.
+func overBothBy(t *testing.T, now func() time.Time, test func(t *testing.T, s *store.Store)) {
 	server := storetest.Shared(t)
 	for name, fresh := range map[string]func(*testing.T) string{
 		"SQLite":     func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") },
 		"PostgreSQL": func(t *testing.T) string { return server.Database(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := opener(fresh)(t, store.Config{}).Store
+			s := opener(fresh)(t, store.Config{Now: now}).Store
 			appendAll(t, s, event("a"))
 			check(t, s.Commit(context.Background(), router.Batch{Incidents: []router.Incident{failing(1)}, Owed: []router.Owed{owedPage(true), owedChat()}}))
 			test(t, s)

@@ -423,10 +423,13 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 		return false, err
 	}
 	// A service that takes and refuses in turn is probed more and more rarely all the same: see router.Notification.Refusals.
-	if err := finish(`last_error = '', told_at = ?, `+mayExist+`, attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?,
+	called := toInt(r.Receipt.Open || r.Receipt != before) // else there was nothing to tell
+	if err := finish(`last_error = '', told_at = CASE WHEN ? = 1 THEN ? ELSE told_at END, `+mayExist+`,
+		attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?,
 		next_at = CASE WHEN cosmetic = 1 AND owed > ? THEN CAST(? AS BIGINT) ELSE ? END,
 		owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`,
-		now, exists, exists, toInt(refused), r.Revision, r.Revision, now+router.CosmeticEvery.Microseconds(), now, r.Revision, now, r.Revision, string(r.State)); err != nil {
+		called, now, exists, exists, toInt(refused), r.Revision,
+		r.Revision, now+router.CosmeticEvery.Microseconds(), now, r.Revision, now, r.Revision, string(r.State)); err != nil {
 		return false, err
 	}
 	linked, err := noteReceipt(ctx, tx, r, before, now)
