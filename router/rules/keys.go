@@ -58,8 +58,10 @@ const (
 
 var fileKeys = table{"at the top of the file, beside version", []key{
 	{"version", true, schema{"enum": []any{1, "1"}}, "Version of the format: 1."},
-	{"flows", false, mapOf(objectOf(flowKeys, text(), reservedLabels), nil),
+	{"flows", false, mapOf(objectOf(flowKeys, text(), reservedLabels), byID()),
 		"Names and owners of your flows, by flow id. Ids are text, so put them in quotes."},
+	{"accounts", false, mapOf(objectOf(accountKeys, text(), reservedLabels), byID()),
+		"Names and owners of your WhatsApp Business Accounts, by id. Their flows have their labels too, unless they say otherwise."},
 	{"notifiers", false, mapOf(notifierSchema(), schema{"minProperties": 1}),
 		"Where people are told, by a name of your choice. At least one is needed in all files together."},
 	{"windows", false, mapOf(objectOf(windowKeys, nil, nil).with("minProperties", 1), nil),
@@ -76,6 +78,16 @@ var fileKeys = table{"at the top of the file, beside version", []key{
 var flowKeys = table{"to a flow", []key{
 	{"name", false, text(), "What people call the flow. Rules can match it under flow."},
 	{"runbook", false, form(`https?://.+`).with("not", referring()), "A page that says what to do, linked from every message about the flow."},
+}}
+
+var accountKeys = table{"to an account", []key{
+	{"name", false, text(), "What people call the account. Rules can match it under waba."},
+	{"runbook", false, form(`https?://.+`).with("not", referring()), "A page that says what to do, linked from messages about the account."},
+}}
+
+// notKeys are those of what a key of match must not be.
+var notKeys = table{"in a key of match: {not: ...}", []key{
+	{"not", true, text(), "A value or a list, of which the event must have none. What does not say it has none."},
 }}
 
 // notifierKeys are the keys of the notifiers of a kind.
@@ -107,20 +119,27 @@ var windowKeys = table{"to a window", []key{
 }}
 
 var matchKeys = table{"under match", []key{
-	{"event", false, some(open(router.KnownEvents()...)), "Names of events. Those of the account that are not about flows are named like their field, in upper case."},
-	{"field", false, some(open(append(router.AccountFields(), router.FlowsField, router.MessagesField)...)), "Fields of the account that the app is subscribed to."},
-	{"threshold", false, some(schema{"type": []any{"string", "number"}, "pattern": whole(thresholdForm), "minimum": 0}),
+	{"event", false, asks(open(knownEvents()...)), "Names of events. Those of the account that are not about flows are named like their field, in upper case."},
+	{"field", false, asks(open(knownFields()...)), "Fields of the account that the app is subscribed to."},
+	{"threshold", false, asks(schema{"type": []any{"string", "number"}, "pattern": whole(thresholdForm), "minimum": 0}),
 		`Thresholds of an alert: 10, "10%" or "5s", with >=, >, <= or < before it if need be. Meta sends ` + router.ThresholdWords() + "."},
-	{"alert_state", false, some(word(router.Activated, router.Deactivated)),
+	{"alert_state", false, asks(word(router.Activated, router.Deactivated)),
 		"ACTIVATED, or nothing: the rule opens an incident, and the recovery closes it by itself. DEACTIVATED matches recoveries only, to tell somebody else of them."},
-	{"flow", false, some(text()), "Flows, by id or by the name that they have under flows."},
-	{"waba", false, some(text()), "Ids of WhatsApp Business Accounts."},
-	{"old_status", false, some(open(router.Statuses()...)), "The status that a flow had, of FLOW_STATUS_CHANGE."},
-	{"new_status", false, some(open(router.Statuses()...)), "The status that a flow has now, of FLOW_STATUS_CHANGE. BLOCKED and THROTTLED open an incident."},
-	{"error_type", false, some(open(knownErrorTypes()...)), "Kinds of errors that Meta counted, in any of their spellings."},
-	{"when", false, text(), "An expression over the event that must be true: error_rate > 20 and requests_count >= 100. It knows event, field, flow, flow_name, waba, " +
-		"alert_state, threshold, error_rate, p90_latency, p50_latency, availability, requests_count, old_status, new_status, message, warning, errors, labels, " +
-		"every label of a flow, and value: what Meta sent."},
+	{"flow", false, asks(text()), "Flows, by id or by the name that they have under flows."},
+	{"waba", false, asks(text()), "WhatsApp Business Accounts, by id or by the name that they have under accounts."},
+	{"subject", false, asks(word(subjectKinds()...)), "What the event is about: a flow, an account, a phone number, a template in a language, a business entity or a payment configuration."},
+	{"change", false, asks(open(allChanges()...)), "Meta's own word for what happened to the account, the number or the template: DISABLE, FLAGGED, PAUSED, RED. " +
+		"Good news that closes nothing, such as APPROVED, is told only if a rule names it here."},
+	{"phone", false, asks(text()), `Phone numbers: "+1 555-078-3881" or 15550783881.`},
+	{"template", false, asks(text()), "Message templates, by id or name, in every language; order_confirmation (en_US) in one."},
+	{"severity", false, asks(form(severitiesForm)), `How bad it is by itself, before rules say anything: a severity, a list, or a comparison such as ">=error". ` +
+		"It goes by the signal and its level, and for account_alerts it is Meta's own; what rules say under severity does not count here."},
+	{"old_status", false, asks(open(router.Statuses()...)), "The status that a flow had, of FLOW_STATUS_CHANGE."},
+	{"new_status", false, asks(open(router.Statuses()...)), "The status that a flow has now, of FLOW_STATUS_CHANGE. BLOCKED and THROTTLED open an incident."},
+	{"error_type", false, asks(open(knownErrorTypes()...)), "Kinds of errors that Meta counted, in any of their spellings."},
+	{"when", false, text(), "An expression over the event that must be true: error_rate > 20 and requests_count >= 100. It knows event, field, flow (an id), flow_name, waba, " +
+		"account_name, subject, change, phone (its digits), template (its name), severity, alert_state, threshold, error_rate, p90_latency, p50_latency, availability, requests_count, old_status, new_status, message, warning, errors, labels, " +
+		"every label, and value: what Meta sent."},
 }}
 
 var actionKeys = table{"in a rule", []key{
@@ -138,13 +157,13 @@ var actionKeys = table{"in a rule", []key{
 			"note, it is seen where it was told, and paged when it gets worse. Default: page."},
 	{"title", false, text(), "Heading of the message, a Go template over the incident or notice: {{.FlowName}} is at {{.Value}}."},
 	{"text", false, text(), "Text of the message, a Go template like title."},
-	{"fields", false, some(text()), "Facts of what Meta sent that are shown, by their names: reason, or a path such as response.topic. Of a form that somebody filled nothing else is shown."},
+	{"fields", false, some(text()), "Facts of what Meta sent that are shown, by their names: reason, or a path such as response.topic or restriction_info.0.remediation. Of a form that somebody filled nothing else is shown."},
 }}
 
 var ruleKeys = table{"in a rule", slices.Concat([]key{
 	{"name", true, text().with("maxLength", 200).with("not", schema{"anyOf": []any{schema{"const": defaultName}, referring()}}), "What people see on the incident: say when the rule applies. No two rules have the same."},
-	{"match", true, objectOf(matchKeys, some(text()), nil),
-		"What an event must be; all keys must hold, and a list means any of its values. {} matches everything. Beside the keys here every label that some flow has is one."},
+	{"match", true, objectOf(matchKeys, asks(text()), nil),
+		"What an event must be; all keys must hold, a list means any of its values, and {not: ...} none of them. {} matches everything. Beside the keys here every label that some flow or account has is one."},
 	{"during", false, some(text()), "Names of windows: the rule only matches events that happened in one of them."},
 	{"except", false, some(text()), "Names of windows: the rule matches no event that happened in one of them."},
 	{"continue", false, boolean(), "true: later rules are asked as well. The first that says something about severity and the like wins, and all notify."},

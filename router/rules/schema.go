@@ -111,6 +111,15 @@ func some(one schema) schema {
 	return schema{"anyOf": []any{one, schema{"type": "array", "items": one, "minItems": 1}}}
 }
 
+// asks is the schema of what a key of match asks for: a value, a list, or what it must not be.
+func asks(one schema) schema {
+	not := schema{"type": "object", "properties": map[string]any{"not": some(one).described(notKeys.keys[0].about)}, "required": []any{"not"}, "additionalProperties": false}
+	return schema{"anyOf": []any{one, schema{"type": "array", "items": one, "minItems": 1}, not}}
+}
+
+// byID says of a map that its keys are ids of Meta's.
+func byID() schema { return schema{"propertyNames": schema{"pattern": metaID.String()}} }
+
 func boolean() schema { return schema{"enum": []any{true, false, "true", "false"}} }
 
 func wait() schema { return form(waitForm) }

@@ -178,8 +178,8 @@ func (l *loader) doubtful(rule *rule, o object) {
 	m := &rule.match
 	for key, of := range carriers() {
 		place, asks := rule.places[key]
-		if asks && m.events != nil && !slices.ContainsFunc(m.events, func(event string) bool { return !isKnown(event) || slices.Contains(of, event) }) {
-			l.WarnAt(place, o.path+".match."+key, fmt.Sprintf("%s has no %s, so the rule never matches", m.events[0], key), "it is for "+yamldoc.OneOf(of))
+		if asks && !slices.Contains(m.negated, key) && m.events.names() != nil && !slices.ContainsFunc(m.events.names(), func(event string) bool { return !isKnown(event) || slices.Contains(of, event) }) {
+			l.WarnAt(place, o.path+".match."+key, fmt.Sprintf("%s has no %s, so the rule never matches", m.events.values[0], key), "it is for "+yamldoc.OneOf(of))
 		}
 	}
 	if !m.mayOpen() {

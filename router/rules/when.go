@@ -28,7 +28,7 @@ type whenError struct {
 // every label that some flow has.
 func whenTypes(labels []string) map[string]any {
 	types := map[string]any{}
-	for _, name := range []string{"event", "field", "flow", "flow_name", "waba", "alert_state", "old_status", "new_status", "message", "warning"} {
+	for _, name := range []string{"event", "field", "flow", "flow_name", "waba", "account_name", "subject", "change", "phone", "template", "severity", "alert_state", "old_status", "new_status", "message", "warning"} {
 		types[name] = ""
 	}
 	for _, name := range append(router.Readings(), "threshold", "p50_latency", "requests_count") {
@@ -46,7 +46,7 @@ func whenTypes(labels []string) map[string]any {
 // fact returns what a name of whenTypes stands for. Numbers that Meta did not send are NaN, so that every
 // comparison with them is false.
 func (r *Rules) fact(name string, ev *router.Event) any {
-	info := r.flows[ev.Flow]
+	info := r.info(ev)
 	switch name {
 	case "event":
 		return ev.Name
@@ -58,6 +58,19 @@ func (r *Rules) fact(name string, ev *router.Event) any {
 		return info.FlowName
 	case "waba":
 		return ev.WABA
+	case "account_name":
+		return info.AccountName
+	case "subject":
+		return string(subjectOf(ev))
+	case "change":
+		return ev.Change
+	case "phone":
+		return aboutA(router.SubjectPhone, ev, ev.Subject.ID)
+	case "template":
+		name, _, _ := strings.Cut(ev.Subject.Name, " (")
+		return aboutA(router.SubjectTemplate, ev, name)
+	case "severity":
+		return router.DefaultSeverity(ev).String()
 	case "alert_state":
 		return ev.AlertState
 	case "old_status":
@@ -88,6 +101,14 @@ func (r *Rules) fact(name string, ev *router.Event) any {
 		return number(ev.Reading.Value, router.SignalOf(ev.Name).Reading == name)
 	}
 	return info.Labels[name]
+}
+
+// aboutA returns a text of an event that is about a subject of some kind, and "" of others.
+func aboutA(kind router.SubjectKind, ev *router.Event, text string) string {
+	if ev.Subject.Kind != kind {
+		return ""
+	}
+	return text
 }
 
 func number(n *float64, known bool) float64 {
