@@ -62,7 +62,7 @@ var changes = map[string]Changes{
 	},
 	"security": {Subject: SubjectPhone, News: []string{"PIN_RESET_REQUEST", "PIN_CHANGED", "PIN_RESET_SUCCESS"}},
 	"template_category_update": {
-		Subject: SubjectTemplate, News: []string{"AUTHENTICATION", "MARKETING", "UTILITY"}, Any: true,
+		Subject: SubjectTemplate, News: []string{"AUTHENTICATION", "MARKETING", "UTILITY"},
 	},
 }
 

@@ -191,12 +191,13 @@ func TestFailingExpressionsAreToldWithoutWhatPeopleWrote(t *testing.T) {
 
 func TestFieldsAreShownPlainlyAndBounded(t *testing.T) {
 	value := json.RawMessage(`{"id":12345678901234567890,"rate":0.10,"ok":false,"none":null,"empty":"","lines":" a\n b\t","tag":"<b>&",
-		"long":"` + strings.Repeat("é", 300) + `","list":[1,"x"],"deep":{"er":{"still":"here"}},"dot.ted":"yes","response":{"email":"a@example.com","id":"mine"}}`)
-	got := showFields(value, []string{"id", "rate", "ok", "none", "empty", "lines", "tag", "long", "list", "deep.er.still", "deep.none", "dot.ted", "email", "response.id", "absent"})
+		"long":"` + strings.Repeat("é", 300) + `","list":[1,"x"],"many":["a",{"name":"b"}],"deep":{"er":{"still":"here"}},"dot.ted":"yes","response":{"email":"a@example.com","id":"mine"}}`)
+	got := showFields(value, []string{"id", "rate", "ok", "none", "empty", "lines", "tag", "long", "list", "deep.er.still", "deep.none", "dot.ted", "email", "response.id", "absent", "list.1", "list.2", "many.1.name", "many.x", "many.0"})
 	want := []router.Field{
 		{Name: "id", Value: "12345678901234567890"}, {Name: "rate", Value: "0.10"}, {Name: "ok", Value: "false"}, {Name: "lines", Value: "a b"},
 		{Name: "tag", Value: "<b>&"}, {Name: "long", Value: strings.Repeat("é", 199) + "…"}, {Name: "list", Value: `[1,"x"]`},
 		{Name: "deep.er.still", Value: "here"}, {Name: "dot.ted", Value: "yes"}, {Name: "email", Value: "a@example.com"}, {Name: "response.id", Value: "mine"},
+		{Name: "list.1", Value: "x"}, {Name: "many.1.name", Value: "b"}, {Name: "many.0", Value: "a"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -310,6 +311,31 @@ func TestEveryDecisionSaysWhoseAccountItIs(t *testing.T) {
 	} {
 		if diff := cmp.Diff(c.want, rules.Decide(&c.ev).FlowInfo); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
+		}
+	}
+}
+
+// TestAnExpressionOnWhatIsNoObjectIsNoMatchAndNoFault: people can send anything as an answer.
+func TestAnExpressionOnWhatIsNoObjectIsNoMatchAndNoFault(t *testing.T) {
+	cfg := testConfig()
+	cfg.OnWhenError = func(rule string, err error) { t.Errorf("%s: %v", rule, err) }
+	rules, err := Load("rules.yaml", []byte(world+`rules:
+  - {name: a, match: {event: FLOW_RESPONSE, when: value.response.topic.name == "x"}, notify: chat}
+  - {name: b, match: {event: SOMETHING_NEW, when: value.a.b > 1}, notify: chat}
+  - {name: c, match: {event: FLOW_RESPONSE, when: waba == "9"}, notify: chat}
+`), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{`{"response":"text"}`, `{"response":[1]}`, `{"response":null}`, `{}`, `[]`, `"x"`} {
+		for name, want := range map[string]string{router.FlowResponse: "c", "SOMETHING_NEW": "default"} {
+			if name != router.FlowResponse && value[0] == '{' {
+				continue
+			}
+			ev := router.Event{Source: router.SourceMeta, Name: name, WABA: "9", Value: json.RawMessage(value)}
+			if d := rules.Decide(&ev); d.Rule() != want {
+				t.Errorf("%s of %s is decided by %s", value, name, d.Rule())
+			}
 		}
 	}
 }

@@ -48,8 +48,11 @@ const (
 	daysForm      = dayForm + `( *- *` + dayForm + `)?`
 	clockForm     = `([01][0-9]|2[0-3]):([0-5][0-9])`
 	hoursForm     = clockForm + `-(` + clockForm + `|24:00)`
+	dateForm      = `[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])`
+	datesForm     = dateForm + `( *\.\. *` + dateForm + `)?`
 	waitForm      = router.DurationForm
 	referenceForm = `\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}`
+	piecedForm    = `[^$]*(` + referenceForm + `[^$]*)+`
 	numberForm    = `[0-9]+(\.[0-9]+)? *(%|ms|s|m|)`
 	thresholdForm = ` *(>=|<=|>|<|) *` + numberForm + ` *`
 	// severitiesForm leaves out comparisons that no severity is in.
@@ -65,7 +68,7 @@ var fileKeys = table{"at the top of the file, beside version", []key{
 	{"notifiers", false, mapOf(notifierSchema(), schema{"minProperties": 1}),
 		"Where people are told, by a name of your choice. At least one is needed in all files together."},
 	{"windows", false, mapOf(objectOf(windowKeys, nil, nil).with("minProperties", 1), nil),
-		"Named times of the week, for during and except."},
+		"Named times, for during and except: days of the week, hours, dates such as holidays."},
 	{"rules", false, schema{"type": "array", "items": ruleSchema()},
 		"Tried from top to bottom: the first that matches wins, unless it says continue: true. What opened an incident also closes it: " +
 			"nothing has to be said about recoveries."},
@@ -95,6 +98,9 @@ func notifierKeys(kind router.Kind) table {
 	t := table{"to a notifier of kind " + string(kind), []key{{"kind", true, schema{"const": string(kind)}, kind.About()}}}
 	for _, k := range kind.Keys() {
 		value := address(k.Forms...)
+		if k.Is == router.KeyAddress {
+			value = address(append(k.Forms, piecedForm)...)
+		}
 		if k.Is == router.KeyPeople {
 			value = some(form(k.Forms...))
 		}
@@ -115,7 +121,9 @@ var windowKeys = table{"to a window", []key{
 	{"days", false, some(form(daysForm)), "Days of the week or spans of them: mon-fri, [sat, sun]. Default: every day."},
 	{"hours", false, some(form(hoursForm)),
 		`Parts of the day: "09:00-18:00". "22:00-06:00" goes on after midnight and belongs to the day on which it begins. Default: the whole day.`},
-	{"time_zone", false, open(zoneNames()...), "Whose clock counts: Europe/Berlin. Default: UTC."},
+	{"dates", false, some(form(datesForm)),
+		`Days of the year, one by one or from..to: "2026-12-24", "2026-12-24..2026-12-26". With days, both must hold. Default: every day.`},
+	{"time_zone", false, open(zoneNames()...), "Whose clock counts, by its name: Europe/Berlin. Required unless it is UTC."},
 }}
 
 var matchKeys = table{"under match", []key{

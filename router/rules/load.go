@@ -152,6 +152,9 @@ func (l *loader) load(files []File) (*Rules, Mistakes) {
 	return l.rules, found
 }
 
+// ownKey begins keys at the top that flowbridge does not look at: they hold anchors that others name.
+const ownKey = "x-"
+
 // open parses a file and looks at its top.
 func (l *loader) open(f File) {
 	var root *yaml.Node
@@ -159,10 +162,12 @@ func (l *loader) open(f File) {
 		return
 	}
 	l.tokens(root, "", 0)
-	top, ok := l.object(root, "", &fileKeys)
+	entries, ok := l.Mapping(root, "")
 	if !ok {
 		return
 	}
+	entries = slices.DeleteFunc(entries, func(e entry) bool { return strings.HasPrefix(e.Key, ownKey) })
+	top := l.known(entries, root, "", &fileKeys)
 	l.files = append(l.files, &document{l.Reader, top})
 	switch e, ok := top.at["version"]; {
 	case ok:

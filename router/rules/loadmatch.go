@@ -46,8 +46,7 @@ func knownFields() []string {
 
 // knownChanges lists Meta's words for what happens under some events, nil for any; ok is false where others may exist.
 func knownChanges(events []string) (words []string, ok bool) {
-	ok = true
-	if events == nil {
+	if ok = true; events == nil {
 		for _, field := range router.FieldsWithChanges() {
 			events = append(events, strings.ToUpper(field))
 		}
@@ -124,7 +123,7 @@ func (l *loader) match(e entry, places map[string]Place) (m match) {
 		}
 	}
 	if e, ok := o.at["when"]; ok {
-		m.when = l.whenOf(e)
+		m.when = l.whenOf(e, m.events.names())
 	}
 	for _, label := range l.rules.labels {
 		if k, ok := o.at[label]; ok {
@@ -215,8 +214,8 @@ func (l *loader) unheardOf(s scalar, what string, known []string) {
 	l.Warn(s.Node, s.Path, fmt.Sprintf("Meta is not known to send the %s %s", what, s.Written()), hint)
 }
 
-// closest returns the known word that somebody most likely meant, or "": what is the same but for dashes and spaces, what is
-// nearly the same, and what shares most of its parts.
+// closest returns the known word that somebody most likely meant, or "": one that is nearly the same, that is longer, or that
+// shares most of its parts.
 func closest(word string, known []string) (best string) {
 	parts := func(s string) []string {
 		return strings.FieldsFunc(strings.ToLower(s), func(c rune) bool { return c == '_' || c == '-' || c == ' ' })
@@ -226,15 +225,21 @@ func closest(word string, known []string) (best string) {
 		theirs := parts(k)
 		shared := 0
 		for _, part := range own {
-			if slices.Contains(theirs, part) {
+			alike := func(p string) bool {
+				return p == part || len(p) > 3 && strings.HasPrefix(part, p) || len(part) > 3 && strings.HasPrefix(p, part)
+			}
+			if slices.ContainsFunc(theirs, alike) {
 				shared++
 			}
 		}
-		if 2*shared > max(len(own), len(theirs)) && 2*shared*10-len(theirs) > most {
+		if shared > 1 && 2*shared >= max(len(own), len(theirs)) && 2*shared*10-len(theirs) > most {
 			best, most = k, 2*shared*10-len(theirs)
 		}
 	}
-	if near := yamldoc.Nearest(word, known); near != "" {
+	if near, ok := yamldoc.NearMiss(word, known); ok {
+		return near
+	}
+	if near := yamldoc.Nearest(word, known); strings.HasPrefix(strings.ToLower(near), strings.ToLower(word)) {
 		return near
 	}
 	return best
@@ -250,6 +255,9 @@ func (l *loader) subjects(e entry) (kinds []string) {
 	return kinds
 }
 
+// plainChange is the form of nearly all words for changes. Where an event has other words they are free texts.
+var plainChange = regexp.MustCompile(`^[A-Z_]+$`)
+
 // changes reads Meta's words for what happened. events are those of the rule; nil for any.
 func (l *loader) changes(e entry, events []string) (words []string) {
 	known, all := knownChanges(events)
@@ -261,7 +269,7 @@ func (l *loader) changes(e entry, events []string) (words []string) {
 		case s.Guarded():
 		case nearly:
 			l.Warn(s.Node, s.Path, "Meta is not known to send the change "+s.Written(), fmt.Sprintf("did you mean %s?", yamldoc.Quote(near)))
-		case all:
+		case all || events == nil && plainChange.MatchString(s.Text):
 			l.unheardOf(s, "change", known)
 		}
 	}
@@ -405,7 +413,13 @@ func (l *loader) flowTest(e entry, not bool) flowTest {
 	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
 		_, found := l.rules.flows[s.Text]
-		if found = found || metaID.MatchString(s.Text); found {
+		if !found && metaID.MatchString(s.Text) {
+			found = true
+			if near, ok := yamldoc.NearMiss(s.Text, slices.Sorted(maps.Keys(l.rules.flows))); ok && len(s.Text) > 8 && !l.Partial() {
+				l.Warn(s.Node, s.Path, "no flow under flows has the id "+s.Written(), fmt.Sprintf("did you mean %s?", yamldoc.Quote(near)))
+			}
+		}
+		if found {
 			t.ids[s.Text] = true
 		}
 		named := l.flowsBy[""][s.Text]

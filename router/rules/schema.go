@@ -14,9 +14,10 @@ import (
 // structure of one file; names that other places give, expressions and templates are left to Load.
 func Schema() []byte {
 	s := objectOf(fileKeys, nil, nil)
+	s["patternProperties"] = schema{"^" + ownKey: true}
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = "Rules of flowbridge"
-	s["description"] = "Whom to tell of what Meta says about WhatsApp Flows. ${NAME} and ${file:PATH} stand for the whole address of a notifier, " +
+	s["description"] = "Whom to tell of what Meta says about WhatsApp Flows. ${NAME} and ${file:PATH} stand for an address of a notifier or a part of it, and for a whole key or secret, " +
 		"and for nothing elsewhere: there, $${NAME} is written for the text ${NAME}."
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

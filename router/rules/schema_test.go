@@ -140,6 +140,11 @@ func TestTheSchemaFindsWhatIsWrongAndWhere(t *testing.T) {
 		{"a label with two values", "version: 1\nflows: {\"1\": {team: [a, b]}}", "flows/1/team"},
 		{"a runbook that is no link", "version: 1\nflows: {\"1\": {runbook: wiki}}", "flows/1/runbook"},
 		{"a day that does not exist", "version: 1\nwindows: {x: {days: [mon-freitag]}}", "windows/x/days/0"},
+		{"a date without a day", "version: 1\nwindows: {x: {dates: [2026-12]}}", "windows/x/dates/0"},
+		{"a flow without an id", "version: 1\nflows: {Checkout: {team: a}}", ""},
+		{"an account without an id", "version: 1\naccounts: {1.98e15: {team: a}}", ""},
+		{"not two things", "version: 1\nrules: [{name: a, match: {event: {not: x, is: y}}, notify: chat}]", "rules/0/match/event"},
+		{"a subject that does not exist", "version: 1\nrules: [{name: a, match: {subject: phones}, notify: chat}]", "rules/0/match/subject"},
 		{"hours without minutes", "version: 1\nwindows: {x: {hours: 9-18}}", "windows/x/hours"},
 		{"a window without anything", "version: 1\nwindows: {x: {}}", "windows/x"},
 		{"rules that are a map", "version: 1\nrules: {}", "rules"},
@@ -230,7 +235,7 @@ var values = map[string][]any{
 	"version": {1, "1"}, "fallback": {"chat"},
 	"name": {"Checkout", 5, true}, "runbook": {"https://example.com/x"},
 	"channel": {"#chat", "C0123456789"}, "routing_key": {testKey, "${PD_KEY}"}, "url": {"https://hooks.example.com/x?y=z", "http://127.0.0.1:8080/x"}, "secret": {testWebhookSecret}, "allow": {"U0123ABCD", []any{"S0123ABCD", "W0123ABCD"}},
-	"days": {"mon-fri", []any{"sat", "sun-mon"}}, "hours": {"09:00-18:00", []any{"22:00-06:00", "12:00-24:00"}}, "time_zone": {"Europe/Berlin", "UTC"},
+	"days": {"mon-fri", []any{"sat", "sun-mon"}}, "hours": {"09:00-18:00", []any{"22:00-06:00", "12:00-24:00"}}, "time_zone": {"Europe/Berlin", "UTC"}, "dates": {"2026-12-24", []any{"2026-12-24..2027-01-01", "2026-05-01"}},
 	"event": {router.EndpointLatency, []any{"SOMETHING_NEW", router.FlowStatusChange}}, "field": {"flows", []any{"messages"}},
 	"threshold": {10, ">=10", []any{5, "50"}, 7.5}, "flow": {"Checkout5", []any{"1", 77}}, "waba": {"9", 9, []any{102290129340398}, "Main", map[string]any{"not": "9"}},
 	"subject": {"phone", []any{"account", "flow"}}, "change": {"PAUSED", map[string]any{"not": []any{"RED", "ODD"}}}, "phone": {15550783881, "+1 555-078-3881"}, "template": {"order (en)"},
@@ -245,7 +250,7 @@ var values = map[string][]any{
 
 // words that a key with few words does not have; the loader and the schema both know that.
 var closed = []string{
-	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "hours", "threshold", "alert_state", "subject", "severity", "group_by", "resolve_after", "on_escalation", "on_auto_resolve",
+	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "dates", "hours", "threshold", "alert_state", "subject", "severity", "group_by", "resolve_after", "on_escalation", "on_auto_resolve",
 	"continue", "drop", "after", "unless", "kind",
 }
 

@@ -19,6 +19,7 @@ func (l *loader) warnings() {
 	l.shadowed()
 	l.unused()
 	l.noDefault()
+	l.noFallback()
 	l.forgottenFlows()
 	l.toldTwice()
 	l.neverPagesAgain()
@@ -71,6 +72,13 @@ func (l *loader) noDefault() {
 		return
 	}
 	l.WarnAt(Place{File: l.files[0].FileName(), Line: 1, Column: 1}, "default", "there is none, so nobody is told of events that no rule matches", "add default: {notify: [NAME]}")
+}
+
+// noFallback warns if nobody would hear of what cannot be told.
+func (l *loader) noFallback() {
+	if l.rules.fallback == "" {
+		l.WarnAt(Place{File: l.files[0].FileName(), Line: 1, Column: 1}, "fallback", "there is none, so nobody is told when a message cannot be delivered", "add fallback: NAME")
+	}
 }
 
 // forgottenFlows warns of flows with a name or an owner that no rule is about.

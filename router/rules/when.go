@@ -177,10 +177,26 @@ func (r *Rules) askWhen(w *when, ev *router.Event, f *facts) (bool, error) {
 			err = fmt.Errorf("%w: that of all expressions on one event is used up", errBudget)
 		}
 		return false, err
+	case err != nil && !reachable(ev): // a field of what is no object is like one that is not there
+		return false, nil
 	case err != nil && router.IsPersonal(ev.Name): // the error may quote what somebody wrote
 		return false, errors.New("the expression failed on this response")
 	}
 	return holds, err
+}
+
+// reachable says whether an expression can look for fields in what Meta sent, and for answers in a form that was filled:
+// people can send what is no object, and that is no fault of the rule.
+func reachable(ev *router.Event) bool {
+	var value map[string]json.RawMessage
+	if json.Unmarshal(ev.Value, &value) != nil || value == nil {
+		return len(ev.Value) == 0 && !router.SignalOf(ev.Name).Personal
+	}
+	if !router.SignalOf(ev.Name).Personal {
+		return true
+	}
+	var answers map[string]json.RawMessage
+	return json.Unmarshal(value["response"], &answers) == nil && answers != nil
 }
 
 // plainError is an error of the budget without the expression that it quotes.
@@ -193,8 +209,8 @@ func plainError(err error) error {
 
 var unknownName = regexp.MustCompile(`^unknown name (\S+)`)
 
-// when compiles an expression and reports what is wrong with it where it stands.
-func (l *loader) whenOf(e entry) *when {
+// whenOf compiles an expression and reports what is wrong with it where it stands.
+func (l *loader) whenOf(e entry, events []string) *when {
 	s, ok := l.Scalar(e.Value, e.Path)
 	if !ok {
 		return nil
@@ -205,6 +221,7 @@ func (l *loader) whenOf(e entry) *when {
 		l.badExpression(s, err, types)
 		return nil
 	}
+	l.constants(s, w, events)
 	if l.steps += w.steps; l.steps > maxPatterns && l.steps-w.steps <= maxPatterns {
 		l.Wrong(s.Node, s.Path, "the patterns of all rules together are too large", "use shorter ones, or smaller counts in {}")
 	}
