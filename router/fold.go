@@ -303,7 +303,7 @@ func (f *fold) wasTold(key string, t *Target) bool {
 
 // describe renews what an incident shows of its flow and its fields.
 func (f *fold) describe(inc *Incident) {
-	if f.v.FlowName != "" || f.v.Runbook != "" || len(f.v.Labels) > 0 {
+	if f.v.FlowName != "" || f.v.AccountName != "" || f.v.Runbook != "" || len(f.v.Labels) > 0 {
 		inc.FlowInfo = f.v.FlowInfo
 	}
 	if len(f.v.Fields) > 0 {

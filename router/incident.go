@@ -263,11 +263,13 @@ type Watch struct {
 	Held bool `json:"held,omitempty"`
 }
 
-// FlowInfo is what the rules file says of a flow.
+// FlowInfo is what the rules file says of a flow and of the account that it is in, or of the account alone where an event is
+// about no flow.
 type FlowInfo struct {
-	FlowName string            `json:"flow_name,omitempty"` // "" means unknown: show the id
-	Labels   map[string]string `json:"labels,omitempty"`    // team, and any other label
-	Runbook  string            `json:"runbook,omitempty"`   // URL
+	FlowName    string            `json:"flow_name,omitempty"`    // "" means unknown: show the id
+	AccountName string            `json:"account_name,omitempty"` // "" means unknown: show the WABA id
+	Labels      map[string]string `json:"labels,omitempty"`       // team, and any other label; a flow has its account's as well
+	Runbook     string            `json:"runbook,omitempty"`      // URL
 }
 
 // Field is a fact that a rule wants shown, by its name in Meta's value.

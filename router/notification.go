@@ -40,7 +40,9 @@ type Decision struct {
 	PageOnRise   bool          // on_escalation: page
 	// NoteAutoResolve is on_auto_resolve: note.
 	NoteAutoResolve bool
-	Fields          []Field
+	// AsksForChange says that a rule which matched names the event's Change: good news that closes nothing is told then.
+	AsksForChange bool
+	Fields        []Field
 	FlowInfo
 }
 
