@@ -359,7 +359,7 @@ func TestInSocketModeNothingIsPublic(t *testing.T) {
 	s.start("")
 	connected := func(n int) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		if err := s.Slack.Wait(ctx, func() bool { return s.Slack.Sockets() == n }); err != nil {
 			t.Fatalf("%d connections, want %d\n%s", s.Slack.Sockets(), n, s.stderr)

@@ -20,7 +20,7 @@ func TestProcessesShareTheNotifiersOut(t *testing.T) {
 	owing := func(t *testing.T) (dsn string, a, b *store.Store) {
 		t.Helper()
 		dsn = server.Database(t)
-		a, b = peer(t, dsn), peer(t, dsn)
+		a, b = slowPeer(t, dsn), slowPeer(t, dsn)
 		var batch router.Batch
 		for i := range notifiers {
 			number := int64(i + 1)
@@ -103,4 +103,13 @@ func TestProcessesShareTheNotifiersOut(t *testing.T) {
 		}
 		t.Errorf("%s waits, its owner does nothing, and nobody helps", ofA[0])
 	})
+}
+
+// slowPeer is a process with the usual leases, which a slow machine renews in time.
+func slowPeer(t *testing.T, dsn string) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), store.Config{DSN: dsn, Now: func() time.Time { return noon }})
+	check(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }

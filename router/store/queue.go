@@ -282,14 +282,22 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	}
 	now := micros(s.cfg.Now())
 	var f finished
+	told := r.State == router.DeliveryDelivered && r.Digest == nil
 	err = s.inShared(ctx, func(ctx context.Context, tx *txn) (err error) {
-		f, err = finish(ctx, tx, &r, string(receipt), now)
+		if f, err = finish(ctx, tx, &r, string(receipt), now); err == nil && told {
+			f.version = s.agenda.slot(f.notifier).version
+			f.left, err = leaves(ctx, tx, f.notifier)
+		}
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
-	s.agenda.changed(f.notifier)
+	if told {
+		s.agenda.finished(f.notifier, f.version, f.left, now)
+	} else {
+		s.agenda.changed(f.notifier)
+	}
 	if r.State == router.DeliveryWaiting && !r.Interrupted {
 		s.peers.failing(f.notifier)
 	}
@@ -314,6 +322,16 @@ type finished struct {
 	renewed  bool     // something may be due of other deliveries of the incident
 	others   []string // notifiers to which something may be due now
 	parked   bool     // the delivery needs a person, and the fallback is to be told
+
+	version uint64 // of the agenda, when left was read
+	left    bool   // something else waits for the notifier, or is to be probed
+}
+
+// leaves says whether anything waits for a notifier, or is to be probed.
+func leaves(ctx context.Context, tx *txn, notifier string) (left bool, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'waiting' AND class >= 0)
+		OR EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'parked' AND next_at > 0)`, notifier, notifier).Scan(&left)
+	return left, err
 }
 
 // finish does so in a transaction.
