@@ -179,12 +179,13 @@ func (f *fold) acknowledgesMore(inc *Incident) bool {
 	news := func(a *Alert) bool { // a page shows what is routed there, and no more
 		return !inc.Acknowledges(a) && (f.e.Source != SourcePagerDuty || a.route(f.e.Act.Notifier) != nil)
 	}
+	counting := f.counting(inc.Number)
 	paged := func(w Watch) bool {
-		anew := w.Open && slices.Contains(inc.Pageable, w.Notifier) && w.Since.After(inc.AcknowledgedAt) &&
+		late := w.Open && slices.Contains(inc.Pageable, w.Notifier) && !inc.heldBy(&w, counting) &&
 			(f.e.Source != SourcePagerDuty || w.Notifier == f.e.Act.Notifier)
-		return (anew || !inc.AcknowledgesPage(&w)) && w.Since.Before(f.e.At)
+		return (late || !inc.AcknowledgesPage(&w)) && w.Since.Before(f.e.At)
 	}
-	return slices.ContainsFunc(f.counting(inc.Number), news) || slices.ContainsFunc(inc.Watch, paged)
+	return slices.ContainsFunc(counting, news) || slices.ContainsFunc(inc.Watch, paged)
 }
 
 // actAcknowledge acknowledges what had reached us when the person acted.
