@@ -94,11 +94,13 @@ func (f *fold) endedThere(inc *Incident) {
 	}
 }
 
-// heldThere opens a page anew that a person acknowledged in its service before somebody took that back elsewhere: the
-// service holds it as acknowledged all the same, and notifies nobody. Where it was taken back there, too, it does not.
+// heldThere takes up an acknowledgement in a service that changes nothing here: the service holds the page as
+// acknowledged all the same, and notifies nobody of more. Where somebody took it back elsewhere since, the page is opened
+// anew, unless it was taken back there, too. Where it stands by another act, the delivery remembers it for when that is
+// taken back.
 func (f *fold) heldThere(inc *Incident) {
 	page := f.from(inc)
-	if f.e.Name != Acknowledge || f.e.Act.Itself || inc.State != IncidentOpen || page == inc.Acts.AcknowledgementIn {
+	if f.e.Name != Acknowledge || f.e.Act.Itself || inc.State == IncidentOpen && page == inc.Acts.AcknowledgementIn {
 		return
 	}
 	for i := range inc.Watch {
@@ -106,9 +108,16 @@ func (f *fold) heldThere(inc *Incident) {
 		if !w.Open || !page.Is(w.Notifier, inc.keyFor(*w)) || f.e.At.Before(w.Since) {
 			continue
 		}
+		o := Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(*w), Target: f.targetOf(w), Open: true,
+			Severity: w.Severity}
+		if inc.State == IncidentAcknowledged {
+			o.Acknowledged, o.At = true, f.e.At
+			f.known = append(f.known, o)
+			continue
+		}
 		w.opens(f.heard())
-		f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(*w), Target: f.targetOf(w),
-			Open: true, Opening: w.Opening, Severity: w.Severity})
+		o.Opening = w.Opening
+		f.owed = append(f.owed, o)
 		f.change(inc)
 		f.say("the page of %s is opened anew", inc.Name())
 	}
@@ -138,6 +147,9 @@ func (f *fold) actOpen(inc *Incident, why Refusal) {
 	}
 	if why != MayHappen {
 		f.refuse(inc, why)
+		if why == AlreadyAcknowledged {
+			f.heldThere(inc)
+		}
 		return
 	}
 	before := slices.Clone(inc.Watch)
@@ -179,12 +191,13 @@ func (f *fold) acknowledgesMore(inc *Incident) bool {
 	news := func(a *Alert) bool { // a page shows what is routed there, and no more
 		return !inc.Acknowledges(a) && (f.e.Source != SourcePagerDuty || a.route(f.e.Act.Notifier) != nil)
 	}
+	counting := f.counting(inc.Number)
 	paged := func(w Watch) bool {
-		anew := w.Open && slices.Contains(inc.Pageable, w.Notifier) && w.Since.After(inc.AcknowledgedAt) &&
+		late := w.Open && slices.Contains(inc.Pageable, w.Notifier) && !inc.heldBy(&w, counting) &&
 			(f.e.Source != SourcePagerDuty || w.Notifier == f.e.Act.Notifier)
-		return (anew || !inc.AcknowledgesPage(&w)) && w.Since.Before(f.e.At)
+		return (late || !inc.AcknowledgesPage(&w)) && w.Since.Before(f.e.At)
 	}
-	return slices.ContainsFunc(f.counting(inc.Number), news) || slices.ContainsFunc(inc.Watch, paged)
+	return slices.ContainsFunc(counting, news) || slices.ContainsFunc(inc.Watch, paged)
 }
 
 // actAcknowledge acknowledges what had reached us when the person acted.

@@ -99,9 +99,10 @@ func TestActs(t *testing.T) {
 				"paged: Paged at once, as ana wished", "acknowledged: Acknowledged by ben in PagerDuty"},
 		},
 		{
-			name: "who acknowledges a page that opened after an acknowledgement has that as well",
-			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1),
-				inPagerDuty(2, router.Resolve, router.Act{Itself: true}), inPagerDuty(3, router.Acknowledge, router.Act{})},
+			name:   "who acknowledges a page that had to wait until after an acknowledgement has that as well",
+			decide: waiting(false),
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(40, 10),
+				inPagerDuty(41, router.Acknowledge, router.Act{})},
 			open: "INC-1 error acknowledged: chat(error) page(error)", outcome: "acknowledged INC-1",
 		},
 		{

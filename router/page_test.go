@@ -46,6 +46,12 @@ func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
 	}{
 		{"an acknowledgement", []router.Event{up(0, 10), throughPage(1, router.Acknowledge, key, router.Act{})},
 			[]string{"chat RATE open"}, []string{"page RATE open"}},
+		{"an acknowledgement of what is acknowledged already: it must end there, too, once that is taken back",
+			[]router.Event{up(0, 10), person(1, router.Acknowledge, 1), throughPage(2, router.Acknowledge, key, router.Act{})},
+			nil, []string{"page RATE open"}},
+		{"and one that comes late",
+			[]router.Event{up(0, 10), person(2, router.Acknowledge, 1), throughPage(1, router.Acknowledge, key, router.Act{})},
+			nil, []string{"page RATE open"}},
 		{"a resolve: what still waits for the page must not open it again", []router.Event{up(0, 10), throughPage(1, router.Resolve, key, router.Act{})},
 			[]string{"chat RATE closed"}, []string{"page RATE closed"}},
 		{"a resolve through the second page closes the first", []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50), throughPage(3, router.Resolve, key+"/critical", router.Act{})},
