@@ -62,6 +62,10 @@ type Alert struct {
 	Heard    time.Time // when what made it active reached us, by our clock: nobody can have acknowledged it before
 	Severity Severity  // decided when it became active
 
+	// Facts are what Meta said of it when it was last reported as active, and Expires when it ends by itself: see Event.
+	Facts   []Fact
+	Expires time.Time
+
 	Reading          // as last reported
 	Before  *float64 // Reading.Value of the report before that
 
@@ -157,8 +161,8 @@ type Incident struct {
 	FlowInfo        // as the rules file named the flow at the newest event
 
 	Subject Subject // zero for a flow
-	Change  string  // Event.Change of the newest event that opened it or got it worse
-	Facts   []Fact  // of the same event
+	Change  string  // Event.Change of its worst alert; "" of a flow
+	Facts   []Fact  // what Meta said of that, and of what else is active where no level is worse than another
 
 	State    IncidentState
 	Severity Severity // highest among its active alerts; once resolved, the peak

@@ -156,10 +156,21 @@ func (r *Rules) askWhen(w *when, ev *router.Event, f *facts) (bool, error) {
 			err = fmt.Errorf("%w: that of all expressions on one event is used up", errBudget)
 		}
 		return false, err
+	case err != nil && noObject(ev): // it asks for fields that such a response cannot have: no match, and no fault
+		return false, nil
 	case err != nil && router.IsPersonal(ev.Name): // the error may quote what somebody wrote
 		return false, errors.New("the expression failed on this response")
 	}
 	return holds, err
+}
+
+// noObject says whether the answers of a filled form are no object with fields.
+func noObject(ev *router.Event) bool {
+	if !router.SignalOf(ev.Name).Personal {
+		return false
+	}
+	_, is := jsonObject(ev.Value)["response"].(map[string]any)
+	return !is
 }
 
 // plainError is an error of the budget without the expression that it quotes.

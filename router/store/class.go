@@ -11,19 +11,21 @@ import (
 // is owed (open, severity), what was told (told, told_open, told_severity) and what it is about (incident).
 func classSQL(owed, told, row string) string {
 	return fmt.Sprintf(`CASE
-		WHEN %[3]sincident = 0 THEN CASE WHEN %[1]sseverity >= %[4]d THEN %[5]d ELSE %[7]d END
+		WHEN %[3]sincident = 0 THEN CASE WHEN %[1]sseverity >= %[4]d THEN %[5]d WHEN %[1]sseverity <= %[10]d THEN %[11]d ELSE %[7]d END
 		WHEN %[1]sopen = 0 AND %[2]stold = 1 AND %[2]stold_open = 0 THEN %[8]d
 		WHEN %[1]sopen = 0 THEN %[6]d
 		WHEN %[2]stold_open = 0 THEN %[5]d
 		WHEN %[1]sseverity > %[2]stold_severity THEN %[7]d
 		WHEN %[2]stold = 2 THEN %[9]d
 		ELSE %[8]d END`, owed, told, row, router.Error,
-		router.ClassNew, router.ClassResolved, router.ClassWorse, router.ClassUpdate, router.ClassDigested)
+		router.ClassNew, router.ClassResolved, router.ClassWorse, router.ClassUpdate, router.ClassDigested, router.Info, router.ClassNews)
 }
 
 // firstClass is the same for a delivery of which nothing is told yet.
 func firstClass(o *router.Owed) router.Class {
 	switch {
+	case o.Incident == 0 && o.Severity <= router.Info:
+		return router.ClassNews
 	case o.Incident == 0 && o.Severity < router.Error:
 		return router.ClassWorse
 	case o.Incident != 0 && !o.Open:

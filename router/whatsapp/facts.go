@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -114,7 +115,8 @@ func (v *accountValue) rest() (facts []router.Fact) {
 
 // nameWords makes a name of the last part of a path: "Effective month".
 func nameWords(path string) string {
-	return router.Shorten(plainWords(path[strings.LastIndexByte(path, '.')+1:]), 60)
+	name := plainWords(path[strings.LastIndexByte(path, '.')+1:])
+	return cmp.Or(router.Shorten(router.OneLine(name), 60), "Value")
 }
 
 // anyWords writes a member that is not known: a time by its name, else as it is.
