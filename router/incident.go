@@ -250,7 +250,7 @@ func (i *Incident) What() string {
 	if len(i.Path) > 0 {
 		return Claim(i.About(), i.Event, i.Path[len(i.Path)-1])
 	}
-	return i.About() + ": " + SignalName(i.Event)
+	return Topic(i.About(), i.Event)
 }
 
 // IncidentName returns the number n as people say it.

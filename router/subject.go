@@ -49,12 +49,14 @@ func Claim(about, event string, l Level) string {
 	s := signalOf(event)
 	known := s.find(string(l))
 	switch {
+	case l == "" && s.Name != "" && (s.Moves() || len(s.Levels) == 0):
+		return Topic(about, event)
 	case !s.Moves():
 		return about + ": " + Sentence(event, l)
-	case l == "":
-		return about + ": " + s.Title
 	case known == nil || known.Text == "":
-		return about + ": " + s.Title + " " + string(l)
+		return Topic(about, event) + " " + string(l)
+	case known.Text == "pending" || known.Text == "deferred": // not the subject is
+		return Topic(about, event) + " is " + known.Text
 	}
 	said := known.Text
 	if strings.HasPrefix(about, "account ") { // named already
@@ -72,13 +74,25 @@ func Claim(about, event string, l Level) string {
 	return about + ": " + said
 }
 
-// claims are the words that the texts of levels begin with where a sentence can be made of them: TestEveryWordIsAClaim shows
-// what comes of it.
+// Topic names what a signal is about, of what it is about: "Checkout: Endpoint error rate", "account Acme EU: ban".
+func Topic(about, event string) string {
+	title := SignalName(event)
+	if s := signalOf(event); s.Name != "" && s.Subject != SubjectFlow && s.Subject != SubjectBridge {
+		for _, named := range []string{"Account ", "Phone number ", "Template ", "Payment configuration"} {
+			title = strings.TrimPrefix(title, named)
+		}
+		title = strings.ToLower(cmp.Or(title, "status"))
+	}
+	return about + ": " + title
+}
+
+// claims are the words that the texts of levels begin with where a sentence can be made of them: docs/account-health.md
+// of the program shows what comes of it.
 var claims = map[string]string{
 	"will": "verb", "cannot": "verb", "needs": "verb", "becomes": "verb", "violated": "verb",
-	"active": "state", "approved": "state", "archived": "state", "deferred": "state", "deleted": "state", "disabled": "state",
+	"active": "state", "approved": "state", "archived": "state", "deleted": "state", "disabled": "state",
 	"flagged": "state", "in": "state", "locked": "state", "no": "state", "offboarded": "state", "onboarded": "state",
-	"paused": "state", "pending": "state", "reconnected": "state", "reinstated": "state", "rejected": "state",
+	"paused": "state", "reconnected": "state", "reinstated": "state", "rejected": "state",
 	"restricted,": "state", "to": "state", "verified": "state",
 }
 

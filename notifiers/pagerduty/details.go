@@ -105,7 +105,8 @@ func noticeDetails(n *router.Notice) details {
 	if meaning := router.StatusMeaning(n.NewStatus); meaning != "" {
 		d.Meaning = n.NewStatus + ": " + meaning
 	}
-	if n.AlertState != router.Deactivated && !n.Subject.OfFlow() {
+	news := n.Severity < router.Warning && router.LevelMeaning(n.SignalKey(), router.Level(n.Change)) == ""
+	if n.AlertState != router.Deactivated && !n.Subject.OfFlow() && !news {
 		d.advise(n.SignalKey(), router.Level(n.Change))
 	}
 	d.MetaSays, d.Warning = line(n.Message, maxText), line(n.Warning, maxText)

@@ -1,6 +1,7 @@
 package pagerduty
 
 import (
+	"bytes"
 	"encoding/json"
 
 	pd "github.com/PagerDuty/go-pagerduty"
@@ -28,5 +29,5 @@ func Preview(n router.Notification) (title string, event []byte, err error) {
 		title, sent = e.Payload.Summary, e
 	}
 	event, err = json.Marshal(sent)
-	return title, event, err
+	return title, bytes.Replace(event, []byte(`"routing_key":"",`), nil, 1), err
 }

@@ -167,7 +167,7 @@ func noticeSummary(n *router.Notice) string {
 		return fmt.Sprintf("flowbridge could not tell %s of %s", n.Act.Notifier, router.IncidentName(n.Act.Incident))
 	case n.Act != nil:
 		return "flowbridge could not tell " + n.Act.Notifier
-	case signal.Moves() || !n.Subject.OfFlow():
+	case !n.Subject.OfFlow():
 		return router.Claim(where, n.SignalKey(), router.Level(n.Change))
 	case signal.ByWord() && n.NewStatus == "":
 		return where + ": " + what + " changed"

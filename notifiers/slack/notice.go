@@ -107,6 +107,9 @@ func noticeTitle(note *router.Notice) string {
 		if note.OldStatus != "" {
 			was = " (was " + note.OldStatus + ")"
 		}
+		if note.Warning != "" { // such as: its version will freeze
+			was += ", with a warning"
+		}
 		return name + signal.Title + " is " + note.NewStatus + was
 	case note.AlertState == router.Deactivated:
 		now := ""

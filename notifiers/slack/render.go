@@ -153,7 +153,7 @@ func titleOf(n *router.Notification) string {
 	if a := worst(n); a != nil && n.Open {
 		return router.Claim(about, a.Event, a.Level)
 	}
-	return about + ": " + router.SignalName(inc.Event)
+	return router.Topic(about, inc.Event)
 }
 
 // sentenceOf writes the text of a message: what is said is cut so that the tail, which is escaped, stays.
