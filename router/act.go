@@ -162,11 +162,12 @@ func (f *fold) actOpen(inc *Incident, why Refusal) {
 	case Resolve:
 		done = f.actResolve(inc)
 	case PageNow:
+		unpaged := inc.Unpaged()
 		if done = f.page(inc); !done {
 			f.refuse(inc, AllPaged) // under another name: only the fold knows who shares a target
 			break
 		}
-		f.entry(inc, EntryPaged, "Paged at once, as "+f.who()+" wished")
+		f.entry(inc, EntryPaged, paged(unpaged)+", by "+f.who())
 		f.say("paged for %s", inc.Name())
 	case Assign:
 		done = f.actAssign(inc)
@@ -178,6 +179,9 @@ func (f *fold) actOpen(inc *Incident, why Refusal) {
 	f.watch(inc, f.counting(inc.Number))
 	if f.e.Name == Acknowledge && inc.PageOnRise {
 		f.pageAgain(inc)
+	}
+	if f.e.Name != PageNow { // that has said so
+		f.notePages(inc, before)
 	}
 	f.oweOthers(inc, before)
 	if inc.State == IncidentResolved {
@@ -205,7 +209,7 @@ func (f *fold) actAcknowledge(inc *Incident) {
 	inc.State, inc.AcknowledgedAt, inc.AcknowledgedBy = IncidentAcknowledged, f.e.At, f.e.Act.Actor
 	inc.AcknowledgedEvent, inc.AcknowledgedIn = f.e.Seq, f.from(inc)
 	inc.Owner, inc.ByItself = cmp.Or(f.e.Act.Owner, inc.Owner), ""
-	f.entry(inc, EntryAcknowledged, "Acknowledged by "+f.who())
+	f.entry(inc, EntryAcknowledged, "Acknowledged by "+f.who()+inc.takenBack(f.state.AlertsOf(inc.Number)))
 	f.say("acknowledged %s", inc.Name())
 }
 
@@ -319,6 +323,7 @@ func (f *fold) actReopen(inc *Incident) {
 	f.say("reopened %s", inc.Name())
 	f.change(inc)
 	f.watch(inc, counting)
+	f.notePages(inc, before)
 	f.oweOthers(inc, before)
 	f.oweSiblings(inc)
 	f.endReopened(inc)
@@ -446,7 +451,7 @@ func (f *fold) actLink(inc *Incident) {
 	if link.Number != 0 {
 		name = fmt.Sprintf("#%d", link.Number)
 	}
-	f.entry(inc, EntryLinked, fmt.Sprintf("%s calls it %s", cmp.Or(link.Notifier, "PagerDuty"), name))
+	f.entry(inc, EntryLinked, fmt.Sprintf("%s's page is PagerDuty %s", cmp.Or(link.Notifier, "somebody"), name))
 	f.say("linked %s", inc.Name())
 	f.change(inc)
 	f.oweOthers(inc, nil)
@@ -479,7 +484,7 @@ func (f *fold) page(inc *Incident) (paged bool) {
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
 		if w.Rise == 0 && slices.Contains(unpaged, w.Notifier) {
-			w.Paged, paged = true, true
+			w.Paged, w.PagedBy, paged = true, f.who(), true
 		}
 	}
 	return paged

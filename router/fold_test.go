@@ -423,7 +423,7 @@ func TestFold(t *testing.T) {
 			if got := openIncidents(h.state); got != tt.open {
 				t.Errorf("open incidents: got %q, want %q", got, tt.open)
 			}
-			if got := timeline(h.entries); tt.timeline != nil && !slices.Equal(got, tt.timeline) {
+			if got := sparePages(timeline(h.entries)); tt.timeline != nil && !slices.Equal(got, tt.timeline) {
 				t.Errorf("timeline:\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(tt.timeline, "\n     "))
 			}
 			if tt.owed != nil && !slices.Equal(h.owed, tt.owed) {

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
@@ -40,9 +41,10 @@ type Decision struct {
 	PageOnRise   bool          // on_escalation: page
 	// NoteAutoResolve is on_auto_resolve: note.
 	NoteAutoResolve bool
-	// AsksForChange says that a rule which matched names the event's Change: good news that closes nothing is told then.
+	Fields          []Field
+	// AsksForChange says that a rule names the event's Change: then somebody wants to hear of a recovery of what was not open,
+	// such as an approval.
 	AsksForChange bool
-	Fields        []Field
 	FlowInfo
 }
 
@@ -69,6 +71,10 @@ type Notice struct {
 	WABA     string    `json:"waba,omitempty"`
 	Flow     string    `json:"flow,omitempty"`
 	Name     string    `json:"name"`
+	Signal   string    `json:"signal,omitempty"` // as of the Event, and so are the next three
+	Subject  Subject   `json:"subject,omitzero"`
+	Change   string    `json:"change,omitempty"`
+	Facts    []Fact    `json:"facts,omitempty"`
 	Severity Severity  `json:"severity"`
 	Rule     string    `json:"rule"`
 	Title    string    `json:"title,omitempty"` // from the rule's template; "" means the built-in one
@@ -90,6 +96,9 @@ type Notice struct {
 	// A keyed service closes it, and tells nothing else; the others ignore it.
 	Recovery string `json:"recovery,omitempty"`
 }
+
+// SignalKey is that of the event.
+func (n *Notice) SignalKey() string { return cmp.Or(n.Signal, n.Name) }
 
 // Notification is all that a notifier needs to bring its service to the state it is owed. Exactly one of
 // Incident, Notice and Digest is set.
@@ -124,6 +133,18 @@ type Notification struct {
 	Digest *Digest
 
 	Link string // this incident's page for people, "" where there is none
+}
+
+// AlsoActive lists what is active on the same flow in other incidents, worst first: of each incident its worst alert.
+func (n *Notification) AlsoActive() (list []Alert) {
+	for i := range n.Also {
+		a := &n.Also[i]
+		same := func(other Alert) bool { return a.Incident != 0 && other.Incident == a.Incident }
+		if !slices.ContainsFunc(list, same) {
+			list = append(list, *a)
+		}
+	}
+	return list
 }
 
 // Stale says whether a service that pages may still hold an older opening, or an acknowledgement that was taken back

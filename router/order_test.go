@@ -153,7 +153,7 @@ func TestWhatHappenedWhen(t *testing.T) {
 			if tt.owed != nil && !slices.Equal(append(h.owed, h.notices...), tt.owed) {
 				t.Errorf("owed:\n got %s\nwant %s", strings.Join(append(h.owed, h.notices...), "\n     "), strings.Join(tt.owed, "\n     "))
 			}
-			if got := timeline(h.entries); tt.timeline != nil && !slices.Equal(got, tt.timeline) {
+			if got := sparePages(timeline(h.entries)); tt.timeline != nil && !slices.Equal(got, tt.timeline) {
 				t.Errorf("timeline:\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(tt.timeline, "\n     "))
 			}
 			if tt.outcome != "" && h.outcome != tt.outcome {

@@ -54,10 +54,37 @@ func ThresholdWords() string {
 	return strings.Join(all, ", ")
 }
 
+// Reached writes what a signal came to, so that it stays true whatever comes after: "reached 57 %, over 50 %", "fell to 71 %,
+// below 90 %", "reached 50 %", "became BLOCKED". value is what was measured, nil where Meta did not say.
+func Reached(event string, l Level, value *float64) string {
+	s := signalOf(event)
+	verb := "reached "
+	if s.Bad == Below {
+		verb = "fell to "
+	}
+	t, numeric := l.Threshold()
+	switch {
+	case l.IsWord():
+		return "became " + string(l)
+	case value == nil && !numeric:
+		return "went out of bounds"
+	case value == nil && s.Bad == Below:
+		return "fell below " + FormatValue(event, t)
+	case value == nil:
+		return verb + FormatValue(event, t)
+	case !numeric:
+		return verb + FormatValue(event, *value)
+	}
+	return verb + FormatValue(event, *value) + ", " + Crossed(event, l)
+}
+
 // FormatLevel writes a level for people: "10 %", "5 s", "BLOCKED"; "" for the level without a name.
 func FormatLevel(event string, l Level) string {
 	if t, ok := l.Threshold(); ok {
 		return FormatValue(event, t)
+	}
+	if known := signalOf(event).find(string(l)); known != nil && known.Text != "" {
+		return known.Text
 	}
 	return string(l)
 }
@@ -135,11 +162,17 @@ func shortNumber(v float64) string {
 	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
 }
 
-// DisplayName returns how to call a flow: its name, or its id where the rules file gives none.
+// DisplayName returns how to call a flow: its name, or its id where the rules file gives none. Of another subject id is the
+// Subject.Key; who has the Subject has a better name.
 func (f FlowInfo) DisplayName(id string) string {
+	kind, of, isKey := strings.Cut(id, ":")
 	switch {
 	case f.FlowName != "":
 		return f.FlowName
+	case isKey && of == "":
+		return "the " + kind
+	case isKey:
+		return kind + " " + of
 	case id != "":
 		return "flow " + id
 	}

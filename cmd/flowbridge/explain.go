@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"flowbridge/notifiers/pagerduty"
 	"flowbridge/notifiers/slack"
 	"flowbridge/router"
 	"flowbridge/router/rules"
@@ -23,7 +24,7 @@ type explainCommand struct {
 	File        string `arg:"" optional:"" placeholder:"EVENT.json" help:"A webhook post, one change or its value, or an event as /api/v1/events shows it; - is standard input. Without it, the flags say which event."`
 	sampleFlags `group:"The sample:"`
 	Field       string `help:"Field of the account that a bare value in EVENT.json belongs to. Default: flows."`
-	Slack       bool   `help:"Print the Slack cards as JSON too, each with a link to Block Kit Builder, and what webhooks would get."`
+	Slack       bool   `help:"Print the Slack cards as JSON too, each with a link to Block Kit Builder, and what PagerDuty and webhooks would get."`
 }
 
 // Run says what the rules make of an event, and why. Nobody is told anything.
@@ -252,6 +253,9 @@ func (x *explainer) notification(trial *stories.Trial, ev *router.Event, t stori
 	n := router.Notification{Delivery: 1, Revision: 1, Severity: t.Severity, Open: t.Verb != stories.VerbResolve, Notice: t.Notice}
 	n.Target, _ = x.rules.Target(t.Notifier)
 	if t.Incident == nil || t.Notice != nil {
+		if n.Notice != nil && t.Verb == stories.VerbResolve {
+			n.Key = n.Notice.Recovery
+		}
 		return n
 	}
 	inc := *t.Incident
@@ -259,7 +263,7 @@ func (x *explainer) notification(trial *stories.Trial, ev *router.Event, t stori
 	if !n.Open {
 		n.Receipt = router.Receipt{Open: true} // it was told before
 	}
-	n.Alerts = trial.Alerts(router.FlowID{WABA: ev.WABA, Flow: ev.Flow}, inc.Number)
+	n.Alerts = trial.Alerts(ev.FlowID(), inc.Number)
 	return n
 }
 
@@ -287,6 +291,16 @@ func (x *explainer) words(all []router.Notification) {
 			}
 			x.fields(&n)
 		}
+		if n.Target.Kind.Pages() {
+			title, _, err := pagerduty.Preview(n)
+			if err != nil {
+				x.err = err
+				return
+			}
+			if title != "" {
+				x.fact("page", title)
+			}
+		}
 		if !x.slack {
 			continue
 		}
@@ -296,7 +310,11 @@ func (x *explainer) words(all []router.Notification) {
 			return
 		}
 		if preview != "" {
-			fmt.Fprintf(x.out, "\ncard for %s\n%s\n", x.target(n.Target.Notifier), preview)
+			what := "card"
+			if n.Target.Kind.Pages() {
+				what = "page"
+			}
+			fmt.Fprintf(x.out, "\n%s for %s\n%s\n", what, x.target(n.Target.Notifier), preview)
 		}
 	}
 }

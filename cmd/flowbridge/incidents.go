@@ -135,6 +135,11 @@ func notesOf(inc *console.Incident) (notes []string) {
 	if inc.Silenced != nil {
 		notes = append(notes, "silenced")
 	}
+	for _, page := range inc.Pages {
+		if page.State == string(router.PageWaiting) {
+			notes = append(notes, "pages "+page.Notifier+" at "+clock(page.At))
+		}
+	}
 	if inc.Flaps > 0 {
 		notes = append(notes, "flapped "+router.FormatTimes(inc.Flaps))
 	}
@@ -263,6 +268,9 @@ func factsOf(inc *console.Incident, now time.Time) (rows [][]string) {
 	fact("rule", inc.Rule)
 	fact("runbook", inc.Runbook)
 	fact("can page", strings.Join(inc.Pageable, ", "))
+	for _, page := range inc.Pages {
+		fact("page", page.Text)
+	}
 	if s := inc.Silenced; s != nil {
 		fact("silenced", strings.Join(slices.DeleteFunc([]string{"by " + cmp.Or(s.By, "somebody"), s.Why, "ends " + ends(s.Until, s.Until == nil), "id " + s.Silence},
 			func(part string) bool { return part == "" }), ", "))

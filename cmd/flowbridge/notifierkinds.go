@@ -34,7 +34,7 @@ type notifierKind struct {
 func notifierKinds() []notifierKind {
 	return []notifierKind{
 		{kind: slack.Kind, open: openSlack, without: "SLACK_BOT_TOKEN is not set", do: slack.Needs, examine: slack.Examine, preview: slackPreview},
-		{kind: pagerduty.Kind, open: openPagerDuty, examine: pagerduty.Examine},
+		{kind: pagerduty.Kind, open: openPagerDuty, examine: pagerduty.Examine, preview: pagerDutyPreview},
 		{kind: webhook.Kind, open: openWebhook, examine: webhook.Examine, preview: webhookPreview},
 	}
 }
@@ -95,6 +95,17 @@ func previewOf(n *router.Notification) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// pagerDutyPreview is the event that opens the page, or ends it.
+func pagerDutyPreview(n *router.Notification) (string, error) {
+	_, event, err := pagerduty.Preview(*n)
+	if err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	err = json.Indent(&out, event, "", "  ")
+	return out.String(), err
 }
 
 func openSlack(cfg *bridgeConfig, j *surroundings) (delivery.Notifier, error) {

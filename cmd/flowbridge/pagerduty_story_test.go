@@ -18,7 +18,7 @@ func TestAnAcknowledgementInPagerDutyIsSeenInSlack(t *testing.T) {
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{OnCall: "ben"}, "")
 	p.meta(0, "77", "ACTIVATED", 10)
 	p.until("the card names PagerDuty's incident, and who has it", func() bool {
-		return p.shows(0, "page calls it #1", `*Owner*\nben`, p.page(1).ID+`|#1`)
+		return p.shows(0, "page's page is PagerDuty #1", `*Owner*\nben`, p.page(1).ID+`|#1`)
 	})
 	p.do(p.PagerDuty.Acknowledge(1, "cleo"))
 	p.until("the card is acknowledged", func() bool {
@@ -56,7 +56,7 @@ func TestAnAcknowledgementInPagerDutyIsSeenInSlack(t *testing.T) {
 func TestAnAcknowledgementElsewhereIsSeenInPagerDutyAndComesBackAsNothing(t *testing.T) {
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "")
 	p.meta(0, "77", "ACTIVATED", 10)
-	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page calls it #1") })
+	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
 	p.person(1, "acknowledge")
 	p.until("PagerDuty knows, and has told so", func() bool {
 		return p.page(1).Status == sandbox.IncidentAcknowledged && slices.ContainsFunc(p.PagerDuty.Webhooks(), func(w sandbox.Webhook) bool { return w.Type == "incident.acknowledged" })
@@ -90,7 +90,7 @@ func TestAnAcknowledgementElsewhereIsSeenInPagerDutyAndComesBackAsNothing(t *tes
 func TestNotesSayWhoActedElsewhere(t *testing.T) {
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, testPagerToken)
 	p.meta(0, "77", "ACTIVATED", 10)
-	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page calls it #1") })
+	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
 	p.person(1, "acknowledge")
 	p.until("it is noted", func() bool { return len(p.page(1).Notes) == 1 })
 	p.person(1, "resolve")
@@ -107,7 +107,7 @@ func TestNotesSayWhoActedElsewhere(t *testing.T) {
 func TestResolvedInPagerDutyThenRecoveredThenBrokenAgain(t *testing.T) {
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "")
 	p.meta(0, "77", "ACTIVATED", 10)
-	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page calls it #1") })
+	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
 	p.rest()
 	p.do(p.PagerDuty.Resolve(1, "cleo"))
 	p.until("the card is resolved, and says that Meta still reports it", func() bool {
@@ -124,7 +124,7 @@ func TestResolvedInPagerDutyThenRecoveredThenBrokenAgain(t *testing.T) {
 	}
 	p.meta(3, "77", "ACTIVATED", 10)
 	p.until("somebody is paged anew, by a new card", func() bool {
-		return p.page(2).Status == sandbox.IncidentTriggered && p.shows(1, "INC-2", "page calls it #2")
+		return p.page(2).Status == sandbox.IncidentTriggered && p.shows(1, "INC-2", "page's page is PagerDuty #2")
 	})
 	p.do(p.PagerDuty.Acknowledge(2, "cleo"))
 	p.until("it is the new incident that is acknowledged", func() bool { return p.shows(1, "Acknowledged by cleo") })
@@ -137,14 +137,14 @@ func TestResolvedInPagerDutyThenRecoveredThenBrokenAgain(t *testing.T) {
 func TestARiseAfterAResolveInPagerDutyReopens(t *testing.T) {
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "")
 	p.meta(0, "77", "ACTIVATED", 10)
-	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page calls it #1") })
+	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
 	p.rest()
 	p.do(p.PagerDuty.Resolve(1, "cleo"))
 	p.until("it is resolved", func() bool { return p.shows(0, "Resolved by cleo in PagerDuty") })
 	p.rest()
 	p.meta(1, "77", "ACTIVATED", 50)
 	p.until("it is paged anew, and the same card says so", func() bool {
-		return p.page(2).Status == sandbox.IncidentTriggered && p.shows(0, "page calls it #2")
+		return p.page(2).Status == sandbox.IncidentTriggered && p.shows(0, "page's page is PagerDuty #2")
 	})
 	p.do(p.PagerDuty.Resolve(2, "cleo"))
 	p.rest()
@@ -162,7 +162,7 @@ func TestARiseAfterAResolveInPagerDutyReopens(t *testing.T) {
 func TestWhatIsMadeAnewBeforeWeHearOfAResolveIsClosed(t *testing.T) {
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "")
 	p.meta(0, "77", "ACTIVATED", 10)
-	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page calls it #1") })
+	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
 	p.rest()
 	p.PagerDuty.Subscribe("http://127.0.0.1:1/", testWebhookSecret) // webhooks are held up
 	p.do(p.PagerDuty.Resolve(1, "cleo"))
@@ -181,7 +181,9 @@ func TestMergedIncidentsShareWhatPeopleDo(t *testing.T) {
 	p.meta(0, "77", "ACTIVATED", 10)
 	p.meta(0, "78", "ACTIVATED", 10)
 	p.meta(0, "79", "ACTIVATED", 10)
-	p.until("three are paged", func() bool { return p.shows(0, "calls it") && p.shows(1, "calls it") && p.shows(2, "calls it") })
+	p.until("three are paged", func() bool {
+		return p.shows(0, "page is PagerDuty") && p.shows(1, "page is PagerDuty") && p.shows(2, "page is PagerDuty")
+	})
 	p.rest()
 	p.do(p.PagerDuty.Acknowledge(1, "cleo"))
 	p.until("one is acknowledged", func() bool { return strings.Contains(p.cards(), "acknowledged by cleo") })
@@ -227,12 +229,12 @@ func TestWhatGetsWorseWhileAcknowledgedIsPagedASecondTime(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "")
 			p.meta(0, "77", "ACTIVATED", 10)
-			p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page calls it #1") })
+			p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
 			p.do(p.PagerDuty.Acknowledge(1, "cleo"))
 			p.until("it is acknowledged", func() bool { return p.shows(0, "acknowledged by cleo") })
 			p.meta(2, "77", "ACTIVATED", 50) // Meta is late: by its clock the rise came long before the acknowledgement
 			p.until("a second incident is paged", func() bool {
-				return p.page(2).Status == sandbox.IncidentTriggered && p.shows(0, "page calls it #2")
+				return p.page(2).Status == sandbox.IncidentTriggered && p.shows(0, "page's page is PagerDuty #2")
 			})
 			p.rest()
 			if first := p.page(1); first.Status != sandbox.IncidentAcknowledged {
@@ -282,7 +284,7 @@ func TestTheNameOfAPageIsAskedForAndThePersonWhoHasIt(t *testing.T) {
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{OnCall: "ben", NoKeys: true, Appears: 3 * time.Second}, testPagerToken)
 	p.PagerDuty.Subscribe("", "") // no webhooks
 	p.meta(0, "77", "ACTIVATED", 10)
-	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page calls it #1") })
+	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
 	p.rest()
 	if _, timeline := p.seen(1); !slices.Equal(timeline, []string{"opened", "linked"}) {
 		t.Errorf("timeline %v", timeline)

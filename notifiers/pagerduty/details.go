@@ -1,6 +1,7 @@
 package pagerduty
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -24,35 +25,44 @@ type details struct {
 	Now       string   `json:"now,omitempty"`    // what Meta measured last of the worst active signal: "14.28 %"
 	Before    string   `json:"before,omitempty"` // the measurement before that
 	P50       string   `json:"p50,omitempty"`
-	Requests  string   `json:"requests,omitempty"` // in the window
+	Requests  string   `json:"requests,omitempty"`      // in the window
+	Window    string   `json:"measured_over,omitempty"` // "30 min"
 	Threshold string   `json:"threshold,omitempty"`
 	Path      string   `json:"threshold_path,omitempty"` // "5 % → 10 % → 50 %"
 	Active    []string `json:"active,omitempty"`         // alerts that keep the incident open, worst first
-	Pairs     []string `json:"events,omitempty"`         // which events of the journal began and ended an alert
 	CameBack  string   `json:"came_back,omitempty"`      // "twice", while its recovery was held back
 	Status    string   `json:"status,omitempty"`         // "PUBLISHED → DEPRECATED"
 	Meaning   string   `json:"status_meaning,omitempty"` // for the people who use the flow
+	Impact    string   `json:"impact,omitempty"`         // what the worst active signal means for users, where no status says it
+	Help      string   `json:"what_helps,omitempty"`     // by Meta's word, with its page
 	Errors    []string `json:"errors,omitempty"`         // types, shares, what they mean and what helps
 	MetaSays  string   `json:"meta_says,omitempty"`
 	Warning   string   `json:"warning,omitempty"`
 	Error     string   `json:"error,omitempty"` // of a parked delivery
+
+	About string `json:"should_have_been_told,omitempty"` // by a parked delivery
+	Retry string `json:"retry,omitempty"`                 // the command that tries it again
 
 	Acknowledged string `json:"acknowledged_by,omitempty"` // wherever that was done
 
 	Also      []string `json:"also_active,omitempty"`   // on the same flow, in other incidents
 	Elsewhere []string `json:"not_delivered,omitempty"` // who else could not be told of this incident
 
-	Fields map[string]string `json:"fields,omitempty"` // of Meta's value, that the rule wants shown
-	Flow   string            `json:"flow_name,omitempty"`
-	FlowID string            `json:"flow_id,omitempty"`
-	WABA   string            `json:"waba_id,omitempty"`
-	Labels map[string]string `json:"labels,omitempty"`
-	Rule   string            `json:"rule,omitempty"`
+	Facts   map[string]string `json:"facts,omitempty"`   // that Meta said of an account and what belongs to it
+	Fields  map[string]string `json:"fields,omitempty"`  // of Meta's value, that the rule wants shown
+	Subject string            `json:"subject,omitempty"` // what it is about, where that is no flow
+	Account string            `json:"account_name,omitempty"`
+	Flow    string            `json:"flow_name,omitempty"`
+	FlowID  string            `json:"flow_id,omitempty"`
+	WABA    string            `json:"waba_id,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Rule    string            `json:"rule,omitempty"`
 }
 
 func incidentDetails(n *router.Notification) details {
 	inc := n.Incident
-	d := about(inc.WABA, inc.Flow, inc.FlowInfo, inc.Rule, inc.Text, inc.Fields)
+	d := common(about(inc.Subject, inc.FlowInfo, inc.WABA, inc.Flow), inc.Rule, inc.Text, inc.Fields)
+	d.Facts = facts(inc.Facts)
 	d.Incident = inc.Name()
 	d.Path = line(router.FormatPath(inc.Event, inc.Path), maxText)
 	measured, ok := newest(n.Alerts)
@@ -60,20 +70,22 @@ func incidentDetails(n *router.Notification) details {
 		d.measure(measured.Event, measured.Reading)
 		d.Before = format(measured.Event, measured.Before)
 	}
+	if worst := counting(n.Alerts); len(worst) > 0 {
+		d.advise(worst[0].Event, worst[0].Level)
+	}
 	d.Active = lines(counting(n.Alerts), func(a router.Alert) string {
 		if a.Event == measured.Event { // Now is newer than what was measured at this level
 			a.Value = nil
 		}
 		return alertLine(a)
 	})
-	d.Pairs = lines(slices.DeleteFunc(slices.Clone(n.Alerts), func(a router.Alert) bool { return a.OpenedBy == 0 }), pairLine)
 	if inc.State == router.IncidentAcknowledged {
 		d.Acknowledged = line(inc.AcknowledgedBy, maxName)
 	}
 	if inc.Flaps > 0 {
 		d.CameBack = router.FormatTimes(inc.Flaps)
 	}
-	d.Also = lines(n.Also, func(a router.Alert) string {
+	d.Also = lines(n.AlsoActive(), func(a router.Alert) string {
 		return fmt.Sprintf("%s (%s)", alertLine(a), router.IncidentName(a.Incident))
 	})
 	d.Meaning = levelMeaning(slices.Concat(counting(n.Alerts), n.Also))
@@ -82,7 +94,8 @@ func incidentDetails(n *router.Notification) details {
 }
 
 func noticeDetails(n *router.Notice) details {
-	d := about(n.WABA, n.Flow, n.FlowInfo, n.Rule, n.Text, n.Fields)
+	d := common(aboutNotice(n), n.Rule, n.Text, n.Fields)
+	d.Facts = facts(n.Facts)
 	d.measure(n.Name, n.Reading)
 	d.Threshold = format(n.Name, n.Threshold)
 	d.Status = line(n.NewStatus, maxText)
@@ -92,9 +105,16 @@ func noticeDetails(n *router.Notice) details {
 	if meaning := router.StatusMeaning(n.NewStatus); meaning != "" {
 		d.Meaning = n.NewStatus + ": " + meaning
 	}
+	news := n.Severity < router.Warning && router.LevelMeaning(n.SignalKey(), router.Level(n.Change)) == ""
+	if n.AlertState != router.Deactivated && !n.Subject.OfFlow() && !news {
+		d.advise(n.SignalKey(), router.Level(n.Change))
+	}
 	d.MetaSays, d.Warning = line(n.Message, maxText), line(n.Warning, maxText)
 	if n.Act != nil {
-		d.Error = line(n.Act.Error, maxText)
+		d.Error, d.About = line(n.Act.Error, maxText), line(n.Act.About, maxText)
+		if n.Act.Delivery != 0 {
+			d.Retry = fmt.Sprintf("flowbridge deliveries retry %d", n.Act.Delivery)
+		}
 		if n.Act.Incident != 0 {
 			d.Incident = router.IncidentName(n.Act.Incident)
 		}
@@ -102,12 +122,16 @@ func noticeDetails(n *router.Notice) details {
 	return d
 }
 
-// about is what the details of incidents and notices have in common.
-func about(waba, flow string, info router.FlowInfo, rule, text string, fields []router.Field) details {
+// common is what the details of incidents and notices have in common.
+func common(of thing, rule, text string, fields []router.Field) details {
+	info := of.info
 	d := details{
-		Text: line(text, maxText),
-		Flow: line(info.FlowName, maxText), FlowID: line(flow, maxText), WABA: line(waba, maxText),
-		Rule: line(rule, maxText),
+		Text: line(text, maxText), WABA: line(of.waba, maxText), Account: line(info.AccountName, maxText), Rule: line(rule, maxText),
+	}
+	if of.subject.OfFlow() {
+		d.Flow, d.FlowID = line(info.FlowName, maxText), line(of.flow, maxText)
+	} else {
+		d.Subject = line(of.name(), maxText)
 	}
 	if len(fields) > 0 {
 		d.Fields = make(map[string]string, len(fields))
@@ -122,6 +146,36 @@ func about(waba, flow string, info router.FlowInfo, rule, text string, fields []
 		d.Labels[line(name, maxName)] = line(value, maxText)
 	}
 	return d
+}
+
+// advise says what a signal means for users, and what helps.
+func (d *details) advise(event string, level router.Level) {
+	signal := router.SignalOf(event)
+	if signal.Window != 0 {
+		d.Window = router.FormatDuration(signal.Window)
+	}
+	if router.LevelMeaning(event, level) == "" || signal.Moves() {
+		d.Impact = cmp.Or(router.LevelMeaning(event, level), signal.Impact)
+	}
+	if d.Help = router.LevelHelp(event, level); d.Help != "" && signal.Link != "" {
+		d.Help += " " + signal.Link
+	}
+}
+
+// facts are what Meta said beside what happened, by name. Of two with one name both stand there.
+func facts(all []router.Fact) map[string]string {
+	if len(all) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(all))
+	for _, f := range all[:min(len(all), maxLines)] {
+		name := line(f.Name, maxName)
+		if had := out[name]; had != "" {
+			f.Text = had + "; " + f.Text
+		}
+		out[name] = line(f.Text, maxText)
+	}
+	return out
 }
 
 // measure fills in what Meta measured.
@@ -161,26 +215,12 @@ func counting(alerts []router.Alert) []router.Alert {
 
 // alertLine writes an alert: "Endpoint error rate over 10 % since 2026-03-14T03:00:00Z: 14.28 %".
 func alertLine(a router.Alert) string {
-	text := router.SignalName(a.Event) + " " + router.Crossed(a.Event, a.Level) + " since " + timestamp(a.Since)
+	text := router.Sentence(a.Event, a.Level) + " since " + timestamp(a.Since)
 	if a.Value != nil {
 		text += ": " + format(a.Event, a.Value)
 	}
 	if !a.Active {
 		text += "; over, if it stays so until " + timestamp(a.HeldUntil)
-	}
-	return text
-}
-
-// pairLine writes which events of the journal belong together: "Endpoint error rate over 50 %: event 17 ACTIVATED,
-// event 21 DEACTIVATED".
-func pairLine(a router.Alert) string {
-	began, ended := router.Activated, router.Deactivated
-	if a.Level.IsWord() {
-		began, ended = "began it", "ended it"
-	}
-	text := fmt.Sprintf("%s %s: event %d %s", router.SignalName(a.Event), router.Crossed(a.Event, a.Level), a.OpenedBy, began)
-	if a.ClosedBy != 0 {
-		text += fmt.Sprintf(", event %d %s", a.ClosedBy, ended)
 	}
 	return text
 }
@@ -211,6 +251,10 @@ func levelMeaning(alerts []router.Alert) (meaning string) {
 	var worst *router.Alert
 	for i := range alerts {
 		a := &alerts[i]
+		signal := router.SignalOf(a.Event)
+		if signal.Moves() {
+			continue // see advise
+		}
 		if said := router.LevelMeaning(a.Event, a.Level); said != "" && (worst == nil || a.Reaches(worst)) {
 			worst, meaning = a, string(a.Level)+": "+said
 		}

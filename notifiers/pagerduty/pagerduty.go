@@ -263,10 +263,10 @@ func (p *Notifier) tell(ctx context.Context, n *router.Notification) (router.Rec
 // recovery will come. A recovery wakes nobody whatever its rule says, nor does a flow that is drafted or
 // published: a rule about status changes is severe for the sake of THROTTLED and BLOCKED.
 func pages(n *router.Notification) bool {
-	switch signal := router.SignalOf(n.Notice.Name); {
+	switch signal := router.SignalOf(n.Notice.SignalKey()); {
 	case n.Notice.AlertState == router.Deactivated:
 		return false
-	case signal.ByWord() && router.StatusMeaning(n.Notice.NewStatus) == "":
+	case signal.ByWord() && !signal.Moves() && router.StatusMeaning(n.Notice.NewStatus) == "":
 		return false
 	}
 	return n.Severity >= router.Error

@@ -169,7 +169,8 @@ func TestAnIncidentOpensRefreshesIsAcknowledgedAndResolves(t *testing.T) {
 		t.Errorf("actions (-want +got):\n%s", diff)
 	}
 	got := b.Incidents()
-	if len(got) != 1 || got[0].Status != sandbox.IncidentResolved || got[0].Severity != "critical" || got[0].Summary != "Checkout: endpoint error rate (INC-42)" {
+	title := "Error: Checkout endpoint error rate reached 62.5 %, over 50 % (INC-42)" // of the first trigger
+	if len(got) != 1 || got[0].Status != sandbox.IncidentResolved || got[0].Severity != "critical" || got[0].Summary != title {
 		t.Errorf("incidents: %+v", got)
 	}
 }

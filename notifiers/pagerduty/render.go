@@ -35,13 +35,13 @@ func trigger(n *router.Notification) *pd.V2Event {
 		DedupKey:  cmp.Or(dedupKey(n.Receipt), n.Key),
 		Client:    "flowbridge",
 		ClientURL: href(n.Link),
-		Links:     linkList(links(n, inc.Flow, inc.FlowInfo)),
+		Links:     linkList(links(n, about(inc.Subject, inc.FlowInfo, inc.WABA, inc.Flow), inc.Event)),
 		Payload: &pd.V2Payload{
-			Summary:   line(again(n)+incidentSummary(inc), maxSummary),
-			Source:    source(inc.WABA, inc.Flow),
+			Summary:   incidentSummary(n),
+			Source:    about(inc.Subject, inc.FlowInfo, inc.WABA, inc.Flow).source(),
 			Severity:  severity(n).String(),
 			Timestamp: timestamp(inc.OpenedAt),
-			Component: component(inc.Flow, inc.FlowInfo),
+			Component: about(inc.Subject, inc.FlowInfo, inc.WABA, inc.Flow).component(),
 			Group:     group(inc.WABA, inc.FlowInfo),
 			Class:     line(inc.Event, maxName),
 			Details:   incidentDetails(n),
@@ -58,13 +58,13 @@ func page(n *router.Notification) *pd.V2Event {
 		Action:   "trigger",
 		DedupKey: fmt.Sprintf("flowbridge/notice/%d/%d", notice.Event, notice.At.Unix()),
 		Client:   "flowbridge",
-		Links:    linkList(links(n, notice.Flow, notice.FlowInfo)),
+		Links:    linkList(links(n, aboutNotice(notice), notice.SignalKey())),
 		Payload: &pd.V2Payload{
-			Summary:   line(noticeSummary(notice), maxSummary),
-			Source:    source(notice.WABA, notice.Flow),
+			Summary:   line(capital(severity(n).String())+": "+noticeSummary(notice), maxSummary),
+			Source:    aboutNotice(notice).source(),
 			Severity:  severity(n).String(),
 			Timestamp: timestamp(notice.At),
-			Component: component(notice.Flow, notice.FlowInfo),
+			Component: aboutNotice(notice).component(),
 			Group:     group(notice.WABA, notice.FlowInfo),
 			Class:     line(notice.Name, maxName),
 			Details:   noticeDetails(notice),
@@ -76,10 +76,10 @@ func page(n *router.Notification) *pd.V2Event {
 func change(n *router.Notification) pd.ChangeEvent {
 	notice := n.Notice
 	event := pd.ChangeEvent{
-		Links: links(n, notice.Flow, notice.FlowInfo),
+		Links: links(n, aboutNotice(notice), notice.SignalKey()),
 		Payload: pd.ChangeEventPayload{
 			Summary:       line(noticeSummary(notice), maxSummary),
-			Source:        source(notice.WABA, notice.Flow),
+			Source:        aboutNotice(notice).source(),
 			Timestamp:     timestamp(notice.At),
 			CustomDetails: object(noticeDetails(notice)),
 		},
@@ -111,36 +111,64 @@ func sizeOf(event any) int {
 	return len(body)
 }
 
-// incidentSummary names an incident without a level: PagerDuty keeps the title that the first trigger gave,
-// whatever comes after.
-func incidentSummary(inc *router.Incident) string {
-	if inc.Title != "" {
-		return inc.Title
+// incidentSummary is all that a phone, a text message or a lock screen shows: how bad, what, where, the number, its threshold
+// and ours. PagerDuty keeps the title that the first trigger gave, whatever comes after: it says what was reached, which stays
+// true.
+func incidentSummary(n *router.Notification) string {
+	inc := n.Incident
+	said := capital(severity(n).String()) + ": "
+	if n.Key != inc.Key { // a second page, for what is worse than what somebody had acknowledged
+		said = capital(severity(n).String()) + ", worse since it was acknowledged: "
 	}
-	what := cmp.Or(router.SignalOf(inc.Event).Trouble, lowerFirst(router.SignalName(inc.Event)))
 	number := " (" + inc.Name() + ")"
-	return line(place(inc.WABA, inc.Flow, inc.FlowInfo)+": "+what, maxSummary-len(number)) + number
+	switch {
+	case inc.Title == "":
+		said += reached(n)
+	default:
+		said += inc.Title
+		if strings.Contains(inc.Title, inc.Name()) {
+			number = ""
+		}
+	}
+	return line(said, maxSummary-len(number)) + number
 }
 
-// again marks a second page about an incident: it got worse after somebody had acknowledged the first.
-func again(n *router.Notification) string {
-	if n.Key == n.Incident.Key {
-		return ""
+// reached says what is wrong, of the worst alert: "Checkout endpoint error rate reached 57 %, over 50 %", "account Acme EU is
+// disabled".
+func reached(n *router.Notification) string {
+	inc, worst := n.Incident, counting(n.Alerts)
+	where := about(inc.Subject, inc.FlowInfo, inc.WABA, inc.Flow).name()
+	if len(worst) == 0 {
+		return where + " " + cmp.Or(router.SignalOf(inc.Event).Trouble, lowerFirst(router.SignalName(inc.Event)))
 	}
-	return "Worse since it was acknowledged: "
+	a := worst[0]
+	signal := router.SignalOf(a.Event)
+	if signal.Moves() {
+		return router.Claim(where, a.Event, a.Level)
+	}
+	var value *float64
+	if measured, ok := newest(n.Alerts); ok {
+		value = measured.Value
+	}
+	if !signal.Reaches(a.Level, value) {
+		value = a.Value // what is measured now lies below the level that it reached
+	}
+	return where + " " + lowerFirst(router.SignalName(a.Event)) + " " + router.Reached(a.Event, a.Level, value)
 }
 
 // noticeSummary says what happened, in one line.
 func noticeSummary(n *router.Notice) string {
-	where := place(n.WABA, n.Flow, n.FlowInfo)
-	what := lowerFirst(router.SignalName(n.Name))
-	switch signal := router.SignalOf(n.Name); {
+	where := aboutNotice(n).name()
+	what := lowerFirst(router.SignalName(n.SignalKey()))
+	switch signal := router.SignalOf(n.SignalKey()); {
 	case n.Title != "":
 		return n.Title
 	case n.Act != nil && n.Act.Incident != 0:
 		return fmt.Sprintf("flowbridge could not tell %s of %s", n.Act.Notifier, router.IncidentName(n.Act.Incident))
 	case n.Act != nil:
 		return "flowbridge could not tell " + n.Act.Notifier
+	case !n.Subject.OfFlow():
+		return router.Claim(where, n.SignalKey(), router.Level(n.Change))
 	case signal.ByWord() && n.NewStatus == "":
 		return where + ": " + what + " changed"
 	case signal.ByWord() && n.OldStatus == "":
@@ -153,27 +181,50 @@ func noticeSummary(n *router.Notice) string {
 	return where + ": " + what
 }
 
-// place names what an event is about: a flow, or else the account.
-func place(waba, flow string, info router.FlowInfo) string {
+// thing is what an event is about: a flow, another subject, or else the account.
+type thing struct {
+	subject    router.Subject
+	info       router.FlowInfo
+	waba, flow string
+}
+
+func about(s router.Subject, info router.FlowInfo, waba, flow string) thing {
+	return thing{s, info, waba, flow}
+}
+
+func aboutNotice(n *router.Notice) thing { return thing{n.Subject, n.FlowInfo, n.WABA, n.Flow} }
+
+// name is for people.
+func (t thing) name() string {
 	switch {
-	case flow != "" || info.FlowName != "":
-		return line(info.DisplayName(flow), maxName)
-	case waba != "":
-		return line("WhatsApp account "+waba, maxName)
+	case !t.subject.OfFlow():
+		return line(t.subject.Label(t.info, t.waba), maxName)
+	case t.flow != "" || t.info.FlowName != "":
+		return line(t.info.DisplayName(t.flow), maxName)
+	case t.waba != "":
+		return line("WhatsApp account "+t.waba, maxName)
 	}
 	return "flowbridge"
 }
 
-// source names what an event is about by its id, which outlives every name.
-func source(waba, flow string) string {
-	if flow != "" {
-		flow = "WhatsApp flow " + flow
+// source names it by its id, which outlives every name.
+func (t thing) source() string {
+	switch {
+	case t.subject.Kind == router.SubjectAccount:
+		return line("WhatsApp account "+t.waba, maxName)
+	case !t.subject.OfFlow():
+		return line("WhatsApp "+string(t.subject.Kind)+" "+t.subject.ID, maxName)
+	case t.flow != "":
+		return line("WhatsApp flow "+t.flow, maxName)
 	}
-	return cmp.Or(line(flow, maxName), place(waba, "", router.FlowInfo{}))
+	return thing{waba: t.waba}.name()
 }
 
-func component(flow string, info router.FlowInfo) string {
-	return line(cmp.Or(info.FlowName, flow), maxName)
+func (t thing) component() string {
+	if !t.subject.OfFlow() {
+		return t.name()
+	}
+	return line(cmp.Or(t.info.FlowName, t.flow), maxName)
 }
 
 // group is the team that owns the flow, where the rules file names one, else the account.
@@ -192,14 +243,14 @@ func timestamp(t time.Time) string {
 }
 
 // links leads to what a person who was paged looks at next.
-func links(n *router.Notification, flow string, info router.FlowInfo) []pd.ChangeEventLink {
+func links(n *router.Notification, of thing, event string) []pd.ChangeEventLink {
 	var out []pd.ChangeEventLink
 	add := func(url, text string) {
 		if url = href(url); url != "" {
 			out = append(out, pd.ChangeEventLink{Href: url, Text: line(text, maxName)})
 		}
 	}
-	add(info.Runbook, "Runbook")
+	add(of.info.Runbook, "Runbook")
 	add(n.Link, "Details in flowbridge")
 	for i, r := range n.Related {
 		if i == maxCards {
@@ -209,7 +260,10 @@ func links(n *router.Notification, flow string, info router.FlowInfo) []pd.Chang
 			add(r.Link, r.Kind.Label()+": "+r.Notifier)
 		}
 	}
-	if flow != "" {
+	switch signal := router.SignalOf(event); {
+	case !of.subject.OfFlow():
+		add(signal.Link, signal.LinkLabel())
+	case of.flow != "":
 		add(flowsPage, "Flows in WhatsApp Manager")
 	}
 	return out
@@ -243,6 +297,12 @@ func line(text string, limit int) string {
 		return r
 	}, strings.ToValidUTF8(text, "\uFFFD"))
 	return router.Shorten(router.OneLine(text), limit)
+}
+
+// capital begins a sentence.
+func capital(text string) string {
+	r, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(r)) + text[size:]
 }
 
 // lowerFirst makes a name of a signal stand within a sentence.

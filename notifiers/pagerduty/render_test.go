@@ -74,8 +74,8 @@ func TestWhatPagerDutyIsSent(t *testing.T) {
 			n := failing()
 			n.Incident.Event, n.Incident.Path = router.FlowStatusChange, []router.Level{router.Throttled, router.Blocked}
 			n.Alerts = []router.Alert{
-				{Event: router.FlowStatusChange, Level: router.Throttled, Active: true, Since: opened, Raised: opened},
 				{Event: router.FlowStatusChange, Level: router.Blocked, Active: true, Since: opened, Raised: opened},
+				{Event: router.FlowStatusChange, Level: router.Throttled, Active: true, Since: opened, Raised: opened},
 			}
 			n.Link = ""
 			return n
@@ -219,7 +219,8 @@ func TestTheLongestEventFits(t *testing.T) {
 func TestTheNumberIsNeverCutOffASummary(t *testing.T) {
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := failing()
-	n.Incident.Event = strings.Repeat("LONG_", 1000)
+	n.Incident.FlowName = strings.Repeat("LONG ", 1000)
+	n.Alerts[0].Event = strings.Repeat("LONG_", 1000)
 	b.sync(t, n)
 	if got := b.Incidents()[0].Summary; utf8.RuneCountInString(got) != 1024 || !strings.HasSuffix(got, "… (INC-42)") {
 		t.Errorf("summary of %d characters: %s", utf8.RuneCountInString(got), got)

@@ -27,7 +27,7 @@ var emoji = map[string]string{
 	"rotating_light": "🚨", "fire": "🔥", "red_circle": "🔴", "large_orange_circle": "🟠", "large_yellow_circle": "🟡",
 	"large_green_circle": "🟢", "large_blue_circle": "🔵", "white_circle": "⚪", "black_circle": "⚫", "white_check_mark": "✅",
 	"heavy_check_mark": "✔", "x": "❌", "no_entry": "⛔", "warning": "⚠️", "information_source": "ℹ️", "bell": "🔔", "no_bell": "🔕",
-	"mega": "📣", "eyes": "👀", "memo": "📝", "link": "🔗", "book": "📖", "hourglass": "⌛", "repeat": "🔁", "inbox_tray": "📥",
+	"mega": "📣", "eyes": "👀", "memo": "📝", "link": "🔗", "book": "📖", "hourglass": "⌛", "repeat": "🔁", "inbox_tray": "📥", "pager": "📟",
 	"arrow_up": "⬆️", "arrow_down": "⬇️", "chart_with_upwards_trend": "📈", "chart_with_downwards_trend": "📉",
 	"octagonal_sign": "🛑", "construction": "🚧", "calendar": "📅", "package": "📦", "wrench": "🔧", "bulb": "💡",
 }

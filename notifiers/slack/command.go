@@ -134,6 +134,11 @@ func (r *Receiver) list(ctx context.Context, command string) (said, result strin
 		state, more, _, mark := openState(n)
 		lines = append(lines, fmt.Sprintf("%s %s · %s · %s · since %s", mark, link(cardOf(&all[i]), "*"+all[i].Name()+"*"),
 			line(titleOf(n), listedTitle), state+more, date(all[i].OpenedAt)))
+		for _, p := range all[i].Pages(all[i].Alerts) {
+			if p.State == router.PageWaiting {
+				lines[len(lines)-1] += " · " + pageWords(&p)
+			}
+		}
 	}
 	return fits(append(lines, fmt.Sprintf("_%s %d_ shows one of them", line(command, nameText), all[0].Number))), "done"
 }
@@ -174,7 +179,10 @@ func (r *Receiver) show(ctx context.Context, number int64) (said, result string)
 			lines = append(lines, "• "+line(text, factText))
 		}
 	}
-	for _, f := range owner(&inc.Incident) {
+	if paged := pages(n); paged != "" {
+		lines = append(lines, paged)
+	}
+	for _, f := range owner(n) {
 		lines = append(lines, f.name+": "+f.value)
 	}
 	problems := 0

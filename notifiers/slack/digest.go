@@ -72,14 +72,14 @@ func renderDigest(n *router.Notification) card {
 	mark := severityMark(worstFirst(parts)[0].Severity)
 	lines := []string{mark + " *" + said + "*"}
 	for _, p := range worstFirst(parts)[:min(len(parts), worstLines)] {
-		lines = append(lines, "• "+capital(p.Severity.String())+": "+line(summaryTitle(&p), titleText)+" ("+p.Incident.Name()+")")
+		lines = append(lines, "• "+capital(p.Severity.String())+": "+line(p.Incident.What(), titleText)+" ("+p.Incident.Name()+")")
 	}
 	if left := len(parts) - worstLines; left > 0 {
 		lines = append(lines, fmt.Sprintf("… and %d more", left))
 	}
 	lines = append(lines, fmt.Sprintf("They came faster than this channel takes cards. One that gets worse gets its card; "+
 		"the others do once no more than %d of them are open. "+seeAll(n), router.StormSize))
-	return digestCard(n, said+"; the worst: "+summaryTitle(&worstFirst(parts)[0]), lines)
+	return digestCard(n, said+"; the worst: "+worstFirst(parts)[0].Incident.What(), lines)
 }
 
 // renderRecoveries draws the end of many incidents that have no card here.
@@ -145,19 +145,6 @@ func worstFirst(parts []router.Summary) []router.Summary {
 	parts = slices.Clone(parts)
 	slices.SortStableFunc(parts, func(a, b router.Summary) int { return cmp.Compare(b.Severity, a.Severity) })
 	return parts
-}
-
-// summaryTitle is the rule's, or names flow, signal and the levels that it reached.
-func summaryTitle(p *router.Summary) string {
-	inc := &p.Incident
-	if inc.Title != "" {
-		return inc.Title
-	}
-	title := cut(inc.DisplayName(inc.Flow), nameText) + ": " + router.SignalName(inc.Event)
-	if len(inc.Path) > 0 {
-		title += " " + router.Crossed(inc.Event, inc.Path[len(inc.Path)-1])
-	}
-	return title
 }
 
 // names lists incidents by number.

@@ -1,10 +1,10 @@
 package slack
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"flowbridge/router"
 )
@@ -25,32 +25,79 @@ func incidentFacts(n *router.Notification) (own []field) {
 	if a := reading(n); a != nil {
 		own = append(own, readingFacts(a.Event, &a.Reading)...)
 	}
+	if window := router.SignalOf(inc.Event).Window; window != 0 {
+		own = append(own, fact("Measured over", router.FormatDuration(window)))
+	}
+	own = append(own, saidFacts(inc.Facts)...)
 	own = append(own, field{"Started", date(inc.OpenedAt)})
-	own = append(own, owner(inc)...)
-	return few(append(own, labels(inc.Labels)...))
+	own = append(own, owner(n)...)
+	own = append(own, labels(inc.Labels)...)
+	return few(append(own, ids(inc.Subject, inc.FlowInfo, inc.WABA, inc.Flow)...))
 }
 
-// owner says who has it, and what services call it.
-func owner(inc *router.Incident) (list []field) {
+// owner says who has it, and what services call pages of it that are not shown as such.
+func owner(n *router.Notification) (list []field) {
+	inc := n.Incident
+	shown := inc.Pages(n.Alerts)
 	var names []string
-	for _, l := range inc.Links[:min(len(inc.Links), mostLinks)] {
-		name := l.ID
-		if l.Number != 0 {
-			name = fmt.Sprintf("#%d", l.Number)
+	for _, l := range inc.Links {
+		if len(names) < mostLinks && !slices.ContainsFunc(shown, func(p router.PageStatus) bool { return p.Link == l }) {
+			names = append(names, link(l.URL, line(l.Name(), nameText)))
 		}
-		names = append(names, link(l.URL, line(name, nameText)))
 	}
-	theirs := strings.Join(names, ", ")
-	switch {
-	case inc.Owner != "" && theirs != "":
-		return []field{{"Owner", line(inc.Owner, factText) + " (PagerDuty " + theirs + ")"}}
-	case inc.Owner != "":
-		return []field{fact("Owner", inc.Owner)}
-	case theirs != "":
-		return []field{{"PagerDuty", theirs}}
+	if inc.Owner != "" {
+		list = append(list, fact("Owner", inc.Owner))
 	}
-	return nil
+	if len(names) > 0 {
+		list = append(list, field{"Known as", strings.Join(names, ", ")})
+	}
+	return list
 }
+
+// ids are what Meta's managers find the subject by, beside its name.
+func ids(s router.Subject, info router.FlowInfo, waba, flow string) (list []field) {
+	if s.OfFlow() {
+		if info.FlowName != "" {
+			list = append(list, fact("Flow", flow))
+		}
+		return list
+	}
+	account := waba
+	if info.AccountName != "" && s.Kind != router.SubjectAccount {
+		account = info.AccountName + " (" + waba + ")"
+	}
+	if s.Kind != router.SubjectAccount || info.AccountName != "" {
+		list = append(list, fact("Account", account))
+	}
+	if id, _, _ := strings.Cut(s.ID, ":"); s.Kind == router.SubjectTemplate && id != "" && !strings.HasPrefix(s.Name, id) {
+		list = append(list, fact("Template id", id))
+	}
+	return list
+}
+
+// saidFacts are what Meta said of an account and what belongs to it, as far as it is short.
+func saidFacts(all []router.Fact) (list []field) {
+	for _, f := range all {
+		if !isProse(f) {
+			list = append(list, fact(f.Name, f.Text))
+		}
+	}
+	return list
+}
+
+// saidProse is what Meta said in sentences: descriptions, recommendations, what to do.
+func saidProse(all []router.Fact) string {
+	var lines []string
+	for _, f := range all {
+		if isProse(f) && len(lines) < mostProse {
+			lines = append(lines, "*"+line(f.Name, nameText)+":* "+line(f.Text, fieldText))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// isProse says whether a fact has too many words for a column.
+func isProse(f router.Fact) bool { return utf8.RuneCountInString(f.Text) > shortFact }
 
 // readingFacts are the numbers beside the one that the event is about.
 func readingFacts(event string, r *router.Reading) (list []field) {

@@ -41,6 +41,8 @@ const (
 	mostFields     = 2 * maxFields
 	mostLabels     = 5
 	mostErrors     = 5
+	mostProse      = 5  // facts in sentences
+	shortFact      = 40 // what fits a column
 	errorType      = 40
 	errorHelp      = 70
 	mostAlso       = 5
@@ -59,6 +61,7 @@ const (
 	_ = uint(maxSectionText - mostAlso*(factText+nameText))
 	_ = uint(maxFieldText - nameText - fieldText - 3)
 	_ = uint(maxFieldText - nameText - factText - mostLinks*(inlineURL+nameText+10))
+	_ = uint(maxSectionText - mostProse*(fieldText+nameText+6))
 	_ = uint(maxButtons - mostPagers - 3)
 )
 

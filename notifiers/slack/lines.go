@@ -40,12 +40,26 @@ func unthreaded(n *router.Notification) string {
 func entryLines(n *router.Notification) (list []reply) {
 	for i := range n.Timeline {
 		e := &n.Timeline[i]
+		if last := len(list) - 1; sameLine(n, i) {
+			list[last].entry = e.N
+			list[last].text += ". " + line(e.Text, lineText)
+			continue
+		}
 		if mark := entryMark(e.Kind); mark != "" {
 			worse := e.Kind == router.EntryEscalated || e.Kind == router.EntryReopened || e.Kind == router.EntryActivated && reopened(n)
 			list = append(list, reply{e.N, mark + " " + line(e.Text, lineText), worse && n.Open})
 		}
 	}
 	return list
+}
+
+// sameLine says that an entry goes on in the line of the one before it: who was paged by what that tells.
+func sameLine(n *router.Notification, i int) bool {
+	if i == 0 || n.Timeline[i].Kind != router.EntryPaged || n.Timeline[i].Event == 0 {
+		return false
+	}
+	before := &n.Timeline[i-1]
+	return before.Event == n.Timeline[i].Event && before.Kind != router.EntryPaged && entryMark(before.Kind) != ""
 }
 
 // joined makes one text of many lines, each with its time; the oldest go where there is no room for all.
@@ -77,7 +91,7 @@ func joined(n *router.Notification, list []reply, room int) reply {
 // entryMark is the sign before a line of the thread; "" for entries that get none.
 func entryMark(kind router.EntryKind) string {
 	switch kind {
-	case router.EntryOpened, router.EntryRefreshed:
+	case router.EntryOpened, router.EntryRefreshed, router.EntryLate: // the card says it, or there is nothing to say
 		return ""
 	case router.EntryEscalated:
 		return ":arrow_up:"

@@ -20,19 +20,42 @@ func renderNotice(n *router.Notification) card {
 	head.section(needed, "head", mark+" *"+line(title, titleText)+"*")
 
 	body := newParts(n)
-	body.section(needed, "meaning", router.StatusMeaning(note.NewStatus))
+	body.section(needed, "meaning", noticeMeaning(note))
 	body.section(wanted, "text", prose(noticeText(note), proseText))
+	body.section(factual, "said", saidProse(note.Facts))
 	body.fields(factual, "facts", noticeFacts(note))
 	body.section(helpful, "errors", errorTable(note.Errors))
 	body.fields(nearby, "fields", asked(note.Fields))
-	if note.Flow != "" {
+	if note.Flow != "" || !note.Subject.OfFlow() {
 		body.actions(needed, "links", links(n))
 	}
 	body.context(smallPrint, "foot", "rule "+line(note.Rule, nameText), date(note.At))
 
-	c := card{text: sentenceOf(capital(note.Severity.String())+": "+title, ""), head: head.fit(budget), color: color}
+	c := card{text: sentenceOf(noticeKind(note)+": "+title, ""), head: head.fit(budget), color: color}
 	c.body = body.fit(budget - room(c.text, head))
 	return c
+}
+
+// noticeKind begins the sentence: how bad it is, or that it is good.
+func noticeKind(note *router.Notice) string {
+	if signal := router.SignalOf(note.SignalKey()); signal.Moves() && recovery(note) {
+		return "Good news"
+	}
+	return capital(note.Severity.String())
+}
+
+// noticeMeaning says what it means for users, and what helps. Good news needs neither.
+func noticeMeaning(note *router.Notice) string {
+	signal := router.SignalOf(note.SignalKey())
+	if !signal.Moves() && note.Subject.OfFlow() {
+		return router.StatusMeaning(note.NewStatus)
+	}
+	level := router.Level(note.Change)
+	means := router.LevelMeaning(note.SignalKey(), level)
+	if recovery(note) || note.Severity < router.Warning && means == "" {
+		return ""
+	}
+	return advice(cmp.Or(means, signal.Impact), router.LevelHelp(note.SignalKey(), level), &signal)
 }
 
 // room is what a sentence and a head take of the budget.
@@ -65,21 +88,27 @@ func recovery(note *router.Notice) bool {
 }
 
 func noticeTitle(note *router.Notice) string {
+	about := cut(note.About(), nameText)
 	name := ""
-	if note.Flow != "" || note.FlowName != "" {
-		name = cut(note.DisplayName(note.Flow), nameText) + ": "
+	if about != "" {
+		name = about + ": "
 	}
-	switch signal := router.SignalOf(note.Name); {
+	switch signal := router.SignalOf(note.SignalKey()); {
 	case note.Name == router.ParkedDelivery && note.Act != nil:
 		about := "a notice"
 		if note.Act.Incident != 0 {
 			about = router.IncidentName(note.Act.Incident)
 		}
 		return fmt.Sprintf("%s%s could not be told of %s", name, cut(cmp.Or(note.Act.Notifier, "a notifier"), nameText), about)
+	case about != "" && signal.Moves():
+		return router.Claim(about, signal.Name, router.Level(note.Change))
 	case signal.ByWord() && note.NewStatus != "":
 		was := ""
 		if note.OldStatus != "" {
 			was = " (was " + note.OldStatus + ")"
+		}
+		if note.Warning != "" { // such as: its version will freeze
+			was += ", with a warning"
 		}
 		return name + signal.Title + " is " + note.NewStatus + was
 	case note.AlertState == router.Deactivated:
@@ -98,7 +127,14 @@ func noticeTitle(note *router.Notice) string {
 // noticeText is the rule's, or what there is to say.
 func noticeText(note *router.Notice) string {
 	if note.Name == router.ParkedDelivery && note.Act != nil && note.Text == "" {
-		return note.Act.Error + "\nflowbridge has stopped trying: mend what it says, then retry the delivery."
+		text := note.Act.Error + "\nMend what it says, then retry the delivery"
+		if note.Act.Delivery != 0 {
+			text += fmt.Sprintf(": flowbridge deliveries retry %d", note.Act.Delivery)
+		}
+		if note.Act.About != "" {
+			text = "What it should have been told: " + note.Act.About + "\n" + text
+		}
+		return text
 	}
 	if note.Text != "" {
 		return note.Text
@@ -114,7 +150,12 @@ func noticeFacts(note *router.Notice) (own []field) {
 		own = append(own, fact("Threshold", router.FormatValue(note.Name, *note.Threshold)))
 	}
 	own = append(own, readingFacts(note.Name, &note.Reading)...)
-	return few(append(own, labels(note.Labels)...))
+	own = append(own, saidFacts(note.Facts)...)
+	own = append(own, labels(note.Labels)...)
+	if note.Flow != "" || !note.Subject.OfFlow() {
+		own = append(own, ids(note.Subject, note.FlowInfo, note.WABA, note.Flow)...)
+	}
+	return few(own)
 }
 
 // errorTable lists the most frequent errors, aligned, each with what helps.
@@ -127,7 +168,8 @@ func errorTable(counts []router.ErrorCount) string {
 		return cmp.Or(cmp.Compare(number(b.Count), number(a.Count)), cmp.Compare(number(b.Rate), number(a.Rate)))
 	})
 	counts = counts[:min(len(counts), mostErrors)]
-	rows := make([][4]string, len(counts)) // type, rate, count, help
+	rows := make([][4]string, len(counts), len(counts)+1)
+	heading := [4]string{"Error", "Share", "Count", "What helps"}
 	var width [3]int
 	for i, e := range counts {
 		name, help := e.Type, ""
@@ -145,6 +187,12 @@ func errorTable(counts []router.ErrorCount) string {
 			width[j] = max(width[j], utf8.RuneCountInString(rows[i][j]))
 		}
 	}
+	for j := range width {
+		if width[j] > 0 {
+			width[j] = max(width[j], len(heading[j]))
+		}
+	}
+	rows = slices.Insert(rows, 0, heading)
 	var out []string
 	for _, row := range rows {
 		text := fmt.Sprintf("%-*s", width[0], row[0])
@@ -153,7 +201,7 @@ func errorTable(counts []router.ErrorCount) string {
 				text += fmt.Sprintf("  %*s", width[j+1], cell)
 			}
 		}
-		out = append(out, escape(strings.TrimRight(text+"  "+row[3], " "), maxSectionText/mostErrors-8))
+		out = append(out, escape(strings.TrimRight(text+"  "+row[3], " "), maxSectionText/(mostErrors+1)-8))
 	}
 	return "*Top errors*\n```" + strings.Join(out, "\n") + "```"
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/slack-go/slack"
@@ -59,10 +60,10 @@ func renderOpen(n *router.Notification, pressable bool) card {
 	head.section(needed, "head", mark+" *"+line(title, titleText)+"*\n"+strings.Join(facts, " · "))
 
 	body := newParts(n)
-	if a := worst(n); a != nil && a.Event == inc.Event {
-		body.section(needed, "meaning", router.LevelMeaning(a.Event, a.Level))
-	}
+	body.section(needed, "pages", pages(n))
+	body.section(wanted, "impact", impact(n))
 	body.section(wanted, "text", prose(inc.Text, proseText))
+	body.section(factual, "said", saidProse(inc.Facts))
 	body.section(nearby, "active", activeSignals(n))
 	body.fields(factual, "facts", incidentFacts(n))
 	body.section(helpful, "errors", errorTable(readingErrors(n)))
@@ -80,7 +81,7 @@ func renderOpen(n *router.Notification, pressable bool) card {
 		body.actions(needed, "actions", openButtons(n))
 	}
 	body.actions(needed, "links", links(n))
-	body.context(smallPrint, "foot", foot(n)...)
+	body.context(smallPrint, "foot", foot(n))
 
 	c := card{
 		text: sentenceOf(capital(severity.String())+": "+cut(title, sentenceName)+now, " ("+inc.Name()+", "+state+")"),
@@ -118,7 +119,7 @@ func renderOver(n *router.Notification, pressable bool) card {
 	if pressable {
 		body.actions(needed, "actions", overButtons(n))
 	}
-	body.context(smallPrint, "foot", foot(n)...)
+	body.context(smallPrint, "foot", foot(n))
 	return card{
 		text: sentenceOf(state+": "+cut(title, sentenceName), " ("+inc.Name()+")"),
 		head: head.fit(budget), color: resolved, body: body.fit(budget),
@@ -148,11 +149,11 @@ func titleOf(n *router.Notification) string {
 	if inc.Title != "" {
 		return inc.Title
 	}
-	name := cut(inc.DisplayName(inc.Flow), nameText) + ": "
+	about := cut(inc.About(), nameText)
 	if a := worst(n); a != nil && n.Open {
-		return name + router.SignalName(a.Event) + " " + router.Crossed(a.Event, a.Level)
+		return router.Claim(about, a.Event, a.Level)
 	}
-	return name + router.SignalName(inc.Event)
+	return router.Topic(about, inc.Event)
 }
 
 // sentenceOf writes the text of a message: what is said is cut so that the tail, which is escaped, stays.
@@ -255,14 +256,20 @@ func readingErrors(n *router.Notification) []router.ErrorCount {
 	return nil
 }
 
-// activeSignals lists what is active where an incident holds more than one signal of its flow.
+// activeSignals lists what is active where an incident holds more than one signal of its subject, or several levels of which
+// none is worse than another.
 func activeSignals(n *router.Notification) string {
 	seen := map[string]bool{}
 	var list []string
 	for i := range n.Alerts { // worst first: of each signal the worst level
-		if a := &n.Alerts[i]; a.Counts() && !seen[a.Event] {
-			seen[a.Event] = true
-			list = append(list, router.SignalName(a.Event)+" "+router.Crossed(a.Event, a.Level))
+		a := &n.Alerts[i]
+		key := a.Event
+		if signal := router.SignalOf(a.Event); signal.Apart {
+			key += " " + string(a.Level)
+		}
+		if a.Counts() && !seen[key] {
+			seen[key] = true
+			list = append(list, router.Sentence(a.Event, a.Level))
 		}
 	}
 	if len(list) < 2 {
@@ -273,20 +280,79 @@ func activeSignals(n *router.Notification) string {
 
 // also lists what else is active on the flow, in other incidents.
 func also(n *router.Notification) string {
-	if len(n.Also) == 0 {
+	list := n.AlsoActive()
+	if len(list) == 0 {
 		return ""
 	}
 	out := "*Also active on this flow*"
-	for i, a := range n.Also {
+	if !n.Incident.Subject.OfFlow() {
+		out = "*Also active there*"
+	}
+	for i, a := range list {
 		if i == mostAlso {
-			return out + fmt.Sprintf("\n… and %d more", len(n.Also)-mostAlso)
+			return out + fmt.Sprintf("\n… and %d more", len(list)-mostAlso)
 		}
-		out += "\n• " + line(router.SignalName(a.Event)+" "+router.Crossed(a.Event, a.Level), factText)
+		out += "\n• " + line(router.Sentence(a.Event, a.Level), factText)
 		if a.Incident != 0 {
 			out += " (" + router.IncidentName(a.Incident) + ")"
 		}
 	}
 	return out
+}
+
+// pages says who is paged for the incident, who will be, and who is not. Of whom the service refused, problems tells.
+func pages(n *router.Notification) string {
+	refused := func(notifier string) bool {
+		return slices.ContainsFunc(n.Problems, func(p router.Problem) bool { return p.Notifier == notifier })
+	}
+	var lines []string
+	list := n.Incident.Pages(n.Alerts)
+	list = slices.DeleteFunc(list, func(p router.PageStatus) bool { return p.State == router.PageMade && refused(p.Notifier) })
+	for i := range list {
+		if i == mostPagers {
+			lines = append(lines, fmt.Sprintf("… and %d more", len(list)-mostPagers))
+			break
+		}
+		lines = append(lines, ":pager: "+pageWords(&list[i]))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// pageWords writes one page, with its time in the reader's zone and its number as a link.
+func pageWords(p *router.PageStatus) string {
+	const when = "{when}"
+	text := line(p.Words(func(time.Time) string { return when }), moreText)
+	text = strings.Replace(text, when, clock(p.At), 1)
+	if name := line(p.Link.Name(), nameText); name != "" {
+		text = strings.Replace(text, name, link(p.Link.URL, name), 1)
+	}
+	return text
+}
+
+// impact says what the worst alert means for the people who use the flow, and what helps.
+func impact(n *router.Notification) string {
+	a := worst(n)
+	if a == nil {
+		return ""
+	}
+	signal := router.SignalOf(a.Event)
+	return advice(cmp.Or(router.LevelMeaning(a.Event, a.Level), signal.Impact), router.LevelHelp(a.Event, a.Level), &signal)
+}
+
+// advice is what a signal means for people, and what Meta says to do about it.
+func advice(means, helps string, signal *router.Signal) string {
+	var lines []string
+	if means != "" {
+		lines = append(lines, "*For users:* "+means)
+	}
+	if helps != "" {
+		help := "*What helps:* " + helps
+		if signal.Link != "" {
+			help += " " + link(signal.Link, signal.LinkLabel())
+		}
+		lines = append(lines, help)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // problems lists who else could not be told of the incident.
@@ -305,13 +371,19 @@ func problems(n *router.Notification) string {
 // links are the buttons that lead somewhere.
 func links(n *router.Notification) []slack.BlockElement {
 	var info router.FlowInfo
+	var ofFlow bool
+	var signal router.Signal
 	if n.Incident != nil {
-		info = n.Incident.FlowInfo
+		info, ofFlow, signal = n.Incident.FlowInfo, n.Incident.Subject.OfFlow(), router.SignalOf(n.Incident.Event)
 	} else {
-		info = n.Notice.FlowInfo
+		info, ofFlow, signal = n.Notice.FlowInfo, n.Notice.Subject.OfFlow(), router.SignalOf(n.Notice.SignalKey())
 	}
 	buttons := linkButton("runbook", "Runbook", info.Runbook)
-	buttons = append(buttons, linkButton("flow", "Flow manager", manager)...)
+	if ofFlow {
+		buttons = append(buttons, linkButton("flow", "Flow manager", manager)...)
+	} else {
+		buttons = append(buttons, linkButton("meta", signal.LinkLabel(), signal.Link)...)
+	}
 	buttons = append(buttons, linkButton("details", "Details", n.Link)...)
 	pagers := 0
 	for _, r := range n.Related {
@@ -323,14 +395,8 @@ func links(n *router.Notification) []slack.BlockElement {
 	return buttons
 }
 
-// foot is the small print: which rule, which revision, how many events.
-func foot(n *router.Notification) []string {
-	events := "1 event"
-	if n.Incident.Events != 1 {
-		events = fmt.Sprintf("%d events", n.Incident.Events)
-	}
-	return []string{"rule " + line(n.Incident.Rule, nameText), fmt.Sprintf("revision %d", n.Revision), events}
-}
+// foot is the small print: which rule told of it.
+func foot(n *router.Notification) string { return "rule " + line(n.Incident.Rule, nameText) }
 
 // peak says how bad an incident was: "critical, 5 % → 10 % → 50 %".
 func peak(inc *router.Incident) string {

@@ -140,6 +140,13 @@ func with(n router.Notification, change func(*router.Notification, *router.Incid
 	return n
 }
 
+// paging says that the rules page somebody after five minutes, unless somebody has acknowledged it by then.
+func paging(n *router.Notification, inc *router.Incident) {
+	inc.Pageable, inc.Watch = []string{"payments-oncall"}, []router.Watch{{Notifier: "payments-chat", Open: true}, {Notifier: "payments-oncall"}}
+	n.Alerts = append([]router.Alert(nil), n.Alerts...)
+	n.Alerts[0].Routes = []router.AlertRoute{{Notifier: "payments-oncall", Due: began.Add(15 * time.Minute), UnlessAcknowledged: true}}
+}
+
 const hostile = "<!channel> *x* & ``` <https://evil.example.com|here> @here\n\x1b[31m\u202Ered"
 
 // longest is everything that a card can hold, each as long as it can get and of what grows when it is escaped.
@@ -221,6 +228,19 @@ func cards() map[string]router.Notification {
 			inc.Pageable = []string{"backup-oncall", "payments-oncall"}
 			inc.Watch = []router.Watch{{Notifier: "payments-chat", Open: true}, {Notifier: "payments-oncall", Open: true}}
 		}),
+		"page-waits": with(escalated(), func(n *router.Notification, inc *router.Incident) {
+			paging(n, inc)
+			n.Timeline = nil
+		}),
+		"acknowledgement-took-a-page-back": with(acked(), paging),
+		"paged": with(escalated(), func(n *router.Notification, inc *router.Incident) {
+			inc.Pageable = []string{"backup-oncall", "payments-oncall"}
+			inc.Watch = []router.Watch{
+				{Notifier: "backup-oncall", Open: true, Paged: true, PagedBy: "Sam <x> in Slack"}, {Notifier: "payments-oncall", Open: true},
+			}
+			inc.Links = []router.Link{{Notifier: "payments-oncall", ID: "Q1", Number: 7, URL: "https://example.pagerduty.com/incidents/Q1"}}
+			n.Timeline = append(n.Timeline, entry(3, router.EntryPaged, "Paged payments-oncall"))
+		}),
 		"owned-in-pagerduty": with(acked(), func(n *router.Notification, inc *router.Incident) {
 			inc.Owner, inc.Flaps = "Cleo <x>", 3
 			inc.Links = []router.Link{{Notifier: "payments-oncall", ID: "Q1", Number: 1234, URL: "https://example.pagerduty.com/incidents/Q1"}, {Notifier: "backup-oncall", ID: "Q2"}}
@@ -242,7 +262,11 @@ func cards() map[string]router.Notification {
 			})
 		}),
 		"also-active-and-problem": with(escalated(), func(n *router.Notification, inc *router.Incident) {
-			n.Also = []router.Alert{{Event: router.EndpointLatency, Level: "5000", Active: true, Incident: 41}, {Event: router.EndpointAvailability, Level: "90", Active: true, Incident: 40}}
+			n.Also = []router.Alert{
+				{Event: router.EndpointLatency, Level: "5000", Active: true, Incident: 41},
+				{Event: router.EndpointLatency, Level: "1000", Active: true, Incident: 41},
+				{Event: router.EndpointAvailability, Level: "90", Active: true, Incident: 40},
+			}
 			n.Problems = []router.Problem{{Notifier: "payments-oncall", Error: "PagerDuty refused: invalid routing key (check the integration key)"}}
 		}),
 		"hostile-flow-name": with(opened(), func(n *router.Notification, inc *router.Incident) {
@@ -270,7 +294,10 @@ func cards() map[string]router.Notification {
 		}),
 		"notice-parked": noticed(router.Notice{
 			Name: router.ParkedDelivery, Severity: router.Error, Flow: "1987937931743377", FlowInfo: checkout,
-			Act: &router.Act{Incident: 42, Notifier: "payments-oncall", Error: "PagerDuty refused: invalid routing key (check the integration key)"},
+			Act: &router.Act{
+				Incident: 42, Notifier: "payments-oncall", Error: "PagerDuty refused: invalid routing key (check the integration key)",
+				About: "critical: Checkout: Endpoint error rate over 50 %", Delivery: 17,
+			},
 		}),
 		"flow-response": noticed(router.Notice{
 			Name: router.FlowResponse, Severity: router.Info,
@@ -399,4 +426,26 @@ func golden(t *testing.T, name string, v any) {
 		t.Fatal(err)
 	}
 	sandboxtest.Golden(t, filepath.Join("testdata", name), got.String(), *update)
+}
+
+func TestWhoWasPagedGoesOnInTheLineOfWhatPagedThem(t *testing.T) {
+	n := escalated()
+	paged := entry(3, router.EntryPaged, "Paged payments-oncall")
+	paged.Event = n.Timeline[0].Event
+	alone := entry(4, router.EntryPaged, "Paged backup-oncall, by Sam in Slack")
+	n.Timeline = append(n.Timeline, paged, alone)
+	var got []string
+	for _, r := range replies(&n) {
+		got = append(got, fmt.Sprint(r.entry, " ", r.text))
+	}
+	want := []string{
+		"3 :arrow_up: Endpoint error rate over 50 %: now 62.5 %; severity rises from warning to critical. Paged payments-oncall",
+		"4 :pager: Paged backup-oncall, by Sam in Slack",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	if countReplies(&n) != len(want) {
+		t.Errorf("%d lines are charged for, want %d", countReplies(&n), len(want))
+	}
 }

@@ -129,11 +129,12 @@ func storageBackoff(n int) time.Duration {
 func parkedEvent(n *router.Notification, text string, now time.Time) *router.Event {
 	e := &router.Event{
 		Digest: parkedDigest(n.Delivery, text), Source: router.SourceFlowbridge, Name: router.ParkedDelivery,
-		At: now, Received: now, Act: &router.Act{Notifier: n.Target.Notifier, Error: text},
+		At: now, Received: now, Act: &router.Act{Notifier: n.Target.Notifier, Error: text, Delivery: n.Delivery},
 	}
 	switch {
 	case n.Incident != nil:
 		e.WABA, e.Flow, e.Act.Incident = n.Incident.WABA, n.Incident.Flow, n.Incident.Number
+		e.Act.About = what(n.Severity, n.Incident)
 	case n.Notice != nil && n.Notice.Name == router.ParkedDelivery:
 		return nil
 	case n.Notice != nil:
@@ -141,8 +142,17 @@ func parkedEvent(n *router.Notification, text string, now time.Time) *router.Eve
 	case n.Digest != nil:
 		inc := &n.Digest.Parts[0].Incident
 		e.WABA, e.Flow, e.Act.Incident = inc.WABA, inc.Flow, inc.Number
+		e.Act.About = what(n.Digest.Parts[0].Severity, inc)
+		if more := len(n.Digest.Parts) - 1; more > 0 {
+			e.Act.About += fmt.Sprintf(", and %d more incidents", more)
+		}
 	}
 	return e
+}
+
+// what says what could not be told: "critical: Checkout: Endpoint error rate over 50 %".
+func what(severity router.Severity, inc *router.Incident) string {
+	return router.Shorten(router.OneLine(strings.TrimPrefix(severity.String()+": "+inc.What(), ": ")), maxError)
 }
 
 // parkedDigest makes the same refusal of a delivery be told once, until it was told or retried by a person: the queue

@@ -78,7 +78,8 @@ func daySteps() []step {
 		{at: at(15, 15), field: "message_template_status_update", value: map[string]any{
 			"event": "REJECTED", "message_template_id": 594425479261596, "message_template_name": "order_is_ready",
 			"message_template_language": "en_GB", "reason": "TAG_CONTENT_MISMATCH"}},
-		{at: at(16, 0), sample: whatsapp.Sample{Event: whatsapp.SampleQuality}},
+		{at: at(16, 0), field: "phone_number_quality_update", value: map[string]any{
+			"display_phone_number": "15550100100", "event": "THROUGHPUT_UPGRADE", "max_daily_conversations_per_business": "TIER_UNLIMITED"}},
 		{at: at(17, 30), field: "flows", value: map[string]any{"event": latency, "flow_id": signUp, "alert_state": router.Activated,
 			"threshold": 1000, "p90_latency": 1240, "p50_latency": 300, "requests_count": 7}, note: "seven requests: a rule drops it"},
 		{at: at(18, 0), sample: whatsapp.Sample{Event: router.FlowStatusChange}, forged: true, note: "forged: BLOCKED, signed with another secret"},
@@ -118,7 +119,7 @@ func wantedFacts() []fact {
 	return []fact{
 		{"posts", "29 answered 200 OK, 1 answered 401 Unauthorized"},
 		{"#flow-ops", "7 messages, 5 lines in their threads, 7 edits"},
-		{"#payments-alerts", "6 messages, 16 lines in their threads, 22 edits"},
+		{"#payments-alerts", "6 messages, 19 lines in their threads, 22 edits"},
 		{"PagerDuty #1", "ENDPOINT_ERROR_RATE: resolved, error"},
 		{"PagerDuty #2", "ENDPOINT_ERROR_RATE/critical: resolved, critical"},
 		{"PagerDuty #3", "ENDPOINT_AVAILABILITY: resolved, critical"},

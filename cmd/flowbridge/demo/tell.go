@@ -226,7 +226,11 @@ func (t teller) pager(s snapshot) {
 			status = t.paint("31", status)
 		}
 		t.line("#%d  %s – %s  %s, %s%s", inc.Number, inc.OpenedAt.Format("15:04"), until, inc.Severity, status, more)
-		t.line(indent+"%s", harmless(inc.Summary))
+		below := t.render()
+		below.Width -= len(indent)
+		for _, l := range sandbox.RenderText(harmless(inc.Summary), below) {
+			t.line(indent+"%s", l)
+		}
 	}
 	for _, c := range s.changes {
 		t.line(indent+"%s          change event", c.At.Format("15:04"))

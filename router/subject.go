@@ -1,0 +1,114 @@
+package router
+
+import (
+	"cmp"
+	"strings"
+)
+
+// Label names a subject that is no flow: "account Acme EU", "number +15550100001", "template order_confirmation (en_US)".
+func (s Subject) Label(info FlowInfo, waba string) string {
+	name := cmp.Or(s.Name, s.ID)
+	switch s.Kind {
+	case SubjectAccount:
+		return "account " + cmp.Or(info.AccountName, name, waba)
+	case SubjectPhone:
+		return strings.TrimSpace("number " + name)
+	case SubjectTemplate:
+		return strings.TrimSpace("template " + name)
+	case SubjectPayment:
+		return strings.TrimSpace("payment configuration " + name)
+	}
+	return cmp.Or(name, string(s.Kind))
+}
+
+// OfFlow says whether it is about a flow, or about nothing that has a name.
+func (s Subject) OfFlow() bool { return s.Kind == "" || s.Kind == SubjectFlow }
+
+// About names what the incident is about: its flow, or another subject.
+func (i *Incident) About() string {
+	if i.Subject.OfFlow() {
+		return i.DisplayName(i.Flow)
+	}
+	return i.Subject.Label(i.FlowInfo, i.WABA)
+}
+
+// About names what the notice is about; "" where that has no name.
+func (n *Notice) About() string {
+	switch {
+	case !n.Subject.OfFlow():
+		return n.Subject.Label(n.FlowInfo, n.WABA)
+	case n.Flow != "" || n.FlowName != "":
+		return n.DisplayName(n.Flow)
+	}
+	return ""
+}
+
+// Claim says that a level of a signal is reached by what it is about, or what another word of the signal says of it:
+// "Checkout: Endpoint error rate over 10 %", "account Acme EU is disabled", "template hello (en): low quality".
+func Claim(about, event string, l Level) string {
+	s := signalOf(event)
+	known := s.find(string(l))
+	switch {
+	case l == "" && s.Name != "" && (s.Moves() || len(s.Levels) == 0):
+		return Topic(about, event)
+	case !s.Moves():
+		return about + ": " + Sentence(event, l)
+	case known == nil || known.Text == "":
+		return Topic(about, event) + " " + string(l)
+	case known.Text == "pending" || known.Text == "deferred": // not the subject is
+		return Topic(about, event) + " is " + known.Text
+	}
+	said := known.Text
+	if strings.HasPrefix(about, "account ") { // named already
+		said = strings.TrimPrefix(said, "account ")
+	}
+	first, _, _ := strings.Cut(strings.TrimSuffix(said, ","), " ")
+	switch {
+	case strings.HasPrefix(known.Text, "display name "), strings.HasPrefix(known.Text, "limit "):
+		return about + ": " + said
+	case claims[first] == "verb":
+		return about + " " + said
+	case claims[first] == "state":
+		return about + " is " + said
+	}
+	return about + ": " + said
+}
+
+// Topic names what a signal is about, of what it is about: "Checkout: Endpoint error rate", "account Acme EU: ban".
+func Topic(about, event string) string {
+	title := SignalName(event)
+	if s := signalOf(event); s.Name != "" && s.Subject != SubjectFlow && s.Subject != SubjectBridge {
+		for _, named := range []string{"Account ", "Phone number ", "Template ", "Payment configuration"} {
+			title = strings.TrimPrefix(title, named)
+		}
+		title = strings.ToLower(cmp.Or(title, "status"))
+	}
+	return about + ": " + title
+}
+
+// claims are the words that the texts of levels begin with where a sentence can be made of them: docs/account-health.md
+// of the program shows what comes of it.
+var claims = map[string]string{
+	"will": "verb", "cannot": "verb", "needs": "verb", "becomes": "verb", "violated": "verb",
+	"active": "state", "approved": "state", "archived": "state", "deleted": "state", "disabled": "state",
+	"flagged": "state", "in": "state", "locked": "state", "no": "state", "offboarded": "state", "onboarded": "state",
+	"paused": "state", "reconnected": "state", "reinstated": "state", "rejected": "state",
+	"restricted,": "state", "to": "state", "verified": "state",
+}
+
+// LinkLabel names the page that a signal's Link leads to.
+func (s *Signal) LinkLabel() string {
+	switch s.Link {
+	case BusinessSupport:
+		return "Business Support Home"
+	case templateManager:
+		return "Templates at Meta"
+	case phoneManager:
+		return "Numbers at Meta"
+	case businessInfo:
+		return "Business settings"
+	case peopleSettings:
+		return "People of the business"
+	}
+	return "Meta on this"
+}
