@@ -258,7 +258,7 @@ func (x *explainer) notification(trial *rules.Trial, ev *router.Event, t rules.T
 	if !n.Open {
 		n.Receipt = router.Receipt{Open: true} // it was told before
 	}
-	n.Alerts = trial.Alerts(router.FlowID{WABA: ev.WABA, Flow: ev.Flow}, inc.Number)
+	n.Alerts = trial.Alerts(ev.FlowID(), inc.Number)
 	return n
 }
 

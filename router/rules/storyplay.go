@@ -42,7 +42,7 @@ func (p *player) event(r *StepResult, e *StoryEvent) (problem string) {
 	}
 	var outcomes []string
 	for _, ev := range events {
-		p.flows[router.FlowID{WABA: ev.WABA, Flow: ev.Flow}] = true
+		p.flows[ev.FlowID()] = true
 		told, outcome := p.trial.Fold(ev)
 		r.Told = append(r.Told, told...)
 		outcomes = append(outcomes, outcome)
@@ -108,7 +108,7 @@ func (p *player) incident(a *StoryAct) (inc router.Incident, problem string) {
 	for id := range p.flows {
 		for _, inc := range p.trial.State(id).Incidents {
 			resolved := inc.State == router.IncidentResolved
-			if resolved == (a.Name == router.Reopen) && (a.Flow == "" || a.Flow == inc.Flow) && (a.Event == "" || a.Event == inc.Event) {
+			if resolved == (a.Name == router.Reopen) && (a.Flow == "" || a.Flow == inc.Flow) && (a.Event == "" || a.Event == inc.Event || a.Event == inc.EventName()) {
 				found = append(found, inc)
 			}
 		}
@@ -133,7 +133,7 @@ func (p *player) incident(a *StoryAct) (inc router.Incident, problem string) {
 	}
 	var names []string
 	for _, inc := range found {
-		names = append(names, fmt.Sprintf("%s of %s", inc.Event, inc.DisplayName(inc.Flow)))
+		names = append(names, fmt.Sprintf("%s of %s", inc.EventName(), inc.DisplayName(inc.Flow)))
 	}
 	return inc, fmt.Sprintf("%d incidents are %s (%s): say which with flow or event", len(found), what, shorten(strings.Join(names, ", "), 200))
 }
