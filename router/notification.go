@@ -97,6 +97,9 @@ type Notice struct {
 	Recovery string `json:"recovery,omitempty"`
 }
 
+// FlowID is that of the event.
+func (n *Notice) FlowID() FlowID { return FlowID{n.WABA, cmp.Or(n.Flow, n.Subject.Key())} }
+
 // SignalKey is that of the event.
 func (n *Notice) SignalKey() string { return cmp.Or(n.Signal, n.Name) }
 

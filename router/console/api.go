@@ -164,9 +164,11 @@ type Event struct {
 // EventDetail is one event with all that rules can ask of it. The answers of a filled form stay behind here too.
 type EventDetail struct {
 	Event
-	Field    string              `json:"field"`   // of the account, as Meta names it
-	Facts    []router.Fact       `json:"facts"`   // what Meta said of another subject than a flow, for people
-	Message  string              `json:"message"` // Meta's sentence
+	Field    string              `json:"field"`         // of the account, as Meta names it
+	Facts    []router.Fact       `json:"facts"`         // what Meta said beside all that, for people
+	Said     string              `json:"said_severity"` // how bad Meta itself calls it, or ""
+	Expires  *time.Time          `json:"expires_at"`    // when it ends by itself, by Meta's word
+	Message  string              `json:"message"`       // Meta's sentence
 	Warning  string              `json:"warning"`
 	Value    *float64            `json:"value"`    // as measured, in the unit of the threshold
 	P50      *float64            `json:"p50"`      // milliseconds

@@ -115,7 +115,8 @@ func newEvent(e *router.JournalEvent, pairs []int64) Event {
 
 func newEventDetail(e *router.JournalEvent, pairs []int64) EventDetail {
 	out := EventDetail{
-		Event: newEvent(e, pairs), Field: e.Field, Facts: append([]router.Fact{}, e.Facts...), Message: e.Message, Warning: e.Warning, Value: number(e.Reading.Value), P50: number(e.P50),
+		Event: newEvent(e, pairs), Field: e.Field, Facts: append([]router.Fact{}, e.Facts...), Said: e.Said.String(),
+		Expires: moment(e.Expires), Message: e.Message, Warning: e.Warning, Value: number(e.Reading.Value), P50: number(e.P50),
 		Requests: number(e.Requests), Errors: append([]router.ErrorCount{}, e.Errors...), Act: e.Act,
 	}
 	switch {

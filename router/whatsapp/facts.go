@@ -72,7 +72,8 @@ var factForms = []factForm{
 	{"created_timestamp", "Created", dateWords},
 	{"updated_timestamp", "Updated", dateWords},
 
-	{path: "event"}, {path: "status"}, {path: "decision"}, {path: "ban_info.waba_ban_state"}, {path: "waba_info.waba_id"},
+	{path: "event"}, {path: "status"}, {path: "decision"},
+	{path: "ban_info.waba_ban_state"}, {path: "waba_info.waba_id"},
 	{path: "alert_info.alert_severity"}, {path: "alert_severity"}, {path: "alert_info.alert_status"}, {path: "alert_status"},
 	{path: "entity_type"}, {path: "entity_id"}, {path: "configuration_name"}, {path: "display_phone_number"},
 	{path: "message_template_id"}, {path: "message_template_name"}, {path: "message_template_language"},
