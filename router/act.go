@@ -26,9 +26,13 @@ func (f *fold) act() {
 		if f.e.At.Before(*newest) {
 			f.lateAct(inc)
 			f.endedThere(inc)
+			f.heldThere(inc)
 			return
 		}
 		*newest = f.e.At
+		if newest == &inc.Acts.Acknowledgement {
+			inc.Acts.AcknowledgementIn = f.from(inc)
+		}
 		f.dirty = append(f.dirty, inc.Number)
 	}
 	switch f.e.Name {
@@ -87,6 +91,26 @@ func (f *fold) endedThere(inc *Incident) {
 			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: f.targetOf(w), Open: true,
 				Opening: w.Opening, Severity: w.Severity})
 		}
+	}
+}
+
+// heldThere opens a page anew that a person acknowledged in its service before somebody took that back elsewhere: the
+// service holds it as acknowledged all the same, and notifies nobody. Where it was taken back there, too, it does not.
+func (f *fold) heldThere(inc *Incident) {
+	page := f.from(inc)
+	if f.e.Name != Acknowledge || f.e.Act.Itself || inc.State != IncidentOpen || page == inc.Acts.AcknowledgementIn {
+		return
+	}
+	for i := range inc.Watch {
+		w := &inc.Watch[i]
+		if !w.Open || !page.Is(w.Notifier, inc.keyFor(*w)) || f.e.At.Before(w.Since) {
+			continue
+		}
+		w.opens(f.heard())
+		f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(*w), Target: f.targetOf(w),
+			Open: true, Opening: w.Opening, Severity: w.Severity})
+		f.change(inc)
+		f.say("the page of %s is opened anew", inc.Name())
 	}
 }
 
@@ -155,7 +179,11 @@ func (f *fold) acknowledgesMore(inc *Incident) bool {
 	news := func(a *Alert) bool { // a page shows what is routed there, and no more
 		return !inc.Acknowledges(a) && (f.e.Source != SourcePagerDuty || a.route(f.e.Act.Notifier) != nil)
 	}
-	paged := func(w Watch) bool { return !inc.AcknowledgesPage(&w) && w.Since.Before(f.e.At) }
+	paged := func(w Watch) bool {
+		anew := w.Open && slices.Contains(inc.Pageable, w.Notifier) && w.Since.After(inc.AcknowledgedAt) &&
+			(f.e.Source != SourcePagerDuty || w.Notifier == f.e.Act.Notifier)
+		return (anew || !inc.AcknowledgesPage(&w)) && w.Since.Before(f.e.At)
+	}
 	return slices.ContainsFunc(f.counting(inc.Number), news) || slices.ContainsFunc(inc.Watch, paged)
 }
 
@@ -415,7 +443,7 @@ func (f *fold) actLink(inc *Incident) {
 	for _, w := range inc.Watch { // the service made it anew after a person had resolved what it had: close that, too
 		if key := inc.keyFor(w); w.Notifier == link.Notifier && key == cmp.Or(link.Key, inc.Key) {
 			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: Target{Notifier: w.Notifier},
-				Opening: w.Opening, Severity: w.Severity, Reopened: true})
+				Opening: w.Opening, Severity: w.Severity, Reopened: true, Ended: f.e.At}) // unless we have closed it since
 		}
 	}
 }

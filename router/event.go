@@ -1,8 +1,3 @@
-// Package router is the domain of flowbridge: what Meta says (Event), what is wrong (Alert, Incident),
-// what somebody must be told (Notification), and how one becomes the other (Fold, Router).
-//
-// It imports nothing of ours. Reading Meta's posts, deciding by rules, storing and delivering are left
-// to the rooms below it and to the notifiers, which import this package and never each other.
 package router
 
 import (

@@ -196,8 +196,10 @@ type Incident struct {
 // later changes nothing. They are by the clock of who said it: PagerDuty's, Slack's, or ours.
 type ActTimes struct {
 	Acknowledgement time.Time `json:"acknowledgement,omitzero"` // it was acknowledged, or that was taken back
-	Resolution      time.Time `json:"resolution,omitzero"`      // it was resolved by hand, or that was taken back
-	Owner           time.Time `json:"owner,omitzero"`           // it was given to somebody
+	// AcknowledgementIn is the page through which that was done; the zero Page if it was not in a service that pages.
+	AcknowledgementIn Page      `json:"acknowledgement_in,omitzero"`
+	Resolution        time.Time `json:"resolution,omitzero"` // it was resolved by hand, or that was taken back
+	Owner             time.Time `json:"owner,omitzero"`      // it was given to somebody
 }
 
 // Acknowledges says whether the acknowledgement of the incident covers an alert: what had reached us by then, and

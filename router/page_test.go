@@ -26,6 +26,9 @@ func owedTo(list []router.Owed) (out []string) {
 		if o.Open {
 			open = " open"
 		}
+		if o.Reopened && !o.Ended.IsZero() {
+			open += " unless it was told since"
+		}
 		out = append(out, o.Target.Notifier+" "+o.Key[len(o.Key)-4:]+open)
 	}
 	return out
@@ -52,7 +55,7 @@ func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
 		{"a name", []router.Event{up(0, 10), throughPage(1, router.LinkIncident, key, link)},
 			[]string{"chat RATE open"}, nil},
 		{"a name for what the service made anew after a person had resolved it: that is closed", []router.Event{up(0, 10), throughPage(1, router.LinkIncident, key, link), throughPage(2, router.Resolve, key, router.Act{}), throughPage(3, router.LinkIncident, key, again)},
-			[]string{"page RATE closed"}, nil},
+			[]string{"page RATE closed unless it was told since"}, nil},
 		{"what is done elsewhere", []router.Event{up(0, 10), person(1, router.Acknowledge, 1)},
 			[]string{"chat RATE open", "page RATE open"}, nil},
 	} {
@@ -67,6 +70,43 @@ func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.known, owedTo(step.Known)); diff != "" {
 				t.Errorf("known (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestAnAcknowledgementTakenBackElsewhereEndsInItsService is for one that is heard of only after that: the service holds
+// it until the page is opened anew.
+func TestAnAcknowledgementTakenBackElsewhereEndsInItsService(t *testing.T) {
+	up10 := up(0, 10)
+	key := router.GroupBySignal.Key(&up10)
+	late := throughPage(1, router.Acknowledge, key, router.Act{})
+	here, there := person(2, router.Unacknowledge, 1), throughPage(2, router.Unacknowledge, key, router.Act{})
+	for _, tt := range []struct {
+		name   string
+		events []router.Event
+		want   int64 // the opening of the page in the end
+	}{
+		{"here", []router.Event{up(0, 10), here, late}, 2},
+		{"here, after it was acknowledged here as well", []router.Event{up(0, 10), person(1, router.Acknowledge, 1), here, late}, 2},
+		{"there: it holds nothing", []router.Event{up(0, 10), there, late}, 1},
+		{"here, and acknowledged again", []router.Event{up(0, 10), here, person(3, router.Acknowledge, 1), late}, 1},
+		{"here, and over since", []router.Event{up(0, 10), here, down(3, 10), late}, 1},
+		{"here, and the page has opened anew since", []router.Event{up(0, 5), up(0, 10), here, down(3, 10), up(4, 10), late}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &history{decide: chatAndPage}
+			var step router.Step
+			for _, e := range tt.events {
+				step = h.fold(e)
+			}
+			watch := h.state.Incidents[0].Watch
+			i := slices.IndexFunc(watch, func(w router.Watch) bool { return w.Notifier == "page" })
+			owed := slices.ContainsFunc(step.Owed, func(o router.Owed) bool {
+				return o.Target.Notifier == "page" && o.Open && o.Opening == tt.want
+			})
+			if anew := tt.want > 1 && !strings.Contains(tt.name, "since"); watch[i].Opening != tt.want || owed != anew {
+				t.Errorf("opening %d, want %d; it is owed: %v", watch[i].Opening, tt.want, owed)
 			}
 		})
 	}

@@ -166,7 +166,7 @@ func (f *fold) pageAgain(inc *Incident) {
 	counting := f.counting(inc.Number)
 	var more []Watch
 	for _, w := range inc.Watch {
-		if w.Rise != 0 || !w.Open || w.Since.After(inc.AcknowledgedAt) || !slices.Contains(inc.Pageable, w.Notifier) {
+		if w.Rise != 0 || !w.Open || !slices.Contains(inc.Pageable, w.Notifier) || !inc.heldBy(&w, counting) {
 			continue
 		}
 		covered, rise := SeverityUnset, (*Alert)(nil)
@@ -187,6 +187,27 @@ func (f *fold) pageAgain(inc *Incident) {
 	}
 	inc.Watch = append(inc.Watch, more...)
 	slices.SortFunc(inc.Watch, compareWatch)
+}
+
+// heldBy says whether the service of a page may hold it as acknowledged: it opened before the acknowledgement, or all
+// that it opened for after that was covered, so that the acknowledgement went with it.
+func (i *Incident) heldBy(w *Watch, counting []*Alert) bool {
+	if !w.Since.After(i.AcknowledgedAt) {
+		return true
+	}
+	covers := false
+	for _, a := range counting {
+		r := a.route(w.Notifier)
+		if r == nil {
+			continue
+		}
+		covered := i.Acknowledges(a) && !r.Due.After(i.AcknowledgedAt)
+		if !covered && !a.Heard.After(w.Since) {
+			return false
+		}
+		covers = covers || covered
+	}
+	return covers && i.AcknowledgesPage(w)
 }
 
 // pagedAgain says whether a notifier has a second page for a rise already, or one that is as bad.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	databases "flowbridge/router/store/storetest"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -32,6 +33,7 @@ const (
 // stranded, no second PagerDuty incident for one of ours, no second message in Slack. -seed decides what is posted,
 // what fails and when it is killed.
 func TestCrash(t *testing.T) {
+	databases.Long(t)
 	c := newCrashes(t, *firstSeed, filepath.Join(t.TempDir(), "bridge.db"))
 	c.start()
 	started := time.Now()

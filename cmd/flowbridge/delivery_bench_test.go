@@ -135,7 +135,7 @@ func newBenchWorld(b *testing.B, db string) *benchWorld {
 			b.Fatal(err)
 		}
 	}
-	w.url = address(listeners[0]) + "/webhooks/whatsapp"
+	w.url = "http://" + listeners[0].Addr().String() + "/webhooks/whatsapp"
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := bridge.run(ctx, listeners[0], listeners[1]); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	databases "flowbridge/router/store/storetest"
 	"fmt"
 	"net/http"
 	"os"
@@ -30,6 +31,7 @@ var (
 
 // TestRulesThatWantAllThereIsDoNotEndTheBridge has rules that are good on every sample, and then events of other flows.
 func TestRulesThatWantAllThereIsDoNotEndTheBridge(t *testing.T) {
+	databases.Long(t)
 	var text strings.Builder
 	text.WriteString("version: 1\nnotifiers:\n  chat: {kind: slack, channel: \"#ops\"}\nrules:\n")
 	for i, killer := range killers {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"flowbridge/notifiers"
@@ -86,11 +85,6 @@ func targetsOf(r *rules.Rules, kind router.Kind) (targets []router.Target) {
 		}
 	}
 	return targets
-}
-
-// deliveriesOf returns the deliveries to a kind.
-func deliveriesOf(all []router.Delivery, kind router.Kind) []router.Delivery {
-	return slices.DeleteFunc(slices.Clone(all), func(d router.Delivery) bool { return d.Kind != kind })
 }
 
 // previewOf returns what the service of a notification would get; "" where that is not shown.

@@ -229,6 +229,7 @@ func TestAStormIsToldInDigestsAndWithinTheLimits(t *testing.T) {
 // PagerDuty gets every page and every end of one, while Slack has not answered once. When it answers again it is told
 // how things stand.
 func TestADeadServiceIsNotNoticedElsewhere(t *testing.T) {
+	databases.Long(t)
 	s := newServices(t, "#ops")
 	p := start(t, s, writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db"))
 	s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", Hang: true})

@@ -140,8 +140,10 @@ func TestThePagesShowWhatTheProgramPrints(t *testing.T) {
 	must(t, err)
 	goldens, err := filepath.Glob("testdata/*.golden")
 	must(t, err)
+	ofRooms, err := filepath.Glob("*/testdata/*.golden")
+	must(t, err)
 	printed := ""
-	for _, path := range append(scripts, goldens...) {
+	for _, path := range slices.Concat(scripts, goldens, ofRooms) {
 		text, err := os.ReadFile(path)
 		must(t, err)
 		printed += string(text)

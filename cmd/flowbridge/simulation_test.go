@@ -41,6 +41,9 @@ var (
 // else goes on in its world. In the end everything is given time to come to rest, and every invariant must hold. A seed
 // fixes all of it.
 func TestSimulation(t *testing.T) {
+	if testing.Short() {
+		*seeds = min(*seeds, 10)
+	}
 	dir := inMemory(t)
 	total, found := tally{}, map[string]*failure{}
 	for i := range *seeds {

@@ -7,18 +7,28 @@ import (
 	"flowbridge/router"
 )
 
+// telling is what was told of a delivery: the column told.
+type telling int64
+
+const (
+	toldNothing telling = iota
+	toldCard            // something of its own is at the service, or may be
+	toldDigest          // a digest told of it
+)
+
 // classSQL computes a delivery's router.Class from its row. The prefixes name where the columns come from: what it
 // is owed (open, severity), what was told (told, told_open, told_severity) and what it is about (incident).
 func classSQL(owed, told, row string) string {
 	return fmt.Sprintf(`CASE
 		WHEN %[3]sincident = 0 THEN CASE WHEN %[1]sseverity >= %[4]d THEN %[5]d ELSE %[7]d END
-		WHEN %[1]sopen = 0 AND %[2]stold = 1 AND %[2]stold_open = 0 THEN %[8]d
+		WHEN %[1]sopen = 0 AND %[2]stold = %[10]d AND %[2]stold_open = 0 THEN %[8]d
 		WHEN %[1]sopen = 0 THEN %[6]d
 		WHEN %[2]stold_open = 0 THEN %[5]d
 		WHEN %[1]sseverity > %[2]stold_severity THEN %[7]d
-		WHEN %[2]stold = 2 THEN %[9]d
+		WHEN %[2]stold = %[11]d THEN %[9]d
 		ELSE %[8]d END`, owed, told, row, router.Error,
-		router.ClassNew, router.ClassResolved, router.ClassWorse, router.ClassUpdate, router.ClassDigested)
+		router.ClassNew, router.ClassResolved, router.ClassWorse, router.ClassUpdate, router.ClassDigested,
+		toldCard, toldDigest)
 }
 
 // firstClass is the same for a delivery of which nothing is told yet.

@@ -16,7 +16,7 @@ import (
 func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (ids []int64, err error) {
 	few := router.StormSize
 	switch {
-	case !c.n.Target.Kind.Digests(), c.told == 1, c.n.MayExist:
+	case !c.n.Target.Kind.Digests(), c.told == toldCard, c.n.MayExist:
 		return nil, nil
 	case c.n.Class == router.ClassResolved:
 		few = router.FewRecoveries
@@ -24,8 +24,9 @@ func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (id
 		return nil, nil
 	}
 	ids, err = all(ctx, tx, `SELECT d.id FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class = ? AND d.open = ?
-		AND d.kind = ? AND d.channel = ? AND d.incident > 0 AND d.told <> 1 AND d.may_exist = 0 AND d.digest = '' ORDER BY d.owed_since, d.id LIMIT ?`,
-		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), toInt(c.n.Open), string(c.n.Target.Kind), c.n.Target.Address, router.DigestSize},
+		AND d.kind = ? AND d.channel = ? AND d.incident > 0 AND d.told <> ? AND d.may_exist = 0 AND d.digest = '' ORDER BY d.owed_since, d.id LIMIT ?`,
+		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), toInt(c.n.Open), string(c.n.Target.Kind), c.n.Target.Address,
+			int64(toldCard), router.DigestSize},
 		func(row scanner) (id int64, err error) {
 			err = row.Scan(&id)
 			return id, err
@@ -84,9 +85,9 @@ func (c *candidate) beginDigest(ctx context.Context, tx *txn, ids []int64, now i
 	parts, err := all(ctx, tx, `SELECT id, owed, severity, told, incident FROM deliveries WHERE id IN `+list+` AND open = ? ORDER BY owed_since, id`,
 		append(args, toInt(c.n.Open)),
 		func(row scanner) (p digestPart, err error) {
-			var told int64
+			var told telling
 			err = row.Scan(&p.Delivery, &p.Revision, &p.Severity, &told, &p.Incident)
-			p.Told = told == 2
+			p.Told = told == toldDigest
 			return p, err
 		})
 	if err != nil {
@@ -184,12 +185,13 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 		case r.State == router.DeliveryWaiting:
 			set, args = `last_error = ?, next_at = ?, `+stillFailing, []any{r.Error, max(now, micros(r.NextAt)), now}
 		case r.Digest.Recovered:
-			set = `receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = 2, told_open = 0, told_severity = ?, next_at = ?, have = ?,
+			set = `receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = ?, told_open = 0, told_severity = ?, next_at = ?, have = ?,
 				owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE 'delivered' END`
-			args = []any{receipt, int64(p.Severity), now, p.Revision, p.Revision, now, p.Revision}
+			args = []any{receipt, int64(toldDigest), int64(p.Severity), now, p.Revision, p.Revision, now, p.Revision}
 		default:
-			set = `receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = 2, told_open = 1, told_severity = ?, next_at = ?, state = 'waiting'`
-			args = []any{receipt, int64(p.Severity), now}
+			set = `receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = ?, told_open = 1, told_severity = ?,
+				next_at = ?, state = 'waiting'`
+			args = []any{receipt, int64(toldDigest), int64(p.Severity), now}
 		}
 		if r.State == router.DeliveryDelivered {
 			_, others, err := unpark(ctx, tx, p.Delivery, now)

@@ -104,7 +104,7 @@ const waitingNotifiers = `SELECT notifier FROM deliveries WHERE state = 'waiting
 // another process owns.
 func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifiers []string, next time.Time, err error) {
 	us := micros(now)
-	owners := s.owners()
+	owners := s.peers.shares()
 	if err := owners.join(ctx); err != nil {
 		return nil, next, fmt.Errorf("join those who deliver: %w", err)
 	}
@@ -140,6 +140,32 @@ func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifier
 	}
 	notifiers, soon := s.agenda.due(us, skip)
 	return notifiers, fromMicros(soon), nil
+}
+
+// mayBeDue says whether it is worth a transaction to claim something for a notifier: a lane asks once more than there is
+// something, each time. What it finds need not be asked for by Due again.
+func (s *Store) mayBeDue(ctx context.Context, notifier string, now int64) (bool, error) {
+	known := s.agenda.slot(notifier)
+	if known.known && known.at > 0 && known.at <= now {
+		return true, nil
+	}
+	c, err := s.nextFor(ctx, notifier, now)
+	if err != nil {
+		return false, fmt.Errorf("read queue: %w", err)
+	}
+	at := c.soonest()
+	if c.farther(now) { // it is for Due to set that right
+		return at > 0 && at <= now, nil
+	}
+	s.agenda.know(notifier, known.version, at)
+	return at > 0 && at <= now, nil
+}
+
+// slot returns what is known of a notifier.
+func (a *agenda) slot(notifier string) slot {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.slots[notifier]
 }
 
 // names are the notifiers that are known.

@@ -15,32 +15,12 @@ import (
 
 // turn reads what this process is to fold; it reads nothing while another process folds.
 func (s *Store) turn(ctx context.Context, read func(q querier) error) error {
-	if s.peers == nil {
-		return read(s.read)
-	}
-	conn, err := s.peers.begin(ctx)
-	if err != nil || conn == nil {
-		return err
-	}
-	err = read(&session{conn, s.d})
-	s.peers.done(conn, err)
-	return err
+	return s.peers.turn(ctx, s, read)
 }
 
 // inTurn commits what was folded since turn. It wraps router.ErrConflict if the turn has passed to another process.
 func (s *Store) inTurn(ctx context.Context, f func(tx *txn) error) error {
-	if s.peers == nil {
-		return s.inTx(ctx, f)
-	}
-	ctx, cancel := s.d.bounded(ctx)
-	defer cancel()
-	conn, err := s.peers.commit(ctx)
-	if err != nil {
-		return err
-	}
-	err = s.inTxOn(ctx, conn, f)
-	s.peers.done(conn, err)
-	return err
+	return s.peers.inTurn(ctx, s, f)
 }
 
 // States returns what is known of each flow: its alerts, and the incidents that are not resolved, that an alert
@@ -391,45 +371,10 @@ var nextAt = fmt.Sprintf(`CASE
 		AND deliveries.told_at + %[1]d > excluded.next_at THEN deliveries.told_at + %[1]d
 	ELSE excluded.next_at END`, router.CosmeticEvery.Microseconds())
 
-// each runs a statement for every row.
-func each[T any](ctx context.Context, tx *txn, rows []T, query string, args func(T) ([]any, error)) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	values := make([][]any, len(rows))
-	for i, row := range rows {
-		var err error
-		if values[i], err = args(row); err != nil {
-			return err
-		}
-	}
-	return tx.d.execAll(ctx, tx, query, values)
-}
-
 // number reads one number.
 func number(ctx context.Context, q querier, query string, args ...any) (n int64, err error) {
 	ctx, cancel := q.bounded(ctx)
 	defer cancel()
 	err = q.QueryRowContext(ctx, query, args...).Scan(&n)
 	return n, err
-}
-
-// all reads every row of a query.
-func all[T any](ctx context.Context, q querier, query string, args []any, scan func(scanner) (T, error)) ([]T, error) {
-	ctx, cancel := q.bounded(ctx)
-	defer cancel()
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
 }

@@ -21,8 +21,9 @@ import (
 	"flowbridge/router"
 )
 
-// peers is how this process gets on with others on the same PostgreSQL database: one of them folds at a time, and
-// each wakes the others. On SQLite there are none, and a nil peers says so.
+// peers coordinates the processes on one PostgreSQL database: an advisory lock elects who folds, leases say who delivers to
+// which notifier (owners), and LISTEN/NOTIFY wakes the rest. A nil peers is that of SQLite, where there is one process: every
+// method says so.
 //
 // Who folds holds an advisory lock of its session, and folds and commits on that very session. So whoever has lost
 // the session can commit no more, and no clock is compared. The server ends the session of a process that says
@@ -75,36 +76,67 @@ func newPeers(s *Store, config *pgx.ConnConfig) *peers {
 // StopFolding gives up the right to fold, so that another process takes over at once: for one that still has work of
 // other kinds to end. Whoever folds afterwards asks for it anew.
 func (s *Store) StopFolding() {
-	if s.peers != nil {
-		s.peers.leave()
-	}
+	s.peers.leave()
 }
 
 // StopDelivering gives up the notifiers that this process owns, so that others take them over at once: for one that begins
 // no more attempts. Due must not be called afterwards.
 func (s *Store) StopDelivering() {
-	if s.peers != nil {
-		s.peers.stopDelivering()
-	}
+	s.peers.stopDelivering()
 }
 
 func (p *peers) stopDelivering() {
+	if p == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
 	p.owners.leave(ctx)
 	p.owed(nil)
 }
 
-// owners shares notifiers out among processes; nil where there is only this one.
-func (s *Store) owners() *owners {
-	if s.peers == nil {
+// shares returns how notifiers are shared out among processes; nil where there is only this one.
+func (p *peers) shares() *owners {
+	if p == nil {
 		return nil
 	}
-	return s.peers.owners
+	return p.owners
 }
 
 // Folds says whether this process has the right to fold: of several on one database one has it, or none for a moment.
-func (s *Store) Folds() bool { return s.peers == nil || s.peers.folding.Load() }
+func (s *Store) Folds() bool { return s.peers.folds() }
+
+func (p *peers) folds() bool { return p == nil || p.folding.Load() }
+
+// turn reads what this process is to fold; it reads nothing while another process folds.
+func (p *peers) turn(ctx context.Context, s *Store, read func(q querier) error) error {
+	if p == nil {
+		return read(s.read)
+	}
+	conn, err := p.begin(ctx)
+	if err != nil || conn == nil {
+		return err
+	}
+	err = read(&session{conn, s.d})
+	p.done(conn, err)
+	return err
+}
+
+// inTurn commits what was folded since turn.
+func (p *peers) inTurn(ctx context.Context, s *Store, f func(tx *txn) error) error {
+	if p == nil {
+		return s.inTx(ctx, f)
+	}
+	ctx, cancel := s.d.bounded(ctx)
+	defer cancel()
+	conn, err := p.commit(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.inTxOn(ctx, conn, f)
+	p.done(conn, err)
+	return err
+}
 
 // Close gives up the right to fold, and tells the others, also of what was handed back last.
 func (p *peers) Close() error {
@@ -116,6 +148,9 @@ func (p *peers) Close() error {
 }
 
 func (p *peers) leave() {
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
@@ -222,6 +257,9 @@ func tryLock(ctx context.Context, conn *sql.Conn, class int) (mine bool, err err
 
 // alone returns what ends a time in which no other process sweeps, or nil while another one does.
 func (p *peers) alone(ctx context.Context) (done func(), err error) {
+	if p == nil {
+		return func() {}, nil
+	}
 	bounded, cancel := p.s.d.bounded(ctx)
 	defer cancel()
 	conn, err := p.s.write.Conn(bounded)
@@ -295,14 +333,27 @@ func (p *peers) call(ctx context.Context, what, about string) {
 
 func (p *peers) callDelivery(ctx context.Context) { p.call(ctx, callDelivery, p.names.take()) }
 
+// appended makes whoever folds be called, since events wait.
+func (p *peers) appended() {
+	if p != nil {
+		pulse(p.fold)
+	}
+}
+
 // owed makes the others be called, since something is owed to some notifiers, or to any where none is named.
 func (p *peers) owed(notifiers []string) {
+	if p == nil {
+		return
+	}
 	p.names.add(notifiers)
 	pulse(p.deliver)
 }
 
 // failing makes the others be called to help with a notifier.
 func (p *peers) failing(notifier string) {
+	if p == nil {
+		return
+	}
 	p.trouble.add([]string{notifier})
 	pulse(p.helping)
 }

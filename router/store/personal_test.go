@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flowbridge/router/store/storetest"
 	"fmt"
 	"log/slog"
 	"os"
@@ -237,6 +238,7 @@ func inFiles(t *testing.T, path, text string) (files []string) {
 }
 
 func TestWhatIsRemovedCannotBeReadInTheFile(t *testing.T) {
+	storetest.Long(t)
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "test.db")
 	s, err := store.Open(ctx, store.Config{DSN: path, Now: func() time.Time { return noon }})

@@ -29,6 +29,9 @@ const claimable = `d.state = 'waiting' AND d.class >= 0 AND d.next_at <= ? AND (
 // Claim returns: after a crash the next one knows that something may exist. What the budgets have no room for waits,
 // which is no failure; short says how many classes had to.
 func (s *Store) Claim(ctx context.Context, ask router.Ask) (n *router.Notification, short int, err error) {
+	if due, err := s.mayBeDue(ctx, ask.Notifier, micros(ask.Now)); err != nil || !due {
+		return nil, 0, err
+	}
 	err = s.inShared(ctx, func(ctx context.Context, tx *txn) error {
 		n, short, err = s.claim(ctx, tx, &ask)
 		return err
@@ -111,7 +114,7 @@ type candidate struct {
 	parked          bool   // and is to be probed
 	incident, event int64
 	since           int64 // owed since
-	told            int64
+	told            telling
 	unsettled       string     // id of a digest that may have told of it
 	body            digestBody // of the digest that it is told in, if there is one
 }
@@ -180,7 +183,7 @@ func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 		return c.takeDigest(ctx, tx, until)
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1, cosmetic = 1,
-		tried_since = CASE WHEN open = 1 AND told_open = 0 AND attempts = 0 THEN ? ELSE tried_since END WHERE id = ?`,
+		tried_since = CASE WHEN open = 1 AND told_open = 0 AND (attempts = 0 OR may_exist = 0) THEN ? ELSE tried_since END WHERE id = ?`,
 		until, c.n.Claim, micros(ask.Now), c.n.Delivery)
 	return err
 }
@@ -278,74 +281,86 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
 	now := micros(s.cfg.Now())
-	renewed, parked := false, false // deliveries of other notifiers; this one
-	var notifier string
-	var others []string
-	err = s.inShared(ctx, func(ctx context.Context, tx *txn) error {
-		renewed, parked, others = false, false, nil
-		var class router.Class
-		var again bool // it was refused before, and not told since
-		var unparked int64
-		err := tx.QueryRowContext(ctx, `SELECT notifier, class, was_parked = 1, unparked FROM deliveries WHERE id = ?`, r.Delivery).
-			Scan(&notifier, &class, &again, &unparked)
-		if errors.Is(err, sql.ErrNoRows) {
-			return router.ErrNotFound
-		}
-		if err != nil {
-			return err
-		}
-		if err := settleLane(ctx, tx, notifier, &r, again, now); err != nil { // before any delivery: one order of locks for all
-			return err
-		}
-		if until := micros(r.NextAt); r.Interrupted && until > now { // the service is busy: what else is like it can wait as well
-			if err := wait(ctx, tx, notifier, class, r.NextAt, now); err != nil {
-				return err
-			}
-		}
-		if r.Digest != nil {
-			renewed, err = finishDigest(ctx, tx, &r, string(receipt), now)
-		} else {
-			renewed, err = finishOne(ctx, tx, &r, string(receipt), now)
-		}
-		if err == nil {
-			others, err = othersDue(ctx, tx, r.Delivery, notifier, renewed)
-		}
-		if err != nil || r.Event == nil {
-			return err
-		}
-		if parked, err = isParked(ctx, tx, r.Delivery); err != nil || !parked {
-			return err
-		}
-		event := *r.Event
-		if unparked > 0 { // what was told of it before was another matter
-			event.Digest = fmt.Sprintf("%s/%d", event.Digest, unparked)
-		}
-		row, err := encodeEvent(&event)
-		if err != nil {
-			return err
-		}
-		return insertEvent(ctx, tx, row)
+	var f finished
+	err = s.inShared(ctx, func(ctx context.Context, tx *txn) (err error) {
+		f, err = finish(ctx, tx, &r, string(receipt), now)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
-	s.agenda.changed(notifier)
-	if s.peers != nil && r.State == router.DeliveryWaiting && !r.Interrupted {
-		s.peers.failing(notifier)
+	s.agenda.changed(f.notifier)
+	if r.State == router.DeliveryWaiting && !r.Interrupted {
+		s.peers.failing(f.notifier)
 	}
 	// What else may be due by this is due to the same notifier, whose lane goes on by itself, but for one that stops.
 	switch {
-	case r.Digest != nil && renewed:
+	case r.Digest != nil && f.renewed:
 		s.wakeDelivery()
 	case r.Interrupted && micros(r.NextAt) <= now:
-		s.wakeDelivery(append(others, notifier)...)
-	case len(others) > 0:
-		s.wakeDelivery(others...)
+		s.wakeDelivery(append(f.others, f.notifier)...)
+	case len(f.others) > 0:
+		s.wakeDelivery(f.others...)
 	}
-	if parked {
+	if f.parked {
 		s.wakeFold()
 	}
 	return nil
+}
+
+// finished is what the end of an attempt came to.
+type finished struct {
+	notifier string
+	renewed  bool     // something may be due of other deliveries of the incident
+	others   []string // notifiers to which something may be due now
+	parked   bool     // the delivery needs a person, and the fallback is to be told
+}
+
+// finish does so in a transaction.
+func finish(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) (f finished, err error) {
+	var class router.Class
+	var again bool // it was refused before, and not told since
+	var unparked int64
+	err = tx.QueryRowContext(ctx, `SELECT notifier, class, was_parked = 1, unparked FROM deliveries WHERE id = ?`, r.Delivery).
+		Scan(&f.notifier, &class, &again, &unparked)
+	if errors.Is(err, sql.ErrNoRows) {
+		return f, router.ErrNotFound
+	}
+	if err != nil {
+		return f, err
+	}
+	// The lane comes before any delivery: one order of locks for all.
+	if err := settleLane(ctx, tx, f.notifier, r, again, now); err != nil {
+		return f, err
+	}
+	if r.Interrupted && micros(r.NextAt) > now { // the service is busy: what else is like it can wait as well
+		if err := wait(ctx, tx, f.notifier, class, r.NextAt, now); err != nil {
+			return f, err
+		}
+	}
+	if r.Digest != nil {
+		f.renewed, err = finishDigest(ctx, tx, r, receipt, now)
+	} else {
+		f.renewed, err = finishOne(ctx, tx, r, receipt, now)
+	}
+	if err == nil {
+		f.others, err = othersDue(ctx, tx, r.Delivery, f.notifier, f.renewed)
+	}
+	if err != nil || r.Event == nil {
+		return f, err
+	}
+	if f.parked, err = isParked(ctx, tx, r.Delivery); err != nil || !f.parked {
+		return f, err
+	}
+	event := *r.Event
+	if unparked > 0 { // what was told of it before was another matter
+		event.Digest = fmt.Sprintf("%s/%d", event.Digest, unparked)
+	}
+	row, err := encodeEvent(&event)
+	if err != nil {
+		return f, err
+	}
+	return f, insertEvent(ctx, tx, row)
 }
 
 // isParked says whether a delivery needs a person. One that was refused does not if more was owed by then.
@@ -360,15 +375,21 @@ func made(r *router.Receipt) bool {
 	return r.Unsure || r.Digest == "" && *r != router.Receipt{}
 }
 
+// mayExist takes up whether the service has something of a delivery, or may have. What it has certainly heard nothing of was
+// not tried: nobody can have done anything to it there.
+const mayExist = `may_exist = ?, tried_since = tried_since * ?`
+
 // finishOne records how an attempt at one delivery ended, and says whether that renews others.
 func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) (renewed bool, err error) {
-	exists := toInt(made(&r.Receipt))
-	told := exists
-	if told == 0 && r.Receipt.Digest != "" {
-		told = 2
+	exists, told := toInt(made(&r.Receipt)), toldNothing
+	switch {
+	case exists == 1:
+		told = toldCard
+	case r.Receipt.Digest != "":
+		told = toldDigest
 	}
 	finish := func(set string, args ...any) error {
-		args = append([]any{now, receipt, told, toInt(r.Receipt.Open), int64(r.Receipt.Severity)}, args...)
+		args = append([]any{now, receipt, int64(told), toInt(r.Receipt.Open), int64(r.Receipt.Severity)}, args...)
 		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0, updated_at = ?, receipt = ?, told = ?, told_open = ?, told_severity = ?, `+
 			set+` WHERE id = ? AND claim = ?`, append(args, r.Delivery, r.Claim)...)
 		if err != nil {
@@ -381,15 +402,16 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 	}
 	switch {
 	case r.Interrupted && micros(r.NextAt) > now: // the service named a time: the attempt does not count
-		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?, may_exist = ?`,
-			r.Error, micros(r.NextAt), exists)
+		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?, `+mayExist,
+			r.Error, micros(r.NextAt), exists, exists)
 	case r.Interrupted: // cut short: it does not count either, but it may have told somebody
 		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?`, r.Error, now)
 	case r.State == router.DeliveryWaiting:
-		return false, finish(`last_error = ?, next_at = ?, may_exist = ?, `+stillFailing, r.Error, micros(r.NextAt), exists, now)
+		return false, finish(`last_error = ?, next_at = ?, `+mayExist+`, `+stillFailing, r.Error, micros(r.NextAt), exists, exists, now)
 	case r.State == router.DeliveryParked:
 		// A refusal speaks of the state that was told: what became owed meanwhile, perhaps the end, is tried at once.
-		return false, finish(`last_error = ?, may_exist = ?, `+stillFailing+`, `+parking, r.Error, exists, now, r.Revision, now, micros(r.NextAt), r.Revision)
+		return false, finish(`last_error = ?, `+mayExist+`, `+stillFailing+`, `+parking,
+			r.Error, exists, exists, now, r.Revision, now, micros(r.NextAt), r.Revision)
 	}
 	// Done; what became owed meanwhile is due at once, but for new numbers alone.
 	before, err := receiptOf(ctx, tx, r.Delivery)
@@ -401,10 +423,13 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 		return false, err
 	}
 	// A service that takes and refuses in turn is probed more and more rarely all the same: see router.Notification.Refusals.
-	if err := finish(`last_error = '', told_at = ?, may_exist = ?, attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?,
+	called := toInt(r.Receipt.Open || r.Receipt != before) // else there was nothing to tell
+	if err := finish(`last_error = '', told_at = CASE WHEN ? = 1 THEN ? ELSE told_at END, `+mayExist+`,
+		attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?,
 		next_at = CASE WHEN cosmetic = 1 AND owed > ? THEN CAST(? AS BIGINT) ELSE ? END,
 		owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`,
-		now, exists, toInt(refused), r.Revision, r.Revision, now+router.CosmeticEvery.Microseconds(), now, r.Revision, now, r.Revision, string(r.State)); err != nil {
+		called, now, exists, exists, toInt(refused), r.Revision,
+		r.Revision, now+router.CosmeticEvery.Microseconds(), now, r.Revision, now, r.Revision, string(r.State)); err != nil {
 		return false, err
 	}
 	linked, err := noteReceipt(ctx, tx, r, before, now)

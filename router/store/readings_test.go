@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"flowbridge/router/store/storetest"
 	"fmt"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ func numbered(many int) (events []router.Event) {
 
 // TestRefreshesOfAnOpenIncidentAreBounded refreshes an alert every minute for ten days, and lets a year pass.
 func TestRefreshesOfAnOpenIncidentAreBounded(t *testing.T) {
+	storetest.Long(t)
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, _ func(string, ...any), _ string) {
 		clock := noon
 		now := func() time.Time { return clock }

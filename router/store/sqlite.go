@@ -64,6 +64,7 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if _, err := s.write.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0 WHERE state = 'waiting' AND claimed_until <> 0`); err != nil {
 		return err
 	}
+	s.shared, s.sharedOver = make(chan *sharedCall), make(chan struct{})
 	if err := s.openInbox(ctx, path); err != nil {
 		return err
 	}

@@ -116,8 +116,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open database %s: %w", DisplayName(cfg.DSN), errors.Join(withGrant(err), s.release()))
 	}
 	s.commits.Go(s.commitCalls)
-	if s.peers == nil {
-		s.shared, s.sharedOver = make(chan *sharedCall), make(chan struct{})
+	if s.shared != nil {
 		s.commits.Go(s.shareCalls)
 	}
 	if s.eraser != nil {
@@ -151,18 +150,14 @@ func (s *Store) Owed() <-chan struct{} { return s.owed }
 // wakeFold and wakeDelivery wake whoever folds, and whoever delivers, in any process.
 func (s *Store) wakeFold() {
 	pulse(s.appended)
-	if s.peers != nil {
-		pulse(s.peers.fold)
-	}
+	s.peers.appended()
 }
 
 // wakeDelivery names the notifiers whose deliveries have changed, where that is known.
 func (s *Store) wakeDelivery(notifiers ...string) {
 	s.agenda.changed(notifiers...)
 	pulse(s.owed)
-	if s.peers != nil {
-		s.peers.owed(notifiers)
-	}
+	s.peers.owed(notifiers)
 }
 
 // pulse wakes whoever waits on c; a pulse that nobody took yet is enough.

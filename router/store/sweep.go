@@ -43,13 +43,11 @@ const (
 // of a SQLite database stays as large as it was; what becomes free in it is used again before it grows. PostgreSQL's
 // autovacuum does the same for its tables.
 func (s *Store) Sweep(ctx context.Context, now time.Time, keepEvents, keepIncidents time.Duration) (swept Swept, err error) {
-	if s.peers != nil {
-		done, err := s.peers.alone(ctx)
-		if err != nil || done == nil {
-			return swept, err
-		}
-		defer done()
+	done, err := s.peers.alone(ctx)
+	if err != nil || done == nil {
+		return swept, err
 	}
+	defer done()
 	swept.Refreshed, err = s.sweepRefreshed(ctx) // first: these need events that are old
 	if err == nil {
 		swept.Readings, err = s.sweepReadings(ctx, micros(now.Add(-router.KeepReadings)))

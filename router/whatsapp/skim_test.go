@@ -121,7 +121,7 @@ func TestWhatIsLetGoUnseenWouldHaveBeenLetGoSeen(t *testing.T) {
 			seen++
 		}
 	})
-	if seen == 0 {
+	if seen == 0 && !testing.Short() {
 		t.Error("no post was let go: the test draws the wrong ones")
 	}
 }

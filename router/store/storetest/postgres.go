@@ -39,6 +39,14 @@ type Server struct {
 	n        atomic.Int64 // databases made
 }
 
+// Long leaves a test out where -short asks for the quick ones: what takes seconds of real processes, or of many histories.
+func Long(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes long: left out with -short")
+	}
+}
+
 // shared is the server of all tests of this process that do nothing to it.
 var shared = sync.OnceValues(func() (*Server, error) { return launch() })
 
@@ -46,6 +54,7 @@ var shared = sync.OnceValues(func() (*Server, error) { return launch() })
 // alone. Where this machine has no PostgreSQL the test is skipped, or fails if Require says so.
 func Shared(t testing.TB) *Server {
 	t.Helper()
+	Long(t)
 	return must(t)(shared())
 }
 
@@ -54,6 +63,7 @@ func Shared(t testing.TB) *Server {
 // skipped, or fails if Require says so.
 func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
+	Long(t)
 	s := must(t)(launch(settings...))
 	t.Cleanup(func() {
 		s.Stop()

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -59,7 +59,7 @@ func (d *demo) facts(ctx context.Context, now snapshot) ([]fact, error) {
 			refused++
 		}
 	}
-	stats, err := d.bridge.store.Stats(ctx)
+	stats, err := d.bridge.Store.Stats(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ var slackDate = regexp.MustCompile(`<!date[^|>]*\|([^>]*)>`)
 
 // acts counts what people did, by the journal. What came back from a service that was told of it would be one more.
 func (d *demo) acts(ctx context.Context) (facts []fact, err error) {
-	events, err := d.bridge.store.Events(ctx, "", 500)
+	events, err := d.bridge.Store.Events(ctx, "", 500)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (d *demo) everythingVisible(ctx context.Context, now snapshot) (string, err
 		if err != nil {
 			return "", err
 		}
-		resp, err := d.http.Do(req)
+		resp, err := d.cfg.HTTP.Do(req)
 		if err != nil {
 			return "", err
 		}

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -18,21 +18,21 @@ const (
 	signUp   = "2046115872904163"
 )
 
-// demoStep is one thing that happens in the story: a post of Meta's, or what a person does.
-type demoStep struct {
+// step is one thing that happens in the story: a post of Meta's, or what a person does.
+type step struct {
 	at     time.Duration // of its arrival, since midnight
 	older  time.Duration // how much older the event itself is
 	sample whatsapp.Sample
 	field  string         // instead of sample: a change of this field
 	value  map[string]any // with this value
 	forged bool           // signed with a secret that is not the app's
-	act    *demoAct       // instead of a post: what a person does
-	late   *demoAct       // what a person does after the post, before Slack shows what came of it
+	act    *act           // instead of a post: what a person does
+	late   *act           // what a person does after the post, before Slack shows what came of it
 	note   string         // what is special about it
 }
 
-// demoSteps is a day of trouble, in order of arrival.
-func demoSteps() []demoStep {
+// daySteps is a day of trouble, in order of arrival.
+func daySteps() []step {
 	at := func(hour, minute int) time.Duration {
 		return time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute
 	}
@@ -46,7 +46,7 @@ func demoSteps() []demoStep {
 		return whatsapp.Sample{Event: event, Flow: flow, Threshold: &threshold, Value: &value, AlertState: router.Deactivated}
 	}
 	const errorRate, latency, availability, clientErrors = router.EndpointErrorRate, router.EndpointLatency, router.EndpointAvailability, router.ClientErrorRate
-	return []demoStep{
+	return []step{
 		{at: at(7, 50), sample: whatsapp.Sample{Event: whatsapp.SampleTest}, note: "Meta's Test button: no rule names it, so default speaks"},
 		{at: at(8, 2), sample: status(checkout, router.Draft, router.Published)},
 
@@ -96,8 +96,8 @@ func demoSteps() []demoStep {
 	}
 }
 
-// demoExamples are commands that go on with the story, for a shell in which BRIDGE is where Meta posts.
-var demoExamples = []struct {
+// examples are commands that go on with the story, for a shell in which BRIDGE is where Meta posts.
+var examples = []struct {
 	says     string
 	commands []string
 }{
@@ -113,8 +113,8 @@ var demoExamples = []struct {
 		[]string{"incidents", "silences", "deliveries --state all"}},
 }
 
-// demoWant is what the story must come to, and nothing beside it.
-func demoWant() []fact {
+// wantedFacts is what the story must come to, and nothing beside it.
+func wantedFacts() []fact {
 	return []fact{
 		{"posts", "29 answered 200 OK, 1 answered 401 Unauthorized"},
 		{"#flow-ops", "7 messages, 5 lines in their threads, 7 edits"},
@@ -146,7 +146,7 @@ func demoWant() []fact {
 var personal = []string{"customer@example.com", "15550100200", "A customer", "sample-token", "wamid.", "Is my order on its way?"}
 
 // body returns the post of a step on the day that begins at midnight.
-func (s *demoStep) body(midnight time.Time) ([]byte, error) {
+func (s *step) body(midnight time.Time) ([]byte, error) {
 	at := midnight.Add(s.at - s.older)
 	if s.field == "" {
 		s.sample.Time = at
@@ -161,7 +161,7 @@ func (s *demoStep) body(midnight time.Time) ([]byte, error) {
 func (d *demo) story(ctx context.Context, midnight time.Time) (ok bool, err error) {
 	d.out.title("What Meta sends and people do on %s, and what comes of it", midnight.Format("2 January"))
 	before := d.look()
-	for _, step := range demoSteps() {
+	for _, step := range daySteps() {
 		d.clock.set(midnight.Add(step.at))
 		alone, err := d.step(ctx, &step, midnight)
 		if err != nil {
@@ -183,13 +183,13 @@ func (d *demo) story(ctx context.Context, midnight time.Time) (ok bool, err erro
 	if err != nil {
 		return false, err
 	}
-	return d.out.verdict(facts, demoWant()), nil
+	return d.out.verdict(facts, wantedFacts()), nil
 }
 
 // step has one thing happen, waits for what comes of it, and tells what the bridge made of it. alone is what was
 // said to a single person.
-func (d *demo) step(ctx context.Context, s *demoStep, midnight time.Time) (alone []string, err error) {
-	last, err := d.bridge.store.Events(ctx, "", 1)
+func (d *demo) step(ctx context.Context, s *step, midnight time.Time) (alone []string, err error) {
+	last, err := d.bridge.Store.Events(ctx, "", 1)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +226,7 @@ func (d *demo) step(ctx context.Context, s *demoStep, midnight time.Time) (alone
 
 // outcome says what the fold made of the events since the last. What PagerDuty calls an incident is left to the cards.
 func (d *demo) outcome(ctx context.Context, last []router.JournalEvent) (string, error) {
-	events, err := d.bridge.store.Events(ctx, "", 10)
+	events, err := d.bridge.Store.Events(ctx, "", 10)
 	var outcomes []string
 	for _, e := range events {
 		if (len(last) == 0 || e.Seq > last[0].Seq) && e.Name != router.LinkIncident {
@@ -240,12 +240,12 @@ func (d *demo) outcome(ctx context.Context, last []router.JournalEvent) (string,
 }
 
 // post posts what Meta says in a step, and returns how the bridge answers.
-func (d *demo) post(ctx context.Context, s *demoStep, midnight time.Time) (status string, err error) {
+func (d *demo) post(ctx context.Context, s *step, midnight time.Time) (status string, err error) {
 	body, err := s.body(midnight)
 	if err != nil {
 		return "", err
 	}
-	secret := router.Secret(demoSecret)
+	secret := router.Secret(appSecret)
 	if s.forged {
 		secret = "a guess"
 	}
@@ -253,7 +253,7 @@ func (d *demo) post(ctx context.Context, s *demoStep, midnight time.Time) (statu
 		d.slack.Fail(sandbox.Fault{Method: "chat.update", Hang: true}) // cards do not change for a while
 		defer d.slack.ClearFaults()
 	}
-	status, _, _, err = postSigned(ctx, d.http, d.public+"/webhooks/whatsapp", secret, body)
+	status, err = d.cfg.Post(ctx, d.public+"/webhooks/whatsapp", secret, body)
 	if err != nil {
 		return "", err
 	}
@@ -275,13 +275,13 @@ func (d *demo) post(ctx context.Context, s *demoStep, midnight time.Time) (statu
 }
 
 // describe says what a post holds, in Meta's words.
-func (d *demo) describe(body []byte, s *demoStep) string {
+func (d *demo) describe(body []byte, s *step) string {
 	events, _ := whatsapp.Decode(body, time.Now(), whatsapp.WantsAll)
 	if len(events) == 0 {
 		return s.sample.Event
 	}
 	e := &events[0]
-	decision := d.bridge.rules.rules().Decide(e)
+	decision := d.rules.Decide(e)
 	words := e.Name
 	switch {
 	case e.Paired():

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"fmt"
@@ -86,16 +86,11 @@ type teller struct {
 	ansi bool
 }
 
-// newTeller respects NO_COLOR, see no-color.org.
-func newTeller(p *program) teller {
-	return teller{w: p.Stdout, ansi: isTerminal(p.Stdout) && p.setting("NO_COLOR") == "" && p.setting("TERM") != "dumb"}
-}
-
-// demoWidth is how wide the story is: that of the narrowest terminal that people use.
-const demoWidth = 80
+// Width is how wide the story is: that of the narrowest terminal that people use.
+const Width = 80
 
 func (t teller) render() sandbox.RenderOptions {
-	return sandbox.RenderOptions{ANSI: t.ansi, Width: demoWidth}
+	return sandbox.RenderOptions{ANSI: t.ansi, Width: Width}
 }
 
 func (t teller) paint(style, text string) string {

@@ -1,0 +1,388 @@
+// Package demo plays a day of trouble: it runs a bridge against stand-in services, does what a story says that Meta and
+// people do, tells what comes of it, and says whether that is what should. Nothing leaves the machine. Building the bridge,
+// and signing posts as Meta does, is left to its caller.
+package demo
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"flowbridge/notifiers/sandbox"
+	"flowbridge/notifiers/slack"
+	"flowbridge/router"
+	"flowbridge/router/rules"
+	"flowbridge/router/store"
+)
+
+// exampleRules is rules.example.yaml. The binary carries it, so that the demo needs nothing beside it and always
+// plays by the rules that its story was written for.
+//
+//go:embed rules.example.yaml
+var exampleRules []byte
+
+// The demo's credentials. Nothing but stand-ins on this machine takes them.
+const (
+	appSecret  = "demo-app-secret"
+	slackToken = "xoxb-demo"
+	routingKey = "de300000000000000000000000000000"
+
+	signingSecret = "demo-signing-secret"
+	webhookSecret = "demo-webhook-secret"
+)
+
+// settleTimeout bounds how long an event may take from the post until everybody has been told.
+const settleTimeout = 15 * time.Second
+
+// Config is what a demo is made of.
+type Config struct {
+	Midnight time.Time // begin of the day that the story is told of
+	Once     bool      // end after the story; else go on until the context ends
+
+	Out, Err io.Writer // the story; and what of the bridge's log is worrying
+	ANSI     bool      // Out takes colours
+
+	// Open builds a bridge. It is run once, and its Run closes the store.
+	Open func(ctx context.Context, s Settings) (Bridge, error)
+	// Post posts a webhook as Meta does, and returns the status of the answer: "200 OK".
+	Post func(ctx context.Context, url string, secret router.Secret, body []byte) (status string, err error)
+	// HTTP looks at the pages of the bridge.
+	HTTP *http.Client
+}
+
+// Settings are those of the bridge of a demo.
+type Settings struct {
+	Rules     *rules.Rules
+	DB        string // path of a file
+	PublicURL string // of the admin address
+
+	AppSecret, VerifyToken router.Secret
+	SlackToken             router.Secret
+	SigningSecret          router.Secret // of what comes back from Slack
+	WebhookSecret          router.Secret // of what comes back from PagerDuty
+	SlackURL, PagerDutyURL string
+
+	Unbudgeted func() bool // says that deliveries take nothing from the services' budgets now
+	Now        func() time.Time
+	Logger     *slog.Logger
+}
+
+// Bridge is one that has been built.
+type Bridge struct {
+	Store *store.Store
+	// Run serves until the context ends, and returns the first fault.
+	Run func(ctx context.Context, public, admin net.Listener) error
+}
+
+// ErrStory says that the story came to something else than it should. What it came to has been told.
+var ErrStory = errors.New("the story did not come to what it should")
+
+// Play runs a bridge with stand-in services, tells its story, and goes on from there.
+func Play(ctx context.Context, cfg Config) (err error) {
+	loaded, err := rules.Load("rules.example.yaml", exampleRules, rules.Config{Env: func(name string) (string, bool) {
+		return routingKey, name == "PD_PAYMENTS_KEY"
+	}})
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "flowbridge-demo-")
+	if err != nil {
+		return fmt.Errorf("a folder for the database (TMPDIR names another place): %w", err)
+	}
+	defer os.RemoveAll(dir)
+
+	d := demo{cfg: cfg, rules: loaded, log: bridgeLog{w: cfg.Err}, out: teller{w: cfg.Out, ansi: cfg.ANSI}, answers: map[string]int{}}
+	d.slack = sandbox.NewSlack(sandbox.SlackConfig{
+		Token: slackToken, SigningSecret: signingSecret, Channels: addresses(loaded, slack.Kind),
+		People: people, Scopes: []string{"chat:write", "users:read"}, Now: d.clock.now,
+	})
+	d.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{routingKey}, OnCall: onCall.name(), Now: d.clock.now})
+	slackServer, pagerServer := &http.Server{Handler: d.slack}, &http.Server{Handler: d.pager}
+	var listeners [4]net.Listener
+	for i := range listeners {
+		if listeners[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return err
+		}
+		defer listeners[i].Close()
+	}
+	public, admin, slackAt, pagerAt := listeners[0], listeners[1], listeners[2], listeners[3]
+	d.public, d.admin = address(public), address(admin)
+	d.bridge, err = cfg.Open(ctx, Settings{
+		Rules: loaded, DB: filepath.Join(dir, "demo.db"), PublicURL: d.admin,
+		AppSecret: appSecret, VerifyToken: "demo-verify-token",
+		SlackToken: slackToken, SlackURL: address(slackAt) + "/api/", PagerDutyURL: address(pagerAt),
+		SigningSecret: signingSecret, WebhookSecret: webhookSecret,
+		// Its day lasts a second, and within it the stand-ins keep their limits by its clock.
+		Unbudgeted: d.clock.playing, Now: d.clock.now,
+		Logger: slog.New(slog.NewTextHandler(&d.log, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	d.slack.Connect(d.public+"/slack/actions", d.public+"/slack/commands")
+	d.pager.Subscribe(d.public+"/webhooks/pagerduty", webhookSecret)
+
+	ctx, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	var fault error
+	running.Go(func() {
+		defer stop() // the story ends with the bridge
+		fault = d.bridge.Run(ctx, public, admin)
+		_, _ = slackServer.Close(), pagerServer.Close()
+	})
+	running.Go(func() { _ = slackServer.Serve(slackAt) })
+	running.Go(func() { _ = pagerServer.Serve(pagerAt) })
+	err = d.tell(ctx)
+	stop()
+	running.Wait()
+	return errors.Join(err, fault)
+}
+
+// addresses returns those that rules name of a kind.
+func addresses(r *rules.Rules, kind router.Kind) (names []string) {
+	for _, t := range r.Targets() {
+		if t.Kind == kind {
+			names = append(names, t.Address)
+		}
+	}
+	return names
+}
+
+func address(l net.Listener) string { return "http://" + l.Addr().String() }
+
+// demo is a running bridge with its stand-ins.
+type demo struct {
+	cfg           Config
+	rules         *rules.Rules
+	bridge        Bridge
+	slack         *sandbox.Slack
+	pager         *sandbox.PagerDuty
+	clock         clock
+	log           bridgeLog
+	public, admin string // base URLs
+	out           teller
+	answers       map[string]int // how often the bridge answered a post how
+}
+
+// tell tells the story, goes on with what people send unless it is told once, and returns ErrStory if the story did not
+// come to what it should.
+func (d *demo) tell(ctx context.Context) error {
+	ok, err := d.story(ctx, d.cfg.Midnight)
+	if err != nil || !ok {
+		d.log.showKept()
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return errors.New("the demo was interrupted")
+	case err != nil:
+		return err
+	case !d.cfg.Once:
+		d.live(ctx)
+	}
+	if !ok {
+		return ErrStory
+	}
+	return nil
+}
+
+// settle waits until the bridge has folded and told everything that it knows of, and has heard from PagerDuty what
+// happened there. The webhooks wait until the bridge is at rest, so that a story comes out the same every time.
+func (d *demo) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	for {
+		if err := d.until(ctx, "the bridge to come to rest", d.told); err != nil || d.pager.Unsent() == 0 {
+			return err
+		}
+		d.sendWebhooks(ctx)
+	}
+}
+
+// folded says whether no event waits, and told whether no delivery does either.
+func (d *demo) folded(ctx context.Context) (bool, error) {
+	stats, err := d.bridge.Store.Stats(ctx)
+	return stats.Events[router.EventWaiting] == 0, err
+}
+
+func (d *demo) told(ctx context.Context) (bool, error) {
+	stats, err := d.bridge.Store.Stats(ctx)
+	return stats.Events[router.EventWaiting]+stats.Deliveries[router.DeliveryWaiting] == 0, err
+}
+
+// until looks every few milliseconds whether something is so, and waits for it as long as settleTimeout.
+func (d *demo) until(ctx context.Context, what string, so func(context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok, err := so(ctx); ok || err != nil && ctx.Err() == nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waited in vain for %s", what)
+		}
+	}
+}
+
+// sendWebhooks has PagerDuty send all that waits.
+func (d *demo) sendWebhooks(ctx context.Context) {
+	sending, stop := context.WithCancel(ctx)
+	var posts sync.WaitGroup
+	posts.Go(func() { d.pager.SendWebhooks(sending) })
+	_ = d.pager.Wait(ctx, func() bool { return d.pager.Unsent() == 0 }) // else ctx is over, which the caller finds
+	stop()
+	posts.Wait()
+}
+
+// live says how to send more, and tells what that changes until ctx ends.
+func (d *demo) live(ctx context.Context) {
+	d.clock.set(time.Time{})
+	d.log.goLive()
+	d.invite()
+	before := d.look()
+	for ctx.Err() == nil {
+		slack, pager := d.slack.Changed(), d.pager.Changed()
+		after := d.look()
+		if changes := difference(before, after); len(changes) > 0 {
+			// One event changes several things one after the other: they are told together.
+			if err := d.settle(ctx); err != nil && ctx.Err() == nil {
+				d.out.line("%v", err)
+			}
+			after = d.look()
+			d.out.changes(time.Now(), difference(before, after))
+			before = after
+		}
+		select {
+		case <-ctx.Done():
+		case <-slack:
+		case <-pager:
+		}
+	}
+}
+
+// invite says where the bridge is, how to send it more, and how to act on what it tells.
+func (d *demo) invite() {
+	self := os.Args[0]
+	if strings.Contains(self, "go-build") { // where `go run` puts what it runs
+		self = "go run ./cmd/flowbridge"
+	}
+	d.out.title("Your turn")
+	d.out.line("The bridge stays up until Ctrl-C. In another terminal you can be Meta, or whoever")
+	d.out.line("is on call; what comes of it is told here. These stand-ins have no screen to press")
+	d.out.line("buttons on: flowbridge's own commands do the same.")
+	d.out.line("")
+	d.out.line("  export META_APP_SECRET=%s FLOWBRIDGE_ADMIN=%s", appSecret, d.admin)
+	d.out.line("  export BRIDGE=%s/webhooks/whatsapp", d.public)
+	for _, example := range examples {
+		d.out.line("")
+		d.out.line("  %s", d.out.dim("# "+example.says))
+		for _, command := range example.commands {
+			d.out.line("  %s %s", self, command)
+		}
+	}
+	d.out.line("")
+	d.out.line("  incidents   %s/api/v1/incidents", d.admin)
+	d.out.line("  journal     %s/api/v1/events", d.admin)
+	d.out.line("  metrics     %s/metrics", d.admin)
+	d.out.line("")
+}
+
+// clock is the time of the bridge and its stand-ins: that of the story, so that a day's messages carry its hours and
+// meet the services' real limits, and the real time when it is over. It goes on between the steps of the story.
+type clock struct {
+	mu    sync.Mutex
+	at    time.Time // zero for the real time
+	since time.Time // when at was set
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.at.IsZero() {
+		return time.Now()
+	}
+	return c.at.Add(time.Since(c.since))
+}
+
+func (c *clock) playing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.at.IsZero()
+}
+
+func (c *clock) set(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at, c.since = at, time.Now()
+}
+
+// bridgeLog takes the bridge's log, each line as one write. During the story it keeps the lines, since the summary
+// says whether something personal or worrying is among them; after it, it passes on what is worrying.
+type bridgeLog struct {
+	w io.Writer
+
+	mu   sync.Mutex
+	live bool
+	kept bytes.Buffer
+}
+
+func (l *bridgeLog) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case !l.live:
+		return l.kept.Write(line)
+	case worrying(string(line)):
+		return l.w.Write(line)
+	}
+	return len(line), nil
+}
+
+// worrying says whether a line of the log is a warning or an error.
+func worrying(line string) bool {
+	return strings.Contains(line, " level=WARN ") || strings.Contains(line, " level=ERROR ")
+}
+
+// goLive ends the keeping.
+func (l *bridgeLog) goLive() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live = true
+}
+
+// read returns what was kept, and how much of it is worrying.
+func (l *bridgeLog) read() (text string, worries int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text = l.kept.String()
+	for line := range strings.Lines(text) {
+		if worrying(line) {
+			worries++
+		}
+	}
+	return text, worries
+}
+
+// showKept writes the worrying lines of a story that went wrong.
+func (l *bridgeLog) showKept() {
+	text, _ := l.read()
+	for line := range strings.Lines(text) {
+		if worrying(line) {
+			fmt.Fprint(l.w, line)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+// What every room of the store asks the database with: statements over a pool, a session or a transaction.
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// pool is a database, and txn a transaction of its writer, that take statements as they are written here.
+type pool struct {
+	*sql.DB
+	d *dialect
+}
+
+// session is a connection of a pool that one caller has for himself.
+type session struct {
+	*sql.Conn
+	d *dialect
+}
+
+type txn struct {
+	*sql.Tx
+	d    *dialect
+	conn *sql.Conn // that it runs on
+}
+
+// querier is any of them.
+type querier interface {
+	// bounded limits a query where nothing else does.
+	bounded(ctx context.Context) (context.Context, context.CancelFunc)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return p.DB.QueryContext(ctx, p.d.rebind(query), p.d.clean(args)...)
+}
+
+func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return p.DB.QueryRowContext(ctx, p.d.rebind(query), p.d.clean(args)...)
+}
+
+func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return p.DB.ExecContext(ctx, p.d.rebind(query), p.d.clean(args)...)
+}
+
+func (s *session) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return s.Conn.QueryContext(ctx, s.d.rebind(query), s.d.clean(args)...)
+}
+
+func (s *session) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return s.Conn.QueryRowContext(ctx, s.d.rebind(query), s.d.clean(args)...)
+}
+
+func (t *txn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return t.Tx.QueryContext(ctx, t.d.rebind(query), t.d.clean(args)...)
+}
+
+func (t *txn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return t.Tx.QueryRowContext(ctx, t.d.rebind(query), t.d.clean(args)...)
+}
+
+func (t *txn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return t.Tx.ExecContext(ctx, t.d.rebind(query), t.d.clean(args)...)
+}
+
+// inTx runs f in a transaction of the writer; again if it was undone for the sake of another one, or its session was of
+// no use.
+func (s *Store) inTx(ctx context.Context, f func(tx *txn) error) error {
+	return s.inTxOf(ctx, s.write, f)
+}
+
+// inTxOf does so in a transaction of a pool.
+func (s *Store) inTxOf(ctx context.Context, of *pool, f func(tx *txn) error) error {
+	ctx, cancel := s.d.bounded(ctx)
+	defer cancel()
+	return timedOut(ctx, s.again(func() error {
+		conn, err := of.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		return s.once(ctx, conn, f)
+	}))
+}
+
+// inTxOn does so on one session of PostgreSQL, until that has ended.
+func (s *Store) inTxOn(ctx context.Context, conn *sql.Conn, f func(tx *txn) error) (err error) {
+	for range tries {
+		if err = s.once(ctx, conn, f); err == nil || !s.d.undone(err) || ended(conn) {
+			break
+		}
+	}
+	return timedOut(ctx, err)
+}
+
+const tries = 3
+
+// again tries what was undone a few times.
+func (s *Store) again(try func() error) (err error) {
+	for range tries {
+		if err = try(); err == nil || !s.d.undone(err) {
+			break
+		}
+	}
+	return err
+}
+
+// timedOut says of an error that the time was over, where it was: a driver may only say that something is closed.
+func timedOut(ctx context.Context, err error) error {
+	if over := ctx.Err(); err != nil && over != nil && !errors.Is(err, over) {
+		return fmt.Errorf("%w: %w", over, err)
+	}
+	return err
+}
+
+func (s *Store) once(ctx context.Context, conn *sql.Conn, f func(tx *txn) error) error {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := f(&txn{tx, s.d, conn}); err != nil {
+		return errors.Join(err, ignoreDone(tx.Rollback()))
+	}
+	return tx.Commit()
+}
+
+// bounded limits a call to the database where nothing else does.
+func (d *dialect) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d.timeout)
+}
+
+func (p *pool) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return p.d.bounded(ctx)
+}
+
+func (s *session) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return s.d.bounded(ctx)
+}
+
+// bounded does nothing: a transaction is bounded as a whole.
+func (t *txn) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return ctx, func() {}
+}
+
+// ignoreDone drops the error of a transaction that has ended by itself.
+func ignoreDone(err error) error {
+	if errors.Is(err, sql.ErrTxDone) {
+		return nil
+	}
+	return err
+}
+
+// all reads every row of a query.
+func all[T any](ctx context.Context, q querier, query string, args []any, scan func(scanner) (T, error)) ([]T, error) {
+	ctx, cancel := q.bounded(ctx)
+	defer cancel()
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
+
+// each runs a statement for every row.
+func each[T any](ctx context.Context, tx *txn, rows []T, query string, args func(T) ([]any, error)) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	values := make([][]any, len(rows))
+	for i, row := range rows {
+		var err error
+		if values[i], err = args(row); err != nil {
+			return err
+		}
+	}
+	return tx.d.execAll(ctx, tx, query, values)
+}
+
+// scanner is a row of a query.
+type scanner interface{ Scan(dest ...any) error }
+
+func scanText(row scanner) (text string, err error) {
+	err = row.Scan(&text)
+	return text, err
+}
