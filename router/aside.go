@@ -31,7 +31,7 @@ func (g *gathering) setAside(e *Event, err error) {
 	if e.Name != EventSetAside {
 		g.b.Events = append(g.b.Events, g.notice(fmt.Sprintf("set-aside/%d", e.Seq), fmt.Sprintf(
 			"Event %d (%s%s) could not be folded and was set aside: nobody was told of it. The reason: %s",
-			e.Seq, e.Name, ofFlow(FlowID{e.WABA, e.Flow}), reason(err))))
+			e.Seq, e.Name, ofFlow(e.FlowID()), reason(err))))
 	}
 }
 
@@ -61,8 +61,11 @@ func (g *gathering) notice(digest, message string) Event {
 }
 
 func ofFlow(id FlowID) string {
-	if id.Flow == "" {
+	switch {
+	case id.Flow == "":
 		return ""
+	case OnlyFlow(id.Flow) == "":
+		return " of " + Shorten(FlowInfo{}.DisplayName(strings.ToValidUTF8(id.Flow, "\uFFFD")), 64)
 	}
 	return " of flow " + Shorten(strings.ToValidUTF8(id.Flow, "\uFFFD"), 64)
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -24,8 +25,17 @@ type Event struct {
 	Subject Subject `json:"subject,omitzero"`
 	Change  string  `json:"change,omitempty"`
 	Facts   []Fact  `json:"facts,omitempty"`
+	// Signal is the row of the table of signals where several share an event's name: "ACCOUNT_BAN"; "" where it is called
+	// like the event. See SignalKey.
+	Signal string `json:"signal,omitempty"`
+	// Said is how bad Meta itself calls it; SeverityUnset where it does not.
+	Said Severity `json:"said_severity,omitempty"`
+	// Expires is when what it reports ends by itself, by Meta's word: of a restriction. Zero: not by itself.
+	Expires time.Time `json:"expires,omitzero"`
 
-	AlertState string   `json:"alert_state,omitempty"` // Activated, Deactivated, or whatever Meta wrote
+	// AlertState is Activated, Deactivated, or whatever Meta wrote. Of another subject than a flow it is derived from Change, and
+	// "" of news.
+	AlertState string   `json:"alert_state,omitempty"`
 	OldStatus  string   `json:"old_status,omitempty"`
 	NewStatus  string   `json:"new_status,omitempty"`
 	Threshold  *float64 `json:"threshold,omitempty"` // percent, or milliseconds for latency
@@ -56,6 +66,21 @@ type Subject struct {
 	ID   string `json:"id,omitempty"`
 	Name string `json:"name,omitempty"` // for people, as Meta wrote it: "order_confirmation (en_US)", "+1 555-078-3881"
 }
+
+// Key stands in the place of a flow's id for another subject: "phone:15550783881", "template:123:en_US", "account:"; "" for the
+// zero Subject. A flow's id holds digits only, so that nothing clashes.
+func (s Subject) Key() string {
+	if s.Kind == "" || s.Kind == SubjectFlow {
+		return ""
+	}
+	return string(s.Kind) + ":" + s.ID
+}
+
+// FlowID is where what the fold knows of the event's subject is kept. An act on an incident has its incident's Flow.
+func (e *Event) FlowID() FlowID { return FlowID{e.WABA, cmp.Or(e.Flow, e.Subject.Key())} }
+
+// SignalKey is the name of the event's row in the table of signals, and of its alerts: Signal, or else Name.
+func (e *Event) SignalKey() string { return cmp.Or(e.Signal, e.Name) }
 
 // Fact is one thing that Meta said of an event, fit for people: dates are dates, limits are numbers.
 type Fact struct {
@@ -164,10 +189,11 @@ func IsForFallback(name string) bool {
 	return signalOf(name).Subject == SubjectBridge
 }
 
-// Paired says whether e is half of an ACTIVATED/DEACTIVATED pair. Meta's four monitoring events are; an
-// unknown event that carries one of the two words is taken at its word.
+// Paired says whether e is half of an ACTIVATED/DEACTIVATED pair. Meta's four monitoring events are, and so is what the
+// decoder found to be one by a word of Meta's; an unknown event that carries one of the two words is taken at its word.
 func (e *Event) Paired() bool {
-	return (e.AlertState == Activated || e.AlertState == Deactivated) && !signalOf(e.Name).ByWord()
+	s := signalOf(e.SignalKey())
+	return (e.AlertState == Activated || e.AlertState == Deactivated) && (!s.ByWord() || s.Moves())
 }
 
 // Opening returns the event that e undoes: for a DEACTIVATED the ACTIVATED of the same threshold, for a word that is
@@ -178,10 +204,13 @@ func (e *Event) Paired() bool {
 func (e *Event) Opening() (opening Event, ok bool) {
 	opening = *e
 	opening.At = time.Time{}
-	s := signalOf(e.Name)
+	s := signalOf(e.SignalKey())
 	switch {
 	case e.Paired() && e.AlertState == Deactivated:
 		opening.AlertState = Activated
+		if s.ends(e.Change) && len(s.Levels) > 0 { // what it was is not known: the worst
+			opening.Change, opening.Facts = s.Levels[len(s.Levels)-1].Word, nil
+		}
 		return opening, true
 	case s.place(Level(e.OldStatus)) > s.place(Level(e.NewStatus)):
 		opening.OldStatus, opening.NewStatus = "", e.OldStatus
@@ -190,9 +219,30 @@ func (e *Event) Opening() (opening Event, ok bool) {
 	return Event{}, false
 }
 
+// Openings returns every event that e may undo: see Opening, which is the first of them. A word that ends every level undoes
+// whichever was reached, and rules may tell others of each.
+func (e *Event) Openings() (all []Event) {
+	first, ok := e.Opening()
+	if !ok {
+		return nil
+	}
+	all = append(all, first)
+	if s := signalOf(e.SignalKey()); s.Moves() && s.ends(e.Change) {
+		for i := len(s.Levels) - 2; i >= 0; i-- {
+			milder := first
+			milder.Change = s.Levels[i].Word
+			all = append(all, milder)
+		}
+	}
+	return all
+}
+
 // Level returns the level that e speaks of: its threshold, or the word of a signal that moves by words.
 func (e *Event) Level() Level {
-	if signalOf(e.Name).ByWord() {
+	switch s := signalOf(e.SignalKey()); {
+	case s.Moves():
+		return Level(e.Change)
+	case s.ByWord():
 		return Level(e.NewStatus)
 	}
 	return ThresholdLevel(e.Threshold)

@@ -45,8 +45,8 @@ type Step struct {
 func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
 	f := newFold(s, m)
 	f.next, f.e, f.v = next, inTime(e), v
-	f.state.FlowID = FlowID{e.WABA, e.Flow} // of a flow that is new, too
-	f.pass(earlier(f.e.At, m.Now))          // what was due before the event happened comes first, however late both are folded
+	f.state.FlowID = e.FlowID()    // of a flow that is new, too
+	f.pass(earlier(f.e.At, m.Now)) // what was due before the event happened comes first, however late both are folded
 	switch {
 	case e.Act != nil:
 		f.act()
@@ -134,7 +134,7 @@ func (f *fold) clear(l Level) (moved bool) {
 	}
 	for i := range f.state.Alerts {
 		a := &f.state.Alerts[i]
-		if a.Event != f.e.Name || !reaches(a.Event, a.Level, l) || !a.Active || a.Raised.After(f.e.At) {
+		if a.Event != f.e.SignalKey() || !reaches(a.Event, a.Level, l) || !a.Active || a.Raised.After(f.e.At) {
 			continue
 		}
 		a.Active, a.Until, a.ClosedBy = false, f.e.At, f.e.Seq
@@ -169,12 +169,15 @@ func (f *fold) raise(l Level) {
 	case tooOld(f.e):
 		f.say("%s old when it arrived: it opens nothing", FormatDuration(f.e.Received.Sub(f.e.At)))
 		return
+	case !f.e.Expires.IsZero() && !f.e.Expires.After(f.m.Now):
+		f.say("it has ended by its own time already: it opens nothing")
+		return
 	}
 	f.alerts = append(f.alerts, i)
 	if f.e.Reading.Value != nil || !a.Active {
 		a.Before, a.Reading = f.lastValue(), f.e.Reading
 	}
-	a.Raised = f.e.At
+	a.Raised, a.Facts, a.Expires = f.e.At, f.e.Facts, f.e.Expires
 	if a.Active { // already: the numbers refresh, and nobody is paged again
 		f.touch(a.Incident)
 		return
@@ -193,7 +196,7 @@ func (f *fold) raise(l Level) {
 		inc = f.open(key)
 	}
 	f.touch(inc.Number).raised = true
-	if inc.Event == f.e.Name && !slices.Contains(inc.Path, l) {
+	if inc.Event == f.e.SignalKey() && !slices.Contains(inc.Path, l) {
 		inc.Path = append(slices.Clone(inc.Path), l)
 	}
 	a.Active, a.Since, a.Until, a.OpenedBy, a.ClosedBy = true, f.e.At, time.Time{}, f.e.Seq, 0
@@ -208,7 +211,7 @@ func (f *fold) open(key string) *Incident {
 	f.endOld(key)
 	first := !slices.ContainsFunc(f.state.Incidents, func(inc Incident) bool { return inc.Key == key && inc.hasPaged() })
 	f.state.Incidents = append(f.state.Incidents, Incident{
-		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.Flow, Event: f.e.Name,
+		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.FlowID().Flow, Event: f.e.SignalKey(), Subject: f.e.Subject,
 		State: IncidentOpen, Rule: f.v.Rule(), OpenedAt: f.e.At, Since: f.heard(), First: first,
 	})
 	f.next++
@@ -235,7 +238,8 @@ func (f *fold) reopen(key string) *Incident {
 // of it, a status that cleared nothing is news of its own, and what we do not know may still be open in
 // a service that finds incidents by our key.
 func (f *fold) afterRecovery(l Level, cleared bool) {
-	byWord := signalOf(f.e.Name).ByWord()
+	s := signalOf(f.e.SignalKey())
+	byWord := s.ByWord() && !s.Moves()
 	if !cleared {
 		if a := f.newerRaise(l); a != nil {
 			f.late(f.lateFor(a))
@@ -244,8 +248,16 @@ func (f *fold) afterRecovery(l Level, cleared bool) {
 		unknown := !tooOld(f.e) && f.closeUnknown(l)
 		if !unknown && !byWord {
 			f.say("nothing was active")
-			return
+			if !s.Moves() {
+				return
+			}
 		}
+	}
+	if s.Moves() { // most such words end nothing, as when a new template is approved: told to those who ask for them
+		if f.v.AsksForChange || cleared && len(f.v.Notify) > 0 {
+			f.notice()
+		}
+		return
 	}
 	if byWord && !cleared || !byWord && len(f.v.Notify) > 0 {
 		f.notice()
@@ -256,7 +268,7 @@ func (f *fold) afterRecovery(l Level, cleared bool) {
 func (f *fold) newerRaise(l Level) *Alert {
 	for i := range f.state.Alerts {
 		a := &f.state.Alerts[i]
-		if a.Event == f.e.Name && reaches(a.Event, a.Level, l) && a.Raised.After(f.e.At) {
+		if a.Event == f.e.SignalKey() && reaches(a.Event, a.Level, l) && a.Raised.After(f.e.At) {
 			return a
 		}
 	}
@@ -271,11 +283,15 @@ func (f *fold) closeUnknown(l Level) (unknown bool) {
 		return false
 	}
 	key := f.v.Opening.GroupBy.Key(&opening)
+	severity := f.v.Opening.Severity
+	if signalOf(f.e.SignalKey()).Moves() { // a thousand templates that are approved go behind all trouble
+		severity = Info
+	}
 	var told []string
 	for _, t := range f.v.Opening.Named {
 		if t.Kind.Keyed() && !slices.Contains(told, t.ID()) && !f.wasTold(key, &t) {
 			told = append(told, t.ID())
-			f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: key, Target: t, Severity: f.v.Opening.Severity})
+			f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: key, Target: t, Severity: severity})
 			f.say("resolve to %s", t.Notifier)
 		}
 	}
@@ -299,6 +315,21 @@ func (f *fold) wasTold(key string, t *Target) bool {
 			return (w.Target == t.ID() || w.Notifier == t.Notifier) && (w.Opening > 0 || w.Severity != SeverityUnset)
 		})
 	})
+}
+
+// expire ends the alerts of an incident whose own time is over, and returns them. It was over then, by our clock.
+func (f *fold) expire(inc *Incident, now time.Time) (expired []*Alert) {
+	for i := range f.state.Alerts {
+		a := &f.state.Alerts[i]
+		if a.Incident != inc.Number || !a.Active || a.Expires.IsZero() || a.Expires.After(now) {
+			continue
+		}
+		a.Active, a.Until, a.ClosedBy = false, a.Expires, 0
+		f.alerts = append(f.alerts, i)
+		expired = append(expired, a)
+	}
+	SortAlerts(expired)
+	return expired
 }
 
 // describe renews what an incident shows of its flow and its fields.

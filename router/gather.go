@@ -77,7 +77,7 @@ func (g *gathering) fold(e *Event) (out Outcome, err error) {
 	case e.Name == AddSilence || e.Name == EndSilence:
 		return Outcome{Text: g.silence(e)}, nil
 	}
-	id := FlowID{e.WABA, e.Flow}
+	id := e.FlowID()
 	var v Verdict
 	step, err := g.guard(func() Step {
 		v = Judge(g.rules, e)
@@ -266,9 +266,17 @@ func Judge(rules Rules, e *Event) Verdict {
 		return Verdict{}
 	}
 	v := Verdict{Decision: rules.Decide(e)}
-	if opening, ok := e.Opening(); ok {
+	for _, opening := range e.Openings() {
 		d := rules.Decide(&opening)
-		v.Opening = &d
+		if v.Opening == nil {
+			v.Opening = &d
+			continue
+		}
+		for _, t := range d.Named { // whoever may have been told of one of them
+			if !slices.ContainsFunc(v.Opening.Named, func(other Target) bool { return other == t }) {
+				v.Opening.Named = append(slices.Clone(v.Opening.Named), t)
+			}
+		}
 	}
 	return v
 }

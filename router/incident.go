@@ -35,13 +35,21 @@ func (l Level) IsWord() bool {
 	return l != "" && !number
 }
 
-// FlowID names a flow within its account; everything the fold knows is kept by flow.
+// FlowID names a flow within its account; everything the fold knows is kept by flow. For another subject Flow is its Subject.Key.
 type FlowID struct{ WABA, Flow string }
+
+// OnlyFlow returns the id of a flow, of what may be the key of another subject: then "".
+func OnlyFlow(flow string) string {
+	if strings.Contains(flow, ":") {
+		return ""
+	}
+	return flow
+}
 
 // Alert is one level of one signal of one flow, active or not: an ACTIVATED/DEACTIVATED pair. Its
 // identity is (FlowID, Event, Level). An inactive alert is kept, so that a late event is known as late.
 type Alert struct {
-	Event string // name of the signal
+	Event string // key of the signal: Event.SignalKey; EventOf it is the event's name, as rules know it
 	Level Level
 
 	Active   bool
@@ -53,6 +61,10 @@ type Alert struct {
 	ClosedBy int64     // journal position of what cleared it; 0 while it is active
 	Heard    time.Time // when what made it active reached us, by our clock: nobody can have acknowledged it before
 	Severity Severity  // decided when it became active
+
+	// Facts are what Meta said of it when it was last reported as active, and Expires when it ends by itself: see Event.
+	Facts   []Fact
+	Expires time.Time
 
 	Reading          // as last reported
 	Before  *float64 // Reading.Value of the report before that
@@ -124,11 +136,11 @@ const (
 // Key returns the key of the incident that e belongs to. It depends on e alone, so that an incident in
 // PagerDuty can be closed even when our database is lost. It is at most 245 characters: PagerDuty's limit is 255.
 func (g GroupBy) Key(e *Event) string {
-	parts := []string{"flowbridge", url.PathEscape(e.WABA), url.PathEscape(e.Flow)}
+	parts := []string{"flowbridge", url.PathEscape(e.WABA), url.PathEscape(e.FlowID().Flow)}
 	if g != GroupByFlow {
-		parts = append(parts, url.PathEscape(e.Name))
+		parts = append(parts, url.PathEscape(e.SignalKey()))
 	}
-	if g == GroupByThreshold {
+	if g == GroupByThreshold || g == GroupBySignal && signalOf(e.SignalKey()).OwnIncident {
 		parts = append(parts, url.PathEscape(string(e.Level())))
 	}
 	key := strings.Join(parts, "/")
@@ -144,9 +156,13 @@ type Incident struct {
 	Number   int64 // from 1; people say INC-42
 	Key      string
 	WABA     string
-	Flow     string
-	Event    string // the signal that opened it
+	Flow     string // id of the flow, or Subject.Key
+	Event    string // key of the signal that opened it; EventOf it is the event's name, as rules know it
 	FlowInfo        // as the rules file named the flow at the newest event
+
+	Subject Subject // zero for a flow
+	Change  string  // Event.Change of its worst alert; "" of a flow
+	Facts   []Fact  // what Meta said of that, and of what else is active where no level is worse than another
 
 	State    IncidentState
 	Severity Severity // highest among its active alerts; once resolved, the peak
@@ -221,6 +237,9 @@ func (i *Incident) AcknowledgesPage(w *Watch) bool {
 func (i *Incident) hasPaged() bool {
 	return slices.ContainsFunc(i.Watch, func(w Watch) bool { return w.Opening > 0 && slices.Contains(i.Pageable, w.Notifier) })
 }
+
+// EventName is the name of the event that opened it, as rules know it.
+func (i *Incident) EventName() string { return EventOf(i.Event) }
 
 // Name returns the number as people say it: INC-42.
 func (i *Incident) Name() string { return IncidentName(i.Number) }

@@ -15,14 +15,20 @@ type effect struct {
 
 // effectOf reads an event's meaning; the zero effect is that of a notice.
 func effectOf(e *Event) effect {
-	s := signalOf(e.Name)
+	s := signalOf(e.SignalKey())
 	switch {
-	case s.ByWord():
+	case s.ByWord() && !s.Moves():
 		return s.effectOfWord(e.Level())
 	case !e.Paired():
 		return effect{}
 	case e.AlertState == Activated:
-		return effect{raises: true, raise: e.Level()}
+		eff := effect{raises: true, raise: e.Level()}
+		if at := s.place(eff.raise); !s.Apart && at >= 0 && at < len(s.Levels)-1 { // a word replaces the worse one before it
+			eff.clears, eff.clear = true, s.Levels[at+1].Level()
+		}
+		return eff
+	case s.ends(e.Change):
+		return effect{clears: true, clear: s.all()}
 	}
 	return effect{clears: true, clear: e.Level()}
 }
@@ -45,12 +51,16 @@ func (s *Signal) effectOfWord(word Level) effect {
 }
 
 // reaches says whether level l of an event is at least as bad as base, so that being below base means
-// being below l as well. Levels that cannot be compared reach only themselves.
+// being below l as well. Levels that cannot be compared reach only themselves. All reach the level without a name: a
+// recovery that names none is one of all.
 func reaches(event string, l, base Level) bool {
-	if l == base {
+	if l == base || base == "" {
 		return true
 	}
 	s := signalOf(event)
+	if s.Apart {
+		return false
+	}
 	if s.Measured() {
 		lt, ok1 := l.Threshold()
 		bt, ok2 := base.Threshold()
@@ -62,6 +72,21 @@ func reaches(event string, l, base Level) bool {
 // Reaches says whether a is at a level of the same signal that is at least as bad as that of b.
 func (a *Alert) Reaches(b *Alert) bool {
 	return a.Event == b.Event && reaches(a.Event, a.Level, b.Level)
+}
+
+// Sentence writes that a level was crossed for the worse, or what another word of a signal says, with the signal's name before
+// it: "Endpoint error rate over 10 %", "Account ban: will be disabled".
+func Sentence(event string, l Level) string {
+	s := signalOf(event)
+	switch known := s.find(string(l)); {
+	case !s.Moves():
+		return SignalName(event) + " " + Crossed(event, l)
+	case known != nil && known.Text != "":
+		return s.Title + ": " + known.Text
+	case l == "":
+		return s.Title
+	}
+	return s.Title + ": " + string(l)
 }
 
 // Crossed writes that a level was crossed for the worse: "over 10 %", "below 90 %", "is BLOCKED".

@@ -9,9 +9,9 @@ import (
 
 // alert returns the index of the event's alert at level l, made if need be.
 func (f *fold) alert(l Level) int {
-	i, ok := slices.BinarySearchFunc(f.state.Alerts, Alert{Event: f.e.Name, Level: l}, compareAlerts)
+	i, ok := slices.BinarySearchFunc(f.state.Alerts, Alert{Event: f.e.SignalKey(), Level: l}, compareAlerts)
 	if !ok {
-		f.state.Alerts = slices.Insert(f.state.Alerts, i, Alert{Event: f.e.Name, Level: l})
+		f.state.Alerts = slices.Insert(f.state.Alerts, i, Alert{Event: f.e.SignalKey(), Level: l})
 		for j := range f.alerts {
 			if f.alerts[j] >= i {
 				f.alerts[j]++
@@ -28,7 +28,7 @@ func compareAlerts(a, b Alert) int {
 // clearedAt returns when level l was last cleared, by itself or by a milder level.
 func (f *fold) clearedAt(l Level) (at time.Time) {
 	for _, a := range f.state.Alerts {
-		if a.Event == f.e.Name && reaches(a.Event, l, a.Level) && a.Cleared.After(at) {
+		if a.Event == f.e.SignalKey() && reaches(a.Event, l, a.Level) && a.Cleared.After(at) {
 			at = a.Cleared
 		}
 	}
@@ -40,7 +40,7 @@ func (f *fold) lastValue() (value *float64) {
 	var newest time.Time
 	for _, a := range f.state.Alerts {
 		at := a.Reported()
-		if a.Event == f.e.Name && a.Active && a.Reading.Value != nil && !at.Before(newest) && !at.After(f.e.At) {
+		if a.Event == f.e.SignalKey() && a.Active && a.Reading.Value != nil && !at.Before(newest) && !at.After(f.e.At) {
 			newest, value = at, a.Reading.Value
 		}
 	}

@@ -40,7 +40,7 @@ func (f *fold) notice() {
 // a rule names come out.
 func newNotice(e *Event, d *Decision) *Notice {
 	return &Notice{
-		Event: e.Seq, At: e.At, WABA: e.WABA, Flow: e.Flow, Name: e.Name,
+		Event: e.Seq, At: e.At, WABA: e.WABA, Flow: e.Flow, Name: e.Name, Signal: e.Signal, Subject: e.Subject, Change: e.Change, Facts: e.Facts,
 		Severity: d.Severity, Rule: d.Rule(), Fields: d.Fields, FlowInfo: d.FlowInfo,
 		AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus, Threshold: e.Threshold,
 		Reading: e.Reading, Message: e.Message, Warning: e.Warning, Act: e.Act,

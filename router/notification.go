@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
@@ -69,6 +70,10 @@ type Notice struct {
 	WABA     string    `json:"waba,omitempty"`
 	Flow     string    `json:"flow,omitempty"`
 	Name     string    `json:"name"`
+	Signal   string    `json:"signal,omitempty"` // as of the Event, and so are the next three
+	Subject  Subject   `json:"subject,omitzero"`
+	Change   string    `json:"change,omitempty"`
+	Facts    []Fact    `json:"facts,omitempty"`
 	Severity Severity  `json:"severity"`
 	Rule     string    `json:"rule"`
 	Title    string    `json:"title,omitempty"` // from the rule's template; "" means the built-in one
@@ -90,6 +95,9 @@ type Notice struct {
 	// A keyed service closes it, and tells nothing else; the others ignore it.
 	Recovery string `json:"recovery,omitempty"`
 }
+
+// SignalKey is that of the event.
+func (n *Notice) SignalKey() string { return cmp.Or(n.Signal, n.Name) }
 
 // Notification is all that a notifier needs to bring its service to the state it is owed. Exactly one of
 // Incident, Notice and Digest is set.

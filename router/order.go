@@ -67,7 +67,7 @@ func (f *fold) lateFor(a *Alert) (number int64) {
 	for i := range f.state.Incidents { // one that was going on when it happened, if that is known
 		inc := &f.state.Incidents[i]
 		over := inc.State == IncidentResolved && inc.ResolvedAt.Before(f.e.At)
-		if inc.Event == f.e.Name && !inc.OpenedAt.After(f.e.At) && !over {
+		if inc.Event == f.e.SignalKey() && !inc.OpenedAt.After(f.e.At) && !over {
 			number = inc.Number
 		}
 	}
@@ -75,7 +75,7 @@ func (f *fold) lateFor(a *Alert) (number int64) {
 		return number
 	}
 	for i := range f.state.Alerts {
-		if other := &f.state.Alerts[i]; other.Event == f.e.Name {
+		if other := &f.state.Alerts[i]; other.Event == f.e.SignalKey() {
 			number = max(number, other.Incident)
 		}
 	}
@@ -87,8 +87,11 @@ func (f *fold) late(incident int64) {
 	f.say("late: older than what is known")
 	if inc := f.incident(incident); inc != nil {
 		inc.Events++
-		f.entry(inc, EntryLate, fmt.Sprintf("Arrived late and changed nothing: %s %s",
-			SignalName(f.e.Name), cmp.Or(f.e.AlertState, f.e.NewStatus)+f.at()))
+		said := SignalName(f.e.SignalKey()) + " " + cmp.Or(f.e.AlertState, f.e.NewStatus) + f.at()
+		if signalOf(f.e.SignalKey()).Moves() {
+			said = f.recovery()
+		}
+		f.entry(inc, EntryLate, "Arrived late and changed nothing: "+said)
 		f.dirty = append(f.dirty, inc.Number)
 	}
 }
@@ -96,6 +99,6 @@ func (f *fold) late(incident int64) {
 // lateAct notes an act that is older than the newest of its kind, or than all that it could be about.
 func (f *fold) lateAct(inc *Incident) {
 	f.say("late: %s knows of something newer", inc.Name())
-	f.entry(inc, EntryLate, fmt.Sprintf("Arrived late and changed nothing: %s by %s", SignalName(f.e.Name), f.who()))
+	f.entry(inc, EntryLate, fmt.Sprintf("Arrived late and changed nothing: %s by %s", SignalName(f.e.SignalKey()), f.who()))
 	f.dirty = append(f.dirty, inc.Number)
 }

@@ -50,7 +50,7 @@ func (g *gathering) measure(id FlowID, e *Event, changed []Alert) {
 	}
 	for i := range changed {
 		a := &changed[i]
-		if a.Event != e.Name || a.Reading.Value != e.Reading.Value { // what came too late, or was dropped, changes no number
+		if a.Event != e.SignalKey() || a.Reading.Value != e.Reading.Value { // what came too late, or was dropped, changes no number
 			continue
 		}
 		at := a.Raised

@@ -54,15 +54,26 @@ func (s *Severity) UnmarshalText(text []byte) (err error) {
 // DefaultSeverity is how bad e is where no rule says otherwise. Thresholds between or beside Meta's own
 // take the severity of the highest of Meta's that they reach. A recovery is good news.
 func DefaultSeverity(e *Event) Severity {
-	s := signalOf(e.Name)
+	s := signalOf(e.SignalKey())
 	switch paired := e.Paired(); {
 	case paired && e.AlertState == Deactivated:
 		return Info
+	case e.Said != SeverityUnset:
+		return e.Said
 	case paired && s.Measured():
 		return s.reached(e.Threshold).Severity
 	case s.ByWord():
 		if known := s.find(string(e.Level())); known != nil {
-			return cmp.Or(known.Severity, Info)
+			if s.place(Level(known.Word)) >= 0 && !paired && s.Moves() { // a level that is neither reached nor left
+				return Info
+			}
+			if e.Warning != "" && !paired { // such as: the version of a flow that was created will freeze
+				return max(known.Severity, Warning)
+			}
+			return cmp.Or(known.Severity, s.Severity, Info)
+		}
+		if paired || !s.AnyLevel {
+			return cmp.Or(s.Severity, Info)
 		}
 	case s.Severity != SeverityUnset:
 		return s.Severity

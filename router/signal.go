@@ -40,7 +40,8 @@ const (
 // A signal with levels opens incidents; one without is news, told once. Levels are thresholds, reported by pairs of
 // ACTIVATED and DEACTIVATED, or words, of which each replaces the one before. A Signal is for reading only.
 type Signal struct {
-	Name    string      // of the event that carries it: Event.Name, Alert.Event; "" for an unknown event
+	Name    string      // its key: Event.SignalKey, Alert.Event; "" for an unknown event
+	Event   string      // name of the event that carries it, where several signals share one; "": Name
 	Field   string      // of the account, under which it comes: "flows"; "" for the bridge's own
 	Subject SubjectKind // what it is about
 
@@ -51,14 +52,21 @@ type Signal struct {
 	Reading string        // what is measured, by its name in Meta's value and in `when`: "error_rate"
 	Errors  bool          // Meta counts errors by type
 
+	// Of levels that are words: Apart says that each begins and ends by itself, and none is worse than another; AnyLevel that
+	// the decoder may report words as active that stand nowhere in this row: they are levels of the row's Severity;
+	// OwnIncident that each level is an incident of its own.
+	Apart, AnyLevel, OwnIncident bool
+
 	Ends    []SignalLevel // words that end every level
 	AnyEnds bool          // so does a word that stands nowhere in this row
 	News    []SignalLevel // words that are told once and change no level
 
-	Severity Severity // of news without words; SeverityUnset: info, and a warning if it calls itself ACTIVATED
-	Personal bool     // it holds what a person wrote: rules must name it, and little of it is kept
+	// Severity is that of news without words, and of levels that name none; SeverityUnset: info, and a warning if it calls
+	// itself ACTIVATED.
+	Severity Severity
+	Personal bool // it holds what a person wrote: rules must name it, and little of it is kept
 
-	// Words for people. Impact, Help and Link are not shown yet; a level's Meaning is.
+	// Words for people. A level's own Meaning and Help go before Impact and Help.
 	Title   string // "Endpoint error rate"
 	Measure string // what is measured, together with others of the same thresholds: "error rates"
 	Now     string // stands before a level that was reached: "over" (10 %), "is" (BLOCKED)
@@ -74,8 +82,10 @@ type Signal struct {
 type SignalLevel struct {
 	Threshold float64  // in the signal's unit; of a level without a Word
 	Word      string   // as Meta writes it: "BLOCKED"
-	Severity  Severity // where no rule says otherwise; SeverityUnset: info
+	Severity  Severity // where no rule says otherwise; SeverityUnset: the signal's, or info
+	Text      string   // the Word for people, after the signal's Title and a colon: "flagged for low quality"; "": the Word
 	Meaning   string   // for the people who use the subject, in a sentence, where the signal's Impact says too little
+	Help      string   // what helps, in a sentence, where the signal's Help says too little
 }
 
 // Level returns the name under which alerts keep it.
@@ -150,7 +160,9 @@ var rateLevels = []SignalLevel{
 // signals are Meta's, in the order in which people see them listed, and then the bridge's own. Thresholds and windows:
 // Meta, "Flows webhooks"; what statuses mean and what helps: Meta, "Flow health and monitoring" and "Flow status and
 // lifecycle". Nothing changes the table, and everybody reads it through the functions below.
-var signals = []Signal{
+var signals = slices.Concat(flowSignals, accountSignals, bridgeSignals)
+
+var flowSignals = []Signal{
 	{
 		Name: FlowStatusChange, Field: FlowsField, Subject: SubjectFlow,
 		Levels: []SignalLevel{
@@ -210,7 +222,9 @@ var signals = []Signal{
 		Impact: "Somebody has filled in a form and expects an answer.",
 		Help:   "Answer it where you answer messages.", Link: flowWebhooks,
 	},
+}
 
+var bridgeSignals = []Signal{
 	{Name: ParkedDelivery, Subject: SubjectBridge, Severity: Error, Title: "Delivery parked"},
 	{Name: EventSetAside, Subject: SubjectBridge, Severity: Error, Title: "Event set aside"},
 	// Mostly somebody's plan: it is to be seen, and need not wake anybody.
@@ -229,14 +243,6 @@ var signalsByName = func() map[string]*Signal {
 // unknownSignal is that of an event that we know nothing of.
 var unknownSignal = Signal{Now: "over", Over: "back under"}
 
-// accountFields are fields of an account, beside flows and messages, that have no row yet: their changes are news whose
-// event is the field's name in upper case.
-var accountFields = []string{
-	"account_alerts", "account_review_update", "account_update", "business_capability_update",
-	"message_template_quality_update", "message_template_status_update", "phone_number_name_update",
-	"phone_number_quality_update", "security", "template_category_update",
-}
-
 // Signals returns every signal, in the order in which people see them listed: Meta's, and then the bridge's own.
 func Signals() []Signal { return slices.Clone(signals) }
 
@@ -252,7 +258,7 @@ func signalOf(event string) *Signal {
 
 // AccountFields returns the fields of an account, beside flows and messages, that apps subscribe to, sorted.
 func AccountFields() []string {
-	fields := slices.Clone(accountFields)
+	var fields []string
 	for i := range signals {
 		if field := signals[i].Field; field != "" && field != FlowsField && field != MessagesField {
 			fields = append(fields, field)
@@ -262,31 +268,48 @@ func AccountFields() []string {
 	return slices.Compact(fields)
 }
 
-// KnownEvents returns the names of all events that are known, those of fields without a signal last.
+// KnownEvents returns the names of all events that are known, each once.
 func KnownEvents() (names []string) {
 	for i := range signals {
-		names = append(names, signals[i].Name)
-	}
-	for _, field := range AccountFields() {
-		if name := strings.ToUpper(field); !slices.Contains(names, name) {
+		if name := cmp.Or(signals[i].Event, signals[i].Name); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
+// SignalsOf returns the signals that events of a name can carry; none where we know nothing of it.
+func SignalsOf(event string) (of []Signal) {
+	for i := range signals {
+		if s := &signals[i]; s.Name == event && s.Event == "" || s.Event == event {
+			of = append(of, *s)
+		}
+	}
+	return of
+}
+
+// KnownChanges returns the words that are known for Event.Change of an event, or of every event for "": sorted, each once.
+func KnownChanges(event string) (words []string) {
+	for i := range signals {
+		s := &signals[i]
+		if s.Moves() && (event == "" || EventOf(s.Name) == event) {
+			words = append(words, s.Words()...)
+		}
+	}
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
+// EventOf returns the name of the event that carries a signal, as rules, API and people know it: "ACCOUNT_UPDATE" of
+// "ACCOUNT_BAN".
+func EventOf(signal string) string { return cmp.Or(signalOf(signal).Event, signal) }
+
 // FieldOf returns the field of the account that an event of Meta's comes under.
 func FieldOf(event string) string { return cmp.Or(signalOf(event).Field, strings.ToLower(event)) }
 
 // SubjectOf returns what an event is about. One that nobody knows came under the field of flows.
 func SubjectOf(event string) SubjectKind {
-	switch s := signalOf(event); {
-	case s.Subject != "":
-		return s.Subject
-	case slices.Contains(accountFields, strings.ToLower(event)):
-		return SubjectAccount
-	}
-	return SubjectFlow
+	return cmp.Or(signalOf(event).Subject, SubjectFlow)
 }
 
 // UnitOf returns what thresholds and readings of an event are measured in.
@@ -327,12 +350,49 @@ func LevelMeaning(event string, l Level) string {
 	return ""
 }
 
+// LevelHelp says what helps against a level of a signal, in a sentence; "" where we do not know.
+func LevelHelp(event string, l Level) string {
+	s := signalOf(event)
+	if known := s.find(string(l)); known != nil && known.Help != "" {
+		return known.Help
+	}
+	return s.Help
+}
+
+// StateOf says what a word of Meta's does to a signal: Activated for a level, Deactivated for what ends them, "" for news and
+// for a word that is not known. The decoder asks it for the signals that move by Event.Change.
+func StateOf(signal, word string) string {
+	switch s := signalOf(signal); {
+	case s.place(Level(word)) >= 0:
+		return Activated
+	case s.ends(word):
+		return Deactivated
+	}
+	return ""
+}
+
 // Measured says whether its levels are thresholds.
 func (s *Signal) Measured() bool { return s.Unit != NoUnit }
 
 // ByWord says whether it moves by words, such as the status of a flow.
 func (s *Signal) ByWord() bool {
 	return s.AnyEnds || len(s.Ends)+len(s.News) > 0 || len(s.Levels) > 0 && s.Levels[0].Word != ""
+}
+
+// Moves says whether it moves by Event.Change, whose meaning the decoder has put into Event.AlertState.
+func (s *Signal) Moves() bool { return s.ByWord() && s.Subject != SubjectFlow }
+
+// ends says whether a word ends every level.
+func (s *Signal) ends(word string) bool {
+	return slices.ContainsFunc(s.Ends, func(l SignalLevel) bool { return l.Word == word })
+}
+
+// all is the level below which nothing of the signal is wrong.
+func (s *Signal) all() Level {
+	if s.Apart || len(s.Levels) == 0 {
+		return ""
+	}
+	return s.Levels[0].Level()
 }
 
 // Words returns the words that it is known to move by, those first that open nothing.
@@ -348,7 +408,8 @@ func (s *Signal) Words() (words []string) {
 // Opens says whether one of some words opens an incident, or gets one worse; nil stands for every word.
 func (s *Signal) Opens(words []string) bool {
 	isLevel := func(word string) bool { return s.place(Level(word)) >= 0 }
-	return words == nil && len(s.Levels) > 0 || slices.ContainsFunc(words, isLevel)
+	any := words == nil || s.AnyLevel && slices.ContainsFunc(words, func(word string) bool { return s.find(word) == nil })
+	return any && len(s.Levels) > 0 || slices.ContainsFunc(words, isLevel)
 }
 
 // place returns where a word stands among the levels, from 0 for the mildest; -1 for one that is no level. Thresholds

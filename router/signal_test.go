@@ -35,7 +35,7 @@ func TestEverySignalSaysAllThatIsAskedOfIt(t *testing.T) {
 					wrong("its %s is no sentence: %q", what, text)
 				}
 			}
-			if !strings.HasPrefix(s.Link, "https://developers.facebook.com/") {
+			if !strings.HasPrefix(s.Link, "https://developers.facebook.com/") && !strings.HasPrefix(s.Link, "https://business.facebook.com/") {
 				wrong("link %q", s.Link)
 			}
 		}
@@ -50,12 +50,25 @@ func TestEverySignalSaysAllThatIsAskedOfIt(t *testing.T) {
 			if s.Measured() != (l.Word == "") {
 				wrong("level %d is %q", i, l.Word)
 			}
-			if i == 0 {
+			if i == 0 || s.Apart {
 				continue
 			}
-			if before := s.Levels[i-1]; before.Severity >= l.Severity || measured && !s.worse(l.Threshold, before.Threshold) {
+			if before := s.Levels[i-1]; before.Severity > l.Severity || measured && before.Severity == l.Severity || measured && !s.worse(l.Threshold, before.Threshold) {
 				wrong("levels stand mildest first: %+v", s.Levels)
 			}
+		}
+		for _, l := range slices.Concat(s.Levels, s.Ends, s.News) {
+			if s.Moves() && (l.Text == "" || strings.HasSuffix(l.Text, ".")) {
+				wrong("the word %q in words: %q", l.Word, l.Text)
+			}
+			for _, text := range []string{l.Meaning, l.Help} {
+				if text != "" && !strings.HasSuffix(text, ".") {
+					wrong("no sentence of the word %q: %q", l.Word, text)
+				}
+			}
+		}
+		if s.Event != "" && signalOf(s.Event).Field != s.Field {
+			wrong("its event %s is that of another field", s.Event)
 		}
 		words := s.Words()
 		slices.Sort(words)
@@ -184,7 +197,8 @@ func TestTheLastReportIsThatOfTheSignal(t *testing.T) {
 
 // asksSignals are the files that may ask which signal an event carries: the table, the decoder, and the samples.
 var asksSignals = []string{
-	"router/signal.go", "router/whatsapp/decode.go", "router/whatsapp/messages.go", "router/whatsapp/samples.go",
+	"router/signal.go", "router/signalaccount.go", "router/whatsapp/account.go", "router/whatsapp/decode.go",
+	"router/whatsapp/messages.go", "router/whatsapp/samples.go",
 }
 
 // TestNobodyAsksWhichSignalItIs holds that a new signal touches its row, the decoder and a sample: nobody else compares

@@ -35,7 +35,7 @@ func (s *Simulation) Fold(e Event) []Batch {
 		e.Seq = s.seq + 1
 	}
 	s.seq = max(s.seq, e.Seq)
-	batches = append(batches, s.step(FlowID{e.WABA, e.Flow}, func(g *gathering) { g.event(&e) }))
+	batches = append(batches, s.step(e.FlowID(), func(g *gathering) { g.event(&e) }))
 	return append(batches, s.Advance(s.now)...) // a silence that was added or ended concerns every flow now
 }
 

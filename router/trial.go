@@ -89,7 +89,7 @@ func (r *Router) guilty(ctx context.Context, t *trial, cause error, other func()
 func (r *Router) foldEvents(ctx context.Context, rules Rules, events []Event) (n int, err error) {
 	flows, named := make([]FlowID, 0, len(events)), []int64(nil)
 	for _, e := range events {
-		flows = append(flows, FlowID{e.WABA, e.Flow})
+		flows = append(flows, e.FlowID())
 		if e.Act != nil && e.Act.Incident != 0 {
 			named = append(named, e.Act.Incident)
 		}
@@ -115,7 +115,7 @@ func (r *Router) foldEvents(ctx context.Context, rules Rules, events []Event) (n
 func (r *Router) setEventAside(ctx context.Context, e *Event, cause error) (done bool, err error) {
 	guilty := r.guilty(ctx, &r.events, cause, func() (bool, error) {
 		waiting, err := r.journal.Waiting(ctx, r.cfg.Batch)
-		i := slices.IndexFunc(waiting, func(w Event) bool { return w.WABA != e.WABA || w.Flow != e.Flow })
+		i := slices.IndexFunc(waiting, func(w Event) bool { return w.FlowID() != e.FlowID() })
 		if err != nil || i < 0 {
 			return false, err
 		}

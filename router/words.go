@@ -59,6 +59,9 @@ func FormatLevel(event string, l Level) string {
 	if t, ok := l.Threshold(); ok {
 		return FormatValue(event, t)
 	}
+	if known := signalOf(event).find(string(l)); known != nil && known.Text != "" {
+		return known.Text
+	}
 	return string(l)
 }
 
@@ -135,11 +138,17 @@ func shortNumber(v float64) string {
 	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
 }
 
-// DisplayName returns how to call a flow: its name, or its id where the rules file gives none.
+// DisplayName returns how to call a flow: its name, or its id where the rules file gives none. Of another subject id is the
+// Subject.Key; who has the Subject has a better name.
 func (f FlowInfo) DisplayName(id string) string {
+	kind, of, isKey := strings.Cut(id, ":")
 	switch {
 	case f.FlowName != "":
 		return f.FlowName
+	case isKey && of == "":
+		return "the " + kind
+	case isKey:
+		return kind + " " + of
 	case id != "":
 		return "flow " + id
 	}

@@ -18,11 +18,15 @@ type Incident struct {
 	Peak           string            `json:"peak"`     // the highest severity so far
 	Title          string            `json:"title"`    // by the rule's template; "" if it has none
 	WABA           string            `json:"waba_id"`
-	Flow           string            `json:"flow_id"`
+	Flow           string            `json:"flow_id"`   // "" where it is about another subject
 	FlowName       string            `json:"flow_name"` // "" if the rules file names it not
 	Labels         map[string]string `json:"labels"`    // of the flow, from the rules file
 	Runbook        string            `json:"runbook"`   // URL, or ""
-	Event          string            `json:"event"`     // the signal that opened it, as Meta names it
+	Event          string            `json:"event"`     // that opened it, as rules know it
+	Signal         string            `json:"signal"`    // that opened it; unlike event where several share one: ACCOUNT_BAN
+	Subject        Subject           `json:"subject"`   // what it is about
+	Change         string            `json:"change"`    // Meta's word for what happened to another subject than a flow, or ""
+	Facts          []router.Fact     `json:"facts"`     // what Meta said beside that, for people
 	Key            string            `json:"key"`       // PagerDuty's dedup key
 	Rule           string            `json:"rule"`      // that matched the event that opened it
 	Path           []router.Level    `json:"path"`      // levels it reached, in order: "5", "10", or "THROTTLED"
@@ -41,11 +45,19 @@ type Incident struct {
 	Timeline       []Entry           `json:"timeline"`        // oldest first, the newest 500
 }
 
+// Subject is what an incident or event is about.
+type Subject struct {
+	Kind string `json:"kind"` // flow, account, phone, template, entity, payment or bridge
+	ID   string `json:"id"`   // of an account its WABA id
+	Name string `json:"name"` // for people, or ""
+}
+
 // Alert is one threshold or status of one signal.
 type Alert struct {
 	Event     string     `json:"event"`
+	Signal    string     `json:"signal"`
 	Threshold *float64   `json:"threshold"` // percent, or milliseconds for latency
-	Status    *string    `json:"status"`    // of FLOW_STATUS_CHANGE: THROTTLED or BLOCKED
+	Status    *string    `json:"status"`    // of a signal without thresholds: THROTTLED, BLOCKED, DISABLE
 	Severity  string     `json:"severity"`
 	Active    bool       `json:"active"`
 	Since     *time.Time `json:"since"`           // when it last became active, by Meta's clock
@@ -117,6 +129,9 @@ type Event struct {
 	WABA       string     `json:"waba_id"`
 	Flow       string     `json:"flow_id"`
 	Event      string     `json:"event"`
+	Signal     string     `json:"signal"`      // unlike event where several signals share one
+	Subject    Subject    `json:"subject"`     // what it is about
+	Change     string     `json:"change"`      // Meta's word for what happened to another subject than a flow, or ""
 	Threshold  *float64   `json:"threshold"`   // percent, or milliseconds for latency
 	AlertState string     `json:"alert_state"` // ACTIVATED, DEACTIVATED or ""
 	OldStatus  string     `json:"old_status"`
@@ -135,6 +150,7 @@ type Event struct {
 type EventDetail struct {
 	Event
 	Field    string              `json:"field"`   // of the account, as Meta names it
+	Facts    []router.Fact       `json:"facts"`   // what Meta said of another subject than a flow, for people
 	Message  string              `json:"message"` // Meta's sentence
 	Warning  string              `json:"warning"`
 	Value    *float64            `json:"value"`    // as measured, in the unit of the threshold

@@ -19,14 +19,26 @@ func newIncident(i *router.IncidentDetail) Incident {
 	}
 	return Incident{
 		Number: i.Number, State: string(i.State), Severity: i.Severity.String(), Peak: i.Peak.String(), Title: i.Title,
-		WABA: i.WABA, Flow: i.Flow, FlowName: i.FlowName, Labels: labels, Runbook: i.Runbook,
-		Event: i.Event, Key: i.Key, Rule: i.Rule, Path: append([]router.Level{}, i.Path...),
+		WABA: i.WABA, Flow: router.OnlyFlow(i.Flow), FlowName: i.FlowName, Labels: labels, Runbook: i.Runbook,
+		Event: i.EventName(), Signal: i.Event, Subject: newSubject(i.Event, i.WABA, i.Flow, i.FlowName, i.Subject), Change: i.Change,
+		Facts: append([]router.Fact{}, i.Facts...), Key: i.Key, Rule: i.Rule, Path: append([]router.Level{}, i.Path...),
 		OpenedAt: moment(i.OpenedAt), AcknowledgedAt: moment(i.AcknowledgedAt), AcknowledgedBy: i.AcknowledgedBy,
 		ResolvedAt: moment(i.ResolvedAt), ResolvedBy: i.ResolvedBy, Owner: i.Owner,
 		Links:    each(i.Links, func(l *router.Link) Link { return Link{l.Notifier, l.ID, l.Number, l.URL} }),
 		Silenced: newSilenced(&i.Silence), Flaps: i.Flaps, Pageable: append([]string{}, i.Pageable...),
 		Alerts: each(i.Alerts, newAlert), Deliveries: each(i.Deliveries, newDelivery), Timeline: each(i.Timeline, newEntry),
 	}
+}
+
+// newSubject names what an event or incident is about, also where that is a flow.
+func newSubject(signal, waba, flow, flowName string, s router.Subject) Subject {
+	if s.Kind == "" {
+		s = router.Subject{Kind: router.SubjectOf(signal), ID: router.OnlyFlow(flow), Name: flowName}
+	}
+	if s.Kind == router.SubjectAccount {
+		s.ID = waba
+	}
+	return Subject{Kind: string(s.Kind), ID: s.ID, Name: s.Name}
 }
 
 func newSilenced(s *router.Silence) *Silenced {
@@ -38,7 +50,7 @@ func newSilenced(s *router.Silence) *Silenced {
 
 func newAlert(a *router.Alert) Alert {
 	out := Alert{
-		Event: a.Event, Severity: a.Severity.String(), Active: a.Active, Since: moment(a.Since), Until: moment(a.Until),
+		Event: router.EventOf(a.Event), Signal: a.Event, Severity: a.Severity.String(), Active: a.Active, Since: moment(a.Since), Until: moment(a.Until),
 		Value: number(a.Value), HeldUntil: moment(a.HeldUntil),
 		Routes:   each(a.Routes, func(r *router.AlertRoute) string { return r.Notifier }),
 		OpenedBy: unlessZero(a.OpenedBy), ClosedBy: unlessZero(a.ClosedBy),
@@ -80,8 +92,8 @@ func newEntry(e *router.Entry) Entry {
 
 func newEvent(e *router.JournalEvent, pairs []int64) Event {
 	out := Event{
-		Seq: e.Seq, At: moment(e.At), ReceivedAt: moment(e.Received), Source: string(e.Source), WABA: e.WABA, Flow: e.Flow,
-		Event: e.Name, Threshold: number(e.Threshold), AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus,
+		Seq: e.Seq, At: moment(e.At), ReceivedAt: moment(e.Received), Source: string(e.Source), WABA: e.WABA, Flow: router.OnlyFlow(e.Flow),
+		Event: e.Name, Signal: e.SignalKey(), Subject: newSubject(e.Name, e.WABA, e.Flow, "", e.Subject), Change: e.Change, Threshold: number(e.Threshold), AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus,
 		State: string(e.State), Outcome: e.Outcome, Unreadable: e.Unreadable, Reduced: string(e.Reduced),
 		PairsWith: append([]int64{}, pairs...),
 	}
@@ -94,7 +106,7 @@ func newEvent(e *router.JournalEvent, pairs []int64) Event {
 
 func newEventDetail(e *router.JournalEvent, pairs []int64) EventDetail {
 	out := EventDetail{
-		Event: newEvent(e, pairs), Field: e.Field, Message: e.Message, Warning: e.Warning, Value: number(e.Reading.Value), P50: number(e.P50),
+		Event: newEvent(e, pairs), Field: e.Field, Facts: append([]router.Fact{}, e.Facts...), Message: e.Message, Warning: e.Warning, Value: number(e.Reading.Value), P50: number(e.P50),
 		Requests: number(e.Requests), Errors: append([]router.ErrorCount{}, e.Errors...), Act: e.Act,
 	}
 	switch {

@@ -189,6 +189,25 @@ func TestFailingExpressionsAreToldWithoutWhatPeopleWrote(t *testing.T) {
 	}
 }
 
+// TestAnExpressionOnAResponseThatIsNoObjectIsNoFault holds that it is no match either.
+func TestAnExpressionOnAResponseThatIsNoObjectIsNoFault(t *testing.T) {
+	cfg := testConfig()
+	cfg.OnWhenError = func(rule string, err error) { t.Errorf("%s: %v", rule, err) }
+	rules, err := Load("rules.yaml", []byte(world+`rules:
+  - {name: a, match: {event: FLOW_RESPONSE, when: 'value.response.topic == "Refund"'}, notify: chat}
+  - {name: b, match: {event: FLOW_RESPONSE, when: int(value.response.stars) < 3}, notify: chat}
+`), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, response := range []string{`[{"topic":"Refund"}]`, `"Refund"`, `7`, `null`, `true`, `[]`} {
+		ev := router.Event{Source: router.SourceMeta, Name: router.FlowResponse, Value: json.RawMessage(`{"response":` + response + `}`)}
+		if d := rules.Decide(&ev); len(d.Rules) > 0 {
+			t.Errorf("%s matched %v", response, d.Rules)
+		}
+	}
+}
+
 func TestFieldsAreShownPlainlyAndBounded(t *testing.T) {
 	value := json.RawMessage(`{"id":12345678901234567890,"rate":0.10,"ok":false,"none":null,"empty":"","lines":" a\n b\t","tag":"<b>&",
 		"long":"` + strings.Repeat("é", 300) + `","list":[1,"x"],"many":["a",{"name":"b"}],"deep":{"er":{"still":"here"}},"dot.ted":"yes","response":{"email":"a@example.com","id":"mine"}}`)

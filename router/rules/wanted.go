@@ -66,14 +66,7 @@ func subjectOf(ev *router.Event) router.SubjectKind {
 	if ev.Subject.Kind != "" {
 		return ev.Subject.Kind
 	}
-	return subjectByName(ev.Name)
-}
-
-func subjectByName(event string) router.SubjectKind {
-	if c, ok := router.ChangesOf(event); ok {
-		return c.Subject
-	}
-	return router.SubjectOf(event)
+	return router.SubjectOf(ev.Name)
 }
 
 // holdsPhone says whether an event is about a phone number that a key names, by its digits or as Meta writes it.

@@ -189,6 +189,8 @@ type alertDetails struct {
 	Routes  []router.AlertRoute `json:"notify,omitempty"`
 	Hold    time.Duration       `json:"hold,omitempty"`
 	Heard   time.Time           `json:"heard,omitzero"`
+	Facts   []router.Fact       `json:"facts,omitempty"`
+	Expires time.Time           `json:"expires,omitzero"`
 }
 
 const alertColumns = `event, level, active, raised_at, cleared_at, since, until, held_until, opened_by, closed_by, severity, incident, key, details`
@@ -200,7 +202,7 @@ func writeAlerts(ctx context.Context, tx *txn, b router.Batch) error {
 		closed_by = excluded.closed_by, severity = excluded.severity, incident = excluded.incident, key = excluded.key,
 		details = excluded.details`
 	return each(ctx, tx, b.Alerts, query, func(a router.FlowAlert) ([]any, error) {
-		details, err := json.Marshal(alertDetails{a.Reading, a.Before, a.Routes, a.Hold, a.Heard})
+		details, err := json.Marshal(alertDetails{a.Reading, a.Before, a.Routes, a.Hold, a.Heard, a.Facts, a.Expires})
 		return []any{a.WABA, a.Flow, a.Event, string(a.Level), toInt(a.Active), micros(a.Raised), micros(a.Cleared), micros(a.Since),
 			micros(a.Until), micros(a.HeldUntil), a.OpenedBy, a.ClosedBy, int64(a.Severity), a.Incident, a.Key, string(details)}, err
 	})
@@ -233,6 +235,7 @@ func flowAlerts(ctx context.Context, q querier, where string, args ...any) ([]ro
 		var d alertDetails
 		err = json.Unmarshal(details, &d)
 		a.Reading, a.Before, a.Routes, a.Hold, a.Heard = d.Reading, d.Before, d.Routes, d.Hold, d.Heard
+		a.Facts, a.Expires = d.Facts, d.Expires
 		return a, err
 	})
 }
@@ -259,6 +262,9 @@ type incidentDetails struct {
 	Pageable   []string        `json:"pageable,omitempty"`
 	PageOnRise bool            `json:"page_on_rise,omitempty"`
 	Silence    *router.Silence `json:"silence,omitempty"`
+	Subject    router.Subject  `json:"subject,omitzero"`
+	Change     string          `json:"change,omitempty"`
+	Facts      []router.Fact   `json:"facts,omitempty"`
 }
 
 const incidentColumns = `number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at,
@@ -274,7 +280,8 @@ func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
 		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps,
 			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, Reopened: i.Reopened, First: i.First, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
-			Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise}
+			Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise,
+			Subject: i.Subject, Change: i.Change, Facts: i.Facts}
 		if i.Silence.ID != "" {
 			d.Silence = &i.Silence
 		}
@@ -300,6 +307,7 @@ func incidents(ctx context.Context, q querier, where string, args ...any) ([]rou
 		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
 		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts, i.Since, i.Reopened, i.First = d.AckedBy, d.AckedIn, d.Acts, d.Since, d.Reopened, d.First
 		i.ByItself, i.NoteAutoResolve = d.ByItself, d.NoteAuto
+		i.Subject, i.Change, i.Facts = d.Subject, d.Change, d.Facts
 		i.Owner, i.Links, i.Pageable, i.PageOnRise = d.Owner, d.Links, d.Pageable, d.PageOnRise
 		if d.Silence != nil {
 			i.Silence = *d.Silence

@@ -140,11 +140,14 @@ func (d *decoder) change(raw []byte) {
 	case "":
 		d.unreadable(raw, "the change names no field")
 	default:
-		if chat := router.ChatField(d.field); chat != "" && !d.wants.field(d.field) {
+		switch chat := router.ChatField(d.field); {
+		case chat == "":
+			d.account(value)
+		case d.wants.field(d.field):
+			d.add(router.Event{Name: strings.ToUpper(d.field)}, d.time, value)
+		default:
 			d.ignored.add(chat, 1)
-			return
 		}
-		d.add(router.Event{Name: strings.ToUpper(d.field)}, d.time, value)
 	}
 }
 
@@ -152,6 +155,7 @@ func (d *decoder) change(raw []byte) {
 func (d *decoder) flow(raw, value []byte) {
 	var e router.Event
 	var errorRate, p90, availability *float64
+	var reason string
 	isObject := members(value, func(key, v []byte) {
 		switch string(key) {
 		case "event":
@@ -182,12 +186,15 @@ func (d *decoder) flow(raw, value []byte) {
 			e.Message = text(v)
 		case "warning":
 			e.Warning = text(v)
+		case "reason":
+			reason = text(v)
 		}
 	})
 	if !isObject {
 		d.unreadable(raw, "the value of a flows change is no object")
 		return
 	}
+	e.Facts = flowFacts(&e, reason)
 	e.Reading.Value = cmp.Or(errorRate, p90, availability) // of which an event has one
 	d.add(e, d.time, value)
 }
@@ -214,7 +221,7 @@ func errorCounts(raw []byte) (errors []router.ErrorCount) {
 
 // add completes an event with what its entry says. at is its time as Meta wrote it.
 func (d *decoder) add(e router.Event, at string, value []byte) {
-	e.Source, e.Received, e.WABA, e.Field = router.SourceMeta, d.received, d.waba, d.field
+	e.Source, e.Received, e.WABA, e.Field = router.SourceMeta, d.received, cmp.Or(e.WABA, d.waba), d.field
 	e.At = occurred(at, d.received)
 	if value != nil {
 		if e.Value = bytes.Clone(value); !utf8.Valid(value) {

@@ -216,7 +216,15 @@ func TestNothingOfTheBodyIsKept(t *testing.T) {
 // storable checks what the journal relies on.
 func storable(t *testing.T, e *router.Event) {
 	t.Helper()
-	for _, s := range []string{e.Digest, e.WABA, e.Flow, e.Field, e.Name, e.AlertState, e.OldStatus, e.NewStatus, e.Message, e.Warning} {
+	said := []string{e.Digest, e.WABA, e.Flow, e.Field, e.Name, e.AlertState, e.OldStatus, e.NewStatus, e.Message, e.Warning,
+		e.Subject.ID, e.Subject.Name, e.Change, e.Signal}
+	for _, f := range e.Facts {
+		if f.Name == "" || f.Text == "" || len(f.Text) > 4*maxFact {
+			t.Errorf("a fact says nothing, or too much: %+v", f)
+		}
+		said = append(said, f.Name, f.Text)
+	}
+	for _, s := range said {
 		if !utf8.ValidString(s) || strings.Contains(s, "\x00") {
 			t.Errorf("%q is no text", s)
 		}

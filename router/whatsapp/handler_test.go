@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -279,7 +280,9 @@ flowbridge_posts_total{result="unsigned"} 1`)
 	const events = `flowbridge_events_total{event="%s"} %d` + "\n"
 	var want strings.Builder
 	want.WriteString("# TYPE flowbridge_events_total counter\n# HELP flowbridge_events_total Events received, repeats included, by name.\n")
-	for _, name := range []string{"CLIENT_ERROR_RATE", "ENDPOINT_AVAILABILITY", "ENDPOINT_ERROR_RATE", "ENDPOINT_LATENCY", "FLOW_RESPONSE", "FLOW_STATUS_CHANGE", "FLOW_VERSION_EXPIRY_WARNING", "other"} {
+	names := slices.DeleteFunc(router.KnownEvents(), router.IsForFallback)
+	slices.Sort(names)
+	for _, name := range append(names, "other") {
 		n := 0
 		if name == "CLIENT_ERROR_RATE" || name == "other" {
 			n = 1

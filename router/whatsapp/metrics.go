@@ -59,7 +59,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 	for _, s := range router.Signals() {
 		if s.Field != "" {
-			m.events[s.Name] = events.WithLabelValues(s.Name)
+			name := router.EventOf(s.Name)
+			m.events[name] = events.WithLabelValues(name)
 		}
 	}
 	if r != nil {

@@ -35,7 +35,9 @@ func TestEverySampleDecodesToWhatItSays(t *testing.T) {
 		{Sample{Event: router.FlowStatusChange, OldStatus: router.Blocked, NewStatus: router.Throttled}, router.Event{OldStatus: router.Blocked, NewStatus: router.Throttled}},
 		{Sample{Event: router.FlowVersionExpiryWarning}, router.Event{Warning: "The version of this flow will expire soon. Move it to a newer version."}},
 		{Sample{Event: SampleTest, Flow: "9"}, router.Event{Name: router.FlowStatusChange, WABA: "0", Flow: "1000"}},
-		{Sample{Event: SampleQuality}, router.Event{Name: "PHONE_NUMBER_QUALITY_UPDATE", Field: "phone_number_quality_update"}},
+		{Sample{Event: SampleQuality}, router.Event{Name: "PHONE_NUMBER_QUALITY_UPDATE", Field: "phone_number_quality_update",
+			Subject: router.Subject{Kind: router.SubjectPhone, ID: "15550100100", Name: "+15550100100"},
+			Change:  "FLAGGED", Facts: []router.Fact{{Name: "Limit", Text: "1,000 a day"}}, AlertState: router.Activated}},
 		{Sample{Event: router.FlowResponse}, router.Event{Field: "messages"}},
 	} {
 		c.sample.Time = at

@@ -15,7 +15,12 @@ func text(raw []byte) string {
 	if isNull(raw) {
 		return ""
 	}
-	return strings.ReplaceAll(strings.ToValidUTF8(string(unquote(raw)), "\uFFFD"), "\x00", "\uFFFD")
+	return clean(string(unquote(raw)))
+}
+
+// clean makes it text that a database takes.
+func clean(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // unquote returns the content of a string, and any other value as it is.
@@ -37,8 +42,9 @@ func unquote(raw []byte) []byte {
 const maxWord = 256
 
 // word reads a text that is an id, a name or a state.
-func word(raw []byte) string {
-	s := text(raw)
+func word(raw []byte) string { return bounded(text(raw)) }
+
+func bounded(s string) string {
 	if len(s) > maxWord {
 		s = strings.ToValidUTF8(s[:maxWord], "") // a character that was cut is dropped
 	}
