@@ -254,14 +254,30 @@ func (f *fold) afterRecovery(l Level, cleared bool) {
 		}
 	}
 	if s.Moves() { // most such words end nothing, as when a new template is approved: told to those who ask for them
-		if f.v.AsksForChange || cleared && len(f.v.Notify) > 0 {
+		all := f.v.Notify
+		if cleared { // who was told of the trouble hears there that it is over
+			f.v.Notify = slices.DeleteFunc(slices.Clone(all), func(r Route) bool { return f.hears(&r.Target) })
+		}
+		if f.v.AsksForChange && !cleared || cleared && len(f.v.Notify) > 0 {
 			f.notice()
 		}
+		f.v.Notify = all
 		return
 	}
 	if byWord && !cleared || !byWord && len(f.v.Notify) > 0 {
 		f.notice()
 	}
+}
+
+// hears says whether a target was told of an incident that this event concerns.
+func (f *fold) hears(t *Target) bool {
+	return slices.ContainsFunc(f.state.Incidents, func(inc Incident) bool {
+		told := func(w Watch) bool {
+			return (w.Target == t.ID() || w.Notifier == t.Notifier) && (w.Opening > 0 || w.Severity != SeverityUnset)
+		}
+		concerned := func(c touched) bool { return c.number == inc.Number }
+		return slices.ContainsFunc(f.touched, concerned) && slices.ContainsFunc(inc.Watch, told)
+	})
 }
 
 // newerRaise returns an alert that the recovery of level l would have cleared, had it come in time.

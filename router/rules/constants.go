@@ -108,7 +108,7 @@ func (l *loader) neverIs(c *compared, events []string) (problem, hint string) {
 			if router.ChatField(c.value) != "" {
 				return "", ""
 			}
-			return unheardOf(knownEvents())
+			return unheardOf(router.KnownEvents())
 		case "field":
 			if router.ChatField(c.value) != "" {
 				return "", ""
@@ -120,6 +120,9 @@ func (l *loader) neverIs(c *compared, events []string) (problem, hint string) {
 			return unheardOf([]string{router.Activated, router.Deactivated, ""})
 		case "change":
 			known, all := knownChanges(events)
+			if all && len(known) == 0 && c.value != "" {
+				return yamldoc.OneOf(events) + " has no change", ""
+			}
 			if !all && (events != nil || !plainChange.MatchString(c.value)) {
 				return "", ""
 			}

@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/bits"
 	"slices"
-	"strings"
 
 	"flowbridge/router"
 )
@@ -51,7 +50,7 @@ func (m *match) mayRecover() bool {
 	}
 	return m.events.names() == nil || slices.ContainsFunc(m.events.names(), func(event string) bool {
 		c, known := router.ChangesOf(event)
-		return !known || c.Any || slices.ContainsFunc(m.changes.names(), func(word string) bool {
+		return !known || c.Any || c.Apart || slices.ContainsFunc(m.changes.names(), func(word string) bool {
 			return !slices.Contains(c.Opens, word) && !slices.Contains(c.News, word)
 		})
 	})
@@ -216,7 +215,7 @@ func (m *match) sample() router.Event {
 }
 
 // isKnown says whether Meta documents an event, so that it is known what it carries.
-func isKnown(event string) bool { return slices.Contains(knownEvents(), event) }
+func isKnown(event string) bool { return slices.Contains(router.KnownEvents(), event) }
 
 // carriers says which of the known events have the fact that a key of match asks for.
 func carriers() map[string][]string {
@@ -232,14 +231,16 @@ func carriers() map[string][]string {
 			}
 		}
 	}
-	for _, field := range slices.Sorted(slices.Values(router.FieldsWithChanges())) {
-		event := strings.ToUpper(field)
-		c, _ := router.ChangesOf(event)
+	for _, event := range router.KnownEvents() {
+		c, ok := router.ChangesOf(event)
+		if !ok {
+			continue
+		}
 		of["change"] = append(of["change"], event)
 		if len(c.Opens)+len(c.Ends) > 0 && !slices.Contains(of["alert_state"], event) {
 			of["alert_state"] = append(of["alert_state"], event)
 		}
-		switch c.Subject {
+		switch router.SubjectOf(event) {
 		case router.SubjectPhone:
 			of["phone"] = append(of["phone"], event)
 		case router.SubjectTemplate:
@@ -257,7 +258,7 @@ func (m *match) mayOpen() bool {
 	return m.events.names() == nil || slices.ContainsFunc(m.events.names(), func(event string) bool {
 		if c, ok := router.ChangesOf(event); ok {
 			opens := func(word string) bool { return slices.Contains(c.Opens, word) }
-			return c.Any || m.changes.names() == nil && len(c.Opens) > 0 || slices.ContainsFunc(m.changes.names(), opens)
+			return c.Any && len(c.Opens) > 0 || m.changes.names() == nil && len(c.Opens) > 0 || slices.ContainsFunc(m.changes.names(), opens)
 		}
 		switch s := router.SignalOf(event); {
 		case s.ByWord():
@@ -279,6 +280,6 @@ func (m *match) aboutFlows() bool {
 		return true
 	}
 	return slices.ContainsFunc(m.events.names(), func(event string) bool {
-		return !router.IsPersonal(event) && subjectByName(event) == router.SubjectFlow
+		return !router.IsPersonal(event) && router.SubjectOf(event) == router.SubjectFlow
 	})
 }

@@ -127,7 +127,7 @@ var windowKeys = table{"to a window", []key{
 }}
 
 var matchKeys = table{"under match", []key{
-	{"event", false, asks(open(knownEvents()...)), "Names of events. Those of the account that are not about flows are named like their field, in upper case."},
+	{"event", false, asks(open(router.KnownEvents()...)), "Names of events. Those of the account that are not about flows are named like their field, in upper case."},
 	{"field", false, asks(open(knownFields()...)), "Fields of the account that the app is subscribed to."},
 	{"threshold", false, asks(schema{"type": []any{"string", "number"}, "pattern": whole(thresholdForm), "minimum": 0}),
 		`Thresholds of an alert: 10, "10%" or "5s", with >=, >, <= or < before it if need be. Meta sends ` + router.ThresholdWords() + "."},

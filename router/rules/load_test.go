@@ -136,6 +136,11 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 	status := func(old, now string) func(*router.Event) {
 		return func(ev *router.Event) { ev.OldStatus, ev.NewStatus = old, now }
 	}
+	account := func(kind router.SubjectKind, change, state string) func(*router.Event) {
+		return func(ev *router.Event) {
+			ev.Subject, ev.Change, ev.AlertState, ev.Value = router.Subject{Kind: kind, ID: "1"}, change, state, []byte(`{"reason":"NONE"}`)
+		}
+	}
 	value := func(json string) func(*router.Event) { return func(ev *router.Event) { ev.Value = []byte(json) } }
 	for _, c := range []struct {
 		ev   router.Event
@@ -160,8 +165,16 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 		{event(router.FlowVersionExpiryWarning, checkout, status("", "")), "a version will expire: warning to ops-chat"},
 		{event(router.FlowResponse, "", value(`{"response":{"call_me_back":true,"topic":"Refund","phone":"+1"}}`)), "somebody asks to be called back: info to payments-chat with topic=Refund"},
 		{event(router.FlowResponse, "", value(`{"response":{}}`)), "default: info to nobody"},
-		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", value(`{"event":"REJECTED","reason":"NONE"}`)), "a message template was rejected: warning to ops-chat with reason=NONE"},
-		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", value(`{"event":"APPROVED"}`)), "default: info to ops-chat"},
+		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", account(router.SubjectTemplate, "REJECTED", "")), "a message template was rejected: warning to ops-chat with reason=NONE"},
+		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", account(router.SubjectTemplate, "PAUSED", router.Activated)),
+			"a phone number or a template is in trouble: warning to ops-chat with reason=NONE"},
+		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", account(router.SubjectTemplate, "APPROVED", router.Deactivated)), "approvals and higher limits: info to ops-chat"},
+		{event("PHONE_NUMBER_QUALITY_UPDATE", "", account(router.SubjectPhone, "FLAGGED", router.Activated)),
+			"a phone number or a template is in trouble: error to ops-chat with reason=NONE"},
+		{event("PHONE_NUMBER_QUALITY_UPDATE", "", account(router.SubjectPhone, "UNFLAGGED", router.Deactivated)), "default: info to nobody"},
+		{event("SECURITY", "", account(router.SubjectPhone, "PIN_CHANGED", "")), "somebody changes the PIN of a phone number: critical to ops-chat, payments-oncall"},
+		{event("ACCOUNT_REVIEW_UPDATE", "", account(router.SubjectAccount, "REJECTED", router.Activated)), "the account is in danger: critical to ops-chat, payments-oncall"},
+		{event("ACCOUNT_REVIEW_UPDATE", "", account(router.SubjectAccount, "PENDING", "")), "default: info to ops-chat"},
 		{event("SOMETHING_NEW", "", value(`{}`)), "default: info to ops-chat"},
 	} {
 		d := rules.Decide(&c.ev)

@@ -25,36 +25,20 @@ func chatEvents() (events []string) {
 // knownErrorTypes lists Meta's error types, sorted.
 func knownErrorTypes() []string { return slices.Sorted(slices.Values(router.KnownErrorTypes())) }
 
-// knownEvents lists the events that Meta is known to send, and those of the bridge itself.
-func knownEvents() []string {
-	events := router.KnownEvents()
-	for _, field := range slices.Sorted(slices.Values(router.FieldsWithChanges())) {
-		if name := strings.ToUpper(field); !slices.Contains(events, name) {
-			events = append(events, name)
-		}
-	}
-	return events
-}
-
 // knownFields lists the fields of an account that are known, those that hold what people write last.
 func knownFields() []string {
-	fields := append(router.AccountFields(), router.FieldsWithChanges()...)
-	fields = append(fields, router.FlowsField, router.MessagesField)
-	slices.Sort(fields)
-	return slices.Compact(fields)
+	return append(router.AccountFields(), router.FlowsField, router.MessagesField)
 }
 
 // knownChanges lists Meta's words for what happens under some events, nil for any; ok is false where others may exist.
 func knownChanges(events []string) (words []string, ok bool) {
 	if ok = true; events == nil {
-		for _, field := range router.FieldsWithChanges() {
-			events = append(events, strings.ToUpper(field))
-		}
+		events = router.KnownEvents()
 	}
 	for _, event := range events {
 		c, known := router.ChangesOf(event)
-		words = append(words, c.Words()...)
-		ok = ok && (known && !c.Any || event == router.FlowStatusChange)
+		words = slices.Concat(words, c.Opens, c.Ends, c.News)
+		ok = ok && !c.Any && (known || slices.Contains(router.KnownEvents(), event))
 	}
 	slices.Sort(words)
 	return slices.Compact(words), ok
@@ -169,9 +153,9 @@ func (l *loader) eventNames(e entry) (names []string) {
 		if slices.Contains(saidByPeople[:], s.Text) {
 			l.Wrong(s.Node, s.Path, "rules are not asked about "+s.Written()+": a person says it, or a service", "")
 		}
-		if !l.misspelt(s, "event", append(knownEvents(), chatEvents()...)) && !slices.Contains(saidByPeople[:], s.Text) &&
+		if !l.misspelt(s, "event", append(router.KnownEvents(), chatEvents()...)) && !slices.Contains(saidByPeople[:], s.Text) &&
 			router.ChatField(s.Text) == "" {
-			l.unheardOf(s, "event", knownEvents())
+			l.unheardOf(s, "event", router.KnownEvents())
 		}
 	}
 	return names

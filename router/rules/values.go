@@ -50,7 +50,7 @@ func (v *Values) Rules() *Rules { return v.loader.rules }
 func (v *Values) Wait(e yamldoc.Entry) time.Duration { return v.loader.wait(e) }
 
 // EventName reads the name of an event.
-func (v *Values) EventName(e yamldoc.Entry) string { return v.word(e, "event", knownEvents()) }
+func (v *Values) EventName(e yamldoc.Entry) string { return v.word(e, "event", router.KnownEvents()) }
 
 // Field reads the name of a field of the account.
 func (v *Values) Field(e yamldoc.Entry) string {

@@ -7,7 +7,8 @@ import (
 	"flowbridge/router"
 )
 
-// wanted is what a key of match asks of a text: one of some values, or with `not` none of them. The zero wanted asks nothing.
+// wanted is what a key of match asks of a text: one of some values, or with `not` none of them. The zero wanted asks
+// nothing.
 type wanted struct {
 	values []string
 	not    bool
@@ -59,20 +60,13 @@ func (w *wanted) apart(other *wanted) bool {
 	return !slices.ContainsFunc(w.values, other.holds)
 }
 
-// subjectOf returns what an event is about. An event that was kept before subjects were known is about what others of its
-// name are about.
+// subjectOf returns what an event is about. One that was kept before subjects were known is about what others of its name
+// are about.
 func subjectOf(ev *router.Event) router.SubjectKind {
 	if ev.Subject.Kind != "" {
 		return ev.Subject.Kind
 	}
-	return subjectByName(ev.Name)
-}
-
-func subjectByName(event string) router.SubjectKind {
-	if c, ok := router.ChangesOf(event); ok {
-		return c.Subject
-	}
-	return router.SubjectOf(event)
+	return router.SubjectOf(ev.Name)
 }
 
 // holdsPhone says whether an event is about a phone number that a key names, by its digits or as Meta writes it.
@@ -93,8 +87,8 @@ func (w *wanted) holdsTemplate(ev *router.Event) bool {
 		return true
 	}
 	is := func(v string) bool {
-		name := ev.Subject.Name
-		return v == ev.Subject.ID || v == name || len(name) > len(v) && name[:len(v)] == v && strings.HasPrefix(name[len(v):], " (")
+		rest, begins := strings.CutPrefix(ev.Subject.Name, v)
+		return v == ev.Subject.ID || begins && (rest == "" || strings.HasPrefix(rest, " ("))
 	}
 	return (ev.Subject.Kind == router.SubjectTemplate && slices.ContainsFunc(w.values, is)) != w.not
 }
