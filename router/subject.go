@@ -43,6 +43,17 @@ func (n *Notice) About() string {
 	return ""
 }
 
+// Troubles says whether the notice is bad for somebody, whatever severity a rule gives it: else what the signal means in
+// general, and what helps, would be wrong.
+func (n *Notice) Troubles() bool {
+	if n.AlertState == Deactivated || n.Recovery != "" {
+		return false
+	}
+	signal, word := n.SignalKey(), Level(n.Change)
+	bare := Event{Name: n.Name, Signal: n.Signal, Change: n.Change}
+	return LevelMeaning(signal, word) != "" || DefaultSeverity(&bare) >= Warning
+}
+
 // Claim says that a level of a signal is reached by what it is about, or what another word of the signal says of it:
 // "Checkout: Endpoint error rate over 10 %", "account Acme EU is disabled", "template hello (en): low quality".
 func Claim(about, event string, l Level) string {

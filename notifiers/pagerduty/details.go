@@ -105,8 +105,7 @@ func noticeDetails(n *router.Notice) details {
 	if meaning := router.StatusMeaning(n.NewStatus); meaning != "" {
 		d.Meaning = n.NewStatus + ": " + meaning
 	}
-	news := n.Severity < router.Warning && router.LevelMeaning(n.SignalKey(), router.Level(n.Change)) == ""
-	if n.AlertState != router.Deactivated && !n.Subject.OfFlow() && !news {
+	if !n.Subject.OfFlow() && n.Troubles() {
 		d.advise(n.SignalKey(), router.Level(n.Change))
 	}
 	d.MetaSays, d.Warning = line(n.Message, maxText), line(n.Warning, maxText)
