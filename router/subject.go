@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Label names a subject that is no flow: "account Acme EU", "number +15550100001", "template order_confirmation (en_US)".
+// Label names a subject that is no flow: "account Acme EU", "number +15550100001", "template order_confirmation
+// (en_US)".
 func (s Subject) Label(info FlowInfo, waba string) string {
 	name := cmp.Or(s.Name, s.ID)
 	switch s.Kind {
@@ -41,6 +42,17 @@ func (n *Notice) About() string {
 		return n.DisplayName(n.Flow)
 	}
 	return ""
+}
+
+// Troubles says whether the notice is bad for somebody, whatever severity a rule gives it: else what the signal
+// means in general, and what helps, would be wrong.
+func (n *Notice) Troubles() bool {
+	if n.AlertState == Deactivated || n.Recovery != "" {
+		return false
+	}
+	signal, word := n.SignalKey(), Level(n.Change)
+	bare := Event{Name: n.Name, Signal: n.Signal, Change: n.Change}
+	return LevelMeaning(signal, word) != "" || DefaultSeverity(&bare) >= Warning
 }
 
 // Claim says that a level of a signal is reached by what it is about, or what another word of the signal says of it:

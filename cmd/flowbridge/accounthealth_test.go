@@ -20,10 +20,11 @@ var exampleSubjects = map[router.SubjectKind]router.Subject{
 	router.SubjectPayment:  {Kind: router.SubjectPayment, ID: "web-shop", Name: "web-shop"},
 }
 
-// TestThePageOfAccountHealthIsTheTable holds the tables of docs/account-health.md against the table of signals, and with it
-// every first line of a card. With -update it writes them.
+// TestThePageOfAccountHealthIsTheTable holds the tables of docs/account-health.md against the table of signals, and
+// with it every first line of a card. With -update it writes them.
 func TestThePageOfAccountHealthIsTheTable(t *testing.T) {
-	const path, begin, end = "docs/account-health.md", "<!-- tables: from the table of signals -->\n", "<!-- end of the tables -->\n"
+	const path = "docs/account-health.md"
+	const begin, end = "<!-- tables: from the table of signals -->\n", "<!-- end of the tables -->\n"
 	page, err := os.ReadFile(path)
 	must(t, err)
 	before, rest, ok := strings.Cut(string(page), begin)
@@ -59,18 +60,20 @@ func healthTables() string {
 			ends = "the alert's `NONE` or `RESOLVED`"
 		}
 		for _, l := range s.Levels {
-			trouble = append(trouble, fmt.Sprintf("| %s | `%s` | %s | %s | %s |", field, l.Word, defaultSeverity(&s, l.Word, router.Activated),
-				router.Claim(about, s.Name, l.Level()), ends))
+			trouble = append(trouble, fmt.Sprintf("| %s | `%s` | %s | %s | %s |",
+				field, l.Word, defaultSeverity(&s, l.Word, router.Activated), router.Claim(about, s.Name, l.Level()), ends))
 		}
 		if s.AnyLevel {
 			trouble = append(trouble, fmt.Sprintf("| %s | another word | %s | %s | %s |", field, cmp.Or(s.Severity, router.Info),
 				router.Claim(about, s.Name, "THE_WORD"), ends))
 		}
 		for _, l := range s.News {
-			news = append(news, fmt.Sprintf("| %s | `%s` | %s | %s |", field, l.Word, defaultSeverity(&s, l.Word, ""), router.Claim(about, s.Name, l.Level())))
+			news = append(news, fmt.Sprintf("| %s | `%s` | %s | %s |",
+				field, l.Word, defaultSeverity(&s, l.Word, ""), router.Claim(about, s.Name, l.Level())))
 		}
 		if len(s.Levels)+len(s.News) == 0 {
-			news = append(news, fmt.Sprintf("| %s | | %s | %s |", field, cmp.Or(s.Severity, router.Info), router.Claim(about, s.Name, "")))
+			news = append(news, fmt.Sprintf("| %s | | %s | %s |",
+				field, cmp.Or(s.Severity, router.Info), router.Claim(about, s.Name, "")))
 		}
 		advice = append(advice, fmt.Sprintf("| %s | %s | %s [%s](%s) |", s.Title, s.Impact, s.Help, s.LinkLabel(), s.Link))
 	}

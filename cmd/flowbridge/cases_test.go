@@ -50,31 +50,42 @@ type healthCase struct {
 var healthCases = []healthCase{
 	{name: "a01-ban-scheduled", says: []string{"Error: account 310022000000041 will be disabled", "9 April 2026"}},
 	{name: "a02-ban-disabled", says: []string{"Critical: account 310022000000041 is disabled"}},
-	{name: "a03-ban-reinstated", after: []string{"a01-ban-scheduled", "a02-ban-disabled"}, says: []string{"Resolved: account 310022000000041"}},
-	{name: "a04-restriction", says: []string{"account 310022000000041 cannot start conversations", "7 April 2026", "Look at your templates again"}},
+	{name: "a03-ban-reinstated", after: []string{"a01-ban-scheduled", "a02-ban-disabled"},
+		says: []string{"Resolved: account 310022000000041"}},
+	{name: "a04-restriction",
+		says: []string{"account 310022000000041 cannot start conversations", "7 April 2026", "Look at your templates again"}},
 	{name: "a07-offboarded", says: []string{"Critical: account 310022000000041 is offboarded"}},
 	{name: "a08-reconnected", after: []string{"a07-offboarded"}, says: []string{"Resolved: account 310022000000041"}},
-	{name: "a09-app-uninstalled", says: []string{"Error: account 310022000000099: app uninstalled", "nothing more will arrive"}},
+	{name: "a09-app-uninstalled",
+		says: []string{"Error: account 310022000000099: app uninstalled", "nothing more will arrive"}},
 	{name: "a12-pricing-tier", says: []string{"10,000,001 to 25,000,000"}},
 	{name: "b01-alert-warning-active", says: []string{"Warning: business 910022000000004", "cannot raise your limits"}},
-	{name: "b03-alert-none", after: []string{"b01-alert-warning-active"}, says: []string{"Resolved: business 910022000000004"}},
+	{name: "b03-alert-none", after: []string{"b01-alert-warning-active"},
+		says: []string{"Resolved: business 910022000000004"}},
 	{name: "c01-phone-flagged", says: []string{"Error: number +15550190002 is flagged for low quality", "10,000 a day"}},
 	{name: "c02-phone-unflagged", after: []string{"c01-phone-flagged"}, says: []string{"Resolved: number +15550190002"}},
 	{name: "c04-phone-throughput-upgrade", says: []string{"number +15550190002: higher throughput", "unlimited"}},
 	{name: "d01-template-paused", says: []string{"Warning: template parcel_on_its_way (en_GB) is paused", "until Apr 1"}},
-	{name: "d02-template-unpaused", after: []string{"d01-template-paused"}, says: []string{"Resolved: template parcel_on_its_way (en_GB)"}},
-	{name: "d03-template-rejected", says: []string{"Warning: template spring_sale (en_GB) is rejected", "Two variables", "Write some words"}},
+	{name: "d02-template-unpaused", after: []string{"d01-template-paused"},
+		says: []string{"Resolved: template parcel_on_its_way (en_GB)"}},
+	{name: "d03-template-rejected",
+		says: []string{"Warning: template spring_sale (en_GB) is rejected", "Two variables", "Write some words"}},
 	{name: "d07-template-quality-red", says: []string{"Warning: template hello_again (nl): low quality", "Yellow"}},
-	{name: "d08-template-quality-green", after: []string{"d07-template-quality-red"}, says: []string{"Resolved: template hello_again (nl)"}},
-	{name: "d09-template-category-impending", says: []string{"Warning: template receipt (de) becomes marketing", "3 April 2026"}},
-	{name: "e01-security-pin-reset", says: []string{"Critical: number +15550190002: two-step verification is to be switched off"}},
-	{name: "e03-review-rejected", says: []string{"Critical: account 310022000000041 is rejected", "cannot be used with the API"}},
+	{name: "d08-template-quality-green", after: []string{"d07-template-quality-red"},
+		says: []string{"Resolved: template hello_again (nl)"}},
+	{name: "d09-template-category-impending",
+		says: []string{"Warning: template receipt (de) becomes marketing", "3 April 2026"}},
+	{name: "e01-security-pin-reset",
+		says: []string{"Critical: number +15550190002: two-step verification is to be switched off"}},
+	{name: "e03-review-rejected",
+		says: []string{"Critical: account 310022000000041 is rejected", "cannot be used with the API"}},
 	{name: "e05-payment-config", says: []string{"Warning: payment configuration web-shop needs testing"}},
 	{name: "f01-mixed-template-quality", says: []string{"number +52 is flagged for low quality"}},
 	{name: "f02-flow-alert-no-message"},
 	{name: "f07-draft-created-freeze", says: []string{"Warning: flow 410022000000002", "will freeze in 14 days"}},
 	{name: "f08-ms-time", says: []string{"Error: Sign-up: Client error rate over 10 %"}},
-	{name: "n01-nfm-plain", says: []string{"a broken cup", "mornings"}, never: []string{"noor", "Noor", "tok-1", "31655500001"}},
+	{name: "n01-nfm-plain",
+		says: []string{"a broken cup", "mornings"}, never: []string{"noor", "Noor", "tok-1", "31655500001"}},
 	{name: "n04-nfm-array", says: []string{"no rule tells anybody"}},
 	{name: "p01-smb-echo", says: []string{"nobody is told"}},
 	{name: "p02-history", says: []string{"nobody is told"}},
@@ -84,11 +95,12 @@ var healthCases = []healthCase{
 	{name: "w04-page-object", says: []string{"nobody is told"}},
 }
 
-// TestWhatPeopleSeeOfEveryCase plays Meta's posts about accounts, numbers, templates and flows through decoder, rules and
-// fold, and holds the card and the page of each. Slack's stand-in takes the card, with Slack's limits. A new case is a
-// post in testdata/cases, a row above, and a run with -update.
+// TestWhatPeopleSeeOfEveryCase plays Meta's posts about accounts, numbers, templates and flows through decoder,
+// rules and fold, and holds the card and the page of each. Slack's stand-in takes the card, with Slack's limits. A
+// new case is a post in testdata/cases, a row above, and a run with -update.
 func TestWhatPeopleSeeOfEveryCase(t *testing.T) {
-	loaded, err := rules.Load("rules.yaml", []byte(caseRules), rules.Config{Env: func(string) (string, bool) { return strings.Repeat("0", 32), true }})
+	key := func(string) (string, bool) { return strings.Repeat("0", 32), true }
+	loaded, err := rules.Load("rules.yaml", []byte(caseRules), rules.Config{Env: key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +155,8 @@ func caseEvents(t *testing.T, loaded *rules.Rules, name string) []router.Event {
 }
 
 // showTelling draws what one notifier's service gets.
-func showTelling(t *testing.T, out *strings.Builder, loaded *rules.Rules, trial *stories.Trial, e *router.Event, one stories.Telling) {
+func showTelling(t *testing.T, out *strings.Builder, loaded *rules.Rules, trial *stories.Trial, e *router.Event,
+	one stories.Telling) {
 	t.Helper()
 	x := explainer{rules: loaded}
 	n := x.notification(trial, e, one)
@@ -178,7 +191,8 @@ func picture(t *testing.T, card []byte) string {
 	if err := json.Unmarshal(message["text"], &said); err != nil {
 		t.Fatal(err)
 	}
-	service := sandbox.NewSlack(sandbox.SlackConfig{Channels: []string{"#chat"}, Now: func() time.Time { return time.Unix(1775012400, 0).UTC() }})
+	now := func() time.Time { return time.Unix(1775012400, 0).UTC() }
+	service := sandbox.NewSlack(sandbox.SlackConfig{Channels: []string{"#chat"}, Now: now})
 	server := httptest.NewServer(service)
 	defer server.Close()
 	form := url.Values{"token": {"xoxb-sandbox"}, "channel": {"#chat"}, "text": {said},

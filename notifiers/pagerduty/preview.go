@@ -9,8 +9,8 @@ import (
 	"flowbridge/router"
 )
 
-// Preview returns what a notification makes in PagerDuty: its title, "" of what ends an incident, and the event as the Events
-// API takes it, without the routing key. It calls nobody.
+// Preview returns what a notification makes in PagerDuty: its title, "" of what ends an incident, and the event as
+// the Events API takes it, without the routing key. It calls nobody.
 func Preview(n router.Notification) (title string, event []byte, err error) {
 	var sent any
 	switch {

@@ -52,7 +52,7 @@ func noticeMeaning(note *router.Notice) string {
 	}
 	level := router.Level(note.Change)
 	means := router.LevelMeaning(note.SignalKey(), level)
-	if recovery(note) || note.Severity < router.Warning && means == "" {
+	if !note.Troubles() {
 		return ""
 	}
 	return advice(cmp.Or(means, signal.Impact), router.LevelHelp(note.SignalKey(), level), &signal)

@@ -40,7 +40,7 @@ type Incident struct {
 	Silenced       *Silenced         `json:"silenced"`        // the silence that its worst alert is under, or null
 	Flaps          int64             `json:"flaps"`           // how often it came back while its recovery was held back
 	Pageable       []string          `json:"pageable"`        // notifiers that its rules name and that page, told or not
-	Pages          []Page            `json:"pages"`           // who is paged, will be, or is not, by notifier; none once it is resolved
+	Pages          []Page            `json:"pages"`           // by notifier; none once it is resolved
 	Alerts         []Alert           `json:"alerts"`          // worst first
 	Deliveries     []Delivery        `json:"deliveries"`      // by notifier
 	Timeline       []Entry           `json:"timeline"`        // oldest first, the newest 500
@@ -84,7 +84,7 @@ type Link struct {
 // Page is how an incident stands with a notifier that pages.
 type Page struct {
 	Notifier string     `json:"notifier"`
-	State    string     `json:"state"` // paged, waiting, acknowledged (which took the page back), silenced or ended (by the service itself)
+	State    string     `json:"state"` // paged, waiting, acknowledged (which took it back), silenced or ended (by the service)
 	At       *time.Time `json:"at"`    // when it was paged, or is due; null: it would have been at once
 	By       string     `json:"by"`    // who had it paged by hand, or ""
 	Again    bool       `json:"again"` // a second page: it got worse after it was acknowledged

@@ -44,8 +44,9 @@ func newSubject(signal, waba, flow, flowName string, s router.Subject) Subject {
 
 func newPage(p *router.PageStatus) Page {
 	return Page{
-		Notifier: p.Notifier, State: string(p.State), At: moment(p.At), By: p.By, Again: p.Again, UnlessAcknowledged: p.UnlessAcknowledged,
-		Number: p.Link.Number, URL: p.Link.URL,
+		Notifier: p.Notifier, State: string(p.State), At: moment(p.At), By: p.By, Again: p.Again,
+		UnlessAcknowledged: p.UnlessAcknowledged,
+		Number:             p.Link.Number, URL: p.Link.URL,
 		Text: p.Words(func(at time.Time) string { return at.UTC().Format("15:04 UTC") }),
 	}
 }
