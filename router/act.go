@@ -26,9 +26,13 @@ func (f *fold) act() {
 		if f.e.At.Before(*newest) {
 			f.lateAct(inc)
 			f.endedThere(inc)
+			f.heldThere(inc)
 			return
 		}
 		*newest = f.e.At
+		if newest == &inc.Acts.Acknowledgement {
+			inc.Acts.AcknowledgementIn = f.from(inc)
+		}
 		f.dirty = append(f.dirty, inc.Number)
 	}
 	switch f.e.Name {
@@ -90,6 +94,35 @@ func (f *fold) endedThere(inc *Incident) {
 	}
 }
 
+// heldThere takes up an acknowledgement in a service that changes nothing here: the service holds the page as
+// acknowledged all the same, and notifies nobody of more. Where somebody took it back elsewhere since, the page is opened
+// anew, unless it was taken back there, too. Where it stands by another act, the delivery remembers it for when that is
+// taken back.
+func (f *fold) heldThere(inc *Incident) {
+	page := f.from(inc)
+	if f.e.Name != Acknowledge || f.e.Act.Itself || inc.State == IncidentOpen && page == inc.Acts.AcknowledgementIn {
+		return
+	}
+	for i := range inc.Watch {
+		w := &inc.Watch[i]
+		if !w.Open || !page.Is(w.Notifier, inc.keyFor(*w)) || f.e.At.Before(w.Since) {
+			continue
+		}
+		o := Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(*w), Target: f.targetOf(w), Open: true,
+			Severity: w.Severity}
+		if inc.State == IncidentAcknowledged {
+			o.Acknowledged, o.At = true, f.e.At
+			f.known = append(f.known, o)
+			continue
+		}
+		w.opens(f.heard())
+		o.Opening = w.Opening
+		f.owed = append(f.owed, o)
+		f.change(inc)
+		f.say("the page of %s is opened anew", inc.Name())
+	}
+}
+
 // of returns the time of the newest act of a kind, to be read and moved on; nil for acts without an order.
 func (t *ActTimes) of(name string) *time.Time {
 	switch name {
@@ -114,6 +147,9 @@ func (f *fold) actOpen(inc *Incident, why Refusal) {
 	}
 	if why != MayHappen {
 		f.refuse(inc, why)
+		if why == AlreadyAcknowledged {
+			f.heldThere(inc)
+		}
 		return
 	}
 	before := slices.Clone(inc.Watch)
@@ -159,8 +195,13 @@ func (f *fold) acknowledgesMore(inc *Incident) bool {
 	news := func(a *Alert) bool { // a page shows what is routed there, and no more
 		return !inc.Acknowledges(a) && (f.e.Source != SourcePagerDuty || a.route(f.e.Act.Notifier) != nil)
 	}
-	paged := func(w Watch) bool { return !inc.AcknowledgesPage(&w) && w.Since.Before(f.e.At) }
-	return slices.ContainsFunc(f.counting(inc.Number), news) || slices.ContainsFunc(inc.Watch, paged)
+	counting := f.counting(inc.Number)
+	paged := func(w Watch) bool {
+		late := w.Open && slices.Contains(inc.Pageable, w.Notifier) && !inc.heldBy(&w, counting) &&
+			(f.e.Source != SourcePagerDuty || w.Notifier == f.e.Act.Notifier)
+		return (late || !inc.AcknowledgesPage(&w)) && w.Since.Before(f.e.At)
+	}
+	return slices.ContainsFunc(counting, news) || slices.ContainsFunc(inc.Watch, paged)
 }
 
 // actAcknowledge acknowledges what had reached us when the person acted.
@@ -420,7 +461,7 @@ func (f *fold) actLink(inc *Incident) {
 	for _, w := range inc.Watch { // the service made it anew after a person had resolved what it had: close that, too
 		if key := inc.keyFor(w); w.Notifier == link.Notifier && key == cmp.Or(link.Key, inc.Key) {
 			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: Target{Notifier: w.Notifier},
-				Opening: w.Opening, Severity: w.Severity, Reopened: true})
+				Opening: w.Opening, Severity: w.Severity, Reopened: true, Ended: f.e.At}) // unless we have closed it since
 		}
 	}
 }

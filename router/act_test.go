@@ -99,6 +99,25 @@ func TestActs(t *testing.T) {
 				"paged: Paged page, by ana", "acknowledged: Acknowledged by ben in PagerDuty"},
 		},
 		{
+			name:   "who acknowledges a page that had to wait until after an acknowledgement has that as well",
+			decide: waiting(false),
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(40, 10),
+				inPagerDuty(41, router.Acknowledge, router.Act{})},
+			open: "INC-1 error acknowledged: chat(error) page(error)", outcome: "acknowledged INC-1",
+		},
+		{
+			name:   "a rise pages a second time where the acknowledgement went with a page that opened after it",
+			decide: pagingOnRise,
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1),
+				inPagerDuty(2, router.Resolve, router.Act{Itself: true}), up(3, 50)},
+			open: "INC-1 critical acknowledged: chat(critical) page(critical) page(critical)",
+		},
+		{
+			name: "and not where that was opened for news: nobody has acknowledged it", decide: pagingOnRise,
+			events: []router.Event{up(0, 5), person(1, router.Acknowledge, 1), up(2, 10), up(3, 50)},
+			open:   "INC-1 critical acknowledged: chat(critical) page(critical)",
+		},
+		{
 			name: "an owner, a note and a link are for the others",
 			events: []router.Event{
 				up(0, 10), inPagerDuty(1, router.Assign, router.Act{Owner: "Cleo"}), inPagerDuty(2, router.Note, router.Act{Text: "looking"}),

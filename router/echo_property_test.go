@@ -239,7 +239,8 @@ func (s *services) sync(id pageID) {
 	}
 }
 
-// covered says whether the acknowledgement of an incident covers a page, and all that counts and is routed to it.
+// covered says whether the acknowledgement of an incident covers a page, and all that counts and is routed to it. What
+// it was to be told of only later is news there.
 func (s *services) covered(id pageID) bool {
 	state, inc := s.sim.State(router.FlowID{WABA: "w", Flow: "f"}), s.incidents[id.incident]
 	if slices.ContainsFunc(inc.Watch, func(w router.Watch) bool {
@@ -248,8 +249,9 @@ func (s *services) covered(id pageID) bool {
 		return false
 	}
 	return !slices.ContainsFunc(state.Alerts, func(a router.Alert) bool {
-		routed := slices.ContainsFunc(a.Routes, func(r router.AlertRoute) bool { return r.Notifier == id.notifier })
-		return a.Counts() && a.Incident == inc.Number && routed && !inc.Acknowledges(&a)
+		return a.Counts() && a.Incident == inc.Number && slices.ContainsFunc(a.Routes, func(r router.AlertRoute) bool {
+			return r.Notifier == id.notifier && (!inc.Acknowledges(&a) || r.Due.After(inc.AcknowledgedAt))
+		})
 	})
 }
 

@@ -169,12 +169,15 @@ func (f *fold) raise(l Level) {
 	case tooOld(f.e):
 		f.say("%s old when it arrived: it opens nothing", FormatDuration(f.e.Received.Sub(f.e.At)))
 		return
+	case !f.e.Expires.IsZero() && !f.e.Expires.After(f.m.Now):
+		f.say("it has ended by its own time already: it opens nothing")
+		return
 	}
 	f.alerts = append(f.alerts, i)
 	if f.e.Reading.Value != nil || !a.Active {
 		a.Before, a.Reading = f.lastValue(), f.e.Reading
 	}
-	a.Raised = f.e.At
+	a.Raised, a.Facts, a.Expires = f.e.At, f.e.Facts, f.e.Expires
 	if a.Active { // already: the numbers refresh, and nobody is paged again
 		f.touch(a.Incident)
 		return
@@ -235,7 +238,8 @@ func (f *fold) reopen(key string) *Incident {
 // of it, a status that cleared nothing is news of its own, and what we do not know may still be open in
 // a service that finds incidents by our key.
 func (f *fold) afterRecovery(l Level, cleared bool) {
-	byWord := signalOf(f.e.SignalKey()).ByWord()
+	s := signalOf(f.e.SignalKey())
+	byWord := s.ByWord() && !s.Moves()
 	if !cleared {
 		if a := f.newerRaise(l); a != nil {
 			f.late(f.lateFor(a))
@@ -244,12 +248,36 @@ func (f *fold) afterRecovery(l Level, cleared bool) {
 		unknown := !tooOld(f.e) && f.closeUnknown(l)
 		if !unknown && !byWord {
 			f.say("nothing was active")
-			return
+			if !s.Moves() {
+				return
+			}
 		}
+	}
+	if s.Moves() { // most such words end nothing, as when a new template is approved: told to those who ask for them
+		all := f.v.Notify
+		if cleared { // who was told of the trouble hears there that it is over
+			f.v.Notify = slices.DeleteFunc(slices.Clone(all), func(r Route) bool { return f.hears(&r.Target) })
+		}
+		if f.v.AsksForChange && !cleared || cleared && len(f.v.Notify) > 0 {
+			f.notice()
+		}
+		f.v.Notify = all
+		return
 	}
 	if byWord && !cleared || !byWord && len(f.v.Notify) > 0 {
 		f.notice()
 	}
+}
+
+// hears says whether a target was told of an incident that this event concerns.
+func (f *fold) hears(t *Target) bool {
+	return slices.ContainsFunc(f.state.Incidents, func(inc Incident) bool {
+		told := func(w Watch) bool {
+			return (w.Target == t.ID() || w.Notifier == t.Notifier) && (w.Opening > 0 || w.Severity != SeverityUnset)
+		}
+		concerned := func(c touched) bool { return c.number == inc.Number }
+		return slices.ContainsFunc(f.touched, concerned) && slices.ContainsFunc(inc.Watch, told)
+	})
 }
 
 // newerRaise returns an alert that the recovery of level l would have cleared, had it come in time.
@@ -271,11 +299,15 @@ func (f *fold) closeUnknown(l Level) (unknown bool) {
 		return false
 	}
 	key := f.v.Opening.GroupBy.Key(&opening)
+	severity := f.v.Opening.Severity
+	if signalOf(f.e.SignalKey()).Moves() { // a thousand templates that are approved go behind all trouble
+		severity = Info
+	}
 	var told []string
 	for _, t := range f.v.Opening.Named {
 		if t.Kind.Keyed() && !slices.Contains(told, t.ID()) && !f.wasTold(key, &t) {
 			told = append(told, t.ID())
-			f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: key, Target: t, Severity: f.v.Opening.Severity})
+			f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: key, Target: t, Severity: severity})
 			f.say("resolve to %s", t.Notifier)
 		}
 	}
@@ -299,6 +331,21 @@ func (f *fold) wasTold(key string, t *Target) bool {
 			return (w.Target == t.ID() || w.Notifier == t.Notifier) && (w.Opening > 0 || w.Severity != SeverityUnset)
 		})
 	})
+}
+
+// expire ends the alerts of an incident whose own time is over, and returns them. It was over then, by our clock.
+func (f *fold) expire(inc *Incident, now time.Time) (expired []*Alert) {
+	for i := range f.state.Alerts {
+		a := &f.state.Alerts[i]
+		if a.Incident != inc.Number || !a.Active || a.Expires.IsZero() || a.Expires.After(now) {
+			continue
+		}
+		a.Active, a.Until, a.ClosedBy = false, a.Expires, 0
+		f.alerts = append(f.alerts, i)
+		expired = append(expired, a)
+	}
+	SortAlerts(expired)
+	return expired
 }
 
 // describe renews what an incident shows of its flow and its fields.

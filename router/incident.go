@@ -62,6 +62,10 @@ type Alert struct {
 	Heard    time.Time // when what made it active reached us, by our clock: nobody can have acknowledged it before
 	Severity Severity  // decided when it became active
 
+	// Facts are what Meta said of it when it was last reported as active, and Expires when it ends by itself: see Event.
+	Facts   []Fact
+	Expires time.Time
+
 	Reading          // as last reported
 	Before  *float64 // Reading.Value of the report before that
 
@@ -157,8 +161,8 @@ type Incident struct {
 	FlowInfo        // as the rules file named the flow at the newest event
 
 	Subject Subject // zero for a flow
-	Change  string  // Event.Change of the newest event that opened it or got it worse
-	Facts   []Fact  // of the same event
+	Change  string  // Event.Change of its worst alert; "" of a flow
+	Facts   []Fact  // what Meta said of that, and of what else is active where no level is worse than another
 
 	State    IncidentState
 	Severity Severity // highest among its active alerts; once resolved, the peak
@@ -208,8 +212,10 @@ type Incident struct {
 // later changes nothing. They are by the clock of who said it: PagerDuty's, Slack's, or ours.
 type ActTimes struct {
 	Acknowledgement time.Time `json:"acknowledgement,omitzero"` // it was acknowledged, or that was taken back
-	Resolution      time.Time `json:"resolution,omitzero"`      // it was resolved by hand, or that was taken back
-	Owner           time.Time `json:"owner,omitzero"`           // it was given to somebody
+	// AcknowledgementIn is the page through which that was done; the zero Page if it was not in a service that pages.
+	AcknowledgementIn Page      `json:"acknowledgement_in,omitzero"`
+	Resolution        time.Time `json:"resolution,omitzero"` // it was resolved by hand, or that was taken back
+	Owner             time.Time `json:"owner,omitzero"`      // it was given to somebody
 }
 
 // Acknowledges says whether the acknowledgement of the incident covers an alert: what had reached us by then, and
@@ -246,7 +252,7 @@ func (i *Incident) What() string {
 	if len(i.Path) > 0 {
 		return Claim(i.About(), i.Event, i.Path[len(i.Path)-1])
 	}
-	return i.About() + ": " + SignalName(i.Event)
+	return Topic(i.About(), i.Event)
 }
 
 // IncidentName returns the number n as people say it.

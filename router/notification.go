@@ -41,10 +41,9 @@ type Decision struct {
 	PageOnRise   bool          // on_escalation: page
 	// NoteAutoResolve is on_auto_resolve: note.
 	NoteAutoResolve bool
-	Fields          []Field
-	// AsksForChange says that a rule names the event's Change: then somebody wants to hear of a recovery of what was not open,
-	// such as an approval.
+	// AsksForChange says that a rule which matched names the event's Change: good news that closes nothing is told then.
 	AsksForChange bool
+	Fields        []Field
 	FlowInfo
 }
 
@@ -96,6 +95,9 @@ type Notice struct {
 	// A keyed service closes it, and tells nothing else; the others ignore it.
 	Recovery string `json:"recovery,omitempty"`
 }
+
+// FlowID is that of the event.
+func (n *Notice) FlowID() FlowID { return FlowID{n.WABA, cmp.Or(n.Flow, n.Subject.Key())} }
 
 // SignalKey is that of the event.
 func (n *Notice) SignalKey() string { return cmp.Or(n.Signal, n.Name) }

@@ -87,8 +87,11 @@ func (f *fold) late(incident int64) {
 	f.say("late: older than what is known")
 	if inc := f.incident(incident); inc != nil {
 		inc.Events++
-		f.entry(inc, EntryLate, fmt.Sprintf("Arrived late and changed nothing: %s %s",
-			SignalName(f.e.SignalKey()), cmp.Or(f.e.AlertState, f.e.NewStatus)+f.at()))
+		said := SignalName(f.e.SignalKey()) + " " + cmp.Or(f.e.AlertState, f.e.NewStatus) + f.at()
+		if signalOf(f.e.SignalKey()).Moves() {
+			said = f.recovery()
+		}
+		f.entry(inc, EntryLate, "Arrived late and changed nothing: "+said)
 		f.dirty = append(f.dirty, inc.Number)
 	}
 }

@@ -26,6 +26,9 @@ func owedTo(list []router.Owed) (out []string) {
 		if o.Open {
 			open = " open"
 		}
+		if o.Reopened && !o.Ended.IsZero() {
+			open += " unless it was told since"
+		}
 		out = append(out, o.Target.Notifier+" "+o.Key[len(o.Key)-4:]+open)
 	}
 	return out
@@ -43,6 +46,12 @@ func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
 	}{
 		{"an acknowledgement", []router.Event{up(0, 10), throughPage(1, router.Acknowledge, key, router.Act{})},
 			[]string{"chat RATE open"}, []string{"page RATE open"}},
+		{"an acknowledgement of what is acknowledged already: it must end there, too, once that is taken back",
+			[]router.Event{up(0, 10), person(1, router.Acknowledge, 1), throughPage(2, router.Acknowledge, key, router.Act{})},
+			nil, []string{"page RATE open"}},
+		{"and one that comes late",
+			[]router.Event{up(0, 10), person(2, router.Acknowledge, 1), throughPage(1, router.Acknowledge, key, router.Act{})},
+			nil, []string{"page RATE open"}},
 		{"a resolve: what still waits for the page must not open it again", []router.Event{up(0, 10), throughPage(1, router.Resolve, key, router.Act{})},
 			[]string{"chat RATE closed"}, []string{"page RATE closed"}},
 		{"a resolve through the second page closes the first", []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50), throughPage(3, router.Resolve, key+"/critical", router.Act{})},
@@ -52,7 +61,7 @@ func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
 		{"a name", []router.Event{up(0, 10), throughPage(1, router.LinkIncident, key, link)},
 			[]string{"chat RATE open"}, nil},
 		{"a name for what the service made anew after a person had resolved it: that is closed", []router.Event{up(0, 10), throughPage(1, router.LinkIncident, key, link), throughPage(2, router.Resolve, key, router.Act{}), throughPage(3, router.LinkIncident, key, again)},
-			[]string{"page RATE closed"}, nil},
+			[]string{"page RATE closed unless it was told since"}, nil},
 		{"what is done elsewhere", []router.Event{up(0, 10), person(1, router.Acknowledge, 1)},
 			[]string{"chat RATE open", "page RATE open"}, nil},
 	} {
@@ -67,6 +76,43 @@ func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.known, owedTo(step.Known)); diff != "" {
 				t.Errorf("known (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestAnAcknowledgementTakenBackElsewhereEndsInItsService is for one that is heard of only after that: the service holds
+// it until the page is opened anew.
+func TestAnAcknowledgementTakenBackElsewhereEndsInItsService(t *testing.T) {
+	up10 := up(0, 10)
+	key := router.GroupBySignal.Key(&up10)
+	late := throughPage(1, router.Acknowledge, key, router.Act{})
+	here, there := person(2, router.Unacknowledge, 1), throughPage(2, router.Unacknowledge, key, router.Act{})
+	for _, tt := range []struct {
+		name   string
+		events []router.Event
+		want   int64 // the opening of the page in the end
+	}{
+		{"here", []router.Event{up(0, 10), here, late}, 2},
+		{"here, after it was acknowledged here as well", []router.Event{up(0, 10), person(1, router.Acknowledge, 1), here, late}, 2},
+		{"there: it holds nothing", []router.Event{up(0, 10), there, late}, 1},
+		{"here, and acknowledged again", []router.Event{up(0, 10), here, person(3, router.Acknowledge, 1), late}, 1},
+		{"here, and over since", []router.Event{up(0, 10), here, down(3, 10), late}, 1},
+		{"here, and the page has opened anew since", []router.Event{up(0, 5), up(0, 10), here, down(3, 10), up(4, 10), late}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &history{decide: chatAndPage}
+			var step router.Step
+			for _, e := range tt.events {
+				step = h.fold(e)
+			}
+			watch := h.state.Incidents[0].Watch
+			i := slices.IndexFunc(watch, func(w router.Watch) bool { return w.Notifier == "page" })
+			owed := slices.ContainsFunc(step.Owed, func(o router.Owed) bool {
+				return o.Target.Notifier == "page" && o.Open && o.Opening == tt.want
+			})
+			if anew := tt.want > 1 && !strings.Contains(tt.name, "since"); watch[i].Opening != tt.want || owed != anew {
+				t.Errorf("opening %d, want %d; it is owed: %v", watch[i].Opening, tt.want, owed)
 			}
 		})
 	}

@@ -31,8 +31,8 @@ type PageStatus struct {
 	Link               Link // what the service calls it; zero where that is not known
 }
 
-// Pages says who is paged for an incident, who will be, and who is not although the rules route an alert there, sorted by
-// notifier. alerts are those of the incident. Of one that is over, it lists nobody.
+// Pages says who is paged for an incident, who will be, and who is not although the rules route an alert there,
+// sorted by notifier. alerts are those of the incident. Of one that is over, it lists nobody.
 func (i *Incident) Pages(alerts []Alert) (list []PageStatus) {
 	if i.State == IncidentResolved {
 		return nil
@@ -113,8 +113,8 @@ func pagingService() string {
 	return kinds[i].label
 }
 
-// Words says it in a sentence without its end: "Paged payments-oncall (PagerDuty #7)", "Pages payments-oncall at 22:46 UTC
-// unless acknowledged". at writes a time for the reader.
+// Words says it in a sentence without its end: "Paged payments-oncall (PagerDuty #7)", "Pages payments-oncall at
+// 22:46 UTC unless acknowledged". at writes a time for the reader.
 func (p *PageStatus) Words(at func(time.Time) string) string {
 	when := ""
 	if !p.At.IsZero() {
@@ -154,7 +154,8 @@ func (p *PageStatus) Words(at func(time.Time) string) string {
 	return said
 }
 
-// notePages says on the timeline who is paged by what has just happened. Where it happened in their own service, they know.
+// notePages says on the timeline who is paged by what has just happened. Where it happened in their own service,
+// they know.
 func (f *fold) notePages(inc *Incident, before []Watch) {
 	from := f.from(inc)
 	var names []string

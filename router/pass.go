@@ -14,12 +14,19 @@ func (f *fold) pass(now time.Time) {
 	for i := range f.state.Incidents {
 		inc := &f.state.Incidents[i]
 		if inc.State == IncidentResolved {
+			f.expireResolved(inc, now)
 			continue
 		}
-		released := f.release(inc, now)
+		expired, released := f.expire(inc, now), f.release(inc, now)
 		counting := f.counting(inc.Number)
 		before := slices.Clone(inc.Watch)
 		switch {
+		case len(expired) > 0 && len(counting) == 0:
+			f.resolveExpired(inc, expired)
+		case len(expired) > 0:
+			inc.Severity = counting[0].Severity
+			inc.say(counting)
+			f.entryAt(inc, now, 0, EntryEased, fmt.Sprintf("%s: over by its own time; still active: %s", whatCounts(expired), whatCounts(counting)))
 		case len(released) > 0 && len(counting) == 0:
 			f.resolveHeld(inc, released)
 		case len(released) > 0:
@@ -37,7 +44,7 @@ func (f *fold) pass(now time.Time) {
 				f.entryAt(inc, now, 0, EntryTold, f.whyNow(inc, inc.Watch[j].Notifier, counting))
 			}
 		}
-		if changed || len(released) > 0 {
+		if changed || len(released)+len(expired) > 0 {
 			f.change(inc)
 			f.owe(inc, before)
 		}
@@ -75,16 +82,40 @@ func (f *fold) releaseAll(inc *Incident) {
 func (f *fold) resolveHeld(inc *Incident, released []*Alert) {
 	last := slices.MaxFunc(released, func(a, b *Alert) int { return a.Until.Compare(b.Until) })
 	inc.State, inc.ResolvedAt, inc.Severity = IncidentResolved, last.Until, inc.Peak
-	f.entryAt(inc, last.Until.Add(last.Hold), 0, EntryResolved, fmt.Sprintf("%s %s after %s, and has stayed so for %s",
-		SignalName(last.Event), recovered(last), FormatDuration(last.Until.Sub(inc.OpenedAt)), FormatDuration(last.Hold)))
+	f.entryAt(inc, last.Until.Add(last.Hold), 0, EntryResolved, fmt.Sprintf("%s after %s, and has stayed so for %s",
+		recovered(last), FormatDuration(last.Until.Sub(inc.OpenedAt)), FormatDuration(last.Hold)))
+}
+
+// expireResolved notes that what a person had resolved is over by its own time, for cards that say that Meta still reports it.
+func (f *fold) expireResolved(inc *Incident, now time.Time) {
+	expired := f.expire(inc, now)
+	if len(expired) == 0 {
+		return
+	}
+	f.change(inc)
+	f.entryAt(inc, expired[0].Until, 0, EntryRecovered, whatCounts(expired)+": over by its own time")
+	if len(f.counting(inc.Number)) == 0 {
+		f.oweCards(inc)
+	}
+}
+
+// resolveExpired resolves an incident whose last alert has ended by its own time.
+func (f *fold) resolveExpired(inc *Incident, expired []*Alert) {
+	last := slices.MaxFunc(expired, func(a, b *Alert) int { return a.Until.Compare(b.Until) })
+	inc.State, inc.ResolvedAt, inc.Severity = IncidentResolved, last.Until, inc.Peak
+	f.entryAt(inc, last.Until, 0, EntryResolved, fmt.Sprintf("%s: over by its own time, after %s",
+		whatCounts(expired), FormatDuration(last.Until.Sub(inc.OpenedAt))))
 }
 
 // recovered writes what got better about an alert.
 func recovered(a *Alert) string {
-	if a.Level.IsWord() {
-		return Uncrossed(a.Event, a.Level)
+	switch {
+	case signalOf(a.Event).Moves():
+		return Sentence(a.Event, a.Level) + ": over"
+	case a.Level.IsWord():
+		return SignalName(a.Event) + " " + Uncrossed(a.Event, a.Level)
 	}
-	return "is " + Uncrossed(a.Event, a.Level)
+	return SignalName(a.Event) + " is " + Uncrossed(a.Event, a.Level)
 }
 
 // watch recomputes who is told of inc, and how bad it is for them, at the time of the event. counting are its
@@ -219,15 +250,18 @@ func (f *fold) wind() {
 
 // nextTimer returns when something about an incident will be due; zero if nothing will.
 func (f *fold) nextTimer(inc *Incident) (next time.Time) {
-	if inc.State == IncidentResolved {
-		return next
-	}
 	soonest := func(t time.Time) {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 			next = t
 		}
 	}
 	for _, a := range f.counting(inc.Number) {
+		if a.Active {
+			soonest(a.Expires)
+		}
+		if inc.State == IncidentResolved {
+			continue
+		}
 		soonest(a.HeldUntil)
 		if silence := f.silenceOf(inc, a); silence != nil {
 			soonest(silence.Until)
@@ -257,7 +291,7 @@ func lastHold(counting []*Alert) (last time.Time) {
 func whatCounts(alerts []*Alert) string {
 	words := make([]string, len(alerts))
 	for i, a := range alerts {
-		words[i] = SignalName(a.Event) + " " + Crossed(a.Event, a.Level)
+		words[i] = Sentence(a.Event, a.Level)
 		if !a.Active && !a.HeldUntil.IsZero() {
 			words[i] += " (recovering)"
 		}

@@ -11,9 +11,11 @@ const (
 	// ClassNew is an incident that opened, or came back, and was never told; or a notice of severity error or worse.
 	ClassNew      Class = iota
 	ClassResolved       // an end: of what was told, or of what was over before it could be
-	ClassWorse          // told already, and worse now; or a notice
+	ClassWorse          // told already, and worse now; or a notice of severity warning
 	ClassUpdate         // told already: numbers, names and notes
 	ClassDigested       // a digest told of it, and it may get a card of its own: see StormSize
+	// ClassNews is a notice of severity info: a thousand approvals in a channel never stand before trouble.
+	ClassNews
 	classes
 )
 
@@ -26,7 +28,7 @@ func Classes() []Class {
 	return all
 }
 
-var classWords = [classes]string{"new", "resolved", "worse", "update", "digested"}
+var classWords = [classes]string{"new", "resolved", "worse", "update", "digested", "news"}
 
 // String returns the class in one word, as metrics show it.
 func (c Class) String() string { return classWords[c] }

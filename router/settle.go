@@ -16,6 +16,7 @@ func (f *fold) settle(t *touched) {
 	inc.Events++
 	f.describe(inc)
 	active := f.counting(inc.Number)
+	inc.say(active)
 	switch {
 	case inc.State == IncidentResolved: // by hand, while Meta said ACTIVATED
 		f.settleResolved(t, inc, active)
@@ -28,7 +29,7 @@ func (f *fold) settle(t *touched) {
 	before := slices.Clone(inc.Watch)
 	if len(active) == 0 {
 		inc.State, inc.ResolvedAt, inc.Severity = IncidentResolved, f.e.At, inc.Peak
-		f.entry(inc, EntryResolved, f.reading(fmt.Sprintf("%s %s after %s", SignalName(f.e.SignalKey()), f.recovery(), FormatDuration(f.e.At.Sub(inc.OpenedAt)))))
+		f.entry(inc, EntryResolved, f.reading(fmt.Sprintf("%s after %s", f.recovery(), FormatDuration(f.e.At.Sub(inc.OpenedAt)))))
 		f.say("resolved %s", inc.Name())
 	} else {
 		inc.Severity = active[0].Severity
@@ -53,7 +54,7 @@ func (f *fold) settle(t *touched) {
 // say that Meta still reports it.
 func (f *fold) settleResolved(t *touched, inc *Incident, active []*Alert) {
 	if len(t.cleared) > 0 && len(active) == 0 {
-		f.entry(inc, EntryRecovered, fmt.Sprintf("Meta reports the recovery: %s %s", SignalName(f.e.SignalKey()), f.recovery()))
+		f.entry(inc, EntryRecovered, "Meta reports the recovery: "+f.recovery())
 		f.say("recovery of %s, which was resolved by hand", inc.Name())
 		f.oweCards(inc)
 		return
@@ -65,17 +66,17 @@ func (f *fold) settleResolved(t *touched, inc *Incident, active []*Alert) {
 func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 	switch {
 	case len(t.held) > 0 && !slices.ContainsFunc(active, func(a *Alert) bool { return a.Active }):
-		f.entry(inc, EntryRecovering, f.reading(fmt.Sprintf("%s %s", SignalName(f.e.SignalKey()), f.recovery()))+
+		f.entry(inc, EntryRecovering, f.reading(f.recovery())+
 			"; resolves in "+FormatDuration(lastHold(active).Sub(f.passed))+" unless it comes back")
 		f.say("holding back the recovery of %s", inc.Name())
 		return
 	case len(t.cleared)+len(t.held) > 0:
-		f.entry(inc, EntryEased, f.reading(fmt.Sprintf("%s %s", SignalName(f.e.SignalKey()), f.recovery()))+"; still active: "+whatCounts(active))
+		f.entry(inc, EntryEased, f.reading(f.recovery())+"; still active: "+whatCounts(active))
 		f.say("eased %s", inc.Name())
 		return
 	case t.flapped:
 		inc.Flaps++
-		f.entry(inc, EntryFlapped, f.reading(fmt.Sprintf("%s %s again", SignalName(f.e.SignalKey()), Crossed(f.e.SignalKey(), f.e.Level())))+
+		f.entry(inc, EntryFlapped, f.reading(Sentence(f.e.SignalKey(), f.e.Level())+" again")+
 			"; came back "+FormatTimes(inc.Flaps)+" while its recovery was held back")
 		f.say("flapped %s", inc.Name())
 		return
@@ -89,7 +90,7 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 	case inc.Severity > t.severity:
 		kind, rose = EntryEscalated, fmt.Sprintf("; severity rises from %s to %s", t.severity, inc.Severity)
 	}
-	text := f.reading(fmt.Sprintf("%s %s", SignalName(f.e.SignalKey()), Crossed(f.e.SignalKey(), f.e.Level())))
+	text := f.reading(Sentence(f.e.SignalKey(), f.e.Level()))
 	if meaning := LevelMeaning(f.e.SignalKey(), f.e.Level()); meaning != "" {
 		text += ". " + strings.TrimSuffix(meaning, ".")
 	}
@@ -167,7 +168,7 @@ func (f *fold) pageAgain(inc *Incident) {
 	counting := f.counting(inc.Number)
 	var more []Watch
 	for _, w := range inc.Watch {
-		if w.Rise != 0 || !w.Open || w.Since.After(inc.AcknowledgedAt) || !slices.Contains(inc.Pageable, w.Notifier) {
+		if w.Rise != 0 || !w.Open || !slices.Contains(inc.Pageable, w.Notifier) || !inc.heldBy(&w, counting) {
 			continue
 		}
 		covered, rise := SeverityUnset, (*Alert)(nil)
@@ -188,6 +189,27 @@ func (f *fold) pageAgain(inc *Incident) {
 	}
 	inc.Watch = append(inc.Watch, more...)
 	slices.SortFunc(inc.Watch, compareWatch)
+}
+
+// heldBy says whether the service of a page may hold it as acknowledged: it opened before the acknowledgement, or all
+// that it opened for after that was covered, so that the acknowledgement went with it.
+func (i *Incident) heldBy(w *Watch, counting []*Alert) bool {
+	if !w.Since.After(i.AcknowledgedAt) {
+		return true
+	}
+	covers := false
+	for _, a := range counting {
+		r := a.route(w.Notifier)
+		if r == nil {
+			continue
+		}
+		covered := i.Acknowledges(a) && !r.Due.After(i.AcknowledgedAt)
+		if !covered && !a.Heard.After(w.Since) {
+			return false
+		}
+		covers = covers || covered
+	}
+	return covers && i.AcknowledgesPage(w)
 }
 
 // pagedAgain says whether a notifier has a second page for a rise already, or one that is as bad.
@@ -231,13 +253,44 @@ func (f *fold) at() string {
 	return " at " + FormatValue(f.e.SignalKey(), *f.e.Threshold)
 }
 
-// recovery writes what got better.
+// recovery writes what got better, as a sentence.
 func (f *fold) recovery() string {
-	if signalOf(f.e.SignalKey()).ByWord() {
-		return "is " + f.e.NewStatus
+	key := f.e.SignalKey()
+	switch s := signalOf(key); {
+	case s.Moves() && (s.ends(f.e.Change) || f.e.AlertState == Activated): // the word that it is now
+		return Sentence(key, f.e.Level())
+	case s.Moves():
+		return Sentence(key, f.e.Level()) + ": over"
+	case s.ByWord():
+		return SignalName(key) + " is " + f.e.NewStatus
 	}
-	return Uncrossed(f.e.SignalKey(), f.e.Level())
+	return SignalName(key) + " " + Uncrossed(key, f.e.Level())
 }
+
+// say renews what an incident shows of what Meta said of its alerts that count, worst first. What it said of them last stays
+// when none does.
+func (i *Incident) say(counting []*Alert) {
+	if len(counting) == 0 {
+		return
+	}
+	worst := counting[0]
+	if i.Facts = worst.Facts; i.Subject.Kind != "" {
+		i.Change = string(worst.Level)
+	}
+	for _, a := range counting[1:] {
+		if a.Event != worst.Event || !signalOf(a.Event).Apart {
+			continue
+		}
+		for _, fact := range a.Facts {
+			if len(i.Facts) < maxFacts && !slices.Contains(i.Facts, fact) {
+				i.Facts = append(slices.Clip(i.Facts), fact)
+			}
+		}
+	}
+}
+
+// maxFacts bounds the facts of an incident, more than which nobody reads.
+const maxFacts = 24
 
 // reading adds what Meta measured to a sentence.
 func (f *fold) reading(text string) string {

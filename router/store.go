@@ -81,6 +81,7 @@ type Owed struct {
 	// CosmeticEvery.
 	Cosmetic bool
 	// Reopened says that the service has it open by itself, whatever it was told last: as the opening before, where Open.
+	// With Ended that is since when: an end that it was told of since then stands.
 	Reopened bool
 	// Ended, if not zero, is when the service ended it by itself: whatever it was told since has opened it anew.
 	Ended time.Time

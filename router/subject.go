@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Label names a subject that is no flow: "account Acme EU", "number +15550100001", "template order_confirmation (en_US)".
+// Label names a subject that is no flow: "account Acme EU", "number +15550100001", "template order_confirmation
+// (en_US)".
 func (s Subject) Label(info FlowInfo, waba string) string {
 	name := cmp.Or(s.Name, s.ID)
 	switch s.Kind {
@@ -43,18 +44,31 @@ func (n *Notice) About() string {
 	return ""
 }
 
+// Troubles says whether the notice is bad for somebody, whatever severity a rule gives it: else what the signal
+// means in general, and what helps, would be wrong.
+func (n *Notice) Troubles() bool {
+	if n.AlertState == Deactivated || n.Recovery != "" {
+		return false
+	}
+	signal, word := n.SignalKey(), Level(n.Change)
+	bare := Event{Name: n.Name, Signal: n.Signal, Change: n.Change}
+	return LevelMeaning(signal, word) != "" || DefaultSeverity(&bare) >= Warning
+}
+
 // Claim says that a level of a signal is reached by what it is about, or what another word of the signal says of it:
 // "Checkout: Endpoint error rate over 10 %", "account Acme EU is disabled", "template hello (en): low quality".
 func Claim(about, event string, l Level) string {
 	s := signalOf(event)
 	known := s.find(string(l))
 	switch {
+	case l == "" && s.Name != "" && (s.Moves() || len(s.Levels) == 0):
+		return Topic(about, event)
 	case !s.Moves():
 		return about + ": " + Sentence(event, l)
-	case l == "":
-		return about + ": " + s.Title
 	case known == nil || known.Text == "":
-		return about + ": " + s.Title + " " + string(l)
+		return Topic(about, event) + " " + string(l)
+	case known.Text == "pending" || known.Text == "deferred": // not the subject is
+		return Topic(about, event) + " is " + known.Text
 	}
 	said := known.Text
 	if strings.HasPrefix(about, "account ") { // named already
@@ -72,13 +86,25 @@ func Claim(about, event string, l Level) string {
 	return about + ": " + said
 }
 
-// claims are the words that the texts of levels begin with where a sentence can be made of them: TestEveryWordIsAClaim shows
-// what comes of it.
+// Topic names what a signal is about, of what it is about: "Checkout: Endpoint error rate", "account Acme EU: ban".
+func Topic(about, event string) string {
+	title := SignalName(event)
+	if s := signalOf(event); s.Name != "" && s.Subject != SubjectFlow && s.Subject != SubjectBridge {
+		for _, named := range []string{"Account ", "Phone number ", "Template ", "Payment configuration"} {
+			title = strings.TrimPrefix(title, named)
+		}
+		title = strings.ToLower(cmp.Or(title, "status"))
+	}
+	return about + ": " + title
+}
+
+// claims are the words that the texts of levels begin with where a sentence can be made of them: docs/account-health.md
+// of the program shows what comes of it.
 var claims = map[string]string{
 	"will": "verb", "cannot": "verb", "needs": "verb", "becomes": "verb", "violated": "verb",
-	"active": "state", "approved": "state", "archived": "state", "deferred": "state", "deleted": "state", "disabled": "state",
+	"active": "state", "approved": "state", "archived": "state", "deleted": "state", "disabled": "state",
 	"flagged": "state", "in": "state", "locked": "state", "no": "state", "offboarded": "state", "onboarded": "state",
-	"paused": "state", "pending": "state", "reconnected": "state", "reinstated": "state", "rejected": "state",
+	"paused": "state", "reconnected": "state", "reinstated": "state", "rejected": "state",
 	"restricted,": "state", "to": "state", "verified": "state",
 }
 

@@ -54,8 +54,9 @@ func ThresholdWords() string {
 	return strings.Join(all, ", ")
 }
 
-// Reached writes what a signal came to, so that it stays true whatever comes after: "reached 57 %, over 50 %", "fell to 71 %,
-// below 90 %", "reached 50 %", "became BLOCKED". value is what was measured, nil where Meta did not say.
+// Reached writes what a signal came to, so that it stays true whatever comes after: "reached 57 %, over 50 %",
+// "fell to 71 %, below 90 %", "reached 50 %", "became BLOCKED". value is what was measured, nil where Meta did not
+// say.
 func Reached(event string, l Level, value *float64) string {
 	s := signalOf(event)
 	verb := "reached "
@@ -162,8 +163,8 @@ func shortNumber(v float64) string {
 	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
 }
 
-// DisplayName returns how to call a flow: its name, or its id where the rules file gives none. Of another subject id is the
-// Subject.Key; who has the Subject has a better name.
+// DisplayName returns how to call a flow: its name, or its id where the rules file gives none. Of another subject
+// id is the Subject.Key; who has the Subject has a better name.
 func (f FlowInfo) DisplayName(id string) string {
 	kind, of, isKey := strings.Cut(id, ":")
 	switch {

@@ -15,7 +15,9 @@ import (
 var manual embed.FS
 
 // manualPages are its pages, in the order in which they are read.
-var manualPages = []string{"connect", "rules", "testing-rules", "running", "commands", "trouble", "faults", "security", "privacy"}
+var manualPages = []string{
+	"connect", "rules", "account-health", "testing-rules", "running", "commands", "trouble", "faults", "security", "privacy",
+}
 
 type docsCommand struct {
 	Page string `arg:"" optional:"" help:"Page to print. Default: the list of them."`

@@ -296,6 +296,9 @@ func (x *explainer) notification(trial *stories.Trial, ev *router.Event, t stori
 	n := router.Notification{Delivery: 1, Revision: 1, Severity: t.Severity, Open: t.Verb != stories.VerbResolve, Notice: t.Notice}
 	n.Target, _ = x.rules.Target(t.Notifier)
 	if t.Incident == nil || t.Notice != nil {
+		if n.Notice != nil && t.Verb == stories.VerbResolve {
+			n.Key = n.Notice.Recovery
+		}
 		return n
 	}
 	inc := *t.Incident
@@ -303,7 +306,7 @@ func (x *explainer) notification(trial *stories.Trial, ev *router.Event, t stori
 	if !n.Open {
 		n.Receipt = router.Receipt{Open: true} // it was told before
 	}
-	n.Alerts = trial.Alerts(router.FlowID{WABA: ev.WABA, Flow: ev.Flow}, inc.Number)
+	n.Alerts = trial.Alerts(ev.FlowID(), inc.Number)
 	return n
 }
 

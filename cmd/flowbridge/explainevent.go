@@ -156,6 +156,24 @@ func (v *journalView) event() *router.Event {
 		Reading: router.Reading{Value: v.Value, P50: v.P50, Requests: v.Requests, Errors: v.Errors},
 		Message: v.Message, Warning: v.Warning, Value: v.Body,
 	}
+	if len(v.Facts) > 0 {
+		e.Facts = v.Facts
+	}
+	kind := router.SubjectKind(v.Subject.Kind)
+	if kind != "" && kind != router.SubjectFlow && kind != router.SubjectBridge && !router.IsPersonal(e.Name) {
+		e.Subject = router.Subject{Kind: kind, ID: v.Subject.ID, Name: v.Subject.Name}
+		if kind == router.SubjectAccount { // the account itself is named by WABA
+			e.Subject.ID = ""
+		}
+		e.Change = v.Change
+		e.Said, _ = router.ParseSeverity(v.Said)
+		if v.Signal != e.Name {
+			e.Signal = v.Signal
+		}
+		if v.Expires != nil {
+			e.Expires = *v.Expires
+		}
+	}
 	if v.At != nil {
 		e.At = *v.At
 	}

@@ -18,7 +18,7 @@ func TestAnAcknowledgementInPagerDutyIsSeenInSlack(t *testing.T) {
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{OnCall: "ben"}, "")
 	p.meta(0, "77", "ACTIVATED", 10)
 	p.until("the card names PagerDuty's incident, and who has it", func() bool {
-		return p.shows(0, "page's page is PagerDuty #1", `*Owner*\nben`, p.page(1).ID+`|#1`)
+		return p.shows(0, "page's page is PagerDuty #1", `*Owner*\nben`, p.page(1).ID+`|PagerDuty #1`)
 	})
 	p.do(p.PagerDuty.Acknowledge(1, "cleo"))
 	p.until("the card is acknowledged", func() bool {
@@ -77,7 +77,7 @@ func TestAnAcknowledgementElsewhereIsSeenInPagerDutyAndComesBackAsNothing(t *tes
 	p.until("PagerDuty's incident is resolved", func() bool { return p.page(1).Status == sandbox.IncidentResolved })
 	p.rest()
 	state, timeline := p.seen(1)
-	if diff := cmp.Diff([]string{"opened", "linked", "acknowledged", "resolved"}, timeline); diff != "" || state != "resolved" {
+	if diff := cmp.Diff([]string{"opened", "paged", "linked", "acknowledged", "resolved"}, timeline); diff != "" || state != "resolved" {
 		t.Errorf("%s; timeline (-want +got):\n%s", state, diff)
 	}
 	for _, w := range p.PagerDuty.Webhooks() {
@@ -286,7 +286,7 @@ func TestTheNameOfAPageIsAskedForAndThePersonWhoHasIt(t *testing.T) {
 	p.meta(0, "77", "ACTIVATED", 10)
 	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
 	p.rest()
-	if _, timeline := p.seen(1); !slices.Equal(timeline, []string{"opened", "linked"}) {
+	if _, timeline := p.seen(1); !slices.Equal(timeline, []string{"opened", "paged", "linked"}) {
 		t.Errorf("timeline %v", timeline)
 	}
 }
@@ -302,7 +302,7 @@ func TestAnIncidentWithoutAKeyIsLookedUpBeforeAnActIsPlaced(t *testing.T) {
 	p.rest()
 	_, timeline := p.seen(1)
 	timeline = slices.DeleteFunc(timeline, func(kind string) bool { return kind == "linked" })
-	if diff := cmp.Diff([]string{"opened", "acknowledged", "note"}, timeline); diff != "" {
+	if diff := cmp.Diff([]string{"opened", "paged", "acknowledged", "note"}, timeline); diff != "" {
 		t.Errorf("timeline (-want +got):\n%s", diff)
 	}
 }

@@ -333,8 +333,10 @@ func (w *world) oneCardEach() error {
 		case n < 1 || n > most:
 			return fmt.Errorf("%s has %d messages", inc.Name(), n)
 		}
-		silenced := inc.Silence.ID != "" && !slices.ContainsFunc(inc.Watch, func(w router.Watch) bool { return w.Open })
-		if silenced { // it came back under a silence: nobody is told
+		silenced := inc.Silence.ID != "" && !slices.ContainsFunc(inc.Watch, func(w router.Watch) bool {
+			return w.Open && !isPager(w.Notifier)
+		})
+		if silenced { // it came back under a silence: no channel is told, though a person may have had somebody paged
 			continue
 		}
 		if color := cards[inc.Number][n-1].Color; over != (color == colorOver || color == "") {

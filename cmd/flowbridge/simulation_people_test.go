@@ -261,15 +261,16 @@ func (w *world) seePager() {
 		if n != nil && n.Incident != nil && inc.Triggers > was.triggers && !slices.Contains(owners, n.Incident.Number) {
 			w.owners[inc.Number] = append(owners, n.Incident.Number)
 		}
+		// Who acknowledged the incident here has what it had come to by then, though somebody there had the page before.
+		if inc.Status == sandbox.IncidentAcknowledged && n != nil && n.Incident != nil && n.Key == inc.DedupKey {
+			w.pageAcked[inc.Number] = later(w.pageAcked[inc.Number], n.Incident.AcknowledgedAt)
+		}
 		if inc.Status == was.status {
 			continue
 		}
 		if was.status == "" {
 			w.Pages++
 			w.tellOf(inc.Number, "incident.triggered", agentOurs, deed{page: inc.Number, at: w.now})
-		}
-		if inc.Status == sandbox.IncidentAcknowledged && n != nil && n.Incident != nil {
-			w.pageAcked[inc.Number] = later(w.pageAcked[inc.Number], n.Incident.AcknowledgedAt)
 		}
 		if inc.Status != sandbox.IncidentTriggered {
 			w.tellOf(inc.Number, "incident."+inc.Status, agentOurs, deed{page: inc.Number, at: w.now})

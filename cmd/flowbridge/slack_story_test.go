@@ -169,7 +169,7 @@ func TestAcknowledgedInSlackIsAcknowledgedInPagerDuty(t *testing.T) {
 	if got := s.asked("acknowledge"); got != 1 {
 		t.Errorf("PagerDuty was asked %d times, want once", got)
 	}
-	if got, want := s.thread(card), ":eyes: Acknowledged by u0person in Slack"; got != want {
+	if got, want := s.thread(card), ":pager: Paged page\n:eyes: Acknowledged by u0person in Slack"; got != want {
 		t.Errorf("the thread says %q, want %q", got, want)
 	}
 
@@ -359,7 +359,7 @@ func TestInSocketModeNothingIsPublic(t *testing.T) {
 	s.start("")
 	connected := func(n int) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		if err := s.Slack.Wait(ctx, func() bool { return s.Slack.Sockets() == n }); err != nil {
 			t.Fatalf("%d connections, want %d\n%s", s.Slack.Sockets(), n, s.stderr)

@@ -33,7 +33,7 @@ type details struct {
 	CameBack  string   `json:"came_back,omitempty"`      // "twice", while its recovery was held back
 	Status    string   `json:"status,omitempty"`         // "PUBLISHED → DEPRECATED"
 	Meaning   string   `json:"status_meaning,omitempty"` // for the people who use the flow
-	Impact    string   `json:"impact,omitempty"`         // what the worst active signal means for users, where no status says it
+	Impact    string   `json:"impact,omitempty"`         // of the worst active signal for users, where no status says it
 	Help      string   `json:"what_helps,omitempty"`     // by Meta's word, with its page
 	Errors    []string `json:"errors,omitempty"`         // types, shares, what they mean and what helps
 	MetaSays  string   `json:"meta_says,omitempty"`
@@ -105,7 +105,7 @@ func noticeDetails(n *router.Notice) details {
 	if meaning := router.StatusMeaning(n.NewStatus); meaning != "" {
 		d.Meaning = n.NewStatus + ": " + meaning
 	}
-	if n.AlertState != router.Deactivated && !n.Subject.OfFlow() {
+	if !n.Subject.OfFlow() && n.Troubles() {
 		d.advise(n.SignalKey(), router.Level(n.Change))
 	}
 	d.MetaSays, d.Warning = line(n.Message, maxText), line(n.Warning, maxText)
@@ -125,7 +125,8 @@ func noticeDetails(n *router.Notice) details {
 func common(of thing, rule, text string, fields []router.Field) details {
 	info := of.info
 	d := details{
-		Text: line(text, maxText), WABA: line(of.waba, maxText), Account: line(info.AccountName, maxText), Rule: line(rule, maxText),
+		Text: line(text, maxText), Rule: line(rule, maxText),
+		WABA: line(of.waba, maxText), Account: line(info.AccountName, maxText),
 	}
 	if of.subject.OfFlow() {
 		d.Flow, d.FlowID = line(info.FlowName, maxText), line(of.flow, maxText)

@@ -1,6 +1,7 @@
 package pagerduty
 
 import (
+	"bytes"
 	"encoding/json"
 
 	pd "github.com/PagerDuty/go-pagerduty"
@@ -8,8 +9,8 @@ import (
 	"flowbridge/router"
 )
 
-// Preview returns what a notification makes in PagerDuty: its title, "" of what ends an incident, and the event as the Events
-// API takes it, without the routing key. It calls nobody.
+// Preview returns what a notification makes in PagerDuty: its title, "" of what ends an incident, and the event as
+// the Events API takes it, without the routing key. It calls nobody.
 func Preview(n router.Notification) (title string, event []byte, err error) {
 	var sent any
 	switch {
@@ -28,5 +29,5 @@ func Preview(n router.Notification) (title string, event []byte, err error) {
 		title, sent = e.Payload.Summary, e
 	}
 	event, err = json.Marshal(sent)
-	return title, event, err
+	return title, bytes.Replace(event, []byte(`"routing_key":"",`), nil, 1), err
 }

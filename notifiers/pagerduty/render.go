@@ -111,9 +111,9 @@ func sizeOf(event any) int {
 	return len(body)
 }
 
-// incidentSummary is all that a phone, a text message or a lock screen shows: how bad, what, where, the number, its threshold
-// and ours. PagerDuty keeps the title that the first trigger gave, whatever comes after: it says what was reached, which stays
-// true.
+// incidentSummary is all that a phone, a text message or a lock screen shows: how bad, what, where, the number, its
+// threshold and ours. PagerDuty keeps the title that the first trigger gave, whatever comes after: it says what was
+// reached, which stays true.
 func incidentSummary(n *router.Notification) string {
 	inc := n.Incident
 	said := capital(severity(n).String()) + ": "
@@ -133,8 +133,8 @@ func incidentSummary(n *router.Notification) string {
 	return line(said, maxSummary-len(number)) + number
 }
 
-// reached says what is wrong, of the worst alert: "Checkout endpoint error rate reached 57 %, over 50 %", "account Acme EU is
-// disabled".
+// reached says what is wrong, of the worst alert: "Checkout endpoint error rate reached 57 %, over 50 %", "account
+// Acme EU is disabled".
 func reached(n *router.Notification) string {
 	inc, worst := n.Incident, counting(n.Alerts)
 	where := about(inc.Subject, inc.FlowInfo, inc.WABA, inc.Flow).name()
@@ -167,7 +167,7 @@ func noticeSummary(n *router.Notice) string {
 		return fmt.Sprintf("flowbridge could not tell %s of %s", n.Act.Notifier, router.IncidentName(n.Act.Incident))
 	case n.Act != nil:
 		return "flowbridge could not tell " + n.Act.Notifier
-	case signal.Moves() || !n.Subject.OfFlow():
+	case !n.Subject.OfFlow():
 		return router.Claim(where, n.SignalKey(), router.Level(n.Change))
 	case signal.ByWord() && n.NewStatus == "":
 		return where + ": " + what + " changed"

@@ -98,7 +98,7 @@ func subscribe(t *testing.T, p *sandbox.PagerDuty, s *subscriber) {
 
 func sentAll(t *testing.T, p *sandbox.PagerDuty) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	// Waiting holds no lock, so that Unsent can be asked.
 	for p.Unsent() > 0 {

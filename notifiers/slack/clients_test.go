@@ -40,7 +40,7 @@ func TestAnAppTokenThatIsReplacedIsConnectedWith(t *testing.T) {
 	}
 	d.slack.Rotate("", "xapp-new", "")
 	held.Store(router.Secret("xapp-new"))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := d.slack.Wait(ctx, func() bool { return opens() == 2 }); err != nil {
 		t.Fatalf("%d connections were opened, want 2\n%s", opens(), &d.log)

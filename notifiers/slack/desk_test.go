@@ -220,7 +220,7 @@ func (d *desk) write(text string) string {
 // told waits until somebody was told so many things, and returns the last.
 func (d *desk) told(n int) sandbox.Ephemeral {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := d.slack.Wait(ctx, func() bool { return len(d.slack.Told()) >= n }); err != nil {
 		d.t.Fatalf("told %v, want %d\n%s", d.slack.Told(), n, &d.log)

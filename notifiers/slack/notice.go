@@ -52,7 +52,7 @@ func noticeMeaning(note *router.Notice) string {
 	}
 	level := router.Level(note.Change)
 	means := router.LevelMeaning(note.SignalKey(), level)
-	if recovery(note) || note.Severity < router.Warning && means == "" {
+	if !note.Troubles() {
 		return ""
 	}
 	return advice(cmp.Or(means, signal.Impact), router.LevelHelp(note.SignalKey(), level), &signal)
@@ -106,6 +106,9 @@ func noticeTitle(note *router.Notice) string {
 		was := ""
 		if note.OldStatus != "" {
 			was = " (was " + note.OldStatus + ")"
+		}
+		if note.Warning != "" { // such as: its version will freeze
+			was += ", with a warning"
 		}
 		return name + signal.Title + " is " + note.NewStatus + was
 	case note.AlertState == router.Deactivated:

@@ -153,7 +153,7 @@ func titleOf(n *router.Notification) string {
 	if a := worst(n); a != nil && n.Open {
 		return router.Claim(about, a.Event, a.Level)
 	}
-	return about + ": " + router.SignalName(inc.Event)
+	return router.Topic(about, inc.Event)
 }
 
 // sentenceOf writes the text of a message: what is said is cut so that the tail, which is escaped, stays.
@@ -256,8 +256,8 @@ func readingErrors(n *router.Notification) []router.ErrorCount {
 	return nil
 }
 
-// activeSignals lists what is active where an incident holds more than one signal of its subject, or several levels of which
-// none is worse than another.
+// activeSignals lists what is active where an incident holds more than one signal of its subject, or several levels
+// of which none is worse than another.
 func activeSignals(n *router.Notification) string {
 	seen := map[string]bool{}
 	var list []string
@@ -307,7 +307,9 @@ func pages(n *router.Notification) string {
 	}
 	var lines []string
 	list := n.Incident.Pages(n.Alerts)
-	list = slices.DeleteFunc(list, func(p router.PageStatus) bool { return p.State == router.PageMade && refused(p.Notifier) })
+	list = slices.DeleteFunc(list, func(p router.PageStatus) bool {
+		return p.State == router.PageMade && refused(p.Notifier)
+	})
 	for i := range list {
 		if i == mostPagers {
 			lines = append(lines, fmt.Sprintf("… and %d more", len(list)-mostPagers))
@@ -336,7 +338,8 @@ func impact(n *router.Notification) string {
 		return ""
 	}
 	signal := router.SignalOf(a.Event)
-	return advice(cmp.Or(router.LevelMeaning(a.Event, a.Level), signal.Impact), router.LevelHelp(a.Event, a.Level), &signal)
+	means := cmp.Or(router.LevelMeaning(a.Event, a.Level), signal.Impact)
+	return advice(means, router.LevelHelp(a.Event, a.Level), &signal)
 }
 
 // advice is what a signal means for people, and what Meta says to do about it.

@@ -179,6 +179,9 @@ func longest() router.Notification {
 		n.Alerts[0].Before = ptr(-1e300)
 		n.Alerts = append(n.Alerts, active...)
 		n.Also, n.Problems, n.Related, n.Link = also, problems, related, url
+		for i := range 30 {
+			inc.Facts = append(inc.Facts, router.Fact{Name: fmt.Sprint(i, long), Text: long})
+		}
 		inc.Owner, inc.Pageable = long, []string{long, "more " + long}
 		inc.Silence = router.Silence{ID: "s1", By: long, Why: long}
 		for i := range 5 {
@@ -286,6 +289,20 @@ func cards() map[string]router.Notification {
 		"notice-other-field": noticed(router.Notice{
 			Name: "MESSAGE_TEMPLATE_STATUS_UPDATE", Severity: router.Info,
 			Fields: []router.Field{{Name: "message_template_name", Value: "order_update"}, {Name: "event", Value: "REJECTED"}},
+		}),
+		"notice-good-news": noticed(router.Notice{
+			Name: "MESSAGE_TEMPLATE_QUALITY_UPDATE", Severity: router.Info, Change: "GREEN", AlertState: router.Deactivated,
+			Subject: router.Subject{Kind: router.SubjectTemplate, ID: "7:en", Name: "hello (en)"},
+			Facts:   []router.Fact{{Name: "Quality", Text: "Green"}},
+		}),
+		"account-is-restricted": with(opened(), func(n *router.Notification, inc *router.Incident) {
+			inc.Event, inc.Flow, inc.FlowInfo = router.AccountRestriction, "account:", router.FlowInfo{AccountName: "Acme <EU>"}
+			inc.Subject, inc.Path = router.Subject{Kind: router.SubjectAccount}, nil
+			inc.Facts = []router.Fact{{Name: "Until", Text: "7 April 2026"}, {Name: "What to do", Text: hostile + strings.Repeat(" and so on", 20)}}
+			n.Alerts = []router.Alert{
+				{Event: router.AccountRestriction, Level: "RESTRICTED_BIZ_INITIATED_MESSAGING", Active: true, Severity: router.Error},
+				{Event: router.AccountRestriction, Level: "<RESTRICTED_ANEW>", Active: true, Severity: router.Error},
+			}
 		}),
 		"notice-unknown": noticed(router.Notice{Name: "", Severity: router.Error, Flow: "1"}),
 		"notice-recovery": noticed(router.Notice{

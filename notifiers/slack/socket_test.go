@@ -23,7 +23,7 @@ func socketDesk(t *testing.T) *desk {
 // connected waits until the receiver holds so many connections.
 func (d *desk) connected(n int) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := d.slack.Wait(ctx, func() bool { return d.slack.Sockets() == n }); err != nil {
 		d.t.Fatalf("%d connections, want %d\n%s", d.slack.Sockets(), n, &d.log)
@@ -70,7 +70,7 @@ func TestAConnectionThatEndsIsFollowedByAnother(t *testing.T) {
 		d.connected(1)
 	}
 	// The library may still be closing what it opened while the last one ended: Slack sends what nobody acknowledged again.
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var err error
 	for {
@@ -102,7 +102,7 @@ func TestWithAWrongTokenTheReceiverTriesAgainAndAgain(t *testing.T) {
 		}
 		return n
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	began := time.Now()
 	if err := d.slack.Wait(ctx, func() bool { return tries() >= 4 }); err != nil {
@@ -154,7 +154,7 @@ func TestAnActGoesOnWhenItsConnectionEnds(t *testing.T) {
 // of them were acknowledged, with how many were in all.
 func (d *desk) crowd(people, want int, ready func() bool) (acknowledged int) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Minute)
 	defer cancel()
 	release := make(chan struct{})
 	d.ledger.looked = sync.OnceFunc(func() { <-release }) // with the lock in hand: nobody else gets in

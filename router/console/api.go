@@ -40,7 +40,7 @@ type Incident struct {
 	Silenced       *Silenced         `json:"silenced"`        // the silence that its worst alert is under, or null
 	Flaps          int64             `json:"flaps"`           // how often it came back while its recovery was held back
 	Pageable       []string          `json:"pageable"`        // notifiers that its rules name and that page, told or not
-	Pages          []Page            `json:"pages"`           // who is paged, will be, or is not, by notifier; none once it is resolved
+	Pages          []Page            `json:"pages"`           // by notifier; none once it is resolved
 	Alerts         []Alert           `json:"alerts"`          // worst first
 	Deliveries     []Delivery        `json:"deliveries"`      // by notifier
 	Timeline       []Entry           `json:"timeline"`        // oldest first, the newest 500
@@ -84,7 +84,7 @@ type Link struct {
 // Page is how an incident stands with a notifier that pages.
 type Page struct {
 	Notifier string     `json:"notifier"`
-	State    string     `json:"state"` // paged, waiting, acknowledged (which took the page back), silenced or ended (by the service itself)
+	State    string     `json:"state"` // paged, waiting, acknowledged (which took it back), silenced or ended (by the service)
 	At       *time.Time `json:"at"`    // when it was paged, or is due; null: it would have been at once
 	By       string     `json:"by"`    // who had it paged by hand, or ""
 	Again    bool       `json:"again"` // a second page: it got worse after it was acknowledged
@@ -165,9 +165,11 @@ type Event struct {
 // EventDetail is one event with all that rules can ask of it. The answers of a filled form stay behind here too.
 type EventDetail struct {
 	Event
-	Field    string              `json:"field"`   // of the account, as Meta names it
-	Facts    []router.Fact       `json:"facts"`   // what Meta said of another subject than a flow, for people
-	Message  string              `json:"message"` // Meta's sentence
+	Field    string              `json:"field"`         // of the account, as Meta names it
+	Facts    []router.Fact       `json:"facts"`         // what Meta said beside all that, for people
+	Said     string              `json:"said_severity"` // how bad Meta itself calls it, or ""
+	Expires  *time.Time          `json:"expires_at"`    // when it ends by itself, by Meta's word
+	Message  string              `json:"message"`       // Meta's sentence
 	Warning  string              `json:"warning"`
 	Value    *float64            `json:"value"`    // as measured, in the unit of the threshold
 	P50      *float64            `json:"p50"`      // milliseconds

@@ -44,8 +44,9 @@ func newSubject(signal, waba, flow, flowName string, s router.Subject) Subject {
 
 func newPage(p *router.PageStatus) Page {
 	return Page{
-		Notifier: p.Notifier, State: string(p.State), At: moment(p.At), By: p.By, Again: p.Again, UnlessAcknowledged: p.UnlessAcknowledged,
-		Number: p.Link.Number, URL: p.Link.URL,
+		Notifier: p.Notifier, State: string(p.State), At: moment(p.At), By: p.By, Again: p.Again,
+		UnlessAcknowledged: p.UnlessAcknowledged,
+		Number:             p.Link.Number, URL: p.Link.URL,
 		Text: p.Words(func(at time.Time) string { return at.UTC().Format("15:04 UTC") }),
 	}
 }
@@ -115,7 +116,8 @@ func newEvent(e *router.JournalEvent, pairs []int64) Event {
 
 func newEventDetail(e *router.JournalEvent, pairs []int64) EventDetail {
 	out := EventDetail{
-		Event: newEvent(e, pairs), Field: e.Field, Facts: append([]router.Fact{}, e.Facts...), Message: e.Message, Warning: e.Warning, Value: number(e.Reading.Value), P50: number(e.P50),
+		Event: newEvent(e, pairs), Field: e.Field, Facts: append([]router.Fact{}, e.Facts...), Said: e.Said.String(),
+		Expires: moment(e.Expires), Message: e.Message, Warning: e.Warning, Value: number(e.Reading.Value), P50: number(e.P50),
 		Requests: number(e.Requests), Errors: append([]router.ErrorCount{}, e.Errors...), Act: e.Act,
 	}
 	switch {

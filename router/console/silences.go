@@ -174,8 +174,8 @@ func (c *Console) flowID(name string) (string, error) {
 		return ids[0], nil
 	case len(ids) > 1:
 		return "", fmt.Errorf("%q is the name of %d flows: give the id, one of %s", name, len(ids), strings.Join(ids, ", "))
-	case strings.Trim(name, "0123456789") == "":
-		return name, nil // an id that the rules file does not name
+	case strings.Trim(name, "0123456789") == "", router.OnlyFlow(name) == "":
+		return name, nil // an id that the rules file does not name, or the key of another subject
 	}
 	return "", fmt.Errorf("the rules name no flow %q: give its id", name)
 }

@@ -11,13 +11,18 @@ import (
 // covers says that m matches every event that other matches. It may say no where that is so, never yes where it is not.
 func (m *match) covers(other *match) bool {
 	switch {
-	case m.recoveryOnly() != other.recoveryOnly(),
-		!m.coversEvents(other.events),
-		!coversTexts(m.fields, other.fields),
-		!coversTexts(m.wabas, other.wabas),
-		!coversTexts(m.oldStatuses, other.oldStatuses),
-		!coversTexts(m.newStatuses, other.newStatuses),
-		!coversTexts(m.errorTypes, other.errorTypes),
+	case other.mayRecover() && !m.asksOf(true), other.asksOf(false) && !m.asksOf(false),
+		!m.coversEvents(other),
+		!m.fields.covers(&other.fields),
+		!m.wabas.covers(&other.wabas),
+		!m.subjects.covers(&other.subjects),
+		!m.changes.covers(&other.changes),
+		!m.phones.covers(&other.phones),
+		!m.templates.covers(&other.templates),
+		!m.oldStatuses.covers(&other.oldStatuses),
+		!m.newStatuses.covers(&other.newStatuses),
+		!m.errorTypes.covers(&other.errorTypes),
+		m.severities != 0 && (other.severities == 0 || other.severities&^m.severities != 0),
 		m.alertState != "" && m.alertState != other.alertState,
 		!m.coversThresholds(other),
 		!m.coversFlows(other),
@@ -28,24 +33,38 @@ func (m *match) covers(other *match) bool {
 }
 
 // coversEvents knows that a rule without events is not asked about some.
-func (m *match) coversEvents(others []string) bool {
-	if m.events != nil {
-		return coversTexts(m.events, others)
+func (m *match) coversEvents(other *match) bool {
+	if m.events.names() == nil && slices.ContainsFunc(other.events.names(), onlyByName) {
+		return false
 	}
-	return !slices.ContainsFunc(others, onlyByName)
+	return m.events.covers(&other.events)
 }
 
-// coversTexts takes nil for every text.
-func coversTexts(all, others []string) bool {
-	return all == nil || others != nil && !slices.ContainsFunc(others, func(v string) bool { return !slices.Contains(all, v) })
+// mayRecover says whether the rule is asked about recoveries that can be.
+func (m *match) mayRecover() bool {
+	if !m.asksOf(true) || m.recoveryOnly() {
+		return m.recoveryOnly()
+	}
+	if m.alertState == router.Activated {
+		return false
+	}
+	return m.events.names() == nil || slices.ContainsFunc(m.events.names(), func(event string) bool {
+		c, known := router.ChangesOf(event)
+		return !known || c.Any || c.Apart || slices.ContainsFunc(m.changes.names(), func(word string) bool {
+			return !slices.Contains(c.Opens, word) && !slices.Contains(c.News, word)
+		})
+	})
 }
 
 func (m *match) coversThresholds(other *match) bool {
-	if m.thresholds == nil {
+	switch {
+	case m.thresholds == nil:
 		return true
+	case m.notBounds || other.notBounds:
+		return m.notBounds == other.notBounds && slices.Equal(m.thresholds, other.thresholds)
 	}
 	return other.thresholds != nil && !slices.ContainsFunc(other.thresholds, func(b bound) bool {
-		return !slices.ContainsFunc(m.thresholds, func(a bound) bool { return a.covers(b, other.events) })
+		return !slices.ContainsFunc(m.thresholds, func(a bound) bool { return a.covers(b, other.events.names()) })
 	})
 }
 
@@ -69,10 +88,12 @@ func (a bound) covers(b bound, events []string) bool {
 }
 
 func (m *match) coversFlows(other *match) bool {
-	if len(m.flows) == 0 {
-		return true
-	}
-	return other.ids != nil && !slices.ContainsFunc(other.ids, func(id string) bool { return !m.holdsFlow(id) })
+	return !slices.ContainsFunc(m.flows, func(t flowTest) bool {
+		if slices.ContainsFunc(other.flows, func(o flowTest) bool { return t.same(&o) }) {
+			return false
+		}
+		return other.ids == nil || slices.ContainsFunc(other.ids, func(id string) bool { return !t.always(id) })
+	})
 }
 
 func (m *match) coversTimes(other *match) bool {
@@ -87,7 +108,8 @@ func (m *match) mayMeet(other *match) bool {
 	apart := func(a, b []string) bool {
 		return a != nil && b != nil && !slices.ContainsFunc(a, func(v string) bool { return slices.Contains(b, v) })
 	}
-	return !apart(m.events, other.events) && !apart(m.fields, other.fields) && !apart(m.wabas, other.wabas) && !apart(m.ids, other.ids)
+	return !m.events.apart(&other.events) && !m.fields.apart(&other.fields) && !m.wabas.apart(&other.wabas) &&
+		!m.subjects.apart(&other.subjects) && !m.changes.apart(&other.changes) && !apart(m.ids, other.ids)
 }
 
 // maxPieces bounds how far a rule is taken apart to see whether several earlier ones cover it together.
@@ -110,9 +132,13 @@ func (m *match) pieces() []match {
 		}
 		all = finer
 	}
-	split(len(m.events), func(p *match, i int) { p.events = m.events[i : i+1] })
-	split(len(m.newStatuses), func(p *match, i int) { p.newStatuses = m.newStatuses[i : i+1] })
-	split(len(m.thresholds), func(p *match, i int) { p.thresholds = m.thresholds[i : i+1] })
+	one := func(w wanted, i int) wanted { return wanted{values: w.values[i : i+1]} }
+	split(len(m.events.names()), func(p *match, i int) { p.events = one(m.events, i) })
+	split(len(m.changes.names()), func(p *match, i int) { p.changes = one(m.changes, i) })
+	split(len(m.newStatuses.names()), func(p *match, i int) { p.newStatuses = one(m.newStatuses, i) })
+	if !m.notBounds {
+		split(len(m.thresholds), func(p *match, i int) { p.thresholds = m.thresholds[i : i+1] })
+	}
 	split(len(m.ids), func(p *match, i int) { p.ids = m.ids[i : i+1] })
 	return all
 }
@@ -168,10 +194,14 @@ func (m *match) sample() router.Event {
 		return values[0]
 	}
 	ev := router.Event{
-		Name: first(m.events), Flow: first(m.ids), Field: first(m.fields), WABA: first(m.wabas),
-		OldStatus: first(m.oldStatuses), NewStatus: first(m.newStatuses), AlertState: m.alertState,
+		Name: first(m.events.names()), Flow: first(m.ids), Field: first(m.fields.names()), WABA: first(m.wabas.names()),
+		OldStatus: first(m.oldStatuses.names()), NewStatus: first(m.newStatuses.names()), AlertState: m.alertState,
+		Change: first(m.changes.names()), Subject: router.Subject{Kind: router.SubjectKind(first(m.subjects.names()))},
 	}
-	if len(m.thresholds) > 0 {
+	if ev.Subject.Kind == "" {
+		ev.Subject.Kind = "any" // one that no rule names
+	}
+	if len(m.thresholds) > 0 && !m.notBounds {
 		t := m.thresholds[0].value
 		switch m.thresholds[0].op {
 		case ">":
@@ -201,6 +231,22 @@ func carriers() map[string][]string {
 			}
 		}
 	}
+	for _, event := range router.KnownEvents() {
+		c, ok := router.ChangesOf(event)
+		if !ok {
+			continue
+		}
+		of["change"] = append(of["change"], event)
+		if len(c.Opens)+len(c.Ends) > 0 && !slices.Contains(of["alert_state"], event) {
+			of["alert_state"] = append(of["alert_state"], event)
+		}
+		switch router.SubjectOf(event) {
+		case router.SubjectPhone:
+			of["phone"] = append(of["phone"], event)
+		case router.SubjectTemplate:
+			of["template"] = append(of["template"], event)
+		}
+	}
 	return of
 }
 
@@ -209,10 +255,14 @@ func (m *match) mayOpen() bool {
 	if m.recoveryOnly() {
 		return false
 	}
-	return m.events == nil || slices.ContainsFunc(m.events, func(event string) bool {
+	return m.events.names() == nil || slices.ContainsFunc(m.events.names(), func(event string) bool {
+		if c, ok := router.ChangesOf(event); ok {
+			opens := func(word string) bool { return slices.Contains(c.Opens, word) }
+			return c.Any && len(c.Opens) > 0 || m.changes.names() == nil && len(c.Opens) > 0 || slices.ContainsFunc(m.changes.names(), opens)
+		}
 		switch s := router.SignalOf(event); {
 		case s.ByWord():
-			return s.Opens(m.newStatuses)
+			return s.Opens(m.newStatuses.names())
 		case s.Measured():
 			return true
 		}
@@ -222,13 +272,14 @@ func (m *match) mayOpen() bool {
 
 // aboutFlows says whether the rule can match an event of a flow.
 func (m *match) aboutFlows() bool {
-	if m.fields != nil && !slices.Contains(m.fields, router.FlowsField) {
+	if !m.fields.holds(router.FlowsField) || !m.subjects.holds(string(router.SubjectFlow)) ||
+		m.changes.names() != nil || m.phones.names() != nil || m.templates.names() != nil {
 		return false
 	}
-	if m.events == nil {
+	if m.events.names() == nil {
 		return true
 	}
-	return slices.ContainsFunc(m.events, func(event string) bool {
+	return slices.ContainsFunc(m.events.names(), func(event string) bool {
 		return !router.IsPersonal(event) && router.SubjectOf(event) == router.SubjectFlow
 	})
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Decide says what the rules make of an event, as it stands: a recovery is asked only of rules that name
-// alert_state: DEACTIVATED alone, and who hears of it because its opening was told is not decided here.
+// alert_state: DEACTIVATED alone, or its change, and who hears of it because its opening was told is not decided here.
 //
 // Of Meta's events that no rule matched, all but recoveries and what is personal (router.IsPersonal) go to `default`. A parked
 // delivery goes to `fallback` unless a rule names DELIVERY_PARKED, and never to the notifier it is parked
@@ -24,7 +24,7 @@ func (r *Rules) Decide(ev *router.Event) router.Decision {
 	if !parked && ev.Source != router.SourceMeta {
 		return router.Decision{}
 	}
-	d := router.Decision{FlowInfo: r.flows[ev.Flow]}
+	d := router.Decision{FlowInfo: r.info(ev)}
 	var buf [8]int
 	hits := r.match(ev, buf[:0])
 	sure := slices.ContainsFunc(hits, func(i int) bool { return !r.rules[i].match.perhaps(ev) })
@@ -89,7 +89,13 @@ func (r *Rules) applyOne(d *router.Decision, ev *router.Event, rule *rule) {
 	d.GroupBy, d.ResolveAfter, d.PageOnRise = rule.groupBy, rule.resolve.wait, rule.rise == reactPage
 	d.NoteAutoResolve = rule.autoResolve == reactNote
 	d.Fields = showFields(ev.Value, rule.fields)
+	d.AsksForChange = rule.match.asksForChange(ev)
 	d.Notify, d.Named, d.Drop = rule.alone.notify[d.Severity], rule.alone.named, rule.drop
+}
+
+// asksForChange says whether the rule names the change that a matching event is about.
+func (m *match) asksForChange(ev *router.Event) bool {
+	return ev.Change != "" && m.changes.namesOne(ev.Change)
 }
 
 // applyAll fills in what several rules say, since they continue, or say nothing of the time that is not known:
@@ -110,6 +116,7 @@ func (r *Rules) applyAll(d *router.Decision, ev *router.Event, hits []int, last 
 	var resolve hold
 	var rise, autoResolve reaction
 	for _, rule := range matched {
+		d.AsksForChange = d.AsksForChange || rule.match.asksForChange(ev)
 		if d.Severity == router.SeverityUnset {
 			d.Severity = rule.severity.of(ev)
 		}

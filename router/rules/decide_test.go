@@ -189,14 +189,34 @@ func TestFailingExpressionsAreToldWithoutWhatPeopleWrote(t *testing.T) {
 	}
 }
 
+// TestAnExpressionOnAResponseThatIsNoObjectIsNoFault holds that it is no match either.
+func TestAnExpressionOnAResponseThatIsNoObjectIsNoFault(t *testing.T) {
+	cfg := testConfig()
+	cfg.OnWhenError = func(rule string, err error) { t.Errorf("%s: %v", rule, err) }
+	rules, err := Load("rules.yaml", []byte(world+`rules:
+  - {name: a, match: {event: FLOW_RESPONSE, when: 'value.response.topic == "Refund"'}, notify: chat}
+  - {name: b, match: {event: FLOW_RESPONSE, when: int(value.response.stars) < 3}, notify: chat}
+`), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, response := range []string{`[{"topic":"Refund"}]`, `"Refund"`, `7`, `null`, `true`, `[]`} {
+		ev := router.Event{Source: router.SourceMeta, Name: router.FlowResponse, Value: json.RawMessage(`{"response":` + response + `}`)}
+		if d := rules.Decide(&ev); len(d.Rules) > 0 {
+			t.Errorf("%s matched %v", response, d.Rules)
+		}
+	}
+}
+
 func TestFieldsAreShownPlainlyAndBounded(t *testing.T) {
 	value := json.RawMessage(`{"id":12345678901234567890,"rate":0.10,"ok":false,"none":null,"empty":"","lines":" a\n b\t","tag":"<b>&",
-		"long":"` + strings.Repeat("é", 300) + `","list":[1,"x"],"deep":{"er":{"still":"here"}},"dot.ted":"yes","response":{"email":"a@example.com","id":"mine"}}`)
-	got := showFields(value, []string{"id", "rate", "ok", "none", "empty", "lines", "tag", "long", "list", "deep.er.still", "deep.none", "dot.ted", "email", "response.id", "absent"})
+		"long":"` + strings.Repeat("é", 300) + `","list":[1,"x"],"many":["a",{"name":"b"}],"deep":{"er":{"still":"here"}},"dot.ted":"yes","response":{"email":"a@example.com","id":"mine"}}`)
+	got := showFields(value, []string{"id", "rate", "ok", "none", "empty", "lines", "tag", "long", "list", "deep.er.still", "deep.none", "dot.ted", "email", "response.id", "absent", "list.1", "list.2", "many.1.name", "many.x", "many.0"})
 	want := []router.Field{
 		{Name: "id", Value: "12345678901234567890"}, {Name: "rate", Value: "0.10"}, {Name: "ok", Value: "false"}, {Name: "lines", Value: "a b"},
 		{Name: "tag", Value: "<b>&"}, {Name: "long", Value: strings.Repeat("é", 199) + "…"}, {Name: "list", Value: `[1,"x"]`},
 		{Name: "deep.er.still", Value: "here"}, {Name: "dot.ted", Value: "yes"}, {Name: "email", Value: "a@example.com"}, {Name: "response.id", Value: "mine"},
+		{Name: "list.1", Value: "x"}, {Name: "many.1.name", Value: "b"}, {Name: "many.0", Value: "a"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -204,6 +224,137 @@ func TestFieldsAreShownPlainlyAndBounded(t *testing.T) {
 	for _, odd := range []string{"", "null", "[1]", "{", `"x"`} {
 		if got := showFields(json.RawMessage(odd), []string{"a"}); got != nil {
 			t.Errorf("%q shows %v", odd, got)
+		}
+	}
+}
+
+// account is an event about something else than a flow, in account 9.
+func account(name, change string, subject router.Subject) router.Event {
+	return router.Event{Source: router.SourceMeta, Field: strings.ToLower(name), WABA: "9", Name: name, Change: change, Subject: subject}
+}
+
+const accountWorld = world + `
+accounts:
+  "9": {name: Main, team: payments, region: eu}
+  "8": {name: Test, region: us}
+`
+
+func TestDecisionsAboutAccounts(t *testing.T) {
+	number := router.Subject{Kind: router.SubjectPhone, ID: "15550783881", Name: "+1 555-078-3881"}
+	template := router.Subject{Kind: router.SubjectTemplate, ID: "4711", Name: "order_confirmation (en_US)"}
+	paused := account("MESSAGE_TEMPLATE_STATUS_UPDATE", "PAUSED", template)
+	flagged := account("PHONE_NUMBER_QUALITY_UPDATE", "FLAGGED", number)
+	approved := with(account("MESSAGE_TEMPLATE_STATUS_UPDATE", "APPROVED", template), func(ev *router.Event) { ev.AlertState = router.Deactivated })
+	unknownFlow := with(activated(router.EndpointErrorRate, 5), func(ev *router.Event) { ev.Flow = "77" })
+	for _, c := range []struct {
+		name  string
+		match string
+		ev    router.Event
+		want  bool
+	}{
+		{"subject", "{subject: phone}", flagged, true},
+		{"another subject", "{subject: [template, account]}", flagged, false},
+		{"an event of flows is about a flow", "{subject: flow}", activated(router.EndpointErrorRate, 5), true},
+		{"an event that was kept before subjects were known", "{subject: phone}", account("PHONE_NUMBER_QUALITY_UPDATE", "", router.Subject{}), true},
+		{"change", "{event: MESSAGE_TEMPLATE_STATUS_UPDATE, change: [PAUSED, DISABLED]}", paused, true},
+		{"another change", "{event: MESSAGE_TEMPLATE_STATUS_UPDATE, change: REJECTED}", paused, false},
+		{"phone by its digits", "{phone: 15550783881}", flagged, true},
+		{"phone as people write it", `{phone: "+1 (555) 078 3881"}`, flagged, true},
+		{"another phone", "{phone: 1555078388}", flagged, false},
+		{"a template is no phone", "{phone: 4711}", paused, false},
+		{"template by its name", "{template: order_confirmation}", paused, true},
+		{"template by name and language", "{template: order_confirmation (en_US)}", paused, true},
+		{"template by id", "{template: 4711}", paused, true},
+		{"another language", "{template: order_confirmation (de)}", paused, false},
+		{"the beginning of a name is none", "{template: order}", paused, false},
+		{"severity is that of the signal", `{severity: ">=error"}`, activated(router.EndpointErrorRate, 10), true},
+		{"and its level", `{severity: ">=error"}`, activated(router.EndpointErrorRate, 5), false},
+		{"waba by name", "{waba: Main}", paused, true},
+		{"waba by the name of another", "{waba: Test}", paused, false},
+		{"a label of the account", "{team: payments}", paused, true},
+		{"another label of the account", "{region: us}", paused, false},
+		{"a flow has its account's labels", "{region: eu}", activated(router.EndpointErrorRate, 5), true},
+		{"even one that no file names", "{team: payments}", unknownFlow, true},
+		{"unless it has one of its own", "{team: payments}", with(unknownFlow, func(ev *router.Event) { ev.Flow = "2" }), false},
+		{"when sees all of it", `{when: 'subject == "template" and change == "PAUSED" and template == "order_confirmation" and account_name == "Main" and region == "eu" and phone == "" and severity != ""'}`,
+			paused, true},
+
+		{"not one", "{event: {not: ENDPOINT_LATENCY}}", activated(router.EndpointErrorRate, 5), true},
+		{"not this one", "{event: {not: [ENDPOINT_LATENCY, ENDPOINT_ERROR_RATE]}}", activated(router.EndpointErrorRate, 5), false},
+		{"not a change that it has not", "{change: {not: PAUSED}}", activated(router.EndpointErrorRate, 5), true},
+		{"not a flow", "{flow: {not: Checkout}}", activated(router.EndpointErrorRate, 5), false},
+		{"not a team", "{team: {not: growth}}", paused, true},
+		{"not a threshold", `{threshold: {not: ">=10"}}`, activated(router.EndpointErrorRate, 5), true},
+		{"not this threshold", `{threshold: {not: 5}}`, activated(router.EndpointErrorRate, 5), false},
+		{"not a severity", "{severity: {not: [info, warning]}}", activated(router.EndpointErrorRate, 5), false},
+		{"not a phone", "{phone: {not: 15550783881}}", flagged, false},
+		{"not an account", "{waba: {not: Test}}", flagged, true},
+		{"not activated is a recovery", "{alert_state: {not: ACTIVATED}}", deactivated(router.EndpointErrorRate, 5), true},
+		{"not deactivated is everything else", "{alert_state: {not: DEACTIVATED}}", paused, true},
+		{"not an event names none that must be named", "{event: {not: ENDPOINT_LATENCY}}", router.Event{Source: router.SourceMeta, Field: "messages", Name: router.FlowResponse}, false},
+
+		{"good news that a rule names", "{change: APPROVED}", approved, true},
+		{"good news that no rule names", "{event: MESSAGE_TEMPLATE_STATUS_UPDATE}", approved, false},
+		{"good news is a recovery", "{alert_state: DEACTIVATED}", approved, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rules := mustLoad(t, accountWorld+"rules: [{name: a, match: "+c.match+", notify: chat}]"+ending)
+			if got := rules.Decide(&c.ev); (got.Rule() == "a") != c.want {
+				t.Errorf("decided by %s", got.Rule())
+			}
+		})
+	}
+}
+
+func TestADecisionSaysWhetherARuleAsksForTheChange(t *testing.T) {
+	approved := account("MESSAGE_TEMPLATE_STATUS_UPDATE", "APPROVED", router.Subject{})
+	for match, want := range map[string]bool{
+		"{change: [APPROVED, REJECTED]}": true, "{event: MESSAGE_TEMPLATE_STATUS_UPDATE}": false, "{change: {not: REJECTED}}": false, "{change: REJECTED}": false,
+	} {
+		rules := mustLoad(t, accountWorld+"rules: [{name: a, match: "+match+", continue: true, notify: chat}, {name: b, match: {waba: 9}, notify: ops}]"+ending)
+		if got := rules.Decide(&approved).AsksForChange; got != want {
+			t.Errorf("%s: %v", match, got)
+		}
+	}
+}
+
+func TestEveryDecisionSaysWhoseAccountItIs(t *testing.T) {
+	rules := mustLoad(t, accountWorld+"rules: []"+ending)
+	flow, news := deactivated(router.EndpointErrorRate, 5), account("ACCOUNT_UPDATE", "DISABLE", router.Subject{Kind: router.SubjectAccount})
+	for _, c := range []struct {
+		ev   router.Event
+		want router.FlowInfo
+	}{
+		{flow, router.FlowInfo{FlowName: "Checkout", AccountName: "Main", Labels: map[string]string{"team": "payments", "region": "eu"}, Runbook: "https://example.com/checkout"}},
+		{news, router.FlowInfo{AccountName: "Main", Labels: map[string]string{"team": "payments", "region": "eu"}}},
+	} {
+		if diff := cmp.Diff(c.want, rules.Decide(&c.ev).FlowInfo); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+	}
+}
+
+// TestAnExpressionOnWhatIsNoObjectIsNoMatchAndNoFault: people can send anything as an answer.
+func TestAnExpressionOnWhatIsNoObjectIsNoMatchAndNoFault(t *testing.T) {
+	cfg := testConfig()
+	cfg.OnWhenError = func(rule string, err error) { t.Errorf("%s: %v", rule, err) }
+	rules, err := Load("rules.yaml", []byte(world+`rules:
+  - {name: a, match: {event: FLOW_RESPONSE, when: value.response.topic.name == "x"}, notify: chat}
+  - {name: b, match: {event: SOMETHING_NEW, when: value.a.b > 1}, notify: chat}
+  - {name: c, match: {event: FLOW_RESPONSE, when: waba == "9"}, notify: chat}
+`), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{`{"response":"text"}`, `{"response":[1]}`, `{"response":null}`, `{}`, `[]`, `"x"`} {
+		for name, want := range map[string]string{router.FlowResponse: "c", "SOMETHING_NEW": "default"} {
+			if name != router.FlowResponse && value[0] == '{' {
+				continue
+			}
+			ev := router.Event{Source: router.SourceMeta, Name: name, WABA: "9", Value: json.RawMessage(value)}
+			if d := rules.Decide(&ev); d.Rule() != want {
+				t.Errorf("%s of %s is decided by %s", value, name, d.Rule())
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -149,14 +150,15 @@ func explainWhen(r router.Route) string {
 }
 
 // String lists the severities of a set.
-func (s severitySet) String() string {
-	var words []string
+func (s severitySet) String() string { return strings.Join(s.words(), ", ") }
+
+func (s severitySet) words() (words []string) {
 	for severity := router.Info; severity <= router.Critical; severity++ {
 		if s.has(severity) {
 			words = append(words, severity.String())
 		}
 	}
-	return strings.Join(words, ", ")
+	return words
 }
 
 // checks holds every key of a rule's match against an event, with the matchers that match.holds uses, `when` last.
@@ -164,9 +166,12 @@ func (r *Rules) checks(rule *rule, ev *router.Event, f *facts) (all []Reason) {
 	m := &rule.match
 	add := func(key string, holds bool, got string, want ...string) {
 		c := Reason{Key: key, Place: rule.placeOf(key), Holds: holds}
-		if holds {
+		switch {
+		case holds:
 			c.Text = key + " is " + got
-		} else {
+		case want == nil:
+			c.Text = fmt.Sprintf("%s is %s, which it does not ask for", key, got)
+		default:
 			c.Text = fmt.Sprintf("%s is %s, not %s", key, got, yamldoc.OneOf(want))
 		}
 		all = append(all, c)
@@ -174,26 +179,47 @@ func (r *Rules) checks(rule *rule, ev *router.Event, f *facts) (all []Reason) {
 	switch {
 	case m.recoveryOnly() && !recovery(ev):
 		add("alert_state", false, orNothing(ev.AlertState), router.Deactivated)
-	case recovery(ev) && !m.recoveryOnly():
-		all = append(all, Reason{Key: "alert_state", Place: rule.placeOf("alert_state"), Text: "a recovery is asked only of rules with alert_state: DEACTIVATED"})
+	case recovery(ev) && !m.asksOf(true):
+		c := Reason{Key: "alert_state", Place: rule.placeOf("alert_state"), Text: "a recovery is asked only of rules with alert_state: DEACTIVATED"}
+		if ev.Change != "" {
+			c.Text += ", or with its change"
+		}
+		all = append(all, c)
 	case m.alertState != "":
 		add("alert_state", m.alertState == ev.AlertState, orNothing(ev.AlertState), m.alertState)
 	}
 	switch holds := m.holdsEvent(ev); {
-	case m.events != nil:
-		add("event", holds, orNothing(ev.Name), m.events...)
+	case m.events.names() != nil || m.events.asks() && !holds && !onlyByName(ev.Name):
+		add("event", holds, orNothing(ev.Name), m.events.names()...)
 	case !holds:
 		all = append(all, Reason{Key: "event", Place: rule.placeOf("event"), Text: fmt.Sprintf("only rules that name %s are asked about it", ev.Name)})
 	}
 	texts := []struct {
 		key  string
-		want []string
+		want *wanted
 		got  string
-	}{{"field", m.fields, ev.Field}, {"waba", m.wabas, ev.WABA}, {"old_status", m.oldStatuses, ev.OldStatus}, {"new_status", m.newStatuses, ev.NewStatus}}
+	}{
+		{"field", &m.fields, ev.Field}, {"waba", &m.wabas, ev.WABA}, {"subject", &m.subjects, string(subjectOf(ev))}, {"change", &m.changes, ev.Change},
+		{"old_status", &m.oldStatuses, ev.OldStatus}, {"new_status", &m.newStatuses, ev.NewStatus},
+	}
 	for _, t := range texts {
-		if t.want != nil {
-			add(t.key, holdsText(t.want, t.got), orNothing(t.got), t.want...)
+		if t.want.asks() {
+			add(t.key, t.want.holds(t.got), orNothing(t.got), t.want.names()...)
 		}
+	}
+	about := orNothing(cmp.Or(ev.Subject.Name, ev.Subject.ID))
+	if kind := subjectOf(ev); kind != router.SubjectPhone && kind != router.SubjectTemplate {
+		about = "missing"
+	}
+	if m.phones.asks() {
+		add("phone", m.phones.holdsPhone(ev), about, m.phones.names()...)
+	}
+	if m.templates.asks() {
+		add("template", m.templates.holdsTemplate(ev), about, m.templates.names()...)
+	}
+	if m.severities != 0 {
+		severity := router.DefaultSeverity(ev)
+		add("severity", m.severities.has(severity), severity.String(), m.severities.words()...)
 	}
 	if m.thresholds != nil {
 		got := "missing"
@@ -202,12 +228,14 @@ func (r *Rules) checks(rule *rule, ev *router.Event, f *facts) (all []Reason) {
 		}
 		var want []string
 		for _, b := range m.thresholds {
-			want = append(want, b.String())
+			if !m.notBounds {
+				want = append(want, b.String())
+			}
 		}
 		add("threshold", m.holdsThreshold(ev), got, want...)
 	}
 	all = append(all, r.flowChecks(rule, ev)...)
-	if m.errorTypes != nil {
+	if m.errorTypes.asks() {
 		got := "missing"
 		if len(ev.Errors) > 0 {
 			var types []string
@@ -216,7 +244,7 @@ func (r *Rules) checks(rule *rule, ev *router.Event, f *facts) (all []Reason) {
 			}
 			got = yamldoc.Shorten(strings.Join(types, ", "), 100)
 		}
-		add("error_type", r.holdsErrorType(m.errorTypes, ev.Errors), got, m.errorTypes...)
+		add("error_type", r.holdsErrorType(&m.errorTypes, ev.Errors), got, m.errorTypes.names()...)
 	}
 	if m.timed() {
 		all = append(all, timeCheck(rule, ev))
@@ -229,13 +257,13 @@ func (r *Rules) checks(rule *rule, ev *router.Event, f *facts) (all []Reason) {
 
 // flowChecks are those of `flow` and of labels.
 func (r *Rules) flowChecks(rule *rule, ev *router.Event) (all []Reason) {
-	info := r.flows[ev.Flow]
+	info := r.info(ev)
 	for _, t := range rule.match.flows {
 		got := info.Labels[t.key]
 		if t.key == "flow" {
 			got = info.DisplayName(ev.Flow)
 		}
-		c := Reason{Key: t.key, Place: rule.placeOf(t.key), Holds: t.ids[ev.Flow], Text: t.key + " is " + orNothing(got)}
+		c := Reason{Key: t.key, Place: rule.placeOf(t.key), Holds: t.holds(ev.Flow, ev.WABA), Text: t.key + " is " + orNothing(got)}
 		if !c.Holds {
 			c.Text += ", which it does not ask for"
 		}

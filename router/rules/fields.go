@@ -3,6 +3,7 @@ package rules
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"flowbridge/router"
@@ -35,8 +36,19 @@ func showFields(value json.RawMessage, names []string) (fields []router.Field) {
 	return fields
 }
 
-// lookUp follows a path with dots. A key that itself has dots is found too.
+// lookUp follows a path with dots. A key that itself has dots is found too, and a number is a place in a list, from 0.
 func lookUp(v any, path string) any {
+	if list, ok := v.([]any); ok {
+		head, rest, more := strings.Cut(path, ".")
+		at, err := strconv.ParseUint(head, 10, 31)
+		switch {
+		case err != nil || at >= uint64(len(list)):
+			return nil
+		case !more:
+			return list[at]
+		}
+		return lookUp(list[at], rest)
+	}
 	object, ok := v.(map[string]any)
 	if !ok {
 		return nil

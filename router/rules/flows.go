@@ -34,7 +34,7 @@ func (r *Rules) Misnamed(s *router.Scope) (problems []string) {
 	}
 	for _, label := range slices.Sorted(maps.Keys(s.Labels)) {
 		var values []string
-		for _, info := range r.flows {
+		for _, info := range slices.Concat(slices.Collect(maps.Values(r.flows)), slices.Collect(maps.Values(r.accounts))) {
 			if value := info.Labels[label]; value != "" {
 				values = append(values, value)
 			}

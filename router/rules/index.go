@@ -12,13 +12,15 @@ import (
 // bits stand in the order of the file. The index only narrows: match.holds has the last word.
 type index struct {
 	ordinary   bitset // rules for all but recoveries
-	recovery   bitset // rules for recoveries alone
+	recovery   bitset // rules for recoveries
 	unlevelled bitset // rules that ask for no threshold
 
 	events     dimension
 	flows      dimension // the flow, and every label: a label stands for the flows that have it
 	fields     dimension
 	wabas      dimension
+	subjects   dimension
+	changes    dimension
 	oldStatus  dimension
 	newStatus  dimension
 	thresholds ladder
@@ -54,26 +56,31 @@ func (d *dimension) of(v string) (set bitset, ok bool) {
 	if len(d.named) == 0 {
 		return bitset{}, false
 	}
+	return d.set(v), true
+}
+
+func (d *dimension) set(v string) bitset {
 	if set, ok := d.named[v]; ok {
-		return set, true
+		return set
 	}
-	return d.other, true
+	return d.other
 }
 
 func newIndex(rules []rule) index {
 	x := index{ordinary: newBitset(rules), recovery: newBitset(rules), unlevelled: newBitset(rules)}
 	for i := range rules {
 		m := &rules[i].match
-		if m.recoveryOnly() {
+		if m.asksOf(true) {
 			x.recovery.add(i)
-		} else {
+		}
+		if m.asksOf(false) {
 			x.ordinary.add(i)
 		}
-		if m.thresholds == nil {
+		if m.thresholds == nil || m.notBounds {
 			x.unlevelled.add(i)
 		}
 	}
-	x.events = narrow(rules, func(m *match) []string { return m.events })
+	x.events = narrow(rules, func(m *match) *wanted { return &m.events })
 	for _, s := range router.Signals() {
 		name := s.Name
 		if !onlyByName(name) {
@@ -81,37 +88,60 @@ func newIndex(rules []rule) index {
 		}
 		set := newBitset(rules)
 		for i := range rules {
-			if slices.Contains(rules[i].match.events, name) {
+			if rules[i].match.events.namesOne(name) {
 				set.add(i)
 			}
 		}
 		x.events.named[name] = set
 	}
-	x.flows = narrow(rules, func(m *match) []string { return m.ids })
-	x.fields = narrow(rules, func(m *match) []string { return m.fields })
-	x.wabas = narrow(rules, func(m *match) []string { return m.wabas })
-	x.oldStatus = narrow(rules, func(m *match) []string { return m.oldStatuses })
-	x.newStatus = narrow(rules, func(m *match) []string { return m.newStatuses })
+	x.flows = narrowFlows(rules)
+	x.fields = narrow(rules, func(m *match) *wanted { return &m.fields })
+	x.wabas = narrow(rules, func(m *match) *wanted { return &m.wabas })
+	x.subjects = narrow(rules, func(m *match) *wanted { return &m.subjects })
+	x.changes = narrow(rules, func(m *match) *wanted { return &m.changes })
+	x.oldStatus = narrow(rules, func(m *match) *wanted { return &m.oldStatuses })
+	x.newStatus = narrow(rules, func(m *match) *wanted { return &m.newStatuses })
 	x.thresholds = newLadder(rules)
 	return x
 }
 
-// narrow indexes one key. values lists what a rule names there; nil means that it takes anything.
-func narrow(rules []rule, values func(*match) []string) dimension {
+// narrow indexes one key. asked returns what a rule asks for there.
+func narrow(rules []rule, asked func(*match) *wanted) dimension {
 	d := dimension{named: map[string]bitset{}, other: newBitset(rules)}
 	for i := range rules {
-		if values(&rules[i].match) == nil {
+		if asked(&rules[i].match).names() == nil { // it takes anything, or anything but some
 			d.other.add(i)
 		}
 	}
 	for i := range rules {
-		for _, v := range values(&rules[i].match) {
-			set, ok := d.named[v]
-			if !ok {
-				set = d.other.clone()
-				d.named[v] = set
-			}
-			set.add(i)
+		for _, v := range asked(&rules[i].match).names() {
+			d.setOf(v).add(i)
+		}
+	}
+	return d
+}
+
+// setOf returns the set of a value, which begins with the rules that take any other.
+func (d *dimension) setOf(v string) bitset {
+	set, ok := d.named[v]
+	if !ok {
+		set = d.other.clone()
+		d.named[v] = set
+	}
+	return set
+}
+
+// narrowFlows indexes flows. Rules that ask for a label of an account can match flows that no file names, too.
+func narrowFlows(rules []rule) dimension {
+	d := dimension{named: map[string]bitset{}, other: newBitset(rules)}
+	for i := range rules {
+		if m := &rules[i].match; m.ids == nil {
+			d.other.add(i)
+		}
+	}
+	for i := range rules {
+		for _, id := range rules[i].match.ids {
+			d.setOf(id).add(i)
 		}
 	}
 	return d
@@ -186,7 +216,7 @@ func (s *ladder) of(t float64) bitset {
 }
 
 // sets returns the sets that an event's rules lie in, n of them.
-func (x *index) sets(ev *router.Event) (sets [8]bitset, n int) {
+func (x *index) sets(ev *router.Event) (sets [10]bitset, n int) {
 	sets[0], sets[1] = x.ordinary, x.unlevelled
 	if recovery(ev) {
 		sets[0] = x.recovery
@@ -199,12 +229,17 @@ func (x *index) sets(ev *router.Event) (sets [8]bitset, n int) {
 		in *dimension
 		v  string
 	}{
-		{&x.events, ev.Name}, {&x.flows, ev.Flow}, {&x.fields, ev.Field}, {&x.wabas, ev.WABA}, {&x.oldStatus, ev.OldStatus}, {&x.newStatus, ev.NewStatus},
+		{&x.events, ev.Name}, {&x.flows, ev.Flow}, {&x.fields, ev.Field}, {&x.wabas, ev.WABA}, {&x.changes, ev.Change},
+		{&x.oldStatus, ev.OldStatus}, {&x.newStatus, ev.NewStatus},
 	} {
 		if set, ok := d.in.of(d.v); ok {
 			sets[n] = set
 			n++
 		}
+	}
+	if len(x.subjects.named) > 0 {
+		sets[n] = x.subjects.set(string(subjectOf(ev)))
+		n++
 	}
 	return sets, n
 }

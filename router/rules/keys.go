@@ -48,8 +48,11 @@ const (
 	daysForm      = dayForm + `( *- *` + dayForm + `)?`
 	clockForm     = `([01][0-9]|2[0-3]):([0-5][0-9])`
 	hoursForm     = clockForm + `-(` + clockForm + `|24:00)`
+	dateForm      = `[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])`
+	datesForm     = dateForm + `( *\.\. *` + dateForm + `)?`
 	waitForm      = router.DurationForm
 	referenceForm = `\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}`
+	piecedForm    = `[^$]*(` + referenceForm + `[^$]*)+`
 	numberForm    = `[0-9]+(\.[0-9]+)? *(%|ms|s|m|)`
 	thresholdForm = ` *(>=|<=|>|<|) *` + numberForm + ` *`
 	// severitiesForm leaves out comparisons that no severity is in.
@@ -58,12 +61,14 @@ const (
 
 var fileKeys = table{"at the top of the file, beside version", []key{
 	{"version", true, schema{"enum": []any{1, "1"}}, "Version of the format: 1."},
-	{"flows", false, mapOf(objectOf(flowKeys, text(), reservedLabels), nil),
+	{"flows", false, mapOf(objectOf(flowKeys, text(), reservedLabels), byID()),
 		"Names and owners of your flows, by flow id. Ids are text, so put them in quotes."},
+	{"accounts", false, mapOf(objectOf(accountKeys, text(), reservedLabels), byID()),
+		"Names and owners of your WhatsApp Business Accounts, by id. Their flows have their labels too, unless they say otherwise."},
 	{"notifiers", false, mapOf(notifierSchema(), schema{"minProperties": 1}),
 		"Where people are told, by a name of your choice. At least one is needed in all files together."},
 	{"windows", false, mapOf(objectOf(windowKeys, nil, nil).with("minProperties", 1), nil),
-		"Named times of the week, for during and except."},
+		"Named times, for during and except: days of the week, hours, dates such as holidays."},
 	{"rules", false, schema{"type": "array", "items": ruleSchema()},
 		"Tried from top to bottom: the first that matches wins, unless it says continue: true. What opened an incident also closes it: " +
 			"nothing has to be said about recoveries."},
@@ -78,11 +83,24 @@ var flowKeys = table{"to a flow", []key{
 	{"runbook", false, form(`https?://.+`).with("not", referring()), "A page that says what to do, linked from every message about the flow."},
 }}
 
+var accountKeys = table{"to an account", []key{
+	{"name", false, text(), "What people call the account. Rules can match it under waba."},
+	{"runbook", false, form(`https?://.+`).with("not", referring()), "A page that says what to do, linked from messages about the account."},
+}}
+
+// notKeys are those of what a key of match must not be.
+var notKeys = table{"in a key of match: {not: ...}", []key{
+	{"not", true, text(), "A value or a list, of which the event must have none. What does not say it has none."},
+}}
+
 // notifierKeys are the keys of the notifiers of a kind.
 func notifierKeys(kind router.Kind) table {
 	t := table{"to a notifier of kind " + string(kind), []key{{"kind", true, schema{"const": string(kind)}, kind.About()}}}
 	for _, k := range kind.Keys() {
 		value := address(k.Forms...)
+		if k.Is == router.KeyAddress {
+			value = address(append(k.Forms, piecedForm)...)
+		}
 		if k.Is == router.KeyPeople {
 			value = some(form(k.Forms...))
 		}
@@ -103,24 +121,33 @@ var windowKeys = table{"to a window", []key{
 	{"days", false, some(form(daysForm)), "Days of the week or spans of them: mon-fri, [sat, sun]. Default: every day."},
 	{"hours", false, some(form(hoursForm)),
 		`Parts of the day: "09:00-18:00". "22:00-06:00" goes on after midnight and belongs to the day on which it begins. Default: the whole day.`},
-	{"time_zone", false, open(zoneNames()...), "Whose clock counts: Europe/Berlin. Default: UTC."},
+	{"dates", false, some(form(datesForm)),
+		`Days of the year, one by one or from..to: "2026-12-24", "2026-12-24..2026-12-26". With days, both must hold. Default: every day.`},
+	{"time_zone", false, open(zoneNames()...), "Whose clock counts, by its name: Europe/Berlin. Required unless it is UTC."},
 }}
 
 var matchKeys = table{"under match", []key{
-	{"event", false, some(open(router.KnownEvents()...)), "Names of events. Those of the account that are not about flows are named like their field, in upper case."},
-	{"field", false, some(open(append(router.AccountFields(), router.FlowsField, router.MessagesField)...)), "Fields of the account that the app is subscribed to."},
-	{"threshold", false, some(schema{"type": []any{"string", "number"}, "pattern": whole(thresholdForm), "minimum": 0}),
+	{"event", false, asks(open(router.KnownEvents()...)), "Names of events. Those of the account that are not about flows are named like their field, in upper case."},
+	{"field", false, asks(open(knownFields()...)), "Fields of the account that the app is subscribed to."},
+	{"threshold", false, asks(schema{"type": []any{"string", "number"}, "pattern": whole(thresholdForm), "minimum": 0}),
 		`Thresholds of an alert: 10, "10%" or "5s", with >=, >, <= or < before it if need be. Meta sends ` + router.ThresholdWords() + "."},
-	{"alert_state", false, some(word(router.Activated, router.Deactivated)),
+	{"alert_state", false, asks(word(router.Activated, router.Deactivated)),
 		"ACTIVATED, or nothing: the rule opens an incident, and the recovery closes it by itself. DEACTIVATED matches recoveries only, to tell somebody else of them."},
-	{"flow", false, some(text()), "Flows, by id or by the name that they have under flows."},
-	{"waba", false, some(text()), "Ids of WhatsApp Business Accounts."},
-	{"old_status", false, some(open(router.Statuses()...)), "The status that a flow had, of FLOW_STATUS_CHANGE."},
-	{"new_status", false, some(open(router.Statuses()...)), "The status that a flow has now, of FLOW_STATUS_CHANGE. BLOCKED and THROTTLED open an incident."},
-	{"error_type", false, some(open(knownErrorTypes()...)), "Kinds of errors that Meta counted, in any of their spellings."},
-	{"when", false, text(), "An expression over the event that must be true: error_rate > 20 and requests_count >= 100. It knows event, field, flow, flow_name, waba, " +
-		"alert_state, threshold, error_rate, p90_latency, p50_latency, availability, requests_count, old_status, new_status, message, warning, errors, labels, " +
-		"every label of a flow, and value: what Meta sent."},
+	{"flow", false, asks(text()), "Flows, by id or by the name that they have under flows."},
+	{"waba", false, asks(text()), "WhatsApp Business Accounts, by id or by the name that they have under accounts."},
+	{"subject", false, asks(word(subjectKinds()...)), "What the event is about: a flow, an account, a phone number, a template in a language, a business entity or a payment configuration."},
+	{"change", false, asks(open(allChanges()...)), "Meta's own word for what happened to the account, the number or the template: DISABLE, FLAGGED, PAUSED, RED. " +
+		"Good news that closes nothing, such as APPROVED, is told only if a rule names it here."},
+	{"phone", false, asks(text()), `Phone numbers: "+1 555-078-3881" or 15550783881.`},
+	{"template", false, asks(text()), "Message templates, by id or name, in every language; order_confirmation (en_US) in one."},
+	{"severity", false, asks(form(severitiesForm)), `How bad it is by itself, before rules say anything: a severity, a list, or a comparison such as ">=error". ` +
+		"It goes by the signal and its level, and for account_alerts it is Meta's own; what rules say under severity does not count here."},
+	{"old_status", false, asks(open(router.Statuses()...)), "The status that a flow had, of FLOW_STATUS_CHANGE."},
+	{"new_status", false, asks(open(router.Statuses()...)), "The status that a flow has now, of FLOW_STATUS_CHANGE. BLOCKED and THROTTLED open an incident."},
+	{"error_type", false, asks(open(knownErrorTypes()...)), "Kinds of errors that Meta counted, in any of their spellings."},
+	{"when", false, text(), "An expression over the event that must be true: error_rate > 20 and requests_count >= 100. It knows event, field, flow (an id), flow_name, waba, " +
+		"account_name, subject, change, phone (its digits), template (its name), severity, alert_state, threshold, error_rate, p90_latency, p50_latency, availability, requests_count, old_status, new_status, message, warning, errors, labels, " +
+		"every label, and value: what Meta sent."},
 }}
 
 var actionKeys = table{"in a rule", []key{
@@ -138,13 +165,13 @@ var actionKeys = table{"in a rule", []key{
 			"note, it is seen where it was told, and paged when it gets worse. Default: page."},
 	{"title", false, text(), "Heading of the message, a Go template over the incident or notice: {{.FlowName}} is at {{.Value}}."},
 	{"text", false, text(), "Text of the message, a Go template like title."},
-	{"fields", false, some(text()), "Facts of what Meta sent that are shown, by their names: reason, or a path such as response.topic. Of a form that somebody filled nothing else is shown."},
+	{"fields", false, some(text()), "Facts of what Meta sent that are shown, by their names: reason, or a path such as response.topic or restriction_info.0.remediation. Of a form that somebody filled nothing else is shown."},
 }}
 
 var ruleKeys = table{"in a rule", slices.Concat([]key{
 	{"name", true, text().with("maxLength", 200).with("not", schema{"anyOf": []any{schema{"const": defaultName}, referring()}}), "What people see on the incident: say when the rule applies. No two rules have the same."},
-	{"match", true, objectOf(matchKeys, some(text()), nil),
-		"What an event must be; all keys must hold, and a list means any of its values. {} matches everything. Beside the keys here every label that some flow has is one."},
+	{"match", true, objectOf(matchKeys, asks(text()), nil),
+		"What an event must be; all keys must hold, a list means any of its values, and {not: ...} none of them. {} matches everything. Beside the keys here every label that some flow or account has is one."},
 	{"during", false, some(text()), "Names of windows: the rule only matches events that happened in one of them."},
 	{"except", false, some(text()), "Names of windows: the rule matches no event that happened in one of them."},
 	{"continue", false, boolean(), "true: later rules are asked as well. The first that says something about severity and the like wins, and all notify."},

@@ -68,14 +68,15 @@ type loader struct {
 	*yamldoc.Reader // of the file that is being read
 	*yamldoc.Report
 
-	files   []*document
-	cfg     Config
-	rules   *Rules
-	names   map[string]map[string]*named // by kind and name
-	flowsBy flowIndex
-	waits   []entry // `after` and `unless` of the rule that is being read
-	steps   int     // of the regular expressions read so far
-	tried   int     // what trying expressions and templates has cost so far, as a meter counts
+	files               []*document
+	cfg                 Config
+	rules               *Rules
+	names               map[string]map[string]*named // by kind and name
+	flowsBy, accountsBy flowIndex
+	labelled            map[string]map[string]bool // flows that have a label
+	waits               []entry                    // `after` and `unless` of the rule that is being read
+	steps               int                        // of the regular expressions read so far
+	tried               int                        // what trying expressions and templates has cost so far, as a meter counts
 }
 
 // document is a file as far as it could be read.
@@ -97,7 +98,7 @@ func newLoader(cfg Config) *loader {
 		Report: yamldoc.NewReport(fileFormat()),
 		cfg:    cfg,
 		rules: &Rules{
-			cfg: cfg, flows: map[string]router.FlowInfo{}, targets: map[string]router.Target{},
+			cfg: cfg, flows: map[string]router.FlowInfo{}, accounts: map[string]router.FlowInfo{}, targets: map[string]router.Target{},
 			windows: map[string]*window{}, allow: map[string][]string{},
 		},
 		names: map[string]map[string]*named{},
@@ -135,6 +136,7 @@ func (l *loader) load(files []File) (*Rules, Mistakes) {
 	for _, f := range files {
 		l.open(f)
 	}
+	l.each("accounts", l.accounts)
 	l.each("flows", l.flows)
 	l.indexFlows()
 	l.each("notifiers", l.notifiers)
@@ -150,6 +152,9 @@ func (l *loader) load(files []File) (*Rules, Mistakes) {
 	return l.rules, found
 }
 
+// ownKey begins keys at the top that flowbridge does not look at: they hold anchors that others name.
+const ownKey = "x-"
+
 // open parses a file and looks at its top.
 func (l *loader) open(f File) {
 	var root *yaml.Node
@@ -157,10 +162,12 @@ func (l *loader) open(f File) {
 		return
 	}
 	l.tokens(root, "", 0)
-	top, ok := l.object(root, "", &fileKeys)
+	entries, ok := l.Mapping(root, "")
 	if !ok {
 		return
 	}
+	entries = slices.DeleteFunc(entries, func(e entry) bool { return strings.HasPrefix(e.Key, ownKey) })
+	top := l.known(entries, root, "", &fileKeys)
 	l.files = append(l.files, &document{l.Reader, top})
 	switch e, ok := top.at["version"]; {
 	case ok:
@@ -264,14 +271,28 @@ func (l *loader) fallback(e entry) {
 
 // flows reads names and owners of flows.
 func (l *loader) flows(e entry) {
-	flows, ok := l.Mapping(e.Value, e.Path)
+	l.owned(e, "flow", l.rules.flows, func(info *router.FlowInfo) *string { return &info.FlowName })
+}
+
+// accounts reads names and owners of WhatsApp Business Accounts.
+func (l *loader) accounts(e entry) {
+	l.owned(e, "account", l.rules.accounts, func(info *router.FlowInfo) *string { return &info.AccountName })
+}
+
+// owned reads what has a name and an owner, by Meta's ids.
+func (l *loader) owned(e entry, kind string, into map[string]router.FlowInfo, name func(*router.FlowInfo) *string) {
+	all, ok := l.Mapping(e.Value, e.Path)
 	if !ok {
 		return
 	}
 	reserved := reservedLabels()
-	for _, f := range flows {
-		if !l.name("flow", f.Key, f) {
+	for _, f := range all {
+		if !l.name(kind, f.Key, f) {
 			continue
+		}
+		if !metaID.MatchString(f.Key) {
+			l.Wrong(f.At, f.Path, fmt.Sprintf("%s is no id of a%s %s", yamldoc.Quote(f.Key), map[bool]string{true: "n"}[kind == "account"], kind),
+				`an id is a row of digits; put it in quotes: "1987937931743377"`)
 		}
 		info := router.FlowInfo{Labels: map[string]string{}}
 		about, _ := l.Mapping(f.Value, f.Path)
@@ -282,7 +303,7 @@ func (l *loader) flows(e entry) {
 			}
 			switch {
 			case a.Key == "name":
-				info.FlowName = s.Text
+				*name(&info) = s.Text
 			case a.Key == "runbook":
 				info.Runbook = l.link(s)
 			case slices.Contains(reserved, a.Key):
@@ -291,7 +312,7 @@ func (l *loader) flows(e entry) {
 				info.Labels[a.Key] = s.Text
 			}
 		}
-		l.rules.flows[f.Key] = info
+		into[f.Key] = info
 		l.rules.labels = slices.AppendSeq(l.rules.labels, maps.Keys(info.Labels))
 	}
 	slices.Sort(l.rules.labels)

@@ -136,6 +136,11 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 	status := func(old, now string) func(*router.Event) {
 		return func(ev *router.Event) { ev.OldStatus, ev.NewStatus = old, now }
 	}
+	account := func(kind router.SubjectKind, change, state string) func(*router.Event) {
+		return func(ev *router.Event) {
+			ev.Subject, ev.Change, ev.AlertState, ev.Value = router.Subject{Kind: kind, ID: "1"}, change, state, []byte(`{"reason":"NONE"}`)
+		}
+	}
 	value := func(json string) func(*router.Event) { return func(ev *router.Event) { ev.Value = []byte(json) } }
 	for _, c := range []struct {
 		ev   router.Event
@@ -160,8 +165,16 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 		{event(router.FlowVersionExpiryWarning, checkout, status("", "")), "a version will expire: warning to ops-chat"},
 		{event(router.FlowResponse, "", value(`{"response":{"call_me_back":true,"topic":"Refund","phone":"+1"}}`)), "somebody asks to be called back: info to payments-chat with topic=Refund"},
 		{event(router.FlowResponse, "", value(`{"response":{}}`)), "default: info to nobody"},
-		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", value(`{"event":"REJECTED","reason":"NONE"}`)), "a message template was rejected: warning to ops-chat with reason=NONE"},
-		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", value(`{"event":"APPROVED"}`)), "default: info to ops-chat"},
+		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", account(router.SubjectTemplate, "REJECTED", "")), "a message template was rejected: warning to ops-chat with reason=NONE"},
+		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", account(router.SubjectTemplate, "PAUSED", router.Activated)),
+			"a phone number or a template is in trouble: warning to ops-chat with reason=NONE"},
+		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", account(router.SubjectTemplate, "APPROVED", router.Deactivated)), "approvals and higher limits: info to ops-chat"},
+		{event("PHONE_NUMBER_QUALITY_UPDATE", "", account(router.SubjectPhone, "FLAGGED", router.Activated)),
+			"a phone number or a template is in trouble: error to ops-chat with reason=NONE"},
+		{event("PHONE_NUMBER_QUALITY_UPDATE", "", account(router.SubjectPhone, "UNFLAGGED", router.Deactivated)), "default: info to nobody"},
+		{event("SECURITY", "", account(router.SubjectPhone, "PIN_CHANGED", "")), "somebody changes the PIN of a phone number: critical to ops-chat, payments-oncall"},
+		{event("ACCOUNT_REVIEW_UPDATE", "", account(router.SubjectAccount, "REJECTED", router.Activated)), "the account is in danger: critical to ops-chat, payments-oncall"},
+		{event("ACCOUNT_REVIEW_UPDATE", "", account(router.SubjectAccount, "PENDING", "")), "default: info to ops-chat"},
 		{event("SOMETHING_NEW", "", value(`{}`)), "default: info to ops-chat"},
 	} {
 		d := rules.Decide(&c.ev)
@@ -197,13 +210,45 @@ func inWords(d router.Decision) string {
 	return out
 }
 
+func TestAnAddressMayHaveReferencesInIt(t *testing.T) {
+	cfg := Config{
+		Env: func(name string) (string, bool) {
+			return map[string]string{"ENV": "prod", "HOST": "hooks.example.com"}[name], true
+		},
+		ReadFile: func(string) ([]byte, error) { return []byte("token\n"), nil },
+	}
+	const text = `
+version: 1
+notifiers:
+  chat: {kind: slack, channel: "#alerts-${ENV}"}
+  hook: {kind: webhook, url: "https://${HOST}/x/${file:/run/token}", secret: "` + testWebhookSecret + `"}
+default: {notify: chat}
+`
+	rules, err := Load("rules.yaml", []byte(text), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"chat": "#alerts-prod", "hook": "https://hooks.example.com/x/token"} {
+		if target, _ := rules.Target(name); target.Address != want {
+			t.Errorf("%s is at %s", name, target.Address)
+		}
+	}
+	if _, err := Load("rules.yaml", []byte(text), Config{Env: func(string) (string, bool) { return "a b", true }, ReadFile: cfg.ReadFile}); err == nil ||
+		strings.Contains(err.Error(), "a b") || !strings.Contains(err.Error(), "rules.yaml:4:") {
+		t.Errorf("a channel with a space in it: %v", err)
+	}
+	if _, err = Load("rules.yaml", []byte(text), Config{StandIns: true, ReadFile: cfg.ReadFile}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReferencesStandForWholeValues(t *testing.T) {
 	rules := mustLoad(t, `
 version: 1
 flows:
   1987937931743377: {name: Checkout, runbook: https://example.com/x}
   9007199254740993: {name: beyond what a float can hold}
-  1.5e300: {name: odd, cost: 0x10}
+  007: {name: odd, cost: 0x10}
   "2": {name: "$${X} and $$${file:/x}, $$5, ${ {{", runbook: "https://example.com/$${X}"}
 notifiers:
   env: {kind: pagerduty, routing_key: "${PD_KEY}"}
@@ -219,7 +264,7 @@ default: {notify: env}
 	if target, ok := rules.Target("id"); !ok || target.Address != "C0123456789" {
 		t.Errorf("id is %+v", target)
 	}
-	if diff := cmp.Diff([]string{"1.5e300", "1987937931743377", "2", "9007199254740993"}, slices.Sorted(maps.Keys(rules.flows))); diff != "" {
+	if diff := cmp.Diff([]string{"007", "1987937931743377", "2", "9007199254740993"}, slices.Sorted(maps.Keys(rules.flows))); diff != "" {
 		t.Errorf("ids: -want +got\n%s", diff)
 	}
 	want := router.FlowInfo{FlowName: "Checkout", Runbook: "https://example.com/x", Labels: map[string]string{}}

@@ -126,7 +126,7 @@ func (l *loader) actions(rule *rule, o object) {
 		read func(entry)
 	}{
 		{"notify", func(e entry) { rule.notify = l.notify(e) }},
-		{"severity", func(e entry) { rule.severity = l.severity(e, rule.match.events) }},
+		{"severity", func(e entry) { rule.severity = l.severity(e, rule.match.events.names()) }},
 		{"group_by", func(e entry) { rule.groupBy = l.groupBy(e) }},
 		{"resolve_after", func(e entry) { rule.resolve = hold{true, l.wait(e)} }},
 		{"on_escalation", func(e entry) { rule.rise, rule.riseAt = l.reaction(e), l.Place(e.At) }},

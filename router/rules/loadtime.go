@@ -33,6 +33,9 @@ func (l *loader) windows(e entry) {
 		if e, ok := o.at["days"]; ok {
 			w.days = l.days(e)
 		}
+		if e, ok := o.at["dates"]; ok {
+			w.dates = l.dates(e)
+		}
 		if e, ok := o.at["hours"]; ok {
 			w.hours = l.hours(e)
 		}
@@ -40,7 +43,7 @@ func (l *loader) windows(e entry) {
 			w.zone = l.zone(e)
 		}
 		if len(yamldoc.Follow(n.Value).Content) == 0 {
-			l.Absent(n.At, n.Path, "is empty", "say which days or hours it means")
+			l.Absent(n.At, n.Path, "is empty", "say which days, dates or hours it means")
 		}
 	}
 }
@@ -95,6 +98,34 @@ func nearestDay(word string) string {
 		}
 	}
 	return ""
+}
+
+const datesHint = `write "2026-12-24", or "2026-12-24..2026-12-26"`
+
+// dates reads days of the year and spans of them.
+func (l *loader) dates(e entry) (all []dates) {
+	scalars, _ := l.Scalars(e.Value, e.Path)
+	for _, s := range scalars {
+		first, last, span := strings.Cut(s.Text, "..")
+		from, err := time.Parse(time.DateOnly, strings.TrimSpace(first))
+		to, err2 := from, error(nil)
+		if span {
+			to, err2 = time.Parse(time.DateOnly, strings.TrimSpace(last))
+		}
+		switch {
+		case err != nil || err2 != nil:
+			l.Wrong(s.Node, s.Path, s.Written()+" is no date", datesHint)
+			continue
+		case to.Before(from):
+			l.Wrong(s.Node, s.Path, s.Written()+" ends before it begins", "write the earlier date first")
+			continue
+		}
+		all = append(all, dates{dayOf(from), dayOf(to)})
+	}
+	if all == nil {
+		all = []dates{}
+	}
+	return all
 }
 
 var hoursPattern = regexp.MustCompile(whole(hoursForm))

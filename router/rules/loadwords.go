@@ -66,8 +66,8 @@ func (l *loader) tryTemplate(t *template.Template, v View) error {
 
 // sampleViews returns a view of each kind that a rule can lead to.
 func sampleViews(rule *rule) []View {
-	incidents, notices := rule.match.events == nil, rule.match.events == nil
-	for _, name := range rule.match.events {
+	incidents, notices := rule.match.events.names() == nil, rule.match.events.names() == nil
+	for _, name := range rule.match.events.names() {
 		switch s := router.SignalOf(name); {
 		case s.ByWord():
 			incidents, notices = true, true

@@ -10,25 +10,63 @@ import (
 
 // match holds what a rule asks of an event: all its keys must hold. A nil list asks nothing.
 type match struct {
-	events      []string
-	fields      []string
-	wabas       []string
-	oldStatuses []string
-	newStatuses []string
+	events      wanted
+	fields      wanted
+	wabas       wanted // ids
+	subjects    wanted // kinds
+	changes     wanted
+	phones      wanted
+	templates   wanted
+	oldStatuses wanted
+	newStatuses wanted
 	alertState  string // "" where the rule names none, or both
+	severities  severitySet
 	thresholds  []bound
+	notBounds   bool // none of thresholds holds
 	flows       []flowTest
-	ids         []string  // what the tests of flows come down to, sorted; nil without any
-	errorTypes  []string  // normal forms
+	ids         []string  // flows that can pass the tests of flows, sorted; nil where others can too
+	errorTypes  wanted    // normal forms
 	during      []*window // the time of the event is in one of them
 	except      []*window // and in none of these
 	when        *when
+	negated     []string // keys that say `not`
 }
 
-// flowTest is a key that comes down to a set of flows: `flow`, or a label such as `team`.
+// flowTest is a key that comes down to a set of flows: `flow`, or a label such as `team`. An account can have a label as
+// well: what is said of it, and of its flows that have no such label of their own, holds then.
 type flowTest struct {
-	key string
-	ids map[string]bool
+	key   string
+	ids   map[string]bool // of flows
+	wabas map[string]bool // ids of accounts
+	own   map[string]bool // flows that have the label, whatever its value
+	not   bool
+}
+
+func (t *flowTest) holds(flow, waba string) bool {
+	return (t.ids[flow] || t.wabas[waba] && !t.own[flow]) != t.not
+}
+
+// open says whether flows that the files do not name can pass.
+func (t *flowTest) open() bool { return t.not || len(t.wabas) > 0 }
+
+// may says whether a flow can pass, in some account.
+func (t *flowTest) may(flow string) bool {
+	if t.not {
+		return !t.ids[flow]
+	}
+	return t.ids[flow] || len(t.wabas) > 0 && !t.own[flow]
+}
+
+// always says whether a flow passes in every account.
+func (t *flowTest) always(flow string) bool {
+	if t.not {
+		return !t.ids[flow] && (len(t.wabas) == 0 || t.own[flow])
+	}
+	return t.ids[flow]
+}
+
+func (t *flowTest) same(other *flowTest) bool {
+	return t.key == other.key && t.not == other.not && maps.Equal(t.ids, other.ids) && maps.Equal(t.wabas, other.wabas)
 }
 
 // onlyByName says whether a rule must name an event to be asked about it: it holds a filled form, or is our own.
@@ -37,25 +75,39 @@ func onlyByName(event string) bool {
 	return s.Personal || s.Subject == router.SubjectBridge
 }
 
-// recovery says whether an event is one that only rules for recoveries are asked about.
+// recovery says whether an event is one that only rules for recoveries are asked about, and rules that name its change.
 func recovery(ev *router.Event) bool { return ev.Paired() && ev.AlertState == router.Deactivated }
 
 func (m *match) recoveryOnly() bool { return m.alertState == router.Deactivated }
 
-// flowIDs returns the flows that pass every flowTest, sorted; nil if there is no test.
+// asksOf says whether the rule is asked about an event that is a recovery, or is none. Good news is a recovery whose Change
+// rules may name, "APPROVED".
+func (m *match) asksOf(recovery bool) bool {
+	if recovery {
+		return m.recoveryOnly() || m.changes.names() != nil
+	}
+	return !m.recoveryOnly()
+}
+
+// flowIDs returns the flows that can pass every flowTest, sorted; nil if there is no test, or if flows that no file names
+// can pass too.
 func (m *match) flowIDs() []string {
-	if len(m.flows) == 0 {
+	closed := slices.IndexFunc(m.flows, func(t flowTest) bool { return !t.open() })
+	if closed < 0 {
 		return nil
 	}
-	ids := slices.Sorted(maps.Keys(m.flows[0].ids))
-	return slices.DeleteFunc(ids, func(id string) bool {
-		return slices.ContainsFunc(m.flows[1:], func(t flowTest) bool { return !t.ids[id] })
-	})
+	ids := slices.Sorted(maps.Keys(m.flows[closed].ids))
+	ids = slices.DeleteFunc(ids, func(id string) bool { return !m.mayBeFlow(id) })
+	return append([]string{}, ids...)
+}
+
+func (m *match) mayBeFlow(id string) bool {
+	return !slices.ContainsFunc(m.flows, func(t flowTest) bool { return !t.may(id) })
 }
 
 // mayHoldThreshold says whether an event of the right unit can have threshold t.
 func (m *match) mayHoldThreshold(t float64) bool {
-	return m.thresholds == nil || slices.ContainsFunc(m.thresholds, func(b bound) bool { return b.op.holds(t, b.value) })
+	return m.thresholds == nil || m.notBounds || slices.ContainsFunc(m.thresholds, func(b bound) bool { return b.op.holds(t, b.value) })
 }
 
 // match appends the places of the rules that match an event: the first, and those after rules that say
@@ -108,16 +160,21 @@ func (r *Rules) holds(rule *rule, ev *router.Event, asked *facts) (*facts, bool)
 func (r *Rules) holdsKeys(rule *rule, ev *router.Event) bool {
 	m := &rule.match
 	switch {
-	case recovery(ev) != m.recoveryOnly(),
+	case !m.asksOf(recovery(ev)),
 		!m.holdsEvent(ev),
-		!holdsText(m.fields, ev.Field),
-		!holdsText(m.wabas, ev.WABA),
-		!holdsText(m.oldStatuses, ev.OldStatus),
-		!holdsText(m.newStatuses, ev.NewStatus),
+		!m.fields.holds(ev.Field),
+		!m.wabas.holds(ev.WABA),
+		!m.changes.holds(ev.Change),
+		!m.oldStatuses.holds(ev.OldStatus),
+		!m.newStatuses.holds(ev.NewStatus),
 		m.alertState != "" && m.alertState != ev.AlertState,
 		!m.holdsThreshold(ev),
-		!m.holdsFlow(ev.Flow),
-		!r.holdsErrorType(m.errorTypes, ev.Errors),
+		!m.holdsFlow(ev),
+		m.subjects.asks() && !m.subjects.holds(string(subjectOf(ev))),
+		!m.phones.holdsPhone(ev),
+		!m.templates.holdsTemplate(ev),
+		m.severities != 0 && !m.severities.has(router.DefaultSeverity(ev)),
+		!r.holdsErrorType(&m.errorTypes, ev.Errors),
 		!m.holdsTime(ev):
 		return false
 	}
@@ -127,17 +184,17 @@ func (r *Rules) holdsKeys(rule *rule, ev *router.Event) bool {
 // holdsEvent says whether an event has a name that the rule asks for. What is personal must be named, or its field.
 func (m *match) holdsEvent(ev *router.Event) bool {
 	switch {
-	case m.events != nil:
-		return slices.Contains(m.events, ev.Name)
+	case !m.events.holds(ev.Name):
+		return false
+	case m.events.names() != nil:
+		return true
 	case onlyByName(ev.Name):
 		return false
 	case router.IsPersonal(ev.Name):
-		return slices.Contains(m.fields, ev.Field)
+		return m.fields.namesOne(ev.Field)
 	}
 	return true
 }
-
-func holdsText(any []string, v string) bool { return any == nil || slices.Contains(any, v) }
 
 func (m *match) holdsThreshold(ev *router.Event) bool {
 	if m.thresholds == nil {
@@ -145,23 +202,23 @@ func (m *match) holdsThreshold(ev *router.Event) bool {
 	}
 	for _, b := range m.thresholds {
 		if b.holds(ev) {
-			return true
+			return !m.notBounds
 		}
 	}
-	return false
+	return m.notBounds
 }
 
-func (m *match) holdsFlow(id string) bool {
-	for _, t := range m.flows {
-		if !t.ids[id] {
+func (m *match) holdsFlow(ev *router.Event) bool {
+	for i := range m.flows {
+		if !m.flows[i].holds(ev.Flow, ev.WABA) {
 			return false
 		}
 	}
 	return true
 }
 
-func (r *Rules) holdsErrorType(any []string, errors []router.ErrorCount) bool {
-	if any == nil {
+func (r *Rules) holdsErrorType(asked *wanted, errors []router.ErrorCount) bool {
+	if !asked.asks() {
 		return true
 	}
 	for _, e := range errors {
@@ -169,9 +226,9 @@ func (r *Rules) holdsErrorType(any []string, errors []router.ErrorCount) bool {
 		if !ok {
 			normal = router.NormalErrorType(e.Type)
 		}
-		if slices.Contains(any, normal) {
-			return true
+		if slices.Contains(asked.values, normal) {
+			return !asked.not
 		}
 	}
-	return false
+	return asked.not
 }

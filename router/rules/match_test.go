@@ -18,6 +18,8 @@ type asked struct {
 	events, flows, wabas, newStatuses, fields, errorTypes, teams []string
 	thresholds                                                   []string
 	states                                                       []string
+	subjects, changes, severities                                []string
+	not                                                          []string // keys of which it wants none
 	proceed                                                      bool
 	during                                                       string
 }
@@ -35,9 +37,14 @@ func (a asked) yaml(name string) string {
 	}{
 		{"event", a.events}, {"flow", a.flows}, {"waba", a.wabas}, {"new_status", a.newStatuses}, {"field", a.fields},
 		{"error_type", a.errorTypes}, {"team", a.teams}, {"threshold", a.thresholds}, {"alert_state", a.states},
+		{"subject", a.subjects}, {"change", a.changes}, {"severity", a.severities},
 	} {
 		if len(k.values) > 0 {
-			fmt.Fprintf(&b, "%s: [%s], ", k.key, `"`+strings.Join(k.values, `", "`)+`"`)
+			list := `["` + strings.Join(k.values, `", "`) + `"]`
+			if slices.Contains(a.not, k.key) {
+				list = "{not: " + list + "}"
+			}
+			fmt.Fprintf(&b, "%s: %s, ", k.key, list)
 		}
 	}
 	return b.String() + "}\n"
@@ -45,34 +52,57 @@ func (a asked) yaml(name string) string {
 
 var teamOf = map[string]string{"1": "red", "2": "red", "3": "blue"}
 
+// teamOfEvent is that of its flow, and else that of its account.
+func teamOfEvent(ev *router.Event) string {
+	if team := teamOf[ev.Flow]; team != "" {
+		return team
+	}
+	return map[string]string{"8": "red", "9": "green"}[ev.WABA]
+}
+
 // matches is the meaning of a match, spelled out.
 func (a asked) matches(ev *router.Event) bool {
-	anyOf := func(values []string, v string) bool { return len(values) == 0 || slices.Contains(values, v) }
-	if ev.Name == router.FlowResponse && !slices.Contains(a.events, router.FlowResponse) {
+	anyOf := func(key string, values []string, v string) bool {
+		return len(values) == 0 || slices.Contains(values, v) != slices.Contains(a.not, key)
+	}
+	if ev.Name == router.FlowResponse && (!slices.Contains(a.events, router.FlowResponse) || slices.Contains(a.not, "event")) {
 		return false
 	}
 	onlyRecoveries := slices.Equal(slices.Compact(slices.Sorted(slices.Values(a.states))), []string{router.Deactivated})
 	isRecovery := ev.Name != router.FlowStatusChange && ev.AlertState == router.Deactivated
-	if onlyRecoveries != isRecovery {
+	namesChange := len(a.changes) > 0 && !slices.Contains(a.not, "change")
+	if isRecovery && !onlyRecoveries && !namesChange || !isRecovery && onlyRecoveries {
 		return false
 	}
 	if slices.Contains(a.states, router.Activated) && !slices.Contains(a.states, router.Deactivated) && ev.AlertState != router.Activated {
 		return false
 	}
-	if len(a.thresholds) > 0 && !slices.ContainsFunc(a.thresholds, func(t string) bool { return reachesInWords(t, ev) }) {
+	if len(a.thresholds) > 0 &&
+		slices.ContainsFunc(a.thresholds, func(t string) bool { return reachesInWords(t, ev) }) == slices.Contains(a.not, "threshold") {
 		return false
 	}
-	if len(a.errorTypes) > 0 && !slices.ContainsFunc(ev.Errors, func(e router.ErrorCount) bool {
+	if len(a.errorTypes) > 0 && slices.ContainsFunc(ev.Errors, func(e router.ErrorCount) bool {
 		return slices.ContainsFunc(a.errorTypes, func(t string) bool { return router.NormalErrorType(t) == router.NormalErrorType(e.Type) })
-	}) {
+	}) == slices.Contains(a.not, "error_type") {
+		return false
+	}
+	kind := string(ev.Subject.Kind)
+	if kind == "" {
+		kind = map[string]string{router.FlowResponse: "account"}[ev.Name]
+	}
+	if kind == "" {
+		kind = "flow"
+	}
+	if !anyOf("subject", a.subjects, kind) || !anyOf("change", a.changes, ev.Change) ||
+		!anyOf("severity", a.severities, router.DefaultSeverity(ev).String()) {
 		return false
 	}
 	weekend := ev.At.Weekday() == time.Saturday || ev.At.Weekday() == time.Sunday
 	if a.during == "weekend" && !weekend || a.during == "week" && weekend {
 		return false
 	}
-	return anyOf(a.events, ev.Name) && anyOf(a.flows, ev.Flow) && anyOf(a.wabas, ev.WABA) && anyOf(a.newStatuses, ev.NewStatus) &&
-		anyOf(a.fields, ev.Field) && (len(a.teams) == 0 || slices.Contains(a.teams, teamOf[ev.Flow]))
+	return anyOf("event", a.events, ev.Name) && anyOf("flow", a.flows, ev.Flow) && anyOf("waba", a.wabas, ev.WABA) &&
+		anyOf("new_status", a.newStatuses, ev.NewStatus) && anyOf("field", a.fields, ev.Field) && anyOf("team", a.teams, teamOfEvent(ev))
 }
 
 func reachesInWords(threshold string, ev *router.Event) bool {
@@ -106,6 +136,7 @@ func TestTheIndexFindsWhatReadingEveryRuleFinds(t *testing.T) {
 		for _, id := range []string{"1", "2", "3"} {
 			fmt.Fprintf(&text, "  %q: {team: %s}\n", id, teamOf[id])
 		}
+		text.WriteString("accounts: {\"8\": {team: red}, \"9\": {team: green}}\n")
 		text.WriteString("windows: {weekend: {days: sat-sun}, week: {days: mon-fri}}\nrules:\n")
 		all := make([]asked, rapid.IntRange(1, 140).Draw(t, "rules"))
 		for i := range all {
@@ -116,8 +147,11 @@ func TestTheIndexFindsWhatReadingEveryRuleFinds(t *testing.T) {
 				during: rapid.SampledFrom([]string{"", "", "", "week", "weekend"}).Draw(t, "during"),
 				states: some(states...).Draw(t, "states"), thresholds: some("10", ">=10", "<5000").Draw(t, "thresholds"),
 			}
+			all[i].not = some("event", "flow", "waba", "new_status", "field", "error_type", "team", "threshold", "subject", "change", "severity").Draw(t, "not")
+			all[i].subjects, all[i].changes = some("flow", "account", "template").Draw(t, "subjects"), some("PAUSED", "APPROVED").Draw(t, "changes")
+			all[i].severities = some("warning", "error", "critical").Draw(t, "severities")
 			if len(all[i].flows) == 0 {
-				all[i].teams = some("red", "blue").Draw(t, "teams")
+				all[i].teams = some("red", "blue", "green").Draw(t, "teams")
 			}
 			if len(all[i].events) == 0 {
 				all[i].thresholds = some("10", ">=10", "<5000", "50%", ">=5s").Draw(t, "thresholds with units")
@@ -135,6 +169,8 @@ func TestTheIndexFindsWhatReadingEveryRuleFinds(t *testing.T) {
 				WABA: rapid.SampledFrom([]string{"8", "9", "10"}).Draw(t, "waba"), Field: rapid.SampledFrom([]string{"flows", "messages"}).Draw(t, "field"),
 				AlertState: rapid.SampledFrom(append(states, "", "ODD")).Draw(t, "state"), NewStatus: rapid.SampledFrom([]string{"", router.Blocked, router.Published}).Draw(t, "status"),
 				Threshold: rapid.SampledFrom([]*float64{nil, new(5.0), new(10.0), new(50.0), new(5000.0), new(7000.0), new(12.5)}).Draw(t, "threshold"),
+				Change:    rapid.SampledFrom([]string{"", "", "PAUSED", "APPROVED", "ODD"}).Draw(t, "change"),
+				Subject:   router.Subject{Kind: rapid.SampledFrom([]router.SubjectKind{"", "", "account", "template", "entity"}).Draw(t, "subject")},
 			}
 			for _, e := range some("timeout_error", "payload_schema_error", "odd").Draw(t, "errors") {
 				ev.Errors = append(ev.Errors, router.ErrorCount{Type: e})

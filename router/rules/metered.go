@@ -18,9 +18,12 @@ import (
 
 // when is a compiled expression with places for a meter in it.
 type when struct {
-	text    string
-	names   []string // of the environment, that the expression mentions
-	steps   int      // of its regular expressions
+	text  string
+	names []string // of the environment, that the expression mentions
+	steps int      // of its regular expressions
+
+	constants []compared // texts that it compares names with
+
 	program *vm.Program
 	ready   sync.Pool // of *metered
 }
@@ -78,6 +81,7 @@ func compileWhen(text string, types map[string]any) (w *when, err error) {
 // them.
 func (w *when) look(tree *parser.Tree, types map[string]any) (err error) {
 	ast.Walk(&tree.Node, visitor(func(node *ast.Node) {
+		w.constants = append(w.constants, constantsOf(*node)...)
 		switch n := (*node).(type) {
 		case *ast.IdentifierNode:
 			for name := range types {

@@ -12,10 +12,13 @@ import (
 	"flowbridge/router/rules/yamldoc"
 )
 
-// ${NAME} and ${file:PATH} stand for an address or a credential, and only where one belongs: whoever may write rules could
+// ${NAME} and ${file:PATH} stand for an address, for a part of one, or for a credential, and only where one belongs: whoever may write rules could
 // have any secret of the machine told to a channel otherwise. Elsewhere they are mistakes, and $${NAME} is the text ${NAME}.
 
-var wholeReference = regexp.MustCompile(whole(referenceForm))
+var (
+	wholeReference = regexp.MustCompile(whole(referenceForm))
+	anyReference   = regexp.MustCompile(referenceForm)
+)
 
 const maxSecret = 64 << 10 // bytes of what ${} stands for
 
@@ -51,20 +54,45 @@ func (l *loader) addressed(e entry, k *router.KindKey) (s scalar, ok bool) {
 	s = l.ValueAt(n, e.Path, "")
 	m := wholeReference.FindStringSubmatch(n.Value)
 	if m == nil {
+		if k.Is == router.KeyAddress && !strings.Contains(n.Value, "$${") && anyReference.MatchString(n.Value) {
+			return l.pieced(s, k)
+		}
 		if part := yamldoc.Reference(n.Value); part != "" {
 			l.Wrong(n, e.Path, part+" is only a part of the value", "it must be the whole value: put the rest into it")
 			return s, false
 		}
 		return l.Scalar(n, e.Path)
 	}
-	if path, isFile := strings.CutPrefix(m[2], "file:"); isFile {
-		s.Text, ok = l.fromFile(s, path, k)
-	} else {
-		s.Text, ok = l.fromEnv(s, m[2], k)
-	}
+	s.Text, ok = l.resolve(s, m[2], k)
 	s.Resolved = true
 	l.Hide(s.Text, s.Value)
 	return s, ok
+}
+
+// pieced reads an address of which variables or files are a part: "#alerts-${ENV}".
+func (l *loader) pieced(s scalar, k *router.KindKey) (scalar, bool) {
+	whole, standsIn := true, false
+	s.Text = anyReference.ReplaceAllStringFunc(s.Value, func(reference string) string {
+		text, ok := l.resolve(s, reference[2:len(reference)-1], k)
+		whole = whole && ok
+		l.Hide(text, reference)
+		standsIn = standsIn || l.cfg.StandIns && text == k.StandIn
+		return text
+	})
+	if standsIn {
+		s.Text = k.StandIn
+	}
+	s.Resolved = true
+	l.Hide(s.Text, s.Value)
+	return s, whole
+}
+
+// resolve returns what NAME or file:PATH stands for.
+func (l *loader) resolve(s scalar, name string, k *router.KindKey) (string, bool) {
+	if path, isFile := strings.CutPrefix(name, "file:"); isFile {
+		return l.fromFile(s, path, k)
+	}
+	return l.fromEnv(s, name, k)
 }
 
 func (l *loader) fromEnv(s scalar, name string, k *router.KindKey) (string, bool) {

@@ -37,7 +37,8 @@ type Config struct {
 type Rules struct {
 	cfg        Config
 	flows      map[string]router.FlowInfo // by id; shared, so never written
-	labels     []string                   // keys that some flow has, sorted
+	accounts   map[string]router.FlowInfo // by id; they name no flow
+	labels     []string                   // keys that some flow or account has, sorted
 	targets    map[string]router.Target   // by name
 	windows    map[string]*window         // by name
 	allow      map[string][]string        // by notifier: who may press buttons
@@ -201,7 +202,7 @@ func (r *Rules) wantedFields() (fields []string) {
 			continue
 		}
 		m := &r.rules[i].match
-		for _, name := range m.events {
+		for _, name := range m.events.names() {
 			switch field := strings.ToLower(name); {
 			case router.SignalOf(name).Personal:
 				fields = append(fields, router.FieldOf(name))
@@ -209,7 +210,7 @@ func (r *Rules) wantedFields() (fields []string) {
 				fields = append(fields, field)
 			}
 		}
-		for _, field := range m.fields {
+		for _, field := range m.fields.names() {
 			if router.ChatField(field) != "" {
 				fields = append(fields, field)
 			}
@@ -242,6 +243,27 @@ func (r *Rules) Names() (names []string, places []Place) {
 
 // Flow returns what the rules file says of a flow.
 func (r *Rules) Flow(id string) router.FlowInfo { return r.flows[id] }
+
+// info returns what the files say of the flow of an event and of its account. It allocates only where both have labels.
+func (r *Rules) info(ev *router.Event) router.FlowInfo {
+	info, account := r.flows[ev.Flow], r.accounts[ev.WABA]
+	info.AccountName = account.AccountName
+	if ev.Flow == "" {
+		info.Runbook = account.Runbook
+	}
+	switch {
+	case len(info.Labels) == 0 && len(account.Labels) > 0:
+		info.Labels = account.Labels
+	case len(account.Labels) > 0:
+		labels := maps.Clone(account.Labels)
+		maps.Copy(labels, info.Labels)
+		info.Labels = labels
+	}
+	return info
+}
+
+// Account returns what the rules file says of a WhatsApp Business Account.
+func (r *Rules) Account(id string) router.FlowInfo { return r.accounts[id] }
 
 // RuleBehind returns the name of the first rule of a decision that tells a notifier.
 func (r *Rules) RuleBehind(d *router.Decision, notifier string) string {

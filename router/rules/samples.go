@@ -34,7 +34,7 @@ func (l *loader) tryWhen(rule *rule, at Place, path string) {
 
 // mayBe says whether a rule can be asked about events like a sample.
 func (m *match) mayBe(sample *router.Event) bool {
-	return m.holdsEvent(sample) && holdsText(m.fields, sample.Field) && recovery(sample) == m.recoveryOnly()
+	return m.holdsEvent(sample) && m.fields.holds(sample.Field) && m.asksOf(recovery(sample))
 }
 
 // viewSample is what a template sees of what a sample leads to.

@@ -14,9 +14,10 @@ import (
 // structure of one file; names that other places give, expressions and templates are left to Load.
 func Schema() []byte {
 	s := objectOf(fileKeys, nil, nil)
+	s["patternProperties"] = schema{"^" + ownKey: true}
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = "Rules of flowbridge"
-	s["description"] = "Whom to tell of what Meta says about WhatsApp Flows. ${NAME} and ${file:PATH} stand for the whole address of a notifier, " +
+	s["description"] = "Whom to tell of what Meta says about WhatsApp Flows. ${NAME} and ${file:PATH} stand for an address of a notifier or a part of it, and for a whole key or secret, " +
 		"and for nothing elsewhere: there, $${NAME} is written for the text ${NAME}."
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -110,6 +111,15 @@ func open(words ...string) schema {
 func some(one schema) schema {
 	return schema{"anyOf": []any{one, schema{"type": "array", "items": one, "minItems": 1}}}
 }
+
+// asks is the schema of what a key of match asks for: a value, a list, or what it must not be.
+func asks(one schema) schema {
+	not := schema{"type": "object", "properties": map[string]any{"not": some(one).described(notKeys.keys[0].about)}, "required": []any{"not"}, "additionalProperties": false}
+	return schema{"anyOf": []any{one, schema{"type": "array", "items": one, "minItems": 1}, not}}
+}
+
+// byID says of a map that its keys are ids of Meta's.
+func byID() schema { return schema{"propertyNames": schema{"pattern": metaID.String()}} }
 
 func boolean() schema { return schema{"enum": []any{true, false, "true", "false"}} }
 

@@ -140,6 +140,11 @@ func TestTheSchemaFindsWhatIsWrongAndWhere(t *testing.T) {
 		{"a label with two values", "version: 1\nflows: {\"1\": {team: [a, b]}}", "flows/1/team"},
 		{"a runbook that is no link", "version: 1\nflows: {\"1\": {runbook: wiki}}", "flows/1/runbook"},
 		{"a day that does not exist", "version: 1\nwindows: {x: {days: [mon-freitag]}}", "windows/x/days/0"},
+		{"a date without a day", "version: 1\nwindows: {x: {dates: [2026-12]}}", "windows/x/dates/0"},
+		{"a flow without an id", "version: 1\nflows: {Checkout: {team: a}}", ""},
+		{"an account without an id", "version: 1\naccounts: {1.98e15: {team: a}}", ""},
+		{"not two things", "version: 1\nrules: [{name: a, match: {event: {not: x, is: y}}, notify: chat}]", "rules/0/match/event"},
+		{"a subject that does not exist", "version: 1\nrules: [{name: a, match: {subject: phones}, notify: chat}]", "rules/0/match/subject"},
 		{"hours without minutes", "version: 1\nwindows: {x: {hours: 9-18}}", "windows/x/hours"},
 		{"a window without anything", "version: 1\nwindows: {x: {}}", "windows/x"},
 		{"rules that are a map", "version: 1\nrules: {}", "rules"},
@@ -189,7 +194,7 @@ func TestEveryKeyOfTheSchemaIsDescribed(t *testing.T) {
 }
 
 func allKeys() (keys []key) {
-	for _, t := range []table{fileKeys, flowKeys, notifierKeys(router.KindSlack), notifierKeys(router.KindPagerDuty), notifierKeys(router.KindWebhook), windowKeys, matchKeys, actionKeys, ruleKeys, routeKeys} {
+	for _, t := range []table{fileKeys, flowKeys, accountKeys, notKeys, notifierKeys(router.KindSlack), notifierKeys(router.KindPagerDuty), notifierKeys(router.KindWebhook), windowKeys, matchKeys, actionKeys, ruleKeys, routeKeys} {
 		keys = append(keys, t.keys...)
 	}
 	return keys
@@ -204,6 +209,8 @@ func TestTheLoaderReadsEveryKeyOfTheTables(t *testing.T) {
 		path  string
 	}{
 		{flowKeys, head + "flows: {\"1\": {%s: %s}}\n", "flows.1."},
+		{accountKeys, head + "accounts: {\"1\": {%s: %s}}\n", "accounts.1."},
+		{notKeys, head + "rules: [{name: a, match: {event: {%s: %s}}, notify: chat}]\n", "rules[0].match.event."},
 		{notifierKeys(router.KindSlack), "version: 1\nnotifiers: {chat: {kind: slack, %s: %s}}\n", "notifiers.chat."},
 		{notifierKeys(router.KindPagerDuty), "version: 1\nnotifiers: {chat: {kind: pagerduty, %s: %s}}\n", "notifiers.chat."},
 		{notifierKeys(router.KindWebhook), "version: 1\nnotifiers: {chat: {kind: webhook, %s: %s}}\n", "notifiers.chat."},
@@ -228,9 +235,10 @@ var values = map[string][]any{
 	"version": {1, "1"}, "fallback": {"chat"},
 	"name": {"Checkout", 5, true}, "runbook": {"https://example.com/x"},
 	"channel": {"#chat", "C0123456789"}, "routing_key": {testKey, "${PD_KEY}"}, "url": {"https://hooks.example.com/x?y=z", "http://127.0.0.1:8080/x"}, "secret": {testWebhookSecret}, "allow": {"U0123ABCD", []any{"S0123ABCD", "W0123ABCD"}},
-	"days": {"mon-fri", []any{"sat", "sun-mon"}}, "hours": {"09:00-18:00", []any{"22:00-06:00", "12:00-24:00"}}, "time_zone": {"Europe/Berlin", "UTC"},
+	"days": {"mon-fri", []any{"sat", "sun-mon"}}, "hours": {"09:00-18:00", []any{"22:00-06:00", "12:00-24:00"}}, "time_zone": {"Europe/Berlin", "UTC"}, "dates": {"2026-12-24", []any{"2026-12-24..2027-01-01", "2026-05-01"}},
 	"event": {router.EndpointLatency, []any{"SOMETHING_NEW", router.FlowStatusChange}}, "field": {"flows", []any{"messages"}},
-	"threshold": {10, ">=10", []any{5, "50"}, 7.5}, "flow": {"Checkout5", []any{"1", 77}}, "waba": {"9", 9, []any{102290129340398}},
+	"threshold": {10, ">=10", []any{5, "50"}, 7.5}, "flow": {"Checkout5", []any{"1", 77}}, "waba": {"9", 9, []any{102290129340398}, "Main", map[string]any{"not": "9"}},
+	"subject": {"phone", []any{"account", "flow"}}, "change": {"PAUSED", map[string]any{"not": []any{"RED", "ODD"}}}, "phone": {15550783881, "+1 555-078-3881"}, "template": {"order (en)"},
 	"old_status": {router.Published}, "new_status": {router.Blocked, []any{router.Throttled, "ODD"}}, "error_type": {"timeout_error", []any{"TIMEOUT"}},
 	"alert_state": {router.Activated, []any{router.Activated, router.Deactivated}}, "when": {"error_rate > 5", true},
 	"severity": {"error", map[string]any{"10": "info", "BLOCKED": "critical", "5s": "error"}}, "group_by": {"flow", "threshold"},
@@ -242,13 +250,13 @@ var values = map[string][]any{
 
 // words that a key with few words does not have; the loader and the schema both know that.
 var closed = []string{
-	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "hours", "threshold", "alert_state", "severity", "group_by", "resolve_after", "on_escalation", "on_auto_resolve",
+	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "dates", "hours", "threshold", "alert_state", "subject", "severity", "group_by", "resolve_after", "on_escalation", "on_auto_resolve",
 	"continue", "drop", "after", "unless", "kind",
 }
 
 func TestTheSchemaAndTheLoaderAgree(t *testing.T) {
 	for _, k := range allKeys() { // a new key must be tried too
-		if !slices.Contains([]string{"flows", "notifiers", "windows", "rules", "default", "match", "notify", "kind", "drop"}, k.name) && values[k.name] == nil {
+		if !slices.Contains([]string{"flows", "accounts", "not", "notifiers", "windows", "rules", "default", "match", "notify", "kind", "drop"}, k.name) && values[k.name] == nil {
 			t.Fatalf("no value is tried for %s", k.name)
 		}
 	}
@@ -314,8 +322,9 @@ func drawFile(t *rapid.T) map[string]any {
 		return []any{route(), route()}
 	}
 	file := map[string]any{
-		"version": rapid.SampledFrom(values["version"]).Draw(t, "version"),
-		"flows":   map[string]any{"1": map[string]any{"name": "Checkout5", "team": "x"}, "2": some(flowKeys, map[string]any{"team": 5})},
+		"version":  rapid.SampledFrom(values["version"]).Draw(t, "version"),
+		"flows":    map[string]any{"1": map[string]any{"name": "Checkout5", "team": "x"}, "2": some(flowKeys, map[string]any{"team": 5})},
+		"accounts": map[string]any{"9": map[string]any{"name": "Main", "team": "x"}, "10": some(accountKeys, map[string]any{"team": 5})},
 		"notifiers": map[string]any{"chat": some(notifierKeys(router.KindSlack), map[string]any{"kind": "slack"}), "page": some(notifierKeys(router.KindPagerDuty), map[string]any{"kind": "pagerduty"}),
 			"hook": some(notifierKeys(router.KindWebhook), map[string]any{"kind": "webhook"})},
 		"windows": map[string]any{"night": some(windowKeys, map[string]any{"hours": "22:00-06:00"}), "office": some(windowKeys, map[string]any{"days": "mon-fri"})},
@@ -324,7 +333,7 @@ func drawFile(t *rapid.T) map[string]any {
 	rules := []any{}
 	for i := range rapid.IntRange(0, 3).Draw(t, "rules") {
 		rule := some(ruleKeys, map[string]any{})
-		rule["name"], rule["match"] = fmt.Sprint("rule ", i), some(matchKeys, map[string]any{})
+		rule["name"], rule["match"] = fmt.Sprint("rule ", i), some(matchKeys, map[string]any{}, "severity")
 		if rapid.IntRange(0, 4).Draw(t, "team") == 0 {
 			delete(rule["match"].(map[string]any), "flow") // no flow but 1 is called so
 			rule["match"].(map[string]any)["team"] = rapid.SampledFrom([]any{"x", 5, []any{"x", "5"}}).Draw(t, "of team")
@@ -390,7 +399,7 @@ func spoil(t *rapid.T, file map[string]any) string {
 			}
 			switch v := m[key].(type) {
 			case map[string]any:
-				walk(at+".", v, key != "flows" && key != "windows" && key != "notifiers", key == "match")
+				walk(at+".", v, key != "flows" && key != "accounts" && key != "windows" && key != "notifiers", key == "match")
 			case []any:
 				for i := range v {
 					if inner, ok := v[i].(map[string]any); ok {
@@ -399,7 +408,7 @@ func spoil(t *rapid.T, file map[string]any) string {
 				}
 			}
 		}
-		if known && !open && !strings.HasPrefix(path, "flows.") {
+		if known && !open && !strings.HasPrefix(path, "flows.") && !strings.HasPrefix(path, "accounts.") {
 			spots = append(spots, func() string {
 				m["zzzz"] = 1
 				return path + "zzzz is unknown"

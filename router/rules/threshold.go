@@ -112,6 +112,9 @@ func severityWords() []string {
 // severitySet holds the severities that an entry of notify is told of; 0 means all.
 type severitySet uint8
 
+// allSeverities are all that there are.
+const allSeverities severitySet = 1<<router.Info | 1<<router.Warning | 1<<router.Error | 1<<router.Critical
+
 func (s severitySet) has(severity router.Severity) bool { return s == 0 || s&(1<<severity) != 0 }
 
 var severityForm = regexp.MustCompile(`^` + comparisonForm + `([A-Za-z]+)$`)

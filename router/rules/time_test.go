@@ -17,6 +17,8 @@ windows:
   night: {days: [fri, sun], hours: 22:00-06:00}
   weekend: {days: sat-sun}
   late: {hours: "18:00-24:00", time_zone: Asia/Kolkata}
+  xmas: {dates: ["2026-12-24..2026-12-26", 2027-01-01], time_zone: Europe/Berlin}
+  silvester: {dates: 2026-12-31, hours: "20:00-04:00", days: mon-fri}
   spring: {days: sun, hours: "01:30-03:30", time_zone: Europe/Berlin}
 `
 
@@ -47,6 +49,15 @@ func TestWindowsGoByTheClockOnTheWall(t *testing.T) {
 		{"late", "2026-01-05T12:30:00Z", true},   // 18:00 in Kolkata
 		{"late", "2026-01-05T18:29:59Z", true},
 		{"late", "2026-01-05T18:30:00Z", false},
+		{"xmas", "2026-12-23T23:00:00Z", true}, // midnight in Berlin
+		{"xmas", "2026-12-23T22:59:59Z", false},
+		{"xmas", "2026-12-26T22:59:59Z", true},
+		{"xmas", "2026-12-26T23:00:00Z", false},
+		{"xmas", "2027-01-01T12:00:00Z", true},
+		{"xmas", "2025-12-24T12:00:00Z", false}, // another year
+		{"silvester", "2026-12-31T20:00:00Z", true},
+		{"silvester", "2027-01-01T03:59:00Z", true}, // Friday morning is the night of Thursday
+		{"silvester", "2026-12-31T03:00:00Z", false},
 		{"spring", "2026-03-29T00:30:00Z", true}, // 1:30; at 2:00 the clock goes to 3:00
 		{"spring", "2026-03-29T01:00:00Z", true}, // 3:00
 		{"spring", "2026-03-29T01:30:00Z", false},

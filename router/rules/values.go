@@ -54,7 +54,7 @@ func (v *Values) EventName(e yamldoc.Entry) string { return v.word(e, "event", r
 
 // Field reads the name of a field of the account.
 func (v *Values) Field(e yamldoc.Entry) string {
-	return v.word(e, "field", append(router.AccountFields(), router.FlowsField, router.MessagesField))
+	return v.word(e, "field", knownFields())
 }
 
 // FieldOf returns the field of the account whose news are events of this name, "" if there is none: news of flows.
@@ -127,7 +127,7 @@ func (v *Values) Flow(e yamldoc.Entry) string {
 		v.Wrong(e.Value, e.Path, "must be one flow, not a list", "")
 		return ""
 	}
-	ids := slices.Sorted(maps.Keys(v.loader.flowTest(e).ids))
+	ids := slices.Sorted(maps.Keys(v.loader.flowTest(e, false).ids))
 	if len(ids) == 0 {
 		return ""
 	}
@@ -149,7 +149,7 @@ func (v *Values) Labels() []string {
 func (v *Values) Label(e yamldoc.Entry) (value string, ok bool) {
 	s, ok := v.Scalar(e.Value, e.Path)
 	if ok {
-		v.loader.labelTest(e)
+		v.loader.labelTest(e, false)
 	}
 	return s.Text, ok
 }

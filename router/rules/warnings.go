@@ -19,6 +19,7 @@ func (l *loader) warnings() {
 	l.shadowed()
 	l.unused()
 	l.noDefault()
+	l.noFallback()
 	l.forgottenFlows()
 	l.toldTwice()
 	l.neverPagesAgain()
@@ -71,6 +72,13 @@ func (l *loader) noDefault() {
 		return
 	}
 	l.WarnAt(Place{File: l.files[0].FileName(), Line: 1, Column: 1}, "default", "there is none, so nobody is told of events that no rule matches", "add default: {notify: [NAME]}")
+}
+
+// noFallback warns if nobody would hear of what cannot be told.
+func (l *loader) noFallback() {
+	if l.rules.fallback == "" {
+		l.WarnAt(Place{File: l.files[0].FileName(), Line: 1, Column: 1}, "fallback", "there is none, so nobody is told when a message cannot be delivered", "add fallback: NAME")
+	}
 }
 
 // forgottenFlows warns of flows with a name or an owner that no rule is about.
@@ -178,8 +186,8 @@ func (l *loader) doubtful(rule *rule, o object) {
 	m := &rule.match
 	for key, of := range carriers() {
 		place, asks := rule.places[key]
-		if asks && m.events != nil && !slices.ContainsFunc(m.events, func(event string) bool { return !isKnown(event) || slices.Contains(of, event) }) {
-			l.WarnAt(place, o.path+".match."+key, fmt.Sprintf("%s has no %s, so the rule never matches", m.events[0], key), "it is for "+yamldoc.OneOf(of))
+		if asks && !slices.Contains(m.negated, key) && m.events.names() != nil && !slices.ContainsFunc(m.events.names(), func(event string) bool { return !isKnown(event) || slices.Contains(of, event) }) {
+			l.WarnAt(place, o.path+".match."+key, fmt.Sprintf("%s has no %s, so the rule never matches", m.events.values[0], key), "it is for "+yamldoc.OneOf(of))
 		}
 	}
 	if !m.mayOpen() {

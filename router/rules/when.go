@@ -28,7 +28,7 @@ type whenError struct {
 // every label that some flow has.
 func whenTypes(labels []string) map[string]any {
 	types := map[string]any{}
-	for _, name := range []string{"event", "field", "flow", "flow_name", "waba", "alert_state", "old_status", "new_status", "message", "warning"} {
+	for _, name := range []string{"event", "field", "flow", "flow_name", "waba", "account_name", "subject", "change", "phone", "template", "severity", "alert_state", "old_status", "new_status", "message", "warning"} {
 		types[name] = ""
 	}
 	for _, name := range append(router.Readings(), "threshold", "p50_latency", "requests_count") {
@@ -46,7 +46,7 @@ func whenTypes(labels []string) map[string]any {
 // fact returns what a name of whenTypes stands for. Numbers that Meta did not send are NaN, so that every
 // comparison with them is false.
 func (r *Rules) fact(name string, ev *router.Event) any {
-	info := r.flows[ev.Flow]
+	info := r.info(ev)
 	switch name {
 	case "event":
 		return ev.Name
@@ -58,6 +58,19 @@ func (r *Rules) fact(name string, ev *router.Event) any {
 		return info.FlowName
 	case "waba":
 		return ev.WABA
+	case "account_name":
+		return info.AccountName
+	case "subject":
+		return string(subjectOf(ev))
+	case "change":
+		return ev.Change
+	case "phone":
+		return aboutA(router.SubjectPhone, ev, ev.Subject.ID)
+	case "template":
+		name, _, _ := strings.Cut(ev.Subject.Name, " (")
+		return aboutA(router.SubjectTemplate, ev, name)
+	case "severity":
+		return router.DefaultSeverity(ev).String()
 	case "alert_state":
 		return ev.AlertState
 	case "old_status":
@@ -88,6 +101,14 @@ func (r *Rules) fact(name string, ev *router.Event) any {
 		return number(ev.Reading.Value, router.SignalOf(ev.Name).Reading == name)
 	}
 	return info.Labels[name]
+}
+
+// aboutA returns a text of an event that is about a subject of some kind, and "" of others.
+func aboutA(kind router.SubjectKind, ev *router.Event, text string) string {
+	if ev.Subject.Kind != kind {
+		return ""
+	}
+	return text
 }
 
 func number(n *float64, known bool) float64 {
@@ -156,10 +177,26 @@ func (r *Rules) askWhen(w *when, ev *router.Event, f *facts) (bool, error) {
 			err = fmt.Errorf("%w: that of all expressions on one event is used up", errBudget)
 		}
 		return false, err
+	case err != nil && !reachable(ev): // a field of what is no object is like one that is not there
+		return false, nil
 	case err != nil && router.IsPersonal(ev.Name): // the error may quote what somebody wrote
 		return false, errors.New("the expression failed on this response")
 	}
 	return holds, err
+}
+
+// reachable says whether an expression can look for fields in what Meta sent, and for answers in a form that was filled:
+// people can send what is no object, and that is no fault of the rule.
+func reachable(ev *router.Event) bool {
+	var value map[string]json.RawMessage
+	if json.Unmarshal(ev.Value, &value) != nil || value == nil {
+		return len(ev.Value) == 0 && !router.SignalOf(ev.Name).Personal
+	}
+	if !router.SignalOf(ev.Name).Personal {
+		return true
+	}
+	var answers map[string]json.RawMessage
+	return json.Unmarshal(value["response"], &answers) == nil && answers != nil
 }
 
 // plainError is an error of the budget without the expression that it quotes.
@@ -172,8 +209,8 @@ func plainError(err error) error {
 
 var unknownName = regexp.MustCompile(`^unknown name (\S+)`)
 
-// when compiles an expression and reports what is wrong with it where it stands.
-func (l *loader) whenOf(e entry) *when {
+// whenOf compiles an expression and reports what is wrong with it where it stands.
+func (l *loader) whenOf(e entry, events []string) *when {
 	s, ok := l.Scalar(e.Value, e.Path)
 	if !ok {
 		return nil
@@ -184,6 +221,7 @@ func (l *loader) whenOf(e entry) *when {
 		l.badExpression(s, err, types)
 		return nil
 	}
+	l.constants(s, w, events)
 	if l.steps += w.steps; l.steps > maxPatterns && l.steps-w.steps <= maxPatterns {
 		l.Wrong(s.Node, s.Path, "the patterns of all rules together are too large", "use shorter ones, or smaller counts in {}")
 	}

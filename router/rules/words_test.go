@@ -121,3 +121,43 @@ func TestPlainRulesHaveNoExpressionsAndNoTemplates(t *testing.T) {
 		}
 	}
 }
+
+func TestTemplatesHaveFunctions(t *testing.T) {
+	view := View{
+		Severity: "error", Event: "ENDPOINT_LATENCY", Message: "one two three", Labels: map[string]string{"b": "2", "a": "1"},
+		At: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC), Fields: map[string]string{"until": "1796400000"},
+	}
+	for text, want := range map[string]string{
+		`{{upper .Severity}} {{lower .Event}} {{title .Severity}} {{title "é"}}{{title ""}}`: "ERROR endpoint_latency Error É",
+		`{{replace .Event "_" " "}}`: "ENDPOINT LATENCY",
+		`{{short .Message 7}}`:       "one tw…",
+		`{{join .Labels ", "}}`:      "1, 2",
+		`{{.Runbook | default "no runbook"}} {{.Severity | default "x"}}`: "no runbook error",
+		`{{date "Mon 15:04" "Europe/Berlin" .At}}`:                        "Wed 14:00",
+		`{{date "2006-01-02" "UTC" .Fields.until}}`:                       "2026-12-04",
+		`{{percent 14.2857}} {{percent "5 %"}}`:                           "14.29 % 5 %",
+		`{{number 1234567}} {{number "-1234.5"}} {{number 100}}`:          "1,234,567 -1,234.5 100",
+	} {
+		tmpl, err := parseTemplate("text", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := execute(tmpl, view, maxText); got != want || err != nil {
+			t.Errorf("%s makes %q, %v, want %q", text, got, err, want)
+		}
+	}
+	for _, text := range []string{`{{date "15:04" "Nowhere/City" .At}}`, `{{date "15:04" "Local" .At}}`, `{{number "x"}}`, `{{join .Severity ","}}`, `{{date "15" "UTC" .Labels}}`} {
+		tmpl, err := parseTemplate("text", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, _, err := execute(tmpl, view, maxText); err == nil {
+			t.Errorf("%s makes %q", text, out)
+		}
+	}
+	for _, f := range wordFuncs {
+		if _, err := parseTemplate("text", f.usage); err != nil {
+			t.Errorf("the example of %s: %v", f.name, err)
+		}
+	}
+}

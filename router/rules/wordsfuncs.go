@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"text/template"
@@ -11,7 +12,8 @@ import (
 // functions are those that a meter counts, in the place of the ones that every template has. Others make nothing that
 // is larger than what they take.
 func (m *meter) functions() template.FuncMap {
-	return template.FuncMap{
+	all := m.own()
+	maps.Copy(all, template.FuncMap{
 		stepFunc:   func(cost int) string { m.charge(cost); return "" },
 		"print":    m.bounded(fmt.Sprint),
 		"println":  m.bounded(fmt.Sprintln),
@@ -19,7 +21,8 @@ func (m *meter) functions() template.FuncMap {
 		"js":       m.bounded(template.JSEscaper),
 		"urlquery": m.bounded(template.URLQueryEscaper),
 		"printf":   m.printf,
-	}
+	})
+	return all
 }
 
 // written is how much longer a value may be once it is written out.

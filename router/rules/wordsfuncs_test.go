@@ -28,6 +28,8 @@ var wordKillers = map[string]string{
 	"a template that calls itself for ever": `{{define "a"}}{{template "a"}}{{end}}{{template "a"}}`,
 	"a loop in an else":                     `{{range 0}}{{else}}{{range 999999999}}{{end}}{{end}}`,
 	"a loop in a with":                      `{{with 0}}{{else with 1}}{{range 999999999}}{{end}}{{end}}`,
+	"a text replaced by more":               `{{$s := "aaaaaaaa"}}{{range 60}}{{$s = replace $s "a" "aa"}}{{end}}{{len $s}}`,
+	"many dates":                            `{{range 9999}}{{$x := date "Monday" "Europe/Berlin" $.At}}{{end}}`,
 	"variables that double":                 doublingWords(),
 }
 
@@ -111,6 +113,7 @@ func FuzzWords(f *testing.F) {
 	}
 	f.Add(`{{range .Alerts}}{{.Signal}} {{.Threshold}}; {{end}}{{with .Errors}}{{(index . 0).Type}}{{end}}`)
 	f.Add(`{{block "a" .}}{{slice .FlowName 0 2}}{{break}}{{end}}{{.At.Format "15:04"}}{{.Labels.team}}{{and 1 0 | not}}`)
+	f.Add(`{{join .Labels ", "}}{{replace .Event "_" " "}}{{date "Jan 2" "UTC" 1e9}}{{percent .Value}}{{number 12}}{{short .Message 3}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		made := allocated(func() {
 			tmpl, err := parseTemplate("text", text)

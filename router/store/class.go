@@ -20,7 +20,7 @@ const (
 // is owed (open, severity), what was told (told, told_open, told_severity) and what it is about (incident).
 func classSQL(owed, told, row string) string {
 	return fmt.Sprintf(`CASE
-		WHEN %[3]sincident = 0 THEN CASE WHEN %[1]sseverity >= %[4]d THEN %[5]d ELSE %[7]d END
+		WHEN %[3]sincident = 0 THEN CASE WHEN %[1]sseverity >= %[4]d THEN %[5]d WHEN %[1]sseverity <= %[12]d THEN %[13]d ELSE %[7]d END
 		WHEN %[1]sopen = 0 AND %[2]stold = %[10]d AND %[2]stold_open = 0 THEN %[8]d
 		WHEN %[1]sopen = 0 THEN %[6]d
 		WHEN %[2]stold_open = 0 THEN %[5]d
@@ -28,12 +28,14 @@ func classSQL(owed, told, row string) string {
 		WHEN %[2]stold = %[11]d THEN %[9]d
 		ELSE %[8]d END`, owed, told, row, router.Error,
 		router.ClassNew, router.ClassResolved, router.ClassWorse, router.ClassUpdate, router.ClassDigested,
-		toldCard, toldDigest)
+		toldCard, toldDigest, router.Info, router.ClassNews)
 }
 
 // firstClass is the same for a delivery of which nothing is told yet.
 func firstClass(o *router.Owed) router.Class {
 	switch {
+	case o.Incident == 0 && o.Severity <= router.Info:
+		return router.ClassNews
 	case o.Incident == 0 && o.Severity < router.Error:
 		return router.ClassWorse
 	case o.Incident != 0 && !o.Open:

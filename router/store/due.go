@@ -78,6 +78,21 @@ func (a *agenda) know(notifier string, version uint64, at int64) {
 	a.slots[notifier] = slot{known: true, at: at, version: version}
 }
 
+// finished keeps what the end of an attempt has left to a notifier, which was read at a version: nothing, or something that
+// may be due at once. Where anything has changed since it has to be looked at.
+func (a *agenda) finished(notifier string, version uint64, left bool, now int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := slot{version: a.slots[notifier].version + 1}
+	if s.version == version+1 {
+		s.known = true
+		if left {
+			s.at = now
+		}
+	}
+	a.slots[notifier] = s
+}
+
 // due returns the notifiers with something to be tried at a time, but for some, sorted, and when the next is after that.
 func (a *agenda) due(now int64, skip func(notifier string) bool) (notifiers []string, next int64) {
 	a.mu.Lock()
@@ -119,7 +134,11 @@ func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifier
 		}
 		s.agenda.changed(slices.Concat(names, s.agenda.names())...)
 	}
-	skip := func(notifier string) bool { return slices.Contains(but, notifier) || owners.foreign(notifier) }
+	left := make(map[string]bool, len(but))
+	for _, name := range but {
+		left[name] = true
+	}
+	skip := func(notifier string) bool { return left[notifier] || owners.foreign(notifier) }
 	for range 2 { // once more where what waits was put off by a wrong clock
 		far := false
 		for name, version := range s.agenda.unknown(skip) {
@@ -146,8 +165,8 @@ func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifier
 // something, each time. What it finds need not be asked for by Due again.
 func (s *Store) mayBeDue(ctx context.Context, notifier string, now int64) (bool, error) {
 	known := s.agenda.slot(notifier)
-	if known.known && known.at > 0 && known.at <= now {
-		return true, nil
+	if known.known && known.at <= now { // the rest is read anew: it may have been put off by a wrong clock
+		return known.at > 0, nil
 	}
 	c, err := s.nextFor(ctx, notifier, now)
 	if err != nil {

@@ -189,6 +189,8 @@ type alertDetails struct {
 	Routes  []router.AlertRoute `json:"notify,omitempty"`
 	Hold    time.Duration       `json:"hold,omitempty"`
 	Heard   time.Time           `json:"heard,omitzero"`
+	Facts   []router.Fact       `json:"facts,omitempty"`
+	Expires time.Time           `json:"expires,omitzero"`
 }
 
 const alertColumns = `event, level, active, raised_at, cleared_at, since, until, held_until, opened_by, closed_by, severity, incident, key, details`
@@ -200,7 +202,7 @@ func writeAlerts(ctx context.Context, tx *txn, b router.Batch) error {
 		closed_by = excluded.closed_by, severity = excluded.severity, incident = excluded.incident, key = excluded.key,
 		details = excluded.details`
 	return each(ctx, tx, b.Alerts, query, func(a router.FlowAlert) ([]any, error) {
-		details, err := json.Marshal(alertDetails{a.Reading, a.Before, a.Routes, a.Hold, a.Heard})
+		details, err := json.Marshal(alertDetails{a.Reading, a.Before, a.Routes, a.Hold, a.Heard, a.Facts, a.Expires})
 		return []any{a.WABA, a.Flow, a.Event, string(a.Level), toInt(a.Active), micros(a.Raised), micros(a.Cleared), micros(a.Since),
 			micros(a.Until), micros(a.HeldUntil), a.OpenedBy, a.ClosedBy, int64(a.Severity), a.Incident, a.Key, string(details)}, err
 	})
@@ -233,6 +235,7 @@ func flowAlerts(ctx context.Context, q querier, where string, args ...any) ([]ro
 		var d alertDetails
 		err = json.Unmarshal(details, &d)
 		a.Reading, a.Before, a.Routes, a.Hold, a.Heard = d.Reading, d.Before, d.Routes, d.Hold, d.Heard
+		a.Facts, a.Expires = d.Facts, d.Expires
 		return a, err
 	})
 }

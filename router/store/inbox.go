@@ -174,21 +174,21 @@ func (in *inbox) known(ctx context.Context, rows []eventRow) (map[string]bool, e
 	return known, nil
 }
 
-// move puts what waits into the journal, at most so many.
-func (in *inbox) move(ctx context.Context, most int) error {
+// move puts what waits into the journal, at most so many, and says how many those were.
+func (in *inbox) move(ctx context.Context, most int) (moved int, err error) {
 	if in.waiting.Load() == 0 {
-		return nil
+		return 0, nil
 	}
 	in.moving.Lock()
 	defer in.moving.Unlock()
-	for most > 0 {
-		n, err := in.moveSome(ctx, min(most, mostMoved))
+	for moved < most {
+		n, err := in.moveSome(ctx, min(most-moved, mostMoved))
 		if err != nil || n == 0 {
-			return err
+			return moved, err
 		}
-		most -= n
+		moved += n
 	}
-	return nil
+	return moved, nil
 }
 
 func (in *inbox) moveSome(ctx context.Context, most int) (int, error) {
@@ -264,7 +264,8 @@ func (s *Store) settle(ctx context.Context) error {
 	if s.inbox == nil {
 		return nil
 	}
-	return s.inbox.move(ctx, int(s.inbox.waiting.Load()))
+	_, err := s.inbox.move(ctx, int(s.inbox.waiting.Load()))
+	return err
 }
 
 // copyInbox adds to the copy of a database what is in its inbox. It is asked with a view of the inbox from before the copy

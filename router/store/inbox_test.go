@@ -89,6 +89,45 @@ func TestAKillBetweenTheTwoFilesLosesNothing(t *testing.T) {
 	}
 }
 
+// TestWhatTheJournalKnowsHidesNothingBehindIt puts before what is new in the inbox what came there before a kill and was
+// moved, and what needs no folding. Whoever asks for a few that wait is not told that none do.
+func TestWhatTheJournalKnowsHidesNothingBehindIt(t *testing.T) {
+	ctx, path := context.Background(), filepath.Join(t.TempDir(), "test.db")
+	s := openFull(t, path)
+	for n := range 7 {
+		if _, err := s.Append(ctx, []router.Event{arrival(n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b router.Batch
+	events, err := s.Waiting(ctx, 7)
+	for _, e := range events {
+		b.Outcomes = append(b.Outcomes, router.Outcome{Seq: e.Seq})
+	}
+	if err := errors.Join(err, s.Commit(ctx, b)); err != nil || len(events) != 7 {
+		t.Fatal(len(events), err)
+	}
+	// The rows are put back, as if they had not been removed before the kill.
+	for n := range 7 {
+		if _, err := s.inbox.write.ExecContext(ctx, `INSERT INTO inbox (digest, received_at, state, body) VALUES (?, 1, 'waiting', '{}')
+			ON CONFLICT DO NOTHING`, arrival(n).Digest); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := openFull(t, path)
+	unreadable := arrival(7)
+	unreadable.Unreadable = "no JSON"
+	if _, err := again.Append(ctx, []router.Event{unreadable, arrival(8), arrival(9), arrival(10)}); err != nil {
+		t.Fatal(err)
+	}
+	if events, err := again.Waiting(ctx, 2); err != nil || len(events) != 2 || events[0].Digest != "arrived 8" {
+		t.Errorf("the first two that wait: %+v, %v", events, err)
+	}
+}
+
 func TestABackupHoldsWhatIsInTheInbox(t *testing.T) {
 	ctx, dir := context.Background(), t.TempDir()
 	path, copied := filepath.Join(dir, "test.db"), filepath.Join(dir, "copy.db")

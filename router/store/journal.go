@@ -202,22 +202,31 @@ func insertEvent(ctx context.Context, tx *txn, row eventRow) error {
 const waitingQuery = `SELECT seq, digest, body FROM events WHERE state = 'waiting' AND state <> 'folded' ORDER BY seq LIMIT ?`
 
 // Waiting returns at most limit events that wait to be folded by this process, in journal order: none while
-// another process folds.
+// another process folds. Fewer than limit means that no more wait, in the inbox either: what is moved from there may be
+// known to the journal already, after a kill, or need no folding.
 func (s *Store) Waiting(ctx context.Context, limit int) (events []router.Event, err error) {
-	if s.inbox != nil {
-		if err := s.inbox.move(ctx, limit); err != nil {
+	for {
+		moved := 0
+		if s.inbox != nil {
+			if moved, err = s.inbox.move(ctx, limit); err != nil {
+				return nil, fmt.Errorf("read journal: %w", s.d.blame(err))
+			}
+		}
+		if moved == 0 && len(events) > 0 { // that was all
+			return events, nil
+		}
+		err = s.turn(ctx, func(q querier) error {
+			events, err = all(ctx, q, waitingQuery, []any{limit},
+				func(row scanner) (router.Event, error) { return scanEvent(row) })
+			return err
+		})
+		if err != nil {
 			return nil, fmt.Errorf("read journal: %w", s.d.blame(err))
 		}
+		if moved == 0 || len(events) >= limit {
+			return events, nil
+		}
 	}
-	err = s.turn(ctx, func(q querier) error {
-		events, err = all(ctx, q, waitingQuery, []any{limit},
-			func(row scanner) (router.Event, error) { return scanEvent(row) })
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read journal: %w", s.d.blame(err))
-	}
-	return events, nil
 }
 
 func scanEvent(row scanner, more ...any) (e router.Event, err error) {

@@ -20,13 +20,18 @@ const rateKey = "flowbridge/501/77/ENDPOINT_ERROR_RATE"
 
 // overBoth runs a test over each database, with a store that has INC-1, which chat and page are told of.
 func overBoth(t *testing.T, test func(t *testing.T, s *store.Store)) {
+	overBothBy(t, nil, test)
+}
+
+// overBothBy does so by a clock; nil is one that stands at noon.
+func overBothBy(t *testing.T, now func() time.Time, test func(t *testing.T, s *store.Store)) {
 	server := storetest.Shared(t)
 	for name, fresh := range map[string]func(*testing.T) string{
 		"SQLite":     func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") },
 		"PostgreSQL": func(t *testing.T) string { return server.Database(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := opener(fresh)(t, store.Config{}).Store
+			s := opener(fresh)(t, store.Config{Now: now}).Store
 			appendAll(t, s, event("a"))
 			check(t, s.Commit(context.Background(), router.Batch{Incidents: []router.Incident{failing(1)}, Owed: []router.Owed{owedPage(true), owedChat()}}))
 			test(t, s)
@@ -87,6 +92,42 @@ func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
 		got, err = s.PlacesByLink(ctx, router.KindPagerDuty, "P1")
 		check(t, err)
 		diff(t, got, []router.Place{{FlowID: place.FlowID, Incident: 1, State: router.IncidentOpen, OpenedAt: noon}})
+	})
+}
+
+// TestAPageThatTheServiceRefusedWasNotThere looks since when people can have done anything to a page: not while each attempt
+// at it was refused for certain.
+func TestAPageThatTheServiceRefusedWasNotThere(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		for i, tt := range []struct {
+			name   string
+			end    router.Result
+			exists bool
+		}{
+			{"busy, and it says until when", router.Result{State: router.DeliveryWaiting, Interrupted: true, NextAt: noon.Add(time.Minute)}, false},
+			{"refused for now", router.Result{State: router.DeliveryWaiting, NextAt: noon.Add(2 * time.Minute)}, false},
+			{"no clear answer", router.Result{State: router.DeliveryWaiting, NextAt: noon.Add(3 * time.Minute), Receipt: openReceipt}, true},
+			{"busy again", router.Result{State: router.DeliveryWaiting, NextAt: noon.Add(4 * time.Minute), Receipt: openReceipt}, true},
+		} {
+			at := noon.Add(time.Duration(i) * time.Minute)
+			claimed, _, err := s.Claim(ctx, router.Ask{Notifier: "page", Now: at, Lease: time.Minute})
+			check(t, err)
+			if claimed == nil {
+				t.Fatalf("%s: nothing is due", tt.name)
+			}
+			tt.end.Delivery, tt.end.Revision, tt.end.Claim = claimed.Delivery, claimed.Revision, claimed.Claim
+			check(t, s.Finish(ctx, tt.end))
+			places, err := s.PlacesByKey(ctx, router.KindPagerDuty, rateKey)
+			check(t, err)
+			want := time.Time{}
+			if tt.exists { // since the first attempt that may have made it
+				want = noon.Add(2 * time.Minute)
+			}
+			if !places[0].Known.Equal(want) {
+				t.Errorf("%s: known since %s, want %s", tt.name, places[0].Known, want)
+			}
+		}
 	})
 }
 

@@ -68,6 +68,47 @@ func TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain(t *testing.T) {
 	})
 }
 
+// TestAPageThatAPersonEndedIsClosedOnceWhereItIsMadeAnew is for the name of what the service made of a trigger that
+// came after a person had ended the page: it is closed, unless it was told of the end since.
+func TestAPageThatAPersonEndedIsClosedOnceWhereItIsMadeAnew(t *testing.T) {
+	closed := router.Receipt{Own: made("dedup_key", rateKey)}
+	for _, tt := range []struct {
+		name   string
+		before func(t *testing.T, s *store.Store)
+		closed bool // once more
+	}{
+		{"it was told of the end since", func(t *testing.T, s *store.Store) {
+			check(t, s.Commit(context.Background(), router.Batch{Owed: []router.Owed{owedPage(false)}}))
+			attempt(t, s, "page", closed)
+		}, false},
+		{"a person ended what it had, and nothing was told since", func(t *testing.T, s *store.Store) {
+			ended := owedPage(false)
+			ended.At = noon.Add(-100 * time.Second)
+			check(t, s.Commit(context.Background(), router.Batch{Known: []router.Owed{ended}}))
+			check(t, s.Commit(context.Background(), router.Batch{Owed: []router.Owed{owedPage(false)}}))
+			attempt(t, s, "page", closed) // which finds nothing to tell
+		}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := noon
+			overBothBy(t, func() time.Time { return clock }, func(t *testing.T, s *store.Store) {
+				clock = noon.Add(-2 * time.Minute)
+				attempt(t, s, "page", openReceipt)
+				clock = noon.Add(-time.Minute)
+				tt.before(t, s)
+				anew, end := owedPage(true), owedPage(false)
+				anew.At = noon.Add(-90 * time.Second)
+				end.Reopened, end.Ended = true, anew.At
+				check(t, s.Commit(context.Background(), router.Batch{Owed: []router.Owed{end}, Overtaken: []router.Owed{anew}}))
+				if n, ok := attempt(t, s, "page", closed); !ok || n.Open || n.Receipt.Open != tt.closed {
+					t.Errorf("told %v: open %v, and it holds one that is open: %v, want %v", ok, n.Open, n.Receipt.Open, tt.closed)
+				}
+				clock = noon
+			})
+		})
+	}
+}
+
 // TestAReceiptSaysWhatTheServiceHolds is what a later attempt judges by: see Notification.Stale.
 func TestAReceiptSaysWhatTheServiceHolds(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {

@@ -304,7 +304,7 @@ func TestLosingTheDatabase(t *testing.T) {
 
 func peer(t *testing.T, dsn string) *store.Store {
 	t.Helper()
-	s, err := store.Open(context.Background(), store.Config{DSN: dsn, Timeout: time.Second, DeadAfter: time.Second, Now: func() time.Time { return noon }})
+	s, err := store.Open(context.Background(), store.Config{DSN: dsn, Timeout: 4 * time.Second, DeadAfter: time.Second, Now: func() time.Time { return noon }})
 	check(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
@@ -332,7 +332,7 @@ func heard(t *testing.T, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("nobody called")
 	}
 }
@@ -350,7 +350,7 @@ func drain(c <-chan struct{}) {
 // eventually waits until something is true, looking again and again.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	timeout := time.After(15 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

@@ -183,7 +183,7 @@ func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 		return c.takeDigest(ctx, tx, until)
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1, cosmetic = 1,
-		tried_since = CASE WHEN open = 1 AND told_open = 0 AND attempts = 0 THEN ? ELSE tried_since END WHERE id = ?`,
+		tried_since = CASE WHEN open = 1 AND told_open = 0 AND (attempts = 0 OR may_exist = 0) THEN ? ELSE tried_since END WHERE id = ?`,
 		until, c.n.Claim, micros(ask.Now), c.n.Delivery)
 	return err
 }
@@ -282,14 +282,22 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	}
 	now := micros(s.cfg.Now())
 	var f finished
+	told := r.State == router.DeliveryDelivered && r.Digest == nil
 	err = s.inShared(ctx, func(ctx context.Context, tx *txn) (err error) {
-		f, err = finish(ctx, tx, &r, string(receipt), now)
+		if f, err = finish(ctx, tx, &r, string(receipt), now); err == nil && told {
+			f.version = s.agenda.slot(f.notifier).version
+			f.left, err = leaves(ctx, tx, f.notifier)
+		}
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
-	s.agenda.changed(f.notifier)
+	if told {
+		s.agenda.finished(f.notifier, f.version, f.left, now)
+	} else {
+		s.agenda.changed(f.notifier)
+	}
 	if r.State == router.DeliveryWaiting && !r.Interrupted {
 		s.peers.failing(f.notifier)
 	}
@@ -314,6 +322,16 @@ type finished struct {
 	renewed  bool     // something may be due of other deliveries of the incident
 	others   []string // notifiers to which something may be due now
 	parked   bool     // the delivery needs a person, and the fallback is to be told
+
+	version uint64 // of the agenda, when left was read
+	left    bool   // something else waits for the notifier, or is to be probed
+}
+
+// leaves says whether anything waits for a notifier, or is to be probed.
+func leaves(ctx context.Context, tx *txn, notifier string) (left bool, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'waiting' AND class >= 0)
+		OR EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'parked' AND next_at > 0)`, notifier, notifier).Scan(&left)
+	return left, err
 }
 
 // finish does so in a transaction.
@@ -375,6 +393,10 @@ func made(r *router.Receipt) bool {
 	return r.Unsure || r.Digest == "" && *r != router.Receipt{}
 }
 
+// mayExist takes up whether the service has something of a delivery, or may have. What it has certainly heard nothing of was
+// not tried: nobody can have done anything to it there.
+const mayExist = `may_exist = ?, tried_since = tried_since * ?`
+
 // finishOne records how an attempt at one delivery ended, and says whether that renews others.
 func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) (renewed bool, err error) {
 	exists, told := toInt(made(&r.Receipt)), toldNothing
@@ -398,15 +420,16 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 	}
 	switch {
 	case r.Interrupted && micros(r.NextAt) > now: // the service named a time: the attempt does not count
-		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?, may_exist = ?`,
-			r.Error, micros(r.NextAt), exists)
+		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?, `+mayExist,
+			r.Error, micros(r.NextAt), exists, exists)
 	case r.Interrupted: // cut short: it does not count either, but it may have told somebody
 		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?`, r.Error, now)
 	case r.State == router.DeliveryWaiting:
-		return false, finish(`last_error = ?, next_at = ?, may_exist = ?, `+stillFailing, r.Error, micros(r.NextAt), exists, now)
+		return false, finish(`last_error = ?, next_at = ?, `+mayExist+`, `+stillFailing, r.Error, micros(r.NextAt), exists, exists, now)
 	case r.State == router.DeliveryParked:
 		// A refusal speaks of the state that was told: what became owed meanwhile, perhaps the end, is tried at once.
-		return false, finish(`last_error = ?, may_exist = ?, `+stillFailing+`, `+parking, r.Error, exists, now, r.Revision, now, micros(r.NextAt), r.Revision)
+		return false, finish(`last_error = ?, `+mayExist+`, `+stillFailing+`, `+parking,
+			r.Error, exists, exists, now, r.Revision, now, micros(r.NextAt), r.Revision)
 	}
 	// Done; what became owed meanwhile is due at once, but for new numbers alone.
 	before, err := receiptOf(ctx, tx, r.Delivery)
@@ -418,10 +441,13 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 		return false, err
 	}
 	// A service that takes and refuses in turn is probed more and more rarely all the same: see router.Notification.Refusals.
-	if err := finish(`last_error = '', told_at = ?, may_exist = ?, attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?,
+	called := toInt(r.Receipt.Open || r.Receipt != before) // else there was nothing to tell
+	if err := finish(`last_error = '', told_at = CASE WHEN ? = 1 THEN ? ELSE told_at END, `+mayExist+`,
+		attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?,
 		next_at = CASE WHEN cosmetic = 1 AND owed > ? THEN CAST(? AS BIGINT) ELSE ? END,
 		owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`,
-		now, exists, toInt(refused), r.Revision, r.Revision, now+router.CosmeticEvery.Microseconds(), now, r.Revision, now, r.Revision, string(r.State)); err != nil {
+		called, now, exists, exists, toInt(refused), r.Revision,
+		r.Revision, now+router.CosmeticEvery.Microseconds(), now, r.Revision, now, r.Revision, string(r.State)); err != nil {
 		return false, err
 	}
 	linked, err := noteReceipt(ctx, tx, r, before, now)

@@ -79,12 +79,14 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		value := 14.28
 		alert := router.Alert{Event: "E", Level: "10", Active: true, Raised: noon, Since: noon, OpenedBy: 3, Severity: router.Error,
 			Reading: router.Reading{Value: &value, Errors: []router.ErrorCount{{Type: "TIMEOUT", Count: &value}}},
-			Before:  &value, Incident: 1, Key: "k", Routes: []router.AlertRoute{{Notifier: "chat"}, {Notifier: "page", Due: noon}}, Hold: time.Minute, HeldUntil: noon}
+			Before:  &value, Incident: 1, Key: "k", Routes: []router.AlertRoute{{Notifier: "chat"}, {Notifier: "page", Due: noon}}, Hold: time.Minute, HeldUntil: noon,
+			Facts: []router.Fact{{Name: "Until", Text: "soon"}}, Expires: noon}
 		inc := incident(1)
 		inc.FlowInfo = router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}, Runbook: "https://runbooks.example.com"}
 		inc.Path, inc.Title, inc.Text, inc.Fields = []router.Level{"5", "10"}, "t", "x", []router.Field{{Name: "n", Value: "v"}}
 		inc.Watch = []router.Watch{{Notifier: "chat", Open: true, Severity: router.Error}}
 		inc.AcknowledgedAt, inc.AcknowledgedBy, inc.First = noon, "ana", true
+		inc.Subject, inc.Change, inc.Facts = router.Subject{Kind: router.SubjectPhone, ID: "1", Name: "+1"}, "FLAGGED", alert.Facts
 		old := incident(2)
 		old.State, old.ResolvedAt, old.ResolvedBy = router.IncidentResolved, noon, "ana"
 		entry := router.Entry{Incident: 1, N: 1, At: noon, Recorded: noon, Kind: router.EntryOpened, Text: "Opened", Event: 3}

@@ -31,7 +31,8 @@ func (s *Store) Timers(ctx context.Context, now time.Time, limit int) (flows []r
 	return flows, next, nil
 }
 
-// wakeAll makes every timer due now, where a batch asks for it. Only incidents that are not resolved have any.
+// wakeAll makes every timer due now, where a batch asks for it. Those of incidents that are resolved are about what
+// ends by its own time, which no silence moves.
 func (s *Store) wakeAll(ctx context.Context, tx *txn, b router.Batch) error {
 	if !b.Wake {
 		return nil
@@ -43,7 +44,7 @@ func (s *Store) wakeAll(ctx context.Context, tx *txn, b router.Batch) error {
 // postponeTimers puts off the timers of flows that cannot be run.
 func postponeTimers(ctx context.Context, tx *txn, b router.Batch) error {
 	until := micros(b.PostponedUntil)
-	return each(ctx, tx, b.Postponed, `UPDATE incidents SET wake_at = ? WHERE waba = ? AND flow = ? AND state <> 'resolved' AND wake_at > 0 AND wake_at < ?`,
+	return each(ctx, tx, b.Postponed, `UPDATE incidents SET wake_at = ? WHERE waba = ? AND flow = ? AND wake_at > 0 AND wake_at < ?`,
 		func(flow router.FlowID) ([]any, error) { return []any{until, flow.WABA, flow.Flow, until}, nil })
 }
 

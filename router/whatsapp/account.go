@@ -54,14 +54,23 @@ func (d *decoder) account(value []byte) {
 // accountReaders fill in what is particular to a field, by its name: subject, signal, change, and facts that need more than a
 // name and a form.
 var accountReaders = map[string]func(*accountValue, *router.Event){
-	"account_update":                  readAccountUpdate,
-	"account_review_update":           func(v *accountValue, e *router.Event) { e.Change = v.word("decision") },
-	"account_alerts":                  readAccountAlert,
-	"phone_number_quality_update":     readPhoneQuality,
-	"phone_number_name_update":        func(v *accountValue, e *router.Event) { v.phone(e); e.Change = v.word("decision") },
-	"security":                        func(v *accountValue, e *router.Event) { v.phone(e); e.Change = v.word("event") },
-	"message_template_status_update":  readTemplateStatus,
-	"message_template_quality_update": func(v *accountValue, e *router.Event) { v.template(e); e.Change = v.word("new_quality_score") },
+	"account_update":              readAccountUpdate,
+	"account_review_update":       func(v *accountValue, e *router.Event) { e.Change = v.word("decision") },
+	"account_alerts":              readAccountAlert,
+	"phone_number_quality_update": readPhoneQuality,
+	"phone_number_name_update": func(v *accountValue, e *router.Event) {
+		v.phone(e)
+		e.Change = v.word("decision")
+	},
+	"security": func(v *accountValue, e *router.Event) {
+		v.phone(e)
+		e.Change = v.word("event")
+	},
+	"message_template_status_update": readTemplateStatus,
+	"message_template_quality_update": func(v *accountValue, e *router.Event) {
+		v.template(e)
+		e.Change = v.word("new_quality_score")
+	},
 	"template_category_update": func(v *accountValue, e *router.Event) {
 		v.template(e)
 		e.Change = cmp.Or(v.word("correct_category"), v.word("new_category"))
@@ -94,7 +103,8 @@ func readAccountAlert(v *accountValue, e *router.Event) {
 	e.Subject.ID = strings.Trim(kind+":"+id, ":")
 	e.Subject.Name = strings.TrimSpace(strings.ToLower(plainWords(kind)) + " " + id)
 	e.Change = v.word("alert_info.alert_type", "alert_type")
-	severity, state := v.word("alert_info.alert_severity", "alert_severity"), v.word("alert_info.alert_status", "alert_status")
+	severity := v.word("alert_info.alert_severity", "alert_severity")
+	state := v.word("alert_info.alert_status", "alert_status")
 	v.undecided = true // the type is no word that begins or ends something: its status is
 	switch state {
 	case "ACTIVE":
@@ -142,7 +152,8 @@ func readTemplateStatus(v *accountValue, e *router.Event) {
 	if title := v.word("other_info.title"); title == unpaused && e.Change == "APPROVED" {
 		e.Change = title
 	}
-	if until := pauseEnd(v.text("other_info.description")); until != "" && router.StateOf(e.Name, e.Change) == router.Activated {
+	until := pauseEnd(v.text("other_info.description"))
+	if until != "" && router.StateOf(e.Name, e.Change) == router.Activated {
 		e.Facts = append(e.Facts, router.Fact{Name: "Until", Text: until})
 	}
 }

@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -71,7 +72,8 @@ var factForms = []factForm{
 	{"created_timestamp", "Created", dateWords},
 	{"updated_timestamp", "Updated", dateWords},
 
-	{path: "event"}, {path: "status"}, {path: "decision"}, {path: "ban_info.waba_ban_state"}, {path: "waba_info.waba_id"},
+	{path: "event"}, {path: "status"}, {path: "decision"},
+	{path: "ban_info.waba_ban_state"}, {path: "waba_info.waba_id"},
 	{path: "alert_info.alert_severity"}, {path: "alert_severity"}, {path: "alert_info.alert_status"}, {path: "alert_status"},
 	{path: "entity_type"}, {path: "entity_id"}, {path: "configuration_name"}, {path: "display_phone_number"},
 	{path: "message_template_id"}, {path: "message_template_name"}, {path: "message_template_language"},
@@ -114,7 +116,8 @@ func (v *accountValue) rest() (facts []router.Fact) {
 
 // nameWords makes a name of the last part of a path: "Effective month".
 func nameWords(path string) string {
-	return router.Shorten(plainWords(path[strings.LastIndexByte(path, '.')+1:]), 60)
+	name := plainWords(path[strings.LastIndexByte(path, '.')+1:])
+	return cmp.Or(router.Shorten(router.OneLine(name), 60), "Value")
 }
 
 // anyWords writes a member that is not known: a time by its name, else as it is.

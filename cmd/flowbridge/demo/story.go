@@ -78,7 +78,8 @@ func daySteps() []step {
 		{at: at(15, 15), field: "message_template_status_update", value: map[string]any{
 			"event": "REJECTED", "message_template_id": 594425479261596, "message_template_name": "order_is_ready",
 			"message_template_language": "en_GB", "reason": "TAG_CONTENT_MISMATCH"}},
-		{at: at(16, 0), sample: whatsapp.Sample{Event: whatsapp.SampleQuality}},
+		{at: at(16, 0), field: "phone_number_quality_update", value: map[string]any{
+			"display_phone_number": "15550100100", "event": "THROUGHPUT_UPGRADE", "max_daily_conversations_per_business": "TIER_UNLIMITED"}},
 		{at: at(17, 30), field: "flows", value: map[string]any{"event": latency, "flow_id": signUp, "alert_state": router.Activated,
 			"threshold": 1000, "p90_latency": 1240, "p50_latency": 300, "requests_count": 7}, note: "seven requests: a rule drops it"},
 		{at: at(18, 0), sample: whatsapp.Sample{Event: router.FlowStatusChange}, forged: true, note: "forged: BLOCKED, signed with another secret"},

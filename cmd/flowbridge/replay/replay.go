@@ -151,8 +151,8 @@ func (p *replayer) fold(ctx context.Context, e *router.Event) error {
 			}
 		}
 		p.compared++
-		if e.Source == router.SourceMeta && e.Flow != "" {
-			p.compare.flow(router.FlowID{WABA: e.WABA, Flow: e.Flow}).Events++
+		if e.Source == router.SourceMeta && e.FlowID().Flow != "" {
+			p.compare.flow(e.FlowID()).Events++
 		}
 	}
 	if e.Source == router.SourceFlowbridge { // what became of a delivery under other rules is not known
@@ -185,7 +185,7 @@ func (p *replayer) translate(ctx context.Context, e *router.Event) (found bool, 
 		p.keys[e.Act.Incident] = key
 	}
 	var same, others []int64
-	for _, inc := range p.trial.State(router.FlowID{WABA: e.WABA, Flow: e.Flow}).Incidents {
+	for _, inc := range p.trial.State(e.FlowID()).Incidents {
 		if (inc.State == router.IncidentResolved) != (e.Name == router.Reopen) {
 			continue
 		}
@@ -214,7 +214,7 @@ func (p *replayer) hear(told []stories.Telling) {
 		switch {
 		case t.Verb == stories.VerbNotice:
 			n := t.Notice
-			p.compare.add(&telling{kind: kindOf(t.Kind, true), notifier: t.Notifier, rule: t.Rule, flow: router.FlowID{WABA: n.WABA, Flow: n.Flow},
+			p.compare.add(&telling{kind: kindOf(t.Kind, true), notifier: t.Notifier, rule: t.Rule, flow: n.FlowID(),
 				what: n.Name, key: strconv.FormatInt(n.Event, 10), from: n.At, to: n.At, told: true})
 		case t.Incident == nil:
 		case t.Verb == stories.VerbOpen:
@@ -249,7 +249,7 @@ func (p *replayer) live(ctx context.Context, upTo int64) error {
 		if router.IsForFallback(n.Name) || n.Recovery != "" && n.Kind.Keyed() {
 			continue // trouble of the bridge's own; or the end of what nobody knows, which is no news
 		}
-		p.compare.add(&telling{live: true, kind: kindOf(n.Kind, true), notifier: n.Notifier, rule: n.Rule, flow: router.FlowID{WABA: n.WABA, Flow: n.Flow},
+		p.compare.add(&telling{live: true, kind: kindOf(n.Kind, true), notifier: n.Notifier, rule: n.Rule, flow: n.FlowID(),
 			what: n.Name, key: strconv.FormatInt(n.Event, 10), from: n.At, to: n.At, told: n.Told})
 	}
 	for {

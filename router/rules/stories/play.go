@@ -44,7 +44,7 @@ func (p *player) event(r *StepResult, e *Event) (problem string) {
 	}
 	var outcomes []string
 	for _, ev := range events {
-		p.flows[router.FlowID{WABA: ev.WABA, Flow: ev.Flow}] = true
+		p.flows[ev.FlowID()] = true
 		told, outcome := p.trial.Fold(ev)
 		r.Told = append(r.Told, told...)
 		outcomes = append(outcomes, outcome)
@@ -110,7 +110,7 @@ func (p *player) incident(a *Act) (inc router.Incident, problem string) {
 	for id := range p.flows {
 		for _, inc := range p.trial.State(id).Incidents {
 			resolved := inc.State == router.IncidentResolved
-			if resolved == (a.Name == router.Reopen) && (a.Flow == "" || a.Flow == inc.Flow) && (a.Event == "" || a.Event == inc.Event) {
+			if resolved == (a.Name == router.Reopen) && (a.Flow == "" || a.Flow == inc.Flow) && (a.Event == "" || a.Event == inc.Event || a.Event == inc.EventName()) {
 				found = append(found, inc)
 			}
 		}
@@ -135,7 +135,7 @@ func (p *player) incident(a *Act) (inc router.Incident, problem string) {
 	}
 	var names []string
 	for _, inc := range found {
-		names = append(names, fmt.Sprintf("%s of %s", inc.Event, inc.DisplayName(inc.Flow)))
+		names = append(names, fmt.Sprintf("%s of %s", inc.EventName(), inc.DisplayName(inc.Flow)))
 	}
 	return inc, fmt.Sprintf("%d incidents are %s (%s): say which with flow or event", len(found), what, yamldoc.Shorten(strings.Join(names, ", "), 200))
 }

@@ -1,0 +1,162 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+
+	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
+)
+
+// compared is a text that an expression compares a name with: event == "FLOW_STATUS_CHANGE", team in ["a", "b"].
+type compared struct {
+	name  string // "event"; of labels["team"] the label; "error_type" of an error
+	label bool   // it was written labels["team"], so that no other name is meant
+	value string
+	at    int // where in the expression it stands, in characters
+}
+
+// constantsOf returns the texts that a comparison holds a name against; nil for any other part of an expression.
+func constantsOf(node ast.Node) (all []compared) {
+	n, ok := node.(*ast.BinaryNode)
+	if !ok {
+		return nil
+	}
+	add := func(subject, value ast.Node) {
+		text, ok := value.(*ast.StringNode)
+		if !ok {
+			return
+		}
+		c := compared{value: text.Value, at: text.Location().From}
+		switch of := subject.(type) {
+		case *ast.IdentifierNode:
+			c.name = of.Value
+		case *ast.MemberNode:
+			property, named := of.Property.(*ast.StringNode)
+			base, whole := of.Node.(*ast.IdentifierNode)
+			switch {
+			case !named:
+				return
+			case whole && base.Value == "labels":
+				c.name, c.label = property.Value, true
+			case property.Value == "error_type" && !whole:
+				c.name = property.Value
+			default:
+				return
+			}
+		default:
+			return
+		}
+		all = append(all, c)
+	}
+	switch n.Operator {
+	case "==", "!=":
+		add(n.Left, n.Right)
+		add(n.Right, n.Left)
+	case "in":
+		if list, ok := n.Right.(*ast.ArrayNode); ok {
+			for _, value := range list.Nodes {
+				add(n.Left, value)
+			}
+		}
+	}
+	return all
+}
+
+// constants warns of what an expression compares with and can never be. events are those of the rule; nil for any.
+func (l *loader) constants(s scalar, w *when, events []string) {
+	if s.Guarded() || l.Partial() { // what seems to be unknown may stand where nothing could be read
+		return
+	}
+	for _, c := range w.constants {
+		problem, hint := l.neverIs(&c, events)
+		if problem == "" {
+			continue
+		}
+		line, column := l.Inside(s, c.at)
+		l.WarnAt(Place{File: l.FileName(), Line: line, Column: column}, s.Path, problem, hint)
+	}
+}
+
+// neverIs says why a name is never what an expression compares it with; "" if it can be.
+func (l *loader) neverIs(c *compared, events []string) (problem, hint string) {
+	noSuch := func(who string, known []string) (string, string) {
+		if len(known) == 0 || slices.Contains(known, c.value) {
+			return "", ""
+		}
+		hint := "known are: " + yamldoc.Shorten(strings.Join(known, ", "), 100)
+		if near := closest(c.value, known); near != "" {
+			hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(near))
+		}
+		return fmt.Sprintf(who, yamldoc.Quote(c.value)), hint
+	}
+	unheardOf := func(known []string) (string, string) {
+		return noSuch("Meta is not known to send the "+strings.ReplaceAll(c.name, "_", " ")+" %s", known)
+	}
+	noID := func(name, instead string, known []string) (string, string) {
+		return fmt.Sprintf("%s is an id here, and %s is none", name, yamldoc.Quote(c.value)),
+			fmt.Sprintf("write %s == %s", instead, yamldoc.Quote(cmp.Or(closest(c.value, known), c.value)))
+	}
+	if !c.label {
+		switch c.name {
+		case "event":
+			if router.ChatField(c.value) != "" {
+				return "", ""
+			}
+			return unheardOf(router.KnownEvents())
+		case "field":
+			if router.ChatField(c.value) != "" {
+				return "", ""
+			}
+			return unheardOf(knownFields())
+		case "old_status", "new_status":
+			return unheardOf(append(router.Statuses(), ""))
+		case "alert_state":
+			return unheardOf([]string{router.Activated, router.Deactivated, ""})
+		case "change":
+			known, all := knownChanges(events)
+			if all && len(known) == 0 && c.value != "" {
+				return yamldoc.OneOf(events) + " has no change", ""
+			}
+			if !all && (events != nil || !plainChange.MatchString(c.value)) {
+				return "", ""
+			}
+			return unheardOf(append(known, ""))
+		case "error_type":
+			return unheardOf(knownErrorTypes())
+		case "subject":
+			return noSuch("there is no subject %s", subjectKinds())
+		case "severity":
+			return noSuch("there is no severity %s", severityWords())
+		case "flow":
+			if c.value == "" || metaID.MatchString(c.value) {
+				return "", ""
+			}
+			return noID("flow", "flow_name", l.flowsBy.values(""))
+		case "waba":
+			if c.value == "" || metaID.MatchString(c.value) {
+				return "", ""
+			}
+			return noID("waba", "account_name", l.accountsBy.values(""))
+		case "flow_name":
+			return noSuch("no flow is called %s", append(l.flowsBy.values(""), ""))
+		case "account_name":
+			return noSuch("no account is called %s", append(l.accountsBy.values(""), ""))
+		}
+	}
+	values := map[string]bool{}
+	for _, by := range []flowIndex{l.flowsBy, l.accountsBy} {
+		for value := range by[c.name] {
+			values[value] = true
+		}
+	}
+	if len(values) == 0 || c.value == "" {
+		return "", ""
+	}
+	return noSuch("no flow or account has "+c.name+" %s", slices.Sorted(maps.Keys(values)))
+}

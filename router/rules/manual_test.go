@@ -1,0 +1,107 @@
+package rules
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestTheManualSaysWhatTheCodeKnows holds the tables of the page about rules, or writes them anew with -update.
+func TestTheManualSaysWhatTheCodeKnows(t *testing.T) {
+	const path = "../../cmd/flowbridge/docs/rules.md"
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := fill(string(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(string(page), "\n")); diff != "" {
+		t.Errorf("write it anew with -update: -want +got\n%s", diff)
+	}
+}
+
+// manual returns parts of the manual that are written from the code, in Markdown, by the name that marks their place in the
+// page: the keys of match and of windows, and what title and text can use.
+func manual() map[string]string {
+	return map[string]string{
+		"match": keyTable("key of `match`", &matchKeys), "windows": keyTable("key of a window", &windowKeys),
+		"accounts": keyTable("key of an account", &accountKeys), "fields": fieldTable(), "functions": functionTable(),
+	}
+}
+
+func keyTable(of string, t *table) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| %s | meaning |\n| --- | --- |\n", of)
+	for _, k := range t.keys {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", k.name, cell(k.about))
+	}
+	return b.String()
+}
+
+func fieldTable() string {
+	var b strings.Builder
+	b.WriteString("| field | what it is |\n| --- | --- |\n")
+	view := reflect.TypeFor[View]()
+	for i := range view.NumField() {
+		fmt.Fprintf(&b, "| `.%s` | %s |\n", view.Field(i).Name, cell(view.Field(i).Tag.Get("about")))
+	}
+	return b.String()
+}
+
+func functionTable() string {
+	var b strings.Builder
+	b.WriteString("| function | example | makes |\n| --- | --- | --- |\n")
+	for _, f := range wordFuncs {
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", f.name, f.usage, cell(f.about))
+	}
+	return b.String()
+}
+
+// cell writes a text into a cell of a table.
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+
+// fill returns a page with the parts of manual in their places: each stands between a line <!-- from the code: NAME --> and
+// a line <!-- end -->. A place that the code knows nothing of is an error, as is a part without a place.
+func fill(page string) (string, error) {
+	parts := manual()
+	var out []string
+	var filled []string
+	skip := false
+	for line := range strings.SplitSeq(page, "\n") {
+		name, opens := strings.CutPrefix(line, "<!-- from the code: ")
+		switch {
+		case opens:
+			name = strings.TrimSuffix(name, " -->")
+			part, ok := parts[name]
+			if !ok || skip {
+				return "", fmt.Errorf("the code has no part %q", name)
+			}
+			out = append(out, line, "", strings.TrimSuffix(part, "\n"), "")
+			filled, skip = append(filled, name), true
+		case line == "<!-- end -->":
+			skip = false
+			out = append(out, line)
+		case !skip:
+			out = append(out, line)
+		}
+	}
+	for name := range parts {
+		if !slices.Contains(filled, name) {
+			return "", fmt.Errorf("the page has no place for %q", name)
+		}
+	}
+	return strings.Join(out, "\n"), nil
+}
