@@ -35,7 +35,8 @@ func (c eventsList) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	list, err := readList(ctx, client, "events", url.Values{"limit": {fmt.Sprint(c.Limit)}}, map[string][]string{"all": {""}}, c.State)
+	q := url.Values{"limit": {fmt.Sprint(c.Limit)}}
+	list, err := readList(ctx, client, "events", q, map[string][]string{"all": {""}}, c.State)
 	if err != nil {
 		return err
 	}
@@ -46,7 +47,8 @@ func printEvents(w io.Writer, events []console.Event, _ time.Time) error {
 	rows := [][]string{{"EVENT", "HAPPENED", "FROM", "ABOUT", "WHAT", "CAME OF IT"}}
 	for i := range events {
 		e := &events[i]
-		rows = append(rows, []string{fmt.Sprint(e.Seq), clock(cmp.Or(e.At, e.ReceivedAt)), e.Source, aboutEvent(e), whatHappened(e), cameOf(e)})
+		at := clock(cmp.Or(e.At, e.ReceivedAt))
+		rows = append(rows, []string{fmt.Sprint(e.Seq), at, e.Source, aboutEvent(e), whatHappened(e), cameOf(e)})
 	}
 	return printTable(w, rows)
 }
@@ -75,8 +77,11 @@ func whatHappened(e *console.Event) string {
 	if e.NewStatus != "" {
 		parts = append(parts, strings.TrimSpace(e.OldStatus+" → "+e.NewStatus))
 	}
-	return strings.Join(slices.DeleteFunc(append(parts, e.Change, e.AlertState), func(part string) bool { return part == "" }), " ")
+	return strings.Join(strings.Fields(strings.Join(append(parts, e.Change, e.AlertState), " ")), " ")
 }
+
+// nothingCame is said of an event that changed nothing and says not why.
+const nothingCame = "nothing came of it"
 
 // cameOf says what came of an event so far.
 func cameOf(e *console.Event) string {
@@ -261,7 +266,7 @@ func (f *follower) print(w io.Writer, list []json.RawMessage, now time.Time, asJ
 			}
 			continue
 		}
-		line := fmt.Sprintf("%d %s %s: %s", e.Seq, cmp.Or(aboutEvent(e), e.Source), whatHappened(e), cmp.Or(cameOf(e), "nothing came of it"))
+		line := fmt.Sprintf("%d %s %s: %s", e.Seq, cmp.Or(aboutEvent(e), e.Source), whatHappened(e), cmp.Or(cameOf(e), nothingCame))
 		if _, err := fmt.Fprintf(w, "%s  %s\n", clock(cmp.Or(e.At, e.ReceivedAt)), clean(line)); err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func (c explainCommand) Run(p *program, line *kong.Context) error {
 	if err != nil {
 		return p.badRules(err)
 	}
-	if c.Flow, err = c.flowID(func() (*rules.Rules, error) { return r, nil }); err != nil {
+	if err := c.named(func() (*rules.Rules, error) { return r, nil }); err != nil {
 		return err
 	}
 	in := eventReader{field: c.Field, now: time.Now().UTC()}

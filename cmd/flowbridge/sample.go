@@ -106,7 +106,8 @@ func (c sampleFlags) neverSent() string {
 			words = append(words, router.FormatValue(c.Event, k))
 		}
 		if !slices.Contains(known, *t) {
-			return fmt.Sprintf("--threshold: Meta never sends %s at %s, but at %s", c.Event, router.FormatValue(c.Event, *t), strings.Join(words, ", "))
+			return fmt.Sprintf("--threshold: Meta never sends %s at %s, but at %s", c.Event, router.FormatValue(c.Event, *t),
+				strings.Join(words, ", "))
 		}
 	}
 	if v := c.Value.number; v != nil && (*v < 0 || router.UnitOf(c.Event) == router.Percent && *v > 100) {
@@ -118,7 +119,8 @@ func (c sampleFlags) neverSent() string {
 	statuses := router.Statuses()
 	for _, status := range []struct{ name, word string }{{"old-status", c.OldStatus}, {"new-status", c.NewStatus}} {
 		if status.word != "" && !slices.Contains(statuses, status.word) {
-			return fmt.Sprintf("--%s: Meta never sends %q, but %s", status.name, status.word, strings.Join(statuses, ", "))
+			return fmt.Sprintf("--%s: Meta never sends %q, but %s", status.name, status.word,
+				strings.Join(statuses, ", "))
 		}
 	}
 	if c.NewStatus != "" && c.OldStatus == c.NewStatus {
@@ -127,23 +129,36 @@ func (c sampleFlags) neverSent() string {
 	return ""
 }
 
-// flowID returns the id of the flow; read gives the rules, which may name it.
-func (c sampleFlags) flowID(read func() (*rules.Rules, error)) (string, error) {
-	if strings.Trim(c.Flow, "0123456789") == "" {
-		return c.Flow, nil
+// named puts ids in the place of the names of flow and account; read gives the rules, which have them.
+func (c *sampleFlags) named(read func() (*rules.Rules, error)) error {
+	isID := func(name string) bool { return strings.Trim(name, "0123456789") == "" }
+	if isID(c.Flow) && isID(c.WABA) {
+		return nil
 	}
 	r, err := read()
 	if err != nil {
-		return "", fmt.Errorf("--flow %s is no id, and the rules, which may name it, cannot be read: %w (name them with --rules, or give the id)", c.Flow, err)
+		return fmt.Errorf("--flow %s and --waba %s are not both ids, and the rules, which may name them, cannot be read: %w "+
+			"(name them with --rules, or give ids)", c.Flow, c.WABA, err)
 	}
-	switch ids := r.FlowIDs(c.Flow); len(ids) {
-	case 1:
-		return ids[0], nil
-	case 0:
-		return "", wrongUsage("--flow: the rules name no flow %q: give its id, or a name of flows", c.Flow)
-	default:
-		return "", wrongUsage("--flow: %q is the name of %d flows: give the id, one of %s", c.Flow, len(ids), strings.Join(ids, ", "))
+	for _, one := range []struct {
+		flag, what string
+		name       *string
+		ids        func(name string) []string
+	}{{"--flow", "flow", &c.Flow, r.FlowIDs}, {"--waba", "account", &c.WABA, r.AccountIDs}} {
+		if isID(*one.name) {
+			continue
+		}
+		switch ids := one.ids(*one.name); len(ids) {
+		case 1:
+			*one.name = ids[0]
+		case 0:
+			return wrongUsage("%s: the rules name no %s %q: give its id, or a name of %ss", one.flag, one.what, *one.name, one.what)
+		default:
+			return wrongUsage("%s: %q is the name of %d %ss: give the id, one of %s", one.flag, *one.name, len(ids), one.what,
+				strings.Join(ids, ", "))
+		}
 	}
+	return nil
 }
 
 // outcomeWait bounds how long send waits for the fold.
@@ -170,10 +185,11 @@ func (c sendCommand) outcome(ctx context.Context, p *program, body []byte) error
 			fmt.Fprintf(p.Stdout, "see what came of it with: flowbridge events (it could not be asked: %v)\n", err)
 			return nil
 		case e == nil:
-			fmt.Fprintf(p.Stdout, "no event is known of it at %s: where no rule asks for a form none is kept; else --admin may be of another bridge\n", client.base)
+			fmt.Fprintf(p.Stdout, "no event is known of it at %s: a form that no rule asks for is not kept; "+
+				"else --admin may be of another bridge\n", client.base)
 			continue
 		}
-		fmt.Fprintf(p.Stdout, "event %d: %s\n", e.Seq, clean(cmp.Or(cameOf(e), "nothing came of it")))
+		fmt.Fprintf(p.Stdout, "event %d: %s\n", e.Seq, clean(cmp.Or(cameOf(e), nothingCame)))
 	}
 	return nil
 }

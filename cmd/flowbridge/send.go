@@ -25,7 +25,7 @@ type sampleFlags struct {
 	Event string `default:"ENDPOINT_ERROR_RATE" help:"Which sample: ${samples}."`
 
 	Flow       string   `default:"1987937931743377" help:"Flow: its id, or its name in the rules."`
-	WABA       string   `name:"waba" default:"104996122399160" help:"WhatsApp Business Account id."`
+	WABA       string   `name:"waba" default:"104996122399160" help:"WhatsApp Business Account: its id, or its name in the rules."`
 	At         string   `help:"Meta's time of the event, RFC 3339. Default: now."`
 	Threshold  quantity `placeholder:"10%" help:"10% or 5s; a bare number is percent, or milliseconds for latency."`
 	AlertState string   `placeholder:"STATE" help:"ACTIVATED or DEACTIVATED."`
@@ -103,8 +103,7 @@ func (c sendCommand) Run(ctx context.Context, p *program, line *kong.Context) er
 
 func (c sendCommand) body(p *program) ([]byte, error) {
 	if c.File == "" {
-		var err error
-		if c.Flow, err = c.flowID(func() (*rules.Rules, error) { return p.loadTrialRules(c.Rules, nil) }); err != nil {
+		if err := c.named(func() (*rules.Rules, error) { return p.loadTrialRules(c.Rules, nil) }); err != nil {
 			return nil, err
 		}
 		return c.sampleFlags.body(time.Now())

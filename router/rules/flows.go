@@ -26,6 +26,20 @@ func (r *Rules) FlowIDs(name string) (ids []string) {
 	return ids
 }
 
+// AccountIDs is FlowIDs for accounts.
+func (r *Rules) AccountIDs(name string) (ids []string) {
+	if _, ok := r.accounts[name]; ok {
+		return []string{name}
+	}
+	for id, info := range r.accounts {
+		if strings.EqualFold(info.AccountName, name) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // Misnamed says what in a scope the files do not know, so that no flow is in it, with the nearest that they know. An event
 // that nobody knows may exist; one that is nearly known is misspelt.
 func (r *Rules) Misnamed(s *router.Scope) (problems []string) {
