@@ -18,17 +18,22 @@ type demoCommand struct {
 	LogFormat logFormat `env:"FLOWBRIDGE_LOG_FORMAT" placeholder:"FORMAT" help:"Form of the log: json or text. Default: text."`
 }
 
-// demoLevel is a logLevel of which nothing is a warning: a demo tells its story by itself.
-type demoLevel struct{ logLevel }
+// demoLevel is the least that is logged, from a warning on: the zero one is a warning, since a demo tells its story by itself.
+type demoLevel struct{ fromWarn slog.Level }
 
 // UnmarshalText reads what a person wrote.
 func (l *demoLevel) UnmarshalText(text []byte) error {
+	var level logLevel
 	if len(text) == 0 {
-		l.Level = slog.LevelWarn
-		return nil
+		level.Level = slog.LevelWarn
+	} else if err := level.UnmarshalText(text); err != nil {
+		return err
 	}
-	return l.logLevel.UnmarshalText(text)
+	l.fromWarn = level.Level - slog.LevelWarn
+	return nil
 }
+
+func (l demoLevel) level() logLevel { return logLevel{slog.LevelWarn + l.fromWarn} }
 
 // Run plays yesterday.
 func (c demoCommand) Run(ctx context.Context, p *program) error {
@@ -38,7 +43,7 @@ func (c demoCommand) Run(ctx context.Context, p *program) error {
 // play plays the day which begins at midnight.
 func (c demoCommand) play(ctx context.Context, p *program, midnight time.Time) error {
 	client := newHTTPClient(0)
-	log := logFlags{c.LogLevel.logLevel, cmp.Or(c.LogFormat, "text")}
+	log := logFlags{c.LogLevel.level(), cmp.Or(c.LogFormat, "text")}
 	err := demo.Play(ctx, demo.Config{
 		Midnight: midnight, Once: c.Once, Out: p.Stdout, Err: p.Stderr, Open: openDemo, HTTP: client,
 		Log: log.handler, LogNow: log.LogLevel.Level < slog.LevelWarn,

@@ -30,8 +30,11 @@ func TestTheLogHasTheFormAndTheLevelThatWereAskedFor(t *testing.T) {
 		}
 	}
 	var level demoLevel
-	must(t, level.UnmarshalText(nil))
-	if level.Level != slog.LevelWarn {
-		t.Errorf("a demo shows %s by default", level.Level)
+	if level.level().Level != slog.LevelWarn {
+		t.Errorf("a demo shows %s by default", level.level())
+	}
+	must(t, level.UnmarshalText([]byte("debug")))
+	if level.level().Level != slog.LevelDebug {
+		t.Errorf("a demo that is asked for debug shows %s", level.level())
 	}
 }
