@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"flowbridge/router"
+	"flowbridge/router/rules/yamldoc"
 	"flowbridge/router/whatsapp"
 )
 
@@ -31,6 +32,7 @@ type sampleFlags struct {
 	ErrorType  string   `help:"Kind of error, such as timeout_error."`
 	OldStatus  string   `help:"Of FLOW_STATUS_CHANGE."`
 	NewStatus  string   `help:"Of FLOW_STATUS_CHANGE."`
+	Change     string   `help:"Of what is about the account: Meta's word, as rules ask for it."`
 }
 
 // sampleGroup is what help calls them.
@@ -107,8 +109,14 @@ func (c sampleFlags) body(at time.Time) ([]byte, error) {
 	}
 	body, err := whatsapp.Sample{
 		Event: c.Event, WABA: c.WABA, Flow: c.Flow, Time: at, Threshold: c.Threshold, AlertState: c.AlertState,
-		Value: c.Value, ErrorType: c.ErrorType, OldStatus: c.OldStatus, NewStatus: c.NewStatus,
+		Value: c.Value, ErrorType: c.ErrorType, OldStatus: c.OldStatus, NewStatus: c.NewStatus, Change: c.Change,
 	}.Body()
+	if unknown, ok := errors.AsType[*whatsapp.ChangeError](err); ok {
+		if hint := yamldoc.DidYouMean(unknown.Change, unknown.Known); hint != "" {
+			return nil, wrongUsage("--change: %s has no %q: %s", unknown.Event, unknown.Change, hint)
+		}
+		return nil, wrongUsage("--change: %w", unknown)
+	}
 	if err != nil {
 		return nil, wrongUsage("--event: %w", err)
 	}
