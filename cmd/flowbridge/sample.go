@@ -55,6 +55,8 @@ func sampleFlagsOf(event string) []string {
 	switch signal := router.SignalOf(event); {
 	case signal.Field != router.FlowsField && event == whatsapp.SampleTest:
 		return nil
+	case len(router.KnownChanges(event)) > 0 && signal.Field != router.FlowsField:
+		return []string{"waba", "change", "alert-state"}
 	case signal.Field != router.FlowsField:
 		return []string{"waba"}
 	case signal.Measured() && signal.Errors:

@@ -17,6 +17,7 @@ import (
 
 	"flowbridge/router"
 	"flowbridge/router/rules"
+	"flowbridge/router/rules/yamldoc"
 	"flowbridge/router/whatsapp"
 )
 
@@ -33,6 +34,7 @@ type sampleFlags struct {
 	ErrorType  string   `help:"Kind of error, such as timeout_error."`
 	OldStatus  string   `placeholder:"STATUS" help:"Of FLOW_STATUS_CHANGE."`
 	NewStatus  string   `placeholder:"STATUS" help:"Of FLOW_STATUS_CHANGE."`
+	Change     string   `placeholder:"WORD" help:"Of what is about the account: Meta's word, as rules ask for it."`
 	Force      bool     `help:"Take also what Meta never sends: other thresholds, states and statuses."`
 }
 
@@ -121,8 +123,14 @@ func (c sampleFlags) body(at time.Time) ([]byte, error) {
 	}
 	body, err := whatsapp.Sample{
 		Event: c.Event, WABA: c.WABA, Flow: c.Flow, Time: at, Threshold: c.Threshold.inUnit(), AlertState: c.AlertState,
-		Value: c.Value.inUnit(), ErrorType: c.ErrorType, OldStatus: c.OldStatus, NewStatus: c.NewStatus,
+		Value: c.Value.inUnit(), ErrorType: c.ErrorType, OldStatus: c.OldStatus, NewStatus: c.NewStatus, Change: c.Change,
 	}.Body()
+	if unknown, ok := errors.AsType[*whatsapp.ChangeError](err); ok {
+		if hint := yamldoc.DidYouMean(unknown.Change, unknown.Known); hint != "" {
+			return nil, wrongUsage("--change: %s has no %q: %s", unknown.Event, unknown.Change, hint)
+		}
+		return nil, wrongUsage("--change: %w", unknown)
+	}
 	if err != nil {
 		return nil, wrongUsage("--event: %w", err)
 	}

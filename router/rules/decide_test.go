@@ -89,6 +89,18 @@ func TestDecisions(t *testing.T) {
 		{"a map in percent says nothing of latency", `[{name: a, match: {}, severity: {"1000%": info}, notify: chat}]`, activated(router.EndpointLatency, 1000), "a: warning to chat"},
 		{"a map in seconds does", `[{name: a, match: {}, severity: {"1s": info}, notify: chat}]`, activated(router.EndpointLatency, 1000), "a: info to chat"},
 		{"a map of statuses", `[{name: a, match: {}, severity: {THROTTLED: critical, BLOCKED: error}, notify: chat}]`, became(router.Published, router.Throttled), "a: critical to chat"},
+		{"a map of changes",
+			`[{name: a, match: {}, severity: {SCHEDULE_FOR_DISABLE: warning, DISABLE: error}, notify: chat}]`,
+			ban("SCHEDULE_FOR_DISABLE"), "a: warning to chat"},
+		{"each change has its own",
+			`[{name: a, match: {}, severity: {SCHEDULE_FOR_DISABLE: warning, DISABLE: error}, notify: chat}]`,
+			ban("DISABLE"), "a: error to chat"},
+		{"a change that the map does not have keeps its default",
+			`[{name: a, match: {}, severity: {SCHEDULE_FOR_DISABLE: warning}, notify: chat}]`,
+			ban("DISABLE"), "a: critical to chat"},
+		{"a map of statuses says nothing of a change",
+			`[{name: a, match: {}, severity: {BLOCKED: info, 5: info}, notify: chat}]`,
+			ban("DISABLE"), "a: critical to chat"},
 		{"alerts can be grouped", `[{name: a, match: {}, group_by: threshold, notify: chat}]`, activated(router.EndpointErrorRate, 5), "a: warning to chat by threshold"},
 
 		{"flow by name", `[{name: a, match: {flow: Checkout}, notify: chat}]`, activated(router.EndpointErrorRate, 5), "a: warning to chat"},
@@ -231,6 +243,14 @@ func TestFieldsAreShownPlainlyAndBounded(t *testing.T) {
 // account is an event about something else than a flow, in account 9.
 func account(name, change string, subject router.Subject) router.Event {
 	return router.Event{Source: router.SourceMeta, Field: strings.ToLower(name), WABA: "9", Name: name, Change: change, Subject: subject}
+}
+
+// ban is an event about a ban of account 9.
+func ban(state string) router.Event {
+	about := router.Subject{Kind: router.SubjectAccount}
+	return with(account(router.AccountUpdate, state, about), func(ev *router.Event) {
+		ev.Signal, ev.AlertState = router.AccountBan, router.Activated
+	})
 }
 
 const accountWorld = world + `

@@ -153,7 +153,8 @@ var matchKeys = table{"under match", []key{
 var actionKeys = table{"in a rule", []key{
 	{"notify", false, some(schema{"anyOf": []any{text(), objectOf(routeKeys, nil, nil)}}).described("a notifier, or a map with to"), "Whom to tell: names of notifiers, or {to, severity, after, unless}."},
 	{"severity", false, schema{"anyOf": []any{word(severityWords()...), severityMap()}},
-		"How bad it is: one word, or a map from thresholds and statuses to words. Default: 5 % and 1 s are a warning, 10 % and 5 s an error, 50 %, 7 s and a lack of " +
+		"How bad it is: one word, or a map from thresholds, statuses and changes to words: {DISABLE: critical}. " +
+			"Default: 5 % and 1 s are a warning, 10 % and 5 s an error, 50 %, 7 s and a lack of " +
 			"availability critical, THROTTLED an error, BLOCKED critical, news info."},
 	{"group_by", false, word(string(router.GroupByThreshold), string(router.GroupByFlow)),
 		"What makes one incident: threshold, each its own; flow, all signals of a flow together. Default: the signal of a flow, with all its thresholds."},

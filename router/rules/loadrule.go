@@ -210,13 +210,14 @@ func (l *loader) severitySet(e entry) (set severitySet) {
 	return set
 }
 
-// severity reads one severity, or a map from thresholds and statuses to severities. events are those of the rule; nil for any.
+// severity reads one severity, or a map from thresholds, statuses and changes to severities. events are those of the
+// rule; nil for any.
 func (l *loader) severity(e entry, events []string) (rule severityRule) {
 	if yamldoc.Follow(e.Value).Kind != yaml.MappingNode {
 		rule.always = l.severityWord(e)
 		return rule
 	}
-	rule.statuses = map[string]router.Severity{}
+	rule.words = map[string]router.Severity{}
 	entries, _ := l.Mapping(e.Value, e.Path)
 	if len(entries) == 0 {
 		l.Wrong(yamldoc.Follow(e.Value), e.Path, "is empty", "")
@@ -225,11 +226,14 @@ func (l *loader) severity(e entry, events []string) (rule severityRule) {
 		severity := l.severityWord(k)
 		b, ok := parseBound(k.Key)
 		switch {
-		case slices.Contains(router.Statuses(), k.Key):
-			rule.statuses[k.Key] = severity
+		case slices.Contains(severityLevels(), k.Key):
+			rule.words[k.Key] = severity
+			l.neverSays(k, events)
 		case !ok || b.op != "":
-			l.Wrong(k.At, k.Path, "is neither a threshold nor a status",
-				cmp.Or(yamldoc.DidYouMean(k.Key, router.Statuses()), `write 10, "50%" or "5s", or a status such as BLOCKED`))
+			own, _ := saidBy(events)
+			l.Wrong(k.At, k.Path, "is no threshold, no status and no change",
+				cmp.Or(yamldoc.DidYouMean(k.Key, own), yamldoc.DidYouMean(k.Key, severityLevels()),
+					`write 10, "50%" or "5s", a status such as BLOCKED, or a change such as DISABLE`))
 		case slices.ContainsFunc(rule.levels, func(s severityAt) bool { return s.bound == b }):
 			l.Wrong(k.At, k.Path, "stands here twice", "")
 		default:
@@ -239,6 +243,9 @@ func (l *loader) severity(e entry, events []string) (rule severityRule) {
 	}
 	return rule
 }
+
+// severityLevels returns the words that a map of severities can have beside thresholds: statuses of flows, and changes.
+func severityLevels() []string { return slices.Concat(router.Statuses(), router.KnownChanges("")) }
 
 func (l *loader) severityWord(e entry) router.Severity {
 	s, ok := l.Scalar(e.Value, e.Path)

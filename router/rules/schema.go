@@ -149,11 +149,11 @@ func ruleSchema() schema {
 		with("else", schema{"required": []any{"notify"}})
 }
 
-// severityMap is the schema of a map from thresholds and statuses to severities.
+// severityMap is the schema of a map from thresholds, statuses and changes to severities.
 func severityMap() schema {
 	properties := map[string]any{}
-	for _, status := range router.Statuses() {
-		properties[status] = word(severityWords()...)
+	for _, level := range severityLevels() {
+		properties[level] = word(severityWords()...)
 	}
 	return schema{
 		"type": "object", "minProperties": 1, "properties": properties, "additionalProperties": false,

@@ -77,11 +77,11 @@ func parseBound(s string) (b bound, ok bool) {
 	return b, true
 }
 
-// severityRule is what a rule says of severity: one word, or a word for some thresholds and statuses.
+// severityRule is what a rule says of severity: one word, or a word for some thresholds, statuses and changes.
 type severityRule struct {
-	always   router.Severity
-	levels   []severityAt
-	statuses map[string]router.Severity
+	always router.Severity
+	levels []severityAt
+	words  map[string]router.Severity // by the status or the change
 }
 
 type severityAt struct {
@@ -94,8 +94,11 @@ func (s *severityRule) of(ev *router.Event) router.Severity {
 	if s.always != router.SeverityUnset {
 		return s.always
 	}
-	if signal := router.SignalOf(ev.Name); signal.ByWord() {
-		return s.statuses[ev.NewStatus]
+	switch signal := router.SignalOf(ev.SignalKey()); {
+	case signal.Moves():
+		return s.words[ev.Change]
+	case signal.ByWord():
+		return s.words[ev.NewStatus]
 	}
 	for _, l := range s.levels {
 		if l.holds(ev) {

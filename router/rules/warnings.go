@@ -206,6 +206,35 @@ func (l *loader) doubtful(rule *rule, o object) {
 	}
 }
 
+// saidBy returns the words that some events are known to move by; all is false where more than that may come.
+func saidBy(events []string) (words []string, all bool) {
+	for _, event := range events {
+		signals := router.SignalsOf(event)
+		if len(signals) == 0 {
+			return words, false // who knows
+		}
+		for i := range signals {
+			words = append(words, signals[i].Words()...)
+		}
+	}
+	return words, len(events) > 0
+}
+
+// neverSays warns of a status or change that no event of a rule can have, as a key of a map. events are nil for any.
+func (l *loader) neverSays(e entry, events []string) {
+	words, all := saidBy(events)
+	if !all || slices.Contains(words, e.Key) {
+		return
+	}
+	hint := "it has no statuses and no changes"
+	if len(words) > 0 {
+		slices.Sort(words)
+		hint = "known are: " + yamldoc.Shorten(strings.Join(slices.Compact(words), ", "), 100)
+	}
+	l.Warn(e.At, e.Path, fmt.Sprintf("Meta is not known to say %s of %s", yamldoc.Quote(e.Key),
+		yamldoc.Shorten(strings.Join(events, ", "), 100)), hint)
+}
+
 // neverSent warns of a threshold that no event of a rule can have. events are nil for any.
 func (l *loader) neverSent(at *yaml.Node, path, written string, b bound, events []string) {
 	var sent []float64

@@ -14,9 +14,8 @@ import (
 
 // Names of samples that are no names of events.
 const (
-	SampleTest    = "TEST"                        // what the Test button of Meta's dashboard sends
-	SampleMessage = "MESSAGE"                     // a customer's ordinary message, which is let go
-	SampleQuality = "PHONE_NUMBER_QUALITY_UPDATE" // another field of the account
+	SampleTest    = "TEST"    // what the Test button of Meta's dashboard sends
+	SampleMessage = "MESSAGE" // a customer's ordinary message, which is let go
 )
 
 // Sample is a post as Meta would send it. Empty fields take what is usual for the event.
@@ -32,9 +31,10 @@ type Sample struct {
 	ErrorType  string
 	OldStatus  string
 	NewStatus  string
+	Change     string // of an account field: one of Changes
 }
 
-// samples builds the value of each kind of change.
+// samples builds the value of each kind of change of flows and messages.
 var samples = map[string]func(s Sample) (field string, value map[string]any){
 	router.ClientErrorRate:          func(s Sample) (string, map[string]any) { return fieldFlows, s.errorRate("client") },
 	router.EndpointErrorRate:        func(s Sample) (string, map[string]any) { return fieldFlows, s.errorRate("endpoint") },
@@ -45,24 +45,50 @@ var samples = map[string]func(s Sample) (field string, value map[string]any){
 	router.FlowResponse:             func(s Sample) (string, map[string]any) { return fieldMessages, s.response() },
 	SampleTest:                      func(Sample) (string, map[string]any) { return fieldFlows, test() },
 	SampleMessage:                   func(s Sample) (string, map[string]any) { return fieldMessages, s.message() },
-	SampleQuality:                   func(Sample) (string, map[string]any) { return strings.ToLower(SampleQuality), quality() },
 }
 
 // SampleNames returns the events of which there is a sample, sorted.
-func SampleNames() []string { return slices.Sorted(maps.Keys(samples)) }
+func SampleNames() []string {
+	return slices.Sorted(slices.Values(slices.AppendSeq(slices.Collect(maps.Keys(samples)), maps.Keys(accountSamples))))
+}
 
-// Body returns the post, ready to be signed.
+// ChangeError says that an event has no sample of a change.
+type ChangeError struct {
+	Event, Change string
+	Known         []string // those that it has, sorted
+}
+
+func (e *ChangeError) Error() string {
+	if len(e.Known) == 0 {
+		return e.Event + " has no changes"
+	}
+	return fmt.Sprintf("no sample of %s with change %q: there are %s", e.Event, e.Change, strings.Join(e.Known, ", "))
+}
+
+// Body returns the post, ready to be signed. A Change that the event has not is a *ChangeError.
 func (s Sample) Body() ([]byte, error) {
-	build, ok := samples[s.Event]
-	if !ok {
+	build, flows := samples[s.Event]
+	of, account := accountSamples[s.Event]
+	if !flows && !account {
 		return nil, fmt.Errorf("no sample of event %q: there are %s", s.Event, strings.Join(SampleNames(), ", "))
 	}
 	s.WABA, s.Flow = cmp.Or(s.WABA, "104996122399160"), cmp.Or(s.Flow, "1987937931743377")
 	if s.Time.IsZero() {
 		s.Time = time.Now()
 	}
-	field, value := build(s)
+	if s.Change = cmp.Or(s.Change, of.usual); s.Change != "" && !slices.Contains(Changes(s.Event), s.Change) {
+		return nil, &ChangeError{s.Event, s.Change, Changes(s.Event)}
+	}
+	field, value := router.FieldOf(s.Event), map[string]any(nil)
+	if account {
+		value = of.value(s)
+	} else {
+		field, value = build(s)
+	}
 	entry := map[string]any{"id": s.WABA, "changes": []any{map[string]any{"field": field, "value": value}}}
+	if value["waba_info"] != nil { // it names the account: the post comes from the partner's business
+		entry["id"] = sampleBusiness
+	}
 	switch {
 	case s.Event == SampleTest:
 		entry["id"] = "0"
@@ -128,10 +154,6 @@ func (s Sample) expiry() map[string]any {
 func test() map[string]any {
 	return map[string]any{"event": router.FlowStatusChange, "flow_id": "1000",
 		"message": "Flow {FlowName} changed status from DRAFT to PUBLISHED"}
-}
-
-func quality() map[string]any {
-	return map[string]any{"display_phone_number": "15550100100", "event": "FLAGGED", "current_limit": "TIER_1K"}
 }
 
 // inMessages is a change of the field messages with one message in it.

@@ -1,7 +1,9 @@
 package whatsapp
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +37,7 @@ func TestEverySampleDecodesToWhatItSays(t *testing.T) {
 		{Sample{Event: router.FlowStatusChange, OldStatus: router.Blocked, NewStatus: router.Throttled}, router.Event{OldStatus: router.Blocked, NewStatus: router.Throttled}},
 		{Sample{Event: router.FlowVersionExpiryWarning}, router.Event{Warning: "The version of this flow will expire soon. Move it to a newer version."}},
 		{Sample{Event: SampleTest, Flow: "9"}, router.Event{Name: router.FlowStatusChange, WABA: "0", Flow: "1000"}},
-		{Sample{Event: SampleQuality}, router.Event{Name: "PHONE_NUMBER_QUALITY_UPDATE", Field: "phone_number_quality_update",
+		{Sample{Event: "PHONE_NUMBER_QUALITY_UPDATE"}, router.Event{Name: "PHONE_NUMBER_QUALITY_UPDATE", Field: "phone_number_quality_update",
 			Subject: router.Subject{Kind: router.SubjectPhone, ID: "15550100100", Name: "+15550100100"},
 			Change:  "FLAGGED", Facts: []router.Fact{{Name: "Limit", Text: "1,000 a day"}}, AlertState: router.Activated}},
 		{Sample{Event: router.FlowResponse}, router.Event{Field: "messages"}},
@@ -75,12 +77,79 @@ func TestTheSampleOfAMessageIsLetGo(t *testing.T) {
 
 func TestASampleNobodyKnowsNamesTheOthers(t *testing.T) {
 	_, err := Sample{Event: "X"}.Body()
-	const want = `no sample of event "X": there are CLIENT_ERROR_RATE, ENDPOINT_AVAILABILITY, ENDPOINT_ERROR_RATE, ENDPOINT_LATENCY, FLOW_RESPONSE, FLOW_STATUS_CHANGE, FLOW_VERSION_EXPIRY_WARNING, MESSAGE, PHONE_NUMBER_QUALITY_UPDATE, TEST`
-	if err == nil || err.Error() != want {
+	const want = `no sample of event "X": there are `
+	if err == nil || err.Error() != want+strings.Join(SampleNames(), ", ") {
 		t.Errorf("got %v", err)
 	}
 	if !slices.IsSorted(SampleNames()) {
 		t.Error("the names are not sorted")
+	}
+}
+
+// TestEveryChangeHasASample holds the samples to the table of signals: each word that is known decodes to itself.
+func TestEveryChangeHasASample(t *testing.T) {
+	for _, field := range router.AccountFields() {
+		event := strings.ToUpper(field)
+		if !slices.Contains(SampleNames(), event) {
+			t.Errorf("there is no sample of %s", event)
+		}
+		if diff := cmp.Diff(router.KnownChanges(event), Changes(event), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: -known +sampled\n%s", event, diff)
+		}
+		for _, change := range append(Changes(event), "") {
+			events, ignored := Decode(sample(t, Sample{Event: event, Change: change, WABA: "7", Time: noon}), noon, WantsAll)
+			if len(events) != 1 || len(ignored) > 0 {
+				t.Errorf("%s %s: %d events", event, change, len(events))
+				continue
+			}
+			e := &events[0]
+			if e.Name != event || e.WABA != "7" || e.Unreadable != "" || change != "" && e.Change != change {
+				t.Errorf("%s %s decodes to %s %s of account %s", event, change, e.Name, e.Change, e.WABA)
+			}
+			if want := router.StateOf(e.SignalKey(), e.Change); event != "ACCOUNT_ALERTS" && e.AlertState != want {
+				t.Errorf("%s %s is %q, want %q", event, change, e.AlertState, want)
+			}
+		}
+	}
+}
+
+func TestAnAccountAlertEndsByItsState(t *testing.T) {
+	for state, want := range map[string]string{"": router.Activated, router.Deactivated: router.Deactivated} {
+		events, _ := Decode(sample(t, Sample{Event: "ACCOUNT_ALERTS", AlertState: state, Time: noon}), noon, WantsAll)
+		if got := events[0].AlertState; got != want {
+			t.Errorf("state %q: got %q, want %q", state, got, want)
+		}
+	}
+}
+
+func TestDatesOfSamplesLieAroundTheirTime(t *testing.T) {
+	for change, want := range map[string]router.Fact{
+		"SCHEDULE_FOR_DISABLE": {Name: "Date", Text: noon.Add(sampleAnnounced).Format("2 January 2006")},
+		"DISABLE":              {Name: "Date", Text: noon.Format("2 January 2006")},
+		"RESTRICTED_BIZ_INITIATED_MESSAGING": {Name: "Until",
+			Text: noon.Add(sampleAnnounced).Format("2 January 2006, 15:04 UTC")},
+	} {
+		events, _ := Decode(sample(t, Sample{Event: router.AccountUpdate, Change: change, Time: noon}), noon, WantsAll)
+		if !slices.Contains(events[0].Facts, want) {
+			t.Errorf("%s: %v is not among %v", change, want, events[0].Facts)
+		}
+	}
+	events, _ := Decode(sample(t, Sample{Event: "MESSAGE_TEMPLATE_STATUS_UPDATE", Time: noon}), noon, WantsAll)
+	until := router.Fact{Name: "Until", Text: noon.Add(samplePause).Format("Jan 2 at 3:04 PM UTC")}
+	if !slices.Contains(events[0].Facts, until) {
+		t.Errorf("a pause: %v is not among %v", until, events[0].Facts)
+	}
+}
+
+func TestAChangeWithoutASampleIsRefused(t *testing.T) {
+	for _, c := range []struct{ event, change string }{
+		{router.AccountUpdate, "BANNED"}, {"SECURITY", "FLAGGED"}, {router.EndpointLatency, "DISABLE"},
+		{"PARTNER_SOLUTIONS", "X"},
+	} {
+		_, err := Sample{Event: c.event, Change: c.change}.Body()
+		if _, ok := errors.AsType[*ChangeError](err); !ok {
+			t.Errorf("%s %s: got %v", c.event, c.change, err)
+		}
 	}
 }
 

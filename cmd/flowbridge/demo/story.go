@@ -12,10 +12,11 @@ import (
 	"flowbridge/router/whatsapp"
 )
 
-// Flows of rules.example.yaml.
+// Flows and the account of rules.example.yaml.
 const (
 	checkout = "1987937931743377"
 	signUp   = "2046115872904163"
+	shop     = "102290129340398"
 )
 
 // step is one thing that happens in the story: a post of Meta's, or what a person does.
@@ -45,6 +46,10 @@ func daySteps() []step {
 	down := func(flow, event string, threshold, value float64) whatsapp.Sample {
 		return whatsapp.Sample{Event: event, Flow: flow, Threshold: &threshold, Value: &value, AlertState: router.Deactivated}
 	}
+	account := func(event, change string) whatsapp.Sample {
+		return whatsapp.Sample{Event: event, Change: change, WABA: shop}
+	}
+	const templates = "MESSAGE_TEMPLATE_STATUS_UPDATE"
 	const errorRate, latency, availability, clientErrors = router.EndpointErrorRate, router.EndpointLatency, router.EndpointAvailability, router.ClientErrorRate
 	return []step{
 		{at: at(7, 50), sample: whatsapp.Sample{Event: whatsapp.SampleTest}, note: "Meta's Test button: no rule names it, so default speaks"},
@@ -71,28 +76,35 @@ func daySteps() []step {
 		{at: at(12, 5), older: 40 * time.Minute, sample: up(checkout, errorRate, 10, 12.5), note: "late: it is older than the recovery"},
 		{at: at(12, 20), sample: status(checkout, router.Throttled, router.Published)},
 
-		// The rest of the day.
+		// The rest of the day: news, and what becomes of the account and of a template.
 		{at: at(13, 0), sample: whatsapp.Sample{Event: router.FlowVersionExpiryWarning, Flow: signUp}},
+		{at: at(13, 10), sample: account(router.AccountUpdate, "SCHEDULE_FOR_DISABLE"),
+			note: "a ban is announced: there is a week to request a review"},
 		{at: at(14, 30), sample: whatsapp.Sample{Event: router.FlowResponse}, note: "a filled form, with personal data"},
 		{at: at(14, 31), sample: whatsapp.Sample{Event: whatsapp.SampleMessage}, note: "a customer's message, which is nobody's business here"},
 		{at: at(15, 15), field: "message_template_status_update", value: map[string]any{
-			"event": "REJECTED", "message_template_id": 594425479261596, "message_template_name": "order_is_ready",
+			"event": "REJECTED", "message_template_id": 594425479261597, "message_template_name": "spring_sale",
 			"message_template_language": "en_GB", "reason": "TAG_CONTENT_MISMATCH"}},
+		{at: at(15, 45), sample: account(router.AccountUpdate, "DISABLE"),
+			note: "sooner than announced: it is the same incident, and worse"},
 		{at: at(16, 0), field: "phone_number_quality_update", value: map[string]any{
 			"display_phone_number": "15550100100", "event": "THROUGHPUT_UPGRADE", "max_daily_conversations_per_business": "TIER_UNLIMITED"}},
+		{at: at(16, 10), sample: account(templates, "PAUSED"), note: "it returns by itself when the pause is over"},
 		{at: at(17, 30), field: "flows", value: map[string]any{"event": latency, "flow_id": signUp, "alert_state": router.Activated,
 			"threshold": 1000, "p90_latency": 1240, "p50_latency": 300, "requests_count": 7}, note: "seven requests: a rule drops it"},
 		{at: at(18, 0), sample: whatsapp.Sample{Event: router.FlowStatusChange}, forged: true, note: "forged: BLOCKED, signed with another secret"},
+		{at: at(19, 20), sample: account(router.AccountUpdate, "REINSTATE"), note: "the review was won"},
 		{at: at(20, 30), sample: up(checkout, latency, 5000, 6200)},
 		{at: at(21, 10), sample: down(checkout, latency, 5000, 2900)},
+		{at: at(22, 10), sample: account(templates, "UNPAUSE"), note: "which Meta calls an approval: the pause is over"},
 
 		// What is still open when the day ends.
 		{at: at(22, 50), sample: up(signUp, clientErrors, 5, 8.25)},
-		{at: at(22, 55), act: silences(growth, "#flow-ops", 5), note: "they know why, and want to hear no more of it"},
+		{at: at(22, 55), act: silences(growth, "#flow-ops", 7), note: "they know why, and want to hear no more of it"},
 		{at: at(23, 20), sample: up(checkout, availability, 90, 82.5)},
 		{at: at(23, 25), sample: up(checkout, errorRate, 5, 7.9)},
 		{at: at(23, 40), sample: up(checkout, errorRate, 10, 17.5)},
-		{at: at(23, 45), act: presses(onCall, "acknowledge", "Acknowledge", 7)},
+		{at: at(23, 45), act: presses(onCall, "acknowledge", "Acknowledge", 9)},
 		{at: at(23, 50), act: writes(onCall, "#payments-alerts", "")},
 	}
 }
@@ -103,13 +115,16 @@ var examples = []struct {
 	commands []string
 }{
 	{"You take the availability incident: its card turns yellow, and PagerDuty knows.",
-		[]string{"incidents acknowledge 6"}},
+		[]string{"incidents acknowledge 8"}},
 	{"Checkout answers again: this resolves it, in Slack and in PagerDuty.",
 		[]string{"send --url $BRIDGE --event ENDPOINT_AVAILABILITY \\\n      --threshold 90 --value 99.5 --alert-state DEACTIVATED"}},
 	{"Its errors get worse, though somebody has them: who is on call is paged anew.",
 		[]string{"send --url $BRIDGE --event ENDPOINT_ERROR_RATE \\\n      --threshold 50 --value 58"}},
 	{"Sign-up is blocked: everybody is told.",
 		[]string{"send --url $BRIDGE --event FLOW_STATUS_CHANGE \\\n      --flow " + signUp + " --old-status THROTTLED --new-status BLOCKED"}},
+	{"Meta announces a ban of the account, and takes it back.",
+		[]string{"send --url $BRIDGE --event ACCOUNT_UPDATE \\\n      --change SCHEDULE_FOR_DISABLE",
+			"send --url $BRIDGE --event ACCOUNT_UPDATE --change REINSTATE"}},
 	{"What is open, what is silenced, and who was told.",
 		[]string{"incidents", "silences", "deliveries --state all"}},
 }
@@ -117,22 +132,23 @@ var examples = []struct {
 // wantedFacts is what the story must come to, and nothing beside it.
 func wantedFacts() []fact {
 	return []fact{
-		{"posts", "29 answered 200 OK, 1 answered 401 Unauthorized"},
-		{"#flow-ops", "7 messages, 5 lines in their threads, 7 edits"},
+		{"posts", "34 answered 200 OK, 1 answered 401 Unauthorized"},
+		{"#flow-ops", "9 messages, 10 lines in their threads, 11 edits"},
 		{"#payments-alerts", "6 messages, 19 lines in their threads, 22 edits"},
 		{"PagerDuty #1", "ENDPOINT_ERROR_RATE: resolved, error"},
 		{"PagerDuty #2", "ENDPOINT_ERROR_RATE/critical: resolved, critical"},
 		{"PagerDuty #3", "ENDPOINT_AVAILABILITY: resolved, critical"},
 		{"PagerDuty #4", "FLOW_STATUS_CHANGE: resolved, critical"},
-		{"PagerDuty #5", "ENDPOINT_LATENCY: resolved, critical"},
-		{"PagerDuty #6", "ENDPOINT_AVAILABILITY: triggered, critical"},
-		{"PagerDuty #7", "ENDPOINT_ERROR_RATE: acknowledged, error"},
+		{"PagerDuty #5", "ACCOUNT_BAN: resolved, critical"},
+		{"PagerDuty #6", "ENDPOINT_LATENCY: resolved, critical"},
+		{"PagerDuty #7", "ENDPOINT_AVAILABILITY: triggered, critical"},
+		{"PagerDuty #8", "ENDPOINT_ERROR_RATE: acknowledged, error"},
 		{"acts in Slack", "1 acknowledge, 1 silence"},
 		{"acts in PagerDuty", "1 acknowledge"},
-		{"PagerDuty says", "2 acknowledged, 5 resolved, 7 triggered"},
-		{"PagerDuty is told", "1 acknowledge, 5 resolve"},
+		{"PagerDuty says", "2 acknowledged, 6 resolved, 8 triggered"},
+		{"PagerDuty is told", "1 acknowledge, 6 resolve"},
 		{"told alone", "INC-2: already resolved by Meta at 11:15 UTC"},
-		{"linked to cards", "7 of 7 PagerDuty incidents"},
+		{"linked to cards", "8 of 8 PagerDuty incidents"},
 		{"change events", "1"},
 		{"calls refused", "0"},
 		{"deliveries parked", "0"},
@@ -285,6 +301,8 @@ func (d *demo) describe(body []byte, s *step) string {
 	decision := d.rules.Decide(e)
 	words := e.Name
 	switch {
+	case e.Change != "":
+		words += " " + e.Change
 	case e.Paired():
 		words += " " + e.AlertState
 	case e.NewStatus != "":
@@ -296,7 +314,10 @@ func (d *demo) describe(body []byte, s *step) string {
 	if e.Reading.Value != nil {
 		words += ", measured " + router.FormatValue(e.Name, *e.Reading.Value)
 	}
-	if e.Flow == "" {
+	switch {
+	case !e.Subject.OfFlow() && e.Change != "":
+		return e.Subject.Label(decision.FlowInfo, e.WABA) + "  " + words
+	case e.Flow == "":
 		return words
 	}
 	return decision.DisplayName(e.Flow) + "  " + words
