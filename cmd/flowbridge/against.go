@@ -58,7 +58,7 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 	slices.SortFunc(open, func(a, b console.Incident) int { return cmp.Compare(a.Number, b.Number) })
 	for i := range open {
 		inc := &open[i]
-		name := router.IncidentName(inc.Number) + " " + clean(flowOf(inc))
+		name := router.IncidentName(inc.Number) + " " + clean(aboutOf(inc))
 		now, unknown, err := routedBy(ctx, client, candidate, inc)
 		switch {
 		case err != nil:

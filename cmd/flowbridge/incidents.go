@@ -98,25 +98,30 @@ func readList(ctx context.Context, client *adminClient, what string, q url.Value
 }
 
 func printIncidents(w io.Writer, incidents []console.Incident, now time.Time) error {
-	rows := [][]string{{"INCIDENT", "STATE", "SEVERITY", "FLOW", "WHAT", "OPENED", "OWNER", "NOTE"}}
+	rows := [][]string{{"INCIDENT", "STATE", "SEVERITY", "ABOUT", "WHAT", "OPENED", "OWNER", "NOTE"}}
 	for i := range incidents {
 		inc := &incidents[i]
 		rows = append(rows, []string{
-			router.IncidentName(inc.Number), inc.State, inc.Severity, flowOf(inc), troubleOf(inc),
+			router.IncidentName(inc.Number), inc.State, inc.Severity, aboutOf(inc), troubleOf(inc),
 			ago(now, inc.OpenedAt) + " ago", cmp.Or(inc.Owner, inc.AcknowledgedBy), strings.Join(notesOf(inc), ", "),
 		})
 	}
 	return printTable(w, rows)
 }
 
-// flowOf names the flow of an incident.
-func flowOf(inc *console.Incident) string {
-	return router.FlowInfo{FlowName: inc.FlowName}.DisplayName(inc.Flow)
+// aboutOf names what an incident is about: its flow, or another subject.
+func aboutOf(inc *console.Incident) string {
+	about := router.Incident{
+		WABA: inc.WABA, Flow: inc.Flow, FlowInfo: router.FlowInfo{FlowName: inc.FlowName},
+		Subject: router.Subject{Kind: router.SubjectKind(inc.Subject.Kind), ID: inc.Subject.ID, Name: inc.Subject.Name},
+	}
+	return about.About()
 }
 
 // troubleOf says what is wrong: "Endpoint error rate 5 % → 10 %".
 func troubleOf(inc *console.Incident) string {
-	return strings.TrimSpace(router.SignalName(inc.Event) + " " + router.FormatPath(inc.Event, inc.Path))
+	signal := cmp.Or(inc.Signal, inc.Event)
+	return strings.TrimSpace(router.SignalName(signal) + " " + router.FormatPath(signal, inc.Path))
 }
 
 // levelOf writes the level of an alert: "10 %", "THROTTLED", or "" where Meta named none.
@@ -180,7 +185,7 @@ func (c incidentsShow) Run(ctx context.Context, p *program) error {
 }
 
 func printIncident(w io.Writer, inc *console.Incident, now time.Time) error {
-	fmt.Fprintf(w, "%s %s: %s\n", router.IncidentName(inc.Number), clean(flowOf(inc)), clean(troubleOf(inc)))
+	fmt.Fprintf(w, "%s %s: %s\n", router.IncidentName(inc.Number), clean(aboutOf(inc)), clean(troubleOf(inc)))
 	if inc.Title != "" {
 		fmt.Fprintln(w, clean(inc.Title))
 	}
