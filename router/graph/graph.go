@@ -238,9 +238,9 @@ func (c *Client) ask(ctx context.Context, k key) {
 		return // cut short: no answer
 	}
 	if fault == nil {
-		c.calls[asked].Inc()
 		c.pause = pause{}
 		c.keep(k, name, c.cfg.Keep)
+		c.calls[asked].Inc()
 		return
 	}
 	c.calls[fault.outcome].Inc()
