@@ -63,6 +63,7 @@ rules:
     match: {field: flows}
     notify: [ops-chat, payments-chat, payments-oncall]
 default: {notify: [ops-chat]}
+fallback: ops-chat
 `
 
 func newSurgery(t *testing.T) *surgery {
