@@ -110,7 +110,9 @@ func TestACardHasTheNameFromGraphAtTheSecondEvent(t *testing.T) {
 	}
 	asked := func(want ...string) {
 		t.Helper()
-		eventually(t, "Graph is asked for "+strings.Join(want, ", "), func() bool { return slices.Equal(graphCalls(g), want) })
+		eventually(t, "Graph is asked for "+strings.Join(want, ", "), func() bool {
+			return slices.Equal(graphCalls(g), want)
+		})
 	}
 
 	p.post(t, pairPost(lately, "77", "ACTIVATED", 5), http.StatusOK)
@@ -161,8 +163,8 @@ func TestACardHasTheNameFromGraphAtTheSecondEvent(t *testing.T) {
 	}
 	sandbox.AssertNoSecret(t, []string{testGraphToken, "EAAG-another"}, p.stderr.String(), pages)
 	// The account is known from the first flow of its.
-	p.post(t, postOf(fmt.Sprintf(`{"id":"501","time":%d,"changes":[{"field":"account_review_update","value":{"decision":"REJECTED"}}]}`,
-		lately+480)), http.StatusOK)
+	rejected := `{"id":"501","time":%d,"changes":[{"field":"account_review_update","value":{"decision":"REJECTED"}}]}`
+	p.post(t, postOf(fmt.Sprintf(rejected, lately+480)), http.StatusOK)
 	card(4, "account Acme EU")
 	must(t, p.stop(t))
 }

@@ -121,20 +121,11 @@ func read(kind Kind, status int, body []byte, token router.Secret) (string, *fau
 		Name     string `json:"name"`
 		Number   string `json:"display_phone_number"`
 		Verified string `json:"verified_name"`
-		Error    *struct {
-			Code    int    `json:"code"`
-			Message string `json:"message"`
-		} `json:"error"`
 	}
-	err := json.Unmarshal(body, &said)
-	switch {
-	case status/100 == 3:
-		return "", &fault{outcome: redirected, status: status, text: "it redirects, which is not followed"}
-	case err == nil && said.Error != nil:
-		return "", refusal(status, said.Error.Code, said.Error.Message, token)
-	case status/100 != 2:
-		return "", refusal(status, 0, "", token)
-	case err != nil:
+	if f := judge(status, body, token); f != nil {
+		return "", f
+	}
+	if json.Unmarshal(body, &said) != nil {
 		return "", &fault{outcome: odd, status: status, text: "its answer is no JSON of a name"}
 	}
 	name := said.Name
@@ -148,6 +139,37 @@ func read(kind Kind, status int, body []byte, token router.Secret) (string, *fau
 		return "", &fault{outcome: unknown, status: status, text: "it has no name"}
 	}
 	return name, nil
+}
+
+// Judge says what is wrong with an answer, and what a person can do about it; "" where it is well. The token is in
+// neither.
+func Judge(status int, body []byte, token router.Secret) (seen, do string) {
+	if f := judge(status, body, token); f != nil {
+		return f.Error(), f.outcome.do()
+	}
+	return "", ""
+}
+
+// judge returns nil where an answer holds what was asked for.
+func judge(status int, body []byte, token router.Secret) *fault {
+	var said struct {
+		Error *struct {
+			Code    int    `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	err := json.Unmarshal(body, &said)
+	switch {
+	case status/100 == 3:
+		return &fault{outcome: redirected, status: status, text: "it redirects, which is not followed"}
+	case err == nil && said.Error != nil:
+		return refusal(status, said.Error.Code, said.Error.Message, token)
+	case status/100 != 2:
+		return refusal(status, 0, "", token)
+	case err != nil:
+		return &fault{outcome: odd, status: status, text: "its answer is no JSON"}
+	}
+	return nil
 }
 
 // refusal reads a fault of Graph's. Source of the codes: Meta, Cloud API error codes, and Graph API rate limits.
