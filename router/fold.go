@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -350,8 +351,13 @@ func (f *fold) expire(inc *Incident, now time.Time) (expired []*Alert) {
 
 // describe renews what an incident shows of its flow and its fields.
 func (f *fold) describe(inc *Incident) {
-	if f.v.FlowName != "" || f.v.AccountName != "" || f.v.Runbook != "" || len(f.v.Labels) > 0 {
-		inc.FlowInfo = f.v.FlowInfo
+	info := f.v.FlowInfo
+	if info.FlowName != "" || info.AccountName != "" || info.NumberName != "" || info.Runbook != "" || len(info.Labels) > 0 {
+		// A name that was known stays: who gives names beside the rules may not know it again yet.
+		info.FlowName = cmp.Or(info.FlowName, inc.FlowName)
+		info.AccountName = cmp.Or(info.AccountName, inc.AccountName)
+		info.NumberName = cmp.Or(info.NumberName, inc.NumberName)
+		inc.FlowInfo = info
 	}
 	if len(f.v.Fields) > 0 {
 		inc.Fields = f.v.Fields

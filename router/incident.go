@@ -158,7 +158,7 @@ type Incident struct {
 	WABA     string
 	Flow     string // id of the flow, or Subject.Key
 	Event    string // key of the signal that opened it; EventOf it is the event's name, as rules know it
-	FlowInfo        // as the rules file named the flow at the newest event
+	FlowInfo        // as the flow was named at the newest event that had a name for it
 
 	Subject Subject // zero for a flow
 	Change  string  // Event.Change of its worst alert; "" of a flow
@@ -295,10 +295,11 @@ type Watch struct {
 }
 
 // FlowInfo is what the rules file says of a flow and of the account that it is in, or of the account alone where an event is
-// about no flow.
+// about no flow. Names that it does not give may be Meta's.
 type FlowInfo struct {
 	FlowName    string            `json:"flow_name,omitempty"`    // "" means unknown: show the id
 	AccountName string            `json:"account_name,omitempty"` // "" means unknown: show the WABA id
+	NumberName  string            `json:"number_name,omitempty"`  // of a phone number that Meta names by its id alone; "" means unknown
 	Labels      map[string]string `json:"labels,omitempty"`       // team, and any other label; a flow has its account's as well
 	Runbook     string            `json:"runbook,omitempty"`      // URL
 }

@@ -16,10 +16,22 @@ func (s Subject) Label(info FlowInfo, waba string) string {
 		return strings.TrimSpace("number " + name)
 	case SubjectTemplate:
 		return strings.TrimSpace("template " + name)
+	case SubjectEntity:
+		if id := s.NumberID(); id != "" && info.NumberName != "" {
+			return "phone number " + info.NumberName
+		}
 	case SubjectPayment:
 		return strings.TrimSpace("payment configuration " + name)
 	}
 	return cmp.Or(name, string(s.Kind))
+}
+
+// NumberID returns Meta's id of the phone number that an account alert is about; "" for any other subject.
+func (s Subject) NumberID() string {
+	if id, ok := strings.CutPrefix(s.ID, "PHONE_NUMBER:"); ok && s.Kind == SubjectEntity {
+		return id
+	}
+	return ""
 }
 
 // OfFlow says whether it is about a flow, or about nothing that has a name.

@@ -22,6 +22,7 @@ import (
 	"flowbridge/router"
 	"flowbridge/router/console"
 	"flowbridge/router/delivery"
+	"flowbridge/router/graph"
 	"flowbridge/router/rules"
 	"flowbridge/router/store"
 	"flowbridge/router/whatsapp"
@@ -56,6 +57,8 @@ type bridgeConfig struct {
 	PagerDutyURL string // of the Events API
 
 	PagerDutyBack pagerDutyBack
+	GraphToken    router.Secret // "": no names are asked of Meta
+	GraphURL      string
 
 	SecretFiles secretFiles // those of these secrets that are given as files, and may change; nil: none
 
@@ -86,6 +89,7 @@ type bridge struct {
 	deliverer *delivery.Deliverer
 	slack     *slack.Receiver   // nil where nothing comes back from Slack
 	linker    *pagerduty.Linker // nil without a token for PagerDuty's REST API
+	graph     *graph.Client     // nil without a token for Meta's Graph API
 	public    http.Handler
 	admin     *console.Console
 	refusals  *refusals
@@ -165,8 +169,11 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 	if err != nil {
 		return err
 	}
+	if err := b.wireGraph(metrics); err != nil {
+		return err
+	}
 	b.router, err = router.New(router.Config{
-		Rules:      func() router.Rules { return b.rules.rules() },
+		Rules:      b.namedRules,
 		Now:        b.cfg.Now,
 		Logger:     b.cfg.Logger,
 		Registerer: metrics,
@@ -273,6 +280,7 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 		work.Go(func() { faults <- b.slack.Run(working) })
 	}
 	work.Go(func() { b.runPagerDutyBack(working) })
+	work.Go(func() { b.runGraph(working) })
 	if b.cfg.ReadRules != nil {
 		work.Go(func() { b.rules.watch(working, b.cfg.Reread) })
 	}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"flowbridge/router"
+	"flowbridge/router/graph"
 )
 
 // ownSecret is one of the bridge's own credentials, by the name of its variable.
@@ -22,13 +23,16 @@ type ownSecret struct {
 	least   int    // characters that it must have
 }
 
+// graphToken is the variable of the access token for Meta's Graph API.
+const graphToken = "META_ACCESS_TOKEN"
+
 // ownSecrets lists them.
 func ownSecrets() []ownSecret {
 	return []ownSecret{
 		{name: "META_APP_SECRET", several: true}, {name: "META_VERIFY_TOKEN"},
 		{name: "SLACK_BOT_TOKEN", sent: true}, {name: "SLACK_SIGNING_SECRET"}, {name: "SLACK_APP_TOKEN", prefix: "xapp-", sent: true},
 		{name: "PAGERDUTY_API_TOKEN", sent: true}, {name: "PAGERDUTY_WEBHOOK_SECRET", several: true},
-		{name: adminToken}, {name: viewToken},
+		{name: graphToken, sent: true}, {name: adminToken}, {name: viewToken},
 	}
 }
 
@@ -143,6 +147,10 @@ func (cfg *bridgeConfig) readSecrets(p *program) error {
 	cfg.AppSecrets, err = p.secrets("META_APP_SECRET")
 	faults = append(faults, err)
 	cfg.VerifyToken = one("META_VERIFY_TOKEN")
+	cfg.GraphToken, cfg.GraphURL = one(graphToken), p.setting("META_GRAPH_URL")
+	if _, err := graph.Address(cfg.GraphURL); err != nil {
+		faults = append(faults, err)
+	}
 	cfg.SlackToken = one("SLACK_BOT_TOKEN")
 	cfg.SlackBack, err = p.slackBack(cfg.SlackToken)
 	faults = append(faults, err)

@@ -265,6 +265,9 @@ func (r *Rules) info(ev *router.Event) router.FlowInfo {
 // Account returns what the rules file says of a WhatsApp Business Account.
 func (r *Rules) Account(id string) router.FlowInfo { return r.accounts[id] }
 
+// AccountIDs returns the ids of the accounts that the files name, sorted.
+func (r *Rules) AccountIDs() []string { return slices.Sorted(maps.Keys(r.accounts)) }
+
 // RuleBehind returns the name of the first rule of a decision that tells a notifier.
 func (r *Rules) RuleBehind(d *router.Decision, notifier string) string {
 	for _, name := range d.Rules {

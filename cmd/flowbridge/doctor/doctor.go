@@ -127,7 +127,7 @@ func (d *Doctor) Examine(ctx context.Context) *Report {
 	findings := d.checkRules() // the others ask it for channels and keys
 	findings = append(findings, d.checkSecrets()...)
 	findings = append(findings, d.checkFiles()...)
-	var groups []func(context.Context) []diagnosis
+	groups := []func(context.Context) []diagnosis{d.checkGraph}
 	for _, k := range d.cfg.Kinds {
 		groups = append(groups, func(ctx context.Context) []diagnosis { return k.Examine(ctx, d.of(k.Kind)) })
 	}
@@ -201,7 +201,8 @@ func (d *Doctor) hider() *strings.Replacer {
 			hide(router.Secret(t.Address))
 		}
 	}
-	addresses := []string{d.cfg.DB, d.cfg.WebhookURL, d.cfg.Setting("SLACK_API_URL"), d.cfg.Setting("PAGERDUTY_EVENTS_URL"), d.cfg.Setting("PAGERDUTY_API_URL")}
+	addresses := []string{d.cfg.DB, d.cfg.WebhookURL, d.cfg.Setting("SLACK_API_URL"), d.cfg.Setting("PAGERDUTY_EVENTS_URL"), d.cfg.Setting("PAGERDUTY_API_URL"),
+		d.cfg.Setting("META_GRAPH_URL")}
 	for _, address := range addresses {
 		if u, err := url.Parse(address); err == nil && u.User != nil {
 			password, _ := u.User.Password()

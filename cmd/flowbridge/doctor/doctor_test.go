@@ -48,6 +48,7 @@ type surgery struct {
 	Slack   *sandbox.Slack
 	Pager   *sandbox.PagerDuty
 	Account *sandbox.Account
+	Graph   *sandbox.Graph
 	public  http.Handler
 	date    time.Duration // what the services' clocks are ahead
 	trusted bool
@@ -73,11 +74,13 @@ func newSurgery(t *testing.T) *surgery {
 			Scopes: []string{"chat:write", "chat:write.public", "channels:history", "channels:join", "channels:read", "groups:read", "commands"}}),
 		Pager:   sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{testRoutingKey}}),
 		Account: &sandbox.Account{Token: "pd-token-of-the-test", Users: []string{"bridge@example.com"}},
+		Graph:   sandbox.NewGraph(sandbox.GraphConfig{Token: "EAAG-token-of-the-test"}),
 		trusted: true,
 		env: map[string]string{
 			"META_APP_SECRET": "0123456789abcdef0123456789abcdef", "META_VERIFY_TOKEN": "verify-token-of-the-test", "FLOWBRIDGE_ADMIN_TOKEN": "admin-token-of-the-test",
 			"SLACK_BOT_TOKEN": testSlackToken, "SLACK_SIGNING_SECRET": "fedcba9876543210fedcba9876543210", "PD_KEY": testRoutingKey,
 			"PAGERDUTY_API_TOKEN": "pd-token-of-the-test", "PAGERDUTY_WEBHOOK_SECRET": "pd-webhook-secret-of-the-test", "PAGERDUTY_FROM": "bridge@example.com",
+			"META_ACCESS_TOKEN": "EAAG-token-of-the-test",
 		},
 	}
 	s.cfg, s.admin = Config{Rules: filepath.Join(s.dir, "rules.yaml"), DB: filepath.Join(s.dir, "bridge.db"), Timeout: 5 * time.Second}, "127.0.0.1:9090"
@@ -107,6 +110,7 @@ func (s *surgery) examine(t *testing.T, change func(*surgery)) string {
 	public.StartTLS()
 	t.Cleanup(public.Close)
 	s.env["SLACK_API_URL"], s.env["PAGERDUTY_EVENTS_URL"], s.env["PAGERDUTY_API_URL"] = slackServer.URL+"/api/", pagerServer.URL, accountServer.URL
+	s.env["META_GRAPH_URL"] = s.serve(t, s.Graph).URL
 	s.cfg.WebhookURL = public.URL
 	s.Account.Subscriptions = append(s.Account.Subscriptions, sandbox.Subscription{URL: public.URL + "/webhooks/pagerduty", Events: pagerduty.WebhookEvents})
 	if change != nil {
@@ -276,6 +280,14 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 			s.Account.Page = 1
 		}},
 		{"the-rest-token-may-not-look", func(s *surgery) { s.Account.Denied = []string{"/users", "/webhook_subscriptions"} }},
+		{"the-access-token-sees-no-account", func(s *surgery) {
+			s.account("501")
+			s.Graph.Account("501", "Acme EU")
+			s.Graph.Deny("501")
+		}},
+		{"the-access-token-is-refused", func(s *surgery) { s.Graph.Rotate("EAAG-another") }},
+		{"graph-redirects", func(s *surgery) { s.Graph.Fail(sandbox.Fault{Status: http.StatusFound, Location: "http://127.0.0.1:1/"}) }},
+		{"graph-is-down", func(s *surgery) { s.env["META_GRAPH_URL"] = "http://127.0.0.1:1" }},
 		{"services-are-down", func(s *surgery) {
 			s.Slack.Fail(sandbox.Fault{Status: 503})
 			s.env["PAGERDUTY_EVENTS_URL"], s.env["PAGERDUTY_API_URL"] = "http://127.0.0.1:1", "http://127.0.0.1:1"
@@ -320,6 +332,14 @@ func (s *surgery) workspace(scopes ...string) {
 // rules adds notifiers to the rules.
 func (s *surgery) rules(notifiers ...string) {
 	text := strings.Replace(surgeryRules, "rules:\n", strings.Join(notifiers, "\n")+"\nrules:\n", 1)
+	if err := os.WriteFile(s.cfg.Rules, []byte(text), 0o600); err != nil {
+		panic(err)
+	}
+}
+
+// account has the rules name an account.
+func (s *surgery) account(id string) {
+	text := strings.Replace(surgeryRules, "notifiers:\n", "accounts: {\""+id+"\": {name: Acme}}\nnotifiers:\n", 1)
 	if err := os.WriteFile(s.cfg.Rules, []byte(text), 0o600); err != nil {
 		panic(err)
 	}

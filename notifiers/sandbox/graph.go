@@ -1,0 +1,137 @@
+package sandbox
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"flowbridge/router"
+)
+
+// GraphConfig is what a stand-in Graph API may be told. A zero field takes its default.
+type GraphConfig struct {
+	// Token is the only access token that is taken. Required.
+	Token router.Secret
+	// Hourly is how many calls the app may make within an hour. Default: no limit.
+	Hourly int
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+// Graph is a stand-in for the part of Meta's Graph API that names accounts, phone numbers and flows. Its methods may be
+// called from several goroutines. The Method of its Calls, and of faults, is the path without the version: "/501".
+type Graph struct {
+	core
+	cfg     GraphConfig
+	budget  window
+	objects map[string]map[string]any // by id
+	denied  map[string]bool
+}
+
+// NewGraph returns a Graph API that knows nothing but who asks.
+func NewGraph(cfg GraphConfig) *Graph {
+	return &Graph{
+		core: newCore(cfg.Now), cfg: cfg, budget: window{most: cfg.Hourly, per: time.Hour},
+		objects: map[string]map[string]any{"me": {"id": "1000000001", "name": "flowbridge"}}, denied: map[string]bool{},
+	}
+}
+
+// Account adds a WhatsApp Business Account, or names it anew.
+func (g *Graph) Account(id, name string) { g.add(id, map[string]any{"name": name}) }
+
+// Phone adds a phone number, or names it anew.
+func (g *Graph) Phone(id, number, verified string) {
+	g.add(id, map[string]any{"display_phone_number": number, "verified_name": verified})
+}
+
+// Flow adds a flow, or names it anew.
+func (g *Graph) Flow(id, name, status string) {
+	g.add(id, map[string]any{"name": name, "status": status})
+}
+
+// Deny has the token lack the permission for an id.
+func (g *Graph) Deny(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.denied[id] = true
+}
+
+// Rotate has another token taken instead.
+func (g *Graph) Rotate(token router.Secret) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cfg.Token = token
+}
+
+func (g *Graph) add(id string, object map[string]any) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	object["id"] = id
+	g.objects[id] = object
+}
+
+// version begins every path.
+var version = regexp.MustCompile(`^/v[0-9]+\.[0-9]+/`)
+
+// ServeHTTP answers a call.
+func (g *Graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	if at := version.FindStringIndex(path); at != nil {
+		path = path[at[1]-1:]
+	}
+	g.serve(w, r, path, func([]byte) request { return &graphCall{g: g, r: r, id: strings.TrimPrefix(path, "/")} })
+}
+
+// graphCall is one call.
+type graphCall struct {
+	g  *Graph
+	r  *http.Request
+	id string
+}
+
+func (c *graphCall) note(*Call) {}
+
+func (c *graphCall) act(*Call) answer {
+	token := strings.TrimPrefix(c.r.Header.Get("Authorization"), "Bearer ")
+	object := c.g.objects[c.id]
+	switch _, ok := c.g.budget.take(c.g.now()); {
+	case c.r.URL.Query().Has("access_token"):
+		return graphError(http.StatusBadRequest, 100, "the sandbox takes no token in an address")
+	case token == "":
+		return graphError(http.StatusBadRequest, 104, "An access token is required to request this resource.")
+	case token != c.g.cfg.Token.Reveal():
+		return graphError(http.StatusUnauthorized, 190, "Malformed access token "+token)
+	case !ok:
+		return graphError(http.StatusTooManyRequests, 80004,
+			"There have been too many calls to this WhatsApp account. Wait a bit and try again.")
+	case c.r.Method != http.MethodGet:
+		return graphError(http.StatusBadRequest, 100, "Unsupported "+strings.ToLower(c.r.Method)+" request.")
+	case c.g.denied[c.id]:
+		return graphError(http.StatusForbidden, 200, "(#200) You do not have permission to access this field.")
+	case object == nil:
+		return graphError(http.StatusBadRequest, 100, fmt.Sprintf("Unsupported get request. Object with ID '%s' does not "+
+			"exist, cannot be loaded due to missing permissions, or does not support this operation.", c.id))
+	}
+	out := map[string]any{"id": object["id"]}
+	for field := range strings.SplitSeq(c.r.URL.Query().Get("fields"), ",") {
+		value, ok := object[field]
+		if field != "" && !ok {
+			return graphError(http.StatusBadRequest, 100, "(#100) Tried accessing nonexisting field ("+field+")")
+		}
+		if ok {
+			out[field] = value
+		}
+	}
+	return jsonAnswer(http.StatusOK, out)
+}
+
+// graphError is an error as Meta writes it.
+func graphError(status, code int, message string) answer {
+	out := jsonAnswer(status, map[string]any{"error": map[string]any{
+		"message": message, "type": "OAuthException", "code": code, "fbtrace_id": "AtraceOfTheSandbox",
+	}})
+	out.err = message
+	return out
+}
