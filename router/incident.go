@@ -203,6 +203,8 @@ type Incident struct {
 	// NoteAutoResolve says that a page which its service ended by itself, while Meta still reports the trouble, is only
 	// noted; else it pages once more.
 	NoteAutoResolve bool
+	// AcknowledgedFor is how long an acknowledgement lasts that nobody follows up; 0 is for good.
+	AcknowledgedFor time.Duration
 	Watch           []Watch   // who is told, sorted by notifier
 	Entries         int64     // length of the timeline
 	Wake            time.Time // when a timer of it is due next; zero for none
@@ -216,6 +218,8 @@ type ActTimes struct {
 	AcknowledgementIn Page      `json:"acknowledgement_in,omitzero"`
 	Resolution        time.Time `json:"resolution,omitzero"` // it was resolved by hand, or that was taken back
 	Owner             time.Time `json:"owner,omitzero"`      // it was given to somebody
+	// FollowUp is when somebody who has it was last heard of: it was given to somebody, or a note was written.
+	FollowUp time.Time `json:"follow_up,omitzero"`
 }
 
 // Acknowledges says whether the acknowledgement of the incident covers an alert: what had reached us by then, and

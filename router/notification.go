@@ -41,6 +41,8 @@ type Decision struct {
 	PageOnRise   bool          // on_escalation: page
 	// NoteAutoResolve is on_auto_resolve: note.
 	NoteAutoResolve bool
+	// AcknowledgedFor is how long an acknowledgement lasts that nobody follows up; 0 is for good.
+	AcknowledgedFor time.Duration
 	// AsksForChange says that a rule which matched names the event's Change: good news that closes nothing is told then.
 	AsksForChange bool
 	Fields        []Field

@@ -158,6 +158,8 @@ var actionKeys = table{"in a rule", []key{
 	{"group_by", false, word(string(router.GroupByThreshold), string(router.GroupByFlow)),
 		"What makes one incident: threshold, each its own; flow, all signals of a flow together. Default: the signal of a flow, with all its thresholds."},
 	{"resolve_after", false, wait(), "How long a recovery is held back, so that trouble that comes and goes stays one incident and pages once: 10m. Default: not at all."},
+	{"acknowledged_for", false, wait(), "How long an acknowledgement lasts: 4h. When nobody follows it up until then, with a note or by handing the incident on, " +
+		"it ends: the incident is open again, and PagerDuty pages anew. At least 5m. Default: for good."},
 	{"on_escalation", false, word(string(reactNote), string(reactPage)),
 		"What happens when an incident gets worse that somebody has acknowledged: note, it is seen where it was told; page, PagerDuty pages anew. Default: note."},
 	{"on_auto_resolve", false, word(string(reactNote), string(reactPage)),

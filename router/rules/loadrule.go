@@ -129,6 +129,7 @@ func (l *loader) actions(rule *rule, o object) {
 		{"severity", func(e entry) { rule.severity = l.severity(e, rule.match.events.names()) }},
 		{"group_by", func(e entry) { rule.groupBy = l.groupBy(e) }},
 		{"resolve_after", func(e entry) { rule.resolve = hold{true, l.wait(e)} }},
+		{"acknowledged_for", func(e entry) { rule.ackedFor = hold{true, l.lasting(e)} }},
 		{"on_escalation", func(e entry) { rule.rise, rule.riseAt = l.reaction(e), l.Place(e.At) }},
 		{"on_auto_resolve", func(e entry) { rule.autoResolve = l.reaction(e) }},
 		{"fields", func(e entry) { rule.fields = l.fieldNames(e) }},

@@ -66,6 +66,7 @@ type rule struct {
 	severity    severityRule
 	groupBy     router.GroupBy
 	resolve     hold
+	ackedFor    hold
 	rise        reaction
 	riseAt      Place
 	autoResolve reaction
@@ -76,7 +77,7 @@ type rule struct {
 	alone       alone
 }
 
-// hold is what a rule says of `resolve_after`.
+// hold is what a rule says of `resolve_after` or `acknowledged_for`.
 type hold struct {
 	said bool
 	wait time.Duration

@@ -242,7 +242,7 @@ var values = map[string][]any{
 	"old_status": {router.Published}, "new_status": {router.Blocked, []any{router.Throttled, "ODD"}}, "error_type": {"timeout_error", []any{"TIMEOUT"}},
 	"alert_state": {router.Activated, []any{router.Activated, router.Deactivated}}, "when": {"error_rate > 5", true},
 	"severity": {"error", map[string]any{"10": "info", "BLOCKED": "critical", "5s": "error"}}, "group_by": {"flow", "threshold"},
-	"resolve_after": {"5m", "1h30m"}, "on_escalation": {"note", "page"}, "on_auto_resolve": {"note", "page"},
+	"resolve_after": {"5m", "1h30m"}, "acknowledged_for": {"4h", "0s", "5m"}, "on_escalation": {"note", "page"}, "on_auto_resolve": {"note", "page"},
 	"title": {"x", 5, "costs $${X}, or ${{.Value}}"}, "text": {"{{.FlowName}}"}, "fields": {"a", []any{"b", "c.d"}},
 	"during": {"night", []any{"night"}}, "except": {"office", []any{"office"}}, "continue": {true, false, "false"},
 	"to": {"chat"}, "after": {"0s", "7d"}, "unless": {"acknowledged"},
@@ -250,7 +250,7 @@ var values = map[string][]any{
 
 // words that a key with few words does not have; the loader and the schema both know that.
 var closed = []string{
-	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "dates", "hours", "threshold", "alert_state", "subject", "severity", "group_by", "resolve_after", "on_escalation", "on_auto_resolve",
+	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "dates", "hours", "threshold", "alert_state", "subject", "severity", "group_by", "resolve_after", "acknowledged_for", "on_escalation", "on_auto_resolve",
 	"continue", "drop", "after", "unless", "kind",
 }
 

@@ -94,6 +94,8 @@ func TestDecisionsInTime(t *testing.T) {
 		{"unless only if all say so", `[{name: a, match: {}, continue: true, notify: {to: page, unless: acknowledged}}, {name: b, match: {}, notify: {to: page, after: 5m}}]`, monday, "a + b: page"},
 		{"resolve_after and on_escalation of the first rule that says so", `[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, continue: true, resolve_after: 5m, on_escalation: note, notify: chat}, {name: c, match: {}, resolve_after: 1h, on_escalation: page, notify: chat}]`, monday, "a + b + c: chat; holds 5m0s"},
 		{"on_auto_resolve of the first rule that says so", `[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, on_auto_resolve: note, notify: chat}]`, monday, "a + b: chat; notes what PagerDuty ends"},
+		{"acknowledged_for of the first rule that says so", `[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, continue: true, acknowledged_for: 4h, notify: chat}, {name: c, match: {}, acknowledged_for: 1h, notify: chat}]`, monday, "a + b + c: chat; acknowledged for 4h0m0s"},
+		{"and of a rule that is alone", `[{name: a, match: {}, acknowledged_for: 4h, notify: chat}]`, monday, "a: chat; acknowledged for 4h0m0s"},
 		{"even 0s", `[{name: a, match: {}, continue: true, resolve_after: 0s, notify: chat}, {name: b, match: {}, resolve_after: 5m, on_escalation: page, notify: chat}]`, monday, "a + b: chat; pages on rise"},
 		{"default can wait too", `[{name: a, match: {flow: "2"}, notify: chat}]`, monday, "default: ops"},
 	} {
@@ -119,6 +121,9 @@ func TestDecisionsInTime(t *testing.T) {
 			got := strings.Join(names, " + ") + ": " + strings.Join(to, ", ")
 			if d.ResolveAfter > 0 {
 				got += fmt.Sprint("; holds ", d.ResolveAfter)
+			}
+			if d.AcknowledgedFor > 0 {
+				got += fmt.Sprint("; acknowledged for ", d.AcknowledgedFor)
 			}
 			if d.PageOnRise {
 				got += "; pages on rise"

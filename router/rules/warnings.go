@@ -191,7 +191,7 @@ func (l *loader) doubtful(rule *rule, o object) {
 		}
 	}
 	if !m.mayOpen() {
-		for _, key := range []string{"resolve_after", "on_escalation", "on_auto_resolve"} {
+		for _, key := range []string{"resolve_after", "acknowledged_for", "on_escalation", "on_auto_resolve"} {
 			if e, ok := o.at[key]; ok {
 				l.Warn(e.At, e.Path, "means nothing here: what the rule matches is told once and opens nothing", "remove it")
 			}
