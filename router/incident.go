@@ -101,6 +101,7 @@ type AlertRoute struct {
 	Notifier           string    `json:"notifier"`     // of several names for one target, the one that the incident goes by
 	Due                time.Time `json:"due,omitzero"` // it is not newly told before; zero: at once
 	UnlessAcknowledged bool      `json:"unless_acknowledged,omitempty"`
+	Mention            []string  `json:"mention,omitempty"` // whom it calls by name: see Route
 }
 
 // route returns how the alert reaches a notifier, or nil.

@@ -2,6 +2,7 @@ package slack
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -46,12 +47,45 @@ func entryLines(n *router.Notification) (list []reply) {
 			continue
 		}
 		if mark := entryMark(e.Kind); mark != "" {
-			worse := e.Kind == router.EntryEscalated || e.Kind == router.EntryReopened || e.Kind == router.EntryActivated && reopened(n)
-			list = append(list, reply{e.N, mark + " " + line(e.Text, lineText), worse && n.Open})
+			list = append(list, reply{e.N, mark + " " + line(e.Text, lineText), worse(n, e)})
 		}
 	}
 	return list
 }
+
+// worse says that an entry tells the channel of what an edited card does not.
+func worse(n *router.Notification, e *router.Entry) bool {
+	rose := e.Kind == router.EntryEscalated || e.Kind == router.EntryReopened || e.Kind == router.EntryActivated && reopened(n)
+	return rose && n.Open
+}
+
+// opens says that the channel has no card of it yet, and that nobody has it.
+func opens(n *router.Notification) bool {
+	return n.Open && ownOf(n.Receipt).TS == "" && n.Incident.State == router.IncidentOpen
+}
+
+// mentions are those whom the rules mention, in mrkdwn; nobody under a silence. Only what the rules file may hold comes here, and
+// that needs no escape: see router.Kind.Mentions.
+func mentions(n *router.Notification) string {
+	if n.Incident.Silence.ID != "" {
+		return ""
+	}
+	var words []string
+	for _, name := range n.Mentions() {
+		switch {
+		case !mentionable.MatchString(name): // of a database that somebody else wrote
+		case name == "here" || name == "channel":
+			words = append(words, "<!"+name+">")
+		case name[0] == 'S':
+			words = append(words, "<!subteam^"+name+">")
+		default:
+			words = append(words, "<@"+name+">")
+		}
+	}
+	return strings.Join(words[:min(len(words), mostCalls)], " ")
+}
+
+var mentionable = regexp.MustCompile(`^(` + strings.Join(router.KindSlack.Mentions(), "|") + `)$`)
 
 // sameLine says that an entry goes on in the line of the one before it: who was paged by what that tells.
 func sameLine(n *router.Notification, i int) bool {

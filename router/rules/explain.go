@@ -146,6 +146,9 @@ func explainWhen(r router.Route) string {
 	if r.UnlessAcknowledged {
 		when += ", unless somebody has acknowledged it"
 	}
+	if len(r.Mention) > 0 {
+		when += ", and calls " + strings.Join(r.Mention, ", ")
+	}
 	return when
 }
 

@@ -151,7 +151,7 @@ var matchKeys = table{"under match", []key{
 }}
 
 var actionKeys = table{"in a rule", []key{
-	{"notify", false, some(schema{"anyOf": []any{text(), objectOf(routeKeys, nil, nil)}}).described("a notifier, or a map with to"), "Whom to tell: names of notifiers, or {to, severity, after, unless}."},
+	{"notify", false, some(schema{"anyOf": []any{text(), objectOf(routeKeys, nil, nil)}}).described("a notifier, or a map with to"), "Whom to tell: names of notifiers, or {to, severity, after, unless, mention}."},
 	{"severity", false, schema{"anyOf": []any{word(severityWords()...), severityMap()}},
 		"How bad it is: one word, or a map from thresholds and statuses to words. Default: 5 % and 1 s are a warning, 10 % and 5 s an error, 50 %, 7 s and a lack of " +
 			"availability critical, THROTTLED an error, BLOCKED critical, news info."},
@@ -185,6 +185,8 @@ var routeKeys = table{"in an entry of notify: {to: NAME, ...}", []key{
 	{"severity", false, some(form(severitiesForm)), `What it is told of: a severity, a list, or a comparison such as ">=error". Default: everything.`},
 	{"after", false, wait(), "It is told only if the trouble is still there after this long: 5m. Default: at once."},
 	{"unless", false, word(string(router.IncidentAcknowledged)), "acknowledged: it is not told while somebody has acknowledged the incident."},
+	{"mention", false, some(form(router.MentionForms()...)), "Whom a message in Slack calls when the incident opens and when it gets worse, and never for new numbers: " +
+		"here, channel, ids of members (U..., W...) and of user groups (S...)."},
 }}
 
 // reservedLabels are names that a label cannot have, since rules know them already.

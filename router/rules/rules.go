@@ -99,6 +99,7 @@ type route struct {
 	severities severitySet
 	after      time.Duration
 	unlessAck  bool
+	mention    []string
 	at         Place
 }
 

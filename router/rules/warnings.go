@@ -196,6 +196,9 @@ func (l *loader) doubtful(rule *rule, o object) {
 				l.Warn(e.At, e.Path, "means nothing here: what the rule matches is told once and opens nothing", "remove it")
 			}
 		}
+		for _, e := range l.calls {
+			l.Warn(e.At, e.Path, "means nothing here: what the rule matches opens nothing, and calls nobody", "remove it")
+		}
 		for _, e := range l.waits {
 			l.Warn(e.At, e.Path, "means nothing here: what the rule matches is told once, and at once", "remove it")
 		}
