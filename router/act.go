@@ -217,6 +217,7 @@ func (f *fold) actAcknowledge(inc *Incident) {
 func (f *fold) actUnacknowledge(inc *Incident) {
 	inc.State = IncidentOpen
 	unacknowledge(inc)
+	inc.restReminders(f.e.At)
 	f.entry(inc, EntryUnacknowledged, "No longer acknowledged: "+f.who())
 	f.say("unacknowledged %s", inc.Name())
 }

@@ -98,10 +98,11 @@ func LastReport(alerts []Alert, event string, want func(*Alert) bool) (last *Ale
 
 // AlertRoute is how an alert reaches a notifier.
 type AlertRoute struct {
-	Notifier           string    `json:"notifier"`     // of several names for one target, the one that the incident goes by
-	Due                time.Time `json:"due,omitzero"` // it is not newly told before; zero: at once
-	UnlessAcknowledged bool      `json:"unless_acknowledged,omitempty"`
-	Mention            []string  `json:"mention,omitempty"` // whom it calls by name: see Route
+	Notifier           string        `json:"notifier"`     // of several names for one target, the one that the incident goes by
+	Due                time.Time     `json:"due,omitzero"` // it is not newly told before; zero: at once
+	UnlessAcknowledged bool          `json:"unless_acknowledged,omitempty"`
+	Mention            []string      `json:"mention,omitempty"` // whom it calls by name: see Route
+	Remind             time.Duration `json:"remind,omitempty"`  // see Route
 }
 
 // route returns how the alert reaches a notifier, or nil.
@@ -297,6 +298,10 @@ type Watch struct {
 	Repaged bool `json:"repaged,omitempty"`
 	// Held says that the service acknowledged it by itself: it notifies nobody of a rise, which opens a page anew.
 	Held bool `json:"held,omitempty"`
+	// Reminders counts how often it was told again in this opening that nobody has the incident, and Reminded is when it was
+	// last, or when nobody had it any more.
+	Reminders int64     `json:"reminders,omitempty"`
+	Reminded  time.Time `json:"reminded,omitzero"`
 }
 
 // FlowInfo is what the rules file says of a flow and of the account that it is in, or of the account alone where an event is
@@ -344,6 +349,7 @@ const (
 	EntryLate           EntryKind = "late"      // an event older than what was known: nothing changed
 	EntryAcknowledged   EntryKind = "acknowledged"
 	EntryUnacknowledged EntryKind = "unacknowledged"
+	EntryReminded       EntryKind = "reminded" // nobody has it: said again to those who want that
 	EntryPaged          EntryKind = "paged"    // a person wanted somebody paged at once
 	EntrySilenced       EntryKind = "silenced" // a silence covers it from now on, or none does any more
 	EntryAssigned       EntryKind = "assigned"

@@ -38,6 +38,7 @@ func (f *fold) lapse(inc *Incident, counting []*Alert, now time.Time) *lapse {
 	}
 	inc.State = IncidentOpen
 	unacknowledge(inc)
+	inc.restReminders(now)
 	return ended
 }
 

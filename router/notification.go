@@ -56,6 +56,8 @@ type Route struct {
 	// UnlessAcknowledged says that it is not newly told while somebody has acknowledged the incident.
 	UnlessAcknowledged bool
 	Mention            []string // whom it calls by name when it opens and when it gets worse: see Kind.Mentions
+	// Remind is how often it is told again while the incident is open and nobody has it; 0 for never.
+	Remind time.Duration
 }
 
 // Rule returns the name of the first rule that matched, or "default".
@@ -171,6 +173,14 @@ func (n *Notification) Mentions() (names []string) {
 		}
 	}
 	return names
+}
+
+// Reminds says whether the rules have it told again, of something that is active, while nobody has it.
+func (n *Notification) Reminds() bool {
+	return slices.ContainsFunc(n.Alerts, func(a Alert) bool {
+		r := a.route(n.Target.Notifier)
+		return r != nil && a.Counts() && r.Remind > 0
+	})
 }
 
 // Union appends what is new of more to a copy of list.

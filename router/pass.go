@@ -43,12 +43,13 @@ func (f *fold) pass(now time.Time) {
 		if inc.Silence.ID != silence.ID && inc.State != IncidentResolved {
 			f.entryAt(inc, now, 0, EntrySilenced, inc.Silence.words())
 		}
+		reminded := f.remind(inc, counting, now)
 		for j := range inc.Watch {
 			if inc.Watch[j].Open && !before[j].Open && lapsed == nil { // else that said so
 				f.entryAt(inc, now, 0, EntryTold, f.whyNow(inc, inc.Watch[j].Notifier, counting))
 			}
 		}
-		if changed || lapsed != nil || len(released)+len(expired) > 0 {
+		if changed || reminded || lapsed != nil || len(released)+len(expired) > 0 {
 			f.change(inc)
 			f.owe(inc, before)
 		}
@@ -198,6 +199,7 @@ func (f *fold) severities(inc *Incident, w *Watch, counting []*Alert, now time.T
 func (w *Watch) opens(at time.Time) {
 	w.Opening++
 	w.Since, w.Held = at, false
+	w.Reminders, w.Reminded = 0, time.Time{}
 }
 
 // routedSeverity returns the worst severity that is routed to a notifier.
@@ -261,6 +263,9 @@ func (f *fold) nextTimer(inc *Incident) (next time.Time) {
 	}
 	counting := f.counting(inc.Number)
 	lapses := f.lapsesAt(inc, counting)
+	for i := range inc.Watch {
+		soonest(f.remindsAt(inc, &inc.Watch[i], counting))
+	}
 	for _, a := range counting {
 		if a.Active {
 			soonest(a.Expires)

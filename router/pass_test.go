@@ -87,6 +87,26 @@ func lapsing(e *router.Event) router.Decision {
 	return d
 }
 
+// reminding tells chat again each half hour, and page each hour.
+func reminding(e *router.Event) router.Decision {
+	d := chatAndPage(e)
+	for i := range d.Notify {
+		d.Notify[i].Remind = time.Duration(i+1) * 30 * time.Minute
+	}
+	return d
+}
+
+// TestRemindersEnd: what nobody ever has is not told for ever, and what pages is opened anew each time.
+func TestRemindersEnd(t *testing.T) {
+	s := newTold(&history{decide: reminding})
+	s.happen(up(0, 10))
+	s.until(5 * 24 * 60)
+	watch := s.sim.Unresolved()[0].Watch
+	if watch[0].Reminders != 48 || watch[0].Opening != 1 || watch[1].Reminders != 48 || watch[1].Opening != 49 {
+		t.Errorf("%+v", watch)
+	}
+}
+
 func silence(minute int, id string, scope router.Scope, until time.Time) router.Event {
 	return at(minute, router.AddSilence, func(e *router.Event) {
 		e.WABA, e.Flow, e.Source = "", "", router.SourceConsole
@@ -274,6 +294,27 @@ func TestTimers(t *testing.T) {
 				"08:13 unacknowledged: Nobody has followed up the acknowledgement of ana for 10 min. Paged page"},
 		},
 		{
+			name: "what nobody has is told again", decide: reminding,
+			events: []router.Event{up(0, 10), up(20, 10), person(70, router.Acknowledge, 1), person(130, router.Unacknowledge, 1), down(165, 10)}, until: 300,
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error", "10:45 INC-1 chat closed", "10:45 INC-1 page closed"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %",
+				"08:30 reminded: Nobody has it after 30 min", "09:00 reminded: Nobody has it after 1 h. Paged page again",
+				"09:10 acknowledged: Acknowledged by ana", "10:10 unacknowledged: No longer acknowledged: ana",
+				"10:40 reminded: Nobody has it after 2 h 40 min", "10:45 resolved: Endpoint error rate back under 10 % after 2 h 45 min"},
+		},
+		{
+			name: "not under a silence, and only who asks for it", decide: func(e *router.Event) router.Decision {
+				d := reminding(e)
+				d.Notify[0].Remind = 0
+				return d
+			},
+			events: []router.Event{up(0, 10), silence(50, "s", flow, minute(90))}, until: 160,
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:50 silenced: Silenced by ana for 40 min",
+				"09:30 silenced: No longer silenced", "09:30 paged: Paged page again: nobody has it after 1 h 30 min",
+				"10:30 paged: Paged page again: nobody has it after 2 h 30 min"},
+		},
+		{
 			name:   "two silences: the longer one counts",
 			events: []router.Event{silence(0, "a", flow, minute(10)), silence(0, "b", flow, minute(20)), up(1, 5)}, until: 40,
 			told: []string{"08:20 INC-1 chat open warning"},
@@ -307,12 +348,13 @@ func TestWhoIsTold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		after := time.Duration(rapid.IntRange(0, 6).Draw(t, "after")) * time.Minute
 		hold := time.Duration(rapid.IntRange(0, 4).Draw(t, "hold")) * time.Minute
+		remind := time.Duration(rapid.IntRange(0, 6).Draw(t, "remind")) * time.Minute
 		lasts := time.Duration(rapid.IntRange(0, 6).Draw(t, "acknowledged for")) * time.Minute
 		s := newTold(&history{decide: func(e *router.Event) router.Decision {
 			d := chatAndPage(e)
 			d.ResolveAfter, d.AcknowledgedFor = hold, lasts
 			for i := range d.Notify {
-				d.Notify[i].After = after
+				d.Notify[i].After, d.Notify[i].Remind = after, remind
 			}
 			return d
 		}})

@@ -75,6 +75,10 @@ func TestPeopleAreCalledWhenItOpensAndGetsWorse(t *testing.T) {
 	late := mention(escalated())
 	late.Receipt, late.MayExist = router.Receipt{}, false
 	numbers := with(mention(opened()), func(n *router.Notification, inc *router.Incident) { n.Timeline = nil })
+	reminder := with(mention(opened()), func(n *router.Notification, inc *router.Incident) {
+		n.Alerts[0].Routes[1].Remind = 30 * time.Minute
+		n.Timeline = []router.Entry{entry(2, router.EntryReminded, "Nobody has it after 30 min")}
+	})
 	rose := ">> :arrow_up: Endpoint error rate over 50 %: now 62.5 %; severity rises from warning to critical"
 	const who = " <!here> <!subteam^S0123ABCD>"
 	for _, c := range []struct {
@@ -87,6 +91,7 @@ func TestPeopleAreCalledWhenItOpensAndGetsWorse(t *testing.T) {
 		{"it gets worse", []router.Notification{mention(opened()), mention(escalated())}, []string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, open)", rose + who}},
 		{"both at once", []router.Notification{late}, []string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, open)" + who, rose[1:]}},
 		{"under a silence", []router.Notification{mention(opened()), silent}, []string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, silenced)", rose}},
+		{"a reminder", []router.Notification{mention(opened()), reminder}, []string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, open)", ">> :alarm_clock: Nobody has it after 30 min" + who}},
 		{"acknowledged", []router.Notification{mention(opened()), mention(acked())}, []string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, acknowledged by Sam)", "> :eyes: Acknowledged by Sam"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -74,7 +74,8 @@ func (rule *rule) settle() {
 func (rule *rule) routes(to []router.Route, severity router.Severity) []router.Route {
 	for _, route := range rule.notify {
 		if route.severities.has(severity) {
-			to = append(to, router.Route{Target: route.target, After: route.after, UnlessAcknowledged: route.unlessAck, Mention: route.mention})
+			to = append(to, router.Route{Target: route.target, After: route.after, UnlessAcknowledged: route.unlessAck,
+				Mention: route.mention, Remind: route.remind})
 		}
 	}
 	return to
@@ -103,7 +104,8 @@ func (m *match) asksForChange(ev *router.Event) bool {
 //     that says something;
 //   - everybody whom one of them notifies is told. A notifier that is named more than once is told at the earliest of its
 //     times, and `unless: acknowledged` holds for it only if every entry says so: who is to be told in any case, by one rule,
-//     is not kept in the dark by another. Whom one of them mentions is called.
+//     is not kept in the dark by another. Whom one of them mentions is called, and the shortest
+//     time after which one of them reminds counts.
 func (r *Rules) applyAll(d *router.Decision, ev *router.Event, hits []int, last *rule) {
 	matched := make([]*rule, 0, len(hits)+1)
 	for _, i := range hits {
@@ -163,6 +165,7 @@ func combine(routes []router.Route) []router.Route {
 		if n := len(kept); n > 0 && kept[n-1].Notifier == route.Notifier {
 			kept[n-1].After = min(kept[n-1].After, route.After)
 			kept[n-1].UnlessAcknowledged = kept[n-1].UnlessAcknowledged && route.UnlessAcknowledged
+			kept[n-1].Remind = router.Oftener(kept[n-1].Remind, route.Remind)
 			kept[n-1].Mention = router.Union(kept[n-1].Mention, route.Mention)
 			continue
 		}

@@ -149,6 +149,9 @@ func explainWhen(r router.Route) string {
 	if len(r.Mention) > 0 {
 		when += ", and calls " + strings.Join(r.Mention, ", ")
 	}
+	if r.Remind > 0 {
+		when += ", and again every " + router.FormatDuration(r.Remind) + " while nobody has it"
+	}
 	return when
 }
 

@@ -151,7 +151,7 @@ var matchKeys = table{"under match", []key{
 }}
 
 var actionKeys = table{"in a rule", []key{
-	{"notify", false, some(schema{"anyOf": []any{text(), objectOf(routeKeys, nil, nil)}}).described("a notifier, or a map with to"), "Whom to tell: names of notifiers, or {to, severity, after, unless, mention}."},
+	{"notify", false, some(schema{"anyOf": []any{text(), objectOf(routeKeys, nil, nil)}}).described("a notifier, or a map with to"), "Whom to tell: names of notifiers, or {to, severity, after, unless, mention, remind}."},
 	{"severity", false, schema{"anyOf": []any{word(severityWords()...), severityMap()}},
 		"How bad it is: one word, or a map from thresholds and statuses to words. Default: 5 % and 1 s are a warning, 10 % and 5 s an error, 50 %, 7 s and a lack of " +
 			"availability critical, THROTTLED an error, BLOCKED critical, news info."},
@@ -187,6 +187,8 @@ var routeKeys = table{"in an entry of notify: {to: NAME, ...}", []key{
 	{"unless", false, word(string(router.IncidentAcknowledged)), "acknowledged: it is not told while somebody has acknowledged the incident."},
 	{"mention", false, some(form(router.MentionForms()...)), "Whom a message in Slack calls when the incident opens and when it gets worse, and never for new numbers: " +
 		"here, channel, ids of members (U..., W...) and of user groups (S...)."},
+	{"remind", false, wait(), "It is told again this often while the incident is open and nobody has acknowledged it: 30m. Slack says so in the thread, " +
+		"with those whom mention names, and PagerDuty pages anew. At least 5m, and 48 times at most. Default: never."},
 }}
 
 // reservedLabels are names that a label cannot have, since rules know them already.

@@ -177,6 +177,10 @@ func (l *loader) notify(e entry) (routes []route) {
 			route.unlessAck = l.unless(e)
 			l.waits = append(l.waits, e)
 		}
+		if e, ok := o.at["remind"]; ok {
+			route.remind = l.lasting(e)
+			l.waits = append(l.waits, e)
+		}
 		if e, ok := o.at["mention"]; ok {
 			route.mention = l.mention(e, &route.target)
 			l.calls = append(l.calls, e)

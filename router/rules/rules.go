@@ -100,6 +100,7 @@ type route struct {
 	after      time.Duration
 	unlessAck  bool
 	mention    []string
+	remind     time.Duration
 	at         Place
 }
 

@@ -245,13 +245,13 @@ var values = map[string][]any{
 	"resolve_after": {"5m", "1h30m"}, "acknowledged_for": {"4h", "0s", "5m"}, "on_escalation": {"note", "page"}, "on_auto_resolve": {"note", "page"},
 	"title": {"x", 5, "costs $${X}, or ${{.Value}}"}, "text": {"{{.FlowName}}"}, "fields": {"a", []any{"b", "c.d"}},
 	"during": {"night", []any{"night"}}, "except": {"office", []any{"office"}}, "continue": {true, false, "false"},
-	"to": {"chat"}, "after": {"0s", "7d"}, "unless": {"acknowledged"}, "mention": {"here", []any{"channel", "U0123ABCD", "S0123ABCD"}},
+	"to": {"chat"}, "after": {"0s", "7d"}, "unless": {"acknowledged"}, "remind": {"30m", "0s"}, "mention": {"here", []any{"channel", "U0123ABCD", "S0123ABCD"}},
 }
 
 // words that a key with few words does not have; the loader and the schema both know that.
 var closed = []string{
 	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "dates", "hours", "threshold", "alert_state", "subject", "severity", "group_by", "resolve_after", "acknowledged_for", "on_escalation", "on_auto_resolve",
-	"continue", "drop", "after", "unless", "mention", "kind",
+	"continue", "drop", "after", "unless", "mention", "remind", "kind",
 }
 
 func TestTheSchemaAndTheLoaderAgree(t *testing.T) {

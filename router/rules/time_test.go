@@ -97,6 +97,7 @@ func TestDecisionsInTime(t *testing.T) {
 		{"acknowledged_for of the first rule that says so", `[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, continue: true, acknowledged_for: 4h, notify: chat}, {name: c, match: {}, acknowledged_for: 1h, notify: chat}]`, monday, "a + b + c: chat; acknowledged for 4h0m0s"},
 		{"and of a rule that is alone", `[{name: a, match: {}, acknowledged_for: 4h, notify: chat}]`, monday, "a: chat; acknowledged for 4h0m0s"},
 		{"mention of all entries", `[{name: a, match: {}, continue: true, notify: {to: chat, mention: [here, U0123ABCD]}}, {name: b, match: {}, notify: [{to: chat, mention: [S0123ABCD, here]}, {to: chat, severity: critical, mention: channel}]}]`, monday, "a + b: chat calls here U0123ABCD S0123ABCD"},
+		{"the shortest remind of a notifier", `[{name: a, match: {}, continue: true, notify: [{to: chat, remind: 1h}, page]}, {name: b, match: {}, notify: [chat, {to: chat, remind: 30m}]}]`, monday, "a + b: chat every 30m0s, page"},
 		{"even 0s", `[{name: a, match: {}, continue: true, resolve_after: 0s, notify: chat}, {name: b, match: {}, resolve_after: 5m, on_escalation: page, notify: chat}]`, monday, "a + b: chat; pages on rise"},
 		{"default can wait too", `[{name: a, match: {flow: "2"}, notify: chat}]`, monday, "default: ops"},
 	} {
@@ -116,6 +117,9 @@ func TestDecisionsInTime(t *testing.T) {
 				}
 				if r.UnlessAcknowledged {
 					words += " unless acknowledged"
+				}
+				if r.Remind > 0 {
+					words += fmt.Sprint(" every ", r.Remind)
 				}
 				if len(r.Mention) > 0 {
 					words += " calls " + strings.Join(r.Mention, " ")
