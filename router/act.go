@@ -41,6 +41,7 @@ func (f *fold) act() {
 	case LinkIncident:
 		f.actLink(inc)
 	case Note:
+		f.followUp(inc)
 		f.entry(inc, EntryNote, f.e.Act.Text+" ("+f.who()+")")
 		f.say("noted on %s", inc.Name())
 		f.change(inc)
@@ -216,6 +217,7 @@ func (f *fold) actAcknowledge(inc *Incident) {
 func (f *fold) actUnacknowledge(inc *Incident) {
 	inc.State = IncidentOpen
 	unacknowledge(inc)
+	inc.restReminders(f.e.At)
 	f.entry(inc, EntryUnacknowledged, "No longer acknowledged: "+f.who())
 	f.say("unacknowledged %s", inc.Name())
 }
@@ -250,6 +252,7 @@ func (f *fold) actAssign(inc *Incident) (done bool) {
 		return false
 	}
 	inc.Owner = f.e.Act.Owner
+	f.followUp(inc)
 	f.entry(inc, EntryAssigned, "Assigned to "+cmp.Or(inc.Owner, "nobody")+" in PagerDuty")
 	f.say("assigned %s", inc.Name())
 	return true

@@ -196,7 +196,11 @@ func (f *fold) raise(l Level) {
 	if inc == nil {
 		inc = f.open(key)
 	}
-	f.touch(inc.Number).raised = true
+	t := f.touch(inc.Number)
+	t.raised = true
+	if t.fresh || t.reopened || f.v.Severity > t.severity {
+		inc.AcknowledgedFor = f.v.AcknowledgedFor
+	}
 	if inc.Event == f.e.SignalKey() && !slices.Contains(inc.Path, l) {
 		inc.Path = append(slices.Clone(inc.Path), l)
 	}

@@ -98,9 +98,11 @@ func LastReport(alerts []Alert, event string, want func(*Alert) bool) (last *Ale
 
 // AlertRoute is how an alert reaches a notifier.
 type AlertRoute struct {
-	Notifier           string    `json:"notifier"`     // of several names for one target, the one that the incident goes by
-	Due                time.Time `json:"due,omitzero"` // it is not newly told before; zero: at once
-	UnlessAcknowledged bool      `json:"unless_acknowledged,omitempty"`
+	Notifier           string        `json:"notifier"`     // of several names for one target, the one that the incident goes by
+	Due                time.Time     `json:"due,omitzero"` // it is not newly told before; zero: at once
+	UnlessAcknowledged bool          `json:"unless_acknowledged,omitempty"`
+	Mention            []string      `json:"mention,omitempty"` // whom it calls by name: see Route
+	Remind             time.Duration `json:"remind,omitempty"`  // see Route
 }
 
 // route returns how the alert reaches a notifier, or nil.
@@ -203,6 +205,8 @@ type Incident struct {
 	// NoteAutoResolve says that a page which its service ended by itself, while Meta still reports the trouble, is only
 	// noted; else it pages once more.
 	NoteAutoResolve bool
+	// AcknowledgedFor is how long an acknowledgement lasts that nobody follows up; 0 is for good.
+	AcknowledgedFor time.Duration
 	Watch           []Watch   // who is told, sorted by notifier
 	Entries         int64     // length of the timeline
 	Wake            time.Time // when a timer of it is due next; zero for none
@@ -216,6 +220,8 @@ type ActTimes struct {
 	AcknowledgementIn Page      `json:"acknowledgement_in,omitzero"`
 	Resolution        time.Time `json:"resolution,omitzero"` // it was resolved by hand, or that was taken back
 	Owner             time.Time `json:"owner,omitzero"`      // it was given to somebody
+	// FollowUp is when somebody who has it was last heard of: it was given to somebody, or a note was written.
+	FollowUp time.Time `json:"follow_up,omitzero"`
 }
 
 // Acknowledges says whether the acknowledgement of the incident covers an alert: what had reached us by then, and
@@ -292,6 +298,10 @@ type Watch struct {
 	Repaged bool `json:"repaged,omitempty"`
 	// Held says that the service acknowledged it by itself: it notifies nobody of a rise, which opens a page anew.
 	Held bool `json:"held,omitempty"`
+	// Reminders counts how often it was told again in this opening that nobody has the incident, and Reminded is when it was
+	// last, or when nobody had it any more.
+	Reminders int64     `json:"reminders,omitempty"`
+	Reminded  time.Time `json:"reminded,omitzero"`
 }
 
 // FlowInfo is what the rules file says of a flow and of the account that it is in, or of the account alone where an event is
@@ -340,6 +350,7 @@ const (
 	EntryLate           EntryKind = "late"      // an event older than what was known: nothing changed
 	EntryAcknowledged   EntryKind = "acknowledged"
 	EntryUnacknowledged EntryKind = "unacknowledged"
+	EntryReminded       EntryKind = "reminded" // nobody has it: said again to those who want that
 	EntryPaged          EntryKind = "paged"    // a person wanted somebody paged at once
 	EntrySilenced       EntryKind = "silenced" // a silence covers it from now on, or none does any more
 	EntryAssigned       EntryKind = "assigned"

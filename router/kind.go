@@ -29,12 +29,14 @@ type kindInfo struct {
 	one   string // one notifier of it, for people: "a Slack channel"
 	about string // for whoever writes rules
 
-	pages   bool   // it wakes people
-	keyed   bool   // it finds an incident by a key that we choose: who never opened it can close it
-	digests bool   // it takes many incidents in one message when more come than it takes
-	edits   bool   // it shows how things stand in one place, which people can be led to
-	private bool   // its address may hold a credential: people only see the host
-	acts    Source // what people do there comes back as events of this source; "" where nothing does
+	pages   bool // it wakes people
+	keyed   bool // it finds an incident by a key that we choose: who never opened it can close it
+	digests bool // it takes many incidents in one message when more come than it takes
+	edits   bool // it shows how things stand in one place, which people can be led to
+	private bool // its address may hold a credential: people only see the host
+	// mentions are the forms of those whom its messages can call by name, as regular expressions; nil where they call nobody.
+	mentions []string
+	acts     Source // what people do there comes back as events of this source; "" where nothing does
 
 	keys []KindKey // beside kind
 }
@@ -42,7 +44,8 @@ type kindInfo struct {
 var kinds = []kindInfo{
 	{
 		kind: KindSlack, label: "Slack", one: "a Slack channel", digests: true, edits: true, acts: SourceSlack,
-		about: "slack: one channel. The bot must be a member of it, or have the scope chat:write.public.",
+		mentions: []string{slackEverybodyForm, slackPersonForm},
+		about:    "slack: one channel. The bot must be a member of it, or have the scope chat:write.public.",
 		keys: []KindKey{
 			{Name: "channel", Is: KeyAddress, Forms: []string{channelNameForm, channelIDForm}, Check: checkChannel,
 				About:   "The channel's name with # as Slack shows it, in quotes, or its id.",
@@ -151,6 +154,17 @@ func (k Kind) Digests() bool { return k.info().digests }
 // Edits says that the service shows how an incident stands in one place, which is kept up to date.
 func (k Kind) Edits() bool { return k.info().edits }
 
+// Mentions returns the forms of those whom its messages can call by name, as regular expressions; nil where they call nobody.
+func (k Kind) Mentions() []string { return k.info().mentions }
+
+// MentionForms returns those of every kind.
+func MentionForms() (forms []string) {
+	for i := range kinds {
+		forms = append(forms, kinds[i].mentions...)
+	}
+	return forms
+}
+
 // Private says that an address of the kind may hold a credential: nobody is shown more than Target.Place.
 func (k Kind) Private() bool { return k.info().private }
 
@@ -171,13 +185,15 @@ func (t *Target) Place() string {
 
 // Forms of values.
 const (
-	channelNameForm   = `#[^\s#,A-Z]{1,80}`
-	channelIDForm     = `[CG][A-Z0-9]{8,30}`
-	slackPersonForm   = `[USW][A-Z0-9]{7,30}`
-	routingKeyForm    = `[A-Za-z0-9]{32}`
-	httpsForm         = `https://[^\s/?#@]+([/?][^\s#]*)?`
-	loopbackForm      = `http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?([/?][^\s#]*)?` // only this machine is told without TLS
-	webhookSecretForm = `whsec_[A-Za-z0-9+/]{32,88}={0,2}`
+	channelNameForm = `#[^\s#,A-Z]{1,80}`
+	channelIDForm   = `[CG][A-Z0-9]{8,30}`
+	// slackEverybodyForm are those who are active in the channel, and all of its members.
+	slackEverybodyForm = `here|channel`
+	slackPersonForm    = `[USW][A-Z0-9]{7,30}`
+	routingKeyForm     = `[A-Za-z0-9]{32}`
+	httpsForm          = `https://[^\s/?#@]+([/?][^\s#]*)?`
+	loopbackForm       = `http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?([/?][^\s#]*)?` // only this machine is told without TLS
+	webhookSecretForm  = `whsec_[A-Za-z0-9+/]{32,88}={0,2}`
 )
 
 // makeSecret says how to make the secret of a webhook.

@@ -41,6 +41,8 @@ type Decision struct {
 	PageOnRise   bool          // on_escalation: page
 	// NoteAutoResolve is on_auto_resolve: note.
 	NoteAutoResolve bool
+	// AcknowledgedFor is how long an acknowledgement lasts that nobody follows up; 0 is for good.
+	AcknowledgedFor time.Duration
 	// AsksForChange says that a rule which matched names the event's Change: good news that closes nothing is told then.
 	AsksForChange bool
 	Fields        []Field
@@ -53,6 +55,9 @@ type Route struct {
 	After time.Duration // it is told only of what is still open this long after it began; 0 at once
 	// UnlessAcknowledged says that it is not newly told while somebody has acknowledged the incident.
 	UnlessAcknowledged bool
+	Mention            []string // whom it calls by name when it opens and when it gets worse: see Kind.Mentions
+	// Remind is how often it is told again while the incident is open and nobody has it; 0 for never.
+	Remind time.Duration
 }
 
 // Rule returns the name of the first rule that matched, or "default".
@@ -158,6 +163,34 @@ func (n *Notification) Stale() bool {
 	unclear := n.Receipt.Unsure || n.MayExist && (n.Receipt == Receipt{} || n.Attempt > 1)
 	older := n.Opening != n.Receipt.Opening && (n.Receipt.Open || unclear && n.Opening > 1)
 	return older || n.Receipt.Open && n.Receipt.Acknowledged && n.Incident.State != IncidentAcknowledged
+}
+
+// Mentions returns whom the rules call there by name for what is active, each once.
+func (n *Notification) Mentions() (names []string) {
+	for i := range n.Alerts {
+		if r := n.Alerts[i].route(n.Target.Notifier); r != nil && n.Alerts[i].Counts() {
+			names = Union(names, r.Mention)
+		}
+	}
+	return names
+}
+
+// Reminds says whether the rules have it told again, of something that is active, while nobody has it.
+func (n *Notification) Reminds() bool {
+	return slices.ContainsFunc(n.Alerts, func(a Alert) bool {
+		r := a.route(n.Target.Notifier)
+		return r != nil && a.Counts() && r.Remind > 0
+	})
+}
+
+// Union appends what is new of more to a copy of list.
+func Union(list, more []string) []string {
+	for _, s := range more {
+		if !slices.Contains(list, s) {
+			list = append(slices.Clip(list), s)
+		}
+	}
+	return list
 }
 
 // Recovers says whether a notice closes what nobody knows of. Another notifier is only told of the same event: under the

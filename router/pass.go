@@ -34,17 +34,22 @@ func (f *fold) pass(now time.Time) {
 			f.entryAt(inc, now, 0, EntryEased, fmt.Sprintf("%s has stayed away for %s; still active: %s",
 				whatCounts(released), FormatDuration(released[0].Hold), whatCounts(counting)))
 		}
+		lapsed := f.lapse(inc, counting, now)
 		silence := inc.Silence
 		changed := f.watchAt(inc, counting, now)
+		if lapsed != nil {
+			f.entryAt(inc, now, 0, EntryUnacknowledged, lapsed.words(inc, before))
+		}
 		if inc.Silence.ID != silence.ID && inc.State != IncidentResolved {
 			f.entryAt(inc, now, 0, EntrySilenced, inc.Silence.words())
 		}
+		reminded := f.remind(inc, counting, now)
 		for j := range inc.Watch {
-			if inc.Watch[j].Open && !before[j].Open {
+			if inc.Watch[j].Open && !before[j].Open && lapsed == nil { // else that said so
 				f.entryAt(inc, now, 0, EntryTold, f.whyNow(inc, inc.Watch[j].Notifier, counting))
 			}
 		}
-		if changed || len(released)+len(expired) > 0 {
+		if changed || reminded || lapsed != nil || len(released)+len(expired) > 0 {
 			f.change(inc)
 			f.owe(inc, before)
 		}
@@ -194,6 +199,7 @@ func (f *fold) severities(inc *Incident, w *Watch, counting []*Alert, now time.T
 func (w *Watch) opens(at time.Time) {
 	w.Opening++
 	w.Since, w.Held = at, false
+	w.Reminders, w.Reminded = 0, time.Time{}
 }
 
 // routedSeverity returns the worst severity that is routed to a notifier.
@@ -255,7 +261,12 @@ func (f *fold) nextTimer(inc *Incident) (next time.Time) {
 			next = t
 		}
 	}
-	for _, a := range f.counting(inc.Number) {
+	counting := f.counting(inc.Number)
+	lapses := f.lapsesAt(inc, counting)
+	for i := range inc.Watch {
+		soonest(f.remindsAt(inc, &inc.Watch[i], counting))
+	}
+	for _, a := range counting {
 		if a.Active {
 			soonest(a.Expires)
 		}
@@ -263,6 +274,7 @@ func (f *fold) nextTimer(inc *Incident) (next time.Time) {
 			continue
 		}
 		soonest(a.HeldUntil)
+		soonest(lapses)
 		if silence := f.silenceOf(inc, a); silence != nil {
 			soonest(silence.Until)
 		}

@@ -80,6 +80,33 @@ func holding(e *router.Event) router.Decision {
 	return d
 }
 
+// lapsing ends an acknowledgement that nobody follows up after half an hour.
+func lapsing(e *router.Event) router.Decision {
+	d := chatAndPage(e)
+	d.AcknowledgedFor = 30 * time.Minute
+	return d
+}
+
+// reminding tells chat again each half hour, and page each hour.
+func reminding(e *router.Event) router.Decision {
+	d := chatAndPage(e)
+	for i := range d.Notify {
+		d.Notify[i].Remind = time.Duration(i+1) * 30 * time.Minute
+	}
+	return d
+}
+
+// TestRemindersEnd: what nobody ever has is not told for ever, and what pages is opened anew each time.
+func TestRemindersEnd(t *testing.T) {
+	s := newTold(&history{decide: reminding})
+	s.happen(up(0, 10))
+	s.until(5 * 24 * 60)
+	watch := s.sim.Unresolved()[0].Watch
+	if watch[0].Reminders != 48 || watch[0].Opening != 1 || watch[1].Reminders != 48 || watch[1].Opening != 49 {
+		t.Errorf("%+v", watch)
+	}
+}
+
 func silence(minute int, id string, scope router.Scope, until time.Time) router.Event {
 	return at(minute, router.AddSilence, func(e *router.Event) {
 		e.WABA, e.Flow, e.Source = "", "", router.SourceConsole
@@ -207,6 +234,87 @@ func TestTimers(t *testing.T) {
 			told: []string{"08:01 INC-1 chat open warning"},
 		},
 		{
+			name: "an acknowledgement that nobody follows up ends", decide: lapsing,
+			events: []router.Event{up(0, 10), person(2, router.Acknowledge, 1)}, until: 40,
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:02 acknowledged: Acknowledged by ana",
+				"08:32 unacknowledged: Nobody has followed up the acknowledgement of ana for 30 min. Paged page"},
+		},
+		{
+			name: "a note follows it up, and so does another acknowledgement after it", decide: lapsing,
+			events: []router.Event{up(0, 10), person(2, router.Acknowledge, 1), person(12, router.Note, 1), person(50, router.Acknowledge, 1)}, until: 90,
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:02 acknowledged: Acknowledged by ana", "08:12 note:  (ana)",
+				"08:42 unacknowledged: Nobody has followed up the acknowledgement of ana for 30 min. Paged page",
+				"08:50 acknowledged: Acknowledged by ana",
+				"09:20 unacknowledged: Nobody has followed up the acknowledgement of ana for 30 min. Paged page"},
+		},
+		{
+			name: "who is told unless it is acknowledged is told when that ends", decide: func(e *router.Event) router.Decision {
+				d := waiting(true)(e)
+				d.AcknowledgedFor = 30 * time.Minute
+				return d
+			},
+			events: []router.Event{up(0, 10), person(2, router.Acknowledge, 1)}, until: 40,
+			told: []string{"08:00 INC-1 chat open error", "08:32 INC-1 page open error"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:02 acknowledged: Acknowledged by ana; takes back the page of page",
+				"08:32 unacknowledged: Nobody has followed up the acknowledgement of ana for 30 min. Paged page"},
+		},
+		{
+			name: "an acknowledgement does not end under a silence", decide: lapsing,
+			events: []router.Event{up(0, 10), person(2, router.Acknowledge, 1), silence(20, "s", flow, minute(50))}, until: 60,
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:02 acknowledged: Acknowledged by ana",
+				"08:20 silenced: Silenced by ana for 30 min",
+				"08:50 unacknowledged: Nobody has followed up the acknowledgement of ana for 30 min. Paged page", "08:50 silenced: No longer silenced"},
+		},
+		{
+			name: "nor while a recovery is held back", decide: func(e *router.Event) router.Decision {
+				d := lapsing(e)
+				d.ResolveAfter = 10 * time.Minute
+				return d
+			},
+			events: []router.Event{up(0, 10), person(2, router.Acknowledge, 1), down(30, 10), up(36, 10)}, until: 37,
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:02 acknowledged: Acknowledged by ana",
+				"08:30 recovering: Endpoint error rate back under 10 %; resolves in 10 min unless it comes back",
+				"08:36 flapped: Endpoint error rate over 10 % again; came back once while its recovery was held back",
+				"08:36 unacknowledged: Nobody has followed up the acknowledgement of ana for 30 min. Paged page"},
+		},
+		{
+			name: "how long it lasts is what the rule says that made it worse last", decide: func(e *router.Event) router.Decision {
+				d := lapsing(e)
+				d.AcknowledgedFor = map[router.Severity]time.Duration{router.Error: time.Hour, router.Critical: 10 * time.Minute}[d.Severity]
+				return d
+			},
+			events: []router.Event{up(0, 10), up(1, 50), up(2, 5), person(3, router.Acknowledge, 1)}, until: 20,
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error", "08:01 INC-1 chat open critical", "08:01 INC-1 page open critical"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:01 escalated: Endpoint error rate over 50 %; severity rises from error to critical",
+				"08:02 activated: Endpoint error rate over 5 %", "08:03 acknowledged: Acknowledged by ana",
+				"08:13 unacknowledged: Nobody has followed up the acknowledgement of ana for 10 min. Paged page"},
+		},
+		{
+			name: "what nobody has is told again", decide: reminding,
+			events: []router.Event{up(0, 10), up(20, 10), person(70, router.Acknowledge, 1), person(130, router.Unacknowledge, 1), down(165, 10)}, until: 300,
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error", "10:45 INC-1 chat closed", "10:45 INC-1 page closed"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %",
+				"08:30 reminded: Nobody has it after 30 min", "09:00 reminded: Nobody has it after 1 h. Paged page again",
+				"09:10 acknowledged: Acknowledged by ana", "10:10 unacknowledged: No longer acknowledged: ana",
+				"10:40 reminded: Nobody has it after 2 h 40 min", "10:45 resolved: Endpoint error rate back under 10 % after 2 h 45 min"},
+		},
+		{
+			name: "not under a silence, and only who asks for it", decide: func(e *router.Event) router.Decision {
+				d := reminding(e)
+				d.Notify[0].Remind = 0
+				return d
+			},
+			events: []router.Event{up(0, 10), silence(50, "s", flow, minute(90))}, until: 160,
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:50 silenced: Silenced by ana for 40 min",
+				"09:30 silenced: No longer silenced", "09:30 paged: Paged page again: nobody has it after 1 h 30 min",
+				"10:30 paged: Paged page again: nobody has it after 2 h 30 min"},
+		},
+		{
 			name:   "two silences: the longer one counts",
 			events: []router.Event{silence(0, "a", flow, minute(10)), silence(0, "b", flow, minute(20)), up(1, 5)}, until: 40,
 			told: []string{"08:20 INC-1 chat open warning"},
@@ -240,11 +348,13 @@ func TestWhoIsTold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		after := time.Duration(rapid.IntRange(0, 6).Draw(t, "after")) * time.Minute
 		hold := time.Duration(rapid.IntRange(0, 4).Draw(t, "hold")) * time.Minute
+		remind := time.Duration(rapid.IntRange(0, 6).Draw(t, "remind")) * time.Minute
+		lasts := time.Duration(rapid.IntRange(0, 6).Draw(t, "acknowledged for")) * time.Minute
 		s := newTold(&history{decide: func(e *router.Event) router.Decision {
 			d := chatAndPage(e)
-			d.ResolveAfter = hold
+			d.ResolveAfter, d.AcknowledgedFor = hold, lasts
 			for i := range d.Notify {
-				d.Notify[i].After = after
+				d.Notify[i].After, d.Notify[i].Remind = after, remind
 			}
 			return d
 		}})

@@ -11,7 +11,7 @@ import (
 func (f *fold) route(a *Alert, inc *Incident) {
 	a.Routes = nil
 	for _, route := range f.v.Notify {
-		r := AlertRoute{Notifier: inc.watchFor(&route.Target), UnlessAcknowledged: route.UnlessAcknowledged}
+		r := AlertRoute{Notifier: inc.watchFor(&route.Target), UnlessAcknowledged: route.UnlessAcknowledged, Mention: route.Mention, Remind: route.Remind}
 		if route.After > 0 {
 			r.Due = f.passed.Add(route.After)
 		}
@@ -37,6 +37,7 @@ func (a *Alert) addRoute(r AlertRoute) {
 		return
 	}
 	old.UnlessAcknowledged = old.UnlessAcknowledged && r.UnlessAcknowledged
+	old.Mention, old.Remind = Union(old.Mention, r.Mention), Oftener(old.Remind, r.Remind)
 	if r.Due.Before(old.Due) { // zero is at once
 		old.Due = r.Due
 	}

@@ -156,6 +156,9 @@ func (x *explainer) verdict(ev *router.Event, opening router.Event, undoes bool,
 	if d.ResolveAfter > 0 {
 		x.fact("recovery", "held back for "+router.FormatDuration(d.ResolveAfter)+", so that a flap stays one incident")
 	}
+	if d.AcknowledgedFor > 0 {
+		x.fact("lapses", "an acknowledgement that nobody follows up for "+router.FormatDuration(d.AcknowledgedFor)+": it is open again, and pages anew")
+	}
 	if d.PageOnRise {
 		x.fact("worse", "pages anew, also when somebody has acknowledged it")
 	}

@@ -2,6 +2,7 @@ package slack
 
 import (
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/slack-go/slack"
@@ -25,7 +26,8 @@ type card struct {
 	head  []slack.Block
 	color string
 	body  []slack.Block
-	whole bool // it tells the whole timeline: the thread has nothing to add
+	call  string // whom it calls by name, in mrkdwn, when it is posted: an edit calls nobody
+	whole bool   // it tells the whole timeline: the thread has nothing to add
 }
 
 // bare says that the card is its text and nothing else.
@@ -33,6 +35,18 @@ func (c card) bare() bool { return len(c.head) == 0 && len(c.body) == 0 }
 
 // plain is what is left of a card that Slack refused.
 func (c card) plain() card { return card{text: c.text} }
+
+// calling is the card as it is posted.
+func (c card) calling(n *router.Notification) card {
+	if c.call == "" {
+		return c
+	}
+	p := newParts(n)
+	p.section(needed, "call", c.call)
+	c.text += " " + c.call
+	c.head = append(slices.Clip(c.head), p.fit(budget)...)
+	return c
+}
 
 // options are what a post of the card sends.
 func (c card) options() []slack.MsgOption {

@@ -53,6 +53,11 @@ func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
 		{"update", new(opened()), class(router.ClassUpdate, opened()), 0, 1},
 		{"escalate", new(opened()), class(router.ClassWorse, lines(opened(), router.EntryEscalated)), 1, 1},
 		{"acknowledge", new(opened()), class(router.ClassUpdate, lines(opened(), router.EntryAcknowledged)), 1, 1},
+		{"a reminder", new(opened()), with(lines(opened(), router.EntryReminded), func(n *router.Notification) {
+			n.Alerts = append([]router.Alert{}, n.Alerts...)
+			n.Alerts[0].Routes = []router.AlertRoute{{Notifier: "payments-chat", Remind: time.Hour, Mention: []string{"here"}}}
+		}), 1, 1},
+		{"a reminder of others", new(opened()), lines(opened(), router.EntryReminded), 0, 1},
 		{"four lines", new(opened()), lines(opened(), router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote), 4, 1},
 		{"five lines, which are joined", new(opened()), lines(opened(), router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote), 1, 1},
 		{"resolve", new(opened()), class(router.ClassResolved, over(opened())), 1, 1},

@@ -48,8 +48,9 @@ const (
 	mostAlso       = 5
 	mostProblems   = 3
 	mostPagers     = 3
-	mostLinks      = 3 // what services call it
-	mostReplies    = 4 // with the card they are the five posts in a row that a channel takes
+	mostCalls      = 20 // whom a message calls by name
+	mostLinks      = 3  // what services call it
+	mostReplies    = 4  // with the card they are the five posts in a row that a channel takes
 )
 
 // What we allow ourselves must fit into what Slack takes: else these constants do not compile.

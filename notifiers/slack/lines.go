@@ -2,6 +2,7 @@ package slack
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -45,13 +46,47 @@ func entryLines(n *router.Notification) (list []reply) {
 			list[last].text += ". " + line(e.Text, lineText)
 			continue
 		}
-		if mark := entryMark(e.Kind); mark != "" {
-			worse := e.Kind == router.EntryEscalated || e.Kind == router.EntryReopened || e.Kind == router.EntryActivated && reopened(n)
-			list = append(list, reply{e.N, mark + " " + line(e.Text, lineText), worse && n.Open})
+		if mark := markOf(n, e); mark != "" {
+			list = append(list, reply{e.N, mark + " " + line(e.Text, lineText), worse(n, e)})
 		}
 	}
 	return list
 }
+
+// worse says that an entry tells the channel of what an edited card does not: it got worse, or nobody has it still.
+func worse(n *router.Notification, e *router.Entry) bool {
+	rose := e.Kind == router.EntryEscalated || e.Kind == router.EntryReopened || e.Kind == router.EntryActivated && reopened(n)
+	unheard := e.Kind == router.EntryReminded && n.Incident.State == router.IncidentOpen
+	return (rose || unheard) && n.Open
+}
+
+// opens says that the channel has no card of it yet, and that nobody has it.
+func opens(n *router.Notification) bool {
+	return n.Open && ownOf(n.Receipt).TS == "" && n.Incident.State == router.IncidentOpen
+}
+
+// mentions are those whom the rules mention, in mrkdwn; nobody under a silence. Only what the rules file may hold comes here, and
+// that needs no escape: see router.Kind.Mentions.
+func mentions(n *router.Notification) string {
+	if n.Incident.Silence.ID != "" {
+		return ""
+	}
+	var words []string
+	for _, name := range n.Mentions() {
+		switch {
+		case !mentionable.MatchString(name): // of a database that somebody else wrote
+		case name == "here" || name == "channel":
+			words = append(words, "<!"+name+">")
+		case name[0] == 'S':
+			words = append(words, "<!subteam^"+name+">")
+		default:
+			words = append(words, "<@"+name+">")
+		}
+	}
+	return strings.Join(words[:min(len(words), mostCalls)], " ")
+}
+
+var mentionable = regexp.MustCompile(`^(` + strings.Join(router.KindSlack.Mentions(), "|") + `)$`)
 
 // sameLine says that an entry goes on in the line of the one before it: who was paged by what that tells.
 func sameLine(n *router.Notification, i int) bool {
@@ -59,7 +94,7 @@ func sameLine(n *router.Notification, i int) bool {
 		return false
 	}
 	before := &n.Timeline[i-1]
-	return before.Event == n.Timeline[i].Event && before.Kind != router.EntryPaged && entryMark(before.Kind) != ""
+	return before.Event == n.Timeline[i].Event && before.Kind != router.EntryPaged && markOf(n, before) != ""
 }
 
 // joined makes one text of many lines, each with its time; the oldest go where there is no room for all.
@@ -88,6 +123,14 @@ func joined(n *router.Notification, list []reply, room int) reply {
 	return out
 }
 
+// markOf is entryMark, and none for a reminder that this channel does not ask for.
+func markOf(n *router.Notification, e *router.Entry) string {
+	if e.Kind == router.EntryReminded && !n.Reminds() {
+		return ""
+	}
+	return entryMark(e.Kind)
+}
+
 // entryMark is the sign before a line of the thread; "" for entries that get none.
 func entryMark(kind router.EntryKind) string {
 	switch kind {
@@ -109,6 +152,8 @@ func entryMark(kind router.EntryKind) string {
 		return ":eyes:"
 	case router.EntryUnacknowledged:
 		return ":leftwards_arrow_with_hook:"
+	case router.EntryReminded:
+		return ":alarm_clock:"
 	case router.EntryTold:
 		return ":bell:"
 	case router.EntryPaged:

@@ -17,6 +17,9 @@ func Card(n router.Notification) ([]byte, error) {
 		}
 	})
 	c := render(&n, true)
+	if ownOf(n.Receipt).TS == "" {
+		c = c.calling(&n)
+	}
 	message := struct {
 		Text        string             `json:"text"`
 		Blocks      []slack.Block      `json:"blocks,omitempty"`

@@ -88,6 +88,9 @@ func renderOpen(n *router.Notification, pressable bool) card {
 		head: head.fit(budget), color: color,
 	}
 	c.body = body.fit(budget - room(c.text, head))
+	if opens(n) || slices.ContainsFunc(n.Timeline, func(e router.Entry) bool { return worse(n, &e) }) {
+		c.call = mentions(n)
+	}
 	return c
 }
 

@@ -147,6 +147,11 @@ func paging(n *router.Notification, inc *router.Incident) {
 	n.Alerts[0].Routes = []router.AlertRoute{{Notifier: "payments-oncall", Due: began.Add(15 * time.Minute), UnlessAcknowledged: true}}
 }
 
+// calling is the route of an alert that calls people.
+func calling(who ...string) []router.AlertRoute {
+	return []router.AlertRoute{{Notifier: "another", Mention: []string{"U0THERABCD"}}, {Notifier: "payments-chat", Mention: who}}
+}
+
 const hostile = "<!channel> *x* & ``` <https://evil.example.com|here> @here\n\x1b[31m\u202Ered"
 
 // longest is everything that a card can hold, each as long as it can get and of what grows when it is escaped.
@@ -278,6 +283,9 @@ func cards() map[string]router.Notification {
 			n.Alerts[0].Errors[0].Type = hostile
 		}),
 		"longest": longest(),
+		"calls-people": with(opened(), func(n *router.Notification, inc *router.Incident) {
+			n.Alerts[0].Routes = calling("U0123ABCD", "S0123ABCD", "U9'>", "W0123ABCD")
+		}),
 		"notice-status": noticed(router.Notice{
 			Name: router.FlowStatusChange, Severity: router.Info, Flow: "1987937931743377", FlowInfo: checkout,
 			OldStatus: router.Draft, NewStatus: router.Published, Message: "Flow Checkout changed status from DRAFT to PUBLISHED",
@@ -327,6 +335,10 @@ func TestCardsLookAsTheyShould(t *testing.T) {
 	for name, n := range cards() {
 		t.Run(name, func(t *testing.T) {
 			c := render(&n, name != "without-buttons")
+			drawn := c
+			if name == "calls-people" {
+				c = c.calling(&n)
+			}
 			got := struct {
 				Text        string             `json:"text"`
 				Blocks      []slack.Block      `json:"blocks,omitempty"`
@@ -336,7 +348,7 @@ func TestCardsLookAsTheyShould(t *testing.T) {
 				got.Attachments = []slack.Attachment{{Color: c.color, Blocks: slack.Blocks{BlockSet: c.body}}}
 			}
 			golden(t, name+".json", got)
-			if diff := cmp.Diff(c, render(&n, name != "without-buttons"), cmp.AllowUnexported(card{})); diff != "" {
+			if diff := cmp.Diff(drawn, render(&n, name != "without-buttons"), cmp.AllowUnexported(card{})); diff != "" {
 				t.Errorf("drawn twice, it differs:\n%s", diff)
 			}
 			if size := utf8.RuneCountInString(c.text); size > sentence {

@@ -112,7 +112,7 @@ func (t *telling) updates() string { return "chat.update " + t.channel() }
 // post posts the root.
 func (t *telling) post(ctx context.Context) *failure {
 	var id, ts string
-	f := t.send(ctx, t.posts(), t.card, func(c card) *failure {
+	f := t.send(ctx, t.posts(), t.card.calling(t.n), func(c card) *failure {
 		var err error
 		id, ts, _, err = t.api.PostMessageWithResponseContext(ctx, t.named(), append(c.options(), t.metadata(0))...)
 		return posted(id, ts, err)

@@ -2,6 +2,7 @@ package slack
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,52 @@ func TestAnIncidentIsOneMessageWithItsTimelineBelow(t *testing.T) {
 	}
 	if root.Color != resolved || root.Edited != 4 {
 		t.Errorf("the card is %s, edited %d times", root.Color, root.Edited)
+	}
+}
+
+// TestPeopleAreCalledWhenItOpensAndGetsWorse: neither new numbers nor an acknowledgement call anybody, nor does what the
+// channel sees for the first time call twice.
+func TestPeopleAreCalledWhenItOpensAndGetsWorse(t *testing.T) {
+	mention := func(n router.Notification) router.Notification {
+		n.Alerts = slices.Clone(n.Alerts)
+		for i := range n.Alerts {
+			n.Alerts[i].Routes = calling("here", "S0123ABCD")
+		}
+		return n
+	}
+	silent := with(mention(escalated()), func(n *router.Notification, inc *router.Incident) { inc.Silence = router.Silence{ID: "s"} })
+	late := mention(escalated())
+	late.Receipt, late.MayExist = router.Receipt{}, false
+	numbers := with(mention(opened()), func(n *router.Notification, inc *router.Incident) { n.Timeline = nil })
+	reminder := with(mention(opened()), func(n *router.Notification, inc *router.Incident) {
+		n.Alerts[0].Routes[1].Remind = 30 * time.Minute
+		n.Timeline = []router.Entry{entry(2, router.EntryReminded, "Nobody has it after 30 min")}
+	})
+	rose := ">> :arrow_up: Endpoint error rate over 50 %: now 62.5 %; severity rises from warning to critical"
+	const who = " <!here> <!subteam^S0123ABCD>"
+	for _, c := range []struct {
+		name  string
+		steps []router.Notification
+		want  []string
+	}{
+		{"it opens", []router.Notification{mention(opened())}, []string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, open)" + who}},
+		{"new numbers", []router.Notification{mention(opened()), numbers}, []string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, open)"}},
+		{"it gets worse", []router.Notification{mention(opened()), mention(escalated())}, []string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, open)", rose + who}},
+		{"both at once", []router.Notification{late}, []string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, open)" + who, rose[1:]}},
+		{"under a silence", []router.Notification{mention(opened()), silent}, []string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, silenced)", rose}},
+		{"a reminder", []router.Notification{mention(opened()), reminder}, []string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, open)", ">> :alarm_clock: Nobody has it after 30 min" + who}},
+		{"acknowledged", []router.Notification{mention(opened()), mention(acked())}, []string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, acknowledged by Sam)", "> :eyes: Acknowledged by Sam"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			var r router.Receipt
+			for _, n := range c.steps {
+				r = w.sync(after(r, 1, n))
+			}
+			if diff := cmp.Diff(c.want, w.shown()); diff != "" {
+				t.Errorf("the channel (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

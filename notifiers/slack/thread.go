@@ -74,7 +74,11 @@ func (t *telling) muted(ctx context.Context) *failure {
 
 // reply posts one line into the thread. A root that is gone makes it a failure of class gone.
 func (t *telling) reply(ctx context.Context, r reply) *failure {
-	return t.answer(ctx, t.receipt.TS, r.text, r.loud && !t.fresh, t.metadata(r.entry)) // who sees a new card needs no second call
+	loud, text := r.loud && !t.fresh, r.text // who sees a new card needs no second call
+	if who := mentions(t.n); loud && who != "" {
+		text += " " + who
+	}
+	return t.answer(ctx, t.receipt.TS, text, loud, t.metadata(r.entry))
 }
 
 // answer posts into the thread of any root.

@@ -74,7 +74,8 @@ func (rule *rule) settle() {
 func (rule *rule) routes(to []router.Route, severity router.Severity) []router.Route {
 	for _, route := range rule.notify {
 		if route.severities.has(severity) {
-			to = append(to, router.Route{Target: route.target, After: route.after, UnlessAcknowledged: route.unlessAck})
+			to = append(to, router.Route{Target: route.target, After: route.after, UnlessAcknowledged: route.unlessAck,
+				Mention: route.mention, Remind: route.remind})
 		}
 	}
 	return to
@@ -87,7 +88,7 @@ func (r *Rules) applyOne(d *router.Decision, ev *router.Event, rule *rule) {
 		d.Severity = router.DefaultSeverity(ev)
 	}
 	d.GroupBy, d.ResolveAfter, d.PageOnRise = rule.groupBy, rule.resolve.wait, rule.rise == reactPage
-	d.NoteAutoResolve = rule.autoResolve == reactNote
+	d.NoteAutoResolve, d.AcknowledgedFor = rule.autoResolve == reactNote, rule.ackedFor.wait
 	d.Fields = showFields(ev.Value, rule.fields)
 	d.AsksForChange = rule.match.asksForChange(ev)
 	d.Notify, d.Named, d.Drop = rule.alone.notify[d.Severity], rule.alone.named, rule.drop
@@ -99,10 +100,12 @@ func (m *match) asksForChange(ev *router.Event) bool {
 }
 
 // applyAll fills in what several rules say, since they continue, or say nothing of the time that is not known:
-//   - severity, group_by, resolve_after, on_escalation, on_auto_resolve and fields are those of the first rule that says something;
+//   - severity, group_by, resolve_after, acknowledged_for, on_escalation, on_auto_resolve and fields are those of the first rule
+//     that says something;
 //   - everybody whom one of them notifies is told. A notifier that is named more than once is told at the earliest of its
 //     times, and `unless: acknowledged` holds for it only if every entry says so: who is to be told in any case, by one rule,
-//     is not kept in the dark by another.
+//     is not kept in the dark by another. Whom one of them mentions is called, and the shortest
+//     time after which one of them reminds counts.
 func (r *Rules) applyAll(d *router.Decision, ev *router.Event, hits []int, last *rule) {
 	matched := make([]*rule, 0, len(hits)+1)
 	for _, i := range hits {
@@ -113,7 +116,7 @@ func (r *Rules) applyAll(d *router.Decision, ev *router.Event, hits []int, last 
 		matched = append(matched, last)
 	}
 	var fields []string
-	var resolve hold
+	var resolve, ackedFor hold
 	var rise, autoResolve reaction
 	for _, rule := range matched {
 		d.AsksForChange = d.AsksForChange || rule.match.asksForChange(ev)
@@ -125,6 +128,9 @@ func (r *Rules) applyAll(d *router.Decision, ev *router.Event, hits []int, last 
 		}
 		if !resolve.said {
 			resolve = rule.resolve
+		}
+		if !ackedFor.said {
+			ackedFor = rule.ackedFor
 		}
 		if rise == reactUnset {
 			rise = rule.rise
@@ -140,6 +146,7 @@ func (r *Rules) applyAll(d *router.Decision, ev *router.Event, hits []int, last 
 		d.Severity = router.DefaultSeverity(ev)
 	}
 	d.ResolveAfter, d.PageOnRise, d.NoteAutoResolve = resolve.wait, rise == reactPage, autoResolve == reactNote
+	d.AcknowledgedFor = ackedFor.wait
 	d.Fields = showFields(ev.Value, fields)
 	for _, rule := range matched {
 		d.Named = append(d.Named, rule.alone.named...)
@@ -158,6 +165,8 @@ func combine(routes []router.Route) []router.Route {
 		if n := len(kept); n > 0 && kept[n-1].Notifier == route.Notifier {
 			kept[n-1].After = min(kept[n-1].After, route.After)
 			kept[n-1].UnlessAcknowledged = kept[n-1].UnlessAcknowledged && route.UnlessAcknowledged
+			kept[n-1].Remind = router.Oftener(kept[n-1].Remind, route.Remind)
+			kept[n-1].Mention = router.Union(kept[n-1].Mention, route.Mention)
 			continue
 		}
 		kept = append(kept, route)

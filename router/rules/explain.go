@@ -146,6 +146,12 @@ func explainWhen(r router.Route) string {
 	if r.UnlessAcknowledged {
 		when += ", unless somebody has acknowledged it"
 	}
+	if len(r.Mention) > 0 {
+		when += ", and calls " + strings.Join(r.Mention, ", ")
+	}
+	if r.Remind > 0 {
+		when += ", and again every " + router.FormatDuration(r.Remind) + " while nobody has it"
+	}
 	return when
 }
 

@@ -151,7 +151,7 @@ var matchKeys = table{"under match", []key{
 }}
 
 var actionKeys = table{"in a rule", []key{
-	{"notify", false, some(schema{"anyOf": []any{text(), objectOf(routeKeys, nil, nil)}}).described("a notifier, or a map with to"), "Whom to tell: names of notifiers, or {to, severity, after, unless}."},
+	{"notify", false, some(schema{"anyOf": []any{text(), objectOf(routeKeys, nil, nil)}}).described("a notifier, or a map with to"), "Whom to tell: names of notifiers, or {to, severity, after, unless, mention, remind}."},
 	{"severity", false, schema{"anyOf": []any{word(severityWords()...), severityMap()}},
 		"How bad it is: one word, or a map from thresholds, statuses and changes to words: {DISABLE: critical}. " +
 			"Default: 5 % and 1 s are a warning, 10 % and 5 s an error, 50 %, 7 s and a lack of " +
@@ -159,6 +159,8 @@ var actionKeys = table{"in a rule", []key{
 	{"group_by", false, word(string(router.GroupByThreshold), string(router.GroupByFlow)),
 		"What makes one incident: threshold, each its own; flow, all signals of a flow together. Default: the signal of a flow, with all its thresholds."},
 	{"resolve_after", false, wait(), "How long a recovery is held back, so that trouble that comes and goes stays one incident and pages once: 10m. Default: not at all."},
+	{"acknowledged_for", false, wait(), "How long an acknowledgement lasts: 4h. When nobody follows it up until then, with a note or by handing the incident on, " +
+		"it ends: the incident is open again, and PagerDuty pages anew. At least 5m. Default: for good."},
 	{"on_escalation", false, word(string(reactNote), string(reactPage)),
 		"What happens when an incident gets worse that somebody has acknowledged: note, it is seen where it was told; page, PagerDuty pages anew. Default: note."},
 	{"on_auto_resolve", false, word(string(reactNote), string(reactPage)),
@@ -184,6 +186,10 @@ var routeKeys = table{"in an entry of notify: {to: NAME, ...}", []key{
 	{"severity", false, some(form(severitiesForm)), `What it is told of: a severity, a list, or a comparison such as ">=error". Default: everything.`},
 	{"after", false, wait(), "It is told only if the trouble is still there after this long: 5m. Default: at once."},
 	{"unless", false, word(string(router.IncidentAcknowledged)), "acknowledged: it is not told while somebody has acknowledged the incident."},
+	{"mention", false, some(form(router.MentionForms()...)), "Whom a message in Slack calls when the incident opens and when it gets worse, and never for new numbers: " +
+		"here, channel, ids of members (U..., W...) and of user groups (S...)."},
+	{"remind", false, wait(), "It is told again this often while the incident is open and nobody has acknowledged it: 30m. Slack says so in the thread, " +
+		"with those whom mention names, and PagerDuty pages anew. At least 5m, and 48 times at most. Default: never."},
 }}
 
 // reservedLabels are names that a label cannot have, since rules know them already.

@@ -74,7 +74,8 @@ type loader struct {
 	names               map[string]map[string]*named // by kind and name
 	flowsBy, accountsBy flowIndex
 	labelled            map[string]map[string]bool // flows that have a label
-	waits               []entry                    // `after` and `unless` of the rule that is being read
+	waits               []entry                    // `after`, `unless` and `remind` of the rule that is being read
+	calls               []entry                    // mentions of the rule at hand
 	steps               int                        // of the regular expressions read so far
 	tried               int                        // what trying expressions and templates has cost so far, as a meter counts
 }

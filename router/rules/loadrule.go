@@ -2,6 +2,8 @@ package rules
 
 import (
 	"cmp"
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -49,7 +51,7 @@ func (l *loader) rule(o object) rule {
 	if e, ok := o.at["drop"]; ok {
 		rule.drop = l.Boolean(e.Value, e.Path)
 	}
-	l.waits = nil
+	l.waits, l.calls = nil, nil
 	l.actions(&rule, o)
 	notify, notifies := o.at["notify"]
 	switch {
@@ -129,6 +131,7 @@ func (l *loader) actions(rule *rule, o object) {
 		{"severity", func(e entry) { rule.severity = l.severity(e, rule.match.events.names()) }},
 		{"group_by", func(e entry) { rule.groupBy = l.groupBy(e) }},
 		{"resolve_after", func(e entry) { rule.resolve = hold{true, l.wait(e)} }},
+		{"acknowledged_for", func(e entry) { rule.ackedFor = hold{true, l.lasting(e)} }},
 		{"on_escalation", func(e entry) { rule.rise, rule.riseAt = l.reaction(e), l.Place(e.At) }},
 		{"on_auto_resolve", func(e entry) { rule.autoResolve = l.reaction(e) }},
 		{"fields", func(e entry) { rule.fields = l.fieldNames(e) }},
@@ -174,9 +177,57 @@ func (l *loader) notify(e entry) (routes []route) {
 			route.unlessAck = l.unless(e)
 			l.waits = append(l.waits, e)
 		}
+		if e, ok := o.at["remind"]; ok {
+			route.remind = l.lasting(e)
+			l.waits = append(l.waits, e)
+		}
+		if e, ok := o.at["mention"]; ok {
+			route.mention = l.mention(e, &route.target)
+			l.calls = append(l.calls, e)
+		}
 		routes = append(routes, route)
 	}
 	return routes
+}
+
+// mostMentions bounds whom an entry of notify calls: more of them are a user group.
+const mostMentions = 10
+
+var mentionForm = regexp.MustCompile(whole(router.MentionForms()...))
+
+// mention reads whom an entry of notify calls by name.
+func (l *loader) mention(e entry, target *router.Target) (names []string) {
+	if target.Kind != "" && target.Kind.Mentions() == nil {
+		l.Wrong(e.At, e.Path, target.Kind.One()+" mentions nobody", "mention is for "+yamldoc.OneOf(kindsThat(func(k router.Kind) bool { return k.Mentions() != nil })))
+	}
+	all, _ := l.Scalars(e.Value, e.Path)
+	for _, s := range all {
+		switch bare := strings.Trim(s.Text, "@<!>"); {
+		case !mentionForm.MatchString(s.Text) && mentionForm.MatchString(bare):
+			l.Wrong(s.Node, s.Path, s.Written()+" is nobody who can be mentioned", fmt.Sprintf("did you mean %s?", yamldoc.Quote(bare)))
+		case !mentionForm.MatchString(s.Text):
+			l.Wrong(s.Node, s.Path, s.Written()+" is nobody who can be mentioned",
+				cmp.Or(yamldoc.DidYouMean(s.Text, []string{"here", "channel"}), "write here, channel, a Slack member id (U...) or the id of a user group (S...)"))
+		case slices.Contains(names, s.Text):
+			l.Wrong(s.Node, s.Path, s.Written()+" stands here twice", "")
+		default:
+			names = append(names, s.Text)
+		}
+	}
+	if len(names) > mostMentions {
+		l.Wrong(e.At, e.Path, fmt.Sprintf("mentions more than %d", mostMentions), "make a user group of them, and mention that (S...)")
+	}
+	return names
+}
+
+// kindsThat lists kinds.
+func kindsThat(can func(router.Kind) bool) (words []string) {
+	for _, kind := range router.Kinds() {
+		if can(kind) {
+			words = append(words, string(kind))
+		}
+	}
+	return words
 }
 
 // unless reads the one thing that can keep a notifier from being told.

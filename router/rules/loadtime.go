@@ -219,3 +219,17 @@ func (l *loader) wait(e entry) time.Duration {
 	}
 	return d
 }
+
+// shortest is how long an acknowledgement lasts at least, and what is said again and again rests: who is on their way to a
+// keyboard is not paged anew.
+const shortest = 5 * time.Minute
+
+// lasting reads a length of time that is not too short for people; 0s is none.
+func (l *loader) lasting(e entry) time.Duration {
+	d := l.wait(e)
+	if d > 0 && d < shortest {
+		l.Wrong(yamldoc.Follow(e.Value), e.Path, yamldoc.Quote(yamldoc.Follow(e.Value).Value)+" is too short", "5m at least")
+		return 0
+	}
+	return d
+}

@@ -66,6 +66,7 @@ type rule struct {
 	severity    severityRule
 	groupBy     router.GroupBy
 	resolve     hold
+	ackedFor    hold
 	rise        reaction
 	riseAt      Place
 	autoResolve reaction
@@ -76,7 +77,7 @@ type rule struct {
 	alone       alone
 }
 
-// hold is what a rule says of `resolve_after`.
+// hold is what a rule says of `resolve_after` or `acknowledged_for`.
 type hold struct {
 	said bool
 	wait time.Duration
@@ -98,6 +99,8 @@ type route struct {
 	severities severitySet
 	after      time.Duration
 	unlessAck  bool
+	mention    []string
+	remind     time.Duration
 	at         Place
 }
 
@@ -265,8 +268,8 @@ func (r *Rules) info(ev *router.Event) router.FlowInfo {
 // Account returns what the rules file says of a WhatsApp Business Account.
 func (r *Rules) Account(id string) router.FlowInfo { return r.accounts[id] }
 
-// AccountIDs returns the ids of the accounts that the files name, sorted.
-func (r *Rules) AccountIDs() []string { return slices.Sorted(maps.Keys(r.accounts)) }
+// NamedAccounts returns the ids of the accounts that the files name, sorted.
+func (r *Rules) NamedAccounts() []string { return slices.Sorted(maps.Keys(r.accounts)) }
 
 // RuleBehind returns the name of the first rule of a decision that tells a notifier.
 func (r *Rules) RuleBehind(d *router.Decision, notifier string) string {

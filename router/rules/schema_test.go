@@ -244,16 +244,16 @@ var values = map[string][]any{
 	"severity": {"error", map[string]any{"10": "info", "BLOCKED": "critical", "5s": "error"},
 		map[string]any{"DISABLE": "warning", "Needs Testing": "info"}},
 	"group_by":      {"flow", "threshold"},
-	"resolve_after": {"5m", "1h30m"}, "on_escalation": {"note", "page"}, "on_auto_resolve": {"note", "page"},
+	"resolve_after": {"5m", "1h30m"}, "acknowledged_for": {"4h", "0s", "5m"}, "on_escalation": {"note", "page"}, "on_auto_resolve": {"note", "page"},
 	"title": {"x", 5, "costs $${X}, or ${{.Value}}"}, "text": {"{{.FlowName}}"}, "fields": {"a", []any{"b", "c.d"}},
 	"during": {"night", []any{"night"}}, "except": {"office", []any{"office"}}, "continue": {true, false, "false"},
-	"to": {"chat"}, "after": {"0s", "7d"}, "unless": {"acknowledged"},
+	"to": {"chat"}, "after": {"0s", "7d"}, "unless": {"acknowledged"}, "remind": {"30m", "0s"}, "mention": {"here", []any{"channel", "U0123ABCD", "S0123ABCD"}},
 }
 
 // words that a key with few words does not have; the loader and the schema both know that.
 var closed = []string{
-	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "dates", "hours", "threshold", "alert_state", "subject", "severity", "group_by", "resolve_after", "on_escalation", "on_auto_resolve",
-	"continue", "drop", "after", "unless", "kind",
+	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "dates", "hours", "threshold", "alert_state", "subject", "severity", "group_by", "resolve_after", "acknowledged_for", "on_escalation", "on_auto_resolve",
+	"continue", "drop", "after", "unless", "mention", "remind", "kind",
 }
 
 func TestTheSchemaAndTheLoaderAgree(t *testing.T) {

@@ -94,6 +94,10 @@ func TestDecisionsInTime(t *testing.T) {
 		{"unless only if all say so", `[{name: a, match: {}, continue: true, notify: {to: page, unless: acknowledged}}, {name: b, match: {}, notify: {to: page, after: 5m}}]`, monday, "a + b: page"},
 		{"resolve_after and on_escalation of the first rule that says so", `[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, continue: true, resolve_after: 5m, on_escalation: note, notify: chat}, {name: c, match: {}, resolve_after: 1h, on_escalation: page, notify: chat}]`, monday, "a + b + c: chat; holds 5m0s"},
 		{"on_auto_resolve of the first rule that says so", `[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, on_auto_resolve: note, notify: chat}]`, monday, "a + b: chat; notes what PagerDuty ends"},
+		{"acknowledged_for of the first rule that says so", `[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, continue: true, acknowledged_for: 4h, notify: chat}, {name: c, match: {}, acknowledged_for: 1h, notify: chat}]`, monday, "a + b + c: chat; acknowledged for 4h0m0s"},
+		{"and of a rule that is alone", `[{name: a, match: {}, acknowledged_for: 4h, notify: chat}]`, monday, "a: chat; acknowledged for 4h0m0s"},
+		{"mention of all entries", `[{name: a, match: {}, continue: true, notify: {to: chat, mention: [here, U0123ABCD]}}, {name: b, match: {}, notify: [{to: chat, mention: [S0123ABCD, here]}, {to: chat, severity: critical, mention: channel}]}]`, monday, "a + b: chat calls here U0123ABCD S0123ABCD"},
+		{"the shortest remind of a notifier", `[{name: a, match: {}, continue: true, notify: [{to: chat, remind: 1h}, page]}, {name: b, match: {}, notify: [chat, {to: chat, remind: 30m}]}]`, monday, "a + b: chat every 30m0s, page"},
 		{"even 0s", `[{name: a, match: {}, continue: true, resolve_after: 0s, notify: chat}, {name: b, match: {}, resolve_after: 5m, on_escalation: page, notify: chat}]`, monday, "a + b: chat; pages on rise"},
 		{"default can wait too", `[{name: a, match: {flow: "2"}, notify: chat}]`, monday, "default: ops"},
 	} {
@@ -114,11 +118,20 @@ func TestDecisionsInTime(t *testing.T) {
 				if r.UnlessAcknowledged {
 					words += " unless acknowledged"
 				}
+				if r.Remind > 0 {
+					words += fmt.Sprint(" every ", r.Remind)
+				}
+				if len(r.Mention) > 0 {
+					words += " calls " + strings.Join(r.Mention, " ")
+				}
 				to = append(to, words)
 			}
 			got := strings.Join(names, " + ") + ": " + strings.Join(to, ", ")
 			if d.ResolveAfter > 0 {
 				got += fmt.Sprint("; holds ", d.ResolveAfter)
+			}
+			if d.AcknowledgedFor > 0 {
+				got += fmt.Sprint("; acknowledged for ", d.AcknowledgedFor)
 			}
 			if d.PageOnRise {
 				got += "; pages on rise"

@@ -191,10 +191,13 @@ func (l *loader) doubtful(rule *rule, o object) {
 		}
 	}
 	if !m.mayOpen() {
-		for _, key := range []string{"resolve_after", "on_escalation", "on_auto_resolve"} {
+		for _, key := range []string{"resolve_after", "acknowledged_for", "on_escalation", "on_auto_resolve"} {
 			if e, ok := o.at[key]; ok {
 				l.Warn(e.At, e.Path, "means nothing here: what the rule matches is told once and opens nothing", "remove it")
 			}
+		}
+		for _, e := range l.calls {
+			l.Warn(e.At, e.Path, "means nothing here: what the rule matches opens nothing, and calls nobody", "remove it")
 		}
 		for _, e := range l.waits {
 			l.Warn(e.At, e.Path, "means nothing here: what the rule matches is told once, and at once", "remove it")

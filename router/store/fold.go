@@ -258,6 +258,7 @@ type incidentDetails struct {
 	Since      time.Time       `json:"since,omitzero"`
 	ByItself   string          `json:"by_itself,omitempty"`
 	NoteAuto   bool            `json:"note_auto_resolve,omitempty"`
+	AckedFor   time.Duration   `json:"acknowledged_for,omitempty"`
 	Links      []router.Link   `json:"links,omitempty"`
 	Pageable   []string        `json:"pageable,omitempty"`
 	PageOnRise bool            `json:"page_on_rise,omitempty"`
@@ -280,7 +281,7 @@ func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
 		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps,
 			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, Reopened: i.Reopened, First: i.First, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
-			Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise,
+			Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise, AckedFor: i.AcknowledgedFor,
 			Subject: i.Subject, Change: i.Change, Facts: i.Facts}
 		if i.Silence.ID != "" {
 			d.Silence = &i.Silence
@@ -306,7 +307,7 @@ func incidents(ctx context.Context, q querier, where string, args ...any) ([]rou
 		err = json.Unmarshal(details, &d)
 		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
 		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts, i.Since, i.Reopened, i.First = d.AckedBy, d.AckedIn, d.Acts, d.Since, d.Reopened, d.First
-		i.ByItself, i.NoteAutoResolve = d.ByItself, d.NoteAuto
+		i.ByItself, i.NoteAutoResolve, i.AcknowledgedFor = d.ByItself, d.NoteAuto, d.AckedFor
 		i.Subject, i.Change, i.Facts = d.Subject, d.Change, d.Facts
 		i.Owner, i.Links, i.Pageable, i.PageOnRise = d.Owner, d.Links, d.Pageable, d.PageOnRise
 		if d.Silence != nil {

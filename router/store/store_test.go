@@ -86,6 +86,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		inc.Path, inc.Title, inc.Text, inc.Fields = []router.Level{"5", "10"}, "t", "x", []router.Field{{Name: "n", Value: "v"}}
 		inc.Watch = []router.Watch{{Notifier: "chat", Open: true, Severity: router.Error}}
 		inc.AcknowledgedAt, inc.AcknowledgedBy, inc.First = noon, "ana", true
+		inc.AcknowledgedFor, inc.Acts.FollowUp = 4*time.Hour, noon
 		inc.Subject, inc.Change, inc.Facts = router.Subject{Kind: router.SubjectPhone, ID: "1", Name: "+1"}, "FLAGGED", alert.Facts
 		old := incident(2)
 		old.State, old.ResolvedAt, old.ResolvedBy = router.IncidentResolved, noon, "ana"

@@ -286,7 +286,9 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 			s.Graph.Deny("501")
 		}},
 		{"the-access-token-is-refused", func(s *surgery) { s.Graph.Rotate("EAAG-another") }},
-		{"graph-redirects", func(s *surgery) { s.Graph.Fail(sandbox.Fault{Status: http.StatusFound, Location: "http://127.0.0.1:1/"}) }},
+		{"graph-redirects", func(s *surgery) {
+			s.Graph.Fail(sandbox.Fault{Status: http.StatusFound, Location: "http://127.0.0.1:1/"})
+		}},
 		{"graph-is-down", func(s *surgery) { s.env["META_GRAPH_URL"] = "http://127.0.0.1:1" }},
 		{"services-are-down", func(s *surgery) {
 			s.Slack.Fail(sandbox.Fault{Status: 503})

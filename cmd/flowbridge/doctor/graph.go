@@ -21,7 +21,7 @@ func (d *Doctor) checkGraph(ctx context.Context) []diagnosis {
 	}
 	query, account := "/me?fields=id", ""
 	if d.rules != nil {
-		if ids := d.rules.AccountIDs(); len(ids) > 0 {
+		if ids := d.rules.NamedAccounts(); len(ids) > 0 {
 			query, account = "/"+ids[0]+"?fields=name", ids[0]
 		}
 	}

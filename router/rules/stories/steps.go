@@ -219,7 +219,7 @@ func (s *reader) told(step *Step, e yamldoc.Entry) {
 }
 
 func verbs() []string {
-	return []string{string(VerbOpen), string(VerbRise), string(VerbEase), string(VerbResolve), string(VerbNotice),
+	return []string{string(VerbOpen), string(VerbRise), string(VerbEase), string(VerbResolve), string(VerbNotice), string(VerbRemind),
 		string(VerbAcknowledge), string(VerbUnacknowledge), string(VerbUpdate)}
 }
 

@@ -89,7 +89,12 @@ rules:
   - name: wakes
     match: {event: CLIENT_ERROR_RATE}
     on_escalation: page
+    acknowledged_for: 4h
     notify: [page]
+  - name: reminds
+    match: {event: ENDPOINT_LATENCY}
+    acknowledged_for: 2h
+    notify: [{to: chat, mention: here, remind: 30m}, {to: page, remind: 1h}]
 `
 	for _, c := range []struct {
 		name  string
@@ -111,6 +116,10 @@ rules:
 			{wait: 5m, event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, told: nobody}, {event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, alert_state: DEACTIVATED}, {wait: 10m, told: {chat: resolve}}]`, nil},
 		{"resolved and reopened by hand", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5}, {resolve: anna, told: {chat: resolve}}, {reopen: ben, told: {chat: open warning}}]`, nil},
 		{"worse while acknowledged pages anew", `[{event: CLIENT_ERROR_RATE, flow: Checkout, threshold: 5, told: {page: open warning}}, {acknowledge: {by: anna, in: page}}, {event: CLIENT_ERROR_RATE, flow: Checkout, threshold: 50, told: {page: [rise critical, open critical]}}]`, nil},
+		{"an acknowledgement that nobody follows up ends", `[{event: CLIENT_ERROR_RATE, flow: Checkout, threshold: 5}, {acknowledge: anna, told: {page: acknowledge}}, {wait: 239m, told: nobody}, {wait: 1m, told: {page: unacknowledge}}, {wait: 1d, told: nobody}]`, nil},
+		{"what nobody has is told again", `[{event: ENDPOINT_LATENCY, flow: Checkout, threshold: 5000, told: {chat: open error, page: open error}}, {wait: 29m, told: nobody}, {wait: 1m, told: {chat: remind, page: update}},
+			{wait: 30m, told: {chat: remind, page: remind}}, {acknowledge: anna, told: {chat: acknowledge, page: acknowledge}}, {wait: 119m, told: nobody}, {wait: 1m, told: {chat: unacknowledge, page: unacknowledge}},
+			{wait: 30m, told: {chat: remind, page: update}}, {event: ENDPOINT_LATENCY, flow: Checkout, threshold: 5000, alert_state: DEACTIVATED, told: {chat: resolve, page: resolve}}, {wait: 1d, told: nobody}]`, nil},
 		{"a silence by label", `[{silence: {by: anna, team: growth, for: 1h}}, {event: ENDPOINT_ERROR_RATE, flow: Sign-up, threshold: 5, told: nobody}, {event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, told: {chat: open warning}}, {unsilence: anna, told: {chat: open warning}}]`, nil},
 		{"a silence until it has recovered", `[{silence: {by: anna, flow: Sign-up}}, {event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, told: nobody}, {event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, alert_state: DEACTIVATED, told: nobody}, {event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, told: {page: open warning}}]`, nil},
 		{"a late event changes nothing", `[{event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, alert_state: DEACTIVATED, told: {page: resolve}}, {late: 10m, event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, told: nobody}]`, nil},

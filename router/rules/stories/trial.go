@@ -33,13 +33,15 @@ type routeName struct{ key, notifier string }
 // Verb is what somebody is told.
 type Verb string
 
-// The verbs. The first four reach people; the others change a card, a thread or the state of an incident elsewhere, and
+// The verbs. The first five reach people; the others change a card, a thread or the state of an incident elsewhere, and
 // notify nobody.
 const (
 	VerbOpen    Verb = "open"    // an incident is open: a new card, a page
 	VerbRise    Verb = "rise"    // it got worse
 	VerbResolve Verb = "resolve" // it is over, for this notifier
 	VerbNotice  Verb = "notice"  // an event with no pair
+
+	VerbRemind Verb = "remind" // it is open still, and nobody has it
 
 	VerbEase          Verb = "ease" // it got better, and is not over
 	VerbAcknowledge   Verb = "acknowledge"
@@ -217,6 +219,8 @@ func (t *Trial) hearIncident(b router.Batch, o router.Owed) Telling {
 		out.Verb = VerbRise
 	case o.Severity < was.Severity:
 		out.Verb = VerbEase
+	case o.Event == 0 && reminders(out.Incident, o.Target.Notifier) > reminders(was.Incident, o.Target.Notifier):
+		out.Verb = VerbRemind
 	case out.state == router.IncidentAcknowledged && was.state != out.state:
 		out.Verb = VerbAcknowledge
 	case was.state == router.IncidentAcknowledged && was.state != out.state:
@@ -224,6 +228,18 @@ func (t *Trial) hearIncident(b router.Batch, o router.Owed) Telling {
 	}
 	t.told[at] = out
 	return out
+}
+
+// reminders is how often a notifier was told again of an incident.
+func reminders(inc *router.Incident, notifier string) int64 {
+	if inc == nil {
+		return 0
+	}
+	i := slices.IndexFunc(inc.Watch, func(w router.Watch) bool { return w.Notifier == notifier && w.Rise == 0 })
+	if i < 0 {
+		return 0
+	}
+	return inc.Watch[i].Reminders
 }
 
 // Alerts returns the alerts of an incident, worst first.
