@@ -198,7 +198,7 @@ func TestTheLastReportIsThatOfTheSignal(t *testing.T) {
 // asksSignals are the files that may ask which signal an event carries: the table, the decoder, and the samples.
 var asksSignals = []string{
 	"router/signal.go", "router/signalaccount.go", "router/whatsapp/account.go", "router/whatsapp/decode.go",
-	"router/whatsapp/messages.go", "router/whatsapp/samples.go",
+	"router/whatsapp/messages.go", "router/whatsapp/samples.go", "router/whatsapp/samplesaccount.go",
 }
 
 // TestNobodyAsksWhichSignalItIs holds that a new signal touches its row, the decoder and a sample: nobody else compares
