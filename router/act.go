@@ -345,7 +345,7 @@ func (f *fold) endReopened(inc *Incident) {
 	}
 	if newer := f.incidentByKey(inc.Key); newer != nil && newer.Number != inc.Number {
 		for _, w := range inc.Watch {
-			if !page.Is(w.Notifier, inc.keyFor(w)) {
+			if !page.Is(w.Notifier, inc.keyFor(w)) || f.madeAnew(newer, inc, &w) {
 				continue
 			}
 			inc.Reopened = page // what comes after the newer one would fall on it, too
@@ -372,6 +372,17 @@ func (f *fold) endReopened(inc *Incident) {
 				Opening: w.Opening, Severity: w.Severity, Reopened: true})
 		}
 	}
+}
+
+// madeAnew says whether the service made a page of its own for what came after w had been reopened, and calls it by
+// another name: what had been reopened was over by then. One that has opened more than once may owe its name to before.
+func (f *fold) madeAnew(newer, inc *Incident, w *Watch) bool {
+	key, before := inc.keyFor(*w), inc.linkOf(w)
+	return before.ID != "" && slices.ContainsFunc(newer.Watch, func(n Watch) bool {
+		now := newer.linkOf(&n)
+		return n.Target == w.Target && newer.keyFor(n) == key && n.Opening == 1 && f.e.At.Before(n.Since) &&
+			now.ID != "" && now.ID != before.ID
+	})
 }
 
 // fellOn opens a page anew that fell on an older one, or would, which a person had reopened: whoever has that has not been
