@@ -404,11 +404,13 @@ func (f *fold) fellOn(inc *Incident, target, key string) (fell bool) {
 }
 
 // fellOnOwn does so where the incident's own page was over when a person reopened it, and something has come since that
-// nobody has acknowledged.
+// nobody has acknowledged: also where that opened the incident again, and is told elsewhere alone.
 func (f *fold) fellOnOwn(inc *Incident) {
 	page, counting := f.from(inc), f.counting(inc.Number)
 	for _, w := range inc.Watch {
-		news := slices.ContainsFunc(counting, func(a *Alert) bool { return a.route(w.Notifier) != nil && a.Heard.After(f.e.At) })
+		news := inc.Since.After(f.e.At) || slices.ContainsFunc(counting, func(a *Alert) bool { // it was over in between
+			return a.route(w.Notifier) != nil && a.Heard.After(f.e.At)
+		})
 		seen := inc.State == IncidentAcknowledged && inc.AcknowledgedAt.After(w.Since)
 		if key := inc.keyFor(w); news && !seen && page.Is(w.Notifier, key) && f.fellOn(inc, w.Target, key) {
 			f.owed[len(f.owed)-1].Reopened = true
