@@ -345,7 +345,7 @@ func (f *fold) endReopened(inc *Incident) {
 	}
 	if newer := f.incidentByKey(inc.Key); newer != nil && newer.Number != inc.Number {
 		for _, w := range inc.Watch {
-			if !page.Is(w.Notifier, inc.keyFor(w)) {
+			if !page.Is(w.Notifier, inc.keyFor(w)) || f.madeAnew(newer, inc, &w) {
 				continue
 			}
 			inc.Reopened = page // what comes after the newer one would fall on it, too
@@ -374,6 +374,17 @@ func (f *fold) endReopened(inc *Incident) {
 	}
 }
 
+// madeAnew says whether the service made a page of its own for what came after w had been reopened, and calls it by
+// another name: what had been reopened was over by then. One that has opened more than once may owe its name to before.
+func (f *fold) madeAnew(newer, inc *Incident, w *Watch) bool {
+	key, before := inc.keyFor(*w), inc.linkOf(w)
+	return before.ID != "" && slices.ContainsFunc(newer.Watch, func(n Watch) bool {
+		now := newer.linkOf(&n)
+		return n.Target == w.Target && newer.keyFor(n) == key && n.Opening == 1 && f.e.At.Before(n.Since) &&
+			now.ID != "" && now.ID != before.ID
+	})
+}
+
 // fellOn opens a page anew that fell on an older one, or would, which a person had reopened: whoever has that has not been
 // told of this.
 func (f *fold) fellOn(inc *Incident, target, key string) (fell bool) {
@@ -393,11 +404,13 @@ func (f *fold) fellOn(inc *Incident, target, key string) (fell bool) {
 }
 
 // fellOnOwn does so where the incident's own page was over when a person reopened it, and something has come since that
-// nobody has acknowledged.
+// nobody has acknowledged: also where that opened the incident again, and is told elsewhere alone.
 func (f *fold) fellOnOwn(inc *Incident) {
 	page, counting := f.from(inc), f.counting(inc.Number)
 	for _, w := range inc.Watch {
-		news := slices.ContainsFunc(counting, func(a *Alert) bool { return a.route(w.Notifier) != nil && a.Heard.After(f.e.At) })
+		news := inc.Since.After(f.e.At) || slices.ContainsFunc(counting, func(a *Alert) bool { // it was over in between
+			return a.route(w.Notifier) != nil && a.Heard.After(f.e.At)
+		})
 		seen := inc.State == IncidentAcknowledged && inc.AcknowledgedAt.After(w.Since)
 		if key := inc.keyFor(w); news && !seen && page.Is(w.Notifier, key) && f.fellOn(inc, w.Target, key) {
 			f.owed[len(f.owed)-1].Reopened = true

@@ -121,6 +121,10 @@ func TestAnAcknowledgementTakenBackElsewhereEndsInItsService(t *testing.T) {
 func TestTroubleThatFollowsIsNotPutOnAPageThatAPersonReopened(t *testing.T) {
 	up10 := up(0, 10)
 	key := router.GroupBySignal.Key(&up10)
+	link := func(minutes int, incident int64, id string) router.Event {
+		return act(minutes, router.SourcePagerDuty, router.LinkIncident, router.Act{Incident: incident, Notifier: "page", Key: key,
+			Link: &router.Link{Notifier: "page", Key: key, ID: id}})
+	}
 	for _, tt := range []struct {
 		name   string
 		events []router.Event
@@ -136,9 +140,19 @@ func TestTroubleThatFollowsIsNotPutOnAPageThatAPersonReopened(t *testing.T) {
 			[]string{"page RATE closed", "page RATE open"}},
 		{"heard after: it is paged anew, once the old page is ended", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(2, router.Reopen, key, router.Act{})},
 			[]string{"page RATE open", "page RATE closed"}},
+		{"heard after, and the next has a page of its own: the old one was over by then", []router.Event{up(0, 10), link(1, 1, "P1"), down(1, 10), up(3, 10), link(4, 2, "P2"), throughPage(2, router.Reopen, key, router.Act{})},
+			nil},
+		{"heard after, and the next is on the old page", []router.Event{up(0, 10), link(1, 1, "P1"), down(1, 10), up(3, 10), link(4, 2, "P1"), throughPage(2, router.Reopen, key, router.Act{})},
+			[]string{"page RATE open", "page RATE closed"}},
+		{"heard after, and the next had its own page before it paged again", []router.Event{up(0, 10), link(1, 1, "P1"), down(1, 10), up(2, 5), up(2, 10), link(3, 2, "P2"), down(4, 10), up(6, 10), throughPage(5, router.Reopen, key, router.Act{})},
+			[]string{"page RATE open", "page RATE closed"}},
 		{"heard after its own incident had paged again", []router.Event{up(0, 5), up(0, 10), down(1, 10), up(3, 10), throughPage(2, router.Reopen, key, router.Act{})},
 			[]string{"page RATE open"}},
 		{"and acknowledged since", []router.Event{up(0, 5), up(0, 10), down(1, 10), up(3, 10), person(4, router.Acknowledge, 1), throughPage(2, router.Reopen, key, router.Act{})},
+			nil},
+		{"heard after lesser trouble had opened its own incident again", []router.Event{up(0, 10), throughPage(1, router.Resolve, key, router.Act{}), throughPage(3, router.Acknowledge, key, router.Act{}), up(4, 5), throughPage(2, router.Reopen, key, router.Act{})},
+			[]string{"page RATE open"}},
+		{"and that was acknowledged since", []router.Event{up(0, 10), throughPage(1, router.Resolve, key, router.Act{}), up(4, 5), throughPage(5, router.Acknowledge, key, router.Act{}), throughPage(2, router.Reopen, key, router.Act{})},
 			nil},
 		{"reopened while the next one goes on: the one after that is not put on it", []router.Event{up(0, 10), down(1, 10), up(2, 10), throughPage(3, router.Reopen, key, router.Act{}), down(4, 10), up(5, 10)},
 			[]string{"page RATE closed", "page RATE open"}},
