@@ -31,7 +31,7 @@ func TestReadinessFailsWhileNobodyIsTold(t *testing.T) {
 	}
 	isWell := func(t *testing.T, s *services, p *process) {
 		t.Helper()
-		eventually(t, "both services are told", func() bool { return len(s.Slack.Messages("#ops")) >= 1 && len(s.PagerDuty.Incidents()) == 1 })
+		eventually(t, "both services are told", func() bool { return len(rootsOf(s.Slack)) == 1 && len(s.PagerDuty.Incidents()) == 1 })
 		eventually(t, "/readyz says yes again", func() bool { return p.readiness(t) == http.StatusOK })
 	}
 	post := pairPost(lately, "77", "ACTIVATED", 50)
