@@ -97,6 +97,8 @@ type Config struct {
 	// Reload reads the rules anew. Its error, a line for each mistake, is shown to whoever asked. It may be called
 	// from several goroutines. Default: POST /api/v1/reload is refused.
 	Reload func() error
+	// RulesNow returns the digest of the rules in force, "" where they are not kept. Default: they are not.
+	RulesNow func() string
 	// FlowIDs returns the ids of the flows that people call by a name; none for a name that the rules do not know.
 	// Default: flows have no names, and are asked for by their ids.
 	FlowIDs func(name string) []string
@@ -157,6 +159,9 @@ func New(cfg Config, s Store) (*Console, error) {
 	if cfg.Misnamed == nil {
 		cfg.Misnamed = func(*router.Scope) []string { return nil }
 	}
+	if cfg.RulesNow == nil {
+		cfg.RulesNow = func() string { return "" }
+	}
 	if cfg.Rules == nil {
 		cfg.Rules = func() string { return "" }
 	}
@@ -190,6 +195,9 @@ func (c *Console) routes() http.Handler {
 	mux.GET("/api/v1/silences", c.answer(c.listSilences))
 	mux.POST("/api/v1/silences", c.answer(c.addSilence))
 	mux.DELETE("/api/v1/silences/:id", c.answer(c.endSilence))
+	mux.GET("/api/v1/rules", c.answer(c.listRules))
+	mux.GET("/api/v1/rules/:digest", c.answer(c.showRules))
+	mux.GET("/api/v1/seen", c.answer(c.listSeen))
 	mux.POST("/api/v1/reload", c.answer(c.reload))
 	mux.GET("/api/v1/audit", c.answer(c.listAudit))
 	mux.POST("/api/v1/forget", c.answerWithin(forgetTimeout, c.forget))

@@ -19,6 +19,9 @@ type memStore struct {
 	events     []router.JournalEvent
 	deliveries []router.Delivery
 	attempts   []router.Attempt
+	versions   []router.RulesVersion
+	hits       []router.RuleHits
+	sights     []router.Sight
 	silences   []router.Silence
 	pairs      map[int64][]int64
 	stats      router.Stats
