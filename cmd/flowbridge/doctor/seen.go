@@ -14,20 +14,18 @@ type side struct {
 	good, bad router.SightKind
 	also      router.SightKind // that is told beside good; "" for nothing
 	words     map[router.SightKind]string
-	none      string // where nothing was seen; "": it is left out, since many have no use for it
 	do        string // where the newest was badly signed
 }
 
 var sides = []side{
 	{"seen of Meta", router.SightPost, router.SightBadPost, router.SightHandshake, map[router.SightKind]string{
 		router.SightPost: "last good post", router.SightBadPost: "last with a bad signature", router.SightHandshake: "last handshake"},
-		"no post yet: send a test from the app's dashboard, or run flowbridge send",
 		"if Meta sent it, META_APP_SECRET is not this app's"},
 	{"seen of Slack", router.SightSlackPress, router.SightSlackBad, "", map[router.SightKind]string{
-		router.SightSlackPress: "last press or command", router.SightSlackBad: "last with a bad signature"}, "",
+		router.SightSlackPress: "last press or command", router.SightSlackBad: "last with a bad signature"},
 		"if Slack sent it, SLACK_SIGNING_SECRET is not this app's"},
 	{"seen of PagerDuty", router.SightPagerDutyWebhook, router.SightPagerDutyBad, "", map[router.SightKind]string{
-		router.SightPagerDutyWebhook: "last webhook", router.SightPagerDutyBad: "last with a bad signature"}, "",
+		router.SightPagerDutyWebhook: "last webhook", router.SightPagerDutyBad: "last with a bad signature"},
 		"if PagerDuty sent it, PAGERDUTY_WEBHOOK_SECRET is not its subscription's"},
 }
 
@@ -45,9 +43,7 @@ func (d *Doctor) sights(seen []router.Sight) (findings []diagnosis) {
 			}
 		}
 		switch {
-		case len(parts) == 0 && s.none == "":
-		case len(parts) == 0:
-			findings = append(findings, fine(s.name, "%s", s.none))
+		case len(parts) == 0: // many have no use for it
 		case at[s.bad].At.After(at[s.good].At):
 			findings = append(findings, warn(s.name, strings.TrimSpace(strings.Join(parts, ", ")+" "+at[s.bad].Detail), s.do))
 		default:
