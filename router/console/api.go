@@ -18,18 +18,19 @@ type Incident struct {
 	Peak           string            `json:"peak"`     // the highest severity so far
 	Title          string            `json:"title"`    // by the rule's template; "" if it has none
 	WABA           string            `json:"waba_id"`
-	Flow           string            `json:"flow_id"`   // "" where it is about another subject
-	FlowName       string            `json:"flow_name"` // "" if the rules file names it not
-	Labels         map[string]string `json:"labels"`    // of the flow, from the rules file
-	Runbook        string            `json:"runbook"`   // URL, or ""
-	Event          string            `json:"event"`     // that opened it, as rules know it
-	Signal         string            `json:"signal"`    // that opened it; unlike event where several share one: ACCOUNT_BAN
-	Subject        Subject           `json:"subject"`   // what it is about
-	Change         string            `json:"change"`    // Meta's word for what happened to another subject than a flow, or ""
-	Facts          []router.Fact     `json:"facts"`     // what Meta said beside that, for people
-	Key            string            `json:"key"`       // PagerDuty's dedup key
-	Rule           string            `json:"rule"`      // that matched the event that opened it
-	Path           []router.Level    `json:"path"`      // levels it reached, in order: "5", "10", or "THROTTLED"
+	Flow           string            `json:"flow_id"`       // "" where it is about another subject
+	FlowName       string            `json:"flow_name"`     // "" if the rules file names it not
+	Labels         map[string]string `json:"labels"`        // of the flow, from the rules file
+	Runbook        string            `json:"runbook"`       // URL, or ""
+	Event          string            `json:"event"`         // that opened it, as rules know it
+	Signal         string            `json:"signal"`        // that opened it; unlike event where several share one: ACCOUNT_BAN
+	Subject        Subject           `json:"subject"`       // what it is about
+	Change         string            `json:"change"`        // Meta's word for what happened to another subject than a flow, or ""
+	Facts          []router.Fact     `json:"facts"`         // what Meta said beside that, for people
+	Key            string            `json:"key"`           // PagerDuty's dedup key
+	Rule           string            `json:"rule"`          // that matched the event that opened it
+	Path           []router.Level    `json:"path"`          // levels it reached, in order: "5", "10", or "THROTTLED"
+	RulesVersion   string            `json:"rules_version"` // digest of the rules when it opened: /api/v1/rules/{digest}; or ""
 	OpenedAt       *time.Time        `json:"opened_at"`
 	AcknowledgedAt *time.Time        `json:"acknowledged_at"` // null unless it is acknowledged
 	AcknowledgedBy string            `json:"acknowledged_by"` // a person, or ""

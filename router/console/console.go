@@ -24,6 +24,8 @@ import (
 // Store is what the console reads, and the little that it writes. Errors are faults of storage, except
 // where a method says otherwise.
 type Store interface {
+	Kept
+
 	// Incidents returns those that pass the filter, in its order.
 	Incidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error)
 	// IncidentRows is Incidents without timelines and receipts. Both return ErrNotFound where the order is by what is worst,
@@ -112,6 +114,8 @@ type Config struct {
 	// Reload reads the rules anew. Its error, a line for each mistake, is shown to whoever asked. It may be called
 	// from several goroutines. Default: POST /api/v1/reload is refused.
 	Reload func() error
+	// RulesNow returns the digest of the rules in force, "" where they are not kept. Default: they are not.
+	RulesNow func() string
 	// FlowIDs returns the ids of the flows that people call by a name; none for a name that the rules do not know.
 	// Default: flows have no names, and are asked for by their ids.
 	FlowIDs func(name string) []string
@@ -171,6 +175,9 @@ func New(cfg Config, s Store) (*Console, error) {
 	}
 	if cfg.Misnamed == nil {
 		cfg.Misnamed = func(*router.Scope) []string { return nil }
+	}
+	if cfg.RulesNow == nil {
+		cfg.RulesNow = func() string { return "" }
 	}
 	if cfg.Rules == nil {
 		cfg.Rules = func() string { return "" }

@@ -21,7 +21,7 @@ func newIncident(i *router.IncidentDetail) Incident {
 		Number: i.Number, State: string(i.State), Severity: i.Severity.String(), Peak: i.Peak.String(), Title: i.Title,
 		WABA: i.WABA, Flow: router.OnlyFlow(i.Flow), FlowName: i.FlowName, Labels: labels, Runbook: i.Runbook,
 		Event: i.EventName(), Signal: i.Event, Subject: newSubject(i.Event, i.WABA, i.Flow, i.FlowName, i.Subject), Change: i.Change,
-		Facts: append([]router.Fact{}, i.Facts...), Key: i.Key, Rule: i.Rule, Path: append([]router.Level{}, i.Path...),
+		Facts: append([]router.Fact{}, i.Facts...), Key: i.Key, Rule: i.Rule, RulesVersion: i.RulesVersion, Path: append([]router.Level{}, i.Path...),
 		OpenedAt: moment(i.OpenedAt), AcknowledgedAt: moment(i.AcknowledgedAt), AcknowledgedBy: i.AcknowledgedBy,
 		ResolvedAt: moment(i.ResolvedAt), ResolvedBy: i.ResolvedBy, Owner: i.Owner,
 		Links:    each(i.Links, func(l *router.Link) Link { return Link{l.Notifier, l.ID, l.Number, l.URL} }),
