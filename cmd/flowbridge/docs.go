@@ -20,7 +20,7 @@ var manualPages = []string{
 }
 
 type docsCommand struct {
-	Page string `arg:"" optional:"" help:"Page to print. Default: the list of them."`
+	Page string `arg:"" optional:"" complete:"pages" help:"Page to print. Default: the list of them."`
 }
 
 // Run prints a page as it is, in Markdown, or the list of pages.

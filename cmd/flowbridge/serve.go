@@ -21,10 +21,10 @@ import (
 )
 
 type serveCommand struct {
-	Rules     string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules file, or a folder of them."`
+	Rules     string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" complete:"file" help:"Rules file, or a folder of them."`
 	Listen    string `default:":8080" env:"FLOWBRIDGE_LISTEN" help:"Public address: webhooks and nothing else."`
 	Admin     string `default:"127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" help:"Admin address: API, metrics and health."`
-	DB        string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database: the path of a SQLite file, or a postgres:// URL."`
+	DB        string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" complete:"file" help:"Database: the path of a SQLite file, or a postgres:// URL."`
 	PublicURL string `env:"FLOWBRIDGE_PUBLIC_URL" placeholder:"URL" help:"Where people reach the admin address, for links."`
 
 	KeepEvents    keep `env:"FLOWBRIDGE_KEEP_EVENTS" default:"90d" placeholder:"TIME" help:"How long the journal is kept: 90d, or 0 for ever. Digests stay for 8 days in any case, to know what Meta repeats."`
