@@ -196,20 +196,20 @@ type Result struct {
 // Silence is a silence as the API shows it.
 type Silence struct {
 	ID             string            `json:"id"`
-	State          string            `json:"state"` // active or ended
+	State          string            `json:"state"` // active, planned (it begins later) or ended
 	WABA           string            `json:"waba_id"`
 	Flow           string            `json:"flow_id"`
 	FlowName       string            `json:"flow_name"` // "" if the rules file names it not
 	Event          string            `json:"event"`
 	Labels         map[string]string `json:"labels"`
 	Everything     bool              `json:"everything"` // nothing narrows it
-	Since          *time.Time        `json:"since"`
+	Since          *time.Time        `json:"since"`           // when it begins or began
 	Until          *time.Time        `json:"until"`           // null: until recovery
 	UntilRecovered bool              `json:"until_recovered"` // it ends by itself once nothing that it covers is wrong
 	EndedAt        *time.Time        `json:"ended_at"`        // null while it holds
 	By             string            `json:"by"`
 	Why            string            `json:"why"`
-	Covers         []int64           `json:"covers"` // numbers of unresolved incidents with an alert that it covers; none once it has ended
+	Covers         []int64           `json:"covers"` // numbers of unresolved incidents with an alert that it covers; none before it begins and once it has ended
 }
 
 // SilenceRequest is what a person asks for. What is set of waba, flow, event, team and labels must all fit.
@@ -222,6 +222,7 @@ type SilenceRequest struct {
 	Everything bool              `json:"everything,omitempty"` // must be said where nothing narrows the silence
 	For        string            `json:"for,omitempty"`        // "30m", "4h", "2d"
 	Until      string            `json:"until,omitempty"`      // RFC 3339, or "recovered"
+	Start      string            `json:"start,omitempty"`      // RFC 3339, or how long from now: "2h". Default: at once
 	By         string            `json:"by,omitempty"`
 	Why        string            `json:"why,omitempty"`
 }
