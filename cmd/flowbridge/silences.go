@@ -74,7 +74,7 @@ func incidentNames(numbers []int64) string {
 func coveredBy(s *console.Silence) string {
 	var parts []string
 	if s.WABA != "" {
-		parts = append(parts, "account "+s.WABA)
+		parts = append(parts, strings.Join(strings.Fields("account "+s.AccountName+" "+s.WABA), " "))
 	}
 	if s.Flow != "" {
 		parts = append(parts, strings.TrimSpace("flow "+s.FlowName+" "+s.Flow))

@@ -99,8 +99,9 @@ func (c *Console) showEvent(r *http.Request, p httprouter.Params) (int, any, err
 	return http.StatusOK, detail, nil
 }
 
-// named gives an event the name of its flow.
+// named gives an event the names of its flow and its account.
 func (c *Console) named(e Event) Event {
+	e.AccountName = c.cfg.AccountName(e.WABA)
 	if e.Flow != "" {
 		e.FlowName = c.cfg.FlowName(e.Flow)
 	}
@@ -122,7 +123,13 @@ func (c *Console) listDeliveries(r *http.Request, _ httprouter.Params) (int, any
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, map[string]any{"deliveries": each(list, newDelivery)}, nil
+	about, err := c.store.About(r.Context(), list)
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, map[string]any{"deliveries": each(list, func(d *router.Delivery) ListedDelivery {
+		return newListedDelivery(d, about[d.ID])
+	})}, nil
 }
 
 // retryDelivery: POST /api/v1/deliveries/{id}/retry

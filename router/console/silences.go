@@ -244,8 +244,11 @@ func until(wish *SilenceRequest, begins time.Time) (time.Time, error) {
 	return time.Time{}, errors.New(`say how long: for (30m, 4h, 2d), or until with a time or "recovered"`)
 }
 
-// namedSilence gives a silence the name of its flow.
+// namedSilence gives a silence the names of its flow and its account.
 func (c *Console) namedSilence(s Silence) Silence {
+	if s.WABA != "" {
+		s.AccountName = c.cfg.AccountName(s.WABA)
+	}
 	if s.Flow != "" {
 		s.FlowName = c.cfg.FlowName(s.Flow)
 	}

@@ -112,6 +112,18 @@ func (s *memStore) Deliveries(_ context.Context, state router.DeliveryState, lim
 	return out, s.fault
 }
 
+func (s *memStore) About(_ context.Context, list []router.Delivery) (map[int64]router.About, error) {
+	about := map[int64]router.About{}
+	for _, d := range list {
+		for _, i := range s.incidents {
+			if d.Incident == i.Number {
+				about[d.ID] = router.About{WABA: i.WABA, Flow: i.Flow, Event: i.Event, Subject: i.Subject, FlowInfo: i.FlowInfo}
+			}
+		}
+	}
+	return about, s.fault
+}
+
 func (s *memStore) RetryDelivery(_ context.Context, id int64, audit ...router.AuditEntry) error {
 	for _, d := range s.deliveries {
 		switch {
