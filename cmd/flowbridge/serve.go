@@ -12,7 +12,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
+	"flowbridge/cmd/flowbridge/doctor"
 	"flowbridge/notifiers"
 	"flowbridge/router"
 	"flowbridge/router/rules"
@@ -152,7 +154,12 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		cfg.Certificates, err = newCertificates(files, logger)
 		faults = append(faults, err)
 	}
-	faults = append(faults, cfg.readSecrets(p), cfg.checkTokens(c.Admin), c.Guard.into(&cfg, logger))
+	faults = append(faults, cfg.readSecrets(p))
+	if n := utf8.RuneCountInString(cfg.VerifyToken.Reveal()); n > 0 && n < doctor.LeastVerifyToken {
+		logger.Warn("META_VERIFY_TOKEN is short: anybody can guess it", "characters", n, "do",
+			"make one with openssl rand -hex 16, and give it to Meta's dashboard")
+	}
+	faults = append(faults, cfg.checkTokens(c.Admin), c.Guard.into(&cfg, logger))
 	faults = append(faults, listenAddress("--listen", c.Listen), listenAddress("--admin", c.Admin))
 	if err := store.CheckDSN(c.DB); err != nil {
 		faults = append(faults, fmt.Errorf("--db: %w", err))
