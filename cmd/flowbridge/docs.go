@@ -16,7 +16,7 @@ var manual embed.FS
 
 // manualPages are its pages, in the order in which they are read.
 var manualPages = []string{
-	"connect", "rules", "account-health", "testing-rules", "running", "commands", "trouble", "faults", "security", "privacy",
+	"connect", "rules", "rules-reference", "account-health", "testing-rules", "running", "commands", "trouble", "faults", "security", "privacy",
 }
 
 type docsCommand struct {
@@ -28,7 +28,7 @@ func (c docsCommand) Run(p *program) error {
 	if c.Page == "" {
 		for _, name := range manualPages {
 			title, _, _ := strings.Cut(manualPage(name), "\n")
-			fmt.Fprintf(p.Stdout, "%-15s%s\n", name, strings.TrimPrefix(title, "# "))
+			fmt.Fprintf(p.Stdout, "%-17s%s\n", name, strings.TrimPrefix(title, "# "))
 		}
 		_, err := fmt.Fprintln(p.Stdout, "\nPrint one with: flowbridge docs PAGE")
 		return err
