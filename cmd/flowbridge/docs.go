@@ -16,7 +16,8 @@ var manual embed.FS
 
 // manualPages are its pages, in the order in which they are read.
 var manualPages = []string{
-	"connect", "rules", "rules-reference", "account-health", "testing-rules", "running", "commands", "trouble", "faults", "security", "privacy",
+	"connect", "rules", "rules-reference", "account-health", "testing-rules", "running", "commands", "api", "trouble", "faults",
+	"measurements", "security", "privacy", "decisions",
 }
 
 type docsCommand struct {
