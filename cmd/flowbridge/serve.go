@@ -59,6 +59,10 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 		}
 		return err
 	}
+	if n := utf8.RuneCountInString(cfg.VerifyToken.Reveal()); n > 0 && n < doctor.LeastVerifyToken {
+		logger.Warn("META_VERIFY_TOKEN is short: anybody can guess it", "characters", n, "do",
+			"make one with openssl rand -hex 16, and give it to Meta's dashboard")
+	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -155,10 +159,6 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		faults = append(faults, err)
 	}
 	faults = append(faults, cfg.readSecrets(p))
-	if n := utf8.RuneCountInString(cfg.VerifyToken.Reveal()); n > 0 && n < doctor.LeastVerifyToken {
-		logger.Warn("META_VERIFY_TOKEN is short: anybody can guess it", "characters", n, "do",
-			"make one with openssl rand -hex 16, and give it to Meta's dashboard")
-	}
 	faults = append(faults, cfg.checkTokens(c.Admin), c.Guard.into(&cfg, logger))
 	faults = append(faults, listenAddress("--listen", c.Listen), listenAddress("--admin", c.Admin))
 	if err := store.CheckDSN(c.DB); err != nil {
