@@ -175,9 +175,9 @@ func (g *gathering) silence(e *Event) string {
 		}
 		return "silence " + s.ID + " ended"
 	}
-	holding := 0
+	holding := 0 // or will
 	for i := range g.silences {
-		if g.silences[i].holds(g.now) {
+		if !g.silences[i].Over(g.now) {
 			holding++
 		}
 	}
@@ -188,6 +188,9 @@ func (g *gathering) silence(e *Event) string {
 		return fmt.Sprintf("not silenced: there are %d silences already", holding)
 	}
 	s.Since, s.Ended = earlier(e.At, g.now), time.Time{}
+	if s.Start.After(s.Since) {
+		s.Since = s.Start
+	}
 	g.silences = append(g.silences, s)
 	g.changed[s.ID], g.b.Wake = true, true
 	if s.Everything() {

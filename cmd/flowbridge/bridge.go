@@ -212,11 +212,11 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		reload = func() error { return b.rules.reload(context.Background()) }
 	}
 	b.admin, err = console.New(console.Config{
-		Reload:     reload,
-		Rules:      b.rules.trouble,
-		RulesNow:   func() string { return b.rules.rules().Version() },
-		FlowIDs:    func(name string) []string { return b.rules.rules().FlowIDs(name) },
-		FlowName:   func(id string) string { return b.rules.rules().Flow(id).FlowName },
+		Reload:   reload,
+		Rules:    b.rules.trouble,
+		RulesNow: func() string { return b.rules.rules().Version() },
+		FlowIDs:  func(name string) []string { return b.rules.rules().FlowIDs(name) },
+		FlowName: b.flowName, AccountName: b.accountName,
 		Misnamed:   func(s *router.Scope) []string { return b.rules.rules().Misnamed(s) },
 		Logger:     b.cfg.Logger,
 		Token:      b.cfg.AdminToken,

@@ -14,8 +14,8 @@ import (
 type demoCommand struct {
 	Once bool `help:"End after the story: exit status 0, or 1 if something arrived that should not have, or did not."`
 
-	LogLevel  demoLevel `env:"FLOWBRIDGE_LOG_LEVEL" placeholder:"LEVEL" default:"warn" help:"The least of the bridge's log that is shown: debug, info, warn or error. Default: warn. From info on down it is shown while the story is told, too."`
-	LogFormat logFormat `env:"FLOWBRIDGE_LOG_FORMAT" placeholder:"FORMAT" help:"Form of the log: json or text. Default: text."`
+	LogLevel  demoLevel `env:"FLOWBRIDGE_LOG_LEVEL" complete:"debug,info,warn,error" placeholder:"LEVEL" default:"warn" help:"The least of the bridge's log that is shown: debug, info, warn or error. Default: warn. From info on down it is shown while the story is told, too."`
+	LogFormat logFormat `env:"FLOWBRIDGE_LOG_FORMAT" complete:"json,text" placeholder:"FORMAT" help:"Form of the log: json or text. Default: text."`
 }
 
 // demoLevel is the least that is logged, from a warning on: the zero one is a warning, since a demo tells its story by itself.

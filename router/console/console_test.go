@@ -209,7 +209,7 @@ func TestRefusals(t *testing.T) {
 		{"paging where no rule pages", "POST", "/api/v1/incidents/41/page", "", 409, "nobody can be paged for INC-41: its rules name no notifier that pages"},
 		{"paging for a resolved incident", "POST", "/api/v1/incidents/40/page", "", 409, "INC-40 is resolved already"},
 		{"an unknown act", "POST", "/api/v1/incidents/42/close", "", 404, "there is nothing at /api/v1/incidents/42/close"},
-		{"an unknown state of silences", "GET", "/api/v1/silences?state=over", "", 400, `unknown state "over": use active or ended`},
+		{"an unknown state of silences", "GET", "/api/v1/silences?state=over", "", 400, `unknown state "over": use active, planned or ended`},
 		{"ending an unknown silence", "DELETE", "/api/v1/silences/nothing", "", 404, `there is no silence "nothing"`},
 		{"ending every silence at once", "DELETE", "/api/v1/silences", "", 405, "DELETE is not possible here: use GET or POST"},
 		{"rules that cannot be read anew", "POST", "/api/v1/reload", "", 409, "the rules of this bridge cannot be read anew: start it again"},

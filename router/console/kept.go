@@ -29,7 +29,7 @@ type Kept interface {
 
 // DeliveryDetail is a delivery with what is kept of its attempts.
 type DeliveryDetail struct {
-	Delivery
+	ListedDelivery
 	Log []Attempt `json:"log"` // oldest first; see --keep-attempts
 }
 
@@ -77,7 +77,11 @@ func (c *Console) showDelivery(r *http.Request, p httprouter.Params) (int, any, 
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, DeliveryDetail{Delivery: newDelivery(&d), Log: each(attempts, newAttempt)}, nil
+	about, err := c.store.About(r.Context(), []router.Delivery{d})
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, DeliveryDetail{ListedDelivery: newListedDelivery(&d, about[id]), Log: each(attempts, newAttempt)}, nil
 }
 
 func newAttempt(a *router.Attempt) Attempt {

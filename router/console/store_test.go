@@ -176,6 +176,18 @@ func (s *memStore) RetryDeliveries(ctx context.Context, f router.DeliveryFilter,
 	return n, cmp.Or(s.fault, s.Audit(ctx, audit(n)))
 }
 
+func (s *memStore) About(_ context.Context, list []router.Delivery) (map[int64]router.About, error) {
+	about := map[int64]router.About{}
+	for _, d := range list {
+		for _, i := range s.incidents {
+			if d.Incident == i.Number {
+				about[d.ID] = router.About{WABA: i.WABA, Flow: i.Flow, Event: i.Event, Subject: i.Subject, FlowInfo: i.FlowInfo}
+			}
+		}
+	}
+	return about, s.fault
+}
+
 func (s *memStore) RetryDelivery(_ context.Context, id int64, audit ...router.AuditEntry) error {
 	for _, d := range s.deliveries {
 		switch {
