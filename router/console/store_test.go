@@ -30,6 +30,8 @@ type memStore struct {
 	fold       func() (router.EventProgress, error) // of what was appended; nil: it is folded at once
 	fault      error                                // what storage says instead of working
 	panics     bool
+	stamp      int // goes up when something changes
+	lanes      []router.Lane
 }
 
 func (s *memStore) Incidents(_ context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error) {
