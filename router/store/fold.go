@@ -272,12 +272,13 @@ const incidentColumns = `number, key, waba, flow, event, state, severity, peak, 
 	resolved_at, resolved_by, acknowledged_at, acknowledged_by, wake_at, details`
 
 func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
-	const query = `INSERT INTO incidents (` + incidentColumns + `, reopened) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	const query = `INSERT INTO incidents (` + incidentColumns + `, reopened, silenced, labels, words)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (number) DO UPDATE SET state = excluded.state, severity = excluded.severity, peak = excluded.peak,
 		events = excluded.events, revision = excluded.revision, entries = excluded.entries, resolved_at = excluded.resolved_at,
 		resolved_by = excluded.resolved_by, acknowledged_at = excluded.acknowledged_at,
 		acknowledged_by = excluded.acknowledged_by, wake_at = excluded.wake_at, details = excluded.details,
-		reopened = excluded.reopened`
+		reopened = excluded.reopened, silenced = excluded.silenced, labels = excluded.labels, words = excluded.words`
 	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
 		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps,
 			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, Reopened: i.Reopened, First: i.First, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
@@ -289,7 +290,7 @@ func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 		details, err := json.Marshal(d)
 		return []any{i.Number, i.Key, i.WABA, i.Flow, i.Event, string(i.State), int64(i.Severity), int64(i.Peak), i.Rule, i.Events,
 			i.Revision, i.Entries, micros(i.OpenedAt), micros(i.ResolvedAt), i.ResolvedBy, micros(i.AcknowledgedAt), i.AcknowledgedBy,
-			micros(i.Wake), string(details), toInt(i.Reopened != router.Page{})}, err
+			micros(i.Wake), string(details), toInt(i.Reopened != router.Page{}), toInt(d.Silence != nil), d.labels(), d.words()}, err
 	})
 }
 
@@ -328,12 +329,14 @@ func writeTimeline(ctx context.Context, tx *txn, b router.Batch) error {
 func timeline(ctx context.Context, q querier, incident, after int64, limit int) ([]router.Entry, error) {
 	const query = `SELECT incident, n, at, recorded_at, kind, text, event FROM (
 		SELECT * FROM timeline WHERE incident = ? AND n > ? ORDER BY n DESC LIMIT ?) AS newest ORDER BY n`
-	return all(ctx, q, query, []any{incident, after, limit}, func(row scanner) (e router.Entry, err error) {
-		var at, recorded int64
-		err = row.Scan(&e.Incident, &e.N, &at, &recorded, &e.Kind, &e.Text, &e.Event)
-		e.At, e.Recorded = fromMicros(at), fromMicros(recorded)
-		return e, err
-	})
+	return all(ctx, q, query, []any{incident, after, limit}, scanEntry)
+}
+
+func scanEntry(row scanner) (e router.Entry, err error) {
+	var at, recorded int64
+	err = row.Scan(&e.Incident, &e.N, &at, &recorded, &e.Kind, &e.Text, &e.Event)
+	e.At, e.Recorded = fromMicros(at), fromMicros(recorded)
+	return e, err
 }
 
 func (s *Store) writeNotices(ctx context.Context, tx *txn, b router.Batch) error {
