@@ -122,6 +122,8 @@ type Result struct {
 	// Event, if not nil, is appended to the journal in the same transaction. A repeat by digest is dropped, unless the
 	// delivery was told, or retried by a person, since: then it is news again.
 	Event *Event
+	// Attempt, if not nil, is kept with it, without Delivery and N. Of a digest it is kept for each of its deliveries.
+	Attempt *Attempt
 }
 
 // IncidentDetail is an incident with all that people may ask of it.

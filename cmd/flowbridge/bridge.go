@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,8 @@ type bridgeConfig struct {
 
 	// How long events, and what is over, are kept; 0 for ever.
 	KeepEvents, KeepIncidents time.Duration
+	// KeepAttempts is how long attempts at deliveries are kept; 0: none are.
+	KeepAttempts time.Duration
 	// SweepEvery is how often what is old is removed. 0: every hour, and four times in KeepEvents at least.
 	SweepEvery time.Duration
 
@@ -125,7 +128,7 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 		return nil, err
 	}
 	kept, err = store.Open(ctx, store.Config{
-		DSN: cfg.DB, Now: cfg.Now, Logger: cfg.Logger,
+		DSN: cfg.DB, Now: cfg.Now, Logger: cfg.Logger, KeepAttempts: cmp.Or(cfg.KeepAttempts, -1),
 		Seals: cfg.AppSecrets, Target: func(notifier string) (router.Target, bool) { return set.rules().Target(notifier) },
 	})
 	if err != nil {
@@ -182,11 +185,14 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		return err
 	}
 	b.deliverer, err = delivery.New(delivery.Config{
-		Notifiers:  notifiers,
-		Without:    without,
-		Target:     func(notifier string) (router.Target, bool) { return b.rules.rules().Target(notifier) },
-		Link:       b.link,
-		Console:    b.consoleURL(),
+		Notifiers: notifiers,
+		Without:   without,
+		Target:    func(notifier string) (router.Target, bool) { return b.rules.rules().Target(notifier) },
+		Link:      b.link,
+		Console:   b.consoleURL(),
+
+		KeepsAttempts: b.cfg.KeepAttempts > 0,
+
 		Unbudgeted: b.cfg.Unbudgeted,
 		Now:        b.cfg.Now,
 		Logger:     b.cfg.Logger,

@@ -68,7 +68,7 @@ func openDemo(ctx context.Context, s demo.Settings) (demo.Bridge, error) {
 		SlackToken: s.SlackToken, SlackURL: s.SlackURL, PagerDutyURL: s.PagerDutyURL,
 		SlackBack:     slackBack{SigningSecret: s.SigningSecret},
 		PagerDutyBack: pagerDutyBack{Secrets: []router.Secret{s.WebhookSecret}},
-		Unbudgeted:    s.Unbudgeted, Now: s.Now, Logger: s.Logger,
+		Unbudgeted:    s.Unbudgeted, Now: s.Now, Logger: s.Logger, KeepAttempts: keepAttempts,
 	})
 	if err != nil {
 		return demo.Bridge{}, err

@@ -25,6 +25,8 @@ import (
 // Store is what the console reads, and the little that it writes. Errors are faults of storage, except
 // where a method says otherwise.
 type Store interface {
+	Kept
+
 	// Incidents returns those that pass the filter, newest first.
 	Incidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error)
 	// Incident returns one by number; ErrNotFound if there is none.
@@ -221,6 +223,7 @@ func (c *Console) routes() http.Handler {
 	mux.GET("/api/v1/events", c.answer(c.listEvents))
 	mux.GET("/api/v1/events/:seq", c.answer(c.showEvent))
 	mux.GET("/api/v1/deliveries", c.answer(c.listDeliveries))
+	mux.GET("/api/v1/deliveries/:id", c.answer(c.showDelivery))
 	mux.POST("/api/v1/deliveries/:id/retry", c.answer(c.retryDelivery))
 	mux.GET("/api/v1/silences", c.answer(c.listSilences))
 	mux.POST("/api/v1/silences", c.answer(c.addSilence))

@@ -18,6 +18,7 @@ type memStore struct {
 	incidents  []router.IncidentDetail
 	events     []router.JournalEvent
 	deliveries []router.Delivery
+	attempts   []router.Attempt
 	silences   []router.Silence
 	pairs      map[int64][]int64
 	stats      router.Stats
