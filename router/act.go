@@ -350,7 +350,7 @@ func (f *fold) endReopened(inc *Incident) {
 			}
 			inc.Reopened = page // what comes after the newer one would fall on it, too
 			f.dirty = append(f.dirty, inc.Number)
-			if f.fellOn(newer, w.Target, inc.keyFor(w)) {
+			if f.fellOn(newer, w.Target, inc.keyFor(w), inc.linkOf(&w).ID) {
 				inc.Reopened = Page{}
 				f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
 					Opening: w.Opening, Severity: w.Severity, Reopened: true}) // first: the newer one may not be told yet
@@ -386,11 +386,16 @@ func (f *fold) madeAnew(newer, inc *Incident, w *Watch) bool {
 }
 
 // fellOn opens a page anew that fell on an older one, or would, which a person had reopened: whoever has that has not been
-// told of this.
-func (f *fold) fellOn(inc *Incident, target, key string) (fell bool) {
+// told of this. A reopening that came after the opening may still have come before our attempt to tell it: where the
+// service has named the older page, and the newer one has no other name, it fell on that. name is that of the older, "" for none.
+func (f *fold) fellOn(inc *Incident, target, key, name string) (fell bool) {
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
-		if !w.Open || w.Target != target || inc.keyFor(*w) != key || !f.e.At.Before(w.Since) {
+		if !w.Open || w.Target != target || inc.keyFor(*w) != key {
+			continue
+		}
+		nameless := name != "" && (inc.linkOf(w).ID == "" || inc.linkOf(w).ID == name)
+		if !f.e.At.Before(w.Since) && !nameless {
 			continue
 		}
 		w.opens(f.heard())
@@ -412,7 +417,7 @@ func (f *fold) fellOnOwn(inc *Incident) {
 			return a.route(w.Notifier) != nil && a.Heard.After(f.e.At)
 		})
 		seen := inc.State == IncidentAcknowledged && inc.AcknowledgedAt.After(w.Since)
-		if key := inc.keyFor(w); news && !seen && page.Is(w.Notifier, key) && f.fellOn(inc, w.Target, key) {
+		if key := inc.keyFor(w); news && !seen && page.Is(w.Notifier, key) && f.fellOn(inc, w.Target, key, "") {
 			f.owed[len(f.owed)-1].Reopened = true
 		}
 	}

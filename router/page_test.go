@@ -158,6 +158,10 @@ func TestTroubleThatFollowsIsNotPutOnAPageThatAPersonReopened(t *testing.T) {
 			[]string{"page RATE closed", "page RATE open"}},
 		{"reopened after it was paged: that is another page", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(4, router.Reopen, key, router.Act{})},
 			nil},
+		{"reopened after the next one had opened, which has no name of its own yet: it may have fallen on that", []router.Event{up(0, 10), link(1, 1, "P1"), down(1, 10), up(3, 10), throughPage(4, router.Reopen, key, router.Act{})},
+			[]string{"page RATE open", "page RATE closed"}},
+		{"reopened after the next one was named: that is another page", []router.Event{up(0, 10), link(1, 1, "P1"), down(1, 10), up(3, 10), link(4, 2, "P2"), throughPage(4, router.Reopen, key, router.Act{})},
+			nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := &history{decide: chatAndPage}

@@ -169,7 +169,7 @@ func TestAcknowledgedInSlackIsAcknowledgedInPagerDuty(t *testing.T) {
 	if got := s.asked("acknowledge"); got != 1 {
 		t.Errorf("PagerDuty was asked %d times, want once", got)
 	}
-	if got, want := s.thread(card), ":pager: Paged page\n:eyes: Acknowledged by u0person in Slack"; got != want {
+	if got, want := s.thread(card), ":eyes: Acknowledged by u0person in Slack"; got != want {
 		t.Errorf("the thread says %q, want %q", got, want)
 	}
 

@@ -82,7 +82,7 @@ func calls(n *router.Notification) (posts, updates int) {
 // countReplies is how many replies makes.
 func countReplies(n *router.Notification) (lines int) {
 	for i := range n.Timeline {
-		if markOf(n, &n.Timeline[i]) != "" && !sameLine(n, i) {
+		if markOf(n, i) != "" && !sameLine(n, i) {
 			lines++
 		}
 	}

@@ -2,6 +2,7 @@ package slack
 
 import (
 	"context"
+	"slices"
 
 	"github.com/slack-go/slack"
 
@@ -35,6 +36,23 @@ func deserves(n *router.Notification, shown router.Severity) bool {
 		return severityOf(n) > shown
 	}
 	return shown != 0
+}
+
+// follow looks for another root that an earlier attempt posted and could not write down, where Slack lets us edit the old
+// one again: else that would go on, and the newer one would say for ever what was true then.
+func (t *telling) follow(ctx context.Context) *failure {
+	anew := func(e router.Entry) bool {
+		return e.Kind == router.EntryResolved || e.Kind == router.EntryOpened || worse(t.n, &e)
+	}
+	if !t.uncertain() || !slices.ContainsFunc(t.n.Timeline, anew) {
+		return nil
+	}
+	old := t.receipt.TS
+	if f := t.adopt(ctx, old); f != nil || t.receipt.TS == old {
+		return f
+	}
+	t.receipt.Old = old
+	return t.root(ctx) // it ends: each root that is adopted is newer than the one before
 }
 
 // pointer is the entry in the metadata of a line that leads from an old root to its successor.

@@ -179,6 +179,31 @@ func TestACardInPlaceOfAFrozenOneIsPostedOnceWhateverEndsTheAttempt(t *testing.T
 	}
 }
 
+// TestACardThatACrashHidIsFollowedWhereEditsAreAllowedAgain is for an attempt that posted another card and died: the next
+// finds that the old one can be edited, and must not leave the newer one to say for ever what was true then.
+func TestACardThatACrashHidIsFollowedWhereEditsAreAllowedAgain(t *testing.T) {
+	w := newWorld(t)
+	steps := outage()
+	r := w.sync(owed(steps, 0, router.Receipt{}, 1))
+	w.slack.Fail(sandbox.Fault{Method: "chat.update", OKFalse: "edit_window_closed", Times: 1})
+	w.sync(owed(steps, 3, r, 1)) // its receipt is lost
+	n := owed(steps, 9, r, 2)
+	n.MayExist = true
+	r = w.sync(n)
+	roots := w.roots()
+	if len(roots) != 2 || ownOf(r).TS != roots[1].TS {
+		t.Fatalf("%d cards, the receipt has %q", len(roots), ownOf(r).TS)
+	}
+	for _, m := range roots {
+		if m.Color != resolved {
+			t.Errorf("a card says %q in %q", m.Text, m.Color)
+		}
+	}
+	if thread := w.slack.Thread("#payments", roots[0].TS); !strings.HasPrefix(thread[len(thread)-1].Text, leadsOn) {
+		t.Errorf("the old thread ends with %q", thread[len(thread)-1].Text)
+	}
+}
+
 func TestTheButtonsOfAFrozenCardWork(t *testing.T) {
 	d := newDesk(t)
 	d.card(opened())

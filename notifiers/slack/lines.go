@@ -46,7 +46,7 @@ func entryLines(n *router.Notification) (list []reply) {
 			list[last].text += ". " + line(e.Text, lineText)
 			continue
 		}
-		if mark := markOf(n, e); mark != "" {
+		if mark := markOf(n, i); mark != "" {
 			list = append(list, reply{e.N, mark + " " + line(e.Text, lineText), worse(n, e)})
 		}
 	}
@@ -94,7 +94,7 @@ func sameLine(n *router.Notification, i int) bool {
 		return false
 	}
 	before := &n.Timeline[i-1]
-	return before.Event == n.Timeline[i].Event && before.Kind != router.EntryPaged && markOf(n, before) != ""
+	return before.Event == n.Timeline[i].Event && before.Kind != router.EntryPaged && markOf(n, i-1) != ""
 }
 
 // joined makes one text of many lines, each with its time; the oldest go where there is no room for all.
@@ -123,12 +123,25 @@ func joined(n *router.Notification, list []reply, room int) reply {
 	return out
 }
 
-// markOf is entryMark, and none for a reminder that this channel does not ask for.
-func markOf(n *router.Notification, e *router.Entry) string {
-	if e.Kind == router.EntryReminded && !n.Reminds() {
+// markOf is the sign before the line of an entry; "" where it gets none: for a reminder that this channel does not ask for,
+// and for whom the opening paged. The card says that, and a line for it would make each new card cost two posts of the
+// few that a channel takes.
+func markOf(n *router.Notification, i int) string {
+	e := &n.Timeline[i]
+	if e.Kind == router.EntryReminded && !n.Reminds() || openingPage(n, i) {
 		return ""
 	}
 	return entryMark(e.Kind)
+}
+
+// openingPage says that an entry names whom the event paged that opened the incident.
+func openingPage(n *router.Notification, i int) bool {
+	e := &n.Timeline[i]
+	if i == 0 || e.Kind != router.EntryPaged || e.Event == 0 {
+		return false
+	}
+	before := &n.Timeline[i-1]
+	return before.Kind == router.EntryOpened && before.Event == e.Event
 }
 
 // entryMark is the sign before a line of the thread; "" for entries that get none.

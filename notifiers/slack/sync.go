@@ -53,11 +53,13 @@ func (t *telling) root(ctx context.Context) *failure {
 	if t.n.Notice != nil { // told once
 		return nil
 	}
-	f := t.edit(ctx)
-	if f.is(frozen) || f.is(gone) {
+	switch f := t.edit(ctx); {
+	case f.is(frozen) || f.is(gone):
 		return t.anew(ctx, f)
+	case f != nil:
+		return f
 	}
-	return f
+	return t.follow(ctx)
 }
 
 // anew puts another root in the place of one that is gone, or of one that is frozen and does not show enough.

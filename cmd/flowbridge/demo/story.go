@@ -133,8 +133,8 @@ var examples = []struct {
 func wantedFacts() []fact {
 	return []fact{
 		{"posts", "34 answered 200 OK, 1 answered 401 Unauthorized"},
-		{"#flow-ops", "9 messages, 10 lines in their threads, 11 edits"},
-		{"#payments-alerts", "6 messages, 19 lines in their threads, 22 edits"},
+		{"#flow-ops", "9 messages, 9 lines in their threads, 11 edits"},
+		{"#payments-alerts", "6 messages, 16 lines in their threads, 22 edits"},
 		{"PagerDuty #1", "ENDPOINT_ERROR_RATE: resolved, error"},
 		{"PagerDuty #2", "ENDPOINT_ERROR_RATE/critical: resolved, critical"},
 		{"PagerDuty #3", "ENDPOINT_AVAILABILITY: resolved, critical"},
