@@ -55,6 +55,11 @@ type Store interface {
 	Append(ctx context.Context, events []router.Event) (int, error)
 	// EventProgress says how far the fold has come with an event that was appended, by its digest.
 	EventProgress(ctx context.Context, digest string) (router.EventProgress, error)
+	// IncidentRows is Incidents without timelines and receipts, and Counts the numbers at the head of a list.
+	IncidentRows(ctx context.Context, f router.IncidentFilter) ([]router.IncidentRow, error)
+	Counts(ctx context.Context) (router.Counts, error)
+	// Readings returns what Meta measured of a flow's signal since a time, oldest first.
+	Readings(ctx context.Context, flow router.FlowID, event string, since time.Time) ([]router.AlertReading, error)
 	// ConsoleKey returns the key that sessions are signed with: the same for every process on the database.
 	ConsoleKey(ctx context.Context) ([]byte, error)
 	// PageStamp names the state of all that pages show: another one means that something may have changed.
@@ -118,6 +123,9 @@ type Config struct {
 	// Misnamed says what in a scope the rules do not know, so that a silence of it would cover nothing, with the nearest
 	// that they know. Default: nothing is.
 	Misnamed func(s *router.Scope) []string
+	// Why explains what the rules came to when an incident opened, by the rules of then: a line for each thing, and in today
+	// what those in force now would say otherwise, "" for nothing. Default: the page names the rule alone.
+	Why func(ctx context.Context, inc *router.IncidentDetail) (lines []string, today string, err error)
 	// Version is shown by /healthz and in the metrics. Default: "unknown".
 	Version string
 	// Now is the clock. Default: time.Now.

@@ -33,6 +33,7 @@ type memStore struct {
 	panics     bool
 	stamp      int // goes up when something changes
 	lanes      []router.Lane
+	readings   []router.AlertReading
 }
 
 func (s *memStore) Incidents(_ context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error) {

@@ -12,6 +12,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strconv"
@@ -50,7 +51,8 @@ type page struct {
 	// File is an answer that is no page, such as CSV.
 	File *file
 
-	cookie  string // signs in
+	cookie  string  // signs in
+	team    *string // is kept as the team of this browser; "" takes it away
 	signOut bool
 }
 
@@ -73,6 +75,9 @@ type pageRoute struct {
 	MaxBody      int64 // bytes of a form. Default: maxBody
 }
 
+// teamSeconds is how long a browser remembers its team.
+const teamSeconds = 365 * 24 * 60 * 60
+
 // navEntry is an entry of the navigation.
 type navEntry struct {
 	Path, Name string
@@ -89,6 +94,8 @@ var navigation = []navEntry{
 // pageRoutes are all routes of the console. A new page is a row here, or a list of rows beside its view.
 func (c *Console) pageRoutes() []pageRoute {
 	return slices.Concat(
+		c.incidentRoutes(),
+		c.actRoutes(),
 		c.signInRoutes(),
 		c.manualRoutes(),
 	)
@@ -310,6 +317,8 @@ func (c *Console) showPage(w http.ResponseWriter, r *http.Request, nav string, f
 			c.setCookie(w, r, "session", f.cookie, int(sessionLife.Seconds()))
 		case f.signOut:
 			c.setCookie(w, r, "session", "", 0)
+		case f.team != nil:
+			c.setCookie(w, r, "team", url.QueryEscape(*f.team), teamSeconds)
 		}
 		if f.Said.Text != "" {
 			c.setFlash(w, r, f.Said)
@@ -452,7 +461,7 @@ func (c *Console) lookAround(r *http.Request, f *frame) error {
 	now := c.cfg.Now()
 	for _, l := range lanes {
 		if l.Rests.After(now) || l.Waits.After(now) {
-			f.Trouble = append(f.Trouble, trouble{l.Notifier + " is paused: its service fails or wants no calls now.", "/notifiers/" + l.Notifier, "See it"})
+			f.Trouble = append(f.Trouble, trouble{l.Notifier + " is paused: its service fails or wants no calls now.", "/notifiers/" + url.PathEscape(l.Notifier), "See it"})
 		}
 	}
 	if c.cfg.Rules() != "" {
