@@ -50,13 +50,13 @@ func (c *Console) chartOf(r *http.Request, inc *router.IncidentDetail) (*chart, 
 	if !signal.Measured() {
 		return nil, nil
 	}
-	found, err := c.store.Readings(r.Context(), router.FlowID{WABA: inc.WABA, Flow: inc.Flow}, inc.Event, inc.OpenedAt.Add(-chartBefore))
-	if err != nil {
-		return nil, err
-	}
 	end := c.cfg.Now()
 	if !inc.ResolvedAt.IsZero() {
 		end = inc.ResolvedAt
+	}
+	found, err := c.store.ReadingsBetween(r.Context(), router.FlowID{WABA: inc.WABA, Flow: inc.Flow}, inc.Event, inc.OpenedAt.Add(-chartBefore), end.Add(time.Second))
+	if err != nil {
+		return nil, err
 	}
 	var points []reading
 	for _, one := range found {

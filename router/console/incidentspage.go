@@ -85,105 +85,30 @@ type incidentRow struct {
 // tag is a word with a look.
 type tag struct{ Text, Class string }
 
-// incidentFilter reads the filter of a list from the address of the page.
-func (c *Console) incidentFilter(q url.Values) (f router.IncidentFilter, err error) {
-	f = router.IncidentFilter{WABA: q.Get("waba"), Notifier: q.Get("notifier"), Rule: q.Get("rule"),
-		Subject: router.SubjectKind(q.Get("subject")), SubjectID: q.Get("subject_id"), Query: bounded(q.Get("q"), maxActor), Worst: true, Limit: rowsOfPage}
-	switch state := q.Get("state"); state {
-	case "":
-		f.Active = true
-	case stateAll:
-	default:
-		if f.State, err = oneOf(q, router.IncidentOpen, router.IncidentAcknowledged, router.IncidentResolved); err != nil {
-			return f, err
+// pageFilter reads the filter from the address of a page: that of the API, where no state means what is not resolved, what is
+// left empty in a form asks for nothing, and what is worst comes first.
+func (c *Console) pageFilter(r *http.Request) (router.IncidentFilter, error) {
+	asked, err := readQuery(r)
+	if err != nil {
+		return router.IncidentFilter{}, err
+	}
+	values := url.Values{"state": {stateActive}}
+	for name, all := range asked.values {
+		if all = slices.DeleteFunc(slices.Clone(all), func(value string) bool { return value == "" }); len(all) > 0 {
+			values[name] = all
 		}
 	}
-	for _, word := range q["severity"] {
-		if word == "" {
-			continue
-		}
-		s, err := router.ParseSeverity(word)
-		if err != nil {
-			return f, refuse(http.StatusBadRequest, "%v", err)
-		}
-		f.Severities = append(f.Severities, s)
+	if values.Get("state") == stateAll {
+		values.Del("state")
 	}
-	if signal := q.Get("signal"); signal != "" {
-		f.Signals = router.SignalsNamed(signal)
-	}
-	if f.Flow, err = c.flowID(q.Get("flow")); err != nil {
-		return f, refuse(http.StatusBadRequest, "flow: %v", err)
-	}
-	if f.Labels, err = labelsOf(q); err != nil {
-		return f, err
-	}
-	if f.From, f.To, err = span(q); err != nil {
-		return f, err
-	}
-	if f.Silenced, err = yesNo(q, "silenced"); err != nil {
-		return f, err
-	}
-	if f.Trouble, err = yesNo(q, "trouble"); err != nil {
-		return f, err
-	}
-	if before := q.Get("before"); before != "" {
-		if f.Before, err = strconv.ParseInt(before, 10, 64); err != nil || f.Before < 1 {
-			return f, refuse(http.StatusBadRequest, "before is the number of an incident, not %q", before)
-		}
-	}
-	return f, nil
-}
-
-// labelsOf reads team=payments and label=tier:1.
-func labelsOf(q url.Values) (map[string]string, error) {
-	labels := map[string]string{}
-	if team := q.Get("team"); team != "" {
-		labels["team"] = team
-	}
-	for _, one := range q["label"] {
-		name, value, ok := strings.Cut(one, ":")
-		if one != "" && (!ok || name == "" || value == "") {
-			return nil, refuse(http.StatusBadRequest, "label is name:value, not %q", one)
-		}
-		if ok {
-			labels[name] = value
-		}
-	}
-	if len(labels) == 0 {
-		return nil, nil
-	}
-	return labels, nil
-}
-
-// span reads from and to.
-func span(q url.Values) (from, to time.Time, err error) {
-	for name, at := range map[string]*time.Time{"from": &from, "to": &to} {
-		if text := q.Get(name); text != "" {
-			if *at, err = time.Parse(time.RFC3339, text); err != nil {
-				return from, to, refuse(http.StatusBadRequest, "%s is a time such as 2026-03-02T08:00:00Z, not %q", name, text)
-			}
-		}
-	}
-	return from, to, nil
-}
-
-// yesNo reads a question that may be left open.
-func yesNo(q url.Values, name string) (*bool, error) {
-	switch q.Get(name) {
-	case "":
-		return nil, nil
-	case "yes", "true":
-		return new(true), nil
-	case "no", "false":
-		return new(false), nil
-	}
-	return nil, refuse(http.StatusBadRequest, "%s is yes or no, not %q", name, q.Get(name))
+	values.Set("order", orderWorst)
+	return c.incidentFilter(&query{values: values}, rowsOfPage)
 }
 
 // incidentsPage: GET /
 func (c *Console) incidentsPage(r *http.Request, _ httprouter.Params) (page, error) {
 	q := r.URL.Query()
-	f, err := c.incidentFilter(q)
+	f, err := c.pageFilter(r)
 	if err != nil {
 		return page{}, err
 	}
@@ -325,7 +250,7 @@ func marksOf(r *router.IncidentRow) (marks []tag) {
 
 // filtered returns all incidents of a filter, for a file.
 func (c *Console) filtered(r *http.Request) ([]router.IncidentDetail, error) {
-	f, err := c.incidentFilter(r.URL.Query())
+	f, err := c.pageFilter(r)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"flowbridge/router"
 )
@@ -42,8 +41,4 @@ func (s *memStore) IncidentRows(ctx context.Context, f router.IncidentFilter) ([
 
 func (s *memStore) Counts(context.Context) (router.Counts, error) {
 	return router.Counts{Open: 1, Acknowledged: 1, Silenced: 1, Trouble: 1, Parked: 1}, s.fault
-}
-
-func (s *memStore) Readings(context.Context, router.FlowID, string, time.Time) ([]router.AlertReading, error) {
-	return s.readings, s.fault
 }

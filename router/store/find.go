@@ -31,7 +31,8 @@ func (s *Store) FindEvents(ctx context.Context, f router.EventFilter) (found []r
 	from := `events`
 	switch named, args := s.namedEvents(&f); {
 	case named != "":
-		from = `(` + named + `) AS named JOIN events ON events.seq = named.event`
+		from = `(` + named + `) AS named CROSS JOIN events` // SQLite takes the few first
+		c.add("events.seq = named.event")
 		c.args = append(args, c.args...)
 	case s.scans(&f):
 		// The row that ends the part is looked up, since positions may have gaps.
@@ -134,7 +135,7 @@ func (s *Store) boundsOf(ctx context.Context, f *router.EventFilter) (b eventBou
 func (s *Store) firstSince(ctx context.Context, at time.Time) (seq int64, err error) {
 	const early = `(SELECT received_at FROM events WHERE seq >= (low + high) / 2 ORDER BY seq LIMIT 1) < ?`
 	const query = `WITH RECURSIVE halves (low, high) AS (
-		SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) + 1 FROM events
+		SELECT coalesce((SELECT min(seq) FROM events), 1), coalesce((SELECT max(seq) FROM events), 0) + 1
 		UNION ALL SELECT CASE WHEN ` + early + ` THEN (low + high) / 2 + 1 ELSE low END, CASE WHEN ` + early + ` THEN high ELSE (low + high) / 2 END
 			FROM halves WHERE low < high)
 		SELECT low FROM halves WHERE low >= high`
@@ -300,9 +301,9 @@ const (
 // changed and ended its incidents.
 func (s *Store) StatusPeriods(ctx context.Context, flow router.FlowID, from, to time.Time) ([]router.StatusPeriod, error) {
 	// Of incidents of several signals at once the statuses may be a part.
-	where, args := `i.waba = ? AND i.opened_at < ? AND (i.resolved_at = 0 OR i.resolved_at >= ?)`, []any{flow.WABA, micros(to), micros(from)}
-	if flow.Flow != "" {
-		where, args = where+` AND i.flow = ?`, append(args, flow.Flow)
+	where, args := `i.opened_at < ? AND (i.resolved_at = 0 OR i.resolved_at >= ?) AND i.waba = ?`, []any{micros(to), micros(from), flow.WABA}
+	if flow.Flow != "" { // not by the account: see conditions
+		where, args = `i.opened_at < ? AND (i.resolved_at = 0 OR i.resolved_at >= ?) AND i.waba || '' = ? AND i.flow = ?`, append(args, flow.Flow)
 	}
 	found, err := all(ctx, s.read, `SELECT seq, digest, body FROM events WHERE seq IN (
 		SELECT t.event FROM incidents i JOIN timeline t ON t.incident = i.number AND t.event > 0 WHERE `+where+`)

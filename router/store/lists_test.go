@@ -280,10 +280,13 @@ func manyRetriesSuite(t *testing.T, open func(*testing.T, store.Config) opened) 
 	const parked = 250
 	for n := int64(1); n <= parked; n++ {
 		i := incident(n)
-		i.Key = fmt.Sprint("k", n)
+		i.Key, i.Flow, i.Entries = fmt.Sprint("k", n), fmt.Sprint("f", n), 0
 		batch.Incidents, batch.Owed = append(batch.Incidents, i), append(batch.Owed, owed(n, "page", i.Key))
+		if n%25 == 0 {
+			check(t, s.Commit(ctx, batch))
+			batch = router.Batch{}
+		}
 	}
-	check(t, s.Commit(ctx, batch))
 	for range parked {
 		r := result(claim(t, s.Store, "page", noon), router.DeliveryParked)
 		r.Error = "refused"
