@@ -314,7 +314,7 @@ func (d *incidentDetail) timeline(inc *router.IncidentDetail, kind string) {
 
 // toldPage is what an attempt page shows: what was sent, word for word.
 type toldPage struct {
-	Incident       int64
+	Incident, ID   int64
 	Name, Notifier string
 	Kind, State    string
 	Error          string
@@ -327,6 +327,7 @@ type attemptLine struct {
 	router.Attempt
 	Took, Result string
 	Calls        []callLine
+	Left         int // calls that the page has no room for
 }
 
 // callLine is one call, with what it drew.
@@ -337,10 +338,10 @@ type callLine struct {
 	Request, Answer string
 }
 
-// mostShown bounds the attempts that are shown with what was sent, and mostText each text of theirs.
+// mostSent bounds what is shown of all attempts, the newest first, and mostText each text of theirs: the page has 60 KB.
 const (
-	mostShown = 5
-	mostText  = 6 << 10
+	mostSent = 16 << 10
+	mostText = 6 << 10
 )
 
 // toldDetail: GET /incidents/{number}/told/{delivery}
@@ -359,10 +360,16 @@ func (c *Console) toldDetail(r *http.Request, p httprouter.Params) (page, error)
 	if err != nil {
 		return page{}, err
 	}
-	shown := toldPage{Incident: inc.Number, Name: inc.Name(), Notifier: d.Notifier, Kind: capital(d.Kind.Label()), State: string(d.State),
+	shown := toldPage{Incident: inc.Number, ID: id, Name: inc.Name(), Notifier: d.Notifier, Kind: capital(d.Kind.Label()), State: string(d.State),
 		Error: d.LastError, Link: webURL(d.Receipt.Link)}
+	room := mostSent
 	for i := range slices.Backward(attempts) {
-		shown.Attempts = append(shown.Attempts, newAttemptLine(&attempts[i], len(shown.Attempts) < mostShown))
+		line := newAttemptLine(&attempts[i], room > 0)
+		for j := range line.Calls {
+			room -= len(line.Calls[j].Request) + len(line.Calls[j].Answer)
+		}
+		line.Left = len(attempts[i].Calls) - len(line.Calls)
+		shown.Attempts = append(shown.Attempts, line)
 	}
 	return page{Title: "What " + d.Notifier + " was told of " + inc.Name(), Template: "told", Data: shown}, nil
 }
