@@ -64,7 +64,7 @@ func reaches(event string, l, base Level) bool {
 	if s.Measured() {
 		lt, ok1 := l.Threshold()
 		bt, ok2 := base.Threshold()
-		return ok1 && ok2 && s.worse(lt, bt)
+		return ok1 && ok2 && s.Worse(lt, bt)
 	}
 	return s.place(base) >= 0 && s.place(l) > s.place(base)
 }

@@ -228,6 +228,17 @@ func (f *fold) silenceOf(inc *Incident, a *Alert) *Silence {
 	return nil
 }
 
+// nextSilence returns when the next silence of an alert begins; zero for none.
+func (f *fold) nextSilence(inc *Incident, a *Alert) (next time.Time) {
+	for i := range f.m.Silences {
+		s := &f.m.Silences[i]
+		if s.Planned(f.m.Now) && s.Covers(f.state.FlowID, a.Event, inc.Labels) && (next.IsZero() || s.Since.Before(next)) {
+			next = s.Since
+		}
+	}
+	return next
+}
+
 // whyNow says on the timeline why a notifier is told later than the others.
 func (f *fold) whyNow(inc *Incident, notifier string, counting []*Alert) string {
 	told := "Told"
@@ -278,6 +289,7 @@ func (f *fold) nextTimer(inc *Incident) (next time.Time) {
 		if silence := f.silenceOf(inc, a); silence != nil {
 			soonest(silence.Until)
 		}
+		soonest(f.nextSilence(inc, a))
 		for _, r := range a.Routes {
 			i := slices.IndexFunc(inc.Watch, func(w Watch) bool { return w.Notifier == r.Notifier })
 			told := i >= 0 && inc.Watch[i].Open && inc.Watch[i].Severity >= a.Severity

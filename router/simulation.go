@@ -82,7 +82,7 @@ func (s *Simulation) step(id FlowID, do func(*gathering)) Batch {
 	g := newGathering(s.rules, s.states, s.last, s.silences, s.now)
 	do(g)
 	b := g.batch()
-	s.last, s.silences = g.last, slices.DeleteFunc(g.silences, func(silence Silence) bool { return !silence.holds(s.now) })
+	s.last, s.silences = g.last, slices.DeleteFunc(g.silences, func(silence Silence) bool { return silence.Over(s.now) })
 	state := s.states[id]
 	for _, inc := range state.Incidents {
 		if !inc.Wake.IsZero() {

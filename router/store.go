@@ -44,6 +44,7 @@ type Batch struct {
 	Overtaken []Owed
 	Events    []Event // appended to the journal; a repeat by digest is dropped
 	Audit     []AuditEntry
+	Hits      []RuleHits // added to what is there, by (Day, Rule)
 	// Postponed are flows whose timers cannot be run: those that are due by PostponedUntil are due then.
 	Postponed      []FlowID
 	PostponedUntil time.Time

@@ -41,15 +41,15 @@ func (c deliveriesList) Run(ctx context.Context, p *program) error {
 	return printList(p, c.Bridge, "deliveries", list, printDeliveries)
 }
 
-func printDeliveries(w io.Writer, deliveries []console.Delivery, now time.Time) error {
-	rows := [][]string{{"ID", "STATE", "NOTIFIER", "ABOUT", "FAILED TRIES", "CHANGED", "NEXT TRY", "LAST ERROR"}}
+func printDeliveries(w io.Writer, deliveries []console.ListedDelivery, now time.Time) error {
+	rows := [][]string{{"ID", "STATE", "NOTIFIER", "FOR", "ABOUT", "FAILED TRIES", "CHANGED", "NEXT TRY", "LAST ERROR"}}
 	for _, d := range deliveries {
-		about, next := "", ""
+		of, next := "", ""
 		switch {
 		case d.Incident != nil:
-			about = router.IncidentName(*d.Incident)
+			of = router.IncidentName(*d.Incident)
 		case d.Notice != nil:
-			about = fmt.Sprintf("notice of event %d", *d.Notice)
+			of = fmt.Sprintf("notice of event %d", *d.Notice)
 		}
 		if d.NextAt != nil {
 			next = "now"
@@ -57,9 +57,17 @@ func printDeliveries(w io.Writer, deliveries []console.Delivery, now time.Time) 
 				next = "in " + ago(now, d.NextAt)
 			}
 		}
-		rows = append(rows, []string{fmt.Sprint(d.ID), d.State, d.Notifier, about, fmt.Sprint(d.Attempts), ago(now, d.UpdatedAt) + " ago", next, d.LastError})
+		rows = append(rows, []string{fmt.Sprint(d.ID), d.State, d.Notifier, of, aboutDelivery(&d), fmt.Sprint(d.Attempts), ago(now, d.UpdatedAt) + " ago", next, d.LastError})
 	}
 	return printTable(w, rows)
+}
+
+// aboutDelivery names what a delivery is about; "" where that is not known any more.
+func aboutDelivery(d *console.ListedDelivery) string {
+	if d.Event == "" {
+		return ""
+	}
+	return aboutOf(&console.Incident{WABA: d.WABA, AccountName: d.AccountName, Flow: d.Flow, FlowName: d.FlowName, Subject: d.Subject})
 }
 
 type deliveriesShow struct {
@@ -88,7 +96,7 @@ func (c deliveriesShow) Run(ctx context.Context, p *program) error {
 }
 
 func printDelivery(w io.Writer, d *console.DeliveryDetail, now time.Time) error {
-	if err := printDeliveries(w, []console.Delivery{d.Delivery}, now); err != nil {
+	if err := printDeliveries(w, []console.ListedDelivery{d.ListedDelivery}, now); err != nil {
 		return err
 	}
 	for i := range d.Log {

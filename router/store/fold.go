@@ -120,7 +120,7 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
 			s.writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
 			s.writeOvertaken, s.writeOwed, s.writeKnown, s.wakeAll, postponeTimers, appendEvents,
-			writeAudit,
+			writeAudit, writeHits,
 		} {
 			if err := step(ctx, tx, b); err != nil {
 				return err
@@ -272,8 +272,8 @@ const incidentColumns = `number, key, waba, flow, event, state, severity, peak, 
 	resolved_at, resolved_by, acknowledged_at, acknowledged_by, wake_at, details`
 
 func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
-	const query = `INSERT INTO incidents (` + incidentColumns + `, reopened, silenced, labels, words)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	const query = `INSERT INTO incidents (` + incidentColumns + `, reopened, silenced, labels, words, rules)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (number) DO UPDATE SET state = excluded.state, severity = excluded.severity, peak = excluded.peak,
 		events = excluded.events, revision = excluded.revision, entries = excluded.entries, resolved_at = excluded.resolved_at,
 		resolved_by = excluded.resolved_by, acknowledged_at = excluded.acknowledged_at,
@@ -290,17 +290,17 @@ func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 		details, err := json.Marshal(d)
 		return []any{i.Number, i.Key, i.WABA, i.Flow, i.Event, string(i.State), int64(i.Severity), int64(i.Peak), i.Rule, i.Events,
 			i.Revision, i.Entries, micros(i.OpenedAt), micros(i.ResolvedAt), i.ResolvedBy, micros(i.AcknowledgedAt), i.AcknowledgedBy,
-			micros(i.Wake), string(details), toInt(i.Reopened != router.Page{}), toInt(d.Silence != nil), d.labels(), d.words()}, err
+			micros(i.Wake), string(details), toInt(i.Reopened != router.Page{}), toInt(d.Silence != nil), d.labels(), d.words(), i.RulesVersion}, err
 	})
 }
 
 // incidents reads incidents by a condition.
 func incidents(ctx context.Context, q querier, where string, args ...any) ([]router.Incident, error) {
-	return all(ctx, q, `SELECT `+incidentColumns+` FROM incidents WHERE `+where, args, func(row scanner) (i router.Incident, err error) {
+	return all(ctx, q, `SELECT `+incidentColumns+`, rules FROM incidents WHERE `+where, args, func(row scanner) (i router.Incident, err error) {
 		var opened, resolved, acknowledged, wake int64
 		var details []byte
 		if err := row.Scan(&i.Number, &i.Key, &i.WABA, &i.Flow, &i.Event, &i.State, &i.Severity, &i.Peak, &i.Rule, &i.Events,
-			&i.Revision, &i.Entries, &opened, &resolved, &i.ResolvedBy, &acknowledged, &i.AcknowledgedBy, &wake, &details); err != nil {
+			&i.Revision, &i.Entries, &opened, &resolved, &i.ResolvedBy, &acknowledged, &i.AcknowledgedBy, &wake, &details, &i.RulesVersion); err != nil {
 			return i, err
 		}
 		i.OpenedAt, i.ResolvedAt, i.AcknowledgedAt, i.Wake = fromMicros(opened), fromMicros(resolved), fromMicros(acknowledged), fromMicros(wake)

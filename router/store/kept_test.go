@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 // keptSuite is what every database must do with what is kept for those who look back.
 func keptSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	t.Run("attempts", func(t *testing.T) { attemptsSuite(t, open) })
+	t.Run("rules", func(t *testing.T) { rulesSuite(t, open) })
 }
 
 // tried is an attempt as notifiers leave it.
@@ -180,5 +182,93 @@ func attemptsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if again, err := q.Forget(ctx, p); err != nil || again.Any() {
 			t.Errorf("found again: %+v, %v", again.ForgottenCount, err)
 		}
+	})
+}
+
+func rulesSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
+	ctx := context.Background()
+	version := func(digest string, at time.Time) router.RulesVersion {
+		return router.RulesVersion{Digest: digest, First: at, Loaded: at, By: router.RulesAtStart,
+			Files: []router.RulesFile{{Name: "rules.yaml", Text: "version: 1\n# " + digest + " •\n"}}}
+	}
+
+	t.Run("versions come back, that which was loaded last first", func(t *testing.T) {
+		s := open(t, store.Config{})
+		a, b := version("a", noon), version("b", noon.Add(time.Hour))
+		check(t, s.KeepRulesVersion(ctx, a))
+		check(t, s.KeepRulesVersion(ctx, b))
+		a.Loaded, a.By = noon.Add(2*time.Hour), router.RulesReloaded
+		check(t, s.KeepRulesVersion(ctx, a))
+		got, err := s.RulesVersion(ctx, "a")
+		check(t, err)
+		diff(t, got, a)
+		if _, err := s.RulesVersion(ctx, "c"); !errors.Is(err, router.ErrNotFound) {
+			t.Errorf("of none: %v", err)
+		}
+		list, err := s.RulesVersions(ctx, 0)
+		check(t, err)
+		a.Files, b.Files = nil, nil
+		diff(t, list, []router.RulesVersion{a, b})
+		list, err = s.RulesVersions(ctx, 1)
+		check(t, err)
+		diff(t, list, []router.RulesVersion{a})
+	})
+
+	t.Run("old ones are removed unless an incident names them, and never the newest", func(t *testing.T) {
+		s := open(t, store.Config{})
+		for i, digest := range []string{"gone", "named", "young", "newest"} {
+			check(t, s.KeepRulesVersion(ctx, version(digest, noon.Add(time.Duration(i)*time.Hour))))
+		}
+		check(t, s.KeepRulesVersion(ctx, version("young", noon.Add(router.KeepRules))))
+		check(t, s.KeepRulesVersion(ctx, version("newest", noon.Add(router.KeepRules).Add(time.Hour))))
+		inc := incident(1)
+		inc.RulesVersion = "named"
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}}))
+		inc.RulesVersion, inc.Revision = "another", 2 // those of its opening stay
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}}))
+		d, err := s.Incident(ctx, 1)
+		if check(t, err); d.RulesVersion != "named" {
+			t.Errorf("the incident names %q", d.RulesVersion)
+		}
+		digests := func(at time.Time) (left []string) {
+			_, err := s.Sweep(ctx, at, 0, 0)
+			check(t, err)
+			list, err := s.RulesVersions(ctx, 0)
+			check(t, err)
+			for _, v := range list {
+				left = append(left, v.Digest)
+			}
+			return left
+		}
+		diff(t, digests(noon.Add(router.KeepRules).Add(3*time.Hour)), []string{"newest", "young", "named"})
+		diff(t, digests(noon.Add(10*router.KeepRules)), []string{"newest", "named"})
+	})
+
+	t.Run("what rules did is added up by day, and removed when it is old", func(t *testing.T) {
+		s := open(t, store.Config{})
+		day := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+		hits := func(d time.Time, rule string, hits, pages int64, last time.Time) router.RuleHits {
+			return router.RuleHits{Day: d, Rule: rule, Hits: hits, Pages: pages, Last: last}
+		}
+		check(t, s.Commit(ctx, router.Batch{Hits: []router.RuleHits{hits(day, "a", 2, 1, day.Add(time.Hour)), hits(day, "b", 1, 0, day)}}))
+		check(t, s.Commit(ctx, router.Batch{Hits: []router.RuleHits{hits(day, "a", 1, 0, day.Add(2*time.Hour))}}))
+		check(t, s.Commit(ctx, router.Batch{Hits: []router.RuleHits{hits(day, "a", 0, 1, time.Time{}), hits(day.AddDate(0, 0, 1), "a", 1, 0, day.AddDate(0, 0, 1))}}))
+		got, err := s.RuleHits(ctx, day.Add(5*time.Hour))
+		check(t, err)
+		diff(t, got, []router.RuleHits{hits(day, "a", 3, 2, day.Add(2*time.Hour)), hits(day, "b", 1, 0, day), hits(day.AddDate(0, 0, 1), "a", 1, 0, day.AddDate(0, 0, 1))})
+		swept, err := s.Sweep(ctx, day.Add(router.KeepRules).Add(time.Hour), 0, 0)
+		if check(t, err); swept.Hits != 2 {
+			t.Errorf("removed %d", swept.Hits)
+		}
+	})
+
+	t.Run("what was seen of a side is the newest", func(t *testing.T) {
+		s := open(t, store.Config{})
+		post := router.Sight{What: router.SightPost, At: noon, Detail: "from 192.0.2.1"}
+		check(t, s.KeepSights(ctx, []router.Sight{post, {What: router.SightHandshake, At: noon}}))
+		check(t, s.KeepSights(ctx, []router.Sight{{What: router.SightPost, At: noon.Add(-time.Minute), Detail: "older"}}))
+		got, err := s.Seen(ctx)
+		check(t, err)
+		diff(t, got, []router.Sight{{What: router.SightHandshake, At: noon}, post})
 	})
 }

@@ -16,7 +16,7 @@ type Swept struct {
 	Audit                                int64
 	Readings                             int64
 	Refreshed                            int64 // entries of timelines that an older flowbridge wrote of refreshes
-	Attempts                             int64
+	Attempts, Rules, Hits                int64
 	Reduced                              int64 // events of which what they said was removed
 }
 
@@ -34,7 +34,8 @@ const (
 // Sweep removes events that were received more than keepEvents ago, and incidents that were resolved, notices that
 // were folded, silences that ended and what the audit says of more than keepIncidents ago, with all that belongs to them;
 // zero keeps for ever.
-// Attempts are removed after Config.KeepAttempts, readings after router.KeepReadings, whatever the others, and the body of a post that could not be read after
+// Attempts are removed after Config.KeepAttempts, versions of the rules that no incident names and what rules did after
+// router.KeepRules, readings after router.KeepReadings, whatever the others, and the body of a post that could not be read after
 // seven days. It never removes what is still to be folded or told, what an open incident or an active alert is made of, the
 // incident with the highest number, nor the digest of an event that Meta may still repeat: where keepEvents is shorter than
 // that, nothing but the digest is kept.
@@ -55,6 +56,12 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, keepEvents, keepIncide
 	}
 	if err == nil {
 		swept.Attempts, err = s.sweepAttempts(ctx, micros(now.Add(-max(s.cfg.KeepAttempts, 0))))
+	}
+	if err == nil {
+		swept.Rules, err = s.sweepRules(ctx, micros(now.Add(-router.KeepRules)))
+	}
+	if err == nil {
+		swept.Hits, err = s.sweepHits(ctx, micros(now.Add(-router.KeepRules)))
 	}
 	if err == nil && keepEvents > 0 {
 		swept.Events, err = s.sweepEvents(ctx, now, micros(now.Add(-max(keepEvents, KeepDigests))))
