@@ -522,29 +522,6 @@ func (f *fold) parked(inc *Incident) {
 	f.notice()
 }
 
-// oweOthers owes to all but the page that the act came from: its service knows, and its delivery need only remember
-// whether it is open and acknowledged, where the act says so. Slack is told all the same, since a button that was pressed
-// changes no card, and so is another page of the same notifier, since nobody acted on that one.
-func (f *fold) oweOthers(inc *Incident, before []Watch) {
-	from := len(f.owed)
-	f.owe(inc, before)
-	page := f.from(inc)
-	added := slices.Clone(f.owed[from:])
-	f.owed = f.owed[:from]
-	for _, o := range added {
-		switch {
-		case !page.Is(o.Target.Notifier, o.Key):
-			f.owed = append(f.owed, o)
-		case slices.Contains([]string{Acknowledge, Unacknowledge, Resolve, Reopen}, f.e.Name):
-			o.Acknowledged, o.At = inc.State == IncidentAcknowledged, f.e.At
-			if kind := f.e.Name; kind == Acknowledge || kind == Unacknowledge {
-				o.Opening = 0 // of whatever the service has: it may not have been told of the newest
-			}
-			f.known = append(f.known, o)
-		}
-	}
-}
-
 // from returns the page through which the act came, the zero Page where it came through none, or nobody knows which. An
 // act without a key is about the only page that the notifier has: one that is made later is not it.
 func (f *fold) from(inc *Incident) Page {

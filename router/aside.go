@@ -21,7 +21,7 @@ type aside struct {
 
 // setAside marks an event as one that cannot be folded and tells the fallback notifier of it, unless it is itself what
 // tells of another. It names no flow, and with it needs nothing of the state that may be at fault.
-func (g *gathering) setAside(e *Event, err error) {
+func (g *batch) setAside(e *Event, err error) {
 	g.aside = append(g.aside, aside{e, err})
 	out := Outcome{Text: "set aside: " + reason(err), Failed: true}
 	if e.Unreadable == "" { // else what is stored is not what e is
@@ -36,7 +36,7 @@ func (g *gathering) setAside(e *Event, err error) {
 }
 
 // postpone puts off the timers of a flow that cannot be run. The fallback notifier is told once a day.
-func (g *gathering) postpone(id FlowID, err error) {
+func (g *batch) postpone(id FlowID, err error) {
 	g.aside = append(g.aside, aside{&Event{WABA: id.WABA, Flow: id.Flow, Name: "TIMER"}, err})
 	until := g.now.Add(timerPause)
 	g.b.Postponed, g.b.PostponedUntil = append(g.b.Postponed, id), until
@@ -54,7 +54,7 @@ func (g *gathering) postpone(id FlowID, err error) {
 	g.states[id] = state
 }
 
-func (g *gathering) notice(digest, message string) Event {
+func (g *batch) notice(digest, message string) Event {
 	return Event{
 		Digest: digest, Source: SourceFlowbridge, Name: EventSetAside, Received: g.now, At: g.now, Message: message,
 	}

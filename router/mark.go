@@ -99,7 +99,7 @@ func (r *Router) foldCarefully(ctx context.Context, e *Event) (n int, err error)
 	case err != nil:
 		return 0, err
 	case ends >= endsUntilAside:
-		g := newGathering(r.cfg.Rules(), nil, 0, nil, r.cfg.Now())
+		g := newBatch(r.cfg.Rules(), nil, 0, nil, r.cfg.Now())
 		g.setAside(e, errEnds)
 		if err := r.commit(ctx, g); err != nil {
 			return 0, err
@@ -127,7 +127,7 @@ func (r *Router) runTimersCarefully(ctx context.Context, flow FlowID) error {
 	case err != nil:
 		return err
 	case ends >= endsUntilAside:
-		g := newGathering(rules, map[FlowID]State{}, 0, nil, r.cfg.Now())
+		g := newBatch(rules, map[FlowID]State{}, 0, nil, r.cfg.Now())
 		g.postpone(flow, errEnds)
 		err = r.commit(ctx, g)
 	case ends >= endsUntilPlain:

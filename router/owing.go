@@ -62,7 +62,7 @@ func (w *owing) know(o Owed) {
 	w.known[id] = o
 }
 
-// write hands what was gathered to a batch.
+// write adds it to what is to be stored.
 func (w *owing) write(b *Batch) {
 	for _, id := range w.order {
 		b.Owed = append(b.Owed, w.owed[id])

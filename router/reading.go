@@ -44,7 +44,7 @@ type readingID struct {
 }
 
 // measure takes up the numbers that an event brought to the alerts which it changed or refreshed.
-func (g *gathering) measure(id FlowID, e *Event, changed []Alert) {
+func (g *batch) measure(id FlowID, e *Event, changed []Alert) {
 	if e.Act != nil || e.Reading.Value == nil {
 		return
 	}

@@ -244,8 +244,8 @@ func (r *Router) upTo() time.Time {
 	return r.behind
 }
 
-// gather reads what folding needs: see Journal.States.
-func (r *Router) gather(ctx context.Context, rules Rules, flows []FlowID, named []int64, now time.Time) (*gathering, error) {
+// newBatch reads what folding needs: see Journal.States.
+func (r *Router) newBatch(ctx context.Context, rules Rules, flows []FlowID, named []int64, now time.Time) (*batch, error) {
 	states, err := r.journal.States(ctx, flows, named)
 	if err != nil {
 		return nil, err
@@ -258,7 +258,7 @@ func (r *Router) gather(ctx context.Context, rules Rules, flows []FlowID, named 
 	if err != nil {
 		return nil, err
 	}
-	g := newGathering(rules, states, last, silences, now)
+	g := newBatch(rules, states, last, silences, now)
 	g.counting = func() ([]Counting, error) { return r.journal.Counting(ctx) }
 	return g, nil
 }
