@@ -89,8 +89,9 @@ func (f *fold) endedThere(inc *Incident) {
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
 		if key := inc.keyFor(*w); w.Open && w.Notifier == f.e.Act.Notifier && (f.e.Act.Key == "" || f.e.Act.Key == key) {
-			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: f.targetOf(w), Open: true,
-				Opening: w.Opening, Severity: w.Severity})
+			o := inc.owes(w)
+			o.Target = f.targetOf(w)
+			f.owed = append(f.owed, o)
 		}
 	}
 }
@@ -109,8 +110,8 @@ func (f *fold) heldThere(inc *Incident) {
 		if !w.Open || !page.Is(w.Notifier, inc.keyFor(*w)) || f.e.At.Before(w.Since) {
 			continue
 		}
-		o := Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(*w), Target: f.targetOf(w), Open: true,
-			Severity: w.Severity}
+		o := inc.owes(w)
+		o.Target, o.Opening = f.targetOf(w), 0 // of whatever the service has
 		if inc.State == IncidentAcknowledged {
 			o.Acknowledged, o.At = true, f.e.At
 			f.known = append(f.known, o)
@@ -297,7 +298,7 @@ func (f *fold) actItself(inc *Incident) {
 	from := len(f.owed)
 	f.owe(inc, before)
 	for i := range f.owed[from:] {
-		if o := &f.owed[from+i]; f.e.Name == Resolve && o.Target.Notifier == w.Notifier && o.Event == w.Rise {
+		if o := &f.owed[from+i]; f.e.Name == Resolve && o.Target.Notifier == w.Notifier && o.PagedAt == w.Rise {
 			o.Ended = f.e.At
 		}
 	}
@@ -352,8 +353,7 @@ func (f *fold) endReopened(inc *Incident) {
 			f.dirty = append(f.dirty, inc.Number)
 			if f.fellOn(newer, w.Target, inc.keyFor(w), inc.linkOf(&w).ID) {
 				inc.Reopened = Page{}
-				f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
-					Opening: w.Opening, Severity: w.Severity, Reopened: true}) // first: the newer one may not be told yet
+				f.owed = append(f.owed, inc.owesEnd(&w)) // first: the newer one may not be told yet
 			}
 		}
 		return // it has the key now, and its page would be ended
@@ -368,8 +368,7 @@ func (f *fold) endReopened(inc *Incident) {
 			return a.Incident == inc.Number && a.route(w.Notifier) != nil && a.Until.After(f.e.At)
 		})
 		if since {
-			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
-				Opening: w.Opening, Severity: w.Severity, Reopened: true})
+			f.owed = append(f.owed, inc.owesEnd(&w))
 		}
 	}
 }
@@ -399,8 +398,9 @@ func (f *fold) fellOn(inc *Incident, target, key, name string) (fell bool) {
 			continue
 		}
 		w.opens(f.heard())
-		f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(*w), Target: f.targetOf(w), Open: true,
-			Opening: w.Opening, Severity: w.Severity})
+		o := inc.owes(w)
+		o.Target = f.targetOf(w)
+		f.owed = append(f.owed, o)
 		f.change(inc)
 		f.say("the page of %s is opened anew", inc.Name())
 		fell = true
@@ -433,8 +433,7 @@ func (f *fold) endOld(key string) {
 		}
 		for _, w := range inc.Watch {
 			if inc.Reopened.Is(w.Notifier, inc.keyFor(w)) {
-				f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
-					Opening: w.Opening, Severity: w.Severity, Reopened: true})
+				f.owed = append(f.owed, inc.owesEnd(&w))
 			}
 		}
 		inc.Reopened = Page{}
@@ -481,8 +480,9 @@ func (f *fold) actLink(inc *Incident) {
 	}
 	for _, w := range inc.Watch { // the service made it anew after a person had resolved what it had: close that, too
 		if key := inc.keyFor(w); w.Notifier == link.Notifier && key == cmp.Or(link.Key, inc.Key) {
-			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: Target{Notifier: w.Notifier},
-				Opening: w.Opening, Severity: w.Severity, Reopened: true, Ended: f.e.At}) // unless we have closed it since
+			o := inc.owesEnd(&w)
+			o.Ended = f.e.At // unless we have closed it since
+			f.owed = append(f.owed, o)
 		}
 	}
 }

@@ -102,7 +102,7 @@ func (s *services) keep(batches []router.Batch) (owed int) {
 		}
 		for _, o := range b.Owed {
 			if o.Incident != 0 {
-				s.waiting[pageID{o.Target.Notifier, o.Incident, o.Event}] = true
+				s.waiting[pageID{o.Target.Notifier, o.Incident, o.PagedAt}] = true
 				owed++
 			}
 		}

@@ -28,10 +28,10 @@ func (f *fold) notice() {
 		if slices.ContainsFunc(f.v.Notify[:i], func(other Route) bool { return other.ID() == t.ID() }) {
 			continue // another name for the same target
 		}
-		if slices.ContainsFunc(f.owed, func(o Owed) bool { return o.Event == f.e.Seq && o.Target.Notifier == t.Notifier }) {
+		if slices.ContainsFunc(f.owed, func(o Owed) bool { return o.Notice == f.e.Seq && o.Target.Notifier == t.Notifier }) {
 			continue
 		}
-		f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: fmt.Sprintf("flowbridge/notice/%d", f.e.Seq), Target: t.Target, Severity: f.v.Severity})
+		f.owed = append(f.owed, Owed{Notice: f.e.Seq, Key: fmt.Sprintf("flowbridge/notice/%d", f.e.Seq), Target: t.Target, Severity: f.v.Severity})
 		f.say("notice to %s", t.Notifier)
 	}
 }

@@ -9,18 +9,30 @@ func (f *fold) owe(inc *Incident, before []Watch) {
 		if !w.Open && !wasOpen {
 			continue
 		}
-		target := Target{Notifier: w.Notifier}
+		o := inc.owes(&w)
 		if w.Open {
-			target = f.targetOf(&w)
+			o.Target = f.targetOf(&w)
 		}
-		o := Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: target, Open: w.Open,
-			Opening: w.Opening, Severity: w.Severity}
 		if before != nil && w.Open && !wasOpen && inc.Reopened.Is(w.Notifier, o.Key) {
 			o.Reopened, inc.Reopened = true, Page{} // whoever has that has not been told of this
 			f.dirty = append(f.dirty, inc.Number)
 		}
 		f.owed = append(f.owed, o)
 	}
+}
+
+// owes returns what is owed of an incident to one that watches it, as it stands. Where that goes is pinned to its delivery,
+// once it is made.
+func (i *Incident) owes(w *Watch) Owed {
+	return Owed{Incident: i.Number, PagedAt: w.Rise, Key: i.keyFor(*w), Target: Target{Notifier: w.Notifier}, Open: w.Open,
+		Opening: w.Opening, Severity: w.Severity}
+}
+
+// owesEnd returns that its service is owed the end of a page that it has open by itself.
+func (i *Incident) owesEnd(w *Watch) Owed {
+	o := i.owes(w)
+	o.Open, o.Reopened = false, true
+	return o
 }
 
 // oweNumbers tells them of new numbers alone.
@@ -71,8 +83,9 @@ func (f *fold) oweSiblings(inc *Incident) {
 		}
 		for _, w := range other.Watch {
 			if w.Open {
-				f.owed = append(f.owed, Owed{Incident: other.Number, Event: w.Rise, Key: other.keyFor(w), Target: Target{Notifier: w.Notifier},
-					Open: true, Opening: w.Opening, Severity: w.Severity, Cosmetic: true})
+				o := other.owes(&w)
+				o.Cosmetic = true
+				f.owed = append(f.owed, o)
 			}
 		}
 	}

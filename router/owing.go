@@ -12,7 +12,7 @@ type deliveryID struct {
 	notifier        string
 }
 
-func (o *Owed) delivery() deliveryID { return deliveryID{o.Incident, o.Event, o.Target.Notifier} }
+func (o *Owed) delivery() deliveryID { return deliveryID{o.Incident, o.Event(), o.Target.Notifier} }
 
 // owing is what a batch owes, each delivery once: two hundred refreshes of one incident are one row for each of its
 // notifiers, and not two hundred.
@@ -72,7 +72,7 @@ func (w *owing) write(b *Batch) {
 
 func byDelivery(of map[deliveryID]Owed) []Owed {
 	return slices.SortedFunc(maps.Values(of), func(a, b Owed) int {
-		return cmp.Or(cmp.Compare(a.Incident, b.Incident), cmp.Compare(a.Event, b.Event),
+		return cmp.Or(cmp.Compare(a.Incident, b.Incident), cmp.Compare(a.Event(), b.Event()),
 			cmp.Compare(a.Target.Notifier, b.Target.Notifier))
 	})
 }

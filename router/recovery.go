@@ -79,7 +79,7 @@ func (f *fold) closeUnknown(l Level) (unknown bool) {
 	for _, t := range f.v.Opening.Named {
 		if t.Kind.Keyed() && !slices.Contains(told, t.ID()) && !f.wasTold(key, &t) {
 			told = append(told, t.ID())
-			f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: key, Target: t, Severity: severity})
+			f.owed = append(f.owed, Owed{Notice: f.e.Seq, Key: key, Target: t, Severity: severity})
 			f.say("resolve to %s", t.Notifier)
 		}
 	}

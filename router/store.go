@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"errors"
 	"time"
 )
@@ -67,11 +68,12 @@ type FlowAlert struct {
 	Alert
 }
 
-// Owed says that a notifier is owed the newest state of an incident or a notice. Its delivery is found
-// by (Incident, Event, Target.Notifier) or made; either way it then waits with a higher revision.
+// Owed says that a notifier is owed the newest state of an incident, of a second page about it, or of a notice. Its delivery
+// is found by (Incident, Event(), Target.Notifier) or made; either way it then waits with a higher revision.
 type Owed struct {
 	Incident int64  // number; 0 for a notice
-	Event    int64  // of a notice: its journal position; of a second page about an incident: Watch.Rise; else 0
+	PagedAt  int64  // Watch.Rise of a second page about the incident; 0 for the first, for a card, and for a notice
+	Notice   int64  // journal position of a notice; 0 for an incident
 	Key      string // the incident's key: deliveries of one notifier and key go one after another
 	Target   Target // used when the delivery is made; an existing delivery keeps what is pinned to it
 	Open     bool
@@ -89,6 +91,9 @@ type Owed struct {
 	Acknowledged bool
 	At           time.Time
 }
+
+// Event returns the journal position that is part of what the delivery is found by; 0 for the first page or card of an incident.
+func (o *Owed) Event() int64 { return cmp.Or(o.Notice, o.PagedAt) }
 
 // Counting is an alert that keeps an incident open which is not resolved, as far as silences look at it.
 type Counting struct {

@@ -313,7 +313,7 @@ func kindOfAct(act string) string {
 func (w *world) noteOpenings(b *router.Batch) {
 	defer func() {
 		for _, o := range b.Known {
-			id := [2]int64{o.Incident, o.Event}
+			id := [2]int64{o.Incident, o.PagedAt}
 			switch {
 			case !o.Open:
 				delete(w.pages[id], o.Target.Notifier)
@@ -326,7 +326,7 @@ func (w *world) noteOpenings(b *router.Batch) {
 		if !isPager(o.Target.Notifier) || o.Incident == 0 {
 			continue
 		}
-		id := [2]int64{o.Incident, o.Event}
+		id := [2]int64{o.Incident, o.PagedAt}
 		if w.pages[id] == nil {
 			w.pages[id] = map[string]string{}
 		}
@@ -334,9 +334,9 @@ func (w *world) noteOpenings(b *router.Batch) {
 			delete(w.pages[id], o.Target.Notifier)
 			continue
 		}
-		if len(w.pages[id]) == 0 || reopenedIn(b, o.Incident) || o.Event == 0 && w.closedBetween(b, o.Incident) {
+		if len(w.pages[id]) == 0 || reopenedIn(b, o.Incident) || o.PagedAt == 0 && w.closedBetween(b, o.Incident) {
 			w.openings[o.Key]++
-			w.mustPage(o.Incident, need{at: w.raisedIn(b, o.Incident), why: "it opened for " + o.Target.Notifier, page: o.Event})
+			w.mustPage(o.Incident, need{at: w.raisedIn(b, o.Incident), why: "it opened for " + o.Target.Notifier, page: o.PagedAt})
 		}
 		w.pages[id][o.Target.Notifier] = o.Key
 	}

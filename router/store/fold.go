@@ -362,7 +362,7 @@ func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 	now := micros(s.cfg.Now())
 	err := each(ctx, tx, b.Owed, query, func(o router.Owed) ([]any, error) {
 		t := o.Target
-		return []any{o.Incident, o.Event, t.Notifier, o.Key, string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t), s.sealed(t.Credential), t.ID(), toInt(o.Open),
+		return []any{o.Incident, o.Event(), t.Notifier, o.Key, string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t), s.sealed(t.Credential), t.ID(), toInt(o.Open),
 			o.Opening, int64(o.Severity), now, now, now, int64(firstClass(&o)), toInt(o.Cosmetic)}, nil
 	})
 	if err != nil {

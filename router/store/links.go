@@ -137,7 +137,7 @@ func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) erro
 	var id, toldAt int64
 	var body []byte
 	err := tx.QueryRowContext(ctx, `SELECT id, told_at, receipt FROM deliveries WHERE incident = ? AND event = ? AND notifier = ?`,
-		o.Incident, o.Event, o.Target.Notifier).Scan(&id, &toldAt, &body)
+		o.Incident, o.Event(), o.Target.Notifier).Scan(&id, &toldAt, &body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}

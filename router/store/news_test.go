@@ -13,7 +13,7 @@ import (
 func TestNewsStandsBehindTrouble(t *testing.T) {
 	q := newQueue(t, opener(func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") }))
 	notice := func(event int64, severity router.Severity) router.Owed {
-		return router.Owed{Event: event, Key: fmt.Sprint("flowbridge/notice/", event), Target: chatTarget, Severity: severity}
+		return router.Owed{Notice: event, Key: fmt.Sprint("flowbridge/notice/", event), Target: chatTarget, Severity: severity}
 	}
 	var news []router.Owed
 	for event := range int64(1000) {

@@ -40,7 +40,7 @@ func TestWhatTheNextIncidentHasIsNotLeftOfALostDatabase(t *testing.T) {
 		over := failing(1)
 		over.State, over.First, over.PageOnRise = router.IncidentResolved, true, true
 		rise := owedPage(true)
-		rise.Incident, rise.Event, rise.Key = 2, 9, rateKey+"/critical"
+		rise.Incident, rise.PagedAt, rise.Key = 2, 9, rateKey+"/critical"
 		check(t, s.Commit(context.Background(), router.Batch{Incidents: []router.Incident{over, failing(2)}, Owed: []router.Owed{owedPage(false), rise}}))
 		if n, ok := attempt(t, s, "page", openReceipt); !ok || n.Key != rise.Key { // what is new comes first
 			t.Fatalf("told %v, %+v", ok, n)

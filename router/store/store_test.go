@@ -323,7 +323,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a notice is told once", func(t *testing.T) {
 		s := open(t, store.Config{})
 		notice := router.Notice{Event: 5, At: noon, Name: "X", Severity: router.Info, Rule: "r", Fields: []router.Field{{Name: "a", Value: "b"}}}
-		check(t, s.Commit(ctx, router.Batch{Notices: []router.Notice{notice}, Owed: []router.Owed{{Event: 5, Key: "n", Target: router.Target{Notifier: "chat", Kind: router.KindSlack}}}}))
+		check(t, s.Commit(ctx, router.Batch{Notices: []router.Notice{notice}, Owed: []router.Owed{{Notice: 5, Key: "n", Target: router.Target{Notifier: "chat", Kind: router.KindSlack}}}}))
 		n := claim(t, s.Store, "chat", noon)
 		diff(t, *n.Notice, notice)
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryCancelled}))
