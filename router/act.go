@@ -114,7 +114,7 @@ func (f *fold) heldThere(inc *Incident) {
 		o.Target, o.Opening = f.targetOf(w), 0 // of whatever the service has
 		if inc.State == IncidentAcknowledged {
 			o.Acknowledged, o.At = true, f.e.At
-			f.known = append(f.known, o)
+			f.alreadyThere = append(f.alreadyThere, o)
 			continue
 		}
 		w.opens(f.heard())
@@ -264,7 +264,7 @@ func (f *fold) actAssign(inc *Incident) (done bool) {
 // when it gets worse.
 func (f *fold) actItself(inc *Incident) {
 	i := slices.IndexFunc(inc.Watch, func(w Watch) bool {
-		return w.Open && w.Notifier == f.e.Act.Notifier && (f.e.Act.Key == "" && w.Rise == 0 || f.e.Act.Key == inc.keyFor(w))
+		return w.Open && w.Notifier == f.e.Act.Notifier && (f.e.Act.Key == "" && w.PagedAt == 0 || f.e.Act.Key == inc.keyFor(w))
 	})
 	if i < 0 || f.e.At.Before(inc.Watch[i].Since) {
 		f.say("%s: no page of it is open there", inc.Name())
@@ -298,7 +298,7 @@ func (f *fold) actItself(inc *Incident) {
 	from := len(f.owed)
 	f.owe(inc, before)
 	for i := range f.owed[from:] {
-		if o := &f.owed[from+i]; f.e.Name == Resolve && o.Target.Notifier == w.Notifier && o.PagedAt == w.Rise {
+		if o := &f.owed[from+i]; f.e.Name == Resolve && o.Target.Notifier == w.Notifier && o.PagedAt == w.PagedAt {
 			o.Ended = f.e.At
 		}
 	}
@@ -504,7 +504,7 @@ func (f *fold) page(inc *Incident) (paged bool) {
 	unpaged := inc.Unpaged()
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
-		if w.Rise == 0 && slices.Contains(unpaged, w.Notifier) {
+		if w.PagedAt == 0 && slices.Contains(unpaged, w.Notifier) {
 			w.Paged, w.PagedBy, paged = true, f.who(), true
 		}
 	}

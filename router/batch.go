@@ -147,8 +147,8 @@ func (g *batch) keep(id FlowID, step Step) {
 	for _, o := range step.Owed {
 		g.owing.owe(o)
 	}
-	for _, o := range step.Known {
-		g.owing.know(o)
+	for _, o := range step.AlreadyThere {
+		g.owing.record(o)
 	}
 	step.State.FlowID = id
 	before := g.states[id]

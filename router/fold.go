@@ -107,14 +107,14 @@ type Moment struct {
 
 // Step is what folding one event, or the passing of time, came to.
 type Step struct {
-	State     State   // the flow afterwards, with incidents that were resolved by this event
-	Alerts    []Alert // those that changed
-	Incidents []int64 // numbers of those that changed, ascending
-	Entries   []Entry
-	Owed      []Owed
-	Known     []Owed // what their services know by themselves
-	Notice    *Notice
-	Outcome   string // one line for people
+	State        State   // the flow afterwards, with incidents that were resolved by this event
+	Alerts       []Alert // those that changed
+	Incidents    []int64 // numbers of those that changed, ascending
+	Entries      []Entry
+	Owed         []Owed
+	AlreadyThere []Owed // the change came from that service: recorded, and not sent
+	Notice       *Notice
+	Outcome      string // one line for people
 }
 
 func newFold(s State, m Moment) *fold {
@@ -136,15 +136,15 @@ type fold struct {
 	// passed is the time up to which timers have run: that of the event, unless Meta's clock is ahead of ours.
 	passed time.Time
 
-	state   State
-	alerts  []int   // indexes of changed alerts
-	dirty   []int64 // numbers of changed incidents
-	touched []touched
-	entries []Entry
-	owed    []Owed
-	known   []Owed
-	note    *Notice
-	outcome []string
+	state        State
+	alerts       []int   // indexes of changed alerts
+	dirty        []int64 // numbers of changed incidents
+	touched      []touched
+	entries      []Entry
+	owed         []Owed
+	alreadyThere []Owed
+	note         *Notice
+	outcome      []string
 }
 
 // touched is an incident that the event changed, with what it was before.
@@ -200,7 +200,7 @@ func (f *fold) say(format string, args ...any) {
 
 // step returns what changed.
 func (f *fold) step() Step {
-	s := Step{State: f.state, Entries: f.entries, Owed: f.owed, Known: f.known, Notice: f.note, Outcome: strings.Join(f.outcome, "; ")}
+	s := Step{State: f.state, Entries: f.entries, Owed: f.owed, AlreadyThere: f.alreadyThere, Notice: f.note, Outcome: strings.Join(f.outcome, "; ")}
 	slices.Sort(f.alerts)
 	for _, i := range slices.Compact(f.alerts) {
 		s.Alerts = append(s.Alerts, f.state.Alerts[i])

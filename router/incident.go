@@ -282,9 +282,9 @@ type Watch struct {
 	Severity Severity `json:"severity"`           // highest among the active alerts that route to it, kept when it closes
 	Paged    bool     `json:"paged,omitempty"`    // a person wants it told at once, whatever it waits for
 	PagedBy  string   `json:"paged_by,omitempty"` // who that is
-	// Rise is not zero for a second page about the same incident: the journal position of the rise in severity
-	// behind it, while somebody had acknowledged the incident.
-	Rise int64 `json:"rise,omitempty"`
+	// PagedAt is the journal position that caused this extra page, a rise in severity while somebody had acknowledged the
+	// incident; 0 for the first page, and for a card.
+	PagedAt int64 `json:"rise,omitempty"`
 	// Target identifies where it is told (Target.ID): under whatever names the rules know a target, it is told once.
 	// "" is of incidents from before this was kept.
 	Target string `json:"target,omitempty"`

@@ -208,7 +208,7 @@ func (n *Notification) Left() (keys []string) {
 	}
 	for _, key := range PageKeys(n.Key)[1:] {
 		own := slices.ContainsFunc(n.Incident.Watch, func(w Watch) bool {
-			return w.Rise != 0 && w.Notifier == n.Target.Notifier && n.Incident.keyFor(w) == key
+			return w.PagedAt != 0 && w.Notifier == n.Target.Notifier && n.Incident.keyFor(w) == key
 		})
 		if !own && !slices.Contains(n.Taken, key) {
 			keys = append(keys, key)

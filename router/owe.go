@@ -5,7 +5,7 @@ import "slices"
 // owe tells every notifier of inc that is open, or was until now. before is nil where nothing opened or closed.
 func (f *fold) owe(inc *Incident, before []Watch) {
 	for _, w := range inc.Watch {
-		wasOpen := slices.ContainsFunc(before, func(b Watch) bool { return b.Open && b.Notifier == w.Notifier && b.Rise == w.Rise })
+		wasOpen := slices.ContainsFunc(before, func(b Watch) bool { return b.Open && b.Notifier == w.Notifier && b.PagedAt == w.PagedAt })
 		if !w.Open && !wasOpen {
 			continue
 		}
@@ -24,7 +24,7 @@ func (f *fold) owe(inc *Incident, before []Watch) {
 // owes returns what is owed of an incident to one that watches it, as it stands. Where that goes is pinned to its delivery,
 // once it is made.
 func (i *Incident) owes(w *Watch) Owed {
-	return Owed{Incident: i.Number, PagedAt: w.Rise, Key: i.keyFor(*w), Target: Target{Notifier: w.Notifier}, Open: w.Open,
+	return Owed{Incident: i.Number, PagedAt: w.PagedAt, Key: i.keyFor(*w), Target: Target{Notifier: w.Notifier}, Open: w.Open,
 		Opening: w.Opening, Severity: w.Severity}
 }
 
@@ -62,7 +62,7 @@ func (f *fold) oweOthers(inc *Incident, before []Watch) {
 			if kind := f.e.Name; kind == Acknowledge || kind == Unacknowledge {
 				o.Opening = 0 // of whatever the service has: it may not have been told of the newest
 			}
-			f.known = append(f.known, o)
+			f.alreadyThere = append(f.alreadyThere, o)
 		}
 	}
 }
@@ -95,7 +95,7 @@ func (f *fold) oweSiblings(inc *Incident) {
 func (f *fold) oweCards(inc *Incident) {
 	for _, w := range inc.Watch {
 		told := w.Severity != SeverityUnset // it is kept when the watch closes
-		if told && w.Rise == 0 && !slices.Contains(inc.Pageable, w.Notifier) {
+		if told && w.PagedAt == 0 && !slices.Contains(inc.Pageable, w.Notifier) {
 			f.owed = append(f.owed, Owed{Incident: inc.Number, Key: inc.Key, Target: Target{Notifier: w.Notifier}, Severity: w.Severity})
 		}
 	}
@@ -128,7 +128,7 @@ func (f *fold) targetOf(w *Watch) Target {
 // keyFor returns what a keyed service knows the incident by: for a second page the severity is part of it, so that
 // it follows from the incident alone, like the first.
 func (i *Incident) keyFor(w Watch) string {
-	if w.Rise == 0 {
+	if w.PagedAt == 0 {
 		return i.Key
 	}
 	return i.Key + "/" + w.Severity.String() // 9 characters at most: Key leaves room for them

@@ -104,16 +104,16 @@ type Backlog struct {
 	Oldest   time.Time // since when the delivery that waits longest is owed
 }
 
-// Lane is how it stands with a notifier, whichever process delivers to it.
+// Lane is a notifier's circuit breaker, shared by all processes that deliver to it.
 type Lane struct {
-	Notifier string
-	Failures int       // deliveries that failed in a row
-	Rests    time.Time // nothing is tried before; zero unless it keeps failing
+	Notifier    string
+	Failures    int       // deliveries that failed in a row
+	PausedUntil time.Time // nothing is tried before; zero unless it keeps failing
 	// Waits is until when the service wants no calls for some class of deliveries; zero unless that is a LongWait.
 	Waits time.Time
 }
 
-// LaneDown is how many different deliveries must fail in a row before a lane rests: fewer may be the fault of the
+// LaneDown is how many different deliveries must fail in a row before the circuit breaker opens and a lane pauses: fewer may be the fault of the
 // deliveries. From then on one delivery at a time probes whether the service is back.
 const LaneDown = 3
 

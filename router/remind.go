@@ -22,7 +22,7 @@ func Oftener(a, b time.Duration) time.Duration {
 // remindsAt returns when a notifier is told again that nobody has the incident; zero for never. There is nothing to be told
 // again while somebody has it, under a silence, or while Meta says that it is over.
 func (f *fold) remindsAt(inc *Incident, w *Watch, counting []*Alert) time.Time {
-	if inc.State != IncidentOpen || !w.Open || w.Rise != 0 || w.Reminders >= mostReminders {
+	if inc.State != IncidentOpen || !w.Open || w.PagedAt != 0 || w.Reminders >= mostReminders {
 		return time.Time{}
 	}
 	every := time.Duration(0)

@@ -64,7 +64,7 @@ func (i *Incident) watchFor(t *Target) (name string) {
 }
 
 func compareWatch(a, b Watch) int {
-	return cmp.Or(strings.Compare(a.Notifier, b.Notifier), cmp.Compare(a.Rise, b.Rise))
+	return cmp.Or(strings.Compare(a.Notifier, b.Notifier), cmp.Compare(a.PagedAt, b.PagedAt))
 }
 
 // PageKeys returns every key under which a service that pages may know an incident with a key: the incident's own, and

@@ -57,7 +57,7 @@ type Journal interface {
 	Appended() <-chan struct{}
 }
 
-// Config is what a Router may be told. Zero fields choose themselves.
+// Config is what a Router may be told. A zero field takes its default.
 type Config struct {
 	// Rules returns the rules in force; it is asked once for each batch. Required.
 	Rules func() Rules

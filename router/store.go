@@ -38,13 +38,13 @@ type Batch struct {
 	Silences  []Silence      // insert or replace by ID
 	Wake      bool           // every timer is due at once: what people wish to be told of has changed
 	Owed      []Owed         // in the order in which deliveries are made; each delivery once
-	// Known are deliveries whose service knows by itself: it told us. They remember what they would have been told,
+	// AlreadyThere are deliveries of which the change came from their service: it is recorded, and not sent. They remember it,
 	// so that no attempt that is under way or still waits undoes it, and are not tried because of it. They come after
 	// Owed, each delivery once. Overtaken are those of which something newer is in Owed: they come before it.
-	Known     []Owed
-	Overtaken []Owed
-	Events    []Event // appended to the journal; a repeat by digest is dropped
-	Audit     []AuditEntry
+	AlreadyThere []Owed
+	Overtaken    []Owed
+	Events       []Event // appended to the journal; a repeat by digest is dropped
+	Audit        []AuditEntry
 	// Postponed are flows whose timers cannot be run: those that are due by PostponedUntil are due then.
 	Postponed      []FlowID
 	PostponedUntil time.Time
@@ -72,12 +72,12 @@ type FlowAlert struct {
 // is found by (Incident, Event(), Target.Notifier) or made; either way it then waits with a higher revision.
 type Owed struct {
 	Incident int64  // number; 0 for a notice
-	PagedAt  int64  // Watch.Rise of a second page about the incident; 0 for the first, for a card, and for a notice
+	PagedAt  int64  // Watch.PagedAt of a second page about the incident; 0 for the first, for a card, and for a notice
 	Notice   int64  // journal position of a notice; 0 for an incident
 	Key      string // the incident's key: deliveries of one notifier and key go one after another
 	Target   Target // used when the delivery is made; an existing delivery keeps what is pinned to it
 	Open     bool
-	Opening  int64 // see Watch.Opening; 0 of what is Known where it is the one that the service was told of
+	Opening  int64 // see Watch.Opening; 0 of what is AlreadyThere where it is the one that the service was told of
 	Severity Severity
 	// Cosmetic says that nothing of it opened, ended or changed but its numbers, or what else is named beside it: see
 	// CosmeticEvery.
@@ -87,7 +87,7 @@ type Owed struct {
 	Reopened bool
 	// Ended, if not zero, is when the service ended it by itself: whatever it was told since has opened it anew.
 	Ended time.Time
-	// Of what is Known: the service holds it as acknowledged, and when it said so.
+	// Of what is AlreadyThere: the service holds it as acknowledged, and when it said so.
 	Acknowledged bool
 	At           time.Time
 }

@@ -26,7 +26,7 @@ func (f *fold) watchAt(inc *Incident, counting []*Alert, now time.Time) (changed
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
 		was := *w
-		if w.Rise != 0 { // a page of its own for a level: open while something as bad is routed there
+		if w.PagedAt != 0 { // a page of its own for a level: open while something as bad is routed there
 			w.Open = inc.State != IncidentResolved && was.Open && routedSeverity(counting, w.Notifier) >= w.Severity
 			changed = changed || *w != was
 			continue
@@ -139,7 +139,7 @@ func (f *fold) pageAgain(inc *Incident) {
 	counting := f.counting(inc.Number)
 	var more []Watch
 	for _, w := range inc.Watch {
-		if w.Rise != 0 || !w.Open || !slices.Contains(inc.Pageable, w.Notifier) || !inc.heldBy(&w, counting) {
+		if w.PagedAt != 0 || !w.Open || !slices.Contains(inc.Pageable, w.Notifier) || !inc.heldBy(&w, counting) {
 			continue
 		}
 		covered, rise := SeverityUnset, (*Alert)(nil)
@@ -155,7 +155,7 @@ func (f *fold) pageAgain(inc *Incident) {
 		if rise == nil || rise.Severity <= covered || f.pagedAgain(inc, w.Notifier, rise) {
 			continue
 		}
-		more = append(more, Watch{Notifier: w.Notifier, Target: w.Target, Open: true, Severity: w.Severity, Rise: rise.OpenedBy,
+		more = append(more, Watch{Notifier: w.Notifier, Target: w.Target, Open: true, Severity: w.Severity, PagedAt: rise.OpenedBy,
 			Opening: 1, Since: f.heard()})
 	}
 	inc.Watch = append(inc.Watch, more...)
@@ -165,7 +165,7 @@ func (f *fold) pageAgain(inc *Incident) {
 // pagedAgain says whether a notifier has a second page for a rise already, or one that is as bad.
 func (f *fold) pagedAgain(inc *Incident, notifier string, rise *Alert) bool {
 	return slices.ContainsFunc(inc.Watch, func(w Watch) bool {
-		return w.Notifier == notifier && w.Rise != 0 && (w.Rise == rise.OpenedBy || w.Open && w.Severity >= rise.Severity)
+		return w.Notifier == notifier && w.PagedAt != 0 && (w.PagedAt == rise.OpenedBy || w.Open && w.Severity >= rise.Severity)
 	})
 }
 

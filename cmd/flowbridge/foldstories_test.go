@@ -66,7 +66,7 @@ func writeStep(out *strings.Builder, s *stories.StepResult) {
 		for _, o := range b.Owed {
 			fmt.Fprintf(out, "         owed %s\n", owedWords(&o))
 		}
-		for _, o := range b.Known {
+		for _, o := range b.AlreadyThere {
 			fmt.Fprintf(out, "         already there: %s\n", owedWords(&o))
 		}
 	}

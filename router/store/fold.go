@@ -119,7 +119,7 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	err := s.inTurn(ctx, func(tx *txn) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
 			s.writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
-			s.writeOvertaken, s.writeOwed, s.writeKnown, s.wakeAll, postponeTimers, appendEvents,
+			s.writeOvertaken, s.writeOwed, s.writeAlreadyThere, s.wakeAll, postponeTimers, appendEvents,
 			writeAudit,
 		} {
 			if err := step(ctx, tx, b); err != nil {
@@ -146,7 +146,7 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 // owedTo returns the notifiers whose deliveries a batch changes.
 func owedTo(b *router.Batch) []string {
 	names := map[string]bool{}
-	for _, owed := range [][]router.Owed{b.Owed, b.Known, b.Overtaken} {
+	for _, owed := range [][]router.Owed{b.Owed, b.AlreadyThere, b.Overtaken} {
 		for i := range owed {
 			names[owed[i].Target.Notifier] = true
 		}

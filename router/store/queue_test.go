@@ -144,7 +144,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 		lanes, err := q.Lanes(ctx)
 		check(t, err)
-		diff(t, lanes, []router.Lane{{Notifier: "page", Failures: 3, Rests: q.now.Add(time.Second)}})
+		diff(t, lanes, []router.Lane{{Notifier: "page", Failures: 3, PausedUntil: q.now.Add(time.Second)}})
 
 		q.pass(time.Second)
 		probe := q.claim("page")

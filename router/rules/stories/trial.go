@@ -25,8 +25,8 @@ type Trial struct {
 
 // deliveryKey is one delivery: an incident, or a second page about it, and a notifier.
 type deliveryKey struct {
-	incident, rise int64
-	notifier       string
+	incident, pagedAt int64
+	notifier          string
 }
 
 type routeName struct{ key, notifier string }
@@ -239,7 +239,7 @@ func reminders(inc *router.Incident, notifier string) int64 {
 	if inc == nil {
 		return 0
 	}
-	i := slices.IndexFunc(inc.Watch, func(w router.Watch) bool { return w.Notifier == notifier && w.Rise == 0 })
+	i := slices.IndexFunc(inc.Watch, func(w router.Watch) bool { return w.Notifier == notifier && w.PagedAt == 0 })
 	if i < 0 {
 		return 0
 	}
