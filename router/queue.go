@@ -42,7 +42,9 @@ const (
 	// FewRecoveries is how many recoveries of incidents without a card are told in a line each: what a channel takes
 	// in a row. More of them make one digest.
 	FewRecoveries = 5
-	// DigestSize bounds the incidents of one digest.
+	// FewNews is how many notices for information may wait for one channel before they are told in one digest.
+	FewNews = 5
+	// DigestSize bounds the incidents, or the notices, of one digest.
 	DigestSize = 500
 )
 
@@ -73,7 +75,8 @@ type Charge struct {
 	Reserve int
 }
 
-// Digest is many incidents told in one message, to a channel that would get more cards than it takes.
+// Digest is many incidents, or many notices for information, told in one message, to a channel that would get more cards
+// than it takes.
 type Digest struct {
 	// ID is what the service is told to know it again, and Begun when it was first tried: nothing of it is older.
 	ID    string
@@ -83,17 +86,20 @@ type Digest struct {
 	Unsettled bool
 	// Recovered says that they are over, and that no card of theirs is there to show it; else they are new.
 	Recovered bool
-	Parts     []Summary // at most DigestSize, those owed longest first
-	Console   string    // URL of where people find all of them; "" where there is none
+	// News says that its parts are notices; else they are incidents.
+	News    bool
+	Parts   []Summary // at most DigestSize, those owed longest first
+	Console string    // URL of where people find all of them; "" where there is none
 }
 
-// Summary is one incident of a digest.
+// Summary is one incident of a digest, or one notice where it is of news.
 type Summary struct {
 	Delivery int64
 	Revision int64    // that was owed when the digest was begun
 	Severity Severity // for this notifier, then
 	Told     bool     // of a recovery: an earlier digest told that it opened
 	Incident Incident
+	Notice   Notice
 }
 
 // Backlog is what one notifier is owed of one class.

@@ -24,16 +24,23 @@ rules:
   - name: approvals
     match: {event: MESSAGE_TEMPLATE_STATUS_UPDATE, change: APPROVED}
     notify: [chat]
+    %s
 default: {notify: [chat]}
 `
 
 // TestABanDoesNotWaitBehindAThousandApprovals bans an account while its channel is busy with approvals for a quarter of an
-// hour. Router and Deliverer are driven by hand on a clock of the test's own, which Slack's limits go by too.
+// hour, each of which has a message of its own where its rule names fields to show, and else with what is told of all in few.
+// Router and Deliverer are driven by hand on a clock of the test's own, which Slack's limits go by too.
 func TestABanDoesNotWaitBehindAThousandApprovals(t *testing.T) {
+	t.Run("told one by one", func(t *testing.T) { banAmongApprovals(t, "fields: [reason]", 50) })
+	t.Run("told in digests", func(t *testing.T) { banAmongApprovals(t, "", 1) })
+}
+
+func banAmongApprovals(t *testing.T, fields string, told int) {
 	const approvals, atMost = 1000, 6
 	ctx, now := t.Context(), time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	clock := func() time.Time { return now }
-	loaded, err := rules.Load("rules.yaml", []byte(newsRules), rules.Config{})
+	loaded, err := rules.Load("rules.yaml", fmt.Appendf(nil, newsRules, fields), rules.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +112,7 @@ func TestABanDoesNotWaitBehindAThousandApprovals(t *testing.T) {
 	}
 	accept([]byte(postOf(entries...)))
 	fold()
-	tell(50)
+	tell(told)
 	ban, err := whatsapp.Sample{Event: router.AccountUpdate, WABA: "501", Time: now}.Body()
 	if err != nil {
 		t.Fatal(err)
@@ -114,14 +121,19 @@ func TestABanDoesNotWaitBehindAThousandApprovals(t *testing.T) {
 	before := len(chat.Messages("#ops"))
 	deliver() // what was in flight when it came
 	fold()
-	tell(before + atMost + 1)
+	if fields == "" {
+		tell(3) // all that there is to tell
+	} else {
+		tell(before + atMost + 1)
+	}
 
 	card := -1
 	for i, m := range chat.Messages("#ops") {
 		switch {
 		case strings.Contains(m.Text, "account 501 is disabled"):
 			card = i
-		case !strings.Contains(m.Text, "is approved"):
+		case fields == "" && strings.Contains(m.Text, "500 news that came at once"):
+		case fields == "" || !strings.Contains(m.Text, "is approved"):
 			t.Errorf("nobody expects %q", m.Text)
 		}
 	}
@@ -137,7 +149,7 @@ func TestABanDoesNotWaitBehindAThousandApprovals(t *testing.T) {
 		}
 	}
 	stats, err := kept.Stats(ctx)
-	if waiting := stats.Deliveries[router.DeliveryWaiting]; err != nil || waiting < approvals/2 {
+	if waiting := stats.Deliveries[router.DeliveryWaiting]; err != nil || fields != "" && waiting < approvals/2 {
 		t.Errorf("%d approvals wait behind the ban: there was no queue (%v)", waiting, err)
 	}
 }

@@ -16,6 +16,8 @@ import (
 const (
 	worstLines  = 5  // incidents that opened, named with what is wrong
 	mostNumbers = 40 // incidents that are over, by their number
+	mostNews    = 10 // things that happened, each to how many
+	mostNamed   = 5  // to whom, of each
 )
 
 // digest posts one message about many incidents, which is never edited. Where nobody knows whether it was posted it
@@ -24,9 +26,11 @@ func (t *telling) digest(ctx context.Context) *failure {
 	if t.n.Digest.Unsettled {
 		return t.settle(ctx)
 	}
-	marked := slack.MsgOptionMetadata(slack.SlackMetadata{EventType: eventType, EventPayload: map[string]any{
-		"digest": t.n.Digest.ID, "incidents": len(t.n.Digest.Parts), "recovered": t.n.Digest.Recovered,
-	}})
+	payload := map[string]any{"digest": t.n.Digest.ID, "incidents": len(t.n.Digest.Parts), "recovered": t.n.Digest.Recovered}
+	if t.n.Digest.News {
+		payload = map[string]any{"digest": t.n.Digest.ID, "notices": len(t.n.Digest.Parts)}
+	}
+	marked := slack.MsgOptionMetadata(slack.SlackMetadata{EventType: eventType, EventPayload: payload})
 	var id, ts string
 	f := t.send(ctx, t.posts(), t.card, func(c card) *failure {
 		var err error
@@ -59,12 +63,16 @@ func (t *telling) settle(ctx context.Context) *failure {
 
 // toldIn puts a digest into the receipt.
 func (t *telling) toldIn(channel, ts string) {
-	t.receipt = receipt{router.Receipt{Digest: ts, Open: !t.n.Digest.Recovered}, own{Channel: channel}}
+	open := !t.n.Digest.Recovered && !t.n.Digest.News
+	t.receipt = receipt{router.Receipt{Digest: ts, Open: open}, own{Channel: channel}}
 }
 
 // renderDigest draws what a flooded channel is told instead of cards.
 func renderDigest(n *router.Notification) card {
-	if n.Digest.Recovered {
+	switch {
+	case n.Digest.News:
+		return renderNews(n)
+	case n.Digest.Recovered:
 		return renderRecoveries(n)
 	}
 	parts := n.Digest.Parts
@@ -102,6 +110,57 @@ func renderRecoveries(n *router.Notification) card {
 		lines = append(lines, "Opened and closed again before this channel could be told: "+names(missed)+".")
 	}
 	return digestCard(n, said, append(lines, seeAll(n)))
+}
+
+// renderNews draws many notices for information: what happened, how often, and to whom.
+func renderNews(n *router.Notification) card {
+	type group struct {
+		what  string
+		times int
+		whom  []string
+	}
+	var groups []*group
+	for _, p := range n.Digest.Parts {
+		what, whom := noticeNews(&p.Notice), line(p.Notice.About(), nameText)
+		i := slices.IndexFunc(groups, func(g *group) bool { return g.what == what })
+		if i < 0 {
+			i, groups = len(groups), append(groups, &group{what: what})
+		}
+		g := groups[i]
+		g.times++
+		if whom != "" && !slices.Contains(g.whom, whom) {
+			g.whom = append(g.whom, whom)
+		}
+	}
+	slices.SortStableFunc(groups, func(a, b *group) int { return cmp.Compare(b.times, a.times) })
+	said := fmt.Sprintf("%d news that came at once", len(n.Digest.Parts))
+	lines := []string{":information_source: *" + said + "*"}
+	for _, g := range groups[:min(len(groups), mostNews)] {
+		text := fmt.Sprintf("• %d × %s", g.times, g.what)
+		if whom := g.whom[:min(len(g.whom), mostNamed)]; len(whom) > 0 {
+			text += ": " + strings.Join(whom, ", ")
+			if left := len(g.whom) - len(whom); left > 0 {
+				text += fmt.Sprintf(" and %d more", left)
+			}
+		}
+		lines = append(lines, text)
+	}
+	if left := len(groups) - mostNews; left > 0 {
+		lines = append(lines, fmt.Sprintf("… and %d other things", left))
+	}
+	return digestCard(n, said+", most often "+groups[0].what, append(lines, seeAll(n)))
+}
+
+// noticeNews says what happened, without to whom.
+func noticeNews(note *router.Notice) string {
+	if note.Title != "" {
+		return line(note.Title, titleText)
+	}
+	what := router.SignalName(note.SignalKey())
+	if word := cmp.Or(note.Change, note.NewStatus, note.AlertState); word != "" {
+		what += " " + line(word, nameText)
+	}
+	return what
 }
 
 // renderDigested draws the end of one incident that a digest told of: one line.
@@ -159,6 +218,9 @@ func names(all []string) string {
 func seeAll(n *router.Notification) string {
 	if n.Digest.Console == "" {
 		return ""
+	}
+	if n.Digest.News {
+		return link(strings.TrimSuffix(n.Digest.Console, "/")+"/events", "See all events")
 	}
 	return link(n.Digest.Console, "See all incidents")
 }

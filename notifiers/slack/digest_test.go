@@ -30,6 +30,44 @@ func digestOf(n int, recovered bool) router.Notification {
 	return router.Notification{Delivery: 1, Revision: 1, Attempt: 1, Target: opened().Target, Digest: d}
 }
 
+// newsOf is many notices: templates that were approved, a few that were not, and a number that was verified.
+func newsOf(n int) router.Notification {
+	d := &router.Digest{ID: "D1", Begun: began, News: true, Console: "https://flowbridge.example.com"}
+	for i := range n {
+		note := router.Notice{Event: int64(i + 1), At: began, WABA: "501", Name: "MESSAGE_TEMPLATE_STATUS_UPDATE", Signal: "TEMPLATE_STATUS",
+			Change: "APPROVED", Severity: router.Info, Subject: router.Subject{Kind: router.SubjectTemplate, ID: fmt.Sprint(i), Name: fmt.Sprintf("promo_%d <!channel>", i+1)}}
+		if i%10 == 9 {
+			note.Change = "PENDING_DELETION"
+		}
+		d.Parts = append(d.Parts, router.Summary{Delivery: int64(i + 1), Revision: 1, Severity: router.Info, Notice: note})
+	}
+	return router.Notification{Delivery: 1, Revision: 1, Attempt: 1, Target: opened().Target, Class: router.ClassNews, Digest: d}
+}
+
+func TestManyNewsAreOneMessage(t *testing.T) {
+	w := newWorld(t)
+	r := w.sync(newsOf(200))
+	if r.Digest == "" || ownOf(r).TS != "" || r.Open {
+		t.Errorf("receipt %+v", r)
+	}
+	body := blockText(t, w.slack.Messages("#payments")[0])
+	for _, part := range []string{
+		":information_source: *200 news that came at once*",
+		"• 180 × ", " APPROVED: ", "promo_1 &lt;!channel&gt;", "and 175 more", "• 20 × ", " PENDING_DELETION: ",
+		"<https://flowbridge.example.com/events|See all events>",
+	} {
+		if !strings.Contains(body, part) {
+			t.Errorf("the digest lacks %q:\n%s", part, body)
+		}
+	}
+	if strings.Contains(body, "<!channel>") {
+		t.Error("the name of a template mentions the channel")
+	}
+	if calls := w.calls(0); calls != "postMessage" {
+		t.Errorf("calls: %s", calls)
+	}
+}
+
 func TestADigestStandsForManyCards(t *testing.T) {
 	w := newWorld(t)
 	r := w.sync(digestOf(33, false))

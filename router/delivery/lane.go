@@ -184,8 +184,12 @@ func (d *Deliverer) report(n *router.Notification, r *router.Result, cut bool) {
 	} else if n.Notice != nil {
 		attrs = append(attrs, "notice", n.Notice.Event)
 	} else if n.Digest != nil {
-		attrs = append(attrs, "incidents", len(n.Digest.Parts), "recovered", n.Digest.Recovered)
-		if r.State == router.DeliveryDelivered {
+		of := "incidents"
+		if n.Digest.News {
+			of = "notices"
+		}
+		attrs = append(attrs, of, len(n.Digest.Parts), "recovered", n.Digest.Recovered)
+		if r.State == router.DeliveryDelivered && !n.Digest.News {
 			d.metrics.digested.WithLabelValues(n.Target.Notifier).Add(float64(len(n.Digest.Parts)))
 		}
 	}

@@ -105,7 +105,7 @@ func givenUp(n *router.Notification, now time.Time) bool {
 	switch {
 	case n.Incident != nil:
 		inc = n.Incident
-	case n.Digest != nil:
+	case n.Digest != nil && !n.Digest.News:
 		inc = &n.Digest.Parts[0].Incident
 	}
 	if inc != nil {
@@ -139,6 +139,10 @@ func parkedEvent(n *router.Notification, text string, now time.Time) *router.Eve
 		return nil
 	case n.Notice != nil:
 		e.WABA, e.Flow = n.Notice.WABA, n.Notice.Flow
+	case n.Digest != nil && n.Digest.News:
+		notice := &n.Digest.Parts[0].Notice
+		e.WABA, e.Flow = notice.WABA, notice.Flow
+		e.Act.About = fmt.Sprintf("%d notices for information", len(n.Digest.Parts))
 	case n.Digest != nil:
 		inc := &n.Digest.Parts[0].Incident
 		e.WABA, e.Flow, e.Act.Incident = inc.WABA, inc.Flow, inc.Number

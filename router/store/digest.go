@@ -5,18 +5,24 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"flowbridge/router"
 )
 
 // digestible returns the deliveries that are told in one message together with a candidate; nil if it is told alone.
-// A channel that is flooded is told of new incidents in a digest, and of the end of those that have no card. What may
-// have a card already is looked at alone, and what pages people always is.
+// A channel that is flooded is told of new incidents in a digest, of the end of those that have no card, and of news. What
+// may have a card already is looked at alone, and what pages people always is. So is a notice whose rule names fields to
+// show: it is asked for.
 func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (ids []int64, err error) {
 	few := router.StormSize
 	switch {
 	case !c.n.Target.Kind.Digests(), c.told == toldCard, c.n.MayExist:
+		return nil, nil
+	case c.n.Class == router.ClassNews:
+		return digestibleNews(ctx, tx, ask, c)
+	case c.incident == 0:
 		return nil, nil
 	case c.n.Class == router.ClassResolved:
 		few = router.FewRecoveries
@@ -32,6 +38,33 @@ func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (id
 			return id, err
 		})
 	if err != nil || len(ids) <= few {
+		return nil, err
+	}
+	return ids, nil
+}
+
+// digestibleNews does so for a notice for information.
+func digestibleNews(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (ids []int64, err error) {
+	type waiting struct {
+		id     int64
+		notice router.Notice
+	}
+	found, err := all(ctx, tx, `SELECT d.id, n.body FROM deliveries d JOIN notices n ON n.event = d.event WHERE d.notifier = ? AND `+claimable+`
+		AND d.class = ? AND d.kind = ? AND d.channel = ? AND d.incident = 0 AND d.may_exist = 0 AND d.digest = '' ORDER BY d.owed_since, d.id LIMIT ?`,
+		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), string(c.n.Target.Kind), c.n.Target.Address, router.DigestSize},
+		func(row scanner) (w waiting, err error) {
+			var body []byte
+			if err = row.Scan(&w.id, &body); err == nil {
+				err = json.Unmarshal(body, &w.notice)
+			}
+			return w, err
+		})
+	for _, w := range found {
+		if len(w.notice.Fields) == 0 && w.notice.Recovery == "" {
+			ids = append(ids, w.id)
+		}
+	}
+	if err != nil || len(ids) <= router.FewNews || !slices.Contains(ids, c.id) {
 		return nil, err
 	}
 	return ids, nil
@@ -60,6 +93,7 @@ func among(ids []int64) (list string, args []any) {
 type digestBody struct {
 	Begun     int64        `json:"begun"` // microseconds
 	Recovered bool         `json:"recovered,omitempty"`
+	News      bool         `json:"news,omitempty"`
 	Parts     []digestPart `json:"parts"`
 }
 
@@ -69,6 +103,7 @@ type digestPart struct {
 	Severity router.Severity `json:"severity"`
 	Told     bool            `json:"told,omitempty"`
 	Incident int64           `json:"incident"`
+	Event    int64           `json:"event,omitempty"` // of a notice
 }
 
 func (b *digestBody) deliveries() (ids []int64) {
@@ -82,11 +117,11 @@ func (b *digestBody) deliveries() (ids []int64) {
 // were picked.
 func (c *candidate) beginDigest(ctx context.Context, tx *txn, ids []int64, now int64) error {
 	list, args := among(ids)
-	parts, err := all(ctx, tx, `SELECT id, owed, severity, told, incident FROM deliveries WHERE id IN `+list+` AND open = ? ORDER BY owed_since, id`,
+	parts, err := all(ctx, tx, `SELECT id, owed, severity, told, incident, event FROM deliveries WHERE id IN `+list+` AND open = ? ORDER BY owed_since, id`,
 		append(args, toInt(c.n.Open)),
 		func(row scanner) (p digestPart, err error) {
 			var told telling
-			err = row.Scan(&p.Delivery, &p.Revision, &p.Severity, &told, &p.Incident)
+			err = row.Scan(&p.Delivery, &p.Revision, &p.Severity, &told, &p.Incident, &p.Event)
 			p.Told = told == toldDigest
 			return p, err
 		})
@@ -94,7 +129,7 @@ func (c *candidate) beginDigest(ctx context.Context, tx *txn, ids []int64, now i
 		return err
 	}
 	c.n.Receipt = router.Receipt{}
-	c.body = digestBody{Begun: now, Recovered: c.n.Class == router.ClassResolved, Parts: parts}
+	c.body = digestBody{Begun: now, Recovered: c.n.Class == router.ClassResolved, News: c.n.Class == router.ClassNews, Parts: parts}
 	return c.fillDigest(ctx, tx, rand.Text())
 }
 
@@ -113,6 +148,48 @@ func (c *candidate) recallDigest(ctx context.Context, tx *txn) error {
 }
 
 func (c *candidate) fillDigest(ctx context.Context, tx *txn, id string) error {
+	c.n.Digest = &router.Digest{ID: id, Begun: fromMicros(c.body.Begun), Unsettled: c.unsettled != "", Recovered: c.body.Recovered, News: c.body.News}
+	fill := c.fillIncidents
+	if c.body.News {
+		fill = c.fillNews
+	}
+	if err := fill(ctx, tx); err != nil {
+		return err
+	}
+	if len(c.n.Digest.Parts) == 0 {
+		return fmt.Errorf("read digest: nothing of it is left")
+	}
+	first := &c.n.Digest.Parts[0]
+	c.n.Delivery, c.n.Revision = first.Delivery, first.Revision
+	return nil
+}
+
+func (c *candidate) fillNews(ctx context.Context, tx *txn) error {
+	list, args := among(c.body.deliveries())
+	found, err := all(ctx, tx, `SELECT body FROM notices WHERE event IN (SELECT event FROM deliveries WHERE id IN `+list+`)`, args,
+		func(row scanner) (n router.Notice, err error) {
+			var body []byte
+			if err = row.Scan(&body); err == nil {
+				err = json.Unmarshal(body, &n)
+			}
+			return n, err
+		})
+	if err != nil {
+		return err
+	}
+	byEvent := map[int64]router.Notice{}
+	for _, n := range found {
+		byEvent[n.Event] = n
+	}
+	for _, p := range c.body.Parts {
+		if n, ok := byEvent[p.Event]; ok {
+			c.n.Digest.Parts = append(c.n.Digest.Parts, router.Summary{Delivery: p.Delivery, Revision: p.Revision, Severity: p.Severity, Notice: n})
+		}
+	}
+	return nil
+}
+
+func (c *candidate) fillIncidents(ctx context.Context, tx *txn) error {
 	list, args := among(c.body.deliveries())
 	found, err := incidents(ctx, tx, `number IN (SELECT incident FROM deliveries WHERE id IN `+list+`)`, args...)
 	if err != nil {
@@ -122,14 +199,11 @@ func (c *candidate) fillDigest(ctx context.Context, tx *txn, id string) error {
 	for _, inc := range found {
 		byNumber[inc.Number] = inc
 	}
-	c.n.Digest = &router.Digest{ID: id, Begun: fromMicros(c.body.Begun), Unsettled: c.unsettled != "", Recovered: c.body.Recovered}
 	for _, p := range c.body.Parts {
 		if inc, ok := byNumber[p.Incident]; ok { // else it is so old that it was removed
 			c.n.Digest.Parts = append(c.n.Digest.Parts, router.Summary{Delivery: p.Delivery, Revision: p.Revision, Severity: p.Severity, Told: p.Told, Incident: inc})
 		}
 	}
-	first := &c.n.Digest.Parts[0] // there is one: the candidate itself
-	c.n.Delivery, c.n.Revision = first.Delivery, first.Revision
 	return nil
 }
 
@@ -184,7 +258,7 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 			set, args = `last_error = ?, next_at = ?`, []any{r.Error, max(now, micros(r.NextAt))}
 		case r.State == router.DeliveryWaiting:
 			set, args = `last_error = ?, next_at = ?, `+stillFailing, []any{r.Error, max(now, micros(r.NextAt)), now}
-		case r.Digest.Recovered:
+		case r.Digest.Recovered || r.Digest.News:
 			set = `receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = ?, told_open = 0, told_severity = ?, next_at = ?, have = ?,
 				owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE 'delivered' END`
 			args = []any{receipt, int64(toldDigest), int64(p.Severity), now, p.Revision, p.Revision, now, p.Revision}

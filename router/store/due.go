@@ -126,7 +126,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifier
 	if s.agenda.all(now) {
 		names, err := all(ctx, s.read, waitingNotifiers, nil, scanText)
 		if err == nil {
-			err = owners.review(ctx, names)
+			err = owners.review(ctx, now, names)
 		}
 		if err != nil {
 			s.agenda.changed()

@@ -24,7 +24,8 @@ type owners struct {
 	left    bool // and has stopped doing so
 	live    []string
 	helped  map[string]bool  // notifiers of others that are looked at here as well, until the next look
-	waiting map[string]int64 // turns of the notifiers of others that had something waiting at the last look
+	waiting map[string]int64 // turns of the notifiers of others that had something waiting when that was reviewed
+	at      time.Time        // when that was
 }
 
 // renewals is how many times a lease is renewed while it holds.
@@ -166,15 +167,17 @@ type laneTurns struct {
 }
 
 // review decides which notifiers of others are helped until the next look: those that keep failing, and those where
-// something waits and nothing was tried since the last look.
-func (o *owners) review(ctx context.Context, waiting []string) error {
+// something waits and nothing was tried since the last look. Looks that follow sooner, such as when a process has come, prove
+// nothing.
+func (o *owners) review(ctx context.Context, now time.Time, waiting []string) error {
 	if o == nil {
 		return nil
 	}
 	o.mu.Lock()
-	alone := len(o.live) < 2
+	since := now.Sub(o.at)
+	early := len(o.live) < 2 || since >= 0 && since < lookEvery
 	o.mu.Unlock()
-	if alone {
+	if early {
 		return nil
 	}
 	lanes, err := all(ctx, o.s.read, `SELECT notifier, turns, failures FROM lanes`, nil, func(row scanner) (l laneTurns, err error) {
@@ -191,6 +194,7 @@ func (o *owners) review(ctx context.Context, waiting []string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	before := o.waiting
+	o.at = now
 	o.waiting, o.helped = map[string]int64{}, map[string]bool{}
 	for _, name := range waiting {
 		l := byName[name]

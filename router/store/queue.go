@@ -154,9 +154,6 @@ func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked m
 
 // load fills in what the notifier needs to know, of one incident or notice, or of the many that a digest tells of.
 func (c *candidate) load(ctx context.Context, tx *txn, ask *router.Ask) error {
-	if c.incident == 0 {
-		return loadNotice(ctx, tx, &c.n, c.event)
-	}
 	if c.unsettled != "" {
 		return c.recallDigest(ctx, tx)
 	}
@@ -166,6 +163,9 @@ func (c *candidate) load(ctx context.Context, tx *txn, ask *router.Ask) error {
 	}
 	if together != nil {
 		return c.beginDigest(ctx, tx, together, micros(ask.Now))
+	}
+	if c.incident == 0 {
+		return loadNotice(ctx, tx, &c.n, c.event)
 	}
 	return loadIncident(ctx, tx, &c.n, c.incident)
 }

@@ -63,6 +63,7 @@ func opener(fresh func(*testing.T) string) func(*testing.T, store.Config) opened
 func suite(t *testing.T, fresh func(*testing.T) string) {
 	ctx, open := context.Background(), opener(fresh)
 	t.Run("queue", func(t *testing.T) { queueSuite(t, open) })
+	t.Run("news", func(t *testing.T) { newsSuite(t, open) })
 
 	t.Run("journal", func(t *testing.T) { journalSuite(t, open) })
 
