@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// act folds what a person did, what a service did by itself, or what became of a delivery. An act that changes nothing is
-// recorded as such: our own acts come back from the services that we told of them. Acts are ordered by when they
+// act folds what a person did, what a service did by itself, or what became of a delivery. An act that changes nothing
+// is recorded as such: our own acts come back from the services that we told of them. Acts are ordered by when they
 // happened: one that is older than the newest of its kind comes too late.
 func (f *fold) act() {
 	inc := f.incident(f.e.Act.Incident)
@@ -80,8 +80,8 @@ func (f *fold) refuse(inc *Incident, why Refusal) {
 	}
 }
 
-// endedThere tells a page again which a person ended in its service before somebody wished the incident open: the service
-// has ended it all the same, and makes it anew. Where it is open there again, nobody notices.
+// endedThere tells a page again which a person ended in its service before somebody wished the incident open: the
+// service has ended it all the same, and makes it anew. Where it is open there again, nobody notices.
 func (f *fold) endedThere(inc *Incident) {
 	if f.e.Name != Resolve || f.e.Source != SourcePagerDuty {
 		return
@@ -97,9 +97,9 @@ func (f *fold) endedThere(inc *Incident) {
 }
 
 // heldThere takes up an acknowledgement in a service that changes nothing here: the service holds the page as
-// acknowledged all the same, and notifies nobody of more. Where somebody took it back elsewhere since, the page is opened
-// anew, unless it was taken back there, too. Where it stands by another act, the delivery remembers it for when that is
-// taken back.
+// acknowledged all the same, and notifies nobody of more. Where somebody took it back elsewhere since, the page is
+// opened anew, unless it was taken back there, too. Where it stands by another act, the delivery remembers it for when
+// that is taken back.
 func (f *fold) heldThere(inc *Incident) {
 	page := f.from(inc)
 	if f.e.Name != Acknowledge || f.e.Act.Itself || inc.State == IncidentOpen && page == inc.Acts.AcknowledgementIn {
@@ -259,9 +259,9 @@ func (f *fold) actAssign(inc *Incident) (done bool) {
 	return true
 }
 
-// actItself folds what a service that pages did by itself: no person has decided anything, so Meta's word stands. A page
-// that it ended is sent once more, unless the rule says that it is only noted; one that it acknowledged is opened anew
-// when it gets worse.
+// actItself folds what a service that pages did by itself: no person has decided anything, so Meta's word stands. A
+// page that it ended is sent once more, unless the rule says that it is only noted; one that it acknowledged is opened
+// anew when it gets worse.
 func (f *fold) actItself(inc *Incident) {
 	i := slices.IndexFunc(inc.Watch, func(w Watch) bool {
 		return w.Open && w.Notifier == f.e.Act.Notifier && (f.e.Act.Key == "" && w.PagedAt == 0 || f.e.Act.Key == inc.keyFor(w))
@@ -337,7 +337,8 @@ func (f *fold) actReopen(inc *Incident) {
 // nobody else would end it there. What was over when they reopened it is their own wish, until there is new trouble.
 func (f *fold) endReopened(inc *Incident) {
 	page := f.from(inc)
-	if page.Notifier == "" && page.Key != "" { // a page of before: one page of a key is open at a time, so it is this now
+	// a page of before: one page of a key is open at a time, so it is this now
+	if page.Notifier == "" && page.Key != "" {
 		for _, w := range inc.Watch {
 			if inc.keyFor(w) == page.Key && slices.Contains(inc.Pageable, w.Notifier) {
 				page.Notifier = w.Notifier
@@ -384,9 +385,10 @@ func (f *fold) madeAnew(newer, inc *Incident, w *Watch) bool {
 	})
 }
 
-// fellOn opens a page anew that fell on an older one, or would, which a person had reopened: whoever has that has not been
-// told of this. A reopening that came after the opening may still have come before our attempt to tell it: where the
-// service has named the older page, and the newer one has no other name, it fell on that. name is that of the older, "" for none.
+// fellOn opens a page anew that fell on an older one, or would, which a person had reopened: whoever has that has not
+// been told of this. A reopening that came after the opening may still have come before our attempt to tell it: where
+// the service has named the older page, and the newer one has no other name, it fell on that. name is that of the
+// older, "" for none.
 func (f *fold) fellOn(inc *Incident, target, key, name string) (fell bool) {
 	for i := range inc.Watch {
 		w := &inc.Watch[i]

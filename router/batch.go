@@ -18,8 +18,8 @@ type batch struct {
 	silences []Silence
 	now      time.Time
 	aside    []aside // events, and timers of flows, that could not be folded
-	// counting returns the alerts that count of flows beyond states. It is asked once, if a silence until recovered may be
-	// over. Nil: there are none.
+	// counting returns the alerts that count of flows beyond states. It is asked once, if a silence until recovered may
+	// be over. Nil: there are none.
 	counting func() ([]Counting, error)
 	others   []Counting // what it returned
 	asked    bool

@@ -17,8 +17,8 @@ import (
 //	recovery   what an end means beyond the alerts that it cleared
 //	timers     when each incident has something due next
 //
-// It is pure: state, event, verdict, moment -> state', timeline, what is owed. No clock, no I/O, nothing that hangs on map
-// order, and s is not changed. next is the number that a new incident takes.
+// It is pure: state, event, verdict, moment -> state', timeline, what is owed. No clock, no I/O, nothing that hangs on
+// map order, and s is not changed. next is the number that a new incident takes.
 //
 // What holds after every event, and the test that holds it:
 //

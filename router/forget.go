@@ -151,7 +151,8 @@ func hasWord(text, word string) bool {
 // maxNested bounds JSON that stands in a string of JSON: response_json is one.
 const maxNested = 3
 
-// InJSON says whether JSON names the person in a text, a number or a key, however it is escaped. What is no JSON is text.
+// InJSON says whether JSON names the person in a text, a number or a key, however it is escaped. What is no JSON is
+// text.
 func (p Person) InJSON(raw []byte) bool { return len(raw) > 0 && p.inJSON(raw, 0) }
 
 func (p Person) inJSON(raw []byte, nested int) bool {
@@ -188,8 +189,8 @@ func (p Person) forget(texts ...*string) (found bool) {
 	return found
 }
 
-// ForgetEvent takes out of an event what it holds of the person: of Meta's all that it said, of what somebody did the name.
-// whole says that the event is known to be of the person.
+// ForgetEvent takes out of an event what it holds of the person: of Meta's all that it said, of what somebody did the
+// name. whole says that the event is known to be of the person.
 func (p Person) ForgetEvent(e *Event, whole bool) (found bool) {
 	if whole && e.Reduced != ReducedForgotten || p.InJSON(e.Value) || p.InJSON(e.Raw) || p.In(e.Message) || p.In(e.Warning) {
 		*e, found = e.Reduce(ReducedForgotten), true

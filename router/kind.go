@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// Kind is the service behind a notifier. What a kind can, and which keys it has in the rules file, stands in the table below
-// and nowhere else: everybody asks there, and nobody compares kinds. What a call costs, how it is made and what its answer
-// means stands in the package of the kind under notifiers.
+// Kind is the service behind a notifier. What a kind can, and which keys it has in the rules file, stands in the table
+// below and nowhere else: everybody asks there, and nobody compares kinds. What a call costs, how it is made and what
+// its answer means stands in the package of the kind under notifiers.
 type Kind string
 
 // The kinds of notifiers.
@@ -34,7 +34,8 @@ type kindInfo struct {
 	digests bool // it takes many incidents in one message when more come than it takes
 	edits   bool // it shows how things stand in one place, which people can be led to
 	private bool // its address may hold a credential: people only see the host
-	// mentions are the forms of those whom its messages can call by name, as regular expressions; nil where they call nobody.
+	// mentions are the forms of those whom its messages can call by name, as regular expressions; nil where they call
+	// nobody.
 	mentions []string
 	acts     Source // what people do there comes back as events of this source; "" where nothing does
 
@@ -87,8 +88,8 @@ type KindKey struct {
 	Name  string
 	Is    KeyUse
 	Forms []string // of a value, as regular expressions that the loader and JSON Schema read alike
-	// Check says what is wrong with a value, "" for nothing; of an address as what follows the value in a sentence, and what
-	// was perhaps meant. It quotes no credential.
+	// Check says what is wrong with a value, "" for nothing; of an address as what follows the value in a sentence, and
+	// what was perhaps meant. It quotes no credential.
 	Check   func(text string) (problem, meant string)
 	About   string // for whoever writes rules, in one or two sentences
 	Missing string // what to write where it is missing
@@ -154,7 +155,8 @@ func (k Kind) Digests() bool { return k.info().digests }
 // Edits says that the service shows how an incident stands in one place, which is kept up to date.
 func (k Kind) Edits() bool { return k.info().edits }
 
-// Mentions returns the forms of those whom its messages can call by name, as regular expressions; nil where they call nobody.
+// Mentions returns the forms of those whom its messages can call by name, as regular expressions; nil where they call
+// nobody.
 func (k Kind) Mentions() []string { return k.info().mentions }
 
 // MentionForms returns those of every kind.

@@ -26,7 +26,8 @@ func effectOf(e *Event) effect {
 		return effect{}
 	case e.AlertState == Activated:
 		eff := effect{raises: true, raise: e.Level()}
-		if at := s.place(eff.raise); !s.Apart && at >= 0 && at < len(s.Levels)-1 { // a word replaces the worse one before it
+		// a word replaces the worse one before it
+		if at := s.place(eff.raise); !s.Apart && at >= 0 && at < len(s.Levels)-1 {
 			eff.clears, eff.clear = true, s.Levels[at+1].Level()
 		}
 		return eff

@@ -55,8 +55,8 @@ func (f *fold) heard() time.Time {
 	return f.e.Received
 }
 
-// holdUntil returns until when a recovery is held back: for the time that the rule says, from when it happened. One that
-// arrives late is held back for a grace from its arrival.
+// holdUntil returns until when a recovery is held back: for the time that the rule says, from when it happened. One
+// that arrives late is held back for a grace from its arrival.
 func (f *fold) holdUntil(hold time.Duration) time.Time {
 	return later(f.passed.Add(hold), f.heard().Add(min(hold, holdGrace)))
 }

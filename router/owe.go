@@ -21,8 +21,8 @@ func (f *fold) owe(inc *Incident, before []Watch) {
 	}
 }
 
-// owes returns what is owed of an incident to one that watches it, as it stands. Where that goes is pinned to its delivery,
-// once it is made.
+// owes returns what is owed of an incident to one that watches it, as it stands. Where that goes is pinned to its
+// delivery, once it is made.
 func (i *Incident) owes(w *Watch) Owed {
 	return Owed{Incident: i.Number, PagedAt: w.PagedAt, Key: i.keyFor(*w), Target: Target{Notifier: w.Notifier}, Open: w.Open,
 		Opening: w.Opening, Severity: w.Severity}
@@ -45,8 +45,8 @@ func (f *fold) oweNumbers(inc *Incident) {
 }
 
 // oweOthers owes to all but the page that the act came from: its service knows, and its delivery need only remember
-// whether it is open and acknowledged, where the act says so. Slack is told all the same, since a button that was pressed
-// changes no card, and so is another page of the same notifier, since nobody acted on that one.
+// whether it is open and acknowledged, where the act says so. Slack is told all the same, since a button that was
+// pressed changes no card, and so is another page of the same notifier, since nobody acted on that one.
 func (f *fold) oweOthers(inc *Incident, before []Watch) {
 	from := len(f.owed)
 	f.owe(inc, before)

@@ -50,7 +50,8 @@ func (g *batch) measure(id FlowID, e *Event, changed []Alert) {
 	}
 	for i := range changed {
 		a := &changed[i]
-		if a.Event != e.SignalKey() || a.Reading.Value != e.Reading.Value { // what came too late, or was dropped, changes no number
+		// what came too late, or was dropped, changes no number
+		if a.Event != e.SignalKey() || a.Reading.Value != e.Reading.Value {
 			continue
 		}
 		at := a.Raised

@@ -45,8 +45,8 @@ func (f *fold) reconcile(t *touched, inc *Incident) reconciled {
 	return alertsChanged
 }
 
-// reconcileResolved notes what Meta says of an incident that a person has resolved. Nobody is told again, but for cards that
-// say that Meta still reports it.
+// reconcileResolved notes what Meta says of an incident that a person has resolved. Nobody is told again, but for cards
+// that say that Meta still reports it.
 func (f *fold) reconcileResolved(t *touched, inc *Incident, counting []*Alert) reconciled {
 	if len(t.cleared) > 0 && len(counting) == 0 {
 		f.entry(inc, EntryRecovered, "Meta reports the recovery: "+f.recovery())
@@ -115,8 +115,8 @@ func (f *fold) recovery() string {
 	return SignalName(key) + " " + Uncrossed(key, f.e.Level())
 }
 
-// say renews what an incident shows of what Meta said of its alerts that count, worst first. What it said of them last stays
-// when none does.
+// say renews what an incident shows of what Meta said of its alerts that count, worst first. What it said of them last
+// stays when none does.
 func (i *Incident) say(counting []*Alert) {
 	if len(counting) == 0 {
 		return

@@ -22,7 +22,8 @@ func (f *fold) route(a *Alert, inc *Incident) {
 		if !t.Kind.Pages() || twin {
 			continue
 		}
-		if name := inc.watchFor(&t); !slices.Contains(inc.Pageable, name) { // its address is kept, whatever it will be called
+		// its address is kept, whatever it will be called
+		if name := inc.watchFor(&t); !slices.Contains(inc.Pageable, name) {
 			inc.Pageable = append(slices.Clone(inc.Pageable), name)
 		}
 	}

@@ -20,7 +20,8 @@ type Rules interface {
 	// mean the built-in words.
 	RenderIncident(inc *Incident, alerts []Alert) (title, text string)
 	RenderNotice(n *Notice) (title, text string)
-	// Plain returns the same rules without the programs of their authors: no expression holds, and no template says anything.
+	// Plain returns the same rules without the programs of their authors: no expression holds, and no template says
+	// anything.
 	Plain() Rules
 	// Target returns where a notifier's messages go; ok is false for one that the rules do not name.
 	Target(notifier string) (t Target, ok bool)
@@ -33,8 +34,8 @@ type Rules interface {
 type Journal interface {
 	// Waiting returns at most limit events that nobody folded, in journal order.
 	Waiting(ctx context.Context, limit int) ([]Event, error)
-	// States returns what is known of each flow; the zero State for a flow that is new. The incidents that are named are
-	// among it in any case: a person acted on them, or their service told of them, long after they were over.
+	// States returns what is known of each flow; the zero State for a flow that is new. The incidents that are named
+	// are among it in any case: a person acted on them, or their service told of them, long after they were over.
 	States(ctx context.Context, flows []FlowID, named []int64) (map[FlowID]State, error)
 	// LastIncident returns the highest number an incident ever had, 0 for none.
 	LastIncident(ctx context.Context) (int64, error)
@@ -81,8 +82,8 @@ type Router struct {
 
 	events, timers trial
 	careful        careful
-	// behind is when the last event that was folded had reached us, while more of the journal waits; else zero. Timers run
-	// up to then: what waits may say that they are not due any more.
+	// behind is when the last event that was folded had reached us, while more of the journal waits; else zero. Timers
+	// run up to then: what waits may say that they are not due any more.
 	behind time.Time
 }
 

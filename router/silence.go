@@ -25,7 +25,8 @@ type Scope struct {
 // MaxSilences bounds how many silences hold at a time: each is compared with each alert.
 const MaxSilences = 500
 
-// words says for the timeline that an incident came under the silence; the zero Silence, that it is under none any more.
+// words says for the timeline that an incident came under the silence; the zero Silence, that it is under none any
+// more.
 func (s *Silence) words() string {
 	by := ""
 	if s.By != "" {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// runTimers does what was due by a time: recoveries that are held back no longer, alerts and acknowledgements that end by
-// themselves, reminders, and notifiers that need not wait any more, since the time of a route or a silence is over.
+// runTimers does what was due by a time: recoveries that are held back no longer, alerts and acknowledgements that end
+// by themselves, reminders, and notifiers that need not wait any more, since the time of a route or a silence is over.
 func (f *fold) runTimers(now time.Time) {
 	f.passed = now
 	for i := range f.state.Incidents {
@@ -49,8 +49,8 @@ func (f *fold) runTimersOf(inc *Incident, now time.Time) {
 	}
 }
 
-// endByTime says on the timeline what has ended: alerts by their own time, or held back for long enough. The incident is
-// resolved with the last of them.
+// endByTime says on the timeline what has ended: alerts by their own time, or held back for long enough. The incident
+// is resolved with the last of them.
 func (f *fold) endByTime(inc *Incident, expired, released, counting []*Alert, now time.Time) {
 	switch {
 	case len(expired) > 0 && len(counting) == 0:
@@ -100,7 +100,8 @@ func (f *fold) resolveHeld(inc *Incident, released []*Alert) {
 		sayRecovered(last), FormatDuration(last.Until.Sub(inc.OpenedAt)), FormatDuration(last.Hold)))
 }
 
-// expireResolved notes that what a person had resolved is over by its own time, for cards that say that Meta still reports it.
+// expireResolved notes that what a person had resolved is over by its own time, for cards that say that Meta still
+// reports it.
 func (f *fold) expireResolved(inc *Incident, now time.Time) {
 	expired := f.expire(inc, now)
 	if len(expired) == 0 {

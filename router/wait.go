@@ -18,8 +18,8 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// LogLimiter keeps the log from filling with what comes again and again, or what anybody can bring about who reaches a public
-// address.
+// LogLimiter keeps the log from filling with what comes again and again, or what anybody can bring about who reaches a
+// public address.
 type LogLimiter struct{ last atomic.Int64 } // Unix seconds
 
 // Allow says whether something is to be logged now: at most once in ten seconds.

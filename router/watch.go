@@ -19,9 +19,9 @@ func (f *fold) watchAgain(t *touched, inc *Incident) {
 	}
 }
 
-// watchAt does so for a time, and says whether anything changed. A notifier is open while an alert that counts routes to it,
-// from the time on that one of them may tell it. Its severity is the highest among those; what it must not be told yet
-// does not raise it.
+// watchAt does so for a time, and says whether anything changed. A notifier is open while an alert that counts routes
+// to it, from the time on that one of them may tell it. Its severity is the highest among those; what it must not be
+// told yet does not raise it.
 func (f *fold) watchAt(inc *Incident, counting []*Alert, now time.Time) (changed bool) {
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
@@ -34,7 +34,8 @@ func (f *fold) watchAt(inc *Incident, counting []*Alert, now time.Time) (changed
 		w.Paged = w.Paged && inc.State != IncidentResolved
 		routed, tellable := f.severities(inc, w, counting, now)
 		w.Open = inc.State != IncidentResolved && (tellable != SeverityUnset || was.Open && routed != SeverityUnset)
-		switch { // what its service ended by itself stays ended there until it is worse, a person wishes it, or it is over
+		// what its service ended by itself stays ended there until it is worse, a person wishes it, or it is over
+		switch {
 		case w.Dismissed == SeverityUnset:
 		case w.Open && tellable <= w.Dismissed && !w.Paged:
 			w.Open = false

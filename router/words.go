@@ -181,8 +181,8 @@ func (f FlowInfo) DisplayName(id string) string {
 	return "a flow"
 }
 
-// Sentence writes that a level was crossed for the worse, or what another word of a signal says, with the signal's name before
-// it: "Endpoint error rate over 10 %", "Account ban: will be disabled".
+// Sentence writes that a level was crossed for the worse, or what another word of a signal says, with the signal's name
+// before it: "Endpoint error rate over 10 %", "Account ban: will be disabled".
 func Sentence(event string, l Level) string {
 	s := signalOf(event)
 	switch known := s.find(string(l)); {
