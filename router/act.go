@@ -88,7 +88,8 @@ func (f *fold) endedThere(inc *Incident) {
 	}
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
-		if key := inc.keyFor(*w); w.Open && w.Notifier == f.e.Act.Notifier && (f.e.Act.Key == "" || f.e.Act.Key == key) {
+		if key := inc.keyFor(*w); w.Open && w.Notifier == f.e.Act.Notifier &&
+			(f.e.Act.Key == "" || f.e.Act.Key == key) {
 			o := inc.owes(w)
 			o.Target = f.targetOf(w)
 			f.owed = append(f.owed, o)
@@ -264,7 +265,8 @@ func (f *fold) actAssign(inc *Incident) (done bool) {
 // anew when it gets worse.
 func (f *fold) actItself(inc *Incident) {
 	i := slices.IndexFunc(inc.Watch, func(w Watch) bool {
-		return w.Open && w.Notifier == f.e.Act.Notifier && (f.e.Act.Key == "" && w.PagedAt == 0 || f.e.Act.Key == inc.keyFor(w))
+		return w.Open && w.Notifier == f.e.Act.Notifier &&
+			(f.e.Act.Key == "" && w.PagedAt == 0 || f.e.Act.Key == inc.keyFor(w))
 	})
 	if i < 0 || f.e.At.Before(inc.Watch[i].Since) {
 		f.say("%s: no page of it is open there", inc.Name())
@@ -463,7 +465,10 @@ func (f *fold) actLink(inc *Incident) {
 		f.say("nothing new about %s", inc.Name())
 		return
 	}
-	inc.Links = slices.DeleteFunc(slices.Clone(inc.Links), func(old Link) bool { return old.Notifier == link.Notifier && old.Key == link.Key })
+	inc.Links = slices.DeleteFunc(
+		slices.Clone(inc.Links),
+		func(old Link) bool { return old.Notifier == link.Notifier && old.Key == link.Key },
+	)
 	inc.Links = append(inc.Links, *link)
 	slices.SortFunc(inc.Links, func(a, b Link) int {
 		return cmp.Or(strings.Compare(a.Notifier, b.Notifier), strings.Compare(a.Key, b.Key))

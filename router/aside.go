@@ -41,9 +41,10 @@ func (g *batch) postpone(id FlowID, err error) {
 	until := g.now.Add(timerPause)
 	g.b.Postponed, g.b.PostponedUntil = append(g.b.Postponed, id), until
 	day := g.now.UTC().Format(time.DateOnly)
-	g.b.Events = append(g.b.Events, g.notice(fmt.Sprintf("set-aside/timers/%s/%s/%s", id.WABA, id.Flow, day), fmt.Sprintf(
-		"What was due%s could not be done, and is tried again every %s: a page that had to wait, a recovery that was held back. "+
-			"The reason: %s", ofFlow(id), FormatDuration(timerPause), reason(err))))
+	digest := fmt.Sprintf("set-aside/timers/%s/%s/%s", id.WABA, id.Flow, day)
+	g.b.Events = append(g.b.Events, g.notice(digest, fmt.Sprintf("What was due%s could not be done, and is tried again "+
+		"every %s: a page that had to wait, a recovery that was held back. The reason: %s",
+		ofFlow(id), FormatDuration(timerPause), reason(err))))
 	state := g.states[id]
 	state.Incidents = slices.Clone(state.Incidents)
 	for i := range state.Incidents {

@@ -223,7 +223,10 @@ func (s *State) covered(silence *Silence) bool {
 		if !a.Counts() {
 			return false
 		}
-		i := slices.IndexFunc(s.Incidents, func(inc Incident) bool { return inc.Number == a.Incident && inc.State != IncidentResolved })
+		i := slices.IndexFunc(
+			s.Incidents,
+			func(inc Incident) bool { return inc.Number == a.Incident && inc.State != IncidentResolved },
+		)
 		return i >= 0 && silence.Covers(s.FlowID, a.Event, s.Incidents[i].Labels)
 	})
 }

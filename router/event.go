@@ -13,7 +13,7 @@ type Event struct {
 	Digest   string    `json:"-"` // identity of the change: a second event with the same digest is a repeat
 	Source   Source    `json:"source"`
 	Received time.Time `json:"received"` // when it reached us, UTC
-	At       time.Time `json:"at"`       // when it happened: Meta's entry.time, or Received where there is none; UTC. See Fold
+	At       time.Time `json:"at"`       // when it happened: Meta's entry.time, or else Received; UTC. See Fold
 
 	WABA  string `json:"waba,omitempty"` // WhatsApp Business Account id
 	Flow  string `json:"flow,omitempty"` // flow id; empty where Meta names none (a form that was filled)
@@ -108,15 +108,16 @@ type ErrorCount struct {
 type Act struct {
 	Incident int64  `json:"incident"`           // number of the incident it concerns; 0 for a notice or a silence
 	Actor    string `json:"actor,omitempty"`    // who, in words for people
-	Notifier string `json:"notifier,omitempty"` // through which it came, where that is known; of ParkedDelivery: whose delivery
+	Notifier string `json:"notifier,omitempty"` // through which it came, if known; of ParkedDelivery: whose delivery
 	Key      string `json:"key,omitempty"`      // which of the notifier's pages it came through; "" where that is not known
 	Error    string `json:"error,omitempty"`    // of ParkedDelivery: the service's own words
 	About    string `json:"about,omitempty"`    // of ParkedDelivery: what could not be told, in a line
 	Delivery int64  `json:"delivery,omitempty"` // of ParkedDelivery: its id, for who retries it
 	// Itself says that the service acted by itself (a time-out, an automation): no person has decided anything.
-	Itself  bool     `json:"itself,omitempty"`
-	Text    string   `json:"text,omitempty"`    // of Note
-	Owner   string   `json:"owner,omitempty"`   // of Assign: names, in words for people; "" for nobody. Acknowledge and LinkIncident may know it too
+	Itself bool   `json:"itself,omitempty"`
+	Text   string `json:"text,omitempty"` // of Note
+	// Owner is of Assign: names, in words for people; "" for nobody. Acknowledge and LinkIncident may know it too.
+	Owner   string   `json:"owner,omitempty"`
 	Link    *Link    `json:"link,omitempty"`    // of LinkIncident
 	Silence *Silence `json:"silence,omitempty"` // of AddSilence; of EndSilence only its ID
 	// Verified and From are for the audit: how it is known that the person may do this, and where it came from. ""

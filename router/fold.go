@@ -9,8 +9,8 @@ import (
 
 // Fold moves one flow by one event, phase by phase, each in the file of its name:
 //
-//	timers     what was due before the event happened: recoveries held back, waits, silences, acknowledgements, reminders
-//	act        or notice, or ladder: what the event itself does. On the ladder, levels clear and are raised, and incidents open
+//	timers     what was due before the event happened: recoveries held back, waits, silences, reminders
+//	act        or notice, or ladder: what the event does. On the ladder levels clear and are raised, and incidents open
 //	reconcile  each incident that this touched, in line with its alerts: its state, its severity, its timeline
 //	watch      who is told that it is open, and how bad it is for them
 //	owe        what each of them must be told: deliveries, with a higher revision
@@ -22,13 +22,15 @@ import (
 //
 // What holds after every event, and the test that holds it:
 //
-//   - The order of arrival does not matter. Order is by Event.At, which is taken as no later than Event.Received; arrival
-//     breaks ties: TestOrderOfArrivalDoesNotMatter, TestAClockAheadOfOursIsNotBelieved, TestWhatHappenedWhen.
-//   - People's acts are ordered in the same way, each kind by itself: the last one stands. TestOrderOfArrivalOfActsDoesNotMatter.
-//   - What was older than tooOld when it arrived opens nothing and is told to nobody, though a recovery still closes what is
-//     open: TestWhatIsTooOldOpensNothing.
-//   - An incident is open while one of its alerts counts, as bad as the worst of them, and a notifier is open while such an
-//     alert routes to it: checkInvariants, which every random history in fold_property_test.go asks after each event.
+//   - The order of arrival does not matter. Order is by Event.At, which is taken as no later than Event.Received;
+//     arrival breaks ties: TestOrderOfArrivalDoesNotMatter, TestAClockAheadOfOursIsNotBelieved, TestWhatHappenedWhen.
+//   - People's acts are ordered in the same way, each kind by itself: the last one stands.
+//     TestOrderOfArrivalOfActsDoesNotMatter.
+//   - What was older than tooOld when it arrived opens nothing and is told to nobody, though a recovery still closes
+//     what is open: TestWhatIsTooOldOpensNothing.
+//   - An incident is open while one of its alerts counts, as bad as the worst of them, and a notifier is open while
+//     such an alert routes to it: checkInvariants, which every random history in fold_property_test.go asks after each
+//     event.
 //   - Whoever was told that something is open is told when it is over; nobody is told early or under a silence:
 //     TestWhoIsTold, and TestActsEnd with people among the events.
 //   - What comes back of what we told a service changes nothing: TestNoEcho.
@@ -200,7 +202,14 @@ func (f *fold) say(format string, args ...any) {
 
 // step returns what changed.
 func (f *fold) step() Step {
-	s := Step{State: f.state, Entries: f.entries, Owed: f.owed, AlreadyThere: f.alreadyThere, Notice: f.note, Outcome: strings.Join(f.outcome, "; ")}
+	s := Step{
+		State:        f.state,
+		Entries:      f.entries,
+		Owed:         f.owed,
+		AlreadyThere: f.alreadyThere,
+		Notice:       f.note,
+		Outcome:      strings.Join(f.outcome, "; "),
+	}
 	slices.Sort(f.alerts)
 	for _, i := range slices.Compact(f.alerts) {
 		s.Alerts = append(s.Alerts, f.state.Alerts[i])

@@ -100,7 +100,7 @@ func LastReport(alerts []Alert, event string, want func(*Alert) bool) (last *Ale
 
 // AlertRoute is how an alert reaches a notifier.
 type AlertRoute struct {
-	Notifier           string        `json:"notifier"`     // of several names for one target, the one that the incident goes by
+	Notifier           string        `json:"notifier"`     // of several names for one target, that of the incident
 	Due                time.Time     `json:"due,omitzero"` // it is not newly told before; zero: at once
 	UnlessAcknowledged bool          `json:"unless_acknowledged,omitempty"`
 	Mention            []string      `json:"mention,omitempty"` // whom it calls by name: see Route
@@ -244,7 +244,10 @@ func (i *Incident) AcknowledgesPage(w *Watch) bool {
 
 // hasPaged says whether a page of it was ever opened.
 func (i *Incident) hasPaged() bool {
-	return slices.ContainsFunc(i.Watch, func(w Watch) bool { return w.Opening > 0 && slices.Contains(i.Pageable, w.Notifier) })
+	return slices.ContainsFunc(
+		i.Watch,
+		func(w Watch) bool { return w.Opening > 0 && slices.Contains(i.Pageable, w.Notifier) },
+	)
 }
 
 // EventName is the name of the event that opened it, as rules know it.
@@ -282,7 +285,7 @@ func (p Page) Is(notifier, key string) bool {
 type Watch struct {
 	Notifier string   `json:"notifier"`
 	Open     bool     `json:"open"`               // it is told that the incident is open
-	Severity Severity `json:"severity"`           // highest among the active alerts that route to it, kept when it closes
+	Severity Severity `json:"severity"`           // highest of the active alerts that route to it, kept when it closes
 	Paged    bool     `json:"paged,omitempty"`    // a person wants it told at once, whatever it waits for
 	PagedBy  string   `json:"paged_by,omitempty"` // who that is
 	// PagedAt is the journal position that caused this extra page, a rise in severity while somebody had acknowledged
@@ -312,8 +315,8 @@ type Watch struct {
 type FlowInfo struct {
 	FlowName    string            `json:"flow_name,omitempty"`    // "" means unknown: show the id
 	AccountName string            `json:"account_name,omitempty"` // "" means unknown: show the WABA id
-	NumberName  string            `json:"number_name,omitempty"`  // of a phone number that Meta names by its id alone; "" means unknown
-	Labels      map[string]string `json:"labels,omitempty"`       // team, and any other label; a flow has its account's as well
+	NumberName  string            `json:"number_name,omitempty"`  // of a phone number that has an id alone; "" means unknown
+	Labels      map[string]string `json:"labels,omitempty"`       // team, and any other; a flow has its account's as well
 	Runbook     string            `json:"runbook,omitempty"`      // URL
 }
 

@@ -145,7 +145,8 @@ func (f *fold) raise(l Level) {
 		return
 	}
 	if !a.HeldUntil.IsZero() { // a flap: the same trouble, and nobody is told as of something new
-		a.Active, a.Since, a.Until, a.OpenedBy, a.ClosedBy, a.HeldUntil = true, f.e.At, time.Time{}, f.e.Seq, 0, time.Time{}
+		a.Active, a.Since, a.Until, a.HeldUntil = true, f.e.At, time.Time{}, time.Time{}
+		a.OpenedBy, a.ClosedBy = f.e.Seq, 0
 		f.touch(a.Incident).flapped = true
 		return
 	}
@@ -175,7 +176,8 @@ func (f *fold) raise(l Level) {
 // open makes a new incident for the event.
 func (f *fold) open(key string) *Incident {
 	f.endOld(key)
-	first := !slices.ContainsFunc(f.state.Incidents, func(inc Incident) bool { return inc.Key == key && inc.hasPaged() })
+	paged := func(inc Incident) bool { return inc.Key == key && inc.hasPaged() }
+	first := !slices.ContainsFunc(f.state.Incidents, paged)
 	f.state.Incidents = append(f.state.Incidents, Incident{
 		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.FlowID().Flow, Event: f.e.SignalKey(), Subject: f.e.Subject,
 		State: IncidentOpen, Rule: f.v.Rule(), OpenedAt: f.e.At, Since: f.heard(), First: first,

@@ -19,7 +19,8 @@ type lapse struct {
 // that.
 func (f *fold) lapsesAt(inc *Incident, counting []*Alert) time.Time {
 	active := slices.ContainsFunc(counting, func(a *Alert) bool { return a.Active })
-	if inc.State != IncidentAcknowledged || inc.AcknowledgedFor == 0 || !active || f.silenceOf(inc, counting[0]) != nil {
+	if inc.State != IncidentAcknowledged || inc.AcknowledgedFor == 0 || !active ||
+		f.silenceOf(inc, counting[0]) != nil {
 		return time.Time{}
 	}
 	return later(inc.AcknowledgedAt, inc.Acts.FollowUp).Add(inc.AcknowledgedFor)

@@ -204,7 +204,8 @@ func (n *Notification) Recovers() bool {
 // which end with this: see Incident.First. Those of its own second pages end by themselves, and so do those of the next
 // incident with its key. Each key is a call, once for each key of ours in the life of a database.
 func (n *Notification) Left() (keys []string) {
-	if n.Incident == nil || !n.Target.Kind.Keyed() || !n.Incident.First || !n.Incident.PageOnRise || n.Open || n.Key != n.Incident.Key {
+	if n.Incident == nil || !n.Target.Kind.Keyed() || !n.Incident.First || !n.Incident.PageOnRise || n.Open ||
+		n.Key != n.Incident.Key {
 		return nil
 	}
 	for _, key := range PageKeys(n.Key)[1:] {

@@ -99,6 +99,7 @@ func (f *fold) late(incident int64) {
 // lateAct notes an act that is older than the newest of its kind, or than all that it could be about.
 func (f *fold) lateAct(inc *Incident) {
 	f.say("late: %s knows of something newer", inc.Name())
-	f.entry(inc, EntryLate, fmt.Sprintf("Arrived late and changed nothing: %s by %s", SignalName(f.e.SignalKey()), f.who()))
+	f.entry(inc, EntryLate, fmt.Sprintf("Arrived late and changed nothing: %s by %s",
+		SignalName(f.e.SignalKey()), f.who()))
 	f.dirty = append(f.dirty, inc.Number)
 }

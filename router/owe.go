@@ -5,7 +5,9 @@ import "slices"
 // owe tells every notifier of inc that is open, or was until now. before is nil where nothing opened or closed.
 func (f *fold) owe(inc *Incident, before []Watch) {
 	for _, w := range inc.Watch {
-		wasOpen := slices.ContainsFunc(before, func(b Watch) bool { return b.Open && b.Notifier == w.Notifier && b.PagedAt == w.PagedAt })
+		wasOpen := slices.ContainsFunc(before, func(b Watch) bool {
+			return b.Open && b.Notifier == w.Notifier && b.PagedAt == w.PagedAt
+		})
 		if !w.Open && !wasOpen {
 			continue
 		}
@@ -24,8 +26,8 @@ func (f *fold) owe(inc *Incident, before []Watch) {
 // owes returns what is owed of an incident to one that watches it, as it stands. Where that goes is pinned to its
 // delivery, once it is made.
 func (i *Incident) owes(w *Watch) Owed {
-	return Owed{Incident: i.Number, PagedAt: w.PagedAt, Key: i.keyFor(*w), Target: Target{Notifier: w.Notifier}, Open: w.Open,
-		Opening: w.Opening, Severity: w.Severity}
+	return Owed{Incident: i.Number, PagedAt: w.PagedAt, Key: i.keyFor(*w), Target: Target{Notifier: w.Notifier},
+		Open: w.Open, Opening: w.Opening, Severity: w.Severity}
 }
 
 // owesEnd returns that its service is owed the end of a page that it has open by itself.
@@ -96,7 +98,9 @@ func (f *fold) oweCards(inc *Incident) {
 	for _, w := range inc.Watch {
 		told := w.Severity != SeverityUnset // it is kept when the watch closes
 		if told && w.PagedAt == 0 && !slices.Contains(inc.Pageable, w.Notifier) {
-			f.owed = append(f.owed, Owed{Incident: inc.Number, Key: inc.Key, Target: Target{Notifier: w.Notifier}, Severity: w.Severity})
+			o := inc.owes(&w)
+			o.Open, o.Opening = false, 0
+			f.owed = append(f.owed, o)
 		}
 	}
 }

@@ -58,7 +58,14 @@ func (g *batch) measure(id FlowID, e *Event, changed []Alert) {
 		if !a.Active {
 			at = a.Until
 		}
-		r := AlertReading{FlowID: id, Event: a.Event, Level: a.Level, Slot: slotOf(a.Since, at), At: at, Reading: e.Reading}
+		r := AlertReading{
+			FlowID:  id,
+			Event:   a.Event,
+			Level:   a.Level,
+			Slot:    slotOf(a.Since, at),
+			At:      at,
+			Reading: e.Reading,
+		}
 		r.Errors = nil
 		g.readings[readingID{alertID{id, a.Event, a.Level}, r.Slot.UnixMicro()}] = r
 	}
@@ -67,6 +74,11 @@ func (g *batch) measure(id FlowID, e *Event, changed []Alert) {
 // sortedReadings puts them in the order in which all processes write them.
 func sortedReadings(readings map[readingID]AlertReading) []AlertReading {
 	return slices.SortedFunc(maps.Values(readings), func(a, b AlertReading) int {
-		return cmp.Or(compareFlows(a.FlowID, b.FlowID), cmp.Compare(a.Event, b.Event), cmp.Compare(a.Level, b.Level), a.Slot.Compare(b.Slot))
+		return cmp.Or(
+			compareFlows(a.FlowID, b.FlowID),
+			cmp.Compare(a.Event, b.Event),
+			cmp.Compare(a.Level, b.Level),
+			a.Slot.Compare(b.Slot),
+		)
 	})
 }

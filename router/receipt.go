@@ -81,7 +81,8 @@ func (r *Receipt) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	members := map[string]json.RawMessage{
-		"channel": read.Channel, "ts": read.TS, "dedup_key": read.DedupKey, "frozen": read.Frozen, "shown": read.Shown, "old": read.Old, "mute": read.Mute,
+		"channel": read.Channel, "ts": read.TS, "dedup_key": read.DedupKey, "frozen": read.Frozen,
+		"shown": read.Shown, "old": read.Old, "mute": read.Mute,
 	}
 	maps.DeleteFunc(members, func(_ string, value json.RawMessage) bool { return value == nil })
 	var err error

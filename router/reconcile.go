@@ -32,7 +32,8 @@ func (f *fold) reconcile(t *touched, inc *Incident) reconciled {
 		return numbersChanged
 	case len(counting) == 0:
 		inc.State, inc.ResolvedAt, inc.Severity = IncidentResolved, f.e.At, inc.Peak
-		f.entry(inc, EntryResolved, f.reading(fmt.Sprintf("%s after %s", f.recovery(), FormatDuration(f.e.At.Sub(inc.OpenedAt)))))
+		lasted := FormatDuration(f.e.At.Sub(inc.OpenedAt))
+		f.entry(inc, EntryResolved, f.reading(fmt.Sprintf("%s after %s", f.recovery(), lasted)))
 		f.say("resolved %s", inc.Name())
 	default:
 		inc.Severity = counting[0].Severity
@@ -154,7 +155,8 @@ func (f *fold) reading(text string) string {
 // describe renews what an incident shows of its flow and its fields.
 func (f *fold) describe(inc *Incident) {
 	info := f.v.FlowInfo
-	if info.FlowName != "" || info.AccountName != "" || info.NumberName != "" || info.Runbook != "" || len(info.Labels) > 0 {
+	named := info.FlowName != "" || info.AccountName != "" || info.NumberName != ""
+	if named || info.Runbook != "" || len(info.Labels) > 0 {
 		// A name that was known stays: who gives names beside the rules may not know it again yet.
 		info.FlowName = cmp.Or(info.FlowName, inc.FlowName)
 		info.AccountName = cmp.Or(info.AccountName, inc.AccountName)

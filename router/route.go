@@ -11,7 +11,12 @@ import (
 func (f *fold) route(a *Alert, inc *Incident) {
 	a.Routes = nil
 	for _, route := range f.v.Notify {
-		r := AlertRoute{Notifier: inc.watchFor(&route.Target), UnlessAcknowledged: route.UnlessAcknowledged, Mention: route.Mention, Remind: route.Remind}
+		r := AlertRoute{
+			Notifier:           inc.watchFor(&route.Target),
+			UnlessAcknowledged: route.UnlessAcknowledged,
+			Mention:            route.Mention,
+			Remind:             route.Remind,
+		}
 		if route.After > 0 {
 			r.Due = f.passed.Add(route.After)
 		}

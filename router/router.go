@@ -102,7 +102,8 @@ func New(cfg Config, j Journal) (*Router, error) {
 		folded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flowbridge_events_folded_total", Help: "Events of the journal that were run through the rules."}),
 		broken: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "flowbridge_events_broken_total", Help: "Events that could not be folded and were set aside, and timers of a flow that were put off."}),
+			Name: "flowbridge_events_broken_total",
+			Help: "Events that could not be folded and were set aside, and timers of a flow that were put off."}),
 	}
 	if cfg.Registerer != nil {
 		cfg.Registerer.MustRegister(r.folded, r.broken)
@@ -246,7 +247,8 @@ func (r *Router) upTo() time.Time {
 }
 
 // newBatch reads what folding needs: see Journal.States.
-func (r *Router) newBatch(ctx context.Context, rules Rules, flows []FlowID, named []int64, now time.Time) (*batch, error) {
+func (r *Router) newBatch(ctx context.Context, rules Rules, flows []FlowID, named []int64,
+	now time.Time) (*batch, error) {
 	states, err := r.journal.States(ctx, flows, named)
 	if err != nil {
 		return nil, err

@@ -197,7 +197,8 @@ var flowSignals = []Signal{
 	{
 		Name: EndpointLatency, Field: FlowsField, Subject: SubjectFlow, // the slowest tenth: p90
 		Levels: []SignalLevel{
-			{Threshold: 1000, Severity: Warning}, {Threshold: 5000, Severity: Error}, {Threshold: 7000, Severity: Critical},
+			{Threshold: 1000, Severity: Warning}, {Threshold: 5000, Severity: Error},
+			{Threshold: 7000, Severity: Critical},
 		},
 		Unit: Millis, Bad: Above, Window: 30 * time.Minute, Reading: "p90_latency",
 		Title: "Endpoint latency (p90)", Measure: "latency", Now: "over", Over: "back under",
@@ -410,14 +411,18 @@ func (s *Signal) Words() (words []string) {
 // Opens says whether one of some words opens an incident, or gets one worse; nil stands for every word.
 func (s *Signal) Opens(words []string) bool {
 	isLevel := func(word string) bool { return s.place(Level(word)) >= 0 }
-	any := words == nil || s.AnyLevel && slices.ContainsFunc(words, func(word string) bool { return s.find(word) == nil })
+	any := words == nil ||
+		s.AnyLevel && slices.ContainsFunc(words, func(word string) bool { return s.find(word) == nil })
 	return any && len(s.Levels) > 0 || slices.ContainsFunc(words, isLevel)
 }
 
 // place returns where a word stands among the levels, from 0 for the mildest; -1 for one that is no level. Thresholds
 // are compared by worse: they may lie beside those that are known.
 func (s *Signal) place(l Level) int {
-	return slices.IndexFunc(s.Levels, func(known SignalLevel) bool { return known.Word != "" && known.Word == string(l) })
+	return slices.IndexFunc(
+		s.Levels,
+		func(known SignalLevel) bool { return known.Word != "" && known.Word == string(l) },
+	)
 }
 
 // find returns what is known of a word, or nil.

@@ -48,7 +48,8 @@ func (s *Silence) holds(now time.Time) bool {
 
 // Covers says whether an alert of an incident's flow is covered.
 func (s *Scope) Covers(flow FlowID, event string, labels map[string]string) bool {
-	if s.WABA != "" && s.WABA != flow.WABA || s.Flow != "" && s.Flow != flow.Flow || s.Event != "" && s.Event != event && s.Event != EventOf(event) {
+	if s.WABA != "" && s.WABA != flow.WABA || s.Flow != "" && s.Flow != flow.Flow ||
+		s.Event != "" && s.Event != event && s.Event != EventOf(event) {
 		return false
 	}
 	for key, value := range s.Labels {

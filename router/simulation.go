@@ -82,7 +82,8 @@ func (s *Simulation) step(id FlowID, do func(*batch)) Batch {
 	g := newBatch(s.rules, s.states, s.last, s.silences, s.now)
 	do(g)
 	b := g.result()
-	s.last, s.silences = g.last, slices.DeleteFunc(g.silences, func(silence Silence) bool { return !silence.holds(s.now) })
+	over := func(silence Silence) bool { return !silence.holds(s.now) }
+	s.last, s.silences = g.last, slices.DeleteFunc(g.silences, over)
 	state := s.states[id]
 	for _, inc := range state.Incidents {
 		if !inc.Wake.IsZero() {

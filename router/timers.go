@@ -58,7 +58,8 @@ func (f *fold) endByTime(inc *Incident, expired, released, counting []*Alert, no
 	case len(expired) > 0:
 		inc.Severity = counting[0].Severity
 		inc.say(counting)
-		f.entryAt(inc, now, 0, EntryEased, fmt.Sprintf("%s: over by its own time; still active: %s", whatCounts(expired), whatCounts(counting)))
+		f.entryAt(inc, now, 0, EntryEased, fmt.Sprintf("%s: over by its own time; still active: %s",
+			whatCounts(expired), whatCounts(counting)))
 	case len(released) > 0 && len(counting) == 0:
 		f.resolveHeld(inc, released)
 	case len(released) > 0:

@@ -88,7 +88,8 @@ func (f *fold) severities(inc *Incident, w *Watch, counting []*Alert, now time.T
 
 // mayTell says whether a notifier may newly be told of an alert.
 func (f *fold) mayTell(inc *Incident, a *Alert, r *AlertRoute, now time.Time) bool {
-	return !now.Before(r.Due) && !(r.UnlessAcknowledged && inc.State == IncidentAcknowledged) && f.silenceOf(inc, a) == nil
+	return !now.Before(r.Due) && !(r.UnlessAcknowledged && inc.State == IncidentAcknowledged) &&
+		f.silenceOf(inc, a) == nil
 }
 
 // silenceOf returns a silence that an alert is under, or nil. A silence is about when people are told, so it goes
@@ -156,8 +157,8 @@ func (f *fold) pageAgain(inc *Incident) {
 		if rise == nil || rise.Severity <= covered || f.pagedAgain(inc, w.Notifier, rise) {
 			continue
 		}
-		more = append(more, Watch{Notifier: w.Notifier, Target: w.Target, Open: true, Severity: w.Severity, PagedAt: rise.OpenedBy,
-			Opening: 1, Since: f.heard()})
+		more = append(more, Watch{Notifier: w.Notifier, Target: w.Target, Open: true, Severity: w.Severity,
+			PagedAt: rise.OpenedBy, Opening: 1, Since: f.heard()})
 	}
 	inc.Watch = append(inc.Watch, more...)
 	slices.SortFunc(inc.Watch, compareWatch)
@@ -166,7 +167,8 @@ func (f *fold) pageAgain(inc *Incident) {
 // pagedAgain says whether a notifier has a second page for a rise already, or one that is as bad.
 func (f *fold) pagedAgain(inc *Incident, notifier string, rise *Alert) bool {
 	return slices.ContainsFunc(inc.Watch, func(w Watch) bool {
-		return w.Notifier == notifier && w.PagedAt != 0 && (w.PagedAt == rise.OpenedBy || w.Open && w.Severity >= rise.Severity)
+		return w.Notifier == notifier && w.PagedAt != 0 &&
+			(w.PagedAt == rise.OpenedBy || w.Open && w.Severity >= rise.Severity)
 	})
 }
 
