@@ -139,13 +139,6 @@ type IncidentDetail struct {
 	Timeline   []Entry    // oldest first; the newest 500
 }
 
-// IncidentFilter narrows a list of incidents. Zero fields do not narrow.
-type IncidentFilter struct {
-	State IncidentState
-	Flow  string // id
-	Limit int    // default and most: 500, the newest
-}
-
 // JournalEvent is an event with what came of it.
 type JournalEvent struct {
 	Event

@@ -59,16 +59,30 @@ func printDeliveries(w io.Writer, deliveries []console.Delivery, now time.Time) 
 }
 
 type deliveriesRetry struct {
-	IDs    []string   `arg:"" name:"id" help:"Ids, as the list shows them."`
-	By     string     `placeholder:"NAME" help:"Who asks for it. Default: $USER."`
-	Bridge adminFlags `embed:""`
+	IDs      []string   `arg:"" optional:"" name:"id" help:"Ids, as the list shows them."`
+	All      bool       `help:"All that are parked, or of these those that --notifier and --like name."`
+	Notifier string     `placeholder:"NAME" help:"With --all: those to this notifier."`
+	Like     string     `placeholder:"TEXT" help:"With --all: those whose last error has this, in capitals or not."`
+	By       string     `placeholder:"NAME" help:"Who asks for it. Default: $USER."`
+	Bridge   adminFlags `embed:""`
 }
 
-// Run has each delivery tried again.
+// Run has each delivery tried again, or all that the flags name.
 func (c deliveriesRetry) Run(ctx context.Context, p *program) error {
+	switch {
+	case c.All && len(c.IDs) > 0:
+		return wrongUsage("give ids or --all, not both")
+	case !c.All && (c.Notifier != "" || c.Like != ""):
+		return wrongUsage("--notifier and --like go with --all")
+	case !c.All && len(c.IDs) == 0:
+		return wrongUsage("give ids, as `flowbridge deliveries` shows them, or --all")
+	}
 	client, err := c.Bridge.client(p)
 	if err != nil {
 		return err
+	}
+	if c.All {
+		return c.all(ctx, p, client)
 	}
 	return forEach(p, c.IDs, func(id string) error {
 		var answer console.Acted
@@ -82,3 +96,28 @@ func (c deliveriesRetry) Run(ctx context.Context, p *program) error {
 		return err
 	})
 }
+
+// all has all tried again that the flags name, and says how many they are.
+func (c deliveriesRetry) all(ctx context.Context, p *program, client *adminClient) error {
+	client.http.Timeout = retryAllTimeout
+	var answer console.Retried
+	request := console.RetryRequest{Notifier: c.Notifier, Query: c.Like, By: p.user(c.By)}
+	if err := client.call(ctx, "POST", "/api/v1/deliveries/retry", request, &answer); err != nil {
+		return err
+	}
+	if c.Bridge.JSON {
+		return printJSON(p.Stdout, answer)
+	}
+	text := fmt.Sprintf("%d parked deliveries are tried again now\n", answer.Retried)
+	switch answer.Retried {
+	case 0:
+		text = "no parked delivery is like that\n"
+	case 1:
+		text = "1 parked delivery is tried again now\n"
+	}
+	_, err := io.WriteString(p.Stdout, text)
+	return err
+}
+
+// retryAllTimeout is longer than the API takes at most.
+const retryAllTimeout = 45 * time.Second

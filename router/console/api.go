@@ -179,6 +179,19 @@ type EventDetail struct {
 	Act      *router.Act         `json:"act"`  // what a person did, or null
 }
 
+// RetryRequest names deliveries that a person wants tried again. What is left out does not narrow.
+type RetryRequest struct {
+	Notifier string `json:"notifier,omitempty"`
+	State    string `json:"state,omitempty"` // parked, or waiting for what failed and waits. Default: parked
+	Query    string `json:"q,omitempty"`     // part of the last error
+	By       string `json:"by,omitempty"`
+}
+
+// Retried says how many deliveries are tried again.
+type Retried struct {
+	Retried int `json:"retried"`
+}
+
 // Acted answers who acknowledged, resolved, ... an incident, or asked for a delivery to be tried again.
 type Acted struct {
 	Incident int64 `json:"incident,omitempty"` // number; of an act on an incident

@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -32,16 +31,13 @@ func (c *Console) keep(ctx context.Context, e router.AuditEntry) {
 
 // listAudit: GET /api/v1/audit?before=&limit=
 func (c *Console) listAudit(r *http.Request, _ httprouter.Params) (int, any, error) {
-	q := r.URL.Query()
-	limit, err := limitOf(q, defaultLimit)
+	q, err := readQuery(r)
 	if err != nil {
 		return 0, nil, err
 	}
-	var before int64
-	if q.Has("before") {
-		if before, err = strconv.ParseInt(q.Get("before"), 10, 64); err != nil || before < 1 {
-			return 0, nil, refuse(http.StatusBadRequest, "before is the id of an entry, not %q", q.Get("before"))
-		}
+	before, limit := q.before("the id of an entry"), q.limit(defaultLimit)
+	if err := q.err(); err != nil {
+		return 0, nil, err
 	}
 	list, err := c.store.AuditEntries(r.Context(), before, limit)
 	if err != nil {

@@ -24,12 +24,24 @@ import (
 // Store is what the console reads, and the little that it writes. Errors are faults of storage, except
 // where a method says otherwise.
 type Store interface {
-	// Incidents returns those that pass the filter, newest first.
+	// Incidents returns those that pass the filter, in its order.
 	Incidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error)
+	// IncidentRows is Incidents without timelines and receipts. Both return ErrNotFound where the order is by what is worst,
+	// and the incident is gone from which a page is to go on.
+	IncidentRows(ctx context.Context, f router.IncidentFilter) ([]router.IncidentRow, error)
+	// Counts returns the numbers at the head of a list of incidents.
+	Counts(ctx context.Context) (router.Counts, error)
+	// FlowSummary tells of a flow, or of an account where the flow is "", with its periods between two times.
+	FlowSummary(ctx context.Context, flow router.FlowID, from, to time.Time) (router.FlowSummary, error)
+	// ReadingsBetween returns what Meta measured of a flow's signal, oldest first; the newest 10,000.
+	ReadingsBetween(ctx context.Context, flow router.FlowID, event string, from, to time.Time) ([]router.AlertReading, error)
 	// Incident returns one by number; ErrNotFound if there is none.
 	Incident(ctx context.Context, number int64) (router.IncidentDetail, error)
 	// Events returns at most limit events of the journal, newest first; an empty state means all.
 	Events(ctx context.Context, state router.EventState, limit int) ([]router.JournalEvent, error)
+	// FindEvents returns those that pass the filter, newest first, and where the next page begins, 0 for nowhere: a page
+	// may be short, or empty, and not the last.
+	FindEvents(ctx context.Context, f router.EventFilter) ([]router.JournalEvent, int64, error)
 	// Event returns one event; ErrNotFound if there is none.
 	Event(ctx context.Context, seq int64) (router.JournalEvent, error)
 	// Pairs returns, for journal positions from first to last, those of the other half of an alert.
@@ -37,11 +49,16 @@ type Store interface {
 	// Silences returns those that hold, AllSilences at most limit of all, newest first.
 	Silences(ctx context.Context) ([]router.Silence, error)
 	AllSilences(ctx context.Context, limit int) ([]router.Silence, error)
-	// Deliveries returns at most limit deliveries, newest first; an empty state means all.
-	Deliveries(ctx context.Context, state router.DeliveryState, limit int) ([]router.Delivery, error)
+	// SilencesBefore goes on with those after one in the order of AllSilences, by its id.
+	SilencesBefore(ctx context.Context, id string, limit int) ([]router.Silence, error)
+	// FindDeliveries returns those that pass the filter, newest first.
+	FindDeliveries(ctx context.Context, f router.DeliveryFilter) ([]router.Delivery, error)
 	// RetryDelivery makes a delivery due now, and keeps who asked for it; ErrNotFound if there is none, ErrConflict,
 	// wrapped with the reason, if it is not one to retry.
 	RetryDelivery(ctx context.Context, id int64, audit ...router.AuditEntry) error
+	// RetryDeliveries does so with all that a filter names, which are parked or waiting; "" is parked. It passes over what may
+	// not be retried, and keeps for the audit what it is told of how many there were.
+	RetryDeliveries(ctx context.Context, f router.DeliveryFilter, audit func(n int) router.AuditEntry) (n int, err error)
 	// Forget blanks what is held of a person everywhere, keeps digests, and says what it was.
 	Forget(ctx context.Context, p router.Person) (router.Found, error)
 	// Audit keeps what people did beside that. What goes through the journal is kept from there.
@@ -175,21 +192,9 @@ func (c *Console) routes() http.Handler {
 	mux := httprouter.New()
 	mux.RedirectTrailingSlash, mux.RedirectFixedPath, mux.HandleOPTIONS = false, false, false
 
-	mux.GET("/api/v1/incidents", c.answer(c.listIncidents))
-	mux.GET("/api/v1/incidents/:number", c.answer(c.showIncident))
-	for word, name := range acts {
-		mux.POST("/api/v1/incidents/:number/"+word, c.answer(c.act(name)))
+	for _, route := range c.apiRoutes() {
+		mux.Handle(route.method, route.path, route.handle)
 	}
-	mux.GET("/api/v1/events", c.answer(c.listEvents))
-	mux.GET("/api/v1/events/:seq", c.answer(c.showEvent))
-	mux.GET("/api/v1/deliveries", c.answer(c.listDeliveries))
-	mux.POST("/api/v1/deliveries/:id/retry", c.answer(c.retryDelivery))
-	mux.GET("/api/v1/silences", c.answer(c.listSilences))
-	mux.POST("/api/v1/silences", c.answer(c.addSilence))
-	mux.DELETE("/api/v1/silences/:id", c.answer(c.endSilence))
-	mux.POST("/api/v1/reload", c.answer(c.reload))
-	mux.GET("/api/v1/audit", c.answer(c.listAudit))
-	mux.POST("/api/v1/forget", c.answerWithin(forgetTimeout, c.forget))
 
 	mux.GET("/healthz", c.answer(c.health))
 	mux.GET("/readyz", c.answer(c.ready))

@@ -35,28 +35,6 @@ const (
 	silenceEnded  = "ended"
 )
 
-// listSilences: GET /api/v1/silences?state=
-func (c *Console) listSilences(r *http.Request, _ httprouter.Params) (int, any, error) {
-	state, err := oneOf(r.URL.Query(), silenceActive, silenceEnded)
-	if err != nil {
-		return 0, nil, err
-	}
-	known, err := c.silences(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	now := c.cfg.Now()
-	list := each(known, func(s *router.Silence) Silence { return c.namedSilence(newSilence(s, now)) })
-	list = slices.DeleteFunc(list, func(s Silence) bool {
-		return state != "" && s.State != state || s.EndedAt != nil && now.Sub(*s.EndedAt) > recently
-	})
-	slices.SortStableFunc(list, func(a, b Silence) int { return strings.Compare(a.State, b.State) }) // active comes first
-	if err := c.cover(r, list); err != nil {
-		return 0, nil, err
-	}
-	return http.StatusOK, map[string]any{"silences": list}, nil
-}
-
 // silences returns all that hold, and the newest of the others; newest first.
 func (c *Console) silences(r *http.Request) ([]router.Silence, error) {
 	holding, err := c.store.Silences(r.Context())
@@ -240,9 +218,9 @@ func (c *Console) covered(r *http.Request, scope *router.Scope) ([]int64, error)
 }
 
 // unresolved returns the incidents that are not resolved: of a flow, or of all for "".
-func (c *Console) unresolved(r *http.Request, flow string) (open []router.IncidentDetail, err error) {
+func (c *Console) unresolved(r *http.Request, flow string) (open []router.IncidentRow, err error) {
 	for _, state := range []router.IncidentState{router.IncidentOpen, router.IncidentAcknowledged} {
-		list, err := c.store.Incidents(r.Context(), router.IncidentFilter{State: state, Flow: flow, Limit: maxLimit})
+		list, err := c.store.IncidentRows(r.Context(), router.IncidentFilter{State: state, Flow: flow, Limit: maxLimit})
 		if err != nil {
 			return nil, err
 		}
@@ -252,7 +230,7 @@ func (c *Console) unresolved(r *http.Request, flow string) (open []router.Incide
 }
 
 // coveredOf returns those of some incidents with an alert that a scope covers, by number.
-func coveredOf(open []router.IncidentDetail, scope *router.Scope) []int64 {
+func coveredOf(open []router.IncidentRow, scope *router.Scope) []int64 {
 	numbers := []int64{}
 	for i := range open {
 		inc := &open[i]

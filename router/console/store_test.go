@@ -30,19 +30,47 @@ type memStore struct {
 	fold       func() (router.EventProgress, error) // of what was appended; nil: it is folded at once
 	fault      error                                // what storage says instead of working
 	panics     bool
+
+	incidentFilters []router.IncidentFilter // that were asked for
+	eventFilters    []router.EventFilter
+	deliveryFilters []router.DeliveryFilter
+	nextEvent       int64 // where the next page of events begins
 }
 
 func (s *memStore) Incidents(_ context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error) {
 	if s.panics {
 		panic("nil map")
 	}
+	s.incidentFilters = append(s.incidentFilters, f)
+	if f.Worst && f.Before == 9 {
+		return nil, router.ErrNotFound
+	}
 	var out []router.IncidentDetail
 	for _, i := range s.incidents {
-		if (f.State == "" || i.State == f.State) && (f.Flow == "" || i.Flow == f.Flow) && len(out) < f.Limit {
+		if (f.State == "" || i.State == f.State) && (f.Flow == "" || i.Flow == f.Flow) && (f.Before == 0 || i.Number < f.Before) && len(out) < f.Limit {
 			out = append(out, i)
 		}
 	}
 	return out, s.fault
+}
+
+func (s *memStore) IncidentRows(ctx context.Context, f router.IncidentFilter) ([]router.IncidentRow, error) {
+	found, err := s.Incidents(ctx, f)
+	var rows []router.IncidentRow
+	for _, i := range found {
+		rows = append(rows, router.IncidentRow{Incident: i.Incident, Alerts: i.Alerts})
+	}
+	return rows, err
+}
+
+func (s *memStore) Counts(context.Context) (router.Counts, error) { return router.Counts{}, s.fault }
+
+func (s *memStore) FlowSummary(context.Context, router.FlowID, time.Time, time.Time) (router.FlowSummary, error) {
+	return router.FlowSummary{}, s.fault
+}
+
+func (s *memStore) ReadingsBetween(context.Context, router.FlowID, string, time.Time, time.Time) ([]router.AlertReading, error) {
+	return nil, s.fault
 }
 
 func (s *memStore) Forget(_ context.Context, p router.Person) (router.Found, error) {
@@ -71,6 +99,17 @@ func (s *memStore) Events(_ context.Context, state router.EventState, limit int)
 		}
 	}
 	return out, s.fault
+}
+
+func (s *memStore) FindEvents(_ context.Context, f router.EventFilter) ([]router.JournalEvent, int64, error) {
+	s.eventFilters = append(s.eventFilters, f)
+	var out []router.JournalEvent
+	for _, e := range slices.Backward(s.events) {
+		if (f.State == "" || e.State == f.State) && (f.Digest == "" || e.Digest == f.Digest) && (f.Before == 0 || e.Seq < f.Before) && len(out) < f.Limit {
+			out = append(out, e)
+		}
+	}
+	return out, s.nextEvent, s.fault
 }
 
 func (s *memStore) Event(_ context.Context, seq int64) (router.JournalEvent, error) {
@@ -102,14 +141,35 @@ func (s *memStore) AllSilences(_ context.Context, limit int) ([]router.Silence, 
 	return s.silences[:min(limit, len(s.silences))], s.fault
 }
 
-func (s *memStore) Deliveries(_ context.Context, state router.DeliveryState, limit int) ([]router.Delivery, error) {
+func (s *memStore) SilencesBefore(_ context.Context, id string, limit int) ([]router.Silence, error) {
+	at := slices.IndexFunc(s.silences, func(q router.Silence) bool { return q.ID == id })
+	if at < 0 {
+		return nil, s.fault
+	}
+	rest := s.silences[at+1:]
+	return rest[:min(limit, len(rest))], s.fault
+}
+
+func (s *memStore) FindDeliveries(_ context.Context, f router.DeliveryFilter) ([]router.Delivery, error) {
+	s.deliveryFilters = append(s.deliveryFilters, f)
 	var out []router.Delivery
 	for _, d := range slices.Backward(s.deliveries) {
-		if (state == "" || d.State == state) && len(out) < limit {
+		if (f.State == "" || d.State == f.State) && (f.Before == 0 || d.ID < f.Before) && len(out) < f.Limit {
 			out = append(out, d)
 		}
 	}
 	return out, s.fault
+}
+
+func (s *memStore) RetryDeliveries(ctx context.Context, f router.DeliveryFilter, audit func(n int) router.AuditEntry) (n int, err error) {
+	s.deliveryFilters = append(s.deliveryFilters, f)
+	for _, d := range s.deliveries {
+		if d.State == f.State {
+			s.retried = append(s.retried, d.ID)
+			n++
+		}
+	}
+	return n, cmp.Or(s.fault, s.Audit(ctx, audit(n)))
 }
 
 func (s *memStore) RetryDelivery(_ context.Context, id int64, audit ...router.AuditEntry) error {

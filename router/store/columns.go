@@ -48,8 +48,8 @@ func jsonAt(p any) cell {
 }
 
 // derived is made of other fields, so that the row can be looked for by it.
-func derived(value any) cell {
-	return cell{value: func() (any, error) { return value, nil }}
+func derived(value func() any) cell {
+	return cell{value: func() (any, error) { return value(), nil }}
 }
 
 func (c cell) writtenOnce() cell {

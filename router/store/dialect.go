@@ -25,6 +25,10 @@ type dialect struct {
 	skipLocked string
 	// forUpdate goes after the choice of a row that is about to be written, so that nobody else writes it meanwhile.
 	forUpdate string
+	// position is the function that finds a text in another, 0 for nowhere.
+	position string
+	// field is an expression for a text at the top of the JSON in a column, with %s for each.
+	field string
 	// numbered parameters are $1, $2 and so on.
 	numbered bool
 	// plain text holds no NUL and is valid UTF-8; Meta may send neither.

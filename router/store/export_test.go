@@ -20,3 +20,6 @@ func (s *Store) StoredAddresses(ctx context.Context) ([]string, error) {
 func (s *Store) StoredRoutingKeys(ctx context.Context) ([]string, error) {
 	return all(ctx, s.read, `SELECT DISTINCT routing_key FROM deliveries`, nil, scanText)
 }
+
+// Asked returns how many queries were asked of the database for reading.
+func (s *Store) Asked() int64 { return s.read.asked.Load() }

@@ -298,7 +298,10 @@ func incidentColumns(i *router.Incident, d *incidentDetails) columns {
 		{"acknowledged_by", textAt(&i.AcknowledgedBy)},
 		{"wake_at", timeAt(&i.Wake)},
 		{"details", jsonAt(d)},
-		{"reopened", derived(toInt(i.Reopened != router.Page{}))},
+		{"reopened", derived(func() any { return toInt(i.Reopened != router.Page{}) })},
+		{"silenced", derived(func() any { return toInt(d.Silence != nil) })},
+		{"labels", derived(func() any { return d.labels() })},
+		{"words", derived(func() any { return d.words() })},
 	}
 }
 
@@ -358,12 +361,14 @@ func writeTimeline(ctx context.Context, tx *txn, b router.Batch) error {
 func timeline(ctx context.Context, q querier, incident, after int64, limit int) ([]router.Entry, error) {
 	const query = `SELECT incident, n, at, recorded_at, kind, text, event FROM (
 		SELECT * FROM timeline WHERE incident = ? AND n > ? ORDER BY n DESC LIMIT ?) AS newest ORDER BY n`
-	return all(ctx, q, query, []any{incident, after, limit}, func(row scanner) (e router.Entry, err error) {
-		var at, recorded int64
-		err = row.Scan(&e.Incident, &e.N, &at, &recorded, &e.Kind, &e.Text, &e.Event)
-		e.At, e.Recorded = fromMicros(at), fromMicros(recorded)
-		return e, err
-	})
+	return all(ctx, q, query, []any{incident, after, limit}, scanEntry)
+}
+
+func scanEntry(row scanner) (e router.Entry, err error) {
+	var at, recorded int64
+	err = row.Scan(&e.Incident, &e.N, &at, &recorded, &e.Kind, &e.Text, &e.Event)
+	e.At, e.Recorded = fromMicros(at), fromMicros(recorded)
+	return e, err
 }
 
 func (s *Store) writeNotices(ctx context.Context, tx *txn, b router.Batch) error {

@@ -75,7 +75,7 @@ func openSQLiteHistory(_ context.Context, path string) (h *History, err error) {
 		return nil, err
 	}
 	db.SetMaxOpenConns(2)
-	h.db, h.close = &pool{db, sqlite}, db.Close
+	h.db, h.close = &pool{DB: db, d: sqlite}, db.Close
 	return h, nil
 }
 

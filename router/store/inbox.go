@@ -84,7 +84,7 @@ func (s *Store) openInbox(ctx context.Context, database string) (err error) {
 		}
 		s.opened = append(s.opened, db)
 		db.SetMaxOpenConns(1)
-		*one.to = &pool{db, s.d}
+		*one.to = &pool{DB: db, d: s.d}
 		if one.to == &in.write {
 			if _, err := db.ExecContext(ctx, inboxTable); err != nil {
 				return err

@@ -60,7 +60,7 @@ func (s *Store) inspectSQLite() error {
 	if err != nil {
 		return err
 	}
-	s.read, s.opened = &pool{db, s.d}, append(s.opened, db)
+	s.read, s.opened = &pool{DB: db, d: s.d}, append(s.opened, db)
 	return nil
 }
 

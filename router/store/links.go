@@ -20,7 +20,8 @@ const (
 )
 
 const placeColumns = `d.incident, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by, d.notifier, d.key, d.routing_key,
-	CASE WHEN d.tried_since > 0 THEN d.tried_since WHEN d.may_exist = 1 THEN i.opened_at ELSE 0 END, d.told_open,
+	CASE WHEN d.tried_since > 0 THEN d.tried_since WHEN d.may_exist = 1 THEN i.opened_at ELSE 0 END,
+	CASE WHEN d.told_open = 1 AND (d.open = 1 OR d.state <> 'waiting') THEN 1 ELSE 0 END,
 	coalesce(l.id, ''), coalesce(l.number, 0), coalesce(l.url, '')`
 
 const placeTables = `deliveries d JOIN incidents i ON i.number = d.incident

@@ -62,8 +62,11 @@ func (d *dialect) migrations() ([]*goose.Migration, error) {
 			if _, err := tx.ExecContext(ctx, statements); err != nil {
 				return err
 			}
-			if version == targetsVersion {
+			switch version {
+			case targetsVersion:
 				return d.fillTargets(ctx, tx)
+			case listsVersion:
+				return d.fillLists(ctx, tx)
 			}
 			return nil
 		}

@@ -7,12 +7,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
 )
 
 // pool is a database, and txn a transaction of its writer, that take statements as they are written here.
 type pool struct {
 	*sql.DB
-	d *dialect
+	d     *dialect
+	asked atomic.Int64 // queries so far, for tests that count them
 }
 
 // session is a connection of a pool that one caller has for himself.
@@ -36,10 +38,12 @@ type querier interface {
 }
 
 func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	p.asked.Add(1)
 	return p.DB.QueryContext(ctx, p.d.rebind(query), p.d.clean(args)...)
 }
 
 func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	p.asked.Add(1)
 	return p.DB.QueryRowContext(ctx, p.d.rebind(query), p.d.clean(args)...)
 }
 

@@ -492,21 +492,11 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64, audit ...router.Aud
 				return fmt.Errorf("%w: %s has replaced it at %s", router.ErrConflict, router.IncidentName(newer), d.Notifier)
 			}
 		}
-		// Who asks for it has mended something: it is tried at once, whatever the lane waits for.
-		l, err := lockLane(ctx, tx, d.Notifier)
-		if err != nil {
-			return err
-		}
-		if err := writeLane(ctx, tx, d.Notifier, lane{turns: l.turns}); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM waits WHERE notifier = ?`, d.Notifier); err != nil {
+		if err := reopenLane(ctx, tx, d.Notifier); err != nil {
 			return err
 		}
 		now := micros(s.cfg.Now())
-		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', next_at = ?, updated_at = ?, owed_since = ?,
-			refusals = 0, unparked = unparked + was_parked WHERE id = ?`, now, now, now, id)
-		if err != nil {
+		if _, err = tx.ExecContext(ctx, `UPDATE deliveries SET `+retrying+` WHERE id = ?`, now, now, now, id); err != nil {
 			return err
 		}
 		return insertAudit(ctx, tx, audit)
@@ -514,5 +504,21 @@ func (s *Store) RetryDelivery(ctx context.Context, id int64, audit ...router.Aud
 	if err == nil {
 		s.wakeDelivery()
 	}
+	return err
+}
+
+// retrying makes a delivery due that a person wants tried again. Its arguments are three times now.
+const retrying = `state = 'waiting', next_at = ?, updated_at = ?, owed_since = ?, refusals = 0, unparked = unparked + was_parked`
+
+// reopenLane forgets what a lane waits for: who asks for a retry has mended something, and it is tried at once.
+func reopenLane(ctx context.Context, tx *txn, notifier string) error {
+	l, err := lockLane(ctx, tx, notifier)
+	if err != nil {
+		return err
+	}
+	if err := writeLane(ctx, tx, notifier, lane{turns: l.turns}); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM waits WHERE notifier = ?`, notifier)
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"flowbridge/router"
@@ -20,32 +19,6 @@ func limited(limit int) int {
 	return limit
 }
 
-// Incidents returns incidents, newest first, with all that people may ask of them.
-func (s *Store) Incidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error) {
-	where, args := []string{"1 = 1"}, []any{}
-	if f.State != "" {
-		where, args = append(where, "state = ?"), append(args, string(f.State))
-	}
-	if f.State == router.IncidentOpen || f.State == router.IncidentAcknowledged {
-		where = append(where, "state <> 'resolved'") // for the index of the few: see waitingQuery
-	}
-	if f.Flow != "" {
-		where, args = append(where, "flow = ?"), append(args, f.Flow)
-	}
-	args = append(args, limited(f.Limit))
-	found, err := incidents(ctx, s.read, strings.Join(where, " AND ")+` ORDER BY number DESC LIMIT ?`, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read incidents: %w", err)
-	}
-	details := make([]router.IncidentDetail, len(found))
-	for i := range found {
-		if details[i], err = s.detail(ctx, found[i]); err != nil {
-			return nil, err
-		}
-	}
-	return details, nil
-}
-
 // Incident returns one incident, or router.ErrNotFound.
 func (s *Store) Incident(ctx context.Context, number int64) (d router.IncidentDetail, err error) {
 	found, err := incidents(ctx, s.read, `number = ?`, number)
@@ -55,21 +28,11 @@ func (s *Store) Incident(ctx context.Context, number int64) (d router.IncidentDe
 	if len(found) == 0 {
 		return d, router.ErrNotFound
 	}
-	return s.detail(ctx, found[0])
-}
-
-func (s *Store) detail(ctx context.Context, inc router.Incident) (d router.IncidentDetail, err error) {
-	d.Incident = inc
-	if d.Alerts, err = worstFirst(alerts(ctx, s.read, `incident = ?`, inc.Number)); err != nil {
+	details, err := s.details(ctx, found)
+	if err != nil {
 		return d, err
 	}
-	if d.Deliveries, err = deliveries(ctx, s.read, `incident = ? ORDER BY notifier`, inc.Number); err != nil {
-		return d, fmt.Errorf("read deliveries: %w", err)
-	}
-	if d.Timeline, err = timeline(ctx, s.read, inc.Number, 0, maxList); err != nil {
-		return d, fmt.Errorf("read timeline: %w", err)
-	}
-	return d, nil
+	return details[0], nil
 }
 
 // Events returns the journal, newest first; an empty state means all of it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"time"
 
 	"flowbridge/router"
@@ -14,9 +15,18 @@ const maxReadings = 10_000
 
 // Readings returns what Meta measured of a flow's signal since a time, at all its levels, oldest first; the newest 10,000.
 func (s *Store) Readings(ctx context.Context, flow router.FlowID, event string, since time.Time) ([]router.AlertReading, error) {
+	return s.ReadingsBetween(ctx, flow, event, since, time.Time{})
+}
+
+// ReadingsBetween returns those from a time on and before another; the zero time is no bound.
+func (s *Store) ReadingsBetween(ctx context.Context, flow router.FlowID, event string, from, to time.Time) ([]router.AlertReading, error) {
+	until := int64(math.MaxInt64)
+	if !to.IsZero() {
+		until = micros(to)
+	}
 	found, err := all(ctx, s.read, `SELECT level, slot, at, value, p50, requests FROM (
-		SELECT * FROM readings WHERE waba = ? AND flow = ? AND event = ? AND at >= ? ORDER BY at DESC, level LIMIT ?) AS newest ORDER BY at, level`,
-		[]any{flow.WABA, flow.Flow, event, micros(since), maxReadings}, func(row scanner) (router.AlertReading, error) {
+		SELECT * FROM readings WHERE waba = ? AND flow = ? AND event = ? AND at >= ? AND at < ? ORDER BY at DESC, level LIMIT ?) AS newest ORDER BY at, level`,
+		[]any{flow.WABA, flow.Flow, event, micros(from), until, maxReadings}, func(row scanner) (router.AlertReading, error) {
 			r := router.AlertReading{FlowID: flow, Event: event}
 			var slot, at int64
 			var value float64

@@ -105,7 +105,7 @@ func (s *Store) openPool(config *pgx.ConnConfig, n int, of *generation) *pool {
 	db.SetConnMaxIdleTime(s.cfg.SessionLife)
 	db.SetConnMaxLifetime(s.cfg.SessionLife)
 	s.opened = append(s.opened, db)
-	return &pool{db, s.d}
+	return &pool{DB: db, d: s.d}
 }
 
 // limitSession refuses a server that takes no writes, and bounds what a session may hold up, whatever becomes of us. In

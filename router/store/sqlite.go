@@ -18,6 +18,7 @@ import (
 
 // sqlite is the dialect that the statements are written in.
 var sqlite = &dialect{goose: goose.DialectSQLite3, identity: "INTEGER PRIMARY KEY AUTOINCREMENT", execAll: prepareAndExec,
+	position: "instr", field: "json_extract(%s, '$.%s')",
 	undone: func(error) bool { return false }, refused: refusedBySQLite, unavailable: unavailableInSQLite}
 
 // openSQLite takes the file for this process and opens it twice: for the one writer, and for readers that never
@@ -45,7 +46,7 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.write, s.opened = &pool{write, s.d}, append(s.opened, write)
+	s.write, s.opened = &pool{DB: write, d: s.d}, append(s.opened, write)
 	write.SetMaxOpenConns(1) // SQLite has one writer
 	if err := write.PingContext(ctx); err != nil {
 		return explain(err)
@@ -76,7 +77,7 @@ func (s *Store) openReader(path string) error {
 	if err != nil {
 		return err
 	}
-	s.read, s.opened = &pool{read, s.d}, append(s.opened, read)
+	s.read, s.opened = &pool{DB: read, d: s.d}, append(s.opened, read)
 	read.SetMaxOpenConns(4)
 	read.SetMaxIdleConns(2)
 	return nil

@@ -67,6 +67,12 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 
 	t.Run("journal", func(t *testing.T) { journalSuite(t, open) })
 
+	t.Run("lists", func(t *testing.T) { listsSuite(t, open) })
+	t.Run("lists of many", func(t *testing.T) { boundedSuite(t, open) })
+	t.Run("looking for events", func(t *testing.T) { eventsSuite(t, open) })
+	t.Run("retries of many", func(t *testing.T) { manyRetriesSuite(t, open) })
+	t.Run("how it stands with a flow", func(t *testing.T) { flowSuite(t, open) })
+
 	t.Run("the mark of the fold", func(t *testing.T) { markSuite(t, open) })
 
 	t.Run("personal", func(t *testing.T) { personalSuite(t, open) })

@@ -78,6 +78,12 @@ func (s *Store) AllSilences(ctx context.Context, limit int) ([]router.Silence, e
 	return s.silences(ctx, `1 = 1 ORDER BY since DESC, id LIMIT ?`, limited(limit))
 }
 
+// SilencesBefore returns those that come after one in that order, by its id; none after an id that nobody knows.
+func (s *Store) SilencesBefore(ctx context.Context, id string, limit int) ([]router.Silence, error) {
+	return s.silences(ctx, `EXISTS (SELECT 1 FROM silences b WHERE b.id = ? AND (silences.since < b.since OR silences.since = b.since AND silences.id > b.id))
+		ORDER BY since DESC, id LIMIT ?`, id, limited(limit))
+}
+
 func (s *Store) silences(ctx context.Context, where string, args ...any) ([]router.Silence, error) {
 	found, err := all(ctx, s.read, `SELECT body FROM silences WHERE `+where, args, func(row scanner) (silence router.Silence, err error) {
 		var body []byte
