@@ -131,6 +131,37 @@ func TestAPageThatTheServiceRefusedWasNotThere(t *testing.T) {
 	})
 }
 
+// TestAPageThatAPersonReopenedIsNotOpenForTheNextIncident holds that what is done on such a page is not taken for the next
+// incident with its key: its end is told first, and then that one is told anew.
+func TestAPageThatAPersonReopenedIsNotOpenForTheNextIncident(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		isOpen := func() bool {
+			places, err := s.PlacesByKey(ctx, router.KindPagerDuty, rateKey)
+			check(t, err)
+			return places[0].Open
+		}
+		attempt(t, s, "page", openReceipt)
+		if !isOpen() {
+			t.Error("a page that was told is not open")
+		}
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(false)}}))
+		attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)})
+		reopened := owedPage(true)
+		reopened.At = noon.Add(time.Minute)
+		end := owedPage(false)
+		end.Reopened = true
+		check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{reopened}}))
+		if !isOpen() {
+			t.Error("one that a person has reopened is not open")
+		}
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{end}}))
+		if isOpen() {
+			t.Error("one whose end waits to be told again is open")
+		}
+	})
+}
+
 func TestAPageThatWasToldOfTheEndAfterAPersonOpenedItIsToldOnceMore(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
