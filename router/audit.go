@@ -106,8 +106,16 @@ func (s *Scope) covers() string {
 
 const spanTime = "2006-01-02 15:04 MST"
 
-// span says for how long the silence was meant to hold.
+// span says from when, where that is later than the wish, and for how long the silence was meant to hold.
 func (s *Silence) span() string {
+	if s.Start.IsZero() {
+		return s.length()
+	}
+	return "from " + s.Start.UTC().Format(spanTime) + " " + s.length()
+}
+
+// length says for how long the silence was meant to hold.
+func (s *Silence) length() string {
 	switch {
 	case s.UntilRecovered():
 		return "until it has recovered"

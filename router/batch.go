@@ -30,6 +30,7 @@ type batch struct {
 	changed   map[string]bool // ids of silences
 	owing     owing
 	readings  map[readingID]AlertReading
+	hits      map[string]*RuleHits // by rule
 	b         Batch
 }
 
@@ -47,7 +48,7 @@ func newBatch(rules Rules, states map[FlowID]State, last int64, silences []Silen
 	return &batch{
 		rules: rules, states: states, last: last, silences: silences, now: now,
 		alerts: map[alertID]Alert{}, incidents: map[int64]Incident{}, changed: map[string]bool{}, owing: newOwing(),
-		readings: map[readingID]AlertReading{},
+		readings: map[readingID]AlertReading{}, hits: map[string]*RuleHits{},
 	}
 }
 
@@ -86,6 +87,7 @@ func (g *batch) fold(e *Event) (out Outcome, err error) {
 	if err != nil {
 		return out, err
 	}
+	g.hit(e, &v.Decision)
 	g.keep(id, step)
 	g.measure(id, e, step.Alerts)
 	out = Outcome{Text: step.Outcome, Kept: e.Kept(&v.Decision)}
@@ -137,6 +139,11 @@ func (g *batch) keep(id FlowID, step Step) {
 	}
 	for _, number := range step.Incidents {
 		i := slices.IndexFunc(step.State.Incidents, func(inc Incident) bool { return inc.Number == number })
+		before := Incident{}
+		if was := slices.IndexFunc(g.states[id].Incidents, func(inc Incident) bool { return inc.Number == number }); was >= 0 {
+			before = g.states[id].Incidents[was]
+		}
+		g.page(&before, &step.State.Incidents[i])
 		g.incidents[number] = step.State.Incidents[i]
 		g.last = max(g.last, number)
 	}
@@ -168,9 +175,9 @@ func (g *batch) silence(e *Event) string {
 		}
 		return "silence " + s.ID + " ended"
 	}
-	holding := 0
+	holding := 0 // or will
 	for i := range g.silences {
-		if g.silences[i].holds(g.now) {
+		if !g.silences[i].Over(g.now) {
 			holding++
 		}
 	}
@@ -181,6 +188,9 @@ func (g *batch) silence(e *Event) string {
 		return fmt.Sprintf("not silenced: there are %d silences already", holding)
 	}
 	s.Since, s.Ended = earlier(e.At, g.now), time.Time{}
+	if s.Start.After(s.Since) {
+		s.Since = s.Start
+	}
 	g.silences = append(g.silences, s)
 	g.changed[s.ID], g.b.Wake = true, true
 	if s.Everything() {
@@ -246,6 +256,9 @@ func (g *batch) result() Batch {
 	b := g.b
 	g.owing.write(&b)
 	b.Readings = sortedReadings(g.readings)
+	for _, rule := range slices.Sorted(maps.Keys(g.hits)) {
+		b.Hits = append(b.Hits, *g.hits[rule])
+	}
 	for id, a := range g.alerts {
 		b.Alerts = append(b.Alerts, FlowAlert{id.FlowID, a})
 	}

@@ -274,6 +274,7 @@ type ForgottenCount struct {
 	Silences   int64 `json:"silences"`
 	Postponed  int64 `json:"postponed"`
 	Audit      int64 `json:"audit"`
+	Attempts   int64 `json:"attempts"`
 }
 
 // Any says whether anything was held.

@@ -173,7 +173,10 @@ type Incident struct {
 	Peak     Severity
 	Path     []Level // levels that became active, in order, without repeats: 5 -> 10 -> 50
 
-	Rule     string // the first rule that matched the event that opened it
+	Rule string // the first rule that matched the event that opened it
+	// RulesVersion is the digest of the rules that were in force then; "" where that is not known.
+	RulesVersion string
+
 	Title    string // from the rule's template; "" means the built-in one
 	Text     string
 	Fields   []Field

@@ -68,7 +68,7 @@ func reaches(event string, l, base Level) bool {
 	if s.Measured() {
 		lt, ok1 := l.Threshold()
 		bt, ok2 := base.Threshold()
-		return ok1 && ok2 && s.worse(lt, bt)
+		return ok1 && ok2 && s.Worse(lt, bt)
 	}
 	return s.place(base) >= 0 && s.place(l) > s.place(base)
 }
@@ -180,7 +180,7 @@ func (f *fold) open(key string) *Incident {
 	first := !slices.ContainsFunc(f.state.Incidents, paged)
 	f.state.Incidents = append(f.state.Incidents, Incident{
 		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.FlowID().Flow, Event: f.e.SignalKey(), Subject: f.e.Subject,
-		State: IncidentOpen, Rule: f.v.Rule(), OpenedAt: f.e.At, Since: f.heard(), First: first,
+		State: IncidentOpen, Rule: f.v.Rule(), RulesVersion: f.v.Version, OpenedAt: f.e.At, Since: f.heard(), First: first,
 	})
 	f.next++
 	inc := &f.state.Incidents[len(f.state.Incidents)-1]

@@ -29,6 +29,7 @@ func (t *Target) ID() string {
 
 // Decision is what the rules say about one event.
 type Decision struct {
+	Version  string   // digest of the rules: see RulesVersion; "" where nobody keeps them
 	Rules    []string // names of the rules that matched, in order; empty means that `default` spoke, if anybody did
 	Drop     bool     // a rule asks that it be forgotten
 	Severity Severity

@@ -65,6 +65,8 @@ type Config struct {
 	// Batch is how many events, or flows with timers, one transaction folds at most. Larger is faster, and keeps posts
 	// waiting longer for the disk. Default: 200.
 	Batch int
+	// OnHits is told what rules did, once that is stored. Default: nobody is.
+	OnHits func([]RuleHits)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets one line for each batch that could not be stored. Default: none.

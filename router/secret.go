@@ -1,6 +1,9 @@
 package router
 
-import "log/slog"
+import (
+	"log/slog"
+	"unicode/utf8"
+)
 
 // Secret is a credential. However it is printed, logged or marshalled it shows as dots; only Reveal
 // returns it, and whoever calls Reveal answers for where it goes.
@@ -10,6 +13,13 @@ const dots = "••••••"
 
 // Reveal returns the credential itself.
 func (s Secret) Reveal() string { return string(s) }
+
+// leastHidden is how many characters a secret has at least that is worth hiding in a text.
+const leastHidden = 4
+
+// Hideable says whether dots can stand for the secret in a text. Of a shorter one, which anybody can guess, they would blank
+// parts of ordinary words, and so spell it out.
+func (s Secret) Hideable() bool { return utf8.RuneCountInString(string(s)) >= leastHidden }
 
 // String returns dots, or nothing for an empty secret.
 func (s Secret) String() string {

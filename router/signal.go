@@ -444,7 +444,7 @@ func (s *Signal) find(word string) *SignalLevel {
 func (s *Signal) reached(threshold *float64) *SignalLevel {
 	reached := &s.Levels[0]
 	for i := range s.Levels {
-		if t := s.Levels[i].Threshold; threshold != nil && (*threshold == t || s.worse(*threshold, t)) {
+		if t := s.Levels[i].Threshold; threshold != nil && (*threshold == t || s.Worse(*threshold, t)) {
 			reached = &s.Levels[i]
 		}
 	}
@@ -454,11 +454,11 @@ func (s *Signal) reached(threshold *float64) *SignalLevel {
 // Reaches says whether a number is at a threshold, or on its bad side. Of what is no number it is false.
 func (s *Signal) Reaches(l Level, v *float64) bool {
 	t, ok := l.Threshold()
-	return ok && v != nil && (*v == t || s.worse(*v, t))
+	return ok && v != nil && (*v == t || s.Worse(*v, t))
 }
 
-// worse says whether a number is worse than a threshold.
-func (s *Signal) worse(v, threshold float64) bool {
+// Worse says whether a number is worse than a threshold.
+func (s *Signal) Worse(v, threshold float64) bool {
 	if s.Bad == Below {
 		return v < threshold
 	}

@@ -53,7 +53,7 @@ func TestEverySignalSaysAllThatIsAskedOfIt(t *testing.T) {
 			if i == 0 || s.Apart {
 				continue
 			}
-			if before := s.Levels[i-1]; before.Severity > l.Severity || measured && before.Severity == l.Severity || measured && !s.worse(l.Threshold, before.Threshold) {
+			if before := s.Levels[i-1]; before.Severity > l.Severity || measured && before.Severity == l.Severity || measured && !s.Worse(l.Threshold, before.Threshold) {
 				wrong("levels stand mildest first: %+v", s.Levels)
 			}
 		}

@@ -7,7 +7,8 @@ import "time"
 type Silence struct {
 	ID string `json:"id"`
 	Scope
-	Since time.Time `json:"since"`
+	Since time.Time `json:"since"`          // before it, it covers nothing
+	Start time.Time `json:"start,omitzero"` // when it was asked to begin, where that is later than the wish; zero: at once
 	Until time.Time `json:"until,omitzero"` // zero: until what it covers on its flow has recovered
 	By    string    `json:"by,omitempty"`
 	Why   string    `json:"why,omitempty"`
@@ -35,15 +36,21 @@ func (s *Silence) words() string {
 	if s.ID == "" {
 		return "No longer silenced"
 	}
-	return "Silenced" + by + " " + s.span()
+	return "Silenced" + by + " " + s.length()
 }
 
 // UntilRecovered says that the silence ends by itself once nothing is wrong any more.
 func (s *Silence) UntilRecovered() bool { return s.Until.IsZero() }
 
 // holds says whether the silence is in force at a time.
-func (s *Silence) holds(now time.Time) bool {
-	return s.Ended.IsZero() && !now.Before(s.Since) && (s.UntilRecovered() || now.Before(s.Until))
+func (s *Silence) holds(now time.Time) bool { return !s.Over(now) && !s.Planned(now) }
+
+// Planned says whether the silence has not begun yet.
+func (s *Silence) Planned(now time.Time) bool { return !s.Over(now) && now.Before(s.Since) }
+
+// Over says whether the silence has ended, whether or not it had begun.
+func (s *Silence) Over(now time.Time) bool {
+	return !s.Ended.IsZero() || !s.UntilRecovered() && !now.Before(s.Until)
 }
 
 // Covers says whether an alert of an incident's flow is covered.

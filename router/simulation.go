@@ -82,7 +82,7 @@ func (s *Simulation) step(id FlowID, do func(*batch)) Batch {
 	g := newBatch(s.rules, s.states, s.last, s.silences, s.now)
 	do(g)
 	b := g.result()
-	over := func(silence Silence) bool { return !silence.holds(s.now) }
+	over := func(silence Silence) bool { return silence.Over(s.now) }
 	s.last, s.silences = g.last, slices.DeleteFunc(g.silences, over)
 	state := s.states[id]
 	for _, inc := range state.Incidents {

@@ -46,6 +46,7 @@ type Batch struct {
 	Overtaken    []Owed
 	Events       []Event // appended to the journal; a repeat by digest is dropped
 	Audit        []AuditEntry
+	Hits         []RuleHits // added to what is there, by (Day, Rule)
 	// Postponed are flows whose timers cannot be run: those that are due by PostponedUntil are due then.
 	Postponed      []FlowID
 	PostponedUntil time.Time
@@ -129,6 +130,8 @@ type Result struct {
 	// Event, if not nil, is appended to the journal in the same transaction. A repeat by digest is dropped, unless the
 	// delivery was told, or retried by a person, since: then it is news again.
 	Event *Event
+	// Attempt, if not nil, is kept with it, without Delivery and N. Of a digest it is kept for each of its deliveries.
+	Attempt *Attempt
 }
 
 // IncidentDetail is an incident with all that people may ask of it.

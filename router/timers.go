@@ -159,6 +159,7 @@ func (f *fold) nextTimer(inc *Incident) (next time.Time) {
 		if silence := f.silenceOf(inc, a); silence != nil {
 			soonest(silence.Until)
 		}
+		soonest(f.nextSilence(inc, a))
 		for _, r := range a.Routes {
 			i := slices.IndexFunc(inc.Watch, func(w Watch) bool { return w.Notifier == r.Notifier })
 			told := i >= 0 && inc.Watch[i].Open && inc.Watch[i].Severity >= a.Severity

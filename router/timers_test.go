@@ -114,6 +114,13 @@ func silence(minute int, id string, scope router.Scope, until time.Time) router.
 	})
 }
 
+// plannedSilence begins later than it is asked for.
+func plannedSilence(minute int, id string, scope router.Scope, start, until time.Time) router.Event {
+	e := silence(minute, id, scope, until)
+	e.Act.Silence.Start = start
+	return e
+}
+
 func unsilence(minute int, id string) router.Event {
 	return at(minute, router.EndSilence, func(e *router.Event) {
 		e.WABA, e.Flow, e.Source = "", "", router.SourceConsole
@@ -188,6 +195,19 @@ func TestTimers(t *testing.T) {
 			events: []router.Event{up(0, 10), silence(1, "s", flow, minute(30)), down(9, 10)}, until: 40,
 			told:    []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error", "08:09 INC-1 chat closed", "08:09 INC-1 page closed"},
 			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:01 silenced: Silenced by ana for 29 min", "08:09 resolved: Endpoint error rate back under 10 % after 9 min"},
+		},
+		{
+			name:   "a silence that begins later covers nothing before, and then what is open",
+			events: []router.Event{plannedSilence(0, "s", flow, minute(20), minute(30)), up(1, 5), up(25, 50)}, until: 40,
+			told: []string{"08:01 INC-1 chat open warning", "08:30 INC-1 chat open critical", "08:30 INC-1 page open critical"},
+			entries: []string{"08:01 opened: Endpoint error rate over 5 %", "08:20 silenced: Silenced by ana for 10 min",
+				"08:25 escalated: Endpoint error rate over 50 %; severity rises from warning to critical",
+				"08:30 silenced: No longer silenced", "08:30 told: Paged page, which had to wait"},
+		},
+		{
+			name:   "one that a person ends before it begins covers nothing",
+			events: []router.Event{plannedSilence(0, "s", flow, minute(20), minute(30)), up(1, 10), unsilence(5, "s")}, until: 40,
+			told: []string{"08:01 INC-1 chat open error", "08:01 INC-1 page open error"},
 		},
 		{
 			name:   "a silence that a person ends tells at once",

@@ -169,6 +169,9 @@ func (r *Router) commit(ctx context.Context, g *batch) error {
 	if err := r.journal.Commit(ctx, b); err != nil {
 		return err
 	}
+	if r.cfg.OnHits != nil && len(b.Hits) > 0 {
+		r.cfg.OnHits(b.Hits)
+	}
 	for _, a := range g.aside {
 		r.broken.Inc()
 		r.cfg.Logger.Error("an event could not be folded and was set aside; the fallback notifier is told",

@@ -120,6 +120,18 @@ func routedSeverity(counting []*Alert, notifier string) (worst Severity) {
 	return worst
 }
 
+// nextSilence returns when the next silence of an alert begins; zero for none.
+func (f *fold) nextSilence(inc *Incident, a *Alert) (next time.Time) {
+	for i := range f.m.Silences {
+		s := &f.m.Silences[i]
+		covers := s.Planned(f.m.Now) && s.Covers(f.state.FlowID, a.Event, inc.Labels)
+		if covers && (next.IsZero() || s.Since.Before(next)) {
+			next = s.Since
+		}
+	}
+	return next
+}
+
 // whyNow says on the timeline why a notifier is told later than the others.
 func (f *fold) whyNow(inc *Incident, notifier string, counting []*Alert) string {
 	told := "Told"

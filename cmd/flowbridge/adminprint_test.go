@@ -38,7 +38,7 @@ func TestTablesForPeople(t *testing.T) {
 			return printIncident(w, &v, now)
 		}},
 		{"deliveries", "deliveries.json", func(w *bytes.Buffer, answer []byte) error {
-			var v struct{ Deliveries []console.Delivery }
+			var v struct{ Deliveries []console.ListedDelivery }
 			if err := json.Unmarshal(answer, &v); err != nil {
 				return err
 			}

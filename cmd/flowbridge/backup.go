@@ -10,8 +10,8 @@ import (
 )
 
 type backupCommand struct {
-	File string `arg:"" help:"File to write; it must not be there yet."`
-	DB   string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database: the path of a SQLite file."`
+	File string `arg:"" complete:"file" help:"File to write; it must not be there yet."`
+	DB   string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" complete:"file" help:"Database: the path of a SQLite file."`
 }
 
 // Run copies the database, whether or not a bridge is using it.

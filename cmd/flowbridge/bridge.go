@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,8 @@ type bridgeConfig struct {
 
 	// How long events, and what is over, are kept; 0 for ever.
 	KeepEvents, KeepIncidents time.Duration
+	// KeepAttempts is how long attempts at deliveries are kept; 0: none are.
+	KeepAttempts time.Duration
 	// SweepEvery is how often what is old is removed. 0: every hour, and four times in KeepEvents at least.
 	SweepEvery time.Duration
 
@@ -93,6 +96,9 @@ type bridge struct {
 	public    http.Handler
 	admin     *console.Console
 	refusals  *refusals
+
+	background *background // what is kept beside the work
+	hits       *ruleHits
 }
 
 // Bounds of the servers; those of bodies and connections have files of their own. Meta asks for an answer within a second.
@@ -125,7 +131,7 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 		return nil, err
 	}
 	kept, err = store.Open(ctx, store.Config{
-		DSN: cfg.DB, Now: cfg.Now, Logger: cfg.Logger,
+		DSN: cfg.DB, Now: cfg.Now, Logger: cfg.Logger, KeepAttempts: cmp.Or(cfg.KeepAttempts, -1),
 		Seals: cfg.AppSecrets, Target: func(notifier string) (router.Target, bool) { return set.rules().Target(notifier) },
 	})
 	if err != nil {
@@ -144,9 +150,10 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	if cfg.LogTo != nil {
 		metrics.MustRegister(cfg.LogTo.collectors()...)
 	}
-	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger)}
+	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger), background: newBackground(cfg.Now, cfg.Logger, kept), hits: newRuleHits()}
 	metrics.MustRegister(b.refusals.counted)
-	set.audit = b.keepAudit
+	set.audit, set.inForce = b.keepAudit, b.background.rules
+	b.background.rules(first, router.RulesAtStart)
 	if err := b.wire(notifiers, without, metrics); err != nil {
 		return nil, errors.Join(err, kept.Close())
 	}
@@ -162,6 +169,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		WantsField:     func(field string) bool { return b.rules.rules().WantsField(field) },
 		Wants:          func(e *router.Event) bool { return b.rules.rules().Wants(e) },
 		Forward:        b.cfg.Forward,
+		Seen:           b.background.saw,
 		Now:            b.cfg.Now,
 		Logger:         b.cfg.Logger,
 		Registerer:     metrics,
@@ -174,6 +182,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 	}
 	b.router, err = router.New(router.Config{
 		Rules:      b.namedRules,
+		OnHits:     b.hits.count,
 		Now:        b.cfg.Now,
 		Logger:     b.cfg.Logger,
 		Registerer: metrics,
@@ -182,11 +191,14 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		return err
 	}
 	b.deliverer, err = delivery.New(delivery.Config{
-		Notifiers:  notifiers,
-		Without:    without,
-		Target:     func(notifier string) (router.Target, bool) { return b.rules.rules().Target(notifier) },
-		Link:       b.link,
-		Console:    b.cfg.PublicURL,
+		Notifiers: notifiers,
+		Without:   without,
+		Target:    func(notifier string) (router.Target, bool) { return b.rules.rules().Target(notifier) },
+		Link:      b.link,
+		Console:   b.cfg.PublicURL,
+
+		KeepsAttempts: b.cfg.KeepAttempts > 0,
+
 		Unbudgeted: b.cfg.Unbudgeted,
 		Now:        b.cfg.Now,
 		Logger:     b.cfg.Logger,
@@ -200,16 +212,17 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		reload = func() error { return b.rules.reload(context.Background()) }
 	}
 	b.admin, err = console.New(console.Config{
-		Reload:     reload,
-		Rules:      b.rules.trouble,
-		FlowIDs:    func(name string) []string { return b.rules.rules().FlowIDs(name) },
-		FlowName:   func(id string) string { return b.rules.rules().Flow(id).FlowName },
+		Reload:   reload,
+		Rules:    b.rules.trouble,
+		RulesNow: func() string { return b.rules.rules().Version() },
+		FlowIDs:  func(name string) []string { return b.rules.rules().FlowIDs(name) },
+		FlowName: b.flowName, AccountName: b.accountName,
 		Misnamed:   func(s *router.Scope) []string { return b.rules.rules().Misnamed(s) },
 		Logger:     b.cfg.Logger,
 		Token:      b.cfg.AdminToken,
 		TokenNow:   b.cfg.SecretFiles.one(adminToken),
 		ViewToken:  b.cfg.ViewToken,
-		Gatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(true)},
+		Gatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(true), b.hits.gatherer()},
 		Registerer: metrics,
 		Version:    version(),
 
@@ -276,6 +289,7 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	})
 	work.Go(func() { b.sweep(working) })
 	work.Go(func() { b.admin.Watch(working) })
+	work.Go(func() { b.background.run(working) })
 	if b.slack != nil {
 		work.Go(func() { faults <- b.slack.Run(working) })
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 type checkCommand struct {
-	Files   []string `arg:"" name:"file" help:"Rules files, or folders of them: the files of a folder are one set of rules; - is standard input."`
+	Files   []string `arg:"" name:"file" complete:"file" help:"Rules files, or folders of them: the files of a folder are one set of rules; - is standard input."`
 	Strict  bool     `help:"Take warnings for faults, and incidents that --against lists."`
 	JSON    bool     `name:"json" xor:"form" help:"Print a JSON array of mistakes and warnings, for editors and CI."`
 	Against string   `xor:"form" placeholder:"URL" help:"List the open incidents of the bridge with this admin address that the rules would route elsewhere."`

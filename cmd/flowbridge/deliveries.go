@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 	"time"
 
 	"flowbridge/router"
@@ -14,6 +17,7 @@ import (
 // deliveriesCommand is `flowbridge deliveries`.
 type deliveriesCommand struct {
 	List  deliveriesList  `cmd:"" default:"withargs" help:"List deliveries: those that are not done, or by --state."`
+	Show  deliveriesShow  `cmd:"" help:"Show one delivery: each attempt with what was sent and answered."`
 	Retry deliveriesRetry `cmd:"" help:"Try deliveries again at once: those that are parked or wait."`
 }
 
@@ -37,15 +41,15 @@ func (c deliveriesList) Run(ctx context.Context, p *program) error {
 	return printList(p, c.Bridge, "deliveries", list, printDeliveries)
 }
 
-func printDeliveries(w io.Writer, deliveries []console.Delivery, now time.Time) error {
-	rows := [][]string{{"ID", "STATE", "NOTIFIER", "ABOUT", "FAILED TRIES", "CHANGED", "NEXT TRY", "LAST ERROR"}}
+func printDeliveries(w io.Writer, deliveries []console.ListedDelivery, now time.Time) error {
+	rows := [][]string{{"ID", "STATE", "NOTIFIER", "FOR", "ABOUT", "FAILED TRIES", "CHANGED", "NEXT TRY", "LAST ERROR"}}
 	for _, d := range deliveries {
-		about, next := "", ""
+		of, next := "", ""
 		switch {
 		case d.Incident != nil:
-			about = router.IncidentName(*d.Incident)
+			of = router.IncidentName(*d.Incident)
 		case d.Notice != nil:
-			about = fmt.Sprintf("notice of event %d", *d.Notice)
+			of = fmt.Sprintf("notice of event %d", *d.Notice)
 		}
 		if d.NextAt != nil {
 			next = "now"
@@ -53,9 +57,99 @@ func printDeliveries(w io.Writer, deliveries []console.Delivery, now time.Time) 
 				next = "in " + ago(now, d.NextAt)
 			}
 		}
-		rows = append(rows, []string{fmt.Sprint(d.ID), d.State, d.Notifier, about, fmt.Sprint(d.Attempts), ago(now, d.UpdatedAt) + " ago", next, d.LastError})
+		rows = append(rows, []string{fmt.Sprint(d.ID), d.State, d.Notifier, of, aboutDelivery(&d), fmt.Sprint(d.Attempts), ago(now, d.UpdatedAt) + " ago", next, d.LastError})
 	}
 	return printTable(w, rows)
+}
+
+// aboutDelivery names what a delivery is about; "" where that is not known any more.
+func aboutDelivery(d *console.ListedDelivery) string {
+	if d.Event == "" {
+		return ""
+	}
+	return aboutOf(&console.Incident{WABA: d.WABA, AccountName: d.AccountName, Flow: d.Flow, FlowName: d.FlowName, Subject: d.Subject})
+}
+
+type deliveriesShow struct {
+	ID     string     `arg:"" name:"id" help:"Id, as the list shows it."`
+	Bridge adminFlags `embed:""`
+}
+
+// Run prints one delivery.
+func (c deliveriesShow) Run(ctx context.Context, p *program) error {
+	client, err := c.Bridge.client(p)
+	if err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	if err := client.call(ctx, "GET", "/api/v1/deliveries/"+url.PathEscape(c.ID), nil, &raw); err != nil {
+		return err
+	}
+	if c.Bridge.JSON {
+		return printJSON(p.Stdout, raw)
+	}
+	var d console.DeliveryDetail
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return err
+	}
+	return printDelivery(p.Stdout, &d, time.Now())
+}
+
+func printDelivery(w io.Writer, d *console.DeliveryDetail, now time.Time) error {
+	if err := printDeliveries(w, []console.ListedDelivery{d.ListedDelivery}, now); err != nil {
+		return err
+	}
+	for i := range d.Log {
+		printAttempt(w, &d.Log[i])
+	}
+	var err error
+	if len(d.Log) == 0 {
+		_, err = fmt.Fprintln(w, "\nno attempt is kept: none was made, or it is older than --keep-attempts of the bridge")
+	}
+	return err
+}
+
+func printAttempt(w io.Writer, a *console.Attempt) {
+	fmt.Fprintf(w, "\nattempt %d  %s  %s, in %.3f s, revision %d\n", a.N, clock(a.At), a.Result, a.Seconds, a.Revision)
+	if a.Error != "" {
+		fmt.Fprintln(w, "error:", clean(a.Error))
+	}
+	if a.ToldBy != nil {
+		fmt.Fprintf(w, "told in a digest, with delivery %d\n", *a.ToldBy)
+	}
+	for i := range a.Calls {
+		if a.More > 0 && i == len(a.Calls)-1 {
+			fmt.Fprintf(w, "... %s more\n", counted(a.More, "call"))
+		}
+		c := &a.Calls[i]
+		fmt.Fprintf(w, "> %s %s\n", clean(c.Method), clean(c.URL))
+		printBody(w, c.Request, c.RequestCut)
+		answered := fmt.Sprint(c.Status)
+		if c.Status == 0 {
+			answered = "no answer: " + clean(c.Error)
+		}
+		fmt.Fprintf(w, "< %s, in %.3f s\n", answered, c.Seconds)
+		printBody(w, c.Answer, c.AnswerCut)
+	}
+}
+
+// printBody prints what was sent or answered, JSON with its lines set in.
+func printBody(w io.Writer, body string, cut bool) {
+	var pretty bytes.Buffer
+	if body == "" {
+		return
+	}
+	if json.Indent(&pretty, []byte(body), "", "  ") != nil {
+		pretty.Reset()
+		pretty.WriteString(body)
+	}
+	for line := range strings.SplitSeq(pretty.String(), "\n") {
+		text := strings.TrimLeft(line, " ")
+		fmt.Fprintln(w, "  "+line[:len(line)-len(text)]+clean(text))
+	}
+	if cut {
+		fmt.Fprintln(w, "  ... (cut)")
+	}
 }
 
 type deliveriesRetry struct {

@@ -124,7 +124,7 @@ func newBenchWorld(b *testing.B, db string) *benchWorld {
 	bridge, err := newBridge(ctx, bridgeConfig{
 		Rules: loaded, DB: db, AppSecrets: []router.Secret{benchSecret}, VerifyToken: "t",
 		PagerDutyURL: server.URL, Logger: slog.New(slog.DiscardHandler),
-		Unbudgeted: func() bool { return true },
+		Unbudgeted: func() bool { return true }, KeepAttempts: keepAttempts,
 	})
 	if err != nil {
 		b.Fatal(err)

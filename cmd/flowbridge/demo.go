@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os/exec"
+	"runtime"
 	"time"
 
 	"flowbridge/cmd/flowbridge/demo"
@@ -14,8 +17,10 @@ import (
 type demoCommand struct {
 	Once bool `help:"End after the story: exit status 0, or 1 if something arrived that should not have, or did not."`
 
-	LogLevel  demoLevel `env:"FLOWBRIDGE_LOG_LEVEL" placeholder:"LEVEL" default:"warn" help:"The least of the bridge's log that is shown: debug, info, warn or error. Default: warn. From info on down it is shown while the story is told, too."`
-	LogFormat logFormat `env:"FLOWBRIDGE_LOG_FORMAT" placeholder:"FORMAT" help:"Form of the log: json or text. Default: text."`
+	Open bool `help:"Open the page of the demo in the browser."`
+
+	LogLevel  demoLevel `env:"FLOWBRIDGE_LOG_LEVEL" complete:"debug,info,warn,error" placeholder:"LEVEL" default:"warn" help:"The least of the bridge's log that is shown: debug, info, warn or error. Default: warn. From info on down it is shown while the story is told, too."`
+	LogFormat logFormat `env:"FLOWBRIDGE_LOG_FORMAT" complete:"json,text" placeholder:"FORMAT" help:"Form of the log: json or text. Default: text."`
 }
 
 // demoLevel is the least that is logged, from a warning on: the zero one is a warning, since a demo tells its story by itself.
@@ -45,7 +50,7 @@ func (c demoCommand) play(ctx context.Context, p *program, midnight time.Time) e
 	client := newHTTPClient(0)
 	log := logFlags{c.LogLevel.level(), cmp.Or(c.LogFormat, "text")}
 	err := demo.Play(ctx, demo.Config{
-		Midnight: midnight, Once: c.Once, Out: p.Stdout, Err: p.Stderr, Open: openDemo, HTTP: client,
+		Midnight: midnight, Once: c.Once, Out: p.Stdout, Err: p.Stderr, Open: openDemo, HTTP: client, Show: c.show(),
 		Log: log.handler, LogNow: log.LogLevel.Level < slog.LevelWarn,
 		// NO_COLOR: see no-color.org.
 		ANSI: isTerminal(p.Stdout) && p.setting("NO_COLOR") == "" && p.setting("TERM") != "dumb",
@@ -60,6 +65,33 @@ func (c demoCommand) play(ctx context.Context, p *program, midnight time.Time) e
 	return err
 }
 
+// show returns what opens a page in the browser, nil where nobody asked for that.
+func (c demoCommand) show() func(context.Context, string) error {
+	if !c.Open || c.Once {
+		return nil
+	}
+	return func(ctx context.Context, url string) error {
+		if err := openBrowser(ctx, url); err != nil {
+			return fmt.Errorf("no browser could be opened (%w): open %s yourself", err, url)
+		}
+		return nil
+	}
+}
+
+// openBrowser has the system open an address. Some systems come back when the browser ends: it ends with ctx, too.
+func openBrowser(ctx context.Context, url string) error {
+	command := []string{"xdg-open"}
+	switch runtime.GOOS {
+	case "darwin":
+		command = []string{"open"}
+	case "windows":
+		command = []string{"rundll32", "url.dll,FileProtocolHandler"}
+	}
+	cmd := exec.CommandContext(ctx, command[0], append(command[1:], url)...)
+	cmd.WaitDelay = time.Second
+	return cmd.Run()
+}
+
 // openDemo builds the bridge of a demo.
 func openDemo(ctx context.Context, s demo.Settings) (demo.Bridge, error) {
 	b, err := newBridge(ctx, bridgeConfig{
@@ -68,7 +100,7 @@ func openDemo(ctx context.Context, s demo.Settings) (demo.Bridge, error) {
 		SlackToken: s.SlackToken, SlackURL: s.SlackURL, PagerDutyURL: s.PagerDutyURL,
 		SlackBack:     slackBack{SigningSecret: s.SigningSecret},
 		PagerDutyBack: pagerDutyBack{Secrets: []router.Secret{s.WebhookSecret}},
-		Unbudgeted:    s.Unbudgeted, Now: s.Now, Logger: s.Logger,
+		Unbudgeted:    s.Unbudgeted, Now: s.Now, Logger: s.Logger, KeepAttempts: keepAttempts,
 	})
 	if err != nil {
 		return demo.Bridge{}, err

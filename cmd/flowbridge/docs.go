@@ -16,11 +16,12 @@ var manual embed.FS
 
 // manualPages are its pages, in the order in which they are read.
 var manualPages = []string{
-	"connect", "rules", "account-health", "testing-rules", "running", "commands", "trouble", "faults", "security", "privacy",
+	"connect", "rules", "rules-reference", "account-health", "testing-rules", "running", "commands", "api", "trouble", "faults",
+	"measurements", "security", "privacy", "decisions",
 }
 
 type docsCommand struct {
-	Page string `arg:"" optional:"" help:"Page to print. Default: the list of them."`
+	Page string `arg:"" optional:"" complete:"pages" help:"Page to print. Default: the list of them."`
 }
 
 // Run prints a page as it is, in Markdown, or the list of pages.
@@ -28,7 +29,7 @@ func (c docsCommand) Run(p *program) error {
 	if c.Page == "" {
 		for _, name := range manualPages {
 			title, _, _ := strings.Cut(manualPage(name), "\n")
-			fmt.Fprintf(p.Stdout, "%-15s%s\n", name, strings.TrimPrefix(title, "# "))
+			fmt.Fprintf(p.Stdout, "%-17s%s\n", name, strings.TrimPrefix(title, "# "))
 		}
 		_, err := fmt.Fprintln(p.Stdout, "\nPrint one with: flowbridge docs PAGE")
 		return err

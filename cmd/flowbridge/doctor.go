@@ -12,9 +12,9 @@ import (
 )
 
 type doctorCommand struct {
-	Rules      string        `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules, as serve takes them."`
+	Rules      string        `default:"rules.yaml" env:"FLOWBRIDGE_RULES" complete:"file" help:"Rules, as serve takes them."`
 	Admin      string        `default:"127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" help:"Admin address, as serve takes it."`
-	DB         string        `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database, as serve takes it."`
+	DB         string        `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" complete:"file" help:"Database, as serve takes it."`
 	PublicURL  string        `env:"FLOWBRIDGE_PUBLIC_URL" placeholder:"URL" help:"Where people reach the admin address, as serve takes it."`
 	WebhookURL string        `env:"FLOWBRIDGE_WEBHOOK_URL" placeholder:"URL" help:"Where Meta, Slack and PagerDuty reach the public address: what stands before /webhooks/whatsapp. Default: --public-url."`
 	Timeout    time.Duration `default:"5s" help:"How long one call may take."`

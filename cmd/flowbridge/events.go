@@ -57,15 +57,25 @@ func printEvents(w io.Writer, events []console.Event, _ time.Time) error {
 func aboutEvent(e *console.Event) string {
 	switch {
 	case e.Flow != "" && e.FlowName != "":
-		return e.FlowName + " (" + e.Flow + ")"
+		return nameAndID(e.FlowName, e.Flow)
 	case e.Flow != "":
 		return router.FlowInfo{}.DisplayName(e.Flow)
+	case e.Subject.Kind == string(router.SubjectAccount) && e.AccountName != "":
+		return "account " + nameAndID(e.AccountName, e.WABA)
 	case e.Subject.Name != "":
 		return e.Subject.Name
 	case e.Subject.ID != "":
 		return e.Subject.Kind + " " + e.Subject.ID
 	}
 	return ""
+}
+
+// nameAndID writes a name with its id behind it, or the one that there is.
+func nameAndID(name, id string) string {
+	if name == "" || id == "" || name == id {
+		return cmp.Or(name, id)
+	}
+	return name + " (" + id + ")"
 }
 
 // whatHappened says in Meta's words what an event says.
@@ -137,7 +147,7 @@ func printEvent(w io.Writer, e *console.EventDetail) error {
 	}
 	fact("came of it", cameOf(&e.Event))
 	fact("about", aboutEvent(&e.Event))
-	fact("account", e.WABA)
+	fact("account", nameAndID(e.AccountName, e.WABA))
 	fact("from", e.Source)
 	fact("field", e.Field)
 	fact("happened", clock(e.At))

@@ -20,8 +20,8 @@ import (
 )
 
 type explainCommand struct {
-	Rules       string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules file, or a folder of them."`
-	File        string `arg:"" optional:"" placeholder:"EVENT.json" help:"A webhook post, one change or its value, or an event as /api/v1/events shows it; - is standard input. Without it, the flags say which event."`
+	Rules       string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" complete:"file" help:"Rules file, or a folder of them."`
+	File        string `arg:"" optional:"" complete:"file" placeholder:"EVENT.json" help:"A webhook post, one change or its value, or an event as /api/v1/events shows it; - is standard input. Without it, the flags say which event."`
 	sampleFlags `group:"The sample:"`
 	Field       string `help:"Field of the account that a bare value in EVENT.json belongs to. Default: flows."`
 	Slack       bool   `help:"Print the Slack cards as JSON too, each with a link to Block Kit Builder, and what PagerDuty and webhooks would get."`

@@ -86,7 +86,8 @@ func printForgotten(w io.Writer, was *console.Forgotten) error {
 		name string
 		n    int64
 	}{{"events", n.Events}, {"notices", n.Notices}, {"incidents", n.Incidents}, {"timeline entries", n.Timeline}, {"errors of deliveries", n.Deliveries},
-		{"silences", n.Silences}, {"postponed webhooks", n.Postponed}, {"audit entries", n.Audit}} {
+		{"silences", n.Silences}, {"postponed webhooks", n.Postponed}, {"audit entries", n.Audit},
+		{"attempts at deliveries", n.Attempts}} {
 		if row.n > 0 {
 			rows = append(rows, []string{"  " + row.name, fmt.Sprint(row.n)})
 		}

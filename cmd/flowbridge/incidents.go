@@ -112,8 +112,11 @@ func printIncidents(w io.Writer, incidents []console.Incident, now time.Time) er
 // aboutOf names what an incident is about: its flow, or another subject.
 func aboutOf(inc *console.Incident) string {
 	about := router.Incident{
-		WABA: inc.WABA, Flow: inc.Flow, FlowInfo: router.FlowInfo{FlowName: inc.FlowName},
+		WABA: inc.WABA, Flow: inc.Flow, FlowInfo: router.FlowInfo{FlowName: inc.FlowName, AccountName: inc.AccountName},
 		Subject: router.Subject{Kind: router.SubjectKind(inc.Subject.Kind), ID: inc.Subject.ID, Name: inc.Subject.Name},
+	}
+	if inc.Subject.Kind == string(router.SubjectAccount) {
+		return "account " + nameAndID(inc.AccountName, inc.WABA)
 	}
 	return about.About()
 }
@@ -268,8 +271,8 @@ func factsOf(inc *console.Incident, now time.Time) (rows [][]string) {
 	for _, key := range slices.Sorted(maps.Keys(inc.Labels)) {
 		fact(key, inc.Labels[key])
 	}
-	fact("flow", inc.Flow)
-	fact("account", inc.WABA)
+	fact("flow", nameAndID(inc.FlowName, inc.Flow))
+	fact("account", nameAndID(inc.AccountName, inc.WABA))
 	fact("rule", inc.Rule)
 	fact("runbook", inc.Runbook)
 	fact("can page", strings.Join(inc.Pageable, ", "))

@@ -8,7 +8,7 @@ import (
 	"flowbridge/router"
 )
 
-// keep is how long something is kept, as a flag: "90d"; 0 for ever.
+// keep is how long something is kept, as a flag: "90d"; what 0 means its help says.
 type keep time.Duration
 
 // UnmarshalText reads what a person gave.
@@ -17,11 +17,14 @@ func (k *keep) UnmarshalText(text []byte) error {
 	switch {
 	case string(text) == "0":
 	case !ok || d <= 0:
-		return fmt.Errorf("%q is no length of time: write 90d or 36h, or 0 to keep all for ever", text)
+		return fmt.Errorf("%q is no length of time: write 90d or 36h, or 0", text)
 	}
 	*k = keep(d)
 	return nil
 }
+
+// keepAttempts is the default of --keep-attempts.
+const keepAttempts = 30 * 24 * time.Hour
 
 // sweepEvery is how often what is old is removed: little each time.
 const sweepEvery = time.Hour
@@ -57,7 +60,7 @@ func (b *bridge) sweep(ctx context.Context) {
 			b.cfg.Logger.Error("what is old could not be removed; trying again later", "error", err, "in", every)
 		case swept.Any():
 			b.cfg.Logger.Info("what is old was removed", "events", swept.Events, "incidents", swept.Incidents,
-				"notices", swept.Notices, "silences", swept.Silences, "audit", swept.Audit, "readings", swept.Readings,
+				"notices", swept.Notices, "silences", swept.Silences, "audit", swept.Audit, "readings", swept.Readings, "attempts", swept.Attempts, "rules", swept.Rules, "hits", swept.Hits,
 				"refreshes", swept.Refreshed, "reduced", swept.Reduced)
 		}
 		timer.Reset(every)

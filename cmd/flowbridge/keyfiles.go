@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"path/filepath"
 
+	"flowbridge/router"
 	"flowbridge/router/rules"
 )
 
@@ -12,8 +13,9 @@ type loadedRules struct {
 	rules  *rules.Rules // nil where they have mistakes
 	files  string       // stamp of the rules files, from before they were read
 	keys   keyFiles
-	folder string // where the rules are
-	many   bool   // all files of the folder are the rules, and not one of them
+	folder string             // where the rules are
+	many   bool               // all files of the folder are the rules, and not one of them
+	shown  []router.RulesFile // what they say, without credentials
 
 	readKey func(path string) ([]byte, error)
 }
@@ -66,9 +68,14 @@ func rulesReader(cfg rules.Config) func(path string) (loadedRules, error) {
 			loaded.keys[path] = sumKey(data, err)
 			return data, err
 		}
-		var err error
-		loaded.rules, err = loadRules(path, noting)
 		loaded.readKey = cfg.ReadFile
+		files, err := readRules(path)
+		if err != nil {
+			return loaded, err
+		}
+		loaded.shown = rules.Shown(files)
+		noting.Version = rules.Digest(loaded.shown)
+		loaded.rules, err = rules.LoadFiles(files, noting)
 		return loaded, err
 	}
 }

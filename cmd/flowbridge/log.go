@@ -11,8 +11,8 @@ import (
 
 // logFlags say how much is logged, and in which form.
 type logFlags struct {
-	LogLevel  logLevel  `default:"info" env:"FLOWBRIDGE_LOG_LEVEL" placeholder:"LEVEL" help:"The least that is logged: debug, info, warn or error. Default: info."`
-	LogFormat logFormat `env:"FLOWBRIDGE_LOG_FORMAT" placeholder:"FORMAT" help:"Form of the log: json or text. Default: text on a terminal, else json."`
+	LogLevel  logLevel  `default:"info" env:"FLOWBRIDGE_LOG_LEVEL" complete:"debug,info,warn,error" placeholder:"LEVEL" help:"The least that is logged: debug, info, warn or error. Default: info."`
+	LogFormat logFormat `env:"FLOWBRIDGE_LOG_FORMAT" complete:"json,text" placeholder:"FORMAT" help:"Form of the log: json or text. Default: text on a terminal, else json."`
 }
 
 // logLevel is the least that is logged.

@@ -29,6 +29,24 @@ func (b *bridge) namedRules() router.Rules {
 	return graph.Rules(b.rules.rules(), b.graph)
 }
 
+// flowName is what the rules call a flow, else what Meta does where Graph is asked; "" where neither is known.
+func (b *bridge) flowName(id string) string {
+	return b.nameOf(graph.Flow, id, b.rules.rules().Flow(id).FlowName)
+}
+
+// accountName is what the rules call an account, else what Meta does where Graph is asked; "" where neither is known.
+func (b *bridge) accountName(id string) string {
+	return b.nameOf(graph.Account, id, b.rules.rules().Account(id).AccountName)
+}
+
+func (b *bridge) nameOf(kind graph.Kind, id, given string) string {
+	if given != "" || b.graph == nil {
+		return given
+	}
+	name, _ := b.graph.Name(kind, id)
+	return name
+}
+
 // runGraph asks for names until ctx ends.
 func (b *bridge) runGraph(ctx context.Context) {
 	if b.graph != nil {

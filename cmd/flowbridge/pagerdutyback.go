@@ -46,7 +46,8 @@ func (b *bridge) wirePagerDutyBack(routes *httprouter.Router, metrics *prometheu
 	if len(back.Secrets) > 0 {
 		hooks, err := pagerduty.NewWebhooks(pagerduty.WebhookConfig{
 			Secrets: back.Secrets, SecretsNow: b.cfg.SecretFiles.all("PAGERDUTY_WEBHOOK_SECRET"), Lookups: back.Token != "",
-			Now: b.cfg.Now, Logger: b.cfg.Logger, Registerer: metrics,
+			Seen: b.background.saw,
+			Now:  b.cfg.Now, Logger: b.cfg.Logger, Registerer: metrics,
 		}, b.store)
 		if err != nil {
 			return err

@@ -22,13 +22,14 @@ import (
 // ruleset is the rules in force. They are read anew when their files or those of their keys (${file:PATH}) change, on SIGHUP
 // and when the admin API asks; a file with mistakes changes nothing, and says so in the log, the metrics and /readyz.
 type ruleset struct {
-	path   string
-	read   func(path string) (loadedRules, error)
-	refuse func(*rules.Rules) error // why rules without mistakes cannot be used here; nil for those that can
-	logger *slog.Logger
-	audit  func(context.Context, router.AuditEntry) // keeps who had the rules read anew; nil: nobody asks
-	poll   time.Duration                            // how often the files are looked at
-	limit  time.Duration                            // for reading them, or looking at them, once
+	path    string
+	read    func(path string) (loadedRules, error)
+	refuse  func(*rules.Rules) error // why rules without mistakes cannot be used here; nil for those that can
+	logger  *slog.Logger
+	audit   func(context.Context, router.AuditEntry) // keeps who had the rules read anew; nil: nobody asks
+	inForce func(loadedRules, string)                // is told which rules are in force, and what loaded them; nil: nobody is
+	poll    time.Duration                            // how often the files are looked at
+	limit   time.Duration                            // for reading them, or looking at them, once
 
 	turn chan struct{} // holds one while files are read or looked at: one at a time, so that the newest wins
 	late chan struct{} // pulsed when that was given up, and has ended after all
@@ -121,6 +122,9 @@ func (s *ruleset) reload(ctx context.Context) error {
 		return err
 	}
 	s.use(loaded.rules)
+	if s.inForce != nil {
+		s.inForce(loaded, router.RulesReloaded)
+	}
 	s.reloads.WithLabelValues("good").Inc()
 	s.logger.Info("the rules were read anew", "rules", s.path)
 	return nil

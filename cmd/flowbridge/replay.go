@@ -11,8 +11,8 @@ import (
 )
 
 type replayCommand struct {
-	Rules string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules to try: a file, or a folder of them."`
-	DB    string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database of a bridge. It is only read; the bridge may run."`
+	Rules string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" complete:"file" help:"Rules to try: a file, or a folder of them."`
+	DB    string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" complete:"file" help:"Database of a bridge. It is only read; the bridge may run."`
 	Since string `placeholder:"30d" help:"Compare only what began in this time, such as 30d or 12h. Default: the whole journal."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }

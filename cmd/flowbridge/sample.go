@@ -115,6 +115,9 @@ func (c sampleFlags) neverSent() string {
 	if v := c.Value.number; v != nil && (*v < 0 || router.UnitOf(c.Event) == router.Percent && *v > 100) {
 		return fmt.Sprintf("--value: Meta never measures %s", router.FormatValue(c.Event, *v))
 	}
+	if why := c.contradicts(); why != "" {
+		return why
+	}
 	if c.AlertState != "" && c.AlertState != router.Activated && c.AlertState != router.Deactivated {
 		return fmt.Sprintf("--alert-state: Meta never sends %q, but %s or %s", c.AlertState, router.Activated, router.Deactivated)
 	}
@@ -129,6 +132,30 @@ func (c sampleFlags) neverSent() string {
 		return fmt.Sprintf("Meta never sends a change from %s to itself", c.NewStatus)
 	}
 	return ""
+}
+
+// contradicts says why the value cannot be what Meta measured when it said that the threshold is crossed, or is not any more; "" if
+// it can.
+func (c sampleFlags) contradicts() string {
+	v := c.Value.number
+	threshold, crossed, ok := whatsapp.Sample{Event: c.Event, Threshold: c.Threshold.number, AlertState: c.AlertState}.Crossed()
+	signal := router.SignalOf(c.Event)
+	if v == nil || !ok || *v == threshold || signal.Worse(*v, threshold) == crossed {
+		return ""
+	}
+	side, state, other := "below", router.Activated, router.Deactivated
+	if signal.Bad == router.Below {
+		side = "not below"
+	}
+	if !crossed {
+		state, other = router.Deactivated, router.Activated
+		side = "not below"
+		if signal.Bad == router.Below {
+			side = "below"
+		}
+	}
+	return fmt.Sprintf("--value: Meta never says %s at %s of %s, which is %s %s: change --value or --threshold, or use --alert-state %s",
+		state, router.FormatValue(c.Event, *v), c.Event, side, router.FormatValue(c.Event, threshold), other)
 }
 
 // named puts ids in the place of the names of flow and account; read gives the rules, which have them.

@@ -23,17 +23,17 @@ import (
 
 // sampleFlags say which event of Meta's is meant: the sample, and what of it is changed.
 type sampleFlags struct {
-	Event string `default:"ENDPOINT_ERROR_RATE" help:"Which sample: ${samples}."`
+	Event string `default:"ENDPOINT_ERROR_RATE" complete:"samples" help:"Which sample: ${samples}."`
 
 	Flow       string   `default:"1987937931743377" help:"Flow: its id, or its name in the rules."`
 	WABA       string   `name:"waba" default:"104996122399160" help:"WhatsApp Business Account: its id, or its name in the rules."`
 	At         string   `help:"Meta's time of the event, RFC 3339. Default: now."`
 	Threshold  quantity `placeholder:"10%" help:"10% or 5s; a bare number is percent, or milliseconds for latency."`
-	AlertState string   `placeholder:"STATE" help:"ACTIVATED or DEACTIVATED."`
+	AlertState string   `placeholder:"STATE" complete:"states" help:"ACTIVATED or DEACTIVATED."`
 	Value      quantity `placeholder:"14.28%" help:"What Meta measured: error rate or availability (14.28%), p90 latency (6.2s)."`
-	ErrorType  string   `help:"Kind of error, such as timeout_error."`
-	OldStatus  string   `placeholder:"STATUS" help:"Of FLOW_STATUS_CHANGE."`
-	NewStatus  string   `placeholder:"STATUS" help:"Of FLOW_STATUS_CHANGE."`
+	ErrorType  string   `complete:"error-types" help:"Kind of error, such as timeout_error."`
+	OldStatus  string   `placeholder:"STATUS" complete:"statuses" help:"Of FLOW_STATUS_CHANGE."`
+	NewStatus  string   `placeholder:"STATUS" complete:"statuses" help:"Of FLOW_STATUS_CHANGE."`
 	Change     string   `placeholder:"WORD" help:"Of what is about the account: Meta's word, as rules ask for it."`
 	Force      bool     `help:"Take also what Meta never sends: other thresholds, states and statuses."`
 }
@@ -49,7 +49,7 @@ type sendCommand struct {
 
 	File  string `type:"path" placeholder:"FILE" help:"Send this file as it is, instead of a sample; - is standard input."`
 	Print bool   `help:"Print the post and do not send it."`
-	Rules string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules, for the names of flows; not read where --flow is an id."`
+	Rules string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" complete:"file" help:"Rules, for the names of flows; not read where --flow is an id."`
 	Admin string `default:"http://127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" placeholder:"URL" help:"Admin address of the bridge, which is asked what came of it."`
 	URL   string `name:"url" default:"http://127.0.0.1:8080/webhooks/whatsapp" help:"Where the bridge takes webhooks."`
 }

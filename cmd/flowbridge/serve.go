@@ -12,7 +12,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
+	"flowbridge/cmd/flowbridge/doctor"
 	"flowbridge/notifiers"
 	"flowbridge/router"
 	"flowbridge/router/rules"
@@ -21,14 +23,15 @@ import (
 )
 
 type serveCommand struct {
-	Rules     string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" help:"Rules file, or a folder of them."`
+	Rules     string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" complete:"file" help:"Rules file, or a folder of them."`
 	Listen    string `default:":8080" env:"FLOWBRIDGE_LISTEN" help:"Public address: webhooks and nothing else."`
 	Admin     string `default:"127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" help:"Admin address: API, metrics and health."`
-	DB        string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" help:"Database: the path of a SQLite file, or a postgres:// URL."`
+	DB        string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" complete:"file" help:"Database: the path of a SQLite file, or a postgres:// URL."`
 	PublicURL string `env:"FLOWBRIDGE_PUBLIC_URL" placeholder:"URL" help:"Where people reach the admin address, for links."`
 
 	KeepEvents    keep `env:"FLOWBRIDGE_KEEP_EVENTS" default:"90d" placeholder:"TIME" help:"How long the journal is kept: 90d, or 0 for ever. Digests stay for 8 days in any case, to know what Meta repeats."`
 	KeepIncidents keep `env:"FLOWBRIDGE_KEEP_INCIDENTS" default:"365d" placeholder:"TIME" help:"How long incidents are kept after their end; 0 for ever."`
+	KeepAttempts  keep `env:"FLOWBRIDGE_KEEP_ATTEMPTS" default:"30d" placeholder:"TIME" help:"How long it is kept what services were sent and answered, word for word and without credentials; 0 keeps none."`
 
 	TLSCert     string     `name:"tls-cert" env:"FLOWBRIDGE_TLS_CERT" placeholder:"FILE" help:"Certificate of the public address, with its chain, in PEM. Not needed behind a proxy that ends TLS."`
 	TLSKey      string     `name:"tls-key" env:"FLOWBRIDGE_TLS_KEY" placeholder:"FILE" help:"Its private key, in PEM."`
@@ -56,6 +59,10 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 			return errFault
 		}
 		return err
+	}
+	if n := utf8.RuneCountInString(cfg.VerifyToken.Reveal()); n > 0 && n < doctor.LeastVerifyToken {
+		logger.Warn("META_VERIFY_TOKEN is short: anybody can guess it", "characters", n, "do",
+			"make one with openssl rand -hex 16, and give it to Meta's dashboard")
 	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -137,7 +144,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		Forward:      c.Forward,
 		StalledAfter: c.StalledAfter,
 
-		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents), SweepEvery: c.SweepEvery,
+		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents), KeepAttempts: time.Duration(c.KeepAttempts), SweepEvery: c.SweepEvery,
 	}
 	cfg.LogTo, _ = p.Stderr.(*outlet)
 	if c.Unbudgeted {
@@ -152,7 +159,8 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		cfg.Certificates, err = newCertificates(files, logger)
 		faults = append(faults, err)
 	}
-	faults = append(faults, cfg.readSecrets(p), cfg.checkTokens(c.Admin), c.Guard.into(&cfg, logger))
+	faults = append(faults, cfg.readSecrets(p))
+	faults = append(faults, cfg.checkTokens(c.Admin), c.Guard.into(&cfg, logger))
 	faults = append(faults, listenAddress("--listen", c.Listen), listenAddress("--admin", c.Admin))
 	if err := store.CheckDSN(c.DB); err != nil {
 		faults = append(faults, fmt.Errorf("--db: %w", err))

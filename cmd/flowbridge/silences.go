@@ -18,13 +18,13 @@ import (
 
 // silencesCommand is `flowbridge silences`.
 type silencesCommand struct {
-	List   silencesList   `cmd:"" default:"withargs" help:"List silences: those that hold, and with --state all those that ended in the last week."`
+	List   silencesList   `cmd:"" default:"withargs" help:"List silences: those that hold or will, and with --state all those that ended in the last week."`
 	Add    silencesAdd    `cmd:"" help:"Ask not to be told of new trouble for a while. Recoveries of what was told are always told."`
 	Remove silencesRemove `cmd:"" help:"End silences: whoever should have been told of what is still open is told now."`
 }
 
 type silencesList struct {
-	State  string     `enum:"active,ended,all" default:"active" help:"${enum}."`
+	State  string     `enum:"current,active,planned,ended,all" default:"current" help:"${enum}; current is active and planned."`
 	Bridge adminFlags `embed:""`
 }
 
@@ -34,7 +34,7 @@ func (c silencesList) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	list, err := readList(ctx, client, "silences", url.Values{}, map[string][]string{"all": {""}}, c.State)
+	list, err := readList(ctx, client, "silences", url.Values{}, map[string][]string{"current": {"active", "planned"}, "all": {""}}, c.State)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,14 @@ func printSilences(w io.Writer, silences []console.Silence, now time.Time) error
 		if s.EndedAt != nil {
 			end = "ended " + ago(now, s.EndedAt) + " ago"
 		}
-		rows = append(rows, []string{s.ID, coveredBy(s), incidentNames(s.Covers), ago(now, s.Since) + " ago", end, s.By, s.Why})
+		since := ""
+		if s.Since != nil {
+			since = ago(now, s.Since) + " ago"
+			if s.Since.After(now) {
+				since = "from " + clock(s.Since)
+			}
+		}
+		rows = append(rows, []string{s.ID, coveredBy(s), incidentNames(s.Covers), since, end, s.By, s.Why})
 	}
 	return printTable(w, rows)
 }
@@ -67,7 +74,7 @@ func incidentNames(numbers []int64) string {
 func coveredBy(s *console.Silence) string {
 	var parts []string
 	if s.WABA != "" {
-		parts = append(parts, "account "+s.WABA)
+		parts = append(parts, strings.Join(strings.Fields("account "+s.AccountName+" "+s.WABA), " "))
 	}
 	if s.Flow != "" {
 		parts = append(parts, strings.TrimSpace("flow "+s.FlowName+" "+s.Flow))
@@ -92,11 +99,12 @@ func ends(until *time.Time, recovered bool) string {
 type silencesAdd struct {
 	Flow       string            `help:"Of a flow: its id, or its name in the rules."`
 	WABA       string            `name:"waba" help:"Of a WhatsApp Business Account: its id."`
-	Event      string            `help:"Of a signal, such as ENDPOINT_LATENCY."`
+	Event      string            `complete:"events" help:"Of a signal, such as ENDPOINT_LATENCY."`
 	Team       string            `help:"Of flows with this label team."`
 	Label      map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"Of flows with this label; may be repeated."`
 	Everything bool              `help:"Of everything there is."`
-	For        string            `xor:"end" placeholder:"4h" help:"How long: 30m, 4h, 2d."`
+	For        string            `xor:"end" placeholder:"4h" help:"How long, from its beginning: 30m, 4h, 2d."`
+	Start      string            `placeholder:"TIME" help:"When it begins: a time (RFC 3339), or how long from now (2h). Before that it covers nothing. Default: at once."`
 	Until      string            `xor:"end" placeholder:"TIME" help:"Until a time (RFC 3339), or the word recovered: until nothing that it covers is wrong any more."`
 	By         string            `placeholder:"NAME" help:"Who wants it. Default: $USER."`
 	Why        string            `help:"For whoever wonders later."`
@@ -111,7 +119,7 @@ func (c silencesAdd) Run(ctx context.Context, p *program) error {
 	}
 	asked := console.SilenceRequest{
 		Flow: c.Flow, WABA: c.WABA, Event: c.Event, Team: c.Team, Labels: c.Label, Everything: c.Everything,
-		For: c.For, Until: c.Until, By: p.user(c.By), Why: c.Why,
+		Start: c.Start, For: c.For, Until: c.Until, By: p.user(c.By), Why: c.Why,
 	}
 	var raw json.RawMessage
 	if err := client.call(ctx, "POST", "/api/v1/silences", asked, &raw); err != nil {
@@ -125,6 +133,11 @@ func (c silencesAdd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	s := &answer.Silence
+	if s.Since != nil && s.Since.After(time.Now()) {
+		_, err = fmt.Fprintf(p.Stdout, "silence %s of %s begins at %s and ends %s; it covers nothing before\n", clean(s.ID), clean(coveredBy(s)),
+			clock(s.Since), ends(s.Until, s.UntilRecovered))
+		return err
+	}
 	_, err = fmt.Fprintf(p.Stdout, "silence %s of %s ends %s; it covers %s now\n", clean(s.ID), clean(coveredBy(s)), ends(s.Until, s.UntilRecovered),
 		cmp.Or(incidentNames(answer.Covers), "no open incident"))
 	return err

@@ -52,6 +52,7 @@ func (b *bridge) wireSlackBack(routes *httprouter.Router, metrics prometheus.Reg
 		APIURL:           b.cfg.SlackURL,
 		Allow:            b.slackAllow,
 		Notifiers:        b.slackNotifiers,
+		Seen:             b.background.saw,
 		Now:              b.cfg.Now,
 		Logger:           b.cfg.Logger,
 		Registerer:       metrics,

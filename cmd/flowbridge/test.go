@@ -12,7 +12,7 @@ import (
 )
 
 type testCommand struct {
-	Files   []string `arg:"" name:"file" help:"Files of stories."`
+	Files   []string `arg:"" name:"file" complete:"file" help:"Files of stories."`
 	Verbose bool     `short:"v" help:"Print every step and what it tells."`
 	Run_    string   `name:"run" placeholder:"REGEXP" help:"Only stories whose name matches."`
 	Cover   bool     `help:"Fail if a rule is hit by no story, and name it."`

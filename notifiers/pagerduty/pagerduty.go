@@ -77,7 +77,7 @@ func New(cfg Config) (*Notifier, error) {
 // newClient returns an HTTP client that follows no redirect: that would carry a credential to whoever it names.
 func newClient() *http.Client {
 	return &http.Client{
-		Transport:     notifiers.NewTransport(),
+		Transport:     notifiers.Recorded{RoundTripper: notifiers.NewTransport()},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

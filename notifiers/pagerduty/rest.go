@@ -164,6 +164,7 @@ func (r *rest) call(ctx context.Context, do func(context.Context, *pd.Client) er
 	r.next = r.now().Add(pace)
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
+	router.ExchangeOf(ctx).Hide(r.token)
 	rec := &recorder{http: r.http, most: maxRestAnswer}
 	client := pd.NewClient(r.token.Reveal(), pd.WithAPIEndpoint(r.url))
 	client.HTTPClient = rec

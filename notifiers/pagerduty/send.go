@@ -60,6 +60,7 @@ func (p *Notifier) send(ctx context.Context, key router.Secret, call func(contex
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
+	router.ExchangeOf(ctx).Hide(key)
 	rec := &recorder{http: p.http}
 	client := pd.NewClient("", pd.WithV2EventsAPIEndpoint(p.cfg.EventsURL))
 	client.HTTPClient = rec

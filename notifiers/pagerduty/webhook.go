@@ -55,6 +55,9 @@ type WebhookConfig struct {
 	Lookups bool
 	// MaxBody bounds a post, in bytes; PagerDuty's have some thousand. Default: 1 MiB.
 	MaxBody int64
+	// Seen is told what PagerDuty did, and when it was no good. It is called within a request: it must be quick. Default:
+	// nobody is.
+	Seen func(what router.SightKind, detail string)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets what a person should look at. Default: none.
@@ -92,6 +95,9 @@ func NewWebhooks(cfg WebhookConfig, s WebhookStore) (*Webhooks, error) {
 	if cfg.SecretsNow == nil {
 		cfg.SecretsNow = func() []router.Secret { return cfg.Secrets }
 	}
+	if cfg.Seen == nil {
+		cfg.Seen = func(router.SightKind, string) {}
+	}
 	w := &Webhooks{cfg: cfg, store: s, counted: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "flowbridge_pagerduty_webhooks_total", Help: "Webhooks of PagerDuty by what became of them."}, []string{"result"})}
 	for _, r := range []result{refused, broken, crowded, unstored, acted, postponed, nothing, unreadable, foreign} {
@@ -128,7 +134,7 @@ func (w *Webhooks) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 func (w *Webhooks) serve(rw http.ResponseWriter, r *http.Request) result {
 	signatures := r.Header.Values(signatureHeader)
 	if len(signatures) == 0 {
-		return w.unsigned(rw)
+		return w.unsigned(rw, r)
 	}
 	body, fault := router.ReadBody(rw, r, w.cfg.MaxBody)
 	if fault != nil {
@@ -142,8 +148,9 @@ func (w *Webhooks) serve(rw http.ResponseWriter, r *http.Request) result {
 		return broken
 	}
 	if !signed(w.cfg.SecretsNow(), signatures, body) {
-		return w.unsigned(rw)
+		return w.unsigned(rw, r)
 	}
+	w.cfg.Seen(router.SightPagerDutyWebhook, "")
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
 	became := unreadable
@@ -233,7 +240,8 @@ func (w *Webhooks) places(ctx context.Context, s *said) ([]router.Place, error) 
 	return join(linked, s.choose(keyed, linked)), nil
 }
 
-func (w *Webhooks) unsigned(rw http.ResponseWriter) result {
+func (w *Webhooks) unsigned(rw http.ResponseWriter, r *http.Request) result {
+	w.cfg.Seen(router.SightPagerDutyBad, router.FromHost(r.RemoteAddr))
 	if w.strange.Allow(w.cfg.Now()) {
 		w.cfg.Logger.Warn("a webhook without a good signature was refused: if PagerDuty sent it, PAGERDUTY_WEBHOOK_SECRET is not its subscription's secret")
 	}

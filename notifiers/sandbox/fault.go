@@ -15,6 +15,8 @@ type Fault struct {
 	Skip int
 	// Times is how many calls fail; 0 means all, until ClearFaults.
 	Times int
+	// Until ends it by the clock of the stand-in. Default: it ends with Times or ClearFaults.
+	Until time.Time
 	// AfterAccept does what was asked, then fails: the message is posted, its answer is lost.
 	AfterAccept bool
 
@@ -44,10 +46,24 @@ func (c *core) ClearFaults() {
 	c.released = make(chan struct{})
 }
 
+// Faults returns those that calls meet now.
+func (c *core) Faults() (out []Fault) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.faults {
+		if !f.over(c.now()) {
+			out = append(out, *f)
+		}
+	}
+	return out
+}
+
+func (f *Fault) over(now time.Time) bool { return !f.Until.IsZero() && !now.Before(f.Until) }
+
 // fault takes the fault that is due for a call, nil for none; c.mu is held.
 func (c *core) fault(method string) *Fault {
 	for i, f := range c.faults {
-		if f.Method != "" && f.Method != method {
+		if f.Method != "" && f.Method != method || f.over(c.now()) {
 			continue
 		}
 		if f.Skip > 0 {

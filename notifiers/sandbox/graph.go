@@ -33,7 +33,7 @@ type Graph struct {
 // NewGraph returns a Graph API that knows nothing but who asks.
 func NewGraph(cfg GraphConfig) *Graph {
 	return &Graph{
-		core: newCore(cfg.Now), cfg: cfg, budget: window{most: cfg.Hourly, per: time.Hour},
+		core: newCore(cfg.Now, 0), cfg: cfg, budget: window{most: cfg.Hourly, per: time.Hour},
 		objects: map[string]map[string]any{"me": {"id": "1000000001", "name": "flowbridge"}}, denied: map[string]bool{},
 	}
 }

@@ -29,6 +29,9 @@ type PagerDutyConfig struct {
 	// WebhookRetry is how long the first repeat of a webhook waits; each further one waits twice as long, a minute at
 	// most. Default: 1 s.
 	WebhookRetry time.Duration
+	// Keep bounds what is remembered: incidents, change events, calls and webhooks that were sent, of which the oldest go first.
+	// Default: all.
+	Keep int
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -40,7 +43,9 @@ type PagerDutyConfig struct {
 type PagerDuty struct {
 	core
 	cfg       PagerDutyConfig
-	incidents []*Incident
+	incidents []*Incident // by number
+	made      int64       // incidents there ever were
+	noticed   int64       // change events there ever were
 	changes   []ChangeEvent
 	counts    map[router.Secret]*window
 	asked     window // calls of the REST API
@@ -103,6 +108,7 @@ type Link struct {
 
 // ChangeEvent stands on a service's list of recent changes, and pages nobody.
 type ChangeEvent struct {
+	Number     int64 // from 1
 	RoutingKey router.Secret
 	Summary    string
 	Source     string
@@ -116,7 +122,7 @@ type ChangeEvent struct {
 func NewPagerDuty(cfg PagerDutyConfig) *PagerDuty {
 	cfg.Calls = cmp.Or(cfg.Calls, 120)
 	cfg.WebhookRetry = cmp.Or(cfg.WebhookRetry, time.Second)
-	return &PagerDuty{core: newCore(cfg.Now), cfg: cfg, counts: map[router.Secret]*window{}, asked: window{most: maxRestCalls, per: time.Minute}}
+	return &PagerDuty{core: newCore(cfg.Now, cfg.Keep), cfg: cfg, counts: map[router.Secret]*window{}, asked: window{most: maxRestCalls, per: time.Minute}}
 }
 
 // ServeHTTP answers a call of the Events API or the REST API.
@@ -176,14 +182,15 @@ func (e *pdEvent) act(call *Call) answer {
 	}
 	now := e.p.now()
 	if e.path == changeEnqueue {
-		e.p.changes = append(e.p.changes, ChangeEvent{
-			RoutingKey: e.RoutingKey, Summary: e.Payload.Summary, Source: e.Payload.Source, Timestamp: e.Payload.Timestamp,
+		e.p.noticed++
+		e.p.changes = newest(append(e.p.changes, ChangeEvent{
+			Number: e.p.noticed, RoutingKey: e.RoutingKey, Summary: e.Payload.Summary, Source: e.Payload.Source, Timestamp: e.Payload.Timestamp,
 			Details: e.Payload.Details, Links: e.Links, At: now,
-		})
+		}), e.p.keep)
 		return jsonAnswer(http.StatusAccepted, map[string]any{"status": "success", "message": "Change event processed"})
 	}
 	if e.DedupKey == "" {
-		e.DedupKey = fmt.Sprintf("%032x", len(e.p.incidents)+1)
+		e.DedupKey = fmt.Sprintf("%032x", e.p.made+1)
 	}
 	call.Dropped = !e.p.apply(e, now)
 	return jsonAnswer(http.StatusAccepted, map[string]any{
@@ -214,7 +221,8 @@ func (p *PagerDuty) apply(e *pdEvent, now time.Time) bool {
 	}
 	fresh := inc == nil
 	if fresh {
-		number := int64(len(p.incidents)) + 1
+		p.made++
+		number := p.made
 		inc = &Incident{
 			Number: number, ID: fmt.Sprintf("Q%07d", number), RoutingKey: e.RoutingKey, DedupKey: e.DedupKey, Summary: e.Payload.Summary,
 			Status: IncidentTriggered, OpenedAt: now, Alerts: []Alert{{RoutingKey: e.RoutingKey, DedupKey: e.DedupKey}},
@@ -222,7 +230,7 @@ func (p *PagerDuty) apply(e *pdEvent, now time.Time) bool {
 		if p.cfg.OnCall != "" {
 			inc.Assignees = []string{p.cfg.OnCall}
 		}
-		p.incidents = append(p.incidents, inc)
+		p.incidents = newest(append(p.incidents, inc), p.keep)
 	}
 	inc.Triggers++
 	if inc.RoutingKey == e.RoutingKey && inc.DedupKey == e.DedupKey { // and not what was merged into it

@@ -96,7 +96,7 @@ func (p *PagerDuty) SendWebhooks(ctx context.Context) {
 		next.Status, next.Dropped = status, !again && status/100 != 2
 		if !again {
 			p.queue = p.queue[1:]
-			p.sent = append(p.sent, next.Webhook)
+			p.sent = newest(append(p.sent, next.Webhook), p.keep)
 		}
 		p.wake()
 		p.mu.Unlock()
@@ -214,7 +214,10 @@ func (p *PagerDuty) incidentKey(inc *Incident) any {
 	return inc.DedupKey
 }
 
-func (i *Incident) url() string { return "https://example.pagerduty.com/incidents/" + i.ID }
+// incidentPages is where the pages of incidents are.
+const incidentPages = "https://example.pagerduty.com/incidents/"
+
+func (i *Incident) url() string { return incidentPages + i.ID }
 
 func (i *Incident) reference() map[string]any {
 	return map[string]any{

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -141,10 +142,11 @@ func (p *PagerDuty) person(number int64, do func(*Incident) error) error {
 }
 
 func (p *PagerDuty) numbered(number int64) *Incident {
-	if number < 1 || number > int64(len(p.incidents)) {
+	i, found := slices.BinarySearchFunc(p.incidents, number, func(inc *Incident, number int64) int { return cmp.Compare(inc.Number, number) })
+	if !found {
 		return nil
 	}
-	return p.incidents[number-1]
+	return p.incidents[i]
 }
 
 func notPossible(inc *Incident) error {

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -41,27 +42,32 @@ type answer struct {
 // core is what the stand-ins share: a lock over everything, the record of calls, faults, and waking those
 // who wait for something to happen.
 type core struct {
-	now func() time.Time
+	now  func() time.Time
+	keep int // how much is remembered of each thing; 0 is all
 
 	mu       sync.Mutex
-	calls    []Call
+	calls    []*Call
 	faults   []*Fault
 	changed  chan struct{} // closed and replaced with every change
 	released chan struct{} // closed and replaced by ClearFaults
 }
 
-func newCore(now func() time.Time) core {
+func newCore(now func() time.Time, keep int) core {
 	if now == nil {
 		now = time.Now
 	}
-	return core{now: now, changed: make(chan struct{}), released: make(chan struct{})}
+	return core{now: now, keep: keep, changed: make(chan struct{}), released: make(chan struct{})}
 }
 
 // Calls returns every request so far, oldest first: what is not in it was never asked.
 func (c *core) Calls() []Call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]Call(nil), c.calls...)
+	out := make([]Call, len(c.calls))
+	for i, call := range c.calls {
+		out[i] = *call
+	}
+	return out
 }
 
 // Changed returns a channel that is closed at the next change: a call that arrived or was answered, or
@@ -85,6 +91,14 @@ func (c *core) Wait(ctx context.Context, done func() bool) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// newest drops the oldest of a list until it holds no more than keep; 0 keeps all.
+func newest[T any](list []T, keep int) []T {
+	if keep > 0 && len(list) > keep {
+		list = slices.Delete(list, 0, len(list)-keep)
+	}
+	return list
 }
 
 // wake tells those who wait; c.mu is held.
@@ -111,14 +125,14 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, method string, read
 	req := read(body)
 
 	c.mu.Lock()
-	n := len(c.calls)
-	c.calls = append(c.calls, Call{Method: method, At: c.now()})
-	req.note(&c.calls[n])
+	call := &Call{Method: method, At: c.now()}
+	c.calls = newest(append(c.calls, call), c.keep)
+	req.note(call)
 	fault, released := c.fault(method), c.released
 	var out answer
 	acted := fault == nil || fault.AfterAccept
 	if acted {
-		out = req.act(&c.calls[n])
+		out = req.act(call)
 	}
 	c.wake()
 	c.mu.Unlock()
@@ -133,16 +147,16 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, method string, read
 
 	c.mu.Lock()
 	if !acted && fault.Hang {
-		out = req.act(&c.calls[n])
+		out = req.act(call)
 	}
 	if fault != nil {
 		out = fault.instead(out)
 	}
 	cut := fault != nil && fault.EOF
 	if !cut {
-		c.calls[n].Status = out.status
+		call.Status = out.status
 	}
-	c.calls[n].Error = out.err
+	call.Error = out.err
 	c.wake()
 	c.mu.Unlock()
 

@@ -51,6 +51,9 @@ type SlackConfig struct {
 	Updates int
 	// Reads is the same for conversations.history and conversations.replies together. Default: 50.
 	Reads int
+	// Keep bounds what is remembered: messages of a channel, calls, and what single people were told, of which the oldest go first.
+	// Default: all.
+	Keep int
 	// Now is the clock: for ts, and for the rate limits. Default: time.Now.
 	Now func() time.Time
 }
@@ -113,7 +116,7 @@ func NewSlack(cfg SlackConfig) *Slack {
 	if cfg.Scopes == nil {
 		cfg.Scopes = []string{"chat:write", "channels:history", "channels:join", "channels:read", "groups:history", "groups:read", "usergroups:read"}
 	}
-	s := &Slack{core: newCore(cfg.Now), cfg: cfg}
+	s := &Slack{core: newCore(cfg.Now, cfg.Keep), cfg: cfg}
 	if !cfg.NoLimits {
 		s.updates = window{most: cfg.Updates, per: time.Minute}
 		s.reads = window{most: cfg.Reads, per: time.Minute}
@@ -211,7 +214,7 @@ func (s *Slack) Talk(channel string, messages int) {
 	ch, now := s.channel(channel), s.now()
 	for i := range messages {
 		if ch != nil {
-			ch.messages = append(ch.messages, &Message{TS: s.stamp(now), Text: fmt.Sprint("talk ", i+1), Posted: now})
+			ch.add(&Message{TS: s.stamp(now), Text: fmt.Sprint("talk ", i+1), Posted: now}, s.keep)
 		}
 	}
 	s.wake()
@@ -278,6 +281,15 @@ func (ch *channel) message(ts string) *Message {
 		}
 	}
 	return nil
+}
+
+// add appends a message. Of more than keep the oldest go, each with its thread; 0 keeps all.
+func (ch *channel) add(m *Message, keep int) {
+	ch.messages = append(ch.messages, m)
+	for keep > 0 && len(ch.messages) > keep {
+		oldest := ch.messages[0].TS
+		ch.messages = slices.DeleteFunc(ch.messages, func(m *Message) bool { return m.TS == oldest || m.ThreadTS == oldest })
+	}
 }
 
 func (ch *channel) remove(ts string) bool {

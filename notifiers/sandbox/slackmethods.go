@@ -141,7 +141,7 @@ func (r *slackRequest) post() answer {
 	}
 	now := r.s.now()
 	m.TS, m.Posted = r.s.stamp(now), now
-	ch.messages = append(ch.messages, m)
+	ch.add(m, r.s.keep)
 	return grant(map[string]any{"channel": ch.ID, "ts": m.TS, "message": m.wire(ch, true)})
 }
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -43,6 +44,7 @@ type app struct {
 	actions, commands string // addresses that it wants requests at
 	base              string // of this stand-in, as the app calls it
 	hooks             map[string]*hook
+	hooked            int // how many there ever were
 	requests          int // how many there were: trigger ids never repeat
 	told              []Ephemeral
 	sockets           []*socket
@@ -60,6 +62,7 @@ type Ephemeral struct {
 	User    string
 	Channel string // #name
 	Text    string
+	At      time.Time
 }
 
 // Press is what a person does to a message. A zero field takes its default.
@@ -312,7 +315,9 @@ func (s *Slack) hookFor(user, channel string, now time.Time) string {
 	if s.app.hooks == nil {
 		s.app.hooks = map[string]*hook{}
 	}
-	id := fmt.Sprintf("actions/%s/%d", teamID, len(s.app.hooks)+1)
+	maps.DeleteFunc(s.app.hooks, func(_ string, h *hook) bool { return now.After(h.until) })
+	s.app.hooked++
+	id := fmt.Sprintf("actions/%s/%d", teamID, s.app.hooked)
 	s.app.hooks[id] = &hook{user: user, channel: channel, until: now.Add(hookLife)}
 	return s.app.base + hookPath + id
 }
@@ -353,7 +358,7 @@ func (r *hookRequest) act(*Call) answer {
 		return answer{status: http.StatusBadRequest, body: []byte("not_ephemeral"), err: "not_ephemeral"}
 	}
 	h.uses++
-	r.s.app.told = append(r.s.app.told, Ephemeral{User: h.user, Channel: h.channel, Text: said.Text})
+	r.s.app.told = newest(append(r.s.app.told, Ephemeral{User: h.user, Channel: h.channel, Text: said.Text, At: r.s.now()}), r.s.keep)
 	return answer{status: http.StatusOK, body: []byte("ok")}
 }
 

@@ -137,7 +137,7 @@ func TestACommandIsAnsweredAndItsAddressTakesFiveMoreWords(t *testing.T) {
 	if status := tell(`{"text":"psst","response_type":"ephemeral"}`); status != http.StatusNotFound {
 		t.Errorf("the sixth word is answered %d", status)
 	}
-	if told := s.Told(); len(told) != 5 || told[0] != (sandbox.Ephemeral{User: "U0PERSON", Channel: "#ops", Text: "psst"}) {
+	if told := s.Told(); len(told) != 5 || told[0] != (sandbox.Ephemeral{User: "U0PERSON", Channel: "#ops", Text: "psst", At: told[0].At}) {
 		t.Errorf("told %+v", told)
 	}
 }

@@ -44,7 +44,7 @@ const webhookTolerance = 5 * time.Minute
 
 // NewWebhookReceiver returns a receiver that has had nothing.
 func NewWebhookReceiver(cfg WebhookConfig) *WebhookReceiver {
-	return &WebhookReceiver{core: newCore(cfg.Now), cfg: cfg}
+	return &WebhookReceiver{core: newCore(cfg.Now, 0), cfg: cfg}
 }
 
 // Messages returns what was taken, oldest first, each once.

@@ -27,6 +27,7 @@ type person struct {
 // pressed takes what somebody pressed; false if it is no business of our workspace. It returns once what they did is on disk,
 // or was put off with a word to them.
 func (r *Receiver) pressed(ctx context.Context, call *slack.InteractionCallback) (ours bool) {
+	r.cfg.Seen(router.SightSlackPress, "")
 	if call.Type != slack.InteractionTypeBlockActions {
 		r.seen.WithLabelValues("action", "ignored").Inc()
 		return true

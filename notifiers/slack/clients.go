@@ -39,12 +39,17 @@ func (c *clients) now() *slack.Client {
 	return c.made
 }
 
-// hider puts dots in the place of tokens: of that in force, and of that before it, which may have been sent.
-func (c *clients) hider() *strings.Replacer {
+// secrets are the token in force, and that before it, which may have been sent.
+func (c *clients) secrets() []router.Secret {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return []router.Secret{c.bot, c.before}
+}
+
+// hider puts dots in the place of tokens.
+func (c *clients) hider() *strings.Replacer {
 	var pairs []string
-	for _, token := range []router.Secret{c.bot, c.before} {
+	for _, token := range c.secrets() {
 		if token != "" {
 			pairs = append(pairs, token.Reveal(), token.String())
 		}

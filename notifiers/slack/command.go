@@ -49,6 +49,7 @@ var verbs = []verb{
 
 // commanded answers a slash command in mrkdwn; ours is false if it is no business of our workspace.
 func (r *Receiver) commanded(ctx context.Context, c *slack.SlashCommand) (said string, ours bool) {
+	r.cfg.Seen(router.SightSlackPress, "a command")
 	standing, err := r.people.standing(ctx, origin{team: c.TeamID, enterprise: c.EnterpriseID, user: c.UserID})
 	switch {
 	case err != nil:

@@ -55,7 +55,11 @@ func noticeMeaning(note *router.Notice) string {
 	if !note.Troubles() {
 		return ""
 	}
-	return advice(cmp.Or(means, signal.Impact), router.LevelHelp(note.SignalKey(), level), &signal)
+	button := ""
+	if !note.Subject.OfFlow() {
+		button = signal.Link
+	}
+	return advice(cmp.Or(means, signal.Impact), router.LevelHelp(note.SignalKey(), level), &signal, button)
 }
 
 // room is what a sentence and a head take of the budget.

@@ -52,6 +52,9 @@ type ReceiverConfig struct {
 	// Notifiers returns the names of the notifiers of Slack that the rules have now. Their lists together say who may act
 	// on an incident that none of them told a channel of. Default: none.
 	Notifiers func() []string
+	// Seen is told that somebody pressed or wrote something, and of what was badly signed. It is called within a request: it
+	// must be quick. Default: nobody is.
+	Seen func(what router.SightKind, detail string)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets a line for each thing that a person did, and for what was refused. Default: none.
@@ -118,6 +121,9 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 		if *one.now == nil {
 			*one.now = func() router.Secret { return one.fixed }
 		}
+	}
+	if cfg.Seen == nil {
+		cfg.Seen = func(router.SightKind, string) {}
 	}
 	if cfg.Allow == nil {
 		cfg.Allow = func(string) []string { return nil }
@@ -279,6 +285,7 @@ func (r *Receiver) verify(w http.ResponseWriter, req *http.Request, kind string)
 	const strange = "the signature is not Slack's, or older than five minutes"
 	verifier, err := slack.NewSecretsVerifier(req.Header, r.cfg.SigningSecretNow().Reveal())
 	if err != nil { // what the headers say is enough: the body is not read
+		r.cfg.Seen(router.SightSlackBad, router.FromHost(req.RemoteAddr))
 		r.refuse(w, kind, http.StatusUnauthorized, strange)
 		return false
 	}
@@ -290,6 +297,7 @@ func (r *Receiver) verify(w http.ResponseWriter, req *http.Request, kind string)
 	}
 	_, _ = verifier.Write(body) // a hash takes everything
 	if verifier.Ensure() != nil {
+		r.cfg.Seen(router.SightSlackBad, router.FromHost(req.RemoteAddr))
 		r.refuse(w, kind, http.StatusUnauthorized, strange)
 		return false
 	}

@@ -342,18 +342,24 @@ func impact(n *router.Notification) string {
 	}
 	signal := router.SignalOf(a.Event)
 	means := cmp.Or(router.LevelMeaning(a.Event, a.Level), signal.Impact)
-	return advice(means, router.LevelHelp(a.Event, a.Level), &signal)
+	button := ""
+	if !n.Incident.Subject.OfFlow() { // as links has it
+		opened := router.SignalOf(n.Incident.Event)
+		button = opened.Link
+	}
+	return advice(means, router.LevelHelp(a.Event, a.Level), &signal, button)
 }
 
-// advice is what a signal means for people, and what Meta says to do about it.
-func advice(means, helps string, signal *router.Signal) string {
+// advice is what a signal means for people, and what Meta says to do about it. A link that a button of the card has is not said
+// again.
+func advice(means, helps string, signal *router.Signal, button string) string {
 	var lines []string
 	if means != "" {
 		lines = append(lines, "*For users:* "+means)
 	}
 	if helps != "" {
 		help := "*What helps:* " + helps
-		if signal.Link != "" {
+		if signal.Link != "" && signal.Link != button {
 			help += " " + link(signal.Link, signal.LinkLabel())
 		}
 		lines = append(lines, help)

@@ -121,7 +121,9 @@ func (s *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 	if id := had.Channel; id != "" && !isName(id) && s.known(n.Target.Address) == "" {
 		s.remember(n.Target.Address, id)
 	}
-	t := telling{Notifier: s, api: s.clients.now(), n: &n, card: render(&n, s.cfg.Interactive), receipt: receipt{n.Receipt, had}}
+	api := s.clients.now()
+	router.ExchangeOf(ctx).Hide(s.clients.secrets()...)
+	t := telling{Notifier: s, api: api, n: &n, card: render(&n, s.cfg.Interactive), receipt: receipt{n.Receipt, had}}
 	if f := t.tell(ctx); f != nil {
 		return t.receipt.write(), s.verdict(f, n.FailingSince)
 	}

@@ -28,6 +28,7 @@ const (
 	maxShort  = 300
 	maxFields = 20
 	maxAlerts = 20
+	maxPages  = 20
 )
 
 // message is what is posted. The names are those of the admin API.
@@ -51,7 +52,12 @@ type incident struct {
 	State          string            `json:"state"`
 	Open           bool              `json:"open"` // for this receiver
 	Event          string            `json:"event"`
+	Signal         string            `json:"signal"`  // unlike event where several share one: ACCOUNT_BAN
+	Subject        subject           `json:"subject"` // what it is about
+	Change         string            `json:"change"`  // Meta's word for what happened to another subject than a flow, or ""
+	Facts          []router.Fact     `json:"facts"`   // what Meta said beside that, for people
 	WABA           string            `json:"waba_id"`
+	AccountName    string            `json:"account_name"`
 	Flow           string            `json:"flow_id"`
 	FlowName       string            `json:"flow_name"`
 	Labels         map[string]string `json:"labels"`
@@ -67,12 +73,32 @@ type incident struct {
 	ResolvedBy     string            `json:"resolved_by"` // a person, or "" when Meta reported the recovery
 	Owner          string            `json:"owner"`
 	Silenced       bool              `json:"silenced"`
-	Alerts         []alert           `json:"alerts"` // worst first
-	Link           string            `json:"link"`   // its page for people, or ""
+	Reminders      int64             `json:"reminders"` // how often this receiver was told again that nobody has it
+	Pages          []page            `json:"pages"`     // who is paged, will be, or is not; none once it is resolved
+	Alerts         []alert           `json:"alerts"`    // worst first
+	Link           string            `json:"link"`      // its page for people, or ""
+}
+
+type subject struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+type page struct {
+	Notifier           string     `json:"notifier"`
+	State              string     `json:"state"`
+	At                 *time.Time `json:"at"`
+	By                 string     `json:"by"`
+	Again              bool       `json:"again"`
+	UnlessAcknowledged bool       `json:"unless_acknowledged"`
+	Number             int64      `json:"number"`
+	URL                string     `json:"url"`
 }
 
 type alert struct {
 	Event     string     `json:"event"`
+	Signal    string     `json:"signal"`
 	Threshold *float64   `json:"threshold"`
 	Status    string     `json:"status,omitempty"`
 	Severity  string     `json:"severity"`
@@ -84,8 +110,12 @@ type alert struct {
 
 type notice struct {
 	Event      string            `json:"event"`
+	Subject    subject           `json:"subject"`
+	Change     string            `json:"change"`
+	Facts      []router.Fact     `json:"facts"`
 	Seq        int64             `json:"seq"` // position in the journal
 	WABA       string            `json:"waba_id"`
+	Account    string            `json:"account_name"`
 	Flow       string            `json:"flow_id"`
 	FlowName   string            `json:"flow_name"`
 	Labels     map[string]string `json:"labels"`
@@ -157,12 +187,23 @@ func newest(n *router.Notification, at time.Time) time.Time {
 	return at.UTC()
 }
 
-// encode returns the body, and what tells whether two of them say the same. When it happened is not part of that.
+// encode returns the body, and what tells whether two of them say the same. When it happened is not part of that, nor is when
+// somebody was paged, and what the service calls that: a page anew every half hour is no news for a receiver of its own.
 func (m *message) encode() (body []byte, sum string, err error) {
 	if body, err = json.Marshal(m); err != nil {
 		return nil, "", err
 	}
-	data, err := json.Marshal(m.Data)
+	told := m.Data
+	if told.Incident != nil {
+		inc := *told.Incident
+		inc.Pages = slices.Clone(inc.Pages)
+		for i := range inc.Pages {
+			p := &inc.Pages[i]
+			p.At, p.Number, p.URL = nil, 0, ""
+		}
+		told.Incident = &inc
+	}
+	data, err := json.Marshal(told)
 	if err != nil {
 		return nil, "", err
 	}
@@ -173,13 +214,16 @@ func (m *message) encode() (body []byte, sum string, err error) {
 func newIncident(n *router.Notification) *incident {
 	i := n.Incident
 	out := &incident{
-		Number: i.Number, Name: i.Name(), Key: n.Key, State: string(i.State), Open: n.Open, Event: short(i.Event), WABA: short(i.WABA), Flow: short(i.Flow),
+		Number: i.Number, Name: i.Name(), Key: n.Key, State: string(i.State), Open: n.Open, Event: short(router.EventOf(i.Event)), Signal: short(i.Event),
+		Subject: newSubject(i.Subject, i.Event, i.WABA, i.Flow, i.FlowName), Change: short(i.Change), Facts: facts(i.Facts),
+		WABA: short(i.WABA), AccountName: short(i.AccountName), Flow: short(router.OnlyFlow(i.Flow)),
 		FlowName: short(i.FlowName), Labels: labels(i.Labels), Runbook: i.Runbook, Rule: short(i.Rule), Title: short(i.Title), Text: cut(i.Text, maxText),
 		Fields: fields(i.Fields), OpenedAt: i.OpenedAt.UTC(), AcknowledgedAt: moment(i.AcknowledgedAt), AcknowledgedBy: short(i.AcknowledgedBy),
 		ResolvedAt: moment(i.ResolvedAt), ResolvedBy: short(i.ResolvedBy), Owner: short(i.Owner), Silenced: i.Silence.ID != "", Alerts: []alert{}, Link: n.Link,
+		Reminders: reminders(n), Pages: pages(n),
 	}
 	for _, a := range n.Alerts[:min(len(n.Alerts), maxAlerts)] {
-		one := alert{Event: short(a.Event), Severity: a.Severity.String(), Active: a.Active, Since: moment(a.Since), Until: moment(a.Until), Value: number(a.Value)}
+		one := alert{Event: short(router.EventOf(a.Event)), Signal: short(a.Event), Severity: a.Severity.String(), Active: a.Active, Since: moment(a.Since), Until: moment(a.Until), Value: number(a.Value)}
 		if t, ok := a.Level.Threshold(); ok {
 			one.Threshold = number(&t)
 		} else {
@@ -192,11 +236,57 @@ func newIncident(n *router.Notification) *incident {
 
 func newNotice(n *router.Notice) *notice {
 	return &notice{
-		Event: short(n.Name), Seq: n.Event, WABA: short(n.WABA), Flow: short(n.Flow), FlowName: short(n.FlowName), Labels: labels(n.Labels), Runbook: n.Runbook,
+		Event: short(n.Name), Subject: newSubject(n.Subject, n.SignalKey(), n.WABA, n.Flow, n.FlowName), Change: short(n.Change),
+		Facts: facts(n.Facts), Seq: n.Event, WABA: short(n.WABA), Account: short(n.AccountName), Flow: short(router.OnlyFlow(n.Flow)), FlowName: short(n.FlowName), Labels: labels(n.Labels), Runbook: n.Runbook,
 		Rule: short(n.Rule), Title: short(n.Title), Text: cut(n.Text, maxText), Message: cut(n.Message, maxText), Warning: cut(n.Warning, maxText),
 		AlertState: n.AlertState, Threshold: number(n.Threshold), Value: number(n.Value), OldStatus: short(n.OldStatus), NewStatus: short(n.NewStatus),
 		Fields: fields(n.Fields),
 	}
+}
+
+// newSubject names what it is about, also where that is a flow, as the admin API does.
+func newSubject(s router.Subject, signal, waba, flow, flowName string) subject {
+	if s.Kind == "" {
+		s = router.Subject{Kind: router.SubjectOf(signal), ID: router.OnlyFlow(flow), Name: flowName}
+	}
+	if s.Kind == router.SubjectAccount {
+		s.ID = waba
+	}
+	return subject{Kind: string(s.Kind), ID: short(s.ID), Name: short(s.Name)}
+}
+
+func facts(of []router.Fact) []router.Fact {
+	out := []router.Fact{}
+	for _, f := range of[:min(len(of), maxFields)] {
+		out = append(out, router.Fact{Name: short(f.Name), Text: cut(f.Text, maxText)})
+	}
+	return out
+}
+
+// reminders is how often the receiver was told again, where the rules want that.
+func reminders(n *router.Notification) int64 {
+	if !n.Reminds() {
+		return 0
+	}
+	for i := range n.Incident.Watch {
+		if w := &n.Incident.Watch[i]; w.Notifier == n.Target.Notifier {
+			return w.Reminders
+		}
+	}
+	return 0
+}
+
+func pages(n *router.Notification) []page {
+	out := []page{}
+	all := n.Incident.Pages(n.Alerts)
+	for i := range all[:min(len(all), maxPages)] {
+		p := &all[i]
+		out = append(out, page{
+			Notifier: short(p.Notifier), State: string(p.State), At: moment(p.At), By: short(p.By), Again: p.Again,
+			UnlessAcknowledged: p.UnlessAcknowledged, Number: p.Link.Number, URL: p.Link.URL,
+		})
+	}
+	return out
 }
 
 func labels(of map[string]string) map[string]string {

@@ -56,7 +56,7 @@ func New(cfg Config) *Notifier {
 		cfg.SecretsNow = func(string) []router.Secret { return nil }
 	}
 	return &Notifier{cfg: cfg, http: &http.Client{
-		Transport:     notifiers.NewTransport(),
+		Transport:     notifiers.Recorded{RoundTripper: notifiers.NewTransport(), Private: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // whoever it names is not who was named
 	}}
 }
@@ -116,6 +116,8 @@ const (
 	// maxAnswer bounds what is read of an answer, in bytes. Nothing in it matters; a connection whose answer was read is used
 	// again.
 	maxAnswer = 16 << 10
+	// leastSecret is how long the path of an address is, in bytes, if it is taken for a secret.
+	leastSecret = 16
 	// busyWait is how long a 429 without Retry-After is waited out.
 	busyWait = time.Minute
 	// patience is how long an answer is not taken for final that says no in no known form. It may come from something on the
@@ -138,6 +140,14 @@ func (w *Notifier) post(ctx context.Context, n *router.Notification, body []byte
 	signatures := w.sign(n, id, at, body)
 	if signatures == "" {
 		return false, &notifiers.Refused{Service: n.Target.Kind.Label(), Said: "there is no secret to sign with", Hint: "correct secret in the rules, and retry this delivery"}
+	}
+	exchange := router.ExchangeOf(ctx)
+	exchange.Hide(router.Secret(n.Target.Address), router.Secret(signatures))
+	if path := req.URL.RequestURI(); len(path) >= leastSecret { // a shorter one may stand in any text
+		exchange.Hide(router.Secret(path))
+	}
+	for _, secret := range w.secrets(n) {
+		exchange.Hide(secret, router.Secret(strings.TrimPrefix(secret.Reveal(), "whsec_")))
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "flowbridge")

@@ -162,6 +162,80 @@ func TestAnIncidentIsToldFromItsBeginningToItsEnd(t *testing.T) {
 	}
 }
 
+// TestAReminderIsToldOnceToWhomItIsFor: pages that are made anew, and what the service calls them, are no news for a receiver.
+func TestAReminderIsToldOnceToWhomItIsFor(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		remind time.Duration
+		want   []string
+	}{
+		{"a receiver that the rules remind", 30 * time.Minute, []string{incidentOpened, incidentUpdated}},
+		{"one that they do not", 0, []string{incidentOpened}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			n := b.failing()
+			n.Alerts[0].Routes = []router.AlertRoute{{Notifier: "desk", Remind: tt.remind}, {Notifier: "oncall", Remind: 30 * time.Minute}}
+			n.Incident.Pageable = []string{"oncall"}
+			n.Incident.Watch = []router.Watch{{Notifier: "desk", Open: true}, {Notifier: "oncall", Open: true, Opening: 1, Since: began}}
+			r := b.sync(t, n)
+			n = next(n, r, func(n *router.Notification) { // both are due: the receiver is told, and a page is made anew
+				n.Incident.Watch = []router.Watch{{Notifier: "desk", Open: true, Reminders: 1}, {Notifier: "oncall", Open: true, Opening: 2, Since: began.Add(30 * time.Minute)}}
+			})
+			r = b.sync(t, n)
+			n = next(n, r, func(n *router.Notification) { // the service says what it calls the new page
+				n.Incident.Links = []router.Link{{Notifier: "oncall", ID: "P2", Number: 9, URL: "https://pages.example.com/P2"}}
+			})
+			b.sync(t, n)
+			if diff := cmp.Diff(tt.want, b.types()); diff != "" {
+				t.Errorf("told (-want +got):\n%s", diff)
+			}
+			for i, m := range b.Messages() {
+				var said struct {
+					Data struct{ Incident struct{ Reminders int } }
+				}
+				if err := json.Unmarshal(m.Body, &said); err != nil || said.Data.Incident.Reminders != i {
+					t.Errorf("message %d says %d reminders: %v", i, said.Data.Incident.Reminders, err)
+				}
+			}
+		})
+	}
+}
+
+func TestAMessageSaysWhatItIsAboutAndWhoIsPaged(t *testing.T) {
+	b := newBench(t)
+	n := b.failing()
+	n.Incident.Event, n.Incident.Flow = "ACCOUNT_BAN", "account:"
+	n.Incident.FlowInfo = router.FlowInfo{AccountName: "Main"}
+	n.Incident.Subject, n.Incident.Change = router.Subject{Kind: router.SubjectAccount, Name: "Main"}, "DISABLE"
+	n.Incident.Facts = []router.Fact{{Name: "Reason", Text: "spam"}}
+	n.Alerts[0].Event, n.Alerts[0].Routes = "ACCOUNT_BAN", []router.AlertRoute{{Notifier: "oncall", Due: began.Add(5 * time.Minute), UnlessAcknowledged: true}}
+	n.Incident.Pageable, n.Incident.Watch = []string{"oncall"}, []router.Watch{{Notifier: "oncall"}}
+	b.sync(t, n)
+	var said struct {
+		Data struct {
+			Incident struct {
+				AccountName string `json:"account_name"`
+				FlowID      string `json:"flow_id"`
+				Change      string
+				Subject     subject
+				Facts       []router.Fact
+				Pages       []page
+			}
+		}
+	}
+	if err := json.Unmarshal(b.Messages()[0].Body, &said); err != nil {
+		t.Fatal(err)
+	}
+	got := said.Data.Incident
+	due := began.Add(5 * time.Minute)
+	if diff := cmp.Diff([]any{"Main", "", "DISABLE", subject{"account", "501", "Main"}, n.Incident.Facts,
+		[]page{{Notifier: "oncall", State: "waiting", At: &due, UnlessAcknowledged: true}}},
+		[]any{got.AccountName, got.FlowID, got.Change, got.Subject, got.Facts, got.Pages}); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestWhatIsOverBeforeItWasToldIsToldOnce(t *testing.T) {
 	b := newBench(t)
 	n := b.failing()

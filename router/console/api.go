@@ -18,18 +18,20 @@ type Incident struct {
 	Peak           string            `json:"peak"`     // the highest severity so far
 	Title          string            `json:"title"`    // by the rule's template; "" if it has none
 	WABA           string            `json:"waba_id"`
-	Flow           string            `json:"flow_id"`   // "" where it is about another subject
-	FlowName       string            `json:"flow_name"` // "" if the rules file names it not
-	Labels         map[string]string `json:"labels"`    // of the flow, from the rules file
-	Runbook        string            `json:"runbook"`   // URL, or ""
-	Event          string            `json:"event"`     // that opened it, as rules know it
-	Signal         string            `json:"signal"`    // that opened it; unlike event where several share one: ACCOUNT_BAN
-	Subject        Subject           `json:"subject"`   // what it is about
-	Change         string            `json:"change"`    // Meta's word for what happened to another subject than a flow, or ""
-	Facts          []router.Fact     `json:"facts"`     // what Meta said beside that, for people
-	Key            string            `json:"key"`       // PagerDuty's dedup key
-	Rule           string            `json:"rule"`      // that matched the event that opened it
-	Path           []router.Level    `json:"path"`      // levels it reached, in order: "5", "10", or "THROTTLED"
+	AccountName    string            `json:"account_name"`  // "" if it has no name
+	Flow           string            `json:"flow_id"`       // "" where it is about another subject
+	FlowName       string            `json:"flow_name"`     // "" if the rules file names it not
+	Labels         map[string]string `json:"labels"`        // of the flow, from the rules file
+	Runbook        string            `json:"runbook"`       // URL, or ""
+	Event          string            `json:"event"`         // that opened it, as rules know it
+	Signal         string            `json:"signal"`        // that opened it; unlike event where several share one: ACCOUNT_BAN
+	Subject        Subject           `json:"subject"`       // what it is about
+	Change         string            `json:"change"`        // Meta's word for what happened to another subject than a flow, or ""
+	Facts          []router.Fact     `json:"facts"`         // what Meta said beside that, for people
+	Key            string            `json:"key"`           // PagerDuty's dedup key
+	Rule           string            `json:"rule"`          // that matched the event that opened it
+	Path           []router.Level    `json:"path"`          // levels it reached, in order: "5", "10", or "THROTTLED"
+	RulesVersion   string            `json:"rules_version"` // digest of the rules when it opened: /api/v1/rules/{digest}; or ""
 	OpenedAt       *time.Time        `json:"opened_at"`
 	AcknowledgedAt *time.Time        `json:"acknowledged_at"` // null unless it is acknowledged
 	AcknowledgedBy string            `json:"acknowledged_by"` // a person, or ""
@@ -118,6 +120,17 @@ type Delivery struct {
 	Receipt   Receipt    `json:"receipt"` // null where nothing was made
 }
 
+// ListedDelivery is a delivery with what it is about, which is empty where its incident or notice is not kept any more.
+type ListedDelivery struct {
+	Delivery
+	WABA        string  `json:"waba_id"`
+	AccountName string  `json:"account_name"` // "" if it has no name
+	Flow        string  `json:"flow_id"`
+	FlowName    string  `json:"flow_name"` // "" if it has no name
+	Event       string  `json:"event"`
+	Subject     Subject `json:"subject"`
+}
+
 // Receipt is what the service calls what was made there: link, a URL or "", and what else the kind keeps, as that
 // writes it. Of channel, ts (of Slack) and dedup_key (of PagerDuty) those that the kind does not have are "".
 type Receipt map[string]any
@@ -137,23 +150,24 @@ type Entry struct {
 
 // Event is an event of the journal. Meta's value stays behind: a filled form is somebody's personal data.
 type Event struct {
-	Seq        int64      `json:"seq"`         // its position in the journal, from 1
-	At         *time.Time `json:"at"`          // when it happened, by Meta's clock
-	ReceivedAt *time.Time `json:"received_at"` // by ours
-	Source     string     `json:"source"`      // meta, console, slack, pagerduty or flowbridge
-	WABA       string     `json:"waba_id"`
-	Flow       string     `json:"flow_id"`
-	FlowName   string     `json:"flow_name"` // "" if the rules file names it not
-	Event      string     `json:"event"`
-	Signal     string     `json:"signal"`      // unlike event where several signals share one
-	Subject    Subject    `json:"subject"`     // what it is about
-	Change     string     `json:"change"`      // Meta's word for what happened to another subject than a flow, or ""
-	Threshold  *float64   `json:"threshold"`   // percent, or milliseconds for latency
-	AlertState string     `json:"alert_state"` // ACTIVATED, DEACTIVATED or ""
-	OldStatus  string     `json:"old_status"`
-	NewStatus  string     `json:"new_status"`
-	State      string     `json:"state"`   // waiting, folded, unreadable or failed
-	Outcome    string     `json:"outcome"` // what came of it, for people
+	Seq         int64      `json:"seq"`         // its position in the journal, from 1
+	At          *time.Time `json:"at"`          // when it happened, by Meta's clock
+	ReceivedAt  *time.Time `json:"received_at"` // by ours
+	Source      string     `json:"source"`      // meta, console, slack, pagerduty or flowbridge
+	WABA        string     `json:"waba_id"`
+	AccountName string     `json:"account_name"` // "" if it has no name
+	Flow        string     `json:"flow_id"`
+	FlowName    string     `json:"flow_name"` // "" if the rules file names it not
+	Event       string     `json:"event"`
+	Signal      string     `json:"signal"`      // unlike event where several signals share one
+	Subject     Subject    `json:"subject"`     // what it is about
+	Change      string     `json:"change"`      // Meta's word for what happened to another subject than a flow, or ""
+	Threshold   *float64   `json:"threshold"`   // percent, or milliseconds for latency
+	AlertState  string     `json:"alert_state"` // ACTIVATED, DEACTIVATED or ""
+	OldStatus   string     `json:"old_status"`
+	NewStatus   string     `json:"new_status"`
+	State       string     `json:"state"`   // waiting, folded, unreadable or failed
+	Outcome     string     `json:"outcome"` // what came of it, for people
 	// PairsWith has the positions of the other half: of an ACTIVATED what ended it, of a recovery what it ended.
 	PairsWith  []int64 `json:"pairs_with"`
 	Unreadable string  `json:"unreadable"`     // why it could not be read
@@ -209,20 +223,21 @@ type Result struct {
 // Silence is a silence as the API shows it.
 type Silence struct {
 	ID             string            `json:"id"`
-	State          string            `json:"state"` // active or ended
+	State          string            `json:"state"` // active, planned (it begins later) or ended
 	WABA           string            `json:"waba_id"`
+	AccountName    string            `json:"account_name"` // "" if it has no name
 	Flow           string            `json:"flow_id"`
 	FlowName       string            `json:"flow_name"` // "" if the rules file names it not
 	Event          string            `json:"event"`
 	Labels         map[string]string `json:"labels"`
-	Everything     bool              `json:"everything"` // nothing narrows it
-	Since          *time.Time        `json:"since"`
+	Everything     bool              `json:"everything"`      // nothing narrows it
+	Since          *time.Time        `json:"since"`           // when it begins or began
 	Until          *time.Time        `json:"until"`           // null: until recovery
 	UntilRecovered bool              `json:"until_recovered"` // it ends by itself once nothing that it covers is wrong
 	EndedAt        *time.Time        `json:"ended_at"`        // null while it holds
 	By             string            `json:"by"`
 	Why            string            `json:"why"`
-	Covers         []int64           `json:"covers"` // numbers of unresolved incidents with an alert that it covers; none once it has ended
+	Covers         []int64           `json:"covers"` // numbers of unresolved incidents with an alert that it covers; none before it begins and once it has ended
 }
 
 // SilenceRequest is what a person asks for. What is set of waba, flow, event, team and labels must all fit.
@@ -235,6 +250,7 @@ type SilenceRequest struct {
 	Everything bool              `json:"everything,omitempty"` // must be said where nothing narrows the silence
 	For        string            `json:"for,omitempty"`        // "30m", "4h", "2d"
 	Until      string            `json:"until,omitempty"`      // RFC 3339, or "recovered"
+	Start      string            `json:"start,omitempty"`      // RFC 3339, or how long from now: "2h". Default: at once
 	By         string            `json:"by,omitempty"`
 	Why        string            `json:"why,omitempty"`
 }

@@ -24,6 +24,8 @@ import (
 // Store is what the console reads, and the little that it writes. Errors are faults of storage, except
 // where a method says otherwise.
 type Store interface {
+	Kept
+
 	// Incidents returns those that pass the filter, in its order.
 	Incidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error)
 	// IncidentRows is Incidents without timelines and receipts. Both return ErrNotFound where the order is by what is worst,
@@ -53,6 +55,8 @@ type Store interface {
 	SilencesBefore(ctx context.Context, id string, limit int) ([]router.Silence, error)
 	// FindDeliveries returns those that pass the filter, newest first.
 	FindDeliveries(ctx context.Context, f router.DeliveryFilter) ([]router.Delivery, error)
+	// About says what deliveries are about, by their ids; those are left out of which it is not known any more.
+	About(ctx context.Context, list []router.Delivery) (map[int64]router.About, error)
 	// RetryDelivery makes a delivery due now, and keeps who asked for it; ErrNotFound if there is none, ErrConflict,
 	// wrapped with the reason, if it is not one to retry.
 	RetryDelivery(ctx context.Context, id int64, audit ...router.AuditEntry) error
@@ -112,11 +116,15 @@ type Config struct {
 	// Reload reads the rules anew. Its error, a line for each mistake, is shown to whoever asked. It may be called
 	// from several goroutines. Default: POST /api/v1/reload is refused.
 	Reload func() error
+	// RulesNow returns the digest of the rules in force, "" where they are not kept. Default: they are not.
+	RulesNow func() string
 	// FlowIDs returns the ids of the flows that people call by a name; none for a name that the rules do not know.
 	// Default: flows have no names, and are asked for by their ids.
 	FlowIDs func(name string) []string
-	// FlowName returns the name that the rules give a flow, "" if none. Default: flows have no names.
+	// FlowName returns what a flow is called, "" if it has no name. Default: flows have no names.
 	FlowName func(id string) string
+	// AccountName returns what an account is called, "" if it has no name. Default: accounts have none.
+	AccountName func(waba string) string
 	// Misnamed says what in a scope the rules do not know, so that a silence of it would cover nothing, with the nearest
 	// that they know. Default: nothing is.
 	Misnamed func(s *router.Scope) []string
@@ -169,8 +177,14 @@ func New(cfg Config, s Store) (*Console, error) {
 	if cfg.FlowName == nil {
 		cfg.FlowName = func(string) string { return "" }
 	}
+	if cfg.AccountName == nil {
+		cfg.AccountName = func(string) string { return "" }
+	}
 	if cfg.Misnamed == nil {
 		cfg.Misnamed = func(*router.Scope) []string { return nil }
+	}
+	if cfg.RulesNow == nil {
+		cfg.RulesNow = func() string { return "" }
 	}
 	if cfg.Rules == nil {
 		cfg.Rules = func() string { return "" }

@@ -91,6 +91,11 @@ func TestShapes(t *testing.T) {
 		{"deliveries", "/api/v1/deliveries"},
 		{"deliveries-parked", "/api/v1/deliveries?state=parked"},
 		{"deliveries-delivered-one", "/api/v1/deliveries?state=delivered&limit=1"},
+		{"delivery", "/api/v1/deliveries/9"},
+		{"delivery-without-attempts", "/api/v1/deliveries/10"},
+		{"rules", "/api/v1/rules"},
+		{"rules-version", "/api/v1/rules/aa11"},
+		{"seen", "/api/v1/seen"},
 		{"event", "/api/v1/events/101"},
 		{"event-of-a-form", "/api/v1/events/102"},
 		{"silences", "/api/v1/silences"},
@@ -99,7 +104,7 @@ func TestShapes(t *testing.T) {
 		{"readyz", "/readyz"},
 	} {
 		t.Run(tt.golden, func(t *testing.T) {
-			c, logs := newConsole(t, Config{Version: "1.2.3"}, filledStore())
+			c, logs := newConsole(t, Config{Version: "1.2.3", RulesNow: func() string { return "bb22" }}, filledStore())
 			resp := ask(c, "GET", tt.path, "")
 			if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/json" || logs.Len() > 0 {
 				t.Errorf("%s %s\n%s", resp.Status, resp.Header.Get("Content-Type"), logs)
@@ -186,6 +191,10 @@ func TestRefusals(t *testing.T) {
 		{"a body with another field", "POST", "/api/v1/incidents/42/resolve", `{"user": "Ada"}`, 400, `send no body, or {"by": "your name"}`},
 		{"a body with more behind it", "POST", "/api/v1/incidents/42/resolve", `{"by": "Ada"} {}`, 400, `send no body, or {"by": "your name"}`},
 		{"a body that is too long", "POST", "/api/v1/incidents/42/resolve", long, 413, "the body is longer than 4096 bytes"},
+		{"an unknown delivery", "GET", "/api/v1/deliveries/99", "", 404, "there is no delivery 99"},
+		{"a delivery that is no number", "GET", "/api/v1/deliveries/-1", "", 404, `there is no delivery "-1"`},
+		{"unknown rules", "GET", "/api/v1/rules/cc33", "", 404, `no rules are kept as "cc33"`},
+		{"hits of no days", "GET", "/api/v1/rules?days=0", "", 400, `days is a number from 1 to 90, not "0"`},
 		{"retrying an unknown delivery", "POST", "/api/v1/deliveries/99/retry", "", 404, "there is no delivery 99"},
 		{"retrying what is no number", "POST", "/api/v1/deliveries/x/retry", "", 404, `there is no delivery "x"`},
 		{"retrying what was delivered", "POST", "/api/v1/deliveries/7/retry", "", 409, "delivery 7: not possible now: it was delivered"},
@@ -200,7 +209,7 @@ func TestRefusals(t *testing.T) {
 		{"paging where no rule pages", "POST", "/api/v1/incidents/41/page", "", 409, "nobody can be paged for INC-41: its rules name no notifier that pages"},
 		{"paging for a resolved incident", "POST", "/api/v1/incidents/40/page", "", 409, "INC-40 is resolved already"},
 		{"an unknown act", "POST", "/api/v1/incidents/42/close", "", 404, "there is nothing at /api/v1/incidents/42/close"},
-		{"an unknown state of silences", "GET", "/api/v1/silences?state=over", "", 400, `unknown state "over": use active or ended`},
+		{"an unknown state of silences", "GET", "/api/v1/silences?state=over", "", 400, `unknown state "over": use active, planned or ended`},
 		{"ending an unknown silence", "DELETE", "/api/v1/silences/nothing", "", 404, `there is no silence "nothing"`},
 		{"ending every silence at once", "DELETE", "/api/v1/silences", "", 405, "DELETE is not possible here: use GET or POST"},
 		{"rules that cannot be read anew", "POST", "/api/v1/reload", "", 409, "the rules of this bridge cannot be read anew: start it again"},

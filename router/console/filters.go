@@ -120,6 +120,20 @@ func (q *query) limit(otherwise int) int {
 	return n
 }
 
+// days reads days, from 1 to 90.
+func (q *query) days(otherwise int) int {
+	value := q.text("days")
+	if _, given := q.values["days"]; !given {
+		return otherwise
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > 90 {
+		q.problem("days is a number from 1 to 90, not %q", value)
+		return otherwise
+	}
+	return n
+}
+
 // before reads where a page begins: what is told of the last of the page before.
 func (q *query) before(what string) int64 {
 	value := q.text("before")

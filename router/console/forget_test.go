@@ -13,7 +13,7 @@ func TestAPersonIsForgotten(t *testing.T) {
 	s := &memStore{}
 	c, logs := newConsole(t, Config{}, s)
 	resp := ask(c, "POST", "/api/v1/forget", `{"phone":"+1 (555) 010-0200"}`)
-	const want = `{"forgotten":{"events":2,"notices":1,"incidents":0,"timeline":0,"deliveries":0,"silences":0,"postponed":0,"audit":0},` +
+	const want = `{"forgotten":{"events":2,"notices":1,"incidents":0,"timeline":0,"deliveries":0,"silences":0,"postponed":0,"audit":0,"attempts":0},` +
 		`"told":[{"notifier":"chat","kind":"slack","incident":null,"notice":7,"link":"https://chat.example.com/m"}]}`
 	if got := strings.TrimSpace(text(t, resp)); resp.StatusCode != http.StatusOK || got != want {
 		t.Errorf("%s\n got %s\nwant %s", resp.Status, got, want)

@@ -42,8 +42,9 @@ func (c *Console) showEvent(r *http.Request, p httprouter.Params) (int, any, err
 	return http.StatusOK, detail, nil
 }
 
-// named gives an event the name of its flow.
+// named gives an event the names of its flow and its account.
 func (c *Console) named(e Event) Event {
+	e.AccountName = c.cfg.AccountName(e.WABA)
 	if e.Flow != "" {
 		e.FlowName = c.cfg.FlowName(e.Flow)
 	}

@@ -86,8 +86,13 @@ func (c *Console) listDeliveries(r *http.Request, _ httprouter.Params) (int, any
 	if err != nil {
 		return 0, nil, err
 	}
+	about, err := c.store.About(r.Context(), list)
+	if err != nil {
+		return 0, nil, err
+	}
+	listed := func(d *router.Delivery) ListedDelivery { return newListedDelivery(d, about[d.ID]) }
 	return http.StatusOK, map[string]any{
-		"deliveries": each(list, newDelivery), "next": nextOf(list, f.Limit, func(d *router.Delivery) int64 { return d.ID }),
+		"deliveries": each(list, listed), "next": nextOf(list, f.Limit, func(d *router.Delivery) int64 { return d.ID }),
 	}, nil
 }
 
@@ -147,7 +152,7 @@ func (c *Console) listSilences(r *http.Request, _ httprouter.Params) (int, any, 
 	if err != nil {
 		return 0, nil, err
 	}
-	state := oneOf(q, "state", silenceActive, silenceEnded)
+	state := oneOf(q, "state", silenceStates...)
 	every, before, limit := q.yes("all"), q.text("before"), q.limit(maxLimit)
 	if err := q.err(); err != nil {
 		return 0, nil, err
@@ -179,7 +184,9 @@ func (c *Console) recentSilences(r *http.Request, state, before string, limit in
 	list = slices.DeleteFunc(list, func(s Silence) bool {
 		return state != "" && s.State != state || s.EndedAt != nil && now.Sub(*s.EndedAt) > recently
 	})
-	slices.SortStableFunc(list, func(a, b Silence) int { return strings.Compare(a.State, b.State) })
+	slices.SortStableFunc(list, func(a, b Silence) int {
+		return slices.Index(silenceStates, a.State) - slices.Index(silenceStates, b.State)
+	})
 	if before != "" {
 		at := slices.IndexFunc(list, func(s Silence) bool { return s.ID == before })
 		if at < 0 {

@@ -19,9 +19,9 @@ func newIncident(i *router.IncidentDetail) Incident {
 	}
 	return Incident{
 		Number: i.Number, State: string(i.State), Severity: i.Severity.String(), Peak: i.Peak.String(), Title: i.Title,
-		WABA: i.WABA, Flow: router.OnlyFlow(i.Flow), FlowName: i.FlowName, Labels: labels, Runbook: i.Runbook,
+		WABA: i.WABA, AccountName: i.AccountName, Flow: router.OnlyFlow(i.Flow), FlowName: i.FlowName, Labels: labels, Runbook: i.Runbook,
 		Event: i.EventName(), Signal: i.Event, Subject: newSubject(i.Event, i.WABA, i.Flow, i.FlowName, i.Subject), Change: i.Change,
-		Facts: append([]router.Fact{}, i.Facts...), Key: i.Key, Rule: i.Rule, Path: append([]router.Level{}, i.Path...),
+		Facts: append([]router.Fact{}, i.Facts...), Key: i.Key, Rule: i.Rule, RulesVersion: i.RulesVersion, Path: append([]router.Level{}, i.Path...),
 		OpenedAt: moment(i.OpenedAt), AcknowledgedAt: moment(i.AcknowledgedAt), AcknowledgedBy: i.AcknowledgedBy,
 		ResolvedAt: moment(i.ResolvedAt), ResolvedBy: i.ResolvedBy, Owner: i.Owner,
 		Links:    each(i.Links, func(l *router.Link) Link { return Link{l.Notifier, l.ID, l.Number, l.URL} }),
@@ -83,6 +83,17 @@ func newDelivery(d *router.Delivery) Delivery {
 	}
 	if r := d.Receipt; r != (router.Receipt{}) {
 		out.Receipt = newReceipt(&r)
+	}
+	return out
+}
+
+func newListedDelivery(d *router.Delivery, of router.About) ListedDelivery {
+	out := ListedDelivery{
+		Delivery: newDelivery(d), WABA: of.WABA, AccountName: of.AccountName, Flow: router.OnlyFlow(of.Flow), FlowName: of.FlowName,
+		Event: router.EventOf(of.Event),
+	}
+	if of.Event != "" {
+		out.Subject = newSubject(of.Event, of.WABA, of.Flow, of.FlowName, of.Subject)
 	}
 	return out
 }

@@ -31,9 +31,13 @@ const (
 
 // The states of a silence.
 const (
-	silenceActive = "active"
-	silenceEnded  = "ended"
+	silenceActive  = "active"
+	silencePlanned = "planned" // it begins later
+	silenceEnded   = "ended"
 )
+
+// silenceStates are in the order of the list.
+var silenceStates = []string{silenceActive, silencePlanned, silenceEnded}
 
 // silences returns all that hold, and the newest of the others; newest first.
 func (c *Console) silences(r *http.Request) ([]router.Silence, error) {
@@ -55,7 +59,7 @@ func (c *Console) silences(r *http.Request) ([]router.Silence, error) {
 }
 
 const wishUsage = `send {"flow": "...", "for": "4h", "by": "...", "why": "..."}: one or more of waba, flow, event, team, labels, ` +
-	`or everything: true; and for, or until with a time or "recovered"`
+	`or everything: true; for, or until with a time or "recovered"; and start, if it is to begin later`
 
 // addSilence: POST /api/v1/silences
 func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, error) {
@@ -84,9 +88,11 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 	if len(holding) >= router.MaxSilences {
 		return 0, nil, refuse(http.StatusConflict, "there are %d silences already: end one first", len(holding))
 	}
-	covers, err := c.covered(r, &s.Scope)
-	if err != nil {
-		return 0, nil, err
+	covers := []int64{}
+	if !s.Planned(now) {
+		if covers, err = c.covered(r, &s.Scope); err != nil {
+			return 0, nil, err
+		}
 	}
 	came, err := c.say(r, router.Event{Name: router.AddSilence, Act: &router.Act{Actor: s.By, Silence: &s}})
 	if err != nil {
@@ -133,7 +139,13 @@ func (c *Console) silenceOf(asked *SilenceRequest, now time.Time) (s router.Sile
 	case narrow && asked.Everything:
 		problem("everything: true stands alone: leave out waba, flow, event, team and labels")
 	}
-	if s.Until, err = until(asked, now); err != nil {
+	if s.Start, err = start(asked, now); err != nil {
+		problem("%v", err)
+	}
+	if !s.Start.IsZero() {
+		s.Since = s.Start
+	}
+	if s.Until, err = until(asked, s.Since); err != nil {
 		problem("%v", err)
 	}
 	return s, problems
@@ -158,8 +170,28 @@ func (c *Console) flowID(name string) (string, error) {
 	return "", fmt.Errorf("the rules name no flow %q: give its id", name)
 }
 
-// until returns when a silence ends; the zero time for one that holds until recovery.
-func until(asked *SilenceRequest, now time.Time) (time.Time, error) {
+// start returns when a silence begins that is to begin later; the zero time for one that begins at once.
+func start(asked *SilenceRequest, now time.Time) (time.Time, error) {
+	if asked.Start == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, asked.Start)
+	if d, ok := router.ParseDuration(asked.Start); ok && d > 0 {
+		t, err = now.Add(d), nil
+	}
+	switch {
+	case err != nil:
+		return time.Time{}, fmt.Errorf("start: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor a time from now, such as 2h", asked.Start)
+	case !t.After(now):
+		return time.Time{}, fmt.Errorf("start: %s is past: leave it out to begin at once", asked.Start)
+	case t.Sub(now) > maxSilence:
+		return time.Time{}, fmt.Errorf("start: %s is more than 366 days away", asked.Start)
+	}
+	return t.UTC(), nil
+}
+
+// until returns when a silence that begins at a time ends; the zero time for one that holds until recovery.
+func until(asked *SilenceRequest, begins time.Time) (time.Time, error) {
 	switch {
 	case asked.For != "" && asked.Until != "":
 		return time.Time{}, errors.New("for and until exclude each other: give one of them")
@@ -168,7 +200,7 @@ func until(asked *SilenceRequest, now time.Time) (time.Time, error) {
 		if !ok || d < minSilence || d > maxSilence {
 			return time.Time{}, fmt.Errorf("for: %q is no duration from 1m to 366d, such as 30m, 4h or 2d", asked.For)
 		}
-		return now.Add(d), nil
+		return begins.Add(d), nil
 	case asked.Until == recovered:
 		return time.Time{}, nil
 	case asked.Until != "":
@@ -176,9 +208,11 @@ func until(asked *SilenceRequest, now time.Time) (time.Time, error) {
 		switch {
 		case err != nil:
 			return time.Time{}, fmt.Errorf(`until: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor "recovered"`, asked.Until)
-		case !t.After(now):
+		case !t.After(begins) && asked.Start != "":
+			return time.Time{}, fmt.Errorf("until: %s is not after start", asked.Until)
+		case !t.After(begins):
 			return time.Time{}, fmt.Errorf("until: %s is past", asked.Until)
-		case t.Sub(now) > maxSilence:
+		case t.Sub(begins) > maxSilence:
 			return time.Time{}, fmt.Errorf("until: %s is more than 366 days away", asked.Until)
 		}
 		return t.UTC(), nil
@@ -186,8 +220,11 @@ func until(asked *SilenceRequest, now time.Time) (time.Time, error) {
 	return time.Time{}, errors.New(`say how long: for (30m, 4h, 2d), or until with a time or "recovered"`)
 }
 
-// namedSilence gives a silence the name of its flow.
+// namedSilence gives a silence the names of its flow and its account.
 func (c *Console) namedSilence(s Silence) Silence {
+	if s.WABA != "" {
+		s.AccountName = c.cfg.AccountName(s.WABA)
+	}
 	if s.Flow != "" {
 		s.FlowName = c.cfg.FlowName(s.Flow)
 	}
@@ -293,8 +330,10 @@ func newSilence(s *router.Silence, now time.Time) Silence {
 	switch {
 	case !s.Ended.IsZero():
 		out.State, out.EndedAt = silenceEnded, moment(s.Ended)
-	case !s.UntilRecovered() && !now.Before(s.Until):
+	case s.Over(now):
 		out.State, out.EndedAt = silenceEnded, moment(s.Until)
+	case s.Planned(now):
+		out.State = silencePlanned
 	}
 	return out
 }

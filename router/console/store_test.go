@@ -18,6 +18,10 @@ type memStore struct {
 	incidents  []router.IncidentDetail
 	events     []router.JournalEvent
 	deliveries []router.Delivery
+	attempts   []router.Attempt
+	versions   []router.RulesVersion
+	hits       []router.RuleHits
+	sights     []router.Sight
 	silences   []router.Silence
 	pairs      map[int64][]int64
 	stats      router.Stats
@@ -172,6 +176,18 @@ func (s *memStore) RetryDeliveries(ctx context.Context, f router.DeliveryFilter,
 	return n, cmp.Or(s.fault, s.Audit(ctx, audit(n)))
 }
 
+func (s *memStore) About(_ context.Context, list []router.Delivery) (map[int64]router.About, error) {
+	about := map[int64]router.About{}
+	for _, d := range list {
+		for _, i := range s.incidents {
+			if d.Incident == i.Number {
+				about[d.ID] = router.About{WABA: i.WABA, Flow: i.Flow, Event: i.Event, Subject: i.Subject, FlowInfo: i.FlowInfo}
+			}
+		}
+	}
+	return about, s.fault
+}
+
 func (s *memStore) RetryDelivery(_ context.Context, id int64, audit ...router.AuditEntry) error {
 	for _, d := range s.deliveries {
 		switch {
@@ -321,6 +337,18 @@ func filledStore() *memStore {
 			{Event: router.Event{Seq: 104, Source: router.SourceMeta, At: at(4), Received: at(4), WABA: "w1", Flow: "2", Name: router.FlowStatusChange,
 				OldStatus: router.Throttled, NewStatus: router.Blocked}, State: router.EventWaiting},
 		},
+		attempts: []router.Attempt{{Delivery: 9, N: 2, Revision: 3, At: at(5), Took: 1500 * time.Millisecond, Result: router.AttemptParked, Status: 200,
+			Error: "Slack refused: channel_not_found", More: 1, With: 4, Calls: []router.Call{
+				{Method: "POST", URL: "https://slack.com/api/chat.postMessage", Request: `{"text":"<b>&"}`, RequestCut: true, Status: 200,
+					Answer: `{"ok":false,"error":"channel_not_found"}`, AnswerCut: true, Took: time.Second},
+				{Method: "POST", URL: "https://hooks.example.com/…", Error: "connection refused", Took: 500 * time.Millisecond},
+			}}},
+		versions: []router.RulesVersion{
+			{Digest: "bb22", First: at(1), Loaded: at(5), By: router.RulesReloaded},
+			{Digest: "aa11", First: at(0), Loaded: at(0), By: router.RulesAtStart, Files: []router.RulesFile{{Name: "rules.yaml", Text: "version: 1\n"}}},
+		},
+		hits:   []router.RuleHits{{Day: at(0).Truncate(24 * time.Hour), Rule: "payments", Hits: 3, Pages: 1, Last: at(4)}},
+		sights: []router.Sight{{What: router.SightPost, At: at(3)}, {What: router.SightBadPost, At: at(2), Detail: "from 192.0.2.1"}},
 		silences: []router.Silence{
 			{ID: "deploying", Scope: router.Scope{Flow: "1987937931743377", Labels: map[string]string{"team": "payments"}}, Since: at(-10), Until: at(60), By: "Ada", Why: "deploy"},
 			{ID: "all", Since: at(-20)},

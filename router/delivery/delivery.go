@@ -91,6 +91,8 @@ type Config struct {
 	// Unbudgeted says that deliveries take nothing from the budgets now: for services that have no limits. Default: they
 	// take what their Notifier says, where that is a Charger.
 	Unbudgeted func() bool
+	// KeepsAttempts says that what is sent and answered goes into the Result of each attempt. Default: it does not.
+	KeepsAttempts bool
 	// Timeout bounds one Sync. Default: 30 s.
 	Timeout time.Duration
 	// Lease is how long a claim holds if this process dies or is cut off from the queue. While a Sync runs its

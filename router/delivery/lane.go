@@ -44,7 +44,7 @@ func (d *Deliverer) next(ctx, work context.Context, notifier string) (worked boo
 	case err != nil || n == nil:
 		return false, err
 	case ctx.Err() != nil:
-		d.end(work, n, router.Receipt{}, nil, errStopping)
+		d.end(work, n, router.Receipt{}, nil, errStopping, nil)
 	default:
 		d.deliver(work, n, since)
 	}
@@ -76,18 +76,36 @@ func (d *Deliverer) charges(n *router.Notification) []router.Charge {
 func (d *Deliverer) deliver(work context.Context, n *router.Notification, since time.Time) {
 	held, release := d.hold(work, n, since)
 	defer release()
-	receipt, err := d.attempt(held, n)
+	var made *router.Attempt
+	keeping, exchange := held, &router.Exchange{}
+	if d.cfg.KeepsAttempts {
+		made = &router.Attempt{Revision: n.Revision, At: d.cfg.Now()}
+		exchange.Hide(n.Target.Credential)
+		keeping = router.WithExchange(held, exchange)
+	}
+	receipt, err := d.attempt(keeping, n)
 	cut := context.Cause(held)
 	release()
-	d.end(work, n, receipt, err, cut)
+	if made != nil {
+		made.Took = d.cfg.Now().Sub(made.At)
+		made.Calls, made.More = exchange.Calls()
+		if last := len(made.Calls) - 1; last >= 0 {
+			made.Status = made.Calls[last].Status
+		}
+	}
+	d.end(work, n, receipt, err, cut, made)
 }
 
-// end writes down how an attempt ended. cut is why it was cancelled, if it was.
-func (d *Deliverer) end(work context.Context, n *router.Notification, receipt router.Receipt, err, cut error) {
+// end writes down how an attempt ended. cut is why it was cancelled, if it was; made is what is kept of it, nil for nothing.
+func (d *Deliverer) end(work context.Context, n *router.Notification, receipt router.Receipt, err, cut error, made *router.Attempt) {
 	if errors.Is(cut, errStopping) && err == nil && receipt == (router.Receipt{}) {
 		err = cut // it never began
 	}
 	r := d.result(n, receipt, err, cut)
+	if made != nil {
+		made.Result, made.Error = r.ResultOf(d.cfg.Now()), r.Error
+		r.Attempt = made
+	}
 	if err := d.finish(work, r); err != nil {
 		if errors.Is(err, router.ErrConflict) {
 			d.cfg.Logger.Warn("a delivery was taken over while it was tried; who has it settles what exists", "delivery", n.Delivery, "notifier", n.Target.Notifier)

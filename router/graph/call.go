@@ -187,7 +187,7 @@ func refusal(status, code int, message string, token router.Secret) *fault {
 	case code == 100, code == 33, code == 803, status == http.StatusNotFound:
 		f.outcome = unknown
 	}
-	f.text = router.Shorten(router.OneLine(strings.ReplaceAll(message, token.Reveal(), token.String())), maxMessage)
+	f.text = router.Shorten(router.OneLine(hide(message, token)), maxMessage)
 	return f
 }
 
@@ -204,4 +204,12 @@ func unanswered(err error) *fault {
 		return &fault{outcome: timedOut, text: "no answer in time"}
 	}
 	return &fault{outcome: unreachable, text: router.Shorten(router.OneLine(err.Error()), maxMessage)}
+}
+
+// hide puts dots in the place of a token.
+func hide(text string, token router.Secret) string {
+	if !token.Hideable() {
+		return text
+	}
+	return strings.ReplaceAll(text, token.Reveal(), token.String())
 }

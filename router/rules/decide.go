@@ -24,7 +24,7 @@ func (r *Rules) Decide(ev *router.Event) router.Decision {
 	if !parked && ev.Source != router.SourceMeta {
 		return router.Decision{}
 	}
-	d := router.Decision{FlowInfo: r.info(ev)}
+	d := router.Decision{FlowInfo: r.info(ev), Version: r.cfg.Version}
 	var buf [8]int
 	hits := r.match(ev, buf[:0])
 	sure := slices.ContainsFunc(hits, func(i int) bool { return !r.rules[i].match.perhaps(ev) })

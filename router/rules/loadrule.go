@@ -282,9 +282,15 @@ func (l *loader) severity(e entry, events []string) (rule severityRule) {
 			l.neverSays(k, events)
 		case !ok || b.op != "":
 			own, _ := saidBy(events)
+			meant := cmp.Or(yamldoc.DidYouMean(k.Key, own), yamldoc.DidYouMean(k.Key, severityLevels()))
+			if _, slip := yamldoc.NearMiss(k.Key, severityLevels()); !slip && plainChange.MatchString(k.Key) { // it may be new
+				rule.words[k.Key] = severity
+				l.Warn(k.At, k.Path, "Meta is not known to send the word "+yamldoc.Quote(k.Key),
+					cmp.Or(meant, "known are statuses such as BLOCKED, and changes such as DISABLE"))
+				continue
+			}
 			l.Wrong(k.At, k.Path, "is no threshold, no status and no change",
-				cmp.Or(yamldoc.DidYouMean(k.Key, own), yamldoc.DidYouMean(k.Key, severityLevels()),
-					`write 10, "50%" or "5s", a status such as BLOCKED, or a change such as DISABLE`))
+				cmp.Or(meant, `write 10, "50%" or "5s", a status such as BLOCKED, or a change such as DISABLE`))
 		case slices.ContainsFunc(rule.levels, func(s severityAt) bool { return s.bound == b }):
 			l.Wrong(k.At, k.Path, "stands here twice", "")
 		default:

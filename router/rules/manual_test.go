@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"flowbridge/router"
 )
 
 // TestTheManualSaysWhatTheCodeKnows holds the tables of the page about rules, or writes them anew with -update.
@@ -31,6 +33,54 @@ func TestTheManualSaysWhatTheCodeKnows(t *testing.T) {
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(string(page), "\n")); diff != "" {
 		t.Errorf("write it anew with -update: -want +got\n%s", diff)
 	}
+}
+
+// TestTheReferenceIsThatOfTheSchema holds the page that lists every key, or writes it anew with -update: it is made of the tables
+// that the schema and the loader are made of.
+func TestTheReferenceIsThatOfTheSchema(t *testing.T) {
+	const path = "../../cmd/flowbridge/docs/rules-reference.md"
+	want := referencePage()
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(string(page), "\n")); diff != "" {
+		t.Errorf("write it anew with -update: -want +got\n%s", diff)
+	}
+}
+
+// referencePage is the page: a table for each kind of map.
+func referencePage() string {
+	var b strings.Builder
+	b.WriteString("# Every key of the rules\n\nMade from the schema, which `flowbridge schema` prints. [Rules by example](rules.md) shows them at work.\n")
+	part := func(title string, t table) {
+		fmt.Fprintf(&b, "\n## %s\n\n| key | meaning |\n| --- | --- |\n", title)
+		for _, k := range t.keys {
+			required := ""
+			if k.required {
+				required = "Required. "
+			}
+			fmt.Fprintf(&b, "| `%s` | %s%s |\n", k.name, required, cell(k.about))
+		}
+	}
+	part("The file", fileKeys)
+	part("A flow", flowKeys)
+	part("An account", accountKeys)
+	for _, kind := range router.Kinds() {
+		part("A notifier of kind "+string(kind), notifierKeys(kind))
+	}
+	part("A window", windowKeys)
+	part("A rule", ruleKeys)
+	part("`match`", matchKeys)
+	part("`{not: ...}` in a key of `match`", notKeys)
+	part("An entry of `notify`", routeKeys)
+	return b.String()
 }
 
 // manual returns parts of the manual that are written from the code, in Markdown, by the name that marks their place in the

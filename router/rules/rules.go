@@ -25,6 +25,8 @@ type Config struct {
 	// Samples are events as Meta sends them: expressions and templates are tried on them when they are read, so that one
 	// that takes too much is a mistake. Default: none.
 	Samples []router.Event
+	// Version is what every Decision names the rules by. Default: "".
+	Version string
 	// OnTemplateError is told that the title or text of a rule failed at run time; the built-in words are
 	// used then. It may be called from several goroutines. Default: nobody is told.
 	OnTemplateError func(rule string, err error)
@@ -106,6 +108,9 @@ type route struct {
 
 // defaultName is how decisions, incidents and notices call the entry `default`.
 const defaultName = "default"
+
+// Version is that of the Config that they were read with.
+func (r *Rules) Version() string { return r.cfg.Version }
 
 // build makes what decisions need of rules that are read.
 func (r *Rules) build() {

@@ -157,6 +157,8 @@ func severityMap() schema {
 	}
 	return schema{
 		"type": "object", "minProperties": 1, "properties": properties, "additionalProperties": false,
-		"patternProperties": map[string]any{whole(` *` + numberForm + ` *`): word(severityWords()...)},
+		"patternProperties": map[string]any{
+			whole(` *` + numberForm + ` *`): word(severityWords()...), plainChange.String(): word(severityWords()...), // it may be new
+		},
 	}
 }

@@ -99,6 +99,8 @@ func (s *severityRule) of(ev *router.Event) router.Severity {
 		return s.words[ev.Change]
 	case signal.ByWord():
 		return s.words[ev.NewStatus]
+	case ev.Change != "": // of what is new at Meta
+		return s.words[ev.Change]
 	}
 	for _, l := range s.levels {
 		if l.holds(ev) {

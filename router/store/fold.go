@@ -120,7 +120,7 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
 			s.writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
 			s.writeOvertaken, s.writeOwed, s.writeAlreadyThere, s.wakeAll, postponeTimers, appendEvents,
-			writeAudit,
+			writeAudit, writeHits,
 		} {
 			if err := step(ctx, tx, b); err != nil {
 				return err
@@ -302,6 +302,7 @@ func incidentColumns(i *router.Incident, d *incidentDetails) columns {
 		{"silenced", derived(func() any { return toInt(d.Silence != nil) })},
 		{"labels", derived(func() any { return d.labels() })},
 		{"words", derived(func() any { return d.words() })},
+		{"rules", textAt(&i.RulesVersion).writtenOnce()},
 	}
 }
 

@@ -117,6 +117,9 @@ func (f *forgetting) round(ctx context.Context) error {
 	if err := f.timeline(ctx); err != nil {
 		return err
 	}
+	if err := f.attempts(ctx); err != nil {
+		return err
+	}
 	return f.silences(ctx)
 }
 

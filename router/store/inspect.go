@@ -9,13 +9,16 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	"flowbridge/router"
 )
 
 // Inspection is what Inspect found.
 type Inspection struct {
-	Exists bool  // false: there is nothing yet, and the first Open makes it
-	Schema int64 // of the database; 0 for one without tables
-	Newest int64 // schema that this program knows
+	Exists bool           // false: there is nothing yet, and the first Open makes it
+	Schema int64          // of the database; 0 for one without tables
+	Newest int64          // schema that this program knows
+	Seen   []router.Sight // what bridges on it saw of services; none where the schema is another one
 }
 
 // Inspect looks at a database that a running bridge may use: that it can be read and written. Unlike Open it leaves
@@ -38,6 +41,9 @@ func Inspect(ctx context.Context, dsn string) (found Inspection, err error) {
 		err = explain(s.whatIsDenied(ctx, s.inspect(ctx, &found)))
 		if err == nil && found.Schema < found.Newest && IsPostgres(dsn) {
 			err = s.mayMigrate(ctx)
+		}
+		if err == nil && found.Schema == found.Newest {
+			found.Seen, err = seen(ctx, s.read)
 		}
 	}
 	if err = errors.Join(err, s.release()); err != nil {

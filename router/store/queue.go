@@ -280,11 +280,20 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	if err != nil {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
+	var made *attemptRow
+	if r.Attempt != nil && s.cfg.KeepAttempts > 0 {
+		if made, err = encodeAttempt(&r); err != nil {
+			return fmt.Errorf("finish delivery: %w", err)
+		}
+	}
 	now := micros(s.cfg.Now())
 	var f finished
 	told := r.State == router.DeliveryDelivered && r.Digest == nil
 	err = s.inShared(ctx, func(ctx context.Context, tx *txn) (err error) {
-		if f, err = finish(ctx, tx, &r, string(receipt), now); err == nil && told {
+		if f, err = finish(ctx, tx, &r, string(receipt), now); err == nil && made != nil {
+			err = made.write(ctx, tx)
+		}
+		if err == nil && told {
 			f.version = s.agenda.slot(f.notifier).version
 			f.left, err = leaves(ctx, tx, f.notifier)
 		}

@@ -40,6 +40,9 @@ type Config struct {
 	// Target says where a notifier's messages go by the rules: its routing key stands in for one that none of Seals decrypts.
 	// It is not called by Open. Default: nothing stands in.
 	Target func(notifier string) (router.Target, bool)
+	// KeepAttempts is how long attempts at deliveries are kept, with what was sent and answered. Default: 30 days; less than
+	// 0: none are.
+	KeepAttempts time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets what goes wrong without a caller to tell. Default: none.
@@ -88,6 +91,7 @@ type Store struct {
 func newStore(cfg Config) *Store {
 	cfg.QueueEvents = cmp.Or(cfg.QueueEvents, 4096)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 8*time.Second)
+	cfg.KeepAttempts = cmp.Or(cfg.KeepAttempts, 30*24*time.Hour)
 	cfg.DeadAfter = cmp.Or(cfg.DeadAfter, 7*time.Second)
 	cfg.SessionLife = cmp.Or(cfg.SessionLife, 5*time.Minute)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))

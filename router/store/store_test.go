@@ -327,6 +327,34 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
+	t.Run("a list of deliveries knows what they are about", func(t *testing.T) {
+		s := open(t, store.Config{})
+		target := router.Target{Notifier: "chat", Kind: router.KindSlack}
+		named := router.FlowInfo{FlowName: "Checkout", AccountName: "Main"}
+		check(t, s.Commit(ctx, router.Batch{
+			Incidents: []router.Incident{{Number: 1, Key: "k", WABA: "w", Flow: "f", Event: router.EndpointErrorRate, FlowInfo: named, State: router.IncidentOpen, OpenedAt: noon}},
+			Notices:   []router.Notice{{Event: 5, At: noon, WABA: "w", Flow: "g", Name: "X", Rule: "r", FlowInfo: router.FlowInfo{FlowName: "Survey"}}},
+			Owed:      []router.Owed{{Incident: 1, Key: "k", Open: true, Target: target}, {Notice: 5, Key: "n", Target: target}, {Notice: 6, Key: "gone", Target: target}},
+		}))
+		list, err := s.Deliveries(ctx, "", 0)
+		check(t, err)
+		about, err := s.About(ctx, list)
+		check(t, err)
+		got := map[string]router.About{}
+		for _, d := range list {
+			if a, ok := about[d.ID]; ok {
+				got[fmt.Sprint(d.Incident, " ", d.Event)] = a
+			}
+		}
+		diff(t, got, map[string]router.About{
+			"1 0": {WABA: "w", Flow: "f", Event: router.EndpointErrorRate, FlowInfo: named},
+			"0 5": {WABA: "w", Flow: "g", Event: "X", FlowInfo: router.FlowInfo{FlowName: "Survey"}},
+		})
+		none, err := s.About(ctx, nil)
+		check(t, err)
+		diff(t, len(none), 0)
+	})
+
 	t.Run("a notice is told once", func(t *testing.T) {
 		s := open(t, store.Config{})
 		notice := router.Notice{Event: 5, At: noon, Name: "X", Severity: router.Info, Rule: "r", Fields: []router.Field{{Name: "a", Value: "b"}}}
@@ -406,6 +434,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 
 	adminSuite(t, open)
 	t.Run("audit", func(t *testing.T) { auditSuite(t, open) })
+	t.Run("kept", func(t *testing.T) { keptSuite(t, open) })
 	inspectSuite(t, fresh)
 }
 

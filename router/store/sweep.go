@@ -16,6 +16,7 @@ type Swept struct {
 	Audit                                int64
 	Readings                             int64
 	Refreshed                            int64 // entries of timelines that an older flowbridge wrote of refreshes
+	Attempts, Rules, Hits                int64
 	Reduced                              int64 // events of which what they said was removed
 }
 
@@ -33,7 +34,8 @@ const (
 // Sweep removes events that were received more than keepEvents ago, and incidents that were resolved, notices that
 // were folded, silences that ended and what the audit says of more than keepIncidents ago, with all that belongs to them;
 // zero keeps for ever.
-// Readings are removed after router.KeepReadings, whatever the others, and the body of a post that could not be read after
+// Attempts are removed after Config.KeepAttempts, versions of the rules that no incident names and what rules did after
+// router.KeepRules, readings after router.KeepReadings, whatever the others, and the body of a post that could not be read after
 // seven days. It never removes what is still to be folded or told, what an open incident or an active alert is made of, the
 // incident with the highest number, nor the digest of an event that Meta may still repeat: where keepEvents is shorter than
 // that, nothing but the digest is kept.
@@ -51,6 +53,15 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, keepEvents, keepIncide
 	swept.Refreshed, err = s.sweepRefreshed(ctx) // first: these need events that are old
 	if err == nil {
 		swept.Readings, err = s.sweepReadings(ctx, micros(now.Add(-router.KeepReadings)))
+	}
+	if err == nil {
+		swept.Attempts, err = s.sweepAttempts(ctx, micros(now.Add(-max(s.cfg.KeepAttempts, 0))))
+	}
+	if err == nil {
+		swept.Rules, err = s.sweepRules(ctx, micros(now.Add(-router.KeepRules)))
+	}
+	if err == nil {
+		swept.Hits, err = s.sweepHits(ctx, micros(now.Add(-router.KeepRules)))
 	}
 	if err == nil && keepEvents > 0 {
 		swept.Events, err = s.sweepEvents(ctx, now, micros(now.Add(-max(keepEvents, KeepDigests))))
@@ -278,6 +289,7 @@ func (s *Store) removeIncidents(ctx context.Context, some []oldIncident, before 
 			n++
 			for _, query := range []string{
 				`DELETE FROM timeline WHERE incident = ?`,
+				`DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE incident = ?)`,
 				`DELETE FROM deliveries WHERE incident = ?`,
 				`DELETE FROM alerts WHERE incident = ?`,
 				`DELETE FROM links WHERE incident = ?`,
@@ -309,6 +321,7 @@ func (s *Store) sweepNotices(ctx context.Context, before int64) (n int64, err er
 		last = page[len(page)-1]
 		err = s.remove(ctx, func(tx *txn) error {
 			for _, query := range []string{
+				`DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE incident = 0 AND event = ?)`,
 				`DELETE FROM deliveries WHERE incident = 0 AND event = ?`, `DELETE FROM notices WHERE event = ?`,
 				`DELETE FROM people WHERE event = ? AND NOT EXISTS (SELECT 1 FROM events e WHERE e.seq = people.event AND e.reduced < 2)`,
 			} {

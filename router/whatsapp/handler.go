@@ -52,6 +52,8 @@ type Config struct {
 	ForwardTimeout time.Duration
 	// ForwardAtOnce is how many posts may wait for it; Meta is asked to repeat what comes then. Default: 128.
 	ForwardAtOnce int
+	// Seen is told what Meta did, and when it was no good. It is called within a request: it must be quick. Default: nobody is.
+	Seen func(what router.SightKind, detail string)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets what a person should look at. Default: none.
@@ -101,6 +103,9 @@ func New(cfg Config, j Journal) (*Handler, error) {
 	if cfg.Wants == nil {
 		cfg.Wants = func(*router.Event) bool { return true }
 	}
+	if cfg.Seen == nil {
+		cfg.Seen = func(router.SightKind, string) {}
+	}
 	forward, err := newForwarder(&cfg)
 	if err != nil {
 		return nil, err
@@ -119,6 +124,9 @@ func (h *Handler) Verify(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "forbidden", http.StatusForbidden)
 		return
 	}
+	if !strings.HasPrefix(r.UserAgent(), "flowbridge") { // our own doctor
+		h.cfg.Seen(router.SightHandshake, "")
+	}
 	// As text, never as HTML: the challenge is whatever the caller wrote.
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -133,6 +141,12 @@ func (h *Handler) Receive(w http.ResponseWriter, r *http.Request) {
 	started := h.cfg.Now()
 	result := h.receive(w, r, started)
 	h.metrics.posts[result].Inc()
+	switch result {
+	case accepted, notForwarded:
+		h.cfg.Seen(router.SightPost, "")
+	case unsigned:
+		h.cfg.Seen(router.SightBadPost, router.FromHost(r.RemoteAddr))
+	}
 	h.metrics.took.Observe(h.cfg.Now().Sub(started).Seconds())
 }
 

@@ -100,25 +100,50 @@ func (s Sample) Body() ([]byte, error) {
 }
 
 // pair is what the four monitoring events have in common.
-func (s Sample) pair(threshold float64, message string) map[string]any {
-	if s.Threshold != nil {
-		threshold = *s.Threshold
-	}
+func (s Sample) pair(message string) map[string]any {
+	threshold, _, _ := s.Crossed()
 	return map[string]any{
 		"event": s.Event, "flow_id": s.Flow, "threshold": threshold, "message": message,
 		"alert_state": cmp.Or(s.AlertState, router.Activated),
 	}
 }
 
+// The thresholds that samples have where none is asked for.
+var usualThresholds = map[string]float64{
+	router.ClientErrorRate: 10, router.EndpointErrorRate: 10, router.EndpointLatency: 5000, router.EndpointAvailability: 90,
+}
+
+// Crossed returns the threshold of the sample, and whether it says that it is crossed. ok is false for what has none.
+func (s Sample) Crossed() (threshold float64, crossed, ok bool) {
+	threshold, ok = usualThresholds[s.Event]
+	if s.Threshold != nil {
+		threshold = *s.Threshold
+	}
+	return threshold, s.AlertState != router.Deactivated, ok
+}
+
+// measured is the value that is asked for, or one that fits the threshold and the state: the usual one if it does.
 func (s Sample) measured(usual float64) float64 {
 	if s.Value != nil {
 		return *s.Value
 	}
-	return usual
+	signal := router.SignalOf(s.Event)
+	threshold, crossed, _ := s.Crossed()
+	if signal.Worse(usual, threshold) == crossed {
+		return usual
+	}
+	factor := 0.75
+	if crossed == (signal.Bad == router.Above) {
+		factor = 1.25
+	}
+	if value := threshold * factor; signal.Unit != router.Percent || value <= 100 {
+		return value
+	}
+	return 100
 }
 
 func (s Sample) errorRate(side string) map[string]any {
-	v := s.pair(10, "The "+side+" error rate of this flow has crossed a threshold")
+	v := s.pair("The " + side + " error rate of this flow has crossed a threshold")
 	v["error_rate"] = s.measured(14.28)
 	v["errors"] = []any{
 		map[string]any{"error_type": cmp.Or(s.ErrorType, "timeout_error"), "error_rate": 66.66, "error_count": 2},
@@ -128,14 +153,14 @@ func (s Sample) errorRate(side string) map[string]any {
 }
 
 func (s Sample) latency() map[string]any {
-	v := s.pair(5000, "The p90 latency of this flow's endpoint has crossed a threshold")
+	v := s.pair("The p90 latency of this flow's endpoint has crossed a threshold")
 	p90 := s.measured(6200)
 	v["p90_latency"], v["p50_latency"], v["requests_count"] = p90, p90/4, 34
 	return v
 }
 
 func (s Sample) availability() map[string]any {
-	v := s.pair(90, "The availability of this flow's endpoint has crossed a threshold")
+	v := s.pair("The availability of this flow's endpoint has crossed a threshold")
 	v["availability"] = s.measured(75)
 	return v
 }

@@ -42,6 +42,9 @@ const (
 	webhookSecret = "demo-webhook-secret"
 )
 
+// remembered bounds what the stand-ins keep of each thing, so that a demo can be left running.
+const remembered = 1000
+
 // settleTimeout bounds how long an event may take from the post until everybody has been told.
 const settleTimeout = 15 * time.Second
 
@@ -64,6 +67,8 @@ type Config struct {
 	Post func(ctx context.Context, url string, secret router.Secret, body []byte) (status string, err error)
 	// HTTP looks at the pages of the bridge.
 	HTTP *http.Client
+	// Show is told the address of the demo's page once it answers; it ends with ctx. Default: nobody is.
+	Show func(ctx context.Context, url string) error
 }
 
 // Settings are those of the bridge of a demo.
@@ -110,11 +115,11 @@ func Play(ctx context.Context, cfg Config) (err error) {
 	d := demo{cfg: cfg, rules: loaded, out: teller{w: cfg.Out, ansi: cfg.ANSI}, answers: map[string]int{}}
 	d.slack = sandbox.NewSlack(sandbox.SlackConfig{
 		Token: slackToken, SigningSecret: signingSecret, Channels: addresses(loaded, slack.Kind),
-		People: people, Scopes: []string{"chat:write", "users:read"}, Now: d.clock.now,
+		People: people, Scopes: []string{"chat:write", "users:read"}, Keep: remembered, Now: d.clock.now,
 	})
-	d.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{routingKey}, OnCall: onCall.name(), Now: d.clock.now})
+	d.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{routingKey}, OnCall: onCall.name(), Keep: remembered, Now: d.clock.now})
 	slackServer, pagerServer := &http.Server{Handler: d.slack}, &http.Server{Handler: d.pager}
-	var listeners [4]net.Listener
+	var listeners [5]net.Listener
 	for i := range listeners {
 		if listeners[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			return err
@@ -122,6 +127,7 @@ func Play(ctx context.Context, cfg Config) (err error) {
 		defer listeners[i].Close()
 	}
 	public, admin, slackAt, pagerAt := listeners[0], listeners[1], listeners[2], listeners[3]
+	d.pageAt, d.page = listeners[4], newPage(&d)
 	d.public, d.admin = address(public), address(admin)
 	d.bridge, err = cfg.Open(ctx, Settings{
 		Rules: loaded, DB: filepath.Join(dir, "demo.db"), PublicURL: d.admin,
@@ -176,6 +182,8 @@ type demo struct {
 	clock         clock
 	log           bridgeLog
 	public, admin string // base URLs
+	page          *page
+	pageAt        net.Listener
 	out           teller
 	answers       map[string]int // how often the bridge answered a post how
 }
@@ -253,18 +261,53 @@ func (d *demo) sendWebhooks(ctx context.Context) {
 	posts.Wait()
 }
 
-// live says how to send more, and tells what that changes until ctx ends.
+// quietFor is how long nothing must happen at the services until the rest is known to take longer: what waits for a service
+// that fails, or for a channel to have room. Slack takes a message a second.
+const quietFor = 1200 * time.Millisecond
+
+// atRest says, when it is asked again and again, whether all is told and PagerDuty's webhooks are sent, or nothing happens.
+func (d *demo) atRest() func(context.Context) (bool, error) {
+	slack, pager, since := d.slack.Changed(), d.pager.Changed(), time.Now()
+	return func(ctx context.Context) (bool, error) {
+		told, err := d.told(ctx)
+		if err != nil || told && d.pager.Unsent() == 0 {
+			return true, err
+		}
+		select {
+		case <-slack:
+			slack, since = d.slack.Changed(), time.Now()
+		case <-pager:
+			pager, since = d.pager.Changed(), time.Now()
+		default:
+		}
+		return time.Since(since) > quietFor, nil
+	}
+}
+
+// live says how to send more, serves the page, and tells what changes until ctx ends.
 func (d *demo) live(ctx context.Context) {
 	d.clock.set(time.Time{})
 	d.log.goLive()
 	d.invite()
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { d.pager.SendWebhooks(ctx) })
+	running.Go(func() { d.page.serve(ctx, d.pageAt) })
+	notShown := make(chan error, 1)
+	if d.cfg.Show != nil {
+		running.Go(func() { // what opens a browser may last as long as the browser
+			if err := d.cfg.Show(ctx, address(d.pageAt)+"/"); err != nil && ctx.Err() == nil {
+				notShown <- err
+			}
+		})
+	}
 	before := d.look()
 	for ctx.Err() == nil {
 		slack, pager := d.slack.Changed(), d.pager.Changed()
 		after := d.look()
 		if changes := difference(before, after); len(changes) > 0 {
 			// One event changes several things one after the other: they are told together.
-			if err := d.settle(ctx); err != nil && ctx.Err() == nil {
+			if err := d.until(ctx, "the bridge to come to rest", d.atRest()); err != nil && ctx.Err() == nil {
 				d.out.line("%v", err)
 			}
 			after = d.look()
@@ -273,6 +316,8 @@ func (d *demo) live(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
+		case err := <-notShown:
+			d.out.line("%v", err)
 		case <-slack:
 		case <-pager:
 		}
@@ -286,9 +331,11 @@ func (d *demo) invite() {
 		self = "go run ./cmd/flowbridge"
 	}
 	d.out.title("Your turn")
+	d.out.line("Open  %s  in a browser: the channels, PagerDuty,", d.out.bold(address(d.pageAt)+"/"))
+	d.out.line("and Meta's next trick, all to press.")
+	d.out.line("")
 	d.out.line("The bridge stays up until Ctrl-C. In another terminal you can be Meta, or whoever")
-	d.out.line("is on call; what comes of it is told here. These stand-ins have no screen to press")
-	d.out.line("buttons on: flowbridge's own commands do the same.")
+	d.out.line("is on call; what comes of it is told here, too.")
 	d.out.line("")
 	d.out.line("  export META_APP_SECRET=%s FLOWBRIDGE_ADMIN=%s", appSecret, d.admin)
 	d.out.line("  export BRIDGE=%s/webhooks/whatsapp", d.public)

@@ -40,7 +40,7 @@ func TestADifferenceNamesWhatPeopleCanSee(t *testing.T) {
 		channels:  channels,
 		messages:  map[string][]sandbox.Message{"#a": {{TS: "1", Text: "one"}}},
 		incidents: []sandbox.Incident{{Number: 1, Summary: "x", Status: "triggered", Triggers: 1}, {Number: 2, Summary: "y", Status: "triggered", Triggers: 1}},
-		changes:   []sandbox.ChangeEvent{{Summary: "old"}},
+		changes:   []sandbox.ChangeEvent{{Number: 1, Summary: "old"}},
 	}
 	after := snapshot{
 		channels: channels,
@@ -49,7 +49,7 @@ func TestADifferenceNamesWhatPeopleCanSee(t *testing.T) {
 			"#b": {{TS: "2", Text: "two"}},
 		},
 		incidents: []sandbox.Incident{{Number: 1, Summary: "x", Status: "triggered", Triggers: 2}, {Number: 2, Summary: "y", Status: "resolved", Triggers: 1}, {Number: 3, Summary: "z"}},
-		changes:   []sandbox.ChangeEvent{{Summary: "old"}, {Summary: "new"}},
+		changes:   []sandbox.ChangeEvent{{Number: 1, Summary: "old"}, {Number: 2, Summary: "new"}},
 	}
 	want := []change{
 		{"#a", "message edited", "", "one, edited"}, {"#a", "line in thread", "", "three & more"}, {"#b", "new message", "", "two"},

@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -32,9 +33,9 @@ func (d *demo) look() snapshot {
 
 // change is one thing that somebody can see at a service and could not see before.
 type change struct {
-	where, what string
-	which       string // of several incidents at the same place
-	text        string
+	Where, What string
+	Which       string // of several incidents at the same place
+	Text        string
 }
 
 // difference lists what is new in after: channel by channel, then PagerDuty.
@@ -55,19 +56,29 @@ func difference(before, after snapshot) (changes []change) {
 			}
 		}
 	}
-	for i, inc := range after.incidents {
+	pages := map[int64]sandbox.Incident{}
+	for _, inc := range before.incidents {
+		pages[inc.Number] = inc
+	}
+	for _, inc := range after.incidents {
 		number := fmt.Sprintf("#%d", inc.Number)
-		switch {
-		case i >= len(before.incidents):
+		switch was, known := pages[inc.Number]; {
+		case !known:
 			changes = append(changes, change{"PagerDuty", "somebody is paged", number, inc.Summary})
-		case inc.Status != before.incidents[i].Status:
+		case inc.Status != was.Status:
 			changes = append(changes, change{"PagerDuty", "incident " + inc.Status, number, inc.Summary})
-		case inc.Triggers > before.incidents[i].Triggers:
+		case inc.Triggers > was.Triggers:
 			changes = append(changes, change{"PagerDuty", "incident updated", number, inc.Summary})
 		}
 	}
-	for _, ch := range after.changes[min(len(before.changes), len(after.changes)):] {
-		changes = append(changes, change{"PagerDuty", "change event", "", ch.Summary})
+	var last int64
+	for _, ch := range before.changes {
+		last = ch.Number
+	}
+	for _, ch := range after.changes {
+		if ch.Number > last {
+			changes = append(changes, change{"PagerDuty", "change event", "", ch.Summary})
+		}
 	}
 	return changes
 }
@@ -149,33 +160,57 @@ func (t teller) alone(texts []string) {
 
 // came tells in short what a post changed, one line for each place.
 func (t teller) came(changes []change) {
-	for len(changes) > 0 {
-		where := changes[0].where
-		here := slices.IndexFunc(changes, func(c change) bool { return c.where != where })
-		if here < 0 {
-			here = len(changes)
-		}
-		var parts []string
-		count, which := map[string]int{}, map[string][]string{}
-		for _, c := range changes[:here] {
-			if count[c.what]++; count[c.what] == 1 {
-				parts = append(parts, c.what)
-			}
-			if c.which != "" {
-				which[c.what] = append(which[c.what], c.which)
-			}
-		}
-		for i, what := range parts {
-			parts[i] = t.what(what)
-			switch n := count[what]; {
-			case which[what] != nil:
-				parts[i] += " (" + strings.Join(which[what], ", ") + ")"
-			case n > 1:
-				parts[i] += fmt.Sprintf(" (%d)", n)
+	for where, parts := range byPlace(changes) {
+		for i, part := range parts {
+			what, more, bracketed := strings.Cut(part, " (")
+			if parts[i] = t.what(what); bracketed {
+				parts[i] += " (" + more
 			}
 		}
 		t.line("       %s %s", t.paint("36", where+":"), strings.Join(parts, ", "))
-		changes = changes[here:]
+	}
+}
+
+// places says the same without colours.
+func places(changes []change) (lines []string) {
+	for where, parts := range byPlace(changes) {
+		lines = append(lines, where+": "+strings.Join(parts, ", "))
+	}
+	return lines
+}
+
+// byPlace goes through the places, in their order, with what changed at each: equal things once, with how many or which.
+func byPlace(changes []change) iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		for len(changes) > 0 {
+			where := changes[0].Where
+			here := slices.IndexFunc(changes, func(c change) bool { return c.Where != where })
+			if here < 0 {
+				here = len(changes)
+			}
+			var parts []string
+			count, which := map[string]int{}, map[string][]string{}
+			for _, c := range changes[:here] {
+				if count[c.What]++; count[c.What] == 1 {
+					parts = append(parts, c.What)
+				}
+				if c.Which != "" {
+					which[c.What] = append(which[c.What], c.Which)
+				}
+			}
+			for i, what := range parts {
+				switch n := count[what]; {
+				case which[what] != nil:
+					parts[i] += " (" + strings.Join(which[what], ", ") + ")"
+				case n > 1:
+					parts[i] += fmt.Sprintf(" (%d)", n)
+				}
+			}
+			changes = changes[here:]
+			if !yield(where, parts) {
+				return
+			}
+		}
 	}
 }
 
@@ -195,7 +230,7 @@ func (t teller) what(what string) string {
 // changes tells in full what has changed.
 func (t teller) changes(at time.Time, changes []change) {
 	for _, c := range changes {
-		t.line("%s  %s %s  %s", at.UTC().Format("15:04:05"), t.paint("36", c.where+":"), t.what(c.what), t.dim(harmless(c.text)))
+		t.line("%s  %s %s  %s", at.UTC().Format("15:04:05"), t.paint("36", c.Where+":"), t.what(c.What), t.dim(harmless(c.Text)))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"flowbridge/notifiers"
 	"flowbridge/router"
@@ -187,7 +188,12 @@ func (d *Doctor) hider() *strings.Replacer {
 	var pairs []string
 	hide := func(s router.Secret) {
 		for one := range strings.SplitSeq(s.Reveal(), ",") {
-			if one = strings.TrimSpace(one); one != "" {
+			one = strings.TrimSpace(one)
+			switch {
+			case one == "":
+			case !router.Secret(one).Hideable(): // as the query of an address still
+				pairs = append(pairs, "="+url.QueryEscape(one), "="+s.String())
+			default:
 				pairs = append(pairs, one, s.String(), url.QueryEscape(one), s.String(), url.PathEscape(one), s.String())
 			}
 		}
@@ -273,10 +279,23 @@ func (d *Doctor) checkSecrets() (findings []diagnosis) {
 	}
 	if d.cfg.Secrets["META_VERIFY_TOKEN"] == "" && d.cfg.Unread["META_VERIFY_TOKEN"] == nil {
 		findings = append(findings, fail("meta verify token", "META_VERIFY_TOKEN is not set", "choose a long random word and give the same one to Meta's dashboard"))
+	} else if n := utf8.RuneCountInString(d.cfg.Secrets["META_VERIFY_TOKEN"].Reveal()); n > 0 && n < LeastVerifyToken {
+		findings = append(findings, warn("meta verify token", fmt.Sprintf("META_VERIFY_TOKEN has %d character%s, and anybody can guess it", n, plural(n)),
+			"make one with openssl rand -hex 16, and give it to Meta's dashboard"))
 	} else if d.cfg.Unread["META_VERIFY_TOKEN"] == nil {
 		findings = append(findings, fine("meta verify token", "set"))
 	}
 	return append(findings, d.cfg.Tokens...)
+}
+
+// LeastVerifyToken is how many characters META_VERIFY_TOKEN should have: fewer can be tried out.
+const LeastVerifyToken = 8
+
+func plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
 }
 
 // counted writes how many there are of something: "1 mistake", "3 mistakes".

@@ -46,6 +46,9 @@ func (d *Doctor) checkDatabase(ctx context.Context) []diagnosis {
 	case found.Schema < found.Newest:
 		findings = []diagnosis{fine(name, "%s can be written; the next start brings schema %d to %d", store.DisplayName(d.cfg.DB), found.Schema, found.Newest)}
 	}
+	if found.Schema == found.Newest {
+		findings = append(findings, d.sights(found.Seen)...)
+	}
 	if store.IsPostgres(d.cfg.DB) {
 		return findings
 	}

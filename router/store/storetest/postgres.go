@@ -25,8 +25,8 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 )
 
-// Require names the environment variable that lists, with commas, the engines that must be there: where one of
-// them is missing a test fails instead of being skipped. The only name is postgres.
+// Require names the environment variable that lists, with commas, what must be there: where one of them is missing a test
+// fails instead of being skipped. The names are postgres, shells (bash, zsh and fish) and mandoc.
 const Require = "FLOWBRIDGE_TEST_REQUIRE"
 
 // Server is a PostgreSQL server of a test's own, on a socket in a folder of its own.
