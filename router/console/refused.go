@@ -157,10 +157,15 @@ func (c *Console) admit(r *http.Request, who *caller) error {
 		}
 		return refuse(http.StatusUnauthorized, "send the admin token: Authorization: Bearer <FLOWBRIDGE_ADMIN_TOKEN>")
 	case who.may == mayLook && r.Method != http.MethodGet && r.Method != http.MethodHead:
-		c.refused.note(refusedView, "from", r.RemoteAddr, "method", r.Method, "path", bounded(r.URL.Path, maxActor))
-		c.keep(r.Context(), router.AuditEntry{At: c.cfg.Now(), Who: who.actor(""), Verified: who.verified, From: who.from,
-			What: bounded(r.Method+" "+r.URL.Path, maxActor), Result: "refused: the view token may only look"})
-		return refuse(http.StatusForbidden, "this token may look, and not act: send that of FLOWBRIDGE_ADMIN_TOKEN")
+		return c.refuseView(r, who, "this token may look, and not act: send that of FLOWBRIDGE_ADMIN_TOKEN")
 	}
 	return nil
+}
+
+// refuseView refuses an act of whoever may only look.
+func (c *Console) refuseView(r *http.Request, who *caller, text string) error {
+	c.refused.note(refusedView, "from", r.RemoteAddr, "method", r.Method, "path", bounded(r.URL.Path, maxActor))
+	c.keep(r.Context(), router.AuditEntry{At: c.cfg.Now(), Who: who.actor(""), Verified: who.verified, From: who.from,
+		What: bounded(r.Method+" "+r.URL.Path, maxActor), Result: "refused: the view token may only look"})
+	return refuse(http.StatusForbidden, "%s", text)
 }

@@ -435,6 +435,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	adminSuite(t, open)
 	t.Run("audit", func(t *testing.T) { auditSuite(t, open) })
 	t.Run("kept", func(t *testing.T) { keptSuite(t, open) })
+	t.Run("pages", func(t *testing.T) { pagesSuite(t, open) })
 	inspectSuite(t, fresh)
 }
 
