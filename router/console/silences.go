@@ -71,13 +71,9 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 		why := strings.TrimPrefix(err.Error(), "json: ")
 		return 0, nil, refuse(http.StatusBadRequest, "the body cannot be read (%s): %s", why, wishUsage)
 	}
-	now := c.cfg.Now().UTC()
-	s, problems := c.wished(&wish, now)
-	who := callerOf(r)
+	now, who := c.cfg.Now().UTC(), callerOf(r)
+	s, problems := c.wishedBy(&wish, &who, now)
 	s.By = who.actor(wish.By)
-	if s.Everything() && wish.Everything && who.verified == router.VerifiedNot && (s.UntilRecovered() || s.Until.Sub(now) > maxOpenSilence) {
-		problems = append(problems, "everything: at most 24h where anybody on this machine may ask for it: say for, or until, or set FLOWBRIDGE_ADMIN_TOKEN")
-	}
 	if len(problems) > 0 {
 		return 0, nil, refuse(http.StatusBadRequest, "%s", strings.Join(problems, "; "))
 	}
@@ -100,6 +96,15 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 	}
 	c.cfg.Logger.Info("a person adds a silence", "silence", s.ID, "by", s.By, "why", s.Why, "from", r.RemoteAddr)
 	return http.StatusAccepted, SilenceAdded{Silence: c.namedSilence(newSilence(&s, now)), Covers: covers, Queued: true, Result: came}, nil
+}
+
+// wishedBy is wished for somebody who asks.
+func (c *Console) wishedBy(wish *SilenceRequest, who *caller, now time.Time) (s router.Silence, problems []string) {
+	s, problems = c.wished(wish, now)
+	if s.Everything() && wish.Everything && who.verified == router.VerifiedNot && (s.UntilRecovered() || s.Until.Sub(now) > maxOpenSilence) {
+		problems = append(problems, "everything: at most 24h where anybody on this machine may ask for it: say for, or until, or set FLOWBRIDGE_ADMIN_TOKEN")
+	}
+	return s, problems
 }
 
 // wished reads a wish, and says all that is wrong with it.
