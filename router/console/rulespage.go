@@ -146,6 +146,7 @@ type rulesFile struct {
 // rulesLine is a line that can be linked to.
 type rulesLine struct {
 	ID   string // "L12"; of the second file "F2L12"
+	Pad  string // before the number
 	N    int
 	Text string
 }
@@ -210,7 +211,7 @@ func rulesFiles(files []router.RulesFile) (out []rulesFile, cut bool) {
 			if left--; left < 0 {
 				return append(out, file), true
 			}
-			file.Lines = append(file.Lines, rulesLine{fmt.Sprintf("%sL%d", begin, i+1), i + 1, strings.ToValidUTF8(text, "\uFFFD")})
+			file.Lines = append(file.Lines, rulesLine{fmt.Sprintf("%sL%d", begin, i+1), strings.Repeat(" ", max(0, 4-len(strconv.Itoa(i+1)))), i + 1, strings.ToValidUTF8(text, "\uFFFD")})
 		}
 		out = append(out, file)
 	}

@@ -81,10 +81,21 @@ func newSilenceCard(s *Silence, held []int64, now time.Time) silenceCard {
 	card := silenceCard{ID: s.ID, Of: silenceOf(s), Why: s.Why, By: s.By, Since: timeOf(s.Since), Until: timeOf(s.Until), Recovered: s.UntilRecovered,
 		Ended: timeOf(s.EndedAt), Covers: s.Covers, Held: held, Planned: s.State == silencePlanned, Over: s.State == silenceEnded}
 	if left := card.Until.Sub(now); s.State == silenceActive && !s.UntilRecovered {
-		card.Ends, card.Soon = "ends in "+router.FormatDuration(left), left < endsSoon
+		card.Ends, card.Soon = "ends in "+router.FormatDuration(shortened(left)), left < endsSoon
 	}
 	card.Repeat = "/silences/" + silenceNew + queryOf(scopeQuery(s, lengthOf(s)))
 	return card
+}
+
+// shortened leaves out of a time what nobody reads.
+func shortened(d time.Duration) time.Duration {
+	switch {
+	case d > 24*time.Hour:
+		return d.Round(time.Hour)
+	case d > time.Minute:
+		return d.Round(time.Minute)
+	}
+	return d
 }
 
 // silenceOf says in a line what a silence covers, with names.
@@ -295,7 +306,7 @@ func (c *Console) silencePreview(r *http.Request, q url.Values, add bool) (page,
 	s, more := c.wishedBy(&wish, &who, now)
 	s.By = c.actorName(r)
 	if problems = append(problems, more...); len(problems) > 0 {
-		return c.silenceForm(r, q, each(problems, func(text *string) string { return sentence(*text) }))
+		return c.silenceForm(r, q, each(problems, func(text *string) string { return sentence(formWords.Replace(*text)) }))
 	}
 	sure := !s.Everything() || q.Get("sure") == "yes"
 	if add && sure {
@@ -341,6 +352,9 @@ func silenceWhen(s *router.Silence, now time.Time) string {
 	}
 	return begins + ", and " + ends
 }
+
+// formWords says as the form does what the API's refusals say as its keys are written.
+var formWords = strings.NewReplacer("say everything: true", "tick Everything there is", "everything: true stands", "Everything there is stands")
 
 // mostPreviewed bounds the incidents that a preview lists.
 const mostPreviewed = 50
