@@ -29,7 +29,9 @@ const (
 
 // rulesTools is what the pages of the rules ask.
 func (b *bridge) rulesTools() console.RulesTools {
-	turn := make(chan struct{}, 1) // holds one while rules are replayed: one at a time in the process
+	// Each holds one: in the process one replays at a time, and others are told so; one reads rules at a time, which takes a
+	// few seconds at the worst and cannot be cut short, and others wait.
+	turn, reading := make(chan struct{}, 1), make(chan struct{}, 1)
 	return console.RulesTools{
 		Outline: func() []console.RuleOutline { return outlineFor(b.rules.rules()) },
 		Explain: func(_ context.Context, event []byte) (string, error) {
@@ -44,7 +46,7 @@ func (b *bridge) rulesTools() console.RulesTools {
 					return console.RulesTrial{}, console.ErrTrialBusy
 				}
 			}
-			return b.tryRules(ctx, text, days)
+			return b.tryRules(ctx, reading, text, days)
 		},
 	}
 }
@@ -118,25 +120,49 @@ func explained(r *rules.Rules, now time.Time, event []byte) (string, error) {
 
 // tryRules says what pasted rules would be like. Whoever pastes them learns nothing of the variables and files of this machine:
 // whatever they refer to is a stand-in.
-func (b *bridge) tryRules(ctx context.Context, text []byte, days int) (t console.RulesTrial, err error) {
+func (b *bridge) tryRules(ctx context.Context, reading chan struct{}, text []byte, days int) (t console.RulesTrial, err error) {
+	select {
+	case reading <- struct{}{}:
+	case <-ctx.Done():
+		return t, ctx.Err()
+	}
 	r, found := rules.Check([]rules.File{{Name: candidateName, Data: text}}, rules.Config{
 		StandIns: true, Samples: sampleEvents(),
 		Env:      func(string) (string, bool) { return "", true },
 		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 	})
-	for _, m := range found {
+	<-reading
+	t.Faults = len(found.Faults())
+	if r == nil {
+		t.Faults = max(t.Faults, 1)
+	}
+	for _, m := range first(found, &t.Cut) {
 		t.Mistakes = append(t.Mistakes, console.RuleMistake{Line: m.Line, Column: m.Column, Path: m.Path, Problem: m.Problem, Hint: m.Hint, Warning: m.Warning})
 	}
-	if t.Faults = len(found.Faults()); t.Faults > 0 || r == nil {
-		t.Faults = max(t.Faults, 1)
+	if t.Faults > 0 {
 		return t, nil
 	}
-	t.Changed = changedRules(b.rules.rules(), r)
-	if t.Open, t.Moved, err = b.moved(ctx, r); err != nil || days == 0 {
+	t.Changed = first(changedRules(b.rules.rules(), r), &t.Cut)
+	if t.Open, t.Moved, err = b.moved(ctx, r); err != nil {
 		return t, err
 	}
-	t.Replay, err = b.replayed(ctx, r, time.Duration(days)*24*time.Hour)
+	t.Moved = first(t.Moved, &t.Cut)
+	if days > 0 {
+		t.Replay, err = b.replayed(ctx, r, time.Duration(days)*24*time.Hour)
+	}
 	return t, err
+}
+
+// maxShown bounds each list that a page shows of rules that are tried.
+const maxShown = 200
+
+// first returns the first of a list, and notes that there are more.
+func first[T any](list []T, cut *bool) []T {
+	if len(list) > maxShown {
+		*cut = true
+		return list[:maxShown]
+	}
+	return list
 }
 
 // changedRules says which rules are new, gone, or tell others.
@@ -241,7 +267,7 @@ func replayFor(report *replay.Report) *console.RulesReplay {
 	}{{"Pages", report.Pages}, {"Messages", report.Messages}, {"Change events", report.ChangeEvents}} {
 		out.Counts = append(out.Counts, console.ReplayCount{What: c.what, Live: c.of.Live, Now: c.of.Now, Same: c.of.Same, Added: c.of.Added, Gone: c.of.Gone})
 	}
-	for _, d := range report.Differences[:min(len(report.Differences), maxDifferences)] {
+	for _, d := range report.Differences[:min(len(report.Differences), maxShown)] {
 		one := console.ReplayDifference{What: plural(d.Kind, int(d.Added+d.Gone)), Notifier: d.Notifier, Rule: d.Rule, Added: d.Added, Gone: d.Gone}
 		for _, e := range d.Examples {
 			sign, of := "+", ""
@@ -255,15 +281,12 @@ func replayFor(report *replay.Report) *console.RulesReplay {
 		}
 		out.Differences = append(out.Differences, one)
 	}
-	for _, rule := range report.NeverHit {
+	for _, rule := range report.NeverHit[:min(len(report.NeverHit), maxShown)] {
 		out.NeverHit = append(out.NeverHit, strings.TrimPrefix(rule.Place, candidateName+":")+" "+rule.Rule)
 	}
 	out.Notes = report.Notes()
 	return out
 }
-
-// maxDifferences bounds the differences of a replay that a page shows.
-const maxDifferences = 100
 
 // examineFor hands what doctor finds to the console.
 func examineFor(examine func(ctx context.Context) []notifiers.Finding) func(ctx context.Context) []console.Check {

@@ -66,7 +66,10 @@ func TestRulesAreTriedInTheConsole(t *testing.T) {
 			s := newServices(t, "#ops")
 			p := start(t, s, writeRules(t, ruleNamed("everything")), c.dsn(t))
 			p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
-			eventually(t, "the incident is open", func() bool { return look(t, p).State == "open" })
+			eventually(t, "the incident is told", func() bool {
+				inc := look(t, p)
+				return len(inc.Deliveries) == 1 && inc.Deliveries[0].State == "delivered"
+			})
 			eventually(t, "the version of the rules is kept", func() bool {
 				_, text := p.asBrowser(t, "/rules", nil)
 				return strings.Contains(text, "- name: everything") && strings.Contains(text, "1 hit, 0 pages")

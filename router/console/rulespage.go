@@ -53,6 +53,7 @@ type RulesTrial struct {
 	Open     int           // incidents that were compared
 	Moved    []MovedIncident
 	Replay   *RulesReplay // nil where none was asked for
+	Cut      bool         // of a list there was more than is here
 }
 
 // RuleMistake is a mistake or a warning, with its place.
