@@ -78,7 +78,7 @@ func (c *Console) silencesPage(r *http.Request, _ httprouter.Params) (page, erro
 }
 
 func newSilenceCard(s *Silence, held []int64, now time.Time) silenceCard {
-	card := silenceCard{ID: s.ID, Of: silenceOf(s), Why: s.Why, By: s.By, Since: timeOf(s.Since), Until: timeOf(s.Until), Recovered: s.UntilRecovered,
+	card := silenceCard{ID: s.ID, Of: coveredWords(s), Why: s.Why, By: s.By, Since: timeOf(s.Since), Until: timeOf(s.Until), Recovered: s.UntilRecovered,
 		Ended: timeOf(s.EndedAt), Covers: s.Covers, Held: held, Planned: s.State == silencePlanned, Over: s.State == silenceEnded}
 	if left := card.Until.Sub(now); s.State == silenceActive && !s.UntilRecovered {
 		card.Ends, card.Soon = "ends in "+router.FormatDuration(shortened(left)), left < endsSoon
@@ -98,8 +98,8 @@ func shortened(d time.Duration) time.Duration {
 	return d
 }
 
-// silenceOf says in a line what a silence covers, with names.
-func silenceOf(s *Silence) string {
+// coveredWords says in a line what a silence covers, with names.
+func coveredWords(s *Silence) string {
 	var parts []string
 	for _, one := range []struct{ what, name, id string }{{"account", s.AccountName, s.WABA}, {"flow", s.FlowName, s.Flow}} {
 		if one.id != "" {
@@ -255,39 +255,39 @@ type silenceFormView struct {
 	Scope, Time []input
 }
 
-// wishOf reads the form of a new silence.
-func wishOf(q url.Values) (wish SilenceRequest, problems []string) {
+// askedIn reads the form of a new silence.
+func askedIn(q url.Values) (asked SilenceRequest, problems []string) {
 	get := func(name string) string { return strings.TrimSpace(q.Get(name)) }
-	wish = SilenceRequest{Flow: get("flow"), WABA: get("waba"), Event: get("event"), Team: get("team"), Everything: q.Get("everything") == "yes",
+	asked = SilenceRequest{Flow: get("flow"), WABA: get("waba"), Event: get("event"), Team: get("team"), Everything: q.Get("everything") == "yes",
 		For: get("for"), Until: get("until"), Start: get("start"), Why: bounded(q.Get("why"), maxWhy), Labels: map[string]string{}}
 	for pair := range strings.SplitSeq(get("labels"), ",") {
 		if pair = strings.TrimSpace(pair); pair == "" {
 			continue
 		}
 		name, value, ok := strings.Cut(pair, "=")
-		if !ok || len(wish.Labels) >= maxWishLabels {
-			problems = append(problems, fmt.Sprintf("labels: write at most %d as in region=eu, not %q", maxWishLabels, bounded(pair, maxActor)))
+		if !ok || len(asked.Labels) >= maxLabels {
+			problems = append(problems, fmt.Sprintf("labels: write at most %d as in region=eu, not %q", maxLabels, bounded(pair, maxActor)))
 			break
 		}
-		wish.Labels[strings.TrimSpace(name)] = strings.TrimSpace(value)
+		asked.Labels[strings.TrimSpace(name)] = strings.TrimSpace(value)
 	}
-	switch wish.For {
+	switch asked.For {
 	case recovered:
-		wish.For, wish.Until = "", recovered
+		asked.For, asked.Until = "", recovered
 	case "until", "":
-		wish.For = ""
+		asked.For = ""
 	default: // a length was chosen: the time that may stand beside it is not asked for
-		wish.Until = ""
+		asked.Until = ""
 	}
-	wish.Until, wish.Start = fromPicker(wish.Until), fromPicker(wish.Start)
-	if wish.Why == "" {
+	asked.Until, asked.Start = fromPicker(asked.Until), fromPicker(asked.Start)
+	if asked.Why == "" {
 		problems = append(problems, "say why: others will ask")
 	}
-	return wish, problems
+	return asked, problems
 }
 
-// maxWishLabels bounds the labels of one silence.
-const maxWishLabels = 10
+// maxLabels bounds the labels of one silence.
+const maxLabels = 10
 
 // fromPicker makes an RFC 3339 time of what a picker of times writes, which has no zone: the form says that it is UTC.
 func fromPicker(value string) string {
@@ -302,8 +302,8 @@ func fromPicker(value string) string {
 // silencePreview shows what a silence would cover now, and adds it where it is posted.
 func (c *Console) silencePreview(r *http.Request, q url.Values, add bool) (page, error) {
 	now, who := c.cfg.Now().UTC(), callerOf(r)
-	wish, problems := wishOf(q)
-	s, more := c.wishedBy(&wish, &who, now)
+	asked, problems := askedIn(q)
+	s, more := c.silenceFor(&who, &asked, now)
 	s.By = c.actorName(r)
 	if problems = append(problems, more...); len(problems) > 0 {
 		return c.silenceForm(r, q, each(problems, func(text *string) string { return sentence(formWords.Replace(*text)) }))
@@ -317,7 +317,7 @@ func (c *Console) silencePreview(r *http.Request, q url.Values, add bool) (page,
 		return page{}, err
 	}
 	shown := c.namedSilence(newSilence(&s, now))
-	form := confirmation{Title: "Silence: " + silenceOf(&shown), About: "Why: " + s.Why, Button: "Silence", Back: "/silences/" + silenceNew + queryOf(q),
+	form := confirmation{Title: "Silence: " + coveredWords(&shown), About: "Why: " + s.Why, Button: "Silence", Back: "/silences/" + silenceNew + queryOf(q),
 		What: []string{"Nobody is told of new trouble that it covers. Recoveries are told all the same, and who was told before stays told."}, Grave: s.Everything()}
 	form.What = append(form.What, silenceWhen(&s, now), "When it ends, who should have been told of what is still open is told then.")
 	form.List, form.ListTitle = previewOf(open, &s.Scope), "What it covers now"
@@ -415,7 +415,7 @@ func (c *Console) confirmEnd(r *http.Request, p httprouter.Params) (page, error)
 	if err != nil {
 		return page{}, err
 	}
-	form := confirmation{Title: "End the silence: " + silenceOf(&shown), About: "Why it is there: " + cmp.Or(shown.Why, "nobody said"), Button: "End it", Back: "/silences"}
+	form := confirmation{Title: "End the silence: " + coveredWords(&shown), About: "Why it is there: " + cmp.Or(shown.Why, "nobody said"), Button: "End it", Back: "/silences"}
 	switch {
 	case shown.State == silenceEnded:
 		form.Cannot = "It has ended."
@@ -470,7 +470,7 @@ func (c *Console) confirmExtend(r *http.Request, p httprouter.Params) (page, err
 }
 
 func extendForm(shown *Silence, wrong string) page {
-	form := confirmation{Title: "Extend the silence: " + silenceOf(shown), About: "Why it is there: " + cmp.Or(shown.Why, "nobody said"), Button: "Extend it", Back: "/silences",
+	form := confirmation{Title: "Extend the silence: " + coveredWords(shown), About: "Why it is there: " + cmp.Or(shown.Why, "nobody said"), Button: "Extend it", Back: "/silences",
 		What:   []string{"A silence of the same takes its place without a gap, and this one ends. Nobody is told of anything by that."},
 		Inputs: []input{{Name: "for", Label: "It ends, counted from now,", Type: "select", Options: choices("4h", silenceLengths...), Wrong: wrong}}}
 	switch {
@@ -498,11 +498,11 @@ func (c *Console) postExtend(r *http.Request, p httprouter.Params) (page, error)
 		return page{SeeOther: "/silences", Said: flash{Text: "Nothing was done: it cannot be extended now.", Bad: true}}, nil
 	}
 	who := callerOf(r)
-	wish := SilenceRequest{WABA: s.WABA, Flow: s.Flow, Event: s.Event, Labels: s.Labels, Everything: s.Everything(), For: r.PostForm.Get("for"), Why: s.Why}
-	if wish.For == recovered {
-		wish.For, wish.Until = "", recovered
+	asked := SilenceRequest{WABA: s.WABA, Flow: s.Flow, Event: s.Event, Labels: s.Labels, Everything: s.Everything(), For: r.PostForm.Get("for"), Why: s.Why}
+	if asked.For == recovered {
+		asked.For, asked.Until = "", recovered
 	}
-	next, problems := c.wishedBy(&wish, &who, c.cfg.Now().UTC())
+	next, problems := c.silenceFor(&who, &asked, c.cfg.Now().UTC())
 	switch {
 	case len(problems) > 0:
 		return extendForm(&shown, sentence(strings.Join(problems, "; "))), nil
