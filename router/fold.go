@@ -49,6 +49,8 @@ func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
 	f.state.FlowID = e.FlowID()    // of a flow that is new, too
 	f.pass(earlier(f.e.At, m.Now)) // what was due before the event happened comes first, however late both are folded
 	switch {
+	case e.Name == TestMessage && e.ForFallback():
+		f.notice()
 	case e.Act != nil:
 		f.act()
 	case effectOf(e) == effect{}:
