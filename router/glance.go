@@ -26,3 +26,15 @@ type SeenFlow struct {
 	Last   time.Time // when one became active last, or the newest notice was
 	Status Level     // THROTTLED or BLOCKED while it is that; else ""
 }
+
+// StatusLevels returns the statuses of a flow that are trouble, the mildest first: THROTTLED, BLOCKED.
+func StatusLevels() (levels []Level) {
+	for i := range signals {
+		if s := &signals[i]; s.Subject == SubjectFlow && s.ByWord() {
+			for _, l := range s.Levels {
+				levels = append(levels, Level(l.Word))
+			}
+		}
+	}
+	return levels
+}

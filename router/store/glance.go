@@ -83,15 +83,18 @@ func (s *Store) SeenFlows(ctx context.Context, waba string) ([]router.SeenFlow, 
 	if waba != "" {
 		c.add("waba = ?", waba)
 	}
-	// Of the two statuses the worse one comes first in the alphabet.
-	args := append([]any{router.FlowStatusChange}, c.args...)
-	found, err := all(ctx, s.read, `SELECT waba, flow, CAST(sum(active) AS BIGINT), max(raised_at),
-		coalesce(min(CASE WHEN active > 0 AND event = ? THEN level END), '')
-		FROM alerts WHERE `+c.where()+` GROUP BY waba, flow ORDER BY 3 DESC, 4 DESC, waba, flow LIMIT ?`, append(args, maxSeenFlows),
+	worst, words, args := "0", router.StatusLevels(), []any{}
+	for i, word := range words {
+		worst, args = fmt.Sprintf("CASE WHEN level = ? THEN %d ELSE %s END", i+1, worst), append([]any{string(word)}, args...)
+	}
+	found, err := all(ctx, s.read, `SELECT waba, flow, CAST(sum(active) AS BIGINT), max(raised_at), max(CASE WHEN active > 0 THEN `+worst+` ELSE 0 END)
+		FROM alerts WHERE `+c.where()+` GROUP BY waba, flow ORDER BY 3 DESC, 4 DESC, waba, flow LIMIT ?`, append(append(args, c.args...), maxSeenFlows),
 		func(row scanner) (f router.SeenFlow, err error) {
-			var last int64
-			err = row.Scan(&f.WABA, &f.Flow, &f.Active, &last, &f.Status)
-			f.Last = fromMicros(last)
+			var last, status int64
+			err = row.Scan(&f.WABA, &f.Flow, &f.Active, &last, &status)
+			if f.Last = fromMicros(last); status > 0 {
+				f.Status = words[status-1]
+			}
 			return f, err
 		})
 	if err != nil {
