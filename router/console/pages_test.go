@@ -215,7 +215,7 @@ func TestALivePageIsRenderedOnlyWhereSomethingChanged(t *testing.T) {
 		}
 	}
 	s.stats = router.Stats{}
-	s.lanes = []router.Lane{{Notifier: "payments-chat", PausedUntil: noon.Add(time.Minute)}, {Notifier: "well", Rests: noon.Add(-time.Minute)}}
+	s.lanes = []router.Lane{{Notifier: "payments-chat", PausedUntil: noon.Add(time.Minute)}, {Notifier: "well", PausedUntil: noon.Add(-time.Minute)}}
 	if _, body := b.do("GET", "/", nil); !strings.Contains(body, "payments-chat is paused") || strings.Contains(body, "well is paused") || !strings.Contains(body, "The rules on disk are not in force") || strings.Contains(body, "parked:") {
 		t.Error(body)
 	}
