@@ -108,7 +108,7 @@ func (h *health) row(name string, now time.Time) notifierRow {
 			row.Failed++
 		}
 	}
-	if newest != nil {
+	if newest != nil && newest.Newest.After(row.Last) { // what got through since then says that it delivers
 		said, _ := saidAndDo(newest.Error)
 		row.Word, row.Look, row.Why = "refused", "bad", said
 	}
@@ -281,11 +281,16 @@ func (d *notifierDetail) measure(marks []router.AttemptMark, now time.Time) {
 	d.Hours, d.Strip = hours, drawStrip(hours)
 	if len(took) > 0 {
 		slices.Sort(took)
-		d.P50, d.P99 = millis(took[len(took)/2]), millis(took[min(len(took)*99/100, len(took)-1)])
+		d.P50, d.P99 = millis(took[(len(took)-1)/2]), millis(took[(len(took)*99-1)/100])
 	}
 }
 
-func millis(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
+func millis(d time.Duration) string {
+	if d < 10*time.Millisecond {
+		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+	}
+	return fmt.Sprintf("%d ms", d.Milliseconds())
+}
 
 // drawStrip draws two rows of bars: what was told above, what failed below.
 func drawStrip(hours []hourLine) template.HTML {
