@@ -87,8 +87,8 @@ func (h *health) row(name string, now time.Time) notifierRow {
 	row := notifierRow{Name: name, Word: "delivering", Look: "ok"}
 	var newest *router.ParkedGroup
 	for i := range h.parked {
-		if g := &h.parked[i]; slices.Contains(g.Notifiers, name) {
-			row.Parked += g.Count
+		if g := &h.parked[i]; g.Counts[name] > 0 {
+			row.Parked += g.Counts[name]
 			if newest == nil || g.Newest.After(newest.Newest) {
 				newest = g
 			}
@@ -117,6 +117,10 @@ func (h *health) row(name string, now time.Time) notifierRow {
 			row.Word, row.Look, row.Until, row.Why = "paused", "bad", until, "its service wants no calls for a while"
 			if l.PausedUntil.After(now) {
 				row.Why = fmt.Sprintf("%d deliveries in a row failed", l.Failures)
+				if newest != nil {
+					said, _ := saidAndDo(newest.Error)
+					row.Why += ", the last that was parked with: " + said
+				}
 			}
 		}
 	}

@@ -30,9 +30,9 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		check(t, err)
 		var got []string
 		for _, g := range groups {
-			got = append(got, fmt.Sprint(g.Error, g.Notifiers, g.Count, g.Delivery == max(ids[0], ids[1], ids[2])))
+			got = append(got, fmt.Sprint(g.Error, g.Notifiers, g.Count, g.Counts, g.Delivery == max(ids[0], ids[1], ids[2])))
 		}
-		diff(t, got, []string{"channel_not_found[chat page] 3 true", "bad key[page] 1 false"})
+		diff(t, got, []string{"channel_not_found[chat page] 3 map[chat:2 page:1] true", "bad key[page] 1 map[page:1] false"})
 		for _, f := range []router.DeliveryFilter{{Notifier: "page"}, {Query: "KEY"}, {Query: "% OR 1=1"}, {Notifier: "well"}} {
 			groups, err := s.ParkedGroups(ctx, f)
 			check(t, err)
