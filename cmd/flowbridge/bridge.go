@@ -237,6 +237,12 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		Prefix:         b.cfg.Prefix,
 		Manual:         manualFiles(),
 		ManualPages:    manualPages,
+		Explain:        b.explainEvent,
+		Why:            b.why,
+		Notifiers:      func() []router.Target { return b.rules.rules().Targets() },
+		RulesNaming:    func(notifier string) []string { return b.rules.rules().Naming(notifier) },
+		AccountIDs:     func(name string) []string { return b.rules.rules().AccountIDs(name) },
+		Budgets:        budgetsOf(notifiers),
 		OpenGatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(false)},
 
 		Tools:   b.rulesTools(),
