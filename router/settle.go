@@ -94,6 +94,9 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 	if meaning := LevelMeaning(f.e.SignalKey(), f.e.Level()); meaning != "" {
 		text += ". " + strings.TrimSuffix(meaning, ".")
 	}
+	if IsDrill(inc.Flow) {
+		text = DrillName + ": " + text
+	}
 	f.entry(inc, kind, text+rose)
 	f.say("%s %s", kind, inc.Name())
 }

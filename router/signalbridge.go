@@ -50,6 +50,14 @@ func IsDrill(flow string) bool {
 // DrillName stands in the place of the name of a drill's flow: in titles, on cards and pages, in timelines.
 const DrillName = "DRILL"
 
+// drillWords are the title and text of a drill's incident, of the title that a rule's template gives it.
+func drillWords(title string) (string, string) {
+	if title != "" && !strings.Contains(title, DrillName) {
+		title = DrillName + ": " + title
+	}
+	return title, "This is a drill: nothing is wrong, and nothing has to be done."
+}
+
 func wellAgain(text string) []SignalLevel { return []SignalLevel{{Word: WellWord, Text: text}} }
 
 // bridgeSignals are those of the bridge itself.

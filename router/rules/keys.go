@@ -86,8 +86,8 @@ var fileKeys = table{"at the top of the file, beside version", []key{
 }}
 
 var watchKeys = table{"under watch", []key{
-	{"after", false, form(waitForm, "auto"), "How long nothing well signed may come from Meta until that is trouble (BRIDGE_SOURCE_SILENT): 24h, at least 5m; or auto: twice the longest pause " +
-		"of the last four weeks, at least 1h and at most 7d; 24h until a week is known. Default: silence is no trouble."},
+	{"after", false, form(waitForm, "auto"), "How long nothing well signed may come from Meta until that is trouble (BRIDGE_SOURCE_SILENT): 24h, at least 5m; or auto: twice the second longest pause " +
+		"of the last four weeks, between 1h and 7d; 24h until a week is known. Default: silence is no trouble."},
 	{"notify", false, actionKeys.value("notify"), "Whom to tell of the bridge's own trouble that no rule names. Default: fallback; if that pages, of severity error and up."},
 }}
 

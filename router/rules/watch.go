@@ -175,7 +175,7 @@ const DrillRule = "flowbridge_drill_rule"
 // decideDrill says who is told of a drill: whom the rule tells that it names, or the rules that match. Each of them at once
 // and without calling anybody by name; who pages only where its entry says so.
 func (r *Rules) decideDrill(ev *router.Event, d router.Decision) router.Decision {
-	d.FlowInfo = router.FlowInfo{FlowName: router.DrillName}
+	d.FlowInfo = router.FlowInfo{FlowName: router.DrillName, AccountName: router.DrillName}
 	d.Drop, d.GroupBy, d.ResolveAfter, d.AcknowledgedFor, d.PageOnRise, d.NoteAutoResolve = false, router.GroupBySignal, 0, 0, false, true
 	var notify []router.Route
 	for _, to := range d.Notify {
