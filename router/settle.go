@@ -54,7 +54,7 @@ func (f *fold) settle(t *touched) {
 // say that Meta still reports it.
 func (f *fold) settleResolved(t *touched, inc *Incident, active []*Alert) {
 	if len(t.cleared) > 0 && len(active) == 0 {
-		f.entry(inc, EntryRecovered, "Meta reports the recovery: "+f.recovery())
+		f.entry(inc, EntryRecovered, Reporter(inc.Event)+" reports the recovery: "+f.recovery())
 		f.say("recovery of %s, which was resolved by hand", inc.Name())
 		f.oweCards(inc)
 		return

@@ -39,6 +39,14 @@ func IsWatched(name string) bool {
 	return s.Subject == SubjectBridge && s.ByWord()
 }
 
+// Reporter names who says that a signal's trouble is there, or is over: Meta, or the bridge of itself.
+func Reporter(event string) string {
+	if signalOf(event).Subject == SubjectBridge {
+		return "flowbridge"
+	}
+	return "Meta"
+}
+
 // DrillPrefix begins the flow ids of drills. Meta's ids are numbers, which begin with no 0.
 const DrillPrefix = "000"
 

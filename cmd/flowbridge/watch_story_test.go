@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -175,7 +174,7 @@ func TestADrillGoesAllTheWay(t *testing.T) {
 	}
 	cards, pages := rootsOf(s.Slack), s.PagerDuty.Incidents()
 	if len(cards) != 1 || !strings.Contains(cards[0].Text, "DRILL: ") || len(pages) != 1 || pages[0].Status != "resolved" ||
-		!strings.Contains(fmt.Sprint(pages[0]), "DRILL: ") {
+		!strings.Contains(pages[0].Summary, "DRILL ") {
 		t.Errorf("cards %+v\npages %+v", cards, pages)
 	}
 	var inc console.Incident
