@@ -105,7 +105,7 @@ func renderOver(n *router.Notification, pressable bool) card {
 		}
 		outcome += " after *" + router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)) + "*."
 		if resolvedByHand(n) {
-			state, mark = "Resolved by hand, " + router.Reporter(inc.Event) + " still reports it", ":ballot_box_with_check:"
+			state, mark = "Resolved by hand, "+router.Reporter(inc.Event)+" still reports it", ":ballot_box_with_check:"
 			outcome += " " + router.Reporter(inc.Event) + " still reports it: when it gets worse, this card opens again."
 		}
 	}
