@@ -66,7 +66,7 @@ func SightKinds() []SightKind {
 }
 
 // hit counts what an event matched.
-func (g *gathering) hit(e *Event, d *Decision) {
+func (g *batch) hit(e *Event, d *Decision) {
 	if IsDrill(e.Flow) { // what rules do about real trouble is counted
 		return
 	}
@@ -81,7 +81,7 @@ func (g *gathering) hit(e *Event, d *Decision) {
 }
 
 // page counts the pages that an incident came to, for the rule that opened it.
-func (g *gathering) page(before, after *Incident) {
+func (g *batch) page(before, after *Incident) {
 	if IsDrill(after.Flow) {
 		return
 	}
@@ -92,7 +92,7 @@ func (g *gathering) page(before, after *Incident) {
 		}
 		had := int64(0)
 		for j := range before.Watch {
-			if before.Watch[j].Notifier == w.Notifier && before.Watch[j].Rise == w.Rise {
+			if before.Watch[j].Notifier == w.Notifier && before.Watch[j].PagedAt == w.PagedAt {
 				had = before.Watch[j].Opening
 			}
 		}
@@ -102,7 +102,7 @@ func (g *gathering) page(before, after *Incident) {
 	}
 }
 
-func (g *gathering) hitsOf(rule string) *RuleHits {
+func (g *batch) hitsOf(rule string) *RuleHits {
 	h := g.hits[rule]
 	if h == nil {
 		h = &RuleHits{Day: g.now.UTC().Truncate(24 * time.Hour), Rule: rule}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -20,6 +21,7 @@ const minToken = 20
 type adminGuard struct {
 	AdminUserHeader     string   `env:"FLOWBRIDGE_ADMIN_USER_HEADER" placeholder:"NAME" help:"Header in which a proxy names the person whom it has signed in, who may then do everything."`
 	AdminTrustedProxies []string `env:"FLOWBRIDGE_ADMIN_TRUSTED_PROXIES" placeholder:"ADDRESS" help:"Addresses and networks (10.0.0.0/24) of proxies whose header counts, with commas."`
+	AdminPrefix         string   `env:"FLOWBRIDGE_ADMIN_PREFIX" placeholder:"PATH" help:"Path below which a proxy shows the console, such as /flowbridge."`
 	AdminTLSCert        string   `name:"admin-tls-cert" env:"FLOWBRIDGE_ADMIN_TLS_CERT" placeholder:"FILE" help:"Certificate of the admin address, with its chain, in PEM."`
 	AdminTLSKey         string   `name:"admin-tls-key" env:"FLOWBRIDGE_ADMIN_TLS_KEY" placeholder:"FILE" help:"Its private key, in PEM."`
 }
@@ -36,10 +38,28 @@ func (g adminGuard) into(cfg *bridgeConfig, logger *slog.Logger) error {
 	case proxyFault != nil:
 	case cfg.UserHeader != "" && len(cfg.TrustedProxies) == 0:
 		proxyFault = errors.New("--admin-user-header needs --admin-trusted-proxies: else anybody could write the header")
-	case cfg.UserHeader == "" && len(cfg.TrustedProxies) > 0:
-		proxyFault = errors.New("--admin-trusted-proxies needs --admin-user-header: the header in which they name the person")
 	}
-	return errors.Join(proxyFault, tlsFault)
+	cfg.Prefix = strings.TrimRight(g.AdminPrefix, "/")
+	return errors.Join(proxyFault, checkPrefix(cfg.Prefix), tlsFault)
+}
+
+// prefixForm is what a prefix may be: parts of a path that need no escapes, none of which is . or ..
+var prefixForm = regexp.MustCompile(`^(/[A-Za-z0-9_-][A-Za-z0-9_.-]*){1,5}$`)
+
+func checkPrefix(prefix string) error {
+	if prefix != "" && (len(prefix) > 100 || !prefixForm.MatchString(prefix)) {
+		return fmt.Errorf("--admin-prefix: %q is no path such as /flowbridge", prefix)
+	}
+	return nil
+}
+
+// consoleURL is where people reach the console: --public-url may name the prefix, or leave it to --admin-prefix.
+func consoleURL(publicURL, prefix string) string {
+	publicURL = strings.TrimRight(publicURL, "/")
+	if u, err := url.Parse(publicURL); err == nil && u.Path == prefix {
+		return publicURL
+	}
+	return publicURL + prefix
 }
 
 // trustedProxies reads addresses and networks.

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +39,7 @@ type bridgeConfig struct {
 	DB        string                                 // path of a SQLite file, or a postgres:// URL
 	PublicURL string                                 // where people reach the console; "" for no links to it
 	Admin     string                                 // address to listen on, as it was given
+	Prefix    string                                 // path below which a proxy shows the console; "" for none
 
 	Certificates *certificates // of the public address; nil: it speaks no TLS
 	// AdminCertificates are those of the admin address, and UserHeader is how proxies name who is signed in there.
@@ -205,7 +205,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		Without:   without,
 		Target:    func(notifier string) (router.Target, bool) { return b.rules.rules().Target(notifier) },
 		Link:      b.link,
-		Console:   b.cfg.PublicURL,
+		Console:   b.consoleURL(),
 
 		KeepsAttempts: b.cfg.KeepAttempts > 0,
 
@@ -240,6 +240,9 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		UserHeader:     b.cfg.UserHeader,
 		TrustedProxies: b.cfg.TrustedProxies,
 		Hosts:          adminHosts(b.cfg.Admin, b.cfg.PublicURL),
+		Prefix:         b.cfg.Prefix,
+		Manual:         manualFiles(),
+		ManualPages:    manualPages,
 		OpenGatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(false)},
 
 		StalledAfter: b.cfg.StalledAfter,
@@ -279,7 +282,15 @@ func (b *bridge) link(inc *router.Incident) string {
 	if b.cfg.PublicURL == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s/api/v1/incidents/%d", strings.TrimRight(b.cfg.PublicURL, "/"), inc.Number)
+	return fmt.Sprintf("%s/incidents/%d", b.consoleURL(), inc.Number)
+}
+
+// consoleURL is where people reach the console, "" where that is not known.
+func (b *bridge) consoleURL() string {
+	if b.cfg.PublicURL == "" {
+		return ""
+	}
+	return consoleURL(b.cfg.PublicURL, b.cfg.Prefix)
 }
 
 // run serves until ctx ends and then stops in the order that loses nothing: no new posts, posts at hand

@@ -3,6 +3,7 @@ package main
 import (
 	"embed"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -13,6 +14,15 @@ import (
 //
 //go:embed docs/*.md
 var manual embed.FS
+
+// manualFiles are the pages alone, for the console.
+func manualFiles() fs.FS {
+	files, err := fs.Sub(manual, "docs")
+	if err != nil {
+		panic(err) // it is part of the binary
+	}
+	return files
+}
 
 // manualPages are its pages, in the order in which they are read.
 var manualPages = []string{

@@ -88,6 +88,10 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status >= 500 {
 		c.cfg.Logger.Error("a request to the console was not served", "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
 	}
+	if wantsPage(r) {
+		c.problemPage(w, r, status, text)
+		return
+	}
 	c.write(w, r, status, map[string]string{"error": text})
 }
 

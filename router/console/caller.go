@@ -15,7 +15,8 @@ import (
 
 // caller is who asks, and how that is known.
 type caller struct {
-	person   string // whom a trusted proxy has signed in; "" for nobody
+	person   string // who is signed in, by a trusted proxy or by us; "" for nobody
+	session  bool   // by us: with a cookie
 	verified string // one of router.Verified...
 	from     string // address, for people
 	may      access
@@ -54,8 +55,7 @@ func (who *caller) actor(given string) string {
 
 // caller finds out who asks.
 func (c *Console) caller(r *http.Request) caller {
-	remote := addressOf(r.RemoteAddr)
-	proxied := slices.ContainsFunc(c.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(remote) })
+	remote, proxied := addressOf(r.RemoteAddr), c.trusted(r)
 	who := caller{verified: router.VerifiedNot, from: origin(r, remote, proxied)}
 	given := bearer(r)
 	isAdmin, isView := isToken(given, c.cfg.TokenNow()), isToken(given, c.cfg.ViewTokenNow())
@@ -72,10 +72,24 @@ func (c *Console) caller(r *http.Request) caller {
 		who.verified, who.may = router.VerifiedAdminToken, mayAct
 	case isView:
 		who.verified, who.may = router.VerifiedViewToken, mayLook
+	case given != "":
+		who.wrong = true
 	default:
-		who.wrong = given != ""
+		c.bySession(r, &who)
 	}
 	return who
+}
+
+// bySession takes up who signed in with us.
+func (c *Console) bySession(r *http.Request, who *caller) {
+	s, ok := c.sessionOf(r)
+	if !ok {
+		return
+	}
+	who.person, who.session, who.verified, who.may = s.Name, true, router.VerifiedAdminToken, mayAct
+	if s.Look {
+		who.verified, who.may = router.VerifiedViewToken, mayLook
+	}
 }
 
 // bearer returns the token that came with a request, "" for none. Other schemes are for somebody on the way.

@@ -1,4 +1,4 @@
-// Package console is the admin side for people and probes: a JSON API over incidents, the journal and
+// Package console is the admin side for people and probes: pages and a JSON API over incidents, the journal and
 // deliveries, and metrics and health. It changes nothing by itself: what a person does goes to the journal
 // as an event, and is left to the router like everything else.
 package console
@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -73,6 +74,12 @@ type Store interface {
 	Append(ctx context.Context, events []router.Event) (int, error)
 	// EventProgress says how far the fold has come with an event that was appended, by its digest.
 	EventProgress(ctx context.Context, digest string) (router.EventProgress, error)
+	// ConsoleKey returns the key that sessions are signed with: the same for every process on the database.
+	ConsoleKey(ctx context.Context) ([]byte, error)
+	// PageStamp names the state of all that pages show: another one means that something may have changed.
+	PageStamp(ctx context.Context) (string, error)
+	// Lanes says how it stands with every notifier that was ever told something, by name.
+	Lanes(ctx context.Context) ([]router.Lane, error)
 	// Stats counts what is stored.
 	Stats(ctx context.Context) (router.Stats, error)
 	// Ping says whether the storage answers.
@@ -81,7 +88,7 @@ type Store interface {
 	Progress(ctx context.Context, now time.Time) (router.Progress, error)
 }
 
-// Config is what a Console may be told. Zero fields choose themselves.
+// Config is what a Console may be told. A zero field takes its default.
 type Config struct {
 	// Token, if set, is asked of every request below /api/, as `Authorization: Bearer <token>`. Metrics
 	// and health are open in any case, since probes carry no credentials, but quote nothing of the rules without it.
@@ -95,6 +102,12 @@ type Config struct {
 	// It counts from the addresses of TrustedProxies alone. Default: nobody is signed in.
 	UserHeader     string
 	TrustedProxies []netip.Prefix
+	// Prefix is the path below which a proxy shows the console, such as "/flowbridge": every link leads below it. Requests are
+	// taken with and without it. Default: none.
+	Prefix string
+	// Manual holds the pages of the manual, and ManualPages their names without .md, in order. Default: there is none.
+	Manual      fs.FS
+	ManualPages []string
 	// Hosts are the names and addresses under which people reach the console, beside localhost, loopback addresses and the
 	// address that a request came to. Others are answered 421. Default: none.
 	Hosts []string
@@ -128,6 +141,9 @@ type Config struct {
 	// Misnamed says what in a scope the rules do not know, so that a silence of it would cover nothing, with the nearest
 	// that they know. Default: nothing is.
 	Misnamed func(s *router.Scope) []string
+	// Why explains what the rules came to when an incident opened, by the rules of then: a line for each thing, and in today
+	// what those in force now would say otherwise, "" for nothing. Default: the page names the rule alone.
+	Why func(ctx context.Context, inc *router.IncidentDetail) (lines []string, today string, err error)
 	// Version is shown by /healthz and in the metrics. Default: "unknown".
 	Version string
 	// Now is the clock. Default: time.Now.
@@ -143,6 +159,9 @@ type Console struct {
 	progress *progress
 	refused  *refusals
 	wrong    *wrongTokens
+	web      *web
+	key      signInKey
+	tries    tries
 	handler  http.Handler
 }
 
@@ -195,12 +214,34 @@ func New(cfg Config, s Store) (*Console, error) {
 			return nil, fmt.Errorf("console: register metrics: %w", err)
 		}
 	}
-	c.handler = c.guard(c.routes())
+	var err error
+	if c.web, err = c.newWeb(); err != nil {
+		return nil, fmt.Errorf("console: pages: %w", err)
+	}
+	c.handler = c.belowPrefix(c.guard(c.routes()))
 	return c, nil
 }
 
 // ServeHTTP answers one request.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
+
+// belowPrefix takes requests with the prefix as those without: some proxies leave it in the path, and some take it out.
+func (c *Console) belowPrefix(next http.Handler) http.Handler {
+	if c.cfg.Prefix == "" {
+		return next
+	}
+	stripped := http.StripPrefix(c.cfg.Prefix, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == c.cfg.Prefix:
+			http.Redirect(w, r, c.path("/"), http.StatusSeeOther)
+		case strings.HasPrefix(r.URL.Path, c.cfg.Prefix+"/"):
+			stripped.ServeHTTP(w, r)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
 
 func (c *Console) routes() http.Handler {
 	mux := httprouter.New()
@@ -209,6 +250,8 @@ func (c *Console) routes() http.Handler {
 	for _, route := range c.apiRoutes() {
 		mux.Handle(route.method, route.path, route.handle)
 	}
+
+	c.addPages(mux)
 
 	mux.GET("/healthz", c.answer(c.health))
 	mux.GET("/readyz", c.answer(c.ready))

@@ -200,7 +200,7 @@ func TestRefusals(t *testing.T) {
 		{"retrying what was delivered", "POST", "/api/v1/deliveries/7/retry", "", 409, "delivery 7: not possible now: it was delivered"},
 		{"a path that is none", "GET", "/api/v2/incidents", "", 404, "there is nothing at /api/v2/incidents"},
 		{"a slash too many", "GET", "/api/v1/incidents/", "", 404, "there is nothing at /api/v1/incidents/"},
-		{"the pages, which are none", "GET", "/", "", 404, "there is nothing at /"},
+
 		{"metrics without a gatherer", "GET", "/metrics", "", 404, "there is nothing at /metrics"},
 		{"an unknown event", "GET", "/api/v1/events/99", "", 404, "there is no event 99"},
 		{"what is no event's position", "GET", "/api/v1/events/newest", "", 404, `there is no event "newest"`},

@@ -27,19 +27,19 @@ const (
 
 // refusals counts what is refused, and tells the log of it now and then.
 type refusals struct {
-	counted *prometheus.CounterVec
-	logger  *slog.Logger
-	now     func() time.Time
-	seldom  map[string]*router.Seldom
+	counted  *prometheus.CounterVec
+	logger   *slog.Logger
+	now      func() time.Time
+	limiters map[string]*router.LogLimiter
 }
 
 func newRefusals(logger *slog.Logger, now func() time.Time) *refusals {
-	f := &refusals{logger: logger, now: now, seldom: map[string]*router.Seldom{}, counted: prometheus.NewCounterVec(prometheus.CounterOpts{
+	f := &refusals{logger: logger, now: now, limiters: map[string]*router.LogLimiter{}, counted: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "flowbridge_admin_refused_total", Help: "Requests that the admin address refused, by reason.",
 	}, []string{"reason"})}
 	for _, reason := range []string{refusedHost, refusedWrong, refusedNone, refusedView, refusedSite, refusedHeader} {
 		f.counted.WithLabelValues(reason)
-		f.seldom[reason] = &router.Seldom{}
+		f.limiters[reason] = &router.LogLimiter{}
 	}
 	return f
 }
@@ -47,7 +47,7 @@ func newRefusals(logger *slog.Logger, now func() time.Time) *refusals {
 // note takes in one. Who gives no token at all is mostly somebody who forgot it, and is told so.
 func (f *refusals) note(reason string, args ...any) {
 	f.counted.WithLabelValues(reason).Inc()
-	if reason != refusedNone && f.seldom[reason].Now(f.now()) {
+	if reason != refusedNone && f.limiters[reason].Allow(f.now()) {
 		f.logger.Warn(map[string]string{
 			refusedHost:   "a request to the admin address names a host that is not known: name it in --public-url if people are to use it",
 			refusedWrong:  "a wrong token was given at the admin address",
@@ -157,10 +157,15 @@ func (c *Console) admit(r *http.Request, who *caller) error {
 		}
 		return refuse(http.StatusUnauthorized, "send the admin token: Authorization: Bearer <FLOWBRIDGE_ADMIN_TOKEN>")
 	case who.may == mayLook && r.Method != http.MethodGet && r.Method != http.MethodHead:
-		c.refused.note(refusedView, "from", r.RemoteAddr, "method", r.Method, "path", bounded(r.URL.Path, maxActor))
-		c.keep(r.Context(), router.AuditEntry{At: c.cfg.Now(), Who: who.actor(""), Verified: who.verified, From: who.from,
-			What: bounded(r.Method+" "+r.URL.Path, maxActor), Result: "refused: the view token may only look"})
-		return refuse(http.StatusForbidden, "this token may look, and not act: send that of FLOWBRIDGE_ADMIN_TOKEN")
+		return c.refuseView(r, who, "this token may look, and not act: send that of FLOWBRIDGE_ADMIN_TOKEN")
 	}
 	return nil
+}
+
+// refuseView refuses an act of whoever may only look.
+func (c *Console) refuseView(r *http.Request, who *caller, text string) error {
+	c.refused.note(refusedView, "from", r.RemoteAddr, "method", r.Method, "path", bounded(r.URL.Path, maxActor))
+	c.keep(r.Context(), router.AuditEntry{At: c.cfg.Now(), Who: who.actor(""), Verified: who.verified, From: who.from,
+		What: bounded(r.Method+" "+r.URL.Path, maxActor), Result: "refused: the view token may only look"})
+	return refuse(http.StatusForbidden, "%s", text)
 }

@@ -34,6 +34,9 @@ type memStore struct {
 	fold       func() (router.EventProgress, error) // of what was appended; nil: it is folded at once
 	fault      error                                // what storage says instead of working
 	panics     bool
+	stamp      int // goes up when something changes
+	lanes      []router.Lane
+	readings   []router.AlertReading
 
 	incidentFilters []router.IncidentFilter // that were asked for
 	eventFilters    []router.EventFilter
@@ -58,23 +61,12 @@ func (s *memStore) Incidents(_ context.Context, f router.IncidentFilter) ([]rout
 	return out, s.fault
 }
 
-func (s *memStore) IncidentRows(ctx context.Context, f router.IncidentFilter) ([]router.IncidentRow, error) {
-	found, err := s.Incidents(ctx, f)
-	var rows []router.IncidentRow
-	for _, i := range found {
-		rows = append(rows, router.IncidentRow{Incident: i.Incident, Alerts: i.Alerts})
-	}
-	return rows, err
-}
-
-func (s *memStore) Counts(context.Context) (router.Counts, error) { return router.Counts{}, s.fault }
-
 func (s *memStore) FlowSummary(context.Context, router.FlowID, time.Time, time.Time) (router.FlowSummary, error) {
 	return router.FlowSummary{}, s.fault
 }
 
 func (s *memStore) ReadingsBetween(context.Context, router.FlowID, string, time.Time, time.Time) ([]router.AlertReading, error) {
-	return nil, s.fault
+	return s.readings, s.fault
 }
 
 func (s *memStore) Forget(_ context.Context, p router.Person) (router.Found, error) {

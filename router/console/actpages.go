@@ -1,0 +1,250 @@
+package console
+
+import (
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"flowbridge/router"
+)
+
+// actPage is an act on an incident as the console shows it: a button that leads to GET /incidents/{number}/{word}, which
+// says what will happen, and is posted.
+type actPage struct {
+	Word, Event string // of the path, and of the journal
+	Label       string // on the button
+	Grave       bool
+	what        func(inc *router.IncidentDetail, by string) []string
+}
+
+// actPages are the acts on an incident, in the order of the buttons.
+var actPages = []actPage{
+	{Word: "acknowledge", Event: router.Acknowledge, Label: "Acknowledge", what: func(inc *router.IncidentDetail, by string) []string {
+		lines := []string{by + " has it from now on. " + router.Reporter(inc.Event) + " still reports it: it stays active until the recovery is reported."}
+		for _, p := range inc.Pages(inc.Alerts) {
+			if p.State == router.PageWaiting && p.UnlessAcknowledged {
+				lines = append(lines, "The page of "+p.Notifier+" that is due is taken back.")
+			}
+		}
+		if inc.AcknowledgedFor > 0 {
+			lines = append(lines, "The acknowledgement ends after "+router.FormatDuration(inc.AcknowledgedFor)+" if nobody follows it up.")
+		}
+		return lines
+	}},
+	{Word: "unacknowledge", Event: router.Unacknowledge, Label: "Take back", what: func(*router.IncidentDetail, string) []string {
+		return []string{"Nobody has it any more. Those who page are told anew."}
+	}},
+	{Word: "resolve", Event: router.Resolve, Label: "Resolve", what: func(inc *router.IncidentDetail, _ string) []string {
+		lines := []string{"The incident is closed by hand, on every card and in the services that page."}
+		if anyCounting(inc.Alerts) {
+			lines = append(lines, router.Reporter(inc.Event)+" still reports it. If it gets worse, the incident opens again.")
+		}
+		return lines
+	}},
+	{Word: "reopen", Event: router.Reopen, Label: "Reopen", Grave: true, what: func(*router.IncidentDetail, string) []string {
+		return []string{"The incident is open again, and who was told of it is told so."}
+	}},
+	{Word: "page", Event: router.PageNow, Label: "Page now", Grave: true, what: func(inc *router.IncidentDetail, _ string) []string {
+		return []string{"Paged at once, whatever they wait for: " + strings.Join(inc.Unpaged(), ", ") + "."}
+	}},
+	{Word: "silence", Event: router.AddSilence, Label: "Silence", what: func(inc *router.IncidentDetail, _ string) []string {
+		return []string{"Nobody is told of new trouble with " + router.SignalName(inc.Event) + " of " + inc.About() + " while the silence holds.",
+			"Recoveries are told all the same, and who was told of this incident stays told."}
+	}},
+}
+
+func anyCounting(alerts []router.Alert) bool {
+	return slices.ContainsFunc(alerts, func(a router.Alert) bool { return a.Counts() })
+}
+
+// actorName is what cards and timelines call whoever acts through the console.
+func (c *Console) actorName(r *http.Request) string {
+	who := callerOf(r)
+	if who.person != "" {
+		return who.person
+	}
+	return "Somebody at the console"
+}
+
+// doAct writes an act to the journal and returns what came of it.
+func (c *Console) doAct(r *http.Request, inc *router.IncidentDetail, name string) (Result, error) {
+	by := c.actorName(r)
+	came, err := c.say(r, router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: inc.Number, Actor: by}})
+	if err == nil {
+		c.cfg.Logger.Info("a person acts", "act", name, "incident", inc.Name(), "by", by, "from", r.RemoteAddr)
+	}
+	return came, err
+}
+
+// toldOf says who is told of what a person does to an incident.
+func toldOf(inc *router.IncidentDetail) (lines []string) {
+	for i := range inc.Deliveries {
+		d := &inc.Deliveries[i]
+		line := d.Notifier + " (" + d.Kind.Label() + ")"
+		switch {
+		case d.State == router.DeliveryParked:
+			line += ": could not be told so far, its delivery is parked"
+		case d.State == router.DeliveryCancelled:
+			continue
+		case d.Kind.Edits():
+			line += ": its message changes"
+		}
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		lines = []string{"Nobody: no notifier was told of it."}
+	}
+	return lines
+}
+
+// refusalWords says why an act cannot be, as the page says it beside the button.
+func refusalWords(inc *router.Incident, why router.Refusal) string {
+	switch why {
+	case router.AlreadyResolved:
+		return "It is resolved."
+	case router.NotResolved:
+		return "It is not resolved."
+	case router.Recovered:
+		return "Meta reports it no more."
+	case router.AlreadyAcknowledged:
+		return "It is acknowledged."
+	case router.NotAcknowledged:
+		return "It is not acknowledged."
+	case router.NobodyToPage:
+		return "Its rules name nobody who pages."
+	case router.AllPaged:
+		return "Paged already: " + strings.Join(inc.Pageable, ", ") + "."
+	case router.AlreadySilenced:
+		return "It is silenced already."
+	case router.NotSilenced:
+		return "It is not silenced."
+	}
+	return sentence(string(why))
+}
+
+func (c *Console) actRoutes() (routes []pageRoute) {
+	for _, act := range actPages {
+		path := "/incidents/:number/" + act.Word
+		routes = append(routes,
+			pageRoute{Method: http.MethodGet, Path: path, Nav: "/", View: c.confirmAct(act)},
+			pageRoute{Method: http.MethodPost, Path: path, Nav: "/", View: c.postAct(act)})
+	}
+	return routes
+}
+
+// confirmAct: GET /incidents/{number}/{act}
+func (c *Console) confirmAct(act actPage) view {
+	return func(r *http.Request, p httprouter.Params) (page, error) {
+		inc, err := c.incident(r, p)
+		if err != nil {
+			return page{}, err
+		}
+		return c.actForm(r, act, &inc, ""), nil
+	}
+}
+
+func (c *Console) actForm(r *http.Request, act actPage, inc *router.IncidentDetail, wrong string) page {
+	form := confirmation{Title: act.Label + " " + inc.Name(), About: headline(inc), Button: act.Label, Grave: act.Grave, Back: incidentPath(inc.Number)}
+	if why := inc.May(act.Event); why != router.MayHappen {
+		form.Cannot = refusalWords(&inc.Incident, why)
+		return confirm(form)
+	}
+	form.What, form.Told = act.what(inc, c.actorName(r)), toldOf(inc)
+	if act.Event == router.AddSilence {
+		form.Inputs = []input{
+			{Name: "for", Label: "For how long", Type: "select", Options: choices(cmp.Or(r.PostForm.Get("for"), "1h"), option{Value: "30m", Text: "30 minutes"},
+				option{Value: "1h", Text: "1 hour"}, option{Value: "4h", Text: "4 hours"}, option{Value: "8h", Text: "8 hours"},
+				option{Value: "1d", Text: "1 day"}, option{Value: recovered, Text: "Until it has recovered"})},
+			{Name: "why", Label: "Why", Hint: "Shown on the card and in the list of silences.", Required: true, Most: maxWhy, Value: r.PostForm.Get("why"), Wrong: wrong},
+		}
+	}
+	shown := confirm(form)
+	if wrong != "" {
+		shown.Status = http.StatusBadRequest
+	}
+	return shown
+}
+
+// postAct: POST /incidents/{number}/{act}
+func (c *Console) postAct(act actPage) view {
+	return func(r *http.Request, p httprouter.Params) (page, error) {
+		inc, err := c.incident(r, p)
+		if err != nil {
+			return page{}, err
+		}
+		back := page{SeeOther: incidentPath(inc.Number)}
+		if why := inc.May(act.Event); why != router.MayHappen {
+			waits, err := c.actsWait(r, inc.Number) // what waits to be folded comes first, and may be what makes it possible
+			if err != nil {
+				return page{}, err
+			}
+			if !waits {
+				back.Said = flash{Text: "Nothing was done. " + refusalWords(&inc.Incident, why), Bad: true}
+				return back, nil
+			}
+		}
+		var came Result
+		if act.Event == router.AddSilence {
+			wrong := ""
+			if came, wrong, err = c.silenceIncident(r, &inc); wrong != "" {
+				return c.actForm(r, act, &inc, wrong), nil
+			}
+		} else {
+			came, err = c.doAct(r, &inc, act.Event)
+		}
+		if err != nil {
+			return page{}, err
+		}
+		back.Said = done("%s", sentence(cmp.Or(came.Outcome, came.Note)))
+		return back, nil
+	}
+}
+
+// silenceIncident adds a silence for the signal of an incident; wrong says what is the matter with the form.
+func (c *Console) silenceIncident(r *http.Request, inc *router.IncidentDetail) (came Result, wrong string, err error) {
+	now, why := c.cfg.Now().UTC(), bounded(r.PostForm.Get("why"), maxWhy)
+	if why == "" {
+		return came, "Say why: others will ask.", nil
+	}
+	wish := SilenceRequest{For: r.PostForm.Get("for")}
+	if wish.For == recovered {
+		wish = SilenceRequest{Until: recovered}
+	}
+	ends, problem := until(&wish, now)
+	if problem != nil {
+		return came, sentence(problem.Error()), nil
+	}
+	holding, err := c.store.Silences(r.Context())
+	if err != nil {
+		return came, "", err
+	}
+	if len(holding) >= router.MaxSilences {
+		return came, fmt.Sprintf("There are %d silences already: end one first.", len(holding)), nil
+	}
+	s := router.Silence{ID: strings.ToLower(rand.Text()[:10]), Since: now, Until: ends, Why: why, By: c.actorName(r),
+		Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}}
+	came, err = c.say(r, router.Event{Name: router.AddSilence, WABA: inc.WABA, Flow: inc.Flow,
+		Act: &router.Act{Incident: inc.Number, Actor: s.By, Silence: &s}})
+	if err == nil {
+		c.cfg.Logger.Info("a person adds a silence", "silence", s.ID, "by", s.By, "why", s.Why, "from", r.RemoteAddr)
+	}
+	return came, "", err
+}
+
+func incidentPath(number int64) string { return fmt.Sprintf("/incidents/%d", number) }
+
+// after writes how long after another time something was.
+func after(from, at time.Time) string {
+	if from.IsZero() || at.IsZero() {
+		return ""
+	}
+	return router.FormatDuration(at.Sub(from))
+}

@@ -1,0 +1,409 @@
+package console
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"flowbridge/router"
+)
+
+const (
+	// rowsOfPage is how many incidents a page lists.
+	rowsOfPage = 50
+	// maxTogether is how many may be acknowledged at a time.
+	maxTogether = 50
+	// stateAll stands for every state in the filter; none means those that are not resolved.
+	stateAll = "all"
+)
+
+func (c *Console) incidentRoutes() []pageRoute {
+	return []pageRoute{
+		{Method: http.MethodGet, Path: "/", Nav: "/", View: c.incidentsPage, Live: true},
+		{Method: http.MethodGet, Path: "/incidents.csv", View: c.incidentsCSV},
+		{Method: http.MethodGet, Path: "/incidents.json", View: c.incidentsJSON},
+		{Method: http.MethodGet, Path: "/incidents/:number", Nav: "/", View: c.incidentPage, Live: true},
+		{Method: http.MethodGet, Path: "/incidents/:number/told/:delivery", Nav: "/", View: c.toldDetail},
+		{Method: http.MethodGet, Path: "/acknowledge", Nav: "/", View: c.confirmSeveral},
+		{Method: http.MethodPost, Path: "/acknowledge", Nav: "/", View: c.acknowledgeSeveral},
+		{Method: http.MethodPost, Path: "/my-team", View: c.setTeam},
+	}
+}
+
+// incidentList is what the page of incidents shows.
+type incidentList struct {
+	Counts         []countLink
+	Form           incidentForm
+	Rows           []incidentRow
+	Next           string // path of what is older, or ""
+	Query          string // of the filter, for CSV and JSON
+	Narrowed       bool   // the filter asks for something
+	MyTeam         string // of this browser, or ""
+	MayKeep        bool   // the team of the filter may be made that
+	Over           bool   // it lists what is resolved
+	CanSetUp       bool
+	CanAcknowledge bool // some row can be acknowledged
+}
+
+// countLink is a number that leads to what it counts.
+type countLink struct {
+	Name, Path, Class string
+	N                 int64
+	Current           bool
+}
+
+// incidentForm is the filter as it stands in the form.
+type incidentForm struct {
+	State, Severity, Signal, Flow, Team, Notifier, Rule, Silenced, Trouble, Query string
+	States, Severities, Signals                                                   []option
+}
+
+// incidentRow is a line of the list.
+type incidentRow struct {
+	Number                        int64
+	Name, About, Signal           string
+	State, Severity               string
+	Ladder, Now, Was              string
+	Opened, Resolved              time.Time
+	Took                          string // of what is resolved
+	Owner, Team                   string
+	Marks                         []tag
+	Open, Trouble, CanAcknowledge bool
+}
+
+// tag is a word with a look.
+type tag struct{ Text, Class string }
+
+// pageFilter reads the filter from the address of a page: that of the API, where no state means what is not resolved, what is
+// left empty in a form asks for nothing, and what is worst comes first.
+func (c *Console) pageFilter(r *http.Request) (router.IncidentFilter, error) {
+	asked, err := readQuery(r)
+	if err != nil {
+		return router.IncidentFilter{}, err
+	}
+	values := url.Values{"state": {stateActive}}
+	for name, all := range asked.values {
+		if all = slices.DeleteFunc(slices.Clone(all), func(value string) bool { return value == "" }); len(all) > 0 {
+			values[name] = all
+		}
+	}
+	if values.Get("state") == stateAll {
+		values.Del("state")
+	}
+	values.Set("order", orderWorst)
+	return c.incidentFilter(&query{values: values}, rowsOfPage)
+}
+
+// incidentsPage: GET /
+func (c *Console) incidentsPage(r *http.Request, _ httprouter.Params) (page, error) {
+	q := r.URL.Query()
+	f, err := c.pageFilter(r)
+	if err != nil {
+		return page{}, err
+	}
+	counts, err := c.store.Counts(r.Context())
+	if err != nil {
+		return page{}, err
+	}
+	rows, err := c.store.IncidentRows(r.Context(), f)
+	if errors.Is(err, router.ErrNotFound) { // the one before which the page began is gone
+		return page{SeeOther: "/" + queryOf(q, "before")}, nil
+	}
+	if err != nil {
+		return page{}, err
+	}
+	list := incidentList{Counts: countLinks(q, &counts), Form: newIncidentForm(q), Rows: each(rows, c.newRow), Query: queryOf(q, "before"),
+		MyTeam: c.myTeam(r), Narrowed: len(queryOf(q, "before")) > 0, Over: f.State == router.IncidentResolved, CanSetUp: c.web.has("/setup")}
+	list.MayKeep = list.Form.Team != "" && list.Form.Team != list.MyTeam
+	list.CanAcknowledge = slices.ContainsFunc(list.Rows, func(row incidentRow) bool { return row.CanAcknowledge })
+	if len(rows) == f.Limit {
+		next := url.Values{}
+		for name, values := range q {
+			next[name] = values
+		}
+		next.Set("before", strconv.FormatInt(rows[len(rows)-1].Number, 10))
+		list.Next = "/?" + next.Encode()
+	}
+	return page{Title: "Incidents", Template: "incidents", Data: list}, nil
+}
+
+// has says whether a path is a route of the console.
+func (w *web) has(path string) bool {
+	return slices.ContainsFunc(w.nav, func(e navEntry) bool { return e.Path == path })
+}
+
+// queryOf returns the filter of a page without some of its parts and without what is empty: "" or "?...".
+func queryOf(q url.Values, without ...string) string {
+	kept := url.Values{}
+	for name, values := range q {
+		for _, value := range values {
+			if value != "" && !slices.Contains(without, name) {
+				kept.Add(name, value)
+			}
+		}
+	}
+	if len(kept) == 0 {
+		return ""
+	}
+	return "?" + kept.Encode()
+}
+
+func countLinks(q url.Values, n *router.Counts) []countLink {
+	is := func(query string) bool { return queryOf(q, "before") == query }
+	return []countLink{
+		{Name: "Not everybody was told", N: n.Trouble, Path: "/?state=all&trouble=yes", Class: "critical", Current: is("?state=all&trouble=yes")},
+		{Name: "Open", N: n.Open, Path: "/?state=open", Class: "error", Current: is("?state=open")},
+		{Name: "Acknowledged", N: n.Acknowledged, Path: "/?state=acknowledged", Class: "info", Current: is("?state=acknowledged")},
+		{Name: "Silenced", N: n.Silenced, Path: "/?silenced=yes", Class: "hush", Current: is("?silenced=yes")},
+	}
+}
+
+func newIncidentForm(q url.Values) incidentForm {
+	form := incidentForm{State: q.Get("state"), Severity: q.Get("severity"), Signal: q.Get("signal"), Flow: q.Get("flow"), Team: q.Get("team"),
+		Notifier: q.Get("notifier"), Rule: q.Get("rule"), Silenced: q.Get("silenced"), Trouble: q.Get("trouble"), Query: q.Get("q")}
+	form.States = choices(form.State, option{Text: "Not resolved"}, option{Value: "open", Text: "Open"}, option{Value: "acknowledged", Text: "Acknowledged"},
+		option{Value: "resolved", Text: "Resolved"}, option{Value: stateAll, Text: "All"})
+	form.Severities = choices(form.Severity, option{Text: "Any"}, option{Value: "critical", Text: "Critical"}, option{Value: "error", Text: "Error"},
+		option{Value: "warning", Text: "Warning"}, option{Value: "info", Text: "Info"})
+	form.Signals = []option{{Text: "Any"}}
+	for _, s := range router.Signals() {
+		if len(s.Levels) > 0 || s.AnyLevel {
+			form.Signals = append(form.Signals, option{Value: s.Name, Text: router.SignalName(s.Name)})
+		}
+	}
+	form.Signals = choices(form.Signal, form.Signals...)
+	return form
+}
+
+// choices marks the one that was chosen.
+func choices(chosen string, all ...option) []option {
+	for i := range all {
+		all[i].Chosen = all[i].Value == chosen
+	}
+	return all
+}
+
+// newRow makes a line of the list.
+func (c *Console) newRow(r *router.IncidentRow) incidentRow {
+	inc := &r.Incident
+	row := incidentRow{Number: inc.Number, Name: inc.Name(), About: inc.About(), Signal: cmp.Or(inc.Title, router.SignalName(inc.Event)),
+		State: string(inc.State), Severity: inc.Severity.String(), Ladder: router.FormatPath(inc.Event, inc.Path), Opened: inc.OpenedAt,
+		Owner: cmp.Or(inc.Owner, inc.AcknowledgedBy), Team: inc.Labels["team"], Open: inc.State == router.IncidentOpen, Trouble: r.Trouble()}
+	row.CanAcknowledge = row.Open
+	if inc.State == router.IncidentResolved {
+		row.Resolved, row.Took, row.Severity = inc.ResolvedAt, router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)), inc.Peak.String()
+	}
+	row.Now, row.Was = nowAndWas(inc.Event, r.Alerts)
+	row.Marks = marksOf(r)
+	return row
+}
+
+// nowAndWas writes the newest number of a signal, and the one before it.
+func nowAndWas(event string, alerts []router.Alert) (now, was string) {
+	a := router.LastReport(alerts, event, func(a *router.Alert) bool { return a.Value != nil })
+	if a == nil {
+		return "", ""
+	}
+	if a.Before != nil && *a.Before != *a.Value {
+		was = router.FormatValue(event, *a.Before)
+	}
+	return router.FormatValue(event, *a.Value), was
+}
+
+// marksOf says what is special about an incident, the most important first.
+func marksOf(r *router.IncidentRow) (marks []tag) {
+	for i := range r.Deliveries {
+		if d := &r.Deliveries[i]; d.State == router.DeliveryParked {
+			marks = append(marks, tag{d.Notifier + " not told", "bad"})
+		} else if d.Fails() {
+			marks = append(marks, tag{d.Notifier + " fails", "bad"})
+		}
+	}
+	if len(marks) > 2 {
+		marks = []tag{{fmt.Sprintf("%d not told", len(marks)), "bad"}}
+	}
+	if r.State == router.IncidentAcknowledged {
+		marks = append(marks, tag{"acknowledged", "ok"})
+	}
+	if r.Silence.ID != "" {
+		marks = append(marks, tag{"silenced", "hush"})
+	}
+	if r.Flaps > 0 {
+		marks = append(marks, tag{"came back " + router.FormatTimes(r.Flaps), ""})
+	}
+	if r.State != router.IncidentResolved && len(r.Alerts) > 0 && !slices.ContainsFunc(r.Alerts, func(a router.Alert) bool { return a.Active }) {
+		marks = append(marks, tag{"recovering", "ok"})
+	}
+	return marks
+}
+
+// filtered returns all incidents of a filter, for a file.
+func (c *Console) filtered(r *http.Request) ([]router.IncidentDetail, error) {
+	f, err := c.pageFilter(r)
+	if err != nil {
+		return nil, err
+	}
+	f.Limit, f.Before = maxLimit, 0
+	return c.store.Incidents(r.Context(), f)
+}
+
+// incidentsJSON: GET /incidents.json, as the API writes them
+func (c *Console) incidentsJSON(r *http.Request, _ httprouter.Params) (page, error) {
+	found, err := c.filtered(r)
+	if err != nil {
+		return page{}, err
+	}
+	data, err := json.MarshalIndent(map[string]any{"incidents": each(found, newIncident)}, "", " ")
+	return page{File: &file{"incidents.json", "application/json", append(data, '\n')}}, err
+}
+
+// incidentsCSV: GET /incidents.csv
+func (c *Console) incidentsCSV(r *http.Request, _ httprouter.Params) (page, error) {
+	found, err := c.filtered(r)
+	if err != nil {
+		return page{}, err
+	}
+	lines := [][]string{{"incident", "state", "severity", "peak", "about", "signal", "levels", "now", "team", "owner", "rule",
+		"opened_at", "acknowledged_at", "acknowledged_by", "resolved_at", "resolved_by", "flaps"}}
+	for i := range found {
+		inc := &found[i]
+		now, _ := nowAndWas(inc.Event, inc.Alerts)
+		lines = append(lines, []string{inc.Name(), string(inc.State), inc.Severity.String(), inc.Peak.String(), inc.About(), inc.Event,
+			router.FormatPath(inc.Event, inc.Path), now, inc.Labels["team"], inc.Owner, inc.Rule, stampOf(inc.OpenedAt),
+			stampOf(inc.AcknowledgedAt), inc.AcknowledgedBy, stampOf(inc.ResolvedAt), inc.ResolvedBy, strconv.FormatInt(inc.Flaps, 10)})
+	}
+	return csvFile("incidents.csv", lines)
+}
+
+// csvFile makes a table to download.
+func csvFile(name string, lines [][]string) (page, error) {
+	var buf bytes.Buffer
+	w := csv.NewWriter(&buf)
+	for _, line := range lines {
+		for i := range line {
+			line[i] = noFormula(line[i])
+		}
+		w.Write(line)
+	}
+	w.Flush()
+	return page{File: &file{name, "text/csv; charset=utf-8", buf.Bytes()}}, w.Error()
+}
+
+// noFormula keeps a spreadsheet from calculating what Meta or a person wrote.
+func noFormula(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}
+
+func stampOf(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339)
+}
+
+// myTeam is the team of this browser, "" for none.
+func (c *Console) myTeam(r *http.Request) string {
+	team, err := url.QueryUnescape(c.cookie(r, "team"))
+	if err != nil {
+		return ""
+	}
+	return bounded(team, maxActor)
+}
+
+// setTeam: POST /my-team keeps the team of this browser.
+func (c *Console) setTeam(r *http.Request, _ httprouter.Params) (page, error) {
+	team := bounded(r.PostForm.Get("team"), maxActor)
+	said := done("Your team is %s in this browser.", team)
+	if team == "" {
+		said = done("This browser has no team any more.")
+	}
+	return page{SeeOther: "/" + queryOf(url.Values{"team": {team}}), Said: said, team: &team}, nil
+}
+
+// chosen returns the incidents that were ticked.
+func (c *Console) chosen(r *http.Request, values []string) (list []router.IncidentDetail, err error) {
+	if len(values) > maxTogether {
+		return nil, refuse(http.StatusBadRequest, "at most %d at a time", maxTogether)
+	}
+	for _, value := range values {
+		inc, err := c.incident(r, httprouter.Params{{Key: "number", Value: value}})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, inc)
+	}
+	return list, nil
+}
+
+// confirmSeveral: GET /acknowledge?n=42&n=43
+func (c *Console) confirmSeveral(r *http.Request, _ httprouter.Params) (page, error) {
+	list, err := c.chosen(r, r.URL.Query()["n"])
+	if err != nil {
+		return page{}, err
+	}
+	form := confirmation{Title: "Acknowledge several incidents", Button: "Acknowledge", Back: "/"}
+	may := 0
+	told := map[string]bool{}
+	for i := range list {
+		inc := &list[i]
+		if needed, _ := needed(inc, router.Acknowledge); !needed {
+			form.What = append(form.What, inc.Name()+" ("+inc.What()+") is "+string(inc.State)+" already and stays so.")
+			continue
+		}
+		may++
+		form.What = append(form.What, inc.Name()+" ("+inc.What()+") is acknowledged by "+c.actorName(r)+".")
+		form.Inputs = append(form.Inputs, input{Type: "hidden", Name: "n", Value: strconv.FormatInt(inc.Number, 10)})
+		for _, line := range toldOf(inc) {
+			if !told[line] {
+				told[line] = true
+				form.Told = append(form.Told, line)
+			}
+		}
+	}
+	switch {
+	case len(list) == 0:
+		form.Cannot = "Tick some incidents first."
+	case may == 0:
+		form.Cannot = "None of them can be acknowledged."
+	default:
+		form.Button = fmt.Sprintf("Acknowledge %d", may)
+	}
+	return confirm(form), nil
+}
+
+// acknowledgeSeveral: POST /acknowledge
+func (c *Console) acknowledgeSeveral(r *http.Request, _ httprouter.Params) (page, error) {
+	list, err := c.chosen(r, r.PostForm["n"])
+	if err != nil {
+		return page{}, err
+	}
+	var names []string
+	for i := range list {
+		inc := &list[i]
+		if needed, _ := needed(inc, router.Acknowledge); !needed {
+			continue
+		}
+		if _, err := c.doAct(r, inc, router.Acknowledge); err != nil {
+			return page{}, err
+		}
+		names = append(names, inc.Name())
+	}
+	if len(names) == 0 {
+		return page{SeeOther: "/", Said: flash{Text: "Nothing had to be acknowledged.", Bad: true}}, nil
+	}
+	return page{SeeOther: "/", Said: done("Acknowledged: %s.", strings.Join(names, ", "))}, nil
+}

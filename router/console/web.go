@@ -1,0 +1,489 @@
+package console
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"flowbridge/router"
+)
+
+// A page of the console is a route in a list (see pageRoutes), a view that reads what it shows, and a template under web/.
+// The frame around it, signing in, compression, errors, conditional requests and flash messages are the same for all and
+// stand here.
+
+//go:embed web
+var webFiles embed.FS
+
+// pagePolicy is the Content-Security-Policy of pages: nothing from elsewhere, no inline script or style.
+const pagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// page is what a view shows in the frame, or where it leads.
+type page struct {
+	Title    string // of the window, and the one h1
+	Template string // its file is web/TEMPLATE.html, which defines "main"; it is given a frame
+	Data     any
+	Status   int  // of the answer. Default: 200
+	Bare     bool // without the navigation: for signing in
+
+	// SeeOther leads to a path of ours instead, with a message that is shown there once: what came of an act.
+	SeeOther string
+	Said     flash
+
+	// File is an answer that is no page, such as CSV.
+	File *file
+
+	cookie  string  // signs in
+	team    *string // is kept as the team of this browser; "" takes it away
+	signOut bool
+}
+
+// file is an answer that is downloaded.
+type file struct {
+	Name, Type string
+	Body       []byte
+}
+
+// view makes a page. Its error is shown as a page.
+type view func(r *http.Request, p httprouter.Params) (page, error)
+
+// pageRoute is a route of the console.
+type pageRoute struct {
+	Method, Path string
+	Nav          string // path of the entry of the navigation that it belongs to, or ""
+	View         view
+	Open         bool  // also for those who have not signed in
+	Live         bool  // it is asked for again and again: answered 304 while nothing in the store has changed
+	MaxBody      int64 // bytes of a form. Default: maxBody
+}
+
+// teamSeconds is how long a browser remembers its team.
+const teamSeconds = 365 * 24 * 60 * 60
+
+// navEntry is an entry of the navigation.
+type navEntry struct {
+	Path, Name string
+	Current    bool
+}
+
+// navigation are the rooms of the console, in order. One without a route is left out.
+var navigation = []navEntry{
+	{Path: "/", Name: "Incidents"}, {Path: "/flows", Name: "Flows"}, {Path: "/silences", Name: "Silences"},
+	{Path: "/events", Name: "Events"}, {Path: "/deliveries", Name: "Deliveries"}, {Path: "/rules", Name: "Rules"},
+	{Path: "/report", Name: "Report"}, {Path: "/setup", Name: "Setup"},
+}
+
+// pageRoutes are all routes of the console. A new page is a row here, or a list of rows beside its view.
+func (c *Console) pageRoutes() []pageRoute {
+	return slices.Concat(
+		c.incidentRoutes(),
+		c.actRoutes(),
+		c.signInRoutes(),
+		c.manualRoutes(),
+	)
+}
+
+// frame is what the layout and a page's template are given.
+type frame struct {
+	page
+	Nav      []navEntry
+	Trouble  []trouble // the red bar
+	Flash    *flash
+	Person   string // who is signed in, "" for nobody
+	SignedIn bool   // by a cookie, so that they can sign out
+	MayAct   bool
+	WhyNot   string // why not, where they may not act
+	ETag     string // of a live page: the script asks with it
+	Here     string // path and query of the page, without the prefix
+	Now      time.Time
+	CSS, JS  string // paths of the assets
+	Version  string
+}
+
+// trouble is what the red bar tells.
+type trouble struct{ Text, Path, Do string }
+
+// flash is a message that is shown once.
+type flash struct {
+	Text string `json:"t"`
+	Bad  bool   `json:"b,omitempty"`
+}
+
+// done is the flash of an act that went well, in a sentence.
+func done(format string, args ...any) flash { return flash{Text: fmt.Sprintf(format, args...)} }
+
+// web is what pages are made with.
+type web struct {
+	pages  map[string]*template.Template
+	assets map[string]*asset // by the name in their path
+	css    string
+	js     string
+	nav    []navEntry
+}
+
+// asset is a file that never changes under its name.
+type asset struct {
+	kind          string
+	plain, zipped []byte
+}
+
+// assetFiles are served under names with their hash in them.
+var assetFiles = map[string]string{
+	"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
+}
+
+func (c *Console) newWeb() (*web, error) {
+	w := &web{pages: map[string]*template.Template{}, assets: map[string]*asset{}}
+	hashed := map[string]string{}
+	for name, kind := range assetFiles {
+		data, err := webFiles.ReadFile("web/" + name)
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(data)
+		ext := path.Ext(name)
+		hashed[name] = strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
+		w.assets[hashed[name]] = &asset{kind: kind, plain: data, zipped: zip(data)}
+	}
+	w.css, w.js = c.path("/assets/"+hashed["console.css"]), c.path("/assets/"+hashed["console.js"])
+	funcs := c.templateFuncs()
+	funcs["icon"] = func() string { return c.path("/assets/" + hashed["icon.svg"]) }
+	shared, err := template.New("shared").Funcs(funcs).ParseFS(webFiles, "web/layout.html", "web/parts.html")
+	if err != nil {
+		return nil, err
+	}
+	files, err := fs.Glob(webFiles, "web/*.html")
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(path.Base(file), ".html")
+		if name == "layout" || name == "parts" {
+			continue
+		}
+		t, err := template.Must(shared.Clone()).ParseFS(webFiles, file)
+		if err != nil {
+			return nil, err
+		}
+		w.pages[name] = t
+	}
+	return w, nil
+}
+
+// path returns where people find a path of ours, below the prefix.
+func (c *Console) path(local string) string { return c.cfg.Prefix + local }
+
+// addPages puts the pages into the mux.
+func (c *Console) addPages(mux *httprouter.Router) {
+	routes := c.pageRoutes()
+	for _, route := range routes {
+		mux.Handle(route.Method, route.Path, c.pageHandler(route))
+	}
+	for _, entry := range navigation {
+		if slices.ContainsFunc(routes, func(r pageRoute) bool { return r.Path == entry.Path }) {
+			c.web.nav = append(c.web.nav, entry)
+		}
+	}
+	mux.GET("/assets/:name", c.showAsset)
+	mux.GET("/favicon.ico", func(w http.ResponseWriter, r *http.Request, _ httprouter.Params) {
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// showAsset: GET /assets/{name}
+func (c *Console) showAsset(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
+	a := c.web.assets[p.ByName("name")]
+	if a == nil {
+		c.fail(w, r, refuse(http.StatusNotFound, "there is nothing at %s", r.URL.Path))
+		return
+	}
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	w.Header().Set("Content-Type", a.kind)
+	w.Header().Set("Vary", "Accept-Encoding")
+	body := a.plain
+	if takesGzip(r) {
+		w.Header().Set("Content-Encoding", "gzip")
+		body = a.zipped
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Write(body)
+}
+
+// pageHandler serves a route of the console.
+func (c *Console) pageHandler(route pageRoute) httprouter.Handle {
+	return func(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
+		ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+		who := callerOf(r)
+		if !route.Open {
+			if why := c.barred(r, &who); why != nil {
+				c.fail(w, r, why)
+				return
+			}
+			if who.may == mayNothing {
+				c.toSignIn(w, r)
+				return
+			}
+		}
+		limit := route.MaxBody
+		if limit == 0 {
+			limit = maxBody
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
+		if err := parseForm(r); err != nil {
+			c.fail(w, r, err)
+			return
+		}
+		f := frame{}
+		if !route.Open {
+			if err := c.lookAround(r, &f); err != nil {
+				c.fail(w, r, err)
+				return
+			}
+		}
+		f.Flash = c.takeFlash(w, r)
+		if route.Live {
+			etag, err := c.etag(r, &f)
+			if err != nil {
+				c.fail(w, r, err)
+				return
+			}
+			f.ETag = etag
+			w.Header().Set("ETag", etag)
+			if f.Flash == nil && r.Header.Get("If-None-Match") == etag {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+		}
+		shown, err := route.View(r, p)
+		if err != nil {
+			w.Header().Del("ETag")
+			c.fail(w, r, err)
+			return
+		}
+		f.page = shown
+		c.showPage(w, r, route.Nav, &f)
+	}
+}
+
+// barred says that somebody who may only look wants to act.
+func (c *Console) barred(r *http.Request, who *caller) error {
+	if who.may != mayLook || r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	return c.refuseView(r, who, onlyLook)
+}
+
+// onlyLook is why acts are not possible for whoever has the view token.
+const onlyLook = "You are signed in to look, not to act. Sign in with the admin token to act."
+
+// parseForm reads a form; other bodies are refused.
+func parseForm(r *http.Request) error {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	err := r.ParseForm()
+	if err == nil || errors.As(err, new(*http.MaxBytesError)) {
+		return err
+	}
+	return refuse(http.StatusBadRequest, "this form cannot be read")
+}
+
+// showPage writes a page, or leads to where it says.
+func (c *Console) showPage(w http.ResponseWriter, r *http.Request, nav string, f *frame) {
+	switch {
+	case f.SeeOther != "":
+		switch {
+		case f.cookie != "":
+			c.setCookie(w, r, "session", f.cookie, int(sessionLife.Seconds()))
+		case f.signOut:
+			c.setCookie(w, r, "session", "", 0)
+		case f.team != nil:
+			c.setCookie(w, r, "team", url.QueryEscape(*f.team), teamSeconds)
+		}
+		if f.Said.Text != "" {
+			c.setFlash(w, r, f.Said)
+		}
+		w.Header().Del("ETag")
+		w.Header().Set("Location", c.path(f.SeeOther))
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	case f.File != nil:
+		w.Header().Set("Content-Type", f.File.Type)
+		w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", f.File.Name))
+		c.send(w, r, http.StatusOK, f.File.Body)
+		return
+	}
+	c.furnish(r, nav, f)
+	t := c.web.pages[f.Template]
+	var buf bytes.Buffer // whole before the first byte goes out, so that a fault can still become a 500
+	if t == nil {
+		c.failInside(w, r, fmt.Errorf("there is no template %q", f.Template))
+		return
+	}
+	if err := t.ExecuteTemplate(&buf, "layout", f); err != nil {
+		c.failInside(w, r, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Referrer-Policy", "same-origin") // with none at all browsers send "Origin: null" with our own forms
+	status := f.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	c.send(w, r, status, buf.Bytes())
+}
+
+// failInside is the answer where a page could not be made; it is no page, since that may be what fails.
+func (c *Console) failInside(w http.ResponseWriter, r *http.Request, err error) {
+	c.cfg.Logger.Error("a page of the console could not be made", "path", r.URL.Path, "error", err)
+	c.write(w, r, http.StatusInternalServerError, map[string]string{"error": "a fault in flowbridge: its log says more"})
+}
+
+// furnish puts into a frame what the layout wants.
+func (c *Console) furnish(r *http.Request, nav string, f *frame) {
+	who := callerOf(r)
+	f.Person, f.SignedIn, f.MayAct = who.person, who.session, who.may == mayAct
+	if who.may == mayLook {
+		f.WhyNot = onlyLook
+	}
+	f.CSS, f.JS, f.Now, f.Version, f.Here = c.web.css, c.web.js, c.cfg.Now(), c.cfg.Version, r.URL.RequestURI()
+	if f.Bare {
+		return
+	}
+	f.Nav = slices.Clone(c.web.nav)
+	for i := range f.Nav {
+		f.Nav[i].Current = f.Nav[i].Path == nav
+	}
+}
+
+// send writes a body, compressed where the browser takes that.
+func (c *Console) send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	w.Header().Add("Vary", "Accept-Encoding")
+	if len(body) > 1<<10 && takesGzip(r) {
+		w.Header().Set("Content-Encoding", "gzip")
+		body = zip(body)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+var zippers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
+func zip(body []byte) []byte {
+	var buf bytes.Buffer
+	z := zippers.Get().(*gzip.Writer)
+	defer zippers.Put(z)
+	z.Reset(&buf)
+	z.Write(body) // a buffer takes everything
+	z.Close()
+	return buf.Bytes()
+}
+
+// takesGzip says whether a browser takes compressed answers.
+func takesGzip(r *http.Request) bool {
+	for one := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, weight, _ := strings.Cut(strings.ReplaceAll(one, " ", ""), ";")
+		if name == "gzip" && weight != "q=0" {
+			return true
+		}
+	}
+	return false
+}
+
+// wantsPage says whether whoever asks is to be answered with a page: a browser, and no program that uses the API.
+func wantsPage(r *http.Request) bool {
+	return !strings.HasPrefix(r.URL.Path, "/api/") && !slices.Contains([]string{"/healthz", "/readyz", "/metrics"}, r.URL.Path) &&
+		strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// problemPage shows an error. It asks the store for nothing: that may be what is at fault.
+func (c *Console) problemPage(w http.ResponseWriter, r *http.Request, status int, text string) {
+	heading := map[int]string{
+		http.StatusNotFound: "Not found", http.StatusForbidden: "Not allowed", http.StatusServiceUnavailable: "Not possible now",
+		http.StatusConflict: "Not possible now", http.StatusBadRequest: "That cannot be read", http.StatusMisdirectedRequest: "Unknown address",
+		http.StatusTooManyRequests: "Too many tries", http.StatusMethodNotAllowed: "Not possible here",
+	}[status]
+	if heading == "" {
+		heading = http.StatusText(status)
+	}
+	if status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable {
+		heading = "Something went wrong"
+	}
+	first, size := []rune(text), 0
+	if len(first) > 0 {
+		size = len(string(first[0]))
+		text = strings.ToUpper(string(first[0])) + text[size:]
+	}
+	f := frame{page: page{Title: heading, Template: "problem", Data: text, Status: status, Bare: callerOf(r).may == mayNothing}}
+	c.showPage(w, r, "", &f)
+}
+
+// lookAround finds out what the red bar tells.
+func (c *Console) lookAround(r *http.Request, f *frame) error {
+	stats, err := c.store.Stats(r.Context())
+	if err != nil {
+		return err
+	}
+	if n := stats.Deliveries[router.DeliveryParked]; n > 0 {
+		text := fmt.Sprintf("%d deliveries are parked: somebody was not told.", n)
+		if n == 1 {
+			text = "A delivery is parked: somebody was not told."
+		}
+		f.Trouble = append(f.Trouble, trouble{text, "/deliveries?state=parked", "See why"})
+	}
+	lanes, err := c.store.Lanes(r.Context())
+	if err != nil {
+		return err
+	}
+	now := c.cfg.Now()
+	for _, l := range lanes {
+		if l.PausedUntil.After(now) || l.Waits.After(now) {
+			f.Trouble = append(f.Trouble, trouble{l.Notifier + " is paused: its service fails or wants no calls now.", "/notifiers/" + url.PathEscape(l.Notifier), "See it"})
+		}
+	}
+	if c.cfg.Rules() != "" {
+		f.Trouble = append(f.Trouble, trouble{"The rules on disk are not in force: they have mistakes.", "/rules", "See them"})
+	}
+	if text := c.progress.trouble(c.cfg.StalledAfter); text != "" {
+		f.Trouble = append(f.Trouble, trouble{Text: sentence(text)})
+	}
+	if err := c.cfg.Ready(); err != nil {
+		f.Trouble = append(f.Trouble, trouble{Text: sentence(err.Error())})
+	}
+	return nil
+}
+
+// etag names all that a live page shows: what is in the store, what the frame tells, who looks and which page it is.
+func (c *Console) etag(r *http.Request, f *frame) (string, error) {
+	stamp, err := c.store.PageStamp(r.Context())
+	if err != nil {
+		return "", err
+	}
+	who := callerOf(r)
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%q %q %q %q %d %q %q %q", stamp, r.URL.RequestURI(), c.web.css, who.person, who.may, f.Trouble, c.cfg.Version, r.Header.Get("Cookie"))
+	return `"` + hex.EncodeToString(sum.Sum(nil)[:12]) + `"`, nil
+}
