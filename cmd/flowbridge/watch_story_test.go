@@ -16,6 +16,7 @@ import (
 	"flowbridge/router"
 	"flowbridge/router/console"
 	"flowbridge/router/store"
+	databases "flowbridge/router/store/storetest"
 )
 
 const watchRules = `version: 1
@@ -218,6 +219,32 @@ func TestADrillGoesAllTheWay(t *testing.T) {
 	}
 	if code, said := p.drilled(t, s); code != exitFault || !strings.Contains(said, "401") {
 		t.Errorf("without the secret it ended with %d:\n%s", code, said)
+	}
+}
+
+// TestSeveralBridgesHoldOneDrill holds that of two processes on one database one holds the planned drill, and one tells of the
+// silence.
+func TestSeveralBridgesHoldOneDrill(t *testing.T) {
+	t.Parallel()
+	dsn := databases.Shared(t).Database(t)
+	s := newServices(t, "#ops")
+	s.env = append(s.env, "FLOWBRIDGE_WATCH_EVERY=20ms")
+	keepSight(t, dsn, time.Now().Add(-2*time.Hour))
+	at := time.Now().UTC().Format("15:04")
+	rules := writeRules(t, watchRules+"watch: {after: 1h, notify: [ops]}\ndrill: {every: 1d, at: \""+at+"\", rule: others}\n")
+	p, other := start(t, s, rules, dsn), start(t, s, rules, dsn)
+	eventually(t, "the drill is over, and the silence is told", func() bool {
+		drills, silences := p.incidents(t, router.EndpointAvailability), p.incidents(t, router.SourceSilent)
+		return len(drills) == 1 && drills[0].State == "resolved" && drills[0].Rule == "others" && len(silences) == 1 && len(rootsOf(s.Slack)) == 2
+	})
+	p.kill()
+	other.post(t, pairPost(lately, "77", router.Activated, 50), http.StatusOK)
+	eventually(t, "the other goes on", func() bool {
+		silences := other.incidents(t, router.SourceSilent)
+		return len(silences) == 1 && silences[0].State == "resolved" && len(rootsOf(s.Slack)) == 3
+	})
+	if drills := other.incidents(t, router.EndpointAvailability); len(drills) != 1 {
+		t.Errorf("%d drills", len(drills))
 	}
 }
 

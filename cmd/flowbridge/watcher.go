@@ -49,7 +49,7 @@ func newWatcher(b *bridge) *watcher {
 	w := &watcher{b: b, every: cmp.Or(b.cfg.WatchEvery, watchEvery), now: now, started: now(), meter: watch.NewMeter(now())}
 	w.looks = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "flowbridge_watch_looks_total", Help: "Times that the bridge looked at itself and its source."})
-	if b.cfg.Heartbeat != "" {
+	if b.cfg.Heartbeat != "" && w.every > 0 {
 		w.heartbeat = newHeartbeat(b.cfg.Heartbeat, 2*w.every, b.cfg.Logger)
 	}
 	return w
