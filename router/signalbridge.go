@@ -12,6 +12,7 @@ const (
 	BridgeStalled   = "BRIDGE_STALLED"
 	StorageFull     = "BRIDGE_STORAGE_FULL"
 	DrillFailed     = "BRIDGE_DRILL"
+	WeeklyReport    = "BRIDGE_REPORT" // news, to whom `report` names
 )
 
 // Words by which they move: Event.Change.
@@ -74,6 +75,7 @@ var bridgeSignals = []Signal{
 	{Name: EventSetAside, Subject: SubjectBridge, Severity: Error, Title: "Event set aside"},
 	// Mostly somebody's plan: it is to be seen, and need not wake anybody.
 	{Name: EverythingSilenced, Subject: SubjectBridge, Severity: Warning, Title: "Everything is silenced"},
+	{Name: WeeklyReport, Subject: SubjectBridge, Severity: Info, Title: "Weekly report"},
 	{
 		Name: SourceSilent, Subject: SubjectBridge,
 		Levels: []SignalLevel{{Word: SilentWord, Severity: Error, Text: "nothing comes from Meta"}},

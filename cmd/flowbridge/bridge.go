@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"flowbridge/notifiers"
 	"flowbridge/notifiers/pagerduty"
 	"flowbridge/notifiers/slack"
 	"flowbridge/router"
@@ -80,6 +81,9 @@ type bridgeConfig struct {
 	WatchEvery time.Duration
 	// Heartbeat is a URL that is called every two looks while everything gets on; "" for none. It may hold a secret.
 	Heartbeat string
+
+	// Examine looks at all that serve uses, as doctor does. Nil: nothing is looked at.
+	Examine func(ctx context.Context) []notifiers.Finding
 
 	// Now is the clock of every part. Nil: time.Now.
 	Now func() time.Time
@@ -244,6 +248,9 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		Manual:         manualFiles(),
 		ManualPages:    manualPages,
 		OpenGatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(false)},
+
+		Tools:   b.rulesTools(),
+		Examine: examineFor(b.cfg.Examine),
 
 		StalledAfter: b.cfg.StalledAfter,
 	}, b.store)

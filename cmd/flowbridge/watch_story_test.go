@@ -281,3 +281,25 @@ func TestADrillOfTheRulesIsOneWhateverEnds(t *testing.T) {
 		t.Errorf("pages %+v, %d cards", pages, len(rootsOf(s.Slack)))
 	}
 }
+
+// TestTheWeekIsReportedOnce holds that a report is told to whom the rules name, once, over a restart.
+func TestTheWeekIsReportedOnce(t *testing.T) {
+	t.Parallel()
+	s := newServices(t, "#ops")
+	s.env = append(s.env, "FLOWBRIDGE_WATCH_EVERY=20ms")
+	now := time.Now().UTC()
+	at := strings.ToLower(now.Weekday().String()) + now.Format(" 15:04")
+	rules, db := writeRules(t, watchRules+"report: {every: \""+at+"\", to: ops}\n"), filepath.Join(t.TempDir(), "bridge.db")
+	p := start(t, s, rules, db)
+	eventually(t, "the report is told", func() bool { return len(rootsOf(s.Slack)) == 1 })
+	if card := rootsOf(s.Slack)[0]; !strings.Contains(string(card.Blocks)+string(card.Attachments), "Incidents: 0 opened, 0 resolved, 0 still open") {
+		t.Errorf("it says %s %s %s", card.Text, card.Blocks, card.Attachments)
+	}
+	p.kill()
+	p = start(t, s, rules, db)
+	looks := p.counter(t, "flowbridge_watch_looks_total")
+	eventually(t, "it has looked again and again", func() bool { return p.counter(t, "flowbridge_watch_looks_total") > looks+5 })
+	if cards := rootsOf(s.Slack); len(cards) != 1 {
+		t.Errorf("%d cards", len(cards))
+	}
+}

@@ -83,6 +83,9 @@ func (w *watcher) turn(ctx context.Context) {
 	if err == nil {
 		err = w.drill(ctx)
 	}
+	if err == nil {
+		err = w.report(ctx)
+	}
 	if err != nil && !w.failing && ctx.Err() == nil {
 		w.b.cfg.Logger.Warn("the bridge could not look at itself; trying again", "error", err)
 	}

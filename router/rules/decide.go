@@ -43,6 +43,8 @@ func (r *Rules) decide(ev *router.Event, parked bool) router.Decision {
 	var last *rule // that speaks after those that matched
 	switch {
 	case sure || recovery(ev) || router.IsPersonal(ev.Name):
+	case parked && ev.Name == router.WeeklyReport:
+		last = r.reported
 	case parked && router.IsWatched(ev.Name):
 		last = r.watched
 	case parked:

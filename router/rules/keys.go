@@ -37,7 +37,7 @@ func (t *table) has(name string) bool { return slices.Contains(t.names(), name) 
 
 // misplaced says where a key belongs that somebody wrote into a map of another table, or "".
 func misplaced(name string, here *table) string {
-	for _, t := range []*table{&ruleKeys, &matchKeys, &routeKeys, &fileKeys, &watchKeys, &drillKeys} {
+	for _, t := range []*table{&ruleKeys, &matchKeys, &routeKeys, &fileKeys, &watchKeys, &drillKeys, &reportKeys} {
 		if t != here && t.has(name) {
 			return name + " belongs " + t.where
 		}
@@ -50,6 +50,7 @@ const (
 	dayForm       = `(sun|mon|tue|wed|thu|fri|sat)`
 	daysForm      = dayForm + `( *- *` + dayForm + `)?`
 	clockForm     = `([01][0-9]|2[0-3]):([0-5][0-9])`
+	weeklyForm    = `(sunday|monday|tuesday|wednesday|thursday|friday|saturday) ` + clockForm
 	hoursForm     = clockForm + `-(` + clockForm + `|24:00)`
 	dateForm      = `[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])`
 	datesForm     = dateForm + `( *\.\. *` + dateForm + `)?`
@@ -83,6 +84,13 @@ var fileKeys = table{"at the top of the file, beside version", []key{
 	{"watch", false, objectOf(watchKeys, nil, nil), "How the bridge watches itself and its source, and whom it tells. Certificates, delays, bad signatures, slow answers, " +
 		"standstill and the disk are watched in any case; each is an incident of an event that begins with BRIDGE_, which rules may name."},
 	{"drill", false, objectOf(drillKeys, nil, nil), "Has the bridge try itself: a signed pair, marked DRILL, goes the way of a real alert, and trouble is told if it does not arrive."},
+	{"report", false, objectOf(reportKeys, nil, nil), "Has the bridge tell once a week what the week was like, as a notice (BRIDGE_REPORT)."},
+}}
+
+var reportKeys = table{"under report", []key{
+	{"every", true, form(weeklyForm), `The day of the week and the time: "monday 09:00". The report is of the seven days before.`},
+	{"to", true, text(), "Name of the notifier that is told."},
+	{"time_zone", false, open(zoneNames()...), "Whose clock counts, also for nights, by its name: Europe/Berlin. Default: UTC."},
 }}
 
 var watchKeys = table{"under watch", []key{

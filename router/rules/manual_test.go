@@ -78,6 +78,7 @@ func referencePage() string {
 	part("A window", windowKeys)
 	part("`watch`", watchKeys)
 	part("`drill`", drillKeys)
+	part("`report`", reportKeys)
 	part("A rule", ruleKeys)
 	part("`match`", matchKeys)
 	part("`{not: ...}` in a key of `match`", notKeys)

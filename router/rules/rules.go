@@ -49,6 +49,8 @@ type Rules struct {
 	watchTells []route // `watch: notify`
 	watched    *rule   // tells of trouble of the bridge's own that no rule names; nil if it tells nobody
 	drill      Drill
+	report     Report
+	reported   *rule // tells of reports; nil if nobody is told
 	rules      []rule
 	byName     map[string]*rule
 	otherwise  *rule  // `default`; nil if there is none

@@ -165,6 +165,8 @@ func TestTheSchemaFindsWhatIsWrongAndWhere(t *testing.T) {
 		{"unless something else", "version: 1\nrules: [{name: a, match: {}, notify: {to: chat, unless: resolved}}]", "rules/0/notify/unless"},
 		{"a rise that does something else", "version: 1\nrules: [{name: a, match: {}, on_escalation: shout, notify: chat}]", "rules/0/on_escalation"},
 		{"a watch that nobody understands", "version: 1\nwatch: {after: sometimes}", "watch/after"},
+		{"a report on no day", "version: 1\nreport: {every: \"mon 09:00\", to: x}", "report/every"},
+		{"a report to nobody", "version: 1\nreport: {every: \"monday 09:00\"}", "report"},
 		{"a drill without every", "version: 1\ndrill: {at: \"10:00\"}", "drill"},
 		{"a drill every hour", "version: 1\ndrill: {every: 1h}", "drill/every"},
 		{"a drill at noon", "version: 1\ndrill: {every: 1d, at: noon}", "drill/at"},
@@ -200,7 +202,7 @@ func TestEveryKeyOfTheSchemaIsDescribed(t *testing.T) {
 }
 
 func allKeys() (keys []key) {
-	for _, t := range []table{fileKeys, flowKeys, accountKeys, notKeys, notifierKeys(router.KindSlack), notifierKeys(router.KindPagerDuty), notifierKeys(router.KindWebhook), windowKeys, matchKeys, actionKeys, ruleKeys, routeKeys, watchKeys, drillKeys} {
+	for _, t := range []table{fileKeys, flowKeys, accountKeys, notKeys, notifierKeys(router.KindSlack), notifierKeys(router.KindPagerDuty), notifierKeys(router.KindWebhook), windowKeys, matchKeys, actionKeys, ruleKeys, routeKeys, watchKeys, drillKeys, reportKeys} {
 		keys = append(keys, t.keys...)
 	}
 	return keys
@@ -227,6 +229,7 @@ func TestTheLoaderReadsEveryKeyOfTheTables(t *testing.T) {
 		{routeKeys, head + "default: {notify: {%s: %s}}\n", "default.notify."},
 		{watchKeys, head + "watch: {%s: %s}\n", "watch."},
 		{drillKeys, head + "drill: {%s: %s}\n", "drill."},
+		{reportKeys, head + "report: {%s: %s}\n", "report."},
 		{fileKeys, "%s: %s\n", ""},
 	} {
 		for _, k := range c.table.keys {
@@ -267,7 +270,7 @@ var closed = []string{
 
 func TestTheSchemaAndTheLoaderAgree(t *testing.T) {
 	for _, k := range allKeys() { // a new key must be tried too
-		if !slices.Contains([]string{"flows", "accounts", "not", "notifiers", "windows", "rules", "default", "match", "notify", "kind", "drop", "watch", "rule"}, k.name) && values[k.name] == nil {
+		if !slices.Contains([]string{"flows", "accounts", "not", "notifiers", "windows", "rules", "default", "match", "notify", "kind", "drop", "watch", "rule", "report"}, k.name) && values[k.name] == nil {
 			t.Fatalf("no value is tried for %s", k.name)
 		}
 	}
@@ -342,6 +345,7 @@ func drawFile(t *rapid.T) map[string]any {
 		"default": some(actionKeys, map[string]any{"notify": notify()}),
 		"watch":   map[string]any{"after": rapid.SampledFrom([]any{"auto", "24h", "5m"}).Draw(t, "silence"), "notify": notify()},
 		"drill":   some(drillKeys, map[string]any{}),
+		"report":  map[string]any{"every": "friday 17:30", "to": "chat", "time_zone": "Europe/Berlin"},
 	}
 	rules := []any{}
 	for i := range rapid.IntRange(0, 3).Draw(t, "rules") {

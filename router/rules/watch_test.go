@@ -121,3 +121,36 @@ func TestDrillsAreAtTheSameTimesForEverybody(t *testing.T) {
 		t.Errorf("no drills, and one at %s", got)
 	}
 }
+
+func TestReportsAreOfTheWeekBefore(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	monday := Report{Weekly: true, Day: time.Monday, At: 9 * time.Hour, Zone: berlin}
+	for now, want := range map[string]string{
+		"2026-03-02T08:00:00Z": "2026-03-02T08:00:00Z", // a Monday, 09:00 in Berlin
+		"2026-03-02T07:59:59Z": "2026-02-23T08:00:00Z",
+		"2026-03-08T23:00:00Z": "2026-03-02T08:00:00Z",
+		"2026-03-30T07:00:00Z": "2026-03-30T07:00:00Z", // in summer
+	} {
+		at, err := time.Parse(time.RFC3339, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := monday.Slot(at).UTC().Format(time.RFC3339); got != want {
+			t.Errorf("at %s: %s, want %s", now, got, want)
+		}
+	}
+	if got := (Report{}).Slot(time.Unix(1e9, 0)); !got.IsZero() {
+		t.Errorf("no reports, and one at %s", got)
+	}
+	report := router.Event{Source: router.SourceFlowbridge, Name: router.WeeklyReport}
+	r, err := Load("rules.yaml", []byte(watchHead+"default: {notify: other}\nfallback: page\nreport: {every: \"monday 09:00\", to: chat}\n"), testConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := told(r.Decide(&report)); got != "chat" {
+		t.Errorf("a report is told to %q", got)
+	}
+}
