@@ -110,6 +110,8 @@ type bridge struct {
 	hits       *ruleHits
 	watcher    *watcher
 	intake     *whatsapp.Handler
+
+	metrics *prometheus.Registry // all but those that quote the rules
 }
 
 // Bounds of the servers; those of bodies and connections have files of their own. Meta asks for an answer within a second.
@@ -161,7 +163,7 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	if cfg.LogTo != nil {
 		metrics.MustRegister(cfg.LogTo.collectors()...)
 	}
-	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger), background: newBackground(cfg.Now, cfg.Logger, kept), hits: newRuleHits()}
+	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger), background: newBackground(cfg.Now, cfg.Logger, kept), hits: newRuleHits(), metrics: metrics}
 	b.watcher = newWatcher(b)
 	metrics.MustRegister(b.refusals.counted, b.watcher.looks)
 	set.audit, set.inForce = b.keepAudit, b.background.rules
@@ -247,6 +249,12 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		Prefix:         b.cfg.Prefix,
 		Manual:         manualFiles(),
 		ManualPages:    manualPages,
+		Explain:        b.explainEvent,
+		Why:            b.why,
+		Notifiers:      func() []router.Target { return b.rules.rules().Targets() },
+		RulesNaming:    func(notifier string) []string { return b.rules.rules().Naming(notifier) },
+		AccountIDs:     func(name string) []string { return b.rules.rules().AccountIDs(name) },
+		Budgets:        budgetsOf(notifiers),
 		OpenGatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(false)},
 
 		Tools:   b.rulesTools(),
