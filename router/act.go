@@ -245,7 +245,7 @@ func (f *fold) actResolve(inc *Incident) (done bool) {
 	}
 	still := ""
 	if slices.ContainsFunc(counting, func(a *Alert) bool { return a.Active }) {
-		still = "; Meta still reports it"
+		still = "; " + Reporter(inc.Event) + " still reports it"
 	}
 	inc.State, inc.ResolvedAt, inc.Severity, inc.ByItself = IncidentResolved, f.e.At, inc.Peak, ""
 	inc.ResolvedBy = cmp.Or(f.e.Act.Actor, "somebody")
@@ -303,13 +303,13 @@ func (f *fold) byItself(inc *Incident, w *Watch, name string, at time.Time) {
 		f.say("%s acknowledged %s by itself", w.Notifier, inc.Name())
 	case inc.NoteAutoResolve || w.Repaged:
 		w.Dismissed, w.Open = w.Severity, false
-		what = "ended its page by itself, and is told again when it gets worse; Meta still reports it"
+		what = "ended its page by itself, and is told again when it gets worse; " + Reporter(inc.Event) + " still reports it"
 		f.say("%s ended the page of %s by itself", w.Notifier, inc.Name())
 	default:
 		w.Repaged = true
 		w.Opening++
 		w.Since = f.heard()
-		what = "ended its page by itself while Meta still reports it, and is paged once more"
+		what = "ended its page by itself while " + Reporter(inc.Event) + " still reports it, and is paged once more"
 		f.say("paged %s again for %s", w.Notifier, inc.Name())
 	}
 	inc.ByItself = cmp.Or(w.Notifier, "PagerDuty") + " " + what

@@ -124,6 +124,9 @@ func (g *batch) guard(fold func() Step) (step Step, err error) {
 		i := slices.IndexFunc(step.State.Incidents, func(inc Incident) bool { return inc.Number == number })
 		inc := step.State.Incidents[i]
 		inc.Title, inc.Text = g.rules.RenderIncident(&inc, step.State.AlertsOf(number))
+		if IsDrill(inc.Flow) {
+			inc.Title, inc.Text = drillWords(inc.Title)
+		}
 		step.State.Incidents[i] = inc
 	}
 	if step.Notice != nil {

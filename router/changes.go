@@ -11,7 +11,7 @@ type Changes struct {
 	Any, Apart bool
 }
 
-// ChangesOf returns the words of events of a name; ok is false for an event of flows, of the bridge itself, and for one
+// ChangesOf returns the words of events of a name; ok is false for an event of flows, for news of the bridge itself, and for one
 // that nobody knows.
 func ChangesOf(event string) (c Changes, ok bool) {
 	words := func(levels []SignalLevel) (all []string) {
@@ -21,7 +21,7 @@ func ChangesOf(event string) (c Changes, ok bool) {
 		return all
 	}
 	for _, s := range SignalsOf(event) {
-		if s.Subject == SubjectFlow || s.Subject == SubjectBridge || s.Personal {
+		if s.Subject == SubjectFlow || s.Subject == SubjectBridge && !s.ByWord() || s.Personal {
 			continue
 		}
 		ok = true

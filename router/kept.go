@@ -67,6 +67,9 @@ func SightKinds() []SightKind {
 
 // hit counts what an event matched.
 func (g *batch) hit(e *Event, d *Decision) {
+	if IsDrill(e.Flow) { // what rules do about real trouble is counted
+		return
+	}
 	names := d.Rules
 	if len(names) == 0 && len(d.Named) > 0 && e.Source == SourceMeta {
 		names = []string{d.Rule()}
@@ -79,6 +82,9 @@ func (g *batch) hit(e *Event, d *Decision) {
 
 // page counts the pages that an incident came to, for the rule that opened it.
 func (g *batch) page(before, after *Incident) {
+	if IsDrill(after.Flow) {
+		return
+	}
 	for i := range after.Watch {
 		w := &after.Watch[i]
 		if !w.Open || !slices.Contains(after.Pageable, w.Notifier) {

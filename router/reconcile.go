@@ -50,7 +50,7 @@ func (f *fold) reconcile(t *touched, inc *Incident) reconciled {
 // that say that Meta still reports it.
 func (f *fold) reconcileResolved(t *touched, inc *Incident, counting []*Alert) reconciled {
 	if len(t.cleared) > 0 && len(counting) == 0 {
-		f.entry(inc, EntryRecovered, "Meta reports the recovery: "+f.recovery())
+		f.entry(inc, EntryRecovered, Reporter(inc.Event)+" reports the recovery: "+f.recovery())
 		f.say("recovery of %s, which was resolved by hand", inc.Name())
 		return recoveryNoted
 	}
@@ -89,6 +89,9 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 	text := f.reading(Sentence(f.e.SignalKey(), f.e.Level()))
 	if meaning := LevelMeaning(f.e.SignalKey(), f.e.Level()); meaning != "" {
 		text += ". " + strings.TrimSuffix(meaning, ".")
+	}
+	if IsDrill(inc.Flow) {
+		text = DrillName + ": " + text
 	}
 	f.entry(inc, kind, text+rose)
 	f.say("%s %s", kind, inc.Name())

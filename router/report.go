@@ -132,7 +132,7 @@ func NewReport(f ReportFilter, d *ReportData) Report {
 		out: Report{From: f.From.UTC(), To: f.To.UTC(), Team: f.Team, Zone: f.Zone.String(), Cut: d.Cut,
 			Statuses: []ReportStatus{}, Open: []ReportOpen{}, Ending: []ReportSilence{}, Parked: append([]Parked{}, d.Parked...)}}
 	for i := range d.Incidents {
-		if inc := &d.Incidents[i]; f.Team == "" || inc.Labels["team"] == f.Team {
+		if inc := &d.Incidents[i]; !IsDrill(inc.Flow) && (f.Team == "" || inc.Labels["team"] == f.Team) {
 			r.byNum[inc.Number] = inc
 		}
 	}

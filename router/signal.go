@@ -226,14 +226,6 @@ var flowSignals = []Signal{
 	},
 }
 
-var bridgeSignals = []Signal{
-	{Name: ParkedDelivery, Subject: SubjectBridge, Severity: Error, Title: "Delivery parked"},
-	{Name: EventSetAside, Subject: SubjectBridge, Severity: Error, Title: "Event set aside"},
-	// Mostly somebody's plan: it is to be seen, and need not wake anybody.
-	{Name: EverythingSilenced, Subject: SubjectBridge, Severity: Warning, Title: "Everything is silenced"},
-	{Name: TestMessage, Subject: SubjectBridge, Severity: Info, Title: "TEST message"},
-}
-
 // signalsByName finds the rows of the table.
 var signalsByName = func() map[string]*Signal {
 	byName := make(map[string]*Signal, len(signals))

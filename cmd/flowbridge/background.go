@@ -58,6 +58,13 @@ func (b *background) saw(what router.SightKind, detail string) {
 	b.mu.Unlock()
 }
 
+// unwritten returns the sights that are not written yet.
+func (b *background) unwritten() []router.Sight {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Collect(maps.Values(b.sights))
+}
+
 // rules notes which rules are in force.
 func (b *background) rules(loaded loadedRules, by string) {
 	if loaded.rules == nil || loaded.rules.Version() == "" {

@@ -77,6 +77,11 @@ type bridgeConfig struct {
 	// StalledAfter is how long the journal may stand still until /readyz says no. 0: the console's default.
 	StalledAfter time.Duration
 
+	// WatchEvery is how often the bridge looks at itself. 0: twice a minute; less: never.
+	WatchEvery time.Duration
+	// Heartbeat is a URL that is called every two looks while everything gets on; "" for none. It may hold a secret.
+	Heartbeat string
+
 	// Examine looks at all that serve uses, as doctor does. Nil: nothing is looked at.
 	Examine func(ctx context.Context) []notifiers.Finding
 
@@ -103,6 +108,8 @@ type bridge struct {
 
 	background *background // what is kept beside the work
 	hits       *ruleHits
+	watcher    *watcher
+	intake     *whatsapp.Handler
 
 	metrics *prometheus.Registry // all but those that quote the rules
 }
@@ -157,7 +164,8 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 		metrics.MustRegister(cfg.LogTo.collectors()...)
 	}
 	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger), background: newBackground(cfg.Now, cfg.Logger, kept), hits: newRuleHits(), metrics: metrics}
-	metrics.MustRegister(b.refusals.counted)
+	b.watcher = newWatcher(b)
+	metrics.MustRegister(b.refusals.counted, b.watcher.looks)
 	set.audit, set.inForce = b.keepAudit, b.background.rules
 	b.background.rules(first, router.RulesAtStart)
 	if err := b.wire(notifiers, without, metrics); err != nil {
@@ -176,6 +184,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		Wants:          func(e *router.Event) bool { return b.rules.rules().Wants(e) },
 		Forward:        b.cfg.Forward,
 		Seen:           b.background.saw,
+		Took:           b.watcher.meter.Add,
 		Now:            b.cfg.Now,
 		Logger:         b.cfg.Logger,
 		Registerer:     metrics,
@@ -183,6 +192,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 	if err != nil {
 		return err
 	}
+	b.intake = intake
 	if err := b.wireGraph(metrics); err != nil {
 		return err
 	}
@@ -316,6 +326,8 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	work.Go(func() { b.sweep(working) })
 	work.Go(func() { b.admin.Watch(working) })
 	work.Go(func() { b.background.run(working) })
+	work.Go(func() { b.watcher.run(working) })
+	work.Go(func() { b.watcher.heartbeat.run(working, b.admin.Unready) })
 	if b.slack != nil {
 		work.Go(func() { faults <- b.slack.Run(working) })
 	}

@@ -101,6 +101,7 @@ func openDemo(ctx context.Context, s demo.Settings) (demo.Bridge, error) {
 		SlackBack:     slackBack{SigningSecret: s.SigningSecret},
 		PagerDutyBack: pagerDutyBack{Secrets: []router.Secret{s.WebhookSecret}},
 		Unbudgeted:    s.Unbudgeted, Now: s.Now, Logger: s.Logger, KeepAttempts: keepAttempts,
+		WatchEvery: -1, // its clock is not the day's, and its story is told to the end
 	})
 	if err != nil {
 		return demo.Bridge{}, err

@@ -56,6 +56,7 @@ type commands struct {
 	Replay        replayCommand        `cmd:"" help:"Fold the stored journal through other rules and print what would be told otherwise."`
 	Test          testCommand          `cmd:"" help:"Play the stories that test a rules file."`
 	Send          sendCommand          `cmd:"" help:"Post a signed sample event to a running bridge."`
+	Drill         drillCommand         `cmd:"" help:"Send a signed pair, marked DRILL, through a running bridge, and say who was told and how long it took."`
 	Incidents     incidentsCommand     `cmd:"" help:"List, show and act on the incidents of a running bridge."`
 	Events        eventsCommand        `cmd:"" help:"List, show and follow what came in, and what came of it."`
 	Deliveries    deliveriesCommand    `cmd:"" help:"List and retry what is owed to notifiers."`

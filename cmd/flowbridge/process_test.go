@@ -85,6 +85,7 @@ func startServices(t testing.TB, chat sandbox.SlackConfig, page sandbox.PagerDut
 		"META_APP_SECRET=" + testSecret, "META_VERIFY_TOKEN=verify-token-of-the-test",
 		"SLACK_BOT_TOKEN=" + testSlackToken, "SLACK_API_URL=" + slackServer.URL + "/api/",
 		"PD_KEY=" + testRoutingKey, "PAGERDUTY_EVENTS_URL=" + pagerServer.URL,
+		"FLOWBRIDGE_WATCH_EVERY=24h", // else a test tells of a full disk of this machine
 	}
 	return s
 }

@@ -39,9 +39,12 @@ type serveCommand struct {
 	Guard       adminGuard `embed:""`
 	Forward     string     `env:"FLOWBRIDGE_FORWARD" placeholder:"URL" help:"Receiver that had the callback URL before: every verified webhook of Meta's is passed on to it."`
 
+	Heartbeat string `env:"FLOWBRIDGE_HEARTBEAT" placeholder:"URL" help:"URL that is called once a minute while everything gets on: of a dead man's switch, which tells people when the calls end."`
+
 	Log logFlags `embed:""`
 
 	SweepEvery   time.Duration `hidden:"" env:"FLOWBRIDGE_SWEEP_EVERY" help:"How often what is old is removed: for tests. Default: 1h, and a quarter of --keep-events at most."`
+	WatchEvery   time.Duration `hidden:"" env:"FLOWBRIDGE_WATCH_EVERY" help:"How often the bridge looks at itself: for tests. Default: 30s."`
 	StalledAfter time.Duration `hidden:"" env:"FLOWBRIDGE_STALLED_AFTER" help:"How long the journal may stand still until /readyz says no: for tests. Default: 30s."`
 	Unbudgeted   bool          `hidden:"" env:"FLOWBRIDGE_UNBUDGETED" help:"Tell services as fast as they take it: for stand-ins that have no limits."`
 }
@@ -143,6 +146,8 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		PagerDutyURL: p.setting("PAGERDUTY_EVENTS_URL"),
 		Forward:      c.Forward,
 		StalledAfter: c.StalledAfter,
+		WatchEvery:   c.WatchEvery,
+		Heartbeat:    c.Heartbeat,
 
 		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents), KeepAttempts: time.Duration(c.KeepAttempts), SweepEvery: c.SweepEvery,
 	}
@@ -161,7 +166,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		cfg.Certificates, err = newCertificates(files, logger)
 		faults = append(faults, err)
 	}
-	faults = append(faults, cfg.readSecrets(p))
+	faults = append(faults, checkHeartbeat(c.Heartbeat), cfg.readSecrets(p))
 	faults = append(faults, cfg.checkTokens(c.Admin), c.Guard.into(&cfg, logger))
 	faults = append(faults, listenAddress("--listen", c.Listen), listenAddress("--admin", c.Admin))
 	if err := store.CheckDSN(c.DB); err != nil {

@@ -172,7 +172,7 @@ func TestTheManualPageNamesEveryVariable(t *testing.T) {
 	code := sources(t, func(path string) bool {
 		return strings.HasPrefix(path, "../../cmd/flowbridge/") && !strings.HasSuffix(path, "_test.go")
 	})
-	hidden := []string{"FLOWBRIDGE_SWEEP_EVERY", "FLOWBRIDGE_STALLED_AFTER", "FLOWBRIDGE_UNBUDGETED"}
+	hidden := []string{"FLOWBRIDGE_SWEEP_EVERY", "FLOWBRIDGE_STALLED_AFTER", "FLOWBRIDGE_WATCH_EVERY", "FLOWBRIDGE_UNBUDGETED"}
 	for _, m := range regexp.MustCompile(`"((?:META|SLACK|PAGERDUTY|FLOWBRIDGE)_[A-Z_]+[A-Z])"`).FindAllStringSubmatch(code, -1) {
 		if !slices.Contains(hidden, m[1]) && !strings.Contains(page, m[1]) {
 			t.Errorf("the page does not name %s", m[1])

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"flowbridge/router"
@@ -17,6 +18,9 @@ import (
 // buildEvent makes of a story's event the post that Meta would send, and reads it as the bridge does.
 func buildEvent(e *stories.Event, now time.Time) ([]router.Event, error) {
 	at := now.Add(-e.Late)
+	if router.IsWatched(e.Name) {
+		return bridgeEvent(e, at, now)
+	}
 	post, err := storyPost(e, at)
 	if err != nil {
 		return nil, err
@@ -32,6 +36,30 @@ func buildEvent(e *stories.Event, now time.Time) ([]router.Event, error) {
 		events[i].At = at // Meta writes whole seconds; a story may be finer
 	}
 	return events, nil
+}
+
+// bridgeEvent is what the bridge says of itself: the mildest level unless the story names another under with: {change}, about
+// what it names under with: {about}, such as a notifier.
+func bridgeEvent(e *stories.Event, at, now time.Time) ([]router.Event, error) {
+	signal := router.SignalOf(e.Name)
+	said := struct{ Change, About string }{Change: signal.Levels[0].Word}
+	if e.With != nil {
+		if err := json.Unmarshal(e.With, &said); err != nil {
+			return nil, err
+		}
+	}
+	if e.AlertState == router.Deactivated {
+		said.Change = router.WellWord
+	}
+	if !slices.Contains(signal.Words(), said.Change) {
+		return nil, fmt.Errorf("with: change: %s has %s, and no %q", e.Name, strings.Join(signal.Words(), ", "), said.Change)
+	}
+	about := cmp.Or(said.About, "flowbridge")
+	return []router.Event{{
+		Source: router.SourceFlowbridge, Name: e.Name, Change: said.Change, AlertState: router.StateOf(e.Name, said.Change),
+		Subject: router.Subject{Kind: router.SubjectBridge, ID: about, Name: about}, At: at, Received: now,
+		Digest: fmt.Sprintf("story/%s/%s/%s/%d", e.Name, about, said.Change, at.UnixNano()),
+	}}, nil
 }
 
 func storyPost(e *stories.Event, at time.Time) ([]byte, error) {

@@ -140,6 +140,19 @@ func (c *certificates) config() *tls.Config {
 	}
 }
 
+// ends returns when the certificate in force ends, and its file. It looks at the files first: there may be no handshakes.
+func (c *certificates) ends() (at time.Time, file string, ok bool) {
+	if c == nil {
+		return at, "", false
+	}
+	c.fresh.look(c.changed)
+	cfg := c.inForce.Load()
+	if cfg == nil || len(cfg.Certificates) == 0 || cfg.Certificates[0].Leaf == nil {
+		return at, "", false
+	}
+	return cfg.Certificates[0].Leaf.NotAfter, c.files.Cert, true
+}
+
 func (c *certificates) changed(contents [][]byte, err error) {
 	if err == nil {
 		err = c.use(contents)

@@ -214,6 +214,8 @@ func (t thing) source() string {
 	switch {
 	case t.subject.Kind == router.SubjectAccount:
 		return line("WhatsApp account "+t.waba, maxName)
+	case t.subject.Kind == router.SubjectBridge:
+		return line("flowbridge "+t.subject.ID, maxName)
 	case !t.subject.OfFlow():
 		return line("WhatsApp "+string(t.subject.Kind)+" "+t.subject.ID, maxName)
 	case t.flow != "":

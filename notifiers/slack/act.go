@@ -266,7 +266,7 @@ func refusalOf(act string, inc *router.IncidentDetail) string {
 func whyNot(inc *router.Incident, why router.Refusal) string {
 	switch why {
 	case router.AlreadyResolved:
-		by := "Meta"
+		by := router.Reporter(inc.Event)
 		if inc.ResolvedBy != "" {
 			by = line(inc.ResolvedBy, nameText)
 		}
@@ -274,7 +274,7 @@ func whyNot(inc *router.Incident, why router.Refusal) string {
 	case router.NotResolved:
 		return "not resolved any more"
 	case router.Recovered:
-		return "cannot be reopened: Meta reports that it is over"
+		return "cannot be reopened: " + router.Reporter(inc.Event) + " reports that it is over"
 	case router.AlreadyAcknowledged:
 		return "already acknowledged by " + acknowledger(inc) + " at " + clock(inc.AcknowledgedAt)
 	case router.NotAcknowledged:

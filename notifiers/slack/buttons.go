@@ -55,7 +55,7 @@ func openButtons(n *router.Notification) []slack.BlockElement {
 	}
 	question := "Nobody is told any more until it gets worse."
 	if slices.ContainsFunc(n.Alerts, func(a router.Alert) bool { return a.Active }) {
-		question = "Meta still reports it. " + question
+		question = router.Reporter(n.Incident.Event) + " still reports it. " + question
 	}
 	out = append(out, press(pressResolve, "Resolve", about).WithStyle(slack.StyleDanger).
 		WithConfirm(confirm("Resolve "+inc.Name()+"?", question, "Resolve")))

@@ -103,7 +103,7 @@ func done(w request, inc *router.IncidentDetail) string {
 	case w.act == router.AddSilence && w.span > 0:
 		said = "silenced for " + router.FormatDuration(w.span)
 	case w.act == router.Resolve && slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Active }):
-		said += ". Meta still reports it: when it gets worse, it opens again"
+		said += ". " + router.Reporter(inc.Event) + " still reports it: when it gets worse, it opens again"
 	}
 	return inc.Name() + ": " + said + "."
 }
@@ -162,7 +162,7 @@ func (r *Receiver) show(ctx context.Context, number int64) (said, result string)
 			more += " by " + line(inc.ResolvedBy, nameText)
 		}
 		if resolvedByHand(n) {
-			more += "; Meta still reports it"
+			more += "; " + router.Reporter(inc.Event) + " still reports it"
 		}
 	}
 	lines := []string{

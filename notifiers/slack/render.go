@@ -105,8 +105,8 @@ func renderOver(n *router.Notification, pressable bool) card {
 		}
 		outcome += " after *" + router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)) + "*."
 		if resolvedByHand(n) {
-			state, mark = "Resolved by hand, Meta still reports it", ":ballot_box_with_check:"
-			outcome += " Meta still reports it: when it gets worse, this card opens again."
+			state, mark = "Resolved by hand, "+router.Reporter(inc.Event)+" still reports it", ":ballot_box_with_check:"
+			outcome += " " + router.Reporter(inc.Event) + " still reports it: when it gets worse, this card opens again."
 		}
 	}
 	lines := []string{outcome, "Peak: " + peak(inc) + "."}
@@ -355,7 +355,11 @@ func impact(n *router.Notification) string {
 func advice(means, helps string, signal *router.Signal, button string) string {
 	var lines []string
 	if means != "" {
-		lines = append(lines, "*For users:* "+means)
+		whom := "For users"
+		if signal.Subject == router.SubjectBridge {
+			whom = "What it means"
+		}
+		lines = append(lines, "*"+whom+":* "+means)
 	}
 	if helps != "" {
 		help := "*What helps:* " + helps

@@ -26,7 +26,7 @@ type actPage struct {
 // actPages are the acts on an incident, in the order of the buttons.
 var actPages = []actPage{
 	{Word: "acknowledge", Event: router.Acknowledge, Label: "Acknowledge", what: func(inc *router.IncidentDetail, by string) []string {
-		lines := []string{by + " has it from now on. Meta still reports it: it stays active until Meta reports the recovery."}
+		lines := []string{by + " has it from now on. " + router.Reporter(inc.Event) + " still reports it: it stays active until the recovery is reported."}
 		for _, p := range inc.Pages(inc.Alerts) {
 			if p.State == router.PageWaiting && p.UnlessAcknowledged {
 				lines = append(lines, "The page of "+p.Notifier+" that is due is taken back.")
@@ -43,7 +43,7 @@ var actPages = []actPage{
 	{Word: "resolve", Event: router.Resolve, Label: "Resolve", what: func(inc *router.IncidentDetail, _ string) []string {
 		lines := []string{"The incident is closed by hand, on every card and in the services that page."}
 		if anyCounting(inc.Alerts) {
-			lines = append(lines, "Meta still reports it. If it gets worse, the incident opens again.")
+			lines = append(lines, router.Reporter(inc.Event)+" still reports it. If it gets worse, the incident opens again.")
 		}
 		return lines
 	}},

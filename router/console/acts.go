@@ -127,7 +127,7 @@ func whyNot(inc *router.Incident, why router.Refusal) string {
 	case router.AlreadyResolved:
 		return inc.Name() + " is resolved already"
 	case router.Recovered:
-		return inc.Name() + " cannot be reopened: Meta reports it no more"
+		return inc.Name() + " cannot be reopened: " + router.Reporter(inc.Event) + " reports it no more"
 	case router.NobodyToPage:
 		return "nobody can be paged for " + inc.Name() + ": its rules name no notifier that pages"
 	case router.AllPaged:

@@ -23,6 +23,7 @@ type Incident struct {
 	FlowName       string            `json:"flow_name"`     // "" if the rules file names it not
 	Labels         map[string]string `json:"labels"`        // of the flow, from the rules file
 	Runbook        string            `json:"runbook"`       // URL, or ""
+	Drill          bool              `json:"drill"`         // made by flowbridge drill: nothing is wrong
 	Event          string            `json:"event"`         // that opened it, as rules know it
 	Signal         string            `json:"signal"`        // that opened it; unlike event where several share one: ACCOUNT_BAN
 	Subject        Subject           `json:"subject"`       // what it is about

@@ -50,19 +50,34 @@ const maxTrouble = 2 << 10
 
 // ready: GET /readyz, 200 or 503.
 func (c *Console) ready(r *http.Request, _ httprouter.Params) (int, any, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), probeTimeout)
+	if trouble := c.Unready(r.Context()); trouble != "" {
+		return http.StatusServiceUnavailable, readiness{Error: trouble}, nil
+	}
+	return http.StatusOK, readiness{Ready: true, Rules: c.trouble(callerOf(r))}, nil
+}
+
+// Unready says what keeps the bridge from doing its work; "" if nothing does.
+func (c *Console) Unready(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	if err := c.store.Ping(ctx); err != nil {
 		c.cfg.Logger.Warn("not ready: storage does not answer", "error", err)
-		return http.StatusServiceUnavailable, readiness{Error: "storage does not answer"}, nil
+		return "storage does not answer"
 	}
 	if trouble := c.Trouble(ctx); trouble != "" {
-		return http.StatusServiceUnavailable, readiness{Error: trouble}, nil
+		return trouble
 	}
 	if err := c.cfg.Ready(); err != nil {
-		return http.StatusServiceUnavailable, readiness{Error: err.Error()}, nil
+		return err.Error()
 	}
-	return http.StatusOK, readiness{Ready: true, Rules: c.trouble(callerOf(r))}, nil
+	return ""
+}
+
+// Stalled returns for how long the fold had not moved at the last look, 0 if no event waits, and so of each notifier with
+// something due.
+func (c *Console) Stalled() (fold time.Duration, lanes map[string]time.Duration) {
+	_, fold, lanes = c.progress.stalled()
+	return fold, lanes
 }
 
 // trouble says why the rules on disk are not in force, to whom may look at them.

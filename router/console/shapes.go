@@ -19,7 +19,7 @@ func newIncident(i *router.IncidentDetail) Incident {
 	}
 	return Incident{
 		Number: i.Number, State: string(i.State), Severity: i.Severity.String(), Peak: i.Peak.String(), Title: i.Title,
-		WABA: i.WABA, AccountName: i.AccountName, Flow: router.OnlyFlow(i.Flow), FlowName: i.FlowName, Labels: labels, Runbook: i.Runbook,
+		WABA: i.WABA, AccountName: i.AccountName, Flow: router.OnlyFlow(i.Flow), FlowName: i.FlowName, Labels: labels, Runbook: i.Runbook, Drill: router.IsDrill(i.Flow),
 		Event: i.EventName(), Signal: i.Event, Subject: newSubject(i.Event, i.WABA, i.Flow, i.FlowName, i.Subject), Change: i.Change,
 		Facts: append([]router.Fact{}, i.Facts...), Key: i.Key, Rule: i.Rule, RulesVersion: i.RulesVersion, Path: append([]router.Level{}, i.Path...),
 		OpenedAt: moment(i.OpenedAt), AcknowledgedAt: moment(i.AcknowledgedAt), AcknowledgedBy: i.AcknowledgedBy,

@@ -13,7 +13,8 @@ import (
 // Of Meta's events that no rule matched, all but recoveries and what is personal (router.IsPersonal) go to `default`. A parked
 // delivery goes to `fallback` unless a rule names DELIVERY_PARKED, and never to the notifier it is parked
 // for; so do an event that could not be folded (BRIDGE_EVENT_SET_ASIDE) and a silence of everything that begins
-// (BRIDGE_EVERYTHING_SILENCED). A test message goes to the notifier that it is to try. Nothing else that a person or flowbridge itself said is decided by rules.
+// (BRIDGE_EVERYTHING_SILENCED). Trouble of the bridge's own that begins and ends goes to those of `watch`, and a test
+// message to the notifier that it is to try. Nothing else that a person or flowbridge itself said is decided by rules.
 //
 // `during` and `except` look at the event's At. Where that is zero, as with router.Event.Opening, the decision is about
 // every time: Named has all who may have been told at one time or another.
@@ -24,7 +25,19 @@ func (r *Rules) Decide(ev *router.Event) router.Decision {
 	if !parked && ev.Source != router.SourceMeta {
 		return router.Decision{}
 	}
+	if router.IsDrill(ev.Flow) {
+		return r.decideDrill(ev, r.decide(ev, parked))
+	}
+	return r.decide(ev, parked)
+}
+
+func (r *Rules) decide(ev *router.Event, parked bool) router.Decision {
 	d := router.Decision{FlowInfo: r.info(ev), Version: r.cfg.Version}
+	if rule := r.drilled(ev); rule != nil {
+		d.Rules = rule.alone.names
+		r.applyOne(&d, ev, rule)
+		return d
+	}
 	if parked && ev.Name == router.TestMessage {
 		r.applyTest(&d, ev)
 		return d
@@ -35,6 +48,10 @@ func (r *Rules) Decide(ev *router.Event) router.Decision {
 	var last *rule // that speaks after those that matched
 	switch {
 	case sure || recovery(ev) || router.IsPersonal(ev.Name):
+	case parked && ev.Name == router.WeeklyReport:
+		last = r.reported
+	case parked && router.IsWatched(ev.Name):
+		last = r.watched
 	case parked:
 		last = r.parked
 	default:

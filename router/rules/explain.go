@@ -103,6 +103,8 @@ func (r *Rules) whyNoDefault(ev *router.Event, matched bool) string {
 		return "a recovery that no rule names tells only those who were told of the trouble"
 	case router.IsPersonal(ev.Name):
 		return "what people wrote is told only where a rule names " + ev.Name
+	case ev.ForFallback() && router.IsWatched(ev.Name):
+		return "trouble of the bridge's own goes to those of watch, or else to fallback"
 	case ev.ForFallback():
 		return "trouble of the bridge's own goes to fallback"
 	}

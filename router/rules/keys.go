@@ -30,11 +30,14 @@ func (t *table) names() []string {
 	return names
 }
 
+// value returns the schema of a key's value.
+func (t *table) value(name string) schema { return t.keys[slices.Index(t.names(), name)].value }
+
 func (t *table) has(name string) bool { return slices.Contains(t.names(), name) }
 
 // misplaced says where a key belongs that somebody wrote into a map of another table, or "".
 func misplaced(name string, here *table) string {
-	for _, t := range []*table{&ruleKeys, &matchKeys, &routeKeys, &fileKeys} {
+	for _, t := range []*table{&ruleKeys, &matchKeys, &routeKeys, &fileKeys, &watchKeys, &drillKeys, &reportKeys} {
 		if t != here && t.has(name) {
 			return name + " belongs " + t.where
 		}
@@ -47,6 +50,7 @@ const (
 	dayForm       = `(sun|mon|tue|wed|thu|fri|sat)`
 	daysForm      = dayForm + `( *- *` + dayForm + `)?`
 	clockForm     = `([01][0-9]|2[0-3]):([0-5][0-9])`
+	weeklyForm    = `(sunday|monday|tuesday|wednesday|thursday|friday|saturday) ` + clockForm
 	hoursForm     = clockForm + `-(` + clockForm + `|24:00)`
 	dateForm      = `[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])`
 	datesForm     = dateForm + `( *\.\. *` + dateForm + `)?`
@@ -75,7 +79,31 @@ var fileKeys = table{"at the top of the file, beside version", []key{
 	{"default", false, objectOf(actionKeys, nil, nil).requiring("notify"),
 		"Whom to tell of events that no rule matched. Without it nobody is told of them."},
 	{"fallback", false, text(),
-		"The notifier that is told when a delivery could not be made for good (a revoked token, a wrong routing key), or an event could not be folded."},
+		"The notifier that is told when a delivery could not be made for good (a revoked token, a wrong routing key), or an event could not be folded. " +
+			"It also hears of the bridge's own trouble where watch names nobody; if it pages, of severity error and up."},
+	{"watch", false, objectOf(watchKeys, nil, nil), "How the bridge watches itself and its source, and whom it tells. Certificates, delays, bad signatures, slow answers, " +
+		"standstill and the disk are watched in any case; each is an incident of an event that begins with BRIDGE_, which rules may name."},
+	{"drill", false, objectOf(drillKeys, nil, nil), "Has the bridge try itself: a signed pair, marked DRILL, goes the way of a real alert, and trouble is told if it does not arrive."},
+	{"report", false, objectOf(reportKeys, nil, nil), "Has the bridge tell once a week what the week was like, as a notice (BRIDGE_REPORT)."},
+}}
+
+var reportKeys = table{"under report", []key{
+	{"every", true, form(weeklyForm), `The day of the week and the time: "monday 09:00". The report is of the seven days before.`},
+	{"to", true, text(), "Name of the notifier that is told."},
+	{"time_zone", false, open(zoneNames()...), "Whose clock counts, also for nights, by its name: Europe/Berlin. Default: UTC."},
+}}
+
+var watchKeys = table{"under watch", []key{
+	{"after", false, form(waitForm, "auto"), "How long nothing well signed may come from Meta until that is trouble (BRIDGE_SOURCE_SILENT): 24h, at least 5m; or auto: twice the second longest pause " +
+		"of the last four weeks, between 1h and 7d; 24h until a week is known. Default: silence is no trouble."},
+	{"notify", false, actionKeys.value("notify"), "Whom to tell of the bridge's own trouble that no rule names. Default: fallback; if that pages, of severity error and up."},
+}}
+
+var drillKeys = table{"under drill", []key{
+	{"every", true, form("([1-9]|[1-8][0-9]|90)d"), "How often: 1d to 90d, in whole days."},
+	{"at", false, form(clockForm), `At which time of the day: "10:00", which is the default.`},
+	{"time_zone", false, open(zoneNames()...), "Whose clock counts, by its name: Europe/Berlin. Default: UTC."},
+	{"rule", false, text(), "Name of the rule that acts, as if it had matched. Default: those that match an alert of a flow that the file does not name."},
 }}
 
 var flowKeys = table{"to a flow", []key{
@@ -106,8 +134,14 @@ func notifierKeys(kind router.Kind) table {
 		}
 		t.keys = append(t.keys, key{k.Name, k.Is != router.KeyPeople, value, k.About})
 	}
+	if kind.Pages() {
+		t.keys = append(t.keys, key{drillKey, false, word(drillPages), "page: drills page here as real trouble does. Default: drills are not told here."})
+	}
 	return t
 }
+
+// A notifier that pages is told of drills only where its entry says drill: page.
+const drillKey, drillPages = "drill", "page"
 
 // kindWords are the kinds as they are written.
 func kindWords() (words []string) {

@@ -42,7 +42,7 @@ func Load(path string, data []byte, cfg Config) (*Rules, error) {
 
 // LoadFiles reads rules that stand in several files, so that every team can own one. They are one set of rules: what one
 // file names, all can use, and no two may give the same name. Rules are tried file by file, in the order of files. Each file
-// has its `version`; `default` and `fallback` stand in one of them at most.
+// has its `version`; `default`, `fallback`, `watch`, `drill` and `report` stand in one of them at most.
 func LoadFiles(files []File, cfg Config) (*Rules, error) {
 	rules, found := newLoader(cfg).load(files)
 	if found = found.Faults(); len(found) > 0 {
@@ -100,7 +100,7 @@ func newLoader(cfg Config) *loader {
 		cfg:    cfg,
 		rules: &Rules{
 			cfg: cfg, flows: map[string]router.FlowInfo{}, accounts: map[string]router.FlowInfo{}, targets: map[string]router.Target{},
-			windows: map[string]*window{}, allow: map[string][]string{},
+			windows: map[string]*window{}, allow: map[string][]string{}, drillsPage: map[string]bool{},
 		},
 		names: map[string]map[string]*named{},
 	}
@@ -145,6 +145,9 @@ func (l *loader) load(files []File) (*Rules, Mistakes) {
 	l.each("rules", l.ruleList)
 	l.once("default", l.otherwise)
 	l.once("fallback", l.fallback)
+	l.once("watch", l.watch)
+	l.once("drill", l.drill)
+	l.once("report", l.report)
 	l.wholeFile()
 	found := l.Finish()
 	if len(found.Faults()) == 0 {

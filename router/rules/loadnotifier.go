@@ -72,7 +72,22 @@ func (l *loader) target(n entry, keys []entry) router.Target {
 			l.Absent(n.At, yamldoc.Join(n.Path, k.Name), "is missing", k.Missing)
 		}
 	}
+	if e, ok := o.at[drillKey]; ok {
+		l.drillPages(n.Key, e)
+	}
 	return t
+}
+
+// drillPages reads whether drills page.
+func (l *loader) drillPages(notifier string, e entry) {
+	s, ok := l.Scalar(e.Value, e.Path)
+	switch {
+	case !ok:
+	case s.Text != drillPages:
+		l.Wrong(s.Node, s.Path, "must be "+drillPages+", not "+s.Written(), "leave it out where drills are not to page")
+	default:
+		l.rules.drillsPage[notifier] = true
+	}
 }
 
 // foreignKeys are the keys of the notifiers of the other kinds.

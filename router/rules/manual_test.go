@@ -76,6 +76,9 @@ func referencePage() string {
 		part("A notifier of kind "+string(kind), notifierKeys(kind))
 	}
 	part("A window", windowKeys)
+	part("`watch`", watchKeys)
+	part("`drill`", drillKeys)
+	part("`report`", reportKeys)
 	part("A rule", ruleKeys)
 	part("`match`", matchKeys)
 	part("`{not: ...}` in a key of `match`", notKeys)

@@ -44,6 +44,13 @@ type Rules struct {
 	targets    map[string]router.Target   // by name
 	windows    map[string]*window         // by name
 	allow      map[string][]string        // by notifier: who may press buttons
+	drillsPage map[string]bool            // notifiers that page and are told of drills all the same
+	watch      Watch
+	watchTells []route // `watch: notify`
+	watched    *rule   // tells of trouble of the bridge's own that no rule names; nil if it tells nobody
+	drill      Drill
+	report     Report
+	reported   *rule // tells of reports; nil if nobody is told
 	rules      []rule
 	byName     map[string]*rule
 	otherwise  *rule  // `default`; nil if there is none
@@ -126,6 +133,10 @@ func (r *Rules) build() {
 	if fallback, ok := r.Fallback(); ok {
 		r.parked = &rule{notify: []route{{target: fallback}}}
 		r.parked.settle()
+	}
+	if tells := r.watchRoutes(); len(tells) > 0 {
+		r.watched = &rule{notify: tells}
+		r.watched.settle()
 	}
 	r.index = newIndex(r.rules)
 	r.personal = r.wantedFields()

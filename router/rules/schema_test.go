@@ -164,6 +164,14 @@ func TestTheSchemaFindsWhatIsWrongAndWhere(t *testing.T) {
 		{"a time without a unit", "version: 1\nrules: [{name: a, match: {}, notify: {to: chat, after: 5}}]", "rules/0/notify/after"},
 		{"unless something else", "version: 1\nrules: [{name: a, match: {}, notify: {to: chat, unless: resolved}}]", "rules/0/notify/unless"},
 		{"a rise that does something else", "version: 1\nrules: [{name: a, match: {}, on_escalation: shout, notify: chat}]", "rules/0/on_escalation"},
+		{"a watch that nobody understands", "version: 1\nwatch: {after: sometimes}", "watch/after"},
+		{"a report on no day", "version: 1\nreport: {every: \"mon 09:00\", to: x}", "report/every"},
+		{"a report to nobody", "version: 1\nreport: {every: \"monday 09:00\"}", "report"},
+		{"a drill without every", "version: 1\ndrill: {at: \"10:00\"}", "drill"},
+		{"a drill every hour", "version: 1\ndrill: {every: 1h}", "drill/every"},
+		{"a drill at noon", "version: 1\ndrill: {every: 1d, at: noon}", "drill/at"},
+		{"a channel that drills page", "version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\", drill: page}}", "notifiers/chat"},
+		{"a drill that does something else", "version: 1\nnotifiers: {page: {kind: pagerduty, routing_key: \"${X}\", drill: card}}", "notifiers/page/drill"},
 		{"a default that matches", "version: 1\ndefault: {notify: chat, match: {}}", "default"},
 	} {
 		at := places(t, s, asJSON(t, []byte(c.text)))
@@ -194,7 +202,7 @@ func TestEveryKeyOfTheSchemaIsDescribed(t *testing.T) {
 }
 
 func allKeys() (keys []key) {
-	for _, t := range []table{fileKeys, flowKeys, accountKeys, notKeys, notifierKeys(router.KindSlack), notifierKeys(router.KindPagerDuty), notifierKeys(router.KindWebhook), windowKeys, matchKeys, actionKeys, ruleKeys, routeKeys} {
+	for _, t := range []table{fileKeys, flowKeys, accountKeys, notKeys, notifierKeys(router.KindSlack), notifierKeys(router.KindPagerDuty), notifierKeys(router.KindWebhook), windowKeys, matchKeys, actionKeys, ruleKeys, routeKeys, watchKeys, drillKeys, reportKeys} {
 		keys = append(keys, t.keys...)
 	}
 	return keys
@@ -219,6 +227,9 @@ func TestTheLoaderReadsEveryKeyOfTheTables(t *testing.T) {
 		{actionKeys, head + "default: {%s: %s}\n", "default."},
 		{ruleKeys, head + "rules: [{%s: %s}]\n", "rules[0]."},
 		{routeKeys, head + "default: {notify: {%s: %s}}\n", "default.notify."},
+		{watchKeys, head + "watch: {%s: %s}\n", "watch."},
+		{drillKeys, head + "drill: {%s: %s}\n", "drill."},
+		{reportKeys, head + "report: {%s: %s}\n", "report."},
 		{fileKeys, "%s: %s\n", ""},
 	} {
 		for _, k := range c.table.keys {
@@ -247,18 +258,19 @@ var values = map[string][]any{
 	"resolve_after": {"5m", "1h30m"}, "acknowledged_for": {"4h", "0s", "5m"}, "on_escalation": {"note", "page"}, "on_auto_resolve": {"note", "page"},
 	"title": {"x", 5, "costs $${X}, or ${{.Value}}"}, "text": {"{{.FlowName}}"}, "fields": {"a", []any{"b", "c.d"}},
 	"during": {"night", []any{"night"}}, "except": {"office", []any{"office"}}, "continue": {true, false, "false"},
+	"drill": {"page"}, "every": {"7d", "90d"}, "at": {"10:00", "23:59"},
 	"to": {"chat"}, "after": {"0s", "7d"}, "unless": {"acknowledged"}, "remind": {"30m", "0s"}, "mention": {"here", []any{"channel", "U0123ABCD", "S0123ABCD"}},
 }
 
 // words that a key with few words does not have; the loader and the schema both know that.
 var closed = []string{
 	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "dates", "hours", "threshold", "alert_state", "subject", "severity", "group_by", "resolve_after", "acknowledged_for", "on_escalation", "on_auto_resolve",
-	"continue", "drop", "after", "unless", "mention", "remind", "kind",
+	"continue", "drop", "after", "unless", "mention", "remind", "kind", "drill", "every", "at",
 }
 
 func TestTheSchemaAndTheLoaderAgree(t *testing.T) {
 	for _, k := range allKeys() { // a new key must be tried too
-		if !slices.Contains([]string{"flows", "accounts", "not", "notifiers", "windows", "rules", "default", "match", "notify", "kind", "drop"}, k.name) && values[k.name] == nil {
+		if !slices.Contains([]string{"flows", "accounts", "not", "notifiers", "windows", "rules", "default", "match", "notify", "kind", "drop", "watch", "rule", "report"}, k.name) && values[k.name] == nil {
 			t.Fatalf("no value is tried for %s", k.name)
 		}
 	}
@@ -331,6 +343,9 @@ func drawFile(t *rapid.T) map[string]any {
 			"hook": some(notifierKeys(router.KindWebhook), map[string]any{"kind": "webhook"})},
 		"windows": map[string]any{"night": some(windowKeys, map[string]any{"hours": "22:00-06:00"}), "office": some(windowKeys, map[string]any{"days": "mon-fri"})},
 		"default": some(actionKeys, map[string]any{"notify": notify()}),
+		"watch":   map[string]any{"after": rapid.SampledFrom([]any{"auto", "24h", "5m"}).Draw(t, "silence"), "notify": notify()},
+		"drill":   some(drillKeys, map[string]any{}),
+		"report":  map[string]any{"every": "friday 17:30", "to": "chat", "time_zone": "Europe/Berlin"},
 	}
 	rules := []any{}
 	for i := range rapid.IntRange(0, 3).Draw(t, "rules") {
@@ -352,7 +367,7 @@ func drawFile(t *rapid.T) map[string]any {
 		rules = append(rules, rule)
 	}
 	file["rules"] = rules
-	return some(fileKeys, file)
+	return some(fileKeys, file, "drill")
 }
 
 // copied keeps the values that are drawn from apart from those that are spoilt.

@@ -16,6 +16,7 @@ import (
 func keptSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	t.Run("attempts", func(t *testing.T) { attemptsSuite(t, open) })
 	t.Run("rules", func(t *testing.T) { rulesSuite(t, open) })
+	t.Run("pauses of Meta's", func(t *testing.T) { pausesSuite(t, open) })
 }
 
 // tried is an attempt as notifiers leave it.
@@ -271,4 +272,42 @@ func rulesSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		check(t, err)
 		diff(t, got, []router.Sight{{What: router.SightHandshake, At: noon}, post})
 	})
+}
+
+func pausesSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
+	ctx := context.Background()
+	s := open(t, store.Config{})
+	if got, first, err := s.Pauses(ctx, noon, time.Hour); got != nil || !first.IsZero() || err != nil {
+		t.Fatalf("of an empty journal: %v, %s, %v", got, first, err)
+	}
+	add := func(source router.Source, flow string, minutes ...int) {
+		t.Helper()
+		for _, minute := range minutes {
+			at := noon.Add(time.Duration(minute) * time.Minute)
+			e := router.Event{Digest: fmt.Sprint(source, flow, minute), Source: source, Name: "X", Flow: flow, Received: at, At: at}
+			if _, err := s.Append(ctx, []router.Event{e}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	add(router.SourceMeta, "1", 0, 10, 59, 61)
+	add(router.SourceFlowbridge, "", 100)
+	add(router.SourceMeta, "0001", 110)
+	add(router.SourceMeta, "1", 121, 122, 130)
+	add(router.SourceConsole, "1", 200)
+	add(router.SourceMeta, "", 430, 489)
+	add(router.SourceFlowbridge, "", 600)
+	if _, err := s.Events(ctx, "", 1); err != nil { // what is stored is in the journal by then
+		t.Fatal(err)
+	}
+	for from, want := range map[int]string{0: "[1h0m0s 5h0m0s] 0", -1000: "[1h0m0s 5h0m0s] 0", 60: "[1h0m0s 5h0m0s] 61", 125: "[5h0m0s] 130", 460: "[] 489", 500: "[] none"} {
+		got, first, err := s.Pauses(ctx, noon.Add(time.Duration(from)*time.Minute), time.Hour)
+		at := "none"
+		if !first.IsZero() {
+			at = fmt.Sprint(first.Sub(noon).Minutes())
+		}
+		if text := fmt.Sprint(got, " ", at); err != nil || text != want {
+			t.Errorf("from minute %d: %s, want %s; %v", from, text, want, err)
+		}
+	}
 }

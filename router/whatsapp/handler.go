@@ -3,6 +3,7 @@
 package whatsapp
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/subtle"
@@ -54,6 +55,8 @@ type Config struct {
 	ForwardAtOnce int
 	// Seen is told what Meta did, and when it was no good. It is called within a request: it must be quick. Default: nobody is.
 	Seen func(what router.SightKind, detail string)
+	// Took is told of each post once it is answered. It is called within a request: it must be quick. Default: nobody is.
+	Took func(p Post)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets what a person should look at. Default: none.
@@ -106,6 +109,9 @@ func New(cfg Config, j Journal) (*Handler, error) {
 	if cfg.Seen == nil {
 		cfg.Seen = func(router.SightKind, string) {}
 	}
+	if cfg.Took == nil {
+		cfg.Took = func(Post) {}
+	}
 	forward, err := newForwarder(&cfg)
 	if err != nil {
 		return nil, err
@@ -139,18 +145,40 @@ func (h *Handler) Verify(w http.ResponseWriter, r *http.Request) {
 // receiver's status takes the place of 200.
 func (h *Handler) Receive(w http.ResponseWriter, r *http.Request) {
 	started := h.cfg.Now()
-	result := h.receive(w, r, started)
+	post := Post{At: started, Delay: -1}
+	result := h.receive(w, r, &post)
 	h.metrics.posts[result].Inc()
 	switch result {
 	case accepted, notForwarded:
-		h.cfg.Seen(router.SightPost, "")
+		post.Good = true
+		if !post.Drill { // it shows nothing of Meta
+			h.cfg.Seen(router.SightPost, "")
+		}
 	case unsigned:
 		h.cfg.Seen(router.SightBadPost, router.FromHost(r.RemoteAddr))
 	}
-	h.metrics.took.Observe(h.cfg.Now().Sub(started).Seconds())
+	post.Took = h.cfg.Now().Sub(started)
+	h.metrics.took.Observe(post.Took.Seconds())
+	h.cfg.Took(post)
 }
 
-func (h *Handler) receive(w http.ResponseWriter, r *http.Request, received time.Time) result {
+// Post is what became of a post.
+type Post struct {
+	At       time.Time     // when it arrived
+	Took     time.Duration // to answer
+	Good     bool          // well signed, and stored
+	Unsigned bool          // its signature has the form of Meta's, and is wrong
+	Drill    bool          // made by a bridge that tries itself
+	Delay    time.Duration // from the time that its newest event names until it arrived; -1 where it holds no event
+}
+
+// DrillMark is a key in the value of a drill's change. Within what people write its quotes would be escaped, so that it can be
+// looked for in a body that was not read.
+const DrillMark = "flowbridge_drill"
+
+func isDrill(body []byte) bool { return bytes.Contains(body, []byte(`"`+DrillMark+`":`)) }
+
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request, post *Post) result {
 	if r.ContentLength > h.cfg.MaxBody {
 		return h.unread(w, router.BodyTooLarge(h.cfg.MaxBody))
 	}
@@ -163,16 +191,18 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, received time.
 		return h.unread(w, fault)
 	}
 	if !signedByAny(h.signers(), body, mac) {
+		post.Unsigned = true
 		return h.unsigned(w)
 	}
-	if h.forward == nil {
-		if err := h.keep(r.Context(), body, received); err != nil {
+	post.Drill = isDrill(body)
+	if h.forward == nil || post.Drill { // the receiver behind knows nothing of drills
+		if err := h.keep(r.Context(), body, post); err != nil {
 			return h.notStored(w, err)
 		}
 		return accepted
 	}
 	answer := h.forward.start(r, body)
-	err := h.keep(r.Context(), body, received)
+	err := h.keep(r.Context(), body, post)
 	out := <-answer
 	h.forward.results[out.result].Inc()
 	if err != nil {
@@ -182,7 +212,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, received time.
 }
 
 // keep returns once what a post holds is on disk.
-func (h *Handler) keep(ctx context.Context, body []byte, received time.Time) error {
+func (h *Handler) keep(ctx context.Context, body []byte, post *Post) error {
+	received := post.At
 	wants := Wants(h.cfg.WantsField)
 	if ignored, ok := onlyIgnored(body, wants); ok {
 		h.metrics.ignore(ignored)
@@ -204,6 +235,7 @@ func (h *Handler) keep(ctx context.Context, body []byte, received time.Time) err
 	if len(events) == 0 {
 		return nil
 	}
+	post.Delay = received.Sub(slices.MaxFunc(events, func(a, b router.Event) int { return a.At.Compare(b.At) }).At)
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	stored, err := h.journal.Append(ctx, events)

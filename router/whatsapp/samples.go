@@ -52,6 +52,33 @@ func SampleNames() []string {
 	return slices.Sorted(slices.Values(slices.AppendSeq(slices.Collect(maps.Keys(samples)), maps.Keys(accountSamples))))
 }
 
+// Drill returns the post that begins a drill, or ends it: of the sample whose trouble is the worst, for a flow that is
+// none. more are fields of its value.
+func Drill(flow string, at time.Time, state string, more map[string]any) ([]byte, error) {
+	body, err := Sample{Event: router.EndpointAvailability, WABA: "0", Flow: flow, Time: at, AlertState: state}.Body()
+	if err != nil {
+		return nil, err
+	}
+	var post struct {
+		Object string `json:"object"`
+		Entry  []struct {
+			ID      string `json:"id"`
+			Time    int64  `json:"time"`
+			Changes []struct {
+				Field string         `json:"field"`
+				Value map[string]any `json:"value"`
+			} `json:"changes"`
+		} `json:"entry"`
+	}
+	if err := json.Unmarshal(body, &post); err != nil {
+		return nil, err
+	}
+	value := post.Entry[0].Changes[0].Value
+	value[DrillMark] = true
+	maps.Copy(value, more)
+	return json.Marshal(post)
+}
+
 // ChangeError says that an event has no sample of a change.
 type ChangeError struct {
 	Event, Change string
