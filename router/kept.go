@@ -68,7 +68,7 @@ func SightKinds() []SightKind {
 // hit counts what an event matched.
 func (g *batch) hit(e *Event, d *Decision) {
 	names := d.Rules
-	if len(names) == 0 && len(d.Named) > 0 && e.Source == SourceMeta {
+	if len(names) == 0 && len(d.Named) > 0 && e.OfMeta() {
 		names = []string{d.Rule()}
 	}
 	for _, name := range names {

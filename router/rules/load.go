@@ -145,6 +145,7 @@ func (l *loader) load(files []File) (*Rules, Mistakes) {
 	l.each("rules", l.ruleList)
 	l.once("default", l.otherwise)
 	l.once("fallback", l.fallback)
+	l.once("unheard_after", l.unheardAfter)
 	l.wholeFile()
 	found := l.Finish()
 	if len(found.Faults()) == 0 {

@@ -46,9 +46,10 @@ type Rules struct {
 	allow      map[string][]string        // by notifier: who may press buttons
 	rules      []rule
 	byName     map[string]*rule
-	otherwise  *rule  // `default`; nil if there is none
-	fallback   string // name of a notifier; "" if there is none
-	parked     *rule  // tells fallback of parked deliveries; nil if there is none
+	otherwise  *rule                    // `default`; nil if there is none
+	unheard    map[string]time.Duration // by event: see UnheardAfter
+	fallback   string                   // name of a notifier; "" if there is none
+	parked     *rule                    // tells fallback of parked deliveries; nil if there is none
 	index      index
 	errorTypes map[string]string // normal forms of the spellings to expect
 	personal   []string          // fields with personal data that some rule asks for: see WantsField
