@@ -26,6 +26,7 @@ const (
 	FactSolution = "Meta's solution"
 	FactEndpoint = "Endpoint"
 	FactUnheard  = "Not heard of"
+	FactSource   = "Known from" // of an event that no webhook brought
 )
 
 // graphFacts are those that are Graph's.

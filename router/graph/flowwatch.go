@@ -297,6 +297,7 @@ func (m *memory) compare(s *router.State, h *Health, now time.Time) []router.Eve
 	}
 	e := ownEvent(s.FlowID, router.FlowStatusChange, "status/"+h.Status, s.LastHeard(router.FlowStatusChange), m.since, now)
 	e.OldStatus, e.NewStatus = string(known), h.Status
+	e.Facts = []router.Fact{{Name: router.FactSource, Text: "Meta's health: no webhook came"}}
 	return []router.Event{e}
 }
 
