@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"flowbridge/notifiers"
 	"flowbridge/notifiers/pagerduty"
 	"flowbridge/notifiers/slack"
 	"flowbridge/router"
@@ -76,6 +77,9 @@ type bridgeConfig struct {
 	// StalledAfter is how long the journal may stand still until /readyz says no. 0: the console's default.
 	StalledAfter time.Duration
 
+	// Examine looks at all that serve uses, as doctor does. Nil: nothing is looked at.
+	Examine func(ctx context.Context) []notifiers.Finding
+
 	// Now is the clock of every part. Nil: time.Now.
 	Now func() time.Time
 
@@ -100,6 +104,8 @@ type bridge struct {
 
 	background *background // what is kept beside the work
 	hits       *ruleHits
+
+	metrics *prometheus.Registry // all but those that quote the rules
 }
 
 // Bounds of the servers; those of bodies and connections have files of their own. Meta asks for an answer within a second.
@@ -151,7 +157,7 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	if cfg.LogTo != nil {
 		metrics.MustRegister(cfg.LogTo.collectors()...)
 	}
-	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger), background: newBackground(cfg.Now, cfg.Logger, kept), hits: newRuleHits()}
+	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger), background: newBackground(cfg.Now, cfg.Logger, kept), hits: newRuleHits(), metrics: metrics}
 	metrics.MustRegister(b.refusals.counted)
 	set.audit, set.inForce = b.keepAudit, b.background.rules
 	b.background.rules(first, router.RulesAtStart)
@@ -234,7 +240,16 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		Prefix:         b.cfg.Prefix,
 		Manual:         manualFiles(),
 		ManualPages:    manualPages,
+		Explain:        b.explainEvent,
+		Why:            b.why,
+		Notifiers:      func() []router.Target { return b.rules.rules().Targets() },
+		RulesNaming:    func(notifier string) []string { return b.rules.rules().Naming(notifier) },
+		AccountIDs:     func(name string) []string { return b.rules.rules().AccountIDs(name) },
+		Budgets:        budgetsOf(notifiers),
 		OpenGatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(false)},
+
+		Tools:   b.rulesTools(),
+		Examine: examineFor(b.cfg.Examine),
 
 		StalledAfter: b.cfg.StalledAfter,
 	}, b.store)

@@ -60,12 +60,14 @@ type commands struct {
 	Events        eventsCommand        `cmd:"" help:"List, show and follow what came in, and what came of it."`
 	Deliveries    deliveriesCommand    `cmd:"" help:"List and retry what is owed to notifiers."`
 	Silences      silencesCommand      `cmd:"" help:"List, add and remove silences."`
+	Report        reportCommand        `cmd:"" help:"Say what a shift or a week was like: incidents, pages, nights, times."`
 	Audit         auditCommand         `cmd:"" help:"List who did what, how that is known, and from where."`
 	Forget        forgetCommand        `cmd:"" help:"Blank what is held of a person, and say what it was."`
 	Doctor        doctorCommand        `cmd:"" help:"Check credentials, channels, keys, database, clock and certificate, and say how to mend each."`
 	Backup        backupCommand        `cmd:"" help:"Copy the database to a new file while the bridge runs."`
 	SlackManifest slackManifestCommand `cmd:"" help:"Print the manifest of the Slack app, to be pasted into Slack."`
 	Docs          docsCommand          `cmd:"" help:"Print the manual: its pages, or one of them."`
+	Assets        assetsCommand        `cmd:"" help:"Print or write files for running it: units, manifests, alert rules, a dashboard."`
 	Completion    completionCommand    `cmd:"" help:"Print what completes commands and flags in a shell."`
 	Man           manCommand           `cmd:"" help:"Print the manual page, for man."`
 	Version       versionCommand       `cmd:"" help:"Print the version, as --version does."`

@@ -88,10 +88,13 @@ type toldLine struct {
 	Link           string
 }
 
+// WhyLine is one thing that the rules came to. Path leads to its line on the page of the rules, "" for nowhere.
+type WhyLine struct{ Text, Path string }
+
 // why is what the rules came to when the incident opened.
 type why struct {
 	Rule  string
-	Lines []string
+	Lines []WhyLine
 	Today string // what today's rules would say otherwise
 }
 
@@ -124,7 +127,7 @@ func (c *Console) incidentPage(r *http.Request, p httprouter.Params) (page, erro
 		lines, today, err := c.cfg.Why(r.Context(), &inc)
 		if err != nil { // the page is needed all the same
 			c.cfg.Logger.Warn("it could not be explained why an incident opened", "incident", inc.Name(), "error", err)
-			lines = []string{"That could not be found out: the log says why."}
+			lines = []WhyLine{{Text: "That could not be found out: the log says why."}}
 		}
 		d.Why = &why{Rule: inc.Rule, Lines: lines, Today: today}
 	}
@@ -362,6 +365,12 @@ func (c *Console) toldDetail(r *http.Request, p httprouter.Params) (page, error)
 	}
 	shown := toldPage{Incident: inc.Number, ID: id, Name: inc.Name(), Notifier: d.Notifier, Kind: capital(d.Kind.Label()), State: string(d.State),
 		Error: d.LastError, Link: webURL(d.Receipt.Link)}
+	shown.Attempts = attemptLines(attempts)
+	return page{Title: "What " + d.Notifier + " was told of " + inc.Name(), Template: "told", Data: shown}, nil
+}
+
+// attemptLines shows attempts, the newest first, as far as a page has room for them.
+func attemptLines(attempts []router.Attempt) (lines []attemptLine) {
 	room := mostSent
 	for i := range slices.Backward(attempts) {
 		line := newAttemptLine(&attempts[i], room > 0)
@@ -369,9 +378,9 @@ func (c *Console) toldDetail(r *http.Request, p httprouter.Params) (page, error)
 			room -= len(line.Calls[j].Request) + len(line.Calls[j].Answer)
 		}
 		line.Left = len(attempts[i].Calls) - len(line.Calls)
-		shown.Attempts = append(shown.Attempts, line)
+		lines = append(lines, line)
 	}
-	return page{Title: "What " + d.Notifier + " was told of " + inc.Name(), Template: "told", Data: shown}, nil
+	return lines
 }
 
 func newAttemptLine(a *router.Attempt, whole bool) attemptLine {

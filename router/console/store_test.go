@@ -14,6 +14,7 @@ import (
 
 // memStore is a store over plain slices.
 type memStore struct {
+	glance
 	mu         sync.Mutex
 	incidents  []router.IncidentDetail
 	events     []router.JournalEvent
@@ -37,6 +38,8 @@ type memStore struct {
 	stamp      int // goes up when something changes
 	lanes      []router.Lane
 	readings   []router.AlertReading
+
+	reportFilters []router.ReportFilter
 
 	incidentFilters []router.IncidentFilter // that were asked for
 	eventFilters    []router.EventFilter
@@ -150,7 +153,8 @@ func (s *memStore) FindDeliveries(_ context.Context, f router.DeliveryFilter) ([
 	s.deliveryFilters = append(s.deliveryFilters, f)
 	var out []router.Delivery
 	for _, d := range slices.Backward(s.deliveries) {
-		if (f.State == "" || d.State == f.State) && (f.Before == 0 || d.ID < f.Before) && len(out) < f.Limit {
+		if (f.State == "" || d.State == f.State) && (f.Before == 0 || d.ID < f.Before) && len(out) < f.Limit &&
+			(f.Event == 0 || d.Event == f.Event) && (f.Incident == 0 || d.Incident == f.Incident) && (f.Notifier == "" || d.Notifier == f.Notifier) {
 			out = append(out, d)
 		}
 	}

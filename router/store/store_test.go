@@ -68,6 +68,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("journal", func(t *testing.T) { journalSuite(t, open) })
 
 	t.Run("lists", func(t *testing.T) { listsSuite(t, open) })
+	t.Run("report", func(t *testing.T) { reportSuite(t, open) })
 	t.Run("lists of many", func(t *testing.T) { boundedSuite(t, open) })
 	t.Run("looking for events", func(t *testing.T) { eventsSuite(t, open) })
 	t.Run("retries of many", func(t *testing.T) { manyRetriesSuite(t, open) })
@@ -436,6 +437,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("audit", func(t *testing.T) { auditSuite(t, open) })
 	t.Run("kept", func(t *testing.T) { keptSuite(t, open) })
 	t.Run("pages", func(t *testing.T) { pagesSuite(t, open) })
+	t.Run("pages at a glance", func(t *testing.T) { glanceSuite(t, open) })
 	inspectSuite(t, fresh)
 }
 
