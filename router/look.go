@@ -55,7 +55,7 @@ func (s *State) LastHeard(signal string) (last time.Time) {
 			last = later(last, later(later(a.Raised, a.Heard), later(a.Cleared, a.Until)))
 		}
 	}
-	return last
+	return last.Truncate(time.Microsecond) // as databases keep it, so that a replay in memory sees the same
 }
 
 // Unheard is a signal that was reported as active, and of which nothing was heard since, for longer than it should be.

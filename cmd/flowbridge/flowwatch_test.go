@@ -188,9 +188,7 @@ func TestALostRecoveryIsReadFromGraph(t *testing.T) {
 		w.post(pairPost(w.now().Unix(), "77", "DEACTIVATED", 10)) // the true one, late
 		w.post(pairPost(w.now().Unix()+1, "79", "ACTIVATED", 50))
 		w.says("50 %")
-		if n := len(w.pager.Incidents()); n != 2 {
-			t.Errorf("PagerDuty has %d incidents", n)
-		}
+		eventually(t, "PagerDuty has another incident", func() bool { return len(w.pager.Incidents()) == 2 })
 		w.stop()
 	})
 }
