@@ -295,7 +295,8 @@ func (m *memory) compare(s *router.State, h *Health, now time.Time) []router.Eve
 	if m.seen++; m.seen < statusLooks {
 		return nil
 	}
-	e := ownEvent(s.FlowID, router.FlowStatusChange, "status/"+h.Status, s.LastHeard(router.FlowStatusChange), m.since, now)
+	asOf := s.LastHeard(router.FlowStatusChange)
+	e := ownEvent(s.FlowID, router.FlowStatusChange, "status/"+h.Status, asOf, m.since, now)
 	e.OldStatus, e.NewStatus = string(known), h.Status
 	e.Facts = []router.Fact{{Name: router.FactSource, Text: "Meta's health: no webhook came"}}
 	return []router.Event{e}
@@ -310,7 +311,8 @@ func unheardEvents(s *router.State, unheard []router.Unheard, now time.Time) (ev
 		}
 		e := ownEvent(s.FlowID, router.FlowLookedUp, "unheard/"+u.Signal, u.AsOf, now, now)
 		e.Look.Signal, e.Look.For = u.Signal, u.For
-		e.Facts = []router.Fact{{Name: router.FactUnheard, Text: fmt.Sprintf("nothing for %s: if it is over, resolve it by hand",
+		e.Facts = []router.Fact{{Name: router.FactUnheard, Text: fmt.Sprintf(
+			"nothing for %s: if it is over, resolve it by hand",
 			router.FormatDuration(u.For.Truncate(time.Minute)))}}
 		events = append(events, e)
 	}

@@ -145,15 +145,18 @@ func New(cfg Config) (*Client, error) {
 		cfg.TokenNow = func() router.Secret { return cfg.Token }
 	}
 	c := &Client{
-		cfg: cfg, address: address, http: newHTTPClient(cfg.Timeout), calls: map[outcome]prometheus.Counter{}, asks: map[outcome]prometheus.Counter{},
-		queue: make(chan key, cfg.Queue), looks: make(chan lookCall), waiting: map[key]bool{},
+		cfg: cfg, address: address, http: newHTTPClient(cfg.Timeout), calls: map[outcome]prometheus.Counter{},
+		asks:  map[outcome]prometheus.Counter{},
+		queue: make(chan key, cfg.Queue), looks: make(chan lookCall),
+		waiting: map[key]bool{},
 		answers: map[key]*list.Element{}, oldest: list.New(), told: map[outcome]time.Time{},
 	}
 	calls := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "flowbridge_graph_calls_total", Help: "Names asked of Meta's Graph API, by how that ended.",
 	}, []string{"outcome"})
 	looks := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "flowbridge_graph_looks_total", Help: "Looks at the health of a flow through Meta's Graph API, by how that ended.",
+		Name: "flowbridge_graph_looks_total",
+		Help: "Looks at the health of a flow through Meta's Graph API, by how that ended.",
 	}, []string{"outcome"})
 	for _, o := range outcomes {
 		c.calls[o] = calls.WithLabelValues(string(o))

@@ -210,7 +210,8 @@ func (c *Client) lookUp(ctx context.Context, id string) (Health, *fault) {
 	case len(c.made) >= c.cfg.Hourly || len(c.looked) >= max(c.cfg.Hourly/2, 1):
 		return Health{}, &fault{outcome: limited, text: "the budget of calls is used up for this hour"}
 	case now.Before(c.pause.until) && token == c.pause.token:
-		return Health{}, &fault{outcome: limited, text: "Graph is not asked for an hour, since it refused the token or the number of calls"}
+		return Health{}, &fault{outcome: limited,
+			text: "Graph is not asked for an hour, since it refused the token or the number of calls"}
 	}
 	c.made, c.looked = append(c.made, now), append(c.looked, now)
 	status, body, f := c.get(ctx, id, healthFields, token)
