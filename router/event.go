@@ -53,6 +53,9 @@ type Event struct {
 	// Act is set where a person or flowbridge itself speaks, and nil for Meta's events.
 	Act *Act `json:"act,omitempty"`
 
+	// Look is set where flowbridge itself speaks of a flow, for want of a webhook.
+	Look *Look `json:"look,omitempty"`
+
 	// Unreadable says why a well-signed post could not be read; Raw then holds its body as it came.
 	Unreadable string `json:"unreadable,omitempty"`
 	Raw        []byte `json:"raw,omitempty"`

@@ -63,6 +63,8 @@ type Alert struct {
 	Heard    time.Time // when what made it active reached us, by our clock: nobody can have acknowledged it before
 	Severity Severity  // decided when it became active
 
+	Unheard time.Time // when it was said that nothing is heard of it any more, since it last became active
+
 	// Facts are what Meta said of it when it was last reported as active, and Expires when it ends by itself: see
 	// Event.
 	Facts   []Fact
@@ -370,4 +372,5 @@ const (
 	EntryLinked         EntryKind = "linked"      // a service's name for the incident became known
 	EntryUndelivered    EntryKind = "undelivered" // a notifier could not be told
 	EntryByItself       EntryKind = "automatic"   // a service that pages did something by itself
+	EntryUnheard        EntryKind = "unheard"     // nothing was heard of an alert for long
 )

@@ -71,7 +71,7 @@ func (g *batch) hit(e *Event, d *Decision) {
 		return
 	}
 	names := d.Rules
-	if len(names) == 0 && len(d.Named) > 0 && e.Source == SourceMeta {
+	if len(names) == 0 && len(d.Named) > 0 && e.OfMeta() {
 		names = []string{d.Rule()}
 	}
 	for _, name := range names {

@@ -139,7 +139,11 @@ func (f *fold) raise(l Level) {
 	if f.e.Reading.Value != nil || !a.Active {
 		a.Before, a.Reading = f.lastValue(), f.e.Reading
 	}
-	a.Raised, a.Facts, a.Expires = f.e.At, f.e.Facts, f.e.Expires
+	facts := f.e.Facts
+	if a.Active { // what Graph knows goes on to be true
+		facts = slices.Concat(facts, GraphFacts(a.Facts))
+	}
+	a.Raised, a.Facts, a.Expires = f.e.At, facts, f.e.Expires
 	if a.Active { // already: the numbers refresh, and nobody is paged again
 		f.touch(a.Incident)
 		return
@@ -167,6 +171,7 @@ func (f *fold) raise(l Level) {
 		inc.Path = append(slices.Clone(inc.Path), l)
 	}
 	a.Active, a.Since, a.Until, a.OpenedBy, a.ClosedBy = true, f.e.At, time.Time{}, f.e.Seq, 0
+	a.Unheard = time.Time{}
 	a.Severity, a.Incident, a.Key, a.Hold, a.Heard = f.v.Severity, inc.Number, key, f.v.ResolveAfter, f.heard()
 	f.route(a, inc)
 	inc.PageOnRise = inc.PageOnRise || f.v.PageOnRise

@@ -43,6 +43,9 @@ func (f *fold) reconcile(t *touched, inc *Incident) reconciled {
 	if inc.State == IncidentResolved || inc.Severity > t.severity {
 		inc.ByItself = ""
 	}
+	if inc.State == IncidentResolved && f.e.Looked() {
+		inc.ByItself = "Closed by Meta's health: no webhook came"
+	}
 	return alertsChanged
 }
 
@@ -146,6 +149,9 @@ const maxFacts = 24
 
 // reading adds what Meta measured to a sentence.
 func (f *fold) reading(text string) string {
+	if f.e.Looked() {
+		text += byHealth
+	}
 	switch {
 	case f.e.OldStatus != "" && signalOf(f.e.SignalKey()).ByWord():
 		return text + " (was " + f.e.OldStatus + ")"

@@ -61,6 +61,10 @@ type Signal struct {
 	AnyEnds bool          // so does a word that stands nowhere in this row
 	News    []SignalLevel // words that are told once and change no level
 
+	// Unheard is how long nothing need be heard of an active level before it is looked up, or people are told so; 0: for
+	// ever. Rules may say otherwise under unheard_after.
+	Unheard time.Duration
+
 	// Severity is that of news without words, and of levels that name none; SeverityUnset: info, and a warning if it
 	// calls itself ACTIVATED.
 	Severity Severity
@@ -183,14 +187,16 @@ var flowSignals = []Signal{
 	{
 		Name: ClientErrorRate, Field: FlowsField, Subject: SubjectFlow,
 		Levels: rateLevels, Unit: Percent, Bad: Above, Window: 60 * time.Minute, Reading: "error_rate", Errors: true,
-		Title: "Client error rate", Measure: "error rates", Now: "over", Over: "back under",
+		Unheard: 2 * time.Hour,
+		Title:   "Client error rate", Measure: "error rates", Now: "over", Over: "back under",
 		Impact: "Some people see an error in the flow on their phone, and cannot finish it.",
 		Help:   "Mend what the most frequent error types say.", Link: flowHealth,
 	},
 	{
 		Name: EndpointErrorRate, Field: FlowsField, Subject: SubjectFlow,
 		Levels: rateLevels, Unit: Percent, Bad: Above, Window: 30 * time.Minute, Reading: "error_rate", Errors: true,
-		Title: "Endpoint error rate", Measure: "error rates", Now: "over", Over: "back under",
+		Unheard: 2 * time.Hour,
+		Title:   "Endpoint error rate", Measure: "error rates", Now: "over", Over: "back under",
 		Impact: "Some people cannot get past a screen, since the endpoint's answer failed.",
 		Help:   "Mend what the most frequent error types say.", Link: flowHealth,
 	},
@@ -201,7 +207,8 @@ var flowSignals = []Signal{
 			{Threshold: 7000, Severity: Critical},
 		},
 		Unit: Millis, Bad: Above, Window: 30 * time.Minute, Reading: "p90_latency",
-		Title: "Endpoint latency (p90)", Measure: "latency", Now: "over", Over: "back under",
+		Unheard: 2 * time.Hour,
+		Title:   "Endpoint latency (p90)", Measure: "latency", Now: "over", Over: "back under",
 		Impact: "People wait between screens; after 10 s they see an error.",
 		Help:   "Answer in less than a second.", Link: flowHealth,
 	},
@@ -209,7 +216,8 @@ var flowSignals = []Signal{
 		Name: EndpointAvailability, Field: FlowsField, Subject: SubjectFlow,
 		Levels: []SignalLevel{{Threshold: 90, Severity: Critical}},
 		Unit:   Percent, Bad: Below, Window: 10 * time.Minute, Reading: "availability",
-		Title: "Endpoint availability", Measure: "availability", Now: "below", Over: "back over",
+		Unheard: 30 * time.Minute,
+		Title:   "Endpoint availability", Measure: "availability", Now: "below", Over: "back over",
 		Impact: "People cannot use the screens that ask the endpoint.",
 		Help:   "See that the endpoint can be reached from the internet and answers health checks.", Link: flowHealth,
 	},
@@ -333,6 +341,20 @@ func Readings() (names []string) {
 
 // Statuses returns the words that are known for a flow's status, those first that open nothing.
 func Statuses() []string { return signalOf(FlowStatusChange).Words() }
+
+// IsPublished says whether a flow's status is the one in which nothing is wrong.
+func IsPublished(status string) bool { return status == Published }
+
+// Standing says where a flow's status stands among those that are trouble: "" for one that is none; ok is false for a word
+// that we do not know, which says nothing.
+func Standing(status string) (level Level, ok bool) {
+	switch s := signalOf(FlowStatusChange); {
+	case s.place(Level(status)) >= 0:
+		return Level(status), true
+	default:
+		return "", s.ends(status)
+	}
+}
 
 // StatusMeaning says what a flow's status means for the people who use the flow; "" where it means nothing bad.
 func StatusMeaning(status string) string { return LevelMeaning(FlowStatusChange, Level(status)) }

@@ -102,6 +102,7 @@ type bridge struct {
 	slack     *slack.Receiver   // nil where nothing comes back from Slack
 	linker    *pagerduty.Linker // nil without a token for PagerDuty's REST API
 	graph     *graph.Client     // nil without a token for Meta's Graph API
+	flowWatch *graph.FlowWatch
 	public    http.Handler
 	admin     *console.Console
 	refusals  *refusals
@@ -333,6 +334,7 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	}
 	work.Go(func() { b.runPagerDutyBack(working) })
 	work.Go(func() { b.runGraph(working) })
+	work.Go(func() { b.flowWatch.Run(working) })
 	if b.cfg.ReadRules != nil {
 		work.Go(func() { b.rules.watch(working, b.cfg.Reread) })
 	}

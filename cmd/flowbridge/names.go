@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -10,14 +11,24 @@ import (
 )
 
 // wireGraph makes what asks Meta for names, where there is a token for that.
+// And what looks after what no webhook told: without a token, it says that nothing was heard.
 func (b *bridge) wireGraph(metrics *prometheus.Registry) (err error) {
-	if b.cfg.GraphToken == "" {
-		return nil
+	watch := graph.WatchConfig{
+		UnheardAfter: func(event string) time.Duration { return b.rules.rules().UnheardAfter(event) },
+		Named:        func() []string { return b.rules.rules().NamedFlows() },
+		Now:          b.cfg.Now, Logger: b.cfg.Logger,
 	}
-	b.graph, err = graph.New(graph.Config{
-		Token: b.cfg.GraphToken, TokenNow: b.cfg.SecretFiles.one(graphToken), URL: b.cfg.GraphURL,
-		Now: b.cfg.Now, Logger: b.cfg.Logger, Registerer: metrics,
-	})
+	if b.cfg.GraphToken != "" {
+		b.graph, err = graph.New(graph.Config{
+			Token: b.cfg.GraphToken, TokenNow: b.cfg.SecretFiles.one(graphToken), URL: b.cfg.GraphURL,
+			Now: b.cfg.Now, Logger: b.cfg.Logger, Registerer: metrics,
+		})
+		if err != nil {
+			return err
+		}
+		watch.Look = b.graph.Look
+	}
+	b.flowWatch, err = graph.NewFlowWatch(watch, b.store)
 	return err
 }
 

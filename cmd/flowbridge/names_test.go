@@ -53,7 +53,7 @@ func (s *services) withGraph(t *testing.T) *sandbox.Graph {
 // graphCalls lists what was asked for and answered.
 func graphCalls(g *sandbox.Graph) (ids []string) {
 	for _, call := range g.Calls() {
-		if call.Status != 0 {
+		if call.Status != 0 && call.Action == "" { // names, not health
 			ids = append(ids, call.Method)
 		}
 	}
@@ -130,7 +130,7 @@ func TestACardHasTheNameFromGraphAtTheSecondEvent(t *testing.T) {
 	g.Fail(sandbox.Fault{Hang: true})
 	p.post(t, pairPost(lately+180, "79", "ACTIVATED", 5), http.StatusOK)
 	card(2, "flow 79")
-	eventually(t, "Graph hangs", func() bool { return len(g.Calls()) == 3 })
+	eventually(t, "Graph hangs", func() bool { return slices.ContainsFunc(g.Calls(), func(c sandbox.Call) bool { return c.Status == 0 }) })
 	p.post(t, pairPost(lately+240, "79", "ACTIVATED", 50), http.StatusOK)
 	card(2, "flow 79", "50 %")
 	g.ClearFaults()

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -46,9 +47,45 @@ func (g *Graph) Phone(id, number, verified string) {
 	g.add(id, map[string]any{"display_phone_number": number, "verified_name": verified})
 }
 
-// Flow adds a flow, or names it anew.
+// Flow adds a flow, or names it anew: one that is well and has no endpoint.
 func (g *Graph) Flow(id, name, status string) {
-	g.add(id, map[string]any{"name": name, "status": status})
+	g.add(id, map[string]any{"name": name, "status": status, "endpoint_uri": "", "health_status": health(id, FlowHealth{})})
+}
+
+// FlowHealth is how it stands with a flow.
+type FlowHealth struct {
+	Account  string // id of its WhatsApp Business Account. Default: "501".
+	CanSend  string // of the flow, and over all. Default: AVAILABLE.
+	Error    string // why it is BLOCKED, and what would help
+	Solution string
+	More     string // why it is LIMITED
+}
+
+// Health has a flow stand otherwise: its status, where Meta reaches its endpoint, and its health.
+func (g *Graph) Health(id, status, endpoint string, h FlowHealth) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if object := g.objects[id]; object != nil {
+		object["status"], object["endpoint_uri"], object["health_status"] = status, endpoint, health(id, h)
+	}
+}
+
+// health is as Meta writes it: the flow, and what sending it needs.
+func health(id string, h FlowHealth) map[string]any {
+	flow := map[string]any{"entity_type": "FLOW", "id": id, "can_send_message": cmp.Or(h.CanSend, "AVAILABLE")}
+	if h.Error != "" {
+		flow["errors"] = []any{map[string]any{
+			"error_code": 131000, "error_description": h.Error, "possible_solution": h.Solution}}
+	}
+	if h.More != "" {
+		flow["additional_info"] = []any{h.More}
+	}
+	return map[string]any{"can_send_message": flow["can_send_message"], "entities": []any{
+		flow,
+		map[string]any{"entity_type": "WABA", "id": cmp.Or(h.Account, "501"), "can_send_message": "AVAILABLE"},
+		map[string]any{"entity_type": "BUSINESS", "id": "1000000002", "can_send_message": "AVAILABLE"},
+		map[string]any{"entity_type": "APP", "id": "1000000003", "can_send_message": "AVAILABLE"},
+	}}
 }
 
 // Deny has the token lack the permission for an id.
@@ -91,7 +128,11 @@ type graphCall struct {
 	id string
 }
 
-func (c *graphCall) note(*Call) {}
+func (c *graphCall) note(call *Call) {
+	if strings.Contains(c.r.URL.Query().Get("fields"), "health_status") {
+		call.Action = "health_status"
+	}
+}
 
 func (c *graphCall) act(*Call) answer {
 	token := strings.TrimPrefix(c.r.Header.Get("Authorization"), "Bearer ")

@@ -23,7 +23,7 @@ const maxBody = 4 << 20
 type Call struct {
 	Method   string    // Slack: "chat.postMessage"; PagerDuty: "/v2/enqueue"
 	Channel  string    // Slack: the channel's #name, or what was asked for where there is no such channel
-	Action   string    // PagerDuty: trigger, acknowledge or resolve
+	Action   string    // PagerDuty: trigger, acknowledge or resolve; Graph: health_status of a look at a flow
 	DedupKey string    // PagerDuty
 	At       time.Time // when it arrived
 	Status   int       // HTTP status of the answer; 0 while there is none and where the connection was cut

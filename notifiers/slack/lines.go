@@ -179,6 +179,8 @@ func entryMark(kind router.EntryKind) string {
 		return ":speech_balloon:"
 	case router.EntryLinked:
 		return ":link:"
+	case router.EntryUnheard:
+		return ":grey_question:"
 	case router.EntryByItself:
 		return ":robot_face:"
 	case router.EntryUndelivered:

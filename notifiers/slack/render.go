@@ -104,6 +104,9 @@ func renderOver(n *router.Notification, pressable bool) card {
 			outcome += " by " + line(inc.ResolvedBy, nameText)
 		}
 		outcome += " after *" + router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)) + "*."
+		if inc.ByItself != "" {
+			outcome += " " + line(inc.ByItself, moreText) + "."
+		}
 		if resolvedByHand(n) {
 			state, mark = "Resolved by hand, "+router.Reporter(inc.Event)+" still reports it", ":ballot_box_with_check:"
 			outcome += " " + router.Reporter(inc.Event) + " still reports it: when it gets worse, this card opens again."

@@ -258,7 +258,7 @@ func (c *Console) eventPage(r *http.Request, p httprouter.Params) (page, error) 
 	if d.Deliveries, err = c.deliveriesOf(r, &e); err != nil {
 		return page{}, err
 	}
-	if d.CanExplain = c.cfg.Explain != nil && (e.Source == router.SourceMeta || e.ForFallback()) && e.Unreadable == ""; d.CanExplain && r.URL.Query().Get("explain") != "" {
+	if d.CanExplain = c.cfg.Explain != nil && (e.OfMeta() || e.ForFallback()) && e.Unreadable == ""; d.CanExplain && r.URL.Query().Get("explain") != "" {
 		if d.Explained, err = c.cfg.Explain(&e.Event); err != nil {
 			c.cfg.Logger.Warn("an event could not be explained", "event", e.Seq, "error", err)
 			d.Explained = "That could not be found out: the log says why."

@@ -92,27 +92,36 @@ func newHTTPClient(timeout time.Duration) *http.Client {
 
 // call asks for one name.
 func (c *Client) call(ctx context.Context, k key, token router.Secret) (string, *fault) {
-	address := c.address + "/" + k.id + "?" + url.Values{"fields": {fields[k.kind]}}.Encode()
+	status, body, f := c.get(ctx, k.id, fields[k.kind], token)
+	if f != nil {
+		return "", f
+	}
+	return read(k.kind, status, body, token)
+}
+
+// get asks for fields of an id, and returns the answer as it came.
+func (c *Client) get(ctx context.Context, id, fields string, token router.Secret) (int, []byte, *fault) {
+	address := c.address + "/" + id + "?" + url.Values{"fields": {fields}}.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return "", &fault{outcome: odd, text: "META_GRAPH_URL is no address"}
+		return 0, nil, &fault{outcome: odd, text: "META_GRAPH_URL is no address"}
 	}
 	req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	req.Header.Set("Accept", "application/json")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return "", unanswered(err)
+		return 0, nil, unanswered(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	switch {
 	case err != nil:
-		return "", unanswered(err)
+		return 0, nil, unanswered(err)
 	case len(body) > maxBody:
 		long := fmt.Sprintf("its answer is longer than %d KiB", maxBody>>10)
-		return "", &fault{outcome: odd, status: resp.StatusCode, text: long}
+		return 0, nil, &fault{outcome: odd, status: resp.StatusCode, text: long}
 	}
-	return read(k.kind, resp.StatusCode, body, token)
+	return resp.StatusCode, body, nil
 }
 
 // read makes a name, or a fault, of an answer.

@@ -82,7 +82,9 @@ type Client struct {
 	address string // with the version, without a slash at its end
 	http    *http.Client
 	calls   map[outcome]prometheus.Counter
+	asks    map[outcome]prometheus.Counter // looks
 	queue   chan key
+	looks   chan lookCall
 
 	mu      sync.Mutex
 	answers map[key]*list.Element // of *answer
@@ -90,9 +92,10 @@ type Client struct {
 	waiting map[key]bool // in the queue, or being asked for
 
 	// Of Run alone.
-	made  []time.Time // calls of the last hour, oldest first
-	pause pause
-	told  map[outcome]time.Time // when the log was told of a reason
+	made   []time.Time // calls of the last hour, oldest first
+	looked []time.Time // those of them that were looks
+	pause  pause
+	told   map[outcome]time.Time // when the log was told of a reason
 }
 
 // key is what is asked for.
@@ -143,17 +146,24 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		cfg: cfg, address: address, http: newHTTPClient(cfg.Timeout), calls: map[outcome]prometheus.Counter{},
-		queue: make(chan key, cfg.Queue), waiting: map[key]bool{},
+		asks:  map[outcome]prometheus.Counter{},
+		queue: make(chan key, cfg.Queue), looks: make(chan lookCall),
+		waiting: map[key]bool{},
 		answers: map[key]*list.Element{}, oldest: list.New(), told: map[outcome]time.Time{},
 	}
 	calls := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "flowbridge_graph_calls_total", Help: "Names asked of Meta's Graph API, by how that ended.",
 	}, []string{"outcome"})
+	looks := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "flowbridge_graph_looks_total",
+		Help: "Looks at the health of a flow through Meta's Graph API, by how that ended.",
+	}, []string{"outcome"})
 	for _, o := range outcomes {
 		c.calls[o] = calls.WithLabelValues(string(o))
+		c.asks[o] = looks.WithLabelValues(string(o))
 	}
 	if cfg.Registerer != nil {
-		if err := cfg.Registerer.Register(calls); err != nil {
+		if err := errors.Join(cfg.Registerer.Register(calls), cfg.Registerer.Register(looks)); err != nil {
 			return nil, fmt.Errorf("graph: %w", err)
 		}
 	}
@@ -211,9 +221,11 @@ func (c *Client) Run(ctx context.Context) {
 			return
 		case k := <-c.queue:
 			c.ask(ctx, k)
-			if !router.Sleep(ctx, c.cfg.Every) {
-				return
-			}
+		case l := <-c.looks:
+			c.look(ctx, l)
+		}
+		if !router.Sleep(ctx, c.cfg.Every) {
+			return
 		}
 	}
 }
@@ -244,7 +256,7 @@ func (c *Client) ask(ctx context.Context, k key) {
 		return
 	}
 	c.calls[fault.outcome].Inc()
-	c.report(k, fault)
+	c.report("Graph gives no name; ids are shown in its place", k, fault)
 	if fault.outcome.ofAll() {
 		c.pause = pause{until: c.cfg.Now().Add(c.cfg.KeepError), token: token}
 		return
@@ -256,9 +268,7 @@ func (c *Client) ask(ctx context.Context, k key) {
 func (c *Client) budget(ctx context.Context) bool {
 	for {
 		now := c.cfg.Now()
-		for len(c.made) > 0 && now.Sub(c.made[0]) >= time.Hour {
-			c.made = c.made[1:]
-		}
+		c.made = withinHour(c.made, now)
 		if len(c.made) < c.cfg.Hourly {
 			return true
 		}
@@ -266,6 +276,14 @@ func (c *Client) budget(ctx context.Context) bool {
 			return false
 		}
 	}
+}
+
+// withinHour returns those of some calls that the budget still counts.
+func withinHour(calls []time.Time, now time.Time) []time.Time {
+	for len(calls) > 0 && now.Sub(calls[0]) >= time.Hour {
+		calls = calls[1:]
+	}
+	return calls
 }
 
 // keep remembers an answer. A name that was known outlives a fault: it is better than none.
@@ -286,12 +304,12 @@ func (c *Client) keep(k key, name string, long time.Duration) {
 }
 
 // report tells the log of a fault.
-func (c *Client) report(k key, f *fault) {
+func (c *Client) report(what string, k key, f *fault) {
 	now := c.cfg.Now()
 	if last, ok := c.told[f.outcome]; ok && now.Sub(last) < time.Hour {
 		return
 	}
 	c.told[f.outcome] = now
-	c.cfg.Logger.Warn("Graph gives no name; ids are shown in its place",
+	c.cfg.Logger.Warn(what,
 		"of", k.kind, "id", k.id, "reason", f.outcome, "error", f, "do", f.outcome.do())
 }

@@ -20,7 +20,7 @@ type named struct {
 // Decide adds names to what the rules say of one of Meta's events.
 func (n named) Decide(e *router.Event) router.Decision {
 	d := n.Rules.Decide(e)
-	if e.Source != router.SourceMeta || d.Drop {
+	if !e.OfMeta() || d.Drop {
 		return d
 	}
 	if d.FlowName == "" && e.Flow != "" && e.Subject.OfFlow() {

@@ -22,7 +22,7 @@ import (
 // The lists of a decision may be those of others too: nobody writes to them.
 func (r *Rules) Decide(ev *router.Event) router.Decision {
 	parked := ev.ForFallback()
-	if !parked && ev.Source != router.SourceMeta {
+	if !parked && !ev.OfMeta() {
 		return router.Decision{}
 	}
 	if router.IsDrill(ev.Flow) {

@@ -89,7 +89,7 @@ func (r *Rules) Explain(ev *router.Event) Explanation {
 
 // decidesOn says whether rules are asked about an event at all: Meta's, and trouble of the bridge's own.
 func (r *Rules) decidesOn(ev *router.Event) bool {
-	return ev.Source == router.SourceMeta || ev.ForFallback()
+	return ev.OfMeta() || ev.ForFallback()
 }
 
 // whyNoDefault says why `default` does not speak; "" if it does.

@@ -78,6 +78,10 @@ var fileKeys = table{"at the top of the file, beside version", []key{
 			"nothing has to be said about recoveries."},
 	{"default", false, objectOf(actionKeys, nil, nil).requiring("notify"),
 		"Whom to tell of events that no rule matched. Without it nobody is told of them."},
+	{"unheard_after", false, mapOf(schema{"anyOf": []any{wait(), word(never)}}, schema{"propertyNames": schema{"enum": measuredEvents()}}),
+		"By the name of an event, how long nothing need be heard of an alert that is active, before flowbridge asks Meta's Graph API " +
+			"whether it is over, or says on the card that nothing was heard: {ENDPOINT_LATENCY: 4h}. never: for ever. At least 10m. Default: 30m for " +
+			"ENDPOINT_AVAILABILITY, 2h for error rates and latency."},
 	{"fallback", false, text(),
 		"The notifier that is told when a delivery could not be made for good (a revoked token, a wrong routing key), or an event could not be folded. " +
 			"It also hears of the bridge's own trouble where watch names nobody; if it pages, of severity error and up."},

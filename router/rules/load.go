@@ -148,6 +148,7 @@ func (l *loader) load(files []File) (*Rules, Mistakes) {
 	l.once("watch", l.watch)
 	l.once("drill", l.drill)
 	l.once("report", l.report)
+	l.once("unheard_after", l.unheardAfter)
 	l.wholeFile()
 	found := l.Finish()
 	if len(found.Faults()) == 0 {

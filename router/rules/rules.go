@@ -53,9 +53,10 @@ type Rules struct {
 	reported   *rule // tells of reports; nil if nobody is told
 	rules      []rule
 	byName     map[string]*rule
-	otherwise  *rule  // `default`; nil if there is none
-	fallback   string // name of a notifier; "" if there is none
-	parked     *rule  // tells fallback of parked deliveries; nil if there is none
+	otherwise  *rule                    // `default`; nil if there is none
+	unheard    map[string]time.Duration // by event: see UnheardAfter
+	fallback   string                   // name of a notifier; "" if there is none
+	parked     *rule                    // tells fallback of parked deliveries; nil if there is none
 	index      index
 	errorTypes map[string]string // normal forms of the spellings to expect
 	personal   []string          // fields with personal data that some rule asks for: see WantsField

@@ -244,7 +244,8 @@ func TestTheLoaderReadsEveryKeyOfTheTables(t *testing.T) {
 // values are some good values of every key that is a value or a list of them.
 var values = map[string][]any{
 	"version": {1, "1"}, "fallback": {"chat"},
-	"name": {"Checkout", 5, true}, "runbook": {"https://example.com/x"},
+	"unheard_after": {map[string]any{"ENDPOINT_LATENCY": "4h", "CLIENT_ERROR_RATE": "never"}},
+	"name":          {"Checkout", 5, true}, "runbook": {"https://example.com/x"},
 	"channel": {"#chat", "C0123456789"}, "routing_key": {testKey, "${PD_KEY}"}, "url": {"https://hooks.example.com/x?y=z", "http://127.0.0.1:8080/x"}, "secret": {testWebhookSecret}, "allow": {"U0123ABCD", []any{"S0123ABCD", "W0123ABCD"}},
 	"days": {"mon-fri", []any{"sat", "sun-mon"}}, "hours": {"09:00-18:00", []any{"22:00-06:00", "12:00-24:00"}}, "time_zone": {"Europe/Berlin", "UTC"}, "dates": {"2026-12-24", []any{"2026-12-24..2027-01-01", "2026-05-01"}},
 	"event": {router.EndpointLatency, []any{"SOMETHING_NEW", router.FlowStatusChange}}, "field": {"flows", []any{"messages"}},

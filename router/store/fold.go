@@ -191,6 +191,7 @@ type alertDetails struct {
 	Heard   time.Time           `json:"heard,omitzero"`
 	Facts   []router.Fact       `json:"facts,omitempty"`
 	Expires time.Time           `json:"expires,omitzero"`
+	Unheard time.Time           `json:"unheard,omitzero"`
 }
 
 func alertColumns(a *router.FlowAlert, d *alertDetails) columns {
@@ -221,7 +222,8 @@ var (
 
 func writeAlerts(ctx context.Context, tx *txn, b router.Batch) error {
 	return each(ctx, tx, b.Alerts, upsertAlert, func(a router.FlowAlert) ([]any, error) {
-		return alertColumns(&a, &alertDetails{a.Reading, a.Before, a.Routes, a.Hold, a.Heard, a.Facts, a.Expires}).args()
+		return alertColumns(&a, &alertDetails{a.Reading, a.Before, a.Routes, a.Hold, a.Heard, a.Facts, a.Expires,
+			a.Unheard}).args()
 	})
 }
 
@@ -244,7 +246,7 @@ func flowAlerts(ctx context.Context, q querier, where string, args ...any) ([]ro
 		var d alertDetails
 		err = row.Scan(alertColumns(&a, &d).dests()...)
 		a.Reading, a.Before, a.Routes, a.Hold, a.Heard = d.Reading, d.Before, d.Routes, d.Hold, d.Heard
-		a.Facts, a.Expires = d.Facts, d.Expires
+		a.Facts, a.Expires, a.Unheard = d.Facts, d.Expires, d.Unheard
 		return a, err
 	})
 }

@@ -155,7 +155,7 @@ func (p *replayer) fold(ctx context.Context, e *router.Event) error {
 			p.compare.flow(e.FlowID()).Events++
 		}
 	}
-	if e.Source == router.SourceFlowbridge { // what became of a delivery under other rules is not known
+	if e.Source == router.SourceFlowbridge && e.Look == nil { // what became of a delivery under other rules is not known
 		p.parked++
 		return nil
 	}

@@ -1,0 +1,346 @@
+package graph
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"flowbridge/router"
+)
+
+const (
+	// goodLooks in a row close what nobody has heard of, and statusLooks write a status that no webhook brought: a webhook
+	// that is on its way gets there first. They are soon apart at least.
+	goodLooks, statusLooks = 3, 2
+	// soon is the time between two looks at a flow that may be well again, or otherwise than we know; seldom between those
+	// at any other.
+	soon, seldom = 5 * time.Minute, time.Hour
+	// mostFlows bounds the flows that are watched, and mostLooks the looks of one round.
+	mostFlows, mostLooks = 500, 20
+	// roundEvery is the time between two rounds, and lookTimeout bounds the wait for one look.
+	roundEvery, lookTimeout = time.Minute, 30 * time.Second
+	// pollEvery is how often the clock is looked at.
+	pollEvery = time.Second
+)
+
+// WatchJournal is what a FlowWatch needs of the store.
+type WatchJournal interface {
+	// Folds says whether this process folds: it alone looks flows up.
+	Folds() bool
+	// Counting returns every alert that keeps an incident open which is not resolved.
+	Counting(ctx context.Context) ([]router.Counting, error)
+	// States returns what is known of flows; the zero State for one that is new.
+	States(ctx context.Context, flows []router.FlowID, named []int64) (map[router.FlowID]router.State, error)
+	// Append writes events to the journal. A repeat by digest is dropped.
+	Append(ctx context.Context, events []router.Event) (int, error)
+}
+
+// WatchConfig is what a FlowWatch may be told. A zero field takes its default.
+type WatchConfig struct {
+	// Look asks Graph: Client.Look. Default: there is no token, and Graph is not asked.
+	Look func(ctx context.Context, flow string) (Health, error)
+	// UnheardAfter says how long nothing need be heard of an active alert of an event; 0: for ever. Required.
+	UnheardAfter func(event string) time.Duration
+	// Named returns the ids of the flows that the rules name: their status is compared as well. Default: none.
+	Named func() []string
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+	// Logger gets a line for each round that failed for the store. Default: none.
+	Logger *slog.Logger
+}
+
+// FlowWatch looks after what webhooks have missed: it has Graph asked how it stands with flows, and writes what that
+// comes to into the journal, as events of flowbridge's own. It decides nothing that the fold does not: events that are
+// overtaken change nothing there. What it remembers of looks is lost with the process, so that they begin anew.
+type FlowWatch struct {
+	cfg     WatchConfig
+	journal WatchJournal
+	last    time.Time // when the last round began
+	memory  map[string]*memory
+}
+
+// memory is what is remembered of a flow.
+type memory struct {
+	account string // its WhatsApp Business Account, where Graph or an alert names it
+	looked  time.Time
+	unsure  bool                // its status was another one than is known
+	good    map[string]*goodRun // by signal
+	status  string              // that was seen instead
+	seen    int                 // looks in a row that saw it
+	since   time.Time           // the first of them
+}
+
+// goodRun is how often in a row Graph said that a flow is well of which nothing was heard.
+type goodRun struct {
+	asOf  time.Time // another one begins anew
+	n     int
+	since time.Time
+}
+
+// NewFlowWatch returns a FlowWatch. Run starts it.
+func NewFlowWatch(cfg WatchConfig, journal WatchJournal) (*FlowWatch, error) {
+	if cfg.UnheardAfter == nil {
+		return nil, errors.New("graph: nothing says after how long an alert is looked up")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Named == nil {
+		cfg.Named = func() []string { return nil }
+	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	return &FlowWatch{cfg: cfg, journal: journal, memory: map[string]*memory{}}, nil
+}
+
+// Run makes rounds until ctx ends.
+func (w *FlowWatch) Run(ctx context.Context) {
+	for router.Sleep(ctx, pollEvery) {
+		if now := w.cfg.Now(); now.Sub(w.last).Abs() >= roundEvery {
+			w.last = now
+			if err := w.Round(ctx); err != nil && ctx.Err() == nil {
+				w.cfg.Logger.Warn("what nothing was heard of could not be looked up; trying again", "error", err)
+			}
+		}
+	}
+}
+
+// Round looks once at all that is due. Its errors are the store's.
+func (w *FlowWatch) Round(ctx context.Context) error {
+	if !w.journal.Folds() {
+		clear(w.memory)
+		return nil
+	}
+	states, err := w.open(ctx)
+	if err != nil {
+		return err
+	}
+	if w.cfg.Look == nil {
+		var events []router.Event
+		now := w.cfg.Now()
+		for i := range states {
+			events = append(events, unheardEvents(&states[i], states[i].Unheard(w.cfg.UnheardAfter, now), now)...)
+		}
+		return w.append(ctx, events)
+	}
+	for _, at := range w.due(states) {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := w.lookAt(ctx, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open returns what is known of the flows that open incidents are about, by account and id.
+func (w *FlowWatch) open(ctx context.Context) ([]router.State, error) {
+	counting, err := w.journal.Counting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var flows []router.FlowID
+	for _, c := range counting { // sorted
+		if n := len(flows); ids.MatchString(c.Flow) && (n == 0 || flows[n-1] != c.FlowID) && n < mostFlows {
+			flows = append(flows, c.FlowID)
+		}
+	}
+	return w.states(ctx, flows)
+}
+
+func (w *FlowWatch) states(ctx context.Context, flows []router.FlowID) (list []router.State, err error) {
+	if len(flows) == 0 {
+		return nil, nil
+	}
+	found, err := w.journal.States(ctx, flows, nil)
+	for _, id := range flows {
+		list = append(list, found[id])
+	}
+	return list, err
+}
+
+// due returns the flows to look at now, those first that may be over, and then who waits for longest. It forgets those
+// that are not watched any more.
+func (w *FlowWatch) due(states []router.State) (list []string) {
+	now := w.cfg.Now()
+	wait := map[string]time.Duration{}
+	for _, id := range w.cfg.Named() {
+		if ids.MatchString(id) && len(wait) < mostFlows {
+			wait[id] = seldom
+		}
+	}
+	for i := range states {
+		wait[states[i].Flow] = seldom
+		if len(states[i].Unheard(w.cfg.UnheardAfter, now)) > 0 {
+			wait[states[i].Flow] = soon
+		}
+		m := w.of(states[i].Flow)
+		m.account = states[i].WABA
+	}
+	for id := range w.memory {
+		if wait[id] == 0 {
+			delete(w.memory, id)
+		}
+	}
+	for id, long := range wait {
+		m := w.of(id)
+		if m.unsure {
+			long, wait[id] = soon, soon
+		}
+		if now.Sub(m.looked) >= long {
+			list = append(list, id)
+		}
+	}
+	slices.SortFunc(list, func(a, b string) int {
+		return cmp.Or(cmp.Compare(wait[a], wait[b]), w.memory[a].looked.Compare(w.memory[b].looked), cmp.Compare(a, b))
+	})
+	return list[:min(len(list), mostLooks)]
+}
+
+func (w *FlowWatch) of(id string) *memory {
+	if w.memory[id] == nil {
+		w.memory[id] = &memory{good: map[string]*goodRun{}}
+	}
+	return w.memory[id]
+}
+
+// lookAt looks at one flow, and writes what that comes to.
+func (w *FlowWatch) lookAt(ctx context.Context, flow string) error {
+	m := w.of(flow)
+	m.looked = w.cfg.Now()
+	asking, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	health, failed := w.cfg.Look(asking, flow)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if m.account = cmp.Or(m.account, health.Account); m.account == "" {
+		return nil // of which account it is nobody says
+	}
+	// What is known is read after the look: what came meanwhile counts.
+	states, err := w.states(ctx, []router.FlowID{{WABA: m.account, Flow: flow}})
+	if err != nil {
+		return err
+	}
+	now, s := w.cfg.Now(), &states[0]
+	unheard := s.Unheard(w.cfg.UnheardAfter, now)
+	if failed != nil {
+		return w.append(ctx, unheardEvents(s, unheard, now))
+	}
+	events := m.compare(s, &health, now)
+	events = append(events, m.recover(s, unheard, &health, now)...)
+	if !health.Well() {
+		events = append(events, unheardEvents(s, unheard, now)...)
+	}
+	return w.append(ctx, append(events, knownEvents(s, &health, now)...))
+}
+
+func (w *FlowWatch) append(ctx context.Context, events []router.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	_, err := w.journal.Append(ctx, events)
+	return err
+}
+
+// recover returns the recoveries that looks came to: Graph has said often enough that a flow is well of which nothing
+// was heard. A look that failed neither counts nor begins anew; one that is not well begins anew.
+func (m *memory) recover(s *router.State, unheard []router.Unheard, h *Health, now time.Time) (events []router.Event) {
+	for signal := range m.good {
+		if !slices.ContainsFunc(unheard, func(u router.Unheard) bool { return u.Signal == signal }) {
+			delete(m.good, signal)
+		}
+	}
+	for i := range unheard {
+		u := &unheard[i]
+		run := m.good[u.Signal]
+		if run == nil || !run.asOf.Equal(u.AsOf) || !h.Well() {
+			run = &goodRun{asOf: u.AsOf}
+			m.good[u.Signal] = run
+		}
+		if !h.Well() {
+			continue
+		}
+		if run.n++; run.n == 1 {
+			run.since = now
+		}
+		if run.n < goodLooks {
+			continue
+		}
+		e := ownEvent(s.FlowID, u.Signal, "over/"+u.Signal, u.AsOf, run.since, now)
+		e.AlertState = router.Deactivated
+		if t, ok := u.Level.Threshold(); ok {
+			e.Threshold = &t
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+// compare returns the status of a flow where several looks in a row saw another one than is known.
+func (m *memory) compare(s *router.State, h *Health, now time.Time) []router.Event {
+	known := s.Worst(router.FlowStatusChange)
+	is, ok := router.Standing(h.Status)
+	if m.unsure = ok && is != known; !m.unsure {
+		m.status, m.seen = "", 0
+		return nil
+	}
+	if m.status != h.Status {
+		m.status, m.seen, m.since = h.Status, 0, now
+	}
+	if m.seen++; m.seen < statusLooks {
+		return nil
+	}
+	asOf := s.LastHeard(router.FlowStatusChange)
+	e := ownEvent(s.FlowID, router.FlowStatusChange, "status/"+h.Status, asOf, m.since, now)
+	e.OldStatus, e.NewStatus = string(known), h.Status
+	e.Facts = []router.Fact{{Name: router.FactSource, Text: "Meta's health: no webhook came"}}
+	return []router.Event{e}
+}
+
+// unheardEvents say on cards that nothing was heard of signals, where they do not say so already.
+func unheardEvents(s *router.State, unheard []router.Unheard, now time.Time) (events []router.Event) {
+	for i := range unheard {
+		u := &unheard[i]
+		if u.Said {
+			continue
+		}
+		e := ownEvent(s.FlowID, router.FlowLookedUp, "unheard/"+u.Signal, u.AsOf, now, now)
+		e.Look.Signal, e.Look.For = u.Signal, u.For
+		e.Facts = []router.Fact{{Name: router.FactUnheard, Text: fmt.Sprintf(
+			"nothing for %s: if it is over, resolve it by hand",
+			router.FormatDuration(u.For.Truncate(time.Minute)))}}
+		events = append(events, e)
+	}
+	return events
+}
+
+// knownEvents show what Graph knows on the cards of a flow, where they show something else.
+func knownEvents(s *router.State, h *Health, now time.Time) []router.Event {
+	facts, open, shown := h.Facts(), false, true
+	for i := range s.Alerts {
+		if a := &s.Alerts[i]; a.Active && s.GoesOn(a.Incident) {
+			open, shown = true, shown && slices.Equal(router.GraphFacts(a.Facts), facts)
+		}
+	}
+	if !open || shown {
+		return nil
+	}
+	e := ownEvent(s.FlowID, router.FlowLookedUp, "known", now, now, now)
+	e.Look.AsOf, e.Facts = time.Time{}, facts
+	return []router.Event{e}
+}
+
+// ownEvent is an event of flowbridge's own about a flow. Its digest is that of what it is about and goes by, so that
+// writing it again, by this process or the next, is a repeat.
+func ownEvent(id router.FlowID, name, about string, asOf, at, now time.Time) router.Event {
+	return router.Event{
+		Digest: fmt.Sprintf("%d-looked-up/%s/%s/%s", asOf.UnixMicro(), id.WABA, id.Flow, about),
+		Source: router.SourceFlowbridge, Received: now, At: at, WABA: id.WABA, Flow: id.Flow, Field: router.FlowsField,
+		Name: name, Look: &router.Look{AsOf: asOf},
+	}
+}

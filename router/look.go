@@ -1,0 +1,193 @@
+package router
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// FlowLookedUp is the name of an event in which flowbridge says what Meta's Graph API knows of a flow with an open
+// incident, or that nothing was heard of it for long. It moves no alert, and nobody is paged for it.
+const FlowLookedUp = "FLOW_LOOKED_UP"
+
+// Look is on events of Meta's kind that flowbridge itself writes, for want of a webhook: what it had heard, and went by.
+type Look struct {
+	// Signal is of FlowLookedUp: of which nothing was heard; "" where it only brings facts.
+	Signal string `json:"signal,omitempty"`
+	// AsOf is State.LastHeard of the signal when it was looked up. Where more was heard since, the event changes nothing.
+	AsOf time.Time     `json:"as_of,omitzero"`
+	For  time.Duration `json:"for,omitempty"` // how long nothing was heard
+}
+
+// Names of facts that a look brings. Those of the next look take their place.
+const (
+	FactStatus   = "Status at Meta"
+	FactHealth   = "Meta's health"
+	FactSolution = "Meta's solution"
+	FactEndpoint = "Endpoint"
+	FactUnheard  = "Not heard of"
+	FactSource   = "Known from" // of an event that no webhook brought
+)
+
+// graphFacts are those that are Graph's.
+var graphFacts = []string{FactStatus, FactHealth, FactSolution, FactEndpoint}
+
+// GraphFacts returns those of some facts that a look has brought.
+func GraphFacts(facts []Fact) []Fact {
+	return slices.DeleteFunc(slices.Clone(facts), func(f Fact) bool { return !slices.Contains(graphFacts, f.Name) })
+}
+
+// byHealth ends sentences about what no webhook said.
+const byHealth = ", by Meta's health: no webhook came"
+
+// Looked says whether flowbridge wrote an event of Meta's kind, since Graph says so and no webhook came.
+func (e *Event) Looked() bool {
+	return e.Source == SourceFlowbridge && e.Look != nil && e.Name != FlowLookedUp
+}
+
+// OfMeta says whether rules are asked about e: Meta said it, or Graph did.
+func (e *Event) OfMeta() bool { return e.Source == SourceMeta || e.Looked() }
+
+// LastHeard returns when anything was heard of a signal last, that it is active or over; zero for never.
+func (s *State) LastHeard(signal string) (last time.Time) {
+	for i := range s.Alerts {
+		if a := &s.Alerts[i]; a.Event == signal {
+			last = later(last, later(later(a.Raised, a.Heard), later(a.Cleared, a.Until)))
+		}
+	}
+	return last.Truncate(time.Microsecond) // as databases keep it, so that a replay in memory sees the same
+}
+
+// Unheard is a signal that was reported as active, and of which nothing was heard since, for longer than it should be.
+type Unheard struct {
+	Signal string
+	Level  Level         // the mildest that is active; "" where they cannot be compared
+	AsOf   time.Time     // State.LastHeard
+	For    time.Duration // since then
+	Said   bool          // its cards say so already
+}
+
+// Unheard lists the signals of a flow that open incidents are about and of which nothing was heard for too long, by
+// name. after says how long that is for a signal; 0: it may be silent for ever.
+func (s *State) Unheard(after func(signal string) time.Duration, now time.Time) (list []Unheard) {
+	for i := range s.Alerts {
+		a := &s.Alerts[i]
+		if !a.Active || !signalOf(a.Event).Measured() || !s.GoesOn(a.Incident) {
+			continue
+		}
+		if n := len(list); n > 0 && list[n-1].Signal == a.Event { // sorted by event
+			u := &list[n-1]
+			u.Said = u.Said && !a.Unheard.IsZero()
+			switch {
+			case reaches(a.Event, u.Level, a.Level):
+				u.Level = a.Level
+			case !reaches(a.Event, a.Level, u.Level):
+				u.Level = ""
+			}
+			continue
+		}
+		wait, last := after(a.Event), s.LastHeard(a.Event)
+		if wait > 0 && now.Sub(last) >= wait {
+			list = append(list, Unheard{a.Event, a.Level, last, now.Sub(last), !a.Unheard.IsZero()})
+		}
+	}
+	return list
+}
+
+// GoesOn says whether an incident of the flow is known, and not resolved.
+func (s *State) GoesOn(number int64) bool {
+	return slices.ContainsFunc(s.Incidents, func(i Incident) bool {
+		return i.Number == number && i.State != IncidentResolved
+	})
+}
+
+// Worst returns the worst word of a signal that is active, of those that are known; "" for none.
+func (s *State) Worst(signal string) (worst Level) {
+	of := signalOf(signal)
+	for i := range s.Alerts {
+		a := &s.Alerts[i]
+		if a.Event == signal && a.Active && of.place(a.Level) > of.place(worst) {
+			worst = a.Level
+		}
+	}
+	return worst
+}
+
+// heardSince says of an event that flowbridge wrote for want of a webhook that one has come meanwhile.
+func (f *fold) heardSince() bool {
+	if f.e.Look == nil {
+		return false
+	}
+	signal := f.e.SignalKey()
+	if f.e.Name == FlowLookedUp {
+		signal = f.e.Look.Signal
+	}
+	if signal == "" || !f.state.LastHeard(signal).After(f.e.Look.AsOf) {
+		return false
+	}
+	f.say("more was heard of it meanwhile: it changes nothing")
+	return true
+}
+
+// look shows on the cards of a flow what Graph knows of it, or that nothing was heard of a signal. That is said on the
+// timeline once for each time that an alert is active.
+func (f *fold) look() {
+	look := f.e.Look
+	if look == nil || f.heardSince() {
+		return
+	}
+	var told []int64
+	news := false
+	for i := range f.state.Alerts {
+		a := &f.state.Alerts[i]
+		if !a.Active || !f.state.GoesOn(a.Incident) || look.Signal != "" && a.Event != look.Signal {
+			continue
+		}
+		if look.Signal != "" {
+			if !a.Unheard.IsZero() {
+				continue
+			}
+			a.Unheard = f.e.At
+		}
+		a.Facts = withLook(a.Facts, f.e.Facts, look.Signal != "")
+		f.alerts = append(f.alerts, i)
+		if !slices.Contains(told, a.Incident) {
+			told = append(told, a.Incident)
+		}
+		news = true
+	}
+	if !news {
+		f.say("nothing of it is open, or it was said before")
+	}
+	for _, number := range told {
+		f.showLook(f.incident(number))
+	}
+}
+
+func (f *fold) showLook(inc *Incident) {
+	inc.say(f.counting(inc.Number))
+	f.change(inc)
+	if signal := f.e.Look.Signal; signal != "" {
+		f.entry(inc, EntryUnheard, fmt.Sprintf("%s: nothing was heard of it for %s. If it is over, resolve it by hand",
+			SignalName(signal), FormatDuration(f.e.Look.For)))
+		f.say("said on %s that nothing was heard", inc.Name())
+	} else {
+		f.say("shown on %s", inc.Name())
+	}
+	for _, w := range inc.Watch {
+		if w.Open && w.PagedAt == 0 && !slices.Contains(inc.Pageable, w.Notifier) {
+			o := inc.owes(&w)
+			o.Target, o.Cosmetic = f.targetOf(&w), f.e.Look.Signal == ""
+			f.owed = append(f.owed, o)
+		}
+	}
+}
+
+// withLook puts what a look brought in the place of what the one before did.
+func withLook(facts, brought []Fact, unheard bool) []Fact {
+	old := func(f Fact) bool { return slices.Contains(graphFacts, f.Name) }
+	if unheard {
+		old = func(f Fact) bool { return f.Name == FactUnheard }
+	}
+	return slices.Concat(slices.DeleteFunc(slices.Clone(facts), old), brought)
+}
