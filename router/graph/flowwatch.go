@@ -77,6 +77,7 @@ type memory struct {
 // goodRun is how often in a row Graph said that a flow is well of which nothing was heard.
 type goodRun struct {
 	asOf  time.Time // another one begins anew
+	ill   bool      // Graph had said before that something is wrong
 	n     int
 	since time.Time
 }
@@ -99,7 +100,8 @@ func NewFlowWatch(cfg WatchConfig, journal WatchJournal) (*FlowWatch, error) {
 // Run makes rounds until ctx ends.
 func (w *FlowWatch) Run(ctx context.Context) {
 	for router.Sleep(ctx, pollEvery) {
-		if now := w.cfg.Now(); now.Sub(w.last).Abs() >= roundEvery {
+		// Who does not fold looks at nothing, and at once when it comes to that.
+		if now := w.cfg.Now(); w.journal.Folds() && now.Sub(w.last).Abs() >= roundEvery {
 			w.last = now
 			if err := w.Round(ctx); err != nil && ctx.Err() == nil {
 				w.cfg.Logger.Warn("what nothing was heard of could not be looked up; trying again", "error", err)
@@ -233,10 +235,11 @@ func (w *FlowWatch) lookAt(ctx context.Context, flow string) error {
 	}
 	events := m.compare(s, &health, now)
 	events = append(events, m.recover(s, unheard, &health, now)...)
-	if !health.Well() {
+	if !m.counting() {
 		events = append(events, unheardEvents(s, unheard, now)...)
+		events = append(events, knownEvents(s, &health, now)...)
 	}
-	return w.append(ctx, append(events, knownEvents(s, &health, now)...))
+	return w.append(ctx, events)
 }
 
 func (w *FlowWatch) append(ctx context.Context, events []router.Event) error {
@@ -247,8 +250,9 @@ func (w *FlowWatch) append(ctx context.Context, events []router.Event) error {
 	return err
 }
 
-// recover returns the recoveries that looks came to: Graph has said often enough that a flow is well of which nothing
-// was heard. A look that failed neither counts nor begins anew; one that is not well begins anew.
+// recover returns the recoveries that looks came to: Graph had said that something is wrong with a flow, and has said often
+// enough since that it is well. Where Graph never saw the trouble its health proves nothing: a flow whose requests fail now
+// and then can be sent all the same. A look that failed neither counts nor begins anew; one that is not well begins anew.
 func (m *memory) recover(s *router.State, unheard []router.Unheard, h *Health, now time.Time) (events []router.Event) {
 	for signal := range m.good {
 		if !slices.ContainsFunc(unheard, func(u router.Unheard) bool { return u.Signal == signal }) {
@@ -262,7 +266,8 @@ func (m *memory) recover(s *router.State, unheard []router.Unheard, h *Health, n
 			run = &goodRun{asOf: u.AsOf}
 			m.good[u.Signal] = run
 		}
-		if !h.Well() {
+		run.ill = run.ill || wasIll(s, u.Signal)
+		if !h.Well() || !run.ill {
 			continue
 		}
 		if run.n++; run.n == 1 {
@@ -279,6 +284,25 @@ func (m *memory) recover(s *router.State, unheard []router.Unheard, h *Health, n
 		events = append(events, e)
 	}
 	return events
+}
+
+// wasIll says whether a look has found something wrong while a signal was active: its cards say so still.
+func wasIll(s *router.State, signal string) bool {
+	wrong := func(f router.Fact) bool { return f.Name != router.FactEndpoint }
+	return slices.ContainsFunc(s.Alerts, func(a router.Alert) bool {
+		return a.Event == signal && a.Active && slices.ContainsFunc(router.GraphFacts(a.Facts), wrong)
+	})
+}
+
+// counting says whether good looks are being counted: until that is done, cards say what was wrong, and a process that takes
+// over knows it from them.
+func (m *memory) counting() bool {
+	for _, run := range m.good {
+		if run.n > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // compare returns the status of a flow where several looks in a row saw another one than is known.

@@ -78,13 +78,19 @@ func unheardState(heard time.Time) router.State {
 func afterTwoHours(string) time.Duration { return 2 * time.Hour }
 
 func TestThreeGoodLooksInARowAreARecovery(t *testing.T) {
-	// Looks are letters, five minutes apart: w is well, b is not, h: something was heard since the look before.
+	// Looks are letters, five minutes apart: w is well, b is not, h: something was heard since the look before. An earlier look
+	// has found it blocked, unless the first letter is n.
 	for looks, want := range map[string]string{
 		"w": "", "ww": "", "www": "12:00", "wwww": "12:00 12:00", "wwbww": "", "wwbwww": "12:15", "wwhww": "", "b": "",
+		"nwwww": "", "nwbwww": "",
 	} {
 		s, m, at := unheardState(noon.Add(-3*time.Hour)), &memory{good: map[string]*goodRun{}}, noon
 		var got []string
-		for _, look := range looks {
+		letters, never := strings.CutPrefix(looks, "n")
+		if !never {
+			s.Alerts[0].Facts = []router.Fact{{Name: router.FactHealth, Text: "the flow is BLOCKED"}}
+		}
+		for _, look := range letters {
 			h, _ := readHealth([]byte(well()))
 			switch look {
 			case 'b':
