@@ -13,11 +13,15 @@ import (
 // that answers in its place could send ten million for each call.
 const MaxAnswerHeader = 64 << 10
 
+// idlePerHost is how many connections to one service wait for the next call. The library keeps two: in a storm of a hundred
+// channels each call would make a new one where the service speaks HTTP/1.1.
+const idlePerHost = 64
+
 // NewTransport returns what every HTTP client of ours goes through: that of the library, with answers bounded. Bodies are
 // bounded by whoever reads them.
 func NewTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxResponseHeaderBytes = MaxAnswerHeader
+	t.MaxResponseHeaderBytes, t.MaxIdleConnsPerHost = MaxAnswerHeader, idlePerHost
 	return t
 }
 

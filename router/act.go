@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// act folds what a person did, what a service did by itself, or what became of a delivery. An act that changes nothing is
-// recorded as such: our own acts come back from the services that we told of them. Acts are ordered by when they
+// act folds what a person did, what a service did by itself, or what became of a delivery. An act that changes nothing
+// is recorded as such: our own acts come back from the services that we told of them. Acts are ordered by when they
 // happened: one that is older than the newest of its kind comes too late.
 func (f *fold) act() {
 	inc := f.incident(f.e.Act.Incident)
@@ -80,25 +80,27 @@ func (f *fold) refuse(inc *Incident, why Refusal) {
 	}
 }
 
-// endedThere tells a page again which a person ended in its service before somebody wished the incident open: the service
-// has ended it all the same, and makes it anew. Where it is open there again, nobody notices.
+// endedThere tells a page again which a person ended in its service before somebody wished the incident open: the
+// service has ended it all the same, and makes it anew. Where it is open there again, nobody notices.
 func (f *fold) endedThere(inc *Incident) {
 	if f.e.Name != Resolve || f.e.Source != SourcePagerDuty {
 		return
 	}
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
-		if key := inc.keyFor(*w); w.Open && w.Notifier == f.e.Act.Notifier && (f.e.Act.Key == "" || f.e.Act.Key == key) {
-			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: f.targetOf(w), Open: true,
-				Opening: w.Opening, Severity: w.Severity})
+		if key := inc.keyFor(*w); w.Open && w.Notifier == f.e.Act.Notifier &&
+			(f.e.Act.Key == "" || f.e.Act.Key == key) {
+			o := inc.owes(w)
+			o.Target = f.targetOf(w)
+			f.owed = append(f.owed, o)
 		}
 	}
 }
 
 // heldThere takes up an acknowledgement in a service that changes nothing here: the service holds the page as
-// acknowledged all the same, and notifies nobody of more. Where somebody took it back elsewhere since, the page is opened
-// anew, unless it was taken back there, too. Where it stands by another act, the delivery remembers it for when that is
-// taken back.
+// acknowledged all the same, and notifies nobody of more. Where somebody took it back elsewhere since, the page is
+// opened anew, unless it was taken back there, too. Where it stands by another act, the delivery remembers it for when
+// that is taken back.
 func (f *fold) heldThere(inc *Incident) {
 	page := f.from(inc)
 	if f.e.Name != Acknowledge || f.e.Act.Itself || inc.State == IncidentOpen && page == inc.Acts.AcknowledgementIn {
@@ -109,11 +111,11 @@ func (f *fold) heldThere(inc *Incident) {
 		if !w.Open || !page.Is(w.Notifier, inc.keyFor(*w)) || f.e.At.Before(w.Since) {
 			continue
 		}
-		o := Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(*w), Target: f.targetOf(w), Open: true,
-			Severity: w.Severity}
+		o := inc.owes(w)
+		o.Target, o.Opening = f.targetOf(w), 0 // of whatever the service has
 		if inc.State == IncidentAcknowledged {
 			o.Acknowledged, o.At = true, f.e.At
-			f.known = append(f.known, o)
+			f.alreadyThere = append(f.alreadyThere, o)
 			continue
 		}
 		w.opens(f.heard())
@@ -258,12 +260,13 @@ func (f *fold) actAssign(inc *Incident) (done bool) {
 	return true
 }
 
-// actItself folds what a service that pages did by itself: no person has decided anything, so Meta's word stands. A page
-// that it ended is sent once more, unless the rule says that it is only noted; one that it acknowledged is opened anew
-// when it gets worse.
+// actItself folds what a service that pages did by itself: no person has decided anything, so Meta's word stands. A
+// page that it ended is sent once more, unless the rule says that it is only noted; one that it acknowledged is opened
+// anew when it gets worse.
 func (f *fold) actItself(inc *Incident) {
 	i := slices.IndexFunc(inc.Watch, func(w Watch) bool {
-		return w.Open && w.Notifier == f.e.Act.Notifier && (f.e.Act.Key == "" && w.Rise == 0 || f.e.Act.Key == inc.keyFor(w))
+		return w.Open && w.Notifier == f.e.Act.Notifier &&
+			(f.e.Act.Key == "" && w.PagedAt == 0 || f.e.Act.Key == inc.keyFor(w))
 	})
 	if i < 0 || f.e.At.Before(inc.Watch[i].Since) {
 		f.say("%s: no page of it is open there", inc.Name())
@@ -297,7 +300,7 @@ func (f *fold) actItself(inc *Incident) {
 	from := len(f.owed)
 	f.owe(inc, before)
 	for i := range f.owed[from:] {
-		if o := &f.owed[from+i]; f.e.Name == Resolve && o.Target.Notifier == w.Notifier && o.Event == w.Rise {
+		if o := &f.owed[from+i]; f.e.Name == Resolve && o.Target.Notifier == w.Notifier && o.PagedAt == w.PagedAt {
 			o.Ended = f.e.At
 		}
 	}
@@ -336,7 +339,8 @@ func (f *fold) actReopen(inc *Incident) {
 // nobody else would end it there. What was over when they reopened it is their own wish, until there is new trouble.
 func (f *fold) endReopened(inc *Incident) {
 	page := f.from(inc)
-	if page.Notifier == "" && page.Key != "" { // a page of before: one page of a key is open at a time, so it is this now
+	// a page of before: one page of a key is open at a time, so it is this now
+	if page.Notifier == "" && page.Key != "" {
 		for _, w := range inc.Watch {
 			if inc.keyFor(w) == page.Key && slices.Contains(inc.Pageable, w.Notifier) {
 				page.Notifier = w.Notifier
@@ -352,8 +356,7 @@ func (f *fold) endReopened(inc *Incident) {
 			f.dirty = append(f.dirty, inc.Number)
 			if f.fellOn(newer, w.Target, inc.keyFor(w), inc.linkOf(&w).ID) {
 				inc.Reopened = Page{}
-				f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
-					Opening: w.Opening, Severity: w.Severity, Reopened: true}) // first: the newer one may not be told yet
+				f.owed = append(f.owed, inc.owesEnd(&w)) // first: the newer one may not be told yet
 			}
 		}
 		return // it has the key now, and its page would be ended
@@ -368,8 +371,7 @@ func (f *fold) endReopened(inc *Incident) {
 			return a.Incident == inc.Number && a.route(w.Notifier) != nil && a.Until.After(f.e.At)
 		})
 		if since {
-			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
-				Opening: w.Opening, Severity: w.Severity, Reopened: true})
+			f.owed = append(f.owed, inc.owesEnd(&w))
 		}
 	}
 }
@@ -385,9 +387,10 @@ func (f *fold) madeAnew(newer, inc *Incident, w *Watch) bool {
 	})
 }
 
-// fellOn opens a page anew that fell on an older one, or would, which a person had reopened: whoever has that has not been
-// told of this. A reopening that came after the opening may still have come before our attempt to tell it: where the
-// service has named the older page, and the newer one has no other name, it fell on that. name is that of the older, "" for none.
+// fellOn opens a page anew that fell on an older one, or would, which a person had reopened: whoever has that has not
+// been told of this. A reopening that came after the opening may still have come before our attempt to tell it: where
+// the service has named the older page, and the newer one has no other name, it fell on that. name is that of the
+// older, "" for none.
 func (f *fold) fellOn(inc *Incident, target, key, name string) (fell bool) {
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
@@ -399,8 +402,9 @@ func (f *fold) fellOn(inc *Incident, target, key, name string) (fell bool) {
 			continue
 		}
 		w.opens(f.heard())
-		f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(*w), Target: f.targetOf(w), Open: true,
-			Opening: w.Opening, Severity: w.Severity})
+		o := inc.owes(w)
+		o.Target = f.targetOf(w)
+		f.owed = append(f.owed, o)
 		f.change(inc)
 		f.say("the page of %s is opened anew", inc.Name())
 		fell = true
@@ -433,8 +437,7 @@ func (f *fold) endOld(key string) {
 		}
 		for _, w := range inc.Watch {
 			if inc.Reopened.Is(w.Notifier, inc.keyFor(w)) {
-				f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: inc.keyFor(w), Target: Target{Notifier: w.Notifier},
-					Opening: w.Opening, Severity: w.Severity, Reopened: true})
+				f.owed = append(f.owed, inc.owesEnd(&w))
 			}
 		}
 		inc.Reopened = Page{}
@@ -462,7 +465,10 @@ func (f *fold) actLink(inc *Incident) {
 		f.say("nothing new about %s", inc.Name())
 		return
 	}
-	inc.Links = slices.DeleteFunc(slices.Clone(inc.Links), func(old Link) bool { return old.Notifier == link.Notifier && old.Key == link.Key })
+	inc.Links = slices.DeleteFunc(
+		slices.Clone(inc.Links),
+		func(old Link) bool { return old.Notifier == link.Notifier && old.Key == link.Key },
+	)
 	inc.Links = append(inc.Links, *link)
 	slices.SortFunc(inc.Links, func(a, b Link) int {
 		return cmp.Or(strings.Compare(a.Notifier, b.Notifier), strings.Compare(a.Key, b.Key))
@@ -481,8 +487,9 @@ func (f *fold) actLink(inc *Incident) {
 	}
 	for _, w := range inc.Watch { // the service made it anew after a person had resolved what it had: close that, too
 		if key := inc.keyFor(w); w.Notifier == link.Notifier && key == cmp.Or(link.Key, inc.Key) {
-			f.owed = append(f.owed, Owed{Incident: inc.Number, Event: w.Rise, Key: key, Target: Target{Notifier: w.Notifier},
-				Opening: w.Opening, Severity: w.Severity, Reopened: true, Ended: f.e.At}) // unless we have closed it since
+			o := inc.owesEnd(&w)
+			o.Ended = f.e.At // unless we have closed it since
+			f.owed = append(f.owed, o)
 		}
 	}
 }
@@ -504,7 +511,7 @@ func (f *fold) page(inc *Incident) (paged bool) {
 	unpaged := inc.Unpaged()
 	for i := range inc.Watch {
 		w := &inc.Watch[i]
-		if w.Rise == 0 && slices.Contains(unpaged, w.Notifier) {
+		if w.PagedAt == 0 && slices.Contains(unpaged, w.Notifier) {
 			w.Paged, w.PagedBy, paged = true, f.who(), true
 		}
 	}
@@ -520,29 +527,6 @@ func (f *fold) parked(inc *Incident) {
 		f.owed = slices.DeleteFunc(f.owed, func(o Owed) bool { return o.Target.Notifier == f.e.Act.Notifier })
 	}
 	f.notice()
-}
-
-// oweOthers owes to all but the page that the act came from: its service knows, and its delivery need only remember
-// whether it is open and acknowledged, where the act says so. Slack is told all the same, since a button that was pressed
-// changes no card, and so is another page of the same notifier, since nobody acted on that one.
-func (f *fold) oweOthers(inc *Incident, before []Watch) {
-	from := len(f.owed)
-	f.owe(inc, before)
-	page := f.from(inc)
-	added := slices.Clone(f.owed[from:])
-	f.owed = f.owed[:from]
-	for _, o := range added {
-		switch {
-		case !page.Is(o.Target.Notifier, o.Key):
-			f.owed = append(f.owed, o)
-		case slices.Contains([]string{Acknowledge, Unacknowledge, Resolve, Reopen}, f.e.Name):
-			o.Acknowledged, o.At = inc.State == IncidentAcknowledged, f.e.At
-			if kind := f.e.Name; kind == Acknowledge || kind == Unacknowledge {
-				o.Opening = 0 // of whatever the service has: it may not have been told of the newest
-			}
-			f.known = append(f.known, o)
-		}
-	}
 }
 
 // from returns the page through which the act came, the zero Page where it came through none, or nobody knows which. An

@@ -21,7 +21,7 @@ type aside struct {
 
 // setAside marks an event as one that cannot be folded and tells the fallback notifier of it, unless it is itself what
 // tells of another. It names no flow, and with it needs nothing of the state that may be at fault.
-func (g *gathering) setAside(e *Event, err error) {
+func (g *batch) setAside(e *Event, err error) {
 	g.aside = append(g.aside, aside{e, err})
 	out := Outcome{Text: "set aside: " + reason(err), Failed: true}
 	if e.Unreadable == "" { // else what is stored is not what e is
@@ -36,14 +36,15 @@ func (g *gathering) setAside(e *Event, err error) {
 }
 
 // postpone puts off the timers of a flow that cannot be run. The fallback notifier is told once a day.
-func (g *gathering) postpone(id FlowID, err error) {
+func (g *batch) postpone(id FlowID, err error) {
 	g.aside = append(g.aside, aside{&Event{WABA: id.WABA, Flow: id.Flow, Name: "TIMER"}, err})
 	until := g.now.Add(timerPause)
 	g.b.Postponed, g.b.PostponedUntil = append(g.b.Postponed, id), until
 	day := g.now.UTC().Format(time.DateOnly)
-	g.b.Events = append(g.b.Events, g.notice(fmt.Sprintf("set-aside/timers/%s/%s/%s", id.WABA, id.Flow, day), fmt.Sprintf(
-		"What was due%s could not be done, and is tried again every %s: a page that had to wait, a recovery that was held back. "+
-			"The reason: %s", ofFlow(id), FormatDuration(timerPause), reason(err))))
+	digest := fmt.Sprintf("set-aside/timers/%s/%s/%s", id.WABA, id.Flow, day)
+	g.b.Events = append(g.b.Events, g.notice(digest, fmt.Sprintf("What was due%s could not be done, and is tried again "+
+		"every %s: a page that had to wait, a recovery that was held back. The reason: %s",
+		ofFlow(id), FormatDuration(timerPause), reason(err))))
 	state := g.states[id]
 	state.Incidents = slices.Clone(state.Incidents)
 	for i := range state.Incidents {
@@ -54,7 +55,7 @@ func (g *gathering) postpone(id FlowID, err error) {
 	g.states[id] = state
 }
 
-func (g *gathering) notice(digest, message string) Event {
+func (g *batch) notice(digest, message string) Event {
 	return Event{
 		Digest: digest, Source: SourceFlowbridge, Name: EventSetAside, Received: g.now, At: g.now, Message: message,
 	}

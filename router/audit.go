@@ -40,7 +40,8 @@ func (e *Event) audited(result string) (entry AuditEntry, ok bool) {
 	if what == "" {
 		return AuditEntry{}, false
 	}
-	entry = AuditEntry{At: inTime(e).At, Who: cmp.Or(e.Act.Actor, "somebody"), Verified: e.Act.Verified, From: e.Act.From, What: what, Result: result, Event: e.Seq}
+	entry = AuditEntry{At: inTime(e).At, Who: cmp.Or(e.Act.Actor, "somebody"), Verified: e.Act.Verified,
+		From: e.Act.From, What: what, Result: result, Event: e.Seq}
 	switch e.Source {
 	case SourceSlack:
 		entry.Verified, entry.From = cmp.Or(entry.Verified, VerifiedSlack), cmp.Or(entry.From, "Slack")
@@ -139,6 +140,7 @@ func everythingSilenced(s *Silence, now time.Time) Event {
 	}
 	return Event{
 		Digest: "everything-silenced/" + s.ID, Source: SourceFlowbridge, Name: EverythingSilenced, Received: now, At: now,
-		Message: text + ". Nobody is told of new trouble meanwhile. It is silence " + s.ID + ": end it if nobody should have made it.",
+		Message: text + ". Nobody is told of new trouble meanwhile. It is silence " + s.ID +
+			": end it if nobody should have made it.",
 	}
 }

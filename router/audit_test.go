@@ -23,7 +23,7 @@ func TestTheAuditKeepsWhatPeopleDid(t *testing.T) {
 		acts(1, router.SourceConsole, router.Acknowledge, router.Act{Incident: 1, Actor: "API (name given: ana)", Verified: router.VerifiedAdminToken, From: "203.0.113.9"}),
 		acts(2, router.SourceSlack, router.Unacknowledge, router.Act{Incident: 1, Actor: "bo", From: "Slack, user U0BO"}),
 		acts(3, router.SourcePagerDuty, router.Acknowledge, router.Act{Incident: 1, Actor: "cy", Notifier: "page"}),
-		acts(4, router.SourcePagerDuty, router.Resolve, router.Act{Incident: 1, Notifier: "page", Itself: true}), // no person's deed
+		acts(4, router.SourcePagerDuty, router.Resolve, router.Act{Incident: 1, Notifier: "page", Itself: true}), // no person's act
 		acts(5, router.SourcePagerDuty, router.LinkIncident, router.Act{Incident: 1, Link: &router.Link{Notifier: "page", ID: "P1"}}),
 		silence(6, "s1", router.Scope{Flow: "f", Event: "E", Labels: map[string]string{"team": "payments"}}, time.Time{}),
 		silence(7, "s2", router.Scope{}, morning.Add(67*time.Minute)),

@@ -7,8 +7,8 @@ import (
 	"net/http"
 )
 
-// WholeBody is the body of a request that is read in one piece, within what all bodies at hand may take together. Those of
-// the public address are.
+// WholeBody is the body of a request that is read in one piece, within what all bodies at hand may take together. Those
+// of the public address are.
 type WholeBody interface {
 	// Whole reads the body, of at most so many bytes. It may be called once. An error that is a *BodyFault says how the
 	// request is to be answered; any other means that the body did not arrive.

@@ -1,7 +1,7 @@
-// Package router is the domain of flowbridge: what Meta says (Event), what is wrong (Alert, Incident), what somebody must
-// be told (Notification), and how one becomes the other (Fold, Router). It imports nothing of ours: reading Meta's posts,
-// deciding by rules, storing and delivering are left to the packages below it and to the notifiers, which import this
-// package and never each other. A test in cmd/flowbridge holds that table.
+// Package router is the domain of flowbridge: what Meta says (Event), what is wrong (Alert, Incident), what somebody
+// must be told (Notification), and how one becomes the other (Fold, Router). It imports nothing of ours: reading Meta's
+// posts, deciding by rules, storing and delivering are left to the packages below it and to the notifiers, which import
+// this package and never each other. A test in cmd/flowbridge holds that table.
 //
 // # Words
 //
@@ -47,7 +47,8 @@
 //
 // # Where to look
 //
-// What is known of a signal stands in signal.go, of a kind of service in kind.go, of an act in guard.go. Fold (fold.go) is
-// pure: state, event, verdict, moment in; state, timeline and what is owed out. The Router (router.go) reads the journal
-// and commits what the fold came to.
+// What is known of a signal stands in signal.go, of a kind of service in kind.go, of an act in guard.go. Fold (fold.go)
+// is pure: state, event, verdict, moment in; state, timeline and what is owed out. Its comment lists its phases (timers,
+// ladder, reconcile, watch, owe), and what holds after every event. A batch (batch.go) folds events one after another,
+// and the Router (router.go) reads the journal and commits what a batch came to.
 package router

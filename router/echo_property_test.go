@@ -19,7 +19,7 @@ type side struct{ state router.IncidentState }
 type pageID struct {
 	notifier string
 	incident int64
-	rise     int64
+	pagedAt  int64
 }
 
 // services are Slack and PagerDuty beside the real fold. Slack shows what it is told and nothing else; in PagerDuty people
@@ -102,7 +102,7 @@ func (s *services) keep(batches []router.Batch) (owed int) {
 		}
 		for _, o := range b.Owed {
 			if o.Incident != 0 {
-				s.waiting[pageID{o.Target.Notifier, o.Incident, o.Event}] = true
+				s.waiting[pageID{o.Target.Notifier, o.Incident, o.PagedAt}] = true
 				owed++
 			}
 		}
@@ -138,7 +138,7 @@ func (s *services) inPagerDuty() {
 		return
 	}
 	slices.SortFunc(pages, func(a, b pageID) int {
-		return slices.Compare([]int64{a.incident, a.rise}, []int64{b.incident, b.rise})
+		return slices.Compare([]int64{a.incident, a.pagedAt}, []int64{b.incident, b.pagedAt})
 	})
 	id := rapid.SampledFrom(pages).Draw(s.t, "page")
 	side := s.sides[id]
@@ -164,7 +164,7 @@ func (s *services) inPagerDuty() {
 func (s *services) reopenable(id pageID) bool {
 	state := s.sim.State(router.FlowID{WABA: "w", Flow: "f"})
 	inc := s.incidents[id.incident]
-	if inc.State != router.IncidentResolved || inc.ResolvedBy == "" || id.rise != 0 ||
+	if inc.State != router.IncidentResolved || inc.ResolvedBy == "" || id.pagedAt != 0 ||
 		slices.ContainsFunc(state.Incidents, func(other router.Incident) bool {
 			return other.Key == inc.Key && other.State != router.IncidentResolved
 		}) {
@@ -192,7 +192,7 @@ func (s *services) deliver(n int) {
 			if a.notifier != b.notifier {
 				return slices.Compare([]byte(a.notifier), []byte(b.notifier))
 			}
-			return slices.Compare([]int64{a.incident, a.rise}, []int64{b.incident, b.rise})
+			return slices.Compare([]int64{a.incident, a.pagedAt}, []int64{b.incident, b.pagedAt})
 		})
 		s.sync(rapid.SampledFrom(ids).Draw(s.t, "delivery"))
 	}
@@ -244,7 +244,7 @@ func (s *services) sync(id pageID) {
 func (s *services) covered(id pageID) bool {
 	state, inc := s.sim.State(router.FlowID{WABA: "w", Flow: "f"}), s.incidents[id.incident]
 	if slices.ContainsFunc(inc.Watch, func(w router.Watch) bool {
-		return w.Notifier == id.notifier && w.Rise == id.rise && !inc.AcknowledgesPage(&w)
+		return w.Notifier == id.notifier && w.PagedAt == id.pagedAt && !inc.AcknowledgesPage(&w)
 	}) {
 		return false
 	}
@@ -259,7 +259,7 @@ func (s *services) covered(id pageID) bool {
 func (s *services) wanted(id pageID) router.IncidentState {
 	inc := s.incidents[id.incident]
 	for _, w := range inc.Watch {
-		if w.Notifier == id.notifier && w.Rise == id.rise && w.Open {
+		if w.Notifier == id.notifier && w.PagedAt == id.pagedAt && w.Open {
 			return inc.State
 		}
 	}
@@ -275,7 +275,7 @@ func (s *services) agree() {
 	}
 	for number, inc := range s.incidents {
 		for _, w := range inc.Watch {
-			if w.Open && s.sides[pageID{w.Notifier, number, w.Rise}] == nil {
+			if w.Open && s.sides[pageID{w.Notifier, number, w.PagedAt}] == nil {
 				s.t.Fatalf("%s was never told of %s", w.Notifier, inc.Name())
 			}
 		}

@@ -13,28 +13,28 @@ type Event struct {
 	Digest   string    `json:"-"` // identity of the change: a second event with the same digest is a repeat
 	Source   Source    `json:"source"`
 	Received time.Time `json:"received"` // when it reached us, UTC
-	At       time.Time `json:"at"`       // when it happened: Meta's entry.time, or Received where there is none; UTC. See Fold
+	At       time.Time `json:"at"`       // when it happened: Meta's entry.time, or else Received; UTC. See Fold
 
 	WABA  string `json:"waba,omitempty"` // WhatsApp Business Account id
 	Flow  string `json:"flow,omitempty"` // flow id; empty where Meta names none (a form that was filled)
 	Field string `json:"field,omitempty"`
 	Name  string `json:"name"` // one of the names below, or whatever Meta wrote
 
-	// Subject is what it is about where that is no flow; zero for a flow, which Flow names. Change is Meta's own word for what
-	// happened to it: "DISABLE", "PAUSED", "RED"; "" of flows. Facts are what Meta said beside that.
+	// Subject is what it is about where that is no flow; zero for a flow, which Flow names. Change is Meta's own word
+	// for what happened to it: "DISABLE", "PAUSED", "RED"; "" of flows. Facts are what Meta said beside that.
 	Subject Subject `json:"subject,omitzero"`
 	Change  string  `json:"change,omitempty"`
 	Facts   []Fact  `json:"facts,omitempty"`
-	// Signal is the row of the table of signals where several share an event's name: "ACCOUNT_BAN"; "" where it is called
-	// like the event. See SignalKey.
+	// Signal is the row of the table of signals where several share an event's name: "ACCOUNT_BAN"; "" where it is
+	// called like the event. See SignalKey.
 	Signal string `json:"signal,omitempty"`
 	// Said is how bad Meta itself calls it; SeverityUnset where it does not.
 	Said Severity `json:"said_severity,omitempty"`
 	// Expires is when what it reports ends by itself, by Meta's word: of a restriction. Zero: not by itself.
 	Expires time.Time `json:"expires,omitzero"`
 
-	// AlertState is Activated, Deactivated, or whatever Meta wrote. Of another subject than a flow it is derived from Change, and
-	// "" of news.
+	// AlertState is Activated, Deactivated, or whatever Meta wrote. Of another subject than a flow it is derived from
+	// Change, and "" of news.
 	AlertState string   `json:"alert_state,omitempty"`
 	OldStatus  string   `json:"old_status,omitempty"`
 	NewStatus  string   `json:"new_status,omitempty"`
@@ -61,14 +61,14 @@ type Event struct {
 // Subject names one thing that events can be about.
 type Subject struct {
 	Kind SubjectKind `json:"kind"`
-	// ID is Meta's id where there is one, and otherwise what Meta names it by: the digits of a phone number, a template's id,
-	// the type and id of a business entity. "" for the account itself, which Event.WABA names.
+	// ID is Meta's id where there is one, and otherwise what Meta names it by: the digits of a phone number, a
+	// template's id, the type and id of a business entity. "" for the account itself, which Event.WABA names.
 	ID   string `json:"id,omitempty"`
 	Name string `json:"name,omitempty"` // for people, as Meta wrote it: "order_confirmation (en_US)", "+1 555-078-3881"
 }
 
-// Key stands in the place of a flow's id for another subject: "phone:15550783881", "template:123:en_US", "account:"; "" for the
-// zero Subject. A flow's id holds digits only, so that nothing clashes.
+// Key stands in the place of a flow's id for another subject: "phone:15550783881", "template:123:en_US", "account:"; ""
+// for the zero Subject. A flow's id holds digits only, so that nothing clashes.
 func (s Subject) Key() string {
 	if s.Kind == "" || s.Kind == SubjectFlow {
 		return ""
@@ -108,19 +108,20 @@ type ErrorCount struct {
 type Act struct {
 	Incident int64  `json:"incident"`           // number of the incident it concerns; 0 for a notice or a silence
 	Actor    string `json:"actor,omitempty"`    // who, in words for people
-	Notifier string `json:"notifier,omitempty"` // through which it came, where that is known; of ParkedDelivery: whose delivery
+	Notifier string `json:"notifier,omitempty"` // through which it came, if known; of ParkedDelivery: whose delivery
 	Key      string `json:"key,omitempty"`      // which of the notifier's pages it came through; "" where that is not known
 	Error    string `json:"error,omitempty"`    // of ParkedDelivery: the service's own words
 	About    string `json:"about,omitempty"`    // of ParkedDelivery: what could not be told, in a line
 	Delivery int64  `json:"delivery,omitempty"` // of ParkedDelivery: its id, for who retries it
 	// Itself says that the service acted by itself (a time-out, an automation): no person has decided anything.
-	Itself  bool     `json:"itself,omitempty"`
-	Text    string   `json:"text,omitempty"`    // of Note
-	Owner   string   `json:"owner,omitempty"`   // of Assign: names, in words for people; "" for nobody. Acknowledge and LinkIncident may know it too
+	Itself bool   `json:"itself,omitempty"`
+	Text   string `json:"text,omitempty"` // of Note
+	// Owner is of Assign: names, in words for people; "" for nobody. Acknowledge and LinkIncident may know it too.
+	Owner   string   `json:"owner,omitempty"`
 	Link    *Link    `json:"link,omitempty"`    // of LinkIncident
 	Silence *Silence `json:"silence,omitempty"` // of AddSilence; of EndSilence only its ID
-	// Verified and From are for the audit: how it is known that the person may do this, and where it came from. "" where
-	// the source says it all.
+	// Verified and From are for the audit: how it is known that the person may do this, and where it came from. ""
+	// where the source says it all.
 	Verified string `json:"verified,omitempty"`
 	From     string `json:"from,omitempty"`
 }
@@ -181,7 +182,8 @@ const (
 	EventFailed     EventState = "failed"     // could not be folded and was set aside; its outcome says why
 )
 
-// ForFallback says whether e is trouble of the bridge's own, which goes to the fallback notifier unless a rule names it.
+// ForFallback says whether e is trouble of the bridge's own, which goes to the fallback notifier unless a rule names
+// it.
 func (e *Event) ForFallback() bool {
 	return e.Source == SourceFlowbridge && IsForFallback(e.Name)
 }
@@ -199,10 +201,9 @@ func (e *Event) Paired() bool {
 }
 
 // Opening returns the event that e undoes: for a DEACTIVATED the ACTIVATED of the same threshold, for a word that is
-// better than the one before it, such as a flow that left THROTTLED or BLOCKED, the change that put it there. ok is false
-// where e undoes nothing.
-// Rules are asked about it to learn who would have been told of what is now over. When it happened is not known: its At
-// is zero.
+// better than the one before it, such as a flow that left THROTTLED or BLOCKED, the change that put it there. ok is
+// false where e undoes nothing. Rules are asked about it to learn who would have been told of what is now over. When it
+// happened is not known: its At is zero.
 func (e *Event) Opening() (opening Event, ok bool) {
 	opening = *e
 	opening.At = time.Time{}
@@ -221,8 +222,8 @@ func (e *Event) Opening() (opening Event, ok bool) {
 	return Event{}, false
 }
 
-// Openings returns every event that e may undo: see Opening, which is the first of them. A word that ends every level undoes
-// whichever was reached, and rules may tell others of each.
+// Openings returns every event that e may undo: see Opening, which is the first of them. A word that ends every level
+// undoes whichever was reached, and rules may tell others of each.
 func (e *Event) Openings() (all []Event) {
 	first, ok := e.Opening()
 	if !ok {

@@ -1,12 +1,95 @@
 package router
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 )
+
+// Fold moves one flow by one event, phase by phase, each in the file of its name:
+//
+//	timers     what was due before the event happened: recoveries held back, waits, silences, reminders
+//	act        or notice, or ladder: what the event does. On the ladder levels clear and are raised, and incidents open
+//	reconcile  each incident that this touched, in line with its alerts: its state, its severity, its timeline
+//	watch      who is told that it is open, and how bad it is for them
+//	owe        what each of them must be told: deliveries, with a higher revision
+//	recovery   what an end means beyond the alerts that it cleared
+//	timers     when each incident has something due next
+//
+// It is pure: state, event, verdict, moment -> state', timeline, what is owed. No clock, no I/O, nothing that hangs on
+// map order, and s is not changed. next is the number that a new incident takes.
+//
+// What holds after every event, and the test that holds it:
+//
+//   - The order of arrival does not matter. Order is by Event.At, which is taken as no later than Event.Received;
+//     arrival breaks ties: TestOrderOfArrivalDoesNotMatter, TestAClockAheadOfOursIsNotBelieved, TestWhatHappenedWhen.
+//   - People's acts are ordered in the same way, each kind by itself: the last one stands.
+//     TestOrderOfArrivalOfActsDoesNotMatter.
+//   - What was older than tooOld when it arrived opens nothing and is told to nobody, though a recovery still closes
+//     what is open: TestWhatIsTooOldOpensNothing.
+//   - An incident is open while one of its alerts counts, as bad as the worst of them, and a notifier is open while
+//     such an alert routes to it: checkInvariants, which every random history in fold_property_test.go asks after each
+//     event.
+//   - Whoever was told that something is open is told when it is over; nobody is told early or under a silence:
+//     TestWhoIsTold, and TestActsEnd with people among the events.
+//   - What comes back of what we told a service changes nothing: TestNoEcho.
+//   - An act does what the guard says, and nothing where that refuses: TestTheFoldDoesWhatTheGuardSays.
+//   - The input is left alone: TestFoldLeavesItsInputAlone.
+//
+// The stories in cmd/flowbridge/testdata/fold show in full what a history comes to; TestSimulation there holds the same
+// promises, and more, for the whole program.
+func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
+	f := newFold(s, m)
+	f.next, f.e, f.v = next, inTime(e), v
+	f.state.FlowID = e.FlowID() // of a flow that is new, too
+
+	f.runTimers(earlier(f.e.At, m.Now)) // however late both are folded
+	switch effect := effectOf(e); {
+	case e.Act != nil:
+		f.act()
+	case effect.none():
+		f.notice()
+	default:
+		cleared := f.climb(effect)
+		for i := range f.touched {
+			f.follow(&f.touched[i])
+		}
+		f.afterRecovery(effect, cleared)
+	}
+	f.setTimers()
+	return f.step()
+}
+
+// follow does what a change of its alerts means for an incident.
+func (f *fold) follow(t *touched) {
+	inc := f.incident(t.number)
+	if inc == nil {
+		return
+	}
+	before := slices.Clone(inc.Watch)
+	switch f.reconcile(t, inc) {
+	case alertsChanged:
+		f.watch(inc, f.counting(inc.Number))
+		f.watchAgain(t, inc)
+		f.notePages(inc, before)
+		f.owe(inc, before)
+		f.oweAround(t, inc)
+	case numbersChanged:
+		f.oweNumbers(inc)
+	case recoveryNoted:
+		f.oweCards(inc)
+	}
+}
+
+// Tick moves one flow by the passing of time alone: recoveries that were held back, notifiers that had to
+// wait, silences that are over. It is as pure as Fold, and harmless when repeated.
+func Tick(s State, m Moment) Step {
+	f := newFold(s, m)
+	f.runTimers(m.Now)
+	f.setTimers()
+	return f.step()
+}
 
 // Verdict is what the rules say about an event.
 type Verdict struct {
@@ -26,45 +109,14 @@ type Moment struct {
 
 // Step is what folding one event, or the passing of time, came to.
 type Step struct {
-	State     State   // the flow afterwards, with incidents that were resolved by this event
-	Alerts    []Alert // those that changed
-	Incidents []int64 // numbers of those that changed, ascending
-	Entries   []Entry
-	Owed      []Owed
-	Known     []Owed // what their services know by themselves
-	Notice    *Notice
-	Outcome   string // one line for people
-}
-
-// Fold moves one flow by one event: state, event, verdict, moment -> state', timeline, what is owed. It is
-// pure: no clock, no I/O, nothing that hangs on map order, and s is not changed. next is the number that
-// a new incident takes.
-//
-// Order is by Event.At, which is taken as no later than Event.Received; arrival breaks ties. Whatever the order of
-// arrival, the same alerts end up active. What was older than tooOld when it arrived opens nothing and is told to
-// nobody, though a recovery still closes what is open.
-func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
-	f := newFold(s, m)
-	f.next, f.e, f.v = next, inTime(e), v
-	f.state.FlowID = e.FlowID()    // of a flow that is new, too
-	f.pass(earlier(f.e.At, m.Now)) // what was due before the event happened comes first, however late both are folded
-	switch {
-	case e.Act != nil:
-		f.act()
-	case effectOf(e) == effect{}:
-		f.notice()
-	default:
-		f.move(effectOf(e))
-	}
-	return f.step()
-}
-
-// Tick moves one flow by the passing of time alone: recoveries that were held back, notifiers that had to
-// wait, silences that are over. It is as pure as Fold, and harmless when repeated.
-func Tick(s State, m Moment) Step {
-	f := newFold(s, m)
-	f.pass(m.Now)
-	return f.step()
+	State        State   // the flow afterwards, with incidents that were resolved by this event
+	Alerts       []Alert // those that changed
+	Incidents    []int64 // numbers of those that changed, ascending
+	Entries      []Entry
+	Owed         []Owed
+	AlreadyThere []Owed // the change came from that service: recorded, and not sent
+	Notice       *Notice
+	Outcome      string // one line for people
 }
 
 func newFold(s State, m Moment) *fold {
@@ -77,7 +129,7 @@ func newFold(s State, m Moment) *fold {
 	return f
 }
 
-// fold is one event at work.
+// fold is the working state of one Fold or Tick call.
 type fold struct {
 	e    *Event // the zero Event while only time passes
 	v    Verdict
@@ -86,15 +138,15 @@ type fold struct {
 	// passed is the time up to which timers have run: that of the event, unless Meta's clock is ahead of ours.
 	passed time.Time
 
-	state   State
-	alerts  []int   // indexes of changed alerts
-	dirty   []int64 // numbers of changed incidents
-	touched []touched
-	entries []Entry
-	owed    []Owed
-	known   []Owed
-	note    *Notice
-	outcome []string
+	state        State
+	alerts       []int   // indexes of changed alerts
+	dirty        []int64 // numbers of changed incidents
+	touched      []touched
+	entries      []Entry
+	owed         []Owed
+	alreadyThere []Owed
+	note         *Notice
+	outcome      []string
 }
 
 // touched is an incident that the event changed, with what it was before.
@@ -111,262 +163,6 @@ type touched struct {
 
 // moved says that alerts became active or inactive; else there were only new numbers.
 func (t *touched) moved() bool { return t.raised || t.flapped || len(t.cleared)+len(t.held) > 0 }
-
-// move applies an effect on the ladder: clear, raise, then bring every incident it touched in line.
-func (f *fold) move(eff effect) {
-	cleared := eff.clears && f.clear(eff.clear)
-	if eff.raises {
-		f.raise(eff.raise)
-	}
-	for i := range f.touched {
-		f.settle(&f.touched[i])
-	}
-	if eff.clears && !eff.raises {
-		f.afterRecovery(eff.clear, cleared)
-	}
-}
-
-// clear makes level l and every worse one inactive, where nothing newer made them active.
-func (f *fold) clear(l Level) (moved bool) {
-	own := f.alert(l)
-	if a := &f.state.Alerts[own]; f.e.At.After(a.Cleared) {
-		a.Cleared = f.e.At
-		f.alerts = append(f.alerts, own)
-	}
-	for i := range f.state.Alerts {
-		a := &f.state.Alerts[i]
-		if a.Event != f.e.SignalKey() || !reaches(a.Event, a.Level, l) || !a.Active || a.Raised.After(f.e.At) {
-			continue
-		}
-		a.Active, a.Until, a.ClosedBy = false, f.e.At, f.e.Seq
-		if f.e.Reading.Value != nil {
-			a.Before, a.Reading = a.Reading.Value, f.e.Reading
-		}
-		f.alerts = append(f.alerts, i)
-		t, inc := f.touch(a.Incident), f.incident(a.Incident)
-		if a.Hold > 0 && inc != nil && inc.State != IncidentResolved {
-			a.HeldUntil = f.holdUntil(a.Hold)
-			t.held = append(t.held, a.Level)
-		} else {
-			t.cleared = append(t.cleared, a.Level)
-		}
-		moved = true
-	}
-	return moved
-}
-
-// raise makes level l active, or refreshes its numbers if it is already.
-func (f *fold) raise(l Level) {
-	if f.v.Drop {
-		f.say("dropped by rule %q", f.v.Rule())
-		return
-	}
-	i := f.alert(l)
-	a := &f.state.Alerts[i]
-	switch {
-	case f.e.At.Before(a.Raised), f.e.At.Before(f.clearedAt(l)):
-		f.late(f.lateFor(a))
-		return
-	case tooOld(f.e):
-		f.say("%s old when it arrived: it opens nothing", FormatDuration(f.e.Received.Sub(f.e.At)))
-		return
-	case !f.e.Expires.IsZero() && !f.e.Expires.After(f.m.Now):
-		f.say("it has ended by its own time already: it opens nothing")
-		return
-	}
-	f.alerts = append(f.alerts, i)
-	if f.e.Reading.Value != nil || !a.Active {
-		a.Before, a.Reading = f.lastValue(), f.e.Reading
-	}
-	a.Raised, a.Facts, a.Expires = f.e.At, f.e.Facts, f.e.Expires
-	if a.Active { // already: the numbers refresh, and nobody is paged again
-		f.touch(a.Incident)
-		return
-	}
-	if !a.HeldUntil.IsZero() { // a flap: the same trouble, and nobody is told as of something new
-		a.Active, a.Since, a.Until, a.OpenedBy, a.ClosedBy, a.HeldUntil = true, f.e.At, time.Time{}, f.e.Seq, 0, time.Time{}
-		f.touch(a.Incident).flapped = true
-		return
-	}
-	key := f.v.GroupBy.Key(f.e)
-	inc := f.incidentByKey(key)
-	if inc == nil {
-		inc = f.reopen(key)
-	}
-	if inc == nil {
-		inc = f.open(key)
-	}
-	t := f.touch(inc.Number)
-	t.raised = true
-	if t.fresh || t.reopened || f.v.Severity > t.severity {
-		inc.AcknowledgedFor = f.v.AcknowledgedFor
-	}
-	if inc.Event == f.e.SignalKey() && !slices.Contains(inc.Path, l) {
-		inc.Path = append(slices.Clone(inc.Path), l)
-	}
-	a.Active, a.Since, a.Until, a.OpenedBy, a.ClosedBy = true, f.e.At, time.Time{}, f.e.Seq, 0
-	a.Severity, a.Incident, a.Key, a.Hold, a.Heard = f.v.Severity, inc.Number, key, f.v.ResolveAfter, f.heard()
-	f.route(a, inc)
-	inc.PageOnRise = inc.PageOnRise || f.v.PageOnRise
-	inc.NoteAutoResolve = f.v.NoteAutoResolve
-}
-
-// open makes a new incident for the event.
-func (f *fold) open(key string) *Incident {
-	f.endOld(key)
-	first := !slices.ContainsFunc(f.state.Incidents, func(inc Incident) bool { return inc.Key == key && inc.hasPaged() })
-	f.state.Incidents = append(f.state.Incidents, Incident{
-		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.FlowID().Flow, Event: f.e.SignalKey(), Subject: f.e.Subject,
-		State: IncidentOpen, Rule: f.v.Rule(), RulesVersion: f.v.Version, OpenedAt: f.e.At, Since: f.heard(), First: first,
-	})
-	f.next++
-	inc := &f.state.Incidents[len(f.state.Incidents)-1]
-	f.touch(inc.Number).fresh = true
-	return inc
-}
-
-// reopen takes up an incident that a person has resolved although Meta still reports it, and that gets worse;
-// nil if there is none.
-func (f *fold) reopen(key string) *Incident {
-	for i := range f.state.Incidents {
-		inc := &f.state.Incidents[i]
-		if inc.Key == key && len(f.counting(inc.Number)) > 0 { // resolved, else it would have been found
-			f.touch(inc.Number).reopened = true
-			f.unresolve(inc)
-			return inc
-		}
-	}
-	return nil
-}
-
-// afterRecovery handles what a recovery means beyond the alerts that it cleared: rules may tell somebody
-// of it, a status that cleared nothing is news of its own, and what we do not know may still be open in
-// a service that finds incidents by our key.
-func (f *fold) afterRecovery(l Level, cleared bool) {
-	s := signalOf(f.e.SignalKey())
-	byWord := s.ByWord() && !s.Moves()
-	if !cleared {
-		if a := f.newerRaise(l); a != nil {
-			f.late(f.lateFor(a))
-			return
-		}
-		unknown := !tooOld(f.e) && f.closeUnknown(l)
-		if !unknown && !byWord {
-			f.say("nothing was active")
-			if !s.Moves() {
-				return
-			}
-		}
-	}
-	if s.Moves() { // most such words end nothing, as when a new template is approved: told to those who ask for them
-		all := f.v.Notify
-		if cleared { // who was told of the trouble hears there that it is over
-			f.v.Notify = slices.DeleteFunc(slices.Clone(all), func(r Route) bool { return f.hears(&r.Target) })
-		}
-		if f.v.AsksForChange && !cleared || cleared && len(f.v.Notify) > 0 {
-			f.notice()
-		}
-		f.v.Notify = all
-		return
-	}
-	if byWord && !cleared || !byWord && len(f.v.Notify) > 0 {
-		f.notice()
-	}
-}
-
-// hears says whether a target was told of an incident that this event concerns.
-func (f *fold) hears(t *Target) bool {
-	return slices.ContainsFunc(f.state.Incidents, func(inc Incident) bool {
-		told := func(w Watch) bool {
-			return (w.Target == t.ID() || w.Notifier == t.Notifier) && (w.Opening > 0 || w.Severity != SeverityUnset)
-		}
-		concerned := func(c touched) bool { return c.number == inc.Number }
-		return slices.ContainsFunc(f.touched, concerned) && slices.ContainsFunc(inc.Watch, told)
-	})
-}
-
-// newerRaise returns an alert that the recovery of level l would have cleared, had it come in time.
-func (f *fold) newerRaise(l Level) *Alert {
-	for i := range f.state.Alerts {
-		a := &f.state.Alerts[i]
-		if a.Event == f.e.SignalKey() && reaches(a.Event, a.Level, l) && a.Raised.After(f.e.At) {
-			return a
-		}
-	}
-	return nil
-}
-
-// closeUnknown asks the services that find incidents by our key to close what we never heard of: the key
-// depends on the event alone, so an incident there survives even the loss of our database. See PageKeys.
-func (f *fold) closeUnknown(l Level) (unknown bool) {
-	opening, ok := f.e.Opening()
-	if !ok || f.v.Opening == nil || f.state.Alerts[f.alert(l)].Incident != 0 {
-		return false
-	}
-	key := f.v.Opening.GroupBy.Key(&opening)
-	severity := f.v.Opening.Severity
-	if signalOf(f.e.SignalKey()).Moves() { // a thousand templates that are approved go behind all trouble
-		severity = Info
-	}
-	var told []string
-	for _, t := range f.v.Opening.Named {
-		if t.Kind.Keyed() && !slices.Contains(told, t.ID()) && !f.wasTold(key, &t) {
-			told = append(told, t.ID())
-			f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: key, Target: t, Severity: severity})
-			f.say("resolve to %s", t.Notifier)
-		}
-	}
-	if len(told) == 0 && slices.ContainsFunc(f.state.Alerts, func(a Alert) bool { return a.Key == key }) {
-		return false
-	}
-	f.outcome = slices.Insert(f.outcome, 0, "recovery of an alert that nobody knows")
-	if len(told) > 0 {
-		f.note = newNotice(f.e, f.v.Opening)
-		f.note.Recovery = key
-	}
-	return true
-}
-
-// wasTold says whether a target was told of an incident with a key that we know: then we know what is open there. Of a
-// lower level that is not for it, a target that pages hears nothing, and may still hold what was opened before our
-// database was lost.
-func (f *fold) wasTold(key string, t *Target) bool {
-	return slices.ContainsFunc(f.state.Incidents, func(inc Incident) bool {
-		return inc.Key == key && slices.ContainsFunc(inc.Watch, func(w Watch) bool {
-			return (w.Target == t.ID() || w.Notifier == t.Notifier) && (w.Opening > 0 || w.Severity != SeverityUnset)
-		})
-	})
-}
-
-// expire ends the alerts of an incident whose own time is over, and returns them. It was over then, by our clock.
-func (f *fold) expire(inc *Incident, now time.Time) (expired []*Alert) {
-	for i := range f.state.Alerts {
-		a := &f.state.Alerts[i]
-		if a.Incident != inc.Number || !a.Active || a.Expires.IsZero() || a.Expires.After(now) {
-			continue
-		}
-		a.Active, a.Until, a.ClosedBy = false, a.Expires, 0
-		f.alerts = append(f.alerts, i)
-		expired = append(expired, a)
-	}
-	SortAlerts(expired)
-	return expired
-}
-
-// describe renews what an incident shows of its flow and its fields.
-func (f *fold) describe(inc *Incident) {
-	info := f.v.FlowInfo
-	if info.FlowName != "" || info.AccountName != "" || info.NumberName != "" || info.Runbook != "" || len(info.Labels) > 0 {
-		// A name that was known stays: who gives names beside the rules may not know it again yet.
-		info.FlowName = cmp.Or(info.FlowName, inc.FlowName)
-		info.AccountName = cmp.Or(info.AccountName, inc.AccountName)
-		info.NumberName = cmp.Or(info.NumberName, inc.NumberName)
-		inc.FlowInfo = info
-	}
-	if len(f.v.Fields) > 0 {
-		inc.Fields = f.v.Fields
-	}
-}
 
 // touch marks an incident as concerned and remembers how it was.
 func (f *fold) touch(number int64) *touched {
@@ -404,10 +200,16 @@ func (f *fold) say(format string, args ...any) {
 	f.outcome = append(f.outcome, fmt.Sprintf(format, args...))
 }
 
-// step gathers what changed.
+// step returns what changed.
 func (f *fold) step() Step {
-	f.wind()
-	s := Step{State: f.state, Entries: f.entries, Owed: f.owed, Known: f.known, Notice: f.note, Outcome: strings.Join(f.outcome, "; ")}
+	s := Step{
+		State:        f.state,
+		Entries:      f.entries,
+		Owed:         f.owed,
+		AlreadyThere: f.alreadyThere,
+		Notice:       f.note,
+		Outcome:      strings.Join(f.outcome, "; "),
+	}
 	slices.Sort(f.alerts)
 	for _, i := range slices.Compact(f.alerts) {
 		s.Alerts = append(s.Alerts, f.state.Alerts[i])

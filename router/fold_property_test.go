@@ -169,7 +169,7 @@ func checkInvariants(t *rapid.T, s router.State) {
 			t.Fatalf("%s: severity %s, want %s", inc.Name(), inc.Severity, worst)
 		}
 		for _, w := range inc.Watch {
-			if w.Paged || w.Rise != 0 { // open for another reason
+			if w.Paged || w.PagedAt != 0 { // open for another reason
 				continue
 			}
 			severity, open := routed[w.Notifier]

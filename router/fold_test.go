@@ -12,7 +12,7 @@ import (
 
 var morning = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 
-// history folds events one after another, as the Router does, and gathers what came of it.
+// history folds events one after another, as the Router does, and collects what came of it.
 type history struct {
 	state    router.State
 	last     int64

@@ -36,7 +36,8 @@ func NewPerson(phone, user string) (p Person, err error) {
 	case strings.TrimSpace(phone) == "" && p.user == "":
 		return p, errors.New("name a person by a telephone number or a user id")
 	case strings.TrimSpace(phone) != "" && (len(p.phone) < minPhone || len(p.phone) > maxPhone):
-		return p, fmt.Errorf("a telephone number has %d to %d digits: give it whole, with its country code", minPhone, maxPhone)
+		return p, fmt.Errorf("a telephone number has %d to %d digits: give it whole, with its country code",
+			minPhone, maxPhone)
 	case p.user != "" && (len(p.user) < minUser || len(p.user) > maxUser):
 		return p, fmt.Errorf("a user id has %d to %d characters", minUser, maxUser)
 	}
@@ -80,7 +81,8 @@ func digits(s string) string {
 
 // In says whether a text names the person.
 func (p Person) In(text string) bool {
-	return p.phone != "" && (hasPhone(text, p.phone) || hasMessageOf(text, p.phone)) || p.user != "" && hasWord(text, p.user)
+	return p.phone != "" && (hasPhone(text, p.phone) || hasMessageOf(text, p.phone)) ||
+		p.user != "" && hasWord(text, p.user)
 }
 
 // hasPhone finds a number by its digits alone; before and behind it stands no other digit, but for the 00 of an
@@ -88,7 +90,8 @@ func (p Person) In(text string) bool {
 func hasPhone(text, phone string) bool {
 	before := ' '
 	for i, r := range text {
-		if isDigit(r) && !isDigit(before) && (isPhone(text[i:], phone) || strings.HasPrefix(text[i:], "00") && isPhone(text[i+2:], phone)) {
+		if isDigit(r) && !isDigit(before) &&
+			(isPhone(text[i:], phone) || strings.HasPrefix(text[i:], "00") && isPhone(text[i+2:], phone)) {
 			return true
 		}
 		before = r
@@ -118,12 +121,15 @@ func hasMessageOf(text, phone string) bool {
 		if !ok {
 			return false
 		}
-		end := strings.IndexFunc(rest, func(r rune) bool { return !isDigit(r) && !unicode.IsLetter(r) && r != '+' && r != '/' })
+		end := strings.IndexFunc(rest, func(r rune) bool {
+			return !isDigit(r) && !unicode.IsLetter(r) && r != '+' && r != '/'
+		})
 		id := rest
 		if end >= 0 {
 			id = rest[:end]
 		}
-		if raw, err := base64.RawStdEncoding.DecodeString(id[:len(id)/4*4]); err == nil && bytes.Contains(raw, []byte(phone)) {
+		if raw, err := base64.RawStdEncoding.DecodeString(id[:len(id)/4*4]); err == nil &&
+			bytes.Contains(raw, []byte(phone)) {
 			return true
 		}
 		text = rest
@@ -151,7 +157,8 @@ func hasWord(text, word string) bool {
 // maxNested bounds JSON that stands in a string of JSON: response_json is one.
 const maxNested = 3
 
-// InJSON says whether JSON names the person in a text, a number or a key, however it is escaped. What is no JSON is text.
+// InJSON says whether JSON names the person in a text, a number or a key, however it is escaped. What is no JSON is
+// text.
 func (p Person) InJSON(raw []byte) bool { return len(raw) > 0 && p.inJSON(raw, 0) }
 
 func (p Person) inJSON(raw []byte, nested int) bool {
@@ -171,7 +178,8 @@ func (p Person) inJSON(raw []byte, nested int) bool {
 				return true
 			}
 		case string:
-			if p.In(v) || nested < maxNested && len(v) > 1 && (v[0] == '{' || v[0] == '[') && p.inJSON([]byte(v), nested+1) {
+			if p.In(v) || nested < maxNested && len(v) > 1 && (v[0] == '{' || v[0] == '[') &&
+				p.inJSON([]byte(v), nested+1) {
 				return true
 			}
 		}
@@ -188,10 +196,11 @@ func (p Person) forget(texts ...*string) (found bool) {
 	return found
 }
 
-// ForgetEvent takes out of an event what it holds of the person: of Meta's all that it said, of what somebody did the name.
-// whole says that the event is known to be of the person.
+// ForgetEvent takes out of an event what it holds of the person: of Meta's all that it said, of what somebody did the
+// name. whole says that the event is known to be of the person.
 func (p Person) ForgetEvent(e *Event, whole bool) (found bool) {
-	if whole && e.Reduced != ReducedForgotten || p.InJSON(e.Value) || p.InJSON(e.Raw) || p.In(e.Message) || p.In(e.Warning) {
+	if whole && e.Reduced != ReducedForgotten || p.InJSON(e.Value) || p.InJSON(e.Raw) ||
+		p.In(e.Message) || p.In(e.Warning) {
 		*e, found = e.Reduce(ReducedForgotten), true
 	}
 	if e.Act != nil {

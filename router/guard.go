@@ -86,10 +86,10 @@ func (i *Incident) may(act string, ongoing bool) Refusal {
 }
 
 // Unpaged lists the notifiers that PageNow would page: they page, the incident's rules name them, and they have no page
-// open. A second page alone, about a rise in severity, does not count: see Watch.Rise.
+// open. A second page alone, about a rise in severity, does not count: see Watch.PagedAt.
 func (i *Incident) Unpaged() (notifiers []string) {
 	for _, name := range i.Pageable {
-		if !slices.ContainsFunc(i.Watch, func(w Watch) bool { return w.Notifier == name && w.Open && w.Rise == 0 }) {
+		if !slices.ContainsFunc(i.Watch, func(w Watch) bool { return w.Notifier == name && w.Open && w.PagedAt == 0 }) {
 			notifiers = append(notifiers, name)
 		}
 	}

@@ -147,7 +147,7 @@ func agrees(t interface {
 	}
 	if act == router.PageNow && why == router.MayHappen {
 		for _, w := range after.Watch {
-			if slices.Contains(paged, w.Notifier) && w.Rise == 0 && !w.Open {
+			if slices.Contains(paged, w.Notifier) && w.PagedAt == 0 && !w.Open {
 				t.Errorf("%s is not paged, of %q", w.Notifier, paged)
 			}
 		}

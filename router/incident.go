@@ -35,7 +35,8 @@ func (l Level) IsWord() bool {
 	return l != "" && !number
 }
 
-// FlowID names a flow within its account; everything the fold knows is kept by flow. For another subject Flow is its Subject.Key.
+// FlowID names a flow within its account; everything the fold knows is kept by flow. For another subject Flow is its
+// Subject.Key.
 type FlowID struct{ WABA, Flow string }
 
 // OnlyFlow returns the id of a flow, of what may be the key of another subject: then "".
@@ -62,7 +63,8 @@ type Alert struct {
 	Heard    time.Time // when what made it active reached us, by our clock: nobody can have acknowledged it before
 	Severity Severity  // decided when it became active
 
-	// Facts are what Meta said of it when it was last reported as active, and Expires when it ends by itself: see Event.
+	// Facts are what Meta said of it when it was last reported as active, and Expires when it ends by itself: see
+	// Event.
 	Facts   []Fact
 	Expires time.Time
 
@@ -98,7 +100,7 @@ func LastReport(alerts []Alert, event string, want func(*Alert) bool) (last *Ale
 
 // AlertRoute is how an alert reaches a notifier.
 type AlertRoute struct {
-	Notifier           string        `json:"notifier"`     // of several names for one target, the one that the incident goes by
+	Notifier           string        `json:"notifier"`     // of several names for one target, that of the incident
 	Due                time.Time     `json:"due,omitzero"` // it is not newly told before; zero: at once
 	UnlessAcknowledged bool          `json:"unless_acknowledged,omitempty"`
 	Mention            []string      `json:"mention,omitempty"` // whom it calls by name: see Route
@@ -195,10 +197,11 @@ type Incident struct {
 	Acts              ActTimes
 	// Reopened is the page that a person opened again in its service after it was over; the zero Page for none.
 	Reopened Page
-	// First says that nobody was told of an incident with its key before, as far as we know. A service that pages may hold
-	// what was opened there before our database was lost: at the end it is asked to close that as well.
+	// First says that nobody was told of an incident with its key before, as far as we know. A service that pages may
+	// hold what was opened there before our database was lost: at the end it is asked to close that as well.
 	First bool
-	// ByItself says in a sentence what a service that pages did by itself and no person has answered yet; "" for nothing.
+	// ByItself says in a sentence what a service that pages did by itself and no person has answered yet; "" for
+	// nothing.
 	ByItself string
 
 	Flaps      int64    // how often it came back while its recovery was held back
@@ -236,15 +239,18 @@ func (i *Incident) Acknowledges(a *Alert) bool {
 	return a.Heard.Before(i.AcknowledgedAt)
 }
 
-// AcknowledgesPage says whether the acknowledgement covers a page. One that a person wanted made after it is news to those
-// who are paged.
+// AcknowledgesPage says whether the acknowledgement covers a page. One that a person wanted made after it is news to
+// those who are paged.
 func (i *Incident) AcknowledgesPage(w *Watch) bool {
 	return !w.Open || !w.Paged || w.Since.Before(i.AcknowledgedAt)
 }
 
 // hasPaged says whether a page of it was ever opened.
 func (i *Incident) hasPaged() bool {
-	return slices.ContainsFunc(i.Watch, func(w Watch) bool { return w.Opening > 0 && slices.Contains(i.Pageable, w.Notifier) })
+	return slices.ContainsFunc(
+		i.Watch,
+		func(w Watch) bool { return w.Opening > 0 && slices.Contains(i.Pageable, w.Notifier) },
+	)
 }
 
 // EventName is the name of the event that opened it, as rules know it.
@@ -282,12 +288,12 @@ func (p Page) Is(notifier, key string) bool {
 type Watch struct {
 	Notifier string   `json:"notifier"`
 	Open     bool     `json:"open"`               // it is told that the incident is open
-	Severity Severity `json:"severity"`           // highest among the active alerts that route to it, kept when it closes
+	Severity Severity `json:"severity"`           // highest of the active alerts that route to it, kept when it closes
 	Paged    bool     `json:"paged,omitempty"`    // a person wants it told at once, whatever it waits for
 	PagedBy  string   `json:"paged_by,omitempty"` // who that is
-	// Rise is not zero for a second page about the same incident: the journal position of the rise in severity
-	// behind it, while somebody had acknowledged the incident.
-	Rise int64 `json:"rise,omitempty"`
+	// PagedAt is the journal position that caused this extra page, a rise in severity while somebody had acknowledged
+	// the incident; 0 for the first page, and for a card.
+	PagedAt int64 `json:"rise,omitempty"`
 	// Target identifies where it is told (Target.ID): under whatever names the rules know a target, it is told once.
 	// "" is of incidents from before this was kept.
 	Target string `json:"target,omitempty"`
@@ -301,19 +307,19 @@ type Watch struct {
 	Repaged bool `json:"repaged,omitempty"`
 	// Held says that the service acknowledged it by itself: it notifies nobody of a rise, which opens a page anew.
 	Held bool `json:"held,omitempty"`
-	// Reminders counts how often it was told again in this opening that nobody has the incident, and Reminded is when it was
-	// last, or when nobody had it any more.
+	// Reminders counts how often it was told again in this opening that nobody has the incident, and Reminded is when
+	// it was last, or when nobody had it any more.
 	Reminders int64     `json:"reminders,omitempty"`
 	Reminded  time.Time `json:"reminded,omitzero"`
 }
 
-// FlowInfo is what the rules file says of a flow and of the account that it is in, or of the account alone where an event is
-// about no flow. Names that it does not give may be Meta's.
+// FlowInfo is what the rules file says of a flow and of the account that it is in, or of the account alone where an
+// event is about no flow. Names that it does not give may be Meta's.
 type FlowInfo struct {
 	FlowName    string            `json:"flow_name,omitempty"`    // "" means unknown: show the id
 	AccountName string            `json:"account_name,omitempty"` // "" means unknown: show the WABA id
-	NumberName  string            `json:"number_name,omitempty"`  // of a phone number that Meta names by its id alone; "" means unknown
-	Labels      map[string]string `json:"labels,omitempty"`       // team, and any other label; a flow has its account's as well
+	NumberName  string            `json:"number_name,omitempty"`  // of a phone number that has an id alone; "" means unknown
+	Labels      map[string]string `json:"labels,omitempty"`       // team, and any other; a flow has its account's as well
 	Runbook     string            `json:"runbook,omitempty"`      // URL
 }
 

@@ -66,7 +66,7 @@ func SightKinds() []SightKind {
 }
 
 // hit counts what an event matched.
-func (g *gathering) hit(e *Event, d *Decision) {
+func (g *batch) hit(e *Event, d *Decision) {
 	names := d.Rules
 	if len(names) == 0 && len(d.Named) > 0 && e.Source == SourceMeta {
 		names = []string{d.Rule()}
@@ -78,7 +78,7 @@ func (g *gathering) hit(e *Event, d *Decision) {
 }
 
 // page counts the pages that an incident came to, for the rule that opened it.
-func (g *gathering) page(before, after *Incident) {
+func (g *batch) page(before, after *Incident) {
 	for i := range after.Watch {
 		w := &after.Watch[i]
 		if !w.Open || !slices.Contains(after.Pageable, w.Notifier) {
@@ -86,7 +86,7 @@ func (g *gathering) page(before, after *Incident) {
 		}
 		had := int64(0)
 		for j := range before.Watch {
-			if before.Watch[j].Notifier == w.Notifier && before.Watch[j].Rise == w.Rise {
+			if before.Watch[j].Notifier == w.Notifier && before.Watch[j].PagedAt == w.PagedAt {
 				had = before.Watch[j].Opening
 			}
 		}
@@ -96,7 +96,7 @@ func (g *gathering) page(before, after *Incident) {
 	}
 }
 
-func (g *gathering) hitsOf(rule string) *RuleHits {
+func (g *batch) hitsOf(rule string) *RuleHits {
 	h := g.hits[rule]
 	if h == nil {
 		h = &RuleHits{Day: g.now.UTC().Truncate(24 * time.Hour), Rule: rule}

@@ -28,7 +28,7 @@ func TestABatchSaysWhatRulesDid(t *testing.T) {
 	event := func(seq int64, flow, state string, threshold float64) Event {
 		return Event{Seq: seq, Source: SourceMeta, At: at, Received: at, WABA: "w", Flow: flow, Name: EndpointErrorRate, AlertState: state, Threshold: &threshold}
 	}
-	g := newGathering(byThreshold{}, map[FlowID]State{}, 0, nil, at)
+	g := newBatch(byThreshold{}, map[FlowID]State{}, 0, nil, at)
 	for _, e := range []Event{
 		event(1, "a", Activated, 10), event(2, "a", Activated, 50), // a page, and one that is told already
 		event(3, "b", Activated, 5), // a page in five minutes
@@ -36,7 +36,7 @@ func TestABatchSaysWhatRulesDid(t *testing.T) {
 	} {
 		g.event(&e)
 	}
-	b := g.batch()
+	b := g.result()
 	want := []RuleHits{
 		{Day: day, Rule: "also", Hits: 2, Last: at},
 		{Day: day, Rule: "bad", Hits: 2, Pages: 1, Last: at},
@@ -51,10 +51,10 @@ func TestABatchSaysWhatRulesDid(t *testing.T) {
 		}
 	}
 
-	later := newGathering(byThreshold{}, g.states, 2, nil, at.Add(6*time.Minute)) // the next day
+	later := newBatch(byThreshold{}, g.states, 2, nil, at.Add(6*time.Minute)) // the next day
 	later.tick(FlowID{"w", "b"})
 	want = []RuleHits{{Day: day.AddDate(0, 0, 1), Rule: "default", Pages: 1}}
-	if diff := cmp.Diff(want, later.batch().Hits); diff != "" {
+	if diff := cmp.Diff(want, later.result().Hits); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }

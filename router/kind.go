@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// Kind is the service behind a notifier. What a kind can, and which keys it has in the rules file, stands in the table below
-// and nowhere else: everybody asks there, and nobody compares kinds. What a call costs, how it is made and what its answer
-// means stands in the package of the kind under notifiers.
+// Kind is the service behind a notifier. What a kind can, and which keys it has in the rules file, stands in the table
+// below and nowhere else: everybody asks there, and nobody compares kinds. What a call costs, how it is made and what
+// its answer means stands in the package of the kind under notifiers.
 type Kind string
 
 // The kinds of notifiers.
@@ -34,7 +34,8 @@ type kindInfo struct {
 	digests bool // it takes many incidents in one message when more come than it takes
 	edits   bool // it shows how things stand in one place, which people can be led to
 	private bool // its address may hold a credential: people only see the host
-	// mentions are the forms of those whom its messages can call by name, as regular expressions; nil where they call nobody.
+	// mentions are the forms of those whom its messages can call by name, as regular expressions; nil where they call
+	// nobody.
 	mentions []string
 	acts     Source // what people do there comes back as events of this source; "" where nothing does
 
@@ -49,20 +50,25 @@ var kinds = []kindInfo{
 		keys: []KindKey{
 			{Name: "channel", Is: KeyAddress, Forms: []string{channelNameForm, channelIDForm}, Check: checkChannel,
 				About:   "The channel's name with # as Slack shows it, in quotes, or its id.",
-				Missing: `a channel's id, or its name with #: "#flow-ops"`, Hint: "write the name with # as Slack shows it, or the id that begins with C or G",
+				Missing: `a channel's id, or its name with #: "#flow-ops"`,
+				Hint:    "write the name with # as Slack shows it, or the id that begins with C or G",
 				StandIn: "#channel", Any: "any value of the right form"},
 			{Name: "allow", Is: KeyPeople, Forms: []string{slackPersonForm}, Check: checkSlackPerson,
-				About: "Ids of the Slack users (U..., W...) and user groups (S...) who alone may press the buttons of its messages. Without it everybody in the channel may.",
-				Hint:  "in Slack, copy the member id (U...) or the id of the user group (S...)"},
+				About: "Ids of the Slack users (U..., W...) and user groups (S...) who alone may press the buttons of its " +
+					"messages. Without it everybody in the channel may.",
+				Hint: "in Slack, copy the member id (U...) or the id of the user group (S...)"},
 		},
 	},
 	{
 		kind: KindPagerDuty, label: "PagerDuty", one: "a PagerDuty service", pages: true, keyed: true, acts: SourcePagerDuty,
 		about: "pagerduty: one service.",
 		keys: []KindKey{
-			{Name: "routing_key", Is: KeyCredential, Forms: []string{routingKeyForm}, Check: checkRoutingKey, Noun: "a routing key",
-				About:   `The integration key of the service, for Events API v2. Keep it out of the file: "${PD_KEY}" is an environment variable, "${file:/run/secrets/key}" the content of a file.`,
-				Missing: "the integration key of the service, for Events API v2", Hint: "it is the integration key of the service, for Events API v2",
+			{Name: "routing_key", Is: KeyCredential, Forms: []string{routingKeyForm}, Check: checkRoutingKey,
+				Noun: "a routing key",
+				About: `The integration key of the service, for Events API v2. Keep it out of the file: ` +
+					`"${PD_KEY}" is an environment variable, "${file:/run/secrets/key}" the content of a file.`,
+				Missing: "the integration key of the service, for Events API v2",
+				Hint:    "it is the integration key of the service, for Events API v2",
 				StandIn: "00000000000000000000000000000000", Any: "32 zeros"},
 		},
 	},
@@ -71,11 +77,15 @@ var kinds = []kindInfo{
 		about: "webhook: a receiver of your own, which gets JSON that is signed as Standard Webhooks.",
 		keys: []KindKey{
 			{Name: "url", Is: KeyAddress, Forms: []string{httpsForm, loopbackForm}, Check: checkWebhookURL,
-				About:   `Where the messages are posted, over https. If it holds a secret, keep it out of the file: "${NAME}" or "${file:PATH}".`,
-				Missing: `where messages are posted: "https://hooks.example.com/flows"`, Hint: "it begins with https:// and has no user and no password in it",
+				About: `Where the messages are posted, over https. If it holds a secret, ` +
+					`keep it out of the file: "${NAME}" or "${file:PATH}".`,
+				Missing: `where messages are posted: "https://hooks.example.com/flows"`,
+				Hint:    "it begins with https:// and has no user and no password in it",
 				StandIn: "https://webhook.invalid/", Any: "https://webhook.invalid/"},
-			{Name: "secret", Is: KeyCredential, Forms: []string{webhookSecretForm}, Check: checkWebhookSecret, Noun: "the secret of a webhook",
-				About:   `What messages are signed with: whsec_ and 24 to 64 bytes in base64. Keep it out of the file: "${NAME}" or "${file:PATH}".`,
+			{Name: "secret", Is: KeyCredential, Forms: []string{webhookSecretForm}, Check: checkWebhookSecret,
+				Noun: "the secret of a webhook",
+				About: `What messages are signed with: whsec_ and 24 to 64 bytes in base64. ` +
+					`Keep it out of the file: "${NAME}" or "${file:PATH}".`,
 				Missing: makeSecret, Hint: makeSecret,
 				StandIn: "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", Any: "whsec_ and 32 times A"},
 		},
@@ -87,8 +97,8 @@ type KindKey struct {
 	Name  string
 	Is    KeyUse
 	Forms []string // of a value, as regular expressions that the loader and JSON Schema read alike
-	// Check says what is wrong with a value, "" for nothing; of an address as what follows the value in a sentence, and what
-	// was perhaps meant. It quotes no credential.
+	// Check says what is wrong with a value, "" for nothing; of an address as what follows the value in a sentence, and
+	// what was perhaps meant. It quotes no credential.
 	Check   func(text string) (problem, meant string)
 	About   string // for whoever writes rules, in one or two sentences
 	Missing string // what to write where it is missing
@@ -154,7 +164,8 @@ func (k Kind) Digests() bool { return k.info().digests }
 // Edits says that the service shows how an incident stands in one place, which is kept up to date.
 func (k Kind) Edits() bool { return k.info().edits }
 
-// Mentions returns the forms of those whom its messages can call by name, as regular expressions; nil where they call nobody.
+// Mentions returns the forms of those whom its messages can call by name, as regular expressions; nil where they call
+// nobody.
 func (k Kind) Mentions() []string { return k.info().mentions }
 
 // MentionForms returns those of every kind.
@@ -221,7 +232,8 @@ func checkChannel(text string) (problem, meant string) {
 	if channelName.MatchString(text) || channelID.MatchString(text) {
 		return "", ""
 	}
-	if name := "#" + strings.ToLower(strings.TrimPrefix(text, "#")); !anyID.MatchString(text) && channelName.MatchString(name) {
+	if name := "#" + strings.ToLower(strings.TrimPrefix(text, "#")); !anyID.MatchString(text) &&
+		channelName.MatchString(name) {
 		meant = name
 	}
 	return "is neither the name nor the id of a channel", meant
@@ -275,7 +287,8 @@ func webhookKey(secret Secret) (key []byte, ok bool) {
 
 func checkWebhookSecret(text string) (problem, _ string) {
 	if _, ok := webhookKey(Secret(text)); !ok {
-		return fmt.Sprintf("the secret of a webhook is whsec_ and %d to %d bytes in base64", minWebhookSecret, maxWebhookSecret), ""
+		return fmt.Sprintf("the secret of a webhook is whsec_ and %d to %d bytes in base64",
+			minWebhookSecret, maxWebhookSecret), ""
 	}
 	return "", ""
 }

@@ -1,8 +1,8 @@
 package router
 
 import (
-	"cmp"
 	"slices"
+	"time"
 )
 
 // effect is what an event does to the levels of its signal. Clearing comes first: BLOCKED -> THROTTLED
@@ -12,6 +12,9 @@ type effect struct {
 	clear          Level // this level and every worse one become inactive
 	raise          Level // this level becomes active
 }
+
+// none says that it does nothing to any level.
+func (e effect) none() bool { return e == effect{} }
 
 // effectOf reads an event's meaning; the zero effect is that of a notice.
 func effectOf(e *Event) effect {
@@ -23,7 +26,8 @@ func effectOf(e *Event) effect {
 		return effect{}
 	case e.AlertState == Activated:
 		eff := effect{raises: true, raise: e.Level()}
-		if at := s.place(eff.raise); !s.Apart && at >= 0 && at < len(s.Levels)-1 { // a word replaces the worse one before it
+		// a word replaces the worse one before it
+		if at := s.place(eff.raise); !s.Apart && at >= 0 && at < len(s.Levels)-1 {
 			eff.clears, eff.clear = true, s.Levels[at+1].Level()
 		}
 		return eff
@@ -74,33 +78,126 @@ func (a *Alert) Reaches(b *Alert) bool {
 	return a.Event == b.Event && reaches(a.Event, a.Level, b.Level)
 }
 
-// Sentence writes that a level was crossed for the worse, or what another word of a signal says, with the signal's name before
-// it: "Endpoint error rate over 10 %", "Account ban: will be disabled".
-func Sentence(event string, l Level) string {
-	s := signalOf(event)
-	switch known := s.find(string(l)); {
-	case !s.Moves():
-		return SignalName(event) + " " + Crossed(event, l)
-	case known != nil && known.Text != "":
-		return s.Title + ": " + known.Text
-	case l == "":
-		return s.Title
+// climb applies an effect: it clears, then raises. cleared says whether anything was active that is not any more.
+func (f *fold) climb(e effect) (cleared bool) {
+	cleared = e.clears && f.clear(e.clear)
+	if e.raises {
+		f.raise(e.raise)
 	}
-	return s.Title + ": " + string(l)
+	return cleared
 }
 
-// Crossed writes that a level was crossed for the worse: "over 10 %", "below 90 %", "is BLOCKED".
-func Crossed(event string, l Level) string {
-	if l == "" {
-		return "is out of bounds"
+// clear makes level l and every worse one inactive, where nothing newer made them active.
+func (f *fold) clear(l Level) (moved bool) {
+	own := f.alert(l)
+	if a := &f.state.Alerts[own]; f.e.At.After(a.Cleared) {
+		a.Cleared = f.e.At
+		f.alerts = append(f.alerts, own)
 	}
-	return cmp.Or(signalOf(event).Now, unknownSignal.Now) + " " + FormatLevel(event, l)
+	for i := range f.state.Alerts {
+		a := &f.state.Alerts[i]
+		if a.Event != f.e.SignalKey() || !reaches(a.Event, a.Level, l) || !a.Active || a.Raised.After(f.e.At) {
+			continue
+		}
+		a.Active, a.Until, a.ClosedBy = false, f.e.At, f.e.Seq
+		if f.e.Reading.Value != nil {
+			a.Before, a.Reading = a.Reading.Value, f.e.Reading
+		}
+		f.alerts = append(f.alerts, i)
+		t, inc := f.touch(a.Incident), f.incident(a.Incident)
+		if a.Hold > 0 && inc != nil && inc.State != IncidentResolved {
+			a.HeldUntil = f.holdUntil(a.Hold)
+			t.held = append(t.held, a.Level)
+		} else {
+			t.cleared = append(t.cleared, a.Level)
+		}
+		moved = true
+	}
+	return moved
 }
 
-// Uncrossed writes that a level was crossed for the better: "back under 10 %", "no longer BLOCKED".
-func Uncrossed(event string, l Level) string {
-	if l == "" {
-		return "back within bounds"
+// raise makes level l active, or refreshes its numbers if it is already.
+func (f *fold) raise(l Level) {
+	if f.v.Drop {
+		f.say("dropped by rule %q", f.v.Rule())
+		return
 	}
-	return cmp.Or(signalOf(event).Over, unknownSignal.Over) + " " + FormatLevel(event, l)
+	i := f.alert(l)
+	a := &f.state.Alerts[i]
+	switch {
+	case f.e.At.Before(a.Raised), f.e.At.Before(f.clearedAt(l)):
+		f.late(f.lateFor(a))
+		return
+	case tooOld(f.e):
+		f.say("%s old when it arrived: it opens nothing", FormatDuration(f.e.Received.Sub(f.e.At)))
+		return
+	case !f.e.Expires.IsZero() && !f.e.Expires.After(f.m.Now):
+		f.say("it has ended by its own time already: it opens nothing")
+		return
+	}
+	f.alerts = append(f.alerts, i)
+	if f.e.Reading.Value != nil || !a.Active {
+		a.Before, a.Reading = f.lastValue(), f.e.Reading
+	}
+	a.Raised, a.Facts, a.Expires = f.e.At, f.e.Facts, f.e.Expires
+	if a.Active { // already: the numbers refresh, and nobody is paged again
+		f.touch(a.Incident)
+		return
+	}
+	if !a.HeldUntil.IsZero() { // a flap: the same trouble, and nobody is told as of something new
+		a.Active, a.Since, a.Until, a.HeldUntil = true, f.e.At, time.Time{}, time.Time{}
+		a.OpenedBy, a.ClosedBy = f.e.Seq, 0
+		f.touch(a.Incident).flapped = true
+		return
+	}
+	key := f.v.GroupBy.Key(f.e)
+	inc := f.incidentByKey(key)
+	if inc == nil {
+		inc = f.reopen(key)
+	}
+	if inc == nil {
+		inc = f.open(key)
+	}
+	t := f.touch(inc.Number)
+	t.raised = true
+	if t.fresh || t.reopened || f.v.Severity > t.severity {
+		inc.AcknowledgedFor = f.v.AcknowledgedFor
+	}
+	if inc.Event == f.e.SignalKey() && !slices.Contains(inc.Path, l) {
+		inc.Path = append(slices.Clone(inc.Path), l)
+	}
+	a.Active, a.Since, a.Until, a.OpenedBy, a.ClosedBy = true, f.e.At, time.Time{}, f.e.Seq, 0
+	a.Severity, a.Incident, a.Key, a.Hold, a.Heard = f.v.Severity, inc.Number, key, f.v.ResolveAfter, f.heard()
+	f.route(a, inc)
+	inc.PageOnRise = inc.PageOnRise || f.v.PageOnRise
+	inc.NoteAutoResolve = f.v.NoteAutoResolve
+}
+
+// open makes a new incident for the event.
+func (f *fold) open(key string) *Incident {
+	f.endOld(key)
+	paged := func(inc Incident) bool { return inc.Key == key && inc.hasPaged() }
+	first := !slices.ContainsFunc(f.state.Incidents, paged)
+	f.state.Incidents = append(f.state.Incidents, Incident{
+		Number: f.next, Key: key, WABA: f.e.WABA, Flow: f.e.FlowID().Flow, Event: f.e.SignalKey(), Subject: f.e.Subject,
+		State: IncidentOpen, Rule: f.v.Rule(), RulesVersion: f.v.Version, OpenedAt: f.e.At, Since: f.heard(), First: first,
+	})
+	f.next++
+	inc := &f.state.Incidents[len(f.state.Incidents)-1]
+	f.touch(inc.Number).fresh = true
+	return inc
+}
+
+// reopen takes up an incident that a person has resolved although Meta still reports it, and that gets worse;
+// nil if there is none.
+func (f *fold) reopen(key string) *Incident {
+	for i := range f.state.Incidents {
+		inc := &f.state.Incidents[i]
+		if inc.Key == key && len(f.counting(inc.Number)) > 0 { // resolved, else it would have been found
+			f.touch(inc.Number).reopened = true
+			f.unresolve(inc)
+			return inc
+		}
+	}
+	return nil
 }

@@ -14,11 +14,13 @@ type lapse struct {
 	pages []string // notifiers whose pages it held: they are opened anew, as when a person takes it back
 }
 
-// lapsesAt returns when the acknowledgement of an incident ends by itself; zero if it does not. While a recovery is held
-// back there is nothing to follow up, and while a silence covers the incident nobody is to be told: it ends after that.
+// lapsesAt returns when the acknowledgement of an incident ends by itself; zero if it does not. While a recovery is
+// held back there is nothing to follow up, and while a silence covers the incident nobody is to be told: it ends after
+// that.
 func (f *fold) lapsesAt(inc *Incident, counting []*Alert) time.Time {
 	active := slices.ContainsFunc(counting, func(a *Alert) bool { return a.Active })
-	if inc.State != IncidentAcknowledged || inc.AcknowledgedFor == 0 || !active || f.silenceOf(inc, counting[0]) != nil {
+	if inc.State != IncidentAcknowledged || inc.AcknowledgedFor == 0 || !active ||
+		f.silenceOf(inc, counting[0]) != nil {
 		return time.Time{}
 	}
 	return later(inc.AcknowledgedAt, inc.Acts.FollowUp).Add(inc.AcknowledgedFor)

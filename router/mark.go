@@ -50,7 +50,8 @@ func (r *Router) beginFold(ctx context.Context) error {
 	if found != nil {
 		c.found, c.left = *found, r.cfg.Batch
 		if c.found.Alone != "" {
-			r.cfg.Logger.Warn("the process before this one ended while it folded; folding carefully", "at", c.found.Alone, "times", c.found.Times)
+			r.cfg.Logger.Warn("the process before this one ended while it folded; folding carefully",
+				"at", c.found.Alone, "times", c.found.Times)
 		}
 	} else if err := r.journal.SetFoldMark(ctx, &Mark{}); err != nil {
 		return err
@@ -88,7 +89,8 @@ func (r *Router) endFold(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if err := r.journal.SetFoldMark(ctx, nil); err != nil && !errors.Is(err, ErrConflict) {
-		r.cfg.Logger.Warn("the end of the fold could not be noted: the next process folds carefully at first", "error", err)
+		r.cfg.Logger.Warn("the end of the fold could not be noted: the next process folds carefully at first",
+			"error", err)
 	}
 }
 
@@ -99,13 +101,14 @@ func (r *Router) foldCarefully(ctx context.Context, e *Event) (n int, err error)
 	case err != nil:
 		return 0, err
 	case ends >= endsUntilAside:
-		g := newGathering(r.cfg.Rules(), nil, 0, nil, r.cfg.Now())
+		g := newBatch(r.cfg.Rules(), nil, 0, nil, r.cfg.Now())
 		g.setAside(e, errEnds)
 		if err := r.commit(ctx, g); err != nil {
 			return 0, err
 		}
 	case ends >= endsUntilPlain:
-		r.cfg.Logger.Error("an event ended the process before: it is folded without the expressions and templates of the rules",
+		r.cfg.Logger.Error("an event ended the process before: it is folded without the expressions and templates of "+
+			"the rules",
 			"seq", e.Seq, "event", e.Name, "waba", e.WABA, "flow", e.Flow, "times", ends)
 		if _, err := r.foldEvents(ctx, r.cfg.Rules().Plain(), []Event{*e}); err != nil {
 			return 0, err
@@ -127,7 +130,7 @@ func (r *Router) runTimersCarefully(ctx context.Context, flow FlowID) error {
 	case err != nil:
 		return err
 	case ends >= endsUntilAside:
-		g := newGathering(rules, map[FlowID]State{}, 0, nil, r.cfg.Now())
+		g := newBatch(rules, map[FlowID]State{}, 0, nil, r.cfg.Now())
 		g.postpone(flow, errEnds)
 		err = r.commit(ctx, g)
 	case ends >= endsUntilPlain:

@@ -28,10 +28,12 @@ func (f *fold) notice() {
 		if slices.ContainsFunc(f.v.Notify[:i], func(other Route) bool { return other.ID() == t.ID() }) {
 			continue // another name for the same target
 		}
-		if slices.ContainsFunc(f.owed, func(o Owed) bool { return o.Event == f.e.Seq && o.Target.Notifier == t.Notifier }) {
+		owed := func(o Owed) bool { return o.Notice == f.e.Seq && o.Target.Notifier == t.Notifier }
+		if slices.ContainsFunc(f.owed, owed) {
 			continue
 		}
-		f.owed = append(f.owed, Owed{Event: f.e.Seq, Key: fmt.Sprintf("flowbridge/notice/%d", f.e.Seq), Target: t.Target, Severity: f.v.Severity})
+		key := fmt.Sprintf("flowbridge/notice/%d", f.e.Seq)
+		f.owed = append(f.owed, Owed{Notice: f.e.Seq, Key: key, Target: t.Target, Severity: f.v.Severity})
 		f.say("notice to %s", t.Notifier)
 	}
 }
@@ -40,7 +42,8 @@ func (f *fold) notice() {
 // a rule names come out.
 func newNotice(e *Event, d *Decision) *Notice {
 	return &Notice{
-		Event: e.Seq, At: e.At, WABA: e.WABA, Flow: e.Flow, Name: e.Name, Signal: e.Signal, Subject: e.Subject, Change: e.Change, Facts: e.Facts,
+		Event: e.Seq, At: e.At, WABA: e.WABA, Flow: e.Flow, Name: e.Name, Signal: e.Signal, Subject: e.Subject,
+		Change: e.Change, Facts: e.Facts,
 		Severity: d.Severity, Rule: d.Rule(), Fields: d.Fields, FlowInfo: d.FlowInfo,
 		AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus, Threshold: e.Threshold,
 		Reading: e.Reading, Message: e.Message, Warning: e.Warning, Act: e.Act,

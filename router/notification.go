@@ -44,7 +44,8 @@ type Decision struct {
 	NoteAutoResolve bool
 	// AcknowledgedFor is how long an acknowledgement lasts that nobody follows up; 0 is for good.
 	AcknowledgedFor time.Duration
-	// AsksForChange says that a rule which matched names the event's Change: good news that closes nothing is told then.
+	// AsksForChange says that a rule which matched names the event's Change: good news that closes nothing is told
+	// then.
 	AsksForChange bool
 	Fields        []Field
 	FlowInfo
@@ -194,22 +195,23 @@ func Union(list, more []string) []string {
 	return list
 }
 
-// Recovers says whether a notice closes what nobody knows of. Another notifier is only told of the same event: under the
-// key of its own it must not touch what the next incident has opened meanwhile.
+// Recovers says whether a notice closes what nobody knows of. Another notifier is only told of the same event: under
+// the key of its own it must not touch what the next incident has opened meanwhile.
 func (n *Notification) Recovers() bool {
 	return n.Notice != nil && n.Notice.Recovery != "" && n.Key == n.Notice.Recovery
 }
 
-// Left returns the keys under which a service that pages may hold what was opened before our database was lost, and which
-// end with this: see Incident.First. Those of its own second pages end by themselves, and so do those of the next incident
-// with its key. Each key is a call, once for each key of ours in the life of a database.
+// Left returns the keys under which a service that pages may hold what was opened before our database was lost, and
+// which end with this: see Incident.First. Those of its own second pages end by themselves, and so do those of the next
+// incident with its key. Each key is a call, once for each key of ours in the life of a database.
 func (n *Notification) Left() (keys []string) {
-	if n.Incident == nil || !n.Target.Kind.Keyed() || !n.Incident.First || !n.Incident.PageOnRise || n.Open || n.Key != n.Incident.Key {
+	if n.Incident == nil || !n.Target.Kind.Keyed() || !n.Incident.First || !n.Incident.PageOnRise || n.Open ||
+		n.Key != n.Incident.Key {
 		return nil
 	}
 	for _, key := range PageKeys(n.Key)[1:] {
 		own := slices.ContainsFunc(n.Incident.Watch, func(w Watch) bool {
-			return w.Rise != 0 && w.Notifier == n.Target.Notifier && n.Incident.keyFor(w) == key
+			return w.PagedAt != 0 && w.Notifier == n.Target.Notifier && n.Incident.keyFor(w) == key
 		})
 		if !own && !slices.Contains(n.Taken, key) {
 			keys = append(keys, key)
@@ -260,7 +262,8 @@ type DeliveryState string
 const (
 	DeliveryWaiting   DeliveryState = "waiting"   // owed, and will be tried
 	DeliveryDelivered DeliveryState = "delivered" // the service has the newest state
-	DeliveryParked    DeliveryState = "parked"    // needs a person: the service refused; tried again now and then all the same
+	// needs a person: the service refused; tried again now and then all the same
+	DeliveryParked    DeliveryState = "parked"
 	DeliveryCancelled DeliveryState = "cancelled" // there was nothing left to tell
 )
 

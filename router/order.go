@@ -55,8 +55,8 @@ func (f *fold) heard() time.Time {
 	return f.e.Received
 }
 
-// holdUntil returns until when a recovery is held back: for the time that the rule says, from when it happened. One that
-// arrives late is held back for a grace from its arrival.
+// holdUntil returns until when a recovery is held back: for the time that the rule says, from when it happened. One
+// that arrives late is held back for a grace from its arrival.
 func (f *fold) holdUntil(hold time.Duration) time.Time {
 	return later(f.passed.Add(hold), f.heard().Add(min(hold, holdGrace)))
 }
@@ -99,6 +99,7 @@ func (f *fold) late(incident int64) {
 // lateAct notes an act that is older than the newest of its kind, or than all that it could be about.
 func (f *fold) lateAct(inc *Incident) {
 	f.say("late: %s knows of something newer", inc.Name())
-	f.entry(inc, EntryLate, fmt.Sprintf("Arrived late and changed nothing: %s by %s", SignalName(f.e.SignalKey()), f.who()))
+	f.entry(inc, EntryLate, fmt.Sprintf("Arrived late and changed nothing: %s by %s",
+		SignalName(f.e.SignalKey()), f.who()))
 	f.dirty = append(f.dirty, inc.Number)
 }

@@ -12,19 +12,19 @@ type deliveryID struct {
 	notifier        string
 }
 
-func (o *Owed) delivery() deliveryID { return deliveryID{o.Incident, o.Event, o.Target.Notifier} }
+func (o *Owed) delivery() deliveryID { return deliveryID{o.Incident, o.Event(), o.Target.Notifier} }
 
 // owing is what a batch owes, each delivery once: two hundred refreshes of one incident are one row for each of its
 // notifiers, and not two hundred.
 type owing struct {
-	order     []deliveryID // of owed, as they came first: that is the order in which deliveries are made
-	owed      map[deliveryID]Owed
-	known     map[deliveryID]Owed
-	overtaken map[deliveryID]Owed // known, and then something newer was owed
+	order        []deliveryID // of owed, as they came first: that is the order in which deliveries are made
+	owed         map[deliveryID]Owed
+	alreadyThere map[deliveryID]Owed
+	overtaken    map[deliveryID]Owed // already there, and then something newer was owed
 }
 
 func newOwing() owing {
-	return owing{owed: map[deliveryID]Owed{}, known: map[deliveryID]Owed{}, overtaken: map[deliveryID]Owed{}}
+	return owing{owed: map[deliveryID]Owed{}, alreadyThere: map[deliveryID]Owed{}, overtaken: map[deliveryID]Owed{}}
 }
 
 // owe takes up that a delivery is owed something newer. What the service knew before that it knew all the same.
@@ -47,32 +47,32 @@ func (w *owing) owe(o Owed) {
 		if o.Reopened && o.Open {
 			there.Opening--
 		}
-		w.known[id] = there
+		w.alreadyThere[id] = there
 	}
-	if known, ok := w.known[id]; ok {
+	if known, ok := w.alreadyThere[id]; ok {
 		w.overtaken[id] = known
-		delete(w.known, id)
+		delete(w.alreadyThere, id)
 	}
 }
 
-// know takes up that the service of a delivery knows something by itself.
-func (w *owing) know(o Owed) {
+// record takes up that a change came from the service of a delivery.
+func (w *owing) record(o Owed) {
 	id := o.delivery()
-	o.Opening = cmp.Or(o.Opening, w.known[id].Opening)
-	w.known[id] = o
+	o.Opening = cmp.Or(o.Opening, w.alreadyThere[id].Opening)
+	w.alreadyThere[id] = o
 }
 
-// write hands what was gathered to a batch.
+// write adds it to what is to be stored.
 func (w *owing) write(b *Batch) {
 	for _, id := range w.order {
 		b.Owed = append(b.Owed, w.owed[id])
 	}
-	b.Known, b.Overtaken = byDelivery(w.known), byDelivery(w.overtaken)
+	b.AlreadyThere, b.Overtaken = byDelivery(w.alreadyThere), byDelivery(w.overtaken)
 }
 
 func byDelivery(of map[deliveryID]Owed) []Owed {
 	return slices.SortedFunc(maps.Values(of), func(a, b Owed) int {
-		return cmp.Or(cmp.Compare(a.Incident, b.Incident), cmp.Compare(a.Event, b.Event),
+		return cmp.Or(cmp.Compare(a.Incident, b.Incident), cmp.Compare(a.Event(), b.Event()),
 			cmp.Compare(a.Target.Notifier, b.Target.Notifier))
 	})
 }

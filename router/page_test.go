@@ -74,7 +74,7 @@ func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
 			if diff := cmp.Diff(tt.owed, owedTo(step.Owed)); diff != "" {
 				t.Errorf("owed (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(tt.known, owedTo(step.Known)); diff != "" {
+			if diff := cmp.Diff(tt.known, owedTo(step.AlreadyThere)); diff != "" {
 				t.Errorf("known (-want +got):\n%s", diff)
 			}
 		})
@@ -291,7 +291,7 @@ func TestInABatchTheLastWordAboutAPageCounts(t *testing.T) {
 			if _, err := r.Fold(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.known, owedTo(s.batch.Known)); diff != "" {
+			if diff := cmp.Diff(tt.known, owedTo(s.batch.AlreadyThere)); diff != "" {
 				t.Errorf("known (-want +got):\n%s", diff)
 			}
 		})

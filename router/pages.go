@@ -41,14 +41,14 @@ func (i *Incident) Pages(alerts []Alert) (list []PageStatus) {
 		if !slices.Contains(i.Pageable, w.Notifier) {
 			continue
 		}
-		p := PageStatus{Notifier: w.Notifier, State: PageMade, At: w.Since, Again: w.Rise != 0, Link: i.linkOf(&w)}
+		p := PageStatus{Notifier: w.Notifier, State: PageMade, At: w.Since, Again: w.PagedAt != 0, Link: i.linkOf(&w)}
 		if w.Paged {
 			p.By = w.PagedBy
 		}
 		due, routed := dueFor(alerts, w.Notifier)
 		switch {
 		case w.Open:
-		case w.Rise != 0 || !routed:
+		case w.PagedAt != 0 || !routed:
 			continue
 		default:
 			p.At, p.Link, p.UnlessAcknowledged = due.Due, Link{}, due.UnlessAcknowledged
@@ -89,7 +89,7 @@ func dueFor(alerts []Alert, notifier string) (first AlertRoute, routed bool) {
 // linkOf returns what the service calls the page of a watch.
 func (i *Incident) linkOf(w *Watch) Link {
 	for _, l := range i.Links {
-		if l.Notifier == w.Notifier && (l.Key == i.keyFor(*w) || l.Key == "" && w.Rise == 0) {
+		if l.Notifier == w.Notifier && (l.Key == i.keyFor(*w) || l.Key == "" && w.PagedAt == 0) {
 			return l
 		}
 	}
@@ -161,7 +161,7 @@ func (f *fold) notePages(inc *Incident, before []Watch) {
 	var names []string
 	for _, w := range inc.Watch {
 		was := slices.ContainsFunc(before, func(b Watch) bool {
-			return b.Open && b.Notifier == w.Notifier && b.Rise == w.Rise && b.Opening == w.Opening
+			return b.Open && b.Notifier == w.Notifier && b.PagedAt == w.PagedAt && b.Opening == w.Opening
 		})
 		if w.Open && !was && slices.Contains(inc.Pageable, w.Notifier) && !from.Is(w.Notifier, inc.keyFor(w)) {
 			names = append(names, w.Notifier)

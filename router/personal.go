@@ -14,8 +14,9 @@ var chatFields = []string{
 	"messaging_handovers", "smb_app_state_sync", "smb_message_echoes", "standby", "tracking_events", "user_id_update", "user_preferences",
 }
 
-// ChatFields returns the fields of an account, beside messages, whose changes hold what people wrote or who they are, sorted;
-// one that ends in * stands for all that begin so. Such a change is no event unless a rule asks for it by the field's name.
+// ChatFields returns the fields of an account, beside messages, whose changes hold what people wrote or who they are,
+// sorted; one that ends in * stands for all that begin so. Such a change is no event unless a rule asks for it by the
+// field's name.
 func ChatFields() []string { return slices.Clone(chatFields) }
 
 // ChatField returns the entry of ChatFields that a field falls under, in upper or lower case; "" for none.
@@ -31,8 +32,8 @@ func ChatField(field string) string {
 	return ""
 }
 
-// IsPersonal says of an event's name that the event is about people: a filled form, or a change of one of ChatFields. Only
-// rules that name it are asked about it, and only what they show of it is kept once it is folded.
+// IsPersonal says of an event's name that the event is about people: a filled form, or a change of one of ChatFields.
+// Only rules that name it are asked about it, and only what they show of it is kept once it is folded.
 func IsPersonal(event string) bool {
 	return signalOf(event).Personal || ChatField(event) != ""
 }
@@ -49,7 +50,8 @@ const (
 	ReducedForgotten Reduced = "the person whom it was about has been forgotten"
 )
 
-// Reduce returns the event without what it said: its words, its value and its body. What it is and what was measured stay.
+// Reduce returns the event without what it said: its words, its value and its body. What it is and what was measured
+// stay.
 func (e *Event) Reduce(why Reduced) Event {
 	kept := *e
 	kept.Value, kept.Raw, kept.Message, kept.Warning, kept.Reduced = nil, nil, "", "", why

@@ -63,9 +63,9 @@ func TestTheBatchSaysWhatStaysAndWhoseItIs(t *testing.T) {
 		"told":   {fixed{Decision{Severity: Info, Notify: []Route{{Target: Target{Notifier: "chat"}}}}}, []string{"15550100200", "US.1"}},
 		"nobody": {fixed{Decision{Severity: Info}}, nil},
 	} {
-		g := newGathering(c.rules, map[FlowID]State{}, 0, nil, form.Received)
+		g := newBatch(c.rules, map[FlowID]State{}, 0, nil, form.Received)
 		g.event(&form)
-		out := g.batch().Outcomes[0]
+		out := g.result().Outcomes[0]
 		if diff := cmp.Diff(c.people, out.People); diff != "" || out.Kept == nil || out.Kept.Value != nil {
 			t.Errorf("%s: kept %+v, people: -want +got\n%s", name, out.Kept, diff)
 		}

@@ -15,8 +15,8 @@ type Place struct {
 	Key        string // what the service was told to find it by
 	Credential Secret // pinned to the page
 	Link       Link   // what the service calls it, as far as we know; the zero Link if we do not
-	// Known is since when the service may know of the page as it is open now, or was last: when we first tried to tell it. Zero: it
-	// knows nothing of it.
+	// Known is since when the service may know of the page as it is open now, or was last: when we first tried to tell
+	// it. Zero: it knows nothing of it.
 	Known time.Time
 	Open  bool // the service was told that it is open, and of no end since
 }

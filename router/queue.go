@@ -48,8 +48,9 @@ const (
 	DigestSize = 500
 )
 
-// CosmeticEvery is how often a delivery is told of new numbers alone: at once if nothing was told for as long, and else as they
-// are when the time is over. Whoever looks at a card for ten seconds sees no more, and a storm of numbers costs six calls a minute.
+// CosmeticEvery is how often a delivery is told of new numbers alone: at once if nothing was told for as long, and else
+// as they are when the time is over. Whoever looks at a card for ten seconds sees no more, and a storm of numbers costs
+// six calls a minute.
 const CosmeticEvery = 10 * time.Second
 
 // Ask is what a lane asks of the queue: one delivery to a notifier.
@@ -75,8 +76,8 @@ type Charge struct {
 	Reserve int
 }
 
-// Digest is many incidents, or many notices for information, told in one message, to a channel that would get more cards
-// than it takes.
+// Digest is many incidents, or many notices for information, told in one message, to a channel that would get more
+// cards than it takes.
 type Digest struct {
 	// ID is what the service is told to know it again, and Begun when it was first tried: nothing of it is older.
 	ID    string
@@ -110,17 +111,17 @@ type Backlog struct {
 	Oldest   time.Time // since when the delivery that waits longest is owed
 }
 
-// Lane is how it stands with a notifier, whichever process delivers to it.
+// Lane is a notifier's circuit breaker, shared by all processes that deliver to it.
 type Lane struct {
-	Notifier string
-	Failures int       // deliveries that failed in a row
-	Rests    time.Time // nothing is tried before; zero unless it keeps failing
+	Notifier    string
+	Failures    int       // deliveries that failed in a row
+	PausedUntil time.Time // nothing is tried before; zero unless it keeps failing
 	// Waits is until when the service wants no calls for some class of deliveries; zero unless that is a LongWait.
 	Waits time.Time
 }
 
-// LaneDown is how many different deliveries must fail in a row before a lane rests: fewer may be the fault of the
-// deliveries. From then on one delivery at a time probes whether the service is back.
+// LaneDown is how many different deliveries must fail in a row before the circuit breaker opens and a lane pauses:
+// fewer may be the fault of the deliveries. From then on one delivery at a time probes whether the service is back.
 const LaneDown = 3
 
 // LongWait is the longest wait that is usual: services count calls by the minute. A notifier that is to wait longer is

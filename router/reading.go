@@ -44,20 +44,28 @@ type readingID struct {
 }
 
 // measure takes up the numbers that an event brought to the alerts which it changed or refreshed.
-func (g *gathering) measure(id FlowID, e *Event, changed []Alert) {
+func (g *batch) measure(id FlowID, e *Event, changed []Alert) {
 	if e.Act != nil || e.Reading.Value == nil {
 		return
 	}
 	for i := range changed {
 		a := &changed[i]
-		if a.Event != e.SignalKey() || a.Reading.Value != e.Reading.Value { // what came too late, or was dropped, changes no number
+		// what came too late, or was dropped, changes no number
+		if a.Event != e.SignalKey() || a.Reading.Value != e.Reading.Value {
 			continue
 		}
 		at := a.Raised
 		if !a.Active {
 			at = a.Until
 		}
-		r := AlertReading{FlowID: id, Event: a.Event, Level: a.Level, Slot: slotOf(a.Since, at), At: at, Reading: e.Reading}
+		r := AlertReading{
+			FlowID:  id,
+			Event:   a.Event,
+			Level:   a.Level,
+			Slot:    slotOf(a.Since, at),
+			At:      at,
+			Reading: e.Reading,
+		}
 		r.Errors = nil
 		g.readings[readingID{alertID{id, a.Event, a.Level}, r.Slot.UnixMicro()}] = r
 	}
@@ -66,6 +74,11 @@ func (g *gathering) measure(id FlowID, e *Event, changed []Alert) {
 // sortedReadings puts them in the order in which all processes write them.
 func sortedReadings(readings map[readingID]AlertReading) []AlertReading {
 	return slices.SortedFunc(maps.Values(readings), func(a, b AlertReading) int {
-		return cmp.Or(compareFlows(a.FlowID, b.FlowID), cmp.Compare(a.Event, b.Event), cmp.Compare(a.Level, b.Level), a.Slot.Compare(b.Slot))
+		return cmp.Or(
+			compareFlows(a.FlowID, b.FlowID),
+			cmp.Compare(a.Event, b.Event),
+			cmp.Compare(a.Level, b.Level),
+			a.Slot.Compare(b.Slot),
+		)
 	})
 }

@@ -6,9 +6,9 @@ import (
 	"maps"
 )
 
-// Own is the half of a receipt that only the kind reads: what the service calls what we made there, and what else the kind
-// wants to know the next time. It is a JSON object with its members in order, or "" for none, so that receipts can be
-// compared.
+// Own is the half of a receipt that only the kind reads: what the service calls what we made there, and what else the
+// kind wants to know the next time. It is a JSON object with its members in order, or "" for none, so that receipts can
+// be compared.
 type Own string
 
 // PutOwn makes one of a struct; what its fields leave out is not there.
@@ -59,7 +59,8 @@ func (o *Own) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads what any version wrote: before kinds had a half of their own, what is theirs stood beside the rest.
+// UnmarshalJSON reads what any version wrote: before kinds had a half of their own, what is theirs stood beside the
+// rest.
 func (r *Receipt) UnmarshalJSON(data []byte) error {
 	type common Receipt // without this method
 	var read struct {
@@ -80,7 +81,8 @@ func (r *Receipt) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	members := map[string]json.RawMessage{
-		"channel": read.Channel, "ts": read.TS, "dedup_key": read.DedupKey, "frozen": read.Frozen, "shown": read.Shown, "old": read.Old, "mute": read.Mute,
+		"channel": read.Channel, "ts": read.TS, "dedup_key": read.DedupKey, "frozen": read.Frozen,
+		"shown": read.Shown, "old": read.Old, "mute": read.Mute,
 	}
 	maps.DeleteFunc(members, func(_ string, value json.RawMessage) bool { return value == nil })
 	var err error

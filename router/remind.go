@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// mostReminders bounds how often an opening is told again: a day of half hours. What nobody has by then nobody will have
-// because of one more.
+// mostReminders bounds how often an opening is told again: a day of half hours. What nobody has by then nobody will
+// have because of one more.
 const mostReminders = 48
 
 // Oftener returns the shorter of two intervals; 0 is never.
@@ -19,10 +19,10 @@ func Oftener(a, b time.Duration) time.Duration {
 	return a
 }
 
-// remindsAt returns when a notifier is told again that nobody has the incident; zero for never. There is nothing to be told
-// again while somebody has it, under a silence, or while Meta says that it is over.
+// remindsAt returns when a notifier is told again that nobody has the incident; zero for never. There is nothing to be
+// told again while somebody has it, under a silence, or while Meta says that it is over.
 func (f *fold) remindsAt(inc *Incident, w *Watch, counting []*Alert) time.Time {
-	if inc.State != IncidentOpen || !w.Open || w.Rise != 0 || w.Reminders >= mostReminders {
+	if inc.State != IncidentOpen || !w.Open || w.PagedAt != 0 || w.Reminders >= mostReminders {
 		return time.Time{}
 	}
 	every := time.Duration(0)
@@ -37,8 +37,8 @@ func (f *fold) remindsAt(inc *Incident, w *Watch, counting []*Alert) time.Time {
 	return later(w.Since, w.Reminded).Add(every)
 }
 
-// remind tells those again who are due, and says whether anybody is. Who pages opens a page anew: its service notifies nobody
-// of what it has already.
+// remind tells those again who are due, and says whether anybody is. Who pages opens a page anew: its service notifies
+// nobody of what it has already.
 func (f *fold) remind(inc *Incident, counting []*Alert, now time.Time) bool {
 	var pages, others []string
 	for i := range inc.Watch {

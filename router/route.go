@@ -11,7 +11,12 @@ import (
 func (f *fold) route(a *Alert, inc *Incident) {
 	a.Routes = nil
 	for _, route := range f.v.Notify {
-		r := AlertRoute{Notifier: inc.watchFor(&route.Target), UnlessAcknowledged: route.UnlessAcknowledged, Mention: route.Mention, Remind: route.Remind}
+		r := AlertRoute{
+			Notifier:           inc.watchFor(&route.Target),
+			UnlessAcknowledged: route.UnlessAcknowledged,
+			Mention:            route.Mention,
+			Remind:             route.Remind,
+		}
 		if route.After > 0 {
 			r.Due = f.passed.Add(route.After)
 		}
@@ -22,7 +27,8 @@ func (f *fold) route(a *Alert, inc *Incident) {
 		if !t.Kind.Pages() || twin {
 			continue
 		}
-		if name := inc.watchFor(&t); !slices.Contains(inc.Pageable, name) { // its address is kept, whatever it will be called
+		// its address is kept, whatever it will be called
+		if name := inc.watchFor(&t); !slices.Contains(inc.Pageable, name) {
 			inc.Pageable = append(slices.Clone(inc.Pageable), name)
 		}
 	}
@@ -64,7 +70,7 @@ func (i *Incident) watchFor(t *Target) (name string) {
 }
 
 func compareWatch(a, b Watch) int {
-	return cmp.Or(strings.Compare(a.Notifier, b.Notifier), cmp.Compare(a.Rise, b.Rise))
+	return cmp.Or(strings.Compare(a.Notifier, b.Notifier), cmp.Compare(a.PagedAt, b.PagedAt))
 }
 
 // PageKeys returns every key under which a service that pages may know an incident with a key: the incident's own, and

@@ -20,7 +20,8 @@ type Rules interface {
 	// mean the built-in words.
 	RenderIncident(inc *Incident, alerts []Alert) (title, text string)
 	RenderNotice(n *Notice) (title, text string)
-	// Plain returns the same rules without the programs of their authors: no expression holds, and no template says anything.
+	// Plain returns the same rules without the programs of their authors: no expression holds, and no template says
+	// anything.
 	Plain() Rules
 	// Target returns where a notifier's messages go; ok is false for one that the rules do not name.
 	Target(notifier string) (t Target, ok bool)
@@ -33,8 +34,8 @@ type Rules interface {
 type Journal interface {
 	// Waiting returns at most limit events that nobody folded, in journal order.
 	Waiting(ctx context.Context, limit int) ([]Event, error)
-	// States returns what is known of each flow; the zero State for a flow that is new. The incidents that are named are
-	// among it in any case: a person acted on them, or their service told of them, long after they were over.
+	// States returns what is known of each flow; the zero State for a flow that is new. The incidents that are named
+	// are among it in any case: a person acted on them, or their service told of them, long after they were over.
 	States(ctx context.Context, flows []FlowID, named []int64) (map[FlowID]State, error)
 	// LastIncident returns the highest number an incident ever had, 0 for none.
 	LastIncident(ctx context.Context) (int64, error)
@@ -57,7 +58,7 @@ type Journal interface {
 	Appended() <-chan struct{}
 }
 
-// Config is what a Router may be told. Zero fields choose themselves.
+// Config is what a Router may be told. A zero field takes its default.
 type Config struct {
 	// Rules returns the rules in force; it is asked once for each batch. Required.
 	Rules func() Rules
@@ -83,8 +84,8 @@ type Router struct {
 
 	events, timers trial
 	careful        careful
-	// behind is when the last event that was folded had reached us, while more of the journal waits; else zero. Timers run
-	// up to then: what waits may say that they are not due any more.
+	// behind is when the last event that was folded had reached us, while more of the journal waits; else zero. Timers
+	// run up to then: what waits may say that they are not due any more.
 	behind time.Time
 }
 
@@ -103,7 +104,8 @@ func New(cfg Config, j Journal) (*Router, error) {
 		folded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flowbridge_events_folded_total", Help: "Events of the journal that were run through the rules."}),
 		broken: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "flowbridge_events_broken_total", Help: "Events that could not be folded and were set aside, and timers of a flow that were put off."}),
+			Name: "flowbridge_events_broken_total",
+			Help: "Events that could not be folded and were set aside, and timers of a flow that were put off."}),
 	}
 	if cfg.Registerer != nil {
 		cfg.Registerer.MustRegister(r.folded, r.broken)
@@ -246,8 +248,9 @@ func (r *Router) upTo() time.Time {
 	return r.behind
 }
 
-// gather reads what folding needs: see Journal.States.
-func (r *Router) gather(ctx context.Context, rules Rules, flows []FlowID, named []int64, now time.Time) (*gathering, error) {
+// newBatch reads what folding needs: see Journal.States.
+func (r *Router) newBatch(ctx context.Context, rules Rules, flows []FlowID, named []int64,
+	now time.Time) (*batch, error) {
 	states, err := r.journal.States(ctx, flows, named)
 	if err != nil {
 		return nil, err
@@ -260,7 +263,7 @@ func (r *Router) gather(ctx context.Context, rules Rules, flows []FlowID, named 
 	if err != nil {
 		return nil, err
 	}
-	g := newGathering(rules, states, last, silences, now)
+	g := newBatch(rules, states, last, silences, now)
 	g.counting = func() ([]Counting, error) { return r.journal.Counting(ctx) }
 	return g, nil
 }

@@ -52,17 +52,17 @@ type Signal struct {
 	Reading string        // what is measured, by its name in Meta's value and in `when`: "error_rate"
 	Errors  bool          // Meta counts errors by type
 
-	// Of levels that are words: Apart says that each begins and ends by itself, and none is worse than another; AnyLevel that
-	// the decoder may report words as active that stand nowhere in this row: they are levels of the row's Severity;
-	// OwnIncident that each level is an incident of its own.
+	// Of levels that are words: Apart says that each begins and ends by itself, and none is worse than another;
+	// AnyLevel that the decoder may report words as active that stand nowhere in this row: they are levels of the row's
+	// Severity; OwnIncident that each level is an incident of its own.
 	Apart, AnyLevel, OwnIncident bool
 
 	Ends    []SignalLevel // words that end every level
 	AnyEnds bool          // so does a word that stands nowhere in this row
 	News    []SignalLevel // words that are told once and change no level
 
-	// Severity is that of news without words, and of levels that name none; SeverityUnset: info, and a warning if it calls
-	// itself ACTIVATED.
+	// Severity is that of news without words, and of levels that name none; SeverityUnset: info, and a warning if it
+	// calls itself ACTIVATED.
 	Severity Severity
 	Personal bool // it holds what a person wrote: rules must name it, and little of it is kept
 
@@ -83,9 +83,10 @@ type SignalLevel struct {
 	Threshold float64  // in the signal's unit; of a level without a Word
 	Word      string   // as Meta writes it: "BLOCKED"
 	Severity  Severity // where no rule says otherwise; SeverityUnset: the signal's, or info
-	Text      string   // the Word for people, after the signal's Title and a colon: "flagged for low quality"; "": the Word
-	Meaning   string   // for the people who use the subject, in a sentence, where the signal's Impact says too little
-	Help      string   // what helps, in a sentence, where the signal's Help says too little
+	// the Word for people, after the signal's Title and a colon: "flagged for low quality"; "": the Word
+	Text    string
+	Meaning string // for the people who use the subject, in a sentence, where the signal's Impact says too little
+	Help    string // what helps, in a sentence, where the signal's Help says too little
 }
 
 // Level returns the name under which alerts keep it.
@@ -196,7 +197,8 @@ var flowSignals = []Signal{
 	{
 		Name: EndpointLatency, Field: FlowsField, Subject: SubjectFlow, // the slowest tenth: p90
 		Levels: []SignalLevel{
-			{Threshold: 1000, Severity: Warning}, {Threshold: 5000, Severity: Error}, {Threshold: 7000, Severity: Critical},
+			{Threshold: 1000, Severity: Warning}, {Threshold: 5000, Severity: Error},
+			{Threshold: 7000, Severity: Critical},
 		},
 		Unit: Millis, Bad: Above, Window: 30 * time.Minute, Reading: "p90_latency",
 		Title: "Endpoint latency (p90)", Measure: "latency", Now: "over", Over: "back under",
@@ -288,7 +290,8 @@ func SignalsOf(event string) (of []Signal) {
 	return of
 }
 
-// KnownChanges returns the words that are known for Event.Change of an event, or of every event for "": sorted, each once.
+// KnownChanges returns the words that are known for Event.Change of an event, or of every event for "": sorted, each
+// once.
 func KnownChanges(event string) (words []string) {
 	for i := range signals {
 		s := &signals[i]
@@ -359,8 +362,8 @@ func LevelHelp(event string, l Level) string {
 	return s.Help
 }
 
-// StateOf says what a word of Meta's does to a signal: Activated for a level, Deactivated for what ends them, "" for news and
-// for a word that is not known. The decoder asks it for the signals that move by Event.Change.
+// StateOf says what a word of Meta's does to a signal: Activated for a level, Deactivated for what ends them, "" for
+// news and for a word that is not known. The decoder asks it for the signals that move by Event.Change.
 func StateOf(signal, word string) string {
 	switch s := signalOf(signal); {
 	case s.place(Level(word)) >= 0:
@@ -408,14 +411,18 @@ func (s *Signal) Words() (words []string) {
 // Opens says whether one of some words opens an incident, or gets one worse; nil stands for every word.
 func (s *Signal) Opens(words []string) bool {
 	isLevel := func(word string) bool { return s.place(Level(word)) >= 0 }
-	any := words == nil || s.AnyLevel && slices.ContainsFunc(words, func(word string) bool { return s.find(word) == nil })
+	any := words == nil ||
+		s.AnyLevel && slices.ContainsFunc(words, func(word string) bool { return s.find(word) == nil })
 	return any && len(s.Levels) > 0 || slices.ContainsFunc(words, isLevel)
 }
 
 // place returns where a word stands among the levels, from 0 for the mildest; -1 for one that is no level. Thresholds
 // are compared by worse: they may lie beside those that are known.
 func (s *Signal) place(l Level) int {
-	return slices.IndexFunc(s.Levels, func(known SignalLevel) bool { return known.Word != "" && known.Word == string(l) })
+	return slices.IndexFunc(
+		s.Levels,
+		func(known SignalLevel) bool { return known.Word != "" && known.Word == string(l) },
+	)
 }
 
 // find returns what is known of a word, or nil.

@@ -199,6 +199,7 @@ func TestTheLastReportIsThatOfTheSignal(t *testing.T) {
 var asksSignals = []string{
 	"router/signal.go", "router/signalaccount.go", "router/whatsapp/account.go", "router/whatsapp/decode.go",
 	"router/whatsapp/messages.go", "router/whatsapp/samples.go", "router/whatsapp/samplesaccount.go",
+	"cmd/flowbridge/demo/tricks.go", "cmd/flowbridge/demo/pagedata.go", // what Meta sends there, and what came of it, by name
 }
 
 // TestNobodyAsksWhichSignalItIs holds that a new signal touches its row, the decoder and a sample: nobody else compares

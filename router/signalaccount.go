@@ -21,8 +21,8 @@ const (
 	fieldReference  = "https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/"
 )
 
-// accountSignals are those of the account itself, its numbers, its templates and its business: rows like all others, moved
-// by Event.Change. Source of words and of what they mean: Meta, "Webhooks reference", a page for each field.
+// accountSignals are those of the account itself, its numbers, its templates and its business: rows like all others,
+// moved by Event.Change. Source of words and of what they mean: Meta, "Webhooks reference", a page for each field.
 var accountSignals = []Signal{
 	{
 		// Change is ban_info.waba_ban_state.

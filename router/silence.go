@@ -26,7 +26,8 @@ type Scope struct {
 // MaxSilences bounds how many silences hold at a time: each is compared with each alert.
 const MaxSilences = 500
 
-// words says for the timeline that an incident came under the silence; the zero Silence, that it is under none any more.
+// words says for the timeline that an incident came under the silence; the zero Silence, that it is under none any
+// more.
 func (s *Silence) words() string {
 	by := ""
 	if s.By != "" {
@@ -54,7 +55,8 @@ func (s *Silence) Over(now time.Time) bool {
 
 // Covers says whether an alert of an incident's flow is covered.
 func (s *Scope) Covers(flow FlowID, event string, labels map[string]string) bool {
-	if s.WABA != "" && s.WABA != flow.WABA || s.Flow != "" && s.Flow != flow.Flow || s.Event != "" && s.Event != event && s.Event != EventOf(event) {
+	if s.WABA != "" && s.WABA != flow.WABA || s.Flow != "" && s.Flow != flow.Flow ||
+		s.Event != "" && s.Event != event && s.Event != EventOf(event) {
 		return false
 	}
 	for key, value := range s.Labels {

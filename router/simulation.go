@@ -35,7 +35,7 @@ func (s *Simulation) Fold(e Event) []Batch {
 		e.Seq = s.seq + 1
 	}
 	s.seq = max(s.seq, e.Seq)
-	batches = append(batches, s.step(e.FlowID(), func(g *gathering) { g.event(&e) }))
+	batches = append(batches, s.step(e.FlowID(), func(g *batch) { g.event(&e) }))
 	return append(batches, s.Advance(s.now)...) // a silence that was added or ended concerns every flow now
 }
 
@@ -49,7 +49,7 @@ func (s *Simulation) Advance(to time.Time) (batches []Batch) {
 		if t.at.After(s.now) {
 			s.now = t.at
 		}
-		batches = append(batches, s.step(t.flow, func(g *gathering) { g.tick(t.flow) }))
+		batches = append(batches, s.step(t.flow, func(g *batch) { g.tick(t.flow) }))
 	}
 	if to.After(s.now) {
 		s.now = to
@@ -78,11 +78,12 @@ func (s *Simulation) wound(t timer) bool {
 }
 
 // step folds one thing and keeps what the store would keep.
-func (s *Simulation) step(id FlowID, do func(*gathering)) Batch {
-	g := newGathering(s.rules, s.states, s.last, s.silences, s.now)
+func (s *Simulation) step(id FlowID, do func(*batch)) Batch {
+	g := newBatch(s.rules, s.states, s.last, s.silences, s.now)
 	do(g)
-	b := g.batch()
-	s.last, s.silences = g.last, slices.DeleteFunc(g.silences, func(silence Silence) bool { return silence.Over(s.now) })
+	b := g.result()
+	over := func(silence Silence) bool { return silence.Over(s.now) }
+	s.last, s.silences = g.last, slices.DeleteFunc(g.silences, over)
 	state := s.states[id]
 	for _, inc := range state.Incidents {
 		if !inc.Wake.IsZero() {

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"errors"
 	"time"
 )
@@ -13,8 +14,8 @@ var (
 	ErrClosed   = errors.New("the store is closed") // shutting down; nothing was stored
 
 	// ErrUnavailable says that storage as a whole is at fault, whatever was to be stored: it is away, full, read-only,
-	// locked by somebody else, or its tables are not ours. ErrValues says that what was to be stored, or was read, is at
-	// fault: anything else may succeed. Errors that wrap neither may be either.
+	// locked by somebody else, or its tables are not ours. ErrValues says that what was to be stored, or was read, is
+	// at fault: anything else may succeed. Errors that wrap neither may be either.
 	ErrUnavailable = errors.New("storage is not available")
 	ErrValues      = errors.New("it cannot be stored as it is")
 )
@@ -37,14 +38,15 @@ type Batch struct {
 	Silences  []Silence      // insert or replace by ID
 	Wake      bool           // every timer is due at once: what people wish to be told of has changed
 	Owed      []Owed         // in the order in which deliveries are made; each delivery once
-	// Known are deliveries whose service knows by itself: it told us. They remember what they would have been told,
-	// so that no attempt that is under way or still waits undoes it, and are not tried because of it. They come after
-	// Owed, each delivery once. Overtaken are those of which something newer is in Owed: they come before it.
-	Known     []Owed
-	Overtaken []Owed
-	Events    []Event // appended to the journal; a repeat by digest is dropped
-	Audit     []AuditEntry
-	Hits      []RuleHits // added to what is there, by (Day, Rule)
+	// AlreadyThere are deliveries of which the change came from their service: it is recorded, and not sent. They
+	// remember it, so that no attempt that is under way or still waits undoes it, and are not tried because of it. They
+	// come after Owed, each delivery once. Overtaken are those of which something newer is in Owed: they come before
+	// it.
+	AlreadyThere []Owed
+	Overtaken    []Owed
+	Events       []Event // appended to the journal; a repeat by digest is dropped
+	Audit        []AuditEntry
+	Hits         []RuleHits // added to what is there, by (Day, Rule)
 	// Postponed are flows whose timers cannot be run: those that are due by PostponedUntil are due then.
 	Postponed      []FlowID
 	PostponedUntil time.Time
@@ -68,28 +70,33 @@ type FlowAlert struct {
 	Alert
 }
 
-// Owed says that a notifier is owed the newest state of an incident or a notice. Its delivery is found
-// by (Incident, Event, Target.Notifier) or made; either way it then waits with a higher revision.
+// Owed says that a notifier is owed the newest state of an incident, of a second page about it, or of a notice. Its
+// delivery is found by (Incident, Event(), Target.Notifier) or made; either way it then waits with a higher revision.
 type Owed struct {
 	Incident int64  // number; 0 for a notice
-	Event    int64  // of a notice: its journal position; of a second page about an incident: Watch.Rise; else 0
+	PagedAt  int64  // Watch.PagedAt of a second page about the incident; 0 for the first, for a card, and for a notice
+	Notice   int64  // journal position of a notice; 0 for an incident
 	Key      string // the incident's key: deliveries of one notifier and key go one after another
 	Target   Target // used when the delivery is made; an existing delivery keeps what is pinned to it
 	Open     bool
-	Opening  int64 // see Watch.Opening; 0 of what is Known where it is the one that the service was told of
+	Opening  int64 // see Watch.Opening; 0 of what is AlreadyThere where it is the one that the service was told of
 	Severity Severity
 	// Cosmetic says that nothing of it opened, ended or changed but its numbers, or what else is named beside it: see
 	// CosmeticEvery.
 	Cosmetic bool
-	// Reopened says that the service has it open by itself, whatever it was told last: as the opening before, where Open.
-	// With Ended that is since when: an end that it was told of since then stands.
+	// Reopened says that the service has it open by itself, whatever it was told last: as the opening before, where
+	// Open. With Ended that is since when: an end that it was told of since then stands.
 	Reopened bool
 	// Ended, if not zero, is when the service ended it by itself: whatever it was told since has opened it anew.
 	Ended time.Time
-	// Of what is Known: the service holds it as acknowledged, and when it said so.
+	// Of what is AlreadyThere: the service holds it as acknowledged, and when it said so.
 	Acknowledged bool
 	At           time.Time
 }
+
+// Event returns the journal position that is part of what the delivery is found by; 0 for the first page or card of an
+// incident.
+func (o *Owed) Event() int64 { return cmp.Or(o.Notice, o.PagedAt) }
 
 // Counting is an alert that keeps an incident open which is not resolved, as far as silences look at it.
 type Counting struct {
@@ -146,7 +153,8 @@ type JournalEvent struct {
 type EventProgress struct {
 	Folded  bool
 	Outcome string // of one that is folded
-	// Due says that some timer is due, or within a second. What a silence changes of incidents comes by their timers, after its event.
+	// Due says that some timer is due, or within a second. What a silence changes of incidents comes by their timers,
+	// after its event.
 	Due bool
 }
 
@@ -160,8 +168,9 @@ type Stats struct {
 
 // Progress is where the fold and the deliveries stand: what is there for long with something to do does not get on.
 type Progress struct {
-	Folds bool  // this process has the right to fold
-	Head  int64 // journal position of the oldest event that waits to be folded, less than 0 where it has none yet; 0 for none
+	Folds bool // this process has the right to fold
+	// journal position of the oldest event that waits to be folded, less than 0 where it has none yet; 0 for none
+	Head int64
 	// Lanes are the attempts that were ever begun at each notifier that has something due now: neither its circuit
 	// breaker, nor a budget, nor a back-off holds that back.
 	Lanes map[string]int64

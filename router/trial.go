@@ -96,7 +96,7 @@ func (r *Router) foldEvents(ctx context.Context, rules Rules, events []Event) (n
 	}
 	slices.SortFunc(flows, compareFlows)
 	slices.Sort(named)
-	g, err := r.gather(ctx, rules, slices.Compact(flows), slices.Compact(named), r.cfg.Now())
+	g, err := r.newBatch(ctx, rules, slices.Compact(flows), slices.Compact(named), r.cfg.Now())
 	if err != nil {
 		return 0, err
 	}
@@ -125,14 +125,14 @@ func (r *Router) setEventAside(ctx context.Context, e *Event, cause error) (done
 	if !guilty {
 		return false, nil
 	}
-	g := newGathering(r.cfg.Rules(), nil, 0, nil, r.cfg.Now())
+	g := newBatch(r.cfg.Rules(), nil, 0, nil, r.cfg.Now())
 	g.setAside(e, cause)
 	return true, r.commit(ctx, g)
 }
 
 // runTimers runs the timers of some flows in one transaction.
 func (r *Router) runTimers(ctx context.Context, rules Rules, flows []FlowID) error {
-	g, err := r.gather(ctx, rules, flows, nil, r.upTo())
+	g, err := r.newBatch(ctx, rules, flows, nil, r.upTo())
 	if err != nil {
 		return err
 	}
@@ -155,14 +155,14 @@ func (r *Router) postpone(ctx context.Context, flow FlowID, cause error) (done b
 	if !guilty {
 		return false, nil
 	}
-	g := newGathering(r.cfg.Rules(), map[FlowID]State{}, 0, nil, r.cfg.Now())
+	g := newBatch(r.cfg.Rules(), map[FlowID]State{}, 0, nil, r.cfg.Now())
 	g.postpone(flow, cause)
 	return true, r.commit(ctx, g)
 }
 
-// commit stores what was gathered, and says what of it could not be folded.
-func (r *Router) commit(ctx context.Context, g *gathering) error {
-	b := g.batch()
+// commit stores what a batch came to, and says what of it could not be folded.
+func (r *Router) commit(ctx context.Context, g *batch) error {
+	b := g.result()
 	if g.err != nil {
 		return g.err
 	}

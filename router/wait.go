@@ -18,12 +18,12 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Seldom keeps the log from filling with what comes again and again, or what anybody can bring about who reaches a public
-// address.
-type Seldom struct{ last atomic.Int64 } // Unix seconds
+// LogLimiter keeps the log from filling with what comes again and again, or what anybody can bring about who reaches a
+// public address.
+type LogLimiter struct{ last atomic.Int64 } // Unix seconds
 
-// Now says whether something is to be logged now: at most once in ten seconds.
-func (s *Seldom) Now(now time.Time) bool {
+// Allow says whether something is to be logged now: at most once in ten seconds.
+func (s *LogLimiter) Allow(now time.Time) bool {
 	at, before := now.Unix(), s.last.Load()
 	return (at-before >= 10 || at < before) && s.last.CompareAndSwap(before, at)
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"regexp"
@@ -178,4 +179,35 @@ func (f FlowInfo) DisplayName(id string) string {
 		return "flow " + id
 	}
 	return "a flow"
+}
+
+// Sentence writes that a level was crossed for the worse, or what another word of a signal says, with the signal's name
+// before it: "Endpoint error rate over 10 %", "Account ban: will be disabled".
+func Sentence(event string, l Level) string {
+	s := signalOf(event)
+	switch known := s.find(string(l)); {
+	case !s.Moves():
+		return SignalName(event) + " " + Crossed(event, l)
+	case known != nil && known.Text != "":
+		return s.Title + ": " + known.Text
+	case l == "":
+		return s.Title
+	}
+	return s.Title + ": " + string(l)
+}
+
+// Crossed writes that a level was crossed for the worse: "over 10 %", "below 90 %", "is BLOCKED".
+func Crossed(event string, l Level) string {
+	if l == "" {
+		return "is out of bounds"
+	}
+	return cmp.Or(signalOf(event).Now, unknownSignal.Now) + " " + FormatLevel(event, l)
+}
+
+// Uncrossed writes that a level was crossed for the better: "back under 10 %", "no longer BLOCKED".
+func Uncrossed(event string, l Level) string {
+	if l == "" {
+		return "back within bounds"
+	}
+	return cmp.Or(signalOf(event).Over, unknownSignal.Over) + " " + FormatLevel(event, l)
 }

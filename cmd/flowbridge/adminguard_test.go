@@ -41,8 +41,8 @@ const (
 	guardView  = "view-token-of-the-test-01234"
 )
 
-// knock makes a request to an admin address.
-func knock(t *testing.T, method, url, body string, change func(*http.Request)) (status int, text string) {
+// ask makes a request to an admin address.
+func ask(t *testing.T, method, url, body string, change func(*http.Request)) (status int, text string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -74,18 +74,18 @@ func TestAWebPageCannotSilenceEverything(t *testing.T) {
 	const year = `{"everything": true, "for": "365d"}`
 	rebound := func(r *http.Request) { r.Host = "evil.example:9090" }
 	for _, path := range []string{"/api/v1/silences", "/api/v1/incidents/1/resolve", "/api/v1/reload"} {
-		if status, said := knock(t, "POST", p.Admin+path, year, rebound); status != http.StatusMisdirectedRequest {
+		if status, said := ask(t, "POST", p.Admin+path, year, rebound); status != http.StatusMisdirectedRequest {
 			t.Errorf("%s: %d %s", path, status, said)
 		}
 	}
-	if status, _ := knock(t, "GET", p.Admin+"/metrics", "", rebound); status != http.StatusMisdirectedRequest {
+	if status, _ := ask(t, "GET", p.Admin+"/metrics", "", rebound); status != http.StatusMisdirectedRequest {
 		t.Errorf("it may look: %d", status)
 	}
 	foreign := func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }
-	if status, _ := knock(t, "POST", p.Admin+"/api/v1/silences", year, foreign); status != http.StatusForbidden {
+	if status, _ := ask(t, "POST", p.Admin+"/api/v1/silences", year, foreign); status != http.StatusForbidden {
 		t.Errorf("a page that does not hide where it is from: %d", status)
 	}
-	if status, said := knock(t, "POST", p.Admin+"/api/v1/silences", year, nil); status != http.StatusBadRequest || !strings.Contains(said, "at most 24h") {
+	if status, said := ask(t, "POST", p.Admin+"/api/v1/silences", year, nil); status != http.StatusBadRequest || !strings.Contains(said, "at most 24h") {
 		t.Errorf("a year, by whoever it is: %d %s", status, said)
 	}
 	page := getText(t, p.Admin+"/metrics")
@@ -96,7 +96,7 @@ func TestAWebPageCannotSilenceEverything(t *testing.T) {
 	}
 
 	local := "http://localhost:" + p.Admin[strings.LastIndex(p.Admin, ":")+1:]
-	if status, said := knock(t, "POST", local+"/api/v1/silences", `{"everything": true, "for": "24h", "by": "ada"}`, nil); status != http.StatusAccepted {
+	if status, said := ask(t, "POST", local+"/api/v1/silences", `{"everything": true, "for": "24h", "by": "ada"}`, nil); status != http.StatusAccepted {
 		t.Fatalf("a day: %d %s", status, said)
 	}
 	eventually(t, "the fallback is told", func() bool {
@@ -122,11 +122,11 @@ func TestTokensLookAndAct(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the rules are refused, and the template fails", func() bool {
-		_, ready := knock(t, "GET", p.Admin+"/readyz", "", bearer(guardView))
-		_, metrics := knock(t, "GET", p.Admin+"/metrics", "", bearer(guardView))
+		_, ready := ask(t, "GET", p.Admin+"/readyz", "", bearer(guardView))
+		_, metrics := ask(t, "GET", p.Admin+"/metrics", "", bearer(guardView))
 		return strings.Contains(ready, "secret-of-the-rules") && hasLine(metrics, `flowbridge_rule_faults_total{part="template",rule="secret word of the rules"} 1`)
 	})
-	_, ready := knock(t, "GET", p.Admin+"/readyz", "", nil)
+	_, ready := ask(t, "GET", p.Admin+"/readyz", "", nil)
 	metrics := getText(t, p.Admin+"/metrics")
 	if strings.Contains(ready, "secret-of-the-rules") || !strings.Contains(ready, "not in force") {
 		t.Errorf("/readyz tells strangers %s", ready)
@@ -144,8 +144,8 @@ func TestTokensLookAndAct(t *testing.T) {
 		if tt.token == "" {
 			auth = nil
 		}
-		look, _ := knock(t, "GET", p.Admin+"/api/v1/incidents", "", auth)
-		act, _ := knock(t, "POST", acknowledge, "", auth)
+		look, _ := ask(t, "GET", p.Admin+"/api/v1/incidents", "", auth)
+		act, _ := ask(t, "POST", acknowledge, "", auth)
 		if look != tt.look || act != tt.act {
 			t.Errorf("%q: looks %d, acts %d", tt.token, look, act)
 		}
@@ -218,14 +218,14 @@ func TestWhoActsIsWhomTheProxySignedIn(t *testing.T) {
 		r.Header.Set("X-Forwarded-For", "198.51.100.4")
 	}
 	eventually(t, "it is acknowledged", func() bool {
-		status, _ := knock(t, "POST", p.Admin+"/api/v1/incidents/1/acknowledge", `{"by": "mallory"}`, signed)
+		status, _ := ask(t, "POST", p.Admin+"/api/v1/incidents/1/acknowledge", `{"by": "mallory"}`, signed)
 		return status == http.StatusOK // it is so already
 	})
-	_, said := knock(t, "GET", p.Admin+"/api/v1/incidents/1", "", bearer(guardToken))
+	_, said := ask(t, "GET", p.Admin+"/api/v1/incidents/1", "", bearer(guardToken))
 	if !strings.Contains(said, `"acknowledged_by":"ada"`) {
 		t.Errorf("the incident: %s", said)
 	}
-	_, said = knock(t, "GET", p.Admin+"/api/v1/audit", "", bearer(guardToken))
+	_, said = ask(t, "GET", p.Admin+"/api/v1/audit", "", bearer(guardToken))
 	if !strings.Contains(said, `"who":"ada","verified":"proxy header","from":"198.51.100.4 through 127.0.0.1"`) {
 		t.Errorf("the audit: %s", said)
 	}

@@ -38,20 +38,20 @@ var refusalWords = map[refusalReason]string{
 
 // refusals counts them, and logs one of each reason now and then: strangers must not fill the log.
 type refusals struct {
-	counted *prometheus.CounterVec
-	logger  *slog.Logger
-	seldom  map[refusalReason]*router.Seldom
+	counted  *prometheus.CounterVec
+	logger   *slog.Logger
+	limiters map[refusalReason]*router.LogLimiter
 }
 
 func newRefusals(logger *slog.Logger) *refusals {
 	r := &refusals{
-		logger: logger, seldom: map[refusalReason]*router.Seldom{},
+		logger: logger, limiters: map[refusalReason]*router.LogLimiter{},
 		counted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowbridge_refused_total", Help: "Requests and connections turned away before they were judged, by reason.",
 		}, []string{"reason"}),
 	}
 	for reason := range refusalWords {
-		r.seldom[reason] = &router.Seldom{}
+		r.limiters[reason] = &router.LogLimiter{}
 		r.counted.WithLabelValues(string(reason))
 	}
 	return r
@@ -60,7 +60,7 @@ func newRefusals(logger *slog.Logger) *refusals {
 // note counts a refusal. detail is the route, or the error.
 func (r *refusals) note(reason refusalReason, detail string) {
 	r.counted.WithLabelValues(string(reason)).Inc()
-	if r.seldom[reason].Now(time.Now()) {
+	if r.limiters[reason].Allow(time.Now()) {
 		r.logger.Warn(refusalWords[reason], "reason", string(reason), "detail", detail)
 	}
 }

@@ -16,7 +16,7 @@ type ruleFaults struct {
 	counted *prometheus.CounterVec
 	unnamed *prometheus.CounterVec // the same, for who may not know what rules there are
 	logger  *slog.Logger
-	seldom  router.Seldom
+	limiter router.LogLimiter
 }
 
 func newRuleFaults(logger *slog.Logger) *ruleFaults {
@@ -52,7 +52,7 @@ func (f *ruleFaults) config(c rules.Config) rules.Config {
 func (f *ruleFaults) note(rule, part, then string, err error) {
 	f.counted.WithLabelValues(rule, part).Inc()
 	f.unnamed.WithLabelValues(part).Inc()
-	if f.seldom.Now(time.Now()) {
+	if f.limiter.Allow(time.Now()) {
 		f.logger.Warn("a rule failed on an event: "+then, "rule", rule, "part", part, "error", err)
 	}
 }

@@ -117,12 +117,12 @@ func (c silencesAdd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	wish := console.SilenceRequest{
+	asked := console.SilenceRequest{
 		Flow: c.Flow, WABA: c.WABA, Event: c.Event, Team: c.Team, Labels: c.Label, Everything: c.Everything,
 		Start: c.Start, For: c.For, Until: c.Until, By: p.user(c.By), Why: c.Why,
 	}
 	var raw json.RawMessage
-	if err := client.call(ctx, "POST", "/api/v1/silences", wish, &raw); err != nil {
+	if err := client.call(ctx, "POST", "/api/v1/silences", asked, &raw); err != nil {
 		return err
 	}
 	if c.Bridge.JSON {

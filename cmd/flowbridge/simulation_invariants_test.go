@@ -229,7 +229,7 @@ func (w *world) repaged() (map[string]int, error) {
 	for _, inc := range all {
 		rises[inc.Key] += len(w.lifeOf(inc.Number).rises)
 		for _, key := range router.PageKeys(inc.Key) { // an acknowledgement that was taken back, of any of its pages
-			rises[key] += len(w.deedsOn(inc.Number, false, router.Unacknowledge))
+			rises[key] += len(w.actsOn(inc.Number, false, router.Unacknowledge))
 		}
 	}
 	return rises, err
@@ -319,7 +319,7 @@ func (w *world) oneCardEach() error {
 					most++
 				}
 			}
-			most += len(w.lifeOf(inc.Number).rises) + len(w.deedsOn(inc.Number, false, router.Reopen, router.Resolve)) + 1
+			most += len(w.lifeOf(inc.Number).rises) + len(w.actsOn(inc.Number, false, router.Reopen, router.Resolve)) + 1
 		}
 		switch {
 		case n == 0 && over && digested > 0: // a channel that is flooded is told of the end of many in one message

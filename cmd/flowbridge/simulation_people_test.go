@@ -17,8 +17,8 @@ import (
 
 const testWebhooks = router.Secret("webhook-secret-of-the-simulation")
 
-// deed is something that a person, or PagerDuty by itself, did to an incident.
-type deed struct {
+// personAct is something that a person, or PagerDuty by itself, did to an incident.
+type personAct struct {
 	name     string // as the journal calls it
 	at       time.Time
 	incident int64 // ours; 0 of what was done in PagerDuty
@@ -30,7 +30,7 @@ type deed struct {
 type hook struct {
 	at   time.Time // not before
 	body []byte
-	deed deed
+	act  personAct
 }
 
 // act is a person doing something to an incident through the admin API.
@@ -67,7 +67,7 @@ func (w *world) silence() {
 	w.must(err)
 	if len(holding) > 0 && w.rand.IntN(6) == 0 {
 		s := holding[w.rand.IntN(len(holding))]
-		w.wish(router.EndSilence, router.Silence{ID: s.ID})
+		w.askSilence(router.EndSilence, router.Silence{ID: s.ID})
 		return
 	}
 	if len(unresolved) == 0 || len(holding) > 2 {
@@ -90,10 +90,10 @@ func (w *world) silence() {
 	if w.rand.IntN(4) == 0 {
 		s.Until = w.now.Add(time.Duration(10+w.rand.IntN(120)) * time.Minute)
 	}
-	w.wish(router.AddSilence, s)
+	w.askSilence(router.AddSilence, s)
 }
 
-func (w *world) wish(name string, s router.Silence) {
+func (w *world) askSilence(name string, s router.Silence) {
 	w.say("a person: %s %+v", name, s)
 	w.Acts++
 	_, err := w.store.Append(context.Background(), []router.Event{{
@@ -131,7 +131,7 @@ func (w *world) inPagerDuty() bool {
 
 // actInPagerDuty does something to one of PagerDuty's incidents, which tells of it.
 func (w *world) actInPagerDuty(inc *sandbox.Incident, name string, agent map[string]any) bool {
-	d, who := deed{name: name, page: inc.Number, person: agent["type"] == agentPerson["type"]}, "ben"
+	d, who := personAct{name: name, page: inc.Number, person: agent["type"] == agentPerson["type"]}, "ben"
 	if !d.person {
 		who = ""
 		if name == router.Resolve && w.autoResolved[inc.DedupKey] { // what it resolves is paged again once
@@ -154,8 +154,8 @@ func (w *world) actInPagerDuty(inc *sandbox.Incident, name string, agent map[str
 	}
 	w.Acts++
 	w.say("PagerDuty: %s #%d %s by %v", d.name, inc.Number, inc.DedupKey, agent)
-	w.deeds = append(w.deeds, d)
-	w.noteDeed(inc, &d)
+	w.acts = append(w.acts, d)
+	w.noteAct(inc, &d)
 	w.tellOf(inc.Number, "incident."+map[string]string{
 		router.Acknowledge: "acknowledged", router.Unacknowledge: "unacknowledged",
 		router.Resolve: "resolved", router.Reopen: "reopened",
@@ -163,8 +163,8 @@ func (w *world) actInPagerDuty(inc *sandbox.Incident, name string, agent map[str
 	return true
 }
 
-// noteDeed remembers what a deed in PagerDuty means for what is to be found there in the end.
-func (w *world) noteDeed(inc *sandbox.Incident, d *deed) {
+// noteAct remembers what a personAct in PagerDuty means for what is to be found there in the end.
+func (w *world) noteAct(inc *sandbox.Incident, d *personAct) {
 	switch d.name {
 	case router.Acknowledge:
 		w.pageAcked[inc.Number] = d.at
@@ -180,7 +180,7 @@ func (w *world) noteDeed(inc *sandbox.Incident, d *deed) {
 }
 
 // tellOf puts a webhook on its way.
-func (w *world) tellOf(number int64, kind string, agent map[string]any, d deed) {
+func (w *world) tellOf(number int64, kind string, agent map[string]any, d personAct) {
 	if !w.has(withHooks | withShuffled | withItself) {
 		return
 	}
@@ -220,13 +220,13 @@ func (w *world) hookOne() {
 	req := httptest.NewRequest(http.MethodPost, "/webhooks/pagerduty", bytes.NewReader(h.body))
 	req.Header.Set("X-PagerDuty-Signature", sandbox.SignWebhook(testWebhooks, h.body))
 	answer := httptest.NewRecorder()
-	w.hearing = &h.deed
+	w.hearing = &h.act
 	defer func() { w.hearing = nil }()
 	w.webhooks.ServeHTTP(answer, req)
 	text := string(h.body)
 	_, kind, _ := strings.Cut(text, `"event_type":"`)
 	w.say("webhook answered %d: %.24s of #%d, which occurred %s",
-		answer.Code, kind, h.deed.page, h.deed.at.Format("15:04:05"))
+		answer.Code, kind, h.act.page, h.act.at.Format("15:04:05"))
 	if answer.Code/100 == 2 {
 		w.unheard = w.unheard[1:]
 	}
@@ -270,10 +270,10 @@ func (w *world) seePager() {
 		}
 		if was.status == "" {
 			w.Pages++
-			w.tellOf(inc.Number, "incident.triggered", agentOurs, deed{page: inc.Number, at: w.now})
+			w.tellOf(inc.Number, "incident.triggered", agentOurs, personAct{page: inc.Number, at: w.now})
 		}
 		if inc.Status != sandbox.IncidentTriggered {
-			w.tellOf(inc.Number, "incident."+inc.Status, agentOurs, deed{page: inc.Number, at: w.now})
+			w.tellOf(inc.Number, "incident."+inc.Status, agentOurs, personAct{page: inc.Number, at: w.now})
 		}
 		if inc.Status == sandbox.IncidentResolved {
 			w.partly(n, &inc)
@@ -289,8 +289,8 @@ func (w *world) partly(n *router.Notification, page *sandbox.Incident) {
 	}
 	for _, watch := range n.Incident.Watch {
 		// A second page that is over is ended before the next one with its key is made.
-		next := watch.Rise != 0 && slices.ContainsFunc(n.Incident.Watch, func(older router.Watch) bool {
-			return older.Rise != 0 && older.Rise < watch.Rise && !older.Open && older.Notifier == n.Target.Notifier &&
+		next := watch.PagedAt != 0 && slices.ContainsFunc(n.Incident.Watch, func(older router.Watch) bool {
+			return older.PagedAt != 0 && older.PagedAt < watch.PagedAt && !older.Open && older.Notifier == n.Target.Notifier &&
 				keyOf(n.Incident, &older) == page.DedupKey
 		})
 		if isPager(watch.Notifier) && watch.Open && !next && keyOf(n.Incident, &watch) == page.DedupKey {
@@ -302,7 +302,7 @@ func (w *world) partly(n *router.Notification, page *sandbox.Incident) {
 
 // keyOf is what PagerDuty knows an incident's page by.
 func keyOf(inc *router.Incident, watch *router.Watch) string {
-	if watch.Rise != 0 {
+	if watch.PagedAt != 0 {
 		return inc.Key + "/" + watch.Severity.String()
 	}
 	return inc.Key

@@ -117,7 +117,7 @@ func (w *world) noteFlap(e *router.Event) {
 // resolvedByHand says whether somebody, or PagerDuty by itself, resolved anything with a key before a time.
 func (w *world) resolvedByHand(key string, before time.Time) bool {
 	pages := w.pager.Incidents()
-	return slices.ContainsFunc(w.deeds, func(d deed) bool {
+	return slices.ContainsFunc(w.acts, func(d personAct) bool {
 		if d.name != router.Resolve || !d.at.Before(before) {
 			return false
 		}
@@ -176,7 +176,7 @@ func (w *world) noteSilences(b *router.Batch) {
 		})
 		switch {
 		case s.Ended.IsZero() && covers >= 0:
-			w.wished[s.ID] = true
+			w.awaited[s.ID] = true
 		case !s.Ended.IsZero() && !byHand && covers >= 0 && !opened:
 			w.breaks(earlySilence, "silence %s (%+v) ended, and it covers %s of account %s, flow %s, which is %s", s.ID, s.Scope,
 				unresolved[covers].Name(), unresolved[covers].WABA, unresolved[covers].Flow, unresolved[covers].State)
@@ -206,31 +206,31 @@ func (w *world) silencesEnd() error {
 	holding, err := w.store.Silences(context.Background())
 	for _, s := range holding {
 		covers := slices.ContainsFunc(unresolved, func(inc router.Incident) bool { return covered(&s, &inc) })
-		if s.UntilRecovered() && w.wished[s.ID] && !covers {
+		if s.UntilRecovered() && w.awaited[s.ID] && !covers {
 			return fmt.Errorf("silence %s (%+v) still holds", s.ID, s.Scope)
 		}
 	}
 	return err
 }
 
-// deedsOn returns what people did to an incident of ours, here and in PagerDuty, in the order in which they did it.
+// actsOn returns what people did to an incident of ours, here and in PagerDuty, in the order in which they did it.
 // alone leaves out what was done to one of PagerDuty's that several of ours triggered: it is not certain whose it is.
-func (w *world) deedsOn(incident int64, alone bool, names ...string) (out []deed) {
-	for _, d := range w.deeds {
+func (w *world) actsOn(incident int64, alone bool, names ...string) (out []personAct) {
+	for _, d := range w.acts {
 		owners := w.owners[d.page]
 		there := slices.Contains(owners, incident) && (!alone || len(owners) == 1)
 		if slices.Contains(names, d.name) && (d.incident == incident || there) {
 			out = append(out, d)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b deed) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(out, func(a, b personAct) int { return a.at.Compare(b.at) })
 	return out
 }
 
 // acknowledgedAt says whether an incident was, by what people did until a time.
 func (w *world) acknowledgedAt(incident int64, at time.Time) bool {
 	acknowledged := false
-	for _, d := range w.deedsOn(incident, false, router.Acknowledge, router.Unacknowledge) {
+	for _, d := range w.actsOn(incident, false, router.Acknowledge, router.Unacknowledge) {
 		if !d.at.After(at) {
 			acknowledged = d.name == router.Acknowledge
 		}
@@ -284,7 +284,7 @@ func (w *world) openingPaged(inc *router.Incident) error {
 func (w *world) needsOf(inc *router.Incident) (needs []need) {
 	l := w.lifeOf(inc.Number)
 	for _, n := range l.needs {
-		if slices.ContainsFunc(inc.Watch, func(watch router.Watch) bool { return watch.Open && watch.Rise == n.page }) {
+		if slices.ContainsFunc(inc.Watch, func(watch router.Watch) bool { return watch.Open && watch.PagedAt == n.page }) {
 			needs = append(needs, n)
 		}
 	}
@@ -307,8 +307,8 @@ func (w *world) lastActStands() error {
 	}
 	newest := w.newestRaise()
 	for _, inc := range unresolved {
-		acts := w.deedsOn(inc.Number, true, router.Acknowledge, router.Unacknowledge)
-		all := w.deedsOn(inc.Number, false, router.Acknowledge, router.Unacknowledge, router.Resolve, router.Reopen)
+		acts := w.actsOn(inc.Number, true, router.Acknowledge, router.Unacknowledge)
+		all := w.actsOn(inc.Number, false, router.Acknowledge, router.Unacknowledge, router.Resolve, router.Reopen)
 		if len(acts) == 0 || len(all) != len(acts) || !newest[inc.Key].Before(acts[len(acts)-1].at) {
 			continue
 		}
@@ -326,7 +326,7 @@ func (w *world) lastActStands() error {
 }
 
 // inVain says whether an act came before what it is about had opened, by Meta's clock.
-func (w *world) inVain(d *deed, inc *router.Incident) bool { return d.at.Before(inc.OpenedAt) }
+func (w *world) inVain(d *personAct, inc *router.Incident) bool { return d.at.Before(inc.OpenedAt) }
 
 // closedByHand says whether a person resolved what stands for a key.
 func (w *world) closedByHand(all []router.IncidentDetail, key string) bool {
@@ -339,12 +339,12 @@ func (w *world) closedByHand(all []router.IncidentDetail, key string) bool {
 	if newest == nil {
 		return false
 	}
-	byPerson := func(d deed) bool { return d.person }
-	if slices.ContainsFunc(w.deedsOn(newest.Number, false, router.Resolve), byPerson) {
+	byPerson := func(d personAct) bool { return d.person }
+	if slices.ContainsFunc(w.actsOn(newest.Number, false, router.Resolve), byPerson) {
 		return true
 	}
 	pages := w.pager.Incidents() // one that a life before had left there is known by its key alone
-	return slices.ContainsFunc(w.deeds, func(d deed) bool {
+	return slices.ContainsFunc(w.acts, func(d personAct) bool {
 		return byPerson(d) && d.name == router.Resolve && d.page > 0 && d.page <= w.earlier && pages[d.page-1].DedupKey == key
 	})
 }
@@ -384,7 +384,7 @@ func (w *world) burns(inc *router.Incident, levels []string) error {
 	}
 	routed := worst >= router.Error
 	if w.has(withTimed) {
-		routed = inc.State != router.IncidentAcknowledged && len(w.deedsOn(inc.Number, false, router.Acknowledge)) == 0
+		routed = inc.State != router.IncidentAcknowledged && len(w.actsOn(inc.Number, false, router.Acknowledge)) == 0
 	}
 	open := slices.ContainsFunc(w.pager.Incidents(), func(page sandbox.Incident) bool {
 		return page.DedupKey == inc.Key && page.Status != sandbox.IncidentResolved

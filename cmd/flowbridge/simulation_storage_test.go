@@ -81,24 +81,24 @@ type memory struct {
 	journal []router.Event // of Meta's, as stored
 	known   map[string]bool
 	seqs    map[int64]router.Event // those that were folded
-	heardOf map[string]deed        // what an event that came by a webhook is about
+	heardOf map[string]personAct   // what an event that came by a webhook is about
 	newest  map[string]time.Time   // of the acts of a kind that were folded, by incident and kind
-	deeds   []deed
+	acts    []personAct
 	owners  map[int64][]int64 // which incidents of ours triggered one of PagerDuty's
 	life    map[int64]*life
 	pages   map[[2]int64]map[string]string // keys of open pages, by incident and rise, by notifier
 	failing map[int64]time.Time            // since when a delivery fails
 	cut     map[int64]bool                 // deliveries that are being opened: see noteStale
-	wished  map[string]bool                // silences until recovered that covered something when they began
+	awaited map[string]bool                // silences until recovered that covered something when they began
 	digests map[string]bool                // by Slack's names: those that the store knows were told
 }
 
 func newMemory() memory {
 	return memory{
-		known: map[string]bool{}, seqs: map[int64]router.Event{}, heardOf: map[string]deed{}, newest: map[string]time.Time{},
+		known: map[string]bool{}, seqs: map[int64]router.Event{}, heardOf: map[string]personAct{}, newest: map[string]time.Time{},
 		owners: map[int64][]int64{}, life: map[int64]*life{}, pages: map[[2]int64]map[string]string{},
 		failing: map[int64]time.Time{}, cut: map[int64]bool{},
-		wished: map[string]bool{}, digests: map[string]bool{},
+		awaited: map[string]bool{}, digests: map[string]bool{},
 	}
 }
 
@@ -228,7 +228,7 @@ func (w *world) noteAppended(events []router.Event) {
 		case w.hearing != nil:
 			w.heardOf[e.Digest] = *w.hearing
 		case e.Source == router.SourceConsole:
-			w.deeds = append(w.deeds, deed{name: e.Name, at: e.At, incident: e.Act.Incident, person: true})
+			w.acts = append(w.acts, personAct{name: e.Name, at: e.At, incident: e.Act.Incident, person: true})
 		}
 	}
 }
@@ -312,8 +312,8 @@ func kindOfAct(act string) string {
 // person ended there, or opened, is owed neither.
 func (w *world) noteOpenings(b *router.Batch) {
 	defer func() {
-		for _, o := range b.Known {
-			id := [2]int64{o.Incident, o.Event}
+		for _, o := range b.AlreadyThere {
+			id := [2]int64{o.Incident, o.PagedAt}
 			switch {
 			case !o.Open:
 				delete(w.pages[id], o.Target.Notifier)
@@ -326,7 +326,7 @@ func (w *world) noteOpenings(b *router.Batch) {
 		if !isPager(o.Target.Notifier) || o.Incident == 0 {
 			continue
 		}
-		id := [2]int64{o.Incident, o.Event}
+		id := [2]int64{o.Incident, o.PagedAt}
 		if w.pages[id] == nil {
 			w.pages[id] = map[string]string{}
 		}
@@ -334,9 +334,9 @@ func (w *world) noteOpenings(b *router.Batch) {
 			delete(w.pages[id], o.Target.Notifier)
 			continue
 		}
-		if len(w.pages[id]) == 0 || reopenedIn(b, o.Incident) || o.Event == 0 && w.closedBetween(b, o.Incident) {
+		if len(w.pages[id]) == 0 || reopenedIn(b, o.Incident) || o.PagedAt == 0 && w.closedBetween(b, o.Incident) {
 			w.openings[o.Key]++
-			w.mustPage(o.Incident, need{at: w.raisedIn(b, o.Incident), why: "it opened for " + o.Target.Notifier, page: o.Event})
+			w.mustPage(o.Incident, need{at: w.raisedIn(b, o.Incident), why: "it opened for " + o.Target.Notifier, page: o.PagedAt})
 		}
 		w.pages[id][o.Target.Notifier] = o.Key
 	}

@@ -208,7 +208,7 @@ type world struct {
 	// What the test knows of the bridge.
 	memory
 	claimed *router.Notification // that is tried
-	hearing *deed                // what the webhook at hand is about
+	hearing *personAct           // what the webhook at hand is about
 	before  map[string]bool      // messages from before the database was lost, by ts
 	earlier int64                // how many incidents PagerDuty had by then
 	broken  map[string]error     // promises
@@ -325,7 +325,7 @@ func (w *world) live(steps int) {
 		case n < 102:
 			w.survive(w.hookOne)
 		case n < 104:
-			w.seldom()
+			w.rarely()
 		case n < 108:
 			w.drama()
 		default:
@@ -357,8 +357,8 @@ func (w *world) people() {
 	}
 }
 
-// seldom lets something happen that happens seldom, where it belongs to this world.
-func (w *world) seldom() {
+// rarely lets something happen that is rare, where it belongs to this world.
+func (w *world) rarely() {
 	var can []func()
 	for _, k := range []struct {
 		when trouble

@@ -27,7 +27,7 @@ var WebhookEvents = []string{
 	"incident.escalated", "incident.delegated", "incident.annotated", "incident.priority_updated",
 }
 
-// examination is the doctor at work.
+// examination is the state of one look of the doctor.
 type examination struct{ *notifiers.Doctor }
 
 // Examine looks at the form of every key, the REST token, and the way back. It sends no event: that a key is

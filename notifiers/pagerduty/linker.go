@@ -32,7 +32,7 @@ type LinkerStore interface {
 	Append(ctx context.Context, events []router.Event) (stored int, err error)
 }
 
-// LinkerConfig is what a Linker may be told. Zero fields choose themselves.
+// LinkerConfig is what a Linker may be told. A zero field takes its default.
 type LinkerConfig struct {
 	// Token of the REST API; one that may only read is enough. Required.
 	Token router.Secret

@@ -30,7 +30,7 @@ import (
 // Kind is the kind of notifiers that this package tells.
 const Kind = router.KindPagerDuty
 
-// Config is what a Notifier may be told. Zero fields choose themselves.
+// Config is what a Notifier may be told. A zero field takes its default.
 type Config struct {
 	// EventsURL is where the Events API is, without /v2/enqueue. Accounts of the EU region have
 	// https://events.eu.pagerduty.com. Default: https://events.pagerduty.com.
@@ -176,7 +176,7 @@ func anew(n *router.Notification) bool {
 func acknowledged(n *router.Notification) bool {
 	at := n.Incident.AcknowledgedAt
 	if slices.ContainsFunc(n.Incident.Watch, func(w router.Watch) bool {
-		return w.Notifier == n.Target.Notifier && w.Rise == 0 && n.Key == n.Incident.Key && !n.Incident.AcknowledgesPage(&w)
+		return w.Notifier == n.Target.Notifier && w.PagedAt == 0 && n.Key == n.Incident.Key && !n.Incident.AcknowledgesPage(&w)
 	}) {
 		return false
 	}

@@ -272,7 +272,7 @@ func TestWhatALostDatabaseLeftOpenEndsWithTheFirstIncidentOfItsKey(t *testing.T)
 		{"the rules page once", func(n *router.Notification) { n.Incident.PageOnRise = false }, []string{"resolved", "triggered"}},
 		{"it is not the first: what is there is known", func(n *router.Notification) { n.Incident.First = false }, []string{"triggered", "triggered"}},
 		{"the second page is of this life, and ends by itself", func(n *router.Notification) {
-			n.Incident.Watch = []router.Watch{{Notifier: "oncall", Rise: 1005, Severity: router.Critical}}
+			n.Incident.Watch = []router.Watch{{Notifier: "oncall", PagedAt: 1005, Severity: router.Critical}}
 		}, []string{"resolved", "triggered"}},
 		{"the second page is of the next incident", func(n *router.Notification) { n.Taken = []string{incident42 + "/critical"} }, []string{"resolved", "triggered"}},
 	} {

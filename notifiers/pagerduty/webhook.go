@@ -44,7 +44,7 @@ type WebhookStore interface {
 	Waits(ctx context.Context, about string) (bool, error)
 }
 
-// WebhookConfig is what a Webhooks may be told. Zero fields choose themselves.
+// WebhookConfig is what a Webhooks may be told. A zero field takes its default.
 type WebhookConfig struct {
 	// Secrets of the webhook subscriptions; a post signed with any of them is good. Required.
 	Secrets []router.Secret
@@ -74,7 +74,7 @@ type Webhooks struct {
 	cfg     WebhookConfig
 	store   WebhookStore
 	counted *prometheus.CounterVec
-	strange router.Seldom // for logging bad signatures
+	strange router.LogLimiter // for logging bad signatures
 }
 
 // NewWebhooks returns the handler of POST /webhooks/pagerduty.
@@ -242,7 +242,7 @@ func (w *Webhooks) places(ctx context.Context, s *said) ([]router.Place, error) 
 
 func (w *Webhooks) unsigned(rw http.ResponseWriter, r *http.Request) result {
 	w.cfg.Seen(router.SightPagerDutyBad, router.FromHost(r.RemoteAddr))
-	if w.strange.Now(w.cfg.Now()) {
+	if w.strange.Allow(w.cfg.Now()) {
 		w.cfg.Logger.Warn("a webhook without a good signature was refused: if PagerDuty sent it, PAGERDUTY_WEBHOOK_SECRET is not its subscription's secret")
 	}
 	http.Error(rw, "bad or missing "+signatureHeader, http.StatusUnauthorized)

@@ -10,7 +10,7 @@ import (
 	"flowbridge/router"
 )
 
-// PagerDutyConfig is what a stand-in PagerDuty may be told. Zero fields choose themselves.
+// PagerDutyConfig is what a stand-in PagerDuty may be told. A zero field takes its default.
 type PagerDutyConfig struct {
 	// RoutingKeys of the services that exist, 32 letters and digits each. Default: none.
 	RoutingKeys []router.Secret

@@ -37,13 +37,3 @@ func proxyPage(status int, location string) NamedFault {
 		Body: "<!doctype html><html><head><title>" + text + "</title></head><body><h1>" + text + "</h1>proxy.example.com</body></html>",
 	}}
 }
-
-// WaitFaults lists answers of 429 whose Retry-After nobody should believe. They are used as ProxyFaults are.
-func WaitFaults() (list []NamedFault) {
-	for _, words := range []string{
-		"86400", "2147483647", "99999999999999999999", "-1", "0", "soon", "Fri, 31 Dec 2100 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT",
-	} {
-		list = append(list, NamedFault{"429, Retry-After: " + words, Fault{Status: http.StatusTooManyRequests, RetryWords: words}})
-	}
-	return list
-}

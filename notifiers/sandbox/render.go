@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// RenderOptions say how a channel is drawn. Zero fields choose themselves.
+// RenderOptions say how a channel is drawn. A zero field takes its default.
 type RenderOptions struct {
 	ANSI  bool // colours and bold, for a terminal; else words
 	Width int  // columns. Default: 100

@@ -14,7 +14,7 @@ import (
 	"flowbridge/router"
 )
 
-// SlackConfig is what a stand-in Slack may be told. Zero fields choose themselves.
+// SlackConfig is what a stand-in Slack may be told. A zero field takes its default.
 type SlackConfig struct {
 	// Token is the only bot token that is valid. Default: "xoxb-sandbox".
 	Token router.Secret

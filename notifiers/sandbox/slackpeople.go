@@ -65,7 +65,7 @@ type Ephemeral struct {
 	At      time.Time
 }
 
-// Press is what a person does to a message. Zero fields choose themselves.
+// Press is what a person does to a message. A zero field takes its default.
 type Press struct {
 	Action string // action id of a button or a menu
 	Option int    // of a menu: which of its options, from 0
@@ -75,7 +75,7 @@ type Press struct {
 	At               time.Time // when it was pressed. Default: now.
 }
 
-// Command is a slash command that a person writes. Zero fields choose themselves.
+// Command is a slash command that a person writes. A zero field takes its default.
 type Command struct {
 	Command string // Default: "/flows".
 	Text    string

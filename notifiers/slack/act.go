@@ -63,8 +63,8 @@ func (r *Receiver) pressed(ctx context.Context, call *slack.InteractionCallback)
 		out := r.do(ctx, who, w)
 		r.seen.WithLabelValues("action", out.result).Inc()
 		switch {
-		case out.moot != "":
-			r.tell(call.ResponseURL, out.moot)
+		case out.refusal != "":
+			r.tell(call.ResponseURL, out.refusal)
 		case out.event != nil:
 			r.afterwards(func(ctx context.Context) { r.follow(ctx, w, out.event, call.ResponseURL) })
 		}
@@ -72,55 +72,55 @@ func (r *Receiver) pressed(ctx context.Context, call *slack.InteractionCallback)
 	return true
 }
 
-// deed is what came of a wish. Exactly one of moot and event is set, but for a repeat, which has neither.
-type deed struct {
-	result string        // of the metric
-	moot   string        // why nothing was done, in mrkdwn
-	event  *router.Event // what was written down
-	inc    router.IncidentDetail
+// actOutcome is what came of a request. Exactly one of refusal and event is set, but for a repeat, which has neither.
+type actOutcome struct {
+	result  string        // of the metric
+	refusal string        // why nothing was done, in mrkdwn
+	event   *router.Event // what was written down
+	inc     router.IncidentDetail
 }
 
-// do writes a wish down, unless it may not be or makes no sense any more.
-func (r *Receiver) do(ctx context.Context, who person, w wish) (out deed) {
+// do writes a request to the journal, unless it may not be or makes no sense any more.
+func (r *Receiver) do(ctx context.Context, who person, w request) (out actOutcome) {
 	name := router.IncidentName(w.incident)
 	inc, err := r.journal.Incident(ctx, w.incident)
 	switch {
 	case errors.Is(err, router.ErrNotFound), err == nil && w.opened != 0 && inc.OpenedAt.Unix() != w.opened:
-		return deed{result: "moot", moot: name + ": not known here any more. Nothing was done."}
+		return actOutcome{result: "moot", refusal: name + ": not known here any more. Nothing was done."}
 	case err != nil:
 		r.fault("act", "an incident could not be read", err)
-		return deed{result: "failed", moot: name + ": flowbridge cannot read its database now. Nothing was done: try again in a minute."}
+		return actOutcome{result: "failed", refusal: name + ": flowbridge cannot read its database now. Nothing was done: try again in a minute."}
 	}
 	notifier, why := r.mayAct(ctx, who, w, &inc)
 	if why != "" {
 		r.cfg.Logger.Warn("somebody in Slack may not act", "incident", name, "act", w.act, "user", who.id, "notifier", notifier)
 		r.refusedAct(ctx, w, who.id, who.name, "not on the list of those who may act, or Slack does not say so")
-		return deed{result: "refused", moot: name + ": " + why}
+		return actOutcome{result: "refused", refusal: name + ": " + why}
 	}
 	if r.recent.has(w.digest) { // what it did itself is no reason to say that it comes too late
-		return deed{result: "repeat", inc: inc}
+		return actOutcome{result: "repeat", inc: inc}
 	}
-	if moot := moot(w.act, &inc); moot != "" {
-		return deed{result: "moot", moot: moot}
+	if refusal := refusalOf(w.act, &inc); refusal != "" {
+		return actOutcome{result: "moot", refusal: refusal}
 	}
 	e := r.event(who, w, &inc, notifier, r.people.name(ctx, who))
 	stored, err := r.journal.Append(ctx, []router.Event{e})
 	switch {
 	case err != nil:
 		r.fault("act", "what a person did could not be stored", err)
-		return deed{result: "failed", moot: name + ": flowbridge could not write this down, so that it may not happen. Try again in a minute."}
+		return actOutcome{result: "failed", refusal: name + ": flowbridge could not write this down, so that it may not happen. Try again in a minute."}
 	case stored == 0 && w.act == router.AddSilence: // somebody was faster, and it is not folded yet
-		return deed{result: "moot", moot: name + ": silenced already"}
+		return actOutcome{result: "moot", refusal: name + ": silenced already"}
 	case stored == 0:
-		return deed{result: "repeat", inc: inc}
+		return actOutcome{result: "repeat", inc: inc}
 	}
 	r.recent.add(w.digest)
 	r.cfg.Logger.Info("a person acts", "act", w.act, "incident", name, "by", e.Act.Actor, "user", who.id, "notifier", notifier)
-	return deed{result: "done", event: &e, inc: inc}
+	return actOutcome{result: "done", event: &e, inc: inc}
 }
 
-// event is what the journal keeps of a wish.
-func (r *Receiver) event(who person, w wish, inc *router.IncidentDetail, notifier, actor string) router.Event {
+// event is what the journal keeps of a request.
+func (r *Receiver) event(who person, w request, inc *router.IncidentDetail, notifier, actor string) router.Event {
 	now := r.cfg.Now().UTC().Truncate(time.Microsecond) // as the store keeps it: follow looks for it
 	e := router.Event{
 		Digest: w.digest, Source: router.SourceSlack, Name: w.act, At: happened(w.at, now), Received: now, WABA: inc.WABA, Flow: inc.Flow,
@@ -154,7 +154,7 @@ func happened(pressed, now time.Time) time.Time {
 
 const oldestPress = 24 * time.Hour
 
-// silenceDigest names a wish for silence by what it is about, not by the request: who clicks twice wants one silence, and
+// silenceDigest names a request for silence by what it is about, not by the press: who clicks twice wants one silence, and
 // so do two who click at a time. Once one has begun or ended the next is another one; the minute is for one that came
 // and went while nothing was folded.
 func silenceDigest(inc *router.IncidentDetail, now time.Time) string {
@@ -196,7 +196,7 @@ func (d *digests) has(one string) bool {
 func silenceID(digest string) string { return "slack-" + strings.TrimPrefix(digest, "slack/")[:12] }
 
 // mayAct says through which notifier a person acts, or why they may not, in mrkdwn.
-func (r *Receiver) mayAct(ctx context.Context, who person, w wish, inc *router.IncidentDetail) (notifier, why string) {
+func (r *Receiver) mayAct(ctx context.Context, who person, w request, inc *router.IncidentDetail) (notifier, why string) {
 	var told []string // notifiers whose card this is, or that told of it where it was no card
 	for _, d := range inc.Deliveries {
 		switch {
@@ -253,8 +253,8 @@ func (r *Receiver) listed(ctx context.Context, who person, list []string) (why s
 	return "you are not on the list of those who may act here. Nothing was done: ask whoever keeps the rules file to add " + line(who.id, nameText) + "."
 }
 
-// moot says why an act would change nothing, in mrkdwn; "" if it would.
-func moot(act string, inc *router.IncidentDetail) string {
+// refusalOf says why an act would change nothing, in mrkdwn; "" if it would.
+func refusalOf(act string, inc *router.IncidentDetail) string {
 	why := inc.May(act)
 	if why == router.MayHappen {
 		return ""
@@ -310,39 +310,39 @@ var entryOf = map[string]router.EntryKind{
 
 // follow watches what became of an act that was written down, and tells the person if somebody or Meta was faster: events
 // of theirs may have stood in the journal before it. Where nothing becomes known in time, the card tells.
-func (r *Receiver) follow(ctx context.Context, w wish, e *router.Event, address string) {
+func (r *Receiver) follow(ctx context.Context, w request, e *router.Event, address string) {
 	if _, ok := entryOf[w.act]; !ok {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, followFor)
 	defer cancel()
 	for wait := r.followFirst; router.Sleep(ctx, wait); wait = min(2*wait, time.Second) {
-		shows, moot := r.became(ctx, w, e)
-		if moot != "" {
-			r.tell(address, moot)
+		shows, refusal := r.became(ctx, w, e)
+		if refusal != "" {
+			r.tell(address, refusal)
 		}
-		if shows || moot != "" {
+		if shows || refusal != "" {
 			return
 		}
 	}
 }
 
-// lookFor waits a moment until an act shows in its incident, so that whoever asks next is told of it. Where it never will, moot
+// lookFor waits a moment until an act shows in its incident, so that whoever asks next is told of it. Where it never will, refusal
 // says why. Both are zero where the fold is late: then it is for follow.
-func (r *Receiver) lookFor(ctx context.Context, w wish, e *router.Event) (shows bool, moot string) {
+func (r *Receiver) lookFor(ctx context.Context, w request, e *router.Event) (shows bool, refusal string) {
 	wait := r.followFirst / 10
 	for range seenLooks {
-		if shows || moot != "" || !router.Sleep(ctx, wait) {
+		if shows || refusal != "" || !router.Sleep(ctx, wait) {
 			break
 		}
-		shows, moot = r.became(ctx, w, e)
+		shows, refusal = r.became(ctx, w, e)
 		wait *= 2
 	}
-	return shows, moot
+	return shows, refusal
 }
 
 // became says whether an act shows in its incident by now, or why it never will, in mrkdwn.
-func (r *Receiver) became(ctx context.Context, w wish, e *router.Event) (shows bool, why string) {
+func (r *Receiver) became(ctx context.Context, w request, e *router.Event) (shows bool, why string) {
 	inc, err := r.journal.Incident(ctx, w.incident)
 	if err != nil {
 		return false, ""
@@ -357,7 +357,7 @@ func (r *Receiver) became(ctx context.Context, w wish, e *router.Event) (shows b
 	if slices.ContainsFunc(inc.Timeline, func(one router.Entry) bool { return one.Kind == kind && one.At.Equal(e.At) }) {
 		return true, ""
 	}
-	return false, moot(w.act, &inc)
+	return false, refusalOf(w.act, &inc)
 }
 
 const (

@@ -140,8 +140,8 @@ func aboutIncident(inc *router.Incident) string {
 	return fmt.Sprintf("%d.%d", inc.Number, inc.OpenedAt.Unix())
 }
 
-// wish is what a person wants done.
-type wish struct {
+// request is what a person wants done.
+type request struct {
 	act      string        // one of the router's
 	incident int64         // its number
 	opened   int64         // when the card says that it opened, in Unix seconds; 0 where nothing says so
@@ -153,7 +153,7 @@ type wish struct {
 
 // readPress reads what was pressed; ok is false for what is none of our buttons, such as one that leads
 // somewhere.
-func readPress(a *slack.BlockAction) (w wish, ok bool) {
+func readPress(a *slack.BlockAction) (w request, ok bool) {
 	w.act, ok = acts[a.ActionID]
 	value := a.Value
 	if a.ActionID == pressSilence {
@@ -161,19 +161,19 @@ func readPress(a *slack.BlockAction) (w wish, ok bool) {
 	}
 	parts := strings.Split(value, ".")
 	if !ok || len(parts) < 2 {
-		return wish{}, false
+		return request{}, false
 	}
 	var err1, err2, err3 error
 	w.incident, err1 = strconv.ParseInt(parts[0], 10, 64)
 	w.opened, err2 = strconv.ParseInt(parts[1], 10, 64)
 	if a.ActionID == pressSilence {
 		if len(parts) != 3 {
-			return wish{}, false
+			return request{}, false
 		}
 		w.span, err3 = readSpan(parts[2])
 	}
 	if _, err := fmt.Sscanf(a.BlockID, blockPrefix, &w.delivery, new(int64)); err != nil {
-		return wish{}, false
+		return request{}, false
 	}
 	w.at = pressedAt(a.ActionTs)
 	return w, err1 == nil && err2 == nil && err3 == nil && w.incident > 0

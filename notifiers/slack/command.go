@@ -75,16 +75,16 @@ func (r *Receiver) answer(ctx context.Context, c *slack.SlashCommand) (said, res
 	case asked.verb.word == "show":
 		return r.show(ctx, asked.incident)
 	}
-	w := wish{act: asked.verb.act, incident: asked.incident, span: asked.span}
+	w := request{act: asked.verb.act, incident: asked.incident, span: asked.span}
 	w.digest = digest("command", c.TeamID, c.UserID, c.TriggerID, c.Text)
 	out := r.do(ctx, person{id: c.UserID, name: c.UserName, channel: c.ChannelID}, w)
-	if out.moot != "" {
-		return out.moot, out.result
+	if out.refusal != "" {
+		return out.refusal, out.result
 	}
 	if out.event != nil {
-		switch shows, moot := r.lookFor(ctx, w, out.event); {
-		case moot != "":
-			return moot, "moot"
+		switch shows, refusal := r.lookFor(ctx, w, out.event); {
+		case refusal != "":
+			return refusal, "moot"
 		case !shows:
 			r.afterwards(func(ctx context.Context) { r.follow(ctx, w, out.event, c.ResponseURL) })
 		}
@@ -93,7 +93,7 @@ func (r *Receiver) answer(ctx context.Context, c *slack.SlashCommand) (said, res
 }
 
 // done says that an act is written down. The card and the others follow.
-func done(w wish, inc *router.IncidentDetail) string {
+func done(w request, inc *router.IncidentDetail) string {
 	said := map[string]string{
 		router.Acknowledge: "acknowledged", router.Unacknowledge: "no longer acknowledged", router.Resolve: "resolved",
 		router.Reopen: "reopened", router.PageNow: "paging " + line(strings.Join(inc.Unpaged(), ", "), moreText), router.EndSilence: "no longer silenced",

@@ -46,7 +46,7 @@ const (
 	doSlackURL   = "check the network, a proxy in between, and SLACK_API_URL"
 )
 
-// examination is the doctor at work.
+// examination is the state of one look of the doctor.
 type examination struct{ *notifiers.Doctor }
 
 // Examine looks at the token, its scopes, every channel of the rules, and what buttons need.

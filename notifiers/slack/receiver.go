@@ -33,7 +33,7 @@ type Journal interface {
 	Incidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error)
 }
 
-// ReceiverConfig is what a Receiver may be told. Zero fields choose themselves.
+// ReceiverConfig is what a Receiver may be told. A zero field takes its default.
 type ReceiverConfig struct {
 	// Token is the bot token (xoxb-...): it says which workspace is ours, and who is in a user group. Required.
 	Token router.Secret
@@ -77,7 +77,7 @@ type Receiver struct {
 	seen     *prometheus.CounterVec
 	online   prometheus.Gauge
 	recent   digests
-	strange  router.Seldom // for logging what was refused
+	strange  router.LogLimiter // for logging what was refused
 
 	answerIn    time.Duration // all that is done before an answer
 	followFirst time.Duration // before the first look at what became of an act
@@ -203,7 +203,7 @@ func (r *Receiver) afterwards(do func(context.Context)) {
 }
 
 // refusedAct keeps for the audit that somebody may not act.
-func (r *Receiver) refusedAct(ctx context.Context, w wish, user, name, why string) {
+func (r *Receiver) refusedAct(ctx context.Context, w request, user, name, why string) {
 	e := router.AuditEntry{
 		At: r.cfg.Now().UTC(), Who: cmp.Or(name, user), Verified: r.verified(), From: fromSlack(user),
 		What: (&router.Act{Incident: w.incident}).Words(w.act), Result: "refused: " + why,
@@ -313,7 +313,7 @@ func (r *Receiver) refuse(w http.ResponseWriter, kind string, status int, why st
 // refused counts a refusal, and logs it now and then.
 func (r *Receiver) refused(kind string, status int, why string) {
 	r.seen.WithLabelValues(kind, "refused").Inc()
-	if r.strange.Now(r.cfg.Now()) {
+	if r.strange.Allow(r.cfg.Now()) {
 		r.cfg.Logger.Warn("a request to act from Slack was refused", "kind", kind, "status", status, "reason", why)
 	}
 }

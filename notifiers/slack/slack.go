@@ -27,7 +27,7 @@ const Kind = router.KindSlack
 // Needs says what to do where there is no token.
 const Needs = "set SLACK_BOT_TOKEN to the bot token of your Slack app"
 
-// Config is what a Notifier may be told. Zero fields choose themselves.
+// Config is what a Notifier may be told. A zero field takes its default.
 type Config struct {
 	// Token is the bot token of the Slack app (xoxb-...). Required. It needs the scope chat:write; with
 	// channels:history and channels:read, and groups:history and groups:read for private channels, no message is

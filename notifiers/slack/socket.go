@@ -138,7 +138,7 @@ func (r *Receiver) tooMuch(e socketmode.Event) {
 	if address == "" { // a link, or nothing that anybody waits for
 		return
 	}
-	if r.strange.Now(r.cfg.Now()) {
+	if r.strange.Allow(r.cfg.Now()) {
 		r.cfg.Logger.Warn("too much comes in from people in Slack at a time; some of them are told to try again")
 	}
 	r.tell(address, "Too much comes in from Slack just now. Nothing was done: try again in a minute.")

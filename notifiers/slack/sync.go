@@ -11,7 +11,7 @@ import (
 	"flowbridge/router"
 )
 
-// telling is one Sync at work.
+// telling is the state of one Sync call.
 type telling struct {
 	*Notifier
 	api     api // with the token in force

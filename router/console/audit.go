@@ -13,8 +13,8 @@ import (
 // auditTimeout bounds how long the audit may take to be written: whoever acted may have gone by then.
 const auditTimeout = 5 * time.Second
 
-// deed is what the audit says of a request.
-func (c *Console) deed(r *http.Request, actor, what, result string) router.AuditEntry {
+// auditEntry is what the audit says of a request.
+func (c *Console) auditEntry(r *http.Request, actor, what, result string) router.AuditEntry {
 	who := callerOf(r)
 	return router.AuditEntry{At: c.cfg.Now().UTC(), Who: actor, Verified: who.verified, From: who.from, What: what, Result: result}
 }

@@ -88,7 +88,7 @@ type Store interface {
 	Progress(ctx context.Context, now time.Time) (router.Progress, error)
 }
 
-// Config is what a Console may be told. Zero fields choose themselves.
+// Config is what a Console may be told. A zero field takes its default.
 type Config struct {
 	// Token, if set, is asked of every request below /api/, as `Authorization: Bearer <token>`. Metrics
 	// and health are open in any case, since probes carry no credentials, but quote nothing of the rules without it.

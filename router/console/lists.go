@@ -124,7 +124,7 @@ func (c *Console) retryDeliveries(r *http.Request, _ httprouter.Params) (int, an
 	who := callerOf(r)
 	actor, what := who.actor(asked.By), retryWords(&f)
 	n, err := c.store.RetryDeliveries(r.Context(), f, func(n int) router.AuditEntry {
-		return c.deed(r, actor, what, fmt.Sprintf("%d are tried at once", n))
+		return c.auditEntry(r, actor, what, fmt.Sprintf("%d are tried at once", n))
 	})
 	if err != nil {
 		return 0, nil, err

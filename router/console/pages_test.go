@@ -215,7 +215,7 @@ func TestALivePageIsRenderedOnlyWhereSomethingChanged(t *testing.T) {
 		}
 	}
 	s.stats = router.Stats{}
-	s.lanes = []router.Lane{{Notifier: "payments-chat", Rests: noon.Add(time.Minute)}, {Notifier: "well", Rests: noon.Add(-time.Minute)}}
+	s.lanes = []router.Lane{{Notifier: "payments-chat", PausedUntil: noon.Add(time.Minute)}, {Notifier: "well", PausedUntil: noon.Add(-time.Minute)}}
 	if _, body := b.do("GET", "/", nil); !strings.Contains(body, "payments-chat is paused") || strings.Contains(body, "well is paused") || !strings.Contains(body, "The rules on disk are not in force") || strings.Contains(body, "parked:") {
 		t.Error(body)
 	}
@@ -306,7 +306,7 @@ func FuzzNothingOfOthersBecomesMarkup(f *testing.F) {
 			inc.Deliveries[i].Notifier, inc.Deliveries[i].LastError, inc.Deliveries[i].Receipt.Link = evil, evil, evil
 		}
 		inc.Timeline[0].Text, inc.Timeline[0].Kind = evil, router.EntryKind(evil)
-		s.lanes = []router.Lane{{Notifier: evil, Rests: noon.Add(time.Hour)}}
+		s.lanes = []router.Lane{{Notifier: evil, PausedUntil: noon.Add(time.Hour)}}
 		cfg := pagesConfig()
 		cfg.Manual = fstest.MapFS{"rules.md": {Data: []byte("# " + evil + "\n\n" + evil + "\n\n| " + evil + " |\n| --- |\n| `" + evil + "` |\n\n[" + evil + "](" + evil + ")\n")}, "running.md": {Data: []byte(evil)}}
 		cfg.Why = func(context.Context, *router.IncidentDetail) ([]string, string, error) {

@@ -79,13 +79,13 @@ func (c *Console) reload(r *http.Request, _ httprouter.Params) (int, any, error)
 		return 0, nil, err
 	}
 	if err := c.cfg.Reload(); err != nil {
-		c.keep(r.Context(), c.deed(r, actor, reloadRules, "refused: the rules have mistakes"))
+		c.keep(r.Context(), c.auditEntry(r, actor, reloadRules, "refused: the rules have mistakes"))
 		return http.StatusUnprocessableEntity, unread{
 			Error:    "the rules cannot be used; the old ones stay in force",
 			Mistakes: strings.Split(strings.TrimSpace(err.Error()), "\n"),
 		}, nil
 	}
-	c.keep(r.Context(), c.deed(r, actor, reloadRules, "read anew"))
+	c.keep(r.Context(), c.auditEntry(r, actor, reloadRules, "read anew"))
 	c.cfg.Logger.Info("a person had the rules read anew", "by", actor, "from", r.RemoteAddr)
 	return http.StatusOK, map[string]bool{"reloaded": true}, nil
 }

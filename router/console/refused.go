@@ -27,19 +27,19 @@ const (
 
 // refusals counts what is refused, and tells the log of it now and then.
 type refusals struct {
-	counted *prometheus.CounterVec
-	logger  *slog.Logger
-	now     func() time.Time
-	seldom  map[string]*router.Seldom
+	counted  *prometheus.CounterVec
+	logger   *slog.Logger
+	now      func() time.Time
+	limiters map[string]*router.LogLimiter
 }
 
 func newRefusals(logger *slog.Logger, now func() time.Time) *refusals {
-	f := &refusals{logger: logger, now: now, seldom: map[string]*router.Seldom{}, counted: prometheus.NewCounterVec(prometheus.CounterOpts{
+	f := &refusals{logger: logger, now: now, limiters: map[string]*router.LogLimiter{}, counted: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "flowbridge_admin_refused_total", Help: "Requests that the admin address refused, by reason.",
 	}, []string{"reason"})}
 	for _, reason := range []string{refusedHost, refusedWrong, refusedNone, refusedView, refusedSite, refusedHeader} {
 		f.counted.WithLabelValues(reason)
-		f.seldom[reason] = &router.Seldom{}
+		f.limiters[reason] = &router.LogLimiter{}
 	}
 	return f
 }
@@ -47,7 +47,7 @@ func newRefusals(logger *slog.Logger, now func() time.Time) *refusals {
 // note takes in one. Who gives no token at all is mostly somebody who forgot it, and is told so.
 func (f *refusals) note(reason string, args ...any) {
 	f.counted.WithLabelValues(reason).Inc()
-	if reason != refusedNone && f.seldom[reason].Now(f.now()) {
+	if reason != refusedNone && f.limiters[reason].Allow(f.now()) {
 		f.logger.Warn(map[string]string{
 			refusedHost:   "a request to the admin address names a host that is not known: name it in --public-url if people are to use it",
 			refusedWrong:  "a wrong token was given at the admin address",

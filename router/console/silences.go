@@ -63,8 +63,8 @@ const wishUsage = `send {"flow": "...", "for": "4h", "by": "...", "why": "..."}:
 
 // addSilence: POST /api/v1/silences
 func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, error) {
-	var wish SilenceRequest
-	if err := decode(r.Body, &wish); err != nil {
+	var asked SilenceRequest
+	if err := decode(r.Body, &asked); err != nil {
 		if errors.As(err, new(*http.MaxBytesError)) {
 			return 0, nil, err
 		}
@@ -72,10 +72,10 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 		return 0, nil, refuse(http.StatusBadRequest, "the body cannot be read (%s): %s", why, wishUsage)
 	}
 	now := c.cfg.Now().UTC()
-	s, problems := c.wished(&wish, now)
+	s, problems := c.silenceOf(&asked, now)
 	who := callerOf(r)
-	s.By = who.actor(wish.By)
-	if s.Everything() && wish.Everything && who.verified == router.VerifiedNot && (s.UntilRecovered() || s.Until.Sub(now) > maxOpenSilence) {
+	s.By = who.actor(asked.By)
+	if s.Everything() && asked.Everything && who.verified == router.VerifiedNot && (s.UntilRecovered() || s.Until.Sub(now) > maxOpenSilence) {
 		problems = append(problems, "everything: at most 24h where anybody on this machine may ask for it: say for, or until, or set FLOWBRIDGE_ADMIN_TOKEN")
 	}
 	if len(problems) > 0 {
@@ -102,28 +102,28 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 	return http.StatusAccepted, SilenceAdded{Silence: c.namedSilence(newSilence(&s, now)), Covers: covers, Queued: true, Result: came}, nil
 }
 
-// wished reads a wish, and says all that is wrong with it.
-func (c *Console) wished(wish *SilenceRequest, now time.Time) (s router.Silence, problems []string) {
+// silenceOf reads a request for a silence, and says all that is wrong with it.
+func (c *Console) silenceOf(asked *SilenceRequest, now time.Time) (s router.Silence, problems []string) {
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	s = router.Silence{
-		ID: strings.ToLower(rand.Text()[:10]), Since: now, Why: bounded(wish.Why, maxWhy),
-		Scope: router.Scope{WABA: strings.TrimSpace(wish.WABA), Event: strings.ToUpper(strings.TrimSpace(wish.Event)), Labels: wish.Labels},
+		ID: strings.ToLower(rand.Text()[:10]), Since: now, Why: bounded(asked.Why, maxWhy),
+		Scope: router.Scope{WABA: strings.TrimSpace(asked.WABA), Event: strings.ToUpper(strings.TrimSpace(asked.Event)), Labels: asked.Labels},
 	}
 	var err error
-	if s.Flow, err = c.flowID(strings.TrimSpace(wish.Flow)); err != nil {
+	if s.Flow, err = c.flowID(strings.TrimSpace(asked.Flow)); err != nil {
 		problem("flow: %v", err)
 	}
 	if s.Event != "" && !eventName.MatchString(s.Event) {
-		problem("event: %q is no event, such as %s", wish.Event, router.EndpointErrorRate)
+		problem("event: %q is no event, such as %s", asked.Event, router.EndpointErrorRate)
 	}
-	if wish.Team != "" {
-		if other, ok := s.Labels["team"]; ok && other != wish.Team {
-			problem("team is %q, and in labels %q", wish.Team, other)
+	if asked.Team != "" {
+		if other, ok := s.Labels["team"]; ok && other != asked.Team {
+			problem("team is %q, and in labels %q", asked.Team, other)
 		}
 		if s.Labels == nil {
 			s.Labels = map[string]string{}
 		}
-		s.Labels["team"] = wish.Team
+		s.Labels["team"] = asked.Team
 	}
 	for key, value := range s.Labels {
 		if key == "" || value == "" { // a flow without the label would have the value ""
@@ -132,20 +132,20 @@ func (c *Console) wished(wish *SilenceRequest, now time.Time) (s router.Silence,
 		}
 	}
 	problems = append(problems, c.cfg.Misnamed(&s.Scope)...)
-	narrow := s.WABA != "" || wish.Flow != "" || s.Event != "" || len(s.Labels) > 0
+	narrow := s.WABA != "" || asked.Flow != "" || s.Event != "" || len(s.Labels) > 0
 	switch {
-	case !narrow && !wish.Everything:
+	case !narrow && !asked.Everything:
 		problem("this would silence everything: narrow it by waba, flow, event, team or labels, or say everything: true")
-	case narrow && wish.Everything:
+	case narrow && asked.Everything:
 		problem("everything: true stands alone: leave out waba, flow, event, team and labels")
 	}
-	if s.Start, err = start(wish, now); err != nil {
+	if s.Start, err = start(asked, now); err != nil {
 		problem("%v", err)
 	}
 	if !s.Start.IsZero() {
 		s.Since = s.Start
 	}
-	if s.Until, err = until(wish, s.Since); err != nil {
+	if s.Until, err = until(asked, s.Since); err != nil {
 		problem("%v", err)
 	}
 	return s, problems
@@ -171,49 +171,49 @@ func (c *Console) flowID(name string) (string, error) {
 }
 
 // start returns when a silence begins that is to begin later; the zero time for one that begins at once.
-func start(wish *SilenceRequest, now time.Time) (time.Time, error) {
-	if wish.Start == "" {
+func start(asked *SilenceRequest, now time.Time) (time.Time, error) {
+	if asked.Start == "" {
 		return time.Time{}, nil
 	}
-	t, err := time.Parse(time.RFC3339, wish.Start)
-	if d, ok := router.ParseDuration(wish.Start); ok && d > 0 {
+	t, err := time.Parse(time.RFC3339, asked.Start)
+	if d, ok := router.ParseDuration(asked.Start); ok && d > 0 {
 		t, err = now.Add(d), nil
 	}
 	switch {
 	case err != nil:
-		return time.Time{}, fmt.Errorf("start: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor a time from now, such as 2h", wish.Start)
+		return time.Time{}, fmt.Errorf("start: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor a time from now, such as 2h", asked.Start)
 	case !t.After(now):
-		return time.Time{}, fmt.Errorf("start: %s is past: leave it out to begin at once", wish.Start)
+		return time.Time{}, fmt.Errorf("start: %s is past: leave it out to begin at once", asked.Start)
 	case t.Sub(now) > maxSilence:
-		return time.Time{}, fmt.Errorf("start: %s is more than 366 days away", wish.Start)
+		return time.Time{}, fmt.Errorf("start: %s is more than 366 days away", asked.Start)
 	}
 	return t.UTC(), nil
 }
 
 // until returns when a silence that begins at a time ends; the zero time for one that holds until recovery.
-func until(wish *SilenceRequest, begins time.Time) (time.Time, error) {
+func until(asked *SilenceRequest, begins time.Time) (time.Time, error) {
 	switch {
-	case wish.For != "" && wish.Until != "":
+	case asked.For != "" && asked.Until != "":
 		return time.Time{}, errors.New("for and until exclude each other: give one of them")
-	case wish.For != "":
-		d, ok := router.ParseDuration(wish.For)
+	case asked.For != "":
+		d, ok := router.ParseDuration(asked.For)
 		if !ok || d < minSilence || d > maxSilence {
-			return time.Time{}, fmt.Errorf("for: %q is no duration from 1m to 366d, such as 30m, 4h or 2d", wish.For)
+			return time.Time{}, fmt.Errorf("for: %q is no duration from 1m to 366d, such as 30m, 4h or 2d", asked.For)
 		}
 		return begins.Add(d), nil
-	case wish.Until == recovered:
+	case asked.Until == recovered:
 		return time.Time{}, nil
-	case wish.Until != "":
-		t, err := time.Parse(time.RFC3339, wish.Until)
+	case asked.Until != "":
+		t, err := time.Parse(time.RFC3339, asked.Until)
 		switch {
 		case err != nil:
-			return time.Time{}, fmt.Errorf(`until: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor "recovered"`, wish.Until)
-		case !t.After(begins) && wish.Start != "":
-			return time.Time{}, fmt.Errorf("until: %s is not after start", wish.Until)
+			return time.Time{}, fmt.Errorf(`until: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor "recovered"`, asked.Until)
+		case !t.After(begins) && asked.Start != "":
+			return time.Time{}, fmt.Errorf("until: %s is not after start", asked.Until)
 		case !t.After(begins):
-			return time.Time{}, fmt.Errorf("until: %s is past", wish.Until)
+			return time.Time{}, fmt.Errorf("until: %s is past", asked.Until)
 		case t.Sub(begins) > maxSilence:
-			return time.Time{}, fmt.Errorf("until: %s is more than 366 days away", wish.Until)
+			return time.Time{}, fmt.Errorf("until: %s is more than 366 days away", asked.Until)
 		}
 		return t.UTC(), nil
 	}

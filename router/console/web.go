@@ -470,7 +470,7 @@ func (c *Console) lookAround(r *http.Request, f *frame) error {
 	}
 	now := c.cfg.Now()
 	for _, l := range lanes {
-		if l.Rests.After(now) || l.Waits.After(now) {
+		if l.PausedUntil.After(now) || l.Waits.After(now) {
 			f.Trouble = append(f.Trouble, trouble{l.Notifier + " is paused: its service fails or wants no calls now.", "/notifiers/" + url.PathEscape(l.Notifier), "See it"})
 		}
 	}

@@ -75,7 +75,7 @@ type Queue interface {
 	Lanes(ctx context.Context) ([]router.Lane, error)
 }
 
-// Config is what a Deliverer may be told. Zero fields choose themselves.
+// Config is what a Deliverer may be told. A zero field takes its default.
 type Config struct {
 	// Notifiers by the service they speak to. Deliveries to any other service are parked.
 	Notifiers map[router.Kind]Notifier

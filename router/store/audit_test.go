@@ -14,7 +14,7 @@ import (
 // auditSuite is what every database must do with what people did.
 func auditSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	ctx := context.Background()
-	deed := func(n int64) router.AuditEntry {
+	entry := func(n int64) router.AuditEntry {
 		return router.AuditEntry{At: noon.Add(time.Duration(n) * time.Minute), Who: "API (name given: ada)", Verified: router.VerifiedAdminToken,
 			From: "203.0.113.9", What: fmt.Sprintf("acknowledge INC-%d", n), Result: fmt.Sprintf("acknowledged INC-%d", n), Event: n}
 	}
@@ -29,8 +29,8 @@ func auditSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		s := open(t, store.Config{})
 		var want []router.AuditEntry
 		for n := range int64(5) {
-			check(t, s.Audit(ctx, deed(n)))
-			e := deed(n)
+			check(t, s.Audit(ctx, entry(n)))
+			e := entry(n)
 			e.ID = n + 1
 			want = append([]router.AuditEntry{e}, want...)
 		}
@@ -42,11 +42,11 @@ func auditSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 
 	t.Run("it is kept with what it is about, whole or not at all", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
-		check(t, s.Commit(ctx, router.Batch{Audit: []router.AuditEntry{deed(1)}}))
+		check(t, s.Commit(ctx, router.Batch{Audit: []router.AuditEntry{entry(1)}}))
 		n := claim(t, s.Store, "page", noon)
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
-		check(t, s.RetryDelivery(ctx, n.Delivery, deed(2)))
-		if err := s.RetryDelivery(ctx, 99, deed(3)); !errors.Is(err, router.ErrNotFound) {
+		check(t, s.RetryDelivery(ctx, n.Delivery, entry(2)))
+		if err := s.RetryDelivery(ctx, 99, entry(3)); !errors.Is(err, router.ErrNotFound) {
 			t.Errorf("a retry of nothing: %v", err)
 		}
 		if list := read(t, s, 0, 0); len(list) != 2 || list[0].What != "acknowledge INC-2" || list[1].What != "acknowledge INC-1" {
@@ -59,7 +59,7 @@ func auditSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		const many = 1200 // more than one transaction removes
 		var entries []router.AuditEntry
 		for n := range int64(many) {
-			entries = append(entries, deed(n))
+			entries = append(entries, entry(n))
 		}
 		check(t, s.Audit(ctx, entries...))
 		diff(t, sweptAt(t, s.Store, noon.Add(364*day)), store.Swept{})

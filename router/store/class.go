@@ -58,6 +58,6 @@ func lift(ctx context.Context, tx *txn, owed []router.Owed) error {
 		WHERE o.incident = ? AND o.event = ? AND o.notifier = ? AND o.state = 'waiting'
 		AND older.state = 'waiting' AND older.target = o.target AND older.key = o.key AND older.id < o.id AND older.class > o.class`
 	return each(ctx, tx, owed, query, func(o router.Owed) ([]any, error) {
-		return []any{o.Incident, o.Event, o.Target.Notifier}, nil
+		return []any{o.Incident, o.Event(), o.Target.Notifier}, nil
 	})
 }

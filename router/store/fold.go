@@ -119,7 +119,7 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	err := s.inTurn(ctx, func(tx *txn) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
 			s.writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
-			s.writeOvertaken, s.writeOwed, s.writeKnown, s.wakeAll, postponeTimers, appendEvents,
+			s.writeOvertaken, s.writeOwed, s.writeAlreadyThere, s.wakeAll, postponeTimers, appendEvents,
 			writeAudit, writeHits,
 		} {
 			if err := step(ctx, tx, b); err != nil {
@@ -146,7 +146,7 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 // owedTo returns the notifiers whose deliveries a batch changes.
 func owedTo(b *router.Batch) []string {
 	names := map[string]bool{}
-	for _, owed := range [][]router.Owed{b.Owed, b.Known, b.Overtaken} {
+	for _, owed := range [][]router.Owed{b.Owed, b.AlreadyThere, b.Overtaken} {
 		for i := range owed {
 			names[owed[i].Target.Notifier] = true
 		}
@@ -193,18 +193,35 @@ type alertDetails struct {
 	Expires time.Time           `json:"expires,omitzero"`
 }
 
-const alertColumns = `event, level, active, raised_at, cleared_at, since, until, held_until, opened_by, closed_by, severity, incident, key, details`
+func alertColumns(a *router.FlowAlert, d *alertDetails) columns {
+	return columns{
+		{"waba", textAt(&a.WABA).writtenOnce()},
+		{"flow", textAt(&a.Flow).writtenOnce()},
+		{"event", textAt(&a.Event).writtenOnce()},
+		{"level", textAt(&a.Level).writtenOnce()},
+		{"active", boolAt(&a.Active)},
+		{"raised_at", timeAt(&a.Raised)},
+		{"cleared_at", timeAt(&a.Cleared)},
+		{"since", timeAt(&a.Since)},
+		{"until", timeAt(&a.Until)},
+		{"held_until", timeAt(&a.HeldUntil)},
+		{"opened_by", numberAt(&a.OpenedBy)},
+		{"closed_by", numberAt(&a.ClosedBy)},
+		{"severity", numberAt(&a.Severity)},
+		{"incident", numberAt(&a.Incident)},
+		{"key", textAt(&a.Key)},
+		{"details", jsonAt(d)},
+	}
+}
+
+var (
+	readAlerts  = `SELECT ` + alertColumns(&router.FlowAlert{}, nil).read() + ` FROM alerts WHERE `
+	upsertAlert = alertColumns(&router.FlowAlert{}, nil).upsert("alerts", "waba, flow, event, level")
+)
 
 func writeAlerts(ctx context.Context, tx *txn, b router.Batch) error {
-	const query = `INSERT INTO alerts (waba, flow, ` + alertColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (waba, flow, event, level) DO UPDATE SET active = excluded.active, raised_at = excluded.raised_at,
-		cleared_at = excluded.cleared_at, since = excluded.since, until = excluded.until, held_until = excluded.held_until, opened_by = excluded.opened_by,
-		closed_by = excluded.closed_by, severity = excluded.severity, incident = excluded.incident, key = excluded.key,
-		details = excluded.details`
-	return each(ctx, tx, b.Alerts, query, func(a router.FlowAlert) ([]any, error) {
-		details, err := json.Marshal(alertDetails{a.Reading, a.Before, a.Routes, a.Hold, a.Heard, a.Facts, a.Expires})
-		return []any{a.WABA, a.Flow, a.Event, string(a.Level), toInt(a.Active), micros(a.Raised), micros(a.Cleared), micros(a.Since),
-			micros(a.Until), micros(a.HeldUntil), a.OpenedBy, a.ClosedBy, int64(a.Severity), a.Incident, a.Key, string(details)}, err
+	return each(ctx, tx, b.Alerts, upsertAlert, func(a router.FlowAlert) ([]any, error) {
+		return alertColumns(&a, &alertDetails{a.Reading, a.Before, a.Routes, a.Hold, a.Heard, a.Facts, a.Expires}).args()
 	})
 }
 
@@ -223,17 +240,9 @@ func alerts(ctx context.Context, q querier, where string, args ...any) ([]router
 
 // flowAlerts reads alerts, each with its flow, by a condition.
 func flowAlerts(ctx context.Context, q querier, where string, args ...any) ([]router.FlowAlert, error) {
-	return all(ctx, q, `SELECT waba, flow, `+alertColumns+` FROM alerts WHERE `+where, args, func(row scanner) (a router.FlowAlert, err error) {
-		var active, raised, cleared, since, until, held int64
-		var details []byte
-		if err := row.Scan(&a.WABA, &a.Flow, &a.Event, &a.Level, &active, &raised, &cleared, &since, &until, &held, &a.OpenedBy, &a.ClosedBy,
-			&a.Severity, &a.Incident, &a.Key, &details); err != nil {
-			return a, err
-		}
-		a.Active = active != 0
-		a.Raised, a.Cleared, a.Since, a.Until, a.HeldUntil = fromMicros(raised), fromMicros(cleared), fromMicros(since), fromMicros(until), fromMicros(held)
+	return all(ctx, q, readAlerts+where, args, func(row scanner) (a router.FlowAlert, err error) {
 		var d alertDetails
-		err = json.Unmarshal(details, &d)
+		err = row.Scan(alertColumns(&a, &d).dests()...)
 		a.Reading, a.Before, a.Routes, a.Hold, a.Heard = d.Reading, d.Before, d.Routes, d.Hold, d.Heard
 		a.Facts, a.Expires = d.Facts, d.Expires
 		return a, err
@@ -268,52 +277,76 @@ type incidentDetails struct {
 	Facts      []router.Fact   `json:"facts,omitempty"`
 }
 
-const incidentColumns = `number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at,
-	resolved_at, resolved_by, acknowledged_at, acknowledged_by, wake_at, details`
+func incidentColumns(i *router.Incident, d *incidentDetails) columns {
+	return columns{
+		{"number", numberAt(&i.Number).writtenOnce()},
+		{"key", textAt(&i.Key).writtenOnce()},
+		{"waba", textAt(&i.WABA).writtenOnce()},
+		{"flow", textAt(&i.Flow).writtenOnce()},
+		{"event", textAt(&i.Event).writtenOnce()},
+		{"state", textAt(&i.State)},
+		{"severity", numberAt(&i.Severity)},
+		{"peak", numberAt(&i.Peak)},
+		{"rule", textAt(&i.Rule).writtenOnce()},
+		{"events", numberAt(&i.Events)},
+		{"revision", numberAt(&i.Revision)},
+		{"entries", numberAt(&i.Entries)},
+		{"opened_at", timeAt(&i.OpenedAt).writtenOnce()},
+		{"resolved_at", timeAt(&i.ResolvedAt)},
+		{"resolved_by", textAt(&i.ResolvedBy)},
+		{"acknowledged_at", timeAt(&i.AcknowledgedAt)},
+		{"acknowledged_by", textAt(&i.AcknowledgedBy)},
+		{"wake_at", timeAt(&i.Wake)},
+		{"details", jsonAt(d)},
+		{"reopened", derived(func() any { return toInt(i.Reopened != router.Page{}) })},
+		{"silenced", derived(func() any { return toInt(d.Silence != nil) })},
+		{"labels", derived(func() any { return d.labels() })},
+		{"words", derived(func() any { return d.words() })},
+		{"rules", textAt(&i.RulesVersion).writtenOnce()},
+	}
+}
+
+var (
+	readIncidents  = `SELECT ` + incidentColumns(&router.Incident{}, nil).read() + ` FROM incidents WHERE `
+	upsertIncident = incidentColumns(&router.Incident{}, nil).upsert("incidents", "number")
+)
 
 func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
-	const query = `INSERT INTO incidents (` + incidentColumns + `, reopened, silenced, labels, words, rules)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (number) DO UPDATE SET state = excluded.state, severity = excluded.severity, peak = excluded.peak,
-		events = excluded.events, revision = excluded.revision, entries = excluded.entries, resolved_at = excluded.resolved_at,
-		resolved_by = excluded.resolved_by, acknowledged_at = excluded.acknowledged_at,
-		acknowledged_by = excluded.acknowledged_by, wake_at = excluded.wake_at, details = excluded.details,
-		reopened = excluded.reopened, silenced = excluded.silenced, labels = excluded.labels, words = excluded.words`
-	return each(ctx, tx, b.Incidents, query, func(i router.Incident) ([]any, error) {
-		d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch, Flaps: i.Flaps,
-			Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts, Reopened: i.Reopened, First: i.First, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
-			Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise, AckedFor: i.AcknowledgedFor,
-			Subject: i.Subject, Change: i.Change, Facts: i.Facts}
-		if i.Silence.ID != "" {
-			d.Silence = &i.Silence
-		}
-		details, err := json.Marshal(d)
-		return []any{i.Number, i.Key, i.WABA, i.Flow, i.Event, string(i.State), int64(i.Severity), int64(i.Peak), i.Rule, i.Events,
-			i.Revision, i.Entries, micros(i.OpenedAt), micros(i.ResolvedAt), i.ResolvedBy, micros(i.AcknowledgedAt), i.AcknowledgedBy,
-			micros(i.Wake), string(details), toInt(i.Reopened != router.Page{}), toInt(d.Silence != nil), d.labels(), d.words(), i.RulesVersion}, err
+	return each(ctx, tx, b.Incidents, upsertIncident, func(i router.Incident) ([]any, error) {
+		return incidentColumns(&i, detailsOf(&i)).args()
 	})
+}
+
+func detailsOf(i *router.Incident) *incidentDetails {
+	d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch,
+		Flaps: i.Flaps, Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts,
+		Reopened: i.Reopened, First: i.First, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
+		AckedFor: i.AcknowledgedFor, Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise,
+		Subject: i.Subject, Change: i.Change, Facts: i.Facts}
+	if i.Silence.ID != "" {
+		d.Silence = &i.Silence
+	}
+	return &d
+}
+
+// fill puts them back.
+func (d *incidentDetails) fill(i *router.Incident) {
+	i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
+	i.Owner, i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts = d.Owner, d.AckedBy, d.AckedIn, d.Acts
+	i.Reopened, i.First, i.Since, i.ByItself, i.NoteAutoResolve = d.Reopened, d.First, d.Since, d.ByItself, d.NoteAuto
+	i.AcknowledgedFor, i.Links, i.Pageable, i.PageOnRise = d.AckedFor, d.Links, d.Pageable, d.PageOnRise
+	i.Subject, i.Change, i.Facts = d.Subject, d.Change, d.Facts
+	if d.Silence != nil {
+		i.Silence = *d.Silence
+	}
 }
 
 // incidents reads incidents by a condition.
 func incidents(ctx context.Context, q querier, where string, args ...any) ([]router.Incident, error) {
-	return all(ctx, q, `SELECT `+incidentColumns+`, rules FROM incidents WHERE `+where, args, func(row scanner) (i router.Incident, err error) {
-		var opened, resolved, acknowledged, wake int64
-		var details []byte
-		if err := row.Scan(&i.Number, &i.Key, &i.WABA, &i.Flow, &i.Event, &i.State, &i.Severity, &i.Peak, &i.Rule, &i.Events,
-			&i.Revision, &i.Entries, &opened, &resolved, &i.ResolvedBy, &acknowledged, &i.AcknowledgedBy, &wake, &details, &i.RulesVersion); err != nil {
-			return i, err
-		}
-		i.OpenedAt, i.ResolvedAt, i.AcknowledgedAt, i.Wake = fromMicros(opened), fromMicros(resolved), fromMicros(acknowledged), fromMicros(wake)
+	return all(ctx, q, readIncidents+where, args, func(row scanner) (i router.Incident, err error) {
 		var d incidentDetails
-		err = json.Unmarshal(details, &d)
-		i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
-		i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts, i.Since, i.Reopened, i.First = d.AckedBy, d.AckedIn, d.Acts, d.Since, d.Reopened, d.First
-		i.ByItself, i.NoteAutoResolve, i.AcknowledgedFor = d.ByItself, d.NoteAuto, d.AckedFor
-		i.Subject, i.Change, i.Facts = d.Subject, d.Change, d.Facts
-		i.Owner, i.Links, i.Pageable, i.PageOnRise = d.Owner, d.Links, d.Pageable, d.PageOnRise
-		if d.Silence != nil {
-			i.Silence = *d.Silence
-		}
+		err = row.Scan(incidentColumns(&i, &d).dests()...)
+		d.fill(&i)
 		return i, err
 	})
 }
@@ -365,7 +398,7 @@ func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 	now := micros(s.cfg.Now())
 	err := each(ctx, tx, b.Owed, query, func(o router.Owed) ([]any, error) {
 		t := o.Target
-		return []any{o.Incident, o.Event, t.Notifier, o.Key, string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t), s.sealed(t.Credential), t.ID(), toInt(o.Open),
+		return []any{o.Incident, o.Event(), t.Notifier, o.Key, string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t), s.sealed(t.Credential), t.ID(), toInt(o.Open),
 			o.Opening, int64(o.Severity), now, now, now, int64(firstClass(&o)), toInt(o.Cosmetic)}, nil
 	})
 	if err != nil {

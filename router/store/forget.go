@@ -74,7 +74,7 @@ func (s *Store) awaitFold(ctx context.Context) error {
 // about is what a message was about: an incident, or the event of a notice.
 type about struct{ incident, event int64 }
 
-// forgetting is one call of Forget at work.
+// forgetting is the state of one Forget call.
 type forgetting struct {
 	s     *Store
 	p     router.Person

@@ -139,7 +139,7 @@ func (h *History) Events(ctx context.Context, after, upTo int64, limit int) ([]r
 type PastDelivery struct {
 	Notifier string
 	Kind     router.Kind
-	Rise     int64 // journal position behind a second page about an incident; else 0
+	PagedAt  int64 // journal position behind a second page about an incident; else 0
 	State    router.DeliveryState
 	Told     bool // something was made at the service, or may have been
 }
@@ -182,7 +182,7 @@ func (h *History) Incidents(ctx context.Context, after int64, limit int) (found 
 	}
 	err = h.deliveries(ctx, `incident > ? AND incident <= ?`, func(incident, event int64, d PastDelivery, _ []byte) error {
 		if i, ok := at[incident]; ok {
-			d.Rise = event
+			d.PagedAt = event
 			found[i].Deliveries = append(found[i].Deliveries, d)
 		}
 		return nil

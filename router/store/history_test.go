@@ -36,7 +36,7 @@ func holdsHistory(t *testing.T, path string) {
 		Entries:   []router.Entry{{Incident: 1, N: 1, At: now, Recorded: now, Kind: router.EntryOpened, Event: 1}},
 		Notices:   []router.Notice{{Event: 3, Name: "NEWS", Rule: "news"}},
 		Owed: []router.Owed{owed(1, "told", "k"), owed(1, "waits", "k"),
-			{Event: 3, Key: "n", Target: router.Target{Notifier: "told", Kind: router.KindSlack}}},
+			{Notice: 3, Key: "n", Target: router.Target{Notifier: "told", Kind: router.KindSlack}}},
 	}))
 	for range 2 {
 		n := claim(t, s, "told", now)

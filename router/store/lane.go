@@ -10,7 +10,7 @@ import (
 	"flowbridge/router"
 )
 
-// lane is how it stands with a notifier, for every process that delivers to it.
+// lane is a notifier's circuit breaker, shared by all processes that deliver to it.
 type lane struct {
 	turns    int64
 	failures int64
@@ -144,14 +144,14 @@ func waiting(ctx context.Context, tx *txn, notifier string, now int64) (map[rout
 	return blocked, err
 }
 
-// Lanes says how it stands with every notifier that was ever told something, by name.
+// Lanes returns the circuit breaker of every notifier that was ever told something, by name.
 func (s *Store) Lanes(ctx context.Context) ([]router.Lane, error) {
 	const query = `SELECT l.notifier, l.failures, l.rests, coalesce((
 		SELECT max(w.until) FROM waits w WHERE w.notifier = l.notifier AND w.until > ? AND w.until - w.since > ?), 0) FROM lanes l ORDER BY l.notifier`
 	found, err := all(ctx, s.read, query, []any{micros(s.cfg.Now()), router.LongWait.Microseconds()}, func(row scanner) (l router.Lane, err error) {
 		var rests, waits int64
 		err = row.Scan(&l.Notifier, &l.Failures, &rests, &waits)
-		l.Rests, l.Waits = fromMicros(rests), fromMicros(waits)
+		l.PausedUntil, l.Waits = fromMicros(rests), fromMicros(waits)
 		return l, err
 	})
 	if err != nil {

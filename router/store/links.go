@@ -110,35 +110,35 @@ func writeLinks(ctx context.Context, tx *txn, b router.Batch) error {
 	})
 }
 
-// writeKnown makes deliveries remember what their service knows by itself. One that waits, or is under way with an
+// writeAlreadyThere makes deliveries remember the changes that came from their service: it is told nothing of them. One that waits, or is under way with an
 // older state, is tried once more with the new one.
-func (s *Store) writeKnown(ctx context.Context, tx *txn, b router.Batch) error {
-	return s.knows(ctx, tx, b.Known)
+func (s *Store) writeAlreadyThere(ctx context.Context, tx *txn, b router.Batch) error {
+	return s.record(ctx, tx, b.AlreadyThere)
 }
 
 // writeOvertaken does so for what became owed anew since.
 func (s *Store) writeOvertaken(ctx context.Context, tx *txn, b router.Batch) error {
-	return s.knows(ctx, tx, b.Overtaken)
+	return s.record(ctx, tx, b.Overtaken)
 }
 
-func (s *Store) knows(ctx context.Context, tx *txn, known []router.Owed) error {
+func (s *Store) record(ctx context.Context, tx *txn, known []router.Owed) error {
 	for i := range known { // they are what people did in a service: few
-		if err := writeOneKnown(ctx, tx, &known[i], micros(s.cfg.Now())); err != nil {
+		if err := writeOneAlreadyThere(ctx, tx, &known[i], micros(s.cfg.Now())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeOneKnown changes the receipt as well: it says what the service has. A page that a person ended there, and that was
+// writeOneAlreadyThere changes the receipt as well: it says what the service has. A page that a person ended there, and that was
 // told of something after that, may have opened anew by it: that is ended, too. One that the service ended by itself, and
 // that was told of something after that, is the page that is owed. One that a person opened there, and that was told of the
 // end after that, is over: it is told once more.
-func writeOneKnown(ctx context.Context, tx *txn, o *router.Owed, now int64) error {
+func writeOneAlreadyThere(ctx context.Context, tx *txn, o *router.Owed, now int64) error {
 	var id, toldAt int64
 	var body []byte
 	err := tx.QueryRowContext(ctx, `SELECT id, told_at, receipt FROM deliveries WHERE incident = ? AND event = ? AND notifier = ?`,
-		o.Incident, o.Event, o.Target.Notifier).Scan(&id, &toldAt, &body)
+		o.Incident, o.Event(), o.Target.Notifier).Scan(&id, &toldAt, &body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}

@@ -151,7 +151,7 @@ func TestAPageThatAPersonReopenedIsNotOpenForTheNextIncident(t *testing.T) {
 		reopened.At = noon.Add(time.Minute)
 		end := owedPage(false)
 		end.Reopened = true
-		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{reopened}}))
+		check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{reopened}}))
 		if !isOpen() {
 			t.Error("one that a person has reopened is not open")
 		}
@@ -178,12 +178,12 @@ func TestAPageThatWasToldOfTheEndAfterAPersonOpenedItIsToldOnceMore(t *testing.T
 		} {
 			known := owedPage(true)
 			known.At = tt.reopened
-			check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{known}}))
+			check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{known}}))
 			if n, ok := attempt(t, s, "page", openReceipt); ok != tt.told || ok && !n.Open {
 				t.Errorf("%s: told %v (open %v), want %v", tt.name, ok, n.Open, tt.told)
 			}
 			known.Open, known.At = false, noon.Add(time.Hour)
-			check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{known}})) // and closed there again
+			check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{known}})) // and closed there again
 		}
 	})
 }
@@ -212,7 +212,7 @@ func TestAPageIsUnlinkedFromWhenItIsAcceptedUntilItsNameIsKnownAndAnewAfterItWas
 		unlinked("open anew", 1)
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, router.Link{Notifier: "page", Key: rateKey, ID: "P2"})}}))
 		unlinked("named anew", 0)
-		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}}))
+		check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{owedPage(false)}}))
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(true)}}))
 		unlinked("closed by a person there, and open anew", 1)
 		if got, err := s.Unlinked(ctx, router.KindPagerDuty, noon); len(got) != 0 || err != nil {
@@ -249,14 +249,14 @@ func TestWhatAServiceKnowsIsNotToldToItUnlessSomethingElseIsUnderWay(t *testing.
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		attempt(t, s, "page", openReceipt)
-		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}}))
+		check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{owedPage(false)}}))
 		if n, ok := attempt(t, s, "page", openReceipt); ok {
 			t.Errorf("told what it said itself: %+v", n)
 		}
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(true)}}))
 		claimed, _, err := s.Claim(ctx, router.Ask{Notifier: "page", Now: noon, Lease: time.Minute})
 		check(t, err)
-		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}})) // while a trigger is under way
+		check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{owedPage(false)}})) // while a trigger is under way
 		check(t, s.Finish(ctx, router.Result{Delivery: claimed.Delivery, Revision: claimed.Revision, Claim: claimed.Claim, Receipt: openReceipt, State: router.DeliveryDelivered}))
 		if n, ok := attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)}); !ok || n.Open {
 			t.Errorf("after a trigger that came too late: told %v, open %v", ok, n.Open)
@@ -288,7 +288,7 @@ func TestACardsAddressDoesNotOpenAPageThatIsClosed(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		attempt(t, s, "page", openReceipt)
-		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{owedPage(false)}}))
+		check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{owedPage(false)}}))
 		attempt(t, s, "chat", router.Receipt{Own: made("ts", "1.0"), Link: "https://example.slack.com/archives/C1/p10"})
 		if n, ok := attempt(t, s, "page", openReceipt); ok {
 			t.Errorf("told: %+v", n)

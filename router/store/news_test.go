@@ -17,7 +17,7 @@ import (
 func TestNewsStandsBehindTrouble(t *testing.T) {
 	q := newQueue(t, opener(func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") }))
 	notice := func(event int64, severity router.Severity) router.Owed {
-		return router.Owed{Event: event, Key: fmt.Sprint("flowbridge/notice/", event), Target: chatTarget, Severity: severity}
+		return router.Owed{Notice: event, Key: fmt.Sprint("flowbridge/notice/", event), Target: chatTarget, Severity: severity}
 	}
 	var news []router.Owed
 	for event := range int64(1000) {
@@ -44,7 +44,7 @@ func TestNewsStandsBehindTrouble(t *testing.T) {
 // newsSuite holds that what comes at once and is for information is told in one message to a channel, and each once.
 func newsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	notice := func(event int64, severity router.Severity) router.Owed {
-		return router.Owed{Event: event, Key: fmt.Sprint("flowbridge/notice/", event), Target: chatTarget, Severity: severity}
+		return router.Owed{Notice: event, Key: fmt.Sprint("flowbridge/notice/", event), Target: chatTarget, Severity: severity}
 	}
 	news := func(from, n int64) (list []router.Owed) {
 		for event := from; event < from+n; event++ {

@@ -40,7 +40,7 @@ func TestWhatTheNextIncidentHasIsNotLeftOfALostDatabase(t *testing.T) {
 		over := failing(1)
 		over.State, over.First, over.PageOnRise = router.IncidentResolved, true, true
 		rise := owedPage(true)
-		rise.Incident, rise.Event, rise.Key = 2, 9, rateKey+"/critical"
+		rise.Incident, rise.PagedAt, rise.Key = 2, 9, rateKey+"/critical"
 		check(t, s.Commit(context.Background(), router.Batch{Incidents: []router.Incident{over, failing(2)}, Owed: []router.Owed{owedPage(false), rise}}))
 		if n, ok := attempt(t, s, "page", openReceipt); !ok || n.Key != rise.Key { // what is new comes first
 			t.Fatalf("told %v, %+v", ok, n)
@@ -61,7 +61,7 @@ func TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain(t *testing.T) {
 		attempt(t, s, "page", openReceipt)
 		ended := owedPage(false)
 		ended.At = noon.Add(-time.Hour)
-		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{ended}}))
+		check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{ended}}))
 		if n, ok := attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)}); !ok || n.Open || !n.Receipt.Open {
 			t.Errorf("told %v: %+v", ok, n)
 		}
@@ -84,7 +84,7 @@ func TestAPageThatAPersonEndedIsClosedOnceWhereItIsMadeAnew(t *testing.T) {
 		{"a person ended what it had, and nothing was told since", func(t *testing.T, s *store.Store) {
 			ended := owedPage(false)
 			ended.At = noon.Add(-100 * time.Second)
-			check(t, s.Commit(context.Background(), router.Batch{Known: []router.Owed{ended}}))
+			check(t, s.Commit(context.Background(), router.Batch{AlreadyThere: []router.Owed{ended}}))
 			check(t, s.Commit(context.Background(), router.Batch{Owed: []router.Owed{owedPage(false)}}))
 			attempt(t, s, "page", closed) // which finds nothing to tell
 		}, true},
@@ -116,7 +116,7 @@ func TestAReceiptSaysWhatTheServiceHolds(t *testing.T) {
 		attempt(t, s, "page", openReceipt)
 		known, owed := owedPage(true), owedPage(true)
 		known.Acknowledged, known.Opening, owed.Opening = true, 1, 2
-		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{known}}))
+		check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{known}}))
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed}}))
 		n, ok := attempt(t, s, "page", openReceipt)
 		if !ok || !n.Receipt.Acknowledged || n.Receipt.Opening != 1 || n.Opening != 2 || !n.Stale() {
@@ -135,7 +135,7 @@ func TestAnAcknowledgementIsOfTheOpeningThatTheServiceWasToldOf(t *testing.T) {
 		known, owed := owedPage(true), owedPage(true)
 		known.Acknowledged, owed.Opening = true, 2
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed}}))
-		check(t, s.Commit(ctx, router.Batch{Known: []router.Owed{known}}))
+		check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{known}}))
 		n, ok := attempt(t, s, "page", openReceipt)
 		if !ok || !n.Receipt.Acknowledged || n.Receipt.Opening != 1 || n.Opening != 2 || !n.Stale() {
 			t.Errorf("told %v, opening %d, receipt %+v", ok, n.Opening, n.Receipt)

@@ -107,8 +107,8 @@ func (o *owners) lease(ctx context.Context) ([]string, error) {
 	return live, nil
 }
 
-// leave gives up the lease, so that the others own what was ours at once.
-func (o *owners) leave(ctx context.Context) {
+// resign gives up the lease, so that the others own what was ours at once.
+func (o *owners) resign(ctx context.Context) {
 	o.mu.Lock()
 	joined := o.joined
 	o.joined, o.left = false, true

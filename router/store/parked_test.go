@@ -220,7 +220,7 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 
 	t.Run("it is tried after all else that is due, pages first", func(t *testing.T) {
 		q := newQueue(t, open)
-		q.owe(router.Owed{Event: 5, Key: "n5", Target: page(0, "").Target, Severity: router.Info}, page(1, "k1"))
+		q.owe(router.Owed{Notice: 5, Key: "n5", Target: page(0, "").Target, Severity: router.Info}, page(1, "k1"))
 		for _, words := range []string{"too long", "bad key"} {
 			q.refuse("page", words, time.Minute)
 		}
@@ -414,7 +414,7 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if n := q.claim("ops"); n.Incident.Number != 2 {
 			t.Errorf("got %s", about(n))
 		}
-		q.owe(router.Owed{Event: 5, Key: "n5", Target: chatTarget, Severity: router.Info})
+		q.owe(router.Owed{Notice: 5, Key: "n5", Target: chatTarget, Severity: router.Info})
 		if n := q.claim("chat"); n.Notice == nil {
 			t.Errorf("got %s, want what is of another class", about(n))
 		}

@@ -68,7 +68,7 @@ func newPeers(s *Store, config *pgx.ConnConfig) *peers {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
 	p.work.Go(func() { p.listen(ctx, config) })
-	p.work.Go(func() { p.speak(ctx) })
+	p.work.Go(func() { p.notifyLoop(ctx) })
 	p.work.Go(func() { p.owners.keep(ctx) })
 	return p
 }
@@ -76,7 +76,7 @@ func newPeers(s *Store, config *pgx.ConnConfig) *peers {
 // StopFolding gives up the right to fold, so that another process takes over at once: for one that still has work of
 // other kinds to end. Whoever folds afterwards asks for it anew.
 func (s *Store) StopFolding() {
-	s.peers.leave()
+	s.peers.resign()
 }
 
 // StopDelivering gives up the notifiers that this process owns, so that others take them over at once: for one that begins
@@ -91,7 +91,7 @@ func (p *peers) stopDelivering() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
-	p.owners.leave(ctx)
+	p.owners.resign(ctx)
 	p.owed(nil)
 }
 
@@ -143,11 +143,11 @@ func (p *peers) Close() error {
 	p.stop()
 	p.work.Wait()
 	p.stopDelivering()
-	p.leave()
+	p.resign()
 	return nil
 }
 
-func (p *peers) leave() {
+func (p *peers) resign() {
 	if p == nil {
 		return
 	}
@@ -157,14 +157,14 @@ func (p *peers) leave() {
 	defer cancel()
 	select {
 	case <-p.deliver:
-		p.callDelivery(ctx)
+		p.notifyDelivery(ctx)
 	default:
 	}
 	if p.conn == nil {
 		return
 	}
 	p.unlock(ctx)
-	p.call(ctx, callFold, "")
+	p.notify(ctx, callFold, "")
 }
 
 // begin returns the session to read a batch with, or nil if another process folds.
@@ -298,21 +298,21 @@ func discard(conn *sql.Conn) {
 	_ = conn.Close()
 }
 
-// speak calls the other processes, soon after somebody wanted it.
-func (p *peers) speak(ctx context.Context) {
+// notifyLoop notifies the other processes, soon after somebody wanted it.
+func (p *peers) notifyLoop(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-p.fold:
 			if !p.folding.Load() {
-				p.call(ctx, callFold, "")
+				p.notify(ctx, callFold, "")
 			}
 		case <-p.deliver:
-			p.callDelivery(ctx)
+			p.notifyDelivery(ctx)
 		case <-p.helping:
 			if names := p.trouble.take(); names != "" {
-				p.call(ctx, callHelp, names)
+				p.notify(ctx, callHelp, names)
 			}
 		}
 		select {
@@ -323,24 +323,24 @@ func (p *peers) speak(ctx context.Context) {
 	}
 }
 
-// call is not worth waiting for the disk, nor a fault: whoever misses it looks by himself soon.
+// notify is not worth waiting for the disk, nor a fault: whoever misses it looks by himself soon.
 // A stop does not cut it short: it may be about what the stop handed back.
-func (p *peers) call(ctx context.Context, what, about string) {
+func (p *peers) notify(ctx context.Context, what, about string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 	defer cancel()
 	_, _ = p.s.write.DB.ExecContext(ctx, `SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`, channel, what+" "+p.name+" "+about)
 }
 
-func (p *peers) callDelivery(ctx context.Context) { p.call(ctx, callDelivery, p.names.take()) }
+func (p *peers) notifyDelivery(ctx context.Context) { p.notify(ctx, callDelivery, p.names.take()) }
 
-// appended makes whoever folds be called, since events wait.
+// appended has whoever folds notified, since events wait.
 func (p *peers) appended() {
 	if p != nil {
 		pulse(p.fold)
 	}
 }
 
-// owed makes the others be called, since something is owed to some notifiers, or to any where none is named.
+// owed has the others notified, since something is owed to some notifiers, or to any where none is named.
 func (p *peers) owed(notifiers []string) {
 	if p == nil {
 		return
@@ -349,7 +349,7 @@ func (p *peers) owed(notifiers []string) {
 	pulse(p.deliver)
 }
 
-// failing makes the others be called to help with a notifier.
+// failing has the others notified, to help with a notifier.
 func (p *peers) failing(notifier string) {
 	if p == nil {
 		return
@@ -392,10 +392,10 @@ func (c *calls) take() string {
 	return string(text)
 }
 
-// listen hears the calls of the others, on a connection of its own, and on a new one once that is over.
+// listen receives the notifications of the others, on a connection of its own, and on a new one once that is over.
 func (p *peers) listen(ctx context.Context, config *pgx.ConnConfig) {
 	for ctx.Err() == nil {
-		err := p.hear(ctx, config)
+		err := p.listenOn(ctx, config)
 		if ctx.Err() == nil && !errors.Is(err, errOutdated) {
 			p.s.cfg.Logger.Warn("other processes are not heard; connecting anew", "error", err)
 		}
@@ -406,8 +406,8 @@ func (p *peers) listen(ctx context.Context, config *pgx.ConnConfig) {
 	}
 }
 
-// hear listens until the connection is over, or its server takes no writes and so carries no calls.
-func (p *peers) hear(ctx context.Context, config *pgx.ConnConfig) error {
+// listenOn listens until the connection is over, or its server takes no writes and so carries no calls.
+func (p *peers) listenOn(ctx context.Context, config *pgx.ConnConfig) error {
 	bounded, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(bounded, p.s.sessionConfig(config, &p.s.writers))
@@ -425,7 +425,7 @@ func (p *peers) hear(ctx context.Context, config *pgx.ConnConfig) error {
 	p.wake(callFold) // whatever was missed until now
 	p.wake(callDelivery)
 	for {
-		if err := p.hearFor(ctx, conn, p.s.cfg.DeadAfter); err != nil {
+		if err := p.passOn(ctx, conn, p.s.cfg.DeadAfter); err != nil {
 			return err
 		}
 		if err := p.check(ctx, conn.PgConn()); err != nil {
@@ -434,8 +434,8 @@ func (p *peers) hear(ctx context.Context, config *pgx.ConnConfig) error {
 	}
 }
 
-// hearFor passes calls on for a while.
-func (p *peers) hearFor(ctx context.Context, conn *pgx.Conn, d time.Duration) error {
+// passOn passes notifications on for a while.
+func (p *peers) passOn(ctx context.Context, conn *pgx.Conn, d time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	for {
@@ -467,7 +467,7 @@ func (p *peers) check(ctx context.Context, conn *pgconn.PgConn) error {
 	return writable(ctx, conn)
 }
 
-// wake passes on what others have called.
+// wake passes on what others have notified.
 func (p *peers) wake(what string, notifiers ...string) {
 	switch what {
 	case callFold:

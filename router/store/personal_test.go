@@ -170,7 +170,7 @@ func forgets(t *testing.T, open func(*testing.T, store.Config) opened) {
 		Incidents: []router.Incident{inc, incident(2)},
 		Entries:   []router.Entry{{Incident: 1, N: 1, Text: "Acknowledged by ana " + spelt}, {Incident: 1, N: 2, Text: "by " + other}},
 		Notices:   []router.Notice{{Event: 1, Title: "t", Fields: []router.Field{topic}}, {Event: 2, Title: "t", Fields: []router.Field{topic}}},
-		Owed:      []router.Owed{{Event: 1, Key: "n1", Target: router.Target{Notifier: "chat"}}},
+		Owed:      []router.Owed{{Notice: 1, Key: "n1", Target: router.Target{Notifier: "chat"}}},
 		Silences:  []router.Silence{{ID: "s1", Since: noon, By: phone}, {ID: "s2", Since: noon, By: "ben"}},
 	}))
 	check(t, s.Audit(ctx, router.AuditEntry{At: noon, Who: "ana " + spelt, What: "retry delivery 1"}, router.AuditEntry{At: noon, Who: "ben", What: "reload"}))

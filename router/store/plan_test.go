@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"flowbridge/router"
 	"flowbridge/router/store/storetest"
 )
 
@@ -69,10 +70,11 @@ func TestASweepAsksOfOldEventsByIndex(t *testing.T) {
 			const numbers = `WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < 20000) `
 			for _, query := range []string{
 				numbers + `INSERT INTO events (digest, received_at, state, body) SELECT 'e' || i, 1, 'folded', '{}' FROM n`,
-				numbers + `INSERT INTO incidents (` + incidentColumns + `)
+				numbers + `INSERT INTO incidents (number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at,
+					resolved_at, resolved_by, acknowledged_at, acknowledged_by, wake_at, details)
 					SELECT i, 'k', 'w', 'f' || i, 'E', 'open', 1, 1, 'r', 1, 1, 1, 1, 0, '', 0, '', 0, '{}' FROM n WHERE i <= 10000`,
 				numbers + `INSERT INTO timeline (incident, n, at, recorded_at, kind, text, event) SELECT i / 2 + 1, i % 2, 1, 1, 'eased', '', i FROM n`,
-				numbers + `INSERT INTO alerts (waba, flow, ` + alertColumns + `)
+				numbers + `INSERT INTO alerts (` + alertColumns(&router.FlowAlert{}, nil).read() + `)
 					SELECT 'w', 'f' || i, 'E', '5', 1, 1, 0, 1, 0, 0, i, 0, 1, i, 'k', '{}' FROM n WHERE i <= 10000`,
 				`ANALYZE`,
 			} {

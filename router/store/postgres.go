@@ -69,11 +69,11 @@ func (s *Store) connect(ctx context.Context) (*pgx.ConnConfig, error) {
 		Enable: true, Idle: s.cfg.DeadAfter / 3, Interval: s.cfg.DeadAfter / 6, Count: 3}}).DialContext
 	s.d = newPostgres(s.cfg.Timeout)
 	s.read = s.openPool(config, readers, &s.readers)
-	return config, s.knock(ctx, config)
+	return config, s.checkServer(ctx, config)
 }
 
-// knock says what is wrong with a server that does not let us in.
-func (s *Store) knock(ctx context.Context, config *pgx.ConnConfig) error {
+// checkServer says what is wrong with a server that does not let us in.
+func (s *Store) checkServer(ctx context.Context, config *pgx.ConnConfig) error {
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
 	var version int

@@ -17,7 +17,7 @@ import (
 // another of the same target and key (a younger one, where this one was parked meanwhile), and no older one of
 // these still waits: a resolve must not overtake its trigger, nor the trigger of the next incident with the same key.
 //
-// It is put so that PostgreSQL can go about it in one way only, by deliveries_waiting for the oldest: what waits comes
+// It is written so that PostgreSQL has a single plan, by deliveries_waiting for the oldest: what waits comes
 // and goes faster than its statistics, and while those say that nothing waits every index looks as good as another. As
 // NOT EXISTS a claim among 5,000 took it seconds.
 const claimable = `d.state = 'waiting' AND d.class >= 0 AND d.next_at <= ? AND (

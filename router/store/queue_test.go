@@ -24,7 +24,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Warning})
 		}
 		q.owe(chat(1, true, router.Warning), chat(2, true, router.Critical), chat(3, false, router.Warning), chat(4, true, router.Warning),
-			router.Owed{Event: 5, Key: "n5", Target: chatTarget, Severity: router.Info}, router.Owed{Event: 6, Key: "n6", Target: chatTarget, Severity: router.Error},
+			router.Owed{Notice: 5, Key: "n5", Target: chatTarget, Severity: router.Info}, router.Owed{Notice: 6, Key: "n6", Target: chatTarget, Severity: router.Error},
 			chat(9, true, router.Warning), chat(10, false, router.Warning))
 		var got []string
 		for range 8 {
@@ -93,7 +93,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if len(names) != 0 || !next.Equal(q.now.Add(time.Second)) {
 			t.Errorf("due: %v, next in %s", names, next.Sub(q.now))
 		}
-		q.owe(router.Owed{Event: 5, Key: "n5", Target: chatTarget, Severity: router.Info})
+		q.owe(router.Owed{Notice: 5, Key: "n5", Target: chatTarget, Severity: router.Info})
 		if n := q.claim("chat"); n.Notice == nil {
 			t.Errorf("got %s, want the notice", about(n))
 		}
@@ -144,7 +144,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 		lanes, err := q.Lanes(ctx)
 		check(t, err)
-		diff(t, lanes, []router.Lane{{Notifier: "page", Failures: 3, Rests: q.now.Add(time.Second)}})
+		diff(t, lanes, []router.Lane{{Notifier: "page", Failures: 3, PausedUntil: q.now.Add(time.Second)}})
 
 		q.pass(time.Second)
 		probe := q.claim("page")
@@ -261,7 +261,7 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 
 	t.Run("a time that the service named holds for all that is alike", func(t *testing.T) {
 		q := newQueue(t, open)
-		q.owe(chat(1, true, router.Error), chat(2, true, router.Error), router.Owed{Event: 5, Key: "n5", Target: chatTarget, Severity: router.Info})
+		q.owe(chat(1, true, router.Error), chat(2, true, router.Error), router.Owed{Notice: 5, Key: "n5", Target: chatTarget, Severity: router.Info})
 		n := q.claim("chat")
 		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting, Interrupted: true, Error: "429", NextAt: q.now.Add(time.Minute)}))
 		if n := q.claim("chat"); n.Notice == nil {
@@ -481,7 +481,7 @@ func (q *queue) owe(list ...router.Owed) {
 	b := router.Batch{Owed: list}
 	for _, o := range list {
 		if o.Incident == 0 {
-			b.Notices = append(b.Notices, router.Notice{Event: o.Event, At: noon, Name: "X", Severity: o.Severity})
+			b.Notices = append(b.Notices, router.Notice{Event: o.Notice, At: noon, Name: "X", Severity: o.Severity})
 			continue
 		}
 		inc := incident(o.Incident)

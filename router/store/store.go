@@ -18,7 +18,7 @@ import (
 	"flowbridge/router"
 )
 
-// Config is what a Store may be told. Zero fields choose themselves, but for DSN.
+// Config is what a Store may be told. A zero field takes its default, but for DSN.
 type Config struct {
 	// DSN is the path of a SQLite file, or the URL of a PostgreSQL database (postgres://). Required.
 	DSN string

@@ -334,7 +334,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		check(t, s.Commit(ctx, router.Batch{
 			Incidents: []router.Incident{{Number: 1, Key: "k", WABA: "w", Flow: "f", Event: router.EndpointErrorRate, FlowInfo: named, State: router.IncidentOpen, OpenedAt: noon}},
 			Notices:   []router.Notice{{Event: 5, At: noon, WABA: "w", Flow: "g", Name: "X", Rule: "r", FlowInfo: router.FlowInfo{FlowName: "Survey"}}},
-			Owed:      []router.Owed{{Incident: 1, Key: "k", Open: true, Target: target}, {Event: 5, Key: "n", Target: target}, {Event: 6, Key: "gone", Target: target}},
+			Owed:      []router.Owed{{Incident: 1, Key: "k", Open: true, Target: target}, {Notice: 5, Key: "n", Target: target}, {Notice: 6, Key: "gone", Target: target}},
 		}))
 		list, err := s.Deliveries(ctx, "", 0)
 		check(t, err)
@@ -358,7 +358,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a notice is told once", func(t *testing.T) {
 		s := open(t, store.Config{})
 		notice := router.Notice{Event: 5, At: noon, Name: "X", Severity: router.Info, Rule: "r", Fields: []router.Field{{Name: "a", Value: "b"}}}
-		check(t, s.Commit(ctx, router.Batch{Notices: []router.Notice{notice}, Owed: []router.Owed{{Event: 5, Key: "n", Target: router.Target{Notifier: "chat", Kind: router.KindSlack}}}}))
+		check(t, s.Commit(ctx, router.Batch{Notices: []router.Notice{notice}, Owed: []router.Owed{{Notice: 5, Key: "n", Target: router.Target{Notifier: "chat", Kind: router.KindSlack}}}}))
 		n := claim(t, s.Store, "chat", noon)
 		diff(t, *n.Notice, notice)
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryCancelled}))

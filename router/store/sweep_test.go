@@ -51,8 +51,8 @@ func sweeping(t *testing.T, open func(*testing.T, store.Config) opened) {
 			Alerts: []router.FlowAlert{alert(1, "1", false, 1), alert(2, "2", true, 2), alert(3, "3", true, 3), alert(4, "4", false, 1)},
 			Entries: []router.Entry{{Incident: 1, N: 1, Event: 1}, {Incident: 2, N: 1, Event: 2}, {Incident: 3, N: 1, Event: 3},
 				{Incident: 5, N: 1, Event: 4}},
-			Owed: []router.Owed{owed(1, "told", "k1"), owed(2, "told", "k2"), owed(4, "waiting", "k4"), {Event: 1, Key: "n", Target: router.Target{Notifier: "told"}},
-				{Event: 2, Key: "m", Target: router.Target{Notifier: "waiting"}}},
+			Owed: []router.Owed{owed(1, "told", "k1"), owed(2, "told", "k2"), owed(4, "waiting", "k4"), {Notice: 1, Key: "n", Target: router.Target{Notifier: "told"}},
+				{Notice: 2, Key: "m", Target: router.Target{Notifier: "waiting"}}},
 			Notices:  []router.Notice{{Event: 1}, {Event: 2}, {Event: 3}},
 			Silences: []router.Silence{{ID: "ended", Since: noon, Ended: noon}, {ID: "timed", Since: noon, Until: noon.Add(day)}, {ID: "holds", Since: noon}},
 		}))

@@ -195,7 +195,7 @@ func (h *Handler) relay(w http.ResponseWriter, out relayed) result {
 	if out.result == relayBroken {
 		return broken
 	}
-	if h.notForwarded.Now(h.cfg.Now()) {
+	if h.notForwarded.Allow(h.cfg.Now()) {
 		const hint = "a post was not accepted by the receiver behind --forward; Meta will repeat it"
 		if out.result == relayLoop {
 			h.cfg.Logger.Error("--forward leads back to this bridge: give it the address of the receiver that had the callback URL before", "host", h.forward.host)

@@ -70,7 +70,7 @@ type Handler struct {
 	metrics *metrics
 	forward *forwarder // nil where nothing is passed on
 
-	wrongSignature, wrongToken, notForwarded, unstored, foreign router.Seldom // for logging them
+	wrongSignature, wrongToken, notForwarded, unstored, foreign router.LogLimiter // for logging them
 }
 
 // storeTimeout bounds how long a post waits for its events to be stored. Meta has given up by then.
@@ -118,7 +118,7 @@ func (h *Handler) Verify(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	token, want := query.Get("hub.verify_token"), h.cfg.VerifyTokenNow()
 	if query.Get("hub.mode") != "subscribe" || want == "" || subtle.ConstantTimeCompare([]byte(token), []byte(want.Reveal())) != 1 {
-		if token != "" && h.wrongToken.Now(h.cfg.Now()) {
+		if token != "" && h.wrongToken.Allow(h.cfg.Now()) {
 			h.cfg.Logger.Warn("a handshake was refused: if Meta sent it, META_VERIFY_TOKEN is not the verify token in the app's dashboard")
 		}
 		http.Error(w, "forbidden", http.StatusForbidden)
@@ -197,7 +197,7 @@ func (h *Handler) keep(ctx context.Context, body []byte, received time.Time) err
 		return true
 	})
 	h.metrics.ignore(ignored)
-	if ignored[OtherProduct] > 0 && h.foreign.Now(received) {
+	if ignored[OtherProduct] > 0 && h.foreign.Allow(received) {
 		h.cfg.Logger.Warn("posts of another product of Meta's are let go: take the callback URL out of that product's webhooks, or leave it",
 			"object", objectOf(body), "entries", ignored[OtherProduct])
 	}
@@ -243,7 +243,7 @@ func (h *Handler) unread(w http.ResponseWriter, fault *router.BodyFault) result 
 }
 
 func (h *Handler) unsigned(w http.ResponseWriter) result {
-	if h.wrongSignature.Now(h.cfg.Now()) {
+	if h.wrongSignature.Allow(h.cfg.Now()) {
 		h.cfg.Logger.Warn("a post without a good signature was refused: if Meta sent it, META_APP_SECRET is not this app's")
 	}
 	http.Error(w, "bad or missing "+signatureHeader, http.StatusUnauthorized)
@@ -258,7 +258,7 @@ func (h *Handler) notStored(w http.ResponseWriter, err error) result {
 	case errors.Is(err, context.Canceled): // the caller went away, or we are stopping: Meta will repeat it
 		result = broken
 	}
-	if result != broken && h.unstored.Now(h.cfg.Now()) {
+	if result != broken && h.unstored.Allow(h.cfg.Now()) {
 		h.cfg.Logger.Error("a post could not be stored; Meta will repeat it", "error", err)
 	}
 	w.Header().Set("Retry-After", wait)

@@ -24,12 +24,12 @@ var resultNames = [results]string{"accepted", "unsigned", "too_large", "busy", "
 
 // metrics are counted without a lookup on the path of every post.
 type metrics struct {
-	posts   [results]prometheus.Counter
-	events  map[string]prometheus.Counter // by name; "" for all others
-	letGo   prometheus.Counter            // of the field messages
-	ignored map[string]prometheus.Counter // by key of Ignored
-	repeats prometheus.Counter
-	took    prometheus.Histogram
+	posts           [results]prometheus.Counter
+	events          map[string]prometheus.Counter // by name; "" for all others
+	ignoredMessages prometheus.Counter            // of the field messages
+	ignored         map[string]prometheus.Counter // by key of Ignored
+	repeats         prometheus.Counter
+	took            prometheus.Histogram
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -39,7 +39,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		Name: "flowbridge_events_total", Help: "Events received, repeats included, by name."}, []string{"event"})
 	m := &metrics{
 		events: map[string]prometheus.Counter{"": events.WithLabelValues("other")},
-		letGo: prometheus.NewCounter(prometheus.CounterOpts{
+		ignoredMessages: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flowbridge_messages_let_go_total", Help: "Changes of the field messages that no rule asks for."}),
 		repeats: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flowbridge_events_repeated_total", Help: "Events dropped because they were stored before."}),
@@ -64,7 +64,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}
 	}
 	if r != nil {
-		r.MustRegister(posts, events, ignored, m.letGo, m.repeats, m.took)
+		r.MustRegister(posts, events, ignored, m.ignoredMessages, m.repeats, m.took)
 	}
 	return m
 }
@@ -74,7 +74,7 @@ func (m *metrics) ignore(what Ignored) {
 	for field, n := range what {
 		m.ignored[field].Add(float64(n))
 	}
-	m.letGo.Add(float64(what[fieldMessages]))
+	m.ignoredMessages.Add(float64(what[fieldMessages]))
 }
 
 func (m *metrics) event(name string) {

@@ -347,8 +347,8 @@ func (d *demo) invite() {
 		}
 	}
 	d.out.line("")
-	d.out.line("  incidents   %s/api/v1/incidents", d.admin)
-	d.out.line("  journal     %s/api/v1/events", d.admin)
+	d.out.line("  console     %s/", d.admin)
+	d.out.line("  API         %s/api/v1/openapi.json", d.admin)
 	d.out.line("  metrics     %s/metrics", d.admin)
 	d.out.line("")
 }

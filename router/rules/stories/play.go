@@ -23,6 +23,7 @@ type player struct {
 
 func (p *player) step(s *Step) StepResult {
 	r := StepResult{Place: s.Place, Title: s.title}
+	p.trial.each = func(b router.Batch) { r.Batches = append(r.Batches, b) }
 	if !s.Until.IsZero() {
 		r.Told = p.trial.Advance(s.Until)
 	}

@@ -129,7 +129,8 @@ type StepResult struct {
 	Outcome string    // what came of the event, in one line
 	Problem string    // why the step could not be carried out
 	Told    []Telling
-	Diff    []DiffLine // empty if all was as expected
+	Batches []router.Batch // what the fold came to, in order: timelines, and what is owed
+	Diff    []DiffLine     // empty if all was as expected
 }
 
 // Failed says whether the step did not go as the story says.

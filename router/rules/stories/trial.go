@@ -14,8 +14,9 @@ import (
 type Trial struct {
 	rules *rules.Rules
 	sim   *router.Simulation
-	hits  map[string]int64 // by rule
-	event *router.Event    // that is being folded
+	hits  map[string]int64   // by rule
+	event *router.Event      // that is being folded
+	each  func(router.Batch) // if not nil, called with all that the fold comes to
 
 	told     map[deliveryKey]Telling // what each notifier was told last of what is open
 	names    map[routeName]string    // rules behind what a notifier may be told of an incident, by its key
@@ -24,8 +25,8 @@ type Trial struct {
 
 // deliveryKey is one delivery: an incident, or a second page about it, and a notifier.
 type deliveryKey struct {
-	incident, rise int64
-	notifier       string
+	incident, pagedAt int64
+	notifier          string
 }
 
 type routeName struct{ key, notifier string }
@@ -146,9 +147,12 @@ func (w recordingRules) Decide(e *router.Event) router.Decision {
 
 // hear appends what a batch tells.
 func (t *Trial) hear(told []Telling, b router.Batch) []Telling {
+	if t.each != nil {
+		t.each(b)
+	}
 	for i, o := range b.Owed {
 		if slices.ContainsFunc(b.Owed[i+1:], func(later router.Owed) bool {
-			return later.Incident == o.Incident && later.Event == o.Event && later.Target.Notifier == o.Target.Notifier
+			return later.Incident == o.Incident && later.Event() == o.Event() && later.Target.Notifier == o.Target.Notifier
 		}) {
 			continue // the newest state is what is told
 		}
@@ -162,9 +166,9 @@ func (t *Trial) hear(told []Telling, b router.Batch) []Telling {
 }
 
 func (t *Trial) hearNotice(b router.Batch, o router.Owed) Telling {
-	out := Telling{Notifier: o.Target.Notifier, Kind: o.Target.Kind, Verb: VerbNotice, Severity: o.Severity, At: t.sim.Now(), Event: o.Event}
+	out := Telling{Notifier: o.Target.Notifier, Kind: o.Target.Kind, Verb: VerbNotice, Severity: o.Severity, At: t.sim.Now(), Event: o.Event()}
 	for i := range b.Notices {
-		if n := &b.Notices[i]; n.Event == o.Event {
+		if n := &b.Notices[i]; n.Event == o.Notice {
 			out.Notice, out.Rule = n, n.Rule
 			if n.Recovery == o.Key {
 				out.Verb, out.Rule = VerbResolve, ""
@@ -185,9 +189,9 @@ func (t *Trial) keyOfEvent() string {
 }
 
 func (t *Trial) hearIncident(b router.Batch, o router.Owed) Telling {
-	at := deliveryKey{o.Incident, o.Event, o.Target.Notifier}
+	at := deliveryKey{o.Incident, o.Event(), o.Target.Notifier}
 	was, known := t.told[at]
-	out := Telling{Notifier: o.Target.Notifier, Kind: o.Target.Kind, Verb: VerbUpdate, Severity: o.Severity, At: t.sim.Now(), Event: o.Event,
+	out := Telling{Notifier: o.Target.Notifier, Kind: o.Target.Kind, Verb: VerbUpdate, Severity: o.Severity, At: t.sim.Now(), Event: o.Event(),
 		Incident: was.Incident, Rule: was.Rule, state: was.state}
 	if target, ok := t.rules.Target(o.Target.Notifier); ok {
 		out.Kind = target.Kind
@@ -219,7 +223,7 @@ func (t *Trial) hearIncident(b router.Batch, o router.Owed) Telling {
 		out.Verb = VerbRise
 	case o.Severity < was.Severity:
 		out.Verb = VerbEase
-	case o.Event == 0 && reminders(out.Incident, o.Target.Notifier) > reminders(was.Incident, o.Target.Notifier):
+	case o.PagedAt == 0 && reminders(out.Incident, o.Target.Notifier) > reminders(was.Incident, o.Target.Notifier):
 		out.Verb = VerbRemind
 	case out.state == router.IncidentAcknowledged && was.state != out.state:
 		out.Verb = VerbAcknowledge
@@ -235,7 +239,7 @@ func reminders(inc *router.Incident, notifier string) int64 {
 	if inc == nil {
 		return 0
 	}
-	i := slices.IndexFunc(inc.Watch, func(w router.Watch) bool { return w.Notifier == notifier && w.Rise == 0 })
+	i := slices.IndexFunc(inc.Watch, func(w router.Watch) bool { return w.Notifier == notifier && w.PagedAt == 0 })
 	if i < 0 {
 		return 0
 	}

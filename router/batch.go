@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// gathering folds events and the passing of time over the states of some flows, and gathers what is to be stored.
+// batch folds events and the passing of time over the states of some flows, and collects what is to be stored.
 // The Router uses one for each batch, a Simulation one for its whole life.
-type gathering struct {
+type batch struct {
 	rules    Rules
 	states   map[FlowID]State
 	last     int64 // highest number of an incident
 	silences []Silence
 	now      time.Time
 	aside    []aside // events, and timers of flows, that could not be folded
-	// counting returns the alerts that count of flows beyond states. It is asked once, if a silence until recovered may be
-	// over. Nil: there are none.
+	// counting returns the alerts that count of flows beyond states. It is asked once, if a silence until recovered may
+	// be over. Nil: there are none.
 	counting func() ([]Counting, error)
 	others   []Counting // what it returned
 	asked    bool
@@ -44,8 +44,8 @@ func compareFlows(a, b FlowID) int {
 	return cmp.Or(cmp.Compare(a.WABA, b.WABA), cmp.Compare(a.Flow, b.Flow))
 }
 
-func newGathering(rules Rules, states map[FlowID]State, last int64, silences []Silence, now time.Time) *gathering {
-	return &gathering{
+func newBatch(rules Rules, states map[FlowID]State, last int64, silences []Silence, now time.Time) *batch {
+	return &batch{
 		rules: rules, states: states, last: last, silences: silences, now: now,
 		alerts: map[alertID]Alert{}, incidents: map[int64]Incident{}, changed: map[string]bool{}, owing: newOwing(),
 		readings: map[readingID]AlertReading{}, hits: map[string]*RuleHits{},
@@ -53,7 +53,7 @@ func newGathering(rules Rules, states map[FlowID]State, last int64, silences []S
 }
 
 // event folds one event, or sets it aside.
-func (g *gathering) event(e *Event) {
+func (g *batch) event(e *Event) {
 	outcome, err := g.fold(e)
 	if err != nil {
 		g.setAside(e, err)
@@ -63,7 +63,7 @@ func (g *gathering) event(e *Event) {
 }
 
 // outcome takes up what came of an event, for the journal, and for the audit where a person did it.
-func (g *gathering) outcome(e *Event, out Outcome) {
+func (g *batch) outcome(e *Event, out Outcome) {
 	out.Seq = e.Seq
 	g.b.Outcomes = append(g.b.Outcomes, out)
 	if entry, ok := e.audited(out.Text); ok {
@@ -71,7 +71,7 @@ func (g *gathering) outcome(e *Event, out Outcome) {
 	}
 }
 
-func (g *gathering) fold(e *Event) (out Outcome, err error) {
+func (g *batch) fold(e *Event) (out Outcome, err error) {
 	switch {
 	case e.Unreadable != "":
 		return out, errors.New(e.Unreadable)
@@ -98,7 +98,7 @@ func (g *gathering) fold(e *Event) (out Outcome, err error) {
 }
 
 // tick folds the passing of time for one flow, or puts it off.
-func (g *gathering) tick(id FlowID) {
+func (g *batch) tick(id FlowID) {
 	step, err := g.guard(func() Step { return Tick(g.states[id], g.moment()) })
 	if err != nil {
 		g.postpone(id, err)
@@ -107,13 +107,13 @@ func (g *gathering) tick(id FlowID) {
 	g.keep(id, step)
 }
 
-func (g *gathering) moment() Moment {
+func (g *batch) moment() Moment {
 	return Moment{Now: g.now, Silences: g.silences, Target: g.rules.Target, Targets: g.rules.Targets}
 }
 
 // guard folds, and writes what the rules' templates make of it. A fault of ours, or of theirs, becomes an error: it
 // must not stop the journal.
-func (g *gathering) guard(fold func() Step) (step Step, err error) {
+func (g *batch) guard(fold func() Step) (step Step, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("fault in flowbridge: %v", p)
@@ -133,7 +133,7 @@ func (g *gathering) guard(fold func() Step) (step Step, err error) {
 }
 
 // keep takes up what a step came to.
-func (g *gathering) keep(id FlowID, step Step) {
+func (g *batch) keep(id FlowID, step Step) {
 	for _, a := range step.Alerts {
 		g.alerts[alertID{id, a.Event, a.Level}] = a
 	}
@@ -154,8 +154,8 @@ func (g *gathering) keep(id FlowID, step Step) {
 	for _, o := range step.Owed {
 		g.owing.owe(o)
 	}
-	for _, o := range step.Known {
-		g.owing.know(o)
+	for _, o := range step.AlreadyThere {
+		g.owing.record(o)
 	}
 	step.State.FlowID = id
 	before := g.states[id]
@@ -164,7 +164,7 @@ func (g *gathering) keep(id FlowID, step Step) {
 }
 
 // silence folds a person's wish, and says what came of it.
-func (g *gathering) silence(e *Event) string {
+func (g *batch) silence(e *Event) string {
 	if e.Act == nil || e.Act.Silence == nil || e.Act.Silence.ID == "" {
 		return "names no silence"
 	}
@@ -201,7 +201,7 @@ func (g *gathering) silence(e *Event) string {
 
 // endRecovered ends those of some silences that last until recovered under which nothing is wrong any more, over all
 // flows. It is asked about those under which something has just ended.
-func (g *gathering) endRecovered(some func(*Silence) bool) {
+func (g *batch) endRecovered(some func(*Silence) bool) {
 	for i := range g.silences {
 		s := &g.silences[i]
 		if s.UntilRecovered() && s.holds(g.now) && some(s) && !g.covered(s) {
@@ -211,7 +211,7 @@ func (g *gathering) endRecovered(some func(*Silence) bool) {
 }
 
 // covered says whether anything that counts is under a silence, in any flow.
-func (g *gathering) covered(s *Silence) bool {
+func (g *batch) covered(s *Silence) bool {
 	for _, state := range g.states {
 		if state.covered(s) {
 			return true
@@ -233,12 +233,15 @@ func (s *State) covered(silence *Silence) bool {
 		if !a.Counts() {
 			return false
 		}
-		i := slices.IndexFunc(s.Incidents, func(inc Incident) bool { return inc.Number == a.Incident && inc.State != IncidentResolved })
+		i := slices.IndexFunc(
+			s.Incidents,
+			func(inc Incident) bool { return inc.Number == a.Incident && inc.State != IncidentResolved },
+		)
 		return i >= 0 && silence.Covers(s.FlowID, a.Event, s.Incidents[i].Labels)
 	})
 }
 
-func (g *gathering) endSilence(id string, at time.Time) (ended bool) {
+func (g *batch) endSilence(id string, at time.Time) (ended bool) {
 	for i := range g.silences {
 		if s := &g.silences[i]; s.ID == id && s.Ended.IsZero() {
 			s.Ended = at
@@ -248,8 +251,8 @@ func (g *gathering) endSilence(id string, at time.Time) (ended bool) {
 	return ended
 }
 
-// batch returns what was gathered.
-func (g *gathering) batch() Batch {
+// result returns what is to be stored.
+func (g *batch) result() Batch {
 	b := g.b
 	g.owing.write(&b)
 	b.Readings = sortedReadings(g.readings)
