@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"html/template"
 	"net/http"
 	"slices"
 	"strconv"
@@ -366,12 +367,17 @@ func (c *Console) toldDetail(r *http.Request, p httprouter.Params) (page, error)
 	for i := range slices.Backward(attempts) {
 		line := newAttemptLine(&attempts[i], room > 0)
 		for j := range line.Calls {
-			room -= len(line.Calls[j].Request) + len(line.Calls[j].Answer)
+			room -= line.Calls[j].size()
 		}
 		line.Left = len(attempts[i].Calls) - len(line.Calls)
 		shown.Attempts = append(shown.Attempts, line)
 	}
 	return page{Title: "What " + d.Notifier + " was told of " + inc.Name(), Template: "told", Data: shown}, nil
+}
+
+// size is how many bytes of a page a call takes: JSON is a third larger there, for its quotes.
+func (l *callLine) size() int {
+	return len(template.HTMLEscapeString(l.Request)) + len(template.HTMLEscapeString(l.Answer))
 }
 
 func newAttemptLine(a *router.Attempt, whole bool) attemptLine {

@@ -162,10 +162,10 @@ func queryOf(q url.Values, without ...string) string {
 func countLinks(q url.Values, n *router.Counts) []countLink {
 	is := func(query string) bool { return queryOf(q, "before") == query }
 	return []countLink{
-		{Name: "Not everybody was told", N: n.Trouble, Path: "/?state=all&trouble=yes", Class: "critical", Current: is("?state=all&trouble=yes")},
+		{Name: "Not everybody was told", N: n.Trouble, Path: "/?state=all&trouble=true", Class: "critical", Current: is("?state=all&trouble=true")},
 		{Name: "Open", N: n.Open, Path: "/?state=open", Class: "error", Current: is("?state=open")},
 		{Name: "Acknowledged", N: n.Acknowledged, Path: "/?state=acknowledged", Class: "info", Current: is("?state=acknowledged")},
-		{Name: "Silenced", N: n.Silenced, Path: "/?silenced=yes", Class: "hush", Current: is("?silenced=yes")},
+		{Name: "Silenced", N: n.Silenced, Path: "/?silenced=true", Class: "hush", Current: is("?silenced=true")},
 	}
 }
 
