@@ -13,8 +13,12 @@ import (
 // happened: one that is older than the newest of its kind comes too late.
 func (f *fold) act() {
 	inc := f.incident(f.e.Act.Incident)
-	if f.e.Name == ParkedDelivery {
+	switch f.e.Name {
+	case ParkedDelivery:
 		f.parked(inc)
+		return
+	case TestMessage: // of nothing that has happened
+		f.notice()
 		return
 	}
 	if inc == nil { // it is over for long, so that the store did not load it

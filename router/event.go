@@ -163,6 +163,7 @@ const (
 
 	EventSetAside      = "BRIDGE_EVENT_SET_ASIDE"     // an event could not be folded: told to the fallback notifier
 	EverythingSilenced = "BRIDGE_EVERYTHING_SILENCED" // a silence of everything begins: told to the fallback notifier
+	TestMessage        = "BRIDGE_TEST"                // a person tries a notifier: told to Act.Notifier and nobody else
 )
 
 // Values of alert_state.

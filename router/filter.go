@@ -52,6 +52,7 @@ type DeliveryFilter struct {
 	State    DeliveryState
 	Notifier string
 	Incident int64  // number
+	Event    int64  // of a notice: journal position
 	Query    string // part of the last error, whatever its case
 	Before   int64  // id; 0 begins at the newest
 	Limit    int    // default and most: 500

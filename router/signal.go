@@ -231,6 +231,7 @@ var bridgeSignals = []Signal{
 	{Name: EventSetAside, Subject: SubjectBridge, Severity: Error, Title: "Event set aside"},
 	// Mostly somebody's plan: it is to be seen, and need not wake anybody.
 	{Name: EverythingSilenced, Subject: SubjectBridge, Severity: Warning, Title: "Everything is silenced"},
+	{Name: TestMessage, Subject: SubjectBridge, Severity: Info, Title: "TEST message"},
 }
 
 // signalsByName finds the rows of the table.

@@ -163,6 +163,8 @@ func noticeSummary(n *router.Notice) string {
 	switch signal := router.SignalOf(n.SignalKey()); {
 	case n.Title != "":
 		return n.Title
+	case n.Name == router.TestMessage:
+		return router.SignalName(n.Name) + ": " + n.Message
 	case n.Act != nil && n.Act.Incident != 0:
 		return fmt.Sprintf("flowbridge could not tell %s of %s", n.Act.Notifier, router.IncidentName(n.Act.Incident))
 	case n.Act != nil:

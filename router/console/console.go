@@ -26,6 +26,7 @@ import (
 // where a method says otherwise.
 type Store interface {
 	Kept
+	Glance
 
 	// Incidents returns those that pass the filter, in its order.
 	Incidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error)
@@ -144,6 +145,17 @@ type Config struct {
 	// Why explains what the rules came to when an incident opened, by the rules of then: a line for each thing, and in today
 	// what those in force now would say otherwise, "" for nothing. Default: the page names the rule alone.
 	Why func(ctx context.Context, inc *router.IncidentDetail) (lines []string, today string, err error)
+	// Explain says, in the words of `flowbridge explain`, what the rules in force make of an event. Default: it is not offered.
+	Explain func(e *router.Event) (string, error)
+	// Notifiers returns the notifiers of the rules in force, sorted by name. Default: nothing is known of them, and they
+	// cannot be tried.
+	Notifiers func() []router.Target
+	// RulesNaming returns the names of the rules that tell a notifier. Default: they are not known.
+	RulesNaming func(notifier string) []string
+	// Budgets returns what one message to a notifier takes from the budgets of its service. Default: they are not shown.
+	Budgets func(t router.Target) []router.Charge
+	// AccountIDs is to accounts what FlowIDs is to flows. Default: none are known.
+	AccountIDs func(name string) []string
 	// Version is shown by /healthz and in the metrics. Default: "unknown".
 	Version string
 	// Now is the clock. Default: time.Now.
@@ -198,6 +210,15 @@ func New(cfg Config, s Store) (*Console, error) {
 	}
 	if cfg.AccountName == nil {
 		cfg.AccountName = func(string) string { return "" }
+	}
+	if cfg.AccountIDs == nil {
+		cfg.AccountIDs = func(string) []string { return nil }
+	}
+	if cfg.RulesNaming == nil {
+		cfg.RulesNaming = func(string) []string { return nil }
+	}
+	if cfg.Budgets == nil {
+		cfg.Budgets = func(router.Target) []router.Charge { return nil }
 	}
 	if cfg.Misnamed == nil {
 		cfg.Misnamed = func(*router.Scope) []string { return nil }

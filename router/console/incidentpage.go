@@ -363,6 +363,12 @@ func (c *Console) toldDetail(r *http.Request, p httprouter.Params) (page, error)
 	}
 	shown := toldPage{Incident: inc.Number, ID: id, Name: inc.Name(), Notifier: d.Notifier, Kind: capital(d.Kind.Label()), State: string(d.State),
 		Error: d.LastError, Link: webURL(d.Receipt.Link)}
+	shown.Attempts = attemptLines(attempts)
+	return page{Title: "What " + d.Notifier + " was told of " + inc.Name(), Template: "told", Data: shown}, nil
+}
+
+// attemptLines shows attempts, the newest first, as far as a page has room for them.
+func attemptLines(attempts []router.Attempt) (lines []attemptLine) {
 	room := mostSent
 	for i := range slices.Backward(attempts) {
 		line := newAttemptLine(&attempts[i], room > 0)
@@ -370,9 +376,9 @@ func (c *Console) toldDetail(r *http.Request, p httprouter.Params) (page, error)
 			room -= line.Calls[j].size()
 		}
 		line.Left = len(attempts[i].Calls) - len(line.Calls)
-		shown.Attempts = append(shown.Attempts, line)
+		lines = append(lines, line)
 	}
-	return page{Title: "What " + d.Notifier + " was told of " + inc.Name(), Template: "told", Data: shown}, nil
+	return lines
 }
 
 // size is how many bytes of a page a call takes: JSON is a third larger there, for its quotes.

@@ -14,6 +14,7 @@ import (
 
 // memStore is a store over plain slices.
 type memStore struct {
+	glance
 	mu         sync.Mutex
 	incidents  []router.IncidentDetail
 	events     []router.JournalEvent

@@ -96,6 +96,10 @@ func (c *Console) pageRoutes() []pageRoute {
 	return slices.Concat(
 		c.incidentRoutes(),
 		c.actRoutes(),
+		c.eventRoutes(),
+		c.deliveryRoutes(),
+		c.notifierRoutes(),
+		c.flowRoutes(),
 		c.signInRoutes(),
 		c.manualRoutes(),
 	)

@@ -25,7 +25,13 @@ func (c *Console) templateFuncs() template.FuncMap {
 		"query":    url.QueryEscape,
 		"segment":  url.PathEscape,
 		"inc":      router.IncidentName,
+		"linked":   c.linkIncidents,
 	}
+}
+
+// linkIncidents writes a text in which the names of incidents lead to them.
+func (c *Console) linkIncidents(text string) template.HTML {
+	return template.HTML(incidentNames.ReplaceAllString(html.EscapeString(text), `<a href="`+html.EscapeString(c.path("/incidents/"))+`$1">INC-$1</a>`))
 }
 
 // showTime writes a time in UTC, which the script turns into the reader's zone; "–" for none.

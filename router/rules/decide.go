@@ -13,7 +13,7 @@ import (
 // Of Meta's events that no rule matched, all but recoveries and what is personal (router.IsPersonal) go to `default`. A parked
 // delivery goes to `fallback` unless a rule names DELIVERY_PARKED, and never to the notifier it is parked
 // for; so do an event that could not be folded (BRIDGE_EVENT_SET_ASIDE) and a silence of everything that begins
-// (BRIDGE_EVERYTHING_SILENCED). Nothing else that a person or flowbridge itself said is decided by rules.
+// (BRIDGE_EVERYTHING_SILENCED). A test message goes to the notifier that it is to try. Nothing else that a person or flowbridge itself said is decided by rules.
 //
 // `during` and `except` look at the event's At. Where that is zero, as with router.Event.Opening, the decision is about
 // every time: Named has all who may have been told at one time or another.
@@ -25,6 +25,10 @@ func (r *Rules) Decide(ev *router.Event) router.Decision {
 		return router.Decision{}
 	}
 	d := router.Decision{FlowInfo: r.info(ev), Version: r.cfg.Version}
+	if parked && ev.Name == router.TestMessage {
+		r.applyTest(&d, ev)
+		return d
+	}
 	var buf [8]int
 	hits := r.match(ev, buf[:0])
 	sure := slices.ContainsFunc(hits, func(i int) bool { return !r.rules[i].match.perhaps(ev) })
@@ -49,6 +53,19 @@ func (r *Rules) Decide(ev *router.Event) router.Decision {
 		d.Notify = slices.DeleteFunc(slices.Clone(d.Notify), func(r router.Route) bool { return r.Notifier == ev.Act.Notifier })
 	}
 	return d
+}
+
+// applyTest names the notifier that a person wants to try, as bad as they want it.
+func (r *Rules) applyTest(d *router.Decision, ev *router.Event) {
+	if d.Severity = ev.Said; d.Severity == router.SeverityUnset {
+		d.Severity = router.DefaultSeverity(ev)
+	}
+	if ev.Act == nil {
+		return
+	}
+	if target, ok := r.Target(ev.Act.Notifier); ok {
+		d.Notify, d.Named = []router.Route{{Target: target}}, []router.Target{target}
+	}
 }
 
 // alone is what a rule decides where no other matches, worked out when it is read: that is nearly every event.

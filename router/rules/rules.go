@@ -249,6 +249,25 @@ func (r *Rules) Names() (names []string, places []Place) {
 	return names, places
 }
 
+// Naming returns the rules that tell a notifier, in the order of the file: their names, `default`, and fallback.
+func (r *Rules) Naming(notifier string) (names []string) {
+	tells := func(rule *rule) bool {
+		return slices.ContainsFunc(rule.notify, func(route route) bool { return route.target.Notifier == notifier })
+	}
+	for i := range r.rules {
+		if tells(&r.rules[i]) {
+			names = append(names, r.rules[i].name)
+		}
+	}
+	if r.otherwise != nil && tells(r.otherwise) {
+		names = append(names, defaultName)
+	}
+	if r.fallback == notifier && notifier != "" {
+		names = append(names, "fallback")
+	}
+	return names
+}
+
 // Flow returns what the rules file says of a flow.
 func (r *Rules) Flow(id string) router.FlowInfo { return r.flows[id] }
 

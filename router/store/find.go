@@ -190,6 +190,9 @@ func (s *Store) deliveryConditions(f *router.DeliveryFilter) *conditions {
 	if f.Incident > 0 {
 		c.add("incident = ?", f.Incident)
 	}
+	if f.Event > 0 {
+		c.add("incident = 0 AND event = ?", f.Event)
+	}
 	if f.Query != "" {
 		c.add(s.d.position+"(lower(last_error), ?) > 0", strings.ToLower(f.Query))
 	}

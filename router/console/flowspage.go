@@ -1,0 +1,421 @@
+package console
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"flowbridge/router"
+)
+
+const (
+	// flowDays is how far the page of a flow looks back.
+	flowDays = 30
+	// mostNotices and mostIncidents bound its lists.
+	mostNotices   = 15
+	mostIncidents = 40
+)
+
+func (c *Console) flowRoutes() []pageRoute {
+	return []pageRoute{
+		{Method: http.MethodGet, Path: "/flows", Nav: "/flows", View: c.flowsPage, Live: true},
+		{Method: http.MethodGet, Path: "/flows/:id", Nav: "/flows", View: c.flowPage, Live: true},
+		{Method: http.MethodGet, Path: "/accounts/:id", Nav: "/flows", View: c.accountPage, Live: true},
+	}
+}
+
+// flowRow is a flow, or another subject, in a list.
+type flowRow struct {
+	Path, Name, ID  string
+	Account         string
+	AccountPath     string
+	Status          string // THROTTLED or BLOCKED, or ""
+	Active          int64  // levels that are active
+	Last            time.Time
+	Unnamed, IsFlow bool
+}
+
+// flowList is what the page of flows shows.
+type flowList struct {
+	Rows []flowRow
+	YAML string // to paste for what the rules do not name
+}
+
+func flowPath(id router.FlowID) string {
+	return "/flows/" + url.PathEscape(id.Flow) + "?waba=" + url.QueryEscape(id.WABA)
+}
+
+// flowNamed says whether the rules name a flow.
+func (c *Console) flowNamed(id string) bool {
+	return c.cfg.FlowIDs != nil && slices.Contains(c.cfg.FlowIDs(id), id)
+}
+
+func (c *Console) accountNamed(id string) bool { return slices.Contains(c.cfg.AccountIDs(id), id) }
+
+// newFlowRow names a subject.
+func (c *Console) newFlowRow(f *router.SeenFlow) flowRow {
+	row := flowRow{ID: router.OnlyFlow(f.Flow), Account: c.called(c.cfg.AccountName(f.WABA), f.WABA), AccountPath: "/accounts/" + url.PathEscape(f.WABA),
+		Path: flowPath(f.FlowID), Status: string(f.Status), Active: f.Active, Last: f.Last}
+	if row.IsFlow = row.ID != ""; row.IsFlow {
+		row.Name, row.Unnamed = cmp.Or(c.cfg.FlowName(row.ID), row.ID), !c.flowNamed(row.ID)
+		return row
+	}
+	kind, id, _ := strings.Cut(f.Flow, ":")
+	if row.Name = strings.TrimSpace(capital(kind) + " " + id); id == "" {
+		row.Name = "The account itself"
+	}
+	return row
+}
+
+// seen returns the subjects of an account, or of all for "", with those that only notices told of.
+func (c *Console) seen(r *http.Request, waba string) ([]router.SeenFlow, error) {
+	found, err := c.store.SeenFlows(r.Context(), waba)
+	if err != nil {
+		return nil, err
+	}
+	notices, err := c.store.NewestNotices(r.Context(), router.FlowID{WABA: waba}, maxLimit)
+	if err != nil {
+		return nil, err
+	}
+	at := map[router.FlowID]int{}
+	for i := range found {
+		at[found[i].FlowID] = i
+	}
+	for i := range notices {
+		n := &notices[i]
+		id := router.FlowID{WABA: n.WABA, Flow: n.Flow}
+		if router.OnlyFlow(n.Flow) == "" || n.WABA == "" {
+			continue
+		}
+		if j, ok := at[id]; ok {
+			found[j].Last = later(found[j].Last, n.At)
+			continue
+		}
+		at[id] = len(found)
+		found = append(found, router.SeenFlow{FlowID: id, Last: n.At})
+	}
+	return found, nil
+}
+
+// flowsPage: GET /flows
+func (c *Console) flowsPage(r *http.Request, _ httprouter.Params) (page, error) {
+	found, err := c.seen(r, "")
+	if err != nil {
+		return page{}, err
+	}
+	list := flowList{Rows: each(found[:min(len(found), 150)], c.newFlowRow), YAML: c.pasteFlows(found)}
+	return page{Title: "Flows", Template: "flows", Data: list}, nil
+}
+
+// pasteFlows writes what to paste into the rules for flows and accounts that they do not name.
+func (c *Console) pasteFlows(found []router.SeenFlow) string {
+	flows, accounts := map[string]string{}, map[string]string{}
+	for i := range found {
+		f := &found[i]
+		if id := router.OnlyFlow(f.Flow); id != "" && !c.flowNamed(id) && len(flows) < rowsOfPage {
+			flows[id] = c.cfg.FlowName(id)
+		}
+		if f.WABA != "" && !c.accountNamed(f.WABA) && len(accounts) < rowsOfPage {
+			accounts[f.WABA] = c.cfg.AccountName(f.WABA)
+		}
+	}
+	var out strings.Builder
+	write := func(key, stand string, names map[string]string) {
+		if len(names) == 0 {
+			return
+		}
+		fmt.Fprintf(&out, "%s:\n", key)
+		for _, id := range slices.Sorted(maps.Keys(names)) {
+			fmt.Fprintf(&out, "  %s: {name: %s, team: TEAM}\n", quoted(id), quoted(cmp.Or(names[id], stand)))
+		}
+	}
+	write("flows", "NAME", flows)
+	write("accounts", "NAME", accounts)
+	return out.String()
+}
+
+// quoted writes a text as YAML takes it, whatever is in it: JSON is YAML.
+func quoted(text string) string {
+	data, err := json.Marshal(text)
+	if err != nil {
+		return `""`
+	}
+	return string(data)
+}
+
+// flowDetail is what the page of a flow or an account shows.
+type flowDetail struct {
+	flowRow
+	WABA           string
+	IsAccount      bool
+	Other          []flowRow // of an account its flows; of a flow that several accounts have, it in the others
+	Open, Past     []incidentRow
+	Signals        []sparkline
+	Bars           template.HTML
+	Periods        []periodLine
+	Throttled      string // minutes in all
+	Blocked        string
+	Notices        []noticeLine
+	YAML           string
+	EventsPath     string
+	From           time.Time
+	Nothing        bool
+	Runbook, Label string
+}
+
+// sparkline is what was measured of a signal, drawn small.
+type sparkline struct {
+	Name, Now, Worst string
+	Last             time.Time
+	Picture          template.HTML
+	N                int
+}
+
+// periodLine is a time in a status that is trouble.
+type periodLine struct {
+	Flow, Status string
+	From, To     time.Time
+	Took         string
+	Ongoing      bool
+}
+
+// noticeLine is something that was told of once.
+type noticeLine struct {
+	Event    int64
+	At       time.Time
+	What     string
+	Severity string
+}
+
+// flowPage: GET /flows/{id}?waba=
+func (c *Console) flowPage(r *http.Request, p httprouter.Params) (page, error) {
+	id := router.FlowID{WABA: bounded(r.URL.Query().Get("waba"), maxQuery), Flow: p.ByName("id")}
+	if len(id.Flow) > maxQuery {
+		return page{}, refuse(http.StatusNotFound, "there is no such flow")
+	}
+	if id.WABA == "" { // whose it is, the newest incident says
+		rows, err := c.store.IncidentRows(r.Context(), router.IncidentFilter{Flow: id.Flow, Limit: 1})
+		if err != nil {
+			return page{}, err
+		}
+		if len(rows) > 0 {
+			id.WABA = rows[0].WABA
+		}
+	}
+	return c.subjectPage(r, id)
+}
+
+// accountPage: GET /accounts/{id}
+func (c *Console) accountPage(r *http.Request, p httprouter.Params) (page, error) {
+	id := p.ByName("id")
+	if len(id) > maxQuery {
+		return page{}, refuse(http.StatusNotFound, "there is no such account")
+	}
+	return c.subjectPage(r, router.FlowID{WABA: id})
+}
+
+// subjectPage shows a flow, or an account where the flow is "".
+func (c *Console) subjectPage(r *http.Request, id router.FlowID) (page, error) {
+	now, ctx := c.cfg.Now(), r.Context()
+	from := now.AddDate(0, 0, -flowDays)
+	d := flowDetail{WABA: id.WABA, IsAccount: id.Flow == "", From: from}
+	rows, err := c.store.IncidentRows(ctx, router.IncidentFilter{WABA: id.WABA, Flow: id.Flow, Limit: mostIncidents})
+	if err != nil {
+		return page{}, err
+	}
+	for i := range rows {
+		if rows[i].State == router.IncidentResolved {
+			d.Past = append(d.Past, c.newRow(&rows[i]))
+		} else {
+			d.Open = append(d.Open, c.newRow(&rows[i]))
+		}
+	}
+	d.Past = d.Past[:min(len(d.Past), 10)]
+	periods, err := c.store.StatusPeriods(ctx, id, from, now)
+	if err != nil {
+		return page{}, err
+	}
+	if err := c.noticesOf(r, id, &d); err != nil {
+		return page{}, err
+	}
+	if d.IsAccount {
+		err = c.accountOf(r, id, &d)
+	} else {
+		err = c.flowOfDetail(r, id, &d, rows)
+	}
+	if err != nil {
+		return page{}, err
+	}
+	d.periods(c, periods, from, now)
+	d.Nothing = len(rows)+len(d.Notices)+len(d.Signals)+len(d.Periods)+len(d.Other) == 0
+	if d.Nothing && !c.flowNamed(id.Flow) && !c.accountNamed(id.WABA) {
+		return page{}, refuse(http.StatusNotFound, "nothing is known of %s", bounded(cmp.Or(id.Flow, id.WABA), maxActor))
+	}
+	return page{Title: d.Name, Template: "flow", Data: d}, nil
+}
+
+// flowOfDetail fills in what there is of a flow alone.
+func (c *Console) flowOfDetail(r *http.Request, id router.FlowID, d *flowDetail, rows []router.IncidentRow) error {
+	readings, err := c.store.FlowReadings(r.Context(), id, d.From)
+	if err != nil {
+		return err
+	}
+	d.Signals = sparklines(readings, d.From, c.cfg.Now())
+	seen := router.SeenFlow{FlowID: id}
+	words := router.StatusLevels()
+	for i := range rows {
+		for j := range rows[i].Alerts {
+			if a := &rows[i].Alerts[j]; a.Counts() && slices.Index(words, a.Level) > slices.Index(words, seen.Status) {
+				seen.Status = a.Level
+			}
+		}
+		if name := rows[i].Subject.Name; name != "" && d.Label == "" {
+			d.Label = name
+		}
+		d.Runbook = cmp.Or(d.Runbook, webURL(rows[i].Runbook))
+	}
+	d.flowRow = c.newFlowRow(&seen)
+	if d.Label != "" && !d.IsFlow {
+		d.Name = d.Label
+	}
+	d.EventsPath = "/events" + queryOf(url.Values{"flow": {id.Flow}})
+	d.YAML = c.pasteFlows([]router.SeenFlow{seen})
+	return nil
+}
+
+// accountOf fills in what there is of an account alone.
+func (c *Console) accountOf(r *http.Request, id router.FlowID, d *flowDetail) error {
+	found, err := c.store.SeenFlows(r.Context(), id.WABA)
+	if err != nil {
+		return err
+	}
+	d.Other = each(found[:min(len(found), 100)], c.newFlowRow)
+	d.Name, d.ID, d.Unnamed = cmp.Or(c.cfg.AccountName(id.WABA), "Account "+id.WABA), id.WABA, !c.accountNamed(id.WABA)
+	d.EventsPath = "/events" + queryOf(url.Values{"waba": {id.WABA}})
+	d.YAML = c.pasteFlows(append(found, router.SeenFlow{FlowID: id}))
+	return nil
+}
+
+// noticesOf lists what was told of once, an expiry among them.
+func (c *Console) noticesOf(r *http.Request, id router.FlowID, d *flowDetail) error {
+	if !d.IsAccount && router.OnlyFlow(id.Flow) == "" {
+		return nil
+	}
+	notices, err := c.store.NewestNotices(r.Context(), id, mostNotices)
+	if err != nil {
+		return err
+	}
+	for i := range notices {
+		n := &notices[i]
+		what := router.SignalName(n.SignalKey())
+		if n.NewStatus != "" {
+			what += ": " + cmp.Or(n.OldStatus, "nothing") + " → " + n.NewStatus
+		}
+		if said := cmp.Or(n.Warning, n.Message); said != "" {
+			what += ": " + router.Shorten(said, maxQuery)
+		}
+		d.Notices = append(d.Notices, noticeLine{n.Event, n.At, what, n.Severity.String()})
+	}
+	return nil
+}
+
+// periods lists when it was in trouble, and adds up the minutes.
+func (d *flowDetail) periods(c *Console, found []router.StatusPeriod, from, now time.Time) {
+	words, sums := router.StatusLevels(), map[string]time.Duration{}
+	for i := range slices.Backward(found) {
+		p := &found[i]
+		sums[p.Status] += p.Duration()
+		if len(d.Periods) < mostIncidents {
+			d.Periods = append(d.Periods, periodLine{cmp.Or(c.cfg.FlowName(p.Flow), p.Flow), p.Status, p.From, p.To, router.FormatDuration(p.Duration()), p.Ongoing})
+		}
+	}
+	minutes := func(i int) string {
+		if i >= len(words) || sums[string(words[i])] == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%d min", int((sums[string(words[i])]+time.Minute-1)/time.Minute))
+	}
+	d.Throttled, d.Blocked = minutes(0), minutes(1)
+	if len(found) == 0 {
+		return
+	}
+	const wide = 720
+	var out strings.Builder
+	fmt.Fprintf(&out, `<svg class="chart" viewBox="0 0 %d 54" role="img" aria-label="When it was throttled or blocked in the last %d days: the table below has the times">`+
+		`<line class="mark" x1="0" x2="%d" y1="30" y2="30"/>`, wide, flowDays, wide)
+	whole := now.Sub(from)
+	for i := range found[max(0, len(found)-maxPoints):] {
+		p := &found[max(0, len(found)-maxPoints)+i]
+		x := float64(wide) * float64(p.From.Sub(from)) / float64(whole)
+		class, high := "error", 14
+		if i := slices.Index(words, router.Level(p.Status)); i == len(words)-1 {
+			class, high = "critical", 26
+		}
+		fmt.Fprintf(&out, `<rect class="%s" fill="currentColor" x="%.1f" y="%d" width="%.1f" height="%d"/>`, class, x, 30-high,
+			max(float64(wide)*float64(p.Duration())/float64(whole), 1.5), high)
+	}
+	fmt.Fprintf(&out, `<text x="0" y="50">%s</text><text x="%d" y="50" text-anchor="end">now</text></svg>`, from.UTC().Format(time.DateOnly), wide)
+	d.Bars = template.HTML(out.String())
+}
+
+// sparklines draws each signal: steps from report to report, the worst of all levels at a time.
+func sparklines(readings []router.AlertReading, from, now time.Time) (lines []sparkline) {
+	by := map[string][]reading{}
+	for i := range readings {
+		one := &readings[i]
+		if number(one.Value) == nil || one.At.After(now) {
+			continue
+		}
+		list := by[one.Event]
+		if n := len(list); n > 0 && list[n-1].At.Equal(one.At) {
+			list[n-1].value = *one.Value
+			continue
+		}
+		by[one.Event] = append(list, reading{At: one.At, value: *one.Value})
+	}
+	for _, event := range slices.Sorted(maps.Keys(by)) {
+		points, signal := by[event], router.SignalOf(event)
+		worst := points[0].value
+		for _, one := range points {
+			if signal.Worse(one.value, worst) {
+				worst = one.value
+			}
+		}
+		last := points[len(points)-1]
+		lines = append(lines, sparkline{Name: router.SignalName(event), Now: router.FormatValue(event, last.value), Worst: router.FormatValue(event, worst),
+			Last: last.At, N: len(points), Picture: drawSpark(event, &signal, points, from, now)})
+	}
+	return lines
+}
+
+// drawSpark draws one. A value holds until the next report; where none follows, to now.
+func drawSpark(event string, signal *router.Signal, points []reading, from, now time.Time) template.HTML {
+	const wide, high = 720, 90
+	points = points[max(0, len(points)-maxPoints):]
+	ch := chart{Rows: points}
+	top := ch.highest(signal)
+	x := func(at time.Time) float64 { return wide * float64(at.Sub(from)) / float64(now.Sub(from)) }
+	y := func(v float64) float64 { return 4 + (high-24)*(1-min(max(v/top, 0), 1)) }
+	var out strings.Builder
+	fmt.Fprintf(&out, `<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s over %d days">`, wide, high, template.HTMLEscapeString(router.SignalName(event)), flowDays)
+	for _, t := range router.Thresholds(event) {
+		if t <= top {
+			fmt.Fprintf(&out, `<line class="mark" x1="0" x2="%d" y1="%.1f" y2="%.1f"/>`, wide, y(t), y(t))
+		}
+	}
+	fmt.Fprintf(&out, `<path class="step" d="M%.1f %.1f`, max(x(points[0].At), 0), y(points[0].value))
+	for _, one := range points[1:] {
+		fmt.Fprintf(&out, "H%.1fV%.1f", x(one.At), y(one.value))
+	}
+	fmt.Fprintf(&out, `H%d"/><text x="0" y="%d">%s</text><text x="%d" y="%d" text-anchor="end">now</text></svg>`, wide, high-4, from.UTC().Format(time.DateOnly), wide, high-4)
+	return template.HTML(out.String())
+}
