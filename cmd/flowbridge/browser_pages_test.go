@@ -224,11 +224,11 @@ func TestEveryPageIsSmallAccessibleAndWithinItsPolicy(t *testing.T) {
 	})
 	t.Run("full", func(t *testing.T) {
 		demo := openDemoPage(t)
-		look(t, demo.admin, crawl(t, demo.admin, known, "/", "/?state=all"))
+		look(t, demo.admin, crawl(t, demo.admin, known, "/", "/?state=all", "/incidents/1/reopen", "/incidents/1/page"))
 	})
 	t.Run("storm", func(t *testing.T) {
 		bridge := startStorm(t)
-		pages := crawl(t, bridge.Admin, known, "/", "/?state=all&trouble=yes", "/?before=1")
+		pages := crawl(t, bridge.Admin, known, "/", "/?state=all&trouble=true", "/?before=1")
 		delete(pages, "/docs/:page")
 		for path, addresses := range pages { // each incident is like the other
 			pages[path] = addresses[:min(mostOfAPathByAxe, len(addresses))]

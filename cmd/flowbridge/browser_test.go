@@ -128,6 +128,13 @@ func (b *tab) since() traffic {
 	return all
 }
 
+// asked is how many requests there were since it was asked for them.
+func (b *tab) asked() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.traffic.Requests)
+}
+
 // forget empties the cache.
 func (b *tab) forget() {
 	b.t.Helper()

@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// rowsOfPage is how many incidents a page lists.
-	rowsOfPage = 50
+	// rowsOfPage is how many incidents a page lists: as many as 60 KB have room for.
+	rowsOfPage = 40
 	// maxTogether is how many may be acknowledged at a time.
 	maxTogether = 50
 	// stateAll stands for every state in the filter; none means those that are not resolved.
