@@ -27,7 +27,7 @@ notifiers:
 rules:
   - name: endpoints
     match: {event: [ENDPOINT_ERROR_RATE, ENDPOINT_LATENCY, ENDPOINT_AVAILABILITY]}
-    notify: [ops-chat, {to: on-call, severity: error}]
+    notify: [ops-chat, {to: on-call, severity: [error, critical]}]
 default: {notify: [ops-chat]}
 `
 
