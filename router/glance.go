@@ -4,8 +4,9 @@ import "time"
 
 // ParkedGroup is what is parked for the same reason.
 type ParkedGroup struct {
-	Error          string   // the last error of all of them
-	Notifiers      []string // whose they are, sorted
+	Error          string           // the last error of all of them
+	Notifiers      []string         // whose they are, sorted
+	Counts         map[string]int64 // by notifier
 	Count          int64
 	Oldest, Newest time.Time // when they changed last
 	Delivery       int64     // the newest of them

@@ -233,6 +233,11 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		Prefix:         b.cfg.Prefix,
 		Manual:         manualFiles(),
 		ManualPages:    manualPages,
+		Explain:        b.explainEvent,
+		Notifiers:      func() []router.Target { return b.rules.rules().Targets() },
+		RulesNaming:    func(notifier string) []string { return b.rules.rules().Naming(notifier) },
+		AccountIDs:     func(name string) []string { return b.rules.rules().AccountIDs(name) },
+		Budgets:        budgetsOf(notifiers),
 		OpenGatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(false)},
 
 		StalledAfter: b.cfg.StalledAfter,

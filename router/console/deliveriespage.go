@@ -78,19 +78,32 @@ func (c *Console) newDeliveryRow(d *router.Delivery, of router.About) deliveryRo
 	} else {
 		row.What, row.EventPath = fmt.Sprintf("Notice of event %d", d.Event), fmt.Sprintf("/events/%d", d.Event)
 	}
-	if of.Event != "" {
-		row.About = router.Topic(cmp.Or(of.FlowName, of.Subject.Name, router.OnlyFlow(of.Flow), of.AccountName, of.WABA), of.Event)
+	if about := cmp.Or(of.FlowName, of.Subject.Name, router.OnlyFlow(of.Flow), of.AccountName, of.WABA); about != "" {
+		row.About = router.Topic(about, of.Event)
+	} else if of.Event != "" {
+		row.About = router.SignalName(of.Event)
 	}
 	return row
 }
 
 // saidAndDo takes a refusal apart: what the service said, and in brackets at its end what a person can do.
 func saidAndDo(text string) (said, do string) {
-	at := strings.LastIndex(text, " (")
-	if at < 0 || !strings.HasSuffix(text, ")") {
-		return text, "Mend what it says, then retry."
+	depth := 0
+	for at := len(text) - 1; at > 0 && strings.HasSuffix(text, ")"); at-- {
+		switch text[at] {
+		case ')':
+			depth++
+		case '(':
+			depth--
+		}
+		if depth == 0 {
+			if text[at-1] == ' ' {
+				return text[:at-1], sentence(text[at+1 : len(text)-1])
+			}
+			break
+		}
 	}
-	return text[:at], sentence(text[at+2 : len(text)-1])
+	return text, "Mend what it says, then retry."
 }
 
 // likeThese is the part of an error by which a filter finds all with the same.

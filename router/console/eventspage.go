@@ -105,7 +105,7 @@ func (c *Console) eventsPage(r *http.Request, _ httprouter.Params) (page, error)
 	list := eventList{Rows: each(found, c.newEventRow), Next: nextPage(r, next), Narrowed: queryOf(q, "before", "limit") != "", Passed: next != 0 && len(found) < f.Limit}
 	list.Form = filterForm{Path: "/events", Open: list.Narrowed, Fields: []input{
 		{Name: "q", Label: "Name has", Type: "search", Value: q.Get("q"), Hint: "error_rate"},
-		{Name: "source", Label: "From", Type: "select", Options: chooseFrom(q.Get("source"), "meta", "console", "slack", "pagerduty", "flowbridge")},
+		{Name: "source", Label: "From", Type: "select", Options: sourceOptions(q.Get("source"))},
 		{Name: "flow", Label: "Flow", Value: q.Get("flow"), Hint: "name or id"},
 		{Name: "waba", Label: "Account", Value: q.Get("waba"), Hint: "id"},
 		{Name: "state", Label: "State", Type: "select", Options: chooseFrom(q.Get("state"), "waiting", "folded", "unreadable", "failed")},
@@ -115,11 +115,23 @@ func (c *Console) eventsPage(r *http.Request, _ httprouter.Params) (page, error)
 	return page{Title: "Events", Template: "events", Data: list}, nil
 }
 
+// sourceWords are who spoke, as people write them.
+var sourceWords = map[router.Source]string{router.SourceMeta: "Meta", router.SourceConsole: "Console", router.SourceSlack: "Slack",
+	router.SourcePagerDuty: "PagerDuty", router.SourceFlowbridge: "flowbridge"}
+
+func sourceOptions(chosen string) []option {
+	list := []option{{Text: "Any"}}
+	for _, s := range []router.Source{router.SourceMeta, router.SourceConsole, router.SourceSlack, router.SourcePagerDuty, router.SourceFlowbridge} {
+		list = append(list, option{Value: string(s), Text: sourceWords[s]})
+	}
+	return choices(chosen, list...)
+}
+
 // eventLooks are the classes of states.
 var eventLooks = map[router.EventState]string{router.EventUnreadable: "bad", router.EventFailed: "bad", router.EventWaiting: "hush"}
 
 func (c *Console) newEventRow(e *router.JournalEvent) eventRow {
-	row := eventRow{Seq: e.Seq, What: eventWords(&e.Event), About: c.aboutEvent(&e.Event), Source: string(e.Source), State: string(e.State),
+	row := eventRow{Seq: e.Seq, What: eventWords(&e.Event), About: c.aboutEvent(&e.Event), Source: sourceWords[e.Source], State: string(e.State),
 		Look: eventLooks[e.State], Outcome: e.Outcome, At: e.At, Received: e.Received, Delay: delayOf(&e.Event)}
 	if e.Unreadable != "" {
 		row.Outcome = cmp.Or(row.Outcome, e.Unreadable)
@@ -169,7 +181,11 @@ func (c *Console) aboutEvent(e *router.Event) string {
 	if e.Flow != "" && router.OnlyFlow(e.Flow) != "" {
 		return cmp.Or(c.cfg.FlowName(e.Flow), e.Flow)
 	}
-	return cmp.Or(e.Subject.Name, e.Subject.ID, c.cfg.AccountName(e.WABA), e.WABA)
+	about := cmp.Or(e.Subject.Name, e.Subject.ID, c.cfg.AccountName(e.WABA), e.WABA)
+	if about == "" && e.Act != nil {
+		return e.Act.Notifier
+	}
+	return about
 }
 
 // eventDetail is what the page of an event shows.

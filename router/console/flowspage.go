@@ -46,8 +46,9 @@ type flowRow struct {
 
 // flowList is what the page of flows shows.
 type flowList struct {
-	Rows []flowRow
-	YAML string // to paste for what the rules do not name
+	Rows     []flowRow
+	Accounts []flowRow
+	YAML     string // to paste for what the rules do not name
 }
 
 func flowPath(id router.FlowID) string {
@@ -113,6 +114,12 @@ func (c *Console) flowsPage(r *http.Request, _ httprouter.Params) (page, error) 
 		return page{}, err
 	}
 	list := flowList{Rows: each(found[:min(len(found), 150)], c.newFlowRow), YAML: c.pasteFlows(found)}
+	for i := range found {
+		row := flowRow{Path: "/accounts/" + url.PathEscape(found[i].WABA), Name: c.called(c.cfg.AccountName(found[i].WABA), found[i].WABA), Unnamed: !c.accountNamed(found[i].WABA)}
+		if !slices.Contains(list.Accounts, row) && len(list.Accounts) < rowsOfPage {
+			list.Accounts = append(list.Accounts, row)
+		}
+	}
 	return page{Title: "Flows", Template: "flows", Data: list}, nil
 }
 
@@ -145,11 +152,13 @@ func (c *Console) pasteFlows(found []router.SeenFlow) string {
 
 // quoted writes a text as YAML takes it, whatever is in it: JSON is YAML.
 func quoted(text string) string {
-	data, err := json.Marshal(text)
-	if err != nil {
+	var out strings.Builder
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false) // the template does that
+	if enc.Encode(text) != nil {
 		return `""`
 	}
-	return string(data)
+	return strings.TrimSpace(out.String())
 }
 
 // flowDetail is what the page of a flow or an account shows.

@@ -87,8 +87,8 @@ func (h *health) row(name string, now time.Time) notifierRow {
 	row := notifierRow{Name: name, Word: "delivering", Look: "ok"}
 	var newest *router.ParkedGroup
 	for i := range h.parked {
-		if g := &h.parked[i]; slices.Contains(g.Notifiers, name) {
-			row.Parked += g.Count
+		if g := &h.parked[i]; g.Counts[name] > 0 {
+			row.Parked += g.Counts[name]
 			if newest == nil || g.Newest.After(newest.Newest) {
 				newest = g
 			}
@@ -108,7 +108,7 @@ func (h *health) row(name string, now time.Time) notifierRow {
 			row.Failed++
 		}
 	}
-	if newest != nil {
+	if newest != nil && newest.Newest.After(row.Last) { // what got through since then says that it delivers
 		said, _ := saidAndDo(newest.Error)
 		row.Word, row.Look, row.Why = "refused", "bad", said
 	}
@@ -117,6 +117,10 @@ func (h *health) row(name string, now time.Time) notifierRow {
 			row.Word, row.Look, row.Until, row.Why = "paused", "bad", until, "its service wants no calls for a while"
 			if l.PausedUntil.After(now) {
 				row.Why = fmt.Sprintf("%d deliveries in a row failed", l.Failures)
+				if newest != nil {
+					said, _ := saidAndDo(newest.Error)
+					row.Why += ", the last that was parked with: " + said
+				}
 			}
 		}
 	}
@@ -281,11 +285,16 @@ func (d *notifierDetail) measure(marks []router.AttemptMark, now time.Time) {
 	d.Hours, d.Strip = hours, drawStrip(hours)
 	if len(took) > 0 {
 		slices.Sort(took)
-		d.P50, d.P99 = millis(took[len(took)/2]), millis(took[min(len(took)*99/100, len(took)-1)])
+		d.P50, d.P99 = millis(took[(len(took)-1)/2]), millis(took[(len(took)*99-1)/100])
 	}
 }
 
-func millis(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
+func millis(d time.Duration) string {
+	if d < 10*time.Millisecond {
+		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+	}
+	return fmt.Sprintf("%d ms", d.Milliseconds())
+}
 
 // drawStrip draws two rows of bars: what was told above, what failed below.
 func drawStrip(hours []hourLine) template.HTML {

@@ -23,7 +23,7 @@ func (s *memStore) ParkedGroups(_ context.Context, f router.DeliveryFilter) (gro
 	s.deliveryFilters = append(s.deliveryFilters, f)
 	for _, d := range s.deliveries {
 		if d.State == router.DeliveryParked && (f.Notifier == "" || f.Notifier == d.Notifier) {
-			groups = append(groups, router.ParkedGroup{Error: d.LastError, Notifiers: []string{d.Notifier}, Count: 14, Oldest: d.Updated, Newest: d.Updated, Delivery: d.ID})
+			groups = append(groups, router.ParkedGroup{Error: d.LastError, Notifiers: []string{d.Notifier}, Count: 14, Counts: map[string]int64{d.Notifier: 14}, Oldest: d.Updated, Newest: d.Updated, Delivery: d.ID})
 		}
 	}
 	return groups, s.fault

@@ -151,7 +151,8 @@ func (s *memStore) FindDeliveries(_ context.Context, f router.DeliveryFilter) ([
 	s.deliveryFilters = append(s.deliveryFilters, f)
 	var out []router.Delivery
 	for _, d := range slices.Backward(s.deliveries) {
-		if (f.State == "" || d.State == f.State) && (f.Before == 0 || d.ID < f.Before) && len(out) < f.Limit {
+		if (f.State == "" || d.State == f.State) && (f.Before == 0 || d.ID < f.Before) && len(out) < f.Limit &&
+			(f.Event == 0 || d.Event == f.Event) && (f.Incident == 0 || d.Incident == f.Incident) && (f.Notifier == "" || d.Notifier == f.Notifier) {
 			out = append(out, d)
 		}
 	}

@@ -29,6 +29,7 @@ func (s *Store) ParkedGroups(ctx context.Context, f router.DeliveryFilter) (grou
 			var oldest, newest int64
 			err = row.Scan(&g.Error, &notifier, &g.Count, &oldest, &newest, &g.Delivery)
 			g.Notifiers, g.Oldest, g.Newest = []string{notifier}, fromMicros(oldest), fromMicros(newest)
+			g.Counts = map[string]int64{notifier: g.Count}
 			return g, err
 		})
 	if err != nil {
@@ -42,6 +43,7 @@ func (s *Store) ParkedGroups(ctx context.Context, f router.DeliveryFilter) (grou
 		}
 		g := &groups[at]
 		g.Notifiers, g.Count, g.Delivery = append(g.Notifiers, one.Notifiers...), g.Count+one.Count, max(g.Delivery, one.Delivery)
+		g.Counts[one.Notifiers[0]] = one.Count
 		slices.Sort(g.Notifiers)
 		if one.Oldest.Before(g.Oldest) {
 			g.Oldest = one.Oldest
@@ -75,8 +77,8 @@ func (s *Store) AttemptMarks(ctx context.Context, notifier string, since time.Ti
 	return found, nil
 }
 
-// SeenFlows returns the subjects that there are alerts of, of one account or of all for "": those with most that is wrong
-// first, then those that last had something.
+// SeenFlows returns the subjects that there are alerts of, of one account or of all for "": the blocked and throttled
+// first, then those with most that is wrong, then those that last had something.
 func (s *Store) SeenFlows(ctx context.Context, waba string) ([]router.SeenFlow, error) {
 	c := &conditions{}
 	c.add("waba <> ''")
@@ -88,7 +90,7 @@ func (s *Store) SeenFlows(ctx context.Context, waba string) ([]router.SeenFlow, 
 		worst, args = fmt.Sprintf("CASE WHEN level = ? THEN %d ELSE %s END", i+1, worst), append([]any{string(word)}, args...)
 	}
 	found, err := all(ctx, s.read, `SELECT waba, flow, CAST(sum(active) AS BIGINT), max(raised_at), max(CASE WHEN active > 0 THEN `+worst+` ELSE 0 END)
-		FROM alerts WHERE `+c.where()+` GROUP BY waba, flow ORDER BY 3 DESC, 4 DESC, waba, flow LIMIT ?`, append(append(args, c.args...), maxSeenFlows),
+		FROM alerts WHERE `+c.where()+` GROUP BY waba, flow ORDER BY 5 DESC, 3 DESC, 4 DESC, waba, flow LIMIT ?`, append(append(args, c.args...), maxSeenFlows),
 		func(row scanner) (f router.SeenFlow, err error) {
 			var last, status int64
 			err = row.Scan(&f.WABA, &f.Flow, &f.Active, &last, &status)

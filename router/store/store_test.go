@@ -436,6 +436,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("audit", func(t *testing.T) { auditSuite(t, open) })
 	t.Run("kept", func(t *testing.T) { keptSuite(t, open) })
 	t.Run("pages", func(t *testing.T) { pagesSuite(t, open) })
+	t.Run("pages at a glance", func(t *testing.T) { glanceSuite(t, open) })
 	inspectSuite(t, fresh)
 }
 
