@@ -59,7 +59,13 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 	for i := range open {
 		inc := &open[i]
 		name := router.IncidentName(inc.Number) + " " + clean(aboutOf(inc))
-		now, unknown, err := routedBy(ctx, client, candidate, inc)
+		now, unknown, err := routedBy(candidate, openedBy(inc), func(seq int64) (*router.Event, error) {
+			e, err := client.event(ctx, seq)
+			if refused, ok := errors.AsType[*adminError](err); ok && refused.Status == http.StatusNotFound {
+				return nil, nil
+			}
+			return e, err
+		})
 		switch {
 		case err != nil:
 			return moved, err
@@ -91,24 +97,16 @@ func routesOf(inc *console.Incident) (names []string) {
 	return slices.Compact(names)
 }
 
-// routedBy returns the notifiers that other rules name for the events that made the active alerts active, sorted.
-// unknown says that one of these events is not known.
-func routedBy(ctx context.Context, client *adminClient, candidate *rules.Rules, inc *console.Incident) (
-	names []string, unknown bool, err error,
-) {
-	for i := range inc.Alerts {
-		a := &inc.Alerts[i]
-		if !a.Counts() {
-			continue
-		}
-		if a.OpenedBy == nil {
+// routedBy returns the notifiers that other rules name for the events that made the active alerts active, sorted. event reads
+// one, and returns nil where it is not kept any more. unknown says that one of these events is not known.
+func routedBy(candidate *rules.Rules, opened []*int64, event func(seq int64) (*router.Event, error)) (names []string, unknown bool, err error) {
+	for _, seq := range opened {
+		if seq == nil {
 			return nil, true, nil
 		}
-		e, err := client.event(ctx, *a.OpenedBy)
-		if refused, ok := errors.AsType[*adminError](err); ok && refused.Status == http.StatusNotFound {
-			return nil, true, nil
-		} else if err != nil {
-			return nil, false, err
+		e, err := event(*seq)
+		if err != nil || e == nil {
+			return nil, err == nil, err
 		}
 		d := candidate.Decide(e)
 		if d.Drop {
@@ -120,6 +118,16 @@ func routedBy(ctx context.Context, client *adminClient, candidate *rules.Rules, 
 	}
 	slices.Sort(names)
 	return slices.Compact(names), false, nil
+}
+
+// openedBy returns the positions of the events that made the active alerts of an incident active.
+func openedBy(inc *console.Incident) (opened []*int64) {
+	for i := range inc.Alerts {
+		if inc.Alerts[i].Counts() {
+			opened = append(opened, inc.Alerts[i].OpenedBy)
+		}
+	}
+	return opened
 }
 
 // event reads an event of the journal.

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"flowbridge/notifiers"
 	"flowbridge/notifiers/pagerduty"
 	"flowbridge/notifiers/slack"
 	"flowbridge/router"
@@ -75,6 +76,9 @@ type bridgeConfig struct {
 
 	// StalledAfter is how long the journal may stand still until /readyz says no. 0: the console's default.
 	StalledAfter time.Duration
+
+	// Examine looks at all that serve uses, as doctor does. Nil: nothing is looked at.
+	Examine func(ctx context.Context) []notifiers.Finding
 
 	// Now is the clock of every part. Nil: time.Now.
 	Now func() time.Time
@@ -239,6 +243,9 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		AccountIDs:     func(name string) []string { return b.rules.rules().AccountIDs(name) },
 		Budgets:        budgetsOf(notifiers),
 		OpenGatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(false)},
+
+		Tools:   b.rulesTools(),
+		Examine: examineFor(b.cfg.Examine),
 
 		StalledAfter: b.cfg.StalledAfter,
 	}, b.store)

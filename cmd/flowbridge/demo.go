@@ -95,7 +95,7 @@ func openBrowser(ctx context.Context, url string) error {
 // openDemo builds the bridge of a demo.
 func openDemo(ctx context.Context, s demo.Settings) (demo.Bridge, error) {
 	b, err := newBridge(ctx, bridgeConfig{
-		Rules: s.Rules, DB: s.DB, PublicURL: s.PublicURL,
+		Rules: s.Rules, RulesRead: loadedRules{shown: s.RulesShown}, DB: s.DB, PublicURL: s.PublicURL,
 		AppSecrets: []router.Secret{s.AppSecret}, VerifyToken: s.VerifyToken,
 		SlackToken: s.SlackToken, SlackURL: s.SlackURL, PagerDutyURL: s.PagerDutyURL,
 		SlackBack:     slackBack{SigningSecret: s.SigningSecret},

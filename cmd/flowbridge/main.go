@@ -60,6 +60,7 @@ type commands struct {
 	Events        eventsCommand        `cmd:"" help:"List, show and follow what came in, and what came of it."`
 	Deliveries    deliveriesCommand    `cmd:"" help:"List and retry what is owed to notifiers."`
 	Silences      silencesCommand      `cmd:"" help:"List, add and remove silences."`
+	Report        reportCommand        `cmd:"" help:"Say what a shift or a week was like: incidents, pages, nights, times."`
 	Audit         auditCommand         `cmd:"" help:"List who did what, how that is known, and from where."`
 	Forget        forgetCommand        `cmd:"" help:"Blank what is held of a person, and say what it was."`
 	Doctor        doctorCommand        `cmd:"" help:"Check credentials, channels, keys, database, clock and certificate, and say how to mend each."`

@@ -147,6 +147,8 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents), KeepAttempts: time.Duration(c.KeepAttempts), SweepEvery: c.SweepEvery,
 	}
 	cfg.LogTo, _ = p.Stderr.(*outlet)
+	look := doctorCommand{Rules: c.Rules, Admin: c.Admin, DB: c.DB, PublicURL: c.PublicURL, Timeout: glanceTimeout}
+	cfg.Examine = func(ctx context.Context) []notifiers.Finding { return look.doctor(p).Examine(ctx).Checks }
 	if c.Unbudgeted {
 		cfg.Unbudgeted = func() bool { return true }
 	}

@@ -45,11 +45,7 @@ func (c *Console) answerWithin(limit time.Duration, h handle) httprouter.Handle 
 	return func(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
 		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		defer cancel()
-		if limit > storeTimeout {
-			control, until := http.NewResponseController(w), time.Now().Add(limit+storeTimeout)
-			// A writer that cannot do this, as in a test, has no limits of its own.
-			_ = errors.Join(control.SetReadDeadline(until), control.SetWriteDeadline(until))
-		}
+		allow(w, limit)
 		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		status, body, err := h(r, p)
@@ -59,6 +55,16 @@ func (c *Console) answerWithin(limit time.Duration, h handle) httprouter.Handle 
 		}
 		c.write(w, r, status, body)
 	}
+}
+
+// allow makes the server allow a request its time, where that is more than it allows others.
+func allow(w http.ResponseWriter, limit time.Duration) {
+	if limit <= storeTimeout {
+		return
+	}
+	control, until := http.NewResponseController(w), time.Now().Add(limit+storeTimeout)
+	// A writer that cannot do this, as in a test, has no limits of its own.
+	_ = errors.Join(control.SetReadDeadline(until), control.SetWriteDeadline(until))
 }
 
 // fail answers with an error. What went wrong inside is logged and not shown.

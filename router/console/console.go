@@ -37,6 +37,8 @@ type Store interface {
 	Counts(ctx context.Context) (router.Counts, error)
 	// FlowSummary tells of a flow, or of an account where the flow is "", with its periods between two times.
 	FlowSummary(ctx context.Context, flow router.FlowID, from, to time.Time) (router.FlowSummary, error)
+	// ReportData returns what a report is made of.
+	ReportData(ctx context.Context, f router.ReportFilter) (router.ReportData, error)
 	// ReadingsBetween returns what Meta measured of a flow's signal, oldest first; the newest 10,000.
 	ReadingsBetween(ctx context.Context, flow router.FlowID, event string, from, to time.Time) ([]router.AlertReading, error)
 	// Incident returns one by number; ErrNotFound if there is none.
@@ -156,6 +158,11 @@ type Config struct {
 	Budgets func(t router.Target) []router.Charge
 	// AccountIDs is to accounts what FlowIDs is to flows. Default: none are known.
 	AccountIDs func(name string) []string
+	// Tools is what pages ask of the rules. Default: nothing can be asked.
+	Tools RulesTools
+	// Examine looks at all that the bridge uses, as doctor does: it may take half a minute, and is asked once a minute at most.
+	// Default: the page says nothing but what was seen.
+	Examine func(ctx context.Context) []Check
 	// Version is shown by /healthz and in the metrics. Default: "unknown".
 	Version string
 	// Now is the clock. Default: time.Now.
@@ -174,6 +181,7 @@ type Console struct {
 	web      *web
 	key      signInKey
 	tries    tries
+	checks   checks
 	handler  http.Handler
 }
 

@@ -264,8 +264,13 @@ func (c *Console) incidentsJSON(r *http.Request, _ httprouter.Params) (page, err
 	if err != nil {
 		return page{}, err
 	}
-	data, err := json.MarshalIndent(map[string]any{"incidents": each(found, newIncident)}, "", " ")
-	return page{File: &file{"incidents.json", "application/json", append(data, '\n')}}, err
+	return jsonFile("incidents.json", map[string]any{"incidents": each(found, newIncident)})
+}
+
+// jsonFile makes an answer of the API to download.
+func jsonFile(name string, what any) (page, error) {
+	data, err := json.MarshalIndent(what, "", " ")
+	return page{File: &file{name, "application/json", append(data, '\n')}}, err
 }
 
 // incidentsCSV: GET /incidents.csv

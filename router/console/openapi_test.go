@@ -136,6 +136,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/api/v1/rules/aa11", "", "/api/v1/rules/{digest}"},
 		{"GET", "/api/v1/rules/cc33", "", "/api/v1/rules/{digest}"},
 		{"GET", "/api/v1/seen", "", "/api/v1/seen"},
+		{"GET", "/api/v1/report?from=30d", "", "/api/v1/report"},
+		{"GET", "/api/v1/report?from=yesterday", "", "/api/v1/report"},
 		{"POST", "/api/v1/deliveries/retry", `{"notifier": "ops-chat"}`, "/api/v1/deliveries/retry"},
 		{"POST", "/api/v1/deliveries/9/retry", "", "/api/v1/deliveries/{id}/retry"},
 		{"GET", "/api/v1/silences", "", "/api/v1/silences"},

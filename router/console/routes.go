@@ -36,6 +36,7 @@ func (c *Console) apiRoutes() []apiRoute {
 		{"GET", "/api/v1/rules", c.answer(c.listRules)},
 		{"GET", "/api/v1/rules/:digest", c.answer(c.showRules)},
 		{"GET", "/api/v1/seen", c.answer(c.listSeen)},
+		{"GET", "/api/v1/report", c.answer(c.showReport)},
 		{"POST", "/api/v1/reload", c.answer(c.reload)},
 		{"GET", "/api/v1/audit", c.answer(c.listAudit)},
 		{"POST", "/api/v1/forget", c.answerWithin(forgetTimeout, c.forget)},

@@ -71,13 +71,9 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 		why := strings.TrimPrefix(err.Error(), "json: ")
 		return 0, nil, refuse(http.StatusBadRequest, "the body cannot be read (%s): %s", why, wishUsage)
 	}
-	now := c.cfg.Now().UTC()
-	s, problems := c.silenceOf(&asked, now)
-	who := callerOf(r)
+	now, who := c.cfg.Now().UTC(), callerOf(r)
+	s, problems := c.silenceFor(&who, &asked, now)
 	s.By = who.actor(asked.By)
-	if s.Everything() && asked.Everything && who.verified == router.VerifiedNot && (s.UntilRecovered() || s.Until.Sub(now) > maxOpenSilence) {
-		problems = append(problems, "everything: at most 24h where anybody on this machine may ask for it: say for, or until, or set FLOWBRIDGE_ADMIN_TOKEN")
-	}
 	if len(problems) > 0 {
 		return 0, nil, refuse(http.StatusBadRequest, "%s", strings.Join(problems, "; "))
 	}
@@ -100,6 +96,15 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 	}
 	c.cfg.Logger.Info("a person adds a silence", "silence", s.ID, "by", s.By, "why", s.Why, "from", r.RemoteAddr)
 	return http.StatusAccepted, SilenceAdded{Silence: c.namedSilence(newSilence(&s, now)), Covers: covers, Queued: true, Result: came}, nil
+}
+
+// silenceFor is silenceOf for somebody who asks.
+func (c *Console) silenceFor(who *caller, asked *SilenceRequest, now time.Time) (s router.Silence, problems []string) {
+	s, problems = c.silenceOf(asked, now)
+	if s.Everything() && asked.Everything && who.verified == router.VerifiedNot && (s.UntilRecovered() || s.Until.Sub(now) > maxOpenSilence) {
+		problems = append(problems, "everything: at most 24h where anybody on this machine may ask for it: say for, or until, or set FLOWBRIDGE_ADMIN_TOKEN")
+	}
+	return s, problems
 }
 
 // silenceOf reads a request for a silence, and says all that is wrong with it.

@@ -42,3 +42,12 @@ func (s *memStore) IncidentRows(ctx context.Context, f router.IncidentFilter) ([
 func (s *memStore) Counts(context.Context) (router.Counts, error) {
 	return router.Counts{Open: 1, Acknowledged: 1, Silenced: 1, Trouble: 1, Parked: 1}, s.fault
 }
+
+func (s *memStore) ReportData(_ context.Context, f router.ReportFilter) (d router.ReportData, err error) {
+	s.reportFilters = append(s.reportFilters, f)
+	for _, i := range s.incidents {
+		d.Incidents, d.Entries = append(d.Incidents, i.Incident), append(d.Entries, i.Timeline...)
+	}
+	d.Silences, d.Parked = s.silences, []router.Parked{{Notifier: "vendor-oncall", Count: 2}}
+	return d, s.fault
+}

@@ -39,6 +39,8 @@ type memStore struct {
 	lanes      []router.Lane
 	readings   []router.AlertReading
 
+	reportFilters []router.ReportFilter
+
 	incidentFilters []router.IncidentFilter // that were asked for
 	eventFilters    []router.EventFilter
 	deliveryFilters []router.DeliveryFilter

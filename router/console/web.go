@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -70,9 +71,11 @@ type pageRoute struct {
 	Method, Path string
 	Nav          string // path of the entry of the navigation that it belongs to, or ""
 	View         view
-	Open         bool  // also for those who have not signed in
-	Live         bool  // it is asked for again and again: answered 304 while nothing in the store has changed
-	MaxBody      int64 // bytes of a form. Default: maxBody
+	Open         bool          // also for those who have not signed in
+	Live         bool          // it is asked for again and again: answered 304 while nothing in the store has changed
+	Reads        bool          // it changes nothing, whatever its method
+	MaxBody      int64         // bytes of a form. Default: maxBody
+	Limit        time.Duration // for all that it takes. Default: storeTimeout
 }
 
 // teamSeconds is how long a browser remembers its team.
@@ -102,6 +105,10 @@ func (c *Console) pageRoutes() []pageRoute {
 		c.flowRoutes(),
 		c.signInRoutes(),
 		c.manualRoutes(),
+		c.silenceRoutes(),
+		c.rulesRoutes(),
+		c.reportRoutes(),
+		c.setupRoutes(),
 	)
 }
 
@@ -244,12 +251,14 @@ func (c *Console) showAsset(w http.ResponseWriter, r *http.Request, p httprouter
 // pageHandler serves a route of the console.
 func (c *Console) pageHandler(route pageRoute) httprouter.Handle {
 	return func(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
-		ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+		limit := cmp.Or(route.Limit, storeTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		defer cancel()
+		allow(w, limit)
 		r = r.WithContext(ctx)
 		who := callerOf(r)
 		if !route.Open {
-			if why := c.barred(r, &who); why != nil {
+			if why := c.barred(r, &who); why != nil && !route.Reads {
 				c.fail(w, r, why)
 				return
 			}
@@ -258,11 +267,7 @@ func (c *Console) pageHandler(route pageRoute) httprouter.Handle {
 				return
 			}
 		}
-		limit := route.MaxBody
-		if limit == 0 {
-			limit = maxBody
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, limit)
+		r.Body = http.MaxBytesReader(w, r.Body, cmp.Or(route.MaxBody, maxBody))
 		if err := parseForm(r); err != nil {
 			c.fail(w, r, err)
 			return

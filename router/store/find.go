@@ -303,10 +303,25 @@ const (
 // StatusPeriods returns when a flow, or any flow of an account, was THROTTLED or BLOCKED, as the events say that opened,
 // changed and ended its incidents.
 func (s *Store) StatusPeriods(ctx context.Context, flow router.FlowID, from, to time.Time) ([]router.StatusPeriod, error) {
+	found, err := s.statusChanges(ctx, flow, from, to)
+	if err != nil {
+		return nil, err
+	}
+	return router.StatusPeriods(found, from, to), nil
+}
+
+// statusChanges returns the newest changes of status of what was wrong between two times: of a flow, of all of an account where
+// the flow is "", or of all there is where the account is "" as well.
+func (s *Store) statusChanges(ctx context.Context, flow router.FlowID, from, to time.Time) ([]router.Event, error) {
 	// Of incidents of several signals at once the statuses may be a part.
-	where, args := `i.opened_at < ? AND (i.resolved_at = 0 OR i.resolved_at >= ?) AND i.waba = ?`, []any{micros(to), micros(from), flow.WABA}
-	if flow.Flow != "" { // not by the account: see conditions
-		where, args = `i.opened_at < ? AND (i.resolved_at = 0 OR i.resolved_at >= ?) AND i.waba || '' = ? AND i.flow = ?`, append(args, flow.Flow)
+	where, args := `i.opened_at < ? AND (i.resolved_at = 0 OR i.resolved_at >= ?)`, []any{micros(to), micros(from)}
+	switch {
+	case flow == router.FlowID{}:
+		where, args = `i.opened_at < ? AND i.number IN (`+goingOn+`)`, []any{micros(to), micros(from)}
+	case flow.Flow != "": // not by the account: see conditions
+		where, args = where+` AND i.waba || '' = ? AND i.flow = ?`, append(args, flow.WABA, flow.Flow)
+	case flow.WABA != "":
+		where, args = where+` AND i.waba = ?`, append(args, flow.WABA)
 	}
 	found, err := all(ctx, s.read, `SELECT seq, digest, body FROM events WHERE seq IN (
 		SELECT t.event FROM incidents i JOIN timeline t ON t.incident = i.number AND t.event > 0 WHERE `+where+`)
@@ -315,5 +330,5 @@ func (s *Store) StatusPeriods(ctx context.Context, flow router.FlowID, from, to 
 	if err != nil {
 		return nil, fmt.Errorf("read status changes: %w", err)
 	}
-	return router.StatusPeriods(found, from, to), nil
+	return found, nil
 }

@@ -73,9 +73,10 @@ type Config struct {
 
 // Settings are those of the bridge of a demo.
 type Settings struct {
-	Rules     *rules.Rules
-	DB        string // path of a file
-	PublicURL string // of the admin address
+	Rules      *rules.Rules
+	RulesShown []router.RulesFile // what they say, for the console
+	DB         string             // path of a file
+	PublicURL  string             // of the admin address
 
 	AppSecret, VerifyToken router.Secret
 	SlackToken             router.Secret
@@ -100,7 +101,9 @@ var ErrStory = errors.New("the story did not come to what it should")
 
 // Play runs a bridge with stand-in services, tells its story, and goes on from there.
 func Play(ctx context.Context, cfg Config) (err error) {
-	loaded, err := rules.Load("rules.example.yaml", exampleRules, rules.Config{Env: func(name string) (string, bool) {
+	files := []rules.File{{Name: "rules.example.yaml", Data: exampleRules}}
+	shown := rules.Shown(files)
+	loaded, err := rules.LoadFiles(files, rules.Config{Version: rules.Digest(shown), Env: func(name string) (string, bool) {
 		return routingKey, name == "PD_PAYMENTS_KEY"
 	}})
 	if err != nil {
@@ -130,7 +133,7 @@ func Play(ctx context.Context, cfg Config) (err error) {
 	d.pageAt, d.page = listeners[4], newPage(&d)
 	d.public, d.admin = address(public), address(admin)
 	d.bridge, err = cfg.Open(ctx, Settings{
-		Rules: loaded, DB: filepath.Join(dir, "demo.db"), PublicURL: d.admin,
+		Rules: loaded, RulesShown: shown, DB: filepath.Join(dir, "demo.db"), PublicURL: d.admin,
 		AppSecret: appSecret, VerifyToken: "demo-verify-token",
 		SlackToken: slackToken, SlackURL: address(slackAt) + "/api/", PagerDutyURL: address(pagerAt),
 		SigningSecret: signingSecret, WebhookSecret: webhookSecret,

@@ -122,17 +122,8 @@ card, lines in its thread, acknowledgements and resolves are not counted, and an
 however often it came back. Two are the same where the same notifier is told of the same flow while the incident lasts.
 These rules are played as if every service had answered at once.
 `)
-	if n := r.Pages.NotDelivered + r.Messages.NotDelivered + r.ChangeEvents.NotDelivered; n > 0 {
-		fmt.Fprintf(out, "%d more that these rules tell were owed live too, but did not reach their service: parked, still waiting, or over before it was told.\n", n)
-	}
-	if r.ActsLeftOut > 0 {
-		fmt.Fprintf(out, "%d acts of people concern incidents that these rules do not open, and are left out.\n", r.ActsLeftOut)
-	}
-	if r.Reduced > 0 {
-		fmt.Fprintf(out, "Of %d events not all that they said is kept (filled forms, what a rule drops, what was forgotten): a rule with when or fields may decide otherwise.\n", r.Reduced)
-	}
-	if r.DeliveriesLeftOut > 0 {
-		fmt.Fprintf(out, "%d events about deliveries that needed a person are left out: whether these rules would have met them is not known.\n", r.DeliveriesLeftOut)
+	for _, note := range r.Notes() {
+		fmt.Fprintln(out, note)
 	}
 	r.printDifferences(out)
 	if len(r.NeverHit) > 0 {
@@ -150,6 +141,24 @@ These rules are played as if every service had answered at once.
 		return printAligned(out, rows)
 	}
 	return nil
+}
+
+// Notes says in sentences what the numbers leave out.
+func (r *Report) Notes() (notes []string) {
+	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
+	if n := r.Pages.NotDelivered + r.Messages.NotDelivered + r.ChangeEvents.NotDelivered; n > 0 {
+		note("%d more that these rules tell were owed live too, but did not reach their service: parked, still waiting, or over before it was told.", n)
+	}
+	if r.ActsLeftOut > 0 {
+		note("%d acts of people concern incidents that these rules do not open, and are left out.", r.ActsLeftOut)
+	}
+	if r.Reduced > 0 {
+		note("Of %d events not all that they said is kept (filled forms, what a rule drops, what was forgotten): a rule with when or fields may decide otherwise.", r.Reduced)
+	}
+	if r.DeliveriesLeftOut > 0 {
+		note("%d events about deliveries that needed a person are left out: whether these rules would have met them is not known.", r.DeliveriesLeftOut)
+	}
+	return notes
 }
 
 func (r *Report) printDifferences(out io.Writer) {

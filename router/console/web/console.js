@@ -119,7 +119,7 @@
     times(of);
     $$('[data-copy]', of).forEach(b => {
       b.hidden = !navigator.clipboard;
-      b.onclick = () => navigator.clipboard.writeText(new URL(b.dataset.copy, location.href).href).then(() => say('The link is copied.'));
+      b.onclick = () => navigator.clipboard.writeText(b.dataset.text || new URL(b.dataset.copy, location.href).href).then(() => say('Copied.'));
     });
     $$('[data-print]', of).forEach(b => { b.hidden = false; b.onclick = () => print(); });
   };

@@ -1,0 +1,105 @@
+package router_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flowbridge/router"
+)
+
+// TestReportCounts reports a night of two teams, from 20:00 to 08:00.
+func TestReportCounts(t *testing.T) {
+	day := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	at := func(hours float64) time.Time { return day.Add(time.Duration(hours * float64(time.Hour))) }
+	inc := func(n int64, flow, signal, team string, opened, resolved float64) router.Incident {
+		i := router.Incident{Number: n, WABA: "w", Flow: flow, Event: signal, Rule: "rule of " + team, State: router.IncidentOpen, Severity: router.Error, OpenedAt: at(opened),
+			FlowInfo: router.FlowInfo{FlowName: "Flow " + flow, Labels: map[string]string{"team": team}}}
+		if resolved != 0 {
+			i.State, i.ResolvedAt = router.IncidentResolved, at(resolved)
+		}
+		return i
+	}
+	data := router.ReportData{
+		Incidents: []router.Incident{
+			inc(1, "1", router.EndpointErrorRate, "payments", 19, 21),   // began before, ended within
+			inc(2, "1", router.EndpointErrorRate, "payments", 23, 23.5), // within
+			inc(3, "2", router.FlowStatusChange, "payments", 30, 40),    // ended later
+			inc(4, "3", router.EndpointLatency, "care", 22, 0),          // still open
+			inc(5, "3", router.EndpointLatency, "care", 10, 12),         // over before
+			inc(6, "1", router.EndpointErrorRate, "payments", 24, 28),   // within
+			inc(7, "4", router.EndpointErrorRate, "care", 33, 0),        // later
+		},
+		Entries: []router.Entry{
+			{Incident: 1, At: at(19), Kind: router.EntryPaged, Text: "Paged oncall"}, // before
+			{Incident: 2, At: at(20.5), Kind: router.EntryPaged, Text: "Paged oncall, vendor"},
+			{Incident: 2, At: at(23.1), Kind: router.EntryAcknowledged, Text: "Acknowledged by Ada"},
+			{Incident: 2, At: at(23.4), Kind: router.EntryAcknowledged, Text: "Acknowledged by Grace"},
+			{Incident: 2, At: at(23.2), Kind: router.EntryFlapped},
+			{Incident: 6, At: at(24), Kind: router.EntryPaged, Text: "Paged oncall, by Ada, who is on call"},
+			{Incident: 6, At: at(24.5), Kind: router.EntryPaged, Text: "Paged oncall again: nobody has it after 30 min, still"},
+			{Incident: 6, At: at(25), Kind: router.EntryReminded, Text: "Nobody has it after 1 h. Paged oncall again"},
+			{Incident: 6, At: at(25), Kind: router.EntryReminded, Text: "Nobody has it after 1 h"},
+			{Incident: 6, At: at(26), Kind: router.EntryAcknowledged},
+			{Incident: 3, At: at(33), Kind: router.EntryAcknowledged}, // after the night, of what began in it
+			{Incident: 4, At: at(22), Kind: router.EntryPaged, Text: "Paged care-oncall"},
+			{Incident: 99, At: at(22), Kind: router.EntryPaged, Text: "Paged nobody"},
+		},
+		Changes: []router.Event{
+			{Seq: 1, WABA: "w", Flow: "2", Name: router.FlowStatusChange, OldStatus: "PUBLISHED", NewStatus: "THROTTLED", At: at(30)},
+			{Seq: 2, WABA: "w", Flow: "2", Name: router.FlowStatusChange, OldStatus: "THROTTLED", NewStatus: "BLOCKED", At: at(30.5)},
+			{Seq: 3, WABA: "w", Flow: "other", Name: router.FlowStatusChange, OldStatus: "PUBLISHED", NewStatus: "BLOCKED", At: at(30.5)},
+		},
+		Silences: []router.Silence{
+			{ID: "soon", Since: at(20), Until: at(33), By: "Ada", Why: "deploy", Scope: router.Scope{Flow: "1", Labels: map[string]string{"team": "payments"}}},
+			{ID: "late", Since: at(20), Until: at(80)},
+			{ID: "other", Since: at(20), Until: at(34), Scope: router.Scope{Labels: map[string]string{"team": "care"}}},
+			{ID: "recovered", Since: at(20)},
+		},
+		Parked: []router.Parked{{Notifier: "b", Count: 1}, {Notifier: "a", Count: 3}},
+	}
+	want := router.Report{
+		From: at(20), To: at(32), Team: "payments", Zone: "UTC",
+		Incidents: 3, Before: 1, Resolved: 3, Pages: 5, NightPages: 3, Flaps: 1,
+		Acknowledge: router.Spread{Count: 3, Median: 7200, Worst: 3 * 3600, Incident: 3},
+		Resolve:     router.Spread{Count: 3, Median: 7200, Worst: 4 * 3600, Incident: 6},
+		Statuses:    []router.ReportStatus{{Status: "BLOCKED", Minutes: 90, Flows: 1}, {Status: "THROTTLED", Minutes: 30, Flows: 1}},
+		Flows: []router.ReportLine{
+			{Key: "1", WABA: "w", Name: "Flow 1", Incidents: 2, Pages: 5, NightPages: 3, Flaps: 1},
+			{Key: "2", WABA: "w", Name: "Flow 2", Incidents: 1, Minutes: 120},
+		},
+		Signals: []router.ReportLine{
+			{Key: router.EndpointErrorRate, Name: "Endpoint error rate", Incidents: 2, Pages: 5, NightPages: 3, Flaps: 1},
+			{Key: router.FlowStatusChange, Name: router.SignalName(router.FlowStatusChange), Incidents: 1},
+		},
+		Rules:  []router.ReportLine{{Key: "rule of payments", Name: "rule of payments", Incidents: 3, Pages: 5, NightPages: 3, Flaps: 1}},
+		Open:   []router.ReportOpen{{Number: 3, What: "Flow 2: " + router.SignalName(router.FlowStatusChange), Severity: "error", State: "resolved", OpenedAt: at(30)}},
+		Ending: []router.ReportSilence{{ID: "soon", Of: "flow 1, team payments", Until: at(33), By: "Ada", Why: "deploy"}},
+		Parked: []router.Parked{{Notifier: "a", Count: 3}, {Notifier: "b", Count: 1}},
+	}
+	got := router.NewReport(router.ReportFilter{From: at(20), To: at(32), Team: "payments"}, &data)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+
+	for _, tt := range []struct {
+		name                      string
+		f                         router.ReportFilter
+		incidents, pages, atNight int64
+	}{
+		{"of all teams", router.ReportFilter{From: at(20), To: at(32)}, 4, 6, 4},
+		{"of nights elsewhere", router.ReportFilter{From: at(20), To: at(32), Zone: time.FixedZone("five hours behind", -5*3600)}, 4, 6, 0},
+		{"of a team that has nothing", router.ReportFilter{From: at(20), To: at(32), Team: "nobody"}, 0, 0, 0},
+		{"of a time that is none", router.ReportFilter{From: at(32), To: at(32)}, 0, 0, 0},
+	} {
+		r := router.NewReport(tt.f, &data)
+		if r.Incidents != tt.incidents || r.Pages != tt.pages || r.NightPages != tt.atNight {
+			t.Errorf("%s: %d incidents, %d pages, %d at night", tt.name, r.Incidents, r.Pages, r.NightPages)
+		}
+	}
+	empty := router.NewReport(router.ReportFilter{From: at(20), To: at(32)}, &router.ReportData{})
+	if empty.Flows == nil || empty.Open == nil || empty.Parked == nil || empty.Resolve != (router.Spread{}) {
+		t.Errorf("an empty report: %+v", empty)
+	}
+}
