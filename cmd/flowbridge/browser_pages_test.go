@@ -162,6 +162,12 @@ func (b *tab) fits(t *testing.T, base, address string, status int64, axeSource s
 	if axeSource != "" {
 		b.addAxe(axeSource)
 	}
+	b.holds(t, address, axeSource != "")
+}
+
+// holds looks at the page that is open: how wide it is, what its policy forbade and, if axe-core is in it, what that finds.
+func (b *tab) holds(t *testing.T, address string, byAxe bool) {
+	t.Helper()
 	for _, width := range []int64{320, 360, 1280} {
 		for _, scheme := range []string{"light", "dark"} {
 			b.look(scheme, width)
@@ -171,7 +177,7 @@ func (b *tab) fits(t *testing.T, base, address string, status int64, axeSource s
 			if width == 320 {
 				break
 			}
-			if axeSource == "" {
+			if !byAxe {
 				continue
 			}
 			if found := b.violations(); len(found) > 0 {
@@ -272,4 +278,16 @@ func startStorm(t *testing.T) *process {
 		return len(stats.Incidents) == stormIncidents && len(parked.Deliveries) == 1
 	})
 	return bridge
+}
+
+// TestTheDemosPageIsAccessibleAndWithinItsPolicy holds the page of the demo to the same, but for its size: it shows a whole day
+// in three channels.
+func TestTheDemosPageIsAccessibleAndWithinItsPolicy(t *testing.T) {
+	source := axe(t)
+	demo := openDemoPage(t)
+	b := startChromium(t).tab(t)
+	b.look("light", 1280)
+	b.open(demo.url)
+	b.addAxe(source)
+	b.holds(t, "the demo's page", true)
 }
