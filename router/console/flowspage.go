@@ -23,6 +23,7 @@ const (
 	// mostNotices and mostIncidents bound its lists.
 	mostNotices   = 15
 	mostIncidents = 40
+	mostFlows     = 60 // of a list: the page has 60 KB
 )
 
 func (c *Console) flowRoutes() []pageRoute {
@@ -113,7 +114,7 @@ func (c *Console) flowsPage(r *http.Request, _ httprouter.Params) (page, error) 
 	if err != nil {
 		return page{}, err
 	}
-	list := flowList{Rows: each(found[:min(len(found), 150)], c.newFlowRow), YAML: c.pasteFlows(found)}
+	list := flowList{Rows: each(found[:min(len(found), mostFlows)], c.newFlowRow), YAML: c.pasteFlows(found)}
 	for i := range found {
 		row := flowRow{Path: "/accounts/" + url.PathEscape(found[i].WABA), Name: c.called(c.cfg.AccountName(found[i].WABA), found[i].WABA), Unnamed: !c.accountNamed(found[i].WABA)}
 		if !slices.Contains(list.Accounts, row) && len(list.Accounts) < rowsOfPage {
