@@ -171,3 +171,63 @@ func must1[T any](v T, err error) T {
 	}
 	return v
 }
+
+// TestFromTheReportToTheAttemptThatFailedInFiveClicks goes from the report of a night to what a service was sent and answered.
+func TestFromTheReportToTheAttemptThatFailedInFiveClicks(t *testing.T) {
+	bridge := start(t, newServices(t, "#elsewhere"), writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
+	bridge.post(t, pairPost(lately, checkoutFlow, "ACTIVATED", 10), http.StatusOK)
+	eventually(t, "a delivery is parked", func() bool {
+		var parked struct{ Deliveries []struct{} }
+		bridge.get(t, "/api/v1/deliveries?state=parked", &parked)
+		return len(parked.Deliveries) == 1
+	})
+	b := startChromium(t).tab(t)
+	b.open(bridge.Admin + "/")
+	clicks := 0
+	for _, selector := range []string{`nav a[href="/report"]`, `main a[href="/incidents/1"]`, `.alarm a[href*="/told/"]`, `main details summary`} {
+		clicks++
+		click := chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible)
+		if strings.HasSuffix(selector, "summary") {
+			b.do(click)
+		} else {
+			b.follow(click)
+		}
+	}
+	b.until(`document.querySelector('main').innerText.includes('channel_not_found') && !!document.querySelector('main details[open] pre')`)
+	if clicks > 5 {
+		t.Errorf("it takes %d clicks", clicks)
+	}
+}
+
+// TestAnOperatorTriesRulesWithoutATerminal pastes rules, and reads what a replay of the journal through them comes to.
+func TestAnOperatorTriesRulesWithoutATerminal(t *testing.T) {
+	bridge := start(t, newServices(t, "#ops"), writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
+	bridge.post(t, pairPost(lately, checkoutFlow, "ACTIVATED", 50), http.StatusOK)
+	eventually(t, "it is folded", func() bool {
+		var list struct{ Incidents []struct{} }
+		bridge.get(t, "/api/v1/incidents", &list)
+		return len(list.Incidents) == 1
+	})
+	b := startChromium(t).tab(t)
+	b.open(bridge.Admin + "/")
+	b.follow(chromedp.Click(chromedp.CSS(`nav a[href="/rules"]`), chromedp.NodeVisible))
+	b.follow(chromedp.Click(chromedp.CSS(`main a[href="/rules/candidate"]`), chromedp.NodeVisible))
+	paste := func(rules, days string) string {
+		t.Helper()
+		b.do(chromedp.SetValue(chromedp.ID("rules"), rules), chromedp.SetValue(chromedp.ID("days"), days))
+		b.follow(chromedp.Click(chromedp.CSS("main form .primary"), chromedp.NodeVisible))
+		return evaluate[string](b, "document.querySelector('main').innerText")
+	}
+	if got := paste(strings.Replace(browserRules, "to: on-call", "to: nobody", 1), "0"); !strings.Contains(got, "They cannot be loaded") {
+		t.Errorf("rules with a mistake:\n%s", got)
+	}
+	got := paste(strings.Replace(browserRules, ", {to: on-call, severity: [error, critical]}", "", 1), "1")
+	for _, want := range []string{"No mistakes", "The journal, replayed", "1 events folded", "−1 "} {
+		if !strings.Contains(got, want) {
+			t.Errorf("rules that page nobody: no %q in\n%s", want, got)
+		}
+	}
+	if found := b.forbidden(); len(found) > 0 {
+		t.Errorf("the policy forbids %q", found)
+	}
+}

@@ -23,7 +23,9 @@ const (
 	// mostNotices and mostIncidents bound its lists.
 	mostNotices   = 15
 	mostIncidents = 40
-	mostFlows     = 60 // of a list: the page has 60 KB
+	// mostFlows and mostOfAccount bound lists of flows: a page has 60 KB, and that of an account has incidents, too.
+	mostFlows     = 60
+	mostOfAccount = 30
 )
 
 func (c *Console) flowRoutes() []pageRoute {
@@ -308,7 +310,7 @@ func (c *Console) accountOf(r *http.Request, id router.FlowID, d *flowDetail) er
 	if err != nil {
 		return err
 	}
-	d.Other = each(found[:min(len(found), 100)], c.newFlowRow)
+	d.Other = each(found[:min(len(found), mostOfAccount)], c.newFlowRow)
 	d.Name, d.ID, d.Unnamed = cmp.Or(c.cfg.AccountName(id.WABA), "Account "+id.WABA), id.WABA, !c.accountNamed(id.WABA)
 	d.EventsPath = "/events" + queryOf(url.Values{"waba": {id.WABA}})
 	d.YAML = c.pasteFlows(append(found, router.SeenFlow{FlowID: id}))
