@@ -23,6 +23,7 @@ var exampleSubjects = map[router.SubjectKind]router.Subject{
 // TestThePageOfAccountHealthIsTheTable holds the tables of docs/account-health.md against the table of signals, and
 // with it every first line of a card. With -update it writes them.
 func TestThePageOfAccountHealthIsTheTable(t *testing.T) {
+	t.Parallel()
 	const path = "docs/account-health.md"
 	const begin, end = "<!-- tables: from the table of signals -->\n", "<!-- end of the tables -->\n"
 	page, err := os.ReadFile(path)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestTheAdminAddressIsTakenAsServeTakesIt(t *testing.T) {
+	t.Parallel()
 	for address, want := range map[string]string{
 		"http://127.0.0.1:9090":         "http://127.0.0.1:9090",
 		"https://bridge.example.com/":   "https://bridge.example.com",
@@ -55,6 +56,7 @@ func runWith(env map[string]string, args ...string) (code int, stdout, stderr st
 }
 
 func TestCommandsSayWhatToDoWhenTheBridgeDoesNotAnswer(t *testing.T) {
+	t.Parallel()
 	const token = "admin-token-of-the-test"
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.Errorf("the redirect was followed with %q", r.Header.Get("Authorization"))
@@ -132,6 +134,7 @@ func TestCommandsSayWhatToDoWhenTheBridgeDoesNotAnswer(t *testing.T) {
 }
 
 func TestWhatOthersWroteCannotSteerTheTerminal(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{"a\x1b[2Jb": "a [2Jb", "one\ntwo\tthree": "one two three", "right\u202eto left": "rightto left", "Käse ✔": "Käse ✔"} {
 		if diff := cmp.Diff(want, clean(in)); diff != "" {
 			t.Error(diff)

@@ -256,6 +256,7 @@ func TestWhatPeopleDoInSlackIsAudited(t *testing.T) {
 
 // TestNoAnswerMayHaveAnEndlessHeader asks a server that answers with a large header through every client of ours.
 func TestNoAnswerMayHaveAnEndlessHeader(t *testing.T) {
+	t.Parallel()
 	large := strings.Repeat("x", 100<<10)
 	var calls atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -351,6 +352,7 @@ func (discarding) Append(_ context.Context, events []router.Event) (int, error) 
 
 // TestAShortTokenInAFileIsNotTakenLater off loopback.
 func TestAShortTokenInAFileIsNotTakenLater(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "token")
 	writeFile(t, path, guardToken)
 	var log logBuffer
@@ -371,6 +373,7 @@ func TestAShortTokenInAFileIsNotTakenLater(t *testing.T) {
 
 // TestEveryClientIsBounded holds the calls of the library that take answers of any size out of what the bridge is made of.
 func TestEveryClientIsBounded(t *testing.T) {
+	t.Parallel()
 	unbounded := regexp.MustCompile(`http\.(DefaultClient|DefaultTransport|Get|Post|PostForm|Head)\b|&?http\.(Client|Transport)\{\}|websocket\.(DefaultDialer\b|Dialer\{)`)
 	bounded := map[string]bool{"notifiers/transport.go": true, "router/whatsapp/forward.go": true, "router/graph/call.go": true, "notifiers/slack/socketdial.go": true} // where the bound is set
 	root := os.DirFS("../..")

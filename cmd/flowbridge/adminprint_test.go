@@ -15,6 +15,7 @@ import (
 // TestTablesForPeople prints the answers that package console holds as golden files, so that neither changes without
 // the other.
 func TestTablesForPeople(t *testing.T) {
+	t.Parallel()
 	zone := time.Local
 	time.Local = time.UTC
 	t.Cleanup(func() { time.Local = zone })

@@ -23,6 +23,7 @@ import (
 func quietBodies() *bodies { return newBodies(newRefusals(slog.New(slog.DiscardHandler))) }
 
 func TestABodyIsReadWhole(t *testing.T) {
+	t.Parallel()
 	const most = 300_000
 	s := quietBodies()
 	var got []byte
@@ -73,6 +74,7 @@ func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 
 // TestABodyEndsByItsDeadline has bodies that arrive at several speeds, and what comes before a body.
 func TestABodyEndsByItsDeadline(t *testing.T) {
+	t.Parallel()
 	const post = "POST / HTTP/1.1\r\nHost: bridge\r\nContent-Length: %d\r\n\r\n"
 	for name, c := range map[string]struct {
 		head         string
@@ -146,6 +148,7 @@ func TestABodyEndsByItsDeadline(t *testing.T) {
 
 // TestAConnectionThatIsIdleEnds has one that stays open after its request.
 func TestAConnectionThatIsIdleEnds(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		server := newServer(http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 		listener := make(pipes, 1)
@@ -171,6 +174,7 @@ func newBody(s *bodies, age time.Duration, arrived int64) *body {
 }
 
 func TestTheSlowestBodyGivesWay(t *testing.T) {
+	t.Parallel()
 	type one struct {
 		age     time.Duration
 		arrived int64
@@ -234,6 +238,7 @@ func TestTheSlowestBodyGivesWay(t *testing.T) {
 }
 
 func TestARefusalIsCountedAndNamedOnce(t *testing.T) {
+	t.Parallel()
 	log := &logBuffer{}
 	r := newRefusals(slog.New(slog.NewTextHandler(log, nil)))
 	for range 5 {

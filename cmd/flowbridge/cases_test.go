@@ -99,6 +99,7 @@ var healthCases = []healthCase{
 // rules and fold, and holds the card and the page of each. Slack's stand-in takes the card, with Slack's limits. A
 // new case is a post in testdata/cases, a row above, and a run with -update.
 func TestWhatPeopleSeeOfEveryCase(t *testing.T) {
+	t.Parallel()
 	key := func(string) (string, bool) { return strings.Repeat("0", 32), true }
 	loaded, err := rules.Load("rules.yaml", []byte(caseRules), rules.Config{Env: key})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 )
 
 func TestFilesAreSharedAmongTheAddresses(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		files         uint64
 		public, admin int
@@ -40,6 +41,7 @@ func (f *failing) Accept() (net.Conn, error) {
 }
 
 func TestNoAcceptErrorEndsTheBridge(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &logBuffer{}
 		f := &failing{make(pipes, 1), []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EPERM}}
@@ -67,6 +69,7 @@ func TestNoAcceptErrorEndsTheBridge(t *testing.T) {
 }
 
 func TestTheConnectionThatIsLeastMissedGivesWay(t *testing.T) {
+	t.Parallel()
 	const (
 		idle = iota
 		useful

@@ -10,6 +10,7 @@ import (
 )
 
 func TestTheDoctorLooksAtTheTokensOfTheAdminAddress(t *testing.T) {
+	t.Parallel()
 	const near, far, long = "127.0.0.1:9090", ":9090", "a-token-that-is-long-enough"
 	for _, tt := range []struct {
 		name, listen string

@@ -16,6 +16,7 @@ import (
 // comes to: timelines, what is owed, and what a service is known to have already. A new case is a story, and a run with
 // -update.
 func TestStoriesOfTheFold(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/fold/*.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 // TestRoomsImportOnlyWhatTheyMay holds the shape of the house: router knows nobody, the rooms below it know router and what
 // the table lets them know, notifiers never reach into the rooms of router, and only the program imports the rooms below it.
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
+	t.Parallel()
 	out, err := exec.Command("go", "list", "-test=false", "-json=ImportPath,Imports,TestImports,XTestImports", "flowbridge/...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
@@ -81,6 +82,7 @@ func mayImport(importer, imported string) bool {
 // TestNobodyAsksWhichKindItIs holds that a new kind touches its own package, the table of kinds and the list of this program:
 // nobody else names a kind or compares with one, but asks what it can.
 func TestNobodyAsksWhichKindItIs(t *testing.T) {
+	t.Parallel()
 	var words []string
 	for _, kind := range router.Kinds() {
 		words = append(words, string(kind))

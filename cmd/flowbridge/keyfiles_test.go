@@ -36,6 +36,7 @@ func routingKey(set *ruleset) router.Secret {
 
 // TestAKeyFileOfTheRulesIsWatchedLikeTheRules replaces it in every way, where only a notification can tell of it.
 func TestAKeyFileOfTheRulesIsWatchedLikeTheRules(t *testing.T) {
+	t.Parallel()
 	for _, r := range replacements {
 		t.Run(r.how, func(t *testing.T) {
 			key := filepath.Join(t.TempDir(), "key")
@@ -50,6 +51,7 @@ func TestAKeyFileOfTheRulesIsWatchedLikeTheRules(t *testing.T) {
 
 // TestAKeyFileThatRulesNameAnewIsWatched edits the rules, and then the file that they name since.
 func TestAKeyFileThatRulesNameAnewIsWatched(t *testing.T) {
+	t.Parallel()
 	path := writeRules(t, ruleNamed("everything"))
 	set, hup := watched(t, path, time.Hour)
 	nudge(t, set, hup)
@@ -62,6 +64,7 @@ func TestAKeyFileThatRulesNameAnewIsWatched(t *testing.T) {
 
 // TestAKeyFileBehindALinkIsSeenAllTheSame changes what no watched folder has: the file that a link points to.
 func TestAKeyFileBehindALinkIsSeenAllTheSame(t *testing.T) {
+	t.Parallel()
 	target, key := filepath.Join(t.TempDir(), "target"), filepath.Join(t.TempDir(), "key")
 	writeFile(t, target, oldKey)
 	must(t, os.Symlink(target, key))

@@ -102,6 +102,7 @@ func peakMemory(t *testing.T, pid int) int {
 
 // TestCheckFindsRulesThatWantAllThereIs runs it with little memory.
 func TestCheckFindsRulesThatWantAllThereIs(t *testing.T) {
+	t.Parallel()
 	path, err := binary()
 	must(t, err)
 	var text strings.Builder

@@ -8,6 +8,7 @@ import (
 )
 
 func TestTheLogHasTheFormAndTheLevelThatWereAskedFor(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		level, format, want string
 	}{

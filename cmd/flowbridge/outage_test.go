@@ -113,6 +113,7 @@ func (o *owing) owe(n int64, open bool, severity router.Severity) {
 }
 
 func TestADeadServiceIsProbedAndThenToldHowThingsStand(t *testing.T) {
+	t.Parallel()
 	deliverInABubble(t, func(t *testing.T, o *owing) {
 		o.pager.set(true)
 		for n := range int64(10) {
@@ -174,6 +175,7 @@ func TestADeadServiceIsProbedAndThenToldHowThingsStand(t *testing.T) {
 }
 
 func TestAStormIsToldInDigestsAndWithinTheLimits(t *testing.T) {
+	t.Parallel()
 	deliverInABubble(t, func(t *testing.T, o *owing) {
 		began := time.Now()
 		const many = storm

@@ -143,6 +143,7 @@ func always(words string) func(*router.Notification) error {
 }
 
 func TestAPageThatWasRefusedArrivesByItselfOnceItsCauseIsGone(t *testing.T) {
+	t.Parallel()
 	refuseInABubble(t, func(t *testing.T, r *refusing) {
 		r.page.set(always("Invalid routing key"))
 		r.meta(router.Activated, 10)
@@ -163,6 +164,7 @@ func TestAPageThatWasRefusedArrivesByItselfOnceItsCauseIsGone(t *testing.T) {
 }
 
 func TestTheFallbackIsToldEachTimeThatADeliveryIsParkedAnew(t *testing.T) {
+	t.Parallel()
 	refuseInABubble(t, func(t *testing.T, r *refusing) {
 		told := func(want int, when string) {
 			t.Helper()
@@ -197,6 +199,7 @@ func TestTheFallbackIsToldEachTimeThatADeliveryIsParkedAnew(t *testing.T) {
 // TestTwoThatRefuseDoNotTellEachOtherForEver has both notifiers of an incident refuse, with something in their words that
 // is new each time. Each refusal renews the other's card.
 func TestTwoThatRefuseDoNotTellEachOtherForEver(t *testing.T) {
+	t.Parallel()
 	numbered := func() func(*router.Notification) error {
 		n := 0
 		return func(*router.Notification) error {
@@ -246,6 +249,7 @@ func TestTwoThatRefuseDoNotTellEachOtherForEver(t *testing.T) {
 }
 
 func TestTheFallbackItselfIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	refuseInABubble(t, func(t *testing.T, r *refusing) {
 		r.page.set(always("Invalid routing key"))
 		r.slack.set(func(n *router.Notification) error {
@@ -265,6 +269,7 @@ func TestTheFallbackItselfIsTriedAgain(t *testing.T) {
 }
 
 func TestAFaultOnTheWayGivesUpNeitherThePageNorTheFallback(t *testing.T) {
+	t.Parallel()
 	refuseInABubble(t, func(t *testing.T, r *refusing) {
 		blip := func(*router.Notification) error {
 			return &notifiers.Between{Service: "PagerDuty", Said: "403 Forbidden", Hint: "look"}

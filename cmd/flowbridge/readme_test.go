@@ -64,6 +64,7 @@ func (b block) is(first string) bool { return strings.HasPrefix(b.text, first) }
 
 // TestEveryExampleIsOfAKindThatIsChecked holds that no page has a block that the tests of this file pass over.
 func TestEveryExampleIsOfAKindThatIsChecked(t *testing.T) {
+	t.Parallel()
 	checked := []string{"yaml", "sh", "nginx", ""}
 	for _, p := range documents(t) {
 		for i, part := range strings.Split(p.text, "```") {
@@ -77,6 +78,7 @@ func TestEveryExampleIsOfAKindThatIsChecked(t *testing.T) {
 // TestTheRulesOfThePagesAreGood loads every example; one that is no whole file gets the notifiers and the flow that
 // it speaks of.
 func TestTheRulesOfThePagesAreGood(t *testing.T) {
+	t.Parallel()
 	const notifiers = `version: 1
 notifiers:
   payments-chat: {kind: slack, channel: "#payments-alerts"}
@@ -108,6 +110,7 @@ notifiers:
 
 // TestTheStoriesOfThePagesHold plays them, with the example rules.
 func TestTheStoriesOfThePagesHold(t *testing.T) {
+	t.Parallel()
 	p := program{Getenv: func(string) (string, bool) { return "", false }}
 	played := 0
 	for _, b := range blocks(t, "yaml") {
@@ -136,6 +139,7 @@ func TestTheStoriesOfThePagesHold(t *testing.T) {
 // TestThePagesShowWhatTheProgramPrints looks for the picture of a card in the demo's output, and for what pages say that
 // commands print in the scripts that run them.
 func TestThePagesShowWhatTheProgramPrints(t *testing.T) {
+	t.Parallel()
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	must(t, err)
 	goldens, err := filepath.Glob("testdata/*.golden")
@@ -157,6 +161,7 @@ func TestThePagesShowWhatTheProgramPrints(t *testing.T) {
 
 // TestThePagesNameTestsThatExist holds the tables of faults and attacks.
 func TestThePagesNameTestsThatExist(t *testing.T) {
+	t.Parallel()
 	code := sources(t, func(path string) bool { return strings.HasSuffix(path, "_test.go") })
 	named := map[string]int{}
 	for _, p := range documents(t) {
@@ -194,6 +199,7 @@ var otherFlags = []string{"--cap-drop", "--read-only", "--rm", "--security-opt"}
 
 // TestThePagesNameWhatThereIs holds that commands, flags, variables and metrics are those of the program.
 func TestThePagesNameWhatThereIs(t *testing.T) {
+	t.Parallel()
 	var c commands
 	p := program{}
 	parser, err := kong.New(&c, p.options(t.Context())...)
@@ -294,6 +300,7 @@ func checkCall(t *testing.T, path string, at *kong.Node, call string) {
 
 // TestTheLinksOfThePagesLeadSomewhere holds those within the project.
 func TestTheLinksOfThePagesLeadSomewhere(t *testing.T) {
+	t.Parallel()
 	for _, p := range documents(t) {
 		for _, m := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(p.text, -1) {
 			if strings.Contains(m[1], "://") {
@@ -325,6 +332,7 @@ func anchors(text string) (names []string) {
 
 // TestTheManualHasAllItsPages holds the list of them against the files, and that the README names each.
 func TestTheManualHasAllItsPages(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	must(t, err)
 	var listed []string
@@ -346,6 +354,7 @@ func TestTheManualHasAllItsPages(t *testing.T) {
 
 // TestTheExamplesOfOthersFit holds what pages say to Kubernetes, to a proxy and to CI: paths, and what is pinned.
 func TestTheExamplesOfOthersFit(t *testing.T) {
+	t.Parallel()
 	for _, b := range blocks(t, "yaml") {
 		var any map[string]any
 		if !b.is(deploymentBlock) && !b.is(workflowBlock) {

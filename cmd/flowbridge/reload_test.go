@@ -66,6 +66,7 @@ func writeFile(t *testing.T, path, text string) {
 
 // TestChangedRulesAreReadByThemselves changes the file as editors, shells and Kubernetes do.
 func TestChangedRulesAreReadByThemselves(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		how    string
 		change func(t *testing.T, path string)
@@ -106,6 +107,7 @@ func nudge(t *testing.T, set *ruleset, hup chan<- os.Signal) {
 // TestALinkSwappedByKubernetesIsSeen mounts a ConfigMap as kubelet does: the file is a link into ..data, which is
 // itself a link that is swapped.
 func TestALinkSwappedByKubernetesIsSeen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	mount := func(version string) {
 		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
@@ -132,6 +134,7 @@ func TestALinkSwappedByKubernetesIsSeen(t *testing.T) {
 
 // TestAFolderOfRulesIsWatched adds, changes and removes files of a folder.
 func TestAFolderOfRulesIsWatched(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "50-all.yaml"), ruleNamed("everything"))
 	set, hup := watched(t, dir, time.Hour)
@@ -152,6 +155,7 @@ func TestAFolderOfRulesIsWatched(t *testing.T) {
 
 // TestWhatNoNotificationTellsOfIsSeenAllTheSame swaps what the path goes through.
 func TestWhatNoNotificationTellsOfIsSeenAllTheSame(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		how    string
 		path   func(current string) string

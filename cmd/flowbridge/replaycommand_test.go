@@ -13,6 +13,7 @@ import (
 )
 
 func TestReplayIsACommand(t *testing.T) {
+	t.Parallel()
 	db, candidate := filepath.Join(t.TempDir(), "past.db"), filepath.Join(t.TempDir(), "rules.yaml")
 	past, err := store.Open(t.Context(), store.Config{DSN: db})
 	if err != nil {

@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 		run()
 		os.Exit(exitDone)
 	}
+	// Most tests wait for another process and not for a processor. -parallel says otherwise.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	testscript.Main(tidy{m}, map[string]func(){"flowbridge": main})
 }
 

@@ -88,6 +88,7 @@ func newSecretBench(t *testing.T, name, content string) *secretBench {
 }
 
 func TestASecretFileThatIsReplacedIsReadAnew(t *testing.T) {
+	t.Parallel()
 	for _, r := range replacements {
 		t.Run(r.how, func(t *testing.T) {
 			b := newSecretBench(t, "META_APP_SECRET", "old-one, old-two\n")
@@ -118,6 +119,7 @@ var unusable = []replacement{
 }
 
 func TestASecretFileThatCannotBeUsedLeavesTheOldSecretInForce(t *testing.T) {
+	t.Parallel()
 	cases := append(slices.Clone(unusable), replacement{"with an empty one among several", func(t *testing.T, path, _ string) { writeFile(t, path, "a,,b") }})
 	for _, c := range cases {
 		t.Run(c.how, func(t *testing.T) {
@@ -141,6 +143,7 @@ func TestASecretFileThatCannotBeUsedLeavesTheOldSecretInForce(t *testing.T) {
 }
 
 func TestABotTokenDoesNotTakeTheAppTokensPlace(t *testing.T) {
+	t.Parallel()
 	b := newSecretBench(t, "SLACK_APP_TOKEN", "xapp-old")
 	writeFile(t, b.path, "xoxb-new")
 	if b.one() != "xapp-old" || !strings.Contains(b.log.String(), "does not begin with xapp-") {
@@ -150,6 +153,7 @@ func TestABotTokenDoesNotTakeTheAppTokensPlace(t *testing.T) {
 
 // TestASecretFileThatCannotBeReadIsRefusedAtTheStart asks for what every command reads.
 func TestASecretFileThatCannotBeReadIsRefusedAtTheStart(t *testing.T) {
+	t.Parallel()
 	for _, c := range unusable {
 		path := filepath.Join(t.TempDir(), "secret")
 		writeFile(t, path, "good")

@@ -51,6 +51,7 @@ var completionCases = []struct {
 
 // TestShellsCompleteTheCommandLine has each shell load what it is given, and asks it what it offers.
 func TestShellsCompleteTheCommandLine(t *testing.T) {
+	t.Parallel()
 	for _, shell := range []struct {
 		name string
 		// offers returns what stands at the end of a line, one a line, in a folder where the script is at path.
@@ -145,6 +146,7 @@ func absolute(t *testing.T, path string) string {
 
 // TestTheManualPageIsWellWritten has mandoc look at it, and looks for all that the command line has.
 func TestTheManualPageIsWellWritten(t *testing.T) {
+	t.Parallel()
 	page := printed(t, "man")
 	for _, want := range []string{".Ss \\&incidents \\&acknowledge", ".It Fl -\\&keep-events Ns = Ns Ar \\&TIME", "Default: 90d.", "FLOWBRIDGE_KEEP_EVENTS"} {
 		if !strings.Contains(page, want) {
@@ -165,6 +167,7 @@ func TestTheManualPageIsWellWritten(t *testing.T) {
 
 // TestTheManualPageNamesEveryVariable holds it against what the code reads.
 func TestTheManualPageNamesEveryVariable(t *testing.T) {
+	t.Parallel()
 	page := printed(t, "man")
 	code := sources(t, func(path string) bool {
 		return strings.HasPrefix(path, "../../cmd/flowbridge/") && !strings.HasSuffix(path, "_test.go")

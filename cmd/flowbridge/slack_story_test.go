@@ -404,6 +404,7 @@ func TestWithoutSecretsACardOnlyHasLinks(t *testing.T) {
 }
 
 func TestSecretsOfSlackAreCheckedAtTheStart(t *testing.T) {
+	t.Parallel()
 	empty := filepath.Join(t.TempDir(), "empty")
 	if err := os.WriteFile(empty, []byte(" \n"), 0o600); err != nil {
 		t.Fatal(err)

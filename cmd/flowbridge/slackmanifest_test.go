@@ -10,6 +10,7 @@ import (
 
 // TestTheManifestIsWhatSlackReads reads it as Slack does, and holds the least that the app needs.
 func TestTheManifestIsWhatSlackReads(t *testing.T) {
+	t.Parallel()
 	type manifest struct {
 		Display struct{ Name string } `yaml:"display_information"`
 		Feature struct {

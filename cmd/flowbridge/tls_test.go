@@ -178,6 +178,7 @@ func (b *tlsBridge) call(t *testing.T, method, path string, client *tls.Certific
 const handshakePath = "/webhooks/whatsapp?hub.mode=subscribe&hub.challenge=1&hub.verify_token=a+verify+token"
 
 func TestWebhooksComeOverTLS(t *testing.T) {
+	t.Parallel()
 	b := newTLSBridge(t, nil)
 	for _, c := range []struct{ method, path string }{{http.MethodPost, "/webhooks/whatsapp"}, {http.MethodGet, handshakePath}} {
 		if status, name := b.call(t, c.method, c.path, nil); status != http.StatusOK || name != "first" {
@@ -200,6 +201,7 @@ func TestWebhooksComeOverTLS(t *testing.T) {
 }
 
 func TestACertificateThatChangesIsInForceWithTheNextHandshake(t *testing.T) {
+	t.Parallel()
 	b := newTLSBridge(t, nil)
 	presented := func(want string) {
 		t.Helper()
@@ -234,6 +236,7 @@ func TestACertificateThatChangesIsInForceWithTheNextHandshake(t *testing.T) {
 }
 
 func TestOnlyMetaMayCallWhereItsClientCertificateIsAskedFor(t *testing.T) {
+	t.Parallel()
 	meta, other := newAuthority(t, "CA of Meta"), newAuthority(t, "another CA")
 	b := newTLSBridge(t, meta.pem())
 	for _, c := range []struct {
@@ -269,6 +272,7 @@ func TestOnlyMetaMayCallWhereItsClientCertificateIsAskedFor(t *testing.T) {
 }
 
 func TestWhatIsWrongWithTheFilesIsSaidAtTheStart(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t, "CA")
 	dir := t.TempDir()
 	cert, key := ca.issue("bridge", time.Hour)
