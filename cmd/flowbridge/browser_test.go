@@ -111,7 +111,9 @@ func (b *tab) note(ev any) {
 		if ev.RedirectResponse != nil {
 			b.traffic.Wire += int64(ev.RedirectResponse.EncodedDataLength)
 		}
-		b.traffic.Requests = append(b.traffic.Requests, ev.Request.Method+" "+ev.Request.URL)
+		if !strings.HasPrefix(ev.Request.URL, "data:") { // what the browser draws its own fields with
+			b.traffic.Requests = append(b.traffic.Requests, ev.Request.Method+" "+ev.Request.URL)
+		}
 	case *network.EventDataReceived:
 		b.traffic.Bytes += ev.DataLength
 	case *network.EventLoadingFinished:
