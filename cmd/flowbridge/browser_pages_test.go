@@ -265,7 +265,7 @@ func TestEveryPageIsSmallAccessibleAndWithinItsPolicy(t *testing.T) {
 // stormIncidents are how many are open in a storm.
 const stormIncidents = 500
 
-// startStorm runs a bridge with 500 incidents open, of which Slack was told of none: it takes no messages in that channel.
+// startStorm runs a bridge with 500 incidents open, and a silence. Slack was told of none of them: it takes no messages in that channel.
 func startStorm(t *testing.T) *process {
 	t.Helper()
 	s := newServices(t, "#elsewhere")
@@ -285,6 +285,13 @@ func startStorm(t *testing.T) *process {
 		bridge.get(t, "/api/v1/deliveries?state=parked&limit=1", &parked)
 		return len(stats.Incidents) == stormIncidents && len(parked.Deliveries) == 1
 	})
+	resp, err := http.Post(bridge.Admin+"/api/v1/silences", "application/json",
+		strings.NewReader(`{"flow":"55501007","for":"1h","why":"a test","by":"Ada"}`))
+	must(t, err)
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusAccepted {
+		t.Fatalf("a silence is answered %s", resp.Status)
+	}
 	return bridge
 }
 
