@@ -18,7 +18,7 @@ import (
 // mostPicture bounds a picture in the README.
 const mostPicture = 80 << 10
 
-// TestThePicturesOfTheConsole draws the list and an incident of the demo, light and dark, and an incident on a phone. With -update they are
+// TestThePicturesOfTheConsole draws the list and an incident of the demo, light and dark. With -update they are
 // those of the README; without it they are only drawn, since their times are those of today.
 func TestThePicturesOfTheConsole(t *testing.T) {
 	demo := openDemoPage(t)
