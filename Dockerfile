@@ -2,13 +2,18 @@
 # certificates that it checks Slack and PagerDuty with.
 # A tag can be moved, a digest cannot. To build with another: docker build --build-arg GO_IMAGE=golang:TAG@sha256:...
 ARG GO_IMAGE=golang:1.26.8@sha256:6c2a5538f964f1c82f97ad14988bf05de100d922d159d0e398b54c7b0ca0c6c9
-FROM ${GO_IMAGE} AS build
+FROM --platform=${BUILDPLATFORM:-linux/amd64} ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG RELEASE=""
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=${RELEASE}" -o /out/flowbridge ./cmd/flowbridge \
+ARG COMMIT=""
+ARG DATE=""
+ARG TARGETOS
+ARG TARGETARCH
+RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath \
+      -ldflags "-s -w -X main.release=${RELEASE} -X main.commit=${COMMIT} -X main.date=${DATE}" -o /out/flowbridge ./cmd/flowbridge \
  && mkdir -p /out/data
 
 FROM scratch

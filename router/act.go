@@ -54,6 +54,10 @@ func (f *fold) act() {
 		switch why := inc.may(f.e.Name, true); {
 		case why == AlreadyResolved:
 			f.refuse(inc, why)
+			if itself && f.e.Name == Resolve && f.e.At.After(inc.Acts.Ended) {
+				inc.Acts.Ended = f.e.At
+				f.dirty = append(f.dirty, inc.Number)
+			}
 		case itself:
 			f.actItself(inc)
 		default:
@@ -268,18 +272,32 @@ func (f *fold) actAssign(inc *Incident) (done bool) {
 // page that it ended is sent once more, unless the rule says that it is only noted; one that it acknowledged is opened
 // anew when it gets worse.
 func (f *fold) actItself(inc *Incident) {
+	w := f.openPage(inc)
+	if w == nil || f.e.At.Before(w.Since) {
+		f.say("%s: no page of it is open there", inc.Name())
+		return
+	}
+	f.byItself(inc, w, f.e.Name, f.e.At)
+}
+
+// openPage returns the open page through which the act came, nil if there is none.
+func (f *fold) openPage(inc *Incident) *Watch {
 	i := slices.IndexFunc(inc.Watch, func(w Watch) bool {
 		return w.Open && w.Notifier == f.e.Act.Notifier &&
 			(f.e.Act.Key == "" && w.PagedAt == 0 || f.e.Act.Key == inc.keyFor(w))
 	})
-	if i < 0 || f.e.At.Before(inc.Watch[i].Since) {
-		f.say("%s: no page of it is open there", inc.Name())
-		return
+	if i < 0 {
+		return nil
 	}
-	w, before := &inc.Watch[i], slices.Clone(inc.Watch)
+	return &inc.Watch[i]
+}
+
+// byItself takes up what a service did at a time to a page by itself: it acknowledged it, or ended it.
+func (f *fold) byItself(inc *Incident, w *Watch, name string, at time.Time) {
+	before := slices.Clone(inc.Watch)
 	what := ""
 	switch {
-	case f.e.Name == Acknowledge:
+	case name == Acknowledge:
 		w.Held = true
 		what = "acknowledged it by itself: nobody has it"
 		f.say("%s acknowledged %s by itself", w.Notifier, inc.Name())
@@ -304,8 +322,8 @@ func (f *fold) actItself(inc *Incident) {
 	from := len(f.owed)
 	f.owe(inc, before)
 	for i := range f.owed[from:] {
-		if o := &f.owed[from+i]; f.e.Name == Resolve && o.Target.Notifier == w.Notifier && o.PagedAt == w.PagedAt {
-			o.Ended = f.e.At
+		if o := &f.owed[from+i]; name == Resolve && o.Target.Notifier == w.Notifier && o.PagedAt == w.PagedAt {
+			o.Ended = at
 		}
 	}
 }
@@ -337,6 +355,12 @@ func (f *fold) actReopen(inc *Incident) {
 	f.oweOthers(inc, before)
 	f.oweSiblings(inc)
 	f.endReopened(inc)
+	if w := f.openPage(inc); w != nil && f.e.Source == SourcePagerDuty && inc.Acts.Ended.After(f.e.At) {
+		f.alreadyThere = slices.DeleteFunc(f.alreadyThere, func(o Owed) bool {
+			return o.Incident == inc.Number && o.Target.Notifier == w.Notifier && o.PagedAt == w.PagedAt
+		})
+		f.byItself(inc, w, Resolve, inc.Acts.Ended) // the service has ended it since
+	}
 }
 
 // endReopened ends a page that a person reopened in its service, where what it was for has recovered since they did:

@@ -228,6 +228,9 @@ type ActTimes struct {
 	Owner             time.Time `json:"owner,omitzero"`      // it was given to somebody
 	// FollowUp is when somebody who has it was last heard of: it was given to somebody, or a note was written.
 	FollowUp time.Time `json:"follow_up,omitzero"`
+	// Ended is when a service last ended a page by itself while the incident was resolved by hand: where that was taken back
+	// there before, and is heard of later, the page is over all the same.
+	Ended time.Time `json:"ended,omitzero"`
 }
 
 // Acknowledges says whether the acknowledgement of the incident covers an alert: what had reached us by then, and

@@ -297,3 +297,35 @@ func TestInABatchTheLastWordAboutAPageCounts(t *testing.T) {
 		})
 	}
 }
+
+// TestAPageThatEndedByItselfAfterAPersonReopenedItIsMadeAnew is for a reopening that is heard of after the end: nothing was open
+// here when that came.
+func TestAPageThatEndedByItselfAfterAPersonReopenedItIsMadeAnew(t *testing.T) {
+	up10 := up(0, 10)
+	key := router.GroupBySignal.Key(&up10)
+	itself := func(minutes int) router.Event {
+		return throughPage(minutes, router.Resolve, key, router.Act{Itself: true})
+	}
+	reopened := func(minutes int) router.Event { return throughPage(minutes, router.Reopen, key, router.Act{}) }
+	for _, tt := range []struct {
+		name   string
+		events []router.Event
+		want   []string
+	}{
+		{"it ended after that", []router.Event{up(0, 10), person(1, router.Resolve, 1), itself(3), reopened(2)}, []string{"page RATE open"}},
+		{"it ended before that", []router.Event{up(0, 10), person(1, router.Resolve, 1), itself(2), reopened(3)}, nil},
+		{"it did not end", []router.Event{up(0, 10), person(1, router.Resolve, 1), reopened(2)}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &history{decide: chatAndPage}
+			var step router.Step
+			for _, e := range tt.events {
+				step = h.fold(e)
+			}
+			got := slices.DeleteFunc(owedTo(step.Owed), func(s string) bool { return strings.HasPrefix(s, "chat") })
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("owed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -103,6 +103,8 @@ type bridge struct {
 
 	background *background // what is kept beside the work
 	hits       *ruleHits
+
+	metrics *prometheus.Registry // all but those that quote the rules
 }
 
 // Bounds of the servers; those of bodies and connections have files of their own. Meta asks for an answer within a second.
@@ -154,7 +156,7 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	if cfg.LogTo != nil {
 		metrics.MustRegister(cfg.LogTo.collectors()...)
 	}
-	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger), background: newBackground(cfg.Now, cfg.Logger, kept), hits: newRuleHits()}
+	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger), background: newBackground(cfg.Now, cfg.Logger, kept), hits: newRuleHits(), metrics: metrics}
 	metrics.MustRegister(b.refusals.counted)
 	set.audit, set.inForce = b.keepAudit, b.background.rules
 	b.background.rules(first, router.RulesAtStart)
@@ -238,6 +240,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 		Manual:         manualFiles(),
 		ManualPages:    manualPages,
 		Explain:        b.explainEvent,
+		Why:            b.why,
 		Notifiers:      func() []router.Target { return b.rules.rules().Targets() },
 		RulesNaming:    func(notifier string) []string { return b.rules.rules().Naming(notifier) },
 		AccountIDs:     func(name string) []string { return b.rules.rules().AccountIDs(name) },

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"flowbridge/cmd/flowbridge/assets"
 	"flowbridge/router"
 	"flowbridge/router/whatsapp"
 )
@@ -164,6 +165,8 @@ func offered(v *kong.Value) (words []string, files bool) {
 		return router.Statuses(), false
 	case "error-types":
 		return router.KnownErrorTypes(), false
+	case "assets":
+		return assets.Names(), false
 	case "pages":
 		return manualPages, false
 	default:

@@ -67,6 +67,7 @@ type commands struct {
 	Backup        backupCommand        `cmd:"" help:"Copy the database to a new file while the bridge runs."`
 	SlackManifest slackManifestCommand `cmd:"" help:"Print the manifest of the Slack app, to be pasted into Slack."`
 	Docs          docsCommand          `cmd:"" help:"Print the manual: its pages, or one of them."`
+	Assets        assetsCommand        `cmd:"" help:"Print or write files for running it: units, manifests, alert rules, a dashboard."`
 	Completion    completionCommand    `cmd:"" help:"Print what completes commands and flags in a shell."`
 	Man           manCommand           `cmd:"" help:"Print the manual page, for man."`
 	Version       versionCommand       `cmd:"" help:"Print the version, as --version does."`

@@ -70,7 +70,7 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 	cfg.Reread = hup
 
 	// Listening comes first: a port that is taken is found before the database is touched.
-	public, err := net.Listen("tcp", c.Listen)
+	public, err := p.listenPublic(c.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
@@ -91,7 +91,7 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 	}
 	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin", admin.Addr().String(), "rules", c.Rules, "db", store.DisplayName(cfg.DB))
 	looking := c.glance(ctx, p, cfg.Rules, logger)
-	err = b.run(ctx, public, admin)
+	err = p.systemd(logger).around(ctx, b.admin.Trouble, func() error { return b.run(ctx, public, admin) })
 	looking.Wait()
 	logger.Info("flowbridge has stopped")
 	return err

@@ -5,29 +5,55 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 )
 
-// release is set when a release is built: -ldflags "-X main.release=v1.2.3".
-var release string
+// These are set when a release is built: -ldflags "-X main.release=v1.2.3 -X main.commit=... -X main.date=2026-01-31T12:00:00Z".
+// The date is that of the commit, so that two builds of it are the same bytes.
+var release, commit, date string
 
 type versionCommand struct{}
 
-// Run prints one line: the version, the commit where it is known, and the platform.
+// Run prints one line: the version, the commit and its date where they are known, and the platform.
 func (versionCommand) Run(p *program) error {
-	_, err := fmt.Fprintf(p.Stdout, "flowbridge %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	built := builtFrom()
+	origin := strings.Join(slices.DeleteFunc([]string{built.commit, built.date}, func(s string) bool { return s == "" }), ", ")
+	if origin != "" {
+		origin = " (" + origin + ")"
+	}
+	_, err := fmt.Fprintf(p.Stdout, "flowbridge %s%s %s %s/%s\n", version(), origin, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }
 
-func version() string {
+// origin is what a binary was built from; what is not known is "".
+type origin struct{ commit, date string }
+
+// builtFrom takes what a release was given, else what the Go command wrote down of the working tree.
+func builtFrom() origin {
+	of := origin{shortCommit(commit), date}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return cmp.Or(release, "unknown")
+		return of
 	}
-	commit := ""
+	vcs := map[string]string{}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			commit = "-" + s.Value[:12]
-		}
+		vcs[s.Key] = s.Value
 	}
-	return cmp.Or(release, "dev"+commit)
+	seen := shortCommit(vcs["vcs.revision"])
+	if seen != "" && vcs["vcs.modified"] == "true" {
+		seen += "+changes"
+	}
+	return origin{cmp.Or(of.commit, seen), cmp.Or(of.date, vcs["vcs.time"])}
+}
+
+// shortCommit is a commit as people say it.
+func shortCommit(id string) string { return id[:min(len(id), 12)] }
+
+// version is that of the release, else it names the commit.
+func version() string {
+	if of := builtFrom(); release == "" && of.commit != "" {
+		return "dev-" + of.commit
+	}
+	return cmp.Or(release, "dev")
 }

@@ -146,7 +146,12 @@ type Config struct {
 	Misnamed func(s *router.Scope) []string
 	// Why explains what the rules came to when an incident opened, by the rules of then: a line for each thing, and in today
 	// what those in force now would say otherwise, "" for nothing. Default: the page names the rule alone.
-	Why func(ctx context.Context, inc *router.IncidentDetail) (lines []string, today string, err error)
+	Why func(ctx context.Context, inc *router.IncidentDetail) (lines []WhyLine, today string, err error)
+	// Tools is what pages ask of the rules. Default: nothing can be asked.
+	Tools RulesTools
+	// Examine looks at all that the bridge uses, as doctor does: it may take half a minute, and is asked once a minute at most.
+	// Default: the page says nothing but what was seen.
+	Examine func(ctx context.Context) []Check
 	// Explain says, in the words of `flowbridge explain`, what the rules in force make of an event. Default: it is not offered.
 	Explain func(e *router.Event) (string, error)
 	// Notifiers returns the notifiers of the rules in force, sorted by name. Default: nothing is known of them, and they
@@ -158,11 +163,6 @@ type Config struct {
 	Budgets func(t router.Target) []router.Charge
 	// AccountIDs is to accounts what FlowIDs is to flows. Default: none are known.
 	AccountIDs func(name string) []string
-	// Tools is what pages ask of the rules. Default: nothing can be asked.
-	Tools RulesTools
-	// Examine looks at all that the bridge uses, as doctor does: it may take half a minute, and is asked once a minute at most.
-	// Default: the page says nothing but what was seen.
-	Examine func(ctx context.Context) []Check
 	// Version is shown by /healthz and in the metrics. Default: "unknown".
 	Version string
 	// Now is the clock. Default: time.Now.

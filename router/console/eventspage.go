@@ -265,7 +265,7 @@ func (c *Console) eventPage(r *http.Request, p httprouter.Params) (page, error) 
 		}
 	}
 	if c.web.has("/rules") && e.Source == router.SourceMeta && e.Unreadable == "" {
-		d.TryPath = fmt.Sprintf("/rules/try?seq=%d", e.Seq)
+		d.TryPath = "/rules/candidate"
 	}
 	return page{Title: fmt.Sprintf("Event %d", e.Seq), Template: "event", Data: d}, nil
 }

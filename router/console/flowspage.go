@@ -214,15 +214,6 @@ func (c *Console) flowPage(r *http.Request, p httprouter.Params) (page, error) {
 	if len(id.Flow) > maxQuery {
 		return page{}, refuse(http.StatusNotFound, "there is no such flow")
 	}
-	if id.WABA == "" { // whose it is, the newest incident says
-		rows, err := c.store.IncidentRows(r.Context(), router.IncidentFilter{Flow: id.Flow, Limit: 1})
-		if err != nil {
-			return page{}, err
-		}
-		if len(rows) > 0 {
-			id.WABA = rows[0].WABA
-		}
-	}
 	return c.subjectPage(r, id)
 }
 
@@ -239,11 +230,15 @@ func (c *Console) accountPage(r *http.Request, p httprouter.Params) (page, error
 func (c *Console) subjectPage(r *http.Request, id router.FlowID) (page, error) {
 	now, ctx := c.cfg.Now(), r.Context()
 	from := now.AddDate(0, 0, -flowDays)
-	d := flowDetail{WABA: id.WABA, IsAccount: id.Flow == "", From: from}
 	rows, err := c.store.IncidentRows(ctx, router.IncidentFilter{WABA: id.WABA, Flow: id.Flow, Limit: mostIncidents})
 	if err != nil {
 		return page{}, err
 	}
+	if id.WABA == "" && len(rows) > 0 { // whose it is, the newest incident says
+		id.WABA = rows[0].WABA
+		rows = slices.DeleteFunc(rows, func(row router.IncidentRow) bool { return row.WABA != id.WABA })
+	}
+	d := flowDetail{WABA: id.WABA, IsAccount: id.Flow == "", From: from}
 	for i := range rows {
 		if rows[i].State == router.IncidentResolved {
 			d.Past = append(d.Past, c.newRow(&rows[i]))

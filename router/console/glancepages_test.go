@@ -2,7 +2,6 @@ package console
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"html"
 	"net/url"
@@ -17,8 +16,6 @@ import (
 
 	"flowbridge/router"
 )
-
-var updatePages = flag.Bool("update-pages", false, "write the text of the pages anew")
 
 // evil is what Meta, people and services may write.
 const evil = `</pre><script>alert(1)</script>"onload='x' {{.}} javascript:alert(1)`

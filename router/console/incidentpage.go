@@ -89,10 +89,13 @@ type toldLine struct {
 	Link           string
 }
 
+// WhyLine is one thing that the rules came to. Path leads to its line on the page of the rules, "" for nowhere.
+type WhyLine struct{ Text, Path string }
+
 // why is what the rules came to when the incident opened.
 type why struct {
 	Rule  string
-	Lines []string
+	Lines []WhyLine
 	Today string // what today's rules would say otherwise
 }
 
@@ -125,7 +128,7 @@ func (c *Console) incidentPage(r *http.Request, p httprouter.Params) (page, erro
 		lines, today, err := c.cfg.Why(r.Context(), &inc)
 		if err != nil { // the page is needed all the same
 			c.cfg.Logger.Warn("it could not be explained why an incident opened", "incident", inc.Name(), "error", err)
-			lines = []string{"That could not be found out: the log says why."}
+			lines = []WhyLine{{Text: "That could not be found out: the log says why."}}
 		}
 		d.Why = &why{Rule: inc.Rule, Lines: lines, Today: today}
 	}

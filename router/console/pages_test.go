@@ -309,8 +309,8 @@ func FuzzNothingOfOthersBecomesMarkup(f *testing.F) {
 		s.lanes = []router.Lane{{Notifier: evil, PausedUntil: noon.Add(time.Hour)}}
 		cfg := pagesConfig()
 		cfg.Manual = fstest.MapFS{"rules.md": {Data: []byte("# " + evil + "\n\n" + evil + "\n\n| " + evil + " |\n| --- |\n| `" + evil + "` |\n\n[" + evil + "](" + evil + ")\n")}, "running.md": {Data: []byte(evil)}}
-		cfg.Why = func(context.Context, *router.IncidentDetail) ([]string, string, error) {
-			return []string{evil}, evil, nil
+		cfg.Why = func(context.Context, *router.IncidentDetail) ([]WhyLine, string, error) {
+			return []WhyLine{{evil, "/rules?version=" + url.QueryEscape(evil) + "#L1"}}, evil, nil
 		}
 		c, _ := newConsole(t, cfg, s)
 		b := newBrowser(t, c)

@@ -34,6 +34,17 @@ type readiness struct {
 	Rules string `json:"rules,omitempty"`
 }
 
+// Trouble looks whether events are folded and deliveries tried, and says what stands still; "" if nothing does. Storage that
+// does not answer is no such trouble: to start the process anew mends no storage.
+func (c *Console) Trouble(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	if err := c.observe(ctx); err != nil {
+		c.cfg.Logger.Warn("it could not be seen whether everything gets on", "error", err)
+	}
+	return c.progress.trouble(c.cfg.StalledAfter)
+}
+
 // maxTrouble bounds what a probe is told of the rules, in bytes: POST /api/v1/reload tells all.
 const maxTrouble = 2 << 10
 
@@ -45,10 +56,7 @@ func (c *Console) ready(r *http.Request, _ httprouter.Params) (int, any, error) 
 		c.cfg.Logger.Warn("not ready: storage does not answer", "error", err)
 		return http.StatusServiceUnavailable, readiness{Error: "storage does not answer"}, nil
 	}
-	if err := c.observe(ctx); err != nil {
-		c.cfg.Logger.Warn("it could not be seen whether everything gets on", "error", err)
-	}
-	if trouble := c.progress.trouble(c.cfg.StalledAfter); trouble != "" {
+	if trouble := c.Trouble(ctx); trouble != "" {
 		return http.StatusServiceUnavailable, readiness{Error: trouble}, nil
 	}
 	if err := c.cfg.Ready(); err != nil {

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"flag"
 	"html"
 	"net/http"
 	"net/url"
@@ -17,6 +18,8 @@ import (
 
 	"flowbridge/router"
 )
+
+var updatePages = flag.Bool("update-pages", false, "rewrite the golden files of pages' texts")
 
 // hostile is what Meta or a person may write.
 const hostile = `<script>alert(1)</script>"'&`

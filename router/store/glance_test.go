@@ -170,5 +170,44 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 				t.Errorf("%s: %d rows in %d queries", name, n, asked)
 			}
 		}
+		flow := router.FlowID{WABA: "w", Flow: "1"}
+		for name, page := range map[string][]func() error{
+			"a flow": {
+				func() error {
+					_, err := s.IncidentRows(ctx, router.IncidentFilter{WABA: "w", Flow: "1", Limit: 40})
+					return err
+				},
+				func() error { _, err := s.StatusPeriods(ctx, flow, noon, noon.Add(time.Hour)); return err },
+				func() error { _, err := s.NewestNotices(ctx, flow, 15); return err },
+				func() error { _, err := s.FlowReadings(ctx, flow, noon); return err },
+			},
+			"the deliveries": {
+				func() error { _, err := s.ParkedGroups(ctx, router.DeliveryFilter{}); return err },
+				func() error {
+					_, err := s.FindDeliveries(ctx, router.DeliveryFilter{State: router.DeliveryWaiting, Limit: 25})
+					return err
+				},
+				func() error {
+					found, err := s.FindDeliveries(ctx, router.DeliveryFilter{Limit: 50})
+					check(t, err)
+					_, err = s.About(ctx, found)
+					return err
+				},
+			},
+			"a notifier": {
+				func() error { _, err := s.Lanes(ctx); return err }, func() error { _, err := s.Backlog(ctx); return err },
+				func() error { _, err := s.ParkedGroups(ctx, router.DeliveryFilter{Notifier: "chat"}); return err },
+				func() error { _, err := s.AttemptMarks(ctx, "chat", noon, 10_000); return err },
+				func() error { _, err := s.BudgetsPaid(ctx, []string{"a"}); return err },
+			},
+		} {
+			before := s.Asked()
+			for _, ask := range page {
+				check(t, ask())
+			}
+			if asked := s.Asked() - before; asked > 8 {
+				t.Errorf("the page of %s asks %d times", name, asked)
+			}
+		}
 	})
 }
