@@ -42,7 +42,7 @@ const (
 
 // What is looked at of each path: pages that differ in what they show only are not all looked at.
 const (
-	mostOfAPath      = 20
+	mostOfAPath      = 8
 	mostOfAPathByAxe = 2
 )
 
