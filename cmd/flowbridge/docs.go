@@ -26,8 +26,8 @@ func manualFiles() fs.FS {
 
 // manualPages are its pages, in the order in which they are read.
 var manualPages = []string{
-	"connect", "rules", "rules-reference", "account-health", "testing-rules", "running", "deploying", "commands", "api", "trouble", "faults",
-	"measurements", "security", "privacy", "decisions",
+	"connect", "rules", "rules-reference", "account-health", "testing-rules", "running", "deploying", "console", "commands", "api",
+	"trouble", "faults", "measurements", "security", "privacy", "decisions",
 }
 
 type docsCommand struct {

@@ -134,7 +134,7 @@ func FuzzTextIsNoMarkup(f *testing.F) {
 }
 
 // allowed are the tags and attributes of the drawing.
-var allowed = regexp.MustCompile(`^/?(article|form|input|div|span|b|i|s|br|hr|pre|code|p|h4|time|a|ul|li|button|select|option|details|summary|table|tr|th|td)( (class|id|datetime|method|action|type|name|value|href|target|rel|scope|aria-label|aria-hidden)="[^"<>]*")*$`)
+var allowed = regexp.MustCompile(`^/?(article|form|input|div|span|b|i|s|br|hr|pre|code|p|h3|time|a|ul|li|button|select|option|details|summary|table|tr|th|td)( (class|id|tabindex|datetime|method|action|type|name|value|href|target|rel|scope|aria-label|aria-hidden)="[^"<>]*")*$`)
 
 // markup returns the first tag that the drawing has no business with, or a link to somewhere else than the web; "" for none.
 func markup(drawn string) string {

@@ -32,7 +32,7 @@ func (h HTML) mrkdwn(s string) template.HTML {
 	var out strings.Builder
 	for i, part := range strings.Split(harmless(s), "```") { // which leaves no \x00 in it
 		if i%2 == 1 {
-			out.WriteString("<pre>" + html.EscapeString(unescape.Replace(strings.Trim(part, "\n"))) + "</pre>")
+			out.WriteString(`<pre tabindex="0">` + html.EscapeString(unescape.Replace(strings.Trim(part, "\n"))) + "</pre>")
 			continue
 		}
 		for j, span := range strings.Split(part, "`") {

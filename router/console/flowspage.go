@@ -23,6 +23,9 @@ const (
 	// mostNotices and mostIncidents bound its lists.
 	mostNotices   = 15
 	mostIncidents = 40
+	// mostFlows and mostOfAccount bound lists of flows: a page has 60 KB, and that of an account has incidents, too.
+	mostFlows     = 60
+	mostOfAccount = 30
 )
 
 func (c *Console) flowRoutes() []pageRoute {
@@ -113,7 +116,7 @@ func (c *Console) flowsPage(r *http.Request, _ httprouter.Params) (page, error) 
 	if err != nil {
 		return page{}, err
 	}
-	list := flowList{Rows: each(found[:min(len(found), 150)], c.newFlowRow), YAML: c.pasteFlows(found)}
+	list := flowList{Rows: each(found[:min(len(found), mostFlows)], c.newFlowRow), YAML: c.pasteFlows(found)}
 	for i := range found {
 		row := flowRow{Path: "/accounts/" + url.PathEscape(found[i].WABA), Name: c.called(c.cfg.AccountName(found[i].WABA), found[i].WABA), Unnamed: !c.accountNamed(found[i].WABA)}
 		if !slices.Contains(list.Accounts, row) && len(list.Accounts) < rowsOfPage {
@@ -302,7 +305,7 @@ func (c *Console) accountOf(r *http.Request, id router.FlowID, d *flowDetail) er
 	if err != nil {
 		return err
 	}
-	d.Other = each(found[:min(len(found), 100)], c.newFlowRow)
+	d.Other = each(found[:min(len(found), mostOfAccount)], c.newFlowRow)
 	d.Name, d.ID, d.Unnamed = cmp.Or(c.cfg.AccountName(id.WABA), "Account "+id.WABA), id.WABA, !c.accountNamed(id.WABA)
 	d.EventsPath = "/events" + queryOf(url.Values{"waba": {id.WABA}})
 	d.YAML = c.pasteFlows(append(found, router.SeenFlow{FlowID: id}))

@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"html/template"
 	"net/http"
 	"slices"
 	"strconv"
@@ -375,12 +376,17 @@ func attemptLines(attempts []router.Attempt) (lines []attemptLine) {
 	for i := range slices.Backward(attempts) {
 		line := newAttemptLine(&attempts[i], room > 0)
 		for j := range line.Calls {
-			room -= len(line.Calls[j].Request) + len(line.Calls[j].Answer)
+			room -= line.Calls[j].size()
 		}
 		line.Left = len(attempts[i].Calls) - len(line.Calls)
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// size is how many bytes of a page a call takes: JSON is a third larger there, for its quotes.
+func (l *callLine) size() int {
+	return len(template.HTMLEscapeString(l.Request)) + len(template.HTMLEscapeString(l.Answer))
 }
 
 func newAttemptLine(a *router.Attempt, whole bool) attemptLine {

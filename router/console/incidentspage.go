@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// rowsOfPage is how many incidents a page lists.
-	rowsOfPage = 50
+	// rowsOfPage is how many incidents a page lists: as many as 60 KB have room for.
+	rowsOfPage = 40
 	// maxTogether is how many may be acknowledged at a time.
 	maxTogether = 50
 	// stateAll stands for every state in the filter; none means those that are not resolved.
@@ -162,10 +162,10 @@ func queryOf(q url.Values, without ...string) string {
 func countLinks(q url.Values, n *router.Counts) []countLink {
 	is := func(query string) bool { return queryOf(q, "before") == query }
 	return []countLink{
-		{Name: "Not everybody was told", N: n.Trouble, Path: "/?state=all&trouble=yes", Class: "critical", Current: is("?state=all&trouble=yes")},
+		{Name: "Not everybody was told", N: n.Trouble, Path: "/?state=all&trouble=true", Class: "critical", Current: is("?state=all&trouble=true")},
 		{Name: "Open", N: n.Open, Path: "/?state=open", Class: "error", Current: is("?state=open")},
 		{Name: "Acknowledged", N: n.Acknowledged, Path: "/?state=acknowledged", Class: "info", Current: is("?state=acknowledged")},
-		{Name: "Silenced", N: n.Silenced, Path: "/?silenced=yes", Class: "hush", Current: is("?silenced=yes")},
+		{Name: "Silenced", N: n.Silenced, Path: "/?silenced=true", Class: "hush", Current: is("?silenced=true")},
 	}
 }
 

@@ -112,6 +112,16 @@ func (c *Console) pageRoutes() []pageRoute {
 	)
 }
 
+// PagePaths returns the paths of all pages that a browser may go to, with names of what stands in them: /incidents/:number.
+func (c *Console) PagePaths() (paths []string) {
+	for _, route := range c.pageRoutes() {
+		if route.Method == http.MethodGet {
+			paths = append(paths, route.Path)
+		}
+	}
+	return paths
+}
+
 // frame is what the layout and a page's template are given.
 type frame struct {
 	page

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	databases "flowbridge/router/store/storetest"
+)
+
+// BenchmarkConsole measures the pages of the real binary, in a process of its own with all of it at work: when the first byte
+// of a page comes, over 10,000 and 100,000 incidents of which 200 are open, and what 20 tabs that poll take from intake. It
+// uses -bridge.events as BenchmarkBridge does.
+func BenchmarkConsole(b *testing.B) {
+	databases.OnEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
+		for _, incidents := range []int{10_000, 100_000} {
+			b.Run(fmt.Sprintf("incidents=%d", incidents), func(b *testing.B) { benchFirstByte(b, incidents, fresh(b)) })
+		}
+		part(b, "tabs=20", func(b *testing.B) { benchTabs(b, 20, fresh) })
+	})
+}
+
+// benchFirstByte asks for pages one after the other over a connection that stays open, as a browser does.
+func benchFirstByte(b *testing.B, incidents int, db string) {
+	services := startStandIns(b, benchServicesConfig{Targets: 1, Plain: true})
+	rules := benchRulesFile(b, 1, benchFlows)
+	startBenchBridge(b, services, rules, db).stop(b) // the schema
+	databases.Remember(b, db, incidents)
+	bridge := startBenchBridge(b, services, rules, db)
+	for _, page := range []struct{ name, path string }{
+		{"list", "/"},
+		{"open", "/?state=open"},
+		{"resolved", "/?state=resolved"},
+		{"search", "/?state=all&q=needle"},
+		{"incident", fmt.Sprintf("/incidents/%d", incidents-7)},
+	} {
+		part(b, page.name, func(b *testing.B) {
+			var took []time.Duration
+			for range scaled(400) {
+				took = append(took, firstByte(b, bridge.admin, page.path))
+			}
+			quantiles(b, "first-byte", took)
+		})
+	}
+	bridge.stop(b)
+}
+
+// firstByte is how long it takes from asking for a page until its first byte comes. A page that is no page fails.
+func firstByte(b *testing.B, admin, path string) (took time.Duration) {
+	b.Helper()
+	var began time.Time
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{GotFirstResponseByte: func() { took = time.Since(began) }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+path, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html")
+	began = time.Now()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		b.Fatalf("%s: %s (%v)", path, resp.Status, err)
+	}
+	return took
+}
+
+// benchTabs takes the time of a closed loop of posts without tabs, with tabs that poll every 5 s, and without again.
+func benchTabs(b *testing.B, tabs int, fresh func(b *testing.B) string) {
+	services := startStandIns(b, benchServicesConfig{Targets: 1, Plain: true})
+	rules := benchRulesFile(b, 1, benchFlows)
+	loop := func(tabs int) time.Duration {
+		bridge := startBenchBridge(b, services, rules, fresh(b))
+		posts := benchPairs(*bridgeEvents, benchFlows)
+		ctx, stop := context.WithCancel(context.Background())
+		var polling sync.WaitGroup
+		for i := range tabs {
+			polling.Go(func() { pollAsTab(ctx, bridge.admin, time.Duration(i)*5*time.Second/time.Duration(tabs)) })
+		}
+		thirds, _ := closedLoop(b, []string{bridge.public}, 16, posts)
+		stop()
+		polling.Wait()
+		bridge.stop(b)
+		return thirds[0] + thirds[1] + thirds[2]
+	}
+	var alone, beside []time.Duration
+	for range 3 {
+		alone, beside = append(alone, loop(0)), append(beside, loop(tabs))
+	}
+	slices.Sort(alone)
+	slices.Sort(beside)
+	b.ReportMetric(float64(*bridgeEvents)/alone[1].Seconds(), "alone/s")
+	b.ReportMetric(float64(*bridgeEvents)/beside[1].Seconds(), "beside-tabs/s")
+	b.ReportMetric(100*(1-alone[1].Seconds()/beside[1].Seconds()), "%less")
+}
+
+// pollAsTab asks for the list every 5 s as the script of a page does, with the ETag that it has.
+func pollAsTab(ctx context.Context, admin string, after time.Duration) {
+	etag, wait := "", time.NewTimer(after)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/", nil)
+		if err != nil {
+			return
+		}
+		req.Header.Set("Accept", "text/html")
+		req.Header.Set("If-None-Match", etag)
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			etag = resp.Header.Get("ETag")
+		}
+		wait.Reset(5 * time.Second)
+	}
+}
