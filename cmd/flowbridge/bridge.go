@@ -77,7 +77,8 @@ type bridgeConfig struct {
 	// StalledAfter is how long the journal may stand still until /readyz says no. 0: the console's default.
 	StalledAfter time.Duration
 
-	// WatchEvery is how often the bridge looks at itself. 0: twice a minute; less: never.
+	// WatchEvery is how often the bridge looks at itself. 0: twice a minute; less: never, and nobody looks after what is not
+	// heard of.
 	WatchEvery time.Duration
 	// Heartbeat is a URL that is called every two looks while everything gets on; "" for none. It may hold a secret.
 	Heartbeat string
@@ -334,7 +335,9 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	}
 	work.Go(func() { b.runPagerDutyBack(working) })
 	work.Go(func() { b.runGraph(working) })
-	work.Go(func() { b.flowWatch.Run(working) })
+	if b.cfg.WatchEvery >= 0 {
+		work.Go(func() { b.flowWatch.Run(working) })
+	}
 	if b.cfg.ReadRules != nil {
 		work.Go(func() { b.rules.watch(working, b.cfg.Reread) })
 	}

@@ -143,7 +143,6 @@ func (w *lookedAfter) looks(id string, n int) {
 
 // TestALostRecoveryIsReadFromGraph plays an alert whose recovery never comes, over a restart, on both databases.
 func TestALostRecoveryIsReadFromGraph(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(t *testing.T, db string) {
 		w := newLookedAfter(t, db, testGraphToken)
 		w.graph.Flow("77", "Checkout", "PUBLISHED")
@@ -195,7 +194,6 @@ func TestALostRecoveryIsReadFromGraph(t *testing.T) {
 
 // TestAStatusThatNoWebhookBroughtIsTold has a flow that the rules name blocked and published again, without a word.
 func TestAStatusThatNoWebhookBroughtIsTold(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(t *testing.T, db string) {
 		w := newLookedAfter(t, db, testGraphToken)
 		w.graph.Flow("78", "Refunds", "BLOCKED")
@@ -215,7 +213,6 @@ func TestAStatusThatNoWebhookBroughtIsTold(t *testing.T) {
 
 // TestWithoutATokenTheCardSaysThatNothingWasHeard holds that nothing is closed, and nobody paged again.
 func TestWithoutATokenTheCardSaysThatNothingWasHeard(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(t *testing.T, db string) {
 		w := newLookedAfter(t, db, "")
 		w.post(pairPost(w.now().Unix(), "77", "ACTIVATED", 10))

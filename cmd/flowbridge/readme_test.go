@@ -75,6 +75,9 @@ func TestEveryExampleIsOfAKindThatIsChecked(t *testing.T) {
 	}
 }
 
+// keyAtTheTop is how a block of keys of the file begins; others are rules.
+var keyAtTheTop = regexp.MustCompile(`(?m)\A(#.*\n|\s*\n)*[a-z_]+:`)
+
 // TestTheRulesOfThePagesAreGood loads every example; one that is no whole file gets the notifiers and the flow that
 // it speaks of.
 func TestTheRulesOfThePagesAreGood(t *testing.T) {
@@ -93,7 +96,11 @@ notifiers:
 		}
 		file := b.text
 		if !strings.HasPrefix(file, "version:") {
-			if !strings.Contains(file, "rules:") {
+			switch {
+			case strings.Contains(file, "rules:"):
+			case keyAtTheTop.MatchString(file):
+				file += "default: {notify: [ops-chat]}\n"
+			default:
 				file = "rules:\n" + file
 			}
 			if !strings.Contains(file, "flows:") {

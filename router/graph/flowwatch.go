@@ -67,7 +67,7 @@ type FlowWatch struct {
 type memory struct {
 	account string // its WhatsApp Business Account, where Graph or an alert names it
 	looked  time.Time
-	unsure  bool                // its status was another one than is known
+	unsure  bool                // its status was another one than is known, or the look failed
 	good    map[string]*goodRun // by signal
 	status  string              // that was seen instead
 	seen    int                 // looks in a row that saw it
@@ -231,6 +231,7 @@ func (w *FlowWatch) lookAt(ctx context.Context, flow string) error {
 	now, s := w.cfg.Now(), &states[0]
 	unheard := s.Unheard(w.cfg.UnheardAfter, now)
 	if failed != nil {
+		m.unsure = true
 		return w.append(ctx, unheardEvents(s, unheard, now))
 	}
 	events := m.compare(s, &health, now)
