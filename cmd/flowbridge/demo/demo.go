@@ -46,7 +46,7 @@ const (
 const remembered = 1000
 
 // settleTimeout bounds how long an event may take from the post until everybody has been told.
-const settleTimeout = 15 * time.Second
+const settleTimeout = 2 * time.Minute
 
 // Config is what a demo is made of.
 type Config struct {
