@@ -22,9 +22,12 @@ func (s *said) choose(keyed, linked []router.Place) (chosen []router.Place) {
 		return nil
 	}
 	for _, latest := range []time.Time{s.at, s.at.Add(skew)} {
+		nameless := false         // one without a name came within the skew: what older ones are called is not this
 		for _, p := range keyed { // newest first
 			switch {
 			case p.Known.IsZero(), p.Known.After(latest):
+				nameless = nameless || !p.Known.IsZero() && !p.Known.After(s.at.Add(skew)) && p.Link.ID == ""
+			case nameless && p.Link.ID != "" && p.Link.ID != s.about.ID:
 			case p.Link.ID != "" && p.Link.ID != s.about.ID && !newer(s.about, p.Link):
 			case len(chosen) == 0 || chosen[0].Incident == p.Incident:
 				chosen = append(chosen, p)
