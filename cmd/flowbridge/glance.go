@@ -13,13 +13,12 @@ const mostExplained = 16 << 10
 // explainEvent says what the rules in force make of an event, as the command does.
 func (b *bridge) explainEvent(e *router.Event) (string, error) {
 	var out strings.Builder
-	x := explainer{rules: b.rules.rules(), out: &out}
-	x.explain(e)
+	err := explainAll(&out, b.rules.rules(), []router.Event{*e})
 	text := out.String()
 	if len(text) > mostExplained {
 		text = strings.ToValidUTF8(text[:mostExplained], "") + "\n… cut here: the command explain says all of it"
 	}
-	return text, x.err
+	return text, err
 }
 
 // budgetsOf returns what one message to a target takes from the budgets of its service.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -90,6 +91,18 @@ func routeWords(route *rules.OutlineRoute) string {
 	return strings.Join(parts, ", ")
 }
 
+// explainAll writes what rules make of events, in the lines of explain.
+func explainAll(out io.Writer, r *rules.Rules, events []router.Event) error {
+	x := explainer{rules: r, out: out}
+	for i := range events {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		x.explain(&events[i])
+	}
+	return x.err
+}
+
 // explained says what rules make of an event, in the lines of explain.
 func explained(r *rules.Rules, now time.Time, event []byte) (string, error) {
 	in := eventReader{now: now}
@@ -102,20 +115,22 @@ func explained(r *rules.Rules, now time.Time, event []byte) (string, error) {
 		events = events[:maxTried]
 	}
 	var out bytes.Buffer
-	x := explainer{rules: r, out: &out}
-	for i := range events {
-		if i > 0 {
-			fmt.Fprintln(&out)
-		}
-		x.explain(&events[i])
-	}
-	if x.err != nil {
-		return "", x.err
+	if err := explainAll(&out, r, events); err != nil {
+		return "", err
 	}
 	for _, note := range in.notes {
 		fmt.Fprintf(&out, "\nnote: %s\n", note)
 	}
 	return router.Shorten(strings.ToValidUTF8(out.String(), "\uFFFD"), maxTriedLines), nil
+}
+
+// withoutSecrets reads rules without the variables and files of this machine: whatever they refer to is a stand-in.
+func withoutSecrets() rules.Config {
+	return rules.Config{
+		StandIns: true,
+		Env:      func(string) (string, bool) { return "", true },
+		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
+	}
 }
 
 // tryRules says what pasted rules would be like. Whoever pastes them learns nothing of the variables and files of this machine:
@@ -126,11 +141,9 @@ func (b *bridge) tryRules(ctx context.Context, reading chan struct{}, text []byt
 	case <-ctx.Done():
 		return t, ctx.Err()
 	}
-	r, found := rules.Check([]rules.File{{Name: candidateName, Data: text}}, rules.Config{
-		StandIns: true, Samples: sampleEvents(),
-		Env:      func(string) (string, bool) { return "", true },
-		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
-	})
+	cfg := withoutSecrets()
+	cfg.Samples = sampleEvents()
+	r, found := rules.Check([]rules.File{{Name: candidateName, Data: text}}, cfg)
 	<-reading
 	t.Faults = len(found.Faults())
 	if r == nil {

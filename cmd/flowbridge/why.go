@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -29,7 +27,7 @@ func (b *bridge) why(ctx context.Context, inc *router.IncidentDetail) (lines []c
 		return nil, "", err
 	}
 	now := b.rules.rules()
-	then, note, err := b.rulesOf(ctx, inc.RulesVersion, now)
+	then, kept, note, err := b.rulesOf(ctx, inc.RulesVersion, now)
 	if err != nil {
 		return nil, "", err
 	}
@@ -37,7 +35,7 @@ func (b *bridge) why(ctx context.Context, inc *router.IncidentDetail) (lines []c
 		lines = append(lines, console.WhyLine{Text: note})
 	}
 	was := then.Explain(&opened.Event)
-	lines = append(lines, whyLines(inc.RulesVersion, &was)...)
+	lines = append(lines, whyLines(&kept, &was)...)
 	if then != now {
 		is := now.Explain(&opened.Event)
 		if before, after := toldBy(&was), toldBy(&is); before != after {
@@ -47,46 +45,40 @@ func (b *bridge) why(ctx context.Context, inc *router.IncidentDetail) (lines []c
 	return lines, today, nil
 }
 
-// rulesOf returns rules as they were once in force. Where they are not kept, or cannot be read without their credentials, those in
-// force now stand in, and note says so.
-func (b *bridge) rulesOf(ctx context.Context, digest string, now *rules.Rules) (then *rules.Rules, note string, err error) {
-	const stand = "The rules of then are not kept: this is what those of today say."
-	switch {
-	case digest == now.Version():
-		return now, "", nil
-	case digest == "":
-		return now, stand, nil
+// rulesOf returns rules as they were once in force, and their text. Where they are not kept, or cannot be read without their
+// credentials, those in force now stand in, and note says so.
+func (b *bridge) rulesOf(ctx context.Context, digest string, now *rules.Rules) (then *rules.Rules, kept router.RulesVersion, note string, err error) {
+	keep := func(digest string) (v router.RulesVersion, err error) {
+		v, err = b.store.RulesVersion(ctx, digest)
+		if errors.Is(err, router.ErrNotFound) {
+			return router.RulesVersion{}, nil
+		}
+		return v, err
 	}
-	v, err := b.store.RulesVersion(ctx, digest)
-	switch {
-	case errors.Is(err, router.ErrNotFound):
-		return now, stand, nil
-	case err != nil:
-		return nil, "", err
+	if digest != "" && digest != now.Version() {
+		if kept, err = keep(digest); err != nil {
+			return nil, kept, "", err
+		}
+		note = "The rules of then cannot be read by this version: this is what those of today say."
 	}
-	var files []rules.File
-	for _, f := range v.Files {
-		files = append(files, rules.File{Name: f.Name, Data: []byte(f.Text)})
+	if kept.Digest != "" {
+		files := make([]rules.File, len(kept.Files))
+		for i, f := range kept.Files {
+			files[i] = rules.File{Name: f.Name, Data: []byte(f.Text)}
+		}
+		if then, _ = rules.Check(files, withoutSecrets()); then != nil {
+			return then, kept, "", nil
+		}
+	} else if digest != now.Version() {
+		note = "The rules of then are not kept: this is what those of today say."
 	}
-	then, _ = rules.Check(files, rules.Config{
-		StandIns: true,
-		Env:      func(string) (string, bool) { return "", true },
-		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
-	})
-	if then == nil {
-		return now, "The rules of then cannot be read by this version: this is what those of today say.", nil
-	}
-	return then, "", nil
+	kept, err = keep(now.Version())
+	return now, kept, note, err
 }
 
-// whyLines says which rules matched, and whom they told; where none did, why.
-func whyLines(version string, x *rules.Explanation) (lines []console.WhyLine) {
-	at := func(place rules.Place) string {
-		if version == "" || place.Line == 0 {
-			return ""
-		}
-		return fmt.Sprintf("/rules?version=%s#L%d", url.QueryEscape(version), place.Line)
-	}
+// whyLines says which rules matched, and whom they told; where none did, that.
+func whyLines(kept *router.RulesVersion, x *rules.Explanation) (lines []console.WhyLine) {
+	at := func(place rules.Place) string { return console.RulesPath(kept, place.File, place.Line) }
 	for _, asked := range x.Rules {
 		if !asked.Matched {
 			continue

@@ -22,22 +22,15 @@ func (c *Console) showIncident(r *http.Request, p httprouter.Params) (int, any, 
 
 // showEvent: GET /api/v1/events/{seq}
 func (c *Console) showEvent(r *http.Request, p httprouter.Params) (int, any, error) {
-	seq, err := strconv.ParseInt(p.ByName("seq"), 10, 64)
-	if err != nil || seq < 1 {
-		return 0, nil, refuse(http.StatusNotFound, "there is no event %q", p.ByName("seq"))
-	}
-	e, err := c.store.Event(r.Context(), seq)
-	switch {
-	case errors.Is(err, router.ErrNotFound):
-		return 0, nil, refuse(http.StatusNotFound, "there is no event %d", seq)
-	case err != nil:
-		return 0, nil, err
-	}
-	pairs, err := c.store.Pairs(r.Context(), seq, seq)
+	e, err := c.event(r, p)
 	if err != nil {
 		return 0, nil, err
 	}
-	detail := newEventDetail(&e, pairs[seq])
+	pairs, err := c.store.Pairs(r.Context(), e.Seq, e.Seq)
+	if err != nil {
+		return 0, nil, err
+	}
+	detail := newEventDetail(&e, pairs[e.Seq])
 	detail.Event = c.named(detail.Event)
 	return http.StatusOK, detail, nil
 }

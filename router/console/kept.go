@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -62,18 +61,11 @@ type Call struct {
 
 // showDelivery: GET /api/v1/deliveries/{id}
 func (c *Console) showDelivery(r *http.Request, p httprouter.Params) (int, any, error) {
-	id, err := strconv.ParseInt(p.ByName("id"), 10, 64)
-	if err != nil || id < 1 {
-		return 0, nil, refuse(http.StatusNotFound, "there is no delivery %q", p.ByName("id"))
-	}
-	d, err := c.store.Delivery(r.Context(), id)
-	switch {
-	case errors.Is(err, router.ErrNotFound):
-		return 0, nil, refuse(http.StatusNotFound, "there is no delivery %d", id)
-	case err != nil:
+	d, err := c.delivery(r, p)
+	if err != nil {
 		return 0, nil, err
 	}
-	attempts, err := c.store.Attempts(r.Context(), id)
+	attempts, err := c.store.Attempts(r.Context(), d.ID)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -81,7 +73,7 @@ func (c *Console) showDelivery(r *http.Request, p httprouter.Params) (int, any, 
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, DeliveryDetail{ListedDelivery: newListedDelivery(&d, about[id]), Log: each(attempts, newAttempt)}, nil
+	return http.StatusOK, DeliveryDetail{ListedDelivery: newListedDelivery(&d, about[d.ID]), Log: each(attempts, newAttempt)}, nil
 }
 
 func newAttempt(a *router.Attempt) Attempt {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -200,19 +201,33 @@ func (c *Console) rulesPage(r *http.Request, _ httprouter.Params) (page, error) 
 	return page{Title: "Rules", Template: "rules", Data: v}, nil
 }
 
+// RulesPath leads to a line of a version of the rules, "" where that is not kept or has no such file.
+func RulesPath(v *router.RulesVersion, file string, line int) string {
+	n := slices.IndexFunc(v.Files, func(f router.RulesFile) bool { return f.Name == file })
+	if n < 0 || line < 1 {
+		return ""
+	}
+	return "/rules?version=" + url.QueryEscape(v.Digest) + "#" + rulesAnchor(n, line)
+}
+
+// rulesAnchor names a line of the n-th file, from 0: "L12", and of the second "F2L12".
+func rulesAnchor(n, line int) string {
+	if n == 0 {
+		return fmt.Sprintf("L%d", line)
+	}
+	return fmt.Sprintf("F%dL%d", n+1, line)
+}
+
 // rulesFiles splits files into lines with anchors.
 func rulesFiles(files []router.RulesFile) (out []rulesFile, cut bool) {
 	left := maxRulesLines
 	for n, f := range files {
-		file, begin := rulesFile{Name: f.Name}, ""
-		if n > 0 {
-			begin = "F" + strconv.Itoa(n+1)
-		}
+		file := rulesFile{Name: f.Name}
 		for i, text := range strings.Split(strings.TrimRight(f.Text, "\n"), "\n") {
 			if left--; left < 0 {
 				return append(out, file), true
 			}
-			file.Lines = append(file.Lines, rulesLine{fmt.Sprintf("%sL%d", begin, i+1), strings.Repeat(" ", max(0, 4-len(strconv.Itoa(i+1)))), i + 1, strings.ToValidUTF8(text, "\uFFFD")})
+			file.Lines = append(file.Lines, rulesLine{rulesAnchor(n, i+1), strings.Repeat(" ", max(0, 4-len(strconv.Itoa(i+1)))), i + 1, strings.ToValidUTF8(text, "\uFFFD")})
 		}
 		out = append(out, file)
 	}

@@ -100,8 +100,12 @@ func NewFlowWatch(cfg WatchConfig, journal WatchJournal) (*FlowWatch, error) {
 // Run makes rounds until ctx ends.
 func (w *FlowWatch) Run(ctx context.Context) {
 	for router.Sleep(ctx, pollEvery) {
-		// Who does not fold looks at nothing, and at once when it comes to that.
-		if now := w.cfg.Now(); w.journal.Folds() && now.Sub(w.last).Abs() >= roundEvery {
+		if !w.journal.Folds() { // another process looks: what is remembered here is of before, and a round is due at once after that
+			w.last = time.Time{}
+			clear(w.memory)
+			continue
+		}
+		if now := w.cfg.Now(); now.Sub(w.last).Abs() >= roundEvery {
 			w.last = now
 			if err := w.Round(ctx); err != nil && ctx.Err() == nil {
 				w.cfg.Logger.Warn("what nothing was heard of could not be looked up; trying again", "error", err)
@@ -110,12 +114,8 @@ func (w *FlowWatch) Run(ctx context.Context) {
 	}
 }
 
-// Round looks once at all that is due. Its errors are the store's.
+// Round looks once at all that is due, which is for who folds. Its errors are the store's.
 func (w *FlowWatch) Round(ctx context.Context) error {
-	if !w.journal.Folds() {
-		clear(w.memory)
-		return nil
-	}
 	states, err := w.open(ctx)
 	if err != nil {
 		return err
