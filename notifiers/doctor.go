@@ -36,15 +36,16 @@ func Warn(name, seen, do string) Finding { return Finding{StatusWarn, name, seen
 // Fail returns a finding that something does not work.
 func Fail(name, seen, do string) Finding { return Finding{StatusFail, name, seen, do} }
 
-// Doctor is what the checks of a kind may ask. They only read: nobody gets a message or a page. No secret comes out, whatever
-// they say.
+// Doctor is what the checks of a kind may ask. They only read: nobody gets a message or a page. No secret comes out,
+// whatever they say.
 type Doctor struct {
 	Targets   []router.Target                 // the notifiers of the kind
 	RulesRead bool                            // else it is not known which there are
 	Secret    func(name string) router.Secret // "" for one that is not set, or that cannot be read
 	Unread    func(name string) bool          // it is set and cannot be read, which is said already
 	Setting   func(name string) string        // a variable that is no secret
-	Public    string                          // where services reach us: what stands before /webhooks; "" where that is not known
+	// where services reach us: what stands before /webhooks; "" where that is not known
+	Public string
 	// Ask makes one call, bounded in time and size. Its error holds no address and no secret.
 	Ask func(ctx context.Context, method, address string, header http.Header, form url.Values) (*Reply, error)
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Refused is a service's own "no", said in its own form: repeating the same is of little use. The delivery is parked until
-// a person acts, and tried again now and then, in case that the cause went away.
+// Refused is a service's own "no", said in its own form: repeating the same is of little use. The delivery is parked
+// until a person acts, and tried again now and then, in case that the cause went away.
 type Refused struct {
 	Service string // "Slack", "PagerDuty"
 	Said    string // the service's own words, without secrets
@@ -37,7 +37,8 @@ type Between struct {
 
 // Error says that it was not the service that answered.
 func (e *Between) Error() string {
-	return fmt.Sprintf("not %s but something on the way there, such as a proxy, answered %s: %s", e.Service, e.Said, e.Hint)
+	return fmt.Sprintf("not %s but something on the way there, such as a proxy, answered %s: %s", e.Service, e.Said,
+		e.Hint)
 }
 
 // LongestWait is how long a service is believed that asks us to wait. Both services count calls by the minute; a header

@@ -13,14 +13,14 @@ import (
 	"flowbridge/router"
 )
 
-// Recorded is a transport that keeps what goes over the wire in the exchange of the request's context, where there is one.
-// Headers are not kept.
+// Recorded is a transport that keeps what goes over the wire in the exchange of the request's context, where there is
+// one. Headers are not kept.
 type Recorded struct {
 	http.RoundTripper
 	// Private says that the address is a secret: of it only the host is kept.
 	Private bool
-	// Withheld says of a request that its answer holds what is not ours to keep, such as what people wrote in a channel. Of
-	// such an answer nothing is kept unless it begins as a refusal. Nil: every answer is kept.
+	// Withheld says of a request that its answer holds what is not ours to keep, such as what people wrote in a channel.
+	// Of such an answer nothing is kept unless it begins as a refusal. Nil: every answer is kept.
 	Withheld func(*http.Request) bool
 }
 
@@ -106,14 +106,15 @@ func requestText(req *http.Request) (text string, cut bool) {
 			raw = raw[:most]
 		}
 	}
-	if req.Body == nil || req.Body == http.NoBody || strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+	if req.Body == nil || req.Body == http.NoBody || strings.HasPrefix(req.Header.Get("Content-Type"),
+		"application/x-www-form-urlencoded") {
 		return formText(string(raw)), cut
 	}
 	return string(raw), cut
 }
 
-// formText writes a form as a JSON object, sorted by the names of its fields; what is JSON already stays so. Fields that are
-// credentials by their names are blanked.
+// formText writes a form as a JSON object, sorted by the names of its fields; what is JSON already stays so. Fields
+// that are credentials by their names are blanked.
 func formText(form string) string {
 	values, err := url.ParseQuery(form)
 	if err != nil || len(values) == 0 {

@@ -14,7 +14,8 @@ import (
 )
 
 // exchanged makes one call through a recorded transport and returns what is kept of it.
-func exchanged(t *testing.T, transport notifiers.Recorded, answer string, secrets []router.Secret, request func(base string) *http.Request) router.Call {
+func exchanged(t *testing.T, transport notifiers.Recorded, answer string, secrets []router.Secret,
+	request func(base string) *http.Request) router.Call {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, answer)
@@ -23,7 +24,8 @@ func exchanged(t *testing.T, transport notifiers.Recorded, answer string, secret
 	transport.RoundTripper = notifiers.NewTransport()
 	e := &router.Exchange{}
 	e.Hide(secrets...)
-	resp, err := (&http.Client{Transport: transport}).Do(request(server.URL).WithContext(router.WithExchange(context.Background(), e)))
+	resp, err := (&http.Client{Transport: transport}).Do(
+		request(server.URL).WithContext(router.WithExchange(context.Background(), e)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,8 +71,9 @@ func TestWhatGoesOverTheWireIsKept(t *testing.T) {
 		want      router.Call
 	}{
 		"a form as JSON, its token blanked": {
-			answer:  `{"ok":true}`,
-			request: form("/api/chat.postMessage", url.Values{"token": {"xoxb-1"}, "blocks": {`[{"type":"divider"}]`}, "text": {"a & b"}, "broken": {"[1"}}),
+			answer: `{"ok":true}`,
+			request: form("/api/chat.postMessage", url.Values{"token": {"xoxb-1"}, "blocks": {`[{"type":"divider"}]`},
+				"text": {"a & b"}, "broken": {"[1"}}),
 			want: router.Call{Method: "POST", URL: "/api/chat.postMessage", Status: 200, Answer: `{"ok":true}`,
 				Request: `{"blocks":[{"type":"divider"}],"broken":"[1","text":"a & b","token":"••••••"}`},
 		},
@@ -85,25 +88,29 @@ func TestWhatGoesOverTheWireIsKept(t *testing.T) {
 				r, _ := http.NewRequest(http.MethodGet, base+"/api/chat.getPermalink?channel=C1&token=xoxb-1", nil)
 				return r
 			},
-			want: router.Call{Method: "GET", URL: "/api/chat.getPermalink", Status: 200, Request: `{"channel":"C1","token":"••••••"}`},
+			want: router.Call{Method: "GET", URL: "/api/chat.getPermalink", Status: 200,
+				Request: `{"channel":"C1","token":"••••••"}`},
 		},
 		"of what people wrote nothing": {
 			transport: notifiers.Recorded{Withheld: func(*http.Request) bool { return true }},
 			answer:    `{"ok":true,"messages":[{"text":"lunch?"}]}`,
 			request:   post("/api/conversations.history", ""),
-			want:      router.Call{Method: "POST", URL: "/api/conversations.history", Status: 200, Answer: "(not kept: it may hold what people wrote)"},
+			want: router.Call{Method: "POST", URL: "/api/conversations.history", Status: 200,
+				Answer: "(not kept: it may hold what people wrote)"},
 		},
 		"a refusal in its place": {
 			transport: notifiers.Recorded{Withheld: func(*http.Request) bool { return true }},
 			answer:    `{"ok":false,"error":"missing_scope"}`,
 			request:   post("/api/conversations.history", ""),
-			want:      router.Call{Method: "POST", URL: "/api/conversations.history", Status: 200, Answer: `{"ok":false,"error":"missing_scope"}`},
+			want: router.Call{Method: "POST", URL: "/api/conversations.history", Status: 200,
+				Answer: `{"ok":false,"error":"missing_scope"}`},
 		},
 		"the beginning of what is long, and no part of a secret at its end": {
 			answer:  strings.Repeat("y", 3*router.MaxAnswer),
 			request: post("/", long+key.Reveal()+long),
-			want: router.Call{Method: "POST", URL: "/", Status: 200, Answer: strings.Repeat("y", router.MaxAnswer), AnswerCut: true,
-				Request: long + "•", RequestCut: true},
+			want: router.Call{Method: "POST", URL: "/", Status: 200, Answer: strings.Repeat("y", router.MaxAnswer),
+				AnswerCut: true,
+				Request:   long + "•", RequestCut: true},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

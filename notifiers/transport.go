@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// MaxAnswerHeader bounds the header of an answer, in bytes. A service sends some hundred; without a bound of ours a server
-// that answers in its place could send ten million for each call.
+// MaxAnswerHeader bounds the header of an answer, in bytes. A service sends some hundred; without a bound of ours a
+// server that answers in its place could send ten million for each call.
 const MaxAnswerHeader = 64 << 10
 
-// idlePerHost is how many connections to one service wait for the next call. The library keeps two: in a storm of a hundred
-// channels each call would make a new one where the service speaks HTTP/1.1.
+// idlePerHost is how many connections to one service wait for the next call. The library keeps two: in a storm of a
+// hundred channels each call would make a new one where the service speaks HTTP/1.1.
 const idlePerHost = 64
 
-// NewTransport returns what every HTTP client of ours goes through: that of the library, with answers bounded. Bodies are
-// bounded by whoever reads them.
+// NewTransport returns what every HTTP client of ours goes through: that of the library, with answers bounded. Bodies
+// are bounded by whoever reads them.
 func NewTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxResponseHeaderBytes, t.MaxIdleConnsPerHost = MaxAnswerHeader, idlePerHost
 	return t
 }
 
-// RetryAfter reads the header in seconds or as a date, for as much as it is believed. ok is false where it names no time to
-// come.
+// RetryAfter reads the header in seconds or as a date, for as much as it is believed. ok is false where it names no
+// time to come.
 func RetryAfter(header http.Header, now time.Time) (wait time.Duration, ok bool) {
 	text := header.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {

@@ -80,21 +80,27 @@ func TestAccountsFold(t *testing.T) {
 				said(180, account, router.AccountBan, "REINSTATE"),
 			},
 			lines: []string{
-				"INC-1 opened Account ban: will be disabled. Meta will disable the account on the date of the ban: from then on nothing can be sent",
-				"INC-1 escalated Account ban: account disabled. Meta has disabled the account: nothing can be sent, and no flow can be opened; " +
+				"INC-1 opened Account ban: will be disabled. Meta will disable the account on the date of the ban: from then on " +
+					"nothing can be sent",
+				"INC-1 escalated Account ban: account disabled. Meta has disabled the account: nothing can be sent, and no flow " +
+					"can be opened; " +
 					"severity rises from error to critical",
 				"INC-1 resolved Account ban: account reinstated after 3 h",
 			},
-			told: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open critical", "INC-1 page open critical",
+			told: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open critical",
+				"INC-1 page open critical",
 				"INC-1 chat closed critical", "INC-1 page closed critical"},
 		},
 		"a ban that is put off eases": {
-			events: []router.Event{said(0, account, router.AccountBan, "DISABLE"), said(60, account, router.AccountBan, "SCHEDULE_FOR_DISABLE")},
+			events: []router.Event{said(0, account, router.AccountBan, "DISABLE"),
+				said(60, account, router.AccountBan, "SCHEDULE_FOR_DISABLE")},
 			lines: []string{
-				"INC-1 opened Account ban: account disabled. Meta has disabled the account: nothing can be sent, and no flow can be opened",
+				"INC-1 opened Account ban: account disabled. Meta has disabled the account: nothing can be sent, and no flow " +
+					"can be opened",
 				"INC-1 eased Account ban: will be disabled; still active: Account ban: will be disabled",
 			},
-			told: []string{"INC-1 chat open critical", "INC-1 page open critical", "INC-1 chat open error", "INC-1 page open error"},
+			told: []string{"INC-1 chat open critical", "INC-1 page open critical", "INC-1 chat open error",
+				"INC-1 page open error"},
 		},
 		"two restrictions end each by its time": {
 			events: []router.Event{
@@ -103,10 +109,13 @@ func TestAccountsFold(t *testing.T) {
 			},
 			until: 121,
 			lines: []string{
-				"INC-1 opened Account restriction: cannot start conversations. The account cannot start conversations: no template, " +
+				"INC-1 opened Account restriction: cannot start conversations. The account cannot start conversations: no " +
+					"template, " +
 					"and no flow in one, reaches anybody who has not written first",
-				"INC-1 activated Account restriction: cannot add phone numbers. The account can add no phone numbers; those that it has go on",
-				"INC-1 eased Account restriction: cannot add phone numbers: over by its own time; still active: Account restriction: cannot start conversations",
+				"INC-1 activated Account restriction: cannot add phone numbers. The account can add no phone numbers; those " +
+					"that it has go on",
+				"INC-1 eased Account restriction: cannot add phone numbers: over by its own time; still active: Account " +
+					"restriction: cannot start conversations",
 				"INC-1 resolved Account restriction: cannot start conversations: over by its own time, after 2 h",
 			},
 			told: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error", "INC-1 page open error",
@@ -122,7 +131,8 @@ func TestAccountsFold(t *testing.T) {
 				"INC-1 opened Account restriction: RESTRICTED_ANEW",
 				"INC-1 resolved Account restriction: RESTRICTED_ANEW: over by its own time, after 1 h 30 min",
 			},
-			told: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error", "INC-1 page open error", "INC-1 chat closed error", "INC-1 page closed error"},
+			told: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error", "INC-1 page open error",
+				"INC-1 chat closed error", "INC-1 page closed error"},
 		},
 		"a restriction that was resolved by hand comes again after its time": {
 			events: []router.Event{
@@ -133,19 +143,23 @@ func TestAccountsFold(t *testing.T) {
 				said(90, account, router.AccountRestriction, numbers, expires(120)),
 			},
 			lines: []string{
-				"INC-1 opened Account restriction: cannot add phone numbers. The account can add no phone numbers; those that it has go on",
+				"INC-1 opened Account restriction: cannot add phone numbers. The account can add no phone numbers; those that " +
+					"it has go on",
 				"INC-1 resolved Resolved by Kim after 10 min; Meta still reports it",
 				"INC-1 recovered Account restriction: cannot add phone numbers: over by its own time",
-				"INC-2 opened Account restriction: cannot add phone numbers. The account can add no phone numbers; those that it has go on",
+				"INC-2 opened Account restriction: cannot add phone numbers. The account can add no phone numbers; those that " +
+					"it has go on",
 			},
-			told: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat closed error", "INC-1 page closed error",
+			told: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat closed error",
+				"INC-1 page closed error",
 				"INC-1 chat closed error", "INC-2 chat open error", "INC-2 page open error"},
 		},
 		"a restriction whose time is over opens nothing": {
 			events: []router.Event{said(60, account, router.AccountRestriction, numbers, expires(60))},
 		},
 		"a template is paused and comes back": {
-			events: []router.Event{said(0, template, status2, "FLAGGED"), said(10, template, status2, "PAUSED"), said(190, template, status2, "UNPAUSE")},
+			events: []router.Event{said(0, template, status2, "FLAGGED"), said(10, template, status2, "PAUSED"),
+				said(190, template, status2, "UNPAUSE")},
 			lines: []string{
 				"INC-1 opened Template status: flagged. People block or report the template: it will be paused, then disabled",
 				"INC-1 activated Template status: paused. The template cannot be sent until its pause is over",
@@ -159,21 +173,25 @@ func TestAccountsFold(t *testing.T) {
 				"INC-1 opened Template status: disabled. The template cannot be sent any more",
 				"INC-1 resolved Template status: to be deleted after 10 min",
 			},
-			told: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat closed error", "INC-1 page closed error"},
+			told: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat closed error",
+				"INC-1 page closed error"},
 		},
 		"a template's quality falls and recovers": {
-			events: []router.Event{said(0, template, quality2, "YELLOW"), said(10, template, quality2, "RED"), said(20, template, quality2, "UNKNOWN"),
+			events: []router.Event{said(0, template, quality2, "YELLOW"), said(10, template, quality2, "RED"),
+				said(20, template, quality2, "UNKNOWN"),
 				said(30, template, quality2, "GREEN")},
 			lines: []string{
 				"INC-1 opened Template quality: medium quality",
-				"INC-1 escalated Template quality: low quality. People block or report the template: it will be paused, then disabled; " +
+				"INC-1 escalated Template quality: low quality. People block or report the template: it will be paused, then " +
+					"disabled; " +
 					"severity rises from info to warning",
 				"INC-1 resolved Template quality: high quality after 30 min",
 			},
 			told: []string{"INC-1 chat open info", "INC-1 chat open warning", "notice to chat", "INC-1 chat closed warning"},
 		},
 		"a number is flagged, and its limit falls: two incidents": {
-			events: []router.Event{said(0, number, quality, "FLAGGED"), said(10, number, router.PhoneMessagingLimit, "DOWNGRADE"),
+			events: []router.Event{said(0, number, quality, "FLAGGED"), said(10, number, router.PhoneMessagingLimit,
+				"DOWNGRADE"),
 				said(20, number, quality, "UNFLAGGED"), said(30, number, router.PhoneMessagingLimit, "UPGRADE")},
 			lines: []string{
 				"INC-1 opened Phone number quality: flagged for low quality. People block or report messages of the number: " +
@@ -182,18 +200,22 @@ func TestAccountsFold(t *testing.T) {
 				"INC-1 resolved Phone number quality: no longer flagged after 20 min",
 				"INC-2 resolved Messaging limit: limit raised after 20 min",
 			},
-			told: []string{"INC-1 chat open error", "INC-1 page open error", "INC-2 chat open warning", "INC-1 chat open error", "INC-1 page open error",
+			told: []string{"INC-1 chat open error", "INC-1 page open error", "INC-2 chat open warning", "INC-1 chat open error",
+				"INC-1 page open error",
 				"INC-1 chat closed error", "INC-1 page closed error", "INC-2 chat open warning", "INC-2 chat closed warning"},
 		},
 		"the same word of another number is another incident": {
-			events: []router.Event{said(0, number, quality, "FLAGGED"), said(10, router.Subject{Kind: router.SubjectPhone, ID: "4"}, quality, "UNFLAGGED")},
-			lines: []string{"INC-1 opened Phone number quality: flagged for low quality. People block or report messages of the number: " +
-				"unless that gets better within 7 days, Meta may lower its limit"},
+			events: []router.Event{said(0, number, quality, "FLAGGED"),
+				said(10, router.Subject{Kind: router.SubjectPhone, ID: "4"}, quality, "UNFLAGGED")},
+			lines: []string{
+				"INC-1 opened Phone number quality: flagged for low quality. People block or report messages of the number: " +
+					"unless that gets better within 7 days, Meta may lower its limit"},
 			told: []string{"INC-1 chat open error", "INC-1 page open error", "close page"},
 		},
 		"each alert of a business is an incident, as bad as Meta says": {
 			events: []router.Event{
-				said(0, business, alerts, "OBA_REJECTED", state(router.Activated), func(e *router.Event) { e.Said = router.Critical }),
+				said(0, business, alerts, "OBA_REJECTED", state(router.Activated),
+					func(e *router.Event) { e.Said = router.Critical }),
 				said(10, business, alerts, "SOMETHING_NEW", state(router.Activated)),
 				said(20, business, alerts, "OBA_REJECTED", state(router.Deactivated)),
 			},
@@ -202,14 +224,17 @@ func TestAccountsFold(t *testing.T) {
 				"INC-2 opened Account alert: SOMETHING_NEW",
 				"INC-1 resolved Account alert: official business account rejected: over after 20 min",
 			},
-			told: []string{"INC-1 chat open critical", "INC-1 page open critical", "INC-2 chat open warning", "INC-1 chat open critical",
+			told: []string{"INC-1 chat open critical", "INC-1 page open critical", "INC-2 chat open warning",
+				"INC-1 chat open critical",
 				"INC-1 page open critical", "INC-1 chat closed critical", "INC-1 page closed critical", "INC-2 chat open warning"},
 		},
 		"any word that connects ends every way of being disconnected": {
 			events: []router.Event{said(0, account, router.AccountConnection, "PARTNER_REMOVED"),
-				said(10, account, router.AccountConnection, "PARTNER_APP_UNINSTALLED"), said(20, account, router.AccountConnection, "PARTNER_ADDED")},
+				said(10, account, router.AccountConnection, "PARTNER_APP_UNINSTALLED"), said(20, account, router.AccountConnection,
+					"PARTNER_ADDED")},
 			lines: []string{
-				"INC-1 opened Account connection: partner removed. The account has removed the partner: nothing more will arrive for it",
+				"INC-1 opened Account connection: partner removed. The account has removed the partner: nothing more will " +
+					"arrive for it",
 				"INC-1 activated Account connection: app uninstalled. The account has removed the app: nothing more will arrive for it",
 				"INC-1 resolved Account connection: partner added after 20 min",
 			},
@@ -226,13 +251,17 @@ func TestAccountsFold(t *testing.T) {
 			told:   []string{"close page", "notice to chat"},
 		},
 		"news and unknown words are told once": {
-			events: []router.Event{said(0, account, router.AccountUpdate, "ACCOUNT_DELETED"), said(1, number, "SECURITY", "PIN_RESET_REQUEST"),
-				said(2, template, status2, "REJECTED"), said(3, account, router.AccountBan, "UNHEARD_OF"), said(4, account, "UNKNOWN_FIELD", "X")},
-			told: []string{"notice to chat", "notice to page", "notice to chat", "notice to page", "notice to chat", "notice to chat", "notice to chat"},
+			events: []router.Event{said(0, account, router.AccountUpdate, "ACCOUNT_DELETED"),
+				said(1, number, "SECURITY", "PIN_RESET_REQUEST"),
+				said(2, template, status2, "REJECTED"), said(3, account, router.AccountBan, "UNHEARD_OF"),
+				said(4, account, "UNKNOWN_FIELD", "X")},
+			told: []string{"notice to chat", "notice to page", "notice to chat", "notice to page", "notice to chat",
+				"notice to chat", "notice to chat"},
 		},
 		"an older word that arrives late changes nothing": {
-			events: []router.Event{said(60, account, router.AccountBan, "REINSTATE"), said(59, account, router.AccountBan, "DISABLE")},
-			told:   []string{"close page"},
+			events: []router.Event{said(60, account, router.AccountBan, "REINSTATE"),
+				said(59, account, router.AccountBan, "DISABLE")},
+			told: []string{"close page"},
 		},
 		"what was stored before subjects were known is news": {
 			events: []router.Event{at(0, "ACCOUNT_UPDATE", func(e *router.Event) { e.Flow = "" })},
@@ -256,7 +285,8 @@ func TestAccountsFold(t *testing.T) {
 						case o.Incident != 0 && o.Open:
 							told = append(told, fmt.Sprintf("%s %s open %s", router.IncidentName(o.Incident), o.Target.Notifier, o.Severity))
 						case o.Incident != 0:
-							told = append(told, fmt.Sprintf("%s %s closed %s", router.IncidentName(o.Incident), o.Target.Notifier, o.Severity))
+							told = append(told, fmt.Sprintf("%s %s closed %s", router.IncidentName(o.Incident), o.Target.Notifier,
+								o.Severity))
 						case !strings.HasPrefix(o.Key, "flowbridge/notice/"):
 							told = append(told, "close "+o.Target.Notifier)
 						default:
@@ -297,13 +327,16 @@ func TestAnIncidentShowsWhatMetaSaidOfWhatIsActive(t *testing.T) {
 	}
 	sim.Fold(said(0, account, router.AccountRestriction, starts, expires(600)))
 	sim.Fold(said(0, account, router.AccountRestriction, numbers, expires(60)))
-	same(shown("account:"), "ACCOUNT_UPDATE ACCOUNT_RESTRICTION account: "+numbers+" [{Word "+numbers+"} {Word "+starts+"}] flowbridge/w/account:/ACCOUNT_RESTRICTION")
+	same(shown("account:"), "ACCOUNT_UPDATE ACCOUNT_RESTRICTION account: "+numbers+" [{Word "+numbers+"} {Word "+starts+
+		"}] flowbridge/w/account:/ACCOUNT_RESTRICTION")
 	sim.Advance(morning.Add(61 * time.Minute))
-	same(shown("account:"), "ACCOUNT_UPDATE ACCOUNT_RESTRICTION account: "+starts+" [{Word "+starts+"}] flowbridge/w/account:/ACCOUNT_RESTRICTION")
+	same(shown("account:"), "ACCOUNT_UPDATE ACCOUNT_RESTRICTION account: "+starts+" [{Word "+starts+
+		"}] flowbridge/w/account:/ACCOUNT_RESTRICTION")
 
 	sim.Fold(said(62, template, status2, "FLAGGED"))
 	sim.Fold(said(63, template, status2, "PAUSED"))
-	same(shown("template:77:nb_NO"), status2+" "+status2+" template:77:nb_NO PAUSED [{Word PAUSED}] flowbridge/w/template:77:nb_NO/"+status2)
+	same(shown("template:77:nb_NO"), status2+" "+status2+
+		" template:77:nb_NO PAUSED [{Word PAUSED}] flowbridge/w/template:77:nb_NO/"+status2)
 
 	sim.Fold(said(64, business, alerts, "OBA_REJECTED", state(router.Activated)))
 	same(shown("entity:BUSINESS:9"), "ACCOUNT_ALERTS ACCOUNT_ALERTS entity:BUSINESS:9 OBA_REJECTED [{Word OBA_REJECTED}] "+
@@ -331,8 +364,8 @@ func TestARecoveryWithoutAThresholdEndsWhatIsActive(t *testing.T) {
 	}
 }
 
-// TestEveryWordOfTheCatalogueDoesWhatItIsTo holds the table of Meta's fields: what opens and how bad it is, what ends, what
-// is told once.
+// TestEveryWordOfTheCatalogueDoesWhatItIsTo holds the table of Meta's fields: what opens and how bad it is, what ends,
+// what is told once.
 func TestEveryWordOfTheCatalogueDoesWhatItIsTo(t *testing.T) {
 	var got []string
 	for _, s := range router.Signals() {
@@ -447,14 +480,18 @@ TEMPLATE_CATEGORY_UPDATE UTILITY news warning`
 		e    router.Event
 		want router.Severity
 	}{
-		"an unknown restriction opens": {said(0, account, router.AccountRestriction, "RESTRICTED_ANEW", state(router.Activated)), router.Error},
-		"Meta's own word":              {said(0, business, alerts, "X", func(e *router.Event) { e.AlertState, e.Said = router.Activated, router.Critical }), router.Critical},
-		"an end is good news":          {said(0, business, alerts, "X", func(e *router.Event) { e.AlertState, e.Said = router.Deactivated, router.Critical }), router.Info},
-		"an alert that is neither":     {said(0, business, alerts, "OBA_REJECTED", state("")), router.Info},
-		"an unknown category":          {said(0, template, "TEMPLATE_CATEGORY_UPDATE", "X"), router.Warning},
-		"an unknown word":              {said(0, account, router.AccountBan, "X"), router.Info},
-		"an unknown field":             {said(0, account, "X", "DISABLE"), router.Info},
-		"a draft that will freeze":     {at(0, router.FlowStatusChange, func(e *router.Event) { e.NewStatus, e.Warning = router.Draft, "freezes" }), router.Warning},
+		"an unknown restriction opens": {said(0, account, router.AccountRestriction, "RESTRICTED_ANEW",
+			state(router.Activated)), router.Error},
+		"Meta's own word": {said(0, business, alerts, "X",
+			func(e *router.Event) { e.AlertState, e.Said = router.Activated, router.Critical }), router.Critical},
+		"an end is good news": {said(0, business, alerts, "X",
+			func(e *router.Event) { e.AlertState, e.Said = router.Deactivated, router.Critical }), router.Info},
+		"an alert that is neither": {said(0, business, alerts, "OBA_REJECTED", state("")), router.Info},
+		"an unknown category":      {said(0, template, "TEMPLATE_CATEGORY_UPDATE", "X"), router.Warning},
+		"an unknown word":          {said(0, account, router.AccountBan, "X"), router.Info},
+		"an unknown field":         {said(0, account, "X", "DISABLE"), router.Info},
+		"a draft that will freeze": {at(0, router.FlowStatusChange,
+			func(e *router.Event) { e.NewStatus, e.Warning = router.Draft, "freezes" }), router.Warning},
 	} {
 		if got := router.DefaultSeverity(&c.e); got != c.want {
 			t.Errorf("%s: got %s, want %s", name, got, c.want)

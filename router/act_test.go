@@ -38,10 +38,12 @@ func TestActs(t *testing.T) {
 		outcome  string
 	}{
 		{
-			name:     "an acknowledgement in Slack goes to PagerDuty and to the card",
-			events:   []router.Event{up(0, 10), act(1, router.SourceSlack, router.Acknowledge, router.Act{Incident: 1, Actor: "ana", Notifier: "chat"})},
-			open:     "INC-1 error acknowledged: chat(error) page(error)",
-			owed:     []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error", "INC-1 page open error"},
+			name: "an acknowledgement in Slack goes to PagerDuty and to the card",
+			events: []router.Event{up(0, 10), act(1, router.SourceSlack, router.Acknowledge,
+				router.Act{Incident: 1, Actor: "ana", Notifier: "chat"})},
+			open: "INC-1 error acknowledged: chat(error) page(error)",
+			owed: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error",
+				"INC-1 page open error"},
 			timeline: []string{"opened: Endpoint error rate over 10 %", "acknowledged: Acknowledged by ana in Slack"},
 		},
 		{
@@ -52,33 +54,44 @@ func TestActs(t *testing.T) {
 			timeline: []string{"opened: Endpoint error rate over 10 %", "acknowledged: Acknowledged by ben in PagerDuty"},
 		},
 		{
-			name:   "an acknowledgement that comes back changes nothing",
-			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), inPagerDuty(2, router.Acknowledge, router.Act{})},
-			open:   "INC-1 error acknowledged: chat(error) page(error)", outcome: "INC-1 is acknowledged already",
+			name: "an acknowledgement that comes back changes nothing",
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1),
+				inPagerDuty(2, router.Acknowledge, router.Act{})},
+			open: "INC-1 error acknowledged: chat(error) page(error)", outcome: "INC-1 is acknowledged already",
 			timeline: []string{"opened: Endpoint error rate over 10 %", "acknowledged: Acknowledged by ana"},
 		},
 		{
-			name:     "an acknowledgement is taken back",
-			events:   []router.Event{up(0, 10), person(1, router.Acknowledge, 1), inPagerDuty(2, router.Unacknowledge, router.Act{})},
-			open:     "INC-1 error open: chat(error) page(error)",
-			timeline: []string{"opened: Endpoint error rate over 10 %", "acknowledged: Acknowledged by ana", "unacknowledged: No longer acknowledged: ben in PagerDuty"},
+			name: "an acknowledgement is taken back",
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1),
+				inPagerDuty(2, router.Unacknowledge, router.Act{})},
+			open: "INC-1 error open: chat(error) page(error)",
+			timeline: []string{"opened: Endpoint error rate over 10 %", "acknowledged: Acknowledged by ana",
+				"unacknowledged: No longer acknowledged: ben in PagerDuty"},
 		},
 		{
-			name:     "a resolve by hand is taken back while Meta still reports it",
-			events:   []router.Event{up(0, 10), inPagerDuty(1, router.Resolve, router.Act{}), inPagerDuty(2, router.Reopen, router.Act{})},
-			open:     "INC-1 error open: chat(error) page(error)",
-			timeline: []string{"opened: Endpoint error rate over 10 %", "resolved: Resolved by ben in PagerDuty after 1 min; Meta still reports it", "reopened: Reopened by ben in PagerDuty"},
+			name: "a resolve by hand is taken back while Meta still reports it",
+			events: []router.Event{up(0, 10), inPagerDuty(1, router.Resolve, router.Act{}),
+				inPagerDuty(2, router.Reopen, router.Act{})},
+			open: "INC-1 error open: chat(error) page(error)",
+			timeline: []string{"opened: Endpoint error rate over 10 %",
+				"resolved: Resolved by ben in PagerDuty after 1 min; Meta still reports it",
+				"reopened: Reopened by ben in PagerDuty"},
 		},
 		{
-			name:   "what Meta reports as over cannot be reopened",
-			events: []router.Event{up(0, 10), down(1, 10), inPagerDuty(2, router.Reopen, router.Act{})}, outcome: "INC-1 cannot be reopened: it is over",
-			timeline: []string{"opened: Endpoint error rate over 10 %", "resolved: Endpoint error rate back under 10 % after 1 min"},
+			name:    "what Meta reports as over cannot be reopened",
+			events:  []router.Event{up(0, 10), down(1, 10), inPagerDuty(2, router.Reopen, router.Act{})},
+			outcome: "INC-1 cannot be reopened: it is over",
+			timeline: []string{"opened: Endpoint error rate over 10 %",
+				"resolved: Endpoint error rate back under 10 % after 1 min"},
 		},
 		{
-			name:     "page now pages who hears of worse levels only",
-			events:   []router.Event{up(0, 5), act(1, router.SourceSlack, router.PageNow, router.Act{Incident: 1, Actor: "ana"}), down(2, 5)},
-			owed:     []string{"INC-1 chat open warning", "INC-1 chat open warning", "INC-1 page open warning", "INC-1 chat closed warning", "INC-1 page closed warning"},
-			timeline: []string{"opened: Endpoint error rate over 5 %", "paged: Paged page, by ana in Slack", "resolved: Endpoint error rate back under 5 % after 2 min"},
+			name: "page now pages who hears of worse levels only",
+			events: []router.Event{up(0, 5), act(1, router.SourceSlack, router.PageNow, router.Act{Incident: 1, Actor: "ana"}),
+				down(2, 5)},
+			owed: []string{"INC-1 chat open warning", "INC-1 chat open warning", "INC-1 page open warning",
+				"INC-1 chat closed warning", "INC-1 page closed warning"},
+			timeline: []string{"opened: Endpoint error rate over 5 %", "paged: Paged page, by ana in Slack",
+				"resolved: Endpoint error rate back under 5 % after 2 min"},
 		},
 		{
 			name: "page now does not wait", decide: waiting(false),
@@ -92,9 +105,10 @@ func TestActs(t *testing.T) {
 			timeline: []string{"opened: Endpoint error rate over 10 %"},
 		},
 		{
-			name:   "who acknowledges what was paged after an acknowledgement has that as well",
-			events: []router.Event{up(0, 5), person(1, router.Acknowledge, 1), person(2, router.PageNow, 1), inPagerDuty(3, router.Acknowledge, router.Act{})},
-			open:   "INC-1 warning acknowledged: chat(warning) page(warning)", outcome: "acknowledged INC-1",
+			name: "who acknowledges what was paged after an acknowledgement has that as well",
+			events: []router.Event{up(0, 5), person(1, router.Acknowledge, 1), person(2, router.PageNow, 1),
+				inPagerDuty(3, router.Acknowledge, router.Act{})},
+			open: "INC-1 warning acknowledged: chat(warning) page(warning)", outcome: "acknowledged INC-1",
 			timeline: []string{"opened: Endpoint error rate over 5 %", "acknowledged: Acknowledged by ana",
 				"paged: Paged page, by ana", "acknowledged: Acknowledged by ben in PagerDuty"},
 		},
@@ -120,11 +134,13 @@ func TestActs(t *testing.T) {
 		{
 			name: "an owner, a note and a link are for the others",
 			events: []router.Event{
-				up(0, 10), inPagerDuty(1, router.Assign, router.Act{Owner: "Cleo"}), inPagerDuty(2, router.Note, router.Act{Text: "looking"}),
+				up(0, 10), inPagerDuty(1, router.Assign, router.Act{Owner: "Cleo"}),
+				inPagerDuty(2, router.Note, router.Act{Text: "looking"}),
 				inPagerDuty(3, router.LinkIncident, router.Act{Link: &router.Link{Notifier: "page", ID: "P1", Number: 7}}),
 			},
 			open: "INC-1 error open: chat(error) page(error)",
-			owed: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error", "INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error"},
+			owed: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error", "INC-1 chat open error",
+				"INC-1 page open error", "INC-1 chat open error"},
 			timeline: []string{"opened: Endpoint error rate over 10 %", "assigned: Assigned to Cleo in PagerDuty",
 				"note: looking (ben in PagerDuty)", "linked: page's page is PagerDuty #7"},
 		},
@@ -145,7 +161,8 @@ func TestActs(t *testing.T) {
 		},
 		{
 			name: "who resolves one of two pages in PagerDuty resolves both", decide: pagingOnRise,
-			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50), inPagerDuty(3, router.Resolve, router.Act{})},
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50),
+				inPagerDuty(3, router.Resolve, router.Act{})},
 			owed: []string{
 				"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error", "INC-1 page open error",
 				"INC-1 chat open critical", "INC-1 page open critical", "INC-1 page open critical",
@@ -155,9 +172,11 @@ func TestActs(t *testing.T) {
 		{
 			name:   "a card that says that Meta still reports it is renewed when Meta no longer does; nobody is paged for it",
 			events: []router.Event{up(0, 10), person(1, router.Resolve, 1), down(2, 10)},
-			owed: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat closed error", "INC-1 page closed error",
+			owed: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat closed error",
+				"INC-1 page closed error",
 				"INC-1 chat closed error"},
-			timeline: []string{"opened: Endpoint error rate over 10 %", "resolved: Resolved by ana after 1 min; Meta still reports it",
+			timeline: []string{"opened: Endpoint error rate over 10 %",
+				"resolved: Resolved by ana after 1 min; Meta still reports it",
 				"recovered: Meta reports the recovery: Endpoint error rate back under 10 %"},
 		},
 		{
@@ -200,8 +219,10 @@ func TestActsEnd(t *testing.T) {
 			minute++
 			e := drawEvent(t)
 			if rapid.Bool().Draw(t, "person") {
-				e = act(0, rapid.SampledFrom([]router.Source{router.SourceConsole, router.SourceSlack, router.SourcePagerDuty}).Draw(t, "source"),
-					rapid.SampledFrom([]string{router.Acknowledge, router.Unacknowledge, router.Resolve, router.Reopen, router.PageNow, router.Assign, router.Note}).Draw(t, "act"),
+				e = act(0, rapid.SampledFrom([]router.Source{router.SourceConsole, router.SourceSlack,
+					router.SourcePagerDuty}).Draw(t, "source"),
+					rapid.SampledFrom([]string{router.Acknowledge, router.Unacknowledge, router.Resolve, router.Reopen, router.PageNow,
+						router.Assign, router.Note}).Draw(t, "act"),
 					router.Act{Incident: rapid.Int64Range(1, 3).Draw(t, "incident"), Actor: "ana", Owner: "ben", Text: "note"})
 				if e.Source == router.SourcePagerDuty {
 					e.Act.Notifier = "page"
@@ -212,7 +233,8 @@ func TestActsEnd(t *testing.T) {
 			h.fold(e)
 			checkInvariants(t, h.state)
 		}
-		for _, e := range []router.Event{down(minute+1, 1), pair(minute+1, router.EndpointAvailability, router.Deactivated, 99), status(minute+1, "", router.Published)} {
+		for _, e := range []router.Event{down(minute+1, 1), pair(minute+1, router.EndpointAvailability, router.Deactivated,
+			99), status(minute+1, "", router.Published)} {
 			h.fold(e)
 		}
 		if left := openIncidents(h.state); left != "" {

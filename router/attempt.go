@@ -75,8 +75,8 @@ const (
 	CutMargin = 4 << 10
 )
 
-// Exchange keeps what one attempt sends and is answered. Whoever makes calls adds them; whoever knows a secret names it. Its
-// methods may be called from several goroutines, and on nil, where nothing is kept.
+// Exchange keeps what one attempt sends and is answered. Whoever makes calls adds them; whoever knows a secret names
+// it. Its methods may be called from several goroutines, and on nil, where nothing is kept.
 type Exchange struct {
 	mu      sync.Mutex
 	secrets []Secret

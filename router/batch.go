@@ -143,7 +143,8 @@ func (g *batch) keep(id FlowID, step Step) {
 	for _, number := range step.Incidents {
 		i := slices.IndexFunc(step.State.Incidents, func(inc Incident) bool { return inc.Number == number })
 		before := Incident{}
-		if was := slices.IndexFunc(g.states[id].Incidents, func(inc Incident) bool { return inc.Number == number }); was >= 0 {
+		if was := slices.IndexFunc(g.states[id].Incidents,
+			func(inc Incident) bool { return inc.Number == number }); was >= 0 {
 			before = g.states[id].Incidents[was]
 		}
 		g.page(&before, &step.State.Incidents[i])

@@ -11,8 +11,8 @@ type Changes struct {
 	Any, Apart bool
 }
 
-// ChangesOf returns the words of events of a name; ok is false for an event of flows, for news of the bridge itself, and for one
-// that nobody knows.
+// ChangesOf returns the words of events of a name; ok is false for an event of flows, for news of the bridge itself,
+// and for one that nobody knows.
 func ChangesOf(event string) (c Changes, ok bool) {
 	words := func(levels []SignalLevel) (all []string) {
 		for _, l := range levels {

@@ -22,8 +22,8 @@ type pageID struct {
 	pagedAt  int64
 }
 
-// services are Slack and PagerDuty beside the real fold. Slack shows what it is told and nothing else; in PagerDuty people
-// change the page where it stands, and every change there comes back as an act, whoever made it.
+// services are Slack and PagerDuty beside the real fold. Slack shows what it is told and nothing else; in PagerDuty
+// people change the page where it stands, and every change there comes back as an act, whoever made it.
 type services struct {
 	t         *rapid.T
 	sim       *router.Simulation
@@ -35,16 +35,18 @@ type services struct {
 	syncs     int             // calls that were ever made
 }
 
-// TestNoEcho interleaves what Meta reports and what people do in Slack, PagerDuty and the console with deliveries that come
-// early or late. Once everything was told, every side shows the same; what we told a service and what comes back of it
-// changes nothing and is told to nobody; and there were no more calls than deliveries owed, which are few for each event.
+// TestNoEcho interleaves what Meta reports and what people do in Slack, PagerDuty and the console with deliveries that
+// come early or late. Once everything was told, every side shows the same; what we told a service and what comes back
+// of it changes nothing and is told to nobody; and there were no more calls than deliveries owed, which are few for
+// each event.
 func TestNoEcho(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &services{
 			t: t, incidents: map[int64]router.Incident{},
 			sides: map[pageID]*side{}, waiting: map[pageID]bool{},
 		}
-		s.sim = router.NewSimulation(&history{decide: rapid.SampledFrom([]func(*router.Event) router.Decision{chatAndPage, pagingOnRise, waiting(false)}).Draw(t, "rules")})
+		s.sim = router.NewSimulation(&history{decide: rapid.SampledFrom([]func(*router.Event) router.Decision{chatAndPage,
+			pagingOnRise, waiting(false)}).Draw(t, "rules")})
 		for range rapid.IntRange(1, 40).Draw(t, "length") {
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0:
@@ -61,7 +63,8 @@ func TestNoEcho(t *testing.T) {
 		s.deliver(len(s.waiting))
 		s.agree()
 		s.pass(1)
-		for _, e := range []router.Event{down(0, 1), pair(0, router.EndpointAvailability, router.Deactivated, 99), status(0, "", router.Published)} {
+		for _, e := range []router.Event{down(0, 1), pair(0, router.EndpointAvailability, router.Deactivated, 99),
+			status(0, "", router.Published)} {
 			s.fold(e)
 		}
 		s.deliver(len(s.waiting))
@@ -85,7 +88,8 @@ func (s *services) pass(minutes int) {
 	s.keep(s.sim.Advance(s.now()))
 }
 
-// fold folds an event and returns how many deliveries it owes: at most a card and two pages of each incident of its flow.
+// fold folds an event and returns how many deliveries it owes: at most a card and two pages of each incident of its
+// flow.
 func (s *services) fold(e router.Event) (owed int) {
 	e.At, e.Received = s.now(), s.now()
 	owed = s.keep(s.sim.Fold(e))
@@ -116,7 +120,8 @@ func (s *services) somebody() {
 	if len(s.incidents) == 0 {
 		return
 	}
-	what := rapid.SampledFrom([]string{router.Acknowledge, router.Unacknowledge, router.Resolve, router.Reopen, router.PageNow}).Draw(s.t, "act")
+	what := rapid.SampledFrom([]string{router.Acknowledge, router.Unacknowledge, router.Resolve, router.Reopen,
+		router.PageNow}).Draw(s.t, "act")
 	a := router.Act{Incident: rapid.SampledFrom(slices.Sorted(maps.Keys(s.incidents))).Draw(s.t, "incident"), Actor: "ana"}
 	source := router.SourceConsole
 	if rapid.Bool().Draw(s.t, "in Slack") {
@@ -125,8 +130,9 @@ func (s *services) somebody() {
 	s.fold(act(0, source, what, a))
 }
 
-// inPagerDuty lets a person do what PagerDuty offers for a page as it stands. They reopen only what a person had resolved and
-// Meta still reports to them: what is over stays over here, and that they want it open there all the same is their own wish.
+// inPagerDuty lets a person do what PagerDuty offers for a page as it stands. They reopen only what a person had
+// resolved and Meta still reports to them: what is over stays over here, and that they want it open there all the same
+// is their own wish.
 func (s *services) inPagerDuty() {
 	var pages []pageID
 	for id := range s.sides {
@@ -154,8 +160,9 @@ func (s *services) inPagerDuty() {
 	}
 	what := rapid.SampledFrom(offers).Draw(s.t, "act in PagerDuty")
 	side.state = map[string]router.IncidentState{
-		router.Acknowledge: router.IncidentAcknowledged, router.Unacknowledge: router.IncidentOpen, router.Resolve: router.IncidentResolved,
-		router.Reopen: router.IncidentOpen,
+		router.Acknowledge: router.IncidentAcknowledged, router.Unacknowledge: router.IncidentOpen,
+		router.Resolve: router.IncidentResolved,
+		router.Reopen:  router.IncidentOpen,
 	}[what]
 	s.comesBack(id, what, "ben")
 }
@@ -179,7 +186,8 @@ func (s *services) reopenable(id pageID) bool {
 
 // comesBack folds what PagerDuty says of a change there.
 func (s *services) comesBack(id pageID, what, who string) (owed int) {
-	return s.fold(act(0, router.SourcePagerDuty, what, router.Act{Incident: id.incident, Actor: who, Notifier: id.notifier}))
+	return s.fold(act(0, router.SourcePagerDuty, what, router.Act{Incident: id.incident, Actor: who,
+		Notifier: id.notifier}))
 }
 
 // deliver makes some of the calls that are owed, each with what is so now.
@@ -223,7 +231,8 @@ func (s *services) sync(id pageID) {
 	}
 	before := seen()
 	echo := map[router.IncidentState]string{
-		router.IncidentAcknowledged: router.Acknowledge, router.IncidentOpen: router.Unacknowledge, router.IncidentResolved: router.Resolve,
+		router.IncidentAcknowledged: router.Acknowledge, router.IncidentOpen: router.Unacknowledge,
+		router.IncidentResolved: router.Resolve,
 	}[want]
 	if want == router.IncidentResolved && s.incidents[id.incident].State != router.IncidentResolved {
 		return // this notifier hears no more of it, which is no resolve: it is known by its sender, and not taken

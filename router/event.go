@@ -112,7 +112,8 @@ type Act struct {
 	Incident int64  `json:"incident"`           // number of the incident it concerns; 0 for a notice or a silence
 	Actor    string `json:"actor,omitempty"`    // who, in words for people
 	Notifier string `json:"notifier,omitempty"` // through which it came, if known; of ParkedDelivery: whose delivery
-	Key      string `json:"key,omitempty"`      // which of the notifier's pages it came through; "" where that is not known
+	// which of the notifier's pages it came through; "" where that is not known
+	Key      string `json:"key,omitempty"`
 	Error    string `json:"error,omitempty"`    // of ParkedDelivery: the service's own words
 	About    string `json:"about,omitempty"`    // of ParkedDelivery: what could not be told, in a line
 	Delivery int64  `json:"delivery,omitempty"` // of ParkedDelivery: its id, for who retries it

@@ -25,8 +25,8 @@ type IncidentFilter struct {
 	Silenced   *bool
 	Trouble    *bool  // not everybody was told: see IncidentRow.Trouble
 	Query      string // INC-42, 42, or words of its title, names and facts, whatever their case
-	// Worst orders them by state (open first), trouble first, severity and age (newest first); resolved ones by trouble and
-	// age alone. Default: newest first.
+	// Worst orders them by state (open first), trouble first, severity and age (newest first); resolved ones by trouble
+	// and age alone. Default: newest first.
 	Worst  bool
 	Before int64 // number of the last of the page before; 0 begins
 	Limit  int   // default and most: 500
@@ -107,7 +107,8 @@ type FlowSummary struct {
 	Periods []StatusPeriod // oldest first
 }
 
-// SignalsNamed returns the keys of the signals that people may mean by a name: a key, or an event's name that several share.
+// SignalsNamed returns the keys of the signals that people may mean by a name: a key, or an event's name that several
+// share.
 func SignalsNamed(name string) []string {
 	keys := []string{name}
 	for _, s := range SignalsOf(name) {
@@ -151,8 +152,8 @@ type StatusPeriod struct {
 // Duration is how long it lasted, of what was asked for.
 func (p *StatusPeriod) Duration() time.Duration { return p.To.Sub(p.From) }
 
-// StatusPeriods returns when flows were in a status that is trouble, between two times, by their status changes: oldest first.
-// What a flow was before its first change is what that says.
+// StatusPeriods returns when flows were in a status that is trouble, between two times, by their status changes: oldest
+// first. What a flow was before its first change is what that says.
 func StatusPeriods(changes []Event, from, to time.Time) (periods []StatusPeriod) {
 	byFlow := map[FlowID][]*Event{}
 	for i := range changes {

@@ -17,13 +17,15 @@ import (
 // Both must end with the same alerts active, the same notifiers open, and the same severities.
 func TestOrderOfArrivalDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		group := rapid.SampledFrom([]router.GroupBy{router.GroupBySignal, router.GroupByThreshold, router.GroupByFlow}).Draw(t, "group by")
+		group := rapid.SampledFrom([]router.GroupBy{router.GroupBySignal, router.GroupByThreshold, router.GroupByFlow}).Draw(
+			t, "group by")
 		happened := rapid.SliceOfN(rapid.Custom(drawEvent), 1, 14).Draw(t, "events")
 		for i := range happened { // no two at the same time: arrival would break the tie
 			happened[i].At = morning.Add(time.Duration(i) * time.Minute)
 			happened[i].Received = morning.Add(time.Hour)
 		}
-		arrived := rapid.Permutation(slices.Concat(happened, happened[:rapid.IntRange(0, len(happened)).Draw(t, "repeats")])).Draw(t, "arrived")
+		arrived := rapid.Permutation(slices.Concat(happened,
+			happened[:rapid.IntRange(0, len(happened)).Draw(t, "repeats")])).Draw(t, "arrived")
 
 		want, got := &history{decide: groupedBy(group)}, &history{decide: groupedBy(group)}
 		for _, e := range happened {
@@ -48,7 +50,8 @@ func TestPeopleDoNotBreakTheFold(t *testing.T) {
 		for i := range rapid.IntRange(1, 25).Draw(t, "length") {
 			e := drawEvent(t)
 			if rapid.IntRange(0, 3).Draw(t, "person") == 0 {
-				e = person(0, rapid.SampledFrom([]string{router.Acknowledge, router.Resolve}).Draw(t, "act"), rapid.Int64Range(1, 4).Draw(t, "incident"))
+				e = person(0, rapid.SampledFrom([]string{router.Acknowledge, router.Resolve}).Draw(t, "act"),
+					rapid.Int64Range(1, 4).Draw(t, "incident"))
 			}
 			e.At = morning.Add(time.Duration(i) * time.Minute)
 			e.Received = e.At
@@ -58,8 +61,8 @@ func TestPeopleDoNotBreakTheFold(t *testing.T) {
 	})
 }
 
-// TestAClockAheadOfOursIsNotBelieved dates some events of a history minutes or hours ahead of their arrival. What stands
-// in the end is what would if they had happened as they arrived: a true recovery is never late.
+// TestAClockAheadOfOursIsNotBelieved dates some events of a history minutes or hours ahead of their arrival. What
+// stands in the end is what would if they had happened as they arrived: a true recovery is never late.
 func TestAClockAheadOfOursIsNotBelieved(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		happened := rapid.SliceOfN(rapid.Custom(drawEvent), 1, 14).Draw(t, "events")
@@ -68,7 +71,8 @@ func TestAClockAheadOfOursIsNotBelieved(t *testing.T) {
 			e.Received = morning.Add(time.Duration(i) * time.Minute)
 			e.At = e.Received
 			want.fold(e)
-			e.At = e.Received.Add(rapid.SampledFrom([]time.Duration{0, 0, 90 * time.Second, 10 * time.Minute, 5 * time.Hour}).Draw(t, "ahead"))
+			e.At = e.Received.Add(rapid.SampledFrom([]time.Duration{0, 0, 90 * time.Second, 10 * time.Minute,
+				5 * time.Hour}).Draw(t, "ahead"))
 			got.fold(e)
 			checkInvariants(t, got.state)
 		}
@@ -78,8 +82,8 @@ func TestAClockAheadOfOursIsNotBelieved(t *testing.T) {
 	})
 }
 
-// TestWhatIsTooOldOpensNothing lets some openings arrive more than eight days late: what stands is what would without them.
-// Recoveries that are as late close what they are about all the same.
+// TestWhatIsTooOldOpensNothing lets some openings arrive more than eight days late: what stands is what would without
+// them. Recoveries that are as late close what they are about all the same.
 func TestWhatIsTooOldOpensNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want, got := &history{decide: chatAndPage}, &history{decide: chatAndPage}
@@ -103,13 +107,15 @@ func TestWhatIsTooOldOpensNothing(t *testing.T) {
 	})
 }
 
-// TestOrderOfArrivalOfActsDoesNotMatter lets people acknowledge an incident and take that back, or resolve and reopen it. What
-// they did last stands, however their acts arrive.
+// TestOrderOfArrivalOfActsDoesNotMatter lets people acknowledge an incident and take that back, or resolve and reopen
+// it. What they did last stands, however their acts arrive.
 func TestOrderOfArrivalOfActsDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		kind := rapid.SampledFrom([][]string{{router.Acknowledge, router.Unacknowledge}, {router.Resolve, router.Reopen}}).Draw(t, "kind")
-		stateAfter := map[string]router.IncidentState{router.Acknowledge: router.IncidentAcknowledged, router.Unacknowledge: router.IncidentOpen,
-			router.Resolve: router.IncidentResolved, router.Reopen: router.IncidentOpen}
+		kind := rapid.SampledFrom([][]string{{router.Acknowledge, router.Unacknowledge},
+			{router.Resolve, router.Reopen}}).Draw(t, "kind")
+		stateAfter := map[string]router.IncidentState{router.Acknowledge: router.IncidentAcknowledged,
+			router.Unacknowledge: router.IncidentOpen,
+			router.Resolve:       router.IncidentResolved, router.Reopen: router.IncidentOpen}
 		var acts []router.Event
 		for i := range rapid.IntRange(1, 8).Draw(t, "length") {
 			acts = append(acts, person(1+i, rapid.SampledFrom(kind).Draw(t, "act"), 1))
@@ -117,7 +123,8 @@ func TestOrderOfArrivalOfActsDoesNotMatter(t *testing.T) {
 		want := stateAfter[acts[len(acts)-1].Name]
 		h := &history{decide: chatAndPage}
 		h.fold(up(0, 10))
-		arrived := rapid.Permutation(slices.Concat(acts, acts[:rapid.IntRange(0, len(acts)).Draw(t, "repeats")])).Draw(t, "arrived")
+		arrived := rapid.Permutation(slices.Concat(acts, acts[:rapid.IntRange(0, len(acts)).Draw(t, "repeats")])).Draw(t,
+			"arrived")
 		for i, e := range arrived {
 			e.Received = morning.Add(time.Hour + time.Duration(i)*time.Second)
 			h.fold(e)
@@ -132,9 +139,11 @@ func TestOrderOfArrivalOfActsDoesNotMatter(t *testing.T) {
 func drawEvent(t *rapid.T) router.Event {
 	switch rapid.IntRange(0, 3).Draw(t, "kind") {
 	case 0:
-		return status(0, "", rapid.SampledFrom([]string{router.Throttled, router.Blocked, router.Published}).Draw(t, "status"))
+		return status(0, "", rapid.SampledFrom([]string{router.Throttled, router.Blocked, router.Published}).Draw(t,
+			"status"))
 	case 1:
-		return pair(0, router.EndpointAvailability, drawState(t), rapid.SampledFrom([]float64{90, 95}).Draw(t, "availability"))
+		return pair(0, router.EndpointAvailability, drawState(t), rapid.SampledFrom([]float64{90, 95}).Draw(t,
+			"availability"))
 	default:
 		return pair(0, router.EndpointErrorRate, drawState(t), rapid.SampledFrom([]float64{5, 10, 50}).Draw(t, "rate"))
 	}
@@ -174,7 +183,8 @@ func checkInvariants(t *rapid.T, s router.State) {
 			}
 			severity, open := routed[w.Notifier]
 			if w.Open != open || open && w.Severity != severity {
-				t.Fatalf("%s: notifier %s open=%v severity=%s, want open=%v severity=%s", inc.Name(), w.Notifier, w.Open, w.Severity, open, severity)
+				t.Fatalf("%s: notifier %s open=%v severity=%s, want open=%v severity=%s", inc.Name(), w.Notifier, w.Open,
+					w.Severity, open, severity)
 			}
 		}
 	}

@@ -46,10 +46,12 @@ func (h *history) fold(e router.Event) router.Step {
 	}
 	h.seq++
 	e.Seq = h.seq
-	if e.Act != nil && h.over[e.Act.Incident].Number != 0 && !slices.ContainsFunc(h.state.Incidents, func(inc router.Incident) bool { return inc.Number == e.Act.Incident }) {
+	if e.Act != nil && h.over[e.Act.Incident].Number != 0 && !slices.ContainsFunc(h.state.Incidents,
+		func(inc router.Incident) bool { return inc.Number == e.Act.Incident }) {
 		h.state.Incidents = slices.Insert(slices.Clone(h.state.Incidents), 0, h.over[e.Act.Incident])
 	}
-	step := router.Fold(h.state, h.last+1, &e, router.Judge(h, &e), router.Moment{Now: e.Received, Silences: h.silences, Target: h.Target})
+	step := router.Fold(h.state, h.last+1, &e, router.Judge(h, &e), router.Moment{Now: e.Received, Silences: h.silences,
+		Target: h.Target})
 	h.state = step.State
 	// What the store keeps for the fold: unresolved incidents, the last of each alert, those whose page a person reopened,
 	// and those that an act names.
@@ -70,7 +72,8 @@ func (h *history) fold(e router.Event) router.Step {
 			if o.Open {
 				open = "open"
 			}
-			h.owed = append(h.owed, fmt.Sprintf("%s %s %s %s", router.IncidentName(o.Incident), o.Target.Notifier, open, o.Severity))
+			h.owed = append(h.owed, fmt.Sprintf("%s %s %s %s", router.IncidentName(o.Incident), o.Target.Notifier, open,
+				o.Severity))
 		} else if step.Notice.Recovery != "" && o.Target.Kind.Keyed() {
 			h.notices = append(h.notices, "close "+o.Target.Notifier+" "+o.Key)
 		} else {
@@ -88,7 +91,8 @@ var (
 
 // chatAndPage tells chat of everything and page of what is an error or worse.
 func chatAndPage(e *router.Event) router.Decision {
-	d := router.Decision{Rules: []string{"all"}, Severity: router.DefaultSeverity(e), Notify: []router.Route{{Target: chat}}, Named: []router.Target{chat, page}}
+	d := router.Decision{Rules: []string{"all"}, Severity: router.DefaultSeverity(e),
+		Notify: []router.Route{{Target: chat}}, Named: []router.Target{chat, page}}
 	if e.Paired() && e.AlertState == router.Deactivated {
 		d.Notify = nil
 	} else if d.Severity >= router.Error {
@@ -164,7 +168,8 @@ func TestFold(t *testing.T) {
 				"escalated: Endpoint error rate over 10 %; severity rises from warning to error",
 				"escalated: Endpoint error rate over 50 %; severity rises from error to critical",
 			},
-			owed: []string{"INC-1 chat open warning", "INC-1 chat open error", "INC-1 page open error", "INC-1 chat open critical", "INC-1 page open critical"},
+			owed: []string{"INC-1 chat open warning", "INC-1 chat open error", "INC-1 page open error",
+				"INC-1 chat open critical", "INC-1 page open critical"},
 		},
 		{
 			name:     "a repeated activation refreshes the numbers",
@@ -182,7 +187,8 @@ func TestFold(t *testing.T) {
 			timeline: []string{"opened: Endpoint error rate over 5 %",
 				"escalated: Endpoint error rate over 10 %; severity rises from warning to error",
 				"escalated: Endpoint error rate over 50 %; severity rises from error to critical",
-				"eased: Endpoint error rate back under 50 %; still active: Endpoint error rate over 10 %, Endpoint error rate over 5 %"},
+				"eased: Endpoint error rate back under 50 %; still active: Endpoint error rate over 10 %, Endpoint error rate " +
+					"over 5 %"},
 			outcome: "eased INC-1",
 		},
 		{
@@ -190,14 +196,16 @@ func TestFold(t *testing.T) {
 			events: []router.Event{up(0, 5), up(1, 10), down(2, 10)},
 			active: "ENDPOINT_ERROR_RATE/5",
 			open:   "INC-1 warning open: chat(warning) page-closed",
-			owed:   []string{"INC-1 chat open warning", "INC-1 chat open error", "INC-1 page open error", "INC-1 chat open warning", "INC-1 page closed error"},
+			owed: []string{"INC-1 chat open warning", "INC-1 chat open error", "INC-1 page open error",
+				"INC-1 chat open warning", "INC-1 page closed error"},
 		},
 		{
 			name:   "a notifier that closed is not told of what goes on without it",
 			events: []router.Event{up(0, 5), up(1, 10), down(2, 10), up(3, 5)},
 			active: "ENDPOINT_ERROR_RATE/5",
 			open:   "INC-1 warning open: chat(warning) page-closed",
-			owed: []string{"INC-1 chat open warning", "INC-1 chat open error", "INC-1 page open error", "INC-1 chat open warning",
+			owed: []string{"INC-1 chat open warning", "INC-1 chat open error", "INC-1 page open error",
+				"INC-1 chat open warning",
 				"INC-1 page closed error", "INC-1 chat open warning"},
 		},
 		{
@@ -226,7 +234,8 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name: "availability back over a milder threshold clears the worse one",
-			events: []router.Event{pair(0, router.EndpointAvailability, router.Activated, 95), pair(1, router.EndpointAvailability, router.Activated, 90),
+			events: []router.Event{pair(0, router.EndpointAvailability, router.Activated, 95),
+				pair(1, router.EndpointAvailability, router.Activated, 90),
 				pair(2, router.EndpointAvailability, router.Deactivated, 95)},
 			outcome: "resolved INC-1",
 		},
@@ -246,11 +255,13 @@ func TestFold(t *testing.T) {
 			owed: []string{"INC-1 chat open warning", "INC-2 chat open warning", "INC-1 chat open warning"},
 		},
 		{
-			name:   "throttled, then blocked, then throttled, then published",
-			events: []router.Event{status(0, "PUBLISHED", "THROTTLED"), status(1, "THROTTLED", "BLOCKED"), status(2, "BLOCKED", "THROTTLED"), status(60, "THROTTLED", "PUBLISHED")},
+			name: "throttled, then blocked, then throttled, then published",
+			events: []router.Event{status(0, "PUBLISHED", "THROTTLED"), status(1, "THROTTLED", "BLOCKED"),
+				status(2, "BLOCKED", "THROTTLED"), status(60, "THROTTLED", "PUBLISHED")},
 			timeline: []string{
 				"opened: Flow status is THROTTLED (was PUBLISHED). At most 10 new sends an hour; flows already sent still open",
-				"escalated: Flow status is BLOCKED (was THROTTLED). The flow can neither be sent nor opened; severity rises from error to critical",
+				"escalated: Flow status is BLOCKED (was THROTTLED). The flow can neither be sent nor opened; severity rises " +
+					"from error to critical",
 				"eased: Flow status is THROTTLED (was BLOCKED); still active: Flow status is THROTTLED",
 				"resolved: Flow status is PUBLISHED after 1 h (was THROTTLED)",
 			},
@@ -259,7 +270,8 @@ func TestFold(t *testing.T) {
 		{
 			name:   "throttled then blocked keeps throttled active",
 			events: []router.Event{status(0, "PUBLISHED", "THROTTLED"), status(1, "THROTTLED", "BLOCKED")},
-			active: "FLOW_STATUS_CHANGE/BLOCKED FLOW_STATUS_CHANGE/THROTTLED", open: "INC-1 critical open: chat(critical) page(critical)",
+			active: "FLOW_STATUS_CHANGE/BLOCKED FLOW_STATUS_CHANGE/THROTTLED",
+			open:   "INC-1 critical open: chat(critical) page(critical)",
 		},
 		{
 			name:   "blocked at once, then throttled, is an improvement",
@@ -268,12 +280,14 @@ func TestFold(t *testing.T) {
 			outcome: "eased INC-1",
 		},
 		{
-			name:   "a status change that resolves is no notice",
-			events: []router.Event{status(0, "PUBLISHED", "BLOCKED"), status(1, "BLOCKED", "DEPRECATED")}, outcome: "resolved INC-1",
+			name:    "a status change that resolves is no notice",
+			events:  []router.Event{status(0, "PUBLISHED", "BLOCKED"), status(1, "BLOCKED", "DEPRECATED")},
+			outcome: "resolved INC-1",
 		},
 		{
 			name:   "a published flow is a notice",
-			events: []router.Event{status(0, "DRAFT", "PUBLISHED")}, notices: []string{"chat FLOW_STATUS_CHANGE"}, outcome: "notice to chat",
+			events: []router.Event{status(0, "DRAFT", "PUBLISHED")}, notices: []string{"chat FLOW_STATUS_CHANGE"},
+			outcome: "notice to chat",
 		},
 		{
 			name:    "a status change without statuses is a notice",
@@ -282,24 +296,28 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name: "expiry warnings and unknown events are notices",
-			events: []router.Event{at(0, router.FlowVersionExpiryWarning, func(*router.Event) {}), at(1, "SOMETHING_NEW", func(*router.Event) {}),
+			events: []router.Event{at(0, router.FlowVersionExpiryWarning, func(*router.Event) {}),
+				at(1, "SOMETHING_NEW", func(*router.Event) {}),
 				at(2, router.EndpointLatency, func(e *router.Event) { e.AlertState = "PAUSED" })},
 			notices: []string{"chat FLOW_VERSION_EXPIRY_WARNING", "chat SOMETHING_NEW", "chat ENDPOINT_LATENCY"},
 		},
 		{
-			name:     "an unknown event with an alert state is a pair",
-			events:   []router.Event{pair(0, "ENDPOINT_SATURATION", router.Activated, 80), pair(1, "ENDPOINT_SATURATION", router.Deactivated, 80)},
+			name: "an unknown event with an alert state is a pair",
+			events: []router.Event{pair(0, "ENDPOINT_SATURATION", router.Activated, 80),
+				pair(1, "ENDPOINT_SATURATION", router.Deactivated, 80)},
 			timeline: []string{"opened: Endpoint saturation over 80", "resolved: Endpoint saturation back under 80 after 1 min"},
 		},
 		{
-			name:   "an unknown event's ladder has no direction",
-			events: []router.Event{pair(0, "ENDPOINT_SATURATION", router.Activated, 80), pair(1, "ENDPOINT_SATURATION", router.Deactivated, 50)},
+			name: "an unknown event's ladder has no direction",
+			events: []router.Event{pair(0, "ENDPOINT_SATURATION", router.Activated, 80),
+				pair(1, "ENDPOINT_SATURATION", router.Deactivated, 50)},
 			active: "ENDPOINT_SATURATION/80", open: "INC-1 warning open: chat(warning)",
 			notices: []string{"close page flowbridge/w/f/ENDPOINT_SATURATION"},
 		},
 		{
 			name:   "after the loss of the database a lower level that pages nobody does not hide what is open in PagerDuty",
-			events: []router.Event{up(0, 5), down(1, 50)}, active: "ENDPOINT_ERROR_RATE/5", open: "INC-1 warning open: chat(warning)",
+			events: []router.Event{up(0, 5), down(1, 50)}, active: "ENDPOINT_ERROR_RATE/5",
+			open:    "INC-1 warning open: chat(warning)",
 			notices: []string{"close page flowbridge/w/f/ENDPOINT_ERROR_RATE"},
 		},
 		{
@@ -307,9 +325,11 @@ func TestFold(t *testing.T) {
 			outcome: "nothing was active",
 		},
 		{
-			name:   "a late activation, older than the recovery, changes nothing, and is on the timeline of what it came too late for",
+			name: "a late activation, older than the recovery, changes nothing, and is on the timeline of what it came too " +
+				"late for",
 			events: []router.Event{up(0, 5), down(10, 5), up(5, 5)},
-			timeline: []string{"opened: Endpoint error rate over 5 %", "resolved: Endpoint error rate back under 5 % after 10 min",
+			timeline: []string{"opened: Endpoint error rate over 5 %",
+				"resolved: Endpoint error rate back under 5 % after 10 min",
 				"late: Arrived late and changed nothing: Endpoint error rate ACTIVATED at 5 %"},
 			outcome: "late: older than what is known",
 		},
@@ -318,13 +338,14 @@ func TestFold(t *testing.T) {
 			events: []router.Event{up(0, 5), down(10, 5), up(5, 50)}, outcome: "late: older than what is known",
 		},
 		{
-			name:     "a late recovery, older than the newest activation, changes nothing",
-			events:   []router.Event{up(10, 5), down(5, 5)},
-			active:   "ENDPOINT_ERROR_RATE/5",
-			open:     "INC-1 warning open: chat(warning)",
-			timeline: []string{"opened: Endpoint error rate over 5 %", "late: Arrived late and changed nothing: Endpoint error rate DEACTIVATED at 5 %"},
-			owed:     []string{"INC-1 chat open warning"},
-			outcome:  "late: older than what is known",
+			name:   "a late recovery, older than the newest activation, changes nothing",
+			events: []router.Event{up(10, 5), down(5, 5)},
+			active: "ENDPOINT_ERROR_RATE/5",
+			open:   "INC-1 warning open: chat(warning)",
+			timeline: []string{"opened: Endpoint error rate over 5 %",
+				"late: Arrived late and changed nothing: Endpoint error rate DEACTIVATED at 5 %"},
+			owed:    []string{"INC-1 chat open warning"},
+			outcome: "late: older than what is known",
 		},
 		{
 			name:   "a late recovery still clears what was older than it",
@@ -377,13 +398,15 @@ func TestFold(t *testing.T) {
 		{
 			name:   "an acknowledged incident stays acknowledged when it gets worse",
 			events: []router.Event{up(0, 5), person(1, router.Acknowledge, 1), up(2, 50)},
-			active: "ENDPOINT_ERROR_RATE/5 ENDPOINT_ERROR_RATE/50", open: "INC-1 critical acknowledged: chat(critical) page(critical)",
+			active: "ENDPOINT_ERROR_RATE/5 ENDPOINT_ERROR_RATE/50",
+			open:   "INC-1 critical acknowledged: chat(critical) page(critical)",
 		},
 		{
 			name:   "a person resolves: everybody is told, and a mere repeat opens nothing",
 			events: []router.Event{up(0, 10), person(1, router.Resolve, 1), up(2, 10)},
 			active: "ENDPOINT_ERROR_RATE/10",
-			owed:   []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat closed error", "INC-1 page closed error"},
+			owed: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat closed error",
+				"INC-1 page closed error"},
 			timeline: []string{"opened: Endpoint error rate over 10 %",
 				"resolved: Resolved by ana after 1 min; Meta still reports it"},
 			outcome: "noted; INC-1 was resolved by hand",
@@ -399,13 +422,15 @@ func TestFold(t *testing.T) {
 		{
 			name: "a parked delivery is told to the fallback and shown on the other cards",
 			events: []router.Event{up(0, 10), at(1, router.ParkedDelivery, func(e *router.Event) {
-				e.Source, e.Act = router.SourceFlowbridge, &router.Act{Incident: 1, Notifier: "page", Error: "PagerDuty refused: bad key"}
+				e.Source, e.Act = router.SourceFlowbridge, &router.Act{Incident: 1, Notifier: "page",
+					Error: "PagerDuty refused: bad key"}
 			})},
-			active:   "ENDPOINT_ERROR_RATE/10",
-			open:     "INC-1 error open: chat(error) page(error)",
-			timeline: []string{"opened: Endpoint error rate over 10 %", "undelivered: page could not be told: PagerDuty refused: bad key"},
-			owed:     []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error"},
-			notices:  []string{"chat DELIVERY_PARKED", "page DELIVERY_PARKED"},
+			active: "ENDPOINT_ERROR_RATE/10",
+			open:   "INC-1 error open: chat(error) page(error)",
+			timeline: []string{"opened: Endpoint error rate over 10 %",
+				"undelivered: page could not be told: PagerDuty refused: bad key"},
+			owed:    []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error"},
+			notices: []string{"chat DELIVERY_PARKED", "page DELIVERY_PARKED"},
 		},
 	}
 	for _, tt := range tests {
@@ -510,7 +535,8 @@ func TestFoldRemembersNumbersBefore(t *testing.T) {
 	}
 }
 
-// TestNewNumbersAloneAreCosmetic holds what may wait for router.CosmeticEvery: new numbers, and what else is wrong with the flow.
+// TestNewNumbersAloneAreCosmetic holds what may wait for router.CosmeticEvery: new numbers, and what else is wrong with
+// the flow.
 func TestNewNumbersAloneAreCosmetic(t *testing.T) {
 	h := history{decide: chatAndPage}
 	for i, step := range []struct {

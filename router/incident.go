@@ -230,8 +230,8 @@ type ActTimes struct {
 	Owner             time.Time `json:"owner,omitzero"`      // it was given to somebody
 	// FollowUp is when somebody who has it was last heard of: it was given to somebody, or a note was written.
 	FollowUp time.Time `json:"follow_up,omitzero"`
-	// Ended is when a service last ended a page by itself while the incident was resolved by hand: where that was taken back
-	// there before, and is heard of later, the page is over all the same.
+	// Ended is when a service last ended a page by itself while the incident was resolved by hand: where that was taken
+	// back there before, and is heard of later, the page is over all the same.
 	Ended time.Time `json:"ended,omitzero"`
 }
 
@@ -321,11 +321,12 @@ type Watch struct {
 // FlowInfo is what the rules file says of a flow and of the account that it is in, or of the account alone where an
 // event is about no flow. Names that it does not give may be Meta's.
 type FlowInfo struct {
-	FlowName    string            `json:"flow_name,omitempty"`    // "" means unknown: show the id
-	AccountName string            `json:"account_name,omitempty"` // "" means unknown: show the WABA id
-	NumberName  string            `json:"number_name,omitempty"`  // of a phone number that has an id alone; "" means unknown
-	Labels      map[string]string `json:"labels,omitempty"`       // team, and any other; a flow has its account's as well
-	Runbook     string            `json:"runbook,omitempty"`      // URL
+	FlowName    string `json:"flow_name,omitempty"`    // "" means unknown: show the id
+	AccountName string `json:"account_name,omitempty"` // "" means unknown: show the WABA id
+	// of a phone number that has an id alone; "" means unknown
+	NumberName string            `json:"number_name,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`  // team, and any other; a flow has its account's as well
+	Runbook    string            `json:"runbook,omitempty"` // URL
 }
 
 // Field is a fact that a rule wants shown, by its name in Meta's value.

@@ -62,7 +62,8 @@ const (
 
 // SightKinds lists all of them.
 func SightKinds() []SightKind {
-	return []SightKind{SightHandshake, SightPost, SightBadPost, SightSlackPress, SightSlackBad, SightPagerDutyWebhook, SightPagerDutyBad}
+	return []SightKind{SightHandshake, SightPost, SightBadPost, SightSlackPress, SightSlackBad, SightPagerDutyWebhook,
+		SightPagerDutyBad}
 }
 
 // hit counts what an event matched.

@@ -26,13 +26,15 @@ func TestABatchSaysWhatRulesDid(t *testing.T) {
 	at := time.Date(2026, 3, 2, 23, 58, 0, 0, time.UTC)
 	day := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	event := func(seq int64, flow, state string, threshold float64) Event {
-		return Event{Seq: seq, Source: SourceMeta, At: at, Received: at, WABA: "w", Flow: flow, Name: EndpointErrorRate, AlertState: state, Threshold: &threshold}
+		return Event{Seq: seq, Source: SourceMeta, At: at, Received: at, WABA: "w", Flow: flow, Name: EndpointErrorRate,
+			AlertState: state, Threshold: &threshold}
 	}
 	g := newBatch(byThreshold{}, map[FlowID]State{}, 0, nil, at)
 	for _, e := range []Event{
 		event(1, "a", Activated, 10), event(2, "a", Activated, 50), // a page, and one that is told already
 		event(3, "b", Activated, 5), // a page in five minutes
-		{Seq: 4, Source: SourceConsole, At: at, Received: at, WABA: "w", Flow: "a", Name: Acknowledge, Act: &Act{Incident: 1}},
+		{Seq: 4, Source: SourceConsole, At: at, Received: at, WABA: "w", Flow: "a", Name: Acknowledge,
+			Act: &Act{Incident: 1}},
 	} {
 		g.event(&e)
 	}

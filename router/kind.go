@@ -203,8 +203,9 @@ const (
 	slackPersonForm    = `[USW][A-Z0-9]{7,30}`
 	routingKeyForm     = `[A-Za-z0-9]{32}`
 	httpsForm          = `https://[^\s/?#@]+([/?][^\s#]*)?`
-	loopbackForm       = `http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?([/?][^\s#]*)?` // only this machine is told without TLS
-	webhookSecretForm  = `whsec_[A-Za-z0-9+/]{32,88}={0,2}`
+	// only this machine is told without TLS
+	loopbackForm      = `http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?([/?][^\s#]*)?`
+	webhookSecretForm = `whsec_[A-Za-z0-9+/]{32,88}={0,2}`
 )
 
 // makeSecret says how to make the secret of a webhook.

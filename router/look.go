@@ -10,7 +10,8 @@ import (
 // incident, or that nothing was heard of it for long. It moves no alert, and nobody is paged for it.
 const FlowLookedUp = "FLOW_LOOKED_UP"
 
-// Look is on events of Meta's kind that flowbridge itself writes, for want of a webhook: what it had heard, and went by.
+// Look is on events of Meta's kind that flowbridge itself writes, for want of a webhook: what it had heard, and went
+// by.
 type Look struct {
 	// Signal is of FlowLookedUp: of which nothing was heard; "" where it only brings facts.
 	Signal string `json:"signal,omitempty"`

@@ -144,14 +144,17 @@ func TestThatNothingWasHeardIsSaidOnceAndPagesNobody(t *testing.T) {
 	w.fold(pair(Activated, 10, 0))
 	say := func(minutes int, facts ...Fact) {
 		w.fold(Event{Source: SourceFlowbridge, Name: FlowLookedUp, At: lookTime.Add(time.Duration(minutes) * time.Minute),
-			Facts: facts, Look: &Look{Signal: EndpointErrorRate, AsOf: w.state.LastHeard(EndpointErrorRate), For: 2 * time.Hour}})
+			Facts: facts, Look: &Look{Signal: EndpointErrorRate, AsOf: w.state.LastHeard(EndpointErrorRate),
+				For: 2 * time.Hour}})
 	}
 	say(120, Fact{FactUnheard, "nothing for 2 h"})
 	inc := w.state.Incidents[0]
-	if got := w.log[len(w.log)-1]; !strings.HasPrefix(got, "unheard: Endpoint error rate: nothing was heard of it for 2 h") {
+	if got := w.log[len(w.log)-1]; !strings.HasPrefix(got,
+		"unheard: Endpoint error rate: nothing was heard of it for 2 h") {
 		t.Errorf("the timeline says %q", got)
 	}
-	if len(w.last.Owed) != 1 || w.last.Owed[0].Target.Notifier != "chat" || !w.last.Owed[0].Open || inc.State != IncidentOpen {
+	if len(w.last.Owed) != 1 || w.last.Owed[0].Target.Notifier != "chat" || !w.last.Owed[0].Open ||
+		inc.State != IncidentOpen {
 		t.Errorf("owed is %+v, and it is %s", w.last.Owed, inc.State)
 	}
 	if len(inc.Facts) != 1 || inc.Facts[0].Name != FactUnheard {

@@ -7,8 +7,8 @@ import (
 	"flowbridge/router"
 )
 
-// TestMentionsArePinnedToWhatIsActive: whom the rules call for a level is called while that is active, and two entries for one
-// target call whom each of them names.
+// TestMentionsArePinnedToWhatIsActive: whom the rules call for a level is called while that is active, and two entries
+// for one target call whom each of them names.
 func TestMentionsArePinnedToWhatIsActive(t *testing.T) {
 	other := chat
 	other.Notifier = "chat under another name"

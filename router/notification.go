@@ -241,13 +241,14 @@ type Related struct {
 type Receipt struct {
 	Link string `json:"link,omitempty"` // URL for people
 
-	Told         int64    `json:"told,omitempty"`         // the newest timeline entry that was told
-	Open         bool     `json:"open,omitempty"`         // the service was told that it is open
-	Opening      int64    `json:"opening,omitempty"`      // which opening the service was told of: see Watch.Opening
-	Acknowledged bool     `json:"acknowledged,omitempty"` // the service holds it as acknowledged: it was told so, or said so
-	Severity     Severity `json:"severity,omitempty"`     // that the service was told last
-	Unsure       bool     `json:"unsure,omitempty"`       // an attempt to make something ended without a clear answer
-	Looks        int      `json:"looks,omitempty"`        // times since then that we could not look whether it was made
+	Told    int64 `json:"told,omitempty"`    // the newest timeline entry that was told
+	Open    bool  `json:"open,omitempty"`    // the service was told that it is open
+	Opening int64 `json:"opening,omitempty"` // which opening the service was told of: see Watch.Opening
+	// the service holds it as acknowledged: it was told so, or said so
+	Acknowledged bool     `json:"acknowledged,omitempty"`
+	Severity     Severity `json:"severity,omitempty"` // that the service was told last
+	Unsure       bool     `json:"unsure,omitempty"`   // an attempt to make something ended without a clear answer
+	Looks        int      `json:"looks,omitempty"`    // times since then that we could not look whether it was made
 
 	// Digest is the service's name of a message that told of this incident and of others, while it has none of its own.
 	Digest string `json:"digest,omitempty"`

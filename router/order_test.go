@@ -43,7 +43,8 @@ func TestWhatHappenedWhen(t *testing.T) {
 		},
 		{
 			name:   "what is older than eight days when it arrives opens nothing",
-			events: []router.Event{arriving(days(100), up(0, 50))}, outcome: "100 d old when it arrived: it opens nothing", owed: []string{},
+			events: []router.Event{arriving(days(100), up(0, 50))}, outcome: "100 d old when it arrived: it opens nothing",
+			owed: []string{},
 		},
 		{
 			name:   "nor is anybody told of old news",
@@ -71,7 +72,8 @@ func TestWhatHappenedWhen(t *testing.T) {
 				"late: Arrived late and changed nothing: Acknowledge by ben in PagerDuty"},
 		},
 		{
-			name: "a resolve and a reopening that arrive reversed", events: []router.Event{up(0, 10), person(1, router.Resolve, 1), in(3, router.Reopen),
+			name: "a resolve and a reopening that arrive reversed",
+			events: []router.Event{up(0, 10), person(1, router.Resolve, 1), in(3, router.Reopen),
 				arriving(4, in(2, router.Resolve))},
 			open: "INC-1 error open: chat(error) page(error)", outcome: "late: INC-1 knows of something newer",
 		},
@@ -82,7 +84,8 @@ func TestWhatHappenedWhen(t *testing.T) {
 			owed: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 page open error"},
 		},
 		{
-			name: "an acknowledgement of 10 % that arrives after the rise to 50 % does not swallow the second page", decide: pagingOnRise,
+			name:   "an acknowledgement of 10 % that arrives after the rise to 50 % does not swallow the second page",
+			decide: pagingOnRise,
 			events: []router.Event{up(0, 10), up(2, 50), arriving(3, in(1, router.Acknowledge))},
 			open:   "INC-1 critical acknowledged: chat(critical) page(critical) page(critical)",
 		},
@@ -97,9 +100,10 @@ func TestWhatHappenedWhen(t *testing.T) {
 			open:   "INC-1 error open: chat(error) page(error)", outcome: "late: INC-1 knows of something newer",
 		},
 		{
-			name:   "a resolve from before it got worse does not resolve it",
-			events: []router.Event{up(0, 10), up(2, 50), arriving(3, in(1, router.Resolve))},
-			open:   "INC-1 critical open: chat(critical) page(critical)", outcome: "INC-1 got worse after it was resolved by hand",
+			name:    "a resolve from before it got worse does not resolve it",
+			events:  []router.Event{up(0, 10), up(2, 50), arriving(3, in(1, router.Resolve))},
+			open:    "INC-1 critical open: chat(critical) page(critical)",
+			outcome: "INC-1 got worse after it was resolved by hand",
 		},
 		{
 			name:   "what PagerDuty ends by itself while Meta reports it is paged once more",
@@ -127,10 +131,11 @@ func TestWhatHappenedWhen(t *testing.T) {
 			open: "INC-1 error open: chat(error) page-closed",
 		},
 		{
-			name:     "what PagerDuty acknowledges by itself nobody has",
-			events:   []router.Event{up(0, 10), itself(1, router.Acknowledge)},
-			open:     "INC-1 error open: chat(error) page(error)",
-			timeline: []string{"opened: Endpoint error rate over 10 %", "automatic: page acknowledged it by itself: nobody has it"},
+			name:   "what PagerDuty acknowledges by itself nobody has",
+			events: []router.Event{up(0, 10), itself(1, router.Acknowledge)},
+			open:   "INC-1 error open: chat(error) page(error)",
+			timeline: []string{"opened: Endpoint error rate over 10 %",
+				"automatic: page acknowledged it by itself: nobody has it"},
 		},
 		{
 			name:     "a late event is on the timeline of the incident that was going on, not of the next",
@@ -151,7 +156,8 @@ func TestWhatHappenedWhen(t *testing.T) {
 				t.Errorf("open incidents: got %q, want %q", got, tt.open)
 			}
 			if tt.owed != nil && !slices.Equal(append(h.owed, h.notices...), tt.owed) {
-				t.Errorf("owed:\n got %s\nwant %s", strings.Join(append(h.owed, h.notices...), "\n     "), strings.Join(tt.owed, "\n     "))
+				t.Errorf("owed:\n got %s\nwant %s", strings.Join(append(h.owed, h.notices...), "\n     "),
+					strings.Join(tt.owed, "\n     "))
 			}
 			if got := sparePages(timeline(h.entries)); tt.timeline != nil && !slices.Equal(got, tt.timeline) {
 				t.Errorf("timeline:\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(tt.timeline, "\n     "))
@@ -163,19 +169,22 @@ func TestWhatHappenedWhen(t *testing.T) {
 	}
 }
 
-// TestAPageThatAPersonReopenedBeforeItRecoveredIsEnded is for a webhook that comes late; where a newer incident was put on
-// that page, it is opened anew for it.
+// TestAPageThatAPersonReopenedBeforeItRecoveredIsEnded is for a webhook that comes late; where a newer incident was put
+// on that page, it is opened anew for it.
 func TestAPageThatAPersonReopenedBeforeItRecoveredIsEnded(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		events []router.Event
 		want   []string
 	}{
-		{"reopened, recovered, and heard of in the other order", []router.Event{up(0, 5), up(1, 10), in(2, router.Resolve), down(5, 10), arriving(6, in(3, router.Reopen))},
+		{"reopened, recovered, and heard of in the other order", []router.Event{up(0, 5), up(1, 10), in(2, router.Resolve),
+			down(5, 10), arriving(6, in(3, router.Reopen))},
 			[]string{"chat RATE open", "page RATE closed"}},
-		{"reopened after it had recovered: a wish", []router.Event{up(0, 5), up(1, 10), in(2, router.Resolve), down(3, 10), in(5, router.Reopen)},
+		{"reopened after it had recovered: a wish", []router.Event{up(0, 5), up(1, 10), in(2, router.Resolve), down(3, 10),
+			in(5, router.Reopen)},
 			[]string{"chat RATE open"}},
-		{"the next incident has its key, and was put on that page", []router.Event{up(0, 10), in(2, router.Resolve), down(4, 10), up(5, 10), arriving(6, in(3, router.Reopen))},
+		{"the next incident has its key, and was put on that page", []router.Event{up(0, 10), in(2, router.Resolve),
+			down(4, 10), up(5, 10), arriving(6, in(3, router.Reopen))},
 			[]string{"page RATE open", "page RATE closed"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -196,7 +205,8 @@ func TestAnotherOpeningIsCounted(t *testing.T) {
 	h := &history{decide: chatAndPage}
 	h.fold(up(0, 5))
 	var openings []int64
-	for i, e := range []router.Event{up(1, 10), person(2, router.Acknowledge, 1), down(3, 10), up(4, 10), itself(5, router.Resolve)} {
+	for i, e := range []router.Event{up(1, 10), person(2, router.Acknowledge, 1), down(3, 10), up(4, 10),
+		itself(5, router.Resolve)} {
 		for _, o := range h.fold(e).Owed {
 			if o.Target.Notifier == "page" {
 				openings = append(openings, int64(i), o.Opening)
@@ -212,7 +222,8 @@ func TestAnotherOpeningIsCounted(t *testing.T) {
 func twins(e *router.Event) router.Decision {
 	page2, chat2 := page, chat
 	page2.Notifier, chat2.Notifier = "again", "hall"
-	d := router.Decision{Rules: []string{"all"}, Severity: router.DefaultSeverity(e), Named: []router.Target{page2, chat, chat2, page}}
+	d := router.Decision{Rules: []string{"all"}, Severity: router.DefaultSeverity(e),
+		Named: []router.Target{page2, chat, chat2, page}}
 	switch {
 	case e.AlertState == router.Deactivated:
 	case d.Severity == router.Critical:
@@ -245,8 +256,8 @@ func TestOneTargetIsToldAsOneWhateverItsNames(t *testing.T) {
 	}
 }
 
-// TestASilenceUntilRecoveredEndsWhenNothingThatItCoversIsWrong is decided over all flows: of a team, an event, an account,
-// or everything, and of a flow id that two accounts share.
+// TestASilenceUntilRecoveredEndsWhenNothingThatItCoversIsWrong is decided over all flows: of a team, an event, an
+// account, or everything, and of a flow id that two accounts share.
 func TestASilenceUntilRecoveredEndsWhenNothingThatItCoversIsWrong(t *testing.T) {
 	on := func(waba, flow string, e router.Event) router.Event {
 		e.WABA, e.Flow = waba, flow
@@ -262,7 +273,8 @@ func TestASilenceUntilRecoveredEndsWhenNothingThatItCoversIsWrong(t *testing.T) 
 		scope       router.Scope
 		first, last router.Event // what is wrong: the silence ends with the last
 	}{
-		{"a team", router.Scope{Labels: map[string]string{"team": "payments"}}, on("w", "f", up(0, 10)), on("w", "g", up(1, 10))},
+		{"a team", router.Scope{Labels: map[string]string{"team": "payments"}}, on("w", "f", up(0, 10)),
+			on("w", "g", up(1, 10))},
 		{"an event", router.Scope{Event: router.EndpointErrorRate}, on("w", "f", up(0, 10)), on("v", "g", up(1, 10))},
 		{"an account", router.Scope{WABA: "w"}, on("w", "f", up(0, 10)), on("w", "g", up(1, 10))},
 		{"everything", router.Scope{}, on("w", "f", up(0, 10)), on("v", "g", up(1, 10))},

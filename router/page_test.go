@@ -52,15 +52,20 @@ func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
 		{"and one that comes late",
 			[]router.Event{up(0, 10), person(2, router.Acknowledge, 1), throughPage(1, router.Acknowledge, key, router.Act{})},
 			nil, []string{"page RATE open"}},
-		{"a resolve: what still waits for the page must not open it again", []router.Event{up(0, 10), throughPage(1, router.Resolve, key, router.Act{})},
+		{"a resolve: what still waits for the page must not open it again",
+			[]router.Event{up(0, 10), throughPage(1, router.Resolve, key, router.Act{})},
 			[]string{"chat RATE closed"}, []string{"page RATE closed"}},
-		{"a resolve through the second page closes the first", []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50), throughPage(3, router.Resolve, key+"/critical", router.Act{})},
+		{"a resolve through the second page closes the first", []router.Event{up(0, 10), person(1, router.Acknowledge, 1),
+			up(2, 50), throughPage(3, router.Resolve, key+"/critical", router.Act{})},
 			[]string{"chat RATE closed", "page RATE closed"}, []string{"page ical closed"}},
-		{"a resolve through one of two pages, nobody knows which", []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50), throughPage(3, router.Resolve, "", router.Act{})},
+		{"a resolve through one of two pages, nobody knows which", []router.Event{up(0, 10), person(1, router.Acknowledge, 1),
+			up(2, 50), throughPage(3, router.Resolve, "", router.Act{})},
 			[]string{"chat RATE closed", "page RATE closed", "page ical closed"}, nil},
 		{"a name", []router.Event{up(0, 10), throughPage(1, router.LinkIncident, key, link)},
 			[]string{"chat RATE open"}, nil},
-		{"a name for what the service made anew after a person had resolved it: that is closed", []router.Event{up(0, 10), throughPage(1, router.LinkIncident, key, link), throughPage(2, router.Resolve, key, router.Act{}), throughPage(3, router.LinkIncident, key, again)},
+		{"a name for what the service made anew after a person had resolved it: that is closed", []router.Event{up(0, 10),
+			throughPage(1, router.LinkIncident, key, link), throughPage(2, router.Resolve, key, router.Act{}),
+			throughPage(3, router.LinkIncident, key, again)},
 			[]string{"page RATE closed unless it was told since"}, nil},
 		{"what is done elsewhere", []router.Event{up(0, 10), person(1, router.Acknowledge, 1)},
 			[]string{"chat RATE open", "page RATE open"}, nil},
@@ -81,8 +86,8 @@ func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
 	}
 }
 
-// TestAnAcknowledgementTakenBackElsewhereEndsInItsService is for one that is heard of only after that: the service holds
-// it until the page is opened anew.
+// TestAnAcknowledgementTakenBackElsewhereEndsInItsService is for one that is heard of only after that: the service
+// holds it until the page is opened anew.
 func TestAnAcknowledgementTakenBackElsewhereEndsInItsService(t *testing.T) {
 	up10 := up(0, 10)
 	key := router.GroupBySignal.Key(&up10)
@@ -94,11 +99,13 @@ func TestAnAcknowledgementTakenBackElsewhereEndsInItsService(t *testing.T) {
 		want   int64 // the opening of the page in the end
 	}{
 		{"here", []router.Event{up(0, 10), here, late}, 2},
-		{"here, after it was acknowledged here as well", []router.Event{up(0, 10), person(1, router.Acknowledge, 1), here, late}, 2},
+		{"here, after it was acknowledged here as well", []router.Event{up(0, 10), person(1, router.Acknowledge, 1), here,
+			late}, 2},
 		{"there: it holds nothing", []router.Event{up(0, 10), there, late}, 1},
 		{"here, and acknowledged again", []router.Event{up(0, 10), here, person(3, router.Acknowledge, 1), late}, 1},
 		{"here, and over since", []router.Event{up(0, 10), here, down(3, 10), late}, 1},
-		{"here, and the page has opened anew since", []router.Event{up(0, 5), up(0, 10), here, down(3, 10), up(4, 10), late}, 2},
+		{"here, and the page has opened anew since", []router.Event{up(0, 5), up(0, 10), here, down(3, 10), up(4, 10),
+			late}, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := &history{decide: chatAndPage}
@@ -122,7 +129,8 @@ func TestTroubleThatFollowsIsNotPutOnAPageThatAPersonReopened(t *testing.T) {
 	up10 := up(0, 10)
 	key := router.GroupBySignal.Key(&up10)
 	link := func(minutes int, incident int64, id string) router.Event {
-		return act(minutes, router.SourcePagerDuty, router.LinkIncident, router.Act{Incident: incident, Notifier: "page", Key: key,
+		return act(minutes, router.SourcePagerDuty, router.LinkIncident, router.Act{Incident: incident, Notifier: "page",
+			Key:  key,
 			Link: &router.Link{Notifier: "page", Key: key, ID: id}})
 	}
 	for _, tt := range []struct {
@@ -130,37 +138,56 @@ func TestTroubleThatFollowsIsNotPutOnAPageThatAPersonReopened(t *testing.T) {
 		events []router.Event
 		want   []string // what the last owes to who pages
 	}{
-		{"heard before: the old page is ended first", []router.Event{up(0, 10), down(1, 10), throughPage(2, router.Reopen, key, router.Act{}), up(3, 10)},
+		{"heard before: the old page is ended first",
+			[]router.Event{up(0, 10), down(1, 10), throughPage(2, router.Reopen, key, router.Act{}), up(3, 10)},
 			[]string{"page RATE closed", "page RATE open"}},
-		{"a page that it had before, where only its key is known", []router.Event{up(0, 10), down(1, 10), act(2, router.SourcePagerDuty, router.Reopen, router.Act{Incident: 1, Actor: "ben", Key: key}), up(3, 10)},
+		{"a page that it had before, where only its key is known", []router.Event{up(0, 10), down(1, 10),
+			act(2, router.SourcePagerDuty, router.Reopen, router.Act{Incident: 1, Actor: "ben", Key: key}), up(3, 10)},
 			[]string{"page RATE closed", "page RATE open"}},
-		{"the page of one long over", []router.Event{up(0, 10), down(1, 10), up(2, 10), down(3, 10), throughPage(4, router.Reopen, key, router.Act{}), up(5, 10)},
+		{"the page of one long over", []router.Event{up(0, 10), down(1, 10), up(2, 10), down(3, 10),
+			throughPage(4, router.Reopen, key, router.Act{}), up(5, 10)},
 			[]string{"page RATE closed", "page RATE open"}},
-		{"the page of one that goes on below what pages", []router.Event{up(0, 5), up(0, 10), down(1, 10), throughPage(2, router.Reopen, key, router.Act{}), down(3, 5), up(5, 10)},
+		{"the page of one that goes on below what pages", []router.Event{up(0, 5), up(0, 10), down(1, 10),
+			throughPage(2, router.Reopen, key, router.Act{}), down(3, 5), up(5, 10)},
 			[]string{"page RATE closed", "page RATE open"}},
-		{"heard after: it is paged anew, once the old page is ended", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(2, router.Reopen, key, router.Act{})},
+		{"heard after: it is paged anew, once the old page is ended", []router.Event{up(0, 10), down(1, 10), up(3, 10),
+			throughPage(2, router.Reopen, key, router.Act{})},
 			[]string{"page RATE open", "page RATE closed"}},
-		{"heard after, and the next has a page of its own: the old one was over by then", []router.Event{up(0, 10), link(1, 1, "P1"), down(1, 10), up(3, 10), link(4, 2, "P2"), throughPage(2, router.Reopen, key, router.Act{})},
+		{"heard after, and the next has a page of its own: the old one was over by then", []router.Event{up(0, 10),
+			link(1, 1, "P1"), down(1, 10), up(3, 10), link(4, 2, "P2"), throughPage(2, router.Reopen, key, router.Act{})},
 			nil},
-		{"heard after, and the next is on the old page", []router.Event{up(0, 10), link(1, 1, "P1"), down(1, 10), up(3, 10), link(4, 2, "P1"), throughPage(2, router.Reopen, key, router.Act{})},
+		{"heard after, and the next is on the old page", []router.Event{up(0, 10), link(1, 1, "P1"), down(1, 10), up(3, 10),
+			link(4, 2, "P1"), throughPage(2, router.Reopen, key, router.Act{})},
 			[]string{"page RATE open", "page RATE closed"}},
-		{"heard after, and the next had its own page before it paged again", []router.Event{up(0, 10), link(1, 1, "P1"), down(1, 10), up(2, 5), up(2, 10), link(3, 2, "P2"), down(4, 10), up(6, 10), throughPage(5, router.Reopen, key, router.Act{})},
+		{"heard after, and the next had its own page before it paged again", []router.Event{up(0, 10), link(1, 1, "P1"),
+			down(1, 10), up(2, 5), up(2, 10), link(3, 2, "P2"), down(4, 10), up(6, 10),
+			throughPage(5, router.Reopen, key, router.Act{})},
 			[]string{"page RATE open", "page RATE closed"}},
-		{"heard after its own incident had paged again", []router.Event{up(0, 5), up(0, 10), down(1, 10), up(3, 10), throughPage(2, router.Reopen, key, router.Act{})},
+		{"heard after its own incident had paged again", []router.Event{up(0, 5), up(0, 10), down(1, 10), up(3, 10),
+			throughPage(2, router.Reopen, key, router.Act{})},
 			[]string{"page RATE open"}},
-		{"and acknowledged since", []router.Event{up(0, 5), up(0, 10), down(1, 10), up(3, 10), person(4, router.Acknowledge, 1), throughPage(2, router.Reopen, key, router.Act{})},
+		{"and acknowledged since", []router.Event{up(0, 5), up(0, 10), down(1, 10), up(3, 10),
+			person(4, router.Acknowledge, 1), throughPage(2, router.Reopen, key, router.Act{})},
 			nil},
-		{"heard after lesser trouble had opened its own incident again", []router.Event{up(0, 10), throughPage(1, router.Resolve, key, router.Act{}), throughPage(3, router.Acknowledge, key, router.Act{}), up(4, 5), throughPage(2, router.Reopen, key, router.Act{})},
+		{"heard after lesser trouble had opened its own incident again", []router.Event{up(0, 10),
+			throughPage(1, router.Resolve, key, router.Act{}), throughPage(3, router.Acknowledge, key, router.Act{}), up(4, 5),
+			throughPage(2, router.Reopen, key, router.Act{})},
 			[]string{"page RATE open"}},
-		{"and that was acknowledged since", []router.Event{up(0, 10), throughPage(1, router.Resolve, key, router.Act{}), up(4, 5), throughPage(5, router.Acknowledge, key, router.Act{}), throughPage(2, router.Reopen, key, router.Act{})},
+		{"and that was acknowledged since", []router.Event{up(0, 10), throughPage(1, router.Resolve, key, router.Act{}),
+			up(4, 5), throughPage(5, router.Acknowledge, key, router.Act{}), throughPage(2, router.Reopen, key, router.Act{})},
 			nil},
-		{"reopened while the next one goes on: the one after that is not put on it", []router.Event{up(0, 10), down(1, 10), up(2, 10), throughPage(3, router.Reopen, key, router.Act{}), down(4, 10), up(5, 10)},
+		{"reopened while the next one goes on: the one after that is not put on it", []router.Event{up(0, 10), down(1, 10),
+			up(2, 10), throughPage(3, router.Reopen, key, router.Act{}), down(4, 10), up(5, 10)},
 			[]string{"page RATE closed", "page RATE open"}},
-		{"reopened after it was paged: that is another page", []router.Event{up(0, 10), down(1, 10), up(3, 10), throughPage(4, router.Reopen, key, router.Act{})},
+		{"reopened after it was paged: that is another page", []router.Event{up(0, 10), down(1, 10), up(3, 10),
+			throughPage(4, router.Reopen, key, router.Act{})},
 			nil},
-		{"reopened after the next one had opened, which has no name of its own yet: it may have fallen on that", []router.Event{up(0, 10), link(1, 1, "P1"), down(1, 10), up(3, 10), throughPage(4, router.Reopen, key, router.Act{})},
+		{"reopened after the next one had opened, which has no name of its own yet: it may have fallen on that",
+			[]router.Event{up(0, 10), link(1, 1, "P1"), down(1, 10), up(3, 10),
+				throughPage(4, router.Reopen, key, router.Act{})},
 			[]string{"page RATE open", "page RATE closed"}},
-		{"reopened after the next one was named: that is another page", []router.Event{up(0, 10), link(1, 1, "P1"), down(1, 10), up(3, 10), link(4, 2, "P2"), throughPage(4, router.Reopen, key, router.Act{})},
+		{"reopened after the next one was named: that is another page", []router.Event{up(0, 10), link(1, 1, "P1"),
+			down(1, 10), up(3, 10), link(4, 2, "P2"), throughPage(4, router.Reopen, key, router.Act{})},
 			nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -198,7 +225,8 @@ func TestAPageThatAPersonReopenedIsEndedBeforeItsIncidentPagesAgain(t *testing.T
 	key := router.GroupBySignal.Key(&up10)
 	sim := router.NewSimulation(&history{decide: chatAndPage})
 	var last router.Batch
-	for _, e := range []router.Event{up(0, 5), up(0, 10), down(1, 10), throughPage(2, router.Reopen, key, router.Act{}), up(3, 10)} {
+	for _, e := range []router.Event{up(0, 5), up(0, 10), down(1, 10), throughPage(2, router.Reopen, key, router.Act{}),
+		up(3, 10)} {
 		for _, b := range sim.Fold(e) {
 			last = b
 		}
@@ -225,8 +253,10 @@ func TestAnIncidentRemembersWhoHasItAndWhereItWasAcknowledged(t *testing.T) {
 	h := &history{decide: pagingOnRise}
 	incident := func() router.Incident { return h.state.Incidents[0] }
 	h.fold(up10)
-	h.fold(throughPage(1, router.LinkIncident, key, router.Act{Owner: "cleo", Link: &router.Link{Notifier: "page", Key: key, ID: "P1"}}))
-	h.fold(throughPage(2, router.LinkIncident, key+"/critical", router.Act{Owner: "dora", Link: &router.Link{Notifier: "page", Key: key + "/critical", ID: "P2"}}))
+	h.fold(throughPage(1, router.LinkIncident, key,
+		router.Act{Owner: "cleo", Link: &router.Link{Notifier: "page", Key: key, ID: "P1"}}))
+	h.fold(throughPage(2, router.LinkIncident, key+"/critical",
+		router.Act{Owner: "dora", Link: &router.Link{Notifier: "page", Key: key + "/critical", ID: "P2"}}))
 	if inc := incident(); inc.Owner != "cleo" || len(inc.Links) != 2 {
 		t.Errorf("owner %q, links %+v", inc.Owner, inc.Links)
 	}
@@ -284,7 +314,8 @@ func TestInABatchTheLastWordAboutAPageCounts(t *testing.T) {
 			for i := range s.waiting {
 				s.waiting[i].Seq = int64(i + 1)
 			}
-			r, err := router.New(router.Config{Rules: func() router.Rules { return &history{decide: chatAndPage} }, Now: func() time.Time { return morning }}, s)
+			r, err := router.New(router.Config{Rules: func() router.Rules { return &history{decide: chatAndPage} },
+				Now: func() time.Time { return morning }}, s)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -298,8 +329,8 @@ func TestInABatchTheLastWordAboutAPageCounts(t *testing.T) {
 	}
 }
 
-// TestAPageThatEndedByItselfAfterAPersonReopenedItIsMadeAnew is for a reopening that is heard of after the end: nothing was open
-// here when that came.
+// TestAPageThatEndedByItselfAfterAPersonReopenedItIsMadeAnew is for a reopening that is heard of after the end: nothing
+// was open here when that came.
 func TestAPageThatEndedByItselfAfterAPersonReopenedItIsMadeAnew(t *testing.T) {
 	up10 := up(0, 10)
 	key := router.GroupBySignal.Key(&up10)
@@ -312,7 +343,8 @@ func TestAPageThatEndedByItselfAfterAPersonReopenedItIsMadeAnew(t *testing.T) {
 		events []router.Event
 		want   []string
 	}{
-		{"it ended after that", []router.Event{up(0, 10), person(1, router.Resolve, 1), itself(3), reopened(2)}, []string{"page RATE open"}},
+		{"it ended after that", []router.Event{up(0, 10), person(1, router.Resolve, 1), itself(3), reopened(2)},
+			[]string{"page RATE open"}},
 		{"it ended before that", []router.Event{up(0, 10), person(1, router.Resolve, 1), itself(2), reopened(3)}, nil},
 		{"it did not end", []router.Event{up(0, 10), person(1, router.Resolve, 1), reopened(2)}, nil},
 	} {

@@ -13,7 +13,8 @@ import (
 // TestTheTimelineSaysWhoIsPaged holds the lines.
 func sparePages(lines []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool {
-		return strings.HasSuffix(l, " paged: Paged page") || strings.HasSuffix(l, " paged Paged page") || l == "paged: Paged page"
+		return strings.HasSuffix(l, " paged: Paged page") || strings.HasSuffix(l, " paged Paged page") ||
+			l == "paged: Paged page"
 	})
 }
 
@@ -57,14 +58,17 @@ func TestHowItStandsWithAPage(t *testing.T) {
 		want string
 	}{
 		{"it waits", router.Incident{Watch: []router.Watch{{Notifier: "page"}}}, "Pages page at 22:46 unless acknowledged"},
-		{"somebody was faster", router.Incident{State: router.IncidentAcknowledged, Watch: []router.Watch{{Notifier: "page"}}},
+		{"somebody was faster", router.Incident{State: router.IncidentAcknowledged,
+			Watch: []router.Watch{{Notifier: "page"}}},
 			"The acknowledgement took the page of page back, which was due at 22:46"},
 		{"under a silence", router.Incident{Silence: router.Silence{ID: "s"}, Watch: []router.Watch{{Notifier: "page"}}},
 			"page is not paged while it is silenced"},
 		{"it was told", router.Incident{Watch: []router.Watch{told}}, "Paged page"},
-		{"its service has a number", router.Incident{Watch: []router.Watch{told}, Links: []router.Link{{Notifier: "page", ID: "Q1", Number: 7}}},
+		{"its service has a number", router.Incident{Watch: []router.Watch{told},
+			Links: []router.Link{{Notifier: "page", ID: "Q1", Number: 7}}},
 			"Paged page (PagerDuty #7)"},
-		{"by hand", router.Incident{Watch: []router.Watch{{Notifier: "page", Open: true, Paged: true, PagedBy: "Sam in Slack"}}},
+		{"by hand", router.Incident{Watch: []router.Watch{{Notifier: "page", Open: true, Paged: true,
+			PagedBy: "Sam in Slack"}}},
 			"Paged page, by Sam in Slack"},
 		{"its service ended it", router.Incident{Watch: []router.Watch{{Notifier: "page", Dismissed: router.Error}}},
 			"page is not paged until it gets worse: PagerDuty ended its page by itself"},

@@ -10,8 +10,10 @@ import (
 // chatFields are the fields of an account whose changes hold what people wrote, their names and their numbers. One that
 // ends in * stands for all that begin so. The field messages is one of its own: filled forms come under it.
 var chatFields = []string{
-	"automatic_events", "calls", "consumer_profile", "group_*", "history", "marketing_messages*", "message_deletion", "message_echoes",
-	"messaging_handovers", "smb_app_state_sync", "smb_message_echoes", "standby", "tracking_events", "user_id_update", "user_preferences",
+	"automatic_events", "calls", "consumer_profile", "group_*", "history", "marketing_messages*", "message_deletion",
+	"message_echoes",
+	"messaging_handovers", "smb_app_state_sync", "smb_message_echoes", "standby", "tracking_events", "user_id_update",
+	"user_preferences",
 }
 
 // ChatFields returns the fields of an account, beside messages, whose changes hold what people wrote or who they are,

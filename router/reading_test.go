@@ -23,13 +23,17 @@ func TestWhatMetaMeasuredIsKeptInSlots(t *testing.T) {
 		want   []string
 	}{
 		{"an alert that becomes active", []router.Event{measured(up(0, 10), 11)}, []string{"08:00 10: 11"}},
-		{"its refreshes, the newest of each slot", []router.Event{measured(up(0, 10), 11), measured(up(3, 10), 12), measured(up(4, 10), 13), measured(up(5, 10), 14)},
+		{"its refreshes, the newest of each slot", []router.Event{measured(up(0, 10), 11), measured(up(3, 10), 12),
+			measured(up(4, 10), 13), measured(up(5, 10), 14)},
 			[]string{"08:00 10: 13", "08:05 10: 14"}},
-		{"and one of each hour later on", []router.Event{measured(up(0, 10), 11), measured(up(361, 10), 12), measured(up(415, 10), 13), measured(up(421, 10), 14)},
+		{"and one of each hour later on", []router.Event{measured(up(0, 10), 11), measured(up(361, 10), 12),
+			measured(up(415, 10), 13), measured(up(421, 10), 14)},
 			[]string{"08:00 10: 11", "14:00 10: 13", "15:00 10: 14"}},
-		{"its end, of every level that is over", []router.Event{measured(up(0, 5), 6), measured(up(1, 10), 11), measured(down(7, 5), 4)},
+		{"its end, of every level that is over", []router.Event{measured(up(0, 5), 6), measured(up(1, 10), 11),
+			measured(down(7, 5), 4)},
 			[]string{"08:00 10: 11", "08:05 10: 4", "08:00 5: 6", "08:05 5: 4"}},
-		{"nothing that came too late", []router.Event{measured(up(20, 10), 11), measured(up(10, 10), 12)}, []string{"08:20 10: 11"}},
+		{"nothing that came too late", []router.Event{measured(up(20, 10), 11), measured(up(10, 10), 12)},
+			[]string{"08:20 10: 11"}},
 		{"nothing where nothing was measured", []router.Event{up(0, 10), up(6, 10)}, nil},
 		{"nothing of what is dropped", []router.Event{dropped}, nil},
 	} {
@@ -39,13 +43,14 @@ func TestWhatMetaMeasuredIsKeptInSlots(t *testing.T) {
 			for i := range l.events {
 				l.events[i].Seq = int64(i + 1)
 			}
-			r, err := router.New(router.Config{Now: func() time.Time { return morning.Add(24 * time.Hour) }, Rules: func() router.Rules {
-				return &history{decide: func(e *router.Event) router.Decision {
-					d := chatAndPage(e)
-					d.Drop = e.Flow == "dropped"
-					return d
-				}}
-			}}, l)
+			r, err := router.New(router.Config{Now: func() time.Time { return morning.Add(24 * time.Hour) },
+				Rules: func() router.Rules {
+					return &history{decide: func(e *router.Event) router.Decision {
+						d := chatAndPage(e)
+						d.Drop = e.Flow == "dropped"
+						return d
+					}}
+				}}, l)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,7 +16,8 @@ func TestAReceiptKeepsBothHalves(t *testing.T) {
 	if err != nil || own != `{"big":9007199254740993,"said":"a"}` {
 		t.Fatalf("own half %s, %v", own, err)
 	}
-	for _, r := range []router.Receipt{{}, {Own: own}, {Link: "https://example.com", Told: 3, Open: true}, {Link: "https://example.com", Severity: router.Error, Own: own}} {
+	for _, r := range []router.Receipt{{}, {Own: own}, {Link: "https://example.com", Told: 3, Open: true},
+		{Link: "https://example.com", Severity: router.Error, Own: own}} {
 		text, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +37,8 @@ func TestAReceiptKeepsBothHalves(t *testing.T) {
 
 func TestAReceiptOfAnOlderVersionIsRead(t *testing.T) {
 	for text, want := range map[string]router.Receipt{
-		`{"dedup_key":"k","told":1,"open":true,"opening":2,"severity":"error"}`: {Told: 1, Open: true, Opening: 2, Severity: router.Error, Own: `{"dedup_key":"k"}`},
+		`{"dedup_key":"k","told":1,"open":true,"opening":2,"severity":"error"}`: {Told: 1, Open: true, Opening: 2,
+			Severity: router.Error, Own: `{"dedup_key":"k"}`},
 		`{"channel":"C1","ts":"1.0","frozen":true,"shown":"critical","old":"0.9","mute":true,"looks":2}`: {Looks: 2,
 			Own: `{"channel":"C1","frozen":true,"mute":true,"old":"0.9","shown":"critical","ts":"1.0"}`},
 		`{"channel":"C1","digest":"17.1","open":true}`: {Digest: "17.1", Open: true, Own: `{"channel":"C1"}`},

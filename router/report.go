@@ -123,14 +123,17 @@ type reporter struct {
 	rules   map[string]*ReportLine
 }
 
-// NewReport makes a report of what the store knows. It counts the same whoever asks: the console, the API or a schedule.
+// NewReport makes a report of what the store knows. It counts the same whoever asks: the console, the API or a
+// schedule.
 func NewReport(f ReportFilter, d *ReportData) Report {
 	if f.Zone == nil {
 		f.Zone = time.UTC
 	}
-	r := reporter{f: f, byNum: map[int64]*Incident{}, flows: map[string]*ReportLine{}, signals: map[string]*ReportLine{}, rules: map[string]*ReportLine{},
+	r := reporter{f: f, byNum: map[int64]*Incident{}, flows: map[string]*ReportLine{}, signals: map[string]*ReportLine{},
+		rules: map[string]*ReportLine{},
 		out: Report{From: f.From.UTC(), To: f.To.UTC(), Team: f.Team, Zone: f.Zone.String(), Cut: d.Cut,
-			Statuses: []ReportStatus{}, Open: []ReportOpen{}, Ending: []ReportSilence{}, Parked: append([]Parked{}, d.Parked...)}}
+			Statuses: []ReportStatus{}, Open: []ReportOpen{}, Ending: []ReportSilence{},
+			Parked: append([]Parked{}, d.Parked...)}}
 	for i := range d.Incidents {
 		if inc := &d.Incidents[i]; !IsDrill(inc.Flow) && (f.Team == "" || inc.Labels["team"] == f.Team) {
 			r.byNum[inc.Number] = inc
@@ -195,7 +198,8 @@ func (r *reporter) incidents() {
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), a.OpenedAt.Compare(b.OpenedAt))
 	})
 	for _, inc := range open[:min(len(open), mostOpen)] {
-		r.out.Open = append(r.out.Open, ReportOpen{Number: inc.Number, What: inc.What(), Severity: inc.Severity.String(), State: string(inc.State),
+		r.out.Open = append(r.out.Open, ReportOpen{Number: inc.Number, What: inc.What(), Severity: inc.Severity.String(),
+			State:    string(inc.State),
 			OpenedAt: inc.OpenedAt.UTC(), Owner: cmp.Or(inc.Owner, inc.AcknowledgedBy)})
 	}
 }
@@ -210,7 +214,8 @@ func (r *reporter) entries(entries []Entry) {
 		if inc == nil {
 			continue
 		}
-		if e.Kind == EntryAcknowledged && !first[inc.Number] { // also of one that came after this time, for those opened in it
+		// also of one that came after this time, for those opened in it
+		if e.Kind == EntryAcknowledged && !first[inc.Number] {
 			first[inc.Number] = true
 			if r.in(inc.OpenedAt) {
 				took = append(took, timed{inc.Number, max(e.At.Sub(inc.OpenedAt), 0)})
@@ -305,7 +310,8 @@ func (r *reporter) silences(list []Silence) {
 		if team := s.Labels["team"]; r.f.Team != "" && team != "" && team != r.f.Team {
 			continue
 		}
-		r.out.Ending = append(r.out.Ending, ReportSilence{ID: s.ID, Of: s.covers(), Until: s.Until.UTC(), By: s.By, Why: s.Why})
+		r.out.Ending = append(r.out.Ending, ReportSilence{ID: s.ID, Of: s.covers(), Until: s.Until.UTC(), By: s.By,
+			Why: s.Why})
 	}
 	slices.SortStableFunc(r.out.Ending, func(a, b ReportSilence) int { return a.Until.Compare(b.Until) })
 }
@@ -336,5 +342,6 @@ func spreadOf(all []timed) (s Spread) {
 	slices.SortStableFunc(all, func(a, b timed) int { return cmp.Compare(a.took, b.took) })
 	n := len(all)
 	worst := all[n-1]
-	return Spread{Count: int64(n), Median: (all[(n-1)/2].took + all[n/2].took).Seconds() / 2, Worst: worst.took.Seconds(), Incident: worst.incident}
+	return Spread{Count: int64(n), Median: (all[(n-1)/2].took + all[n/2].took).Seconds() / 2, Worst: worst.took.Seconds(),
+		Incident: worst.incident}
 }

@@ -14,7 +14,8 @@ func TestReportCounts(t *testing.T) {
 	day := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	at := func(hours float64) time.Time { return day.Add(time.Duration(hours * float64(time.Hour))) }
 	inc := func(n int64, flow, signal, team string, opened, resolved float64) router.Incident {
-		i := router.Incident{Number: n, WABA: "w", Flow: flow, Event: signal, Rule: "rule of " + team, State: router.IncidentOpen, Severity: router.Error, OpenedAt: at(opened),
+		i := router.Incident{Number: n, WABA: "w", Flow: flow, Event: signal, Rule: "rule of " + team,
+			State: router.IncidentOpen, Severity: router.Error, OpenedAt: at(opened),
 			FlowInfo: router.FlowInfo{FlowName: "Flow " + flow, Labels: map[string]string{"team": team}}}
 		if resolved != 0 {
 			i.State, i.ResolvedAt = router.IncidentResolved, at(resolved)
@@ -47,12 +48,16 @@ func TestReportCounts(t *testing.T) {
 			{Incident: 99, At: at(22), Kind: router.EntryPaged, Text: "Paged nobody"},
 		},
 		Changes: []router.Event{
-			{Seq: 1, WABA: "w", Flow: "2", Name: router.FlowStatusChange, OldStatus: "PUBLISHED", NewStatus: "THROTTLED", At: at(30)},
-			{Seq: 2, WABA: "w", Flow: "2", Name: router.FlowStatusChange, OldStatus: "THROTTLED", NewStatus: "BLOCKED", At: at(30.5)},
-			{Seq: 3, WABA: "w", Flow: "other", Name: router.FlowStatusChange, OldStatus: "PUBLISHED", NewStatus: "BLOCKED", At: at(30.5)},
+			{Seq: 1, WABA: "w", Flow: "2", Name: router.FlowStatusChange, OldStatus: "PUBLISHED", NewStatus: "THROTTLED",
+				At: at(30)},
+			{Seq: 2, WABA: "w", Flow: "2", Name: router.FlowStatusChange, OldStatus: "THROTTLED", NewStatus: "BLOCKED",
+				At: at(30.5)},
+			{Seq: 3, WABA: "w", Flow: "other", Name: router.FlowStatusChange, OldStatus: "PUBLISHED", NewStatus: "BLOCKED",
+				At: at(30.5)},
 		},
 		Silences: []router.Silence{
-			{ID: "soon", Since: at(20), Until: at(33), By: "Ada", Why: "deploy", Scope: router.Scope{Flow: "1", Labels: map[string]string{"team": "payments"}}},
+			{ID: "soon", Since: at(20), Until: at(33), By: "Ada", Why: "deploy",
+				Scope: router.Scope{Flow: "1", Labels: map[string]string{"team": "payments"}}},
 			{ID: "late", Since: at(20), Until: at(80)},
 			{ID: "other", Since: at(20), Until: at(34), Scope: router.Scope{Labels: map[string]string{"team": "care"}}},
 			{ID: "recovered", Since: at(20)},
@@ -64,7 +69,8 @@ func TestReportCounts(t *testing.T) {
 		Incidents: 3, Before: 1, Resolved: 3, Pages: 5, NightPages: 3, Flaps: 1,
 		Acknowledge: router.Spread{Count: 3, Median: 7200, Worst: 3 * 3600, Incident: 3},
 		Resolve:     router.Spread{Count: 3, Median: 7200, Worst: 4 * 3600, Incident: 6},
-		Statuses:    []router.ReportStatus{{Status: "BLOCKED", Minutes: 90, Flows: 1}, {Status: "THROTTLED", Minutes: 30, Flows: 1}},
+		Statuses: []router.ReportStatus{{Status: "BLOCKED", Minutes: 90, Flows: 1},
+			{Status: "THROTTLED", Minutes: 30, Flows: 1}},
 		Flows: []router.ReportLine{
 			{Key: "1", WABA: "w", Name: "Flow 1", Incidents: 2, Pages: 5, NightPages: 3, Flaps: 1},
 			{Key: "2", WABA: "w", Name: "Flow 2", Incidents: 1, Minutes: 120},
@@ -73,8 +79,10 @@ func TestReportCounts(t *testing.T) {
 			{Key: router.EndpointErrorRate, Name: "Endpoint error rate", Incidents: 2, Pages: 5, NightPages: 3, Flaps: 1},
 			{Key: router.FlowStatusChange, Name: router.SignalName(router.FlowStatusChange), Incidents: 1},
 		},
-		Rules:  []router.ReportLine{{Key: "rule of payments", Name: "rule of payments", Incidents: 3, Pages: 5, NightPages: 3, Flaps: 1}},
-		Open:   []router.ReportOpen{{Number: 3, What: "Flow 2: " + router.SignalName(router.FlowStatusChange), Severity: "error", State: "resolved", OpenedAt: at(30)}},
+		Rules: []router.ReportLine{{Key: "rule of payments", Name: "rule of payments", Incidents: 3, Pages: 5, NightPages: 3,
+			Flaps: 1}},
+		Open: []router.ReportOpen{{Number: 3, What: "Flow 2: " + router.SignalName(router.FlowStatusChange),
+			Severity: "error", State: "resolved", OpenedAt: at(30)}},
 		Ending: []router.ReportSilence{{ID: "soon", Of: "flow 1, team payments", Until: at(33), By: "Ada", Why: "deploy"}},
 		Parked: []router.Parked{{Notifier: "a", Count: 3}, {Notifier: "b", Count: 1}},
 	}
@@ -89,7 +97,8 @@ func TestReportCounts(t *testing.T) {
 		incidents, pages, atNight int64
 	}{
 		{"of all teams", router.ReportFilter{From: at(20), To: at(32)}, 4, 6, 4},
-		{"of nights elsewhere", router.ReportFilter{From: at(20), To: at(32), Zone: time.FixedZone("five hours behind", -5*3600)}, 4, 6, 0},
+		{"of nights elsewhere", router.ReportFilter{From: at(20), To: at(32),
+			Zone: time.FixedZone("five hours behind", -5*3600)}, 4, 6, 0},
 		{"of a team that has nothing", router.ReportFilter{From: at(20), To: at(32), Team: "nobody"}, 0, 0, 0},
 		{"of a time that is none", router.ReportFilter{From: at(32), To: at(32)}, 0, 0, 0},
 	} {

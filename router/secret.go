@@ -17,8 +17,8 @@ func (s Secret) Reveal() string { return string(s) }
 // leastHidden is how many characters a secret has at least that is worth hiding in a text.
 const leastHidden = 4
 
-// Hideable says whether dots can stand for the secret in a text. Of a shorter one, which anybody can guess, they would blank
-// parts of ordinary words, and so spell it out.
+// Hideable says whether dots can stand for the secret in a text. Of a shorter one, which anybody can guess, they would
+// blank parts of ordinary words, and so spell it out.
 func (s Secret) Hideable() bool { return utf8.RuneCountInString(string(s)) >= leastHidden }
 
 // String returns dots, or nothing for an empty secret.

@@ -345,8 +345,8 @@ func Statuses() []string { return signalOf(FlowStatusChange).Words() }
 // IsPublished says whether a flow's status is the one in which nothing is wrong.
 func IsPublished(status string) bool { return status == Published }
 
-// Standing says where a flow's status stands among those that are trouble: "" for one that is none; ok is false for a word
-// that we do not know, which says nothing.
+// Standing says where a flow's status stands among those that are trouble: "" for one that is none; ok is false for a
+// word that we do not know, which says nothing.
 func Standing(status string) (level Level, ok bool) {
 	switch s := signalOf(FlowStatusChange); {
 	case s.place(Level(status)) >= 0:

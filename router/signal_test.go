@@ -35,7 +35,8 @@ func TestEverySignalSaysAllThatIsAskedOfIt(t *testing.T) {
 					wrong("its %s is no sentence: %q", what, text)
 				}
 			}
-			if !strings.HasPrefix(s.Link, "https://developers.facebook.com/") && !strings.HasPrefix(s.Link, "https://business.facebook.com/") {
+			if !strings.HasPrefix(s.Link, "https://developers.facebook.com/") &&
+				!strings.HasPrefix(s.Link, "https://business.facebook.com/") {
 				wrong("link %q", s.Link)
 			}
 		}
@@ -53,7 +54,8 @@ func TestEverySignalSaysAllThatIsAskedOfIt(t *testing.T) {
 			if i == 0 || s.Apart {
 				continue
 			}
-			if before := s.Levels[i-1]; before.Severity > l.Severity || measured && before.Severity == l.Severity || measured && !s.Worse(l.Threshold, before.Threshold) {
+			if before := s.Levels[i-1]; before.Severity > l.Severity || measured && before.Severity == l.Severity || measured &&
+				!s.Worse(l.Threshold, before.Threshold) {
 				wrong("levels stand mildest first: %+v", s.Levels)
 			}
 		}
@@ -199,7 +201,8 @@ func TestTheLastReportIsThatOfTheSignal(t *testing.T) {
 var asksSignals = []string{
 	"router/signal.go", "router/signalaccount.go", "router/whatsapp/account.go", "router/whatsapp/decode.go",
 	"router/whatsapp/messages.go", "router/whatsapp/samples.go", "router/whatsapp/samplesaccount.go",
-	"cmd/flowbridge/demo/tricks.go", "cmd/flowbridge/demo/pagedata.go", // what Meta sends there, and what came of it, by name
+	// what Meta sends there, and what came of it, by name
+	"cmd/flowbridge/demo/tricks.go", "cmd/flowbridge/demo/pagedata.go",
 }
 
 // TestNobodyAsksWhichSignalItIs holds that a new signal touches its row, the decoder and a sample: nobody else compares

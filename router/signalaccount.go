@@ -46,7 +46,8 @@ var accountSignals = []Signal{
 			{Word: "RESTRICTED_ADD_PHONE_NUMBER_ACTION", Text: "cannot add phone numbers",
 				Meaning: "The account can add no phone numbers; those that it has go on."},
 			{Word: "RESTRICTED_BIZ_INITIATED_MESSAGING", Text: "cannot start conversations",
-				Meaning: "The account cannot start conversations: no template, and no flow in one, reaches anybody who has not written first."},
+				Meaning: "The account cannot start conversations: no template, and no flow in one, reaches anybody who has not " +
+					"written first."},
 			{Word: "RESTRICTED_CUSTOMER_INITIATED_MESSAGING", Text: "cannot answer customers",
 				Meaning: "The account cannot answer people who write to it."},
 		},
@@ -146,7 +147,8 @@ var accountSignals = []Signal{
 		// Change is Meta's event.
 		Name: "PHONE_NUMBER_QUALITY_UPDATE", Field: "phone_number_quality_update", Subject: SubjectPhone,
 		Levels: []SignalLevel{{Word: "FLAGGED", Severity: Error, Text: "flagged for low quality",
-			Meaning: "People block or report messages of the number: unless that gets better within 7 days, Meta may lower its limit."}},
+			Meaning: "People block or report messages of the number: unless that gets better within 7 days, Meta may lower " +
+				"its limit."}},
 		Ends: []SignalLevel{{Word: "UNFLAGGED", Text: "no longer flagged"}},
 		News: []SignalLevel{{Word: "ONBOARDING", Text: "onboarded"}, {Word: "THROUGHPUT_UPGRADE",
 			Text: "higher throughput"}},

@@ -33,8 +33,8 @@ const (
 	WellWord         = "WELL" // ends every level
 )
 
-// IsWatched says whether an event's name is that of trouble of the bridge's own that begins and ends: it goes to whom `watch`
-// names, unless a rule names it.
+// IsWatched says whether an event's name is that of trouble of the bridge's own that begins and ends: it goes to whom
+// `watch` names, unless a rule names it.
 func IsWatched(name string) bool {
 	s := signalOf(name)
 	return s.Subject == SubjectBridge && s.ByWord()
@@ -83,27 +83,31 @@ var bridgeSignals = []Signal{
 		Ends:   wellAgain("posts come again"),
 		Title:  "Silence of Meta", Now: "is", Over: "over:",
 		Impact: "Trouble of the flows is perhaps not seen here: no post with a good signature has come for longer than usual.",
-		Help:   "See in Meta's dashboard whether the webhook is still subscribed, and with flowbridge doctor whether the address can be reached.",
+		Help: "See in Meta's dashboard whether the webhook is still subscribed, and with flowbridge doctor whether the " +
+			"address can be reached.",
 	},
 	{
 		Name: BridgeDelay, Subject: SubjectBridge,
 		Levels: []SignalLevel{{Word: LateWord, Severity: Warning, Text: "posts come late"}},
 		Ends:   wellAgain("posts come in time again"),
 		Title:  "Late posts", Now: "is", Over: "over:",
-		Impact: "Alerts are told later than they happened: Meta's posts arrive more than ten minutes after the time that they name.",
-		Help:   "See whether posts were refused before (Meta repeats them later and later), and whether the clock is right.",
+		Impact: "Alerts are told later than they happened: Meta's posts arrive more than ten minutes after the time that " +
+			"they name.",
+		Help: "See whether posts were refused before (Meta repeats them later and later), and whether the clock is right.",
 	},
 	{
 		Name: BadSignatures, Subject: SubjectBridge,
 		Levels: []SignalLevel{
 			{Word: RisingWord, Severity: Warning, Text: "many posts with a bad signature"},
 			{Word: AllRefusedWord, Severity: Error, Text: "every post has a bad signature",
-				Meaning: "If they are Meta's, no alert gets through.", Help: "Compare META_APP_SECRET with the app secret in Meta's dashboard."},
+				Meaning: "If they are Meta's, no alert gets through.",
+				Help:    "Compare META_APP_SECRET with the app secret in Meta's dashboard."},
 		},
 		Ends:  wellAgain("few posts with a bad signature again"),
 		Title: "Bad signatures", Now: "is", Over: "over:",
 		Impact: "Posts are refused with 401: they are a stranger's, or the app secret was changed at Meta and not here.",
-		Help:   "If good posts come as well, it is a stranger, and nothing has to be done; else compare META_APP_SECRET with the app secret in Meta's dashboard.",
+		Help: "If good posts come as well, it is a stranger, and nothing has to be done; else compare META_APP_SECRET " +
+			"with the app secret in Meta's dashboard.",
 	},
 	{
 		Name: SlowAnswers, Subject: SubjectBridge,
@@ -118,7 +122,8 @@ var bridgeSignals = []Signal{
 		Levels: []SignalLevel{
 			{Word: EndsSoonWord, Severity: Warning, Text: "certificate ends within 14 days"},
 			{Word: EndsVerySoonWord, Severity: Error, Text: "certificate ends within 3 days"},
-			{Word: EndedWord, Severity: Critical, Text: "certificate has ended", Meaning: "Whoever checks certificates, and Meta does, cannot reach the address any more."},
+			{Word: EndedWord, Severity: Critical, Text: "certificate has ended",
+				Meaning: "Whoever checks certificates, and Meta does, cannot reach the address any more."},
 		},
 		Ends:  wellAgain("certificate was renewed"),
 		Title: "Certificate", Now: "is", Over: "over:",
@@ -128,8 +133,10 @@ var bridgeSignals = []Signal{
 	{
 		Name: BridgeStalled, Subject: SubjectBridge,
 		Levels: []SignalLevel{
-			{Word: FoldStallsWord, Severity: Critical, Text: "events wait and are not folded", Meaning: "Nobody is told of anything new."},
-			{Word: LaneStallsWord, Severity: Error, Text: "deliveries are due and are not tried", Meaning: "One notifier is told nothing new."},
+			{Word: FoldStallsWord, Severity: Critical, Text: "events wait and are not folded",
+				Meaning: "Nobody is told of anything new."},
+			{Word: LaneStallsWord, Severity: Error, Text: "deliveries are due and are not tried",
+				Meaning: "One notifier is told nothing new."},
 		},
 		Apart: true,
 		Ends:  wellAgain("it gets on again"),
@@ -141,7 +148,8 @@ var bridgeSignals = []Signal{
 		Name: StorageFull, Subject: SubjectBridge,
 		Levels: []SignalLevel{
 			{Word: NearlyFullWord, Severity: Error, Text: "the disk of the database is nearly full"},
-			{Word: FullWord, Severity: Critical, Text: "the disk of the database is full", Meaning: "Posts can be stored no longer, and Meta is asked to repeat them."},
+			{Word: FullWord, Severity: Critical, Text: "the disk of the database is full",
+				Meaning: "Posts can be stored no longer, and Meta is asked to repeat them."},
 		},
 		Ends:  wellAgain("there is room on the disk again"),
 		Title: "Storage", Now: "is", Over: "over:",

@@ -164,7 +164,8 @@ func TestTimers(t *testing.T) {
 		{
 			name: "who is told already stays told when somebody acknowledges", decide: waiting(true),
 			events: []router.Event{up(0, 10), person(7, router.Acknowledge, 1), down(9, 10)}, until: 20,
-			told: []string{"08:00 INC-1 chat open error", "08:05 INC-1 page open error", "08:09 INC-1 chat closed", "08:09 INC-1 page closed"},
+			told: []string{"08:00 INC-1 chat open error", "08:05 INC-1 page open error", "08:09 INC-1 chat closed",
+				"08:09 INC-1 page closed"},
 		},
 		{
 			name: "after the hold it is a new incident", decide: holding,
@@ -174,7 +175,8 @@ func TestTimers(t *testing.T) {
 		{
 			name: "each level has a hold of its own", decide: holding,
 			events: []router.Event{up(0, 5), up(1, 10), down(5, 10)}, until: 20,
-			told: []string{"08:00 INC-1 chat open warning", "08:01 INC-1 chat open error", "08:01 INC-1 page open error", "08:15 INC-1 chat open warning", "08:15 INC-1 page closed"},
+			told: []string{"08:00 INC-1 chat open warning", "08:01 INC-1 chat open error", "08:01 INC-1 page open error",
+				"08:15 INC-1 chat open warning", "08:15 INC-1 page closed"},
 		},
 		{
 			name: "a person's resolve is not held back", decide: holding,
@@ -193,8 +195,10 @@ func TestTimers(t *testing.T) {
 		{
 			name:   "a silence does not swallow the recovery of what was told",
 			events: []router.Event{up(0, 10), silence(1, "s", flow, minute(30)), down(9, 10)}, until: 40,
-			told:    []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error", "08:09 INC-1 chat closed", "08:09 INC-1 page closed"},
-			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:01 silenced: Silenced by ana for 29 min", "08:09 resolved: Endpoint error rate back under 10 % after 9 min"},
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error", "08:09 INC-1 chat closed",
+				"08:09 INC-1 page closed"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:01 silenced: Silenced by ana for 29 min",
+				"08:09 resolved: Endpoint error rate back under 10 % after 9 min"},
 		},
 		{
 			name:   "a silence that begins later covers nothing before, and then what is open",
@@ -206,8 +210,9 @@ func TestTimers(t *testing.T) {
 		},
 		{
 			name:   "one that a person ends before it begins covers nothing",
-			events: []router.Event{plannedSilence(0, "s", flow, minute(20), minute(30)), up(1, 10), unsilence(5, "s")}, until: 40,
-			told: []string{"08:01 INC-1 chat open error", "08:01 INC-1 page open error"},
+			events: []router.Event{plannedSilence(0, "s", flow, minute(20), minute(30)), up(1, 10), unsilence(5, "s")},
+			until:  40,
+			told:   []string{"08:01 INC-1 chat open error", "08:01 INC-1 page open error"},
 		},
 		{
 			name:   "a silence that a person ends tells at once",
@@ -217,7 +222,8 @@ func TestTimers(t *testing.T) {
 		{
 			name:   "a silence until recovered ends with the last alert that it covers",
 			events: []router.Event{up(0, 5), silence(1, "s", flow, time.Time{}), up(2, 10), down(5, 5), up(6, 10)}, until: 40,
-			told: []string{"08:00 INC-1 chat open warning", "08:05 INC-1 chat closed", "08:06 INC-2 chat open error", "08:06 INC-2 page open error"},
+			told: []string{"08:00 INC-1 chat open warning", "08:05 INC-1 chat closed", "08:06 INC-2 chat open error",
+				"08:06 INC-2 page open error"},
 		},
 		{
 			name: "a silence for one event covers no other",
@@ -229,9 +235,11 @@ func TestTimers(t *testing.T) {
 		},
 		{
 			name: "a note follows it up, and so does another acknowledgement after it", decide: lapsing,
-			events: []router.Event{up(0, 10), person(2, router.Acknowledge, 1), person(12, router.Note, 1), person(50, router.Acknowledge, 1)}, until: 90,
+			events: []router.Event{up(0, 10), person(2, router.Acknowledge, 1), person(12, router.Note, 1),
+				person(50, router.Acknowledge, 1)}, until: 90,
 			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error"},
-			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:02 acknowledged: Acknowledged by ana", "08:12 note:  (ana)",
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:02 acknowledged: Acknowledged by ana",
+				"08:12 note:  (ana)",
 				"08:42 unacknowledged: Nobody has followed up the acknowledgement of ana for 30 min. Paged page",
 				"08:50 acknowledged: Acknowledged by ana",
 				"09:20 unacknowledged: Nobody has followed up the acknowledgement of ana for 30 min. Paged page"},
@@ -286,7 +294,8 @@ func TestWhoIsTold(t *testing.T) {
 			e := drawEvent(t)
 			switch rapid.IntRange(0, 6).Draw(t, "who") {
 			case 0:
-				e = person(0, rapid.SampledFrom([]string{router.Acknowledge, router.Resolve}).Draw(t, "act"), rapid.Int64Range(1, 4).Draw(t, "incident"))
+				e = person(0, rapid.SampledFrom([]string{router.Acknowledge, router.Resolve}).Draw(t, "act"),
+					rapid.Int64Range(1, 4).Draw(t, "incident"))
 			case 1:
 				silences++
 				until := morning.Add(time.Duration(minute+rapid.IntRange(1, 9).Draw(t, "lasts")) * time.Minute)

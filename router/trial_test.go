@@ -97,7 +97,8 @@ func (l *ledger) Commit(_ context.Context, b router.Batch) error {
 	}
 	for _, inc := range b.Incidents {
 		if inc.Wake.IsZero() {
-			l.due = slices.DeleteFunc(l.due, func(f router.FlowID) bool { return f == router.FlowID{WABA: inc.WABA, Flow: inc.Flow} })
+			l.due = slices.DeleteFunc(l.due,
+				func(f router.FlowID) bool { return f == router.FlowID{WABA: inc.WABA, Flow: inc.Flow} })
 		}
 	}
 	return nil
@@ -112,7 +113,8 @@ func refusing(n int, cause error, poison ...int64) *ledger {
 		l.events = append(l.events, e)
 	}
 	l.refuse = func(b *router.Batch) error {
-		if slices.ContainsFunc(b.Outcomes, func(o router.Outcome) bool { return !o.Failed && slices.Contains(poison, o.Seq) }) {
+		if slices.ContainsFunc(b.Outcomes,
+			func(o router.Outcome) bool { return !o.Failed && slices.Contains(poison, o.Seq) }) {
 			return cause
 		}
 		return nil
@@ -124,7 +126,8 @@ func refusing(n int, cause error, poison ...int64) *ledger {
 func over(t *testing.T, l *ledger, rules router.Rules) (*router.Router, func() float64) {
 	t.Helper()
 	metrics := prometheus.NewRegistry()
-	r, err := router.New(router.Config{Rules: func() router.Rules { return rules }, Now: func() time.Time { return morning }, Batch: 16, Registerer: metrics}, l)
+	r, err := router.New(router.Config{Rules: func() router.Rules { return rules },
+		Now: func() time.Time { return morning }, Batch: 16, Registerer: metrics}, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +185,8 @@ func TestAnEventThatFailsAloneIsSetAsideAndTheRestGoesOn(t *testing.T) {
 				}
 			}
 			slices.Sort(told)
-			want := []string{router.EventSetAside + " Event 29 (ENDPOINT_ERROR_RATE of flow f29", router.EventSetAside + " Event 7 (ENDPOINT_ERROR_RATE of flow f7"}
+			want := []string{router.EventSetAside + " Event 29 (ENDPOINT_ERROR_RATE of flow f29", router.EventSetAside +
+				" Event 7 (ENDPOINT_ERROR_RATE of flow f7"}
 			if diff := cmp.Diff(want, told); diff != "" {
 				t.Errorf("the fallback was told (-want +got):\n%s", diff)
 			}
@@ -276,7 +280,8 @@ func TestAFaultOfOursSetsAnEventAside(t *testing.T) {
 	if n, err := r.Fold(t.Context()); n != 3 || err != nil {
 		t.Fatalf("folded %d, %v", n, err)
 	}
-	want := map[int64]string{1: "set aside: fault in flowbridge: no such rule", 2: "set aside: what is stored of it cannot be read"}
+	want := map[int64]string{1: "set aside: fault in flowbridge: no such rule",
+		2: "set aside: what is stored of it cannot be read"}
 	if diff := cmp.Diff(want, l.failed); diff != "" || broken() != 2 || len(l.events) != 2 {
 		t.Errorf("%v are counted, %d events are new, set aside (-want +got):\n%s", broken(), len(l.events), diff)
 	}
@@ -287,8 +292,9 @@ func TestTimersOfAFlowThatFailAloneArePutOff(t *testing.T) {
 	for i := range 10 {
 		flow := router.FlowID{WABA: "w", Flow: fmt.Sprint("f", i)}
 		l.due = append(l.due, flow)
-		l.states[flow] = router.State{FlowID: flow, Incidents: []router.Incident{{Number: int64(i + 1), WABA: flow.WABA, Flow: flow.Flow,
-			State: router.IncidentOpen, Wake: morning}}}
+		l.states[flow] = router.State{FlowID: flow,
+			Incidents: []router.Incident{{Number: int64(i + 1), WABA: flow.WABA, Flow: flow.Flow,
+				State: router.IncidentOpen, Wake: morning}}}
 	}
 	l.refuse = func(b *router.Batch) error {
 		if slices.ContainsFunc(b.Incidents, func(inc router.Incident) bool { return inc.Flow == "f4" }) {
@@ -327,7 +333,8 @@ func TestWhatABatchOwesIsKeptOncePerDelivery(t *testing.T) {
 			return d
 		}
 		for i := range many {
-			d.Notify = append(d.Notify, router.Route{Target: router.Target{Notifier: fmt.Sprintf("n%03d", i), Kind: router.KindSlack, Address: fmt.Sprintf("#c%d", i)}})
+			d.Notify = append(d.Notify, router.Route{Target: router.Target{Notifier: fmt.Sprintf("n%03d", i),
+				Kind: router.KindSlack, Address: fmt.Sprintf("#c%d", i)}})
 		}
 		return d
 	}
@@ -338,7 +345,8 @@ func TestWhatABatchOwesIsKeptOncePerDelivery(t *testing.T) {
 	last := pair(many, l.events[0].Name, router.Deactivated, 10)
 	last.Seq, last.Flow = many+1, "f"
 	l.events = append(l.events, last)
-	r, err := router.New(router.Config{Rules: func() router.Rules { return &history{decide: everybody} }, Batch: many + 1, Now: func() time.Time { return morning.Add(24 * time.Hour) }}, l)
+	r, err := router.New(router.Config{Rules: func() router.Rules { return &history{decide: everybody} }, Batch: many + 1,
+		Now: func() time.Time { return morning.Add(24 * time.Hour) }}, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +367,8 @@ func TestWhatABatchOwesIsKeptOncePerDelivery(t *testing.T) {
 func TestABatchEndsWhereItOwesTooMuch(t *testing.T) {
 	l := refusing(0, nil)
 	for i := range 100 {
-		l.events = append(l.events, router.Event{Seq: int64(i + 1), Source: router.SourceMeta, Name: "NEWS", At: morning, Received: morning})
+		l.events = append(l.events, router.Event{Seq: int64(i + 1), Source: router.SourceMeta, Name: "NEWS", At: morning,
+			Received: morning})
 	}
 	l.refuse = func(b *router.Batch) error {
 		if len(b.Owed) > 5000 {
@@ -370,7 +379,8 @@ func TestABatchEndsWhereItOwesTooMuch(t *testing.T) {
 	r, err := router.New(router.Config{Rules: func() router.Rules {
 		return &history{decide: func(e *router.Event) (d router.Decision) {
 			for i := range 200 {
-				d.Notify = append(d.Notify, router.Route{Target: router.Target{Notifier: fmt.Sprintf("n%03d", i), Kind: router.KindSlack}})
+				d.Notify = append(d.Notify,
+					router.Route{Target: router.Target{Notifier: fmt.Sprintf("n%03d", i), Kind: router.KindSlack}})
 			}
 			return d
 		}}

@@ -15,8 +15,10 @@ import (
 func TestWhoCanBeReachedFromElsewhereNeedsAnAdminToken(t *testing.T) {
 	t.Parallel()
 	for address, alone := range map[string]bool{
-		"127.0.0.1:9090": true, "127.8.8.8:9090": true, "[::1]:9090": true, "localhost:9090": true, "[::ffff:127.0.0.1]:9090": true,
-		":9090": false, "0.0.0.0:9090": false, "[::]:9090": false, "10.0.0.7:9090": false, "bridge:9090": false, "9090": false, "": false,
+		"127.0.0.1:9090": true, "127.8.8.8:9090": true, "[::1]:9090": true, "localhost:9090": true,
+		"[::ffff:127.0.0.1]:9090": true,
+		":9090":                   false, "0.0.0.0:9090": false, "[::]:9090": false, "10.0.0.7:9090": false,
+		"bridge:9090": false, "9090": false, "": false,
 	} {
 		for _, token := range []string{"", "admin-token-of-the-test"} {
 			env := map[string]string{"META_APP_SECRET": "s", "META_VERIFY_TOKEN": "v", "FLOWBRIDGE_ADMIN_TOKEN": token}

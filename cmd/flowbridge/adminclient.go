@@ -73,7 +73,8 @@ func (p *program) adminClient(flag, address string) (*adminClient, error) {
 // address, host:port speaks TLS.
 func (p *program) adminURL(address string) (string, error) {
 	base, err := adminURL(address)
-	if rest, plain := strings.CutPrefix(base, "http://"); plain && !strings.Contains(address, "://") && p.setting("FLOWBRIDGE_ADMIN_TLS_CERT") != "" {
+	if rest, plain := strings.CutPrefix(base, "http://"); plain && !strings.Contains(address, "://") &&
+		p.setting("FLOWBRIDGE_ADMIN_TLS_CERT") != "" {
 		base = "https://" + rest
 	}
 	return base, err
@@ -93,14 +94,15 @@ func adminURL(address string) (string, error) {
 		return "http://" + net.JoinHostPort(host, port), nil
 	}
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" ||
+		u.Fragment != "" {
 		return "", errors.New("give a URL such as https://bridge.example.com, without a password, a query or a fragment")
 	}
 	return strings.TrimRight(address, "/"), nil
 }
 
-// call asks for path with a method. in, if not nil, is sent as JSON; the answer is read into out. An answer that says no
-// is an *adminError.
+// call asks for path with a method. in, if not nil, is sent as JSON; the answer is read into out. An answer that says
+// no is an *adminError.
 func (c *adminClient) call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
@@ -142,7 +144,8 @@ func (c *adminClient) call(ctx context.Context, method, path string, in, out any
 func (c *adminClient) unreached(err error) error {
 	hint := "is it running there? Name its admin address with --admin or FLOWBRIDGE_ADMIN"
 	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
-		hint = "give --admin as https:// with a name of its certificate; who signed that is looked for in the system's roots, or in SSL_CERT_FILE"
+		hint = "give --admin as https:// with a name of its certificate; who signed that is looked for in the system's " +
+			"roots, or in SSL_CERT_FILE"
 	}
 	if fault, ok := errors.AsType[*url.Error](err); ok {
 		if fault.Timeout() {
@@ -165,7 +168,8 @@ func (c *adminClient) refused(resp *http.Response, data []byte) error {
 	text := clean(said.Error)
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized && c.token == "":
-		text = "the bridge wants its admin token: set FLOWBRIDGE_ADMIN_TOKEN, or FLOWBRIDGE_ADMIN_TOKEN_FILE, to the one that it was started with"
+		text = "the bridge wants its admin token: set FLOWBRIDGE_ADMIN_TOKEN, or FLOWBRIDGE_ADMIN_TOKEN_FILE, to the one " +
+			"that it was started with"
 	case resp.StatusCode == http.StatusUnauthorized:
 		text = "the bridge does not take this FLOWBRIDGE_ADMIN_TOKEN: give the one that it was started with"
 	}
@@ -174,7 +178,9 @@ func (c *adminClient) refused(resp *http.Response, data []byte) error {
 
 func (c *adminClient) stranger(resp *http.Response) error {
 	kind := cmp.Or(clean(resp.Header.Get("Content-Type")), "something without a type")
-	return fmt.Errorf("what answers at %s is no admin API of flowbridge: %s, %s (its public address, --listen, is another one)", c.base, resp.Status, kind)
+	return fmt.Errorf(
+		"what answers at %s is no admin API of flowbridge: %s, %s (its public address, --listen, is another one)", c.base,
+		resp.Status, kind)
 }
 
 // printJSON prints a value for scripts.

@@ -71,7 +71,9 @@ func TestCommandsSayWhatToDoWhenTheBridgeDoesNotAnswer(t *testing.T) {
 		{"no token", "", func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(401)
 			io.WriteString(w, `{"error":"send the admin token"}`)
-		}, "the bridge wants its admin token: set FLOWBRIDGE_ADMIN_TOKEN, or FLOWBRIDGE_ADMIN_TOKEN_FILE, to the one that it was started with"},
+		},
+			"the bridge wants its admin token: set FLOWBRIDGE_ADMIN_TOKEN, or FLOWBRIDGE_ADMIN_TOKEN_FILE, to the one that " +
+				"it was started with"},
 		{"a wrong token", token, func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") != "Bearer "+token {
 				t.Errorf("token: %q", r.Header.Get("Authorization"))
@@ -98,9 +100,11 @@ func TestCommandsSayWhatToDoWhenTheBridgeDoesNotAnswer(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			server := httptest.NewServer(tt.answer)
 			defer server.Close()
-			for _, args := range [][]string{{"incidents"}, {"incidents", "show", "42"}, {"incidents", "resolve", "42"}, {"deliveries"}, {"deliveries", "retry", "7"},
+			for _, args := range [][]string{{"incidents"}, {"incidents", "show", "42"}, {"incidents", "resolve", "42"},
+				{"deliveries"}, {"deliveries", "retry", "7"},
 				{"silences"}, {"silences", "add", "--flow", "5", "--for", "4h"}, {"silences", "remove", "x"}} {
-				code, stdout, stderr := runWith(map[string]string{"FLOWBRIDGE_ADMIN_TOKEN": tt.token}, append(args, "--admin", server.URL)...)
+				code, stdout, stderr := runWith(map[string]string{"FLOWBRIDGE_ADMIN_TOKEN": tt.token},
+					append(args, "--admin", server.URL)...)
 				if code != exitFault || stdout != "" || !strings.Contains(stderr, tt.want) {
 					t.Errorf("%v: status %d, printed %q and %q", args, code, stdout, stderr)
 				}
@@ -112,7 +116,8 @@ func TestCommandsSayWhatToDoWhenTheBridgeDoesNotAnswer(t *testing.T) {
 		server := httptest.NewServer(http.NotFoundHandler())
 		server.Close()
 		code, _, stderr := runWith(nil, "silences", "--admin", server.URL)
-		if code != exitFault || !strings.Contains(stderr, "no bridge answers at "+server.URL) || !strings.Contains(stderr, "is it running there?") {
+		if code != exitFault || !strings.Contains(stderr, "no bridge answers at "+server.URL) ||
+			!strings.Contains(stderr, "is it running there?") {
 			t.Errorf("status %d, %q", code, stderr)
 		}
 	})
@@ -127,7 +132,8 @@ func TestCommandsSayWhatToDoWhenTheBridgeDoesNotAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		client.http.Timeout = 50 * time.Millisecond
-		if err := client.call(context.Background(), "GET", "/api/v1/silences", nil, nil); err == nil || !strings.Contains(err.Error(), "did not answer within") {
+		if err := client.call(context.Background(), "GET", "/api/v1/silences", nil, nil); err == nil ||
+			!strings.Contains(err.Error(), "did not answer within") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -135,7 +141,8 @@ func TestCommandsSayWhatToDoWhenTheBridgeDoesNotAnswer(t *testing.T) {
 
 func TestWhatOthersWroteCannotSteerTheTerminal(t *testing.T) {
 	t.Parallel()
-	for in, want := range map[string]string{"a\x1b[2Jb": "a [2Jb", "one\ntwo\tthree": "one two three", "right\u202eto left": "rightto left", "Käse ✔": "Käse ✔"} {
+	for in, want := range map[string]string{"a\x1b[2Jb": "a [2Jb", "one\ntwo\tthree": "one two three",
+		"right\u202eto left": "rightto left", "Käse ✔": "Käse ✔"} {
 		if diff := cmp.Diff(want, clean(in)); diff != "" {
 			t.Error(diff)
 		}

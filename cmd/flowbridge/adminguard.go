@@ -75,9 +75,11 @@ func trustedProxies(list []string) (proxies []netip.Prefix, err error) {
 		}
 		switch {
 		case err != nil:
-			faults = append(faults, fmt.Errorf("--admin-trusted-proxies: %q is neither an address nor a network, such as 10.0.0.7 or 10.0.0.0/24", one))
+			faults = append(faults, fmt.Errorf(
+				"--admin-trusted-proxies: %q is neither an address nor a network, such as 10.0.0.7 or 10.0.0.0/24", one))
 		case prefix.Bits() == 0:
-			faults = append(faults, fmt.Errorf("--admin-trusted-proxies: %s is everybody: name the addresses of the proxies", one))
+			faults = append(faults, fmt.Errorf("--admin-trusted-proxies: %s is everybody: name the addresses of the proxies",
+				one))
 		}
 		proxies = append(proxies, prefix.Masked())
 	}
@@ -94,9 +96,11 @@ func (cfg *bridgeConfig) checkTokens(admin string) error {
 	}
 	var faults []error
 	if far && cfg.AdminToken == "" {
-		faults = append(faults, fmt.Errorf("--admin %s can be reached from other machines: set FLOWBRIDGE_ADMIN_TOKEN, or listen on 127.0.0.1", admin))
+		faults = append(faults, fmt.Errorf(
+			"--admin %s can be reached from other machines: set FLOWBRIDGE_ADMIN_TOKEN, or listen on 127.0.0.1", admin))
 	}
-	for _, f := range []tokenFault{judgeToken(adminToken, cfg.AdminToken, far), judgeToken(viewToken, cfg.ViewToken, far), judgeViewToken(cfg.AdminToken, cfg.ViewToken)} {
+	for _, f := range []tokenFault{judgeToken(adminToken, cfg.AdminToken, far), judgeToken(viewToken, cfg.ViewToken, far),
+		judgeViewToken(cfg.AdminToken, cfg.ViewToken)} {
 		if f.seen != "" {
 			faults = append(faults, errors.New(f.seen+": "+f.do))
 		}
@@ -116,7 +120,8 @@ type tokenFault struct{ seen, do string }
 // judgeToken finds a token that other machines might guess; far says that they can try.
 func judgeToken(name string, token router.Secret, far bool) (f tokenFault) {
 	if n := utf8.RuneCountInString(token.Reveal()); far && n > 0 && n < minToken {
-		f = tokenFault{fmt.Sprintf("%s has %d characters, and other machines can guess it: it needs %d", name, n, minToken), makeToken}
+		f = tokenFault{fmt.Sprintf("%s has %d characters, and other machines can guess it: it needs %d", name, n, minToken),
+			makeToken}
 	}
 	return f
 }
@@ -126,7 +131,8 @@ func judgeViewToken(admin, view router.Secret) (f tokenFault) {
 	switch {
 	case view == "":
 	case admin == "":
-		f = tokenFault{viewToken + " is set and " + adminToken + " is not, so that who gives none may do everything", "set both"}
+		f = tokenFault{viewToken + " is set and " + adminToken + " is not, so that who gives none may do everything",
+			"set both"}
 	case admin == view:
 		f = tokenFault{viewToken + " is the same as " + adminToken + ", so that who may look may act", makeToken}
 	}

@@ -67,7 +67,8 @@ func bearer(token string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
 }
 
-// TestAWebPageCannotSilenceEverything plays a page that lets its own name lead to the admin address of whoever looks at it.
+// TestAWebPageCannotSilenceEverything plays a page that lets its own name lead to the admin address of whoever looks at
+// it.
 func TestAWebPageCannotSilenceEverything(t *testing.T) {
 	s := newServices(t, "#ops")
 	p := start(t, s, writeRules(t, guardRules), filepath.Join(t.TempDir(), "bridge.db"))
@@ -85,25 +86,29 @@ func TestAWebPageCannotSilenceEverything(t *testing.T) {
 	if status, _ := ask(t, "POST", p.Admin+"/api/v1/silences", year, foreign); status != http.StatusForbidden {
 		t.Errorf("a page that does not hide where it is from: %d", status)
 	}
-	if status, said := ask(t, "POST", p.Admin+"/api/v1/silences", year, nil); status != http.StatusBadRequest || !strings.Contains(said, "at most 24h") {
+	if status, said := ask(t, "POST", p.Admin+"/api/v1/silences", year, nil); status != http.StatusBadRequest ||
+		!strings.Contains(said, "at most 24h") {
 		t.Errorf("a year, by whoever it is: %d %s", status, said)
 	}
 	page := getText(t, p.Admin+"/metrics")
-	for _, line := range []string{`flowbridge_admin_refused_total{reason="host"} 4`, `flowbridge_admin_refused_total{reason="cross_site"} 1`, "flowbridge_everything_silenced 0"} {
+	for _, line := range []string{`flowbridge_admin_refused_total{reason="host"} 4`,
+		`flowbridge_admin_refused_total{reason="cross_site"} 1`, "flowbridge_everything_silenced 0"} {
 		if !hasLine(page, line) {
 			t.Errorf("the metrics lack %s", line)
 		}
 	}
 
 	local := "http://localhost:" + p.Admin[strings.LastIndex(p.Admin, ":")+1:]
-	if status, said := ask(t, "POST", local+"/api/v1/silences", `{"everything": true, "for": "24h", "by": "ada"}`, nil); status != http.StatusAccepted {
+	if status, said := ask(t, "POST", local+"/api/v1/silences", `{"everything": true, "for": "24h", "by": "ada"}`,
+		nil); status != http.StatusAccepted {
 		t.Fatalf("a day: %d %s", status, said)
 	}
 	eventually(t, "the fallback is told", func() bool {
 		return len(s.Slack.Messages("#ops")) == 1
 	})
 	told := s.Slack.Messages("#ops")[0]
-	if text := fmt.Sprintf("%s %s", told.Blocks, told.Attachments); !strings.Contains(text, "Everything is silenced for 1 d") || !strings.Contains(text, "API (name given: ada)") {
+	if text := fmt.Sprintf("%s %s", told.Blocks, told.Attachments); !strings.Contains(text,
+		"Everything is silenced for 1 d") || !strings.Contains(text, "API (name given: ada)") {
 		t.Errorf("the fallback was told %s", text)
 	}
 	if !hasLine(getText(t, p.Admin+"/metrics"), "flowbridge_everything_silenced 1") {
@@ -124,14 +129,16 @@ func TestTokensLookAndAct(t *testing.T) {
 	eventually(t, "the rules are refused, and the template fails", func() bool {
 		_, ready := ask(t, "GET", p.Admin+"/readyz", "", bearer(guardView))
 		_, metrics := ask(t, "GET", p.Admin+"/metrics", "", bearer(guardView))
-		return strings.Contains(ready, "secret-of-the-rules") && hasLine(metrics, `flowbridge_rule_faults_total{part="template",rule="secret word of the rules"} 1`)
+		return strings.Contains(ready, "secret-of-the-rules") &&
+			hasLine(metrics, `flowbridge_rule_faults_total{part="template",rule="secret word of the rules"} 1`)
 	})
 	_, ready := ask(t, "GET", p.Admin+"/readyz", "", nil)
 	metrics := getText(t, p.Admin+"/metrics")
 	if strings.Contains(ready, "secret-of-the-rules") || !strings.Contains(ready, "not in force") {
 		t.Errorf("/readyz tells strangers %s", ready)
 	}
-	if strings.Contains(metrics, "secret word") || !hasLine(metrics, `flowbridge_rule_faults_total{part="template"} 1`) || !hasLine(metrics, "flowbridge_rules_last_reload_good 0") {
+	if strings.Contains(metrics, "secret word") || !hasLine(metrics, `flowbridge_rule_faults_total{part="template"} 1`) ||
+		!hasLine(metrics, "flowbridge_rules_last_reload_good 0") {
 		t.Errorf("/metrics tells strangers\n%s", metrics)
 	}
 
@@ -157,7 +164,8 @@ func TestTokensLookAndAct(t *testing.T) {
 	list := exec.Command(path, "audit", "--admin", p.Admin)
 	list.Env = append(os.Environ(), "FLOWBRIDGE_VIEW_TOKEN="+guardView)
 	out, err := list.CombinedOutput()
-	for _, want := range []string{"admin token  127.0.0.1", "acknowledge INC-1", "refused: the view token may only look", "give a wrong token", "reload the rules"} {
+	for _, want := range []string{"admin token  127.0.0.1", "acknowledge INC-1", "refused: the view token may only look",
+		"give a wrong token", "reload the rules"} {
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("the audit lacks %q (%v):\n%s", want, err, out)
 		}
@@ -171,7 +179,8 @@ func TestTheAdminAddressSpeaksTLS(t *testing.T) {
 	cert, key := ca.issue("admin", time.Hour)
 	roots := ca.write(filepath.Join(dir, "ca.pem"), ca.pem())
 	s := newServices(t, "#ops")
-	files := []string{"FLOWBRIDGE_ADMIN_TLS_CERT=" + ca.write(filepath.Join(dir, "admin.crt"), cert), "FLOWBRIDGE_ADMIN_TLS_KEY=" + ca.write(filepath.Join(dir, "admin.key"), key)}
+	files := []string{"FLOWBRIDGE_ADMIN_TLS_CERT=" + ca.write(filepath.Join(dir, "admin.crt"), cert),
+		"FLOWBRIDGE_ADMIN_TLS_KEY=" + ca.write(filepath.Join(dir, "admin.key"), key)}
 	s.env = append(s.env, files...)
 	p := start(t, s, writeRules(t, guardRules), filepath.Join(dir, "bridge.db"))
 	at := strings.TrimPrefix(p.Admin, "http://")
@@ -193,7 +202,8 @@ func TestTheAdminAddressSpeaksTLS(t *testing.T) {
 		want string
 	}{
 		{"with https", trusting, []string{"incidents", "--admin", "https://" + at}, "no incidents\n<nil>"},
-		{"as serve takes it, in its environment", append(trusting, files...), []string{"incidents", "--admin", at}, "no incidents\n<nil>"},
+		{"as serve takes it, in its environment", append(trusting, files...), []string{"incidents", "--admin", at},
+			"no incidents\n<nil>"},
 		{"with roots that do not know it", nil, []string{"incidents", "--admin", "https://" + at}, "SSL_CERT_FILE"},
 		{"without TLS", nil, []string{"incidents", "--admin", "http://" + at}, "speaks TLS: give --admin as https://"},
 		{"the health check", files, []string{"healthcheck", "--admin", at}, "<nil>"},
@@ -210,7 +220,8 @@ func TestTheAdminAddressSpeaksTLS(t *testing.T) {
 // TestWhoActsIsWhomTheProxySignedIn over the real binary, with a proxy on this machine.
 func TestWhoActsIsWhomTheProxySignedIn(t *testing.T) {
 	s := newServices(t, "#ops")
-	s.env = append(s.env, "FLOWBRIDGE_ADMIN_TOKEN="+guardToken, "FLOWBRIDGE_ADMIN_USER_HEADER=x-forwarded-user", "FLOWBRIDGE_ADMIN_TRUSTED_PROXIES=10.9.9.9, 127.0.0.0/8")
+	s.env = append(s.env, "FLOWBRIDGE_ADMIN_TOKEN="+guardToken, "FLOWBRIDGE_ADMIN_USER_HEADER=x-forwarded-user",
+		"FLOWBRIDGE_ADMIN_TRUSTED_PROXIES=10.9.9.9, 127.0.0.0/8")
 	p := start(t, s, writeRules(t, guardRules), filepath.Join(t.TempDir(), "bridge.db"))
 	p.post(t, pairPost(time.Now().Unix(), "77", "ACTIVATED", 10), http.StatusOK)
 	signed := func(r *http.Request) {
@@ -246,10 +257,12 @@ func TestWhatPeopleDoInSlackIsAudited(t *testing.T) {
 		s.get(t, "/api/v1/audit", &got)
 		return len(got.Audit) == 2
 	})
-	if a := got.Audit[0]; a.Verified != "Slack signature" || a.From != "Slack, user U0SAMLEE" || a.What != "acknowledge INC-1" || a.Result != "acknowledged INC-1" {
+	if a := got.Audit[0]; a.Verified != "Slack signature" || a.From != "Slack, user U0SAMLEE" ||
+		a.What != "acknowledge INC-1" || a.Result != "acknowledged INC-1" {
 		t.Errorf("what was done: %+v", a)
 	}
-	if a := got.Audit[1]; a.From != "Slack, user U0EVE000" || a.What != "acknowledge INC-1" || !strings.HasPrefix(a.Result, "refused: ") {
+	if a := got.Audit[1]; a.From != "Slack, user U0EVE000" || a.What != "acknowledge INC-1" ||
+		!strings.HasPrefix(a.Result, "refused: ") {
 		t.Errorf("what was refused: %+v", a)
 	}
 }
@@ -265,13 +278,15 @@ func TestNoAnswerMayHaveAnEndlessHeader(t *testing.T) {
 		if strings.HasPrefix(r.URL.Path, "/v2/") {
 			w.WriteHeader(http.StatusAccepted)
 		}
-		_, _ = io.WriteString(w, `{"ok": true, "status": "success", "ts": "1", "channel": "C1", "team_id": "T1", "incidents": []}`)
+		_, _ = io.WriteString(w,
+			`{"ok": true, "status": "success", "ts": "1", "channel": "C1", "team_id": "T1", "incidents": []}`)
 	}))
 	defer server.Close()
 	notification := router.Notification{
 		Delivery: 1, Attempt: 1, Revision: 1, Open: true, Severity: router.Error, Key: "k",
-		Target:   router.Target{Notifier: "n", Address: "C1", Credential: testRoutingKey},
-		Incident: &router.Incident{Number: 1, Key: "k", WABA: "w", Flow: "f", Event: router.EndpointErrorRate, State: router.IncidentOpen, OpenedAt: time.Now()},
+		Target: router.Target{Notifier: "n", Address: "C1", Credential: testRoutingKey},
+		Incident: &router.Incident{Number: 1, Key: "k", WABA: "w", Flow: "f", Event: router.EndpointErrorRate,
+			State: router.IncidentOpen, OpenedAt: time.Now()},
 	}
 	journal := discarding{}
 	for _, tt := range []struct {
@@ -293,7 +308,8 @@ func TestNoAnswerMayHaveAnEndlessHeader(t *testing.T) {
 			return err
 		}},
 		{"the receiver behind", func(ctx context.Context) error {
-			h, err := whatsapp.New(whatsapp.Config{AppSecrets: []router.Secret{testSecret}, VerifyToken: "v", Forward: server.URL}, journal)
+			h, err := whatsapp.New(whatsapp.Config{AppSecrets: []router.Secret{testSecret}, VerifyToken: "v",
+				Forward: server.URL}, journal)
 			if err != nil {
 				return nil
 			}
@@ -321,7 +337,8 @@ func TestNoAnswerMayHaveAnEndlessHeader(t *testing.T) {
 			return err
 		}},
 		{"the doctor", func(ctx context.Context) error {
-			return doctorCommand{Rules: "none.yaml", DB: filepath.Join(t.TempDir(), "none.db"), WebhookURL: server.URL, Timeout: 5 * time.Second}.asks(ctx, server.URL)
+			return doctorCommand{Rules: "none.yaml", DB: filepath.Join(t.TempDir(), "none.db"), WebhookURL: server.URL,
+				Timeout: 5 * time.Second}.asks(ctx, server.URL)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -338,7 +355,8 @@ func TestNoAnswerMayHaveAnEndlessHeader(t *testing.T) {
 
 // asks makes one call as the doctor does.
 func (c doctorCommand) asks(ctx context.Context, address string) error {
-	p := &program{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) (string, bool) { return "", false }}
+	p := &program{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard,
+		Getenv: func(string) (string, bool) { return "", false }}
 	_, err := c.doctor(p).Ask(ctx, http.MethodGet, address, nil, nil)
 	return err
 }
@@ -371,11 +389,15 @@ func TestAShortTokenInAFileIsNotTakenLater(t *testing.T) {
 	}
 }
 
-// TestEveryClientIsBounded holds the calls of the library that take answers of any size out of what the bridge is made of.
+// TestEveryClientIsBounded holds the calls of the library that take answers of any size out of what the bridge is made
+// of.
 func TestEveryClientIsBounded(t *testing.T) {
 	t.Parallel()
-	unbounded := regexp.MustCompile(`http\.(DefaultClient|DefaultTransport|Get|Post|PostForm|Head)\b|&?http\.(Client|Transport)\{\}|websocket\.(DefaultDialer\b|Dialer\{)`)
-	bounded := map[string]bool{"notifiers/transport.go": true, "router/whatsapp/forward.go": true, "router/graph/call.go": true, "notifiers/slack/socketdial.go": true} // where the bound is set
+	unbounded := regexp.MustCompile(
+		`http\.(DefaultClient|DefaultTransport|Get|Post|PostForm|Head)\b|&?http\.(Client|Transport)\{\}|websocket\.(DefaultDialer\b|Dialer\{)`)
+	// where the bound is set
+	bounded := map[string]bool{"notifiers/transport.go": true, "router/whatsapp/forward.go": true,
+		"router/graph/call.go": true, "notifiers/slack/socketdial.go": true}
 	root := os.DirFS("../..")
 	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || bounded[path] ||

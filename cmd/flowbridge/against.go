@@ -38,8 +38,8 @@ func (c checkCommand) compare(ctx context.Context, p *program) error {
 	return err
 }
 
-// against lists the open incidents of a running bridge that other rules would route elsewhere, and returns how many. They
-// stay with whom they were opened all the same: what an incident opened is pinned.
+// against lists the open incidents of a running bridge that other rules would route elsewhere, and returns how many.
+// They stay with whom they were opened all the same: what an incident opened is pinned.
 func (p *program) against(ctx context.Context, admin string, candidate *rules.Rules) (moved int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, againstTimeout)
 	defer cancel()
@@ -47,7 +47,8 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 	if err != nil {
 		return 0, err
 	}
-	list, err := readList(ctx, client, "incidents", url.Values{"limit": {"500"}}, map[string][]string{"unresolved": {"open", "acknowledged"}}, "unresolved")
+	list, err := readList(ctx, client, "incidents", url.Values{"limit": {"500"}},
+		map[string][]string{"unresolved": {"open", "acknowledged"}}, "unresolved")
 	if err != nil {
 		return 0, err
 	}
@@ -79,7 +80,8 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 		}
 	}
 	if moved > 0 {
-		_, err = fmt.Fprintf(p.Stdout, "%d of %s would be routed elsewhere; what is open stays where it is\n", moved, counted(len(list), "open incident"))
+		_, err = fmt.Fprintf(p.Stdout, "%d of %s would be routed elsewhere; what is open stays where it is\n", moved,
+			counted(len(list), "open incident"))
 	} else {
 		_, err = fmt.Fprintf(p.Stdout, "%s, none of which would be routed elsewhere\n", counted(len(list), "open incident"))
 	}
@@ -97,9 +99,10 @@ func routesOf(inc *console.Incident) (names []string) {
 	return slices.Compact(names)
 }
 
-// routedBy returns the notifiers that other rules name for the events that made the active alerts active, sorted. event reads
-// one, and returns nil where it is not kept any more. unknown says that one of these events is not known.
-func routedBy(candidate *rules.Rules, opened []*int64, event func(seq int64) (*router.Event, error)) (names []string, unknown bool, err error) {
+// routedBy returns the notifiers that other rules name for the events that made the active alerts active, sorted. event
+// reads one, and returns nil where it is not kept any more. unknown says that one of these events is not known.
+func routedBy(candidate *rules.Rules, opened []*int64,
+	event func(seq int64) (*router.Event, error)) (names []string, unknown bool, err error) {
 	for _, seq := range opened {
 		if seq == nil {
 			return nil, true, nil

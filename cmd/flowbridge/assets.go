@@ -34,7 +34,8 @@ func (c assetsCommand) Run(p *program) error {
 		for _, a := range assets.List() {
 			fmt.Fprintf(p.Stdout, "%-28s%s\n", a.Name, a.About)
 		}
-		_, err := fmt.Fprintln(p.Stdout, "\nPrint one with: flowbridge assets NAME. Write them with: flowbridge assets [NAME] --into FOLDER")
+		_, err := fmt.Fprintln(p.Stdout,
+			"\nPrint one with: flowbridge assets NAME. Write them with: flowbridge assets [NAME] --into FOLDER")
 		return err
 	}
 	text, ok := assets.Read(c.Name)
@@ -45,7 +46,8 @@ func (c assetsCommand) Run(p *program) error {
 	return err
 }
 
-// write writes the files that are asked for. One that is there already stays as it is, and is a fault: it may have been changed.
+// write writes the files that are asked for. One that is there already stays as it is, and is a fault: it may have been
+// changed.
 func (c assetsCommand) write(p *program) error {
 	var faults []error
 	for _, a := range assets.List() {

@@ -18,8 +18,8 @@ import (
 	"flowbridge/router/rules"
 )
 
-// knownMetrics are the labels of every metric that a bridge may have, by the name under which Prometheus stores it; values
-// are those of labels that each bridge has from its start.
+// knownMetrics are the labels of every metric that a bridge may have, by the name under which Prometheus stores it;
+// values are those of labels that each bridge has from its start.
 type knownMetrics struct {
 	labels map[string][]string
 	values map[string]map[string]bool // by "metric label"
@@ -31,20 +31,24 @@ func newKnownMetrics(t *testing.T) knownMetrics {
 	logger := slog.New(slog.DiscardHandler)
 	dir, ca := t.TempDir(), newAuthority(t, "CA of the test")
 	cert, key := ca.issue("bridge", 20*24*time.Hour)
-	files := tlsFiles{Cert: ca.write(filepath.Join(dir, "tls.crt"), cert), Key: ca.write(filepath.Join(dir, "tls.key"), key)}
+	files := tlsFiles{Cert: ca.write(filepath.Join(dir, "tls.crt"), cert), Key: ca.write(filepath.Join(dir, "tls.key"),
+		key)}
 	public, err := newCertificates(files, logger)
 	must(t, err)
 	files.admin = true
 	admin, err := newCertificates(files, logger)
 	must(t, err)
-	loaded, err := rules.Load("rules.yaml", []byte("version: 1\nnotifiers: {ops: {kind: slack, channel: \"#ops\"}}\ndefault: {notify: [ops]}\n"), rules.Config{})
+	loaded, err := rules.Load("rules.yaml",
+		[]byte("version: 1\nnotifiers: {ops: {kind: slack, channel: \"#ops\"}}\ndefault: {notify: [ops]}\n"), rules.Config{})
 	must(t, err)
 	faults := newRuleFaults(logger)
 	b, err := newBridge(t.Context(), bridgeConfig{
-		Rules: loaded, DB: filepath.Join(dir, "bridge.db"), Certificates: public, AdminCertificates: admin, Logger: logger, Faults: faults,
-		LogTo: &outlet{}, Forward: "http://127.0.0.1:1/", GraphToken: "a token", GraphURL: "http://127.0.0.1:1",
+		Rules: loaded, DB: filepath.Join(dir, "bridge.db"), Certificates: public, AdminCertificates: admin, Logger: logger,
+		Faults: faults,
+		LogTo:  &outlet{}, Forward: "http://127.0.0.1:1/", GraphToken: "a token", GraphURL: "http://127.0.0.1:1",
 		AppSecrets: []router.Secret{testSecret}, VerifyToken: "a verify token", PagerDutyURL: "http://127.0.0.1:1",
-		SlackToken: testSlackToken, SlackURL: "http://127.0.0.1:1/", SlackBack: slackBack{SigningSecret: "a secret", AppToken: "xapp-1"},
+		SlackToken: testSlackToken, SlackURL: "http://127.0.0.1:1/", SlackBack: slackBack{SigningSecret: "a secret",
+			AppToken: "xapp-1"},
 		PagerDutyBack: pagerDutyBack{Secrets: []router.Secret{"a secret"}, Token: "a token", APIURL: "http://127.0.0.1:1"},
 	})
 	must(t, err)
@@ -155,7 +159,8 @@ func TestAlertRulesAndDashboardAskForMetricsThatThereAre(t *testing.T) {
 	k := newKnownMetrics(t)
 	for _, expr := range []string{
 		`flowbridge_nothing == 1`, `flowbridge_post_seconds > 1`, `sum(flowbridge_posts_total{answer="x"})`, `1 > 2`,
-		`flowbridge_posts_total{result="refused"}`, `sum by (notifier) (flowbridge_posts_total)`, `flowbridge_storage_up_bucket`,
+		`flowbridge_posts_total{result="refused"}`, `sum by (notifier) (flowbridge_posts_total)`,
+		`flowbridge_storage_up_bucket`,
 	} {
 		if len(k.check(expr)) == 0 {
 			t.Errorf("this test does not see what is wrong with %s", expr)
@@ -184,7 +189,8 @@ func TestAlertRulesAndDashboardAskForMetricsThatThereAre(t *testing.T) {
 func TestAlertsLeadToTheManual(t *testing.T) {
 	text, _ := assets.Read("prometheus-rules.yaml")
 	alerts := regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(string(text), -1)
-	links := regexp.MustCompile(`runbook_url: https://flowbridge\.example\.com/docs/([a-z-]+)#(\S+)`).FindAllStringSubmatch(string(text), -1)
+	links := regexp.MustCompile(
+		`runbook_url: https://flowbridge\.example\.com/docs/([a-z-]+)#(\S+)`).FindAllStringSubmatch(string(text), -1)
 	if len(alerts) == 0 || len(links) != len(alerts) {
 		t.Fatalf("%d alerts have %d runbooks", len(alerts), len(links))
 	}
@@ -198,8 +204,8 @@ func TestAlertsLeadToTheManual(t *testing.T) {
 	}
 }
 
-// TestAssetsCallTheProgramAsItIs parses the command lines that they have, looks for each variable in the code, and holds that
-// proxies pass on the public routes and no other.
+// TestAssetsCallTheProgramAsItIs parses the command lines that they have, looks for each variable in the code, and
+// holds that proxies pass on the public routes and no other.
 func TestAssetsCallTheProgramAsItIs(t *testing.T) {
 	var c commands
 	p := program{}
@@ -213,16 +219,20 @@ func TestAssetsCallTheProgramAsItIs(t *testing.T) {
 			continue // a folder
 		}
 		joined := strings.NewReplacer("\\\n#", "", "\\\n", "").Replace(string(text))
-		for _, m := range regexp.MustCompile(`(?m)(?:^# |ExecStart=/usr/bin/| run: docker run .* )flowbridge (serve|check|test)( .*)$`).FindAllStringSubmatch(joined, -1) {
+		for _, m := range regexp.MustCompile(
+			`(?m)(?:^# |ExecStart=/usr/bin/| run: docker run .* )flowbridge (serve|check|test)( .*)$`).FindAllStringSubmatch(
+			joined, -1) {
 			lines++
 			args := strings.Fields(strings.ReplaceAll(m[1]+m[2], "${STATE_DIRECTORY}", "/var/lib/flowbridge"))
 			if _, err := parser.Parse(args); err != nil {
 				t.Errorf("%s: flowbridge %s: %v", name, strings.Join(args, " "), err)
 			}
 		}
-		for _, variable := range regexp.MustCompile(`\b(FLOWBRIDGE|META|SLACK|PAGERDUTY)_[A-Z_]+[A-Z]\b`).FindAllString(string(text), -1) {
+		for _, variable := range regexp.MustCompile(`\b(FLOWBRIDGE|META|SLACK|PAGERDUTY)_[A-Z_]+[A-Z]\b`).FindAllString(
+			string(text), -1) {
 			plain := strings.TrimSuffix(variable, "_FILE")
-			if !slices.Contains([]string{"FLOWBRIDGE_IMAGE", "FLOWBRIDGE_SOURCE", "FLOWBRIDGE_COMMIT"}, plain) && !strings.Contains(code, `"`+plain+`"`) && !strings.Contains(code, `env:"`+plain+`"`) {
+			if !slices.Contains([]string{"FLOWBRIDGE_IMAGE", "FLOWBRIDGE_SOURCE", "FLOWBRIDGE_COMMIT"}, plain) &&
+				!strings.Contains(code, `"`+plain+`"`) && !strings.Contains(code, `env:"`+plain+`"`) {
 				t.Errorf("%s: there is no variable %s", name, variable)
 			}
 		}
@@ -235,7 +245,8 @@ func TestAssetsCallTheProgramAsItIs(t *testing.T) {
 	if lines < 5 {
 		t.Errorf("%d command lines were looked at", lines)
 	}
-	for name, pattern := range map[string]string{"nginx.conf": `location = (\S+)`, "compose-nginx.conf": `location = (\S+)`, "Caddyfile": `(/(?:webhooks|slack)/\w+)`} {
+	for name, pattern := range map[string]string{"nginx.conf": `location = (\S+)`,
+		"compose-nginx.conf": `location = (\S+)`, "Caddyfile": `(/(?:webhooks|slack)/\w+)`} {
 		text, _ := assets.Read(name)
 		var paths []string
 		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {

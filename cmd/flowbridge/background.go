@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// backgroundEvery is how often there is a look at what is to be kept beside the work, and backgroundLimit bounds one write.
+	// backgroundEvery is how often there is a look at what is to be kept beside the work, and backgroundLimit bounds one
+	// write.
 	backgroundEvery, backgroundLimit = 2 * time.Second, 5 * time.Second
 	// sightEvery is how often the same sight is written: it is no counter.
 	sightEvery = time.Minute
@@ -29,8 +30,8 @@ type keeper interface {
 	KeepSights(ctx context.Context, sights []router.Sight) error
 }
 
-// background writes what nobody waits for: which rules are in force, and what was seen of the other sides. What cannot be
-// written is tried again.
+// background writes what nobody waits for: which rules are in force, and what was seen of the other sides. What cannot
+// be written is tried again.
 type background struct {
 	now    func() time.Time
 	logger *slog.Logger
@@ -47,7 +48,8 @@ func newBackground(now func() time.Time, logger *slog.Logger, to keeper) *backgr
 	if now == nil {
 		now = time.Now
 	}
-	return &background{now: now, logger: logger, to: to, sights: map[router.SightKind]router.Sight{}, written: map[router.SightKind]time.Time{}}
+	return &background{now: now, logger: logger, to: to, sights: map[router.SightKind]router.Sight{},
+		written: map[router.SightKind]time.Time{}}
 }
 
 // saw notes a sight. It waits for nothing.
@@ -75,7 +77,8 @@ func (b *background) rules(loaded loadedRules, by string) {
 	if len(b.loads) == mostLoads {
 		b.loads = slices.Delete(b.loads, 1, 2)
 	}
-	b.loads = append(b.loads, router.RulesVersion{Digest: loaded.rules.Version(), Loaded: b.now(), By: by, Files: loaded.shown})
+	b.loads = append(b.loads, router.RulesVersion{Digest: loaded.rules.Version(), Loaded: b.now(), By: by,
+		Files: loaded.shown})
 }
 
 // run writes until ctx ends, and then once more.
@@ -112,7 +115,10 @@ func (b *background) write(ctx context.Context, all bool) {
 			break
 		}
 		b.mu.Lock()
-		b.loads = slices.DeleteFunc(b.loads, func(other router.RulesVersion) bool { return other.Digest == v.Digest && other.Loaded.Equal(v.Loaded) })
+		b.loads = slices.DeleteFunc(b.loads, func(other router.RulesVersion) bool {
+			return other.Digest == v.Digest &&
+				other.Loaded.Equal(v.Loaded)
+		})
 		b.mu.Unlock()
 	}
 	if err == nil && len(due) > 0 {
@@ -122,7 +128,8 @@ func (b *background) write(ctx context.Context, all bool) {
 	defer b.mu.Unlock()
 	if err != nil {
 		if !b.failing {
-			b.logger.Warn("which rules are in force, or what was seen of services, could not be written; trying again", "error", err)
+			b.logger.Warn("which rules are in force, or what was seen of services, could not be written; trying again",
+				"error", err)
 		}
 		b.failing = true
 		return

@@ -25,6 +25,7 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 		}
 		return fmt.Errorf("backup: %w", err)
 	}
-	fmt.Fprintf(p.Stdout, "%s is a copy of %s: to go back to it, stop flowbridge and start it with --db %s\n", c.File, c.DB, c.File)
+	fmt.Fprintf(p.Stdout, "%s is a copy of %s: to go back to it, stop flowbridge and start it with --db %s\n", c.File,
+		c.DB, c.File)
 	return nil
 }

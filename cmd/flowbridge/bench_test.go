@@ -32,7 +32,8 @@ import (
 // server on the same cores.
 func BenchmarkPosts(b *testing.B) {
 	message := func(n int64) []byte {
-		return fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"104996122399160","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"},"contacts":[{"profile":{"name":"A customer"},"wa_id":"15551234567"}],"messages":[{"from":"15551234567","id":"wamid.HBgLMTU1NTEyMzQ1NjcVAgASGBQ%012d","timestamp":"1772438400","text":{"body":"Hello, is my order on its way? I have been waiting since \"Monday\"."},"type":"text"}]},"field":"messages"}]}]}`, n)
+		return fmt.Appendf(nil,
+			`{"object":"whatsapp_business_account","entry":[{"id":"104996122399160","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"},"contacts":[{"profile":{"name":"A customer"},"wa_id":"15551234567"}],"messages":[{"from":"15551234567","id":"wamid.HBgLMTU1NTEyMzQ1NjcVAgASGBQ%012d","timestamp":"1772438400","text":{"body":"Hello, is my order on its way? I have been waiting since \"Monday\"."},"type":"text"}]},"field":"messages"}]}]}`, n)
 	}
 	fresh := func(b *testing.B) http.Handler {
 		return intakeHandler(b, filepath.Join(b.TempDir(), "bench.db"), false)
@@ -77,7 +78,8 @@ func BenchmarkGrownPosts(b *testing.B) {
 		}
 		databases.Grow(b, dsn)
 		names := []string{"bare", "empty", "grown"}
-		addresses := []string{serveHandler(b, bareHandler(b)), serveHandler(b, intakeHandler(b, fresh(b), false)), serveHandler(b, intakeHandler(b, dsn, false))}
+		addresses := []string{serveHandler(b, bareHandler(b)), serveHandler(b, intakeHandler(b, fresh(b), false)),
+			serveHandler(b, intakeHandler(b, dsn, false))}
 		var n atomic.Int64 // goes on over all runs: an event is new once
 		for _, conns := range []int{16, 64} {
 			b.Run(fmt.Sprintf("conns=%d", conns), func(b *testing.B) {
@@ -104,7 +106,8 @@ func BenchmarkGrownPosts(b *testing.B) {
 
 // alert is a webhook about a flow, another one for each n.
 func alert(n int64) []byte {
-	return fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"104996122399160","time":%d,"changes":[{"field":"flows","value":{"event":"ENDPOINT_ERROR_RATE","message":"The endpoint error rate has reached the 10%% threshold in the last 30 minutes","flow_id":"%d","error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED","errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2},{"error_type":"unexpected_http_status_code","error_rate":33.33,"error_count":1}]}}]}]}`,
+	return fmt.Appendf(nil,
+		`{"object":"whatsapp_business_account","entry":[{"id":"104996122399160","time":%d,"changes":[{"field":"flows","value":{"event":"ENDPOINT_ERROR_RATE","message":"The endpoint error rate has reached the 10%% threshold in the last 30 minutes","flow_id":"%d","error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED","errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2},{"error_type":"unexpected_http_status_code","error_rate":33.33,"error_count":1}]}}]}]}`,
 		lately+n, 1987937931743377+n%50)
 }
 
@@ -143,12 +146,14 @@ func intakeHandler(b *testing.B, dsn string, folding bool) http.Handler {
 			b.Error(err)
 		}
 	})
-	intake, err := whatsapp.New(whatsapp.Config{AppSecrets: []router.Secret{benchSecret}, VerifyToken: "t", Logger: logger}, journal)
+	intake, err := whatsapp.New(whatsapp.Config{AppSecrets: []router.Secret{benchSecret}, VerifyToken: "t",
+		Logger: logger}, journal)
 	if err != nil {
 		b.Fatal(err)
 	}
 	if folding {
-		loaded, err := rules.Load("rules.yaml", []byte("version: 1\nnotifiers: {ops: {kind: slack, channel: \"#ops\"}}\ndefault: {notify: [ops]}\n"), rules.Config{})
+		loaded, err := rules.Load("rules.yaml",
+			[]byte("version: 1\nnotifiers: {ops: {kind: slack, channel: \"#ops\"}}\ndefault: {notify: [ops]}\n"), rules.Config{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -196,7 +201,9 @@ func drive(b *testing.B, address string, conns, posts int, n *atomic.Int64, post
 			for left.Add(-1) >= 0 {
 				body := post(n.Add(1))
 				request.Reset()
-				fmt.Fprintf(&request, "POST /webhooks/whatsapp HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\nX-Hub-Signature-256: %s\r\nContent-Length: %d\r\n\r\n", whatsapp.Sign(benchSecret, body), len(body))
+				fmt.Fprintf(&request,
+					"POST /webhooks/whatsapp HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\nX-Hub-Signature-256: "+
+						"%s\r\nContent-Length: %d\r\n\r\n", whatsapp.Sign(benchSecret, body), len(body))
 				request.Write(body)
 				if _, err := conn.Write(request.Bytes()); err != nil {
 					faults <- err

@@ -16,9 +16,9 @@ import (
 	"flowbridge/router"
 )
 
-// Bounds of the bodies that are held in memory. Whoever reaches the public address can post: a signature is checked once the
-// body is there. So it is bytes that are bounded, as they arrive, and not requests: a place that is held by saying little
-// would cost a stranger nothing.
+// Bounds of the bodies that are held in memory. Whoever reaches the public address can post: a signature is checked
+// once the body is there. So it is bytes that are bounded, as they arrive, and not requests: a place that is held by
+// saying little would cost a stranger nothing.
 const (
 	// smallBody is what a body may have that always passes. Nearly all posts are that small.
 	smallBody = 64 << 10
@@ -152,8 +152,8 @@ func (b *body) Read([]byte) (int, error) { return 0, errReadWhole }
 
 func (b *body) Close() error { return b.from.Close() }
 
-// Whole reads the body, piece by piece: what is set aside is at most twice what has arrived, and never more than the header
-// says.
+// Whole reads the body, piece by piece: what is set aside is at most twice what has arrived, and never more than the
+// header says.
 func (b *body) Whole(most int64) ([]byte, error) {
 	data, err := b.read(most)
 	if err == nil {
@@ -224,8 +224,8 @@ func (b *body) fill(piece []byte, arrived int64) (n int, err error) {
 	return n, err
 }
 
-// setDeadline bounds how long the next bytes may take. It fails for a body that had to give way: whoever displaced it has set
-// a deadline that is over, and this one must not stand in its place.
+// setDeadline bounds how long the next bytes may take. It fails for a body that had to give way: whoever displaced it
+// has set a deadline that is over, and this one must not stand in its place.
 func (b *body) setDeadline(arrived int64) error {
 	_ = b.deadlines.SetReadDeadline(bodyDeadline(b.started, arrived)) // a server in a test may have none
 	if b.displaced.Load() {
@@ -239,9 +239,9 @@ func bodyDeadline(started time.Time, arrived int64) time.Time {
 	return started.Add(min(bodyTime, bodyGrace+time.Duration(arrived)*time.Second/bodyRate))
 }
 
-// take sets n bytes aside for a body, in place of what it had. Where there is no room, the slowest gives way: to a small body
-// always, to a large one if that is twice as fast. So bodies that are held back on purpose end first. Whoever gives way has
-// left before its room is given to another.
+// take sets n bytes aside for a body, in place of what it had. Where there is no room, the slowest gives way: to a
+// small body always, to a large one if that is twice as fast. So bodies that are held back on purpose end first.
+// Whoever gives way has left before its room is given to another.
 func (s *bodies) take(b *body, n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

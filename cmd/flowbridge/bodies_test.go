@@ -35,8 +35,10 @@ func TestABodyIsReadWhole(t *testing.T) {
 		}
 		got = body
 	}))
-	for _, size := range []int{1, 4096, firstChunk - 1, firstChunk, firstChunk + 1, pieceSize, pieceSize + 1, most - 1, most, most + 1} {
-		for name, read := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r }, "by halves": iotest.HalfReader, "with the end": iotest.DataErrReader} {
+	for _, size := range []int{1, 4096, firstChunk - 1, firstChunk, firstChunk + 1, pieceSize, pieceSize + 1, most - 1,
+		most, most + 1} {
+		for name, read := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r },
+			"by halves": iotest.HalfReader, "with the end": iotest.DataErrReader} {
 			for _, chunked := range []bool{false, true} {
 				sent := bytes.Repeat([]byte("0123456789"), size/10+1)[:size]
 				r := httptest.NewRequest(http.MethodPost, "/", struct{ io.Reader }{read(bytes.NewReader(sent))})
@@ -46,7 +48,8 @@ func TestABodyIsReadWhole(t *testing.T) {
 				got = nil
 				w := httptest.NewRecorder()
 				h.ServeHTTP(w, r)
-				if want := map[bool]int{true: http.StatusOK, false: http.StatusRequestEntityTooLarge}[size <= most]; w.Code != want {
+				if want := map[bool]int{true: http.StatusOK,
+					false: http.StatusRequestEntityTooLarge}[size <= most]; w.Code != want {
 					t.Errorf("%d bytes, %s, chunked %v: answered %d, want %d", size, name, chunked, w.Code, want)
 				}
 				if size <= most && !bytes.Equal(got, sent) {
@@ -128,7 +131,8 @@ func TestABodyEndsByItsDeadline(t *testing.T) {
 				if c.want == "200" {
 					took -= 10 * time.Second
 				}
-				if got := strings.TrimPrefix(string(answer), "HTTP/1.1 "); c.want != "" && got != c.want || c.want == "" && err == nil {
+				if got := strings.TrimPrefix(string(answer), "HTTP/1.1 "); c.want != "" && got != c.want || c.want == "" &&
+					err == nil {
 					t.Errorf("answered %q, %v; want %s", got, err, c.want)
 				}
 				if slack := took - c.after; slack < 0 || slack > 100*time.Millisecond {
@@ -170,7 +174,8 @@ func TestAConnectionThatIsIdleEnds(t *testing.T) {
 // newBody is one that arrives at s.
 func newBody(s *bodies, age time.Duration, arrived int64) *body {
 	at := time.Now().Add(-age)
-	return &body{all: s, deadlines: http.NewResponseController(httptest.NewRecorder()), arrived: arrived, marks: [2]mark{{at: at}, {at: at}}}
+	return &body{all: s, deadlines: http.NewResponseController(httptest.NewRecorder()), arrived: arrived,
+		marks: [2]mark{{at: at}, {at: at}}}
 }
 
 func TestTheSlowestBodyGivesWay(t *testing.T) {
@@ -187,10 +192,13 @@ func TestTheSlowestBodyGivesWay(t *testing.T) {
 		want   bool
 		goes   int // index of the one that gives way; -1 for none
 	}{
-		"there is room":                     {[]one{{time.Second, slow, 50_000}}, one{0, 0, 50_000}, true, -1},
-		"a small one takes the slowest's":   {[]one{{time.Second, fast, 50_000}, {2 * time.Second, slow, 50_000}, {time.Second, fast, 50_000}}, one{0, 0, 50_000}, true, 1},
-		"a large one takes a slow one's":    {[]one{{time.Second, fast, 2 << 20}, {2 * time.Second, slow, 2 << 20}}, one{time.Second, fast, 2 << 20}, true, 1},
-		"a large one waits for no equal":    {[]one{{time.Second, fast, 2 << 20}, {time.Second, fast, 2 << 20}}, one{time.Second, fast, 2 << 20}, false, -1},
+		"there is room": {[]one{{time.Second, slow, 50_000}}, one{0, 0, 50_000}, true, -1},
+		"a small one takes the slowest's": {[]one{{time.Second, fast, 50_000}, {2 * time.Second, slow, 50_000},
+			{time.Second, fast, 50_000}}, one{0, 0, 50_000}, true, 1},
+		"a large one takes a slow one's": {[]one{{time.Second, fast, 2 << 20}, {2 * time.Second, slow, 2 << 20}},
+			one{time.Second, fast, 2 << 20}, true, 1},
+		"a large one waits for no equal": {[]one{{time.Second, fast, 2 << 20}, {time.Second, fast, 2 << 20}},
+			one{time.Second, fast, 2 << 20}, false, -1},
 		"large ones take no room of small":  {[]one{{time.Hour, slow, 50_000}}, one{time.Second, fast, 5 << 20}, false, -1},
 		"small ones take no room of large":  {[]one{{time.Hour, slow, 4 << 20}}, one{0, 0, 50_000}, true, -1},
 		"one grows in place of what it had": {[]one{{time.Hour, slow, 2 << 20}}, one{time.Second, fast, 2 << 20}, true, -1},

@@ -31,8 +31,9 @@ import (
 
 // bridgeConfig is what a bridge is made of. serve reads it from flags and the environment, demo makes it up.
 type bridgeConfig struct {
-	Rules     *rules.Rules                           // in force at first
-	RulesRead loadedRules                            // the same, with what they were read from; zero where they never change
+	Rules *rules.Rules // in force at first
+	// the same, with what they were read from; zero where they never change
+	RulesRead loadedRules
 	RulesPath string                                 // where they were read
 	ReadRules func(path string) (loadedRules, error) // reads them anew; nil: they never change
 	Faults    *ruleFaults                            // where rules tell of theirs; nil: nowhere
@@ -77,8 +78,8 @@ type bridgeConfig struct {
 	// StalledAfter is how long the journal may stand still until /readyz says no. 0: the console's default.
 	StalledAfter time.Duration
 
-	// WatchEvery is how often the bridge looks at itself. 0: twice a minute; less: never, and nobody looks after what is not
-	// heard of.
+	// WatchEvery is how often the bridge looks at itself. 0: twice a minute; less: never, and nobody looks after what is
+	// not heard of.
 	WatchEvery time.Duration
 	// Heartbeat is a URL that is called every two looks while everything gets on; "" for none. It may hold a secret.
 	Heartbeat string
@@ -116,17 +117,19 @@ type bridge struct {
 	metrics *prometheus.Registry // all but those that quote the rules
 }
 
-// Bounds of the servers; those of bodies and connections have files of their own. Meta asks for an answer within a second.
+// Bounds of the servers; those of bodies and connections have files of their own. Meta asks for an answer within a
+// second.
 const (
 	readTimeout   = 15 * time.Second
 	headerTimeout = 5 * time.Second
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = 30 * time.Second
 	maxHeader     = 16 << 10
-	maxStreams    = 100              // requests at a time over one connection of HTTP/2; its specification asks for no fewer
-	streamWindow  = 256 << 10        // bytes of one of them that the server takes before they are read
-	stopTimeout   = 10 * time.Second // for posts that are being answered when the bridge stops
-	auditTimeout  = 5 * time.Second  // for writing to the audit what is done
+	// requests at a time over one connection of HTTP/2; its specification asks for no fewer
+	maxStreams   = 100
+	streamWindow = 256 << 10        // bytes of one of them that the server takes before they are read
+	stopTimeout  = 10 * time.Second // for posts that are being answered when the bridge stops
+	auditTimeout = 5 * time.Second  // for writing to the audit what is done
 )
 
 // newBridge opens the store and wires the rooms. Run must follow: it closes the store.
@@ -165,7 +168,8 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	if cfg.LogTo != nil {
 		metrics.MustRegister(cfg.LogTo.collectors()...)
 	}
-	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger), background: newBackground(cfg.Now, cfg.Logger, kept), hits: newRuleHits(), metrics: metrics}
+	b := &bridge{cfg: cfg, rules: set, store: kept, refusals: newRefusals(cfg.Logger),
+		background: newBackground(cfg.Now, cfg.Logger, kept), hits: newRuleHits(), metrics: metrics}
 	b.watcher = newWatcher(b)
 	metrics.MustRegister(b.refusals.counted, b.watcher.looks)
 	set.audit, set.inForce = b.keepAudit, b.background.rules
@@ -176,7 +180,8 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	return b, nil
 }
 
-func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[router.Kind]string, metrics *prometheus.Registry) (err error) {
+func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[router.Kind]string,
+	metrics *prometheus.Registry) (err error) {
 	intake, err := whatsapp.New(whatsapp.Config{
 		AppSecrets:     b.cfg.AppSecrets,
 		AppSecretsNow:  b.cfg.SecretFiles.all("META_APP_SECRET"),
@@ -279,7 +284,8 @@ func (b *bridge) keepAudit(ctx context.Context, e router.AuditEntry) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
 	defer cancel()
 	if err := b.store.Audit(ctx, e); err != nil {
-		b.cfg.Logger.Error("the audit could not be written: keep this line", "error", err, "at", e.At, "who", e.Who, "from", e.From, "what", e.What, "result", e.Result)
+		b.cfg.Logger.Error("the audit could not be written: keep this line", "error", err, "at", e.At, "who", e.Who, "from",
+			e.From, "what", e.What, "result", e.Result)
 	}
 }
 
@@ -376,8 +382,9 @@ func newServer(h http.Handler, logger *slog.Logger) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ConnContext:       withConnection,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: 4 * streamWindow},
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // broken connections of strangers
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamWindow,
+			MaxReceiveBufferPerConnection: 4 * streamWindow},
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // broken connections of strangers
 	}
 }
 

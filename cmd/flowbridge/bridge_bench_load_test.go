@@ -30,15 +30,18 @@ func newBenchPost(flow string, at int64, state string) benchPost {
 	if state == router.Deactivated {
 		rate, word = 3.5, "dropped below"
 	}
-	body := fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"104996122399160","time":%d,"changes":[{"field":"flows","value":{"event":"ENDPOINT_ERROR_RATE","message":"The endpoint error rate has %s the 10%% threshold in the last 30 minutes","flow_id":%q,"error_rate":%g,"threshold":10,"alert_state":%q,"errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2},{"error_type":"unexpected_http_status_code","error_rate":33.33,"error_count":1}]}}]}]}`,
+	body := fmt.Appendf(nil,
+		`{"object":"whatsapp_business_account","entry":[{"id":"104996122399160","time":%d,"changes":[{"field":"flows","value":{"event":"ENDPOINT_ERROR_RATE","message":"The endpoint error rate has %s the 10%% threshold in the last 30 minutes","flow_id":%q,"error_rate":%g,"threshold":10,"alert_state":%q,"errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2},{"error_type":"unexpected_http_status_code","error_rate":33.33,"error_count":1}]}}]}]}`,
 		at, word, flow, rate, state)
-	request := fmt.Appendf(nil, "POST /webhooks/whatsapp HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\nX-Hub-Signature-256: %s\r\nContent-Length: %d\r\n\r\n",
+	request := fmt.Appendf(nil,
+		"POST /webhooks/whatsapp HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\nX-Hub-Signature-256: "+
+			"%s\r\nContent-Length: %d\r\n\r\n",
 		whatsapp.Sign(benchSecret, body), len(body))
 	return benchPost{flow: flow, request: append(request, body...)}
 }
 
-// benchPairs are n events in pairs over some flows. Half of the flows are in trouble at a time, and none at the end. Each
-// is a second later than the one before, and the last is of now.
+// benchPairs are n events in pairs over some flows. Half of the flows are in trouble at a time, and none at the end.
+// Each is a second later than the one before, and the last is of now.
 func benchPairs(n, flows int) (posts []benchPost) {
 	at := time.Now().Unix() - int64(n)
 	add := func(pair int, state string) {
@@ -76,7 +79,8 @@ func benchRulesFile(b *testing.B, targets, flows int) (path string) {
 	}
 	text.WriteString("notifiers:\n")
 	for n := range targets {
-		fmt.Fprintf(&text, "  chat-%d: {kind: slack, channel: %q}\n  page-%d: {kind: pagerduty, routing_key: %q}\n", n, benchChannel(n), n, benchRoutingKey(n))
+		fmt.Fprintf(&text, "  chat-%d: {kind: slack, channel: %q}\n  page-%d: {kind: pagerduty, routing_key: %q}\n", n,
+			benchChannel(n), n, benchRoutingKey(n))
 	}
 	text.WriteString("rules:\n")
 	for n := range min(targets, flows) {
@@ -132,7 +136,8 @@ func (c *benchConn) post(p *benchPost) error {
 
 // closedLoop posts as fast as it is answered, over so many connections, which are spread over the addresses. It
 // returns how long the first third, the second and the last took, and how long each post was answered in.
-func closedLoop(b *testing.B, addresses []string, conns int, posts []benchPost) (thirds [3]time.Duration, answered []time.Duration) {
+func closedLoop(b *testing.B, addresses []string, conns int,
+	posts []benchPost) (thirds [3]time.Duration, answered []time.Duration) {
 	b.Helper()
 	answered = make([]time.Duration, len(posts))
 	var next, done atomic.Int64
@@ -173,7 +178,8 @@ const openConns = 256
 
 // openLoop posts so many a second whether or not the bridge keeps up. It returns when each post was due, by flow, and
 // how long after that it was answered.
-func openLoop(b *testing.B, address string, rate int, posts []benchPost) (due map[string]time.Time, answered []time.Duration) {
+func openLoop(b *testing.B, address string, rate int,
+	posts []benchPost) (due map[string]time.Time, answered []time.Duration) {
 	b.Helper()
 	began := time.Now().Add(100 * time.Millisecond)
 	when := func(i int) time.Time { return began.Add(time.Duration(i) * time.Second / time.Duration(rate)) }

@@ -20,8 +20,9 @@ import (
 	"time"
 )
 
-var bridgeProfiles = flag.String("bridge.profiles", "", "folder for a CPU profile of each bridge that BenchmarkBridge runs; "+
-	"they are then the test binary, which is the same program")
+var bridgeProfiles = flag.String("bridge.profiles", "",
+	"folder for a CPU profile of each bridge that BenchmarkBridge runs; "+
+		"they are then the test binary, which is the same program")
 
 // profiledProgram is `flowbridge` that writes a CPU profile to the file that profileFile names when it ends.
 const (
@@ -67,14 +68,16 @@ func startBenchBridge(b *testing.B, services benchStandIns, rulesFile, db string
 	p := &benchBridge{cmd: exec.Command(path, args...)}
 	p.cmd.Env = append(os.Environ(),
 		"META_APP_SECRET="+benchSecret.Reveal(), "META_VERIFY_TOKEN=verify-token-of-the-test",
-		"SLACK_BOT_TOKEN="+testSlackToken, "SLACK_API_URL=http://"+services.address+"/api/", "PAGERDUTY_EVENTS_URL=http://"+services.address)
+		"SLACK_BOT_TOKEN="+testSlackToken, "SLACK_API_URL=http://"+services.address+"/api/", "PAGERDUTY_EVENTS_URL=http://"+
+			services.address)
 	if *bridgeProfiles != "" {
 		if p.cmd.Path, err = os.Executable(); err != nil {
 			b.Fatal(err)
 		}
 		p.cmd.Args[0] = profiledProgram
 		name := strings.NewReplacer("/", "-", "=", "-").Replace(strings.TrimPrefix(b.Name(), "BenchmarkBridge/"))
-		p.cmd.Env = append(p.cmd.Env, fmt.Sprintf("%s=%s-%d.pprof", profileFile, filepath.Join(*bridgeProfiles, name), time.Now().UnixMilli()))
+		p.cmd.Env = append(p.cmd.Env, fmt.Sprintf("%s=%s-%d.pprof", profileFile, filepath.Join(*bridgeProfiles, name),
+			time.Now().UnixMilli()))
 	}
 	log, err := os.Create(filepath.Join(b.TempDir(), "log"))
 	if err != nil {

@@ -30,7 +30,8 @@ const (
 )
 
 // benchPrograms are what the test binary is when it is called so.
-var benchPrograms = map[string]func(){bareProgram: runBareProgram, servicesProgram: runServicesProgram, profiledProgram: runProfiledProgram}
+var benchPrograms = map[string]func(){bareProgram: runBareProgram, servicesProgram: runServicesProgram,
+	profiledProgram: runProfiledProgram}
 
 // benchServicesConfig is what the stand-ins are told.
 type benchServicesConfig struct {
@@ -66,7 +67,8 @@ type benchServices struct {
 }
 
 func newBenchServices(cfg benchServicesConfig) *benchServices {
-	s := &benchServices{told: benchTold{Slack: map[string]time.Time{}, PagerDuty: map[string]time.Time{}, Refused: map[int]int{}}}
+	s := &benchServices{told: benchTold{Slack: map[string]time.Time{}, PagerDuty: map[string]time.Time{},
+		Refused: map[int]int{}}}
 	if cfg.Plain {
 		s.slack, s.pager = http.HandlerFunc(plainSlack), http.HandlerFunc(plainPagerDuty)
 		return s
@@ -152,7 +154,8 @@ func (s *benchServices) control(w http.ResponseWriter, what string) {
 	case "told":
 		s.mu.Lock()
 		told := s.told
-		told.Slack, told.PagerDuty, told.Refused = maps.Clone(told.Slack), maps.Clone(told.PagerDuty), maps.Clone(told.Refused)
+		told.Slack, told.PagerDuty, told.Refused = maps.Clone(told.Slack), maps.Clone(told.PagerDuty),
+			maps.Clone(told.Refused)
 		s.mu.Unlock()
 		_ = json.NewEncoder(w).Encode(told)
 	case "count":

@@ -13,8 +13,10 @@ import (
 )
 
 var (
-	bridgeEvents = flag.Int("bridge.events", 30_000, "events of a closed loop of BenchmarkBridge; fewer make all its parts smaller, down to a tenth of a second of each")
-	bridgeWait   = flag.Duration("bridge.wait", 30*time.Second, "how long BenchmarkBridge waits for deliveries that the limits of services hold back")
+	bridgeEvents = flag.Int("bridge.events", 30_000,
+		"events of a closed loop of BenchmarkBridge; fewer make all its parts smaller, down to a tenth of a second of each")
+	bridgeWait = flag.Duration("bridge.wait", 30*time.Second,
+		"how long BenchmarkBridge waits for deliveries that the limits of services hold back")
 )
 
 // benchFlows is over how many flows the pairs of a closed loop go.
@@ -23,8 +25,8 @@ const benchFlows = 500
 // BenchmarkBridge drives the program as it runs for users: the real binary in a process of its own, with everything at
 // work (fold, deliveries, log, metrics), over a database whose commits are on disk. Stand-in Slack and PagerDuty with
 // the real limits are another process, the handler that only checks signatures is a third, and this one is Meta. All
-// share the processors of this machine. Each part is one run, whatever b.N: see its metrics. A post that is lost, or not
-// answered 200, fails it. All of it takes half an hour: ask for it with -timeout 60m.
+// share the processors of this machine. Each part is one run, whatever b.N: see its metrics. A post that is lost, or
+// not answered 200, fails it. All of it takes half an hour: ask for it with -timeout 60m.
 func BenchmarkBridge(b *testing.B) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		b.Skip("needs /proc to tell what a process uses")
@@ -74,7 +76,8 @@ func scaled(n int) int { return max(1, n*min(*bridgeEvents, 30_000)/30_000) }
 
 func benchSQLite(b *testing.B) string { return filepath.Join(b.TempDir(), "bench.db") }
 
-// benchClosed posts pairs as fast as they are answered: to the bare handler, to the bridge, and to the bare handler again.
+// benchClosed posts pairs as fast as they are answered: to the bare handler, to the bridge, and to the bare handler
+// again.
 func benchClosed(b *testing.B, conns, targets, processes int, db string) {
 	posts := benchPairs(*bridgeEvents, benchFlows)
 	bare := []string{startChild(b, bareProgram)}
@@ -248,7 +251,8 @@ func benchIdle(b *testing.B) {
 	b.ReportMetric(used.Seconds()*1000/rest.Seconds(), "idle-cpu-ms/s")
 }
 
-func startBenchBridges(b *testing.B, n int, services benchStandIns, rulesFile, db string) (bridges []*benchBridge, addresses []string) {
+func startBenchBridges(b *testing.B, n int, services benchStandIns, rulesFile,
+	db string) (bridges []*benchBridge, addresses []string) {
 	b.Helper()
 	for range n {
 		p := startBenchBridge(b, services, rulesFile, db)

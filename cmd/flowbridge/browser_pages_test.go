@@ -173,7 +173,8 @@ func (b *tab) fits(t *testing.T, base, address string, status int64, axeSource s
 	b.holds(t, address, axeSource != "")
 }
 
-// holds looks at the page that is open: how wide it is, what its policy forbade and, if axe-core is in it, what that finds.
+// holds looks at the page that is open: how wide it is, what its policy forbade and, if axe-core is in it, what that
+// finds.
 func (b *tab) holds(t *testing.T, address string, byAxe bool) {
 	t.Helper()
 	for _, width := range []int64{320, 360, 1280} {
@@ -213,8 +214,8 @@ func (l pageList) fit(t *testing.T, c *chromium, base, axeSource string) {
 	}
 }
 
-// TestEveryPageIsSmallAccessibleAndWithinItsPolicy looks at every page that the console has, empty, full and in a storm, and
-// where something is wrong. A page that no link leads to fails it.
+// TestEveryPageIsSmallAccessibleAndWithinItsPolicy looks at every page that the console has, empty, full and in a
+// storm, and where something is wrong. A page that no link leads to fails it.
 func TestEveryPageIsSmallAccessibleAndWithinItsPolicy(t *testing.T) {
 	source, known := axe(t), knownPaths(t)
 	c := startChromium(t)
@@ -265,7 +266,8 @@ func TestEveryPageIsSmallAccessibleAndWithinItsPolicy(t *testing.T) {
 // stormIncidents are how many are open in a storm.
 const stormIncidents = 500
 
-// startStorm runs a bridge with 500 incidents open, and a silence. Slack was told of none of them: it takes no messages in that channel.
+// startStorm runs a bridge with 500 incidents open, and a silence. Slack was told of none of them: it takes no messages
+// in that channel.
 func startStorm(t *testing.T) *process {
 	t.Helper()
 	s := newServices(t, "#elsewhere")
@@ -295,8 +297,8 @@ func startStorm(t *testing.T) *process {
 	return bridge
 }
 
-// TestTheDemosPageIsAccessibleAndWithinItsPolicy holds the page of the demo to the same, but for its size: it shows a whole day
-// in three channels.
+// TestTheDemosPageIsAccessibleAndWithinItsPolicy holds the page of the demo to the same, but for its size: it shows a
+// whole day in three channels.
 func TestTheDemosPageIsAccessibleAndWithinItsPolicy(t *testing.T) {
 	source := axe(t)
 	demo := openDemoPage(t)

@@ -50,8 +50,10 @@ func TestAtThreeInTheMorningAPhoneAcknowledgesInThreeTaps(t *testing.T) {
 			if got := b.path(); got != "/incidents/1" {
 				t.Fatalf("who has signed in comes to %s", got)
 			}
-			for what, selector := range map[string]string{"the headline": "h1", "the number": ".vitals .big", "the runbook": ".links a", "Acknowledge": ".acts .primary"} {
-				box := evaluate[struct{ Height, Bottom float64 }](b, fmt.Sprintf(`document.querySelector(%q).getBoundingClientRect().toJSON()`, selector))
+			for what, selector := range map[string]string{"the headline": "h1", "the number": ".vitals .big",
+				"the runbook": ".links a", "Acknowledge": ".acts .primary"} {
+				box := evaluate[struct{ Height, Bottom float64 }](b,
+					fmt.Sprintf(`document.querySelector(%q).getBoundingClientRect().toJSON()`, selector))
 				if box.Bottom > 780 {
 					t.Errorf("%s is not on the first screen: it ends at %.0f px", what, box.Bottom)
 				}
@@ -61,11 +63,13 @@ func TestAtThreeInTheMorningAPhoneAcknowledgesInThreeTaps(t *testing.T) {
 			}
 			tap(".acts .primary")
 			tap("main form .primary")
-			if got := evaluate[string](b, `location.pathname + ' ' + document.querySelector('.tag').textContent`); got != "/incidents/1 acknowledged" {
+			if got := evaluate[string](b,
+				`location.pathname + ' ' + document.querySelector('.tag').textContent`); got != "/incidents/1 acknowledged" {
 				t.Errorf("in the end the page is %q:\n%s", got, evaluate[string](b, "document.body.innerText"))
 			}
 			if came := b.since(); taps > mostTaps || came.Wire > mostNightWire {
-				t.Errorf("%d taps, %d bytes on the wire; want at most %d and %d: %s", taps, came.Wire, mostTaps, mostNightWire, came.Requests)
+				t.Errorf("%d taps, %d bytes on the wire; want at most %d and %d: %s", taps, came.Wire, mostTaps, mostNightWire,
+					came.Requests)
 			}
 			if found := b.forbidden(); len(found) > 0 {
 				t.Errorf("the policy forbids %q", found)
@@ -74,8 +78,8 @@ func TestAtThreeInTheMorningAPhoneAcknowledgesInThreeTaps(t *testing.T) {
 	}
 }
 
-// TestPagesAreLiveAndPaused holds that what is new is announced and moves no row, that Pause stops asking, and that what is
-// done elsewhere shows within a poll.
+// TestPagesAreLiveAndPaused holds that what is new is announced and moves no row, that Pause stops asking, and that
+// what is done elsewhere shows within a poll.
 func TestPagesAreLiveAndPaused(t *testing.T) {
 	s := newServices(t, "#ops")
 	bridge := start(t, s, writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
@@ -103,7 +107,8 @@ func TestPagesAreLiveAndPaused(t *testing.T) {
 	const rows = `[...document.querySelectorAll('main [data-key]')].map(r => r.dataset.key + ' at ' + r.getBoundingClientRect().top).join()`
 	const keys = `[...document.querySelectorAll('main [data-key]')].map(r => r.dataset.key).sort().join()`
 	const announced = `document.querySelector('#live').textContent`
-	list.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('#live').style.position = 'fixed'`)) // so that only rows could move rows
+	// so that only rows could move rows
+	list.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('#live').style.position = 'fixed'`))
 	before := evaluate[string](list, rows)
 
 	open("77")
@@ -135,7 +140,8 @@ func TestPagesAreLiveAndPaused(t *testing.T) {
 	resp.Body.Close()
 	state(1, "acknowledged")
 	incident.since()
-	incident.until(`document.querySelector('.over .tag').textContent === 'acknowledged' && document.querySelector('.vitals').textContent.includes('Grace')`)
+	incident.until(
+		`document.querySelector('.over .tag').textContent === 'acknowledged' && document.querySelector('.vitals').textContent.includes('Grace')`)
 	if n := incident.asked(); n > 2 {
 		t.Errorf("it takes %d polls until an act elsewhere is seen", n)
 	}
@@ -160,7 +166,8 @@ func TestTheRedBarComesByItself(t *testing.T) {
 	bridge.post(t, pairPost(lately, checkoutFlow, "ACTIVATED", 10), http.StatusOK)
 	b.until(`(document.querySelector('.trouble') || {textContent: ''}).textContent.includes('parked')`)
 	b.follow(chromedp.Click(chromedp.CSS(".trouble a")))
-	if text := evaluate[string](b, "document.querySelector('main').innerText"); !strings.Contains(text, "channel_not_found") {
+	if text := evaluate[string](b, "document.querySelector('main').innerText"); !strings.Contains(text,
+		"channel_not_found") {
 		t.Errorf("the red bar leads to a page that does not say why:\n%s", text)
 	}
 }
@@ -172,7 +179,8 @@ func must1[T any](v T, err error) T {
 	return v
 }
 
-// TestFromTheReportToTheAttemptThatFailedInFiveClicks goes from the report of a night to what a service was sent and answered.
+// TestFromTheReportToTheAttemptThatFailedInFiveClicks goes from the report of a night to what a service was sent and
+// answered.
 func TestFromTheReportToTheAttemptThatFailedInFiveClicks(t *testing.T) {
 	bridge := start(t, newServices(t, "#elsewhere"), writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
 	bridge.post(t, pairPost(lately, checkoutFlow, "ACTIVATED", 10), http.StatusOK)
@@ -184,7 +192,8 @@ func TestFromTheReportToTheAttemptThatFailedInFiveClicks(t *testing.T) {
 	b := startChromium(t).tab(t)
 	b.open(bridge.Admin + "/")
 	clicks := 0
-	for _, selector := range []string{`nav a[href="/report"]`, `main a[href="/incidents/1"]`, `.alarm a[href*="/told/"]`, `main details summary`} {
+	for _, selector := range []string{`nav a[href="/report"]`, `main a[href="/incidents/1"]`, `.alarm a[href*="/told/"]`,
+		`main details summary`} {
 		clicks++
 		click := chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible)
 		if strings.HasSuffix(selector, "summary") {
@@ -193,7 +202,8 @@ func TestFromTheReportToTheAttemptThatFailedInFiveClicks(t *testing.T) {
 			b.follow(click)
 		}
 	}
-	b.until(`document.querySelector('main').innerText.includes('channel_not_found') && !!document.querySelector('main details[open] pre')`)
+	b.until(
+		`document.querySelector('main').innerText.includes('channel_not_found') && !!document.querySelector('main details[open] pre')`)
 	if clicks > 5 {
 		t.Errorf("it takes %d clicks", clicks)
 	}
@@ -218,7 +228,8 @@ func TestAnOperatorTriesRulesWithoutATerminal(t *testing.T) {
 		b.follow(chromedp.Click(chromedp.CSS("main form .primary"), chromedp.NodeVisible))
 		return evaluate[string](b, "document.querySelector('main').innerText")
 	}
-	if got := paste(strings.Replace(browserRules, "to: on-call", "to: nobody", 1), ""); !strings.Contains(got, "They cannot be loaded") {
+	if got := paste(strings.Replace(browserRules, "to: on-call", "to: nobody", 1), ""); !strings.Contains(got,
+		"They cannot be loaded") {
 		t.Errorf("rules with a mistake:\n%s", got)
 	}
 	got := paste(strings.Replace(browserRules, ", {to: on-call, severity: [error, critical]}", "", 1), "1")

@@ -21,8 +21,8 @@ import (
 	databases "flowbridge/router/store/storetest"
 )
 
-// axeFile names the environment variable with the path of axe.min.js of axe-core 4, which `npm pack axe-core@4` fetches. It is
-// used by tests only: nothing of it is in this repository.
+// axeFile names the environment variable with the path of axe.min.js of axe-core 4, which `npm pack axe-core@4`
+// fetches. It is used by tests only: nothing of it is in this repository.
 const axeFile = "FLOWBRIDGE_TEST_AXE"
 
 // browserPatience bounds every wait for a browser.
@@ -40,7 +40,8 @@ func lacking(t testing.TB, missing string) {
 // chromium is a browser of a test's own.
 type chromium struct{ ctx context.Context }
 
-// startChromium starts Debian's chromium. Where there is none the test is skipped, or fails if databases.Require says so.
+// startChromium starts Debian's chromium. Where there is none the test is skipped, or fails if databases.Require says
+// so.
 func startChromium(t *testing.T) *chromium {
 	t.Helper()
 	databases.Long(t)
@@ -97,7 +98,8 @@ func (c *chromium) tab(t *testing.T) *tab {
 	b := &tab{t: t, ctx: ctx}
 	must(t, chromedp.Do(ctx, chromedp.Navigate("about:blank"))) // it, too, lives as long as this context
 	must(t, chromedp.Listen(ctx, b.note))
-	_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: watchPolicy})
+	_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument,
+		page.AddScriptToEvaluateOnNewDocumentParams{Source: watchPolicy})
 	must(t, err)
 	b.look("light", 1280)
 	return b
@@ -153,12 +155,14 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// look sets light or dark, and the width of the window in CSS pixels. Nothing moves, so that colours are as they will be.
+// look sets light or dark, and the width of the window in CSS pixels. Nothing moves, so that colours are as they will
+// be.
 func (b *tab) look(scheme string, width int64) {
 	b.t.Helper()
-	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
-	}})
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia,
+		emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+		}})
 	must(b.t, err)
 	height := int64(800)
 	if width < 600 {
@@ -177,7 +181,8 @@ func (b *tab) phone() {
 // withoutScript has the pages' own scripts do nothing. What a test evaluates runs all the same.
 func (b *tab) withoutScript() {
 	b.t.Helper()
-	_, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	_, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled,
+		emulation.SetScriptExecutionDisabledParams{Value: true})
 	must(b.t, err)
 }
 
@@ -232,7 +237,8 @@ func (b *tab) until(expression string) {
 		}
 		select {
 		case <-ctx.Done():
-			b.t.Fatalf("waited in vain for %s at %s:\n%.3000s", expression, b.path(), evaluate[string](b, "document.body.innerText"))
+			b.t.Fatalf("waited in vain for %s at %s:\n%.3000s", expression, b.path(),
+				evaluate[string](b, "document.body.innerText"))
 		case <-tick.C:
 		}
 	}
@@ -256,7 +262,8 @@ func axe(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv(axeFile)
 	if path == "" {
-		lacking(t, axeFile+" does not name axe.min.js: npm pack axe-core@4, unpack it, and set the variable to its axe.min.js")
+		lacking(t,
+			axeFile+" does not name axe.min.js: npm pack axe-core@4, unpack it, and set the variable to its axe.min.js")
 	}
 	source, err := os.ReadFile(path)
 	if err != nil {

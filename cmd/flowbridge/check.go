@@ -78,7 +78,8 @@ func findings(path string, found rules.Mistakes, err error) (out []finding) {
 		out = append(out, finding{File: path, Line: 1, Column: 1, Message: err.Error(), Severity: "error"})
 	}
 	for _, m := range found {
-		f := finding{File: m.File, Line: m.Line, Column: m.Column, Path: m.Path, Message: m.Problem, Hint: m.Hint, Severity: "error"}
+		f := finding{File: m.File, Line: m.Line, Column: m.Column, Path: m.Path, Message: m.Problem, Hint: m.Hint,
+			Severity: "error"}
 		if m.Warning {
 			f.Severity = "warning"
 		}
@@ -149,8 +150,8 @@ func readRules(path string) ([]rules.File, error) {
 	return files, nil
 }
 
-// rulesFiles lists the files of a folder in the order of their names: those that end in .yaml or .yml and do not begin with
-// a dot. Folders within it are left alone. What is no folder is the one file.
+// rulesFiles lists the files of a folder in the order of their names: those that end in .yaml or .yml and do not begin
+// with a dot. Folders within it are left alone. What is no folder is the one file.
 func rulesFiles(path string) (paths []string, err error) {
 	if !isFolder(path) {
 		return []string{path}, nil

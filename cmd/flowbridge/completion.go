@@ -100,7 +100,8 @@ func newCLIModel(app *kong.Application) cliModel {
 	return m
 }
 
-// flagsOf are the flags that may be given to a command: its own, and those of the command that it stands for without another word.
+// flagsOf are the flags that may be given to a command: its own, and those of the command that it stands for without
+// another word.
 func flagsOf(n *kong.Node) (all []*kong.Flag) {
 	nodes := []*kong.Node{n}
 	if n.DefaultCmd != nil {
@@ -144,8 +145,8 @@ func newCLIArg(v *kong.Value) cliValue {
 	}
 }
 
-// offered are the words that a shell offers for a value, from its enum or from the tag complete: a name of the list below. files:
-// it offers files.
+// offered are the words that a shell offers for a value, from its enum or from the tag complete: a name of the list
+// below. files: it offers files.
 func offered(v *kong.Value) (words []string, files bool) {
 	if v.Enum != "" {
 		return v.EnumSlice(), false

@@ -10,20 +10,21 @@ import (
 	"time"
 )
 
-// Bounds of connections. Every one takes a file descriptor, and the database, the services and the other address need theirs.
+// Bounds of connections. Every one takes a file descriptor, and the database, the services and the other address need
+// theirs.
 const (
 	mostPublic = 1024
 	mostAdmin  = 64
 )
 
-// connectionLimits shares the file descriptors that this process may have: half for the public address, an eighth for the
-// admin address, the rest for the database, the services and files.
+// connectionLimits shares the file descriptors that this process may have: half for the public address, an eighth for
+// the admin address, the rest for the database, the services and files.
 func connectionLimits(files uint64) (public, admin int) {
 	return int(min(mostPublic, max(files/2, 1))), int(min(mostAdmin, max(files/8, 1)))
 }
 
-// connections is a listener that has no more than so many connections at a time. Beyond that the one that is least likely to
-// be missed gives way to the newcomer, so that strangers who hold connections shut nobody out.
+// connections is a listener that has no more than so many connections at a time. Beyond that the one that is least
+// likely to be missed gives way to the newcomer, so that strangers who hold connections shut nobody out.
 type connections struct {
 	net.Listener
 	most     int
@@ -38,7 +39,8 @@ type connections struct {
 }
 
 func limitConnections(l net.Listener, most int, reason refusalReason, refusals *refusals) *connections {
-	c := &connections{Listener: l, most: most, reason: reason, refusals: refusals, done: make(chan struct{}), open: map[*connection]struct{}{}}
+	c := &connections{Listener: l, most: most, reason: reason, refusals: refusals, done: make(chan struct{}),
+		open: map[*connection]struct{}{}}
 	c.changed = sync.NewCond(&c.mu)
 	return c
 }
@@ -89,8 +91,8 @@ func (l *connections) hold(conn net.Conn) (net.Conn, error) {
 	return c, nil
 }
 
-// leastMissed is the connection that has been of no use for longest: first those whose requests were never answered well.
-// It is nil if all are being answered.
+// leastMissed is the connection that has been of no use for longest: first those whose requests were never answered
+// well. It is nil if all are being answered.
 func (l *connections) leastMissed() (last *connection) {
 	for c := range l.open {
 		switch {
@@ -186,8 +188,8 @@ func connectionOf(ctx context.Context) *connection {
 	return c
 }
 
-// rememberUse notes whether a connection is of use. Unlike bodies.within it keeps none open for being at work: who has no
-// token can be made to wait, and must not take the place of who has one.
+// rememberUse notes whether a connection is of use. Unlike bodies.within it keeps none open for being at work: who has
+// no token can be made to wait, and must not take the place of who has one.
 func rememberUse(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, answer := connectionOf(r.Context()), &answer{ResponseWriter: w}

@@ -14,9 +14,9 @@ import (
 	databases "flowbridge/router/store/storetest"
 )
 
-// BenchmarkConsole measures the pages of the real binary, in a process of its own with all of it at work: when the first byte
-// of a page comes, over 10,000 and 100,000 incidents of which 200 are open, and what 20 tabs that poll take from intake. It
-// uses -bridge.events as BenchmarkBridge does.
+// BenchmarkConsole measures the pages of the real binary, in a process of its own with all of it at work: when the
+// first byte of a page comes, over 10,000 and 100,000 incidents of which 200 are open, and what 20 tabs that poll take
+// from intake. It uses -bridge.events as BenchmarkBridge does.
 func BenchmarkConsole(b *testing.B) {
 	databases.OnEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
 		for _, incidents := range []int{10_000, 100_000} {
@@ -55,7 +55,8 @@ func benchFirstByte(b *testing.B, incidents int, db string) {
 func firstByte(b *testing.B, admin, path string) (took time.Duration) {
 	b.Helper()
 	var began time.Time
-	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{GotFirstResponseByte: func() { took = time.Since(began) }})
+	ctx := httptrace.WithClientTrace(context.Background(),
+		&httptrace.ClientTrace{GotFirstResponseByte: func() { took = time.Since(began) }})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+path, nil)
 	if err != nil {
 		b.Fatal(err)

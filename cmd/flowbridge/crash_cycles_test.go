@@ -48,8 +48,11 @@ func TestCrash(t *testing.T) {
 	if err := c.bridge.stop(t); err != nil {
 		t.Errorf("a clean stop: %v", err)
 	}
-	t.Logf("%d cycles in %s: %d events (%d posts, %d not answered and repeated), %d kills, %d faults of the services, %d incidents, %d pages; %d lost, %d told twice, %d stranded; seed %d",
-		*cycles, time.Since(started).Round(time.Second), len(c.history), c.posts, c.unanswered, *cycles, c.faulty(), c.incidents, len(c.services.PagerDuty.Incidents()), c.lost, c.twice, c.stranded, *firstSeed)
+	t.Logf(
+		"%d cycles in %s: %d events (%d posts, %d not answered and repeated), %d kills, %d faults of the services, %d "+
+			"incidents, %d pages; %d lost, %d told twice, %d stranded; seed %d",
+		*cycles, time.Since(started).Round(time.Second), len(c.history), c.posts, c.unanswered, *cycles, c.faulty(),
+		c.incidents, len(c.services.PagerDuty.Incidents()), c.lost, c.twice, c.stranded, *firstSeed)
 	if c.lost+c.twice+c.stranded > 0 {
 		t.Errorf("%d lost, %d told twice, %d stranded", c.lost, c.twice, c.stranded)
 	}
@@ -96,7 +99,8 @@ func newCrashes(t *testing.T, seed uint64, db string) *crashes {
 	for i := range crashLanes {
 		channels = append(channels, fmt.Sprintf("#ops%d", i))
 		keys = append(keys, router.Secret(fmt.Sprintf("%032d", i)))
-		fmt.Fprintf(&rules, "  chat%d: {kind: slack, channel: \"#ops%d\"}\n  page%d: {kind: pagerduty, routing_key: \"%032d\"}\n", i, i, i, i)
+		fmt.Fprintf(&rules,
+			"  chat%d: {kind: slack, channel: \"#ops%d\"}\n  page%d: {kind: pagerduty, routing_key: \"%032d\"}\n", i, i, i, i)
 	}
 	rules.WriteString("rules:\n")
 	for i := range crashLanes {
@@ -104,7 +108,8 @@ func newCrashes(t *testing.T, seed uint64, db string) *crashes {
 		for f := i; f < crashFlows; f += crashLanes {
 			flows = append(flows, fmt.Sprintf("%q", crashFlow(f)))
 		}
-		fmt.Fprintf(&rules, "  - {name: \"lane %d\", match: {flow: [%s]}, notify: [chat%d, page%d]}\n", i, strings.Join(flows, ", "), i, i)
+		fmt.Fprintf(&rules, "  - {name: \"lane %d\", match: {flow: [%s]}, notify: [chat%d, page%d]}\n", i,
+			strings.Join(flows, ", "), i, i)
 	}
 	c.rules = writeRules(t, rules.String())
 	c.services = startServices(t, sandbox.SlackConfig{Token: testSlackToken, Channels: channels, NoLimits: true},
@@ -197,7 +202,8 @@ func (c *crashes) idle() bool {
 		return false
 	}
 	var waiting struct{ Events, Deliveries []struct{ ID, Attempts int } }
-	for _, path := range []string{"events?state=waiting", "deliveries?state=waiting&limit=500", "deliveries?state=parked"} {
+	for _, path := range []string{"events?state=waiting", "deliveries?state=waiting&limit=500",
+		"deliveries?state=parked"} {
 		c.bridge.get(c.t, "/api/v1/"+path, &waiting)
 		for _, d := range waiting.Deliveries {
 			if d.Attempts == 0 && !strings.HasSuffix(path, "parked") {
@@ -242,8 +248,8 @@ func (c *crashes) lookAtPagerDuty() {
 	}
 }
 
-// lookAtSlack checks that each incident has one message, which shows its state, and that no line is there twice. Where a
-// channel was flooded, a digest may have told of the end of those that never had a card.
+// lookAtSlack checks that each incident has one message, which shows its state, and that no line is there twice. Where
+// a channel was flooded, a digest may have told of the end of those that never had a card.
 func (c *crashes) lookAtSlack() {
 	c.t.Helper()
 	roots, lines, digested := map[int64]sandbox.Message{}, map[told]bool{}, 0
@@ -289,7 +295,8 @@ func (c *crashes) lookAtSlack() {
 			c.t.Errorf("Slack was never told of %s", router.IncidentName(number))
 		case isOpen != (m.Color == "#a30200"):
 			c.stranded++
-			c.t.Errorf("%s: open is %t, and its message has the colour %q: %s", router.IncidentName(number), isOpen, m.Color, m.Text)
+			c.t.Errorf("%s: open is %t, and its message has the colour %q: %s", router.IncidentName(number), isOpen, m.Color,
+				m.Text)
 		}
 	}
 }

@@ -81,8 +81,10 @@ func (c *crashes) sent(flow, event string, threshold float64, state string) {
 		c.clock[flow] = time.Now().Add(-24 * time.Hour).Unix() // each event a second later, and none in the future
 	}
 	c.clock[flow]++
-	entry := fmt.Sprintf(`{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":%q,"flow_id":%q,"threshold":%g,"alert_state":%q,"%s":%d}}]}`,
-		c.clock[flow], event, flow, threshold, state, map[bool]string{true: "availability", false: "error_rate"}[event == router.EndpointAvailability], c.rand.IntN(100))
+	entry := fmt.Sprintf(
+		`{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":%q,"flow_id":%q,"threshold":%g,"alert_state":%q,"%s":%d}}]}`,
+		c.clock[flow], event, flow, threshold, state, map[bool]string{true: "availability",
+			false: "error_rate"}[event == router.EndpointAvailability], c.rand.IntN(100))
 	c.history = append(c.history, entry)
 	c.mu.Lock()
 	c.outbox = append(c.outbox, entry)

@@ -31,8 +31,8 @@ func writeRules(t *testing.T, text string) string {
 	return path
 }
 
-// lately is when the stories of tests begin, in Unix seconds: what is old opens nothing, and what is dated in the future
-// is taken as of now.
+// lately is when the stories of tests begin, in Unix seconds: what is old opens nothing, and what is dated in the
+// future is taken as of now.
 var lately = time.Now().Add(-time.Hour).Unix()
 
 // pairPost is a post of Meta's about one threshold of a flow's endpoint error rate.
@@ -41,7 +41,8 @@ func pairPost(unix int64, flow, state string, threshold float64) string {
 }
 
 func pairEntry(unix int64, flow, state string, threshold float64) string {
-	return fmt.Sprintf(`{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":"ENDPOINT_ERROR_RATE","flow_id":%q,"error_rate":%g,"threshold":%g,"alert_state":%q}}]}`,
+	return fmt.Sprintf(
+		`{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":"ENDPOINT_ERROR_RATE","flow_id":%q,"error_rate":%g,"threshold":%g,"alert_state":%q}}]}`,
 		unix, flow, threshold+1, threshold, state)
 }
 
@@ -90,7 +91,8 @@ func TestKilledWhileAServiceHangs(t *testing.T) {
 
 	s.PagerDuty.ClearFaults()
 	start(t, s, rules, db)
-	eventually(t, "PagerDuty's incident is resolved", func() bool { return s.PagerDuty.Incidents()[0].Status == "resolved" })
+	eventually(t, "PagerDuty's incident is resolved",
+		func() bool { return s.PagerDuty.Incidents()[0].Status == "resolved" })
 	if n := len(s.PagerDuty.Incidents()); n != 1 {
 		t.Errorf("PagerDuty has %d incidents, want 1", n)
 	}
@@ -117,7 +119,8 @@ func TestSecretsStayInside(t *testing.T) {
 	if err := p.stop(t); err != nil {
 		t.Errorf("a clean stop: %v", err)
 	}
-	for _, secret := range []string{testSecret, testSlackToken, "ffffffffffffffffffffffffffffffff", "verify-token-of-the-test"} {
+	for _, secret := range []string{testSecret, testSlackToken, "ffffffffffffffffffffffffffffffff",
+		"verify-token-of-the-test"} {
 		if strings.Contains(p.stderr.String(), secret) {
 			t.Error("a secret is in the log")
 		}

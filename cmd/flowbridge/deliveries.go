@@ -57,7 +57,8 @@ func printDeliveries(w io.Writer, deliveries []console.ListedDelivery, now time.
 				next = "in " + ago(now, d.NextAt)
 			}
 		}
-		rows = append(rows, []string{fmt.Sprint(d.ID), d.State, d.Notifier, of, aboutDelivery(&d), fmt.Sprint(d.Attempts), ago(now, d.UpdatedAt) + " ago", next, d.LastError})
+		rows = append(rows, []string{fmt.Sprint(d.ID), d.State, d.Notifier, of, aboutDelivery(&d), fmt.Sprint(d.Attempts),
+			ago(now, d.UpdatedAt) + " ago", next, d.LastError})
 	}
 	return printTable(w, rows)
 }
@@ -67,7 +68,8 @@ func aboutDelivery(d *console.ListedDelivery) string {
 	if d.Event == "" {
 		return ""
 	}
-	return aboutOf(&console.Incident{WABA: d.WABA, AccountName: d.AccountName, Flow: d.Flow, FlowName: d.FlowName, Subject: d.Subject})
+	return aboutOf(&console.Incident{WABA: d.WABA, AccountName: d.AccountName, Flow: d.Flow, FlowName: d.FlowName,
+		Subject: d.Subject})
 }
 
 type deliveriesShow struct {
@@ -180,7 +182,8 @@ func (c deliveriesRetry) Run(ctx context.Context, p *program) error {
 	}
 	return forEach(p, c.IDs, func(id string) error {
 		var answer console.Acted
-		if err := client.call(ctx, "POST", "/api/v1/deliveries/"+url.PathEscape(id)+"/retry", map[string]string{"by": p.user(c.By)}, &answer); err != nil {
+		if err := client.call(ctx, "POST", "/api/v1/deliveries/"+url.PathEscape(id)+"/retry",
+			map[string]string{"by": p.user(c.By)}, &answer); err != nil {
 			return err
 		}
 		if c.Bridge.JSON {

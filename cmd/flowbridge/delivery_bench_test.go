@@ -37,7 +37,8 @@ rules:
   - {name: availability, match: {event: ENDPOINT_AVAILABILITY}, notify: [page4]}
 `
 
-var benchSignals = []string{router.EndpointErrorRate, router.ClientErrorRate, router.EndpointLatency, router.EndpointAvailability}
+var benchSignals = []string{router.EndpointErrorRate, router.ClientErrorRate, router.EndpointLatency,
+	router.EndpointAvailability}
 
 // BenchmarkWebhookToService posts signed events over HTTP, 200 a second, each about another flow, and takes the time
 // from the first byte of the post to the trigger that reaches PagerDuty's stand-in. The budgets and the stand-in's
@@ -153,7 +154,8 @@ func newBenchWorld(b *testing.B, db string) *benchWorld {
 // post sends one event about a flow of its own.
 func (w *benchWorld) post(b *testing.B, i int, signal string) {
 	flow := fmt.Sprint(1000 + i)
-	body := fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":%q,"flow_id":%q,"error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED"}}]}]}`,
+	body := fmt.Appendf(nil,
+		`{"object":"whatsapp_business_account","entry":[{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":%q,"flow_id":%q,"error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED"}}]}]}`,
 		lately+int64(i), signal, flow)
 	req, err := http.NewRequest(http.MethodPost, w.url, bytes.NewReader(body))
 	if err != nil {

@@ -23,7 +23,8 @@ type demoCommand struct {
 	LogFormat logFormat `env:"FLOWBRIDGE_LOG_FORMAT" complete:"json,text" placeholder:"FORMAT" help:"Form of the log: json or text. Default: text."`
 }
 
-// demoLevel is the least that is logged, from a warning on: the zero one is a warning, since a demo tells its story by itself.
+// demoLevel is the least that is logged, from a warning on: the zero one is a warning, since a demo tells its story by
+// itself.
 type demoLevel struct{ fromWarn slog.Level }
 
 // UnmarshalText reads what a person wrote.

@@ -209,7 +209,8 @@ func TestTheDemosPageIsPressedWithoutAScript(t *testing.T) {
 	// A person in Slack has it, takes that back, and asks; each is somebody else.
 	press := func(card, action string) {
 		t.Helper()
-		d.press("slack/press", "channel", fieldOf(card, "channel"), "ts", fieldOf(card, "ts"), "action", action, "option."+action, "0")
+		d.press("slack/press", "channel", fieldOf(card, "channel"), "ts", fieldOf(card, "ts"), "action", action,
+			"option."+action, "0")
 	}
 	card := d.until(pay, "sb-msg", "open · INC-8")
 	d.press("as", "who", "U0PAYMENTS")
@@ -287,7 +288,8 @@ func TestTheDemosPageIsPressedWithoutAScript(t *testing.T) {
 	d.until(pay, "sb-msg", "Somebody asks to be called back", "delivery", "afternoon")
 	page := d.get()
 	for _, personal := range []string{"customer@example.com", "15550100200", "sample-token"} {
-		if section := sectionOf(page, pay) + sectionOf(page, ops) + sectionOf(page, pager); strings.Contains(section, personal) {
+		if section := sectionOf(page, pay) + sectionOf(page, ops) + sectionOf(page, pager); strings.Contains(section,
+			personal) {
 			t.Errorf("%s can be read on the page", personal)
 		}
 	}
@@ -326,7 +328,8 @@ func TestTheDemosPageIsForItsReaderOnly(t *testing.T) {
 
 	d := openDemoPage(t)
 	resp, body := d.read(http.NewRequestWithContext(t.Context(), http.MethodGet, d.url, nil))
-	const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	if got := resp.Header.Get("Content-Security-Policy"); got != policy {
 		t.Errorf("the policy is %q", got)
 	}
@@ -334,7 +337,8 @@ func TestTheDemosPageIsForItsReaderOnly(t *testing.T) {
 		t.Errorf("%q is on the page", inline)
 	}
 	for _, own := range regexp.MustCompile(`(?:src|href)="(/page[^"]*)"`).FindAllStringSubmatch(body, -1) {
-		if resp, _ := d.read(http.NewRequestWithContext(t.Context(), http.MethodGet, strings.TrimSuffix(d.url, "/")+own[1], nil)); resp.StatusCode != http.StatusOK {
+		if resp, _ := d.read(http.NewRequestWithContext(t.Context(), http.MethodGet, strings.TrimSuffix(d.url, "/")+own[1],
+			nil)); resp.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s", own[1], resp.Status)
 		}
 	}
@@ -350,7 +354,8 @@ func TestTheDemosPageIsForItsReaderOnly(t *testing.T) {
 	}{
 		{"nothing new", "GET", "", "", "If-None-Match", resp.Header.Get("ETag"), http.StatusNotModified},
 		{"another name for this machine", "GET", "", "", "Host", "evil.example", http.StatusMisdirectedRequest},
-		{"another name, that acts", "POST", "meta", "trick=storm", "Host", "127.0.0.1.evil.example", http.StatusMisdirectedRequest},
+		{"another name, that acts", "POST", "meta", "trick=storm", "Host", "127.0.0.1.evil.example",
+			http.StatusMisdirectedRequest},
 		{"another site", "POST", "meta", "trick=storm", "Sec-Fetch-Site", "cross-site", http.StatusForbidden},
 		{"another origin", "POST", "meta", "trick=storm", "Origin", "http://evil.example", http.StatusForbidden},
 		{"another port of this machine", "POST", "meta", "trick=storm", "Origin", "http://127.0.0.1:1", http.StatusForbidden},
@@ -360,7 +365,8 @@ func TestTheDemosPageIsForItsReaderOnly(t *testing.T) {
 		{"no such button", "POST", "pagerduty", "number=1&do=delete", "", "", http.StatusBadRequest},
 		{"no number", "POST", "pagerduty", "number=x&do=resolve", "", "", http.StatusBadRequest},
 		{"no such option", "POST", "slack/press", "action=silence&option.silence=-1", "", "", http.StatusBadRequest},
-		{"a long command", "POST", "slack/write", "channel=%23flow-ops&text=" + strings.Repeat("x", 600), "", "", http.StatusBadRequest},
+		{"a long command", "POST", "slack/write", "channel=%23flow-ops&text=" + strings.Repeat("x", 600), "", "",
+			http.StatusBadRequest},
 		{"a huge form", "POST", "slack/write", "text=" + strings.Repeat("x", 1<<20), "", "", http.StatusBadRequest},
 		{"a press that is a link", "GET", "meta?trick=storm", "", "", "", http.StatusMethodNotAllowed},
 		{"no such page", "GET", "nope", "", "", "", http.StatusNotFound},
@@ -401,7 +407,8 @@ func TestTheDemosPageIsOpenedWhereSomebodyAsks(t *testing.T) {
 		t.Error("a page is opened that nobody asked for, or that is not there")
 	}
 	show := demoCommand{Open: true}.show()
-	if err := show(t.Context(), "http://127.0.0.1:1/"); err == nil || !strings.Contains(err.Error(), "open http://127.0.0.1:1/ yourself") {
+	if err := show(t.Context(), "http://127.0.0.1:1/"); err == nil ||
+		!strings.Contains(err.Error(), "open http://127.0.0.1:1/ yourself") {
 		t.Errorf("without a browser: %v", err)
 	}
 	writeFile(t, dir+"/xdg-open", "#!/bin/sh\necho \"$1\" > "+dir+"/opened\n")

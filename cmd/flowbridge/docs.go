@@ -26,7 +26,8 @@ func manualFiles() fs.FS {
 
 // manualPages are its pages, in the order in which they are read.
 var manualPages = []string{
-	"connect", "rules", "rules-reference", "account-health", "testing-rules", "running", "deploying", "console", "commands", "api",
+	"connect", "rules", "rules-reference", "account-health", "testing-rules", "running", "deploying", "console",
+	"commands", "api",
 	"trouble", "faults", "measurements", "security", "privacy", "decisions",
 }
 

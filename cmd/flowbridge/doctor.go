@@ -64,7 +64,8 @@ func (c doctorCommand) doctor(p *program) *doctor.Doctor {
 }
 
 // checkTokens looks at who may use the admin address.
-func (c doctorCommand) checkTokens(secrets map[string]router.Secret, unread map[string]error) (findings []notifiers.Finding) {
+func (c doctorCommand) checkTokens(secrets map[string]router.Secret,
+	unread map[string]error) (findings []notifiers.Finding) {
 	admin, view, far := secrets[adminToken], secrets[viewToken], !loopback(c.Admin)
 	switch f := judgeToken(adminToken, admin, far); {
 	case unread[adminToken] != nil: // said already
@@ -75,7 +76,9 @@ func (c doctorCommand) checkTokens(secrets map[string]router.Secret, unread map[
 	case !far:
 		findings = append(findings, notifiers.Fine("admin token", "not needed: only this machine reaches %s", c.Admin))
 	default:
-		findings = append(findings, notifiers.Fail("admin token", fmt.Sprintf("other machines reach %s, and FLOWBRIDGE_ADMIN_TOKEN is not set", c.Admin), "set it, or listen on 127.0.0.1"))
+		findings = append(findings, notifiers.Fail("admin token",
+			fmt.Sprintf("other machines reach %s, and FLOWBRIDGE_ADMIN_TOKEN is not set", c.Admin),
+			"set it, or listen on 127.0.0.1"))
 	}
 	f := judgeToken(viewToken, view, far)
 	if f.seen == "" {

@@ -21,10 +21,12 @@ func TestTheDoctorLooksAtTheTokensOfTheAdminAddress(t *testing.T) {
 		{"none, and others", far, "", "", []string{"admin token", notifiers.StatusFail}},
 		{"a good one", far, long, "", []string{"admin token", notifiers.StatusOK}},
 		{"a short one", far, "short", "", []string{"admin token", notifiers.StatusFail}},
-		{"two good ones", far, long, long + "-too", []string{"admin token", notifiers.StatusOK, "view token", notifiers.StatusOK}},
+		{"two good ones", far, long, long + "-too", []string{"admin token", notifiers.StatusOK, "view token",
+			notifiers.StatusOK}},
 		{"the same twice", far, long, long, []string{"admin token", notifiers.StatusOK, "view token", notifiers.StatusFail}},
 	} {
-		found := doctorCommand{Admin: tt.listen}.checkTokens(map[string]router.Secret{adminToken: tt.admin, viewToken: tt.view}, nil)
+		found := doctorCommand{Admin: tt.listen}.checkTokens(map[string]router.Secret{adminToken: tt.admin,
+			viewToken: tt.view}, nil)
 		var got []string
 		for _, f := range found {
 			got = append(got, f.Name, f.Status)
@@ -34,7 +36,8 @@ func TestTheDoctorLooksAtTheTokensOfTheAdminAddress(t *testing.T) {
 		}
 	}
 	unread := map[string]error{adminToken: errors.New("no such file")}
-	if found := (doctorCommand{Admin: far}).checkTokens(map[string]router.Secret{viewToken: long}, unread); len(found) > 0 {
+	if found := (doctorCommand{Admin: far}).checkTokens(map[string]router.Secret{viewToken: long},
+		unread); len(found) > 0 {
 		t.Errorf("what could not be read is judged: %v", found)
 	}
 }

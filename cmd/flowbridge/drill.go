@@ -25,7 +25,8 @@ type drillCommand struct {
 // mostDrillTime bounds --timeout.
 const mostDrillTime = time.Hour
 
-// Run sends a signed pair and waits until everybody was told of both. Whatever happens in between, the second half is sent.
+// Run sends a signed pair and waits until everybody was told of both. Whatever happens in between, the second half is
+// sent.
 func (c drillCommand) Run(ctx context.Context, p *program) error {
 	if u, err := url.Parse(c.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return wrongUsage("--url: %q is no http or https address: write it as http://127.0.0.1:8080/webhooks/whatsapp", c.URL)
@@ -81,7 +82,8 @@ func (d *drilling) run(ctx context.Context) error {
 	d.half(ctx, "told", router.IncidentOpen)
 	// Nothing is to stay open, though somebody has pressed Ctrl-C.
 	if err := d.post(context.WithoutCancel(ctx), router.Deactivated); err != nil {
-		return fmt.Errorf("the drill could not be ended: %w; resolve its incident: flowbridge incidents --flow %s", err, d.flow)
+		return fmt.Errorf("the drill could not be ended: %w; resolve its incident: flowbridge incidents --flow %s", err,
+			d.flow)
 	}
 	if d.number > 0 {
 		d.half(ctx, "told that it is over", router.IncidentResolved)
@@ -192,7 +194,8 @@ func (d *drilling) incident(ctx context.Context) (*console.Incident, error) {
 		return &inc, err
 	}
 	var answer struct{ Incidents []console.Incident }
-	if err := d.client.call(ctx, "GET", "/api/v1/incidents?flow="+d.flow, nil, &answer); err != nil || len(answer.Incidents) == 0 {
+	if err := d.client.call(ctx, "GET", "/api/v1/incidents?flow="+d.flow, nil, &answer); err != nil ||
+		len(answer.Incidents) == 0 {
 		return nil, err
 	}
 	return &answer.Incidents[0], nil

@@ -88,7 +88,8 @@ func (w *watcher) drillOf(ctx context.Context, rule string, slot time.Time, f *w
 	}
 	missing := untold(inc.Deliveries)
 	switch {
-	case inc.State != router.IncidentResolved && missing != "" && now.Sub(inc.OpenedAt) < drillPatience && len(inc.Deliveries) > 0:
+	case inc.State != router.IncidentResolved && missing != "" && now.Sub(inc.OpenedAt) < drillPatience &&
+		len(inc.Deliveries) > 0:
 	case inc.State != router.IncidentResolved:
 		if missing != "" {
 			failed(missing)

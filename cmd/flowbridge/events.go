@@ -276,7 +276,8 @@ func (f *follower) print(w io.Writer, list []json.RawMessage, now time.Time, asJ
 			}
 			continue
 		}
-		line := fmt.Sprintf("%d %s %s: %s", e.Seq, cmp.Or(aboutEvent(e), e.Source), whatHappened(e), cmp.Or(cameOf(e), nothingCame))
+		line := fmt.Sprintf("%d %s %s: %s", e.Seq, cmp.Or(aboutEvent(e), e.Source), whatHappened(e),
+			cmp.Or(cameOf(e), nothingCame))
 		if _, err := fmt.Fprintf(w, "%s  %s\n", clock(cmp.Or(e.At, e.ReceivedAt)), clean(line)); err != nil {
 			return err
 		}

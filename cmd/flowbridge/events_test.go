@@ -15,8 +15,10 @@ func TestFollowPrintsEachEventOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 5, 4, 12, 0, 30, 0, time.UTC)
 	event := func(seq int, state, outcome string, received time.Time) json.RawMessage {
-		return json.RawMessage(fmt.Sprintf(`{"seq":%d,"source":"meta","flow_id":"7","flow_name":"Checkout","event":"X","state":%q,"outcome":%q,"received_at":%q}`,
-			seq, state, outcome, received.Format(time.RFC3339)))
+		return json.RawMessage(
+			fmt.Sprintf(
+				`{"seq":%d,"source":"meta","flow_id":"7","flow_name":"Checkout","event":"X","state":%q,"outcome":%q,"received_at":%q}`,
+				seq, state, outcome, received.Format(time.RFC3339)))
 	}
 	var f follower
 	var out bytes.Buffer

@@ -93,7 +93,8 @@ func (p *program) badRules(err error) error {
 
 // noRules says what to do about rules that cannot be read at all.
 func noRules(err error) error {
-	return fmt.Errorf("rules: %w (write them, starting from rules.example.yaml, or name a file or a folder with --rules)", err)
+	return fmt.Errorf(
+		"rules: %w (write them, starting from rules.example.yaml, or name a file or a folder with --rules)", err)
 }
 
 // explainer writes explanations.
@@ -157,7 +158,8 @@ func (x *explainer) verdict(ev *router.Event, opening router.Event, undoes bool,
 		x.fact("recovery", "held back for "+router.FormatDuration(d.ResolveAfter)+", so that a flap stays one incident")
 	}
 	if d.AcknowledgedFor > 0 {
-		x.fact("lapses", "an acknowledgement that nobody follows up for "+router.FormatDuration(d.AcknowledgedFor)+": it is open again, and pages anew")
+		x.fact("lapses", "an acknowledgement that nobody follows up for "+router.FormatDuration(d.AcknowledgedFor)+
+			": it is open again, and pages anew")
 	}
 	if d.PageOnRise {
 		x.fact("worse", "pages anew, also when somebody has acknowledged it")
@@ -260,9 +262,10 @@ func (x *explainer) target(notifier string) string {
 	return fmt.Sprintf("%s (%s)", notifier, strings.TrimSpace(string(t.Kind)+" "+t.Place()))
 }
 
-// play folds the event in a bridge where nothing has happened yet, or only what the event undoes, and waits for whom the
-// rules make wait. It returns what the event tells, and what services would get.
-func (x *explainer) play(ev *router.Event, opening router.Event, undoes bool, own, before rules.Explanation) (told []stories.Telling, all []router.Notification) {
+// play folds the event in a bridge where nothing has happened yet, or only what the event undoes, and waits for whom
+// the rules make wait. It returns what the event tells, and what services would get.
+func (x *explainer) play(ev *router.Event, opening router.Event, undoes bool, own,
+	before rules.Explanation) (told []stories.Telling, all []router.Notification) {
 	trial := stories.NewTrial(x.rules)
 	wait := max(longest(own), longest(before))
 	first := *ev
@@ -296,7 +299,8 @@ func longest(x rules.Explanation) (wait time.Duration) {
 
 // notification is what a notifier's service would get.
 func (x *explainer) notification(trial *stories.Trial, ev *router.Event, t stories.Telling) router.Notification {
-	n := router.Notification{Delivery: 1, Revision: 1, Severity: t.Severity, Open: t.Verb != stories.VerbResolve, Notice: t.Notice}
+	n := router.Notification{Delivery: 1, Revision: 1, Severity: t.Severity, Open: t.Verb != stories.VerbResolve,
+		Notice: t.Notice}
 	n.Target, _ = x.rules.Target(t.Notifier)
 	if t.Incident == nil || t.Notice != nil {
 		if n.Notice != nil && t.Verb == stories.VerbResolve {

@@ -69,7 +69,10 @@ func (r *eventReader) read(name string, data []byte) ([]router.Event, error) {
 	case has("event"):
 		return r.value(name, router.FlowsField, data)
 	}
-	return nil, fmt.Errorf("%s is no webhook post (entry), no change (field and value), no value with an event, and no event of /api/v1/events; give --field for the value of another field", name)
+	return nil,
+		fmt.Errorf(
+			"%s is no webhook post (entry), no change (field and value), no value with an event, and no event of "+
+				"/api/v1/events; give --field for the value of another field", name)
 }
 
 // change reads a change as if it had come now.
@@ -94,11 +97,13 @@ func (r *eventReader) value(name, field string, value []byte) ([]router.Event, e
 func (r *eventReader) decode(name string, post []byte) ([]router.Event, error) {
 	events, ignored := whatsapp.Decode(post, r.now, whatsapp.WantsAll)
 	if n := ignored[router.MessagesField]; n > 0 {
-		r.notes = append(r.notes, fmt.Sprintf("%d changes of the field messages are no filled forms: the bridge lets them go, and no rule is asked", n))
+		r.notes = append(r.notes, fmt.Sprintf(
+			"%d changes of the field messages are no filled forms: the bridge lets them go, and no rule is asked", n))
 	}
 	if n := ignored[whatsapp.OtherProduct]; n > 0 {
-		r.notes = append(r.notes, fmt.Sprintf("%s of the post %s of another product of Meta's: the bridge lets them go, and no rule is asked",
-			counted(n, "entry"), map[bool]string{true: "is", false: "are"}[n == 1]))
+		r.notes = append(r.notes,
+			fmt.Sprintf("%s of the post %s of another product of Meta's: the bridge lets them go, and no rule is asked",
+				counted(n, "entry"), map[bool]string{true: "is", false: "are"}[n == 1]))
 	}
 	for i := range events {
 		if events[i].Unreadable != "" {
@@ -126,12 +131,15 @@ func (r *eventReader) shown(name string, data []byte) (ev router.Event, err erro
 		if ev.Source == router.SourceMeta {
 			ev.Field = router.FieldOf(ev.Name)
 		}
-		r.note("the API's list shows no measurements and no value: a rule with when, error_type or fields may decide otherwise; GET /api/v1/events/{seq} shows them")
+		r.note(
+			"the API's list shows no measurements and no value: a rule with when, error_type or fields may decide otherwise; " +
+				"GET /api/v1/events/{seq} shows them")
 	case router.IsPersonal(ev.Name):
 		r.note("the API shows nothing that people wrote: a rule with when or fields may decide otherwise")
 	}
 	if v.Reduced != "" {
-		r.note(fmt.Sprintf("what event %d said is not kept (%s): a rule with when or fields may decide otherwise", v.Seq, v.Reduced))
+		r.note(fmt.Sprintf("what event %d said is not kept (%s): a rule with when or fields may decide otherwise", v.Seq,
+			v.Reduced))
 	}
 	return ev, nil
 }

@@ -9,9 +9,10 @@ import (
 	databases "flowbridge/router/store/storetest"
 )
 
-// TestFailover runs several real processes under the load and the faults of TestCrash while PostgreSQL fails over to its
-// standby, in one way after another, and kills the process that folds between. Nobody helps the processes. Commits are
-// synchronous: with an asynchronous standby PostgreSQL itself loses what it had answered last. -cycles 200 does it 21 times.
+// TestFailover runs several real processes under the load and the faults of TestCrash while PostgreSQL fails over to
+// its standby, in one way after another, and kills the process that folds between. Nobody helps the processes. Commits
+// are synchronous: with an asynchronous standby PostgreSQL itself loses what it had answered last. -cycles 200 does it
+// 21 times.
 func TestFailover(t *testing.T) {
 	ways := databases.Failovers()
 	for n, name := range map[int]string{2: "two", 3: "three"} {
@@ -53,12 +54,16 @@ func (p *peers) eachRefusesPosts() {
 			status, _, err := x.tryPost(unheardOf)
 			return err == nil && status == http.StatusServiceUnavailable
 		})
-		eventually(p.t, "a process without a database is not ready", func() bool { return x.readiness(p.t) == http.StatusServiceUnavailable })
+		eventually(p.t, "a process without a database is not ready",
+			func() bool { return x.readiness(p.t) == http.StatusServiceUnavailable })
 	}
 }
 
 // tally says in words what happened.
 func (p *peers) tally() string {
-	return fmt.Sprintf("%d events (%d posts, %d not answered and repeated), %d faults of the services, %d incidents, %d pages; takeovers within %s; %d lost, %d told twice, %d stranded; seed %d",
-		len(p.history), p.posts, p.unanswered, p.faulty(), p.incidents, len(p.services.PagerDuty.Incidents()), p.slowest.Round(time.Millisecond), p.lost, p.twice, p.stranded, *firstSeed)
+	return fmt.Sprintf(
+		"%d events (%d posts, %d not answered and repeated), %d faults of the services, %d incidents, %d pages; takeovers "+
+			"within %s; %d lost, %d told twice, %d stranded; seed %d",
+		len(p.history), p.posts, p.unanswered, p.faulty(), p.incidents, len(p.services.PagerDuty.Incidents()),
+		p.slowest.Round(time.Millisecond), p.lost, p.twice, p.stranded, *firstSeed)
 }

@@ -92,7 +92,8 @@ func owedWords(o *router.Owed) string {
 	for _, flag := range []struct {
 		word string
 		set  bool
-	}{{"acknowledged", o.Acknowledged}, {"numbers alone", o.Cosmetic}, {"reopened there", o.Reopened}, {"ended there", !o.Ended.IsZero()}} {
+	}{{"acknowledged", o.Acknowledged}, {"numbers alone", o.Cosmetic}, {"reopened there", o.Reopened},
+		{"ended there", !o.Ended.IsZero()}} {
 		if flag.set {
 			state += ", " + flag.word
 		}

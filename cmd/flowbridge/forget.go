@@ -51,7 +51,8 @@ func (c forgetCommand) ask(ctx context.Context, p *program) (was console.Forgott
 		return was, err
 	}
 	client.http.Timeout = forgetWait
-	err = client.call(ctx, "POST", "/api/v1/forget", map[string]string{"phone": c.Phone, "user": c.User, "by": p.user(c.By)}, &was)
+	err = client.call(ctx, "POST", "/api/v1/forget", map[string]string{"phone": c.Phone, "user": c.User,
+		"by": p.user(c.By)}, &was)
 	return was, err
 }
 
@@ -67,8 +68,9 @@ func (c forgetCommand) direct(ctx context.Context, p *program, who router.Person
 	defer s.Close()
 	found, err := s.Forget(ctx, who)
 	if err == nil {
-		err = s.Audit(ctx, router.AuditEntry{At: time.Now().UTC(), Who: cmp.Or(p.user(c.By), "somebody"), Verified: "the database itself",
-			From: "this machine", What: "forget a person", Result: "blanked"})
+		err = s.Audit(ctx, router.AuditEntry{At: time.Now().UTC(), Who: cmp.Or(p.user(c.By), "somebody"),
+			Verified: "the database itself",
+			From:     "this machine", What: "forget a person", Result: "blanked"})
 	}
 	return console.NewForgotten(found), err
 }
@@ -85,7 +87,8 @@ func printForgotten(w io.Writer, was *console.Forgotten) error {
 	for _, row := range []struct {
 		name string
 		n    int64
-	}{{"events", n.Events}, {"notices", n.Notices}, {"incidents", n.Incidents}, {"timeline entries", n.Timeline}, {"errors of deliveries", n.Deliveries},
+	}{{"events", n.Events}, {"notices", n.Notices}, {"incidents", n.Incidents}, {"timeline entries", n.Timeline},
+		{"errors of deliveries", n.Deliveries},
 		{"silences", n.Silences}, {"postponed webhooks", n.Postponed}, {"audit entries", n.Audit},
 		{"attempts at deliveries", n.Attempts}} {
 		if row.n > 0 {

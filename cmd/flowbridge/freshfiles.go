@@ -22,9 +22,9 @@ type freshFiles struct {
 	seen   [][]byte // what they held when they were looked at last, used or not
 }
 
-// look reads the files if that was not done just now, and calls changed with what they hold if that is not what they held
-// before. A fault is such a change too: it is told once. Reading them is cheaper than being wrong about their times: a
-// mounted secret is swapped by a link, and a file may be written twice within a tick of its clock.
+// look reads the files if that was not done just now, and calls changed with what they hold if that is not what they
+// held before. A fault is such a change too: it is told once. Reading them is cheaper than being wrong about their
+// times: a mounted secret is swapped by a link, and a file may be written twice within a tick of its clock.
 func (f *freshFiles) look(changed func(contents [][]byte, err error)) {
 	if !f.mu.TryLock() {
 		return // somebody looks

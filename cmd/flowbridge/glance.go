@@ -28,6 +28,7 @@ func budgetsOf(notifiers map[router.Kind]delivery.Notifier) func(router.Target) 
 		if !ok {
 			return nil
 		}
-		return n.Charges(&router.Notification{Target: t, Notice: &router.Notice{Severity: router.Info}, Severity: router.Info})
+		return n.Charges(&router.Notification{Target: t, Notice: &router.Notice{Severity: router.Info},
+			Severity: router.Info})
 	}
 }

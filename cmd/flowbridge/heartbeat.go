@@ -14,8 +14,8 @@ import (
 // heartbeatTimeout bounds one call.
 const heartbeatTimeout = 10 * time.Second
 
-// heartbeat calls a URL while everything gets on, so that somebody else notices when the bridge does not. The URL may hold a
-// secret: nothing of it is logged.
+// heartbeat calls a URL while everything gets on, so that somebody else notices when the bridge does not. The URL may
+// hold a secret: nothing of it is logged.
 type heartbeat struct {
 	url     string
 	every   time.Duration
@@ -39,7 +39,8 @@ func checkHeartbeat(text string) error {
 	return nil
 }
 
-// run calls until ctx ends. unready says what keeps the bridge from its work: while it says something, nobody is called.
+// run calls until ctx ends. unready says what keeps the bridge from its work: while it says something, nobody is
+// called.
 func (h *heartbeat) run(ctx context.Context, unready func(context.Context) string) {
 	if h == nil {
 		return

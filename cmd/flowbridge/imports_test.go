@@ -16,11 +16,13 @@ import (
 	"flowbridge/router"
 )
 
-// TestRoomsImportOnlyWhatTheyMay holds the shape of the house: router knows nobody, the rooms below it know router and what
-// the table lets them know, notifiers never reach into the rooms of router, and only the program imports the rooms below it.
+// TestRoomsImportOnlyWhatTheyMay holds the shape of the house: router knows nobody, the rooms below it know router and
+// what the table lets them know, notifiers never reach into the rooms of router, and only the program imports the rooms
+// below it.
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 	t.Parallel()
-	out, err := exec.Command("go", "list", "-test=false", "-json=ImportPath,Imports,TestImports,XTestImports", "flowbridge/...").Output()
+	out, err := exec.Command("go", "list", "-test=false", "-json=ImportPath,Imports,TestImports,XTestImports",
+		"flowbridge/...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
@@ -70,7 +72,8 @@ func mayImport(importer, imported string) bool {
 	case slices.Contains(insideRules[importer], imported):
 		return true
 	case strings.HasPrefix(importer, "flowbridge/router/"):
-		return imported == "flowbridge/router" || imported == storetest && strings.HasPrefix(importer, "flowbridge/router/store")
+		return imported == "flowbridge/router" || imported == storetest &&
+			strings.HasPrefix(importer, "flowbridge/router/store")
 	case importer == "flowbridge/notifiers":
 		return imported == "flowbridge/router"
 	case strings.HasPrefix(importer, "flowbridge/notifiers/"):
@@ -79,8 +82,8 @@ func mayImport(importer, imported string) bool {
 	return false // flowbridge/router imports nothing of ours
 }
 
-// TestNobodyAsksWhichKindItIs holds that a new kind touches its own package, the table of kinds and the list of this program:
-// nobody else names a kind or compares with one, but asks what it can.
+// TestNobodyAsksWhichKindItIs holds that a new kind touches its own package, the table of kinds and the list of this
+// program: nobody else names a kind or compares with one, but asks what it can.
 func TestNobodyAsksWhichKindItIs(t *testing.T) {
 	t.Parallel()
 	var words []string
@@ -88,7 +91,8 @@ func TestNobodyAsksWhichKindItIs(t *testing.T) {
 		words = append(words, string(kind))
 	}
 	any := strings.Join(words, "|")
-	asks := regexp.MustCompile(`(?i:\brouter\.Kind(` + any + `)\b)|(==|!=|case)\s*("(` + any + `)"|(` + any + `)\.Kind\b)|kind\s*(=|<>|IN \()\s*'(` + any + `)'`)
+	asks := regexp.MustCompile(`(?i:\brouter\.Kind(` + any + `)\b)|(==|!=|case)\s*("(` + any + `)"|(` + any +
+		`)\.Kind\b)|kind\s*(=|<>|IN \()\s*'(` + any + `)'`)
 	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
 		name := filepath.ToSlash(strings.TrimPrefix(path, "../../"))
 		switch {
@@ -96,7 +100,8 @@ func TestNobodyAsksWhichKindItIs(t *testing.T) {
 			return err
 		case entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && entry.Name() != "..":
 			return fs.SkipDir
-		case !strings.HasSuffix(name, ".go"), strings.HasSuffix(name, "_test.go"), name == "router/kind.go", name == "cmd/flowbridge/notifierkinds.go":
+		case !strings.HasSuffix(name, ".go"), strings.HasSuffix(name, "_test.go"), name == "router/kind.go",
+			name == "cmd/flowbridge/notifierkinds.go":
 			return nil
 		}
 		source, err := os.ReadFile(path)

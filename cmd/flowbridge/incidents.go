@@ -43,7 +43,8 @@ func (c incidentsList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	q := url.Values{"limit": {fmt.Sprint(c.Limit)}, "flow": {c.Flow}}
-	list, err := readList(ctx, client, "incidents", q, map[string][]string{"unresolved": {"open", "acknowledged"}, "all": {""}}, c.State)
+	list, err := readList(ctx, client, "incidents", q, map[string][]string{"unresolved": {"open", "acknowledged"},
+		"all": {""}}, c.State)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,8 @@ func (c incidentsList) Run(ctx context.Context, p *program) error {
 }
 
 // printList prints a list for people, or as the API answers it.
-func printList[T any](p *program, flags adminFlags, what string, list []json.RawMessage, print func(io.Writer, []T, time.Time) error) error {
+func printList[T any](p *program, flags adminFlags, what string, list []json.RawMessage,
+	print func(io.Writer, []T, time.Time) error) error {
 	if flags.JSON {
 		return printJSON(p.Stdout, map[string]any{what: append([]json.RawMessage{}, list...)}) // never null
 	}
@@ -78,7 +80,8 @@ func decodeList[T any](list []json.RawMessage) ([]T, error) {
 }
 
 // readList reads a list in the states that a word stands for; a word that is not in words stands for itself.
-func readList(ctx context.Context, client *adminClient, what string, q url.Values, words map[string][]string, word string) (all []json.RawMessage, err error) {
+func readList(ctx context.Context, client *adminClient, what string, q url.Values, words map[string][]string,
+	word string) (all []json.RawMessage, err error) {
 	states, ok := words[word]
 	if !ok {
 		states = []string{word}
@@ -280,7 +283,8 @@ func factsOf(inc *console.Incident, now time.Time) (rows [][]string) {
 		fact("page", page.Text)
 	}
 	if s := inc.Silenced; s != nil {
-		fact("silenced", strings.Join(slices.DeleteFunc([]string{"by " + cmp.Or(s.By, "somebody"), s.Why, "ends " + ends(s.Until, s.Until == nil), "id " + s.Silence},
+		fact("silenced", strings.Join(slices.DeleteFunc([]string{"by " + cmp.Or(s.By, "somebody"), s.Why,
+			"ends " + ends(s.Until, s.Until == nil), "id " + s.Silence},
 			func(part string) bool { return part == "" }), ", "))
 	}
 	if inc.Flaps > 0 {
@@ -302,7 +306,8 @@ type incidentsAct struct {
 	Bridge  adminFlags `embed:""`
 }
 
-// Run does what its name in the command line says to each incident. One that cannot be does not keep it from the others.
+// Run does what its name in the command line says to each incident. One that cannot be does not keep it from the
+// others.
 func (c incidentsAct) Run(ctx context.Context, p *program, line *kong.Context) error {
 	client, err := c.Bridge.client(p)
 	if err != nil {

@@ -8,12 +8,13 @@ import (
 	"flowbridge/router"
 )
 
-// inTime does what touches the files. It gives up on it when ctx ends or it takes too long: a call that hangs in the system
-// cannot be ended, so its goroutine is left behind, and until it ends nothing else touches the files.
+// inTime does what touches the files. It gives up on it when ctx ends or it takes too long: a call that hangs in the
+// system cannot be ended, so its goroutine is left behind, and until it ends nothing else touches the files.
 func (s *ruleset) inTime(ctx context.Context, do func() error) error {
 	limit := time.NewTimer(s.limit)
 	defer limit.Stop()
-	slow := fmt.Errorf("%s cannot be read within %s: look whether its file system answers", s.path, router.FormatDuration(s.limit))
+	slow := fmt.Errorf("%s cannot be read within %s: look whether its file system answers", s.path,
+		router.FormatDuration(s.limit))
 	select {
 	case s.turn <- struct{}{}:
 	case <-limit.C:

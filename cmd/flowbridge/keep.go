@@ -60,7 +60,8 @@ func (b *bridge) sweep(ctx context.Context) {
 			b.cfg.Logger.Error("what is old could not be removed; trying again later", "error", err, "in", every)
 		case swept.Any():
 			b.cfg.Logger.Info("what is old was removed", "events", swept.Events, "incidents", swept.Incidents,
-				"notices", swept.Notices, "silences", swept.Silences, "audit", swept.Audit, "readings", swept.Readings, "attempts", swept.Attempts, "rules", swept.Rules, "hits", swept.Hits,
+				"notices", swept.Notices, "silences", swept.Silences, "audit", swept.Audit, "readings", swept.Readings, "attempts",
+				swept.Attempts, "rules", swept.Rules, "hits", swept.Hits,
 				"refreshes", swept.Refreshed, "reduced", swept.Reduced)
 		}
 		timer.Reset(every)

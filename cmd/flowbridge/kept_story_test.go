@@ -15,8 +15,8 @@ import (
 	"flowbridge/router/console"
 )
 
-// TestWhatIsKeptHoldsNoSecret pages, posts to a webhook whose receiver repeats all that it is sent, and has the rules read
-// anew, with credentials written into the rules. Whoever looks back sees what was sent, and no credential.
+// TestWhatIsKeptHoldsNoSecret pages, posts to a webhook whose receiver repeats all that it is sent, and has the rules
+// read anew, with credentials written into the rules. Whoever looks back sees what was sent, and no credential.
 func TestWhatIsKeptHoldsNoSecret(t *testing.T) {
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
@@ -74,7 +74,8 @@ rules:
 		"hook": {echo.URL + "/…", `"type":"incident.opened"`, "/•••••• "},
 	} {
 		call := deliveries[notifier].Log[0].Calls[0]
-		if !strings.HasSuffix(call.URL, want.url) || !strings.Contains(call.Request, want.request) || !strings.Contains(strings.ReplaceAll(call.Answer, "••••••", "/••••••"), want.answer) {
+		if !strings.HasSuffix(call.URL, want.url) || !strings.Contains(call.Request, want.request) ||
+			!strings.Contains(strings.ReplaceAll(call.Answer, "••••••", "/••••••"), want.answer) {
 			t.Errorf("%s: %+v\nwant %+v", notifier, call, want)
 		}
 	}
@@ -87,14 +88,17 @@ rules:
 	}
 	eventually(t, "both versions of the rules are kept", func() bool {
 		read("/api/v1/rules", &list)
-		return len(list.Versions) == 2 && list.Versions[0].InForce && list.Versions[0].By == "reload" && list.Versions[0].Digest == list.InForce
+		return len(list.Versions) == 2 && list.Versions[0].InForce && list.Versions[0].By == "reload" &&
+			list.Versions[0].Digest == list.InForce
 	})
 	var inc console.Incident
 	read("/api/v1/incidents/1", &inc)
 	var version console.RulesText
 	read("/api/v1/rules/"+inc.RulesVersion, &version)
-	if inc.RulesVersion != list.Versions[1].Digest || version.InForce || len(version.Files) != 1 || version.Files[0].Name != rules ||
-		!strings.Contains(version.Files[0].Text, `page: {kind: pagerduty, routing_key: "••••••"}`) || !strings.Contains(version.Files[0].Text, `"${PD_KEY}"`) {
+	if inc.RulesVersion != list.Versions[1].Digest || version.InForce || len(version.Files) != 1 ||
+		version.Files[0].Name != rules ||
+		!strings.Contains(version.Files[0].Text, `page: {kind: pagerduty, routing_key: "••••••"}`) ||
+		!strings.Contains(version.Files[0].Text, `"${PD_KEY}"`) {
 		t.Errorf("the incident's rules: %+v", version)
 	}
 	if len(list.Hits) != 1 || list.Hits[0].Rule != "everything" || list.Hits[0].Hits != 1 || list.Hits[0].Pages != 1 {
@@ -110,7 +114,8 @@ rules:
 		}
 		return false
 	})
-	secrets := []string{testRoutingKey, testSlackToken, testSecret, "a-path-that-is-a-secret", strings.TrimPrefix(echoedSecret, "whsec_"), "v1,"}
+	secrets := []string{testRoutingKey, testSlackToken, testSecret, "a-path-that-is-a-secret",
+		strings.TrimPrefix(echoedSecret, "whsec_"), "v1,"}
 	for _, secret := range secrets {
 		if strings.Contains(said.String(), secret) {
 			t.Errorf("%q is shown", secret)

@@ -20,7 +20,8 @@ type loadedRules struct {
 	readKey func(path string) ([]byte, error)
 }
 
-// keyFiles are the files that ${file:PATH} names in rules, with what was read from each. They are watched like the rules.
+// keyFiles are the files that ${file:PATH} names in rules, with what was read from each. They are watched like the
+// rules.
 type keyFiles map[string]keySum
 
 // keySum tells apart what a file holds, or why it could not be read, and is no secret.
@@ -57,7 +58,8 @@ func (k keyFiles) names(path string) bool {
 // rulesReader returns what reads the rules at a path while the bridge runs, and notes the key files that they name.
 func rulesReader(cfg rules.Config) func(path string) (loadedRules, error) {
 	return func(path string) (loadedRules, error) {
-		loaded := loadedRules{files: stamp(path), keys: keyFiles{}} // before they are read: what changes meanwhile is seen later
+		// before they are read: what changes meanwhile is seen later
+		loaded := loadedRules{files: stamp(path), keys: keyFiles{}}
 		loaded.folder, loaded.many = filepath.Dir(path), isFolder(path)
 		if loaded.many {
 			loaded.folder = filepath.Clean(path)

@@ -44,7 +44,8 @@ func TestRulesThatWantAllThereIsDoNotEndTheBridge(t *testing.T) {
 				defined, rest = killer[:end], killer[end:]
 			}
 		}
-		fmt.Fprintf(&text, "  - name: words %d\n    match: {flow: \"80%d\"}\n    title: '%s{{if eq .Flow \"80%d\"}}%s{{end}}'\n    notify: chat\n", i, i, defined, i, rest)
+		fmt.Fprintf(&text,
+			"  - name: words %d\n    match: {flow: \"80%d\"}\n    title: '%s{{if eq .Flow \"80%d\"}}%s{{end}}'\n    notify: chat\n", i, i, defined, i, rest)
 	}
 	text.WriteString("default: {notify: chat}\n")
 
@@ -71,12 +72,14 @@ func TestRulesThatWantAllThereIsDoNotEndTheBridge(t *testing.T) {
 	})
 	metrics := getText(t, p.Admin+"/metrics")
 	for i := range killers {
-		if want := fmt.Sprintf(`flowbridge_rule_faults_total{part="when",rule="when %d"} `, i); !strings.Contains(metrics, want) {
+		if want := fmt.Sprintf(`flowbridge_rule_faults_total{part="when",rule="when %d"} `, i); !strings.Contains(metrics,
+			want) {
 			t.Errorf("the metrics have no %s", want)
 		}
 	}
 	for i := range wordKillers {
-		if want := fmt.Sprintf(`flowbridge_rule_faults_total{part="template",rule="words %d"} `, i); !strings.Contains(metrics, want) {
+		if want := fmt.Sprintf(`flowbridge_rule_faults_total{part="template",rule="words %d"} `,
+			i); !strings.Contains(metrics, want) {
 			t.Errorf("the metrics have no %s", want)
 		}
 	}

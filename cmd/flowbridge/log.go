@@ -22,7 +22,8 @@ type logLevel struct{ slog.Level }
 func (l *logLevel) UnmarshalText(text []byte) error {
 	if word := strings.ToLower(strings.TrimSpace(string(text))); word == "" {
 		l.Level = slog.LevelInfo
-	} else if !slices.Contains([]string{"debug", "info", "warn", "error"}, word) || l.Level.UnmarshalText([]byte(word)) != nil {
+	} else if !slices.Contains([]string{"debug", "info", "warn", "error"}, word) ||
+		l.Level.UnmarshalText([]byte(word)) != nil {
 		return fmt.Errorf("%q is no level: write debug, info, warn or error", text)
 	}
 	return nil
@@ -61,5 +62,6 @@ func isTerminal(w io.Writer) bool {
 		return false
 	}
 	info, err := o.file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Mode()&os.ModeDevice != 0 && o.file.Name() != os.DevNull
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Mode()&os.ModeDevice != 0 &&
+		o.file.Name() != os.DevNull
 }

@@ -13,8 +13,9 @@ const (
 	logFlush = time.Second
 )
 
-// logQueue stands between those who log and an outlet whose reader may stall: a full pipe must not hold up intake, folding and
-// telling. What finds no room is dropped and counted, and the log says how many lines that were once its reader goes on.
+// logQueue stands between those who log and an outlet whose reader may stall: a full pipe must not hold up intake,
+// folding and telling. What finds no room is dropped and counted, and the log says how many lines that were once its
+// reader goes on.
 type logQueue struct {
 	to      *outlet
 	form    logFlags     // of what it says itself

@@ -85,7 +85,8 @@ func TestALogThatNobodyReadsHoldsNothingUp(t *testing.T) {
 	s := newServices(t, "#ops")
 	read, write := pipe(t)
 	p := &process{
-		cmd: exec.Command(path, "serve", "--rules", writeRules(t, ruleNamed("everything")), "--db", filepath.Join(t.TempDir(), "bridge.db"),
+		cmd: exec.Command(path, "serve", "--rules", writeRules(t, ruleNamed("everything")), "--db",
+			filepath.Join(t.TempDir(), "bridge.db"),
 			"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
 		stderr: &logBuffer{}, ended: make(chan error, 1),
 	}

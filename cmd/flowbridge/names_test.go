@@ -130,7 +130,8 @@ func TestACardHasTheNameFromGraphAtTheSecondEvent(t *testing.T) {
 	g.Fail(sandbox.Fault{Hang: true})
 	p.post(t, pairPost(lately+180, "79", "ACTIVATED", 5), http.StatusOK)
 	card(2, "flow 79")
-	eventually(t, "Graph hangs", func() bool { return slices.ContainsFunc(g.Calls(), func(c sandbox.Call) bool { return c.Status == 0 }) })
+	eventually(t, "Graph hangs",
+		func() bool { return slices.ContainsFunc(g.Calls(), func(c sandbox.Call) bool { return c.Status == 0 }) })
 	p.post(t, pairPost(lately+240, "79", "ACTIVATED", 50), http.StatusOK)
 	card(2, "flow 79", "50 %")
 	g.ClearFaults()

@@ -28,9 +28,9 @@ rules:
 default: {notify: [chat]}
 `
 
-// TestABanDoesNotWaitBehindAThousandApprovals bans an account while its channel is busy with approvals for a quarter of an
-// hour, each of which has a message of its own where its rule names fields to show, and else with what is told of all in few.
-// Router and Deliverer are driven by hand on a clock of the test's own, which Slack's limits go by too.
+// TestABanDoesNotWaitBehindAThousandApprovals bans an account while its channel is busy with approvals for a quarter of
+// an hour, each of which has a message of its own where its rule names fields to show, and else with what is told of
+// all in few. Router and Deliverer are driven by hand on a clock of the test's own, which Slack's limits go by too.
 func TestABanDoesNotWaitBehindAThousandApprovals(t *testing.T) {
 	t.Parallel()
 	t.Run("told one by one", func(t *testing.T) { banAmongApprovals(t, "fields: [reason]", 50) })

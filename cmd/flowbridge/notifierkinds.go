@@ -48,9 +48,10 @@ type surroundings struct {
 	targets  func() []router.Target // of the rules in force
 }
 
-// openServices makes a notifier for every service that can be reached, whether or not a rule names it now: what an incident
-// opened must be closed even where the rules have changed since. without says what to do about the others.
-func (cfg *bridgeConfig) openServices(j *surroundings) (notifiers map[router.Kind]delivery.Notifier, without map[router.Kind]string, err error) {
+// openServices makes a notifier for every service that can be reached, whether or not a rule names it now: what an
+// incident opened must be closed even where the rules have changed since. without says what to do about the others.
+func (cfg *bridgeConfig) openServices(
+	j *surroundings) (notifiers map[router.Kind]delivery.Notifier, without map[router.Kind]string, err error) {
 	notifiers, without = map[router.Kind]delivery.Notifier{}, map[router.Kind]string{}
 	for _, s := range notifierKinds() {
 		n, err := s.open(cfg, j)
@@ -121,15 +122,17 @@ func openSlack(cfg *bridgeConfig, j *surroundings) (delivery.Notifier, error) {
 	}
 	return slack.New(slack.Config{
 		ChannelID: channelID,
-		Token:     cfg.SlackToken, TokenNow: cfg.SecretFiles.one("SLACK_BOT_TOKEN"), APIURL: cfg.SlackURL, Interactive: cfg.SlackBack.on(),
-		Now: cfg.Now, Logger: cfg.Logger,
+		Token:     cfg.SlackToken, TokenNow: cfg.SecretFiles.one("SLACK_BOT_TOKEN"), APIURL: cfg.SlackURL,
+		Interactive: cfg.SlackBack.on(),
+		Now:         cfg.Now, Logger: cfg.Logger,
 	})
 }
 
 func openPagerDuty(cfg *bridgeConfig, _ *surroundings) (delivery.Notifier, error) {
 	return pagerduty.New(pagerduty.Config{
-		EventsURL: cfg.PagerDutyURL, APIToken: cfg.PagerDutyBack.Token, APITokenNow: cfg.SecretFiles.one("PAGERDUTY_API_TOKEN"),
-		APIURL: cfg.PagerDutyBack.APIURL, From: cfg.PagerDutyBack.From, Now: cfg.Now,
+		EventsURL: cfg.PagerDutyURL, APIToken: cfg.PagerDutyBack.Token,
+		APITokenNow: cfg.SecretFiles.one("PAGERDUTY_API_TOKEN"),
+		APIURL:      cfg.PagerDutyBack.APIURL, From: cfg.PagerDutyBack.From, Now: cfg.Now,
 	})
 }
 
@@ -174,5 +177,6 @@ func slackPreview(n *router.Notification) (string, error) {
 	}
 	var pretty bytes.Buffer
 	_ = json.Indent(&pretty, card, "", "  ") // it was just marshalled
-	return fmt.Sprintf("%s\nhttps://app.slack.com/block-kit-builder/#%s", pretty.Bytes(), strings.ReplaceAll(url.QueryEscape(string(builder)), "+", "%20")), nil
+	return fmt.Sprintf("%s\nhttps://app.slack.com/block-kit-builder/#%s", pretty.Bytes(),
+		strings.ReplaceAll(url.QueryEscape(string(builder)), "+", "%20")), nil
 }

@@ -83,7 +83,8 @@ func deliverInABubble(t *testing.T, test func(*testing.T, *owing)) {
 		}
 		defer s.Close()
 		o := &owing{t: t, store: s}
-		d, err := delivery.New(delivery.Config{Notifiers: map[router.Kind]delivery.Notifier{router.KindSlack: slackLike{&o.slack}, router.KindPagerDuty: pagerDutyLike{&o.pager}}}, s)
+		d, err := delivery.New(delivery.Config{Notifiers: map[router.Kind]delivery.Notifier{
+			router.KindSlack: slackLike{&o.slack}, router.KindPagerDuty: pagerDutyLike{&o.pager}}}, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,15 +99,18 @@ func deliverInABubble(t *testing.T, test func(*testing.T, *owing)) {
 
 // owe makes both notifiers be owed an incident.
 func (o *owing) owe(n int64, open bool, severity router.Severity) {
-	inc := router.Incident{Number: n, Key: fmt.Sprint(n), WABA: "w", Flow: fmt.Sprint(n), Event: router.EndpointErrorRate, State: router.IncidentOpen,
+	inc := router.Incident{Number: n, Key: fmt.Sprint(n), WABA: "w", Flow: fmt.Sprint(n), Event: router.EndpointErrorRate,
+		State:    router.IncidentOpen,
 		Severity: severity, Peak: severity, OpenedAt: time.Now()}
 	if !open {
 		inc.State, inc.ResolvedAt = router.IncidentResolved, time.Now()
 	}
 	owed := func(notifier string, kind router.Kind) router.Owed {
-		return router.Owed{Incident: n, Key: inc.Key, Open: open, Severity: severity, Target: router.Target{Notifier: notifier, Kind: kind, Address: "#ops", Credential: "key"}}
+		return router.Owed{Incident: n, Key: inc.Key, Open: open, Severity: severity,
+			Target: router.Target{Notifier: notifier, Kind: kind, Address: "#ops", Credential: "key"}}
 	}
-	err := o.store.Commit(o.t.Context(), router.Batch{Incidents: []router.Incident{inc}, Owed: []router.Owed{owed("chat", router.KindSlack), owed("page", router.KindPagerDuty)}})
+	err := o.store.Commit(o.t.Context(), router.Batch{Incidents: []router.Incident{inc},
+		Owed: []router.Owed{owed("chat", router.KindSlack), owed("page", router.KindPagerDuty)}})
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -200,7 +204,8 @@ func TestAStormIsToldInDigestsAndWithinTheLimits(t *testing.T) {
 			}
 		}
 		if len(cards) > 20 || digested+len(cards) < many {
-			t.Errorf("the channel got %d messages, digests of %d incidents among them; want few messages and all %d incidents", len(cards), digested, many)
+			t.Errorf("the channel got %d messages, digests of %d incidents among them; want few messages and all %d incidents",
+				len(cards), digested, many)
 		}
 		for n := range int64(many - 10) {
 			o.owe(n+1, false, router.Error)
@@ -219,7 +224,8 @@ func TestAStormIsToldInDigestsAndWithinTheLimits(t *testing.T) {
 			}
 		}
 		if over != many-10 || open != 10 || len(ends) > 40 {
-			t.Errorf("%d messages told of %d ends and %d cards; want all %d ends, and a card for each of the 10 that go on", len(ends), over, open, many-10)
+			t.Errorf("%d messages told of %d ends and %d cards; want all %d ends, and a card for each of the 10 that go on",
+				len(ends), over, open, many-10)
 		}
 		if stats, err := o.store.Stats(t.Context()); err != nil || stats.Deliveries[router.DeliveryWaiting] != 0 {
 			t.Errorf("still owed: %v, %v", stats.Deliveries, err)
@@ -303,7 +309,8 @@ func TestADigestIsToldOnce(t *testing.T) {
 		kill  bool
 	}{
 		"the answer is lost": {fault: sandbox.Fault{Method: "chat.postMessage", Times: 1, EOF: true, AfterAccept: true}},
-		"killed":             {fault: sandbox.Fault{Method: "chat.postMessage", Times: 1, Hang: true, AfterAccept: true}, kill: true},
+		"killed": {fault: sandbox.Fault{Method: "chat.postMessage", Times: 1, Hang: true, AfterAccept: true},
+			kill: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -11,9 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// outlet is standard output or standard error, whose reader may go away: the log shipper restarts, or what stands behind
-// the pipe has seen enough (`| head -1`). What nobody reads any more is dropped and counted: neither a running bridge nor the
-// exit status of a command depends on it.
+// outlet is standard output or standard error, whose reader may go away: the log shipper restarts, or what stands
+// behind the pipe has seen enough (`| head -1`). What nobody reads any more is dropped and counted: neither a running
+// bridge nor the exit status of a command depends on it.
 type outlet struct {
 	file  *os.File
 	lost  atomic.Int64 // lines that nobody can have read
@@ -43,14 +43,17 @@ func (o *outlet) Write(p []byte) (int, error) {
 // collectors count the log lines that were lost or dropped, where this is the log.
 func (o *outlet) collectors() []prometheus.Collector {
 	counter := func(name, help string, count func() int64) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(count()) })
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
+			func() float64 { return float64(count()) })
 	}
 	lost, dropped := o.lost.Load, func() int64 { return 0 }
 	if o.queue != nil {
 		lost, dropped = o.queue.to.lost.Load, o.queue.dropped.Load
 	}
 	return []prometheus.Collector{
-		counter("flowbridge_log_lines_lost_total", "Log lines that could not be written: nobody reads the log any more, or its disk is full.", lost),
-		counter("flowbridge_log_lines_dropped_total", "Log lines that were dropped: whoever reads the log is slower than it is written.", dropped),
+		counter("flowbridge_log_lines_lost_total",
+			"Log lines that could not be written: nobody reads the log any more, or its disk is full.", lost),
+		counter("flowbridge_log_lines_dropped_total",
+			"Log lines that were dropped: whoever reads the log is slower than it is written.", dropped),
 	}
 }

@@ -47,7 +47,8 @@ func newPager(t *testing.T, rules string, cfg sandbox.PagerDutyConfig, token str
 	t.Helper()
 	t.Parallel() // stories mostly wait
 	// Slack's limits are told elsewhere. Without them whatever is done reaches the other side at once.
-	s := startServices(t, sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops"}, NoLimits: true}, sandbox.PagerDutyConfig{})
+	s := startServices(t, sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops"}, NoLimits: true},
+		sandbox.PagerDutyConfig{})
 	s.env = append(s.env, "FLOWBRIDGE_UNBUDGETED=true")
 	cfg.RoutingKeys = []router.Secret{testRoutingKey, otherRoutingKey}
 	cfg.APIToken, cfg.WebhookRetry = testPagerToken, 50*time.Millisecond
@@ -58,8 +59,10 @@ func newPager(t *testing.T, rules string, cfg sandbox.PagerDutyConfig, token str
 		server.CloseClientConnections()
 		server.Close()
 	})
-	s.env = append(s.env, "PAGERDUTY_EVENTS_URL="+server.URL, "PAGERDUTY_API_URL="+server.URL, "PAGERDUTY_API_TOKEN="+token, "PAGERDUTY_FROM=flowbridge@example.com",
-		"PAGERDUTY_WEBHOOK_SECRET=secret-of-before,"+testWebhookSecret, "FLOWBRIDGE_PUBLIC_URL=https://flowbridge.example.com", "PD_OTHER="+otherRoutingKey)
+	s.env = append(s.env, "PAGERDUTY_EVENTS_URL="+server.URL, "PAGERDUTY_API_URL="+server.URL, "PAGERDUTY_API_TOKEN="+
+		token, "PAGERDUTY_FROM=flowbridge@example.com",
+		"PAGERDUTY_WEBHOOK_SECRET=secret-of-before,"+testWebhookSecret,
+		"FLOWBRIDGE_PUBLIC_URL=https://flowbridge.example.com", "PD_OTHER="+otherRoutingKey)
 	p := &pager{services: s, t: t, base: time.Now().Add(-time.Hour).Truncate(time.Second)}
 	p.process = start(t, s, writeRules(t, rules), filepath.Join(t.TempDir(), "bridge.db"))
 	s.PagerDuty.Subscribe(p.Public+"/webhooks/pagerduty", testWebhookSecret)
@@ -104,7 +107,8 @@ func (p *pager) person(incident int, act string) {
 // ask acts through the admin API, and returns how that answers.
 func (p *pager) ask(incident int, act string) (status int) {
 	p.t.Helper()
-	resp, err := http.Post(fmt.Sprintf("%s/api/v1/incidents/%d/%s", p.Admin, incident, act), "application/json", strings.NewReader(`{"by":"ana"}`))
+	resp, err := http.Post(fmt.Sprintf("%s/api/v1/incidents/%d/%s", p.Admin, incident, act), "application/json",
+		strings.NewReader(`{"by":"ana"}`))
 	if err != nil {
 		p.t.Fatal(err)
 	}

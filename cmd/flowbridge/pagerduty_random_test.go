@@ -17,7 +17,8 @@ import (
 func TestAllSidesAgreeWhateverMetaAndPeopleDo(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			p := newPager(t, strings.Replace(backRules, "on_escalation: page", "on_escalation: "+[]string{"page", "note"}[seed%2], 1), sandbox.PagerDutyConfig{OnCall: "ben", Calls: -1}, "")
+			p := newPager(t, strings.Replace(backRules, "on_escalation: page", "on_escalation: "+
+				[]string{"page", "note"}[seed%2], 1), sandbox.PagerDutyConfig{OnCall: "ben", Calls: -1}, "")
 			rnd := rand.New(rand.NewPCG(seed, 5))
 			var story []string
 			for step := range int64(25) {
@@ -49,7 +50,8 @@ func (p *pager) wasResolved(number int) bool {
 	p.t.Helper()
 	var inc struct{ Timeline []struct{ Kind string } }
 	p.get(p.t, fmt.Sprintf("/api/v1/incidents/%d", number), &inc)
-	return slices.ContainsFunc(inc.Timeline, func(e struct{ Kind string }) bool { return e.Kind == string(router.EntryResolved) })
+	return slices.ContainsFunc(inc.Timeline,
+		func(e struct{ Kind string }) bool { return e.Kind == string(router.EntryResolved) })
 }
 
 // randomStep does something that is possible, and says what.
@@ -123,16 +125,19 @@ func (p *pager) agree(story []string) {
 	}
 	for key, n := range open {
 		if key := strings.TrimSuffix(key, "/critical"); n > 1 || !unresolved[key] {
-			wrong = append(wrong, fmt.Sprintf("PagerDuty has %d open incidents with the key %s, ours is open: %v", n, key, unresolved[key]))
+			wrong = append(wrong, fmt.Sprintf("PagerDuty has %d open incidents with the key %s, ours is open: %v", n, key,
+				unresolved[key]))
 		}
 	}
 	for _, inc := range list.Incidents {
 		if inc.State != "resolved" && open[inc.Key] != 1 {
-			wrong = append(wrong, fmt.Sprintf("INC-%d is %s, and PagerDuty has %d open incidents for it", inc.Number, inc.State, open[inc.Key]))
+			wrong = append(wrong, fmt.Sprintf("INC-%d is %s, and PagerDuty has %d open incidents for it", inc.Number, inc.State,
+				open[inc.Key]))
 		}
 		want := map[string]string{"open": "#a30200", "acknowledged": "#daa038", "resolved": "#2eb886"}[inc.State]
 		if root, _ := p.card(inc.Number - 1); root.Color != want && root.Color != "" { // what was missed has no colour
-			wrong = append(wrong, fmt.Sprintf("INC-%d is %s, and its card has the colour %s: %s", inc.Number, inc.State, root.Color, root.Text))
+			wrong = append(wrong, fmt.Sprintf("INC-%d is %s, and its card has the colour %s: %s", inc.Number, inc.State,
+				root.Color, root.Text))
 		}
 	}
 	if len(wrong) > 0 {

@@ -23,12 +23,14 @@ func TestAnAcknowledgementInPagerDutyIsSeenInSlack(t *testing.T) {
 	p.do(p.PagerDuty.Acknowledge(1, "cleo"))
 	p.until("the card is acknowledged", func() bool {
 		root, thread := p.card(0)
-		return p.shows(0, `*Owner*\ncleo`) && strings.Contains(root.Text, "acknowledged by cleo") && root.Color == "#daa038" && strings.Contains(thread, "Acknowledged by cleo in PagerDuty")
+		return p.shows(0, `*Owner*\ncleo`) && strings.Contains(root.Text, "acknowledged by cleo") &&
+			root.Color == "#daa038" && strings.Contains(thread, "Acknowledged by cleo in PagerDuty")
 	})
 	p.do(p.PagerDuty.Escalate(1, "", "dora"))
 	p.until("the thread names the owner", func() bool {
 		root, thread := p.card(0)
-		return p.shows(0, `*Owner*\ndora`) && strings.Contains(thread, "Assigned to dora in PagerDuty") && strings.Contains(root.Text, "(INC-1, open)")
+		return p.shows(0, `*Owner*\ndora`) && strings.Contains(thread, "Assigned to dora in PagerDuty") &&
+			strings.Contains(root.Text, "(INC-1, open)")
 	})
 	p.do(p.PagerDuty.Note(1, "dora", "the endpoint's\ncertificate has run out"))
 	p.do(p.PagerDuty.Prioritize(1, "dora", "P1"))
@@ -59,7 +61,8 @@ func TestAnAcknowledgementElsewhereIsSeenInPagerDutyAndComesBackAsNothing(t *tes
 	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
 	p.person(1, "acknowledge")
 	p.until("PagerDuty knows, and has told so", func() bool {
-		return p.page(1).Status == sandbox.IncidentAcknowledged && slices.ContainsFunc(p.PagerDuty.Webhooks(), func(w sandbox.Webhook) bool { return w.Type == "incident.acknowledged" })
+		return p.page(1).Status == sandbox.IncidentAcknowledged && slices.ContainsFunc(p.PagerDuty.Webhooks(),
+			func(w sandbox.Webhook) bool { return w.Type == "incident.acknowledged" })
 	})
 	p.rest()
 	if got := p.page(1).Details["acknowledged_by"]; got != "API (name given: ana)" {
@@ -77,7 +80,8 @@ func TestAnAcknowledgementElsewhereIsSeenInPagerDutyAndComesBackAsNothing(t *tes
 	p.until("PagerDuty's incident is resolved", func() bool { return p.page(1).Status == sandbox.IncidentResolved })
 	p.rest()
 	state, timeline := p.seen(1)
-	if diff := cmp.Diff([]string{"opened", "paged", "linked", "acknowledged", "resolved"}, timeline); diff != "" || state != "resolved" {
+	if diff := cmp.Diff([]string{"opened", "paged", "linked", "acknowledged", "resolved"}, timeline); diff != "" ||
+		state != "resolved" {
 		t.Errorf("%s; timeline (-want +got):\n%s", state, diff)
 	}
 	for _, w := range p.PagerDuty.Webhooks() {
@@ -96,7 +100,8 @@ func TestNotesSayWhoActedElsewhere(t *testing.T) {
 	p.person(1, "resolve")
 	p.until("that is noted, too", func() bool { return len(p.page(1).Notes) == 2 })
 	p.rest()
-	if diff := cmp.Diff([]string{"flowbridge: Acknowledged by API (name given: ana)", "flowbridge: Resolved by API (name given: ana)"}, p.page(1).Notes); diff != "" {
+	if diff := cmp.Diff([]string{"flowbridge: Acknowledged by API (name given: ana)",
+		"flowbridge: Resolved by API (name given: ana)"}, p.page(1).Notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 	if _, timeline := p.seen(1); slices.Contains(timeline, "note") {
@@ -112,12 +117,14 @@ func TestResolvedInPagerDutyThenRecoveredThenBrokenAgain(t *testing.T) {
 	p.do(p.PagerDuty.Resolve(1, "cleo"))
 	p.until("the card is resolved, and says that Meta still reports it", func() bool {
 		root, thread := p.card(0)
-		return root.Color == "#2eb886" && p.shows(0, "Resolved by cleo", "Meta still reports it") && strings.Contains(thread, "Resolved by cleo in PagerDuty")
+		return root.Color == "#2eb886" && p.shows(0, "Resolved by cleo", "Meta still reports it") &&
+			strings.Contains(thread, "Resolved by cleo in PagerDuty")
 	})
 	p.rest()
 	p.meta(1, "77", "ACTIVATED", 10) // a mere repeat pages nobody
 	p.meta(2, "77", "DEACTIVATED", 10)
-	p.until("the recovery is noted", func() bool { _, timeline := p.seen(1); return slices.Contains(timeline, "recovered") })
+	p.until("the recovery is noted",
+		func() bool { _, timeline := p.seen(1); return slices.Contains(timeline, "recovered") })
 	p.rest()
 	if n := len(p.PagerDuty.Incidents()); n != 1 {
 		t.Fatalf("PagerDuty has %d incidents, want 1", n)
@@ -202,7 +209,8 @@ func TestMergedIncidentsShareWhatPeopleDo(t *testing.T) {
 		return out
 	}
 	p.do(p.PagerDuty.Unacknowledge(1, "cleo"))
-	p.until("none is acknowledged any more", func() bool { return slices.Equal(states(), []string{"open", "open", "open"}) })
+	p.until("none is acknowledged any more",
+		func() bool { return slices.Equal(states(), []string{"open", "open", "open"}) })
 	p.meta(1, "78", "DEACTIVATED", 10)
 	p.until("one has recovered", func() bool { return slices.Contains(states(), "resolved") })
 	p.rest()
@@ -210,7 +218,8 @@ func TestMergedIncidentsShareWhatPeopleDo(t *testing.T) {
 		t.Errorf("PagerDuty's incident is %s while two of ours are open in it", p.page(1).Status)
 	}
 	p.do(p.PagerDuty.Resolve(1, "dora"))
-	p.until("all are resolved", func() bool { return slices.Equal(states(), []string{"resolved", "resolved", "resolved"}) })
+	p.until("all are resolved",
+		func() bool { return slices.Equal(states(), []string{"resolved", "resolved", "resolved"}) })
 	p.rest()
 	if n := len(p.PagerDuty.Incidents()); n != 3 {
 		t.Errorf("PagerDuty has %d incidents, want 3", n)
@@ -262,7 +271,8 @@ func TestWhatGetsWorseWhileAcknowledgedIsPagedASecondTime(t *testing.T) {
 
 func TestThePageLinksToTheCardTheRunbookAndTheConsole(t *testing.T) {
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "")
-	p.PagerDuty.Fail(sandbox.Fault{Method: "/v2/enqueue", Times: 1, Status: http.StatusServiceUnavailable}) // no matter who is first
+	// no matter who is first
+	p.PagerDuty.Fail(sandbox.Fault{Method: "/v2/enqueue", Times: 1, Status: http.StatusServiceUnavailable})
 	p.meta(0, "77", "ACTIVATED", 10)
 	p.until("the page has all links", func() bool {
 		var texts []string
@@ -281,7 +291,8 @@ func TestThePageLinksToTheCardTheRunbookAndTheConsole(t *testing.T) {
 }
 
 func TestTheNameOfAPageIsAskedForAndThePersonWhoHasIt(t *testing.T) {
-	p := newPager(t, backRules, sandbox.PagerDutyConfig{OnCall: "ben", NoKeys: true, Appears: 3 * time.Second}, testPagerToken)
+	p := newPager(t, backRules, sandbox.PagerDutyConfig{OnCall: "ben", NoKeys: true, Appears: 3 * time.Second},
+		testPagerToken)
 	p.PagerDuty.Subscribe("", "") // no webhooks
 	p.meta(0, "77", "ACTIVATED", 10)
 	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
@@ -298,7 +309,8 @@ func TestAnIncidentWithoutAKeyIsLookedUpBeforeAnActIsPlaced(t *testing.T) {
 	p.PagerDuty.Fail(sandbox.Fault{Method: "GET /incidents/{id}", Times: 1, Status: http.StatusBadGateway})
 	p.do(p.PagerDuty.Acknowledge(1, "cleo"))
 	p.do(p.PagerDuty.Note(1, "cleo", "looking"))
-	p.until("the acts are placed, in their order", func() bool { return p.shows(0, "acknowledged by cleo", "looking (cleo in PagerDuty)") })
+	p.until("the acts are placed, in their order",
+		func() bool { return p.shows(0, "acknowledged by cleo", "looking (cleo in PagerDuty)") })
 	p.rest()
 	_, timeline := p.seen(1)
 	timeline = slices.DeleteFunc(timeline, func(kind string) bool { return kind == "linked" })
@@ -329,7 +341,8 @@ func TestPagerDutysSecretsStayInside(t *testing.T) {
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "a-token-that-is-not-taken")
 	p.PagerDuty.Subscribe("", "") // so that there is something to look up
 	p.meta(0, "77", "ACTIVATED", 10)
-	p.until("the token is refused, and that is said", func() bool { return strings.Contains(p.stderr.String(), "PAGERDUTY_API_TOKEN") })
+	p.until("the token is refused, and that is said",
+		func() bool { return strings.Contains(p.stderr.String(), "PAGERDUTY_API_TOKEN") })
 	body := []byte(`{"event":{"id":"1","event_type":"pagey.ping","data":{}}}`)
 	for _, c := range []struct {
 		signature string
@@ -360,5 +373,6 @@ func TestPagerDutysSecretsStayInside(t *testing.T) {
 	}
 	var all json.RawMessage
 	p.get(t, "/api/v1/events", &all)
-	sandbox.AssertNoSecret(t, []string{testWebhookSecret, "secret-of-before", "a-token-that-is-not-taken", testRoutingKey}, p.stderr.String(), metrics, string(all))
+	sandbox.AssertNoSecret(t, []string{testWebhookSecret, "secret-of-before", "a-token-that-is-not-taken", testRoutingKey},
+		p.stderr.String(), metrics, string(all))
 }

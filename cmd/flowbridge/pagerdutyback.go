@@ -31,7 +31,8 @@ func (p *program) pagerDutyBack() (back pagerDutyBack, err error) {
 	back.APIURL, back.From = p.setting("PAGERDUTY_API_URL"), p.setting("PAGERDUTY_FROM")
 	for i, secret := range back.Secrets {
 		if secret == "" {
-			secretFault = fmt.Errorf("PAGERDUTY_WEBHOOK_SECRET: secret %d of %d is empty: check the commas", i+1, len(back.Secrets))
+			secretFault = fmt.Errorf("PAGERDUTY_WEBHOOK_SECRET: secret %d of %d is empty: check the commas", i+1,
+				len(back.Secrets))
 		}
 	}
 	if a, err := mail.ParseAddress(back.From); back.From != "" && (err != nil || a.Address != back.From) {

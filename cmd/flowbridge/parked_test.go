@@ -93,7 +93,8 @@ func refuseInABubble(t *testing.T, test func(*testing.T, *refusing)) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		loaded, err := rules.Load("rules.yaml", []byte(parkedRules), rules.Config{Env: func(string) (string, bool) { return testRoutingKey, true }})
+		loaded, err := rules.Load("rules.yaml", []byte(parkedRules),
+			rules.Config{Env: func(string) (string, bool) { return testRoutingKey, true }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +103,8 @@ func refuseInABubble(t *testing.T, test func(*testing.T, *refusing)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := delivery.New(delivery.Config{Notifiers: map[router.Kind]delivery.Notifier{router.KindSlack: &r.slack, router.KindPagerDuty: &r.page}}, s)
+		d, err := delivery.New(delivery.Config{Notifiers: map[router.Kind]delivery.Notifier{router.KindSlack: &r.slack,
+			router.KindPagerDuty: &r.page}}, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,8 +198,8 @@ func TestTheFallbackIsToldEachTimeThatADeliveryIsParkedAnew(t *testing.T) {
 	})
 }
 
-// TestTwoThatRefuseDoNotTellEachOtherForEver has both notifiers of an incident refuse, with something in their words that
-// is new each time. Each refusal renews the other's card.
+// TestTwoThatRefuseDoNotTellEachOtherForEver has both notifiers of an incident refuse, with something in their words
+// that is new each time. Each refusal renews the other's card.
 func TestTwoThatRefuseDoNotTellEachOtherForEver(t *testing.T) {
 	t.Parallel()
 	numbered := func() func(*router.Notification) error {
@@ -222,8 +224,9 @@ func TestTwoThatRefuseDoNotTellEachOtherForEver(t *testing.T) {
 		answer func() func(*router.Notification) error
 		most   int // tellings of the fallback in six hours
 	}{
-		"always":           {numbered, 2},    // once for each delivery
-		"every other time": {everyOther, 18}, // told in between, it is news each time; but it comes with a probe, and these become rare
+		"always": {numbered, 2}, // once for each delivery
+		// told in between, it is news each time; but it comes with a probe, and these become rare
+		"every other time": {everyOther, 18},
 	} {
 		t.Run(name, func(t *testing.T) {
 			refuseInABubble(t, func(t *testing.T, r *refusing) {
@@ -241,7 +244,8 @@ func TestTwoThatRefuseDoNotTellEachOtherForEver(t *testing.T) {
 				time.Sleep(6 * time.Hour)
 				told := r.slack.about(isParked)
 				if soon > 8 || told > test.most || r.page.calls+r.slack.calls > 100 {
-					t.Errorf("the fallback was told %d times in 10 min and %d times in six hours, by %d and %d calls", soon, told, r.page.calls, r.slack.calls)
+					t.Errorf("the fallback was told %d times in 10 min and %d times in six hours, by %d and %d calls", soon, told,
+						r.page.calls, r.slack.calls)
 				}
 			})
 		})
@@ -289,18 +293,20 @@ func TestAFaultOnTheWayGivesUpNeitherThePageNorTheFallback(t *testing.T) {
 		r.slack.set(nil)
 		time.Sleep(2 * time.Minute)
 		if r.page.about(isOpen) != 1 || r.slack.about(isOpen) != 1 || r.slack.about(isParked) != 0 {
-			t.Errorf("told %d pages, %d cards, %d notices of parked deliveries", r.page.about(isOpen), r.slack.about(isOpen), r.slack.about(isParked))
+			t.Errorf("told %d pages, %d cards, %d notices of parked deliveries", r.page.about(isOpen), r.slack.about(isOpen),
+				r.slack.about(isParked))
 		}
 	})
 }
 
-// TestAProxyThatAnswersForPagerDutyLosesNoPage runs the real bridge behind a proxy that answers in PagerDuty's place. When it lets calls through again the page arrives, without anybody acting, and the fallback has been told
-// nothing.
+// TestAProxyThatAnswersForPagerDutyLosesNoPage runs the real bridge behind a proxy that answers in PagerDuty's place.
+// When it lets calls through again the page arrives, without anybody acting, and the fallback has been told nothing.
 func TestAProxyThatAnswersForPagerDutyLosesNoPage(t *testing.T) {
 	t.Parallel()
 	s := newServices(t, "#ops", "#boss")
 	for _, proxy := range sandbox.ProxyFaults() {
-		if f := proxy.Fault; f.Status == http.StatusOK || f.Location != "" { // the least alike; what each means is told elsewhere
+		// the least alike; what each means is told elsewhere
+		if f := proxy.Fault; f.Status == http.StatusOK || f.Location != "" {
 			f.Times = 1
 			s.PagerDuty.Fail(f)
 		}
@@ -322,14 +328,18 @@ func TestAProxyThatAnswersForPagerDutyLosesNoPage(t *testing.T) {
 	eventually(t, "all pages wait, and say who answered", func() bool {
 		list := waiting()
 		return len(list) == router.LaneDown && !slices.ContainsFunc(list, func(d delivery) bool {
-			return d.Notifier != "page" || !strings.Contains(d.Last_error, "not PagerDuty but something on the way there, such as a proxy, answered")
+			return d.Notifier != "page" ||
+				!strings.Contains(d.Last_error, "not PagerDuty but something on the way there, such as a proxy, answered")
 		})
 	})
 	eventually(t, "the notifier is shown as paused", func() bool {
 		return hasLine(getText(t, p.Admin+"/metrics"), `flowbridge_lane_paused{notifier="page"} 1`)
 	})
 	s.PagerDuty.ClearFaults()
-	eventually(t, "all are paged", func() bool { return len(s.PagerDuty.Incidents()) == router.LaneDown && len(waiting()) == 0 })
+	eventually(t, "all are paged", func() bool {
+		return len(s.PagerDuty.Incidents()) == router.LaneDown &&
+			len(waiting()) == 0
+	})
 	if got := s.Slack.Messages("#boss"); len(got) != 0 {
 		t.Errorf("the fallback was told %q", got[0].Text)
 	}

@@ -119,8 +119,8 @@ func (p *peers) stopTheOneThatFolds() {
 	p.start(stopped)
 }
 
-// cutOffOneAndKillAnother pulls the cable of the process that folds, kills another one meanwhile, and finds that the one
-// that was cut off refuses what it cannot store, and is well again soon after its cable is back.
+// cutOffOneAndKillAnother pulls the cable of the process that folds, kills another one meanwhile, and finds that the
+// one that was cut off refuses what it cannot store, and is well again soon after its cable is back.
 func (p *peers) cutOffOneAndKillAnother() {
 	p.t.Helper()
 	cut := p.folder(p.all...)
@@ -144,7 +144,8 @@ func (p *peers) cutOffOneAndKillAnother() {
 	p.eachTakesPosts(others)
 
 	cut.link.Mend()
-	eventually(p.t, "the process that was cut off is ready again", func() bool { return cut.readiness(p.t) == http.StatusOK })
+	eventually(p.t, "the process that was cut off is ready again",
+		func() bool { return cut.readiness(p.t) == http.StatusOK })
 	cut.post(p.t, unheardOf, http.StatusOK)
 	p.eachTakesPosts(p.all)
 }

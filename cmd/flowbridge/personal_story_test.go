@@ -34,9 +34,11 @@ default: {notify: [chat]}
 
 // formPost is a form that somebody filled, in a post.
 func formPost(at time.Time, n int, phone, topic, email string) string {
-	return fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"501","changes":[{"field":"messages","value":{"messages":[{"id":"wamid.story.%d",
+	return fmt.Sprintf(
+		`{"object":"whatsapp_business_account","entry":[{"id":"501","changes":[{"field":"messages","value":{"messages":[{"id":"wamid.story.%d",
 		"from":%q,"timestamp":"%d","type":"interactive","interactive":{"type":"nfm_reply","nfm_reply":{"name":"flow","body":"Sent",
-		"response_json":"{\"topic\":\"%s\",\"email\":\"%s\",\"note\":\"note-%d\"}"}}}]}}]}]}`, n, phone, at.Unix(), topic, email, n)
+		"response_json":"{\"topic\":\"%s\",\"email\":\"%s\",\"note\":\"note-%d\"}"}}}]}}]}]}`, n, phone, at.Unix(), topic,
+		email, n)
 }
 
 // readable says which of some texts can be read in the files of a database.
@@ -79,15 +81,20 @@ func TestOfPeopleOnlyWhatIsNeededIsHeld(t *testing.T) {
 	p.post(t, formPost(began, 3, phone, "spam", "three@example.com"), 200)
 	p.post(t, formPost(began, 4, phone, "unknown", "four@example.com"), 200)
 	for _, field := range []string{"history", "calls", "group_participants_update"} {
-		p.post(t, fmt.Sprintf(`{"entry":[{"id":"501","time":%d,"changes":[{"field":%q,"value":{"text":"words under %s"}}]}]}`, time.Now().Unix(), field, field), 200)
+		p.post(t, fmt.Sprintf(`{"entry":[{"id":"501","time":%d,"changes":[{"field":%q,"value":{"text":"words under %s"}}]}]}`,
+			time.Now().Unix(), field, field), 200)
 	}
-	p.post(t, `{"object":"page","entry":[{"id":"1","changes":[{"field":"feed","value":{"message":"words on a page"}}]}]}`, 200)
-	p.post(t, fmt.Sprintf(`{"entry":[{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":"FLOW_STATUS_CHANGE","flow_id":"4","new_status":"DRAFT",
+	p.post(t,
+		`{"object":"page","entry":[{"id":"1","changes":[{"field":"feed","value":{"message":"words on a page"}}]}]}`, 200)
+	p.post(t,
+		fmt.Sprintf(
+			`{"entry":[{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":"FLOW_STATUS_CHANGE","flow_id":"4","new_status":"DRAFT",
 		"message":"words that a rule drops"}}]}]}`, time.Now().Unix()), 200)
 	eventually(t, "all is folded and told", func() bool {
 		return len(s.Slack.Messages("#ops")) == 2 && p.counter(t, "flowbridge_events_folded_total") == 5
 	})
-	never := []string{phone, other, "three@example.com", "four@example.com", "note-1", "note-2", "words under", "words on a page", "words that a rule drops", "d29yZHMgb2YgYSB3ZWVrIGFnb"}
+	never := []string{phone, other, "three@example.com", "four@example.com", "note-1", "note-2", "words under",
+		"words on a page", "words that a rule drops", "d29yZHMgb2YgYSB3ZWVrIGFnb"}
 	eventually(t, "only what rules show can be read", func() bool { return len(readable(t, db, never...)) == 0 })
 	if found := readable(t, db, "one@example.com", "two@example.com"); len(found) < 2 {
 		t.Errorf("what rules show is not there: %v", found)

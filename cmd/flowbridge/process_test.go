@@ -62,12 +62,14 @@ func within(memory int, path string, args ...string) *exec.Cmd {
 }
 
 func limited(what string, most int, path string, args ...string) *exec.Cmd {
-	return exec.Command("sh", append([]string{"-c", fmt.Sprintf(`ulimit %s %d && exec "$0" "$@"`, what, most), path}, args...)...)
+	return exec.Command("sh", append([]string{"-c", fmt.Sprintf(`ulimit %s %d && exec "$0" "$@"`, what, most), path},
+		args...)...)
 }
 
 func newServices(t testing.TB, channels ...string) *services {
 	t.Helper()
-	return startServices(t, sandbox.SlackConfig{Token: testSlackToken, Channels: channels}, sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{testRoutingKey}})
+	return startServices(t, sandbox.SlackConfig{Token: testSlackToken, Channels: channels},
+		sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{testRoutingKey}})
 }
 
 func startServices(t testing.TB, chat sandbox.SlackConfig, page sandbox.PagerDutyConfig) *services {

@@ -108,7 +108,8 @@ notifiers:
 			}
 			file = notifiers + file
 		}
-		_, err := rules.Load(b.path, []byte(file), rules.Config{Env: func(string) (string, bool) { return testRoutingKey, true }, Samples: sampleEvents()})
+		_, err := rules.Load(b.path, []byte(file),
+			rules.Config{Env: func(string) (string, bool) { return testRoutingKey, true }, Samples: sampleEvents()})
 		if err != nil {
 			t.Errorf("%v\nin\n%s", err, file)
 		}
@@ -143,8 +144,8 @@ func TestTheStoriesOfThePagesHold(t *testing.T) {
 	}
 }
 
-// TestThePagesShowWhatTheProgramPrints looks for the picture of a card in the demo's output, and for what pages say that
-// commands print in the scripts that run them.
+// TestThePagesShowWhatTheProgramPrints looks for the picture of a card in the demo's output, and for what pages say
+// that commands print in the scripts that run them.
 func TestThePagesShowWhatTheProgramPrints(t *testing.T) {
 	t.Parallel()
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
@@ -235,13 +236,16 @@ func TestThePagesNameWhatThereIs(t *testing.T) {
 		for _, line := range calls(page.text) {
 			checkCall(t, page.path, parser.Model.Node, line)
 		}
-		for _, name := range regexp.MustCompile(`\b(FLOWBRIDGE|META|SLACK|PAGERDUTY)_[A-Z_]+[A-Z]\b`).FindAllString(page.text, -1) {
-			if plain := strings.TrimSuffix(name, "_FILE"); !strings.Contains(code, plain) && plain != "FLOWBRIDGE_IMAGE" { // which is Compose's
+		for _, name := range regexp.MustCompile(`\b(FLOWBRIDGE|META|SLACK|PAGERDUTY)_[A-Z_]+[A-Z]\b`).FindAllString(page.text,
+			-1) {
+			// which is Compose's
+			if plain := strings.TrimSuffix(name, "_FILE"); !strings.Contains(code, plain) && plain != "FLOWBRIDGE_IMAGE" {
 				t.Errorf("%s: there is no variable %s", page.path, name)
 			}
 		}
 		for _, name := range regexp.MustCompile(`\bflowbridge_[a-z_]+[a-z]\b`).FindAllString(page.text, -1) {
-			if !strings.Contains(code, `"`+name+`"`) && !strings.Contains(code, `"`+strings.TrimPrefix(name, "flowbridge_")+`"`) {
+			if !strings.Contains(code, `"`+name+`"`) && !strings.Contains(code, `"`+strings.TrimPrefix(name, "flowbridge_")+
+				`"`) {
 				t.Errorf("%s: there is no metric %s", page.path, name)
 			}
 		}
@@ -291,7 +295,8 @@ func checkCall(t *testing.T, path string, at *kong.Node, call string) {
 				add(n)
 			}
 			if name, _, _ := strings.Cut(word, "="); !flags[name] {
-				t.Errorf("%s: flowbridge %s: there is no flag %s (there are %s)", path, call, name, strings.Join(slices.Sorted(maps.Keys(flags)), " "))
+				t.Errorf("%s: flowbridge %s: there is no flag %s (there are %s)", path, call, name,
+					strings.Join(slices.Sorted(maps.Keys(flags)), " "))
 			}
 		case !leaf && len(at.Children) > 0:
 			i := slices.IndexFunc(at.Children, func(n *kong.Node) bool { return n.Name == word })

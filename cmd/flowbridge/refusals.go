@@ -26,14 +26,16 @@ const (
 
 // refusalWords say it in the log.
 var refusalWords = map[refusalReason]string{
-	refusedNoRoom:      "a post was told to come back: too many bytes of large posts arrive at a time",
-	refusedDisplaced:   "a post that arrived slowly was told to come back, so that others have room",
-	refusedSlow:        "a post was ended: its body arrived too slowly",
-	refusedTooLarge:    "a post was refused: it is too large",
-	refusedConnection:  "a connection to --listen was closed to make room for another one: as many are open as it may have",
-	refusedAdmin:       "a connection to --admin was closed to make room for another one: as many are open as it may have",
-	refusedAccept:      "a connection could not be accepted; this is tried again: if files are at their limit (ulimit -n), raise it",
-	refusedCertificate: "a webhook was refused for its client certificate: if Meta sent it, --tls-client-ca is not Meta's CA, or a proxy stands between",
+	refusedNoRoom:     "a post was told to come back: too many bytes of large posts arrive at a time",
+	refusedDisplaced:  "a post that arrived slowly was told to come back, so that others have room",
+	refusedSlow:       "a post was ended: its body arrived too slowly",
+	refusedTooLarge:   "a post was refused: it is too large",
+	refusedConnection: "a connection to --listen was closed to make room for another one: as many are open as it may have",
+	refusedAdmin:      "a connection to --admin was closed to make room for another one: as many are open as it may have",
+	refusedAccept: "a connection could not be accepted; this is tried again: if files are at their limit (ulimit " +
+		"-n), raise it",
+	refusedCertificate: "a webhook was refused for its client certificate: if Meta sent it, --tls-client-ca is not " +
+		"Meta's CA, or a proxy stands between",
 }
 
 // refusals counts them, and logs one of each reason now and then: strangers must not fill the log.
@@ -65,8 +67,8 @@ func (r *refusals) note(reason refusalReason, detail string) {
 	}
 }
 
-// busy notes that a body was not read to its end and returns how to answer: to Meta, Slack and PagerDuty alike a 503 means
-// that it is worth coming back, while PagerDuty would give a 4xx up.
+// busy notes that a body was not read to its end and returns how to answer: to Meta, Slack and PagerDuty alike a 503
+// means that it is worth coming back, while PagerDuty would give a 4xx up.
 func (r *refusals) busy(reason refusalReason, b *body) *router.BodyFault {
 	r.note(reason, b.route)
 	words := "too much arrives at once, try again"

@@ -16,7 +16,8 @@ func TestTheReleaseIsMadeOfWhatThereIs(t *testing.T) {
 	must(t, err)
 	var file map[string]any
 	must(t, yaml.Unmarshal(text, &file))
-	parts := []string{"version", "project_name", "before", "builds", "archives", "nfpms", "dockers_v2", "checksum", "sboms", "signs", "docker_signs", "changelog"}
+	parts := []string{"version", "project_name", "before", "builds", "archives", "nfpms", "dockers_v2", "checksum",
+		"sboms", "signs", "docker_signs", "changelog"}
 	for _, part := range parts {
 		if file[part] == nil {
 			t.Errorf("it has no %s", part)

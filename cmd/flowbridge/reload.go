@@ -19,17 +19,19 @@ import (
 	"flowbridge/router/rules"
 )
 
-// ruleset is the rules in force. They are read anew when their files or those of their keys (${file:PATH}) change, on SIGHUP
-// and when the admin API asks; a file with mistakes changes nothing, and says so in the log, the metrics and /readyz.
+// ruleset is the rules in force. They are read anew when their files or those of their keys (${file:PATH}) change, on
+// SIGHUP and when the admin API asks; a file with mistakes changes nothing, and says so in the log, the metrics and
+// /readyz.
 type ruleset struct {
-	path    string
-	read    func(path string) (loadedRules, error)
-	refuse  func(*rules.Rules) error // why rules without mistakes cannot be used here; nil for those that can
-	logger  *slog.Logger
-	audit   func(context.Context, router.AuditEntry) // keeps who had the rules read anew; nil: nobody asks
-	inForce func(loadedRules, string)                // is told which rules are in force, and what loaded them; nil: nobody is
-	poll    time.Duration                            // how often the files are looked at
-	limit   time.Duration                            // for reading them, or looking at them, once
+	path   string
+	read   func(path string) (loadedRules, error)
+	refuse func(*rules.Rules) error // why rules without mistakes cannot be used here; nil for those that can
+	logger *slog.Logger
+	audit  func(context.Context, router.AuditEntry) // keeps who had the rules read anew; nil: nobody asks
+	// is told which rules are in force, and what loaded them; nil: nobody is
+	inForce func(loadedRules, string)
+	poll    time.Duration // how often the files are looked at
+	limit   time.Duration // for reading them, or looking at them, once
 
 	turn chan struct{} // holds one while files are read or looked at: one at a time, so that the newest wins
 	late chan struct{} // pulsed when that was given up, and has ended after all
@@ -56,14 +58,17 @@ const (
 )
 
 // newRuleset returns a ruleset with rules that were read from path.
-func newRuleset(path string, first loadedRules, read func(string) (loadedRules, error), refuse func(*rules.Rules) error, logger *slog.Logger) *ruleset {
+func newRuleset(path string, first loadedRules, read func(string) (loadedRules, error), refuse func(*rules.Rules) error,
+	logger *slog.Logger) *ruleset {
 	s := &ruleset{
 		path: path, read: read, refuse: refuse, logger: logger, poll: rulesPoll, limit: rulesLimit,
 		turn: make(chan struct{}, 1), late: make(chan struct{}, 1), anew: make(chan struct{}, 1), seen: first,
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "flowbridge_rules_reloads_total", Help: "Times the rules were read anew, by how that went: good or refused."}, []string{"result"}),
+			Name: "flowbridge_rules_reloads_total", Help: "Times the rules were read anew, by how that went: good or refused."},
+			[]string{"result"}),
 		good: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "flowbridge_rules_last_reload_good", Help: "1 if the rules in force are those in the files, 0 if the files have mistakes."}),
+			Name: "flowbridge_rules_last_reload_good",
+			Help: "1 if the rules in force are those in the files, 0 if the files have mistakes."}),
 		since: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "flowbridge_rules_loaded_timestamp_seconds", Help: "When the rules in force were read."}),
 	}
@@ -118,7 +123,8 @@ func (s *ruleset) reload(ctx context.Context) error {
 		s.problem.Store(&text)
 		s.good.Set(0)
 		s.reloads.WithLabelValues("refused").Inc()
-		s.logger.Error("the rules were changed and cannot be used; the old ones stay in force", "rules", s.path, "error", text)
+		s.logger.Error("the rules were changed and cannot be used; the old ones stay in force", "rules", s.path, "error",
+			text)
 		return err
 	}
 	s.use(loaded.rules)
@@ -186,7 +192,8 @@ func (s *ruleset) audited(ctx context.Context, how string, err error) {
 	if s.audit == nil {
 		return
 	}
-	e := router.AuditEntry{At: time.Now().UTC(), Who: "operator", Verified: router.VerifiedNot, From: "this machine: " + how, What: "reload the rules", Result: "read anew"}
+	e := router.AuditEntry{At: time.Now().UTC(), Who: "operator", Verified: router.VerifiedNot, From: "this machine: " +
+		how, What: "reload the rules", Result: "read anew"}
 	if err != nil { // it has said so
 		e.Result = "refused: the rules have mistakes"
 	}
@@ -226,8 +233,8 @@ func stamp(path string) string {
 	return b.String()
 }
 
-// follow watches the folders of the rules and of their keys, and no others. Folders, not files: an editor replaces a file, and
-// Kubernetes changes where a link points. One that was replaced is watched anew.
+// follow watches the folders of the rules and of their keys, and no others. Folders, not files: an editor replaces a
+// file, and Kubernetes changes where a link points. One that was replaced is watched anew.
 func (s *ruleset) follow(w *fsnotify.Watcher) error {
 	seen := s.last()
 	folders := map[string]bool{seen.folder: true}
@@ -248,8 +255,8 @@ func (s *ruleset) follow(w *fsnotify.Watcher) error {
 	return errors.Join(faults...)
 }
 
-// concerns says whether a change in a watched folder can be one of the rules or of their keys. A link that Kubernetes swaps
-// has a name that begins with two dots.
+// concerns says whether a change in a watched folder can be one of the rules or of their keys. A link that Kubernetes
+// swaps has a name that begins with two dots.
 func (s *ruleset) concerns(name string) bool {
 	name = filepath.Clean(name)
 	base := filepath.Base(name)

@@ -29,8 +29,8 @@ rules:
 `
 }
 
-// watched returns a ruleset over path that a goroutine of the test watches and looks at every so often, and how to ask it for
-// a reload.
+// watched returns a ruleset over path that a goroutine of the test watches and looks at every so often, and how to ask
+// it for a reload.
 func watched(t *testing.T, path string, poll time.Duration) (*ruleset, chan<- os.Signal) {
 	t.Helper()
 	p := program{Getenv: os.LookupEnv}
@@ -53,7 +53,8 @@ func watched(t *testing.T, path string, poll time.Duration) (*ruleset, chan<- os
 }
 
 func firstRule(r *rules.Rules) string {
-	d := r.Decide(&router.Event{Source: router.SourceMeta, Field: "flows", Name: router.EndpointErrorRate, AlertState: router.Activated})
+	d := r.Decide(&router.Event{Source: router.SourceMeta, Field: "flows", Name: router.EndpointErrorRate,
+		AlertState: router.Activated})
 	return d.Rule()
 }
 
@@ -161,14 +162,16 @@ func TestWhatNoNotificationTellsOfIsSeenAllTheSame(t *testing.T) {
 		path   func(current string) string
 		change func(t *testing.T, releases string)
 	}{
-		{"a link further up is swapped", func(current string) string { return filepath.Join(current, "rules.yaml") }, func(t *testing.T, releases string) {
-			next := filepath.Join(releases, "next")
-			if err := errors.Join(os.Symlink("2", next), os.Rename(next, filepath.Join(releases, "current"))); err != nil {
-				t.Fatal(err)
-			}
-		}},
+		{"a link further up is swapped", func(current string) string { return filepath.Join(current, "rules.yaml") },
+			func(t *testing.T, releases string) {
+				next := filepath.Join(releases, "next")
+				if err := errors.Join(os.Symlink("2", next), os.Rename(next, filepath.Join(releases, "current"))); err != nil {
+					t.Fatal(err)
+				}
+			}},
 		{"the folder is replaced", func(current string) string { return current }, func(t *testing.T, releases string) {
-			if err := errors.Join(os.Rename(filepath.Join(releases, "1"), filepath.Join(releases, "old")), os.Rename(filepath.Join(releases, "2"), filepath.Join(releases, "1"))); err != nil {
+			if err := errors.Join(os.Rename(filepath.Join(releases, "1"), filepath.Join(releases, "old")),
+				os.Rename(filepath.Join(releases, "2"), filepath.Join(releases, "1"))); err != nil {
 				t.Fatal(err)
 			}
 		}},

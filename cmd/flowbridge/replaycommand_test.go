@@ -20,10 +20,13 @@ func TestReplayIsACommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer past.Close() // the bridge may run
-	writeFile(t, candidate, "version: 1\nnotifiers: {oncall: {kind: pagerduty, routing_key: \"${PD_KEY}\"}}\nrules: [{name: all, match: {}, notify: oncall}]\n")
+	writeFile(t, candidate,
+		"version: 1\nnotifiers: {oncall: {kind: pagerduty, routing_key: \"${PD_KEY}\"}}\nrules: [{name: all, match: {}, "+
+			"notify: oncall}]\n")
 	run := func(args ...string) (string, string, int) {
 		var out, errs bytes.Buffer
-		p := program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) (string, bool) { return "", false }}
+		p := program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
+			Getenv: func(string) (string, bool) { return "", false }}
 		code := p.run(context.Background(), append([]string{"replay", "--rules", candidate}, args...))
 		return out.String(), errs.String(), code
 	}
@@ -33,7 +36,8 @@ func TestReplayIsACommand(t *testing.T) {
 	}
 	out, errs, code = run("--db", db, "--json")
 	var report replay.Report
-	if err := json.Unmarshal([]byte(out), &report); code != exitDone || err != nil || report.Rules != candidate || len(report.NeverHit) != 1 {
+	if err := json.Unmarshal([]byte(out), &report); code != exitDone || err != nil || report.Rules != candidate ||
+		len(report.NeverHit) != 1 {
 		t.Errorf("ended with %d: %v %s\n%s", code, err, errs, out)
 	}
 	for _, c := range []struct {

@@ -58,12 +58,14 @@ func printReport(w io.Writer, r *router.Report) error {
 	if r.Team != "" {
 		of = " of " + clean(r.Team)
 	}
-	fmt.Fprintf(w, "report%s from %s to %s UTC; nights are 22:00 to 06:00 %s\n\n", of, r.From.UTC().Format(form), r.To.UTC().Format(form), r.Zone)
+	fmt.Fprintf(w, "report%s from %s to %s UTC; nights are 22:00 to 06:00 %s\n\n", of, r.From.UTC().Format(form),
+		r.To.UTC().Format(form), r.Zone)
 	if r.Cut {
 		fmt.Fprint(w, "There was more than one report takes: the newest of it was counted.\n\n")
 	}
 	rows := [][]string{
-		{"incidents", fmt.Sprintf("%d opened, %d were open before, %d resolved, %d still open", r.Incidents, r.Before, r.Resolved, len(r.Open))},
+		{"incidents", fmt.Sprintf("%d opened, %d were open before, %d resolved, %d still open", r.Incidents, r.Before,
+			r.Resolved, len(r.Open))},
 		{"pages", fmt.Sprintf("%d, %d of them at night", r.Pages, r.NightPages)},
 		{"acknowledged", spreadWords(&r.Acknowledge)},
 		{"resolved", spreadWords(&r.Resolve)},
@@ -91,7 +93,8 @@ func spreadWords(s *router.Spread) string {
 		return "none"
 	}
 	words := func(n float64) string { return router.FormatDuration(time.Duration(n * float64(time.Second))) }
-	return fmt.Sprintf("%d, median %s, worst %s (%s)", s.Count, words(s.Median), words(s.Worst), router.IncidentName(s.Incident))
+	return fmt.Sprintf("%d, median %s, worst %s (%s)", s.Count, words(s.Median), words(s.Worst),
+		router.IncidentName(s.Incident))
 }
 
 func printReportLines(w io.Writer, name string, lines []router.ReportLine) error {
@@ -106,7 +109,8 @@ func printReportLines(w io.Writer, name string, lines []router.ReportLine) error
 		if l.Minutes > 0 {
 			minutes = fmt.Sprintf("%.0f", l.Minutes)
 		}
-		rows = append(rows, []string{cmp.Or(l.Name, l.Key), number(l.Incidents), number(l.Pages), number(l.NightPages), number(l.Flaps), minutes})
+		rows = append(rows, []string{cmp.Or(l.Name, l.Key), number(l.Incidents), number(l.Pages), number(l.NightPages),
+			number(l.Flaps), minutes})
 	}
 	if name != "FLOW" {
 		for i := range rows {
@@ -130,7 +134,8 @@ func printOutlook(w io.Writer, r *router.Report) error {
 		fmt.Fprintln(w)
 		rows := [][]string{{"STILL OPEN", "SEVERITY", "WHAT", "FOR", "OWNER"}}
 		for _, o := range r.Open {
-			rows = append(rows, []string{router.IncidentName(o.Number), o.Severity, o.What, router.FormatDuration(now.Sub(o.OpenedAt)), o.Owner})
+			rows = append(rows, []string{router.IncidentName(o.Number), o.Severity, o.What,
+				router.FormatDuration(now.Sub(o.OpenedAt)), o.Owner})
 		}
 		if err := printTable(w, rows); err != nil {
 			return err

@@ -32,13 +32,15 @@ rules:
 	})
 	metrics := getText(t, p.Admin+"/metrics")
 	for _, want := range []string{
-		`flowbridge_rule_faults_total{part="template",rule="first error"} 1`, `flowbridge_rule_faults_total{part="when",rule="of one reason"} 1`,
+		`flowbridge_rule_faults_total{part="template",rule="first error"} 1`,
+		`flowbridge_rule_faults_total{part="when",rule="of one reason"} 1`,
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("the metrics have no %s", want)
 		}
 	}
-	if log := p.stderr.String(); !strings.Contains(log, "a rule failed on an event") || !strings.Contains(log, "of one reason") {
+	if log := p.stderr.String(); !strings.Contains(log, "a rule failed on an event") ||
+		!strings.Contains(log, "of one reason") {
 		t.Errorf("the log does not say which rule failed:\n%s", log)
 	}
 }

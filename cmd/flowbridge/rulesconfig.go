@@ -36,8 +36,8 @@ func (p *program) readKeyFile(path string) ([]byte, error) {
 
 var errMadeUp = errors.New("the system makes it up: it is no file that somebody wrote")
 
-// madeUp says whether the system makes up what a path leads to. It calls such files regular, and /proc/self/environ has every
-// secret in it.
+// madeUp says whether the system makes up what a path leads to. It calls such files regular, and /proc/self/environ has
+// every secret in it.
 func madeUp(path string) bool {
 	whole, err := filepath.Abs(path)
 	if err == nil {
@@ -69,7 +69,8 @@ func sampleEvents() (events []router.Event) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, name := range whatsapp.SampleNames() {
 		for _, sample := range []whatsapp.Sample{
-			{}, {AlertState: router.Deactivated}, {NewStatus: router.Blocked}, {OldStatus: router.Blocked, NewStatus: router.Published},
+			{}, {AlertState: router.Deactivated}, {NewStatus: router.Blocked},
+			{OldStatus: router.Blocked, NewStatus: router.Published},
 		} {
 			if sample != (whatsapp.Sample{}) && whatsapp.Changes(name) != nil {
 				continue // alert state and status are not theirs

@@ -30,8 +30,8 @@ const (
 
 // rulesTools is what the pages of the rules ask.
 func (b *bridge) rulesTools() console.RulesTools {
-	// Each holds one: in the process one replays at a time, and others are told so; one reads rules at a time, which takes a
-	// few seconds at the worst and cannot be cut short, and others wait.
+	// Each holds one: in the process one replays at a time, and others are told so; one reads rules at a time, which takes
+	// a few seconds at the worst and cannot be cut short, and others wait.
 	turn, reading := make(chan struct{}, 1), make(chan struct{}, 1)
 	return console.RulesTools{
 		Outline: func() []console.RuleOutline { return outlineFor(b.rules.rules()) },
@@ -64,12 +64,14 @@ func (b *bridge) now() time.Time {
 func outlineFor(r *rules.Rules) []console.RuleOutline {
 	var list []console.RuleOutline
 	for _, o := range r.Outline() {
-		one := console.RuleOutline{Name: o.Name, File: o.Place.File, Line: o.Place.Line, Drop: o.Drop, Continue: o.Continue, ShadowedBy: o.ShadowedBy}
+		one := console.RuleOutline{Name: o.Name, File: o.Place.File, Line: o.Place.Line, Drop: o.Drop, Continue: o.Continue,
+			ShadowedBy: o.ShadowedBy}
 		for _, at := range o.Match {
 			one.Match = append(one.Match, at.Line)
 		}
 		for _, route := range o.Routes {
-			one.Notify = append(one.Notify, console.RuleNotify{Notifier: route.Notifier, Kind: route.Kind.Label(), When: routeWords(&route)})
+			one.Notify = append(one.Notify, console.RuleNotify{Notifier: route.Notifier, Kind: route.Kind.Label(),
+				When: routeWords(&route)})
 		}
 		list = append(list, one)
 	}
@@ -133,9 +135,10 @@ func withoutSecrets() rules.Config {
 	}
 }
 
-// tryRules says what pasted rules would be like. Whoever pastes them learns nothing of the variables and files of this machine:
-// whatever they refer to is a stand-in.
-func (b *bridge) tryRules(ctx context.Context, reading chan struct{}, text []byte, days int) (t console.RulesTrial, err error) {
+// tryRules says what pasted rules would be like. Whoever pastes them learns nothing of the variables and files of this
+// machine: whatever they refer to is a stand-in.
+func (b *bridge) tryRules(ctx context.Context, reading chan struct{}, text []byte,
+	days int) (t console.RulesTrial, err error) {
 	select {
 	case reading <- struct{}{}:
 	case <-ctx.Done():
@@ -150,7 +153,8 @@ func (b *bridge) tryRules(ctx context.Context, reading chan struct{}, text []byt
 		t.Faults = max(t.Faults, 1)
 	}
 	for _, m := range first(found, &t.Cut) {
-		t.Mistakes = append(t.Mistakes, console.RuleMistake{Line: m.Line, Column: m.Column, Path: m.Path, Problem: m.Problem, Hint: m.Hint, Warning: m.Warning})
+		t.Mistakes = append(t.Mistakes, console.RuleMistake{Line: m.Line, Column: m.Column, Path: m.Path, Problem: m.Problem,
+			Hint: m.Hint, Warning: m.Warning})
 	}
 	if t.Faults > 0 {
 		return t, nil
@@ -243,7 +247,8 @@ func (b *bridge) moved(ctx context.Context, candidate *rules.Rules) (n int, list
 		slices.Sort(was)
 		was = slices.Compact(was)
 		if unknown || !slices.Equal(was, now) {
-			list = append(list, console.MovedIncident{Number: inc.Number, What: inc.What(), Was: whom(was), Now: whom(now), Unknown: unknown})
+			list = append(list, console.MovedIncident{Number: inc.Number, What: inc.What(), Was: whom(was), Now: whom(now),
+				Unknown: unknown})
 		}
 	}
 	return len(open), list, nil
@@ -278,10 +283,12 @@ func replayFor(report *replay.Report) *console.RulesReplay {
 		what string
 		of   replay.Count
 	}{{"Pages", report.Pages}, {"Messages", report.Messages}, {"Change events", report.ChangeEvents}} {
-		out.Counts = append(out.Counts, console.ReplayCount{What: c.what, Live: c.of.Live, Now: c.of.Now, Same: c.of.Same, Added: c.of.Added, Gone: c.of.Gone})
+		out.Counts = append(out.Counts, console.ReplayCount{What: c.what, Live: c.of.Live, Now: c.of.Now, Same: c.of.Same,
+			Added: c.of.Added, Gone: c.of.Gone})
 	}
 	for _, d := range report.Differences[:min(len(report.Differences), maxShown)] {
-		one := console.ReplayDifference{What: plural(d.Kind, int(d.Added+d.Gone)), Notifier: d.Notifier, Rule: d.Rule, Added: d.Added, Gone: d.Gone}
+		one := console.ReplayDifference{What: plural(d.Kind, int(d.Added+d.Gone)), Notifier: d.Notifier, Rule: d.Rule,
+			Added: d.Added, Gone: d.Gone}
 		for _, e := range d.Examples {
 			sign, of := "+", ""
 			if e.Gone {
@@ -290,7 +297,8 @@ func replayFor(report *replay.Report) *console.RulesReplay {
 			if e.Flow != "" {
 				of = " of flow " + e.Flow
 			}
-			one.Examples = append(one.Examples, fmt.Sprintf("%s %s UTC %s%s", sign, e.At.UTC().Format("2006-01-02 15:04"), router.SignalName(e.Event), of))
+			one.Examples = append(one.Examples, fmt.Sprintf("%s %s UTC %s%s", sign, e.At.UTC().Format("2006-01-02 15:04"),
+				router.SignalName(e.Event), of))
 		}
 		out.Differences = append(out.Differences, one)
 	}

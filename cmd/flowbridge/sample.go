@@ -77,11 +77,13 @@ func (c sampleFlags) check(line *kong.Context) error {
 	of := sampleFlagsOf(c.Event)
 	for _, given := range line.Path {
 		flag := given.Flag
-		if flag == nil || flag.Group == nil || flag.Group.Key != sampleGroup || slices.Contains([]string{"event", "at", "force"}, flag.Name) {
+		if flag == nil || flag.Group == nil || flag.Group.Key != sampleGroup ||
+			slices.Contains([]string{"event", "at", "force"}, flag.Name) {
 			continue
 		}
 		if !slices.Contains(of, flag.Name) {
-			return wrongUsage("--%s changes nothing of %s: leave it out, or use --%s", flag.Name, c.Event, strings.Join(append(of, "at"), ", --"))
+			return wrongUsage("--%s changes nothing of %s: leave it out, or use --%s", flag.Name, c.Event,
+				strings.Join(append(of, "at"), ", --"))
 		}
 	}
 	unit := router.UnitOf(c.Event)
@@ -119,7 +121,8 @@ func (c sampleFlags) neverSent() string {
 		return why
 	}
 	if c.AlertState != "" && c.AlertState != router.Activated && c.AlertState != router.Deactivated {
-		return fmt.Sprintf("--alert-state: Meta never sends %q, but %s or %s", c.AlertState, router.Activated, router.Deactivated)
+		return fmt.Sprintf("--alert-state: Meta never sends %q, but %s or %s", c.AlertState, router.Activated,
+			router.Deactivated)
 	}
 	statuses := router.Statuses()
 	for _, status := range []struct{ name, word string }{{"old-status", c.OldStatus}, {"new-status", c.NewStatus}} {
@@ -134,11 +137,12 @@ func (c sampleFlags) neverSent() string {
 	return ""
 }
 
-// contradicts says why the value cannot be what Meta measured when it said that the threshold is crossed, or is not any more; "" if
-// it can.
+// contradicts says why the value cannot be what Meta measured when it said that the threshold is crossed, or is not any
+// more; "" if it can.
 func (c sampleFlags) contradicts() string {
 	v := c.Value.number
-	threshold, crossed, ok := whatsapp.Sample{Event: c.Event, Threshold: c.Threshold.number, AlertState: c.AlertState}.Crossed()
+	threshold, crossed, ok := whatsapp.Sample{Event: c.Event, Threshold: c.Threshold.number,
+		AlertState: c.AlertState}.Crossed()
 	signal := router.SignalOf(c.Event)
 	if v == nil || !ok || *v == threshold || signal.Worse(*v, threshold) == crossed {
 		return ""
@@ -154,7 +158,8 @@ func (c sampleFlags) contradicts() string {
 			side = "below"
 		}
 	}
-	return fmt.Sprintf("--value: Meta never says %s at %s of %s, which is %s %s: change --value or --threshold, or use --alert-state %s",
+	return fmt.Sprintf(
+		"--value: Meta never says %s at %s of %s, which is %s %s: change --value or --threshold, or use --alert-state %s",
 		state, router.FormatValue(c.Event, *v), c.Event, side, router.FormatValue(c.Event, threshold), other)
 }
 
@@ -181,7 +186,8 @@ func (c *sampleFlags) named(read func() (*rules.Rules, error)) error {
 		case 1:
 			*one.name = ids[0]
 		case 0:
-			return wrongUsage("%s: the rules name no %s %q: give its id, or a name of %ss", one.flag, one.what, *one.name, one.what)
+			return wrongUsage("%s: the rules name no %s %q: give its id, or a name of %ss", one.flag, one.what, *one.name,
+				one.what)
 		default:
 			return wrongUsage("%s: %q is the name of %d %ss: give the id, one of %s", one.flag, *one.name, len(ids), one.what,
 				strings.Join(ids, ", "))
@@ -193,12 +199,13 @@ func (c *sampleFlags) named(read func() (*rules.Rules, error)) error {
 // outcomeWait bounds how long send waits for the fold.
 const outcomeWait = 3 * time.Second
 
-// outcome prints what came of a post that was taken: the admin API knows each of its events by its digest. Where that is not to be
-// asked, it says how to look.
+// outcome prints what came of a post that was taken: the admin API knows each of its events by its digest. Where that
+// is not to be asked, it says how to look.
 func (c sendCommand) outcome(ctx context.Context, p *program, body []byte) error {
 	events, ignored := whatsapp.Decode(body, time.Now(), whatsapp.WantsAll)
 	if len(events) == 0 && len(ignored) > 0 {
-		_, err := fmt.Fprintln(p.Stdout, "no event: flowbridge lets go what is no filled form, and what is of another product")
+		_, err := fmt.Fprintln(p.Stdout,
+			"no event: flowbridge lets go what is no filled form, and what is of another product")
 		return err
 	}
 	client, err := p.adminClient("--admin", c.Admin)
@@ -223,7 +230,8 @@ func (c sendCommand) outcome(ctx context.Context, p *program, body []byte) error
 	return nil
 }
 
-// findEvent waits until an event is folded, and returns it as far as it has come by then; nil for one that is not there.
+// findEvent waits until an event is folded, and returns it as far as it has come by then; nil for one that is not
+// there.
 func findEvent(ctx context.Context, client *adminClient, digest string) (found *console.Event, err error) {
 	for {
 		var answer struct{ Events []console.Event }

@@ -131,14 +131,15 @@ func (b *scriptBridge) start(ts *testscript.TestScript, args []string) {
 	read, write := io.Pipe()
 	b.stop, b.ended = stop, make(chan int, 1)
 	env := newServices(b.t, "#ops").env
-	p := program{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: write, Getenv: func(name string) (string, bool) {
-		for _, pair := range env {
-			if value, ok := strings.CutPrefix(pair, name+"="); ok {
-				return value, true
+	p := program{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: write,
+		Getenv: func(name string) (string, bool) {
+			for _, pair := range env {
+				if value, ok := strings.CutPrefix(pair, name+"="); ok {
+					return value, true
+				}
 			}
-		}
-		return "", false
-	}}
+			return "", false
+		}}
 	go func() {
 		b.ended <- p.run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...))
 		write.Close()

@@ -10,8 +10,8 @@ import (
 	"flowbridge/router"
 )
 
-// TestRoutingKeysCannotBeReadInTheDatabase pages, restarts with a new app secret beside the old one, and resolves with the
-// key that is pinned to the page.
+// TestRoutingKeysCannotBeReadInTheDatabase pages, restarts with a new app secret beside the old one, and resolves with
+// the key that is pinned to the page.
 func TestRoutingKeysCannotBeReadInTheDatabase(t *testing.T) {
 	dir := t.TempDir()
 	rules, db := filepath.Join(dir, "rules.yaml"), filepath.Join(dir, "bridge.db")

@@ -30,14 +30,15 @@ const graphToken = "META_ACCESS_TOKEN"
 func ownSecrets() []ownSecret {
 	return []ownSecret{
 		{name: "META_APP_SECRET", several: true}, {name: "META_VERIFY_TOKEN"},
-		{name: "SLACK_BOT_TOKEN", sent: true}, {name: "SLACK_SIGNING_SECRET"}, {name: "SLACK_APP_TOKEN", prefix: "xapp-", sent: true},
+		{name: "SLACK_BOT_TOKEN", sent: true}, {name: "SLACK_SIGNING_SECRET"}, {name: "SLACK_APP_TOKEN", prefix: "xapp-",
+			sent: true},
 		{name: "PAGERDUTY_API_TOKEN", sent: true}, {name: "PAGERDUTY_WEBHOOK_SECRET", several: true},
 		{name: graphToken, sent: true}, {name: adminToken}, {name: viewToken},
 	}
 }
 
-// secretFile is an own secret that is given as a file (NAME_FILE). It is read anew when the file changes; what cannot be
-// used changes nothing, and is logged once.
+// secretFile is an own secret that is given as a file (NAME_FILE). It is read anew when the file changes; what cannot
+// be used changes nothing, and is logged once.
 type secretFile struct {
 	ownSecret
 	path    string
@@ -102,7 +103,8 @@ func (s *secretFile) changed(contents [][]byte, err error) {
 	}
 	switch {
 	case err != nil:
-		s.logger.Error("a secret was changed and cannot be used; the old one stays in force", "secret", s.name+"_FILE", "error", err)
+		s.logger.Error("a secret was changed and cannot be used; the old one stays in force", "secret", s.name+"_FILE",
+			"error", err)
 	case !slices.Equal(parts, *s.inForce.Load()): // else only white space, or it was gone for a moment
 		s.inForce.Store(&parts)
 		s.logger.Info("a secret was read anew", "secret", s.name+"_FILE")
@@ -158,10 +160,12 @@ func (cfg *bridgeConfig) readSecrets(p *program) error {
 	cfg.PagerDutyBack, err = p.pagerDutyBack()
 	faults = append(faults, err)
 	if len(cfg.AppSecrets) == 0 {
-		faults = append(faults, errors.New("META_APP_SECRET is not set: without it no webhook can be verified (Meta: App settings, Basic, App secret)"))
+		faults = append(faults, errors.New(
+			"META_APP_SECRET is not set: without it no webhook can be verified (Meta: App settings, Basic, App secret)"))
 	}
 	if cfg.VerifyToken == "" {
-		faults = append(faults, errors.New("META_VERIFY_TOKEN is not set: choose a long random word and give the same one to Meta's dashboard"))
+		faults = append(faults, errors.New(
+			"META_VERIFY_TOKEN is not set: choose a long random word and give the same one to Meta's dashboard"))
 	}
 	if errors.Join(faults...) == nil { // else it would say the same again
 		cfg.SecretFiles, err = p.secretFiles(cfg.Logger)

@@ -52,7 +52,8 @@ func must(t *testing.T, errs ...error) {
 	}
 }
 
-// mountSecret makes path what kubelet makes of a key of a Secret: a link into ..data, which is itself a link that is swapped.
+// mountSecret makes path what kubelet makes of a key of a Secret: a link into ..data, which is itself a link that is
+// swapped.
 func mountSecret(t *testing.T, path, content string) {
 	t.Helper()
 	dir, base := filepath.Split(path)
@@ -114,13 +115,16 @@ var unusable = []replacement{
 	{"that is gone", func(t *testing.T, path, _ string) { must(t, os.Remove(path)) }},
 	{"that is a folder", func(t *testing.T, path, _ string) { must(t, os.Remove(path), os.Mkdir(path, 0o700)) }},
 	{"that is too large", func(t *testing.T, path, _ string) { writeFile(t, path, strings.Repeat("x", maxSecretFile+1)) }},
-	{"that is a pipe, which nobody writes to", func(t *testing.T, path, _ string) { must(t, os.Remove(path), syscall.Mkfifo(path, 0o600)) }},
-	{"that is a device without an end", func(t *testing.T, path, _ string) { must(t, os.Remove(path), os.Symlink("/dev/zero", path)) }},
+	{"that is a pipe, which nobody writes to",
+		func(t *testing.T, path, _ string) { must(t, os.Remove(path), syscall.Mkfifo(path, 0o600)) }},
+	{"that is a device without an end",
+		func(t *testing.T, path, _ string) { must(t, os.Remove(path), os.Symlink("/dev/zero", path)) }},
 }
 
 func TestASecretFileThatCannotBeUsedLeavesTheOldSecretInForce(t *testing.T) {
 	t.Parallel()
-	cases := append(slices.Clone(unusable), replacement{"with an empty one among several", func(t *testing.T, path, _ string) { writeFile(t, path, "a,,b") }})
+	cases := append(slices.Clone(unusable), replacement{"with an empty one among several",
+		func(t *testing.T, path, _ string) { writeFile(t, path, "a,,b") }})
 	for _, c := range cases {
 		t.Run(c.how, func(t *testing.T) {
 			b := newSecretBench(t, "PAGERDUTY_WEBHOOK_SECRET", "old")
@@ -130,7 +134,8 @@ func TestASecretFileThatCannotBeUsedLeavesTheOldSecretInForce(t *testing.T) {
 					t.Fatal("the old secret is not in force")
 				}
 			}
-			if n := strings.Count(b.log.String(), "the old one stays in force"); n != 1 || !strings.Contains(b.log.String(), b.path) {
+			if n := strings.Count(b.log.String(), "the old one stays in force"); n != 1 ||
+				!strings.Contains(b.log.String(), b.path) {
 				t.Errorf("the log speaks %d times of it, want once, with its path:\n%s", n, &b.log)
 			}
 			must(t, os.RemoveAll(b.path))
@@ -159,11 +164,13 @@ func TestASecretFileThatCannotBeReadIsRefusedAtTheStart(t *testing.T) {
 		writeFile(t, path, "good")
 		c.do(t, path, "")
 		p := program{Getenv: func(name string) (string, bool) { return path, name == "FLOWBRIDGE_ADMIN_TOKEN_FILE" }}
-		if got, err := p.secret("FLOWBRIDGE_ADMIN_TOKEN"); err == nil || !strings.Contains(err.Error(), "FLOWBRIDGE_ADMIN_TOKEN_FILE: "+path) {
+		if got, err := p.secret("FLOWBRIDGE_ADMIN_TOKEN"); err == nil ||
+			!strings.Contains(err.Error(), "FLOWBRIDGE_ADMIN_TOKEN_FILE: "+path) {
 			t.Errorf("a file %s: %d characters, error %v", c.how, len(got), err)
 		}
 		other := program{Getenv: func(string) (string, bool) { return "", false }}
-		if _, err := other.readKeyFile(path); err == nil && !strings.Contains(c.how, "nothing") && !strings.Contains(c.how, "white space") {
+		if _, err := other.readKeyFile(path); err == nil && !strings.Contains(c.how, "nothing") &&
+			!strings.Contains(c.how, "white space") {
 			t.Errorf("${file:} of a file %s is read", c.how)
 		}
 	}
@@ -182,7 +189,8 @@ func newSecretStory(t *testing.T) *secretStory {
 	s := &secretStory{services: newServices(t, "#ops"), t: t, dir: t.TempDir()}
 	for name, value := range map[string]string{
 		"META_APP_SECRET": testSecret, "META_VERIFY_TOKEN": "verify-old", "SLACK_BOT_TOKEN": testSlackToken,
-		"SLACK_SIGNING_SECRET": "sandbox-signing-secret", "PAGERDUTY_WEBHOOK_SECRET": "hooks-old", "FLOWBRIDGE_ADMIN_TOKEN": "admin-old",
+		"SLACK_SIGNING_SECRET": "sandbox-signing-secret", "PAGERDUTY_WEBHOOK_SECRET": "hooks-old",
+		"FLOWBRIDGE_ADMIN_TOKEN": "admin-old",
 	} {
 		writeFile(t, s.file(name), value+"\n")
 		s.env = append(s.env, name+"=", name+"_FILE="+s.file(name))
@@ -223,20 +231,24 @@ func TestSecretsThatAreReplacedAreInForceWithoutARestart(t *testing.T) {
 			return s.answered("POST", s.Public+"/webhooks/whatsapp", "X-Hub-Signature-256", metaSignature(secret, event), event)
 		}},
 		{"META_VERIFY_TOKEN", "verify-old", "verify-new", http.StatusOK, http.StatusForbidden, func(secret string) int {
-			return s.answered("GET", s.Public+"/webhooks/whatsapp?hub.mode=subscribe&hub.challenge=1&hub.verify_token="+url.QueryEscape(secret), "Accept", "*/*", nil)
+			return s.answered("GET", s.Public+"/webhooks/whatsapp?hub.mode=subscribe&hub.challenge=1&hub.verify_token="+
+				url.QueryEscape(secret), "Accept", "*/*", nil)
 		}},
-		{"PAGERDUTY_WEBHOOK_SECRET", "hooks-old", "hooks-new", http.StatusAccepted, http.StatusUnauthorized, func(secret string) int {
-			return s.answered("POST", s.Public+"/webhooks/pagerduty", "X-PagerDuty-Signature", sandbox.SignWebhook(router.Secret(secret), ping), ping)
-		}},
+		{"PAGERDUTY_WEBHOOK_SECRET", "hooks-old", "hooks-new", http.StatusAccepted, http.StatusUnauthorized,
+			func(secret string) int {
+				return s.answered("POST", s.Public+"/webhooks/pagerduty", "X-PagerDuty-Signature",
+					sandbox.SignWebhook(router.Secret(secret), ping), ping)
+			}},
 		{"FLOWBRIDGE_ADMIN_TOKEN", "admin-old", "admin-new", http.StatusOK, http.StatusUnauthorized, func(secret string) int {
 			return s.answered("GET", s.Admin+"/api/v1/incidents", "Authorization", "Bearer "+secret, nil)
 		}},
-		{"SLACK_SIGNING_SECRET", "sandbox-signing-secret", "signing-new", http.StatusOK, http.StatusUnauthorized, func(secret string) int {
-			s.Slack.Rotate("", "", router.Secret(secret))
-			sent, err := s.Slack.Write(t.Context(), sandbox.Command{Text: "list"})
-			must(t, err)
-			return sent.Status
-		}},
+		{"SLACK_SIGNING_SECRET", "sandbox-signing-secret", "signing-new", http.StatusOK, http.StatusUnauthorized,
+			func(secret string) int {
+				s.Slack.Rotate("", "", router.Secret(secret))
+				sent, err := s.Slack.Write(t.Context(), sandbox.Command{Text: "list"})
+				must(t, err)
+				return sent.Status
+			}},
 	} {
 		if got := c.ask(c.old); got != c.good {
 			t.Fatalf("%s: at first it is answered %d, want %d", c.name, got, c.good)

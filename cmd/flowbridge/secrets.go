@@ -75,8 +75,9 @@ func (e *fileError) Error() string { return e.path + ": " + e.err.Error() }
 
 func (e *fileError) Unwrap() error { return e.err }
 
-// readRegular reads a file that a person named, and refuses one that cannot be what they meant: a folder, one that is too
-// large, or what would hold us up. A pipe waits for a writer, and a device may never end. Its error is a *fileError.
+// readRegular reads a file that a person named, and refuses one that cannot be what they meant: a folder, one that is
+// too large, or what would hold us up. A pipe waits for a writer, and a device may never end. Its error is a
+// *fileError.
 func readRegular(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {

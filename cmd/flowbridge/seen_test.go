@@ -12,9 +12,9 @@ import (
 	databases "flowbridge/router/store/storetest"
 )
 
-// TestWhatAPersonDidIsThereWhenTheyLook acts over the API and looks at once, again and again: with one process on SQLite, and
-// with two on PostgreSQL, of which one folds what both are asked for. Where an answer says that the fold is late, on a machine that
-// has much else to do, it need not be there yet.
+// TestWhatAPersonDidIsThereWhenTheyLook acts over the API and looks at once, again and again: with one process on
+// SQLite, and with two on PostgreSQL, of which one folds what both are asked for. Where an answer says that the fold is
+// late, on a machine that has much else to do, it need not be there yet.
 func TestWhatAPersonDidIsThereWhenTheyLook(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -55,8 +55,8 @@ func look(t *testing.T, p *process) (seen console.Incident) {
 	return seen
 }
 
-// act does something over the API, which must be taken. Where it is done when it is answered, what may be seen at once is
-// checked; else it is waited for.
+// act does something over the API, which must be taken. Where it is done when it is answered, what may be seen at once
+// is checked; else it is waited for.
 func (p *process) act(t *testing.T, when, method, path, body string, seen func() error) (late int) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, p.Admin+path, strings.NewReader(body))

@@ -150,7 +150,8 @@ func newChange(field string, value json.RawMessage) (json.RawMessage, error) {
 }
 
 // postSigned posts a webhook as Meta does. answer is what came back beside the status, ready to be printed.
-func postSigned(ctx context.Context, client *http.Client, url string, secret router.Secret, body []byte) (status, answer string, took time.Duration, err error) {
+func postSigned(ctx context.Context, client *http.Client, url string, secret router.Secret,
+	body []byte) (status, answer string, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))

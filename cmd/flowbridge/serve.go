@@ -89,10 +89,12 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if keep := time.Duration(c.KeepEvents); keep > 0 && keep < store.KeepDigests {
-		logger.Info("what events say is removed after --keep-events; their digests stay for longer, to know what Meta repeats",
+		logger.Info(
+			"what events say is removed after --keep-events; their digests stay for longer, to know what Meta repeats",
 			"keep_events", router.FormatDuration(keep), "digests", router.FormatDuration(store.KeepDigests))
 	}
-	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin", admin.Addr().String(), "rules", c.Rules, "db", store.DisplayName(cfg.DB))
+	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin",
+		admin.Addr().String(), "rules", c.Rules, "db", store.DisplayName(cfg.DB))
 	looking := c.glance(ctx, p, cfg.Rules, logger)
 	err = p.systemd(logger).around(ctx, b.admin.Trouble, func() error { return b.run(ctx, public, admin) })
 	looking.Wait()
@@ -103,8 +105,8 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 // glanceTimeout bounds each call of the look at tokens.
 const glanceTimeout = 5 * time.Second
 
-// glance looks, beside the work, at whether services take our tokens, and logs what will not work: the first page would be late
-// to find out. It ends with ctx.
+// glance looks, beside the work, at whether services take our tokens, and logs what will not work: the first page would
+// be late to find out. It ends with ctx.
 func (c serveCommand) glance(ctx context.Context, p *program, r *rules.Rules, logger *slog.Logger) *sync.WaitGroup {
 	var looking sync.WaitGroup
 	looking.Go(func() {
@@ -149,7 +151,8 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		WatchEvery:   c.WatchEvery,
 		Heartbeat:    c.Heartbeat,
 
-		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents), KeepAttempts: time.Duration(c.KeepAttempts), SweepEvery: c.SweepEvery,
+		KeepEvents: time.Duration(c.KeepEvents), KeepIncidents: time.Duration(c.KeepIncidents),
+		KeepAttempts: time.Duration(c.KeepAttempts), SweepEvery: c.SweepEvery,
 	}
 	cfg.LogTo, _ = p.Stderr.(*outlet)
 	look := doctorCommand{Rules: c.Rules, Admin: c.Admin, DB: c.DB, PublicURL: c.PublicURL, Timeout: glanceTimeout}
@@ -172,7 +175,8 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 	if err := store.CheckDSN(c.DB); err != nil {
 		faults = append(faults, fmt.Errorf("--db: %w", err))
 	}
-	faults = append(faults, webAddress("--public-url", c.PublicURL), webAddress("SLACK_API_URL", cfg.SlackURL), webAddress("PAGERDUTY_EVENTS_URL", cfg.PagerDutyURL))
+	faults = append(faults, webAddress("--public-url", c.PublicURL), webAddress("SLACK_API_URL", cfg.SlackURL),
+		webAddress("PAGERDUTY_EVENTS_URL", cfg.PagerDutyURL))
 	cfg.RulesRead, err = cfg.ReadRules(c.Rules)
 	cfg.Rules = cfg.RulesRead.rules
 	switch {
@@ -189,12 +193,14 @@ func listenAddress(name, value string) error {
 	if _, port, err := net.SplitHostPort(value); err == nil && port != "" {
 		return nil
 	}
-	return fmt.Errorf("%s: %q is no address to listen on: write host:port, such as 127.0.0.1:9090, or :8080 for every address", name, value)
+	return fmt.Errorf(
+		"%s: %q is no address to listen on: write host:port, such as 127.0.0.1:9090, or :8080 for every address", name, value)
 }
 
 // webAddress checks an address that may be left out.
 func webAddress(name, value string) error {
-	if u, err := url.Parse(value); value != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+	if u, err := url.Parse(value); value != "" && (err != nil || u.Host == "" || u.Scheme != "http" &&
+		u.Scheme != "https") {
 		return fmt.Errorf("%s: %q is no http or https address", name, value)
 	}
 	return nil

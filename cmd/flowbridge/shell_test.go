@@ -38,7 +38,8 @@ var completionCases = []struct {
 	{"flowbridge incidents --sta", []string{"--state"}, []string{"--strict"}},
 	{"flowbridge incidents list --state ", []string{"unresolved", "resolved"}, []string{"list", "parked"}},
 	{"flowbridge deliveries list --state pa", []string{"parked"}, []string{"delivered"}},
-	{"flowbridge incidents --flow events list --li", []string{"--limit"}, []string{"--admin"}}, // a value that is named like a command
+	// a value that is named like a command
+	{"flowbridge incidents --flow events list --li", []string{"--limit"}, []string{"--admin"}},
 	{"flowbridge incidents ack --b", []string{"--by"}, []string{"--state"}},
 	{"flowbridge send --event ENDPOINT_AV", []string{"ENDPOINT_AVAILABILITY"}, []string{"FLOW_STATUS_CHANGE"}},
 	{"flowbridge send --new-status BLO", []string{"BLOCKED"}, []string{"THROTTLED"}},
@@ -102,7 +103,8 @@ func runShell(t *testing.T, script string, stdin string, args ...string) string 
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	cmd.Dir = filepath.Join(filepath.Dir(script), "in")
-	cmd.Env = append(os.Environ(), "HOME="+filepath.Dir(script), "XDG_CONFIG_HOME="+filepath.Dir(script), "TERM=dumb", "LC_ALL=C.UTF-8")
+	cmd.Env = append(os.Environ(), "HOME="+filepath.Dir(script), "XDG_CONFIG_HOME="+filepath.Dir(script), "TERM=dumb",
+		"LC_ALL=C.UTF-8")
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.WaitDelay = time.Minute
 	out, err := cmd.CombinedOutput()
@@ -148,7 +150,8 @@ func absolute(t *testing.T, path string) string {
 func TestTheManualPageIsWellWritten(t *testing.T) {
 	t.Parallel()
 	page := printed(t, "man")
-	for _, want := range []string{".Ss \\&incidents \\&acknowledge", ".It Fl -\\&keep-events Ns = Ns Ar \\&TIME", "Default: 90d.", "FLOWBRIDGE_KEEP_EVENTS"} {
+	for _, want := range []string{".Ss \\&incidents \\&acknowledge", ".It Fl -\\&keep-events Ns = Ns Ar \\&TIME",
+		"Default: 90d.", "FLOWBRIDGE_KEEP_EVENTS"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %q", want)
 		}
@@ -159,7 +162,8 @@ func TestTheManualPageIsWellWritten(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "flowbridge.1")
 	must(t, os.WriteFile(file, []byte(page), 0o644))
-	out, err := exec.CommandContext(t.Context(), needTool(t, "mandoc", "mandoc"), "-T", "lint", "-W", "warning", file).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), needTool(t, "mandoc", "mandoc"), "-T", "lint", "-W", "warning",
+		file).CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("mandoc: %v\n%s", err, out)
 	}
@@ -172,8 +176,10 @@ func TestTheManualPageNamesEveryVariable(t *testing.T) {
 	code := sources(t, func(path string) bool {
 		return strings.HasPrefix(path, "../../cmd/flowbridge/") && !strings.HasSuffix(path, "_test.go")
 	})
-	hidden := []string{"FLOWBRIDGE_SWEEP_EVERY", "FLOWBRIDGE_STALLED_AFTER", "FLOWBRIDGE_WATCH_EVERY", "FLOWBRIDGE_UNBUDGETED"}
-	for _, m := range regexp.MustCompile(`"((?:META|SLACK|PAGERDUTY|FLOWBRIDGE)_[A-Z_]+[A-Z])"`).FindAllStringSubmatch(code, -1) {
+	hidden := []string{"FLOWBRIDGE_SWEEP_EVERY", "FLOWBRIDGE_STALLED_AFTER", "FLOWBRIDGE_WATCH_EVERY",
+		"FLOWBRIDGE_UNBUDGETED"}
+	for _, m := range regexp.MustCompile(`"((?:META|SLACK|PAGERDUTY|FLOWBRIDGE)_[A-Z_]+[A-Z])"`).FindAllStringSubmatch(
+		code, -1) {
 		if !slices.Contains(hidden, m[1]) && !strings.Contains(page, m[1]) {
 			t.Errorf("the page does not name %s", m[1])
 		}

@@ -34,7 +34,8 @@ func (c silencesList) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	list, err := readList(ctx, client, "silences", url.Values{}, map[string][]string{"current": {"active", "planned"}, "all": {""}}, c.State)
+	list, err := readList(ctx, client, "silences", url.Values{}, map[string][]string{"current": {"active", "planned"},
+		"all": {""}}, c.State)
 	if err != nil {
 		return err
 	}
@@ -134,11 +135,13 @@ func (c silencesAdd) Run(ctx context.Context, p *program) error {
 	}
 	s := &answer.Silence
 	if s.Since != nil && s.Since.After(time.Now()) {
-		_, err = fmt.Fprintf(p.Stdout, "silence %s of %s begins at %s and ends %s; it covers nothing before\n", clean(s.ID), clean(coveredBy(s)),
+		_, err = fmt.Fprintf(p.Stdout, "silence %s of %s begins at %s and ends %s; it covers nothing before\n", clean(s.ID),
+			clean(coveredBy(s)),
 			clock(s.Since), ends(s.Until, s.UntilRecovered))
 		return err
 	}
-	_, err = fmt.Fprintf(p.Stdout, "silence %s of %s ends %s; it covers %s now\n", clean(s.ID), clean(coveredBy(s)), ends(s.Until, s.UntilRecovered),
+	_, err = fmt.Fprintf(p.Stdout, "silence %s of %s ends %s; it covers %s now\n", clean(s.ID), clean(coveredBy(s)),
+		ends(s.Until, s.UntilRecovered),
 		cmp.Or(incidentNames(answer.Covers), "no open incident"))
 	return err
 }
@@ -157,7 +160,8 @@ func (c silencesRemove) Run(ctx context.Context, p *program) error {
 	}
 	return forEach(p, c.IDs, func(id string) error {
 		var answer console.SilenceEnded
-		if err := client.call(ctx, "DELETE", "/api/v1/silences/"+url.PathEscape(id), map[string]string{"by": p.user(c.By)}, &answer); err != nil {
+		if err := client.call(ctx, "DELETE", "/api/v1/silences/"+url.PathEscape(id), map[string]string{"by": p.user(c.By)},
+			&answer); err != nil {
 			return err
 		}
 		if c.Bridge.JSON {

@@ -170,8 +170,8 @@ func (w *world) pagerDutyAgrees() error {
 }
 
 // neverTold says whether an incident of a key came and went in this life of which PagerDuty was not told, by a silence,
-// and nothing of the key is open. What a wrong clock had made the newest in the earlier life, Meta never tells of again; a
-// recovery that is too old when it arrives is not believed of what nobody knows.
+// and nothing of the key is open. What a wrong clock had made the newest in the earlier life, Meta never tells of
+// again; a recovery that is too old when it arrives is not believed of what nobody knows.
 func (w *world) neverTold(key string) bool {
 	all, err := w.store.Incidents(context.Background(), router.IncidentFilter{})
 	w.must(err)

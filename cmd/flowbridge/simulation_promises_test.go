@@ -108,7 +108,8 @@ func (w *world) noteFlap(e *router.Event) {
 	arrived := e.Received.Sub(last.Received)
 	flapped := ok && last.AlertState == router.Deactivated && e.At.Sub(last.At) < resolveAfter
 	// What a person has resolved has nothing to hold back, whenever what arrives after that had happened.
-	if flapped && arrived >= 0 && arrived <= 10*time.Second && w.wasOpen(&last) && !w.resolvedByHand(keyOfEvent(e), e.Received) {
+	if flapped && arrived >= 0 && arrived <= 10*time.Second && w.wasOpen(&last) &&
+		!w.resolvedByHand(keyOfEvent(e), e.Received) {
 		w.breaks(flapIsOne, "%s recovered at %s and was back at %s, and both arrived at %s",
 			keyOfEvent(e), last.At.Format("15:04:05"), e.At.Format("15:04:05"), e.Received.Format("15:04:05"))
 	}
@@ -171,7 +172,8 @@ func (w *world) noteSilences(b *router.Batch) {
 			return e.Name == router.EndSilence && e.Act.Silence.ID == s.ID
 		})
 		covers := slices.IndexFunc(unresolved, func(inc router.Incident) bool { return covered(&s, &inc) })
-		opened := covers >= 0 && slices.ContainsFunc(b.Entries, func(e router.Entry) bool { // by the same batch, so perhaps after the end
+		// by the same batch, so perhaps after the end
+		opened := covers >= 0 && slices.ContainsFunc(b.Entries, func(e router.Entry) bool {
 			return e.Incident == unresolved[covers].Number && (e.Kind == router.EntryOpened || e.Kind == router.EntryReopened)
 		})
 		switch {

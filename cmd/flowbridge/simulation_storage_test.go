@@ -95,7 +95,8 @@ type memory struct {
 
 func newMemory() memory {
 	return memory{
-		known: map[string]bool{}, seqs: map[int64]router.Event{}, heardOf: map[string]personAct{}, newest: map[string]time.Time{},
+		known: map[string]bool{}, seqs: map[int64]router.Event{}, heardOf: map[string]personAct{},
+		newest: map[string]time.Time{},
 		owners: map[int64][]int64{}, life: map[int64]*life{}, pages: map[[2]int64]map[string]string{},
 		failing: map[int64]time.Time{}, cut: map[int64]bool{},
 		awaited: map[string]bool{}, digests: map[string]bool{},
@@ -233,8 +234,8 @@ func (w *world) noteAppended(events []router.Event) {
 	}
 }
 
-// noteStale remembers an attempt to open a page. Where what came of it is lost, nobody knows that the page was opened anew
-// already: one that ends an older opening first does so once more.
+// noteStale remembers an attempt to open a page. Where what came of it is lost, nobody knows that the page was opened
+// anew already: one that ends an older opening first does so once more.
 func (w *world) noteStale(n *router.Notification) {
 	if n == nil || !n.Open {
 		return
@@ -291,8 +292,8 @@ func (w *world) noteCommit(b *router.Batch) {
 	w.noteSilences(b)
 }
 
-// countsAsAct says whether an event is an act that an older one must not undo. What PagerDuty resolves or acknowledges by
-// itself is none: nobody has decided anything.
+// countsAsAct says whether an event is an act that an older one must not undo. What PagerDuty resolves or acknowledges
+// by itself is none: nobody has decided anything.
 func countsAsAct(e *router.Event) bool {
 	return e.Act != nil && !(e.Act.Itself && (e.Name == router.Resolve || e.Name == router.Acknowledge))
 }
@@ -308,8 +309,8 @@ func kindOfAct(act string) string {
 	return ""
 }
 
-// noteOpenings counts how often a page of PagerDuty's was owed the opening of an incident, under whatever name. One that a
-// person ended there, or opened, is owed neither.
+// noteOpenings counts how often a page of PagerDuty's was owed the opening of an incident, under whatever name. One
+// that a person ended there, or opened, is owed neither.
 func (w *world) noteOpenings(b *router.Batch) {
 	defer func() {
 		for _, o := range b.AlreadyThere {
@@ -336,7 +337,8 @@ func (w *world) noteOpenings(b *router.Batch) {
 		}
 		if len(w.pages[id]) == 0 || reopenedIn(b, o.Incident) || o.PagedAt == 0 && w.closedBetween(b, o.Incident) {
 			w.openings[o.Key]++
-			w.mustPage(o.Incident, need{at: w.raisedIn(b, o.Incident), why: "it opened for " + o.Target.Notifier, page: o.PagedAt})
+			w.mustPage(o.Incident, need{at: w.raisedIn(b, o.Incident), why: "it opened for " + o.Target.Notifier,
+				page: o.PagedAt})
 		}
 		w.pages[id][o.Target.Notifier] = o.Key
 	}
@@ -353,8 +355,8 @@ func reopenedIn(b *router.Batch, incident int64) bool {
 	return kinds[router.EntryResolved] && kinds[router.EntryReopened]
 }
 
-// closedBetween says whether the page of an incident closed and opened again within one batch, while the incident went on
-// below what pages. Rules that wait page whatever the level.
+// closedBetween says whether the page of an incident closed and opened again within one batch, while the incident went
+// on below what pages. Rules that wait page whatever the level.
 func (w *world) closedBetween(b *router.Batch, incident int64) bool {
 	eased := false
 	for _, e := range b.Entries {

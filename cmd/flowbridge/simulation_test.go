@@ -28,12 +28,14 @@ import (
 )
 
 var (
-	seeds     = flag.Int("seeds", usualSeeds, "how many simulations to run: some hundreds in CI, tens of thousands in a night")
+	seeds = flag.Int("seeds", usualSeeds,
+		"how many simulations to run: some hundreds in CI, tens of thousands in a night")
 	firstSeed = flag.Uint64("seed", 1, "seed of the first simulation; with -seeds 1 a failing one is replayed exactly")
 	stepsFlag = flag.Int("steps", 0, "how many things happen in a simulation; few make a history that is easy to read. "+
 		"Default: what each seed chooses")
-	survey = flag.Bool("survey", false, "go on after a failure, and name the invariants that failed, each with the seed that has "+
-		"the shortest history")
+	survey = flag.Bool("survey", false,
+		"go on after a failure, and name the invariants that failed, each with the seed that has "+
+			"the shortest history")
 )
 
 // TestSimulation runs the whole bridge in one process, by hand and on a clock of its own: Meta posts, repeats and
@@ -75,7 +77,8 @@ func TestSimulation(t *testing.T) {
 		}
 	}
 	t.Logf("%d seeds: %s", *seeds, &total)
-	quiet := total.Acts == 0 || total.Crashes == 0 || total.Faults == 0 || total.Sick == 0 || total.Repeats == 0 || total.Digests == 0
+	quiet := total.Acts == 0 || total.Crashes == 0 || total.Faults == 0 || total.Sick == 0 || total.Repeats == 0 ||
+		total.Digests == 0
 	if *worldsFlag == "" && !t.Failed() && quiet {
 		t.Errorf("a simulation without trouble shows nothing: %s", &total)
 	}
@@ -220,7 +223,8 @@ func newWorld(t *testing.T, seed uint64, db string) *world {
 		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), db: db,
 		now:    time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC),
 		active: map[string][]float64{}, status: map[string]string{}, accepted: map[string]bool{},
-		pageAcked: map[int64]time.Time{}, reopenedThere: map[int64]bool{}, autoResolved: map[string]bool{}, outside: map[string]int{},
+		pageAcked: map[int64]time.Time{}, reopenedThere: map[int64]bool{}, autoResolved: map[string]bool{},
+		outside:  map[string]int{},
 		openings: map[string]int{}, before: map[string]bool{}, broken: map[string]error{},
 	}
 	w.truth = w.now
@@ -276,7 +280,8 @@ func (w *world) start() {
 	secrets := []router.Secret{testSecret}
 	w.intake, err = whatsapp.New(whatsapp.Config{AppSecrets: secrets, VerifyToken: "v", Now: clock}, w.store)
 	w.must(err)
-	w.webhooks, err = pagerduty.NewWebhooks(pagerduty.WebhookConfig{Secrets: []router.Secret{testWebhooks}, Now: clock}, w.store)
+	w.webhooks, err = pagerduty.NewWebhooks(pagerduty.WebhookConfig{Secrets: []router.Secret{testWebhooks}, Now: clock},
+		w.store)
 	w.must(err)
 	inForce := func() router.Rules { return w.rules }
 	w.router, err = router.New(router.Config{Rules: inForce, Now: clock, Batch: 1 + w.rand.IntN(5)}, w.store)

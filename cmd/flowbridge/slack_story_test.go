@@ -24,7 +24,8 @@ rules:
     notify: [chat, {to: page, severity: ">=error"}]
 `
 
-// slackStory is a bridge as a process of its own, with people in Slack. Meta's clock goes on by a minute with each post.
+// slackStory is a bridge as a process of its own, with people in Slack. Meta's clock goes on by a minute with each
+// post.
 type slackStory struct {
 	*services
 	*process
@@ -44,7 +45,8 @@ func newSlackStory(t *testing.T, more string) *slackStory {
 
 func (s *slackStory) start(more string) {
 	s.t.Helper()
-	s.process = start(s.t, s.services, writeRules(s.t, fmt.Sprintf(slackStoryRules, more)), filepath.Join(s.t.TempDir(), "bridge.db"))
+	s.process = start(s.t, s.services, writeRules(s.t, fmt.Sprintf(slackStoryRules, more)),
+		filepath.Join(s.t.TempDir(), "bridge.db"))
 	s.t.Cleanup(func() {
 		sandbox.AssertNoSecret(s.t, []string{"sandbox-signing-secret", "xapp-sandbox", testSlackToken}, s.stderr.String())
 	})
@@ -202,7 +204,8 @@ func TestWhoPressesTooLateIsToldSo(t *testing.T) {
 	})
 	s.press(card, sandbox.Press{Action: "acknowledge"})
 	at := time.Unix(s.clock, 0)
-	if got, want := s.told(1), fmt.Sprintf("INC-1: already resolved by Meta at <!date^%d^{time}|%s>", s.clock, at.UTC().Format("15:04 UTC")); got != want {
+	if got, want := s.told(1), fmt.Sprintf("INC-1: already resolved by Meta at <!date^%d^{time}|%s>", s.clock,
+		at.UTC().Format("15:04 UTC")); got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
 	s.Slack.ClearFaults()
@@ -313,7 +316,8 @@ func TestASilenceIsEndedFromTheCard(t *testing.T) {
 	s.settle()
 	s.press(card, sandbox.Press{Action: "unsilence"})
 	s.shows("(INC-1, open)")
-	if got := s.thread(card); !strings.Contains(got, ":no_bell: Silenced by u0person in Slack for 2 h") || !strings.Contains(got, ":no_bell: No longer silenced") {
+	if got := s.thread(card); !strings.Contains(got, ":no_bell: Silenced by u0person in Slack for 2 h") ||
+		!strings.Contains(got, ":no_bell: No longer silenced") {
 		t.Errorf("the thread says\n%s", got)
 	}
 	if got := s.pager(); got != "triggered" { // it is still open, so it is told now
@@ -328,7 +332,8 @@ func TestPageNowPagesWhoHearsOfWorseOnly(t *testing.T) {
 	s.press(card, sandbox.Press{Action: "page"})
 	eventually(t, "somebody is paged", func() bool { return s.pager() == "triggered" })
 	s.settle()
-	eventually(t, "the button is gone", func() bool { return !strings.Contains(string(s.cards()[0].Attachments), "Page now") })
+	eventually(t, "the button is gone",
+		func() bool { return !strings.Contains(string(s.cards()[0].Attachments), "Page now") })
 	if got := s.write("page 1"); got != "INC-1: everybody who can be paged is paged already" {
 		t.Errorf("answered %q", got)
 	}
@@ -417,9 +422,10 @@ func TestSecretsOfSlackAreCheckedAtTheStart(t *testing.T) {
 		"none":            {nil, "", ""},
 		"empty variables": {map[string]string{"SLACK_SIGNING_SECRET": "", "SLACK_APP_TOKEN": ""}, "xoxb-1", ""},
 		"both":            {map[string]string{"SLACK_SIGNING_SECRET": "s", "SLACK_APP_TOKEN": "xapp-1"}, "xoxb-1", ""},
-		"an empty file":   {map[string]string{"SLACK_SIGNING_SECRET_FILE": empty}, "xoxb-1", "SLACK_SIGNING_SECRET_FILE: " + empty + " holds nothing"},
-		"no bot token":    {map[string]string{"SLACK_APP_TOKEN": "xapp-1"}, "", "SLACK_BOT_TOKEN is not set"},
-		"no such file":    {map[string]string{"SLACK_APP_TOKEN_FILE": empty + "-2"}, "xoxb-1", "SLACK_APP_TOKEN_FILE"},
+		"an empty file": {map[string]string{"SLACK_SIGNING_SECRET_FILE": empty}, "xoxb-1", "SLACK_SIGNING_SECRET_FILE: " +
+			empty + " holds nothing"},
+		"no bot token": {map[string]string{"SLACK_APP_TOKEN": "xapp-1"}, "", "SLACK_BOT_TOKEN is not set"},
+		"no such file": {map[string]string{"SLACK_APP_TOKEN_FILE": empty + "-2"}, "xoxb-1", "SLACK_APP_TOKEN_FILE"},
 	} {
 		p := program{Getenv: func(name string) (string, bool) { v, ok := test.env[name]; return v, ok }}
 		_, err := p.slackBack(router.Secret(test.token))

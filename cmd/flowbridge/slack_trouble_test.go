@@ -50,7 +50,8 @@ func (s *slackStory) untroubled() {
 }
 
 func TestWhatAProxyAnswersParksNothing(t *testing.T) {
-	for _, fault := range []sandbox.Fault{{Status: http.StatusForbidden}, {Status: http.StatusNotFound}, {OKFalse: "team_added_to_org"}} {
+	for _, fault := range []sandbox.Fault{{Status: http.StatusForbidden}, {Status: http.StatusNotFound},
+		{OKFalse: "team_added_to_org"}} {
 		t.Run(fmt.Sprint(fault.Status, fault.OKFalse), func(t *testing.T) {
 			const times = 8
 			s := newSlackStory(t, "")
@@ -90,7 +91,8 @@ func TestAThreadThatIsLockedParksNothing(t *testing.T) {
 	s.shows("open")
 	s.meta("ACTIVATED", 50)
 	card := s.shows("Critical")
-	if !strings.Contains(string(card.Attachments), "The thread takes no replies") || !strings.Contains(string(card.Attachments), ":arrow_up:") {
+	if !strings.Contains(string(card.Attachments), "The thread takes no replies") ||
+		!strings.Contains(string(card.Attachments), ":arrow_up:") {
 		t.Errorf("the card says %s", card.Attachments)
 	}
 	s.meta("DEACTIVATED", 5)
@@ -110,7 +112,8 @@ func TestWhereCardsCannotBeEditedTheOldOneLeadsOnAndItsButtonsWork(t *testing.T)
 	s.meta("ACTIVATED", 50)
 	second := s.shows("Critical")
 	s.press(first, sandbox.Press{Action: "acknowledge"})
-	eventually(t, "the thread says who has it", func() bool { return strings.Contains(s.thread(second), "Acknowledged by u0person") })
+	eventually(t, "the thread says who has it",
+		func() bool { return strings.Contains(s.thread(second), "Acknowledged by u0person") })
 	if got := s.pager(); got != "acknowledged" {
 		t.Errorf("PagerDuty shows %q", got)
 	}

@@ -31,13 +31,16 @@ func (p *program) slackBack(token router.Secret) (s slackBack, err error) {
 		faults = append(faults, err)
 	}
 	if s.on() && token == "" {
-		faults = append(faults, errors.New("SLACK_BOT_TOKEN is not set, and SLACK_SIGNING_SECRET or SLACK_APP_TOKEN is: what people press in Slack needs all of them"))
+		faults = append(faults,
+			errors.New(
+				"SLACK_BOT_TOKEN is not set, and SLACK_SIGNING_SECRET or SLACK_APP_TOKEN is: what people press in Slack needs "+
+					"all of them"))
 	}
 	return s, errors.Join(faults...)
 }
 
-// wireSlackBack makes who takes what people press and write in Slack, and the routes that Slack may reach. There is none where
-// nothing could be trusted, and there are none where Slack has no secret to sign with.
+// wireSlackBack makes who takes what people press and write in Slack, and the routes that Slack may reach. There is
+// none where nothing could be trusted, and there are none where Slack has no secret to sign with.
 func (b *bridge) wireSlackBack(routes *httprouter.Router, metrics prometheus.Registerer) (err error) {
 	if !b.cfg.SlackBack.on() {
 		return nil

@@ -18,8 +18,8 @@ type slackManifestCommand struct {
 // maxAppName is Slack's limit, in characters.
 const maxAppName = 35
 
-// slackManifest is the app as Slack's form takes it. Scopes stand there for a reason each, and none without. What a person
-// chooses is quoted as Go does in ASCII, which means the same in YAML.
+// slackManifest is the app as Slack's form takes it. Scopes stand there for a reason each, and none without. What a
+// person chooses is quoted as Go does in ASCII, which means the same in YAML.
 var slackManifest = template.Must(template.New("manifest").Funcs(template.FuncMap{"quote": strconv.QuoteToASCII}).Parse(
 	`# Paste this at https://api.slack.com/apps -> Create New App -> From a manifest.
 display_information:

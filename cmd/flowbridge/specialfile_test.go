@@ -79,8 +79,8 @@ func TestRulesThatAreNoFileAreRefusedAtTheStart(t *testing.T) {
 	}
 }
 
-// TestCommandsRefuseWhatIsNoFile gives them to every command that reads a file. A pipe of a shell is one that ends, and is
-// refused as well: standard input is there for it.
+// TestCommandsRefuseWhatIsNoFile gives them to every command that reads a file. A pipe of a shell is one that ends, and
+// is refused as well: standard input is there for it.
 func TestCommandsRefuseWhatIsNoFile(t *testing.T) {
 	path, err := binary()
 	must(t, err)
@@ -94,18 +94,21 @@ func TestCommandsRefuseWhatIsNoFile(t *testing.T) {
 				{"explain", "--rules", file}, {"explain", "--rules", rulesFile, file}, {"test", file},
 				{"send", "--print", "--file", file}, {"replay", "--rules", file}, {"replay", "--rules", rulesFile, "--db", file},
 				{"backup", "--db", file, file + ".copy"}, {"forget", "--phone", "15550100", "--db", file},
-				{"serve", "--rules", file}, {"serve", "--rules", rulesFile, "--db", file, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"},
+				{"serve", "--rules", file}, {"serve", "--rules", rulesFile, "--db", file, "--listen", "127.0.0.1:0", "--admin",
+					"127.0.0.1:0"},
 				{"serve", "--rules", rulesFile, "--tls-cert", file, "--tls-key", file},
 				{"doctor", "--rules", file, "--db", file},
 			} {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				cmd := exec.CommandContext(ctx, path, args...)
 				cmd.Dir = t.TempDir()
-				cmd.Env = append(os.Environ(), "META_APP_SECRET="+testSecret, "META_VERIFY_TOKEN=verify-token-of-the-test", "SLACK_BOT_TOKEN=xoxb-1", "SLACK_API_URL=http://127.0.0.1:1/")
+				cmd.Env = append(os.Environ(), "META_APP_SECRET="+testSecret, "META_VERIFY_TOKEN=verify-token-of-the-test",
+					"SLACK_BOT_TOKEN=xoxb-1", "SLACK_API_URL=http://127.0.0.1:1/")
 				said, err := cmd.CombinedOutput()
 				if ctx.Err() != nil {
 					t.Errorf("flowbridge %s does not end", strings.Join(args, " "))
-				} else if cmd.ProcessState.ExitCode() != exitFault || !strings.Contains(string(said), file) && !strings.Contains(string(said), "no SQLite database") {
+				} else if cmd.ProcessState.ExitCode() != exitFault || !strings.Contains(string(said), file) &&
+					!strings.Contains(string(said), "no SQLite database") {
 					t.Errorf("flowbridge %s: %v\n%s", strings.Join(args, " "), err, said)
 				}
 				cancel()
@@ -163,7 +166,8 @@ func TestFilesThatDoNotAnswerHoldUpNothing(t *testing.T) {
 		set := newRuleset("/nowhere/rules.yaml", loadedRules{rules: first}, h.read, nil, slog.New(slog.DiscardHandler))
 		begun := time.Now()
 		err := set.reload(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "/nowhere/rules.yaml cannot be read within 30 s") || time.Since(begun) != rulesLimit {
+		if err == nil || !strings.Contains(err.Error(), "/nowhere/rules.yaml cannot be read within 30 s") ||
+			time.Since(begun) != rulesLimit {
 			t.Errorf("after %s: %v", time.Since(begun), err)
 		}
 		if set.rules() != first || set.trouble() == "" {
@@ -200,7 +204,8 @@ func TestRulesNeverGetTheBridgesOwnSecrets(t *testing.T) {
 			t.Errorf("rules can have %s", own.name)
 		}
 	}
-	for _, path := range []string{"/proc/self/environ", "/proc/../proc/self/environ", "/dev/null", "/dev/../sys/kernel/mm/transparent_hugepage/enabled"} {
+	for _, path := range []string{"/proc/self/environ", "/proc/../proc/self/environ", "/dev/null",
+		"/dev/../sys/kernel/mm/transparent_hugepage/enabled"} {
 		p := program{Getenv: func(string) (string, bool) { return "", false }}
 		if _, err := p.readKeyFile(path); !errors.Is(err, errMadeUp) && !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: %v", path, err)

@@ -31,7 +31,8 @@ func TestReadinessFailsWhileNobodyIsTold(t *testing.T) {
 	}
 	isWell := func(t *testing.T, s *services, p *process) {
 		t.Helper()
-		eventually(t, "both services are told", func() bool { return len(rootsOf(s.Slack)) == 1 && len(s.PagerDuty.Incidents()) == 1 })
+		eventually(t, "both services are told",
+			func() bool { return len(rootsOf(s.Slack)) == 1 && len(s.PagerDuty.Incidents()) == 1 })
 		eventually(t, "/readyz says yes again", func() bool { return p.readiness(t) == http.StatusOK })
 	}
 	post := pairPost(lately, "77", "ACTIVATED", 50)
@@ -44,7 +45,8 @@ func TestReadinessFailsWhileNobodyIsTold(t *testing.T) {
 		run(t, db, `ALTER TABLE timeline RENAME TO gone`)
 		p.post(t, post, http.StatusOK)
 		says(t, p, "this process has the right to")
-		if text := getText(t, p.Admin+"/metrics"); hasLine(text, "flowbridge_fold_stalled_seconds 0") || !hasLine(text, "flowbridge_folds 1") {
+		if text := getText(t, p.Admin+"/metrics"); hasLine(text, "flowbridge_fold_stalled_seconds 0") ||
+			!hasLine(text, "flowbridge_folds 1") {
 			t.Errorf("the metrics do not show that the journal is not folded:\n%s", text)
 		}
 		run(t, db, `ALTER TABLE gone RENAME TO timeline`)
@@ -59,7 +61,8 @@ func TestReadinessFailsWhileNobodyIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer held.Close()
-		if _, err := held.ExecContext(context.Background(), fmt.Sprintf(`SELECT pg_advisory_lock(%d, hashtext(current_schema()))`, 0x666c6f77)); err != nil {
+		if _, err := held.ExecContext(context.Background(),
+			fmt.Sprintf(`SELECT pg_advisory_lock(%d, hashtext(current_schema()))`, 0x666c6f77)); err != nil {
 			t.Fatal(err)
 		}
 		s, p := begin(t, dsn)
@@ -77,7 +80,8 @@ func TestReadinessFailsWhileNobodyIsTold(t *testing.T) {
 		s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", Times: 1, Hang: true, AfterAccept: true})
 		p.post(t, post, http.StatusOK)
 		says(t, p, "not tried, to chat (")
-		if text := getText(t, p.Admin+"/metrics"); !strings.Contains(text, `flowbridge_lane_stalled_seconds{notifier="chat"} `) {
+		if text := getText(t, p.Admin+"/metrics"); !strings.Contains(text,
+			`flowbridge_lane_stalled_seconds{notifier="chat"} `) {
 			t.Errorf("the metrics do not show which notifier is not told:\n%s", text)
 		}
 		s.Slack.ClearFaults()

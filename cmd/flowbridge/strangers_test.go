@@ -112,7 +112,8 @@ func honest(t *testing.T, client func() *http.Client, url string, posts int, fre
 			for i := range posts / clients {
 				body := pairPost(lately+int64(i), strconv.Itoa(100+c), "ACTIVATED", 5)
 				began := time.Now()
-				said := answered(client, url+"/webhooks/whatsapp", http.Header{"X-Hub-Signature-256": {whatsapp.Sign(testSecret, []byte(body))}}, body)
+				said := answered(client, url+"/webhooks/whatsapp",
+					http.Header{"X-Hub-Signature-256": {whatsapp.Sign(testSecret, []byte(body))}}, body)
 				mu.Lock()
 				took = append(took, time.Since(began))
 				if said != "200 OK" {
@@ -130,7 +131,8 @@ func honest(t *testing.T, client func() *http.Client, url string, posts int, fre
 		t.Errorf("of %d honest posts some were answered %v", len(took), bad)
 	}
 	slices.Sort(took)
-	t.Logf("%d honest posts: median %s, p99 %s, longest %s", len(took), took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
+	t.Logf("%d honest posts: median %s, p99 %s, longest %s", len(took), took[len(took)/2], took[len(took)*99/100],
+		took[len(took)-1])
 }
 
 // answered posts, and returns the status or the error.
@@ -168,8 +170,10 @@ func others(t *testing.T, p *process) {
 		{"/slack/commands", form, "200 OK", http.Header{
 			"X-Slack-Request-Timestamp": {stamp}, "X-Slack-Signature": {sandbox.Sign(signingSecretOfTest, stamp, []byte(form))},
 			"Content-Type": {"application/x-www-form-urlencoded"}}},
-		{"/webhooks/pagerduty", ping, "202 Accepted", http.Header{"X-Pagerduty-Signature": {sandbox.SignWebhook(testWebhooks, []byte(ping))}}},
-		{"/webhooks/whatsapp", large, "200 OK", http.Header{"X-Hub-Signature-256": {whatsapp.Sign(testSecret, []byte(large))}}},
+		{"/webhooks/pagerduty", ping, "202 Accepted",
+			http.Header{"X-Pagerduty-Signature": {sandbox.SignWebhook(testWebhooks, []byte(ping))}}},
+		{"/webhooks/whatsapp", large, "200 OK",
+			http.Header{"X-Hub-Signature-256": {whatsapp.Sign(testSecret, []byte(large))}}},
 	} {
 		if got := answered(client, p.Public+c.path, c.header, c.body); got != c.want {
 			t.Errorf("%s was answered %s, want %s", c.path, got, c.want)
@@ -183,8 +187,8 @@ func refused(t *testing.T, p *process, reason refusalReason) int {
 	return p.counter(t, fmt.Sprintf(`flowbridge_refused_total{reason="%s"}`, reason))
 }
 
-// TestStrangersWhoDripHoldNobodyUp has 400 connections that send a byte now and then to the route of Meta's webhooks, and 40 to every
-// other.
+// TestStrangersWhoDripHoldNobodyUp has 400 connections that send a byte now and then to the route of Meta's webhooks,
+// and 40 to every other.
 func TestStrangersWhoDripHoldNobodyUp(t *testing.T) {
 	p := newTarget(t, 0)
 	s, n := &strangers{}, 0
@@ -281,7 +285,8 @@ func TestIdleStrangersShutNobodyOut(t *testing.T) {
 	defer client.CloseIdleConnections()
 	verify := func(what string, client *http.Client) {
 		t.Helper()
-		resp, err := client.Get(p.Public + "/webhooks/whatsapp?hub.mode=subscribe&hub.challenge=1&hub.verify_token=verify-token-of-the-test")
+		resp, err := client.Get(p.Public +
+			"/webhooks/whatsapp?hub.mode=subscribe&hub.challenge=1&hub.verify_token=verify-token-of-the-test")
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
@@ -307,7 +312,8 @@ func TestIdleStrangersShutNobodyOut(t *testing.T) {
 			_, _ = io.WriteString(conn, "GET /nothing HTTP/1.1\r\nHost: bridge\r\n\r\n")
 		}
 		if base == p.Public {
-			eventually(t, "some of the idle have given way", func() bool { return refused(t, p, refusedConnection) >= 600-512/2 })
+			eventually(t, "some of the idle have given way",
+				func() bool { return refused(t, p, refusedConnection) >= 600-512/2 })
 		}
 		verify("a connection that was of use before", client)
 		honest(t, plainClient, p.Public, 100, true)
@@ -327,7 +333,8 @@ func TestIdleStrangersShutNobodyOut(t *testing.T) {
 	if refused(t, p, refusedAdmin) == 0 {
 		t.Error("nobody gave way on the admin address")
 	}
-	if log := p.stderr.String(); !strings.Contains(log, refusalWords[refusedConnection]) || strings.Contains(log, `"level":"ERROR"`) {
+	if log := p.stderr.String(); !strings.Contains(log, refusalWords[refusedConnection]) ||
+		strings.Contains(log, `"level":"ERROR"`) {
 		t.Errorf("the log says\n%s", tail(log))
 	}
 	if err := p.stop(t); err != nil {
@@ -335,19 +342,22 @@ func TestIdleStrangersShutNobodyOut(t *testing.T) {
 	}
 }
 
-// TestStreamsOfStrangersHoldNobodyUp has 3,000 posts that drip over 30 connections of HTTP/2: more than there is room for.
+// TestStreamsOfStrangersHoldNobodyUp has 3,000 posts that drip over 30 connections of HTTP/2: more than there is room
+// for.
 func TestStreamsOfStrangersHoldNobodyUp(t *testing.T) {
 	ca := newAuthority(t, "CA of the bridge")
 	cert, key := ca.issue("bridge", 20*24*time.Hour)
 	dir := t.TempDir()
 	s := newServices(t, "#ops")
-	s.env = append(s.env, "FLOWBRIDGE_TLS_CERT="+ca.write(filepath.Join(dir, "tls.crt"), cert), "FLOWBRIDGE_TLS_KEY="+ca.write(filepath.Join(dir, "tls.key"), key))
+	s.env = append(s.env, "FLOWBRIDGE_TLS_CERT="+ca.write(filepath.Join(dir, "tls.crt"), cert), "FLOWBRIDGE_TLS_KEY="+
+		ca.write(filepath.Join(dir, "tls.key"), key))
 	p := start(t, s, writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db"))
 	url := "https" + strings.TrimPrefix(p.Public, "http")
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.cert)
 	client := func() *http.Client {
-		return &http.Client{Timeout: time.Minute, Transport: &http.Transport{ForceAttemptHTTP2: true, HTTP2: &http.HTTP2Config{StrictMaxConcurrentRequests: true}, TLSClientConfig: &tls.Config{RootCAs: roots}}}
+		return &http.Client{Timeout: time.Minute, Transport: &http.Transport{ForceAttemptHTTP2: true,
+			HTTP2: &http.HTTP2Config{StrictMaxConcurrentRequests: true}, TLSClientConfig: &tls.Config{RootCAs: roots}}}
 	}
 	honest(t, client, url, 100, false)
 	ctx, stop := context.WithCancel(t.Context())
@@ -357,7 +367,8 @@ func TestStreamsOfStrangersHoldNobodyUp(t *testing.T) {
 	for range 30 {
 		one := client()
 		defer one.CloseIdleConnections()
-		if said := answered(one, url+strangerPaths[0], strangerHeader(), "x"); said != "401 Unauthorized" { // now it has one connection
+		// now it has one connection
+		if said := answered(one, url+strangerPaths[0], strangerHeader(), "x"); said != "401 Unauthorized" {
 			t.Fatal(said)
 		}
 		for range maxStreams {

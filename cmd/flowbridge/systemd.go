@@ -43,13 +43,15 @@ func (p *program) systemd(logger *slog.Logger) systemd {
 	if pid := p.setting("WATCHDOG_PID"); s.socket == "" || pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return s
 	}
-	if micros, err := strconv.ParseInt(p.setting("WATCHDOG_USEC"), 10, 64); err == nil && micros > 0 && micros < int64(24*time.Hour/time.Microsecond) {
+	if micros, err := strconv.ParseInt(p.setting("WATCHDOG_USEC"), 10, 64); err == nil && micros > 0 &&
+		micros < int64(24*time.Hour/time.Microsecond) {
 		s.watchdog = time.Duration(micros) * time.Microsecond
 	}
 	return s
 }
 
-// tell sends lines in one datagram. What cannot be sent is logged: the bridge goes on, and systemd has a time-out of its own.
+// tell sends lines in one datagram. What cannot be sent is logged: the bridge goes on, and systemd has a time-out of
+// its own.
 func (s systemd) tell(lines ...string) {
 	if s.socket == "" {
 		return
@@ -72,8 +74,8 @@ func (s systemd) send(message string) error {
 	return err
 }
 
-// around tells of a service that listens already: that it is ready, that it lives, and that it stops once ctx ends. It returns
-// what the service does.
+// around tells of a service that listens already: that it is ready, that it lives, and that it stops once ctx ends. It
+// returns what the service does.
 func (s systemd) around(ctx context.Context, trouble func(context.Context) string, serve func() error) error {
 	s.tell(systemdReady)
 	serving, ended := context.WithCancel(context.WithoutCancel(ctx))
@@ -92,8 +94,8 @@ func (s systemd) around(ctx context.Context, trouble func(context.Context) strin
 	return err
 }
 
-// feed feeds the watchdog until ctx ends, while trouble returns "". Else systemd is told what the trouble is, and starts the
-// process anew when that lasts.
+// feed feeds the watchdog until ctx ends, while trouble returns "". Else systemd is told what the trouble is, and
+// starts the process anew when that lasts.
 func (s systemd) feed(ctx context.Context, trouble func(context.Context) string) {
 	if s.watchdog == 0 {
 		return
@@ -123,15 +125,16 @@ func (s systemd) feed(ctx context.Context, trouble func(context.Context) string)
 	}
 }
 
-// listenPublic listens on the public address, or takes the listener that systemd holds for this process: posts then wait in it
-// while the process is started anew.
+// listenPublic listens on the public address, or takes the listener that systemd holds for this process: posts then
+// wait in it while the process is started anew.
 func (p *program) listenPublic(address string) (net.Listener, error) {
 	count := p.setting("LISTEN_FDS")
 	switch {
 	case count == "" || p.setting("LISTEN_PID") != strconv.Itoa(os.Getpid()):
 		return net.Listen("tcp", address)
 	case count != "1":
-		return nil, fmt.Errorf("systemd hands over %s sockets: give the socket unit one ListenStream=, for the public address", count)
+		return nil, fmt.Errorf(
+			"systemd hands over %s sockets: give the socket unit one ListenStream=, for the public address", count)
 	}
 	file := os.NewFile(firstListenFD, "LISTEN_FDS")
 	if file == nil {

@@ -96,7 +96,8 @@ func TestTheWatchdogIsFedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		asked := 0
-		s := systemd{watchdog: 90 * time.Second, logger: slog.New(slog.DiscardHandler)} // it has no socket: what it asks is counted
+		// it has no socket: what it asks is counted
+		s := systemd{watchdog: 90 * time.Second, logger: slog.New(slog.DiscardHandler)}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -151,7 +152,8 @@ func TestWhatSystemdPutsIntoTheEnvironment(t *testing.T) {
 		}
 		l.Close()
 	}
-	if _, err := withEnv([]string{"LISTEN_FDS=2", "LISTEN_PID=" + self}).listenPublic(""); err == nil || !strings.Contains(err.Error(), "one ListenStream=") {
+	if _, err := withEnv([]string{"LISTEN_FDS=2", "LISTEN_PID=" + self}).listenPublic(""); err == nil ||
+		!strings.Contains(err.Error(), "one ListenStream=") {
 		t.Errorf("two sockets: %v", err)
 	}
 }
@@ -166,7 +168,8 @@ func withEnv(env []string) *program {
 	}}
 }
 
-// TestTheSocketOfSystemdIsThePublicAddress starts a bridge with a listener that was open before it, as a socket unit does.
+// TestTheSocketOfSystemdIsThePublicAddress starts a bridge with a listener that was open before it, as a socket unit
+// does.
 func TestTheSocketOfSystemdIsThePublicAddress(t *testing.T) {
 	held, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -178,7 +181,8 @@ func TestTheSocketOfSystemdIsThePublicAddress(t *testing.T) {
 	must(t, err)
 	socket := newNotifySocket(t, filepath.Join(t.TempDir(), "notify"))
 	// A shell, since LISTEN_PID is the number of the process itself.
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh", path, "serve", "--rules", writeRules(t, crashRules),
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh", path, "serve", "--rules",
+		writeRules(t, crashRules),
 		"--db", filepath.Join(t.TempDir(), "bridge.db"), "--listen", "127.0.0.1:1", "--admin", "127.0.0.1:0")
 	cmd.Env = append(append(os.Environ(), newServices(t, "#ops").env...), "LISTEN_FDS=1", "NOTIFY_SOCKET="+socket.path)
 	cmd.ExtraFiles = []*os.File{file}
@@ -188,7 +192,8 @@ func TestTheSocketOfSystemdIsThePublicAddress(t *testing.T) {
 	if got := socket.next(t); got != "READY=1" {
 		t.Errorf("systemd was told %q", got)
 	}
-	resp, err := http.Get("http://" + held.Addr().String() + "/webhooks/whatsapp?hub.mode=subscribe&hub.challenge=17&hub.verify_token=verify-token-of-the-test")
+	resp, err := http.Get("http://" + held.Addr().String() +
+		"/webhooks/whatsapp?hub.mode=subscribe&hub.challenge=17&hub.verify_token=verify-token-of-the-test")
 	must(t, err)
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -120,7 +120,8 @@ func (t *tester) step(s *stories.StepResult) {
 		widest = max(widest, len(line.Text))
 	}
 	for _, line := range s.Diff {
-		text := fmt.Sprintf("        %c %-*s  %s", line.Sign, widest, line.Text, strings.TrimSpace(line.Note+" "+line.Place.String()))
+		text := fmt.Sprintf("        %c %-*s  %s", line.Sign, widest, line.Text,
+			strings.TrimSpace(line.Note+" "+line.Place.String()))
 		if line.Sign == ' ' {
 			text = "          " + line.Text
 		}

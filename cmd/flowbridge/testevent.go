@@ -27,7 +27,8 @@ func buildEvent(e *stories.Event, now time.Time) ([]router.Event, error) {
 	}
 	events, ignored := whatsapp.Decode(post, now, whatsapp.WantsAll)
 	if len(events) == 0 {
-		return nil, fmt.Errorf("the bridge would let this go: %d changes of the field messages are no filled forms", ignored.Total())
+		return nil, fmt.Errorf("the bridge would let this go: %d changes of the field messages are no filled forms",
+			ignored.Total())
 	}
 	for i := range events {
 		if events[i].Unreadable != "" {
@@ -38,8 +39,8 @@ func buildEvent(e *stories.Event, now time.Time) ([]router.Event, error) {
 	return events, nil
 }
 
-// bridgeEvent is what the bridge says of itself: the mildest level unless the story names another under with: {change}, about
-// what it names under with: {about}, such as a notifier.
+// bridgeEvent is what the bridge says of itself: the mildest level unless the story names another under with: {change},
+// about what it names under with: {about}, such as a notifier.
 func bridgeEvent(e *stories.Event, at, now time.Time) ([]router.Event, error) {
 	signal := router.SignalOf(e.Name)
 	said := struct{ Change, About string }{Change: signal.Levels[0].Word}
@@ -91,7 +92,8 @@ func storyPost(e *stories.Event, at time.Time) ([]byte, error) {
 func flowValue(e *stories.Event, at time.Time) (value map[string]any, err error) {
 	if !slices.Contains(whatsapp.SampleNames(), e.Name) {
 		value = map[string]any{"event": e.Name, "flow_id": e.Flow}
-		for key, text := range map[string]string{"alert_state": e.AlertState, "old_status": e.OldStatus, "new_status": e.NewStatus} {
+		for key, text := range map[string]string{"alert_state": e.AlertState, "old_status": e.OldStatus,
+			"new_status": e.NewStatus} {
 			if text != "" {
 				value[key] = text
 			}
@@ -135,8 +137,10 @@ func storyResponse(e *stories.Event, waba string, at time.Time) ([]byte, error) 
 		return nil, err
 	}
 	value, err := json.Marshal(map[string]any{"messaging_product": "whatsapp", "messages": []any{map[string]any{
-		"id": fmt.Sprintf("wamid.story.%d", at.UnixNano()), "from": "15550100200", "timestamp": fmt.Sprint(at.Unix()), "type": "interactive",
-		"interactive": map[string]any{"type": "nfm_reply", "nfm_reply": map[string]any{"name": "flow", "body": "Sent", "response_json": string(text)}},
+		"id": fmt.Sprintf("wamid.story.%d", at.UnixNano()), "from": "15550100200", "timestamp": fmt.Sprint(at.Unix()),
+		"type": "interactive",
+		"interactive": map[string]any{"type": "nfm_reply", "nfm_reply": map[string]any{"name": "flow", "body": "Sent",
+			"response_json": string(text)}},
 	}}})
 	if err != nil {
 		return nil, err

@@ -43,9 +43,11 @@ const (
 func (f tlsFiles) check() error {
 	switch {
 	case (f.Cert == "") != (f.Key == ""):
-		return fmt.Errorf("%s and %s go together: give both, or none behind a proxy that ends TLS", f.flag("cert"), f.flag("key"))
+		return fmt.Errorf("%s and %s go together: give both, or none behind a proxy that ends TLS", f.flag("cert"),
+			f.flag("key"))
 	case f.ClientCA != "" && f.Cert == "":
-		return errors.New("--tls-client-ca needs --tls-cert and --tls-key: behind a proxy it is the proxy that sees client certificates")
+		return errors.New(
+			"--tls-client-ca needs --tls-cert and --tls-key: behind a proxy it is the proxy that sees client certificates")
 	}
 	return nil
 }
@@ -65,9 +67,11 @@ type certificates struct {
 
 // newCertificates reads the files.
 func newCertificates(files tlsFiles, logger *slog.Logger) (*certificates, error) {
-	expiry := prometheus.GaugeOpts{Name: "flowbridge_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate of the public address ends."}
+	expiry := prometheus.GaugeOpts{Name: "flowbridge_tls_certificate_expiry_timestamp_seconds",
+		Help: "When the certificate of the public address ends."}
 	if files.admin {
-		expiry = prometheus.GaugeOpts{Name: "flowbridge_admin_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate of the admin address ends."}
+		expiry = prometheus.GaugeOpts{Name: "flowbridge_admin_tls_certificate_expiry_timestamp_seconds",
+			Help: "When the certificate of the admin address ends."}
 	}
 	c := &certificates{files: files, logger: logger, now: time.Now, expiry: prometheus.NewGauge(expiry)}
 	if err := files.check(); err != nil {
@@ -83,7 +87,8 @@ func newCertificates(files tlsFiles, logger *slog.Logger) (*certificates, error)
 
 func (f tlsFiles) read() (contents [][]byte, err error) {
 	contents = make([][]byte, 3)
-	for i, file := range []struct{ flag, path string }{{f.flag("cert"), f.Cert}, {f.flag("key"), f.Key}, {f.flag("client-ca"), f.ClientCA}} {
+	for i, file := range []struct{ flag, path string }{{f.flag("cert"), f.Cert}, {f.flag("key"), f.Key},
+		{f.flag("client-ca"), f.ClientCA}} {
 		if file.path == "" {
 			continue
 		}
@@ -140,7 +145,8 @@ func (c *certificates) config() *tls.Config {
 	}
 }
 
-// ends returns when the certificate in force ends, and its file. It looks at the files first: there may be no handshakes.
+// ends returns when the certificate in force ends, and its file. It looks at the files first: there may be no
+// handshakes.
 func (c *certificates) ends() (at time.Time, file string, ok bool) {
 	if c == nil {
 		return at, "", false

@@ -39,8 +39,9 @@ func newAuthority(t *testing.T, name string) *authority {
 	t.Helper()
 	a := &authority{t: t}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	a.key = a.newKey()
 	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
@@ -68,15 +69,18 @@ func (a *authority) issue(name string, ends time.Duration) (cert, key []byte) {
 	a.t.Helper()
 	a.last++
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(100 + a.last), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(ends),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		SerialNumber: big.NewInt(100 + a.last), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:    time.Now().Add(ends),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth,
+			x509.ExtKeyUsageClientAuth},
 	}
 	private := a.newKey()
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, private.Public(), a.key)
 	a.must(err)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
 	a.must(err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
 }
 
 func (a *authority) client(name string) *tls.Certificate {
@@ -111,7 +115,8 @@ func newTLSBridge(t *testing.T, clientCA []byte) *tlsBridge {
 	dir := t.TempDir()
 	b := &tlsBridge{ca: newAuthority(t, "CA of the bridge"), log: &logBuffer{}}
 	cert, key := b.ca.issue("first", 20*24*time.Hour)
-	b.files = tlsFiles{Cert: b.ca.write(filepath.Join(dir, "tls.crt"), cert), Key: b.ca.write(filepath.Join(dir, "tls.key"), key)}
+	b.files = tlsFiles{Cert: b.ca.write(filepath.Join(dir, "tls.crt"), cert),
+		Key: b.ca.write(filepath.Join(dir, "tls.key"), key)}
 	if clientCA != nil {
 		b.files.ClientCA = b.ca.write(filepath.Join(dir, "ca.crt"), clientCA)
 	}
@@ -124,7 +129,10 @@ func newTLSBridge(t *testing.T, clientCA []byte) *tlsBridge {
 		b.seconds += 2
 		return time.Now().Add(time.Duration(b.seconds) * time.Second)
 	}
-	loaded, err := rules.Load("rules.yaml", []byte("version: 1\nnotifiers: {page: {kind: pagerduty, routing_key: \"0123456789abcdef0123456789abcdef\"}}\ndefault: {notify: [page]}\n"), rules.Config{})
+	loaded, err := rules.Load("rules.yaml",
+		[]byte(
+			"version: 1\nnotifiers: {page: {kind: pagerduty, routing_key: \"0123456789abcdef0123456789abcdef\"}}\ndefault: "+
+				"{notify: [page]}\n"), rules.Config{})
 	b.ca.must(err)
 	ctx, stop := context.WithCancel(context.Background())
 	whole, err := newBridge(ctx, bridgeConfig{
@@ -180,7 +188,8 @@ const handshakePath = "/webhooks/whatsapp?hub.mode=subscribe&hub.challenge=1&hub
 func TestWebhooksComeOverTLS(t *testing.T) {
 	t.Parallel()
 	b := newTLSBridge(t, nil)
-	for _, c := range []struct{ method, path string }{{http.MethodPost, "/webhooks/whatsapp"}, {http.MethodGet, handshakePath}} {
+	for _, c := range []struct{ method, path string }{{http.MethodPost, "/webhooks/whatsapp"},
+		{http.MethodGet, handshakePath}} {
 		if status, name := b.call(t, c.method, c.path, nil); status != http.StatusOK || name != "first" {
 			t.Errorf("%s: answered %d by %q", c.method, status, name)
 		}
@@ -263,7 +272,8 @@ func TestOnlyMetaMayCallWhereItsClientCertificateIsAskedFor(t *testing.T) {
 		}
 	}
 	b.ca.write(b.files.ClientCA, other.pem()) // Meta's CA has changed
-	if status, _ := b.call(t, http.MethodPost, "/webhooks/whatsapp", other.client(metaCommonName)); status != http.StatusOK {
+	if status, _ := b.call(t, http.MethodPost, "/webhooks/whatsapp",
+		other.client(metaCommonName)); status != http.StatusOK {
 		t.Errorf("with the new CA it answers %d", status)
 	}
 	if n := strings.Count(b.log.String(), "refused for its client certificate"); n != 1 {

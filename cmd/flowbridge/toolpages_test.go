@@ -49,8 +49,8 @@ func (p *process) tryBrowser(path string, form url.Values) (status int, text str
 	return resp.StatusCode, strings.Join(strings.Fields(text), " "), err
 }
 
-// TestRulesAreTriedInTheConsole pastes events and rules into running bridges: nothing is stored, and who pastes learns nothing of
-// this machine's variables and files.
+// TestRulesAreTriedInTheConsole pastes events and rules into running bridges: nothing is stored, and who pastes learns
+// nothing of this machine's variables and files.
 func TestRulesAreTriedInTheConsole(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	must(t, os.WriteFile(secret, []byte("hunter2hunter2hunter2hunter2hunt"), 0o600))
@@ -81,18 +81,28 @@ func TestRulesAreTriedInTheConsole(t *testing.T) {
 				status     int
 				want       []string
 			}{
-				{"an event of the journal", "/rules/try?seq=1", nil, 200, []string{"told chat (slack #ops)", "yes everything: field is flows"}},
-				{"an event that is pasted", "/rules/try", url.Values{"event": {pairPost(lately, "78", "ACTIVATED", 10)}}, 200, []string{"Endpoint error rate", "told chat"}},
+				{"an event of the journal", "/rules/try?seq=1", nil, 200,
+					[]string{"told chat (slack #ops)", "yes everything: field is flows"}},
+				{"an event that is pasted", "/rules/try", url.Values{"event": {pairPost(lately, "78", "ACTIVATED", 10)}}, 200,
+					[]string{"Endpoint error rate", "told chat"}},
 				{"no event", "/rules/try", url.Values{"event": {`{"a": 1}`}}, 400, []string{"no webhook post"}},
-				{"an event that is unreadable", "/rules/try", url.Values{"event": {`{"entry": 7}`}}, 400, []string{"keep it as unreadable"}},
+				{"an event that is unreadable", "/rules/try", url.Values{"event": {`{"entry": 7}`}}, 400,
+					[]string{"keep it as unreadable"}},
 				{"the same rules", "/rules/candidate", url.Values{"rules": {ruleNamed("everything")}, "days": {"7"}}, 200,
 					[]string{"The same rules tell the same notifiers", "1 compared", "None: these rules tell what was told"}},
-				{"rules with mistakes", "/rules/candidate", url.Values{"rules": {ruleNamed("x") + "    notfy: [chat]\n"}}, 200, []string{"They cannot be loaded", "8:5 rules[0].notfy", "notify"}},
-				{"others", "/rules/candidate", url.Values{"rules": {strings.ReplaceAll(ruleNamed("others"), "chat", "elsewhere")}, "days": {"1"}}, 200,
-					[]string{"others new elsewhere", "everything gone chat", "chat → elsewhere", "+1 message to elsewhere", "−1 message to chat"}},
-				{"what refers to secrets", "/rules/candidate", url.Values{"rules": {strings.Replace(ruleNamed("x"), "#ops", "${CONSOLE_TEST_SECRET}", 1)}}, 200, []string{"They can be loaded"}},
-				{"what refers to a file", "/rules/candidate", url.Values{"rules": {strings.Replace(ruleNamed("x"), "#ops", "${file:"+secret+"}", 1)}}, 200, []string{"They can be loaded"}},
-				{"what refers to a file that is not there", "/rules/candidate", url.Values{"rules": {strings.Replace(ruleNamed("x"), "#ops", "${file:"+secret+"2}", 1)}}, 200, []string{"They can be loaded"}},
+				{"rules with mistakes", "/rules/candidate", url.Values{"rules": {ruleNamed("x") + "    notfy: [chat]\n"}}, 200,
+					[]string{"They cannot be loaded", "8:5 rules[0].notfy", "notify"}},
+				{"others", "/rules/candidate", url.Values{"rules": {strings.ReplaceAll(ruleNamed("others"), "chat", "elsewhere")},
+					"days": {"1"}}, 200,
+					[]string{"others new elsewhere", "everything gone chat", "chat → elsewhere", "+1 message to elsewhere",
+						"−1 message to chat"}},
+				{"what refers to secrets", "/rules/candidate", url.Values{"rules": {strings.Replace(ruleNamed("x"), "#ops",
+					"${CONSOLE_TEST_SECRET}", 1)}}, 200, []string{"They can be loaded"}},
+				{"what refers to a file", "/rules/candidate", url.Values{"rules": {strings.Replace(ruleNamed("x"), "#ops",
+					"${file:"+secret+"}", 1)}}, 200, []string{"They can be loaded"}},
+				{"what refers to a file that is not there", "/rules/candidate",
+					url.Values{"rules": {strings.Replace(ruleNamed("x"), "#ops", "${file:"+secret+"2}", 1)}}, 200,
+					[]string{"They can be loaded"}},
 				{"the setup", "/setup", nil, 200, []string{"Last good post", "Meta app secret", "Slack token"}},
 			} {
 				status, text := p.asBrowser(t, tt.path, tt.form)

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// These are set when a release is built: -ldflags "-X main.release=v1.2.3 -X main.commit=... -X main.date=2026-01-31T12:00:00Z".
-// The date is that of the commit, so that two builds of it are the same bytes.
+// These are set when a release is built: -ldflags "-X main.release=v1.2.3 -X main.commit=... -X
+// main.date=2026-01-31T12:00:00Z". The date is that of the commit, so that two builds of it are the same bytes.
 var release, commit, date string
 
 type versionCommand struct{}
@@ -18,11 +18,13 @@ type versionCommand struct{}
 // Run prints one line: the version, the commit and its date where they are known, and the platform.
 func (versionCommand) Run(p *program) error {
 	built := builtFrom()
-	origin := strings.Join(slices.DeleteFunc([]string{built.commit, built.date}, func(s string) bool { return s == "" }), ", ")
+	origin := strings.Join(slices.DeleteFunc([]string{built.commit, built.date}, func(s string) bool { return s == "" }),
+		", ")
 	if origin != "" {
 		origin = " (" + origin + ")"
 	}
-	_, err := fmt.Fprintf(p.Stdout, "flowbridge %s%s %s %s/%s\n", version(), origin, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(p.Stdout, "flowbridge %s%s %s %s/%s\n", version(), origin, runtime.Version(), runtime.GOOS,
+		runtime.GOARCH)
 	return err
 }
 

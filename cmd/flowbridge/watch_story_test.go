@@ -57,8 +57,8 @@ func keepSight(t *testing.T, db string, at time.Time) {
 	}
 }
 
-// TestASourceThatFallsSilentIsOneIncident holds that the silence of Meta is told once, stays open over a restart and a crash,
-// and is over with the next post: once, on the same card.
+// TestASourceThatFallsSilentIsOneIncident holds that the silence of Meta is told once, stays open over a restart and a
+// crash, and is over with the next post: once, on the same card.
 func TestASourceThatFallsSilentIsOneIncident(t *testing.T) {
 	t.Parallel()
 	s := newServices(t, "#ops")
@@ -85,7 +85,8 @@ func TestASourceThatFallsSilentIsOneIncident(t *testing.T) {
 	var before, after struct{ Events []console.Event }
 	p.get(t, "/api/v1/events", &before)
 	looks := p.counter(t, "flowbridge_watch_looks_total")
-	eventually(t, "it has looked again and again", func() bool { return p.counter(t, "flowbridge_watch_looks_total") > looks+3 })
+	eventually(t, "it has looked again and again",
+		func() bool { return p.counter(t, "flowbridge_watch_looks_total") > looks+3 })
 	p.get(t, "/api/v1/events", &after)
 	if len(before.Events) != 1 || len(after.Events) != 1 {
 		t.Errorf("%d events, and then %d: %+v", len(before.Events), len(after.Events), after.Events)
@@ -101,8 +102,8 @@ func TestASourceThatFallsSilentIsOneIncident(t *testing.T) {
 	}
 }
 
-// TestTheHeartbeatEndsWithTheWork holds that a dead man's switch is called while everything gets on, and not while it does not,
-// and that its address is nobody's business.
+// TestTheHeartbeatEndsWithTheWork holds that a dead man's switch is called while everything gets on, and not while it
+// does not, and that its address is nobody's business.
 func TestTheHeartbeatEndsWithTheWork(t *testing.T) {
 	t.Parallel()
 	var beats, status atomic.Int64
@@ -116,14 +117,16 @@ func TestTheHeartbeatEndsWithTheWork(t *testing.T) {
 	}))
 	defer server.Close()
 	s := newServices(t, "#ops")
-	s.env = append(s.env, "FLOWBRIDGE_WATCH_EVERY=20ms", "FLOWBRIDGE_STALLED_AFTER=200ms", "FLOWBRIDGE_HEARTBEAT="+server.URL+"/ping/a-secret-of-the-switch")
+	s.env = append(s.env, "FLOWBRIDGE_WATCH_EVERY=20ms", "FLOWBRIDGE_STALLED_AFTER=200ms", "FLOWBRIDGE_HEARTBEAT="+
+		server.URL+"/ping/a-secret-of-the-switch")
 	path := filepath.Join(t.TempDir(), "bridge.db")
 	p := start(t, s, writeRules(t, watchRules), path)
 	eventually(t, "the heart beats", func() bool { return beats.Load() > 2 })
 	status.Store(http.StatusNotFound)
 	eventually(t, "a fault is logged", func() bool { return strings.Contains(p.stderr.String(), "it answered 404") })
 	status.Store(http.StatusOK)
-	eventually(t, "its end is logged", func() bool { return strings.Contains(p.stderr.String(), "the heartbeat is told again") })
+	eventually(t, "its end is logged",
+		func() bool { return strings.Contains(p.stderr.String(), "the heartbeat is told again") })
 
 	db := openDatabase(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
 	run(t, db, `ALTER TABLE timeline RENAME TO gone`)
@@ -158,29 +161,34 @@ func (p *process) drilled(t *testing.T, s *services, args ...string) (code int, 
 		}
 		return "", false
 	}}
-	code = of.run(context.Background(), append([]string{"drill", "--admin", p.Admin, "--url", p.Public + "/webhooks/whatsapp"}, args...))
+	code = of.run(context.Background(),
+		append([]string{"drill", "--admin", p.Admin, "--url", p.Public + "/webhooks/whatsapp"}, args...))
 	return code, out.String()
 }
 
-// TestADrillGoesAllTheWay holds that a drill is told and ended like real trouble, says DRILL to everybody, and fails when
-// somebody is not told.
+// TestADrillGoesAllTheWay holds that a drill is told and ended like real trouble, says DRILL to everybody, and fails
+// when somebody is not told.
 func TestADrillGoesAllTheWay(t *testing.T) {
 	t.Parallel()
 	s := newServices(t, "#ops")
 	p := start(t, s, writeRules(t, watchRules), filepath.Join(t.TempDir(), "bridge.db"))
 	code, said := p.drilled(t, s)
-	steps := regexp.MustCompile(`(?s)ACTIVATED sent.* INC-1 is open, by rule "flows"\n.* was told .*DEACTIVATED sent.* INC-1 is resolved.* was told that it is over.* everybody was told\n$`)
-	if code != exitDone || !steps.MatchString(said) || strings.Count(said, "page (pagerduty)") != 2 || strings.Count(said, "ops (slack)") != 2 {
+	steps := regexp.MustCompile(
+		`(?s)ACTIVATED sent.* INC-1 is open, by rule "flows"\n.* was told .*DEACTIVATED sent.* INC-1 is resolved.* was told that it is over.* everybody was told\n$`)
+	if code != exitDone || !steps.MatchString(said) || strings.Count(said, "page (pagerduty)") != 2 ||
+		strings.Count(said, "ops (slack)") != 2 {
 		t.Errorf("it ended with %d:\n%s", code, said)
 	}
 	cards, pages := rootsOf(s.Slack), s.PagerDuty.Incidents()
-	if len(cards) != 1 || !strings.Contains(cards[0].Text, "DRILL: ") || len(pages) != 1 || pages[0].Status != "resolved" ||
+	if len(cards) != 1 || !strings.Contains(cards[0].Text, "DRILL: ") || len(pages) != 1 ||
+		pages[0].Status != "resolved" ||
 		!strings.Contains(pages[0].Summary, "DRILL ") {
 		t.Errorf("cards %+v\npages %+v", cards, pages)
 	}
 	var inc console.Incident
 	p.get(t, "/api/v1/incidents/1", &inc)
-	if !inc.Drill || inc.FlowName != router.DrillName || len(inc.Timeline) == 0 || !strings.HasPrefix(inc.Timeline[0].Text, "DRILL: ") {
+	if !inc.Drill || inc.FlowName != router.DrillName || len(inc.Timeline) == 0 ||
+		!strings.HasPrefix(inc.Timeline[0].Text, "DRILL: ") {
 		t.Errorf("the incident: %+v", inc)
 	}
 	var seen struct{ Seen []console.Sight }
@@ -196,14 +204,17 @@ func TestADrillGoesAllTheWay(t *testing.T) {
 		t.Errorf("a drill counts among the hits of rules: %+v", list.Hits)
 	}
 
-	if code, said := p.drilled(t, s, "--rule", "others"); code != exitDone || strings.Contains(said, "page (pagerduty)") || !strings.Contains(said, `by rule "others"`) {
+	if code, said := p.drilled(t, s, "--rule", "others"); code != exitDone || strings.Contains(said, "page (pagerduty)") ||
+		!strings.Contains(said, `by rule "others"`) {
 		t.Errorf("by another rule it ended with %d:\n%s", code, said)
 	}
-	if code, said := p.drilled(t, s, "--rule", "nobody's"); code != exitFault || !strings.Contains(said, `MISSING: the bridge has no rule "nobody's"`) {
+	if code, said := p.drilled(t, s, "--rule", "nobody's"); code != exitFault ||
+		!strings.Contains(said, `MISSING: the bridge has no rule "nobody's"`) {
 		t.Errorf("by a rule that there is not it ended with %d:\n%s", code, said)
 	}
 	s.Slack.Fail(sandbox.Fault{Status: http.StatusServiceUnavailable})
-	if code, said := p.drilled(t, s, "--timeout", "1s"); code != exitFault || !strings.Contains(said, "MISSING: ops was not told: waiting") || strings.Count(said, "page (pagerduty)") != 2 {
+	if code, said := p.drilled(t, s, "--timeout", "1s"); code != exitFault || !strings.Contains(said,
+		"MISSING: ops was not told: waiting") || strings.Count(said, "page (pagerduty)") != 2 {
 		t.Errorf("without Slack it ended with %d:\n%s", code, said)
 	}
 	s.Slack.ClearFaults()
@@ -222,8 +233,8 @@ func TestADrillGoesAllTheWay(t *testing.T) {
 	}
 }
 
-// TestSeveralBridgesHoldOneDrill holds that of two processes on one database one holds the planned drill, and one tells of the
-// silence.
+// TestSeveralBridgesHoldOneDrill holds that of two processes on one database one holds the planned drill, and one tells
+// of the silence.
 func TestSeveralBridgesHoldOneDrill(t *testing.T) {
 	t.Parallel()
 	dsn := databases.Shared(t).Database(t)
@@ -231,11 +242,13 @@ func TestSeveralBridgesHoldOneDrill(t *testing.T) {
 	s.env = append(s.env, "FLOWBRIDGE_WATCH_EVERY=20ms")
 	keepSight(t, dsn, time.Now().Add(-2*time.Hour))
 	at := time.Now().UTC().Format("15:04")
-	rules := writeRules(t, watchRules+"watch: {after: 1h, notify: [ops]}\ndrill: {every: 1d, at: \""+at+"\", rule: others}\n")
+	rules := writeRules(t, watchRules+"watch: {after: 1h, notify: [ops]}\ndrill: {every: 1d, at: \""+at+
+		"\", rule: others}\n")
 	p, other := start(t, s, rules, dsn), start(t, s, rules, dsn)
 	eventually(t, "the drill is over, and the silence is told", func() bool {
 		drills, silences := p.incidents(t, router.EndpointAvailability), p.incidents(t, router.SourceSilent)
-		return len(drills) == 1 && drills[0].State == "resolved" && drills[0].Rule == "others" && len(silences) == 1 && len(rootsOf(s.Slack)) == 2
+		return len(drills) == 1 && drills[0].State == "resolved" && drills[0].Rule == "others" && len(silences) == 1 &&
+			len(rootsOf(s.Slack)) == 2
 	})
 	p.kill()
 	other.post(t, pairPost(lately, "77", router.Activated, 50), http.StatusOK)
@@ -248,8 +261,8 @@ func TestSeveralBridgesHoldOneDrill(t *testing.T) {
 	}
 }
 
-// TestADrillOfTheRulesIsOneWhateverEnds holds that a planned drill begins and ends once, over restarts, and that one which does
-// not get through is trouble until the next does.
+// TestADrillOfTheRulesIsOneWhateverEnds holds that a planned drill begins and ends once, over restarts, and that one
+// which does not get through is trouble until the next does.
 func TestADrillOfTheRulesIsOneWhateverEnds(t *testing.T) {
 	t.Parallel()
 	s := newServices(t, "#ops")
@@ -267,10 +280,12 @@ func TestADrillOfTheRulesIsOneWhateverEnds(t *testing.T) {
 	p = start(t, s, rules, db)
 	eventually(t, "it is over", func() bool {
 		all := p.incidents(t, router.EndpointAvailability)
-		return len(all) == 1 && all[0].State == "resolved" && all[0].Deliveries[0].State == "delivered" && all[0].Deliveries[1].State == "delivered"
+		return len(all) == 1 && all[0].State == "resolved" && all[0].Deliveries[0].State == "delivered" &&
+			all[0].Deliveries[1].State == "delivered"
 	})
 	looks := p.counter(t, "flowbridge_watch_looks_total")
-	eventually(t, "it has looked again and again", func() bool { return p.counter(t, "flowbridge_watch_looks_total") > looks+5 })
+	eventually(t, "it has looked again and again",
+		func() bool { return p.counter(t, "flowbridge_watch_looks_total") > looks+5 })
 	if all := p.incidents(t, router.EndpointAvailability); len(all) != 1 {
 		t.Errorf("there are %d drills", len(all))
 	}
@@ -289,16 +304,19 @@ func TestTheWeekIsReportedOnce(t *testing.T) {
 	s.env = append(s.env, "FLOWBRIDGE_WATCH_EVERY=20ms")
 	now := time.Now().UTC()
 	at := strings.ToLower(now.Weekday().String()) + now.Format(" 15:04")
-	rules, db := writeRules(t, watchRules+"report: {every: \""+at+"\", to: ops}\n"), filepath.Join(t.TempDir(), "bridge.db")
+	rules, db := writeRules(t, watchRules+"report: {every: \""+at+"\", to: ops}\n"),
+		filepath.Join(t.TempDir(), "bridge.db")
 	p := start(t, s, rules, db)
 	eventually(t, "the report is told", func() bool { return len(rootsOf(s.Slack)) == 1 })
-	if card := rootsOf(s.Slack)[0]; !strings.Contains(string(card.Blocks)+string(card.Attachments), "Incidents: 0 opened, 0 resolved, 0 still open") {
+	if card := rootsOf(s.Slack)[0]; !strings.Contains(string(card.Blocks)+string(card.Attachments),
+		"Incidents: 0 opened, 0 resolved, 0 still open") {
 		t.Errorf("it says %s %s %s", card.Text, card.Blocks, card.Attachments)
 	}
 	p.kill()
 	p = start(t, s, rules, db)
 	looks := p.counter(t, "flowbridge_watch_looks_total")
-	eventually(t, "it has looked again and again", func() bool { return p.counter(t, "flowbridge_watch_looks_total") > looks+5 })
+	eventually(t, "it has looked again and again",
+		func() bool { return p.counter(t, "flowbridge_watch_looks_total") > looks+5 })
 	if cards := rootsOf(s.Slack); len(cards) != 1 {
 		t.Errorf("%d cards", len(cards))
 	}

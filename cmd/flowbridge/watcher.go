@@ -24,9 +24,9 @@ const (
 	learnEvery = 6 * time.Hour
 )
 
-// watcher looks at the bridge and its source, and writes what begins and what ends to the journal, as events of the bridge's
-// own. What is wrong by now it reads from what the journal was folded to: so a restart neither forgets nor repeats, and of
-// several processes on one database any can go on. Only the one that folds writes.
+// watcher looks at the bridge and its source, and writes what begins and what ends to the journal, as events of the
+// bridge's own. What is wrong by now it reads from what the journal was folded to: so a restart neither forgets nor
+// repeats, and of several processes on one database any can go on. Only the one that folds writes.
 type watcher struct {
 	b       *bridge
 	every   time.Duration
@@ -46,7 +46,8 @@ func newWatcher(b *bridge) *watcher {
 	if now == nil {
 		now = time.Now
 	}
-	w := &watcher{b: b, every: cmp.Or(b.cfg.WatchEvery, watchEvery), now: now, started: now(), meter: watch.NewMeter(now())}
+	w := &watcher{b: b, every: cmp.Or(b.cfg.WatchEvery, watchEvery), now: now, started: now(),
+		meter: watch.NewMeter(now())}
 	w.looks = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "flowbridge_watch_looks_total", Help: "Times that the bridge looked at itself and its source."})
 	if b.cfg.Heartbeat != "" && w.every > 0 {
@@ -100,7 +101,8 @@ func (w *watcher) look(ctx context.Context) error {
 	}
 	var subjects []router.FlowID
 	findings := watch.Judge(look, func(string, string) string { return "" }) // for the subjects alone
-	for _, f := range append(findings, watch.Finding{ID: "source"}, watch.Finding{ID: "answers"}, watch.Finding{ID: "arrival"}, watch.Finding{ID: "signatures"}) {
+	for _, f := range append(findings, watch.Finding{ID: "source"}, watch.Finding{ID: "answers"},
+		watch.Finding{ID: "arrival"}, watch.Finding{ID: "signatures"}) {
 		subjects = append(subjects, router.FlowID{Flow: f.Subject().Key()})
 	}
 	states, err := w.b.store.States(ctx, subjects, nil)
@@ -127,7 +129,8 @@ func (w *watcher) tell(ctx context.Context, events []router.Event) error {
 	stored, err := w.b.store.Append(ctx, events)
 	if err == nil && stored > 0 {
 		for i := range events {
-			w.b.cfg.Logger.Log(ctx, slog.LevelWarn, "the bridge about itself: "+router.Sentence(events[i].Name, router.Level(events[i].Change)),
+			w.b.cfg.Logger.Log(ctx, slog.LevelWarn, "the bridge about itself: "+router.Sentence(events[i].Name,
+				router.Level(events[i].Change)),
 				"event", events[i].Name, "change", events[i].Change, "about", events[i].Subject.Name)
 		}
 	}
@@ -162,8 +165,8 @@ func wordOf(s router.State, signal string) (word string, moved time.Time) {
 	return word, moved
 }
 
-// changeOf returns the event that brings what is known in line with a finding; ok is false where it is already. Until it is
-// folded it comes out the same, and the journal keeps one of a digest.
+// changeOf returns the event that brings what is known in line with a finding; ok is false where it is already. Until
+// it is folded it comes out the same, and the journal keeps one of a digest.
 func changeOf(s router.State, f *watch.Finding, now time.Time) (e router.Event, ok bool) {
 	was, moved := wordOf(s, f.Signal)
 	if was == f.Word {
@@ -225,7 +228,8 @@ func (w *watcher) silence(ctx context.Context, now time.Time) (time.Duration, er
 	return w.usual, nil
 }
 
-// lastPost is when a good post of Meta's came last, to whichever process; where none ever did, when rules were first in force.
+// lastPost is when a good post of Meta's came last, to whichever process; where none ever did, when rules were first in
+// force.
 func (w *watcher) lastPost(ctx context.Context) (last time.Time, err error) {
 	seen, err := w.b.store.Seen(ctx)
 	if err != nil {

@@ -28,8 +28,8 @@ rules:
 `
 )
 
-// TestAWebhookIsToldFromTheOpeningToTheEnd runs the bridge with a receiver of webhooks that verifies what it gets, loses an
-// answer, and is away for a while.
+// TestAWebhookIsToldFromTheOpeningToTheEnd runs the bridge with a receiver of webhooks that verifies what it gets,
+// loses an answer, and is away for a while.
 func TestAWebhookIsToldFromTheOpeningToTheEnd(t *testing.T) {
 	t.Parallel()
 	receiver := sandbox.NewWebhookReceiver(sandbox.WebhookConfig{Secret: testHookSecret})
@@ -39,7 +39,8 @@ func TestAWebhookIsToldFromTheOpeningToTheEnd(t *testing.T) {
 		server.Close()
 	})
 	s := newServices(t, "#ops")
-	s.env = append(s.env, "HOOK_URL="+server.URL+"/hooks?token=hunter2-in-the-url", "HOOK_SECRET="+testHookSecret, "FLOWBRIDGE_LOG_LEVEL=debug")
+	s.env = append(s.env, "HOOK_URL="+server.URL+"/hooks?token=hunter2-in-the-url", "HOOK_SECRET="+testHookSecret,
+		"FLOWBRIDGE_LOG_LEVEL=debug")
 	p := start(t, s, writeRules(t, webhookRules), filepath.Join(t.TempDir(), "bridge.db"))
 	base := time.Now().Add(-time.Hour).Unix()
 	told := func(want ...string) {
@@ -67,7 +68,8 @@ func TestAWebhookIsToldFromTheOpeningToTheEnd(t *testing.T) {
 	}
 	act := func(what string) {
 		t.Helper()
-		resp, err := http.Post(fmt.Sprintf("%s/api/v1/incidents/1/%s", p.Admin, what), "application/json", strings.NewReader(`{"by":"ana"}`))
+		resp, err := http.Post(fmt.Sprintf("%s/api/v1/incidents/1/%s", p.Admin, what), "application/json",
+			strings.NewReader(`{"by":"ana"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +82,8 @@ func TestAWebhookIsToldFromTheOpeningToTheEnd(t *testing.T) {
 	receiver.Fail(sandbox.Fault{EOF: true, AfterAccept: true, Times: 1}) // it has the message, and nobody knows
 	p.post(t, pairPost(base, "77", "ACTIVATED", 10), http.StatusOK)
 	told("incident.opened")
-	eventually(t, "the lost answer is repeated under the same id", func() bool { return receiver.Messages()[0].Repeats == 1 })
+	eventually(t, "the lost answer is repeated under the same id",
+		func() bool { return receiver.Messages()[0].Repeats == 1 })
 
 	receiver.Fail(sandbox.Fault{Status: http.StatusServiceUnavailable, Times: 2})
 	p.post(t, pairPost(base+60, "77", "ACTIVATED", 50), http.StatusOK)
@@ -105,7 +108,8 @@ func TestAWebhookIsToldFromTheOpeningToTheEnd(t *testing.T) {
 	if err := json.Unmarshal(messages[3].Body, &last); err != nil {
 		t.Fatal(err)
 	}
-	if inc := last.Data.Incident; last.Data.Notifier != "desk" || inc.Name != "INC-1" || inc.State != "resolved" || inc.FlowName != "Checkout" || !strings.Contains(inc.AcknowledgedBy, "ana") || inc.ResolvedAt == "" {
+	if inc := last.Data.Incident; last.Data.Notifier != "desk" || inc.Name != "INC-1" || inc.State != "resolved" ||
+		inc.FlowName != "Checkout" || !strings.Contains(inc.AcknowledgedBy, "ana") || inc.ResolvedAt == "" {
 		t.Errorf("the end says %s", messages[3].Body)
 	}
 
@@ -116,8 +120,10 @@ func TestAWebhookIsToldFromTheOpeningToTheEnd(t *testing.T) {
 		return strings.Contains(page("/api/v1/deliveries?state=parked"), "the webhook receiver refused: 410 Gone")
 	})
 	var pages string
-	for _, path := range []string{"/api/v1/incidents?state=open", "/api/v1/deliveries", "/api/v1/events", "/api/v1/audit", "/metrics"} {
+	for _, path := range []string{"/api/v1/incidents?state=open", "/api/v1/deliveries", "/api/v1/events", "/api/v1/audit",
+		"/metrics"} {
 		pages += page(path)
 	}
-	sandbox.AssertNoSecret(t, []string{testHookSecret, strings.TrimPrefix(testHookSecret, "whsec_"), "hunter2"}, p.stderr.String(), pages)
+	sandbox.AssertNoSecret(t, []string{testHookSecret, strings.TrimPrefix(testHookSecret, "whsec_"), "hunter2"},
+		p.stderr.String(), pages)
 }

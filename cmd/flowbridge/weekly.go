@@ -10,7 +10,8 @@ import (
 	"flowbridge/router"
 )
 
-// reportWindow is how long after its time a report is still told: what a bridge that was down for a day would tell is old.
+// reportWindow is how long after its time a report is still told: what a bridge that was down for a day would tell is
+// old.
 const reportWindow = 24 * time.Hour
 
 // week is what a weekly report is of.

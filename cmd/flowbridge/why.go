@@ -12,9 +12,10 @@ import (
 	"flowbridge/router/rules"
 )
 
-// why says what the rules that were in force made of the event that opened an incident, and whether those of today would tell
-// others.
-func (b *bridge) why(ctx context.Context, inc *router.IncidentDetail) (lines []console.WhyLine, today string, err error) {
+// why says what the rules that were in force made of the event that opened an incident, and whether those of today
+// would tell others.
+func (b *bridge) why(ctx context.Context,
+	inc *router.IncidentDetail) (lines []console.WhyLine, today string, err error) {
 	i := slices.IndexFunc(inc.Timeline, func(e router.Entry) bool { return e.Kind == router.EntryOpened && e.Event != 0 })
 	if i < 0 {
 		return []console.WhyLine{{Text: "The beginning of its timeline is not kept any more."}}, "", nil
@@ -45,9 +46,10 @@ func (b *bridge) why(ctx context.Context, inc *router.IncidentDetail) (lines []c
 	return lines, today, nil
 }
 
-// rulesOf returns rules as they were once in force, and their text. Where they are not kept, or cannot be read without their
-// credentials, those in force now stand in, and note says so.
-func (b *bridge) rulesOf(ctx context.Context, digest string, now *rules.Rules) (then *rules.Rules, kept router.RulesVersion, note string, err error) {
+// rulesOf returns rules as they were once in force, and their text. Where they are not kept, or cannot be read without
+// their credentials, those in force now stand in, and note says so.
+func (b *bridge) rulesOf(ctx context.Context, digest string,
+	now *rules.Rules) (then *rules.Rules, kept router.RulesVersion, note string, err error) {
 	keep := func(digest string) (v router.RulesVersion, err error) {
 		v, err = b.store.RulesVersion(ctx, digest)
 		if errors.Is(err, router.ErrNotFound) {

@@ -52,45 +52,80 @@ type answerTest struct {
 
 func TestAnswersSayWhatHappensNext(t *testing.T) {
 	now := opened.Add(time.Hour)
-	const leaky = `{"status":"invalid event","message":"Event object is invalid","errors":["no such ` + routingKey + `","'payload' is odd"]}`
+	const leaky = `{"status":"invalid event","message":"Event object is invalid","errors":["no such ` + routingKey +
+		`","'payload' is odd"]}`
 	tests := []answerTest{
 		{name: "202", outcome: done, may: true},
-		{name: "202 without words", fault: sandbox.Fault{Status: 202, Body: "{}"}, outcome: retried, may: true, text: "something on the way there, such as a proxy, answered 202 Accepted: check"},
+		{name: "202 without words", fault: sandbox.Fault{Status: 202, Body: "{}"}, outcome: retried, may: true,
+			text: "something on the way there, such as a proxy, answered 202 Accepted: check"},
 		{name: "200 in PagerDuty's words", fault: sandbox.Fault{Body: `{"status":"success"}`}, outcome: done, may: true},
-		{name: "200 of a web page", fault: sandbox.Fault{Body: "<html>Welcome</html>"}, outcome: retried, may: true, text: "not PagerDuty but something on the way there, such as a proxy, answered 200 OK: check the proxy or firewall on the way, and PAGERDUTY_EVENTS_URL"},
-		{name: "200 of somebody else", fault: sandbox.Fault{Body: "{}"}, outcome: retried, may: true, text: "answered 200 OK"},
-		{name: "a redirect", fault: sandbox.Fault{Status: 307, Location: "https://example.com/"}, outcome: retried, text: "such as a proxy, answered 307 Temporary Redirect"},
-		{name: "400 that quotes the key", fault: sandbox.Fault{Status: 400, Body: leaky}, outcome: parked, text: "no such ••••••; 'payload' is odd"},
-		{name: "400 without a list", fault: sandbox.Fault{Status: 400, Body: `{"status":"unrecognized object","message":"JSON parse error"}`}, outcome: parked, text: "PagerDuty refused: JSON parse error"},
-		{name: "400 of a web page", fault: sandbox.Fault{Status: 400}, outcome: retried, text: "not PagerDuty but something on the way there, such as a proxy, answered 400 Bad Request"},
-		{name: "400 of a gateway in JSON", fault: sandbox.Fault{Status: 400, Body: `{"status":400,"message":"bad request","path":"/v2/enqueue"}`}, outcome: retried, text: "answered 400 Bad Request (bad request)"},
-		{name: "400 that contradicts itself", fault: sandbox.Fault{Status: 400, Body: `{"status":"success","message":"fine"}`}, outcome: retried, text: "answered 400 Bad Request"},
-		{name: "400 with nothing but a status", fault: sandbox.Fault{Status: 400, Body: `{"status":"error"}`}, outcome: retried, text: "answered 400 Bad Request (error)"},
-		{name: "400 that quotes the key in pieces", fault: sandbox.Fault{Status: 400, Body: `{"status":"x","errors":["` + strings.Repeat("x", 290) + routingKey + `"]}`}, outcome: parked, text: "xxx••••••"},
-		{name: "401 in PagerDuty's words", fault: sandbox.Fault{Status: 401, Body: `{"status":"invalid event","message":"no","errors":["no"]}`}, outcome: retried, text: "answered 401 Unauthorized (no)"},
-		{name: "408", fault: sandbox.Fault{Status: 408}, outcome: retried, may: true, text: "PagerDuty answered 408 Request Timeout"},
-		{name: "429", fault: sandbox.Fault{Status: 429}, outcome: later, wait: time.Minute, text: "PagerDuty answered 429 Too Many Requests; not before 2026-03-14T04:01:00Z"},
-		{name: "429 with Retry-After", fault: sandbox.Fault{Status: 429, RetryAfter: 17 * time.Second}, outcome: later, wait: 17 * time.Second},
-		{name: "429 with a day", fault: sandbox.Fault{Status: 429, RetryWords: "86400"}, outcome: later, wait: 5 * time.Minute},
-		{name: "429 with a lifetime", fault: sandbox.Fault{Status: 429, RetryWords: "2147483647"}, outcome: later, wait: 5 * time.Minute},
-		{name: "429 with more than fits", fault: sandbox.Fault{Status: 429, RetryWords: "99999999999999999999"}, outcome: later, wait: 5 * time.Minute},
-		{name: "429 with less than nothing", fault: sandbox.Fault{Status: 429, RetryWords: "-1"}, outcome: later, wait: time.Minute},
+		{name: "200 of a web page", fault: sandbox.Fault{Body: "<html>Welcome</html>"}, outcome: retried, may: true,
+			text: "not PagerDuty but something on the way there, such as a proxy, answered 200 OK: check the proxy or " +
+				"firewall on the way, and PAGERDUTY_EVENTS_URL"},
+		{name: "200 of somebody else", fault: sandbox.Fault{Body: "{}"}, outcome: retried, may: true,
+			text: "answered 200 OK"},
+		{name: "a redirect", fault: sandbox.Fault{Status: 307, Location: "https://example.com/"}, outcome: retried,
+			text: "such as a proxy, answered 307 Temporary Redirect"},
+		{name: "400 that quotes the key", fault: sandbox.Fault{Status: 400, Body: leaky}, outcome: parked,
+			text: "no such ••••••; 'payload' is odd"},
+		{name: "400 without a list", fault: sandbox.Fault{Status: 400,
+			Body: `{"status":"unrecognized object","message":"JSON parse error"}`}, outcome: parked,
+			text: "PagerDuty refused: JSON parse error"},
+		{name: "400 of a web page", fault: sandbox.Fault{Status: 400}, outcome: retried,
+			text: "not PagerDuty but something on the way there, such as a proxy, answered 400 Bad Request"},
+		{name: "400 of a gateway in JSON", fault: sandbox.Fault{Status: 400,
+			Body: `{"status":400,"message":"bad request","path":"/v2/enqueue"}`}, outcome: retried,
+			text: "answered 400 Bad Request (bad request)"},
+		{name: "400 that contradicts itself", fault: sandbox.Fault{Status: 400,
+			Body: `{"status":"success","message":"fine"}`}, outcome: retried, text: "answered 400 Bad Request"},
+		{name: "400 with nothing but a status", fault: sandbox.Fault{Status: 400, Body: `{"status":"error"}`},
+			outcome: retried, text: "answered 400 Bad Request (error)"},
+		{name: "400 that quotes the key in pieces", fault: sandbox.Fault{Status: 400, Body: `{"status":"x","errors":["` +
+			strings.Repeat("x", 290) + routingKey + `"]}`}, outcome: parked, text: "xxx••••••"},
+		{name: "401 in PagerDuty's words", fault: sandbox.Fault{Status: 401,
+			Body: `{"status":"invalid event","message":"no","errors":["no"]}`}, outcome: retried,
+			text: "answered 401 Unauthorized (no)"},
+		{name: "408", fault: sandbox.Fault{Status: 408}, outcome: retried, may: true,
+			text: "PagerDuty answered 408 Request Timeout"},
+		{name: "429", fault: sandbox.Fault{Status: 429}, outcome: later, wait: time.Minute,
+			text: "PagerDuty answered 429 Too Many Requests; not before 2026-03-14T04:01:00Z"},
+		{name: "429 with Retry-After", fault: sandbox.Fault{Status: 429, RetryAfter: 17 * time.Second}, outcome: later,
+			wait: 17 * time.Second},
+		{name: "429 with a day", fault: sandbox.Fault{Status: 429, RetryWords: "86400"}, outcome: later,
+			wait: 5 * time.Minute},
+		{name: "429 with a lifetime", fault: sandbox.Fault{Status: 429, RetryWords: "2147483647"}, outcome: later,
+			wait: 5 * time.Minute},
+		{name: "429 with more than fits", fault: sandbox.Fault{Status: 429, RetryWords: "99999999999999999999"},
+			outcome: later, wait: 5 * time.Minute},
+		{name: "429 with less than nothing", fault: sandbox.Fault{Status: 429, RetryWords: "-1"}, outcome: later,
+			wait: time.Minute},
 		{name: "429 with nothing", fault: sandbox.Fault{Status: 429, RetryWords: "0"}, outcome: later, wait: time.Minute},
 		{name: "429 with a word", fault: sandbox.Fault{Status: 429, RetryWords: "soon"}, outcome: later, wait: time.Minute},
-		{name: "429 with a date soon", fault: sandbox.Fault{Status: 429, RetryWords: "Sat, 14 Mar 2026 04:02:00 GMT"}, outcome: later, wait: 2 * time.Minute},
-		{name: "429 with a date days ahead", fault: sandbox.Fault{Status: 429, RetryWords: "Tue, 17 Mar 2026 04:00:00 GMT"}, outcome: later, wait: 5 * time.Minute},
-		{name: "429 with a date that has passed", fault: sandbox.Fault{Status: 429, RetryWords: "Thu, 01 Jan 1970 00:00:00 GMT"}, outcome: later, wait: time.Minute},
-		{name: "503 with a day", fault: sandbox.Fault{Status: 503, RetryWords: "86400"}, outcome: later, may: true, wait: 5 * time.Minute},
-		{name: "503 with a date that has passed", fault: sandbox.Fault{Status: 503, RetryWords: "Thu, 01 Jan 1970 00:00:00 GMT"}, outcome: retried, may: true},
-		{name: "500", fault: sandbox.Fault{Status: 500, Body: `{"message":"Oops ` + routingKey + `"}`}, outcome: retried, may: true, text: "PagerDuty answered 500 Internal Server Error: Oops ••••••"},
-		{name: "503 with Retry-After", fault: sandbox.Fault{Status: 503, RetryAfter: 2 * time.Minute}, outcome: later, may: true, wait: 2 * time.Minute},
+		{name: "429 with a date soon", fault: sandbox.Fault{Status: 429, RetryWords: "Sat, 14 Mar 2026 04:02:00 GMT"},
+			outcome: later, wait: 2 * time.Minute},
+		{name: "429 with a date days ahead", fault: sandbox.Fault{Status: 429, RetryWords: "Tue, 17 Mar 2026 04:00:00 GMT"},
+			outcome: later, wait: 5 * time.Minute},
+		{name: "429 with a date that has passed", fault: sandbox.Fault{Status: 429,
+			RetryWords: "Thu, 01 Jan 1970 00:00:00 GMT"}, outcome: later, wait: time.Minute},
+		{name: "503 with a day", fault: sandbox.Fault{Status: 503, RetryWords: "86400"}, outcome: later, may: true,
+			wait: 5 * time.Minute},
+		{name: "503 with a date that has passed",
+			fault: sandbox.Fault{Status: 503, RetryWords: "Thu, 01 Jan 1970 00:00:00 GMT"}, outcome: retried, may: true},
+		{name: "500", fault: sandbox.Fault{Status: 500, Body: `{"message":"Oops ` + routingKey + `"}`}, outcome: retried,
+			may: true, text: "PagerDuty answered 500 Internal Server Error: Oops ••••••"},
+		{name: "503 with Retry-After", fault: sandbox.Fault{Status: 503, RetryAfter: 2 * time.Minute}, outcome: later,
+			may: true, wait: 2 * time.Minute},
 		{name: "an odd status", fault: sandbox.Fault{Status: 799}, outcome: retried, may: true, text: "799"},
-		{name: "a cut connection", fault: sandbox.Fault{EOF: true}, outcome: retried, may: true, text: "PagerDuty did not answer: EOF"},
-		{name: "a cut connection after the event was taken", fault: sandbox.Fault{EOF: true, AfterAccept: true}, outcome: retried, may: true},
-		{name: "an endless answer", fault: sandbox.Fault{Status: 202, Body: strings.Repeat("x", 1<<20)}, outcome: retried, may: true},
+		{name: "a cut connection", fault: sandbox.Fault{EOF: true}, outcome: retried, may: true,
+			text: "PagerDuty did not answer: EOF"},
+		{name: "a cut connection after the event was taken", fault: sandbox.Fault{EOF: true, AfterAccept: true},
+			outcome: retried, may: true},
+		{name: "an endless answer", fault: sandbox.Fault{Status: 202, Body: strings.Repeat("x", 1<<20)}, outcome: retried,
+			may: true},
 	}
 	for _, proxy := range sandbox.ProxyFaults() {
-		tests = append(tests, answerTest{name: proxy.Name, fault: proxy.Fault, outcome: retried, may: proxy.Status == http.StatusOK,
+		tests = append(tests, answerTest{name: proxy.Name, fault: proxy.Fault, outcome: retried,
+			may:  proxy.Status == http.StatusOK,
 			text: fmt.Sprintf("not PagerDuty but something on the way there, such as a proxy, answered %d", proxy.Status)})
 	}
 	for _, test := range tests {
@@ -111,7 +146,8 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 				t.Errorf("receipt %+v closes nothing", receipt)
 			}
 			if err != nil {
-				sandbox.AssertNoSecret(t, []string{routingKey, routingKey[:16]}, err.Error(), fmt.Sprintf("%+v %#v", receipt, receipt))
+				sandbox.AssertNoSecret(t, []string{routingKey, routingKey[:16]}, err.Error(),
+					fmt.Sprintf("%+v %#v", receipt, receipt))
 			}
 			if err != nil && !strings.Contains(err.Error(), test.text) {
 				t.Errorf("error %q, want %q in it", err, test.text)
@@ -168,7 +204,8 @@ func TestAWrongKeyIsRefusedWithAHint(t *testing.T) {
 		for _, n := range []router.Notification{failing(), notice("FLOW_ON_FIRE", router.Info)} {
 			n.Target.Credential = key
 			receipt, err := b.Sync(t.Context(), n)
-			if outcome(err) != parked || receipt != (router.Receipt{}) || !strings.Contains(err.Error(), "the integration key has 32 letters and digits") {
+			if outcome(err) != parked || receipt != (router.Receipt{}) ||
+				!strings.Contains(err.Error(), "the integration key has 32 letters and digits") {
 				t.Errorf("receipt %+v, %v", receipt, err)
 			}
 		}

@@ -8,8 +8,8 @@ import (
 	"flowbridge/router"
 )
 
-// What PagerDuty allows, a little under it, so that its limit is never met: in any minute at most Burst + 60 s / Every calls
-// are made. Source: "Events API v2 overview", about 120 events a minute and routing key.
+// What PagerDuty allows, a little under it, so that its limit is never met: in any minute at most Burst + 60 s / Every
+// calls are made. Source: "Events API v2 overview", about 120 events a minute and routing key.
 const (
 	eventEvery = 600 * time.Millisecond // 100 a minute, and the burst makes 120
 	eventBurst = 20
@@ -25,7 +25,8 @@ func Charges(n *router.Notification) []router.Charge {
 		return nil
 	}
 	sum := sha256.Sum256([]byte(n.Target.Credential.Reveal()))
-	return []router.Charge{{Budget: "pagerduty " + hex.EncodeToString(sum[:8]), Calls: calls, Every: eventEvery, Burst: eventBurst}}
+	return []router.Charge{{Budget: "pagerduty " + hex.EncodeToString(sum[:8]), Calls: calls, Every: eventEvery,
+		Burst: eventBurst}}
 }
 
 // calls counts what a Sync sends to the Events API.

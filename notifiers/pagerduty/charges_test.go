@@ -10,10 +10,12 @@ import (
 	"flowbridge/router"
 )
 
-// TestChargesAreTheCallsThatPagerDutyCounts tells every state of a page, and compares what it was charged with what arrived.
+// TestChargesAreTheCallsThatPagerDutyCounts tells every state of a page, and compares what it was charged with what
+// arrived.
 func TestChargesAreTheCallsThatPagerDutyCounts(t *testing.T) {
 	told := func(n router.Notification) router.Notification { // as it is known after an attempt that succeeded
-		n.Receipt = router.Receipt{Own: dedup(n.Key), Open: true, Severity: n.Severity, Told: n.Incident.Entries, Opening: n.Opening}
+		n.Receipt = router.Receipt{Own: dedup(n.Key), Open: true, Severity: n.Severity, Told: n.Incident.Entries,
+			Opening: n.Opening}
 		n.MayExist = true
 		return n
 	}
@@ -53,22 +55,33 @@ func TestChargesAreTheCallsThatPagerDutyCounts(t *testing.T) {
 			n.Alerts = append([]router.Alert{}, n.Alerts...)
 			n.Alerts[0].Heard = opened.Add(2 * time.Hour)
 		}), 1},
-		{"acknowledged, and told so", with(acked(told(failing())), func(n *router.Notification) { n.Receipt.Acknowledged, n.Timeline = true, nil }), 1},
-		{"acknowledged anew", with(acked(told(failing())), func(n *router.Notification) { n.Receipt.Acknowledged = true }), 2},
+		{"acknowledged, and told so", with(acked(told(failing())), func(n *router.Notification) {
+			n.Receipt.Acknowledged,
+				n.Timeline = true, nil
+		}), 1},
+		{"acknowledged anew", with(acked(told(failing())),
+			func(n *router.Notification) { n.Receipt.Acknowledged = true }), 2},
 		{"acknowledged in PagerDuty itself", with(acked(told(failing())), func(n *router.Notification) {
 			n.Incident.AcknowledgedIn = router.Page{Notifier: n.Target.Notifier, Key: n.Key}
 		}), 1},
-		{"an acknowledgement that was taken back elsewhere", with(told(failing()), func(n *router.Notification) { n.Receipt.Acknowledged = true }), 2},
-		{"reopened, and the end between them never told", with(told(failing()), func(n *router.Notification) { n.Opening, n.Receipt.Opening = 2, 1 }), 2},
-		{"reopened and acknowledged", with(acked(told(failing())), func(n *router.Notification) { n.Opening, n.Receipt.Opening = 2, 1 }), 3},
-		{"reopened after its end was told", with(told(failing()), func(n *router.Notification) { n.Opening, n.Receipt.Opening, n.Receipt.Open = 2, 1, false }), 1},
+		{"an acknowledgement that was taken back elsewhere",
+			with(told(failing()), func(n *router.Notification) { n.Receipt.Acknowledged = true }), 2},
+		{"reopened, and the end between them never told",
+			with(told(failing()), func(n *router.Notification) { n.Opening, n.Receipt.Opening = 2, 1 }), 2},
+		{"reopened and acknowledged",
+			with(acked(told(failing())), func(n *router.Notification) { n.Opening, n.Receipt.Opening = 2, 1 }), 3},
+		{"reopened after its end was told", with(told(failing()), func(n *router.Notification) {
+			n.Opening, n.Receipt.Opening,
+				n.Receipt.Open = 2, 1, false
+		}), 1},
 		{"resolve", over(told(failing())), 1},
 		{"resolve after an attempt that was lost", over(lost(failing())), 1},
 		{"resolved, and told so", with(over(told(failing())), func(n *router.Notification) { n.Receipt.Open = false }), 0},
 		{"over before it was told", over(failing()), 0},
 		{"notice", notice("FLOW_ON_FIRE", router.Info), 1},
 		{"notice that pages", notice("FLOW_ON_FIRE", router.Critical), 1},
-		{"notice that was told", with(notice("FLOW_ON_FIRE", router.Info), func(n *router.Notification) { n.Receipt.Told = 1 }), 0},
+		{"notice that was told",
+			with(notice("FLOW_ON_FIRE", router.Info), func(n *router.Notification) { n.Receipt.Told = 1 }), 0},
 		{"recovery of what nobody knows", with(notice(router.EndpointErrorRate, router.Error), func(n *router.Notification) {
 			n.Notice.AlertState, n.Notice.Recovery, n.Key = router.Deactivated, incident42, incident42
 		}), 4},

@@ -38,7 +38,8 @@ func Examine(ctx context.Context, doctor *notifiers.Doctor) (findings []notifier
 	token := d.Secret("PAGERDUTY_API_TOKEN")
 	switch {
 	case len(targets) == 0 && token == "" && !d.RulesRead:
-		return []notifiers.Finding{notifiers.Warn("pagerduty", "not checked: PAGERDUTY_API_TOKEN is not set, and the rules cannot be read", "mend the rules first")}
+		return []notifiers.Finding{notifiers.Warn("pagerduty",
+			"not checked: PAGERDUTY_API_TOKEN is not set, and the rules cannot be read", "mend the rules first")}
 	case len(targets) == 0 && token == "":
 		return []notifiers.Finding{notifiers.Fine("pagerduty", "not used: no notifier is of PagerDuty")}
 	}
@@ -49,12 +50,15 @@ func Examine(ctx context.Context, doctor *notifiers.Doctor) (findings []notifier
 	switch {
 	case d.Unread("PAGERDUTY_API_TOKEN"): // said already
 	case token == "":
-		findings = append(findings, notifiers.Warn("pagerduty token", "PAGERDUTY_API_TOKEN is not set: cards get no link to the incident, and what people do there is found only by its key", doPagerToken))
+		findings = append(findings, notifiers.Warn("pagerduty token",
+			"PAGERDUTY_API_TOKEN is not set: cards get no link to the incident, and what people do there is found only by "+
+				"its key", doPagerToken))
 	default:
 		findings = append(findings, d.checkREST(ctx)...)
 	}
 	if d.Secret("PAGERDUTY_WEBHOOK_SECRET") == "" && !d.Unread("PAGERDUTY_WEBHOOK_SECRET") {
-		findings = append(findings, notifiers.Warn("pagerduty webhook secret", "PAGERDUTY_WEBHOOK_SECRET is not set: what people do in PagerDuty is not heard of",
+		findings = append(findings, notifiers.Warn("pagerduty webhook secret",
+			"PAGERDUTY_WEBHOOK_SECRET is not set: what people do in PagerDuty is not heard of",
 			"add a webhook subscription (Integrations, Generic Webhooks v3) and give the secret that it shows once"))
 	} else if !d.Unread("PAGERDUTY_WEBHOOK_SECRET") {
 		findings = append(findings, notifiers.Fine("pagerduty webhook secret", "set"))
@@ -70,7 +74,8 @@ func (d *examination) checkEventsAPI(ctx context.Context) notifiers.Finding {
 	case err != nil:
 		return notifiers.Fail("pagerduty events", base+": "+err.Error(), doPagerURL+" (PAGERDUTY_EVENTS_URL)")
 	case r.Status >= 500:
-		return notifiers.Fail("pagerduty events", fmt.Sprintf("%s answers HTTP %d", base, r.Status), "see status.pagerduty.com, and "+doPagerURL+" (PAGERDUTY_EVENTS_URL)")
+		return notifiers.Fail("pagerduty events", fmt.Sprintf("%s answers HTTP %d", base, r.Status),
+			"see status.pagerduty.com, and "+doPagerURL+" (PAGERDUTY_EVENTS_URL)")
 	}
 	return notifiers.Fine("pagerduty events", "%s answers", base)
 }
@@ -78,10 +83,13 @@ func (d *examination) checkEventsAPI(ctx context.Context) notifiers.Finding {
 // checkREST looks at the token, the user in whose name is written, and the subscription.
 func (d *examination) checkREST(ctx context.Context) []notifiers.Finding {
 	err := d.pagerDuty(ctx, "/abilities", nil, &struct{}{})
-	if status, ok := errors.AsType[httpStatus](err); ok && (status == http.StatusUnauthorized || status == http.StatusForbidden) {
-		return []notifiers.Finding{notifiers.Fail("pagerduty token", fmt.Sprintf("PagerDuty refuses it: HTTP %d", int(status)), doPagerToken)}
+	if status, ok := errors.AsType[httpStatus](err); ok && (status == http.StatusUnauthorized ||
+		status == http.StatusForbidden) {
+		return []notifiers.Finding{notifiers.Fail("pagerduty token", fmt.Sprintf("PagerDuty refuses it: HTTP %d",
+			int(status)), doPagerToken)}
 	} else if err != nil {
-		return []notifiers.Finding{notifiers.Fail("pagerduty token", "PagerDuty's REST API: "+err.Error(), doPagerURL+" (PAGERDUTY_API_URL)")}
+		return []notifiers.Finding{notifiers.Fail("pagerduty token", "PagerDuty's REST API: "+err.Error(),
+			doPagerURL+" (PAGERDUTY_API_URL)")}
 	}
 	findings := []notifiers.Finding{notifiers.Fine("pagerduty token", "is taken")}
 	if from := d.Setting("PAGERDUTY_FROM"); from != "" {
@@ -120,7 +128,8 @@ func (d *examination) checkFrom(ctx context.Context, from string) notifiers.Find
 		Users []struct{ Email string }
 	}
 	if err := d.pagerDuty(ctx, "/users", url.Values{"query": {from}, "limit": {"100"}}, &answer); err != nil {
-		return notifiers.Warn(name, "not checked: "+err.Error(), "give the token the right to read users, or look again later")
+		return notifiers.Warn(name, "not checked: "+err.Error(),
+			"give the token the right to read users, or look again later")
 	}
 	for _, user := range answer.Users {
 		if strings.EqualFold(user.Email, from) {
@@ -149,14 +158,16 @@ func (d *examination) checkSubscription(ctx context.Context) notifiers.Finding {
 	ours := d.Public + "/webhooks/pagerduty"
 	found, err := d.subscriptions(ctx, ours)
 	if err != nil {
-		return notifiers.Warn(name, "not checked: "+err.Error(), "give the token the right to read webhook subscriptions, or look again later")
+		return notifiers.Warn(name, "not checked: "+err.Error(),
+			"give the token the right to read webhook subscriptions, or look again later")
 	}
 	const do = "in Integrations, Generic Webhooks (v3), "
 	if len(found) == 0 && d.Secret("PAGERDUTY_WEBHOOK_SECRET") == "" {
 		return notifiers.Warn(name, "no subscription leads to "+ours, do+"add one with this URL")
 	}
 	if len(found) == 0 {
-		return notifiers.Fail(name, "no subscription leads to "+ours, do+"add one with this URL, and give its secret as PAGERDUTY_WEBHOOK_SECRET")
+		return notifiers.Fail(name, "no subscription leads to "+ours,
+			do+"add one with this URL, and give its secret as PAGERDUTY_WEBHOOK_SECRET")
 	}
 	events := map[string]bool{}
 	live := false
@@ -169,11 +180,13 @@ func (d *examination) checkSubscription(ctx context.Context) notifiers.Finding {
 		}
 	}
 	if !live {
-		return notifiers.Fail(name, "the subscription to "+ours+" is disabled", do+"enable it; PagerDuty disables those whose answers it does not get")
+		return notifiers.Fail(name, "the subscription to "+ours+" is disabled",
+			do+"enable it; PagerDuty disables those whose answers it does not get")
 	}
 	missing := slices.DeleteFunc(slices.Clone(WebhookEvents), func(event string) bool { return events[event] })
 	if len(missing) > 0 {
-		return notifiers.Warn(name, "the subscription to "+ours+" leaves out "+strings.Join(missing, ", "), do+"add these events")
+		return notifiers.Warn(name, "the subscription to "+ours+" leaves out "+strings.Join(missing, ", "),
+			do+"add these events")
 	}
 	return notifiers.Fine(name, "a subscription leads to %s", ours)
 }

@@ -125,7 +125,8 @@ func NewLinker(cfg LinkerConfig, s LinkerStore) (*Linker, error) {
 		cfg: cfg, store: s, asked: map[pageID]*asking{},
 		rest: rest{token: cfg.Token, url: address, timeout: cfg.Timeout, now: cfg.Now, http: newClient()},
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "flowbridge_pagerduty_lookups_total", Help: "Incidents looked up in PagerDuty's REST API, by how that went."}, []string{"result"}),
+			Name: "flowbridge_pagerduty_lookups_total", Help: "Incidents looked up in PagerDuty's REST API, by how that went."},
+			[]string{"result"}),
 	}
 	for _, result := range []string{"found", "unknown", "failed"} {
 		l.lookups.WithLabelValues(result)
@@ -339,7 +340,8 @@ func (l *Linker) place(ctx context.Context, p *router.Postponed) error {
 	case err != nil:
 		l.failed(err)
 		if p.Attempts+1 >= mostAttempts {
-			l.cfg.Logger.Warn("a webhook of PagerDuty is let go: its incident could not be looked up", "incident", p.About, "error", err)
+			l.cfg.Logger.Warn("a webhook of PagerDuty is let go: its incident could not be looked up", "incident", p.About,
+				"error", err)
 			return l.store.Settle(ctx, p.ID)
 		}
 		if l.paused(ctx) { // no fault of this one
@@ -401,6 +403,7 @@ func (l *Linker) failed(err error) {
 	l.until = hold.until
 	if hold.denied && !l.denied {
 		l.denied = true
-		l.cfg.Logger.Error("PagerDuty does not take PAGERDUTY_API_TOKEN: cards show no numbers of its incidents (give a read-only REST API key)", "error", err)
+		l.cfg.Logger.Error(
+			"PagerDuty does not take PAGERDUTY_API_TOKEN: cards show no numbers of its incidents (give a read-only REST API key)", "error", err)
 	}
 }

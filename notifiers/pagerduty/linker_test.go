@@ -47,7 +47,8 @@ func newOffice(t *testing.T, account sandbox.PagerDutyConfig) *office {
 	t.Cleanup(server.Close)
 	t.Cleanup(o.ClearFaults)
 	o.url = server.URL
-	o.cfg = pagerduty.LinkerConfig{Token: apiToken, APIURL: server.URL, Now: o.now, Logger: slog.New(slog.NewTextHandler(&o.log, nil))}
+	o.cfg = pagerduty.LinkerConfig{Token: apiToken, APIURL: server.URL, Now: o.now,
+		Logger: slog.New(slog.NewTextHandler(&o.log, nil))}
 	o.start(t)
 	return o
 }
@@ -84,7 +85,8 @@ func (o *office) pass(t *testing.T, d time.Duration) {
 func (o *office) page(t *testing.T, routing, key string) {
 	t.Helper()
 	client := pd.NewClient("", pd.WithV2EventsAPIEndpoint(o.url))
-	if _, err := client.ManageEventWithContext(t.Context(), &pd.V2Event{RoutingKey: routing, Action: "trigger", DedupKey: key, Payload: &pd.V2Payload{Summary: "s", Source: "s", Severity: "error"}}); err != nil {
+	if _, err := client.ManageEventWithContext(t.Context(), &pd.V2Event{RoutingKey: routing, Action: "trigger",
+		DedupKey: key, Payload: &pd.V2Payload{Summary: "s", Source: "s", Severity: "error"}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -119,7 +121,8 @@ func TestAPageIsAskedForUntilPagerDutyHasMadeIt(t *testing.T) {
 	o.page(t, routingKey, incident42)
 	o.unlinked = []router.Place{place42("", 0)}
 	o.places = o.unlinked
-	o.pass(t, 15*time.Second)                                                // seen after one second, asked after 2 and 5 more
+	// seen after one second, asked after 2 and 5 more
+	o.pass(t, 15*time.Second)
 	if got := o.asked()["GET /incidents"]; got != 3 || len(o.journal) != 0 { // and once for what was made lately
 		t.Errorf("asked %v, journal %v", o.asked(), o.acts())
 	}
@@ -138,7 +141,8 @@ func TestAPageThatPagerDutyNeverMakesIsAskedForFourTimes(t *testing.T) {
 	o := newOffice(t, sandbox.PagerDutyConfig{})
 	o.unlinked = []router.Place{place42("", 0)}
 	o.pass(t, 3*time.Minute)
-	if diff := cmp.Diff(map[string]int{"GET /incidents": 7}, o.asked()); diff != "" { // three times also what was made lately
+	// three times also what was made lately
+	if diff := cmp.Diff(map[string]int{"GET /incidents": 7}, o.asked()); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 	o.start(t)
@@ -159,19 +163,26 @@ func TestThePageIsFound(t *testing.T) {
 		places  []router.Place
 		want    []string
 	}{
-		{name: "by its key", pages: [][2]string{{routingKey, incident43}, {routingKey, incident42}}, places: []router.Place{place42("", 0)},
-			want: []string{"LINK INC-42 oncall Q0000002 #2"}},
-		{name: "by the key of its alert", account: sandbox.PagerDutyConfig{NoKeys: true}, pages: [][2]string{{routingKey, incident43}, {routingKey, incident42}},
+		{name: "by its key", pages: [][2]string{{routingKey, incident43}, {routingKey, incident42}},
+			places: []router.Place{place42("", 0)},
+			want:   []string{"LINK INC-42 oncall Q0000002 #2"}},
+		{name: "by the key of its alert", account: sandbox.PagerDutyConfig{NoKeys: true},
+			pages:  [][2]string{{routingKey, incident43}, {routingKey, incident42}},
 			places: []router.Place{place42("", 0)}, want: []string{"LINK INC-42 oncall Q0000002 #2"}},
 		{name: "in what it was merged into", pages: [][2]string{{routingKey, incident43}, {routingKey, incident42}},
 			do:     func(p *sandbox.PagerDuty) error { return p.Merge(2, 1, "ben") },
 			places: []router.Place{place42("", 0)}, want: []string{"LINK INC-42 oncall Q0000001 #1"}},
-		{name: "by its service, where the key is that of another notifier too", pages: [][2]string{{otherKey, incident42}, {routingKey, incident42}},
-			places: []router.Place{place42("", 0), second}, want: []string{"LINK INC-42 oncall Q0000002 #2", "LINK INC-42 second-line Q0000001 #1"}},
-		{name: "not by what it was called before it opened anew", pages: [][2]string{{routingKey, incident42}}, places: []router.Place{place42("Q0000009", 9)}},
-		{name: "by a newer name", pages: [][2]string{{routingKey, incident43}, {routingKey, incident42}}, places: []router.Place{place42("Q0000001", 1)},
-			want: []string{"LINK INC-42 oncall Q0000002 #2"}},
-		{name: "not once it is resolved", pages: [][2]string{{routingKey, incident42}}, do: func(p *sandbox.PagerDuty) error { return p.Resolve(1, "ben") },
+		{name: "by its service, where the key is that of another notifier too",
+			pages:  [][2]string{{otherKey, incident42}, {routingKey, incident42}},
+			places: []router.Place{place42("", 0), second}, want: []string{"LINK INC-42 oncall Q0000002 #2",
+				"LINK INC-42 second-line Q0000001 #1"}},
+		{name: "not by what it was called before it opened anew", pages: [][2]string{{routingKey, incident42}},
+			places: []router.Place{place42("Q0000009", 9)}},
+		{name: "by a newer name", pages: [][2]string{{routingKey, incident43}, {routingKey, incident42}},
+			places: []router.Place{place42("Q0000001", 1)},
+			want:   []string{"LINK INC-42 oncall Q0000002 #2"}},
+		{name: "not once it is resolved", pages: [][2]string{{routingKey, incident42}},
+			do:     func(p *sandbox.PagerDuty) error { return p.Resolve(1, "ben") },
 			places: []router.Place{place42("", 0)}},
 	}
 	for _, test := range tests {
@@ -217,12 +228,15 @@ func TestWhatWasSaidOfAnIncidentIsPlacedByItsAlerts(t *testing.T) {
 		}
 	}
 	say("1", "incident.acknowledged", "Q0000002", nil)
-	say("2", "incident.resolved", "Q0000003", map[string]any{"resolve_reason": map[string]any{"type": "merge_resolve_reason", "incident": map[string]any{"id": "Q0000001"}}})
+	say("2", "incident.resolved", "Q0000003",
+		map[string]any{"resolve_reason": map[string]any{"type": "merge_resolve_reason",
+			"incident": map[string]any{"id": "Q0000001"}}})
 	say("3", "incident.resolved", "Q9999999", nil) // PagerDuty has none such
 	o.places = []router.Place{place43("", 0), place42("", 0)}
 	o.Fail(sandbox.Fault{Method: "GET /incidents/{id}/alerts", Times: 1, Status: http.StatusInternalServerError})
 	o.pass(t, 2*time.Second)
-	want := []string{"LINK INC-43 oncall Q0000001 #1", "LINK INC-42 oncall Q0000002 #2", "ACKNOWLEDGE INC-42 oncall by ben with dora"}
+	want := []string{"LINK INC-43 oncall Q0000001 #1", "LINK INC-42 oncall Q0000002 #2",
+		"ACKNOWLEDGE INC-42 oncall by ben with dora"}
 	if diff := cmp.Diff(want, o.acts()); diff != "" || len(o.postponed) != 0 {
 		t.Errorf("postponed %+v; journal (-want +got):\n%s", o.postponed, diff)
 	}
@@ -232,7 +246,8 @@ func TestBehindWhatWasPlacedTheNextIsLookedForAtOnce(t *testing.T) {
 	o := newOffice(t, sandbox.PagerDutyConfig{})
 	o.page(t, routingKey, incident42)
 	o.places = []router.Place{place42("", 0)}
-	o.postponed = []router.Postponed{{ID: 1, About: "Q0000001", Digest: "pagerduty/1", Events: []router.Event{{Name: router.Acknowledge, Act: &router.Act{Actor: "ben"}}}}}
+	o.postponed = []router.Postponed{{ID: 1, About: "Q0000001", Digest: "pagerduty/1",
+		Events: []router.Event{{Name: router.Acknowledge, Act: &router.Act{Actor: "ben"}}}}}
 	for _, want := range []bool{true, false} {
 		if more, err := o.linker.Round(t.Context()); more != want || err != nil {
 			t.Errorf("with %d acts in the journal: more is %v, want %v; %v", len(o.journal), more, want, err)
@@ -242,7 +257,8 @@ func TestBehindWhatWasPlacedTheNextIsLookedForAtOnce(t *testing.T) {
 
 func TestWhatCannotBeLookedUpIsLetGoInTheEnd(t *testing.T) {
 	o := newOffice(t, sandbox.PagerDutyConfig{})
-	o.postponed = []router.Postponed{{ID: 1, About: "Q1", Digest: "pagerduty/1", Events: []router.Event{{Name: router.Resolve, Act: &router.Act{}}}}}
+	o.postponed = []router.Postponed{{ID: 1, About: "Q1", Digest: "pagerduty/1",
+		Events: []router.Event{{Name: router.Resolve, Act: &router.Act{}}}}}
 	o.Fail(sandbox.Fault{Status: http.StatusBadGateway})
 	o.pass(t, 17*time.Second)
 	if len(o.postponed) != 1 || o.postponed[0].Attempts != 17 {
@@ -272,7 +288,8 @@ func TestWhatAProxyAnswersForPagerDutyLosesNothingThatWasSaid(t *testing.T) {
 			}
 			o.ClearFaults()
 			o.pass(t, 2*time.Minute)
-			if diff := cmp.Diff([]string{"LINK INC-42 oncall Q0000001 #1", "ACKNOWLEDGE INC-42 oncall by ben with dora"}, o.acts()); diff != "" || len(o.postponed) != 0 {
+			if diff := cmp.Diff([]string{"LINK INC-42 oncall Q0000001 #1", "ACKNOWLEDGE INC-42 oncall by ben with dora"},
+				o.acts()); diff != "" || len(o.postponed) != 0 {
 				t.Errorf("postponed %+v; journal (-want +got):\n%s", o.postponed, diff)
 			}
 		})
@@ -292,8 +309,10 @@ func TestPagerDutyIsLeftAloneWhenItAsksForThat(t *testing.T) {
 		{"a proxy answers 401", sandbox.Fault{Status: 401}, 59 * time.Second, ""},
 		{"a proxy answers 403", sandbox.Fault{Status: 403}, 59 * time.Second, ""},
 		{"a proxy answers 404", sandbox.Fault{Status: 404}, 59 * time.Second, ""},
-		{"a token that is not taken", sandbox.Fault{Status: 401, Body: `{"error":{"message":"no such token ` + apiToken + `","errors":"odd"}}`}, 4 * time.Minute, "PagerDuty does not take PAGERDUTY_API_TOKEN"},
-		{"a token that may not read", sandbox.Fault{Status: 403, Body: `{"error":{"message":"Access Denied","code":2010}}`}, 4 * time.Minute, "PagerDuty does not take PAGERDUTY_API_TOKEN"},
+		{"a token that is not taken", sandbox.Fault{Status: 401, Body: `{"error":{"message":"no such token ` + apiToken +
+			`","errors":"odd"}}`}, 4 * time.Minute, "PagerDuty does not take PAGERDUTY_API_TOKEN"},
+		{"a token that may not read", sandbox.Fault{Status: 403, Body: `{"error":{"message":"Access Denied","code":2010}}`},
+			4 * time.Minute, "PagerDuty does not take PAGERDUTY_API_TOKEN"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -314,7 +333,8 @@ func TestPagerDutyIsLeftAloneWhenItAsksForThat(t *testing.T) {
 			if diff := cmp.Diff([]string{"LINK INC-42 oncall Q0000001 #1"}, o.acts()); diff != "" {
 				t.Errorf("journal (-want +got):\n%s", diff)
 			}
-			if got := strings.Count(o.log.String(), "level=ERROR"); test.says == "" && got != 0 || test.says != "" && (got != 1 || !strings.Contains(o.log.String(), test.says)) {
+			if got := strings.Count(o.log.String(), "level=ERROR"); test.says == "" && got != 0 || test.says != "" &&
+				(got != 1 || !strings.Contains(o.log.String(), test.says)) {
 				t.Errorf("log: %s", &o.log)
 			}
 			sandbox.AssertNoSecret(t, []string{apiToken}, o.log.String())
@@ -323,7 +343,8 @@ func TestPagerDutyIsLeftAloneWhenItAsksForThat(t *testing.T) {
 }
 
 func TestOddAnswersOfTheRESTAPINameNothing(t *testing.T) {
-	for _, body := range []string{"{}", `{"incidents":[{}]}`, `{"incidents":[{"id":"../users","incident_number":3}]}`, "<html>hello</html>", "[]", `{"incidents":3}`} {
+	for _, body := range []string{"{}", `{"incidents":[{}]}`, `{"incidents":[{"id":"../users","incident_number":3}]}`,
+		"<html>hello</html>", "[]", `{"incidents":3}`} {
 		o := newOffice(t, sandbox.PagerDutyConfig{})
 		o.unlinked = []router.Place{place42("", 0)}
 		o.Fail(sandbox.Fault{Body: body})
@@ -351,7 +372,8 @@ func TestALinkerEndsWithItsContext(t *testing.T) {
 }
 
 func TestALinkerNeedsATokenAndAnAddress(t *testing.T) {
-	for _, cfg := range []pagerduty.LinkerConfig{{}, {Token: "t", APIURL: "api.pagerduty.com"}, {Token: "t", APIURL: "https://user:word@example.com"}} {
+	for _, cfg := range []pagerduty.LinkerConfig{{}, {Token: "t", APIURL: "api.pagerduty.com"},
+		{Token: "t", APIURL: "https://user:word@example.com"}} {
 		if _, err := pagerduty.NewLinker(cfg, &desk{}); err == nil || strings.Contains(err.Error(), "word") {
 			t.Errorf("%+v: %v", cfg, err)
 		}

@@ -86,8 +86,10 @@ func newClient() *http.Client {
 func base(address, otherwise, what string) (string, error) {
 	address = strings.TrimRight(cmp.Or(address, otherwise), "/")
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", fmt.Errorf("pagerduty: the address of the %s must be a URL such as %s", what, strings.Replace(otherwise, ".pagerduty", ".eu.pagerduty", 1))
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" ||
+		u.Fragment != "" {
+		return "", fmt.Errorf("pagerduty: the address of the %s must be a URL such as %s", what,
+			strings.Replace(otherwise, ".pagerduty", ".eu.pagerduty", 1))
 	}
 	return address, nil
 }
@@ -109,22 +111,23 @@ func (p *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 
 // mayBeOpen says whether an earlier attempt opened the incident at PagerDuty, or may have. Attempts since the
 // last success are such even beside a receipt that says closed: the incident may have come back, and what
-// we learned of that be lost in a crash. What was opened before our database was lost may be there, too, under the key of
-// an incident that is over before PagerDuty heard of it. A resolve too many is forgotten there without a word.
+// we learned of that be lost in a crash. What was opened before our database was lost may be there, too, under the key
+// of an incident that is over before PagerDuty heard of it. A resolve too many is forgotten there without a word.
 func mayBeOpen(n *router.Notification) bool {
 	left := n.Incident != nil && n.Incident.First && !n.Open && n.Key == n.Incident.Key && n.Receipt == router.Receipt{}
 	return left || n.Receipt.Open || n.Receipt.Unsure || n.MayExist && (n.Receipt == router.Receipt{} || n.Attempt > 1)
 }
 
-// open triggers the incident, or refreshes it, and passes an acknowledgement on. Where PagerDuty may still hold an older
-// opening, or an acknowledgement that was taken back, that is ended first: while it stands a trigger notifies nobody, and
-// the Events API has no way to take an acknowledgement back.
+// open triggers the incident, or refreshes it, and passes an acknowledgement on. Where PagerDuty may still hold an
+// older opening, or an acknowledgement that was taken back, that is ended first: while it stands a trigger notifies
+// nobody, and the Events API has no way to take an acknowledgement back.
 func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Receipt, error) {
 	event, stale := trigger(n), n.Stale()
 	r := n.Receipt
 	if stale {
 		r = named(r, event.DedupKey)
-		if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: event.DedupKey}); err != nil {
+		if _, err := p.enqueue(ctx, n.Target.Credential,
+			&pd.V2Event{Action: "resolve", DedupKey: event.DedupKey}); err != nil {
 			return r, err
 		}
 		r.Open, r.Acknowledged, r.Unsure = false, false, false
@@ -144,7 +147,8 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	case knows(n):
 		r.Acknowledged = true
 	case passesOn(n):
-		if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "acknowledge", DedupKey: event.DedupKey}); err != nil {
+		if _, err := p.enqueue(ctx, n.Target.Credential,
+			&pd.V2Event{Action: "acknowledge", DedupKey: event.DedupKey}); err != nil {
 			return r, err
 		}
 		r.Acknowledged = true
@@ -153,7 +157,8 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	return r, nil
 }
 
-// knows says whether PagerDuty holds the acknowledgement by itself: a repeat would undo what somebody there does meanwhile.
+// knows says whether PagerDuty holds the acknowledgement by itself: a repeat would undo what somebody there does
+// meanwhile.
 func knows(n *router.Notification) bool {
 	return !n.Stale() && n.Incident.AcknowledgedIn.Is(n.Target.Notifier, n.Key)
 }
@@ -172,11 +177,13 @@ func anew(n *router.Notification) bool {
 
 // acknowledged says whether the acknowledgement covers all that this notifier is open for. What we heard of
 // after it, or was to be told only after it (`after: 30m`), is news here: it pages, whoever has seen the
-// incident elsewhere. A rule that does not want that says `unless: acknowledged`. So is what a person wanted paged after it.
+// incident elsewhere. A rule that does not want that says `unless: acknowledged`. So is what a person wanted paged
+// after it.
 func acknowledged(n *router.Notification) bool {
 	at := n.Incident.AcknowledgedAt
 	if slices.ContainsFunc(n.Incident.Watch, func(w router.Watch) bool {
-		return w.Notifier == n.Target.Notifier && w.PagedAt == 0 && n.Key == n.Incident.Key && !n.Incident.AcknowledgesPage(&w)
+		return w.Notifier == n.Target.Notifier && w.PagedAt == 0 && n.Key == n.Incident.Key &&
+			!n.Incident.AcknowledgesPage(&w)
 	}) {
 		return false
 	}
@@ -213,7 +220,10 @@ const noteMark = "flowbridge: "
 // note writes who did what elsewhere on the incident, where we know its name. Nothing depends on it, so a note that is
 // refused is none.
 func (p *Notifier) note(ctx context.Context, n *router.Notification, text string) {
-	i := slices.IndexFunc(n.Incident.Links, func(l router.Link) bool { return l.Notifier == n.Target.Notifier && l.Key == n.Key })
+	i := slices.IndexFunc(n.Incident.Links, func(l router.Link) bool {
+		return l.Notifier == n.Target.Notifier &&
+			l.Key == n.Key
+	})
 	if p.cfg.APIToken == "" || p.cfg.From == "" || i < 0 || !isID(n.Incident.Links[i].ID) {
 		return
 	}

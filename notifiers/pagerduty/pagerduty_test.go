@@ -111,7 +111,8 @@ func failing() router.Notification {
 	}}
 	alert := func(level router.Level, s router.Severity, minutes time.Duration) router.Alert {
 		at := opened.Add(minutes * time.Minute)
-		return router.Alert{Event: router.EndpointErrorRate, Level: level, Active: true, Raised: at, Since: at, Heard: at, Severity: s,
+		return router.Alert{Event: router.EndpointErrorRate, Level: level, Active: true, Raised: at, Since: at, Heard: at,
+			Severity: s,
 			Incident: 42, Routes: []router.AlertRoute{{Notifier: "other"}, {Notifier: "oncall"}}}
 	}
 	ten, fifty := alert("10", router.Error, 0), alert("50", router.Critical, 10)
@@ -123,8 +124,9 @@ func failing() router.Notification {
 		Target: router.Target{Notifier: "oncall", Kind: router.KindPagerDuty, Credential: routingKey},
 		Incident: &router.Incident{
 			Number: 42, Key: incident42, WABA: "501", Flow: "77", Event: router.EndpointErrorRate,
-			FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments", "tier": "1"}, Runbook: "https://runbooks.example.com/checkout"},
-			State:    router.IncidentOpen, Severity: router.Critical, Peak: router.Critical, Path: []router.Level{"10", "50"},
+			FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments", "tier": "1"},
+				Runbook: "https://runbooks.example.com/checkout"},
+			State: router.IncidentOpen, Severity: router.Critical, Peak: router.Critical, Path: []router.Level{"10", "50"},
 			Rule: "payments endpoint is failing", OpenedAt: opened, Entries: 5,
 		},
 		Open: true, Severity: router.Critical, Alerts: []router.Alert{fifty, ten},
@@ -165,12 +167,14 @@ func TestAnIncidentOpensRefreshesIsAcknowledgedAndResolves(t *testing.T) {
 	if diff := cmp.Diff(want, n.Receipt); diff != "" {
 		t.Errorf("receipt (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"trigger", "trigger", "trigger", "trigger", "acknowledge", "trigger", "resolve"}, b.actions()); diff != "" {
+	if diff := cmp.Diff([]string{"trigger", "trigger", "trigger", "trigger", "acknowledge", "trigger", "resolve"},
+		b.actions()); diff != "" {
 		t.Errorf("actions (-want +got):\n%s", diff)
 	}
 	got := b.Incidents()
 	title := "Error: Checkout endpoint error rate reached 62.5 %, over 50 % (INC-42)" // of the first trigger
-	if len(got) != 1 || got[0].Status != sandbox.IncidentResolved || got[0].Severity != "critical" || got[0].Summary != title {
+	if len(got) != 1 || got[0].Status != sandbox.IncidentResolved || got[0].Severity != "critical" ||
+		got[0].Summary != title {
 		t.Errorf("incidents: %+v", got)
 	}
 }
@@ -218,7 +222,8 @@ func TestAnAcknowledgementThatCameFromAPageIsNotToldToIt(t *testing.T) {
 	n = b.sync(t, n)
 	n.Timeline = nil
 	n = b.sync(t, n) // told already
-	if diff := cmp.Diff([]string{"trigger", "trigger", "trigger", "trigger", "acknowledge", "trigger"}, b.actions()); diff != "" {
+	if diff := cmp.Diff([]string{"trigger", "trigger", "trigger", "trigger", "acknowledge", "trigger"},
+		b.actions()); diff != "" {
 		t.Errorf("actions (-want +got):\n%s", diff)
 	}
 }
@@ -269,12 +274,17 @@ func TestWhatALostDatabaseLeftOpenEndsWithTheFirstIncidentOfItsKey(t *testing.T)
 		want []string // statuses of the first page and the second
 	}{
 		{"both end", func(*router.Notification) {}, []string{"resolved", "resolved"}},
-		{"the rules page once", func(n *router.Notification) { n.Incident.PageOnRise = false }, []string{"resolved", "triggered"}},
-		{"it is not the first: what is there is known", func(n *router.Notification) { n.Incident.First = false }, []string{"triggered", "triggered"}},
+		{"the rules page once", func(n *router.Notification) { n.Incident.PageOnRise = false },
+			[]string{"resolved", "triggered"}},
+		{"it is not the first: what is there is known", func(n *router.Notification) { n.Incident.First = false },
+			[]string{"triggered", "triggered"}},
 		{"the second page is of this life, and ends by itself", func(n *router.Notification) {
 			n.Incident.Watch = []router.Watch{{Notifier: "oncall", PagedAt: 1005, Severity: router.Critical}}
 		}, []string{"resolved", "triggered"}},
-		{"the second page is of the next incident", func(n *router.Notification) { n.Taken = []string{incident42 + "/critical"} }, []string{"resolved", "triggered"}},
+		{"the second page is of the next incident", func(n *router.Notification) {
+			n.Taken = []string{incident42 +
+				"/critical"}
+		}, []string{"resolved", "triggered"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
@@ -306,8 +316,8 @@ func (b *bench) statuses() (all []string) {
 	return all
 }
 
-// TestAnOpeningThatNobodyWasPagedForIsAPage has PagerDuty hold what is over here: an acknowledgement that was taken back, or
-// an opening whose end it never heard of. Whatever it is told of those notifies nobody.
+// TestAnOpeningThatNobodyWasPagedForIsAPage has PagerDuty hold what is over here: an acknowledgement that was taken
+// back, or an opening whose end it never heard of. Whatever it is told of those notifies nobody.
 func TestAnOpeningThatNobodyWasPagedForIsAPage(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -315,12 +325,14 @@ func TestAnOpeningThatNobodyWasPagedForIsAPage(t *testing.T) {
 		actions  []string // after the acknowledgement
 		statuses []string
 	}{
-		{"an acknowledgement that was taken back in Slack", func(n *router.Notification) { n.Incident.State = router.IncidentOpen },
+		{"an acknowledgement that was taken back in Slack",
+			func(n *router.Notification) { n.Incident.State = router.IncidentOpen },
 			[]string{"resolve", "trigger"}, []string{"resolved", "triggered"}},
-		{"over and back, which it never heard of: who acknowledged the first is paged for the second", func(n *router.Notification) {
-			n.Opening = 2
-			n.Alerts[0].Heard, n.Alerts[1].Heard = opened.Add(2*time.Hour), opened.Add(2*time.Hour)
-		}, []string{"resolve", "trigger"}, []string{"resolved", "triggered"}},
+		{"over and back, which it never heard of: who acknowledged the first is paged for the second",
+			func(n *router.Notification) {
+				n.Opening = 2
+				n.Alerts[0].Heard, n.Alerts[1].Heard = opened.Add(2*time.Hour), opened.Add(2*time.Hour)
+			}, []string{"resolve", "trigger"}, []string{"resolved", "triggered"}},
 		{"over and back, and acknowledged since", func(n *router.Notification) {
 			n.Opening = 2
 			n.Timeline = []router.Entry{{N: 6, Kind: router.EntryAcknowledged}}
@@ -375,7 +387,8 @@ func TestAPageWhoseFirstAnswerGotLostIsNotMadeTwice(t *testing.T) {
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := failing()
 	n.Opening = 1
-	b.Fail(sandbox.Fault{Times: 1, AfterAccept: true, Status: 503}) // PagerDuty has it, and we died before we wrote that down
+	// PagerDuty has it, and we died before we wrote that down
+	b.Fail(sandbox.Fault{Times: 1, AfterAccept: true, Status: 503})
 	b.fail(t, n)
 	n.MayExist = true
 	b.Fail(sandbox.Fault{Times: 1, Status: http.StatusTooManyRequests})
@@ -392,16 +405,19 @@ func TestANoteSaysWhoActedElsewhere(t *testing.T) {
 		cfg  pagerduty.Config
 		want []string
 	}{
-		{"with a token and a user", pagerduty.Config{APIToken: "t", From: "ana@example.com"}, []string{"flowbridge: Acknowledged by Ana", "flowbridge: Resolved by Ana & Ben"}},
+		{"with a token and a user", pagerduty.Config{APIToken: "t", From: "ana@example.com"},
+			[]string{"flowbridge: Acknowledged by Ana", "flowbridge: Resolved by Ana & Ben"}},
 		{"in nobody's name", pagerduty.Config{APIToken: "t"}, nil},
-		{"with a token that is not taken: nothing depends on notes", pagerduty.Config{APIToken: "x", From: "ana@example.com"}, nil},
+		{"with a token that is not taken: nothing depends on notes", pagerduty.Config{APIToken: "x", From: "ana@example.com"},
+			nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, c.cfg, sandbox.PagerDutyConfig{APIToken: "t"})
 			n := acknowledge(failing())
 			n = b.sync(t, n) // without a name there is nothing to write on
 			n.Receipt.Acknowledged = false
-			n.Incident.Links = []router.Link{{Notifier: "other", Key: incident42, ID: "Q1"}, {Notifier: "oncall", Key: incident42, ID: b.Incidents()[0].ID}}
+			n.Incident.Links = []router.Link{{Notifier: "other", Key: incident42, ID: "Q1"},
+				{Notifier: "oncall", Key: incident42, ID: b.Incidents()[0].ID}}
 			n = closed(b.sync(t, n))
 			n.Incident.State, n.Incident.ResolvedBy = router.IncidentResolved, "Ana\n& Ben"
 			b.sync(t, n)
@@ -486,8 +502,10 @@ func TestANoticePagesOnlyFromErrorOn(t *testing.T) {
 		pages bool
 	}{
 		{"a published flow", statusNotice(router.Info, router.Draft, router.Published), false},
-		{"a published flow, by a rule that means BLOCKED", statusNotice(router.Critical, router.Draft, router.Published), false},
-		{"a retired flow that somebody wants to be woken by", statusNotice(router.Critical, router.Published, router.Deprecated), true},
+		{"a published flow, by a rule that means BLOCKED", statusNotice(router.Critical, router.Draft, router.Published),
+			false},
+		{"a retired flow that somebody wants to be woken by", statusNotice(router.Critical, router.Published,
+			router.Deprecated), true},
 		{"a version that expires", notice(router.FlowVersionExpiryWarning, router.Warning), false},
 		{"a version that expires, severely", notice(router.FlowVersionExpiryWarning, router.Error), true},
 		{"an unknown event", notice("FLOW_ON_FIRE", router.Critical), true},
@@ -524,7 +542,8 @@ func TestARecoveryOfWhatNobodyKnowsResolvesAndTellsNothingElse(t *testing.T) {
 	b.sync(t, failing()) // by a flowbridge whose database was lost
 	n := recovered(notice(router.EndpointErrorRate, router.Critical))
 	n.Notice.Recovery, n.Key = incident42, "flowbridge/notice/9"
-	if b.sync(t, n); b.Incidents()[0].Status != sandbox.IncidentTriggered { // who is only told of it, after the next has opened
+	// who is only told of it, after the next has opened
+	if b.sync(t, n); b.Incidents()[0].Status != sandbox.IncidentTriggered {
 		t.Errorf("the incident is %s", b.Incidents()[0].Status)
 	}
 	told := len(b.ChangeEvents())
@@ -555,13 +574,15 @@ func TestSyncsOfManyDeliveriesKeepToThemselves(t *testing.T) {
 	}
 	work.Wait()
 	got := b.Incidents()
-	if diff := cmp.Diff([]int{14, 13}, []int{got[0].Triggers, got[1].Triggers}, cmpopts.SortSlices(func(x, y int) bool { return x > y })); diff != "" {
+	if diff := cmp.Diff([]int{14, 13}, []int{got[0].Triggers, got[1].Triggers},
+		cmpopts.SortSlices(func(x, y int) bool { return x > y })); diff != "" {
 		t.Errorf("triggers (-want +got):\n%s", diff)
 	}
 }
 
 func TestAnAddressThatIsNoneIsRefusedAtTheStart(t *testing.T) {
-	for _, address := range []string{"events.eu.pagerduty.com", "ftp://events.pagerduty.com", "https://", "https://user:word@example.com", "https://example.com?x=1", "https://exa mple.com"} {
+	for _, address := range []string{"events.eu.pagerduty.com", "ftp://events.pagerduty.com", "https://",
+		"https://user:word@example.com", "https://example.com?x=1", "https://exa mple.com"} {
 		if _, err := pagerduty.New(pagerduty.Config{EventsURL: address}); err == nil {
 			t.Errorf("%s is taken for the address of the Events API", address)
 		}

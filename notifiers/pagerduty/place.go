@@ -15,8 +15,8 @@ const skew = 5 * time.Second
 // choose returns those places with the incident's key that it can be about, at most one incident of ours: keys are
 // used again, and what is said may come two days late. It is about the page that was there when it happened: nobody can
 // have done anything to one that PagerDuty had not been told of. linked are the places that PagerDuty calls by the
-// incident's id: what is known by its name belongs there, and to another only if the page that it names was never ended,
-// so that the next trigger fell on it.
+// incident's id: what is known by its name belongs there, and to another only if the page that it names was never
+// ended, so that the next trigger fell on it.
 func (s *said) choose(keyed, linked []router.Place) (chosen []router.Place) {
 	if len(linked) > 0 && !slices.ContainsFunc(linked, func(p router.Place) bool { return p.Open }) {
 		return nil
@@ -92,11 +92,13 @@ func (s *said) links(places []router.Place) (events []router.Event) {
 		if p.Notifier == "" { // a name that it does not go by any more
 			continue
 		}
-		ambiguous := p.Link.ID == "" && slices.ContainsFunc(places, func(q router.Place) bool { return q.Key == p.Key && q.Notifier != p.Notifier })
+		ambiguous := p.Link.ID == "" &&
+			slices.ContainsFunc(places, func(q router.Place) bool { return q.Key == p.Key && q.Notifier != p.Notifier })
 		if link == p.Link || ambiguous {
 			continue
 		}
-		events = append(events, s.event(router.LinkIncident, p, router.Act{Incident: p.Incident, Notifier: p.Notifier, Key: p.Key, Owner: s.owner, Link: &link}))
+		events = append(events, s.event(router.LinkIncident, p, router.Act{Incident: p.Incident, Notifier: p.Notifier,
+			Key: p.Key, Owner: s.owner, Link: &link}))
 	}
 	return events
 }
@@ -110,7 +112,8 @@ func (s *said) joins(merged, there []router.Place) (events []router.Event) {
 	}
 	for _, p := range byIncident(merged) {
 		if p.State == router.IncidentOpen {
-			events = append(events, s.event(router.Acknowledge, p, router.Act{Incident: p.Incident, Notifier: p.Notifier, Key: p.Key, Actor: there[i].AcknowledgedBy}))
+			events = append(events, s.event(router.Acknowledge, p, router.Act{Incident: p.Incident, Notifier: p.Notifier,
+				Key: p.Key, Actor: there[i].AcknowledgedBy}))
 		}
 	}
 	return events

@@ -7,8 +7,8 @@ import (
 	"flowbridge/router"
 )
 
-// TestWhatIsSaidInTheSameSecondIsAboutTheNewPage holds that a clock of PagerDuty's that is a little behind, or that counts whole
-// seconds, does not put the name of a new page on the incident before, which had the same key.
+// TestWhatIsSaidInTheSameSecondIsAboutTheNewPage holds that a clock of PagerDuty's that is a little behind, or that
+// counts whole seconds, does not put the name of a new page on the incident before, which had the same key.
 func TestWhatIsSaidInTheSameSecondIsAboutTheNewPage(t *testing.T) {
 	at := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 	before := router.Place{Incident: 1, Known: at.Add(-time.Hour), Link: router.Link{ID: "P1", Number: 1}}

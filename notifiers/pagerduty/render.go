@@ -99,7 +99,8 @@ func fit(event *pd.V2Event) *pd.V2Event {
 }
 
 func leftOut(size int) details {
-	return details{LeftOut: fmt.Sprintf("the event would have %d KB with its details, and PagerDuty takes 512 KB: look them up in flowbridge", size>>10)}
+	return details{LeftOut: fmt.Sprintf(
+		"the event would have %d KB with its details, and PagerDuty takes 512 KB: look them up in flowbridge", size>>10)}
 }
 
 // sizeOf returns how long an event's JSON is. Ours is made of text, numbers and maps of text, and always marshals.

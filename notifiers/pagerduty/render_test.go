@@ -38,7 +38,8 @@ func TestWhatPagerDutyIsSent(t *testing.T) {
 			}
 			n.Problems = []router.Problem{{Notifier: "ops-chat", Error: "Slack refused: channel_not_found (invite the bot)"}}
 			n.Also = []router.Alert{
-				{Event: router.FlowStatusChange, Level: router.Throttled, Active: true, Since: opened.Add(time.Minute), Incident: 43},
+				{Event: router.FlowStatusChange, Level: router.Throttled, Active: true, Since: opened.Add(time.Minute),
+					Incident: 43},
 				{Event: router.EndpointAvailability, Level: "90", Active: true, Since: opened, Incident: 44},
 			}
 			n.Incident.Fields = []router.Field{{Name: "region", Value: "south"}}
@@ -56,7 +57,8 @@ func TestWhatPagerDutyIsSent(t *testing.T) {
 			n := failing()
 			n.Receipt, n.Incident.Flaps = told, 2
 			for i := range n.Alerts {
-				n.Alerts[i].Active, n.Alerts[i].Until, n.Alerts[i].HeldUntil = false, opened.Add(20*time.Minute), opened.Add(30*time.Minute)
+				n.Alerts[i].Active, n.Alerts[i].Until, n.Alerts[i].HeldUntil = false, opened.Add(20*time.Minute),
+					opened.Add(30*time.Minute)
 			}
 			return n
 		},
@@ -83,7 +85,8 @@ func TestWhatPagerDutyIsSent(t *testing.T) {
 		"slow": func() router.Notification {
 			n := failing()
 			p90, p50, requests := 7200.0, 850.0, 34.0
-			n.Incident.Event, n.Incident.Path, n.Incident.FlowInfo = router.EndpointLatency, []router.Level{"7000"}, router.FlowInfo{}
+			n.Incident.Event, n.Incident.Path, n.Incident.FlowInfo = router.EndpointLatency, []router.Level{"7000"},
+				router.FlowInfo{}
 			n.Alerts = []router.Alert{{Event: router.EndpointLatency, Level: "7000", Active: true, Since: opened, Raised: opened,
 				Reading: router.Reading{Value: &p90, P50: &p50, Requests: &requests}}}
 			return n
@@ -118,7 +121,8 @@ func TestWhatPagerDutyIsSent(t *testing.T) {
 		},
 		"parked delivery": func() router.Notification {
 			n := notice(router.ParkedDelivery, router.Error)
-			n.Notice.Act = &router.Act{Incident: 42, Notifier: "payments-chat", Error: "Slack refused: not_in_channel (invite the bot)"}
+			n.Notice.Act = &router.Act{Incident: 42, Notifier: "payments-chat",
+				Error: "Slack refused: not_in_channel (invite the bot)"}
 			return n
 		},
 		"hostile flow": func() router.Notification {

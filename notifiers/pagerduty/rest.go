@@ -198,7 +198,8 @@ func (r *rest) judge(rec *recorder, err error) error {
 	case s/100 == 5, s == http.StatusRequestTimeout:
 		return failed
 	case !own:
-		between := &notifiers.Between{Service: service, Said: code, Hint: "check the proxy or firewall on the way, and PAGERDUTY_API_URL"}
+		between := &notifiers.Between{Service: service, Said: code,
+			Hint: "check the proxy or firewall on the way, and PAGERDUTY_API_URL"}
 		return held{error: between, until: r.now().Add(betweenWait)}
 	case s == http.StatusNotFound:
 		return errGone

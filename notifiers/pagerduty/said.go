@@ -83,7 +83,8 @@ func readSaid(body []byte, webhookID string, received time.Time) (said, error) {
 	}
 	s := said{
 		id: cmp.Or(hook.Event.ID, webhookID), kind: hook.Event.Type, at: hook.Event.At.UTC(), received: received,
-		about: router.Link{ID: data.ID, Number: data.Number, URL: href(data.URL)}, key: data.Key, owner: names(data.Assignees),
+		about: router.Link{ID: data.ID, Number: data.Number, URL: href(data.URL)}, key: data.Key,
+		owner: names(data.Assignees),
 	}
 	if data.Incident != nil {
 		s.about = router.Link{ID: data.Incident.ID, Number: numberOf(data.Incident.Summary), URL: href(data.Incident.URL)}
@@ -127,7 +128,8 @@ func (s *said) read(agent *reference, data *webhookData) {
 	}
 	act := func(name string, a router.Act) {
 		a.Actor, a.Itself = by, itself
-		s.events = append(s.events, router.Event{Source: router.SourcePagerDuty, Name: name, At: s.at, Received: s.received, Act: &a})
+		s.events = append(s.events, router.Event{Source: router.SourcePagerDuty, Name: name, At: s.at, Received: s.received,
+			Act: &a})
 	}
 	switch reason := data.ResolveReason; s.kind {
 	case "incident.resolved":
@@ -138,7 +140,8 @@ func (s *said) read(agent *reference, data *webhookData) {
 			if !isID(into.ID) {
 				return
 			}
-			act(router.LinkIncident, router.Act{Link: &router.Link{ID: into.ID, Number: numberOf(into.Summary), URL: href(into.URL)}})
+			act(router.LinkIncident,
+				router.Act{Link: &router.Link{ID: into.ID, Number: numberOf(into.Summary), URL: href(into.URL)}})
 		case !ours:
 			act(router.Resolve, router.Act{})
 		}

@@ -28,7 +28,8 @@ const (
 	// Source: "Events API v2 overview", response codes and retry logic.
 	busyWait = time.Minute
 
-	keyHint = "the integration key has 32 letters and digits; copy it from the service's Integrations → Events API v2, correct routing_key and retry this delivery"
+	keyHint = "the integration key has 32 letters and digits; copy it from the service's Integrations → Events API v2, " +
+		"correct routing_key and retry this delivery"
 	euHint  = "; an account of the EU region also needs PAGERDUTY_EVENTS_URL=https://events.eu.pagerduty.com"
 	urlHint = "check the proxy or firewall on the way, and PAGERDUTY_EVENTS_URL"
 )
@@ -54,7 +55,8 @@ func (p *Notifier) change(ctx context.Context, key router.Secret, event pd.Chang
 
 // send makes one call and judges by what went over the wire: the library's own error has lost PagerDuty's
 // words, the headers and the cause. may says whether PagerDuty has done what was asked, or may have.
-func (p *Notifier) send(ctx context.Context, key router.Secret, call func(context.Context, *pd.Client) error) (may bool, err error) {
+func (p *Notifier) send(ctx context.Context, key router.Secret,
+	call func(context.Context, *pd.Client) error) (may bool, err error) {
 	if key == "" {
 		return false, &notifiers.Refused{Service: service, Said: "no routing key is set", Hint: keyHint}
 	}
@@ -173,7 +175,8 @@ func (r *recorder) Do(req *http.Request) (*http.Response, error) {
 	}
 	defer resp.Body.Close()
 	r.status, r.header = resp.StatusCode, resp.Header
-	r.body, _ = io.ReadAll(io.LimitReader(resp.Body, cmp.Or(r.most, maxAnswer))) // a body that breaks off is one without words
+	// a body that breaks off is one without words
+	r.body, _ = io.ReadAll(io.LimitReader(resp.Body, cmp.Or(r.most, maxAnswer)))
 	resp.Body = io.NopCloser(bytes.NewReader(r.body))
 	return resp, nil
 }

@@ -84,7 +84,8 @@ func NewWebhooks(cfg WebhookConfig, s WebhookStore) (*Webhooks, error) {
 	}
 	for i, secret := range cfg.Secrets {
 		if strings.TrimSpace(secret.Reveal()) == "" {
-			return nil, fmt.Errorf("webhook secret %d of %d is empty: check the commas in PAGERDUTY_WEBHOOK_SECRET", i+1, len(cfg.Secrets))
+			return nil, fmt.Errorf("webhook secret %d of %d is empty: check the commas in PAGERDUTY_WEBHOOK_SECRET", i+1,
+				len(cfg.Secrets))
 		}
 	}
 	cfg.MaxBody = cmp.Or(cfg.MaxBody, 1<<20)
@@ -99,7 +100,8 @@ func NewWebhooks(cfg WebhookConfig, s WebhookStore) (*Webhooks, error) {
 		cfg.Seen = func(router.SightKind, string) {}
 	}
 	w := &Webhooks{cfg: cfg, store: s, counted: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "flowbridge_pagerduty_webhooks_total", Help: "Webhooks of PagerDuty by what became of them."}, []string{"result"})}
+		Name: "flowbridge_pagerduty_webhooks_total", Help: "Webhooks of PagerDuty by what became of them."},
+		[]string{"result"})}
 	for _, r := range []result{refused, broken, crowded, unstored, acted, postponed, nothing, unreadable, foreign} {
 		w.counted.WithLabelValues(string(r))
 	}
@@ -203,7 +205,8 @@ func (w *Webhooks) take(ctx context.Context, s *said) (result, error) {
 	}
 	switch err := w.store.Postpone(ctx, s.postponed()); {
 	case errors.Is(err, router.ErrBusy):
-		w.cfg.Logger.Warn("too many webhooks of PagerDuty wait for their incidents to be looked up; one is let go", "incident", s.about.ID, "type", s.kind)
+		w.cfg.Logger.Warn("too many webhooks of PagerDuty wait for their incidents to be looked up; one is let go",
+			"incident", s.about.ID, "type", s.kind)
 		return foreign, nil
 	default:
 		return postponed, err
@@ -243,7 +246,9 @@ func (w *Webhooks) places(ctx context.Context, s *said) ([]router.Place, error) 
 func (w *Webhooks) unsigned(rw http.ResponseWriter, r *http.Request) result {
 	w.cfg.Seen(router.SightPagerDutyBad, router.FromHost(r.RemoteAddr))
 	if w.strange.Allow(w.cfg.Now()) {
-		w.cfg.Logger.Warn("a webhook without a good signature was refused: if PagerDuty sent it, PAGERDUTY_WEBHOOK_SECRET is not its subscription's secret")
+		w.cfg.Logger.Warn(
+			"a webhook without a good signature was refused: if PagerDuty sent it, PAGERDUTY_WEBHOOK_SECRET is not its " +
+				"subscription's secret")
 	}
 	http.Error(rw, "bad or missing "+signatureHeader, http.StatusUnauthorized)
 	return refused

@@ -131,9 +131,11 @@ func (d *desk) acts() (out []string) {
 }
 
 func place42(link string, number int64) router.Place {
-	p := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 42, State: router.IncidentOpen, OpenedAt: opened, Known: opened, Notifier: "oncall", Key: incident42, Credential: routingKey}
+	p := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 42, State: router.IncidentOpen,
+		OpenedAt: opened, Known: opened, Notifier: "oncall", Key: incident42, Credential: routingKey}
 	if link != "" {
-		p.Link = router.Link{Notifier: "oncall", Key: incident42, ID: link, Number: number, URL: "https://example.pagerduty.com/incidents/" + link}
+		p.Link = router.Link{Notifier: "oncall", Key: incident42, ID: link, Number: number,
+			URL: "https://example.pagerduty.com/incidents/" + link}
 	}
 	return p
 }
@@ -150,7 +152,8 @@ func place43(link string, number int64) router.Place {
 // hook is the body of a webhook: event_type, who, and fields of data beside or instead of the usual ones.
 func hook(id, kind, who string, more map[string]any) string {
 	data := map[string]any{
-		"id": "Q7", "type": "incident", "number": 7, "status": "triggered", "html_url": "https://example.pagerduty.com/incidents/Q7",
+		"id": "Q7", "type": "incident", "number": 7, "status": "triggered",
+		"html_url":     "https://example.pagerduty.com/incidents/Q7",
 		"incident_key": incident42, "assignees": []any{map[string]any{"summary": "dora"}},
 	}
 	for key, value := range more {
@@ -200,11 +203,15 @@ func sign(body string) string { return sandbox.SignWebhook(webhookSecret, []byte
 
 func TestWhatPeopleDoInPagerDutyBecomesActs(t *testing.T) {
 	merged := func(summary string) map[string]any {
-		return map[string]any{"resolve_reason": map[string]any{"type": "merge_resolve_reason", "incident": map[string]any{"id": "Q5", "summary": summary, "html_url": "https://example.pagerduty.com/incidents/Q5"}}}
+		return map[string]any{"resolve_reason": map[string]any{"type": "merge_resolve_reason",
+			"incident": map[string]any{"id": "Q5", "summary": summary,
+				"html_url": "https://example.pagerduty.com/incidents/Q5"}}}
 	}
 	note := func(text string) map[string]any {
-		return map[string]any{"id": "N1", "type": "incident_note", "number": nil, "incident_key": nil, "assignees": nil, "content": text,
-			"incident": map[string]any{"id": "Q7", "summary": "[#7] Checkout: endpoint error rate", "html_url": "https://example.pagerduty.com/incidents/Q7"}}
+		return map[string]any{"id": "N1", "type": "incident_note", "number": nil, "incident_key": nil, "assignees": nil,
+			"content": text,
+			"incident": map[string]any{"id": "Q7", "summary": "[#7] Checkout: endpoint error rate",
+				"html_url": "https://example.pagerduty.com/incidents/Q7"}}
 	}
 	linked := []router.Place{place42("Q7", 7)}
 	acknowledged43 := place43("Q5", 5)
@@ -214,9 +221,11 @@ func TestWhatPeopleDoInPagerDutyBecomesActs(t *testing.T) {
 	older := place42("", 0)
 	older.Incident, older.OpenedAt, older.Known = 41, opened.Add(-time.Hour), opened.Add(-time.Hour)
 	later := place42("", 0)
-	later.Incident, later.OpenedAt, later.Known = 44, opened.Add(90*time.Minute), opened.Add(90*time.Minute) // the webhook says +60
-	before := place42("Q7", 7)                                                                               // INC-40, which PagerDuty calls Q7; its key has passed on to INC-42
-	before.Incident, before.OpenedAt, before.Known, before.State = 40, opened.Add(-time.Hour), opened.Add(-time.Hour), router.IncidentResolved
+	// the webhook says +60
+	later.Incident, later.OpenedAt, later.Known = 44, opened.Add(90*time.Minute), opened.Add(90*time.Minute)
+	before := place42("Q7", 7) // INC-40, which PagerDuty calls Q7; its key has passed on to INC-42
+	before.Incident, before.OpenedAt, before.Known, before.State = 40, opened.Add(-time.Hour), opened.Add(-time.Hour),
+		router.IncidentResolved
 	endless := before
 	endless.Open = true // its end was never told
 	tests := []struct {
@@ -225,46 +234,71 @@ func TestWhatPeopleDoInPagerDutyBecomesActs(t *testing.T) {
 		places []router.Place
 		want   []string
 	}{
-		{"of an incident whose key has passed on: what is known by its name belongs there", hook("1", "incident.resolved", "ben", nil),
+		{"of an incident whose key has passed on: what is known by its name belongs there",
+			hook("1", "incident.resolved", "ben", nil),
 			[]router.Place{place42("", 0), before}, []string{"RESOLVE INC-40 oncall by ben"}},
 		{"acknowledged there, the same", hook("1", "incident.acknowledged", "ben", nil),
 			[]router.Place{place42("", 0), before}, []string{"ACKNOWLEDGE INC-40 oncall by ben with dora"}},
 		{"unless its end was never told, and the next trigger fell on it", hook("1", "incident.resolved", "ben", nil),
-			[]router.Place{place42("", 0), endless}, []string{"LINK INC-42 oncall Q7 #7 with dora", "RESOLVE INC-40 oncall by ben", "RESOLVE INC-42 oncall by ben"}},
-		{"resolved by PagerDuty itself", hook("1", "incident.resolved", "auto-resolve", nil), linked, []string{"RESOLVE INC-42 oncall by itself"}},
-		{"acknowledged by PagerDuty itself", hook("1", "incident.acknowledged", "", nil), linked, []string{"ACKNOWLEDGE INC-42 oncall with dora by itself"}},
-		{"acknowledged", hook("1", "incident.acknowledged", "ben", nil), linked, []string{"ACKNOWLEDGE INC-42 oncall by ben with dora"}},
+			[]router.Place{place42("", 0), endless}, []string{"LINK INC-42 oncall Q7 #7 with dora",
+				"RESOLVE INC-40 oncall by ben", "RESOLVE INC-42 oncall by ben"}},
+		{"resolved by PagerDuty itself", hook("1", "incident.resolved", "auto-resolve", nil), linked,
+			[]string{"RESOLVE INC-42 oncall by itself"}},
+		{"acknowledged by PagerDuty itself", hook("1", "incident.acknowledged", "", nil), linked,
+			[]string{"ACKNOWLEDGE INC-42 oncall with dora by itself"}},
+		{"acknowledged", hook("1", "incident.acknowledged", "ben", nil), linked,
+			[]string{"ACKNOWLEDGE INC-42 oncall by ben with dora"}},
 		{"our own acknowledgement", hook("1", "incident.acknowledged", "us", nil), linked, nil},
 		{"our own resolve", hook("1", "incident.resolved", "us", nil), linked, nil},
-		{"an acknowledgement that ran out", hook("1", "incident.unacknowledged", "", nil), linked, []string{"UNACKNOWLEDGE INC-42 oncall by itself"}},
+		{"an acknowledgement that ran out", hook("1", "incident.unacknowledged", "", nil), linked,
+			[]string{"UNACKNOWLEDGE INC-42 oncall by itself"}},
 		{"resolved", hook("1", "incident.resolved", "ben", nil), linked, []string{"RESOLVE INC-42 oncall by ben"}},
 		{"resolved by nobody", hook("1", "incident.resolved", "", nil), linked, []string{"RESOLVE INC-42 oncall by itself"}},
 		{"reopened", hook("1", "incident.reopened", "ben", nil), linked, []string{"REOPEN INC-42 oncall by ben"}},
-		{"reassigned while acknowledged", hook("1", "incident.reassigned", "ben", map[string]any{"status": "acknowledged"}), linked, []string{"ASSIGN INC-42 oncall by ben with dora"}},
-		{"escalated, which pages anew", hook("1", "incident.escalated", "", map[string]any{"assignees": []any{map[string]any{"summary": "dora"}, map[string]any{"summary": "eve"}}}), linked,
+		{"reassigned while acknowledged", hook("1", "incident.reassigned", "ben", map[string]any{"status": "acknowledged"}),
+			linked, []string{"ASSIGN INC-42 oncall by ben with dora"}},
+		{"escalated, which pages anew", hook("1", "incident.escalated", "",
+			map[string]any{"assignees": []any{map[string]any{"summary": "dora"}, map[string]any{"summary": "eve"}}}), linked,
 			[]string{"ASSIGN INC-42 oncall with dora, eve by itself", "UNACKNOWLEDGE INC-42 oncall by itself"}},
-		{"delegated to nobody known", hook("1", "incident.delegated", "ben", map[string]any{"status": "acknowledged", "assignees": []any{}}), linked, []string{"ASSIGN INC-42 oncall by ben"}},
-		{"annotated", hook("1", "incident.annotated", "ben", note("found\nit")), linked, []string{"NOTE INC-42 oncall by ben found it"}},
+		{"delegated to nobody known", hook("1", "incident.delegated", "ben", map[string]any{"status": "acknowledged",
+			"assignees": []any{}}), linked, []string{"ASSIGN INC-42 oncall by ben"}},
+		{"annotated", hook("1", "incident.annotated", "ben", note("found\nit")), linked,
+			[]string{"NOTE INC-42 oncall by ben found it"}},
 		{"our own note", hook("1", "incident.annotated", "ben", note("flowbridge: Acknowledged by ana")), linked, nil},
-		{"a priority", hook("1", "incident.priority_updated", "ben", map[string]any{"priority": map[string]any{"summary": "P1"}}), linked, []string{"NOTE INC-42 oncall by ben Priority is now P1"}},
-		{"no priority", hook("1", "incident.priority_updated", "ben", map[string]any{"priority": nil}), linked, []string{"NOTE INC-42 oncall by ben Priority removed"}},
-		{"triggered tells the name", hook("1", "incident.triggered", "us", nil), []router.Place{place42("", 0)}, []string{"LINK INC-42 oncall Q7 #7 with dora"}},
-		{"so does whatever comes first", hook("1", "incident.resolved", "ben", nil), []router.Place{place42("", 0)}, []string{"LINK INC-42 oncall Q7 #7 with dora", "RESOLVE INC-42 oncall by ben"}},
-		{"made anew with the same key", hook("1", "incident.triggered", "us", nil), []router.Place{place42("Q6", 6)}, []string{"LINK INC-42 oncall Q7 #7 with dora"}},
-		{"late news of what was made before", hook("1", "incident.resolved", "ben", nil), []router.Place{place42("Q8", 8)}, nil},
-		{"merged: the name changes, and nobody has resolved anything", hook("1", "incident.resolved", "ben", merged("[#5] Sign-up")), linked, []string{"LINK INC-42 oncall Q5 #5 with dora"}},
-		{"merged into what is acknowledged", hook("1", "incident.resolved", "ben", merged("[#5] Sign-up")), append(slices.Clone(linked), acknowledged43),
+		{"a priority", hook("1", "incident.priority_updated", "ben",
+			map[string]any{"priority": map[string]any{"summary": "P1"}}), linked,
+			[]string{"NOTE INC-42 oncall by ben Priority is now P1"}},
+		{"no priority", hook("1", "incident.priority_updated", "ben", map[string]any{"priority": nil}), linked,
+			[]string{"NOTE INC-42 oncall by ben Priority removed"}},
+		{"triggered tells the name", hook("1", "incident.triggered", "us", nil), []router.Place{place42("", 0)},
+			[]string{"LINK INC-42 oncall Q7 #7 with dora"}},
+		{"so does whatever comes first", hook("1", "incident.resolved", "ben", nil), []router.Place{place42("", 0)},
+			[]string{"LINK INC-42 oncall Q7 #7 with dora", "RESOLVE INC-42 oncall by ben"}},
+		{"made anew with the same key", hook("1", "incident.triggered", "us", nil), []router.Place{place42("Q6", 6)},
+			[]string{"LINK INC-42 oncall Q7 #7 with dora"}},
+		{"late news of what was made before", hook("1", "incident.resolved", "ben", nil), []router.Place{place42("Q8", 8)},
+			nil},
+		{"merged: the name changes, and nobody has resolved anything", hook("1", "incident.resolved", "ben",
+			merged("[#5] Sign-up")), linked, []string{"LINK INC-42 oncall Q5 #5 with dora"}},
+		{"merged into what is acknowledged", hook("1", "incident.resolved", "ben", merged("[#5] Sign-up")),
+			append(slices.Clone(linked), acknowledged43),
 			[]string{"LINK INC-42 oncall Q5 #5 with dora", "ACKNOWLEDGE INC-42 oncall by ana"}},
-		{"two of ours in one of theirs", hook("1", "incident.resolved", "ben", nil), []router.Place{place43("Q7", 7), place42("Q7", 7)}, []string{"RESOLVE INC-42 oncall by ben", "RESOLVE INC-43 oncall by ben"}},
-		{"one key for two notifiers: which of them, nobody knows", hook("1", "incident.acknowledged", "ben", nil), []router.Place{other, place42("", 0)}, []string{"ACKNOWLEDGE INC-42  by ben with dora"}},
-		{"one key for two notifiers, one of which has a name", hook("1", "incident.acknowledged", "ben", nil), []router.Place{other, place42("Q7", 7)}, []string{"ACKNOWLEDGE INC-42 oncall by ben with dora"}},
-		{"an incident that opened after it was said", hook("1", "incident.resolved", "ben", nil), []router.Place{later, older}, []string{"LINK INC-41 oncall Q7 #7 with dora", "RESOLVE INC-41 oncall by ben"}},
-		{"somebody else's", hook("1", "incident.resolved", "ben", map[string]any{"incident_key": "theirs"}), []router.Place{place42("", 0)}, nil},
+		{"two of ours in one of theirs", hook("1", "incident.resolved", "ben", nil), []router.Place{place43("Q7", 7),
+			place42("Q7", 7)}, []string{"RESOLVE INC-42 oncall by ben", "RESOLVE INC-43 oncall by ben"}},
+		{"one key for two notifiers: which of them, nobody knows", hook("1", "incident.acknowledged", "ben", nil),
+			[]router.Place{other, place42("", 0)}, []string{"ACKNOWLEDGE INC-42  by ben with dora"}},
+		{"one key for two notifiers, one of which has a name", hook("1", "incident.acknowledged", "ben", nil),
+			[]router.Place{other, place42("Q7", 7)}, []string{"ACKNOWLEDGE INC-42 oncall by ben with dora"}},
+		{"an incident that opened after it was said", hook("1", "incident.resolved", "ben", nil), []router.Place{later,
+			older}, []string{"LINK INC-41 oncall Q7 #7 with dora", "RESOLVE INC-41 oncall by ben"}},
+		{"somebody else's", hook("1", "incident.resolved", "ben", map[string]any{"incident_key": "theirs"}),
+			[]router.Place{place42("", 0)}, nil},
 		{"a ping", hook("1", "pagey.ping", "", nil), linked, nil},
 		{"a type that we do not use", hook("1", "incident.responder.added", "ben", nil), linked, nil},
 		{"an incident without an id", hook("1", "incident.resolved", "ben", map[string]any{"id": nil}), linked, nil},
 		{"an id that is a path", hook("1", "incident.resolved", "ben", map[string]any{"id": "../users"}), linked, nil},
-		{"an odd field", hook("1", "incident.resolved", "ben", map[string]any{"number": "seven", "assignees": 3}), linked, []string{"RESOLVE INC-42 oncall by ben"}},
+		{"an odd field", hook("1", "incident.resolved", "ben", map[string]any{"number": "seven", "assignees": 3}), linked,
+			[]string{"RESOLVE INC-42 oncall by ben"}},
 		{"no JSON", "hello", linked, nil},
 		{"another JSON", "[]", linked, nil},
 		{"nothing", "", linked, nil},
@@ -282,7 +316,8 @@ func TestWhatPeopleDoInPagerDutyBecomesActs(t *testing.T) {
 				t.Errorf("journal (-want +got):\n%s", diff)
 			}
 			for _, e := range d.journal {
-				if e.WABA != "501" || e.Source != router.SourcePagerDuty || !e.At.Equal(opened.Add(time.Hour)) || !e.Received.Equal(opened.Add(2*time.Hour)) {
+				if e.WABA != "501" || e.Source != router.SourcePagerDuty || !e.At.Equal(opened.Add(time.Hour)) ||
+					!e.Received.Equal(opened.Add(2*time.Hour)) {
 					t.Errorf("event %+v", e)
 				}
 			}
@@ -304,7 +339,8 @@ func TestAWebhookIsAnswered(t *testing.T) {
 		{name: "signed with the newer secret", body: body, signature: sign(body), want: 202},
 		{name: "signed with the older one", body: body, signature: sandbox.SignWebhook("old", []byte(body)), want: 202},
 		{name: "signed with both", body: body, signature: "v1=00, " + sign(body), want: 202},
-		{name: "signed with no secret of ours", body: body, signature: sandbox.SignWebhook("guessed", []byte(body)), want: 401},
+		{name: "signed with no secret of ours", body: body, signature: sandbox.SignWebhook("guessed", []byte(body)),
+			want: 401},
 		{name: "signed with the empty secret", body: body, signature: sandbox.SignWebhook("", []byte(body)), want: 401},
 		{name: "signed, of another body", body: body + " ", signature: sign(body), want: 401},
 		{name: "not signed", body: body, want: 401},
@@ -313,9 +349,12 @@ func TestAWebhookIsAnswered(t *testing.T) {
 		{name: "the journal cannot store", body: body, signature: sign(body), fault: broken, want: 503},
 		{name: "too much waits for a commit", body: body, signature: sign(body), fault: router.ErrBusy, want: 503},
 		{name: "unknown", body: theirs, signature: sign(theirs), want: 202},
-		{name: "unknown, and can be looked up", body: theirs, signature: sign(theirs), lookups: true, want: 202, postponed: 1},
-		{name: "unknown, and cannot be kept until then", body: theirs, signature: sign(theirs), lookups: true, fault: broken, want: 503},
-		{name: "unknown, and too much waits to be looked up", body: theirs, signature: sign(theirs), lookups: true, fault: router.ErrBusy, want: 202},
+		{name: "unknown, and can be looked up", body: theirs, signature: sign(theirs), lookups: true, want: 202,
+			postponed: 1},
+		{name: "unknown, and cannot be kept until then", body: theirs, signature: sign(theirs), lookups: true, fault: broken,
+			want: 503},
+		{name: "unknown, and too much waits to be looked up", body: theirs, signature: sign(theirs), lookups: true,
+			fault: router.ErrBusy, want: 202},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -336,15 +375,17 @@ func TestAWebhookIsAnswered(t *testing.T) {
 	}
 }
 
-// TestAnActOnAPageOfBeforeNamesNoPage is for what PagerDuty called a page before it was opened anew. Who reopens it takes
-// its key.
+// TestAnActOnAPageOfBeforeNamesNoPage is for what PagerDuty called a page before it was opened anew. Who reopens it
+// takes its key.
 func TestAnActOnAPageOfBeforeNamesNoPage(t *testing.T) {
 	before := place42("Q7", 7)
 	before.Notifier, before.Key = "", ""
-	for kind, want := range map[string]string{"incident.reopened": incident42, "incident.acknowledged": "", "incident.resolved": ""} {
+	for kind, want := range map[string]string{"incident.reopened": incident42, "incident.acknowledged": "",
+		"incident.resolved": ""} {
 		d := &desk{places: []router.Place{before}}
 		body := hook("1", kind, "ben", nil)
-		if code := send(newHooks(t, d, pagerduty.WebhookConfig{}), body, sign(body)); code != http.StatusAccepted || len(d.journal) != 1 {
+		if code := send(newHooks(t, d, pagerduty.WebhookConfig{}), body, sign(body)); code != http.StatusAccepted ||
+			len(d.journal) != 1 {
 			t.Fatalf("%s: answered %d, journal %v", kind, code, d.acts())
 		}
 		if act := d.journal[0].Act; act.Incident != 42 || act.Notifier != "" || act.Key != want {
@@ -377,7 +418,8 @@ func TestWhatWasPostponedWhileThereWasATokenHoldsNothingBackWithoutOne(t *testin
 	}
 	d.places = []router.Place{place42("", 0)}
 	body = hook("2", "incident.resolved", "ben", nil)
-	if code := send(newHooks(t, d, pagerduty.WebhookConfig{}), body, sign(body)); code != http.StatusAccepted || len(d.journal) == 0 {
+	if code := send(newHooks(t, d, pagerduty.WebhookConfig{}), body, sign(body)); code != http.StatusAccepted ||
+		len(d.journal) == 0 {
 		t.Errorf("answered %d, journal %v", code, d.acts())
 	}
 }
@@ -398,7 +440,8 @@ func TestSignaturesAreJudgedAsTheLibraryDoes(t *testing.T) {
 		secret := rapid.StringN(1, 10, 20).Draw(t, "secret")
 		good := sandbox.SignWebhook(router.Secret(secret), body)
 		header := strings.Join(rapid.SliceOfN(rapid.OneOf(
-			rapid.Just(good), rapid.Just(sandbox.SignWebhook("other", body)), rapid.Just(strings.ToUpper(good)), rapid.Just(good[:20]),
+			rapid.Just(good), rapid.Just(sandbox.SignWebhook("other", body)), rapid.Just(strings.ToUpper(good)),
+			rapid.Just(good[:20]),
 			rapid.Just("v0="+good[3:]), rapid.StringMatching(`v1=[0-9a-f]{0,64}`), rapid.String(),
 		), 0, 4).Draw(t, "signatures"), ",")
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
@@ -414,7 +457,8 @@ func TestSignaturesAreJudgedAsTheLibraryDoes(t *testing.T) {
 func FuzzWebhook(f *testing.F) {
 	f.Add(hook("1", "incident.acknowledged", "ben", nil))
 	f.Add(hook("1", "incident.annotated", "", map[string]any{"incident": map[string]any{"id": "Q7"}, "content": "x"}))
-	f.Add(`{"event":{"event_type":"incident.resolved","data":{"id":"Q7","resolve_reason":{"type":"merge_resolve_reason","incident":{"id":"Q5"}}}}}`)
+	f.Add(
+		`{"event":{"event_type":"incident.resolved","data":{"id":"Q7","resolve_reason":{"type":"merge_resolve_reason","incident":{"id":"Q5"}}}}}`)
 	f.Fuzz(func(t *testing.T, body string) {
 		d := &desk{places: []router.Place{place42("Q7", 7)}}
 		h := newHooks(t, d, pagerduty.WebhookConfig{Lookups: true})
@@ -422,7 +466,8 @@ func FuzzWebhook(f *testing.F) {
 			t.Errorf("answered %d", code)
 		}
 		for _, e := range d.journal {
-			if e.Digest == "" || e.Act == nil || e.Act.Incident != 42 || e.At.After(e.Received) || strings.ContainsAny(e.Act.Text+e.Act.Actor+e.Act.Owner, "\n\r\x00") {
+			if e.Digest == "" || e.Act == nil || e.Act.Incident != 42 || e.At.After(e.Received) ||
+				strings.ContainsAny(e.Act.Text+e.Act.Actor+e.Act.Owner, "\n\r\x00") {
 				t.Errorf("event %+v", e)
 			}
 		}

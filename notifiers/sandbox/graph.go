@@ -49,7 +49,8 @@ func (g *Graph) Phone(id, number, verified string) {
 
 // Flow adds a flow, or names it anew: one that is well and has no endpoint.
 func (g *Graph) Flow(id, name, status string) {
-	g.add(id, map[string]any{"name": name, "status": status, "endpoint_uri": "", "health_status": health(id, FlowHealth{})})
+	g.add(id, map[string]any{"name": name, "status": status, "endpoint_uri": "",
+		"health_status": health(id, FlowHealth{})})
 }
 
 // FlowHealth is how it stands with a flow.

@@ -14,15 +14,16 @@ import (
 	"time"
 )
 
-// HTML draws messages and incidents for a browser, as their services do. What people and Meta wrote never becomes markup,
-// links lead to http, https and mailto only, and nothing needs a script, an image or a style beside Style.
+// HTML draws messages and incidents for a browser, as their services do. What people and Meta wrote never becomes
+// markup, links lead to http, https and mailto only, and nothing needs a script, an image or a style beside Style.
 type HTML struct {
 	// Press is where the forms of messages post to: channel, ts, action and, of a menu, option.<action>. Default: what can
 	// be pressed is drawn, and does nothing.
 	Press string
 	// Page is the same for PagerDuty's incidents: number, do and text.
 	Page string
-	// Here says that both services are drawn on the page: links from one to the other lead there, and not to the real ones.
+	// Here says that both services are drawn on the page: links from one to the other lead there, and not to the real
+	// ones.
 	Here bool
 	// Names of people, by id.
 	Names map[string]string
@@ -43,7 +44,8 @@ func (h HTML) Message(channel string, m Message, replies []Message) (template.HT
 
 // Ephemeral draws what one person was told; asked is what they wrote, if they did.
 func (h HTML) Ephemeral(e Ephemeral, asked string) (template.HTML, error) {
-	return h.draw("ephemeral", map[string]any{"Ephemeral": e, "Who": cmp.Or(h.Names[e.User], e.User), "Asked": asked, "Text": h.mrkdwn(e.Text)})
+	return h.draw("ephemeral", map[string]any{"Ephemeral": e, "Who": cmp.Or(h.Names[e.User], e.User), "Asked": asked,
+		"Text": h.mrkdwn(e.Text)})
 }
 
 // Incident draws an incident of PagerDuty.
@@ -231,7 +233,8 @@ func (h HTML) Link(address string) string {
 // webLink returns an address that may be a link, and "" for any other.
 func webLink(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" && u.Scheme != "mailto" || !slices.Contains([]string{"http", "https", "mailto"}, u.Scheme) {
+	if err != nil || u.Host == "" && u.Scheme != "mailto" || !slices.Contains([]string{"http", "https", "mailto"},
+		u.Scheme) {
 		return ""
 	}
 	return address

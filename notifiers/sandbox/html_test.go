@@ -32,7 +32,8 @@ func TestTheCardsOfSlackAreDrawnForABrowser(t *testing.T) {
 		if json.Unmarshal(data, &card) != nil || card.Blocks == nil {
 			continue // a file of something else
 		}
-		m := sandbox.Message{TS: "1.000001", Posted: drawn, Text: card.Text, Blocks: card.Blocks, Attachments: card.Attachments}
+		m := sandbox.Message{TS: "1.000001", Posted: drawn, Text: card.Text, Blocks: card.Blocks,
+			Attachments: card.Attachments}
 		got, err := sandbox.HTML{Press: "/press"}.Message("#ops", m, nil)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
@@ -48,7 +49,8 @@ func TestTheCardsOfSlackAreDrawnForABrowser(t *testing.T) {
 func TestACardIsDrawnForABrowser(t *testing.T) {
 	blocks := `[{"type":"header","text":{"type":"plain_text","text":"Checkout <EU>"}},
 		{"type":"section","text":{"type":"mrkdwn","text":":fire: *Critical*, _still_ ~open~ since <!date^1773457200^{time}|03:00>: <https://example.com/a_b_c?x=1&amp;y=2|*INC-42*>, <@U0ONE>, <!here>"}},
-		{"type":"section","fields":[{"type":"mrkdwn","text":"*Now*\n62 %"},{"type":"mrkdwn","text":"*Was*\n` + "`5 %`" + `"}]},
+		{"type":"section","fields":[{"type":"mrkdwn","text":"*Now*\n62 %"},{"type":"mrkdwn","text":"*Was*\n` + "`5 %`" +
+		`"}]},
 		{"type":"divider"},
 		{"type":"section","text":{"type":"mrkdwn","text":"` + "```a  *b*```" + `"}},
 		{"type":"context","elements":[{"type":"mrkdwn","text":"rule _x_"}]}]`
@@ -58,8 +60,10 @@ func TestACardIsDrawnForABrowser(t *testing.T) {
 			"confirm":{"title":{"type":"plain_text","text":"Sure?"},"text":{"type":"plain_text","text":"Meta still reports it."},"confirm":{"type":"plain_text","text":"Yes"}}},
 		{"type":"static_select","action_id":"silence","placeholder":{"type":"plain_text","text":"Silence"},"options":[{"text":{"type":"plain_text","text":"for 1 h"},"value":"1"}]},
 		{"type":"button","action_id":"open","url":"https://example.com/","text":{"type":"plain_text","text":"Runbook"}}]}]}]`
-	m := sandbox.Message{TS: "1.000002", Posted: drawn, Edited: 2, Blocks: json.RawMessage(blocks), Attachments: json.RawMessage(attachments)}
-	replies := []sandbox.Message{{TS: "1.000003", ThreadTS: "1.000002", Posted: drawn, Text: "worse &amp; worse", Broadcast: true}}
+	m := sandbox.Message{TS: "1.000002", Posted: drawn, Edited: 2, Blocks: json.RawMessage(blocks),
+		Attachments: json.RawMessage(attachments)}
+	replies := []sandbox.Message{{TS: "1.000003", ThreadTS: "1.000002", Posted: drawn, Text: "worse &amp; worse",
+		Broadcast: true}}
 	names := map[string]string{"U0ONE": "an on-call engineer"}
 	for name, h := range map[string]sandbox.HTML{"html-pressed": {Press: "/press", Names: names}, "html-still": {}} {
 		got, err := h.Message("#ops", m, replies)
@@ -99,11 +103,13 @@ func TestHostileTextIsNoMarkup(t *testing.T) {
 	} {
 		raw, _ := json.Marshal([]any{map[string]any{"type": "section", "text": map[string]any{"type": "mrkdwn", "text": text},
 			"fields": []any{map[string]any{"type": "plain_text", "text": text}}}})
-		got, err := sandbox.HTML{Press: "/p", Names: map[string]string{"U": text}}.Message(text, sandbox.Message{TS: text, Text: text, Blocks: raw, Color: text}, nil)
+		got, err := sandbox.HTML{Press: "/p", Names: map[string]string{"U": text}}.Message(text,
+			sandbox.Message{TS: text, Text: text, Blocks: raw, Color: text}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		inc, err := sandbox.HTML{Page: "/p"}.Incident(sandbox.Incident{Number: 1, Status: "triggered", Summary: text, Severity: text, Assignees: []string{text},
+		inc, err := sandbox.HTML{Page: "/p"}.Incident(sandbox.Incident{Number: 1, Status: "triggered", Summary: text,
+			Severity: text, Assignees: []string{text},
 			Notes: []string{text}, Client: text, ClientURL: text, Links: []sandbox.Link{{Href: text, Text: text}},
 			Details: map[string]any{text: text, "more": []any{text}}})
 		if err != nil {
@@ -134,9 +140,11 @@ func FuzzTextIsNoMarkup(f *testing.F) {
 }
 
 // allowed are the tags and attributes of the drawing.
-var allowed = regexp.MustCompile(`^/?(article|form|input|div|span|b|i|s|br|hr|pre|code|p|h3|time|a|ul|li|button|select|option|details|summary|table|tr|th|td)( (class|id|tabindex|datetime|method|action|type|name|value|href|target|rel|scope|aria-label|aria-hidden)="[^"<>]*")*$`)
+var allowed = regexp.MustCompile(
+	`^/?(article|form|input|div|span|b|i|s|br|hr|pre|code|p|h3|time|a|ul|li|button|select|option|details|summary|table|tr|th|td)( (class|id|tabindex|datetime|method|action|type|name|value|href|target|rel|scope|aria-label|aria-hidden)="[^"<>]*")*$`)
 
-// markup returns the first tag that the drawing has no business with, or a link to somewhere else than the web; "" for none.
+// markup returns the first tag that the drawing has no business with, or a link to somewhere else than the web; "" for
+// none.
 func markup(drawn string) string {
 	for _, tag := range regexp.MustCompile(`<[^>]*>?`).FindAllString(drawn, -1) {
 		if !strings.HasSuffix(tag, ">") || !allowed.MatchString(strings.Trim(tag, "<>")) {
@@ -154,17 +162,21 @@ func markup(drawn string) string {
 func TestAnIncidentOfPagerDutyIsDrawnForABrowser(t *testing.T) {
 	inc := sandbox.Incident{
 		Number: 7, Status: sandbox.IncidentAcknowledged, Summary: "Critical: Checkout <EU> fails", Severity: "critical",
-		OpenedAt: drawn, AcknowledgedAt: drawn.Add(5 * time.Minute), Assignees: []string{"an on-call engineer"}, Notes: []string{"looking"},
+		OpenedAt: drawn, AcknowledgedAt: drawn.Add(5 * time.Minute), Assignees: []string{"an on-call engineer"},
+		Notes:  []string{"looking"},
 		Client: "flowbridge", ClientURL: "https://flows.example.com/incidents/42",
-		Links:   []sandbox.Link{{Href: "https://sandbox.slack.com/archives/C0SANDBOX01/p1773457200000100", Text: "Slack: ops"}, {Text: "nowhere"}},
-		Details: map[string]any{"now": "62 %", "requests": 1200.0, "active": []any{"one", "two"}, "errors": []any{map[string]any{"type": "timeout"}}},
+		Links: []sandbox.Link{{Href: "https://sandbox.slack.com/archives/C0SANDBOX01/p1773457200000100",
+			Text: "Slack: ops"}, {Text: "nowhere"}},
+		Details: map[string]any{"now": "62 %", "requests": 1200.0, "active": []any{"one", "two"},
+			"errors": []any{map[string]any{"type": "timeout"}}},
 	}
 	got, err := sandbox.HTML{Page: "/pagerduty", Here: true}.Incident(inc)
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "html-incident.html", string(got))
-	for status, buttons := range map[string]string{"triggered": "acknowledge resolve", "acknowledged": "unacknowledge resolve", "resolved": "reopen"} {
+	for status, buttons := range map[string]string{"triggered": "acknowledge resolve",
+		"acknowledged": "unacknowledge resolve", "resolved": "reopen"} {
 		inc.Status = status
 		pressed, err := sandbox.HTML{Page: "/pagerduty"}.Incident(inc)
 		still, stillErr := sandbox.HTML{}.Incident(inc)

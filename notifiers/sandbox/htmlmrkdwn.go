@@ -46,8 +46,8 @@ func (h HTML) mrkdwn(s string) template.HTML {
 	return template.HTML(out.String())
 }
 
-// spans draws markup without code in it. What stands in angle brackets is set off first, so that an address with stars in
-// it stays whole.
+// spans draws markup without code in it. What stands in angle brackets is set off first, so that an address with stars
+// in it stays whole.
 func (h HTML) spans(s string) string {
 	var tokens []string
 	s = angled.ReplaceAllStringFunc(s, func(token string) string {

@@ -46,7 +46,8 @@ func TestWhatAStandInRemembersCanBeBounded(t *testing.T) {
 	server := httptest.NewServer(pager)
 	defer server.Close()
 	for i := range 7 {
-		body := fmt.Sprintf(`{"routing_key":"%s","event_action":"trigger","dedup_key":"k%d","payload":{"summary":"s%d","source":"x","severity":"info"}}`, key.Reveal(), i, i)
+		body := fmt.Sprintf(
+			`{"routing_key":"%s","event_action":"trigger","dedup_key":"k%d","payload":{"summary":"s%d","source":"x","severity":"info"}}`, key.Reveal(), i, i)
 		resp, err := http.Post(server.URL+"/v2/enqueue", "application/json", strings.NewReader(body))
 		if err != nil || resp.StatusCode != http.StatusAccepted {
 			t.Fatal(resp, err)
@@ -66,11 +67,13 @@ func TestAFaultEndsByTheClock(t *testing.T) {
 	clock := newClock()
 	s, api := startSlack(t, sandbox.SlackConfig{Channels: []string{"#ops"}, NoLimits: true, Now: clock.now})
 	s.Fail(sandbox.Fault{OKFalse: "internal_error", Until: clock.now().Add(time.Minute)})
-	if _, _, err := api.PostMessageContext(t.Context(), "#ops", slack.MsgOptionText("x", false)); err == nil || len(s.Faults()) != 1 {
+	if _, _, err := api.PostMessageContext(t.Context(), "#ops", slack.MsgOptionText("x", false)); err == nil ||
+		len(s.Faults()) != 1 {
 		t.Errorf("Slack does not fail (%v), and says that it does in %d ways", err, len(s.Faults()))
 	}
 	clock.advance(time.Minute)
-	if _, _, err := api.PostMessageContext(t.Context(), "#ops", slack.MsgOptionText("x", false)); err != nil || len(s.Faults()) != 0 {
+	if _, _, err := api.PostMessageContext(t.Context(), "#ops", slack.MsgOptionText("x", false)); err != nil ||
+		len(s.Faults()) != 0 {
 		t.Errorf("Slack still fails: %v, in %d ways", err, len(s.Faults()))
 	}
 }

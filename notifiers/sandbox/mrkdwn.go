@@ -19,15 +19,18 @@ const (
 
 // colors of bars and buttons.
 var colors = map[string]string{
-	"red": "\x1b[31m", "yellow": "\x1b[33m", "green": "\x1b[32m", "blue": "\x1b[34m", "purple": "\x1b[35m", "grey": "\x1b[90m",
+	"red": "\x1b[31m", "yellow": "\x1b[33m", "green": "\x1b[32m", "blue": "\x1b[34m", "purple": "\x1b[35m",
+	"grey": "\x1b[90m",
 }
 
 // emoji that cards use; others keep their names.
 var emoji = map[string]string{
 	"rotating_light": "🚨", "fire": "🔥", "red_circle": "🔴", "large_orange_circle": "🟠", "large_yellow_circle": "🟡",
 	"large_green_circle": "🟢", "large_blue_circle": "🔵", "white_circle": "⚪", "black_circle": "⚫", "white_check_mark": "✅",
-	"heavy_check_mark": "✔", "x": "❌", "no_entry": "⛔", "warning": "⚠️", "information_source": "ℹ️", "bell": "🔔", "no_bell": "🔕",
-	"mega": "📣", "eyes": "👀", "memo": "📝", "link": "🔗", "book": "📖", "hourglass": "⌛", "repeat": "🔁", "inbox_tray": "📥", "pager": "📟",
+	"heavy_check_mark": "✔", "x": "❌", "no_entry": "⛔", "warning": "⚠️", "information_source": "ℹ️", "bell": "🔔",
+	"no_bell": "🔕",
+	"mega":    "📣", "eyes": "👀", "memo": "📝", "link": "🔗", "book": "📖", "hourglass": "⌛", "repeat": "🔁", "inbox_tray": "📥",
+	"pager":    "📟",
 	"arrow_up": "⬆️", "arrow_down": "⬇️", "chart_with_upwards_trend": "📈", "chart_with_downwards_trend": "📉",
 	"octagonal_sign": "🛑", "construction": "🚧", "calendar": "📅", "package": "📦", "wrench": "🔧", "bulb": "💡",
 }
@@ -167,7 +170,8 @@ func columns(line string) int {
 		case r == '\uFE0F': // it makes an emoji of the sign before it, which is then wider by one
 			n++
 		case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
-		case r >= 0x1F000, r >= 0x1100 && r <= 0x115F, r >= 0x2E80 && r <= 0xA4CF, r >= 0xAC00 && r <= 0xD7A3, r >= 0xFF00 && r <= 0xFF60:
+		case r >= 0x1F000, r >= 0x1100 && r <= 0x115F, r >= 0x2E80 && r <= 0xA4CF, r >= 0xAC00 && r <= 0xD7A3, r >= 0xFF00 &&
+			r <= 0xFF60:
 			n += 2
 		case strings.ContainsRune("✅❌⛔⚪⚫⌛", r):
 			n += 2

@@ -29,8 +29,8 @@ type PagerDutyConfig struct {
 	// WebhookRetry is how long the first repeat of a webhook waits; each further one waits twice as long, a minute at
 	// most. Default: 1 s.
 	WebhookRetry time.Duration
-	// Keep bounds what is remembered: incidents, change events, calls and webhooks that were sent, of which the oldest go first.
-	// Default: all.
+	// Keep bounds what is remembered: incidents, change events, calls and webhooks that were sent, of which the oldest go
+	// first. Default: all.
 	Keep int
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -122,7 +122,8 @@ type ChangeEvent struct {
 func NewPagerDuty(cfg PagerDutyConfig) *PagerDuty {
 	cfg.Calls = cmp.Or(cfg.Calls, 120)
 	cfg.WebhookRetry = cmp.Or(cfg.WebhookRetry, time.Second)
-	return &PagerDuty{core: newCore(cfg.Now, cfg.Keep), cfg: cfg, counts: map[router.Secret]*window{}, asked: window{most: maxRestCalls, per: time.Minute}}
+	return &PagerDuty{core: newCore(cfg.Now, cfg.Keep), cfg: cfg, counts: map[router.Secret]*window{},
+		asked: window{most: maxRestCalls, per: time.Minute}}
 }
 
 // ServeHTTP answers a call of the Events API or the REST API.
@@ -146,7 +147,8 @@ func (p *PagerDuty) Incidents() []Incident {
 	out := make([]Incident, len(p.incidents))
 	for i, inc := range p.incidents {
 		out[i] = *inc
-		out[i].Alerts, out[i].Assignees, out[i].Notes = slices.Clone(inc.Alerts), slices.Clone(inc.Assignees), slices.Clone(inc.Notes)
+		out[i].Alerts, out[i].Assignees, out[i].Notes = slices.Clone(inc.Alerts), slices.Clone(inc.Assignees),
+			slices.Clone(inc.Notes)
 	}
 	return out
 }
@@ -184,8 +186,9 @@ func (e *pdEvent) act(call *Call) answer {
 	if e.path == changeEnqueue {
 		e.p.noticed++
 		e.p.changes = newest(append(e.p.changes, ChangeEvent{
-			Number: e.p.noticed, RoutingKey: e.RoutingKey, Summary: e.Payload.Summary, Source: e.Payload.Source, Timestamp: e.Payload.Timestamp,
-			Details: e.Payload.Details, Links: e.Links, At: now,
+			Number: e.p.noticed, RoutingKey: e.RoutingKey, Summary: e.Payload.Summary, Source: e.Payload.Source,
+			Timestamp: e.Payload.Timestamp,
+			Details:   e.Payload.Details, Links: e.Links, At: now,
 		}), e.p.keep)
 		return jsonAnswer(http.StatusAccepted, map[string]any{"status": "success", "message": "Change event processed"})
 	}
@@ -224,8 +227,9 @@ func (p *PagerDuty) apply(e *pdEvent, now time.Time) bool {
 		p.made++
 		number := p.made
 		inc = &Incident{
-			Number: number, ID: fmt.Sprintf("Q%07d", number), RoutingKey: e.RoutingKey, DedupKey: e.DedupKey, Summary: e.Payload.Summary,
-			Status: IncidentTriggered, OpenedAt: now, Alerts: []Alert{{RoutingKey: e.RoutingKey, DedupKey: e.DedupKey}},
+			Number: number, ID: fmt.Sprintf("Q%07d", number), RoutingKey: e.RoutingKey, DedupKey: e.DedupKey,
+			Summary: e.Payload.Summary,
+			Status:  IncidentTriggered, OpenedAt: now, Alerts: []Alert{{RoutingKey: e.RoutingKey, DedupKey: e.DedupKey}},
 		}
 		if p.cfg.OnCall != "" {
 			inc.Assignees = []string{p.cfg.OnCall}

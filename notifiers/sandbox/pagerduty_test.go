@@ -36,7 +36,8 @@ func startPagerDuty(t *testing.T, cfg sandbox.PagerDutyConfig) (*sandbox.PagerDu
 
 func trigger(key, dedup, summary, severity string) *pd.V2Event {
 	return &pd.V2Event{RoutingKey: key, Action: "trigger", DedupKey: dedup, Payload: &pd.V2Payload{
-		Summary: summary, Source: "Checkout", Severity: severity, Timestamp: "2026-03-14T03:00:00Z", Details: map[string]any{"now": "14 %"},
+		Summary: summary, Source: "Checkout", Severity: severity, Timestamp: "2026-03-14T03:00:00Z",
+		Details: map[string]any{"now": "14 %"},
 	}}
 }
 
@@ -60,11 +61,16 @@ func TestAnIncidentOpensRefreshesAndResolves(t *testing.T) {
 	send(trigger(keyA, "k", "again", "error"))
 
 	want := []sandbox.Incident{
-		{Number: 1, RoutingKey: keyA, DedupKey: "k", Summary: "first", Severity: "critical", Status: "resolved", Triggers: 2, OpenedAt: start.Add(time.Minute), AcknowledgedAt: start.Add(4 * time.Minute), ResolvedAt: start.Add(5 * time.Minute)},
-		{Number: 2, RoutingKey: keyB, DedupKey: "k", Summary: "another service", Severity: "info", Status: "triggered", Triggers: 1, OpenedAt: start.Add(3 * time.Minute)},
-		{Number: 3, RoutingKey: keyA, DedupKey: "k", Summary: "again", Severity: "error", Status: "triggered", Triggers: 1, OpenedAt: start.Add(6 * time.Minute)},
+		{Number: 1, RoutingKey: keyA, DedupKey: "k", Summary: "first", Severity: "critical", Status: "resolved", Triggers: 2,
+			OpenedAt: start.Add(time.Minute), AcknowledgedAt: start.Add(4 * time.Minute),
+			ResolvedAt: start.Add(5 * time.Minute)},
+		{Number: 2, RoutingKey: keyB, DedupKey: "k", Summary: "another service", Severity: "info", Status: "triggered",
+			Triggers: 1, OpenedAt: start.Add(3 * time.Minute)},
+		{Number: 3, RoutingKey: keyA, DedupKey: "k", Summary: "again", Severity: "error", Status: "triggered", Triggers: 1,
+			OpenedAt: start.Add(6 * time.Minute)},
 	}
-	if diff := cmp.Diff(want, p.Incidents(), cmpopts.IgnoreFields(sandbox.Incident{}, "Details", "Timestamp", "Source", "ID", "Alerts")); diff != "" {
+	if diff := cmp.Diff(want, p.Incidents(), cmpopts.IgnoreFields(sandbox.Incident{}, "Details", "Timestamp", "Source",
+		"ID", "Alerts")); diff != "" {
 		t.Errorf("incidents (-want +got):\n%s", diff)
 	}
 	if got := p.Incidents()[0].Details["now"]; got != "14 %" {
@@ -85,7 +91,8 @@ func TestAChangeEventPagesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	changes := p.ChangeEvents()
-	if len(changes) != 1 || changes[0].Summary != "Checkout was published" || changes[0].Links[0].Text != "page" || len(p.Incidents()) != 0 {
+	if len(changes) != 1 || changes[0].Summary != "Checkout was published" || changes[0].Links[0].Text != "page" ||
+		len(p.Incidents()) != 0 {
 		t.Errorf("changes %+v, incidents %+v", changes, p.Incidents())
 	}
 }
@@ -110,22 +117,36 @@ func TestPagerDutyRefusesWhatTheRealOneRefuses(t *testing.T) {
 		want       []string
 	}{
 		{"a wrong key", enqueue, set("routing_key", strings.Repeat("c", 32)), []string{"Invalid routing key"}},
-		{"a short key with odd letters", enqueue, set("routing_key", "e+x"), []string{"Length of 'routing_key' is incorrect (should be 32 characters)", "'routing_key' cannot contain non-alphanumeric characters."}},
+		{"a short key with odd letters", enqueue, set("routing_key", "e+x"),
+			[]string{"Length of 'routing_key' is incorrect (should be 32 characters)",
+				"'routing_key' cannot contain non-alphanumeric characters."}},
 		{"no key", enqueue, set("routing_key", ""), []string{"'routing_key' is missing or blank"}},
 		{"no action", enqueue, set("event_action", nil), []string{"'event_action' is missing or blank"}},
-		{"an unknown action", enqueue, set("event_action", "snooze"), []string{"'event_action' is invalid (must be one of the following: 'trigger', 'acknowledge' or 'resolve')"}},
-		{"a resolve without a dedup key", enqueue, map[string]any{"routing_key": keyA, "event_action": "resolve"}, []string{"'dedup_key' is missing or blank"}},
-		{"a long dedup key", enqueue, set("dedup_key", strings.Repeat("k", 256)), []string{"Length of 'dedup_key' is incorrect (should be no more than 255 characters)"}},
+		{"an unknown action", enqueue, set("event_action", "snooze"),
+			[]string{"'event_action' is invalid (must be one of the following: 'trigger', 'acknowledge' or 'resolve')"}},
+		{"a resolve without a dedup key", enqueue, map[string]any{"routing_key": keyA, "event_action": "resolve"},
+			[]string{"'dedup_key' is missing or blank"}},
+		{"a long dedup key", enqueue, set("dedup_key", strings.Repeat("k", 256)),
+			[]string{"Length of 'dedup_key' is incorrect (should be no more than 255 characters)"}},
 		{"no payload", enqueue, set("payload", nil), []string{"'payload' is missing or blank"}},
-		{"an empty payload", enqueue, set("payload", map[string]any{}), []string{"'payload.summary' is missing or blank", "'payload.source' is missing or blank", "'payload.severity' is missing or blank"}},
-		{"a long summary", enqueue, inPayload("summary", strings.Repeat("s", 1025)), []string{"Length of 'payload.summary' is incorrect (should be no more than 1024 characters)"}},
-		{"an unknown severity", enqueue, inPayload("severity", "fatal"), []string{"'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')"}},
-		{"an odd time", enqueue, inPayload("timestamp", "yesterday"), []string{"'payload.timestamp' is invalid (must be a valid ISO 8601 date and time)"}},
-		{"a link that leads nowhere", enqueue, set("links", []any{map[string]any{"text": "x"}}), []string{"'links[0].href' is missing or blank"}},
-		{"an image without TLS", enqueue, set("images", []any{map[string]any{"src": "http://example.com/x.png"}}), []string{"'images[0].src' is invalid (must be served over HTTPS)"}},
-		{"details that are no object", enqueue, inPayload("custom_details", []string{"x"}), []string{"Event is not valid JSON, or a field has the wrong type"}},
-		{"too large a body", enqueue, inPayload("custom_details", map[string]any{"x": strings.Repeat("x", 512<<10)}), []string{"Event is too large (should be no more than 524288 bytes)"}},
-		{"a change event without a summary", "/v2/change/enqueue", map[string]any{"routing_key": keyA, "payload": map[string]any{}}, []string{"'payload.summary' is missing or blank"}},
+		{"an empty payload", enqueue, set("payload", map[string]any{}), []string{"'payload.summary' is missing or blank",
+			"'payload.source' is missing or blank", "'payload.severity' is missing or blank"}},
+		{"a long summary", enqueue, inPayload("summary", strings.Repeat("s", 1025)),
+			[]string{"Length of 'payload.summary' is incorrect (should be no more than 1024 characters)"}},
+		{"an unknown severity", enqueue, inPayload("severity", "fatal"),
+			[]string{"'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')"}},
+		{"an odd time", enqueue, inPayload("timestamp", "yesterday"),
+			[]string{"'payload.timestamp' is invalid (must be a valid ISO 8601 date and time)"}},
+		{"a link that leads nowhere", enqueue, set("links", []any{map[string]any{"text": "x"}}),
+			[]string{"'links[0].href' is missing or blank"}},
+		{"an image without TLS", enqueue, set("images", []any{map[string]any{"src": "http://example.com/x.png"}}),
+			[]string{"'images[0].src' is invalid (must be served over HTTPS)"}},
+		{"details that are no object", enqueue, inPayload("custom_details", []string{"x"}),
+			[]string{"Event is not valid JSON, or a field has the wrong type"}},
+		{"too large a body", enqueue, inPayload("custom_details", map[string]any{"x": strings.Repeat("x", 512<<10)}),
+			[]string{"Event is too large (should be no more than 524288 bytes)"}},
+		{"a change event without a summary", "/v2/change/enqueue", map[string]any{"routing_key": keyA,
+			"payload": map[string]any{}}, []string{"'payload.summary' is missing or blank"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

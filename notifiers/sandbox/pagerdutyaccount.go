@@ -51,7 +51,8 @@ func (a *Account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Unlock()
 	switch {
 	case r.Header.Get("Authorization") != "Token token="+a.Token.Reveal():
-		a.say(w, http.StatusUnauthorized, map[string]any{"error": map[string]any{"code": 2006, "message": "Authentication failed"}})
+		a.say(w, http.StatusUnauthorized,
+			map[string]any{"error": map[string]any{"code": 2006, "message": "Authentication failed"}})
 	case r.Method != http.MethodGet:
 		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 	case slices.Contains(a.Denied, r.URL.Path):

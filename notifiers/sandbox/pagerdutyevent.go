@@ -132,7 +132,8 @@ func (e *pdEvent) checkPayload() {
 
 func (e *pdEvent) checkSeverity() {
 	severities := []string{"critical", "error", "warning", "info"}
-	if e.Payload != nil && e.need("payload.severity", e.Payload.Severity) && !slices.Contains(severities, e.Payload.Severity) {
+	if e.Payload != nil && e.need("payload.severity", e.Payload.Severity) &&
+		!slices.Contains(severities, e.Payload.Severity) {
 		e.wrong("'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')")
 	}
 }

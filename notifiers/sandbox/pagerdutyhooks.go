@@ -169,8 +169,9 @@ func (p *PagerDuty) enqueue(kind string, by agent, data map[string]any, inc *Inc
 		return
 	}
 	event := map[string]any{
-		"id": rand.Text(), "event_type": kind, "resource_type": "incident", "occurred_at": p.now().UTC().Format("2006-01-02T15:04:05.000Z"),
-		"agent": nil, "client": nil, "data": data,
+		"id": rand.Text(), "event_type": kind, "resource_type": "incident",
+		"occurred_at": p.now().UTC().Format("2006-01-02T15:04:05.000Z"),
+		"agent":       nil, "client": nil, "data": data,
 	}
 	if by != nil {
 		event["agent"] = by
@@ -193,7 +194,8 @@ func (p *PagerDuty) hookData(inc *Incident) map[string]any {
 		assignees = append(assignees, user(name))
 	}
 	data := map[string]any{
-		"id": inc.ID, "type": "incident", "html_url": inc.url(), "number": inc.Number, "status": inc.Status, "title": inc.Summary,
+		"id": inc.ID, "type": "incident", "html_url": inc.url(), "number": inc.Number, "status": inc.Status,
+		"title":      inc.Summary,
 		"created_at": inc.OpenedAt.UTC().Format(time.RFC3339), "incident_key": p.incidentKey(inc), "assignees": assignees,
 		"service": p.service(inc.RoutingKey), "urgency": "high", "priority": nil, "resolve_reason": nil,
 	}
@@ -221,6 +223,7 @@ func (i *Incident) url() string { return incidentPages + i.ID }
 
 func (i *Incident) reference() map[string]any {
 	return map[string]any{
-		"id": i.ID, "type": "incident_reference", "html_url": i.url(), "summary": fmt.Sprintf("[#%d] %s", i.Number, i.Summary),
+		"id": i.ID, "type": "incident_reference", "html_url": i.url(), "summary": fmt.Sprintf("[#%d] %s", i.Number,
+			i.Summary),
 	}
 }

@@ -142,7 +142,8 @@ func (p *PagerDuty) person(number int64, do func(*Incident) error) error {
 }
 
 func (p *PagerDuty) numbered(number int64) *Incident {
-	i, found := slices.BinarySearchFunc(p.incidents, number, func(inc *Incident, number int64) int { return cmp.Compare(inc.Number, number) })
+	i, found := slices.BinarySearchFunc(p.incidents, number,
+		func(inc *Incident, number int64) int { return cmp.Compare(inc.Number, number) })
 	if !found {
 		return nil
 	}

@@ -218,7 +218,8 @@ func TestWebhooksAreRepeatedInTheirOrderAndDroppedWhenRefused(t *testing.T) {
 
 func TestTheRESTAPITellsOfIncidents(t *testing.T) {
 	clock := newClock()
-	p, events, url := startPagerDuty(t, sandbox.PagerDutyConfig{APIToken: apiToken, Appears: time.Minute, OnCall: "ana", Now: clock.now})
+	p, events, url := startPagerDuty(t, sandbox.PagerDutyConfig{APIToken: apiToken, Appears: time.Minute, OnCall: "ana",
+		Now: clock.now})
 	ctx := t.Context()
 	client := pd.NewClient(apiToken, pd.WithAPIEndpoint(url))
 	for _, key := range []string{"one", "two"} {
@@ -266,7 +267,8 @@ func TestTheRESTAPITellsOfIncidents(t *testing.T) {
 	if err != nil || len(alerts.Alerts) != 1 || alerts.Alerts[0].AlertKey != "two" {
 		t.Errorf("alerts %+v, %v", alerts, err)
 	}
-	service, err := client.GetServiceWithContext(ctx, inc.Service.ID, &pd.GetServiceOptions{Includes: []string{"integrations"}})
+	service, err := client.GetServiceWithContext(ctx, inc.Service.ID,
+		&pd.GetServiceOptions{Includes: []string{"integrations"}})
 	if err != nil || service.Integrations[0].IntegrationKey != keyB {
 		t.Errorf("service %+v, %v", service, err)
 	}
@@ -274,7 +276,8 @@ func TestTheRESTAPITellsOfIncidents(t *testing.T) {
 	if err != nil || len(users.Users) != 1 || users.Users[0].Name != "ana" {
 		t.Errorf("users %+v, %v", users, err)
 	}
-	if _, err := client.CreateIncidentNoteWithContext(ctx, inc.ID, pd.IncidentNote{Content: "hello", User: pd.APIObject{Summary: "ana@example.com"}}); err != nil {
+	if _, err := client.CreateIncidentNoteWithContext(ctx, inc.ID,
+		pd.IncidentNote{Content: "hello", User: pd.APIObject{Summary: "ana@example.com"}}); err != nil {
 		t.Error(err)
 	}
 	if diff := cmp.Diff([]string{"hello"}, p.Incidents()[1].Notes); diff != "" {
@@ -291,7 +294,8 @@ func TestTheRESTAPITellsOfIncidents(t *testing.T) {
 
 func refused(t *testing.T, err error, status int) {
 	t.Helper()
-	if diff := cmp.Diff(pd.APIError{StatusCode: status}, err, cmpopts.IgnoreFields(pd.APIError{}, "APIError"), cmpopts.IgnoreUnexported(pd.APIError{})); diff != "" {
+	if diff := cmp.Diff(pd.APIError{StatusCode: status}, err, cmpopts.IgnoreFields(pd.APIError{}, "APIError"),
+		cmpopts.IgnoreUnexported(pd.APIError{})); diff != "" {
 		t.Errorf("refusal (-want +got):\n%s", diff)
 	}
 }

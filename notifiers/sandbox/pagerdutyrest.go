@@ -139,7 +139,8 @@ func (c *restCall) service() answer {
 			continue
 		}
 		if c.r.URL.Query().Get("include[]") == "integrations" {
-			service["integrations"] = []any{map[string]any{"id": "PINTEGR", "type": "events_api_v2_inbound_integration", "integration_key": key.Reveal()}}
+			service["integrations"] = []any{map[string]any{"id": "PINTEGR", "type": "events_api_v2_inbound_integration",
+				"integration_key": key.Reveal()}}
 		}
 		return jsonAnswer(http.StatusOK, map[string]any{"service": service})
 	}
@@ -149,7 +150,8 @@ func (c *restCall) service() answer {
 // service is that of a routing key: each has one.
 func (p *PagerDuty) service(key router.Secret) map[string]any {
 	n := slices.Index(p.cfg.RoutingKeys, key) + 1
-	return map[string]any{"id": fmt.Sprintf("PSERV%d", n), "type": "service_reference", "summary": fmt.Sprintf("Service %d", n)}
+	return map[string]any{"id": fmt.Sprintf("PSERV%d", n), "type": "service_reference",
+		"summary": fmt.Sprintf("Service %d", n)}
 }
 
 // appeared says whether the REST API knows of an incident by now.
@@ -161,7 +163,8 @@ func (p *PagerDuty) appeared(inc *Incident) bool {
 func (p *PagerDuty) restData(inc *Incident) map[string]any {
 	assignments := []any{}
 	for _, name := range inc.Assignees {
-		assignments = append(assignments, map[string]any{"at": inc.OpenedAt.UTC().Format(time.RFC3339), "assignee": user(name)})
+		assignments = append(assignments, map[string]any{"at": inc.OpenedAt.UTC().Format(time.RFC3339),
+			"assignee": user(name)})
 	}
 	data := p.hookData(inc)
 	delete(data, "number")

@@ -21,8 +21,8 @@ import (
 	"flowbridge/notifiers/sandbox"
 )
 
-// The picture of a card in the README is made from the golden file by this, which needs Debian's chromium-headless-shell and
-// fonts-noto-color-emoji:
+// The picture of a card in the README is made from the golden file by this, which needs Debian's
+// chromium-headless-shell and fonts-noto-color-emoji:
 //
 //	go test ./notifiers/sandbox -run TestThePictureOfACard -update -picture
 var picture = flag.Bool("picture", false, "draw the picture of a card anew, with chromium-headless-shell")
@@ -43,7 +43,8 @@ func TestThePictureOfACardIsDrawnFromItsJSON(t *testing.T) {
 	}
 	posted := time.Date(2026, 3, 14, 3, 0, 0, 0, time.UTC)
 	drawn, err := sandbox.HTML{}.Message("#payments-alerts", sandbox.Message{
-		TS: "1773457200.000100", Posted: posted, Edited: 1, Text: card.Text, Blocks: card.Blocks, Attachments: card.Attachments,
+		TS: "1773457200.000100", Posted: posted, Edited: 1, Text: card.Text, Blocks: card.Blocks,
+		Attachments: card.Attachments,
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +61,8 @@ func TestThePictureOfACardIsDrawnFromItsJSON(t *testing.T) {
 	}
 	cfg, err := png.DecodeConfig(bytes.NewReader(shown))
 	if err != nil || cfg.Width < 600 || cfg.Height < 300 || len(shown) > pictureMost {
-		t.Errorf("%s: %d x %d, %d bytes (%v); want at most %d bytes", picturePath, cfg.Width, cfg.Height, len(shown), err, pictureMost)
+		t.Errorf("%s: %d x %d, %d bytes (%v); want at most %d bytes", picturePath, cfg.Width, cfg.Height, len(shown), err,
+			pictureMost)
 	}
 }
 
@@ -72,7 +74,8 @@ func drawPicture(t *testing.T) {
 		t.Fatal(err)
 	}
 	shot := filepath.Join(t.TempDir(), "card.png")
-	out, err := exec.CommandContext(t.Context(), "chromium-headless-shell", "--no-sandbox", "--hide-scrollbars", "--window-size=640,900",
+	out, err := exec.CommandContext(t.Context(), "chromium-headless-shell", "--no-sandbox", "--hide-scrollbars",
+		"--window-size=640,900",
 		"--force-device-scale-factor=1.5", "--screenshot="+shot, "file://"+from).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -16,7 +16,8 @@ type NamedFault struct {
 // Times as you need. The order is fixed, so that a random choice can be repeated.
 func ProxyFaults() (list []NamedFault) {
 	for _, status := range []int{
-		http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusProxyAuthRequired,
+		http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusProxyAuthRequired,
 		http.StatusRequestEntityTooLarge, http.StatusTeapot, http.StatusTooEarly, http.StatusUnavailableForLegalReasons,
 		http.StatusBadRequest,
 	} {
@@ -34,6 +35,7 @@ func proxyPage(status int, location string) NamedFault {
 	text := fmt.Sprintf("%d %s", status, http.StatusText(status))
 	return NamedFault{text + " of a proxy", Fault{
 		Status: status, Location: location,
-		Body: "<!doctype html><html><head><title>" + text + "</title></head><body><h1>" + text + "</h1>proxy.example.com</body></html>",
+		Body: "<!doctype html><html><head><title>" + text + "</title></head><body><h1>" + text +
+			"</h1>proxy.example.com</body></html>",
 	}}
 }

@@ -1,8 +1,9 @@
-// Package sandbox stands in for Slack, PagerDuty, Meta's Graph API and receivers of webhooks: HTTP servers that keep the
-// real limits, state and errors, and that can be told to fail. The demo and the tests of notifiers talk to them over
-// real HTTP; what a notifier should make of an answer is left to the notifiers.
+// Package sandbox stands in for Slack, PagerDuty, Meta's Graph API and receivers of webhooks: HTTP servers that keep
+// the real limits, state and errors, and that can be told to fail. The demo and the tests of notifiers talk to them
+// over real HTTP; what a notifier should make of an answer is left to the notifiers.
 //
-// Slack, PagerDuty, Graph and WebhookReceiver are http.Handlers. Nothing here listens, and nothing runs in the background.
+// Slack, PagerDuty, Graph and WebhookReceiver are http.Handlers. Nothing here listens, and nothing runs in the
+// background.
 package sandbox
 
 import (

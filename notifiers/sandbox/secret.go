@@ -15,7 +15,8 @@ func AssertNoSecret(t interface {
 }, secrets []string, texts ...string) {
 	t.Helper()
 	for i, secret := range secrets {
-		forms := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))}
+		forms := []string{secret, url.QueryEscape(secret), url.PathEscape(secret),
+			base64.StdEncoding.EncodeToString([]byte(secret))}
 		for _, text := range texts {
 			leaks := func(form string) bool { return secret != "" && strings.Contains(text, form) }
 			if at := slices.IndexFunc(forms, leaks); at >= 0 {

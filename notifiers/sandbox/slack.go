@@ -22,8 +22,8 @@ type SlackConfig struct {
 	Channels []string
 	// Private are more of them, which are private. Default: none.
 	Private []string
-	// Scopes of the token. Default: chat:write, channels:history, channels:join, channels:read, groups:history, groups:read,
-	// usergroups:read.
+	// Scopes of the token. Default: chat:write, channels:history, channels:join, channels:read, groups:history,
+	// groups:read, usergroups:read.
 	Scopes []string
 	// SigningSecret signs what the workspace posts to the app. Default: "sandbox-signing-secret".
 	SigningSecret router.Secret
@@ -51,8 +51,8 @@ type SlackConfig struct {
 	Updates int
 	// Reads is the same for conversations.history and conversations.replies together. Default: 50.
 	Reads int
-	// Keep bounds what is remembered: messages of a channel, calls, and what single people were told, of which the oldest go first.
-	// Default: all.
+	// Keep bounds what is remembered: messages of a channel, calls, and what single people were told, of which the oldest
+	// go first. Default: all.
 	Keep int
 	// Now is the clock: for ts, and for the rate limits. Default: time.Now.
 	Now func() time.Time
@@ -101,7 +101,8 @@ type channel struct {
 	Channel
 	messages []*Message // by ts, ascending; replies among them
 	posts    bucket
-	locked   map[string]string // threads that take no replies: what the app is told, by the ts of the root; "" is all of them
+	// threads that take no replies: what the app is told, by the ts of the root; "" is all of them
+	locked map[string]string
 }
 
 // NewSlack returns an empty workspace.
@@ -114,7 +115,8 @@ func NewSlack(cfg SlackConfig) *Slack {
 	cfg.Updates = cmp.Or(cfg.Updates, 50)
 	cfg.Reads = cmp.Or(cfg.Reads, 50)
 	if cfg.Scopes == nil {
-		cfg.Scopes = []string{"chat:write", "channels:history", "channels:join", "channels:read", "groups:history", "groups:read", "usergroups:read"}
+		cfg.Scopes = []string{"chat:write", "channels:history", "channels:join", "channels:read", "groups:history",
+			"groups:read", "usergroups:read"}
 	}
 	s := &Slack{core: newCore(cfg.Now, cfg.Keep), cfg: cfg}
 	if !cfg.NoLimits {
@@ -124,7 +126,8 @@ func NewSlack(cfg SlackConfig) *Slack {
 	for i, name := range slices.Concat(cfg.Channels, cfg.Private) {
 		ch := &channel{
 			Channel: Channel{
-				ID: fmt.Sprintf("C0SANDBOX%02d", i+1), Name: "#" + strings.TrimPrefix(name, "#"), Member: true, Private: i >= len(cfg.Channels),
+				ID: fmt.Sprintf("C0SANDBOX%02d", i+1), Name: "#" + strings.TrimPrefix(name, "#"), Member: true,
+				Private: i >= len(cfg.Channels),
 			},
 			locked: map[string]string{},
 		}
@@ -140,7 +143,8 @@ func NewSlack(cfg SlackConfig) *Slack {
 func (s *Slack) Rotate(token, app, signing router.Secret) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cfg.Token, s.cfg.AppToken, s.cfg.SigningSecret = cmp.Or(token, s.cfg.Token), cmp.Or(app, s.cfg.AppToken), cmp.Or(signing, s.cfg.SigningSecret)
+	s.cfg.Token, s.cfg.AppToken, s.cfg.SigningSecret = cmp.Or(token, s.cfg.Token), cmp.Or(app, s.cfg.AppToken),
+		cmp.Or(signing, s.cfg.SigningSecret)
 }
 
 // ServeHTTP answers a call of the Web API, takes what the app tells a person later, and holds its web socket.
@@ -239,8 +243,8 @@ func (s *Slack) Archive(channel string, archived bool) {
 	}
 }
 
-// LockThread makes the thread of a message take no more replies, for which the app is told code; "" unlocks it. An empty ts
-// is every thread of the channel.
+// LockThread makes the thread of a message take no more replies, for which the app is told code; "" unlocks it. An
+// empty ts is every thread of the channel.
 func (s *Slack) LockThread(channel, ts, code string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

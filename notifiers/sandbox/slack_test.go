@@ -36,13 +36,15 @@ func startSlack(t *testing.T, cfg sandbox.SlackConfig) (*sandbox.Slack, *slack.C
 func TestACardIsPostedEditedAndAnswered(t *testing.T) {
 	s, api := startSlack(t, sandbox.SlackConfig{Channels: []string{"#ops", "#other"}, Now: newClock().now})
 	ctx := t.Context()
-	metadata := slack.MsgOptionMetadata(slack.SlackMetadata{EventType: "incident", EventPayload: map[string]any{"incident": 42}})
+	metadata := slack.MsgOptionMetadata(slack.SlackMetadata{EventType: "incident",
+		EventPayload: map[string]any{"incident": 42}})
 
 	id, ts, err := api.PostMessageContext(ctx, "#ops", slack.MsgOptionText("first", false), metadata)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, reply, m, err := api.PostMessageWithResponseContext(ctx, id, slack.MsgOptionText("worse", false), slack.MsgOptionTS(ts), slack.MsgOptionBroadcast())
+	_, reply, m, err := api.PostMessageWithResponseContext(ctx, id, slack.MsgOptionText("worse", false),
+		slack.MsgOptionTS(ts), slack.MsgOptionBroadcast())
 	if err != nil || m.ThreadTimestamp != ts {
 		t.Fatalf("reply landed in thread %q, want %q (%v)", m.ThreadTimestamp, ts, err)
 	}
@@ -77,7 +79,8 @@ func TestACardIsPostedEditedAndAnswered(t *testing.T) {
 	}
 
 	link, err := api.GetPermalinkContext(ctx, &slack.PermalinkParameters{Channel: id, Ts: ts})
-	if want := "https://sandbox.slack.com/archives/" + id + "/p" + strings.ReplaceAll(ts, ".", ""); link != want || err != nil {
+	if want := "https://sandbox.slack.com/archives/" + id + "/p" + strings.ReplaceAll(ts, ".", ""); link != want ||
+		err != nil {
 		t.Errorf("permalink %q (%v), want %q", link, err, want)
 	}
 
@@ -85,7 +88,8 @@ func TestACardIsPostedEditedAndAnswered(t *testing.T) {
 	for _, call := range s.Calls() {
 		methods = append(methods, fmt.Sprintf("%s %s %d", call.Method, call.Channel, call.Status))
 	}
-	wantCalls := []string{"chat.postMessage #ops 200", "chat.postMessage #ops 200", "chat.update #ops 200", "chat.getPermalink #ops 200"}
+	wantCalls := []string{"chat.postMessage #ops 200", "chat.postMessage #ops 200", "chat.update #ops 200",
+		"chat.getPermalink #ops 200"}
 	if diff := cmp.Diff(wantCalls, methods); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
@@ -106,7 +110,8 @@ func TestHistoryFindsOurMessageByMetadata(t *testing.T) {
 		}
 		id, stamps = channel, append(stamps, ts)
 	}
-	if _, _, err := api.PostMessageContext(ctx, id, slack.MsgOptionText("hidden", false), slack.MsgOptionTS(stamps[0])); err != nil {
+	if _, _, err := api.PostMessageContext(ctx, id, slack.MsgOptionText("hidden", false),
+		slack.MsgOptionTS(stamps[0])); err != nil {
 		t.Fatal(err)
 	}
 
@@ -129,11 +134,13 @@ func TestHistoryFindsOurMessageByMetadata(t *testing.T) {
 	if diff := cmp.Diff([]any{4.0, 3.0, 2.0, 1.0}, got); diff != "" {
 		t.Errorf("history, newest first (-want +got):\n%s", diff)
 	}
-	page, err := api.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: id, Oldest: stamps[3]})
+	page, err := api.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: id,
+		Oldest: stamps[3]})
 	if err != nil || len(page.Messages) != 1 || page.Messages[0].Metadata.EventType != "" {
 		t.Errorf("history after %s without metadata: %+v, %v", stamps[3], page, err)
 	}
-	replies, _, _, err := api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: id, Timestamp: stamps[0]})
+	replies, _, _, err := api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: id,
+		Timestamp: stamps[0]})
 	if err != nil || len(replies) != 2 || replies[1].Text != "hidden" || replies[0].ReplyCount != 1 {
 		t.Errorf("replies: %+v, %v", replies, err)
 	}
@@ -148,7 +155,8 @@ func TestAReplyToADeletedMessageLandsOutsideTheThread(t *testing.T) {
 	if !s.DeleteMessage("#ops", ts) {
 		t.Fatal("nothing was deleted")
 	}
-	_, _, m, err := api.PostMessageWithResponseContext(t.Context(), "#ops", slack.MsgOptionText("reply", false), slack.MsgOptionTS(ts))
+	_, _, m, err := api.PostMessageWithResponseContext(t.Context(), "#ops", slack.MsgOptionText("reply", false),
+		slack.MsgOptionTS(ts))
 	if err != nil || m.ThreadTimestamp != "" {
 		t.Errorf("thread %q, error %v; want neither", m.ThreadTimestamp, err)
 	}
@@ -197,7 +205,8 @@ func TestSlackRefusesWhatTheRealOneRefuses(t *testing.T) {
 		return slack.MsgOptionAttachments(slack.Attachment{Blocks: slack.Blocks{BlockSet: list}})
 	}
 	metadata := func(size int) slack.MsgOption {
-		return slack.MsgOptionMetadata(slack.SlackMetadata{EventType: "e", EventPayload: map[string]any{"x": strings.Repeat("x", size)}})
+		return slack.MsgOptionMetadata(slack.SlackMetadata{EventType: "e",
+			EventPayload: map[string]any{"x": strings.Repeat("x", size)}})
 	}
 
 	tests := []struct {
@@ -207,7 +216,8 @@ func TestSlackRefusesWhatTheRealOneRefuses(t *testing.T) {
 	}{
 		{"fifty blocks are enough", []slack.MsgOption{text, blocks(dividers(50)...)}, ""},
 		{"fifty-one blocks are too many", []slack.MsgOption{text, blocks(dividers(51)...)}, "invalid_blocks"},
-		{"blocks of attachments count too", []slack.MsgOption{text, blocks(dividers(40)...), attached(dividers(11)...)}, "invalid_attachments"},
+		{"blocks of attachments count too", []slack.MsgOption{text, blocks(dividers(40)...), attached(dividers(11)...)},
+			"invalid_attachments"},
 		{"a section of 3000 fits", []slack.MsgOption{text, blocks(section(3000))}, ""},
 		{"a section of 3001 does not", []slack.MsgOption{text, blocks(section(3001))}, "invalid_blocks"},
 		{"the same in an attachment", []slack.MsgOption{text, attached(section(3001))}, "invalid_attachments"},
@@ -227,8 +237,10 @@ func TestSlackRefusesWhatTheRealOneRefuses(t *testing.T) {
 		{"a button with a long value", []slack.MsgOption{text, blocks(button(1, 2001))}, "invalid_blocks"},
 		{"two blocks of one id", []slack.MsgOption{text, blocks(twice("same")...)}, "invalid_blocks"},
 		{"a block id of 256", []slack.MsgOption{text, blocks(twice(strings.Repeat("i", 256))[:1]...)}, "invalid_blocks"},
-		{"too much text together", []slack.MsgOption{text, blocks(section(3000), section(3000), section(3000), section(3000), section(1201))}, "msg_blocks_too_long"},
-		{"too much text over blocks and attachments", []slack.MsgOption{text, blocks(section(3000), section(3000)), attached(section(3000), section(3000), section(1201))}, "msg_blocks_too_long"},
+		{"too much text together", []slack.MsgOption{text, blocks(section(3000), section(3000), section(3000), section(3000),
+			section(1201))}, "msg_blocks_too_long"},
+		{"too much text over blocks and attachments", []slack.MsgOption{text, blocks(section(3000), section(3000)),
+			attached(section(3000), section(3000), section(1201))}, "msg_blocks_too_long"},
 		{"nothing at all", nil, "no_text"},
 		{"metadata", []slack.MsgOption{text, metadata(7000)}, ""},
 		{"too much metadata", []slack.MsgOption{text, metadata(8000)}, "metadata_too_large"},
@@ -250,9 +262,12 @@ func TestSlackRefusesWhatTheRealOneRefuses(t *testing.T) {
 
 func TestSlackSaysWhichBlockIsWrong(t *testing.T) {
 	_, api := startSlack(t, sandbox.SlackConfig{Channels: []string{"#ops"}})
-	_, _, err := api.PostMessageContext(t.Context(), "#ops", slack.MsgOptionBlocks(slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, strings.Repeat("x", 151), false, false))))
+	_, _, err := api.PostMessageContext(t.Context(), "#ops",
+		slack.MsgOptionBlocks(slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, strings.Repeat("x", 151),
+			false, false))))
 	refusal, ok := errors.AsType[slack.SlackErrorResponse](err)
-	if want := "[ERROR] must be less than 151 characters [json-pointer:/blocks/0/text/text]"; !ok || len(refusal.ResponseMetadata.Messages) != 1 || refusal.ResponseMetadata.Messages[0] != want {
+	if want := "[ERROR] must be less than 151 characters [json-pointer:/blocks/0/text/text]"; !ok ||
+		len(refusal.ResponseMetadata.Messages) != 1 || refusal.ResponseMetadata.Messages[0] != want {
 		t.Errorf("got %+v (%v), want %q", refusal, err, want)
 	}
 }
@@ -282,15 +297,19 @@ func TestSlackKnowsWhoMayDoWhat(t *testing.T) {
 		{name: "another token", cfg: sandbox.SlackConfig{Token: "xoxb-other"}, call: post("#ops"), want: "invalid_auth"},
 		{name: "an unknown channel", call: post("#nowhere"), want: "channel_not_found"},
 		{name: "a channel without the #", call: post("ops")},
-		{name: "an archived channel", setup: func(s *sandbox.Slack) { s.Archive("#ops", true) }, call: post("#ops"), want: "is_archived"},
-		{name: "a channel we are not in", setup: func(s *sandbox.Slack) { s.Invite("#ops", false) }, call: post("#ops"), want: "not_in_channel"},
-		{name: "a channel we joined", setup: func(s *sandbox.Slack) { s.Invite("#ops", false) }, call: func(ctx context.Context, api *slack.Client) error {
-			if _, _, _, err := api.JoinConversationContext(ctx, id); err != nil {
-				return err
-			}
-			return post(id)(ctx, api)
-		}},
-		{name: "chat:write.public posts without joining", cfg: sandbox.SlackConfig{Scopes: []string{"chat:write", "chat:write.public"}}, setup: func(s *sandbox.Slack) { s.Invite("#ops", false) }, call: post("#ops")},
+		{name: "an archived channel", setup: func(s *sandbox.Slack) { s.Archive("#ops", true) }, call: post("#ops"),
+			want: "is_archived"},
+		{name: "a channel we are not in", setup: func(s *sandbox.Slack) { s.Invite("#ops", false) }, call: post("#ops"),
+			want: "not_in_channel"},
+		{name: "a channel we joined", setup: func(s *sandbox.Slack) { s.Invite("#ops", false) },
+			call: func(ctx context.Context, api *slack.Client) error {
+				if _, _, _, err := api.JoinConversationContext(ctx, id); err != nil {
+					return err
+				}
+				return post(id)(ctx, api)
+			}},
+		{name: "chat:write.public posts without joining", cfg: sandbox.SlackConfig{Scopes: []string{"chat:write",
+			"chat:write.public"}}, setup: func(s *sandbox.Slack) { s.Invite("#ops", false) }, call: post("#ops")},
 		{name: "no scope", cfg: sandbox.SlackConfig{Scopes: []string{}}, call: post("#ops"), want: "missing_scope"},
 		{name: "an update of nothing", call: update(id, "1.000001", "x"), want: "message_not_found"},
 		{name: "an update by the channel's name", call: update("#ops", "1.000001", "x"), want: "channel_not_found"},
@@ -300,7 +319,8 @@ func TestSlackKnowsWhoMayDoWhat(t *testing.T) {
 			return err
 		}, want: "message_not_found"},
 		{name: "replies to nothing", call: func(ctx context.Context, api *slack.Client) error {
-			_, _, _, err := api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: id, Timestamp: "1.000001"})
+			_, _, _, err := api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: id,
+				Timestamp: "1.000001"})
 			return err
 		}, want: "thread_not_found"},
 		{name: "an update of 4001 characters", call: func(ctx context.Context, api *slack.Client) error {
@@ -375,7 +395,8 @@ func TestAMessageCanBeFrozenAndItsThreadLocked(t *testing.T) {
 }
 
 func TestAuthTestListsTheScopes(t *testing.T) {
-	_, api := startSlack(t, sandbox.SlackConfig{Scopes: []string{"chat:write", "channels:read"}, Channels: []string{"#ops"}})
+	_, api := startSlack(t, sandbox.SlackConfig{Scopes: []string{"chat:write", "channels:read"},
+		Channels: []string{"#ops"}})
 	who, err := api.AuthTestContext(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -221,7 +221,8 @@ func (f *blockFaults) elements(at string, b *block, most int) {
 	}
 	for i := range b.Elements {
 		e, at := &b.Elements[i], fmt.Sprintf("%s/elements/%d", at, i)
-		if isText := e.Type == "mrkdwn" || e.Type == "plain_text"; isText != (b.Type == "context") && e.Type != "image" || e.Type == "image" && b.Type != "context" {
+		if isText := e.Type == "mrkdwn" || e.Type == "plain_text"; isText != (b.Type == "context") && e.Type != "image" ||
+			e.Type == "image" && b.Type != "context" {
 			f.wrong(at+"/type", "unsupported type: %s", e.Type)
 			continue
 		}

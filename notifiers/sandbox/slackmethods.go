@@ -100,7 +100,8 @@ func (r *slackRequest) scope(name string) bool { return slices.Contains(r.s.cfg.
 
 func (r *slackRequest) authTest() answer {
 	said := map[string]any{
-		"url": workspace, "team": "Sandbox", "user": "flowbridge", "team_id": teamID, "user_id": "U0SANDBOX", "bot_id": "B0SANDBOX",
+		"url": workspace, "team": "Sandbox", "user": "flowbridge", "team_id": teamID, "user_id": "U0SANDBOX",
+		"bot_id":                "B0SANDBOX",
 		"is_enterprise_install": r.s.cfg.OrgWide,
 	}
 	if r.s.cfg.Enterprise != "" {

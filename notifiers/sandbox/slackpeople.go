@@ -117,8 +117,8 @@ func (s *Slack) Told() []Ephemeral {
 	return append([]Ephemeral(nil), s.app.told...)
 }
 
-// Press presses a button of a message, or picks from a menu of it, and waits for the app's answer as Slack does. The error
-// says that there is nothing to press, or that no answer came.
+// Press presses a button of a message, or picks from a menu of it, and waits for the app's answer as Slack does. The
+// error says that there is nothing to press, or that no answer came.
 func (s *Slack) Press(ctx context.Context, channel, ts string, p Press) (Sent, error) {
 	payload, err := s.press(channel, ts, p)
 	if err != nil {
@@ -358,7 +358,8 @@ func (r *hookRequest) act(*Call) answer {
 		return answer{status: http.StatusBadRequest, body: []byte("not_ephemeral"), err: "not_ephemeral"}
 	}
 	h.uses++
-	r.s.app.told = newest(append(r.s.app.told, Ephemeral{User: h.user, Channel: h.channel, Text: said.Text, At: r.s.now()}), r.s.keep)
+	r.s.app.told = newest(append(r.s.app.told, Ephemeral{User: h.user, Channel: h.channel, Text: said.Text,
+		At: r.s.now()}), r.s.keep)
 	return answer{status: http.StatusOK, body: []byte("ok")}
 }
 

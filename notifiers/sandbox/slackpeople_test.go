@@ -25,9 +25,10 @@ func pressable(t *testing.T, api *slack.Client) string {
 	}
 	menu := slack.NewOptionsSelectBlockElement(slack.OptTypeStatic, plain("For how long"), "silence",
 		slack.NewOptionBlockObject("1h", plain("1 h"), nil), slack.NewOptionBlockObject("4h", plain("4 h"), nil))
-	_, ts, err := api.PostMessageContext(t.Context(), "#ops", slack.MsgOptionAttachments(slack.Attachment{Blocks: slack.Blocks{BlockSet: []slack.Block{
-		slack.NewActionBlock("block-1", slack.NewButtonBlockElement("ack", "42", plain("Acknowledge")), menu),
-	}}}))
+	_, ts, err := api.PostMessageContext(t.Context(), "#ops",
+		slack.MsgOptionAttachments(slack.Attachment{Blocks: slack.Blocks{BlockSet: []slack.Block{
+			slack.NewActionBlock("block-1", slack.NewButtonBlockElement("ack", "42", plain("Acknowledge")), menu),
+		}}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,8 @@ func TestAPressIsSentAsSlackSendsIt(t *testing.T) {
 	type seen struct{ Team, User, Name, Channel, Message, Action, Block, Value string }
 	read := func(c slack.InteractionCallback) seen {
 		a := c.ActionCallback.BlockActions[0]
-		return seen{c.Team.ID, c.User.ID, c.User.Name, c.Channel.ID, c.Message.Timestamp, a.ActionID, a.BlockID, a.Value + a.SelectedOption.Value}
+		return seen{c.Team.ID, c.User.ID, c.User.Name, c.Channel.ID, c.Message.Timestamp, a.ActionID, a.BlockID,
+			a.Value + a.SelectedOption.Value}
 	}
 	want := []seen{
 		{"T0SANDBOX", "U1", "sam.lee", "C0SANDBOX01", ts, "ack", "block-1", "42"},
@@ -87,7 +89,8 @@ func TestAPressIsSentAsSlackSendsIt(t *testing.T) {
 	if diff := cmp.Diff(want, []seen{read(first), read(second)}); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if first.TriggerID == second.TriggerID || first.ActionCallback.BlockActions[0].ActionTs == second.ActionCallback.BlockActions[0].ActionTs {
+	if first.TriggerID == second.TriggerID ||
+		first.ActionCallback.BlockActions[0].ActionTs == second.ActionCallback.BlockActions[0].ActionTs {
 		t.Error("two presses share a trigger or a time")
 	}
 	for _, p := range []sandbox.Press{{Action: "no such"}, {Action: "silence", Option: 2}, {}} {
@@ -115,7 +118,8 @@ func TestACommandIsAnsweredAndItsAddressTakesFiveMoreWords(t *testing.T) {
 		t.Fatalf("%+v %v", sent, err)
 	}
 	c, err := slack.SlashCommandParse((*got)[0])
-	if err != nil || c.Command != "/flows" || c.Text != "ack 42" || c.TeamID != "T0SANDBOX" || c.ChannelName != "ops" || c.TriggerID == "" {
+	if err != nil || c.Command != "/flows" || c.Text != "ack 42" || c.TeamID != "T0SANDBOX" || c.ChannelName != "ops" ||
+		c.TriggerID == "" {
 		t.Errorf("%+v %v", c, err)
 	}
 	tell := func(body string) int {
@@ -137,13 +141,15 @@ func TestACommandIsAnsweredAndItsAddressTakesFiveMoreWords(t *testing.T) {
 	if status := tell(`{"text":"psst","response_type":"ephemeral"}`); status != http.StatusNotFound {
 		t.Errorf("the sixth word is answered %d", status)
 	}
-	if told := s.Told(); len(told) != 5 || told[0] != (sandbox.Ephemeral{User: "U0PERSON", Channel: "#ops", Text: "psst", At: told[0].At}) {
+	if told := s.Told(); len(told) != 5 ||
+		told[0] != (sandbox.Ephemeral{User: "U0PERSON", Channel: "#ops", Text: "psst", At: told[0].At}) {
 		t.Errorf("told %+v", told)
 	}
 }
 
 func TestGroupsPeopleAndTheirScopes(t *testing.T) {
-	_, api := startSlack(t, sandbox.SlackConfig{Groups: map[string][]string{"S1": {"U1"}}, People: map[string]string{"U1": "Sam"}})
+	_, api := startSlack(t, sandbox.SlackConfig{Groups: map[string][]string{"S1": {"U1"}},
+		People: map[string]string{"U1": "Sam"}})
 	if got, err := api.GetUserGroupMembersContext(t.Context(), "S1"); err != nil || len(got) != 1 || got[0] != "U1" {
 		t.Errorf("members %v %v", got, err)
 	}
@@ -208,7 +214,8 @@ func TestMenusAndQuestionsHaveTheirLimits(t *testing.T) {
 		if err := json.Unmarshal([]byte(element(change)), &blocks); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err := api.PostMessageContext(t.Context(), "#ops", slack.MsgOptionText("t", false), slack.MsgOptionBlocks(blocks.BlockSet...))
+		_, _, err := api.PostMessageContext(t.Context(), "#ops", slack.MsgOptionText("t", false),
+			slack.MsgOptionBlocks(blocks.BlockSet...))
 		if err == nil || err.Error() != "invalid_blocks" {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -39,7 +39,8 @@ type socket struct {
 // openSocket gives out an address with a ticket, which is good once.
 func (r *slackRequest) openSocket() answer {
 	r.s.app.tickets++
-	return grant(map[string]any{"url": strings.Replace(r.s.app.base, "http", "ws", 1) + socketPath + fmt.Sprint("ticket-", r.s.app.tickets)})
+	return grant(map[string]any{"url": strings.Replace(r.s.app.base, "http", "ws", 1) + socketPath +
+		fmt.Sprint("ticket-", r.s.app.tickets)})
 }
 
 // Sockets returns how many connections the app holds.
@@ -49,8 +50,8 @@ func (s *Slack) Sockets() int {
 	return len(s.app.sockets)
 }
 
-// DropSockets ends every connection, as Slack does once in a while: with a word before if politely, else without. None of
-// them counts any more when it returns.
+// DropSockets ends every connection, as Slack does once in a while: with a word before if politely, else without. None
+// of them counts any more when it returns.
 func (s *Slack) DropSockets(politely bool) {
 	s.mu.Lock()
 	sockets := s.app.sockets
@@ -85,7 +86,8 @@ func (s *Slack) holdSocket(w http.ResponseWriter, r *http.Request) {
 	defer conn.Close()
 	conn.SetReadLimit(maxReply)
 	one := &socket{s: s, conn: conn, waiting: map[string]chan Sent{}, closed: make(chan struct{})}
-	if one.write(map[string]any{"type": "hello", "num_connections": 1, "connection_info": map[string]any{"app_id": appID}}) != nil {
+	if one.write(map[string]any{"type": "hello", "num_connections": 1,
+		"connection_info": map[string]any{"app_id": appID}}) != nil {
 		return
 	}
 	s.mu.Lock()
@@ -162,7 +164,8 @@ func (c *socket) send(ctx context.Context, kind string, payload []byte) (Sent, e
 		c.mu.Unlock()
 	}()
 	at := time.Now()
-	err := c.write(map[string]any{"envelope_id": id, "type": kind, "payload": json.RawMessage(payload), "accepts_response_payload": kind == "slash_commands"})
+	err := c.write(map[string]any{"envelope_id": id, "type": kind, "payload": json.RawMessage(payload),
+		"accepts_response_payload": kind == "slash_commands"})
 	if err != nil {
 		return Sent{}, fmt.Errorf("through the web socket: %w", err)
 	}

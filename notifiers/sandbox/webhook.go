@@ -22,8 +22,8 @@ type WebhookConfig struct {
 	Now func() time.Time
 }
 
-// WebhookReceiver is a stand-in for a receiver of Standard Webhooks: it refuses what is not signed well or is older than five
-// minutes, and drops what it has had. Its methods may be called from several goroutines.
+// WebhookReceiver is a stand-in for a receiver of Standard Webhooks: it refuses what is not signed well or is older
+// than five minutes, and drops what it has had. Its methods may be called from several goroutines.
 type WebhookReceiver struct {
 	core
 	cfg      WebhookConfig
@@ -115,5 +115,6 @@ func (p *webhookCall) signed() bool {
 	mac.Write([]byte(id + "." + p.r.Header.Get("webhook-timestamp") + "."))
 	mac.Write(p.body)
 	want := []byte("v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	return slices.ContainsFunc(strings.Fields(p.r.Header.Get("webhook-signature")), func(one string) bool { return hmac.Equal([]byte(one), want) })
+	return slices.ContainsFunc(strings.Fields(p.r.Header.Get("webhook-signature")),
+		func(one string) bool { return hmac.Equal([]byte(one), want) })
 }

@@ -24,8 +24,8 @@ type person struct {
 	channel string // id
 }
 
-// pressed takes what somebody pressed; false if it is no business of our workspace. It returns once what they did is on disk,
-// or was put off with a word to them.
+// pressed takes what somebody pressed; false if it is no business of our workspace. It returns once what they did is on
+// disk, or was put off with a word to them.
 func (r *Receiver) pressed(ctx context.Context, call *slack.InteractionCallback) (ours bool) {
 	r.cfg.Seen(router.SightSlackPress, "")
 	if call.Type != slack.InteractionTypeBlockActions {
@@ -39,26 +39,31 @@ func (r *Receiver) pressed(ctx context.Context, call *slack.InteractionCallback)
 			continue
 		}
 		standing, err := r.people.standing(ctx, origin{
-			team: call.Team.ID, enterprise: cmp.Or(call.Enterprise.ID, call.Team.EnterpriseID), teamEnterprise: call.Team.EnterpriseID,
-			user: call.User.ID, home: call.User.TeamID,
+			team: call.Team.ID, enterprise: cmp.Or(call.Enterprise.ID, call.Team.EnterpriseID),
+			teamEnterprise: call.Team.EnterpriseID,
+			user:           call.User.ID, home: call.User.TeamID,
 		})
 		switch {
 		case err != nil:
 			r.fault("action", "whose workspace this is could not be learnt", err)
-			r.tell(call.ResponseURL, "flowbridge cannot learn from Slack whose workspace this is. Nothing was done: press again in a minute.")
+			r.tell(call.ResponseURL,
+				"flowbridge cannot learn from Slack whose workspace this is. Nothing was done: press again in a minute.")
 			continue
 		case standing == foreign:
 			return false
 		case standing == guest:
 			r.seen.WithLabelValues("action", "refused").Inc()
-			r.cfg.Logger.Warn("a person of another organisation may not act", "incident", router.IncidentName(w.incident), "act", w.act,
+			r.cfg.Logger.Warn("a person of another organisation may not act", "incident", router.IncidentName(w.incident), "act",
+				w.act,
 				"user", call.User.ID, "team", call.User.TeamID)
 			r.refusedAct(ctx, w, call.User.ID, call.User.Name, "of another organisation")
-			r.tell(call.ResponseURL, router.IncidentName(w.incident)+": you may look here and not act, since you are of another organisation, "+
+			r.tell(call.ResponseURL, router.IncidentName(w.incident)+
+				": you may look here and not act, since you are of another organisation, "+
 				"or Slack does not say that you are of this one. Nothing was done.")
 			continue
 		}
-		w.digest = digest("action", call.Team.ID, call.User.ID, call.TriggerID, action.ActionTs, action.BlockID, action.ActionID, action.Value, action.SelectedOption.Value)
+		w.digest = digest("action", call.Team.ID, call.User.ID, call.TriggerID, action.ActionTs, action.BlockID,
+			action.ActionID, action.Value, action.SelectedOption.Value)
 		who := person{id: call.User.ID, name: call.User.Name, channel: cmp.Or(call.Channel.ID, call.Container.ChannelID)}
 		out := r.do(ctx, who, w)
 		r.seen.WithLabelValues("action", out.result).Inc()
@@ -89,11 +94,13 @@ func (r *Receiver) do(ctx context.Context, who person, w request) (out actOutcom
 		return actOutcome{result: "moot", refusal: name + ": not known here any more. Nothing was done."}
 	case err != nil:
 		r.fault("act", "an incident could not be read", err)
-		return actOutcome{result: "failed", refusal: name + ": flowbridge cannot read its database now. Nothing was done: try again in a minute."}
+		return actOutcome{result: "failed",
+			refusal: name + ": flowbridge cannot read its database now. Nothing was done: try again in a minute."}
 	}
 	notifier, why := r.mayAct(ctx, who, w, &inc)
 	if why != "" {
-		r.cfg.Logger.Warn("somebody in Slack may not act", "incident", name, "act", w.act, "user", who.id, "notifier", notifier)
+		r.cfg.Logger.Warn("somebody in Slack may not act", "incident", name, "act", w.act, "user", who.id, "notifier",
+			notifier)
 		r.refusedAct(ctx, w, who.id, who.name, "not on the list of those who may act, or Slack does not say so")
 		return actOutcome{result: "refused", refusal: name + ": " + why}
 	}
@@ -108,14 +115,16 @@ func (r *Receiver) do(ctx context.Context, who person, w request) (out actOutcom
 	switch {
 	case err != nil:
 		r.fault("act", "what a person did could not be stored", err)
-		return actOutcome{result: "failed", refusal: name + ": flowbridge could not write this down, so that it may not happen. Try again in a minute."}
+		return actOutcome{result: "failed",
+			refusal: name + ": flowbridge could not write this down, so that it may not happen. Try again in a minute."}
 	case stored == 0 && w.act == router.AddSilence: // somebody was faster, and it is not folded yet
 		return actOutcome{result: "moot", refusal: name + ": silenced already"}
 	case stored == 0:
 		return actOutcome{result: "repeat", inc: inc}
 	}
 	r.recent.add(w.digest)
-	r.cfg.Logger.Info("a person acts", "act", w.act, "incident", name, "by", e.Act.Actor, "user", who.id, "notifier", notifier)
+	r.cfg.Logger.Info("a person acts", "act", w.act, "incident", name, "by", e.Act.Actor, "user", who.id, "notifier",
+		notifier)
 	return actOutcome{result: "done", event: &e, inc: inc}
 }
 
@@ -123,14 +132,18 @@ func (r *Receiver) do(ctx context.Context, who person, w request) (out actOutcom
 func (r *Receiver) event(who person, w request, inc *router.IncidentDetail, notifier, actor string) router.Event {
 	now := r.cfg.Now().UTC().Truncate(time.Microsecond) // as the store keeps it: follow looks for it
 	e := router.Event{
-		Digest: w.digest, Source: router.SourceSlack, Name: w.act, At: happened(w.at, now), Received: now, WABA: inc.WABA, Flow: inc.Flow,
-		Act: &router.Act{Incident: inc.Number, Actor: actor, Notifier: notifier, Verified: r.verified(), From: fromSlack(who.id)},
+		Digest: w.digest, Source: router.SourceSlack, Name: w.act, At: happened(w.at, now), Received: now, WABA: inc.WABA,
+		Flow: inc.Flow,
+		Act: &router.Act{Incident: inc.Number, Actor: actor, Notifier: notifier, Verified: r.verified(),
+			From: fromSlack(who.id)},
 	}
 	switch w.act {
 	case router.AddSilence:
 		e.Digest = silenceDigest(inc, now)
-		s := router.Silence{ID: silenceID(e.Digest), Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}, Since: now, By: actor + " in Slack"}
-		if slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Event != inc.Event }) { // it holds all signals of its flow
+		s := router.Silence{ID: silenceID(e.Digest), Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event},
+			Since: now, By: actor + " in Slack"}
+		// it holds all signals of its flow
+		if slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Event != inc.Event }) {
 			s.Event = ""
 		}
 		if w.span > 0 {
@@ -143,8 +156,8 @@ func (r *Receiver) event(who person, w request, inc *router.IncidentDetail, noti
 	return e
 }
 
-// happened is when a person acted, by which acts are ordered: when they pressed, where that can be. What lies ahead of our
-// clock or a day behind it is no time that anybody meant.
+// happened is when a person acted, by which acts are ordered: when they pressed, where that can be. What lies ahead of
+// our clock or a day behind it is no time that anybody meant.
 func happened(pressed, now time.Time) time.Time {
 	if pressed.IsZero() || pressed.After(now) || now.Sub(pressed) > oldestPress {
 		return now
@@ -154,9 +167,9 @@ func happened(pressed, now time.Time) time.Time {
 
 const oldestPress = 24 * time.Hour
 
-// silenceDigest names a request for silence by what it is about, not by the press: who clicks twice wants one silence, and
-// so do two who click at a time. Once one has begun or ended the next is another one; the minute is for one that came
-// and went while nothing was folded.
+// silenceDigest names a request for silence by what it is about, not by the press: who clicks twice wants one silence,
+// and so do two who click at a time. Once one has begun or ended the next is another one; the minute is for one that
+// came and went while nothing was folded.
 func silenceDigest(inc *router.IncidentDetail, now time.Time) string {
 	last := int64(0)
 	for _, e := range inc.Timeline {
@@ -173,7 +186,8 @@ func digest(parts ...string) string {
 	return "slack/" + hex.EncodeToString(sum[:16])
 }
 
-// digests remembers the last requests that were written down. It only spares words: the journal drops a repeat in any case.
+// digests remembers the last requests that were written down. It only spares words: the journal drops a repeat in any
+// case.
 type digests struct {
 	mu   sync.Mutex
 	last [256]string
@@ -196,7 +210,8 @@ func (d *digests) has(one string) bool {
 func silenceID(digest string) string { return "slack-" + strings.TrimPrefix(digest, "slack/")[:12] }
 
 // mayAct says through which notifier a person acts, or why they may not, in mrkdwn.
-func (r *Receiver) mayAct(ctx context.Context, who person, w request, inc *router.IncidentDetail) (notifier, why string) {
+func (r *Receiver) mayAct(ctx context.Context, who person, w request,
+	inc *router.IncidentDetail) (notifier, why string) {
 	var told []string // notifiers whose card this is, or that told of it where it was no card
 	for _, d := range inc.Deliveries {
 		switch {
@@ -227,8 +242,8 @@ func (r *Receiver) mayAct(ctx context.Context, who person, w request, inc *route
 	return told[0], why
 }
 
-// mayActAnywhere is for incidents that no notifier of the rules told a channel of: everybody may act on them unless there
-// are lists, and then who is on one of them.
+// mayActAnywhere is for incidents that no notifier of the rules told a channel of: everybody may act on them unless
+// there are lists, and then who is on one of them.
 func (r *Receiver) mayActAnywhere(ctx context.Context, who person) (why string) {
 	var all []string
 	for _, notifier := range r.cfg.Notifiers() {
@@ -304,12 +319,13 @@ func silencedBy(s *router.Silence) (said string) {
 
 // entryOf is what the timeline says of an act that changed something.
 var entryOf = map[string]router.EntryKind{
-	router.Acknowledge: router.EntryAcknowledged, router.Unacknowledge: router.EntryUnacknowledged, router.Resolve: router.EntryResolved,
-	router.Reopen: router.EntryReopened, router.PageNow: router.EntryPaged,
+	router.Acknowledge: router.EntryAcknowledged, router.Unacknowledge: router.EntryUnacknowledged,
+	router.Resolve: router.EntryResolved,
+	router.Reopen:  router.EntryReopened, router.PageNow: router.EntryPaged,
 }
 
-// follow watches what became of an act that was written down, and tells the person if somebody or Meta was faster: events
-// of theirs may have stood in the journal before it. Where nothing becomes known in time, the card tells.
+// follow watches what became of an act that was written down, and tells the person if somebody or Meta was faster:
+// events of theirs may have stood in the journal before it. Where nothing becomes known in time, the card tells.
 func (r *Receiver) follow(ctx context.Context, w request, e *router.Event, address string) {
 	if _, ok := entryOf[w.act]; !ok {
 		return
@@ -327,8 +343,8 @@ func (r *Receiver) follow(ctx context.Context, w request, e *router.Event, addre
 	}
 }
 
-// lookFor waits a moment until an act shows in its incident, so that whoever asks next is told of it. Where it never will, refusal
-// says why. Both are zero where the fold is late: then it is for follow.
+// lookFor waits a moment until an act shows in its incident, so that whoever asks next is told of it. Where it never
+// will, refusal says why. Both are zero where the fold is late: then it is for follow.
 func (r *Receiver) lookFor(ctx context.Context, w request, e *router.Event) (shows bool, refusal string) {
 	wait := r.followFirst / 10
 	for range seenLooks {

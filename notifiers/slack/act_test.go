@@ -31,7 +31,8 @@ func TestAPressIsOnDiskBeforeItIsAnswered(t *testing.T) {
 		Digest: got[0].Digest, Source: router.SourceSlack, Name: router.Acknowledge, At: d.clock(), Received: d.clock(),
 		WABA: "104996122399160", Flow: "1987937931743377",
 		// Without users:read: the handle.
-		Act: &router.Act{Incident: 42, Actor: "sam.lee", Notifier: "payments-chat", Verified: router.VerifiedSlack, From: "Slack, user U0SAM"},
+		Act: &router.Act{Incident: 42, Actor: "sam.lee", Notifier: "payments-chat", Verified: router.VerifiedSlack,
+			From: "Slack, user U0SAM"},
 	}
 	if diff := cmp.Diff(want, got[0]); diff != "" {
 		t.Errorf("the event (-want +got):\n%s", diff)
@@ -85,7 +86,8 @@ func TestAPressHappenedWhenItWasPressed(t *testing.T) {
 
 func TestATimeThatIsNoneIsNone(t *testing.T) {
 	for ts, want := range map[string]int64{
-		"1773457260.123456": 1773457260123456, "1773457260.5": 1773457260500000, "1773457260": 1773457260000000, "1773457260.1234567": 1773457260123456,
+		"1773457260.123456": 1773457260123456, "1773457260.5": 1773457260500000, "1773457260": 1773457260000000,
+		"1773457260.1234567": 1773457260123456,
 	} {
 		if got := pressedAt(ts).UnixMicro(); got != want {
 			t.Errorf("%q is %d, want %d", ts, got, want)
@@ -149,7 +151,8 @@ func TestEveryButtonIsAnAct(t *testing.T) {
 		{opened(), sandbox.Press{Action: "silence", Option: 0}, router.AddSilence, silence(time.Hour)},
 		{opened(), sandbox.Press{Action: "silence", Option: 1}, router.AddSilence, silence(4 * time.Hour)},
 		{opened(), sandbox.Press{Action: "silence", Option: 2}, router.AddSilence, silence(0)},
-		{cards()["silenced-from-its-card"], sandbox.Press{Action: "unsilence"}, router.EndSilence, func(*desk) *router.Silence { return &router.Silence{ID: "s1"} }},
+		{cards()["silenced-from-its-card"], sandbox.Press{Action: "unsilence"}, router.EndSilence,
+			func(*desk) *router.Silence { return &router.Silence{ID: "s1"} }},
 		{byHand, sandbox.Press{Action: "reopen"}, router.Reopen, nil},
 	}
 	for _, test := range tests {
@@ -163,7 +166,8 @@ func TestEveryButtonIsAnAct(t *testing.T) {
 			if len(got) != 1 || got[0].Name != test.act {
 				t.Fatalf("stored %+v, want one %s\n%s", got, test.act, &d.log)
 			}
-			want := router.Act{Incident: 42, Actor: "sam.lee", Notifier: "payments-chat", Verified: router.VerifiedSlack, From: "Slack, user U0SAM"}
+			want := router.Act{Incident: 42, Actor: "sam.lee", Notifier: "payments-chat", Verified: router.VerifiedSlack,
+				From: "Slack, user U0SAM"}
 			if test.silence != nil {
 				want.Incident, want.Silence = 0, test.silence(d)
 				if want.Silence.ID == "" {
@@ -249,12 +253,14 @@ func TestADoubleClickOnSilenceIsOneSilence(t *testing.T) {
 	silenced := cards()["silenced-from-its-card"] // now it is folded, and the card that is pressed is old
 	d.ledger.set(silenced, d.receipt)
 	d.press(sandbox.Press{Action: "silence", Option: 1, User: "U0SAM"})
-	if got, want := d.told(2).Text, "INC-42: already silenced by Sam until it has recovered; end that first to silence it otherwise"; got != want {
+	if got, want := d.told(2).Text,
+		"INC-42: already silenced by Sam until it has recovered; end that first to silence it otherwise"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
 
 	ended := opened() // and somebody ended it: another one is another one
-	ended.Timeline = []router.Entry{{Incident: 42, N: 3, At: d.clock(), Kind: router.EntrySilenced, Text: "No longer silenced"}}
+	ended.Timeline = []router.Entry{{Incident: 42, N: 3, At: d.clock(), Kind: router.EntrySilenced,
+		Text: "No longer silenced"}}
 	d.ledger.set(ended, d.receipt)
 	d.press(sandbox.Press{Action: "silence", Option: 0, User: "U0SAM"})
 	got := d.ledger.stored()
@@ -305,7 +311,8 @@ func TestWhoIsNotOnTheListIsTold(t *testing.T) {
 				return
 			}
 			got := d.told(1)
-			if !strings.HasPrefix(got.Text, "INC-42: ") || !strings.Contains(got.Text, test.says) || got.User != test.user || got.Channel != "#payments" {
+			if !strings.HasPrefix(got.Text, "INC-42: ") || !strings.Contains(got.Text, test.says) || got.User != test.user ||
+				got.Channel != "#payments" {
 				t.Errorf("told %+v", got)
 			}
 			if stored := d.ledger.stored(); len(stored) > 0 {
@@ -372,17 +379,26 @@ func TestWhatNoLongerAppliesIsToldToThePerson(t *testing.T) {
 		press string
 		want  string
 	}{
-		"resolved by Meta":      {opened(), byMeta, "acknowledge", "INC-42: already resolved by Meta at <!date^1773464700^{time}|05:05 UTC>"},
-		"resolved by a person":  {opened(), byHand, "resolve", "INC-42: already resolved by Sam at <!date^1773464700^{time}|05:05 UTC>"},
-		"acknowledged":          {opened(), acked(), "acknowledge", "INC-42: already acknowledged by Sam at <!date^1773457920^{time}|03:12 UTC>"},
-		"no longer so":          {acked(), escalated(), "unacknowledge", "INC-42: not acknowledged any more"},
-		"paged":                 {cards()["somebody-is-left-to-page"], escalated(), "page", "INC-42: everybody who can be paged is paged already"},
-		"no longer silenced":    {cards()["silenced-from-its-card"], escalated(), "unsilence", "INC-42: not silenced any more"},
-		"silenced otherwise":    {cards()["silenced-from-its-card"], cards()["silenced"], "unsilence", "INC-42: its silence covers more than this flow: end it where it was made"},
-		"reopened":              {byHand, opened(), "reopen", "INC-42: not resolved any more"},
-		"recovered after all":   {byHand, byMeta, "reopen", "INC-42: cannot be reopened: Meta reports that it is over"},
-		"another INC-42":        {opened(), with(opened(), func(_ *router.Notification, inc *router.Incident) { inc.OpenedAt = began.Add(-time.Hour) }), "acknowledge", "INC-42: not known here any more. Nothing was done."},
-		"no such card any more": {opened(), func() router.Notification { n := opened(); n.Delivery = 8; return n }(), "acknowledge", "INC-42: this card is not known here any more. Nothing was done."},
+		"resolved by Meta": {opened(), byMeta, "acknowledge",
+			"INC-42: already resolved by Meta at <!date^1773464700^{time}|05:05 UTC>"},
+		"resolved by a person": {opened(), byHand, "resolve",
+			"INC-42: already resolved by Sam at <!date^1773464700^{time}|05:05 UTC>"},
+		"acknowledged": {opened(), acked(), "acknowledge",
+			"INC-42: already acknowledged by Sam at <!date^1773457920^{time}|03:12 UTC>"},
+		"no longer so": {acked(), escalated(), "unacknowledge", "INC-42: not acknowledged any more"},
+		"paged": {cards()["somebody-is-left-to-page"], escalated(), "page",
+			"INC-42: everybody who can be paged is paged already"},
+		"no longer silenced": {cards()["silenced-from-its-card"], escalated(), "unsilence",
+			"INC-42: not silenced any more"},
+		"silenced otherwise": {cards()["silenced-from-its-card"], cards()["silenced"], "unsilence",
+			"INC-42: its silence covers more than this flow: end it where it was made"},
+		"reopened":            {byHand, opened(), "reopen", "INC-42: not resolved any more"},
+		"recovered after all": {byHand, byMeta, "reopen", "INC-42: cannot be reopened: Meta reports that it is over"},
+		"another INC-42": {opened(), with(opened(), func(_ *router.Notification, inc *router.Incident) {
+			inc.OpenedAt = began.Add(-time.Hour)
+		}), "acknowledge", "INC-42: not known here any more. Nothing was done."},
+		"no such card any more": {opened(), func() router.Notification { n := opened(); n.Delivery = 8; return n }(),
+			"acknowledge", "INC-42: this card is not known here any more. Nothing was done."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t)
@@ -409,7 +425,8 @@ func TestWhoWasSlowerThanMetaIsTold(t *testing.T) {
 		l.incidents[42] = inc
 	}
 	d.press(sandbox.Press{Action: "acknowledge"})
-	if got, want := d.told(1).Text, "INC-42: already resolved by Meta at <!date^1773460800^{time}|04:00 UTC>"; got != want {
+	if got, want := d.told(1).Text,
+		"INC-42: already resolved by Meta at <!date^1773460800^{time}|04:00 UTC>"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }
@@ -422,7 +439,8 @@ func TestWhoseActTookIsToldNothing(t *testing.T) {
 		inc := acked()
 		d := l.incidents[42]
 		d.Incident = *inc.Incident
-		d.Timeline = append(d.Timeline, router.Entry{Incident: 42, N: 2, At: at, Kind: router.EntryAcknowledged, Text: "Acknowledged by sam.lee in Slack"})
+		d.Timeline = append(d.Timeline, router.Entry{Incident: 42, N: 2, At: at, Kind: router.EntryAcknowledged,
+			Text: "Acknowledged by sam.lee in Slack"})
 		l.incidents[42] = d
 		l.looked = sync.OnceFunc(func() { close(looked) })
 	}
@@ -433,7 +451,8 @@ func TestWhoseActTookIsToldNothing(t *testing.T) {
 
 // FuzzPress tries what Slack would never send: it is read without a fault, and acts on nothing without a number.
 func FuzzPress(f *testing.F) {
-	f.Add(`{"type":"block_actions","actions":[{"action_id":"silence","block_id":"flowbridge/7/1/actions","selected_option":{"value":"42.1.4h"}}]}`)
+	f.Add(
+		`{"type":"block_actions","actions":[{"action_id":"silence","block_id":"flowbridge/7/1/actions","selected_option":{"value":"42.1.4h"}}]}`)
 	f.Add(`{"actions":[null,{"block_id":1}],"state":[]}`)
 	f.Fuzz(func(t *testing.T, payload string) {
 		var call slack.InteractionCallback

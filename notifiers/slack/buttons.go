@@ -94,7 +94,8 @@ func silenceMenu(about string) *slack.SelectBlockElement {
 	for _, s := range spans {
 		options = append(options, slack.NewOptionBlockObject(about+"."+s.value, plainText(s.label, maxOptionText), nil))
 	}
-	return slack.NewOptionsSelectBlockElement(slack.OptTypeStatic, plainText("Silence", maxPlaceholder), pressSilence, options...)
+	return slack.NewOptionsSelectBlockElement(slack.OptTypeStatic, plainText("Silence", maxPlaceholder), pressSilence,
+		options...)
 }
 
 func confirm(title, question, yes string) *slack.ConfirmationBlockObject {
@@ -104,7 +105,8 @@ func confirm(title, question, yes string) *slack.ConfirmationBlockObject {
 
 // plainText is a text in which nothing has a meaning.
 func plainText(s string, most int) *slack.TextBlockObject {
-	return slack.NewTextBlockObject(slack.PlainTextType, cut(strings.Join(strings.Fields(harmless(s)), " "), most), false, false)
+	return slack.NewTextBlockObject(slack.PlainTextType, cut(strings.Join(strings.Fields(harmless(s)), " "), most), false,
+		false)
 }
 
 // sizeOf counts the characters that an element adds to a message.

@@ -50,12 +50,14 @@ func (c card) calling(n *router.Notification) card {
 
 // options are what a post of the card sends.
 func (c card) options() []slack.MsgOption {
-	out := []slack.MsgOption{slack.MsgOptionText(c.text, false), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl()}
+	out := []slack.MsgOption{slack.MsgOptionText(c.text, false), slack.MsgOptionDisableLinkUnfurl(),
+		slack.MsgOptionDisableMediaUnfurl()}
 	if len(c.head) > 0 {
 		out = append(out, slack.MsgOptionBlocks(c.head...))
 	}
 	if len(c.body) > 0 {
-		out = append(out, slack.MsgOptionAttachments(slack.Attachment{Color: c.color, Blocks: slack.Blocks{BlockSet: c.body}}))
+		out = append(out, slack.MsgOptionAttachments(slack.Attachment{Color: c.color,
+			Blocks: slack.Blocks{BlockSet: c.body}}))
 	}
 	return out
 }

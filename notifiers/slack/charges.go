@@ -7,9 +7,9 @@ import (
 	"flowbridge/router"
 )
 
-// What Slack allows, a little under it, so that its limits are never met. In any minute at most Burst + 60 s / Every calls
-// are made. Source: Slack's rate limits (chat.postMessage: about one a second and channel with short bursts; chat.update:
-// tier 3, 50 a minute for the app).
+// What Slack allows, a little under it, so that its limits are never met. In any minute at most Burst + 60 s / Every
+// calls are made. Source: Slack's rate limits (chat.postMessage: about one a second and channel with short bursts;
+// chat.update: tier 3, 50 a minute for the app).
 const (
 	postEvery = time.Second
 	postBurst = 5
@@ -23,10 +23,10 @@ const (
 // Charges says what telling n takes from the budgets: see Charges of the package.
 func (s *Notifier) Charges(n *router.Notification) []router.Charge { return Charges(n) }
 
-// Charges says what telling n takes from the budgets. Reads are not counted: they come after a crash or an unclear answer
-// only. Then nobody knows yet whether there is a message to be posted or one to be edited, and both are paid for. What only
-// an answer tells (a card that was deleted, or that cannot be edited any more) is not known before: Slack's own limit, which
-// the notifier obeys, is the last resort.
+// Charges says what telling n takes from the budgets. Reads are not counted: they come after a crash or an unclear
+// answer only. Then nobody knows yet whether there is a message to be posted or one to be edited, and both are paid
+// for. What only an answer tells (a card that was deleted, or that cannot be edited any more) is not known before:
+// Slack's own limit, which the notifier obeys, is the last resort.
 func Charges(n *router.Notification) (charges []router.Charge) {
 	posts, updates := calls(n)
 	if updates > 0 {
@@ -38,7 +38,8 @@ func Charges(n *router.Notification) (charges []router.Charge) {
 	}
 	if posts > 0 {
 		channel := cmp.Or(n.Target.Address, ownOf(n.Receipt).Channel)
-		charges = append(charges, router.Charge{Budget: "slack chat.postMessage " + channel, Calls: posts, Every: postEvery, Burst: postBurst})
+		charges = append(charges, router.Charge{Budget: "slack chat.postMessage " + channel, Calls: posts, Every: postEvery,
+			Burst: postBurst})
 	}
 	return charges
 }

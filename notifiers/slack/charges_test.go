@@ -9,8 +9,9 @@ import (
 	"flowbridge/router"
 )
 
-// TestChargesAreTheCallsThatSlackCounts tells every state of a card, and compares what it was charged with what arrived.
-// Only where an attempt was lost is more charged than called: whether a message is there shows when it is looked for.
+// TestChargesAreTheCallsThatSlackCounts tells every state of a card, and compares what it was charged with what
+// arrived. Only where an attempt was lost is more charged than called: whether a message is there shows when it is
+// looked for.
 func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
 	over := func(n router.Notification) router.Notification {
 		inc, alerts := *n.Incident, append([]router.Alert{}, n.Alerts...)
@@ -37,7 +38,8 @@ func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
 	news := func() router.Notification {
 		n := opened()
 		n.Incident, n.Alerts, n.Timeline, n.Open = nil, nil, nil, false
-		n.Notice = &router.Notice{Event: 9, At: began, WABA: "501", Flow: "77", Name: router.FlowStatusChange, NewStatus: router.Published, Severity: router.Info, Rule: "r"}
+		n.Notice = &router.Notice{Event: 9, At: began, WABA: "501", Flow: "77", Name: router.FlowStatusChange,
+			NewStatus: router.Published, Severity: router.Info, Rule: "r"}
 		return n
 	}
 	tests := []struct {
@@ -49,7 +51,8 @@ func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
 	}{
 		{"open", nil, opened(), 1, 0},
 		{"open, with a line in its thread", nil, lines(opened(), router.EntryEscalated), 2, 0},
-		{"open, with many lines, which are joined", nil, lines(opened(), router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote), 2, 0},
+		{"open, with many lines, which are joined", nil, lines(opened(), router.EntryNote, router.EntryNote, router.EntryNote,
+			router.EntryNote, router.EntryNote), 2, 0},
 		{"update", new(opened()), class(router.ClassUpdate, opened()), 0, 1},
 		{"escalate", new(opened()), class(router.ClassWorse, lines(opened(), router.EntryEscalated)), 1, 1},
 		{"acknowledge", new(opened()), class(router.ClassUpdate, lines(opened(), router.EntryAcknowledged)), 1, 1},
@@ -58,14 +61,17 @@ func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
 			n.Alerts[0].Routes = []router.AlertRoute{{Notifier: "payments-chat", Remind: time.Hour, Mention: []string{"here"}}}
 		}), 1, 1},
 		{"a reminder of others", new(opened()), lines(opened(), router.EntryReminded), 0, 1},
-		{"four lines", new(opened()), lines(opened(), router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote), 4, 1},
-		{"five lines, which are joined", new(opened()), lines(opened(), router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote), 1, 1},
+		{"four lines", new(opened()), lines(opened(), router.EntryNote, router.EntryNote, router.EntryNote, router.EntryNote),
+			4, 1},
+		{"five lines, which are joined", new(opened()), lines(opened(), router.EntryNote, router.EntryNote, router.EntryNote,
+			router.EntryNote, router.EntryNote), 1, 1},
 		{"resolve", new(opened()), class(router.ClassResolved, over(opened())), 1, 1},
 		{"reopened", new(over(opened())), with(opened(), func(n *router.Notification) {
 			n.Timeline = append(n.Timeline, entry(8, router.EntryReopened, "it is back"))
 		}), 1, 1},
 		{"over before it was told", nil, over(lines(opened(), router.EntryEscalated)), 1, 0},
-		{"a thread that takes no replies", new(opened()), with(lines(opened(), router.EntryNote), func(n *router.Notification) { n.Receipt = altered(n.Receipt, func(o *own) { o.Mute = true }) }), 0, 1},
+		{"a thread that takes no replies", new(opened()), with(lines(opened(), router.EntryNote),
+			func(n *router.Notification) { n.Receipt = altered(n.Receipt, func(o *own) { o.Mute = true }) }), 0, 1},
 		{"a card that cannot be edited", new(opened()), with(lines(opened(), router.EntryNote), func(n *router.Notification) {
 			n.Receipt = altered(n.Receipt, func(o *own) { o.Frozen, o.Shown = true, router.Critical })
 		}), 1, 0},
@@ -76,7 +82,8 @@ func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
 		{"notice that was told", new(news()), news(), 0, 0},
 		{"digest", nil, digestOf(33, false), 1, 0},
 		{"digest of ends", nil, digestOf(6, true), 1, 0},
-		{"a digest that is looked for", new(digestOf(33, false)), with(digestOf(33, false), func(n *router.Notification) { n.Digest.Unsettled = true }), 0, 0},
+		{"a digest that is looked for", new(digestOf(33, false)),
+			with(digestOf(33, false), func(n *router.Notification) { n.Digest.Unsettled = true }), 0, 0},
 		{"the card of what a digest told of", new(digestOf(33, false)), opened(), 1, 0},
 	}
 	for _, test := range tests {
@@ -92,11 +99,14 @@ func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
 			charges := w.notifier.Charges(&n)
 			w.sync(n)
 			posts, edits := charged(t, charges)
-			if calledPosts, calledEdits := callsOf(w, before); posts != calledPosts || edits != calledEdits || posts != test.posts || edits != test.edits {
-				t.Errorf("charged %d posts and %d edits, made %d and %d, want %d and %d", posts, edits, calledPosts, calledEdits, test.posts, test.edits)
+			if calledPosts, calledEdits := callsOf(w, before); posts != calledPosts || edits != calledEdits ||
+				posts != test.posts || edits != test.edits {
+				t.Errorf("charged %d posts and %d edits, made %d and %d, want %d and %d", posts, edits, calledPosts, calledEdits,
+					test.posts, test.edits)
 			}
 			for _, c := range charges {
-				if least := n.Class <= router.ClassWorse; strings.HasPrefix(c.Budget, "slack chat.update") && (c.Reserve == 0) != least {
+				if least := n.Class <= router.ClassWorse; strings.HasPrefix(c.Budget, "slack chat.update") &&
+					(c.Reserve == 0) != least {
 					t.Errorf("a delivery of class %s leaves %d edits to others", n.Class, c.Reserve)
 				}
 			}
@@ -115,7 +125,8 @@ func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
 			before := len(w.slack.Calls())
 			posts, edits := charged(t, w.notifier.Charges(&n))
 			w.sync(n)
-			if calledPosts, calledEdits := callsOf(w, before); posts < calledPosts || edits < calledEdits || posts+edits != calledPosts+calledEdits+1 {
+			if calledPosts, calledEdits := callsOf(w, before); posts < calledPosts || edits < calledEdits ||
+				posts+edits != calledPosts+calledEdits+1 {
 				t.Errorf("charged %d posts and %d edits, made %d and %d", posts, edits, calledPosts, calledEdits)
 			}
 		})

@@ -12,7 +12,8 @@ import (
 	"flowbridge/router"
 )
 
-// clients makes clients of the library, which keep the tokens that they are made with: tokens may be replaced while we run.
+// clients makes clients of the library, which keep the tokens that they are made with: tokens may be replaced while we
+// run.
 type clients struct {
 	url    string
 	http   *http.Client
@@ -34,7 +35,8 @@ func (c *clients) now() *slack.Client {
 			c.before = c.bot
 		}
 		c.bot, c.app = bot, app
-		c.made = slack.New(bot.Reveal(), slack.OptionAPIURL(c.url), slack.OptionHTTPClient(c.http), slack.OptionAppLevelToken(app.Reveal()))
+		c.made = slack.New(bot.Reveal(), slack.OptionAPIURL(c.url), slack.OptionHTTPClient(c.http),
+			slack.OptionAppLevelToken(app.Reveal()))
 	}
 	return c.made
 }
@@ -57,11 +59,13 @@ func (c *clients) hider() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-func (c *clients) GetUserGroupMembersContext(ctx context.Context, group string, options ...slack.GetUserGroupMembersOption) ([]string, error) {
+func (c *clients) GetUserGroupMembersContext(ctx context.Context, group string,
+	options ...slack.GetUserGroupMembersOption) ([]string, error) {
 	return c.now().GetUserGroupMembersContext(ctx, group, options...)
 }
 
-func (c *clients) GetUserInfoContext(ctx context.Context, user string, options ...slack.GetUserInfoOption) (*slack.User, error) {
+func (c *clients) GetUserInfoContext(ctx context.Context, user string,
+	options ...slack.GetUserInfoOption) (*slack.User, error) {
 	return c.now().GetUserInfoContext(ctx, user, options...)
 }
 

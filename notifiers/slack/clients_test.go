@@ -46,7 +46,8 @@ func TestAnAppTokenThatIsReplacedIsConnectedWith(t *testing.T) {
 		t.Fatalf("%d connections were opened, want 2\n%s", opens(), &d.log)
 	}
 	d.connected(1)
-	if sent := d.press(sandbox.Press{Action: "acknowledge", User: "U0SAM"}); sent.Status != http.StatusOK || len(d.ledger.stored()) != 1 {
+	if sent := d.press(sandbox.Press{Action: "acknowledge", User: "U0SAM"}); sent.Status != http.StatusOK ||
+		len(d.ledger.stored()) != 1 {
 		t.Errorf("a press is answered with %+v, stored %+v", sent, d.ledger.stored())
 	}
 	d.stopped()
@@ -71,7 +72,8 @@ func TestNeitherTokenIsInAnError(t *testing.T) {
 	w.sync(opened())
 	held.Store(router.Secret("xoxb-new"))
 	w.slack.Rotate("xoxb-new", "", "")
-	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", Body: `{"ok":false,"error":"no ` + token + ` and no xoxb-new"}`})
+	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", Body: `{"ok":false,"error":"no ` + token +
+		` and no xoxb-new"}`})
 	n := opened()
 	n.Delivery++
 	_, err := w.notifier.Sync(t.Context(), n)

@@ -37,11 +37,15 @@ type verb struct {
 var verbs = []verb{
 	{word: "list", short: []string{"open", "ls"}, usage: "", says: "what is open"},
 	{word: "show", usage: "42", says: "one incident"},
-	{word: "ack", short: []string{"acknowledge"}, act: router.Acknowledge, usage: "ack 42", says: "somebody looks after it"},
-	{word: "unack", short: []string{"unacknowledge"}, act: router.Unacknowledge, usage: "unack 42", says: "nobody does any more"},
-	{word: "resolve", short: []string{"close"}, act: router.Resolve, usage: "resolve 42", says: "over, whatever Meta reports; it opens again when it gets worse"},
+	{word: "ack", short: []string{"acknowledge"}, act: router.Acknowledge, usage: "ack 42",
+		says: "somebody looks after it"},
+	{word: "unack", short: []string{"unacknowledge"}, act: router.Unacknowledge, usage: "unack 42",
+		says: "nobody does any more"},
+	{word: "resolve", short: []string{"close"}, act: router.Resolve, usage: "resolve 42",
+		says: "over, whatever Meta reports; it opens again when it gets worse"},
 	{word: "reopen", act: router.Reopen, usage: "reopen 42", says: "not over after all"},
-	{word: "silence", short: []string{"mute"}, act: router.AddSilence, usage: "silence 42 4h", says: "no new trouble of this flow for 30m, 4h, 2d or until `recovered`"},
+	{word: "silence", short: []string{"mute"}, act: router.AddSilence, usage: "silence 42 4h",
+		says: "no new trouble of this flow for 30m, 4h, 2d or until `recovered`"},
 	{word: "unsilence", short: []string{"unmute"}, act: router.EndSilence, usage: "unsilence 42", says: "end that"},
 	{word: "page", act: router.PageNow, usage: "page 42", says: "page at once whoever is not paged yet"},
 	{word: "help", usage: "help", says: "this"},
@@ -96,7 +100,8 @@ func (r *Receiver) answer(ctx context.Context, c *slack.SlashCommand) (said, res
 func done(w request, inc *router.IncidentDetail) string {
 	said := map[string]string{
 		router.Acknowledge: "acknowledged", router.Unacknowledge: "no longer acknowledged", router.Resolve: "resolved",
-		router.Reopen: "reopened", router.PageNow: "paging " + line(strings.Join(inc.Unpaged(), ", "), moreText), router.EndSilence: "no longer silenced",
+		router.Reopen: "reopened", router.PageNow: "paging " + line(strings.Join(inc.Unpaged(), ", "), moreText),
+		router.EndSilence: "no longer silenced",
 		router.AddSilence: "silenced until it has recovered",
 	}[w.act]
 	switch {
@@ -157,7 +162,8 @@ func (r *Receiver) show(ctx context.Context, number int64) (said, result string)
 	n := asNotification(&inc)
 	state, more, _, mark := openState(n)
 	if !n.Open {
-		state, more, mark = "resolved", " "+date(inc.ResolvedAt)+" after "+router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)), ":white_check_mark:"
+		state, more, mark = "resolved", " "+date(inc.ResolvedAt)+" after "+
+			router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)), ":white_check_mark:"
 		if inc.ResolvedBy != "" {
 			more += " by " + line(inc.ResolvedBy, nameText)
 		}
@@ -167,7 +173,8 @@ func (r *Receiver) show(ctx context.Context, number int64) (said, result string)
 	}
 	lines := []string{
 		fmt.Sprintf("%s %s · *%s*", mark, link(cardOf(&inc), "*"+inc.Name()+"*"), line(titleOf(n), titleText)),
-		fmt.Sprintf("*%s* · %s · since %s · peak: %s", capital(inc.Severity.String()), state+more, date(inc.OpenedAt), peak(&inc.Incident)),
+		fmt.Sprintf("*%s* · %s · since %s · peak: %s", capital(inc.Severity.String()), state+more, date(inc.OpenedAt),
+			peak(&inc.Incident)),
 	}
 	active := 0
 	for _, a := range inc.Alerts {
@@ -213,7 +220,8 @@ func fits(lines []string) string {
 
 // asNotification is an incident as a card would be told of it.
 func asNotification(inc *router.IncidentDetail) *router.Notification {
-	return &router.Notification{Incident: &inc.Incident, Open: inc.State != router.IncidentResolved, Severity: inc.Severity, Alerts: inc.Alerts}
+	return &router.Notification{Incident: &inc.Incident, Open: inc.State != router.IncidentResolved,
+		Severity: inc.Severity, Alerts: inc.Alerts}
 }
 
 // cardOf is the address of a card of an incident, "" for none.

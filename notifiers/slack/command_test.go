@@ -47,12 +47,15 @@ func TestCommandsAreUnderstood(t *testing.T) {
 		"ack all":                    {Word: "ack", Mistake: "“all” is no number of an incident: write it as 42 or INC-42."},
 		"ack -1":                     {Word: "ack", Mistake: "“-1” is no number of an incident: write it as 42 or INC-42."},
 		"ack 0":                      {Word: "ack", Mistake: "“0” is no number of an incident: write it as 42 or INC-42."},
-		"ack 99999999999999999999":   {Word: "ack", Mistake: "“99999999999999999999” is no number of an incident: write it as 42 or INC-42."},
-		"ack 42 now":                 {Word: "ack", Incident: 42, Mistake: "“now” is too much after the number."},
-		"silence 42":                 {Word: "silence", Incident: 42, Mistake: "For how long? Write *silence 42 4h*, or *silence 42 recovered*."},
-		"silence 42 soon":            {Word: "silence", Incident: 42, Mistake: "\"soon\" is no length of time: write 30m, 4h, 2d or recovered."},
-		"silence 42 1s":              {Word: "silence", Incident: 42, Mistake: "A silence lasts from 1 minute to 30 days, not 1s."},
-		"silence 42 31d":             {Word: "silence", Incident: 42, Mistake: "A silence lasts from 1 minute to 30 days, not 31d."},
+		"ack 99999999999999999999": {Word: "ack",
+			Mistake: "“99999999999999999999” is no number of an incident: write it as 42 or INC-42."},
+		"ack 42 now": {Word: "ack", Incident: 42, Mistake: "“now” is too much after the number."},
+		"silence 42": {Word: "silence", Incident: 42,
+			Mistake: "For how long? Write *silence 42 4h*, or *silence 42 recovered*."},
+		"silence 42 soon": {Word: "silence", Incident: 42,
+			Mistake: "\"soon\" is no length of time: write 30m, 4h, 2d or recovered."},
+		"silence 42 1s":  {Word: "silence", Incident: 42, Mistake: "A silence lasts from 1 minute to 30 days, not 1s."},
+		"silence 42 31d": {Word: "silence", Incident: 42, Mistake: "A silence lasts from 1 minute to 30 days, not 31d."},
 	}
 	for text, want := range tests {
 		c, mistake := readCommand(text)
@@ -70,12 +73,16 @@ func TestTheCommandShowsWhatIsOpen(t *testing.T) {
 	d.card(with(opened(), func(_ *router.Notification, inc *router.Incident) { inc.FlowName = hostile }))
 	d.ledger.set(with(acked(), func(n *router.Notification, inc *router.Incident) {
 		inc.Number, inc.Owner = 43, "Cleo"
-		inc.Links = []router.Link{{Notifier: "payments-oncall", ID: "Q1", Number: 7, URL: "https://example.pagerduty.com/incidents/Q1"}}
+		inc.Links = []router.Link{{Notifier: "payments-oncall", ID: "Q1", Number: 7,
+			URL: "https://example.pagerduty.com/incidents/Q1"}}
 	}), router.Receipt{})
-	d.ledger.set(with(resolvedOne(), func(_ *router.Notification, inc *router.Incident) { inc.Number = 44 }), router.Receipt{})
-	d.ledger.set(with(cards()["resolved-by-hand"], func(_ *router.Notification, inc *router.Incident) { inc.Number = 45 }), router.Receipt{})
+	d.ledger.set(with(resolvedOne(), func(_ *router.Notification, inc *router.Incident) { inc.Number = 44 }),
+		router.Receipt{})
+	d.ledger.set(with(cards()["resolved-by-hand"], func(_ *router.Notification, inc *router.Incident) { inc.Number = 45 }),
+		router.Receipt{})
 	golden(t, "commands.json", map[string]string{
-		"1 list": d.write(""), "2 open": d.write("42"), "3 acknowledged": d.write("show 43"), "4 resolved": d.write("44"), "5 by hand": d.write("45"),
+		"1 list": d.write(""), "2 open": d.write("42"), "3 acknowledged": d.write("show 43"), "4 resolved": d.write("44"),
+		"5 by hand": d.write("45"),
 		"6 unknown": d.write("46"), "7 help": d.write("help"), "8 mistake": d.write("sho 42"),
 	})
 	if got := d.ledger.stored(); len(got) > 0 {
@@ -86,7 +93,8 @@ func TestTheCommandShowsWhatIsOpen(t *testing.T) {
 func TestTheListIsBounded(t *testing.T) {
 	d := newDesk(t)
 	for i := int64(1); i <= 40; i++ {
-		d.ledger.set(with(longest(), func(_ *router.Notification, inc *router.Incident) { inc.Number = i }), router.Receipt{Link: "https://sandbox.slack.com/archives/C1/p1"})
+		d.ledger.set(with(longest(), func(_ *router.Notification, inc *router.Incident) { inc.Number = i }),
+			router.Receipt{Link: "https://sandbox.slack.com/archives/C1/p1"})
 	}
 	for _, text := range []string{"", "40"} {
 		if got := utf8.RuneCountInString(d.write(text)); got > hookText || got < 500 {
@@ -102,7 +110,8 @@ func TestTheCommandActs(t *testing.T) {
 	}{
 		{opened(), "ack 42", router.Acknowledge, "INC-42: acknowledged."},
 		{acked(), "unack 42", router.Unacknowledge, "INC-42: no longer acknowledged."},
-		{opened(), "resolve 42", router.Resolve, "INC-42: resolved. Meta still reports it: when it gets worse, it opens again."},
+		{opened(), "resolve 42", router.Resolve,
+			"INC-42: resolved. Meta still reports it: when it gets worse, it opens again."},
 		{opened(), "silence 42 4h", router.AddSilence, "INC-42: silenced for 4 h."},
 		{opened(), "silence 42 recovered", router.AddSilence, "INC-42: silenced until it has recovered."},
 		{cards()["silenced-from-its-card"], "unsilence 42", router.EndSilence, "INC-42: no longer silenced."},
@@ -162,7 +171,8 @@ func TestTheSameCommandTwiceIsTwoRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := d.slack.Repeat(t.Context(), sent); err != nil || again.Status != http.StatusOK || again.Text() != sent.Text() {
+	if again, err := d.slack.Repeat(t.Context(), sent); err != nil || again.Status != http.StatusOK ||
+		again.Text() != sent.Text() {
 		t.Errorf("the same request again: %+v %v", again, err)
 	}
 	if got := len(d.ledger.stored()); got != 1 {
@@ -187,7 +197,8 @@ func FuzzReadCommand(f *testing.F) {
 		if c.span < 0 || c.span > longestSilence {
 			t.Errorf("%q: silences for %s", text, c.span)
 		}
-		if !utf8.ValidString(mistake) || strings.ContainsAny(strings.NewReplacer("&amp;", "", "&lt;", "", "&gt;", "").Replace(mistake), "&<>`") {
+		if !utf8.ValidString(mistake) ||
+			strings.ContainsAny(strings.NewReplacer("&amp;", "", "&lt;", "", "&gt;", "").Replace(mistake), "&<>`") {
 			t.Errorf("%q: %q", text, mistake)
 		}
 	})

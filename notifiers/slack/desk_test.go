@@ -110,7 +110,8 @@ func (l *ledger) set(n router.Notification, receipt router.Receipt) {
 		Incident: *n.Incident, Alerts: n.Alerts, Timeline: n.Timeline,
 		Deliveries: []router.Delivery{
 			{ID: n.Delivery, Incident: n.Incident.Number, Notifier: "payments-chat", Kind: router.KindSlack, Receipt: receipt},
-			{ID: 99, Incident: n.Incident.Number, Notifier: "payments-oncall", Kind: router.KindPagerDuty, State: router.DeliveryParked, LastError: "PagerDuty refused: <key>"},
+			{ID: 99, Incident: n.Incident.Number, Notifier: "payments-oncall", Kind: router.KindPagerDuty,
+				State: router.DeliveryParked, LastError: "PagerDuty refused: <key>"},
 		},
 	}
 }

@@ -26,7 +26,8 @@ func (t *telling) digest(ctx context.Context) *failure {
 	if t.n.Digest.Unsettled {
 		return t.settle(ctx)
 	}
-	payload := map[string]any{"digest": t.n.Digest.ID, "incidents": len(t.n.Digest.Parts), "recovered": t.n.Digest.Recovered}
+	payload := map[string]any{"digest": t.n.Digest.ID, "incidents": len(t.n.Digest.Parts),
+		"recovered": t.n.Digest.Recovered}
 	if t.n.Digest.News {
 		payload = map[string]any{"digest": t.n.Digest.ID, "notices": len(t.n.Digest.Parts)}
 	}
@@ -80,13 +81,15 @@ func renderDigest(n *router.Notification) card {
 	mark := severityMark(worstFirst(parts)[0].Severity)
 	lines := []string{mark + " *" + said + "*"}
 	for _, p := range worstFirst(parts)[:min(len(parts), worstLines)] {
-		lines = append(lines, "• "+capital(p.Severity.String())+": "+line(p.Incident.What(), titleText)+" ("+p.Incident.Name()+")")
+		lines = append(lines, "• "+capital(p.Severity.String())+": "+line(p.Incident.What(), titleText)+" ("+
+			p.Incident.Name()+")")
 	}
 	if left := len(parts) - worstLines; left > 0 {
 		lines = append(lines, fmt.Sprintf("… and %d more", left))
 	}
-	lines = append(lines, fmt.Sprintf("They came faster than this channel takes cards. One that gets worse gets its card; "+
-		"the others do once no more than %d of them are open. "+seeAll(n), router.StormSize))
+	lines = append(lines,
+		fmt.Sprintf("They came faster than this channel takes cards. One that gets worse gets its card; "+
+			"the others do once no more than %d of them are open. "+seeAll(n), router.StormSize))
 	return digestCard(n, said+"; the worst: "+worstFirst(parts)[0].Incident.What(), lines)
 }
 
@@ -174,8 +177,10 @@ func renderDigested(n *router.Notification) card {
 		}
 	}
 	head := newParts(n)
-	head.section(needed, "head", fmt.Sprintf(":white_check_mark: *%s* %s (%s) · %s", line(title, titleText), end, peak(inc), link(n.Link, inc.Name())))
-	return card{text: sentenceOf(cut(title, sentenceName)+" "+end, " ("+inc.Name()+")"), head: head.fit(budget), whole: true}
+	head.section(needed, "head", fmt.Sprintf(":white_check_mark: *%s* %s (%s) · %s", line(title, titleText), end,
+		peak(inc), link(n.Link, inc.Name())))
+	return card{text: sentenceOf(cut(title, sentenceName)+" "+end, " ("+inc.Name()+")"), head: head.fit(budget),
+		whole: true}
 }
 
 func digestCard(n *router.Notification, said string, lines []string) card {

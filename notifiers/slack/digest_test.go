@@ -34,14 +34,17 @@ func digestOf(n int, recovered bool) router.Notification {
 func newsOf(n int) router.Notification {
 	d := &router.Digest{ID: "D1", Begun: began, News: true, Console: "https://flowbridge.example.com"}
 	for i := range n {
-		note := router.Notice{Event: int64(i + 1), At: began, WABA: "501", Name: "MESSAGE_TEMPLATE_STATUS_UPDATE", Signal: "TEMPLATE_STATUS",
-			Change: "APPROVED", Severity: router.Info, Subject: router.Subject{Kind: router.SubjectTemplate, ID: fmt.Sprint(i), Name: fmt.Sprintf("promo_%d <!channel>", i+1)}}
+		note := router.Notice{Event: int64(i + 1), At: began, WABA: "501", Name: "MESSAGE_TEMPLATE_STATUS_UPDATE",
+			Signal: "TEMPLATE_STATUS",
+			Change: "APPROVED", Severity: router.Info, Subject: router.Subject{Kind: router.SubjectTemplate, ID: fmt.Sprint(i),
+				Name: fmt.Sprintf("promo_%d <!channel>", i+1)}}
 		if i%10 == 9 {
 			note.Change = "PENDING_DELETION"
 		}
 		d.Parts = append(d.Parts, router.Summary{Delivery: int64(i + 1), Revision: 1, Severity: router.Info, Notice: note})
 	}
-	return router.Notification{Delivery: 1, Revision: 1, Attempt: 1, Target: opened().Target, Class: router.ClassNews, Digest: d}
+	return router.Notification{Delivery: 1, Revision: 1, Attempt: 1, Target: opened().Target, Class: router.ClassNews,
+		Digest: d}
 }
 
 func TestManyNewsAreOneMessage(t *testing.T) {
@@ -74,7 +77,8 @@ func TestADigestStandsForManyCards(t *testing.T) {
 	if r.Digest == "" || ownOf(r).TS != "" || !r.Open || !strings.HasPrefix(ownOf(r).Channel, "C") {
 		t.Errorf("receipt %+v", r)
 	}
-	want := []string{"33 more incidents opened: 6 critical, 27 warning; the worst: Flow 5 &lt;!channel&gt;: Endpoint error rate over 50 %"}
+	want := []string{
+		"33 more incidents opened: 6 critical, 27 warning; the worst: Flow 5 &lt;!channel&gt;: Endpoint error rate over 50 %"}
 	if diff := cmp.Diff(want, w.shown()); diff != "" {
 		t.Errorf("channel (-want +got):\n%s", diff)
 	}
@@ -130,7 +134,8 @@ func TestWhatADigestToldOf(t *testing.T) {
 			t.Errorf("channel (-want +got):\n%s", diff)
 		}
 		body := blockText(t, w.slack.Messages("#payments")[0])
-		for _, part := range []string{"Over: INC-100, INC-102, INC-104.", "Opened and closed again before this channel could be told: INC-101, INC-103, INC-105."} {
+		for _, part := range []string{"Over: INC-100, INC-102, INC-104.",
+			"Opened and closed again before this channel could be told: INC-101, INC-103, INC-105."} {
 			if !strings.Contains(body, part) {
 				t.Errorf("the digest lacks %q:\n%s", part, body)
 			}

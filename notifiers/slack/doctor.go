@@ -42,8 +42,9 @@ type doctorChannel struct {
 }
 
 const (
-	doSlackToken = "set SLACK_BOT_TOKEN to the Bot User OAuth Token (xoxb-...) of a Slack app that is installed: OAuth & Permissions"
-	doSlackURL   = "check the network, a proxy in between, and SLACK_API_URL"
+	doSlackToken = "set SLACK_BOT_TOKEN to the Bot User OAuth Token (xoxb-...) of a Slack app that is installed: OAuth " +
+		"& Permissions"
+	doSlackURL = "check the network, a proxy in between, and SLACK_API_URL"
 )
 
 // examination is the state of one look of the doctor.
@@ -57,11 +58,13 @@ func Examine(ctx context.Context, doctor *notifiers.Doctor) []notifiers.Finding 
 	case d.Unread("SLACK_BOT_TOKEN"): // said already
 		return nil
 	case d.Secret("SLACK_BOT_TOKEN") == "" && !d.RulesRead:
-		return []notifiers.Finding{notifiers.Warn("slack", "not checked: SLACK_BOT_TOKEN is not set, and the rules cannot be read", "mend the rules first")}
+		return []notifiers.Finding{notifiers.Warn("slack",
+			"not checked: SLACK_BOT_TOKEN is not set, and the rules cannot be read", "mend the rules first")}
 	case d.Secret("SLACK_BOT_TOKEN") == "" && len(targets) == 0:
 		return []notifiers.Finding{notifiers.Fine("slack", "not used: no notifier is of Slack")}
 	case d.Secret("SLACK_BOT_TOKEN") == "":
-		return []notifiers.Finding{notifiers.Fail("slack token", fmt.Sprintf("SLACK_BOT_TOKEN is not set, and notifier %s is of Slack", targets[0].Notifier), doSlackToken)}
+		return []notifiers.Finding{notifiers.Fail("slack token",
+			fmt.Sprintf("SLACK_BOT_TOKEN is not set, and notifier %s is of Slack", targets[0].Notifier), doSlackToken)}
 	}
 	finding, said, scopes := d.checkToken(ctx)
 	findings := []notifiers.Finding{finding}
@@ -72,7 +75,8 @@ func Examine(ctx context.Context, doctor *notifiers.Doctor) []notifiers.Finding 
 	findings = append(findings, checkScopes(scopes, buttons))
 	if buttons && said.EnterpriseID != "" && !slices.Contains(scopes, "users:read") {
 		findings = append(findings, notifiers.Warn("slack people",
-			"the workspace belongs to an Enterprise Grid, and without the scope users:read flowbridge cannot tell people of its other "+
+			"the workspace belongs to an Enterprise Grid, and without the scope users:read flowbridge cannot tell people of "+
+				"its other "+
 				"workspaces from those of other companies: they may look and not act",
 			"add users:read under OAuth & Permissions, Bot Token Scopes, and install the app again"))
 	}
@@ -80,8 +84,8 @@ func Examine(ctx context.Context, doctor *notifiers.Doctor) []notifiers.Finding 
 	return append(findings, d.checkButtons())
 }
 
-// Glance looks at what nothing works without: whether Slack takes the token, which it is asked once, whether that may post, and
-// what buttons need.
+// Glance looks at what nothing works without: whether Slack takes the token, which it is asked once, whether that may
+// post, and what buttons need.
 func Glance(ctx context.Context, doctor *notifiers.Doctor) (findings []notifiers.Finding) {
 	d := &examination{doctor}
 	if len(d.Targets) == 0 || d.Secret("SLACK_BOT_TOKEN") == "" {
@@ -109,13 +113,15 @@ func (d *examination) checkToken(ctx context.Context) (f notifiers.Finding, said
 		scopes = append(scopes, strings.TrimSpace(scope))
 	}
 	if said.BotID == "" || !strings.HasPrefix(d.Secret("SLACK_BOT_TOKEN").Reveal(), "xoxb-") {
-		return notifiers.Warn(name, fmt.Sprintf("works as %s in workspace %s, and is not a bot's", said.User, said.Team), doSlackToken), said, scopes
+		return notifiers.Warn(name, fmt.Sprintf("works as %s in workspace %s, and is not a bot's", said.User, said.Team),
+			doSlackToken), said, scopes
 	}
 	return notifiers.Fine(name, "%s in workspace %s", said.User, said.Team), said, scopes
 }
 
 // call calls a method that only reads. An error means that there is no answer of Slack's.
-func (d *examination) call(ctx context.Context, method string, form url.Values) (answer doctorAnswer, header http.Header, err error) {
+func (d *examination) call(ctx context.Context, method string,
+	form url.Values) (answer doctorAnswer, header http.Header, err error) {
 	base := strings.TrimRight(cmp.Or(d.Setting("SLACK_API_URL"), "https://slack.com/api/"), "/") + "/"
 	auth := http.Header{"Authorization": {"Bearer " + d.Secret("SLACK_BOT_TOKEN").Reveal()}}
 	if form == nil {
@@ -135,7 +141,9 @@ func (d *examination) call(ctx context.Context, method string, form url.Values) 
 
 // checkScopes compares the scopes of the token with what flowbridge does.
 func checkScopes(have []string, buttons bool) notifiers.Finding {
-	const name, do = "slack scopes", "add them under OAuth & Permissions, Bot Token Scopes, and install the app again (flowbridge slack-manifest prints all of them)"
+	const name, do = "slack scopes",
+		"add them under OAuth & Permissions, Bot Token Scopes, and install the app again (flowbridge slack-manifest " +
+			"prints all of them)"
 	if !slices.Contains(have, "chat:write") {
 		return notifiers.Fail(name, "chat:write is missing: nothing can be posted", do)
 	}
@@ -159,7 +167,8 @@ func checkScopes(have []string, buttons bool) notifiers.Finding {
 }
 
 // checkChannels looks up each channel that a notifier names.
-func (d *examination) checkChannels(ctx context.Context, targets []router.Target, scopes []string) (findings []notifiers.Finding) {
+func (d *examination) checkChannels(ctx context.Context, targets []router.Target,
+	scopes []string) (findings []notifiers.Finding) {
 	byName, listed := map[string]doctorChannel{}, error(nil)
 	if slices.ContainsFunc(targets, func(t router.Target) bool { return strings.HasPrefix(t.Address, "#") }) {
 		byName, listed = d.channels(ctx, scopes)
@@ -181,10 +190,14 @@ func (d *examination) checkChannels(ctx context.Context, targets []router.Target
 		case found:
 			findings = append(findings, checkChannel(name, channel, scopes))
 		case err != nil:
-			findings = append(findings, notifiers.Warn(name, "not checked: "+err.Error(), "give the bot the scopes channels:read and, for private channels, groups:read (without them a message can be posted twice after a crash); or look again later"))
+			findings = append(findings, notifiers.Warn(name, "not checked: "+err.Error(),
+				"give the bot the scopes channels:read and, for private channels, groups:read (without them a message can be "+
+					"posted twice after a crash); or look again later"))
 		default:
-			findings = append(findings, notifiers.Fail(name, "there is no such public channel, nor a private one that the bot is in",
-				"check the channel of notifier "+t.Notifier+" in the rules; into a private channel write /invite and the bot's name"))
+			findings = append(findings,
+				notifiers.Fail(name, "there is no such public channel, nor a private one that the bot is in",
+					"check the channel of notifier "+t.Notifier+
+						" in the rules; into a private channel write /invite and the bot's name"))
 		}
 	}
 	return findings
@@ -245,14 +258,16 @@ func checkChannel(name string, channel doctorChannel, scopes []string) notifiers
 	case channel.IsArchived:
 		return notifiers.Fail(name, "it is archived", "unarchive it, or name another one in the rules")
 	case channel.IsMember && channel.IsPrivate && !slices.Contains(scopes, "groups:history"):
-		return notifiers.Warn(name, "the bot is in it; it is private, and without the scope groups:history a message can be posted twice after a crash",
+		return notifiers.Warn(name,
+			"the bot is in it; it is private, and without the scope groups:history a message can be posted twice after a crash",
 			"add groups:history under OAuth & Permissions, Bot Token Scopes, and install the app again")
 	case channel.IsMember:
 		return notifiers.Fine(name, "the bot is in it")
 	case !channel.IsPrivate && slices.Contains(scopes, "channels:join"):
 		return notifiers.Fine(name, "the bot is not in it, and will join")
 	case !channel.IsPrivate && slices.Contains(scopes, "chat:write.public"):
-		return notifiers.Warn(name, "the bot is not in it; it may post, and cannot look whether it has", "write /invite and the bot's name in the channel")
+		return notifiers.Warn(name, "the bot is not in it; it may post, and cannot look whether it has",
+			"write /invite and the bot's name in the channel")
 	}
 	return notifiers.Fail(name, "the bot is not in it", "write /invite and the bot's name in the channel")
 }
@@ -262,14 +277,17 @@ func (d *examination) checkButtons() notifiers.Finding {
 	signing, app := d.Secret("SLACK_SIGNING_SECRET"), d.Secret("SLACK_APP_TOKEN")
 	switch {
 	case app != "" && !strings.HasPrefix(app.Reveal(), "xapp-"):
-		return notifiers.Fail("slack buttons", "SLACK_APP_TOKEN is no app-level token", "give the one that begins with xapp-: Basic Information, App-Level Tokens")
+		return notifiers.Fail("slack buttons", "SLACK_APP_TOKEN is no app-level token",
+			"give the one that begins with xapp-: Basic Information, App-Level Tokens")
 	case app != "":
 		return notifiers.Fine("slack buttons", "come through Socket Mode")
 	case signing == "":
-		return notifiers.Warn("slack buttons", "no buttons: neither SLACK_SIGNING_SECRET nor SLACK_APP_TOKEN is set, so nobody can act in Slack",
+		return notifiers.Warn("slack buttons",
+			"no buttons: neither SLACK_SIGNING_SECRET nor SLACK_APP_TOKEN is set, so nobody can act in Slack",
 			"set the first where Slack reaches the public address (Basic Information, Signing Secret), the second for Socket Mode")
 	case len(signing) != 32 || strings.Trim(signing.Reveal(), "0123456789abcdef") != "":
-		return notifiers.Warn("slack buttons", "SLACK_SIGNING_SECRET is not 32 hexadecimal digits", "compare it with Basic Information, Signing Secret")
+		return notifiers.Warn("slack buttons", "SLACK_SIGNING_SECRET is not 32 hexadecimal digits",
+			"compare it with Basic Information, Signing Secret")
 	}
 	return notifiers.Fine("slack buttons", "SLACK_SIGNING_SECRET is set")
 }

@@ -60,16 +60,21 @@ func (f *failure) disowns() bool { return f.is(refused) && f.hint == hintToken }
 
 // What a person can do about a refusal.
 const (
-	hintToken   = "set SLACK_BOT_TOKEN to the bot token (xoxb-...) of a Slack app that is installed, start flowbridge again, and retry this delivery"
-	hintScope   = "add the scope under OAuth & Permissions of the Slack app, install the app again, and retry this delivery"
-	hintChannel = "check the notifier's channel in the rules file; a private channel must first invite the bot: /invite @flowbridge"
-	hintInvite  = "invite the bot: write /invite @flowbridge in the channel, or give the app the scope channels:join, and retry this delivery"
+	hintToken = "set SLACK_BOT_TOKEN to the bot token (xoxb-...) of a Slack app that is installed, start flowbridge " +
+		"again, and retry this delivery"
+	hintScope = "add the scope under OAuth & Permissions of the Slack app, install the app again, and retry this " +
+		"delivery"
+	hintChannel = "check the notifier's channel in the rules file; a private channel must first invite the bot: " +
+		"/invite @flowbridge"
+	hintInvite = "invite the bot: write /invite @flowbridge in the channel, or give the app the scope channels:join, " +
+		"and retry this delivery"
 	hintArchive = "unarchive the channel, or name another one in the rules file, and retry this delivery"
 	hintPolicy  = "ask an administrator of the workspace to let the app post there, and retry this delivery"
 	hintPayload = "Slack takes neither the card nor its plain words: this is a fault in flowbridge"
-	hintUnknown = "flowbridge does not know this answer and has tried for an hour; see Slack's status page, then retry this delivery"
-	hintGrant   = "ask an administrator of the organisation to let the app into this workspace, and retry this delivery"
-	notSlacks   = "not an answer of Slack's: check the network, the proxy and SLACK_API_URL"
+	hintUnknown = "flowbridge does not know this answer and has tried for an hour; see Slack's status page, then retry " +
+		"this delivery"
+	hintGrant = "ask an administrator of the organisation to let the app into this workspace, and retry this delivery"
+	notSlacks = "not an answer of Slack's: check the network, the proxy and SLACK_API_URL"
 )
 
 // answers is what Slack's error codes mean. Source: the error tables of the methods that we call.

@@ -43,13 +43,17 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 		unsure bool   // it may have been posted
 		says   string // words that must stand in the error
 	}{
-		{fault: sandbox.Fault{Status: 429, RetryAfter: 30 * time.Second}, want: "later", says: "not before 2026-03-14T03:01:30Z"},
-		{fault: sandbox.Fault{Status: 429, RetryAfter: 24 * time.Hour}, want: "later", says: "not before 2026-03-14T03:06:00Z"},
-		{fault: sandbox.Fault{Status: 429, RetryAfter: math.MaxInt32 * time.Second}, want: "later", says: "not before 2026-03-14T03:06:00Z"},
+		{fault: sandbox.Fault{Status: 429, RetryAfter: 30 * time.Second}, want: "later",
+			says: "not before 2026-03-14T03:01:30Z"},
+		{fault: sandbox.Fault{Status: 429, RetryAfter: 24 * time.Hour}, want: "later",
+			says: "not before 2026-03-14T03:06:00Z"},
+		{fault: sandbox.Fault{Status: 429, RetryAfter: math.MaxInt32 * time.Second}, want: "later",
+			says: "not before 2026-03-14T03:06:00Z"},
 		{fault: sandbox.Fault{Status: 429}, want: "retry", says: "HTTP 429"},
 		{fault: sandbox.Fault{Status: 500}, want: "retry", unsure: true, says: "HTTP 500"},
 		{fault: sandbox.Fault{Status: 503}, failed: day, want: "retry", unsure: true},
-		{fault: sandbox.Fault{Status: 302, Location: "http://evil.example.com/?token=" + token}, failed: day, want: "retry", unsure: true, says: "HTTP 302"},
+		{fault: sandbox.Fault{Status: 302, Location: "http://evil.example.com/?token=" + token}, failed: day, want: "retry",
+			unsure: true, says: "HTTP 302"},
 		{fault: sandbox.Fault{Status: 401}, failed: day, want: "retry", unsure: true, says: proxy},
 		{fault: sandbox.Fault{Status: 403}, failed: day, want: "retry", unsure: true, says: proxy},
 		{fault: sandbox.Fault{Status: 404}, failed: day, want: "retry", unsure: true, says: "HTTP 404 Not Found (" + proxy},
@@ -59,8 +63,10 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 		{fault: sandbox.Fault{Status: 418}, failed: day, want: "retry", unsure: true, says: proxy},
 		{fault: sandbox.Fault{Status: 425}, failed: day, want: "retry", unsure: true, says: proxy},
 		{fault: sandbox.Fault{Status: 451}, failed: day, want: "retry", unsure: true, says: proxy},
-		{fault: sandbox.Fault{Status: 403, Body: `{"message":"Forbidden"}`}, failed: day, want: "retry", unsure: true, says: proxy},
-		{fault: sandbox.Fault{Status: 403, Body: `{"ok":false,"error":"invalid_auth"}`}, failed: day, want: "retry", unsure: true, says: proxy},
+		{fault: sandbox.Fault{Status: 403, Body: `{"message":"Forbidden"}`}, failed: day, want: "retry", unsure: true,
+			says: proxy},
+		{fault: sandbox.Fault{Status: 403, Body: `{"ok":false,"error":"invalid_auth"}`}, failed: day, want: "retry",
+			unsure: true, says: proxy},
 		{fault: sandbox.Fault{EOF: true}, want: "retry", unsure: true, says: "the connection broke"},
 		{fault: sandbox.Fault{Body: "<html>" + token}, failed: day, want: "retry", unsure: true, says: proxy},
 		{fault: sandbox.Fault{Body: "{}"}, failed: day, want: "retry", unsure: true, says: proxy},
@@ -83,7 +89,8 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 		{fault: sandbox.Fault{OKFalse: "account_inactive"}, want: "park", says: "SLACK_BOT_TOKEN"},
 		{fault: sandbox.Fault{OKFalse: "token_revoked"}, want: "park", says: "SLACK_BOT_TOKEN"},
 		{fault: sandbox.Fault{OKFalse: "token_expired"}, want: "park", says: "SLACK_BOT_TOKEN"},
-		{fault: sandbox.Fault{Body: `{"ok":false,"error":"missing_scope","needed":"chat:write","provided":"none"}`}, want: "park", says: "needed: chat:write"},
+		{fault: sandbox.Fault{Body: `{"ok":false,"error":"missing_scope","needed":"chat:write","provided":"none"}`},
+			want: "park", says: "needed: chat:write"},
 		{fault: sandbox.Fault{OKFalse: "channel_not_found"}, want: "park", says: "/invite @flowbridge"},
 		{fault: sandbox.Fault{OKFalse: "not_in_channel"}, want: "park", says: "/invite @flowbridge"},
 		{fault: sandbox.Fault{OKFalse: "is_archived"}, want: "park", says: "unarchive"},
@@ -96,11 +103,13 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 		{fault: sandbox.Fault{OKFalse: "no_text"}, want: "park"},
 		{fault: sandbox.Fault{OKFalse: "metadata_too_large"}, want: "park"},
 		{fault: sandbox.Fault{OKFalse: "never_heard_of"}, want: "retry", says: "never_heard_of"},
-		{fault: sandbox.Fault{OKFalse: "never_heard_of"}, failed: time.Hour - time.Second, want: "retry", says: "never_heard_of"},
+		{fault: sandbox.Fault{OKFalse: "never_heard_of"}, failed: time.Hour - time.Second, want: "retry",
+			says: "never_heard_of"},
 		{fault: sandbox.Fault{OKFalse: "never_heard_of"}, failed: time.Hour, want: "park", says: "never_heard_of"},
 	}
 	for _, test := range tests {
-		t.Run(fmt.Sprintf("%d %s%.30s %s", test.fault.Status, test.fault.OKFalse, strings.ReplaceAll(test.fault.Body, token, "..."), test.failed), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d %s%.30s %s", test.fault.Status, test.fault.OKFalse,
+			strings.ReplaceAll(test.fault.Body, token, "..."), test.failed), func(t *testing.T) {
 			w := newWorld(t)
 			test.fault.Method = "chat.postMessage"
 			w.slack.Fail(test.fault)
@@ -145,7 +154,8 @@ func TestAfter429NothingIsSentUntilItIsOver(t *testing.T) {
 func TestAWaitThatNobodyCanHaveMeantEndsAfterMinutes(t *testing.T) {
 	w := newWorld(t)
 	n := after(w.sync(opened()), 2, escalated())
-	w.slack.Fail(sandbox.Fault{Method: "chat.update", Status: http.StatusTooManyRequests, RetryAfter: 1000 * time.Hour, Times: 1})
+	w.slack.Fail(sandbox.Fault{Method: "chat.update", Status: http.StatusTooManyRequests, RetryAfter: 1000 * time.Hour,
+		Times: 1})
 	if _, err := w.notifier.Sync(t.Context(), n); err == nil {
 		t.Fatal("told in spite of the limit")
 	}
@@ -158,11 +168,13 @@ func TestAWaitThatNobodyCanHaveMeantEndsAfterMinutes(t *testing.T) {
 func TestRetryAfterIsReadAndBelievedForMinutes(t *testing.T) {
 	now := began
 	for header, want := range map[string]time.Duration{
-		"30": 30 * time.Second, " 1.5 ": 1500 * time.Millisecond, "300": 5 * time.Minute, "86400": 5 * time.Minute, "2147483647": 5 * time.Minute,
+		"30": 30 * time.Second, " 1.5 ": 1500 * time.Millisecond, "300": 5 * time.Minute, "86400": 5 * time.Minute,
+		"2147483647":          5 * time.Minute,
 		"9223372036854775807": 5 * time.Minute, "1e300": 5 * time.Minute, "Inf": 5 * time.Minute,
 		"": 0, "0": 0, "-1": 0, "-9223372036854775808": 0, "NaN": 0, "soon": 0,
-		now.Add(time.Minute).Format(http.TimeFormat): time.Minute, now.Add(72 * time.Hour).Format(http.TimeFormat): 5 * time.Minute,
-		now.Add(-time.Hour).Format(http.TimeFormat): 0,
+		now.Add(time.Minute).Format(http.TimeFormat):    time.Minute,
+		now.Add(72 * time.Hour).Format(http.TimeFormat): 5 * time.Minute,
+		now.Add(-time.Hour).Format(http.TimeFormat):     0,
 	} {
 		if got := retryAfter(header, now); got != want {
 			t.Errorf("Retry-After: %s is %s, want %s", header, got, want)
@@ -175,7 +187,8 @@ func TestA429OfOneChannelKeepsNoOtherFromBeingEdited(t *testing.T) {
 	other := opened()
 	other.Delivery, other.Target.Address = 8, "#ops"
 	r, there := w.sync(opened()), w.sync(other)
-	w.slack.Fail(sandbox.Fault{Method: "chat.update", Status: http.StatusTooManyRequests, RetryAfter: time.Minute, Times: 1})
+	w.slack.Fail(sandbox.Fault{Method: "chat.update", Status: http.StatusTooManyRequests, RetryAfter: time.Minute,
+		Times: 1})
 	if _, err := w.fail(after(r, 1, escalated())); outcome(err) != "later" {
 		t.Fatal(err)
 	}
@@ -314,7 +327,8 @@ func TestTheAppJoinsAPublicChannelOnce(t *testing.T) {
 	w = newWorld(t, func(there *sandbox.SlackConfig, _ *Config) { there.Scopes = []string{"chat:write", "channels:read"} })
 	w.slack.Invite("#payments", false)
 	_, err := w.fail(opened())
-	if got, want := w.calls(0), "postMessage:not_in_channel list:missing_scope list join:missing_scope"; got != want || outcome(err) != "park" || !strings.Contains(err.Error(), "/invite @flowbridge") {
+	if got, want := w.calls(0), "postMessage:not_in_channel list:missing_scope list join:missing_scope"; got != want ||
+		outcome(err) != "park" || !strings.Contains(err.Error(), "/invite @flowbridge") {
 		t.Errorf("called %q, want %q; %v", got, want, err)
 	}
 
@@ -331,7 +345,8 @@ func TestARefusedCardIsToldInPlainWords(t *testing.T) {
 	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", OKFalse: "invalid_blocks", Times: 1})
 	r := w.sync(opened())
 	root := w.slack.Messages("#payments")[0]
-	if root.Blocks != nil || root.Attachments != nil || !strings.Contains(root.Text, "INC-42") || !strings.Contains(w.log.String(), "plain words") {
+	if root.Blocks != nil || root.Attachments != nil || !strings.Contains(root.Text, "INC-42") ||
+		!strings.Contains(w.log.String(), "plain words") {
 		t.Errorf("%+v\n%s", root, w.log.String())
 	}
 	r = w.sync(after(r, 1, escalated())) // a card again

@@ -11,9 +11,9 @@ import (
 	"flowbridge/router"
 )
 
-// adopt looks for the root that an earlier attempt posted, and puts it into the receipt if it is there. after is the ts of
-// the one in whose place it was posted, which is older; "" where there was none. Where the channel cannot be read, nothing
-// is found: a message that appears twice is better than one that never does.
+// adopt looks for the root that an earlier attempt posted, and puts it into the receipt if it is there. after is the ts
+// of the one in whose place it was posted, which is older; "" where there was none. Where the channel cannot be read,
+// nothing is found: a message that appears twice is better than one that never does.
 func (t *telling) adopt(ctx context.Context, after string) *failure {
 	var found slack.Message
 	id, ts, f := t.search(ctx, func(m *slack.Message) bool {
@@ -65,7 +65,8 @@ func (t *telling) search(ctx context.Context, is func(*slack.Message) bool) (id,
 			return id, "", nil
 		}
 	}
-	t.cfg.Logger.Warn("a channel of Slack has too many messages to look through for one of ours; it is posted, perhaps again",
+	t.cfg.Logger.Warn(
+		"a channel of Slack has too many messages to look through for one of ours; it is posted, perhaps again",
 		"delivery", t.n.Delivery, "channel", id, "messages", maxPages*pageSize)
 	return id, "", nil
 }
@@ -82,7 +83,8 @@ func (t *telling) lastReply(ctx context.Context) (last int64, _ *failure) {
 
 // eachReply calls do with the replies to a root that an earlier attempt may have posted.
 func (t *telling) eachReply(ctx context.Context, root string, do func(*slack.Message)) *failure {
-	p := slack.GetConversationRepliesParameters{ChannelID: t.receipt.Channel, Timestamp: root, Oldest: t.oldest(), Limit: pageSize, IncludeAllMetadata: true}
+	p := slack.GetConversationRepliesParameters{ChannelID: t.receipt.Channel, Timestamp: root, Oldest: t.oldest(),
+		Limit: pageSize, IncludeAllMetadata: true}
 	for range maxPages {
 		found, _, cursor, err := t.api.GetConversationRepliesContext(ctx, &p)
 		if err != nil {
@@ -111,8 +113,8 @@ func (t *telling) unlessUnreadable(f *failure) *failure {
 	return nil
 }
 
-// oldest is the ts from which on we look, which is before any attempt that may have told what is not told yet: before the
-// oldest entry of that was written down, before the notice came, or before the digest was begun.
+// oldest is the ts from which on we look, which is before any attempt that may have told what is not told yet: before
+// the oldest entry of that was written down, before the notice came, or before the digest was begun.
 func (t *telling) oldest() string {
 	at := t.cfg.Now()
 	before := func(when time.Time) {
@@ -160,7 +162,8 @@ func (t *telling) resolve(ctx context.Context, channel string) (id string, _ *fa
 		return id, nil
 	}
 	if id, err := t.cfg.ChannelID(ctx, channel); err != nil {
-		t.cfg.Logger.Warn("what the receipts call a channel of Slack could not be read; Slack is asked", "channel", channel, "error", err)
+		t.cfg.Logger.Warn("what the receipts call a channel of Slack could not be read; Slack is asked", "channel", channel,
+			"error", err)
 	} else if id != "" {
 		return id, nil // not remembered: the name may belong to another channel by now
 	}

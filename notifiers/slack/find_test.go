@@ -12,7 +12,8 @@ import (
 	"flowbridge/router"
 )
 
-// lostCard posts a card whose answer is lost, or leaves no trace at all, and returns what is owed by a new process then.
+// lostCard posts a card whose answer is lost, or leaves no trace at all, and returns what is owed by a new process
+// then.
 func (w *world) lostCard(crash bool) router.Notification {
 	w.t.Helper()
 	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", EOF: true, AfterAccept: true, Times: 1})
@@ -30,9 +31,11 @@ func TestACardInAPrivateChannelIsFoundAfterACrash(t *testing.T) {
 		knows  func(context.Context, string) (string, error) // what receipts say
 		cards  int
 	}{
-		"by its name":                    {"groups:history groups:read channels:read", nil, 1},
-		"by the id that receipts know":   {"groups:history", func(context.Context, string) (string, error) { return "C0SANDBOX01", nil }, 1},
-		"where receipts cannot be read":  {"groups:history groups:read channels:read", func(context.Context, string) (string, error) { return "", errors.New("no disk") }, 1},
+		"by its name": {"groups:history groups:read channels:read", nil, 1},
+		"by the id that receipts know": {"groups:history",
+			func(context.Context, string) (string, error) { return "C0SANDBOX01", nil }, 1},
+		"where receipts cannot be read": {"groups:history groups:read channels:read",
+			func(context.Context, string) (string, error) { return "", errors.New("no disk") }, 1},
 		"not without a way to find it":   {"groups:history channels:read", nil, 2}, // twice is better than never
 		"not without a scope to read it": {"groups:read channels:read channels:history", nil, 2},
 	}
@@ -107,7 +110,8 @@ func TestAChannelTooBusyToLookThroughIsToldOnceMore(t *testing.T) {
 	n := w.lostCard(true)
 	w.slack.Talk("#payments", maxPages*pageSize)
 	r := w.sync(n)
-	if got := w.slack.Messages("#payments"); ownOf(r).TS != got[len(got)-1].TS || !strings.Contains(w.log.String(), "perhaps again") {
+	if got := w.slack.Messages("#payments"); ownOf(r).TS != got[len(got)-1].TS ||
+		!strings.Contains(w.log.String(), "perhaps again") {
 		t.Errorf("receipt %+v\n%s", r, &w.log)
 	}
 }

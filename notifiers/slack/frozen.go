@@ -9,9 +9,9 @@ import (
 	"flowbridge/router"
 )
 
-// A root that Slack lets nobody edit any more is left as it is: new numbers wait, and its thread goes on. What it does not
-// show must be seen all the same when it gets worse and when it is over: then another root is posted, once for each, and
-// the old one gets a reply that leads there. Its buttons stay, and work.
+// A root that Slack lets nobody edit any more is left as it is: new numbers wait, and its thread goes on. What it does
+// not show must be seen all the same when it gets worse and when it is over: then another root is posted, once for
+// each, and the old one gets a reply that leads there. Its buttons stay, and work.
 
 // edit is update, unless it is known that the root cannot be edited.
 func (t *telling) edit(ctx context.Context) *failure {
@@ -38,8 +38,8 @@ func deserves(n *router.Notification, shown router.Severity) bool {
 	return shown != 0
 }
 
-// follow looks for another root that an earlier attempt posted and could not write down, where Slack lets us edit the old
-// one again: else that would go on, and the newer one would say for ever what was true then.
+// follow looks for another root that an earlier attempt posted and could not write down, where Slack lets us edit the
+// old one again: else that would go on, and the newer one would say for ever what was true then.
 func (t *telling) follow(ctx context.Context) *failure {
 	anew := func(e router.Entry) bool {
 		return e.Kind == router.EntryResolved || e.Kind == router.EntryOpened || worse(t.n, &e)

@@ -133,7 +133,8 @@ func TestANewCardInPlaceOfAFrozenOneIsEditedAgain(t *testing.T) {
 	}
 }
 
-// TestACardInPlaceOfAFrozenOneIsPostedOnceWhateverEndsTheAttempt loses the answer of each post in turn, and whole attempts.
+// TestACardInPlaceOfAFrozenOneIsPostedOnceWhateverEndsTheAttempt loses the answer of each post in turn, and whole
+// attempts.
 func TestACardInPlaceOfAFrozenOneIsPostedOnceWhateverEndsTheAttempt(t *testing.T) {
 	for lost := range 12 {
 		for _, accepted := range []bool{true, false} {
@@ -141,7 +142,8 @@ func TestACardInPlaceOfAFrozenOneIsPostedOnceWhateverEndsTheAttempt(t *testing.T
 				t.Run(fmt.Sprintf("post %d, accepted %v, crash %v", lost+1, accepted, crash), func(t *testing.T) {
 					w := newWorld(t)
 					w.slack.Fail(sandbox.Fault{Method: "chat.update", OKFalse: "edit_window_closed"})
-					w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", OKFalse: "internal_error", AfterAccept: accepted, Skip: lost, Times: 1})
+					w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", OKFalse: "internal_error", AfterAccept: accepted,
+						Skip: lost, Times: 1})
 					var r router.Receipt
 					steps := outage()
 					for i := range steps {
@@ -179,8 +181,8 @@ func TestACardInPlaceOfAFrozenOneIsPostedOnceWhateverEndsTheAttempt(t *testing.T
 	}
 }
 
-// TestACardThatACrashHidIsFollowedWhereEditsAreAllowedAgain is for an attempt that posted another card and died: the next
-// finds that the old one can be edited, and must not leave the newer one to say for ever what was true then.
+// TestACardThatACrashHidIsFollowedWhereEditsAreAllowedAgain is for an attempt that posted another card and died: the
+// next finds that the old one can be edited, and must not leave the newer one to say for ever what was true then.
 func TestACardThatACrashHidIsFollowedWhereEditsAreAllowedAgain(t *testing.T) {
 	w := newWorld(t)
 	steps := outage()
@@ -215,7 +217,8 @@ func TestTheButtonsOfAFrozenCardWork(t *testing.T) {
 	}
 	press := func() {
 		t.Helper()
-		sent, err := d.slack.Press(t.Context(), "#payments", ownOf(old).TS, sandbox.Press{Action: "acknowledge", User: "U0SAM"})
+		sent, err := d.slack.Press(t.Context(), "#payments", ownOf(old).TS,
+			sandbox.Press{Action: "acknowledge", User: "U0SAM"})
 		if err != nil || sent.Status != http.StatusOK {
 			t.Fatalf("%+v %v", sent, err)
 		}
@@ -250,7 +253,8 @@ func (w *world) onCard(ts string) string {
 
 func TestWhatAThreadDoesNotTakeTheCardSays(t *testing.T) {
 	for _, code := range []string{
-		"cannot_reply_to_message", "restricted_action_thread_locked", "restricted_action_non_threadable_channel", "restricted_action_read_only_channel",
+		"cannot_reply_to_message", "restricted_action_thread_locked", "restricted_action_non_threadable_channel",
+		"restricted_action_read_only_channel",
 	} {
 		for _, locked := range []int{0, 3} { // from its beginning on, or later
 			t.Run(fmt.Sprint(code, locked), func(t *testing.T) {
@@ -291,7 +295,8 @@ func TestACardInPlaceOfOneWhoseThreadWasLockedHasItsLines(t *testing.T) {
 	r = w.sync(after(r, 1, steps[3]))
 	w.slack.DeleteMessage("#payments", ownOf(r).TS)
 	r = w.sync(owed(steps, 5, r, 1))
-	if got := w.slack.Thread("#payments", ownOf(r).TS); len(got) != 3 || strings.Contains(w.onCard(ownOf(r).TS), "takes no replies") || ownOf(r).Mute {
+	if got := w.slack.Thread("#payments", ownOf(r).TS); len(got) != 3 ||
+		strings.Contains(w.onCard(ownOf(r).TS), "takes no replies") || ownOf(r).Mute {
 		t.Errorf("%q, receipt %+v", w.shown(), r)
 	}
 }

@@ -53,7 +53,8 @@ func (h *hooks) post(ctx context.Context, u *url.URL, body []byte) (again bool, 
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection is used again
 	if resp.StatusCode != http.StatusOK {
-		return resp.StatusCode >= http.StatusInternalServerError, fmt.Errorf("the answer of Slack is HTTP %d", resp.StatusCode)
+		return resp.StatusCode >= http.StatusInternalServerError, fmt.Errorf("the answer of Slack is HTTP %d",
+			resp.StatusCode)
 	}
 	return false, nil
 }

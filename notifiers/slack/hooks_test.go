@@ -47,7 +47,8 @@ func TestNothingElseIsCalledOnTheWordOfARequest(t *testing.T) {
 }
 
 func TestAnAddressThatLeadsElsewhereIsNotFollowed(t *testing.T) {
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was followed") }))
+	elsewhere := httptest.NewServer(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was followed") }))
 	defer elsewhere.Close()
 	there := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
 	defer there.Close()

@@ -72,12 +72,13 @@ const (
 	timeout  = 10 * time.Second
 	maxBody  = 8 << 20 // bytes that are read of an answer
 	pageSize = 200     // messages asked for at a time
-	// maxPages bounds the search for a message of our own: 5,000 messages, for half of the reads that Slack allows in a minute.
+	// maxPages bounds the search for a message of our own: 5,000 messages, for half of the reads that Slack allows in a
+	// minute.
 	maxPages = 25
 	// maxChannelPages bounds the search for a channel by its name: 20,000 of them.
 	maxChannelPages = 20
-	// longestWait is how long Slack is obeyed that wants no more calls. Its limits are per minute; a slip of its clock, or of
-	// a proxy's, must not silence us for longer.
+	// longestWait is how long Slack is obeyed that wants no more calls. Its limits are per minute; a slip of its clock, or
+	// of a proxy's, must not silence us for longer.
 	longestWait = 5 * time.Minute
 	// patience is how long an answer that nobody knows is not taken as final.
 	patience = time.Hour

@@ -55,7 +55,8 @@ func entryLines(n *router.Notification) (list []reply) {
 
 // worse says that an entry tells the channel of what an edited card does not: it got worse, or nobody has it still.
 func worse(n *router.Notification, e *router.Entry) bool {
-	rose := e.Kind == router.EntryEscalated || e.Kind == router.EntryReopened || e.Kind == router.EntryActivated && reopened(n)
+	rose := e.Kind == router.EntryEscalated || e.Kind == router.EntryReopened || e.Kind == router.EntryActivated &&
+		reopened(n)
 	unheard := e.Kind == router.EntryReminded && n.Incident.State == router.IncidentOpen
 	return (rose || unheard) && n.Open
 }
@@ -65,8 +66,8 @@ func opens(n *router.Notification) bool {
 	return n.Open && ownOf(n.Receipt).TS == "" && n.Incident.State == router.IncidentOpen
 }
 
-// mentions are those whom the rules mention, in mrkdwn; nobody under a silence. Only what the rules file may hold comes here, and
-// that needs no escape: see router.Kind.Mentions.
+// mentions are those whom the rules mention, in mrkdwn; nobody under a silence. Only what the rules file may hold comes
+// here, and that needs no escape: see router.Kind.Mentions.
 func mentions(n *router.Notification) string {
 	if n.Incident.Silence.ID != "" {
 		return ""
@@ -123,9 +124,9 @@ func joined(n *router.Notification, list []reply, room int) reply {
 	return out
 }
 
-// markOf is the sign before the line of an entry; "" where it gets none: for a reminder that this channel does not ask for,
-// and for whom the opening paged. The card says that, and a line for it would make each new card cost two posts of the
-// few that a channel takes.
+// markOf is the sign before the line of an entry; "" where it gets none: for a reminder that this channel does not ask
+// for, and for whom the opening paged. The card says that, and a line for it would make each new card cost two posts of
+// the few that a channel takes.
 func markOf(n *router.Notification, i int) string {
 	e := &n.Timeline[i]
 	if e.Kind == router.EntryReminded && !n.Reminds() || openingPage(n, i) {

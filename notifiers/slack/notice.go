@@ -103,7 +103,8 @@ func noticeTitle(note *router.Notice) string {
 		if note.Act.Incident != 0 {
 			about = router.IncidentName(note.Act.Incident)
 		}
-		return fmt.Sprintf("%s%s could not be told of %s", name, cut(cmp.Or(note.Act.Notifier, "a notifier"), nameText), about)
+		return fmt.Sprintf("%s%s could not be told of %s", name, cut(cmp.Or(note.Act.Notifier, "a notifier"), nameText),
+			about)
 	case about != "" && signal.Moves():
 		return router.Claim(about, signal.Name, router.Level(note.Change))
 	case signal.ByWord() && note.NewStatus != "":

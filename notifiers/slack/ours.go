@@ -12,8 +12,8 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// identity is whose app we are, by our token. A workspace may belong to an Enterprise Grid; an app may be installed in one
-// workspace, or for a whole Grid, and then hears people of each of its workspaces.
+// identity is whose app we are, by our token. A workspace may belong to an Enterprise Grid; an app may be installed in
+// one workspace, or for a whole Grid, and then hears people of each of its workspaces.
 type identity struct {
 	team, enterprise string // enterprise is "" outside of a Grid
 	orgWide          bool

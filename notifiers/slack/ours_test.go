@@ -22,7 +22,8 @@ type registry struct {
 
 func (r registry) identify(context.Context) (identity, error) { return r.self, nil }
 
-func (r registry) GetUserGroupMembersContext(context.Context, string, ...slack.GetUserGroupMembersOption) ([]string, error) {
+func (r registry) GetUserGroupMembersContext(context.Context, string,
+	...slack.GetUserGroupMembersOption) ([]string, error) {
 	return nil, errors.New("not asked here")
 }
 
@@ -54,26 +55,40 @@ func TestWhoIsOfTheHouse(t *testing.T) {
 		{"of nobody", alone, origin{}, slack.User{}, nil, foreign},
 
 		{"in a Grid: own", inGrid, origin{team: "T1", enterprise: "E1", home: "T1"}, slack.User{}, nil, ours},
-		{"in a Grid: own, named by the Grid", inGrid, origin{team: "T1", enterprise: "E1", home: "E1"}, slack.User{}, nil, ours},
-		{"in a Grid: a sibling in our channel", inGrid, origin{team: "T1", enterprise: "E1", home: "T3"}, of("E1", false), nil, ours},
-		{"in a Grid: a foreigner in our channel", inGrid, origin{team: "T1", enterprise: "E1", home: "T9"}, of("E9", true), nil, guest},
-		{"in a Grid: a foreigner without a Grid", inGrid, origin{team: "T1", enterprise: "E1", home: "T9"}, of("", true), nil, guest},
-		{"in a Grid: somebody of whom Slack does not say", inGrid, origin{team: "T1", enterprise: "E1", home: "T9"}, slack.User{}, noScope, guest},
-		{"in a Grid: an installation of a sibling", inGrid, origin{team: "T3", enterprise: "E1", home: "T3"}, of("E1", false), nil, foreign},
-		{"in a Grid: an installation of the same id elsewhere", inGrid, origin{team: "T1", enterprise: "E9", home: "T1"}, slack.User{}, nil, foreign},
-		{"in a Grid: the installation for all of it", inGrid, origin{enterprise: "E1", home: "T1"}, slack.User{}, nil, foreign},
+		{"in a Grid: own, named by the Grid", inGrid, origin{team: "T1", enterprise: "E1", home: "E1"}, slack.User{}, nil,
+			ours},
+		{"in a Grid: a sibling in our channel", inGrid, origin{team: "T1", enterprise: "E1", home: "T3"}, of("E1", false),
+			nil, ours},
+		{"in a Grid: a foreigner in our channel", inGrid, origin{team: "T1", enterprise: "E1", home: "T9"}, of("E9", true),
+			nil, guest},
+		{"in a Grid: a foreigner without a Grid", inGrid, origin{team: "T1", enterprise: "E1", home: "T9"}, of("", true), nil,
+			guest},
+		{"in a Grid: somebody of whom Slack does not say", inGrid, origin{team: "T1", enterprise: "E1", home: "T9"},
+			slack.User{}, noScope, guest},
+		{"in a Grid: an installation of a sibling", inGrid, origin{team: "T3", enterprise: "E1", home: "T3"}, of("E1", false),
+			nil, foreign},
+		{"in a Grid: an installation of the same id elsewhere", inGrid, origin{team: "T1", enterprise: "E9", home: "T1"},
+			slack.User{}, nil, foreign},
+		{"in a Grid: the installation for all of it", inGrid, origin{enterprise: "E1", home: "T1"}, slack.User{}, nil,
+			foreign},
 
 		{"for a Grid: a workspace", orgWide, origin{team: "T1", enterprise: "E1", home: "T1"}, of("E1", false), nil, ours},
-		{"for a Grid: a workspace, as the request says", orgWide, origin{team: "T3", enterprise: "E1", teamEnterprise: "E1", home: "T3"}, slack.User{}, noScope, ours},
-		{"for a Grid: a workspace, of which Slack does not say more", orgWide, origin{team: "T3", enterprise: "E1", home: "T3"}, slack.User{}, noScope, ours},
+		{"for a Grid: a workspace, as the request says", orgWide, origin{team: "T3", enterprise: "E1", teamEnterprise: "E1",
+			home: "T3"}, slack.User{}, noScope, ours},
+		{"for a Grid: a workspace, of which Slack does not say more", orgWide,
+			origin{team: "T3", enterprise: "E1", home: "T3"}, slack.User{}, noScope, ours},
 		{"for a Grid: no workspace", orgWide, origin{enterprise: "E1", home: "T3"}, of("E1", false), nil, ours},
 		{"for a Grid: a command in a workspace", orgWide, origin{team: "T3", enterprise: "E1"}, slack.User{}, nil, ours},
 		{"for a Grid: another Grid", orgWide, origin{team: "T9", enterprise: "E9", home: "T9"}, slack.User{}, nil, foreign},
 		{"for a Grid: no Grid at all", orgWide, origin{team: "T9", home: "T9"}, slack.User{}, nil, foreign},
-		{"for a Grid: a foreigner in a channel that is shared", orgWide, origin{team: "T3", enterprise: "E1", home: "T9"}, of("E9", true), nil, guest},
-		{"for a Grid: a foreigner, as the request says", orgWide, origin{team: "T9", enterprise: "E1", teamEnterprise: "E9", home: "T9"}, slack.User{}, noScope, guest},
-		{"for a Grid: a foreigner whose workspace the request names", orgWide, origin{team: "T9", enterprise: "E1", home: "T9"}, of("", true), nil, guest},
-		{"for a Grid: a foreigner of whom Slack does not say", orgWide, origin{team: "T3", enterprise: "E1", home: "T9"}, slack.User{}, noScope, guest},
+		{"for a Grid: a foreigner in a channel that is shared", orgWide, origin{team: "T3", enterprise: "E1", home: "T9"},
+			of("E9", true), nil, guest},
+		{"for a Grid: a foreigner, as the request says", orgWide, origin{team: "T9", enterprise: "E1", teamEnterprise: "E9",
+			home: "T9"}, slack.User{}, noScope, guest},
+		{"for a Grid: a foreigner whose workspace the request names", orgWide,
+			origin{team: "T9", enterprise: "E1", home: "T9"}, of("", true), nil, guest},
+		{"for a Grid: a foreigner of whom Slack does not say", orgWide, origin{team: "T3", enterprise: "E1", home: "T9"},
+			slack.User{}, noScope, guest},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -127,7 +142,8 @@ func TestAGridIsOneHouseAndWhoSharesAChannelWithItIsAGuest(t *testing.T) {
 		if got := d.ledger.stored(); len(got) != 1 || got[0].Act.Actor != "Sib" {
 			t.Errorf("stored %+v, want the sibling's act", got)
 		}
-		if sent := d.press(sandbox.Press{Action: "acknowledge", Team: "T0ALIEN", Enterprise: "E0ALIEN"}); sent.Status != http.StatusForbidden {
+		if sent := d.press(sandbox.Press{Action: "acknowledge", Team: "T0ALIEN",
+			Enterprise: "E0ALIEN"}); sent.Status != http.StatusForbidden {
 			t.Errorf("another installation: answered %d", sent.Status)
 		}
 	}
@@ -135,7 +151,8 @@ func TestAGridIsOneHouseAndWhoSharesAChannelWithItIsAGuest(t *testing.T) {
 
 func TestAnAppOfAWholeGridHearsEachOfItsWorkspaces(t *testing.T) {
 	d := grid(t, true)
-	if sent := d.press(sandbox.Press{Action: "acknowledge", User: "U0SIB", Team: "T0SIBLING"}); sent.Status != http.StatusOK || len(d.ledger.stored()) != 1 {
+	if sent := d.press(sandbox.Press{Action: "acknowledge", User: "U0SIB",
+		Team: "T0SIBLING"}); sent.Status != http.StatusOK || len(d.ledger.stored()) != 1 {
 		t.Errorf("a press: %+v, stored %v", sent, d.ledger.stored())
 	}
 	sent, err := d.slack.Write(t.Context(), sandbox.Command{Text: "resolve 42", User: "U0SIB", Team: "T0SIBLING"})

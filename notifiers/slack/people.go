@@ -26,7 +26,8 @@ type people struct {
 
 type peopleAPI interface {
 	identify(ctx context.Context) (identity, error)
-	GetUserGroupMembersContext(ctx context.Context, group string, options ...slack.GetUserGroupMembersOption) ([]string, error)
+	GetUserGroupMembersContext(ctx context.Context, group string, options ...slack.GetUserGroupMembersOption) ([]string,
+		error)
 	GetUserInfoContext(ctx context.Context, user string, options ...slack.GetUserInfoOption) (*slack.User, error)
 }
 
@@ -58,7 +59,8 @@ func newPeople(api peopleAPI, now func() time.Time) *people {
 	return &people{api: api, now: now, groups: map[string]members{}, known: map[string]called{}}
 }
 
-// on says whether a person is on a list of users and user groups. The error says that it could not be learnt of some group.
+// on says whether a person is on a list of users and user groups. The error says that it could not be learnt of some
+// group.
 func (p *people) on(ctx context.Context, list []string, user string) (bool, error) {
 	if user == "" {
 		return false, nil
@@ -123,7 +125,8 @@ func (p *people) name(ctx context.Context, who person) string {
 	return cmp.Or(p.look(ctx, who.id, false).name, handle)
 }
 
-// look asks Slack who somebody is. What it would not say is not asked again soon, unless it matters and may be said now.
+// look asks Slack who somebody is. What it would not say is not asked again soon, unless it matters and may be said
+// now.
 func (p *people) look(ctx context.Context, user string, matters bool) called {
 	p.mu.Lock()
 	known, ok := p.known[user]

@@ -9,7 +9,8 @@ import (
 )
 
 // Card returns the message that a notification makes in a channel, as chat.postMessage takes it: {"text", "blocks",
-// "attachments"}, with its buttons. A receipt that says that it is open there counts as one of a message. It calls nobody.
+// "attachments"}, with its buttons. A receipt that says that it is open there counts as one of a message. It calls
+// nobody.
 func Card(n router.Notification) ([]byte, error) {
 	n.Receipt = altered(n.Receipt, func(o *own) {
 		if n.Receipt.Open && o.TS == "" {

@@ -8,8 +8,9 @@ type own struct {
 	TS      string          `json:"ts,omitempty"`      // Slack's name of the root message
 	Frozen  bool            `json:"frozen,omitempty"`  // Slack lets nobody edit the root message any more
 	Shown   router.Severity `json:"shown,omitempty"`   // what it shows since it is frozen; zero if it shows an end
-	Old     string          `json:"old,omitempty"`     // Slack's name of a frozen root that is still to be told of its successor
-	Mute    bool            `json:"mute,omitempty"`    // the thread takes no replies: the root message says what it would have said
+	// Slack's name of a frozen root that is still to be told of its successor
+	Old  string `json:"old,omitempty"`
+	Mute bool   `json:"mute,omitempty"` // the thread takes no replies: the root message says what it would have said
 }
 
 // receipt is a router.Receipt with its own half at hand.

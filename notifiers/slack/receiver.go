@@ -46,14 +46,14 @@ type ReceiverConfig struct {
 	TokenNow, SigningSecretNow, AppTokenNow func() router.Secret
 	// APIURL is the address of Slack's Web API. Default: https://slack.com/api/
 	APIURL string
-	// Allow returns who may act on what a notifier told: ids of users (U...) and of user groups (S...). It is asked for each
-	// act; an empty list means everybody in the workspace. Default: everybody.
+	// Allow returns who may act on what a notifier told: ids of users (U...) and of user groups (S...). It is asked for
+	// each act; an empty list means everybody in the workspace. Default: everybody.
 	Allow func(notifier string) []string
 	// Notifiers returns the names of the notifiers of Slack that the rules have now. Their lists together say who may act
 	// on an incident that none of them told a channel of. Default: none.
 	Notifiers func() []string
-	// Seen is told that somebody pressed or wrote something, and of what was badly signed. It is called within a request: it
-	// must be quick. Default: nobody is.
+	// Seen is told that somebody pressed or wrote something, and of what was badly signed. It is called within a request:
+	// it must be quick. Default: nobody is.
 	Seen func(what router.SightKind, detail string)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -64,7 +64,8 @@ type ReceiverConfig struct {
 }
 
 // Receiver takes what people press and write in Slack, over HTTP or in Socket Mode, and writes it to the journal.
-// What becomes of it is left to the router; the cards follow by themselves. Its methods may be called from several goroutines.
+// What becomes of it is left to the router; the cards follow by themselves. Its methods may be called from several
+// goroutines.
 type Receiver struct {
 	cfg     ReceiverConfig
 	journal Journal
@@ -102,7 +103,9 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 	case cfg.SigningSecret == "" && cfg.AppToken == "":
 		return nil, errors.New("slack: neither a signing secret nor an app token: nothing that comes in could be trusted")
 	case cfg.AppToken != "" && !strings.HasPrefix(cfg.AppToken.Reveal(), "xapp-"):
-		return nil, errors.New("slack: the app token does not begin with xapp-: it is the app-level token with the scope connections:write, not the bot token")
+		return nil, errors.New(
+			"slack: the app token does not begin with xapp-: it is the app-level token with the scope connections:write, not " +
+				"the bot token")
 	case j == nil:
 		return nil, errors.New("slack: no journal")
 	}
@@ -132,7 +135,10 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 		cfg.Notifiers = func() []string { return nil }
 	}
 	api := &clients{
-		url: u.String(), http: apiClient(timeout, cfg.Now), tokens: func() (bot, app router.Secret) { return cfg.TokenNow(), cfg.AppTokenNow() },
+		url: u.String(), http: apiClient(timeout, cfg.Now), tokens: func() (bot, app router.Secret) {
+			return cfg.TokenNow(),
+				cfg.AppTokenNow()
+		},
 	}
 	r := &Receiver{
 		cfg: cfg, journal: j, clients: api, people: newPeople(api, cfg.Now),
@@ -140,9 +146,11 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 		later: make(chan func(context.Context), laterQueue), requests: make(chan envelope, socketQueue),
 		answerIn: answerIn, followFirst: followFirst, socketFirst: socketFirst,
 		seen: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "flowbridge_slack_requests_total", Help: "What came in from people in Slack, by kind and by what became of it."}, []string{"kind", "result"}),
+			Name: "flowbridge_slack_requests_total",
+			Help: "What came in from people in Slack, by kind and by what became of it."}, []string{"kind", "result"}),
 		online: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "flowbridge_slack_socket_connected", Help: "1 while a connection to Slack in Socket Mode is up; 0 also where none is wanted."}),
+			Name: "flowbridge_slack_socket_connected",
+			Help: "1 while a connection to Slack in Socket Mode is up; 0 also where none is wanted."}),
 	}
 	if cfg.Registerer != nil {
 		if err := errors.Join(cfg.Registerer.Register(r.seen), cfg.Registerer.Register(r.online)); err != nil {
@@ -152,8 +160,8 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 	return r, nil
 }
 
-// Run tells people what they must hear after the answer and, with an app token, keeps a connection in Socket Mode. It ends
-// soon after ctx does, and returns nil.
+// Run tells people what they must hear after the answer and, with an app token, keeps a connection in Socket Mode. It
+// ends soon after ctx does, and returns nil.
 func (r *Receiver) Run(ctx context.Context) error {
 	telling, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -275,8 +283,8 @@ func (r *Receiver) Commands(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write(ephemeral(said)) // who is gone does not want it
 }
 
-// verify reads the body of a request and checks that Slack signed it less than five minutes ago; else it has answered. The body
-// can be read again.
+// verify reads the body of a request and checks that Slack signed it less than five minutes ago; else it has answered.
+// The body can be read again.
 func (r *Receiver) verify(w http.ResponseWriter, req *http.Request, kind string) bool {
 	if r.cfg.SigningSecret == "" { // Socket Mode only
 		r.refuse(w, kind, http.StatusNotFound, "SLACK_SIGNING_SECRET is not set")

@@ -49,7 +49,8 @@ func TestOtherWorkspacesAreRefused(t *testing.T) {
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	d := newDesk(t)
 	for range 50 {
-		resp, err := http.Post(d.address+"/slack/actions", "application/x-www-form-urlencoded", strings.NewReader("payload={}"))
+		resp, err := http.Post(d.address+"/slack/actions", "application/x-www-form-urlencoded",
+			strings.NewReader("payload={}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,11 +68,13 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 func TestOnlyWhatSlackSignedLatelyIsTaken(t *testing.T) {
 	d := newDesk(t)
 	d.card(opened())
-	form := url.Values{"command": {"/flows"}, "text": {"ack 42"}, "team_id": {"T0SANDBOX"}, "user_id": {"U0SAM"}, "trigger_id": {"1"}}.Encode()
+	form := url.Values{"command": {"/flows"}, "text": {"ack 42"}, "team_id": {"T0SANDBOX"}, "user_id": {"U0SAM"},
+		"trigger_id": {"1"}}.Encode()
 	now := time.Now()
 	sign := func(secret router.Secret, at time.Time, body string) http.Header {
 		stamp := strconv.FormatInt(at.Unix(), 10)
-		return http.Header{"X-Slack-Request-Timestamp": {stamp}, "X-Slack-Signature": {sandbox.Sign(secret, stamp, []byte(body))}}
+		return http.Header{"X-Slack-Request-Timestamp": {stamp},
+			"X-Slack-Signature": {sandbox.Sign(secret, stamp, []byte(body))}}
 	}
 	tests := map[string]struct {
 		path, body string
@@ -81,20 +84,25 @@ func TestOnlyWhatSlackSignedLatelyIsTaken(t *testing.T) {
 		"unsigned":              {"commands", form, http.Header{}, http.StatusUnauthorized},
 		"signed by another":     {"commands", form, sign("other", now, form), http.StatusUnauthorized},
 		"signed without secret": {"commands", form, sign("", now, form), http.StatusUnauthorized},
-		"six minutes old":       {"commands", form, sign(signingSecret, now.Add(-6*time.Minute), form), http.StatusUnauthorized},
-		"six minutes ahead":     {"commands", form, sign(signingSecret, now.Add(6*time.Minute), form), http.StatusUnauthorized},
-		"another body":          {"commands", form + "&x=1", sign(signingSecret, now, form), http.StatusUnauthorized},
-		"no hex":                {"commands", form, http.Header{"X-Slack-Request-Timestamp": {"1"}, "X-Slack-Signature": {"v0=zz"}}, http.StatusUnauthorized},
-		"too long":              {"actions", strings.Repeat("x", maxRequest+1), sign(signingSecret, now, form), http.StatusRequestEntityTooLarge},
-		"no interaction":        {"actions", form, sign(signingSecret, now, form), http.StatusBadRequest},
-		"broken interaction":    {"actions", "payload=%7B", sign(signingSecret, now, "payload=%7B"), http.StatusBadRequest},
-		"no command":            {"commands", "a=b", sign(signingSecret, now, "a=b"), http.StatusBadRequest},
-		"Slack looks":           {"commands", "ssl_check=1", sign(signingSecret, now, "ssl_check=1"), http.StatusOK},
-		"another interaction":   {"actions", "payload=%7B%22type%22:%22view_closed%22%7D", sign(signingSecret, now, "payload=%7B%22type%22:%22view_closed%22%7D"), http.StatusOK},
+		"six minutes old": {"commands", form, sign(signingSecret, now.Add(-6*time.Minute), form),
+			http.StatusUnauthorized},
+		"six minutes ahead": {"commands", form, sign(signingSecret, now.Add(6*time.Minute), form), http.StatusUnauthorized},
+		"another body":      {"commands", form + "&x=1", sign(signingSecret, now, form), http.StatusUnauthorized},
+		"no hex": {"commands", form, http.Header{"X-Slack-Request-Timestamp": {"1"},
+			"X-Slack-Signature": {"v0=zz"}}, http.StatusUnauthorized},
+		"too long": {"actions", strings.Repeat("x", maxRequest+1), sign(signingSecret, now, form),
+			http.StatusRequestEntityTooLarge},
+		"no interaction":     {"actions", form, sign(signingSecret, now, form), http.StatusBadRequest},
+		"broken interaction": {"actions", "payload=%7B", sign(signingSecret, now, "payload=%7B"), http.StatusBadRequest},
+		"no command":         {"commands", "a=b", sign(signingSecret, now, "a=b"), http.StatusBadRequest},
+		"Slack looks":        {"commands", "ssl_check=1", sign(signingSecret, now, "ssl_check=1"), http.StatusOK},
+		"another interaction": {"actions", "payload=%7B%22type%22:%22view_closed%22%7D",
+			sign(signingSecret, now, "payload=%7B%22type%22:%22view_closed%22%7D"), http.StatusOK},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.address+"/slack/"+test.path, strings.NewReader(test.body))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.address+"/slack/"+test.path,
+				strings.NewReader(test.body))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -97,7 +97,8 @@ func renderOpen(n *router.Notification, pressable bool) card {
 // renderOver draws what is over for this channel: a few lines, and nothing to press.
 func renderOver(n *router.Notification, pressable bool) card {
 	inc, title := n.Incident, titleOf(n)
-	state, outcome, mark := "Over for this channel", "It goes on elsewhere, as "+inc.Severity.String()+".", ":white_check_mark:"
+	state, outcome, mark := "Over for this channel", "It goes on elsewhere, as "+inc.Severity.String()+".",
+		":white_check_mark:"
 	if inc.State == router.IncidentResolved {
 		state, outcome = "Resolved", "Resolved"
 		if inc.ResolvedBy != "" {
@@ -114,7 +115,8 @@ func renderOver(n *router.Notification, pressable bool) card {
 	}
 	lines := []string{outcome, "Peak: " + peak(inc) + "."}
 	if !inc.AcknowledgedAt.IsZero() {
-		lines = append(lines, fmt.Sprintf("Acknowledged by %s after %s.", acknowledger(inc), router.FormatDuration(inc.AcknowledgedAt.Sub(inc.OpenedAt))))
+		lines = append(lines, fmt.Sprintf("Acknowledged by %s after %s.", acknowledger(inc),
+			router.FormatDuration(inc.AcknowledgedAt.Sub(inc.OpenedAt))))
 	}
 	head := newParts(n)
 	head.section(needed, "head", mark+" *"+line(title, titleText)+"*\n"+state+" · "+link(n.Link, inc.Name()))
@@ -137,7 +139,8 @@ func renderMissed(n *router.Notification) card {
 	inc, title := n.Incident, titleOf(n)
 	end := "is over for this channel already; it goes on elsewhere"
 	if inc.State == router.IncidentResolved {
-		end = "closed again after " + router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)) + ", before this channel could be told"
+		end = "closed again after " + router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)) +
+			", before this channel could be told"
 	}
 	head := newParts(n)
 	head.section(needed, "head", fmt.Sprintf(":white_check_mark: *%s* opened %s (%s) and %s · %s",
@@ -353,8 +356,8 @@ func impact(n *router.Notification) string {
 	return advice(means, router.LevelHelp(a.Event, a.Level), &signal, button)
 }
 
-// advice is what a signal means for people, and what Meta says to do about it. A link that a button of the card has is not said
-// again.
+// advice is what a signal means for people, and what Meta says to do about it. A link that a button of the card has is
+// not said again.
 func advice(means, helps string, signal *router.Signal, button string) string {
 	var lines []string
 	if means != "" {
@@ -408,7 +411,8 @@ func links(n *router.Notification) []slack.BlockElement {
 	for _, r := range n.Related {
 		if r.Kind.Pages() && pagers < mostPagers {
 			pagers++
-			buttons = append(buttons, linkButton(fmt.Sprintf("%s-%d", r.Kind, pagers), r.Kind.Label()+": "+r.Notifier, r.Link)...)
+			buttons = append(buttons, linkButton(fmt.Sprintf("%s-%d", r.Kind, pagers), r.Kind.Label()+": "+r.Notifier,
+				r.Link)...)
 		}
 	}
 	return buttons

@@ -41,7 +41,8 @@ func opened() router.Notification {
 			Rule: "payments endpoint is failing", Events: 1, Revision: 1, OpenedAt: began, Entries: 1,
 		},
 		Alerts: []router.Alert{{
-			Event: router.EndpointErrorRate, Level: "5", Active: true, Raised: began, Since: began, Severity: router.Warning, Incident: 42,
+			Event: router.EndpointErrorRate, Level: "5", Active: true, Raised: began, Since: began, Severity: router.Warning,
+			Incident: 42,
 			Reading: router.Reading{Value: ptr(6.2), Errors: []router.ErrorCount{
 				{Type: "timeout_error", Rate: ptr(66.66), Count: ptr(2)},
 				{Type: "unexpected_http_status_code", Rate: ptr(33.33), Count: ptr(1)},
@@ -60,7 +61,8 @@ func entry(n int64, kind router.EntryKind, text string) router.Entry {
 // told says that the channel has the root message, and the timeline up to an entry.
 func told(n router.Notification, entries int64) router.Notification {
 	n.Receipt = router.Receipt{
-		Own: put(own{Channel: "C0SANDBOX01", TS: "1773457201.000000"}), Link: "https://sandbox.slack.com/archives/C0SANDBOX01/p1773457201000000",
+		Own:  put(own{Channel: "C0SANDBOX01", TS: "1773457201.000000"}),
+		Link: "https://sandbox.slack.com/archives/C0SANDBOX01/p1773457201000000",
 		Told: entries, Open: true, Severity: router.Warning,
 	}
 	n.MayExist = true
@@ -72,15 +74,20 @@ func escalated() router.Notification {
 	n := told(opened(), 1)
 	n.Revision, n.Severity = 2, router.Critical
 	inc := *n.Incident
-	inc.Severity, inc.Peak, inc.Path, inc.Events, inc.Revision, inc.Entries = router.Critical, router.Critical, []router.Level{"5", "50"}, 2, 2, 2
+	inc.Severity, inc.Peak, inc.Path, inc.Events, inc.Revision, inc.Entries = router.Critical, router.Critical,
+		[]router.Level{"5", "50"}, 2, 2, 2
 	n.Incident = &inc
 	at := began.Add(10 * time.Minute)
 	n.Alerts = append([]router.Alert{{
-		Event: router.EndpointErrorRate, Level: "50", Active: true, Raised: at, Since: at, Severity: router.Critical, Incident: 42,
-		Reading: router.Reading{Value: ptr(62.5), Requests: ptr(1200), Errors: []router.ErrorCount{{Type: "TIMEOUT", Rate: ptr(80), Count: ptr(600)}}}, Before: ptr(6.2),
+		Event: router.EndpointErrorRate, Level: "50", Active: true, Raised: at, Since: at, Severity: router.Critical,
+		Incident: 42,
+		Reading: router.Reading{Value: ptr(62.5), Requests: ptr(1200),
+			Errors: []router.ErrorCount{{Type: "TIMEOUT", Rate: ptr(80), Count: ptr(600)}}}, Before: ptr(6.2),
 	}}, n.Alerts...)
-	n.Timeline = []router.Entry{entry(2, router.EntryEscalated, "Endpoint error rate over 50 %: now 62.5 %; severity rises from warning to critical")}
-	n.Related = []router.Related{{Notifier: "payments-oncall", Kind: router.KindPagerDuty, Link: "https://example.pagerduty.com/incidents/Q1"}}
+	n.Timeline = []router.Entry{entry(2, router.EntryEscalated,
+		"Endpoint error rate over 50 %: now 62.5 %; severity rises from warning to critical")}
+	n.Related = []router.Related{{Notifier: "payments-oncall", Kind: router.KindPagerDuty,
+		Link: "https://example.pagerduty.com/incidents/Q1"}}
 	return n
 }
 
@@ -95,7 +102,8 @@ func partlyRecovered() router.Notification {
 	over, still := n.Alerts[0], n.Alerts[1]
 	over.Active, over.Until, over.Before, over.Reading = false, at, ptr(62.5), router.Reading{Value: ptr(8)}
 	n.Alerts = []router.Alert{still, over}
-	n.Timeline = []router.Entry{entry(3, router.EntryEased, "Endpoint error rate back under 50 %: now 8 %; still active: Endpoint error rate over 5 %")}
+	n.Timeline = []router.Entry{entry(3, router.EntryEased,
+		"Endpoint error rate back under 50 %: now 8 %; still active: Endpoint error rate over 5 %")}
 	return n
 }
 
@@ -120,7 +128,8 @@ func resolvedFrom(n router.Notification) router.Notification {
 	for i := range n.Alerts {
 		n.Alerts[i].Active, n.Alerts[i].Until = false, inc.ResolvedAt
 	}
-	n.Timeline = []router.Entry{entry(4, router.EntryResolved, "Endpoint error rate back under 5 %: now 1 % after 2 h 5 min")}
+	n.Timeline = []router.Entry{entry(4, router.EntryResolved,
+		"Endpoint error rate back under 5 %: now 1 % after 2 h 5 min")}
 	return n
 }
 
@@ -142,14 +151,17 @@ func with(n router.Notification, change func(*router.Notification, *router.Incid
 
 // paging says that the rules page somebody after five minutes, unless somebody has acknowledged it by then.
 func paging(n *router.Notification, inc *router.Incident) {
-	inc.Pageable, inc.Watch = []string{"payments-oncall"}, []router.Watch{{Notifier: "payments-chat", Open: true}, {Notifier: "payments-oncall"}}
+	inc.Pageable, inc.Watch = []string{"payments-oncall"}, []router.Watch{{Notifier: "payments-chat", Open: true},
+		{Notifier: "payments-oncall"}}
 	n.Alerts = append([]router.Alert(nil), n.Alerts...)
-	n.Alerts[0].Routes = []router.AlertRoute{{Notifier: "payments-oncall", Due: began.Add(15 * time.Minute), UnlessAcknowledged: true}}
+	n.Alerts[0].Routes = []router.AlertRoute{{Notifier: "payments-oncall", Due: began.Add(15 * time.Minute),
+		UnlessAcknowledged: true}}
 }
 
 // calling is the route of an alert that calls people.
 func calling(who ...string) []router.AlertRoute {
-	return []router.AlertRoute{{Notifier: "another", Mention: []string{"U0THERABCD"}}, {Notifier: "payments-chat", Mention: who}}
+	return []router.AlertRoute{{Notifier: "another", Mention: []string{"U0THERABCD"}},
+		{Notifier: "payments-chat", Mention: who}}
 }
 
 const hostile = "<!channel> *x* & ``` <https://evil.example.com|here> @here\n\x1b[31m\u202Ered"
@@ -167,8 +179,10 @@ func longest() router.Notification {
 	var path []router.Level
 	for i := range 60 {
 		fields = append(fields, router.Field{Name: fmt.Sprint(i, long), Value: long})
-		also = append(also, router.Alert{Event: fmt.Sprint(i, long), Level: router.Level(long), Active: true, Incident: 1 << 60})
-		active = append(active, router.Alert{Event: fmt.Sprint("SIGNAL", i, long), Level: router.Level(long), Active: i%2 == 0, Severity: router.Critical})
+		also = append(also, router.Alert{Event: fmt.Sprint(i, long), Level: router.Level(long), Active: true,
+			Incident: 1 << 60})
+		active = append(active, router.Alert{Event: fmt.Sprint("SIGNAL", i, long), Level: router.Level(long),
+			Active: i%2 == 0, Severity: router.Critical})
 		problems = append(problems, router.Problem{Notifier: long, Error: long})
 		related = append(related, router.Related{Notifier: long, Kind: router.KindPagerDuty, Link: url})
 		errors = append(errors, router.ErrorCount{Type: long, Rate: ptr(1e300), Count: ptr(1e300)})
@@ -227,7 +241,8 @@ func cards() map[string]router.Notification {
 			inc.Silence = router.Silence{ID: "s1", Until: began.Add(2 * time.Hour), By: "Sam", Why: "known"}
 		}),
 		"silenced-from-its-card": with(acked(), func(n *router.Notification, inc *router.Incident) {
-			inc.Silence = router.Silence{ID: "s1", Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}, By: "Sam"}
+			inc.Silence = router.Silence{ID: "s1", Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event},
+				By: "Sam"}
 		}),
 		"thread-takes-no-replies": with(acked(), func(n *router.Notification, inc *router.Incident) {
 			n.Receipt = altered(n.Receipt, func(o *own) { o.Mute = true })
@@ -244,18 +259,22 @@ func cards() map[string]router.Notification {
 		"paged": with(escalated(), func(n *router.Notification, inc *router.Incident) {
 			inc.Pageable = []string{"backup-oncall", "payments-oncall"}
 			inc.Watch = []router.Watch{
-				{Notifier: "backup-oncall", Open: true, Paged: true, PagedBy: "Sam <x> in Slack"}, {Notifier: "payments-oncall", Open: true},
+				{Notifier: "backup-oncall", Open: true, Paged: true, PagedBy: "Sam <x> in Slack"},
+				{Notifier: "payments-oncall", Open: true},
 			}
-			inc.Links = []router.Link{{Notifier: "payments-oncall", ID: "Q1", Number: 7, URL: "https://example.pagerduty.com/incidents/Q1"}}
+			inc.Links = []router.Link{{Notifier: "payments-oncall", ID: "Q1", Number: 7,
+				URL: "https://example.pagerduty.com/incidents/Q1"}}
 			n.Timeline = append(n.Timeline, entry(3, router.EntryPaged, "Paged payments-oncall"))
 		}),
 		"owned-in-pagerduty": with(acked(), func(n *router.Notification, inc *router.Incident) {
 			inc.Owner, inc.Flaps = "Cleo <x>", 3
-			inc.Links = []router.Link{{Notifier: "payments-oncall", ID: "Q1", Number: 1234, URL: "https://example.pagerduty.com/incidents/Q1"}, {Notifier: "backup-oncall", ID: "Q2"}}
+			inc.Links = []router.Link{{Notifier: "payments-oncall", ID: "Q1", Number: 1234,
+				URL: "https://example.pagerduty.com/incidents/Q1"}, {Notifier: "backup-oncall", ID: "Q2"}}
 			inc.Pageable, inc.Watch = []string{"payments-oncall"}, []router.Watch{{Notifier: "payments-oncall", Open: true}}
 		}),
 		"blocked": with(opened(), func(n *router.Notification, inc *router.Incident) {
-			inc.Event, inc.Path, n.Severity = router.FlowStatusChange, []router.Level{router.Throttled, router.Blocked}, router.Critical
+			inc.Event, inc.Path, n.Severity = router.FlowStatusChange, []router.Level{router.Throttled, router.Blocked},
+				router.Critical
 			n.Alerts = []router.Alert{
 				{Event: router.FlowStatusChange, Level: router.Blocked, Active: true, Raised: began, Severity: router.Critical},
 				{Event: router.FlowStatusChange, Level: router.Throttled, Active: true, Raised: began, Severity: router.Error},
@@ -275,7 +294,8 @@ func cards() map[string]router.Notification {
 				{Event: router.EndpointLatency, Level: "1000", Active: true, Incident: 41},
 				{Event: router.EndpointAvailability, Level: "90", Active: true, Incident: 40},
 			}
-			n.Problems = []router.Problem{{Notifier: "payments-oncall", Error: "PagerDuty refused: invalid routing key (check the integration key)"}}
+			n.Problems = []router.Problem{{Notifier: "payments-oncall",
+				Error: "PagerDuty refused: invalid routing key (check the integration key)"}}
 		}),
 		"hostile-flow-name": with(opened(), func(n *router.Notification, inc *router.Incident) {
 			inc.FlowName, inc.Rule, inc.Labels = hostile, hostile, map[string]string{"team": hostile}
@@ -288,7 +308,8 @@ func cards() map[string]router.Notification {
 		}),
 		"notice-status": noticed(router.Notice{
 			Name: router.FlowStatusChange, Severity: router.Info, Flow: "1987937931743377", FlowInfo: checkout,
-			OldStatus: router.Draft, NewStatus: router.Published, Message: "Flow Checkout changed status from DRAFT to PUBLISHED",
+			OldStatus: router.Draft, NewStatus: router.Published,
+			Message: "Flow Checkout changed status from DRAFT to PUBLISHED",
 		}),
 		"notice-expiry": noticed(router.Notice{
 			Name: router.FlowVersionExpiryWarning, Severity: router.Warning, Flow: "1987937931743377", FlowInfo: checkout,
@@ -306,21 +327,25 @@ func cards() map[string]router.Notification {
 		"account-is-restricted": with(opened(), func(n *router.Notification, inc *router.Incident) {
 			inc.Event, inc.Flow, inc.FlowInfo = router.AccountRestriction, "account:", router.FlowInfo{AccountName: "Acme <EU>"}
 			inc.Subject, inc.Path = router.Subject{Kind: router.SubjectAccount}, nil
-			inc.Facts = []router.Fact{{Name: "Until", Text: "7 April 2026"}, {Name: "What to do", Text: hostile + strings.Repeat(" and so on", 20)}}
+			inc.Facts = []router.Fact{{Name: "Until", Text: "7 April 2026"},
+				{Name: "What to do", Text: hostile + strings.Repeat(" and so on", 20)}}
 			n.Alerts = []router.Alert{
-				{Event: router.AccountRestriction, Level: "RESTRICTED_BIZ_INITIATED_MESSAGING", Active: true, Severity: router.Error},
+				{Event: router.AccountRestriction, Level: "RESTRICTED_BIZ_INITIATED_MESSAGING", Active: true,
+					Severity: router.Error},
 				{Event: router.AccountRestriction, Level: "<RESTRICTED_ANEW>", Active: true, Severity: router.Error},
 			}
 		}),
 		"notice-unknown": noticed(router.Notice{Name: "", Severity: router.Error, Flow: "1"}),
 		"notice-recovery": noticed(router.Notice{
-			Name: router.EndpointErrorRate, Severity: router.Info, Flow: "1987937931743377", FlowInfo: checkout, AlertState: router.Deactivated,
-			Threshold: ptr(10), Reading: router.Reading{Value: ptr(3)}, Recovery: "flowbridge/1/2/3",
+			Name: router.EndpointErrorRate, Severity: router.Info, Flow: "1987937931743377", FlowInfo: checkout,
+			AlertState: router.Deactivated,
+			Threshold:  ptr(10), Reading: router.Reading{Value: ptr(3)}, Recovery: "flowbridge/1/2/3",
 		}),
 		"notice-parked": noticed(router.Notice{
 			Name: router.ParkedDelivery, Severity: router.Error, Flow: "1987937931743377", FlowInfo: checkout,
 			Act: &router.Act{
-				Incident: 42, Notifier: "payments-oncall", Error: "PagerDuty refused: invalid routing key (check the integration key)",
+				Incident: 42, Notifier: "payments-oncall",
+				Error: "PagerDuty refused: invalid routing key (check the integration key)",
 				About: "critical: Checkout: Endpoint error rate over 50 %", Delivery: 17,
 			},
 		}),
@@ -362,7 +387,8 @@ func TestSlackTakesEveryCard(t *testing.T) {
 	for name, n := range cards() {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			if _, _, _, err := w.notifier.clients.now().PostMessageWithResponseContext(t.Context(), "#payments", render(&n, true).options()...); err != nil {
+			if _, _, _, err := w.notifier.clients.now().PostMessageWithResponseContext(t.Context(), "#payments",
+				render(&n, true).options()...); err != nil {
 				t.Fatalf("%+v", err)
 			}
 			drawn := w.slack.Render("#payments", sandbox.RenderOptions{})
@@ -387,7 +413,8 @@ func TestWhatMattersLeastGoesFirst(t *testing.T) {
 	p.section(helpful, "table", strings.Repeat("t", 40))
 	p.section(smallPrint, "foot", strings.Repeat("f", 40))
 	p.section(helpful, "table-2", strings.Repeat("t", 40))
-	for room, want := range map[int][]string{160: {"head", "table", "foot", "table-2"}, 159: {"head", "table", "table-2"}, 119: {"head", "table"}, 79: {"head"}} {
+	for room, want := range map[int][]string{160: {"head", "table", "foot", "table-2"}, 159: {"head", "table", "table-2"},
+		119: {"head", "table"}, 79: {"head"}} {
 		q := &parts{list: append([]part(nil), p.list...)}
 		var got []string
 		for _, b := range q.fit(room) {
@@ -426,7 +453,8 @@ func TestAValueIsCutWithoutBreakingAnEntity(t *testing.T) {
 	}
 }
 
-// FuzzLine tries values that nobody thought of: they stay within their room, and nothing in them means anything to Slack.
+// FuzzLine tries values that nobody thought of: they stay within their room, and nothing in them means anything to
+// Slack.
 func FuzzLine(f *testing.F) {
 	f.Add(hostile, 30)
 	f.Add("&&&&", 7)
@@ -468,7 +496,8 @@ func TestWhoWasPagedGoesOnInTheLineOfWhatPagedThem(t *testing.T) {
 		got = append(got, fmt.Sprint(r.entry, " ", r.text))
 	}
 	want := []string{
-		"3 :arrow_up: Endpoint error rate over 50 %: now 62.5 %; severity rises from warning to critical. Paged payments-oncall",
+		"3 :arrow_up: Endpoint error rate over 50 %: now 62.5 %; severity rises from warning to critical. Paged " +
+			"payments-oncall",
 		"4 :pager: Paged backup-oncall, by Sam in Slack",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

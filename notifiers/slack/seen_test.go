@@ -7,8 +7,8 @@ import (
 	"flowbridge/router"
 )
 
-// TestACommandIsAnsweredOnceItsActShows has the fold come to an act with the third look at its incident: whoever writes the
-// next command sees it.
+// TestACommandIsAnsweredOnceItsActShows has the fold come to an act with the third look at its incident: whoever writes
+// the next command sees it.
 func TestACommandIsAnsweredOnceItsActShows(t *testing.T) {
 	entry := func(kind router.EntryKind) func(*router.IncidentDetail, time.Time) {
 		return func(inc *router.IncidentDetail, at time.Time) {
@@ -23,9 +23,13 @@ func TestACommandIsAnsweredOnceItsActShows(t *testing.T) {
 	}{
 		{"ack 42", opened(), entry(router.EntryAcknowledged), "INC-42: acknowledged."},
 		{"unack 42", acked(), entry(router.EntryUnacknowledged), "INC-42: no longer acknowledged."},
-		{"silence 42 4h", opened(), func(inc *router.IncidentDetail, _ time.Time) { inc.Silence.ID = "s" }, "INC-42: silenced for 4 h."},
-		{"unsilence 42", cards()["silenced-from-its-card"], func(inc *router.IncidentDetail, _ time.Time) { inc.Silence = router.Silence{} }, "INC-42: no longer silenced."},
-		{"resolve 42", opened(), func(inc *router.IncidentDetail, _ time.Time) { inc.Incident = *resolvedOne().Incident }, // Meta was faster
+		{"silence 42 4h", opened(), func(inc *router.IncidentDetail, _ time.Time) { inc.Silence.ID = "s" },
+			"INC-42: silenced for 4 h."},
+		{"unsilence 42", cards()["silenced-from-its-card"], func(inc *router.IncidentDetail, _ time.Time) {
+			inc.Silence = router.Silence{}
+		}, "INC-42: no longer silenced."},
+		// Meta was faster
+		{"resolve 42", opened(), func(inc *router.IncidentDetail, _ time.Time) { inc.Incident = *resolvedOne().Incident },
 			"INC-42: already resolved by Meta at <!date^1773464700^{time}|05:05 UTC>"},
 	} {
 		t.Run(test.text, func(t *testing.T) {

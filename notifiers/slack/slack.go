@@ -40,8 +40,8 @@ type Config struct {
 	// Interactive says that a Receiver hears what people press: cards of incidents get buttons. Default: they
 	// only have links.
 	Interactive bool
-	// ChannelID returns the id of the channel that messages to a #name went to last, by the receipts that are kept; "" where
-	// there is none. It is asked where this process has told nothing there yet. Default: nothing is known.
+	// ChannelID returns the id of the channel that messages to a #name went to last, by the receipts that are kept; ""
+	// where there is none. It is asked where this process has told nothing there yet. Default: nothing is known.
 	ChannelID func(ctx context.Context, name string) (string, error)
 	// Timeout bounds one call. A Sync makes several. Default: 10 s.
 	Timeout time.Duration
@@ -54,13 +54,18 @@ type Config struct {
 
 // api is what we use of the library: its minor releases break.
 type api interface {
-	PostMessageWithResponseContext(ctx context.Context, channel string, options ...slack.MsgOption) (id, ts string, m slack.Message, err error)
-	UpdateMessageContext(ctx context.Context, channel, ts string, options ...slack.MsgOption) (id, newTS, text string, err error)
+	PostMessageWithResponseContext(ctx context.Context, channel string, options ...slack.MsgOption) (id, ts string,
+		m slack.Message, err error)
+	UpdateMessageContext(ctx context.Context, channel, ts string, options ...slack.MsgOption) (id, newTS, text string,
+		err error)
 	DeleteMessageContext(ctx context.Context, channel, ts string) (id, oldTS string, err error)
 	GetPermalinkContext(ctx context.Context, p *slack.PermalinkParameters) (string, error)
-	GetConversationHistoryContext(ctx context.Context, p *slack.GetConversationHistoryParameters) (*slack.GetConversationHistoryResponse, error)
-	GetConversationRepliesContext(ctx context.Context, p *slack.GetConversationRepliesParameters) (found []slack.Message, more bool, cursor string, err error)
-	GetConversationsContext(ctx context.Context, p *slack.GetConversationsParameters) (found []slack.Channel, cursor string, err error)
+	GetConversationHistoryContext(ctx context.Context,
+		p *slack.GetConversationHistoryParameters) (*slack.GetConversationHistoryResponse, error)
+	GetConversationRepliesContext(ctx context.Context, p *slack.GetConversationRepliesParameters) (found []slack.Message,
+		more bool, cursor string, err error)
+	GetConversationsContext(ctx context.Context, p *slack.GetConversationsParameters) (found []slack.Channel,
+		cursor string, err error)
 	JoinConversationContext(ctx context.Context, channel string) (*slack.Channel, string, []string, error)
 }
 
@@ -95,7 +100,8 @@ func New(cfg Config) (*Notifier, error) {
 	if cfg.TokenNow == nil {
 		cfg.TokenNow = func() router.Secret { return cfg.Token }
 	}
-	clients := &clients{url: cfg.APIURL, http: apiClient(cfg.Timeout, cfg.Now), tokens: func() (bot, app router.Secret) { return cfg.TokenNow(), "" }}
+	clients := &clients{url: cfg.APIURL, http: apiClient(cfg.Timeout, cfg.Now),
+		tokens: func() (bot, app router.Secret) { return cfg.TokenNow(), "" }}
 	return &Notifier{cfg: cfg, clients: clients, ids: map[string]string{}, held: map[string]time.Time{}}, nil
 }
 

@@ -34,8 +34,8 @@ type envelope struct {
 	at     time.Time // when it came
 }
 
-// runSocket keeps a connection in Socket Mode until ctx ends, and works what comes through it. Whatever ends one, the next
-// is tried: at once if it had lasted, else after a wait that doubles.
+// runSocket keeps a connection in Socket Mode until ctx ends, and works what comes through it. Whatever ends one, the
+// next is tried: at once if it had lasted, else after a wait that doubles.
 func (r *Receiver) runSocket(ctx context.Context) {
 	// What came is worked even if its connection ends, or we do: else nobody knew whether it was written down. A stop
 	// waits no longer for all of it than for one.
@@ -78,7 +78,8 @@ func (r *Receiver) runSocket(ctx context.Context) {
 func (r *Receiver) connect(ctx context.Context) (why error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	client := socketmode.New(r.clients.now(), socketmode.OptionDialer(socketDialer()), socketmode.OptionReadLimit(maxRequest),
+	client := socketmode.New(r.clients.now(), socketmode.OptionDialer(socketDialer()),
+		socketmode.OptionReadLimit(maxRequest),
 		socketmode.OptionLog(log.New(io.Discard, "", 0)))
 	ended := make(chan error, 1)
 	go func() { ended <- client.RunContext(ctx) }()
@@ -182,11 +183,13 @@ func (r *Receiver) envelope(ctx context.Context, e envelope) {
 	acking, cancelAck := context.WithTimeout(ctx, ackIn)
 	defer cancelAck()
 	if err := e.client.AckCtx(acking, e.event.Request.EnvelopeID, payload); err != nil && ctx.Err() == nil {
-		r.cfg.Logger.Warn("a request of Slack's was worked and could not be acknowledged: Slack calls it failed", "error", err)
+		r.cfg.Logger.Warn("a request of Slack's was worked and could not be acknowledged: Slack calls it failed",
+			"error", err)
 	}
 }
 
 func (r *Receiver) foreign(kind, team string) {
 	r.seen.WithLabelValues(kind, "refused").Inc()
-	r.cfg.Logger.Warn("a request to act from Slack was refused", "kind", kind, "reason", "it is of another workspace", "team", team)
+	r.cfg.Logger.Warn("a request to act from Slack was refused", "kind", kind, "reason", "it is of another workspace",
+		"team", team)
 }

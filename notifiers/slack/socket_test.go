@@ -47,7 +47,8 @@ func TestTheSocketCarriesPressesAndCommands(t *testing.T) {
 		t.Errorf("the command is answered with %q", got)
 	}
 	d.press(sandbox.Press{Action: "acknowledge", Team: "T0OTHER"})
-	if got, err := d.slack.Write(t.Context(), sandbox.Command{Text: "ack 42", Team: "T0OTHER"}); err != nil || got.Text() != "This app belongs to another workspace." {
+	if got, err := d.slack.Write(t.Context(), sandbox.Command{Text: "ack 42", Team: "T0OTHER"}); err != nil ||
+		got.Text() != "This app belongs to another workspace." {
 		t.Errorf("%+v %v", got, err)
 	}
 	d.ledger.set(resolvedOne(), d.receipt)
@@ -69,7 +70,8 @@ func TestAConnectionThatEndsIsFollowedByAnother(t *testing.T) {
 		d.slack.DropSockets(politely)
 		d.connected(1)
 	}
-	// The library may still be closing what it opened while the last one ended: Slack sends what nobody acknowledged again.
+	// The library may still be closing what it opened while the last one ended: Slack sends what nobody acknowledged
+	// again.
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var err error
@@ -150,8 +152,8 @@ func TestAnActGoesOnWhenItsConnectionEnds(t *testing.T) {
 	}
 }
 
-// crowd lets so many people press at a time, while the storage answers nobody until ready says so. It returns once so many
-// of them were acknowledged, with how many were in all.
+// crowd lets so many people press at a time, while the storage answers nobody until ready says so. It returns once so
+// many of them were acknowledged, with how many were in all.
 func (d *desk) crowd(people, want int, ready func() bool) (acknowledged int) {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Minute)
@@ -161,7 +163,8 @@ func (d *desk) crowd(people, want int, ready func() bool) (acknowledged int) {
 	ended := make(chan bool, people)
 	for i := range people {
 		go func() {
-			sent, err := d.slack.Press(ctx, "#payments", ownOf(d.receipt).TS, sandbox.Press{Action: "acknowledge", User: fmt.Sprint("U0", i)})
+			sent, err := d.slack.Press(ctx, "#payments", ownOf(d.receipt).TS,
+				sandbox.Press{Action: "acknowledge", User: fmt.Sprint("U0", i)})
 			ended <- err == nil && sent.Status == http.StatusOK
 		}()
 	}
@@ -197,7 +200,8 @@ func patientDesk(t *testing.T, queue int) *desk {
 func TestManyMayPressAtATime(t *testing.T) {
 	const people = 4 * socketAtOnce
 	d := patientDesk(t, socketQueue)
-	if got := d.crowd(people, people, func() bool { return len(d.receiver.requests) == people-socketAtOnce }); got != people {
+	if got := d.crowd(people, people,
+		func() bool { return len(d.receiver.requests) == people-socketAtOnce }); got != people {
 		t.Errorf("%d of %d presses were acknowledged\n%s", got, people, &d.log)
 	}
 	if got := len(d.ledger.stored()); got != people {

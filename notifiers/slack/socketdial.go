@@ -16,8 +16,9 @@ import (
 // socketHandshake is how long the opening of a connection may take.
 const socketHandshake = 45 * time.Second
 
-// socketDialer opens the connections of Socket Mode. What is read until one stands is bounded, as the header of every other
-// answer is: what a proxy says, certificates and the header of the server together. Messages have a bound of their own.
+// socketDialer opens the connections of Socket Mode. What is read until one stands is bounded, as the header of every
+// other answer is: what a proxy says, certificates and the header of the server together. Messages have a bound of
+// their own.
 func socketDialer() *websocket.Dialer {
 	d := net.Dialer{}
 	return &websocket.Dialer{
@@ -38,8 +39,8 @@ func socketDialer() *websocket.Dialer {
 // errLongHandshake ends a connection whose other end goes on and on before it begins.
 var errLongHandshake = fmt.Errorf("more than %d KiB before the connection stands", notifiers.MaxAnswerHeader>>10)
 
-// handshakeConn bounds what is read until the handshake is over. The library has no word for that, but it gives the handshake
-// a deadline, and takes that away when the connection stands.
+// handshakeConn bounds what is read until the handshake is over. The library has no word for that, but it gives the
+// handshake a deadline, and takes that away when the connection stands.
 type handshakeConn struct {
 	net.Conn
 	left atomic.Int64 // bytes that may still be read

@@ -116,10 +116,12 @@ func TestTheReceiverSaysThatAHandshakeHasNoEnd(t *testing.T) {
 		_, _ = io.WriteString(w, `{"ok":true,"url":"ws://`+at+`/link?ticket=secret"}`)
 	}))
 	t.Cleanup(api.Close)
-	d := newDeskWith(t, func(r *Receiver) { r.clients.url = api.URL + "/" }, func(_ *sandbox.SlackConfig, cfg *ReceiverConfig) {
-		cfg.SigningSecret, cfg.AppToken = "", appToken
-	})
-	for begun := time.Now(); !strings.Contains(d.log.String(), errLongHandshake.Error()); time.Sleep(10 * time.Millisecond) {
+	d := newDeskWith(t, func(r *Receiver) { r.clients.url = api.URL + "/" },
+		func(_ *sandbox.SlackConfig, cfg *ReceiverConfig) {
+			cfg.SigningSecret, cfg.AppToken = "", appToken
+		})
+	for begun := time.Now(); !strings.Contains(d.log.String(),
+		errLongHandshake.Error()); time.Sleep(10 * time.Millisecond) {
 		if time.Since(begun) > time.Minute {
 			t.Fatalf("the log does not say why:\n%s", &d.log)
 		}

@@ -75,7 +75,8 @@ func (t *telling) anew(ctx context.Context, why *failure) *failure {
 		if why.is(frozen) && !t.deserves() {
 			return nil
 		}
-		t.n.Receipt = altered(t.n.Receipt, func(o *own) { o.Mute = false }) // whether the new thread takes replies is not known
+		// whether the new thread takes replies is not known
+		t.n.Receipt = altered(t.n.Receipt, func(o *own) { o.Mute = false })
 		t.card = render(t.n, t.cfg.Interactive)
 		if f := t.post(ctx); f != nil {
 			return f
@@ -105,9 +106,9 @@ func (t *telling) named() string { return cmp.Or(t.receipt.Channel, t.n.Target.A
 // by now.
 func (t *telling) channel() string { return cmp.Or(t.known(t.named()), t.named()) }
 
-// posts and updates are what we stop for a while after a 429: about one post a second and channel is allowed. Updates are
-// counted for the whole app, but Slack has limits of single messages and channels too, and one of those must not keep
-// the others from being told; a call too many in each channel is all that it costs.
+// posts and updates are what we stop for a while after a 429: about one post a second and channel is allowed. Updates
+// are counted for the whole app, but Slack has limits of single messages and channels too, and one of those must not
+// keep the others from being told; a call too many in each channel is all that it costs.
 func (t *telling) posts() string   { return "chat.postMessage " + t.channel() }
 func (t *telling) updates() string { return "chat.update " + t.channel() }
 
@@ -130,7 +131,8 @@ func (t *telling) post(ctx context.Context) *failure {
 		return f
 	}
 	t.remember(t.n.Target.Address, id)
-	t.receipt = receipt{router.Receipt{Told: t.receipt.Told, Open: t.n.Open, Severity: t.n.Severity}, own{Channel: id, TS: ts}}
+	t.receipt = receipt{router.Receipt{Told: t.receipt.Told, Open: t.n.Open, Severity: t.n.Severity},
+		own{Channel: id, TS: ts}}
 	t.fresh = true
 	return nil
 }
@@ -174,7 +176,8 @@ func (t *telling) send(ctx context.Context, limit string, c card, call func(card
 	if f.is(payload) && !c.bare() {
 		refusal := f
 		if f = call(c.plain()); f == nil {
-			t.cfg.Logger.Warn("Slack refused a card; it was told in plain words", "delivery", t.n.Delivery, "error", refusal.said())
+			t.cfg.Logger.Warn("Slack refused a card; it was told in plain words", "delivery", t.n.Delivery, "error",
+				refusal.said())
 		}
 	}
 	if f.is(limited) {
@@ -215,7 +218,8 @@ func (t *telling) metadata(entry int64) slack.MsgOption {
 
 // ours says whether a message is one that this delivery posted, and up to which entry it tells.
 func (t *telling) ours(m *slack.Message) (entry int64, ok bool) {
-	ok = m.Metadata.EventType == eventType && marked(m, "delivery") == t.n.Delivery && marked(m, "since") == t.since().Unix()
+	ok = m.Metadata.EventType == eventType && marked(m, "delivery") == t.n.Delivery &&
+		marked(m, "since") == t.since().Unix()
 	return marked(m, "entry"), ok
 }
 

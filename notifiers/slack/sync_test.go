@@ -23,10 +23,12 @@ func TestAnIncidentIsOneMessageWithItsTimelineBelow(t *testing.T) {
 		{opened(), "postMessage getPermalink"},
 		{escalated(), "update postMessage"},
 		{with(escalated(), func(n *router.Notification, inc *router.Incident) { // new numbers: no line
-			n.Revision, n.Timeline = 3, []router.Entry{entry(3, router.EntryRefreshed, "Endpoint error rate still over 50 %: now 70 %")}
+			n.Revision, n.Timeline = 3,
+				[]router.Entry{entry(3, router.EntryRefreshed, "Endpoint error rate still over 50 %: now 70 %")}
 		}), "update"},
 		{with(acked(), func(n *router.Notification, inc *router.Incident) {
-			n.Timeline = []router.Entry{entry(4, router.EntryAcknowledged, "Acknowledged by Sam"), entry(5, router.EntryLate, "Arrived late and changed nothing")}
+			n.Timeline = []router.Entry{entry(4, router.EntryAcknowledged, "Acknowledged by Sam"),
+				entry(5, router.EntryLate, "Arrived late and changed nothing")}
 		}), "update postMessage"}, // what changed nothing gets no line
 		{with(resolvedOne(), func(n *router.Notification, inc *router.Incident) {
 			n.Timeline = []router.Entry{entry(6, router.EntryResolved, "Back under 5 % after 2 h 5 min")}
@@ -61,8 +63,8 @@ func TestAnIncidentIsOneMessageWithItsTimelineBelow(t *testing.T) {
 	}
 }
 
-// TestPeopleAreCalledWhenItOpensAndGetsWorse: neither new numbers nor an acknowledgement call anybody, nor does what the
-// channel sees for the first time call twice.
+// TestPeopleAreCalledWhenItOpensAndGetsWorse: neither new numbers nor an acknowledgement call anybody, nor does what
+// the channel sees for the first time call twice.
 func TestPeopleAreCalledWhenItOpensAndGetsWorse(t *testing.T) {
 	mention := func(n router.Notification) router.Notification {
 		n.Alerts = slices.Clone(n.Alerts)
@@ -71,7 +73,8 @@ func TestPeopleAreCalledWhenItOpensAndGetsWorse(t *testing.T) {
 		}
 		return n
 	}
-	silent := with(mention(escalated()), func(n *router.Notification, inc *router.Incident) { inc.Silence = router.Silence{ID: "s"} })
+	silent := with(mention(escalated()),
+		func(n *router.Notification, inc *router.Incident) { inc.Silence = router.Silence{ID: "s"} })
 	late := mention(escalated())
 	late.Receipt, late.MayExist = router.Receipt{}, false
 	numbers := with(mention(opened()), func(n *router.Notification, inc *router.Incident) { n.Timeline = nil })
@@ -86,13 +89,22 @@ func TestPeopleAreCalledWhenItOpensAndGetsWorse(t *testing.T) {
 		steps []router.Notification
 		want  []string
 	}{
-		{"it opens", []router.Notification{mention(opened())}, []string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, open)" + who}},
-		{"new numbers", []router.Notification{mention(opened()), numbers}, []string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, open)"}},
-		{"it gets worse", []router.Notification{mention(opened()), mention(escalated())}, []string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, open)", rose + who}},
-		{"both at once", []router.Notification{late}, []string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, open)" + who, rose[1:]}},
-		{"under a silence", []router.Notification{mention(opened()), silent}, []string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, silenced)", rose}},
-		{"a reminder", []router.Notification{mention(opened()), reminder}, []string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, open)", ">> :alarm_clock: Nobody has it after 30 min" + who}},
-		{"acknowledged", []router.Notification{mention(opened()), mention(acked())}, []string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, acknowledged by Sam)", "> :eyes: Acknowledged by Sam"}},
+		{"it opens", []router.Notification{mention(opened())},
+			[]string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, open)" + who}},
+		{"new numbers", []router.Notification{mention(opened()), numbers},
+			[]string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, open)"}},
+		{"it gets worse", []router.Notification{mention(opened()), mention(escalated())},
+			[]string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, open)", rose + who}},
+		{"both at once", []router.Notification{late},
+			[]string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, open)" + who, rose[1:]}},
+		{"under a silence", []router.Notification{mention(opened()), silent},
+			[]string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, silenced)", rose}},
+		{"a reminder", []router.Notification{mention(opened()), reminder},
+			[]string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, open)",
+				">> :alarm_clock: Nobody has it after 30 min" + who}},
+		{"acknowledged", []router.Notification{mention(opened()), mention(acked())},
+			[]string{"Critical: Checkout: Endpoint error rate over 50 %, now 62.5 % (INC-42, acknowledged by Sam)",
+				"> :eyes: Acknowledged by Sam"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -112,7 +124,8 @@ func TestWhatWasOverBeforeItCouldBeToldIsOneLine(t *testing.T) {
 	n := cards()["missed"]
 	n.Receipt, n.MayExist = router.Receipt{}, false
 	r := w.sync(n)
-	want := []string{"Checkout: Endpoint error rate opened and closed again after 3 min, before this channel could be told (INC-42)"}
+	want := []string{
+		"Checkout: Endpoint error rate opened and closed again after 3 min, before this channel could be told (INC-42)"}
 	if diff := cmp.Diff(want, w.shown()); diff != "" {
 		t.Errorf("the channel (-want +got):\n%s", diff)
 	}
@@ -133,7 +146,8 @@ func TestAReopenedIncidentIsSeen(t *testing.T) {
 	r = w.sync(after(r, 1, with(opened(), func(n *router.Notification, inc *router.Incident) {
 		n.Timeline = []router.Entry{entry(3, router.EntryActivated, "It is back")}
 	})))
-	want := []string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, reopened)", "> :arrow_down: It is over for you", ">> :red_circle: It is back"}
+	want := []string{"Warning: Checkout: Endpoint error rate over 5 %, now 6.2 % (INC-42, reopened)",
+		"> :arrow_down: It is over for you", ">> :red_circle: It is back"}
 	if diff := cmp.Diff(want, w.shown()); diff != "" || !r.Open {
 		t.Errorf("the channel (-want +got):\n%s", diff)
 	}
@@ -154,10 +168,12 @@ func TestABurstIsOneReply(t *testing.T) {
 	r = w.sync(n)
 	thread := w.slack.Thread("#payments", ownOf(r).TS)
 	if len(thread) != 2 || !thread[1].Broadcast || r.Told != 61 {
-		t.Fatalf("%d messages, broadcast %v, told %d; want one loud reply", len(thread), thread[len(thread)-1].Broadcast, r.Told)
+		t.Fatalf("%d messages, broadcast %v, told %d; want one loud reply", len(thread), thread[len(thread)-1].Broadcast,
+			r.Told)
 	}
 	text := thread[1].Text
-	if len([]rune(text)) > threadText || !strings.HasPrefix(text, "… 50 earlier entries are left out\n<!date^") || !strings.Contains(text, ":arrow_down: 49 long") {
+	if len([]rune(text)) > threadText || !strings.HasPrefix(text, "… 50 earlier entries are left out\n<!date^") ||
+		!strings.Contains(text, ":arrow_down: 49 long") {
 		t.Errorf("%d characters: %s", len([]rune(text)), text)
 	}
 }
@@ -204,7 +220,8 @@ func TestAReplyThatMissesItsThreadIsTakenBack(t *testing.T) {
 		}
 		done <- r
 	}()
-	if err := w.slack.Wait(t.Context(), func() bool { return strings.HasSuffix(w.calls(from), "postMessage") }); err != nil {
+	if err := w.slack.Wait(t.Context(),
+		func() bool { return strings.HasSuffix(w.calls(from), "postMessage") }); err != nil {
 		t.Fatal(err)
 	}
 	w.slack.DeleteMessage("#payments", ownOf(first).TS) // between the update and the reply
@@ -213,7 +230,8 @@ func TestAReplyThatMissesItsThreadIsTakenBack(t *testing.T) {
 	if got, want := w.calls(from), "update postMessage delete postMessage postMessage getPermalink"; got != want {
 		t.Errorf("called %q, want %q", got, want)
 	}
-	if all, thread := w.slack.Messages("#payments"), w.slack.Thread("#payments", ownOf(r).TS); len(all) != 2 || len(thread) != 2 || r.Told != 2 {
+	if all, thread := w.slack.Messages("#payments"), w.slack.Thread("#payments", ownOf(r).TS); len(all) != 2 ||
+		len(thread) != 2 || r.Told != 2 {
 		t.Errorf("%d messages, %d of them in the new thread, told %d", len(all), len(thread), r.Told)
 	}
 }
@@ -308,7 +326,8 @@ func TestANoticeIsFoundAfterACrash(t *testing.T) {
 }
 
 func TestANoticeThatMayHaveBeenPostedIsLookedFor(t *testing.T) {
-	for _, fault := range []sandbox.Fault{{OKFalse: "internal_error"}, {OKFalse: "fatal_error"}, {Status: 403}, {EOF: true}} {
+	for _, fault := range []sandbox.Fault{{OKFalse: "internal_error"}, {OKFalse: "fatal_error"}, {Status: 403},
+		{EOF: true}} {
 		for _, accepted := range []bool{true, false} {
 			w := newWorld(t)
 			n := cards()["notice-recovery"]
@@ -331,7 +350,10 @@ func TestTwiceIsBetterThanNever(t *testing.T) {
 		"no scope to read": func(w *world) {
 			w.slack.Fail(sandbox.Fault{Method: "conversations.history", OKFalse: "missing_scope"})
 		},
-		"no scope to list": func(w *world) { w.slack.Fail(sandbox.Fault{Method: "conversations.list", OKFalse: "missing_scope"}) },
+		"no scope to list": func(w *world) {
+			w.slack.Fail(sandbox.Fault{Method: "conversations.list",
+				OKFalse: "missing_scope"})
+		},
 		"not a member": func(w *world) {
 			w.slack.Fail(sandbox.Fault{Method: "conversations.history", OKFalse: "not_in_channel"})
 		},

@@ -82,7 +82,8 @@ func stamp(at time.Time, format, fallback string) string {
 // card.
 func webURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && utf8.RuneCountInString(s) <= maxURL && !strings.ContainsAny(s, " <>|")
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" &&
+		utf8.RuneCountInString(s) <= maxURL && !strings.ContainsAny(s, " <>|")
 }
 
 // link writes a label that leads to a URL, or only the label where there is none, or one that would take the

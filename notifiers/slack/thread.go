@@ -11,7 +11,8 @@ import (
 )
 
 // thread writes what the timeline has new. Receipt.Told moves on with every line, so that an attempt that
-// ends half-way repeats nothing. It stays behind where the thread takes no replies: the card has the lines from there on.
+// ends half-way repeats nothing. It stays behind where the thread takes no replies: the card has the lines from there
+// on.
 func (t *telling) thread(ctx context.Context) *failure {
 	if len(t.n.Timeline) == 0 || t.receipt.Mute {
 		return nil

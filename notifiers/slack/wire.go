@@ -48,9 +48,10 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// inForm lets through what is in the form of Slack's Web API, which is a status of 200 and {"ok": true} or {"ok": false,
-// "error": "..."}, and makes errors of the rest: a busyError of a 429, a foreignError of all others. What stands between us
-// and Slack answers as well, and its word is not Slack's: nothing may be refused by it, nor taken as not there.
+// inForm lets through what is in the form of Slack's Web API, which is a status of 200 and {"ok": true} or {"ok":
+// false, "error": "..."}, and makes errors of the rest: a busyError of a 429, a foreignError of all others. What stands
+// between us and Slack answers as well, and its word is not Slack's: nothing may be refused by it, nor taken as not
+// there.
 type inForm struct {
 	http.RoundTripper
 	now func() time.Time

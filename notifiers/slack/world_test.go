@@ -117,7 +117,8 @@ func (w *world) calls(from int) string {
 	return strings.Join(out, " ")
 }
 
-// shown lists what the channel shows: roots as their text, replies with an arrow, two for those that the channel sees too.
+// shown lists what the channel shows: roots as their text, replies with an arrow, two for those that the channel sees
+// too.
 func (w *world) shown() []string {
 	var out []string
 	for _, m := range w.slack.Messages("#payments") {

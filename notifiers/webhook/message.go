@@ -21,8 +21,8 @@ const (
 	noticeType           = "notice"
 )
 
-// Bounds of our own: Standard Webhooks asks for less than 20 KB. Names and texts come from Meta and the rules, and are of any
-// length.
+// Bounds of our own: Standard Webhooks asks for less than 20 KB. Names and texts come from Meta and the rules, and are
+// of any length.
 const (
 	maxText   = 2000 // characters
 	maxShort  = 300
@@ -46,16 +46,17 @@ type data struct {
 }
 
 type incident struct {
-	Number         int64             `json:"number"`
-	Name           string            `json:"name"` // INC-42
-	Key            string            `json:"key"`  // the same for every incident about the same trouble
-	State          string            `json:"state"`
-	Open           bool              `json:"open"` // for this receiver
-	Event          string            `json:"event"`
-	Signal         string            `json:"signal"`  // unlike event where several share one: ACCOUNT_BAN
-	Subject        subject           `json:"subject"` // what it is about
-	Change         string            `json:"change"`  // Meta's word for what happened to another subject than a flow, or ""
-	Facts          []router.Fact     `json:"facts"`   // what Meta said beside that, for people
+	Number  int64   `json:"number"`
+	Name    string  `json:"name"` // INC-42
+	Key     string  `json:"key"`  // the same for every incident about the same trouble
+	State   string  `json:"state"`
+	Open    bool    `json:"open"` // for this receiver
+	Event   string  `json:"event"`
+	Signal  string  `json:"signal"`  // unlike event where several share one: ACCOUNT_BAN
+	Subject subject `json:"subject"` // what it is about
+	// Meta's word for what happened to another subject than a flow, or ""
+	Change         string            `json:"change"`
+	Facts          []router.Fact     `json:"facts"` // what Meta said beside that, for people
 	WABA           string            `json:"waba_id"`
 	AccountName    string            `json:"account_name"`
 	Flow           string            `json:"flow_id"`
@@ -138,8 +139,8 @@ type field struct {
 	Value string `json:"value"`
 }
 
-// Message returns what a receiver would get of a notification of which nothing was said yet, or as its receipt has it. It
-// calls nobody.
+// Message returns what a receiver would get of a notification of which nothing was said yet, or as its receipt has it.
+// It calls nobody.
 func Message(n router.Notification) ([]byte, error) {
 	var last own
 	if err := n.Receipt.Own.Get(&last); err != nil {
@@ -149,7 +150,8 @@ func Message(n router.Notification) ([]byte, error) {
 }
 
 func newMessage(n *router.Notification, last own) *message {
-	m := &message{Type: noticeType, Data: data{Notifier: n.Target.Notifier, Severity: max(n.Severity, router.Info).String()}}
+	m := &message{Type: noticeType,
+		Data: data{Notifier: n.Target.Notifier, Severity: max(n.Severity, router.Info).String()}}
 	if n.Notice != nil {
 		m.Timestamp, m.Data.Notice = n.Notice.At.UTC(), newNotice(n.Notice)
 		return m
@@ -169,7 +171,8 @@ func typeOf(n *router.Notification, last own) (string, time.Time) {
 		return incidentOpened, newest(n, inc.OpenedAt)
 	case n.Open && acknowledged && (!r.Acknowledged || newly):
 		return incidentAcknowledged, inc.AcknowledgedAt.UTC()
-	case n.Open, !r.Open && last.Said != "": // what was said to be over changes still: Meta reports the end of what a person resolved
+	// what was said to be over changes still: Meta reports the end of what a person resolved
+	case n.Open, !r.Open && last.Said != "":
 		return incidentUpdated, newest(n, inc.OpenedAt)
 	}
 	return incidentResolved, cmp.Or(inc.ResolvedAt, newest(n, inc.OpenedAt)).UTC()
@@ -187,8 +190,9 @@ func newest(n *router.Notification, at time.Time) time.Time {
 	return at.UTC()
 }
 
-// encode returns the body, and what tells whether two of them say the same. When it happened is not part of that, nor is when
-// somebody was paged, and what the service calls that: a page anew every half hour is no news for a receiver of its own.
+// encode returns the body, and what tells whether two of them say the same. When it happened is not part of that, nor
+// is when somebody was paged, and what the service calls that: a page anew every half hour is no news for a receiver of
+// its own.
 func (m *message) encode() (body []byte, sum string, err error) {
 	if body, err = json.Marshal(m); err != nil {
 		return nil, "", err
@@ -214,16 +218,21 @@ func (m *message) encode() (body []byte, sum string, err error) {
 func newIncident(n *router.Notification) *incident {
 	i := n.Incident
 	out := &incident{
-		Number: i.Number, Name: i.Name(), Key: n.Key, State: string(i.State), Open: n.Open, Event: short(router.EventOf(i.Event)), Signal: short(i.Event),
+		Number: i.Number, Name: i.Name(), Key: n.Key, State: string(i.State), Open: n.Open,
+		Event: short(router.EventOf(i.Event)), Signal: short(i.Event),
 		Subject: newSubject(i.Subject, i.Event, i.WABA, i.Flow, i.FlowName), Change: short(i.Change), Facts: facts(i.Facts),
 		WABA: short(i.WABA), AccountName: short(i.AccountName), Flow: short(router.OnlyFlow(i.Flow)),
-		FlowName: short(i.FlowName), Labels: labels(i.Labels), Runbook: i.Runbook, Rule: short(i.Rule), Title: short(i.Title), Text: cut(i.Text, maxText),
-		Fields: fields(i.Fields), OpenedAt: i.OpenedAt.UTC(), AcknowledgedAt: moment(i.AcknowledgedAt), AcknowledgedBy: short(i.AcknowledgedBy),
-		ResolvedAt: moment(i.ResolvedAt), ResolvedBy: short(i.ResolvedBy), Owner: short(i.Owner), Silenced: i.Silence.ID != "", Alerts: []alert{}, Link: n.Link,
+		FlowName: short(i.FlowName), Labels: labels(i.Labels), Runbook: i.Runbook, Rule: short(i.Rule), Title: short(i.Title),
+		Text:   cut(i.Text, maxText),
+		Fields: fields(i.Fields), OpenedAt: i.OpenedAt.UTC(), AcknowledgedAt: moment(i.AcknowledgedAt),
+		AcknowledgedBy: short(i.AcknowledgedBy),
+		ResolvedAt:     moment(i.ResolvedAt), ResolvedBy: short(i.ResolvedBy), Owner: short(i.Owner),
+		Silenced: i.Silence.ID != "", Alerts: []alert{}, Link: n.Link,
 		Reminders: reminders(n), Pages: pages(n),
 	}
 	for _, a := range n.Alerts[:min(len(n.Alerts), maxAlerts)] {
-		one := alert{Event: short(router.EventOf(a.Event)), Signal: short(a.Event), Severity: a.Severity.String(), Active: a.Active, Since: moment(a.Since), Until: moment(a.Until), Value: number(a.Value)}
+		one := alert{Event: short(router.EventOf(a.Event)), Signal: short(a.Event), Severity: a.Severity.String(),
+			Active: a.Active, Since: moment(a.Since), Until: moment(a.Until), Value: number(a.Value)}
 		if t, ok := a.Level.Threshold(); ok {
 			one.Threshold = number(&t)
 		} else {
@@ -236,11 +245,15 @@ func newIncident(n *router.Notification) *incident {
 
 func newNotice(n *router.Notice) *notice {
 	return &notice{
-		Event: short(n.Name), Subject: newSubject(n.Subject, n.SignalKey(), n.WABA, n.Flow, n.FlowName), Change: short(n.Change),
-		Facts: facts(n.Facts), Seq: n.Event, WABA: short(n.WABA), Account: short(n.AccountName), Flow: short(router.OnlyFlow(n.Flow)), FlowName: short(n.FlowName), Labels: labels(n.Labels), Runbook: n.Runbook,
-		Rule: short(n.Rule), Title: short(n.Title), Text: cut(n.Text, maxText), Message: cut(n.Message, maxText), Warning: cut(n.Warning, maxText),
-		AlertState: n.AlertState, Threshold: number(n.Threshold), Value: number(n.Value), OldStatus: short(n.OldStatus), NewStatus: short(n.NewStatus),
-		Fields: fields(n.Fields),
+		Event: short(n.Name), Subject: newSubject(n.Subject, n.SignalKey(), n.WABA, n.Flow, n.FlowName),
+		Change: short(n.Change),
+		Facts:  facts(n.Facts), Seq: n.Event, WABA: short(n.WABA), Account: short(n.AccountName),
+		Flow: short(router.OnlyFlow(n.Flow)), FlowName: short(n.FlowName), Labels: labels(n.Labels), Runbook: n.Runbook,
+		Rule: short(n.Rule), Title: short(n.Title), Text: cut(n.Text, maxText), Message: cut(n.Message, maxText),
+		Warning:    cut(n.Warning, maxText),
+		AlertState: n.AlertState, Threshold: number(n.Threshold), Value: number(n.Value), OldStatus: short(n.OldStatus),
+		NewStatus: short(n.NewStatus),
+		Fields:    fields(n.Fields),
 	}
 }
 

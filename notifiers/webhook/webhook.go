@@ -1,8 +1,8 @@
 // Package webhook posts what happens to incidents, and news, to receivers of your own: JSON that is signed as Standard
 // Webhooks 1.0.0. Whom to tell and when to try again is left to the rules and the queue.
 //
-// A message holds how the incident stands by now, not what changed. Its webhook-id stays the same while the same revision is
-// repeated, so that a receiver which keeps the ids that it has seen can drop what it has had.
+// A message holds how the incident stands by now, not what changed. Its webhook-id stays the same while the same
+// revision is repeated, so that a receiver which keeps the ids that it has seen can drop what it has had.
 package webhook
 
 import (
@@ -31,8 +31,8 @@ const Kind = router.KindWebhook
 
 // Config is what a Notifier may be told. A zero field takes its default.
 type Config struct {
-	// SecretsNow returns the secrets that the rules have now for an address. A message is signed with each of them, beside the
-	// one that is pinned to its incident, so that a secret can be replaced while incidents are open. Default: none.
+	// SecretsNow returns the secrets that the rules have now for an address. A message is signed with each of them, beside
+	// the one that is pinned to its incident, so that a secret can be replaced while incidents are open. Default: none.
 	SecretsNow func(url string) []router.Secret
 	// Timeout bounds one call. Default: 15 s, the least that Standard Webhooks asks a sender to wait.
 	Timeout time.Duration
@@ -56,8 +56,9 @@ func New(cfg Config) *Notifier {
 		cfg.SecretsNow = func(string) []router.Secret { return nil }
 	}
 	return &Notifier{cfg: cfg, http: &http.Client{
-		Transport:     notifiers.Recorded{RoundTripper: notifiers.NewTransport(), Private: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // whoever it names is not who was named
+		Transport: notifiers.Recorded{RoundTripper: notifiers.NewTransport(), Private: true},
+		// whoever it names is not who was named
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
@@ -113,19 +114,20 @@ func unclear(n *router.Notification) bool {
 }
 
 const (
-	// maxAnswer bounds what is read of an answer, in bytes. Nothing in it matters; a connection whose answer was read is used
-	// again.
+	// maxAnswer bounds what is read of an answer, in bytes. Nothing in it matters; a connection whose answer was read is
+	// used again.
 	maxAnswer = 16 << 10
 	// leastSecret is how long the path of an address is, in bytes, if it is taken for a secret.
 	leastSecret = 16
 	// busyWait is how long a 429 without Retry-After is waited out.
 	busyWait = time.Minute
-	// patience is how long an answer is not taken for final that says no in no known form. It may come from something on the
-	// way, or from a receiver that is being mended.
+	// patience is how long an answer is not taken for final that says no in no known form. It may come from something on
+	// the way, or from a receiver that is being mended.
 	patience = 3 * time.Hour
 
 	urlHint  = "check the url in the rules, and what stands before the receiver"
-	goneHint = "the receiver wants no more messages: remove the notifier, correct its url, or let the receiver take them again, and retry this delivery"
+	goneHint = "the receiver wants no more messages: remove the notifier, correct its url, or let the receiver take " +
+		"them again, and retry this delivery"
 )
 
 // post makes one call. may says whether the receiver has the message, or may have it.
@@ -134,12 +136,14 @@ func (w *Notifier) post(ctx context.Context, n *router.Notification, body []byte
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.Target.Address, bytes.NewReader(body))
 	if err != nil {
-		return false, &notifiers.Refused{Service: n.Target.Kind.Label(), Said: "its url is none", Hint: urlHint} // without it: it may hold a secret
+		// without it: it may hold a secret
+		return false, &notifiers.Refused{Service: n.Target.Kind.Label(), Said: "its url is none", Hint: urlHint}
 	}
 	id, at := messageID(n), strconv.FormatInt(w.cfg.Now().Unix(), 10)
 	signatures := w.sign(n, id, at, body)
 	if signatures == "" {
-		return false, &notifiers.Refused{Service: n.Target.Kind.Label(), Said: "there is no secret to sign with", Hint: "correct secret in the rules, and retry this delivery"}
+		return false, &notifiers.Refused{Service: n.Target.Kind.Label(), Said: "there is no secret to sign with",
+			Hint: "correct secret in the rules, and retry this delivery"}
 	}
 	exchange := router.ExchangeOf(ctx)
 	exchange.Hide(router.Secret(n.Target.Address), router.Secret(signatures))
@@ -182,7 +186,8 @@ func (w *Notifier) judge(n *router.Notification, resp *http.Response) (may bool,
 		}
 		return s != http.StatusTooManyRequests, err
 	case !n.FailingSince.IsZero() && w.cfg.Now().Sub(n.FailingSince) >= patience:
-		return false, &notifiers.Refused{Service: n.Target.Kind.Label(), Said: said + " for " + router.FormatDuration(patience), Hint: urlHint}
+		return false, &notifiers.Refused{Service: n.Target.Kind.Label(), Said: said + " for " +
+			router.FormatDuration(patience), Hint: urlHint}
 	case s/100 == 3:
 		return false, fmt.Errorf("%s answered %s, and redirects are not followed: %s", n.Target.Kind.Label(), said, urlHint)
 	}
@@ -208,8 +213,8 @@ func (w *Notifier) secrets(n *router.Notification) (all []router.Secret) {
 	return all
 }
 
-// sign returns the signatures of a message, with a space between them; "" where there is no secret. Source: Standard Webhooks
-// 1.0.0, signature scheme.
+// sign returns the signatures of a message, with a space between them; "" where there is no secret. Source: Standard
+// Webhooks 1.0.0, signature scheme.
 func (w *Notifier) sign(n *router.Notification, id, at string, body []byte) string {
 	var all []string
 	for _, secret := range w.secrets(n) {
@@ -226,8 +231,8 @@ func (w *Notifier) sign(n *router.Notification, id, at string, body []byte) stri
 	return strings.Join(all, " ")
 }
 
-// messageID names a message. It is the same for every attempt at one revision of a delivery; the time tells two databases
-// apart that count from one both.
+// messageID names a message. It is the same for every attempt at one revision of a delivery; the time tells two
+// databases apart that count from one both.
 func messageID(n *router.Notification) string {
 	began := time.Time{}
 	if n.Incident != nil {
@@ -235,6 +240,7 @@ func messageID(n *router.Notification) string {
 	} else {
 		began = n.Notice.At
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%d\n%d\n%s", n.Target.ID(), n.Delivery, n.Revision, began.UnixMicro(), n.Key))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%d\n%d\n%s", n.Target.ID(), n.Delivery, n.Revision, began.UnixMicro(),
+		n.Key))
 	return "msg_" + hex.EncodeToString(sum[:16])
 }

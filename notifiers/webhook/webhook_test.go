@@ -57,18 +57,22 @@ func newBench(t *testing.T, secretsNow ...router.Secret) *bench {
 		server.Close()
 	})
 	b.url = server.URL + "/flows?token=hunter2-in-the-url"
-	b.Notifier = New(Config{Now: b.clock, Timeout: 2 * time.Second, SecretsNow: func(string) []router.Secret { return secretsNow }})
+	b.Notifier = New(Config{Now: b.clock, Timeout: 2 * time.Second,
+		SecretsNow: func(string) []router.Secret { return secretsNow }})
 	return b
 }
 
 func (b *bench) failing() router.Notification {
 	value := 14.28
 	return router.Notification{
-		Delivery: 7, Revision: 1, Attempt: 1, Open: true, Opening: 1, Severity: router.Error, Key: "flowbridge/501/77/ENDPOINT_ERROR_RATE",
+		Delivery: 7, Revision: 1, Attempt: 1, Open: true, Opening: 1, Severity: router.Error,
+		Key:    "flowbridge/501/77/ENDPOINT_ERROR_RATE",
 		Target: router.Target{Notifier: "desk", Kind: router.KindWebhook, Address: b.url, Credential: secret},
-		Incident: &router.Incident{Number: 42, WABA: "501", Flow: "77", Event: router.EndpointErrorRate, FlowInfo: router.FlowInfo{FlowName: "Checkout"},
-			State: router.IncidentOpen, Severity: router.Error, Peak: router.Error, Rule: "r", OpenedAt: began, Entries: 1},
-		Alerts: []router.Alert{{Event: router.EndpointErrorRate, Level: "10", Active: true, Raised: began, Since: began, Severity: router.Error,
+		Incident: &router.Incident{Number: 42, WABA: "501", Flow: "77", Event: router.EndpointErrorRate,
+			FlowInfo: router.FlowInfo{FlowName: "Checkout"},
+			State:    router.IncidentOpen, Severity: router.Error, Peak: router.Error, Rule: "r", OpenedAt: began, Entries: 1},
+		Alerts: []router.Alert{{Event: router.EndpointErrorRate, Level: "10", Active: true, Raised: began, Since: began,
+			Severity: router.Error,
 			Incident: 42, Reading: router.Reading{Value: &value}}},
 	}
 }
@@ -117,20 +121,23 @@ func TestAnIncidentIsToldFromItsBeginningToItsEnd(t *testing.T) {
 	n = next(same, r, func(n *router.Notification) { v := 20.0; n.Alerts[0].Value = &v })
 	r = b.sync(t, n)
 	n = next(n, r, func(n *router.Notification) {
-		n.Incident.State, n.Incident.AcknowledgedAt, n.Incident.AcknowledgedBy = router.IncidentAcknowledged, began.Add(time.Minute), "ana"
+		n.Incident.State, n.Incident.AcknowledgedAt, n.Incident.AcknowledgedBy = router.IncidentAcknowledged,
+			began.Add(time.Minute), "ana"
 	})
 	r = b.sync(t, n)
 	n = next(n, r, func(n *router.Notification) { n.Incident.State = router.IncidentOpen })
 	r = b.sync(t, n)
 	n = next(n, r, func(n *router.Notification) {
-		n.Open, n.Incident.State, n.Incident.ResolvedAt, n.Alerts[0].Active = false, router.IncidentResolved, began.Add(2*time.Minute), false
+		n.Open, n.Incident.State, n.Incident.ResolvedAt, n.Alerts[0].Active = false, router.IncidentResolved,
+			began.Add(2*time.Minute), false
 	})
 	r = b.sync(t, n)
 	n = next(n, r, func(n *router.Notification) { n.Incident.Owner = "bo" })
 	r = b.sync(t, n)
 	n = next(n, r, func(n *router.Notification) { n.Open, n.Opening, n.Incident.State = true, 2, router.IncidentOpen })
 	r = b.sync(t, n)
-	want := []string{incidentOpened, incidentUpdated, incidentAcknowledged, incidentUpdated, incidentResolved, incidentUpdated, incidentOpened}
+	want := []string{incidentOpened, incidentUpdated, incidentAcknowledged, incidentUpdated, incidentResolved,
+		incidentUpdated, incidentOpened}
 	if diff := cmp.Diff(want, b.types()); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
@@ -153,7 +160,8 @@ func TestAnIncidentIsToldFromItsBeginningToItsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	inc := m.Data.Incident
-	if !m.Timestamp.Equal(began.Add(time.Minute)) || m.Data.Notifier != "desk" || m.Data.Severity != "error" || inc.Number != 42 || inc.State != "acknowledged" ||
+	if !m.Timestamp.Equal(began.Add(time.Minute)) || m.Data.Notifier != "desk" || m.Data.Severity != "error" ||
+		inc.Number != 42 || inc.State != "acknowledged" ||
 		!inc.Open || len(inc.Alerts) != 1 || inc.Alerts[0].Threshold != 10 || inc.Alerts[0].Value != 20 {
 		t.Errorf("the acknowledgement says %s", b.Messages()[2].Body)
 	}
@@ -162,7 +170,8 @@ func TestAnIncidentIsToldFromItsBeginningToItsEnd(t *testing.T) {
 	}
 }
 
-// TestAReminderIsToldOnceToWhomItIsFor: pages that are made anew, and what the service calls them, are no news for a receiver.
+// TestAReminderIsToldOnceToWhomItIsFor: pages that are made anew, and what the service calls them, are no news for a
+// receiver.
 func TestAReminderIsToldOnceToWhomItIsFor(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -175,12 +184,15 @@ func TestAReminderIsToldOnceToWhomItIsFor(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
 			n := b.failing()
-			n.Alerts[0].Routes = []router.AlertRoute{{Notifier: "desk", Remind: tt.remind}, {Notifier: "oncall", Remind: 30 * time.Minute}}
+			n.Alerts[0].Routes = []router.AlertRoute{{Notifier: "desk", Remind: tt.remind},
+				{Notifier: "oncall", Remind: 30 * time.Minute}}
 			n.Incident.Pageable = []string{"oncall"}
-			n.Incident.Watch = []router.Watch{{Notifier: "desk", Open: true}, {Notifier: "oncall", Open: true, Opening: 1, Since: began}}
+			n.Incident.Watch = []router.Watch{{Notifier: "desk", Open: true}, {Notifier: "oncall", Open: true, Opening: 1,
+				Since: began}}
 			r := b.sync(t, n)
 			n = next(n, r, func(n *router.Notification) { // both are due: the receiver is told, and a page is made anew
-				n.Incident.Watch = []router.Watch{{Notifier: "desk", Open: true, Reminders: 1}, {Notifier: "oncall", Open: true, Opening: 2, Since: began.Add(30 * time.Minute)}}
+				n.Incident.Watch = []router.Watch{{Notifier: "desk", Open: true, Reminders: 1},
+					{Notifier: "oncall", Open: true, Opening: 2, Since: began.Add(30 * time.Minute)}}
 			})
 			r = b.sync(t, n)
 			n = next(n, r, func(n *router.Notification) { // the service says what it calls the new page
@@ -209,7 +221,8 @@ func TestAMessageSaysWhatItIsAboutAndWhoIsPaged(t *testing.T) {
 	n.Incident.FlowInfo = router.FlowInfo{AccountName: "Main"}
 	n.Incident.Subject, n.Incident.Change = router.Subject{Kind: router.SubjectAccount, Name: "Main"}, "DISABLE"
 	n.Incident.Facts = []router.Fact{{Name: "Reason", Text: "spam"}}
-	n.Alerts[0].Event, n.Alerts[0].Routes = "ACCOUNT_BAN", []router.AlertRoute{{Notifier: "oncall", Due: began.Add(5 * time.Minute), UnlessAcknowledged: true}}
+	n.Alerts[0].Event, n.Alerts[0].Routes = "ACCOUNT_BAN",
+		[]router.AlertRoute{{Notifier: "oncall", Due: began.Add(5 * time.Minute), UnlessAcknowledged: true}}
 	n.Incident.Pageable, n.Incident.Watch = []string{"oncall"}, []router.Watch{{Notifier: "oncall"}}
 	b.sync(t, n)
 	var said struct {
@@ -249,7 +262,8 @@ func TestWhatIsOverBeforeItWasToldIsToldOnce(t *testing.T) {
 func TestANoticeIsToldOnce(t *testing.T) {
 	b := newBench(t)
 	n := b.failing()
-	n.Incident, n.Open, n.Notice = nil, false, &router.Notice{Event: 9, At: began, Name: router.FlowStatusChange, NewStatus: router.Published, Severity: router.Info, Rule: "r"}
+	n.Incident, n.Open, n.Notice = nil, false, &router.Notice{Event: 9, At: began, Name: router.FlowStatusChange,
+		NewStatus: router.Published, Severity: router.Info, Rule: "r"}
 	r := b.sync(t, n)
 	n.Receipt, n.MayExist = r, true
 	b.sync(t, n)
@@ -311,18 +325,26 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 		wait    time.Duration
 		text    string
 	}{
-		{name: "410", fault: sandbox.Fault{Status: 410}, outcome: parked, text: "the webhook receiver refused: 410 Gone (the receiver wants no more messages"},
-		{name: "401", fault: sandbox.Fault{Status: 401}, outcome: retried, text: "the webhook receiver answered 401 Unauthorized"},
+		{name: "410", fault: sandbox.Fault{Status: 410}, outcome: parked,
+			text: "the webhook receiver refused: 410 Gone (the receiver wants no more messages"},
+		{name: "401", fault: sandbox.Fault{Status: 401}, outcome: retried,
+			text: "the webhook receiver answered 401 Unauthorized"},
 		{name: "404 for an hour", fault: sandbox.Fault{Status: 404}, failing: time.Hour, outcome: retried},
-		{name: "404 for three hours", fault: sandbox.Fault{Status: 404}, failing: 3 * time.Hour, outcome: parked, text: "404 Not Found for 3 h"},
+		{name: "404 for three hours", fault: sandbox.Fault{Status: 404}, failing: 3 * time.Hour, outcome: parked,
+			text: "404 Not Found for 3 h"},
 		{name: "500 for a day", fault: sandbox.Fault{Status: 500}, failing: 24 * time.Hour, outcome: retried, may: true},
-		{name: "a redirect", fault: sandbox.Fault{Status: 307, Location: "https://example.com/"}, outcome: retried, text: "redirects are not followed"},
+		{name: "a redirect", fault: sandbox.Fault{Status: 307, Location: "https://example.com/"}, outcome: retried,
+			text: "redirects are not followed"},
 		{name: "408", fault: sandbox.Fault{Status: 408}, outcome: retried, may: true},
 		{name: "429", fault: sandbox.Fault{Status: 429}, outcome: later, wait: time.Minute},
-		{name: "429 with Retry-After", fault: sandbox.Fault{Status: 429, RetryAfter: 17 * time.Second}, outcome: later, wait: 17 * time.Second},
-		{name: "429 with a day", fault: sandbox.Fault{Status: 429, RetryWords: "86400"}, outcome: later, wait: 5 * time.Minute},
-		{name: "503 with Retry-After", fault: sandbox.Fault{Status: 503, RetryAfter: 2 * time.Minute}, outcome: later, may: true, wait: 2 * time.Minute},
-		{name: "a cut connection", fault: sandbox.Fault{EOF: true}, outcome: retried, may: true, text: "the webhook receiver did not answer: EOF"},
+		{name: "429 with Retry-After", fault: sandbox.Fault{Status: 429, RetryAfter: 17 * time.Second}, outcome: later,
+			wait: 17 * time.Second},
+		{name: "429 with a day", fault: sandbox.Fault{Status: 429, RetryWords: "86400"}, outcome: later,
+			wait: 5 * time.Minute},
+		{name: "503 with Retry-After", fault: sandbox.Fault{Status: 503, RetryAfter: 2 * time.Minute}, outcome: later,
+			may: true, wait: 2 * time.Minute},
+		{name: "a cut connection", fault: sandbox.Fault{EOF: true}, outcome: retried, may: true,
+			text: "the webhook receiver did not answer: EOF"},
 		{name: "no answer", fault: sandbox.Fault{Hang: true}, outcome: retried, may: true, text: "did not answer"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -351,14 +373,16 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 			if got != test.outcome || (r != router.Receipt{}) != test.may || !strings.Contains(err.Error(), test.text) {
 				t.Errorf("%s, receipt %+v, %v", got, r, err)
 			}
-			sandbox.AssertNoSecret(t, []string{secret, strings.TrimPrefix(secret, "whsec_"), "hunter2"}, err.Error(), fmt.Sprintf("%+v %#v", r, r))
+			sandbox.AssertNoSecret(t, []string{secret, strings.TrimPrefix(secret, "whsec_"), "hunter2"}, err.Error(),
+				fmt.Sprintf("%+v %#v", r, r))
 		})
 	}
 }
 
 func TestFaultsOfTheNetworkHideTheAddress(t *testing.T) {
 	b := newBench(t)
-	for _, address := range []string{"https://127.0.0.1:1/hunter2", "https://hunter2:x y/", strings.Replace(b.url, "http:", "https:", 1), "http://[hunter2"} {
+	for _, address := range []string{"https://127.0.0.1:1/hunter2", "https://hunter2:x y/",
+		strings.Replace(b.url, "http:", "https:", 1), "http://[hunter2"} {
 		n := b.failing()
 		n.Target.Address = address
 		r, err := b.Sync(t.Context(), n)

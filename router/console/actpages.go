@@ -14,8 +14,8 @@ import (
 	"flowbridge/router"
 )
 
-// actPage is an act on an incident as the console shows it: a button that leads to GET /incidents/{number}/{word}, which
-// says what will happen, and is posted.
+// actPage is an act on an incident as the console shows it: a button that leads to GET /incidents/{number}/{word},
+// which says what will happen, and is posted.
 type actPage struct {
 	Word, Event string // of the path, and of the journal
 	Label       string // on the button
@@ -25,21 +25,25 @@ type actPage struct {
 
 // actPages are the acts on an incident, in the order of the buttons.
 var actPages = []actPage{
-	{Word: "acknowledge", Event: router.Acknowledge, Label: "Acknowledge", what: func(inc *router.IncidentDetail, by string) []string {
-		lines := []string{by + " has it from now on. " + router.Reporter(inc.Event) + " still reports it: it stays active until the recovery is reported."}
-		for _, p := range inc.Pages(inc.Alerts) {
-			if p.State == router.PageWaiting && p.UnlessAcknowledged {
-				lines = append(lines, "The page of "+p.Notifier+" that is due is taken back.")
+	{Word: "acknowledge", Event: router.Acknowledge, Label: "Acknowledge",
+		what: func(inc *router.IncidentDetail, by string) []string {
+			lines := []string{by + " has it from now on. " + router.Reporter(inc.Event) +
+				" still reports it: it stays active until the recovery is reported."}
+			for _, p := range inc.Pages(inc.Alerts) {
+				if p.State == router.PageWaiting && p.UnlessAcknowledged {
+					lines = append(lines, "The page of "+p.Notifier+" that is due is taken back.")
+				}
 			}
-		}
-		if inc.AcknowledgedFor > 0 {
-			lines = append(lines, "The acknowledgement ends after "+router.FormatDuration(inc.AcknowledgedFor)+" if nobody follows it up.")
-		}
-		return lines
-	}},
-	{Word: "unacknowledge", Event: router.Unacknowledge, Label: "Take back", what: func(*router.IncidentDetail, string) []string {
-		return []string{"Nobody has it any more. Those who page are told anew."}
-	}},
+			if inc.AcknowledgedFor > 0 {
+				lines = append(lines, "The acknowledgement ends after "+router.FormatDuration(inc.AcknowledgedFor)+
+					" if nobody follows it up.")
+			}
+			return lines
+		}},
+	{Word: "unacknowledge", Event: router.Unacknowledge, Label: "Take back",
+		what: func(*router.IncidentDetail, string) []string {
+			return []string{"Nobody has it any more. Those who page are told anew."}
+		}},
 	{Word: "resolve", Event: router.Resolve, Label: "Resolve", what: func(inc *router.IncidentDetail, _ string) []string {
 		lines := []string{"The incident is closed by hand, on every card and in the services that page."}
 		if anyCounting(inc.Alerts) {
@@ -47,16 +51,20 @@ var actPages = []actPage{
 		}
 		return lines
 	}},
-	{Word: "reopen", Event: router.Reopen, Label: "Reopen", Grave: true, what: func(*router.IncidentDetail, string) []string {
-		return []string{"The incident is open again, and who was told of it is told so."}
-	}},
-	{Word: "page", Event: router.PageNow, Label: "Page now", Grave: true, what: func(inc *router.IncidentDetail, _ string) []string {
-		return []string{"Paged at once, whatever they wait for: " + strings.Join(inc.Unpaged(), ", ") + "."}
-	}},
-	{Word: "silence", Event: router.AddSilence, Label: "Silence", what: func(inc *router.IncidentDetail, _ string) []string {
-		return []string{"Nobody is told of new trouble with " + router.SignalName(inc.Event) + " of " + inc.About() + " while the silence holds.",
-			"Recoveries are told all the same, and who was told of this incident stays told."}
-	}},
+	{Word: "reopen", Event: router.Reopen, Label: "Reopen", Grave: true,
+		what: func(*router.IncidentDetail, string) []string {
+			return []string{"The incident is open again, and who was told of it is told so."}
+		}},
+	{Word: "page", Event: router.PageNow, Label: "Page now", Grave: true,
+		what: func(inc *router.IncidentDetail, _ string) []string {
+			return []string{"Paged at once, whatever they wait for: " + strings.Join(inc.Unpaged(), ", ") + "."}
+		}},
+	{Word: "silence", Event: router.AddSilence, Label: "Silence",
+		what: func(inc *router.IncidentDetail, _ string) []string {
+			return []string{"Nobody is told of new trouble with " + router.SignalName(inc.Event) + " of " + inc.About() +
+				" while the silence holds.",
+				"Recoveries are told all the same, and who was told of this incident stays told."}
+		}},
 }
 
 func anyCounting(alerts []router.Alert) bool {
@@ -75,7 +83,8 @@ func (c *Console) actorName(r *http.Request) string {
 // doAct writes an act to the journal and returns what came of it.
 func (c *Console) doAct(r *http.Request, inc *router.IncidentDetail, name string) (Result, error) {
 	by := c.actorName(r)
-	came, err := c.say(r, router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: inc.Number, Actor: by}})
+	came, err := c.say(r, router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow,
+		Act: &router.Act{Incident: inc.Number, Actor: by}})
 	if err == nil {
 		c.cfg.Logger.Info("a person acts", "act", name, "incident", inc.Name(), "by", by, "from", r.RemoteAddr)
 	}
@@ -152,7 +161,8 @@ func (c *Console) confirmAct(act actPage) view {
 }
 
 func (c *Console) actForm(r *http.Request, act actPage, inc *router.IncidentDetail, wrong string) page {
-	form := confirmation{Title: act.Label + " " + inc.Name(), About: headline(inc), Button: act.Label, Grave: act.Grave, Back: incidentPath(inc.Number)}
+	form := confirmation{Title: act.Label + " " + inc.Name(), About: headline(inc), Button: act.Label, Grave: act.Grave,
+		Back: incidentPath(inc.Number)}
 	if why := inc.May(act.Event); why != router.MayHappen {
 		form.Cannot = refusalWords(&inc.Incident, why)
 		return confirm(form)
@@ -160,10 +170,12 @@ func (c *Console) actForm(r *http.Request, act actPage, inc *router.IncidentDeta
 	form.What, form.Told = act.what(inc, c.actorName(r)), toldOf(inc)
 	if act.Event == router.AddSilence {
 		form.Inputs = []input{
-			{Name: "for", Label: "For how long", Type: "select", Options: choices(cmp.Or(r.PostForm.Get("for"), "1h"), option{Value: "30m", Text: "30 minutes"},
+			{Name: "for", Label: "For how long", Type: "select", Options: choices(cmp.Or(r.PostForm.Get("for"), "1h"),
+				option{Value: "30m", Text: "30 minutes"},
 				option{Value: "1h", Text: "1 hour"}, option{Value: "4h", Text: "4 hours"}, option{Value: "8h", Text: "8 hours"},
 				option{Value: "1d", Text: "1 day"}, option{Value: recovered, Text: "Until it has recovered"})},
-			{Name: "why", Label: "Why", Hint: "Shown on the card and in the list of silences.", Required: true, Most: maxWhy, Value: r.PostForm.Get("why"), Wrong: wrong},
+			{Name: "why", Label: "Why", Hint: "Shown on the card and in the list of silences.", Required: true, Most: maxWhy,
+				Value: r.PostForm.Get("why"), Wrong: wrong},
 		}
 	}
 	shown := confirm(form)

@@ -51,7 +51,8 @@ func (c *Console) act(name string) handle {
 				return http.StatusOK, Acted{Incident: inc.Number}, refused
 			}
 		}
-		came, err := c.say(r, router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: inc.Number, Actor: actor}})
+		came, err := c.say(r, router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow,
+			Act: &router.Act{Incident: inc.Number, Actor: actor}})
 		if err != nil {
 			return 0, nil, err
 		}
@@ -63,7 +64,10 @@ func (c *Console) act(name string) handle {
 // actsWait says whether an act on an incident is in the journal, and the fold has not come to it yet.
 func (c *Console) actsWait(r *http.Request, number int64) (bool, error) {
 	waiting, err := c.store.Events(r.Context(), router.EventWaiting, maxLimit)
-	return slices.ContainsFunc(waiting, func(e router.JournalEvent) bool { return e.Act != nil && e.Act.Incident == number }), err
+	return slices.ContainsFunc(waiting, func(e router.JournalEvent) bool {
+		return e.Act != nil &&
+			e.Act.Incident == number
+	}), err
 }
 
 // say writes to the journal what a person wants. It returns once that is folded, so that whoever looks next sees it, or
@@ -81,8 +85,8 @@ func (c *Console) say(r *http.Request, e router.Event) (Result, error) {
 }
 
 const (
-	// foldWait bounds how long a person waits for the fold. It is a few milliseconds away, unless much stands before the act
-	// or nobody folds.
+	// foldWait bounds how long a person waits for the fold. It is a few milliseconds away, unless much stands before the
+	// act or nobody folds.
 	foldWait = 2 * time.Second
 	// foldFirst and foldSlowest are how often there is a look.
 	foldFirst, foldSlowest = 2 * time.Millisecond, 50 * time.Millisecond

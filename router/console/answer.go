@@ -92,7 +92,8 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 		status, text = http.StatusServiceUnavailable, "flowbridge cannot write this down now: try again in a second"
 	}
 	if status >= 500 {
-		c.cfg.Logger.Error("a request to the console was not served", "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
+		c.cfg.Logger.Error("a request to the console was not served", "method", r.Method, "path", r.URL.Path, "status",
+			status, "error", err)
 	}
 	if wantsPage(r) {
 		c.problemPage(w, r, status, text)
@@ -116,7 +117,8 @@ func (c *Console) write(w http.ResponseWriter, r *http.Request, status int, body
 	w.Write(buf.Bytes())
 }
 
-// guard stands before every route: headers, faults of ours, who asks and whether they may, and other people's web pages.
+// guard stands before every route: headers, faults of ours, who asks and whether they may, and other people's web
+// pages.
 func (c *Console) guard(next http.Handler) http.Handler {
 	foreign := http.NewCrossOriginProtection()
 	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -137,7 +139,8 @@ func (c *Console) guard(next http.Handler) http.Handler {
 				panic(p)
 			default:
 				c.cfg.Logger.Error("the console panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-				c.write(w, r, http.StatusInternalServerError, map[string]string{"error": "a fault in flowbridge: its log says more"})
+				c.write(w, r, http.StatusInternalServerError,
+					map[string]string{"error": "a fault in flowbridge: its log says more"})
 			}
 		}()
 		who := c.caller(r)

@@ -12,41 +12,44 @@ import (
 
 // Incident is an incident with its alerts, deliveries and timeline.
 type Incident struct {
-	Number         int64             `json:"number"`   // people say INC-42
-	State          string            `json:"state"`    // open, acknowledged or resolved
-	Severity       string            `json:"severity"` // critical, error, warning or info; once resolved, the peak
-	Peak           string            `json:"peak"`     // the highest severity so far
-	Title          string            `json:"title"`    // by the rule's template; "" if it has none
-	WABA           string            `json:"waba_id"`
-	AccountName    string            `json:"account_name"`  // "" if it has no name
-	Flow           string            `json:"flow_id"`       // "" where it is about another subject
-	FlowName       string            `json:"flow_name"`     // "" if the rules file names it not
-	Labels         map[string]string `json:"labels"`        // of the flow, from the rules file
-	Runbook        string            `json:"runbook"`       // URL, or ""
-	Drill          bool              `json:"drill"`         // made by flowbridge drill: nothing is wrong
-	Event          string            `json:"event"`         // that opened it, as rules know it
-	Signal         string            `json:"signal"`        // that opened it; unlike event where several share one: ACCOUNT_BAN
-	Subject        Subject           `json:"subject"`       // what it is about
-	Change         string            `json:"change"`        // Meta's word for what happened to another subject than a flow, or ""
-	Facts          []router.Fact     `json:"facts"`         // what Meta said beside that, for people
-	Key            string            `json:"key"`           // PagerDuty's dedup key
-	Rule           string            `json:"rule"`          // that matched the event that opened it
-	Path           []router.Level    `json:"path"`          // levels it reached, in order: "5", "10", or "THROTTLED"
-	RulesVersion   string            `json:"rules_version"` // digest of the rules when it opened: /api/v1/rules/{digest}; or ""
-	OpenedAt       *time.Time        `json:"opened_at"`
-	AcknowledgedAt *time.Time        `json:"acknowledged_at"` // null unless it is acknowledged
-	AcknowledgedBy string            `json:"acknowledged_by"` // a person, or ""
-	ResolvedAt     *time.Time        `json:"resolved_at"`     // null until it is resolved
-	ResolvedBy     string            `json:"resolved_by"`     // a person, or "" when Meta reported the recovery
-	Owner          string            `json:"owner"`           // who has it, as PagerDuty says, or ""
-	Links          []Link            `json:"links"`           // what services call it, by notifier
-	Silenced       *Silenced         `json:"silenced"`        // the silence that its worst alert is under, or null
-	Flaps          int64             `json:"flaps"`           // how often it came back while its recovery was held back
-	Pageable       []string          `json:"pageable"`        // notifiers that its rules name and that page, told or not
-	Pages          []Page            `json:"pages"`           // by notifier; none once it is resolved
-	Alerts         []Alert           `json:"alerts"`          // worst first
-	Deliveries     []Delivery        `json:"deliveries"`      // by notifier
-	Timeline       []Entry           `json:"timeline"`        // oldest first, the newest 500
+	Number      int64             `json:"number"`   // people say INC-42
+	State       string            `json:"state"`    // open, acknowledged or resolved
+	Severity    string            `json:"severity"` // critical, error, warning or info; once resolved, the peak
+	Peak        string            `json:"peak"`     // the highest severity so far
+	Title       string            `json:"title"`    // by the rule's template; "" if it has none
+	WABA        string            `json:"waba_id"`
+	AccountName string            `json:"account_name"` // "" if it has no name
+	Flow        string            `json:"flow_id"`      // "" where it is about another subject
+	FlowName    string            `json:"flow_name"`    // "" if the rules file names it not
+	Labels      map[string]string `json:"labels"`       // of the flow, from the rules file
+	Runbook     string            `json:"runbook"`      // URL, or ""
+	Drill       bool              `json:"drill"`        // made by flowbridge drill: nothing is wrong
+	Event       string            `json:"event"`        // that opened it, as rules know it
+	// that opened it; unlike event where several share one: ACCOUNT_BAN
+	Signal  string  `json:"signal"`
+	Subject Subject `json:"subject"` // what it is about
+	// Meta's word for what happened to another subject than a flow, or ""
+	Change string         `json:"change"`
+	Facts  []router.Fact  `json:"facts"` // what Meta said beside that, for people
+	Key    string         `json:"key"`   // PagerDuty's dedup key
+	Rule   string         `json:"rule"`  // that matched the event that opened it
+	Path   []router.Level `json:"path"`  // levels it reached, in order: "5", "10", or "THROTTLED"
+	// digest of the rules when it opened: /api/v1/rules/{digest}; or ""
+	RulesVersion   string     `json:"rules_version"`
+	OpenedAt       *time.Time `json:"opened_at"`
+	AcknowledgedAt *time.Time `json:"acknowledged_at"` // null unless it is acknowledged
+	AcknowledgedBy string     `json:"acknowledged_by"` // a person, or ""
+	ResolvedAt     *time.Time `json:"resolved_at"`     // null until it is resolved
+	ResolvedBy     string     `json:"resolved_by"`     // a person, or "" when Meta reported the recovery
+	Owner          string     `json:"owner"`           // who has it, as PagerDuty says, or ""
+	Links          []Link     `json:"links"`           // what services call it, by notifier
+	Silenced       *Silenced  `json:"silenced"`        // the silence that its worst alert is under, or null
+	Flaps          int64      `json:"flaps"`           // how often it came back while its recovery was held back
+	Pageable       []string   `json:"pageable"`        // notifiers that its rules name and that page, told or not
+	Pages          []Page     `json:"pages"`           // by notifier; none once it is resolved
+	Alerts         []Alert    `json:"alerts"`          // worst first
+	Deliveries     []Delivery `json:"deliveries"`      // by notifier
+	Timeline       []Entry    `json:"timeline"`        // oldest first, the newest 500
 }
 
 // Subject is what an incident or event is about.
@@ -86,11 +89,12 @@ type Link struct {
 
 // Page is how an incident stands with a notifier that pages.
 type Page struct {
-	Notifier string     `json:"notifier"`
-	State    string     `json:"state"` // paged, waiting, acknowledged (which took it back), silenced or ended (by the service)
-	At       *time.Time `json:"at"`    // when it was paged, or is due; null: it would have been at once
-	By       string     `json:"by"`    // who had it paged by hand, or ""
-	Again    bool       `json:"again"` // a second page: it got worse after it was acknowledged
+	Notifier string `json:"notifier"`
+	// paged, waiting, acknowledged (which took it back), silenced or ended (by the service)
+	State string     `json:"state"`
+	At    *time.Time `json:"at"`    // when it was paged, or is due; null: it would have been at once
+	By    string     `json:"by"`    // who had it paged by hand, or ""
+	Again bool       `json:"again"` // a second page: it got worse after it was acknowledged
 	// UnlessAcknowledged says of one that waits that an acknowledgement takes it back.
 	UnlessAcknowledged bool   `json:"unless_acknowledged"`
 	Number             int64  `json:"number"` // as people say it in the service, or 0
@@ -238,7 +242,8 @@ type Silence struct {
 	EndedAt        *time.Time        `json:"ended_at"`        // null while it holds
 	By             string            `json:"by"`
 	Why            string            `json:"why"`
-	Covers         []int64           `json:"covers"` // numbers of unresolved incidents with an alert that it covers; none before it begins and once it has ended
+	// numbers of unresolved incidents with an alert that it covers; none before it begins and once it has ended
+	Covers []int64 `json:"covers"`
 }
 
 // SilenceRequest is what a person asks for. What is set of waba, flow, event, team and labels must all fit.

@@ -16,7 +16,8 @@ const auditTimeout = 5 * time.Second
 // auditEntry is what the audit says of a request.
 func (c *Console) auditEntry(r *http.Request, actor, what, result string) router.AuditEntry {
 	who := callerOf(r)
-	return router.AuditEntry{At: c.cfg.Now().UTC(), Who: actor, Verified: who.verified, From: who.from, What: what, Result: result}
+	return router.AuditEntry{At: c.cfg.Now().UTC(), Who: actor, Verified: who.verified, From: who.from, What: what,
+		Result: result}
 }
 
 // keep writes to the audit what was done. It is done by then: what cannot be written there is in the log.
@@ -48,6 +49,7 @@ func (c *Console) listAudit(r *http.Request, _ httprouter.Params) (int, any, err
 		next = &list[limit-1].ID
 	}
 	return http.StatusOK, map[string]any{"next": next, "audit": each(list, func(e *router.AuditEntry) AuditEntry {
-		return AuditEntry{ID: e.ID, At: moment(e.At), Who: e.Who, Verified: e.Verified, From: e.From, What: e.What, Result: e.Result, Event: unlessZero(e.Event)}
+		return AuditEntry{ID: e.ID, At: moment(e.At), Who: e.Who, Verified: e.Verified, From: e.From, What: e.What,
+			Result: e.Result, Event: unlessZero(e.Event)}
 	})}, nil
 }

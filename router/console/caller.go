@@ -40,8 +40,8 @@ func callerOf(r *http.Request) caller {
 	return who
 }
 
-// actor is what cards and timelines call a caller who acts. A name in a body is anybody's word: it is shown as such, and
-// counts for nothing beside one that a proxy vouches for.
+// actor is what cards and timelines call a caller who acts. A name in a body is anybody's word: it is shown as such,
+// and counts for nothing beside one that a proxy vouches for.
 func (who *caller) actor(given string) string {
 	given = bounded(given, maxActor)
 	switch {
@@ -107,8 +107,8 @@ func isToken(given string, token router.Secret) bool {
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && token != ""
 }
 
-// signedIn returns whom a trusted proxy has signed in, "" for nobody. A header that stands there twice was perhaps written
-// by the person, and not taken out by the proxy.
+// signedIn returns whom a trusted proxy has signed in, "" for nobody. A header that stands there twice was perhaps
+// written by the person, and not taken out by the proxy.
 func (c *Console) signedIn(r *http.Request, proxied bool) string {
 	if c.cfg.UserHeader == "" {
 		return ""
@@ -160,9 +160,9 @@ func hostOf(text string) string {
 	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
-// knownHost says whether a request is meant for us. A web page that lets its own name lead to our address (DNS rebinding)
-// is no other site to the browser, which lets it ask and act here as it likes; but the browser says the page's name. Who says
-// none is no browser.
+// knownHost says whether a request is meant for us. A web page that lets its own name lead to our address (DNS
+// rebinding) is no other site to the browser, which lets it ask and act here as it likes; but the browser says the
+// page's name. Who says none is no browser.
 func (c *Console) knownHost(r *http.Request) bool {
 	host := hostOf(r.Host)
 	if host == "" || host == "localhost" || slices.Contains(c.cfg.Hosts, host) {

@@ -32,16 +32,20 @@ func TestAnUnknownHostIsMisdirected(t *testing.T) {
 		host   string
 		status int
 	}{
-		{"localhost", 200}, {"localhost:9090", 200}, {"LOCALHOST.:9090", 200}, {"127.0.0.1:9090", 200}, {"127.8.8.8", 200}, {"[::1]:9090", 200}, {"[::1]", 200},
-		{"bridge.internal:9090", 200}, {"flows.example.com", 200}, {"Flows.Example.com:443", 200}, {"10.0.0.7:9090", 200}, {"[fd00::7]:9090", 200},
+		{"localhost", 200}, {"localhost:9090", 200}, {"LOCALHOST.:9090", 200}, {"127.0.0.1:9090", 200}, {"127.8.8.8", 200},
+		{"[::1]:9090", 200}, {"[::1]", 200},
+		{"bridge.internal:9090", 200}, {"flows.example.com", 200}, {"Flows.Example.com:443", 200}, {"10.0.0.7:9090", 200},
+		{"[fd00::7]:9090", 200},
 		{"192.0.2.80:9090", 200}, // the address that the request came to
 		{"", 200},                // no browser
-		{"evil.example", 421}, {"evil.example:9090", 421}, {"localhost.evil.example", 421}, {"127.0.0.1.evil.example:9090", 421}, {"10.0.0.8", 421},
+		{"evil.example", 421}, {"evil.example:9090", 421}, {"localhost.evil.example", 421},
+		{"127.0.0.1.evil.example:9090", 421}, {"10.0.0.8", 421},
 		{"0.0.0.0:9090", 421}, {"flows.example.com.evil.example", 421},
 	} {
 		t.Run(tt.host, func(t *testing.T) {
 			s := filledStore()
-			c, logs := newConsole(t, Config{Hosts: []string{"bridge.internal", "Flows.example.com", "10.0.0.7", "fd00::7"}, Gatherer: prometheus.NewRegistry()}, s)
+			c, logs := newConsole(t, Config{Hosts: []string{"bridge.internal", "Flows.example.com", "10.0.0.7", "fd00::7"},
+				Gatherer: prometheus.NewRegistry()}, s)
 			for _, path := range []string{"/api/v1/incidents", "/metrics", "/readyz", "/healthz", "POST /api/v1/silences"} {
 				method, target, acts := strings.Cut(path, " ")
 				if !acts {
@@ -49,14 +53,16 @@ func TestAnUnknownHostIsMisdirected(t *testing.T) {
 				}
 				r := httptest.NewRequest(method, target, strings.NewReader(`{"everything": true, "for": "1h"}`))
 				r.Host = tt.host
-				r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP("192.0.2.80"), Port: 9090}))
+				r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey,
+					&net.TCPAddr{IP: net.ParseIP("192.0.2.80"), Port: 9090}))
 				w := httptest.NewRecorder()
 				c.ServeHTTP(w, r)
 				if (w.Code == 421) != (tt.status == 421) || w.Code >= 500 {
 					t.Errorf("%s: %d %s", path, w.Code, w.Body)
 				}
 			}
-			if refused := tt.status == 421; refused != (len(s.appended) == 0) || refused != strings.Contains(logs.String(), "names a host that is not known") {
+			if refused := tt.status == 421; refused != (len(s.appended) == 0) ||
+				refused != strings.Contains(logs.String(), "names a host that is not known") {
 				t.Errorf("journal %+v, log %s", s.appended, logs)
 			}
 		})
@@ -67,14 +73,16 @@ func TestWhoMayLookMayNotAct(t *testing.T) {
 	s := filledStore()
 	c, _ := newConsole(t, Config{Token: adminToken, ViewToken: viewToken}, s)
 	for path, want := range map[string]int{
-		"GET /api/v1/incidents": 200, "GET /api/v1/audit": 200, "POST /api/v1/incidents/42/resolve": 403, "POST /api/v1/silences": 403,
+		"GET /api/v1/incidents": 200, "GET /api/v1/audit": 200, "POST /api/v1/incidents/42/resolve": 403,
+		"POST /api/v1/silences":       403,
 		"DELETE /api/v1/silences/all": 403, "POST /api/v1/deliveries/9/retry": 403, "POST /api/v1/reload": 403,
 	} {
 		method, target, _ := strings.Cut(path, " ")
 		if resp := ask(c, method, target, "", "Authorization", "Bearer "+viewToken); resp.StatusCode != want {
 			t.Errorf("%s: %s", path, resp.Status)
 		}
-		if resp := ask(c, method, target, "{}", "Authorization", "Bearer "+adminToken); resp.StatusCode == 403 || resp.StatusCode == 401 {
+		if resp := ask(c, method, target, "{}", "Authorization", "Bearer "+adminToken); resp.StatusCode == 403 ||
+			resp.StatusCode == 401 {
 			t.Errorf("%s with the admin token: %s", path, resp.Status)
 		}
 	}
@@ -110,7 +118,8 @@ func TestWrongTokensAreSlowedAndRightOnesAreNot(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if resp := ask(c, "GET", "/api/v1/incidents", "", "Authorization", "Bearer "+adminToken); resp.StatusCode != 200 || time.Since(began) != 0 {
+		if resp := ask(c, "GET", "/api/v1/incidents", "", "Authorization", "Bearer "+adminToken); resp.StatusCode != 200 ||
+			time.Since(began) != 0 {
 			t.Errorf("the right one: %s after %s", resp.Status, time.Since(began))
 		}
 		tries.Wait()
@@ -120,7 +129,8 @@ func TestWrongTokensAreSlowedAndRightOnesAreNot(t *testing.T) {
 		if n := testutil.ToFloat64(c.refused.counted.WithLabelValues(refusedWrong)); n != 100 {
 			t.Errorf("counted: %v", n)
 		}
-		if n := strings.Count(logs.String(), "a wrong token was given"); n != 1 || !strings.Contains(logs.String(), "203.0.113.") || strings.Contains(logs.String(), "guess-") {
+		if n := strings.Count(logs.String(), "a wrong token was given"); n != 1 ||
+			!strings.Contains(logs.String(), "203.0.113.") || strings.Contains(logs.String(), "guess-") {
 			t.Errorf("the log speaks of it %d times:\n%s", n, logs)
 		}
 		ctx, stop := context.WithCancel(t.Context())
@@ -128,7 +138,8 @@ func TestWrongTokensAreSlowedAndRightOnesAreNot(t *testing.T) {
 		watch.Go(func() { c.Watch(ctx) })
 		stop()
 		watch.Wait()
-		if len(s.audit) != 2 || s.audit[1].What != "give a wrong token" || s.audit[0].What != "give a wrong token, 99 times" ||
+		if len(s.audit) != 2 || s.audit[1].What != "give a wrong token" ||
+			s.audit[0].What != "give a wrong token, 99 times" ||
 			!strings.HasSuffix(s.audit[0].From, " and others") || s.audit[0].Result != "refused" {
 			t.Errorf("the audit sums up: %+v", s.audit)
 		}
@@ -143,22 +154,29 @@ func TestTheHeaderOfAProxyCountsFromTrustedProxiesOnly(t *testing.T) {
 		status                          int
 		actor, verified, from           string
 	}{
-		{name: "a trusted proxy signs in", remote: "10.0.0.9:1", header: "ada", by: "mallory", forwarded: "6.6.6.6, 198.51.100.4", status: 202,
+		{name: "a trusted proxy signs in", remote: "10.0.0.9:1", header: "ada", by: "mallory",
+			forwarded: "6.6.6.6, 198.51.100.4", status: 202,
 			actor: "ada", verified: router.VerifiedProxy, from: "198.51.100.4 through 10.0.0.9"},
-		{name: "one over IPv6", remote: "[fd00::1]:1", header: "ada", status: 202, actor: "ada", verified: router.VerifiedProxy, from: "fd00::1"},
-		{name: "one in the form of the other", remote: "[::ffff:10.0.0.9]:1", header: "ada", status: 202, actor: "ada", verified: router.VerifiedProxy, from: "10.0.0.9"},
-		{name: "with a token that is for somebody else", remote: "10.0.0.9:1", header: "ada", token: "an-id-token", status: 202, actor: "ada", verified: router.VerifiedProxy, from: "10.0.0.9"},
+		{name: "one over IPv6", remote: "[fd00::1]:1", header: "ada", status: 202, actor: "ada",
+			verified: router.VerifiedProxy, from: "fd00::1"},
+		{name: "one in the form of the other", remote: "[::ffff:10.0.0.9]:1", header: "ada", status: 202, actor: "ada",
+			verified: router.VerifiedProxy, from: "10.0.0.9"},
+		{name: "with a token that is for somebody else", remote: "10.0.0.9:1", header: "ada", token: "an-id-token",
+			status: 202, actor: "ada", verified: router.VerifiedProxy, from: "10.0.0.9"},
 		{name: "with the token for looking", remote: "10.0.0.9:1", header: "ada", token: viewToken, status: 403},
 		{name: "somebody else", remote: "203.0.113.9:1", header: "ada", status: 401},
-		{name: "somebody else with a token", remote: "203.0.113.9:1", header: "ada", token: adminToken, by: "bo", forwarded: "10.0.0.9", status: 202,
+		{name: "somebody else with a token", remote: "203.0.113.9:1", header: "ada", token: adminToken, by: "bo",
+			forwarded: "10.0.0.9", status: 202,
 			actor: "API (name given: bo)", verified: router.VerifiedAdminToken, from: "203.0.113.9"},
 		{name: "a trusted proxy that names nobody", remote: "10.0.0.9:1", status: 401},
 		{name: "a header twice", remote: "10.0.0.9:1", header: "ada|root", status: 401},
-		{name: "nobody", remote: "203.0.113.9:1", token: adminToken, status: 202, actor: "API", verified: router.VerifiedAdminToken, from: "203.0.113.9"},
+		{name: "nobody", remote: "203.0.113.9:1", token: adminToken, status: 202, actor: "API",
+			verified: router.VerifiedAdminToken, from: "203.0.113.9"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := filledStore()
-			c, _ := newConsole(t, Config{Token: adminToken, ViewToken: viewToken, UserHeader: "X-Forwarded-User", TrustedProxies: proxies}, s)
+			c, _ := newConsole(t, Config{Token: adminToken, ViewToken: viewToken, UserHeader: "X-Forwarded-User",
+				TrustedProxies: proxies}, s)
 			body, _ := json.Marshal(map[string]string{"by": tt.by})
 			r := httptest.NewRequest("POST", "/api/v1/incidents/42/resolve", strings.NewReader(string(body)))
 			r.Host, r.RemoteAddr = "localhost", tt.remote
@@ -193,13 +211,16 @@ func TestProbesQuoteNoRulesToStrangers(t *testing.T) {
 	named, open := prometheus.NewRegistry(), prometheus.NewRegistry()
 	named.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "named"}))
 	open.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "open"}))
-	cfg := Config{Token: adminToken, ViewToken: viewToken, Rules: func() string { return "rules.yaml:3:4: unknown key: secret-of-the-rules" }, Gatherer: named, OpenGatherer: open}
+	cfg := Config{Token: adminToken, ViewToken: viewToken, Rules: func() string {
+		return "rules.yaml:3:4: unknown key: secret-of-the-rules"
+	}, Gatherer: named, OpenGatherer: open}
 	for _, tt := range []struct {
 		name, token string
 		open        bool // no token is asked for
 		quotes      bool
 	}{
-		{name: "a stranger"}, {name: "the admin token", token: adminToken, quotes: true}, {name: "the view token", token: viewToken, quotes: true},
+		{name: "a stranger"}, {name: "the admin token", token: adminToken, quotes: true},
+		{name: "the view token", token: viewToken, quotes: true},
 		{name: "a wrong token", token: "wrong"}, {name: "where no token is asked for", open: true, quotes: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -215,10 +236,12 @@ func TestProbesQuoteNoRulesToStrangers(t *testing.T) {
 				}
 				ready, metrics := ask(c, "GET", "/readyz", "", headers...), ask(c, "GET", "/metrics", "", headers...)
 				said := text(t, ready)
-				if ready.StatusCode != 200 || !strings.Contains(said, `"rules":"`) || strings.Contains(said, "secret-of-the-rules") != tt.quotes {
+				if ready.StatusCode != 200 || !strings.Contains(said, `"rules":"`) ||
+					strings.Contains(said, "secret-of-the-rules") != tt.quotes {
 					t.Errorf("/readyz: %s %s", ready.Status, said)
 				}
-				if page := text(t, metrics); strings.Contains(page, "named 0") != tt.quotes || strings.Contains(page, "open 0") == tt.quotes {
+				if page := text(t, metrics); strings.Contains(page, "named 0") != tt.quotes ||
+					strings.Contains(page, "open 0") == tt.quotes {
 					t.Errorf("/metrics: %s", page)
 				}
 			})
@@ -244,7 +267,8 @@ func TestASilenceOfEverythingIsShortWhereNobodyKnowsWhoAsks(t *testing.T) {
 			t.Errorf("%s without a token: %s %s", tt.body, resp.Status, text(t, resp))
 		}
 		c, _ = newConsole(t, Config{Token: adminToken}, filledStore())
-		if resp := ask(c, "POST", "/api/v1/silences", tt.body, "Authorization", "Bearer "+adminToken); resp.StatusCode != tt.signed {
+		if resp := ask(c, "POST", "/api/v1/silences", tt.body, "Authorization",
+			"Bearer "+adminToken); resp.StatusCode != tt.signed {
 			t.Errorf("%s with a token: %s %s", tt.body, resp.Status, text(t, resp))
 		}
 	}
@@ -253,7 +277,8 @@ func TestASilenceOfEverythingIsShortWhereNobodyKnowsWhoAsks(t *testing.T) {
 func TestTheAuditIsReadPageByPage(t *testing.T) {
 	s := filledStore()
 	for id := range int64(5) {
-		s.audit = append([]router.AuditEntry{{ID: id + 1, At: at(int(id)), Who: "ada", Verified: router.VerifiedProxy, From: "198.51.100.4",
+		s.audit = append([]router.AuditEntry{{ID: id + 1, At: at(int(id)), Who: "ada", Verified: router.VerifiedProxy,
+			From: "198.51.100.4",
 			What: "acknowledge INC-42", Result: "acknowledged INC-42", Event: 100 + id}}, s.audit...)
 	}
 	c, _ := newConsole(t, Config{}, s)
@@ -276,7 +301,8 @@ func TestTheAuditIsReadPageByPage(t *testing.T) {
 		var words []string
 		for _, e := range got.Audit {
 			words = append(words, fmt.Sprint(e.ID))
-			if e.Who != "ada" || e.At == nil || e.Event == nil || e.Verified != "proxy header" || e.From == "" || e.What == "" || e.Result == "" {
+			if e.Who != "ada" || e.At == nil || e.Event == nil || e.Verified != "proxy header" || e.From == "" || e.What == "" ||
+				e.Result == "" {
 				t.Errorf("%s: %+v", path, e)
 			}
 		}
@@ -299,17 +325,20 @@ func TestWhatPeopleDoBesideTheJournalIsAudited(t *testing.T) {
 	fault = errors.New("rules.yaml:3:4: secret-of-the-rules")
 	act("/api/v1/reload")
 	entry := func(what, result string) router.AuditEntry {
-		return router.AuditEntry{At: noon, Who: "API (name given: ada)", Verified: router.VerifiedAdminToken, From: "192.0.2.1", What: what, Result: result}
+		return router.AuditEntry{At: noon, Who: "API (name given: ada)", Verified: router.VerifiedAdminToken,
+			From: "192.0.2.1", What: what, Result: result}
 	}
 	want := []router.AuditEntry{
-		entry("reload the rules", "refused: the rules have mistakes"), entry("reload the rules", "read anew"), entry("retry delivery 9", "it is tried at once"),
+		entry("reload the rules", "refused: the rules have mistakes"), entry("reload the rules", "read anew"),
+		entry("retry delivery 9", "it is tried at once"),
 	}
 	if diff := cmp.Diff(want, s.audit); diff != "" {
 		t.Errorf("the audit (-want +got):\n%s", diff)
 	}
 	s.auditFault, fault = errors.New("the disk is full"), nil
 	act("/api/v1/reload")
-	if !strings.Contains(logs.String(), "the audit could not be written") || !strings.Contains(logs.String(), `who="API (name given: ada)"`) {
+	if !strings.Contains(logs.String(), "the audit could not be written") ||
+		!strings.Contains(logs.String(), `who="API (name given: ada)"`) {
 		t.Errorf("lost silently: %s", logs)
 	}
 }

@@ -54,7 +54,8 @@ func (c *Console) chartOf(r *http.Request, inc *router.IncidentDetail) (*chart, 
 	if !inc.ResolvedAt.IsZero() {
 		end = inc.ResolvedAt
 	}
-	found, err := c.store.ReadingsBetween(r.Context(), router.FlowID{WABA: inc.WABA, Flow: inc.Flow}, inc.Event, inc.OpenedAt.Add(-chartBefore), end.Add(time.Second))
+	found, err := c.store.ReadingsBetween(r.Context(), router.FlowID{WABA: inc.WABA, Flow: inc.Flow}, inc.Event,
+		inc.OpenedAt.Add(-chartBefore), end.Add(time.Second))
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +136,8 @@ func (ch *chart) draw(inc *router.IncidentDetail, signal *router.Signal, end tim
 	p(`<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s over time: the table below has the numbers">`,
 		chartWide, chartHigh, template.HTMLEscapeString(ch.Title))
 	for _, b := range ch.Bands {
-		p(`<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d"/>`, b.Class, x(b.From), chartTop, max(x(b.To)-x(b.From), 1), chartHigh-chartTop-chartFoot)
+		p(`<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d"/>`, b.Class, x(b.From), chartTop,
+			max(x(b.To)-x(b.From), 1), chartHigh-chartTop-chartFoot)
 	}
 	for _, t := range router.Thresholds(inc.Event) {
 		if t > top {
@@ -154,7 +156,8 @@ func (ch *chart) draw(inc *router.IncidentDetail, signal *router.Signal, end tim
 			p(`<circle cx="%.1f" cy="%.1f" r="3"/>`, x(row.At), y(row.value))
 		}
 	}
-	p(`<text x="%d" y="%d">%s</text><text x="%d" y="%d" text-anchor="end">%s UTC</text></svg>`, chartLeft, chartHigh-6, first.UTC().Format("15:04"),
+	p(`<text x="%d" y="%d">%s</text><text x="%d" y="%d" text-anchor="end">%s UTC</text></svg>`, chartLeft, chartHigh-6,
+		first.UTC().Format("15:04"),
 		chartWide-chartRight, chartHigh-6, end.UTC().Format("15:04"))
 	return template.HTML(out.String())
 }

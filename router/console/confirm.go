@@ -1,7 +1,7 @@
 package console
 
-// confirmation is the page before an act: it says what will happen and who is told. Its form posts to the address of the
-// page itself; what that came to is the flash of the page to which the answer leads.
+// confirmation is the page before an act: it says what will happen and who is told. Its form posts to the address of
+// the page itself; what that came to is the flash of the page to which the answer leads.
 type confirmation struct {
 	Title string   // "Acknowledge INC-42"
 	About string   // what it is done to, in a line

@@ -30,8 +30,8 @@ type Store interface {
 
 	// Incidents returns those that pass the filter, in its order.
 	Incidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error)
-	// IncidentRows is Incidents without timelines and receipts. Both return ErrNotFound where the order is by what is worst,
-	// and the incident is gone from which a page is to go on.
+	// IncidentRows is Incidents without timelines and receipts. Both return ErrNotFound where the order is by what is
+	// worst, and the incident is gone from which a page is to go on.
 	IncidentRows(ctx context.Context, f router.IncidentFilter) ([]router.IncidentRow, error)
 	// Counts returns the numbers at the head of a list of incidents.
 	Counts(ctx context.Context) (router.Counts, error)
@@ -40,7 +40,8 @@ type Store interface {
 	// ReportData returns what a report is made of.
 	ReportData(ctx context.Context, f router.ReportFilter) (router.ReportData, error)
 	// ReadingsBetween returns what Meta measured of a flow's signal, oldest first; the newest 10,000.
-	ReadingsBetween(ctx context.Context, flow router.FlowID, event string, from, to time.Time) ([]router.AlertReading, error)
+	ReadingsBetween(ctx context.Context, flow router.FlowID, event string, from, to time.Time) ([]router.AlertReading,
+		error)
 	// Incident returns one by number; ErrNotFound if there is none.
 	Incident(ctx context.Context, number int64) (router.IncidentDetail, error)
 	// Events returns at most limit events of the journal, newest first; an empty state means all.
@@ -64,8 +65,8 @@ type Store interface {
 	// RetryDelivery makes a delivery due now, and keeps who asked for it; ErrNotFound if there is none, ErrConflict,
 	// wrapped with the reason, if it is not one to retry.
 	RetryDelivery(ctx context.Context, id int64, audit ...router.AuditEntry) error
-	// RetryDeliveries does so with all that a filter names, which are parked or waiting; "" is parked. It passes over what may
-	// not be retried, and keeps for the audit what it is told of how many there were.
+	// RetryDeliveries does so with all that a filter names, which are parked or waiting; "" is parked. It passes over what
+	// may not be retried, and keeps for the audit what it is told of how many there were.
 	RetryDeliveries(ctx context.Context, f router.DeliveryFilter, audit func(n int) router.AuditEntry) (n int, err error)
 	// Forget blanks what is held of a person everywhere, keeps digests, and says what it was.
 	Forget(ctx context.Context, p router.Person) (router.Found, error)
@@ -105,8 +106,8 @@ type Config struct {
 	// It counts from the addresses of TrustedProxies alone. Default: nobody is signed in.
 	UserHeader     string
 	TrustedProxies []netip.Prefix
-	// Prefix is the path below which a proxy shows the console, such as "/flowbridge": every link leads below it. Requests are
-	// taken with and without it. Default: none.
+	// Prefix is the path below which a proxy shows the console, such as "/flowbridge": every link leads below it. Requests
+	// are taken with and without it. Default: none.
 	Prefix string
 	// Manual holds the pages of the manual, and ManualPages their names without .md, in order. Default: there is none.
 	Manual      fs.FS
@@ -144,15 +145,16 @@ type Config struct {
 	// Misnamed says what in a scope the rules do not know, so that a silence of it would cover nothing, with the nearest
 	// that they know. Default: nothing is.
 	Misnamed func(s *router.Scope) []string
-	// Why explains what the rules came to when an incident opened, by the rules of then: a line for each thing, and in today
-	// what those in force now would say otherwise, "" for nothing. Default: the page names the rule alone.
+	// Why explains what the rules came to when an incident opened, by the rules of then: a line for each thing, and in
+	// today what those in force now would say otherwise, "" for nothing. Default: the page names the rule alone.
 	Why func(ctx context.Context, inc *router.IncidentDetail) (lines []WhyLine, today string, err error)
 	// Tools is what pages ask of the rules. Default: nothing can be asked.
 	Tools RulesTools
-	// Examine looks at all that the bridge uses, as doctor does: it may take half a minute, and is asked once a minute at most.
-	// Default: the page says nothing but what was seen.
+	// Examine looks at all that the bridge uses, as doctor does: it may take half a minute, and is asked once a minute at
+	// most. Default: the page says nothing but what was seen.
 	Examine func(ctx context.Context) []Check
-	// Explain says, in the words of `flowbridge explain`, what the rules in force make of an event. Default: it is not offered.
+	// Explain says, in the words of `flowbridge explain`, what the rules in force make of an event. Default: it is not
+	// offered.
 	Explain func(e *router.Event) (string, error)
 	// Notifiers returns the notifiers of the rules in force, sorted by name. Default: nothing is known of them, and they
 	// cannot be tried.
@@ -237,9 +239,11 @@ func New(cfg Config, s Store) (*Console, error) {
 	if cfg.Rules == nil {
 		cfg.Rules = func() string { return "" }
 	}
-	c := &Console{cfg: cfg, store: s, progress: &progress{}, refused: newRefusals(cfg.Logger, cfg.Now), wrong: newWrongTokens()}
+	c := &Console{cfg: cfg, store: s, progress: &progress{}, refused: newRefusals(cfg.Logger, cfg.Now),
+		wrong: newWrongTokens()}
 	if cfg.Registerer != nil {
-		if err := errors.Join(cfg.Registerer.Register(newCollector(c)), cfg.Registerer.Register(c.refused.counted)); err != nil {
+		if err := errors.Join(cfg.Registerer.Register(newCollector(c)),
+			cfg.Registerer.Register(c.refused.counted)); err != nil {
 			return nil, fmt.Errorf("console: register metrics: %w", err)
 		}
 	}
@@ -292,9 +296,11 @@ func (c *Console) routes() http.Handler {
 		c.fail(w, r, refuse(http.StatusNotFound, "there is nothing at %s", r.URL.Path))
 	})
 	mux.MethodNotAllowed = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		allow := slices.DeleteFunc(strings.Split(w.Header().Get("Allow"), ", "), func(m string) bool { return m == http.MethodOptions })
+		allow := slices.DeleteFunc(strings.Split(w.Header().Get("Allow"), ", "),
+			func(m string) bool { return m == http.MethodOptions })
 		w.Header().Set("Allow", strings.Join(allow, ", ")) // httprouter names OPTIONS even when it does not answer them
-		c.fail(w, r, refuse(http.StatusMethodNotAllowed, "%s is not possible here: use %s", r.Method, strings.Join(allow, " or ")))
+		c.fail(w, r, refuse(http.StatusMethodNotAllowed, "%s is not possible here: use %s", r.Method,
+			strings.Join(allow, " or ")))
 	})
 	return mux
 }

@@ -69,7 +69,8 @@ func text(t *testing.T, r *http.Response) string {
 
 func TestIncidentsOfAFlowAreFoundByItsName(t *testing.T) {
 	c, _ := newConsole(t, Config{FlowIDs: flowNames}, filledStore())
-	byName, byID := text(t, ask(c, "GET", "/api/v1/incidents?flow=Checkout", "")), text(t, ask(c, "GET", "/api/v1/incidents?flow=1987937931743377", ""))
+	byName, byID := text(t, ask(c, "GET", "/api/v1/incidents?flow=Checkout", "")),
+		text(t, ask(c, "GET", "/api/v1/incidents?flow=1987937931743377", ""))
 	if !strings.Contains(byID, `"number":42`) || byName != byID {
 		t.Errorf("by name %s\nby id %s", byName, byID)
 	}
@@ -150,15 +151,22 @@ func TestRefusals(t *testing.T) {
 		status                   int
 		want                     string
 	}{
-		{"an unknown state of incidents", "GET", "/api/v1/incidents?state=closed", "", 400, `unknown state "closed": use open, acknowledged, active or resolved`},
-		{"an unknown state of events", "GET", "/api/v1/events?state=new", "", 400, `unknown state "new": use waiting, folded, unreadable or failed`},
-		{"an unknown state of deliveries", "GET", "/api/v1/deliveries?state=failed", "", 400, `unknown state "failed": use waiting, delivered, parked or cancelled`},
-		{"a limit that is no number", "GET", "/api/v1/events?limit=all", "", 400, `limit is a number from 1 to 500, not "all"`},
-		{"a limit that is too high", "GET", "/api/v1/deliveries?limit=501", "", 400, `limit is a number from 1 to 500, not "501"`},
+		{"an unknown state of incidents", "GET", "/api/v1/incidents?state=closed", "", 400,
+			`unknown state "closed": use open, acknowledged, active or resolved`},
+		{"an unknown state of events", "GET", "/api/v1/events?state=new", "", 400,
+			`unknown state "new": use waiting, folded, unreadable or failed`},
+		{"an unknown state of deliveries", "GET", "/api/v1/deliveries?state=failed", "", 400,
+			`unknown state "failed": use waiting, delivered, parked or cancelled`},
+		{"a limit that is no number", "GET", "/api/v1/events?limit=all", "", 400,
+			`limit is a number from 1 to 500, not "all"`},
+		{"a limit that is too high", "GET", "/api/v1/deliveries?limit=501", "", 400,
+			`limit is a number from 1 to 500, not "501"`},
 		{"a limit of nothing", "GET", "/api/v1/incidents?limit=0", "", 400, `limit is a number from 1 to 500, not "0"`},
 		{"an unknown key", "GET", "/api/v1/audit?after=4", "", 400, `unknown key "after": use before or limit`},
-		{"a query that is none", "GET", "/api/v1/audit?before=%zz", "", 400, `the query cannot be read: invalid URL escape "%zz"`},
-		{"a key twice", "GET", "/api/v1/deliveries?notifier=a&notifier=b", "", 400, "notifier is given 2 times: give it once"},
+		{"a query that is none", "GET", "/api/v1/audit?before=%zz", "", 400,
+			`the query cannot be read: invalid URL escape "%zz"`},
+		{"a key twice", "GET", "/api/v1/deliveries?notifier=a&notifier=b", "", 400,
+			"notifier is given 2 times: give it once"},
 		{"several mistakes", "GET", "/api/v1/deliveries?state=new&incident=x&before=-1", "", 400,
 			`unknown state "new": use waiting, delivered, parked or cancelled; incident is the number of an incident, such as INC-42, not "x"; ` +
 				`before is the id of a delivery, not "-1"`},
@@ -168,28 +176,42 @@ func TestRefusals(t *testing.T) {
 			`from: "yesterday" is no time: write 2026-03-02T08:00:00Z, 2026-03-02, or how long ago, such as 4h or 30d`},
 		{"a subject that is none", "GET", "/api/v1/incidents?subject=user", "", 400,
 			`unknown subject "user": use flow, account, phone, template, entity, payment or bridge, with an id as in phone:15550100`},
-		{"two subjects", "GET", "/api/v1/incidents?subject=phone:1&subject_id=2", "", 400, `subject names "1", and subject_id "2"`},
-		{"a label without a value", "GET", "/api/v1/incidents?label.team=", "", 400, `label.team: give the label a name and a value, as in label.team=payments`},
-		{"a label without a name", "GET", "/api/v1/incidents?label.=x", "", 400, `label.: give the label a name and a value, as in label.team=payments`},
+		{"two subjects", "GET", "/api/v1/incidents?subject=phone:1&subject_id=2", "", 400,
+			`subject names "1", and subject_id "2"`},
+		{"a label without a value", "GET", "/api/v1/incidents?label.team=", "", 400,
+			`label.team: give the label a name and a value, as in label.team=payments`},
+		{"a label without a name", "GET", "/api/v1/incidents?label.=x", "", 400,
+			`label.: give the label a name and a value, as in label.team=payments`},
 		{"two teams", "GET", "/api/v1/incidents?team=a&label.team=b", "", 400, `team is "a" and "b"`},
-		{"an order that is none", "GET", "/api/v1/incidents?order=best", "", 400, `unknown order "best": use newest or worst`},
-		{"neither yes nor no", "GET", "/api/v1/incidents?trouble=maybe", "", 400, `unknown trouble "maybe": use true or false`},
+		{"an order that is none", "GET", "/api/v1/incidents?order=best", "", 400,
+			`unknown order "best": use newest or worst`},
+		{"neither yes nor no", "GET", "/api/v1/incidents?trouble=maybe", "", 400,
+			`unknown trouble "maybe": use true or false`},
 		{"a long look", "GET", "/api/v1/incidents?q=" + strings.Repeat("x", 201), "", 400, "q is longer than 200 bytes"},
-		{"a page that goes on from nothing", "GET", "/api/v1/incidents?order=worst&before=9", "", 400, "before: there is no INC-9: begin at the first page"},
-		{"silences that go on from nothing", "GET", "/api/v1/silences?before=x", "", 400, `before: there is no silence "x" here: begin at the first page`},
-		{"retrying what was told", "POST", "/api/v1/deliveries/retry", `{"state": "delivered"}`, 400, `unknown state "delivered": ` + retryUsage},
-		{"retrying by another key", "POST", "/api/v1/deliveries/retry", `{"like": "x"}`, 400, `the body cannot be read (unknown field "like"): ` + retryUsage},
+		{"a page that goes on from nothing", "GET", "/api/v1/incidents?order=worst&before=9", "", 400,
+			"before: there is no INC-9: begin at the first page"},
+		{"silences that go on from nothing", "GET", "/api/v1/silences?before=x", "", 400,
+			`before: there is no silence "x" here: begin at the first page`},
+		{"retrying what was told", "POST", "/api/v1/deliveries/retry", `{"state": "delivered"}`, 400,
+			`unknown state "delivered": ` + retryUsage},
+		{"retrying by another key", "POST", "/api/v1/deliveries/retry", `{"like": "x"}`, 400,
+			`the body cannot be read (unknown field "like"): ` + retryUsage},
 		{"retrying without saying so", "POST", "/api/v1/deliveries/9", "", 404, "there is nothing at /api/v1/deliveries/9"},
 		{"an unknown incident", "GET", "/api/v1/incidents/43", "", 404, "there is no INC-43"},
 		{"a name that is no incident's", "GET", "/api/v1/incidents/latest", "", 404, `there is no incident "latest"`},
 		{"a negative number", "GET", "/api/v1/incidents/-1", "", 404, `there is no incident "-1"`},
 		{"acknowledging an unknown incident", "POST", "/api/v1/incidents/43/acknowledge", "", 404, "there is no INC-43"},
-		{"acknowledging a resolved incident", "POST", "/api/v1/incidents/40/acknowledge", "", 409, "INC-40 is resolved already"},
+		{"acknowledging a resolved incident", "POST", "/api/v1/incidents/40/acknowledge", "", 409,
+			"INC-40 is resolved already"},
 		{"resolving a resolved incident", "POST", "/api/v1/incidents/40/resolve", "", 409, "INC-40 is resolved already"},
-		{"a body that is no JSON", "POST", "/api/v1/incidents/42/resolve", "by=Ada", 400, `send no body, or {"by": "your name"}`},
-		{"a body cut short", "POST", "/api/v1/incidents/42/resolve", `{"by": "Ada"`, 400, `send no body, or {"by": "your name"}`},
-		{"a body with another field", "POST", "/api/v1/incidents/42/resolve", `{"user": "Ada"}`, 400, `send no body, or {"by": "your name"}`},
-		{"a body with more behind it", "POST", "/api/v1/incidents/42/resolve", `{"by": "Ada"} {}`, 400, `send no body, or {"by": "your name"}`},
+		{"a body that is no JSON", "POST", "/api/v1/incidents/42/resolve", "by=Ada", 400,
+			`send no body, or {"by": "your name"}`},
+		{"a body cut short", "POST", "/api/v1/incidents/42/resolve", `{"by": "Ada"`, 400,
+			`send no body, or {"by": "your name"}`},
+		{"a body with another field", "POST", "/api/v1/incidents/42/resolve", `{"user": "Ada"}`, 400,
+			`send no body, or {"by": "your name"}`},
+		{"a body with more behind it", "POST", "/api/v1/incidents/42/resolve", `{"by": "Ada"} {}`, 400,
+			`send no body, or {"by": "your name"}`},
 		{"a body that is too long", "POST", "/api/v1/incidents/42/resolve", long, 413, "the body is longer than 4096 bytes"},
 		{"an unknown delivery", "GET", "/api/v1/deliveries/99", "", 404, "there is no delivery 99"},
 		{"a delivery that is no number", "GET", "/api/v1/deliveries/-1", "", 404, `there is no delivery "-1"`},
@@ -197,22 +219,29 @@ func TestRefusals(t *testing.T) {
 		{"hits of no days", "GET", "/api/v1/rules?days=0", "", 400, `days is a number from 1 to 90, not "0"`},
 		{"retrying an unknown delivery", "POST", "/api/v1/deliveries/99/retry", "", 404, "there is no delivery 99"},
 		{"retrying what is no number", "POST", "/api/v1/deliveries/x/retry", "", 404, `there is no delivery "x"`},
-		{"retrying what was delivered", "POST", "/api/v1/deliveries/7/retry", "", 409, "delivery 7: not possible now: it was delivered"},
+		{"retrying what was delivered", "POST", "/api/v1/deliveries/7/retry", "", 409,
+			"delivery 7: not possible now: it was delivered"},
 		{"a path that is none", "GET", "/api/v2/incidents", "", 404, "there is nothing at /api/v2/incidents"},
 		{"a slash too many", "GET", "/api/v1/incidents/", "", 404, "there is nothing at /api/v1/incidents/"},
 
 		{"metrics without a gatherer", "GET", "/metrics", "", 404, "there is nothing at /metrics"},
 		{"an unknown event", "GET", "/api/v1/events/99", "", 404, "there is no event 99"},
 		{"what is no event's position", "GET", "/api/v1/events/newest", "", 404, `there is no event "newest"`},
-		{"taking back the acknowledgement of a resolved incident", "POST", "/api/v1/incidents/40/unacknowledge", "", 409, "INC-40 is resolved already"},
-		{"reopening what Meta reports no more", "POST", "/api/v1/incidents/40/reopen", "", 409, "INC-40 cannot be reopened: Meta reports it no more"},
-		{"paging where no rule pages", "POST", "/api/v1/incidents/41/page", "", 409, "nobody can be paged for INC-41: its rules name no notifier that pages"},
+		{"taking back the acknowledgement of a resolved incident", "POST", "/api/v1/incidents/40/unacknowledge", "", 409,
+			"INC-40 is resolved already"},
+		{"reopening what Meta reports no more", "POST", "/api/v1/incidents/40/reopen", "", 409,
+			"INC-40 cannot be reopened: Meta reports it no more"},
+		{"paging where no rule pages", "POST", "/api/v1/incidents/41/page", "", 409,
+			"nobody can be paged for INC-41: its rules name no notifier that pages"},
 		{"paging for a resolved incident", "POST", "/api/v1/incidents/40/page", "", 409, "INC-40 is resolved already"},
 		{"an unknown act", "POST", "/api/v1/incidents/42/close", "", 404, "there is nothing at /api/v1/incidents/42/close"},
-		{"an unknown state of silences", "GET", "/api/v1/silences?state=over", "", 400, `unknown state "over": use active, planned or ended`},
+		{"an unknown state of silences", "GET", "/api/v1/silences?state=over", "", 400,
+			`unknown state "over": use active, planned or ended`},
 		{"ending an unknown silence", "DELETE", "/api/v1/silences/nothing", "", 404, `there is no silence "nothing"`},
-		{"ending every silence at once", "DELETE", "/api/v1/silences", "", 405, "DELETE is not possible here: use GET or POST"},
-		{"rules that cannot be read anew", "POST", "/api/v1/reload", "", 409, "the rules of this bridge cannot be read anew: start it again"},
+		{"ending every silence at once", "DELETE", "/api/v1/silences", "", 405,
+			"DELETE is not possible here: use GET or POST"},
+		{"rules that cannot be read anew", "POST", "/api/v1/reload", "", 409,
+			"the rules of this bridge cannot be read anew: start it again"},
 		{"a wrong method", "DELETE", "/api/v1/incidents/42", "", 405, "DELETE is not possible here: use GET"},
 		{"reading what is written", "GET", "/api/v1/incidents/42/resolve", "", 405, "GET is not possible here: use POST"},
 	} {
@@ -253,20 +282,30 @@ func TestAPersonActs(t *testing.T) {
 		want             string
 		events           []router.Event
 	}{
-		{"acknowledges", "/api/v1/incidents/42/acknowledge", `{"by": "Ada"}`, 202, `{"incident":42,"queued":true}`, []router.Event{{
-			Source: router.SourceConsole, Name: router.Acknowledge, At: noon, Received: noon, WABA: "w1", Flow: "1987937931743377",
-			Act: act(42, "API (name given: Ada)")}}},
-		{"resolves, without a name", "/api/v1/incidents/INC-41/resolve", "", 202, `{"incident":41,"queued":true}`, []router.Event{{
-			Source: router.SourceConsole, Name: router.Resolve, At: noon, Received: noon, WABA: "w1", Flow: "2", Act: act(41, "API")}}},
-		{"takes an acknowledgement back", "/api/v1/incidents/41/unacknowledge", "", 202, `{"incident":41,"queued":true}`, []router.Event{{
-			Source: router.SourceConsole, Name: router.Unacknowledge, At: noon, Received: noon, WABA: "w1", Flow: "2", Act: act(41, "API")}}},
-		{"takes back what nobody acknowledged", "/api/v1/incidents/42/unacknowledge", "", 200, `{"incident":42,"queued":false}`, nil},
+		{"acknowledges", "/api/v1/incidents/42/acknowledge", `{"by": "Ada"}`, 202, `{"incident":42,"queued":true}`,
+			[]router.Event{{
+				Source: router.SourceConsole, Name: router.Acknowledge, At: noon, Received: noon, WABA: "w1",
+				Flow: "1987937931743377",
+				Act:  act(42, "API (name given: Ada)")}}},
+		{"resolves, without a name", "/api/v1/incidents/INC-41/resolve", "", 202, `{"incident":41,"queued":true}`,
+			[]router.Event{{
+				Source: router.SourceConsole, Name: router.Resolve, At: noon, Received: noon, WABA: "w1", Flow: "2",
+				Act: act(41, "API")}}},
+		{"takes an acknowledgement back", "/api/v1/incidents/41/unacknowledge", "", 202, `{"incident":41,"queued":true}`,
+			[]router.Event{{
+				Source: router.SourceConsole, Name: router.Unacknowledge, At: noon, Received: noon, WABA: "w1", Flow: "2",
+				Act: act(41, "API")}}},
+		{"takes back what nobody acknowledged", "/api/v1/incidents/42/unacknowledge", "", 200,
+			`{"incident":42,"queued":false}`, nil},
 		{"reopens what is open", "/api/v1/incidents/42/reopen", "", 200, `{"incident":42,"queued":false}`, nil},
-		{"has somebody paged", "/api/v1/incidents/42/page", `{"by": "Ada"}`, 202, `{"incident":42,"queued":true}`, []router.Event{{
-			Source: router.SourceConsole, Name: router.PageNow, At: noon, Received: noon, WABA: "w1", Flow: "1987937931743377",
-			Act: act(42, "API (name given: Ada)")}}},
-		{"acknowledges what is acknowledged", "/api/v1/incidents/41/acknowledge", "{}", 200, `{"incident":41,"queued":false}`, nil},
-		{"gives a name that does not fit a card", "/api/v1/incidents/42/resolve", `{"by": "A\nd` + strings.Repeat("ä", 200) + `"}`, 202,
+		{"has somebody paged", "/api/v1/incidents/42/page", `{"by": "Ada"}`, 202, `{"incident":42,"queued":true}`,
+			[]router.Event{{
+				Source: router.SourceConsole, Name: router.PageNow, At: noon, Received: noon, WABA: "w1", Flow: "1987937931743377",
+				Act: act(42, "API (name given: Ada)")}}},
+		{"acknowledges what is acknowledged", "/api/v1/incidents/41/acknowledge", "{}", 200, `{"incident":41,"queued":false}`,
+			nil},
+		{"gives a name that does not fit a card", "/api/v1/incidents/42/resolve", `{"by": "A\nd` + strings.Repeat("ä", 200) +
+			`"}`, 202,
 			`{"incident":42,"queued":true}`, []router.Event{{
 				Source: router.SourceConsole, Name: router.Resolve, At: noon, Received: noon, WABA: "w1", Flow: "1987937931743377",
 				Act: act(42, "API (name given: A d"+strings.Repeat("ä", 97)+")")}}},
@@ -342,7 +381,8 @@ func TestFaultsInsideAreLoggedAndNotShown(t *testing.T) {
 			c, logs := newConsole(t, Config{}, tt.store)
 			resp := ask(c, tt.method, tt.path, "")
 			body := text(t, resp)
-			if resp.StatusCode != tt.status || strings.Contains(body, "hunter2") || strings.Contains(body, "nil map") || !json.Valid([]byte(body)) {
+			if resp.StatusCode != tt.status || strings.Contains(body, "hunter2") || strings.Contains(body, "nil map") ||
+				!json.Valid([]byte(body)) {
 				t.Errorf("%s %s", resp.Status, body)
 			}
 			if strings.Count(logs.String(), "\n") != 1 {
@@ -379,7 +419,8 @@ func TestProbes(t *testing.T) {
 func TestReload(t *testing.T) {
 	var fault error
 	c, logs := newConsole(t, Config{Reload: func() error { return fault }}, filledStore())
-	if resp := ask(c, "POST", "/api/v1/reload", ""); resp.StatusCode != 200 || text(t, resp) != `{"reloaded":true}`+"\n" || logs.Len() == 0 {
+	if resp := ask(c, "POST", "/api/v1/reload", ""); resp.StatusCode != 200 || text(t, resp) != `{"reloaded":true}`+"\n" ||
+		logs.Len() == 0 {
 		t.Errorf("good rules: %s, log %q", resp.Status, logs)
 	}
 	fault = errors.New("rules.yaml:3:4: one\nrules.yaml:9:1: two")
@@ -427,11 +468,13 @@ func TestToken(t *testing.T) {
 func TestOtherPeoplesWebPagesMayNotAct(t *testing.T) {
 	s := filledStore()
 	c, _ := newConsole(t, Config{}, s)
-	resp := ask(c, "POST", "/api/v1/incidents/42/resolve", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")
+	resp := ask(c, "POST", "/api/v1/incidents/42/resolve", "", "Sec-Fetch-Site", "cross-site", "Origin",
+		"https://evil.example")
 	if got := text(t, resp); resp.StatusCode != 403 || !strings.Contains(got, `"error"`) || len(s.appended) > 0 {
 		t.Errorf("%s %s", resp.Status, got)
 	}
-	if resp := ask(c, "POST", "/api/v1/incidents/42/resolve", "", "Sec-Fetch-Site", "same-origin"); resp.StatusCode != 202 {
+	if resp := ask(c, "POST", "/api/v1/incidents/42/resolve", "", "Sec-Fetch-Site",
+		"same-origin"); resp.StatusCode != 202 {
 		t.Errorf("our own page: %s", resp.Status)
 	}
 }

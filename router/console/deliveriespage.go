@@ -65,11 +65,14 @@ type deliveryRow struct {
 }
 
 // deliveryLooks are the classes of states.
-var deliveryLooks = map[router.DeliveryState]string{router.DeliveryParked: "bad", router.DeliveryDelivered: "ok", router.DeliveryCancelled: "hush"}
+var deliveryLooks = map[router.DeliveryState]string{router.DeliveryParked: "bad", router.DeliveryDelivered: "ok",
+	router.DeliveryCancelled: "hush"}
 
 func (c *Console) newDeliveryRow(d *router.Delivery, of router.About) deliveryRow {
-	row := deliveryRow{ID: d.ID, State: string(d.State), Look: deliveryLooks[d.State], Notifier: d.Notifier, Kind: capital(d.Kind.Label()), Error: d.LastError,
-		Attempts: d.Attempts, Updated: d.Updated, Link: webURL(d.Receipt.Link), Failed: d.State == router.DeliveryWaiting && d.Attempts > 0}
+	row := deliveryRow{ID: d.ID, State: string(d.State), Look: deliveryLooks[d.State], Notifier: d.Notifier,
+		Kind: capital(d.Kind.Label()), Error: d.LastError,
+		Attempts: d.Attempts, Updated: d.Updated, Link: webURL(d.Receipt.Link), Failed: d.State == router.DeliveryWaiting &&
+			d.Attempts > 0}
 	if d.State == router.DeliveryWaiting || d.State == router.DeliveryParked {
 		row.Next, row.MayRetry = d.NextAt, true
 	}
@@ -115,7 +118,8 @@ func likeThese(text string) string {
 }
 
 func newParkedGroup(g *router.ParkedGroup) parkedGroup {
-	out := parkedGroup{Notifiers: strings.Join(g.Notifiers[:min(len(g.Notifiers), 5)], ", "), Count: g.Count, Oldest: g.Oldest, Newest: g.Newest, Delivery: g.Delivery}
+	out := parkedGroup{Notifiers: strings.Join(g.Notifiers[:min(len(g.Notifiers), 5)], ", "), Count: g.Count,
+		Oldest: g.Oldest, Newest: g.Newest, Delivery: g.Delivery}
 	if n := len(g.Notifiers) - 5; n > 0 {
 		out.Notifiers += fmt.Sprintf(" and %d more", n)
 	}
@@ -130,7 +134,8 @@ func newParkedGroup(g *router.ParkedGroup) parkedGroup {
 	return out
 }
 
-// deliveriesPage: GET /deliveries, see deliveryFilter. Without a filter what needs a person comes first, then what waits.
+// deliveriesPage: GET /deliveries, see deliveryFilter. Without a filter what needs a person comes first, then what
+// waits.
 func (c *Console) deliveriesPage(r *http.Request, _ httprouter.Params) (page, error) {
 	asked, err := pageQuery(r)
 	if err != nil {
@@ -152,7 +157,8 @@ func (c *Console) deliveriesPage(r *http.Request, _ httprouter.Params) (page, er
 	}
 	var waiting []router.Delivery
 	if first {
-		if waiting, err = c.store.FindDeliveries(r.Context(), router.DeliveryFilter{State: router.DeliveryWaiting, Limit: rowsOfPage / 2}); err != nil {
+		if waiting, err = c.store.FindDeliveries(r.Context(), router.DeliveryFilter{State: router.DeliveryWaiting,
+			Limit: rowsOfPage / 2}); err != nil {
 			return page{}, err
 		}
 	}
@@ -177,7 +183,8 @@ func (c *Console) deliveriesPage(r *http.Request, _ httprouter.Params) (page, er
 	}
 	list.Quiet = first && len(list.Groups)+len(waiting) == 0
 	list.Form = filterForm{Path: "/deliveries", Open: list.Narrowed, Fields: []input{
-		{Name: "state", Label: "State", Type: "select", Options: chooseFrom(q.Get("state"), "parked", "waiting", "delivered", "cancelled")},
+		{Name: "state", Label: "State", Type: "select", Options: chooseFrom(q.Get("state"), "parked", "waiting", "delivered",
+			"cancelled")},
 		{Name: "notifier", Label: "Notifier", Value: q.Get("notifier")},
 		{Name: "incident", Label: "Incident", Value: q.Get("incident"), Hint: "INC-42"},
 		{Name: "q", Label: "Error has", Type: "search", Value: q.Get("q"), Hint: "channel_not_found"},
@@ -234,13 +241,15 @@ func (c *Console) confirmRetry(r *http.Request, p httprouter.Params) (page, erro
 		return page{}, err
 	}
 	row := c.newDeliveryRow(&d, router.About{})
-	form := confirmation{Title: fmt.Sprintf("Retry delivery %d", d.ID), About: row.What + " to " + d.Notifier, Button: "Retry now", Grave: d.Kind.Pages(),
+	form := confirmation{Title: fmt.Sprintf("Retry delivery %d", d.ID), About: row.What + " to " + d.Notifier,
+		Button: "Retry now", Grave: d.Kind.Pages(),
 		Back: fmt.Sprintf("/deliveries/%d", d.ID)}
 	if !row.MayRetry {
 		form.Cannot = sentence("It is " + string(d.State) + ": there is nothing to retry")
 		return confirm(form), nil
 	}
-	form.What = []string{"It is tried at once, with what it is owed by now. If it fails again, it is parked or waits as before."}
+	form.What = []string{
+		"It is tried at once, with what it is owed by now. If it fails again, it is parked or waits as before."}
 	form.Told = []string{c.whom(d.Notifier, d.Kind)}
 	return confirm(form), nil
 }
@@ -262,7 +271,8 @@ func (c *Console) postRetry(r *http.Request, p httprouter.Params) (page, error) 
 	}
 	by := c.actorName(r)
 	back := page{SeeOther: fmt.Sprintf("/deliveries/%d", d.ID), Said: done("Delivery %d is tried at once.", d.ID)}
-	err = c.store.RetryDelivery(r.Context(), d.ID, c.auditEntry(r, by, fmt.Sprintf("retry delivery %d", d.ID), "it is tried at once"))
+	err = c.store.RetryDelivery(r.Context(), d.ID, c.auditEntry(r, by, fmt.Sprintf("retry delivery %d", d.ID),
+		"it is tried at once"))
 	switch {
 	case errors.Is(err, router.ErrConflict):
 		back.Said = flash{Text: "Nothing was done. " + sentence(err.Error()), Bad: true}
@@ -296,7 +306,8 @@ func (c *Console) confirmRetries(r *http.Request, _ httprouter.Params) (page, er
 	if err != nil {
 		return page{}, err
 	}
-	form := confirmation{Title: "Retry all like these", About: capital(retryWords(&f)), Button: "Retry", Back: "/deliveries"}
+	form := confirmation{Title: "Retry all like these", About: capital(retryWords(&f)), Button: "Retry",
+		Back: "/deliveries"}
 	var n int64
 	names := map[string]bool{}
 	for i := range groups {
@@ -310,7 +321,8 @@ func (c *Console) confirmRetries(r *http.Request, _ httprouter.Params) (page, er
 		return confirm(form), nil
 	}
 	form.Button = fmt.Sprintf("Retry %d", n)
-	form.What = []string{fmt.Sprintf("%d are tried at once, each with what it is owed by now. Those that fail again are parked as before.", n)}
+	form.What = []string{fmt.Sprintf(
+		"%d are tried at once, each with what it is owed by now. Those that fail again are parked as before.", n)}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		line := name
 		if t, ok := c.target(name); ok {
@@ -319,7 +331,8 @@ func (c *Console) confirmRetries(r *http.Request, _ httprouter.Params) (page, er
 		}
 		form.Told = append(form.Told, line)
 	}
-	form.Inputs = []input{{Type: "hidden", Name: "notifier", Value: f.Notifier}, {Type: "hidden", Name: "q", Value: f.Query}}
+	form.Inputs = []input{{Type: "hidden", Name: "notifier", Value: f.Notifier},
+		{Type: "hidden", Name: "q", Value: f.Query}}
 	return confirm(form), nil
 }
 

@@ -121,9 +121,11 @@ var (
 )
 
 // emoji are the marks of cards.
-var emoji = map[string]string{":rotating_light:": "🚨", ":red_circle:": "🔴", ":large_orange_circle:": "🟠", ":large_blue_circle:": "🔵",
-	":white_check_mark:": "✅", ":ballot_box_with_check:": "☑", ":no_bell:": "🔕", ":eyes:": "👀", ":pager:": "📟", ":robot_face:": "🤖",
-	":warning:": "⚠", ":bell:": "🔔", ":mag:": "🔍", ":information_source:": "ℹ"}
+var emoji = map[string]string{":rotating_light:": "🚨", ":red_circle:": "🔴", ":large_orange_circle:": "🟠",
+	":large_blue_circle:": "🔵",
+	":white_check_mark:":  "✅", ":ballot_box_with_check:": "☑", ":no_bell:": "🔕", ":eyes:": "👀", ":pager:": "📟",
+	":robot_face:": "🤖",
+	":warning:":    "⚠", ":bell:": "🔔", ":mag:": "🔍", ":information_source:": "ℹ"}
 
 // plainMarks turns Slack's marks into plain text: what is escaped by us is text, and no markup of ours.
 func plainMarks(s string) string {

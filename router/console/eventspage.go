@@ -102,13 +102,15 @@ func (c *Console) eventsPage(r *http.Request, _ httprouter.Params) (page, error)
 		return page{}, err
 	}
 	q := r.URL.Query()
-	list := eventList{Rows: each(found, c.newEventRow), Next: nextPage(r, next), Narrowed: queryOf(q, "before", "limit") != "", Passed: next != 0 && len(found) < f.Limit}
+	list := eventList{Rows: each(found, c.newEventRow), Next: nextPage(r, next),
+		Narrowed: queryOf(q, "before", "limit") != "", Passed: next != 0 && len(found) < f.Limit}
 	list.Form = filterForm{Path: "/events", Open: list.Narrowed, Fields: []input{
 		{Name: "q", Label: "Name has", Type: "search", Value: q.Get("q"), Hint: "error_rate"},
 		{Name: "source", Label: "From", Type: "select", Options: sourceOptions(q.Get("source"))},
 		{Name: "flow", Label: "Flow", Value: q.Get("flow"), Hint: "name or id"},
 		{Name: "waba", Label: "Account", Value: q.Get("waba"), Hint: "id"},
-		{Name: "state", Label: "State", Type: "select", Options: chooseFrom(q.Get("state"), "waiting", "folded", "unreadable", "failed")},
+		{Name: "state", Label: "State", Type: "select", Options: chooseFrom(q.Get("state"), "waiting", "folded", "unreadable",
+			"failed")},
 		{Name: "from", Label: "Since", Value: q.Get("from"), Hint: "4h or 2026-03-02"},
 		{Name: "to", Label: "Until", Value: q.Get("to"), Hint: "1h or 2026-03-02"},
 	}}
@@ -116,23 +118,27 @@ func (c *Console) eventsPage(r *http.Request, _ httprouter.Params) (page, error)
 }
 
 // sourceWords are who spoke, as people write them.
-var sourceWords = map[router.Source]string{router.SourceMeta: "Meta", router.SourceConsole: "Console", router.SourceSlack: "Slack",
+var sourceWords = map[router.Source]string{router.SourceMeta: "Meta", router.SourceConsole: "Console",
+	router.SourceSlack:     "Slack",
 	router.SourcePagerDuty: "PagerDuty", router.SourceFlowbridge: "flowbridge"}
 
 func sourceOptions(chosen string) []option {
 	list := []option{{Text: "Any"}}
-	for _, s := range []router.Source{router.SourceMeta, router.SourceConsole, router.SourceSlack, router.SourcePagerDuty, router.SourceFlowbridge} {
+	for _, s := range []router.Source{router.SourceMeta, router.SourceConsole, router.SourceSlack, router.SourcePagerDuty,
+		router.SourceFlowbridge} {
 		list = append(list, option{Value: string(s), Text: sourceWords[s]})
 	}
 	return choices(chosen, list...)
 }
 
 // eventLooks are the classes of states.
-var eventLooks = map[router.EventState]string{router.EventUnreadable: "bad", router.EventFailed: "bad", router.EventWaiting: "hush"}
+var eventLooks = map[router.EventState]string{router.EventUnreadable: "bad", router.EventFailed: "bad",
+	router.EventWaiting: "hush"}
 
 func (c *Console) newEventRow(e *router.JournalEvent) eventRow {
-	row := eventRow{Seq: e.Seq, What: eventWords(&e.Event), About: c.aboutEvent(&e.Event), Source: sourceWords[e.Source], State: string(e.State),
-		Look: eventLooks[e.State], Outcome: e.Outcome, At: e.At, Received: e.Received, Delay: delayOf(&e.Event)}
+	row := eventRow{Seq: e.Seq, What: eventWords(&e.Event), About: c.aboutEvent(&e.Event), Source: sourceWords[e.Source],
+		State: string(e.State),
+		Look:  eventLooks[e.State], Outcome: e.Outcome, At: e.At, Received: e.Received, Delay: delayOf(&e.Event)}
 	if e.Unreadable != "" {
 		row.Outcome = cmp.Or(row.Outcome, e.Unreadable)
 	}
@@ -258,7 +264,8 @@ func (c *Console) eventPage(r *http.Request, p httprouter.Params) (page, error) 
 	if d.Deliveries, err = c.deliveriesOf(r, &e); err != nil {
 		return page{}, err
 	}
-	if d.CanExplain = c.cfg.Explain != nil && (e.OfMeta() || e.ForFallback()) && e.Unreadable == ""; d.CanExplain && r.URL.Query().Get("explain") != "" {
+	if d.CanExplain = c.cfg.Explain != nil && (e.OfMeta() || e.ForFallback()) && e.Unreadable == ""; d.CanExplain &&
+		r.URL.Query().Get("explain") != "" {
 		if d.Explained, err = c.cfg.Explain(&e.Event); err != nil {
 			c.cfg.Logger.Warn("an event could not be explained", "event", e.Seq, "error", err)
 			d.Explained = "That could not be found out: the log says why."
@@ -289,7 +296,8 @@ var incidentNames = regexp.MustCompile(`\bINC-([1-9][0-9]{0,17})\b`)
 
 func (c *Console) newEventDetail(e *router.JournalEvent) eventDetail {
 	shape := newEventDetail(e, nil)
-	d := eventDetail{eventRow: c.newEventRow(e), Message: shape.Message, Warning: e.Warning, Unreadable: e.Unreadable, Raw: shape.Raw, Size: shape.Size}
+	d := eventDetail{eventRow: c.newEventRow(e), Message: shape.Message, Warning: e.Warning, Unreadable: e.Unreadable,
+		Raw: shape.Raw, Size: shape.Size}
 	add := func(name, text string) {
 		if text != "" {
 			d.Facts = append(d.Facts, router.Fact{Name: name, Text: text})
@@ -354,8 +362,8 @@ func (c *Console) called(name, id string) string {
 	return name + " (" + id + ")"
 }
 
-// body shows the value as Meta wrote it. Of what people wrote only what a rule names is kept, and shown; before it is folded
-// nothing is.
+// body shows the value as Meta wrote it. Of what people wrote only what a rule names is kept, and shown; before it is
+// folded nothing is.
 func (d *eventDetail) body(e *router.JournalEvent, value json.RawMessage) {
 	switch {
 	case router.IsPersonal(e.Name):

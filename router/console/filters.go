@@ -181,7 +181,8 @@ func (q *query) time(key string, now time.Time) time.Time {
 // err says all that is wrong; unknown keys too.
 func (q *query) err() error {
 	for _, key := range slices.Sorted(maps.Keys(q.values)) {
-		if !slices.Contains(q.known, key) && !(strings.HasPrefix(key, labelKey) && slices.Contains(q.known, labelKey+"<name>")) {
+		if !slices.Contains(q.known, key) &&
+			!(strings.HasPrefix(key, labelKey) && slices.Contains(q.known, labelKey+"<name>")) {
 			q.problem("unknown key %q: use %s", bounded(key, maxActor), orWords(q.known))
 		}
 	}
@@ -253,7 +254,8 @@ func (q *query) severities() (list []router.Severity) {
 }
 
 // subjectKinds are what an incident can be about.
-var subjectKinds = []router.SubjectKind{router.SubjectFlow, router.SubjectAccount, router.SubjectPhone, router.SubjectTemplate,
+var subjectKinds = []router.SubjectKind{router.SubjectFlow, router.SubjectAccount, router.SubjectPhone,
+	router.SubjectTemplate,
 	router.SubjectEntity, router.SubjectPayment, router.SubjectBridge}
 
 // subject reads what it is about: a kind, or a kind and an id (phone:15550100), with the id in subject_id as well.
@@ -289,7 +291,8 @@ const (
 func (c *Console) incidentFilter(q *query, limit int) (router.IncidentFilter, error) {
 	now := c.cfg.Now()
 	f := router.IncidentFilter{Severities: q.severities(), Limit: q.limit(limit)}
-	switch state := oneOf(q, "state", string(router.IncidentOpen), string(router.IncidentAcknowledged), stateActive, string(router.IncidentResolved)); state {
+	switch state := oneOf(q, "state", string(router.IncidentOpen), string(router.IncidentAcknowledged), stateActive,
+		string(router.IncidentResolved)); state {
 	case stateActive:
 		f.Active = true
 	default:
@@ -325,9 +328,10 @@ func (c *Console) flowOf(q *query) string {
 func (c *Console) eventFilter(q *query) (router.EventFilter, error) {
 	now := c.cfg.Now()
 	f := router.EventFilter{
-		State:  oneOf(q, "state", router.EventWaiting, router.EventFolded, router.EventUnreadable, router.EventFailed),
-		Source: oneOf(q, "source", router.SourceMeta, router.SourceConsole, router.SourceSlack, router.SourcePagerDuty, router.SourceFlowbridge),
-		Flow:   c.flowOf(q), WABA: q.text("waba"), Incident: q.number("incident"),
+		State: oneOf(q, "state", router.EventWaiting, router.EventFolded, router.EventUnreadable, router.EventFailed),
+		Source: oneOf(q, "source", router.SourceMeta, router.SourceConsole, router.SourceSlack, router.SourcePagerDuty,
+			router.SourceFlowbridge),
+		Flow: c.flowOf(q), WABA: q.text("waba"), Incident: q.number("incident"),
 		From: q.time("from", now), To: q.time("to", now), Query: q.text("q"), Digest: q.text("digest"),
 		Before: q.before("the position of an event"), Limit: q.limit(defaultLimit),
 	}
@@ -340,7 +344,8 @@ func (c *Console) eventFilter(q *query) (router.EventFilter, error) {
 // deliveryFilter reads a filter of deliveries.
 func (c *Console) deliveryFilter(q *query) (router.DeliveryFilter, error) {
 	f := router.DeliveryFilter{
-		State:    oneOf(q, "state", router.DeliveryWaiting, router.DeliveryDelivered, router.DeliveryParked, router.DeliveryCancelled),
+		State: oneOf(q, "state", router.DeliveryWaiting, router.DeliveryDelivered, router.DeliveryParked,
+			router.DeliveryCancelled),
 		Notifier: q.text("notifier"), Incident: q.number("incident"), Query: q.text("q"),
 		Before: q.before("the id of a delivery"), Limit: q.limit(defaultLimit),
 	}

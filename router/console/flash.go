@@ -14,8 +14,8 @@ const (
 	flashSeconds = 60
 )
 
-// cookieName returns the name of a cookie of ours. Two bridges below one address have cookies of their own, and over TLS
-// the browser takes them from our host alone.
+// cookieName returns the name of a cookie of ours. Two bridges below one address have cookies of their own, and over
+// TLS the browser takes them from our host alone.
 func (c *Console) cookieName(r *http.Request, kind string) string {
 	name := "flowbridge" + strings.ReplaceAll(c.cfg.Prefix, "/", "-") + "-" + kind
 	if c.overTLS(r) {

@@ -67,8 +67,9 @@ func (c *Console) accountNamed(id string) bool { return slices.Contains(c.cfg.Ac
 
 // newFlowRow names a subject.
 func (c *Console) newFlowRow(f *router.SeenFlow) flowRow {
-	row := flowRow{ID: router.OnlyFlow(f.Flow), Account: c.called(c.cfg.AccountName(f.WABA), f.WABA), AccountPath: "/accounts/" + url.PathEscape(f.WABA),
-		Path: flowPath(f.FlowID), Status: string(f.Status), Active: f.Active, Last: f.Last}
+	row := flowRow{ID: router.OnlyFlow(f.Flow), Account: c.called(c.cfg.AccountName(f.WABA), f.WABA),
+		AccountPath: "/accounts/" + url.PathEscape(f.WABA),
+		Path:        flowPath(f.FlowID), Status: string(f.Status), Active: f.Active, Last: f.Last}
 	if row.IsFlow = row.ID != ""; row.IsFlow {
 		row.Name, row.Unnamed = cmp.Or(c.cfg.FlowName(row.ID), row.ID), !c.flowNamed(row.ID)
 		return row
@@ -118,7 +119,8 @@ func (c *Console) flowsPage(r *http.Request, _ httprouter.Params) (page, error) 
 	}
 	list := flowList{Rows: each(found[:min(len(found), mostFlows)], c.newFlowRow), YAML: c.pasteFlows(found)}
 	for i := range found {
-		row := flowRow{Path: "/accounts/" + url.PathEscape(found[i].WABA), Name: c.called(c.cfg.AccountName(found[i].WABA), found[i].WABA), Unnamed: !c.accountNamed(found[i].WABA)}
+		row := flowRow{Path: "/accounts/" + url.PathEscape(found[i].WABA), Name: c.called(c.cfg.AccountName(found[i].WABA),
+			found[i].WABA), Unnamed: !c.accountNamed(found[i].WABA)}
 		if !slices.Contains(list.Accounts, row) && len(list.Accounts) < rowsOfPage {
 			list.Accounts = append(list.Accounts, row)
 		}
@@ -342,7 +344,8 @@ func (d *flowDetail) periods(c *Console, found []router.StatusPeriod, from, now 
 		p := &found[i]
 		sums[p.Status] += p.Duration()
 		if len(d.Periods) < mostIncidents {
-			d.Periods = append(d.Periods, periodLine{cmp.Or(c.cfg.FlowName(p.Flow), p.Flow), p.Status, p.From, p.To, router.FormatDuration(p.Duration()), p.Ongoing})
+			d.Periods = append(d.Periods, periodLine{cmp.Or(c.cfg.FlowName(p.Flow), p.Flow), p.Status, p.From, p.To,
+				router.FormatDuration(p.Duration()), p.Ongoing})
 		}
 	}
 	minutes := func(i int) string {
@@ -357,8 +360,9 @@ func (d *flowDetail) periods(c *Console, found []router.StatusPeriod, from, now 
 	}
 	const wide = 720
 	var out strings.Builder
-	fmt.Fprintf(&out, `<svg class="chart" viewBox="0 0 %d 54" role="img" aria-label="When it was throttled or blocked in the last %d days: the table below has the times">`+
-		`<line class="mark" x1="0" x2="%d" y1="30" y2="30"/>`, wide, flowDays, wide)
+	fmt.Fprintf(&out,
+		`<svg class="chart" viewBox="0 0 %d 54" role="img" aria-label="When it was throttled or blocked in the last %d days: the table below has the times">`+
+			`<line class="mark" x1="0" x2="%d" y1="30" y2="30"/>`, wide, flowDays, wide)
 	whole := now.Sub(from)
 	for i := range found[max(0, len(found)-maxPoints):] {
 		p := &found[max(0, len(found)-maxPoints)+i]
@@ -367,10 +371,12 @@ func (d *flowDetail) periods(c *Console, found []router.StatusPeriod, from, now 
 		if i := slices.Index(words, router.Level(p.Status)); i == len(words)-1 {
 			class, high = "critical", 26
 		}
-		fmt.Fprintf(&out, `<rect class="%s" fill="currentColor" x="%.1f" y="%d" width="%.1f" height="%d"/>`, class, x, 30-high,
+		fmt.Fprintf(&out, `<rect class="%s" fill="currentColor" x="%.1f" y="%d" width="%.1f" height="%d"/>`, class, x,
+			30-high,
 			max(float64(wide)*float64(p.Duration())/float64(whole), 1.5), high)
 	}
-	fmt.Fprintf(&out, `<text x="0" y="50">%s</text><text x="%d" y="50" text-anchor="end">now</text></svg>`, from.UTC().Format(time.DateOnly), wide)
+	fmt.Fprintf(&out, `<text x="0" y="50">%s</text><text x="%d" y="50" text-anchor="end">now</text></svg>`,
+		from.UTC().Format(time.DateOnly), wide)
 	d.Bars = template.HTML(out.String())
 }
 
@@ -398,8 +404,9 @@ func sparklines(readings []router.AlertReading, from, now time.Time) (lines []sp
 			}
 		}
 		last := points[len(points)-1]
-		lines = append(lines, sparkline{Name: router.SignalName(event), Now: router.FormatValue(event, last.value), Worst: router.FormatValue(event, worst),
-			Last: last.At, N: len(points), Picture: drawSpark(event, &signal, points, from, now)})
+		lines = append(lines, sparkline{Name: router.SignalName(event), Now: router.FormatValue(event, last.value),
+			Worst: router.FormatValue(event, worst),
+			Last:  last.At, N: len(points), Picture: drawSpark(event, &signal, points, from, now)})
 	}
 	return lines
 }
@@ -413,7 +420,8 @@ func drawSpark(event string, signal *router.Signal, points []reading, from, now 
 	x := func(at time.Time) float64 { return wide * float64(at.Sub(from)) / float64(now.Sub(from)) }
 	y := func(v float64) float64 { return 4 + (high-24)*(1-min(max(v/top, 0), 1)) }
 	var out strings.Builder
-	fmt.Fprintf(&out, `<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s over %d days">`, wide, high, template.HTMLEscapeString(router.SignalName(event)), flowDays)
+	fmt.Fprintf(&out, `<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s over %d days">`, wide, high,
+		template.HTMLEscapeString(router.SignalName(event)), flowDays)
 	for _, t := range router.Thresholds(event) {
 		if t <= top {
 			fmt.Fprintf(&out, `<line class="mark" x1="0" x2="%d" y1="%.1f" y2="%.1f"/>`, wide, y(t), y(t))
@@ -423,6 +431,7 @@ func drawSpark(event string, signal *router.Signal, points []reading, from, now 
 	for _, one := range points[1:] {
 		fmt.Fprintf(&out, "H%.1fV%.1f", x(one.At), y(one.value))
 	}
-	fmt.Fprintf(&out, `H%d"/><text x="0" y="%d">%s</text><text x="%d" y="%d" text-anchor="end">now</text></svg>`, wide, high-4, from.UTC().Format(time.DateOnly), wide, high-4)
+	fmt.Fprintf(&out, `H%d"/><text x="0" y="%d">%s</text><text x="%d" y="%d" text-anchor="end">now</text></svg>`, wide,
+		high-4, from.UTC().Format(time.DateOnly), wide, high-4)
 	return template.HTML(out.String())
 }

@@ -31,18 +31,23 @@ func TestAnActIsAnsweredOnceItIsFolded(t *testing.T) {
 		{"not while nobody folds", acknowledge, "", func(time.Duration) (router.EventProgress, error) {
 			return router.EventProgress{}, nil
 		}, notYet, foldWait, foldWait + foldSlowest},
-		{"though the storage does not say how far the fold is", acknowledge, "", func(time.Duration) (router.EventProgress, error) {
-			return router.EventProgress{}, gone
-		}, notYet, 0, 10 * time.Millisecond},
-		{"with timers of others due, which an act does not wait for", acknowledge, "", func(time.Duration) (router.EventProgress, error) {
-			return router.EventProgress{Folded: true, Outcome: "acknowledged INC-42", Due: true}, nil
-		}, `"outcome":"acknowledged INC-42"`, 0, 10 * time.Millisecond},
-		{"once the incidents that a silence covers say so", silence, `{"flow": "1987937931743377", "for": "4h"}`, func(since time.Duration) (router.EventProgress, error) {
-			return router.EventProgress{Folded: true, Outcome: "silence added", Due: since < time.Second}, nil
-		}, `"outcome":"silence added"`, time.Second, 1100 * time.Millisecond},
-		{"with timers that are due again and again", silence, `{"flow": "1987937931743377", "for": "4h"}`, func(time.Duration) (router.EventProgress, error) {
-			return router.EventProgress{Folded: true, Outcome: "silence added", Due: true}, nil
-		}, `"outcome":"silence added","note":"the incidents that it covers will show it soon"`, foldWait, foldWait + foldSlowest},
+		{"though the storage does not say how far the fold is", acknowledge, "",
+			func(time.Duration) (router.EventProgress, error) {
+				return router.EventProgress{}, gone
+			}, notYet, 0, 10 * time.Millisecond},
+		{"with timers of others due, which an act does not wait for", acknowledge, "",
+			func(time.Duration) (router.EventProgress, error) {
+				return router.EventProgress{Folded: true, Outcome: "acknowledged INC-42", Due: true}, nil
+			}, `"outcome":"acknowledged INC-42"`, 0, 10 * time.Millisecond},
+		{"once the incidents that a silence covers say so", silence, `{"flow": "1987937931743377", "for": "4h"}`,
+			func(since time.Duration) (router.EventProgress, error) {
+				return router.EventProgress{Folded: true, Outcome: "silence added", Due: since < time.Second}, nil
+			}, `"outcome":"silence added"`, time.Second, 1100 * time.Millisecond},
+		{"with timers that are due again and again", silence, `{"flow": "1987937931743377", "for": "4h"}`,
+			func(time.Duration) (router.EventProgress, error) {
+				return router.EventProgress{Folded: true, Outcome: "silence added", Due: true}, nil
+			}, `"outcome":"silence added","note":"the incidents that it covers will show it soon"`, foldWait,
+			foldWait + foldSlowest},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -50,7 +55,8 @@ func TestAnActIsAnsweredOnceItIsFolded(t *testing.T) {
 				s.fold = func() (router.EventProgress, error) { return tt.progress(time.Since(began)) }
 				c, _ := newConsole(t, Config{}, s)
 				resp := ask(c, "POST", tt.path, tt.body)
-				if got := text(t, resp); resp.StatusCode != 202 || !strings.Contains(got, `"queued":true`) || !strings.Contains(got, tt.want) {
+				if got := text(t, resp); resp.StatusCode != 202 || !strings.Contains(got, `"queued":true`) ||
+					!strings.Contains(got, tt.want) {
 					t.Errorf("%s %s, want %s", resp.Status, got, tt.want)
 				}
 				if took := time.Since(began); took < tt.least || took > tt.most {

@@ -41,7 +41,8 @@ func (c *Console) forget(r *http.Request, _ httprouter.Params) (int, any, error)
 		result = "blanked"
 	}
 	c.keep(r.Context(), c.auditEntry(r, actor, "forget a person", result))
-	c.cfg.Logger.Info("a person was forgotten", "found", was.ForgottenCount, "told", len(was.Told), "by", actor, "from", r.RemoteAddr)
+	c.cfg.Logger.Info("a person was forgotten", "found", was.ForgottenCount, "told", len(was.Told), "by", actor, "from",
+		r.RemoteAddr)
 	return http.StatusOK, NewForgotten(was), nil
 }
 

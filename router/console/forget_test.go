@@ -28,7 +28,8 @@ func TestAPersonIsForgotten(t *testing.T) {
 		t.Errorf("the audit has %+v", s.audit)
 	}
 	for body, status := range map[string]int{
-		`{}`: 400, `{"phone":"12"}`: 400, `{"user":"ab"}`: 400, `{"phone":15550100200}`: 400, `{"name":"ana"}`: 400, `no JSON`: 400, ``: 400,
+		`{}`: 400, `{"phone":"12"}`: 400, `{"user":"ab"}`: 400, `{"phone":15550100200}`: 400, `{"name":"ana"}`: 400,
+		`no JSON`: 400, ``: 400,
 		`{"phone":"` + strings.Repeat("1", 5000) + `"}`: 413,
 	} {
 		if resp := ask(c, "POST", "/api/v1/forget", body); resp.StatusCode != status {
@@ -46,10 +47,12 @@ func TestAPersonIsForgotten(t *testing.T) {
 }
 
 func TestWhatIsReducedSaysWhy(t *testing.T) {
-	s := &memStore{events: []router.JournalEvent{{Event: router.Event{Seq: 1, Name: router.FlowStatusChange, Reduced: router.ReducedDropped}, State: router.EventFolded},
+	s := &memStore{events: []router.JournalEvent{{Event: router.Event{Seq: 1, Name: router.FlowStatusChange,
+		Reduced: router.ReducedDropped}, State: router.EventFolded},
 		{Event: router.Event{Seq: 2, Name: "CALLS", Value: []byte(`{"from":"15550100200"}`)}, State: router.EventFolded}}}
 	c, _ := newConsole(t, Config{}, s)
-	if got := text(t, ask(c, "GET", "/api/v1/events/1", "")); !strings.Contains(got, `"reduced":"`+string(router.ReducedDropped)+`"`) {
+	if got := text(t, ask(c, "GET", "/api/v1/events/1", "")); !strings.Contains(got,
+		`"reduced":"`+string(router.ReducedDropped)+`"`) {
 		t.Errorf("got %s", got)
 	}
 	if got := text(t, ask(c, "GET", "/api/v1/events/2", "")); strings.Contains(got, "15550100200") {

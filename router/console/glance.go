@@ -7,7 +7,8 @@ import (
 	"flowbridge/router"
 )
 
-// Glance is what a Store knows for pages that show much at a time. Each is one query, and returns a bounded number of rows.
+// Glance is what a Store knows for pages that show much at a time. Each is one query, and returns a bounded number of
+// rows.
 type Glance interface {
 	// ParkedGroups returns what is parked and passes a filter, by the error; the largest groups first.
 	ParkedGroups(ctx context.Context, f router.DeliveryFilter) ([]router.ParkedGroup, error)
@@ -21,7 +22,8 @@ type Glance interface {
 	SeenFlows(ctx context.Context, waba string) ([]router.SeenFlow, error)
 	// FlowReadings returns what Meta measured of a flow since a time, of all its signals, oldest first.
 	FlowReadings(ctx context.Context, flow router.FlowID, since time.Time) ([]router.AlertReading, error)
-	// NewestNotices returns the newest notices of a flow, of an account where the flow is "", or of all for the zero FlowID.
+	// NewestNotices returns the newest notices of a flow, of an account where the flow is "", or of all for the zero
+	// FlowID.
 	NewestNotices(ctx context.Context, flow router.FlowID, limit int) ([]router.Notice, error)
 	// StatusPeriods returns when a flow, or any flow of an account, was in a status that is trouble.
 	StatusPeriods(ctx context.Context, flow router.FlowID, from, to time.Time) ([]router.StatusPeriod, error)

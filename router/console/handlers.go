@@ -54,7 +54,8 @@ func (c *Console) retryDelivery(r *http.Request, p httprouter.Params) (int, any,
 	if err != nil {
 		return 0, nil, err
 	}
-	err = c.store.RetryDelivery(r.Context(), id, c.auditEntry(r, actor, fmt.Sprintf("retry delivery %d", id), "it is tried at once"))
+	err = c.store.RetryDelivery(r.Context(), id, c.auditEntry(r, actor, fmt.Sprintf("retry delivery %d", id),
+		"it is tried at once"))
 	switch {
 	case errors.Is(err, router.ErrNotFound):
 		return 0, nil, refuse(http.StatusNotFound, "there is no delivery %d", id)

@@ -158,9 +158,12 @@ func worstOf(alerts []router.Alert) *router.Alert {
 }
 
 func newDetail(inc *router.IncidentDetail) incidentDetail {
-	d := incidentDetail{Number: inc.Number, Name: inc.Name(), State: string(inc.State), Severity: inc.Severity.String(), About: inc.About(),
-		Signal: router.SignalName(inc.Event), Opened: inc.OpenedAt, Resolved: inc.ResolvedAt, ResolvedBy: inc.ResolvedBy, Acknowledged: inc.AcknowledgedAt,
-		AcknowledgedBy: inc.AcknowledgedBy, Owner: inc.Owner, Text: inc.Text, Facts: inc.Facts, Active: inc.State != router.IncidentResolved,
+	d := incidentDetail{Number: inc.Number, Name: inc.Name(), State: string(inc.State), Severity: inc.Severity.String(),
+		About:  inc.About(),
+		Signal: router.SignalName(inc.Event), Opened: inc.OpenedAt, Resolved: inc.ResolvedAt, ResolvedBy: inc.ResolvedBy,
+		Acknowledged:   inc.AcknowledgedAt,
+		AcknowledgedBy: inc.AcknowledgedBy, Owner: inc.Owner, Text: inc.Text, Facts: inc.Facts,
+		Active:  inc.State != router.IncidentResolved,
 		Runbook: webURL(inc.Runbook), Rule: inc.Rule, Flow: router.OnlyFlow(inc.Flow)}
 	if !d.Active {
 		d.Severity, d.Took = inc.Peak.String(), after(inc.OpenedAt, inc.ResolvedAt)
@@ -183,7 +186,8 @@ func newDetail(inc *router.IncidentDetail) incidentDetail {
 	d.Links = linksOf(inc, &signal)
 	for _, p := range inc.Pages(inc.Alerts) {
 		class := map[router.PageState]string{router.PageMade: "bad", router.PageWaiting: "warning"}[p.State]
-		d.Pages = append(d.Pages, pageLine{p.Words(func(at time.Time) string { return at.UTC().Format("15:04 UTC") }), webURL(p.Link.URL), class})
+		d.Pages = append(d.Pages, pageLine{p.Words(func(at time.Time) string { return at.UTC().Format("15:04 UTC") }),
+			webURL(p.Link.URL), class})
 	}
 	for i := range inc.Alerts {
 		d.Ladder = append(d.Ladder, newRung(&inc.Alerts[i]))
@@ -196,7 +200,8 @@ func newRung(a *router.Alert) rung {
 	if name == "" {
 		name = router.SignalName(a.Event)
 	}
-	r := rung{Name: name, Severity: a.Severity.String(), Active: a.Active, Held: !a.HeldUntil.IsZero(), Since: a.Since, Until: a.Until, OpenedBy: a.OpenedBy, ClosedBy: a.ClosedBy}
+	r := rung{Name: name, Severity: a.Severity.String(), Active: a.Active, Held: !a.HeldUntil.IsZero(), Since: a.Since,
+		Until: a.Until, OpenedBy: a.OpenedBy, ClosedBy: a.ClosedBy}
 	if !a.Active {
 		r.Took = after(a.Since, a.Until)
 	}
@@ -227,10 +232,12 @@ func linksOf(inc *router.IncidentDetail, signal *router.Signal) (links []webLink
 	return links
 }
 
-// actButtons are the acts with those that can be first in mind: the order never changes, so that no button moves under a thumb.
+// actButtons are the acts with those that can be first in mind: the order never changes, so that no button moves under
+// a thumb.
 func actButtons(inc *router.IncidentDetail, may bool) (buttons []actButton) {
 	for _, act := range actPages {
-		b := actButton{Path: incidentPath(inc.Number) + "/" + act.Word, Label: act.Label, Main: act.Event == router.Acknowledge}
+		b := actButton{Path: incidentPath(inc.Number) + "/" + act.Word, Label: act.Label,
+			Main: act.Event == router.Acknowledge}
 		if why := inc.May(act.Event); why != router.MayHappen {
 			b.Why = refusalWords(&inc.Incident, why)
 		} else if !may {
@@ -245,7 +252,8 @@ func actButtons(inc *router.IncidentDetail, may bool) (buttons []actButton) {
 func (c *Console) toldLines(r *http.Request, inc *router.IncidentDetail, d *incidentDetail) error {
 	for i := range inc.Deliveries {
 		del := &inc.Deliveries[i]
-		line := toldLine{ID: del.ID, Notifier: del.Notifier, Kind: capital(del.Kind.Label()), State: string(del.State), Error: del.LastError,
+		line := toldLine{ID: del.ID, Notifier: del.Notifier, Kind: capital(del.Kind.Label()), State: string(del.State),
+			Error:   del.LastError,
 			Updated: del.Updated, Next: del.NextAt, Link: webURL(del.Receipt.Link)}
 		attempts, err := c.store.Attempts(r.Context(), del.ID)
 		if err != nil {
@@ -272,7 +280,8 @@ func (c *Console) neighbours(r *http.Request, inc *router.IncidentDetail, d *inc
 	if inc.Flow == "" {
 		return nil
 	}
-	active, err := c.store.IncidentRows(r.Context(), router.IncidentFilter{Flow: inc.Flow, WABA: inc.WABA, Active: true, Worst: true, Limit: 10})
+	active, err := c.store.IncidentRows(r.Context(), router.IncidentFilter{Flow: inc.Flow, WABA: inc.WABA, Active: true,
+		Worst: true, Limit: 10})
 	if err != nil {
 		return err
 	}
@@ -281,7 +290,8 @@ func (c *Console) neighbours(r *http.Request, inc *router.IncidentDetail, d *inc
 			d.Also = append(d.Also, c.newRow(&active[i]))
 		}
 	}
-	past, err := c.store.IncidentRows(r.Context(), router.IncidentFilter{Flow: inc.Flow, WABA: inc.WABA, Signals: []string{inc.Event}, Limit: 11})
+	past, err := c.store.IncidentRows(r.Context(), router.IncidentFilter{Flow: inc.Flow, WABA: inc.WABA,
+		Signals: []string{inc.Event}, Limit: 11})
 	if err != nil {
 		return err
 	}
@@ -295,8 +305,10 @@ func (c *Console) neighbours(r *http.Request, inc *router.IncidentDetail, d *inc
 
 // timelineKinds are what the timeline may be narrowed to.
 var timelineKinds = map[string][]router.EntryKind{
-	"people": {router.EntryAcknowledged, router.EntryUnacknowledged, router.EntryAssigned, router.EntryNote, router.EntrySilenced, router.EntryPaged},
-	"meta": {router.EntryOpened, router.EntryEscalated, router.EntryActivated, router.EntryEased, router.EntryRecovering, router.EntryFlapped,
+	"people": {router.EntryAcknowledged, router.EntryUnacknowledged, router.EntryAssigned, router.EntryNote,
+		router.EntrySilenced, router.EntryPaged},
+	"meta": {router.EntryOpened, router.EntryEscalated, router.EntryActivated, router.EntryEased, router.EntryRecovering,
+		router.EntryFlapped,
 		router.EntryReopened, router.EntryResolved, router.EntryRecovered, router.EntryLate},
 	"notes": {router.EntryNote},
 }
@@ -313,7 +325,8 @@ func (d *incidentDetail) timeline(inc *router.IncidentDetail, kind string) {
 		}
 		d.Timeline = append(d.Timeline, timelineLine{e.At, string(e.Kind), e.Text, e.Event})
 	}
-	d.Kinds = choices(kind, option{Text: "Everything"}, option{Value: "meta", Text: "Meta"}, option{Value: "people", Text: "People"}, option{Value: "notes", Text: "Notes"})
+	d.Kinds = choices(kind, option{Text: "Everything"}, option{Value: "meta", Text: "Meta"},
+		option{Value: "people", Text: "People"}, option{Value: "notes", Text: "Notes"})
 }
 
 // toldPage is what an attempt page shows: what was sent, word for word.
@@ -342,7 +355,8 @@ type callLine struct {
 	Request, Answer string
 }
 
-// mostSent bounds what is shown of all attempts, the newest first, and mostText each text of theirs: the page has 60 KB.
+// mostSent bounds what is shown of all attempts, the newest first, and mostText each text of theirs: the page has 60
+// KB.
 const (
 	mostSent = 16 << 10
 	mostText = 6 << 10
@@ -364,7 +378,8 @@ func (c *Console) toldDetail(r *http.Request, p httprouter.Params) (page, error)
 	if err != nil {
 		return page{}, err
 	}
-	shown := toldPage{Incident: inc.Number, ID: id, Name: inc.Name(), Notifier: d.Notifier, Kind: capital(d.Kind.Label()), State: string(d.State),
+	shown := toldPage{Incident: inc.Number, ID: id, Name: inc.Name(), Notifier: d.Notifier, Kind: capital(d.Kind.Label()),
+		State: string(d.State),
 		Error: d.LastError, Link: webURL(d.Receipt.Link)}
 	shown.Attempts = attemptLines(attempts)
 	return page{Title: "What " + d.Notifier + " was told of " + inc.Name(), Template: "told", Data: shown}, nil
@@ -395,7 +410,8 @@ func newAttemptLine(a *router.Attempt, whole bool) attemptLine {
 		return line
 	}
 	for _, call := range a.Calls {
-		line.Calls = append(line.Calls, callLine{Call: call, Took: fmt.Sprintf("%d ms", call.Took.Milliseconds()), Card: drawCard(call.Request),
+		line.Calls = append(line.Calls, callLine{Call: call, Took: fmt.Sprintf("%d ms", call.Took.Milliseconds()),
+			Card:    drawCard(call.Request),
 			Request: pretty(call.Request), Answer: pretty(call.Answer)})
 	}
 	return line

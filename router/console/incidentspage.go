@@ -85,8 +85,8 @@ type incidentRow struct {
 // tag is a word with a look.
 type tag struct{ Text, Class string }
 
-// pageFilter reads the filter from the address of a page: that of the API, where no state means what is not resolved, what is
-// left empty in a form asks for nothing, and what is worst comes first.
+// pageFilter reads the filter from the address of a page: that of the API, where no state means what is not resolved,
+// what is left empty in a form asks for nothing, and what is worst comes first.
 func (c *Console) pageFilter(r *http.Request) (router.IncidentFilter, error) {
 	asked, err := readQuery(r)
 	if err != nil {
@@ -123,8 +123,10 @@ func (c *Console) incidentsPage(r *http.Request, _ httprouter.Params) (page, err
 	if err != nil {
 		return page{}, err
 	}
-	list := incidentList{Counts: countLinks(q, &counts), Form: newIncidentForm(q), Rows: each(rows, c.newRow), Query: queryOf(q, "before"),
-		MyTeam: c.myTeam(r), Narrowed: len(queryOf(q, "before")) > 0, Over: f.State == router.IncidentResolved, CanSetUp: c.web.has("/setup")}
+	list := incidentList{Counts: countLinks(q, &counts), Form: newIncidentForm(q), Rows: each(rows, c.newRow),
+		Query:  queryOf(q, "before"),
+		MyTeam: c.myTeam(r), Narrowed: len(queryOf(q, "before")) > 0, Over: f.State == router.IncidentResolved,
+		CanSetUp: c.web.has("/setup")}
 	list.MayKeep = list.Form.Team != "" && list.Form.Team != list.MyTeam
 	list.CanAcknowledge = slices.ContainsFunc(list.Rows, func(row incidentRow) bool { return row.CanAcknowledge })
 	if len(rows) == f.Limit {
@@ -162,19 +164,25 @@ func queryOf(q url.Values, without ...string) string {
 func countLinks(q url.Values, n *router.Counts) []countLink {
 	is := func(query string) bool { return queryOf(q, "before") == query }
 	return []countLink{
-		{Name: "Not everybody was told", N: n.Trouble, Path: "/?state=all&trouble=true", Class: "critical", Current: is("?state=all&trouble=true")},
+		{Name: "Not everybody was told", N: n.Trouble, Path: "/?state=all&trouble=true", Class: "critical",
+			Current: is("?state=all&trouble=true")},
 		{Name: "Open", N: n.Open, Path: "/?state=open", Class: "error", Current: is("?state=open")},
-		{Name: "Acknowledged", N: n.Acknowledged, Path: "/?state=acknowledged", Class: "info", Current: is("?state=acknowledged")},
+		{Name: "Acknowledged", N: n.Acknowledged, Path: "/?state=acknowledged", Class: "info",
+			Current: is("?state=acknowledged")},
 		{Name: "Silenced", N: n.Silenced, Path: "/?silenced=true", Class: "hush", Current: is("?silenced=true")},
 	}
 }
 
 func newIncidentForm(q url.Values) incidentForm {
-	form := incidentForm{State: q.Get("state"), Severity: q.Get("severity"), Signal: q.Get("signal"), Flow: q.Get("flow"), Team: q.Get("team"),
-		Notifier: q.Get("notifier"), Rule: q.Get("rule"), Silenced: q.Get("silenced"), Trouble: q.Get("trouble"), Query: q.Get("q")}
-	form.States = choices(form.State, option{Text: "Not resolved"}, option{Value: "open", Text: "Open"}, option{Value: "acknowledged", Text: "Acknowledged"},
+	form := incidentForm{State: q.Get("state"), Severity: q.Get("severity"), Signal: q.Get("signal"), Flow: q.Get("flow"),
+		Team:     q.Get("team"),
+		Notifier: q.Get("notifier"), Rule: q.Get("rule"), Silenced: q.Get("silenced"), Trouble: q.Get("trouble"),
+		Query: q.Get("q")}
+	form.States = choices(form.State, option{Text: "Not resolved"}, option{Value: "open", Text: "Open"},
+		option{Value: "acknowledged", Text: "Acknowledged"},
 		option{Value: "resolved", Text: "Resolved"}, option{Value: stateAll, Text: "All"})
-	form.Severities = choices(form.Severity, option{Text: "Any"}, option{Value: "critical", Text: "Critical"}, option{Value: "error", Text: "Error"},
+	form.Severities = choices(form.Severity, option{Text: "Any"}, option{Value: "critical", Text: "Critical"},
+		option{Value: "error", Text: "Error"},
 		option{Value: "warning", Text: "Warning"}, option{Value: "info", Text: "Info"})
 	form.Signals = []option{{Text: "Any"}}
 	for _, s := range router.Signals() {
@@ -197,12 +205,16 @@ func choices(chosen string, all ...option) []option {
 // newRow makes a line of the list.
 func (c *Console) newRow(r *router.IncidentRow) incidentRow {
 	inc := &r.Incident
-	row := incidentRow{Number: inc.Number, Name: inc.Name(), About: inc.About(), Signal: cmp.Or(inc.Title, router.SignalName(inc.Event)),
-		State: string(inc.State), Severity: inc.Severity.String(), Ladder: router.FormatPath(inc.Event, inc.Path), Opened: inc.OpenedAt,
-		Owner: cmp.Or(inc.Owner, inc.AcknowledgedBy), Team: inc.Labels["team"], Open: inc.State == router.IncidentOpen, Trouble: r.Trouble()}
+	row := incidentRow{Number: inc.Number, Name: inc.Name(), About: inc.About(),
+		Signal: cmp.Or(inc.Title, router.SignalName(inc.Event)),
+		State:  string(inc.State), Severity: inc.Severity.String(), Ladder: router.FormatPath(inc.Event, inc.Path),
+		Opened: inc.OpenedAt,
+		Owner:  cmp.Or(inc.Owner, inc.AcknowledgedBy), Team: inc.Labels["team"], Open: inc.State == router.IncidentOpen,
+		Trouble: r.Trouble()}
 	row.CanAcknowledge = row.Open
 	if inc.State == router.IncidentResolved {
-		row.Resolved, row.Took, row.Severity = inc.ResolvedAt, router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)), inc.Peak.String()
+		row.Resolved, row.Took, row.Severity = inc.ResolvedAt, router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)),
+			inc.Peak.String()
 	}
 	row.Now, row.Was = nowAndWas(inc.Event, r.Alerts)
 	row.Marks = marksOf(r)
@@ -242,7 +254,8 @@ func marksOf(r *router.IncidentRow) (marks []tag) {
 	if r.Flaps > 0 {
 		marks = append(marks, tag{"came back " + router.FormatTimes(r.Flaps), ""})
 	}
-	if r.State != router.IncidentResolved && len(r.Alerts) > 0 && !slices.ContainsFunc(r.Alerts, func(a router.Alert) bool { return a.Active }) {
+	if r.State != router.IncidentResolved && len(r.Alerts) > 0 &&
+		!slices.ContainsFunc(r.Alerts, func(a router.Alert) bool { return a.Active }) {
 		marks = append(marks, tag{"recovering", "ok"})
 	}
 	return marks
@@ -279,14 +292,17 @@ func (c *Console) incidentsCSV(r *http.Request, _ httprouter.Params) (page, erro
 	if err != nil {
 		return page{}, err
 	}
-	lines := [][]string{{"incident", "state", "severity", "peak", "about", "signal", "levels", "now", "team", "owner", "rule",
+	lines := [][]string{{"incident", "state", "severity", "peak", "about", "signal", "levels", "now", "team", "owner",
+		"rule",
 		"opened_at", "acknowledged_at", "acknowledged_by", "resolved_at", "resolved_by", "flaps"}}
 	for i := range found {
 		inc := &found[i]
 		now, _ := nowAndWas(inc.Event, inc.Alerts)
-		lines = append(lines, []string{inc.Name(), string(inc.State), inc.Severity.String(), inc.Peak.String(), inc.About(), inc.Event,
+		lines = append(lines, []string{inc.Name(), string(inc.State), inc.Severity.String(), inc.Peak.String(), inc.About(),
+			inc.Event,
 			router.FormatPath(inc.Event, inc.Path), now, inc.Labels["team"], inc.Owner, inc.Rule, stampOf(inc.OpenedAt),
-			stampOf(inc.AcknowledgedAt), inc.AcknowledgedBy, stampOf(inc.ResolvedAt), inc.ResolvedBy, strconv.FormatInt(inc.Flaps, 10)})
+			stampOf(inc.AcknowledgedAt), inc.AcknowledgedBy, stampOf(inc.ResolvedAt), inc.ResolvedBy,
+			strconv.FormatInt(inc.Flaps, 10)})
 	}
 	return csvFile("incidents.csv", lines)
 }

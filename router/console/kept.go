@@ -13,11 +13,12 @@ import (
 
 // Kept is what a Store keeps for those who look back.
 type Kept interface {
-	// Delivery returns one delivery, ErrNotFound if there is none, and Attempts what is kept of its attempts, oldest first.
+	// Delivery returns one delivery, ErrNotFound if there is none, and Attempts what is kept of its attempts, oldest
+	// first.
 	Delivery(ctx context.Context, id int64) (router.Delivery, error)
 	Attempts(ctx context.Context, delivery int64) ([]router.Attempt, error)
-	// RulesVersions returns at most limit versions of the rules, that which was loaded last first, without their texts, and
-	// RulesVersion one with its text; ErrNotFound if there is none.
+	// RulesVersions returns at most limit versions of the rules, that which was loaded last first, without their texts,
+	// and RulesVersion one with its text; ErrNotFound if there is none.
 	RulesVersions(ctx context.Context, limit int) ([]router.RulesVersion, error)
 	RulesVersion(ctx context.Context, digest string) (router.RulesVersion, error)
 	// RuleHits returns what rules did since the day of a time.
@@ -38,12 +39,13 @@ type Attempt struct {
 	Revision int64      `json:"revision"`
 	At       *time.Time `json:"at"`
 	Seconds  float64    `json:"seconds"` // that it took
-	Result   string     `json:"result"`  // delivered, cancelled (there was nothing to tell), retried, parked or interrupted
-	Status   int        `json:"status"`  // of the last answer, 0 for none
-	Error    string     `json:"error"`   // one line, or ""
-	ToldBy   *int64     `json:"told_by"` // the delivery that the same message was sent for first: it was a digest; else null
-	Calls    []Call     `json:"calls"`   // in their order; the first seven and the last
-	More     int        `json:"more"`    // calls before the last that are not kept
+	// delivered, cancelled (there was nothing to tell), retried, parked or interrupted
+	Result string `json:"result"`
+	Status int    `json:"status"`  // of the last answer, 0 for none
+	Error  string `json:"error"`   // one line, or ""
+	ToldBy *int64 `json:"told_by"` // the delivery that the same message was sent for first: it was a digest; else null
+	Calls  []Call `json:"calls"`   // in their order; the first seven and the last
+	More   int    `json:"more"`    // calls before the last that are not kept
 }
 
 // Call is one call of a service. What was sent and answered may hold what Meta and people wrote: escape it.
@@ -73,19 +75,22 @@ func (c *Console) showDelivery(r *http.Request, p httprouter.Params) (int, any, 
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, DeliveryDetail{ListedDelivery: newListedDelivery(&d, about[d.ID]), Log: each(attempts, newAttempt)}, nil
+	return http.StatusOK, DeliveryDetail{ListedDelivery: newListedDelivery(&d, about[d.ID]),
+		Log: each(attempts, newAttempt)}, nil
 }
 
 func newAttempt(a *router.Attempt) Attempt {
 	return Attempt{
-		N: a.N, Revision: a.Revision, At: moment(a.At), Seconds: a.Took.Seconds(), Result: string(a.Result), Status: a.Status, Error: a.Error,
+		N: a.N, Revision: a.Revision, At: moment(a.At), Seconds: a.Took.Seconds(), Result: string(a.Result), Status: a.Status,
+		Error:  a.Error,
 		ToldBy: unlessZero(a.With), Calls: each(a.Calls, newCall), More: a.More,
 	}
 }
 
 func newCall(c *router.Call) Call {
 	return Call{
-		Method: c.Method, URL: c.URL, Request: c.Request, Status: c.Status, Answer: c.Answer, Error: c.Error, Seconds: c.Took.Seconds(),
+		Method: c.Method, URL: c.URL, Request: c.Request, Status: c.Status, Answer: c.Answer, Error: c.Error,
+		Seconds:    c.Took.Seconds(),
 		RequestCut: c.RequestCut, AnswerCut: c.AnswerCut,
 	}
 }
@@ -124,7 +129,8 @@ type Sight struct {
 }
 
 func (c *Console) newRulesVersion(v *router.RulesVersion) RulesVersion {
-	return RulesVersion{Digest: v.Digest, FirstAt: moment(v.First), At: moment(v.Loaded), By: v.By, InForce: v.Digest == c.cfg.RulesNow()}
+	return RulesVersion{Digest: v.Digest, FirstAt: moment(v.First), At: moment(v.Loaded), By: v.By,
+		InForce: v.Digest == c.cfg.RulesNow()}
 }
 
 // listRules: GET /api/v1/rules?limit=&days=
@@ -149,7 +155,8 @@ func (c *Console) listRules(r *http.Request, _ httprouter.Params) (int, any, err
 		"in_force": c.cfg.RulesNow(),
 		"versions": each(list, c.newRulesVersion),
 		"hits": each(hits, func(h *router.RuleHits) RuleHits {
-			return RuleHits{Day: h.Day.UTC().Format(time.DateOnly), Rule: h.Rule, Hits: h.Hits, Pages: h.Pages, Last: moment(h.Last)}
+			return RuleHits{Day: h.Day.UTC().Format(time.DateOnly), Rule: h.Rule, Hits: h.Hits, Pages: h.Pages,
+				Last: moment(h.Last)}
 		}),
 	}, nil
 }
@@ -163,7 +170,8 @@ func (c *Console) showRules(r *http.Request, p httprouter.Params) (int, any, err
 	case err != nil:
 		return 0, nil, err
 	}
-	return http.StatusOK, RulesText{RulesVersion: c.newRulesVersion(&v), Files: append([]router.RulesFile{}, v.Files...)}, nil
+	return http.StatusOK, RulesText{RulesVersion: c.newRulesVersion(&v),
+		Files: append([]router.RulesFile{}, v.Files...)}, nil
 }
 
 // listSeen: GET /api/v1/seen

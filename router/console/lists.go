@@ -28,7 +28,8 @@ func (c *Console) listIncidents(r *http.Request, _ httprouter.Params) (int, any,
 		return 0, nil, notThere(err, f.Before)
 	}
 	return http.StatusOK, map[string]any{
-		"incidents": each(list, newIncident), "next": nextOf(list, f.Limit, func(i *router.IncidentDetail) int64 { return i.Number }),
+		"incidents": each(list, newIncident),
+		"next":      nextOf(list, f.Limit, func(i *router.IncidentDetail) int64 { return i.Number }),
 	}, nil
 }
 
@@ -108,9 +109,11 @@ func (c *Console) retryDeliveries(r *http.Request, _ httprouter.Params) (int, an
 		if errors.As(err, new(*http.MaxBytesError)) {
 			return 0, nil, err
 		}
-		return 0, nil, refuse(http.StatusBadRequest, "the body cannot be read (%s): %s", strings.TrimPrefix(err.Error(), "json: "), retryUsage)
+		return 0, nil, refuse(http.StatusBadRequest, "the body cannot be read (%s): %s",
+			strings.TrimPrefix(err.Error(), "json: "), retryUsage)
 	}
-	f := router.DeliveryFilter{State: router.DeliveryState(asked.State), Notifier: strings.TrimSpace(asked.Notifier), Query: strings.TrimSpace(asked.Query)}
+	f := router.DeliveryFilter{State: router.DeliveryState(asked.State), Notifier: strings.TrimSpace(asked.Notifier),
+		Query: strings.TrimSpace(asked.Query)}
 	switch f.State {
 	case "":
 		f.State = router.DeliveryParked
@@ -145,8 +148,8 @@ func retryWords(f *router.DeliveryFilter) string {
 	return words
 }
 
-// listSilences: GET /api/v1/silences?state=&all=&before=&limit=. Those that hold come first, and of the others those that have
-// ended in the last days. With all=true it is every one, newest first.
+// listSilences: GET /api/v1/silences?state=&all=&before=&limit=. Those that hold come first, and of the others those
+// that have ended in the last days. With all=true it is every one, newest first.
 func (c *Console) listSilences(r *http.Request, _ httprouter.Params) (int, any, error) {
 	q, err := readQuery(r)
 	if err != nil {
@@ -174,7 +177,8 @@ func (c *Console) listSilences(r *http.Request, _ httprouter.Params) (int, any, 
 }
 
 // recentSilences returns a page of those that hold, which come first, and of those that ended lately.
-func (c *Console) recentSilences(r *http.Request, state, before string, limit int) (list []Silence, next *string, err error) {
+func (c *Console) recentSilences(r *http.Request, state, before string,
+	limit int) (list []Silence, next *string, err error) {
 	known, err := c.silences(r)
 	if err != nil {
 		return nil, nil, err
@@ -190,7 +194,8 @@ func (c *Console) recentSilences(r *http.Request, state, before string, limit in
 	if before != "" {
 		at := slices.IndexFunc(list, func(s Silence) bool { return s.ID == before })
 		if at < 0 {
-			return nil, nil, refuse(http.StatusBadRequest, "before: there is no silence %q here: begin at the first page", before)
+			return nil, nil, refuse(http.StatusBadRequest, "before: there is no silence %q here: begin at the first page",
+				before)
 		}
 		list = list[at+1:]
 	}
@@ -202,7 +207,8 @@ func (c *Console) recentSilences(r *http.Request, state, before string, limit in
 }
 
 // everySilence returns a page of all silences, newest first; with a state, of those of the page that have it.
-func (c *Console) everySilence(r *http.Request, state, before string, limit int) (list []Silence, next *string, err error) {
+func (c *Console) everySilence(r *http.Request, state, before string,
+	limit int) (list []Silence, next *string, err error) {
 	var known []router.Silence
 	if before == "" {
 		known, err = c.store.AllSilences(r.Context(), limit)

@@ -19,7 +19,8 @@ func TestIncidentsAreNarrowed(t *testing.T) {
 		"state=resolved&order=newest": {State: router.IncidentResolved},
 		"severity=error":              {Severities: []router.Severity{router.Error}},
 		"severity=%3E%3Derror":        {Severities: []router.Severity{router.Error, router.Critical}},
-		"severity=info,warning&severity=>=critical":      {Severities: []router.Severity{router.Info, router.Warning, router.Critical}},
+		"severity=info,warning&severity=>=critical": {Severities: []router.Severity{router.Info, router.Warning,
+			router.Critical}},
 		"event=endpoint_latency":                         {Signals: []string{router.EndpointLatency}},
 		"signal=ACCOUNT_BAN":                             {Signals: []string{router.AccountBan}},
 		"subject=phone":                                  {Subject: router.SubjectPhone},
@@ -55,14 +56,18 @@ func TestIncidentsAreNarrowed(t *testing.T) {
 func TestEventsAndDeliveriesAreNarrowed(t *testing.T) {
 	s := filledStore()
 	c, _ := newConsole(t, Config{FlowIDs: flowNames}, s)
-	ask(c, "GET", "/api/v1/events?state=folded&name=flow_status_change,X&flow=Checkout&waba=w&source=meta&from=1h&to=2026-05-04&incident=INC-4&q=ERR&digest=d&before=9", "")
+	ask(c, "GET",
+		"/api/v1/events?state=folded&name=flow_status_change,X&flow=Checkout&waba=w&source=meta&from=1h&to=2026-05-04&incident=INC-4&q=ERR&digest=d&before=9", "")
 	ask(c, "GET", "/api/v1/deliveries?state=parked&notifier=chat&incident=42&q=refused&before=9&limit=3", "")
-	if diff := cmp.Diff([]router.EventFilter{{State: router.EventFolded, Names: []string{router.FlowStatusChange, "X"}, Flow: "1987937931743377", WABA: "w",
-		Source: router.SourceMeta, From: noon.Add(-time.Hour), To: noon.Add(-12 * time.Hour), Incident: 4, Query: "ERR", Digest: "d", Before: 9, Limit: 100}},
+	if diff := cmp.Diff([]router.EventFilter{{State: router.EventFolded, Names: []string{router.FlowStatusChange, "X"},
+		Flow: "1987937931743377", WABA: "w",
+		Source: router.SourceMeta, From: noon.Add(-time.Hour), To: noon.Add(-12 * time.Hour), Incident: 4, Query: "ERR",
+		Digest: "d", Before: 9, Limit: 100}},
 		s.eventFilters); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]router.DeliveryFilter{{State: router.DeliveryParked, Notifier: "chat", Incident: 42, Query: "refused", Before: 9, Limit: 3}},
+	if diff := cmp.Diff([]router.DeliveryFilter{{State: router.DeliveryParked, Notifier: "chat", Incident: 42,
+		Query: "refused", Before: 9, Limit: 3}},
 		s.deliveryFilters); diff != "" {
 		t.Errorf("deliveries (-want +got):\n%s", diff)
 	}
@@ -110,19 +115,22 @@ func TestAllThatAFilterNamesIsTriedAgain(t *testing.T) {
 	}{
 		"":                     {router.DeliveryFilter{State: router.DeliveryParked}, 1, "retry all parked deliveries"},
 		`{"state": "waiting"}`: {router.DeliveryFilter{State: router.DeliveryWaiting}, 1, "retry all waiting deliveries"},
-		`{"notifier": "ops-chat", "q": "channel\n_not"}`: {router.DeliveryFilter{State: router.DeliveryParked, Notifier: "ops-chat", Query: "channel\n_not"}, 1,
+		`{"notifier": "ops-chat", "q": "channel\n_not"}`: {router.DeliveryFilter{State: router.DeliveryParked,
+			Notifier: "ops-chat", Query: "channel\n_not"}, 1,
 			`retry all parked deliveries to ops-chat whose error has "channel _not"`},
 	} {
 		s := filledStore()
 		c, logs := newConsole(t, Config{}, s)
 		resp := ask(c, "POST", "/api/v1/deliveries/retry", body)
-		if answer := text(t, resp); resp.StatusCode != 202 || strings.TrimSpace(answer) != fmt.Sprintf(`{"retried":%d}`, want.retried) {
+		if answer := text(t, resp); resp.StatusCode != 202 || strings.TrimSpace(answer) != fmt.Sprintf(`{"retried":%d}`,
+			want.retried) {
 			t.Errorf("%s: %s %s", body, resp.Status, answer)
 		}
 		if diff := cmp.Diff([]router.DeliveryFilter{want.filter}, s.deliveryFilters); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", body, diff)
 		}
-		if len(s.audit) != 1 || s.audit[0].What != want.what || s.audit[0].Result != "1 are tried at once" || s.audit[0].From == "" ||
+		if len(s.audit) != 1 || s.audit[0].What != want.what || s.audit[0].Result != "1 are tried at once" ||
+			s.audit[0].From == "" ||
 			!strings.Contains(logs.String(), "a person asks for retries") {
 			t.Errorf("%s: audit %+v, log %s", body, s.audit, logs)
 		}

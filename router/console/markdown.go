@@ -8,8 +8,8 @@ import (
 	"unicode"
 )
 
-// markdown turns the part of Markdown that the manual is written in into HTML: headings, paragraphs, lists, tables, code,
-// emphasis and links. Everything else is text. link returns where a link leads, "" for what is no link.
+// markdown turns the part of Markdown that the manual is written in into HTML: headings, paragraphs, lists, tables,
+// code, emphasis and links. Everything else is text. link returns where a link leads, "" for what is no link.
 func markdown(text string, link func(target string) string) template.HTML {
 	m := marking{lines: strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n"), link: link}
 	for len(m.lines) > 0 {
@@ -101,7 +101,8 @@ func (m *marking) indented() {
 
 // pre writes lines as they are. Whoever uses a keyboard must be able to scroll them.
 func (m *marking) pre(body []string) {
-	m.out.WriteString(`<pre tabindex="0"><code>` + html.EscapeString(strings.TrimRight(strings.Join(body, "\n"), "\n")) + "</code></pre>\n")
+	m.out.WriteString(`<pre tabindex="0"><code>` + html.EscapeString(strings.TrimRight(strings.Join(body, "\n"), "\n")) +
+		"</code></pre>\n")
 }
 
 func (m *marking) table() {
@@ -158,7 +159,8 @@ func (m *marking) list() {
 		}
 		m.next()
 		text := found[2]
-		for len(m.lines) > 0 && strings.TrimSpace(m.lines[0]) != "" && !itemLine.MatchString(m.lines[0]) && !m.begins(m.lines[0]) {
+		for len(m.lines) > 0 && strings.TrimSpace(m.lines[0]) != "" && !itemLine.MatchString(m.lines[0]) &&
+			!m.begins(m.lines[0]) {
 			text += " " + strings.TrimSpace(m.next())
 		}
 		m.out.WriteString("<li>" + m.inline(text) + "</li>")
@@ -171,19 +173,22 @@ func (m *marking) list() {
 
 // begins says whether a line begins a block of its own.
 func (m *marking) begins(line string) bool {
-	return headingLine.MatchString(line) || strings.HasPrefix(line, "|") || strings.HasPrefix(strings.TrimLeft(line, " "), "```")
+	return headingLine.MatchString(line) || strings.HasPrefix(line, "|") || strings.HasPrefix(strings.TrimLeft(line, " "),
+		"```")
 }
 
 func (m *marking) paragraph() {
 	text := strings.TrimSpace(m.next())
-	for len(m.lines) > 0 && strings.TrimSpace(m.lines[0]) != "" && !m.begins(m.lines[0]) && !itemLine.MatchString(m.lines[0]) {
+	for len(m.lines) > 0 && strings.TrimSpace(m.lines[0]) != "" && !m.begins(m.lines[0]) &&
+		!itemLine.MatchString(m.lines[0]) {
 		text += " " + strings.TrimSpace(m.next())
 	}
 	m.out.WriteString("<p>" + m.inline(text) + "</p>\n")
 }
 
 // Marks within a line. Code comes first: within it nothing else is a mark.
-var inlineMark = regexp.MustCompile("(`+)(.+?)(`+)" + `|\[([^\]\[]+)\]\(([^()\s]+)\)|\*\*([^*]+)\*\*|<(https?://[^\s<>]+)>`)
+var inlineMark = regexp.MustCompile("(`+)(.+?)(`+)" +
+	`|\[([^\]\[]+)\]\(([^()\s]+)\)|\*\*([^*]+)\*\*|<(https?://[^\s<>]+)>`)
 
 func (m *marking) inline(text string) string {
 	var out strings.Builder

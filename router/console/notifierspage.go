@@ -147,7 +147,8 @@ func (c *Console) notifiersPage(r *http.Request, _ httprouter.Params) (page, err
 			rows = append(rows, h.row(name, now))
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b notifierRow) int { return strings.Compare(a.Look, b.Look) }) // bad stands before ok
+	// bad stands before ok
+	slices.SortStableFunc(rows, func(a, b notifierRow) int { return strings.Compare(a.Look, b.Look) })
 	return page{Title: "Notifiers", Template: "notifiers", Data: rows}, nil
 }
 
@@ -200,7 +201,8 @@ type hourLine struct {
 }
 
 // classWords say for people what a class is.
-var classWords = map[router.Class]string{router.ClassNew: "new trouble", router.ClassResolved: "ends", router.ClassWorse: "what got worse",
+var classWords = map[router.Class]string{router.ClassNew: "new trouble", router.ClassResolved: "ends",
+	router.ClassWorse:  "what got worse",
 	router.ClassUpdate: "numbers and notes", router.ClassDigested: "told in a digest", router.ClassNews: "news"}
 
 // notifierPage: GET /notifiers/{name}
@@ -216,7 +218,8 @@ func (c *Console) notifierPage(r *http.Request, p httprouter.Params) (page, erro
 	if !known && !onLane && !slices.Contains(h.names(), name) {
 		return page{}, refuse(http.StatusNotFound, "there is no notifier %q", bounded(name, maxActor))
 	}
-	d := notifierDetail{notifierRow: h.row(name, now), Groups: each(h.parked, newParkedGroup), Rules: c.cfg.RulesNaming(name), Cut: len(h.marks) == marksOfOne,
+	d := notifierDetail{notifierRow: h.row(name, now), Groups: each(h.parked, newParkedGroup),
+		Rules: c.cfg.RulesNaming(name), Cut: len(h.marks) == marksOfOne,
 		TestPath: "/notifiers/" + url.PathEscape(name) + "/test"}
 	d.Known = known
 	if known {
@@ -304,7 +307,8 @@ func drawStrip(hours []hourLine) template.HTML {
 	}
 	const wide, half = 30, 40
 	var out strings.Builder
-	fmt.Fprintf(&out, `<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="Attempts in each of the last %d hours: the table below has the numbers">`,
+	fmt.Fprintf(&out,
+		`<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="Attempts in each of the last %d hours: the table below has the numbers">`,
 		wide*len(hours), 2*half+22, len(hours))
 	bar := func(x, n int, class string, up bool) {
 		if n == 0 {
@@ -315,13 +319,15 @@ func drawStrip(hours []hourLine) template.HTML {
 		if up {
 			y = half - high
 		}
-		fmt.Fprintf(&out, `<rect class="%s" fill="currentColor" x="%d" y="%d" width="%d" height="%d"/>`, class, x+2, y, wide-4, high)
+		fmt.Fprintf(&out, `<rect class="%s" fill="currentColor" x="%d" y="%d" width="%d" height="%d"/>`, class, x+2, y,
+			wide-4, high)
 	}
 	for i, h := range hours {
 		bar(i*wide, h.Told, "good", true)
 		bar(i*wide, h.Failed, "critical", false)
 	}
-	fmt.Fprintf(&out, `<line class="mark" x1="0" x2="%d" y1="%d" y2="%d"/><text x="0" y="%d">%s</text><text x="%d" y="%d" text-anchor="end">now</text></svg>`,
+	fmt.Fprintf(&out,
+		`<line class="mark" x1="0" x2="%d" y1="%d" y2="%d"/><text x="0" y="%d">%s</text><text x="%d" y="%d" text-anchor="end">now</text></svg>`,
 		wide*len(hours), half, half, 2*half+18, hours[0].At.Format("15:04 UTC"), wide*len(hours), 2*half+18)
 	return template.HTML(out.String())
 }
@@ -329,19 +335,23 @@ func drawStrip(hours []hourLine) template.HTML {
 // confirmTest: GET /notifiers/{name}/test
 func (c *Console) confirmTest(r *http.Request, p httprouter.Params) (page, error) {
 	name := p.ByName("name")
-	form := confirmation{Title: "Send a test message", About: name, Button: "Send it", Back: "/notifiers/" + url.PathEscape(name)}
+	form := confirmation{Title: "Send a test message", About: name, Button: "Send it", Back: "/notifiers/" +
+		url.PathEscape(name)}
 	t, known := c.target(name)
 	if !known {
 		form.Cannot = "The rules in force name no such notifier: there is nobody to tell."
 		return confirm(form), nil
 	}
 	form.About = strings.TrimSpace(t.Kind.Label() + " " + t.Place())
-	form.What = []string{"One message goes out that is marked TEST and says who sent it. It takes the way that every message takes: journal, queue, budget.",
+	form.What = []string{
+		"One message goes out that is marked TEST and says who sent it. It takes the way that every message takes: " +
+			"journal, queue, budget.",
 		"No incident opens. What came of it stands under deliveries."}
 	switch {
 	case t.Kind.Pages():
 		form.Told = []string{name + " (" + t.Kind.Label() + "): as a change, which wakes nobody"}
-		form.Inputs = []input{{Type: "check", Name: "page", Label: "Page for real", Hint: "It wakes whoever is on call, and stays open there until somebody resolves it there."}}
+		form.Inputs = []input{{Type: "check", Name: "page", Label: "Page for real",
+			Hint: "It wakes whoever is on call, and stays open there until somebody resolves it there."}}
 	default:
 		form.Told = []string{c.whom(name, t.Kind) + ", and nobody else"}
 	}
@@ -357,7 +367,8 @@ func (c *Console) postTest(r *http.Request, p httprouter.Params) (page, error) {
 		return page{}, refuse(http.StatusNotFound, "there is no notifier %q", bounded(name, maxActor))
 	}
 	now, by, who := c.cfg.Now().UTC(), c.actorName(r), callerOf(r)
-	e := router.Event{Digest: "test/" + rand.Text(), Source: router.SourceFlowbridge, Name: router.TestMessage, At: now, Received: now, Said: router.Info,
+	e := router.Event{Digest: "test/" + rand.Text(), Source: router.SourceFlowbridge, Name: router.TestMessage, At: now,
+		Received: now, Said: router.Info,
 		Message: "TEST by " + by + ": nothing is wrong. Whoever reads this is told by " + name + ".",
 		Act:     &router.Act{Actor: by, Notifier: name, Verified: who.verified, From: who.from}}
 	what := "send a test message to " + name
@@ -372,6 +383,7 @@ func (c *Console) postTest(r *http.Request, p httprouter.Params) (page, error) {
 	came := c.await(r.Context(), &e)
 	c.keep(r.Context(), c.auditEntry(r, by, what, cmp.Or(came.Outcome, "it is in the journal")))
 	c.cfg.Logger.Info("a person sends a test message", "notifier", name, "by", by, "from", r.RemoteAddr)
-	back.Said = done("The test message is on its way: %s.", strings.TrimSuffix(cmp.Or(came.Outcome, came.Note, "it is in the journal"), "."))
+	back.Said = done("The test message is on its way: %s.",
+		strings.TrimSuffix(cmp.Or(came.Outcome, came.Note, "it is in the journal"), "."))
 	return back, nil
 }

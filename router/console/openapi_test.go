@@ -85,7 +85,8 @@ func TestTheDescriptionHasEveryKeyOfAQuery(t *testing.T) {
 		}
 		lists++
 		_, words, _ := strings.Cut(text(t, ask(c, "GET", path+"?nothing=1", "")), ": use ")
-		taken := strings.Split(strings.ReplaceAll(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(words), `"}`)), " or ", ", "), ", ")
+		taken := strings.Split(strings.ReplaceAll(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(words), `"}`)),
+			" or ", ", "), ", ")
 		slices.Sort(taken)
 		slices.Sort(described)
 		if !slices.Equal(taken, described) {
@@ -97,8 +98,8 @@ func TestTheDescriptionHasEveryKeyOfAQuery(t *testing.T) {
 	}
 }
 
-// TestAnswersAreAsDescribed holds real answers against the schemas: every field is described, and every field that must be
-// there is.
+// TestAnswersAreAsDescribed holds real answers against the schemas: every field is described, and every field that must
+// be there is.
 func TestAnswersAreAsDescribed(t *testing.T) {
 	doc := readOpenAPI(t)
 	var raw any
@@ -155,7 +156,9 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		s := filledStore()
 		reload := func() error { return nil }
 		if tt.body == "again" {
-			tt.body, reload = "", func() error { return errors.New("rules.yaml:3:4: rules[0]: wrong\nrules.yaml:4:4: rules[1]: wrong") }
+			tt.body, reload = "", func() error {
+				return errors.New("rules.yaml:3:4: rules[0]: wrong\nrules.yaml:4:4: rules[1]: wrong")
+			}
 		}
 		c, _ := newConsole(t, Config{Reload: reload}, s)
 		ask(c, "POST", "/api/v1/deliveries/9/retry", "") // for the audit
@@ -168,7 +171,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			t.Errorf("%s is not described", name)
 			continue
 		}
-		at := "openapi.json#/paths/" + strings.ReplaceAll(tt.described, "/", "~1") + "/" + method + "/responses/" + status + "/content/application~1json/schema"
+		at := "openapi.json#/paths/" + strings.ReplaceAll(tt.described, "/", "~1") + "/" + method + "/responses/" + status +
+			"/content/application~1json/schema"
 		if answer.Ref != "" {
 			at = "openapi.json" + answer.Ref + "/content/application~1json/schema"
 		}

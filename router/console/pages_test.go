@@ -23,7 +23,9 @@ import (
 // pagesConfig has a manual of two pages.
 func pagesConfig() Config {
 	return Config{Version: "1.2.3", ManualPages: []string{"rules", "running"}, Manual: fstest.MapFS{
-		"rules.md":   {Data: []byte("# Rules\n\nSee [running](running.md#flags-of-serve) and <https://example.com/>.\n\n| a | b |\n| --- | --- |\n| `x|y` | <b> |\n")},
+		"rules.md": {Data: []byte(
+			"# Rules\n\nSee [running](running.md#flags-of-serve) and <https://example.com/>.\n\n| a | b |\n| --- | --- |\n| " +
+				"`x|y` | <b> |\n")},
 		"running.md": {Data: []byte("# Running\n\n```\n<script>\n```\n\n- one\n- **two**\n\n## Flags of serve\n")},
 	}}
 }
@@ -37,18 +39,22 @@ func TestPagesStandInTheFrame(t *testing.T) {
 	c, logs := newConsole(t, pagesConfig(), s)
 	b := newBrowser(t, c)
 	for path, want := range map[string][]string{
-		"/":                         {"INC-42", "INC-41", "Not everybody was told", `data-key="42"`, "Critical", "payments-oncall fails", "was told"},
-		"/?state=resolved":          {"INC-40", "after 10 min"},
-		"/?q=nothing&flow=unknown":  {"Nothing fits this filter"},
-		"/incidents/42":             {"Checkout &lt;fails&gt; &amp; burns", "14.28 %", "PagerDuty #17", "https://runbooks.example.com/checkout", "PagerDuty answered 503", `<svg class="chart"`, "H", "Endpoint error rate back under 50 %", "payments endpoint is failing"},
+		"/": {"INC-42", "INC-41", "Not everybody was told", `data-key="42"`, "Critical",
+			"payments-oncall fails", "was told"},
+		"/?state=resolved":         {"INC-40", "after 10 min"},
+		"/?q=nothing&flow=unknown": {"Nothing fits this filter"},
+		"/incidents/42": {"Checkout &lt;fails&gt; &amp; burns", "14.28 %", "PagerDuty #17",
+			"https://runbooks.example.com/checkout", "PagerDuty answered 503", `<svg class="chart"`, "H",
+			"Endpoint error rate back under 50 %", "payments endpoint is failing"},
 		"/incidents/INC-41":         {"BLOCKED", "Ada"},
 		"/incidents/42/acknowledge": {"Acknowledge INC-42", "What will happen", "Who is told", "payments-chat (Slack)"},
 		"/incidents/42/reopen":      {"It is not resolved."},
 		"/incidents/42/told/8":      {"What payments-oncall was told of INC-42"},
 		"/acknowledge?n=42&n=41":    {"INC-42 (", "INC-41 (", "is acknowledged already", "Acknowledge 1"},
 		"/docs":                     {"Manual", "Running"},
-		"/docs/rules":               {`href="/docs/running#flags-of-serve"`, "<code>x|y</code>", "&lt;b&gt;", `href="https://example.com/"`},
-		"/docs/running.md":          {"&lt;script&gt;", "<strong>two</strong>", `id="flags-of-serve"`},
+		"/docs/rules": {`href="/docs/running#flags-of-serve"`, "<code>x|y</code>", "&lt;b&gt;",
+			`href="https://example.com/"`},
+		"/docs/running.md": {"&lt;script&gt;", "<strong>two</strong>", `id="flags-of-serve"`},
 	} {
 		resp, body := b.do("GET", path, nil)
 		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/html; charset=utf-8" {
@@ -97,10 +103,12 @@ func TestProblemsArePagesForBrowsersAndJSONForPrograms(t *testing.T) {
 		{"storage that is busy", "/incidents/42", busy, 503, "Not possible now"},
 	} {
 		resp, body := newBrowser(t, tt.c).do("GET", tt.path, nil)
-		if resp.StatusCode != tt.status || !strings.Contains(body, "<h1>") || !strings.Contains(body, tt.want) || strings.Contains(body, "hunter2") {
+		if resp.StatusCode != tt.status || !strings.Contains(body, "<h1>") || !strings.Contains(body, tt.want) ||
+			strings.Contains(body, "hunter2") {
 			t.Errorf("%s: %s\n%s", tt.name, resp.Status, body)
 		}
-		if resp := ask(tt.c, "GET", tt.path, ""); resp.StatusCode != tt.status || resp.Header.Get("Content-Type") != "application/json" {
+		if resp := ask(tt.c, "GET", tt.path, ""); resp.StatusCode != tt.status ||
+			resp.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s, for a program: %s %s", tt.name, resp.Status, resp.Header.Get("Content-Type"))
 		}
 	}
@@ -135,7 +143,8 @@ func TestActsAreFormsWithAConfirmation(t *testing.T) {
 			t.Errorf("%s: %s to %q", tt.path, resp.Status, resp.Header.Get("Location"))
 			continue
 		}
-		if (tt.event == "") != (len(s.appended) == 0) || len(s.appended) > 0 && (s.appended[0].Name != tt.event || s.appended[0].Act.Actor != "Ada") {
+		if (tt.event == "") != (len(s.appended) == 0) || len(s.appended) > 0 &&
+			(s.appended[0].Name != tt.event || s.appended[0].Act.Actor != "Ada") {
 			t.Errorf("%s: %+v", tt.path, s.appended)
 		}
 		_, body := b.do("GET", tt.to, nil)
@@ -149,15 +158,18 @@ func TestActsAreFormsWithAConfirmation(t *testing.T) {
 	s := filledStore()
 	s.incidents[0].Silence = router.Silence{}
 	c, _ := newConsole(t, Config{}, s)
-	if resp, body := newBrowser(t, c).do("POST", "/incidents/42/silence", url.Values{"for": {"4h"}}); resp.StatusCode != 400 || !strings.Contains(body, "Say why") || len(s.appended) > 0 {
+	if resp, body := newBrowser(t, c).do("POST", "/incidents/42/silence",
+		url.Values{"for": {"4h"}}); resp.StatusCode != 400 || !strings.Contains(body, "Say why") || len(s.appended) > 0 {
 		t.Errorf("a silence without a reason: %s", resp.Status)
 	}
-	if resp, _ := newBrowser(t, c).do("POST", "/incidents/42/silence", url.Values{"for": {"900d"}, "why": {"x"}}); resp.StatusCode != 400 || len(s.appended) > 0 {
+	if resp, _ := newBrowser(t, c).do("POST", "/incidents/42/silence",
+		url.Values{"for": {"900d"}, "why": {"x"}}); resp.StatusCode != 400 || len(s.appended) > 0 {
 		t.Errorf("a silence for years: %s", resp.Status)
 	}
 	foreign := newBrowser(t, c)
 	foreign.headers["Sec-Fetch-Site"] = "cross-site"
-	if resp, body := foreign.do("POST", "/incidents/42/resolve", url.Values{}); resp.StatusCode != 403 || !strings.Contains(body, "<h1>") || len(s.appended) > 0 {
+	if resp, body := foreign.do("POST", "/incidents/42/resolve", url.Values{}); resp.StatusCode != 403 ||
+		!strings.Contains(body, "<h1>") || len(s.appended) > 0 {
 		t.Errorf("another site's page: %s", resp.Status)
 	}
 }
@@ -167,13 +179,16 @@ func TestWhoMayLookSeesWhyActsAreNot(t *testing.T) {
 	c, _ := newConsole(t, signInConfig(), s)
 	b := newBrowser(t, c)
 	b.signIn("Bo", viewToken)
-	if resp, body := b.do("GET", "/incidents/42", nil); resp.StatusCode != 200 || !strings.Contains(body, "You may look, not act.") || strings.Contains(body, `href="/incidents/42/resolve"`) {
+	if resp, body := b.do("GET", "/incidents/42", nil); resp.StatusCode != 200 ||
+		!strings.Contains(body, "You may look, not act.") || strings.Contains(body, `href="/incidents/42/resolve"`) {
 		t.Errorf("%s\n%s", resp.Status, body)
 	}
-	if _, body := b.do("GET", "/incidents/42/resolve", nil); !strings.Contains(body, onlyLook) || strings.Contains(body, `<form method="post">`) {
+	if _, body := b.do("GET", "/incidents/42/resolve", nil); !strings.Contains(body, onlyLook) ||
+		strings.Contains(body, `<form method="post">`) {
 		t.Error(body)
 	}
-	if resp, body := b.do("POST", "/incidents/42/resolve", url.Values{}); resp.StatusCode != 403 || !strings.Contains(body, onlyLook) || len(s.appended) > 0 {
+	if resp, body := b.do("POST", "/incidents/42/resolve", url.Values{}); resp.StatusCode != 403 ||
+		!strings.Contains(body, onlyLook) || len(s.appended) > 0 {
 		t.Errorf("%s", resp.Status)
 	}
 }
@@ -186,7 +201,8 @@ func TestALivePageIsRenderedOnlyWhereSomethingChanged(t *testing.T) {
 	for _, path := range []string{"/", "/incidents/42"} {
 		resp, body := b.do("GET", path, nil)
 		etag := resp.Header.Get("ETag")
-		if etag == "" || !strings.Contains(html.UnescapeString(body), "data-etag=\""+html.UnescapeString(etag)) && !strings.Contains(body, "data-etag=") {
+		if etag == "" || !strings.Contains(html.UnescapeString(body), "data-etag=\""+html.UnescapeString(etag)) &&
+			!strings.Contains(body, "data-etag=") {
 			t.Fatalf("%s: ETag %q", path, etag)
 		}
 		again := func() int {
@@ -215,8 +231,11 @@ func TestALivePageIsRenderedOnlyWhereSomethingChanged(t *testing.T) {
 		}
 	}
 	s.stats = router.Stats{}
-	s.lanes = []router.Lane{{Notifier: "payments-chat", PausedUntil: noon.Add(time.Minute)}, {Notifier: "well", PausedUntil: noon.Add(-time.Minute)}}
-	if _, body := b.do("GET", "/", nil); !strings.Contains(body, "payments-chat is paused") || strings.Contains(body, "well is paused") || !strings.Contains(body, "The rules on disk are not in force") || strings.Contains(body, "parked:") {
+	s.lanes = []router.Lane{{Notifier: "payments-chat", PausedUntil: noon.Add(time.Minute)},
+		{Notifier: "well", PausedUntil: noon.Add(-time.Minute)}}
+	if _, body := b.do("GET", "/", nil); !strings.Contains(body, "payments-chat is paused") || strings.Contains(body,
+		"well is paused") || !strings.Contains(body, "The rules on disk are not in force") ||
+		strings.Contains(body, "parked:") {
 		t.Error(body)
 	}
 }
@@ -241,7 +260,8 @@ func TestAssetsAreSmallHashedAndCompressed(t *testing.T) {
 			w := httptest.NewRecorder()
 			c.ServeHTTP(w, r)
 			zipped := w.Header().Get("Content-Encoding") == "gzip"
-			if w.Code != 200 || w.Header().Get("Cache-Control") != "public, max-age=31536000, immutable" || zipped != (encoding == "gzip" || encoding == "br, gzip;q=0.5") {
+			if w.Code != 200 || w.Header().Get("Cache-Control") != "public, max-age=31536000, immutable" ||
+				zipped != (encoding == "gzip" || encoding == "br, gzip;q=0.5") {
 				t.Errorf("%s with %q: %d %v", one[1], encoding, w.Code, w.Header())
 			}
 			if zipped {
@@ -265,11 +285,14 @@ func TestFilesOfTheFilter(t *testing.T) {
 	s.incidents[1].AcknowledgedBy = `=HYPERLINK("http://evil.example")`
 	c, _ := newConsole(t, Config{}, s)
 	resp, body := newBrowser(t, c).do("GET", "/incidents.csv?state=all", nil)
-	if resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/csv") || strings.Count(body, "\n") != 4 ||
-		!strings.Contains(body, "INC-42,open,error") || strings.Contains(body, `,"=HYPERLINK`) || !strings.Contains(body, "'=HYPERLINK") {
+	if resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/csv") ||
+		strings.Count(body, "\n") != 4 ||
+		!strings.Contains(body, "INC-42,open,error") || strings.Contains(body, `,"=HYPERLINK`) ||
+		!strings.Contains(body, "'=HYPERLINK") {
 		t.Errorf("%s\n%s", resp.Status, body)
 	}
-	if resp, body := newBrowser(t, c).do("GET", "/incidents.json?state=resolved", nil); resp.StatusCode != 200 || !strings.Contains(body, `"number": 40`) || strings.Contains(body, `"number": 42`) {
+	if resp, body := newBrowser(t, c).do("GET", "/incidents.json?state=resolved", nil); resp.StatusCode != 200 ||
+		!strings.Contains(body, `"number": 40`) || strings.Contains(body, `"number": 42`) {
 		t.Errorf("%s\n%s", resp.Status, body)
 	}
 }
@@ -277,7 +300,8 @@ func TestFilesOfTheFilter(t *testing.T) {
 func TestMyTeamIsOfThisBrowser(t *testing.T) {
 	c, _ := newConsole(t, Config{}, filledStore())
 	b := newBrowser(t, c)
-	if resp, _ := b.do("POST", "/my-team", url.Values{"team": {"Zahlungen & <mehr>"}}); resp.StatusCode != 303 || resp.Header.Get("Location") != "/?team=Zahlungen+%26+%3Cmehr%3E" {
+	if resp, _ := b.do("POST", "/my-team", url.Values{"team": {"Zahlungen & <mehr>"}}); resp.StatusCode != 303 ||
+		resp.Header.Get("Location") != "/?team=Zahlungen+%26+%3Cmehr%3E" {
 		t.Errorf("%s to %s", resp.Status, resp.Header.Get("Location"))
 	}
 	b.do("GET", "/", nil)
@@ -288,7 +312,8 @@ func TestMyTeamIsOfThisBrowser(t *testing.T) {
 
 // FuzzNothingOfOthersBecomesMarkup puts a text everywhere where Meta, people, services and rules write.
 func FuzzNothingOfOthersBecomesMarkup(f *testing.F) {
-	for _, seed := range []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `javascript:alert(1)`, `' onmouseover='x`, "{{.}}", "</textarea>",
+	for _, seed := range []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `javascript:alert(1)`,
+		`' onmouseover='x`, "{{.}}", "</textarea>",
 		"\x00\xff", "<!--", "]]>", "<svg/onload=x>", "https://evil.example/\"><b>", "data:text/html,<b>"} {
 		f.Add(seed)
 	}
@@ -296,7 +321,8 @@ func FuzzNothingOfOthersBecomesMarkup(f *testing.F) {
 		evil = "zq<q" + evil + "q>qz"
 		s := filledStore()
 		inc := &s.incidents[0]
-		inc.Title, inc.Text, inc.FlowName, inc.Runbook, inc.Owner, inc.AcknowledgedBy, inc.Rule = evil, evil, evil, evil, evil, evil, evil
+		inc.Title, inc.Text, inc.FlowName, inc.Runbook, inc.Owner, inc.AcknowledgedBy, inc.Rule = evil, evil, evil, evil,
+			evil, evil, evil
 		inc.Labels, inc.Facts = map[string]string{"team": evil}, []router.Fact{{Name: evil, Text: evil}}
 		inc.Silence = router.Silence{ID: evil, By: evil, Why: evil, Until: noon}
 		inc.Links = []router.Link{{Notifier: evil, ID: evil, URL: evil}}
@@ -308,13 +334,15 @@ func FuzzNothingOfOthersBecomesMarkup(f *testing.F) {
 		inc.Timeline[0].Text, inc.Timeline[0].Kind = evil, router.EntryKind(evil)
 		s.lanes = []router.Lane{{Notifier: evil, PausedUntil: noon.Add(time.Hour)}}
 		cfg := pagesConfig()
-		cfg.Manual = fstest.MapFS{"rules.md": {Data: []byte("# " + evil + "\n\n" + evil + "\n\n| " + evil + " |\n| --- |\n| `" + evil + "` |\n\n[" + evil + "](" + evil + ")\n")}, "running.md": {Data: []byte(evil)}}
+		cfg.Manual = fstest.MapFS{"rules.md": {Data: []byte("# " + evil + "\n\n" + evil + "\n\n| " + evil +
+			" |\n| --- |\n| `" + evil + "` |\n\n[" + evil + "](" + evil + ")\n")}, "running.md": {Data: []byte(evil)}}
 		cfg.Why = func(context.Context, *router.IncidentDetail) ([]WhyLine, string, error) {
 			return []WhyLine{{evil, "/rules?version=" + url.QueryEscape(evil) + "#L1"}}, evil, nil
 		}
 		c, _ := newConsole(t, cfg, s)
 		b := newBrowser(t, c)
-		for _, path := range []string{"/?q=" + url.QueryEscape(evil) + "&team=" + url.QueryEscape(evil), "/", "/incidents/42", "/incidents/42/acknowledge", "/incidents/42/told/7", "/docs/rules", "/nothing/" + url.PathEscape(evil)} {
+		for _, path := range []string{"/?q=" + url.QueryEscape(evil) + "&team=" + url.QueryEscape(evil), "/", "/incidents/42",
+			"/incidents/42/acknowledge", "/incidents/42/told/7", "/docs/rules", "/nothing/" + url.PathEscape(evil)} {
 			_, body := b.do("GET", path, nil)
 			if tag := strange(body); tag != "" || strings.Contains(body, "zq<q") || strings.Contains(body, "q>qz") {
 				t.Errorf("%s: %q became markup: %s", path, evil, tag)
@@ -340,7 +368,8 @@ func strange(body string) string {
 		}
 		for _, attr := range ownAttr.FindAllStringSubmatch(found[1], -1) {
 			leads := attr[1] == "href" || attr[1] == "src" || attr[1] == "action"
-			if strings.HasPrefix(attr[1], "on") || attr[1] == "style" || leads && !ownLink.MatchString(html.UnescapeString(attr[2])) {
+			if strings.HasPrefix(attr[1], "on") || attr[1] == "style" || leads &&
+				!ownLink.MatchString(html.UnescapeString(attr[2])) {
 				return tag
 			}
 		}
@@ -349,10 +378,13 @@ func strange(body string) string {
 }
 
 func TestCardsAreDrawnFromWhatWasSent(t *testing.T) {
-	got := drawCard(`{"text":"Critical: *Checkout*","blocks":"[{\"type\":\"section\",\"text\":{\"type\":\"mrkdwn\",\"text\":\":rotating_light: *Checkout &lt;b&gt;*\\n<https://x.example/|INC-1> <!date^1777896000^{time}|12:00 UTC>\"}}]",` +
-		`"attachments":"[{\"color\":\"#a30200\",\"blocks\":[{\"type\":\"section\",\"fields\":[{\"type\":\"mrkdwn\",\"text\":\"*Now*\\n5 %\"}]},{\"type\":\"actions\",\"elements\":[{\"type\":\"button\",\"text\":{\"type\":\"plain_text\",\"text\":\"Acknowledge\"}}]},{\"type\":\"context\",\"elements\":[{\"type\":\"mrkdwn\",\"text\":\"small\"}]}]}]"}`)
-	if got == nil || len(got.Blocks) != 4 || got.Text != "Critical: Checkout" || got.Blocks[0].Text != "🚨 Checkout <b>\nINC-1 12:00 UTC" || !got.Blocks[0].Head ||
-		got.Blocks[1].Fields[0] != "Now\n5 %" || got.Blocks[2].Buttons[0] != "Acknowledge" || got.Blocks[3].Small[0] != "small" {
+	got := drawCard(
+		`{"text":"Critical: *Checkout*","blocks":"[{\"type\":\"section\",\"text\":{\"type\":\"mrkdwn\",\"text\":\":rotating_light: *Checkout &lt;b&gt;*\\n<https://x.example/|INC-1> <!date^1777896000^{time}|12:00 UTC>\"}}]",` +
+			`"attachments":"[{\"color\":\"#a30200\",\"blocks\":[{\"type\":\"section\",\"fields\":[{\"type\":\"mrkdwn\",\"text\":\"*Now*\\n5 %\"}]},{\"type\":\"actions\",\"elements\":[{\"type\":\"button\",\"text\":{\"type\":\"plain_text\",\"text\":\"Acknowledge\"}}]},{\"type\":\"context\",\"elements\":[{\"type\":\"mrkdwn\",\"text\":\"small\"}]}]}]"}`)
+	if got == nil || len(got.Blocks) != 4 || got.Text != "Critical: Checkout" ||
+		got.Blocks[0].Text != "🚨 Checkout <b>\nINC-1 12:00 UTC" || !got.Blocks[0].Head ||
+		got.Blocks[1].Fields[0] != "Now\n5 %" || got.Blocks[2].Buttons[0] != "Acknowledge" ||
+		got.Blocks[3].Small[0] != "small" {
 		t.Errorf("%+v", got)
 	}
 	for _, other := range []string{"", "{}", `{"payload":{}}`, `{"blocks":7}`, "text", `{"blocks":"no list"}`} {

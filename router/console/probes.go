@@ -34,8 +34,8 @@ type readiness struct {
 	Rules string `json:"rules,omitempty"`
 }
 
-// Trouble looks whether events are folded and deliveries tried, and says what stands still; "" if nothing does. Storage that
-// does not answer is no such trouble: to start the process anew mends no storage.
+// Trouble looks whether events are folded and deliveries tried, and says what stands still; "" if nothing does. Storage
+// that does not answer is no such trouble: to start the process anew mends no storage.
 func (c *Console) Trouble(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -73,8 +73,8 @@ func (c *Console) Unready(ctx context.Context) string {
 	return ""
 }
 
-// Stalled returns for how long the fold had not moved at the last look, 0 if no event waits, and so of each notifier with
-// something due.
+// Stalled returns for how long the fold had not moved at the last look, 0 if no event waits, and so of each notifier
+// with something due.
 func (c *Console) Stalled() (fold time.Duration, lanes map[string]time.Duration) {
 	_, fold, lanes = c.progress.stalled()
 	return fold, lanes
@@ -152,26 +152,30 @@ func newCollector(c *Console) *collector {
 		return prometheus.NewDesc("flowbridge_"+name, help, labels, nil)
 	}
 	return &collector{
-		console:    c,
-		build:      desc("build_info", "1, with the version that runs.", "version"),
-		up:         desc("storage_up", "1 while the storage answers, else 0; the gauges of what it holds are then missing."),
-		events:     desc("journal_events", "Events of the journal that are not folded.", "state"),
-		oldest:     desc("journal_oldest_waiting_seconds", "Age of the oldest event that waits to be folded, 0 if none waits."),
+		console: c,
+		build:   desc("build_info", "1, with the version that runs.", "version"),
+		up:      desc("storage_up", "1 while the storage answers, else 0; the gauges of what it holds are then missing."),
+		events:  desc("journal_events", "Events of the journal that are not folded.", "state"),
+		oldest: desc("journal_oldest_waiting_seconds",
+			"Age of the oldest event that waits to be folded, 0 if none waits."),
 		incidents:  desc("incidents", "Incidents that are not resolved.", "state"),
 		deliveries: desc("owed_deliveries", "Deliveries that are not done: waiting, or parked until a person acts.", "state"),
 		folds: desc("folds",
 			"1 while this process has the right to fold the journal, else 0: of several on one database one has it."),
 		foldStalled: desc("fold_stalled_seconds",
 			"For how long events have waited without one being folded by any process, 0 if none waits."),
-		silenced: desc("everything_silenced", "1 while a silence covers everything, so that nobody is told of new trouble, else 0."),
+		silenced: desc("everything_silenced",
+			"1 while a silence covers everything, so that nobody is told of new trouble, else 0."),
 		laneStalled: desc("lane_stalled_seconds",
-			"For how long deliveries to a notifier have been due without one being tried; missing where none is due.", "notifier"),
+			"For how long deliveries to a notifier have been due without one being tried; missing where none is due.",
+			"notifier"),
 	}
 }
 
 // Describe names the gauges.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.build, c.up, c.events, c.oldest, c.incidents, c.deliveries, c.folds, c.foldStalled, c.laneStalled, c.silenced} {
+	for _, d := range []*prometheus.Desc{c.build, c.up, c.events, c.oldest, c.incidents, c.deliveries, c.folds,
+		c.foldStalled, c.laneStalled, c.silenced} {
 		ch <- d
 	}
 }
@@ -209,7 +213,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.deliveries, float64(stats.Deliveries[s]), string(s))
 	}
 	if holding, err := c.console.store.Silences(ctx); err == nil { // else the storage has just gone
-		gauge(c.silenced, map[bool]float64{true: 1}[slices.ContainsFunc(holding, func(s router.Silence) bool { return s.Everything() })])
+		gauge(c.silenced, map[bool]float64{true: 1}[slices.ContainsFunc(holding,
+			func(s router.Silence) bool { return s.Everything() })])
 	}
 	if err := c.console.observe(ctx); err != nil {
 		c.console.cfg.Logger.Debug("it could not be seen whether everything gets on", "error", err)

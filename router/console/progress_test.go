@@ -34,8 +34,10 @@ func TestReadinessKnowsWhatDoesNotGetOn(t *testing.T) {
 	}{
 		{"nothing waits", again(idle, 100), ""},
 		{"an event waits for less than 30 s", again(folds(7), 3), ""},
-		{"an event waits for 30 s, and we are to fold it", again(folds(7), 4), "for 30 s none was, though this process has the right to"},
-		{"a backlog is worked off", []router.Progress{folds(1), folds(200), folds(400), folds(600), folds(800), folds(1000)}, ""},
+		{"an event waits for 30 s, and we are to fold it", again(folds(7), 4),
+			"for 30 s none was, though this process has the right to"},
+		{"a backlog is worked off", []router.Progress{folds(1), folds(200), folds(400), folds(600), folds(800),
+			folds(1000)}, ""},
 		{"it is folded at last", append(again(folds(7), 50), folds(8)), ""},
 		{"nothing waits any more", append(again(folds(7), 50), idle), ""},
 		{"the next event waits as long as the first", append(again(folds(7), 50), again(folds(8), 4)...), "for 30 s none"},
@@ -43,7 +45,8 @@ func TestReadinessKnowsWhatDoesNotGetOn(t *testing.T) {
 		{"another process has the right, and folds nothing", again(peer(7), 13), "for 2 min no process has folded any"},
 		{"we took over from one that did not get on, and fold", append(again(peer(7), 13), folds(8)), ""},
 		{"an attempt may take its time", again(lane(3), 9), ""},
-		{"nothing is tried at two notifiers", again(lane(3), 10), "deliveries are due and are not tried, to chat (1 min 30 s), page (1 min 30 s)"},
+		{"nothing is tried at two notifiers", again(lane(3), 10),
+			"deliveries are due and are not tried, to chat (1 min 30 s), page (1 min 30 s)"},
 		{"one of them gets on", append(again(lane(3), 9), lane(4), lane(5)), "not tried, to page (1 min 40 s): see"},
 		{"nothing is due any more", append(again(lane(3), 20), idle), ""},
 		{"what is due comes and goes", append(append(again(lane(3), 9), idle), again(lane(3), 9)...), ""},
@@ -77,7 +80,8 @@ func TestTheWatchLooksWhileNobodyAsks(t *testing.T) {
 			t.Errorf("after 19 minutes, at the first question: %s", text(t, resp))
 		}
 		page := text(t, ask(c, "GET", "/metrics", ""))
-		for _, want := range []string{"flowbridge_folds 1\n", "flowbridge_fold_stalled_seconds 1140\n", `flowbridge_lane_stalled_seconds{notifier="chat"} 1140` + "\n"} {
+		for _, want := range []string{"flowbridge_folds 1\n", "flowbridge_fold_stalled_seconds 1140\n",
+			`flowbridge_lane_stalled_seconds{notifier="chat"} 1140` + "\n"} {
 			if !strings.Contains(page, want) {
 				t.Errorf("the metrics lack %s", want)
 			}

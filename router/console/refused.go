@@ -34,9 +34,10 @@ type refusals struct {
 }
 
 func newRefusals(logger *slog.Logger, now func() time.Time) *refusals {
-	f := &refusals{logger: logger, now: now, limiters: map[string]*router.LogLimiter{}, counted: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "flowbridge_admin_refused_total", Help: "Requests that the admin address refused, by reason.",
-	}, []string{"reason"})}
+	f := &refusals{logger: logger, now: now, limiters: map[string]*router.LogLimiter{},
+		counted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flowbridge_admin_refused_total", Help: "Requests that the admin address refused, by reason.",
+		}, []string{"reason"})}
 	for _, reason := range []string{refusedHost, refusedWrong, refusedNone, refusedView, refusedSite, refusedHeader} {
 		f.counted.WithLabelValues(reason)
 		f.limiters[reason] = &router.LogLimiter{}
@@ -49,7 +50,8 @@ func (f *refusals) note(reason string, args ...any) {
 	f.counted.WithLabelValues(reason).Inc()
 	if reason != refusedNone && f.limiters[reason].Allow(f.now()) {
 		f.logger.Warn(map[string]string{
-			refusedHost:   "a request to the admin address names a host that is not known: name it in --public-url if people are to use it",
+			refusedHost: "a request to the admin address names a host that is not known: name it in --public-url if people " +
+				"are to use it",
 			refusedWrong:  "a wrong token was given at the admin address",
 			refusedView:   "somebody who may only look wanted to act",
 			refusedSite:   "a page of another site wanted to act at the admin address",
@@ -114,8 +116,9 @@ func (t *wrongTokens) take(now time.Time, last bool) (router.AuditEntry, bool) {
 	if t.times == 0 || !last && now.Sub(t.written).Abs() < wrongTokensEvery {
 		return router.AuditEntry{}, false
 	}
-	entry := router.AuditEntry{At: now, Who: "somebody", Verified: router.VerifiedNot, From: strings.Join(t.from, ", "), Result: "refused",
-		What: fmt.Sprintf("give a wrong token, %d times", t.times)}
+	entry := router.AuditEntry{At: now, Who: "somebody", Verified: router.VerifiedNot, From: strings.Join(t.from, ", "),
+		Result: "refused",
+		What:   fmt.Sprintf("give a wrong token, %d times", t.times)}
 	if t.times == 1 {
 		entry.What = "give a wrong token"
 	}
@@ -137,7 +140,8 @@ func (c *Console) auditWrongTokens(ctx context.Context, last bool) {
 func (c *Console) admit(r *http.Request, who *caller) error {
 	if !c.knownHost(r) {
 		c.refused.note(refusedHost, "host", bounded(r.Host, maxActor), "from", r.RemoteAddr)
-		return refuse(http.StatusMisdirectedRequest, "%q is not known here: use localhost, the address that --admin names, or --public-url", bounded(r.Host, maxActor))
+		return refuse(http.StatusMisdirectedRequest,
+			"%q is not known here: use localhost, the address that --admin names, or --public-url", bounded(r.Host, maxActor))
 	}
 	if who.wrong && r.URL.Path != "/healthz" { // a token that was replaced is no reason to end a process that lives
 		c.refused.note(refusedWrong, "from", r.RemoteAddr)

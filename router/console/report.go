@@ -127,21 +127,26 @@ func (c *Console) reportPage(r *http.Request, _ httprouter.Params) (page, error)
 	case "json":
 		return jsonFile("report.json", report)
 	}
-	v := reportView{Report: report, TeamName: given.Get("team"), ZoneName: given.Get("zone"), From: given.Get("from"), To: given.Get("to"),
+	v := reportView{Report: report, TeamName: given.Get("team"), ZoneName: given.Get("zone"), From: given.Get("from"),
+		To:     given.Get("to"),
 		Tables: reportTables(&report), OpenList: report.Open}
 	file := func(format string) string {
-		return "/report" + queryOf(url.Values{"from": {stampOf(report.From)}, "to": {stampOf(report.To)}, "team": {v.TeamName}, "zone": {v.ZoneName}, "format": {format}})
+		return "/report" + queryOf(url.Values{"from": {stampOf(report.From)}, "to": {stampOf(report.To)},
+			"team": {v.TeamName}, "zone": {v.ZoneName}, "format": {format}})
 	}
 	v.CSV, v.JSON = file("csv"), file("json")
-	for _, one := range []struct{ from, name string }{{"8h", "Last 8 hours"}, {"12h", "Last 12 hours"}, {"1d", "Last day"}, {"7d", "Last week"}, {"30d", "Last 30 days"}} {
-		v.Periods = append(v.Periods, option{Value: "/report" + queryOf(url.Values{"from": {one.from}, "team": {v.TeamName}, "zone": {v.ZoneName}}), Text: one.name,
+	for _, one := range []struct{ from, name string }{{"8h", "Last 8 hours"}, {"12h", "Last 12 hours"}, {"1d", "Last day"},
+		{"7d", "Last week"}, {"30d", "Last 30 days"}} {
+		v.Periods = append(v.Periods, option{Value: "/report" +
+			queryOf(url.Values{"from": {one.from}, "team": {v.TeamName}, "zone": {v.ZoneName}}), Text: one.name,
 			Chosen: v.From == one.from && v.To == "" || v.From == "" && v.To == "" && one.from == "7d"})
 	}
 	for _, one := range []struct {
 		name string
 		s    router.Spread
 	}{{"Acknowledged", report.Acknowledge}, {"Resolved", report.Resolve}} {
-		v.TimesOf = append(v.TimesOf, timesOf{one.name, seconds(one.s.Median), seconds(one.s.Worst), one.s.Count, one.s.Incident})
+		v.TimesOf = append(v.TimesOf, timesOf{one.name, seconds(one.s.Median), seconds(one.s.Worst), one.s.Count,
+			one.s.Incident})
 	}
 	return page{Title: "Report", Template: "report", Data: v}, nil
 }
@@ -168,12 +173,14 @@ func reportCSV(report *router.Report) (page, error) {
 	minutes := func(n float64) string { return strconv.FormatFloat(n, 'f', 1, 64) }
 	lines := [][]string{{"part", "key", "name", "incidents", "pages", "night_pages", "flaps", "minutes", "at", "text"},
 		{"period", report.Team, report.Zone, "", "", "", "", "", stampOf(report.From), stampOf(report.To)},
-		{"total", "", "", number(report.Incidents), number(report.Pages), number(report.NightPages), number(report.Flaps), "", "", ""}}
+		{"total", "", "", number(report.Incidents), number(report.Pages), number(report.NightPages), number(report.Flaps), "",
+			"", ""}}
 	for _, one := range []struct {
 		name string
 		s    router.Spread
 	}{{"acknowledge", report.Acknowledge}, {"resolve", report.Resolve}} {
-		lines = append(lines, []string{"time", one.name, "median", number(one.s.Count), "", "", "", minutes(one.s.Median / 60), "", ""},
+		lines = append(lines, []string{"time", one.name, "median", number(one.s.Count), "", "", "",
+			minutes(one.s.Median / 60), "", ""},
 			[]string{"time", one.name, "worst", "", "", "", "", minutes(one.s.Worst / 60), "", incidentOrNone(one.s.Incident)})
 	}
 	for _, s := range report.Statuses {
@@ -184,11 +191,13 @@ func reportCSV(report *router.Report) (page, error) {
 		of   []router.ReportLine
 	}{{"flow", report.Flows}, {"signal", report.Signals}, {"rule", report.Rules}} {
 		for _, l := range part.of {
-			lines = append(lines, []string{part.name, l.Key, l.Name, number(l.Incidents), number(l.Pages), number(l.NightPages), number(l.Flaps), minutes(l.Minutes), "", ""})
+			lines = append(lines, []string{part.name, l.Key, l.Name, number(l.Incidents), number(l.Pages), number(l.NightPages),
+				number(l.Flaps), minutes(l.Minutes), "", ""})
 		}
 	}
 	for _, o := range report.Open {
-		lines = append(lines, []string{"open", router.IncidentName(o.Number), o.What, "", "", "", "", "", stampOf(o.OpenedAt), o.Severity})
+		lines = append(lines, []string{"open", router.IncidentName(o.Number), o.What, "", "", "", "", "", stampOf(o.OpenedAt),
+			o.Severity})
 	}
 	for _, s := range report.Ending {
 		lines = append(lines, []string{"silence", s.ID, s.Of, "", "", "", "", "", stampOf(s.Until), s.Why})

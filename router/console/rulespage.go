@@ -18,16 +18,16 @@ import (
 	"flowbridge/router"
 )
 
-// RulesTools is what pages ask of the rules, which the console does not know: whoever makes it hands it in. A nil function says
-// that it is not possible here.
+// RulesTools is what pages ask of the rules, which the console does not know: whoever makes it hands it in. A nil
+// function says that it is not possible here.
 type RulesTools struct {
 	// Outline lists the rules in force, in the order of the files, `default` last.
 	Outline func() []RuleOutline
-	// Explain says what the rules in force make of an event, in the lines of `flowbridge explain`. event is JSON in any of the
-	// forms that it takes. Its error is for whoever wrote the event.
+	// Explain says what the rules in force make of an event, in the lines of `flowbridge explain`. event is JSON in any of
+	// the forms that it takes. Its error is for whoever wrote the event.
 	Explain func(ctx context.Context, event []byte) (lines string, err error)
-	// Try says what other rules would be like, and replays the journal of the last so many days through them, 0 for none. It
-	// only reads, tells nobody anything, keeps nothing, and ends with ctx.
+	// Try says what other rules would be like, and replays the journal of the last so many days through them, 0 for none.
+	// It only reads, tells nobody anything, keeps nothing, and ends with ctx.
 	Try func(ctx context.Context, text []byte, days int) (RulesTrial, error)
 }
 
@@ -105,8 +105,8 @@ type ReplayDifference struct {
 var ErrTrialBusy = errors.New("somebody is replaying rules now: try again in a minute")
 
 const (
-	// maxCandidate bounds rules that are pasted, and maxPasted a form with them or with an event: a form may write a character
-	// in three.
+	// maxCandidate bounds rules that are pasted, and maxPasted a form with them or with an event: a form may write a
+	// character in three.
 	maxCandidate = 256 << 10
 	maxPasted    = 3*maxCandidate + 4<<10
 	// trialTime bounds a replay.
@@ -123,7 +123,8 @@ func (c *Console) rulesRoutes() []pageRoute {
 		{Method: http.MethodGet, Path: "/rules/try", Nav: "/rules", View: c.tryPage},
 		{Method: http.MethodPost, Path: "/rules/try", Nav: "/rules", View: c.tryPage, Reads: true, MaxBody: maxPasted},
 		{Method: http.MethodGet, Path: "/rules/candidate", Nav: "/rules", View: c.candidatePage},
-		{Method: http.MethodPost, Path: "/rules/candidate", Nav: "/rules", View: c.candidatePage, Reads: true, MaxBody: maxPasted, Limit: trialTime},
+		{Method: http.MethodPost, Path: "/rules/candidate", Nav: "/rules", View: c.candidatePage, Reads: true,
+			MaxBody: maxPasted, Limit: trialTime},
 	}
 }
 
@@ -227,7 +228,8 @@ func rulesFiles(files []router.RulesFile) (out []rulesFile, cut bool) {
 			if left--; left < 0 {
 				return append(out, file), true
 			}
-			file.Lines = append(file.Lines, rulesLine{rulesAnchor(n, i+1), strings.Repeat(" ", max(0, 4-len(strconv.Itoa(i+1)))), i + 1, strings.ToValidUTF8(text, "\uFFFD")})
+			file.Lines = append(file.Lines, rulesLine{rulesAnchor(n, i+1), strings.Repeat(" ", max(0, 4-len(strconv.Itoa(i+1)))),
+				i + 1, strings.ToValidUTF8(text, "\uFFFD")})
 		}
 		out = append(out, file)
 	}
@@ -302,7 +304,8 @@ func (c *Console) tryPage(r *http.Request, _ httprouter.Params) (page, error) {
 	case len(event) > maxCandidate:
 		v.Wrong, event = "An event of at most 256 KB.", nil
 	case strings.TrimSpace(v.Event) == "" && asked != "":
-		_, body, err := c.showEvent(r, httprouter.Params{{Key: "seq", Value: strings.TrimPrefix(strings.TrimSpace(asked), "#")}})
+		_, body, err := c.showEvent(r,
+			httprouter.Params{{Key: "seq", Value: strings.TrimPrefix(strings.TrimSpace(asked), "#")}})
 		refused, ok := errors.AsType[*refusal](err)
 		switch {
 		case ok:
@@ -330,7 +333,8 @@ func (c *Console) tryPage(r *http.Request, _ httprouter.Params) (page, error) {
 		e := &recent[i]
 		if e.Source == router.SourceMeta && e.Unreadable == "" && len(v.Recent) < recentTries {
 			named := c.named(newEvent(e, nil))
-			v.Recent = append(v.Recent, tryEvent{Seq: e.Seq, Name: router.SignalName(e.SignalKey()), About: cmp.Or(named.FlowName, named.Flow, named.Subject.Name, named.Subject.ID), At: e.Received,
+			v.Recent = append(v.Recent, tryEvent{Seq: e.Seq, Name: router.SignalName(e.SignalKey()),
+				About: cmp.Or(named.FlowName, named.Flow, named.Subject.Name, named.Subject.ID), At: e.Received,
 				Chosen: strconv.FormatInt(e.Seq, 10) == asked})
 		}
 	}
@@ -355,7 +359,8 @@ func (c *Console) candidatePage(r *http.Request, _ httprouter.Params) (page, err
 		return page{}, refuse(http.StatusNotFound, "other rules cannot be tried here")
 	}
 	days := r.PostForm.Get("days")
-	v := candidateView{Text: strings.ReplaceAll(r.PostForm.Get("rules"), "\r\n", "\n"), Days: choices(days, option{Value: "", Text: "Do not replay"}, option{Value: "1", Text: "Replay, compare 1 day"},
+	v := candidateView{Text: strings.ReplaceAll(r.PostForm.Get("rules"), "\r\n", "\n"), Days: choices(days,
+		option{Value: "", Text: "Do not replay"}, option{Value: "1", Text: "Replay, compare 1 day"},
 		option{Value: "7", Text: "Replay, compare 7 days"}, option{Value: "30", Text: "Replay, compare 30 days"})}
 	shown := func(status int) (page, error) {
 		return page{Title: "Try other rules", Template: "candidate", Data: v, Status: status}, nil

@@ -29,8 +29,8 @@ const (
 	maxTrying = 1000
 )
 
-// session is who signed in. The cookie holds it with a signature: its key is that of the database, so that all processes
-// take it, together with the token that was given, so that it ends when that changes.
+// session is who signed in. The cookie holds it with a signature: its key is that of the database, so that all
+// processes take it, together with the token that was given, so that it ends when that changes.
 type session struct {
 	Name  string `json:"n"`
 	Until int64  `json:"u"` // seconds since 1970
@@ -113,8 +113,8 @@ func (c *Console) trusted(r *http.Request) bool {
 	return slices.ContainsFunc(c.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(remote) })
 }
 
-// overTLS says whether what the browser sends is encrypted: by us, or by a proxy that we trust. Of what proxies wrote only
-// the last word counts, which is that of the one that we trust.
+// overTLS says whether what the browser sends is encrypted: by us, or by a proxy that we trust. Of what proxies wrote
+// only the last word counts, which is that of the one that we trust.
 func (c *Console) overTLS(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
@@ -212,11 +212,12 @@ func (c *Console) toSignIn(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// localPath returns a path of ours that somebody wanted, or "/" for anything else: a link to this page must not lead people
-// to another site.
+// localPath returns a path of ours that somebody wanted, or "/" for anything else: a link to this page must not lead
+// people to another site.
 func localPath(next string) string {
 	u, err := url.Parse(next)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, "/") || strings.HasPrefix(u.Path, "//") ||
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, "/") ||
+		strings.HasPrefix(u.Path, "//") ||
 		strings.ContainsAny(u.Path, "\\\r\n\t") || strings.HasPrefix(u.Path, "/login") || len(next) > 2000 {
 		return "/"
 	}
@@ -229,8 +230,10 @@ func (c *Console) noSignIn(r *http.Request) string {
 	if c.overTLS(r) || c.onLoopback(r) {
 		return ""
 	}
-	return "This connection is not encrypted: everybody on the way could read the token. Use https: give flowbridge a certificate " +
-		"(--admin-tls-cert, --admin-tls-key), or let a proxy end TLS, name it in --admin-trusted-proxies and have it send X-Forwarded-Proto. " +
+	return "This connection is not encrypted: everybody on the way could read the token. Use https: give flowbridge a " +
+		"certificate " +
+		"(--admin-tls-cert, --admin-tls-key), or let a proxy end TLS, name it in --admin-trusted-proxies and have it send " +
+		"X-Forwarded-Proto. " +
 		"Or reach this machine through a tunnel (ssh -L) and open localhost."
 }
 
@@ -292,7 +295,8 @@ func (c *Console) signIn(r *http.Request, _ httprouter.Params) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	c.keep(r.Context(), router.AuditEntry{At: now.UTC(), Who: s.Name, Verified: verified, From: who.from, What: "sign in to the console", Result: "signed in"})
+	c.keep(r.Context(), router.AuditEntry{At: now.UTC(), Who: s.Name, Verified: verified, From: who.from,
+		What: "sign in to the console", Result: "signed in"})
 	c.cfg.Logger.Info("a person signed in", "by", s.Name, "verified", verified, "from", r.RemoteAddr)
 	return page{SeeOther: form.Next, cookie: value}, nil
 }

@@ -25,7 +25,8 @@ type browser struct {
 }
 
 func newBrowser(t *testing.T, c http.Handler) *browser {
-	return &browser{t: t, c: c, host: "localhost:9090", remote: "127.0.0.1:4711", cookies: map[string]*http.Cookie{}, headers: map[string]string{}}
+	return &browser{t: t, c: c, host: "localhost:9090", remote: "127.0.0.1:4711", cookies: map[string]*http.Cookie{},
+		headers: map[string]string{}}
 }
 
 func (b *browser) do(method, path string, form url.Values) (*http.Response, string) {
@@ -69,7 +70,8 @@ func (b *browser) signIn(name, token string) (*http.Response, string) {
 }
 
 func signInConfig() Config {
-	return Config{Token: adminToken, ViewToken: viewToken, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.7/32")}, Hosts: []string{"bridge.example.com"}}
+	return Config{Token: adminToken, ViewToken: viewToken,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.7/32")}, Hosts: []string{"bridge.example.com"}}
 }
 
 func TestSigningInDependsOnTheConnection(t *testing.T) {
@@ -80,15 +82,21 @@ func TestSigningInDependsOnTheConnection(t *testing.T) {
 		cookie             string // its name; "": signing in is refused
 		secure             bool
 	}{
-		{name: "over TLS of ours", host: "bridge.example.com", remote: "203.0.113.5:1", tls: true, cookie: "__Host-flowbridge-session", secure: true},
-		{name: "over TLS of a trusted proxy", host: "bridge.example.com", remote: "10.0.0.7:1", headers: map[string]string{"X-Forwarded-Proto": "https"}, cookie: "__Host-flowbridge-session", secure: true},
-		{name: "a trusted proxy without TLS", host: "bridge.example.com", remote: "10.0.0.7:1", headers: map[string]string{"X-Forwarded-Proto": "http"}},
-		{name: "a trusted proxy behind one that claims TLS", host: "bridge.example.com", remote: "10.0.0.7:1", headers: map[string]string{"X-Forwarded-Proto": "https, http"}},
-		{name: "somebody who claims to be a proxy", host: "bridge.example.com", remote: "203.0.113.5:1", headers: map[string]string{"X-Forwarded-Proto": "https"}},
+		{name: "over TLS of ours", host: "bridge.example.com", remote: "203.0.113.5:1", tls: true,
+			cookie: "__Host-flowbridge-session", secure: true},
+		{name: "over TLS of a trusted proxy", host: "bridge.example.com", remote: "10.0.0.7:1",
+			headers: map[string]string{"X-Forwarded-Proto": "https"}, cookie: "__Host-flowbridge-session", secure: true},
+		{name: "a trusted proxy without TLS", host: "bridge.example.com", remote: "10.0.0.7:1",
+			headers: map[string]string{"X-Forwarded-Proto": "http"}},
+		{name: "a trusted proxy behind one that claims TLS", host: "bridge.example.com", remote: "10.0.0.7:1",
+			headers: map[string]string{"X-Forwarded-Proto": "https, http"}},
+		{name: "somebody who claims to be a proxy", host: "bridge.example.com", remote: "203.0.113.5:1",
+			headers: map[string]string{"X-Forwarded-Proto": "https"}},
 		{name: "on loopback", host: "localhost:9090", remote: "127.0.0.1:1", cookie: "flowbridge-session"},
 		{name: "on loopback of IPv6", host: "[::1]:9090", remote: "[::1]:1", cookie: "flowbridge-session"},
 		{name: "a proxy on this machine that is not trusted", host: "bridge.example.com", remote: "127.0.0.1:1"},
-		{name: "one that names this machine as host", host: "localhost", remote: "127.0.0.1:1", headers: map[string]string{"X-Forwarded-For": "203.0.113.5"}},
+		{name: "one that names this machine as host", host: "localhost", remote: "127.0.0.1:1",
+			headers: map[string]string{"X-Forwarded-For": "203.0.113.5"}},
 		{name: "in plain text from elsewhere", host: "bridge.example.com", remote: "203.0.113.5:1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -101,7 +109,8 @@ func TestSigningInDependsOnTheConnection(t *testing.T) {
 				t.Errorf("the token is in the log or on a page")
 			}
 			if tt.cookie == "" {
-				if form.StatusCode != 403 || resp.StatusCode != 403 || len(b.cookies) > 0 || !strings.Contains(body, "not encrypted") || strings.Contains(body, "<form method=\"post\"") {
+				if form.StatusCode != 403 || resp.StatusCode != 403 || len(b.cookies) > 0 ||
+					!strings.Contains(body, "not encrypted") || strings.Contains(body, "<form method=\"post\"") {
 					t.Errorf("%s %s, cookies %v\n%s", form.Status, resp.Status, b.cookies, body)
 				}
 				return
@@ -110,7 +119,8 @@ func TestSigningInDependsOnTheConnection(t *testing.T) {
 			if resp.StatusCode != 303 || resp.Header.Get("Location") != "/docs" || got == nil {
 				t.Fatalf("%s to %q, cookies %v", resp.Status, resp.Header.Get("Location"), b.cookies)
 			}
-			if !got.HttpOnly || got.SameSite != http.SameSiteLaxMode || got.MaxAge != 12*60*60 || got.Path != "/" || got.Domain != "" || got.Secure != tt.secure {
+			if !got.HttpOnly || got.SameSite != http.SameSiteLaxMode || got.MaxAge != 12*60*60 || got.Path != "/" ||
+				got.Domain != "" || got.Secure != tt.secure {
 				t.Errorf("%+v", got)
 			}
 			if resp, body := b.do("GET", "/docs", nil); resp.StatusCode != 200 || !strings.Contains(body, "Ada") {
@@ -127,10 +137,13 @@ func TestASessionEnds(t *testing.T) {
 		ends bool
 	}{
 		{"not by itself", func(*Config, *browser, *time.Time) {}, false},
-		{"not within twelve hours", func(_ *Config, _ *browser, now *time.Time) { *now = now.Add(sessionLife - time.Second) }, false},
+		{"not within twelve hours", func(_ *Config, _ *browser, now *time.Time) { *now = now.Add(sessionLife - time.Second) },
+			false},
 		{"after twelve hours", func(_ *Config, _ *browser, now *time.Time) { *now = now.Add(sessionLife) }, true},
-		{"with the token that made it", func(cfg *Config, _ *browser, _ *time.Time) { cfg.Token = "another-token-of-this-bridge" }, true},
-		{"not with the other token", func(cfg *Config, _ *browser, _ *time.Time) { cfg.ViewToken = "another-token-for-looking" }, false},
+		{"with the token that made it",
+			func(cfg *Config, _ *browser, _ *time.Time) { cfg.Token = "another-token-of-this-bridge" }, true},
+		{"not with the other token",
+			func(cfg *Config, _ *browser, _ *time.Time) { cfg.ViewToken = "another-token-for-looking" }, false},
 		{"when somebody changes it", func(_ *Config, b *browser, _ *time.Time) {
 			cookie := b.cookies["flowbridge-session"]
 			cookie.Value = strings.Replace(cookie.Value, cookie.Value[:6], "eyJuIk", 1)
@@ -170,7 +183,8 @@ func TestFiveWrongTokensAMinute(t *testing.T) {
 	b := newBrowser(t, c)
 	b.tls, b.host, b.remote = true, "bridge.example.com", "[2001:db8::1]:1"
 	for i := range maxTries {
-		if resp, body := b.signIn("Ada", "wrong"); resp.StatusCode != 403 || !strings.Contains(body, "That is not the token") {
+		if resp, body := b.signIn("Ada", "wrong"); resp.StatusCode != 403 ||
+			!strings.Contains(body, "That is not the token") {
 			t.Fatalf("try %d: %s", i+1, resp.Status)
 		}
 	}
@@ -205,7 +219,8 @@ func TestWhoSignedInActsUnderTheirName(t *testing.T) {
 	r.AddCookie(b.cookies["flowbridge-session"])
 	w := httptest.NewRecorder()
 	c.ServeHTTP(w, r)
-	if w.Code != 202 || len(s.appended) != 1 || s.appended[0].Act.Actor != "Ada" || s.appended[0].Act.Verified != router.VerifiedAdminToken {
+	if w.Code != 202 || len(s.appended) != 1 || s.appended[0].Act.Actor != "Ada" ||
+		s.appended[0].Act.Verified != router.VerifiedAdminToken {
 		t.Errorf("%d %s %+v", w.Code, w.Body, s.appended)
 	}
 	if len(s.audit) != 1 || s.audit[0].Who != "Ada" || s.audit[0].What != "sign in to the console" {
@@ -234,7 +249,8 @@ func TestWhoHasNotSignedInIsLedThereAndBack(t *testing.T) {
 	b := newBrowser(t, c)
 	for _, path := range []string{"/docs?a=1&b=2", "/bridge/docs?a=1&b=2"} { // some proxies take the prefix out
 		resp, _ := b.do("GET", path, nil)
-		if want := "/bridge/login?next=%2Fdocs%3Fa%3D1%26b%3D2"; resp.StatusCode != 303 || resp.Header.Get("Location") != want {
+		if want := "/bridge/login?next=%2Fdocs%3Fa%3D1%26b%3D2"; resp.StatusCode != 303 ||
+			resp.Header.Get("Location") != want {
 			t.Errorf("%s: %s to %s", path, resp.Status, resp.Header.Get("Location"))
 		}
 	}
@@ -243,14 +259,17 @@ func TestWhoHasNotSignedInIsLedThereAndBack(t *testing.T) {
 		t.Error(body)
 	}
 	resp, _ := b.do("POST", "/bridge/login", url.Values{"name": {"Ada"}, "token": {adminToken}, "next": {"/docs?a=1&b=2"}})
-	if resp.StatusCode != 303 || resp.Header.Get("Location") != "/bridge/docs?a=1&b=2" || b.cookies["flowbridge-bridge-session"] == nil {
+	if resp.StatusCode != 303 || resp.Header.Get("Location") != "/bridge/docs?a=1&b=2" ||
+		b.cookies["flowbridge-bridge-session"] == nil {
 		t.Errorf("%s to %s, %v", resp.Status, resp.Header.Get("Location"), b.cookies)
 	}
-	if resp := ask(c, "GET", "/api/v1/incidents", "", "Accept", "text/html"); resp.StatusCode != 401 || resp.Header.Get("Content-Type") != "application/json" {
+	if resp := ask(c, "GET", "/api/v1/incidents", "", "Accept", "text/html"); resp.StatusCode != 401 ||
+		resp.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("the API: %s", resp.Status)
 	}
 	open, _ := newConsole(t, Config{}, filledStore())
-	if resp, _ := newBrowser(t, open).do("GET", "/login", nil); resp.StatusCode != 303 || resp.Header.Get("Location") != "/" {
+	if resp, _ := newBrowser(t, open).do("GET", "/login", nil); resp.StatusCode != 303 ||
+		resp.Header.Get("Location") != "/" {
 		t.Errorf("nobody signs in where no token is asked for: %s", resp.Status)
 	}
 }
@@ -258,9 +277,11 @@ func TestWhoHasNotSignedInIsLedThereAndBack(t *testing.T) {
 func TestOnlyLocalPathsAreLedBackTo(t *testing.T) {
 	for next, want := range map[string]string{
 		"/": "/", "/incidents/42": "/incidents/42", "/?state=open&q=a%20b": "/?state=open&q=a%20b", "": "/",
-		"https://evil.example/": "/", "//evil.example/": "/", `/\evil.example`: "/", "/%5Cevil.example": "/", "/%2Fevil.example": "/",
-		"evil": "/", "javascript:alert(1)": "/", "/a\r\nSet-Cookie: x": "/", "/login?next=/login": "/", "///evil.example": "/",
-		"http:evil": "/", "/" + strings.Repeat("a", 3000): "/",
+		"https://evil.example/": "/", "//evil.example/": "/", `/\evil.example`: "/", "/%5Cevil.example": "/",
+		"/%2Fevil.example": "/",
+		"evil":             "/", "javascript:alert(1)": "/", "/a\r\nSet-Cookie: x": "/", "/login?next=/login": "/",
+		"///evil.example": "/",
+		"http:evil":       "/", "/" + strings.Repeat("a", 3000): "/",
 	} {
 		if got := localPath(next); got != want {
 			t.Errorf("%q: got %q, want %q", next, got, want)

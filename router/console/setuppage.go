@@ -107,8 +107,10 @@ var sightWords = []struct {
 	name, never, do  string
 	command, ifNever string // of the check
 }{
-	{router.SightHandshake, "Handshake", "Meta has not called the address yet", "Give Meta's dashboard the address and META_VERIFY_TOKEN, and press Verify and save.", "", StatusWarn},
-	{router.SightPost, "Last good post", "Nothing has come from Meta yet", "Subscribe to the field flows in Meta's dashboard, or post a signed sample event yourself.",
+	{router.SightHandshake, "Handshake", "Meta has not called the address yet",
+		"Give Meta's dashboard the address and META_VERIFY_TOKEN, and press Verify and save.", "", StatusWarn},
+	{router.SightPost, "Last good post", "Nothing has come from Meta yet",
+		"Subscribe to the field flows in Meta's dashboard, or post a signed sample event yourself.",
 		"flowbridge send --event ENDPOINT_ERROR_RATE --threshold 10 --value 14.28", StatusWarn},
 	{router.SightBadPost, "Bad signatures", "none", "", "", StatusOK},
 	{router.SightSlackPress, "Last press or command in Slack", "nobody has pressed a button yet", "", "", StatusOK},
@@ -134,7 +136,8 @@ func (c *Console) setupPage(r *http.Request, _ httprouter.Params) (page, error) 
 	if c.cfg.Examine != nil {
 		found, at, err := c.examined(r.Context())
 		if err != nil {
-			return page{}, refuse(http.StatusServiceUnavailable, "the look at the setup took too long: try again, or run flowbridge doctor")
+			return page{}, refuse(http.StatusServiceUnavailable,
+				"the look at the setup took too long: try again, or run flowbridge doctor")
 		}
 		v.Looked, v.At = true, at
 		for _, one := range found {
@@ -162,7 +165,8 @@ func sightChecks(seen []router.Sight) (all []setupCheck) {
 			check.Check, check.Command = Check{Status: w.ifNever, Name: name, Seen: w.never, Do: w.do}, w.command
 		}
 		if w.what == router.SightBadPost && ok && one.At.After(at[router.SightPost].At) {
-			check.Status, check.Do = StatusWarn, "If Meta sent it, META_APP_SECRET is not this app's: compare it with App settings, Basic, App secret."
+			check.Status, check.Do = StatusWarn,
+				"If Meta sent it, META_APP_SECRET is not this app's: compare it with App settings, Basic, App secret."
 		}
 		all = append(all, check)
 	}
@@ -220,7 +224,8 @@ func setupVerdict(all []setupCheck, looked bool) (text, class string) {
 	case fails > 0:
 		return counted(fails, "thing") + " will not work, and " + counted(warns, "warning") + ".", "critical"
 	case warns > 0:
-		return "Nothing has failed. There " + map[bool]string{true: "is ", false: "are "}[warns == 1] + counted(warns, "warning") + ".", "warning"
+		return "Nothing has failed. There " + map[bool]string{true: "is ", false: "are "}[warns == 1] +
+			counted(warns, "warning") + ".", "warning"
 	case !looked:
 		return "Nothing bad was seen.", "good"
 	}

@@ -19,9 +19,12 @@ func newIncident(i *router.IncidentDetail) Incident {
 	}
 	return Incident{
 		Number: i.Number, State: string(i.State), Severity: i.Severity.String(), Peak: i.Peak.String(), Title: i.Title,
-		WABA: i.WABA, AccountName: i.AccountName, Flow: router.OnlyFlow(i.Flow), FlowName: i.FlowName, Labels: labels, Runbook: i.Runbook, Drill: router.IsDrill(i.Flow),
-		Event: i.EventName(), Signal: i.Event, Subject: newSubject(i.Event, i.WABA, i.Flow, i.FlowName, i.Subject), Change: i.Change,
-		Facts: append([]router.Fact{}, i.Facts...), Key: i.Key, Rule: i.Rule, RulesVersion: i.RulesVersion, Path: append([]router.Level{}, i.Path...),
+		WABA: i.WABA, AccountName: i.AccountName, Flow: router.OnlyFlow(i.Flow), FlowName: i.FlowName, Labels: labels,
+		Runbook: i.Runbook, Drill: router.IsDrill(i.Flow),
+		Event: i.EventName(), Signal: i.Event, Subject: newSubject(i.Event, i.WABA, i.Flow, i.FlowName, i.Subject),
+		Change: i.Change,
+		Facts:  append([]router.Fact{}, i.Facts...), Key: i.Key, Rule: i.Rule, RulesVersion: i.RulesVersion,
+		Path:     append([]router.Level{}, i.Path...),
 		OpenedAt: moment(i.OpenedAt), AcknowledgedAt: moment(i.AcknowledgedAt), AcknowledgedBy: i.AcknowledgedBy,
 		ResolvedAt: moment(i.ResolvedAt), ResolvedBy: i.ResolvedBy, Owner: i.Owner,
 		Links:    each(i.Links, func(l *router.Link) Link { return Link{l.Notifier, l.ID, l.Number, l.URL} }),
@@ -60,7 +63,8 @@ func newSilenced(s *router.Silence) *Silenced {
 
 func newAlert(a *router.Alert) Alert {
 	out := Alert{
-		Event: router.EventOf(a.Event), Signal: a.Event, Severity: a.Severity.String(), Active: a.Active, Since: moment(a.Since), Until: moment(a.Until),
+		Event: router.EventOf(a.Event), Signal: a.Event, Severity: a.Severity.String(), Active: a.Active,
+		Since: moment(a.Since), Until: moment(a.Until),
 		Value: number(a.Value), HeldUntil: moment(a.HeldUntil),
 		Routes:   each(a.Routes, func(r *router.AlertRoute) string { return r.Notifier }),
 		OpenedBy: unlessZero(a.OpenedBy), ClosedBy: unlessZero(a.ClosedBy),
@@ -89,8 +93,9 @@ func newDelivery(d *router.Delivery) Delivery {
 
 func newListedDelivery(d *router.Delivery, of router.About) ListedDelivery {
 	out := ListedDelivery{
-		Delivery: newDelivery(d), WABA: of.WABA, AccountName: of.AccountName, Flow: router.OnlyFlow(of.Flow), FlowName: of.FlowName,
-		Event: router.EventOf(of.Event),
+		Delivery: newDelivery(d), WABA: of.WABA, AccountName: of.AccountName, Flow: router.OnlyFlow(of.Flow),
+		FlowName: of.FlowName,
+		Event:    router.EventOf(of.Event),
 	}
 	if of.Event != "" {
 		out.Subject = newSubject(of.Event, of.WABA, of.Flow, of.FlowName, of.Subject)
@@ -113,8 +118,10 @@ func newEntry(e *router.Entry) Entry {
 
 func newEvent(e *router.JournalEvent, pairs []int64) Event {
 	out := Event{
-		Seq: e.Seq, At: moment(e.At), ReceivedAt: moment(e.Received), Source: string(e.Source), WABA: e.WABA, Flow: router.OnlyFlow(e.Flow),
-		Event: e.Name, Signal: e.SignalKey(), Subject: newSubject(e.Name, e.WABA, e.Flow, "", e.Subject), Change: e.Change, Threshold: number(e.Threshold), AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus,
+		Seq: e.Seq, At: moment(e.At), ReceivedAt: moment(e.Received), Source: string(e.Source), WABA: e.WABA,
+		Flow:  router.OnlyFlow(e.Flow),
+		Event: e.Name, Signal: e.SignalKey(), Subject: newSubject(e.Name, e.WABA, e.Flow, "", e.Subject), Change: e.Change,
+		Threshold: number(e.Threshold), AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus,
 		State: string(e.State), Outcome: e.Outcome, Unreadable: e.Unreadable, Reduced: string(e.Reduced),
 		PairsWith: append([]int64{}, pairs...),
 	}
@@ -128,7 +135,8 @@ func newEvent(e *router.JournalEvent, pairs []int64) Event {
 func newEventDetail(e *router.JournalEvent, pairs []int64) EventDetail {
 	out := EventDetail{
 		Event: newEvent(e, pairs), Field: e.Field, Facts: append([]router.Fact{}, e.Facts...), Said: e.Said.String(),
-		Expires: moment(e.Expires), Message: e.Message, Warning: e.Warning, Value: number(e.Reading.Value), P50: number(e.P50),
+		Expires: moment(e.Expires), Message: e.Message, Warning: e.Warning, Value: number(e.Reading.Value),
+		P50:      number(e.P50),
 		Requests: number(e.Requests), Errors: append([]router.ErrorCount{}, e.Errors...), Act: e.Act,
 	}
 	switch {

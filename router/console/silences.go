@@ -95,14 +95,18 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 		return 0, nil, err
 	}
 	c.cfg.Logger.Info("a person adds a silence", "silence", s.ID, "by", s.By, "why", s.Why, "from", r.RemoteAddr)
-	return http.StatusAccepted, SilenceAdded{Silence: c.namedSilence(newSilence(&s, now)), Covers: covers, Queued: true, Result: came}, nil
+	return http.StatusAccepted, SilenceAdded{Silence: c.namedSilence(newSilence(&s, now)), Covers: covers, Queued: true,
+		Result: came}, nil
 }
 
 // silenceFor is silenceOf for somebody who asks.
 func (c *Console) silenceFor(who *caller, asked *SilenceRequest, now time.Time) (s router.Silence, problems []string) {
 	s, problems = c.silenceOf(asked, now)
-	if s.Everything() && asked.Everything && who.verified == router.VerifiedNot && (s.UntilRecovered() || s.Until.Sub(now) > maxOpenSilence) {
-		problems = append(problems, "everything: at most 24h where anybody on this machine may ask for it: say for, or until, or set FLOWBRIDGE_ADMIN_TOKEN")
+	if s.Everything() && asked.Everything && who.verified == router.VerifiedNot &&
+		(s.UntilRecovered() || s.Until.Sub(now) > maxOpenSilence) {
+		problems = append(problems,
+			"everything: at most 24h where anybody on this machine may ask for it: say for, or until, or set "+
+				"FLOWBRIDGE_ADMIN_TOKEN")
 	}
 	return s, problems
 }
@@ -112,7 +116,8 @@ func (c *Console) silenceOf(asked *SilenceRequest, now time.Time) (s router.Sile
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	s = router.Silence{
 		ID: strings.ToLower(rand.Text()[:10]), Since: now, Why: bounded(asked.Why, maxWhy),
-		Scope: router.Scope{WABA: strings.TrimSpace(asked.WABA), Event: strings.ToUpper(strings.TrimSpace(asked.Event)), Labels: asked.Labels},
+		Scope: router.Scope{WABA: strings.TrimSpace(asked.WABA), Event: strings.ToUpper(strings.TrimSpace(asked.Event)),
+			Labels: asked.Labels},
 	}
 	var err error
 	if s.Flow, err = c.flowID(strings.TrimSpace(asked.Flow)); err != nil {
@@ -186,7 +191,8 @@ func start(asked *SilenceRequest, now time.Time) (time.Time, error) {
 	}
 	switch {
 	case err != nil:
-		return time.Time{}, fmt.Errorf("start: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor a time from now, such as 2h", asked.Start)
+		return time.Time{}, fmt.Errorf(
+			"start: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor a time from now, such as 2h", asked.Start)
 	case !t.After(now):
 		return time.Time{}, fmt.Errorf("start: %s is past: leave it out to begin at once", asked.Start)
 	case t.Sub(now) > maxSilence:
@@ -212,7 +218,8 @@ func until(asked *SilenceRequest, begins time.Time) (time.Time, error) {
 		t, err := time.Parse(time.RFC3339, asked.Until)
 		switch {
 		case err != nil:
-			return time.Time{}, fmt.Errorf(`until: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor "recovered"`, asked.Until)
+			return time.Time{}, fmt.Errorf(
+				`until: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor "recovered"`, asked.Until)
 		case !t.After(begins) && asked.Start != "":
 			return time.Time{}, fmt.Errorf("until: %s is not after start", asked.Until)
 		case !t.After(begins):
@@ -307,7 +314,8 @@ func (c *Console) endSilence(r *http.Request, p httprouter.Params) (int, any, er
 	} else if !waits {
 		return 0, nil, refuse(http.StatusNotFound, "there is no silence %q", id)
 	}
-	came, err := c.say(r, router.Event{Name: router.EndSilence, Act: &router.Act{Actor: actor, Silence: &router.Silence{ID: id}}})
+	came, err := c.say(r, router.Event{Name: router.EndSilence,
+		Act: &router.Act{Actor: actor, Silence: &router.Silence{ID: id}}})
 	if err != nil {
 		return 0, nil, err
 	}

@@ -25,21 +25,28 @@ func TestAPersonAddsASilence(t *testing.T) {
 		want       router.Silence
 		covers     []int64
 	}{
-		{"of a flow by its name, for a while", `{"flow": "Checkout", "for": "4h", "by": "Ada", "why": "deploy\nof the endpoint"}`,
-			router.Silence{Scope: router.Scope{Flow: "1987937931743377"}, Until: noon.Add(4 * time.Hour), Why: "deploy of the endpoint"}, []int64{42}},
+		{"of a flow by its name, for a while",
+			`{"flow": "Checkout", "for": "4h", "by": "Ada", "why": "deploy\nof the endpoint"}`,
+			router.Silence{Scope: router.Scope{Flow: "1987937931743377"}, Until: noon.Add(4 * time.Hour),
+				Why: "deploy of the endpoint"}, []int64{42}},
 		{"of a flow by its id, for days", `{"flow": "77", "for": "1d12h"}`,
 			router.Silence{Scope: router.Scope{Flow: "77"}, Until: noon.Add(36 * time.Hour)}, []int64{}},
-		{"of an event in small letters, until a time", `{"event": "flow_status_change", "until": "2026-05-04T16:00:00+02:00"}`,
+		{"of an event in small letters, until a time",
+			`{"event": "flow_status_change", "until": "2026-05-04T16:00:00+02:00"}`,
 			router.Silence{Scope: router.Scope{Event: router.FlowStatusChange}, Until: noon.Add(2 * time.Hour)}, []int64{41}},
 		{"of a team, until recovery", `{"team": "payments", "until": "recovered"}`,
 			router.Silence{Scope: router.Scope{Labels: map[string]string{"team": "payments"}}}, []int64{42}},
 		{"of a label in an account", `{"waba": "w1", "labels": {"team": "payments"}, "for": "30m"}`,
-			router.Silence{Scope: router.Scope{WABA: "w1", Labels: map[string]string{"team": "payments"}}, Until: noon.Add(30 * time.Minute)}, []int64{42}},
+			router.Silence{Scope: router.Scope{WABA: "w1", Labels: map[string]string{"team": "payments"}},
+				Until: noon.Add(30 * time.Minute)}, []int64{42}},
 		{"that begins later, for a while from then", `{"flow": "Checkout", "start": "2026-05-04T20:00:00Z", "for": "4h"}`,
-			router.Silence{Scope: router.Scope{Flow: "1987937931743377"}, Since: noon.Add(8 * time.Hour), Start: noon.Add(8 * time.Hour), Until: noon.Add(12 * time.Hour)}, []int64{}},
+			router.Silence{Scope: router.Scope{Flow: "1987937931743377"}, Since: noon.Add(8 * time.Hour),
+				Start: noon.Add(8 * time.Hour), Until: noon.Add(12 * time.Hour)}, []int64{}},
 		{"that begins some time from now, until recovery", `{"flow": "Checkout", "start": "2h", "until": "recovered"}`,
-			router.Silence{Scope: router.Scope{Flow: "1987937931743377"}, Since: noon.Add(2 * time.Hour), Start: noon.Add(2 * time.Hour)}, []int64{}},
-		{"of everything, when that is said", `{"everything": true, "for": "1m"}`, router.Silence{Until: noon.Add(time.Minute)}, []int64{41, 42}},
+			router.Silence{Scope: router.Scope{Flow: "1987937931743377"}, Since: noon.Add(2 * time.Hour),
+				Start: noon.Add(2 * time.Hour)}, []int64{}},
+		{"of everything, when that is said", `{"everything": true, "for": "1m"}`,
+			router.Silence{Until: noon.Add(time.Minute)}, []int64{41, 42}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := filledStore()
@@ -78,28 +85,41 @@ func TestWhatIsNoSilenceIsRefused(t *testing.T) {
 		status     int
 		want       string
 	}{
-		{"nothing at all", "", 400, `this would silence everything: narrow it by waba, flow, event, team or labels, or say everything: true; ` +
-			`say how long: for (30m, 4h, 2d), or until with a time or "recovered"`},
-		{"no JSON", "flow=5", 400, "the body cannot be read (invalid character 'l' in literal false (expecting 'a')): " + wishUsage},
+		{"nothing at all", "", 400,
+			`this would silence everything: narrow it by waba, flow, event, team or labels, or say everything: true; ` +
+				`say how long: for (30m, 4h, 2d), or until with a time or "recovered"`},
+		{"no JSON", "flow=5", 400, "the body cannot be read (invalid character 'l' in literal false (expecting 'a')): " +
+			wishUsage},
 		{"an unknown key", `{"flows": "5"}`, 400, `the body cannot be read (unknown field "flows"): ` + wishUsage},
-		{"everything, and a flow", `{"flow": "5", "everything": true, "for": "1h"}`, 400, "everything: true stands alone: leave out waba, flow, event, team and labels"},
-		{"two ends", `{"flow": "5", "for": "1h", "until": "recovered"}`, 400, "for and until exclude each other: give one of them"},
+		{"everything, and a flow", `{"flow": "5", "everything": true, "for": "1h"}`, 400,
+			"everything: true stands alone: leave out waba, flow, event, team and labels"},
+		{"two ends", `{"flow": "5", "for": "1h", "until": "recovered"}`, 400,
+			"for and until exclude each other: give one of them"},
 		{"no duration", `{"flow": "5", "for": "4"}`, 400, `for: "4" is no duration from 1m to 366d, such as 30m, 4h or 2d`},
-		{"a negative duration", `{"flow": "5", "for": "-4h"}`, 400, `for: "-4h" is no duration from 1m to 366d, such as 30m, 4h or 2d`},
-		{"a duration for ever", `{"flow": "5", "for": "9999d"}`, 400, `for: "9999d" is no duration from 1m to 366d, such as 30m, 4h or 2d`},
-		{"more days than a number holds", `{"flow": "5", "for": "99999999999d"}`, 400, `for: "99999999999d" is no duration from 1m to 366d, such as 30m, 4h or 2d`},
+		{"a negative duration", `{"flow": "5", "for": "-4h"}`, 400,
+			`for: "-4h" is no duration from 1m to 366d, such as 30m, 4h or 2d`},
+		{"a duration for ever", `{"flow": "5", "for": "9999d"}`, 400,
+			`for: "9999d" is no duration from 1m to 366d, such as 30m, 4h or 2d`},
+		{"more days than a number holds", `{"flow": "5", "for": "99999999999d"}`, 400,
+			`for: "99999999999d" is no duration from 1m to 366d, such as 30m, 4h or 2d`},
 		{"a time that is past", `{"flow": "5", "until": "2026-05-04T12:00:00Z"}`, 400, "until: 2026-05-04T12:00:00Z is past"},
-		{"a time far away", `{"flow": "5", "until": "2028-05-04T12:00:00Z"}`, 400, "until: 2028-05-04T12:00:00Z is more than 366 days away"},
-		{"no time", `{"flow": "5", "until": "tomorrow"}`, 400, `until: "tomorrow" is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor "recovered"`},
-		{"a start that is past", `{"flow": "5", "start": "2026-05-04T11:00:00Z", "for": "1h"}`, 400, "start: 2026-05-04T11:00:00Z is past: leave it out to begin at once"},
+		{"a time far away", `{"flow": "5", "until": "2028-05-04T12:00:00Z"}`, 400,
+			"until: 2028-05-04T12:00:00Z is more than 366 days away"},
+		{"no time", `{"flow": "5", "until": "tomorrow"}`, 400,
+			`until: "tomorrow" is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor "recovered"`},
+		{"a start that is past", `{"flow": "5", "start": "2026-05-04T11:00:00Z", "for": "1h"}`, 400,
+			"start: 2026-05-04T11:00:00Z is past: leave it out to begin at once"},
 		{"a start far away", `{"flow": "5", "start": "9999d", "for": "1h"}`, 400, "start: 9999d is more than 366 days away"},
 		{"no start", `{"flow": "5", "start": "tomorrow", "for": "1h"}`, 400,
 			`start: "tomorrow" is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor a time from now, such as 2h`},
-		{"an end before the start", `{"flow": "5", "start": "2h", "until": "2026-05-04T13:00:00Z"}`, 400, "until: 2026-05-04T13:00:00Z is not after start"},
+		{"an end before the start", `{"flow": "5", "start": "2h", "until": "2026-05-04T13:00:00Z"}`, 400,
+			"until: 2026-05-04T13:00:00Z is not after start"},
 		{"everything, where nobody says who, and later", `{"everything": true, "start": "20h", "for": "8h"}`, 400,
-			"everything: at most 24h where anybody on this machine may ask for it: say for, or until, or set FLOWBRIDGE_ADMIN_TOKEN"},
+			"everything: at most 24h where anybody on this machine may ask for it: say for, or until, or set " +
+				"FLOWBRIDGE_ADMIN_TOKEN"},
 		{"a name of no flow", `{"flow": "Chekout", "for": "1h"}`, 400, `flow: the rules name no flow "Chekout": give its id`},
-		{"a name of two flows", `{"flow": "Survey", "for": "1h"}`, 400, `flow: "Survey" is the name of 2 flows: give the id, one of 5, 6`},
+		{"a name of two flows", `{"flow": "Survey", "for": "1h"}`, 400,
+			`flow: "Survey" is the name of 2 flows: give the id, one of 5, 6`},
 		{"no event, and no value", `{"event": "error rate!", "labels": {"team": ""}, "for": "1h"}`, 400,
 			`event: "error rate!" is no event, such as ENDPOINT_ERROR_RATE; labels: give each label a name and a value`},
 		{"two teams", `{"team": "a", "labels": {"team": "b"}, "for": "1h"}`, 400, `team is "a", and in labels "b"`},
@@ -123,9 +143,13 @@ func TestWhatIsNoSilenceIsRefused(t *testing.T) {
 	}
 	t.Run("what the rules do not know", func(t *testing.T) {
 		s := filledStore()
-		c, _ := newConsole(t, Config{Misnamed: func(s *router.Scope) []string { return []string{"no " + s.Event + " and no " + s.Labels["team"]} }}, s)
+		c, _ := newConsole(t, Config{Misnamed: func(s *router.Scope) []string {
+			return []string{"no " + s.Event + " and no " +
+				s.Labels["team"]}
+		}}, s)
 		resp := ask(c, "POST", "/api/v1/silences", `{"event": "latency", "team": "a", "for": "1h"}`)
-		if got := text(t, resp); resp.StatusCode != 400 || got != `{"error":"no LATENCY and no a"}`+"\n" || len(s.appended) > 0 {
+		if got := text(t, resp); resp.StatusCode != 400 || got != `{"error":"no LATENCY and no a"}`+"\n" ||
+			len(s.appended) > 0 {
 			t.Errorf("%s %s", resp.Status, got)
 		}
 	})
@@ -135,7 +159,8 @@ func TestWhatIsNoSilenceIsRefused(t *testing.T) {
 			s.silences = append(s.silences, router.Silence{ID: fmt.Sprint(i), Since: noon})
 		}
 		c, _ := newConsole(t, Config{}, s)
-		if resp := ask(c, "POST", "/api/v1/silences", `{"flow": "5", "for": "1h"}`); resp.StatusCode != 409 || len(s.appended) > 0 {
+		if resp := ask(c, "POST", "/api/v1/silences", `{"flow": "5", "for": "1h"}`); resp.StatusCode != 409 ||
+			len(s.appended) > 0 {
 			t.Errorf("%s %s", resp.Status, text(t, resp))
 		}
 	})
@@ -159,11 +184,13 @@ func TestAPersonEndsASilence(t *testing.T) {
 				Event: router.Event{Seq: 105, Name: router.AddSilence, Act: &router.Act{Silence: &router.Silence{ID: "fresh"}}}})
 			c, _ := newConsole(t, Config{}, s)
 			resp := ask(c, "DELETE", "/api/v1/silences/"+tt.id, `{"by": "Grace"}`)
-			if got := strings.TrimSpace(text(t, resp)); resp.StatusCode != tt.status || got != tt.want || len(s.appended) != tt.events {
+			if got := strings.TrimSpace(text(t, resp)); resp.StatusCode != tt.status || got != tt.want ||
+				len(s.appended) != tt.events {
 				t.Errorf("%s %s, %d events", resp.Status, got, len(s.appended))
 			}
 			for _, e := range s.appended {
-				want := router.Act{Actor: "API (name given: Grace)", Silence: &router.Silence{ID: tt.id}, Verified: router.VerifiedNot, From: "192.0.2.1"}
+				want := router.Act{Actor: "API (name given: Grace)", Silence: &router.Silence{ID: tt.id},
+					Verified: router.VerifiedNot, From: "192.0.2.1"}
 				if diff := cmp.Diff(&want, e.Act); diff != "" || e.Name != router.EndSilence {
 					t.Errorf("%s (-want +got):\n%s", e.Name, diff)
 				}

@@ -68,7 +68,8 @@ func (c *Console) silencesPage(r *http.Request, _ httprouter.Params) (page, erro
 	if err != nil {
 		return page{}, err
 	}
-	groups := []silenceGroup{{Name: "In force", None: "Nothing is silenced."}, {Name: "Planned"}, {Name: "Ended in the last week"}}
+	groups := []silenceGroup{{Name: "In force", None: "Nothing is silenced."}, {Name: "Planned"},
+		{Name: "Ended in the last week"}}
 	now := c.cfg.Now()
 	for i := range list {
 		at := slices.Index(silenceStates, list[i].State)
@@ -78,8 +79,10 @@ func (c *Console) silencesPage(r *http.Request, _ httprouter.Params) (page, erro
 }
 
 func newSilenceCard(s *Silence, held []int64, now time.Time) silenceCard {
-	card := silenceCard{ID: s.ID, Of: coveredWords(s), Why: s.Why, By: s.By, Since: timeOf(s.Since), Until: timeOf(s.Until), Recovered: s.UntilRecovered,
-		Ended: timeOf(s.EndedAt), Covers: s.Covers, Held: held, Planned: s.State == silencePlanned, Over: s.State == silenceEnded}
+	card := silenceCard{ID: s.ID, Of: coveredWords(s), Why: s.Why, By: s.By, Since: timeOf(s.Since),
+		Until: timeOf(s.Until), Recovered: s.UntilRecovered,
+		Ended: timeOf(s.EndedAt), Covers: s.Covers, Held: held, Planned: s.State == silencePlanned,
+		Over: s.State == silenceEnded}
 	if left := card.Until.Sub(now); s.State == silenceActive && !s.UntilRecovered {
 		card.Ends, card.Soon = "ends in "+router.FormatDuration(shortened(left)), left < endsSoon
 	}
@@ -101,7 +104,8 @@ func shortened(d time.Duration) time.Duration {
 // coveredWords says in a line what a silence covers, with names.
 func coveredWords(s *Silence) string {
 	var parts []string
-	for _, one := range []struct{ what, name, id string }{{"account", s.AccountName, s.WABA}, {"flow", s.FlowName, s.Flow}} {
+	for _, one := range []struct{ what, name, id string }{{"account", s.AccountName, s.WABA},
+		{"flow", s.FlowName, s.Flow}} {
 		if one.id != "" {
 			parts = append(parts, one.what+" "+cmp.Or(one.name, one.id))
 		}
@@ -139,15 +143,18 @@ func lengthOf(s *Silence) string {
 		return recovered
 	}
 	for _, o := range silenceLengths {
-		if d, ok := router.ParseDuration(o.Value); ok && s.Since != nil && s.Until != nil && s.Until.Sub(*s.Since).Round(time.Minute) == d {
+		if d, ok := router.ParseDuration(o.Value); ok && s.Since != nil && s.Until != nil &&
+			s.Until.Sub(*s.Since).Round(time.Minute) == d {
 			return o.Value
 		}
 	}
 	return ""
 }
 
-var silenceLengths = []option{{Value: "30m", Text: "30 minutes"}, {Value: "1h", Text: "1 hour"}, {Value: "2h", Text: "2 hours"}, {Value: "4h", Text: "4 hours"},
-	{Value: "8h", Text: "8 hours"}, {Value: "1d", Text: "1 day"}, {Value: "7d", Text: "1 week"}, {Value: recovered, Text: "Until it has recovered"}}
+var silenceLengths = []option{{Value: "30m", Text: "30 minutes"}, {Value: "1h", Text: "1 hour"},
+	{Value: "2h", Text: "2 hours"}, {Value: "4h", Text: "4 hours"},
+	{Value: "8h", Text: "8 hours"}, {Value: "1d", Text: "1 day"}, {Value: "7d", Text: "1 week"},
+	{Value: recovered, Text: "Until it has recovered"}}
 
 // heldBack returns the incidents that began under a silence and of which nobody was told, by the silence.
 func (c *Console) heldBack(r *http.Request, list []Silence) (map[string][]int64, error) {
@@ -169,8 +176,10 @@ func (c *Console) heldBack(r *http.Request, list []Silence) (map[string][]int64,
 		scope := scopeOf(s)
 		for j := range rows {
 			inc := &rows[j]
-			in := !inc.OpenedAt.Before(timeOf(s.Since)) && (s.EndedAt == nil || inc.OpenedAt.Before(*s.EndedAt)) && s.State != silencePlanned
-			if in && len(inc.Deliveries) == 0 && scope.Covers(router.FlowID{WABA: inc.WABA, Flow: inc.Flow}, inc.Event, inc.Labels) {
+			in := !inc.OpenedAt.Before(timeOf(s.Since)) && (s.EndedAt == nil || inc.OpenedAt.Before(*s.EndedAt)) &&
+				s.State != silencePlanned
+			if in && len(inc.Deliveries) == 0 && scope.Covers(router.FlowID{WABA: inc.WABA, Flow: inc.Flow}, inc.Event,
+				inc.Labels) {
 				held[s.ID] = append(held[s.ID], inc.Number)
 			}
 		}
@@ -210,7 +219,8 @@ func (c *Console) postSilence(r *http.Request, p httprouter.Params) (page, error
 	return c.silencePreview(r, r.PostForm, true)
 }
 
-// silenceForm is the form of a new silence; what it is to cover may be given in the address, also as the filter of incidents.
+// silenceForm is the form of a new silence; what it is to cover may be given in the address, also as the filter of
+// incidents.
 func (c *Console) silenceForm(r *http.Request, q url.Values, problems []string) (page, error) {
 	if name := q.Get("incident"); name != "" {
 		inc, err := c.incident(r, httprouter.Params{{Key: "number", Value: name}})
@@ -235,12 +245,17 @@ func (c *Console) silenceForm(r *http.Request, q url.Values, problems []string) 
 		{Name: "team", Label: "Team", Value: q.Get("team"), Most: maxActor},
 		{Name: "labels", Label: "Other labels", Hint: "As in region=eu, tier=1.", Value: q.Get("labels"), Most: maxWhy},
 		{Name: "waba", Label: "Account", Hint: "WhatsApp Business Account, its id.", Value: q.Get("waba"), Most: maxActor},
-		{Name: "everything", Label: "Everything there is", Hint: "Then leave the fields above empty. You are asked once more.", Type: "check", Checked: q.Get("everything") == "yes"},
+		{Name: "everything", Label: "Everything there is",
+			Hint: "Then leave the fields above empty. You are asked once more.", Type: "check",
+			Checked: q.Get("everything") == "yes"},
 	}, Time: []input{
-		{Name: "for", Label: "For how long", Type: "select", Options: choices(cmp.Or(q.Get("for"), "1h"), append(slices.Clone(silenceLengths), option{Value: "until", Text: "Until the time below"})...)},
-		{Name: "until", Label: "Until (UTC)", Hint: "Where no length is chosen.", Type: "datetime-local", Value: q.Get("until")},
+		{Name: "for", Label: "For how long", Type: "select", Options: choices(cmp.Or(q.Get("for"), "1h"),
+			append(slices.Clone(silenceLengths), option{Value: "until", Text: "Until the time below"})...)},
+		{Name: "until", Label: "Until (UTC)", Hint: "Where no length is chosen.", Type: "datetime-local",
+			Value: q.Get("until")},
 		{Name: "start", Label: "Begins (UTC)", Hint: "Empty: at once.", Type: "datetime-local", Value: q.Get("start")},
-		{Name: "why", Label: "Why", Hint: "Others will ask. Shown on cards and in the list.", Required: true, Most: maxWhy, Value: q.Get("why")},
+		{Name: "why", Label: "Why", Hint: "Others will ask. Shown on cards and in the list.", Required: true, Most: maxWhy,
+			Value: q.Get("why")},
 	}}
 	shown := page{Title: "New silence", Template: "silence", Data: form}
 	if len(problems) > 0 {
@@ -258,15 +273,18 @@ type silenceFormView struct {
 // askedIn reads the form of a new silence.
 func askedIn(q url.Values) (asked SilenceRequest, problems []string) {
 	get := func(name string) string { return strings.TrimSpace(q.Get(name)) }
-	asked = SilenceRequest{Flow: get("flow"), WABA: get("waba"), Event: get("event"), Team: get("team"), Everything: q.Get("everything") == "yes",
-		For: get("for"), Until: get("until"), Start: get("start"), Why: bounded(q.Get("why"), maxWhy), Labels: map[string]string{}}
+	asked = SilenceRequest{Flow: get("flow"), WABA: get("waba"), Event: get("event"), Team: get("team"),
+		Everything: q.Get("everything") == "yes",
+		For:        get("for"), Until: get("until"), Start: get("start"), Why: bounded(q.Get("why"), maxWhy),
+		Labels: map[string]string{}}
 	for pair := range strings.SplitSeq(get("labels"), ",") {
 		if pair = strings.TrimSpace(pair); pair == "" {
 			continue
 		}
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok || len(asked.Labels) >= maxLabels {
-			problems = append(problems, fmt.Sprintf("labels: write at most %d as in region=eu, not %q", maxLabels, bounded(pair, maxActor)))
+			problems = append(problems, fmt.Sprintf("labels: write at most %d as in region=eu, not %q", maxLabels,
+				bounded(pair, maxActor)))
 			break
 		}
 		asked.Labels[strings.TrimSpace(name)] = strings.TrimSpace(value)
@@ -317,12 +335,16 @@ func (c *Console) silencePreview(r *http.Request, q url.Values, add bool) (page,
 		return page{}, err
 	}
 	shown := c.namedSilence(newSilence(&s, now))
-	form := confirmation{Title: "Silence: " + coveredWords(&shown), About: "Why: " + s.Why, Button: "Silence", Back: "/silences/" + silenceNew + queryOf(q),
-		What: []string{"Nobody is told of new trouble that it covers. Recoveries are told all the same, and who was told before stays told."}, Grave: s.Everything()}
-	form.What = append(form.What, silenceWhen(&s, now), "When it ends, who should have been told of what is still open is told then.")
+	form := confirmation{Title: "Silence: " + coveredWords(&shown), About: "Why: " + s.Why, Button: "Silence",
+		Back: "/silences/" + silenceNew + queryOf(q),
+		What: []string{
+			"Nobody is told of new trouble that it covers. Recoveries are told all the same, and who was told before stays told."}, Grave: s.Everything()}
+	form.What = append(form.What, silenceWhen(&s, now),
+		"When it ends, who should have been told of what is still open is told then.")
 	form.List, form.ListTitle = previewOf(open, &s.Scope), "What it covers now"
 	form.ListNone = "No open incident. If you expected one, look at the filter again."
-	for _, name := range []string{"flow", "event", "team", "labels", "waba", "everything", "for", "until", "start", "why"} {
+	for _, name := range []string{"flow", "event", "team", "labels", "waba", "everything", "for", "until", "start",
+		"why"} {
 		form.Inputs = append(form.Inputs, input{Type: "hidden", Name: name, Value: q.Get(name)})
 	}
 	if s.Everything() {
@@ -330,7 +352,8 @@ func (c *Console) silencePreview(r *http.Request, q url.Values, add bool) (page,
 		if add {
 			check.Wrong = "Nothing was done: tick this if you mean it."
 		}
-		form.What = append(form.What, "This covers everything, of every flow, account and team. The fallback notifier is told so.")
+		form.What = append(form.What,
+			"This covers everything, of every flow, account and team. The fallback notifier is told so.")
 		form.Inputs = append(form.Inputs, check)
 	}
 	preview := confirm(form)
@@ -354,7 +377,8 @@ func silenceWhen(s *router.Silence, now time.Time) string {
 }
 
 // formWords says as the form does what the API's refusals say as its keys are written.
-var formWords = strings.NewReplacer("say everything: true", "tick Everything there is", "everything: true stands", "Everything there is stands")
+var formWords = strings.NewReplacer("say everything: true", "tick Everything there is", "everything: true stands",
+	"Everything there is stands")
 
 // mostPreviewed bounds the incidents that a preview lists.
 const mostPreviewed = 50
@@ -365,7 +389,8 @@ func previewOf(open []router.IncidentRow, scope *router.Scope) (lines []listed) 
 	for i := range open {
 		inc := &open[i]
 		if slices.Contains(numbers, inc.Number) {
-			lines = append(lines, listed{Path: incidentPath(inc.Number), Name: inc.Name(), Text: inc.What(), Severity: inc.Severity.String()})
+			lines = append(lines, listed{Path: incidentPath(inc.Number), Name: inc.Name(), Text: inc.What(),
+				Severity: inc.Severity.String()})
 		}
 	}
 	slices.SortFunc(lines, func(a, b listed) int {
@@ -415,7 +440,8 @@ func (c *Console) confirmEnd(r *http.Request, p httprouter.Params) (page, error)
 	if err != nil {
 		return page{}, err
 	}
-	form := confirmation{Title: "End the silence: " + coveredWords(&shown), About: "Why it is there: " + cmp.Or(shown.Why, "nobody said"), Button: "End it", Back: "/silences"}
+	form := confirmation{Title: "End the silence: " + coveredWords(&shown), About: "Why it is there: " +
+		cmp.Or(shown.Why, "nobody said"), Button: "End it", Back: "/silences"}
 	switch {
 	case shown.State == silenceEnded:
 		form.Cannot = "It has ended."
@@ -453,7 +479,8 @@ func (c *Console) postEnd(r *http.Request, p httprouter.Params) (page, error) {
 
 func (c *Console) endSilenceOf(r *http.Request, id string) (Result, error) {
 	by := c.actorName(r)
-	came, err := c.say(r, router.Event{Name: router.EndSilence, Act: &router.Act{Actor: by, Silence: &router.Silence{ID: id}}})
+	came, err := c.say(r, router.Event{Name: router.EndSilence,
+		Act: &router.Act{Actor: by, Silence: &router.Silence{ID: id}}})
 	if err == nil {
 		c.cfg.Logger.Info("a person ends a silence", "silence", id, "by", by, "from", r.RemoteAddr)
 	}
@@ -470,9 +497,12 @@ func (c *Console) confirmExtend(r *http.Request, p httprouter.Params) (page, err
 }
 
 func extendForm(shown *Silence, wrong string) page {
-	form := confirmation{Title: "Extend the silence: " + coveredWords(shown), About: "Why it is there: " + cmp.Or(shown.Why, "nobody said"), Button: "Extend it", Back: "/silences",
-		What:   []string{"A silence of the same takes its place without a gap, and this one ends. Nobody is told of anything by that."},
-		Inputs: []input{{Name: "for", Label: "It ends, counted from now,", Type: "select", Options: choices("4h", silenceLengths...), Wrong: wrong}}}
+	form := confirmation{Title: "Extend the silence: " + coveredWords(shown), About: "Why it is there: " +
+		cmp.Or(shown.Why, "nobody said"), Button: "Extend it", Back: "/silences",
+		What: []string{
+			"A silence of the same takes its place without a gap, and this one ends. Nobody is told of anything by that."},
+		Inputs: []input{{Name: "for", Label: "It ends, counted from now,", Type: "select",
+			Options: choices("4h", silenceLengths...), Wrong: wrong}}}
 	switch {
 	case shown.State == silenceEnded:
 		form.Cannot = "It has ended: repeat it instead."
@@ -498,7 +528,8 @@ func (c *Console) postExtend(r *http.Request, p httprouter.Params) (page, error)
 		return page{SeeOther: "/silences", Said: flash{Text: "Nothing was done: it cannot be extended now.", Bad: true}}, nil
 	}
 	who := callerOf(r)
-	asked := SilenceRequest{WABA: s.WABA, Flow: s.Flow, Event: s.Event, Labels: s.Labels, Everything: s.Everything(), For: r.PostForm.Get("for"), Why: s.Why}
+	asked := SilenceRequest{WABA: s.WABA, Flow: s.Flow, Event: s.Event, Labels: s.Labels, Everything: s.Everything(),
+		For: r.PostForm.Get("for"), Why: s.Why}
 	if asked.For == recovered {
 		asked.For, asked.Until = "", recovered
 	}
@@ -516,5 +547,6 @@ func (c *Console) postExtend(r *http.Request, p httprouter.Params) (page, error)
 	if _, err := c.endSilenceOf(r, s.ID); err != nil {
 		return page{}, err
 	}
-	return page{SeeOther: "/silences", Said: done("Extended: it %s.", strings.TrimSuffix(strings.TrimPrefix(silenceWhen(&next, c.cfg.Now()), "It begins at once, and "), "."))}, nil
+	return page{SeeOther: "/silences", Said: done("Extended: it %s.",
+		strings.TrimSuffix(strings.TrimPrefix(silenceWhen(&next, c.cfg.Now()), "It begins at once, and "), "."))}, nil
 }

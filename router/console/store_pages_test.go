@@ -28,7 +28,8 @@ func (s *memStore) IncidentRows(ctx context.Context, f router.IncidentFilter) ([
 		}
 		row := router.IncidentRow{Incident: d.Incident, Alerts: d.Alerts}
 		for _, del := range d.Deliveries {
-			mark := router.DeliveryMark{Incident: d.Number, ID: del.ID, Notifier: del.Notifier, Kind: del.Kind, State: del.State, Error: del.LastError}
+			mark := router.DeliveryMark{Incident: d.Number, ID: del.ID, Notifier: del.Notifier, Kind: del.Kind, State: del.State,
+				Error: del.LastError}
 			if del.Attempts > 0 {
 				mark.Failing = del.Updated
 			}

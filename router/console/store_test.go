@@ -57,7 +57,8 @@ func (s *memStore) Incidents(_ context.Context, f router.IncidentFilter) ([]rout
 	}
 	var out []router.IncidentDetail
 	for _, i := range s.incidents {
-		if (f.State == "" || i.State == f.State) && (f.Flow == "" || i.Flow == f.Flow) && (f.Before == 0 || i.Number < f.Before) && len(out) < f.Limit {
+		if (f.State == "" || i.State == f.State) && (f.Flow == "" || i.Flow == f.Flow) &&
+			(f.Before == 0 || i.Number < f.Before) && len(out) < f.Limit {
 			out = append(out, i)
 		}
 	}
@@ -68,14 +69,16 @@ func (s *memStore) FlowSummary(context.Context, router.FlowID, time.Time, time.T
 	return router.FlowSummary{}, s.fault
 }
 
-func (s *memStore) ReadingsBetween(context.Context, router.FlowID, string, time.Time, time.Time) ([]router.AlertReading, error) {
+func (s *memStore) ReadingsBetween(context.Context, router.FlowID, string, time.Time,
+	time.Time) ([]router.AlertReading, error) {
 	return s.readings, s.fault
 }
 
 func (s *memStore) Forget(_ context.Context, p router.Person) (router.Found, error) {
 	s.forgotten = append(s.forgotten, p)
 	return router.Found{ForgottenCount: router.ForgottenCount{Events: 2, Notices: 1},
-		Told: []router.Told{{Notifier: "chat", Kind: router.KindSlack, Event: 7, Link: "https://chat.example.com/m"}}}, s.fault
+			Told: []router.Told{{Notifier: "chat", Kind: router.KindSlack, Event: 7, Link: "https://chat.example.com/m"}}},
+		s.fault
 }
 
 func (s *memStore) Incident(_ context.Context, number int64) (router.IncidentDetail, error) {
@@ -104,7 +107,8 @@ func (s *memStore) FindEvents(_ context.Context, f router.EventFilter) ([]router
 	s.eventFilters = append(s.eventFilters, f)
 	var out []router.JournalEvent
 	for _, e := range slices.Backward(s.events) {
-		if (f.State == "" || e.State == f.State) && (f.Digest == "" || e.Digest == f.Digest) && (f.Before == 0 || e.Seq < f.Before) && len(out) < f.Limit {
+		if (f.State == "" || e.State == f.State) && (f.Digest == "" || e.Digest == f.Digest) &&
+			(f.Before == 0 || e.Seq < f.Before) && len(out) < f.Limit {
 			out = append(out, e)
 		}
 	}
@@ -154,14 +158,16 @@ func (s *memStore) FindDeliveries(_ context.Context, f router.DeliveryFilter) ([
 	var out []router.Delivery
 	for _, d := range slices.Backward(s.deliveries) {
 		if (f.State == "" || d.State == f.State) && (f.Before == 0 || d.ID < f.Before) && len(out) < f.Limit &&
-			(f.Event == 0 || d.Event == f.Event) && (f.Incident == 0 || d.Incident == f.Incident) && (f.Notifier == "" || d.Notifier == f.Notifier) {
+			(f.Event == 0 || d.Event == f.Event) && (f.Incident == 0 || d.Incident == f.Incident) &&
+			(f.Notifier == "" || d.Notifier == f.Notifier) {
 			out = append(out, d)
 		}
 	}
 	return out, s.fault
 }
 
-func (s *memStore) RetryDeliveries(ctx context.Context, f router.DeliveryFilter, audit func(n int) router.AuditEntry) (n int, err error) {
+func (s *memStore) RetryDeliveries(ctx context.Context, f router.DeliveryFilter,
+	audit func(n int) router.AuditEntry) (n int, err error) {
 	s.deliveryFilters = append(s.deliveryFilters, f)
 	for _, d := range s.deliveries {
 		if d.State == f.State {
@@ -274,38 +280,49 @@ func filledStore() *memStore {
 	endpoint := router.IncidentDetail{
 		Incident: router.Incident{
 			Number: 42, Key: "flowbridge/w1/1987937931743377/ENDPOINT_ERROR_RATE", WABA: "w1", Flow: "1987937931743377",
-			Event:    router.EndpointErrorRate,
-			FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}, Runbook: "https://runbooks.example.com/checkout"},
-			State:    router.IncidentOpen, Severity: router.Error, Peak: router.Critical, Path: []router.Level{"5", "10", "50"},
+			Event: router.EndpointErrorRate,
+			FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"},
+				Runbook: "https://runbooks.example.com/checkout"},
+			State: router.IncidentOpen, Severity: router.Error, Peak: router.Critical, Path: []router.Level{"5", "10", "50"},
 			Rule: "payments endpoint is failing", Title: "Checkout <fails> & burns", OpenedAt: at(0),
-			Owner: "Grace", Links: []router.Link{{Notifier: "payments-oncall", ID: "PT4KHLK", Number: 17, URL: "https://example.pagerduty.com/incidents/PT4KHLK"}},
+			Owner: "Grace", Links: []router.Link{{Notifier: "payments-oncall", ID: "PT4KHLK", Number: 17,
+				URL: "https://example.pagerduty.com/incidents/PT4KHLK"}},
 			Silence: router.Silence{ID: "deploying", Until: at(60), By: "Ada", Why: "deploy"}, Flaps: 2,
 			Pageable: []string{"payments-oncall", "vendor-oncall"},
-			Watch:    []router.Watch{{Notifier: "payments-chat", Open: true}, {Notifier: "payments-oncall", Open: true}, {Notifier: "vendor-oncall"}},
+			Watch: []router.Watch{{Notifier: "payments-chat", Open: true}, {Notifier: "payments-oncall", Open: true},
+				{Notifier: "vendor-oncall"}},
 		},
 		Alerts: []router.Alert{
 			{Event: router.EndpointErrorRate, Level: "10", Active: true, Since: at(5), OpenedBy: 102, Severity: router.Error,
-				Reading: router.Reading{Value: new(14.28)}, Routes: []router.AlertRoute{{Notifier: "payments-chat"}, {Notifier: "payments-oncall", Due: at(10)}}},
-			{Event: router.EndpointErrorRate, Level: "50", Since: at(6), Until: at(9), OpenedBy: 103, ClosedBy: 104, Severity: router.Critical},
+				Reading: router.Reading{Value: new(14.28)}, Routes: []router.AlertRoute{{Notifier: "payments-chat"},
+					{Notifier: "payments-oncall", Due: at(10)}}},
+			{Event: router.EndpointErrorRate, Level: "50", Since: at(6), Until: at(9), OpenedBy: 103, ClosedBy: 104,
+				Severity: router.Critical},
 		},
 		Deliveries: []router.Delivery{
-			{ID: 7, Incident: 42, Notifier: "payments-chat", Kind: router.KindSlack, State: router.DeliveryDelivered, Updated: at(9), NextAt: at(9),
-				Receipt: router.Receipt{Own: `{"channel":"C0PAY","ts":"1777896000.000100"}`, Link: "https://example.slack.com/archives/C0PAY/p1", Told: 4, Open: true}},
-			{ID: 8, Incident: 42, Notifier: "payments-oncall", Kind: router.KindPagerDuty, State: router.DeliveryWaiting, Attempts: 3,
+			{ID: 7, Incident: 42, Notifier: "payments-chat", Kind: router.KindSlack, State: router.DeliveryDelivered,
+				Updated: at(9), NextAt: at(9),
+				Receipt: router.Receipt{Own: `{"channel":"C0PAY","ts":"1777896000.000100"}`,
+					Link: "https://example.slack.com/archives/C0PAY/p1", Told: 4, Open: true}},
+			{ID: 8, Incident: 42, Notifier: "payments-oncall", Kind: router.KindPagerDuty, State: router.DeliveryWaiting,
+				Attempts:  3,
 				LastError: "PagerDuty answered 503", NextAt: at(10), Updated: at(9)},
 		},
 		Timeline: []router.Entry{
-			{Incident: 42, N: 1, At: at(0), Recorded: at(1), Kind: router.EntryOpened, Text: "Endpoint error rate over 5 %: now 6.1 %", Event: 101},
+			{Incident: 42, N: 1, At: at(0), Recorded: at(1), Kind: router.EntryOpened,
+				Text: "Endpoint error rate over 5 %: now 6.1 %", Event: 101},
 			{Incident: 42, N: 2, At: at(9), Kind: router.EntryEased, Text: "Endpoint error rate back under 50 %", Event: 104},
 		},
 	}
 	blocked := router.IncidentDetail{
 		Incident: router.Incident{
 			Number: 41, Key: "flowbridge/w1/2/FLOW_STATUS_CHANGE", WABA: "w1", Flow: "2", Event: router.FlowStatusChange,
-			State: router.IncidentAcknowledged, Severity: router.Critical, Peak: router.Critical, Path: []router.Level{"BLOCKED"},
+			State: router.IncidentAcknowledged, Severity: router.Critical, Peak: router.Critical,
+			Path: []router.Level{"BLOCKED"},
 			Rule: "default", OpenedAt: at(-30), AcknowledgedAt: at(-20), AcknowledgedBy: "Ada",
 		},
-		Alerts: []router.Alert{{Event: router.FlowStatusChange, Level: "BLOCKED", Active: true, Since: at(-30), OpenedBy: 90, Severity: router.Critical}},
+		Alerts: []router.Alert{{Event: router.FlowStatusChange, Level: "BLOCKED", Active: true, Since: at(-30), OpenedBy: 90,
+			Severity: router.Critical}},
 	}
 	over := router.IncidentDetail{Incident: router.Incident{
 		Number: 40, Key: "flowbridge/w1/3/ENDPOINT_LATENCY", WABA: "w1", Flow: "3", Event: router.EndpointLatency,
@@ -318,37 +335,50 @@ func filledStore() *memStore {
 			endpoint.Deliveries[0], endpoint.Deliveries[1],
 			{ID: 9, Event: 99, Notifier: "ops-chat", Kind: router.KindSlack, State: router.DeliveryParked, Attempts: 1,
 				LastError: "Slack refused: channel_not_found (invite the bot)", Updated: at(2)},
-			{ID: 10, Incident: 40, Notifier: "ops-chat", Kind: router.KindSlack, State: router.DeliveryCancelled, Updated: at(3)},
+			{ID: 10, Incident: 40, Notifier: "ops-chat", Kind: router.KindSlack, State: router.DeliveryCancelled,
+				Updated: at(3)},
 		},
 		events: []router.JournalEvent{
-			{Event: router.Event{Seq: 101, Digest: "d", Source: router.SourceMeta, At: at(0), Received: at(1), WABA: "w1", Flow: "1987937931743377",
+			{Event: router.Event{Seq: 101, Digest: "d", Source: router.SourceMeta, At: at(0), Received: at(1), WABA: "w1",
+				Flow: "1987937931743377",
 				Name: router.EndpointErrorRate, AlertState: router.Activated, Threshold: new(5.0), Message: "Meta's words",
-				Field: "flows", Reading: router.Reading{Value: new(6.1), Errors: []router.ErrorCount{{Type: "timeout_error", Rate: new(66.6), Count: new(2.0)}}},
+				Field: "flows", Reading: router.Reading{Value: new(6.1),
+					Errors: []router.ErrorCount{{Type: "timeout_error", Rate: new(66.6), Count: new(2.0)}}},
 				Value: []byte(`{"event":"ENDPOINT_ERROR_RATE","threshold":5}`)},
 				State: router.EventFolded, Outcome: "opened INC-42"},
-			{Event: router.Event{Seq: 102, Source: router.SourceMeta, At: at(2), Received: at(2), WABA: "w1", Name: router.FlowResponse,
-				Value: []byte(`{"from":"15550100","response":{"name":"Jane Secret"}}`)}, State: router.EventFolded, Outcome: "no rule tells anybody"},
-			{Event: router.Event{Seq: 103, Source: router.SourceMeta, At: at(3), Received: at(3), Unreadable: "not JSON: unexpected end",
-				Raw: []byte("{\"entry\":[\xff<b>")}, State: router.EventUnreadable},
-			{Event: router.Event{Seq: 104, Source: router.SourceMeta, At: at(4), Received: at(4), WABA: "w1", Flow: "2", Name: router.FlowStatusChange,
+			{Event: router.Event{Seq: 102, Source: router.SourceMeta, At: at(2), Received: at(2), WABA: "w1",
+				Name:  router.FlowResponse,
+				Value: []byte(`{"from":"15550100","response":{"name":"Jane Secret"}}`)}, State: router.EventFolded,
+				Outcome: "no rule tells anybody"},
+			{Event: router.Event{Seq: 103, Source: router.SourceMeta, At: at(3), Received: at(3),
+				Unreadable: "not JSON: unexpected end",
+				Raw:        []byte("{\"entry\":[\xff<b>")}, State: router.EventUnreadable},
+			{Event: router.Event{Seq: 104, Source: router.SourceMeta, At: at(4), Received: at(4), WABA: "w1", Flow: "2",
+				Name:      router.FlowStatusChange,
 				OldStatus: router.Throttled, NewStatus: router.Blocked}, State: router.EventWaiting},
 		},
-		attempts: []router.Attempt{{Delivery: 9, N: 2, Revision: 3, At: at(5), Took: 1500 * time.Millisecond, Result: router.AttemptParked, Status: 200,
+		attempts: []router.Attempt{{Delivery: 9, N: 2, Revision: 3, At: at(5), Took: 1500 * time.Millisecond,
+			Result: router.AttemptParked, Status: 200,
 			Error: "Slack refused: channel_not_found", More: 1, With: 4, Calls: []router.Call{
-				{Method: "POST", URL: "https://slack.com/api/chat.postMessage", Request: `{"text":"<b>&"}`, RequestCut: true, Status: 200,
+				{Method: "POST", URL: "https://slack.com/api/chat.postMessage", Request: `{"text":"<b>&"}`, RequestCut: true,
+					Status: 200,
 					Answer: `{"ok":false,"error":"channel_not_found"}`, AnswerCut: true, Took: time.Second},
 				{Method: "POST", URL: "https://hooks.example.com/…", Error: "connection refused", Took: 500 * time.Millisecond},
 			}}},
 		versions: []router.RulesVersion{
 			{Digest: "bb22", First: at(1), Loaded: at(5), By: router.RulesReloaded},
-			{Digest: "aa11", First: at(0), Loaded: at(0), By: router.RulesAtStart, Files: []router.RulesFile{{Name: "rules.yaml", Text: "version: 1\n"}}},
+			{Digest: "aa11", First: at(0), Loaded: at(0), By: router.RulesAtStart,
+				Files: []router.RulesFile{{Name: "rules.yaml", Text: "version: 1\n"}}},
 		},
-		hits:   []router.RuleHits{{Day: at(0).Truncate(24 * time.Hour), Rule: "payments", Hits: 3, Pages: 1, Last: at(4)}},
-		sights: []router.Sight{{What: router.SightPost, At: at(3)}, {What: router.SightBadPost, At: at(2), Detail: "from 192.0.2.1"}},
+		hits: []router.RuleHits{{Day: at(0).Truncate(24 * time.Hour), Rule: "payments", Hits: 3, Pages: 1, Last: at(4)}},
+		sights: []router.Sight{{What: router.SightPost, At: at(3)},
+			{What: router.SightBadPost, At: at(2), Detail: "from 192.0.2.1"}},
 		silences: []router.Silence{
-			{ID: "deploying", Scope: router.Scope{Flow: "1987937931743377", Labels: map[string]string{"team": "payments"}}, Since: at(-10), Until: at(60), By: "Ada", Why: "deploy"},
+			{ID: "deploying", Scope: router.Scope{Flow: "1987937931743377", Labels: map[string]string{"team": "payments"}},
+				Since: at(-10), Until: at(60), By: "Ada", Why: "deploy"},
 			{ID: "all", Since: at(-20)},
-			{ID: "over", Scope: router.Scope{WABA: "w1", Event: router.EndpointLatency}, Since: at(-60), Until: at(-30), By: "Grace"},
+			{ID: "over", Scope: router.Scope{WABA: "w1", Event: router.EndpointLatency}, Since: at(-60), Until: at(-30),
+				By: "Grace"},
 			{ID: "ended", Scope: router.Scope{Flow: "2"}, Since: at(-90), Ended: at(-80)},
 			{ID: "forgotten", Scope: router.Scope{Flow: "2"}, Since: at(-60 * 24 * 9), Ended: at(-60 * 24 * 8)},
 		},

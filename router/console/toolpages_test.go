@@ -31,7 +31,8 @@ func toolsConfig() Config {
 	cfg.Tools = RulesTools{
 		Outline: func() []RuleOutline {
 			return []RuleOutline{
-				{Name: "payments endpoint is failing", File: "rules.yaml", Line: 2, Match: []int{2, 2}, Notify: []RuleNotify{{"payments-chat", "Slack", ""}, {"payments-oncall", "PagerDuty", "after 5 min"}}},
+				{Name: "payments endpoint is failing", File: "rules.yaml", Line: 2, Match: []int{2, 2},
+					Notify: []RuleNotify{{"payments-chat", "Slack", ""}, {"payments-oncall", "PagerDuty", "after 5 min"}}},
 				{Name: hostile, File: "rules.yaml", Line: 900, Drop: true, ShadowedBy: []string{"payments endpoint is failing"}},
 				{Name: "default", Notify: []RuleNotify{{"ops-chat", "Slack", ""}}},
 			}
@@ -50,21 +51,29 @@ func toolsConfig() Config {
 				<-ctx.Done()
 				return RulesTrial{}, ctx.Err()
 			case "bad":
-				return RulesTrial{Mistakes: []RuleMistake{{Line: 3, Column: 7, Path: "rules[0]", Problem: "unknown key " + hostile, Hint: "notify"}}, Faults: 1}, nil
+				return RulesTrial{Mistakes: []RuleMistake{{Line: 3, Column: 7, Path: "rules[0]", Problem: "unknown key " + hostile,
+					Hint: "notify"}}, Faults: 1}, nil
 			}
-			trial := RulesTrial{Mistakes: []RuleMistake{{Line: 9, Column: 1, Problem: "nothing uses this notifier", Warning: true}},
+			trial := RulesTrial{Mistakes: []RuleMistake{{Line: 9, Column: 1, Problem: "nothing uses this notifier",
+				Warning: true}},
 				Changed: []RuleChange{{Rule: hostile, What: "tells others", Was: "payments-chat", Now: "nobody"}}, Open: 2,
-				Moved: []MovedIncident{{Number: 42, What: "Checkout", Was: "payments-chat", Now: "nobody"}, {Number: 41, What: "Old", Unknown: true}}}
+				Moved: []MovedIncident{{Number: 42, What: "Checkout", Was: "payments-chat", Now: "nobody"},
+					{Number: 41, What: "Old", Unknown: true}}}
 			if days > 0 {
-				trial.Replay = &RulesReplay{Events: 100, Compared: 7, From: at(-100), To: at(0), Counts: []ReplayCount{{"Pages", 3, 2, 2, 0, 1}},
-					Differences: []ReplayDifference{{"page", "payments-oncall", hostile, 0, 1, []string{"− 2026-03-02 11:00 UTC Endpoint error rate"}}}, NeverHit: []string{"4:3 late"}, Notes: []string{"2 acts are left out."}}
+				trial.Replay = &RulesReplay{Events: 100, Compared: 7, From: at(-100), To: at(0),
+					Counts: []ReplayCount{{"Pages", 3, 2, 2, 0, 1}},
+					Differences: []ReplayDifference{{"page", "payments-oncall", hostile, 0, 1,
+						[]string{"− 2026-03-02 11:00 UTC Endpoint error rate"}}}, NeverHit: []string{"4:3 late"},
+					Notes: []string{"2 acts are left out."}}
 			}
 			return trial, nil
 		},
 	}
 	cfg.Examine = func(context.Context) []Check {
-		return []Check{{Status: StatusOK, Name: "clock", Seen: "right"}, {StatusFail, "slack token", "Slack refuses it " + hostile, "make one"},
-			{StatusWarn, "rules", "2 warnings", "run: flowbridge check rules.yaml; and mend them"}, {Status: StatusOK, Name: "seen of Meta", Seen: "last good post"}}
+		return []Check{{Status: StatusOK, Name: "clock", Seen: "right"},
+			{StatusFail, "slack token", "Slack refuses it " + hostile, "make one"},
+			{StatusWarn, "rules", "2 warnings", "run: flowbridge check rules.yaml; and mend them"},
+			{Status: StatusOK, Name: "seen of Meta", Seen: "last good post"}}
 	}
 	return cfg
 }
@@ -74,7 +83,8 @@ func textOf(body string) string {
 	_, body, _ = strings.Cut(body, "<main")
 	_, body, _ = strings.Cut(body, ">")
 	body, _, _ = strings.Cut(body, "</main>")
-	body = regexp.MustCompile(`<(h[1-6]|p|li|tr|dt|dd|div|section|summary|label|pre|button)\b`).ReplaceAllString(body, "\n<$1")
+	body = regexp.MustCompile(`<(h[1-6]|p|li|tr|dt|dd|div|section|summary|label|pre|button)\b`).ReplaceAllString(body,
+		"\n<$1")
 	body = html.UnescapeString(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(body, " "))
 	var lines []string
 	for line := range strings.SplitSeq(body, "\n") {
@@ -94,7 +104,8 @@ func TestPagesOfToolsSayWhatThereIs(t *testing.T) {
 	}{
 		{"silences", "/silences", nil, 200},
 		{"silence-new", "/silences/new?incident=INC-42", nil, 200},
-		{"silence-preview", "/silences/preview?" + url.Values{"flow": {"1987937931743377"}, "for": {"4h"}, "why": {hostile}}.Encode(), nil, 200},
+		{"silence-preview", "/silences/preview?" + url.Values{"flow": {"1987937931743377"}, "for": {"4h"},
+			"why": {hostile}}.Encode(), nil, 200},
 		{"silence-preview-of-nothing", "/silences/preview?flow=77&for=recovered&start=2099-01-02T10:00&why=x", nil, 400},
 		{"silence-preview-of-everything", "/silences/preview?everything=yes&for=4h&why=x", nil, 200},
 		{"silence-wrong", "/silences/preview?for=4h&labels=x", nil, 400},
@@ -155,13 +166,18 @@ func TestSilencesAreMadeOnlyAfterAPreview(t *testing.T) {
 		status     int
 		events     string // that are appended
 	}{
-		{"of a flow", "/silences/preview", url.Values{"flow": {"1987937931743377"}, "for": {"4h"}, "why": {"deploy"}}, 303, "SILENCE"},
-		{"later, until a time", "/silences/preview", url.Values{"team": {"care"}, "for": {"until"}, "until": {"2026-05-05T12:00"}, "start": {"2026-05-05T10:00"}, "why": {"x"}}, 303, "SILENCE"},
+		{"of a flow", "/silences/preview", url.Values{"flow": {"1987937931743377"}, "for": {"4h"}, "why": {"deploy"}}, 303,
+			"SILENCE"},
+		{"later, until a time", "/silences/preview", url.Values{"team": {"care"}, "for": {"until"},
+			"until": {"2026-05-05T12:00"}, "start": {"2026-05-05T10:00"}, "why": {"x"}}, 303, "SILENCE"},
 		{"without a reason", "/silences/preview", url.Values{"flow": {"1"}, "for": {"4h"}}, 400, ""},
 		{"of nothing", "/silences/preview", url.Values{"for": {"4h"}, "why": {"x"}}, 400, ""},
-		{"of everything, asked once", "/silences/preview", url.Values{"everything": {"yes"}, "for": {"4h"}, "why": {"x"}}, 400, ""},
-		{"of everything, asked twice", "/silences/preview", url.Values{"everything": {"yes"}, "for": {"4h"}, "why": {"x"}, "sure": {"yes"}}, 303, "SILENCE"},
-		{"sure of a flow that is none of everything", "/silences/preview", url.Values{"everything": {"yes"}, "flow": {"1"}, "for": {"4h"}, "why": {"x"}, "sure": {"yes"}}, 400, ""},
+		{"of everything, asked once", "/silences/preview", url.Values{"everything": {"yes"}, "for": {"4h"}, "why": {"x"}},
+			400, ""},
+		{"of everything, asked twice", "/silences/preview", url.Values{"everything": {"yes"}, "for": {"4h"}, "why": {"x"},
+			"sure": {"yes"}}, 303, "SILENCE"},
+		{"sure of a flow that is none of everything", "/silences/preview", url.Values{"everything": {"yes"}, "flow": {"1"},
+			"for": {"4h"}, "why": {"x"}, "sure": {"yes"}}, 400, ""},
 		{"ended", "/silences/deploying/end", url.Values{}, 303, "END_SILENCE"},
 		{"ended that has ended", "/silences/ended/end", url.Values{}, 303, ""},
 		{"ended that is none", "/silences/nothing/end", url.Values{}, 404, ""},
@@ -190,9 +206,11 @@ func TestSilencesAreMadeOnlyAfterAPreview(t *testing.T) {
 						t.Errorf("by %q", e.Act.Actor)
 					}
 				}
-				want := strings.ReplaceAll(strings.ReplaceAll(who.events, "END_SILENCE", router.EndSilence), "SILENCE", router.AddSilence)
+				want := strings.ReplaceAll(strings.ReplaceAll(who.events, "END_SILENCE", router.EndSilence), "SILENCE",
+					router.AddSilence)
 				if who.events != "" && strings.Contains(who.events, "END_") {
-					want = strings.TrimSpace(strings.Join(map[bool][]string{true: {router.AddSilence, router.EndSilence}, false: {router.EndSilence}}[strings.HasPrefix(who.events, "SILENCE")], " "))
+					want = strings.TrimSpace(strings.Join(map[bool][]string{true: {router.AddSilence, router.EndSilence},
+						false: {router.EndSilence}}[strings.HasPrefix(who.events, "SILENCE")], " "))
 				}
 				if resp.StatusCode != who.status || strings.Join(names, " ") != want {
 					t.Errorf("%s: %v, want %d %s\n%s", resp.Status, names, who.status, want, textOf(body))
@@ -208,13 +226,16 @@ func TestToolsMayBeUsedByWhoMayOnlyLook(t *testing.T) {
 	c, _ := newConsole(t, cfg, filledStore())
 	b := newBrowser(t, c)
 	b.signIn("Grace", viewToken)
-	for path, form := range map[string]url.Values{"/rules/try": {"event": {"{}"}}, "/rules/candidate": {"rules": {"version: 1"}}} {
+	for path, form := range map[string]url.Values{"/rules/try": {"event": {"{}"}},
+		"/rules/candidate": {"rules": {"version: 1"}}} {
 		if resp, _ := b.do("POST", path, form); resp.StatusCode != 200 {
 			t.Errorf("%s: %s", path, resp.Status)
 		}
 	}
-	for path, want := range map[string]string{"/silences": onlyLook, "/silences/new": onlyLook, "/silences/preview?flow=77&for=1h&why=x": onlyLook, "/silences/deploying/end": onlyLook} {
-		if resp, body := b.do("GET", path, nil); resp.StatusCode != 200 || !strings.Contains(body, want) || strings.Contains(textOf(body), "\nEnd flow") {
+	for path, want := range map[string]string{"/silences": onlyLook, "/silences/new": onlyLook,
+		"/silences/preview?flow=77&for=1h&why=x": onlyLook, "/silences/deploying/end": onlyLook} {
+		if resp, body := b.do("GET", path, nil); resp.StatusCode != 200 || !strings.Contains(body, want) ||
+			strings.Contains(textOf(body), "\nEnd flow") {
 			t.Errorf("%s: %s\n%s", path, resp.Status, textOf(body))
 		}
 	}
@@ -241,7 +262,8 @@ func TestWhatIsPastedIsBounded(t *testing.T) {
 		}
 	}
 	bare, _ := newConsole(t, pagesConfig(), filledStore())
-	for path, status := range map[string]int{"/rules": 200, "/rules/try": 404, "/rules/candidate": 404, "/setup": 200, "/rules?version=nothing": 404, "/report?from=1d&to=2d": 400, "/report?zone=Mars": 400, "/report?from=2y": 400} {
+	for path, status := range map[string]int{"/rules": 200, "/rules/try": 404, "/rules/candidate": 404, "/setup": 200,
+		"/rules?version=nothing": 404, "/report?from=1d&to=2d": 400, "/report?zone=Mars": 400, "/report?from=2y": 400} {
 		if resp, body := newBrowser(t, bare).do("GET", path, nil); resp.StatusCode != status {
 			t.Errorf("%s: %s\n%s", path, resp.Status, textOf(body))
 		}
@@ -271,13 +293,15 @@ func TestReportsAreDownloaded(t *testing.T) {
 	s.incidents[0].FlowName = `=HYPERLINK("x")`
 	c, _ := newConsole(t, pagesConfig(), s)
 	resp, body := newBrowser(t, c).do("GET", "/report?from=2026-04-10&to=2026-05-05&team=payments&zone=&format=csv", nil)
-	if resp.Header.Get("Content-Type") != "text/csv; charset=utf-8" || !strings.Contains(body, "part,key,name,incidents") || !strings.Contains(body, `"'=HYPERLINK(""x"")"`) {
+	if resp.Header.Get("Content-Type") != "text/csv; charset=utf-8" ||
+		!strings.Contains(body, "part,key,name,incidents") || !strings.Contains(body, `"'=HYPERLINK(""x"")"`) {
 		t.Errorf("%s\n%s", resp.Status, body)
 	}
 	if f := s.reportFilters[0]; f.Team != "payments" || f.To.Sub(f.From) != 25*24*time.Hour {
 		t.Errorf("%+v", f)
 	}
-	if resp, body := newBrowser(t, c).do("GET", "/report?format=json", nil); resp.Header.Get("Content-Type") != "application/json" || !strings.Contains(body, `"night_pages"`) {
+	if resp, body := newBrowser(t, c).do("GET", "/report?format=json",
+		nil); resp.Header.Get("Content-Type") != "application/json" || !strings.Contains(body, `"night_pages"`) {
 		t.Errorf("%s\n%s", resp.Status, body)
 	}
 }

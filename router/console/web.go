@@ -26,9 +26,9 @@ import (
 	"flowbridge/router"
 )
 
-// A page of the console is a route in a list (see pageRoutes), a view that reads what it shows, and a template under web/.
-// The frame around it, signing in, compression, errors, conditional requests and flash messages are the same for all and
-// stand here.
+// A page of the console is a route in a list (see pageRoutes), a view that reads what it shows, and a template under
+// web/. The frame around it, signing in, compression, errors, conditional requests and flash messages are the same for
+// all and stand here.
 
 //go:embed web
 var webFiles embed.FS
@@ -112,7 +112,8 @@ func (c *Console) pageRoutes() []pageRoute {
 	)
 }
 
-// PagePaths returns the paths of all pages that a browser may go to, with names of what stands in them: /incidents/:number.
+// PagePaths returns the paths of all pages that a browser may go to, with names of what stands in them:
+// /incidents/:number.
 func (c *Console) PagePaths() (paths []string) {
 	for _, route := range c.pageRoutes() {
 		if route.Method == http.MethodGet {
@@ -434,16 +435,19 @@ func takesGzip(r *http.Request) bool {
 
 // wantsPage says whether whoever asks is to be answered with a page: a browser, and no program that uses the API.
 func wantsPage(r *http.Request) bool {
-	return !strings.HasPrefix(r.URL.Path, "/api/") && !slices.Contains([]string{"/healthz", "/readyz", "/metrics"}, r.URL.Path) &&
+	return !strings.HasPrefix(r.URL.Path, "/api/") && !slices.Contains([]string{"/healthz", "/readyz", "/metrics"},
+		r.URL.Path) &&
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // problemPage shows an error. It asks the store for nothing: that may be what is at fault.
 func (c *Console) problemPage(w http.ResponseWriter, r *http.Request, status int, text string) {
 	heading := map[int]string{
-		http.StatusNotFound: "Not found", http.StatusForbidden: "Not allowed", http.StatusServiceUnavailable: "Not possible now",
-		http.StatusConflict: "Not possible now", http.StatusBadRequest: "That cannot be read", http.StatusMisdirectedRequest: "Unknown address",
-		http.StatusTooManyRequests: "Too many tries", http.StatusMethodNotAllowed: "Not possible here",
+		http.StatusNotFound: "Not found", http.StatusForbidden: "Not allowed",
+		http.StatusServiceUnavailable: "Not possible now",
+		http.StatusConflict:           "Not possible now", http.StatusBadRequest: "That cannot be read",
+		http.StatusMisdirectedRequest: "Unknown address",
+		http.StatusTooManyRequests:    "Too many tries", http.StatusMethodNotAllowed: "Not possible here",
 	}[status]
 	if heading == "" {
 		heading = http.StatusText(status)
@@ -456,7 +460,8 @@ func (c *Console) problemPage(w http.ResponseWriter, r *http.Request, status int
 		size = len(string(first[0]))
 		text = strings.ToUpper(string(first[0])) + text[size:]
 	}
-	f := frame{page: page{Title: heading, Template: "problem", Data: text, Status: status, Bare: callerOf(r).may == mayNothing}}
+	f := frame{page: page{Title: heading, Template: "problem", Data: text, Status: status,
+		Bare: callerOf(r).may == mayNothing}}
 	c.showPage(w, r, "", &f)
 }
 
@@ -480,11 +485,13 @@ func (c *Console) lookAround(r *http.Request, f *frame) error {
 	now := c.cfg.Now()
 	for _, l := range lanes {
 		if l.PausedUntil.After(now) || l.Waits.After(now) {
-			f.Trouble = append(f.Trouble, trouble{l.Notifier + " is paused: its service fails or wants no calls now.", "/notifiers/" + url.PathEscape(l.Notifier), "See it"})
+			f.Trouble = append(f.Trouble, trouble{l.Notifier + " is paused: its service fails or wants no calls now.",
+				"/notifiers/" + url.PathEscape(l.Notifier), "See it"})
 		}
 	}
 	if c.cfg.Rules() != "" {
-		f.Trouble = append(f.Trouble, trouble{"The rules on disk are not in force: they have mistakes.", "/rules", "See them"})
+		f.Trouble = append(f.Trouble, trouble{"The rules on disk are not in force: they have mistakes.", "/rules",
+			"See them"})
 	}
 	if text := c.progress.trouble(c.cfg.StalledAfter); text != "" {
 		f.Trouble = append(f.Trouble, trouble{Text: sentence(text)})
@@ -503,6 +510,7 @@ func (c *Console) etag(r *http.Request, f *frame) (string, error) {
 	}
 	who := callerOf(r)
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%q %q %q %q %d %q %q %q", stamp, r.URL.RequestURI(), c.web.css, who.person, who.may, f.Trouble, c.cfg.Version, r.Header.Get("Cookie"))
+	fmt.Fprintf(sum, "%q %q %q %q %d %q %q %q", stamp, r.URL.RequestURI(), c.web.css, who.person, who.may, f.Trouble,
+		c.cfg.Version, r.Header.Get("Cookie"))
 	return `"` + hex.EncodeToString(sum.Sum(nil)[:12]) + `"`, nil
 }

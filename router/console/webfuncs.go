@@ -31,7 +31,8 @@ func (c *Console) templateFuncs() template.FuncMap {
 
 // linkIncidents writes a text in which the names of incidents lead to them.
 func (c *Console) linkIncidents(text string) template.HTML {
-	return template.HTML(incidentNames.ReplaceAllString(html.EscapeString(text), `<a href="`+html.EscapeString(c.path("/incidents/"))+`$1">INC-$1</a>`))
+	return template.HTML(incidentNames.ReplaceAllString(html.EscapeString(text),
+		`<a href="`+html.EscapeString(c.path("/incidents/"))+`$1">INC-$1</a>`))
 }
 
 // showTime writes a time in UTC, which the script turns into the reader's zone; "–" for none.
@@ -40,7 +41,8 @@ func showTime(at time.Time) template.HTML {
 		return "–"
 	}
 	at = at.UTC()
-	return template.HTML(`<time datetime="` + at.Format(time.RFC3339) + `">` + at.Format("2006-01-02 15:04") + ` UTC</time>`)
+	return template.HTML(`<time datetime="` + at.Format(time.RFC3339) + `">` + at.Format("2006-01-02 15:04") +
+		` UTC</time>`)
 }
 
 // showAge writes how long ago something was, which the script keeps up to date.
@@ -49,7 +51,8 @@ func showAge(at, now time.Time) template.HTML {
 		return "–"
 	}
 	at = at.UTC()
-	return template.HTML(`<time class="ago" datetime="` + at.Format(time.RFC3339) + `" title="` + at.Format("2006-01-02 15:04:05") + ` UTC">` +
+	return template.HTML(`<time class="ago" datetime="` + at.Format(time.RFC3339) + `" title="` +
+		at.Format("2006-01-02 15:04:05") + ` UTC">` +
 		html.EscapeString(router.FormatDuration(now.Sub(at))) + `</time>`)
 }
 
@@ -71,11 +74,12 @@ func severityMark(word any) template.HTML {
 	if !ok {
 		return ""
 	}
-	return template.HTML(`<span class="sev ` + name + `"><svg viewBox="0 0 16 16" aria-hidden="true">` + shape + `</svg>` + capital(name) + `</span>`)
+	return template.HTML(`<span class="sev ` + name + `"><svg viewBox="0 0 16 16" aria-hidden="true">` + shape + `</svg>` +
+		capital(name) + `</span>`)
 }
 
-// webURL returns an address that may stand in a link, "" for any other: of what Meta, rules and services say only pages of
-// the web are led to.
+// webURL returns an address that may stand in a link, "" for any other: of what Meta, rules and services say only pages
+// of the web are led to.
 func webURL(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {

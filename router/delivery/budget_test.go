@@ -22,7 +22,8 @@ func (counted) Charges(n *router.Notification) []router.Charge {
 
 func TestANotifierSaysWhatADeliveryCosts(t *testing.T) {
 	unbudgeted := false
-	d, err := New(Config{Notifiers: map[router.Kind]Notifier{router.KindSlack: counted{&service{answer: works}}, router.KindPagerDuty: &service{answer: works}},
+	d, err := New(Config{Notifiers: map[router.Kind]Notifier{router.KindSlack: counted{&service{answer: works}},
+		router.KindPagerDuty: &service{answer: works}},
 		Unbudgeted: func() bool { return unbudgeted }}, newQueue())
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +65,8 @@ flowbridge_lane_paused{notifier="oncall"} 1
 flowbridge_owed_oldest_seconds{class="new",notifier="chat"} 90
 flowbridge_owed_oldest_seconds{class="update",notifier="oncall"} 90
 `
-		if err := testutil.GatherAndCompare(metrics, strings.NewReader(want), "flowbridge_lane_paused", "flowbridge_owed_oldest_seconds"); err != nil {
+		if err := testutil.GatherAndCompare(metrics, strings.NewReader(want), "flowbridge_lane_paused",
+			"flowbridge_owed_oldest_seconds"); err != nil {
 			t.Error(err)
 		}
 	})

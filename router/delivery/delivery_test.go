@@ -97,7 +97,8 @@ func toSlack(id int64, notifier string) router.Notification {
 
 func toPagerDuty(id int64, notifier string) router.Notification {
 	n := toSlack(id, notifier)
-	n.Target = router.Target{Notifier: notifier, Kind: router.KindPagerDuty, Credential: "R0UT1NGKEY0000000000000000000000"}
+	n.Target = router.Target{Notifier: notifier, Kind: router.KindPagerDuty,
+		Credential: "R0UT1NGKEY0000000000000000000000"}
 	return n
 }
 
@@ -128,7 +129,10 @@ func TestWhatIsOwedIsDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{answer: works}
 		q := newQueue(toSlack(1, "chat"), toSlack(2, "chat"), toSlack(3, "ops"))
-		stop := run(t, Config{Notifiers: slack(s), Link: func(i *router.Incident) string { return "https://bridge/" + i.Name() }}, q)
+		stop := run(t, Config{Notifiers: slack(s), Link: func(i *router.Incident) string {
+			return "https://bridge/" +
+				i.Name()
+		}}, q)
 		synctest.Wait()
 		q.owe(toSlack(4, "chat")) // the pulse wakes it, no time passes
 		synctest.Wait()
@@ -153,7 +157,10 @@ func TestWhatIsOwedIsDelivered(t *testing.T) {
 
 func TestNothingToTellIsCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{answer: func(context.Context, router.Notification) (router.Receipt, error) { return router.Receipt{}, nil }}
+		s := &service{answer: func(context.Context, router.Notification) (router.Receipt, error) {
+			return router.Receipt{},
+				nil
+		}}
 		q := newQueue(toSlack(1, "chat"))
 		stop := run(t, Config{Notifiers: slack(s)}, q)
 		synctest.Wait()
@@ -189,7 +196,11 @@ func TestAHangingNotifierDelaysNoOther(t *testing.T) {
 func TestANewerRevisionIsToldAfterTheOneInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		s := &service{answer: func(context.Context, router.Notification) (router.Receipt, error) { <-release; return posted, nil }}
+		s := &service{answer: func(context.Context, router.Notification) (router.Receipt, error) {
+			<-release
+			return posted,
+				nil
+		}}
 		q := newQueue(toSlack(1, "chat"))
 		stop := run(t, Config{Notifiers: slack(s)}, q)
 		synctest.Wait()
@@ -312,7 +323,8 @@ func TestRetarget(t *testing.T) {
 		rules map[string]router.Target
 		want  router.Target
 	}{
-		{"a corrected channel serves what made nothing yet", toSlack(1, "chat"), map[string]router.Target{"chat": corrected}, corrected},
+		{"a corrected channel serves what made nothing yet", toSlack(1, "chat"), map[string]router.Target{"chat": corrected},
+			corrected},
 		{"what was made stays where it is", made, map[string]router.Target{"chat": corrected}, old},
 		{"what may have been made stays too", maybe, map[string]router.Target{"chat": corrected}, old},
 		{"a notifier that the rules file dropped keeps its target", toSlack(1, "chat"), nil, old},

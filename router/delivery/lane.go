@@ -96,8 +96,10 @@ func (d *Deliverer) deliver(work context.Context, n *router.Notification, since 
 	d.end(work, n, receipt, err, cut, made)
 }
 
-// end writes down how an attempt ended. cut is why it was cancelled, if it was; made is what is kept of it, nil for nothing.
-func (d *Deliverer) end(work context.Context, n *router.Notification, receipt router.Receipt, err, cut error, made *router.Attempt) {
+// end writes down how an attempt ended. cut is why it was cancelled, if it was; made is what is kept of it, nil for
+// nothing.
+func (d *Deliverer) end(work context.Context, n *router.Notification, receipt router.Receipt, err, cut error,
+	made *router.Attempt) {
 	if errors.Is(cut, errStopping) && err == nil && receipt == (router.Receipt{}) {
 		err = cut // it never began
 	}
@@ -108,10 +110,12 @@ func (d *Deliverer) end(work context.Context, n *router.Notification, receipt ro
 	}
 	if err := d.finish(work, r); err != nil {
 		if errors.Is(err, router.ErrConflict) {
-			d.cfg.Logger.Warn("a delivery was taken over while it was tried; who has it settles what exists", "delivery", n.Delivery, "notifier", n.Target.Notifier)
+			d.cfg.Logger.Warn("a delivery was taken over while it was tried; who has it settles what exists", "delivery",
+				n.Delivery, "notifier", n.Target.Notifier)
 			return
 		}
-		d.finishing.note(err, "delivery", n.Delivery, "notifier", n.Target.Notifier, "then", "it is told again when its lease is over")
+		d.finishing.note(err, "delivery", n.Delivery, "notifier", n.Target.Notifier, "then",
+			"it is told again when its lease is over")
 		return
 	}
 	d.finishing.note(nil)
@@ -169,7 +173,8 @@ func (d *Deliverer) sync(ctx context.Context, notifier Notifier, n router.Notifi
 		if p := recover(); p != nil {
 			r, err = n.Receipt, fmt.Errorf("fault in flowbridge: %v", p)
 			r.Unsure = true
-			d.cfg.Logger.Error("a notifier panicked", "delivery", n.Delivery, "kind", n.Target.Kind, "stack", string(debug.Stack()))
+			d.cfg.Logger.Error("a notifier panicked", "delivery", n.Delivery, "kind", n.Target.Kind, "stack",
+				string(debug.Stack()))
 		}
 	}()
 	return notifier.Sync(ctx, n)
@@ -185,7 +190,8 @@ func (d *Deliverer) finish(work context.Context, r router.Result) (err error) {
 		ctx, cancel := context.WithTimeout(leased, storageTimeout)
 		err = d.queue.Finish(ctx, r)
 		cancel()
-		useless := errors.Is(err, router.ErrNotFound) || errors.Is(err, router.ErrConflict) || errors.Is(err, router.ErrClosed)
+		useless := errors.Is(err, router.ErrNotFound) || errors.Is(err, router.ErrConflict) ||
+			errors.Is(err, router.ErrClosed)
 		if err == nil || useless || leased.Err() != nil || !router.Sleep(work, wait) {
 			return err
 		}
@@ -215,7 +221,8 @@ func (d *Deliverer) report(n *router.Notification, r *router.Result, cut bool) {
 	switch {
 	case r.State == router.DeliveryParked && n.Parked:
 		outcome = "refused_again"
-		d.cfg.Logger.Warn("a delivery that needs a person was tried again in vain", append(attrs, "error", r.Error, "at", r.NextAt)...)
+		d.cfg.Logger.Warn("a delivery that needs a person was tried again in vain",
+			append(attrs, "error", r.Error, "at", r.NextAt)...)
 	case r.State == router.DeliveryParked:
 		d.cfg.Logger.Error("a delivery is parked and needs a person", append(attrs, "error", r.Error)...)
 	case cut:

@@ -12,7 +12,8 @@ import (
 // hold keeps the claim of a delivery while its Sync runs. The context that it returns ends with errLost when the
 // claim is ours no more, or may be nobody's since the queue could not be reached for a lease: from then on another
 // process may tell the same. since is when it was claimed; release must be called, and may be again.
-func (d *Deliverer) hold(work context.Context, n *router.Notification, since time.Time) (held context.Context, release func()) {
+func (d *Deliverer) hold(work context.Context, n *router.Notification,
+	since time.Time) (held context.Context, release func()) {
 	held, cancel := context.WithCancelCause(work)
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -67,7 +67,8 @@ func TestASyncEndsBeforeAnotherMayBegin(t *testing.T) {
 				if cut != tt.cut {
 					t.Errorf("cut short after %s, want %s", cut, tt.cut)
 				}
-				if got := strings.Count(logs.String(), "a delivery was taken over"); got != 1 && errors.Is(tt.fault, router.ErrConflict) {
+				if got := strings.Count(logs.String(), "a delivery was taken over"); got != 1 &&
+					errors.Is(tt.fault, router.ErrConflict) {
 					t.Errorf("told of the take-over %d times:\n%s", got, &logs)
 				}
 				// Another process, which reaches the queue, takes it over when the lease is over.
@@ -94,7 +95,8 @@ func TestAClaimThatCannotBeKeptIsNoFailure(t *testing.T) {
 		q.set(func(q *memQueue) { q.empty = true })
 		stop()
 		r := q.finished()[0]
-		if !r.Interrupted || !r.Receipt.Unsure || r.Error != "cut short because the claim could not be kept" || !r.Rest.IsZero() {
+		if !r.Interrupted || !r.Receipt.Unsure || r.Error != "cut short because the claim could not be kept" ||
+			!r.Rest.IsZero() {
 			t.Errorf("result %+v", r)
 		}
 	})

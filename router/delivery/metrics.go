@@ -25,7 +25,8 @@ func newMetrics(cfg Config, q Queue) metrics {
 	return metrics{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowbridge_deliveries_total",
-			Help: "Attempts at a delivery, by how they ended: delivered, cancelled (nothing to tell), retried, parked, refused_again (it was parked before), interrupted.",
+			Help: "Attempts at a delivery, by how they ended: delivered, cancelled (nothing to tell), retried, parked, " +
+				"refused_again (it was parked before), interrupted.",
 		}, []string{"notifier", "kind", "result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "flowbridge_delivery_sync_seconds",
@@ -43,9 +44,11 @@ func newMetrics(cfg Config, q Queue) metrics {
 		queue: queueMetrics{
 			queue: q, now: cfg.Now, logger: cfg.Logger,
 			oldest: prometheus.NewDesc("flowbridge_owed_oldest_seconds",
-				"Since when the delivery is owed that has waited longest, by class: new, resolved, worse, update, digested.", []string{"notifier", "class"}, nil),
+				"Since when the delivery is owed that has waited longest, by class: new, resolved, worse, update, digested.",
+				[]string{"notifier", "class"}, nil),
 			paused: prometheus.NewDesc("flowbridge_lane_paused",
-				"1 while a notifier keeps failing and is only probed, or its service wants a pause of more than a minute, else 0.", []string{"notifier"}, nil),
+				"1 while a notifier keeps failing and is only probed, or its service wants a pause of more than a minute, else 0.",
+				[]string{"notifier"}, nil),
 		},
 	}
 }
@@ -90,7 +93,8 @@ func (m *queueMetrics) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	for _, b := range backlog {
-		ch <- prometheus.MustNewConstMetric(m.oldest, prometheus.GaugeValue, max(m.now().Sub(b.Oldest).Seconds(), 0), b.Notifier, b.Class.String())
+		ch <- prometheus.MustNewConstMetric(m.oldest, prometheus.GaugeValue, max(m.now().Sub(b.Oldest).Seconds(), 0),
+			b.Notifier, b.Class.String())
 	}
 	for _, l := range lanes {
 		paused := 0.0

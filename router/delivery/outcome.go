@@ -189,9 +189,11 @@ func (e unconfigured) Error() string {
 	case e.kind == "":
 		return "the rules name this notifier no more, and it was not told before: name it again, and retry this delivery"
 	case !e.kind.Known():
-		return fmt.Sprintf("flowbridge knows no service %q: correct the notifier's kind in the rules file, and retry this delivery", e.kind)
+		return fmt.Sprintf(
+			"flowbridge knows no service %q: correct the notifier's kind in the rules file, and retry this delivery", e.kind)
 	}
-	return fmt.Sprintf("flowbridge runs without %s: %s, start it again, and retry this delivery", e.kind.Label(), cmp.Or(e.do, "give it what that needs"))
+	return fmt.Sprintf("flowbridge runs without %s: %s, start it again, and retry this delivery", e.kind.Label(),
+		cmp.Or(e.do, "give it what that needs"))
 }
 
 // Permanent is true: repeating will not configure it.

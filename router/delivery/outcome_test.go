@@ -47,8 +47,10 @@ func TestAServiceSaysWhenToComeBack(t *testing.T) {
 		after time.Duration // of the 429; a plain failure follows
 		want  []time.Duration
 	}{
-		{"and is obeyed, without lengthening the back-off", 90 * time.Second, []time.Duration{0, 90 * time.Second, 91 * time.Second}},
-		{"at most five minutes away, where it says hours", 2 * time.Hour, []time.Duration{0, 5 * time.Minute, 5*time.Minute + time.Second}},
+		{"and is obeyed, without lengthening the back-off", 90 * time.Second,
+			[]time.Duration{0, 90 * time.Second, 91 * time.Second}},
+		{"at most five minutes away, where it says hours", 2 * time.Hour,
+			[]time.Duration{0, 5 * time.Minute, 5*time.Minute + time.Second}},
 		{"or days", 48 * time.Hour, []time.Duration{0, 5 * time.Minute, 5*time.Minute + time.Second}},
 		{"or a lifetime", (1<<31 - 1) * time.Second, []time.Duration{0, 5 * time.Minute, 5*time.Minute + time.Second}},
 		{"a time that has passed is no reason to hurry", -time.Minute, []time.Duration{0, time.Second, 2 * time.Second}},
@@ -84,12 +86,15 @@ func TestARefusalParks(t *testing.T) {
 		act  *router.Act // nil: the journal is told nothing
 	}{
 		{"and tells the journal", toSlack(1, "chat"), refused("Slack refused: channel_not_found"),
-			"Slack refused: channel_not_found", &router.Act{Incident: 7, Notifier: "chat", Error: "Slack refused: channel_not_found"}},
-		{"a notice as well", notice(router.FlowVersionExpiryWarning), refused("no"), "no", &router.Act{Notifier: "chat", Error: "no"}},
+			"Slack refused: channel_not_found", &router.Act{Incident: 7, Notifier: "chat",
+				Error: "Slack refused: channel_not_found"}},
+		{"a notice as well", notice(router.FlowVersionExpiryWarning), refused("no"), "no",
+			&router.Act{Notifier: "chat", Error: "no"}},
 		{"but not the notice about a parked delivery", notice(router.ParkedDelivery), refused("no"), "no", nil},
 		{"without Slack's token, saying which variable to set", toSlack(1, "chat"), nil,
 			"flowbridge runs without Slack: give it what that needs, start it again, and retry this delivery",
-			&router.Act{Incident: 7, Notifier: "chat", Error: "flowbridge runs without Slack: give it what that needs, start it again, and retry this delivery"}},
+			&router.Act{Incident: 7, Notifier: "chat",
+				Error: "flowbridge runs without Slack: give it what that needs, start it again, and retry this delivery"}},
 		{"keeping what was made before", pagerduty, refused("routing_key is\n not valid"), "routing_key is not valid",
 			&router.Act{Incident: 7, Notifier: "oncall", Error: "routing_key is not valid"}},
 	} {
@@ -195,11 +200,13 @@ func TestARefusalOfAProbeIsNoNewAlarmInTheLog(t *testing.T) {
 		n.Parked, n.Refusals = true, 3
 		metrics := prometheus.NewRegistry()
 		var logs bytes.Buffer
-		stop := run(t, Config{Notifiers: map[router.Kind]Notifier{router.KindPagerDuty: failing(refused("bad key"))}, Registerer: metrics,
-			Logger: slog.New(slog.NewTextHandler(&logs, nil))}, newQueue(n))
+		stop := run(t, Config{Notifiers: map[router.Kind]Notifier{router.KindPagerDuty: failing(refused("bad key"))},
+			Registerer: metrics,
+			Logger:     slog.New(slog.NewTextHandler(&logs, nil))}, newQueue(n))
 		synctest.Wait()
 		stop()
-		if got := logs.String(); strings.Contains(got, "level=ERROR") || !strings.Contains(got, `level=WARN msg="a delivery that needs a person was tried again in vain"`) {
+		if got := logs.String(); strings.Contains(got, "level=ERROR") ||
+			!strings.Contains(got, `level=WARN msg="a delivery that needs a person was tried again in vain"`) {
 			t.Errorf("log: %s", got)
 		}
 		if n, err := testutil.GatherAndCount(metrics, "flowbridge_deliveries_total"); n != 1 || err != nil {
@@ -258,7 +265,8 @@ func TestBackoffStaysWithinItsBounds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for n, about := range map[int]time.Duration{0: time.Second, 1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 1000: 50 * time.Second} {
+		for n, about := range map[int]time.Duration{0: time.Second, 1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second,
+			1000: 50 * time.Second} {
 			got := d.backoff(n)
 			if got < about*8/10 || got > about*12/10 || got > time.Minute {
 				t.Errorf("after attempt %d with %v: %s, want about %s and at most 1 min", n, rand, got, about)

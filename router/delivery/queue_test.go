@@ -24,11 +24,12 @@ type memQueue struct {
 
 	// What storage says instead of working; nil works.
 	dueFault, claimFault, extendFault, finishFault, retargetFault error
-	finishFaults                                                  int           // so many times; -1 for ever
-	stuck                                                         bool          // Due names the present as the next time
-	empty                                                         bool          // Claim hands out nothing, whatever Due says
-	slow                                                          time.Duration // how long Claim takes to say so
-	asked                                                         func()        // called by Claim before it hands anything out
+	finishFaults                                                  int  // so many times; -1 for ever
+	stuck                                                         bool // Due names the present as the next time
+	// Claim hands out nothing, whatever Due says
+	empty bool
+	slow  time.Duration // how long Claim takes to say so
+	asked func()        // called by Claim before it hands anything out
 }
 
 type item struct {

@@ -21,7 +21,8 @@ func TestStorageFaultsAreWaitedOut(t *testing.T) {
 		break_, fix func(*memQueue)
 		log         string
 	}{
-		{"looking", func(q *memQueue) { q.dueFault = full }, func(q *memQueue) { q.dueFault = nil }, "look for due deliveries"},
+		{"looking", func(q *memQueue) { q.dueFault = full }, func(q *memQueue) { q.dueFault = nil },
+			"look for due deliveries"},
 		{"claiming", func(q *memQueue) { q.claimFault = full }, func(q *memQueue) { q.claimFault = nil }, "claim a delivery"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -48,7 +49,8 @@ func TestStorageFaultsAreWaitedOut(t *testing.T) {
 					t.Errorf("state %q once storage works, want delivered", got)
 				}
 				text := logs.String()
-				if strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, tt.log) || !strings.Contains(text, "again\n") && !strings.Contains(text, `again"`) {
+				if strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, tt.log) ||
+					!strings.Contains(text, "again\n") && !strings.Contains(text, `again"`) {
 					t.Errorf("want one error and one line that it is over:\n%s", text)
 				}
 			})

@@ -100,7 +100,8 @@ func NewFlowWatch(cfg WatchConfig, journal WatchJournal) (*FlowWatch, error) {
 // Run makes rounds until ctx ends.
 func (w *FlowWatch) Run(ctx context.Context) {
 	for router.Sleep(ctx, pollEvery) {
-		if !w.journal.Folds() { // another process looks: what is remembered here is of before, and a round is due at once after that
+		// another process looks: what is remembered here is of before, and a round is due at once after that
+		if !w.journal.Folds() {
 			w.last = time.Time{}
 			clear(w.memory)
 			continue
@@ -251,9 +252,10 @@ func (w *FlowWatch) append(ctx context.Context, events []router.Event) error {
 	return err
 }
 
-// recover returns the recoveries that looks came to: Graph had said that something is wrong with a flow, and has said often
-// enough since that it is well. Where Graph never saw the trouble its health proves nothing: a flow whose requests fail now
-// and then can be sent all the same. A look that failed neither counts nor begins anew; one that is not well begins anew.
+// recover returns the recoveries that looks came to: Graph had said that something is wrong with a flow, and has said
+// often enough since that it is well. Where Graph never saw the trouble its health proves nothing: a flow whose
+// requests fail now and then can be sent all the same. A look that failed neither counts nor begins anew; one that is
+// not well begins anew.
 func (m *memory) recover(s *router.State, unheard []router.Unheard, h *Health, now time.Time) (events []router.Event) {
 	for signal := range m.good {
 		if !slices.ContainsFunc(unheard, func(u router.Unheard) bool { return u.Signal == signal }) {
@@ -295,8 +297,8 @@ func wasIll(s *router.State, signal string) bool {
 	})
 }
 
-// counting says whether good looks are being counted: until that is done, cards say what was wrong, and a process that takes
-// over knows it from them.
+// counting says whether good looks are being counted: until that is done, cards say what was wrong, and a process that
+// takes over knows it from them.
 func (m *memory) counting() bool {
 	for _, run := range m.good {
 		if run.n > 0 {

@@ -41,7 +41,8 @@ func TestWhatIsWellAndWhatCardsSayOfIt(t *testing.T) {
 			[]string{"Meta's health=the account is LIMITED: over quota", endpoint}},
 		{"it is available with an error", change(entity, entity+`,"errors":[{"error_description":"odd"}]`), false,
 			[]string{endpoint}},
-		{"it is available, and more is said", change(entity, entity+`,"additional_info":{"odd":1}`), false, []string{endpoint}},
+		{"it is available, and more is said", change(entity, entity+`,"additional_info":{"odd":1}`), false,
+			[]string{endpoint}},
 		{"the flow is not named", change(`"FLOW"`, `"APP"`), false, []string{endpoint}},
 		{"health is missing", `{"status":"PUBLISHED"}`, false, nil},
 		{"an entity says nothing", change(entity, `"id":"77"`), false, []string{endpoint}},
@@ -59,7 +60,8 @@ func TestWhatIsWellAndWhatCardsSayOfIt(t *testing.T) {
 			t.Errorf("%s: read %t, well %t, facts %q, want %t, %q", c.what, ok, h.Well(), facts, c.well, c.facts)
 		}
 	}
-	for _, body := range []string{``, `[]`, `{}`, `{"status":7}`, `{"status":"PUBLISHED","health_status":{"entities":{}}}`} {
+	for _, body := range []string{``, `[]`, `{}`, `{"status":7}`,
+		`{"status":"PUBLISHED","health_status":{"entities":{}}}`} {
 		if _, ok := readHealth([]byte(body)); ok {
 			t.Errorf("%s is read", body)
 		}
@@ -78,8 +80,8 @@ func unheardState(heard time.Time) router.State {
 func afterTwoHours(string) time.Duration { return 2 * time.Hour }
 
 func TestThreeGoodLooksInARowAreARecovery(t *testing.T) {
-	// Looks are letters, five minutes apart: w is well, b is not, h: something was heard since the look before. An earlier look
-	// has found it blocked, unless the first letter is n.
+	// Looks are letters, five minutes apart: w is well, b is not, h: something was heard since the look before. An earlier
+	// look has found it blocked, unless the first letter is n.
 	for looks, want := range map[string]string{
 		"w": "", "ww": "", "www": "12:00", "wwww": "12:00 12:00", "wwbww": "", "wwbwww": "12:15", "wwhww": "", "b": "",
 		"nwwww": "", "nwbwww": "",
@@ -100,7 +102,8 @@ func TestThreeGoodLooksInARowAreARecovery(t *testing.T) {
 			}
 			for _, e := range m.recover(&s, s.Unheard(afterTwoHours, at), &h, at) {
 				got = append(got, e.At.Format("15:04"))
-				if *e.Threshold != 10 || e.AlertState != router.Deactivated || !e.Looked() || !e.Look.AsOf.Equal(s.LastHeard(e.Name)) {
+				if *e.Threshold != 10 || e.AlertState != router.Deactivated || !e.Looked() ||
+					!e.Look.AsOf.Equal(s.LastHeard(e.Name)) {
 					t.Errorf("%s: %+v", looks, e)
 				}
 			}

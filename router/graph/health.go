@@ -49,8 +49,8 @@ func (h *Health) Well() bool {
 	return flow && router.IsPublished(h.Status) && h.CanSend == available
 }
 
-// Facts are what cards show of it, in few lines: the status where it is bad, which entity is blocked or limited and what
-// Meta suggests, how the endpoint is reached.
+// Facts are what cards show of it, in few lines: the status where it is bad, which entity is blocked or limited and
+// what Meta suggests, how the endpoint is reached.
 func (h *Health) Facts() (facts []router.Fact) {
 	add := func(name, text string) {
 		if text = router.Shorten(router.OneLine(text), maxFact); text != "" && len(facts) < mostFacts-1 {
@@ -173,8 +173,8 @@ type lookAnswer struct {
 	err    error
 }
 
-// Look asks how it stands with a flow, and waits for the answer. Looks share the budget of calls with names, and take half
-// of it at most: over that the error says so at once. Its errors hold neither the token nor an address.
+// Look asks how it stands with a flow, and waits for the answer. Looks share the budget of calls with names, and take
+// half of it at most: over that the error says so at once. Its errors hold neither the token nor an address.
 func (c *Client) Look(ctx context.Context, flow string) (Health, error) {
 	if !ids.MatchString(flow) {
 		return Health{}, fmt.Errorf("graph: no id of a flow")

@@ -20,8 +20,9 @@ const (
 	notKept = "# not kept: a credential is written in it in a way that cannot be blanked; use ${NAME} or ${file:PATH}\n"
 )
 
-// Shown returns files as anybody may see them, line for line: ${} as it is written, and dots in the place of credentials that
-// are written out, also in comments. It never fails: of a file whose credentials cannot be blanked nothing is shown.
+// Shown returns files as anybody may see them, line for line: ${} as it is written, and dots in the place of
+// credentials that are written out, also in comments. It never fails: of a file whose credentials cannot be blanked
+// nothing is shown.
 func Shown(files []File) []router.RulesFile {
 	shown := make([]router.RulesFile, len(files))
 	for i, f := range files {
@@ -68,10 +69,12 @@ func shownText(text string) string {
 var (
 	reference = regexp.MustCompile(`^\$\{[^{}]*\}$`)
 	// commented finds credentials by their keys, also in comments.
-	commented = regexp.MustCompile(`(\b(?:` + strings.Join(secretKeys(), "|") + `)["']?[ \t]*:[ \t]*["']?)(\$\{[^{}\n]*\}[^\s"',}]*|[^\s"',}#][^\s"',}]*)`)
-	// shapes and longWords find credentials by how they look: tokens of Slack, secrets and addresses of webhooks; integration keys of
-	// PagerDuty.
-	shapes    = regexp.MustCompile(`\bxox[a-z]-[A-Za-z0-9-]{8,}|\bxapp-[A-Za-z0-9-]{8,}|\bwhsec_[A-Za-z0-9+/=]{8,}|https://hooks\.[^\s"'<>]+`)
+	commented = regexp.MustCompile(`(\b(?:` + strings.Join(secretKeys(), "|") +
+		`)["']?[ \t]*:[ \t]*["']?)(\$\{[^{}\n]*\}[^\s"',}]*|[^\s"',}#][^\s"',}]*)`)
+	// shapes and longWords find credentials by how they look: tokens of Slack, secrets and addresses of webhooks;
+	// integration keys of PagerDuty.
+	shapes = regexp.MustCompile(
+		`\bxox[a-z]-[A-Za-z0-9-]{8,}|\bxapp-[A-Za-z0-9-]{8,}|\bwhsec_[A-Za-z0-9+/=]{8,}|https://hooks\.[^\s"'<>]+`)
 	longWords = regexp.MustCompile(`\b[A-Za-z0-9]{32}\b`)
 )
 
@@ -88,7 +91,8 @@ func secretKeys() (keys []string) {
 	return keys
 }
 
-// writtenOut returns the values of secretKeys, wherever they stand, that are no reference; ok is false where the text is no YAML.
+// writtenOut returns the values of secretKeys, wherever they stand, that are no reference; ok is false where the text
+// is no YAML.
 func writtenOut(text string) (found []string, ok bool) {
 	dec := yaml.NewDecoder(bytes.NewReader([]byte(text)))
 	var doc yaml.Node
@@ -105,7 +109,8 @@ func writtenOut(text string) (found []string, ok bool) {
 					value = value.Alias
 				}
 				v := value.Value
-				if value.Kind == yaml.ScalarNode && v != "" && v != blank && !reference.MatchString(v) && !slices.Contains(found, v) {
+				if value.Kind == yaml.ScalarNode && v != "" && v != blank && !reference.MatchString(v) &&
+					!slices.Contains(found, v) {
 					found = append(found, v)
 				}
 			}

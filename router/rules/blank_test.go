@@ -6,11 +6,15 @@ import (
 )
 
 func TestShownRulesHoldNoCredential(t *testing.T) {
-	const key, hook, secret = "R0UT1NGKEY0000000000000000000001", "https://hooks.example.com/services/T0/s3cr3tpath", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
+	const key, hook, secret = "R0UT1NGKEY0000000000000000000001", "https://hooks.example.com/services/T0/s3cr3tpath",
+		"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 	for name, tt := range map[string]struct{ text, want string }{
 		"references stay, literals go": {
-			"notifiers:\n  a: {kind: pagerduty, routing_key: \"" + key + "\"}\n  b: {kind: pagerduty, routing_key: \"${PD_KEY}\"}\n  c: {kind: webhook, url: " + hook + ", secret: '${file:/run/s}'}\n",
-			"notifiers:\n  a: {kind: pagerduty, routing_key: \"••••••\"}\n  b: {kind: pagerduty, routing_key: \"${PD_KEY}\"}\n  c: {kind: webhook, url: ••••••, secret: '${file:/run/s}'}\n",
+			"notifiers:\n  a: {kind: pagerduty, routing_key: \"" + key +
+				"\"}\n  b: {kind: pagerduty, routing_key: \"${PD_KEY}\"}\n  c: {kind: webhook, url: " + hook +
+				", secret: '${file:/run/s}'}\n",
+			"notifiers:\n  a: {kind: pagerduty, routing_key: \"••••••\"}\n  b: {kind: pagerduty, routing_key: " +
+				"\"${PD_KEY}\"}\n  c: {kind: webhook, url: ••••••, secret: '${file:/run/s}'}\n",
 		},
 		"an anchor and what names it": {
 			"x-keys: [&k " + key + "]\nnotifiers:\n  a: {routing_key: *k}\n",
@@ -57,7 +61,8 @@ func TestShownRulesHoldNoCredential(t *testing.T) {
 
 func TestADigestChangesWithWhatIsShown(t *testing.T) {
 	digest := func(text string) string { return Digest(Shown([]File{{"rules.yaml", []byte(text)}})) }
-	one, other := "notifiers:\n  a: {routing_key: R0UT1NGKEY0000000000000000000001}\n", "notifiers:\n  a: {routing_key: R0UT1NGKEY0000000000000000000002}\n"
+	one, other := "notifiers:\n  a: {routing_key: R0UT1NGKEY0000000000000000000001}\n",
+		"notifiers:\n  a: {routing_key: R0UT1NGKEY0000000000000000000002}\n"
 	if digest(one) != digest(other) {
 		t.Error("it tells credentials apart")
 	}

@@ -97,7 +97,8 @@ func (m *match) coversFlows(other *match) bool {
 }
 
 func (m *match) coversTimes(other *match) bool {
-	if m.during != nil && (other.during == nil || slices.ContainsFunc(other.during, func(w *window) bool { return !slices.Contains(m.during, w) })) {
+	if m.during != nil && (other.during == nil ||
+		slices.ContainsFunc(other.during, func(w *window) bool { return !slices.Contains(m.during, w) })) {
 		return false
 	}
 	return !slices.ContainsFunc(m.except, func(w *window) bool { return !slices.Contains(other.except, w) })
@@ -159,8 +160,8 @@ func (r *Rules) takenBefore(i int) (by []int, all bool) {
 	return by, true
 }
 
-// firstThatCovers returns the first rule before place end that takes all that a piece of a rule matches; -1 for none. What
-// covers it matches any event of the piece, so that the index finds it.
+// firstThatCovers returns the first rule before place end that takes all that a piece of a rule matches; -1 for none.
+// What covers it matches any event of the piece, so that the index finds it.
 func (r *Rules) firstThatCovers(piece *match, end int) int {
 	ev := piece.sample()
 	sets, n := r.index.sets(&ev)
@@ -258,7 +259,8 @@ func (m *match) mayOpen() bool {
 	return m.events.names() == nil || slices.ContainsFunc(m.events.names(), func(event string) bool {
 		if c, ok := router.ChangesOf(event); ok {
 			opens := func(word string) bool { return slices.Contains(c.Opens, word) }
-			return c.Any && len(c.Opens) > 0 || m.changes.names() == nil && len(c.Opens) > 0 || slices.ContainsFunc(m.changes.names(), opens)
+			return c.Any && len(c.Opens) > 0 || m.changes.names() == nil && len(c.Opens) > 0 ||
+				slices.ContainsFunc(m.changes.names(), opens)
 		}
 		switch s := router.SignalOf(event); {
 		case s.ByWord():

@@ -10,8 +10,8 @@ import (
 // Decide says what the rules make of an event, as it stands: a recovery is asked only of rules that name
 // alert_state: DEACTIVATED alone, or its change, and who hears of it because its opening was told is not decided here.
 //
-// Of Meta's events that no rule matched, all but recoveries and what is personal (router.IsPersonal) go to `default`. A parked
-// delivery goes to `fallback` unless a rule names DELIVERY_PARKED, and never to the notifier it is parked
+// Of Meta's events that no rule matched, all but recoveries and what is personal (router.IsPersonal) go to `default`. A
+// parked delivery goes to `fallback` unless a rule names DELIVERY_PARKED, and never to the notifier it is parked
 // for; so do an event that could not be folded (BRIDGE_EVENT_SET_ASIDE) and a silence of everything that begins
 // (BRIDGE_EVERYTHING_SILENCED). Trouble of the bridge's own that begins and ends goes to those of `watch`, and a test
 // message to the notifier that it is to try. Nothing else that a person or flowbridge itself said is decided by rules.
@@ -67,7 +67,8 @@ func (r *Rules) decide(ev *router.Event, parked bool) router.Decision {
 		r.applyAll(&d, ev, hits, last)
 	}
 	if parked && ev.Act != nil { // who cannot be told is not told that it cannot
-		d.Notify = slices.DeleteFunc(slices.Clone(d.Notify), func(r router.Route) bool { return r.Notifier == ev.Act.Notifier })
+		d.Notify = slices.DeleteFunc(slices.Clone(d.Notify),
+			func(r router.Route) bool { return r.Notifier == ev.Act.Notifier })
 	}
 	return d
 }
@@ -134,12 +135,14 @@ func (m *match) asksForChange(ev *router.Event) bool {
 }
 
 // applyAll fills in what several rules say, since they continue, or say nothing of the time that is not known:
-//   - severity, group_by, resolve_after, acknowledged_for, on_escalation, on_auto_resolve and fields are those of the first rule
-//     that says something;
-//   - everybody whom one of them notifies is told. A notifier that is named more than once is told at the earliest of its
-//     times, and `unless: acknowledged` holds for it only if every entry says so: who is to be told in any case, by one rule,
-//     is not kept in the dark by another. Whom one of them mentions is called, and the shortest
-//     time after which one of them reminds counts.
+// - severity, group_by, resolve_after, acknowledged_for, on_escalation, on_auto_resolve and fields are those of the
+// first rule
+//
+//	  that says something;
+//	- everybody whom one of them notifies is told. A notifier that is named more than once is told at the earliest of its
+//	  times, and `unless: acknowledged` holds for it only if every entry says so: who is to be told in any case, by one rule,
+//	  is not kept in the dark by another. Whom one of them mentions is called, and the shortest
+//	  time after which one of them reminds counts.
 func (r *Rules) applyAll(d *router.Decision, ev *router.Event, hits []int, last *rule) {
 	matched := make([]*rule, 0, len(hits)+1)
 	for _, i := range hits {

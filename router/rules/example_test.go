@@ -43,7 +43,8 @@ rules:
 		return
 	}
 	for _, threshold := range []float64{5, 10} {
-		decision := loaded.Decide(&router.Event{Source: router.SourceMeta, Field: "flows", Name: router.EndpointErrorRate, Flow: "2", AlertState: router.Activated,
+		decision := loaded.Decide(&router.Event{Source: router.SourceMeta, Field: "flows", Name: router.EndpointErrorRate,
+			Flow: "2", AlertState: router.Activated,
 			Threshold: &threshold, At: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)})
 		fmt.Println(decision.Rule()+":", decision.Severity)
 		for _, route := range decision.Notify {

@@ -134,7 +134,8 @@ func explainRoutes(d *router.Decision, spoke []*rule) (all []Told) {
 	}
 	for _, route := range d.Notify { // by nobody's rule: the fallback
 		if !seen[route.Notifier] {
-			all = append(all, Told{Rule: "fallback", Notifier: route.Notifier, Kind: route.Kind, Tells: true, When: explainWhen(route)})
+			all = append(all, Told{Rule: "fallback", Notifier: route.Notifier, Kind: route.Kind, Tells: true,
+				When: explainWhen(route)})
 		}
 	}
 	return all
@@ -188,7 +189,8 @@ func (r *Rules) checks(rule *rule, ev *router.Event, f *facts) (all []Reason) {
 	case m.recoveryOnly() && !recovery(ev):
 		add("alert_state", false, orNothing(ev.AlertState), router.Deactivated)
 	case recovery(ev) && !m.asksOf(true):
-		c := Reason{Key: "alert_state", Place: rule.placeOf("alert_state"), Text: "a recovery is asked only of rules with alert_state: DEACTIVATED"}
+		c := Reason{Key: "alert_state", Place: rule.placeOf("alert_state"),
+			Text: "a recovery is asked only of rules with alert_state: DEACTIVATED"}
 		if ev.Change != "" {
 			c.Text += ", or with its change"
 		}
@@ -200,14 +202,16 @@ func (r *Rules) checks(rule *rule, ev *router.Event, f *facts) (all []Reason) {
 	case m.events.names() != nil || m.events.asks() && !holds && !onlyByName(ev.Name):
 		add("event", holds, orNothing(ev.Name), m.events.names()...)
 	case !holds:
-		all = append(all, Reason{Key: "event", Place: rule.placeOf("event"), Text: fmt.Sprintf("only rules that name %s are asked about it", ev.Name)})
+		all = append(all, Reason{Key: "event", Place: rule.placeOf("event"),
+			Text: fmt.Sprintf("only rules that name %s are asked about it", ev.Name)})
 	}
 	texts := []struct {
 		key  string
 		want *wanted
 		got  string
 	}{
-		{"field", &m.fields, ev.Field}, {"waba", &m.wabas, ev.WABA}, {"subject", &m.subjects, string(subjectOf(ev))}, {"change", &m.changes, ev.Change},
+		{"field", &m.fields, ev.Field}, {"waba", &m.wabas, ev.WABA}, {"subject", &m.subjects, string(subjectOf(ev))},
+		{"change", &m.changes, ev.Change},
 		{"old_status", &m.oldStatuses, ev.OldStatus}, {"new_status", &m.newStatuses, ev.NewStatus},
 	}
 	for _, t := range texts {
@@ -271,7 +275,8 @@ func (r *Rules) flowChecks(rule *rule, ev *router.Event) (all []Reason) {
 		if t.key == "flow" {
 			got = info.DisplayName(ev.Flow)
 		}
-		c := Reason{Key: t.key, Place: rule.placeOf(t.key), Holds: t.holds(ev.Flow, ev.WABA), Text: t.key + " is " + orNothing(got)}
+		c := Reason{Key: t.key, Place: rule.placeOf(t.key), Holds: t.holds(ev.Flow, ev.WABA), Text: t.key + " is " +
+			orNothing(got)}
 		if !c.Holds {
 			c.Text += ", which it does not ask for"
 		}

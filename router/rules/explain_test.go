@@ -15,28 +15,34 @@ import (
 
 // TestExplainAndServeAgree holds explanations against what decides for real, on generated rules and events.
 func TestExplainAndServeAgree(t *testing.T) {
-	names := []string{router.EndpointErrorRate, router.EndpointLatency, router.FlowStatusChange, router.FlowResponse, router.ParkedDelivery, "SOMETHING_NEW"}
+	names := []string{router.EndpointErrorRate, router.EndpointLatency, router.FlowStatusChange, router.FlowResponse,
+		router.ParkedDelivery, "SOMETHING_NEW"}
 	states := []string{router.Activated, router.Deactivated}
 	some := func(values ...string) *rapid.Generator[[]string] {
-		return rapid.OneOf(rapid.Just[[]string](nil), rapid.SliceOfNDistinct(rapid.SampledFrom(values), 1, len(values), rapid.ID[string]))
+		return rapid.OneOf(rapid.Just[[]string](nil), rapid.SliceOfNDistinct(rapid.SampledFrom(values), 1, len(values),
+			rapid.ID[string]))
 	}
 	actions := []string{
-		"notify: [chat]", "notify: [page, chat]", `notify: [{to: page, severity: ">=error", after: 5m}, chat, {to: page, unless: acknowledged}]`,
+		"notify: [chat]", "notify: [page, chat]",
+		`notify: [{to: page, severity: ">=error", after: 5m}, chat, {to: page, unless: acknowledged}]`,
 		`notify: [{to: chat, severity: info}]`, "notify: [chat]\n    severity: critical", "drop: true",
 	}
 	whens := []string{"", "error_rate > 10", `labels["team"] == "red"`, "value.response.stars > 3", "requests_count < 5"}
 	times := []string{"", "during: night", "except: night", "during: [night, weekend]\n    except: weekend"}
 	rapid.Check(t, func(t *rapid.T) {
 		var text strings.Builder
-		text.WriteString("version: 1\nnotifiers:\n  chat: {kind: slack, channel: \"#chat\"}\n  page: {kind: pagerduty, routing_key: 0123456789abcdef0123456789abcdef}\n" +
-			"windows:\n  night: {hours: [\"22:00-06:00\"]}\n  weekend: {days: [sat, sun]}\nflows:\n")
+		text.WriteString(
+			"version: 1\nnotifiers:\n  chat: {kind: slack, channel: \"#chat\"}\n  page: {kind: pagerduty, routing_key: " +
+				"0123456789abcdef0123456789abcdef}\n" +
+				"windows:\n  night: {hours: [\"22:00-06:00\"]}\n  weekend: {days: [sat, sun]}\nflows:\n")
 		for _, id := range []string{"1", "2", "3"} {
 			fmt.Fprintf(&text, "  %q: {team: %s}\n", id, teamOf[id])
 		}
 		text.WriteString("rules:\n")
 		for i := range rapid.IntRange(1, 12).Draw(t, "rules") {
 			a := asked{
-				events: some(names...).Draw(t, "events"), flows: some("1", "2", "77").Draw(t, "flows"), wabas: some("8", "9").Draw(t, "wabas"),
+				events: some(names...).Draw(t, "events"), flows: some("1", "2", "77").Draw(t, "flows"),
+				wabas:       some("8", "9").Draw(t, "wabas"),
 				newStatuses: some(router.Blocked, router.Throttled).Draw(t, "statuses"), fields: some("flows").Draw(t, "fields"),
 				errorTypes: some("TIMEOUT", "payload-schema-error").Draw(t, "errors"), states: some(states...).Draw(t, "states"),
 			}
@@ -69,14 +75,21 @@ func TestExplainAndServeAgree(t *testing.T) {
 		}
 		for range 20 {
 			ev := router.Event{
-				Source: rapid.SampledFrom([]router.Source{router.SourceMeta, router.SourceMeta, router.SourceMeta, router.SourceFlowbridge, router.SourceConsole}).Draw(t, "source"),
-				Name:   rapid.SampledFrom(names).Draw(t, "name"), Flow: rapid.SampledFrom([]string{"", "1", "2", "3", "77", "78"}).Draw(t, "flow"),
-				WABA: rapid.SampledFrom([]string{"8", "9", "10"}).Draw(t, "waba"), Field: rapid.SampledFrom([]string{"flows", "messages"}).Draw(t, "field"),
-				AlertState: rapid.SampledFrom(append(states, "", "ODD")).Draw(t, "state"), NewStatus: rapid.SampledFrom([]string{"", router.Blocked, router.Published}).Draw(t, "status"),
-				Threshold: rapid.SampledFrom([]*float64{nil, new(5.0), new(10.0), new(50.0), new(5000.0), new(12.5)}).Draw(t, "threshold"),
-				Reading:   router.Reading{Value: rapid.SampledFrom([]*float64{nil, new(9.0), new(14.0)}).Draw(t, "value")},
-				Value:     json.RawMessage(rapid.SampledFrom([]string{"", `{"response":{"stars":5}}`, `{"response":"x"}`}).Draw(t, "whole value")),
-				At:        rapid.SampledFrom([]time.Time{{}, time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), time.Date(2026, 1, 10, 23, 0, 0, 0, time.UTC)}).Draw(t, "at"),
+				Source: rapid.SampledFrom([]router.Source{router.SourceMeta, router.SourceMeta, router.SourceMeta,
+					router.SourceFlowbridge, router.SourceConsole}).Draw(t, "source"),
+				Name:       rapid.SampledFrom(names).Draw(t, "name"),
+				Flow:       rapid.SampledFrom([]string{"", "1", "2", "3", "77", "78"}).Draw(t, "flow"),
+				WABA:       rapid.SampledFrom([]string{"8", "9", "10"}).Draw(t, "waba"),
+				Field:      rapid.SampledFrom([]string{"flows", "messages"}).Draw(t, "field"),
+				AlertState: rapid.SampledFrom(append(states, "", "ODD")).Draw(t, "state"),
+				NewStatus:  rapid.SampledFrom([]string{"", router.Blocked, router.Published}).Draw(t, "status"),
+				Threshold: rapid.SampledFrom([]*float64{nil, new(5.0), new(10.0), new(50.0), new(5000.0), new(12.5)}).Draw(t,
+					"threshold"),
+				Reading: router.Reading{Value: rapid.SampledFrom([]*float64{nil, new(9.0), new(14.0)}).Draw(t, "value")},
+				Value: json.RawMessage(rapid.SampledFrom([]string{"", `{"response":{"stars":5}}`, `{"response":"x"}`}).Draw(t,
+					"whole value")),
+				At: rapid.SampledFrom([]time.Time{{}, time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC),
+					time.Date(2026, 1, 10, 23, 0, 0, 0, time.UTC)}).Draw(t, "at"),
 			}
 			if ev.Source != router.SourceMeta {
 				ev.Act = &router.Act{Notifier: rapid.SampledFrom([]string{"chat", "page"}).Draw(t, "parked at")}
@@ -134,7 +147,8 @@ func TestExplanationsNameTheKeyThatDecided(t *testing.T) {
 	const rest = `
 windows: {night: {hours: ["22:00-06:00"]}}
 rules: `
-	response := router.Event{Source: router.SourceMeta, Field: "messages", WABA: "9", Name: router.FlowResponse, Value: json.RawMessage(`{"response":{"email":"a@example.com","stars":2}}`)}
+	response := router.Event{Source: router.SourceMeta, Field: "messages", WABA: "9", Name: router.FlowResponse,
+		Value: json.RawMessage(`{"response":{"email":"a@example.com","stars":2}}`)}
 	noon := func(ev *router.Event) { ev.At = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC) }
 	for _, c := range []struct {
 		name  string
@@ -142,22 +156,35 @@ rules: `
 		ev    router.Event
 		want  string
 	}{
-		{"an event", `[{name: a, match: {event: [ENDPOINT_LATENCY, CLIENT_ERROR_RATE]}, notify: chat}]`, activated(router.EndpointErrorRate, 5),
+		{"an event", `[{name: a, match: {event: [ENDPOINT_LATENCY, CLIENT_ERROR_RATE]}, notify: chat}]`,
+			activated(router.EndpointErrorRate, 5),
 			"event: event is ENDPOINT_ERROR_RATE, not ENDPOINT_LATENCY or CLIENT_ERROR_RATE"},
-		{"a label", `[{name: a, match: {team: growth}, notify: chat}]`, activated(router.EndpointErrorRate, 5), "team: team is payments, which it does not ask for"},
-		{"a flow", `[{name: a, match: {flow: Sign-up}, notify: chat}]`, activated(router.EndpointErrorRate, 5), "flow: flow is Checkout, which it does not ask for"},
-		{"a threshold", `[{name: a, match: {threshold: [">=10%", 5s]}, notify: chat}]`, activated(router.EndpointErrorRate, 5), "threshold: threshold is 5 %, not >=10% or 5s"},
-		{"an error type", `[{name: a, match: {error_type: timeout}, notify: chat}]`, activated(router.EndpointErrorRate, 5), "error_type: error_type is missing, not timeout-error"},
+		{"a label", `[{name: a, match: {team: growth}, notify: chat}]`, activated(router.EndpointErrorRate, 5),
+			"team: team is payments, which it does not ask for"},
+		{"a flow", `[{name: a, match: {flow: Sign-up}, notify: chat}]`, activated(router.EndpointErrorRate, 5),
+			"flow: flow is Checkout, which it does not ask for"},
+		{"a threshold", `[{name: a, match: {threshold: [">=10%", 5s]}, notify: chat}]`,
+			activated(router.EndpointErrorRate, 5), "threshold: threshold is 5 %, not >=10% or 5s"},
+		{"an error type", `[{name: a, match: {error_type: timeout}, notify: chat}]`, activated(router.EndpointErrorRate, 5),
+			"error_type: error_type is missing, not timeout-error"},
 		{"an expression with its numbers", `[{name: a, match: {when: error_rate > 20 && threshold > 1}, notify: chat}]`,
-			with(activated(router.EndpointErrorRate, 5), func(ev *router.Event) { ev.Reading.Value = new(14.28) }), "when: when is false: error_rate is 14.28, threshold is 5"},
-		{"a recovery", `[{name: a, match: {event: ENDPOINT_ERROR_RATE}, notify: chat}]`, deactivated(router.EndpointErrorRate, 5), "alert_state: a recovery is asked only of rules with alert_state: DEACTIVATED"},
-		{"what rules must name", `[{name: a, match: {}, notify: chat}]`, response, "event: only rules that name FLOW_RESPONSE are asked about it"},
-		{"a form, of which nothing is shown", `[{name: a, match: {event: FLOW_RESPONSE, when: value.response.email == "b@example.com" && event != ""}, notify: chat}]`, response, "when: when is false"},
-		{"an expression that fails on a form", `[{name: a, match: {event: FLOW_RESPONSE, when: value.response.email > 5}, notify: chat}]`, response, "when: when failed on this response"},
-		{"a window", `[{name: a, match: {}, during: night, notify: chat}]`, with(activated(router.EndpointErrorRate, 5), noon), "during: Mon 2026-01-05 12:00 UTC is in no window of during"},
+			with(activated(router.EndpointErrorRate, 5), func(ev *router.Event) { ev.Reading.Value = new(14.28) }),
+			"when: when is false: error_rate is 14.28, threshold is 5"},
+		{"a recovery", `[{name: a, match: {event: ENDPOINT_ERROR_RATE}, notify: chat}]`, deactivated(router.EndpointErrorRate,
+			5), "alert_state: a recovery is asked only of rules with alert_state: DEACTIVATED"},
+		{"what rules must name", `[{name: a, match: {}, notify: chat}]`, response,
+			"event: only rules that name FLOW_RESPONSE are asked about it"},
+		{"a form, of which nothing is shown",
+			`[{name: a, match: {event: FLOW_RESPONSE, when: value.response.email == "b@example.com" && event != ""}, notify: chat}]`, response, "when: when is false"},
+		{"an expression that fails on a form",
+			`[{name: a, match: {event: FLOW_RESPONSE, when: value.response.email > 5}, notify: chat}]`, response,
+			"when: when failed on this response"},
+		{"a window", `[{name: a, match: {}, during: night, notify: chat}]`, with(activated(router.EndpointErrorRate, 5),
+			noon), "during: Mon 2026-01-05 12:00 UTC is in no window of during"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			rules, err := Load("rules.yaml", []byte(world+rest+c.rules+ending), Config{Env: func(string) (string, bool) { return "0123456789abcdef0123456789abcdef", true }})
+			rules, err := Load("rules.yaml", []byte(world+rest+c.rules+ending),
+				Config{Env: func(string) (string, bool) { return "0123456789abcdef0123456789abcdef", true }})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -43,7 +43,8 @@ func TestTeamsOwnTheirFiles(t *testing.T) {
 		want string
 	}{
 		{activated(router.EndpointLatency, 7000), "payments are slow: critical to ops, payments"},
-		{with(activated(router.EndpointLatency, 7000), func(ev *router.Event) { ev.Flow = "2" }), "growth: critical to growth"},
+		{with(activated(router.EndpointLatency, 7000), func(ev *router.Event) { ev.Flow = "2" }),
+			"growth: critical to growth"},
 		{with(activated(router.EndpointLatency, 7000), func(ev *router.Event) { ev.Flow = "3" }), "default: critical to ops"},
 	} {
 		c.ev.At = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)

@@ -40,11 +40,12 @@ func (r *Rules) AccountIDs(name string) (ids []string) {
 	return ids
 }
 
-// Misnamed says what in a scope the files do not know, so that no flow is in it, with the nearest that they know. An event
-// that nobody knows may exist; one that is nearly known is misspelt.
+// Misnamed says what in a scope the files do not know, so that no flow is in it, with the nearest that they know. An
+// event that nobody knows may exist; one that is nearly known is misspelt.
 func (r *Rules) Misnamed(s *router.Scope) (problems []string) {
 	if near, ok := yamldoc.NearMiss(s.Event, router.KnownEvents()); ok && s.Event != "" {
-		problems = append(problems, fmt.Sprintf("there is no event %s: did you mean %s?", yamldoc.Quote(s.Event), yamldoc.Quote(near)))
+		problems = append(problems, fmt.Sprintf("there is no event %s: did you mean %s?", yamldoc.Quote(s.Event),
+			yamldoc.Quote(near)))
 	}
 	for _, label := range slices.Sorted(maps.Keys(s.Labels)) {
 		var values []string

@@ -23,7 +23,8 @@ rules:
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string][]string{"checkout": {"1"}, "Survey": {"2", "3"}, "1": {"1"}, "Chekout": nil, "": nil} {
+	for name, want := range map[string][]string{"checkout": {"1"}, "Survey": {"2", "3"}, "1": {"1"}, "Chekout": nil,
+		"": nil} {
 		if diff := cmp.Diff(want, r.FlowIDs(name)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", name, diff)
 		}
@@ -50,10 +51,13 @@ default: {notify: [ops]}
 		{"everything", router.Scope{}, nil},
 		{"what is known", router.Scope{Event: router.EndpointLatency, Labels: map[string]string{"team": "growth"}}, nil},
 		{"an event that may be new", router.Scope{Event: "FLOW_QUALITY"}, nil},
-		{"a misspelt event", router.Scope{Event: "ENDPOINT_LATENC"}, []string{`there is no event "ENDPOINT_LATENC": did you mean "ENDPOINT_LATENCY"?`}},
-		{"a misspelt team", router.Scope{Labels: map[string]string{"team": "paymnts"}}, []string{`no flow has team "paymnts": did you mean "payments"?`}},
+		{"a misspelt event", router.Scope{Event: "ENDPOINT_LATENC"},
+			[]string{`there is no event "ENDPOINT_LATENC": did you mean "ENDPOINT_LATENCY"?`}},
+		{"a misspelt team", router.Scope{Labels: map[string]string{"team": "paymnts"}},
+			[]string{`no flow has team "paymnts": did you mean "payments"?`}},
 		{"an unknown label and value", router.Scope{Labels: map[string]string{"tiers": "gold", "team": "x"}},
-			[]string{`no flow has team "x": flows have growth, payments`, `no flow has the label "tiers": did you mean "tier"?`}},
+			[]string{`no flow has team "x": flows have growth, payments`,
+				`no flow has the label "tiers": did you mean "tier"?`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, r.Misnamed(&c.scope)); diff != "" {

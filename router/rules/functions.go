@@ -21,7 +21,8 @@ type wordFunc struct {
 	make               func(*meter) any
 }
 
-// wordFuncs are those that people need to write a line about an incident. Each charges for what it makes before it makes it.
+// wordFuncs are those that people need to write a line about an incident. Each charges for what it makes before it
+// makes it.
 var wordFuncs = []wordFunc{
 	{"upper", `{{upper .Severity}}`, "capital letters", func(m *meter) any {
 		return func(s string) string { m.charge(3 * len(s)); return strings.ToUpper(s) }
@@ -61,7 +62,8 @@ var wordFuncs = []wordFunc{
 			return v
 		}
 	}},
-	{"date", `{{date "Mon 15:04" "Europe/Berlin" .At}}`, "a time by the clock of a place, as Go writes times; seconds since 1970 are a time as well",
+	{"date", `{{date "Mon 15:04" "Europe/Berlin" .At}}`,
+		"a time by the clock of a place, as Go writes times; seconds since 1970 are a time as well",
 		func(m *meter) any {
 			return func(layout, zone string, at any) (string, error) { return m.date(layout, zone, at) }
 		}},

@@ -26,8 +26,8 @@ type index struct {
 	thresholds ladder
 }
 
-// bitset is a set of rules by their place in the file. Most sets are nearly empty where there are many rules, so a second
-// level says which words have bits: what is empty is skipped 4,096 rules at a time.
+// bitset is a set of rules by their place in the file. Most sets are nearly empty where there are many rules, so a
+// second level says which words have bits: what is empty is skipped 4,096 rules at a time.
 type bitset struct {
 	words []uint64
 	some  []uint64 // bit i is set if words[i] is not 0
@@ -147,8 +147,8 @@ func narrowFlows(rules []rule) dimension {
 	return d
 }
 
-// ladder narrows by threshold. The limits that rules name part the numbers into points and the gaps between them, and within
-// a gap all rules answer alike: so comparisons are worked out once too.
+// ladder narrows by threshold. The limits that rules name part the numbers into points and the gaps between them, and
+// within a gap all rules answer alike: so comparisons are worked out once too.
 type ladder struct {
 	limits []float64
 	sets   []bitset // below limits[0], at limits[0], between it and limits[1], ..., above the last

@@ -40,9 +40,9 @@ func Load(path string, data []byte, cfg Config) (*Rules, error) {
 	return LoadFiles([]File{{path, data}}, cfg)
 }
 
-// LoadFiles reads rules that stand in several files, so that every team can own one. They are one set of rules: what one
-// file names, all can use, and no two may give the same name. Rules are tried file by file, in the order of files. Each file
-// has its `version`; `default`, `fallback`, `watch`, `drill` and `report` stand in one of them at most.
+// LoadFiles reads rules that stand in several files, so that every team can own one. They are one set of rules: what
+// one file names, all can use, and no two may give the same name. Rules are tried file by file, in the order of files.
+// Each file has its `version`; `default`, `fallback`, `watch`, `drill` and `report` stand in one of them at most.
 func LoadFiles(files []File, cfg Config) (*Rules, error) {
 	rules, found := newLoader(cfg).load(files)
 	if found = found.Faults(); len(found) > 0 {
@@ -51,8 +51,8 @@ func LoadFiles(files []File, cfg Config) (*Rules, error) {
 	return rules, nil
 }
 
-// Check reads rules as LoadFiles does and returns everything that is worth saying of them, by position: faults, for which
-// there are no rules, and else warnings about what can be loaded but is surely not meant.
+// Check reads rules as LoadFiles does and returns everything that is worth saying of them, by position: faults, for
+// which there are no rules, and else warnings about what can be loaded but is surely not meant.
 func Check(files []File, cfg Config) (*Rules, Mistakes) {
 	l := newLoader(cfg)
 	rules, found := l.load(files)
@@ -77,7 +77,8 @@ type loader struct {
 	waits               []entry                    // `after`, `unless` and `remind` of the rule that is being read
 	calls               []entry                    // mentions of the rule at hand
 	steps               int                        // of the regular expressions read so far
-	tried               int                        // what trying expressions and templates has cost so far, as a meter counts
+	// what trying expressions and templates has cost so far, as a meter counts
+	tried int
 }
 
 // document is a file as far as it could be read.
@@ -99,7 +100,8 @@ func newLoader(cfg Config) *loader {
 		Report: yamldoc.NewReport(fileFormat()),
 		cfg:    cfg,
 		rules: &Rules{
-			cfg: cfg, flows: map[string]router.FlowInfo{}, accounts: map[string]router.FlowInfo{}, targets: map[string]router.Target{},
+			cfg: cfg, flows: map[string]router.FlowInfo{}, accounts: map[string]router.FlowInfo{},
+			targets: map[string]router.Target{},
 			windows: map[string]*window{}, allow: map[string][]string{}, drillsPage: map[string]bool{},
 		},
 		names: map[string]map[string]*named{},
@@ -262,7 +264,8 @@ func (l *loader) find(kind string, s scalar, nobody string) (ok bool) {
 	if len(known) > 0 {
 		hint = "known are: " + yamldoc.Shorten(strings.Join(known, ", "), 100)
 	}
-	l.NoSuch(s.Node, s.Path, fmt.Sprintf("there is no %s %s", kind, s.Written()), cmp.Or(yamldoc.DidYouMean(s.Text, known), hint))
+	l.NoSuch(s.Node, s.Path, fmt.Sprintf("there is no %s %s", kind, s.Written()),
+		cmp.Or(yamldoc.DidYouMean(s.Text, known), hint))
 	return false
 }
 
@@ -296,7 +299,8 @@ func (l *loader) owned(e entry, kind string, into map[string]router.FlowInfo, na
 			continue
 		}
 		if !metaID.MatchString(f.Key) {
-			l.Wrong(f.At, f.Path, fmt.Sprintf("%s is no id of a%s %s", yamldoc.Quote(f.Key), map[bool]string{true: "n"}[kind == "account"], kind),
+			l.Wrong(f.At, f.Path, fmt.Sprintf("%s is no id of a%s %s", yamldoc.Quote(f.Key),
+				map[bool]string{true: "n"}[kind == "account"], kind),
 				`an id is a row of digits; put it in quotes: "1987937931743377"`)
 		}
 		info := router.FlowInfo{Labels: map[string]string{}}

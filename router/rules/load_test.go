@@ -29,7 +29,8 @@ const (
 // testConfig is a small world: what the files in testdata refer to.
 func testConfig() Config {
 	env := map[string]string{
-		"PD_KEY": testKey, "PD_PAYMENTS_KEY": testKey, "HOOK_SECRET": testWebhookSecret, "SECRET_URL": "gopher://hunter2-url", "SHORT_KEY": "hunter2-short", "SECRET_CHANNEL": "hunter2-channel", "EMPTY": "",
+		"PD_KEY": testKey, "PD_PAYMENTS_KEY": testKey, "HOOK_SECRET": testWebhookSecret, "SECRET_URL": "gopher://hunter2-url",
+		"SHORT_KEY": "hunter2-short", "SECRET_CHANNEL": "hunter2-channel", "EMPTY": "",
 		"SECRET_WHEN": "hunter2 > 1", "SECRET_TITLE": "{{.Hunter2}}", "TEAM": "hunter2-team", "FLOW_NAME": "Checkout",
 	}
 	return Config{
@@ -72,7 +73,8 @@ func TestEveryMistakeIsReportedInOneRunWithItsPosition(t *testing.T) {
 				t.Fatalf("error is %v", err)
 			}
 			got := err.Error() + "\n"
-			if strings.Contains(strings.ToLower(got), "hunter2-") && !strings.Contains(got, `"hunter2-tem"`) || strings.Contains(got, testKey) || strings.Contains(got, testWebhookSecret) || strings.Contains(got, "aHVudGVyM") {
+			if strings.Contains(strings.ToLower(got), "hunter2-") && !strings.Contains(got, `"hunter2-tem"`) ||
+				strings.Contains(got, testKey) || strings.Contains(got, testWebhookSecret) || strings.Contains(got, "aHVudGVyM") {
 				t.Errorf("a secret leaks:\n%s", got)
 			}
 			golden := strings.TrimSuffix(file, ".yaml") + ".want"
@@ -124,7 +126,8 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 	}
 
 	const checkout, signUp = "1987937931743377", "2046115872904163"
-	morning, evening := time.Date(2026, 1, 7, 9, 0, 0, 0, time.UTC), time.Date(2026, 1, 7, 21, 0, 0, 0, time.UTC) // a Wednesday
+	// a Wednesday
+	morning, evening := time.Date(2026, 1, 7, 9, 0, 0, 0, time.UTC), time.Date(2026, 1, 7, 21, 0, 0, 0, time.UTC)
 	event := func(name, flow string, change func(*router.Event)) router.Event {
 		ev := router.Event{Source: router.SourceMeta, Field: "flows", Name: name, Flow: flow, At: morning}
 		change(&ev)
@@ -138,7 +141,8 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 	}
 	account := func(kind router.SubjectKind, change, state string) func(*router.Event) {
 		return func(ev *router.Event) {
-			ev.Subject, ev.Change, ev.AlertState, ev.Value = router.Subject{Kind: kind, ID: "1"}, change, state, []byte(`{"reason":"NONE"}`)
+			ev.Subject, ev.Change, ev.AlertState, ev.Value = router.Subject{Kind: kind, ID: "1"}, change, state,
+				[]byte(`{"reason":"NONE"}`)
 		}
 	}
 	value := func(json string) func(*router.Event) { return func(ev *router.Event) { ev.Value = []byte(json) } }
@@ -147,33 +151,49 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 		want string
 	}{
 		{event(router.EndpointErrorRate, checkout, active(5)), "payments endpoint is failing: warning to payments-chat"},
-		{event(router.EndpointErrorRate, checkout, active(10)), "payments endpoint is failing: error to payments-chat, payments-oncall"},
+		{event(router.EndpointErrorRate, checkout, active(10)),
+			"payments endpoint is failing: error to payments-chat, payments-oncall"},
 		{event(router.EndpointErrorRate, signUp, active(50)), "sign-up is failing: critical to ops-chat"},
-		{event(router.EndpointErrorRate, signUp, func(ev *router.Event) { active(50)(ev); ev.At = evening }), "sign-up is failing and nobody may see it: critical to ops-chat, payments-oncall"},
-		{event(router.EndpointErrorRate, signUp, func(ev *router.Event) { active(5)(ev); ev.At = evening }), "sign-up is failing and nobody may see it: warning to ops-chat"},
+		{event(router.EndpointErrorRate, signUp, func(ev *router.Event) { active(50)(ev); ev.At = evening }),
+			"sign-up is failing and nobody may see it: critical to ops-chat, payments-oncall"},
+		{event(router.EndpointErrorRate, signUp, func(ev *router.Event) { active(5)(ev); ev.At = evening }),
+			"sign-up is failing and nobody may see it: warning to ops-chat"},
 		{event(router.ClientErrorRate, signUp, active(50)), "flow health: critical to ops-chat"},
-		{event(router.EndpointAvailability, checkout, active(90)), "payments endpoint is failing: critical to payments-chat, payments-oncall"},
+		{event(router.EndpointAvailability, checkout, active(90)),
+			"payments endpoint is failing: critical to payments-chat, payments-oncall"},
 		{event(router.EndpointLatency, checkout, active(1000)), "flow health: warning to ops-chat"},
-		{event(router.EndpointLatency, checkout, active(5000)), "payments endpoint is slow: critical to payments-chat, payments-oncall"},
-		{event(router.EndpointLatency, signUp, func(ev *router.Event) { active(1000)(ev); ev.Requests = new(3.0) }), "few requests say nothing about latency: dropped"},
+		{event(router.EndpointLatency, checkout, active(5000)),
+			"payments endpoint is slow: critical to payments-chat, payments-oncall"},
+		{event(router.EndpointLatency, signUp, func(ev *router.Event) { active(1000)(ev); ev.Requests = new(3.0) }),
+			"few requests say nothing about latency: dropped"},
 		{event(router.ClientErrorRate, checkout, active(50)), "payments client errors: error to payments-chat"},
-		{event(router.FlowStatusChange, signUp, status(router.Published, router.Throttled)), "throttled flows: error to ops-chat"},
-		{event(router.FlowStatusChange, signUp, status(router.Throttled, router.Blocked)), "blocked flows page at once: critical to ops-chat, payments-oncall"},
-		{event(router.FlowStatusChange, signUp, status(router.Draft, router.Published)), "published or retired: info to ops-chat"},
-		{event(router.FlowStatusChange, signUp, status(router.Published, router.Deprecated)), "published or retired: info to ops-chat"},
+		{event(router.FlowStatusChange, signUp, status(router.Published, router.Throttled)),
+			"throttled flows: error to ops-chat"},
+		{event(router.FlowStatusChange, signUp, status(router.Throttled, router.Blocked)),
+			"blocked flows page at once: critical to ops-chat, payments-oncall"},
+		{event(router.FlowStatusChange, signUp, status(router.Draft, router.Published)),
+			"published or retired: info to ops-chat"},
+		{event(router.FlowStatusChange, signUp, status(router.Published, router.Deprecated)),
+			"published or retired: info to ops-chat"},
 		{event(router.FlowStatusChange, signUp, status("", router.Draft)), "default: info to ops-chat"},
 		{event(router.FlowVersionExpiryWarning, checkout, status("", "")), "a version will expire: warning to ops-chat"},
-		{event(router.FlowResponse, "", value(`{"response":{"call_me_back":true,"topic":"Refund","phone":"+1"}}`)), "somebody asks to be called back: info to payments-chat with topic=Refund"},
+		{event(router.FlowResponse, "", value(`{"response":{"call_me_back":true,"topic":"Refund","phone":"+1"}}`)),
+			"somebody asks to be called back: info to payments-chat with topic=Refund"},
 		{event(router.FlowResponse, "", value(`{"response":{}}`)), "default: info to nobody"},
-		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", account(router.SubjectTemplate, "REJECTED", "")), "a message template was rejected: warning to ops-chat with reason=NONE"},
+		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", account(router.SubjectTemplate, "REJECTED", "")),
+			"a message template was rejected: warning to ops-chat with reason=NONE"},
 		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", account(router.SubjectTemplate, "PAUSED", router.Activated)),
 			"a phone number or a template is in trouble: warning to ops-chat with reason=NONE"},
-		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", account(router.SubjectTemplate, "APPROVED", router.Deactivated)), "approvals and higher limits: info to ops-chat"},
+		{event("MESSAGE_TEMPLATE_STATUS_UPDATE", "", account(router.SubjectTemplate, "APPROVED", router.Deactivated)),
+			"approvals and higher limits: info to ops-chat"},
 		{event("PHONE_NUMBER_QUALITY_UPDATE", "", account(router.SubjectPhone, "FLAGGED", router.Activated)),
 			"a phone number or a template is in trouble: error to ops-chat with reason=NONE"},
-		{event("PHONE_NUMBER_QUALITY_UPDATE", "", account(router.SubjectPhone, "UNFLAGGED", router.Deactivated)), "default: info to nobody"},
-		{event("SECURITY", "", account(router.SubjectPhone, "PIN_CHANGED", "")), "somebody changes the PIN of a phone number: critical to ops-chat, payments-oncall"},
-		{event("ACCOUNT_REVIEW_UPDATE", "", account(router.SubjectAccount, "REJECTED", router.Activated)), "the account is in danger: critical to ops-chat, payments-oncall"},
+		{event("PHONE_NUMBER_QUALITY_UPDATE", "", account(router.SubjectPhone, "UNFLAGGED", router.Deactivated)),
+			"default: info to nobody"},
+		{event("SECURITY", "", account(router.SubjectPhone, "PIN_CHANGED", "")),
+			"somebody changes the PIN of a phone number: critical to ops-chat, payments-oncall"},
+		{event("ACCOUNT_REVIEW_UPDATE", "", account(router.SubjectAccount, "REJECTED", router.Activated)),
+			"the account is in danger: critical to ops-chat, payments-oncall"},
 		{event("ACCOUNT_REVIEW_UPDATE", "", account(router.SubjectAccount, "PENDING", "")), "default: info to ops-chat"},
 		{event("SOMETHING_NEW", "", value(`{}`)), "default: info to ops-chat"},
 	} {
@@ -233,7 +253,8 @@ default: {notify: chat}
 			t.Errorf("%s is at %s", name, target.Address)
 		}
 	}
-	if _, err := Load("rules.yaml", []byte(text), Config{Env: func(string) (string, bool) { return "a b", true }, ReadFile: cfg.ReadFile}); err == nil ||
+	if _, err := Load("rules.yaml", []byte(text), Config{Env: func(string) (string, bool) { return "a b", true },
+		ReadFile: cfg.ReadFile}); err == nil ||
 		strings.Contains(err.Error(), "a b") || !strings.Contains(err.Error(), "rules.yaml:4:") {
 		t.Errorf("a channel with a space in it: %v", err)
 	}
@@ -264,7 +285,8 @@ default: {notify: env}
 	if target, ok := rules.Target("id"); !ok || target.Address != "C0123456789" {
 		t.Errorf("id is %+v", target)
 	}
-	if diff := cmp.Diff([]string{"007", "1987937931743377", "2", "9007199254740993"}, slices.Sorted(maps.Keys(rules.flows))); diff != "" {
+	if diff := cmp.Diff([]string{"007", "1987937931743377", "2", "9007199254740993"},
+		slices.Sorted(maps.Keys(rules.flows))); diff != "" {
 		t.Errorf("ids: -want +got\n%s", diff)
 	}
 	want := router.FlowInfo{FlowName: "Checkout", Runbook: "https://example.com/x", Labels: map[string]string{}}
@@ -272,7 +294,8 @@ default: {notify: env}
 		t.Errorf("-want +got\n%s", diff)
 	}
 	if got, want := rules.flows["2"], (router.FlowInfo{
-		FlowName: "${X} and $${file:/x}, $$5, ${ {{", Runbook: "https://example.com/${X}", Labels: map[string]string{}}); !cmp.Equal(got, want) {
+		FlowName: "${X} and $${file:/x}, $$5, ${ {{", Runbook: "https://example.com/${X}",
+		Labels: map[string]string{}}); !cmp.Equal(got, want) {
 		t.Errorf("what is meant as it stands is %+v", got)
 	}
 	if _, ok := rules.Fallback(); ok {
@@ -285,7 +308,8 @@ default: {notify: env}
 
 func TestAFewAliasesCannotStandForEverything(t *testing.T) {
 	var text strings.Builder
-	text.WriteString("version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\"}}\nrules:\n  - &r {name: a, match: {}, notify: &n [")
+	text.WriteString(
+		"version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\"}}\nrules:\n  - &r {name: a, match: {}, notify: &n [")
 	text.WriteString(strings.Repeat("chat, ", 2000))
 	text.WriteString("chat]}\n")
 	for i := range 2000 {
@@ -307,10 +331,12 @@ func TestAFileThatIsTooLargeIsRefusedUnread(t *testing.T) {
 func TestFilesThatHaveTooManyValuesTogetherAreRefused(t *testing.T) {
 	var files []File
 	for i := range 4 {
-		files = append(files, File{fmt.Sprintf("%d.yaml", i), []byte("version: 1\nx: [" + strings.Repeat("a,", yamldoc.MaxNodes/2) + "]")})
+		files = append(files, File{fmt.Sprintf("%d.yaml", i),
+			[]byte("version: 1\nx: [" + strings.Repeat("a,", yamldoc.MaxNodes/2) + "]")})
 	}
 	_, err := LoadFiles(files, Config{})
-	if want := "3.yaml:1:1: the files before this one have too many values (keep rules shorter)"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "3.yaml:1:1: the files before this one have too many values (keep rules shorter)"; err == nil ||
+		!strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

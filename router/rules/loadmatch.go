@@ -53,7 +53,8 @@ func allChanges() []string {
 // subjectKinds are the words of `subject`.
 func subjectKinds() []string {
 	return []string{
-		string(router.SubjectFlow), string(router.SubjectAccount), string(router.SubjectPhone), string(router.SubjectTemplate),
+		string(router.SubjectFlow), string(router.SubjectAccount), string(router.SubjectPhone),
+		string(router.SubjectTemplate),
 		string(router.SubjectEntity), string(router.SubjectPayment),
 	}
 }
@@ -153,7 +154,8 @@ func (l *loader) eventNames(e entry) (names []string) {
 		if slices.Contains(saidByPeople[:], s.Text) {
 			l.Wrong(s.Node, s.Path, "rules are not asked about "+s.Written()+": a person says it, or a service", "")
 		}
-		if !l.misspelt(s, "event", append(router.KnownEvents(), chatEvents()...)) && !slices.Contains(saidByPeople[:], s.Text) &&
+		if !l.misspelt(s, "event", append(router.KnownEvents(), chatEvents()...)) &&
+			!slices.Contains(saidByPeople[:], s.Text) &&
 			router.ChatField(s.Text) == "" {
 			l.unheardOf(s, "event", router.KnownEvents())
 		}
@@ -185,8 +187,8 @@ func (l *loader) fieldsOfMeta(e entry) (names []string) {
 	return names
 }
 
-// unheardOf warns of a name that Meta is not known to send. It may be a new one, so that the rules are read all the same.
-// Where nothing is known, nothing is said.
+// unheardOf warns of a name that Meta is not known to send. It may be a new one, so that the rules are read all the
+// same. Where nothing is known, nothing is said.
 func (l *loader) unheardOf(s scalar, what string, known []string) {
 	if len(known) == 0 || slices.Contains(known, s.Text) || s.Guarded() {
 		return
@@ -198,8 +200,8 @@ func (l *loader) unheardOf(s scalar, what string, known []string) {
 	l.Warn(s.Node, s.Path, fmt.Sprintf("Meta is not known to send the %s %s", what, s.Written()), hint)
 }
 
-// closest returns the known word that somebody most likely meant, or "": one that is nearly the same, that is longer, or that
-// shares most of its parts.
+// closest returns the known word that somebody most likely meant, or "": one that is nearly the same, that is longer,
+// or that shares most of its parts.
 func closest(word string, known []string) (best string) {
 	parts := func(s string) []string {
 		return strings.FieldsFunc(strings.ToLower(s), func(c rune) bool { return c == '_' || c == '-' || c == ' ' })
@@ -252,7 +254,8 @@ func (l *loader) changes(e entry, events []string) (words []string) {
 		switch {
 		case s.Guarded():
 		case nearly:
-			l.Warn(s.Node, s.Path, "Meta is not known to send the change "+s.Written(), fmt.Sprintf("did you mean %s?", yamldoc.Quote(near)))
+			l.Warn(s.Node, s.Path, "Meta is not known to send the change "+s.Written(),
+				fmt.Sprintf("did you mean %s?", yamldoc.Quote(near)))
 		case all || events == nil && plainChange.MatchString(s.Text):
 			l.unheardOf(s, "change", known)
 		}
@@ -301,7 +304,8 @@ func (l *loader) oneWord(s scalar, problem string, known []string) {
 func (l *loader) misspelt(s scalar, what string, known []string) bool {
 	near, ok := yamldoc.NearMiss(s.Text, known)
 	if ok {
-		l.Wrong(s.Node, s.Path, fmt.Sprintf("there is no %s %s", what, s.Written()), fmt.Sprintf("did you mean %s?", yamldoc.Quote(near)))
+		l.Wrong(s.Node, s.Path, fmt.Sprintf("there is no %s %s", what, s.Written()),
+			fmt.Sprintf("did you mean %s?", yamldoc.Quote(near)))
 	}
 	return ok
 }
@@ -399,8 +403,10 @@ func (l *loader) flowTest(e entry, not bool) flowTest {
 		_, found := l.rules.flows[s.Text]
 		if !found && metaID.MatchString(s.Text) {
 			found = true
-			if near, ok := yamldoc.NearMiss(s.Text, slices.Sorted(maps.Keys(l.rules.flows))); ok && len(s.Text) > 8 && !l.Partial() {
-				l.Warn(s.Node, s.Path, "no flow under flows has the id "+s.Written(), fmt.Sprintf("did you mean %s?", yamldoc.Quote(near)))
+			if near, ok := yamldoc.NearMiss(s.Text, slices.Sorted(maps.Keys(l.rules.flows))); ok && len(s.Text) > 8 &&
+				!l.Partial() {
+				l.Warn(s.Node, s.Path, "no flow under flows has the id "+s.Written(),
+					fmt.Sprintf("did you mean %s?", yamldoc.Quote(near)))
 			}
 		}
 		if found {
@@ -409,7 +415,8 @@ func (l *loader) flowTest(e entry, not bool) flowTest {
 		named := l.flowsBy[""][s.Text]
 		maps.Copy(t.ids, named)
 		if !found && named == nil {
-			l.NoSuch(s.Node, s.Path, "no flow is called "+s.Written(), cmp.Or(yamldoc.DidYouMean(s.Text, l.flowsBy.values("")), "name it under flows, or write its id"))
+			l.NoSuch(s.Node, s.Path, "no flow is called "+s.Written(), cmp.Or(yamldoc.DidYouMean(s.Text, l.flowsBy.values("")),
+				"name it under flows, or write its id"))
 		}
 	}
 	return t

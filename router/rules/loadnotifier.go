@@ -48,7 +48,8 @@ func (l *loader) target(n entry, keys []entry) router.Target {
 		return t
 	}
 	if t.Kind = router.Kind(s.Text); !t.Kind.Known() {
-		l.Wrong(s.Node, s.Path, "there is no kind "+s.Written(), cmp.Or(yamldoc.DidYouMean(s.Text, kindWords()), "it is "+yamldoc.OneOf(kindWords())))
+		l.Wrong(s.Node, s.Path, "there is no kind "+s.Written(), cmp.Or(yamldoc.DidYouMean(s.Text, kindWords()),
+			"it is "+yamldoc.OneOf(kindWords())))
 		return t
 	}
 	known, foreign := notifierKeys(t.Kind), foreignKeys(t.Kind)

@@ -17,7 +17,8 @@ import (
 // ruleList reads the rules of a file.
 func (l *loader) ruleList(e entry) {
 	if yamldoc.Follow(e.Value).Kind != yaml.SequenceNode {
-		l.Wrong(e.Value, e.Path, "must be a list of rules, not "+yamldoc.Describe(yamldoc.Follow(e.Value)), "begin each rule with - name:")
+		l.Wrong(e.Value, e.Path, "must be a list of rules, not "+yamldoc.Describe(yamldoc.Follow(e.Value)),
+			"begin each rule with - name:")
 		return
 	}
 	items, paths := l.List(e.Value, e.Path)
@@ -34,7 +35,8 @@ func (l *loader) rule(o object) rule {
 	if e, ok := o.at["name"]; ok {
 		rule.name = l.ruleName(e)
 	} else if !o.has("name") {
-		l.Absent(o.node, yamldoc.Join(o.path, "name"), "is missing", "people see it on the incident: say when the rule applies")
+		l.Absent(o.node, yamldoc.Join(o.path, "name"), "is missing",
+			"people see it on the incident: say when the rule applies")
 	}
 	if e, ok := o.at["match"]; ok {
 		rule.match = l.match(e, rule.places)
@@ -64,7 +66,8 @@ func (l *loader) rule(o object) rule {
 		l.Wrong(o.at["continue"].At, o.at["continue"].Path, "what is dropped cannot continue", "remove continue or drop")
 	}
 	if rule.drop && rule.match.recoveryOnly() {
-		l.Wrong(o.at["drop"].At, o.at["drop"].Path, "a recovery cannot be dropped: it would leave incidents open", "remove drop, or match alert_state: ACTIVATED")
+		l.Wrong(o.at["drop"].At, o.at["drop"].Path, "a recovery cannot be dropped: it would leave incidents open",
+			"remove drop, or match alert_state: ACTIVATED")
 	}
 	l.doubtful(&rule, o)
 	return rule
@@ -198,16 +201,19 @@ var mentionForm = regexp.MustCompile(whole(router.MentionForms()...))
 // mention reads whom an entry of notify calls by name.
 func (l *loader) mention(e entry, target *router.Target) (names []string) {
 	if target.Kind != "" && target.Kind.Mentions() == nil {
-		l.Wrong(e.At, e.Path, target.Kind.One()+" mentions nobody", "mention is for "+yamldoc.OneOf(kindsThat(func(k router.Kind) bool { return k.Mentions() != nil })))
+		l.Wrong(e.At, e.Path, target.Kind.One()+" mentions nobody",
+			"mention is for "+yamldoc.OneOf(kindsThat(func(k router.Kind) bool { return k.Mentions() != nil })))
 	}
 	all, _ := l.Scalars(e.Value, e.Path)
 	for _, s := range all {
 		switch bare := strings.Trim(s.Text, "@<!>"); {
 		case !mentionForm.MatchString(s.Text) && mentionForm.MatchString(bare):
-			l.Wrong(s.Node, s.Path, s.Written()+" is nobody who can be mentioned", fmt.Sprintf("did you mean %s?", yamldoc.Quote(bare)))
+			l.Wrong(s.Node, s.Path, s.Written()+" is nobody who can be mentioned",
+				fmt.Sprintf("did you mean %s?", yamldoc.Quote(bare)))
 		case !mentionForm.MatchString(s.Text):
 			l.Wrong(s.Node, s.Path, s.Written()+" is nobody who can be mentioned",
-				cmp.Or(yamldoc.DidYouMean(s.Text, []string{"here", "channel"}), "write here, channel, a Slack member id (U...) or the id of a user group (S...)"))
+				cmp.Or(yamldoc.DidYouMean(s.Text, []string{"here", "channel"}),
+					"write here, channel, a Slack member id (U...) or the id of a user group (S...)"))
 		case slices.Contains(names, s.Text):
 			l.Wrong(s.Node, s.Path, s.Written()+" stands here twice", "")
 		default:
@@ -215,7 +221,8 @@ func (l *loader) mention(e entry, target *router.Target) (names []string) {
 		}
 	}
 	if len(names) > mostMentions {
-		l.Wrong(e.At, e.Path, fmt.Sprintf("mentions more than %d", mostMentions), "make a user group of them, and mention that (S...)")
+		l.Wrong(e.At, e.Path, fmt.Sprintf("mentions more than %d", mostMentions),
+			"make a user group of them, and mention that (S...)")
 	}
 	return names
 }
@@ -234,7 +241,8 @@ func kindsThat(can func(router.Kind) bool) (words []string) {
 func (l *loader) unless(e entry) bool {
 	s, ok := l.Scalar(e.Value, e.Path)
 	if ok && s.Text != string(router.IncidentAcknowledged) {
-		l.Wrong(s.Node, s.Path, "must be acknowledged, not "+s.Written(), yamldoc.DidYouMean(s.Text, []string{string(router.IncidentAcknowledged)}))
+		l.Wrong(s.Node, s.Path, "must be acknowledged, not "+s.Written(),
+			yamldoc.DidYouMean(s.Text, []string{string(router.IncidentAcknowledged)}))
 	}
 	return ok
 }
@@ -317,7 +325,8 @@ func (l *loader) severityWord(e entry) router.Severity {
 }
 
 func (l *loader) badSeverity(s scalar, hint string) {
-	l.Wrong(s.Node, s.Path, "there is no severity "+s.Written(), cmp.Or(yamldoc.DidYouMean(strings.TrimLeft(s.Text, "<>= "), severityWords()), hint))
+	l.Wrong(s.Node, s.Path, "there is no severity "+s.Written(),
+		cmp.Or(yamldoc.DidYouMean(strings.TrimLeft(s.Text, "<>= "), severityWords()), hint))
 }
 
 func (l *loader) groupBy(e entry) router.GroupBy {
@@ -325,7 +334,8 @@ func (l *loader) groupBy(e entry) router.GroupBy {
 	known := []string{string(router.GroupByThreshold), string(router.GroupByFlow)}
 	if ok && !slices.Contains(known, s.Text) {
 		l.Wrong(s.Node, s.Path, "alerts cannot be grouped by "+s.Written(),
-			cmp.Or(yamldoc.DidYouMean(s.Text, known), "it is "+yamldoc.OneOf(known)+"; without it, one incident for each flow and event"))
+			cmp.Or(yamldoc.DidYouMean(s.Text, known), "it is "+yamldoc.OneOf(known)+
+				"; without it, one incident for each flow and event"))
 	}
 	return router.GroupBy(s.Text)
 }

@@ -82,7 +82,8 @@ func (l *loader) day(s scalar, word string) (int, bool) {
 		if word != s.Text && !s.Guarded() {
 			problem = "there is no day " + yamldoc.Quote(word)
 		}
-		l.Wrong(s.Node, s.Path, problem, cmp.Or(nearestDay(word), `write mon, tue, wed, thu, fri, sat, sun, or a span such as mon-fri`))
+		l.Wrong(s.Node, s.Path, problem,
+			cmp.Or(nearestDay(word), `write mon, tue, wed, thu, fri, sat, sun, or a span such as mon-fri`))
 	}
 	return i, i >= 0
 }
@@ -220,8 +221,8 @@ func (l *loader) wait(e entry) time.Duration {
 	return d
 }
 
-// shortest is how long an acknowledgement lasts at least, and what is said again and again rests: who is on their way to a
-// keyboard is not paged anew.
+// shortest is how long an acknowledgement lasts at least, and what is said again and again rests: who is on their way
+// to a keyboard is not paged anew.
 const shortest = 5 * time.Minute
 
 // lasting reads a length of time that is not too short for people; 0s is none.

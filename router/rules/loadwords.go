@@ -81,14 +81,16 @@ func sampleViews(rule *rule) []View {
 		incidents, notices = false, true
 	}
 	at, threshold, value := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), 10.0, 14.28
-	reading := router.Reading{Value: &value, Errors: []router.ErrorCount{{Type: "timeout_error", Rate: &value, Count: &value}}}
+	reading := router.Reading{Value: &value,
+		Errors: []router.ErrorCount{{Type: "timeout_error", Rate: &value, Count: &value}}}
 	flow := router.FlowInfo{FlowName: "Sample", Labels: map[string]string{"team": "sample"}}
 	var views []View
 	if incidents {
 		views = append(views, viewIncident(&router.Incident{
 			Number: 1, Flow: "1", WABA: "1", Event: router.EndpointErrorRate, FlowInfo: flow, State: router.IncidentOpen,
 			Severity: router.Error, Path: []router.Level{"10"}, OpenedAt: at,
-		}, []router.Alert{{Event: router.EndpointErrorRate, Level: "10", Active: true, Severity: router.Error, Reading: reading}}))
+		}, []router.Alert{{Event: router.EndpointErrorRate, Level: "10", Active: true, Severity: router.Error,
+			Reading: reading}}))
 	}
 	if notices {
 		views = append(views, viewNotice(&router.Notice{
@@ -100,8 +102,9 @@ func sampleViews(rule *rule) []View {
 }
 
 var (
-	templateError = regexp.MustCompile(`(?s)^template: ([^:]*):(\d+)(?::(\d+))?: (?:executing "[^"]*" at <.*?>: )?(?:error calling \w+: )?(.*)$`)
-	noSuchField   = regexp.MustCompile(`can't evaluate field (\w+) in type \*?rules\.(View\w*)`)
+	templateError = regexp.MustCompile(
+		`(?s)^template: ([^:]*):(\d+)(?::(\d+))?: (?:executing "[^"]*" at <.*?>: )?(?:error calling \w+: )?(.*)$`)
+	noSuchField = regexp.MustCompile(`can't evaluate field (\w+) in type \*?rules\.(View\w*)`)
 )
 
 // badTemplate reports what text/template says, where it says it, in words for people.
@@ -117,7 +120,8 @@ func (l *loader) badTemplate(s scalar, err error) {
 	}
 	if m := noSuchField.FindStringSubmatch(problem); m != nil {
 		known := viewNames(m[2])
-		problem, hint = fmt.Sprintf("there is no .%s", m[1]), cmp.Or(yamldoc.DidYouMean(m[1], known), "known here: "+strings.Join(known, ", "))
+		problem, hint = fmt.Sprintf("there is no .%s", m[1]),
+			cmp.Or(yamldoc.DidYouMean(m[1], known), "known here: "+strings.Join(known, ", "))
 	}
 	if strings.Contains(problem, "out of range") {
 		hint = "an event that the rule matches may have none: guard it with {{with}} or {{if}}"

@@ -35,8 +35,8 @@ func TestTheManualSaysWhatTheCodeKnows(t *testing.T) {
 	}
 }
 
-// TestTheReferenceIsThatOfTheSchema holds the page that lists every key, or writes it anew with -update: it is made of the tables
-// that the schema and the loader are made of.
+// TestTheReferenceIsThatOfTheSchema holds the page that lists every key, or writes it anew with -update: it is made of
+// the tables that the schema and the loader are made of.
 func TestTheReferenceIsThatOfTheSchema(t *testing.T) {
 	const path = "../../cmd/flowbridge/docs/rules-reference.md"
 	want := referencePage()
@@ -58,7 +58,9 @@ func TestTheReferenceIsThatOfTheSchema(t *testing.T) {
 // referencePage is the page: a table for each kind of map.
 func referencePage() string {
 	var b strings.Builder
-	b.WriteString("# Every key of the rules\n\nMade from the schema, which `flowbridge schema` prints. [Rules by example](rules.md) shows them at work.\n")
+	b.WriteString(
+		"# Every key of the rules\n\nMade from the schema, which `flowbridge schema` prints. [Rules by example](rules.md) " +
+			"shows them at work.\n")
 	part := func(title string, t table) {
 		fmt.Fprintf(&b, "\n## %s\n\n| key | meaning |\n| --- | --- |\n", title)
 		for _, k := range t.keys {
@@ -86,8 +88,8 @@ func referencePage() string {
 	return b.String()
 }
 
-// manual returns parts of the manual that are written from the code, in Markdown, by the name that marks their place in the
-// page: the keys of match and of windows, and what title and text can use.
+// manual returns parts of the manual that are written from the code, in Markdown, by the name that marks their place in
+// the page: the keys of match and of windows, and what title and text can use.
 func manual() map[string]string {
 	return map[string]string{
 		"match": keyTable("key of `match`", &matchKeys), "windows": keyTable("key of a window", &windowKeys),
@@ -126,8 +128,8 @@ func functionTable() string {
 // cell writes a text into a cell of a table.
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
 
-// fill returns a page with the parts of manual in their places: each stands between a line <!-- from the code: NAME --> and
-// a line <!-- end -->. A place that the code knows nothing of is an error, as is a part without a place.
+// fill returns a page with the parts of manual in their places: each stands between a line <!-- from the code: NAME -->
+// and a line <!-- end -->. A place that the code knows nothing of is an error, as is a part without a place.
 func fill(page string) (string, error) {
 	parts := manual()
 	var out []string

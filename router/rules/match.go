@@ -32,8 +32,8 @@ type match struct {
 	negated     []string // keys that say `not`
 }
 
-// flowTest is a key that comes down to a set of flows: `flow`, or a label such as `team`. An account can have a label as
-// well: what is said of it, and of its flows that have no such label of their own, holds then.
+// flowTest is a key that comes down to a set of flows: `flow`, or a label such as `team`. An account can have a label
+// as well: what is said of it, and of its flows that have no such label of their own, holds then.
 type flowTest struct {
 	key   string
 	ids   map[string]bool // of flows
@@ -80,8 +80,8 @@ func recovery(ev *router.Event) bool { return ev.Paired() && ev.AlertState == ro
 
 func (m *match) recoveryOnly() bool { return m.alertState == router.Deactivated }
 
-// asksOf says whether the rule is asked about an event that is a recovery, or is none. Good news is a recovery whose Change
-// rules may name, "APPROVED".
+// asksOf says whether the rule is asked about an event that is a recovery, or is none. Good news is a recovery whose
+// Change rules may name, "APPROVED".
 func (m *match) asksOf(recovery bool) bool {
 	if recovery {
 		return m.recoveryOnly() || m.changes.names() != nil
@@ -89,8 +89,8 @@ func (m *match) asksOf(recovery bool) bool {
 	return !m.recoveryOnly()
 }
 
-// flowIDs returns the flows that can pass every flowTest, sorted; nil if there is no test, or if flows that no file names
-// can pass too.
+// flowIDs returns the flows that can pass every flowTest, sorted; nil if there is no test, or if flows that no file
+// names can pass too.
 func (m *match) flowIDs() []string {
 	closed := slices.IndexFunc(m.flows, func(t flowTest) bool { return !t.open() })
 	if closed < 0 {
@@ -107,12 +107,13 @@ func (m *match) mayBeFlow(id string) bool {
 
 // mayHoldThreshold says whether an event of the right unit can have threshold t.
 func (m *match) mayHoldThreshold(t float64) bool {
-	return m.thresholds == nil || m.notBounds || slices.ContainsFunc(m.thresholds, func(b bound) bool { return b.op.holds(t, b.value) })
+	return m.thresholds == nil || m.notBounds ||
+		slices.ContainsFunc(m.thresholds, func(b bound) bool { return b.op.holds(t, b.value) })
 }
 
 // match appends the places of the rules that match an event: the first, and those after rules that say
-// `continue: true`. A rule that only holds at some times does not end the search where the time is not known. It allocates
-// nothing unless hits is too short or a rule has `when`.
+// `continue: true`. A rule that only holds at some times does not end the search where the time is not known. It
+// allocates nothing unless hits is too short or a rule has `when`.
 func (r *Rules) match(ev *router.Event, hits []int) []int {
 	sets, n := r.index.sets(ev)
 	var asked *facts // by `when`, shared by the rules

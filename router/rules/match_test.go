@@ -65,7 +65,8 @@ func (a asked) matches(ev *router.Event) bool {
 	anyOf := func(key string, values []string, v string) bool {
 		return len(values) == 0 || slices.Contains(values, v) != slices.Contains(a.not, key)
 	}
-	if ev.Name == router.FlowResponse && (!slices.Contains(a.events, router.FlowResponse) || slices.Contains(a.not, "event")) {
+	if ev.Name == router.FlowResponse && (!slices.Contains(a.events, router.FlowResponse) ||
+		slices.Contains(a.not, "event")) {
 		return false
 	}
 	onlyRecoveries := slices.Equal(slices.Compact(slices.Sorted(slices.Values(a.states))), []string{router.Deactivated})
@@ -74,15 +75,18 @@ func (a asked) matches(ev *router.Event) bool {
 	if isRecovery && !onlyRecoveries && !namesChange || !isRecovery && onlyRecoveries {
 		return false
 	}
-	if slices.Contains(a.states, router.Activated) && !slices.Contains(a.states, router.Deactivated) && ev.AlertState != router.Activated {
+	if slices.Contains(a.states, router.Activated) && !slices.Contains(a.states, router.Deactivated) &&
+		ev.AlertState != router.Activated {
 		return false
 	}
 	if len(a.thresholds) > 0 &&
-		slices.ContainsFunc(a.thresholds, func(t string) bool { return reachesInWords(t, ev) }) == slices.Contains(a.not, "threshold") {
+		slices.ContainsFunc(a.thresholds, func(t string) bool { return reachesInWords(t, ev) }) == slices.Contains(a.not,
+			"threshold") {
 		return false
 	}
 	if len(a.errorTypes) > 0 && slices.ContainsFunc(ev.Errors, func(e router.ErrorCount) bool {
-		return slices.ContainsFunc(a.errorTypes, func(t string) bool { return router.NormalErrorType(t) == router.NormalErrorType(e.Type) })
+		return slices.ContainsFunc(a.errorTypes,
+			func(t string) bool { return router.NormalErrorType(t) == router.NormalErrorType(e.Type) })
 	}) == slices.Contains(a.not, "error_type") {
 		return false
 	}
@@ -102,7 +106,8 @@ func (a asked) matches(ev *router.Event) bool {
 		return false
 	}
 	return anyOf("event", a.events, ev.Name) && anyOf("flow", a.flows, ev.Flow) && anyOf("waba", a.wabas, ev.WABA) &&
-		anyOf("new_status", a.newStatuses, ev.NewStatus) && anyOf("field", a.fields, ev.Field) && anyOf("team", a.teams, teamOfEvent(ev))
+		anyOf("new_status", a.newStatuses, ev.NewStatus) && anyOf("field", a.fields, ev.Field) &&
+		anyOf("team", a.teams, teamOfEvent(ev))
 }
 
 func reachesInWords(threshold string, ev *router.Event) bool {
@@ -119,16 +124,19 @@ func reachesInWords(threshold string, ev *router.Event) bool {
 	case "50%":
 		return t == 50 && !latency
 	case ">=5s":
-		return t >= 5000 && (latency || ev.Name == "SOMETHING_NEW" || ev.Name == router.FlowResponse || ev.Name == router.FlowStatusChange)
+		return t >= 5000 && (latency || ev.Name == "SOMETHING_NEW" || ev.Name == router.FlowResponse ||
+			ev.Name == router.FlowStatusChange)
 	}
 	panic("unknown threshold " + threshold)
 }
 
 func TestTheIndexFindsWhatReadingEveryRuleFinds(t *testing.T) {
-	names := []string{router.EndpointErrorRate, router.EndpointLatency, router.FlowStatusChange, router.FlowResponse, "SOMETHING_NEW"}
+	names := []string{router.EndpointErrorRate, router.EndpointLatency, router.FlowStatusChange, router.FlowResponse,
+		"SOMETHING_NEW"}
 	states := []string{router.Activated, router.Deactivated}
 	some := func(values ...string) *rapid.Generator[[]string] {
-		return rapid.OneOf(rapid.Just[[]string](nil), rapid.SliceOfNDistinct(rapid.SampledFrom(values), 1, len(values), rapid.ID[string]))
+		return rapid.OneOf(rapid.Just[[]string](nil), rapid.SliceOfNDistinct(rapid.SampledFrom(values), 1, len(values),
+			rapid.ID[string]))
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		var text strings.Builder
@@ -141,14 +149,17 @@ func TestTheIndexFindsWhatReadingEveryRuleFinds(t *testing.T) {
 		all := make([]asked, rapid.IntRange(1, 140).Draw(t, "rules"))
 		for i := range all {
 			all[i] = asked{
-				events: some(names...).Draw(t, "events"), flows: some("1", "2", "77").Draw(t, "flows"), wabas: some("8", "9").Draw(t, "wabas"),
+				events: some(names...).Draw(t, "events"), flows: some("1", "2", "77").Draw(t, "flows"),
+				wabas:       some("8", "9").Draw(t, "wabas"),
 				newStatuses: some(router.Blocked, router.Throttled).Draw(t, "statuses"), fields: some("flows").Draw(t, "fields"),
 				errorTypes: some("TIMEOUT", "payload-schema-error").Draw(t, "errors"), proceed: rapid.Bool().Draw(t, "continue"),
 				during: rapid.SampledFrom([]string{"", "", "", "week", "weekend"}).Draw(t, "during"),
 				states: some(states...).Draw(t, "states"), thresholds: some("10", ">=10", "<5000").Draw(t, "thresholds"),
 			}
-			all[i].not = some("event", "flow", "waba", "new_status", "field", "error_type", "team", "threshold", "subject", "change", "severity").Draw(t, "not")
-			all[i].subjects, all[i].changes = some("flow", "account", "template").Draw(t, "subjects"), some("PAUSED", "APPROVED").Draw(t, "changes")
+			all[i].not = some("event", "flow", "waba", "new_status", "field", "error_type", "team", "threshold", "subject",
+				"change", "severity").Draw(t, "not")
+			all[i].subjects, all[i].changes = some("flow", "account", "template").Draw(t, "subjects"),
+				some("PAUSED", "APPROVED").Draw(t, "changes")
 			all[i].severities = some("warning", "error", "critical").Draw(t, "severities")
 			if len(all[i].flows) == 0 {
 				all[i].teams = some("red", "blue", "green").Draw(t, "teams")
@@ -165,12 +176,17 @@ func TestTheIndexFindsWhatReadingEveryRuleFinds(t *testing.T) {
 		for range 20 {
 			ev := router.Event{
 				At:     time.Date(2026, 1, rapid.IntRange(1, 7).Draw(t, "day"), 12, 0, 0, 0, time.UTC),
-				Source: router.SourceMeta, Name: rapid.SampledFrom(names).Draw(t, "name"), Flow: rapid.SampledFrom([]string{"", "1", "2", "3", "77", "78"}).Draw(t, "flow"),
-				WABA: rapid.SampledFrom([]string{"8", "9", "10"}).Draw(t, "waba"), Field: rapid.SampledFrom([]string{"flows", "messages"}).Draw(t, "field"),
-				AlertState: rapid.SampledFrom(append(states, "", "ODD")).Draw(t, "state"), NewStatus: rapid.SampledFrom([]string{"", router.Blocked, router.Published}).Draw(t, "status"),
-				Threshold: rapid.SampledFrom([]*float64{nil, new(5.0), new(10.0), new(50.0), new(5000.0), new(7000.0), new(12.5)}).Draw(t, "threshold"),
-				Change:    rapid.SampledFrom([]string{"", "", "PAUSED", "APPROVED", "ODD"}).Draw(t, "change"),
-				Subject:   router.Subject{Kind: rapid.SampledFrom([]router.SubjectKind{"", "", "account", "template", "entity"}).Draw(t, "subject")},
+				Source: router.SourceMeta, Name: rapid.SampledFrom(names).Draw(t, "name"),
+				Flow:       rapid.SampledFrom([]string{"", "1", "2", "3", "77", "78"}).Draw(t, "flow"),
+				WABA:       rapid.SampledFrom([]string{"8", "9", "10"}).Draw(t, "waba"),
+				Field:      rapid.SampledFrom([]string{"flows", "messages"}).Draw(t, "field"),
+				AlertState: rapid.SampledFrom(append(states, "", "ODD")).Draw(t, "state"),
+				NewStatus:  rapid.SampledFrom([]string{"", router.Blocked, router.Published}).Draw(t, "status"),
+				Threshold: rapid.SampledFrom([]*float64{nil, new(5.0), new(10.0), new(50.0), new(5000.0), new(7000.0),
+					new(12.5)}).Draw(t, "threshold"),
+				Change: rapid.SampledFrom([]string{"", "", "PAUSED", "APPROVED", "ODD"}).Draw(t, "change"),
+				Subject: router.Subject{Kind: rapid.SampledFrom([]router.SubjectKind{"", "", "account", "template", "entity"}).Draw(
+					t, "subject")},
 			}
 			for _, e := range some("timeout_error", "payload_schema_error", "odd").Draw(t, "errors") {
 				ev.Errors = append(ev.Errors, router.ErrorCount{Type: e})
@@ -193,7 +209,8 @@ func TestTheIndexFindsWhatReadingEveryRuleFinds(t *testing.T) {
 
 func TestMatchingAllocatesNothing(t *testing.T) {
 	rules := benchmarkRules(t, 1000)
-	ev := router.Event{Source: router.SourceMeta, Name: router.EndpointErrorRate, Flow: "1000001", AlertState: router.Activated, Threshold: new(50.0),
+	ev := router.Event{Source: router.SourceMeta, Name: router.EndpointErrorRate, Flow: "1000001",
+		AlertState: router.Activated, Threshold: new(50.0),
 		Reading: router.Reading{Errors: []router.ErrorCount{{Type: "TIMEOUT_ERROR"}}}}
 	var buf [8]int
 	if n := testing.AllocsPerRun(100, func() { rules.match(&ev, buf[:0]) }); n != 0 {
@@ -207,7 +224,8 @@ func TestMatchingAllocatesNothing(t *testing.T) {
 // benchmarkRules writes n rules for a dozen teams: most name an event, a flow and thresholds, some a label,
 // an account or a status, and the last takes everything.
 func benchmarkRules(tb testing.TB, n int) *Rules {
-	events := []string{router.EndpointErrorRate, router.ClientErrorRate, router.EndpointLatency, router.EndpointAvailability}
+	events := []string{router.EndpointErrorRate, router.ClientErrorRate, router.EndpointLatency,
+		router.EndpointAvailability}
 	thresholds := [][]string{{"5", "10", "50"}, {"5", "10", "50"}, {"1000", "5000", "7000"}, {"90"}}
 	var text strings.Builder
 	text.WriteString("version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\"}}\nflows:\n")
@@ -217,14 +235,16 @@ func benchmarkRules(tb testing.TB, n int) *Rules {
 	text.WriteString("rules:\n")
 	for i := range n - 1 {
 		e := i % len(events)
-		match := fmt.Sprintf("event: %s, flow: \"%d\", threshold: \">=%s\"", events[e], 1000000+i%max(10, n/10), thresholds[e][i/4%len(thresholds[e])])
+		match := fmt.Sprintf("event: %s, flow: \"%d\", threshold: \">=%s\"", events[e], 1000000+i%max(10, n/10),
+			thresholds[e][i/4%len(thresholds[e])])
 		switch i % 10 {
 		case 7:
 			match = fmt.Sprintf("event: %s, team: team-%d, threshold: %s, waba: \"%d\"", events[e], i%12%10, thresholds[e][0], i)
 		case 8:
 			match = fmt.Sprintf("event: FLOW_STATUS_CHANGE, new_status: BLOCKED, flow: \"%d\"", 2000000+i)
 		case 9:
-			match = fmt.Sprintf("threshold: %s, error_type: timeout_error, flow: \"%d\", when: error_rate > 20", thresholds[e][0], 3000000+i)
+			match = fmt.Sprintf("threshold: %s, error_type: timeout_error, flow: \"%d\", when: error_rate > 20",
+				thresholds[e][0], 3000000+i)
 		}
 		fmt.Fprintf(&text, "  - {name: rule %d, match: {%s}, notify: [chat]}\n", i, match)
 	}
@@ -236,8 +256,10 @@ func BenchmarkDecide(b *testing.B) {
 	for _, n := range []int{10, 100, 1_000, 10_000} {
 		rules := benchmarkRules(b, n)
 		// Nothing but the last rule takes this event: the whole file has to be looked through.
-		last := router.Event{Source: router.SourceMeta, Field: "flows", Name: router.EndpointErrorRate, WABA: "1", Flow: "1000001",
-			AlertState: router.Activated, Threshold: new(1.0), Reading: router.Reading{Errors: []router.ErrorCount{{Type: "timeout_error"}}}}
+		last := router.Event{Source: router.SourceMeta, Field: "flows", Name: router.EndpointErrorRate, WABA: "1",
+			Flow:       "1000001",
+			AlertState: router.Activated, Threshold: new(1.0),
+			Reading: router.Reading{Errors: []router.ErrorCount{{Type: "timeout_error"}}}}
 		hit := last
 		hit.Threshold = new(50.0)
 		for _, c := range []struct {
@@ -261,10 +283,12 @@ func BenchmarkDecideWorst(b *testing.B) {
 	var text strings.Builder
 	text.WriteString("version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\"}}\nrules:\n")
 	for i := range 1000 {
-		fmt.Fprintf(&text, "  - {name: rule %d, match: {event: ENDPOINT_ERROR_RATE, threshold: \">=%d\"}, notify: [chat]}\n", i, 100+i)
+		fmt.Fprintf(&text, "  - {name: rule %d, match: {event: ENDPOINT_ERROR_RATE, threshold: \">=%d\"}, notify: [chat]}\n",
+			i, 100+i)
 	}
 	rules := mustLoad(b, text.String())
-	ev := router.Event{Source: router.SourceMeta, Name: router.EndpointErrorRate, AlertState: router.Activated, Threshold: new(5.5)}
+	ev := router.Event{Source: router.SourceMeta, Name: router.EndpointErrorRate, AlertState: router.Activated,
+		Threshold: new(5.5)}
 	b.ReportAllocs()
 	for b.Loop() {
 		if d := rules.Decide(&ev); len(d.Rules) != 0 {

@@ -99,11 +99,13 @@ func allocated(call func()) uint64 {
 func TestExpressionsThatAreTooLargeAreMistakes(t *testing.T) {
 	deep := strings.Repeat("(", maxWhen)
 	for _, c := range []struct{ name, text, want string }{
-		{"too long", strings.Repeat("a", maxWhen+1), "rules.yaml:14:11: rules[0].match.when: an expression has at most 16 KiB"},
+		{"too long", strings.Repeat("a", maxWhen+1),
+			"rules.yaml:14:11: rules[0].match.when: an expression has at most 16 KiB"},
 		{"as deep as can be", deep[1:], "the expression ends too early"},
 		{"minus, as often as can be", "1" + strings.Repeat("-", maxWhen-1), "the expression ends too early"},
 		{"lists, as deep as can be", "1+" + strings.Repeat("[", maxWhen-2), "the expression ends too early"},
-		{"a pattern of many steps", `event matches "(abcdefghijkl){1000}"`, `rules.yaml:14:25: rules[0].match.when: it takes too much time or memory: the pattern stands for more than 2000 steps`},
+		{"a pattern of many steps", `event matches "(abcdefghijkl){1000}"`,
+			`rules.yaml:14:25: rules[0].match.when: it takes too much time or memory: the pattern stands for more than 2000 steps`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			file := world + "rules:\n- name: a\n  match:\n    when: " + c.text + "\n  notify: chat\n" + ending
@@ -118,7 +120,8 @@ func TestExpressionsThatAreTooLargeAreMistakes(t *testing.T) {
 		fmt.Fprintf(&many, "- {name: r%d, match: {when: 'event matches \"a{990}\"'}, notify: chat}\n", i)
 	}
 	_, err := Load("rules.yaml", []byte(world+"rules:\n"+many.String()+ending), testConfig())
-	if err == nil || strings.Count(err.Error(), "\n") != 0 || !strings.Contains(err.Error(), "the patterns of all rules together are too large") {
+	if err == nil || strings.Count(err.Error(), "\n") != 0 ||
+		!strings.Contains(err.Error(), "the patterns of all rules together are too large") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -220,7 +223,8 @@ func TestTheMeterChangesNothing(t *testing.T) {
 	ev := activated(router.EndpointErrorRate, 10)
 	ev.Reading.Value = new(14.28)
 	ev.Message = "The error rate has gone up"
-	ev.Errors = []router.ErrorCount{{Type: "TIMEOUT", Rate: new(3.5), Count: new(4.0)}, {Type: "other", Rate: new(0.5), Count: new(1.0)}}
+	ev.Errors = []router.ErrorCount{{Type: "TIMEOUT", Rate: new(3.5), Count: new(4.0)},
+		{Type: "other", Rate: new(0.5), Count: new(1.0)}}
 	ev.Value = json.RawMessage(`{"a": {"b": 2}, "list": [1, 2, 3, 4], "n": 7, "s": "x"}`)
 	r := mustLoad(t, world+"default: {notify: chat}")
 	types := whenTypes([]string{"team"})
@@ -235,7 +239,8 @@ func TestTheMeterChangesNothing(t *testing.T) {
 			continue
 		}
 		holds, cost, err := w.run(env, whenBudget)
-		plain, compileErr := expr.Compile(text, expr.Env(types), expr.AsBool(), expr.DisableBuiltin("now"), expr.Optimize(false))
+		plain, compileErr := expr.Compile(text, expr.Env(types), expr.AsBool(), expr.DisableBuiltin("now"),
+			expr.Optimize(false))
 		if compileErr != nil {
 			t.Errorf("%s: %v", text, compileErr)
 			continue
@@ -259,9 +264,12 @@ func TestOneRuleThatWantsTooMuchLeavesTheOthersWhatTheyNeed(t *testing.T) {
 	cfg.OnWhenError = func(rule string, _ error) { told = append(told, rule) }
 	var text strings.Builder
 	for i := range 8 {
-		fmt.Fprintf(&text, "  - {name: greedy %d, match: {when: 'len(repeat(\"a\", 1999999)) > 1 && len(repeat(\"a\", 999999999)) > 1'}, notify: chat}\n", i)
+		fmt.Fprintf(&text,
+			"  - {name: greedy %d, match: {when: 'len(repeat(\"a\", 1999999)) > 1 && len(repeat(\"a\", 999999999)) > 1'}, "+
+				"notify: chat}\n", i)
 	}
-	rules, err := Load("rules.yaml", []byte(world+"rules:\n"+text.String()+"  - {name: honest, match: {when: error_rate > 1}, notify: chat}\n"+ending), cfg)
+	rules, err := Load("rules.yaml", []byte(world+"rules:\n"+text.String()+
+		"  - {name: honest, match: {when: error_rate > 1}, notify: chat}\n"+ending), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +304,10 @@ func FuzzWhen(f *testing.F) {
 		r := &Rules{}
 		ev := activated(router.EndpointErrorRate, 10)
 		ev.Value = json.RawMessage(value)
-		if made := allocated(func() { _, err = r.askWhen(w, &ev, &facts{of: map[string]any{}, left: eventBudget}) }); made > 512<<20 {
+		if made := allocated(func() {
+			_,
+				err = r.askWhen(w, &ev, &facts{of: map[string]any{}, left: eventBudget})
+		}); made > 512<<20 {
 			t.Errorf("running takes %d MiB", made>>20)
 		}
 	})

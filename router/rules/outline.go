@@ -59,7 +59,8 @@ func outlineOf(rule *rule) Outline {
 		return a.Column - b.Column
 	})
 	for _, route := range rule.notify {
-		one := OutlineRoute{Notifier: route.target.Notifier, Kind: route.target.Kind, After: route.after, UnlessAck: route.unlessAck}
+		one := OutlineRoute{Notifier: route.target.Notifier, Kind: route.target.Kind, After: route.after,
+			UnlessAck: route.unlessAck}
 		if route.severities != 0 {
 			one.Severities = route.severities.String()
 		}

@@ -33,7 +33,8 @@ fallback: chat
 	chat := OutlineRoute{Notifier: "chat", Kind: router.KindSlack}
 	want := []Outline{
 		{Name: "latency", Place: at(6, 5), Match: []Place{at(8, 7), at(9, 7)}, Continue: true,
-			Routes: []OutlineRoute{chat, {Notifier: "oncall", Kind: router.KindPagerDuty, Severities: "error, critical", After: 5 * time.Minute, UnlessAck: true}}},
+			Routes: []OutlineRoute{chat, {Notifier: "oncall", Kind: router.KindPagerDuty, Severities: "error, critical",
+				After: 5 * time.Minute, UnlessAck: true}}},
 		{Name: "all", Place: at(12, 5), Match: []Place{at(12, 25)}, Routes: []OutlineRoute{chat}},
 		{Name: "late", Place: at(13, 5), Match: []Place{at(13, 26), at(13, 54)}, Drop: true, ShadowedBy: []string{"all"}},
 		{Name: "default", Place: at(14, 1), Routes: []OutlineRoute{chat}},

@@ -12,7 +12,8 @@ import (
 // personal is a rules file with one notifier and some rules.
 func personal(t *testing.T, rules string) *Rules {
 	t.Helper()
-	file := "version: 1\nnotifiers:\n  chat: {kind: slack, channel: \"#chat\"}\nrules:\n" + rules + "default: {notify: [chat]}\n"
+	file := "version: 1\nnotifiers:\n  chat: {kind: slack, channel: \"#chat\"}\nrules:\n" + rules +
+		"default: {notify: [chat]}\n"
 	r, err := Load("rules.yaml", []byte(file), Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -23,18 +24,21 @@ func personal(t *testing.T, rules string) *Rules {
 func TestOnlyARuleThatNamesThemIsAskedAboutPeoplesWords(t *testing.T) {
 	call := router.Event{Source: router.SourceMeta, Field: "calls", Name: "CALLS", WABA: "501"}
 	form := router.Event{Source: router.SourceMeta, Field: "messages", Name: router.FlowResponse, WABA: "501"}
-	group := router.Event{Source: router.SourceMeta, Field: "group_status_update", Name: "GROUP_STATUS_UPDATE", WABA: "501"}
+	group := router.Event{Source: router.SourceMeta, Field: "group_status_update", Name: "GROUP_STATUS_UPDATE",
+		WABA: "501"}
 	for name, c := range map[string]struct {
 		rule string
 		want []string // events that somebody is told of
 	}{
-		"a rule for everything":       {`{name: r, match: {}, notify: [chat]}`, nil},
-		"a rule for an account":       {`{name: r, match: {waba: "501"}, notify: [chat]}`, nil},
-		"a rule for another field":    {`{name: r, match: {field: flows}, notify: [chat]}`, nil},
-		"the event's name":            {`{name: r, match: {event: CALLS}, notify: [chat]}`, []string{"CALLS"}},
-		"the field's name":            {`{name: r, match: {field: calls}, notify: [chat]}`, []string{"CALLS"}},
-		"a field of a family":         {`{name: r, match: {field: group_status_update}, notify: [chat]}`, []string{"GROUP_STATUS_UPDATE"}},
-		"forms":                       {`{name: r, match: {event: FLOW_RESPONSE}, notify: [chat]}`, []string{router.FlowResponse}},
+		"a rule for everything":    {`{name: r, match: {}, notify: [chat]}`, nil},
+		"a rule for an account":    {`{name: r, match: {waba: "501"}, notify: [chat]}`, nil},
+		"a rule for another field": {`{name: r, match: {field: flows}, notify: [chat]}`, nil},
+		"the event's name":         {`{name: r, match: {event: CALLS}, notify: [chat]}`, []string{"CALLS"}},
+		"the field's name":         {`{name: r, match: {field: calls}, notify: [chat]}`, []string{"CALLS"}},
+		"a field of a family": {`{name: r, match: {field: group_status_update}, notify: [chat]}`,
+			[]string{"GROUP_STATUS_UPDATE"}},
+		"forms": {`{name: r, match: {event: FLOW_RESPONSE}, notify: [chat]}`,
+			[]string{router.FlowResponse}},
 		"the field of forms":          {`{name: r, match: {field: messages}, notify: [chat]}`, nil},
 		"forms of another account":    {`{name: r, match: {event: FLOW_RESPONSE, waba: "502"}, notify: [chat]}`, nil},
 		"forms of a flow: none names": {`{name: r, match: {event: FLOW_RESPONSE, flow: "1"}, notify: [chat]}`, nil},
@@ -61,7 +65,8 @@ func TestOnlyARuleThatNamesThemIsAskedAboutPeoplesWords(t *testing.T) {
 
 func TestWhatIsWantedIsSaidWithoutExpressionsAndTime(t *testing.T) {
 	form := router.Event{Source: router.SourceMeta, Field: "messages", Name: router.FlowResponse, WABA: "501"}
-	const drop, notify = "  - {name: d, match: {event: FLOW_RESPONSE%s}, drop: true}\n", "  - {name: n, match: {event: FLOW_RESPONSE%s}, notify: [chat]}\n"
+	const drop, notify = "  - {name: d, match: {event: FLOW_RESPONSE%s}, drop: true}\n",
+		"  - {name: n, match: {event: FLOW_RESPONSE%s}, notify: [chat]}\n"
 	with := func(rule, more string) string { return strings.ReplaceAll(rule, "%s", more) }
 	const fails = `, when: 'value.response.topic == "x"'`
 	for name, c := range map[string]struct {

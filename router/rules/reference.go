@@ -12,8 +12,9 @@ import (
 	"flowbridge/router/rules/yamldoc"
 )
 
-// ${NAME} and ${file:PATH} stand for an address, for a part of one, or for a credential, and only where one belongs: whoever may write rules could
-// have any secret of the machine told to a channel otherwise. Elsewhere they are mistakes, and $${NAME} is the text ${NAME}.
+// ${NAME} and ${file:PATH} stand for an address, for a part of one, or for a credential, and only where one belongs:
+// whoever may write rules could have any secret of the machine told to a channel otherwise. Elsewhere they are
+// mistakes, and $${NAME} is the text ${NAME}.
 
 var (
 	wholeReference = regexp.MustCompile(whole(referenceForm))
@@ -22,12 +23,14 @@ var (
 
 const maxSecret = 64 << 10 // bytes of what ${} stands for
 
-// OwnSecrets lists the variables that hold credentials of the bridge's own; NAME_FILE names a file of one. Rules never get
-// them.
+// OwnSecrets lists the variables that hold credentials of the bridge's own; NAME_FILE names a file of one. Rules never
+// get them.
 func OwnSecrets() []string {
 	return []string{
-		"META_APP_SECRET", "META_VERIFY_TOKEN", "META_ACCESS_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN",
-		"PAGERDUTY_API_TOKEN", "PAGERDUTY_WEBHOOK_SECRET", "FLOWBRIDGE_ADMIN_TOKEN", "FLOWBRIDGE_VIEW_TOKEN", "FLOWBRIDGE_DB", "PGPASSWORD",
+		"META_APP_SECRET", "META_VERIFY_TOKEN", "META_ACCESS_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET",
+		"SLACK_APP_TOKEN",
+		"PAGERDUTY_API_TOKEN", "PAGERDUTY_WEBHOOK_SECRET", "FLOWBRIDGE_ADMIN_TOKEN", "FLOWBRIDGE_VIEW_TOKEN", "FLOWBRIDGE_DB",
+		"PGPASSWORD",
 	}
 }
 
@@ -97,7 +100,8 @@ func (l *loader) resolve(s scalar, name string, k *router.KindKey) (string, bool
 
 func (l *loader) fromEnv(s scalar, name string, k *router.KindKey) (string, bool) {
 	if slices.Contains(OwnSecrets(), strings.TrimSuffix(name, "_FILE")) {
-		l.Wrong(s.Node, s.Path, name+" is for the bridge itself, and rules never get it", "give what belongs here a variable of its own")
+		l.Wrong(s.Node, s.Path, name+" is for the bridge itself, and rules never get it",
+			"give what belongs here a variable of its own")
 		return "", false
 	}
 	text, ok := "", false

@@ -19,8 +19,8 @@ type Config struct {
 	Env func(name string) (value string, ok bool)
 	// ReadFile reads ${file:PATH}; white space around the content is dropped. Default: no file can be read.
 	ReadFile func(path string) ([]byte, error)
-	// StandIns says that nobody will be told anything: what a variable that is not set or empty, or a file that is not there,
-	// stands for is something of the right form. Default: that is a mistake.
+	// StandIns says that nobody will be told anything: what a variable that is not set or empty, or a file that is not
+	// there, stands for is something of the right form. Default: that is a mistake.
 	StandIns bool
 	// Samples are events as Meta sends them: expressions and templates are tried on them when they are read, so that one
 	// that takes too much is a mistake. Default: none.
@@ -93,8 +93,9 @@ type hold struct {
 	wait time.Duration
 }
 
-// reaction is what a rule says of `on_escalation`, what happens when an incident that somebody has acknowledged gets worse,
-// and of `on_auto_resolve`, what happens when PagerDuty ends a page by itself while Meta still reports the trouble.
+// reaction is what a rule says of `on_escalation`, what happens when an incident that somebody has acknowledged gets
+// worse, and of `on_auto_resolve`, what happens when PagerDuty ends a page by itself while Meta still reports the
+// trouble.
 type reaction string
 
 const (
@@ -157,8 +158,8 @@ func errorSpellings() map[string]string {
 	return spellings
 }
 
-// Plain returns the same rules without their expressions and templates: a rule with an expression matches nothing, and there
-// are the built-in words only. Each that is left out is told as a fault.
+// Plain returns the same rules without their expressions and templates: a rule with an expression matches nothing, and
+// there are the built-in words only. Each that is left out is told as a fault.
 func (r *Rules) Plain() router.Rules {
 	plain := *r
 	plain.plain = true
@@ -186,17 +187,17 @@ func (r *Rules) Targets() []router.Target {
 	return targets
 }
 
-// Allow returns the ids of the Slack users and user groups who alone may press the buttons of a notifier's messages; nil
-// lets everybody in the channel.
+// Allow returns the ids of the Slack users and user groups who alone may press the buttons of a notifier's messages;
+// nil lets everybody in the channel.
 func (r *Rules) Allow(notifier string) []string { return slices.Clone(r.allow[notifier]) }
 
-// WantsField says whether some rule asks for what comes under a field of the account that holds what people write or who
-// they are: for filled forms under messages, for a field of router.ChatFields by its name. If none does, its changes need not
-// be looked at.
+// WantsField says whether some rule asks for what comes under a field of the account that holds what people write or
+// who they are: for filled forms under messages, for a field of router.ChatFields by its name. If none does, its
+// changes need not be looked at.
 func (r *Rules) WantsField(field string) bool { return slices.Contains(r.personal, field) }
 
-// Wants says whether some rule may tell somebody of an event under such a field. Expressions are not run and the time is not
-// looked at: what they keep a rule from is found out when the event is folded.
+// Wants says whether some rule may tell somebody of an event under such a field. Expressions are not run and the time
+// is not looked at: what they keep a rule from is found out when the event is folded.
 func (r *Rules) Wants(ev *router.Event) bool {
 	timeless := *ev
 	timeless.At = time.Time{}

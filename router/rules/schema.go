@@ -17,7 +17,8 @@ func Schema() []byte {
 	s["patternProperties"] = schema{"^" + ownKey: true}
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = "Rules of flowbridge"
-	s["description"] = "Whom to tell of what Meta says about WhatsApp Flows. ${NAME} and ${file:PATH} stand for an address of a notifier or a part of it, and for a whole key or secret, " +
+	s["description"] = "Whom to tell of what Meta says about WhatsApp Flows. ${NAME} and ${file:PATH} stand for an " +
+		"address of a notifier or a part of it, and for a whole key or secret, " +
 		"and for nothing elsewhere: there, $${NAME} is written for the text ${NAME}."
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -47,8 +48,8 @@ func (s schema) requiring(name string) schema {
 	return s.with("required", append(append([]any{}, required...), name))
 }
 
-// objectOf is the schema of a map whose keys are those of a table. others describes further keys, if there may be any, and
-// reserved lists those that they cannot be.
+// objectOf is the schema of a map whose keys are those of a table. others describes further keys, if there may be any,
+// and reserved lists those that they cannot be.
 func objectOf(t table, others schema, reserved func() []string) schema {
 	properties := map[string]any{}
 	required := []any{}
@@ -114,7 +115,8 @@ func some(one schema) schema {
 
 // asks is the schema of what a key of match asks for: a value, a list, or what it must not be.
 func asks(one schema) schema {
-	not := schema{"type": "object", "properties": map[string]any{"not": some(one).described(notKeys.keys[0].about)}, "required": []any{"not"}, "additionalProperties": false}
+	not := schema{"type": "object", "properties": map[string]any{"not": some(one).described(notKeys.keys[0].about)},
+		"required": []any{"not"}, "additionalProperties": false}
 	return schema{"anyOf": []any{one, schema{"type": "array", "items": one, "minItems": 1}, not}}
 }
 
@@ -158,7 +160,8 @@ func severityMap() schema {
 	return schema{
 		"type": "object", "minProperties": 1, "properties": properties, "additionalProperties": false,
 		"patternProperties": map[string]any{
-			whole(` *` + numberForm + ` *`): word(severityWords()...), plainChange.String(): word(severityWords()...), // it may be new
+			// it may be new
+			whole(` *` + numberForm + ` *`): word(severityWords()...), plainChange.String(): word(severityWords()...),
 		},
 	}
 }

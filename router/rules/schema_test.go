@@ -121,20 +121,34 @@ func TestTheSchemaFindsWhatIsWrongAndWhere(t *testing.T) {
 		{"a version that does not exist", "version: 2", "version"},
 		{"an unknown key at the top", "version: 1\ndefualt: {notify: chat}", ""},
 		{"a notifier without kind", "version: 1\nnotifiers: {chat: {channel: \"#chat\"}}", "notifiers/chat"},
-		{"a kind that does not exist", "version: 1\nnotifiers: {chat: {kind: slak, channel: \"#chat\"}}", "notifiers/chat/kind"},
-		{"a channel for PagerDuty", "version: 1\nnotifiers: {page: {kind: pagerduty, routing_key: \"${X}\", channel: \"#chat\"}}", "notifiers/page"},
+		{"a kind that does not exist", "version: 1\nnotifiers: {chat: {kind: slak, channel: \"#chat\"}}",
+			"notifiers/chat/kind"},
+		{"a channel for PagerDuty",
+			"version: 1\nnotifiers: {page: {kind: pagerduty, routing_key: \"${X}\", channel: \"#chat\"}}", "notifiers/page"},
 		{"a variable in a title", "version: 1\ndefault: {notify: chat, title: \"at ${X}\"}", "default/title"},
 		{"a file in a name", "version: 1\nrules: [{name: \"${file:/x}\", match: {}, notify: chat}]", "rules/0/name"},
-		{"a variable for a duration", "version: 1\ndefault: {notify: chat, resolve_after: \"${X}\"}", "default/resolve_after"},
+		{"a variable for a duration", "version: 1\ndefault: {notify: chat, resolve_after: \"${X}\"}",
+			"default/resolve_after"},
 		{"a variable for a severity", "version: 1\ndefault: {notify: chat, severity: \"${X}\"}", "default/severity"},
 		{"a channel without #", "version: 1\nnotifiers: {chat: {kind: slack, channel: chat}}", "notifiers/chat/channel"},
-		{"a routing key that is too short", "version: 1\nnotifiers: {page: {kind: pagerduty, routing_key: abc}}", "notifiers/page/routing_key"},
-		{"a webhook that everybody on the way can read", "version: 1\nnotifiers: {hook: {kind: webhook, url: \"http://hooks.example.com/x\", secret: \"${X}\"}}", "notifiers/hook/url"},
-		{"a webhook with a password", "version: 1\nnotifiers: {hook: {kind: webhook, url: \"https://me:pw@hooks.example.com/x\", secret: \"${X}\"}}", "notifiers/hook/url"},
-		{"a webhook with a short secret", "version: 1\nnotifiers: {hook: {kind: webhook, url: \"https://hooks.example.com/x\", secret: whsec_abc}}", "notifiers/hook/secret"},
-		{"a webhook without a secret", "version: 1\nnotifiers: {hook: {kind: webhook, url: \"https://hooks.example.com/x\"}}", "notifiers/hook"},
-		{"a routing key for a webhook", "version: 1\nnotifiers: {hook: {kind: webhook, url: \"https://hooks.example.com/x\", secret: \"${X}\", routing_key: \"${X}\"}}", "notifiers/hook"},
-		{"a name that may press buttons", "version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\", allow: [anna]}}", "notifiers/chat/allow/0"},
+		{"a routing key that is too short", "version: 1\nnotifiers: {page: {kind: pagerduty, routing_key: abc}}",
+			"notifiers/page/routing_key"},
+		{"a webhook that everybody on the way can read",
+			"version: 1\nnotifiers: {hook: {kind: webhook, url: \"http://hooks.example.com/x\", secret: \"${X}\"}}",
+			"notifiers/hook/url"},
+		{"a webhook with a password",
+			"version: 1\nnotifiers: {hook: {kind: webhook, url: \"https://me:pw@hooks.example.com/x\", secret: \"${X}\"}}",
+			"notifiers/hook/url"},
+		{"a webhook with a short secret",
+			"version: 1\nnotifiers: {hook: {kind: webhook, url: \"https://hooks.example.com/x\", secret: whsec_abc}}",
+			"notifiers/hook/secret"},
+		{"a webhook without a secret", "version: 1\nnotifiers: {hook: {kind: webhook, url: \"https://hooks.example.com/x\"}}",
+			"notifiers/hook"},
+		{"a routing key for a webhook",
+			"version: 1\nnotifiers: {hook: {kind: webhook, url: \"https://hooks.example.com/x\", secret: \"${X}\", " +
+				"routing_key: \"${X}\"}}", "notifiers/hook"},
+		{"a name that may press buttons", "version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\", allow: [anna]}}",
+			"notifiers/chat/allow/0"},
 		{"no notifiers in notifiers", "version: 1\nnotifiers: {}", "notifiers"},
 		{"a label that rules know already", "version: 1\nflows: {\"1\": {event: x}}", ""},
 		{"a label with two values", "version: 1\nflows: {\"1\": {team: [a, b]}}", "flows/1/team"},
@@ -143,35 +157,49 @@ func TestTheSchemaFindsWhatIsWrongAndWhere(t *testing.T) {
 		{"a date without a day", "version: 1\nwindows: {x: {dates: [2026-12]}}", "windows/x/dates/0"},
 		{"a flow without an id", "version: 1\nflows: {Checkout: {team: a}}", ""},
 		{"an account without an id", "version: 1\naccounts: {1.98e15: {team: a}}", ""},
-		{"not two things", "version: 1\nrules: [{name: a, match: {event: {not: x, is: y}}, notify: chat}]", "rules/0/match/event"},
-		{"a subject that does not exist", "version: 1\nrules: [{name: a, match: {subject: phones}, notify: chat}]", "rules/0/match/subject"},
+		{"not two things", "version: 1\nrules: [{name: a, match: {event: {not: x, is: y}}, notify: chat}]",
+			"rules/0/match/event"},
+		{"a subject that does not exist", "version: 1\nrules: [{name: a, match: {subject: phones}, notify: chat}]",
+			"rules/0/match/subject"},
 		{"hours without minutes", "version: 1\nwindows: {x: {hours: 9-18}}", "windows/x/hours"},
 		{"a window without anything", "version: 1\nwindows: {x: {}}", "windows/x"},
 		{"rules that are a map", "version: 1\nrules: {}", "rules"},
 		{"a rule without a name", "version: 1\nrules: [{match: {}, notify: chat}]", "rules/0"},
 		{"a rule that tells nobody", "version: 1\nrules: [{name: a, match: {}}]", "rules/0"},
 		{"a rule that drops and tells", "version: 1\nrules: [{name: a, match: {}, drop: true, notify: chat}]", "rules/0"},
-		{"a rule that drops and continues", "version: 1\nrules: [{name: a, match: {}, drop: true, continue: true}]", "rules/0"},
+		{"a rule that drops and continues", "version: 1\nrules: [{name: a, match: {}, drop: true, continue: true}]",
+			"rules/0"},
 		{"a rule called default", "version: 1\nrules: [{name: default, match: {}, notify: chat}]", "rules/0/name"},
 		{"an unknown key of a rule", "version: 1\nrules: [{name: a, match: {}, notfy: chat}]", "rules/0"},
 		{"a match that is a word", "version: 1\nrules: [{name: a, match: all, notify: chat}]", "rules/0/match"},
-		{"an alert state that does not exist", "version: 1\nrules: [{name: a, match: {alert_state: ACTIVE}, notify: chat}]", "rules/0/match/alert_state"},
-		{"a threshold that is none", "version: 1\nrules: [{name: a, match: {threshold: [\"about 5\"]}, notify: chat}]", "rules/0/match/threshold/0"},
-		{"a severity that does not exist", "version: 1\nrules: [{name: a, match: {}, severity: fatal, notify: chat}]", "rules/0/severity"},
-		{"a severity of what is no threshold", "version: 1\nrules: [{name: a, match: {}, severity: {\">=10\": error}, notify: chat}]", "rules/0/severity"},
-		{"severities that nothing has", "version: 1\nrules: [{name: a, match: {}, notify: {to: chat, severity: \">critical\"}}]", "rules/0/notify/severity"},
-		{"an entry of notify without to", "version: 1\nrules: [{name: a, match: {}, notify: [{after: 5m}]}]", "rules/0/notify/0"},
-		{"a time without a unit", "version: 1\nrules: [{name: a, match: {}, notify: {to: chat, after: 5}}]", "rules/0/notify/after"},
-		{"unless something else", "version: 1\nrules: [{name: a, match: {}, notify: {to: chat, unless: resolved}}]", "rules/0/notify/unless"},
-		{"a rise that does something else", "version: 1\nrules: [{name: a, match: {}, on_escalation: shout, notify: chat}]", "rules/0/on_escalation"},
+		{"an alert state that does not exist", "version: 1\nrules: [{name: a, match: {alert_state: ACTIVE}, notify: chat}]",
+			"rules/0/match/alert_state"},
+		{"a threshold that is none", "version: 1\nrules: [{name: a, match: {threshold: [\"about 5\"]}, notify: chat}]",
+			"rules/0/match/threshold/0"},
+		{"a severity that does not exist", "version: 1\nrules: [{name: a, match: {}, severity: fatal, notify: chat}]",
+			"rules/0/severity"},
+		{"a severity of what is no threshold",
+			"version: 1\nrules: [{name: a, match: {}, severity: {\">=10\": error}, notify: chat}]", "rules/0/severity"},
+		{"severities that nothing has",
+			"version: 1\nrules: [{name: a, match: {}, notify: {to: chat, severity: \">critical\"}}]", "rules/0/notify/severity"},
+		{"an entry of notify without to", "version: 1\nrules: [{name: a, match: {}, notify: [{after: 5m}]}]",
+			"rules/0/notify/0"},
+		{"a time without a unit", "version: 1\nrules: [{name: a, match: {}, notify: {to: chat, after: 5}}]",
+			"rules/0/notify/after"},
+		{"unless something else", "version: 1\nrules: [{name: a, match: {}, notify: {to: chat, unless: resolved}}]",
+			"rules/0/notify/unless"},
+		{"a rise that does something else", "version: 1\nrules: [{name: a, match: {}, on_escalation: shout, notify: chat}]",
+			"rules/0/on_escalation"},
 		{"a watch that nobody understands", "version: 1\nwatch: {after: sometimes}", "watch/after"},
 		{"a report on no day", "version: 1\nreport: {every: \"mon 09:00\", to: x}", "report/every"},
 		{"a report to nobody", "version: 1\nreport: {every: \"monday 09:00\"}", "report"},
 		{"a drill without every", "version: 1\ndrill: {at: \"10:00\"}", "drill"},
 		{"a drill every hour", "version: 1\ndrill: {every: 1h}", "drill/every"},
 		{"a drill at noon", "version: 1\ndrill: {every: 1d, at: noon}", "drill/at"},
-		{"a channel that drills page", "version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\", drill: page}}", "notifiers/chat"},
-		{"a drill that does something else", "version: 1\nnotifiers: {page: {kind: pagerduty, routing_key: \"${X}\", drill: card}}", "notifiers/page/drill"},
+		{"a channel that drills page", "version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\", drill: page}}",
+			"notifiers/chat"},
+		{"a drill that does something else",
+			"version: 1\nnotifiers: {page: {kind: pagerduty, routing_key: \"${X}\", drill: card}}", "notifiers/page/drill"},
 		{"a default that matches", "version: 1\ndefault: {notify: chat, match: {}}", "default"},
 	} {
 		at := places(t, s, asJSON(t, []byte(c.text)))
@@ -202,7 +230,9 @@ func TestEveryKeyOfTheSchemaIsDescribed(t *testing.T) {
 }
 
 func allKeys() (keys []key) {
-	for _, t := range []table{fileKeys, flowKeys, accountKeys, notKeys, notifierKeys(router.KindSlack), notifierKeys(router.KindPagerDuty), notifierKeys(router.KindWebhook), windowKeys, matchKeys, actionKeys, ruleKeys, routeKeys, watchKeys, drillKeys, reportKeys} {
+	for _, t := range []table{fileKeys, flowKeys, accountKeys, notKeys, notifierKeys(router.KindSlack),
+		notifierKeys(router.KindPagerDuty), notifierKeys(router.KindWebhook), windowKeys, matchKeys, actionKeys, ruleKeys,
+		routeKeys, watchKeys, drillKeys, reportKeys} {
 		keys = append(keys, t.keys...)
 	}
 	return keys
@@ -234,7 +264,8 @@ func TestTheLoaderReadsEveryKeyOfTheTables(t *testing.T) {
 	} {
 		for _, k := range c.table.keys {
 			_, err := Load("rules.yaml", fmt.Appendf(nil, c.text, k.name, "[[[x]]]"), testConfig())
-			if err == nil || !strings.Contains(err.Error(), " "+c.path+k.name) || strings.Contains(err.Error(), c.path+k.name+": unknown key") {
+			if err == nil || !strings.Contains(err.Error(), " "+c.path+k.name) ||
+				strings.Contains(err.Error(), c.path+k.name+": unknown key") {
 				t.Errorf("%s%s is not read: %v", c.path, k.name, err)
 			}
 		}
@@ -246,32 +277,44 @@ var values = map[string][]any{
 	"version": {1, "1"}, "fallback": {"chat"},
 	"unheard_after": {map[string]any{"ENDPOINT_LATENCY": "4h", "CLIENT_ERROR_RATE": "never"}},
 	"name":          {"Checkout", 5, true}, "runbook": {"https://example.com/x"},
-	"channel": {"#chat", "C0123456789"}, "routing_key": {testKey, "${PD_KEY}"}, "url": {"https://hooks.example.com/x?y=z", "http://127.0.0.1:8080/x"}, "secret": {testWebhookSecret}, "allow": {"U0123ABCD", []any{"S0123ABCD", "W0123ABCD"}},
-	"days": {"mon-fri", []any{"sat", "sun-mon"}}, "hours": {"09:00-18:00", []any{"22:00-06:00", "12:00-24:00"}}, "time_zone": {"Europe/Berlin", "UTC"}, "dates": {"2026-12-24", []any{"2026-12-24..2027-01-01", "2026-05-01"}},
-	"event": {router.EndpointLatency, []any{"SOMETHING_NEW", router.FlowStatusChange}}, "field": {"flows", []any{"messages"}},
-	"threshold": {10, ">=10", []any{5, "50"}, 7.5}, "flow": {"Checkout5", []any{"1", 77}}, "waba": {"9", 9, []any{102290129340398}, "Main", map[string]any{"not": "9"}},
-	"subject": {"phone", []any{"account", "flow"}}, "change": {"PAUSED", map[string]any{"not": []any{"RED", "ODD"}}}, "phone": {15550783881, "+1 555-078-3881"}, "template": {"order (en)"},
-	"old_status": {router.Published}, "new_status": {router.Blocked, []any{router.Throttled, "ODD"}}, "error_type": {"timeout_error", []any{"TIMEOUT"}},
+	"channel": {"#chat", "C0123456789"}, "routing_key": {testKey, "${PD_KEY}"}, "url": {"https://hooks.example.com/x?y=z",
+		"http://127.0.0.1:8080/x"}, "secret": {testWebhookSecret}, "allow": {"U0123ABCD", []any{"S0123ABCD", "W0123ABCD"}},
+	"days": {"mon-fri", []any{"sat", "sun-mon"}}, "hours": {"09:00-18:00", []any{"22:00-06:00", "12:00-24:00"}},
+	"time_zone": {"Europe/Berlin", "UTC"}, "dates": {"2026-12-24", []any{"2026-12-24..2027-01-01", "2026-05-01"}},
+	"event":     {router.EndpointLatency, []any{"SOMETHING_NEW", router.FlowStatusChange}},
+	"field":     {"flows", []any{"messages"}},
+	"threshold": {10, ">=10", []any{5, "50"}, 7.5}, "flow": {"Checkout5", []any{"1", 77}},
+	"waba":    {"9", 9, []any{102290129340398}, "Main", map[string]any{"not": "9"}},
+	"subject": {"phone", []any{"account", "flow"}}, "change": {"PAUSED", map[string]any{"not": []any{"RED", "ODD"}}},
+	"phone": {15550783881, "+1 555-078-3881"}, "template": {"order (en)"},
+	"old_status": {router.Published}, "new_status": {router.Blocked, []any{router.Throttled, "ODD"}},
+	"error_type":  {"timeout_error", []any{"TIMEOUT"}},
 	"alert_state": {router.Activated, []any{router.Activated, router.Deactivated}}, "when": {"error_rate > 5", true},
 	"severity": {"error", map[string]any{"10": "info", "BLOCKED": "critical", "5s": "error"},
 		map[string]any{"DISABLE": "warning", "Needs Testing": "info"}},
 	"group_by":      {"flow", "threshold"},
-	"resolve_after": {"5m", "1h30m"}, "acknowledged_for": {"4h", "0s", "5m"}, "on_escalation": {"note", "page"}, "on_auto_resolve": {"note", "page"},
-	"title": {"x", 5, "costs $${X}, or ${{.Value}}"}, "text": {"{{.FlowName}}"}, "fields": {"a", []any{"b", "c.d"}},
+	"resolve_after": {"5m", "1h30m"}, "acknowledged_for": {"4h", "0s", "5m"}, "on_escalation": {"note", "page"},
+	"on_auto_resolve": {"note", "page"},
+	"title":           {"x", 5, "costs $${X}, or ${{.Value}}"}, "text": {"{{.FlowName}}"},
+	"fields": {"a", []any{"b", "c.d"}},
 	"during": {"night", []any{"night"}}, "except": {"office", []any{"office"}}, "continue": {true, false, "false"},
 	"drill": {"page"}, "every": {"7d", "90d"}, "at": {"10:00", "23:59"},
-	"to": {"chat"}, "after": {"0s", "7d"}, "unless": {"acknowledged"}, "remind": {"30m", "0s"}, "mention": {"here", []any{"channel", "U0123ABCD", "S0123ABCD"}},
+	"to": {"chat"}, "after": {"0s", "7d"}, "unless": {"acknowledged"}, "remind": {"30m", "0s"},
+	"mention": {"here", []any{"channel", "U0123ABCD", "S0123ABCD"}},
 }
 
 // words that a key with few words does not have; the loader and the schema both know that.
 var closed = []string{
-	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "dates", "hours", "threshold", "alert_state", "subject", "severity", "group_by", "resolve_after", "acknowledged_for", "on_escalation", "on_auto_resolve",
+	"version", "runbook", "channel", "routing_key", "url", "secret", "allow", "days", "dates", "hours", "threshold",
+	"alert_state", "subject", "severity", "group_by", "resolve_after", "acknowledged_for", "on_escalation",
+	"on_auto_resolve",
 	"continue", "drop", "after", "unless", "mention", "remind", "kind", "drill", "every", "at",
 }
 
 func TestTheSchemaAndTheLoaderAgree(t *testing.T) {
 	for _, k := range allKeys() { // a new key must be tried too
-		if !slices.Contains([]string{"flows", "accounts", "not", "notifiers", "windows", "rules", "default", "match", "notify", "kind", "drop", "watch", "rule", "report"}, k.name) && values[k.name] == nil {
+		if !slices.Contains([]string{"flows", "accounts", "not", "notifiers", "windows", "rules", "default", "match",
+			"notify", "kind", "drop", "watch", "rule", "report"}, k.name) && values[k.name] == nil {
 			t.Fatalf("no value is tried for %s", k.name)
 		}
 	}
@@ -318,7 +361,8 @@ func TestTheSchemaAndTheLoaderAgree(t *testing.T) {
 func drawFile(t *rapid.T) map[string]any {
 	some := func(table table, into map[string]any, not ...string) map[string]any {
 		for _, k := range table.keys {
-			if pool := values[k.name]; pool != nil && !slices.Contains(not, k.name) && (k.required || rapid.IntRange(0, 3).Draw(t, k.name+"?") == 0) {
+			if pool := values[k.name]; pool != nil && !slices.Contains(not, k.name) &&
+				(k.required || rapid.IntRange(0, 3).Draw(t, k.name+"?") == 0) {
 				into[k.name] = copied(rapid.SampledFrom(pool).Draw(t, k.name))
 			}
 		}
@@ -337,16 +381,21 @@ func drawFile(t *rapid.T) map[string]any {
 		return []any{route(), route()}
 	}
 	file := map[string]any{
-		"version":  rapid.SampledFrom(values["version"]).Draw(t, "version"),
-		"flows":    map[string]any{"1": map[string]any{"name": "Checkout5", "team": "x"}, "2": some(flowKeys, map[string]any{"team": 5})},
-		"accounts": map[string]any{"9": map[string]any{"name": "Main", "team": "x"}, "10": some(accountKeys, map[string]any{"team": 5})},
-		"notifiers": map[string]any{"chat": some(notifierKeys(router.KindSlack), map[string]any{"kind": "slack"}), "page": some(notifierKeys(router.KindPagerDuty), map[string]any{"kind": "pagerduty"}),
+		"version": rapid.SampledFrom(values["version"]).Draw(t, "version"),
+		"flows": map[string]any{"1": map[string]any{"name": "Checkout5", "team": "x"},
+			"2": some(flowKeys, map[string]any{"team": 5})},
+		"accounts": map[string]any{"9": map[string]any{"name": "Main", "team": "x"},
+			"10": some(accountKeys, map[string]any{"team": 5})},
+		"notifiers": map[string]any{"chat": some(notifierKeys(router.KindSlack), map[string]any{"kind": "slack"}),
+			"page": some(notifierKeys(router.KindPagerDuty), map[string]any{"kind": "pagerduty"}),
 			"hook": some(notifierKeys(router.KindWebhook), map[string]any{"kind": "webhook"})},
-		"windows": map[string]any{"night": some(windowKeys, map[string]any{"hours": "22:00-06:00"}), "office": some(windowKeys, map[string]any{"days": "mon-fri"})},
+		"windows": map[string]any{"night": some(windowKeys, map[string]any{"hours": "22:00-06:00"}),
+			"office": some(windowKeys, map[string]any{"days": "mon-fri"})},
 		"default": some(actionKeys, map[string]any{"notify": notify()}),
-		"watch":   map[string]any{"after": rapid.SampledFrom([]any{"auto", "24h", "5m"}).Draw(t, "silence"), "notify": notify()},
-		"drill":   some(drillKeys, map[string]any{}),
-		"report":  map[string]any{"every": "friday 17:30", "to": "chat", "time_zone": "Europe/Berlin"},
+		"watch": map[string]any{"after": rapid.SampledFrom([]any{"auto", "24h", "5m"}).Draw(t, "silence"),
+			"notify": notify()},
+		"drill":  some(drillKeys, map[string]any{}),
+		"report": map[string]any{"every": "friday 17:30", "to": "chat", "time_zone": "Europe/Berlin"},
 	}
 	rules := []any{}
 	for i := range rapid.IntRange(0, 3).Draw(t, "rules") {
@@ -409,7 +458,8 @@ func spoil(t *rapid.T, file map[string]any) string {
 					return at + " is empty"
 				})
 			}
-			if slices.Contains([]string{"version", "kind", "channel", "routing_key", "match", "notify", "to"}, key) || key == "name" && strings.HasPrefix(path, "rules") {
+			if slices.Contains([]string{"version", "kind", "channel", "routing_key", "match", "notify", "to"}, key) ||
+				key == "name" && strings.HasPrefix(path, "rules") {
 				spots = append(spots, func() string {
 					delete(m, key)
 					return at + " is gone"

@@ -22,9 +22,12 @@ fallback: ops
 		want string // whom it tells
 		how  router.Severity
 	}{
-		{"it tells whom it is to try", router.Event{Source: router.SourceFlowbridge, Act: &router.Act{Notifier: "chat"}}, "chat", router.Info},
-		{"as bad as it is wanted", router.Event{Source: router.SourceFlowbridge, Said: router.Error, Act: &router.Act{Notifier: "chat"}}, "chat", router.Error},
-		{"a notifier that is none is nobody", router.Event{Source: router.SourceFlowbridge, Act: &router.Act{Notifier: "gone"}}, "", router.Info},
+		{"it tells whom it is to try", router.Event{Source: router.SourceFlowbridge, Act: &router.Act{Notifier: "chat"}},
+			"chat", router.Info},
+		{"as bad as it is wanted", router.Event{Source: router.SourceFlowbridge, Said: router.Error,
+			Act: &router.Act{Notifier: "chat"}}, "chat", router.Error},
+		{"a notifier that is none is nobody", router.Event{Source: router.SourceFlowbridge,
+			Act: &router.Act{Notifier: "gone"}}, "", router.Info},
 		{"without one it is nobody", router.Event{Source: router.SourceFlowbridge}, "", router.Info},
 	} {
 		tt.ev.Name = router.TestMessage

@@ -80,25 +80,46 @@ func TestDecisionsInTime(t *testing.T) {
 		at          time.Time
 		want        string
 	}{
-		{"during a window", `[{name: a, match: {}, during: weekend, notify: chat}, {name: b, match: {}, notify: page}]`, saturday, "a: chat"},
-		{"outside it the next rule is asked", `[{name: a, match: {}, during: weekend, notify: chat}, {name: b, match: {}, notify: page}]`, monday, "b: page"},
-		{"during any of several", `[{name: a, match: {}, during: [night, office, weekend], notify: chat}]`, monday, "a: chat"},
+		{"during a window", `[{name: a, match: {}, during: weekend, notify: chat}, {name: b, match: {}, notify: page}]`,
+			saturday, "a: chat"},
+		{"outside it the next rule is asked",
+			`[{name: a, match: {}, during: weekend, notify: chat}, {name: b, match: {}, notify: page}]`, monday, "b: page"},
+		{"during any of several", `[{name: a, match: {}, during: [night, office, weekend], notify: chat}]`, monday,
+			"a: chat"},
 		{"except a window", `[{name: a, match: {}, except: weekend, notify: chat}]`, saturday, "default: ops"},
-		{"during one and except another", `[{name: a, match: {}, during: [office, weekend], except: [night, weekend], notify: chat}]`, saturday, "default: ops"},
-		{"an event without a time may have been in any window", `[{name: a, match: {}, during: weekend, notify: chat}, {name: b, match: {}, except: weekend, notify: page}, {name: c, match: {}, notify: ops}]`, time.Time{}, "a + b + c: chat, ops, page"},
+		{"during one and except another",
+			`[{name: a, match: {}, during: [office, weekend], except: [night, weekend], notify: chat}]`, saturday,
+			"default: ops"},
+		{"an event without a time may have been in any window",
+			`[{name: a, match: {}, during: weekend, notify: chat}, {name: b, match: {}, except: weekend, notify: page}, {name: c, match: {}, notify: ops}]`, time.Time{}, "a + b + c: chat, ops, page"},
 		{"or in none", `[{name: a, match: {}, during: weekend, notify: chat}]`, time.Time{}, "a: chat, ops"},
-		{"after", `[{name: a, match: {}, notify: [chat, {to: page, after: 1h30m, unless: acknowledged}]}]`, monday, "a: chat, page after 1h30m0s unless acknowledged"},
-		{"the earliest time of a notifier wins", `[{name: a, match: {}, continue: true, notify: {to: page, after: 10m}}, {name: b, match: {}, notify: {to: page, after: 5m}}]`, monday, "a + b: page after 5m0s"},
-		{"at once is earliest", `[{name: a, match: {}, continue: true, notify: {to: page, after: 10m}}, {name: b, match: {}, notify: page}]`, monday, "a + b: page"},
-		{"what an entry does not hear of does not hurry it", `[{name: a, match: {}, severity: error, notify: [{to: page, severity: critical}, {to: page, after: 10m}]}]`, monday, "a: page after 10m0s"},
-		{"unless only if all say so", `[{name: a, match: {}, continue: true, notify: {to: page, unless: acknowledged}}, {name: b, match: {}, notify: {to: page, after: 5m}}]`, monday, "a + b: page"},
-		{"resolve_after and on_escalation of the first rule that says so", `[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, continue: true, resolve_after: 5m, on_escalation: note, notify: chat}, {name: c, match: {}, resolve_after: 1h, on_escalation: page, notify: chat}]`, monday, "a + b + c: chat; holds 5m0s"},
-		{"on_auto_resolve of the first rule that says so", `[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, on_auto_resolve: note, notify: chat}]`, monday, "a + b: chat; notes what PagerDuty ends"},
-		{"acknowledged_for of the first rule that says so", `[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, continue: true, acknowledged_for: 4h, notify: chat}, {name: c, match: {}, acknowledged_for: 1h, notify: chat}]`, monday, "a + b + c: chat; acknowledged for 4h0m0s"},
-		{"and of a rule that is alone", `[{name: a, match: {}, acknowledged_for: 4h, notify: chat}]`, monday, "a: chat; acknowledged for 4h0m0s"},
-		{"mention of all entries", `[{name: a, match: {}, continue: true, notify: {to: chat, mention: [here, U0123ABCD]}}, {name: b, match: {}, notify: [{to: chat, mention: [S0123ABCD, here]}, {to: chat, severity: critical, mention: channel}]}]`, monday, "a + b: chat calls here U0123ABCD S0123ABCD"},
-		{"the shortest remind of a notifier", `[{name: a, match: {}, continue: true, notify: [{to: chat, remind: 1h}, page]}, {name: b, match: {}, notify: [chat, {to: chat, remind: 30m}]}]`, monday, "a + b: chat every 30m0s, page"},
-		{"even 0s", `[{name: a, match: {}, continue: true, resolve_after: 0s, notify: chat}, {name: b, match: {}, resolve_after: 5m, on_escalation: page, notify: chat}]`, monday, "a + b: chat; pages on rise"},
+		{"after", `[{name: a, match: {}, notify: [chat, {to: page, after: 1h30m, unless: acknowledged}]}]`, monday,
+			"a: chat, page after 1h30m0s unless acknowledged"},
+		{"the earliest time of a notifier wins",
+			`[{name: a, match: {}, continue: true, notify: {to: page, after: 10m}}, {name: b, match: {}, notify: {to: page, after: 5m}}]`, monday, "a + b: page after 5m0s"},
+		{"at once is earliest",
+			`[{name: a, match: {}, continue: true, notify: {to: page, after: 10m}}, {name: b, match: {}, notify: page}]`, monday,
+			"a + b: page"},
+		{"what an entry does not hear of does not hurry it",
+			`[{name: a, match: {}, severity: error, notify: [{to: page, severity: critical}, {to: page, after: 10m}]}]`, monday,
+			"a: page after 10m0s"},
+		{"unless only if all say so",
+			`[{name: a, match: {}, continue: true, notify: {to: page, unless: acknowledged}}, {name: b, match: {}, notify: {to: page, after: 5m}}]`, monday, "a + b: page"},
+		{"resolve_after and on_escalation of the first rule that says so",
+			`[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, continue: true, resolve_after: 5m, on_escalation: note, notify: chat}, {name: c, match: {}, resolve_after: 1h, on_escalation: page, notify: chat}]`, monday, "a + b + c: chat; holds 5m0s"},
+		{"on_auto_resolve of the first rule that says so",
+			`[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, on_auto_resolve: note, notify: chat}]`,
+			monday, "a + b: chat; notes what PagerDuty ends"},
+		{"acknowledged_for of the first rule that says so",
+			`[{name: a, match: {}, continue: true, notify: chat}, {name: b, match: {}, continue: true, acknowledged_for: 4h, notify: chat}, {name: c, match: {}, acknowledged_for: 1h, notify: chat}]`, monday, "a + b + c: chat; acknowledged for 4h0m0s"},
+		{"and of a rule that is alone", `[{name: a, match: {}, acknowledged_for: 4h, notify: chat}]`, monday,
+			"a: chat; acknowledged for 4h0m0s"},
+		{"mention of all entries",
+			`[{name: a, match: {}, continue: true, notify: {to: chat, mention: [here, U0123ABCD]}}, {name: b, match: {}, notify: [{to: chat, mention: [S0123ABCD, here]}, {to: chat, severity: critical, mention: channel}]}]`, monday, "a + b: chat calls here U0123ABCD S0123ABCD"},
+		{"the shortest remind of a notifier",
+			`[{name: a, match: {}, continue: true, notify: [{to: chat, remind: 1h}, page]}, {name: b, match: {}, notify: [chat, {to: chat, remind: 30m}]}]`, monday, "a + b: chat every 30m0s, page"},
+		{"even 0s",
+			`[{name: a, match: {}, continue: true, resolve_after: 0s, notify: chat}, {name: b, match: {}, resolve_after: 5m, on_escalation: page, notify: chat}]`, monday, "a + b: chat; pages on rise"},
 		{"default can wait too", `[{name: a, match: {flow: "2"}, notify: chat}]`, monday, "default: ops"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -151,7 +172,8 @@ func TestARecoveryOfWhatNobodyKnowsFindsAllWhoMayHaveBeenTold(t *testing.T) {
   - {name: a, match: {}, during: weekend, notify: {to: page, after: 5m, severity: critical}}
   - {name: b, match: {}, notify: chat}
 `)
-	ev := with(deactivated(router.EndpointErrorRate, 10), func(ev *router.Event) { ev.At = time.Date(2026, 1, 5, 10, 0, 0, 0, time.UTC) })
+	ev := with(deactivated(router.EndpointErrorRate, 10),
+		func(ev *router.Event) { ev.At = time.Date(2026, 1, 5, 10, 0, 0, 0, time.UTC) })
 	var named []string
 	for _, target := range router.Judge(rules, &ev).Opening.Named {
 		named = append(named, target.Notifier)

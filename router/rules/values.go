@@ -14,15 +14,15 @@ import (
 	"flowbridge/router/rules/yamldoc"
 )
 
-// Values reads a file that speaks of rules and is none, such as one of stories: its values mean there what they mean in a
-// rules file, and mistakes are said in the same words. What names mean is known once About has said of which rules.
+// Values reads a file that speaks of rules and is none, such as one of stories: its values mean there what they mean in
+// a rules file, and mistakes are said in the same words. What names mean is known once About has said of which rules.
 type Values struct {
 	*yamldoc.Reader
 	loader *loader
 }
 
-// OpenValues parses such a file, and returns the root of its document, nil if there is nothing to read on. begin is the hint
-// for an empty file.
+// OpenValues parses such a file, and returns the root of its document, nil if there is nothing to read on. begin is the
+// hint for an empty file.
 func OpenValues(name string, data []byte, begin string) (*Values, *yaml.Node) {
 	l := newLoader(Config{})
 	format := fileFormat()
@@ -95,8 +95,8 @@ func (v *Values) AlertState(e yamldoc.Entry) string {
 	return s.Text
 }
 
-// Number reads a number with or without its unit, in which an event of this name is measured: 14.28, "10%", "6.2s". Times
-// are in milliseconds. It is nil where there is none.
+// Number reads a number with or without its unit, in which an event of this name is measured: 14.28, "10%", "6.2s".
+// Times are in milliseconds. It is nil where there is none.
 func (v *Values) Number(e yamldoc.Entry, event string) *float64 {
 	if e.Value == nil {
 		return nil
@@ -132,7 +132,8 @@ func (v *Values) Flow(e yamldoc.Entry) string {
 		return ""
 	}
 	if len(ids) > 1 {
-		v.Wrong(e.Value, e.Path, fmt.Sprintf("%d flows have this name", len(ids)), "write the id: "+yamldoc.Shorten(strings.Join(ids, ", "), 100))
+		v.Wrong(e.Value, e.Path, fmt.Sprintf("%d flows have this name", len(ids)),
+			"write the id: "+yamldoc.Shorten(strings.Join(ids, ", "), 100))
 	}
 	return ids[0]
 }

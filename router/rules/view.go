@@ -10,7 +10,8 @@ import (
 
 // View is what the templates of a rule are executed over: {{.FlowName}}, {{.Severity}} and so on. Every field
 // is there for incidents and for notices, so that one template serves both; what does not apply is empty.
-// Numbers come with their units. The manual lists the fields with what `about` says of them. What Meta wrote is plain text: notifiers escape it for their service.
+// Numbers come with their units. The manual lists the fields with what `about` says of them. What Meta wrote is plain
+// text: notifiers escape it for their service.
 type View struct {
 	Incident  string            `about:"INC-42; empty for a notice"`
 	Number    int64             `about:"42; 0 for a notice"`
@@ -85,7 +86,8 @@ func viewIncident(inc *router.Incident, alerts []router.Alert) View {
 func viewNotice(n *router.Notice) View {
 	v := View{
 		Severity: n.Severity.String(), Rule: n.Rule, Event: n.Name, Signal: router.SignalName(n.Name),
-		WABA: n.WABA, Account: viewAccount(&n.FlowInfo, n.WABA), Flow: n.Flow, FlowName: n.DisplayName(n.Flow), Labels: n.Labels, Runbook: n.Runbook,
+		WABA: n.WABA, Account: viewAccount(&n.FlowInfo, n.WABA), Flow: n.Flow, FlowName: n.DisplayName(n.Flow),
+		Labels: n.Labels, Runbook: n.Runbook,
 		At: n.At.UTC(), Fields: viewFields(n.Fields), OldStatus: n.OldStatus, NewStatus: n.NewStatus,
 	}
 	if n.Threshold != nil {

@@ -60,8 +60,8 @@ func (w *wanted) apart(other *wanted) bool {
 	return !slices.ContainsFunc(w.values, other.holds)
 }
 
-// subjectOf returns what an event is about. One that was kept before subjects were known is about what others of its name
-// are about.
+// subjectOf returns what an event is about. One that was kept before subjects were known is about what others of its
+// name are about.
 func subjectOf(ev *router.Event) router.SubjectKind {
 	if ev.Subject.Kind != "" {
 		return ev.Subject.Kind

@@ -13,8 +13,8 @@ import (
 	"flowbridge/router/rules/yamldoc"
 )
 
-// warnings looks at rules without faults for what is surely not meant. Each of them is certain in what it says: a file that
-// is right as it is gets none.
+// warnings looks at rules without faults for what is surely not meant. Each of them is certain in what it says: a file
+// that is right as it is gets none.
 func (l *loader) warnings() {
 	l.shadowed()
 	l.unused()
@@ -34,7 +34,8 @@ func (l *loader) shadowed() {
 			continue
 		}
 		first := &r.rules[by[0]]
-		problem := fmt.Sprintf("rule %s, %s, takes every event that this rule matches", yamldoc.Quote(first.name), l.seenFrom(r.rules[i].place, first.place))
+		problem := fmt.Sprintf("rule %s, %s, takes every event that this rule matches", yamldoc.Quote(first.name),
+			l.seenFrom(r.rules[i].place, first.place))
 		if len(by) > 1 {
 			names := make([]string, len(by))
 			for n, at := range by {
@@ -43,7 +44,8 @@ func (l *loader) shadowed() {
 			problem = fmt.Sprintf("the rules %s before it, the first of them %s, take every event that this rule matches",
 				yamldoc.Shorten(strings.Join(names, ", "), 200), l.seenFrom(r.rules[i].place, first.place))
 		}
-		l.WarnAt(r.rules[i].place, r.rules[i].path, problem, "move this rule up, narrow the other, or let it say continue: true")
+		l.WarnAt(r.rules[i].place, r.rules[i].path, problem,
+			"move this rule up, narrow the other, or let it say continue: true")
 	}
 }
 
@@ -71,13 +73,15 @@ func (l *loader) noDefault() {
 	if l.rules.otherwise != nil || slices.ContainsFunc(l.rules.rules, everything) {
 		return
 	}
-	l.WarnAt(Place{File: l.files[0].FileName(), Line: 1, Column: 1}, "default", "there is none, so nobody is told of events that no rule matches", "add default: {notify: [NAME]}")
+	l.WarnAt(Place{File: l.files[0].FileName(), Line: 1, Column: 1}, "default",
+		"there is none, so nobody is told of events that no rule matches", "add default: {notify: [NAME]}")
 }
 
 // noFallback warns if nobody would hear of what cannot be told.
 func (l *loader) noFallback() {
 	if l.rules.fallback == "" {
-		l.WarnAt(Place{File: l.files[0].FileName(), Line: 1, Column: 1}, "fallback", "there is none, so nobody is told when a message cannot be delivered", "add fallback: NAME")
+		l.WarnAt(Place{File: l.files[0].FileName(), Line: 1, Column: 1}, "fallback",
+			"there is none, so nobody is told when a message cannot be delivered", "add fallback: NAME")
 	}
 }
 
@@ -107,7 +111,8 @@ func (l *loader) forgottenFlows() {
 		if !concerned[id] {
 			n := l.names["flow"][id]
 			info := l.rules.flows[id]
-			l.WarnAt(n.file.Place(n.at), n.path, fmt.Sprintf("no rule is about %s: %s", info.DisplayName(id), then), "let a rule match it by its name or by a label")
+			l.WarnAt(n.file.Place(n.at), n.path, fmt.Sprintf("no rule is about %s: %s", info.DisplayName(id), then),
+				"let a rule match it by its name or by a label")
 		}
 	}
 }
@@ -139,7 +144,8 @@ func (l *loader) toldTwice() {
 				continue
 			}
 			if both := tellBoth(rule, other); both != "" {
-				l.WarnAt(at, path, fmt.Sprintf("%s hears of the recovery already, since rule %s, %s, told it of the trouble", both, yamldoc.Quote(other.name), l.seenFrom(at, other.place)),
+				l.WarnAt(at, path, fmt.Sprintf("%s hears of the recovery already, since rule %s, %s, told it of the trouble", both,
+					yamldoc.Quote(other.name), l.seenFrom(at, other.place)),
 					"leave alert_state out, or tell somebody else")
 				break
 			}
@@ -155,8 +161,8 @@ func (l *loader) toldTwice() {
 	}
 }
 
-// neverPagesAgain warns of rules that page anew whom they do not tell once somebody has acknowledged. Where rules continue,
-// another may tell them.
+// neverPagesAgain warns of rules that page anew whom they do not tell once somebody has acknowledged. Where rules
+// continue, another may tell them.
 func (l *loader) neverPagesAgain() {
 	r := l.rules
 	if slices.ContainsFunc(r.rules, func(rule rule) bool { return rule.proceed }) {
@@ -165,8 +171,10 @@ func (l *loader) neverPagesAgain() {
 	for i := range r.rules {
 		rule := &r.rules[i]
 		pages := slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind.Pages() })
-		if rule.rise == reactPage && pages && !slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind.Pages() && !to.unlessAck }) {
-			l.WarnAt(rule.riseAt, rule.path+".on_escalation", "pages nobody: every PagerDuty service says unless: acknowledged", "remove one of the two")
+		if rule.rise == reactPage && pages &&
+			!slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind.Pages() && !to.unlessAck }) {
+			l.WarnAt(rule.riseAt, rule.path+".on_escalation", "pages nobody: every PagerDuty service says unless: acknowledged",
+				"remove one of the two")
 		}
 	}
 }
@@ -186,8 +194,10 @@ func (l *loader) doubtful(rule *rule, o object) {
 	m := &rule.match
 	for key, of := range carriers() {
 		place, asks := rule.places[key]
-		if asks && !slices.Contains(m.negated, key) && m.events.names() != nil && !slices.ContainsFunc(m.events.names(), func(event string) bool { return !isKnown(event) || slices.Contains(of, event) }) {
-			l.WarnAt(place, o.path+".match."+key, fmt.Sprintf("%s has no %s, so the rule never matches", m.events.values[0], key), "it is for "+yamldoc.OneOf(of))
+		if asks && !slices.Contains(m.negated, key) && m.events.names() != nil && !slices.ContainsFunc(m.events.names(),
+			func(event string) bool { return !isKnown(event) || slices.Contains(of, event) }) {
+			l.WarnAt(place, o.path+".match."+key, fmt.Sprintf("%s has no %s, so the rule never matches", m.events.values[0],
+				key), "it is for "+yamldoc.OneOf(of))
 		}
 	}
 	if !m.mayOpen() {
@@ -264,13 +274,15 @@ func (l *loader) neverSent(at *yaml.Node, path, written string, b bound, events 
 	if len(events) == 1 && b.unit == router.NoUnit && slices.Contains(sent, b.value*1000) {
 		hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(fmt.Sprintf("%s%gs", b.op, b.value)))
 	}
-	l.Warn(at, path, fmt.Sprintf("Meta never sends such a threshold for %s: %s", yamldoc.Shorten(strings.Join(events, ", "), 100), written), hint)
+	l.Warn(at, path, fmt.Sprintf("Meta never sends such a threshold for %s: %s",
+		yamldoc.Shorten(strings.Join(events, ", "), 100), written), hint)
 }
 
 // token is what credentials of Slack and Meta look like.
 var token = regexp.MustCompile(`^(xox[a-z]-|xapp-|EAA[A-Za-z0-9]{20})`)
 
-// tokens warns of credentials anywhere in a file. Routing keys look like any other id: they are found where they belong.
+// tokens warns of credentials anywhere in a file. Routing keys look like any other id: they are found where they
+// belong.
 func (l *loader) tokens(n *yaml.Node, path string, depth int) {
 	if depth > 50 {
 		return
@@ -278,7 +290,8 @@ func (l *loader) tokens(n *yaml.Node, path string, depth int) {
 	switch n.Kind {
 	case yaml.ScalarNode:
 		if token.MatchString(n.Value) {
-			l.Warn(n, path, "a token stands in the file, where everybody can read it", "tokens are given in the environment; revoke this one")
+			l.Warn(n, path, "a token stands in the file, where everybody can read it",
+				"tokens are given in the environment; revoke this one")
 		}
 	case yaml.SequenceNode:
 		for i, item := range n.Content {

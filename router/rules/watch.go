@@ -36,8 +36,8 @@ type Drill struct {
 // Drill returns what the file says of drills.
 func (r *Rules) Drill() Drill { return r.drill }
 
-// Slot returns the newest time of a drill that is not after now; zero if there are none. All processes come to the same: days
-// are counted from 1970.
+// Slot returns the newest time of a drill that is not after now; zero if there are none. All processes come to the
+// same: days are counted from 1970.
 func (d Drill) Slot(now time.Time) time.Time {
 	if d.Days == 0 {
 		return time.Time{}
@@ -85,7 +85,8 @@ func (l *loader) watch(e entry) {
 	if e, ok := o.at["after"]; ok {
 		if n := yamldoc.Follow(e.Value); n.Kind == yaml.ScalarNode && n.Value == "auto" {
 			l.rules.watch.Auto = true
-		} else if l.rules.watch.After = l.lasting(e); l.rules.watch.After == 0 && n.Kind == yaml.ScalarNode && strings.Trim(n.Value, "0dhms") == "" {
+		} else if l.rules.watch.After = l.lasting(e); l.rules.watch.After == 0 && n.Kind == yaml.ScalarNode &&
+			strings.Trim(n.Value, "0dhms") == "" {
 			l.Wrong(n, e.Path, "must be longer than nothing", "leave it out where silence is no trouble")
 		}
 	}
@@ -172,11 +173,12 @@ func (l *loader) ruleNamed(s scalar) {
 // DrillRule is the field of a drill's value that names the rule that is to act.
 const DrillRule = "flowbridge_drill_rule"
 
-// decideDrill says who is told of a drill: whom the rule tells that it names, or the rules that match. Each of them at once
-// and without calling anybody by name; who pages only where its entry says so.
+// decideDrill says who is told of a drill: whom the rule tells that it names, or the rules that match. Each of them at
+// once and without calling anybody by name; who pages only where its entry says so.
 func (r *Rules) decideDrill(ev *router.Event, d router.Decision) router.Decision {
 	d.FlowInfo = router.FlowInfo{FlowName: router.DrillName, AccountName: router.DrillName}
-	d.Drop, d.GroupBy, d.ResolveAfter, d.AcknowledgedFor, d.PageOnRise, d.NoteAutoResolve = false, router.GroupBySignal, 0, 0, false, true
+	d.Drop, d.GroupBy, d.ResolveAfter, d.AcknowledgedFor, d.PageOnRise, d.NoteAutoResolve = false, router.GroupBySignal, 0,
+		0, false, true
 	var notify []router.Route
 	for _, to := range d.Notify {
 		if to.Kind.Pages() && !r.drillsPage[to.Notifier] {
@@ -196,7 +198,8 @@ func (r *Rules) decideDrill(ev *router.Event, d router.Decision) router.Decision
 	return d
 }
 
-// drilled returns the rule that a drill names, or nil. Whatever its match, it acts; a recovery is that of what it was told.
+// drilled returns the rule that a drill names, or nil. Whatever its match, it acts; a recovery is that of what it was
+// told.
 func (r *Rules) drilled(ev *router.Event) *rule {
 	if !router.IsDrill(ev.Flow) || ev.AlertState != router.Activated {
 		return nil

@@ -28,17 +28,24 @@ func told(d router.Decision) string {
 }
 
 func TestTroubleOfTheBridgesOwnGoesToWatchOrElseToFallback(t *testing.T) {
-	silent := router.Event{Source: router.SourceFlowbridge, Name: router.SourceSilent, Change: router.SilentWord, AlertState: router.Activated,
-		Subject: router.Subject{Kind: router.SubjectBridge, ID: "source", Name: "flowbridge"}}
-	slow := router.Event{Source: router.SourceFlowbridge, Name: router.SlowAnswers, Change: router.SlowWord, AlertState: router.Activated}
-	parked := router.Event{Source: router.SourceFlowbridge, Name: router.ParkedDelivery, Act: &router.Act{Notifier: "other"}}
+	silent := router.Event{Source: router.SourceFlowbridge, Name: router.SourceSilent, Change: router.SilentWord,
+		AlertState: router.Activated,
+		Subject:    router.Subject{Kind: router.SubjectBridge, ID: "source", Name: "flowbridge"}}
+	slow := router.Event{Source: router.SourceFlowbridge, Name: router.SlowAnswers, Change: router.SlowWord,
+		AlertState: router.Activated}
+	parked := router.Event{Source: router.SourceFlowbridge, Name: router.ParkedDelivery,
+		Act: &router.Act{Notifier: "other"}}
 	for _, tt := range []struct{ name, rules, silent, slow, parked string }{
 		{"nobody is named", "default: {notify: other}", "", "", ""},
 		{"a channel is the fallback", "default: {notify: other}\nfallback: chat", "chat", "chat", "chat"},
 		{"a pager is the fallback", "default: {notify: other}\nfallback: page", "page", "", "page"},
 		{"watch names one", "default: {notify: other}\nfallback: page\nwatch: {notify: [chat]}", "chat", "chat", "page"},
-		{"a rule names it", "rules: [{name: r, match: {event: BRIDGE_SOURCE_SILENT, change: SILENT}, notify: other}]\nwatch: {notify: [chat]}", "other", "chat", ""},
-		{"a rule that names no event is not asked", "rules: [{name: r, match: {}, notify: other}]\nwatch: {notify: [{to: chat, severity: \">=error\"}]}", "chat", "", ""},
+		{"a rule names it",
+			"rules: [{name: r, match: {event: BRIDGE_SOURCE_SILENT, change: SILENT}, notify: other}]\nwatch: {notify: [chat]}",
+			"other", "chat", ""},
+		{"a rule that names no event is not asked",
+			"rules: [{name: r, match: {}, notify: other}]\nwatch: {notify: [{to: chat, severity: \">=error\"}]}", "chat",
+			"", ""},
 	} {
 		r, err := Load("rules.yaml", []byte(watchHead+tt.rules+"\n"), testConfig())
 		if err != nil {
@@ -63,7 +70,8 @@ default: {notify: [chat, page]}
 	}
 	drill := func(state, rule string) router.Event {
 		value, _ := json.Marshal(map[string]string{DrillRule: rule})
-		return router.Event{Source: router.SourceMeta, Name: router.EndpointAvailability, Flow: "000176", AlertState: state, Value: value}
+		return router.Event{Source: router.SourceMeta, Name: router.EndpointAvailability, Flow: "000176", AlertState: state,
+			Value: value}
 	}
 	for _, tt := range []struct{ name, rule, want string }{
 		{"whom default tells, without the pager", "", "chat"},
@@ -111,7 +119,8 @@ func TestDrillsAreAtTheSameTimesForEverybody(t *testing.T) {
 		{Drill{Days: 7, At: 10 * time.Hour, Zone: time.UTC}, "2026-03-05T09:00:00Z", "2026-02-26T10:00:00Z"},
 		{Drill{Days: 7, At: 10 * time.Hour, Zone: time.UTC}, "2026-03-05T11:00:00Z", "2026-03-05T10:00:00Z"},
 		{Drill{Days: 1, At: 10 * time.Hour, Zone: berlin}, "2026-07-01T08:30:00Z", "2026-07-01T08:00:00Z"},
-		{Drill{Days: 1, At: 150 * time.Minute, Zone: berlin}, "2026-03-29T12:00:00Z", "2026-03-29T01:30:00Z"}, // the hour that is left out
+		// the hour that is left out
+		{Drill{Days: 1, At: 150 * time.Minute, Zone: berlin}, "2026-03-29T12:00:00Z", "2026-03-29T01:30:00Z"},
 	} {
 		if got := tt.drill.Slot(at(tt.now)); !got.Equal(at(tt.want)) {
 			t.Errorf("%+v at %s: %s, want %s", tt.drill, tt.now, got.UTC().Format(time.RFC3339), tt.want)
@@ -146,7 +155,8 @@ func TestReportsAreOfTheWeekBefore(t *testing.T) {
 		t.Errorf("no reports, and one at %s", got)
 	}
 	report := router.Event{Source: router.SourceFlowbridge, Name: router.WeeklyReport}
-	r, err := Load("rules.yaml", []byte(watchHead+"default: {notify: other}\nfallback: page\nreport: {every: \"monday 09:00\", to: chat}\n"), testConfig())
+	r, err := Load("rules.yaml", []byte(watchHead+
+		"default: {notify: other}\nfallback: page\nreport: {every: \"monday 09:00\", to: chat}\n"), testConfig())
 	if err != nil {
 		t.Fatal(err)
 	}

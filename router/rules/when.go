@@ -28,7 +28,8 @@ type whenError struct {
 // every label that some flow has.
 func whenTypes(labels []string) map[string]any {
 	types := map[string]any{}
-	for _, name := range []string{"event", "field", "flow", "flow_name", "waba", "account_name", "subject", "change", "phone", "template", "severity", "alert_state", "old_status", "new_status", "message", "warning"} {
+	for _, name := range []string{"event", "field", "flow", "flow_name", "waba", "account_name", "subject", "change",
+		"phone", "template", "severity", "alert_state", "old_status", "new_status", "message", "warning"} {
 		types[name] = ""
 	}
 	for _, name := range append(router.Readings(), "threshold", "p50_latency", "requests_count") {
@@ -185,8 +186,8 @@ func (r *Rules) askWhen(w *when, ev *router.Event, f *facts) (bool, error) {
 	return holds, err
 }
 
-// reachable says whether an expression can look for fields in what Meta sent, and for answers in a form that was filled:
-// people can send what is no object, and that is no fault of the rule.
+// reachable says whether an expression can look for fields in what Meta sent, and for answers in a form that was
+// filled: people can send what is no object, and that is no fault of the rule.
 func reachable(ev *router.Event) bool {
 	var value map[string]json.RawMessage
 	if json.Unmarshal(ev.Value, &value) != nil || value == nil {
@@ -223,7 +224,8 @@ func (l *loader) whenOf(e entry, events []string) *when {
 	}
 	l.constants(s, w, events)
 	if l.steps += w.steps; l.steps > maxPatterns && l.steps-w.steps <= maxPatterns {
-		l.Wrong(s.Node, s.Path, "the patterns of all rules together are too large", "use shorter ones, or smaller counts in {}")
+		l.Wrong(s.Node, s.Path, "the patterns of all rules together are too large",
+			"use shorter ones, or smaller counts in {}")
 	}
 	return w
 }

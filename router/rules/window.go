@@ -7,7 +7,8 @@ import (
 	"flowbridge/router"
 )
 
-// window is an entry of `windows`: some hours of some days of the week or of the year, by the clock on the wall of a place.
+// window is an entry of `windows`: some hours of some days of the week or of the year, by the clock on the wall of a
+// place.
 type window struct {
 	name  string
 	days  [7]bool // by time.Weekday
@@ -25,7 +26,8 @@ func dayOf(t time.Time) int { return (t.Year()*100+int(t.Month()))*100 + t.Day()
 // has says whether a day is one of those that the window is about.
 func (w *window) has(day time.Time) bool {
 	at := dayOf(day)
-	return w.days[day.Weekday()] && (w.dates == nil || slices.ContainsFunc(w.dates, func(d dates) bool { return d.from <= at && at <= d.to }))
+	return w.days[day.Weekday()] &&
+		(w.dates == nil || slices.ContainsFunc(w.dates, func(d dates) bool { return d.from <= at && at <= d.to }))
 }
 
 // hours are a part of the day, from one minute to before another. Those that end no later than they begin go on after
@@ -48,7 +50,8 @@ func (w *window) holds(at time.Time) bool {
 			if today && h.from <= minute && minute < h.to {
 				return true
 			}
-		case minute >= h.from && today, minute < h.to && w.has(time.Date(local.Year(), local.Month(), local.Day()-1, 12, 0, 0, 0, w.zone)):
+		case minute >= h.from && today, minute < h.to &&
+			w.has(time.Date(local.Year(), local.Month(), local.Day()-1, 12, 0, 0, 0, w.zone)):
 			return true
 		}
 	}
@@ -58,8 +61,8 @@ func (w *window) holds(at time.Time) bool {
 // timed says whether the time of an event decides about the rule.
 func (m *match) timed() bool { return m.during != nil || m.except != nil }
 
-// holdsTime says whether an event lies in some window of `during` and in none of `except`. An event without a time is the
-// opening of an incident that nobody knows, at a time that nobody knows: it may have been in any window.
+// holdsTime says whether an event lies in some window of `during` and in none of `except`. An event without a time is
+// the opening of an incident that nobody knows, at a time that nobody knows: it may have been in any window.
 func (m *match) holdsTime(ev *router.Event) bool {
 	if !m.timed() || ev.At.IsZero() {
 		return true

@@ -21,7 +21,8 @@ func TestTemplatesSeeIncidentsAndNotices(t *testing.T) {
     text: '{{range .Alerts}}{{.Signal}} {{.Threshold}} {{.Severity}} {{.Active}}; {{end}}{{.Labels.team}}{{.Labels.none}} {{.OldStatus}}>{{.NewStatus}} {{range .Errors}}{{.Type}} {{.Count}}: {{.Help}}{{end}}'
     notify: chat
 `+ending)
-	inc := &router.Incident{Number: 42, Flow: "1", Event: router.EndpointErrorRate, Rule: "words", OpenedAt: time.Unix(0, 0),
+	inc := &router.Incident{Number: 42, Flow: "1", Event: router.EndpointErrorRate, Rule: "words",
+		OpenedAt: time.Unix(0, 0),
 		FlowInfo: router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}}}
 	title, text := rules.RenderIncident(inc, []router.Alert{
 		{Event: router.EndpointErrorRate, Level: "50", Severity: router.Critical},
@@ -31,10 +32,12 @@ func TestTemplatesSeeIncidentsAndNotices(t *testing.T) {
 	if want := "INC-42 Endpoint error rate of Checkout: 14.28 %"; title != want {
 		t.Errorf("title is %q, want %q", title, want)
 	}
-	if want := "Endpoint error rate 50 % critical false; Endpoint error rate 10 % error true; payments > TIMEOUT 3: answer faster"; text != want {
+	if want := "Endpoint error rate 50 % critical false; Endpoint error rate 10 % error true; payments > TIMEOUT 3: " +
+		"answer faster"; text != want {
 		t.Errorf("text is %q, want %q", text, want)
 	}
-	title, text = rules.RenderNotice(&router.Notice{Name: router.FlowStatusChange, Flow: "7", Rule: "words", OldStatus: router.Draft, NewStatus: router.Published})
+	title, text = rules.RenderNotice(&router.Notice{Name: router.FlowStatusChange, Flow: "7", Rule: "words",
+		OldStatus: router.Draft, NewStatus: router.Published})
 	if diff := cmp.Diff([]string{"Flow status of flow 7:", "DRAFT>PUBLISHED"}, []string{title, text}); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -51,7 +54,8 @@ default:
   text: '{{range 900}}{{$.FlowName}}{{end}}'
   notify: chat
 `)
-	title, text := rules.RenderIncident(&router.Incident{Rule: "default", FlowInfo: router.FlowInfo{FlowName: strings.Repeat("größer ", 1000)}}, nil)
+	title, text := rules.RenderIncident(&router.Incident{Rule: "default",
+		FlowInfo: router.FlowInfo{FlowName: strings.Repeat("größer ", 1000)}}, nil)
 	if n := utf8.RuneCountInString(title); n != maxTitle || !strings.HasSuffix(title, "…") {
 		t.Errorf("the title has %d characters", n)
 	}
@@ -87,8 +91,9 @@ func TestNothingOfAResponseComesOutButItsFields(t *testing.T) {
     text: '{{printf "%+v" .}}'
     notify: chat
 `)
-	_, text := rules.RenderNotice(&router.Notice{Name: router.FlowResponse, Rule: "form", Message: "Ada", Warning: "Lovelace",
-		Fields: []router.Field{{Name: "topic", Value: "Refund"}}})
+	_, text := rules.RenderNotice(&router.Notice{Name: router.FlowResponse, Rule: "form", Message: "Ada",
+		Warning: "Lovelace",
+		Fields:  []router.Field{{Name: "topic", Value: "Refund"}}})
 	if strings.Contains(text, "Ada") || strings.Contains(text, "Lovelace") || !strings.Contains(text, "topic:Refund") {
 		t.Errorf("text is %s", text)
 	}
@@ -146,7 +151,8 @@ func TestTemplatesHaveFunctions(t *testing.T) {
 			t.Errorf("%s makes %q, %v, want %q", text, got, err, want)
 		}
 	}
-	for _, text := range []string{`{{date "15:04" "Nowhere/City" .At}}`, `{{date "15:04" "Local" .At}}`, `{{number "x"}}`, `{{join .Severity ","}}`, `{{date "15" "UTC" .Labels}}`} {
+	for _, text := range []string{`{{date "15:04" "Nowhere/City" .At}}`, `{{date "15:04" "Local" .At}}`, `{{number "x"}}`,
+		`{{join .Severity ","}}`, `{{date "15" "UTC" .Labels}}`} {
 		tmpl, err := parseTemplate("text", text)
 		if err != nil {
 			t.Fatal(err)

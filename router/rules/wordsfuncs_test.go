@@ -11,15 +11,16 @@ import (
 
 // wordKillers are templates that are well formed, and took all memory or time there is before they had a budget.
 var wordKillers = map[string]string{
-	"a text that doubles":                   `{{$s := "aaaaaaaa"}}{{range 60}}{{$s = print $s $s}}{{end}}{{len $s}}`,
-	"the same with printf":                  `{{$s := "aaaaaaaa"}}{{range 60}}{{$s = printf "%s%[1]s" $s}}{{end}}{{len $s}}`,
-	"a line that doubles":                   `{{$s := "aaaaaaaa"}}{{range 60}}{{$s = println $s $s}}{{end}}{{len $s}}`,
-	"HTML that grows":                       `{{$s := "<"}}{{range 90}}{{$s = html $s}}{{$s = print $s $s}}{{end}}{{len $s}}`,
-	"JavaScript that grows":                 `{{$s := "'"}}{{range 90}}{{$s = js $s}}{{end}}{{len $s}}`,
-	"a URL that grows":                      `{{$s := "%"}}{{range 90}}{{$s = urlquery $s $s}}{{end}}{{len $s}}`,
-	"a wide number in a loop":               `{{range 999}}{{$x := printf "%999999d" 1}}{{end}}`,
-	"many wide numbers":                     `{{len (printf "` + strings.Repeat("%[1]999999d", 1000) + `" 1)}}`,
-	"one text many times":                   `{{$s := printf "%9999s" "a"}}{{len (printf "` + strings.Repeat("%[1]s", 1000) + `" $s)}}`,
+	"a text that doubles":     `{{$s := "aaaaaaaa"}}{{range 60}}{{$s = print $s $s}}{{end}}{{len $s}}`,
+	"the same with printf":    `{{$s := "aaaaaaaa"}}{{range 60}}{{$s = printf "%s%[1]s" $s}}{{end}}{{len $s}}`,
+	"a line that doubles":     `{{$s := "aaaaaaaa"}}{{range 60}}{{$s = println $s $s}}{{end}}{{len $s}}`,
+	"HTML that grows":         `{{$s := "<"}}{{range 90}}{{$s = html $s}}{{$s = print $s $s}}{{end}}{{len $s}}`,
+	"JavaScript that grows":   `{{$s := "'"}}{{range 90}}{{$s = js $s}}{{end}}{{len $s}}`,
+	"a URL that grows":        `{{$s := "%"}}{{range 90}}{{$s = urlquery $s $s}}{{end}}{{len $s}}`,
+	"a wide number in a loop": `{{range 999}}{{$x := printf "%999999d" 1}}{{end}}`,
+	"many wide numbers":       `{{len (printf "` + strings.Repeat("%[1]999999d", 1000) + `" 1)}}`,
+	"one text many times": `{{$s := printf "%9999s" "a"}}{{len (printf "` + strings.Repeat("%[1]s",
+		1000) + `" $s)}}`,
 	"wide in every field":                   `{{len (printf "%999999v" .)}}`,
 	"a width from an argument":              `{{len (printf "%*d" 999999 1)}}`,
 	"loops in loops":                        `{{range 9999}}{{range 9999}}{{end}}{{end}}`,
@@ -51,7 +52,8 @@ func TestATemplateThatWantsTooMuchIsAMistakeAndMakesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				out, cost, err := execute(tmpl, sampleViews(&rule{})[0], maxText)
-				if err == nil || out != "" || cost > wordsBudget || !errors.Is(err, errBudget) && !strings.Contains(err.Error(), "printf takes no *") {
+				if err == nil || out != "" || cost > wordsBudget || !errors.Is(err, errBudget) &&
+					!strings.Contains(err.Error(), "printf takes no *") {
 					t.Errorf("made %.40q at %d, error %v", out, cost, err)
 				}
 			})
@@ -81,7 +83,8 @@ default:
 		t.Fatal(err)
 	}
 	errs := make([]router.ErrorCount, 60)
-	title, text := rules.RenderIncident(&router.Incident{Rule: "default", FlowInfo: router.FlowInfo{FlowName: "Checkout"}, OpenedAt: time.Unix(0, 0)},
+	title, text := rules.RenderIncident(&router.Incident{Rule: "default", FlowInfo: router.FlowInfo{FlowName: "Checkout"},
+		OpenedAt: time.Unix(0, 0)},
 		[]router.Alert{{Event: router.EndpointErrorRate, Active: true, Reading: router.Reading{Errors: errs}}})
 	if title != "" || text != "Checkout" || len(told) != 1 || !errors.Is(told[0], errBudget) {
 		t.Errorf("title %.40q, text %.40q, told %v", title, text, told)
@@ -113,7 +116,8 @@ func FuzzWords(f *testing.F) {
 	}
 	f.Add(`{{range .Alerts}}{{.Signal}} {{.Threshold}}; {{end}}{{with .Errors}}{{(index . 0).Type}}{{end}}`)
 	f.Add(`{{block "a" .}}{{slice .FlowName 0 2}}{{break}}{{end}}{{.At.Format "15:04"}}{{.Labels.team}}{{and 1 0 | not}}`)
-	f.Add(`{{join .Labels ", "}}{{replace .Event "_" " "}}{{date "Jan 2" "UTC" 1e9}}{{percent .Value}}{{number 12}}{{short .Message 3}}`)
+	f.Add(
+		`{{join .Labels ", "}}{{replace .Event "_" " "}}{{date "Jan 2" "UTC" 1e9}}{{percent .Value}}{{number 12}}{{short .Message 3}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		made := allocated(func() {
 			tmpl, err := parseTemplate("text", text)

@@ -27,7 +27,8 @@ func (s *Store) About(ctx context.Context, list []router.Delivery) (map[int64]ro
 		}
 		for i := range found {
 			inc := &found[i]
-			ofIncidents[inc.Number] = router.About{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event, Subject: inc.Subject, FlowInfo: inc.FlowInfo}
+			ofIncidents[inc.Number] = router.About{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event, Subject: inc.Subject,
+				FlowInfo: inc.FlowInfo}
 		}
 	}
 	if len(events) > 0 {
@@ -40,7 +41,8 @@ func (s *Store) About(ctx context.Context, list []router.Delivery) (map[int64]ro
 			if err := json.Unmarshal([]byte(body), &n); err != nil {
 				return nil, fmt.Errorf("read what deliveries are about: %w", err)
 			}
-			ofNotices[n.Event] = router.About{WABA: n.WABA, Flow: n.Flow, Event: n.SignalKey(), Subject: n.Subject, FlowInfo: n.FlowInfo}
+			ofNotices[n.Event] = router.About{WABA: n.WABA, Flow: n.Flow, Event: n.SignalKey(), Subject: n.Subject,
+				FlowInfo: n.FlowInfo}
 		}
 	}
 	about := map[int64]router.About{}

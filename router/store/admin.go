@@ -30,7 +30,8 @@ func (s *Store) Event(ctx context.Context, seq int64) (e router.JournalEvent, er
 func (s *Store) Pairs(ctx context.Context, first, last int64) (map[int64][]int64, error) {
 	type pair struct{ opened, closed int64 }
 	found, err := all(ctx, s.read, `SELECT DISTINCT opened_by, closed_by FROM alerts WHERE opened_by > 0 AND closed_by > 0
-		AND (opened_by BETWEEN ? AND ? OR closed_by BETWEEN ? AND ?) ORDER BY opened_by, closed_by`, []any{first, last, first, last},
+		AND (opened_by BETWEEN ? AND ? OR closed_by BETWEEN ? AND ?) ORDER BY opened_by, closed_by`,
+		[]any{first, last, first, last},
 		func(row scanner) (p pair, err error) {
 			err = row.Scan(&p.opened, &p.closed)
 			return p, err

@@ -45,7 +45,8 @@ func adminSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if _, err := s.EventProgress(ctx, "c"); !errors.Is(err, router.ErrNotFound) {
 			t.Errorf("an event that is not there: got %v", err)
 		}
-		inc := router.Incident{Number: 1, Key: "k", WABA: "w", Flow: "f", State: router.IncidentOpen, OpenedAt: time.Unix(1772438400, 0).UTC()}
+		inc := router.Incident{Number: 1, Key: "k", WABA: "w", Flow: "f", State: router.IncidentOpen,
+			OpenedAt: time.Unix(1772438400, 0).UTC()}
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}, Wake: true}))
 		diff(t, progress("b"), router.EventProgress{Folded: true, Outcome: "opened INC-1", Due: true})
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}}))
@@ -55,7 +56,8 @@ func adminSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	t.Run("what opened an alert and what ended it are found from each other", func(t *testing.T) {
 		s := open(t, store.Config{})
 		alert := func(level router.Level, opened, closed int64) router.FlowAlert {
-			return router.FlowAlert{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: level, OpenedBy: opened, ClosedBy: closed}}
+			return router.FlowAlert{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: level,
+				OpenedBy: opened, ClosedBy: closed}}
 		}
 		check(t, s.Commit(ctx, router.Batch{Alerts: []router.FlowAlert{
 			alert("5", 1, 4), alert("10", 2, 4), alert("50", 3, 0), alert("70", 7, 9), alert("90", 0, 4)}}))

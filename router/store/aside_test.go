@@ -57,7 +57,8 @@ func folding(t *testing.T, s *store.Store, rules router.Rules, now func() time.T
 }
 
 // onEach runs a test over a fresh database of each kind. poison makes the database refuse every alert of a flow.
-func onEach(t *testing.T, run func(t *testing.T, open func(store.Config) *store.Store, exec func(query string, args ...any), poison string)) {
+func onEach(t *testing.T,
+	run func(t *testing.T, open func(store.Config) *store.Store, exec func(query string, args ...any), poison string)) {
 	with := func(t *testing.T, dsn, driver, poison string) {
 		t.Helper()
 		open := func(cfg store.Config) *store.Store {
@@ -129,7 +130,8 @@ func TestAnEventThatTheDatabaseRefusesIsSetAside(t *testing.T) {
 		}
 		stats, err := s.Stats(ctx)
 		check(t, err)
-		diff(t, stats.Events, map[router.EventState]int64{router.EventWaiting: 0, router.EventUnreadable: 0, router.EventFailed: 2})
+		diff(t, stats.Events, map[router.EventState]int64{router.EventWaiting: 0, router.EventUnreadable: 0,
+			router.EventFailed: 2})
 		incidents, err := s.Incidents(ctx, router.IncidentFilter{})
 		check(t, err)
 		if len(incidents) != 18 {
@@ -157,7 +159,8 @@ func TestTimersThatTheDatabaseRefusesArePutOff(t *testing.T) {
 			inc.Flow, inc.Wake = flow, noon
 			id := router.FlowID{WABA: "w", Flow: flow}
 			b.Incidents = append(b.Incidents, inc)
-			b.Alerts = append(b.Alerts, router.FlowAlert{FlowID: id, Alert: router.Alert{Event: "E", Level: "5", HeldUntil: noon, Hold: time.Minute, Incident: inc.Number}})
+			b.Alerts = append(b.Alerts, router.FlowAlert{FlowID: id, Alert: router.Alert{Event: "E", Level: "5", HeldUntil: noon,
+				Hold: time.Minute, Incident: inc.Number}})
 		}
 		check(t, s.Commit(ctx, b))
 		if strings.HasPrefix(poison, "ALTER") { // what is there already is left alone
@@ -173,14 +176,16 @@ func TestTimersThatTheDatabaseRefusesArePutOff(t *testing.T) {
 		if len(flows) != 0 || !next.Equal(noon.Add(10*time.Minute)) {
 			t.Errorf("due: %v, next %v", flows, next)
 		}
-		for number, want := range map[int64]router.IncidentState{1: router.IncidentResolved, 2: router.IncidentOpen, 3: router.IncidentResolved} {
+		for number, want := range map[int64]router.IncidentState{1: router.IncidentResolved, 2: router.IncidentOpen,
+			3: router.IncidentResolved} {
 			if d, err := s.Incident(ctx, number); d.State != want || err != nil {
 				t.Errorf("%s is %s, want %s (%v)", d.Name(), d.State, want, err)
 			}
 		}
 		waiting, err := s.Waiting(ctx, 10)
 		check(t, err)
-		if len(waiting) != 1 || waiting[0].Name != router.EventSetAside || !strings.Contains(waiting[0].Message, "flow poison") {
+		if len(waiting) != 1 || waiting[0].Name != router.EventSetAside ||
+			!strings.Contains(waiting[0].Message, "flow poison") {
 			t.Errorf("told: %+v", waiting)
 		}
 	})
@@ -193,7 +198,8 @@ func TestAnEventThatTakesTooLongIsSetAside(t *testing.T) {
 			t.Skip("a transaction on SQLite waits for the disk alone")
 		}
 		s := open(store.Config{Timeout: time.Second})
-		exec(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF new.flow = ''slow'' THEN PERFORM pg_sleep(60); END IF; RETURN new; END'`)
+		exec(
+			`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF new.flow = ''slow'' THEN PERFORM pg_sleep(60); END IF; RETURN new; END'`)
 		exec(`CREATE TRIGGER slow BEFORE INSERT ON alerts FOR EACH ROW EXECUTE FUNCTION slow()`)
 		slow, other := event("slow"), event("other")
 		slow.Flow = "slow"
@@ -201,14 +207,15 @@ func TestAnEventThatTakesTooLongIsSetAside(t *testing.T) {
 		foldUntilDone(t, s, folding(t, s, telling{"fallback"}, func() time.Time { return noon }))
 		events, err := s.Events(t.Context(), "", 0)
 		check(t, err)
-		if len(events) != 3 || events[2].State != router.EventFailed || events[1].Outcome != "opened INC-1" || events[0].Name != router.EventSetAside {
+		if len(events) != 3 || events[2].State != router.EventFailed || events[1].Outcome != "opened INC-1" ||
+			events[0].Name != router.EventSetAside {
 			t.Errorf("got %+v", events)
 		}
 	})
 }
 
-// TestManyRefreshesOfManyNotifiersFitIntoATransaction holds what once stopped every flow: 200 refreshes of an incident that
-// 200 notifiers are told of came to 40,000 rows in one transaction, which PostgreSQL had no time for.
+// TestManyRefreshesOfManyNotifiersFitIntoATransaction holds what once stopped every flow: 200 refreshes of an incident
+// that 200 notifiers are told of came to 40,000 rows in one transaction, which PostgreSQL had no time for.
 func TestManyRefreshesOfManyNotifiersFitIntoATransaction(t *testing.T) {
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, _ func(string, ...any), _ string) {
 		ctx, s := t.Context(), open(store.Config{Timeout: 4 * time.Second})
@@ -246,7 +253,8 @@ func TestAPageThatItsServiceClosedAndThatOpensAnew(t *testing.T) {
 		inc.Links = []router.Link{{Notifier: "page", Key: "k", ID: "P1"}}
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}, Owed: []router.Owed{owed(1, "page", "k")}}))
 		n := claim(t, s, "page", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered,
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+			State:   router.DeliveryDelivered,
 			Receipt: router.Receipt{Own: made("dedup_key", "k"), Open: true, Severity: router.Error}}))
 		closed := owed(1, "page", "k")
 		closed.Open = false

@@ -47,7 +47,8 @@ func encodeAttempt(r *router.Result) (*attemptRow, error) {
 
 // write keeps the attempt, once for its claim: Finish may be repeated.
 func (a *attemptRow) write(ctx context.Context, tx *txn) error {
-	n, err := number(ctx, tx, `SELECT CASE WHEN claim = ? THEN -1 ELSE n END FROM attempts WHERE delivery = ? ORDER BY n DESC LIMIT 1`,
+	n, err := number(ctx, tx,
+		`SELECT CASE WHEN claim = ? THEN -1 ELSE n END FROM attempts WHERE delivery = ? ORDER BY n DESC LIMIT 1`,
 		a.claim, a.deliveries[0])
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -70,10 +71,11 @@ func (a *attemptRow) write(ctx context.Context, tx *txn) error {
 		return nil
 	}
 	list, args := among(a.deliveries[1:])
-	had, err := all(ctx, tx, `SELECT delivery, max(n) FROM attempts WHERE delivery IN `+list+` GROUP BY delivery`, args, func(row scanner) (had [2]int64, err error) {
-		err = row.Scan(&had[0], &had[1])
-		return had, err
-	})
+	had, err := all(ctx, tx, `SELECT delivery, max(n) FROM attempts WHERE delivery IN `+list+` GROUP BY delivery`, args,
+		func(row scanner) (had [2]int64, err error) {
+			err = row.Scan(&had[0], &had[1])
+			return had, err
+		})
 	if err != nil {
 		return err
 	}
@@ -87,12 +89,14 @@ func (a *attemptRow) write(ctx context.Context, tx *txn) error {
 }
 
 func (a *attemptRow) args(delivery, n, toldBy int64, exchange []byte) []any {
-	return []any{delivery, n, a.Revision, micros(a.At), a.Took.Microseconds(), string(a.Result), int64(a.Status), a.Error, a.claim, toldBy, exchange}
+	return []any{delivery, n, a.Revision, micros(a.At), a.Took.Microseconds(), string(a.Result), int64(a.Status), a.Error,
+		a.claim, toldBy, exchange}
 }
 
 // Attempts returns what is kept of the attempts at a delivery, oldest first.
 func (s *Store) Attempts(ctx context.Context, delivery int64) ([]router.Attempt, error) {
-	found, err := all(ctx, s.read, `SELECT `+attemptColumns+` FROM attempts WHERE delivery = ? ORDER BY n LIMIT ?`, []any{delivery, mostAttempts}, scanAttempt)
+	found, err := all(ctx, s.read, `SELECT `+attemptColumns+` FROM attempts WHERE delivery = ? ORDER BY n LIMIT ?`,
+		[]any{delivery, mostAttempts}, scanAttempt)
 	if err != nil {
 		return nil, fmt.Errorf("read attempts: %w", err)
 	}
@@ -131,7 +135,8 @@ const attemptColumns = `delivery, n, revision, at, took, result, status, error, 
 func scanAttempt(row scanner) (a router.Attempt, err error) {
 	var at, took int64
 	var exchange []byte
-	if err := row.Scan(&a.Delivery, &a.N, &a.Revision, &at, &took, &a.Result, &a.Status, &a.Error, &a.With, &exchange); err != nil {
+	if err := row.Scan(&a.Delivery, &a.N, &a.Revision, &at, &took, &a.Result, &a.Status, &a.Error, &a.With,
+		&exchange); err != nil {
 		return a, err
 	}
 	a.At, a.Took = fromMicros(at), time.Duration(took)*time.Microsecond
@@ -176,7 +181,8 @@ func packExchange(a *router.Attempt) ([]byte, error) {
 	head := exchangeHead{Calls: make([]callHead, len(a.Calls)), More: a.More}
 	for i := range a.Calls {
 		c := &a.Calls[i]
-		head.Calls[i] = callHead{c.Method, c.URL, c.Status, c.Took.Microseconds(), c.Error, len(c.Request), len(c.Answer), c.RequestCut, c.AnswerCut}
+		head.Calls[i] = callHead{c.Method, c.URL, c.Status, c.Took.Microseconds(), c.Error, len(c.Request), len(c.Answer),
+			c.RequestCut, c.AnswerCut}
 	}
 	first, err := json.Marshal(head)
 	if err != nil {
@@ -221,7 +227,8 @@ func unpackExchange(a *router.Attempt, packed []byte) error {
 	}
 	a.More = head.More
 	for _, c := range head.Calls {
-		a.Calls = append(a.Calls, router.Call{Method: c.Method, URL: c.URL, Status: c.Status, Took: time.Duration(c.Took) * time.Microsecond, Error: c.Error,
+		a.Calls = append(a.Calls, router.Call{Method: c.Method, URL: c.URL, Status: c.Status,
+			Took: time.Duration(c.Took) * time.Microsecond, Error: c.Error,
 			Request: take(c.Request), Answer: take(c.Answer), RequestCut: c.RequestCut, AnswerCut: c.AnswerCut})
 	}
 	return nil
@@ -229,7 +236,8 @@ func unpackExchange(a *router.Attempt, packed []byte) error {
 
 // sweepAttempts removes those that were made before a time.
 func (s *Store) sweepAttempts(ctx context.Context, before int64) (int64, error) {
-	return s.removePages(ctx, `SELECT delivery, n FROM attempts WHERE at < ? ORDER BY at LIMIT ?`, []any{before, sweepRows},
+	return s.removePages(ctx, `SELECT delivery, n FROM attempts WHERE at < ? ORDER BY at LIMIT ?`,
+		[]any{before, sweepRows},
 		`DELETE FROM attempts WHERE delivery = ? AND n = ?`, func(row scanner) ([]any, error) {
 			var delivery, n int64
 			err := row.Scan(&delivery, &n)
@@ -240,7 +248,8 @@ func (s *Store) sweepAttempts(ctx context.Context, before int64) (int64, error) 
 // attempts goes through all attempts. Of one that names the person nothing that was sent or answered stays.
 func (f *forgetting) attempts(ctx context.Context) error {
 	for last := (router.Attempt{Delivery: -1}); ; {
-		page, err := all(ctx, f.s.read, `SELECT `+attemptColumns+` FROM attempts WHERE (delivery, n) > (?, ?) ORDER BY delivery, n LIMIT ?`,
+		page, err := all(ctx, f.s.read, `SELECT `+attemptColumns+
+			` FROM attempts WHERE (delivery, n) > (?, ?) ORDER BY delivery, n LIMIT ?`,
 			[]any{last.Delivery, last.N, forgetPage}, scanAttempt)
 		if err != nil || len(page) == 0 {
 			return err
@@ -260,10 +269,11 @@ func (f *forgetting) attempts(ctx context.Context) error {
 			continue
 		}
 		err = f.s.remove(ctx, func(tx *txn) error {
-			return each(ctx, tx, gone, `UPDATE attempts SET error = ?, exchange = ? WHERE delivery = ? AND n = ?`, func(a router.Attempt) ([]any, error) {
-				exchange, err := packExchange(&a)
-				return []any{a.Error, exchange, a.Delivery, a.N}, err
-			})
+			return each(ctx, tx, gone, `UPDATE attempts SET error = ?, exchange = ? WHERE delivery = ? AND n = ?`,
+				func(a router.Attempt) ([]any, error) {
+					exchange, err := packExchange(&a)
+					return []any{a.Error, exchange, a.Delivery, a.N}, err
+				})
 		})
 		if err != nil {
 			return err
@@ -272,7 +282,8 @@ func (f *forgetting) attempts(ctx context.Context) error {
 	}
 }
 
-// inAttempt says whether an attempt names the person, or tells of an event that is known to be of theirs, and takes them out.
+// inAttempt says whether an attempt names the person, or tells of an event that is known to be of theirs, and takes
+// them out.
 func (f *forgetting) inAttempt(ctx context.Context, a *router.Attempt) (found bool, err error) {
 	whole := false
 	if len(f.own) > 0 && len(a.Calls) > 0 {
@@ -290,7 +301,8 @@ func (f *forgetting) inAttempt(ctx context.Context, a *router.Attempt) (found bo
 		if c.Request == router.Forgotten && c.Answer == router.Forgotten {
 			continue
 		}
-		if whole || f.p.InJSON([]byte(c.Request)) || f.p.InJSON([]byte(c.Answer)) || f.p.In(c.Request) || f.p.In(c.Answer) || f.p.In(c.Error) {
+		if whole || f.p.InJSON([]byte(c.Request)) || f.p.InJSON([]byte(c.Answer)) || f.p.In(c.Request) || f.p.In(c.Answer) ||
+			f.p.In(c.Error) {
 			c.Request, c.Answer, c.Error, found = router.Forgotten, router.Forgotten, "", true
 			c.RequestCut, c.AnswerCut = false, false
 		}

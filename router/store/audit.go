@@ -8,8 +8,8 @@ import (
 	"flowbridge/router"
 )
 
-// Audit keeps what people and operators did that does not go through the journal: what does is kept by Commit, and a retry
-// by RetryDelivery, each in its own transaction.
+// Audit keeps what people and operators did that does not go through the journal: what does is kept by Commit, and a
+// retry by RetryDelivery, each in its own transaction.
 func (s *Store) Audit(ctx context.Context, entries ...router.AuditEntry) error {
 	err := s.inTx(ctx, func(tx *txn) error { return insertAudit(ctx, tx, entries) })
 	if err != nil {
@@ -23,7 +23,8 @@ func (s *Store) AuditEntries(ctx context.Context, before int64, limit int) ([]ro
 	if before <= 0 {
 		before = math.MaxInt64
 	}
-	found, err := all(ctx, s.read, `SELECT id, at, who, verified, origin, what, result, event FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?`,
+	found, err := all(ctx, s.read,
+		`SELECT id, at, who, verified, origin, what, result, event FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?`,
 		[]any{before, limited(limit)}, func(row scanner) (e router.AuditEntry, err error) {
 			var at int64
 			err = row.Scan(&e.ID, &at, &e.Who, &e.Verified, &e.From, &e.What, &e.Result, &e.Event)

@@ -15,8 +15,10 @@ import (
 func auditSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	ctx := context.Background()
 	entry := func(n int64) router.AuditEntry {
-		return router.AuditEntry{At: noon.Add(time.Duration(n) * time.Minute), Who: "API (name given: ada)", Verified: router.VerifiedAdminToken,
-			From: "203.0.113.9", What: fmt.Sprintf("acknowledge INC-%d", n), Result: fmt.Sprintf("acknowledged INC-%d", n), Event: n}
+		return router.AuditEntry{At: noon.Add(time.Duration(n) * time.Minute), Who: "API (name given: ada)",
+			Verified: router.VerifiedAdminToken,
+			From:     "203.0.113.9", What: fmt.Sprintf("acknowledge INC-%d", n), Result: fmt.Sprintf("acknowledged INC-%d", n),
+			Event: n}
 	}
 	read := func(t *testing.T, s opened, before int64, limit int) []router.AuditEntry {
 		t.Helper()
@@ -44,12 +46,14 @@ func auditSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		s := owing(t, open, owed(1, "page", "key"))
 		check(t, s.Commit(ctx, router.Batch{Audit: []router.AuditEntry{entry(1)}}))
 		n := claim(t, s.Store, "page", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked,
+			Error: "bad key"}))
 		check(t, s.RetryDelivery(ctx, n.Delivery, entry(2)))
 		if err := s.RetryDelivery(ctx, 99, entry(3)); !errors.Is(err, router.ErrNotFound) {
 			t.Errorf("a retry of nothing: %v", err)
 		}
-		if list := read(t, s, 0, 0); len(list) != 2 || list[0].What != "acknowledge INC-2" || list[1].What != "acknowledge INC-1" {
+		if list := read(t, s, 0, 0); len(list) != 2 || list[0].What != "acknowledge INC-2" ||
+			list[1].What != "acknowledge INC-1" {
 			t.Errorf("kept: %+v", list)
 		}
 	})

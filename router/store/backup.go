@@ -13,8 +13,8 @@ import (
 
 // Backup copies a SQLite database to a new file while a bridge may be using it. The copy is the database as it was
 // at one moment, without holes; the bridge goes on storing meanwhile. A file that is there is left as it is, and
-// until the copy is whole and on disk only an empty file has its name. It holds routing keys and messages, like the original:
-// only its owner may read it.
+// until the copy is whole and on disk only an empty file has its name. It holds routing keys and messages, like the
+// original: only its owner may read it.
 func Backup(ctx context.Context, dsn, file string) (err error) {
 	if IsPostgres(dsn) {
 		return errors.New("PostgreSQL is backed up with its own pg_dump: run pg_dump --dbname=URL --file=FILE with this URL")

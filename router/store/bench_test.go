@@ -48,7 +48,8 @@ func openGrown(b *testing.B, fresh func(b *testing.B) string) *store.Store {
 	return openBench(b, dsn)
 }
 
-var value = json.RawMessage(`{"event":"ENDPOINT_ERROR_RATE","message":"The endpoint error rate has reached the 10% threshold in the last 30 minutes","flow_id":"1987937931743377","error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED","errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2}]}`)
+var value = json.RawMessage(
+	`{"event":"ENDPOINT_ERROR_RATE","message":"The endpoint error rate has reached the 10% threshold in the last 30 minutes","flow_id":"1987937931743377","error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED","errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2}]}`)
 
 // BenchmarkAppend measures durable events per second with so many callers at a time, of one event each, over an empty
 // database and a grown one. They take turns: the pace of a disk changes more from one minute to the next than with what
@@ -88,7 +89,9 @@ func appendMany(b *testing.B, s *store.Store, callers, events int, n *atomic.Int
 			for left.Add(-1) >= 0 {
 				i := n.Add(1)
 				at := time.Unix(1782438400+i, 0).UTC()
-				e := router.Event{Source: router.SourceMeta, Digest: fmt.Sprintf("%010d-%032x", at.Unix(), uint64(i)*0x9E3779B97F4A7C15), Received: at, At: at, WABA: "1", Flow: "2", Name: router.EndpointErrorRate, Value: value}
+				e := router.Event{Source: router.SourceMeta, Digest: fmt.Sprintf("%010d-%032x", at.Unix(),
+					uint64(i)*0x9E3779B97F4A7C15), Received: at, At: at, WABA: "1", Flow: "2", Name: router.EndpointErrorRate,
+					Value: value}
 				if _, err := s.Append(context.Background(), []router.Event{e}); err != nil {
 					b.Error(err)
 					return
@@ -178,9 +181,11 @@ func BenchmarkFold(b *testing.B) {
 					inc.WABA, inc.Flow, inc.Entries = flows[i].WABA, flows[i].Flow, 3
 					batch.Outcomes = append(batch.Outcomes, router.Outcome{Seq: e.Seq, Text: "refreshed"})
 					batch.Incidents = append(batch.Incidents, inc)
-					batch.Alerts = append(batch.Alerts, router.FlowAlert{FlowID: flows[i], Alert: router.Alert{Event: "E", Level: "10", Active: true, Incident: inc.Number}})
+					batch.Alerts = append(batch.Alerts, router.FlowAlert{FlowID: flows[i], Alert: router.Alert{Event: "E", Level: "10",
+						Active: true, Incident: inc.Number}})
 					at := time.Now().Add(time.Duration(refreshes) * time.Minute)
-					batch.Readings = append(batch.Readings, router.AlertReading{FlowID: flows[i], Event: "E", Level: "10", Slot: at.Truncate(5 * time.Minute), At: at,
+					batch.Readings = append(batch.Readings, router.AlertReading{FlowID: flows[i], Event: "E", Level: "10",
+						Slot: at.Truncate(5 * time.Minute), At: at,
 						Reading: router.Reading{Value: e.Threshold}})
 					batch.Owed = append(batch.Owed, owed(inc.Number, "chat", fmt.Sprint(inc.Number)))
 				}
@@ -193,8 +198,8 @@ func BenchmarkFold(b *testing.B) {
 	})
 }
 
-// BenchmarkStorm measures a claim that is finished while 5,000 deliveries wait for the same notifier, in a database that
-// has grown and that the planner knows from quieter days.
+// BenchmarkStorm measures a claim that is finished while 5,000 deliveries wait for the same notifier, in a database
+// that has grown and that the planner knows from quieter days.
 func BenchmarkStorm(b *testing.B) {
 	storetest.OnEach(b, func(b *testing.B, fresh func(b *testing.B) string) {
 		s := openGrown(b, fresh)

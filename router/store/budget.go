@@ -14,7 +14,8 @@ import (
 // in the database, so that processes share it and a restart forgets nothing.
 func spend(ctx context.Context, tx *txn, now time.Time, charges []router.Charge) (wait time.Time, err error) {
 	charges = slices.Clone(charges)
-	slices.SortFunc(charges, func(a, b router.Charge) int { return cmp.Compare(a.Budget, b.Budget) }) // one order of locks for all
+	// one order of locks for all
+	slices.SortFunc(charges, func(a, b router.Charge) int { return cmp.Compare(a.Budget, b.Budget) })
 	paid := make([]time.Time, len(charges))
 	for i, c := range charges {
 		var us int64
@@ -31,7 +32,8 @@ func spend(ctx context.Context, tx *txn, now time.Time, charges []router.Charge)
 		return wait, nil
 	}
 	for i, c := range charges {
-		if _, err := tx.ExecContext(ctx, `UPDATE budgets SET paid = ? WHERE name = ?`, micros(paid[i]), c.Budget); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE budgets SET paid = ? WHERE name = ?`, micros(paid[i]),
+			c.Budget); err != nil {
 			return wait, err
 		}
 	}

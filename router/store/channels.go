@@ -11,11 +11,12 @@ import (
 // maxReceipts is how many of an address are looked through at most.
 const maxReceipts = 200
 
-// Receipts returns the newest receipts of what was told at an address, whatever came of it, newest first: its kind may learn
-// from them what the service calls the place. It walks the deliveries from the newest on: it is for the rare case that nobody
-// else knows.
+// Receipts returns the newest receipts of what was told at an address, whatever came of it, newest first: its kind may
+// learn from them what the service calls the place. It walks the deliveries from the newest on: it is for the rare case
+// that nobody else knows.
 func (s *Store) Receipts(ctx context.Context, kind router.Kind, address string) ([]router.Receipt, error) {
-	found, err := all(ctx, s.read, `SELECT receipt FROM deliveries WHERE kind = ? AND channel = ? AND receipt <> '{}' ORDER BY id DESC LIMIT ?`,
+	found, err := all(ctx, s.read,
+		`SELECT receipt FROM deliveries WHERE kind = ? AND channel = ? AND receipt <> '{}' ORDER BY id DESC LIMIT ?`,
 		[]any{string(kind), address, maxReceipts}, func(row scanner) (r router.Receipt, err error) {
 			var text []byte
 			if err := row.Scan(&text); err != nil {

@@ -18,7 +18,8 @@ func TestReceiptsOfAnAddressComeNewestFirst(t *testing.T) {
 			check(t, err)
 			diff(t, got, receipts)
 		}
-		first, second, third := router.Receipt{Own: made("channel", "C1")}, router.Receipt{Own: made("channel", "C2"), Open: true}, router.Receipt{Own: made("channel", "#ops"), Unsure: true}
+		first, second, third := router.Receipt{Own: made("channel", "C1")}, router.Receipt{Own: made("channel", "C2"),
+			Open: true}, router.Receipt{Own: made("channel", "#ops"), Unsure: true}
 		want("#ops")
 		for number := int64(2); number <= 4; number++ {
 			inc, owed := failing(number), owedChat()

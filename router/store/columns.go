@@ -87,7 +87,8 @@ func (c columns) upsert(table, by string) string {
 			replaced = append(replaced, c[i].name+" = excluded."+c[i].name)
 		}
 	}
-	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s) ON CONFLICT (%s) DO UPDATE SET %s", table, strings.Join(names, ", "),
+	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s) ON CONFLICT (%s) DO UPDATE SET %s", table,
+		strings.Join(names, ", "),
 		strings.Repeat(", ?", len(c)-1), by, strings.Join(replaced, ", "))
 }
 

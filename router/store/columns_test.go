@@ -15,13 +15,15 @@ func TestColumns(t *testing.T) {
 		more map[string]int
 	}{7, "seven", time.Unix(1, 0), true, map[string]int{"a": 1}}
 	c := columns{
-		{"id", numberAt(&row.id).writtenOnce()}, {"name", textAt(&row.name)}, {"at", timeAt(&row.at)}, {"on_duty", boolAt(&row.on)},
+		{"id", numberAt(&row.id).writtenOnce()}, {"name", textAt(&row.name)}, {"at", timeAt(&row.at)},
+		{"on_duty", boolAt(&row.on)},
 		{"more", jsonAt(&row.more)}, {"long", derived(func() any { return int64(len(row.name)) })},
 	}
 	if got, want := c.read(), "id, name, at, on_duty, more"; got != want {
 		t.Errorf("reads %q, want %q", got, want)
 	}
-	want := "INSERT INTO things (id, name, at, on_duty, more, long) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET " +
+	want := "INSERT INTO things (id, name, at, on_duty, more, long) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO " +
+		"UPDATE SET " +
 		"name = excluded.name, at = excluded.at, on_duty = excluded.on_duty, more = excluded.more, long = excluded.long"
 	if got := c.upsert("things", "id"); got != want {
 		t.Errorf("writes\n%s\nwant\n%s", got, want)

@@ -12,9 +12,9 @@ import (
 )
 
 // digestible returns the deliveries that are told in one message together with a candidate; nil if it is told alone.
-// A channel that is flooded is told of new incidents in a digest, of the end of those that have no card, and of news. What
-// may have a card already is looked at alone, and what pages people always is. So is a notice whose rule names fields to
-// show: it is asked for.
+// A channel that is flooded is told of new incidents in a digest, of the end of those that have no card, and of news.
+// What may have a card already is looked at alone, and what pages people always is. So is a notice whose rule names
+// fields to show: it is asked for.
 func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (ids []int64, err error) {
 	few := router.StormSize
 	switch {
@@ -29,9 +29,11 @@ func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (id
 	case c.n.Class != router.ClassNew:
 		return nil, nil
 	}
-	ids, err = all(ctx, tx, `SELECT d.id FROM deliveries d WHERE d.notifier = ? AND `+claimable+` AND d.class = ? AND d.open = ?
+	ids, err = all(ctx, tx, `SELECT d.id FROM deliveries d WHERE d.notifier = ? AND `+claimable+
+		` AND d.class = ? AND d.open = ?
 		AND d.kind = ? AND d.channel = ? AND d.incident > 0 AND d.told <> ? AND d.may_exist = 0 AND d.digest = '' ORDER BY d.owed_since, d.id LIMIT ?`,
-		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), toInt(c.n.Open), string(c.n.Target.Kind), c.n.Target.Address,
+		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), toInt(c.n.Open), string(c.n.Target.Kind),
+			c.n.Target.Address,
 			int64(toldCard), router.DigestSize},
 		func(row scanner) (id int64, err error) {
 			err = row.Scan(&id)
@@ -49,9 +51,11 @@ func digestibleNews(ctx context.Context, tx *txn, ask *router.Ask, c *candidate)
 		id     int64
 		notice router.Notice
 	}
-	found, err := all(ctx, tx, `SELECT d.id, n.body FROM deliveries d JOIN notices n ON n.event = d.event WHERE d.notifier = ? AND `+claimable+`
+	found, err := all(ctx, tx,
+		`SELECT d.id, n.body FROM deliveries d JOIN notices n ON n.event = d.event WHERE d.notifier = ? AND `+claimable+`
 		AND d.class = ? AND d.kind = ? AND d.channel = ? AND d.incident = 0 AND d.may_exist = 0 AND d.digest = '' ORDER BY d.owed_since, d.id LIMIT ?`,
-		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), string(c.n.Target.Kind), c.n.Target.Address, router.DigestSize},
+		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), string(c.n.Target.Kind), c.n.Target.Address,
+			router.DigestSize},
 		func(row scanner) (w waiting, err error) {
 			var body []byte
 			if err = row.Scan(&w.id, &body); err == nil {
@@ -117,7 +121,8 @@ func (b *digestBody) deliveries() (ids []int64) {
 // were picked.
 func (c *candidate) beginDigest(ctx context.Context, tx *txn, ids []int64, now int64) error {
 	list, args := among(ids)
-	parts, err := all(ctx, tx, `SELECT id, owed, severity, told, incident, event FROM deliveries WHERE id IN `+list+` AND open = ? ORDER BY owed_since, id`,
+	parts, err := all(ctx, tx, `SELECT id, owed, severity, told, incident, event FROM deliveries WHERE id IN `+list+
+		` AND open = ? ORDER BY owed_since, id`,
 		append(args, toInt(c.n.Open)),
 		func(row scanner) (p digestPart, err error) {
 			var told telling
@@ -129,7 +134,8 @@ func (c *candidate) beginDigest(ctx context.Context, tx *txn, ids []int64, now i
 		return err
 	}
 	c.n.Receipt = router.Receipt{}
-	c.body = digestBody{Begun: now, Recovered: c.n.Class == router.ClassResolved, News: c.n.Class == router.ClassNews, Parts: parts}
+	c.body = digestBody{Begun: now, Recovered: c.n.Class == router.ClassResolved, News: c.n.Class == router.ClassNews,
+		Parts: parts}
 	return c.fillDigest(ctx, tx, rand.Text())
 }
 
@@ -137,7 +143,8 @@ func (c *candidate) beginDigest(ctx context.Context, tx *txn, ids []int64, now i
 func (c *candidate) recallDigest(ctx context.Context, tx *txn) error {
 	c.n.Receipt, c.n.MayExist = router.Receipt{Unsure: true}, true
 	var text []byte
-	err := tx.QueryRowContext(ctx, `SELECT looks, body FROM digests WHERE id = ?`, c.unsettled).Scan(&c.n.Receipt.Looks, &text)
+	err := tx.QueryRowContext(ctx, `SELECT looks, body FROM digests WHERE id = ?`, c.unsettled).Scan(&c.n.Receipt.Looks,
+		&text)
 	if err != nil {
 		return fmt.Errorf("read digest: %w", err)
 	}
@@ -148,7 +155,8 @@ func (c *candidate) recallDigest(ctx context.Context, tx *txn) error {
 }
 
 func (c *candidate) fillDigest(ctx context.Context, tx *txn, id string) error {
-	c.n.Digest = &router.Digest{ID: id, Begun: fromMicros(c.body.Begun), Unsettled: c.unsettled != "", Recovered: c.body.Recovered, News: c.body.News}
+	c.n.Digest = &router.Digest{ID: id, Begun: fromMicros(c.body.Begun), Unsettled: c.unsettled != "",
+		Recovered: c.body.Recovered, News: c.body.News}
 	fill := c.fillIncidents
 	if c.body.News {
 		fill = c.fillNews
@@ -166,7 +174,8 @@ func (c *candidate) fillDigest(ctx context.Context, tx *txn, id string) error {
 
 func (c *candidate) fillNews(ctx context.Context, tx *txn) error {
 	list, args := among(c.body.deliveries())
-	found, err := all(ctx, tx, `SELECT body FROM notices WHERE event IN (SELECT event FROM deliveries WHERE id IN `+list+`)`, args,
+	found, err := all(ctx, tx, `SELECT body FROM notices WHERE event IN (SELECT event FROM deliveries WHERE id IN `+list+
+		`)`, args,
 		func(row scanner) (n router.Notice, err error) {
 			var body []byte
 			if err = row.Scan(&body); err == nil {
@@ -183,7 +192,8 @@ func (c *candidate) fillNews(ctx context.Context, tx *txn) error {
 	}
 	for _, p := range c.body.Parts {
 		if n, ok := byEvent[p.Event]; ok {
-			c.n.Digest.Parts = append(c.n.Digest.Parts, router.Summary{Delivery: p.Delivery, Revision: p.Revision, Severity: p.Severity, Notice: n})
+			c.n.Digest.Parts = append(c.n.Digest.Parts, router.Summary{Delivery: p.Delivery, Revision: p.Revision,
+				Severity: p.Severity, Notice: n})
 		}
 	}
 	return nil
@@ -201,7 +211,8 @@ func (c *candidate) fillIncidents(ctx context.Context, tx *txn) error {
 	}
 	for _, p := range c.body.Parts {
 		if inc, ok := byNumber[p.Incident]; ok { // else it is so old that it was removed
-			c.n.Digest.Parts = append(c.n.Digest.Parts, router.Summary{Delivery: p.Delivery, Revision: p.Revision, Severity: p.Severity, Told: p.Told, Incident: inc})
+			c.n.Digest.Parts = append(c.n.Digest.Parts, router.Summary{Delivery: p.Delivery, Revision: p.Revision,
+				Severity: p.Severity, Told: p.Told, Incident: inc})
 		}
 	}
 	return nil
@@ -221,10 +232,12 @@ func (c *candidate) takeDigest(ctx context.Context, tx *txn, until int64) error 
 		}
 	}
 	list, args := among(c.body.deliveries())
-	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, digest = ? WHERE id IN `+list, append([]any{until, c.n.Claim, d.ID}, args...)...); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, digest = ? WHERE id IN `+list,
+		append([]any{until, c.n.Claim, d.ID}, args...)...); err != nil {
 		return err
 	}
-	return tx.QueryRowContext(ctx, `UPDATE deliveries SET attempts = attempts + 1 WHERE id = ? RETURNING attempts`, c.n.Delivery).Scan(&c.n.Attempt)
+	return tx.QueryRowContext(ctx, `UPDATE deliveries SET attempts = attempts + 1 WHERE id = ? RETURNING attempts`,
+		c.n.Delivery).Scan(&c.n.Attempt)
 }
 
 // settles says whether it is known after an attempt if the digest was told.
@@ -275,7 +288,8 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 			renewed = renewed || others
 		}
 		args = append(append([]any{now, digest}, args...), p.Delivery, r.Claim)
-		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0, updated_at = ?, digest = ?, `+set+` WHERE id = ? AND claim = ?`, args...)
+		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0, updated_at = ?, digest = ?, `+set+
+			` WHERE id = ? AND claim = ?`, args...)
 		if err != nil {
 			return false, err
 		}

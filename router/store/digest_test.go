@@ -78,7 +78,8 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	t.Run("an end is told, by a line while there are few and by a digest when there are many", func(t *testing.T) {
 		q := digested(t)
 		q.owe(chat(1, false, router.Error))
-		if n := q.deliver("chat", router.Receipt{Own: made("ts", "line")}); about(n) != "INC-1" || n.Open || n.Receipt.Digest != "17.1" {
+		if n := q.deliver("chat", router.Receipt{Own: made("ts", "line")}); about(n) != "INC-1" || n.Open ||
+			n.Receipt.Digest != "17.1" {
 			t.Errorf("got %s", about(n))
 		}
 		for i := range int64(router.FewRecoveries + 1) {
@@ -86,7 +87,8 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 		q.owe(chat(40, false, router.Error)) // it opened and closed during the storm
 		n := q.deliver("chat", router.Receipt{Digest: "17.2"})
-		if n.Digest == nil || !n.Digest.Recovered || len(n.Digest.Parts) != router.FewRecoveries+2 || !n.Digest.Parts[0].Told || n.Digest.Parts[router.FewRecoveries+1].Told {
+		if n.Digest == nil || !n.Digest.Recovered || len(n.Digest.Parts) != router.FewRecoveries+2 ||
+			!n.Digest.Parts[0].Told || n.Digest.Parts[router.FewRecoveries+1].Told {
 			t.Fatalf("got %s: %+v", about(n), n.Digest)
 		}
 		delivered, err := q.Deliveries(ctx, router.DeliveryDelivered, 0)
@@ -125,7 +127,8 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	t.Run("a refused digest parks one delivery and releases the others", func(t *testing.T) {
 		q := storm(t, many)
 		n := q.claim("chat")
-		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryParked, Error: "invalid_auth", Rest: q.now.Add(time.Minute), Digest: n.Digest}))
+		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryParked,
+			Error: "invalid_auth", Rest: q.now.Add(time.Minute), Digest: n.Digest}))
 		if n := q.claim("chat"); len(n.Digest.Parts) != many-1 {
 			t.Errorf("got %s", about(n))
 		}
@@ -135,7 +138,8 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		q := storm(t, many)
 		n := q.claim("chat")
 		q.owe(chat(1, false, router.Error))
-		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryParked, Error: "invalid_blocks", Digest: n.Digest}))
+		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryParked,
+			Error: "invalid_blocks", Digest: n.Digest}))
 		q.deliver("chat", router.Receipt{Digest: "17.1", Open: true})
 		if n := q.claim("chat"); about(n) != "INC-1" || n.Open {
 			t.Errorf("got %s", about(n))
@@ -173,7 +177,8 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			check(t, q.Finish(ctx, r))
 		},
 		"that was cut short": func(q *queue, n *router.Notification) {
-			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryWaiting, Interrupted: true, NextAt: q.now, Digest: n.Digest}))
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryWaiting,
+				Interrupted: true, NextAt: q.now, Digest: n.Digest}))
 		},
 	}
 	for way, lose := range ways {
@@ -185,7 +190,8 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		})
 		t.Run("a digest "+way+" is looked for, and is not there", func(t *testing.T) {
 			q, n := unsettled(t, lose)
-			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryCancelled, Receipt: n.Receipt, Digest: n.Digest}))
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryCancelled,
+				Receipt: n.Receipt, Digest: n.Digest}))
 			anew := q.claim("chat")
 			if anew.Digest == nil || anew.Digest.Unsettled || anew.Digest.ID == n.Digest.ID || len(anew.Digest.Parts) != many-1 {
 				t.Errorf("got %s, digest %s", about(anew), anew.Digest.ID)
@@ -203,7 +209,8 @@ func stormSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if n.Digest == nil || n.Receipt.Looks != 1 {
 			t.Fatalf("got %s, receipt %+v", about(n), n.Receipt)
 		}
-		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryParked, Error: "invalid_auth", Receipt: n.Receipt, Digest: n.Digest}))
+		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, State: router.DeliveryParked,
+			Error: "invalid_auth", Receipt: n.Receipt, Digest: n.Digest}))
 		n = q.claim("chat")
 		if n.Digest == nil || len(n.Digest.Parts) != many {
 			t.Fatalf("got %s", about(n))

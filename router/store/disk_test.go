@@ -47,7 +47,8 @@ func fillUp(t *testing.T, s *Store, room func()) {
 		if _, err := s.Append(ctx, []router.Event{e}); err == nil {
 			accepted[e.Digest] = true
 			continue
-		} else if errors.Is(err, router.ErrBusy) || !strings.Contains(err.Error(), "full") && !strings.Contains(err.Error(), "space") {
+		} else if errors.Is(err, router.ErrBusy) || !strings.Contains(err.Error(), "full") &&
+			!strings.Contains(err.Error(), "space") {
 			t.Fatalf("refused with %v, want words about the disk", err)
 		}
 		refused++
@@ -96,7 +97,8 @@ func large(n int) router.Event {
 	noise := make([]byte, 1500)
 	_, _ = rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Read(noise)
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
-	return router.Event{Digest: fmt.Sprintf("%08d", n), Source: router.SourceMeta, Received: now, At: now, Name: "X", Message: hex.EncodeToString(noise)}
+	return router.Event{Digest: fmt.Sprintf("%08d", n), Source: router.SourceMeta, Received: now, At: now, Name: "X",
+		Message: hex.EncodeToString(noise)}
 }
 
 // TestAVolumeThatIsFullRefusesAndDamagesNothing does the same on a file system without room for more, where this
@@ -110,7 +112,8 @@ func TestAVolumeThatIsFullRefusesAndDamagesNothing(t *testing.T) {
 	}
 	s := openFull(t, filepath.Join(dir, "full.db"))
 	fillUp(t, s, func() { remove(t, ballast) })
-	if err := errors.Join(whole(context.Background(), s.write.DB), whole(context.Background(), s.inbox.write.DB)); err != nil {
+	if err := errors.Join(whole(context.Background(), s.write.DB),
+		whole(context.Background(), s.inbox.write.DB)); err != nil {
 		t.Error(err)
 	}
 }

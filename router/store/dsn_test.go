@@ -12,9 +12,12 @@ func TestWhatIsNoDatabaseOfOursIsRefusedWithoutRepeatingIt(t *testing.T) {
 	ctx := context.Background()
 	t.Chdir(t.TempDir())
 	for _, dsn := range []string{
-		"host=db.example.com user=ada password=hunter2", "password=hunter2", "dbname=x password = 'hunter2'", "  user=ada password=hunter2",
-		"Server=db;Database=x;User Id=ada;Password=hunter2", "mysql://ada:hunter2@h/x", "sqlite:///hunter2.db", "sqlite:hunter2.db", "file:hunter2.db?mode=ro",
-		"postgresql+psycopg://ada:hunter2@h/x", "http://ada:hunter2@h", "Postgres://ada:hunter2@h/x", "postgres:ada:hunter2@h", "jdbc:postgresql://h/x?password=hunter2",
+		"host=db.example.com user=ada password=hunter2", "password=hunter2", "dbname=x password = 'hunter2'",
+		"  user=ada password=hunter2",
+		"Server=db;Database=x;User Id=ada;Password=hunter2", "mysql://ada:hunter2@h/x", "sqlite:///hunter2.db",
+		"sqlite:hunter2.db", "file:hunter2.db?mode=ro",
+		"postgresql+psycopg://ada:hunter2@h/x", "http://ada:hunter2@h", "Postgres://ada:hunter2@h/x",
+		"postgres:ada:hunter2@h", "jdbc:postgresql://h/x?password=hunter2",
 		"ada:hunter2@tcp(h)/x", "ada:hunter2@h",
 	} {
 		for name, open := range map[string]func() error{
@@ -23,7 +26,8 @@ func TestWhatIsNoDatabaseOfOursIsRefusedWithoutRepeatingIt(t *testing.T) {
 			"Inspect":     func() error { _, err := store.Inspect(ctx, dsn); return err },
 			"Backup":      func() error { return store.Backup(ctx, dsn, "copy.db") },
 		} {
-			if err := open(); err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "postgres://user@host:5432/database") {
+			if err := open(); err == nil || strings.Contains(err.Error(), "hunter2") ||
+				!strings.Contains(err.Error(), "postgres://user@host:5432/database") {
 				t.Errorf("%s(%q): %v", name, dsn, err)
 			}
 		}
@@ -32,7 +36,8 @@ func TestWhatIsNoDatabaseOfOursIsRefusedWithoutRepeatingIt(t *testing.T) {
 		}
 	}
 	for _, dsn := range []string{
-		"flowbridge.db", "/var/lib/flowbridge/flowbridge.db", "./a=b.db", "C:\\data\\bridge.db", "with space.db", "a@b.db", "", "data/user=1.db",
+		"flowbridge.db", "/var/lib/flowbridge/flowbridge.db", "./a=b.db", "C:\\data\\bridge.db", "with space.db", "a@b.db",
+		"", "data/user=1.db",
 		"postgres://h/x", "postgresql://ada@h:5432,i:5432/x?sslmode=require", "postgres:///x?host=/run/postgresql",
 	} {
 		if err := store.CheckDSN(dsn); err != nil {

@@ -14,9 +14,9 @@ import (
 	"flowbridge/router"
 )
 
-// agenda is when something may be due to each notifier. It is kept in memory, so that who is due is known without asking
-// for each notifier each time: whatever changes a delivery says to which notifiers that was, and only those are looked at
-// again. What this process missed, it finds when it looks at all, now and then.
+// agenda is when something may be due to each notifier. It is kept in memory, so that who is due is known without
+// asking for each notifier each time: whatever changes a delivery says to which notifiers that was, and only those are
+// looked at again. What this process missed, it finds when it looks at all, now and then.
 type agenda struct {
 	mu     sync.Mutex
 	slots  map[string]slot // by notifier
@@ -78,8 +78,8 @@ func (a *agenda) know(notifier string, version uint64, at int64) {
 	a.slots[notifier] = slot{known: true, at: at, version: version}
 }
 
-// finished keeps what the end of an attempt has left to a notifier, which was read at a version: nothing, or something that
-// may be due at once. Where anything has changed since it has to be looked at.
+// finished keeps what the end of an attempt has left to a notifier, which was read at a version: nothing, or something
+// that may be due at once. Where anything has changed since it has to be looked at.
 func (a *agenda) finished(notifier string, version uint64, left bool, now int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -93,7 +93,8 @@ func (a *agenda) finished(notifier string, version uint64, left bool, now int64)
 	a.slots[notifier] = s
 }
 
-// due returns the notifiers with something to be tried at a time, but for some, sorted, and when the next is after that.
+// due returns the notifiers with something to be tried at a time, but for some, sorted, and when the next is after
+// that.
 func (a *agenda) due(now int64, skip func(notifier string) bool) (notifiers []string, next int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -161,8 +162,8 @@ func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifier
 	return notifiers, fromMicros(soon), nil
 }
 
-// mayBeDue says whether it is worth a transaction to claim something for a notifier: a lane asks once more than there is
-// something, each time. What it finds need not be asked for by Due again.
+// mayBeDue says whether it is worth a transaction to claim something for a notifier: a lane asks once more than there
+// is something, each time. What it finds need not be asked for by Due again.
 func (s *Store) mayBeDue(ctx context.Context, notifier string, now int64) (bool, error) {
 	known := s.agenda.slot(notifier)
 	if known.known && known.at <= now { // the rest is read anew: it may have been put off by a wrong clock
@@ -194,7 +195,8 @@ func (a *agenda) names() []string {
 	return slices.Collect(maps.Keys(a.slots))
 }
 
-// coming are the times at which something about a notifier changes, in microseconds: what waits, and what is to be probed.
+// coming are the times at which something about a notifier changes, in microseconds: what waits, and what is to be
+// probed.
 type coming struct{ waits, probes []int64 }
 
 // soonest returns the first, 0 for none.
@@ -216,7 +218,8 @@ func (c *coming) farther(now int64) bool {
 }
 
 const (
-	// ownPausesQuery finds until when a notifier's lane rests, or probes with one delivery at a time, and its classes wait.
+	// ownPausesQuery finds until when a notifier's lane rests, or probes with one delivery at a time, and its classes
+	// wait.
 	ownPausesQuery = `SELECT -1, rests FROM lanes WHERE notifier = ? AND rests > ?
 		UNION ALL SELECT -1, d.claimed_until FROM lanes l JOIN deliveries d ON d.claimed_until > 0 AND d.notifier = l.notifier AND d.state = 'waiting'
 			WHERE l.notifier = ? AND l.failures >= ? AND d.claimed_until > ?
@@ -227,15 +230,16 @@ const (
 	ownProbesQuery = `SELECT class, min(next_at) FROM deliveries WHERE state = 'parked' AND next_at > 0 AND notifier = ? GROUP BY class`
 )
 
-// nextFor looks when something is due to a notifier: a time that has passed is now. It may be too early where the class of
-// what comes then has to wait.
+// nextFor looks when something is due to a notifier: a time that has passed is now. It may be too early where the class
+// of what comes then has to wait.
 func (s *Store) nextFor(ctx context.Context, notifier string, now int64) (c coming, err error) {
 	type pause struct{ class, until int64 }
 	scan := func(row scanner) (p pause, err error) {
 		err = row.Scan(&p.class, &p.until)
 		return p, err
 	}
-	pauses, err := all(ctx, s.read, ownPausesQuery, []any{notifier, now, notifier, router.LaneDown, now, notifier, now}, scan)
+	pauses, err := all(ctx, s.read, ownPausesQuery, []any{notifier, now, notifier, router.LaneDown, now, notifier, now},
+		scan)
 	if err != nil {
 		return c, err
 	}
@@ -252,10 +256,11 @@ func (s *Store) nextFor(ctx context.Context, notifier string, now int64) (c comi
 		c.waits = append(c.waits, now)
 		return c, err
 	}
-	times, err := all(ctx, s.read, ownTimesQuery, []any{notifier, now, notifier, now}, func(row scanner) (at int64, err error) {
-		err = row.Scan(&at)
-		return at, err
-	})
+	times, err := all(ctx, s.read, ownTimesQuery, []any{notifier, now, notifier, now},
+		func(row scanner) (at int64, err error) {
+			err = row.Scan(&at)
+			return at, err
+		})
 	if err != nil {
 		return c, err
 	}
@@ -293,7 +298,8 @@ func (s *Store) anyOf(ctx context.Context, notifier string, classes []router.Cla
 		args = append(args, int64(c))
 	}
 	var one int
-	err := s.read.QueryRowContext(ctx, `SELECT 1 FROM deliveries d WHERE d.notifier = ? AND d.class IN (?`+strings.Repeat(", ?", len(classes)-1)+`)
+	err := s.read.QueryRowContext(ctx, `SELECT 1 FROM deliveries d WHERE d.notifier = ? AND d.class IN (?`+
+		strings.Repeat(", ?", len(classes)-1)+`)
 		AND `+claimable+` LIMIT 1`, append(args, now, now)...).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil

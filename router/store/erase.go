@@ -10,9 +10,9 @@ import (
 	"flowbridge/router"
 )
 
-// What is removed from a SQLite file must not stay readable in it. The writer overwrites it with zeros (secure_delete), but
-// the write-ahead log beside the file still holds the pages as they were until it is emptied. So it is, soon after something
-// was removed.
+// What is removed from a SQLite file must not stay readable in it. The writer overwrites it with zeros (secure_delete),
+// but the write-ahead log beside the file still holds the pages as they were until it is emptied. So it is, soon after
+// something was removed.
 const (
 	eraseSoon   = time.Second     // after something was removed: more may follow
 	eraseAgain  = time.Second     // where somebody reads or writes just then
@@ -56,7 +56,8 @@ func (s *Store) eraseLogs() {
 			}
 			if done, err := s.eraseLog(context.Background()); done || err != nil {
 				if err != nil {
-					s.cfg.Logger.Warn("the log of the database could not be emptied: what was removed may still be read in it", "error", err)
+					s.cfg.Logger.Warn("the log of the database could not be emptied: what was removed may still be read in it",
+						"error", err)
 				}
 				break
 			}
@@ -67,8 +68,8 @@ func (s *Store) eraseLogs() {
 	}
 }
 
-// eraseLog moves what the log holds into the file and cuts it to nothing; done is false if somebody was in the way. Most is
-// moved while others write.
+// eraseLog moves what the log holds into the file and cuts it to nothing; done is false if somebody was in the way.
+// Most is moved while others write.
 func (s *Store) eraseLog(ctx context.Context) (done bool, err error) {
 	for _, how := range []string{"PASSIVE", "TRUNCATE"} {
 		var busy, pages, moved int
@@ -92,7 +93,8 @@ func (s *Store) awaitErased(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, eraseAtOnce)
 	defer cancel()
 	if err := s.inbox.tidy(ctx); err != nil {
-		s.cfg.Logger.Warn("the inbox of the database could not be tidied: what was moved may still be read in it", "error", err)
+		s.cfg.Logger.Warn("the inbox of the database could not be tidied: what was moved may still be read in it",
+			"error", err)
 	}
 	for ctx.Err() == nil {
 		if done, err := s.eraseLog(ctx); done || err != nil {

@@ -43,7 +43,8 @@ func TestFailover(t *testing.T) {
 			})
 
 			for _, s := range []*store.Store{a, b} {
-				eventually(t, "events are stored again", func() bool { _, err := s.Append(ctx, []router.Event{event("stored after")}); return err == nil })
+				eventually(t, "events are stored again",
+					func() bool { _, err := s.Append(ctx, []router.Event{event("stored after")}); return err == nil })
 				eventually(t, "it can be written", func() bool { return s.Ping(ctx) == nil })
 			}
 			folder := a
@@ -90,7 +91,8 @@ func tellOf(t *testing.T, s *store.Store, number int64) {
 }
 
 func tells(number int64) router.Batch {
-	return router.Batch{Incidents: []router.Incident{incident(number)}, Owed: []router.Owed{owed(number, "chat", router.IncidentName(number))}}
+	return router.Batch{Incidents: []router.Incident{incident(number)},
+		Owed: []router.Owed{owed(number, "chat", router.IncidentName(number))}}
 }
 
 // read reads an incident with every session of the pool at once. A session that was cut may say so; none may read what
@@ -140,7 +142,8 @@ func TestAStandbyIsNotServedFrom(t *testing.T) {
 	defer s.Close()
 	appendAll(t, s, event("a"))
 
-	const want = "the server takes no writes: it is a standby, or default_transaction_read_only is on: name the primary in the URL, or all servers, as host1:5432,host2:5432"
+	const want = "the server takes no writes: it is a standby, or default_transaction_read_only is on: name the " +
+		"primary in the URL, or all servers, as host1:5432,host2:5432"
 	_, opened := store.Open(ctx, store.Config{DSN: other.String()})
 	_, inspected := store.Inspect(ctx, other.String())
 	for by, err := range map[string]error{"Open": opened, "Inspect": inspected} {
@@ -152,7 +155,8 @@ func TestAStandbyIsNotServedFrom(t *testing.T) {
 		h, err := store.OpenHistory(ctx, other.String())
 		return err == nil && h.Close() == nil
 	})
-	if name := store.DisplayName("postgres://ada:hunter2@" + both.Host + "/bridge"); name != "postgres://"+both.Host+"/bridge" {
+	if name := store.DisplayName("postgres://ada:hunter2@" + both.Host + "/bridge"); name != "postgres://"+both.Host+
+		"/bridge" {
 		t.Errorf("several servers are shown as %s", name)
 	}
 }
@@ -175,7 +179,8 @@ func TestSessionsHaveABoundedLife(t *testing.T) {
 	check(t, err)
 	defer db.Close()
 	pids := func() (all map[int]bool) {
-		rows, err := db.Query(`SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		rows, err := db.Query(
+			`SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 		check(t, err)
 		defer rows.Close()
 		all = map[int]bool{}

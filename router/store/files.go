@@ -36,10 +36,12 @@ func (s *Store) closeToOthers(path string) {
 		return
 	}
 	if err := os.Chmod(path, private); err != nil {
-		s.cfg.Logger.Warn("others on this machine may read the database: let only the user that runs flowbridge", "file", path, "mode", mode, "error", err)
+		s.cfg.Logger.Warn("others on this machine may read the database: let only the user that runs flowbridge", "file",
+			path, "mode", mode, "error", err)
 		return
 	}
-	s.cfg.Logger.Info("others on this machine could read the database: now only the user that runs flowbridge can", "file", path, "was", mode)
+	s.cfg.Logger.Info("others on this machine could read the database: now only the user that runs flowbridge can", "file",
+		path, "was", mode)
 }
 
 // OpenToOthers says whether anybody but its owner has rights on a file, and which mode it has.

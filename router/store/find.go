@@ -14,9 +14,11 @@ import (
 // scannedEvents bounds the events that one look for what no index knows goes through, and the notices.
 const scannedEvents = 20_000
 
-// FindEvents returns events, newest first, and where the next page begins (EventFilter.Before), 0 where there is none. What
-// no index knows is looked for among so many events at a time: a page may then be short, or empty, and not the last.
-func (s *Store) FindEvents(ctx context.Context, f router.EventFilter) (found []router.JournalEvent, next int64, err error) {
+// FindEvents returns events, newest first, and where the next page begins (EventFilter.Before), 0 where there is none.
+// What no index knows is looked for among so many events at a time: a page may then be short, or empty, and not the
+// last.
+func (s *Store) FindEvents(ctx context.Context,
+	f router.EventFilter) (found []router.JournalEvent, next int64, err error) {
 	if err := s.settle(ctx); err != nil {
 		return nil, 0, fmt.Errorf("read journal: %w", err)
 	}
@@ -36,7 +38,8 @@ func (s *Store) FindEvents(ctx context.Context, f router.EventFilter) (found []r
 		c.args = append(args, c.args...)
 	case s.scans(&f):
 		// The row that ends the part is looked up, since positions may have gaps.
-		bounds.cut, err = number(ctx, s.read, `SELECT coalesce((SELECT seq FROM events WHERE seq < ? ORDER BY seq DESC LIMIT 1 OFFSET ?), 0)`,
+		bounds.cut, err = number(ctx, s.read,
+			`SELECT coalesce((SELECT seq FROM events WHERE seq < ? ORDER BY seq DESC LIMIT 1 OFFSET ?), 0)`,
 			bounds.before, scannedEvents-1)
 		if err != nil {
 			return nil, 0, fmt.Errorf("read journal: %w", err)
@@ -44,7 +47,8 @@ func (s *Store) FindEvents(ctx context.Context, f router.EventFilter) (found []r
 	}
 	c.add("events.seq < ?", bounds.before)
 	c.add("events.seq >= ?", max(bounds.first, bounds.cut))
-	found, err = all(ctx, s.read, `SELECT events.seq, digest, body, state, outcome FROM `+from+` WHERE `+c.where()+` ORDER BY events.seq DESC LIMIT ?`,
+	found, err = all(ctx, s.read, `SELECT events.seq, digest, body, state, outcome FROM `+from+` WHERE `+c.where()+
+		` ORDER BY events.seq DESC LIMIT ?`,
 		append(c.args, limit), func(row scanner) (e router.JournalEvent, err error) {
 			e.Event, err = scanEvent(row, &e.State, &e.Outcome)
 			return e, err
@@ -105,8 +109,8 @@ func (s *Store) eventConditions(f *router.EventFilter) *conditions {
 
 func (s *Store) bodyField(name string) string { return fmt.Sprintf(s.d.field, "body", name) }
 
-// eventBounds are positions: of the events that a filter may name, from first and before another; those before cut are left
-// to the next page.
+// eventBounds are positions: of the events that a filter may name, from first and before another; those before cut are
+// left to the next page.
 type eventBounds struct{ first, before, cut int64 }
 
 // slack is how far events may be out of the order of the times at which they were received.
@@ -130,13 +134,14 @@ func (s *Store) boundsOf(ctx context.Context, f *router.EventFilter) (b eventBou
 	return b, nil
 }
 
-// firstSince returns the position of the first event that was received at a time or after it, or the one behind the last. No
-// index knows when events were received, and none is needed: their positions are in that order.
+// firstSince returns the position of the first event that was received at a time or after it, or the one behind the
+// last. No index knows when events were received, and none is needed: their positions are in that order.
 func (s *Store) firstSince(ctx context.Context, at time.Time) (seq int64, err error) {
 	const early = `(SELECT received_at FROM events WHERE seq >= (low + high) / 2 ORDER BY seq LIMIT 1) < ?`
 	const query = `WITH RECURSIVE halves (low, high) AS (
 		SELECT coalesce((SELECT min(seq) FROM events), 1), coalesce((SELECT max(seq) FROM events), 0) + 1
-		UNION ALL SELECT CASE WHEN ` + early + ` THEN (low + high) / 2 + 1 ELSE low END, CASE WHEN ` + early + ` THEN high ELSE (low + high) / 2 END
+		UNION ALL SELECT CASE WHEN ` + early + ` THEN (low + high) / 2 + 1 ELSE low END, CASE WHEN ` + early +
+		` THEN high ELSE (low + high) / 2 END
 			FROM halves WHERE low < high)
 		SELECT low FROM halves WHERE low >= high`
 	return number(ctx, s.read, query, micros(at), micros(at))
@@ -148,7 +153,8 @@ func (s *Store) namedEvents(f *router.EventFilter) (query string, args []any) {
 		UNION SELECT closed_by FROM alerts WHERE incident IN (%[1]s)`
 	switch {
 	case f.Incident > 0:
-		query, args = fmt.Sprintf(of, `SELECT number FROM incidents WHERE number = ?`), []any{f.Incident, f.Incident, f.Incident}
+		query, args = fmt.Sprintf(of, `SELECT number FROM incidents WHERE number = ?`),
+			[]any{f.Incident, f.Incident, f.Incident}
 		if f.Flow != "" { // both must hold
 			query = fmt.Sprintf(of, `SELECT number FROM incidents WHERE number = ? AND flow = ?`)
 			args = []any{f.Incident, f.Flow, f.Incident, f.Flow, f.Incident, f.Flow}
@@ -156,7 +162,8 @@ func (s *Store) namedEvents(f *router.EventFilter) (query string, args []any) {
 	case f.Flow != "":
 		// A notice has no column for its flow, and JSON writes an id of digits in one way.
 		query = fmt.Sprintf(of, `SELECT number FROM incidents WHERE flow = ?`) + ` UNION SELECT event FROM (
-			SELECT event, body FROM notices WHERE event < ? ORDER BY event DESC LIMIT ?) AS newest WHERE ` + s.d.position + `(body, ?) > 0`
+			SELECT event, body FROM notices WHERE event < ? ORDER BY event DESC LIMIT ?) AS newest WHERE ` + s.d.position +
+			`(body, ?) > 0`
 		args = []any{f.Flow, f.Flow, f.Flow, f.Before, scannedEvents, `"flow":"` + f.Flow + `"`}
 	}
 	return query, args
@@ -202,10 +209,11 @@ func (s *Store) deliveryConditions(f *router.DeliveryFilter) *conditions {
 // retriedAtOnce bounds the deliveries that one transaction has tried again.
 const retriedAtOnce = 100
 
-// RetryDeliveries makes all that a filter names due now, as RetryDelivery does: what is parked, and of DeliveryWaiting what
-// failed; "" is DeliveryParked. It passes over what RetryDelivery refuses, and says how many it were. What the audit keeps is
-// asked for at the end, also of an error.
-func (s *Store) RetryDeliveries(ctx context.Context, f router.DeliveryFilter, audit func(n int) router.AuditEntry) (n int, err error) {
+// RetryDeliveries makes all that a filter names due now, as RetryDelivery does: what is parked, and of DeliveryWaiting
+// what failed; "" is DeliveryParked. It passes over what RetryDelivery refuses, and says how many it were. What the
+// audit keeps is asked for at the end, also of an error.
+func (s *Store) RetryDeliveries(ctx context.Context, f router.DeliveryFilter,
+	audit func(n int) router.AuditEntry) (n int, err error) {
 	if f.State == "" {
 		f.State = router.DeliveryParked
 	}
@@ -216,10 +224,12 @@ func (s *Store) RetryDeliveries(ctx context.Context, f router.DeliveryFilter, au
 	if f.State == router.DeliveryWaiting {
 		c.add("failing_since > 0")
 	}
-	last, err := number(ctx, s.read, `SELECT coalesce(max(id), 0) FROM deliveries`) // what is parked anew meanwhile is not of these
+	// what is parked anew meanwhile is not of these
+	last, err := number(ctx, s.read, `SELECT coalesce(max(id), 0) FROM deliveries`)
 	for after := int64(0); err == nil; {
 		var page []int64
-		page, err = all(ctx, s.read, `SELECT id FROM deliveries WHERE `+c.where()+` AND id > ? AND id <= ? ORDER BY id LIMIT ?`,
+		page, err = all(ctx, s.read, `SELECT id FROM deliveries WHERE `+c.where()+
+			` AND id > ? AND id <= ? ORDER BY id LIMIT ?`,
 			append(slices.Clone(c.args), after, last, retriedAtOnce), func(row scanner) (id int64, err error) {
 				err = row.Scan(&id)
 				return id, err
@@ -237,7 +247,8 @@ func (s *Store) RetryDeliveries(ctx context.Context, f router.DeliveryFilter, au
 	}
 	if audit != nil {
 		entry := audit(n)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // what was done is kept, also where who asked has gone
+		// what was done is kept, also where who asked has gone
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if kept := s.Audit(ctx, entry); err == nil {
 			err = kept
@@ -254,9 +265,11 @@ func (s *Store) retrySome(ctx context.Context, c *conditions, ids []int64) (n in
 	these := conditions{}
 	anyOf(&these, "d.id", ids)
 	err = s.inTx(ctx, func(tx *txn) error {
-		still := `SELECT d.id FROM deliveries d WHERE ` + these.where() + ` AND (` + c.where() + `) AND NOT (d.keyed = 1 AND EXISTS (` + replacing + `))`
+		still := `SELECT d.id FROM deliveries d WHERE ` + these.where() + ` AND (` + c.where() +
+			`) AND NOT (d.keyed = 1 AND EXISTS (` + replacing + `))`
 		args := slices.Concat(these.args, c.args)
-		notifiers, err = all(ctx, tx, `SELECT DISTINCT notifier FROM deliveries WHERE id IN (`+still+`) ORDER BY notifier`, slices.Clone(args), scanText)
+		notifiers, err = all(ctx, tx, `SELECT DISTINCT notifier FROM deliveries WHERE id IN (`+still+`) ORDER BY notifier`,
+			slices.Clone(args), scanText)
 		if err != nil {
 			return err
 		}
@@ -266,7 +279,8 @@ func (s *Store) retrySome(ctx context.Context, c *conditions, ids []int64) (n in
 			}
 		}
 		now := micros(s.cfg.Now())
-		changed, err := tx.ExecContext(ctx, `UPDATE deliveries SET `+retrying+` WHERE id IN (`+still+`)`, append([]any{now, now, now}, args...)...)
+		changed, err := tx.ExecContext(ctx, `UPDATE deliveries SET `+retrying+` WHERE id IN (`+still+`)`,
+			append([]any{now, now, now}, args...)...)
 		if err != nil {
 			return err
 		}
@@ -281,7 +295,8 @@ func (s *Store) retrySome(ctx context.Context, c *conditions, ids []int64) (n in
 }
 
 // FlowSummary tells of a flow, or of an account with all that belongs to it where the flow is "".
-func (s *Store) FlowSummary(ctx context.Context, flow router.FlowID, from, to time.Time) (out router.FlowSummary, err error) {
+func (s *Store) FlowSummary(ctx context.Context, flow router.FlowID, from,
+	to time.Time) (out router.FlowSummary, err error) {
 	f := router.IncidentFilter{WABA: flow.WABA, Flow: flow.Flow, Active: true, Worst: true}
 	if out.Active, err = s.IncidentRows(ctx, f); err != nil {
 		return out, err
@@ -300,9 +315,10 @@ const (
 	maxChanges = 5000
 )
 
-// StatusPeriods returns when a flow, or any flow of an account, was THROTTLED or BLOCKED, as the events say that opened,
-// changed and ended its incidents.
-func (s *Store) StatusPeriods(ctx context.Context, flow router.FlowID, from, to time.Time) ([]router.StatusPeriod, error) {
+// StatusPeriods returns when a flow, or any flow of an account, was THROTTLED or BLOCKED, as the events say that
+// opened, changed and ended its incidents.
+func (s *Store) StatusPeriods(ctx context.Context, flow router.FlowID, from,
+	to time.Time) ([]router.StatusPeriod, error) {
 	found, err := s.statusChanges(ctx, flow, from, to)
 	if err != nil {
 		return nil, err
@@ -310,8 +326,8 @@ func (s *Store) StatusPeriods(ctx context.Context, flow router.FlowID, from, to 
 	return router.StatusPeriods(found, from, to), nil
 }
 
-// statusChanges returns the newest changes of status of what was wrong between two times: of a flow, of all of an account where
-// the flow is "", or of all there is where the account is "" as well.
+// statusChanges returns the newest changes of status of what was wrong between two times: of a flow, of all of an
+// account where the flow is "", or of all there is where the account is "" as well.
 func (s *Store) statusChanges(ctx context.Context, flow router.FlowID, from, to time.Time) ([]router.Event, error) {
 	// Of incidents of several signals at once the statuses may be a part.
 	where, args := `i.opened_at < ? AND (i.resolved_at = 0 OR i.resolved_at >= ?)`, []any{micros(to), micros(from)}

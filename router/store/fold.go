@@ -24,8 +24,10 @@ func (s *Store) inTurn(ctx context.Context, f func(tx *txn) error) error {
 }
 
 // States returns what is known of each flow: its alerts, and the incidents that are not resolved, that an alert
-// belongs to or last belonged to, whose page a person reopened, or that are named. Only who folds changes them, so that all queries see the same.
-func (s *Store) States(ctx context.Context, flows []router.FlowID, named []int64) (map[router.FlowID]router.State, error) {
+// belongs to or last belonged to, whose page a person reopened, or that are named. Only who folds changes them, so that
+// all queries see the same.
+func (s *Store) States(ctx context.Context, flows []router.FlowID,
+	named []int64) (map[router.FlowID]router.State, error) {
 	states := make(map[router.FlowID]router.State, len(flows))
 	for _, flow := range flows {
 		states[flow] = router.State{FlowID: flow}
@@ -49,11 +51,13 @@ func (s *Store) addNamed(ctx context.Context, states map[router.FlowID]router.St
 	for _, number := range named {
 		numbers = append(numbers, number)
 	}
-	found, err := incidents(ctx, s.read, `number IN (?`+strings.Repeat(", ?", len(numbers)-1)+`) ORDER BY number`, numbers...)
+	found, err := incidents(ctx, s.read, `number IN (?`+strings.Repeat(", ?", len(numbers)-1)+`) ORDER BY number`,
+		numbers...)
 	for _, inc := range found {
 		flow := router.FlowID{WABA: inc.WABA, Flow: inc.Flow}
 		state, ok := states[flow]
-		if ok && !slices.ContainsFunc(state.Incidents, func(known router.Incident) bool { return known.Number == inc.Number }) {
+		if ok && !slices.ContainsFunc(state.Incidents,
+			func(known router.Incident) bool { return known.Number == inc.Number }) {
 			state.Incidents = append(state.Incidents, inc)
 			slices.SortFunc(state.Incidents, func(a, b router.Incident) int { return cmp.Compare(a.Number, b.Number) })
 			states[flow] = state
@@ -105,7 +109,8 @@ func (s *Store) addStates(ctx context.Context, states map[router.FlowID]router.S
 
 // standing is the condition that the fold must know an incident of these flows; the flows are named three times.
 func standing(these string) string {
-	return these + ` AND state <> 'resolved' OR ` + these + ` AND reopened = 1 OR number IN (SELECT incident FROM alerts WHERE ` + these + `)`
+	return these + ` AND state <> 'resolved' OR ` + these +
+		` AND reopened = 1 OR number IN (SELECT incident FROM alerts WHERE ` + these + `)`
 }
 
 // LastIncident returns the highest number that an incident ever had, 0 for none.
@@ -118,7 +123,8 @@ func (s *Store) LastIncident(ctx context.Context) (n int64, err error) {
 func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	err := s.inTurn(ctx, func(tx *txn) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
-			s.writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices, writeSilences,
+			s.writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices,
+			writeSilences,
 			s.writeOvertaken, s.writeOwed, s.writeAlreadyThere, s.wakeAll, postponeTimers, appendEvents,
 			writeAudit, writeHits,
 		} {
@@ -155,13 +161,14 @@ func owedTo(b *router.Batch) []string {
 }
 
 func (s *Store) writeOutcomes(ctx context.Context, tx *txn, b router.Batch) error {
-	err := each(ctx, tx, b.Outcomes, `UPDATE events SET state = ?, outcome = ? WHERE seq = ?`, func(o router.Outcome) ([]any, error) {
-		state := router.EventFolded
-		if o.Failed {
-			state = router.EventFailed
-		}
-		return []any{string(state), o.Text, o.Seq}, nil
-	})
+	err := each(ctx, tx, b.Outcomes, `UPDATE events SET state = ?, outcome = ? WHERE seq = ?`,
+		func(o router.Outcome) ([]any, error) {
+			state := router.EventFolded
+			if o.Failed {
+				state = router.EventFailed
+			}
+			return []any{string(state), o.Text, o.Seq}, nil
+		})
 	if err != nil {
 		return err
 	}
@@ -320,7 +327,8 @@ func writeIncidents(ctx context.Context, tx *txn, b router.Batch) error {
 }
 
 func detailsOf(i *router.Incident) *incidentDetails {
-	d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields, Watch: i.Watch,
+	d := incidentDetails{FlowInfo: i.FlowInfo, Path: i.Path, Title: i.Title, Text: i.Text, Fields: i.Fields,
+		Watch: i.Watch,
 		Flaps: i.Flaps, Owner: i.Owner, AckedBy: i.AcknowledgedEvent, AckedIn: i.AcknowledgedIn, Acts: i.Acts,
 		Reopened: i.Reopened, First: i.First, Since: i.Since, ByItself: i.ByItself, NoteAuto: i.NoteAutoResolve,
 		AckedFor: i.AcknowledgedFor, Links: i.Links, Pageable: i.Pageable, PageOnRise: i.PageOnRise,
@@ -333,7 +341,8 @@ func detailsOf(i *router.Incident) *incidentDetails {
 
 // fill puts them back.
 func (d *incidentDetails) fill(i *router.Incident) {
-	i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields, d.Watch, d.Flaps
+	i.FlowInfo, i.Path, i.Title, i.Text, i.Fields, i.Watch, i.Flaps = d.FlowInfo, d.Path, d.Title, d.Text, d.Fields,
+		d.Watch, d.Flaps
 	i.Owner, i.AcknowledgedEvent, i.AcknowledgedIn, i.Acts = d.Owner, d.AckedBy, d.AckedIn, d.Acts
 	i.Reopened, i.First, i.Since, i.ByItself, i.NoteAutoResolve = d.Reopened, d.First, d.Since, d.ByItself, d.NoteAuto
 	i.AcknowledgedFor, i.Links, i.Pageable, i.PageOnRise = d.AckedFor, d.Links, d.Pageable, d.PageOnRise
@@ -376,15 +385,16 @@ func scanEntry(row scanner) (e router.Entry, err error) {
 
 func (s *Store) writeNotices(ctx context.Context, tx *txn, b router.Batch) error {
 	now := micros(s.cfg.Now())
-	return each(ctx, tx, b.Notices, `INSERT INTO notices (event, folded_at, body) VALUES (?, ?, ?)`, func(n router.Notice) ([]any, error) {
-		body, err := json.Marshal(n)
-		return []any{n.Event, now, string(body)}, err
-	})
+	return each(ctx, tx, b.Notices, `INSERT INTO notices (event, folded_at, body) VALUES (?, ?, ?)`,
+		func(n router.Notice) ([]any, error) {
+			body, err := json.Marshal(n)
+			return []any{n.Event, now, string(body)}, err
+		})
 }
 
 // writeOwed makes the deliveries wait for a higher revision. One that is in back-off keeps its time; one that
-// was done, given up or parked is due now. New numbers alone wait until it was told router.CosmeticEvery ago; whatever else
-// comes meanwhile is due at once. What is pinned to a delivery stays.
+// was done, given up or parked is due now. New numbers alone wait until it was told router.CosmeticEvery ago; whatever
+// else comes meanwhile is due at once. What is pinned to a delivery stays.
 func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 	query := `INSERT INTO deliveries (incident, event, notifier, key, kind, keyed, channel, routing_key, target, open, opening, severity,
 			next_at, updated_at, owed_since, class, cosmetic)
@@ -400,7 +410,8 @@ func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 	now := micros(s.cfg.Now())
 	err := each(ctx, tx, b.Owed, query, func(o router.Owed) ([]any, error) {
 		t := o.Target
-		return []any{o.Incident, o.Event(), t.Notifier, o.Key, string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t), s.sealed(t.Credential), t.ID(), toInt(o.Open),
+		return []any{o.Incident, o.Event(), t.Notifier, o.Key, string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t),
+			s.sealed(t.Credential), t.ID(), toInt(o.Open),
 			o.Opening, int64(o.Severity), now, now, now, int64(firstClass(&o)), toInt(o.Cosmetic)}, nil
 	})
 	if err != nil {
@@ -409,8 +420,8 @@ func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 	return lift(ctx, tx, b.Owed)
 }
 
-// nextAt is when a delivery of which more is owed is tried next. One that waits without having failed waits for nothing but
-// CosmeticEvery to pass. A time of telling that is yet to come was written while a clock was wrong.
+// nextAt is when a delivery of which more is owed is tried next. One that waits without having failed waits for nothing
+// but CosmeticEvery to pass. A time of telling that is yet to come was written while a clock was wrong.
 var nextAt = fmt.Sprintf(`CASE
 	WHEN deliveries.state = 'waiting' AND (excluded.cosmetic = 1 OR deliveries.last_error <> '' OR deliveries.next_at <= excluded.next_at)
 		THEN deliveries.next_at

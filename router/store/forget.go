@@ -22,8 +22,8 @@ const (
 	forgetWait = 2 * time.Second
 )
 
-// Forget blanks what is held of a person, everywhere, and says what it was. Digests stay, so that a repeat stays a repeat.
-// It works in small transactions, and what it has blanked when ctx ends stays so; it may be called again.
+// Forget blanks what is held of a person, everywhere, and says what it was. Digests stay, so that a repeat stays a
+// repeat. It works in small transactions, and what it has blanked when ctx ends stays so; it may be called again.
 func (s *Store) Forget(ctx context.Context, p router.Person) (found router.Found, err error) {
 	if err := s.awaitFold(ctx); err != nil {
 		return found, fmt.Errorf("forget: %w", err)
@@ -96,7 +96,8 @@ type held struct {
 func (f *forgetting) tables() []held {
 	n := &f.found.ForgottenCount
 	return []held{
-		{&n.Events, "events", "seq", []string{"outcome", "body"}, ", reduced = CASE WHEN reduced = 0 THEN 1 ELSE reduced END", f.event},
+		{&n.Events, "events", "seq", []string{"outcome", "body"}, ", reduced = CASE WHEN reduced = 0 THEN 1 ELSE reduced END",
+			f.event},
 		{&n.Notices, "notices", "event", []string{"body"}, "", f.notice},
 		{&n.Incidents, "incidents", "number", []string{"acknowledged_by", "resolved_by", "words", "details"}, "", f.incident},
 		{&n.Deliveries, "deliveries", "id", []string{"last_error"}, "", f.text},
@@ -127,10 +128,11 @@ func (f *forgetting) round(ctx context.Context) error {
 func (f *forgetting) findOwn(ctx context.Context) error {
 	f.own = map[int64]bool{}
 	for _, id := range f.p.IDs() {
-		events, err := all(ctx, f.s.read, `SELECT event FROM people WHERE person = ?`, []any{f.s.pseudonym(id)}, func(row scanner) (seq int64, err error) {
-			err = row.Scan(&seq)
-			return seq, err
-		})
+		events, err := all(ctx, f.s.read, `SELECT event FROM people WHERE person = ?`, []any{f.s.pseudonym(id)},
+			func(row scanner) (seq int64, err error) {
+				err = row.Scan(&seq)
+				return seq, err
+			})
 		if err != nil {
 			return err
 		}
@@ -144,7 +146,8 @@ func (f *forgetting) findOwn(ctx context.Context) error {
 // forgetPseudonyms removes what the person was found by.
 func (f *forgetting) forgetPseudonyms(ctx context.Context) error {
 	return f.s.remove(ctx, func(tx *txn) error {
-		return each(ctx, tx, f.p.IDs(), `DELETE FROM people WHERE person = ?`, func(id string) ([]any, error) { return []any{f.s.pseudonym(id)}, nil })
+		return each(ctx, tx, f.p.IDs(), `DELETE FROM people WHERE person = ?`,
+			func(id string) ([]any, error) { return []any{f.s.pseudonym(id)}, nil })
 	})
 }
 
@@ -204,7 +207,8 @@ func (f *forgetting) write(ctx context.Context, tx *txn, h *held, r row) error {
 	for _, column := range changed {
 		args = append(args, column)
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE `+h.table+` SET `+strings.Join(h.columns, " = ?, ")+` = ?`+h.also+` WHERE `+h.key+` = ?`, append(args, r.id)...)
+	_, err := tx.ExecContext(ctx, `UPDATE `+h.table+` SET `+strings.Join(h.columns, " = ?, ")+` = ?`+h.also+` WHERE `+
+		h.key+` = ?`, append(args, r.id)...)
 	*h.count++
 	return err
 }
@@ -242,7 +246,8 @@ func encoded(v any, before ...string) []string {
 
 func (f *forgetting) notice(event int64, columns []string) []string {
 	var n router.Notice
-	if !f.own[event] && !f.names(columns[0]) || json.Unmarshal([]byte(columns[0]), &n) != nil || !f.p.ForgetNotice(&n, f.own[event]) {
+	if !f.own[event] && !f.names(columns[0]) || json.Unmarshal([]byte(columns[0]), &n) != nil ||
+		!f.p.ForgetNotice(&n, f.own[event]) {
 		return nil
 	}
 	f.told[about{event: event}] = true
@@ -306,7 +311,8 @@ func (f *forgetting) timeline(ctx context.Context) error {
 		text        string
 	}
 	for last := (entry{incident: -1}); ; {
-		page, err := all(ctx, f.s.read, `SELECT incident, n, text FROM timeline WHERE (incident, n) > (?, ?) ORDER BY incident, n LIMIT ?`,
+		page, err := all(ctx, f.s.read,
+			`SELECT incident, n, text FROM timeline WHERE (incident, n) > (?, ?) ORDER BY incident, n LIMIT ?`,
 			[]any{last.incident, last.n, forgetPage}, func(row scanner) (e entry, err error) {
 				err = row.Scan(&e.incident, &e.n, &e.text)
 				return e, err
@@ -320,9 +326,10 @@ func (f *forgetting) timeline(ctx context.Context) error {
 			continue
 		}
 		err = f.s.remove(ctx, func(tx *txn) error {
-			return each(ctx, tx, page, `UPDATE timeline SET text = ? WHERE incident = ? AND n = ?`, func(e entry) ([]any, error) {
-				return []any{router.Forgotten, e.incident, e.n}, nil
-			})
+			return each(ctx, tx, page, `UPDATE timeline SET text = ? WHERE incident = ? AND n = ?`,
+				func(e entry) ([]any, error) {
+					return []any{router.Forgotten, e.incident, e.n}, nil
+				})
 		})
 		if err != nil {
 			return err
@@ -369,7 +376,8 @@ func (f *forgetting) listTold(ctx context.Context) error {
 			if len(f.found.Told) == router.MaxTold {
 				return nil
 			}
-			f.found.Told = append(f.found.Told, router.Told{Notifier: d.Notifier, Kind: d.Kind, Incident: d.Incident, Event: d.Event, Link: d.Receipt.Link})
+			f.found.Told = append(f.found.Told, router.Told{Notifier: d.Notifier, Kind: d.Kind, Incident: d.Incident,
+				Event: d.Event, Link: d.Receipt.Link})
 		}
 	}
 	return nil

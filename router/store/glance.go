@@ -22,8 +22,10 @@ const (
 func (s *Store) ParkedGroups(ctx context.Context, f router.DeliveryFilter) (groups []router.ParkedGroup, err error) {
 	f.State = router.DeliveryParked
 	c := s.deliveryConditions(&f)
-	found, err := all(ctx, s.read, `SELECT last_error, notifier, count(*), min(updated_at), max(updated_at), max(id) FROM deliveries
-		WHERE `+c.where()+` GROUP BY last_error, notifier ORDER BY count(*) DESC, last_error, notifier LIMIT ?`, append(c.args, maxGroups),
+	found, err := all(ctx, s.read,
+		`SELECT last_error, notifier, count(*), min(updated_at), max(updated_at), max(id) FROM deliveries
+		WHERE `+c.where()+` GROUP BY last_error, notifier ORDER BY count(*) DESC, last_error, notifier LIMIT ?`,
+		append(c.args, maxGroups),
 		func(row scanner) (g router.ParkedGroup, err error) {
 			var notifier string
 			var oldest, newest int64
@@ -42,7 +44,8 @@ func (s *Store) ParkedGroups(ctx context.Context, f router.DeliveryFilter) (grou
 			continue
 		}
 		g := &groups[at]
-		g.Notifiers, g.Count, g.Delivery = append(g.Notifiers, one.Notifiers...), g.Count+one.Count, max(g.Delivery, one.Delivery)
+		g.Notifiers, g.Count, g.Delivery = append(g.Notifiers, one.Notifiers...), g.Count+one.Count,
+			max(g.Delivery, one.Delivery)
 		g.Counts[one.Notifiers[0]] = one.Count
 		slices.Sort(g.Notifiers)
 		if one.Oldest.Before(g.Oldest) {
@@ -56,21 +59,23 @@ func (s *Store) ParkedGroups(ctx context.Context, f router.DeliveryFilter) (grou
 	return groups, nil
 }
 
-// AttemptMarks returns the newest attempts since a time, at one notifier or at all for "", oldest first. An attempt that told
-// of several deliveries counts once.
-func (s *Store) AttemptMarks(ctx context.Context, notifier string, since time.Time, limit int) ([]router.AttemptMark, error) {
+// AttemptMarks returns the newest attempts since a time, at one notifier or at all for "", oldest first. An attempt
+// that told of several deliveries counts once.
+func (s *Store) AttemptMarks(ctx context.Context, notifier string, since time.Time,
+	limit int) ([]router.AttemptMark, error) {
 	where, args := ``, []any{micros(since), limit}
 	if notifier != "" {
 		where, args = ` WHERE d.notifier = ?`, append(args, notifier)
 	}
 	found, err := all(ctx, s.read, `SELECT d.notifier, a.at, a.took, a.result FROM (
 		SELECT delivery, at, took, result FROM attempts WHERE at >= ? AND told_by = 0 ORDER BY at DESC LIMIT ?) AS a
-		JOIN deliveries d ON d.id = a.delivery`+where+` ORDER BY a.at`, args, func(row scanner) (m router.AttemptMark, err error) {
-		var at, took int64
-		err = row.Scan(&m.Notifier, &at, &took, &m.Result)
-		m.At, m.Took = fromMicros(at), time.Duration(took)*time.Microsecond
-		return m, err
-	})
+		JOIN deliveries d ON d.id = a.delivery`+where+` ORDER BY a.at`, args,
+		func(row scanner) (m router.AttemptMark, err error) {
+			var at, took int64
+			err = row.Scan(&m.Notifier, &at, &took, &m.Result)
+			m.At, m.Took = fromMicros(at), time.Duration(took)*time.Microsecond
+			return m, err
+		})
 	if err != nil {
 		return nil, fmt.Errorf("read attempts: %w", err)
 	}
@@ -89,8 +94,10 @@ func (s *Store) SeenFlows(ctx context.Context, waba string) ([]router.SeenFlow, 
 	for i, word := range words {
 		worst, args = fmt.Sprintf("CASE WHEN level = ? THEN %d ELSE %s END", i+1, worst), append([]any{string(word)}, args...)
 	}
-	found, err := all(ctx, s.read, `SELECT waba, flow, CAST(sum(active) AS BIGINT), max(raised_at), max(CASE WHEN active > 0 THEN `+worst+` ELSE 0 END)
-		FROM alerts WHERE `+c.where()+` GROUP BY waba, flow ORDER BY 5 DESC, 3 DESC, 4 DESC, waba, flow LIMIT ?`, append(append(args, c.args...), maxSeenFlows),
+	found, err := all(ctx, s.read,
+		`SELECT waba, flow, CAST(sum(active) AS BIGINT), max(raised_at), max(CASE WHEN active > 0 THEN `+worst+` ELSE 0 END)
+		FROM alerts WHERE `+c.where()+` GROUP BY waba, flow ORDER BY 5 DESC, 3 DESC, 4 DESC, waba, flow LIMIT ?`,
+		append(append(args, c.args...), maxSeenFlows),
 		func(row scanner) (f router.SeenFlow, err error) {
 			var last, status int64
 			err = row.Scan(&f.WABA, &f.Flow, &f.Active, &last, &status)
@@ -107,7 +114,8 @@ func (s *Store) SeenFlows(ctx context.Context, waba string) ([]router.SeenFlow, 
 
 // FlowReadings returns what Meta measured of a flow since a time, of all its signals, oldest first; the newest 10,000.
 func (s *Store) FlowReadings(ctx context.Context, flow router.FlowID, since time.Time) ([]router.AlertReading, error) {
-	found, err := all(ctx, s.read, `SELECT event, level, slot, at, value FROM readings WHERE waba = ? AND flow = ? AND at >= ? ORDER BY at DESC, event, level LIMIT ?`,
+	found, err := all(ctx, s.read,
+		`SELECT event, level, slot, at, value FROM readings WHERE waba = ? AND flow = ? AND at >= ? ORDER BY at DESC, event, level LIMIT ?`,
 		[]any{flow.WABA, flow.Flow, micros(since), maxReadings}, func(row scanner) (router.AlertReading, error) {
 			r := router.AlertReading{FlowID: flow}
 			var slot, at int64
@@ -123,8 +131,8 @@ func (s *Store) FlowReadings(ctx context.Context, flow router.FlowID, since time
 	return found, nil
 }
 
-// NewestNotices returns the newest notices of a flow, of an account where the flow is "", or of all for the zero FlowID, as far
-// as they are among the newest 2,000 of all.
+// NewestNotices returns the newest notices of a flow, of an account where the flow is "", or of all for the zero
+// FlowID, as far as they are among the newest 2,000 of all.
 func (s *Store) NewestNotices(ctx context.Context, flow router.FlowID, limit int) ([]router.Notice, error) {
 	part, args := "", []any{int64(math.MaxInt64), scannedNotices}
 	for _, one := range []struct{ key, value string }{{"flow", flow.Flow}, {"waba", flow.WABA}} {
@@ -137,22 +145,24 @@ func (s *Store) NewestNotices(ctx context.Context, flow router.FlowID, limit int
 			args = append(args, `"`+one.key+`":`+string(quoted))
 		}
 	}
-	found, err := all(ctx, s.read, `SELECT body FROM (SELECT event, body FROM notices WHERE event < ? ORDER BY event DESC LIMIT ?) AS newest
-		WHERE 1 = 1`+part+` ORDER BY event DESC LIMIT ?`, append(args, limited(limit)), func(row scanner) (n router.Notice, err error) {
-		var body string
-		if err := row.Scan(&body); err != nil {
-			return n, err
-		}
-		return n, json.Unmarshal([]byte(body), &n)
-	})
+	found, err := all(ctx, s.read,
+		`SELECT body FROM (SELECT event, body FROM notices WHERE event < ? ORDER BY event DESC LIMIT ?) AS newest
+		WHERE 1 = 1`+part+` ORDER BY event DESC LIMIT ?`, append(args, limited(limit)),
+		func(row scanner) (n router.Notice, err error) {
+			var body string
+			if err := row.Scan(&body); err != nil {
+				return n, err
+			}
+			return n, json.Unmarshal([]byte(body), &n)
+		})
 	if err != nil {
 		return nil, fmt.Errorf("read notices: %w", err)
 	}
 	return found, nil
 }
 
-// BudgetsPaid returns when the calls that were made so far are paid off, by the names of budgets: see router.Charge. One that
-// nothing was taken from is left out.
+// BudgetsPaid returns when the calls that were made so far are paid off, by the names of budgets: see router.Charge.
+// One that nothing was taken from is left out.
 func (s *Store) BudgetsPaid(ctx context.Context, names []string) (map[string]time.Time, error) {
 	paid := map[string]time.Time{}
 	if len(names) == 0 {
@@ -160,13 +170,14 @@ func (s *Store) BudgetsPaid(ctx context.Context, names []string) (map[string]tim
 	}
 	c := &conditions{}
 	anyOf(c, "name", names)
-	_, err := all(ctx, s.read, `SELECT name, paid FROM budgets WHERE `+c.where(), c.args, func(row scanner) (struct{}, error) {
-		var name string
-		var at int64
-		err := row.Scan(&name, &at)
-		paid[name] = fromMicros(at)
-		return struct{}{}, err
-	})
+	_, err := all(ctx, s.read, `SELECT name, paid FROM budgets WHERE `+c.where(), c.args,
+		func(row scanner) (struct{}, error) {
+			var name string
+			var at int64
+			err := row.Scan(&name, &at)
+			paid[name] = fromMicros(at)
+			return struct{}{}, err
+		})
 	if err != nil {
 		return nil, fmt.Errorf("read budgets: %w", err)
 	}

@@ -15,12 +15,14 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	ctx := context.Background()
 
 	t.Run("what is parked is told by its error", func(t *testing.T) {
-		s := owing(t, open, owed(1, "chat", "a"), owed(2, "chat", "b"), owed(1, "page", "c"), owed(2, "page", "d"), owed(3, "well", "e"))
+		s := owing(t, open, owed(1, "chat", "a"), owed(2, "chat", "b"), owed(1, "page", "c"), owed(2, "page", "d"),
+			owed(3, "well", "e"))
 		var ids []int64
 		park := func(notifier, said string, at time.Time) {
 			n := claim(t, s.Store, notifier, at)
 			ids = append(ids, n.Delivery)
-			check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryParked, Error: said}))
+			check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+				State: router.DeliveryParked, Error: said}))
 		}
 		park("chat", "channel_not_found", noon)
 		park("chat", "channel_not_found", noon)
@@ -33,7 +35,8 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			got = append(got, fmt.Sprint(g.Error, g.Notifiers, g.Count, g.Counts, g.Delivery == max(ids[0], ids[1], ids[2])))
 		}
 		diff(t, got, []string{"channel_not_found[chat page] 3 map[chat:2 page:1] true", "bad key[page] 1 map[page:1] false"})
-		for _, f := range []router.DeliveryFilter{{Notifier: "page"}, {Query: "KEY"}, {Query: "% OR 1=1"}, {Notifier: "well"}} {
+		for _, f := range []router.DeliveryFilter{{Notifier: "page"}, {Query: "KEY"}, {Query: "% OR 1=1"},
+			{Notifier: "well"}} {
 			groups, err := s.ParkedGroups(ctx, f)
 			check(t, err)
 			n := int64(0)
@@ -56,8 +59,10 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		for i, notifier := range []string{"chat", "page", "chat"} {
 			at := noon.Add(time.Duration(i) * time.Minute)
 			n := claim(t, s.Store, notifier, at)
-			check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryWaiting, NextAt: at, Error: "503",
-				Attempt: &router.Attempt{Revision: n.Revision, At: at, Took: time.Duration(i+1) * time.Second, Result: router.AttemptRetried}}))
+			check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+				State: router.DeliveryWaiting, NextAt: at, Error: "503",
+				Attempt: &router.Attempt{Revision: n.Revision, At: at, Took: time.Duration(i+1) * time.Second,
+					Result: router.AttemptRetried}}))
 		}
 		for _, tt := range []struct {
 			notifier string
@@ -65,7 +70,8 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			limit    int
 			want     string
 		}{
-			{"", noon, 10, "[chat 1s page 2s chat 3s]"}, {"chat", noon, 10, "[chat 1s chat 3s]"}, {"", noon.Add(time.Minute), 10, "[page 2s chat 3s]"},
+			{"", noon, 10, "[chat 1s page 2s chat 3s]"}, {"chat", noon, 10, "[chat 1s chat 3s]"},
+			{"", noon.Add(time.Minute), 10, "[page 2s chat 3s]"},
 			{"", noon, 1, "[chat 3s]"}, {"none", noon, 10, "[]"},
 		} {
 			marks, err := s.AttemptMarks(ctx, tt.notifier, tt.since, tt.limit)
@@ -87,21 +93,28 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		s := open(t, store.Config{})
 		words := router.StatusLevels()
 		alert := func(waba, flow, event string, level router.Level, active bool, raised time.Time) router.FlowAlert {
-			return router.FlowAlert{FlowID: router.FlowID{WABA: waba, Flow: flow}, Alert: router.Alert{Event: event, Level: level, Active: active, Raised: raised, Since: raised, Incident: 1}}
+			return router.FlowAlert{FlowID: router.FlowID{WABA: waba, Flow: flow},
+				Alert: router.Alert{Event: event, Level: level, Active: active, Raised: raised, Since: raised, Incident: 1}}
 		}
 		read := func(flow, event string, at time.Time, value float64) router.AlertReading {
-			return router.AlertReading{FlowID: router.FlowID{WABA: "w", Flow: flow}, Event: event, Level: "5", Slot: at, At: at, Reading: router.Reading{Value: &value}}
+			return router.AlertReading{FlowID: router.FlowID{WABA: "w", Flow: flow}, Event: event, Level: "5", Slot: at, At: at,
+				Reading: router.Reading{Value: &value}}
 		}
 		check(t, s.Commit(ctx, router.Batch{
 			Alerts: []router.FlowAlert{
-				alert("w", "calm", "E", "5", false, noon.Add(time.Hour)), alert("w", "bad", "S", words[0], true, noon), alert("w", "bad", "S", words[1], true, noon),
-				alert("w", "bad", "E", "5", true, noon), alert("v", "slow", "S", words[0], true, noon), alert("v", "slow", "S", words[1], false, noon),
+				alert("w", "calm", "E", "5", false, noon.Add(time.Hour)), alert("w", "bad", "S", words[0], true, noon),
+				alert("w", "bad", "S", words[1], true, noon),
+				alert("w", "bad", "E", "5", true, noon), alert("v", "slow", "S", words[0], true, noon),
+				alert("v", "slow", "S", words[1], false, noon),
 			},
-			Readings: []router.AlertReading{read("bad", "E", noon.Add(time.Minute), 2), read("bad", "A", noon, 1), read("bad", "E", noon.Add(-time.Hour), 9), read("other", "E", noon, 7)},
-			Notices: []router.Notice{{Event: 1, WABA: "w", Flow: "12"}, {Event: 2, WABA: "w", Flow: "123"}, {Event: 3, WABA: "v", Flow: "12"},
+			Readings: []router.AlertReading{read("bad", "E", noon.Add(time.Minute), 2), read("bad", "A", noon, 1),
+				read("bad", "E", noon.Add(-time.Hour), 9), read("other", "E", noon, 7)},
+			Notices: []router.Notice{{Event: 1, WABA: "w", Flow: "12"}, {Event: 2, WABA: "w", Flow: "123"},
+				{Event: 3, WABA: "v", Flow: "12"},
 				{Event: 4, WABA: "v", Name: `"flow":"12"`}},
 		}))
-		for waba, want := range map[string]string{"": "[bad 3 BLOCKED slow 1 THROTTLED calm 0 ]", "w": "[bad 3 BLOCKED calm 0 ]", "none": "[]"} {
+		for waba, want := range map[string]string{"": "[bad 3 BLOCKED slow 1 THROTTLED calm 0 ]",
+			"w": "[bad 3 BLOCKED calm 0 ]", "none": "[]"} {
 			found, err := s.SeenFlows(ctx, waba)
 			check(t, err)
 			got := []string{}
@@ -117,7 +130,8 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if len(readings) != 2 || readings[0].Event != "A" || *readings[1].Value != 2 {
 			t.Errorf("%+v", readings)
 		}
-		for flow, want := range map[router.FlowID]string{{}: "[4 3 2 1]", {Flow: "12"}: "[3 1]", {WABA: "w"}: "[2 1]", {WABA: "w", Flow: "12"}: "[1]", {Flow: `12"`}: "[]"} {
+		for flow, want := range map[router.FlowID]string{{}: "[4 3 2 1]", {Flow: "12"}: "[3 1]", {WABA: "w"}: "[2 1]",
+			{WABA: "w", Flow: "12"}: "[1]", {Flow: `12"`}: "[]"} {
 			notices, err := s.NewestNotices(ctx, flow, 10)
 			check(t, err)
 			got := []int64{}
@@ -128,10 +142,12 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 				t.Errorf("notices of %+v: %v, want %s", flow, got, want)
 			}
 		}
-		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{owed(1, "chat", "a")}}))
-		_, _, err = s.Claim(ctx, router.Ask{Notifier: "chat", Now: noon, Lease: time.Minute, Charges: func(*router.Notification) []router.Charge {
-			return []router.Charge{{Budget: "posts", Calls: 2, Every: time.Second, Burst: 5}}
-		}})
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)},
+			Owed: []router.Owed{owed(1, "chat", "a")}}))
+		_, _, err = s.Claim(ctx, router.Ask{Notifier: "chat", Now: noon, Lease: time.Minute,
+			Charges: func(*router.Notification) []router.Charge {
+				return []router.Charge{{Budget: "posts", Calls: 2, Every: time.Second, Burst: 5}}
+			}})
 		check(t, err)
 		paid, err := s.BudgetsPaid(ctx, []string{"posts", "other"})
 		check(t, err)
@@ -149,7 +165,8 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		for n := int64(1); n <= 600; n++ {
 			batch.Owed = append(batch.Owed, owed(n, "chat", fmt.Sprint(n)))
 			batch.Notices = append(batch.Notices, router.Notice{Event: n, WABA: "w", Flow: fmt.Sprint(n)})
-			batch.Alerts = append(batch.Alerts, router.FlowAlert{FlowID: router.FlowID{WABA: "w", Flow: fmt.Sprint(n)}, Alert: router.Alert{Event: "E", Level: "5", Active: true}})
+			batch.Alerts = append(batch.Alerts, router.FlowAlert{FlowID: router.FlowID{WABA: "w", Flow: fmt.Sprint(n)},
+				Alert: router.Alert{Event: "E", Level: "5", Active: true}})
 		}
 		check(t, s.Commit(ctx, batch))
 		for name, ask := range map[string]func() (int, error){

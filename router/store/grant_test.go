@@ -26,12 +26,15 @@ func TestWhatARoleMayNotDo(t *testing.T) {
 		{"use the schema", "may-not-use", []string{"REVOKE ALL ON SCHEMA public FROM PUBLIC"},
 			"role :role may not make tables in schema public", "GRANT USAGE, CREATE ON SCHEMA public TO :role"},
 		{"find a schema", "Has_none", []string{"DROP SCHEMA public", "GRANT CREATE ON DATABASE :db TO :role"},
-			"role :role may not make tables: its search_path names no schema that is there", "CREATE SCHEMA AUTHORIZATION :role"},
-		{"connect", "may_not_connect", []string{"REVOKE CONNECT ON DATABASE :db FROM PUBLIC", "GRANT CREATE ON SCHEMA public TO :role"},
+			"role :role may not make tables: its search_path names no schema that is there",
+			"CREATE SCHEMA AUTHORIZATION :role"},
+		{"connect", "may_not_connect", []string{"REVOKE CONNECT ON DATABASE :db FROM PUBLIC",
+			"GRANT CREATE ON SCHEMA public TO :role"},
 			"role :role may not connect to database :db", "GRANT CONNECT ON DATABASE :db TO :role"},
 		{"touch tables of another role", "stranger", []string{"GRANT CREATE ON SCHEMA public TO :role", "TABLES"},
 			"role :role may not change the tables in schema public, which are those of flowbridge", "GRANT flowbridge TO :role"},
-		{"change tables of another role that are too old", "younger", []string{"GRANT CREATE ON SCHEMA public TO :role", "TABLES",
+		{"change tables of another role that are too old", "younger", []string{"GRANT CREATE ON SCHEMA public TO :role",
+			"TABLES",
 			"DELETE FROM goose_db_version WHERE version_id > 1", "GRANT ALL ON ALL TABLES IN SCHEMA public TO :role"},
 			"role :role may not change the tables in schema public, which are those of flowbridge", "GRANT flowbridge TO :role"},
 	} {
@@ -65,7 +68,8 @@ func TestWhatARoleMayNotDo(t *testing.T) {
 				t.Errorf("Inspect: %v, want %q", err, want)
 			}
 			_, err = store.Open(ctx, store.Config{DSN: theirs})
-			if want := plain.Replace(words.Replace(tt.want + ": run as a superuser: " + tt.grant)); err == nil || !strings.Contains(plain.Replace(err.Error()), want) {
+			if want := plain.Replace(words.Replace(tt.want + ": run as a superuser: " + tt.grant)); err == nil ||
+				!strings.Contains(plain.Replace(err.Error()), want) {
 				t.Fatalf("Open: %v, want %q", err, want)
 			}
 			_, statement, _ := strings.Cut(err.Error(), "run as a superuser: ")
@@ -102,7 +106,8 @@ func TestWhatIsNoPathOfADatabaseIsRefused(t *testing.T) {
 		_, opened := store.Open(ctx, store.Config{DSN: dsn})
 		_, inspected := store.Inspect(ctx, dsn)
 		_, read := store.OpenHistory(ctx, dsn)
-		for by, err := range map[string]error{"Open": opened, "Inspect": inspected, "OpenHistory": read, "Backup": store.Backup(ctx, dsn, "copy.db")} {
+		for by, err := range map[string]error{"Open": opened, "Inspect": inspected, "OpenHistory": read,
+			"Backup": store.Backup(ctx, dsn, "copy.db")} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s %s: %v, want %q", by, dsn, err, want)
 			}

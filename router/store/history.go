@@ -13,8 +13,8 @@ import (
 	"flowbridge/router"
 )
 
-// History is a journal and what was told of it, opened only to be read: it migrates nothing, writes nothing, and leaves a
-// bridge that runs on the same database alone. Every method reads a bounded part in a short transaction of its own.
+// History is a journal and what was told of it, opened only to be read: it migrates nothing, writes nothing, and leaves
+// a bridge that runs on the same database alone. Every method reads a bounded part in a short transaction of its own.
 type History struct {
 	db    *pool
 	close func() error
@@ -37,7 +37,8 @@ func OpenHistory(ctx context.Context, dsn string) (*History, error) {
 		return nil, fmt.Errorf("open history %s: %w", DisplayName(dsn), err)
 	}
 	if _, err := h.Bounds(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open history %s: it is no database that a bridge has written: %w", DisplayName(dsn), explain(err)), h.Close())
+		return nil, errors.Join(fmt.Errorf("open history %s: it is no database that a bridge has written: %w",
+			DisplayName(dsn), explain(err)), h.Close())
 	}
 	return h, nil
 }
@@ -51,8 +52,9 @@ func openPostgresHistory(ctx context.Context, dsn string) (*History, error) {
 	return &History{db: s.read, close: s.release}, nil
 }
 
-// openSQLiteHistory opens a file that it cannot write to. A file in whose folder nobody has written beside it (no -wal) is
-// taken as it is, so that nothing is made there; else a bridge may be at work, and its newest commits are in that file.
+// openSQLiteHistory opens a file that it cannot write to. A file in whose folder nobody has written beside it (no -wal)
+// is taken as it is, so that nothing is made there; else a bridge may be at work, and its newest commits are in that
+// file.
 func openSQLiteHistory(_ context.Context, path string) (h *History, err error) {
 	info, err := os.Stat(path)
 	switch {
@@ -118,7 +120,8 @@ func (h *History) Bounds(ctx context.Context) (b HistoryBounds, err error) {
 // Events returns at most limit events with positions after one and up to another, in journal order, without those that
 // could not be read. Of some not all that they said is kept: see router.Reduced.
 func (h *History) Events(ctx context.Context, after, upTo int64, limit int) ([]router.Event, error) {
-	rows, err := h.db.QueryContext(ctx, `SELECT seq, digest, body FROM events WHERE seq > ? AND seq <= ? AND state <> 'unreadable' ORDER BY seq LIMIT ?`,
+	rows, err := h.db.QueryContext(ctx,
+		`SELECT seq, digest, body FROM events WHERE seq > ? AND seq <= ? AND state <> 'unreadable' ORDER BY seq LIMIT ?`,
 		after, upTo, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
@@ -160,7 +163,8 @@ type PastIncident struct {
 // Incidents returns at most limit incidents with numbers after one, in their order, which is that of the events that
 // opened them.
 func (h *History) Incidents(ctx context.Context, after int64, limit int) (found []PastIncident, err error) {
-	rows, err := h.db.QueryContext(ctx, `SELECT i.number, i.key, i.waba, i.flow, i.event, i.rule, i.opened_at, i.resolved_at, coalesce(t.event, 0)
+	rows, err := h.db.QueryContext(ctx,
+		`SELECT i.number, i.key, i.waba, i.flow, i.event, i.rule, i.opened_at, i.resolved_at, coalesce(t.event, 0)
 		FROM incidents i LEFT JOIN timeline t ON t.incident = i.number AND t.n = 1 WHERE i.number > ? ORDER BY i.number LIMIT ?`, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read incidents: %w", err)
@@ -170,7 +174,8 @@ func (h *History) Incidents(ctx context.Context, after int64, limit int) (found 
 	for rows.Next() {
 		var i PastIncident
 		var opened, resolved int64
-		if err := rows.Scan(&i.Number, &i.Key, &i.WABA, &i.Flow, &i.Event, &i.Rule, &opened, &resolved, &i.OpenedBy); err != nil {
+		if err := rows.Scan(&i.Number, &i.Key, &i.WABA, &i.Flow, &i.Event, &i.Rule, &opened, &resolved,
+			&i.OpenedBy); err != nil {
 			return nil, fmt.Errorf("read incidents: %w", err)
 		}
 		i.OpenedAt, i.ResolvedAt = fromMicros(opened), fromMicros(resolved)
@@ -198,23 +203,26 @@ type PastNotice struct {
 
 // Notices returns what was told of the events with positions after one and up to another that have no pair.
 func (h *History) Notices(ctx context.Context, after, upTo int64) (found []PastNotice, err error) {
-	err = h.deliveries(ctx, `incident = 0 AND d.event > ? AND d.event <= ?`, func(_, event int64, d PastDelivery, body []byte) error {
-		n := PastNotice{PastDelivery: d}
-		if body != nil {
-			if err := json.Unmarshal(body, &n.Notice); err != nil {
-				return err
+	err = h.deliveries(ctx, `incident = 0 AND d.event > ? AND d.event <= ?`,
+		func(_, event int64, d PastDelivery, body []byte) error {
+			n := PastNotice{PastDelivery: d}
+			if body != nil {
+				if err := json.Unmarshal(body, &n.Notice); err != nil {
+					return err
+				}
 			}
-		}
-		n.Notice.Event = event
-		found = append(found, n)
-		return nil
-	}, after, upTo)
+			n.Notice.Event = event
+			found = append(found, n)
+			return nil
+		}, after, upTo)
 	return found, err
 }
 
-func (h *History) deliveries(ctx context.Context, where string, each func(incident, event int64, d PastDelivery, notice []byte) error, args ...any) error {
+func (h *History) deliveries(ctx context.Context, where string,
+	each func(incident, event int64, d PastDelivery, notice []byte) error, args ...any) error {
 	rows, err := h.db.QueryContext(ctx, `SELECT incident, d.event, notifier, kind, state, receipt, n.body FROM deliveries d
-		LEFT JOIN notices n ON d.incident = 0 AND n.event = d.event WHERE `+where+` ORDER BY incident, d.event, notifier`, args...)
+		LEFT JOIN notices n ON d.incident = 0 AND n.event = d.event WHERE `+where+` ORDER BY incident, d.event, notifier`,
+		args...)
 	if err != nil {
 		return fmt.Errorf("read deliveries: %w", err)
 	}

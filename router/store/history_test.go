@@ -40,7 +40,8 @@ func holdsHistory(t *testing.T, path string) {
 	}))
 	for range 2 {
 		n := claim(t, s, "told", now)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("ts", "1")}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+			State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("ts", "1")}}))
 	}
 
 	h, err := store.OpenHistory(ctx, path)

@@ -17,8 +17,8 @@ import (
 )
 
 // The inbox is a SQLite file of its own, beside the other: what arrives is written there and on disk before it is
-// answered, so that intake waits for no transaction of those that fold and tell. From there it is moved into the journal,
-// in order, before it is folded.
+// answered, so that intake waits for no transaction of those that fold and tell. From there it is moved into the
+// journal, in order, before it is folded.
 //
 // The two files need not agree at a kill. A row is removed from the inbox only after the commit that put it into the
 // journal; what a kill leaves in both is moved once more, and is a repeat there: the journal knows its digest.
@@ -74,7 +74,8 @@ func (s *Store) openInbox(ctx context.Context, database string) (err error) {
 		to       **pool
 		settings url.Values
 	}{
-		{&in.write, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)",
+		{&in.write, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(5000)", "journal_mode(WAL)",
+			"synchronous(FULL)",
 			"cache_size(-2000)", "journal_size_limit(16777216)", "secure_delete(1)"}}},
 		{&in.read, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-500)"}}},
 	} {
@@ -102,7 +103,8 @@ func (s *Store) openInbox(ctx context.Context, database string) (err error) {
 }
 
 func insertInboxQuery(n int) string {
-	return `INSERT INTO inbox (digest, received_at, state, body) VALUES (?, ?, ?, ?)` + strings.Repeat(`, (?, ?, ?, ?)`, n-1) + ` ON CONFLICT (digest) DO NOTHING`
+	return `INSERT INTO inbox (digest, received_at, state, body) VALUES (?, ?, ?, ?)` + strings.Repeat(`, (?, ?, ?, ?)`,
+		n-1) + ` ON CONFLICT (digest) DO NOTHING`
 }
 
 // store writes what arrived, but for what the journal has already.
@@ -162,7 +164,8 @@ func (in *inbox) known(ctx context.Context, rows []eventRow) (map[string]bool, e
 		for _, row := range rest[:n] {
 			args = append(args, row.digest)
 		}
-		found, err := all(ctx, in.s.read, `SELECT digest FROM events WHERE digest IN (?`+strings.Repeat(", ?", n-1)+`)`, args, scanText)
+		found, err := all(ctx, in.s.read, `SELECT digest FROM events WHERE digest IN (?`+strings.Repeat(", ?", n-1)+`)`, args,
+			scanText)
 		if err != nil {
 			return nil, err
 		}
@@ -196,7 +199,8 @@ func (in *inbox) moveSome(ctx context.Context, most int) (int, error) {
 		seq int64
 		eventRow
 	}
-	rows, err := all(ctx, in.read, `SELECT seq, digest, received_at, state, body FROM inbox WHERE seq > ? ORDER BY seq LIMIT ?`,
+	rows, err := all(ctx, in.read,
+		`SELECT seq, digest, received_at, state, body FROM inbox WHERE seq > ? ORDER BY seq LIMIT ?`,
 		[]any{in.moved.Load(), most}, func(row scanner) (a arrived, err error) {
 			err = row.Scan(&a.seq, &a.digest, &a.received, &a.state, &a.body)
 			return a, err
@@ -268,8 +272,8 @@ func (s *Store) settle(ctx context.Context) error {
 	return err
 }
 
-// copyInbox adds to the copy of a database what is in its inbox. It is asked with a view of the inbox from before the copy
-// was made: what was moved since is in the copy.
+// copyInbox adds to the copy of a database what is in its inbox. It is asked with a view of the inbox from before the
+// copy was made: what was moved since is in the copy.
 func copyInbox(ctx context.Context, inbox *sql.Tx, empty string) error {
 	rows, err := inbox.QueryContext(ctx, `SELECT digest, received_at, state, body FROM inbox ORDER BY seq`)
 	if err != nil {

@@ -54,8 +54,8 @@ func TestIntakeWaitsForNoTransactionOfOthers(t *testing.T) {
 	}
 }
 
-// TestAKillBetweenTheTwoFilesLosesNothing leaves behind what a kill can: an event that is in both files, one that is only
-// in the inbox, and one that is only in the journal.
+// TestAKillBetweenTheTwoFilesLosesNothing leaves behind what a kill can: an event that is in both files, one that is
+// only in the inbox, and one that is only in the journal.
 func TestAKillBetweenTheTwoFilesLosesNothing(t *testing.T) {
 	ctx, path := context.Background(), filepath.Join(t.TempDir(), "test.db")
 	s := openFull(t, path)
@@ -74,7 +74,8 @@ func TestAKillBetweenTheTwoFilesLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The row that was moved is put back, as if it had not been removed before the kill.
-	if _, err := s.inbox.write.ExecContext(ctx, `INSERT INTO inbox (digest, received_at, state, body) VALUES ('arrived 1', 1, 'waiting', '{}') ON CONFLICT DO NOTHING`); err != nil {
+	if _, err := s.inbox.write.ExecContext(ctx,
+		`INSERT INTO inbox (digest, received_at, state, body) VALUES ('arrived 1', 1, 'waiting', '{}') ON CONFLICT DO NOTHING`); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -89,8 +90,8 @@ func TestAKillBetweenTheTwoFilesLosesNothing(t *testing.T) {
 	}
 }
 
-// TestWhatTheJournalKnowsHidesNothingBehindIt puts before what is new in the inbox what came there before a kill and was
-// moved, and what needs no folding. Whoever asks for a few that wait is not told that none do.
+// TestWhatTheJournalKnowsHidesNothingBehindIt puts before what is new in the inbox what came there before a kill and
+// was moved, and what needs no folding. Whoever asks for a few that wait is not told that none do.
 func TestWhatTheJournalKnowsHidesNothingBehindIt(t *testing.T) {
 	ctx, path := context.Background(), filepath.Join(t.TempDir(), "test.db")
 	s := openFull(t, path)
@@ -109,7 +110,8 @@ func TestWhatTheJournalKnowsHidesNothingBehindIt(t *testing.T) {
 	}
 	// The rows are put back, as if they had not been removed before the kill.
 	for n := range 7 {
-		if _, err := s.inbox.write.ExecContext(ctx, `INSERT INTO inbox (digest, received_at, state, body) VALUES (?, 1, 'waiting', '{}')
+		if _, err := s.inbox.write.ExecContext(ctx,
+			`INSERT INTO inbox (digest, received_at, state, body) VALUES (?, 1, 'waiting', '{}')
 			ON CONFLICT DO NOTHING`, arrival(n).Digest); err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +195,8 @@ func TestAnInboxThatCannotBeOpenedIsNamed(t *testing.T) {
 			if err := put(path + "-inbox"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Open(context.Background(), Config{DSN: path}); err == nil || !strings.Contains(err.Error(), path+"-inbox") {
+			if _, err := Open(context.Background(), Config{DSN: path}); err == nil ||
+				!strings.Contains(err.Error(), path+"-inbox") {
 				t.Errorf("got %v", err)
 			}
 		})

@@ -13,7 +13,8 @@ import (
 
 // insertEventsQuery inserts n events, but for repeats.
 func insertEventsQuery(n int) string {
-	return `INSERT INTO events (digest, received_at, state, body) VALUES (?, ?, ?, ?)` + strings.Repeat(`, (?, ?, ?, ?)`, n-1) + ` ON CONFLICT (digest) DO NOTHING`
+	return `INSERT INTO events (digest, received_at, state, body) VALUES (?, ?, ?, ?)` + strings.Repeat(`, (?, ?, ?, ?)`,
+		n-1) + ` ON CONFLICT (digest) DO NOTHING`
 }
 
 // maxCommitEvents bounds one shared transaction, and with it how long the last to join waits.
@@ -99,7 +100,8 @@ func (s *Store) commitCalls() {
 			s.commitBatch(s.gather(call))
 		case <-tidy:
 			if err := s.inbox.tidy(context.Background()); err != nil {
-				s.cfg.Logger.Warn("the inbox of the database could not be tidied: what was moved may still be read in it", "error", err)
+				s.cfg.Logger.Warn("the inbox of the database could not be tidied: what was moved may still be read in it",
+					"error", err)
 			}
 		case <-s.closing:
 			for {
@@ -191,7 +193,8 @@ func areFresh(digests, stored []string) []bool {
 
 // insertEvent stores an event that is part of a transaction; a repeat is dropped.
 func insertEvent(ctx context.Context, tx *txn, row eventRow) error {
-	if _, err := tx.ExecContext(ctx, insertEventsQuery(1), row.digest, row.received, string(row.state), row.body); err != nil {
+	if _, err := tx.ExecContext(ctx, insertEventsQuery(1), row.digest, row.received, string(row.state),
+		row.body); err != nil {
 		return fmt.Errorf("store event: %w", err)
 	}
 	return nil

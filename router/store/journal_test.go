@@ -103,8 +103,10 @@ func journalSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 		inc := incident(1)
 		inc.WABA, inc.Flow, inc.AcknowledgedBy = flow.WABA, flow.Flow, "o'\x00"
-		check(t, s.Commit(ctx, router.Batch{Outcomes: []router.Outcome{{Seq: 1, Text: "\x00"}}, Incidents: []router.Incident{inc},
-			Alerts: []router.FlowAlert{{FlowID: flow, Alert: router.Alert{Event: "E", Level: "5", Active: true, Incident: 1}}}}))
+		check(t, s.Commit(ctx, router.Batch{Outcomes: []router.Outcome{{Seq: 1, Text: "\x00"}},
+			Incidents: []router.Incident{inc},
+			Alerts: []router.FlowAlert{{FlowID: flow, Alert: router.Alert{Event: "E", Level: "5", Active: true,
+				Incident: 1}}}}))
 		states, err := s.States(ctx, []router.FlowID{flow, {WABA: "w", Flow: "f"}, {WABA: "w", Flow: "g"}}, nil)
 		check(t, err)
 		if got := states[flow]; len(got.Alerts) != 1 || len(got.Incidents) != 1 {

@@ -24,7 +24,8 @@ func tried(q *queue, request string) *router.Attempt {
 	return &router.Attempt{
 		Revision: 1, At: q.now, Took: 1500 * time.Microsecond, Result: router.AttemptDelivered, Status: 200,
 		Calls: []router.Call{
-			{Method: "POST", URL: "https://slack.com/api/chat.postMessage", Request: request, Status: 200, Answer: `{"ok":true,"ts":"1.2"}`, Took: time.Millisecond},
+			{Method: "POST", URL: "https://slack.com/api/chat.postMessage", Request: request, Status: 200,
+				Answer: `{"ok":true,"ts":"1.2"}`, Took: time.Millisecond},
 			{Method: "GET", URL: "https://slack.com/api/chat.getPermalink", Error: "cut off", Took: 2 * time.Millisecond},
 		},
 	}
@@ -165,7 +166,8 @@ func attemptsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			q.owe(chat(n+1, true, router.Error))
 		}
 		var ids []int64
-		for _, request := range []string{`{"text":"called from +1 555\u00a0010 0200"}`, `{"text":"{\"phone\": \"\\u002b15550100200\"}"}`, `{"text":"15550100299"}`} {
+		for _, request := range []string{`{"text":"called from +1 555\u00a0010 0200"}`,
+			`{"text":"{\"phone\": \"\\u002b15550100200\"}"}`, `{"text":"15550100299"}`} {
 			ids = append(ids, q.finish("chat", request, func(r *router.Result) { r.Attempt.Error = "of 15550100200" }).Delivery)
 		}
 		p, err := router.NewPerson("+1 555 010 0200", "")
@@ -251,12 +253,15 @@ func rulesSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		hits := func(d time.Time, rule string, hits, pages int64, last time.Time) router.RuleHits {
 			return router.RuleHits{Day: d, Rule: rule, Hits: hits, Pages: pages, Last: last}
 		}
-		check(t, s.Commit(ctx, router.Batch{Hits: []router.RuleHits{hits(day, "a", 2, 1, day.Add(time.Hour)), hits(day, "b", 1, 0, day)}}))
+		check(t, s.Commit(ctx, router.Batch{Hits: []router.RuleHits{hits(day, "a", 2, 1, day.Add(time.Hour)),
+			hits(day, "b", 1, 0, day)}}))
 		check(t, s.Commit(ctx, router.Batch{Hits: []router.RuleHits{hits(day, "a", 1, 0, day.Add(2*time.Hour))}}))
-		check(t, s.Commit(ctx, router.Batch{Hits: []router.RuleHits{hits(day, "a", 0, 1, time.Time{}), hits(day.AddDate(0, 0, 1), "a", 1, 0, day.AddDate(0, 0, 1))}}))
+		check(t, s.Commit(ctx, router.Batch{Hits: []router.RuleHits{hits(day, "a", 0, 1, time.Time{}),
+			hits(day.AddDate(0, 0, 1), "a", 1, 0, day.AddDate(0, 0, 1))}}))
 		got, err := s.RuleHits(ctx, day.Add(5*time.Hour))
 		check(t, err)
-		diff(t, got, []router.RuleHits{hits(day, "a", 3, 2, day.Add(2*time.Hour)), hits(day, "b", 1, 0, day), hits(day.AddDate(0, 0, 1), "a", 1, 0, day.AddDate(0, 0, 1))})
+		diff(t, got, []router.RuleHits{hits(day, "a", 3, 2, day.Add(2*time.Hour)), hits(day, "b", 1, 0, day),
+			hits(day.AddDate(0, 0, 1), "a", 1, 0, day.AddDate(0, 0, 1))})
 		swept, err := s.Sweep(ctx, day.Add(router.KeepRules).Add(time.Hour), 0, 0)
 		if check(t, err); swept.Hits != 2 {
 			t.Errorf("removed %d", swept.Hits)
@@ -284,7 +289,8 @@ func pausesSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		t.Helper()
 		for _, minute := range minutes {
 			at := noon.Add(time.Duration(minute) * time.Minute)
-			e := router.Event{Digest: fmt.Sprint(source, flow, minute), Source: source, Name: "X", Flow: flow, Received: at, At: at}
+			e := router.Event{Digest: fmt.Sprint(source, flow, minute), Source: source, Name: "X", Flow: flow, Received: at,
+				At: at}
 			if _, err := s.Append(ctx, []router.Event{e}); err != nil {
 				t.Fatal(err)
 			}
@@ -300,7 +306,8 @@ func pausesSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	if _, err := s.Events(ctx, "", 1); err != nil { // what is stored is in the journal by then
 		t.Fatal(err)
 	}
-	for from, want := range map[int]string{0: "[1h0m0s 5h0m0s] 0", -1000: "[1h0m0s 5h0m0s] 0", 60: "[1h0m0s 5h0m0s] 61", 125: "[5h0m0s] 130", 460: "[] 489", 500: "[] none"} {
+	for from, want := range map[int]string{0: "[1h0m0s 5h0m0s] 0", -1000: "[1h0m0s 5h0m0s] 0", 60: "[1h0m0s 5h0m0s] 61",
+		125: "[5h0m0s] 130", 460: "[] 489", 500: "[] none"} {
 		got, first, err := s.Pauses(ctx, noon.Add(time.Duration(from)*time.Minute), time.Hour)
 		at := "none"
 		if !first.IsZero() {

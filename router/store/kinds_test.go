@@ -11,8 +11,8 @@ import (
 	"flowbridge/router/store"
 )
 
-// TestADatabaseFromBeforeKindsWereDescribedGoesOn opens one as the version before migration 18 left it: its pages are found by
-// their key, and what its receipts say is the kinds' own.
+// TestADatabaseFromBeforeKindsWereDescribedGoesOn opens one as the version before migration 18 left it: its pages are
+// found by their key, and what its receipts say is the kinds' own.
 func TestADatabaseFromBeforeKindsWereDescribedGoesOn(t *testing.T) {
 	ctx, path := context.Background(), filepath.Join(t.TempDir(), "older.db")
 	s, err := store.Open(ctx, store.Config{DSN: path, Now: func() time.Time { return noon }})
@@ -31,8 +31,10 @@ func TestADatabaseFromBeforeKindsWereDescribedGoesOn(t *testing.T) {
 		`CREATE INDEX deliveries_paging ON deliveries (updated_at) WHERE kind = 'pagerduty' AND open = 1`,
 		`DROP INDEX incidents_account`, `DROP INDEX incidents_opened`, `ALTER TABLE incidents DROP COLUMN silenced`,
 		`ALTER TABLE incidents DROP COLUMN labels`, `ALTER TABLE incidents DROP COLUMN words`,
-		`DROP INDEX incidents_rules`, `ALTER TABLE incidents DROP COLUMN rules`, `DROP TABLE rules_versions`, `DROP TABLE rule_hits`,
-		`DROP TABLE seen`, `DROP TABLE console_key`, `DROP TABLE attempts`, `DROP TABLE processes`, `DELETE FROM goose_db_version WHERE version_id >= 18`,
+		`DROP INDEX incidents_rules`, `ALTER TABLE incidents DROP COLUMN rules`, `DROP TABLE rules_versions`,
+		`DROP TABLE rule_hits`,
+		`DROP TABLE seen`, `DROP TABLE console_key`, `DROP TABLE attempts`, `DROP TABLE processes`,
+		`DELETE FROM goose_db_version WHERE version_id >= 18`,
 		`UPDATE deliveries SET may_exist = 1, receipt = '` + oldPage + `' WHERE kind = 'pagerduty'`,
 		`UPDATE deliveries SET may_exist = 1, receipt = '` + oldCard + `' WHERE kind = 'slack'`,
 	} {
@@ -58,7 +60,8 @@ func TestADatabaseFromBeforeKindsWereDescribedGoesOn(t *testing.T) {
 		Own: `{"channel":"C1","frozen":true,"mute":true,"shown":"error","ts":"1.0"}`}
 	diff(t, n.Receipt, card)
 	diff(t, n.Target, chat.Target)
-	check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: card}))
+	check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+		State: router.DeliveryDelivered, Receipt: card}))
 	receipts, err := s.Receipts(ctx, router.KindSlack, "#ops")
 	check(t, err)
 	diff(t, receipts, []router.Receipt{card})

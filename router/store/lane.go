@@ -25,19 +25,22 @@ func (l *lane) down() bool { return l.failures >= router.LaneDown }
 
 // lockLane reads a lane, makes it if there is none, and keeps other processes from it until the transaction ends.
 func lockLane(ctx context.Context, tx *txn, notifier string) (l lane, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT turns, failures, failed, rests, refusal, refusals FROM lanes WHERE notifier = ?`+tx.d.forUpdate, notifier).
+	err = tx.QueryRowContext(ctx, `SELECT turns, failures, failed, rests, refusal, refusals FROM lanes WHERE notifier = ?`+
+		tx.d.forUpdate, notifier).
 		Scan(&l.turns, &l.failures, &l.failed, &l.rests, &l.refusal, &l.refusals)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return l, err
 	}
-	err = tx.QueryRowContext(ctx, `INSERT INTO lanes (notifier) VALUES (?) ON CONFLICT (notifier) DO UPDATE SET turns = lanes.turns
+	err = tx.QueryRowContext(ctx,
+		`INSERT INTO lanes (notifier) VALUES (?) ON CONFLICT (notifier) DO UPDATE SET turns = lanes.turns
 		RETURNING turns, failures, failed, rests, refusal, refusals`, notifier).
 		Scan(&l.turns, &l.failures, &l.failed, &l.rests, &l.refusal, &l.refusals)
 	return l, err
 }
 
 func writeLane(ctx context.Context, tx *txn, notifier string, l lane) error {
-	_, err := tx.ExecContext(ctx, `UPDATE lanes SET turns = ?, failures = ?, failed = ?, rests = ?, refusal = ?, refusals = ? WHERE notifier = ?`,
+	_, err := tx.ExecContext(ctx,
+		`UPDATE lanes SET turns = ?, failures = ?, failed = ?, rests = ?, refusal = ?, refusals = ? WHERE notifier = ?`,
 		l.turns, l.failures, l.failed, l.rests, l.refusal, l.refusals, notifier)
 	return err
 }
@@ -89,7 +92,8 @@ func settleLane(ctx context.Context, tx *txn, notifier string, r *router.Result,
 		}
 	}
 	if was.down() && !is.down() {
-		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET next_at = ? WHERE state = 'waiting' AND notifier = ? AND next_at > ? AND attempts > 0`,
+		_, err = tx.ExecContext(ctx,
+			`UPDATE deliveries SET next_at = ? WHERE state = 'waiting' AND notifier = ? AND next_at > ? AND attempts > 0`,
 			now, notifier, now)
 	}
 	return err
@@ -126,7 +130,8 @@ func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[ro
 func wait(ctx context.Context, tx *txn, notifier string, class router.Class, until time.Time, now int64) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO waits (notifier, class, until, since) VALUES (?, ?, ?, ?)
 		ON CONFLICT (notifier, class) DO UPDATE SET since = CASE WHEN excluded.until > waits.until THEN excluded.since ELSE waits.since END,
-		until = CASE WHEN excluded.until > waits.until THEN excluded.until ELSE waits.until END`, notifier, int64(class), micros(until), now)
+		until = CASE WHEN excluded.until > waits.until THEN excluded.until ELSE waits.until END`, notifier, int64(class),
+		micros(until), now)
 	return err
 }
 
@@ -148,12 +153,13 @@ func waiting(ctx context.Context, tx *txn, notifier string, now int64) (map[rout
 func (s *Store) Lanes(ctx context.Context) ([]router.Lane, error) {
 	const query = `SELECT l.notifier, l.failures, l.rests, coalesce((
 		SELECT max(w.until) FROM waits w WHERE w.notifier = l.notifier AND w.until > ? AND w.until - w.since > ?), 0) FROM lanes l ORDER BY l.notifier`
-	found, err := all(ctx, s.read, query, []any{micros(s.cfg.Now()), router.LongWait.Microseconds()}, func(row scanner) (l router.Lane, err error) {
-		var rests, waits int64
-		err = row.Scan(&l.Notifier, &l.Failures, &rests, &waits)
-		l.PausedUntil, l.Waits = fromMicros(rests), fromMicros(waits)
-		return l, err
-	})
+	found, err := all(ctx, s.read, query, []any{micros(s.cfg.Now()), router.LongWait.Microseconds()},
+		func(row scanner) (l router.Lane, err error) {
+			var rests, waits int64
+			err = row.Scan(&l.Notifier, &l.Failures, &rests, &waits)
+			l.PausedUntil, l.Waits = fromMicros(rests), fromMicros(waits)
+			return l, err
+		})
 	if err != nil {
 		return nil, fmt.Errorf("read lanes: %w", err)
 	}

@@ -35,12 +35,14 @@ func (s *Store) PlacesByLink(ctx context.Context, kind router.Kind, id string) (
 	if err != nil || len(places) > 0 {
 		return places, err
 	}
-	return s.places(ctx, `SELECT i.number, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by, '', '', '', 0, 0, '', 0, ''
-		FROM former_links f JOIN incidents i ON i.number = f.incident WHERE f.id = ? ORDER BY i.number DESC LIMIT ?`, id, maxPlaces)
+	return s.places(ctx,
+		`SELECT i.number, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by, '', '', '', 0, 0, '', 0, ''
+		FROM former_links f JOIN incidents i ON i.number = f.incident WHERE f.id = ? ORDER BY i.number DESC LIMIT ?`, id,
+		maxPlaces)
 }
 
-// PlacesByKey returns the places that the service of a kind was told to find by one of some keys, the newest incident first: an
-// incident that is over leaves its key to the next. Keys beyond the hundredth are not looked for.
+// PlacesByKey returns the places that the service of a kind was told to find by one of some keys, the newest incident
+// first: an incident that is over leaves its key to the next. Keys beyond the hundredth are not looked for.
 func (s *Store) PlacesByKey(ctx context.Context, kind router.Kind, keys ...string) ([]router.Place, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -55,12 +57,14 @@ func (s *Store) PlacesByKey(ctx context.Context, kind router.Kind, keys ...strin
 		ORDER BY d.id DESC LIMIT ?`, append(args, maxPlaces)...)
 }
 
-// Unlinked returns open pages that the service of a kind has accepted since a time and that have no link, or one from before
-// they opened anew; those told last first, at most maxPlaces: some never get a name, and must not hide the others.
+// Unlinked returns open pages that the service of a kind has accepted since a time and that have no link, or one from
+// before they opened anew; those told last first, at most maxPlaces: some never get a name, and must not hide the
+// others.
 func (s *Store) Unlinked(ctx context.Context, kind router.Kind, since time.Time) ([]router.Place, error) {
 	return s.places(ctx, `SELECT `+placeColumns+` FROM `+placeTables+`
 		WHERE d.keyed = 1 AND d.kind = ? AND d.open = 1 AND d.updated_at > ? AND d.incident <> 0 AND d.have > 0 AND d.state <> 'parked'
-		AND (l.id IS NULL OR l.stale = 1) ORDER BY d.updated_at DESC, d.id DESC LIMIT ?`, string(kind), micros(since), maxPlaces)
+		AND (l.id IS NULL OR l.stale = 1) ORDER BY d.updated_at DESC, d.id DESC LIMIT ?`, string(kind), micros(since),
+		maxPlaces)
 }
 
 func (s *Store) places(ctx context.Context, query string, args ...any) ([]router.Place, error) {
@@ -110,8 +114,8 @@ func writeLinks(ctx context.Context, tx *txn, b router.Batch) error {
 	})
 }
 
-// writeAlreadyThere makes deliveries remember the changes that came from their service: it is told nothing of them. One that waits, or is under way with an
-// older state, is tried once more with the new one.
+// writeAlreadyThere makes deliveries remember the changes that came from their service: it is told nothing of them. One
+// that waits, or is under way with an older state, is tried once more with the new one.
 func (s *Store) writeAlreadyThere(ctx context.Context, tx *txn, b router.Batch) error {
 	return s.record(ctx, tx, b.AlreadyThere)
 }
@@ -130,14 +134,15 @@ func (s *Store) record(ctx context.Context, tx *txn, known []router.Owed) error 
 	return nil
 }
 
-// writeOneAlreadyThere changes the receipt as well: it says what the service has. A page that a person ended there, and that was
-// told of something after that, may have opened anew by it: that is ended, too. One that the service ended by itself, and
-// that was told of something after that, is the page that is owed. One that a person opened there, and that was told of the
-// end after that, is over: it is told once more.
+// writeOneAlreadyThere changes the receipt as well: it says what the service has. A page that a person ended there, and
+// that was told of something after that, may have opened anew by it: that is ended, too. One that the service ended by
+// itself, and that was told of something after that, is the page that is owed. One that a person opened there, and that
+// was told of the end after that, is over: it is told once more.
 func writeOneAlreadyThere(ctx context.Context, tx *txn, o *router.Owed, now int64) error {
 	var id, toldAt int64
 	var body []byte
-	err := tx.QueryRowContext(ctx, `SELECT id, told_at, receipt FROM deliveries WHERE incident = ? AND event = ? AND notifier = ?`,
+	err := tx.QueryRowContext(ctx,
+		`SELECT id, told_at, receipt FROM deliveries WHERE incident = ? AND event = ? AND notifier = ?`,
 		o.Incident, o.Event(), o.Target.Notifier).Scan(&id, &toldAt, &body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
@@ -153,23 +158,27 @@ func writeOneAlreadyThere(ctx context.Context, tx *txn, o *router.Owed, now int6
 	since := !o.At.IsZero() && toldAt >= micros(o.At.Truncate(time.Second))
 	revived, buried := !o.Open && receipt.Open && since, o.Open && !receipt.Open && since && receipt != (router.Receipt{})
 	if receipt != (router.Receipt{}) && !buried && (!revived || !o.Ended.IsZero()) {
-		receipt.Open, receipt.Opening, receipt.Acknowledged = o.Open || revived, cmp.Or(o.Opening, receipt.Opening), o.Acknowledged
+		receipt.Open, receipt.Opening, receipt.Acknowledged = o.Open || revived, cmp.Or(o.Opening, receipt.Opening),
+			o.Acknowledged
 		if body, err = json.Marshal(receipt); err != nil {
 			return err
 		}
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET open = ?, opening = CASE WHEN ? > 0 THEN ? ELSE opening END, severity = ?, told_open = ?, receipt = ?,
+	_, err = tx.ExecContext(ctx,
+		`UPDATE deliveries SET open = ?, opening = CASE WHEN ? > 0 THEN ? ELSE opening END, severity = ?, told_open = ?, receipt = ?,
 		owed = owed + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END, cosmetic = 0 WHERE id = ?`,
 		toInt(o.Open), o.Opening, o.Opening, int64(o.Severity), toInt(o.Open && !buried || revived), string(body), id)
 	if err == nil && (revived || buried) {
-		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ? WHERE id = ? AND state <> 'waiting'`,
+		_, err = tx.ExecContext(ctx,
+			`UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ? WHERE id = ? AND state <> 'waiting'`,
 			now, now, id)
 	}
 	if err == nil {
 		err = classify(ctx, tx, id)
 	}
 	if err == nil && !o.Open {
-		_, err = tx.ExecContext(ctx, `UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`, o.Incident, o.Target.Notifier, o.Key)
+		_, err = tx.ExecContext(ctx, `UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`, o.Incident,
+			o.Target.Notifier, o.Key)
 	}
 	return err
 }
@@ -189,28 +198,32 @@ func receiptOf(ctx context.Context, tx *txn, id int64) (r router.Receipt, err er
 
 // noteReceipt does what a new receipt means for links. A card that has an address now is shown on the incident's open
 // pages, which says that they are renewed; a page that was closed gives up its link.
-func noteReceipt(ctx context.Context, tx *txn, r *router.Result, before router.Receipt, now int64) (renewed bool, err error) {
+func noteReceipt(ctx context.Context, tx *txn, r *router.Result, before router.Receipt,
+	now int64) (renewed bool, err error) {
 	addressed, closed := r.Receipt.Link != "" && r.Receipt.Link != before.Link, before.Open && !r.Receipt.Open
 	if !addressed && !closed {
 		return false, nil
 	}
 	var incident int64
 	var kind, notifier, key string
-	err = tx.QueryRowContext(ctx, `SELECT incident, kind, notifier, key FROM deliveries WHERE id = ?`, r.Delivery).Scan(&incident, &kind, &notifier, &key)
+	err = tx.QueryRowContext(ctx, `SELECT incident, kind, notifier, key FROM deliveries WHERE id = ?`,
+		r.Delivery).Scan(&incident, &kind, &notifier, &key)
 	switch {
 	case err != nil:
 		return false, err
 	case incident == 0:
 		return false, nil
 	case router.Kind(kind).Keyed():
-		_, err = tx.ExecContext(ctx, `UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`, incident, notifier, key)
+		_, err = tx.ExecContext(ctx, `UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`, incident,
+			notifier, key)
 		return false, err
 	case !addressed:
 		return false, nil
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting',
 		next_at = CASE WHEN state = 'waiting' THEN next_at ELSE ? END, owed_since = CASE WHEN state = 'waiting' THEN owed_since ELSE ? END,
-		class = `+classSQL("", "", "")+` WHERE incident = ? AND keyed = 1 AND state IN ('waiting', 'delivered') AND open = 1`, now, now, incident)
+		class = `+classSQL("", "", "")+` WHERE incident = ? AND keyed = 1 AND state IN ('waiting', 'delivered') AND open = 1`,
+		now, now, incident)
 	return true, err
 }
 
@@ -229,7 +242,8 @@ func (s *Store) Postpone(ctx context.Context, p router.Postponed) error {
 		if n >= router.MaxPostponed {
 			return router.ErrBusy
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO postponed (about, digest, received_at, next_at, body) VALUES (?, ?, ?, ?, ?)
+		_, err := tx.ExecContext(ctx,
+			`INSERT INTO postponed (about, digest, received_at, next_at, body) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (digest) DO NOTHING`, p.About, p.Digest, micros(p.Received), micros(p.Received), string(body))
 		return err
 	})
@@ -241,9 +255,10 @@ func (s *Store) Postpone(ctx context.Context, p router.Postponed) error {
 
 // Waits says whether something that a service said of an incident of its own waits: what it says next must wait, too.
 func (s *Store) Waits(ctx context.Context, about string) (bool, error) {
-	found, err := all(ctx, s.read, `SELECT id FROM postponed WHERE about = ? LIMIT 1`, []any{about}, func(row scanner) (id int64, err error) {
-		return id, row.Scan(&id)
-	})
+	found, err := all(ctx, s.read, `SELECT id FROM postponed WHERE about = ? LIMIT 1`, []any{about},
+		func(row scanner) (id int64, err error) {
+			return id, row.Scan(&id)
+		})
 	if err != nil {
 		return false, fmt.Errorf("read what was postponed: %w", err)
 	}
@@ -252,7 +267,8 @@ func (s *Store) Waits(ctx context.Context, about string) (bool, error) {
 
 // Postponed returns the oldest thing that waits about each incident, if it is due at now; at most limit.
 func (s *Store) Postponed(ctx context.Context, now time.Time, limit int) ([]router.Postponed, error) {
-	found, err := all(ctx, s.read, `SELECT id, about, digest, received_at, attempts, body FROM postponed p WHERE next_at <= ?
+	found, err := all(ctx, s.read,
+		`SELECT id, about, digest, received_at, attempts, body FROM postponed p WHERE next_at <= ?
 		AND NOT EXISTS (SELECT 1 FROM postponed older WHERE older.about = p.about AND older.id < p.id) ORDER BY id LIMIT ?`,
 		[]any{micros(now), limit}, func(row scanner) (p router.Postponed, err error) {
 			var received int64
@@ -272,7 +288,8 @@ func (s *Store) Postponed(ctx context.Context, now time.Time, limit int) ([]rout
 // PostponeMore makes what waits wait until a time, as an attempt that failed.
 func (s *Store) PostponeMore(ctx context.Context, id int64, until time.Time) error {
 	return s.inTx(ctx, func(tx *txn) error {
-		_, err := tx.ExecContext(ctx, `UPDATE postponed SET attempts = attempts + 1, next_at = ? WHERE id = ?`, micros(until), id)
+		_, err := tx.ExecContext(ctx, `UPDATE postponed SET attempts = attempts + 1, next_at = ? WHERE id = ?`,
+			micros(until), id)
 		return err
 	})
 }

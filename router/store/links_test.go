@@ -33,22 +33,26 @@ func overBothBy(t *testing.T, now func() time.Time, test func(t *testing.T, s *s
 		t.Run(name, func(t *testing.T) {
 			s := opener(fresh)(t, store.Config{Now: now}).Store
 			appendAll(t, s, event("a"))
-			check(t, s.Commit(context.Background(), router.Batch{Incidents: []router.Incident{failing(1)}, Owed: []router.Owed{owedPage(true), owedChat()}}))
+			check(t, s.Commit(context.Background(), router.Batch{Incidents: []router.Incident{failing(1)},
+				Owed: []router.Owed{owedPage(true), owedChat()}}))
 			test(t, s)
 		})
 	}
 }
 
 func failing(number int64, links ...router.Link) router.Incident {
-	return router.Incident{Number: number, Key: rateKey, WABA: "501", Flow: "77", Event: "ENDPOINT_ERROR_RATE", State: router.IncidentOpen, OpenedAt: noon, Revision: 1, Links: links}
+	return router.Incident{Number: number, Key: rateKey, WABA: "501", Flow: "77", Event: "ENDPOINT_ERROR_RATE",
+		State: router.IncidentOpen, OpenedAt: noon, Revision: 1, Links: links}
 }
 
 func owedPage(open bool) router.Owed {
-	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "k"}, Open: open, Severity: router.Error}
+	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "page", Kind: router.KindPagerDuty,
+		Credential: "k"}, Open: open, Severity: router.Error}
 }
 
 func owedChat() router.Owed {
-	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "chat", Kind: router.KindSlack, Address: "#ops"}, Open: true, Severity: router.Error}
+	return router.Owed{Incident: 1, Key: rateKey, Target: router.Target{Notifier: "chat", Kind: router.KindSlack,
+		Address: "#ops"}, Open: true, Severity: router.Error}
 }
 
 // attempt makes an attempt at what is due to a notifier, which ends with a receipt; false if nothing was due.
@@ -59,7 +63,8 @@ func attempt(t *testing.T, s *store.Store, notifier string, receipt router.Recei
 	if claimed == nil {
 		return n, false
 	}
-	check(t, s.Finish(context.Background(), router.Result{Delivery: claimed.Delivery, Revision: claimed.Revision, Claim: claimed.Claim, Receipt: receipt, State: router.DeliveryDelivered}))
+	check(t, s.Finish(context.Background(), router.Result{Delivery: claimed.Delivery, Revision: claimed.Revision,
+		Claim: claimed.Claim, Receipt: receipt, State: router.DeliveryDelivered}))
 	return *claimed, true
 }
 
@@ -68,12 +73,14 @@ var openReceipt = router.Receipt{Own: made("dedup_key", rateKey), Open: true}
 func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
-		place := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 1, State: router.IncidentOpen, OpenedAt: noon, Notifier: "page", Key: rateKey, Credential: "k"}
+		place := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 1, State: router.IncidentOpen,
+			OpenedAt: noon, Notifier: "page", Key: rateKey, Credential: "k"}
 		got, err := s.PlacesByKey(ctx, router.KindPagerDuty, "another key", rateKey)
 		check(t, err)
 		diff(t, got, []router.Place{place})
 
-		place.Link = router.Link{Notifier: "page", Key: rateKey, ID: "P1", Number: 7, URL: "https://example.pagerduty.com/incidents/P1"}
+		place.Link = router.Link{Notifier: "page", Key: rateKey, ID: "P1", Number: 7,
+			URL: "https://example.pagerduty.com/incidents/P1"}
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, place.Link)}}))
 		for _, find := range []func() ([]router.Place, error){
 			func() ([]router.Place, error) { return s.PlacesByKey(ctx, router.KindPagerDuty, rateKey) },
@@ -88,15 +95,16 @@ func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
 		diff(t, got, []router.Place(nil))
 
 		// It is opened anew there: what is done to the old page belongs to the incident, and to no page of it.
-		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, router.Link{Notifier: "page", Key: rateKey, ID: "P2", Number: 8})}}))
+		check(t, s.Commit(ctx, router.Batch{
+			Incidents: []router.Incident{failing(1, router.Link{Notifier: "page", Key: rateKey, ID: "P2", Number: 8})}}))
 		got, err = s.PlacesByLink(ctx, router.KindPagerDuty, "P1")
 		check(t, err)
 		diff(t, got, []router.Place{{FlowID: place.FlowID, Incident: 1, State: router.IncidentOpen, OpenedAt: noon}})
 	})
 }
 
-// TestAPageThatTheServiceRefusedWasNotThere looks since when people can have done anything to a page: not while each attempt
-// at it was refused for certain.
+// TestAPageThatTheServiceRefusedWasNotThere looks since when people can have done anything to a page: not while each
+// attempt at it was refused for certain.
 func TestAPageThatTheServiceRefusedWasNotThere(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
@@ -105,10 +113,13 @@ func TestAPageThatTheServiceRefusedWasNotThere(t *testing.T) {
 			end    router.Result
 			exists bool
 		}{
-			{"busy, and it says until when", router.Result{State: router.DeliveryWaiting, Interrupted: true, NextAt: noon.Add(time.Minute)}, false},
+			{"busy, and it says until when", router.Result{State: router.DeliveryWaiting, Interrupted: true,
+				NextAt: noon.Add(time.Minute)}, false},
 			{"refused for now", router.Result{State: router.DeliveryWaiting, NextAt: noon.Add(2 * time.Minute)}, false},
-			{"no clear answer", router.Result{State: router.DeliveryWaiting, NextAt: noon.Add(3 * time.Minute), Receipt: openReceipt}, true},
-			{"busy again", router.Result{State: router.DeliveryWaiting, NextAt: noon.Add(4 * time.Minute), Receipt: openReceipt}, true},
+			{"no clear answer", router.Result{State: router.DeliveryWaiting, NextAt: noon.Add(3 * time.Minute),
+				Receipt: openReceipt}, true},
+			{"busy again", router.Result{State: router.DeliveryWaiting, NextAt: noon.Add(4 * time.Minute), Receipt: openReceipt},
+				true},
 		} {
 			at := noon.Add(time.Duration(i) * time.Minute)
 			claimed, _, err := s.Claim(ctx, router.Ask{Notifier: "page", Now: at, Lease: time.Minute})
@@ -131,8 +142,8 @@ func TestAPageThatTheServiceRefusedWasNotThere(t *testing.T) {
 	})
 }
 
-// TestAPageThatAPersonReopenedIsNotOpenForTheNextIncident holds that what is done on such a page is not taken for the next
-// incident with its key: its end is told first, and then that one is told anew.
+// TestAPageThatAPersonReopenedIsNotOpenForTheNextIncident holds that what is done on such a page is not taken for the
+// next incident with its key: its end is told first, and then that one is told anew.
 func TestAPageThatAPersonReopenedIsNotOpenForTheNextIncident(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
@@ -207,10 +218,12 @@ func TestAPageIsUnlinkedFromWhenItIsAcceptedUntilItsNameIsKnownAndAnewAfterItWas
 		unlinked("named", 0)
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(false)}}))
 		attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)})
-		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, link)}, Owed: []router.Owed{owedPage(true)}}))
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, link)},
+			Owed: []router.Owed{owedPage(true)}}))
 		attempt(t, s, "page", openReceipt)
 		unlinked("open anew", 1)
-		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, router.Link{Notifier: "page", Key: rateKey, ID: "P2"})}}))
+		check(t, s.Commit(ctx, router.Batch{
+			Incidents: []router.Incident{failing(1, router.Link{Notifier: "page", Key: rateKey, ID: "P2"})}}))
 		unlinked("named anew", 0)
 		check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{owedPage(false)}}))
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(true)}}))
@@ -257,7 +270,8 @@ func TestWhatAServiceKnowsIsNotToldToItUnlessSomethingElseIsUnderWay(t *testing.
 		claimed, _, err := s.Claim(ctx, router.Ask{Notifier: "page", Now: noon, Lease: time.Minute})
 		check(t, err)
 		check(t, s.Commit(ctx, router.Batch{AlreadyThere: []router.Owed{owedPage(false)}})) // while a trigger is under way
-		check(t, s.Finish(ctx, router.Result{Delivery: claimed.Delivery, Revision: claimed.Revision, Claim: claimed.Claim, Receipt: openReceipt, State: router.DeliveryDelivered}))
+		check(t, s.Finish(ctx, router.Result{Delivery: claimed.Delivery, Revision: claimed.Revision, Claim: claimed.Claim,
+			Receipt: openReceipt, State: router.DeliveryDelivered}))
 		if n, ok := attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)}); !ok || n.Open {
 			t.Errorf("after a trigger that came too late: told %v, open %v", ok, n.Open)
 		}
@@ -270,7 +284,8 @@ func TestACardsAddressReachesThePageOnce(t *testing.T) {
 		card := router.Receipt{Own: made("ts", "1.0"), Link: "https://example.slack.com/archives/C1/p10"}
 		attempt(t, s, "chat", card)
 		n, ok := attempt(t, s, "page", openReceipt)
-		if diff := cmp.Diff([]router.Related{{Notifier: "chat", Kind: router.KindSlack, Link: card.Link}}, n.Related); !ok || diff != "" {
+		if diff := cmp.Diff([]router.Related{{Notifier: "chat", Kind: router.KindSlack, Link: card.Link}}, n.Related); !ok ||
+			diff != "" {
 			t.Errorf("told %v; related (-want +got):\n%s", ok, diff)
 		}
 		if n, ok := attempt(t, s, "chat", card); ok {
@@ -300,7 +315,8 @@ func TestWhatIsPostponedComesBackInItsOrderUntilItIsSettled(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		said := func(about, digest string) router.Postponed {
-			return router.Postponed{About: about, Digest: digest, Received: noon, Events: []router.Event{{Name: router.Note, At: noon, Received: noon, Source: router.SourcePagerDuty, Act: &router.Act{Text: digest}}}}
+			return router.Postponed{About: about, Digest: digest, Received: noon, Events: []router.Event{{Name: router.Note,
+				At: noon, Received: noon, Source: router.SourcePagerDuty, Act: &router.Act{Text: digest}}}}
 		}
 		for _, p := range []router.Postponed{said("P1", "a"), said("P1", "b"), said("P2", "c"), said("P1", "a")} {
 			check(t, s.Postpone(ctx, p))

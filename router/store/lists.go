@@ -13,11 +13,12 @@ import (
 	"flowbridge/router"
 )
 
-// A list asks the database a bounded number of times, however many incidents it has: once for the incidents (in the order of
-// what is worst at most three times, and once for where a page begins), once for the alerts of all of them, and so on.
+// A list asks the database a bounded number of times, however many incidents it has: once for the incidents (in the
+// order of what is worst at most three times, and once for where a page begins), once for the alerts of all of them,
+// and so on.
 
-// Incidents returns incidents with all that people may ask of them. It returns router.ErrNotFound where the order is by what
-// is worst, and there is no incident Before.
+// Incidents returns incidents with all that people may ask of them. It returns router.ErrNotFound where the order is by
+// what is worst, and there is no incident Before.
 func (s *Store) Incidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error) {
 	found, err := s.find(ctx, &f)
 	if err != nil {
@@ -47,13 +48,14 @@ func (s *Store) IncidentRows(ctx context.Context, f router.IncidentFilter) ([]ro
 	for _, a := range theirs {
 		rows[at[a.Incident]].Alerts = append(rows[at[a.Incident]].Alerts, a)
 	}
-	marks, err := all(ctx, s.read, `SELECT incident, id, notifier, kind, state, failing_since, last_error FROM deliveries WHERE incident IN `+
-		these+` ORDER BY incident, notifier, id`, numbers, func(row scanner) (m router.DeliveryMark, err error) {
-		var failing int64
-		err = row.Scan(&m.Incident, &m.ID, &m.Notifier, &m.Kind, &m.State, &failing, &m.Error)
-		m.Failing = fromMicros(failing)
-		return m, err
-	})
+	marks, err := all(ctx, s.read,
+		`SELECT incident, id, notifier, kind, state, failing_since, last_error FROM deliveries WHERE incident IN `+
+			these+` ORDER BY incident, notifier, id`, numbers, func(row scanner) (m router.DeliveryMark, err error) {
+			var failing int64
+			err = row.Scan(&m.Incident, &m.ID, &m.Notifier, &m.Kind, &m.State, &failing, &m.Error)
+			m.Failing = fromMicros(failing)
+			return m, err
+		})
 	if err != nil {
 		return nil, fmt.Errorf("read deliveries: %w", err)
 	}
@@ -88,7 +90,8 @@ func (s *Store) details(ctx context.Context, found []router.Incident) ([]router.
 		out[at[d.Incident]].Deliveries = append(out[at[d.Incident]].Deliveries, d)
 	}
 	entries, err := all(ctx, s.read, `SELECT incident, n, at, recorded_at, kind, text, event FROM (
-		SELECT t.*, row_number() OVER (PARTITION BY incident ORDER BY n DESC) AS newest FROM timeline t WHERE incident IN `+these+`) AS numbered
+		SELECT t.*, row_number() OVER (PARTITION BY incident ORDER BY n DESC) AS newest FROM timeline t WHERE incident IN `+
+		these+`) AS numbered
 		WHERE newest <= ? ORDER BY incident, n`, append(numbers, maxList), scanEntry)
 	if err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
@@ -108,8 +111,8 @@ func positions(found []router.Incident) map[int64]int {
 	return at
 }
 
-// listed returns a list of parameters and the numbers for it, the last repeated up to a power of two, so that there are few
-// statements to prepare.
+// listed returns a list of parameters and the numbers for it, the last repeated up to a power of two, so that there are
+// few statements to prepare.
 func listed(found []router.Incident) (these string, numbers []any) {
 	for i := range found {
 		numbers = append(numbers, found[i].Number)
@@ -120,8 +123,8 @@ func listed(found []router.Incident) (these string, numbers []any) {
 	return `(?` + strings.Repeat(", ?", len(numbers)-1) + `)`, numbers
 }
 
-// troubled are the incidents of which not everybody was told, some more than once; 0 stands for notices. As UNION it made SQLite
-// go through all deliveries, by their incidents, to have the numbers in order.
+// troubled are the incidents of which not everybody was told, some more than once; 0 stands for notices. As UNION it
+// made SQLite go through all deliveries, by their incidents, to have the numbers in order.
 const troubled = `SELECT incident FROM deliveries WHERE state = 'parked' UNION ALL SELECT incident FROM deliveries WHERE state = 'waiting' AND failing_since > 0`
 
 // The places of incidents that are over in the order of what is worst: those that are not have lower ones.
@@ -129,7 +132,8 @@ const placeTroubled, placeOver = 200, 210
 
 // place is where an incident stands in that order: lower is worse.
 const place = `CASE WHEN state = 'resolved' THEN CASE WHEN number IN (` + troubled + `) THEN 200 ELSE 210 END
-	ELSE CASE state WHEN 'open' THEN 0 ELSE 100 END + CASE WHEN number IN (` + troubled + `) THEN 0 ELSE 10 END + 4 - severity END`
+	ELSE CASE state WHEN 'open' THEN 0 ELSE 100 END + CASE WHEN number IN (` + troubled +
+	`) THEN 0 ELSE 10 END + 4 - severity END`
 
 // find returns the incidents that pass a filter, in its order.
 func (s *Store) find(ctx context.Context, f *router.IncidentFilter) ([]router.Incident, error) {
@@ -171,8 +175,8 @@ type worstPart struct {
 	order string
 }
 
-// worstParts are what the list consists of, in order, from a place on: the few that are not over, the few of the others of
-// which not everybody was told, and the rest, which is long and never sorted.
+// worstParts are what the list consists of, in order, from a place on: the few that are not over, the few of the others
+// of which not everybody was told, and the rest, which is long and never sorted.
 func worstParts(f *router.IncidentFilter, begin int64) (parts []worstPart) {
 	standing := worstPart{order: ` ORDER BY ` + place + `, number DESC`}
 	standing.add("state <> 'resolved'")
@@ -288,7 +292,8 @@ func (s *Store) conditions(f *router.IncidentFilter) *conditions {
 }
 
 // subjectKinds are those whose key stands in the place of a flow's id.
-var subjectKinds = []router.SubjectKind{router.SubjectAccount, router.SubjectPhone, router.SubjectTemplate, router.SubjectEntity,
+var subjectKinds = []router.SubjectKind{router.SubjectAccount, router.SubjectPhone, router.SubjectTemplate,
+	router.SubjectEntity,
 	router.SubjectPayment, router.SubjectBridge}
 
 // ofSubject adds what a filter asks of what an incident is about.
@@ -371,7 +376,8 @@ func (d *dialect) fillLists(ctx context.Context, tx *sql.Tx) error {
 		details []byte
 	}
 	read := func(after int64) (found []row, err error) {
-		rows, err := tx.QueryContext(ctx, d.rebind(`SELECT number, details FROM incidents WHERE number > ? ORDER BY number LIMIT ?`), after, page)
+		rows, err := tx.QueryContext(ctx,
+			d.rebind(`SELECT number, details FROM incidents WHERE number > ? ORDER BY number LIMIT ?`), after, page)
 		if err != nil {
 			return nil, err
 		}
@@ -397,7 +403,8 @@ func (d *dialect) fillLists(ctx context.Context, tx *sql.Tx) error {
 				continue // it cannot be shown either
 			}
 			args := d.clean([]any{toInt(details.Silence != nil), details.labels(), details.words(), r.number})
-			if _, err := tx.ExecContext(ctx, d.rebind(`UPDATE incidents SET silenced = ?, labels = ?, words = ? WHERE number = ?`), args...); err != nil {
+			if _, err := tx.ExecContext(ctx,
+				d.rebind(`UPDATE incidents SET silenced = ?, labels = ?, words = ? WHERE number = ?`), args...); err != nil {
 				return err
 			}
 		}
@@ -408,8 +415,10 @@ func (d *dialect) fillLists(ctx context.Context, tx *sql.Tx) error {
 func (s *Store) Counts(ctx context.Context) (c router.Counts, err error) {
 	ctx, cancel := s.read.bounded(ctx)
 	defer cancel()
-	err = s.read.QueryRowContext(ctx, `SELECT count(CASE WHEN state = 'open' THEN 1 END), count(CASE WHEN state = 'acknowledged' THEN 1 END),
-		count(CASE WHEN silenced = 1 THEN 1 END), (SELECT count(DISTINCT incident) FROM (`+troubled+`) AS t WHERE incident <> 0),
+	err = s.read.QueryRowContext(ctx,
+		`SELECT count(CASE WHEN state = 'open' THEN 1 END), count(CASE WHEN state = 'acknowledged' THEN 1 END),
+		count(CASE WHEN silenced = 1 THEN 1 END), (SELECT count(DISTINCT incident) FROM (`+troubled+
+			`) AS t WHERE incident <> 0),
 		(SELECT count(*) FROM deliveries WHERE state = 'parked') FROM incidents WHERE state <> 'resolved'`).
 		Scan(&c.Open, &c.Acknowledged, &c.Silenced, &c.Trouble, &c.Parked)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"flowbridge/router/store/storetest"
 )
 
-// BenchmarkLists measures what a page asks of a database with 10,000 and 100,000 incidents, 200 of them open. The baseline is
-// a page of 50 whose incidents are read one by one.
+// BenchmarkLists measures what a page asks of a database with 10,000 and 100,000 incidents, 200 of them open. The
+// baseline is a page of 50 whose incidents are read one by one.
 func BenchmarkLists(b *testing.B) {
 	ctx := context.Background()
 	rows := func(f router.IncidentFilter) func(s *store.Store) error {
@@ -48,11 +48,13 @@ func BenchmarkLists(b *testing.B) {
 				{"counts", func(s *store.Store) error { _, err := s.Counts(ctx); return err }},
 				{"worst", rows(router.IncidentFilter{Worst: true})},
 				{"open", rows(router.IncidentFilter{State: router.IncidentOpen})},
-				{"open, second page of the worst", rows(router.IncidentFilter{State: router.IncidentOpen, Worst: true, Before: int64(incidents) - 100})},
+				{"open, second page of the worst",
+					rows(router.IncidentFilter{State: router.IncidentOpen, Worst: true, Before: int64(incidents) - 100})},
 				{"newest", rows(router.IncidentFilter{})},
 				{"severity", rows(router.IncidentFilter{Severities: []router.Severity{router.Critical}})},
 				{"trouble", rows(router.IncidentFilter{Trouble: new(true)})},
-				{"flow and signal", rows(router.IncidentFilter{WABA: "1", Flow: "77", Signals: []string{router.EndpointErrorRate}})},
+				{"flow and signal", rows(router.IncidentFilter{WABA: "1", Flow: "77",
+					Signals: []string{router.EndpointErrorRate}})},
 				{"account", rows(router.IncidentFilter{WABA: "1"})},
 				{"another account", rows(router.IncidentFilter{WABA: "2"})},
 				{"a common team", rows(router.IncidentFilter{Labels: map[string]string{"team": "payments"}})},

@@ -28,7 +28,8 @@ func listed(t *testing.T, s *store.Store) {
 	at := func(hours int) time.Time { return noon.Add(time.Duration(hours-100) * time.Hour) }
 	inc := func(n int64, flow, event string, state router.IncidentState, severity router.Severity) router.Incident {
 		i := incident(n)
-		i.Key, i.Flow, i.Event, i.State, i.Severity, i.Peak, i.OpenedAt = fmt.Sprint("k", n), flow, event, state, severity, severity, at(int(n))
+		i.Key, i.Flow, i.Event, i.State, i.Severity, i.Peak, i.OpenedAt = fmt.Sprint("k", n), flow, event, state, severity,
+			severity, at(int(n))
 		if state == router.IncidentResolved {
 			i.ResolvedAt = at(int(n) + 1)
 		}
@@ -46,7 +47,8 @@ func listed(t *testing.T, s *store.Store) {
 		inc(8, "template:9:en_US", "MESSAGE_TEMPLATE_STATUS_UPDATE", router.IncidentOpen, router.Error),
 	}
 	incidents[0].FlowInfo, incidents[2].FlowInfo, incidents[3].FlowInfo = checkout, checkout, checkout
-	incidents[1].FlowInfo = router.FlowInfo{FlowName: "Refunds", Labels: map[string]string{"team": "payments", "region": "eu"}}
+	incidents[1].FlowInfo = router.FlowInfo{FlowName: "Refunds", Labels: map[string]string{"team": "payments",
+		"region": "eu"}}
 	incidents[2].Rule = "slow"
 	incidents[4].Subject = router.Subject{Kind: router.SubjectPhone, ID: "15550100", Name: "+1 555 0100"}
 	incidents[4].Silence = router.Silence{ID: "s1", Since: noon}
@@ -58,14 +60,18 @@ func listed(t *testing.T, s *store.Store) {
 	var entries []router.Entry
 	var alerts []router.FlowAlert
 	for _, i := range incidents {
-		entries = append(entries, router.Entry{Incident: i.Number, N: 1, At: i.OpenedAt, Recorded: i.OpenedAt, Kind: router.EntryOpened, Text: "opened", Event: i.Number})
-		alerts = append(alerts, router.FlowAlert{FlowID: router.FlowID{WABA: i.WABA, Flow: i.Flow}, Alert: router.Alert{Event: i.Event, Level: router.Level(fmt.Sprint(i.Number)),
-			Active: true, Raised: noon, Since: noon, OpenedBy: i.Number, Severity: i.Severity, Incident: i.Number, Key: i.Key}})
+		entries = append(entries, router.Entry{Incident: i.Number, N: 1, At: i.OpenedAt, Recorded: i.OpenedAt,
+			Kind: router.EntryOpened, Text: "opened", Event: i.Number})
+		alerts = append(alerts, router.FlowAlert{FlowID: router.FlowID{WABA: i.WABA, Flow: i.Flow},
+			Alert: router.Alert{Event: i.Event, Level: router.Level(fmt.Sprint(i.Number)),
+				Active: true, Raised: noon, Since: noon, OpenedBy: i.Number, Severity: i.Severity, Incident: i.Number, Key: i.Key}})
 	}
 	told := func(n int64, notifier string) router.Owed { return owed(n, notifier, fmt.Sprint("k", n, notifier)) }
-	check(t, s.Commit(context.Background(), router.Batch{Incidents: incidents, Entries: entries, Alerts: alerts, Owed: []router.Owed{
-		told(1, "chat"), told(2, "chat"), told(4, "chat"), told(6, "chat"), told(2, "page"), told(3, "page"), told(7, "page"),
-	}}))
+	check(t, s.Commit(context.Background(), router.Batch{Incidents: incidents, Entries: entries, Alerts: alerts,
+		Owed: []router.Owed{
+			told(1, "chat"), told(2, "chat"), told(4, "chat"), told(6, "chat"), told(2, "page"), told(3, "page"),
+			told(7, "page"),
+		}}))
 	for range 7 {
 		for _, notifier := range []string{"chat", "page"} {
 			n, err := try(s, notifier, noon)
@@ -108,12 +114,14 @@ func listsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		{"active", router.IncidentFilter{Active: true}, []int64{8, 6, 5, 3, 2, 1}},
 		{"active and resolved", router.IncidentFilter{Active: true, State: router.IncidentResolved}, nil},
 		{"a severity", router.IncidentFilter{Severities: []router.Severity{router.Warning}}, []int64{7, 5}},
-		{"severities", router.IncidentFilter{Severities: []router.Severity{router.Error, router.Critical}}, []int64{8, 6, 4, 3, 2, 1}},
+		{"severities", router.IncidentFilter{Severities: []router.Severity{router.Error, router.Critical}},
+			[]int64{8, 6, 4, 3, 2, 1}},
 		{"no severity", router.IncidentFilter{Severities: []router.Severity{}}, nil},
 		{"a flow", router.IncidentFilter{Flow: "101"}, []int64{4, 3, 1}},
 		{"a flow's signal", router.IncidentFilter{Flow: "101", Signals: []string{router.EndpointErrorRate}}, []int64{4, 1}},
 		{"an account", router.IncidentFilter{WABA: "w2"}, []int64{6}},
-		{"an event that several signals share", router.IncidentFilter{Signals: router.SignalsNamed(router.AccountUpdate)}, []int64{6}},
+		{"an event that several signals share", router.IncidentFilter{Signals: router.SignalsNamed(router.AccountUpdate)},
+			[]int64{6}},
 		{"flows", router.IncidentFilter{Subject: router.SubjectFlow}, []int64{7, 4, 3, 2, 1}},
 		{"a flow as a subject", router.IncidentFilter{Subject: router.SubjectFlow, SubjectID: "102"}, []int64{2}},
 		{"phones", router.IncidentFilter{Subject: router.SubjectPhone}, []int64{5}},
@@ -150,11 +158,13 @@ func listsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		{"before", router.IncidentFilter{Before: 4, Limit: 2}, []int64{3, 2}},
 		{"the worst first", router.IncidentFilter{Worst: true}, []int64{2, 6, 8, 1, 5, 3, 7, 4}},
 		{"the worst of those that are not over", router.IncidentFilter{Worst: true, Active: true}, []int64{2, 6, 8, 1, 5, 3}},
-		{"the worst of those that are over", router.IncidentFilter{Worst: true, State: router.IncidentResolved}, []int64{7, 4}},
+		{"the worst of those that are over", router.IncidentFilter{Worst: true, State: router.IncidentResolved},
+			[]int64{7, 4}},
 		{"the worst after one", router.IncidentFilter{Worst: true, Before: 8, Limit: 3}, []int64{1, 5, 3}},
 		{"the worst after one that is over", router.IncidentFilter{Worst: true, Before: 7}, []int64{4}},
 		{"the worst after the last", router.IncidentFilter{Worst: true, Before: 4}, nil},
-		{"much at once", router.IncidentFilter{Worst: true, State: router.IncidentOpen, Flow: "102", Labels: map[string]string{"region": "eu"},
+		{"much at once", router.IncidentFilter{Worst: true, State: router.IncidentOpen, Flow: "102",
+			Labels:   map[string]string{"region": "eu"},
 			Notifier: "page", Trouble: new(true), Query: "refunds", Silenced: new(false)}, []int64{2}},
 	} {
 		rows, err := s.IncidentRows(ctx, tt.f)
@@ -190,7 +200,8 @@ func listsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		rows, err := s.IncidentRows(ctx, router.IncidentFilter{Flow: "102"})
 		check(t, err)
 		marks := rows[0].Deliveries
-		if len(marks) != 2 || marks[0].Fails() || !marks[1].Fails() || marks[1].Notifier != "page" || marks[1].Error != "PagerDuty refused: Invalid Routing Key" ||
+		if len(marks) != 2 || marks[0].Fails() || !marks[1].Fails() || marks[1].Notifier != "page" ||
+			marks[1].Error != "PagerDuty refused: Invalid Routing Key" ||
 			!rows[0].Trouble() || len(rows[0].Alerts) != 1 || rows[0].FlowName != "Refunds" {
 			t.Errorf("%+v", rows[0])
 		}
@@ -264,7 +275,8 @@ func retrySuite(t *testing.T, s *store.Store) {
 			t.Errorf("%s: audit %+v", tt.name, kept)
 		}
 	}
-	if _, err := s.RetryDeliveries(ctx, router.DeliveryFilter{State: router.DeliveryDelivered}, nil); !errors.Is(err, router.ErrConflict) {
+	if _, err := s.RetryDeliveries(ctx, router.DeliveryFilter{State: router.DeliveryDelivered}, nil); !errors.Is(err,
+		router.ErrConflict) {
 		t.Errorf("what was delivered: %v", err)
 	}
 	n := claim(t, s, "page", noon)
@@ -294,7 +306,8 @@ func manyRetriesSuite(t *testing.T, open func(*testing.T, store.Config) opened) 
 	}
 	next := incident(parked + 1)
 	next.Key = "k7"
-	check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{next}, Owed: []router.Owed{owed(parked+1, "page", "k7")}}))
+	check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{next},
+		Owed: []router.Owed{owed(parked+1, "page", "k7")}}))
 	newer := claim(t, s.Store, "page", noon)
 	if newer.Incident.Number != parked+1 {
 		t.Fatalf("claimed %d", newer.Incident.Number)
@@ -330,9 +343,11 @@ func eventsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	check(t, s.Commit(ctx, router.Batch{
 		Outcomes:  []router.Outcome{{Seq: 1, Text: "opened"}, {Seq: 2, Failed: true}, {Seq: 3}, {Seq: 4}, {Seq: 5}, {Seq: 6}},
 		Incidents: []router.Incident{inc, other},
-		Entries:   []router.Entry{{Incident: 1, N: 1, Event: 1}, {Incident: 1, N: 2, Event: 3}, {Incident: 2, N: 1, Event: 5}},
-		Alerts:    []router.FlowAlert{{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: "5", Incident: 1, OpenedBy: 1, ClosedBy: 6}}},
-		Notices:   []router.Notice{{Event: 4, Flow: "g", Name: "FLOW_PUBLISHED"}},
+		Entries: []router.Entry{{Incident: 1, N: 1, Event: 1}, {Incident: 1, N: 2, Event: 3},
+			{Incident: 2, N: 1, Event: 5}},
+		Alerts: []router.FlowAlert{{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: "5",
+			Incident: 1, OpenedBy: 1, ClosedBy: 6}}},
+		Notices: []router.Notice{{Event: 4, Flow: "g", Name: "FLOW_PUBLISHED"}},
 	}))
 	for _, tt := range []struct {
 		name string
@@ -342,7 +357,8 @@ func eventsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		{"all", router.EventFilter{}, []int64{8, 7, 6, 5, 4, 3, 2, 1}},
 		{"folded", router.EventFilter{State: router.EventFolded}, []int64{6, 5, 4, 3, 1}},
 		{"waiting", router.EventFilter{State: router.EventWaiting}, []int64{8, 7}},
-		{"failed, by name", router.EventFilter{State: router.EventFailed, Names: []string{router.FlowStatusChange}}, []int64{2}},
+		{"failed, by name", router.EventFilter{State: router.EventFailed, Names: []string{router.FlowStatusChange}},
+			[]int64{2}},
 		{"a name", router.EventFilter{Names: []string{router.FlowStatusChange, router.Acknowledge}}, []int64{3, 2}},
 		{"a flow", router.EventFilter{Flow: "f"}, []int64{6, 3, 1}},
 		{"a flow that had notices only", router.EventFilter{Flow: "g"}, []int64{4}},
@@ -388,12 +404,15 @@ func boundedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			i.State, i.ResolvedAt = router.IncidentResolved, noon
 		}
 		batch.Incidents = append(batch.Incidents, i)
-		batch.Entries = append(batch.Entries, router.Entry{Incident: n, N: 1, Text: "Opened"}, router.Entry{Incident: n, N: 2, Text: "Eased"})
-		batch.Alerts = append(batch.Alerts, router.FlowAlert{FlowID: router.FlowID{WABA: "w", Flow: i.Flow}, Alert: router.Alert{Event: "E", Level: "10", Active: true, Incident: n}})
+		batch.Entries = append(batch.Entries, router.Entry{Incident: n, N: 1, Text: "Opened"},
+			router.Entry{Incident: n, N: 2, Text: "Eased"})
+		batch.Alerts = append(batch.Alerts, router.FlowAlert{FlowID: router.FlowID{WABA: "w", Flow: i.Flow},
+			Alert: router.Alert{Event: "E", Level: "10", Active: true, Incident: n}})
 		batch.Owed = append(batch.Owed, owed(n, "chat", fmt.Sprint(n)))
 	}
 	check(t, s.Commit(ctx, batch))
-	for _, f := range []router.IncidentFilter{{}, {Worst: true}, {Worst: true, Before: 301}, {State: router.IncidentOpen, Rule: "r", Trouble: new(false)}} {
+	for _, f := range []router.IncidentFilter{{}, {Worst: true}, {Worst: true, Before: 301},
+		{State: router.IncidentOpen, Rule: "r", Trouble: new(false)}} {
 		before := s.Asked()
 		whole, err := s.Incidents(ctx, f)
 		check(t, err)
@@ -409,7 +428,8 @@ func boundedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			t.Errorf("%+v: %d incidents in %d queries, %d rows in %d", f, len(whole), asked, len(rows), light)
 		}
 		for _, d := range whole {
-			if len(d.Alerts) != 1 || len(d.Deliveries) != 1 || len(d.Timeline) != 2 || d.Timeline[0].N != 1 || d.Deliveries[0].Incident != d.Number {
+			if len(d.Alerts) != 1 || len(d.Deliveries) != 1 || len(d.Timeline) != 2 || d.Timeline[0].N != 1 ||
+				d.Deliveries[0].Incident != d.Number {
 				t.Fatalf("INC-%d: %d alerts, %d deliveries, timeline %+v", d.Number, len(d.Alerts), len(d.Deliveries), d.Timeline)
 			}
 		}
@@ -419,17 +439,21 @@ func boundedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 func flowSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	ctx, s := context.Background(), open(t, store.Config{})
 	change := func(n int, at time.Time, old, status string) router.Event {
-		return router.Event{Source: router.SourceMeta, Digest: fmt.Sprint("c", n), Received: at, At: at, WABA: "w", Flow: "f", Name: router.FlowStatusChange,
+		return router.Event{Source: router.SourceMeta, Digest: fmt.Sprint("c", n), Received: at, At: at, WABA: "w", Flow: "f",
+			Name:      router.FlowStatusChange,
 			OldStatus: old, NewStatus: status}
 	}
 	at := func(hours int) time.Time { return noon.Add(time.Duration(hours) * time.Hour) }
-	appendAll(t, s.Store, change(1, at(-50), "PUBLISHED", router.Throttled), change(2, at(-20), router.Throttled, router.Blocked),
+	appendAll(t, s.Store, change(1, at(-50), "PUBLISHED", router.Throttled),
+		change(2, at(-20), router.Throttled, router.Blocked),
 		change(3, at(-10), router.Blocked, "PUBLISHED"), change(4, at(-1), "PUBLISHED", router.Throttled))
 	over, now := incident(1), incident(2)
-	over.Event, over.State, over.OpenedAt, over.ResolvedAt = router.FlowStatusChange, router.IncidentResolved, at(-50), at(-10)
+	over.Event, over.State, over.OpenedAt, over.ResolvedAt = router.FlowStatusChange, router.IncidentResolved, at(-50),
+		at(-10)
 	now.Event, now.OpenedAt = router.FlowStatusChange, at(-1)
 	check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{over, now}, Entries: []router.Entry{
-		{Incident: 1, N: 1, Event: 1}, {Incident: 1, N: 2, Event: 2}, {Incident: 1, N: 3, Event: 3}, {Incident: 2, N: 1, Event: 4}}}))
+		{Incident: 1, N: 1, Event: 1}, {Incident: 1, N: 2, Event: 2}, {Incident: 1, N: 3, Event: 3},
+		{Incident: 2, N: 1, Event: 4}}}))
 	for _, flow := range []router.FlowID{{WABA: "w", Flow: "f"}, {WABA: "w"}} {
 		sum, err := s.FlowSummary(ctx, flow, at(-24), noon)
 		check(t, err)

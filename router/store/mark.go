@@ -9,10 +9,11 @@ import (
 
 // FoldMark returns the mark of the process that folds, or of the last that ended without removing it; nil for none.
 func (s *Store) FoldMark(ctx context.Context) (*router.Mark, error) {
-	marks, err := all(ctx, s.read, `SELECT alone, times FROM fold_mark WHERE id = 1`, nil, func(row scanner) (m router.Mark, err error) {
-		err = row.Scan(&m.Alone, &m.Times)
-		return m, err
-	})
+	marks, err := all(ctx, s.read, `SELECT alone, times FROM fold_mark WHERE id = 1`, nil,
+		func(row scanner) (m router.Mark, err error) {
+			err = row.Scan(&m.Alone, &m.Times)
+			return m, err
+		})
 	if err != nil {
 		return nil, fmt.Errorf("read the mark of the fold: %w", s.d.blame(err))
 	}

@@ -33,7 +33,8 @@ func (s *Store) migrate(ctx context.Context, options ...goose.ProviderOption) er
 	}
 	newest := migrations[len(migrations)-1].Version
 	if have > newest {
-		return fmt.Errorf("it was written by a newer flowbridge (schema %d, this one knows %d): start the newer one", have, newest)
+		return fmt.Errorf("it was written by a newer flowbridge (schema %d, this one knows %d): start the newer one", have,
+			newest)
 	}
 	if have < newest {
 		_, err = provider.Up(ctx)
@@ -99,7 +100,8 @@ func (d *dialect) fillTargets(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	for _, t := range targets {
-		_, err := tx.ExecContext(ctx, d.rebind(`UPDATE deliveries SET target = ? WHERE notifier = ? AND kind = ? AND channel = ? AND routing_key = ?`),
+		_, err := tx.ExecContext(ctx,
+			d.rebind(`UPDATE deliveries SET target = ? WHERE notifier = ? AND kind = ? AND channel = ? AND routing_key = ?`),
 			t.ID(), t.Notifier, string(t.Kind), t.Address, t.Credential.Reveal())
 		if err != nil {
 			return err

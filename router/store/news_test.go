@@ -17,7 +17,8 @@ import (
 func TestNewsStandsBehindTrouble(t *testing.T) {
 	q := newQueue(t, opener(func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") }))
 	notice := func(event int64, severity router.Severity) router.Owed {
-		return router.Owed{Notice: event, Key: fmt.Sprint("flowbridge/notice/", event), Target: chatTarget, Severity: severity}
+		return router.Owed{Notice: event, Key: fmt.Sprint("flowbridge/notice/", event), Target: chatTarget,
+			Severity: severity}
 	}
 	var news []router.Owed
 	for event := range int64(1000) {
@@ -44,7 +45,8 @@ func TestNewsStandsBehindTrouble(t *testing.T) {
 // newsSuite holds that what comes at once and is for information is told in one message to a channel, and each once.
 func newsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	notice := func(event int64, severity router.Severity) router.Owed {
-		return router.Owed{Notice: event, Key: fmt.Sprint("flowbridge/notice/", event), Target: chatTarget, Severity: severity}
+		return router.Owed{Notice: event, Key: fmt.Sprint("flowbridge/notice/", event), Target: chatTarget,
+			Severity: severity}
 	}
 	news := func(from, n int64) (list []router.Owed) {
 		for event := from; event < from+n; event++ {
@@ -91,7 +93,8 @@ func newsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		q.owe(news(8, 7)...)
 		q.pass(2 * time.Minute)
 		again := q.claim("chat")
-		if again.Digest == nil || !again.Digest.Unsettled || again.Digest.ID != lost.Digest.ID || !slices.Equal(events(again), events(lost)) {
+		if again.Digest == nil || !again.Digest.Unsettled || again.Digest.ID != lost.Digest.ID ||
+			!slices.Equal(events(again), events(lost)) {
 			t.Fatalf("got %s of %v", about(again), events(again))
 		}
 		notThere := told(again, router.Receipt{})

@@ -18,7 +18,8 @@ func TestTwoNamesForOneTargetWaitForEachOther(t *testing.T) {
 		renamed, elsewhere := owedPage(true), owedPage(true)
 		renamed.Incident, renamed.Target.Notifier = 2, "renamed"
 		elsewhere.Incident, elsewhere.Target.Notifier, elsewhere.Target.Credential = 2, "elsewhere", "another"
-		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(2)}, Owed: []router.Owed{owedPage(false), renamed, elsewhere}}))
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(2)},
+			Owed: []router.Owed{owedPage(false), renamed, elsewhere}}))
 		if n, ok := attempt(t, s, "renamed", openReceipt); ok {
 			t.Errorf("told of the next incident before the end of the last: %+v", n)
 		}
@@ -41,7 +42,8 @@ func TestWhatTheNextIncidentHasIsNotLeftOfALostDatabase(t *testing.T) {
 		over.State, over.First, over.PageOnRise = router.IncidentResolved, true, true
 		rise := owedPage(true)
 		rise.Incident, rise.PagedAt, rise.Key = 2, 9, rateKey+"/critical"
-		check(t, s.Commit(context.Background(), router.Batch{Incidents: []router.Incident{over, failing(2)}, Owed: []router.Owed{owedPage(false), rise}}))
+		check(t, s.Commit(context.Background(), router.Batch{Incidents: []router.Incident{over, failing(2)},
+			Owed: []router.Owed{owedPage(false), rise}}))
 		if n, ok := attempt(t, s, "page", openReceipt); !ok || n.Key != rise.Key { // what is new comes first
 			t.Fatalf("told %v, %+v", ok, n)
 		}
@@ -53,8 +55,8 @@ func TestWhatTheNextIncidentHasIsNotLeftOfALostDatabase(t *testing.T) {
 	})
 }
 
-// TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain is for a webhook that comes late: what we told in between opened
-// the page anew.
+// TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain is for a webhook that comes late: what we told in between
+// opened the page anew.
 func TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain(t *testing.T) {
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()

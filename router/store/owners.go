@@ -12,9 +12,9 @@ import (
 // compete for the same rows: each process holds a lease, and each notifier is owned by one of those whose lease holds
 // (rendezvous hashing: when a process comes or goes, no notifier moves between two others).
 //
-// Ownership says who looks and who is woken, and no more: what keeps two processes from telling the same are claims. So for a
-// moment two may take a notifier for theirs. Where the owner does not get on, others help: at once after a failed attempt,
-// and otherwise when nothing was tried between two looks at the queue.
+// Ownership says who looks and who is woken, and no more: what keeps two processes from telling the same are claims. So
+// for a moment two may take a notifier for theirs. Where the owner does not get on, others help: at once after a failed
+// attempt, and otherwise when nothing was tried between two looks at the queue.
 type owners struct {
 	s    *Store
 	name string // of this process
@@ -167,8 +167,8 @@ type laneTurns struct {
 }
 
 // review decides which notifiers of others are helped until the next look: those that keep failing, and those where
-// something waits and nothing was tried since the last look. Looks that follow sooner, such as when a process has come, prove
-// nothing.
+// something waits and nothing was tried since the last look. Looks that follow sooner, such as when a process has come,
+// prove nothing.
 func (o *owners) review(ctx context.Context, now time.Time, waiting []string) error {
 	if o == nil {
 		return nil
@@ -180,10 +180,11 @@ func (o *owners) review(ctx context.Context, now time.Time, waiting []string) er
 	if early {
 		return nil
 	}
-	lanes, err := all(ctx, o.s.read, `SELECT notifier, turns, failures FROM lanes`, nil, func(row scanner) (l laneTurns, err error) {
-		err = row.Scan(&l.notifier, &l.turns, &l.failures)
-		return l, err
-	})
+	lanes, err := all(ctx, o.s.read, `SELECT notifier, turns, failures FROM lanes`, nil,
+		func(row scanner) (l laneTurns, err error) {
+			err = row.Scan(&l.notifier, &l.turns, &l.failures)
+			return l, err
+		})
 	if err != nil {
 		return err
 	}

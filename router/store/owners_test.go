@@ -12,8 +12,8 @@ import (
 	"flowbridge/router/store/storetest"
 )
 
-// TestProcessesShareTheNotifiersOut holds who is told of what is due where several processes deliver: each notifier has one
-// owner, nothing is left out, and where the owner does not get on the others help.
+// TestProcessesShareTheNotifiersOut holds who is told of what is due where several processes deliver: each notifier has
+// one owner, nothing is left out, and where the owner does not get on the others help.
 func TestProcessesShareTheNotifiersOut(t *testing.T) {
 	server, ctx := storetest.Shared(t), context.Background()
 	const notifiers = 40

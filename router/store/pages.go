@@ -42,7 +42,8 @@ func (s *Store) consoleKey(ctx context.Context) ([]byte, error) {
 	}
 	key, err := base64.StdEncoding.DecodeString(found[0])
 	if err != nil || len(key) < 32 {
-		return nil, errors.New("read the key of the console: it is damaged: empty the table console_key, and everybody signs in anew")
+		return nil, errors.New(
+			"read the key of the console: it is damaged: empty the table console_key, and everybody signs in anew")
 	}
 	return key, nil
 }
@@ -59,8 +60,8 @@ const pageStampQuery = `
 	UNION ALL SELECT 8, CAST(coalesce(sum(turns), 0) AS BIGINT), CAST(coalesce(sum(failures), 0) AS BIGINT), CAST(coalesce(sum(refusals), 0) AS BIGINT) FROM lanes
 	ORDER BY 1`
 
-// PageStamp names the state of all that pages of the console show: the newest journal position, how far the fold is, the
-// revisions of incidents that are not resolved, and what the deliveries came to.
+// PageStamp names the state of all that pages of the console show: the newest journal position, how far the fold is,
+// the revisions of incidents that are not resolved, and what the deliveries came to.
 func (s *Store) PageStamp(ctx context.Context) (string, error) {
 	parts, err := all(ctx, s.read, pageStampQuery, nil, func(row scanner) (n [4]int64, err error) {
 		err = row.Scan(&n[0], &n[1], &n[2], &n[3])

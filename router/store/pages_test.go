@@ -59,22 +59,26 @@ func pagesSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 		n := claim(t, s.Store, "page", noon)
 		changed("an attempt that begins")
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting, Error: "503", NextAt: noon.Add(time.Second)}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting,
+			Error: "503", NextAt: noon.Add(time.Second)}))
 		changed("one that fails")
 		check(t, s.RetryDelivery(ctx, n.Delivery))
 		n = claim(t, s.Store, "page", noon.Add(2*time.Second))
 		stamped := stamp()
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked,
+			Error: "bad key"}))
 		if last = stamped; true {
 			changed("a delivery that is parked")
 		}
-		if _, err := s.Append(ctx, []router.Event{{Digest: "new", Source: router.SourceMeta, At: noon, Received: noon, Name: router.EndpointErrorRate}}); err != nil {
+		if _, err := s.Append(ctx, []router.Event{{Digest: "new", Source: router.SourceMeta, At: noon, Received: noon,
+			Name: router.EndpointErrorRate}}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := s.Events(ctx, "", 1) // brings in what has arrived
 		check(t, err)
 		changed("an event")
-		inc := router.Incident{Number: 7, Key: "k", WABA: "w", Flow: "f", Event: router.EndpointErrorRate, State: router.IncidentOpen, Severity: router.Error, OpenedAt: noon, Revision: 1}
+		inc := router.Incident{Number: 7, Key: "k", WABA: "w", Flow: "f", Event: router.EndpointErrorRate,
+			State: router.IncidentOpen, Severity: router.Error, OpenedAt: noon, Revision: 1}
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}}))
 		changed("an incident")
 		inc.Revision = 2

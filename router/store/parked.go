@@ -24,7 +24,8 @@ const probeable = `d.state = 'parked' AND d.next_at > 0 AND d.next_at <= ? AND c
 // asked where nothing else is due: what was refused must not hold up what the service has not heard of.
 func nextProbe(ctx context.Context, tx *txn, ask *router.Ask, blocked map[router.Class]bool) (*candidate, error) {
 	for {
-		c, err := pick(ctx, tx, ask.Notifier, probeable, "d.class, d.next_at, d.id", blocked, micros(ask.Now), micros(ask.Now))
+		c, err := pick(ctx, tx, ask.Notifier, probeable, "d.class, d.next_at, d.id", blocked, micros(ask.Now),
+			micros(ask.Now))
 		if err != nil || c == nil {
 			return nil, err
 		}
@@ -41,13 +42,16 @@ func nextProbe(ctx context.Context, tx *txn, ask *router.Ask, blocked map[router
 
 // unparkProbe makes the candidate wait like any other, as owed from now on: it has been shown as parked until now.
 func (c *candidate) unparkProbe(ctx context.Context, tx *txn, now time.Time) error {
-	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', owed_since = ? WHERE id = ?`, micros(now), c.id)
+	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', owed_since = ? WHERE id = ?`, micros(now),
+		c.id)
 	return err
 }
 
-// problems returns the other deliveries of an incident that were refused and not told since: parked, or under way again.
+// problems returns the other deliveries of an incident that were refused and not told since: parked, or under way
+// again.
 func problems(ctx context.Context, tx *txn, incident, but int64) ([]router.Problem, error) {
-	return all(ctx, tx, `SELECT notifier, last_error FROM deliveries WHERE incident = ? AND id <> ? AND was_parked = 1 ORDER BY notifier`,
+	return all(ctx, tx,
+		`SELECT notifier, last_error FROM deliveries WHERE incident = ? AND id <> ? AND was_parked = 1 ORDER BY notifier`,
 		[]any{incident, but}, func(row scanner) (p router.Problem, err error) {
 			err = row.Scan(&p.Notifier, &p.Error)
 			return p, err
@@ -60,13 +64,14 @@ const replacing = `SELECT n.incident FROM deliveries n WHERE n.keyed = 1 AND n.k
 
 // replacedBy returns the number of the incident that has replaced that of a keyed delivery at its service, 0 for none.
 func replacedBy(ctx context.Context, tx *txn, id int64) (incident int64, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT coalesce((`+replacing+` ORDER BY n.id DESC LIMIT 1), 0) FROM deliveries d WHERE d.id = ?`, id).Scan(&incident)
+	err = tx.QueryRowContext(ctx, `SELECT coalesce((`+replacing+
+		` ORDER BY n.id DESC LIMIT 1), 0) FROM deliveries d WHERE d.id = ?`, id).Scan(&incident)
 	return incident, err
 }
 
-// stillFailing notes that an attempt failed; its argument is the time. A refusal speaks of the state that was told: what
-// became owed meanwhile, perhaps the end, is tried at once. The arguments of parking are the revision that was refused,
-// now, when it is tried again, and the revision.
+// stillFailing notes that an attempt failed; its argument is the time. A refusal speaks of the state that was told:
+// what became owed meanwhile, perhaps the end, is tried at once. The arguments of parking are the revision that was
+// refused, now, when it is tried again, and the revision.
 const (
 	stillFailing = `failing_since = CASE WHEN failing_since = 0 THEN ? ELSE failing_since END`
 	parking      = `was_parked = 1, refusals = refusals + 1, next_at = CASE WHEN owed > ? THEN ? ELSE CAST(? AS BIGINT) END,
@@ -78,8 +83,8 @@ const released = router.DigestSize
 
 // unpark ends the episode of a delivery that was refused before, and that gets through now. A refusal after this is
 // news. What was parked with the same words is tried at once: somebody has mended its cause. The other cards of its
-// incident, which call it a problem, are renewed. It is called before the words are forgotten, and says whether there was
-// an episode, and whether others were renewed.
+// incident, which call it a problem, are renewed. It is called before the words are forgotten, and says whether there
+// was an episode, and whether others were renewed.
 func unpark(ctx context.Context, tx *txn, id, now int64) (refused, renewed bool, err error) {
 	var incident int64
 	var notifier, words string
@@ -99,7 +104,9 @@ func unpark(ctx context.Context, tx *txn, id, now int64) (refused, renewed bool,
 	if incident == 0 {
 		return true, false, nil
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ?, class = `+classSQL("", "", "")+`
+	_, err = tx.ExecContext(ctx,
+		`UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ?, class = `+
+			classSQL("", "", "")+`
 		WHERE incident = ? AND id <> ? AND state = 'delivered' AND open = 1`, now, now, incident, id)
 	return true, true, err
 }

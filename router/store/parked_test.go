@@ -14,7 +14,8 @@ import (
 func (q *queue) refusal(n *router.Notification, words string, again time.Duration) router.Result {
 	event := event(fmt.Sprint("parked ", n.Delivery, words))
 	event.Name, event.Source = router.ParkedDelivery, router.SourceFlowbridge
-	r := router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryParked, Error: words, Receipt: n.Receipt,
+	r := router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryParked,
+		Error: words, Receipt: n.Receipt,
 		Rest: q.now.Add(time.Second), Event: &event, Digest: n.Digest}
 	if again > 0 {
 		r.NextAt = q.now.Add(again)
@@ -61,7 +62,8 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		n := q.refuse("page", "bad key", 10*time.Minute)
 		names, next, err := q.Due(ctx, q.now)
 		check(t, err)
-		if d := q.state(n.Delivery); d.State != router.DeliveryParked || !d.NextAt.Equal(q.now.Add(10*time.Minute)) || len(names) != 0 || !next.Equal(d.NextAt) {
+		if d := q.state(n.Delivery); d.State != router.DeliveryParked || !d.NextAt.Equal(q.now.Add(10*time.Minute)) ||
+			len(names) != 0 || !next.Equal(d.NextAt) {
 			t.Errorf("%+v; due %v, next in %s", d, names, next.Sub(q.now))
 		}
 		if n, _ := q.try("page"); n != nil {
@@ -76,7 +78,8 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			t.Errorf("probe: refusals %d, failing since %s, attempt %d", probe.Refusals, probe.FailingSince, probe.Attempt)
 		}
 		check(t, q.Finish(ctx, q.refusal(probe, "bad key", 20*time.Minute)))
-		if d := q.state(n.Delivery); d.State != router.DeliveryParked || !d.NextAt.Equal(q.now.Add(20*time.Minute)) || q.told() != 1 {
+		if d := q.state(n.Delivery); d.State != router.DeliveryParked || !d.NextAt.Equal(q.now.Add(20*time.Minute)) ||
+			q.told() != 1 {
 			t.Errorf("after a probe in vain: %+v; the journal was told %d times", d, q.told())
 		}
 		q.pass(20 * time.Minute)
@@ -86,23 +89,24 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 
-	t.Run("the other cards of its incident call it a problem, also while it is tried again, until it is told", func(t *testing.T) {
-		q := newQueue(t, open)
-		q.owe(chat(1, true, router.Error), page(1, "k"))
-		q.refuse("page", "bad key", time.Minute)
-		problems := func(want ...router.Problem) {
-			t.Helper()
-			n := q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
-			diff(t, n.Problems, want)
-		}
-		problems(router.Problem{Notifier: "page", Error: "bad key"})
-		q.pass(time.Minute)
-		probe := q.claim("page")
-		q.owe(chat(1, true, router.Error))
-		problems(router.Problem{Notifier: "page", Error: "bad key"})
-		check(t, q.Finish(ctx, told(probe, pageOpen)))
-		problems() // its card is renewed
-	})
+	t.Run("the other cards of its incident call it a problem, also while it is tried again, until it is told",
+		func(t *testing.T) {
+			q := newQueue(t, open)
+			q.owe(chat(1, true, router.Error), page(1, "k"))
+			q.refuse("page", "bad key", time.Minute)
+			problems := func(want ...router.Problem) {
+				t.Helper()
+				n := q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
+				diff(t, n.Problems, want)
+			}
+			problems(router.Problem{Notifier: "page", Error: "bad key"})
+			q.pass(time.Minute)
+			probe := q.claim("page")
+			q.owe(chat(1, true, router.Error))
+			problems(router.Problem{Notifier: "page", Error: "bad key"})
+			check(t, q.Finish(ctx, told(probe, pageOpen)))
+			problems() // its card is renewed
+		})
 
 	t.Run("it is left alone when its time is never", func(t *testing.T) {
 		q := newQueue(t, open)
@@ -119,104 +123,108 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 
-	t.Run("since when a delivery fails is kept until it succeeds, and an attempt that was cut short is no failure", func(t *testing.T) {
-		q := newQueue(t, open)
-		q.owe(page(1, "k"))
-		n := q.claim("page")
-		if !n.FailingSince.IsZero() {
-			t.Errorf("never tried, and failing since %s", n.FailingSince)
-		}
-		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting, Interrupted: true, Error: "429", NextAt: q.now.Add(time.Minute)}))
-		q.pass(time.Minute)
-		if n = q.claim("page"); !n.FailingSince.IsZero() {
-			t.Errorf("cut short, and failing since %s", n.FailingSince)
-		}
-		since := q.now
-		check(t, q.Finish(ctx, failed(n, q.now.Add(time.Second), time.Time{})))
-		for range 3 {
-			q.pass(time.Second)
-			if n = q.claim("page"); !n.FailingSince.Equal(since) {
-				t.Errorf("failing since %s, want %s", n.FailingSince, since)
-			}
-			check(t, q.Finish(ctx, failed(n, q.now.Add(time.Second), time.Time{})))
-		}
-		q.pass(time.Second)
-		q.refuse("page", "no", time.Second)
-		q.owe(page(1, "k"))
-		if n = q.claim("page"); !n.FailingSince.Equal(since) {
-			t.Errorf("after a refusal: failing since %s, want %s", n.FailingSince, since)
-		}
-		check(t, q.Finish(ctx, told(n, pageOpen)))
-		q.owe(page(1, "k"))
-		if n = q.claim("page"); !n.FailingSince.IsZero() || n.Parked {
-			t.Errorf("after a success: failing since %s, parked %t", n.FailingSince, n.Parked)
-		}
-	})
-
-	t.Run("refusals are remembered over one success, and forgotten after two in a row or a person's retry", func(t *testing.T) {
-		q := newQueue(t, open)
-		refusals := func(want int, parked bool) {
-			t.Helper()
+	t.Run("since when a delivery fails is kept until it succeeds, and an attempt that was cut short is no failure",
+		func(t *testing.T) {
+			q := newQueue(t, open)
 			q.owe(page(1, "k"))
 			n := q.claim("page")
-			if n.Refusals != want || n.Parked != parked {
-				t.Errorf("%d refusals, parked %t; want %d, %t", n.Refusals, n.Parked, want, parked)
+			if !n.FailingSince.IsZero() {
+				t.Errorf("never tried, and failing since %s", n.FailingSince)
+			}
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1,
+				State: router.DeliveryWaiting, Interrupted: true, Error: "429", NextAt: q.now.Add(time.Minute)}))
+			q.pass(time.Minute)
+			if n = q.claim("page"); !n.FailingSince.IsZero() {
+				t.Errorf("cut short, and failing since %s", n.FailingSince)
+			}
+			since := q.now
+			check(t, q.Finish(ctx, failed(n, q.now.Add(time.Second), time.Time{})))
+			for range 3 {
+				q.pass(time.Second)
+				if n = q.claim("page"); !n.FailingSince.Equal(since) {
+					t.Errorf("failing since %s, want %s", n.FailingSince, since)
+				}
+				check(t, q.Finish(ctx, failed(n, q.now.Add(time.Second), time.Time{})))
+			}
+			q.pass(time.Second)
+			q.refuse("page", "no", time.Second)
+			q.owe(page(1, "k"))
+			if n = q.claim("page"); !n.FailingSince.Equal(since) {
+				t.Errorf("after a refusal: failing since %s, want %s", n.FailingSince, since)
 			}
 			check(t, q.Finish(ctx, told(n, pageOpen)))
-		}
-		q.owe(page(1, "k"))
-		q.refuse("page", "no", time.Hour)
-		q.owe(page(1, "k"))
-		q.refuse("page", "no", time.Hour)
-		refusals(2, true)
-		refusals(2, false)
-		refusals(0, false)
-		q.owe(page(1, "k"))
-		n := q.refuse("page", "no", time.Hour)
-		check(t, q.RetryDelivery(ctx, n.Delivery))
-		refusals(0, true)
-	})
-
-	t.Run("the same refusal is told again after a success and after a person, and not within one episode", func(t *testing.T) {
-		q := newQueue(t, open)
-		q.owe(page(1, "k"))
-		n := q.refuse("page", "bad key", time.Minute)
-		steps := []struct {
-			name string
-			do   func()
-			told int
-		}{
-			{"refused", func() {}, 1},
-			{"its card was renewed by another's", func() { q.owe(page(1, "k")); q.refuse("page", "bad key", time.Minute) }, 1},
-			{"a probe", func() { q.pass(time.Minute); q.refuse("page", "bad key", time.Minute) }, 1},
-			{"other words", func() { q.pass(time.Minute); q.refuse("page", "no such service", time.Minute) }, 2},
-			{"the words of before", func() { q.pass(time.Minute); q.refuse("page", "bad key", time.Minute) }, 2},
-			{"a plain failure between", func() {
-				q.pass(time.Minute)
-				q.fail("page", 0, time.Second)
-				q.pass(time.Second)
-				q.refuse("page", "bad key", time.Minute)
-			}, 2},
-			{"a person", func() { check(t, q.RetryDelivery(ctx, n.Delivery)); q.refuse("page", "bad key", time.Minute) }, 3},
-			{"a probe", func() { q.pass(time.Minute); q.refuse("page", "bad key", time.Minute) }, 3},
-			{"a success", func() { q.pass(time.Minute); q.deliver("page", pageOpen) }, 3},
-			{"refused after it", func() { q.owe(page(1, "k")); q.refuse("page", "bad key", time.Minute) }, 4},
-			{"renewed by another's", func() { q.owe(page(1, "k")); q.refuse("page", "bad key", time.Minute) }, 4},
-			{"a success without a refusal before", func() {
-				q.owe(page(1, "k"))
-				q.deliver("page", pageOpen)
-				q.owe(page(1, "k"))
-				q.deliver("page", pageOpen)
-			}, 4},
-			{"refused after it", func() { q.owe(page(1, "k")); q.refuse("page", "bad key", time.Minute) }, 5},
-		}
-		for _, step := range steps {
-			step.do()
-			if got := q.told(); got != step.told {
-				t.Errorf("%s: the journal was told %d times, want %d", step.name, got, step.told)
+			q.owe(page(1, "k"))
+			if n = q.claim("page"); !n.FailingSince.IsZero() || n.Parked {
+				t.Errorf("after a success: failing since %s, parked %t", n.FailingSince, n.Parked)
 			}
-		}
-	})
+		})
+
+	t.Run("refusals are remembered over one success, and forgotten after two in a row or a person's retry",
+		func(t *testing.T) {
+			q := newQueue(t, open)
+			refusals := func(want int, parked bool) {
+				t.Helper()
+				q.owe(page(1, "k"))
+				n := q.claim("page")
+				if n.Refusals != want || n.Parked != parked {
+					t.Errorf("%d refusals, parked %t; want %d, %t", n.Refusals, n.Parked, want, parked)
+				}
+				check(t, q.Finish(ctx, told(n, pageOpen)))
+			}
+			q.owe(page(1, "k"))
+			q.refuse("page", "no", time.Hour)
+			q.owe(page(1, "k"))
+			q.refuse("page", "no", time.Hour)
+			refusals(2, true)
+			refusals(2, false)
+			refusals(0, false)
+			q.owe(page(1, "k"))
+			n := q.refuse("page", "no", time.Hour)
+			check(t, q.RetryDelivery(ctx, n.Delivery))
+			refusals(0, true)
+		})
+
+	t.Run("the same refusal is told again after a success and after a person, and not within one episode",
+		func(t *testing.T) {
+			q := newQueue(t, open)
+			q.owe(page(1, "k"))
+			n := q.refuse("page", "bad key", time.Minute)
+			steps := []struct {
+				name string
+				do   func()
+				told int
+			}{
+				{"refused", func() {}, 1},
+				{"its card was renewed by another's", func() { q.owe(page(1, "k")); q.refuse("page", "bad key", time.Minute) }, 1},
+				{"a probe", func() { q.pass(time.Minute); q.refuse("page", "bad key", time.Minute) }, 1},
+				{"other words", func() { q.pass(time.Minute); q.refuse("page", "no such service", time.Minute) }, 2},
+				{"the words of before", func() { q.pass(time.Minute); q.refuse("page", "bad key", time.Minute) }, 2},
+				{"a plain failure between", func() {
+					q.pass(time.Minute)
+					q.fail("page", 0, time.Second)
+					q.pass(time.Second)
+					q.refuse("page", "bad key", time.Minute)
+				}, 2},
+				{"a person", func() { check(t, q.RetryDelivery(ctx, n.Delivery)); q.refuse("page", "bad key", time.Minute) }, 3},
+				{"a probe", func() { q.pass(time.Minute); q.refuse("page", "bad key", time.Minute) }, 3},
+				{"a success", func() { q.pass(time.Minute); q.deliver("page", pageOpen) }, 3},
+				{"refused after it", func() { q.owe(page(1, "k")); q.refuse("page", "bad key", time.Minute) }, 4},
+				{"renewed by another's", func() { q.owe(page(1, "k")); q.refuse("page", "bad key", time.Minute) }, 4},
+				{"a success without a refusal before", func() {
+					q.owe(page(1, "k"))
+					q.deliver("page", pageOpen)
+					q.owe(page(1, "k"))
+					q.deliver("page", pageOpen)
+				}, 4},
+				{"refused after it", func() { q.owe(page(1, "k")); q.refuse("page", "bad key", time.Minute) }, 5},
+			}
+			for _, step := range steps {
+				step.do()
+				if got := q.told(); got != step.told {
+					t.Errorf("%s: the journal was told %d times, want %d", step.name, got, step.told)
+				}
+			}
+		})
 
 	t.Run("it is tried after all else that is due, pages first", func(t *testing.T) {
 		q := newQueue(t, open)
@@ -266,7 +274,8 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 		q.pass(time.Minute)
 		n := q.claim("page")
-		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryWaiting, Interrupted: true, Error: "429", NextAt: q.now.Add(2 * time.Minute)}))
+		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+			State: router.DeliveryWaiting, Interrupted: true, Error: "429", NextAt: q.now.Add(2 * time.Minute)}))
 		q.charges = nil
 		q.pass(time.Minute)
 		names, _, err = q.Due(ctx, q.now)
@@ -393,7 +402,8 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		q.owe(chat(1, true, router.Error), other)
 		pause := func(notifier string, wait time.Duration) {
 			n := q.claim(notifier)
-			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryWaiting, Interrupted: true, Error: "429", NextAt: q.now.Add(wait)}))
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+				State: router.DeliveryWaiting, Interrupted: true, Error: "429", NextAt: q.now.Add(wait)}))
 		}
 		pause("chat", 5*time.Minute)
 		pause("ops", time.Minute)

@@ -17,10 +17,11 @@ const pauseHops = 2000
 // moment is an event's place and the time of its arrival; the zero moment is none.
 type moment struct{ seq, at int64 }
 
-// Pauses returns the pauses between two arrivals of Meta's events since a time that are at least so long, oldest first, and
-// when the first of these events arrived, zero for none. Drills are not Meta's. It goes through the journal in steps of that
-// length, and so reads few events however many there are.
-func (s *Store) Pauses(ctx context.Context, from time.Time, least time.Duration) (pauses []time.Duration, first time.Time, err error) {
+// Pauses returns the pauses between two arrivals of Meta's events since a time that are at least so long, oldest first,
+// and when the first of these events arrived, zero for none. Drills are not Meta's. It goes through the journal in
+// steps of that length, and so reads few events however many there are.
+func (s *Store) Pauses(ctx context.Context, from time.Time,
+	least time.Duration) (pauses []time.Duration, first time.Time, err error) {
 	if least <= 0 {
 		return nil, first, fmt.Errorf("pauses of %s", least)
 	}
@@ -62,7 +63,8 @@ func (s *Store) metaEvent(ctx context.Context, seq int64, forward bool) (moment,
 	if !forward {
 		where, last = `seq <= ? AND seq > ? AND `+s.fromMeta()+` ORDER BY seq DESC`, seq-pauseScan
 	}
-	found, err := all(ctx, s.read, `SELECT seq, received_at FROM events WHERE `+where+` LIMIT 1`, []any{seq, last, router.DrillPrefix + "%"},
+	found, err := all(ctx, s.read, `SELECT seq, received_at FROM events WHERE `+where+` LIMIT 1`,
+		[]any{seq, last, router.DrillPrefix + "%"},
 		func(row scanner) (m moment, err error) {
 			err = row.Scan(&m.seq, &m.at)
 			return m, err
@@ -75,5 +77,6 @@ func (s *Store) metaEvent(ctx context.Context, seq int64, forward bool) (moment,
 
 // fromMeta is the condition that an event is Meta's and no drill.
 func (s *Store) fromMeta() string {
-	return `reduced < 2 AND ` + s.bodyField("source") + ` = 'meta' AND coalesce(` + s.bodyField("flow") + `, '') NOT LIKE ?`
+	return `reduced < 2 AND ` + s.bodyField("source") + ` = 'meta' AND coalesce(` + s.bodyField("flow") +
+		`, '') NOT LIKE ?`
 }

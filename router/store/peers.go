@@ -21,9 +21,9 @@ import (
 	"flowbridge/router"
 )
 
-// peers coordinates the processes on one PostgreSQL database: an advisory lock elects who folds, leases say who delivers to
-// which notifier (owners), and LISTEN/NOTIFY wakes the rest. A nil peers is that of SQLite, where there is one process: every
-// method says so.
+// peers coordinates the processes on one PostgreSQL database: an advisory lock elects who folds, leases say who
+// delivers to which notifier (owners), and LISTEN/NOTIFY wakes the rest. A nil peers is that of SQLite, where there is
+// one process: every method says so.
 //
 // Who folds holds an advisory lock of its session, and folds and commits on that very session. So whoever has lost
 // the session can commit no more, and no clock is compared. The server ends the session of a process that says
@@ -63,7 +63,8 @@ const (
 )
 
 func newPeers(s *Store, config *pgx.ConnConfig) *peers {
-	p := &peers{s: s, name: rand.Text(), fold: make(chan struct{}, 1), deliver: make(chan struct{}, 1), helping: make(chan struct{}, 1)}
+	p := &peers{s: s, name: rand.Text(), fold: make(chan struct{}, 1), deliver: make(chan struct{}, 1),
+		helping: make(chan struct{}, 1)}
 	p.owners = newOwners(s, p.name)
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
@@ -79,8 +80,8 @@ func (s *Store) StopFolding() {
 	s.peers.resign()
 }
 
-// StopDelivering gives up the notifiers that this process owns, so that others take them over at once: for one that begins
-// no more attempts. Due must not be called afterwards.
+// StopDelivering gives up the notifiers that this process owns, so that others take them over at once: for one that
+// begins no more attempts. Due must not be called afterwards.
 func (s *Store) StopDelivering() {
 	s.peers.stopDelivering()
 }
@@ -202,7 +203,8 @@ func (p *peers) commit(ctx context.Context) (*sql.Conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.lost {
-		return nil, fmt.Errorf("%w: the session that this was read with has ended, another process may fold by now", router.ErrConflict)
+		return nil, fmt.Errorf("%w: the session that this was read with has ended, another process may fold by now",
+			router.ErrConflict)
 	}
 	conn, err := p.hold(ctx)
 	if err == nil && conn == nil {
@@ -234,7 +236,8 @@ func (p *peers) hold(ctx context.Context) (*sql.Conn, error) {
 	}
 	mine, err := tryLock(ctx, conn, foldLock)
 	if err == nil && mine {
-		if _, err = conn.ExecContext(ctx, fmt.Sprintf(`SET idle_session_timeout = %d`, p.s.cfg.DeadAfter.Milliseconds())); err == nil {
+		if _, err = conn.ExecContext(ctx, fmt.Sprintf(`SET idle_session_timeout = %d`,
+			p.s.cfg.DeadAfter.Milliseconds())); err == nil {
 			p.conn, p.checked = conn, time.Now()
 			p.folding.Store(true)
 			// What the fold reads with other sessions must be no older than its right to: those that were made before
@@ -274,7 +277,8 @@ func (p *peers) alone(ctx context.Context) (done func(), err error) {
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 		defer cancel()
-		_, _ = conn.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`) // the end of the session, which gives it up in any case, may come later
+		// the end of the session, which gives it up in any case, may come later
+		_, _ = conn.ExecContext(ctx, `SELECT pg_advisory_unlock_all()`)
 		discard(conn)
 	}, nil
 }
@@ -328,7 +332,8 @@ func (p *peers) notifyLoop(ctx context.Context) {
 func (p *peers) notify(ctx context.Context, what, about string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 	defer cancel()
-	_, _ = p.s.write.DB.ExecContext(ctx, `SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`, channel, what+" "+p.name+" "+about)
+	_, _ = p.s.write.DB.ExecContext(ctx, `SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`,
+		channel, what+" "+p.name+" "+about)
 }
 
 func (p *peers) notifyDelivery(ctx context.Context) { p.notify(ctx, callDelivery, p.names.take()) }

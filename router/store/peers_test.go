@@ -63,7 +63,8 @@ func TestPeers(t *testing.T) {
 		if got := waiting(t, b); len(got) != 1 {
 			t.Errorf("the next one is to fold %d events, want 1", len(got))
 		}
-		check(t, b.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{owed(1, "chat", "k")}, Outcomes: []router.Outcome{{Seq: 1}}}))
+		check(t, b.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)},
+			Owed: []router.Owed{owed(1, "chat", "k")}, Outcomes: []router.Outcome{{Seq: 1}}}))
 		n := claim(t, a, "chat", noon)
 		check(t, a.Finish(ctx, result(n, router.DeliveryDelivered)))
 	})
@@ -76,10 +77,12 @@ func TestPeers(t *testing.T) {
 		}
 		server.Exec(t, server.DSN("postgres"), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'`)
 		eventually(t, "the other folds", func() bool { return len(waiting(t, b)) == 1 })
-		if err := a.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Outcomes: []router.Outcome{{Seq: 1, Text: "stale"}}}); err == nil {
+		if err := a.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)},
+			Outcomes: []router.Outcome{{Seq: 1, Text: "stale"}}}); err == nil {
 			t.Error("what was folded under a session that is over was committed")
 		}
-		if err := a.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}}); !errors.Is(err, router.ErrConflict) {
+		if err := a.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}}); !errors.Is(err,
+			router.ErrConflict) {
 			t.Errorf("and again: %v, want ErrConflict", err)
 		}
 		check(t, b.Commit(ctx, router.Batch{Outcomes: []router.Outcome{{Seq: 1, Text: "folded once"}}}))
@@ -101,7 +104,8 @@ func TestPeers(t *testing.T) {
 		appendAll(t, b, event("x"))
 		heard(t, a.Appended())
 		drain(b.Owed())
-		check(t, a.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{owed(1, "chat", "k")}}))
+		check(t, a.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)},
+			Owed: []router.Owed{owed(1, "chat", "k")}}))
 		heard(t, b.Owed())
 	})
 
@@ -118,10 +122,12 @@ func TestPeers(t *testing.T) {
 				return false
 			}
 		})
-		check(t, a.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{owed(1, "chat", "k")}}))
+		check(t, a.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)},
+			Owed: []router.Owed{owed(1, "chat", "k")}}))
 		heard(t, b.Owed())
 		n := claim(t, a, "chat", noon)
-		check(t, a.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting, Interrupted: true, Error: "cut", NextAt: noon}))
+		check(t, a.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting,
+			Interrupted: true, Error: "cut", NextAt: noon}))
 		check(t, a.Close())
 		heard(t, b.Owed())
 		claim(t, b, "chat", noon)
@@ -170,9 +176,10 @@ func TestPeers(t *testing.T) {
 			batch.Owed = append(batch.Owed, owed(n+1, "page", fmt.Sprint("key", n)))
 		}
 		check(t, a.Commit(ctx, batch))
-		ask := router.Ask{Notifier: "page", Now: noon, Lease: time.Minute, Charges: func(*router.Notification) []router.Charge {
-			return []router.Charge{{Budget: "shared", Calls: 1, Every: time.Second, Burst: 7}}
-		}}
+		ask := router.Ask{Notifier: "page", Now: noon, Lease: time.Minute,
+			Charges: func(*router.Notification) []router.Charge {
+				return []router.Charge{{Budget: "shared", Calls: 1, Every: time.Second, Burst: 7}}
+			}}
 		var mu sync.Mutex
 		var work sync.WaitGroup
 		claimed := 0
@@ -267,7 +274,8 @@ func TestAProcessThatIsCutOffGivesUpTheFold(t *testing.T) {
 	if err := a.Commit(ctx, router.Batch{Outcomes: []router.Outcome{{Seq: 1, Text: "twice"}}}); err == nil {
 		t.Error("what was folded before the cut was committed after it")
 	}
-	eventually(t, "events are stored again", func() bool { _, err := a.Append(ctx, []router.Event{event("z")}); return err == nil })
+	eventually(t, "events are stored again",
+		func() bool { _, err := a.Append(ctx, []router.Event{event("z")}); return err == nil })
 	eventually(t, "the other is woken", func() bool { return len(waiting(t, b)) > 0 })
 }
 
@@ -304,7 +312,8 @@ func TestLosingTheDatabase(t *testing.T) {
 
 func peer(t *testing.T, dsn string) *store.Store {
 	t.Helper()
-	s, err := store.Open(context.Background(), store.Config{DSN: dsn, Timeout: 4 * time.Second, DeadAfter: time.Second, Now: func() time.Time { return noon }})
+	s, err := store.Open(context.Background(), store.Config{DSN: dsn, Timeout: 4 * time.Second, DeadAfter: time.Second,
+		Now: func() time.Time { return noon }})
 	check(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s

@@ -27,7 +27,8 @@ const (
 func filled(digest, from string) router.Event {
 	e := event(digest)
 	e.Source, e.Name, e.Flow, e.Field = router.SourceMeta, router.FlowResponse, "", router.MessagesField
-	e.Value = fmt.Appendf(nil, `{"message_id":"wamid.%s","from":%q,"response":{"email":%q,"topic":"delivery"}}`, digest, from, email)
+	e.Value = fmt.Appendf(nil, `{"message_id":"wamid.%s","from":%q,"response":{"email":%q,"topic":"delivery"}}`, digest,
+		from, email)
 	return e
 }
 
@@ -44,10 +45,12 @@ func personalSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		s := open(t, store.Config{})
 		e := filled("e1", phone)
 		appendAll(t, s.Store, e)
-		check(t, s.Commit(ctx, router.Batch{Outcomes: []router.Outcome{folded(1, e, router.Field{Name: "topic", Value: "delivery"})}}))
+		check(t, s.Commit(ctx, router.Batch{
+			Outcomes: []router.Outcome{folded(1, e, router.Field{Name: "topic", Value: "delivery"})}}))
 		got, err := s.Event(ctx, 1)
 		check(t, err)
-		if string(got.Value) != `{"topic":"delivery"}` || got.Reduced != router.ReducedPersonal || got.Name != router.FlowResponse || got.Digest != "e1" {
+		if string(got.Value) != `{"topic":"delivery"}` || got.Reduced != router.ReducedPersonal ||
+			got.Name != router.FlowResponse || got.Digest != "e1" {
 			t.Errorf("kept %+v", got)
 		}
 		if n, err := s.Append(ctx, []router.Event{e}); n != 0 || err != nil {
@@ -58,7 +61,8 @@ func personalSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	t.Run("a post that could not be read is kept for seven days", func(t *testing.T) {
 		s := open(t, store.Config{})
 		e := event("e1")
-		e.Source, e.Unreadable, e.Raw, e.Received = router.SourceMeta, "the post is no JSON", []byte("my number is "+phone), noon
+		e.Source, e.Unreadable, e.Raw, e.Received = router.SourceMeta, "the post is no JSON",
+			[]byte("my number is "+phone), noon
 		appendAll(t, s.Store, e)
 		swept, err := s.Sweep(ctx, noon.Add(7*day-time.Minute), 0, 0)
 		check(t, err)
@@ -95,7 +99,8 @@ func personalSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if len(got) != 2 || got[0].Seq != 3 || got[1].Seq != 2 || got[1].Message != phone {
 			t.Errorf("shown: %+v", got)
 		}
-		if old, err := s.Event(ctx, 1); err != nil || old.Reduced != router.ReducedOld || old.Message != "" || old.Outcome != "" || old.Name != "" {
+		if old, err := s.Event(ctx, 1); err != nil || old.Reduced != router.ReducedOld || old.Message != "" ||
+			old.Outcome != "" || old.Name != "" {
 			t.Errorf("kept of the old one: %+v, %v", old, err)
 		}
 		if n, err := s.Append(ctx, []router.Event{event("old")}); n != 0 || err != nil {
@@ -118,7 +123,8 @@ func personalSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		appendAll(t, s.Store, alert)
 		check(t, s.Commit(ctx, router.Batch{
 			Outcomes: []router.Outcome{{Seq: 1}, {Seq: 2, Text: `dropped by rule "r"`}, {Seq: 3}, {Seq: 4}},
-			Notices:  []router.Notice{{Event: 1, Name: router.FlowResponse, Fields: []router.Field{{Name: "topic", Value: "delivery"}}}},
+			Notices: []router.Notice{{Event: 1, Name: router.FlowResponse,
+				Fields: []router.Field{{Name: "topic", Value: "delivery"}}}},
 		}))
 		check(t, s.PretendOlder(ctx, 4))
 		for _, want := range []store.Swept{{Reduced: 3}, {}} {
@@ -166,14 +172,18 @@ func forgets(t *testing.T, open func(*testing.T, store.Config) opened) {
 	inc.AcknowledgedBy, inc.Owner, inc.Fields = "ana "+spelt, "00"+phone, []router.Field{{Name: "n", Value: phone}}
 	topic := router.Field{Name: "topic", Value: "delivery"} // says nothing of whose form it is
 	check(t, s.Commit(ctx, router.Batch{
-		Outcomes:  []router.Outcome{folded(1, mine, topic), folded(2, theirs, topic), {Seq: 4, Text: "acknowledged by " + spelt}},
+		Outcomes: []router.Outcome{folded(1, mine, topic), folded(2, theirs, topic),
+			{Seq: 4, Text: "acknowledged by " + spelt}},
 		Incidents: []router.Incident{inc, incident(2)},
-		Entries:   []router.Entry{{Incident: 1, N: 1, Text: "Acknowledged by ana " + spelt}, {Incident: 1, N: 2, Text: "by " + other}},
-		Notices:   []router.Notice{{Event: 1, Title: "t", Fields: []router.Field{topic}}, {Event: 2, Title: "t", Fields: []router.Field{topic}}},
-		Owed:      []router.Owed{{Notice: 1, Key: "n1", Target: router.Target{Notifier: "chat"}}},
-		Silences:  []router.Silence{{ID: "s1", Since: noon, By: phone}, {ID: "s2", Since: noon, By: "ben"}},
+		Entries: []router.Entry{{Incident: 1, N: 1, Text: "Acknowledged by ana " + spelt},
+			{Incident: 1, N: 2, Text: "by " + other}},
+		Notices: []router.Notice{{Event: 1, Title: "t", Fields: []router.Field{topic}},
+			{Event: 2, Title: "t", Fields: []router.Field{topic}}},
+		Owed:     []router.Owed{{Notice: 1, Key: "n1", Target: router.Target{Notifier: "chat"}}},
+		Silences: []router.Silence{{ID: "s1", Since: noon, By: phone}, {ID: "s2", Since: noon, By: "ben"}},
 	}))
-	check(t, s.Audit(ctx, router.AuditEntry{At: noon, Who: "ana " + spelt, What: "retry delivery 1"}, router.AuditEntry{At: noon, Who: "ben", What: "reload"}))
+	check(t, s.Audit(ctx, router.AuditEntry{At: noon, Who: "ana " + spelt, What: "retry delivery 1"},
+		router.AuditEntry{At: noon, Who: "ben", What: "reload"}))
 	check(t, s.Postpone(ctx, router.Postponed{About: "P1", Digest: "p1", Received: noon, Events: []router.Event{act}}))
 	r := result(claim(t, s.Store, "chat", noon), router.DeliveryDelivered)
 	r.Receipt = router.Receipt{Own: made("ts", "1.2"), Link: "https://chat.example.com/m"}
@@ -181,7 +191,8 @@ func forgets(t *testing.T, open func(*testing.T, store.Config) opened) {
 	appendAll(t, s.Store, waits) // nobody folds it
 
 	found := forget(t, s.Store, spelt, "")
-	diff(t, found.ForgottenCount, router.ForgottenCount{Events: 4, Notices: 1, Incidents: 1, Timeline: 1, Silences: 1, Postponed: 1, Audit: 1})
+	diff(t, found.ForgottenCount, router.ForgottenCount{Events: 4, Notices: 1, Incidents: 1, Timeline: 1, Silences: 1,
+		Postponed: 1, Audit: 1})
 	diff(t, found.Told, []router.Told{{Notifier: "chat", Event: 1, Link: r.Receipt.Link}})
 	again := forget(t, s.Store, phone, "")
 	diff(t, again, router.Found{})
@@ -191,7 +202,8 @@ func forgets(t *testing.T, open func(*testing.T, store.Config) opened) {
 	for _, e := range events {
 		text, err := json.Marshal(e.Event)
 		check(t, err)
-		if bytes.Contains(text, []byte(phone)) || strings.Contains(e.Outcome, "0200") || bytes.Contains(e.Raw, []byte(phone)) {
+		if bytes.Contains(text, []byte(phone)) || strings.Contains(e.Outcome, "0200") ||
+			bytes.Contains(e.Raw, []byte(phone)) {
 			t.Errorf("event %d still says %s, %s", e.Seq, text, e.Raw)
 		}
 		if keeps := bytes.Contains(text, []byte("delivery")); keeps != (e.Seq == 2) {

@@ -16,9 +16,12 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 	s := openFull(t, filepath.Join(t.TempDir(), "plan.db"))
 	for query, want := range map[string]string{
 		waitingQuery: "SEARCH events USING INDEX events_unfolded",
-		`SELECT * FROM incidents WHERE ` + standing(`(waba, flow) IN (VALUES (?, ?), (?, ?))`):      "SEARCH incidents USING INDEX incidents_unresolved",
-		`SELECT number FROM incidents WHERE ` + standing(`(waba, flow) IN (VALUES (?, ?), (?, ?))`): "SEARCH incidents USING INDEX incidents_reopened",
-		`SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`:                         "SEARCH incidents USING COVERING INDEX incidents_wake",
+		`SELECT * FROM incidents WHERE ` + standing(
+			`(waba, flow) IN (VALUES (?, ?), (?, ?))`): "SEARCH incidents USING INDEX incidents_unresolved",
+		`SELECT number FROM incidents WHERE ` +
+			standing(`(waba, flow) IN (VALUES (?, ?), (?, ?))`): "SEARCH incidents USING INDEX incidents_reopened",
+		`SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`: "SEARCH incidents USING COVERING INDEX " +
+			"incidents_wake",
 		backlogQuery:      "SCAN deliveries USING COVERING INDEX deliveries_lane",
 		takenQuery(3):     "SEARCH deliveries USING INDEX deliveries_key",
 		ownTimesQuery:     "SEARCH deliveries USING COVERING INDEX deliveries_next",
@@ -26,23 +29,27 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 		waitingNotifiers:  "SCAN deliveries USING COVERING INDEX deliveries_lane",
 		headQuery:         "events_unfolded",
 		triedQuery:        "deliveries_claimed",
-		`SELECT 1 FROM deliveries d WHERE d.notifier = ? AND d.class IN (?, ?) AND ` + claimable + ` LIMIT 1`: "SEARCH d USING INDEX deliveries_lane",
+		`SELECT 1 FROM deliveries d WHERE d.notifier = ? AND d.class IN (?, ?) AND ` + claimable +
+			` LIMIT 1`: "SEARCH d USING INDEX deliveries_lane",
 		ownProbesQuery: "SEARCH deliveries USING COVERING INDEX deliveries_probes",
-		`SELECT d.id FROM deliveries d WHERE d.notifier = ? AND ` + probeable + ` AND d.class IN (?, ?) ORDER BY d.class, d.next_at, d.id LIMIT 1`: "SEARCH d USING INDEX deliveries_probes",
-		`SELECT (` + replacing + `) FROM deliveries d WHERE d.id = ?`:                                                                              "SEARCH n USING INDEX deliveries_key",
+		`SELECT d.id FROM deliveries d WHERE d.notifier = ? AND ` + probeable +
+			` AND d.class IN (?, ?) ORDER BY d.class, d.next_at, d.id LIMIT 1`: "SEARCH d USING INDEX deliveries_probes",
+		`SELECT (` + replacing + `) FROM deliveries d WHERE d.id = ?`: "SEARCH n USING INDEX deliveries_key",
 		oldIncidents:   "SEARCH i USING INDEX incidents_resolved",
 		refreshedQuery: "SCAN timeline USING COVERING INDEX timeline_refreshed",
 	} {
-		plan, err := all(context.Background(), s.read, "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?")), func(row scanner) (step string, err error) {
-			var ignored int
-			err = row.Scan(&ignored, &ignored, &ignored, &step)
-			return step, err
-		})
+		plan, err := all(context.Background(), s.read, "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?")),
+			func(row scanner) (step string, err error) {
+				var ignored int
+				err = row.Scan(&ignored, &ignored, &ignored, &step)
+				return step, err
+			})
 		if err != nil {
 			t.Errorf("%s: %v", query, err)
 		}
 		text := strings.Join(plan, "\n")
-		if !strings.Contains(text, want) || strings.Contains(text, "SCAN events") || strings.Contains(text, "SCAN incidents") {
+		if !strings.Contains(text, want) || strings.Contains(text, "SCAN events") ||
+			strings.Contains(text, "SCAN incidents") {
 			t.Errorf("%s\ngoes about it so:\n%s\nwant: %s", query, text, want)
 		}
 	}
@@ -70,10 +77,12 @@ func TestASweepAsksOfOldEventsByIndex(t *testing.T) {
 			const numbers = `WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < 20000) `
 			for _, query := range []string{
 				numbers + `INSERT INTO events (digest, received_at, state, body) SELECT 'e' || i, 1, 'folded', '{}' FROM n`,
-				numbers + `INSERT INTO incidents (number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at,
+				numbers +
+					`INSERT INTO incidents (number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at,
 					resolved_at, resolved_by, acknowledged_at, acknowledged_by, wake_at, details)
 					SELECT i, 'k', 'w', 'f' || i, 'E', 'open', 1, 1, 'r', 1, 1, 1, 1, 0, '', 0, '', 0, '{}' FROM n WHERE i <= 10000`,
-				numbers + `INSERT INTO timeline (incident, n, at, recorded_at, kind, text, event) SELECT i / 2 + 1, i % 2, 1, 1, 'eased', '', i FROM n`,
+				numbers +
+					`INSERT INTO timeline (incident, n, at, recorded_at, kind, text, event) SELECT i / 2 + 1, i % 2, 1, 1, 'eased', '', i FROM n`,
 				numbers + `INSERT INTO alerts (` + alertColumns(&router.FlowAlert{}, nil).read() + `)
 					SELECT 'w', 'f' || i, 'E', '5', 1, 1, 0, 1, 0, 0, i, 0, 1, i, 'k', '{}' FROM n WHERE i <= 10000`,
 				`ANALYZE`,
@@ -104,7 +113,8 @@ func TestASweepAsksOfOldEventsByIndex(t *testing.T) {
 					t.Errorf("want: %s", want)
 				}
 			}
-			if t.Failed() || strings.Contains(text, "SCAN ") || strings.Contains(text, "Seq Scan") || strings.Contains(text, "hashed") {
+			if t.Failed() || strings.Contains(text, "SCAN ") || strings.Contains(text, "Seq Scan") ||
+				strings.Contains(text, "hashed") {
 				t.Errorf("it goes about it so:\n%s", text)
 			}
 		})

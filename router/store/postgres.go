@@ -61,7 +61,9 @@ func (s *Store) openPostgres(ctx context.Context) error {
 func (s *Store) connect(ctx context.Context) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(s.cfg.DSN)
 	if err != nil { // the error would show the DSN
-		return nil, errors.New("the URL cannot be read: write it as postgres://user:password@host:5432/database?sslmode=require, with %-escapes for special characters")
+		return nil, errors.New(
+			"the URL cannot be read: write it as postgres://user:password@host:5432/database?sslmode=require, with %-escapes " +
+				"for special characters")
 	}
 	config.ConnectTimeout = connectTimeout
 	// What the network swallows is noticed soon, by us here and by the server through its settings.
@@ -85,7 +87,9 @@ func (s *Store) checkServer(ctx context.Context, config *pgx.ConnConfig) error {
 	case denied(err):
 		return deniedAtConnect(config)
 	case errors.Is(err, errReadOnly):
-		return fmt.Errorf("%w: name the primary in the URL, or all servers, as host1:5432,host2:5432, and the primary among them is found", errReadOnly)
+		return fmt.Errorf(
+			"%w: name the primary in the URL, or all servers, as host1:5432,host2:5432, and the primary among them is found",
+			errReadOnly)
 	case err != nil:
 		return fmt.Errorf("is PostgreSQL running there, and does it let us in? %w", err)
 	case version < 140000:
@@ -107,7 +111,8 @@ func (s *Store) storeTogether(ctx context.Context, rows []eventRow) (fresh []boo
 	n := len(rows)
 	digests, received, states, bodies := make([]string, n), make([]int64, n), make([]string, n), make([]string, n)
 	for i, row := range rows {
-		digests[i], received[i], states[i], bodies[i] = plainText(row.digest), row.received, string(row.state), plainText(row.body)
+		digests[i], received[i], states[i], bodies[i] = plainText(row.digest), row.received, string(row.state),
+			plainText(row.body)
 	}
 	var stored []string
 	err = s.again(func() error {

@@ -41,10 +41,12 @@ func TestProgress(t *testing.T) {
 		busy := result(claim(t, s, "chat", now), router.DeliveryWaiting)
 		busy.Interrupted, busy.NextAt = true, now.Add(time.Minute)
 		check(t, s.Finish(ctx, busy))
-		is("a service that named a time, or a budget that is used up", router.Progress{Folds: true, Lanes: map[string]int64{"page": 1}})
+		is("a service that named a time, or a budget that is used up",
+			router.Progress{Folds: true, Lanes: map[string]int64{"page": 1}})
 
 		for i := range int64(router.LaneDown) {
-			check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(2 + i)}, Owed: []router.Owed{page(2+i, router.IncidentName(2+i))}}))
+			check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(2 + i)},
+				Owed: []router.Owed{page(2+i, router.IncidentName(2+i))}}))
 		}
 		for range router.LaneDown {
 			failing := result(claim(t, s, "page", now), router.DeliveryWaiting)

@@ -66,7 +66,8 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 		if err != nil || c == nil {
 			return nil, short, err
 		}
-		c.n.Target.Credential, c.n.Target.Address = s.routingKey(ask.Notifier, c.routingKey), s.address(ask.Notifier, c.n.Target.Address)
+		c.n.Target.Credential, c.n.Target.Address = s.routingKey(ask.Notifier, c.routingKey),
+			s.address(ask.Notifier, c.n.Target.Address)
 		if c.n.Class == router.ClassDigested {
 			if many, err := manyDigested(ctx, tx, ask.Notifier); many || err != nil {
 				if err != nil {
@@ -102,7 +103,8 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 // inFlight says whether somebody tries a delivery to a notifier.
 func inFlight(ctx context.Context, tx *txn, notifier string, now int64) (bool, error) {
 	var n int
-	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM deliveries WHERE claimed_until > 0 AND claimed_until > ? AND notifier = ? AND state = 'waiting'`, now, notifier).Scan(&n)
+	err := tx.QueryRowContext(ctx,
+		`SELECT count(*) FROM deliveries WHERE claimed_until > 0 AND claimed_until > ? AND notifier = ? AND state = 'waiting'`, now, notifier).Scan(&n)
 	return n > 0, err
 }
 
@@ -120,7 +122,8 @@ type candidate struct {
 }
 
 // pick returns the first delivery to a notifier under a condition, of a class that need not wait; nil if there is none.
-func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked map[router.Class]bool, args ...any) (*candidate, error) {
+func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked map[router.Class]bool,
+	args ...any) (*candidate, error) {
 	args = append([]any{notifier}, args...)
 	classes := ""
 	for _, c := range router.Classes() {
@@ -135,11 +138,15 @@ func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked m
 	c := &candidate{n: router.Notification{Target: router.Target{Notifier: notifier}}}
 	var mayExist, open, failing int64
 	var receipt []byte
-	err := tx.QueryRowContext(ctx, `SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.failing_since,
+	err := tx.QueryRowContext(ctx,
+		`SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.failing_since,
 		d.was_parked = 1, d.refusals, d.may_exist, d.open, d.opening, d.severity, d.receipt, d.key, d.class, d.told, d.digest, d.owed_since FROM deliveries d
-		WHERE d.notifier = ? AND `+where+` AND d.class IN (`+classes[2:]+`) ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked, args...).
-		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Address, &c.routingKey, &c.n.Revision, &c.n.Attempt, &failing,
-			&c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told, &c.unsettled, &c.since)
+		WHERE d.notifier = ? AND `+where+` AND d.class IN (`+classes[2:]+`) ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked,
+		args...).
+		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Address, &c.routingKey, &c.n.Revision, &c.n.Attempt,
+			&failing,
+			&c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class, &c.told,
+			&c.unsettled, &c.since)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -182,7 +189,8 @@ func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 	if c.n.Digest != nil {
 		return c.takeDigest(ctx, tx, until)
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1, cosmetic = 1,
+	_, err := tx.ExecContext(ctx,
+		`UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1, cosmetic = 1,
 		tried_since = CASE WHEN open = 1 AND told_open = 0 AND (attempts = 0 OR may_exist = 0) THEN ? ELSE tried_since END WHERE id = ?`,
 		until, c.n.Claim, micros(ask.Now), c.n.Delivery)
 	return err
@@ -191,7 +199,8 @@ func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 // Extend makes a claim hold until a time. It wraps router.ErrConflict when the claim is ours no more.
 func (s *Store) Extend(ctx context.Context, delivery int64, claim string, until time.Time) error {
 	err := s.inShared(ctx, func(ctx context.Context, tx *txn) error {
-		held, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ? WHERE claimed_until > 0 AND claim = ?`, micros(until), claim)
+		held, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ? WHERE claimed_until > 0 AND claim = ?`,
+			micros(until), claim)
 		if err != nil {
 			return err
 		}
@@ -230,7 +239,8 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 	if n.Alerts, err = worstFirst(alerts(ctx, tx, `incident = ?`, number)); err != nil {
 		return err
 	}
-	if n.Also, err = worstFirst(alerts(ctx, tx, `waba = ? AND flow = ? AND active = 1 AND incident <> ?`, n.Incident.WABA, n.Incident.Flow, number)); err != nil {
+	if n.Also, err = worstFirst(alerts(ctx, tx, `waba = ? AND flow = ? AND active = 1 AND incident <> ?`, n.Incident.WABA,
+		n.Incident.Flow, number)); err != nil {
 		return err
 	}
 	if n.Timeline, err = timeline(ctx, tx, number, n.Receipt.Told, router.MaxTimeline); err != nil {
@@ -262,7 +272,8 @@ func takenKeys(ctx context.Context, tx *txn, n *router.Notification) ([]string, 
 }
 
 func takenQuery(keys int) string {
-	return `SELECT key FROM deliveries WHERE keyed = 1 AND incident <> ? AND open = 1 AND key IN (?` + strings.Repeat(", ?", keys-1) + `) GROUP BY key`
+	return `SELECT key FROM deliveries WHERE keyed = 1 AND incident <> ? AND open = 1 AND key IN (?` +
+		strings.Repeat(", ?", keys-1) + `) GROUP BY key`
 }
 
 // worstFirst sorts alerts that were read, or says that they were not.
@@ -338,8 +349,10 @@ type finished struct {
 
 // leaves says whether anything waits for a notifier, or is to be probed.
 func leaves(ctx context.Context, tx *txn, notifier string) (left bool, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'waiting' AND class >= 0)
-		OR EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'parked' AND next_at > 0)`, notifier, notifier).Scan(&left)
+	err = tx.QueryRowContext(ctx,
+		`SELECT EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'waiting' AND class >= 0)
+		OR EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'parked' AND next_at > 0)`, notifier,
+		notifier).Scan(&left)
 	return left, err
 }
 
@@ -348,7 +361,8 @@ func finish(ctx context.Context, tx *txn, r *router.Result, receipt string, now 
 	var class router.Class
 	var again bool // it was refused before, and not told since
 	var unparked int64
-	err = tx.QueryRowContext(ctx, `SELECT notifier, class, was_parked = 1, unparked FROM deliveries WHERE id = ?`, r.Delivery).
+	err = tx.QueryRowContext(ctx, `SELECT notifier, class, was_parked = 1, unparked FROM deliveries WHERE id = ?`,
+		r.Delivery).
 		Scan(&f.notifier, &class, &again, &unparked)
 	if errors.Is(err, sql.ErrNoRows) {
 		return f, router.ErrNotFound
@@ -402,8 +416,8 @@ func made(r *router.Receipt) bool {
 	return r.Unsure || r.Digest == "" && *r != router.Receipt{}
 }
 
-// mayExist takes up whether the service has something of a delivery, or may have. What it has certainly heard nothing of was
-// not tried: nobody can have done anything to it there.
+// mayExist takes up whether the service has something of a delivery, or may have. What it has certainly heard nothing
+// of was not tried: nobody can have done anything to it there.
 const mayExist = `may_exist = ?, tried_since = tried_since * ?`
 
 // finishOne records how an attempt at one delivery ended, and says whether that renews others.
@@ -417,8 +431,9 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 	}
 	finish := func(set string, args ...any) error {
 		args = append([]any{now, receipt, int64(told), toInt(r.Receipt.Open), int64(r.Receipt.Severity)}, args...)
-		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0, updated_at = ?, receipt = ?, told = ?, told_open = ?, told_severity = ?, `+
-			set+` WHERE id = ? AND claim = ?`, append(args, r.Delivery, r.Claim)...)
+		done, err := tx.ExecContext(ctx,
+			`UPDATE deliveries SET claimed_until = 0, updated_at = ?, receipt = ?, told = ?, told_open = ?, told_severity = ?, `+
+				set+` WHERE id = ? AND claim = ?`, append(args, r.Delivery, r.Claim)...)
 		if err != nil {
 			return err
 		}
@@ -429,12 +444,15 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 	}
 	switch {
 	case r.Interrupted && micros(r.NextAt) > now: // the service named a time: the attempt does not count
-		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?, `+mayExist,
+		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?, `+
+			mayExist,
 			r.Error, micros(r.NextAt), exists, exists)
 	case r.Interrupted: // cut short: it does not count either, but it may have told somebody
-		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?`, r.Error, now)
+		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?`,
+			r.Error, now)
 	case r.State == router.DeliveryWaiting:
-		return false, finish(`last_error = ?, next_at = ?, `+mayExist+`, `+stillFailing, r.Error, micros(r.NextAt), exists, exists, now)
+		return false, finish(`last_error = ?, next_at = ?, `+mayExist+`, `+stillFailing, r.Error, micros(r.NextAt), exists,
+			exists, now)
 	case r.State == router.DeliveryParked:
 		// A refusal speaks of the state that was told: what became owed meanwhile, perhaps the end, is tried at once.
 		return false, finish(`last_error = ?, `+mayExist+`, `+stillFailing+`, `+parking,
@@ -449,7 +467,8 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 	if err != nil {
 		return false, err
 	}
-	// A service that takes and refuses in turn is probed more and more rarely all the same: see router.Notification.Refusals.
+	// A service that takes and refuses in turn is probed more and more rarely all the same: see
+	// router.Notification.Refusals.
 	called := toInt(r.Receipt.Open || r.Receipt != before) // else there was nothing to tell
 	if err := finish(`last_error = '', told_at = CASE WHEN ? = 1 THEN ? ELSE told_at END, `+mayExist+`,
 		attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?,
@@ -466,7 +485,8 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 // Retarget pins a delivery to another target: for what never made anything where it was pinned before. It wraps
 // router.ErrConflict when the claim is ours no more: by now somebody else may make something there.
 func (s *Store) Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error {
-	held, err := s.write.ExecContext(ctx, `UPDATE deliveries SET kind = ?, keyed = ?, channel = ?, routing_key = ?, target = ? WHERE id = ? AND claim = ?`,
+	held, err := s.write.ExecContext(ctx,
+		`UPDATE deliveries SET kind = ?, keyed = ?, channel = ?, routing_key = ?, target = ? WHERE id = ? AND claim = ?`,
 		string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t), s.sealed(t.Credential), t.ID(), delivery, claim)
 	if err == nil {
 		err = stillOurs(held, delivery)

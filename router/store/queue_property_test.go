@@ -36,15 +36,18 @@ func TestWhateverHappensEveryOwedStateArrives(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.RemoveAll(dir)
-		h := &history{T: t, now: noon, owed: map[job]owedState{}, told: map[job]toldState{}, ids: map[job]int64{}, died: map[job]bool{},
+		h := &history{T: t, now: noon, owed: map[job]owedState{}, told: map[job]toldState{}, ids: map[job]int64{},
+			died:      map[job]bool{},
 			unsettled: map[job]string{}, posted: map[string]bool{}}
-		h.s, err = store.Open(context.Background(), store.Config{DSN: filepath.Join(dir, "q.db"), Now: func() time.Time { return h.now }})
+		h.s, err = store.Open(context.Background(), store.Config{DSN: filepath.Join(dir, "q.db"),
+			Now: func() time.Time { return h.now }})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer h.s.Close()
 		for range rapid.IntRange(5, 60).Draw(t, "steps") {
-			switch rapid.SampledFrom([]string{"owe", "owe", "claim", "claim", "claim", "end", "end", "end", "pass", "storm", "retry"}).Draw(t, "step") {
+			switch rapid.SampledFrom([]string{"owe", "owe", "claim", "claim", "claim", "end", "end", "end", "pass", "storm",
+				"retry"}).Draw(t, "step") {
 			case "owe":
 				h.owe(h.change(rapid.Int64Range(1, 8).Draw(t, "incident")))
 			case "storm":
@@ -81,7 +84,8 @@ const lease = 15 * time.Second
 
 var (
 	lanes    = []string{"chat", "page"}
-	outcomes = []string{"told", "told", "told", "failed", "later", "refused", "stopped", "died", "died after telling", "cut off"}
+	outcomes = []string{"told", "told", "told", "failed", "later", "refused", "stopped", "died", "died after telling",
+		"cut off"}
 )
 
 // job is what one notifier is owed of one incident.
@@ -132,7 +136,8 @@ func (h *history) must(err error) {
 // change draws how an incident moves.
 func (h *history) change(n int64) (incident int64, open bool, severity router.Severity) {
 	was := h.owed[job{n, "chat"}]
-	return n, !was.open || rapid.Bool().Draw(h.T, "stays open"), rapid.SampledFrom([]router.Severity{router.Warning, router.Error, router.Critical}).Draw(h.T, "severity")
+	return n, !was.open || rapid.Bool().Draw(h.T, "stays open"),
+		rapid.SampledFrom([]router.Severity{router.Warning, router.Error, router.Critical}).Draw(h.T, "severity")
 }
 
 // keyOf makes some incidents share a key. Those of a storm do not: only what need not wait for others is digested.
@@ -197,7 +202,8 @@ func (h *history) claim(process int, notifier string) bool {
 		}
 		for j := range h.jobs(f.n) {
 			for m := range mine {
-				if m == j || m.notifier == j.notifier && keyOf(m) == keyOf(j) && !looks && (f.n.Digest == nil || !f.n.Digest.Unsettled) {
+				if m == j || m.notifier == j.notifier && keyOf(m) == keyOf(j) && !looks &&
+					(f.n.Digest == nil || !f.n.Digest.Unsettled) {
 					h.Fatalf("%v is claimed while %v is in flight", m, j)
 				}
 			}
@@ -206,7 +212,8 @@ func (h *history) claim(process int, notifier string) bool {
 	parked := h.parked()
 	for m := range mine {
 		for j, id := range h.ids {
-			if !looks && j.notifier == m.notifier && keyOf(j) == keyOf(m) && id < h.ids[m] && h.told[j].owedState != h.owed[j] && !parked[id] {
+			if !looks && j.notifier == m.notifier && keyOf(j) == keyOf(m) && id < h.ids[m] && h.told[j].owedState != h.owed[j] &&
+				!parked[id] {
 				h.Fatalf("%v is tried before the older %v has what it is owed", m, j)
 			}
 		}
@@ -235,7 +242,8 @@ func (h *history) claim(process int, notifier string) bool {
 func (h *history) end(i int, outcome string) {
 	f := h.flying[i]
 	h.flying = append(h.flying[:i:i], h.flying[i+1:]...)
-	r := router.Result{Delivery: f.n.Delivery, Claim: f.n.Claim, Revision: f.n.Revision, Digest: f.n.Digest, Receipt: f.n.Receipt, State: router.DeliveryWaiting, Error: outcome}
+	r := router.Result{Delivery: f.n.Delivery, Claim: f.n.Claim, Revision: f.n.Revision, Digest: f.n.Digest,
+		Receipt: f.n.Receipt, State: router.DeliveryWaiting, Error: outcome}
 	if f.n.MayExist && r.Receipt.Own == "" {
 		r.Receipt.Unsure = true // as a notifier says that cannot know better
 	}

@@ -23,15 +23,19 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		for range 8 {
 			q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Warning})
 		}
-		q.owe(chat(1, true, router.Warning), chat(2, true, router.Critical), chat(3, false, router.Warning), chat(4, true, router.Warning),
-			router.Owed{Notice: 5, Key: "n5", Target: chatTarget, Severity: router.Info}, router.Owed{Notice: 6, Key: "n6", Target: chatTarget, Severity: router.Error},
+		q.owe(chat(1, true, router.Warning), chat(2, true, router.Critical), chat(3, false, router.Warning),
+			chat(4, true, router.Warning),
+			router.Owed{Notice: 5, Key: "n5", Target: chatTarget, Severity: router.Info},
+			router.Owed{Notice: 6, Key: "n6", Target: chatTarget, Severity: router.Error},
 			chat(9, true, router.Warning), chat(10, false, router.Warning))
 		var got []string
 		for range 8 {
 			n := q.claim("chat")
 			got = append(got, n.Class.String()+" "+about(n))
 		}
-		diff(t, got[:7], []string{"new n6", "new INC-9", "resolved INC-3", "resolved INC-10", "worse INC-2", "update INC-1", "update INC-4"}) // and then n5, which is news
+		// and then n5, which is news
+		diff(t, got[:7], []string{"new n6", "new INC-9", "resolved INC-3", "resolved INC-10", "worse INC-2", "update INC-1",
+			"update INC-4"})
 	})
 
 	t.Run("what is owed longest has its turn, however much matters more", func(t *testing.T) {
@@ -151,7 +155,8 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if n, _ := q.try("page"); n != nil || probe.Failures != 3 {
 			t.Errorf("a second probe: %v; the first knew of %d failures", n, probe.Failures)
 		}
-		if names, next, err := q.Due(ctx, q.now); len(names) != 0 || !next.After(q.now) || next.After(q.now.Add(time.Minute)) || err != nil {
+		if names, next, err := q.Due(ctx, q.now); len(names) != 0 || !next.After(q.now) ||
+			next.After(q.now.Add(time.Minute)) || err != nil {
 			t.Errorf("while it is probed, due: %v, next %s, %v; want the end of the claim", names, next, err)
 		}
 		check(t, q.Finish(ctx, failed(probe, q.now.Add(10*time.Second), q.now.Add(2*time.Second))))
@@ -185,7 +190,8 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 		refuse := func(words string) {
 			n := q.claim("page")
-			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryParked, Error: words, Rest: q.now.Add(time.Minute)}))
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+				State: router.DeliveryParked, Error: words, Rest: q.now.Add(time.Minute)}))
 		}
 		for _, words := range []string{"bad key", "too long", "bad key", "bad key", "bad key"} {
 			refuse(words)
@@ -198,33 +204,35 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		q.claim("page")
 	})
 
-	t.Run("what became owed while an older state was refused is tried, and nobody is told that it is parked", func(t *testing.T) {
-		q := newQueue(t, open)
-		q.owe(page(1, "k"))
-		q.deliver("page", router.Receipt{Own: made("dedup_key", "k"), Open: true, Severity: router.Error})
-		q.owe(page(1, "k"))
-		refresh := q.claim("page")
-		over := page(1, "k")
-		over.Open = false
-		q.owe(over)
-		refuse := func(n *router.Notification, words string) {
-			event := event(words)
-			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryParked,
-				Error: words, Receipt: n.Receipt, Event: &event, Digest: n.Digest}))
-		}
-		refuse(refresh, "details are too long")
-		end := q.claim("page")
-		if waiting, err := q.Waiting(ctx, 10); end.Open || len(waiting) != 0 || err != nil {
-			t.Errorf("claimed %+v, the journal was told %+v, %v", end, waiting, err)
-		}
-		refuse(end, "details are too long")
-		if waiting, err := q.Waiting(ctx, 10); len(waiting) != 1 || err != nil {
-			t.Errorf("parked for good: the journal was told %+v, %v", waiting, err)
-		}
-		if n, _ := q.try("page"); n != nil {
-			t.Errorf("tried again: %+v", n)
-		}
-	})
+	t.Run("what became owed while an older state was refused is tried, and nobody is told that it is parked",
+		func(t *testing.T) {
+			q := newQueue(t, open)
+			q.owe(page(1, "k"))
+			q.deliver("page", router.Receipt{Own: made("dedup_key", "k"), Open: true, Severity: router.Error})
+			q.owe(page(1, "k"))
+			refresh := q.claim("page")
+			over := page(1, "k")
+			over.Open = false
+			q.owe(over)
+			refuse := func(n *router.Notification, words string) {
+				event := event(words)
+				check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+					State: router.DeliveryParked,
+					Error: words, Receipt: n.Receipt, Event: &event, Digest: n.Digest}))
+			}
+			refuse(refresh, "details are too long")
+			end := q.claim("page")
+			if waiting, err := q.Waiting(ctx, 10); end.Open || len(waiting) != 0 || err != nil {
+				t.Errorf("claimed %+v, the journal was told %+v, %v", end, waiting, err)
+			}
+			refuse(end, "details are too long")
+			if waiting, err := q.Waiting(ctx, 10); len(waiting) != 1 || err != nil {
+				t.Errorf("parked for good: the journal was told %+v, %v", waiting, err)
+			}
+			if n, _ := q.try("page"); n != nil {
+				t.Errorf("tried again: %+v", n)
+			}
+		})
 
 	t.Run("who lost a claim changes nothing any more", func(t *testing.T) {
 		q := newQueue(t, open)
@@ -243,7 +251,8 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if err := q.Extend(ctx, lost.Delivery, lost.Claim, q.now.Add(time.Hour)); !errors.Is(err, router.ErrConflict) {
 			t.Errorf("extend: %v", err)
 		}
-		if err := q.Finish(ctx, told(lost, router.Receipt{Own: made("dedup_key", "lost")})); !errors.Is(err, router.ErrConflict) {
+		if err := q.Finish(ctx, told(lost, router.Receipt{Own: made("dedup_key", "lost")})); !errors.Is(err,
+			router.ErrConflict) {
 			t.Errorf("finish: %v", err)
 		}
 		if n, _ := q.try("page"); n != nil {
@@ -261,9 +270,11 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 
 	t.Run("a time that the service named holds for all that is alike", func(t *testing.T) {
 		q := newQueue(t, open)
-		q.owe(chat(1, true, router.Error), chat(2, true, router.Error), router.Owed{Notice: 5, Key: "n5", Target: chatTarget, Severity: router.Info})
+		q.owe(chat(1, true, router.Error), chat(2, true, router.Error), router.Owed{Notice: 5, Key: "n5", Target: chatTarget,
+			Severity: router.Info})
 		n := q.claim("chat")
-		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting, Interrupted: true, Error: "429", NextAt: q.now.Add(time.Minute)}))
+		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting,
+			Interrupted: true, Error: "429", NextAt: q.now.Add(time.Minute)}))
 		if n := q.claim("chat"); n.Notice == nil {
 			t.Errorf("got %s, want what is of another class", about(n))
 		}
@@ -283,7 +294,8 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		q := newQueue(t, open)
 		q.owe(page(1, "k1"), page(2, "k2"))
 		for i, again := range []*router.Notification{q.claim("page"), q.claim("page")} {
-			check(t, q.Finish(ctx, router.Result{Delivery: again.Delivery, Claim: again.Claim, Revision: 1, State: router.DeliveryWaiting, Interrupted: true,
+			check(t, q.Finish(ctx, router.Result{Delivery: again.Delivery, Claim: again.Claim, Revision: 1,
+				State: router.DeliveryWaiting, Interrupted: true,
 				Error: "429", NextAt: q.now.Add([]time.Duration{time.Minute, time.Second}[i])}))
 		}
 		q.pass(time.Second)
@@ -329,7 +341,8 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		q.owe(page(1, "k"))
 		<-q.Owed()
 		n := q.claim("page")
-		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting, Interrupted: true, Error: "cut", NextAt: q.now}))
+		check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting,
+			Interrupted: true, Error: "cut", NextAt: q.now}))
 		select {
 		case <-q.Owed():
 		default:
@@ -403,7 +416,8 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		n := q.claim("chat")
 		q.owe(numbers)
 		finish := func() {
-			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: told}))
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+				State: router.DeliveryDelivered, Receipt: told}))
 		}
 		finish()
 		waits(10 * time.Second)
@@ -496,7 +510,8 @@ func (q *queue) owe(list ...router.Owed) {
 
 func (q *queue) try(notifier string) (n *router.Notification, short int) {
 	q.t.Helper()
-	n, short, err := q.Claim(context.Background(), router.Ask{Notifier: notifier, Now: q.now, Lease: time.Minute, Charges: q.charges})
+	n, short, err := q.Claim(context.Background(), router.Ask{Notifier: notifier, Now: q.now, Lease: time.Minute,
+		Charges: q.charges})
 	check(q.t, err)
 	return n, short
 }
@@ -524,11 +539,13 @@ func (q *queue) fail(notifier string, rest, again time.Duration) {
 }
 
 func told(n *router.Notification, r router.Receipt) router.Result {
-	return router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: r, Digest: n.Digest}
+	return router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered,
+		Receipt: r, Digest: n.Digest}
 }
 
 func failed(n *router.Notification, next, rest time.Time) router.Result {
-	return router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryWaiting, Error: "503",
+	return router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryWaiting,
+		Error:  "503",
 		NextAt: next, Rest: rest, Receipt: n.Receipt, Digest: n.Digest}
 }
 
@@ -545,7 +562,8 @@ func about(n *router.Notification) string {
 var chatTarget = router.Target{Notifier: "chat", Kind: router.KindSlack, Address: "#ops"}
 
 func chat(incident int64, open bool, severity router.Severity) router.Owed {
-	return router.Owed{Incident: incident, Key: fmt.Sprint("c", incident), Target: chatTarget, Open: open, Severity: severity}
+	return router.Owed{Incident: incident, Key: fmt.Sprint("c", incident), Target: chatTarget, Open: open,
+		Severity: severity}
 }
 
 func page(incident int64, key string) router.Owed {

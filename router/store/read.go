@@ -47,7 +47,8 @@ func (s *Store) Events(ctx context.Context, state router.EventState, limit int) 
 	if state != "" && state != router.EventFolded {
 		where += " AND state <> 'folded'" // for the index of the few: see waitingQuery
 	}
-	found, err := all(ctx, s.read, `SELECT seq, digest, body, state, outcome FROM events WHERE `+where+` ORDER BY seq DESC LIMIT ?`,
+	found, err := all(ctx, s.read, `SELECT seq, digest, body, state, outcome FROM events WHERE `+where+
+		` ORDER BY seq DESC LIMIT ?`,
 		append(args, limited(limit)), func(row scanner) (e router.JournalEvent, err error) {
 			e.Event, err = scanEvent(row, &e.State, &e.Outcome)
 			return e, err
@@ -58,8 +59,8 @@ func (s *Store) Events(ctx context.Context, state router.EventState, limit int) 
 	return found, nil
 }
 
-// dueSoon is how far ahead of ours the clock of who woke a timer may be: of another machine, or between our look at the clock
-// and the database's at the table.
+// dueSoon is how far ahead of ours the clock of who woke a timer may be: of another machine, or between our look at the
+// clock and the database's at the table.
 const dueSoon = time.Second
 
 // EventProgress says how far the fold, of whichever process, has come with an event, or router.ErrNotFound.
@@ -67,7 +68,8 @@ func (s *Store) EventProgress(ctx context.Context, digest string) (p router.Even
 	if err := s.settle(ctx); err != nil {
 		return p, fmt.Errorf("read journal: %w", err)
 	}
-	found, err := all(ctx, s.read, `SELECT state, outcome, (SELECT count(*) FROM incidents WHERE wake_at > 0 AND wake_at <= ?) FROM events WHERE digest = ?`,
+	found, err := all(ctx, s.read,
+		`SELECT state, outcome, (SELECT count(*) FROM incidents WHERE wake_at > 0 AND wake_at <= ?) FROM events WHERE digest = ?`,
 		[]any{micros(s.cfg.Now().Add(dueSoon)), digest}, func(row scanner) (p router.EventProgress, err error) {
 			var state router.EventState
 			var due int64
@@ -102,11 +104,13 @@ func (s *Store) Deliveries(ctx context.Context, state router.DeliveryState, limi
 
 // deliveries reads deliveries by a condition, without the credential that is pinned to them.
 func deliveries(ctx context.Context, q querier, where string, args ...any) ([]router.Delivery, error) {
-	return all(ctx, q, `SELECT id, incident, event, notifier, kind, state, attempts, last_error, next_at, updated_at, receipt FROM deliveries WHERE `+where,
+	return all(ctx, q,
+		`SELECT id, incident, event, notifier, kind, state, attempts, last_error, next_at, updated_at, receipt FROM deliveries WHERE `+where,
 		args, func(row scanner) (d router.Delivery, err error) {
 			var next, updated int64
 			var receipt []byte
-			if err := row.Scan(&d.ID, &d.Incident, &d.Event, &d.Notifier, &d.Kind, &d.State, &d.Attempts, &d.LastError, &next, &updated, &receipt); err != nil {
+			if err := row.Scan(&d.ID, &d.Incident, &d.Event, &d.Notifier, &d.Kind, &d.State, &d.Attempts, &d.LastError, &next,
+				&updated, &receipt); err != nil {
 				return d, err
 			}
 			if d.State == router.DeliveryWaiting || d.State == router.DeliveryParked {

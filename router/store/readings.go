@@ -13,13 +13,16 @@ import (
 // maxReadings bounds one answer of Readings: all that is kept of four levels that were active all the while.
 const maxReadings = 10_000
 
-// Readings returns what Meta measured of a flow's signal since a time, at all its levels, oldest first; the newest 10,000.
-func (s *Store) Readings(ctx context.Context, flow router.FlowID, event string, since time.Time) ([]router.AlertReading, error) {
+// Readings returns what Meta measured of a flow's signal since a time, at all its levels, oldest first; the newest
+// 10,000.
+func (s *Store) Readings(ctx context.Context, flow router.FlowID, event string,
+	since time.Time) ([]router.AlertReading, error) {
 	return s.ReadingsBetween(ctx, flow, event, since, time.Time{})
 }
 
 // ReadingsBetween returns those from a time on and before another; the zero time is no bound.
-func (s *Store) ReadingsBetween(ctx context.Context, flow router.FlowID, event string, from, to time.Time) ([]router.AlertReading, error) {
+func (s *Store) ReadingsBetween(ctx context.Context, flow router.FlowID, event string, from,
+	to time.Time) ([]router.AlertReading, error) {
 	until := int64(math.MaxInt64)
 	if !to.IsZero() {
 		until = micros(to)
@@ -46,7 +49,8 @@ func writeReadings(ctx context.Context, tx *txn, b router.Batch) error {
 		ON CONFLICT (waba, flow, event, level, slot) DO UPDATE SET at = excluded.at, value = excluded.value, p50 = excluded.p50,
 		requests = excluded.requests WHERE excluded.at >= readings.at`
 	return each(ctx, tx, b.Readings, query, func(r router.AlertReading) ([]any, error) {
-		return []any{r.WABA, r.Flow, r.Event, string(r.Level), micros(r.Slot), micros(r.At), orNull(r.Value), orNull(r.P50), orNull(r.Requests)}, nil
+		return []any{r.WABA, r.Flow, r.Event, string(r.Level), micros(r.Slot), micros(r.At), orNull(r.Value), orNull(r.P50),
+			orNull(r.Requests)}, nil
 	})
 }
 
@@ -59,8 +63,10 @@ func orNull(v *float64) sql.NullFloat64 {
 
 // sweepReadings removes those that are older than they are kept.
 func (s *Store) sweepReadings(ctx context.Context, before int64) (int64, error) {
-	return s.removePages(ctx, `SELECT waba, flow, event, level, slot FROM readings WHERE slot < ? ORDER BY slot LIMIT ?`, []any{before, sweepRows},
-		`DELETE FROM readings WHERE waba = ? AND flow = ? AND event = ? AND level = ? AND slot = ?`, func(row scanner) ([]any, error) {
+	return s.removePages(ctx, `SELECT waba, flow, event, level, slot FROM readings WHERE slot < ? ORDER BY slot LIMIT ?`,
+		[]any{before, sweepRows},
+		`DELETE FROM readings WHERE waba = ? AND flow = ? AND event = ? AND level = ? AND slot = ?`,
+		func(row scanner) ([]any, error) {
 			var waba, flow, event, level string
 			var slot int64
 			err := row.Scan(&waba, &flow, &event, &level, &slot)
@@ -81,7 +87,8 @@ func (s *Store) sweepRefreshed(ctx context.Context) (int64, error) {
 const refreshedQuery = `SELECT incident, n FROM timeline WHERE kind = 'refreshed' ORDER BY incident, n LIMIT ?`
 
 // removePages removes what a query finds, a page at a time, until it finds nothing.
-func (s *Store) removePages(ctx context.Context, find string, args []any, remove string, scan func(scanner) ([]any, error)) (n int64, err error) {
+func (s *Store) removePages(ctx context.Context, find string, args []any, remove string,
+	scan func(scanner) ([]any, error)) (n int64, err error) {
 	for {
 		page, err := all(ctx, s.read, find, args, scan)
 		if err != nil || len(page) == 0 {

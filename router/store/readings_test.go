@@ -38,7 +38,8 @@ func TestRefreshesOfAnOpenIncidentAreBounded(t *testing.T) {
 			var events []router.Event
 			for n := begun; n < begun+720; n++ {
 				e, value := event(fmt.Sprint("e", n)), float64(n)
-				e.Received, e.At, e.Reading.Value = noon.Add(time.Duration(n)*time.Minute), noon.Add(time.Duration(n)*time.Minute), &value
+				e.Received, e.At, e.Reading.Value = noon.Add(time.Duration(n)*time.Minute), noon.Add(time.Duration(n)*time.Minute),
+					&value
 				events = append(events, e)
 			}
 			clock = events[len(events)-1].At
@@ -83,7 +84,8 @@ func TestAReadingIsReplacedByANewerOneOfItsSlot(t *testing.T) {
 		s := open(store.Config{})
 		flow := router.FlowID{WABA: "w", Flow: "f"}
 		reading := func(minute int, value float64) router.AlertReading {
-			return router.AlertReading{FlowID: flow, Event: "E", Level: "5", Slot: noon, At: noon.Add(time.Duration(minute) * time.Minute),
+			return router.AlertReading{FlowID: flow, Event: "E", Level: "5", Slot: noon,
+				At:      noon.Add(time.Duration(minute) * time.Minute),
 				Reading: router.Reading{Value: &value, Requests: &value}}
 		}
 		for _, r := range []router.AlertReading{reading(1, 10), reading(3, 30), reading(2, 20)} {

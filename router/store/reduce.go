@@ -42,10 +42,11 @@ func (s *Store) writeKept(ctx context.Context, tx *txn, outcomes []router.Outcom
 			owners = append(owners, owner{s.pseudonym(id), o.Seq})
 		}
 	}
-	err := each(ctx, tx, reduced, `UPDATE events SET body = ?, reduced = ? WHERE seq = ?`, func(o router.Outcome) ([]any, error) {
-		body, err := json.Marshal(o.Kept)
-		return []any{string(body), int64(keptInPart), o.Seq}, err
-	})
+	err := each(ctx, tx, reduced, `UPDATE events SET body = ?, reduced = ? WHERE seq = ?`,
+		func(o router.Outcome) ([]any, error) {
+			body, err := json.Marshal(o.Kept)
+			return []any{string(body), int64(keptInPart), o.Seq}, err
+		})
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,8 @@ func (s *Store) pseudonym(id string) string {
 // loadPeopleKey reads the key of the pseudonyms, and makes it where there is none.
 func (s *Store) loadPeopleKey(ctx context.Context) error {
 	const name = "people_key"
-	if _, err := s.write.ExecContext(ctx, `INSERT INTO remembered (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, name, rand.Text()); err != nil {
+	if _, err := s.write.ExecContext(ctx,
+		`INSERT INTO remembered (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, name, rand.Text()); err != nil {
 		return err
 	}
 	key, err := s.remembered(ctx, s.write, name)
@@ -97,8 +99,10 @@ func scanStored(row scanner) (e storedEvent, err error) {
 // reduceUnreadable removes the bodies of posts that could not be read and came before a time.
 func (s *Store) reduceUnreadable(ctx context.Context, before int64) (n int64, err error) {
 	for last := int64(0); ; {
-		page, err := all(ctx, s.read, `SELECT seq, digest, body, outcome FROM events WHERE state = 'unreadable' AND state <> 'folded'
-			AND seq > ? AND reduced = 0 AND received_at < ? ORDER BY seq LIMIT ?`, []any{last, before, sweepRows / 10}, scanStored)
+		page, err := all(ctx, s.read,
+			`SELECT seq, digest, body, outcome FROM events WHERE state = 'unreadable' AND state <> 'folded'
+			AND seq > ? AND reduced = 0 AND received_at < ? ORDER BY seq LIMIT ?`, []any{last, before, sweepRows / 10},
+			scanStored)
 		if err != nil || len(page) == 0 {
 			return n, err
 		}
@@ -114,7 +118,8 @@ func (s *Store) reduceUnreadable(ctx context.Context, before int64) (n int64, er
 	}
 }
 
-// reducePast does for events that an older flowbridge folded what is done with every fold now, little by little and once.
+// reducePast does for events that an older flowbridge folded what is done with every fold now, little by little and
+// once.
 func (s *Store) reducePast(ctx context.Context) (n int64, err error) {
 	from, err := s.remembered(ctx, s.read, "reduce_from")
 	if err != nil || from == "" {
@@ -147,7 +152,8 @@ func (s *Store) reducePast(ctx context.Context) (n int64, err error) {
 			if err := s.writeKept(ctx, tx, outcomes); err != nil {
 				return err
 			}
-			_, err := tx.ExecContext(ctx, `UPDATE remembered SET value = ? WHERE name = 'reduce_from'`, strconv.FormatInt(last, 10))
+			_, err := tx.ExecContext(ctx, `UPDATE remembered SET value = ? WHERE name = 'reduce_from'`,
+				strconv.FormatInt(last, 10))
 			return err
 		})
 		if err != nil {

@@ -62,7 +62,8 @@ func (s *Store) reported(ctx context.Context, f router.ReportFilter, limit int) 
 // mostNotifiers bounds the notifiers that are listed with what is parked for them.
 const mostNotifiers = 100
 
-// parkedByNotifier counts what is parked, by notifier: of a team's incidents, or of all and of notices where team is "".
+// parkedByNotifier counts what is parked, by notifier: of a team's incidents, or of all and of notices where team is
+// "".
 func (s *Store) parkedByNotifier(ctx context.Context, team string) ([]router.Parked, error) {
 	query, args := `SELECT notifier, count(*) FROM deliveries WHERE state = 'parked'`, []any(nil)
 	if team != "" {
@@ -70,7 +71,8 @@ func (s *Store) parkedByNotifier(ctx context.Context, team string) ([]router.Par
 			SELECT incident FROM deliveries WHERE state = 'parked'))`
 		args = append(args, labelLine("team", team))
 	}
-	found, err := all(ctx, s.read, query+` GROUP BY notifier ORDER BY count(*) DESC, notifier LIMIT ?`, append(args, mostNotifiers),
+	found, err := all(ctx, s.read, query+` GROUP BY notifier ORDER BY count(*) DESC, notifier LIMIT ?`,
+		append(args, mostNotifiers),
 		func(row scanner) (p router.Parked, err error) { return p, row.Scan(&p.Notifier, &p.Count) })
 	if err != nil {
 		return nil, fmt.Errorf("read parked deliveries: %w", err)

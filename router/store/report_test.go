@@ -10,8 +10,8 @@ import (
 	"flowbridge/router/store"
 )
 
-// reportSuite reads what reports are made of, of the incidents of listed: the first opened 99 h before noon, the eighth 92 h. The
-// change of status is the first event, which the first incident names too.
+// reportSuite reads what reports are made of, of the incidents of listed: the first opened 99 h before noon, the eighth
+// 92 h. The change of status is the first event, which the first incident names too.
 func reportSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	ctx := context.Background()
 	s := open(t, store.Config{})
@@ -37,10 +37,14 @@ func reportSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		changes   int
 		parked    []router.Parked
 	}{
-		{"of all the time", router.ReportFilter{From: at(0), To: noon}, []int64{1, 2, 3, 4, 5, 6, 7, 8}, []int64{2, 4, 7}, 1, []router.Parked{{Notifier: "page", Count: 2}}},
-		{"of the end: what is not over, and what ended in it", router.ReportFilter{From: at(8), To: noon}, []int64{1, 2, 3, 5, 6, 7, 8}, []int64{2, 7}, 1, []router.Parked{{Notifier: "page", Count: 2}}},
-		{"of the beginning", router.ReportFilter{From: at(0), To: at(4)}, []int64{1, 2, 3}, []int64{2}, 1, []router.Parked{{Notifier: "page", Count: 2}}},
-		{"of a team", router.ReportFilter{From: at(0), To: noon, Team: "payments"}, []int64{1, 2, 3, 4}, []int64{2, 4}, 1, []router.Parked{{Notifier: "page", Count: 1}}},
+		{"of all the time", router.ReportFilter{From: at(0), To: noon}, []int64{1, 2, 3, 4, 5, 6, 7, 8}, []int64{2, 4, 7}, 1,
+			[]router.Parked{{Notifier: "page", Count: 2}}},
+		{"of the end: what is not over, and what ended in it", router.ReportFilter{From: at(8), To: noon},
+			[]int64{1, 2, 3, 5, 6, 7, 8}, []int64{2, 7}, 1, []router.Parked{{Notifier: "page", Count: 2}}},
+		{"of the beginning", router.ReportFilter{From: at(0), To: at(4)}, []int64{1, 2, 3}, []int64{2}, 1,
+			[]router.Parked{{Notifier: "page", Count: 2}}},
+		{"of a team", router.ReportFilter{From: at(0), To: noon, Team: "payments"}, []int64{1, 2, 3, 4}, []int64{2, 4}, 1,
+			[]router.Parked{{Notifier: "page", Count: 1}}},
 		{"of a team that is none", router.ReportFilter{From: at(0), To: noon, Team: "pay"}, nil, nil, 1, nil},
 	} {
 		d, err := s.ReportData(ctx, tt.f)
@@ -54,7 +58,8 @@ func reportSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 		slices.Sort(incidents)
 		slices.Sort(entries)
-		if !slices.Equal(incidents, tt.incidents) || !slices.Equal(entries, tt.entries) || len(d.Changes) != tt.changes || !slices.Equal(d.Parked, tt.parked) || d.Cut {
+		if !slices.Equal(incidents, tt.incidents) || !slices.Equal(entries, tt.entries) || len(d.Changes) != tt.changes ||
+			!slices.Equal(d.Parked, tt.parked) || d.Cut {
 			t.Errorf("%s: %v %v, %d changes, %v", tt.name, incidents, entries, len(d.Changes), d.Parked)
 		}
 	}

@@ -18,8 +18,8 @@ import (
 // sealedForm begins a routing key that is stored encrypted; what begins otherwise is stored as it is.
 const sealedForm = "sealed:1:"
 
-// seal encrypts routing keys with a key that is derived from a secret. The same text always becomes the same, so that the
-// few routing keys among many deliveries are found and sealed anew with one statement each.
+// seal encrypts routing keys with a key that is derived from a secret. The same text always becomes the same, so that
+// the few routing keys among many deliveries are found and sealed anew with one statement each.
 type seal struct {
 	aead  cipher.AEAD
 	nonce []byte // key of the hash that makes the nonce of a text
@@ -89,7 +89,8 @@ func (s *Store) loadSeals(ctx context.Context) error {
 					lost++
 					continue
 				}
-				if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET `+column+` = ? WHERE `+column+` = ?`, s.sealed(router.Secret(text)), old); err != nil {
+				if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET `+column+` = ? WHERE `+column+` = ?`,
+					s.sealed(router.Secret(text)), old); err != nil {
 					return err
 				}
 			}
@@ -97,12 +98,16 @@ func (s *Store) loadSeals(ctx context.Context) error {
 		if lost > 0 { // the next start tries again
 			return nil
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO remembered (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, s.seals[0].id)
+		_, err := tx.ExecContext(ctx,
+			`INSERT INTO remembered (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name,
+			s.seals[0].id)
 		return err
 	})
 	if lost > 0 {
-		s.cfg.Logger.Warn("routing keys of deliveries are encrypted with a META_APP_SECRET that is not given any more: those of the rules stand in for them. "+
-			"To use the pinned ones, give the old secret behind the new one, with a comma", "keys", lost)
+		s.cfg.Logger.Warn(
+			"routing keys of deliveries are encrypted with a META_APP_SECRET that is not given any more: those of the rules "+
+				"stand in for them. "+
+				"To use the pinned ones, give the old secret behind the new one, with a comma", "keys", lost)
 	}
 	pulse(s.erased)
 	return err
@@ -142,8 +147,8 @@ func (s *Store) sealedAddress(t *router.Target) string {
 	return t.Address
 }
 
-// address returns the address that is pinned to a delivery, or where it cannot be opened that which its notifier has in the
-// rules.
+// address returns the address that is pinned to a delivery, or where it cannot be opened that which its notifier has in
+// the rules.
 func (s *Store) address(notifier, stored string) string {
 	if text, ok := s.unsealed(stored); ok {
 		return text
@@ -156,8 +161,8 @@ func (s *Store) address(notifier, stored string) string {
 	return ""
 }
 
-// routingKey returns the routing key that is pinned to a delivery, or where it cannot be opened that which its notifier has
-// in the rules.
+// routingKey returns the routing key that is pinned to a delivery, or where it cannot be opened that which its notifier
+// has in the rules.
 func (s *Store) routingKey(notifier, stored string) router.Secret {
 	if text, ok := s.unsealed(stored); ok {
 		return router.Secret(text)

@@ -22,7 +22,8 @@ func sealing(t *testing.T, fresh func(*testing.T) string) {
 	with := func(f func(s *store.Store), secrets ...router.Secret) (stored string) {
 		t.Helper()
 		log.Reset()
-		s, err := store.Open(ctx, store.Config{DSN: dsn, Seals: secrets, Now: func() time.Time { return noon }, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		s, err := store.Open(ctx, store.Config{DSN: dsn, Seals: secrets, Now: func() time.Time { return noon },
+			Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			Target: func(notifier string) (router.Target, bool) {
 				return router.Target{Notifier: notifier, Credential: "key-of-the-rules"}, notifier == "page"
 			}})
@@ -52,7 +53,8 @@ func sealing(t *testing.T, fresh func(*testing.T) string) {
 		}
 	}
 	plain := with(func(s *store.Store) { // of an older bridge
-		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{owed(1, "page", "k1")}}))
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)},
+			Owed: []router.Owed{owed(1, "page", "k1")}}))
 	})
 	if plain != "pinned-key" {
 		t.Errorf("without a secret: %q", plain)
@@ -68,14 +70,16 @@ func sealing(t *testing.T, fresh func(*testing.T) string) {
 	if second == first {
 		t.Error("not sealed anew with the newest secret")
 	}
-	if lost := with(claimed("key-of-the-rules"), "third"); lost != second || !strings.Contains(log.String(), "stand in for them") {
+	if lost := with(claimed("key-of-the-rules"), "third"); lost != second ||
+		!strings.Contains(log.String(), "stand in for them") {
 		t.Errorf("a key that none opens: %q, the log says %s", lost, &log)
 	}
 	with(claimed("pinned-key"), "third", "second")
 	with(func(s *store.Store) {
 		later = later.Add(time.Hour)
 		n := claim(t, s, "page", later)
-		check(t, s.Retarget(ctx, n.Delivery, n.Claim, router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "another-key"}))
+		check(t, s.Retarget(ctx, n.Delivery, n.Claim, router.Target{Notifier: "page", Kind: router.KindPagerDuty,
+			Credential: "another-key"}))
 	}, "third")
 	if stored := with(claimed("another-key"), "third"); !strings.HasPrefix(stored, "sealed:1:") {
 		t.Errorf("a key that was put there later: %q", stored)
@@ -85,7 +89,8 @@ func sealing(t *testing.T, fresh func(*testing.T) string) {
 // sealingAddresses is the part about addresses that may hold a credential.
 func sealingAddresses(t *testing.T, fresh func(*testing.T) string) {
 	ctx, dsn := context.Background(), fresh(t)
-	hook := router.Target{Notifier: "hook", Kind: router.KindWebhook, Address: "https://hooks.example.com/hunter2", Credential: "whsec_x"}
+	hook := router.Target{Notifier: "hook", Kind: router.KindWebhook, Address: "https://hooks.example.com/hunter2",
+		Credential: "whsec_x"}
 	var before []string
 	for i, secrets := range [][]router.Secret{{"first"}, {"second", "first"}} {
 		s, err := store.Open(ctx, store.Config{DSN: dsn, Seals: secrets, Now: func() time.Time { return noon }})
@@ -93,11 +98,13 @@ func sealingAddresses(t *testing.T, fresh func(*testing.T) string) {
 		if i == 0 {
 			chat := owed(1, "chat", "k1")
 			chat.Target = chatTarget
-			check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{chat, {Incident: 1, Key: "k1", Target: hook, Open: true}}}))
+			check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)},
+				Owed: []router.Owed{chat, {Incident: 1, Key: "k1", Target: hook, Open: true}}}))
 		}
 		stored, err := s.StoredAddresses(ctx)
 		check(t, err)
-		if len(stored) != 2 || stored[0] != chatTarget.Address || !strings.HasPrefix(stored[1], "sealed:1:") || strings.Contains(stored[1], "hunter2") || slices.Equal(stored, before) {
+		if len(stored) != 2 || stored[0] != chatTarget.Address || !strings.HasPrefix(stored[1], "sealed:1:") ||
+			strings.Contains(stored[1], "hunter2") || slices.Equal(stored, before) {
 			t.Errorf("stored: %q, before %q", stored, before)
 		}
 		before = stored

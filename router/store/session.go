@@ -83,7 +83,8 @@ func (s *Store) sessionConfig(config *pgx.ConnConfig, of *generation) *pgx.ConnC
 // with its answer to a statement or a ping.
 func (s *Store) outdated(conn *pgconn.PgConn, of *generation) bool {
 	born, ok := conn.CustomData()[birthKey].(birth)
-	readOnly := conn.ParameterStatus("in_hot_standby") == "on" || conn.ParameterStatus("default_transaction_read_only") == "on"
+	readOnly := conn.ParameterStatus("in_hot_standby") == "on" ||
+		conn.ParameterStatus("default_transaction_read_only") == "on"
 	return !ok || born.generation != of.Load() || time.Since(born.at) > s.cfg.SessionLife || readOnly && !s.onlyReads
 }
 
@@ -115,7 +116,8 @@ func (s *Store) limitSession(ctx context.Context, conn *pgconn.PgConn) error {
 	call, dead := s.cfg.Timeout.Milliseconds(), s.cfg.DeadAfter.Milliseconds()
 	_, err := conn.Exec(ctx, fmt.Sprintf(`SET statement_timeout = %d; SET lock_timeout = %d;
 		SET idle_in_transaction_session_timeout = %d; SET tcp_user_timeout = %d; SET tcp_keepalives_idle = %d;
-		SET tcp_keepalives_interval = %d; SET tcp_keepalives_count = 3; SET client_min_messages = warning`, call, call, dead/2, dead, max(dead/3000, 1), max(dead/6000, 1))).ReadAll()
+		SET tcp_keepalives_interval = %d; SET tcp_keepalives_count = 3; SET client_min_messages = warning`, call, call,
+		dead/2, dead, max(dead/3000, 1), max(dead/6000, 1))).ReadAll()
 	if err != nil || s.onlyReads {
 		return err
 	}

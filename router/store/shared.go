@@ -17,8 +17,8 @@ type sharedCall struct {
 	done chan struct{}
 }
 
-// inShared runs do in a transaction that it shares with whoever else waits by then, each whole or not at all: one write to
-// the disk is for all of them. It returns once that is over, and does not begin where ctx has ended. PostgreSQL lets
+// inShared runs do in a transaction that it shares with whoever else waits by then, each whole or not at all: one write
+// to the disk is for all of them. It returns once that is over, and does not begin where ctx has ended. PostgreSQL lets
 // transactions share their writes by itself.
 func (s *Store) inShared(ctx context.Context, do func(ctx context.Context, tx *txn) error) error {
 	if s.shared == nil {
@@ -96,8 +96,8 @@ func (s *Store) runShared(calls []*sharedCall) {
 	}
 }
 
-// runOne runs a call, and takes back what it did if it fails. Its error says that the transaction is of no use any more.
-// A call is not cancelled in the middle: that would end the transaction for all.
+// runOne runs a call, and takes back what it did if it fails. Its error says that the transaction is of no use any
+// more. A call is not cancelled in the middle: that would end the transaction for all.
 func runOne(tx *txn, call *sharedCall, several bool) error {
 	ctx := context.WithoutCancel(call.ctx)
 	if call.err = call.ctx.Err(); call.err != nil {

@@ -17,7 +17,8 @@ import (
 )
 
 // sqlite is the dialect that the statements are written in.
-var sqlite = &dialect{goose: goose.DialectSQLite3, identity: "INTEGER PRIMARY KEY AUTOINCREMENT", execAll: prepareAndExec,
+var sqlite = &dialect{goose: goose.DialectSQLite3, identity: "INTEGER PRIMARY KEY AUTOINCREMENT",
+	execAll:  prepareAndExec,
 	position: "instr", field: "json_extract(%s, '$.%s')",
 	undone: func(error) bool { return false }, refused: refusedBySQLite, unavailable: unavailableInSQLite}
 
@@ -39,7 +40,8 @@ func (s *Store) openSQLite(ctx context.Context) error {
 		s.closeToOthers(path + beside)
 	}
 	write, err := openFile(path, url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-4000)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)",
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-4000)",
+			"journal_size_limit(67108864)", "wal_autocheckpoint(8000)",
 			"secure_delete(1)"}, // what is removed is overwritten: see erase.go
 		"_txlock": {"immediate"},
 	})
@@ -62,7 +64,8 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	}
 	// Nobody else is at this file, so whoever held these claims is dead. They may have told somebody, and the
 	// next attempt knows it.
-	if _, err := s.write.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0 WHERE state = 'waiting' AND claimed_until <> 0`); err != nil {
+	if _, err := s.write.ExecContext(ctx,
+		`UPDATE deliveries SET claimed_until = 0 WHERE state = 'waiting' AND claimed_until <> 0`); err != nil {
 		return err
 	}
 	s.shared, s.sharedOver = make(chan *sharedCall), make(chan struct{})
@@ -106,7 +109,8 @@ func (s *Store) lockFile(ctx context.Context, path string) error {
 	s.opened = append(s.opened, conn)
 	_, err = conn.ExecContext(ctx, `BEGIN EXCLUSIVE`)
 	if code(err) == sqlitelib.SQLITE_BUSY {
-		return errors.New("another flowbridge is using it: stop that one, or name another file; for several at a time use PostgreSQL")
+		return errors.New(
+			"another flowbridge is using it: stop that one, or name another file; for several at a time use PostgreSQL")
 	}
 	return explain(err)
 }
@@ -216,8 +220,10 @@ func refusedBySQLite(err error) bool {
 // unavailableInSQLite knows what is no fault of the values: the disk, the file, or somebody who holds it.
 func unavailableInSQLite(err error) bool {
 	switch code(err) {
-	case sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM,
-		sqlitelib.SQLITE_AUTH, sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_PROTOCOL, sqlitelib.SQLITE_NOMEM,
+	case sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN,
+		sqlitelib.SQLITE_PERM,
+		sqlitelib.SQLITE_AUTH, sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_PROTOCOL,
+		sqlitelib.SQLITE_NOMEM,
 		sqlitelib.SQLITE_NOTADB, sqlitelib.SQLITE_SCHEMA, sqlitelib.SQLITE_INTERRUPT:
 		return true
 	}

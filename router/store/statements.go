@@ -7,8 +7,8 @@ import (
 	"errors"
 )
 
-// mostStatements bounds the statements that one connection keeps prepared: there are about two hundred of ours, and some
-// with lists of any length.
+// mostStatements bounds the statements that one connection keeps prepared: there are about two hundred of ours, and
+// some with lists of any length.
 const mostStatements = 300
 
 // keeping opens connections of SQLite that keep their statements: to parse one takes longer than to run most of them.
@@ -56,8 +56,8 @@ type fullStmt interface {
 	driver.StmtQueryContext
 }
 
-// keepingConn hands out a statement that it keeps, and takes it back when it is closed. One connection serves one caller
-// at a time, so nothing is locked.
+// keepingConn hands out a statement that it keeps, and takes it back when it is closed. One connection serves one
+// caller at a time, so nothing is locked.
 type keepingConn struct {
 	fullConn
 	kept map[string]fullStmt // that nobody uses

@@ -34,14 +34,14 @@ type Config struct {
 	// SessionLife bounds how long one session of PostgreSQL is used, so that a name that leads to another server by now
 	// is followed. Default: 5 min.
 	SessionLife time.Duration
-	// Seals are secrets from which the keys are derived that encrypt routing keys at rest: the first encrypts, all decrypt.
-	// Default: routing keys are stored as they are.
+	// Seals are secrets from which the keys are derived that encrypt routing keys at rest: the first encrypts, all
+	// decrypt. Default: routing keys are stored as they are.
 	Seals []router.Secret
-	// Target says where a notifier's messages go by the rules: its routing key stands in for one that none of Seals decrypts.
-	// It is not called by Open. Default: nothing stands in.
+	// Target says where a notifier's messages go by the rules: its routing key stands in for one that none of Seals
+	// decrypts. It is not called by Open. Default: nothing stands in.
 	Target func(notifier string) (router.Target, bool)
-	// KeepAttempts is how long attempts at deliveries are kept, with what was sent and answered. Default: 30 days; less than
-	// 0: none are.
+	// KeepAttempts is how long attempts at deliveries are kept, with what was sent and answered. Default: 30 days; less
+	// than 0: none are.
 	KeepAttempts time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -55,7 +55,8 @@ type Store struct {
 	d     *dialect
 	write *pool
 	read  *pool
-	peers *peers                                                               // other processes on the same database; nil where there can be none
+	// other processes on the same database; nil where there can be none
+	peers *peers
 	store func(ctx context.Context, rows []eventRow) (fresh []bool, err error) // writes events, all or none
 
 	opened []io.Closer // in order

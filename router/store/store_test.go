@@ -85,27 +85,35 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		s := open(t, store.Config{})
 		flow := router.FlowID{WABA: "w", Flow: "f"}
 		value := 14.28
-		alert := router.Alert{Event: "E", Level: "10", Active: true, Raised: noon, Since: noon, OpenedBy: 3, Severity: router.Error,
-			Reading: router.Reading{Value: &value, Errors: []router.ErrorCount{{Type: "TIMEOUT", Count: &value}}},
-			Before:  &value, Incident: 1, Key: "k", Routes: []router.AlertRoute{{Notifier: "chat"}, {Notifier: "page", Due: noon}}, Hold: time.Minute, HeldUntil: noon,
+		alert := router.Alert{Event: "E", Level: "10", Active: true, Raised: noon, Since: noon, OpenedBy: 3,
+			Severity: router.Error,
+			Reading:  router.Reading{Value: &value, Errors: []router.ErrorCount{{Type: "TIMEOUT", Count: &value}}},
+			Before:   &value, Incident: 1, Key: "k", Routes: []router.AlertRoute{{Notifier: "chat"},
+				{Notifier: "page", Due: noon}}, Hold: time.Minute, HeldUntil: noon,
 			Facts: []router.Fact{{Name: "Until", Text: "soon"}}, Expires: noon}
 		inc := incident(1)
-		inc.FlowInfo = router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"}, Runbook: "https://runbooks.example.com"}
-		inc.Path, inc.Title, inc.Text, inc.Fields = []router.Level{"5", "10"}, "t", "x", []router.Field{{Name: "n", Value: "v"}}
+		inc.FlowInfo = router.FlowInfo{FlowName: "Checkout", Labels: map[string]string{"team": "payments"},
+			Runbook: "https://runbooks.example.com"}
+		inc.Path, inc.Title, inc.Text, inc.Fields = []router.Level{"5", "10"}, "t", "x",
+			[]router.Field{{Name: "n", Value: "v"}}
 		inc.Watch = []router.Watch{{Notifier: "chat", Open: true, Severity: router.Error}}
 		inc.AcknowledgedAt, inc.AcknowledgedBy, inc.First = noon, "ana", true
 		inc.AcknowledgedFor, inc.Acts.FollowUp = 4*time.Hour, noon
-		inc.Subject, inc.Change, inc.Facts = router.Subject{Kind: router.SubjectPhone, ID: "1", Name: "+1"}, "FLAGGED", alert.Facts
+		inc.Subject, inc.Change, inc.Facts = router.Subject{Kind: router.SubjectPhone, ID: "1", Name: "+1"}, "FLAGGED",
+			alert.Facts
 		old := incident(2)
 		old.State, old.ResolvedAt, old.ResolvedBy = router.IncidentResolved, noon, "ana"
 		entry := router.Entry{Incident: 1, N: 1, At: noon, Recorded: noon, Kind: router.EntryOpened, Text: "Opened", Event: 3}
-		check(t, s.Commit(ctx, router.Batch{Alerts: []router.FlowAlert{{FlowID: flow, Alert: alert}}, Incidents: []router.Incident{inc, old}, Entries: []router.Entry{entry}}))
+		check(t, s.Commit(ctx, router.Batch{Alerts: []router.FlowAlert{{FlowID: flow, Alert: alert}},
+			Incidents: []router.Incident{inc, old}, Entries: []router.Entry{entry}}))
 
 		states, err := s.States(ctx, []router.FlowID{flow, {WABA: "w", Flow: "other"}}, nil)
 		check(t, err)
 		diff(t, states[flow], router.State{FlowID: flow, Alerts: []router.Alert{alert}, Incidents: []router.Incident{inc}})
-		diff(t, states[router.FlowID{WABA: "w", Flow: "other"}], router.State{FlowID: router.FlowID{WABA: "w", Flow: "other"}})
-		states, err = s.States(ctx, []router.FlowID{flow}, []int64{1, 2, 99}) // those that are over are there when they are named
+		diff(t, states[router.FlowID{WABA: "w", Flow: "other"}],
+			router.State{FlowID: router.FlowID{WABA: "w", Flow: "other"}})
+		// those that are over are there when they are named
+		states, err = s.States(ctx, []router.FlowID{flow}, []int64{1, 2, 99})
 		check(t, err)
 		diff(t, states[flow].Incidents, []router.Incident{inc, old})
 		detail, err := s.Incident(ctx, 1)
@@ -129,7 +137,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		inc := incident(1)
 		inc.State = router.IncidentResolved
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{inc}, Alerts: []router.FlowAlert{{
-			FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: "5", Active: true, Incident: 1}}}}))
+			FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: "5", Active: true,
+				Incident: 1}}}}))
 		states, err := s.States(ctx, []router.FlowID{{WABA: "w", Flow: "f"}}, nil)
 		check(t, err)
 		if got := states[router.FlowID{WABA: "w", Flow: "f"}].Incidents; len(got) != 1 {
@@ -162,9 +171,12 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		check(t, s.Commit(ctx, router.Batch{
 			Incidents: []router.Incident{incident(1), other},
 			Alerts: []router.FlowAlert{
-				{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: "5", Active: true, Severity: router.Warning, Incident: 1}},
-				{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: "10", Active: true, Severity: router.Error, Incident: 1}},
-				{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "OTHER", Level: "5", Active: true, Incident: 2}}},
+				{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: "5", Active: true,
+					Severity: router.Warning, Incident: 1}},
+				{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "E", Level: "10", Active: true,
+					Severity: router.Error, Incident: 1}},
+				{FlowID: router.FlowID{WABA: "w", Flow: "f"}, Alert: router.Alert{Event: "OTHER", Level: "5", Active: true,
+					Incident: 2}}},
 			Entries: []router.Entry{{Incident: 1, N: 1, Text: "first"}, {Incident: 1, N: 2, Text: "second"}},
 			Owed:    []router.Owed{owed(1, "page", "key")},
 		}))
@@ -172,17 +184,21 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		check(t, err)
 		diff(t, names, []string{"page"})
 		n := claim(t, s.Store, "page", noon)
-		if n.Attempt != 1 || n.MayExist || n.Revision != 1 || !n.Open || n.Severity != router.Error || n.Target.Credential.Reveal() != "pinned-key" {
+		if n.Attempt != 1 || n.MayExist || n.Revision != 1 || !n.Open || n.Severity != router.Error ||
+			n.Target.Credential.Reveal() != "pinned-key" {
 			t.Errorf("claimed: %+v", n)
 		}
-		if len(n.Alerts) != 2 || n.Alerts[0].Level != "10" || len(n.Also) != 1 || n.Also[0].Event != "OTHER" || len(n.Timeline) != 2 {
+		if len(n.Alerts) != 2 || n.Alerts[0].Level != "10" || len(n.Also) != 1 || n.Also[0].Event != "OTHER" ||
+			len(n.Timeline) != 2 {
 			t.Errorf("what is around it: alerts %v, also %v, timeline %v", n.Alerts, n.Also, n.Timeline)
 		}
 		if again, err := try(s.Store, "page", noon); again != nil || err != nil {
 			t.Errorf("claimed twice: %v, %v", again, err)
 		}
-		receipt := router.Receipt{Own: made("dedup_key", "key"), Link: "https://example.com", Told: 1, Open: true, Severity: router.Error}
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, Receipt: receipt, State: router.DeliveryDelivered}))
+		receipt := router.Receipt{Own: made("dedup_key", "key"), Link: "https://example.com", Told: 1, Open: true,
+			Severity: router.Error}
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, Receipt: receipt,
+			State: router.DeliveryDelivered}))
 		if names, next, err := s.Due(ctx, noon); len(names) != 0 || !next.IsZero() || err != nil {
 			t.Errorf("still due: %v %v %v", names, next, err)
 		}
@@ -198,7 +214,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		s := owing(t, open, owed(1, "chat", "key"))
 		n := claim(t, s.Store, "chat", noon)
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "chat", "key")}}))
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("ts", "1")}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+			State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("ts", "1")}}))
 		if n := claim(t, s.Store, "chat", noon); n.Revision != 2 || n.Attempt != 1 {
 			t.Errorf("got revision %d, attempt %d", n.Revision, n.Attempt)
 		}
@@ -207,7 +224,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a retry waits for its time", func(t *testing.T) {
 		s := owing(t, open, owed(1, "chat", "key"))
 		n := claim(t, s.Store, "chat", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting, NextAt: noon.Add(time.Second), Error: "busy"}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting,
+			NextAt: noon.Add(time.Second), Error: "busy"}))
 		names, next, err := s.Due(ctx, noon)
 		check(t, err)
 		if len(names) != 0 || !next.Equal(noon.Add(time.Second)) {
@@ -230,13 +248,16 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		if first.Incident.Number != 1 || second.Incident.Number != 3 {
 			t.Errorf("claimed %d and %d, want 1 and 3", first.Incident.Number, second.Incident.Number)
 		}
-		check(t, s.Finish(ctx, router.Result{Delivery: second.Delivery, Claim: second.Claim, Revision: 1, State: router.DeliveryDelivered}))
-		check(t, s.Finish(ctx, router.Result{Delivery: first.Delivery, Claim: first.Claim, Revision: 1, State: router.DeliveryWaiting, NextAt: noon.Add(time.Hour)}))
+		check(t, s.Finish(ctx, router.Result{Delivery: second.Delivery, Claim: second.Claim, Revision: 1,
+			State: router.DeliveryDelivered}))
+		check(t, s.Finish(ctx, router.Result{Delivery: first.Delivery, Claim: first.Claim, Revision: 1,
+			State: router.DeliveryWaiting, NextAt: noon.Add(time.Hour)}))
 		if n, err := try(s.Store, "page", noon); n != nil || err != nil {
 			t.Errorf("overtook an older one in back-off: %+v, %v", n, err)
 		}
 		n := claim(t, s.Store, "page", noon.Add(time.Hour))
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryDelivered}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1,
+			State: router.DeliveryDelivered}))
 		if n := claim(t, s.Store, "page", noon.Add(time.Hour)); n.Incident.Number != 2 {
 			t.Errorf("claimed %d, want 2", n.Incident.Number)
 		}
@@ -262,31 +283,38 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a parked delivery tells the journal, shows on the other cards, and can be retried", func(t *testing.T) {
 		s := owing(t, open, owed(1, "chat", "key"), owed(1, "page", "key"))
 		n := claim(t, s.Store, "chat", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("ts", "1"), Link: "https://slack.example.com/1"}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1,
+			State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("ts", "1"),
+				Link: "https://slack.example.com/1"}}))
 		page := claim(t, s.Store, "page", noon)
-		diff(t, page.Related, []router.Related{{Notifier: "chat", Kind: router.KindPagerDuty, Link: "https://slack.example.com/1"}})
+		diff(t, page.Related, []router.Related{{Notifier: "chat", Kind: router.KindPagerDuty,
+			Link: "https://slack.example.com/1"}})
 		parked := event("parked")
 		parked.Name = router.ParkedDelivery
-		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Claim: page.Claim, Revision: 1, State: router.DeliveryParked, Error: "bad key", Event: &parked}))
+		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Claim: page.Claim, Revision: 1,
+			State: router.DeliveryParked, Error: "bad key", Event: &parked}))
 		if waiting, err := s.Waiting(ctx, 10); len(waiting) != 1 || waiting[0].Name != router.ParkedDelivery || err != nil {
 			t.Errorf("journal: %v, %v", waiting, err)
 		}
 		stats, err := s.Stats(ctx)
 		check(t, err)
-		if stats.Deliveries[router.DeliveryParked] != 1 || stats.Events[router.EventWaiting] != 1 || stats.Incidents[router.IncidentOpen] != 3 || stats.OldestWait.IsZero() {
+		if stats.Deliveries[router.DeliveryParked] != 1 || stats.Events[router.EventWaiting] != 1 ||
+			stats.Incidents[router.IncidentOpen] != 3 || stats.OldestWait.IsZero() {
 			t.Errorf("stats: %+v", stats)
 		}
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "chat", "key")}}))
 		n = claim(t, s.Store, "chat", noon)
 		diff(t, n.Problems, []router.Problem{{Notifier: "page", Error: "bad key"}})
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, State: router.DeliveryDelivered, Receipt: n.Receipt}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+			State: router.DeliveryDelivered, Receipt: n.Receipt}))
 
 		check(t, s.RetryDelivery(ctx, page.Delivery))
 		page = claim(t, s.Store, "page", noon)
 		if page.MayExist {
 			t.Error("a refusal that made nothing is remembered as if it had")
 		}
-		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Claim: page.Claim, Revision: page.Revision, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("dedup_key", "key")}}))
+		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Claim: page.Claim, Revision: page.Revision,
+			State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("dedup_key", "key")}}))
 		if n := claim(t, s.Store, "chat", noon); len(n.Problems) != 0 {
 			t.Errorf("the card still shows %v", n.Problems)
 		}
@@ -295,7 +323,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a newer revision revives a parked delivery", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		n := claim(t, s.Store, "page", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked,
+			Error: "bad key"}))
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "page", "key")}}))
 		claim(t, s.Store, "page", noon)
 	})
@@ -303,11 +332,14 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("a retry is refused when it cannot be, with the reason", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		n := claim(t, s.Store, "page", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked, Error: "bad key"}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked,
+			Error: "bad key"}))
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(2, "page", "key")}}))
 		next := claim(t, s.Store, "page", noon)
-		check(t, s.Finish(ctx, router.Result{Delivery: next.Delivery, Claim: next.Claim, Revision: 1, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("dedup_key", "key")}}))
-		for id, want := range map[int64]string{n.Delivery: "INC-2 has replaced it at page", next.Delivery: "is delivered", 99: "not found"} {
+		check(t, s.Finish(ctx, router.Result{Delivery: next.Delivery, Claim: next.Claim, Revision: 1,
+			State: router.DeliveryDelivered, Receipt: router.Receipt{Own: made("dedup_key", "key")}}))
+		for id, want := range map[int64]string{n.Delivery: "INC-2 has replaced it at page", next.Delivery: "is delivered",
+			99: "not found"} {
 			if err := s.RetryDelivery(ctx, id); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("retry of %d: got %v, want %q", id, err, want)
 			}
@@ -333,9 +365,12 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		target := router.Target{Notifier: "chat", Kind: router.KindSlack}
 		named := router.FlowInfo{FlowName: "Checkout", AccountName: "Main"}
 		check(t, s.Commit(ctx, router.Batch{
-			Incidents: []router.Incident{{Number: 1, Key: "k", WABA: "w", Flow: "f", Event: router.EndpointErrorRate, FlowInfo: named, State: router.IncidentOpen, OpenedAt: noon}},
-			Notices:   []router.Notice{{Event: 5, At: noon, WABA: "w", Flow: "g", Name: "X", Rule: "r", FlowInfo: router.FlowInfo{FlowName: "Survey"}}},
-			Owed:      []router.Owed{{Incident: 1, Key: "k", Open: true, Target: target}, {Notice: 5, Key: "n", Target: target}, {Notice: 6, Key: "gone", Target: target}},
+			Incidents: []router.Incident{{Number: 1, Key: "k", WABA: "w", Flow: "f", Event: router.EndpointErrorRate,
+				FlowInfo: named, State: router.IncidentOpen, OpenedAt: noon}},
+			Notices: []router.Notice{{Event: 5, At: noon, WABA: "w", Flow: "g", Name: "X", Rule: "r",
+				FlowInfo: router.FlowInfo{FlowName: "Survey"}}},
+			Owed: []router.Owed{{Incident: 1, Key: "k", Open: true, Target: target}, {Notice: 5, Key: "n", Target: target},
+				{Notice: 6, Key: "gone", Target: target}},
 		}))
 		list, err := s.Deliveries(ctx, "", 0)
 		check(t, err)
@@ -358,11 +393,14 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 
 	t.Run("a notice is told once", func(t *testing.T) {
 		s := open(t, store.Config{})
-		notice := router.Notice{Event: 5, At: noon, Name: "X", Severity: router.Info, Rule: "r", Fields: []router.Field{{Name: "a", Value: "b"}}}
-		check(t, s.Commit(ctx, router.Batch{Notices: []router.Notice{notice}, Owed: []router.Owed{{Notice: 5, Key: "n", Target: router.Target{Notifier: "chat", Kind: router.KindSlack}}}}))
+		notice := router.Notice{Event: 5, At: noon, Name: "X", Severity: router.Info, Rule: "r",
+			Fields: []router.Field{{Name: "a", Value: "b"}}}
+		check(t, s.Commit(ctx, router.Batch{Notices: []router.Notice{notice}, Owed: []router.Owed{{Notice: 5, Key: "n",
+			Target: router.Target{Notifier: "chat", Kind: router.KindSlack}}}}))
 		n := claim(t, s.Store, "chat", noon)
 		diff(t, *n.Notice, notice)
-		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryCancelled}))
+		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1,
+			State: router.DeliveryCancelled}))
 		if names, _, err := s.Due(ctx, noon); len(names) != 0 || err != nil {
 			t.Errorf("due again: %v, %v", names, err)
 		}
@@ -385,7 +423,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		s := open(t, store.Config{})
 		appendAll(t, s.Store, event("a"))
 		<-s.Appended()
-		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{owed(1, "chat", "k")}}))
+		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)},
+			Owed: []router.Owed{owed(1, "chat", "k")}}))
 		<-s.Owed()
 		check(t, s.Ping(ctx))
 	})
@@ -415,7 +454,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	t.Run("silences hold until their time or their end", func(t *testing.T) {
 		s := open(t, store.Config{})
 		silences := []router.Silence{
-			{ID: "a", Scope: router.Scope{Flow: "f", Labels: map[string]string{"team": "growth"}}, Since: noon.Add(-time.Hour), By: "ana", Why: "deploy"},
+			{ID: "a", Scope: router.Scope{Flow: "f", Labels: map[string]string{"team": "growth"}}, Since: noon.Add(-time.Hour),
+				By: "ana", Why: "deploy"},
 			{ID: "b", Scope: router.Scope{Flow: "f"}, Since: noon.Add(-time.Minute), Until: noon.Add(time.Minute)},
 			{ID: "c", Scope: router.Scope{Flow: "f"}, Since: noon.Add(-2 * time.Hour), Until: noon},
 		}
@@ -445,7 +485,8 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 // file; on PostgreSQL another process may be in the middle of one.
 func TestADeadProcessGivesUpItsClaims(t *testing.T) {
 	t.Run("SQLite: at the next start", func(t *testing.T) {
-		s := owing(t, opener(func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") }), owed(1, "page", "key"))
+		s := owing(t, opener(func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") }),
+			owed(1, "page", "key"))
 		claim(t, s.Store, "page", noon)
 		check(t, s.Close())
 		if n := claim(t, s.reopen(), "page", noon); !n.MayExist || n.Attempt != 2 {
@@ -501,19 +542,23 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 func owing(t *testing.T, open func(*testing.T, store.Config) opened, owed ...router.Owed) opened {
 	t.Helper()
 	s := open(t, store.Config{})
-	check(t, s.Commit(context.Background(), router.Batch{Incidents: []router.Incident{incident(1), incident(2), incident(3)}, Owed: owed}))
+	check(t, s.Commit(context.Background(),
+		router.Batch{Incidents: []router.Incident{incident(1), incident(2), incident(3)}, Owed: owed}))
 	return s
 }
 
 func event(digest string) router.Event {
 	threshold := 10.0
-	return router.Event{Source: router.SourceMeta, Digest: digest, Received: noon, At: noon.Add(-time.Minute), WABA: "w", Flow: "f",
-		Name: router.EndpointErrorRate, AlertState: router.Activated, Threshold: &threshold, Value: []byte(`{"threshold":10}`)}
+	return router.Event{Source: router.SourceMeta, Digest: digest, Received: noon, At: noon.Add(-time.Minute), WABA: "w",
+		Flow: "f",
+		Name: router.EndpointErrorRate, AlertState: router.Activated, Threshold: &threshold,
+		Value: []byte(`{"threshold":10}`)}
 }
 
 func incident(n int64) router.Incident {
-	return router.Incident{Number: n, Key: "k", WABA: "w", Flow: "f", Event: "E", State: router.IncidentOpen, Severity: router.Error,
-		Peak: router.Error, Rule: "r", Events: 1, Revision: 1, Entries: 1, OpenedAt: noon}
+	return router.Incident{Number: n, Key: "k", WABA: "w", Flow: "f", Event: "E", State: router.IncidentOpen,
+		Severity: router.Error,
+		Peak:     router.Error, Rule: "r", Events: 1, Revision: 1, Entries: 1, OpenedAt: noon}
 }
 
 func owed(incident int64, notifier, key string) router.Owed {

@@ -32,19 +32,20 @@ const (
 )
 
 // Sweep removes events that were received more than keepEvents ago, and incidents that were resolved, notices that
-// were folded, silences that ended and what the audit says of more than keepIncidents ago, with all that belongs to them;
-// zero keeps for ever.
+// were folded, silences that ended and what the audit says of more than keepIncidents ago, with all that belongs to
+// them; zero keeps for ever.
 // Attempts are removed after Config.KeepAttempts, versions of the rules that no incident names and what rules did after
-// router.KeepRules, readings after router.KeepReadings, whatever the others, and the body of a post that could not be read after
-// seven days. It never removes what is still to be folded or told, what an open incident or an active alert is made of, the
-// incident with the highest number, nor the digest of an event that Meta may still repeat: where keepEvents is shorter than
-// that, nothing but the digest is kept.
+// router.KeepRules, readings after router.KeepReadings, whatever the others, and the body of a post that could not be
+// read after seven days. It never removes what is still to be folded or told, what an open incident or an active alert
+// is made of, the incident with the highest number, nor the digest of an event that Meta may still repeat: where
+// keepEvents is shorter than that, nothing but the digest is kept.
 //
 // It works in small transactions with as much rest between them, so that posts are stored meanwhile, and returns
 // early when ctx ends; what it has removed by then is removed. While another process sweeps it does nothing. The file
 // of a SQLite database stays as large as it was; what becomes free in it is used again before it grows. PostgreSQL's
 // autovacuum does the same for its tables.
-func (s *Store) Sweep(ctx context.Context, now time.Time, keepEvents, keepIncidents time.Duration) (swept Swept, err error) {
+func (s *Store) Sweep(ctx context.Context, now time.Time, keepEvents,
+	keepIncidents time.Duration) (swept Swept, err error) {
 	done, err := s.peers.alone(ctx)
 	if err != nil || done == nil {
 		return swept, err
@@ -117,7 +118,8 @@ func (s *Store) leaveDigests(ctx context.Context, tx *txn, seqs []int64) error {
 	if err != nil {
 		return err
 	}
-	return each(ctx, tx, seqs, `UPDATE events SET body = ?, outcome = '', state = 'folded', reduced = ? WHERE seq = ? AND state <> 'waiting'`,
+	return each(ctx, tx, seqs,
+		`UPDATE events SET body = ?, outcome = '', state = 'folded', reduced = ? WHERE seq = ? AND state <> 'waiting'`,
 		func(seq int64) ([]any, error) { return []any{string(body), int64(keptDigest), seq}, nil })
 }
 
@@ -135,7 +137,8 @@ func (s *Store) remove(ctx context.Context, f func(tx *txn) error) error {
 	}
 }
 
-// progress is up to where the journal was swept: what is left before that is needed still. It is asked again once a day.
+// progress is up to where the journal was swept: what is left before that is needed still. It is asked again once a
+// day.
 type progress struct {
 	sync.Mutex
 	last int64
@@ -156,9 +159,11 @@ const needed = `coalesce(
 	(SELECT 1 FROM alerts a WHERE a.opened_by > 0 AND a.opened_by = e.seq AND ` + counts + ` LIMIT 1),
 	(SELECT 1 FROM alerts a WHERE a.closed_by > 0 AND a.closed_by = e.seq AND ` + counts + ` LIMIT 1),
 	(SELECT 1 FROM timeline t CROSS JOIN incidents i WHERE t.event > 0 AND t.event = e.seq AND i.number = t.incident AND i.state <> 'resolved' LIMIT 1),
-	(SELECT 1 FROM timeline t CROSS JOIN alerts a WHERE t.event > 0 AND t.event = e.seq AND a.incident = t.incident AND ` + counts + ` LIMIT 1), 0)`
+	(SELECT 1 FROM timeline t CROSS JOIN alerts a WHERE t.event > 0 AND t.event = e.seq AND a.incident = t.incident AND ` +
+	counts + ` LIMIT 1), 0)`
 
-const oldEvents = `SELECT e.seq, e.received_at, e.state, e.reduced, ` + needed + ` FROM events e WHERE e.seq > ? ORDER BY e.seq LIMIT ?`
+const oldEvents = `SELECT e.seq, e.received_at, e.state, e.reduced, ` + needed +
+	` FROM events e WHERE e.seq > ? ORDER BY e.seq LIMIT ?`
 
 // sweepEvents removes what nobody needs of the events that came before a time.
 func (s *Store) sweepEvents(ctx context.Context, now time.Time, before int64) (n int64, err error) {
@@ -175,9 +180,10 @@ func (s *Store) sweepEvents(ctx context.Context, now time.Time, before int64) (n
 	})
 }
 
-// goThrough goes through the journal from where it got to, to the first page without anything that came before a time, and
-// does something to such events that are folded, that nothing needs, and of which more is kept than a measure says.
-func (s *Store) goThrough(ctx context.Context, p *progress, now time.Time, before, measure int64, do func(context.Context, *txn, []int64) error) (n int64, err error) {
+// goThrough goes through the journal from where it got to, to the first page without anything that came before a time,
+// and does something to such events that are folded, that nothing needs, and of which more is kept than a measure says.
+func (s *Store) goThrough(ctx context.Context, p *progress, now time.Time, before, measure int64,
+	do func(context.Context, *txn, []int64) error) (n int64, err error) {
 	p.Lock()
 	defer p.Unlock()
 	if age := now.Sub(p.full); age < 0 || age >= fullSweep {
@@ -264,7 +270,9 @@ func (s *Store) sweepIncidents(ctx context.Context, before int64) (n int64, err 
 func (s *Store) removeIncidents(ctx context.Context, some []oldIncident, before int64) (n int64, err error) {
 	for upTo := int64(sweepRows); len(some) == 1 && upTo < some[0].entries; upTo += sweepRows {
 		err := s.remove(ctx, func(tx *txn) error {
-			_, err := tx.ExecContext(ctx, `DELETE FROM timeline WHERE incident = ? AND n <= ? AND EXISTS (SELECT 1 FROM incidents i WHERE i.number = ? AND `+over+`)`,
+			_, err := tx.ExecContext(ctx,
+				`DELETE FROM timeline WHERE incident = ? AND n <= ? AND EXISTS (SELECT 1 FROM incidents i WHERE i.number = ? AND `+
+					over+`)`,
 				some[0].number, upTo, some[0].number, before)
 			return err
 		})
@@ -308,7 +316,8 @@ func (s *Store) removeIncidents(ctx context.Context, some []oldIncident, before 
 func (s *Store) sweepNotices(ctx context.Context, before int64) (n int64, err error) {
 	type notice struct{ folded, event int64 }
 	for last := (notice{folded: -1}); ; {
-		page, err := all(ctx, s.read, `SELECT n.folded_at, n.event FROM notices n WHERE n.folded_at < ? AND (n.folded_at, n.event) > (?, ?)
+		page, err := all(ctx, s.read,
+			`SELECT n.folded_at, n.event FROM notices n WHERE n.folded_at < ? AND (n.folded_at, n.event) > (?, ?)
 			AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.incident = 0 AND d.event = n.event AND d.state = 'waiting')
 			ORDER BY n.folded_at, n.event LIMIT ?`, []any{before, last.folded, last.event, sweepRows / 2},
 			func(row scanner) (o notice, err error) {
@@ -341,7 +350,8 @@ func (s *Store) sweepNotices(ctx context.Context, before int64) (n int64, err er
 // sweepSilences removes them all at once: people make few.
 func (s *Store) sweepSilences(ctx context.Context, before int64) (n int64, err error) {
 	err = s.remove(ctx, func(tx *txn) error {
-		result, err := tx.ExecContext(ctx, `DELETE FROM silences WHERE ended_at > 0 AND ended_at < ? OR until > 0 AND until < ?`, before, before)
+		result, err := tx.ExecContext(ctx,
+			`DELETE FROM silences WHERE ended_at > 0 AND ended_at < ? OR until > 0 AND until < ?`, before, before)
 		if err != nil {
 			return err
 		}

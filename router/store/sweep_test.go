@@ -48,13 +48,16 @@ func sweeping(t *testing.T, open func(*testing.T, store.Config) opened) {
 				number(5, router.IncidentResolved, noon.Add(300*day)), // over, not long ago
 				number(6, router.IncidentResolved, noon),              // the highest
 			},
-			Alerts: []router.FlowAlert{alert(1, "1", false, 1), alert(2, "2", true, 2), alert(3, "3", true, 3), alert(4, "4", false, 1)},
+			Alerts: []router.FlowAlert{alert(1, "1", false, 1), alert(2, "2", true, 2), alert(3, "3", true, 3),
+				alert(4, "4", false, 1)},
 			Entries: []router.Entry{{Incident: 1, N: 1, Event: 1}, {Incident: 2, N: 1, Event: 2}, {Incident: 3, N: 1, Event: 3},
 				{Incident: 5, N: 1, Event: 4}},
-			Owed: []router.Owed{owed(1, "told", "k1"), owed(2, "told", "k2"), owed(4, "waiting", "k4"), {Notice: 1, Key: "n", Target: router.Target{Notifier: "told"}},
+			Owed: []router.Owed{owed(1, "told", "k1"), owed(2, "told", "k2"), owed(4, "waiting", "k4"),
+				{Notice: 1, Key: "n", Target: router.Target{Notifier: "told"}},
 				{Notice: 2, Key: "m", Target: router.Target{Notifier: "waiting"}}},
-			Notices:  []router.Notice{{Event: 1}, {Event: 2}, {Event: 3}},
-			Silences: []router.Silence{{ID: "ended", Since: noon, Ended: noon}, {ID: "timed", Since: noon, Until: noon.Add(day)}, {ID: "holds", Since: noon}},
+			Notices: []router.Notice{{Event: 1}, {Event: 2}, {Event: 3}},
+			Silences: []router.Silence{{ID: "ended", Since: noon, Ended: noon}, {ID: "timed", Since: noon, Until: noon.Add(day)},
+				{ID: "holds", Since: noon}},
 		}))
 		for range 3 {
 			n := claim(t, s.Store, "told", noon)
@@ -139,7 +142,8 @@ func sweeping(t *testing.T, open func(*testing.T, store.Config) opened) {
 			}
 			b.Incidents = append(b.Incidents, inc)
 			b.Owed = append(b.Owed, owed(n+1, "x", fmt.Sprint(n)))
-			b.Alerts = append(b.Alerts, router.FlowAlert{FlowID: router.FlowID{WABA: "w", Flow: fmt.Sprint(n)}, Alert: router.Alert{Incident: n + 1}})
+			b.Alerts = append(b.Alerts, router.FlowAlert{FlowID: router.FlowID{WABA: "w", Flow: fmt.Sprint(n)},
+				Alert: router.Alert{Incident: n + 1}})
 		}
 		for chunk := range slices.Chunk(events, 500) {
 			appendAll(t, s.Store, chunk...)

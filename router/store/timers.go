@@ -11,9 +11,11 @@ import (
 
 // Timers returns flows with an incident that has something due, limit at most, and when the next timer of any is
 // due; zero if none is wound. It returns nothing while another process folds.
-func (s *Store) Timers(ctx context.Context, now time.Time, limit int) (flows []router.FlowID, next time.Time, err error) {
+func (s *Store) Timers(ctx context.Context, now time.Time,
+	limit int) (flows []router.FlowID, next time.Time, err error) {
 	err = s.turn(ctx, func(q querier) error {
-		flows, err = all(ctx, q, `SELECT DISTINCT waba, flow FROM incidents WHERE wake_at > 0 AND wake_at <= ? ORDER BY waba, flow LIMIT ?`,
+		flows, err = all(ctx, q,
+			`SELECT DISTINCT waba, flow FROM incidents WHERE wake_at > 0 AND wake_at <= ? ORDER BY waba, flow LIMIT ?`,
 			[]any{micros(now), limit}, func(row scanner) (id router.FlowID, err error) {
 				err = row.Scan(&id.WABA, &id.Flow)
 				return id, err
@@ -44,13 +46,15 @@ func (s *Store) wakeAll(ctx context.Context, tx *txn, b router.Batch) error {
 // postponeTimers puts off the timers of flows that cannot be run.
 func postponeTimers(ctx context.Context, tx *txn, b router.Batch) error {
 	until := micros(b.PostponedUntil)
-	return each(ctx, tx, b.Postponed, `UPDATE incidents SET wake_at = ? WHERE waba = ? AND flow = ? AND wake_at > 0 AND wake_at < ?`,
+	return each(ctx, tx, b.Postponed,
+		`UPDATE incidents SET wake_at = ? WHERE waba = ? AND flow = ? AND wake_at > 0 AND wake_at < ?`,
 		func(flow router.FlowID) ([]any, error) { return []any{until, flow.WABA, flow.Flow, until}, nil })
 }
 
 // Counting returns every alert that keeps an incident open which is not resolved.
 func (s *Store) Counting(ctx context.Context) ([]router.Counting, error) {
-	found, err := all(ctx, s.read, `SELECT a.waba, a.flow, a.event, i.details FROM incidents i JOIN alerts a ON a.incident = i.number
+	found, err := all(ctx, s.read,
+		`SELECT a.waba, a.flow, a.event, i.details FROM incidents i JOIN alerts a ON a.incident = i.number
 		WHERE i.state <> 'resolved' AND `+counts+` ORDER BY a.waba, a.flow, a.event, a.level`, nil,
 		func(row scanner) (c router.Counting, err error) {
 			var details []byte
@@ -70,7 +74,8 @@ func (s *Store) Counting(ctx context.Context) ([]router.Counting, error) {
 
 // Silences returns the silences that have not ended.
 func (s *Store) Silences(ctx context.Context) ([]router.Silence, error) {
-	return s.silences(ctx, `ended_at = 0 AND (until = 0 OR until > ?) ORDER BY since, id LIMIT ?`, micros(s.cfg.Now()), router.MaxSilences)
+	return s.silences(ctx, `ended_at = 0 AND (until = 0 OR until > ?) ORDER BY since, id LIMIT ?`, micros(s.cfg.Now()),
+		router.MaxSilences)
 }
 
 // AllSilences returns silences, the newest first, those that have ended too.
@@ -80,18 +85,20 @@ func (s *Store) AllSilences(ctx context.Context, limit int) ([]router.Silence, e
 
 // SilencesBefore returns those that come after one in that order, by its id; none after an id that nobody knows.
 func (s *Store) SilencesBefore(ctx context.Context, id string, limit int) ([]router.Silence, error) {
-	return s.silences(ctx, `EXISTS (SELECT 1 FROM silences b WHERE b.id = ? AND (silences.since < b.since OR silences.since = b.since AND silences.id > b.id))
+	return s.silences(ctx,
+		`EXISTS (SELECT 1 FROM silences b WHERE b.id = ? AND (silences.since < b.since OR silences.since = b.since AND silences.id > b.id))
 		ORDER BY since DESC, id LIMIT ?`, id, limited(limit))
 }
 
 func (s *Store) silences(ctx context.Context, where string, args ...any) ([]router.Silence, error) {
-	found, err := all(ctx, s.read, `SELECT body FROM silences WHERE `+where, args, func(row scanner) (silence router.Silence, err error) {
-		var body []byte
-		if err := row.Scan(&body); err != nil {
-			return silence, err
-		}
-		return silence, json.Unmarshal(body, &silence)
-	})
+	found, err := all(ctx, s.read, `SELECT body FROM silences WHERE `+where, args,
+		func(row scanner) (silence router.Silence, err error) {
+			var body []byte
+			if err := row.Scan(&body); err != nil {
+				return silence, err
+			}
+			return silence, json.Unmarshal(body, &silence)
+		})
 	if err != nil {
 		return nil, fmt.Errorf("read silences: %w", s.d.blame(err))
 	}

@@ -28,7 +28,8 @@ func (s *Store) KeepRulesVersion(ctx context.Context, v router.RulesVersion) err
 	files, err := packFiles(v.Files)
 	if err == nil {
 		err = s.inTx(ctx, func(tx *txn) error {
-			_, err := tx.ExecContext(ctx, `INSERT INTO rules_versions (digest, first_at, loaded_at, loaded_by, files) VALUES (?, ?, ?, ?, ?)
+			_, err := tx.ExecContext(ctx,
+				`INSERT INTO rules_versions (digest, first_at, loaded_at, loaded_by, files) VALUES (?, ?, ?, ?, ?)
 				ON CONFLICT (digest) DO UPDATE SET loaded_at = excluded.loaded_at, loaded_by = excluded.loaded_by`,
 				v.Digest, micros(v.Loaded), micros(v.Loaded), v.By, files)
 			return err
@@ -67,7 +68,9 @@ func (s *Store) RulesVersions(ctx context.Context, limit int) ([]router.RulesVer
 	if limit <= 0 || limit > mostVersions {
 		limit = mostVersions
 	}
-	found, err := all(ctx, s.read, `SELECT digest, first_at, loaded_at, loaded_by FROM rules_versions ORDER BY loaded_at DESC, digest LIMIT ?`, []any{limit}, scanVersion)
+	found, err := all(ctx, s.read,
+		`SELECT digest, first_at, loaded_at, loaded_by FROM rules_versions ORDER BY loaded_at DESC, digest LIMIT ?`,
+		[]any{limit}, scanVersion)
 	if err != nil {
 		return nil, fmt.Errorf("read rules: %w", err)
 	}
@@ -83,7 +86,8 @@ func scanVersion(row scanner) (v router.RulesVersion, err error) {
 
 // RulesVersion returns one version with its text, or router.ErrNotFound.
 func (s *Store) RulesVersion(ctx context.Context, digest string) (v router.RulesVersion, err error) {
-	found, err := all(ctx, s.read, `SELECT digest, first_at, loaded_at, loaded_by, files FROM rules_versions WHERE digest = ?`, []any{digest},
+	found, err := all(ctx, s.read,
+		`SELECT digest, first_at, loaded_at, loaded_by, files FROM rules_versions WHERE digest = ?`, []any{digest},
 		func(row scanner) (v router.RulesVersion, err error) {
 			var first, loaded int64
 			var files []byte
@@ -106,10 +110,13 @@ func (s *Store) RulesVersion(ctx context.Context, digest string) (v router.Rules
 	return found[0], nil
 }
 
-// sweepRules removes versions that were loaded before a time and that no incident names, but for the newest: it may be in force.
+// sweepRules removes versions that were loaded before a time and that no incident names, but for the newest: it may be
+// in force.
 func (s *Store) sweepRules(ctx context.Context, before int64) (int64, error) {
-	return s.removePages(ctx, `SELECT digest FROM rules_versions v WHERE loaded_at < ? AND loaded_at < (SELECT max(loaded_at) FROM rules_versions)
-		AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.rules <> '' AND i.rules = v.digest) LIMIT ?`, []any{before, sweepRows},
+	return s.removePages(ctx,
+		`SELECT digest FROM rules_versions v WHERE loaded_at < ? AND loaded_at < (SELECT max(loaded_at) FROM rules_versions)
+		AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.rules <> '' AND i.rules = v.digest) LIMIT ?`,
+		[]any{before, sweepRows},
 		`DELETE FROM rules_versions WHERE digest = ?`, func(row scanner) ([]any, error) {
 			text, err := scanText(row)
 			return []any{text}, err
@@ -127,7 +134,8 @@ func writeHits(ctx context.Context, tx *txn, b router.Batch) error {
 
 // RuleHits returns what rules did since the day of a time, the oldest day first.
 func (s *Store) RuleHits(ctx context.Context, from time.Time) ([]router.RuleHits, error) {
-	found, err := all(ctx, s.read, `SELECT day, rule, hits, pages, last_at FROM rule_hits WHERE day >= ? ORDER BY day, rule LIMIT ?`,
+	found, err := all(ctx, s.read,
+		`SELECT day, rule, hits, pages, last_at FROM rule_hits WHERE day >= ? ORDER BY day, rule LIMIT ?`,
 		[]any{micros(from.UTC().Truncate(24 * time.Hour)), mostHits}, func(row scanner) (h router.RuleHits, err error) {
 			var day, last int64
 			err = row.Scan(&day, &h.Rule, &h.Hits, &h.Pages, &last)
@@ -141,7 +149,8 @@ func (s *Store) RuleHits(ctx context.Context, from time.Time) ([]router.RuleHits
 }
 
 func (s *Store) sweepHits(ctx context.Context, before int64) (int64, error) {
-	return s.removePages(ctx, `SELECT day, rule FROM rule_hits WHERE day < ? ORDER BY day LIMIT ?`, []any{before, sweepRows},
+	return s.removePages(ctx, `SELECT day, rule FROM rule_hits WHERE day < ? ORDER BY day LIMIT ?`,
+		[]any{before, sweepRows},
 		`DELETE FROM rule_hits WHERE day = ? AND rule = ?`, func(row scanner) ([]any, error) {
 			var day int64
 			var rule string
@@ -167,12 +176,13 @@ func (s *Store) KeepSights(ctx context.Context, sights []router.Sight) error {
 func (s *Store) Seen(ctx context.Context) ([]router.Sight, error) { return seen(ctx, s.read) }
 
 func seen(ctx context.Context, q querier) ([]router.Sight, error) {
-	found, err := all(ctx, q, `SELECT what, at, detail FROM seen ORDER BY what`, nil, func(row scanner) (one router.Sight, err error) {
-		var at int64
-		err = row.Scan(&one.What, &at, &one.Detail)
-		one.At = fromMicros(at)
-		return one, err
-	})
+	found, err := all(ctx, q, `SELECT what, at, detail FROM seen ORDER BY what`, nil,
+		func(row scanner) (one router.Sight, err error) {
+			var at int64
+			err = row.Scan(&one.What, &at, &one.Detail)
+			one.At = fromMicros(at)
+			return one, err
+		})
 	if err != nil {
 		return nil, fmt.Errorf("read what was seen: %w", err)
 	}

@@ -51,8 +51,8 @@ func (d *decoder) account(value []byte) {
 	}
 }
 
-// accountReaders fill in what is particular to a field, by its name: subject, signal, change, and facts that need more than a
-// name and a form.
+// accountReaders fill in what is particular to a field, by its name: subject, signal, change, and facts that need more
+// than a name and a form.
 var accountReaders = map[string]func(*accountValue, *router.Event){
 	"account_update":              readAccountUpdate,
 	"account_review_update":       func(v *accountValue, e *router.Event) { e.Change = v.word("decision") },
@@ -223,8 +223,8 @@ type accountValue struct {
 	undecided    bool // its change says nothing of what begins or ends
 }
 
-// leaf is a member that holds no others, by the names of those that hold it: "ban_info.waba_ban_state". Elements of a list
-// have the name of the list.
+// leaf is a member that holds no others, by the names of those that hold it: "ban_info.waba_ban_state". Elements of a
+// list have the name of the list.
 type leaf struct {
 	path string
 	raw  []byte

@@ -20,9 +20,11 @@ import (
 func thousand(b testing.TB) []byte {
 	changes := make([]string, 1000)
 	for i := range changes {
-		changes[i] = fmt.Sprintf(`{"field":"flows","value":{"event":"ENDPOINT_ERROR_RATE","flow_id":"%d","error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED","errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2}]}}`, 5000+i)
+		changes[i] = fmt.Sprintf(
+			`{"field":"flows","value":{"event":"ENDPOINT_ERROR_RATE","flow_id":"%d","error_rate":14.28,"threshold":10,"alert_state":"ACTIVATED","errors":[{"error_type":"TIMEOUT","error_rate":66.66,"error_count":2}]}}`, 5000+i)
 	}
-	return []byte(`{"object":"whatsapp_business_account","entry":[{"id":"501","time":1772438400,"changes":[` + strings.Join(changes, ",") + `]}]}`)
+	return []byte(`{"object":"whatsapp_business_account","entry":[{"id":"501","time":1772438400,"changes":[` +
+		strings.Join(changes, ",") + `]}]}`)
 }
 
 func BenchmarkDecode(b *testing.B) {
@@ -59,7 +61,8 @@ func BenchmarkOnlyMessages(b *testing.B) {
 // the network and of net/http, which is many times both.
 func BenchmarkReceive(b *testing.B) {
 	body := sample(b, Sample{Event: SampleMessage})
-	h, err := New(Config{AppSecrets: []router.Secret{secret}, VerifyToken: token, Registerer: prometheus.NewRegistry()}, &journal{})
+	h, err := New(Config{AppSecrets: []router.Secret{secret}, VerifyToken: token, Registerer: prometheus.NewRegistry()},
+		&journal{})
 	if err != nil {
 		b.Fatal(err)
 	}

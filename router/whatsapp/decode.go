@@ -235,7 +235,8 @@ func (d *decoder) add(e router.Event, at string, value []byte) {
 }
 
 func (d *decoder) unreadable(raw []byte, why string) {
-	d.add(router.Event{Unreadable: why, Raw: bytes.Clone(raw), Digest: "unreadable-" + d.digest(func(id []byte) []byte { return append(id, raw...) })}, d.time, nil)
+	d.add(router.Event{Unreadable: why, Raw: bytes.Clone(raw), Digest: "unreadable-" +
+		d.digest(func(id []byte) []byte { return append(id, raw...) })}, d.time, nil)
 }
 
 // digest is the identity of a change: account, time, field and value, whatever the order of its keys and the

@@ -95,7 +95,8 @@ func TestWhatIsNoPostIsKeptAsItCame(t *testing.T) {
 				t.Fatalf("%d events, %v let go", len(events), ignored)
 			}
 			e := events[0]
-			if !strings.Contains(e.Unreadable, c.why) || string(e.Raw) != c.body || !e.At.Equal(noon) || e.Source != router.SourceMeta {
+			if !strings.Contains(e.Unreadable, c.why) || string(e.Raw) != c.body || !e.At.Equal(noon) ||
+				e.Source != router.SourceMeta {
 				t.Errorf("got %q at %v, raw %.60q", e.Unreadable, e.At, e.Raw)
 			}
 			storable(t, &e)
@@ -134,11 +135,14 @@ func TestTheDigestTellsRepeatsFromNewEvents(t *testing.T) {
 	}
 	first := digest(change("501", "1772438400", value), noon)
 	for name, same := range map[string][]byte{
-		"the same bytes":    change("501", "1772438400", value),
-		"a time as string":  change("501", `"1772438400"`, value),
-		"other white space": change("501", "1772438400", "{ \"event\" : \"X\",\n\t\"flow_id\":\"1\",\"errors\":[ {\"error_type\":\"a/b\",\"error_rate\":1.50 } ] }"),
-		"another key order": change("501", "1772438400", `{"errors":[{"error_rate":1.50,"error_type":"a/b"}],"flow_id":"1","event":"X"}`),
-		"other escapes":     change("501", "1772438400", `{"event":"\u0058","flow\u005fid":"1","errors":[{"error_type":"a\/b","error_rate":1.50}]}`),
+		"the same bytes":   change("501", "1772438400", value),
+		"a time as string": change("501", `"1772438400"`, value),
+		"other white space": change("501", "1772438400",
+			"{ \"event\" : \"X\",\n\t\"flow_id\":\"1\",\"errors\":[ {\"error_type\":\"a/b\",\"error_rate\":1.50 } ] }"),
+		"another key order": change("501", "1772438400",
+			`{"errors":[{"error_rate":1.50,"error_type":"a/b"}],"flow_id":"1","event":"X"}`),
+		"other escapes": change("501", "1772438400",
+			`{"event":"\u0058","flow\u005fid":"1","errors":[{"error_type":"a\/b","error_rate":1.50}]}`),
 	} {
 		if got := digest(same, noon.Add(9*time.Hour)); got != first {
 			t.Errorf("%s: %s is no repeat of %s", name, got, first)
@@ -160,7 +164,8 @@ func TestTheDigestTellsRepeatsFromNewEvents(t *testing.T) {
 		t.Errorf("the digest %s does not begin with the time", first)
 	}
 	timeless := change("501", "null", value)
-	if digest(timeless, noon) != digest(timeless, noon.Add(59*time.Minute)) || digest(timeless, noon) == digest(timeless, noon.Add(time.Hour)) {
+	if digest(timeless, noon) != digest(timeless, noon.Add(59*time.Minute)) ||
+		digest(timeless, noon) == digest(timeless, noon.Add(time.Hour)) {
 		t.Error("without a time the hour of arrival must stand in for it")
 	}
 }
@@ -172,10 +177,12 @@ func TestTheTimeOfAnEventIsMetasUnlessItCannotBe(t *testing.T) {
 		"1772438400.25":                meta.Add(250 * time.Millisecond),
 		fmt.Sprint(noon.Unix() + 3599): noon.Add(3599 * time.Second), // a clock may be a little wrong
 		fmt.Sprint(noon.Unix() + 3601): noon,
-		"null":                         noon, "0": noon, "-5": noon, "1e400": noon, "1e300": noon, `"soon"`: noon, "{}": noon, "true": noon, "946684800": noon,
+		"null":                         noon, "0": noon, "-5": noon, "1e400": noon, "1e300": noon, `"soon"`: noon, "{}": noon,
+		"true": noon, "946684800": noon,
 	} {
 		events, _ := Decode(change("501", at, "{}"), noon, nil)
-		if len(events) != 1 || !events[0].At.Equal(want) || events[0].At.Location() != time.UTC || !events[0].Received.Equal(noon) {
+		if len(events) != 1 || !events[0].At.Equal(want) || events[0].At.Location() != time.UTC ||
+			!events[0].Received.Equal(noon) {
 			t.Errorf("time %s: got %+v, want %v", at, events, want)
 		}
 	}
@@ -194,7 +201,8 @@ func TestLongWordsAreCutAndTheValueIsKept(t *testing.T) {
 }
 
 func TestBytesThatAreNoTextAreMadeText(t *testing.T) {
-	events, _ := Decode(change("501", "1772438400", "{\"event\":\"A\xff\xfeB\",\"flow_id\":\"\\u0000\",\"x\":\"\xed\xa0\x80\"}"), noon, nil)
+	events, _ := Decode(change("501", "1772438400",
+		"{\"event\":\"A\xff\xfeB\",\"flow_id\":\"\\u0000\",\"x\":\"\xed\xa0\x80\"}"), noon, nil)
 	e := events[0]
 	if e.Name != "A\uFFFDB" || e.Flow != "\uFFFD" {
 		t.Errorf("event %q of flow %q", e.Name, e.Flow)
@@ -216,7 +224,8 @@ func TestNothingOfTheBodyIsKept(t *testing.T) {
 // storable checks what the journal relies on.
 func storable(t *testing.T, e *router.Event) {
 	t.Helper()
-	said := []string{e.Digest, e.WABA, e.Flow, e.Field, e.Name, e.AlertState, e.OldStatus, e.NewStatus, e.Message, e.Warning,
+	said := []string{e.Digest, e.WABA, e.Flow, e.Field, e.Name, e.AlertState, e.OldStatus, e.NewStatus, e.Message,
+		e.Warning,
 		e.Subject.ID, e.Subject.Name, e.Change, e.Signal}
 	for _, f := range e.Facts {
 		if f.Name == "" || f.Text == "" || len(f.Text) > 4*maxFact {
@@ -252,15 +261,19 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	}
-	for _, s := range []string{"", "null", "7", `"flows"`, "[]", "{}", `{"field":"flows","value":{"threshold":1e999}}`, "{\"field\":\"\xff\",\"value\":\"\xff\"}",
-		`{"field":"flows","value":{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}}`, `{"\ud800":1,"field":"\u0000"}`} {
+	for _, s := range []string{"", "null", "7", `"flows"`, "[]", "{}", `{"field":"flows","value":{"threshold":1e999}}`,
+		"{\"field\":\"\xff\",\"value\":\"\xff\"}",
+		`{"field":"flows","value":{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}}`,
+		`{"\ud800":1,"field":"\u0000"}`} {
 		f.Add([]byte(s))
 	}
 	const good = `{"field":"flows","value":{"event":"FLOW_STATUS_CHANGE","flow_id":"1","new_status":"DRAFT"}}`
 	const last = `{"field":"flows","value":{"event":"FLOW_STATUS_CHANGE","flow_id":"2","new_status":"DRAFT"}}`
-	neighbours, _ := Decode([]byte(`{"entry":[{"id":"501","time":1772438400,"changes":[`+good+`,`+last+`]}]}`), noon, WantsAll)
+	neighbours, _ := Decode([]byte(`{"entry":[{"id":"501","time":1772438400,"changes":[`+good+`,`+last+`]}]}`), noon,
+		WantsAll)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		body := slices.Concat([]byte(`{"entry":[{"changes":[`+good+`,`), data, []byte(`,`+last+`],"id":"501","time":1772438400}]}`))
+		body := slices.Concat([]byte(`{"entry":[{"changes":[`+good+`,`), data,
+			[]byte(`,`+last+`],"id":"501","time":1772438400}]}`))
 		for _, post := range [][]byte{data, body} {
 			for _, wants := range []Wants{nil, WantsAll} {
 				events, ignored := Decode(post, noon, wants)

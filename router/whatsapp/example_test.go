@@ -15,7 +15,8 @@ func ExampleSign() {
 }
 
 func ExampleDecode() {
-	post := []byte(`{"object": "whatsapp_business_account", "entry": [{"id": "204996122399161", "time": 1772438400, "changes": [
+	post := []byte(
+		`{"object": "whatsapp_business_account", "entry": [{"id": "204996122399161", "time": 1772438400, "changes": [
 		{"field": "flows", "value": {"event": "ENDPOINT_ERROR_RATE", "flow_id": "2987937931743302", "alert_state": "ACTIVATED",
 			"threshold": 10, "error_rate": 14.28, "message": "The error rate is over 10 %."}},
 		{"field": "flows", "value": "neither a map nor anything else that we can read"}
@@ -26,7 +27,8 @@ func ExampleDecode() {
 			fmt.Println("unreadable:", e.Unreadable)
 			continue
 		}
-		fmt.Println(e.At.Format("15:04:05"), e.Name, e.AlertState, "at", *e.Threshold, "of flow", e.Flow, "now", *e.Reading.Value)
+		fmt.Println(e.At.Format("15:04:05"), e.Name, e.AlertState, "at", *e.Threshold, "of flow", e.Flow, "now",
+			*e.Reading.Value)
 	}
 	// Output:
 	// 08:00:00 ENDPOINT_ERROR_RATE ACTIVATED at 10 of flow 2987937931743302 now 14.28

@@ -74,13 +74,14 @@ var factForms = []factForm{
 
 	{path: "event"}, {path: "status"}, {path: "decision"},
 	{path: "ban_info.waba_ban_state"}, {path: "waba_info.waba_id"},
-	{path: "alert_info.alert_severity"}, {path: "alert_severity"}, {path: "alert_info.alert_status"}, {path: "alert_status"},
+	{path: "alert_info.alert_severity"}, {path: "alert_severity"}, {path: "alert_info.alert_status"},
+	{path: "alert_status"},
 	{path: "entity_type"}, {path: "entity_id"}, {path: "configuration_name"}, {path: "display_phone_number"},
 	{path: "message_template_id"}, {path: "message_template_name"}, {path: "message_template_language"},
 }
 
-// rest returns what the value says beside subject and change: first what is known, in the order of factForms, then all else
-// by its own name.
+// rest returns what the value says beside subject and change: first what is known, in the order of factForms, then all
+// else by its own name.
 func (v *accountValue) rest() (facts []router.Fact) {
 	add := func(name, text string) {
 		text = router.Shorten(router.OneLine(text), maxFact)
@@ -214,7 +215,8 @@ func isDigits(s string) bool {
 }
 
 // metaDates are the forms in which Meta writes days in words.
-var metaDates = []string{"January 2, 2006", "Jan 2, 2006", "2006-01-02", "01/02/2006", time.RFC3339, "2006-01-02T15:04:05-0700"}
+var metaDates = []string{"January 2, 2006", "Jan 2, 2006", "2006-01-02", "01/02/2006", time.RFC3339,
+	"2006-01-02T15:04:05-0700"}
 
 // dateWords writes a time for people: "4 December 2026, 16:00 UTC", or the day alone at midnight. What is none stays.
 func dateWords(s string) string {
@@ -250,7 +252,8 @@ func oneTime(s string) time.Time {
 }
 
 // pausedUntil finds the end of a pause in Meta's sentence about it: "... until Nov 28 at 4:47 AM UTC because ...".
-var pausedUntil = regexp.MustCompile(`\buntil ([A-Z][a-z]{2,8} \d{1,2}(?:, \d{4})?(?:,? at \d{1,2}:\d{2}(?: ?[AP]M)?(?: [A-Z]{2,4})?)?)`)
+var pausedUntil = regexp.MustCompile(
+	`\buntil ([A-Z][a-z]{2,8} \d{1,2}(?:, \d{4})?(?:,? at \d{1,2}:\d{2}(?: ?[AP]M)?(?: [A-Z]{2,4})?)?)`)
 
 func pauseEnd(description string) string {
 	found := pausedUntil.FindStringSubmatch(description)
@@ -261,7 +264,8 @@ func pauseEnd(description string) string {
 }
 
 // freezeHelp is what Meta recommends where the version of a flow will freeze. Source: Meta, "Flows versioning".
-const freezeHelp = "Move the draft to a newer version before it freezes: with a frozen version it can be published no more. " +
+const freezeHelp = "Move the draft to a newer version before it freezes: with a frozen version it can be published " +
+	"no more. " +
 	"Versions that Meta recommends: https://developers.facebook.com/docs/whatsapp/flows/changelogs"
 
 // flowFacts are what a change of a flow says for people beside its numbers and words.

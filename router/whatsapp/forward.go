@@ -74,7 +74,8 @@ func ForwardURL(text string) (*url.URL, error) {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return nil, errors.New("--forward: no http or https address: give the callback URL that the app had before")
 	case u.User != nil:
-		return nil, errors.New("--forward: leave user and password out of the address: Meta sends none, its signature is the proof")
+		return nil, errors.New(
+			"--forward: leave user and password out of the address: Meta sends none, its signature is the proof")
 	}
 	return u, nil
 }
@@ -101,8 +102,10 @@ func newForwarder(cfg *Config) (*forwarder, error) {
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
 	}
 	results := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "flowbridge_forwarded_total", Help: "Posts for the receiver behind --forward, by how that ended."}, []string{"result"})
-	for _, r := range []relayResult{relayAccepted, relayRefused, relayRedirected, relayTimedOut, relayUnreachable, relayFull, relayLoop, relayBroken} {
+		Name: "flowbridge_forwarded_total", Help: "Posts for the receiver behind --forward, by how that ended."},
+		[]string{"result"})
+	for _, r := range []relayResult{relayAccepted, relayRefused, relayRedirected, relayTimedOut, relayUnreachable,
+		relayFull, relayLoop, relayBroken} {
 		f.results[r] = results.WithLabelValues(string(r))
 	}
 	if cfg.Registerer != nil {
@@ -160,7 +163,8 @@ func (f *forwarder) send(r *http.Request, body []byte) relayed {
 	case r.Context().Err() != nil:
 		return relayed{result: relayBroken, status: http.StatusServiceUnavailable, why: r.Context().Err()}
 	case ctx.Err() != nil:
-		return relayed{result: relayTimedOut, status: http.StatusGatewayTimeout, why: fmt.Errorf("no answer within %s", f.timeout)}
+		return relayed{result: relayTimedOut, status: http.StatusGatewayTimeout,
+			why: fmt.Errorf("no answer within %s", f.timeout)}
 	}
 	return relayed{result: relayUnreachable, status: http.StatusBadGateway, why: err}
 }
@@ -171,7 +175,9 @@ func (f *forwarder) judge(resp *http.Response) relayed {
 	case 2:
 		out.result, out.why = relayAccepted, nil
 	case 3: // a POST that is redirected comes back as a GET, and who is named there was never meant to read it
-		out.result, out.status, out.why = relayRedirected, http.StatusBadGateway, fmt.Errorf("it answered %d, a redirect, which is not followed: give --forward the address it leads to", resp.StatusCode)
+		out.result, out.status, out.why = relayRedirected, http.StatusBadGateway,
+			fmt.Errorf("it answered %d, a redirect, which is not followed: give --forward the address it leads to",
+				resp.StatusCode)
 	case 0, 1: // no answer to a POST, and none that could be given to Meta
 		out.result, out.status = relayUnreachable, http.StatusBadGateway
 	}
@@ -198,7 +204,9 @@ func (h *Handler) relay(w http.ResponseWriter, out relayed) result {
 	if h.notForwarded.Allow(h.cfg.Now()) {
 		const hint = "a post was not accepted by the receiver behind --forward; Meta will repeat it"
 		if out.result == relayLoop {
-			h.cfg.Logger.Error("--forward leads back to this bridge: give it the address of the receiver that had the callback URL before", "host", h.forward.host)
+			h.cfg.Logger.Error(
+				"--forward leads back to this bridge: give it the address of the receiver that had the callback URL before", "host",
+				h.forward.host)
 		} else {
 			h.cfg.Logger.Warn(hint, "host", h.forward.host, "result", out.result, "error", out.why)
 		}

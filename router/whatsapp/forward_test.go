@@ -66,11 +66,13 @@ func status(code int) func(http.ResponseWriter, *http.Request) {
 func TestTheReceiverBehindGetsTheBytesAndTheSignatures(t *testing.T) {
 	rec := newReceiver(t, nil)
 	in := newIntake(t, Config{Forward: rec.URL + "/old?hook=7"})
-	body := []byte("{ \"entry\": [{\"id\":\"501\",\"changes\":[{\"field\":\"messages\",\"value\":{\"t\":\"R\\u00e9s \\/ \xff\"}}]}] }\n")
+	body := []byte(
+		"{ \"entry\": [{\"id\":\"501\",\"changes\":[{\"field\":\"messages\",\"value\":{\"t\":\"R\\u00e9s \\/ \xff\"}}]}] }\n")
 	req := in.request(t, http.MethodPost, in.URL, body)
 	for name, value := range map[string]string{
-		"X-Hub-Signature-256": Sign(secret, body), "X-Hub-Signature": "sha1=2fd4", "Content-Type": "application/json; charset=x",
-		"User-Agent": "facebookexternalua", "Authorization": "Bearer strange", "Cookie": "a=b", "X-Other": "1",
+		"X-Hub-Signature-256": Sign(secret, body), "X-Hub-Signature": "sha1=2fd4",
+		"Content-Type": "application/json; charset=x",
+		"User-Agent":   "facebookexternalua", "Authorization": "Bearer strange", "Cookie": "a=b", "X-Other": "1",
 	} {
 		req.Header.Set(name, value)
 	}
@@ -78,8 +80,9 @@ func TestTheReceiverBehindGetsTheBytesAndTheSignatures(t *testing.T) {
 		t.Errorf("answered %s %q", resp.Status, text)
 	}
 	want := []heard{{string(body), http.Header{
-		"X-Hub-Signature-256": {Sign(secret, body)}, "X-Hub-Signature": {"sha1=2fd4"}, "Content-Type": {"application/json; charset=x"},
-		"User-Agent": {"facebookexternalua"}, "X-Flowbridge-Forwarded": {"1"}, "Content-Length": {fmt.Sprint(len(body))},
+		"X-Hub-Signature-256": {Sign(secret, body)}, "X-Hub-Signature": {"sha1=2fd4"},
+		"Content-Type": {"application/json; charset=x"},
+		"User-Agent":   {"facebookexternalua"}, "X-Flowbridge-Forwarded": {"1"}, "Content-Length": {fmt.Sprint(len(body))},
 	}}}
 	if diff := cmp.Diff(want, rec.heard()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -173,7 +176,8 @@ func TestOnlyVerifiedPostsReachTheReceiver(t *testing.T) {
 		}
 	}
 	in.signed(t, make([]byte, 2<<10), http.StatusRequestEntityTooLarge)
-	if resp, _ := in.do(t, in.request(t, http.MethodGet, in.URL+"?hub.mode=subscribe&hub.verify_token=wrong", nil)); resp.StatusCode != http.StatusForbidden {
+	if resp, _ := in.do(t, in.request(t, http.MethodGet, in.URL+"?hub.mode=subscribe&hub.verify_token=wrong",
+		nil)); resp.StatusCode != http.StatusForbidden {
 		t.Errorf("the handshake was answered %s", resp.Status)
 	}
 	if got := rec.heard(); len(got) != 0 {
@@ -316,7 +320,8 @@ func TestAnOddStatusIsABadGateway(t *testing.T) {
 }
 
 func TestAnAddressThatCannotBeForwardedToIsRefused(t *testing.T) {
-	for _, address := range []string{"example.com/hook", "ftp://example.com", "https://", "http://user:word@example.com/", ":"} {
+	for _, address := range []string{"example.com/hook", "ftp://example.com", "https://", "http://user:word@example.com/",
+		":"} {
 		_, err := New(Config{AppSecrets: []router.Secret{secret}, VerifyToken: token, Forward: address}, &journal{})
 		if err == nil || !strings.Contains(err.Error(), "--forward") || strings.Contains(err.Error(), "word@") {
 			t.Errorf("%s: got %v", address, err)

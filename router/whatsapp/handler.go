@@ -39,8 +39,8 @@ type Config struct {
 	VerifyToken router.Secret
 	// VerifyTokenNow returns the one in force; it is asked for each handshake. Default: VerifyToken.
 	VerifyTokenNow func() router.Secret
-	// WantsField says whether rules ask for what people write or who they are: for filled forms under router.MessagesField,
-	// for one of router.ChatFields by its name. It is asked for each post. Default: never.
+	// WantsField says whether rules ask for what people write or who they are: for filled forms under
+	// router.MessagesField, for one of router.ChatFields by its name. It is asked for each post. Default: never.
 	WantsField func(field string) bool
 	// Wants says so of one event under a field that is asked for. Default: all of them are wanted.
 	Wants func(e *router.Event) bool
@@ -53,7 +53,8 @@ type Config struct {
 	ForwardTimeout time.Duration
 	// ForwardAtOnce is how many posts may wait for it; Meta is asked to repeat what comes then. Default: 128.
 	ForwardAtOnce int
-	// Seen is told what Meta did, and when it was no good. It is called within a request: it must be quick. Default: nobody is.
+	// Seen is told what Meta did, and when it was no good. It is called within a request: it must be quick. Default:
+	// nobody is.
 	Seen func(what router.SightKind, detail string)
 	// Took is told of each post once it is answered. It is called within a request: it must be quick. Default: nobody is.
 	Took func(p Post)
@@ -123,9 +124,11 @@ func New(cfg Config, j Journal) (*Handler, error) {
 func (h *Handler) Verify(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	token, want := query.Get("hub.verify_token"), h.cfg.VerifyTokenNow()
-	if query.Get("hub.mode") != "subscribe" || want == "" || subtle.ConstantTimeCompare([]byte(token), []byte(want.Reveal())) != 1 {
+	if query.Get("hub.mode") != "subscribe" || want == "" ||
+		subtle.ConstantTimeCompare([]byte(token), []byte(want.Reveal())) != 1 {
 		if token != "" && h.wrongToken.Allow(h.cfg.Now()) {
-			h.cfg.Logger.Warn("a handshake was refused: if Meta sent it, META_VERIFY_TOKEN is not the verify token in the app's dashboard")
+			h.cfg.Logger.Warn(
+				"a handshake was refused: if Meta sent it, META_VERIFY_TOKEN is not the verify token in the app's dashboard")
 		}
 		http.Error(w, "forbidden", http.StatusForbidden)
 		return
@@ -140,9 +143,9 @@ func (h *Handler) Verify(w http.ResponseWriter, r *http.Request) {
 }
 
 // Receive takes a post: 200 once its events are on disk, 401 without a good signature, 413 when it is too
-// large, 503 with Retry-After when it could not be stored, or there was no room for it. Nothing else is refused: Meta repeats for seven days
-// whatever is not answered 200, so what cannot be read is stored as it came. Where posts are passed on, the
-// receiver's status takes the place of 200.
+// large, 503 with Retry-After when it could not be stored, or there was no room for it. Nothing else is refused: Meta
+// repeats for seven days whatever is not answered 200, so what cannot be read is stored as it came. Where posts are
+// passed on, the receiver's status takes the place of 200.
 func (h *Handler) Receive(w http.ResponseWriter, r *http.Request) {
 	started := h.cfg.Now()
 	post := Post{At: started, Delay: -1}
@@ -172,8 +175,8 @@ type Post struct {
 	Delay    time.Duration // from the time that its newest event names until it arrived; -1 where it holds no event
 }
 
-// DrillMark is a key in the value of a drill's change. Within what people write its quotes would be escaped, so that it can be
-// looked for in a body that was not read.
+// DrillMark is a key in the value of a drill's change. Within what people write its quotes would be escaped, so that it
+// can be looked for in a body that was not read.
 const DrillMark = "flowbridge_drill"
 
 func isDrill(body []byte) bool { return bytes.Contains(body, []byte(`"`+DrillMark+`":`)) }
@@ -229,7 +232,8 @@ func (h *Handler) keep(ctx context.Context, body []byte, post *Post) error {
 	})
 	h.metrics.ignore(ignored)
 	if ignored[OtherProduct] > 0 && h.foreign.Allow(received) {
-		h.cfg.Logger.Warn("posts of another product of Meta's are let go: take the callback URL out of that product's webhooks, or leave it",
+		h.cfg.Logger.Warn(
+			"posts of another product of Meta's are let go: take the callback URL out of that product's webhooks, or leave it",
 			"object", objectOf(body), "entries", ignored[OtherProduct])
 	}
 	if len(events) == 0 {

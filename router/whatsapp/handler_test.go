@@ -162,7 +162,8 @@ func (in *intake) counted(t *testing.T, want string) {
 
 func TestTheHandshake(t *testing.T) {
 	in := newIntake(t, Config{})
-	right := url.Values{"hub.mode": {"subscribe"}, "hub.challenge": {"<b>1158201444</b> é"}, "hub.verify_token": {token.Reveal()}}
+	right := url.Values{"hub.mode": {"subscribe"}, "hub.challenge": {"<b>1158201444</b> é"},
+		"hub.verify_token": {token.Reveal()}}
 	with := func(key, value string) url.Values {
 		v := url.Values{key: {value}}
 		for k := range right {
@@ -176,19 +177,21 @@ func TestTheHandshake(t *testing.T) {
 		query url.Values
 		want  int
 	}{
-		"as Meta asks":              {right, http.StatusOK},
-		"a wrong token":             {with("hub.verify_token", "a token of the tesT"), http.StatusForbidden},
-		"the beginning of a token":  {with("hub.verify_token", "a token"), http.StatusForbidden},
-		"an empty token":            {with("hub.verify_token", ""), http.StatusForbidden},
-		"another mode":              {with("hub.mode", "unsubscribe"), http.StatusForbidden},
-		"nothing":                   {nil, http.StatusForbidden},
-		"the right token is second": {url.Values{"hub.mode": {"subscribe"}, "hub.verify_token": {"x", token.Reveal()}}, http.StatusForbidden},
+		"as Meta asks":             {right, http.StatusOK},
+		"a wrong token":            {with("hub.verify_token", "a token of the tesT"), http.StatusForbidden},
+		"the beginning of a token": {with("hub.verify_token", "a token"), http.StatusForbidden},
+		"an empty token":           {with("hub.verify_token", ""), http.StatusForbidden},
+		"another mode":             {with("hub.mode", "unsubscribe"), http.StatusForbidden},
+		"nothing":                  {nil, http.StatusForbidden},
+		"the right token is second": {url.Values{"hub.mode": {"subscribe"}, "hub.verify_token": {"x", token.Reveal()}},
+			http.StatusForbidden},
 	} {
 		resp, text := in.do(t, in.request(t, http.MethodGet, in.URL+"?"+c.query.Encode(), nil))
 		if resp.StatusCode != c.want {
 			t.Errorf("%s: answered %s", name, resp.Status)
 		}
-		if got := resp.Header.Get("Content-Type"); got != "text/plain; charset=utf-8" || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
+		if got := resp.Header.Get("Content-Type"); got != "text/plain; charset=utf-8" ||
+			resp.Header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: served as %q: a challenge as HTML would be cross-site scripting", name, got)
 		}
 		if shown := strings.Contains(text, "<b>"); shown != (c.want == http.StatusOK) {
@@ -208,7 +211,8 @@ func TestTheHandshake(t *testing.T) {
 
 func TestWhatCannotBeReadIsStoredAsItCameAndAnswered200(t *testing.T) {
 	in := newIntake(t, Config{})
-	bodies := []string{"", "no JSON", "\x00\xff\xfe", `{"entry":[{"id":"501"`, `{"entry":[7,7,{}]}`, strings.Repeat("[", 20_000)}
+	bodies := []string{"", "no JSON", "\x00\xff\xfe", `{"entry":[{"id":"501"`, `{"entry":[7,7,{}]}`,
+		strings.Repeat("[", 20_000)}
 	var want, got []string
 	for _, body := range bodies {
 		in.signed(t, []byte(body), http.StatusOK)
@@ -279,7 +283,9 @@ flowbridge_posts_total{result="too_large"} 1
 flowbridge_posts_total{result="unsigned"} 1`)
 	const events = `flowbridge_events_total{event="%s"} %d` + "\n"
 	var want strings.Builder
-	want.WriteString("# TYPE flowbridge_events_total counter\n# HELP flowbridge_events_total Events received, repeats included, by name.\n")
+	want.WriteString(
+		"# TYPE flowbridge_events_total counter\n# HELP flowbridge_events_total Events received, repeats included, by " +
+			"name.\n")
 	names := slices.DeleteFunc(router.KnownEvents(), router.IsForFallback)
 	slices.Sort(names)
 	for _, name := range append(names, "other") {
@@ -298,13 +304,15 @@ func TestPostsAtTheSameTimeKeepTheirBodiesApart(t *testing.T) {
 	for i := range 20 {
 		posts.Go(func() {
 			for k := range 10 {
-				in.signed(t, change(fmt.Sprint(i), fmt.Sprint(1772438400+k), fmt.Sprintf(`{"flow_id":"%d","message":"%s"}`, i, strings.Repeat(fmt.Sprint(i), 10*k))), http.StatusOK)
+				in.signed(t, change(fmt.Sprint(i), fmt.Sprint(1772438400+k), fmt.Sprintf(`{"flow_id":"%d","message":"%s"}`, i,
+					strings.Repeat(fmt.Sprint(i), 10*k))), http.StatusOK)
 			}
 		})
 	}
 	posts.Wait()
 	for _, e := range in.journal.events {
-		if e.WABA != e.Flow || strings.Trim(e.Message, e.Flow) != "" || !strings.Contains(string(e.Value), `"`+e.Message+`"`) {
+		if e.WABA != e.Flow || strings.Trim(e.Message, e.Flow) != "" ||
+			!strings.Contains(string(e.Value), `"`+e.Message+`"`) {
 			t.Fatalf("bodies were mixed: %+v", e)
 		}
 	}
@@ -319,8 +327,10 @@ func TestWithoutSecretsThereIsNoHandler(t *testing.T) {
 		want string
 	}{
 		{Config{VerifyToken: token}, "no app secret: set META_APP_SECRET"},
-		{Config{AppSecrets: []router.Secret{""}, VerifyToken: token}, "app secret 1 of 1 is empty: check the commas in META_APP_SECRET"},
-		{Config{AppSecrets: []router.Secret{secret, " \n"}, VerifyToken: token}, "app secret 2 of 2 is empty: check the commas in META_APP_SECRET"},
+		{Config{AppSecrets: []router.Secret{""}, VerifyToken: token},
+			"app secret 1 of 1 is empty: check the commas in META_APP_SECRET"},
+		{Config{AppSecrets: []router.Secret{secret, " \n"}, VerifyToken: token},
+			"app secret 2 of 2 is empty: check the commas in META_APP_SECRET"},
 		{Config{AppSecrets: []router.Secret{secret}}, "no verify token: set META_VERIFY_TOKEN"},
 		{Config{AppSecrets: []router.Secret{secret}, VerifyToken: "\t"}, "no verify token: set META_VERIFY_TOKEN"},
 	} {

@@ -16,7 +16,8 @@ func (w Wants) field(name string) bool { return w != nil && w(name) }
 // WantsAll asks for every field.
 func WantsAll(string) bool { return true }
 
-// Ignored counts changes that become no events: by router.MessagesField, an entry of router.ChatFields, or OtherProduct.
+// Ignored counts changes that become no events: by router.MessagesField, an entry of router.ChatFields, or
+// OtherProduct.
 type Ignored map[string]int
 
 // Total is the sum of all.

@@ -14,22 +14,29 @@ import (
 
 // chats are fields that hold what people write, each with the name that it is counted by.
 var chats = map[string]string{
-	"standby": "standby", "message_echoes": "message_echoes", "smb_message_echoes": "smb_message_echoes", "smb_app_state_sync": "smb_app_state_sync",
-	"history": "history", "calls": "calls", "user_preferences": "user_preferences", "user_id_update": "user_id_update",
-	"group_lifecycle_update": "group_*", "group_participants_update": "group_*", "group_settings_update": "group_*", "group_status_update": "group_*",
-	"consumer_profile": "consumer_profile", "messaging_handovers": "messaging_handovers", "automatic_events": "automatic_events",
-	"marketing_messages": "marketing_messages*", "marketing_messages_link_clicks": "marketing_messages*", "tracking_events": "tracking_events",
+	"standby": "standby", "message_echoes": "message_echoes", "smb_message_echoes": "smb_message_echoes",
+	"smb_app_state_sync": "smb_app_state_sync",
+	"history":            "history", "calls": "calls", "user_preferences": "user_preferences",
+	"user_id_update":         "user_id_update",
+	"group_lifecycle_update": "group_*", "group_participants_update": "group_*", "group_settings_update": "group_*",
+	"group_status_update": "group_*",
+	"consumer_profile":    "consumer_profile", "messaging_handovers": "messaging_handovers",
+	"automatic_events":   "automatic_events",
+	"marketing_messages": "marketing_messages*", "marketing_messages_link_clicks": "marketing_messages*",
+	"tracking_events":  "tracking_events",
 	"message_deletion": "message_deletion",
 }
 
 func chatChange(field string) string {
-	return fmt.Sprintf(`{"field":%q,"value":{"messaging_product":"whatsapp","contacts":[{"wa_id":"15550100200"}],"text":{"body":"about my order"}}}`, field)
+	return fmt.Sprintf(
+		`{"field":%q,"value":{"messaging_product":"whatsapp","contacts":[{"wa_id":"15550100200"}],"text":{"body":"about my order"}}}`, field)
 }
 
 func TestWhatPeopleWriteIsNeverAnEventUnlessARuleNamesTheField(t *testing.T) {
 	const flow = `{"field":"flows","value":{"event":"FLOW_STATUS_CHANGE","flow_id":"1"}}`
 	for field, counted := range chats {
-		for name, changes := range map[string]string{"alone": chatChange(field), "beside a flow": chatChange(field) + "," + flow} {
+		for name, changes := range map[string]string{"alone": chatChange(field), "beside a flow": chatChange(field) + "," +
+			flow} {
 			body := fmt.Appendf(nil, `{"entry":[{"id":"501","time":1772438400,"changes":[%s]}]}`, changes)
 			in := newIntake(t, Config{})
 			in.signed(t, body, http.StatusOK)
@@ -72,7 +79,8 @@ func TestPostsOfOtherProductsAreNoEvents(t *testing.T) {
 			t.Errorf("%s: %s counted", name, got)
 		}
 		object, _, _ := strings.Cut(strings.TrimPrefix(body[strings.Index(body, `"object":`)+1:], `object":"`), `"`)
-		if !strings.Contains(in.log.String(), "another product") || strings.Contains(body, `"object"`) && !strings.Contains(in.log.String(), "object="+object) || strings.Contains(in.log.String(), "hello") {
+		if !strings.Contains(in.log.String(), "another product") || strings.Contains(body, `"object"`) &&
+			!strings.Contains(in.log.String(), "object="+object) || strings.Contains(in.log.String(), "hello") {
 			t.Errorf("%s: the log says %s", name, in.log)
 		}
 	}

@@ -12,7 +12,8 @@ import (
 // form is a post with an answer to a flow in it. time is that of the message, as JSON.
 func form(waba, id, time, answers string) []byte {
 	quoted, _ := json.Marshal(answers)
-	return fmt.Appendf(nil, `{"entry":[{"id":%q,"changes":[{"field":"messages","value":{"messages":[{"id":%q,"from":"15550100200","timestamp":%s,"interactive":{"type":"nfm_reply","nfm_reply":{"name":"flow","body":"Sent","response_json":%s}}}]}}]}]}`,
+	return fmt.Appendf(nil,
+		`{"entry":[{"id":%q,"changes":[{"field":"messages","value":{"messages":[{"id":%q,"from":"15550100200","timestamp":%s,"interactive":{"type":"nfm_reply","nfm_reply":{"name":"flow","body":"Sent","response_json":%s}}}]}}]}]}`,
 		waba, id, time, quoted)
 }
 
@@ -40,7 +41,8 @@ func TestAFormIsToldOnceByTheIdOfItsMessage(t *testing.T) {
 	if oneForm(t, form("501", "wamid.2", `"1772438400"`, `{"a":1}`)).Digest == first {
 		t.Error("another message is taken for a repeat")
 	}
-	if oneForm(t, form("501", "", `"1772438400"`, `{"a":1}`)).Digest == oneForm(t, form("501", "", `"1772438400"`, `{"a":2}`)).Digest {
+	if oneForm(t, form("501", "", `"1772438400"`, `{"a":1}`)).Digest == oneForm(t,
+		form("501", "", `"1772438400"`, `{"a":2}`)).Digest {
 		t.Error("without an id the answers must tell two forms apart")
 	}
 }
@@ -64,18 +66,21 @@ func TestAnswersAreReadAsTheyWereWritten(t *testing.T) {
 		var value struct {
 			Response json.RawMessage
 		}
-		if err := json.Unmarshal(oneForm(t, form("501", "wamid.1", "1772438400", c.answers)).Value, &value); err != nil || string(value.Response) != c.want {
+		if err := json.Unmarshal(oneForm(t, form("501", "wamid.1", "1772438400", c.answers)).Value, &value); err != nil ||
+			string(value.Response) != c.want {
 			t.Errorf("%s: got %.100s, %v", name, value.Response, err)
 		}
 	}
 }
 
 func TestTheFlowTokenIsTakenOutOfTheAnswers(t *testing.T) {
-	for answers, want := range map[string]string{`{"flow_token":"t-1"}`: "t-1", `{"flow_token":7}`: "", `{}`: "", `[]`: "", `x`: ""} {
+	for answers, want := range map[string]string{`{"flow_token":"t-1"}`: "t-1", `{"flow_token":7}`: "", `{}`: "", `[]`: "",
+		`x`: ""} {
 		var value struct {
 			Token string `json:"flow_token"`
 		}
-		if err := json.Unmarshal(oneForm(t, form("501", "wamid.1", "1772438400", answers)).Value, &value); err != nil || value.Token != want {
+		if err := json.Unmarshal(oneForm(t, form("501", "wamid.1", "1772438400", answers)).Value, &value); err != nil ||
+			value.Token != want {
 			t.Errorf("%s: got %q, %v", answers, value.Token, err)
 		}
 	}

@@ -20,7 +20,8 @@ const (
 	results
 )
 
-var resultNames = [results]string{"accepted", "unsigned", "too_large", "busy", "storage_failed", "broken", "not_forwarded"}
+var resultNames = [results]string{"accepted", "unsigned", "too_large", "busy", "storage_failed", "broken",
+	"not_forwarded"}
 
 // metrics are counted without a lookup on the path of every post.
 type metrics struct {
@@ -49,7 +50,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 	ignored := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "flowbridge_changes_let_go_total",
-		Help: "Changes that were not stored, by field: they hold what people write and no rule asks for them; or they are of another product."}, []string{"field"})
+		Help: "Changes that were not stored, by field: they hold what people write and no rule asks for them; or they are " +
+			"of another product."}, []string{"field"})
 	m.ignored = map[string]prometheus.Counter{}
 	for _, field := range append(router.ChatFields(), fieldMessages, OtherProduct) {
 		m.ignored[field] = ignored.WithLabelValues(field)

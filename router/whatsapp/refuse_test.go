@@ -20,16 +20,18 @@ import (
 
 func TestOnlyWellSignedPostsAreTaken(t *testing.T) {
 	in := newIntake(t, Config{AppSecrets: []router.Secret{"old", secret}})
-	body := []byte(strings.Replace(string(change("501", "1772438400", `{"event":"X","message":"R\u00e9servation"}`)), "{", "{ ", 1))
+	body := []byte(strings.Replace(string(change("501", "1772438400", `{"event":"X","message":"R\u00e9servation"}`)), "{",
+		"{ ", 1))
 	for name, c := range map[string]struct {
 		signature string
 		want      int
 	}{
-		"the secret":            {Sign(secret, body), http.StatusOK},
-		"the other secret":      {Sign("old", body), http.StatusOK},
-		"no signature":          {"", http.StatusUnauthorized},
-		"somebody else's":       {Sign("other", body), http.StatusUnauthorized},
-		"of other bytes":        {Sign(secret, bytes.Replace(body, []byte(`\u00e9`), []byte("é"), 1)), http.StatusUnauthorized},
+		"the secret":       {Sign(secret, body), http.StatusOK},
+		"the other secret": {Sign("old", body), http.StatusOK},
+		"no signature":     {"", http.StatusUnauthorized},
+		"somebody else's":  {Sign("other", body), http.StatusUnauthorized},
+		"of other bytes": {Sign(secret, bytes.Replace(body, []byte(`\u00e9`), []byte("é"), 1)),
+			http.StatusUnauthorized},
 		"of nothing":            {Sign(secret, nil), http.StatusUnauthorized},
 		"no hex":                {"sha256=" + strings.Repeat("z", 64), http.StatusUnauthorized},
 		"the secret's SHA-1":    {"sha1=2fd4e1c67a2d28fced849ee1bb76e7391b93eb12", http.StatusUnauthorized},
@@ -42,7 +44,8 @@ func TestOnlyWellSignedPostsAreTaken(t *testing.T) {
 	if len(in.journal.events) != 1 || in.journal.calls != 2 {
 		t.Errorf("the journal was called %d times and holds %d events", in.journal.calls, len(in.journal.events))
 	}
-	if n := strings.Count(in.log.String(), "META_APP_SECRET"); n != 1 || strings.Contains(in.log.String(), secret.Reveal()) {
+	if n := strings.Count(in.log.String(), "META_APP_SECRET"); n != 1 ||
+		strings.Contains(in.log.String(), secret.Reveal()) {
 		t.Errorf("the log speaks of the secret %d times, want once in ten seconds:\n%s", n, in.log)
 	}
 	in.counted(t, `# TYPE flowbridge_events_repeated_total counter
@@ -72,7 +75,8 @@ func TestAPostAsLargeAsMetasLimitIsTaken(t *testing.T) {
 	in := newIntake(t, Config{})
 	frame := len(change("501", "1772438400", `{"message":""}`))
 	in.signed(t, change("501", "1772438400", `{"message":"`+strings.Repeat("x", 3<<20-frame)+`"}`), http.StatusOK)
-	in.signed(t, change("501", "1772438401", `{"message":"`+strings.Repeat("x", 3<<20-frame+1)+`"}`), http.StatusRequestEntityTooLarge)
+	in.signed(t, change("501", "1772438401", `{"message":"`+strings.Repeat("x", 3<<20-frame+1)+`"}`),
+		http.StatusRequestEntityTooLarge)
 	if len(in.journal.events) != 1 || len(in.journal.events[0].Message) != 3<<20-frame {
 		t.Errorf("the journal holds %d events", len(in.journal.events))
 	}
@@ -101,7 +105,8 @@ func TestWhatIsTooLargeIsRefusedWithoutReadingTheRest(t *testing.T) {
 				t.Fatal(err)
 			}
 			text, err := io.ReadAll(resp.Body)
-			if err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge || !resp.Close || !strings.Contains(string(text), "at most 1024 bytes") {
+			if err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge || !resp.Close ||
+				!strings.Contains(string(text), "at most 1024 bytes") {
 				t.Errorf("answered %s %q, close %v, %v", resp.Status, text, resp.Close, err)
 			}
 			more := []byte("10000\r\n" + strings.Repeat("x", 0x10000) + "\r\n")
@@ -123,7 +128,8 @@ func TestABodyThatDoesNotArriveIsNoEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: bridge\r\n%s: %s\r\nContent-Length: 100\r\n\r\nhalf of it", signatureHeader, Sign(secret, nil))
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: bridge\r\n%s: %s\r\nContent-Length: 100\r\n\r\nhalf of it",
+		signatureHeader, Sign(secret, nil))
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}

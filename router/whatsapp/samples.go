@@ -36,8 +36,11 @@ type Sample struct {
 
 // samples builds the value of each kind of change of flows and messages.
 var samples = map[string]func(s Sample) (field string, value map[string]any){
-	router.ClientErrorRate:          func(s Sample) (string, map[string]any) { return fieldFlows, s.errorRate("client") },
-	router.EndpointErrorRate:        func(s Sample) (string, map[string]any) { return fieldFlows, s.errorRate("endpoint") },
+	router.ClientErrorRate: func(s Sample) (string, map[string]any) { return fieldFlows, s.errorRate("client") },
+	router.EndpointErrorRate: func(s Sample) (string, map[string]any) {
+		return fieldFlows,
+			s.errorRate("endpoint")
+	},
 	router.EndpointLatency:          func(s Sample) (string, map[string]any) { return fieldFlows, s.latency() },
 	router.EndpointAvailability:     func(s Sample) (string, map[string]any) { return fieldFlows, s.availability() },
 	router.FlowStatusChange:         func(s Sample) (string, map[string]any) { return fieldFlows, s.status() },
@@ -137,7 +140,8 @@ func (s Sample) pair(message string) map[string]any {
 
 // The thresholds that samples have where none is asked for.
 var usualThresholds = map[string]float64{
-	router.ClientErrorRate: 10, router.EndpointErrorRate: 10, router.EndpointLatency: 5000, router.EndpointAvailability: 90,
+	router.ClientErrorRate: 10, router.EndpointErrorRate: 10, router.EndpointLatency: 5000,
+	router.EndpointAvailability: 90,
 }
 
 // Crossed returns the threshold of the sample, and whether it says that it is crossed. ok is false for what has none.
@@ -211,7 +215,8 @@ func test() map[string]any {
 // inMessages is a change of the field messages with one message in it.
 func (s Sample) inMessages(message map[string]any) map[string]any {
 	unix := fmt.Sprint(s.Time.Unix())
-	message["from"], message["timestamp"], message["id"] = "15550100200", unix, "wamid.sample."+fmt.Sprint(s.Time.UnixNano())
+	message["from"], message["timestamp"], message["id"] = "15550100200", unix,
+		"wamid.sample."+fmt.Sprint(s.Time.UnixNano())
 	return map[string]any{
 		"messaging_product": "whatsapp",
 		"metadata":          map[string]any{"display_phone_number": "15550100100", "phone_number_id": "106540352242922"},
@@ -226,6 +231,8 @@ func (s Sample) message() map[string]any {
 
 func (s Sample) response() map[string]any {
 	const answers = `{"flow_token":"sample-token","topic":"delivery","preferred_time":"afternoon","call_me_back":true,"email":"customer@example.com"}`
-	return s.inMessages(map[string]any{"type": "interactive", "context": map[string]any{"from": "15550100100", "id": "wamid.sample"},
-		"interactive": map[string]any{"type": "nfm_reply", "nfm_reply": map[string]any{"name": "flow", "body": "Sent", "response_json": answers}}})
+	return s.inMessages(map[string]any{"type": "interactive", "context": map[string]any{"from": "15550100100",
+		"id": "wamid.sample"},
+		"interactive": map[string]any{"type": "nfm_reply", "nfm_reply": map[string]any{"name": "flow", "body": "Sent",
+			"response_json": answers}}})
 }

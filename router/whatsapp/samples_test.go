@@ -17,7 +17,8 @@ import (
 var facts = cmpopts.IgnoreFields(router.Event{}, "Source", "Received", "Digest", "Message", "Value")
 
 func errorsOf(first string) []router.ErrorCount {
-	return []router.ErrorCount{{Type: first, Rate: new(66.66), Count: new(2.0)}, {Type: "unexpected_http_status_code", Rate: new(33.33), Count: new(1.0)}}
+	return []router.ErrorCount{{Type: first, Rate: new(66.66), Count: new(2.0)},
+		{Type: "unexpected_http_status_code", Rate: new(33.33), Count: new(1.0)}}
 }
 
 func TestEverySampleDecodesToWhatItSays(t *testing.T) {
@@ -28,16 +29,23 @@ func TestEverySampleDecodesToWhatItSays(t *testing.T) {
 	}{
 		{Sample{Event: router.ClientErrorRate}, router.Event{AlertState: router.Activated, Threshold: new(10.0),
 			Reading: router.Reading{Value: new(14.28), Errors: errorsOf("timeout_error")}}},
-		{Sample{Event: router.EndpointErrorRate, WABA: "7", Flow: "8", Threshold: new(50.0), Value: new(0.0), AlertState: router.Deactivated, ErrorType: "public-key-missing"},
-			router.Event{WABA: "7", Flow: "8", AlertState: router.Deactivated, Threshold: new(50.0), Reading: router.Reading{Value: new(0.0), Errors: errorsOf("public-key-missing")}}},
-		{Sample{Event: router.EndpointLatency, Value: new(8000.0)}, router.Event{AlertState: router.Activated, Threshold: new(5000.0),
-			Reading: router.Reading{Value: new(8000.0), P50: new(2000.0), Requests: new(34.0)}}},
-		{Sample{Event: router.EndpointAvailability}, router.Event{AlertState: router.Activated, Threshold: new(90.0), Reading: router.Reading{Value: new(75.0)}}},
+		{Sample{Event: router.EndpointErrorRate, WABA: "7", Flow: "8", Threshold: new(50.0), Value: new(0.0),
+			AlertState: router.Deactivated, ErrorType: "public-key-missing"},
+			router.Event{WABA: "7", Flow: "8", AlertState: router.Deactivated, Threshold: new(50.0),
+				Reading: router.Reading{Value: new(0.0), Errors: errorsOf("public-key-missing")}}},
+		{Sample{Event: router.EndpointLatency, Value: new(8000.0)},
+			router.Event{AlertState: router.Activated, Threshold: new(5000.0),
+				Reading: router.Reading{Value: new(8000.0), P50: new(2000.0), Requests: new(34.0)}}},
+		{Sample{Event: router.EndpointAvailability}, router.Event{AlertState: router.Activated, Threshold: new(90.0),
+			Reading: router.Reading{Value: new(75.0)}}},
 		{Sample{Event: router.FlowStatusChange}, router.Event{OldStatus: router.Published, NewStatus: router.Blocked}},
-		{Sample{Event: router.FlowStatusChange, OldStatus: router.Blocked, NewStatus: router.Throttled}, router.Event{OldStatus: router.Blocked, NewStatus: router.Throttled}},
-		{Sample{Event: router.FlowVersionExpiryWarning}, router.Event{Warning: "The version of this flow will expire soon. Move it to a newer version."}},
+		{Sample{Event: router.FlowStatusChange, OldStatus: router.Blocked, NewStatus: router.Throttled},
+			router.Event{OldStatus: router.Blocked, NewStatus: router.Throttled}},
+		{Sample{Event: router.FlowVersionExpiryWarning},
+			router.Event{Warning: "The version of this flow will expire soon. Move it to a newer version."}},
 		{Sample{Event: SampleTest, Flow: "9"}, router.Event{Name: router.FlowStatusChange, WABA: "0", Flow: "1000"}},
-		{Sample{Event: "PHONE_NUMBER_QUALITY_UPDATE"}, router.Event{Name: "PHONE_NUMBER_QUALITY_UPDATE", Field: "phone_number_quality_update",
+		{Sample{Event: "PHONE_NUMBER_QUALITY_UPDATE"}, router.Event{Name: "PHONE_NUMBER_QUALITY_UPDATE",
+			Field:   "phone_number_quality_update",
 			Subject: router.Subject{Kind: router.SubjectPhone, ID: "15550100100", Name: "+15550100100"},
 			Change:  "FLAGGED", Facts: []router.Fact{{Name: "Limit", Text: "1,000 a day"}}, AlertState: router.Activated}},
 		{Sample{Event: router.FlowResponse}, router.Event{Field: "messages"}},

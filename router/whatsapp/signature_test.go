@@ -72,7 +72,8 @@ func TestAnyOfSeveralSecretsWillDo(t *testing.T) {
 
 // FuzzSignature compares the parser with a regular expression.
 func FuzzSignature(f *testing.F) {
-	for _, s := range []string{"", "sha256=", Sign(secret, nil), " " + Sign(secret, nil), strings.ToUpper(Sign(secret, nil)), "sha1=" + strings.Repeat("a", 40)} {
+	for _, s := range []string{"", "sha256=", Sign(secret, nil), " " + Sign(secret, nil),
+		strings.ToUpper(Sign(secret, nil)), "sha1=" + strings.Repeat("a", 40)} {
 		f.Add(s)
 	}
 	oracle := regexp.MustCompile(`^sha256=([0-9a-fA-F]{64})$`)

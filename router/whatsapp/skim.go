@@ -7,8 +7,8 @@ import (
 )
 
 // onlyIgnored says whether every change of a post is of a field that holds what people write and that nobody wants, and
-// counts them, without decoding it. When flowbridge is the app's only callback URL nearly all posts are of that kind, and
-// an account in coexistence sends its history in posts of megabytes.
+// counts them, without decoding it. When flowbridge is the app's only callback URL nearly all posts are of that kind,
+// and an account in coexistence sends its history in posts of megabytes.
 //
 // It never says so of a post that holds anything else: whatever it does not understand (an escape in a key, an
 // entry without changes) it leaves to Decode. A fault of JSON inside what it skips goes unnoticed: there is

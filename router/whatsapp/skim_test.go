@@ -15,13 +15,17 @@ import (
 func TestPostsOfChatAloneAreSeen(t *testing.T) {
 	const message = `{"field":"messages","value":{"messages":[{"text":{"body":"a \"b\" \\"}}]}}`
 	for body, want := range map[string]int{
-		`{"entry":[{"changes":[` + message + `]}]}`:                                                                                    1,
-		` { "entry" : [ { "id" : "5" , "changes" : [ ` + message + ` , ` + message + ` ] , "x" : 7 } ] } `:                             2,
-		`{"a":[{"b":"]}"}],"entry":[{"changes":[` + message + `]},{"changes":[` + message + `],"time":1}],"b":null}`:                   2,
-		`{"entry":[{"changes":[{"value":1.5e3 ,"field":"messages"}]}]}`:                                                                1,
-		`{"entry":[{"changes":[{"value":{"field":"flows"},"field":"messages"}]}]}`:                                                     1,
-		`{"object":"whatsapp_business_account","entry":[{"changes":[{"field":"history","value":{"field":"flows"}},` + message + `]}]}`: 2,
-		`{"entry":[{"changes":[{"field":"group_participants_update","value":null}]}]}`:                                                 1,
+		`{"entry":[{"changes":[` + message +
+			`]}]}`: 1,
+		` { "entry" : [ { "id" : "5" , "changes" : [ ` + message + ` , ` + message +
+			` ] , "x" : 7 } ] } `: 2,
+		`{"a":[{"b":"]}"}],"entry":[{"changes":[` + message + `]},{"changes":[` + message +
+			`],"time":1}],"b":null}`: 2,
+		`{"entry":[{"changes":[{"value":1.5e3 ,"field":"messages"}]}]}`:            1,
+		`{"entry":[{"changes":[{"value":{"field":"flows"},"field":"messages"}]}]}`: 1,
+		`{"object":"whatsapp_business_account","entry":[{"changes":[{"field":"history","value":{"field":"flows"}},` +
+			message + `]}]}`: 2,
+		`{"entry":[{"changes":[{"field":"group_participants_update","value":null}]}]}`: 1,
 	} {
 		if ignored, ok := onlyIgnored([]byte(body), nil); !ok || ignored.Total() != want {
 			t.Errorf("%s: %v, %v", body, ignored, ok)
@@ -30,7 +34,8 @@ func TestPostsOfChatAloneAreSeen(t *testing.T) {
 }
 
 func TestWhatIsWantedIsLeftToTheDecoder(t *testing.T) {
-	form, calls := sample(t, Sample{Event: router.FlowResponse}), []byte(`{"entry":[{"changes":[{"field":"calls","value":{}}]}]}`)
+	form, calls := sample(t, Sample{Event: router.FlowResponse}),
+		[]byte(`{"entry":[{"changes":[{"field":"calls","value":{}}]}]}`)
 	for name, c := range map[string]struct {
 		body  []byte
 		wants string
@@ -51,8 +56,10 @@ func TestWhatIsWantedIsLeftToTheDecoder(t *testing.T) {
 func TestWhatIsNotCertainIsLeftToTheDecoder(t *testing.T) {
 	const message = `{"field":"messages","value":{}}`
 	for _, body := range []string{
-		"", "{", "null", "[]", "7", `"entry"`, `{}`, `{"entry":[]}`, `{"entry":{}}`, `{"entry":[null]}`, `{"entry":[{}]}`, `{"entry":[{"changes":[]}]}`,
-		`{"entry":[{"changes":[{}]}]}`, `{"entry":[{"changes":[null]}]}`, `{"entry":[{"changes":["messages"]}]}`, `{"entry":[{"changes":` + message + `}]}`,
+		"", "{", "null", "[]", "7", `"entry"`, `{}`, `{"entry":[]}`, `{"entry":{}}`, `{"entry":[null]}`, `{"entry":[{}]}`,
+		`{"entry":[{"changes":[]}]}`,
+		`{"entry":[{"changes":[{}]}]}`, `{"entry":[{"changes":[null]}]}`, `{"entry":[{"changes":["messages"]}]}`,
+		`{"entry":[{"changes":` + message + `}]}`,
 		`{"entry":[{"changes":[` + message + `,{"field":"flows","value":{}}]}]}`,
 		`{"entry":[{"changes":[` + message + `]},{"changes":[{"field":"flows","value":{}}]}]}`,
 		`{"entry":[{"changes":[` + message + `]},{}]}`,
@@ -64,9 +71,11 @@ func TestWhatIsNotCertainIsLeftToTheDecoder(t *testing.T) {
 		`{"entry":[{"changes":[{"field":"messages","field":"flows","value":{}}]}]}`,
 		`{"entry":[{"changes":[{"field":"flows","field":"messages","value":{}}]}]}`,
 		`{"entry":[{"changes":[{"field":"mess\u0061ges"}]}]}`,
-		`{"object":"page","entry":[{"changes":[` + message + `]}]}`, `{"object":null,"entry":[{"changes":[` + message + `]}]}`,
+		`{"object":"page","entry":[{"changes":[` + message + `]}]}`, `{"object":null,"entry":[{"changes":[` + message +
+			`]}]}`,
 		`{"entry":[{"changes":[{"field":"histor","value":{}}]}]}`, `{"entry":[{"changes":[{"field":"","value":{}}]}]}`,
-		`{"entry":[{"changes":[` + message + `]}]}{}`, `{"entry":[{"changes":[` + message + `]}]`, `{"entry":[{"changes":[` + message + `]}],}`,
+		`{"entry":[{"changes":[` + message + `]}]}{}`, `{"entry":[{"changes":[` + message + `]}]`, `{"entry":[{"changes":[` +
+			message + `]}],}`,
 	} {
 		if ignored, ok := onlyIgnored([]byte(body), nil); ok {
 			t.Errorf("%s: taken for %v", body, ignored)
@@ -77,9 +86,11 @@ func TestWhatIsNotCertainIsLeftToTheDecoder(t *testing.T) {
 // post draws a post that is nearly one of Meta's.
 func post(t *rapid.T) string {
 	space := rapid.SampledFrom([]string{"", "", " ", "\n\t"})
-	value := rapid.SampledFrom([]string{"null", "7", "-1.5e3 ", `"a"`, `"\"}]\\"`, "[]", `{"field":"flows","changes":[]}`, `[{"entry":[1,"]"]}]`, `{"messages":[]}`})
+	value := rapid.SampledFrom([]string{"null", "7", "-1.5e3 ", `"a"`, `"\"}]\\"`, "[]", `{"field":"flows","changes":[]}`,
+		`[{"entry":[1,"]"]}]`, `{"messages":[]}`})
 	object := func(members ...string) string {
-		return space.Draw(t, "space") + "{" + strings.Join(rapid.Permutation(members).Draw(t, "order"), space.Draw(t, "space")+",") + "}" + space.Draw(t, "space")
+		return space.Draw(t, "space") + "{" + strings.Join(rapid.Permutation(members).Draw(t, "order"),
+			space.Draw(t, "space")+",") + "}" + space.Draw(t, "space")
 	}
 	list := func(of func() string) string {
 		elements := make([]string, rapid.IntRange(0, 3).Draw(t, "elements"))
@@ -90,7 +101,8 @@ func post(t *rapid.T) string {
 	}
 	member := func(key string, value string) string { // 17, since rapid draws the ends of a range often
 		if rapid.IntRange(0, 30).Draw(t, "odd key") == 17 {
-			key = rapid.SampledFrom([]string{"entry", "changes", "changed_fields", "field", `fi\u0065ld`, `chang\u0065s`, "Field"}).Draw(t, "key")
+			key = rapid.SampledFrom([]string{"entry", "changes", "changed_fields", "field", `fi\u0065ld`, `chang\u0065s`,
+				"Field"}).Draw(t, "key")
 		}
 		return `"` + key + `"` + space.Draw(t, "space") + ":" + space.Draw(t, "space") + value
 	}
@@ -100,9 +112,11 @@ func post(t *rapid.T) string {
 		}
 		return normal
 	}
-	field := rapid.SampledFrom([]string{`"messages"`, `"messages"`, `"messages"`, `"messages"`, `"messages"`, `"messages"`, `"history"`, `"group_status_update"`, `"flows"`, `"mess\u0061ges"`, `"message"`})
+	field := rapid.SampledFrom([]string{`"messages"`, `"messages"`, `"messages"`, `"messages"`, `"messages"`, `"messages"`,
+		`"history"`, `"group_status_update"`, `"flows"`, `"mess\u0061ges"`, `"message"`})
 	change := func() string {
-		return odd(object(member("field", field.Draw(t, "field")), member("value", value.Draw(t, "value")), member("x", value.Draw(t, "value"))))
+		return odd(object(member("field", field.Draw(t, "field")), member("value", value.Draw(t, "value")),
+			member("x", value.Draw(t, "value"))))
 	}
 	entry := func() string {
 		return odd(object(member("id", `"501"`), member("changes", odd(list(change))), member("x", value.Draw(t, "value"))))

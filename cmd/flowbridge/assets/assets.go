@@ -1,5 +1,6 @@
-// Package assets holds the files that the binary carries for whoever runs it: alert rules, a dashboard, units, manifests, examples
-// for proxies and CI. It knows no more of them than their names; its tests hold that each is what its reader takes.
+// Package assets holds the files that the binary carries for whoever runs it: alert rules, a dashboard, units,
+// manifests, examples for proxies and CI. It knows no more of them than their names; its tests hold that each is what
+// its reader takes.
 package assets
 
 import (

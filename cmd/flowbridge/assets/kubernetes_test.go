@@ -76,7 +76,8 @@ func chart(t *testing.T, set map[string]any) string {
 			out.WriteString("\n---\n# ")
 		}
 		var one bytes.Buffer
-		if err := shape.Execute(&one, map[string]any{"Values": values, "Release": map[string]any{"Name": "watch"}}); err != nil {
+		if err := shape.Execute(&one,
+			map[string]any{"Values": values, "Release": map[string]any{"Name": "watch"}}); err != nil {
 			t.Fatal(err)
 		}
 		if strings.HasSuffix(name, ".yaml") {
@@ -88,7 +89,8 @@ func chart(t *testing.T, set map[string]any) string {
 	return out.String()
 }
 
-// TestManifestsAreWhatKubernetesTakes decodes them strictly, those of the chart as well, and holds what makes them safe.
+// TestManifestsAreWhatKubernetesTakes decodes them strictly, those of the chart as well, and holds what makes them
+// safe.
 func TestManifestsAreWhatKubernetesTakes(t *testing.T) {
 	sqlite, _ := Read("kubernetes-sqlite.yaml")
 	postgres, _ := Read("kubernetes-postgres.yaml")
@@ -100,7 +102,8 @@ func TestManifestsAreWhatKubernetesTakes(t *testing.T) {
 		{"kubernetes-sqlite.yaml", string(sqlite), false},
 		{"kubernetes-postgres.yaml", string(postgres), true},
 		{"helm with SQLite", chart(t, nil), false},
-		{"helm with PostgreSQL", chart(t, map[string]any{"databaseURL": url, "replicas": 3, "env": map[string]any{"FLOWBRIDGE_KEEP_EVENTS": "30d"}}), true},
+		{"helm with PostgreSQL", chart(t, map[string]any{"databaseURL": url, "replicas": 3,
+			"env": map[string]any{"FLOWBRIDGE_KEEP_EVENTS": "30d"}}), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			found := objects(t, c.text)
@@ -168,14 +171,16 @@ func checkPod(t *testing.T, pod corev1.PodSpec) {
 	c := pod.Containers[0]
 	inPod, own := pod.SecurityContext, c.SecurityContext
 	switch {
-	case !*inPod.RunAsNonRoot, *inPod.RunAsUser != 65532, inPod.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault:
+	case !*inPod.RunAsNonRoot, *inPod.RunAsUser != 65532,
+		inPod.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault:
 		t.Error("the pod may run as root or without a filter of system calls")
 	case !*own.ReadOnlyRootFilesystem, *own.AllowPrivilegeEscalation, fmt.Sprint(own.Capabilities.Drop) != "[ALL]":
 		t.Error("the container may write its root, gain rights, or has capabilities")
 	case *pod.AutomountServiceAccountToken:
 		t.Error("the pod has a token for the API server, and needs none")
 	}
-	if got := c.LivenessProbe.HTTPGet.Path + c.StartupProbe.HTTPGet.Path + c.ReadinessProbe.HTTPGet.Path; got != "/healthz/healthz/readyz" {
+	if got := c.LivenessProbe.HTTPGet.Path + c.StartupProbe.HTTPGet.Path +
+		c.ReadinessProbe.HTTPGet.Path; got != "/healthz/healthz/readyz" {
 		t.Errorf("the probes ask %s", got)
 	}
 	ports := map[string]bool{}

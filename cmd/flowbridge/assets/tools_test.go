@@ -57,7 +57,8 @@ func takes(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "HOME="+dir, "CONSOLE_USER=ada", "CONSOLE_PASSWORD_HASH=JDJhJDE0JGFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=")
+	cmd.Env = append(os.Environ(), "HOME="+dir, "CONSOLE_USER=ada",
+		"CONSOLE_PASSWORD_HASH=JDJhJDE0JGFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", args, err, out)
@@ -168,10 +169,12 @@ func TestNginxTakesItsFiles(t *testing.T) {
 	nginx := needTool(t, "nginx", "apt-get install nginx")
 	openssl := needTool(t, "openssl", "apt-get install openssl")
 	dir := t.TempDir()
-	replace := strings.NewReplacer("/etc/nginx/", dir+"/", "bridge-a:", "127.0.0.1:", "bridge-b:", "127.0.0.2:", "listen 443", "listen 127.0.0.1:8443")
+	replace := strings.NewReplacer("/etc/nginx/", dir+"/", "bridge-a:", "127.0.0.1:", "bridge-b:", "127.0.0.2:",
+		"listen 443", "listen 127.0.0.1:8443")
 	files := written(t, replace, "nginx.conf", "compose-nginx.conf")
 	for _, name := range []string{"flows", "ops"} {
-		takes(t, dir, openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN="+name,
+		takes(t, dir, openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+			"/CN="+name,
 			"-keyout", name+".key", "-out", name+".crt")
 	}
 	main := "pid " + dir + "/pid; error_log stderr; events {}\nhttp { include " + files + "/nginx.conf; }\n"
@@ -269,7 +272,8 @@ func TestComposeFilesFitTogether(t *testing.T) {
 
 func checkBridge(t *testing.T, called string, s composeService) {
 	t.Helper()
-	if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
+	if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) ||
+		!slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
 		t.Errorf("%s may write, or has rights that it does not need", called)
 	}
 	for name, value := range s.Environment {

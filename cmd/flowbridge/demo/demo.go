@@ -1,6 +1,6 @@
 // Package demo plays a day of trouble: it runs a bridge against stand-in services, does what a story says that Meta and
-// people do, tells what comes of it, and says whether that is what should. Nothing leaves the machine. Building the bridge,
-// and signing posts as Meta does, is left to its caller.
+// people do, tells what comes of it, and says whether that is what should. Nothing leaves the machine. Building the
+// bridge, and signing posts as Meta does, is left to its caller.
 package demo
 
 import (
@@ -103,9 +103,10 @@ var ErrStory = errors.New("the story did not come to what it should")
 func Play(ctx context.Context, cfg Config) (err error) {
 	files := []rules.File{{Name: "rules.example.yaml", Data: exampleRules}}
 	shown := rules.Shown(files)
-	loaded, err := rules.LoadFiles(files, rules.Config{Version: rules.Digest(shown), Env: func(name string) (string, bool) {
-		return routingKey, name == "PD_PAYMENTS_KEY"
-	}})
+	loaded, err := rules.LoadFiles(files, rules.Config{Version: rules.Digest(shown),
+		Env: func(name string) (string, bool) {
+			return routingKey, name == "PD_PAYMENTS_KEY"
+		}})
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,8 @@ func Play(ctx context.Context, cfg Config) (err error) {
 		Token: slackToken, SigningSecret: signingSecret, Channels: addresses(loaded, slack.Kind),
 		People: people, Scopes: []string{"chat:write", "users:read"}, Keep: remembered, Now: d.clock.now,
 	})
-	d.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{routingKey}, OnCall: onCall.name(), Keep: remembered, Now: d.clock.now})
+	d.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{routingKey}, OnCall: onCall.name(),
+		Keep: remembered, Now: d.clock.now})
 	slackServer, pagerServer := &http.Server{Handler: d.slack}, &http.Server{Handler: d.pager}
 	var listeners [5]net.Listener
 	for i := range listeners {
@@ -264,11 +266,12 @@ func (d *demo) sendWebhooks(ctx context.Context) {
 	posts.Wait()
 }
 
-// quietFor is how long nothing must happen at the services until the rest is known to take longer: what waits for a service
-// that fails, or for a channel to have room. Slack takes a message a second.
+// quietFor is how long nothing must happen at the services until the rest is known to take longer: what waits for a
+// service that fails, or for a channel to have room. Slack takes a message a second.
 const quietFor = 1200 * time.Millisecond
 
-// atRest says, when it is asked again and again, whether all is told and PagerDuty's webhooks are sent, or nothing happens.
+// atRest says, when it is asked again and again, whether all is told and PagerDuty's webhooks are sent, or nothing
+// happens.
 func (d *demo) atRest() func(context.Context) (bool, error) {
 	slack, pager, since := d.slack.Changed(), d.pager.Changed(), time.Now()
 	return func(ctx context.Context) (bool, error) {

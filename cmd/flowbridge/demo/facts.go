@@ -33,11 +33,13 @@ func (d *demo) facts(ctx context.Context, now snapshot) ([]fact, error) {
 			fmt.Sprintf("%d messages, %d lines in their threads, %d edits", len(now.messages[ch.Name])-lines, lines, edits)})
 	}
 	linked := 0
-	for _, inc := range now.incidents { // how often it was told is not compared: its card may have an address before or after
+	// how often it was told is not compared: its card may have an address before or after
+	for _, inc := range now.incidents {
 		if slices.ContainsFunc(inc.Links, func(l sandbox.Link) bool { return strings.HasPrefix(l.Text, "Slack: ") }) {
 			linked++
 		}
-		facts = append(facts, fact{fmt.Sprintf("PagerDuty #%d", inc.Number), fmt.Sprintf("%s: %s, %s", signalOf(inc.DedupKey), inc.Status, inc.Severity)})
+		facts = append(facts, fact{fmt.Sprintf("PagerDuty #%d", inc.Number), fmt.Sprintf("%s: %s, %s", signalOf(inc.DedupKey),
+			inc.Status, inc.Severity)})
 	}
 	facts = append(facts, fact{"linked to cards", fmt.Sprintf("%d of %d PagerDuty incidents", linked, len(now.incidents))})
 	facts = append(facts, fact{"change events", fmt.Sprint(len(now.changes))})
@@ -51,11 +53,13 @@ func (d *demo) facts(ctx context.Context, now snapshot) ([]fact, error) {
 	for _, told := range d.slack.Told() {
 		alone = append(alone, told.Text)
 	}
-	facts = append(facts, d.pagerSays(), d.pagerIsTold(), fact{"told alone", slackDate.ReplaceAllString(strings.Join(alone, "; "), "$1")})
+	facts = append(facts, d.pagerSays(), d.pagerIsTold(),
+		fact{"told alone", slackDate.ReplaceAllString(strings.Join(alone, "; "), "$1")})
 
 	refused := 0
 	for _, call := range slices.Concat(d.slack.Calls(), d.pager.Calls()) {
-		if call.Error != "" || call.Dropped && call.Action != "resolve" { // what a lost database may have left is resolved in vain
+		// what a lost database may have left is resolved in vain
+		if call.Error != "" || call.Dropped && call.Action != "resolve" {
 			refused++
 		}
 	}

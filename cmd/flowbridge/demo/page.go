@@ -63,8 +63,10 @@ func newPage(d *demo) *page { return &page{d: d, busy: make(chan struct{}, 1)} }
 // serve serves the page until the context ends.
 func (p *page) serve(ctx context.Context, l net.Listener) {
 	server := &http.Server{
-		Handler: p.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+		Handler: p.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second,
+		IdleTimeout:  time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler,
+			slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	var closing sync.WaitGroup
@@ -108,8 +110,8 @@ func (p *page) handler() http.Handler {
 	})
 }
 
-// ownHost says whether a request names this machine. A web page that lets its own name lead here (DNS rebinding) is no other
-// site to the browser, but the browser says the page's name.
+// ownHost says whether a request names this machine. A web page that lets its own name lead here (DNS rebinding) is no
+// other site to the browser, but the browser says the page's name.
 func ownHost(text string) bool {
 	host, _, err := net.SplitHostPort(text)
 	if err != nil {

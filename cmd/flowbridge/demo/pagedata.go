@@ -168,7 +168,8 @@ func (p *page) drawSlack(data *pageData, answers []said, fresh map[string]bool) 
 }
 
 // cardsOf draws the newest threads of a channel.
-func cardsOf(h sandbox.HTML, ch sandbox.Channel, messages []sandbox.Message, fresh map[string]bool) (cards []drawing, err error) {
+func cardsOf(h sandbox.HTML, ch sandbox.Channel, messages []sandbox.Message,
+	fresh map[string]bool) (cards []drawing, err error) {
 	replies, newest := map[string][]sandbox.Message{}, map[string]time.Time{}
 	var roots []sandbox.Message
 	for _, m := range messages {
@@ -228,5 +229,6 @@ func (p *page) drawPagerDuty(data *pageData, fresh map[string]bool) error {
 
 // rank puts what is open first.
 func rank(inc sandbox.Incident) int {
-	return slices.Index([]string{sandbox.IncidentTriggered, sandbox.IncidentAcknowledged, sandbox.IncidentResolved}, inc.Status)
+	return slices.Index([]string{sandbox.IncidentTriggered, sandbox.IncidentAcknowledged, sandbox.IncidentResolved},
+		inc.Status)
 }

@@ -82,8 +82,8 @@ func (p *page) press(ctx context.Context, what string, do func(context.Context, 
 	}
 }
 
-// retell returns what the services show now, and what came of the presses: of the newest, all that has happened until now.
-// Some of it takes longer than a press waits: where a channel has no room for more, or a service fails.
+// retell returns what the services show now, and what came of the presses: of the newest, all that has happened until
+// now. Some of it takes longer than a press waits: where a channel has no room for more, or a service fails.
 func (p *page) retell(ctx context.Context) (now snapshot, all []came, err error) {
 	now = p.d.look()
 	p.mu.Lock()
@@ -110,7 +110,8 @@ func (p *page) wait(ctx context.Context, most time.Duration, so func(context.Con
 	_ = p.d.until(ctx, "", so)
 }
 
-// outcomes says what the fold made of the events after a journal position: the same words three times, and then how often.
+// outcomes says what the fold made of the events after a journal position: the same words three times, and then how
+// often.
 func (p *page) outcomes(ctx context.Context, seq int64) (words []string, err error) {
 	events, err := p.d.bridge.Store.Events(ctx, "", 20)
 	if n := len(events); n > 0 && events[n-1].Seq > seq { // there are more
@@ -214,7 +215,8 @@ func shown(body []byte) string {
 		}
 	}
 	if len(body) > maxShown {
-		return fmt.Sprintf("%s\n... and %d KB more", strings.ToValidUTF8(string(body[:maxShown]), ""), (len(body)-maxShown)/1024+1)
+		return fmt.Sprintf("%s\n... and %d KB more", strings.ToValidUTF8(string(body[:maxShown]), ""),
+			(len(body)-maxShown)/1024+1)
 	}
 	return string(body)
 }
@@ -228,11 +230,13 @@ func (p *page) slackPress(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	channel, ts := r.PostFormValue("channel"), r.PostFormValue("ts")
-	p.press(r.Context(), fmt.Sprintf("Slack: %s presses “%s”", who.name(), bound(action)), func(ctx context.Context, c *came) error {
-		answer, err := answeredWell(p.d.slack.Press(ctx, channel, ts, sandbox.Press{Action: action, Option: option, User: string(who)}))
-		c.Answer = answer
-		return err
-	})
+	p.press(r.Context(), fmt.Sprintf("Slack: %s presses “%s”", who.name(), bound(action)),
+		func(ctx context.Context, c *came) error {
+			answer, err := answeredWell(p.d.slack.Press(ctx, channel, ts, sandbox.Press{Action: action, Option: option,
+				User: string(who)}))
+			c.Answer = answer
+			return err
+		})
 	p.seeCame(w, r)
 }
 
@@ -245,17 +249,19 @@ func (p *page) slackWrite(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	command := strings.TrimSpace("/flows " + text)
-	p.press(r.Context(), fmt.Sprintf("Slack: %s writes %s", who.name(), bound(command)), func(ctx context.Context, c *came) error {
-		answer, err := answeredWell(p.d.slack.Write(ctx, sandbox.Command{Text: text, Channel: channel, User: string(who)}))
-		if answer != "" {
-			c.Own = append(c.Own, channel+": an answer that only they see")
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.said = append(p.said, said{sandbox.Ephemeral{User: string(who), Channel: channel, Text: answer, At: time.Now()}, command})
-			p.said = p.said[max(0, len(p.said)-keepSaid):]
-		}
-		return err
-	})
+	p.press(r.Context(), fmt.Sprintf("Slack: %s writes %s", who.name(), bound(command)),
+		func(ctx context.Context, c *came) error {
+			answer, err := answeredWell(p.d.slack.Write(ctx, sandbox.Command{Text: text, Channel: channel, User: string(who)}))
+			if answer != "" {
+				c.Own = append(c.Own, channel+": an answer that only they see")
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				p.said = append(p.said, said{sandbox.Ephemeral{User: string(who), Channel: channel, Text: answer, At: time.Now()},
+					command})
+				p.said = p.said[max(0, len(p.said)-keepSaid):]
+			}
+			return err
+		})
 	p.seeCame(w, r)
 }
 
@@ -271,9 +277,10 @@ func (p *page) pagerDuty(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, http.StatusBadRequest, "PagerDuty has no such incident or button.")
 		return
 	}
-	p.press(r.Context(), fmt.Sprintf("PagerDuty: %s presses “%s” on #%d", who, do, number), func(context.Context, *came) error {
-		return acts[do](number, who)
-	})
+	p.press(r.Context(), fmt.Sprintf("PagerDuty: %s presses “%s” on #%d", who, do, number),
+		func(context.Context, *came) error {
+			return acts[do](number, who)
+		})
 	p.seeCame(w, r)
 }
 

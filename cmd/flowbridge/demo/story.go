@@ -50,17 +50,21 @@ func daySteps() []step {
 		return whatsapp.Sample{Event: event, Change: change, WABA: shop}
 	}
 	const templates = "MESSAGE_TEMPLATE_STATUS_UPDATE"
-	const errorRate, latency, availability, clientErrors = router.EndpointErrorRate, router.EndpointLatency, router.EndpointAvailability, router.ClientErrorRate
+	const errorRate, latency, availability, clientErrors = router.EndpointErrorRate, router.EndpointLatency,
+		router.EndpointAvailability, router.ClientErrorRate
 	return []step{
-		{at: at(7, 50), sample: whatsapp.Sample{Event: whatsapp.SampleTest}, note: "Meta's Test button: no rule names it, so default speaks"},
+		{at: at(7, 50), sample: whatsapp.Sample{Event: whatsapp.SampleTest},
+			note: "Meta's Test button: no rule names it, so default speaks"},
 		{at: at(8, 2), sample: status(checkout, router.Draft, router.Published)},
 
 		// The ladder goes up, and two more signals of the same flow go wrong beside it.
 		{at: at(9, 5), sample: up(checkout, errorRate, 5, 6.4)},
-		{at: at(9, 5), sample: up(checkout, errorRate, 5, 6.4), note: "the same post again, as Meta sends it after a late answer"},
+		{at: at(9, 5), sample: up(checkout, errorRate, 5, 6.4),
+			note: "the same post again, as Meta sends it after a late answer"},
 		{at: at(9, 20), sample: up(checkout, errorRate, 10, 14.28)},
 		{at: at(9, 25), act: acknowledges(1), note: "which PagerDuty says in a webhook"},
-		{at: at(9, 40), sample: up(checkout, errorRate, 50, 61.5), note: "worse than what was acknowledged: a rule pages anew"},
+		{at: at(9, 40), sample: up(checkout, errorRate, 50, 61.5),
+			note: "worse than what was acknowledged: a rule pages anew"},
 		{at: at(9, 45), sample: up(checkout, availability, 90, 71)},
 		{at: at(9, 50), sample: up(checkout, errorRate, 50, 66.6), note: "active already: new numbers"},
 		{at: at(10, 10), sample: status(checkout, router.Published, router.Throttled)},
@@ -73,7 +77,8 @@ func daySteps() []step {
 		{at: at(11, 35), sample: down(checkout, errorRate, 10, 7.1)},
 		{at: at(11, 40), sample: status(checkout, router.Blocked, router.Throttled)},
 		{at: at(11, 55), sample: down(checkout, errorRate, 5, 1.2)},
-		{at: at(12, 5), older: 40 * time.Minute, sample: up(checkout, errorRate, 10, 12.5), note: "late: it is older than the recovery"},
+		{at: at(12, 5), older: 40 * time.Minute, sample: up(checkout, errorRate, 10, 12.5),
+			note: "late: it is older than the recovery"},
 		{at: at(12, 20), sample: status(checkout, router.Throttled, router.Published)},
 
 		// The rest of the day: news, and what becomes of the account and of a template.
@@ -81,18 +86,23 @@ func daySteps() []step {
 		{at: at(13, 10), sample: account(router.AccountUpdate, "SCHEDULE_FOR_DISABLE"),
 			note: "a ban is announced: there is a week to request a review"},
 		{at: at(14, 30), sample: whatsapp.Sample{Event: router.FlowResponse}, note: "a filled form, with personal data"},
-		{at: at(14, 31), sample: whatsapp.Sample{Event: whatsapp.SampleMessage}, note: "a customer's message, which is nobody's business here"},
+		{at: at(14, 31), sample: whatsapp.Sample{Event: whatsapp.SampleMessage},
+			note: "a customer's message, which is nobody's business here"},
 		{at: at(15, 15), field: "message_template_status_update", value: map[string]any{
 			"event": "REJECTED", "message_template_id": 594425479261597, "message_template_name": "spring_sale",
 			"message_template_language": "en_GB", "reason": "TAG_CONTENT_MISMATCH"}},
 		{at: at(15, 45), sample: account(router.AccountUpdate, "DISABLE"),
 			note: "sooner than announced: it is the same incident, and worse"},
 		{at: at(16, 0), field: "phone_number_quality_update", value: map[string]any{
-			"display_phone_number": "15550100100", "event": "THROUGHPUT_UPGRADE", "max_daily_conversations_per_business": "TIER_UNLIMITED"}},
+			"display_phone_number": "15550100100", "event": "THROUGHPUT_UPGRADE",
+			"max_daily_conversations_per_business": "TIER_UNLIMITED"}},
 		{at: at(16, 10), sample: account(templates, "PAUSED"), note: "it returns by itself when the pause is over"},
-		{at: at(17, 30), field: "flows", value: map[string]any{"event": latency, "flow_id": signUp, "alert_state": router.Activated,
-			"threshold": 1000, "p90_latency": 1240, "p50_latency": 300, "requests_count": 7}, note: "seven requests: a rule drops it"},
-		{at: at(18, 0), sample: whatsapp.Sample{Event: router.FlowStatusChange}, forged: true, note: "forged: BLOCKED, signed with another secret"},
+		{at: at(17, 30), field: "flows", value: map[string]any{"event": latency, "flow_id": signUp,
+			"alert_state": router.Activated,
+			"threshold":   1000, "p90_latency": 1240, "p50_latency": 300, "requests_count": 7},
+			note: "seven requests: a rule drops it"},
+		{at: at(18, 0), sample: whatsapp.Sample{Event: router.FlowStatusChange}, forged: true,
+			note: "forged: BLOCKED, signed with another secret"},
 		{at: at(19, 20), sample: account(router.AccountUpdate, "REINSTATE"), note: "the review was won"},
 		{at: at(20, 30), sample: up(checkout, latency, 5000, 6200)},
 		{at: at(21, 10), sample: down(checkout, latency, 5000, 2900)},
@@ -117,11 +127,13 @@ var examples = []struct {
 	{"You take the availability incident: its card turns yellow, and PagerDuty knows.",
 		[]string{"incidents acknowledge 8"}},
 	{"Checkout answers again: this resolves it, in Slack and in PagerDuty.",
-		[]string{"send --url $BRIDGE --event ENDPOINT_AVAILABILITY \\\n      --threshold 90 --value 99.5 --alert-state DEACTIVATED"}},
+		[]string{
+			"send --url $BRIDGE --event ENDPOINT_AVAILABILITY \\\n      --threshold 90 --value 99.5 --alert-state DEACTIVATED"}},
 	{"Its errors get worse, though somebody has them: who is on call is paged anew.",
 		[]string{"send --url $BRIDGE --event ENDPOINT_ERROR_RATE \\\n      --threshold 50 --value 58"}},
 	{"Sign-up is blocked: everybody is told.",
-		[]string{"send --url $BRIDGE --event FLOW_STATUS_CHANGE \\\n      --flow " + signUp + " --old-status THROTTLED --new-status BLOCKED"}},
+		[]string{"send --url $BRIDGE --event FLOW_STATUS_CHANGE \\\n      --flow " + signUp +
+			" --old-status THROTTLED --new-status BLOCKED"}},
 	{"Meta announces a ban of the account, and takes it back.",
 		[]string{"send --url $BRIDGE --event ACCOUNT_UPDATE \\\n      --change SCHEDULE_FOR_DISABLE",
 			"send --url $BRIDGE --event ACCOUNT_UPDATE --change REINSTATE"}},
@@ -160,7 +172,8 @@ func wantedFacts() []fact {
 
 // personal are words of the story that nobody may read anywhere: who filled the form, what the rule does not
 // name of it, and what a customer wrote.
-var personal = []string{"customer@example.com", "15550100200", "A customer", "sample-token", "wamid.", "Is my order on its way?"}
+var personal = []string{"customer@example.com", "15550100200", "A customer", "sample-token", "wamid.",
+	"Is my order on its way?"}
 
 // body returns the post of a step on the day that begins at midnight.
 func (s *step) body(midnight time.Time) ([]byte, error) {

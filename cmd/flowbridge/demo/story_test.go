@@ -12,7 +12,8 @@ import (
 	"flowbridge/notifiers/sandbox"
 )
 
-// storyDay is the day that the story of these tests is about. The story as a whole is played where a bridge can be built.
+// storyDay is the day that the story of these tests is about. The story as a whole is played where a bridge can be
+// built.
 var storyDay = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 
 func TestTheStoryHoldsWhatMustNotShow(t *testing.T) {
@@ -37,10 +38,11 @@ func TestTheStoryHoldsWhatMustNotShow(t *testing.T) {
 func TestADifferenceNamesWhatPeopleCanSee(t *testing.T) {
 	channels := []sandbox.Channel{{Name: "#a"}, {Name: "#b"}}
 	before := snapshot{
-		channels:  channels,
-		messages:  map[string][]sandbox.Message{"#a": {{TS: "1", Text: "one"}}},
-		incidents: []sandbox.Incident{{Number: 1, Summary: "x", Status: "triggered", Triggers: 1}, {Number: 2, Summary: "y", Status: "triggered", Triggers: 1}},
-		changes:   []sandbox.ChangeEvent{{Number: 1, Summary: "old"}},
+		channels: channels,
+		messages: map[string][]sandbox.Message{"#a": {{TS: "1", Text: "one"}}},
+		incidents: []sandbox.Incident{{Number: 1, Summary: "x", Status: "triggered", Triggers: 1},
+			{Number: 2, Summary: "y", Status: "triggered", Triggers: 1}},
+		changes: []sandbox.ChangeEvent{{Number: 1, Summary: "old"}},
 	}
 	after := snapshot{
 		channels: channels,
@@ -48,12 +50,15 @@ func TestADifferenceNamesWhatPeopleCanSee(t *testing.T) {
 			"#a": {{TS: "1", Text: "one, edited", Edited: 1}, {TS: "3", ThreadTS: "1", Text: ":arrow_up: three &amp; more"}},
 			"#b": {{TS: "2", Text: "two"}},
 		},
-		incidents: []sandbox.Incident{{Number: 1, Summary: "x", Status: "triggered", Triggers: 2}, {Number: 2, Summary: "y", Status: "resolved", Triggers: 1}, {Number: 3, Summary: "z"}},
-		changes:   []sandbox.ChangeEvent{{Number: 1, Summary: "old"}, {Number: 2, Summary: "new"}},
+		incidents: []sandbox.Incident{{Number: 1, Summary: "x", Status: "triggered", Triggers: 2},
+			{Number: 2, Summary: "y", Status: "resolved", Triggers: 1}, {Number: 3, Summary: "z"}},
+		changes: []sandbox.ChangeEvent{{Number: 1, Summary: "old"}, {Number: 2, Summary: "new"}},
 	}
 	want := []change{
-		{"#a", "message edited", "", "one, edited"}, {"#a", "line in thread", "", "three & more"}, {"#b", "new message", "", "two"},
-		{"PagerDuty", "incident updated", "#1", "x"}, {"PagerDuty", "incident resolved", "#2", "y"}, {"PagerDuty", "somebody is paged", "#3", "z"},
+		{"#a", "message edited", "", "one, edited"}, {"#a", "line in thread", "", "three & more"},
+		{"#b", "new message", "", "two"},
+		{"PagerDuty", "incident updated", "#1", "x"}, {"PagerDuty", "incident resolved", "#2", "y"},
+		{"PagerDuty", "somebody is paged", "#3", "z"},
 		{"PagerDuty", "change event", "", "new"},
 	}
 	if diff := cmp.Diff(want, difference(before, after), cmp.AllowUnexported(change{})); diff != "" {

@@ -179,7 +179,8 @@ func places(changes []change) (lines []string) {
 	return lines
 }
 
-// byPlace goes through the places, in their order, with what changed at each: equal things once, with how many or which.
+// byPlace goes through the places, in their order, with what changed at each: equal things once, with how many or
+// which.
 func byPlace(changes []change) iter.Seq2[string, []string] {
 	return func(yield func(string, []string) bool) {
 		for len(changes) > 0 {
@@ -230,7 +231,8 @@ func (t teller) what(what string) string {
 // changes tells in full what has changed.
 func (t teller) changes(at time.Time, changes []change) {
 	for _, c := range changes {
-		t.line("%s  %s %s  %s", at.UTC().Format("15:04:05"), t.paint("36", c.Where+":"), t.what(c.What), t.dim(harmless(c.Text)))
+		t.line("%s  %s %s  %s", at.UTC().Format("15:04:05"), t.paint("36", c.Where+":"), t.what(c.What),
+			t.dim(harmless(c.Text)))
 	}
 }
 

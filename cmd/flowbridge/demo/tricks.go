@@ -62,18 +62,27 @@ var ladder = []float64{5, 10, 50}
 // trickGroups are all tricks, in the order of the page.
 var trickGroups = []trickGroup{
 	{"Checkout's errors", "A ladder: one incident that gets worse and better. From 10 % on somebody is paged.", []trick{
-		sample("errors-5", "over 5 %", "6.4 % of Checkout's requests fail", measured(router.EndpointErrorRate, router.Activated, 5, 6.4)),
-		sample("errors-10", "over 10 %", "14.28 % of Checkout's requests fail", measured(router.EndpointErrorRate, router.Activated, 10, 14.28)),
-		sample("errors-50", "over 50 %", "61.5 % of Checkout's requests fail", measured(router.EndpointErrorRate, router.Activated, 50, 61.5)),
-		sample("errors-below-50", "below 50 %", "Checkout's errors fall to 23 %", measured(router.EndpointErrorRate, router.Deactivated, 50, 23)),
-		sample("errors-below-10", "below 10 %", "Checkout's errors fall to 7.1 %", measured(router.EndpointErrorRate, router.Deactivated, 10, 7.1)),
-		sample("errors-below-5", "below 5 %", "Checkout's errors fall to 1.2 %", measured(router.EndpointErrorRate, router.Deactivated, 5, 1.2)),
+		sample("errors-5", "over 5 %", "6.4 % of Checkout's requests fail",
+			measured(router.EndpointErrorRate, router.Activated, 5, 6.4)),
+		sample("errors-10", "over 10 %", "14.28 % of Checkout's requests fail",
+			measured(router.EndpointErrorRate, router.Activated, 10, 14.28)),
+		sample("errors-50", "over 50 %", "61.5 % of Checkout's requests fail",
+			measured(router.EndpointErrorRate, router.Activated, 50, 61.5)),
+		sample("errors-below-50", "below 50 %", "Checkout's errors fall to 23 %",
+			measured(router.EndpointErrorRate, router.Deactivated, 50, 23)),
+		sample("errors-below-10", "below 10 %", "Checkout's errors fall to 7.1 %",
+			measured(router.EndpointErrorRate, router.Deactivated, 10, 7.1)),
+		sample("errors-below-5", "below 5 %", "Checkout's errors fall to 1.2 %",
+			measured(router.EndpointErrorRate, router.Deactivated, 5, 1.2)),
 	}},
 	{"Checkout's answers", "Slow, or none at all: incidents of their own.", []trick{
-		sample("slow", "slower than 5 s", "Checkout takes 6.2 s", measured(router.EndpointLatency, router.Activated, 5000, 6200)),
+		sample("slow", "slower than 5 s", "Checkout takes 6.2 s", measured(router.EndpointLatency, router.Activated, 5000,
+			6200)),
 		sample("fast", "fast again", "Checkout takes 0.6 s", measured(router.EndpointLatency, router.Deactivated, 1000, 600)),
-		sample("gone", "below 90 % available", "Checkout answers 71 % of the time", measured(router.EndpointAvailability, router.Activated, 90, 71)),
-		sample("back", "available again", "Checkout answers 99.6 % of the time", measured(router.EndpointAvailability, router.Deactivated, 90, 99.6)),
+		sample("gone", "below 90 % available", "Checkout answers 71 % of the time",
+			measured(router.EndpointAvailability, router.Activated, 90, 71)),
+		sample("back", "available again", "Checkout answers 99.6 % of the time",
+			measured(router.EndpointAvailability, router.Deactivated, 90, 99.6)),
 	}},
 	{"Checkout's status", "Meta slows a bad flow down, then stops it.", []trick{
 		sample("throttled", "throttled", "Checkout is throttled", became(router.Published, router.Throttled)),
@@ -81,24 +90,31 @@ var trickGroups = []trickGroup{
 		sample("published", "let go", "Checkout is let go", became(router.Blocked, router.Published)),
 	}},
 	{"The account", "A ban stops every flow at once; a paused template stops its messages.", []trick{
-		sample("ban-announced", "ban announced", "a ban of the account is announced", ofShop(router.AccountUpdate, "SCHEDULE_FOR_DISABLE")),
+		sample("ban-announced", "ban announced", "a ban of the account is announced",
+			ofShop(router.AccountUpdate, "SCHEDULE_FOR_DISABLE")),
 		sample("ban-made", "banned", "the account is banned", ofShop(router.AccountUpdate, "DISABLE")),
 		sample("ban-lifted", "ban lifted", "the ban is lifted", ofShop(router.AccountUpdate, "REINSTATE")),
-		sample("template-paused", "template paused", "a template is paused", ofShop("MESSAGE_TEMPLATE_STATUS_UPDATE", "PAUSED")),
-		sample("template-back", "template back", "the template is let go", ofShop("MESSAGE_TEMPLATE_STATUS_UPDATE", "UNPAUSE")),
+		sample("template-paused", "template paused", "a template is paused",
+			ofShop("MESSAGE_TEMPLATE_STATUS_UPDATE", "PAUSED")),
+		sample("template-back", "template back", "the template is let go",
+			ofShop("MESSAGE_TEMPLATE_STATUS_UPDATE", "UNPAUSE")),
 	}},
-	{"A storm", fmt.Sprintf("%d flows that the rules do not name fail in one post. Slack takes one message a second.", stormFlows), []trick{
+	{"A storm", fmt.Sprintf("%d flows that the rules do not name fail in one post. Slack takes one message a second.",
+		stormFlows), []trick{
 		{"storm", "it breaks", fmt.Sprintf("%d flows fail at once", stormFlows), storm(router.Activated, 10, 14.28)},
 		{"calm", "it passes", fmt.Sprintf("%d flows recover at once", stormFlows), storm(router.Deactivated, 5, 0.4)},
 	}},
 	{"Odd posts", "What must change nothing, show nothing, or be refused.", []trick{
 		{"late", "a late event", "an alert of last night arrives only now", late},
-		{"again", "the last post again", "the same post again", func(p *page, _ time.Time) ([]post, error) { return p.lastPosts(), nil }},
+		{"again", "the last post again", "the same post again",
+			func(p *page, _ time.Time) ([]post, error) { return p.lastPosts(), nil }},
 		{forgedTrick, "a forged post", "somebody without the app's secret says that Checkout is blocked", forged},
-		{"garbage", "garbage, signed", "a post that is well signed and no JSON of Meta's", func(*page, time.Time) ([]post, error) {
-			return []post{{body: []byte(`{"object":"whatsapp_business_account","entry":"` + "\U0001F9C0" + `"}`)}}, nil
-		}},
-		sample("form", "a filled form", "a customer fills a form, with personal data", whatsapp.Sample{Event: router.FlowResponse}),
+		{"garbage", "garbage, signed", "a post that is well signed and no JSON of Meta's",
+			func(*page, time.Time) ([]post, error) {
+				return []post{{body: []byte(`{"object":"whatsapp_business_account","entry":"` + "\U0001F9C0" + `"}`)}}, nil
+			}},
+		sample("form", "a filled form", "a customer fills a form, with personal data",
+			whatsapp.Sample{Event: router.FlowResponse}),
 	}},
 }
 
@@ -149,8 +165,8 @@ func storm(state string, threshold, value float64) func(*page, time.Time) ([]pos
 	}
 }
 
-// late is older than what the story has told of the same alert. Each is a second younger than the last, since Meta's repeats
-// are dropped.
+// late is older than what the story has told of the same alert. Each is a second younger than the last, since Meta's
+// repeats are dropped.
 func late(p *page, _ time.Time) ([]post, error) {
 	s := measured(router.EndpointErrorRate, router.Activated, 10, 12.5)
 	s.Time = p.d.cfg.Midnight.Add(23*time.Hour + time.Duration(p.lateness.Add(1)%1000)*time.Second)

@@ -1,6 +1,6 @@
-// Package doctor looks at everything that serve would use (rules, secrets, services, database, clock, certificate) and says
-// of each what it saw and what to do about it. It tells nobody anything and changes nothing. Which questions a service is
-// asked is left to the packages of its kind, and reading flags, rules and secrets to its caller.
+// Package doctor looks at everything that serve would use (rules, secrets, services, database, clock, certificate) and
+// says of each what it saw and what to do about it. It tells nobody anything and changes nothing. Which questions a
+// service is asked is left to the packages of its kind, and reading flags, rules and secrets to its caller.
 package doctor
 
 import (
@@ -178,9 +178,11 @@ func (d *Doctor) report(findings []diagnosis) *Report {
 	hide := d.hider()
 	for i := range findings {
 		f := &findings[i]
-		f.Name, f.Seen, f.Do = d.cfg.Clean(hide.Replace(f.Name)), d.cfg.Clean(hide.Replace(f.Seen)), d.cfg.Clean(hide.Replace(f.Do))
+		f.Name, f.Seen, f.Do = d.cfg.Clean(hide.Replace(f.Name)), d.cfg.Clean(hide.Replace(f.Seen)),
+			d.cfg.Clean(hide.Replace(f.Do))
 	}
-	return &Report{Checks: findings, OK: !slices.ContainsFunc(findings, func(f diagnosis) bool { return f.Status == statusFail })}
+	return &Report{Checks: findings,
+		OK: !slices.ContainsFunc(findings, func(f diagnosis) bool { return f.Status == statusFail })}
 }
 
 // hider puts dots in the place of every secret that the doctor knows.
@@ -207,7 +209,8 @@ func (d *Doctor) hider() *strings.Replacer {
 			hide(router.Secret(t.Address))
 		}
 	}
-	addresses := []string{d.cfg.DB, d.cfg.WebhookURL, d.cfg.Setting("SLACK_API_URL"), d.cfg.Setting("PAGERDUTY_EVENTS_URL"), d.cfg.Setting("PAGERDUTY_API_URL"),
+	addresses := []string{d.cfg.DB, d.cfg.WebhookURL, d.cfg.Setting("SLACK_API_URL"),
+		d.cfg.Setting("PAGERDUTY_EVENTS_URL"), d.cfg.Setting("PAGERDUTY_API_URL"),
 		d.cfg.Setting("META_GRAPH_URL")}
 	for _, address := range addresses {
 		if u, err := url.Parse(address); err == nil && u.User != nil {
@@ -236,20 +239,24 @@ func (d *Doctor) checkRules() []diagnosis {
 	var mistakes *rules.Mistakes
 	switch {
 	case errors.As(err, &mistakes):
-		return []diagnosis{fail("rules", fmt.Sprintf("%s in %s, the first: %s", counted(len(*mistakes), "mistake"), d.cfg.Rules, (*mistakes)[0]),
+		return []diagnosis{fail("rules", fmt.Sprintf("%s in %s, the first: %s", counted(len(*mistakes), "mistake"),
+			d.cfg.Rules, (*mistakes)[0]),
 			"run: flowbridge check "+d.cfg.Rules+"; channels and keys are not checked until it is mended")}
 	case errors.Is(err, os.ErrNotExist):
-		return []diagnosis{fail("rules", fmt.Sprintf("there is no %s", d.cfg.Rules), "write one, starting from rules.example.yaml, or name it with --rules")}
+		return []diagnosis{fail("rules", fmt.Sprintf("there is no %s", d.cfg.Rules),
+			"write one, starting from rules.example.yaml, or name it with --rules")}
 	case err != nil:
 		return []diagnosis{fail("rules", err.Error(), "name a file that flowbridge may read with --rules")}
 	}
 	d.rules = loaded
 	if warnings, err := d.cfg.Warnings(d.cfg.Rules); err == nil && len(warnings) > 0 {
-		return []diagnosis{warn("rules", fmt.Sprintf("%s in %s, the first: %s", counted(len(warnings), "warning"), d.cfg.Rules, warnings[0]), "run: flowbridge check "+d.cfg.Rules)}
+		return []diagnosis{warn("rules", fmt.Sprintf("%s in %s, the first: %s", counted(len(warnings), "warning"),
+			d.cfg.Rules, warnings[0]), "run: flowbridge check "+d.cfg.Rules)}
 	}
 	n := len(d.targets(""))
 	if n == 0 {
-		return []diagnosis{warn("rules", fmt.Sprintf("%s has no notifiers", d.cfg.Rules), "add one: nobody is told of anything")}
+		return []diagnosis{warn("rules", fmt.Sprintf("%s has no notifiers", d.cfg.Rules),
+			"add one: nobody is told of anything")}
 	}
 	return []diagnosis{fine("rules", "%s has no mistakes, and %s", d.cfg.Rules, counted(n, "notifier"))}
 }
@@ -271,16 +278,20 @@ func (d *Doctor) checkSecrets() (findings []diagnosis) {
 	switch {
 	case d.cfg.Unread["META_APP_SECRET"] != nil:
 	case len(secrets) == 0:
-		findings = append(findings, fail("meta app secret", "META_APP_SECRET is not set", "give Meta's App settings, Basic, App secret"))
+		findings = append(findings, fail("meta app secret", "META_APP_SECRET is not set",
+			"give Meta's App settings, Basic, App secret"))
 	case odd:
-		findings = append(findings, warn("meta app secret", "one is not 32 hexadecimal digits", "compare it with Meta's App settings, Basic, App secret"))
+		findings = append(findings, warn("meta app secret", "one is not 32 hexadecimal digits",
+			"compare it with Meta's App settings, Basic, App secret"))
 	default:
 		findings = append(findings, fine("meta app secret", "set (%d)", len(secrets)))
 	}
 	if d.cfg.Secrets["META_VERIFY_TOKEN"] == "" && d.cfg.Unread["META_VERIFY_TOKEN"] == nil {
-		findings = append(findings, fail("meta verify token", "META_VERIFY_TOKEN is not set", "choose a long random word and give the same one to Meta's dashboard"))
+		findings = append(findings, fail("meta verify token", "META_VERIFY_TOKEN is not set",
+			"choose a long random word and give the same one to Meta's dashboard"))
 	} else if n := utf8.RuneCountInString(d.cfg.Secrets["META_VERIFY_TOKEN"].Reveal()); n > 0 && n < LeastVerifyToken {
-		findings = append(findings, warn("meta verify token", fmt.Sprintf("META_VERIFY_TOKEN has %d character%s, and anybody can guess it", n, plural(n)),
+		findings = append(findings, warn("meta verify token",
+			fmt.Sprintf("META_VERIFY_TOKEN has %d character%s, and anybody can guess it", n, plural(n)),
 			"make one with openssl rand -hex 16, and give it to Meta's dashboard"))
 	} else if d.cfg.Unread["META_VERIFY_TOKEN"] == nil {
 		findings = append(findings, fine("meta verify token", "set"))

@@ -70,27 +70,34 @@ fallback: ops-chat
 func newSurgery(t *testing.T) *surgery {
 	s := &surgery{
 		dir: t.TempDir(),
-		Slack: sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops", "#payments"}, NoLimits: true,
-			Scopes: []string{"chat:write", "chat:write.public", "channels:history", "channels:join", "channels:read", "groups:read", "commands"}}),
+		Slack: sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops", "#payments"},
+			NoLimits: true,
+			Scopes: []string{"chat:write", "chat:write.public", "channels:history", "channels:join", "channels:read",
+				"groups:read", "commands"}}),
 		Pager:   sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{testRoutingKey}}),
 		Account: &sandbox.Account{Token: "pd-token-of-the-test", Users: []string{"bridge@example.com"}},
 		Graph:   sandbox.NewGraph(sandbox.GraphConfig{Token: "EAAG-token-of-the-test"}),
 		trusted: true,
 		env: map[string]string{
-			"META_APP_SECRET": "0123456789abcdef0123456789abcdef", "META_VERIFY_TOKEN": "verify-token-of-the-test", "FLOWBRIDGE_ADMIN_TOKEN": "admin-token-of-the-test",
-			"SLACK_BOT_TOKEN": testSlackToken, "SLACK_SIGNING_SECRET": "fedcba9876543210fedcba9876543210", "PD_KEY": testRoutingKey,
-			"PAGERDUTY_API_TOKEN": "pd-token-of-the-test", "PAGERDUTY_WEBHOOK_SECRET": "pd-webhook-secret-of-the-test", "PAGERDUTY_FROM": "bridge@example.com",
+			"META_APP_SECRET": "0123456789abcdef0123456789abcdef", "META_VERIFY_TOKEN": "verify-token-of-the-test",
+			"FLOWBRIDGE_ADMIN_TOKEN": "admin-token-of-the-test",
+			"SLACK_BOT_TOKEN":        testSlackToken, "SLACK_SIGNING_SECRET": "fedcba9876543210fedcba9876543210",
+			"PD_KEY":              testRoutingKey,
+			"PAGERDUTY_API_TOKEN": "pd-token-of-the-test", "PAGERDUTY_WEBHOOK_SECRET": "pd-webhook-secret-of-the-test",
+			"PAGERDUTY_FROM":    "bridge@example.com",
 			"META_ACCESS_TOKEN": "EAAG-token-of-the-test",
 		},
 	}
-	s.cfg, s.admin = Config{Rules: filepath.Join(s.dir, "rules.yaml"), DB: filepath.Join(s.dir, "bridge.db"), Timeout: 5 * time.Second}, "127.0.0.1:9090"
+	s.cfg, s.admin = Config{Rules: filepath.Join(s.dir, "rules.yaml"), DB: filepath.Join(s.dir, "bridge.db"),
+		Timeout: 5 * time.Second}, "127.0.0.1:9090"
 	writeFile(t, s.cfg.Rules, surgeryRules)
 	journal, err := store.Open(context.Background(), store.Config{DSN: s.cfg.DB})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { journal.Close() }) // it stays open: the doctor comes while the bridge runs
-	intake, err := whatsapp.New(whatsapp.Config{AppSecrets: []router.Secret{"s"}, VerifyToken: "verify-token-of-the-test"}, journal)
+	intake, err := whatsapp.New(whatsapp.Config{AppSecrets: []router.Secret{"s"}, VerifyToken: "verify-token-of-the-test"},
+		journal)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,14 +112,17 @@ func (s *surgery) examine(t *testing.T, change func(*surgery)) string {
 	t.Helper()
 	slackServer := s.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.Slack.ServeHTTP(w, r) }))
 	pagerServer, accountServer := s.serve(t, s.Pager), s.serve(t, s.Account)
-	public := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.public.ServeHTTP(w, r) }))
+	public := httptest.NewUnstartedServer(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.public.ServeHTTP(w, r) }))
 	public.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that a test wants to fail
 	public.StartTLS()
 	t.Cleanup(public.Close)
-	s.env["SLACK_API_URL"], s.env["PAGERDUTY_EVENTS_URL"], s.env["PAGERDUTY_API_URL"] = slackServer.URL+"/api/", pagerServer.URL, accountServer.URL
+	s.env["SLACK_API_URL"], s.env["PAGERDUTY_EVENTS_URL"], s.env["PAGERDUTY_API_URL"] = slackServer.URL+"/api/",
+		pagerServer.URL, accountServer.URL
 	s.env["META_GRAPH_URL"] = s.serve(t, s.Graph).URL
 	s.cfg.WebhookURL = public.URL
-	s.Account.Subscriptions = append(s.Account.Subscriptions, sandbox.Subscription{URL: public.URL + "/webhooks/pagerduty", Events: pagerduty.WebhookEvents})
+	s.Account.Subscriptions = append(s.Account.Subscriptions, sandbox.Subscription{URL: public.URL + "/webhooks/pagerduty",
+		Events: pagerduty.WebhookEvents})
 	if change != nil {
 		change(s)
 	}
@@ -143,11 +153,13 @@ func (s *surgery) examine(t *testing.T, change func(*surgery)) string {
 		}
 	}
 	sandbox.AssertNoSecret(t, secrets, out)
-	shown := strings.NewReplacer(slackServer.URL, "SLACK", pagerServer.URL, "PAGERDUTY", accountServer.URL, "ACCOUNT", public.URL, "PUBLIC", s.dir, "WORK",
+	shown := strings.NewReplacer(slackServer.URL, "SLACK", pagerServer.URL, "PAGERDUTY", accountServer.URL, "ACCOUNT",
+		public.URL, "PUBLIC", s.dir, "WORK",
 		strings.TrimPrefix(public.URL, "https://"), "PUBLIC").Replace(out)
 	for from, to := range map[string]string{
-		`schema \d+`: "schema N", `\d+ MiB`: "N MiB", `holds \d+ days more, until \S+`: "holds N days more, until DAY", `127\.0\.0\.1:\d{5}`: "HOST",
-		`[\dhms.]+ behind`: "DURATION behind",
+		`schema \d+`: "schema N", `\d+ MiB`: "N MiB", `holds \d+ days more, until \S+`: "holds N days more, until DAY",
+		`127\.0\.0\.1:\d{5}`: "HOST",
+		`[\dhms.]+ behind`:   "DURATION behind",
 	} {
 		shown = regexp.MustCompile(from).ReplaceAllString(shown, to)
 	}
@@ -184,10 +196,12 @@ func (s *surgery) config(transport http.RoundTripper) Config {
 		_, found := rules.Check([]rules.File{{Name: path, Data: data}}, cfg.RulesConfig)
 		return found, nil
 	}
-	cfg.Kinds = []Kind{{Kind: slack.Kind, Examine: slack.Examine}, {Kind: pagerduty.Kind, Examine: pagerduty.Examine}, {Kind: webhook.Kind, Examine: webhook.Examine}}
+	cfg.Kinds = []Kind{{Kind: slack.Kind, Examine: slack.Examine}, {Kind: pagerduty.Kind, Examine: pagerduty.Examine},
+		{Kind: webhook.Kind, Examine: webhook.Examine}}
 	cfg.Tokens = []notifiers.Finding{notifiers.Fine("admin token", "set")}
 	if s.env["FLOWBRIDGE_ADMIN_TOKEN"] == "" {
-		cfg.Tokens[0] = notifiers.Fail("admin token", "other machines reach "+s.admin+", and FLOWBRIDGE_ADMIN_TOKEN is not set", "set it, or listen on 127.0.0.1")
+		cfg.Tokens[0] = notifiers.Fail("admin token", "other machines reach "+s.admin+
+			", and FLOWBRIDGE_ADMIN_TOKEN is not set", "set it, or listen on 127.0.0.1")
 	}
 	return cfg
 }
@@ -234,11 +248,13 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	}{
 		{"all-is-well", nil},
 		{"nothing-is-set", func(s *surgery) {
-			s.env, s.cfg.WebhookURL, s.cfg.Rules, s.cfg.DB = map[string]string{}, "", filepath.Join(s.dir, "none.yaml"), filepath.Join(s.dir, "none.db")
+			s.env, s.cfg.WebhookURL, s.cfg.Rules, s.cfg.DB = map[string]string{}, "", filepath.Join(s.dir, "none.yaml"),
+				filepath.Join(s.dir, "none.db")
 			s.admin = ":9090"
 		}},
 		{"secrets-are-wrong", func(s *surgery) {
-			for _, name := range []string{"META_APP_SECRET", "META_VERIFY_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "PAGERDUTY_API_TOKEN"} {
+			for _, name := range []string{"META_APP_SECRET", "META_VERIFY_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET",
+				"PAGERDUTY_API_TOKEN"} {
 				s.env[name] = "wrong-" + strings.ToLower(name)
 			}
 			s.env["FLOWBRIDGE_ADMIN_TOKEN"] = ""
@@ -259,12 +275,16 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 			s.Slack.Invite("#ops", false)
 		}},
 		{"a-private-channel-cannot-be-read", func(s *surgery) {
-			s.Slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops"}, Private: []string{"#payments"}, NoLimits: true,
-				Scopes: []string{"chat:write", "chat:write.public", "channels:history", "channels:join", "channels:read", "groups:read", "commands"}})
+			s.Slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops"},
+				Private: []string{"#payments"}, NoLimits: true,
+				Scopes: []string{"chat:write", "chat:write.public", "channels:history", "channels:join", "channels:read",
+					"groups:read", "commands"}})
 		}},
 		{"people-of-a-grid-are-not-known", func(s *surgery) {
-			s.Slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops", "#payments"}, NoLimits: true, Enterprise: "E0GRID",
-				Scopes: []string{"chat:write", "chat:write.public", "channels:history", "channels:join", "channels:read", "groups:read", "commands"}})
+			s.Slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops", "#payments"},
+				NoLimits: true, Enterprise: "E0GRID",
+				Scopes: []string{"chat:write", "chat:write.public", "channels:history", "channels:join", "channels:read",
+					"groups:read", "commands"}})
 		}},
 		{"nothing-can-be-posted", func(s *surgery) { s.workspace("channels:read") }},
 		{"buttons-are-not-connected", func(s *surgery) { s.env["SLACK_SIGNING_SECRET"] = "" }},
@@ -274,9 +294,11 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 			s.Account.Subscriptions = nil
 		}},
 		{"the-subscription-is-disabled", func(s *surgery) { s.Account.Subscriptions[0].Disabled = true }},
-		{"the-subscription-hears-little", func(s *surgery) { s.Account.Subscriptions[0].Events = []string{"incident.acknowledged"} }},
+		{"the-subscription-hears-little",
+			func(s *surgery) { s.Account.Subscriptions[0].Events = []string{"incident.acknowledged"} }},
 		{"the-subscription-is-on-the-second-page", func(s *surgery) {
-			s.Account.Subscriptions = append([]sandbox.Subscription{{URL: "https://example.com/webhooks/pagerduty"}}, s.Account.Subscriptions...)
+			s.Account.Subscriptions = append([]sandbox.Subscription{{URL: "https://example.com/webhooks/pagerduty"}},
+				s.Account.Subscriptions...)
 			s.Account.Page = 1
 		}},
 		{"the-rest-token-may-not-look", func(s *surgery) { s.Account.Denied = []string{"/users", "/webhook_subscriptions"} }},
@@ -328,7 +350,8 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 
 // workspace gives the bot other scopes.
 func (s *surgery) workspace(scopes ...string) {
-	s.Slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops", "#payments"}, NoLimits: true, Scopes: scopes})
+	s.Slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops", "#payments"},
+		NoLimits: true, Scopes: scopes})
 }
 
 // rules adds notifiers to the rules.
@@ -439,20 +462,22 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		make("good.db"):                  "ok   database: .* can be written, schema ",
-		older:                            "ok   database: .* can be written; the next start brings schema 1 to ",
-		newer:                            "FAIL database: it was written by a newer flowbridge: schema 9999, this one knows ",
-		empty:                            "ok   database: .* can be written; the next start brings schema 0 to ",
-		text:                             "FAIL database: .* is no SQLite database: name another file -> ",
-		dir:                              "FAIL database: .* is a folder: name a file in it -> ",
-		filepath.Join(dir, "none.db"):    "ok   database: .* is not there yet: the first start makes it",
-		":memory:":                       "FAIL database: a database in memory is gone with the process, .* name a file, such as --db flowbridge.db -> ",
+		make("good.db"):               "ok   database: .* can be written, schema ",
+		older:                         "ok   database: .* can be written; the next start brings schema 1 to ",
+		newer:                         "FAIL database: it was written by a newer flowbridge: schema 9999, this one knows ",
+		empty:                         "ok   database: .* can be written; the next start brings schema 0 to ",
+		text:                          "FAIL database: .* is no SQLite database: name another file -> ",
+		dir:                           "FAIL database: .* is a folder: name a file in it -> ",
+		filepath.Join(dir, "none.db"): "ok   database: .* is not there yet: the first start makes it",
+		":memory:": "FAIL database: a database in memory is gone with the process, .* name a file, " +
+			"such as --db flowbridge.db -> ",
 		filepath.Join(dir, "no", "x.db"): "FAIL database: .* does not exist: make it first -> ",
 		locked:                           "FAIL database: .*(in use by another process|did not answer)",
 	} {
 		before, _ := os.ReadFile(path)
 		d := plain(Config{DB: path, Timeout: time.Second})
-		if out := printed(t, d.report(d.checkDatabase(context.Background()))); !regexp.MustCompile("^" + want).MatchString(out) {
+		if out := printed(t, d.report(d.checkDatabase(context.Background()))); !regexp.MustCompile("^" +
+			want).MatchString(out) {
 			t.Errorf("%s: got %s", path, out)
 		}
 		if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
@@ -474,11 +499,13 @@ func TestTheDoctorLooksAtPostgreSQL(t *testing.T) {
 	server.Exec(t, dsn, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
 	server.Exec(t, dsn, "CREATE ROLE doctored LOGIN")
 	dsn = strings.Replace(dsn, "user=flowbridge", "user=doctored", 1)
-	if got := look(); !regexp.MustCompile(`^FAIL database: postgres://\S+: role doctored may not make tables in schema public -> run as a superuser: GRANT USAGE, CREATE ON SCHEMA public TO doctored\n$`).MatchString(got) {
+	if got := look(); !regexp.MustCompile(
+		`^FAIL database: postgres://\S+: role doctored may not make tables in schema public -> run as a superuser: GRANT USAGE, CREATE ON SCHEMA public TO doctored\n$`).MatchString(got) {
 		t.Errorf("as a role that may not create: %s", got)
 	}
 	dsn = strings.Replace(dsn, "user=doctored", "user=flowbridge", 1)
-	if got := look(); !regexp.MustCompile(`^ok   database: postgres://\S+ can be written; the next start brings schema 0 to \d+\n$`).MatchString(got) {
+	if got := look(); !regexp.MustCompile(
+		`^ok   database: postgres://\S+ can be written; the next start brings schema 0 to \d+\n$`).MatchString(got) {
 		t.Errorf("without tables: %s", got)
 	}
 	s, err := store.Open(context.Background(), store.Config{DSN: dsn})
@@ -486,7 +513,8 @@ func TestTheDoctorLooksAtPostgreSQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if got := look(); !regexp.MustCompile(`^ok   database: postgres://\S+ can be written, schema \d+\n$`).MatchString(got) {
+	if got := look(); !regexp.MustCompile(`^ok   database: postgres://\S+ can be written, schema \d+\n$`).MatchString(
+		got) {
 		t.Errorf("while a bridge uses it: %s", got)
 	}
 }
@@ -494,7 +522,8 @@ func TestTheDoctorLooksAtPostgreSQL(t *testing.T) {
 func TestJudgementsOfNumbers(t *testing.T) {
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 	d := &Doctor{cfg: Config{Now: func() time.Time { return now }}}
-	for left, want := range map[time.Duration]string{15 * 24 * time.Hour: statusOK, 13 * 24 * time.Hour: statusWarn, -time.Hour: statusWarn} {
+	for left, want := range map[time.Duration]string{15 * 24 * time.Hour: statusOK, 13 * 24 * time.Hour: statusWarn,
+		-time.Hour: statusWarn} {
 		if got := d.certificate("example.com", now.Add(left)); got.Status != want {
 			t.Errorf("a certificate that ends in %s: %+v", left, got)
 		}

@@ -22,8 +22,8 @@ func (d *Doctor) loadRules() (*rules.Rules, error) {
 	return d.cfg.ReadRules(d.cfg.Rules, cfg)
 }
 
-// checkFiles names the files with secrets that everybody on this machine can read, and those of the database that anybody
-// else can.
+// checkFiles names the files with secrets that everybody on this machine can read, and those of the database that
+// anybody else can.
 func (d *Doctor) checkFiles() (findings []diagnosis) {
 	files := slices.Clone(d.secretFiles)
 	for name := range d.cfg.Secrets {
@@ -47,7 +47,8 @@ func (d *Doctor) checkFiles() (findings []diagnosis) {
 	}
 	open = nil
 	inbox := store.InboxPath(d.cfg.DB)
-	for _, file := range []string{d.cfg.DB, d.cfg.DB + "-wal", d.cfg.DB + "-shm", d.cfg.DB + ".lock", inbox, inbox + "-wal", inbox + "-shm"} {
+	for _, file := range []string{d.cfg.DB, d.cfg.DB + "-wal", d.cfg.DB + "-shm", d.cfg.DB + ".lock", inbox,
+		inbox + "-wal", inbox + "-shm"} {
 		if mode, is := store.OpenToOthers(file); is {
 			open = append(open, fmt.Sprintf("%s (%v)", file, mode))
 		}

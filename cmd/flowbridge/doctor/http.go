@@ -42,7 +42,8 @@ func (d *Doctor) Ask(ctx context.Context, method, address string, header http.He
 		return nil, d.unanswered(err)
 	}
 	defer resp.Body.Close()
-	if d.cfg.WebhookURL == "" || !strings.HasPrefix(address, d.cfg.WebhookURL+"/") { // that may be this very machine, and its clock
+	// that may be this very machine, and its clock
+	if d.cfg.WebhookURL == "" || !strings.HasPrefix(address, d.cfg.WebhookURL+"/") {
 		d.skews.add(req.URL.Host, resp.Header.Get("Date"), sent, d.cfg.Now())
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxDoctorAnswer))
@@ -104,7 +105,8 @@ const (
 // checkClock judges by the answer that fits best: a cache in between can make a Date old, and nothing makes it right by
 // chance.
 func (d *Doctor) checkClock() diagnosis {
-	const name, do = "clock", "let the machine keep time (NTP): Slack's requests are refused when they seem five minutes old, and timelines mix clocks"
+	const name, do = "clock",
+		"let the machine keep time (NTP): Slack's requests are refused when they seem five minutes old, and timelines mix clocks"
 	s := &d.skews
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -33,18 +33,22 @@ func (d *Doctor) checkDatabase(ctx context.Context) []diagnosis {
 	case errors.As(err, &missing):
 		return []diagnosis{fail(name, err.Error(), missing.Do())}
 	case errors.Is(err, context.DeadlineExceeded):
-		return []diagnosis{fail(name, fmt.Sprintf("%s did not answer within %s", store.DisplayName(d.cfg.DB), d.cfg.Timeout), "see what else uses it, such as a backup that locks it, and whether its disk is slow")}
+		return []diagnosis{fail(name, fmt.Sprintf("%s did not answer within %s", store.DisplayName(d.cfg.DB), d.cfg.Timeout),
+			"see what else uses it, such as a backup that locks it, and whether its disk is slow")}
 	case err != nil:
-		return []diagnosis{fail(name, err.Error(), "name the one that serve uses with --db, and let the user that runs flowbridge write to it")}
+		return []diagnosis{fail(name, err.Error(),
+			"name the one that serve uses with --db, and let the user that runs flowbridge write to it")}
 	case found.Schema > found.Newest:
-		return []diagnosis{fail(name, fmt.Sprintf("it was written by a newer flowbridge: schema %d, this one knows %d", found.Schema, found.Newest), "start the newer one")}
+		return []diagnosis{fail(name, fmt.Sprintf("it was written by a newer flowbridge: schema %d, this one knows %d",
+			found.Schema, found.Newest), "start the newer one")}
 	}
 	findings := []diagnosis{fine(name, "%s can be written, schema %d", store.DisplayName(d.cfg.DB), found.Schema)}
 	switch {
 	case !found.Exists:
 		findings = []diagnosis{fine(name, "%s is not there yet: the first start makes it", store.DisplayName(d.cfg.DB))}
 	case found.Schema < found.Newest:
-		findings = []diagnosis{fine(name, "%s can be written; the next start brings schema %d to %d", store.DisplayName(d.cfg.DB), found.Schema, found.Newest)}
+		findings = []diagnosis{fine(name, "%s can be written; the next start brings schema %d to %d",
+			store.DisplayName(d.cfg.DB), found.Schema, found.Newest)}
 	}
 	if found.Schema == found.Newest {
 		findings = append(findings, d.sights(found.Seen)...)
@@ -78,31 +82,40 @@ func (d *Doctor) checkPublic(ctx context.Context) []diagnosis {
 		return []diagnosis{warn(name, "not checked: it is not known where Meta reaches us", "give --webhook-url")}
 	}
 	u, err := url.Parse(d.cfg.WebhookURL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return []diagnosis{fail(name, "it is no http or https address", "give --webhook-url as https://host, without a password, a query or a fragment")}
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" ||
+		u.Fragment != "" {
+		return []diagnosis{fail(name, "it is no http or https address",
+			"give --webhook-url as https://host, without a password, a query or a fragment")}
 	}
 	var findings []diagnosis
 	if u.Scheme == "http" {
-		findings = append(findings, fail("certificate", d.cfg.WebhookURL+" is plain http: Meta posts to https only", "put flowbridge behind something that ends TLS"))
+		findings = append(findings, fail("certificate", d.cfg.WebhookURL+" is plain http: Meta posts to https only",
+			"put flowbridge behind something that ends TLS"))
 	}
 	if d.cfg.Secrets["META_VERIFY_TOKEN"] == "" {
 		return append(findings, warn(name, "not checked: META_VERIFY_TOKEN is not set", "set it"))
 	}
 	challenge := rand.Text()
-	query := url.Values{"hub.mode": {"subscribe"}, "hub.challenge": {challenge}, "hub.verify_token": {d.cfg.Secrets["META_VERIFY_TOKEN"].Reveal()}}
+	query := url.Values{"hub.mode": {"subscribe"}, "hub.challenge": {challenge},
+		"hub.verify_token": {d.cfg.Secrets["META_VERIFY_TOKEN"].Reveal()}}
 	address := d.cfg.WebhookURL + "/webhooks/whatsapp"
 	r, err := d.Ask(ctx, http.MethodGet, address+"?"+query.Encode(), nil, nil)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "certificate"):
-		return append(findings, fail("certificate", address+": "+err.Error(), "install a valid certificate with its whole chain: Meta refuses any other"))
+		return append(findings, fail("certificate", address+": "+err.Error(),
+			"install a valid certificate with its whole chain: Meta refuses any other"))
 	case err != nil:
-		return append(findings, fail(name, address+": "+err.Error(), do+"; if only this machine cannot reach it, Meta still may"))
+		return append(findings,
+			fail(name, address+": "+err.Error(), do+"; if only this machine cannot reach it, Meta still may"))
 	case r.Status == http.StatusForbidden:
-		findings = append(findings, fail(name, address+" refuses META_VERIFY_TOKEN", "give the doctor the token that the bridge was started with"))
+		findings = append(findings, fail(name, address+" refuses META_VERIFY_TOKEN",
+			"give the doctor the token that the bridge was started with"))
 	case r.Status == http.StatusUnauthorized: // as with --tls-client-ca
-		findings = append(findings, warn(name, address+" answers, and asks for Meta's client certificate", "press Test beside the field flows in Meta's dashboard: only Meta can shake hands here"))
+		findings = append(findings, warn(name, address+" answers, and asks for Meta's client certificate",
+			"press Test beside the field flows in Meta's dashboard: only Meta can shake hands here"))
 	case r.Status != http.StatusOK || string(r.Body) != challenge:
-		findings = append(findings, fail(name, fmt.Sprintf("%s answers HTTP %d, and not as flowbridge does", address, r.Status), do))
+		findings = append(findings,
+			fail(name, fmt.Sprintf("%s answers HTTP %d, and not as flowbridge does", address, r.Status), do))
 	default:
 		findings = append(findings, fine(name, "%s shakes hands", address))
 	}
@@ -115,7 +128,8 @@ func (d *Doctor) checkPublic(ctx context.Context) []diagnosis {
 // certificate judges how long a certificate still holds.
 func (d *Doctor) certificate(host string, end time.Time) diagnosis {
 	left := end.Sub(d.cfg.Now())
-	seen := fmt.Sprintf("that of %s holds %d days more, until %s", host, int(left.Hours()/24), end.UTC().Format(time.DateOnly))
+	seen := fmt.Sprintf("that of %s holds %d days more, until %s", host, int(left.Hours()/24),
+		end.UTC().Format(time.DateOnly))
 	if left < certificateWarning {
 		return warn("certificate", seen, "see why it has not been renewed: once it ends, Meta's posts stop")
 	}

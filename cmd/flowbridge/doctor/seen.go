@@ -19,7 +19,8 @@ type side struct {
 
 var sides = []side{
 	{"seen of Meta", router.SightPost, router.SightBadPost, router.SightHandshake, map[router.SightKind]string{
-		router.SightPost: "last good post", router.SightBadPost: "last with a bad signature", router.SightHandshake: "last handshake"},
+		router.SightPost: "last good post", router.SightBadPost: "last with a bad signature",
+		router.SightHandshake: "last handshake"},
 		"if Meta sent it, META_APP_SECRET is not this app's"},
 	{"seen of Slack", router.SightSlackPress, router.SightSlackBad, "", map[router.SightKind]string{
 		router.SightSlackPress: "last press or command", router.SightSlackBad: "last with a bad signature"},
@@ -39,7 +40,8 @@ func (d *Doctor) sights(seen []router.Sight) (findings []diagnosis) {
 		var parts []string
 		for _, what := range []router.SightKind{s.good, s.also, s.bad} {
 			if one, ok := at[what]; ok {
-				parts = append(parts, fmt.Sprintf("%s %s (%s ago)", s.words[what], one.At.UTC().Format(time.RFC3339), router.FormatDuration(d.cfg.Now().Sub(one.At).Abs())))
+				parts = append(parts, fmt.Sprintf("%s %s (%s ago)", s.words[what], one.At.UTC().Format(time.RFC3339),
+					router.FormatDuration(d.cfg.Now().Sub(one.At).Abs())))
 			}
 		}
 		switch {

@@ -40,7 +40,9 @@ func TestTheDoctorLooksWhetherReceiversAreThere(t *testing.T) {
 			url := server.URL + "/hooks/hunter2"
 			d := plain(Config{Timeout: 5 * time.Second})
 			var err error
-			d.rules, err = rules.Load("rules.yaml", fmt.Appendf(nil, "version: 1\nnotifiers: {desk: {kind: webhook, url: %q, secret: %q}}\ndefault: {notify: desk}", url, testHookSecret), rules.Config{})
+			d.rules, err = rules.Load("rules.yaml",
+				fmt.Appendf(nil, "version: 1\nnotifiers: {desk: {kind: webhook, url: %q, secret: %q}}\ndefault: {notify: desk}",
+					url, testHookSecret), rules.Config{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -49,8 +49,9 @@ func (t *telling) overlaps(o *telling) bool {
 	return (t.to.IsZero() || !t.to.Before(o.from)) && (o.to.IsZero() || !o.to.Before(t.from))
 }
 
-// comparison pairs what was told with what would be told. Two tellings are the same where the same notifier is told of the
-// same flow at the same time: of the same incident if there is one. Nothing is kept longer than it can find its like.
+// comparison pairs what was told with what would be told. Two tellings are the same where the same notifier is told of
+// the same flow at the same time: of the same incident if there is one. Nothing is kept longer than it can find its
+// like.
 type comparison struct {
 	from    time.Time
 	waiting map[bucket][]*telling
@@ -71,7 +72,8 @@ type diffKey struct {
 }
 
 func newComparison(from time.Time) *comparison {
-	return &comparison{from: from, waiting: map[bucket][]*telling{}, diffs: map[diffKey]*Difference{}, flows: map[router.FlowID]*Flow{}}
+	return &comparison{from: from, waiting: map[bucket][]*telling{}, diffs: map[diffKey]*Difference{},
+		flows: map[router.FlowID]*Flow{}}
 }
 
 func (c *comparison) add(t *telling) {
@@ -96,7 +98,8 @@ func (c *comparison) settle(before time.Time) {
 		if !slices.ContainsFunc(all, ended) {
 			continue
 		}
-		slices.SortStableFunc(all, func(a, b *telling) int { return cmp.Or(a.from.Compare(b.from), strings.Compare(a.key, b.key)) })
+		slices.SortStableFunc(all,
+			func(a, b *telling) int { return cmp.Or(a.from.Compare(b.from), strings.Compare(a.key, b.key)) })
 		for i, t := range all {
 			if t == nil || !ended(t) {
 				continue
@@ -118,7 +121,8 @@ func (c *comparison) settle(before time.Time) {
 		}
 	}
 	slices.SortFunc(singles, func(a, b *telling) int {
-		return cmp.Or(a.from.Compare(b.from), strings.Compare(a.key, b.key), strings.Compare(a.notifier, b.notifier), cmp.Compare(a.kind, b.kind))
+		return cmp.Or(a.from.Compare(b.from), strings.Compare(a.key, b.key), strings.Compare(a.notifier, b.notifier),
+			cmp.Compare(a.kind, b.kind))
 	})
 	for _, t := range singles {
 		c.single(t)
@@ -190,7 +194,8 @@ func (c *comparison) single(t *telling) {
 		f.now(t.kind)
 	}
 	if len(d.Examples) < maxExamples {
-		d.Examples = append(d.Examples, Example{At: t.from.UTC(), WABA: t.flow.WABA, Flow: t.flow.Flow, Event: t.what, Gone: t.live})
+		d.Examples = append(d.Examples, Example{At: t.from.UTC(), WABA: t.flow.WABA, Flow: t.flow.Flow, Event: t.what,
+			Gone: t.live})
 	}
 }
 
@@ -201,12 +206,14 @@ const (
 
 // report lists what was counted: pages first, what differs most first.
 func (c *comparison) report() *Report {
-	r := &Report{Pages: c.counts[tellPage], Messages: c.counts[tellMessage], ChangeEvents: c.counts[tellChange], Flows: len(c.flows)}
+	r := &Report{Pages: c.counts[tellPage], Messages: c.counts[tellMessage], ChangeEvents: c.counts[tellChange],
+		Flows: len(c.flows)}
 	for _, d := range c.diffs {
 		r.Differences = append(r.Differences, *d)
 	}
 	slices.SortFunc(r.Differences, func(a, b Difference) int {
-		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(b.Added+b.Gone, a.Added+a.Gone), strings.Compare(a.Notifier, b.Notifier), strings.Compare(a.Rule, b.Rule))
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(b.Added+b.Gone, a.Added+a.Gone),
+			strings.Compare(a.Notifier, b.Notifier), strings.Compare(a.Rule, b.Rule))
 	})
 	for _, f := range c.flows {
 		if f.Events > 0 {

@@ -1,6 +1,6 @@
-// Package replay folds the journal of a bridge through other rules and compares what they tell with what the database says
-// was told. It only reads, and tells nobody anything. Playing the rules is left to rules/stories, opening the database and
-// reading the rules to its caller.
+// Package replay folds the journal of a bridge through other rules and compares what they tell with what the database
+// says was told. It only reads, and tells nobody anything. Playing the rules is left to rules/stories, opening the
+// database and reading the rules to its caller.
 package replay
 
 import (
@@ -29,7 +29,8 @@ func Run(ctx context.Context, h *store.History, r *rules.Rules, since time.Durat
 	if since > 0 {
 		from = bounds.End.Add(-since)
 	}
-	p := replayer{h: h, rules: r, trial: stories.NewTrial(r), compare: newComparison(from), keys: map[int64]string{}, open: map[paged]*telling{}, from: from,
+	p := replayer{h: h, rules: r, trial: stories.NewTrial(r), compare: newComparison(from), keys: map[int64]string{},
+		open: map[paged]*telling{}, from: from,
 		begin: bounds.First, notices: bounds.First - 1}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -174,8 +175,8 @@ func (p *replayer) fold(ctx context.Context, e *router.Event) error {
 	return nil
 }
 
-// translate makes an act concern the incident that these rules have in the place of the one of the past: that of the same
-// key, else the only one of its flow. Numbers differ.
+// translate makes an act concern the incident that these rules have in the place of the one of the past: that of the
+// same key, else the only one of its flow. Numbers differ.
 func (p *replayer) translate(ctx context.Context, e *router.Event) (found bool, err error) {
 	key, ok := p.keys[e.Act.Incident]
 	if !ok {
@@ -223,7 +224,8 @@ func (p *replayer) hear(told []stories.Telling) {
 				entry.to = time.Time{}
 				continue
 			}
-			entry := &telling{kind: kindOf(t.Kind, false), notifier: t.Notifier, rule: t.Rule, flow: router.FlowID{WABA: inc.WABA, Flow: inc.Flow},
+			entry := &telling{kind: kindOf(t.Kind, false), notifier: t.Notifier, rule: t.Rule,
+				flow: router.FlowID{WABA: inc.WABA, Flow: inc.Flow},
 				what: inc.Event, key: inc.Key, from: inc.OpenedAt, told: true}
 			p.open[at] = entry
 			p.compare.add(entry)
@@ -271,7 +273,8 @@ func (p *replayer) live(ctx context.Context, upTo int64) error {
 
 func (p *replayer) liveIncident(inc *store.PastIncident) {
 	for _, d := range inc.Deliveries {
-		p.compare.add(&telling{live: true, kind: kindOf(d.Kind, false), notifier: d.Notifier, rule: inc.Rule, flow: router.FlowID{WABA: inc.WABA, Flow: inc.Flow},
+		p.compare.add(&telling{live: true, kind: kindOf(d.Kind, false), notifier: d.Notifier, rule: inc.Rule,
+			flow: router.FlowID{WABA: inc.WABA, Flow: inc.Flow},
 			what: inc.Event, key: inc.Key, from: inc.OpenedAt, to: inc.ResolvedAt, told: d.Told, older: inc.OpenedBy < p.begin})
 	}
 }

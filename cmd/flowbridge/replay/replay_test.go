@@ -45,7 +45,8 @@ func newPastIn(t testing.TB, path string, live *rules.Rules) *past {
 	p := &past{t: t, path: path, now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return p.now }
 	var err error
-	if p.store, err = store.Open(context.Background(), store.Config{DSN: p.path, Now: clock, QueueEvents: 1 << 20}); err != nil {
+	if p.store, err = store.Open(context.Background(),
+		store.Config{DSN: p.path, Now: clock, QueueEvents: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.store.Close() })
@@ -110,7 +111,8 @@ func (p *past) deliver() {
 			if n == nil {
 				continue
 			}
-			result := router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, Digest: n.Digest, State: router.DeliveryDelivered, Receipt: router.Receipt{Own: `{"ts":"1"}`}}
+			result := router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision, Digest: n.Digest,
+				State: router.DeliveryDelivered, Receipt: router.Receipt{Own: `{"ts":"1"}`}}
 			if err := p.store.Finish(ctx, result); err != nil {
 				p.t.Fatal(err)
 			}
@@ -135,7 +137,8 @@ func (p *past) act(name string, incident int64, by string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.happen(router.Event{Digest: fmt.Sprintf("act/%s/%d/%d", name, incident, p.now.UnixNano()), Source: router.SourceConsole, Name: name, At: p.now, Received: p.now,
+	p.happen(router.Event{Digest: fmt.Sprintf("act/%s/%d/%d", name, incident, p.now.UnixNano()),
+		Source: router.SourceConsole, Name: name, At: p.now, Received: p.now,
 		WABA: inc.WABA, Flow: inc.Flow, Act: &router.Act{Incident: incident, Actor: by}})
 }
 
@@ -184,7 +187,8 @@ func aDay(p *past) {
 	p.post(whatsapp.Sample{Event: latency, Flow: "2", Threshold: new(7000.0)})
 	p.deliver()
 	p.pass(time.Hour)
-	p.post(whatsapp.Sample{Event: router.FlowStatusChange, Flow: "2", OldStatus: router.Draft, NewStatus: router.Published})
+	p.post(whatsapp.Sample{Event: router.FlowStatusChange, Flow: "2", OldStatus: router.Draft,
+		NewStatus: router.Published})
 	p.deliver()
 	p.pass(time.Hour)
 }
@@ -227,22 +231,32 @@ func TestReplayPrintsTheDifferenceFromWhatWasTold(t *testing.T) {
 		since time.Duration
 		want  []string
 	}{
-		{"the same rules make none", liveRules, 0, []string{"pages: 1 live, 1 now, 1 same", "messages: 3 live, 3 now, 3 same"}},
-		{"a rule that pages for latency adds a page", strings.Replace(liveRules, "    match: {event: ENDPOINT_LATENCY}\n    notify: [chat]", "    match: {event: ENDPOINT_LATENCY}\n    notify: [chat, oncall]", 1), 0,
+		{"the same rules make none", liveRules, 0,
+			[]string{"pages: 1 live, 1 now, 1 same", "messages: 3 live, 3 now, 3 same"}},
+		{"a rule that pages for latency adds a page", strings.Replace(liveRules,
+			"    match: {event: ENDPOINT_LATENCY}\n    notify: [chat]",
+			"    match: {event: ENDPOINT_LATENCY}\n    notify: [chat, oncall]", 1), 0,
 			[]string{"pages: 1 live, 2 now, 1 same", "messages: 3 live, 3 now, 3 same", "page +1 -0 oncall by latency"}},
 		{"a higher bar for pages takes one away", strings.Replace(liveRules, ">=error", "critical", 1), 0,
 			[]string{"pages: 1 live, 0 now, 0 same", "messages: 3 live, 3 now, 3 same", "page +0 -1 oncall by rates"}},
-		{"who waits longer than the trouble lasts is not told", strings.Replace(liveRules, `severity: ">=error"`, `severity: ">=error", after: 2h`, 1), 0,
+		{"who waits longer than the trouble lasts is not told", strings.Replace(liveRules, `severity: ">=error"`,
+			`severity: ">=error", after: 2h`, 1), 0,
 			[]string{"pages: 1 live, 0 now, 0 same", "messages: 3 live, 3 now, 3 same", "page +0 -1 oncall by rates"}},
-		{"an acknowledgement counts for the incident of the same key", strings.Replace(liveRules, `severity: ">=error"`, `severity: ">=error", after: 40m, unless: acknowledged`, 1), 0,
+		{"an acknowledgement counts for the incident of the same key", strings.Replace(liveRules, `severity: ">=error"`,
+			`severity: ">=error", after: 40m, unless: acknowledged`, 1), 0,
 			[]string{"pages: 1 live, 0 now, 0 same", "messages: 3 live, 3 now, 3 same", "page +0 -1 oncall by rates"}},
-		{"and who waits shorter is told", strings.Replace(liveRules, `severity: ">=error"`, `severity: ">=error", after: 20m, unless: acknowledged`, 1), 0,
+		{"and who waits shorter is told", strings.Replace(liveRules, `severity: ">=error"`,
+			`severity: ">=error", after: 20m, unless: acknowledged`, 1), 0,
 			[]string{"pages: 1 live, 1 now, 1 same", "messages: 3 live, 3 now, 3 same"}},
-		{"only what began in the time is compared, with what was open before in mind", strings.Replace(liveRules, ">=error", "critical", 1), 90 * time.Minute,
+		{"only what began in the time is compared, with what was open before in mind",
+			strings.Replace(liveRules, ">=error", "critical", 1), 90 * time.Minute,
 			[]string{"pages: 0 live, 0 now, 0 same", "messages: 2 live, 2 now, 2 same", "never hit: rates"}},
-		{"other groups of the same trouble are one thing less", strings.Replace(liveRules, "match: {event: ENDPOINT_ERROR_RATE}", "match: {event: ENDPOINT_ERROR_RATE}\n    group_by: threshold", 1), 0,
+		{"other groups of the same trouble are one thing less", strings.Replace(liveRules,
+			"match: {event: ENDPOINT_ERROR_RATE}", "match: {event: ENDPOINT_ERROR_RATE}\n    group_by: threshold", 1), 0,
 			[]string{"pages: 1 live, 1 now, 1 same", "messages: 3 live, 4 now, 3 same", "message +1 -0 chat by rates"}},
-		{"a rule that nothing matches is named", "\nrules:\n  - name: forms\n    match: {event: FLOW_RESPONSE}\n    notify: [chat]\n" + strings.TrimPrefix(liveRules, "\nrules:\n"), 0,
+		{"a rule that nothing matches is named",
+			"\nrules:\n  - name: forms\n    match: {event: FLOW_RESPONSE}\n    notify: [chat]\n" + strings.TrimPrefix(liveRules,
+				"\nrules:\n"), 0,
 			[]string{"pages: 1 live, 1 now, 1 same", "messages: 3 live, 3 now, 3 same", "never hit: forms"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -271,7 +285,8 @@ func TestReplayCopesWithWhatIsNotKept(t *testing.T) {
 	live := testRules(t, formRules)
 	p := newPast(t, live)
 	p.post(whatsapp.Sample{Event: router.FlowResponse})
-	p.post(whatsapp.Sample{Event: router.FlowStatusChange, Flow: "1", OldStatus: router.Published, NewStatus: router.Draft})
+	p.post(whatsapp.Sample{Event: router.FlowStatusChange, Flow: "1", OldStatus: router.Published,
+		NewStatus: router.Draft})
 	p.deliver()
 	same := []string{"pages: 0 live, 0 now, 0 same", "messages: 1 live, 1 now, 1 same"}
 	report := replayed(t, p, live, 0)
@@ -283,7 +298,8 @@ func TestReplayCopesWithWhatIsNotKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := events[len(events)-1].Event
-	want := []router.Field{{Name: "topic", Value: "delivery"}, {Name: "response.email", Value: "customer@example.com"}, {Name: "preferred_time", Value: "afternoon"}}
+	want := []router.Field{{Name: "topic", Value: "delivery"}, {Name: "response.email", Value: "customer@example.com"},
+		{Name: "preferred_time", Value: "afternoon"}}
 	if diff := cmp.Diff(want, live.Decide(&e).Fields); diff != "" {
 		t.Errorf("the rule shows something else of what is kept (%s): -want +got\n%s", e.Value, diff)
 	}
@@ -292,7 +308,8 @@ func TestReplayCopesWithWhatIsNotKept(t *testing.T) {
 	if _, err := p.store.Sweep(context.Background(), p.now, time.Hour, 0); err != nil {
 		t.Fatal(err)
 	}
-	p.post(whatsapp.Sample{Event: router.FlowStatusChange, Flow: "1", OldStatus: router.Draft, NewStatus: router.Published})
+	p.post(whatsapp.Sample{Event: router.FlowStatusChange, Flow: "1", OldStatus: router.Draft,
+		NewStatus: router.Published})
 	p.deliver()
 	report = replayed(t, p, live, 0)
 	same = append(same, "never hit: drafts", "never hit: forms")
@@ -308,7 +325,8 @@ func TestReplayNamesApartWhatNoServiceHeard(t *testing.T) {
 	if r.Pages != (Count{Now: 1, NotDelivered: 1}) || len(r.Differences) != 0 {
 		t.Errorf("got %+v, %+v", r.Pages, r.Differences)
 	}
-	if r := replayed(t, p, testRules(t, strings.Replace(liveRules, ">=error", "critical", 1)), 0); r.Pages != (Count{}) || len(r.Differences) != 0 {
+	if r := replayed(t, p, testRules(t, strings.Replace(liveRules, ">=error", "critical", 1)), 0); r.Pages != (Count{}) ||
+		len(r.Differences) != 0 {
 		t.Errorf("got %+v, %+v: what was never told cannot be gone", r.Pages, r.Differences)
 	}
 }
@@ -355,7 +373,8 @@ func TestReplayLeavesTheDatabaseAlone(t *testing.T) {
 	}
 }
 
-// TestReplayReadsPostgreSQL holds that the report is the one of SQLite, while a bridge runs and where nothing can be written.
+// TestReplayReadsPostgreSQL holds that the report is the one of SQLite, while a bridge runs and where nothing can be
+// written.
 func TestReplayReadsPostgreSQL(t *testing.T) {
 	server := databases.Shared(t)
 	dsn := server.Database(t)
@@ -383,7 +402,8 @@ func TestReplayReadsPostgreSQL(t *testing.T) {
 	if diff := cmp.Diff(want, read(dsn)); diff != "" {
 		t.Errorf("-SQLite +PostgreSQL\n%s", diff)
 	}
-	server.Exec(t, dsn, "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET default_transaction_read_only = on'; END $$")
+	server.Exec(t, dsn,
+		"DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET default_transaction_read_only = on'; END $$")
 	if diff := cmp.Diff(want, read(dsn)); diff != "" {
 		t.Errorf("where nothing can be written: -SQLite +PostgreSQL\n%s", diff)
 	}
@@ -404,8 +424,10 @@ func TestReplayReadsPostgreSQL(t *testing.T) {
 // fillPast writes a journal of n events of so many flows over a year, as a busy account makes them.
 func fillPast(tb testing.TB, p *past, n int) {
 	seed := rand.New(rand.NewPCG(1, 2))
-	names := []string{router.EndpointErrorRate, router.ClientErrorRate, router.EndpointLatency, router.EndpointAvailability}
-	thresholds := map[string][]float64{names[0]: {5, 10, 50}, names[1]: {5, 10, 50}, names[2]: {1000, 5000, 7000}, names[3]: {90}}
+	names := []string{router.EndpointErrorRate, router.ClientErrorRate, router.EndpointLatency,
+		router.EndpointAvailability}
+	thresholds := map[string][]float64{names[0]: {5, 10, 50}, names[1]: {5, 10, 50}, names[2]: {1000, 5000, 7000},
+		names[3]: {90}}
 	step := 365 * 24 * time.Hour / time.Duration(n)
 	active := map[string]bool{}
 	var batch []router.Event
@@ -413,14 +435,16 @@ func fillPast(tb testing.TB, p *past, n int) {
 		p.now = p.now.Add(step)
 		flow := fmt.Sprint(1 + seed.IntN(200))
 		name := names[seed.IntN(len(names))]
-		sample := whatsapp.Sample{Event: name, Flow: flow, Time: p.now, Threshold: new(thresholds[name][seed.IntN(len(thresholds[name]))])}
+		sample := whatsapp.Sample{Event: name, Flow: flow, Time: p.now,
+			Threshold: new(thresholds[name][seed.IntN(len(thresholds[name]))])}
 		key := fmt.Sprint(flow, name, *sample.Threshold)
 		if active[key] && seed.IntN(3) > 0 {
 			sample.AlertState = router.Deactivated
 		}
 		active[key] = sample.AlertState == ""
 		if i%40 == 0 {
-			sample = whatsapp.Sample{Event: router.FlowStatusChange, Flow: flow, Time: p.now, OldStatus: router.Draft, NewStatus: router.Published}
+			sample = whatsapp.Sample{Event: router.FlowStatusChange, Flow: flow, Time: p.now, OldStatus: router.Draft,
+				NewStatus: router.Published}
 		}
 		body, err := sample.Body()
 		if err != nil {
@@ -466,8 +490,10 @@ func BenchmarkReplay(b *testing.B) {
 func TestReplayPrintsItsReport(t *testing.T) {
 	p := newPast(t, testRules(t, liveRules))
 	aDay(p)
-	text := "version: 1\nflows:\n  \"1\": {name: Checkout}\nnotifiers:\n  chat: {kind: slack, channel: \"#chat\"}\n  oncall: {kind: pagerduty, routing_key: \"${PD_KEY}\"}\n" +
-		strings.Replace(liveRules, "    match: {event: ENDPOINT_LATENCY}\n    notify: [chat]", "    match: {event: ENDPOINT_LATENCY}\n    notify: [oncall]", 1)
+	text := "version: 1\nflows:\n  \"1\": {name: Checkout}\nnotifiers:\n  chat: {kind: slack, channel: \"#chat\"}\n  " +
+		"oncall: {kind: pagerduty, routing_key: \"${PD_KEY}\"}\n" +
+		strings.Replace(liveRules, "    match: {event: ENDPOINT_LATENCY}\n    notify: [chat]",
+			"    match: {event: ENDPOINT_LATENCY}\n    notify: [oncall]", 1)
 	candidate, err := rules.Load("rules.yaml", []byte(text), rules.Config{StandIns: true})
 	if err != nil {
 		t.Fatal(err)

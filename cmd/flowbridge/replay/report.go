@@ -103,7 +103,8 @@ func (f *Flow) now(k tellKind) {
 // Print writes the report for people. clean takes out of a flow's name what a terminal would act on.
 func (r *Report) Print(out io.Writer, clean func(text string) string) error {
 	const day = "2006-01-02 15:04"
-	fmt.Fprintf(out, "%d events folded through %s in %.1f s; compared from %s to %s UTC (%d events)\n\n", r.Events, r.Rules, r.Seconds, r.From.UTC().Format(day), r.To.UTC().Format(day), r.Compared)
+	fmt.Fprintf(out, "%d events folded through %s in %.1f s; compared from %s to %s UTC (%d events)\n\n", r.Events,
+		r.Rules, r.Seconds, r.From.UTC().Format(day), r.To.UTC().Format(day), r.Compared)
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	rows := [][]string{{"", "live", "these rules", "same", "added", "gone"}}
 	for _, c := range []struct {
@@ -136,7 +137,8 @@ These rules are played as if every service had answered at once.
 		fmt.Fprint(out, "\nbusiest flows\n")
 		rows := [][]string{{"  flow", "events", "pages live", "these rules", "messages live", "these rules"}}
 		for _, f := range r.BusiestFlows {
-			rows = append(rows, []string{"  " + clean(cmp.Or(f.Name, f.Flow)), number(f.Events), number(f.PagesLive), number(f.PagesNow), number(f.MessagesLive), number(f.MessagesNow)})
+			rows = append(rows, []string{"  " + clean(cmp.Or(f.Name, f.Flow)), number(f.Events), number(f.PagesLive),
+				number(f.PagesNow), number(f.MessagesLive), number(f.MessagesNow)})
 		}
 		return printAligned(out, rows)
 	}
@@ -147,16 +149,21 @@ These rules are played as if every service had answered at once.
 func (r *Report) Notes() (notes []string) {
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	if n := r.Pages.NotDelivered + r.Messages.NotDelivered + r.ChangeEvents.NotDelivered; n > 0 {
-		note("%d more that these rules tell were owed live too, but did not reach their service: parked, still waiting, or over before it was told.", n)
+		note(
+			"%d more that these rules tell were owed live too, but did not reach their service: parked, still waiting, or "+
+				"over before it was told.", n)
 	}
 	if r.ActsLeftOut > 0 {
 		note("%d acts of people concern incidents that these rules do not open, and are left out.", r.ActsLeftOut)
 	}
 	if r.Reduced > 0 {
-		note("Of %d events not all that they said is kept (filled forms, what a rule drops, what was forgotten): a rule with when or fields may decide otherwise.", r.Reduced)
+		note(
+			"Of %d events not all that they said is kept (filled forms, what a rule drops, what was forgotten): a rule with "+
+				"when or fields may decide otherwise.", r.Reduced)
 	}
 	if r.DeliveriesLeftOut > 0 {
-		note("%d events about deliveries that needed a person are left out: whether these rules would have met them is not known.", r.DeliveriesLeftOut)
+		note(
+			"%d events about deliveries that needed a person are left out: whether these rules would have met them is not known.", r.DeliveriesLeftOut)
 	}
 	return notes
 }

@@ -1,6 +1,6 @@
-// Package watch decides what is wrong with the bridge itself: its source is silent, posts come late, answers are slow, a
-// certificate ends, something stands still. It is pure: what was seen goes in, findings come out. To look, to write findings to
-// the journal and to call a heartbeat is left to the program.
+// Package watch decides what is wrong with the bridge itself: its source is silent, posts come late, answers are slow,
+// a certificate ends, something stands still. It is pure: what was seen goes in, findings come out. To look, to write
+// findings to the journal and to call a heartbeat is left to the program.
 package watch
 
 import (
@@ -13,9 +13,9 @@ import (
 // Look is what was seen of the bridge at a time.
 type Look struct {
 	Now time.Time
-	// Silence is how long nothing may come from Meta; 0: that is no trouble. Last is when the last well-signed post came, to
-	// whichever process, or else since when some could have come. Settling says that this process has just started: what
-	// was sent while none ran is perhaps still on its way.
+	// Silence is how long nothing may come from Meta; 0: that is no trouble. Last is when the last well-signed post came,
+	// to whichever process, or else since when some could have come. Settling says that this process has just started:
+	// what was sent while none ran is perhaps still on its way.
 	Silence  time.Duration
 	Last     time.Time
 	Settling bool
@@ -71,9 +71,9 @@ const (
 	full                  = 256 << 20
 )
 
-// Judge says how it stands with everything that is watched. was returns the word that a thing has by now, "" where it is well:
-// what has begun ends later than it began, so that nothing comes and goes. What cannot be judged yet is left out, and stays as
-// it is.
+// Judge says how it stands with everything that is watched. was returns the word that a thing has by now, "" where it
+// is well: what has begun ends later than it began, so that nothing comes and goes. What cannot be judged yet is left
+// out, and stays as it is.
 func Judge(l Look, was func(signal, id string) string) (all []Finding) {
 	all = append(all, silence(l, was)...)
 	all = append(all, posts(&l.Posts, was)...)
@@ -103,7 +103,8 @@ func silence(l Look, was func(signal, id string) string) []Finding {
 		return nil
 	}
 	f.Word = router.SilentWord
-	f.Facts = []router.Fact{{Name: "Last post", Text: moment(l.Last)}, {Name: "Usual", Text: "at least one in " + router.FormatDuration(l.Silence)}}
+	f.Facts = []router.Fact{{Name: "Last post", Text: moment(l.Last)},
+		{Name: "Usual", Text: "at least one in " + router.FormatDuration(l.Silence)}}
 	return []Finding{f}
 }
 
@@ -120,8 +121,8 @@ func posts(p *Posts, was func(signal, id string) string) (all []Finding) {
 	return all
 }
 
-// slowAnswers: more than one in twenty of the last five minutes' posts took longer than Meta waits, which is what a 95th
-// percentile over a second says. It ends when that was so in none of the last 15 minutes taken together.
+// slowAnswers: more than one in twenty of the last five minutes' posts took longer than Meta waits, which is what a
+// 95th percentile over a second says. It ends when that was so in none of the last 15 minutes taken together.
 func slowAnswers(p *Posts, was string) *Finding {
 	f := Finding{Signal: router.SlowAnswers, ID: "answers", Name: "flowbridge"}
 	switch many := func(c counts) bool { return c.slow*20 > c.posts }; {
@@ -147,8 +148,8 @@ func delay(p *Posts, was string) *Finding {
 	return &f
 }
 
-// signatures: bad ones are a rise when there are many, and three times as many as in the time before; and worse when not one
-// good one came in an hour.
+// signatures: bad ones are a rise when there are many, and three times as many as in the time before; and worse when
+// not one good one came in an hour.
 func signatures(p *Posts, was string) *Finding {
 	f := Finding{Signal: router.BadSignatures, ID: "signatures", Name: "flowbridge"}
 	all := p.Last60.bad >= leastAllBad && p.Last60.good == 0
@@ -187,8 +188,8 @@ func certificate(now time.Time, c Certificate) Finding {
 	return f
 }
 
-// stalls finds what stands still. That the fold does is written to the journal like the rest, and is told once it gets on; the
-// heartbeat, which ends, says so before.
+// stalls finds what stands still. That the fold does is written to the journal like the rest, and is told once it gets
+// on; the heartbeat, which ends, says so before.
 func stalls(l Look) (all []Finding) {
 	f := Finding{Signal: router.BridgeStalled, ID: "fold", Name: "flowbridge"}
 	if l.Fold >= foldStands {
@@ -232,8 +233,8 @@ const (
 	Learned                   = 28 * 24 * time.Hour
 )
 
-// Usual returns how long nothing may come, learned from the pauses of the last four weeks and from when the first post of
-// them came: twice the second longest, so that an outage does not teach that silence is usual.
+// Usual returns how long nothing may come, learned from the pauses of the last four weeks and from when the first post
+// of them came: twice the second longest, so that an outage does not teach that silence is usual.
 func Usual(now, first time.Time, pauses []time.Duration) time.Duration {
 	if first.IsZero() || now.Sub(first) < 7*24*time.Hour {
 		return UnknownSilence

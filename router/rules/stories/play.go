@@ -56,7 +56,8 @@ func (p *player) event(r *StepResult, e *Event) (problem string) {
 
 func (p *player) act(r *StepResult, a *Act) (problem string) {
 	now := p.trial.Now()
-	ev := router.Event{Source: router.SourceConsole, Name: a.Name, At: now, Received: now, Act: &router.Act{Actor: a.By, Notifier: a.Through}}
+	ev := router.Event{Source: router.SourceConsole, Name: a.Name, At: now, Received: now,
+		Act: &router.Act{Actor: a.By, Notifier: a.Through}}
 	if t, ok := p.rules.Target(a.Through); ok {
 		if ev.Source = t.Kind.Acts(); ev.Source == "" {
 			return fmt.Sprintf("nobody can act through %s: nothing comes back from %s", a.Through, t.Kind.One())
@@ -111,7 +112,8 @@ func (p *player) incident(a *Act) (inc router.Incident, problem string) {
 	for id := range p.flows {
 		for _, inc := range p.trial.State(id).Incidents {
 			resolved := inc.State == router.IncidentResolved
-			if resolved == (a.Name == router.Reopen) && (a.Flow == "" || a.Flow == inc.Flow) && (a.Event == "" || a.Event == inc.Event || a.Event == inc.EventName()) {
+			if resolved == (a.Name == router.Reopen) && (a.Flow == "" || a.Flow == inc.Flow) &&
+				(a.Event == "" || a.Event == inc.Event || a.Event == inc.EventName()) {
 				found = append(found, inc)
 			}
 		}
@@ -138,7 +140,8 @@ func (p *player) incident(a *Act) (inc router.Incident, problem string) {
 	for _, inc := range found {
 		names = append(names, fmt.Sprintf("%s of %s", inc.EventName(), inc.DisplayName(inc.Flow)))
 	}
-	return inc, fmt.Sprintf("%d incidents are %s (%s): say which with flow or event", len(found), what, yamldoc.Shorten(strings.Join(names, ", "), 200))
+	return inc, fmt.Sprintf("%d incidents are %s (%s): say which with flow or event", len(found), what,
+		yamldoc.Shorten(strings.Join(names, ", "), 200))
 }
 
 // diff compares what was told with what the step expects; nil if it is as expected.
@@ -174,7 +177,8 @@ func (p *player) diff(s *Step, told []Telling) (lines []DiffLine) {
 	if !wrong {
 		return nil
 	}
-	slices.SortStableFunc(lines, func(a, b DiffLine) int { return strings.Compare(notifierOf(a.Text), notifierOf(b.Text)) })
+	slices.SortStableFunc(lines,
+		func(a, b DiffLine) int { return strings.Compare(notifierOf(a.Text), notifierOf(b.Text)) })
 	return lines
 }
 

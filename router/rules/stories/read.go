@@ -17,7 +17,8 @@ import (
 
 // Load reads a file of stories; path is only its name for mistakes. load reads the rules that the file names, with the
 // variables that it sets. On mistakes the error is a *yamldoc.Mistakes with all of them, those of the rules too.
-func Load(path string, data []byte, load func(rulesPath string, env map[string]string) (*rules.Rules, error)) (*File, error) {
+func Load(path string, data []byte,
+	load func(rulesPath string, env map[string]string) (*rules.Rules, error)) (*File, error) {
 	values, root := rules.OpenValues(path, data, "begin with rules: and stories:")
 	s := reader{Values: values}
 	if root != nil {
@@ -71,7 +72,8 @@ func (s *reader) file(root *yaml.Node, load func(string, map[string]string) (*ru
 		return
 	}
 	if yamldoc.Follow(e.Value).Kind != yaml.SequenceNode || len(yamldoc.Follow(e.Value).Content) == 0 {
-		s.Wrong(e.Value, e.Path, "must be a list of stories, not "+yamldoc.Describe(yamldoc.Follow(e.Value)), "begin each with - name:")
+		s.Wrong(e.Value, e.Path, "must be a list of stories, not "+yamldoc.Describe(yamldoc.Follow(e.Value)),
+			"begin each with - name:")
 		return
 	}
 	named := map[string]int{}
@@ -89,7 +91,8 @@ func (s *reader) file(root *yaml.Node, load func(string, map[string]string) (*ru
 }
 
 // load reads the rules. What is wrong in them is reported beside what is wrong here.
-func (s *reader) load(path yamldoc.Scalar, env map[string]string, load func(string, map[string]string) (*rules.Rules, error)) {
+func (s *reader) load(path yamldoc.Scalar, env map[string]string,
+	load func(string, map[string]string) (*rules.Rules, error)) {
 	about, err := load(path.Text, env)
 	var mistakes *yamldoc.Mistakes
 	switch {
@@ -147,7 +150,8 @@ func (s *reader) story(n *yaml.Node, path string, entries []yamldoc.Entry) Story
 		return story
 	}
 	if yamldoc.Follow(e.Value).Kind != yaml.SequenceNode {
-		s.Wrong(e.Value, e.Path, "must be a list of steps, not "+yamldoc.Describe(yamldoc.Follow(e.Value)), "begin each with -")
+		s.Wrong(e.Value, e.Path, "must be a list of steps, not "+yamldoc.Describe(yamldoc.Follow(e.Value)),
+			"begin each with -")
 		return story
 	}
 	items, paths := s.List(e.Value, e.Path)
@@ -171,7 +175,8 @@ func (s *reader) step(n *yaml.Node, path string, entries []yamldoc.Entry) Step {
 	if e, ok := at["at"]; ok {
 		if when, ok := s.time(e); ok {
 			if when.Before(s.clock) {
-				s.Wrong(e.Value, e.Path, "lies before the clock of the story, which stands at "+s.clock.Format("2006-01-02 15:04 UTC"), "")
+				s.Wrong(e.Value, e.Path, "lies before the clock of the story, which stands at "+
+					s.clock.Format("2006-01-02 15:04 UTC"), "")
 			}
 			step.Until = when
 			titles = append(titles, "at "+when.UTC().Format("Mon 2006-01-02 15:04 UTC"))
@@ -232,14 +237,16 @@ func (s *reader) time(e yamldoc.Entry) (time.Time, bool) {
 	if len(words) == 3 {
 		var err error
 		if zone, err = time.LoadLocation(words[2]); err != nil || words[2] == "Local" {
-			s.Wrong(text.Node, text.Path, "there is no time zone "+yamldoc.Quote(words[2]), "write its name as in Europe/Berlin, or UTC")
+			s.Wrong(text.Node, text.Path, "there is no time zone "+yamldoc.Quote(words[2]),
+				"write its name as in Europe/Berlin, or UTC")
 			return time.Time{}, false
 		}
 		words = words[:2]
 	}
 	t, err := time.ParseInLocation("2006-01-02 15:04", strings.Join(words, " "), zone)
 	if err != nil {
-		s.Wrong(text.Node, text.Path, text.Written()+" is no date and time", `write "2026-03-02 08:00", "2026-03-02 08:00 Europe/Berlin" or 2026-03-02T08:00:00Z`)
+		s.Wrong(text.Node, text.Path, text.Written()+" is no date and time",
+			`write "2026-03-02 08:00", "2026-03-02 08:00 Europe/Berlin" or 2026-03-02T08:00:00Z`)
 		return time.Time{}, false
 	}
 	return t.UTC(), true

@@ -14,7 +14,8 @@ import (
 	"flowbridge/router/rules/yamldoc"
 )
 
-var eventKeys = []string{"event", "field", "waba", "flow", "late", "threshold", "value", "alert_state", "old_status", "new_status", "error_type", "with"}
+var eventKeys = []string{"event", "field", "waba", "flow", "late", "threshold", "value", "alert_state", "old_status",
+	"new_status", "error_type", "with"}
 
 // event reads the short form of an event, or Meta's value as a whole.
 func (s *reader) event(e yamldoc.Entry, at map[string]yamldoc.Entry) *Event {
@@ -34,7 +35,8 @@ func (s *reader) event(e yamldoc.Entry, at map[string]yamldoc.Entry) *Event {
 	}
 	field := read("field", s.Field)
 	if v, ok := at["value"]; ok && yamldoc.Follow(v.Value).Kind == yaml.MappingNode {
-		for _, key := range []string{"event", "flow", "threshold", "alert_state", "old_status", "new_status", "error_type", "with"} {
+		for _, key := range []string{"event", "flow", "threshold", "alert_state", "old_status", "new_status", "error_type",
+			"with"} {
 			if k, ok := at[key]; ok {
 				s.Wrong(k.At, k.Path, "stands in the value already", "a value that is a map is Meta's whole value")
 			}
@@ -47,7 +49,8 @@ func (s *reader) event(e yamldoc.Entry, at map[string]yamldoc.Entry) *Event {
 		return ev
 	}
 	if e.Value == nil {
-		s.Wrong(at["value"].At, at["value"].Path, "belongs to an event, and the step names none", "add event:, or write Meta's whole value as a map")
+		s.Wrong(at["value"].At, at["value"].Path, "belongs to an event, and the step names none",
+			"add event:, or write Meta's whole value as a map")
 		return ev
 	}
 	ev.Name = read("event", s.EventName)
@@ -95,8 +98,9 @@ func (ev *Event) describe(r *rules.Rules) {
 
 // acts are what a person can do in a story, and the event that it makes.
 var acts = map[string]string{
-	"acknowledge": router.Acknowledge, "unacknowledge": router.Unacknowledge, "resolve": router.Resolve, "reopen": router.Reopen,
-	"page": router.PageNow, "silence": router.AddSilence, "unsilence": router.EndSilence,
+	"acknowledge": router.Acknowledge, "unacknowledge": router.Unacknowledge, "resolve": router.Resolve,
+	"reopen": router.Reopen,
+	"page":   router.PageNow, "silence": router.AddSilence, "unsilence": router.EndSilence,
 }
 
 func actKeys() []string { return slices.Sorted(maps.Keys(acts)) }
@@ -219,7 +223,8 @@ func (s *reader) told(step *Step, e yamldoc.Entry) {
 }
 
 func verbs() []string {
-	return []string{string(VerbOpen), string(VerbRise), string(VerbEase), string(VerbResolve), string(VerbNotice), string(VerbRemind),
+	return []string{string(VerbOpen), string(VerbRise), string(VerbEase), string(VerbResolve), string(VerbNotice),
+		string(VerbRemind),
 		string(VerbAcknowledge), string(VerbUnacknowledge), string(VerbUpdate)}
 }
 
@@ -243,7 +248,8 @@ func (s *reader) expectation(v yamldoc.Scalar) (x expectation, ok bool) {
 	case len(words) == 1:
 		return x, true
 	case len(words) > 2 || verb != VerbOpen && verb != VerbRise && verb != VerbEase && verb != VerbNotice:
-		s.Wrong(v.Node, v.Path, v.Written()+" has a word too many", "write one of "+strings.Join(verbs(), ", ")+", with a severity where something is open or news")
+		s.Wrong(v.Node, v.Path, v.Written()+" has a word too many", "write one of "+strings.Join(verbs(), ", ")+
+			", with a severity where something is open or news")
 		return x, false
 	}
 	x.severity, ok = s.Severity(v, words[1])

@@ -1,6 +1,6 @@
-// Package stories plays the tests of a rules file: it reads what happens and what each notifier should be told, folds that
-// through the rules in memory, and says where the two differ. Reading rules and deciding is left to package rules, making an
-// event of what a story says of it to the caller.
+// Package stories plays the tests of a rules file: it reads what happens and what each notifier should be told, folds
+// that through the rules in memory, and says where the two differ. Reading rules and deciding is left to package rules,
+// making an event of what a story says of it to the caller.
 package stories
 
 import (

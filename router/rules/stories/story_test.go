@@ -18,8 +18,10 @@ import (
 
 // plainEvent builds events without Meta's protocol, which is not known here.
 func plainEvent(e *Event, now time.Time) ([]router.Event, error) {
-	ev := router.Event{Source: router.SourceMeta, Field: e.Field, WABA: "9", Flow: e.Flow, Name: e.Name, At: now.Add(-e.Late), Received: now,
-		AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus, Threshold: e.Threshold, Reading: router.Reading{Value: e.Value}}
+	ev := router.Event{Source: router.SourceMeta, Field: e.Field, WABA: "9", Flow: e.Flow, Name: e.Name,
+		At: now.Add(-e.Late), Received: now,
+		AlertState: e.AlertState, OldStatus: e.OldStatus, NewStatus: e.NewStatus, Threshold: e.Threshold,
+		Reading: router.Reading{Value: e.Value}}
 	if router.UnitOf(e.Name) != router.NoUnit && e.AlertState == "" {
 		ev.AlertState = router.Activated
 	}
@@ -46,7 +48,8 @@ func storyWorld(text string) func(string, map[string]string) (*rules.Rules, erro
 		if path != "rules.yaml" {
 			return nil, fmt.Errorf("%s: %w", path, os.ErrNotExist)
 		}
-		return rules.Load(path, []byte(world+text+ending), rules.Config{Env: func(name string) (string, bool) { return "0123456789abcdef0123456789abcdef", true }})
+		return rules.Load(path, []byte(world+text+ending),
+			rules.Config{Env: func(name string) (string, bool) { return "0123456789abcdef0123456789abcdef", true }})
 	}
 }
 
@@ -101,36 +104,58 @@ rules:
 		steps string
 		want  []string // of all steps: "- wanted", "+ got", "  as expected", "! problem"
 	}{
-		{"as expected", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 10, told: {chat: open error}}, {wait: 5m, told: {page: open error}}]`, nil},
-		{"a wait that is too short", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 10, told: {chat: open error}}, {wait: 299s, told: {page: open error}}]`, []string{"- page: open error"}},
-		{"silence is asserted", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 10, told: nobody}]`, []string{`+ chat: open error (rule "page")`}},
-		{"and so is a wrong severity", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, told: {chat: open error}}]`, []string{"- chat: open error", `+ chat: open warning (rule "page")`}},
+		{"as expected",
+			`[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 10, told: {chat: open error}}, {wait: 5m, told: {page: open error}}]`, nil},
+		{"a wait that is too short",
+			`[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 10, told: {chat: open error}}, {wait: 299s, told: {page: open error}}]`, []string{"- page: open error"}},
+		{"silence is asserted", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 10, told: nobody}]`,
+			[]string{`+ chat: open error (rule "page")`}},
+		{"and so is a wrong severity",
+			`[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, told: {chat: open error}}]`,
+			[]string{"- chat: open error", `+ chat: open warning (rule "page")`}},
 		{"anything will do", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, told: [chat]}]`, nil},
-		{"nothing will not", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, told: [chat, page]}]`, []string{"  chat: anything", "- page: anything"}},
-		{"who must not be told", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, not_told: [page, chat]}]`, []string{`+ chat: open warning (rule "page")`}},
+		{"nothing will not", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, told: [chat, page]}]`,
+			[]string{"  chat: anything", "- page: anything"}},
+		{"who must not be told", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, not_told: [page, chat]}]`,
+			[]string{`+ chat: open warning (rule "page")`}},
 		{"a step that says nothing asserts nothing", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5}]`, nil},
-		{"an acknowledgement stops the page", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 10}, {acknowledge: anna, told: {chat: acknowledge}}, {wait: 1h, told: nobody}]`, nil},
-		{"until it is taken back", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 10}, {acknowledge: anna}, {wait: 1h}, {unacknowledge: anna, told: {chat: unacknowledge, page: open error}}]`, nil},
-		{"a person can page at once", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5}, {page: {by: anna, in: chat}, told: {page: open warning}}]`, nil},
-		{"a flap is one incident", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5}, {event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, alert_state: DEACTIVATED, told: nobody},
+		{"an acknowledgement stops the page",
+			`[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 10}, {acknowledge: anna, told: {chat: acknowledge}}, {wait: 1h, told: nobody}]`, nil},
+		{"until it is taken back",
+			`[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 10}, {acknowledge: anna}, {wait: 1h}, {unacknowledge: anna, told: {chat: unacknowledge, page: open error}}]`, nil},
+		{"a person can page at once",
+			`[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5}, {page: {by: anna, in: chat}, told: {page: open warning}}]`, nil},
+		{"a flap is one incident",
+			`[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5}, {event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, alert_state: DEACTIVATED, told: nobody},
 			{wait: 5m, event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, told: nobody}, {event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, alert_state: DEACTIVATED}, {wait: 10m, told: {chat: resolve}}]`, nil},
-		{"resolved and reopened by hand", `[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5}, {resolve: anna, told: {chat: resolve}}, {reopen: ben, told: {chat: open warning}}]`, nil},
-		{"worse while acknowledged pages anew", `[{event: CLIENT_ERROR_RATE, flow: Checkout, threshold: 5, told: {page: open warning}}, {acknowledge: {by: anna, in: page}}, {event: CLIENT_ERROR_RATE, flow: Checkout, threshold: 50, told: {page: [rise critical, open critical]}}]`, nil},
-		{"an acknowledgement that nobody follows up ends", `[{event: CLIENT_ERROR_RATE, flow: Checkout, threshold: 5}, {acknowledge: anna, told: {page: acknowledge}}, {wait: 239m, told: nobody}, {wait: 1m, told: {page: unacknowledge}}, {wait: 1d, told: nobody}]`, nil},
-		{"what nobody has is told again", `[{event: ENDPOINT_LATENCY, flow: Checkout, threshold: 5000, told: {chat: open error, page: open error}}, {wait: 29m, told: nobody}, {wait: 1m, told: {chat: remind, page: update}},
+		{"resolved and reopened by hand",
+			`[{event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5}, {resolve: anna, told: {chat: resolve}}, {reopen: ben, told: {chat: open warning}}]`, nil},
+		{"worse while acknowledged pages anew",
+			`[{event: CLIENT_ERROR_RATE, flow: Checkout, threshold: 5, told: {page: open warning}}, {acknowledge: {by: anna, in: page}}, {event: CLIENT_ERROR_RATE, flow: Checkout, threshold: 50, told: {page: [rise critical, open critical]}}]`, nil},
+		{"an acknowledgement that nobody follows up ends",
+			`[{event: CLIENT_ERROR_RATE, flow: Checkout, threshold: 5}, {acknowledge: anna, told: {page: acknowledge}}, {wait: 239m, told: nobody}, {wait: 1m, told: {page: unacknowledge}}, {wait: 1d, told: nobody}]`, nil},
+		{"what nobody has is told again",
+			`[{event: ENDPOINT_LATENCY, flow: Checkout, threshold: 5000, told: {chat: open error, page: open error}}, {wait: 29m, told: nobody}, {wait: 1m, told: {chat: remind, page: update}},
 			{wait: 30m, told: {chat: remind, page: remind}}, {acknowledge: anna, told: {chat: acknowledge, page: acknowledge}}, {wait: 119m, told: nobody}, {wait: 1m, told: {chat: unacknowledge, page: unacknowledge}},
 			{wait: 30m, told: {chat: remind, page: update}}, {event: ENDPOINT_LATENCY, flow: Checkout, threshold: 5000, alert_state: DEACTIVATED, told: {chat: resolve, page: resolve}}, {wait: 1d, told: nobody}]`, nil},
-		{"a silence by label", `[{silence: {by: anna, team: growth, for: 1h}}, {event: ENDPOINT_ERROR_RATE, flow: Sign-up, threshold: 5, told: nobody}, {event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, told: {chat: open warning}}, {unsilence: anna, told: {chat: open warning}}]`, nil},
-		{"a silence until it has recovered", `[{silence: {by: anna, flow: Sign-up}}, {event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, told: nobody}, {event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, alert_state: DEACTIVATED, told: nobody}, {event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, told: {page: open warning}}]`, nil},
-		{"a late event changes nothing", `[{event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, alert_state: DEACTIVATED, told: {page: resolve}}, {late: 10m, event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, told: nobody}]`, nil},
-		{"two incidents of one flow", `[{event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5}, {event: ENDPOINT_ERROR_RATE, flow: Sign-up, threshold: 5}, {acknowledge: anna}]`,
-			[]string{"! 2 incidents are open (CLIENT_ERROR_RATE of Sign-up, ENDPOINT_ERROR_RATE of Sign-up): say which with flow or event"}},
-		{"one of them", `[{event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5}, {event: ENDPOINT_ERROR_RATE, flow: Sign-up, threshold: 5}, {acknowledge: {by: anna, event: CLIENT_ERROR_RATE}, told: {page: acknowledge}}]`, nil},
+		{"a silence by label",
+			`[{silence: {by: anna, team: growth, for: 1h}}, {event: ENDPOINT_ERROR_RATE, flow: Sign-up, threshold: 5, told: nobody}, {event: ENDPOINT_ERROR_RATE, flow: Checkout, threshold: 5, told: {chat: open warning}}, {unsilence: anna, told: {chat: open warning}}]`, nil},
+		{"a silence until it has recovered",
+			`[{silence: {by: anna, flow: Sign-up}}, {event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, told: nobody}, {event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, alert_state: DEACTIVATED, told: nobody}, {event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, told: {page: open warning}}]`, nil},
+		{"a late event changes nothing",
+			`[{event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, alert_state: DEACTIVATED, told: {page: resolve}}, {late: 10m, event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, told: nobody}]`, nil},
+		{"two incidents of one flow",
+			`[{event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5}, {event: ENDPOINT_ERROR_RATE, flow: Sign-up, threshold: 5}, {acknowledge: anna}]`,
+			[]string{
+				"! 2 incidents are open (CLIENT_ERROR_RATE of Sign-up, ENDPOINT_ERROR_RATE of Sign-up): say which with flow or event"}},
+		{"one of them",
+			`[{event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5}, {event: ENDPOINT_ERROR_RATE, flow: Sign-up, threshold: 5}, {acknowledge: {by: anna, event: CLIENT_ERROR_RATE}, told: {page: acknowledge}}]`, nil},
 		{"nothing to acknowledge", `[{acknowledge: anna}]`, []string{"! there is no incident that is open"}},
 		{"no silence to end", `[{unsilence: anna}]`, []string{"! no silence was added"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			text := "rules: rules.yaml\nstories:\n  - name: a\n    at: 2026-03-02 09:00 Europe/Berlin\n    steps: " + c.steps + "\n"
+			text := "rules: rules.yaml\nstories:\n  - name: a\n    at: 2026-03-02 09:00 Europe/Berlin\n    steps: " +
+				c.steps + "\n"
 			stories, err := Load("a.test.yaml", []byte(text), storyWorld(rules))
 			if err != nil {
 				t.Fatal(err)
@@ -169,7 +194,10 @@ func FuzzLoadStories(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	f.Add([]byte("rules: rules.yaml\nstories: [{name: a, steps: [{event: ENDPOINT_ERROR_RATE, flow: \"1\", threshold: 10, told: {chat: open error}}, {wait: 1h}, {acknowledge: a}]}]"))
+	f.Add(
+		[]byte(
+			"rules: rules.yaml\nstories: [{name: a, steps: [{event: ENDPOINT_ERROR_RATE, flow: \"1\", threshold: 10, told: " +
+				"{chat: open error}}, {wait: 1h}, {acknowledge: a}]}]"))
 	load := storyWorld("rules: [{name: a, match: {}, notify: [chat]}]")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		stories, err := Load("a.yaml", data, load)

@@ -86,8 +86,8 @@ func NewTrial(r *rules.Rules) *Trial {
 	return t
 }
 
-// Fold folds an event, at the time of its arrival, and returns who is told what, in order, and what came of the event in
-// one line.
+// Fold folds an event, at the time of its arrival, and returns who is told what, in order, and what came of the event
+// in one line.
 func (t *Trial) Fold(e router.Event) (told []Telling, outcome string) {
 	told = t.Advance(e.Received)
 	t.event, t.decision = &e, router.Decision{}
@@ -166,7 +166,8 @@ func (t *Trial) hear(told []Telling, b router.Batch) []Telling {
 }
 
 func (t *Trial) hearNotice(b router.Batch, o router.Owed) Telling {
-	out := Telling{Notifier: o.Target.Notifier, Kind: o.Target.Kind, Verb: VerbNotice, Severity: o.Severity, At: t.sim.Now(), Event: o.Event()}
+	out := Telling{Notifier: o.Target.Notifier, Kind: o.Target.Kind, Verb: VerbNotice, Severity: o.Severity,
+		At: t.sim.Now(), Event: o.Event()}
 	for i := range b.Notices {
 		if n := &b.Notices[i]; n.Event == o.Notice {
 			out.Notice, out.Rule = n, n.Rule
@@ -191,7 +192,8 @@ func (t *Trial) keyOfEvent() string {
 func (t *Trial) hearIncident(b router.Batch, o router.Owed) Telling {
 	at := deliveryKey{o.Incident, o.Event(), o.Target.Notifier}
 	was, known := t.told[at]
-	out := Telling{Notifier: o.Target.Notifier, Kind: o.Target.Kind, Verb: VerbUpdate, Severity: o.Severity, At: t.sim.Now(), Event: o.Event(),
+	out := Telling{Notifier: o.Target.Notifier, Kind: o.Target.Kind, Verb: VerbUpdate, Severity: o.Severity,
+		At: t.sim.Now(), Event: o.Event(),
 		Incident: was.Incident, Rule: was.Rule, state: was.state}
 	if target, ok := t.rules.Target(o.Target.Notifier); ok {
 		out.Kind = target.Kind

@@ -76,7 +76,8 @@ func (m Mistakes) Faults() (faults Mistakes) {
 // sort puts mistakes in the order of files and of places in them.
 func (m Mistakes) sort(order map[string]int) {
 	slices.SortStableFunc(m, func(a, b Mistake) int {
-		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), strings.Compare(a.Path, b.Path))
+		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+			strings.Compare(a.Path, b.Path))
 	})
 }
 
@@ -114,7 +115,8 @@ func (r *Report) Partial() bool { return r.partial }
 // WarnAt notes something that works and is surely not meant, at a place of any file.
 func (r *Report) WarnAt(p Place, path, problem, hint string) {
 	if len(r.warned) < maxMistakes {
-		r.warned = append(r.warned, Mistake{File: p.File, Line: p.Line, Column: p.Column, Path: path, Problem: problem, Hint: hint, Warning: true})
+		r.warned = append(r.warned, Mistake{File: p.File, Line: p.Line, Column: p.Column, Path: path, Problem: problem,
+			Hint: hint, Warning: true})
 	}
 }
 

@@ -1,6 +1,6 @@
-// Package yamldoc reads YAML files with the position of everything in them, and collects what is wrong in all of them as
-// file:line:column, with a hint where it can. What the keys are, and what their values mean, is left to its callers: it
-// knows maps, lists, single values and texts.
+// Package yamldoc reads YAML files with the position of everything in them, and collects what is wrong in all of them
+// as file:line:column, with a hint where it can. What the keys are, and what their values mean, is left to its callers:
+// it knows maps, lists, single values and texts.
 package yamldoc
 
 import (
@@ -177,8 +177,8 @@ type Scalar struct {
 	format  *Format
 }
 
-// Written is the value as it stands in the file, for people. What looks like a secret may be one that was put in the wrong
-// place.
+// Written is the value as it stands in the file, for people. What looks like a secret may be one that was put in the
+// wrong place.
 func (s Scalar) Written() string {
 	if s.secret() {
 		return "the value"

@@ -13,7 +13,8 @@ func TestMistakesNameThePlaceInTheirFile(t *testing.T) {
 		Holds: "shopping", Begin: "write what to buy", References: "variables are for prices",
 		Secret: func(text string) bool { return strings.HasPrefix(text, "secret-") },
 	})
-	first, root := report.Open("first.yaml", []byte("fruit: [apple, pear]\nbread: yes\nmilk: ${LITRES}\ntea:\ncode: secret-1\n"))
+	first, root := report.Open("first.yaml",
+		[]byte("fruit: [apple, pear]\nbread: yes\nmilk: ${LITRES}\ntea:\ncode: secret-1\n"))
 	entries, _ := first.Mapping(root, "")
 	for _, e := range entries {
 		switch e.Key {

@@ -25,7 +25,8 @@ func (r *Reader) parse(data []byte) (root *yaml.Node) {
 	}
 	defer func() { r.parsed += countNodes(root) }()
 	whole, second, err := parseYAML(data)
-	empty := errors.Is(err, io.EOF) || err == nil && !second && (len(whole.Content) == 0 || whole.Content[0].Tag == "!!null")
+	empty := errors.Is(err, io.EOF) || err == nil && !second &&
+		(len(whole.Content) == 0 || whole.Content[0].Tag == "!!null")
 	switch {
 	case empty:
 		r.At(1, 1, "", "the file is empty", r.format.Begin)
@@ -106,7 +107,8 @@ func (r *Reader) parseBeginning(data []byte, err error) *yaml.Node {
 	line = max(1, min(line, len(r.lines)))
 	if anchor, ok := strings.CutPrefix(message, "unknown anchor '"); ok {
 		name, _, _ := strings.Cut(anchor, "'")
-		r.At(line, max(1, columnOf(r.lines[line-1], "*"+name)), "", fmt.Sprintf("nothing above is named &%s", name), "quote the value if it only begins with *")
+		r.At(line, max(1, columnOf(r.lines[line-1], "*"+name)), "", fmt.Sprintf("nothing above is named &%s", name),
+			"quote the value if it only begins with *")
 	} else {
 		column, problem, hint := explainSyntax(r.lines[line-1], message)
 		r.At(line, column, "", problem, hint)
@@ -162,16 +164,22 @@ func explainSyntax(text, message string) (column int, problem, hint string) {
 		return column, "a tab stands in the indentation", "YAML allows only spaces there"
 	}
 	for _, e := range []struct{ said, problem, hint string }{
-		{"mapping values are not allowed", "a \":\" stands where no key can be", `check the indentation, and quote a text that contains ": "`},
+		{"mapping values are not allowed", "a \":\" stands where no key can be",
+			`check the indentation, and quote a text that contains ": "`},
 		{"did not find expected key", "a key is expected here", "check that the indentation is that of the lines above"},
-		{"did not find expected '-' indicator", "a list goes on here with something that is no item", "begin the item with - or mend the indentation"},
+		{"did not find expected '-' indicator", "a list goes on here with something that is no item",
+			"begin the item with - or mend the indentation"},
 		{"could not find expected ':'", "a key without its \":\"", `write "key: value"`},
-		{"did not find expected ',' or ']'", "a list that begins with [ misses a comma or its ]", "quote a value that has a comma, a bracket or a brace in it"},
-		{"did not find expected ',' or '}'", "a map that begins with { misses a comma or its }", "quote a value that has a comma, a bracket or a brace in it"},
-		{"did not find expected node content", "a value is expected here", "a [ or { that is not closed can be above; quote a text that begins with such a character"},
+		{"did not find expected ',' or ']'", "a list that begins with [ misses a comma or its ]",
+			"quote a value that has a comma, a bracket or a brace in it"},
+		{"did not find expected ',' or '}'", "a map that begins with { misses a comma or its }",
+			"quote a value that has a comma, a bracket or a brace in it"},
+		{"did not find expected node content", "a value is expected here",
+			"a [ or { that is not closed can be above; quote a text that begins with such a character"},
 		{"found unexpected end of stream", "a quoted text is never closed", "add the missing quote"},
 		{"found character that cannot start any token", "a value cannot begin with this character", "quote the value"},
-		{"unknown escape character", `a \ in double quotes is followed by a letter that means nothing`, `use single quotes, or write \\`},
+		{"unknown escape character", `a \ in double quotes is followed by a letter that means nothing`,
+			`use single quotes, or write \\`},
 		{"control characters are not allowed", "a character that is no text stands here", "save the file as UTF-8 text"},
 		{"UTF-8", "this is no UTF-8 text", "save the file as UTF-8"},
 		{"exceeded max depth", "lists or maps are nested far too deep", ""},

@@ -13,7 +13,8 @@ import (
 	_ "modernc.org/sqlite"             // driver sqlite
 )
 
-// OnEach runs a benchmark over each database, as it is set up for real: what is committed is on disk. fresh names a new one.
+// OnEach runs a benchmark over each database, as it is set up for real: what is committed is on disk. fresh names a new
+// one.
 func OnEach(b *testing.B, bench func(b *testing.B, fresh func(b *testing.B) string)) {
 	b.Run("db=sqlite", func(b *testing.B) {
 		bench(b, func(b *testing.B) string { return filepath.Join(b.TempDir(), "bench.db") })
@@ -35,7 +36,8 @@ func Grow(t testing.TB, dsn string) {
 	t.Helper()
 	driver, after := "sqlite", []string{"ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"}
 	if strings.HasPrefix(dsn, "postgres") {
-		driver, after = "pgx", []string{"VACUUM ANALYZE", "CHECKPOINT"} // what follows such a load in the background is not what is measured
+		// what follows such a load in the background is not what is measured
+		driver, after = "pgx", []string{"VACUUM ANALYZE", "CHECKPOINT"}
 	}
 	db, err := sql.Open(driver, dsn)
 	if err != nil {
@@ -49,14 +51,19 @@ func Grow(t testing.TB, dsn string) {
 	)
 	for _, query := range append([]string{
 		fmt.Sprintf(numbers+`INSERT INTO events (digest, received_at, state, outcome, body)
-			SELECT '177'||`+pad+`||'-0123456789abcdef0123456789abcdef', 1772000000000000 + i * 1000000, 'folded', 'opened INC-1', '{"source":"meta","name":"ENDPOINT_ERROR_RATE","value":`+value+`}' FROM n`, grownEvents),
-		fmt.Sprintf(numbers+`INSERT INTO incidents (number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at, resolved_at, resolved_by, acknowledged_at, acknowledged_by, details)
+			SELECT '177'||`+pad+
+			`||'-0123456789abcdef0123456789abcdef', 1772000000000000 + i * 1000000, 'folded', 'opened INC-1', '{"source":"meta","name":"ENDPOINT_ERROR_RATE","value":`+value+`}' FROM n`, grownEvents),
+		fmt.Sprintf(numbers+
+			`INSERT INTO incidents (number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at, resolved_at, resolved_by, acknowledged_at, acknowledged_by, details)
 			SELECT i, 'flowbridge/1/'||i||'/E', '1', 'f'||i, 'E', 'open', 3, 3, 'r', 3, 3, 3, 1772000000000000, 0, '', 0, '', '{"flow_name":"Checkout"}' FROM n`, grownIncidents),
-		fmt.Sprintf(numbers+`INSERT INTO alerts (waba, flow, event, level, active, raised_at, cleared_at, since, until, opened_by, closed_by, severity, incident, key, details)
-			SELECT '1', 'f'||i, 'E', '10', 1, 1772000000000000, 0, 1772000000000000, 0, i, 0, 3, i, 'k', '{}' FROM n`, grownIncidents),
+		fmt.Sprintf(numbers+
+			`INSERT INTO alerts (waba, flow, event, level, active, raised_at, cleared_at, since, until, opened_by, closed_by, severity, incident, key, details)
+			SELECT '1', 'f'||i, 'E', '10', 1, 1772000000000000, 0, 1772000000000000, 0, i, 0, 3, i, 'k', '{}' FROM n`,
+			grownIncidents),
 		fmt.Sprintf(numbers+`INSERT INTO timeline (incident, n, at, recorded_at, kind, text, event)
 			SELECT (i - 1) / 3 + 1, (i - 1) %% 3 + 1, 1772000000000000, 1772000000000000, 'opened', 'Endpoint error rate reached 10 %%', i FROM n`, 3*grownIncidents),
-		fmt.Sprintf(numbers+`INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, open, severity, owed, have, state, next_at, receipt, updated_at)
+		fmt.Sprintf(numbers+
+			`INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, open, severity, owed, have, state, next_at, receipt, updated_at)
 			SELECT (i - 1) / 2 + 1, 0, CASE i %% 2 WHEN 0 THEN 'chat' ELSE 'page' END, 'flowbridge/1/'||((i - 1) / 2 + 1)||'/E', 'slack', '#ops', '', 1, 3, 1, 1, 'delivered', 0, '{"ts":"1","told":3}', 1772000000000000 FROM n`, 2*grownIncidents),
 	}, after...) {
 		if _, err := db.Exec(query); err != nil {

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// Remember fills an empty database of the newest schema with so many incidents, of which the last 200 are open, each with an
-// alert, a timeline of three and two deliveries. Every thousandth has the label team=rare and the word needle, and so many
-// events stand in the journal, three for an incident.
+// Remember fills an empty database of the newest schema with so many incidents, of which the last 200 are open, each
+// with an alert, a timeline of three and two deliveries. Every thousandth has the label team=rare and the word needle,
+// and so many events stand in the journal, three for an incident.
 func Remember(t testing.TB, dsn string, incidents int) {
 	t.Helper()
 	driver, after := "sqlite", []string{"PRAGMA wal_checkpoint(TRUNCATE)"} // not ANALYZE: a bridge leaves it so
@@ -32,7 +32,8 @@ func Remember(t testing.TB, dsn string, incidents int) {
 	for _, query := range append([]string{
 		fmt.Sprintf(numbers+`INSERT INTO events (digest, received_at, state, outcome, body)
 			SELECT 'd'||i, 1772000000000000 + i * 1000000, 'folded', 'opened INC-1', '{"source":"meta","waba":"1","flow":"'||((i / 3) %% 500)||'","name":"ENDPOINT_ERROR_RATE","value":{"event":"ENDPOINT_ERROR_RATE","threshold":10}}' FROM n`, 3*incidents),
-		fmt.Sprintf(numbers+`INSERT INTO incidents (number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at, resolved_at, resolved_by,
+		fmt.Sprintf(numbers+
+			`INSERT INTO incidents (number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries, opened_at, resolved_at, resolved_by,
 			acknowledged_at, acknowledged_by, details, labels, words)
 			SELECT i, 'flowbridge/1/'||i||'/E', '1', CAST(i %% 500 AS TEXT), 'ENDPOINT_ERROR_RATE', CASE WHEN i > %d THEN 'open' ELSE 'resolved' END, 1 + i %% 4, 1 + i %% 4, 'r', 3, 3, 3, 1772000000000000 + i * 3000000,
 			CASE WHEN i > %d THEN 0 ELSE 1772000001000000 + i * 3000000 END, '', 0, '', '%s',
@@ -40,14 +41,18 @@ func Remember(t testing.TB, dsn string, incidents int) {
 team=rare
 ' ELSE '
 team=payments
-' END, CASE WHEN i %% 1000 = 0 THEN 'checkout needle' ELSE 'checkout' END FROM n`, incidents, incidents-200, incidents-200, details),
-		fmt.Sprintf(numbers+`INSERT INTO alerts (waba, flow, event, level, active, raised_at, cleared_at, since, until, opened_by, closed_by, severity, incident, key, details)
+' END, CASE WHEN i %% 1000 = 0 THEN 'checkout needle' ELSE 'checkout' END FROM n`, incidents, incidents-200,
+			incidents-200, details),
+		fmt.Sprintf(numbers+
+			`INSERT INTO alerts (waba, flow, event, level, active, raised_at, cleared_at, since, until, opened_by, closed_by, severity, incident, key, details)
 			SELECT '1', 'f'||i, 'ENDPOINT_ERROR_RATE', '10', 1, 1772000000000000, 0, 1772000000000000, 0, i * 3 - 2, i * 3, 3, i, 'k', '{}' FROM n`, incidents),
 		fmt.Sprintf(numbers+`INSERT INTO timeline (incident, n, at, recorded_at, kind, text, event)
 			SELECT (i - 1) / 3 + 1, (i - 1) %% 3 + 1, 1772000000000000, 1772000000000000, 'opened', 'Endpoint error rate reached 10 %%', i FROM n`, 3*incidents),
-		fmt.Sprintf(numbers+`INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, open, severity, owed, have, state, next_at, receipt, updated_at)
+		fmt.Sprintf(numbers+
+			`INSERT INTO deliveries (incident, event, notifier, key, kind, channel, routing_key, open, severity, owed, have, state, next_at, receipt, updated_at)
 			SELECT (i - 1) / 2 + 1, 0, CASE i %% 2 WHEN 0 THEN 'chat' ELSE 'page' END, 'flowbridge/1/'||((i - 1) / 2 + 1)||'/E', 'slack', '#ops', '', 1, 3, 1, 1,
-			CASE WHEN i %% 997 = 0 THEN 'parked' ELSE 'delivered' END, 0, '{"ts":"1","told":3}', 1772000000000000 FROM n`, 2*incidents),
+			CASE WHEN i %% 997 = 0 THEN 'parked' ELSE 'delivered' END, 0, '{"ts":"1","told":3}', 1772000000000000 FROM n`,
+			2*incidents),
 	}, after...) {
 		if _, err := db.Exec(query); err != nil {
 			t.Fatal(err)

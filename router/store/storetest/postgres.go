@@ -25,8 +25,9 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 )
 
-// Require names the environment variable that lists, with commas, what must be there: where one of them is missing a test
-// fails instead of being skipped. The names are postgres, shells (bash, zsh and fish), mandoc and chromium (with axe-core).
+// Require names the environment variable that lists, with commas, what must be there: where one of them is missing a
+// test fails instead of being skipped. The names are postgres, shells (bash, zsh and fish), mandoc and chromium (with
+// axe-core).
 const Require = "FLOWBRIDGE_TEST_REQUIRE"
 
 // Server is a PostgreSQL server of a test's own, on a socket in a folder of its own.
@@ -39,7 +40,8 @@ type Server struct {
 	n        atomic.Int64 // databases made
 }
 
-// Long leaves a test out where -short asks for the quick ones: what takes seconds of real processes, or of many histories.
+// Long leaves a test out where -short asks for the quick ones: what takes seconds of real processes, or of many
+// histories.
 func Long(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
@@ -117,7 +119,8 @@ func launch(settings ...string) (s *Server, err error) {
 	if s, err = place(settings...); err != nil {
 		return nil, err
 	}
-	initdb := s.command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", "flowbridge", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+	initdb := s.command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", "flowbridge", "--auth=trust",
+		"--encoding=UTF8", "--locale=C", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, errors.Join(fmt.Errorf("initdb: %w\n%s", err, out), os.RemoveAll(s.dir))
 	}
