@@ -63,6 +63,7 @@ type looker struct {
 	agent   string
 	key     func() *rsa.PublicKey    // returns nil where no ping can be made
 	sign    func(body []byte) string // returns the header X-Hub-Signature-256
+	since   func(time.Time) time.Duration
 }
 
 // newLooker returns one whose every probe is a connection of its own: no proxy, no redirect, nothing of before.
@@ -79,7 +80,7 @@ func newLooker(cfg *Config) *looker {
 		client: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		}},
-		timeout: cfg.Timeout, agent: cfg.Agent, key: cfg.Key, sign: cfg.Sign,
+		timeout: cfg.Timeout, agent: cfg.Agent, key: cfg.Key, sign: cfg.Sign, since: time.Since,
 	}
 }
 
@@ -115,7 +116,7 @@ func (l *looker) look(ctx context.Context, address router.Secret) (s sight) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	s.took, s.status = time.Since(began), resp.StatusCode
+	s.took, s.status = l.since(began), resp.StatusCode
 	if err != nil {
 		s.result, s.words = unanswered(err, l.timeout)
 		return s
@@ -127,27 +128,26 @@ func (l *looker) look(ctx context.Context, address router.Secret) (s sight) {
 // judge says what an answer means. Without a ping, any answer of HTTP says that the endpoint can be reached, and no
 // more.
 func (s *sight) judge(p *ping, body []byte) {
-	s.words = fmt.Sprintf("it answers HTTP %d", s.status)
 	switch {
 	case s.status/100 == 3:
-		s.result, s.good = redirected, p == nil
-		s.words = fmt.Sprintf("it redirects (HTTP %d), which is not followed", s.status)
+		s.result, s.words = redirected, fmt.Sprintf("it redirects (HTTP %d), which is not followed", s.status)
 	case p == nil:
-		s.result, s.good = reached, true
+		s.result = reached
 	case s.status == http.StatusMisdirectedRequest:
 		s.result, s.words = undecrypted, "it answers HTTP 421: it cannot decrypt, or has another key"
 	case s.status == statusUnsigned:
 		s.result, s.words = unsigned, "it answers HTTP 432: it does not believe our signature"
 	case s.status != http.StatusOK:
-		s.result = odd
+		s.result, s.words = odd, fmt.Sprintf("it answers HTTP %d", s.status)
 	case len(body) > maxBody:
 		s.result, s.words = odd, fmt.Sprintf("its answer is longer than %d KiB", maxBody>>10)
 	default:
-		if s.words = p.read(body); s.words != "" {
+		if s.result, s.words = active, p.read(body); s.words != "" {
 			s.result = odd
-			return
 		}
-		s.result, s.good = active, true
+	}
+	if s.good = p == nil || s.words == ""; s.good {
+		s.words = ""
 	}
 }
 
@@ -182,7 +182,7 @@ func unanswered(err error, timeout time.Duration) (result, string) {
 		errors.Is(err, syscall.EPIPE):
 		return unreachable, "it closes the connection without an answer"
 	}
-	return unreachable, "it gives no answer of HTTP"
+	return unreachable, "it breaks off without an answer of HTTP"
 }
 
 // tlsFault says what is wrong with TLS; "" where that is not known to be the reason.
