@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -351,15 +352,24 @@ func TestWhileTheStoreFailsNothingIsForgotten(t *testing.T) {
 
 func TestNothingIsReadWhileNobodyWantsProbes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, Config{})
-	ctx, cancel := context.WithTimeout(t.Context(), 3*pollEvery/2)
-	defer cancel()
-	w.Run(ctx)
-	if w.reads > 0 {
-		t.Errorf("the store was read %d times", w.reads)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		run := func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*pollEvery)
+			defer cancel()
+			w.Run(ctx)
+		}
+		run()
+		if w.reads > 0 {
+			t.Errorf("the store was read %d times", w.reads)
+		}
+		w.given[id("77")] = "https://shop.example.com/flow"
+		if run(); w.reads != 1 { // the clock of the bridge stands still
+			t.Errorf("the store was read %d times, want once", w.reads)
+		}
+	})
 	for _, cfg := range []Config{{}, {Wanted: func() bool { return true }}} {
-		if _, err := New(cfg, w); err == nil {
+		if _, err := New(cfg, nil); err == nil {
 			t.Errorf("%+v is taken", cfg)
 		}
 	}
