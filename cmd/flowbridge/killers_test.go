@@ -1,7 +1,6 @@
 package main
 
 import (
-	databases "flowbridge/router/store/storetest"
 	"fmt"
 	"net/http"
 	"os"
@@ -9,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	databases "flowbridge/router/store/storetest"
 )
 
 // killers are expressions, and wordKillers templates, that took all memory or time there is.
