@@ -118,6 +118,7 @@ func (c *crashes) poster(ctx context.Context, n int, random *rand.Rand) {
 		ok := postEntries(client, url, entry)
 		c.mu.Lock()
 		c.sending--
+		c.refused.note(entry, ok)
 		if ok {
 			c.answered[url]++
 		} else {
@@ -131,6 +132,23 @@ func (c *crashes) poster(ctx context.Context, n int, random *rand.Rand) {
 			case <-ctx.Done():
 			}
 		}
+	}
+}
+
+// refusedPosts measures for how long Meta has to repeat itself.
+type refusedPosts struct {
+	since   map[string]time.Time // by entry: when it was refused first
+	longest time.Duration        // from there until one was answered 200
+}
+
+func (r *refusedPosts) note(entry string, ok bool) {
+	since, before := r.since[entry]
+	switch {
+	case !ok && !before:
+		r.since[entry] = time.Now()
+	case ok && before:
+		r.longest = max(r.longest, time.Since(since))
+		delete(r.since, entry)
 	}
 }
 

@@ -162,18 +162,20 @@ func (d *dialect) migrations() ([]*goose.Migration, error) {
 		return nil, err
 	}
 	var out []*goose.Migration
+	newest := files[len(files)-1]
 	for _, m := range files {
-		out = append(out, goose.NewGoMigration(m.version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		up := func(ctx context.Context, tx *sql.Tx) error {
+			if err := d.makeWay(ctx, tx, m.version, newest); err != nil {
+				return err
+			}
 			return d.runMigration(ctx, tx, m)
-		}}, nil))
+		}
+		out = append(out, goose.NewGoMigration(m.version, &goose.GoFunc{RunTx: up}, nil))
 	}
 	return out, nil
 }
 
 func (d *dialect) runMigration(ctx context.Context, tx *sql.Tx, m migration) error {
-	if err := d.makeWay(ctx, tx, m); err != nil {
-		return err
-	}
 	if _, err := tx.ExecContext(ctx, m.statements); err != nil {
 		return err
 	}
@@ -190,28 +192,28 @@ func (d *dialect) runMigration(ctx context.Context, tx *sql.Tx, m migration) err
 	return nil
 }
 
-// makeWay bounds what a migration may hold up on PostgreSQL, and stops it where a process at work would not understand
-// the tables any more.
-func (d *dialect) makeWay(ctx context.Context, tx *sql.Tx, m migration) error {
+// makeWay bounds what a migration may hold up on PostgreSQL, and refuses to begin what would shut out a process at work:
+// the tables are on their way from version on to newest.
+func (d *dialect) makeWay(ctx context.Context, tx *sql.Tx, version int64, newest migration) error {
 	if !d.peers {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, fmt.Sprintf(`SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = %d`,
 		lockPatience.Milliseconds(), migrationTime.Milliseconds()))
-	if err != nil || m.version <= leftBehind {
+	if err != nil || version <= leftBehind {
 		return err
 	}
-	e := shutOutError{schema: m.version, oldest: m.oldest}
-	// One that was killed counts until its lease is over.
+	// A process that was killed counts until its lease is over.
+	e := shutOutError{schema: newest.version, oldest: newest.oldest}
 	err = tx.QueryRowContext(ctx, `SELECT count(*), coalesce(min(schema), 0) FROM processes
-		WHERE schema < $1 AND until > extract(epoch FROM clock_timestamp()) * 1000000`, m.oldest).Scan(&e.processes, &e.knows)
+		WHERE schema < $1 AND until > extract(epoch FROM clock_timestamp()) * 1000000`, e.oldest).Scan(&e.processes, &e.knows)
 	if err == nil && e.processes > 0 {
 		return &e
 	}
 	return err
 }
 
-// shutOutError says that processes are at work that a migration would shut out.
+// shutOutError says that processes are at work that would not understand the newest tables.
 type shutOutError struct{ schema, oldest, knows, processes int64 }
 
 func (e *shutOutError) Error() string {

@@ -160,19 +160,13 @@ func TestSeveralStartAtOnce(t *testing.T) {
 // TestAMigrationHoldsUpNobodyBehindItself holds that it waits for a table that a backup reads, and that who wants the
 // table meanwhile gets it.
 func TestAMigrationHoldsUpNobodyBehindItself(t *testing.T) {
-	ctx := context.Background()
-	dsn := storetest.Shared(t).Database(t)
+	ctx, server := context.Background(), storetest.Shared(t)
+	dsn := server.Database(t)
 	s, err := store.Open(ctx, store.Config{DSN: dsn})
 	check(t, err)
 	check(t, s.Close())
 	run(t, "pgx", dsn, backTo24...)
-	db, err := sql.Open("pgx", dsn)
-	check(t, err)
-	defer db.Close()
-	backup, err := db.Begin()
-	check(t, err)
-	_, err = backup.Exec(`LOCK TABLE processes IN ACCESS SHARE MODE`)
-	check(t, err)
+	end := server.Backup(t, dsn, "processes")
 
 	log := make(logLines, 10)
 	opened := make(chan error, 1)
@@ -191,9 +185,8 @@ func TestAMigrationHoldsUpNobodyBehindItself(t *testing.T) {
 	case err := <-opened:
 		t.Fatalf("it does not wait: %v", err)
 	}
-	_, err = db.Exec(`DELETE FROM processes`)
-	check(t, err)
-	check(t, backup.Commit())
+	run(t, "pgx", dsn, `DELETE FROM processes`)
+	end()
 	check(t, <-opened)
 	run(t, "pgx", dsn, `INSERT INTO processes (name, until, schema) VALUES ('a', 0, 25)`)
 }
