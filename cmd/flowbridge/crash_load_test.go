@@ -115,10 +115,11 @@ func (c *crashes) poster(ctx context.Context, n int, random *rand.Rand) {
 		c.posts++
 		c.sending++
 		c.mu.Unlock()
-		ok := postEntries(client, url, entry)
+		status := postEntries(client, url, entry)
 		c.mu.Lock()
 		c.sending--
-		c.refused.note(entry, ok)
+		c.refused.note(entry, status)
+		ok := status == http.StatusOK
 		if ok {
 			c.answered[url]++
 		} else {
@@ -139,10 +140,15 @@ func (c *crashes) poster(ctx context.Context, n int, random *rand.Rand) {
 type refusedPosts struct {
 	since   map[string]time.Time // by entry: when it was refused first
 	longest time.Duration        // from there until one was answered 200
+	answers int                  // other than 200; those that were cut off have none
 }
 
-func (r *refusedPosts) note(entry string, ok bool) {
+func (r *refusedPosts) note(entry string, status int) {
 	since, before := r.since[entry]
+	ok := status == http.StatusOK
+	if !ok && status != 0 {
+		r.answers++
+	}
 	switch {
 	case !ok && !before:
 		r.since[entry] = time.Now()
@@ -152,19 +158,19 @@ func (r *refusedPosts) note(entry string, ok bool) {
 	}
 }
 
-// postEntries posts and says whether the answer was 200.
-func postEntries(client *http.Client, url string, entries ...string) bool {
+// postEntries posts and returns the status of the answer, 0 for none.
+func postEntries(client *http.Client, url string, entries ...string) int {
 	body := []byte(postOf(entries...))
 	req, err := http.NewRequest(http.MethodPost, url+"/webhooks/whatsapp", bytes.NewReader(body))
 	if err != nil {
-		return false
+		return 0
 	}
 	req.Header.Set("X-Hub-Signature-256", whatsapp.Sign(testSecret, body))
 	resp, err := client.Do(req)
 	if err != nil {
-		return false
+		return 0
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode == http.StatusOK
+	return resp.StatusCode
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -33,12 +34,12 @@ func TestRollingUpgrade(t *testing.T) {
 		r.cannotStart(2, "upgrade them to the release before this one first")
 		r.upgradeBesideABackup(r.all[0])
 		for _, x := range r.all[1:] {
-			r.takesPosts(r.all...)
+			r.nginx.reload(t)
 			r.upgrade(1, x)
 		}
 		r.takesPosts(r.all...)
-		if r.refusedNow() > 0 {
-			t.Errorf("%d posts were refused while one bridge after another was upgraded", r.refusedNow())
+		if n := r.refusedNow(); n > 0 {
+			t.Errorf("%d posts were refused while one bridge after another was upgraded", n)
 		}
 		r.promote()
 		r.takesPosts(r.all...)
@@ -71,6 +72,7 @@ type rolling struct {
 	direct   string    // URL of the database at the primary, past the links
 	releases [3]string // binaries
 	endLoad  func()
+	nginx    *nginxProcess
 	started  time.Time
 	late     *lateness
 }
@@ -99,7 +101,7 @@ func newRolling(t *testing.T, lowest int) *rolling {
 		r.all = append(r.all, x)
 		r.start(0, x)
 	}
-	startNginx(t, nginx, at[3], at[:3])
+	r.nginx = startNginx(t, nginx, at[3], at[:3])
 	r.reach("http://" + at[3])
 	r.endLoad = r.load()
 	r.takesPosts(r.all...)
@@ -163,41 +165,26 @@ var releases = sync.OnceValues(func() (built [3]string, err error) {
 	return built, nil
 })
 
-// startNginx runs nginx with compose-nginx.conf, until the test ends.
-func startNginx(t *testing.T, nginx, listen string, bridges []string) {
+// nginxProcess is nginx with compose-nginx.conf.
+type nginxProcess struct {
+	path, dir string
+	globals   string // directives outside the file
+	log       *logBuffer
+}
+
+// startNginx runs it until the test ends.
+func startNginx(t *testing.T, path, listen string, bridges []string) *nginxProcess {
 	t.Helper()
-	text, _ := assets.Read("compose-nginx.conf")
-	var servers []string
-	upstream := ""
-	for line := range strings.Lines(string(text)) {
-		if strings.Contains(line, "server bridge-") {
-			upstream = line
-			servers = append(servers, line)
-		}
-	}
-	if len(servers) != 2 {
-		t.Fatalf("compose-nginx.conf names %d bridges, want 2", len(servers))
-	}
-	third := strings.Replace(upstream, "bridge-b", "bridge-c", 1)
-	dir := t.TempDir()
-	http := "http {\n"
-	for _, temporary := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		http += fmt.Sprintf("  %s_temp_path %s;\n", temporary, filepath.Join(dir, temporary))
-	}
-	conf := strings.Replace(string(text), upstream, upstream+third, 1)
-	conf = strings.NewReplacer("bridge-a:8080", bridges[0], "bridge-b:8080", bridges[1], "bridge-c:8080", bridges[2],
-		"listen 8080", "listen "+listen, "http {\n", http).Replace(conf)
-	path := filepath.Join(dir, "nginx.conf")
-	must(t, os.WriteFile(path, []byte(conf), 0o600))
-	globals := "daemon off; error_log stderr; pid " + filepath.Join(dir, "pid") + ";"
+	n := &nginxProcess{path: path, dir: t.TempDir(), log: &logBuffer{}}
+	n.globals = "error_log stderr notice; pid " + filepath.Join(n.dir, "pid") + ";"
 	if os.Geteuid() == 0 {
-		globals += " user root;" // who may look into the folders of tests
+		n.globals += " user root;" // who may look into the folders of tests
 	}
+	must(t, os.WriteFile(n.conf(), []byte(nginxConf(t, n.dir, listen, bridges)), 0o600))
 	// It ends with its standard input, so that no test leaves it behind.
-	cmd := exec.Command("sh", "-c", `"$@" </dev/null & n=$!; read -r word; kill $n; wait $n`, "sh",
-		nginx, "-e", "stderr", "-p", dir, "-c", path, "-g", globals)
-	log := &logBuffer{}
-	cmd.Stderr = log
+	cmd := exec.Command("sh", append([]string{"-c", `"$@" </dev/null & n=$!; read -r word; kill $n; wait $n`, "sh"},
+		n.command("-g", "daemon off; "+n.globals)...)...)
+	cmd.Stderr = n.log
 	stdin, err := cmd.StdinPipe()
 	must(t, err)
 	must(t, cmd.Start())
@@ -205,7 +192,7 @@ func startNginx(t *testing.T, nginx, listen string, bridges []string) {
 		_ = stdin.Close()
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("nginx said\n%s", tail(log.String()))
+			t.Logf("nginx said\n%s", tail(n.log.String()))
 		}
 	})
 	eventually(t, "nginx listens", func() bool {
@@ -215,6 +202,45 @@ func startNginx(t *testing.T, nginx, listen string, bridges []string) {
 		}
 		return err == nil
 	})
+	return n
+}
+
+func (n *nginxProcess) conf() string { return filepath.Join(n.dir, "nginx.conf") }
+
+func (n *nginxProcess) command(more ...string) []string {
+	return append([]string{n.path, "-e", "stderr", "-p", n.dir, "-c", n.conf()}, more...)
+}
+
+// reload is nginx -s reload. It returns when the workers that knew who did not answer take no more requests.
+func (n *nginxProcess) reload(t *testing.T) {
+	t.Helper()
+	const over = "gracefully shutting down"
+	before := strings.Count(n.log.String(), over)
+	args := n.command("-g", n.globals, "-s", "reload")
+	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("nginx -s reload: %v\n%s", err, out)
+	}
+	eventually(t, "nginx is reloaded", func() bool {
+		return strings.Count(n.log.String(), over) > before
+	})
+}
+
+// nginxConf is compose-nginx.conf with the addresses of a test, a third bridge, and folders that are there.
+func nginxConf(t *testing.T, dir, listen string, bridges []string) string {
+	t.Helper()
+	text, _ := assets.Read("compose-nginx.conf")
+	second := regexp.MustCompile(`.*server bridge-b:8080 .*\n`).FindString(string(text))
+	if second == "" {
+		t.Fatal("compose-nginx.conf has no bridge-b")
+	}
+	folders := "http {\n"
+	for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		folders += fmt.Sprintf("  %s_temp_path %s;\n", of, filepath.Join(dir, of))
+	}
+	conf := strings.Replace(string(text), second, second+strings.Replace(second, "bridge-b", "bridge-c", 1), 1)
+	return strings.NewReplacer("bridge-a:8080", bridges[0], "bridge-b:8080", bridges[1], "bridge-c:8080", bridges[2],
+		"listen 8080", "listen "+listen, "http {\n", folders, "worker_processes auto", "worker_processes 1",
+		"proxy_next_upstream_tries 2", "proxy_next_upstream_tries 3").Replace(conf)
 }
 
 // launch starts a process of a release in the place of one that has ended.
@@ -335,10 +361,11 @@ func (r *rolling) takesPosts(of ...*peer) {
 	}
 }
 
+// refusedNow counts the answers other than 200 so far. Posts that nginx cut off, as when it is reloaded, had none.
 func (r *rolling) refusedNow() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.unanswered
+	return r.refused.answers
 }
 
 // count ends the load and looks at what came of it.
@@ -348,8 +375,8 @@ func (r *rolling) count() {
 	r.bridge = r.all[0].process
 	r.rest()
 	r.everythingIsARepeat()
-	r.t.Logf("in %s: %s; a post was refused for %s at most, by a machine that was %s late at most",
-		time.Since(r.started).Round(time.Second), r.tally(), r.refused.longest.Round(time.Millisecond), r.late.most())
+	r.t.Logf("in %s: %s; a post was refused for %s at most, on a machine that was %s late at most; seed %d",
+		time.Since(r.started).Round(time.Second), r.crashes.tally(), r.refused.longest.Round(time.Millisecond), r.late.most(), *firstSeed)
 	if r.lost+r.twice+r.stranded > 0 {
 		r.t.Errorf("%d lost, %d told twice, %d stranded", r.lost, r.twice, r.stranded)
 	}
