@@ -77,7 +77,7 @@ type crashes struct {
 	urls              []string       // of the processes that Meta reaches
 	answered          map[string]int // posts that were answered 200, by URL
 	posts, unanswered int
-	refused           refusedPosts
+	patience          patience
 
 	lost, twice, stranded, incidents int
 }
@@ -87,7 +87,7 @@ func newCrashes(t *testing.T, seed uint64, db string) *crashes {
 	c := &crashes{
 		t: t, rand: rand.New(rand.NewPCG(seed, 1)), db: db, rate: crashRate, calm: 8,
 		active: map[string]map[float64]bool{}, clock: map[string]int64{}, answered: map[string]int{},
-		refused: refusedPosts{since: map[string]time.Time{}},
+		patience: patience{since: map[string]time.Time{}},
 	}
 	c.work.L = &c.mu
 	var rules strings.Builder

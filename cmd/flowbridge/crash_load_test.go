@@ -114,11 +114,12 @@ func (c *crashes) poster(ctx context.Context, n int, random *rand.Rand) {
 		c.outbox = slices.Delete(c.outbox, i, i+1)
 		c.posts++
 		c.sending++
+		c.patience.posts(entry)
 		c.mu.Unlock()
 		status := postEntries(client, url, entry)
 		c.mu.Lock()
 		c.sending--
-		c.refused.note(entry, status)
+		c.patience.hears(entry, status)
 		ok := status == http.StatusOK
 		if ok {
 			c.answered[url]++
@@ -136,25 +137,26 @@ func (c *crashes) poster(ctx context.Context, n int, random *rand.Rand) {
 	}
 }
 
-// refusedPosts measures for how long Meta has to repeat itself.
-type refusedPosts struct {
-	since   map[string]time.Time // by entry: when it was refused first
+// patience measures how long Meta has to repeat itself, or to wait.
+type patience struct {
+	since   map[string]time.Time // by entry: when it was posted first
 	longest time.Duration        // from there until one was answered 200
-	answers int                  // other than 200; those that were cut off have none
+	refused int                  // answers other than 200; posts that were cut off have none
 }
 
-func (r *refusedPosts) note(entry string, status int) {
-	since, before := r.since[entry]
-	ok := status == http.StatusOK
-	if !ok && status != 0 {
-		r.answers++
+func (p *patience) posts(entry string) {
+	if _, again := p.since[entry]; !again {
+		p.since[entry] = time.Now()
 	}
-	switch {
-	case !ok && !before:
-		r.since[entry] = time.Now()
-	case ok && before:
-		r.longest = max(r.longest, time.Since(since))
-		delete(r.since, entry)
+}
+
+func (p *patience) hears(entry string, status int) {
+	switch since, ok := p.since[entry]; {
+	case status != 0 && status != http.StatusOK:
+		p.refused++
+	case status != 0 && ok: // a copy of it may have been answered before
+		p.longest = max(p.longest, time.Since(since))
+		delete(p.since, entry)
 	}
 }
 
