@@ -280,6 +280,9 @@ func (r *rolling) stop(of ...*peer) {
 		if err := x.end(r.t); err != nil {
 			r.t.Errorf("a clean stop: %v", err)
 		}
+		if strings.Contains(x.stderr.String(), "cached plan") {
+			r.t.Error("it ran statements that had been prepared for other tables")
+		}
 	}
 }
 
