@@ -13,7 +13,7 @@ func (s Subject) Label(info FlowInfo, waba string) string {
 	case SubjectAccount:
 		return "account " + cmp.Or(info.AccountName, name, waba)
 	case SubjectPhone:
-		return strings.TrimSpace("number " + name)
+		return strings.TrimSpace("number " + cmp.Or(info.NumberName, name))
 	case SubjectTemplate:
 		return strings.TrimSpace("template " + name)
 	case SubjectEntity:

@@ -44,7 +44,8 @@ func buildEvent(e *stories.Event, now time.Time) ([]router.Event, error) {
 	return events, nil
 }
 
-// bridgeEvent is what the bridge says of itself: the mildest level unless the story names another under change, about what it names under with: {about}, such as a notifier.
+// bridgeEvent is what the bridge says of itself: the mildest level unless the story names another under change,
+// about what it names under with: {about}, such as a notifier.
 func bridgeEvent(e *stories.Event, at, now time.Time) ([]router.Event, error) {
 	signal := router.SignalOf(e.Name)
 	said := struct{ Change, About string }{Change: cmp.Or(e.Change, signal.Levels[0].Word)}

@@ -30,12 +30,14 @@ func (s *reader) subject(ev *Event, at map[string]yamldoc.Entry) {
 		}
 		about = one.kind
 		if one.key == "phone" && router.PlainPhone(ev.Phone) == ev.Phone && strings.Trim(ev.Phone, "0123456789") != "" {
-			s.Wrong(k.Value, k.Path, yamldoc.Quote(ev.Phone)+" is no phone number", `write "+1 555-078-3881" or "15550783881"`)
+			s.Wrong(k.Value, k.Path, yamldoc.Quote(ev.Phone)+" is no phone number",
+				`write "+1 555-078-3881" or "15550783881"`)
 		}
 	}
 	known := ev.Name != "" && len(router.SignalsOf(ev.Name)) > 0
 	if of := router.SubjectOf(ev.Name); known && about != "" && of != about {
-		s.Wrong(at["event"].At, at["event"].Path, ev.Name+" is about "+rules.WithArticle(of)+", and not "+rules.WithArticle(about), "")
+		s.Wrong(at["event"].At, at["event"].Path,
+			ev.Name+" is about "+rules.WithArticle(of)+", and not "+rules.WithArticle(about), "")
 		return
 	}
 	if k, ok := at["change"]; ok {
@@ -52,7 +54,8 @@ func (s *reader) misplaced(ev *Event, at map[string]yamldoc.Entry) {
 	}
 	for _, key := range []string{"flow", "threshold", "value", "old_status", "new_status", "error_type"} {
 		if k, ok := at[key]; ok {
-			s.Wrong(k.At, k.Path, "says nothing of "+ev.Name, "it is about "+rules.WithArticle(of)+": say what happened with change:")
+			s.Wrong(k.At, k.Path, "says nothing of "+ev.Name,
+				"it is about "+rules.WithArticle(of)+": say what happened with change:")
 		}
 	}
 }
