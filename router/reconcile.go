@@ -90,11 +90,10 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 		kind, rose = EntryEscalated, fmt.Sprintf("; severity rises from %s to %s", t.severity, inc.Severity)
 	}
 	text := f.reading(Sentence(f.e.SignalKey(), f.e.Level()))
-	if meaning := LevelMeaning(f.e.SignalKey(), f.e.Level()); meaning != "" {
-		text += ". " + strings.TrimSuffix(meaning, ".")
-	}
-	if IsDrill(inc.Flow) {
+	if meaning := LevelMeaning(f.e.SignalKey(), f.e.Level()); IsDrill(inc.Flow) {
 		text = DrillName + ": " + text
+	} else if meaning != "" {
+		text += ". " + strings.TrimSuffix(meaning, ".")
 	}
 	f.entry(inc, kind, text+rose)
 	f.say("%s %s", kind, inc.Name())

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -231,6 +232,37 @@ func TestADrillGoesAllTheWay(t *testing.T) {
 	if code, said := p.drilled(t, s); code != exitFault || !strings.Contains(said, "401") {
 		t.Errorf("without the secret it ended with %d:\n%s", code, said)
 	}
+}
+
+// TestADrillSaysThatNobodyIsAffected looks at what everybody sees while a drill goes on.
+func TestADrillSaysThatNobodyIsAffected(t *testing.T) {
+	t.Parallel()
+	s := newServices(t, "#ops")
+	p := start(t, s, writeRules(t, watchRules), filepath.Join(t.TempDir(), "bridge.db"))
+	now := time.Now()
+	for _, state := range []string{router.Activated, router.Deactivated} {
+		body, err := drillBody(drillFlow(now), "", now, state)
+		must(t, err)
+		p.post(t, string(body), http.StatusOK)
+		eventually(t, "both are told", func() bool {
+			return len(rootsOf(s.Slack)) == 1 && len(s.PagerDuty.Incidents()) == 1
+		})
+		_, page := p.asBrowser(t, "/incidents/1", nil)
+		signal := router.SignalOf(router.EndpointAvailability)
+		for where, text := range map[string]string{
+			"the card": cardText(rootsOf(s.Slack)[0]), "the console": page,
+			"the page": fmt.Sprint(s.PagerDuty.Incidents()[0].Details, s.PagerDuty.Incidents()[0].Summary),
+		} {
+			if !strings.Contains(text, router.DrillName) || strings.Contains(text, "For users") ||
+				strings.Contains(text, signal.Impact) || strings.Contains(text, signal.Help) {
+				t.Errorf("%s, when it is %s: %s", where, state, text)
+			}
+			if state == router.Activated && !strings.Contains(text, "no user is affected") {
+				t.Errorf("%s does not say that nobody is affected: %s", where, text)
+			}
+		}
+	}
+	must(t, p.stop(t))
 }
 
 // TestSeveralBridgesHoldOneDrill holds that of two processes on one database one holds the planned drill, and one tells

@@ -70,7 +70,8 @@ func incidentDetails(n *router.Notification) details {
 		d.measure(measured.Event, measured.Reading)
 		d.Before = format(measured.Event, measured.Before)
 	}
-	if worst := counting(n.Alerts); len(worst) > 0 {
+	drill := router.IsDrill(inc.Flow) // which means nothing for users
+	if worst := counting(n.Alerts); len(worst) > 0 && !drill {
 		d.advise(worst[0].Event, worst[0].Level)
 	}
 	d.Active = lines(counting(n.Alerts), func(a router.Alert) string {
@@ -88,7 +89,9 @@ func incidentDetails(n *router.Notification) details {
 	d.Also = lines(n.AlsoActive(), func(a router.Alert) string {
 		return fmt.Sprintf("%s (%s)", alertLine(a), router.IncidentName(a.Incident))
 	})
-	d.Meaning = levelMeaning(slices.Concat(counting(n.Alerts), n.Also))
+	if !drill {
+		d.Meaning = levelMeaning(slices.Concat(counting(n.Alerts), n.Also))
+	}
 	d.Elsewhere = lines(n.Problems, func(p router.Problem) string { return p.Notifier + ": " + p.Error })
 	return d
 }
