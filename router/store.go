@@ -92,6 +92,8 @@ type Owed struct {
 	// Of what is AlreadyThere: the service holds it as acknowledged, and when it said so.
 	Acknowledged bool
 	At           time.Time
+	// Of what is AlreadyThere: the service may hold more of before our database was lost, which ends with this. It is told.
+	Left bool
 }
 
 // Event returns the journal position that is part of what the delivery is found by; 0 for the first page or card of an

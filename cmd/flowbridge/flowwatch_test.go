@@ -29,7 +29,8 @@ notifiers:
 default: {notify: [chat, page]}
 `
 
-// lookedAfter is a whole bridge with a Graph, and a clock that is pushed.
+// lookedAfter is a whole bridge with a Graph, and a clock that can be pushed. It goes on by itself, as clocks do: what
+// waits a few seconds more is told in the end.
 type lookedAfter struct {
 	t     *testing.T
 	graph *sandbox.Graph
@@ -40,14 +41,14 @@ type lookedAfter struct {
 	token router.Secret
 
 	mu     sync.Mutex
-	at     time.Time
+	ahead  time.Duration
 	public string
 	stop   func()
 }
 
 func newLookedAfter(t *testing.T, db string, token router.Secret) *lookedAfter {
 	t.Helper()
-	w := &lookedAfter{t: t, db: db, token: token, at: time.Now().UTC().Truncate(time.Second)}
+	w := &lookedAfter{t: t, db: db, token: token}
 	w.graph = sandbox.NewGraph(sandbox.GraphConfig{Token: testGraphToken})
 	w.slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops"}, Now: w.now})
 	w.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{testRoutingKey}, Now: w.now})
@@ -64,13 +65,13 @@ func newLookedAfter(t *testing.T, db string, token router.Secret) *lookedAfter {
 func (w *lookedAfter) now() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.at
+	return time.Now().UTC().Add(w.ahead)
 }
 
 func (w *lookedAfter) push(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.at = w.at.Add(d)
+	w.ahead += d
 }
 
 func (w *lookedAfter) start() {
