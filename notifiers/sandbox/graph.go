@@ -197,7 +197,8 @@ func (c *graphCall) list(account string) answer {
 		}
 		data = append(data, json.RawMessage(one.body))
 	}
-	paging := map[string]any{"cursors": map[string]any{"before": fmt.Sprint("QVFI", from), "after": fmt.Sprint("QVFI", to)}}
+	cursors := map[string]any{"before": fmt.Sprint("QVFI", from), "after": fmt.Sprint("QVFI", to)}
+	paging := map[string]any{"cursors": cursors}
 	if to < len(all) {
 		paging["next"] = "https://graph.facebook.com/next-page-with-the-token-in-it"
 	}

@@ -40,7 +40,8 @@ func TestTheDoctorReachesTheHeartbeatAndDoesNotBeat(t *testing.T) {
 		want          string
 	}{
 		{"none", "", trusting, ""},
-		{"is there", switched.URL, trusting, "ok   heartbeat: HOST can be reached; it is not called, since that would be a beat"},
+		{"is there", switched.URL, trusting,
+			"ok   heartbeat: HOST can be reached; it is not called, since that would be a beat"},
 		{"is on this machine", plainly.URL, trusting, "ok   heartbeat: HOST can be reached"},
 		{"is not trusted", switched.URL, http.DefaultTransport,
 			"FAIL heartbeat: HOST: its certificate does not verify"},
