@@ -90,9 +90,7 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 		kind, rose = EntryEscalated, fmt.Sprintf("; severity rises from %s to %s", t.severity, inc.Severity)
 	}
 	text := f.reading(Sentence(f.e.SignalKey(), f.e.Level()))
-	if meaning := LevelMeaning(f.e.SignalKey(), f.e.Level()); IsDrill(inc.Flow) {
-		text = DrillName + ": " + text
-	} else if meaning != "" {
+	if meaning := LevelMeaning(f.e.SignalKey(), f.e.Level()); meaning != "" && !IsDrill(inc.Flow) {
 		text += ". " + strings.TrimSuffix(meaning, ".")
 	}
 	f.entry(inc, kind, text+rose)
