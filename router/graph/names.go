@@ -9,8 +9,8 @@ type Names interface {
 }
 
 // Rules are rules whose decisions name, from Graph, the flows and accounts that their authors did not, and phone
-// numbers. What a rule matches and whom it tells is as before: conditions see the names of the rules file alone, so that
-// nothing hangs on what Graph answers, and when.
+// numbers. What a rule matches and whom it tells is as before: conditions see the names of the rules file alone, so
+// that nothing hangs on what Graph answers, and when.
 func Rules(rules router.Rules, names Names) router.Rules { return named{rules, names} }
 
 type named struct {

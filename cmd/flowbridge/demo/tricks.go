@@ -112,8 +112,8 @@ var trickGroups = []trickGroup{
 		{"storm", "it breaks", fmt.Sprintf("%d flows fail at once", stormFlows), storm(router.Activated, 10, 14.28)},
 		{"calm", "it passes", fmt.Sprintf("%d flows recover at once", stormFlows), storm(router.Deactivated, 5, 0.4)},
 	}},
-	{"Does it work?", "A drill goes the way of an alert, marked DRILL, and pages. The day began with a day without a post: " +
-		"the bridge said so in #flow-ops.", []trick{
+	{"Does it work?", "A drill goes the way of an alert, marked DRILL, and pages. Before the day no post had come for " +
+		"24 hours: the bridge said so in #flow-ops.", []trick{
 		drill("drill", "a drill", "a drill begins: a signed post, as flowbridge drill sends it", router.Activated),
 		drill("drill-over", "the drill ends", "the drill ends", router.Deactivated),
 	}},
