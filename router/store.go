@@ -92,7 +92,8 @@ type Owed struct {
 	// Of what is AlreadyThere: the service holds it as acknowledged, and when it said so.
 	Acknowledged bool
 	At           time.Time
-	// Of what is AlreadyThere: the service may hold more of before our database was lost, which ends with this. It is told.
+	// Of what is AlreadyThere: the service may hold more of before our database was lost. It is told of the end all the
+	// same.
 	Left bool
 }
 
