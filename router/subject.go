@@ -67,6 +67,15 @@ func (n *Notice) Troubles() bool {
 	return LevelMeaning(signal, word) != "" || DefaultSeverity(&bare) >= Warning
 }
 
+// Word is Meta's own word for what happened to the subject, for who looks it up at Meta: "PAUSED"; "" of a flow, whose
+// words a card has anyway, and of the bridge.
+func (s Subject) Word(of Level) string {
+	if s.OfFlow() || s.Kind == SubjectBridge || !of.IsWord() {
+		return ""
+	}
+	return string(of)
+}
+
 // Claim says that a level of a signal is reached by what it is about, or what another word of the signal says of it:
 // "Checkout: Endpoint error rate over 10 %", "account Acme EU is disabled", "template hello (en): low quality".
 func Claim(about, event string, l Level) string {

@@ -89,8 +89,16 @@ func (d *demo) ofItself(ctx context.Context) ([]fact, error) {
 	var own, drills []string
 	for _, inc := range slices.Backward(all) { // newest first
 		said := fmt.Sprintf("%s %s", inc.Name(), inc.State)
-		for _, owed := range inc.Deliveries {
-			said += ", " + owed.Notifier + " " + string(owed.State)
+		for i, owed := range inc.Deliveries {
+			said += ", "
+			switch {
+			case owed.State != router.DeliveryDelivered:
+				said += "not "
+				fallthrough
+			case i == 0:
+				said += "told "
+			}
+			said += owed.Notifier
 		}
 		switch {
 		case router.IsDrill(inc.Flow):
