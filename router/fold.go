@@ -195,6 +195,9 @@ func (f *fold) entry(inc *Incident, kind EntryKind, text string) {
 // entryAt adds to the timeline of an incident what happened at a time; event is 0 where only time passed.
 func (f *fold) entryAt(inc *Incident, at time.Time, event int64, kind EntryKind, text string) {
 	inc.Entries++
+	if IsDrill(inc.Flow) { // wherever a line of it is read
+		text = DrillName + ": " + text
+	}
 	f.entries = append(f.entries, Entry{
 		Incident: inc.Number, N: inc.Entries, At: at, Recorded: f.m.Now, Kind: kind, Text: text, Event: event,
 	})

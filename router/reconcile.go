@@ -90,11 +90,8 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 		kind, rose = EntryEscalated, fmt.Sprintf("; severity rises from %s to %s", t.severity, inc.Severity)
 	}
 	text := f.reading(Sentence(f.e.SignalKey(), f.e.Level()))
-	if meaning := LevelMeaning(f.e.SignalKey(), f.e.Level()); meaning != "" {
+	if meaning := LevelMeaning(f.e.SignalKey(), f.e.Level()); meaning != "" && !IsDrill(inc.Flow) {
 		text += ". " + strings.TrimSuffix(meaning, ".")
-	}
-	if IsDrill(inc.Flow) {
-		text = DrillName + ": " + text
 	}
 	f.entry(inc, kind, text+rose)
 	f.say("%s %s", kind, inc.Name())

@@ -64,7 +64,7 @@ func drillWords(title string) (string, string) {
 	if title != "" && !strings.Contains(title, DrillName) {
 		title = DrillName + ": " + title
 	}
-	return title, "This is a drill: nothing is wrong, and nothing has to be done."
+	return title, "This is a drill: nothing is wrong, no user is affected, and nothing has to be done."
 }
 
 func wellAgain(text string) []SignalLevel { return []SignalLevel{{Word: WellWord, Text: text}} }

@@ -13,7 +13,7 @@ func (s Subject) Label(info FlowInfo, waba string) string {
 	case SubjectAccount:
 		return "account " + cmp.Or(info.AccountName, name, waba)
 	case SubjectPhone:
-		return strings.TrimSpace("number " + name)
+		return strings.TrimSpace("number " + cmp.Or(info.NumberName, name))
 	case SubjectTemplate:
 		return strings.TrimSpace("template " + name)
 	case SubjectEntity:
@@ -65,6 +65,15 @@ func (n *Notice) Troubles() bool {
 	signal, word := n.SignalKey(), Level(n.Change)
 	bare := Event{Name: n.Name, Signal: n.Signal, Change: n.Change}
 	return LevelMeaning(signal, word) != "" || DefaultSeverity(&bare) >= Warning
+}
+
+// Word is Meta's own word for what happened to the subject, for who looks it up at Meta: "PAUSED"; "" of a flow, whose
+// words a card has anyway, and of the bridge.
+func (s Subject) Word(of Level) string {
+	if s.OfFlow() || s.Kind == SubjectBridge || !of.IsWord() {
+		return ""
+	}
+	return string(of)
 }
 
 // Claim says that a level of a signal is reached by what it is about, or what another word of the signal says of it:

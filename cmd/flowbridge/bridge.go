@@ -82,6 +82,8 @@ type bridgeConfig struct {
 	// WatchEvery is how often the bridge looks at itself. 0: twice a minute; less: never, and nobody looks after what is
 	// not heard of.
 	WatchEvery time.Duration
+	// Passing says that the database is thrown away: how full its disk is is nobody's trouble.
+	Passing bool
 	// Heartbeat is a URL that is called every two looks while everything gets on; "" for none. It may hold a secret.
 	Heartbeat string
 

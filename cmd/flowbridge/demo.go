@@ -102,10 +102,11 @@ func openDemo(ctx context.Context, s demo.Settings) (demo.Bridge, error) {
 		SlackBack:     slackBack{SigningSecret: s.SigningSecret},
 		PagerDutyBack: pagerDutyBack{Secrets: []router.Secret{s.WebhookSecret}},
 		Unbudgeted:    s.Unbudgeted, Now: s.Now, Logger: s.Logger, KeepAttempts: keepAttempts,
-		WatchEvery: -1, // its clock is not the day's, and its story is told to the end
+		WatchEvery: -1, // its clock jumps: the story says when it looks
+		Passing:    true,
 	})
 	if err != nil {
 		return demo.Bridge{}, err
 	}
-	return demo.Bridge{Store: b.store, Run: b.run}, nil
+	return demo.Bridge{Store: b.store, Run: b.run, Look: b.watcher.turn}, nil
 }

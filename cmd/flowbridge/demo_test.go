@@ -90,7 +90,7 @@ func TestTheDemoStaysUpAndTellsWhatIsSentToIt(t *testing.T) {
 			t.Setenv(name, value)
 		}
 	}
-	acknowledge, send := until(" incidents acknowledge 8"), until(" send --url $BRIDGE ")
+	acknowledge, send := until(" incidents acknowledge 10"), until(" send --url $BRIDGE ")
 	send = strings.TrimSuffix(send, `\`) + <-told
 	until("metrics")
 	shell := program{Stdout: io.Discard, Stderr: t.Output(), Getenv: os.LookupEnv}

@@ -202,9 +202,9 @@ func TestTheDemosPageIsPressedWithoutAScript(t *testing.T) {
 	}
 	d.press("meta", "trick", "errors-50")
 	d.says("Meta: 61.5 % of Checkout's requests fail", "answered 200 OK", `"threshold": 50`,
-		"escalated INC-9", "#payments-alerts: message edited, line in thread", "somebody is paged (#9)")
-	d.until(pay, "sb-msg", "Checkout: Endpoint error rate over 50 %", "61.5 % (was 17.5 %)", "INC-9")
-	d.until(pager, "pd-inc", "#9", "61.5 %")
+		"escalated INC-11", "#payments-alerts: message edited, line in thread", "somebody is paged (#10)")
+	d.until(pay, "sb-msg", "Checkout: Endpoint error rate over 50 %", "61.5 % (was 17.5 %)", "INC-11")
+	d.until(pager, "pd-inc", "#10", "61.5 %")
 
 	// A person in Slack has it, takes that back, and asks; each is somebody else.
 	press := func(card, action string) {
@@ -212,44 +212,44 @@ func TestTheDemosPageIsPressedWithoutAScript(t *testing.T) {
 		d.press("slack/press", "channel", fieldOf(card, "channel"), "ts", fieldOf(card, "ts"), "action", action,
 			"option."+action, "0")
 	}
-	card := d.until(pay, "sb-msg", "open · INC-8")
+	card := d.until(pay, "sb-msg", "open · INC-10")
 	d.press("as", "who", "U0PAYMENTS")
 	press(card, "acknowledge")
-	d.says("a payments engineer presses “acknowledge”", "acknowledged INC-8", "incident acknowledged (#7)")
-	card = d.until(pay, "sb-msg", "acknowledged by a payments engineer · INC-8", "Unacknowledge")
-	if got := d.incident("8"); got.State != "acknowledged" {
-		t.Errorf("INC-8 is %+v", got)
+	d.says("a payments engineer presses “acknowledge”", "acknowledged INC-10", "incident acknowledged (#8)")
+	card = d.until(pay, "sb-msg", "acknowledged by a payments engineer · INC-10", "Unacknowledge")
+	if got := d.incident("10"); got.State != "acknowledged" {
+		t.Errorf("INC-10 is %+v", got)
 	}
 	press(card, "silence")
 	d.says("silenced", "a payments engineer")
-	card = d.until(pay, "sb-msg", "silenced", "· INC-8", "End silence")
+	card = d.until(pay, "sb-msg", "silenced", "· INC-10", "End silence")
 	press(card, "unsilence")
 	d.says("a payments engineer presses “unsilence”", "#payments-alerts: message edited")
-	d.until(pay, "sb-msg", "acknowledged by a payments engineer · INC-8")
-	d.press("slack/write", "channel", "#payments-alerts", "text", "/flows 8")
-	d.says("writes /flows 8", "an answer that only they see")
-	d.until(pay, "sb-msg sb-eph", "Only a payments engineer can see this", "/flows 8", "Endpoint availability below 90 %")
+	d.until(pay, "sb-msg", "acknowledged by a payments engineer · INC-10")
+	d.press("slack/write", "channel", "#payments-alerts", "text", "/flows 10")
+	d.says("writes /flows 10", "an answer that only they see")
+	d.until(pay, "sb-msg sb-eph", "Only a payments engineer can see this", "/flows 10", "Endpoint availability below 90 %")
 
 	// PagerDuty says what is done there in a webhook, and the card follows.
-	d.press("pagerduty", "number", "9", "do", "acknowledge")
-	d.says("presses “acknowledge” on #9", "incident acknowledged (#9)")
-	d.press("pagerduty", "number", "7", "do", "resolve")
-	d.says("incident resolved (#7)", "resolved INC-8")
-	d.until(pay, "sb-msg", "Resolved by a payments engineer", "INC-8")
-	if got := d.incident("8"); got.State != "resolved" {
-		t.Errorf("INC-8 is %+v", got)
+	d.press("pagerduty", "number", "10", "do", "acknowledge")
+	d.says("presses “acknowledge” on #10", "incident acknowledged (#10)")
+	d.press("pagerduty", "number", "8", "do", "resolve")
+	d.says("incident resolved (#8)", "resolved INC-10")
+	d.until(pay, "sb-msg", "Resolved by a payments engineer", "INC-10")
+	if got := d.incident("10"); got.State != "resolved" {
+		t.Errorf("INC-10 is %+v", got)
 	}
-	d.press("pagerduty", "number", "7", "do", "acknowledge")
-	d.says("incident #7 is resolved: that is not possible")
+	d.press("pagerduty", "number", "8", "do", "acknowledge")
+	d.says("incident #8 is resolved: that is not possible")
 
 	// The ladder down.
 	d.press("meta", "trick", "errors-below-50")
-	d.says("eased INC-9", "incident resolved (#9)")
+	d.says("eased INC-11", "incident resolved (#10)")
 	d.press("meta", "trick", "errors-below-10")
-	d.says("eased INC-9", "incident resolved (#8)")
+	d.says("eased INC-11", "incident resolved (#9)")
 	d.press("meta", "trick", "errors-below-5")
-	d.says("resolved INC-9")
-	d.until(pay, "sb-msg", "Resolved", "INC-9")
+	d.says("resolved INC-11")
+	d.until(pay, "sb-msg", "Resolved", "INC-11")
 	if !strings.Contains(seen(d.get()), "Next: over 5 %") {
 		t.Error("the ladder does not begin anew")
 	}
@@ -259,28 +259,30 @@ func TestTheDemosPageIsPressedWithoutAScript(t *testing.T) {
 		id   string
 		says []string
 	}{
-		{"errors-5", []string{"opened INC-10", "#payments-alerts: new message"}},
-		{"errors-10", []string{"escalated INC-10", "somebody is paged (#10)"}},
-		{"slow", []string{"opened INC-11", "somebody is paged"}},
-		{"fast", []string{"resolved INC-11", "incident resolved"}},
-		{"back", []string{"recovery of INC-8"}},
-		{"gone", []string{"opened INC-12", "somebody is paged"}},
-		{"back", []string{"resolved INC-12"}},
-		{"throttled", []string{"opened INC-13", "#flow-ops: new message"}},
-		{"blocked", []string{"escalated INC-13", "somebody is paged"}},
-		{"published", []string{"resolved INC-13", "incident resolved"}},
-		{"ban-announced", []string{"opened INC-14", "somebody is paged"}},
-		{"ban-made", []string{"escalated INC-14"}},
-		{"ban-lifted", []string{"resolved INC-14", "incident resolved"}},
-		{"template-paused", []string{"opened INC-15", "#flow-ops: new message"}},
-		{"template-back", []string{"resolved INC-15"}},
+		{"errors-5", []string{"opened INC-12", "#payments-alerts: new message"}},
+		{"errors-10", []string{"escalated INC-12", "somebody is paged (#11)"}},
+		{"slow", []string{"opened INC-13", "somebody is paged"}},
+		{"fast", []string{"resolved INC-13", "incident resolved"}},
+		{"back", []string{"recovery of INC-10"}},
+		{"gone", []string{"opened INC-14", "somebody is paged"}},
+		{"back", []string{"resolved INC-14"}},
+		{"throttled", []string{"opened INC-15", "#flow-ops: new message"}},
+		{"blocked", []string{"escalated INC-15", "somebody is paged"}},
+		{"published", []string{"resolved INC-15", "incident resolved"}},
+		{"ban-announced", []string{"opened INC-16", "somebody is paged"}},
+		{"ban-made", []string{"escalated INC-16"}},
+		{"ban-lifted", []string{"resolved INC-16", "incident resolved"}},
+		{"template-paused", []string{"opened INC-17", "#flow-ops: new message"}},
+		{"template-back", []string{"resolved INC-17"}},
+		{"drill", []string{"a drill begins", "opened INC-18", "#payments-alerts: new message", "somebody is paged"}},
+		{"drill-over", []string{"resolved INC-18", "incident resolved"}},
 		{"again", []string{"answered 200 OK", "nothing stored, nobody told"}},
 		{"late", []string{"answered 200 OK", "late"}},
 		{"forged", []string{"Not Meta: somebody", "answered 401 Unauthorized", "nothing stored, nobody told"}},
 		{"garbage", []string{"answered 200 OK", "unreadable"}},
 		{"form", []string{"notice to payments-chat", "#payments-alerts: new message"}},
-		{"storm", []string{"and 197 more: opened", "opened INC-16", "KB more"}},
-		{"calm", []string{"resolved INC-16", "more: resolved"}},
+		{"storm", []string{"and 197 more: opened", "opened INC-19", "KB more"}},
+		{"calm", []string{"resolved INC-19", "more: resolved"}},
 	} {
 		d.press("meta", "trick", trick.id)
 		d.says(trick.says...)
@@ -314,14 +316,14 @@ func TestTheDemosNeighboursFailAndHeal(t *testing.T) {
 		t.Error("Slack fails in two ways at once")
 	}
 	d.press("meta", "trick", "errors-50")
-	d.says("escalated INC-9")
-	if section := sectionOf(d.get(), "pagerduty"); strings.Contains(seen(section), "#9") {
+	d.says("escalated INC-11")
+	if section := sectionOf(d.get(), "pagerduty"); strings.Contains(seen(section), "#10") {
 		t.Error("PagerDuty is down, and pages")
 	}
 	d.press("neighbours", "how", "heal")
 	d.says("well again")
-	d.until("payments-alerts", "sb-msg", "Endpoint error rate over 50 %", "INC-9")
-	d.until("pagerduty", "pd-inc", "#9", "61.5 %")
+	d.until("payments-alerts", "sb-msg", "Endpoint error rate over 50 %", "INC-11")
+	d.until("pagerduty", "pd-inc", "#10", "61.5 %")
 }
 
 func TestTheDemosPageIsForItsReaderOnly(t *testing.T) {
@@ -392,8 +394,8 @@ func TestTheDemosPageIsForItsReaderOnly(t *testing.T) {
 	if page := d.get(); strings.Contains(page, "<script>alert") || strings.Contains(page, "<img") {
 		t.Error("what was written is markup")
 	}
-	if got := d.incident("9"); got.State != string(router.IncidentAcknowledged) {
-		t.Errorf("what was refused has changed INC-9: %+v", got)
+	if got := d.incident("11"); got.State != string(router.IncidentAcknowledged) {
+		t.Errorf("what was refused has changed INC-11: %+v", got)
 	}
 }
 

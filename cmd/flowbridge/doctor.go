@@ -17,6 +17,7 @@ type doctorCommand struct {
 	DB         string        `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" complete:"file" help:"Database, as serve takes it."`
 	PublicURL  string        `env:"FLOWBRIDGE_PUBLIC_URL" placeholder:"URL" help:"Where people reach the admin address, as serve takes it."`
 	WebhookURL string        `env:"FLOWBRIDGE_WEBHOOK_URL" placeholder:"URL" help:"Where Meta, Slack and PagerDuty reach the public address: what stands before /webhooks/whatsapp. Default: --public-url."`
+	Heartbeat  string        `env:"FLOWBRIDGE_HEARTBEAT" placeholder:"URL" help:"Dead man's switch, as serve takes it: it is reached, and not called."`
 	Timeout    time.Duration `default:"5s" help:"How long one call may take."`
 	JSON       bool          `name:"json" help:"Print the findings as JSON."`
 }
@@ -45,7 +46,7 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 // doctor returns one that asks the services themselves.
 func (c doctorCommand) doctor(p *program) *doctor.Doctor {
 	cfg := doctor.Config{
-		Rules: c.Rules, DB: c.DB, WebhookURL: cmp.Or(c.WebhookURL, c.PublicURL), Timeout: c.Timeout,
+		Rules: c.Rules, DB: c.DB, WebhookURL: cmp.Or(c.WebhookURL, c.PublicURL), Heartbeat: c.Heartbeat, Timeout: c.Timeout,
 		Setting: p.setting, Secrets: map[string]router.Secret{}, Unread: map[string]error{},
 		ReadRules: loadRules, RulesConfig: p.rulesConfig(), Warnings: p.checkRules,
 		Transport: notifiers.NewTransport(), Version: version(), Clean: clean,

@@ -28,7 +28,7 @@ rules:
     match: {field: flows}
     notify: [chat]
   - name: account
-    match: {field: account_review_update}
+    match: {field: [account_review_update, phone_number_quality_update]}
     notify: [chat]
 `
 
@@ -167,6 +167,51 @@ func TestACardHasTheNameFromGraphAtTheSecondEvent(t *testing.T) {
 	rejected := `{"id":"501","time":%d,"changes":[{"field":"account_review_update","value":{"decision":"REJECTED"}}]}`
 	p.post(t, postOf(fmt.Sprintf(rejected, lately+480)), http.StatusOK)
 	card(4, "account Acme EU")
+	must(t, p.stop(t))
+}
+
+// TestACardNamesANumberThatMetaNamesByItsDigits reads the names of an account's numbers from Graph.
+func TestACardNamesANumberThatMetaNamesByItsDigits(t *testing.T) {
+	t.Parallel()
+	s := newServices(t, "#ops")
+	g := s.withGraph(t)
+	for i := range 60 { // more than a page
+		g.Number("501", fmt.Sprint(9000+i), fmt.Sprintf("+1 555-078-%04d", i), "Acme")
+	}
+	s.env = append(s.env, "META_ACCESS_TOKEN="+testGraphToken)
+	p := start(t, s, writeRules(t, namesRules), filepath.Join(t.TempDir(), "bridge.db"))
+	quality := func(at int64, number, change string) {
+		t.Helper()
+		const post = `{"id":"501","time":%d,"changes":[{"field":"phone_number_quality_update","value":` +
+			`{"display_phone_number":%q,"event":%q,"max_daily_conversations_per_business":"TIER_1K"}}]}`
+		p.post(t, postOf(fmt.Sprintf(post, at, number, change)), http.StatusOK)
+	}
+	card := func(words string) {
+		t.Helper()
+		eventually(t, "a card says "+words, func() bool {
+			return slices.ContainsFunc(rootsOf(s.Slack), func(m sandbox.Message) bool {
+				return strings.Contains(cardText(m), words)
+			})
+		})
+	}
+	quality(lately, "15550780055", "FLAGGED")
+	card("number +15550780055 is flagged")
+	eventually(t, "the account and both pages are read", func() bool {
+		resp, err := http.Get(p.Admin + "/metrics")
+		must(t, err)
+		defer resp.Body.Close()
+		metrics, err := io.ReadAll(resp.Body)
+		must(t, err)
+		return strings.Contains(string(metrics), "flowbridge_graph_calls_total{outcome=\"ok\"} 3\n")
+	})
+	quality(lately+60, "15550780001", "FLAGGED") // of the same list
+	card("number +1 555-078-0001 (Acme) is flagged")
+	quality(lately+120, "15550780055", "UNFLAGGED")
+	card("number +1 555-078-0055 (Acme)")
+	want := []string{"/501", "/501/phone_numbers", "/501/phone_numbers"}
+	if got := graphCalls(g); !slices.Equal(got, want) {
+		t.Errorf("Graph was asked for %q, want %q", got, want)
+	}
 	must(t, p.stop(t))
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -35,15 +36,19 @@ func buildEvent(e *stories.Event, now time.Time) ([]router.Event, error) {
 			return nil, errors.New("the bridge could not read this: " + events[i].Unreadable)
 		}
 		events[i].At = at // Meta writes whole seconds; a story may be finer
+		if read := events[i].AlertState; e.Change != "" && e.AlertState != "" && e.AlertState != read {
+			return nil, fmt.Errorf("%s with the change %s is %s, and not %s: its word says that", e.Name, e.Change,
+				cmp.Or(read, "neither"), e.AlertState)
+		}
 	}
 	return events, nil
 }
 
-// bridgeEvent is what the bridge says of itself: the mildest level unless the story names another under with: {change},
+// bridgeEvent is what the bridge says of itself: the mildest level unless the story names another under change,
 // about what it names under with: {about}, such as a notifier.
 func bridgeEvent(e *stories.Event, at, now time.Time) ([]router.Event, error) {
 	signal := router.SignalOf(e.Name)
-	said := struct{ Change, About string }{Change: signal.Levels[0].Word}
+	said := struct{ Change, About string }{Change: cmp.Or(e.Change, signal.Levels[0].Word)}
 	if e.With != nil {
 		if err := json.Unmarshal(e.With, &said); err != nil {
 			return nil, err
@@ -71,12 +76,9 @@ func storyPost(e *stories.Event, at time.Time) ([]byte, error) {
 	case router.SignalOf(e.Name).Personal:
 		return storyResponse(e, waba, at)
 	}
-	value := map[string]any{}
-	if e.Field == "flows" {
-		var err error
-		if value, err = flowValue(e, at); err != nil {
-			return nil, err
-		}
+	value, err := sampleValue(e, waba, at)
+	if err != nil {
+		return nil, err
 	}
 	if err := merge(value, e.With); err != nil {
 		return nil, err
@@ -88,33 +90,49 @@ func storyPost(e *stories.Event, at time.Time) ([]byte, error) {
 	return storyValue(e.Field, waba, at, raw)
 }
 
-// flowValue is the sample's value with what the story changes; of an event that has no sample, what the story says.
-func flowValue(e *stories.Event, at time.Time) (value map[string]any, err error) {
-	if !slices.Contains(whatsapp.SampleNames(), e.Name) {
-		value = map[string]any{"event": e.Name, "flow_id": e.Flow}
-		for key, text := range map[string]string{"alert_state": e.AlertState, "old_status": e.OldStatus,
-			"new_status": e.NewStatus} {
-			if text != "" {
-				value[key] = text
-			}
+// sampleValue is the sample's value with what the story changes; of an event that has no sample, what the story says.
+// Where a story says nothing of another subject than a flow but with, that is the whole value.
+func sampleValue(e *stories.Event, waba string, at time.Time) (value map[string]any, err error) {
+	ofFlow := e.Field == router.FlowsField
+	switch {
+	case !slices.Contains(whatsapp.SampleNames(), e.Name) || e.Field != router.FieldOf(e.Name):
+		if !ofFlow {
+			return map[string]any{}, nil
 		}
-		if e.Threshold != nil {
-			value["threshold"] = *e.Threshold
-		}
-		return value, nil
+		return spelledOut(e), nil
+	case !ofFlow && e.With != nil && cmp.Or(e.Change, e.Phone, e.Template) == "":
+		return map[string]any{}, nil
 	}
 	sample, err := whatsapp.Sample{
-		Event: e.Name, WABA: e.WABA, Flow: e.Flow, Time: at, Threshold: e.Threshold, AlertState: e.AlertState, Value: e.Value,
-		ErrorType: e.ErrorType, OldStatus: e.OldStatus, NewStatus: e.NewStatus,
+		Event: e.Name, WABA: waba, Flow: e.Flow, Time: at, Threshold: e.Threshold, AlertState: e.AlertState, Value: e.Value,
+		ErrorType: e.ErrorType, OldStatus: e.OldStatus, NewStatus: e.NewStatus, Change: e.Change, Phone: e.Phone,
+		Template: e.Template,
 	}.Body()
 	if err != nil {
 		return nil, err
 	}
 	var post samplePost
-	if err := json.Unmarshal(sample, &post); err != nil {
+	numbers := json.NewDecoder(bytes.NewReader(sample))
+	numbers.UseNumber() // ids have more digits than a float64
+	if err := numbers.Decode(&post); err != nil {
 		return nil, err
 	}
 	return post.Entry[0].Changes[0].Value, nil
+}
+
+// spelledOut is the value of an event of flows that has no sample.
+func spelledOut(e *stories.Event) map[string]any {
+	value := map[string]any{"event": e.Name, "flow_id": e.Flow}
+	for key, text := range map[string]string{"alert_state": e.AlertState, "old_status": e.OldStatus,
+		"new_status": e.NewStatus} {
+		if text != "" {
+			value[key] = text
+		}
+	}
+	if e.Threshold != nil {
+		value["threshold"] = *e.Threshold
+	}
+	return value
 }
 
 // samplePost is what is looked at of a sample: it has one entry with one change.

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -187,8 +189,8 @@ func TestADrillGoesAllTheWay(t *testing.T) {
 	}
 	var inc console.Incident
 	p.get(t, "/api/v1/incidents/1", &inc)
-	if !inc.Drill || inc.FlowName != router.DrillName || len(inc.Timeline) == 0 ||
-		!strings.HasPrefix(inc.Timeline[0].Text, "DRILL: ") {
+	if !inc.Drill || inc.FlowName != router.DrillName || len(inc.Timeline) < 2 ||
+		slices.ContainsFunc(inc.Timeline, func(e console.Entry) bool { return !strings.HasPrefix(e.Text, "DRILL: ") }) {
 		t.Errorf("the incident: %+v", inc)
 	}
 	var seen struct{ Seen []console.Sight }
@@ -231,6 +233,37 @@ func TestADrillGoesAllTheWay(t *testing.T) {
 	if code, said := p.drilled(t, s); code != exitFault || !strings.Contains(said, "401") {
 		t.Errorf("without the secret it ended with %d:\n%s", code, said)
 	}
+}
+
+// TestADrillSaysThatNobodyIsAffected looks at what everybody sees while a drill goes on.
+func TestADrillSaysThatNobodyIsAffected(t *testing.T) {
+	t.Parallel()
+	s := newServices(t, "#ops")
+	p := start(t, s, writeRules(t, watchRules), filepath.Join(t.TempDir(), "bridge.db"))
+	now := time.Now()
+	for _, state := range []string{router.Activated, router.Deactivated} {
+		body, err := drillBody(drillFlow(now), "", now, state)
+		must(t, err)
+		p.post(t, string(body), http.StatusOK)
+		eventually(t, "both are told", func() bool {
+			return len(rootsOf(s.Slack)) == 1 && len(s.PagerDuty.Incidents()) == 1
+		})
+		_, page := p.asBrowser(t, "/incidents/1", nil)
+		signal := router.SignalOf(router.EndpointAvailability)
+		for where, text := range map[string]string{
+			"the card": cardText(rootsOf(s.Slack)[0]), "the console": page,
+			"the page": fmt.Sprint(s.PagerDuty.Incidents()[0].Details, s.PagerDuty.Incidents()[0].Summary),
+		} {
+			if !strings.Contains(text, router.DrillName) || strings.Contains(text, "For users") ||
+				strings.Contains(text, signal.Impact) || strings.Contains(text, signal.Help) {
+				t.Errorf("%s, when it is %s: %s", where, state, text)
+			}
+			if state == router.Activated && !strings.Contains(text, "no user is affected") {
+				t.Errorf("%s does not say that nobody is affected: %s", where, text)
+			}
+		}
+	}
+	must(t, p.stop(t))
 }
 
 // TestSeveralBridgesHoldOneDrill holds that of two processes on one database one holds the planned drill, and one tells

@@ -202,7 +202,7 @@ func (w *watcher) sees(ctx context.Context) (l watch.Look, err error) {
 	for _, t := range w.b.rules.rules().Targets() {
 		l.Notifiers = append(l.Notifiers, t.Notifier)
 	}
-	if !store.IsPostgres(w.b.cfg.DB) {
+	if !store.IsPostgres(w.b.cfg.DB) && !w.b.cfg.Passing {
 		l.Disk = diskOf(filepath.Dir(w.b.cfg.DB))
 	}
 	if l.Silence, err = w.silence(ctx, now); err != nil || l.Silence == 0 {

@@ -37,6 +37,7 @@ type details struct {
 	Help      string   `json:"what_helps,omitempty"`     // by Meta's word, with its page
 	Errors    []string `json:"errors,omitempty"`         // types, shares, what they mean and what helps
 	MetaSays  string   `json:"meta_says,omitempty"`
+	MetaWord  string   `json:"meta_word,omitempty"` // of another subject than a flow: "PAUSED"
 	Warning   string   `json:"warning,omitempty"`
 	Error     string   `json:"error,omitempty"` // of a parked delivery
 
@@ -71,6 +72,10 @@ func incidentDetails(n *router.Notification) details {
 		d.Before = format(measured.Event, measured.Before)
 	}
 	if worst := counting(n.Alerts); len(worst) > 0 {
+		d.MetaWord = line(inc.Subject.Word(worst[0].Level), maxText)
+	}
+	drill := router.IsDrill(inc.Flow) // which means nothing for users
+	if worst := counting(n.Alerts); len(worst) > 0 && !drill {
 		d.advise(worst[0].Event, worst[0].Level)
 	}
 	d.Active = lines(counting(n.Alerts), func(a router.Alert) string {
@@ -88,7 +93,9 @@ func incidentDetails(n *router.Notification) details {
 	d.Also = lines(n.AlsoActive(), func(a router.Alert) string {
 		return fmt.Sprintf("%s (%s)", alertLine(a), router.IncidentName(a.Incident))
 	})
-	d.Meaning = levelMeaning(slices.Concat(counting(n.Alerts), n.Also))
+	if !drill {
+		d.Meaning = levelMeaning(slices.Concat(counting(n.Alerts), n.Also))
+	}
 	d.Elsewhere = lines(n.Problems, func(p router.Problem) string { return p.Notifier + ": " + p.Error })
 	return d
 }
@@ -108,6 +115,7 @@ func noticeDetails(n *router.Notice) details {
 	if !n.Subject.OfFlow() && n.Troubles() {
 		d.advise(n.SignalKey(), router.Level(n.Change))
 	}
+	d.MetaWord = line(n.Subject.Word(router.Level(n.Change)), maxText)
 	d.MetaSays, d.Warning = line(n.Message, maxText), line(n.Warning, maxText)
 	if n.Act != nil {
 		d.Error, d.About = line(n.Act.Error, maxText), line(n.Act.About, maxText)

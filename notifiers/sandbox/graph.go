@@ -2,9 +2,11 @@ package sandbox
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +31,7 @@ type Graph struct {
 	budget  window
 	objects map[string]map[string]any // by id
 	denied  map[string]bool
+	numbers map[string][]string // ids of phone numbers, by account
 }
 
 // NewGraph returns a Graph API that knows nothing but who asks.
@@ -36,6 +39,7 @@ func NewGraph(cfg GraphConfig) *Graph {
 	return &Graph{
 		core: newCore(cfg.Now, 0), cfg: cfg, budget: window{most: cfg.Hourly, per: time.Hour},
 		objects: map[string]map[string]any{"me": {"id": "1000000001", "name": "flowbridge"}}, denied: map[string]bool{},
+		numbers: map[string][]string{},
 	}
 }
 
@@ -45,6 +49,14 @@ func (g *Graph) Account(id, name string) { g.add(id, map[string]any{"name": name
 // Phone adds a phone number, or names it anew.
 func (g *Graph) Phone(id, number, verified string) {
 	g.add(id, map[string]any{"display_phone_number": number, "verified_name": verified})
+}
+
+// Number adds a phone number to an account: its list has it then.
+func (g *Graph) Number(account, id, number, verified string) {
+	g.Phone(id, number, verified)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.numbers[account] = append(g.numbers[account], id)
 }
 
 // Flow adds a flow, or names it anew: one that is well and has no endpoint.
@@ -137,7 +149,8 @@ func (c *graphCall) note(call *Call) {
 
 func (c *graphCall) act(*Call) answer {
 	token := strings.TrimPrefix(c.r.Header.Get("Authorization"), "Bearer ")
-	object := c.g.objects[c.id]
+	id, ofList := strings.CutSuffix(c.id, "/phone_numbers")
+	object := c.g.objects[id]
 	switch _, ok := c.g.budget.take(c.g.now()); {
 	case c.r.URL.Query().Has("access_token"):
 		return graphError(http.StatusBadRequest, 100, "the sandbox takes no token in an address")
@@ -150,12 +163,50 @@ func (c *graphCall) act(*Call) answer {
 			"There have been too many calls to this WhatsApp account. Wait a bit and try again.")
 	case c.r.Method != http.MethodGet:
 		return graphError(http.StatusBadRequest, 100, "Unsupported "+strings.ToLower(c.r.Method)+" request.")
-	case c.g.denied[c.id]:
+	case c.g.denied[id]:
 		return graphError(http.StatusForbidden, 200, "(#200) You do not have permission to access this field.")
 	case object == nil:
 		return graphError(http.StatusBadRequest, 100, fmt.Sprintf("Unsupported get request. Object with ID '%s' does not "+
-			"exist, cannot be loaded due to missing permissions, or does not support this operation.", c.id))
+			"exist, cannot be loaded due to missing permissions, or does not support this operation.", id))
+	case ofList:
+		return c.list(id)
 	}
+	return c.show(object)
+}
+
+// list answers with a page of an account's phone numbers.
+func (c *graphCall) list(account string) answer {
+	query := c.r.URL.Query()
+	most, err := strconv.Atoi(cmp.Or(query.Get("limit"), "25"))
+	if err != nil || most < 1 {
+		return graphError(http.StatusBadRequest, 100, "(#100) Param limit must be a positive number")
+	}
+	all := c.g.numbers[account]
+	from := 0
+	if after := query.Get("after"); after != "" {
+		if from, err = strconv.Atoi(strings.TrimPrefix(after, "QVFI")); err != nil || from < 0 || from > len(all) {
+			return graphError(http.StatusBadRequest, 100, "(#100) Param after is no cursor")
+		}
+	}
+	to := min(from+most, len(all))
+	data := []any{}
+	for _, id := range all[from:to] {
+		one := c.show(c.g.objects[id])
+		if one.err != "" {
+			return one
+		}
+		data = append(data, json.RawMessage(one.body))
+	}
+	cursors := map[string]any{"before": fmt.Sprint("QVFI", from), "after": fmt.Sprint("QVFI", to)}
+	paging := map[string]any{"cursors": cursors}
+	if to < len(all) {
+		paging["next"] = "https://graph.facebook.com/next-page-with-the-token-in-it"
+	}
+	return jsonAnswer(http.StatusOK, map[string]any{"data": data, "paging": paging})
+}
+
+// show answers with the fields of an object that were asked for.
+func (c *graphCall) show(object map[string]any) answer {
 	out := map[string]any{"id": object["id"]}
 	for field := range strings.SplitSeq(c.r.URL.Query().Get("fields"), ",") {
 		value, ok := object[field]

@@ -29,10 +29,21 @@ func incidentFacts(n *router.Notification) (own []field) {
 		own = append(own, fact("Measured over", router.FormatDuration(window)))
 	}
 	own = append(own, saidFacts(inc.Facts)...)
+	if a := worst(n); a != nil {
+		own = append(own, metasWord(inc.Subject, a.Level)...)
+	}
 	own = append(own, field{"Started", date(inc.OpenedAt)})
 	own = append(own, owner(n)...)
 	own = append(own, labels(inc.Labels)...)
 	return few(append(own, ids(inc.Subject, inc.FlowInfo, inc.WABA, inc.Flow)...))
+}
+
+// metasWord is what Meta calls what happened, of another subject than a flow.
+func metasWord(s router.Subject, of router.Level) []field {
+	if word := s.Word(of); word != "" {
+		return []field{fact("Meta's word", word)}
+	}
+	return nil
 }
 
 // owner says who has it, and what services call pages of it that are not shown as such.

@@ -156,6 +156,7 @@ func noticeFacts(note *router.Notice) (own []field) {
 	}
 	own = append(own, readingFacts(note.Name, &note.Reading)...)
 	own = append(own, saidFacts(note.Facts)...)
+	own = append(own, metasWord(note.Subject, router.Level(note.Change))...)
 	own = append(own, labels(note.Labels)...)
 	if note.Flow != "" || !note.Subject.OfFlow() {
 		own = append(own, ids(note.Subject, note.FlowInfo, note.WABA, note.Flow)...)

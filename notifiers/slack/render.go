@@ -340,10 +340,11 @@ func pageWords(p *router.PageStatus) string {
 	return text
 }
 
-// impact says what the worst alert means for the people who use the flow, and what helps.
+// impact says what the worst alert means for the people who use the flow, and what helps. A drill means nothing for
+// them, as its text says.
 func impact(n *router.Notification) string {
 	a := worst(n)
-	if a == nil {
+	if a == nil || router.IsDrill(n.Incident.Flow) {
 		return ""
 	}
 	signal := router.SignalOf(a.Event)

@@ -183,6 +183,9 @@ func newDetail(inc *router.IncidentDetail) incidentDetail {
 		s := router.SignalOf(a.Event)
 		d.Impact, d.Help = cmp.Or(router.LevelMeaning(a.Event, a.Level), s.Impact), router.LevelHelp(a.Event, a.Level)
 	}
+	if router.IsDrill(inc.Flow) { // its text says that nobody is affected
+		d.Impact, d.Help = "", ""
+	}
 	d.Links = linksOf(inc, &signal)
 	for _, p := range inc.Pages(inc.Alerts) {
 		class := map[router.PageState]string{router.PageMade: "bad", router.PageWaiting: "warning"}[p.State]

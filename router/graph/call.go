@@ -101,7 +101,12 @@ func (c *Client) call(ctx context.Context, k key, token router.Secret) (string, 
 
 // get asks for fields of an id, and returns the answer as it came.
 func (c *Client) get(ctx context.Context, id, fields string, token router.Secret) (int, []byte, *fault) {
-	address := c.address + "/" + id + "?" + url.Values{"fields": {fields}}.Encode()
+	return c.fetch(ctx, id, url.Values{"fields": {fields}}, token)
+}
+
+// fetch reads what stands at a path, and returns the answer as it came.
+func (c *Client) fetch(ctx context.Context, path string, query url.Values, token router.Secret) (int, []byte, *fault) {
+	address := c.address + "/" + path + "?" + query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, nil, &fault{outcome: odd, text: "META_GRAPH_URL is no address"}

@@ -29,7 +29,7 @@ type Kind string
 // What has a name at Meta.
 const (
 	Account Kind = "account" // a WhatsApp Business Account
-	Phone   Kind = "phone"   // a business phone number, by its id: not by its digits
+	Phone   Kind = "phone"   // a business phone number, by its id: see Client.Number for its digits
 	Flow    Kind = "flow"
 )
 
@@ -94,8 +94,9 @@ type Client struct {
 	endpoints map[string]router.Secret
 
 	// Of Run alone.
-	made   []time.Time // calls of the last hour, oldest first
-	looked []time.Time // those of them that were looks
+	made   []time.Time     // calls of the last hour, oldest first
+	looked []time.Time     // those of them that were looks
+	pages  map[string]page // of lists of numbers that are being read, by account
 	pause  pause
 	told   map[outcome]time.Time // when the log was told of a reason
 }
@@ -150,7 +151,7 @@ func New(cfg Config) (*Client, error) {
 		cfg: cfg, address: address, http: newHTTPClient(cfg.Timeout), calls: map[outcome]prometheus.Counter{},
 		asks:  map[outcome]prometheus.Counter{},
 		queue: make(chan key, cfg.Queue), looks: make(chan lookCall),
-		waiting: map[key]bool{}, endpoints: map[string]router.Secret{},
+		waiting: map[key]bool{}, endpoints: map[string]router.Secret{}, pages: map[string]page{},
 		answers: map[key]*list.Element{}, oldest: list.New(), told: map[outcome]time.Time{},
 	}
 	calls := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -200,19 +201,33 @@ func (c *Client) Name(kind Kind, id string) (name string, ok bool) {
 	k := key{kind, id}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known := false
-	if at := c.answers[k]; at != nil {
-		a := at.Value.(*answer)
-		name, known = a.name, c.cfg.Now().Before(a.until)
-	}
-	if !known && !c.waiting[k] {
-		select {
-		case c.queue <- k:
-			c.waiting[k] = true
-		default: // at the next event, if it matters
-		}
+	name, known := c.known(k)
+	if !known {
+		c.want(k)
 	}
 	return name, name != ""
+}
+
+// known returns what is kept of a key; fresh is false where it is to be asked for. mu is held.
+func (c *Client) known(k key) (name string, fresh bool) {
+	at := c.answers[k]
+	if at == nil {
+		return "", false
+	}
+	a := at.Value.(*answer)
+	return a.name, c.cfg.Now().Before(a.until)
+}
+
+// want has a key asked for. mu is held.
+func (c *Client) want(k key) {
+	if c.waiting[k] {
+		return
+	}
+	select {
+	case c.queue <- k:
+		c.waiting[k] = true
+	default: // at the next event, if it matters
+	}
 }
 
 // Run asks for names until ctx ends.
@@ -247,13 +262,16 @@ func (c *Client) ask(ctx context.Context, k key) {
 		return // nothing is kept: it is asked for as soon as the pause is over
 	}
 	c.made = append(c.made, c.cfg.Now())
-	name, fault := c.call(ctx, k, token)
+	take := c.takeName
+	if k.kind == numbers {
+		take = c.takeNumbers
+	}
+	fault := take(ctx, k, token)
 	if ctx.Err() != nil {
 		return // cut short: no answer
 	}
 	if fault == nil {
 		c.pause = pause{}
-		c.keep(k, name, c.cfg.Keep)
 		c.calls[asked].Inc()
 		return
 	}
@@ -264,6 +282,15 @@ func (c *Client) ask(ctx context.Context, k key) {
 		return
 	}
 	c.keep(k, "", c.cfg.KeepError)
+}
+
+// takeName asks for one name, and keeps it.
+func (c *Client) takeName(ctx context.Context, k key, token router.Secret) *fault {
+	name, fault := c.call(ctx, k, token)
+	if fault == nil {
+		c.keep(k, name, c.cfg.Keep)
+	}
+	return fault
 }
 
 // budget waits until a call may be made; false says that ctx has ended.

@@ -19,6 +19,10 @@ func (b *book) Name(kind Kind, id string) (string, bool) {
 	return name, ok
 }
 
+func (b *book) Number(account, digits string) (string, bool) {
+	return b.Name("number", account+"/"+digits)
+}
+
 // says are rules that decide one thing.
 type says struct {
 	router.Rules
@@ -32,6 +36,8 @@ func TestGraphNamesWhatTheRulesDoNot(t *testing.T) {
 	flow := router.Event{Source: router.SourceMeta, Flow: "77", WABA: "501"}
 	number := router.Event{Source: router.SourceMeta, WABA: "501",
 		Subject: router.Subject{Kind: router.SubjectEntity, ID: "PHONE_NUMBER:9"}}
+	digits := router.Event{Source: router.SourceMeta, WABA: "501",
+		Subject: router.Subject{Kind: router.SubjectPhone, ID: "15550783881", Name: "+15550783881"}}
 	own := router.Event{WABA: "501", Flow: "77"}
 	named := router.FlowInfo{FlowName: "Checkout", AccountName: "Acme EU"}
 	for _, c := range []struct {
@@ -48,10 +54,14 @@ func TestGraphNamesWhatTheRulesDoNot(t *testing.T) {
 			router.FlowInfo{FlowName: "meta's 77", AccountName: "Acme EU"}, []string{"flow 77"}},
 		{"a number", number, router.Decision{}, router.FlowInfo{AccountName: "meta's 501", NumberName: "meta's 9"},
 			[]string{"account 501", "phone 9"}},
+		{"a number by its digits", digits, router.Decision{},
+			router.FlowInfo{AccountName: "meta's 501", NumberName: "meta's 15550783881"},
+			[]string{"account 501", "number 501/15550783881"}},
 		{"it is dropped", flow, router.Decision{Drop: true}, router.FlowInfo{}, nil},
 		{"it is not Meta's", own, router.Decision{}, router.FlowInfo{}, nil},
 	} {
-		b := &book{known: map[string]string{"77": "meta's 77", "501": "meta's 501", "9": "meta's 9"}}
+		b := &book{known: map[string]string{"77": "meta's 77", "501": "meta's 501", "9": "meta's 9",
+			"501/15550783881": "meta's 15550783881"}}
 		for _, rules := range []router.Rules{Rules(says{d: c.d}, b), Rules(says{d: c.d}, b).Plain()} {
 			b.asked = nil
 			got := rules.Decide(&c.e).FlowInfo

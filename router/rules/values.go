@@ -86,6 +86,95 @@ func (v *Values) word(e yamldoc.Entry, what string, known []string) string {
 	return s.Text
 }
 
+// Subject reads what an event is about: flow, account, phone and so on.
+func (v *Values) Subject(e yamldoc.Entry) router.SubjectKind {
+	s, ok := v.Scalar(e.Value, e.Path)
+	if ok {
+		v.loader.oneWord(s, "there is no subject "+s.Written(), subjectKinds())
+	}
+	if !slices.Contains(subjectKinds(), s.Text) {
+		return ""
+	}
+	return router.SubjectKind(s.Text)
+}
+
+// WithArticle names a kind of subject in a sentence: "an account".
+func WithArticle(kind router.SubjectKind) string {
+	if strings.ContainsRune("aeiou", rune(cmp.Or(kind, "flow")[0])) {
+		return "an " + string(kind)
+	}
+	return "a " + string(kind)
+}
+
+// Change reads Meta's word for what happened, and returns the event that it is a word of. event is that of the step, ""
+// where it names none: what it is about, "" for anything, must tell then. A word that nobody knows is a mistake, since
+// nobody knows either where Meta would write it.
+func (v *Values) Change(e yamldoc.Entry, event string, about router.SubjectKind) (word, of string) {
+	s, ok := v.Scalar(e.Value, e.Path)
+	if !ok {
+		return "", event
+	}
+	events, known := v.changing(event, about)
+	var with []string
+	for _, name := range events {
+		if slices.Contains(router.KnownChanges(name), s.Text) {
+			with = append(with, name)
+		}
+	}
+	switch {
+	case len(with) == 1:
+		return s.Text, with[0]
+	case len(with) > 1:
+		v.Wrong(s.Node, s.Path, fmt.Sprintf("%d events have the change %s", len(with), s.Written()),
+			"say which with event: "+strings.Join(with, ", ")+", or what it is about with phone, template or subject")
+	case len(known) == 0:
+		v.Wrong(s.Node, s.Path, cmp.Or(event, WithArticle(about))+" has no changes",
+			"of flows, say what happened with threshold, alert_state or new_status")
+	default:
+		of := ""
+		if event != "" {
+			of = " of " + event
+		} else if about != "" {
+			of = " of " + WithArticle(about)
+		}
+		hint := "known are: " + yamldoc.Shorten(strings.Join(known, ", "), 160) + "; any other word stands in with: {...}"
+		if near := closest(s.Text, known); near != "" {
+			hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(near))
+		}
+		v.Wrong(s.Node, s.Path, "there is no change "+s.Written()+of, hint)
+	}
+	return s.Text, event
+}
+
+// changing returns the events that move by words, and those words. event and about narrow them.
+func (v *Values) changing(event string, about router.SubjectKind) (events, words []string) {
+	for _, name := range router.KnownEvents() {
+		known := router.KnownChanges(name)
+		if len(known) > 0 && (event == "" || name == event) && (about == "" || router.SubjectOf(name) == about) {
+			events, words = append(events, name), append(words, known...)
+		}
+	}
+	slices.Sort(words)
+	return events, slices.Compact(words)
+}
+
+// Account reads one account by its name in the rules file, or by its id, and returns the id.
+func (v *Values) Account(e yamldoc.Entry) string {
+	s, ok := v.Scalar(e.Value, e.Path)
+	if !ok || v.loader.rules == nil {
+		return s.Text
+	}
+	ids := v.loader.accountIDs(e)
+	if len(ids) > 1 {
+		v.Wrong(s.Node, s.Path, fmt.Sprintf("%d accounts have this name", len(ids)),
+			"write the id: "+yamldoc.Shorten(strings.Join(ids, ", "), 100))
+	}
+	if len(ids) == 0 {
+		return ""
+	}
+	return ids[0]
+}
+
 // AlertState reads ACTIVATED or DEACTIVATED.
 func (v *Values) AlertState(e yamldoc.Entry) string {
 	s, ok := v.Scalar(e.Value, e.Path)

@@ -32,6 +32,8 @@ type Sample struct {
 	OldStatus  string
 	NewStatus  string
 	Change     string // of an account field: one of Changes
+	Phone      string // that it is about, of a field about numbers
+	Template   string // that it is about, of a field about templates: its id, or its name, with or without "(en_US)"
 }
 
 // samples builds the value of each kind of change of flows and messages.
@@ -112,6 +114,7 @@ func (s Sample) Body() ([]byte, error) {
 	field, value := router.FieldOf(s.Event), map[string]any(nil)
 	if account {
 		value = of.value(s)
+		s.about(value)
 	} else {
 		field, value = build(s)
 	}

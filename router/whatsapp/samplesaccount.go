@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -76,6 +77,26 @@ func Changes(event string) []string {
 		return nil
 	}
 	return router.KnownChanges(event)
+}
+
+// about puts the number or the template that is asked for in the place of the usual one.
+func (s Sample) about(value map[string]any) {
+	if _, ok := value["display_phone_number"]; ok && s.Phone != "" {
+		value["display_phone_number"] = s.Phone
+	}
+	if _, ok := value["message_template_name"]; !ok || s.Template == "" {
+		return
+	}
+	delete(value, "message_template_id") // it belongs to the usual one
+	if strings.Trim(s.Template, "0123456789") == "" {
+		value["message_template_id"] = json.Number(s.Template)
+		delete(value, "message_template_name")
+		return
+	}
+	name, language, named := strings.Cut(strings.TrimSuffix(s.Template, ")"), " (")
+	if value["message_template_name"] = name; named {
+		value["message_template_language"] = language
+	}
 }
 
 func (s Sample) accountUpdate() map[string]any {

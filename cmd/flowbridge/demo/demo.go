@@ -94,6 +94,8 @@ type Bridge struct {
 	Store *store.Store
 	// Run serves until the context ends, and returns the first fault.
 	Run func(ctx context.Context, public, admin net.Listener) error
+	// Look has it look once at itself and its source, as it does twice a minute where its clock is not the story's.
+	Look func(ctx context.Context)
 }
 
 // ErrStory says that the story came to something else than it should. What it came to has been told.
@@ -125,6 +127,7 @@ func Play(ctx context.Context, cfg Config) (err error) {
 		public: address(at.public), admin: address(at.admin), pageAt: at.page}
 	d.page = newPage(d)
 	d.standIn()
+	d.clock.set(cfg.Midnight.Add(daySteps()[0].at)) // the bridge is there before its first post
 	d.bridge, err = cfg.Open(ctx, Settings{
 		Rules: loaded, RulesShown: shown, DB: filepath.Join(dir, "demo.db"), PublicURL: d.admin,
 		AppSecret: appSecret, VerifyToken: "demo-verify-token",

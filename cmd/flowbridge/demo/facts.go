@@ -24,6 +24,10 @@ func (d *demo) facts(ctx context.Context, now snapshot) ([]fact, error) {
 	if err != nil {
 		return nil, err
 	}
+	own, err := d.ofItself(ctx)
+	if err != nil {
+		return nil, err
+	}
 	faults, err := d.faults(ctx, now)
 	if err != nil {
 		return nil, err
@@ -33,6 +37,7 @@ func (d *demo) facts(ctx context.Context, now snapshot) ([]fact, error) {
 		now.inChannels(),
 		now.inPagerDuty(),
 		acts,
+		own,
 		[]fact{d.pagerSays(), d.pagerIsTold(), d.toldAlone()},
 		faults,
 	), nil
@@ -63,11 +68,46 @@ func (s *snapshot) inPagerDuty() (facts []fact) {
 			linked++
 		}
 		facts = append(facts, fact{fmt.Sprintf("PagerDuty #%d", inc.Number),
-			fmt.Sprintf("%s: %s, %s", signalOf(inc.DedupKey), inc.Status, inc.Severity)})
+			fmt.Sprintf("%s%s: %s, %s", marked(inc.Summary), signalOf(inc.DedupKey), inc.Status, inc.Severity)})
 	}
 	return append(facts,
 		fact{"linked to cards", fmt.Sprintf("%d of %d PagerDuty incidents", linked, len(s.incidents))},
 		fact{"change events", fmt.Sprint(len(s.changes))})
+}
+
+// marked is the mark of a drill, where a text has it.
+func marked(text string) string {
+	if strings.Contains(text, router.DrillName) {
+		return router.DrillName + " "
+	}
+	return ""
+}
+
+// ofItself is what the bridge said of itself and its source, and how drills ended and who was told.
+func (d *demo) ofItself(ctx context.Context) ([]fact, error) {
+	all, err := d.bridge.Store.Incidents(ctx, router.IncidentFilter{Limit: 100})
+	var own, drills []string
+	for _, inc := range slices.Backward(all) { // newest first
+		said := fmt.Sprintf("%s %s", inc.Name(), inc.State)
+		for i, owed := range inc.Deliveries {
+			said += ", "
+			switch {
+			case owed.State != router.DeliveryDelivered:
+				said += "not "
+				fallthrough
+			case i == 0:
+				said += "told "
+			}
+			said += owed.Notifier
+		}
+		switch {
+		case router.IsDrill(inc.Flow):
+			drills = append(drills, said)
+		case inc.Subject.Kind == router.SubjectBridge:
+			own = append(own, inc.Event+" "+said)
+		}
+	}
+	return []fact{{"drills", strings.Join(drills, "; ")}, {"of itself", strings.Join(own, "; ")}}, err
 }
 
 // toldAlone is what single people were told in Slack.

@@ -11,6 +11,7 @@ import (
 
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
+	"flowbridge/router/rules"
 	"flowbridge/router/whatsapp"
 )
 
@@ -21,13 +22,15 @@ const (
 	shop     = "102290129340398"
 )
 
-// step is one thing that happens in the story: a post of Meta's, or what a person does.
+// step is one thing that happens in the story: a post of Meta's, what a person does, or a look of the bridge's own.
 type step struct {
 	at     time.Duration // of its arrival, since midnight
 	older  time.Duration // how much older the event itself is
 	sample whatsapp.Sample
 	field  string         // instead of sample: a change of this field
 	value  map[string]any // with this value
+	drill  string         // instead of sample: the half of a drill's pair with this state
+	looks  bool           // instead of a post: the bridge looks at itself and its source
 	forged bool           // signed with a secret that is not the app's
 	act    *act           // instead of a post: what a person does
 	late   *act           // what a person does after the post, before Slack shows what came of it
@@ -37,7 +40,9 @@ type step struct {
 // daySteps is a day of trouble, scene by scene, in order of arrival.
 func daySteps() []step {
 	steps := slices.Concat(
+		silenceOfMeta(),
 		quietMorning(),
+		drilled(),
 		errorsOfCheckout(),
 		recoveryOfCheckout(),
 		newsOfTheAccount(),
@@ -46,6 +51,24 @@ func daySteps() []step {
 	)
 	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 	return steps
+}
+
+// silenceOfMeta is a day without a post, from the morning before on: whatever broke meanwhile, nobody was told.
+func silenceOfMeta() []step {
+	return []step{
+		{at: at(7, 10) - 24*time.Hour, sample: whatsapp.Sample{Event: whatsapp.SampleMessage},
+			note: "the day before: a customer's message, and then nothing more"},
+		{at: at(7, 15), looks: true, note: "as it does twice a minute: not one post for a day"},
+		{at: at(7, 50) + 30*time.Second, looks: true, note: "posts come again"},
+	}
+}
+
+// drilled is a drill: the pair that `flowbridge drill` sends, by the rule that pages.
+func drilled() []step {
+	return []step{
+		{at: at(8, 10), drill: router.Activated, note: "flowbridge drill: signed like Meta's posts, and marked DRILL"},
+		{at: at(8, 11), drill: router.Deactivated, note: "everybody was told: the drill ends it"},
+	}
 }
 
 func quietMorning() []step {
@@ -63,7 +86,7 @@ func errorsOfCheckout() []step {
 		{at: at(9, 5), sample: up(checkout, errorRate, 5, 6.4),
 			note: "the same post again, as Meta sends it after a late answer"},
 		{at: at(9, 20), sample: up(checkout, errorRate, 10, 14.28)},
-		{at: at(9, 25), act: acknowledges(1), note: "which PagerDuty says in a webhook"},
+		{at: at(9, 25), act: acknowledges(2), note: "which PagerDuty says in a webhook"},
 		{at: at(9, 40), sample: up(checkout, errorRate, 50, 61.5),
 			note: "worse than what was acknowledged: a rule pages anew"},
 		{at: at(9, 45), sample: up(checkout, availability, 90, 71)},
@@ -76,7 +99,7 @@ func errorsOfCheckout() []step {
 // recoveryOfCheckout comes down again, one step after the other.
 func recoveryOfCheckout() []step {
 	return []step{
-		{at: at(11, 15), sample: down(checkout, availability, 90, 99.6), late: presses(payments, "resolve", "Resolve", 2),
+		{at: at(11, 15), sample: down(checkout, availability, 90, 99.6), late: presses(payments, "resolve", "Resolve", 4),
 			note: "before Slack shows it, a payments engineer presses Resolve"},
 		{at: at(11, 20), sample: down(checkout, errorRate, 50, 23)},
 		{at: at(11, 35), sample: down(checkout, errorRate, 10, 7.1)},
@@ -130,11 +153,11 @@ func latencyOfCheckout() []step {
 func lateEvening() []step {
 	return []step{
 		{at: at(22, 50), sample: up(signUp, router.ClientErrorRate, 5, 8.25)},
-		{at: at(22, 55), act: silences(growth, "#flow-ops", 7), note: "they know why, and want to hear no more of it"},
+		{at: at(22, 55), act: silences(growth, "#flow-ops", 9), note: "they know why, and want to hear no more of it"},
 		{at: at(23, 20), sample: up(checkout, availability, 90, 82.5)},
 		{at: at(23, 25), sample: up(checkout, errorRate, 5, 7.9)},
 		{at: at(23, 40), sample: up(checkout, errorRate, 10, 17.5)},
-		{at: at(23, 45), act: presses(onCall, "acknowledge", "Acknowledge", 9)},
+		{at: at(23, 45), act: presses(onCall, "acknowledge", "Acknowledge", 11)},
 		{at: at(23, 50), act: writes(onCall, "#payments-alerts", "")},
 	}
 }
@@ -172,7 +195,7 @@ var examples = []struct {
 	commands []string
 }{
 	{"You take the availability incident: its card turns yellow, and PagerDuty knows.",
-		[]string{"incidents acknowledge 8"}},
+		[]string{"incidents acknowledge 10"}},
 	{"Checkout answers again: this resolves it, in Slack and in PagerDuty.",
 		[]string{"send --url $BRIDGE --event ENDPOINT_AVAILABILITY \\\n" +
 			"      --threshold 90 --value 99.5 --alert-state DEACTIVATED"}},
@@ -193,28 +216,31 @@ var examples = []struct {
 // wantedFacts is what the story must come to, and nothing beside it.
 func wantedFacts() []fact {
 	return []fact{
-		{"posts", "34 answered 200 OK, 1 answered 401 Unauthorized"},
-		{"#flow-ops", "9 messages, 9 lines in their threads, 11 edits"},
-		{"#payments-alerts", "6 messages, 16 lines in their threads, 22 edits"},
-		{"PagerDuty #1", "ENDPOINT_ERROR_RATE: resolved, error"},
-		{"PagerDuty #2", "ENDPOINT_ERROR_RATE/critical: resolved, critical"},
-		{"PagerDuty #3", "ENDPOINT_AVAILABILITY: resolved, critical"},
-		{"PagerDuty #4", "FLOW_STATUS_CHANGE: resolved, critical"},
-		{"PagerDuty #5", "ACCOUNT_BAN: resolved, critical"},
-		{"PagerDuty #6", "ENDPOINT_LATENCY: resolved, critical"},
-		{"PagerDuty #7", "ENDPOINT_AVAILABILITY: triggered, critical"},
-		{"PagerDuty #8", "ENDPOINT_ERROR_RATE: acknowledged, error"},
+		{"posts", "37 answered 200 OK, 1 answered 401 Unauthorized"},
+		{"#flow-ops", "10 messages, 10 lines in their threads, 12 edits"},
+		{"#payments-alerts", "7 messages, 18 lines in their threads, 24 edits"},
+		{"PagerDuty #1", "DRILL ENDPOINT_AVAILABILITY: resolved, critical"},
+		{"PagerDuty #2", "ENDPOINT_ERROR_RATE: resolved, error"},
+		{"PagerDuty #3", "ENDPOINT_ERROR_RATE/critical: resolved, critical"},
+		{"PagerDuty #4", "ENDPOINT_AVAILABILITY: resolved, critical"},
+		{"PagerDuty #5", "FLOW_STATUS_CHANGE: resolved, critical"},
+		{"PagerDuty #6", "ACCOUNT_BAN: resolved, critical"},
+		{"PagerDuty #7", "ENDPOINT_LATENCY: resolved, critical"},
+		{"PagerDuty #8", "ENDPOINT_AVAILABILITY: triggered, critical"},
+		{"PagerDuty #9", "ENDPOINT_ERROR_RATE: acknowledged, error"},
 		{"acts in Slack", "1 acknowledge, 1 silence"},
 		{"acts in PagerDuty", "1 acknowledge"},
-		{"PagerDuty says", "2 acknowledged, 6 resolved, 8 triggered"},
-		{"PagerDuty is told", "1 acknowledge, 6 resolve"},
-		{"told alone", "INC-2: already resolved by Meta at 11:15 UTC"},
-		{"linked to cards", "8 of 8 PagerDuty incidents"},
+		{"drills", "INC-2 resolved, told payments-chat, payments-oncall"},
+		{"of itself", "BRIDGE_SOURCE_SILENT INC-1 resolved, told ops-chat"},
+		{"PagerDuty says", "2 acknowledged, 7 resolved, 9 triggered"},
+		{"PagerDuty is told", "1 acknowledge, 7 resolve"},
+		{"told alone", "INC-4: already resolved by Meta at 11:15 UTC"},
+		{"linked to cards", "9 of 9 PagerDuty incidents"},
 		{"change events", "1"},
 		{"calls refused", "0"},
 		{"deliveries parked", "0"},
 		{"posts unreadable", "0"},
-		{"warnings logged", "1"}, // about the forged post
+		{"warnings logged", "3"}, // about the forged post, the silence of Meta, and its end
 		{"personal data", "0 of 6 words can be seen"},
 	}
 }
@@ -227,6 +253,9 @@ var personal = []string{"customer@example.com", "15550100200", "A customer", "sa
 // body returns the post of a step on the day that begins at midnight.
 func (s *step) body(midnight time.Time) ([]byte, error) {
 	at := midnight.Add(s.at - s.older)
+	if s.drill != "" {
+		return drillPost(at, s.drill)
+	}
 	if s.field == "" {
 		s.sample.Time = at
 		return s.sample.Body()
@@ -234,6 +263,12 @@ func (s *step) body(midnight time.Time) ([]byte, error) {
 	return json.Marshal(map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{
 		"id": "104996122399160", "time": at.Unix(), "changes": []any{map[string]any{"field": s.field, "value": s.value}},
 	}}})
+}
+
+// drillPost is half of a drill's pair: of a flow that is none, by the rule that pages.
+func drillPost(at time.Time, state string) ([]byte, error) {
+	return whatsapp.Drill(router.DrillPrefix+"1", at, state,
+		map[string]any{rules.DrillRule: "payments endpoint is failing"})
 }
 
 // story plays a day, tells it, and says whether it came to what it should.
@@ -274,10 +309,14 @@ func (d *demo) step(ctx context.Context, s *step, midnight time.Time) (alone []s
 	}
 	told := len(d.slack.Told())
 	status, answer := "200 OK", ""
-	if s.act != nil {
+	switch {
+	case s.act != nil:
 		d.out.acted(midnight.Add(s.at), s.act.what, s.note)
 		answer, err = s.act.do(ctx, d)
-	} else {
+	case s.looks:
+		d.out.acted(midnight.Add(s.at), "flowbridge looks at itself and its source", s.note)
+		d.bridge.Look(ctx)
+	default:
 		status, err = d.post(ctx, s, midnight)
 	}
 	if err != nil {

@@ -44,6 +44,14 @@ func sample(id, label, what string, s whatsapp.Sample) trick {
 	}}
 }
 
+// drill is a trick of half of a drill.
+func drill(id, label, what, state string) trick {
+	return trick{id, label, what, func(_ *page, now time.Time) ([]post, error) {
+		body, err := drillPost(now, state)
+		return []post{{body: body}}, err
+	}}
+}
+
 func measured(event, state string, threshold, value float64) whatsapp.Sample {
 	return whatsapp.Sample{Event: event, Flow: checkout, Threshold: &threshold, Value: &value, AlertState: state}
 }
@@ -103,6 +111,11 @@ var trickGroups = []trickGroup{
 		stormFlows), []trick{
 		{"storm", "it breaks", fmt.Sprintf("%d flows fail at once", stormFlows), storm(router.Activated, 10, 14.28)},
 		{"calm", "it passes", fmt.Sprintf("%d flows recover at once", stormFlows), storm(router.Deactivated, 5, 0.4)},
+	}},
+	{"Does it work?", "A drill goes the way of an alert, marked DRILL, and pages. Before the day no post had come for " +
+		"24 hours: the bridge said so in #flow-ops.", []trick{
+		drill("drill", "a drill", "a drill begins: a signed post, as flowbridge drill sends it", router.Activated),
+		drill("drill-over", "the drill ends", "the drill ends", router.Deactivated),
 	}},
 	{"Odd posts", "What must change nothing, show nothing, or be refused.", []trick{
 		{"late", "a late event", "an alert of last night arrives only now", late},

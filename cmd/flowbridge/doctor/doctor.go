@@ -27,6 +27,7 @@ type Config struct {
 	Rules      string        // path of the rules, as serve takes it
 	DB         string        // database, as serve takes it
 	WebhookURL string        // where Meta, Slack and PagerDuty reach the public address; "" where it is not known
+	Heartbeat  string        // URL of a dead man's switch, as serve takes it; "" for none
 	Timeout    time.Duration // of one call
 
 	// Setting returns a variable of the environment that is no secret; "" where it is not set.
@@ -132,7 +133,7 @@ func (d *Doctor) Examine(ctx context.Context) *Report {
 	for _, k := range d.cfg.Kinds {
 		groups = append(groups, func(ctx context.Context) []diagnosis { return k.Examine(ctx, d.of(k.Kind)) })
 	}
-	groups = append(groups, d.checkDatabase, d.checkPublic)
+	groups = append(groups, d.checkDatabase, d.checkPublic, d.checkHeartbeat)
 	findings = append(findings, together(ctx, groups)...)
 	return d.report(append(findings, d.checkClock()))
 }

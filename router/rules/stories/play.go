@@ -112,8 +112,7 @@ func (p *player) incident(a *Act) (inc router.Incident, problem string) {
 	for id := range p.flows {
 		for _, inc := range p.trial.State(id).Incidents {
 			resolved := inc.State == router.IncidentResolved
-			if resolved == (a.Name == router.Reopen) && (a.Flow == "" || a.Flow == inc.Flow) &&
-				(a.Event == "" || a.Event == inc.Event || a.Event == inc.EventName()) {
+			if resolved == (a.Name == router.Reopen) && a.is(&inc) {
 				found = append(found, inc)
 			}
 		}
@@ -132,16 +131,23 @@ func (p *player) incident(a *Act) (inc router.Incident, problem string) {
 		if a.Flow != "" {
 			problem += ", of " + p.rules.Flow(a.Flow).DisplayName(a.Flow)
 		}
+		if about := cmp.Or(a.Phone, a.Template); about != "" {
+			problem += ", of " + about
+		}
 		return inc, problem
 	case 1:
 		return found[0], ""
 	}
 	var names []string
+	which := "flow or event"
 	for _, inc := range found {
-		names = append(names, fmt.Sprintf("%s of %s", inc.EventName(), inc.DisplayName(inc.Flow)))
+		if !inc.Subject.OfFlow() {
+			which = "flow, phone, template or event"
+		}
+		names = append(names, fmt.Sprintf("%s of %s", inc.EventName(), inc.About()))
 	}
-	return inc, fmt.Sprintf("%d incidents are %s (%s): say which with flow or event", len(found), what,
-		yamldoc.Shorten(strings.Join(names, ", "), 200))
+	return inc, fmt.Sprintf("%d incidents are %s (%s): say which with %s", len(found), what,
+		yamldoc.Shorten(strings.Join(names, ", "), 200), which)
 }
 
 // diff compares what was told with what the step expects; nil if it is as expected.

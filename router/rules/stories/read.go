@@ -194,14 +194,18 @@ func (s *reader) step(n *yaml.Node, path string, entries []yamldoc.Entry) Step {
 		s.clock = step.Until
 	}
 	happens := 0
-	if e, ok := at["event"]; ok || at["value"].Value != nil {
+	if e, ok := at["event"]; ok || at["value"].Value != nil || at["change"].Value != nil {
 		happens++
 		step.Event = s.event(e, at)
 		titles = append(titles, step.Event.description)
 	} else {
 		for _, key := range eventKeys {
 			if e, ok := at[key]; ok {
-				s.Wrong(e.At, e.Path, "belongs to an event, and the step names none", "add event:")
+				hint := "add event:"
+				if slices.Contains([]string{"subject", "phone", "template"}, key) {
+					hint = "add change:, Meta's word for what happened to it"
+				}
+				s.Wrong(e.At, e.Path, "belongs to an event, and the step names none", hint)
 			}
 		}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 var eventKeys = []string{"event", "field", "waba", "flow", "late", "threshold", "value", "alert_state", "old_status",
-	"new_status", "error_type", "with"}
+	"new_status", "error_type", "change", "subject", "phone", "template", "with"}
 
 // event reads the short form of an event, or Meta's value as a whole.
 func (s *reader) event(e yamldoc.Entry, at map[string]yamldoc.Entry) *Event {
@@ -29,15 +29,16 @@ func (s *reader) event(e yamldoc.Entry, at map[string]yamldoc.Entry) *Event {
 	status := func(what string) func(yamldoc.Entry) string {
 		return func(k yamldoc.Entry) string { return s.Status(k, what) }
 	}
-	ev.WABA = read("waba", s.text)
+	ev.WABA = read("waba", s.Account)
 	if k, ok := at["late"]; ok {
 		ev.Late = s.Wait(k)
 	}
 	field := read("field", s.Field)
 	if v, ok := at["value"]; ok && yamldoc.Follow(v.Value).Kind == yaml.MappingNode {
-		for _, key := range []string{
-			"event", "flow", "threshold", "alert_state", "old_status", "new_status", "error_type", "with",
-		} {
+		for _, key := range eventKeys {
+			if slices.Contains([]string{"field", "waba", "late", "value"}, key) {
+				continue
+			}
 			if k, ok := at[key]; ok {
 				s.Wrong(k.At, k.Path, "stands in the value already", "a value that is a map is Meta's whole value")
 			}
@@ -49,12 +50,13 @@ func (s *reader) event(e yamldoc.Entry, at map[string]yamldoc.Entry) *Event {
 		ev.description = "a value of the field " + ev.Field
 		return ev
 	}
-	if e.Value == nil {
+	if _, named := at["change"]; e.Value == nil && !named {
 		s.Wrong(at["value"].At, at["value"].Path, "belongs to an event, and the step names none",
 			"add event:, or write Meta's whole value as a map")
 		return ev
 	}
 	ev.Name = read("event", s.EventName)
+	s.subject(ev, at)
 	ev.Field = cmp.Or(field, rules.FieldOf(ev.Name), ev.Field)
 	ev.AlertState = read("alert_state", s.AlertState)
 	ev.OldStatus, ev.NewStatus = read("old_status", status("old status")), read("new_status", status("new status"))
@@ -94,6 +96,12 @@ func (ev *Event) describe(r *rules.Rules) {
 	}
 	if ev.NewStatus != "" {
 		words = append(words, "to "+ev.NewStatus)
+	}
+	if ev.Change != "" {
+		words = append(words, ev.Change)
+	}
+	if about := cmp.Or(ev.Phone, ev.Template); about != "" {
+		words = append(words, "of "+about)
 	}
 	if ev.Flow != "" {
 		info := router.FlowInfo{}
@@ -153,7 +161,7 @@ func (s *reader) act(e yamldoc.Entry) *Act {
 		a.Event = s.EventName(k)
 	}
 	if a.Silence == nil {
-		a.Flow = flow
+		a.Flow, a.Phone, a.Template = flow, s.textAt(at, "phone"), s.textAt(at, "template")
 		return a
 	}
 	s.silence(a.Silence, entries, at)
@@ -172,12 +180,15 @@ func (s *reader) keysOfAct(name string) []string {
 	case router.EndSilence:
 		return []string{"by", "in", "id"}
 	}
-	return []string{"by", "in", "flow", "event"}
+	return []string{"by", "in", "flow", "phone", "template", "event"}
 }
 
 // silence reads what a silence has beside flow and event, which other acts have, too.
 func (s *reader) silence(to *Silence, entries []yamldoc.Entry, at map[string]yamldoc.Entry) {
-	to.ID, to.Why, to.Scope.WABA = s.textAt(at, "id"), s.textAt(at, "why"), s.textAt(at, "waba")
+	to.ID, to.Why = s.textAt(at, "id"), s.textAt(at, "why")
+	if k, ok := at["waba"]; ok {
+		to.Scope.WABA = s.Account(k)
+	}
 	if k, ok := at["for"]; ok {
 		to.For = s.Wait(k)
 	}

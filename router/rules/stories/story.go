@@ -53,6 +53,9 @@ type Event struct {
 	OldStatus   string
 	NewStatus   string
 	ErrorType   string
+	Change      string          // Meta's word for what happened to another subject than a flow
+	Phone       string          // that it happened to: its digits, however they are written
+	Template    string          // that it happened to: its name, with or without "(en_US)", or its id
 	With        json.RawMessage // an object whose members replace those of Meta's value, or of the answers of a form
 	WholeValue  json.RawMessage // Meta's value as a whole; the fields above are zero then, but for Field, WABA and Late
 	description string
@@ -63,8 +66,11 @@ type Act struct {
 	Name    string // router.Acknowledge and the like
 	By      string
 	Through string // notifier in whose service it is done; "" for the console
-	Flow    string // id; narrows which incident is meant
-	Event   string
+	// These narrow which incident is meant.
+	Flow            string // id
+	Phone, Template string // as in Event
+	Event           string
+
 	Silence *Silence
 }
 
