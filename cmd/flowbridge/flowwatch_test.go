@@ -39,6 +39,8 @@ type lookedAfter struct {
 	urls  [3]string
 	db    string
 	token router.Secret
+	rules string // with a place for the routing key of PagerDuty
+	probe probeSettings
 
 	mu     sync.Mutex
 	ahead  time.Duration
@@ -46,9 +48,12 @@ type lookedAfter struct {
 	stop   func()
 }
 
-func newLookedAfter(t *testing.T, db string, token router.Secret) *lookedAfter {
+func newLookedAfter(t *testing.T, db string, token router.Secret, more ...func(*lookedAfter)) *lookedAfter {
 	t.Helper()
-	w := &lookedAfter{t: t, db: db, token: token}
+	w := &lookedAfter{t: t, db: db, token: token, rules: flowWatchRules}
+	for _, set := range more {
+		set(w)
+	}
 	w.graph = sandbox.NewGraph(sandbox.GraphConfig{Token: testGraphToken})
 	w.slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops"}, Now: w.now})
 	w.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{testRoutingKey}, Now: w.now})
@@ -75,13 +80,13 @@ func (w *lookedAfter) push(d time.Duration) {
 }
 
 func (w *lookedAfter) start() {
-	loaded, err := rules.Load("rules.yaml", fmt.Appendf(nil, flowWatchRules, testRoutingKey), rules.Config{})
+	loaded, err := rules.Load("rules.yaml", fmt.Appendf(nil, w.rules, testRoutingKey), rules.Config{})
 	must(w.t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	b, err := newBridge(ctx, bridgeConfig{
 		Rules: loaded, DB: w.db, AppSecrets: []router.Secret{testSecret}, VerifyToken: "t", Now: w.now,
 		SlackToken: testSlackToken, SlackURL: w.urls[1] + "/api/", PagerDutyURL: w.urls[2], GraphToken: w.token,
-		GraphURL: w.urls[0], Logger: slog.New(slog.DiscardHandler), Unbudgeted: func() bool { return true },
+		GraphURL: w.urls[0], Probe: w.probe, Logger: slog.New(slog.DiscardHandler), Unbudgeted: func() bool { return true },
 	})
 	must(w.t, err)
 	public, err := net.Listen("tcp", "127.0.0.1:0")
