@@ -122,8 +122,8 @@ type migration struct {
 // processes the column schema.
 const leftBehind = 25
 
-// compatibleFrom is how a migration says that programs that know an older schema work on the tables that it makes. Where
-// it does not, only those that know it do.
+// compatibleFrom is how a migration says that programs that know an older schema work on the tables that it makes.
+// Where it does not, only those that know it do.
 var compatibleFrom = regexp.MustCompile(`(?m)^-- Compatible from schema (\d+)\.$`)
 
 // readMigrations returns the files in order, in the words of the dialect: all that differs is how a key numbers itself.
@@ -185,15 +185,16 @@ func (d *dialect) runMigration(ctx context.Context, tx *sql.Tx, m migration) err
 	case m.version == listsVersion:
 		return d.fillLists(ctx, tx)
 	case m.version >= leftBehind:
-		_, err := tx.ExecContext(ctx, d.rebind(`INSERT INTO remembered (name, value) VALUES (?, ?)`), oldestName(m.version),
-			strconv.FormatInt(m.oldest, 10))
+		_, err := tx.ExecContext(ctx, d.rebind(
+			`INSERT INTO remembered (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`),
+			oldestName(m.version), strconv.FormatInt(m.oldest, 10))
 		return err
 	}
 	return nil
 }
 
-// makeWay bounds what a migration may hold up on PostgreSQL, and refuses to begin what would shut out a process at work:
-// the tables are on their way from version on to newest.
+// makeWay bounds what a migration may hold up on PostgreSQL, and refuses to begin what would shut out a process at
+// work: the tables are on their way to newest, with version as the next step.
 func (d *dialect) makeWay(ctx context.Context, tx *sql.Tx, version int64, newest migration) error {
 	if !d.peers {
 		return nil
