@@ -5,25 +5,27 @@ import (
 	"syscall"
 )
 
-// memory is the file system of Linux that is in memory, and room is what must be free there for a whole package of
-// tests: databases of PostgreSQL are the most of it. The others are of statfs(2).
+// shm is the file system of Linux that is in memory, and room is what must be free there for a whole package of tests:
+// databases of PostgreSQL are the most of it. tmpfs is of statfs(2).
 const (
-	memory = "/dev/shm"
-	room   = 4 << 30
-
-	tmpfs  = 0x01021994
-	noExec = 8
+	shm   = "/dev/shm"
+	room  = 4 << 30
+	tmpfs = 0x01021994
 )
 
-// InMemory has this process and those that it starts keep their temporary files in memory, if TMPDIR is not set and
-// there is room: what a disk takes its time for, again and again, is that each commit is on it. No test cuts the power
-// of this machine; one that needs a disk must say where. It is called before the first test.
-func InMemory() {
+// memory returns a folder in memory for databases, "" where there is none, or no room.
+func memory() string {
 	var fs syscall.Statfs_t
-	if os.Getenv("TMPDIR") != "" || syscall.Statfs(memory, &fs) != nil {
-		return
+	if syscall.Statfs(shm, &fs) != nil || int64(fs.Type) != tmpfs || fs.Bavail*uint64(fs.Bsize) < room {
+		return ""
 	}
-	if int64(fs.Type) == tmpfs && fs.Flags&noExec == 0 && fs.Bavail*uint64(fs.Bsize) >= room {
-		_ = os.Setenv("TMPDIR", memory) // else it takes longer
+	return shm
+}
+
+// InMemory has this process keep its temporary files in memory, if TMPDIR is not set and there is room. It is for
+// packages whose tests make little but databases, and called before the first test. See TempDir.
+func InMemory() {
+	if os.Getenv("TMPDIR") == "" && memory() != "" {
+		_ = os.Setenv("TMPDIR", memory()) // else it takes longer
 	}
 }

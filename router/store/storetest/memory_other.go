@@ -2,5 +2,8 @@
 
 package storetest
 
-// InMemory does nothing: this system has no file system in memory that every machine has.
+// memory returns "": this system has no file system in memory that every machine has.
+func memory() string { return "" }
+
+// InMemory does nothing here.
 func InMemory() {}

@@ -51,8 +51,29 @@ func Long(t testing.TB) {
 	}
 }
 
+// TempDir returns a folder that is removed after the test, for a database. It is in memory where the machine has room
+// there: what a disk takes its time for, again and again, is that each commit is on it, and no test cuts the power of
+// this machine. Files that rules or flags name do not belong there: the bridge does not read what is below /dev.
+func TempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(memory(), "flowbridge-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// File returns the path of a SQLite database that is not there yet, in such a folder.
+func File(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(TempDir(t), "bridge.db")
+}
+
 // shared is the server of all tests of this process that do nothing to it. Nobody asks what it has after a crash.
-var shared = sync.OnceValues(func() (*Server, error) { return launch("synchronous_commit=off", "full_page_writes=off") })
+var shared = sync.OnceValues(func() (*Server, error) {
+	return launch("synchronous_commit=off", "full_page_writes=off")
+})
 
 // Shared returns a server that lives as long as this process, for tests that want a database and leave the server
 // alone. Where this machine has no PostgreSQL the test is skipped, or fails if Require says so.
@@ -105,7 +126,7 @@ func place(settings ...string) (s *Server, err error) {
 		return nil, err
 	}
 	// Not t.TempDir: its parent is closed to other users, and its path may be too long for a socket.
-	if s.dir, err = os.MkdirTemp("", "flowbridge-pg-"); err != nil {
+	if s.dir, err = os.MkdirTemp(memory(), "flowbridge-pg-"); err != nil {
 		return nil, err
 	}
 	if s.creds != nil {
