@@ -49,7 +49,7 @@ func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
 	switch effect := effectOf(e); {
 	case e.Act != nil:
 		f.act()
-	case e.Name == FlowLookedUp:
+	case e.looks():
 		f.look()
 	case f.heardSince():
 	case effect.none():

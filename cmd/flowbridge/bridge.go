@@ -23,6 +23,7 @@ import (
 	"flowbridge/router/console"
 	"flowbridge/router/delivery"
 	"flowbridge/router/graph"
+	"flowbridge/router/probe"
 	"flowbridge/router/rules"
 	"flowbridge/router/store"
 	"flowbridge/router/whatsapp"
@@ -60,6 +61,8 @@ type bridgeConfig struct {
 	PagerDutyBack pagerDutyBack
 	GraphToken    router.Secret // "": no names are asked of Meta
 	GraphURL      string
+
+	Probe probeSettings
 
 	SecretFiles secretFiles // those of these secrets that are given as files, and may change; nil: none
 
@@ -103,6 +106,7 @@ type bridge struct {
 	linker    *pagerduty.Linker // nil without a token for PagerDuty's REST API
 	graph     *graph.Client     // nil without a token for Meta's Graph API
 	flowWatch *graph.FlowWatch
+	prober    *probe.Prober
 	public    http.Handler
 	admin     *console.Console
 	refusals  *refusals
@@ -230,6 +234,7 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	work.Go(func() { b.runGraph(working) })
 	if b.cfg.WatchEvery >= 0 {
 		work.Go(func() { b.flowWatch.Run(working) })
+		work.Go(func() { b.prober.Run(working) })
 	}
 	if b.cfg.ReadRules != nil {
 		work.Go(func() { b.rules.watch(working, b.cfg.Reread) })

@@ -1,13 +1,14 @@
 package main
 
 import (
-	databases "flowbridge/router/store/storetest"
 	"fmt"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+
+	databases "flowbridge/router/store/storetest"
 )
 
 // killers are expressions, and wordKillers templates, that took all memory or time there is.

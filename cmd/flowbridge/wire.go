@@ -21,7 +21,7 @@ func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[r
 	if err := b.wireIntake(metrics); err != nil {
 		return err
 	}
-	if err := b.wireGraph(metrics); err != nil {
+	if err := errors.Join(b.wireGraph(metrics), b.wireProbes(metrics)); err != nil {
 		return err
 	}
 	b.router, err = router.New(router.Config{

@@ -375,7 +375,7 @@ func (l *Linker) lookUp(ctx context.Context, id string, s *said) (keys []string,
 	if err != nil {
 		return nil, err
 	}
-	s.about, s.owner = t.link, t.owner
+	s.about, s.owner, s.made = t.link, t.owner, t.made
 	if into := s.into(); into != nil {
 		*into = t.link
 	}

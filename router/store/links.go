@@ -139,7 +139,7 @@ func (s *Store) record(ctx context.Context, tx *txn, known []router.Owed) error 
 // writeOneAlreadyThere changes the receipt as well: it says what the service has. A page that a person ended there, and
 // that was told of something after that, may have opened anew by it: that is ended, too. One that the service ended by
 // itself, and that was told of something after that, is the page that is owed. One that a person opened there, and that
-// was told of the end after that, is over: it is told once more.
+// was told of the end after that, is over: it is told once more. So is one beside which more may be left there.
 func writeOneAlreadyThere(ctx context.Context, tx *txn, o *router.Owed, now int64) error {
 	var id, toldAt int64
 	var body []byte
@@ -170,7 +170,7 @@ func writeOneAlreadyThere(ctx context.Context, tx *txn, o *router.Owed, now int6
 		`UPDATE deliveries SET open = ?, opening = CASE WHEN ? > 0 THEN ? ELSE opening END, severity = ?,
 			told_open = ?, receipt = ?, owed = owed + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END, cosmetic = 0 WHERE id = ?`,
 		toInt(o.Open), o.Opening, o.Opening, int64(o.Severity), toInt(o.Open && !buried || revived), string(body), id)
-	if err == nil && (revived || buried) {
+	if err == nil && (revived || buried || o.Left) {
 		_, err = tx.ExecContext(ctx,
 			`UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ? WHERE id = ?
 				AND state <> 'waiting'`,
