@@ -47,7 +47,8 @@ func TestCrash(t *testing.T) {
 	if err := c.bridge.stop(t); err != nil {
 		t.Errorf("a clean stop: %v", err)
 	}
-	t.Logf("%d cycles and kills in %s: %s; seed %d", *cycles, time.Since(started).Round(time.Second), c.tally(), *firstSeed)
+	t.Logf("%d cycles and kills in %s: %s; seed %d", *cycles, time.Since(started).Round(time.Second), c.tally(),
+		*firstSeed)
 	if c.lost+c.twice+c.stranded > 0 {
 		t.Errorf("%d lost, %d told twice, %d stranded", c.lost, c.twice, c.stranded)
 	}

@@ -25,9 +25,9 @@ import (
 const mostPatience = 10 * time.Second
 
 // TestRollingUpgrade runs what compose-postgres.yaml describes, with a third bridge and a standby: PostgreSQL,
-// processes on an address each, and nginx with compose-nginx.conf before them. Under the load and the faults of TestCrash
-// the bridges are upgraded to a release with a newer schema, and the standby is promoted. It is for Linux, where every
-// address of 127.0.0.0/8 is the machine's own: a bridge starts anew where it was.
+// processes on an address each, and nginx with compose-nginx.conf before them. Under the load and the faults of
+// TestCrash the bridges are upgraded to a release with a newer schema, and the standby is promoted. It is for Linux,
+// where every address of 127.0.0.0/8 is the machine's own: a bridge starts anew where it was.
 func TestRollingUpgrade(t *testing.T) {
 	t.Run("one by one, then the standby is promoted", func(t *testing.T) {
 		t.Parallel()
@@ -139,10 +139,13 @@ var releases = sync.OnceValues(func() (built [3]string, err error) {
 	for i, name := range []string{"900", "901"} {
 		var text strings.Builder
 		fmt.Fprintf(&text, "-- +goose Up\n-- Compatible from schema %s.\n", from)
-		for _, table := range []string{"events", "deliveries", "incidents", "alerts", "timeline", "notices", "lanes", "processes"} {
+		for _, table := range []string{
+			"events", "deliveries", "incidents", "alerts", "timeline", "notices", "lanes", "processes",
+		} {
 			fmt.Fprintf(&text, "ALTER TABLE %s ADD COLUMN of_%s TEXT NOT NULL DEFAULT '';\n", table, name)
 		}
-		fmt.Fprintf(&text, "UPDATE incidents SET of_%s = words;\nCREATE TABLE made_by_%s (id BIGINT PRIMARY KEY);\n", name, name)
+		fmt.Fprintf(&text, "UPDATE incidents SET of_%s = words;\n", name)
+		fmt.Fprintf(&text, "CREATE TABLE made_by_%s (id BIGINT PRIMARY KEY);\n", name)
 		fmt.Fprintf(&text, "CREATE INDEX deliveries_%s ON deliveries (of_%s, id) WHERE state = 'waiting';\n", name, name)
 		file := filepath.Join(binaryDir(), name+".sql")
 		if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
@@ -380,7 +383,8 @@ func (r *rolling) count() {
 	r.rest()
 	r.everythingIsARepeat()
 	r.t.Logf("in %s: %s; a post was answered 200 within %s, on a machine that was %s late at most; seed %d",
-		time.Since(r.started).Round(time.Second), r.crashes.tally(), r.patience.longest.Round(time.Millisecond), r.late.most(), *firstSeed)
+		time.Since(r.started).Round(time.Second), r.crashes.tally(), r.patience.longest.Round(time.Millisecond),
+		r.late.most(), *firstSeed)
 	if r.lost+r.twice+r.stranded > 0 {
 		r.t.Errorf("%d lost, %d told twice, %d stranded", r.lost, r.twice, r.stranded)
 	}

@@ -36,8 +36,9 @@ const (
 	failed      result = "failed"      // by us: no ping could be made
 )
 
-var results = []result{active, reached, undecrypted, unsigned, odd, redirected, tlsFailed, timedOut, unreachable, refused,
-	failed}
+var results = []result{
+	active, reached, undecrypted, unsigned, odd, redirected, tlsFailed, timedOut, unreachable, refused, failed,
+}
 
 // sight is what one probe saw.
 type sight struct {

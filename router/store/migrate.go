@@ -122,8 +122,8 @@ type migration struct {
 // processes the column schema.
 const leftBehind = 25
 
-// compatibleFrom is how a migration says that programs that know an older schema work on the tables that it makes. Where
-// it does not, only those that know it do.
+// compatibleFrom is how a migration says that programs that know an older schema work on the tables that it makes.
+// Where it does not, only those that know it do.
 var compatibleFrom = regexp.MustCompile(`(?m)^-- Compatible from schema (\d+)\.$`)
 
 // readMigrations returns the files in order, in the words of the dialect: all that differs is how a key numbers itself.
@@ -192,8 +192,8 @@ func (d *dialect) runMigration(ctx context.Context, tx *sql.Tx, m migration) err
 	return nil
 }
 
-// makeWay bounds what a migration may hold up on PostgreSQL, and refuses to begin what would shut out a process at work:
-// the tables are on their way from version on to newest.
+// makeWay bounds what a migration may hold up on PostgreSQL, and refuses to begin what would shut out a process at
+// work: the tables are on their way from version on to newest.
 func (d *dialect) makeWay(ctx context.Context, tx *sql.Tx, version int64, newest migration) error {
 	if !d.peers {
 		return nil
