@@ -22,6 +22,7 @@ import (
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/notifiers/slack"
 	"flowbridge/router"
+	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
@@ -71,7 +72,7 @@ func bearer(token string) func(*http.Request) {
 // it.
 func TestAWebPageCannotSilenceEverything(t *testing.T) {
 	s := newServices(t, "#ops")
-	p := start(t, s, writeRules(t, guardRules), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, guardRules), databases.File(t))
 	const year = `{"everything": true, "for": "365d"}`
 	rebound := func(r *http.Request) { r.Host = "evil.example:9090" }
 	for _, path := range []string{"/api/v1/silences", "/api/v1/incidents/1/resolve", "/api/v1/reload"} {
@@ -121,7 +122,7 @@ func TestTokensLookAndAct(t *testing.T) {
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "FLOWBRIDGE_ADMIN_TOKEN="+guardToken, "FLOWBRIDGE_VIEW_TOKEN="+guardView)
 	rules := writeRules(t, guardRules)
-	p := start(t, s, rules, filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, rules, databases.File(t))
 	p.post(t, pairPost(time.Now().Unix(), "77", "ACTIVATED", 10), http.StatusOK)
 	if err := os.WriteFile(rules, []byte("version: 1\nsecret-of-the-rules: {}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -222,7 +223,7 @@ func TestWhoActsIsWhomTheProxySignedIn(t *testing.T) {
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "FLOWBRIDGE_ADMIN_TOKEN="+guardToken, "FLOWBRIDGE_ADMIN_USER_HEADER=x-forwarded-user",
 		"FLOWBRIDGE_ADMIN_TRUSTED_PROXIES=10.9.9.9, 127.0.0.0/8")
-	p := start(t, s, writeRules(t, guardRules), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, guardRules), databases.File(t))
 	p.post(t, pairPost(time.Now().Unix(), "77", "ACTIVATED", 10), http.StatusOK)
 	signed := func(r *http.Request) {
 		r.Header.Set("X-Forwarded-User", "ada")
@@ -337,7 +338,7 @@ func TestNoAnswerMayHaveAnEndlessHeader(t *testing.T) {
 			return err
 		}},
 		{"the doctor", func(ctx context.Context) error {
-			return doctorCommand{Rules: "none.yaml", DB: filepath.Join(t.TempDir(), "none.db"), WebhookURL: server.URL,
+			return doctorCommand{Rules: "none.yaml", DB: filepath.Join(databases.TempDir(t), "none.db"), WebhookURL: server.URL,
 				Timeout: 5 * time.Second}.asks(ctx, server.URL)
 		}},
 	} {

@@ -15,6 +15,7 @@ import (
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
 	"flowbridge/router/console"
+	databases "flowbridge/router/store/storetest"
 )
 
 // browserRules route flows of one team to a channel and to somebody who pages.
@@ -227,7 +228,7 @@ func TestEveryPageIsSmallAccessibleAndWithinItsPolicy(t *testing.T) {
 		}
 	}
 	t.Run("empty", func(t *testing.T) {
-		bridge := start(t, newServices(t, "#ops"), writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
+		bridge := start(t, newServices(t, "#ops"), writeRules(t, browserRules), databases.File(t))
 		pages := crawl(t, bridge.Admin, known, "/", "/?state=resolved", "/acknowledge")
 		delete(pages, "/docs/:page") // they are the same in every state
 		look(t, bridge.Admin, pages)
@@ -253,7 +254,7 @@ func TestEveryPageIsSmallAccessibleAndWithinItsPolicy(t *testing.T) {
 	t.Run("signed out", func(t *testing.T) {
 		s := newServices(t, "#ops")
 		s.env = append(s.env, "FLOWBRIDGE_ADMIN_TOKEN=token-of-the-test")
-		bridge := start(t, s, writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
+		bridge := start(t, s, writeRules(t, browserRules), databases.File(t))
 		look(t, bridge.Admin, crawl(t, bridge.Admin, known, "/login?next=/incidents/1"))
 	})
 	for _, path := range known {
@@ -272,7 +273,7 @@ func startStorm(t *testing.T) *process {
 	t.Helper()
 	s := newServices(t, "#elsewhere")
 	s.PagerDuty.Fail(sandbox.Fault{Status: http.StatusServiceUnavailable})
-	bridge := start(t, s, writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
+	bridge := start(t, s, writeRules(t, browserRules), databases.File(t))
 	for from := 0; from < stormIncidents; from += 100 {
 		var entries []string
 		for n := from; n < from+100; n++ {

@@ -5,11 +5,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	databases "flowbridge/router/store/storetest"
 )
 
 // A page at night: a phone, a link, and nobody who is signed in.
@@ -26,7 +27,7 @@ func TestAtThreeInTheMorningAPhoneAcknowledgesInThreeTaps(t *testing.T) {
 		t.Run(fmt.Sprintf("scripts=%v", scripts), func(t *testing.T) {
 			s := newServices(t, "#ops")
 			s.env = append(s.env, "FLOWBRIDGE_ADMIN_TOKEN="+nightToken)
-			bridge := start(t, s, writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
+			bridge := start(t, s, writeRules(t, browserRules), databases.File(t))
 			bridge.post(t, pairPost(lately, checkoutFlow, "ACTIVATED", 50), http.StatusOK)
 			eventually(t, "somebody is paged", func() bool { return len(s.PagerDuty.Incidents()) == 1 })
 
@@ -82,7 +83,7 @@ func TestAtThreeInTheMorningAPhoneAcknowledgesInThreeTaps(t *testing.T) {
 // what is done elsewhere shows within a poll.
 func TestPagesAreLiveAndPaused(t *testing.T) {
 	s := newServices(t, "#ops")
-	bridge := start(t, s, writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
+	bridge := start(t, s, writeRules(t, browserRules), databases.File(t))
 	open := func(flow string) {
 		t.Helper()
 		bridge.post(t, pairPost(lately, flow, "ACTIVATED", 10), http.StatusOK)
@@ -157,7 +158,7 @@ func TestPagesAreLiveAndPaused(t *testing.T) {
 
 // TestTheRedBarComesByItself holds that a page that stands open says so when somebody cannot be told.
 func TestTheRedBarComesByItself(t *testing.T) {
-	bridge := start(t, newServices(t, "#elsewhere"), writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
+	bridge := start(t, newServices(t, "#elsewhere"), writeRules(t, browserRules), databases.File(t))
 	b := startChromium(t).tab(t)
 	b.open(bridge.Admin + "/")
 	if evaluate[bool](b, `!!document.querySelector('.trouble')`) {
@@ -182,7 +183,7 @@ func must1[T any](v T, err error) T {
 // TestFromTheReportToTheAttemptThatFailedInFiveClicks goes from the report of a night to what a service was sent and
 // answered.
 func TestFromTheReportToTheAttemptThatFailedInFiveClicks(t *testing.T) {
-	bridge := start(t, newServices(t, "#elsewhere"), writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
+	bridge := start(t, newServices(t, "#elsewhere"), writeRules(t, browserRules), databases.File(t))
 	bridge.post(t, pairPost(lately, checkoutFlow, "ACTIVATED", 10), http.StatusOK)
 	eventually(t, "a delivery is parked", func() bool {
 		var parked struct{ Deliveries []struct{} }
@@ -211,7 +212,7 @@ func TestFromTheReportToTheAttemptThatFailedInFiveClicks(t *testing.T) {
 
 // TestAnOperatorTriesRulesWithoutATerminal pastes rules, and reads what a replay of the journal through them comes to.
 func TestAnOperatorTriesRulesWithoutATerminal(t *testing.T) {
-	bridge := start(t, newServices(t, "#ops"), writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
+	bridge := start(t, newServices(t, "#ops"), writeRules(t, browserRules), databases.File(t))
 	bridge.post(t, pairPost(lately, checkoutFlow, "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "it is folded", func() bool {
 		var list struct{ Incidents []struct{} }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -299,7 +298,7 @@ func (b *tab) picture() []byte {
 // TestTheBrowserSeesWhatItLooksFor holds that none of the checks below can pass for want of looking.
 func TestTheBrowserSeesWhatItLooksFor(t *testing.T) {
 	source := axe(t)
-	bridge := start(t, newServices(t, "#ops"), writeRules(t, browserRules), filepath.Join(t.TempDir(), "bridge.db"))
+	bridge := start(t, newServices(t, "#ops"), writeRules(t, browserRules), databases.File(t))
 	b := startChromium(t).tab(t)
 	b.open(bridge.Admin + "/")
 	b.look("light", 320)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -34,7 +33,7 @@ const (
 // what fails and when it is killed.
 func TestCrash(t *testing.T) {
 	databases.Long(t)
-	c := newCrashes(t, *firstSeed, filepath.Join(t.TempDir(), "bridge.db"))
+	c := newCrashes(t, *firstSeed, databases.File(t))
 	c.start()
 	started := time.Now()
 	for i := range *cycles {

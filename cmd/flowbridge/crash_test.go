@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"flowbridge/notifiers/sandbox"
+	databases "flowbridge/router/store/storetest"
 )
 
 const crashRules = `version: 1
@@ -54,7 +55,7 @@ func postOf(entries ...string) string {
 // be told. After the next start both are, once.
 func TestKilledBetweenAnswerAndDelivery(t *testing.T) {
 	s := newServices(t, "#ops")
-	rules, db := writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db")
+	rules, db := writeRules(t, crashRules), databases.File(t)
 	s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", Times: 100, Status: http.StatusServiceUnavailable})
 	s.PagerDuty.Fail(sandbox.Fault{Times: 100, Status: http.StatusServiceUnavailable})
 
@@ -80,7 +81,7 @@ func TestKilledBetweenAnswerAndDelivery(t *testing.T) {
 // the alert recovers before anybody could have learned that. The incident must not be stranded.
 func TestKilledWhileAServiceHangs(t *testing.T) {
 	s := newServices(t, "#ops")
-	rules, db := writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db")
+	rules, db := writeRules(t, crashRules), databases.File(t)
 	s.PagerDuty.Fail(sandbox.Fault{Times: 1, Hang: true, AfterAccept: true})
 
 	p := start(t, s, rules, db)
@@ -102,7 +103,7 @@ func TestKilledWhileAServiceHangs(t *testing.T) {
 func TestSecretsStayInside(t *testing.T) {
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "PD_KEY=ffffffffffffffffffffffffffffffff") // a key that PagerDuty does not know
-	rules, db := writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db")
+	rules, db := writeRules(t, crashRules), databases.File(t)
 	p := start(t, s, rules, db)
 	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	var parked struct{ Deliveries []struct{ Last_error string } }

@@ -61,7 +61,8 @@ func (p *peers) eachRefusesPosts() {
 
 // tally says in words what happened.
 func (p *peers) tally() string {
-	return fmt.Sprintf("%s; takeovers within %s; seed %d", p.crashes.tally(), p.slowest.Round(time.Millisecond), *firstSeed)
+	return fmt.Sprintf("%s; takeovers within %s; seed %d", p.crashes.tally(), p.slowest.Round(time.Millisecond),
+		*firstSeed)
 }
 
 func (c *crashes) tally() string {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -247,6 +246,6 @@ func TestWithoutATokenTheCardSaysThatNothingWasHeard(t *testing.T) {
 
 // onBoth plays a story on SQLite and, where that is installed, on PostgreSQL.
 func onBoth(t *testing.T, story func(t *testing.T, db string)) {
-	t.Run("sqlite", func(t *testing.T) { story(t, filepath.Join(t.TempDir(), "bridge.db")) })
+	t.Run("sqlite", func(t *testing.T) { story(t, databases.File(t)) })
 	t.Run("postgres", func(t *testing.T) { story(t, databases.Shared(t).Database(t)) })
 }

@@ -4,9 +4,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
+
+	databases "flowbridge/router/store/storetest"
 )
 
 // TestServePassesPostsOn starts the bridge in front of a receiver that fails at first, as one that is being
@@ -25,7 +26,7 @@ func TestServePassesPostsOn(t *testing.T) {
 	defer receiver.Close()
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "FLOWBRIDGE_FORWARD="+receiver.URL+"/hook")
-	p := start(t, s, writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, crashRules), databases.File(t))
 	p.post(t, body, http.StatusBadGateway)
 	p.post(t, body, http.StatusOK)
 	eventually(t, "PagerDuty is told", func() bool { return len(s.PagerDuty.Incidents()) == 1 })

@@ -10,6 +10,7 @@ import (
 
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
+	databases "flowbridge/router/store/storetest"
 )
 
 const (
@@ -79,7 +80,7 @@ func TestARoutingKeyThatIsReplacedPagesByTheNewOneAndClosesByTheOld(t *testing.T
 	s := startServices(t, sandbox.SlackConfig{}, sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{oldKey, newKey}})
 	key := filepath.Join(t.TempDir(), "key")
 	mountSecret(t, key, oldKey)
-	p := start(t, s, writeRules(t, keyedRules(key)), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, keyedRules(key)), databases.File(t))
 	paged := func(n int) sandbox.Incident {
 		t.Helper()
 		eventually(t, fmt.Sprintf("%d are paged", n), func() bool { return len(s.PagerDuty.Incidents()) == n })

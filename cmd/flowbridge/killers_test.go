@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,7 +51,7 @@ func TestRulesThatWantAllThereIsDoNotEndTheBridge(t *testing.T) {
 
 	s := newServices(t, "#ops")
 	s.memory = 4 << 10
-	p := start(t, s, writeRules(t, text.String()), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, text.String()), databases.File(t))
 	flows := 0
 	for i := range killers {
 		p.post(t, pairPost(lately, fmt.Sprintf("70%d", i), "ACTIVATED", 50), http.StatusOK)

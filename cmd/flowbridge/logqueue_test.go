@@ -8,11 +8,12 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	databases "flowbridge/router/store/storetest"
 )
 
 // TestLinesThatFindNoRoomAreDroppedAndCounted logs into a pipe that nobody reads, and then reads it.
@@ -86,7 +87,7 @@ func TestALogThatNobodyReadsHoldsNothingUp(t *testing.T) {
 	read, write := pipe(t)
 	p := &process{
 		cmd: exec.Command(path, "serve", "--rules", writeRules(t, ruleNamed("everything")), "--db",
-			filepath.Join(t.TempDir(), "bridge.db"),
+			databases.File(t),
 			"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
 		stderr: &logBuffer{}, ended: make(chan error, 1),
 	}

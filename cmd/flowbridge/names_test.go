@@ -14,6 +14,7 @@ import (
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
 	"flowbridge/router/graph"
+	databases "flowbridge/router/store/storetest"
 )
 
 const testGraphToken = "EAAG-token-of-the-test"
@@ -77,7 +78,7 @@ func TestACardHasTheNameFromGraphAtTheSecondEvent(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	writeFile(t, token, testGraphToken+"\n")
 	s.env = append(s.env, "META_ACCESS_TOKEN=", "META_ACCESS_TOKEN_FILE="+token, "FLOWBRIDGE_LOG_LEVEL=debug")
-	p := start(t, s, writeRules(t, namesRules), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, namesRules), databases.File(t))
 	card := func(n int, want ...string) {
 		t.Helper()
 		defer func() {
@@ -220,7 +221,7 @@ func TestWithoutATokenGraphIsNotAsked(t *testing.T) {
 	t.Parallel()
 	s := newServices(t, "#ops")
 	g := s.withGraph(t)
-	p := start(t, s, writeRules(t, namesRules), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, namesRules), databases.File(t))
 	for i, threshold := range []float64{5, 10, 50} {
 		p.post(t, pairPost(lately+int64(60*i), "77", "ACTIVATED", threshold), http.StatusOK)
 	}

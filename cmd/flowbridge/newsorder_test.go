@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"flowbridge/router/delivery"
 	"flowbridge/router/rules"
 	"flowbridge/router/store"
+	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
@@ -45,7 +45,7 @@ func banAmongApprovals(t *testing.T, fields string, told int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := store.Open(ctx, store.Config{DSN: filepath.Join(inMemory(t), "bridge.db"), Now: clock})
+	kept, err := store.Open(ctx, store.Config{DSN: databases.File(t), Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ type owing struct {
 
 // deliverInABubble runs a test on the bubble's clock, over a real store.
 func deliverInABubble(t *testing.T, test func(*testing.T, *owing)) {
-	dir := inMemory(t)
+	dir := databases.TempDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		s, err := store.Open(t.Context(), store.Config{DSN: filepath.Join(dir, "q.db")})
 		if err != nil {
@@ -239,7 +239,7 @@ func TestAStormIsToldInDigestsAndWithinTheLimits(t *testing.T) {
 func TestADeadServiceIsNotNoticedElsewhere(t *testing.T) {
 	databases.Long(t)
 	s := newServices(t, "#ops")
-	p := start(t, s, writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, crashRules), databases.File(t))
 	s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", Hang: true})
 	for i := range 10 {
 		p.post(t, pairPost(lately, fmt.Sprint(70+i), "ACTIVATED", 50), http.StatusOK)
@@ -315,7 +315,7 @@ func TestADigestIsToldOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newServices(t, "#ops")
-			rules, db := writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db")
+			rules, db := writeRules(t, crashRules), databases.File(t)
 			p := start(t, s, rules, db)
 			s.Slack.Fail(lose.fault)
 			var entries []string

@@ -8,9 +8,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
+
+	databases "flowbridge/router/store/storetest"
 )
 
 // pipe returns both ends of a pipe of the system; the process that gets one notices when the other is closed.
@@ -34,7 +35,7 @@ func TestABridgeOutlivesWhoReadsItsLog(t *testing.T) {
 	read, write := pipe(t)
 	p := &process{
 		cmd: exec.Command(path, "serve", "--rules", writeRules(t, ruleNamed("everything")), "--db",
-			filepath.Join(t.TempDir(), "bridge.db"),
+			databases.File(t),
 			"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
 		stderr: &logBuffer{}, ended: make(chan error, 1),
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
+	databases "flowbridge/router/store/storetest"
 )
 
 const (
@@ -64,7 +64,7 @@ func newPager(t *testing.T, rules string, cfg sandbox.PagerDutyConfig, token str
 		"PAGERDUTY_WEBHOOK_SECRET=secret-of-before,"+testWebhookSecret,
 		"FLOWBRIDGE_PUBLIC_URL=https://flowbridge.example.com", "PD_OTHER="+otherRoutingKey)
 	p := &pager{services: s, t: t, base: time.Now().Add(-time.Hour).Truncate(time.Second)}
-	p.process = start(t, s, writeRules(t, rules), filepath.Join(t.TempDir(), "bridge.db"))
+	p.process = start(t, s, writeRules(t, rules), databases.File(t))
 	s.PagerDuty.Subscribe(p.Public+"/webhooks/pagerduty", testWebhookSecret)
 	ctx, stop := context.WithCancel(context.Background())
 	var sending sync.WaitGroup

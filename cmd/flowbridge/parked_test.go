@@ -18,6 +18,7 @@ import (
 	"flowbridge/router/delivery"
 	"flowbridge/router/rules"
 	"flowbridge/router/store"
+	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
@@ -86,7 +87,7 @@ type refusing struct {
 }
 
 func refuseInABubble(t *testing.T, test func(*testing.T, *refusing)) {
-	dir := inMemory(t)
+	dir := databases.TempDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		s, err := store.Open(t.Context(), store.Config{DSN: filepath.Join(dir, "bridge.db")})
 		if err != nil {
@@ -312,7 +313,7 @@ func TestAProxyThatAnswersForPagerDutyLosesNoPage(t *testing.T) {
 		}
 	}
 	s.PagerDuty.Fail(sandbox.Fault{Status: http.StatusForbidden}) // and then it stays
-	p := start(t, s, writeRules(t, parkedRules), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, parkedRules), databases.File(t))
 	type delivery struct {
 		Notifier, State, Last_error string
 		Attempts                    int

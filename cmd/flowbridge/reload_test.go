@@ -15,6 +15,7 @@ import (
 
 	"flowbridge/router"
 	"flowbridge/router/rules"
+	databases "flowbridge/router/store/storetest"
 )
 
 // ruleNamed is a file with one rule.
@@ -199,7 +200,7 @@ func TestWhatNoNotificationTellsOfIsSeenAllTheSame(t *testing.T) {
 func TestBrokenRulesLeaveTheOldOnesInForce(t *testing.T) {
 	s := newServices(t, "#ops", "#other")
 	path := writeRules(t, ruleNamed("old"))
-	p := start(t, s, path, filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, path, databases.File(t))
 	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "Slack is told", func() bool { return len(s.Slack.Messages("#ops")) == 1 })
 

@@ -10,11 +10,12 @@ import (
 
 	"flowbridge/cmd/flowbridge/replay"
 	"flowbridge/router/store"
+	databases "flowbridge/router/store/storetest"
 )
 
 func TestReplayIsACommand(t *testing.T) {
 	t.Parallel()
-	db, candidate := filepath.Join(t.TempDir(), "past.db"), filepath.Join(t.TempDir(), "rules.yaml")
+	db, candidate := filepath.Join(databases.TempDir(t), "past.db"), filepath.Join(t.TempDir(), "rules.yaml")
 	past, err := store.Open(t.Context(), store.Config{DSN: db})
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +45,7 @@ func TestReplayIsACommand(t *testing.T) {
 		want, db, since string
 		code            int
 	}{
-		{"no such file", filepath.Join(t.TempDir(), "none.db"), "30d", exitFault},
+		{"no such file", filepath.Join(databases.TempDir(t), "none.db"), "30d", exitFault},
 		{"is no SQLite database", candidate, "30d", exitFault},
 		{"--since: \"a month\" is no length of time: write 30d, 12h or 90m", db, "a month", exitUsage},
 	} {

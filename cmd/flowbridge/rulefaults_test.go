@@ -2,11 +2,11 @@ package main
 
 import (
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"flowbridge/notifiers/sandbox"
+	databases "flowbridge/router/store/storetest"
 )
 
 // TestARuleThatFailsOnAnEventIsCounted runs rules that are good when they are read, and fail on what Meta then sends.
@@ -24,7 +24,7 @@ rules:
     title: "{{(index .Errors 0).Type}}"
     notify: [chat]
 `)
-	p := start(t, s, path, filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, path, databases.File(t))
 	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK) // without any errors
 	eventually(t, "the card has the built-in words", func() bool {
 		cards := s.Slack.Messages("#ops")
@@ -49,7 +49,7 @@ rules:
 func TestACardThatSlackRefusesIsInTheLog(t *testing.T) {
 	s := newServices(t, "#ops")
 	s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", OKFalse: "invalid_blocks", Times: 1})
-	p := start(t, s, writeRules(t, ruleNamed("all")), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, ruleNamed("all")), databases.File(t))
 	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "the message is there in plain words", func() bool { return len(s.Slack.Messages("#ops")) == 1 })
 	eventually(t, "the log says so", func() bool { return strings.Contains(p.stderr.String(), "Slack refused a card") })

@@ -16,6 +16,7 @@ import (
 
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
+	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
@@ -195,7 +196,7 @@ func newSecretStory(t *testing.T) *secretStory {
 		writeFile(t, s.file(name), value+"\n")
 		s.env = append(s.env, name+"=", name+"_FILE="+s.file(name))
 	}
-	s.process = start(t, s.services, writeRules(t, ruleNamed("everything")), filepath.Join(t.TempDir(), "bridge.db"))
+	s.process = start(t, s.services, writeRules(t, ruleNamed("everything")), databases.File(t))
 	s.Slack.Connect(s.Public+"/slack/actions", s.Public+"/slack/commands")
 	return s
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,7 +20,7 @@ func TestWhatAPersonDidIsThereWhenTheyLook(t *testing.T) {
 		dsn       func(t *testing.T) string
 		processes int
 	}{
-		{"SQLite", func(t *testing.T) string { return filepath.Join(t.TempDir(), "bridge.db") }, 1},
+		{"SQLite", func(t *testing.T) string { return databases.File(t) }, 1},
 		{"PostgreSQL", func(t *testing.T) string { return databases.Shared(t).Database(t) }, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {

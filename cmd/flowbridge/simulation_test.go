@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -24,6 +23,7 @@ import (
 	"flowbridge/router/delivery"
 	"flowbridge/router/rules"
 	"flowbridge/router/store"
+	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
@@ -46,7 +46,7 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		*seeds = min(*seeds, 10)
 	}
-	dir := inMemory(t)
+	dir := databases.TempDir(t)
 	total, found := tally{}, map[string]*failure{}
 	for i := range *seeds {
 		w := simulate(t, *firstSeed+uint64(i), filepath.Join(dir, "bridge.db"))
@@ -113,21 +113,11 @@ func simulate(t *testing.T, seed uint64, db string) *world {
 	return w
 }
 
-// inMemory returns a folder that no disk slows down, where the machine has one: a crash here is one of the process.
-func inMemory(t *testing.T) string {
-	dir, err := os.MkdirTemp("/dev/shm", "flowbridge-simulation-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
-
 // TestASeedReplaysExactly runs one seed twice.
 func TestASeedReplaysExactly(t *testing.T) {
 	var logs [2]string
 	for i := range logs {
-		w := simulate(t, *firstSeed, filepath.Join(inMemory(t), "bridge.db"))
+		w := simulate(t, *firstSeed, databases.File(t))
 		logs[i] = w.log.String()
 		w.close()
 	}

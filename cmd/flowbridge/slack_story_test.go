@@ -299,6 +299,7 @@ func TestASilenceFromSlackHoldsNewTroubleBackAndNoRecovery(t *testing.T) {
 	s.settle()
 	s.meta("ACTIVATED", 50) // the silence lasted until the recovery
 	s.shows("INC-2, open")
+	s.settle()
 	if got := s.pager(); got != "triggered" {
 		t.Errorf("PagerDuty shows %q", got)
 	}
@@ -316,6 +317,7 @@ func TestASilenceIsEndedFromTheCard(t *testing.T) {
 	s.settle()
 	s.press(card, sandbox.Press{Action: "unsilence"})
 	s.shows("(INC-1, open)")
+	s.settle() // the card may be first
 	if got := s.thread(card); !strings.Contains(got, ":no_bell: Silenced by u0person in Slack for 2 h") ||
 		!strings.Contains(got, ":no_bell: No longer silenced") {
 		t.Errorf("the thread says\n%s", got)

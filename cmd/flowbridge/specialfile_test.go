@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"flowbridge/router/rules"
+	databases "flowbridge/router/store/storetest"
 )
 
 // special are files that are none: reading them may never end.
@@ -49,7 +50,7 @@ func TestRulesThatAreNoFileAreRefusedAndStopNothing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newServices(t, "#ops")
 			path := writeRules(t, ruleNamed("everything"))
-			p := start(t, s, path, filepath.Join(t.TempDir(), "bridge.db"))
+			p := start(t, s, path, databases.File(t))
 			must(t, os.Remove(path))
 			c.make(t, path)
 			must(t, p.cmd.Process.Signal(syscall.SIGHUP))

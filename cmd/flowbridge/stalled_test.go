@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,7 +38,7 @@ func TestReadinessFailsWhileNobodyIsTold(t *testing.T) {
 
 	t.Run("the fold fails again and again", func(t *testing.T) {
 		t.Parallel()
-		path := filepath.Join(t.TempDir(), "bridge.db")
+		path := databases.File(t)
 		s, p := begin(t, path)
 		db := openDatabase(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
 		run(t, db, `ALTER TABLE timeline RENAME TO gone`)
@@ -76,7 +75,7 @@ func TestReadinessFailsWhileNobodyIsTold(t *testing.T) {
 
 	t.Run("an attempt does not end", func(t *testing.T) {
 		t.Parallel()
-		s, p := begin(t, filepath.Join(t.TempDir(), "bridge.db"))
+		s, p := begin(t, databases.File(t))
 		s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", Times: 1, Hang: true, AfterAccept: true})
 		p.post(t, post, http.StatusOK)
 		says(t, p, "not tried, to chat (")

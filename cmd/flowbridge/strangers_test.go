@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"flowbridge/notifiers/sandbox"
+	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
@@ -32,7 +33,7 @@ func newTarget(t *testing.T, files int) *process {
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "SLACK_SIGNING_SECRET="+signingSecretOfTest, "PAGERDUTY_WEBHOOK_SECRET="+testWebhooks.Reveal())
 	s.files = files
-	return start(t, s, writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db"))
+	return start(t, s, writeRules(t, crashRules), databases.File(t))
 }
 
 // strangerHeader has signatures that look right, and are not.
@@ -351,7 +352,7 @@ func TestStreamsOfStrangersHoldNobodyUp(t *testing.T) {
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "FLOWBRIDGE_TLS_CERT="+ca.write(filepath.Join(dir, "tls.crt"), cert), "FLOWBRIDGE_TLS_KEY="+
 		ca.write(filepath.Join(dir, "tls.key"), key))
-	p := start(t, s, writeRules(t, crashRules), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, crashRules), databases.File(t))
 	url := "https" + strings.TrimPrefix(p.Public, "http")
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.cert)

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	databases "flowbridge/router/store/storetest"
 )
 
 // notifySocket is what systemd listens on.
@@ -53,7 +55,7 @@ func TestSystemdIsToldHowTheBridgeIs(t *testing.T) {
 			socket := newNotifySocket(t, path)
 			s := newServices(t, "#ops")
 			s.env = append(s.env, "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=300000", "FLOWBRIDGE_STALLED_AFTER=300ms")
-			db := filepath.Join(t.TempDir(), "bridge.db")
+			db := databases.File(t)
 			p := start(t, s, writeRules(t, crashRules), db)
 			for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
 				if got := socket.next(t); got != want {
@@ -183,7 +185,7 @@ func TestTheSocketOfSystemdIsThePublicAddress(t *testing.T) {
 	// A shell, since LISTEN_PID is the number of the process itself.
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh", path, "serve", "--rules",
 		writeRules(t, crashRules),
-		"--db", filepath.Join(t.TempDir(), "bridge.db"), "--listen", "127.0.0.1:1", "--admin", "127.0.0.1:0")
+		"--db", databases.File(t), "--listen", "127.0.0.1:1", "--admin", "127.0.0.1:0")
 	cmd.Env = append(append(os.Environ(), newServices(t, "#ops").env...), "LISTEN_FDS=1", "NOTIFY_SOCKET="+socket.path)
 	cmd.ExtraFiles = []*os.File{file}
 	log := &logBuffer{}

@@ -59,7 +59,7 @@ func TestRulesAreTriedInTheConsole(t *testing.T) {
 		name string
 		dsn  func(t *testing.T) string
 	}{
-		{"SQLite", func(t *testing.T) string { return filepath.Join(t.TempDir(), "bridge.db") }},
+		{"SQLite", func(t *testing.T) string { return databases.File(t) }},
 		{"PostgreSQL", func(t *testing.T) string { return databases.Shared(t).Database(t) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

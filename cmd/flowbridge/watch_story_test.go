@@ -65,7 +65,7 @@ func TestASourceThatFallsSilentIsOneIncident(t *testing.T) {
 	t.Parallel()
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "FLOWBRIDGE_WATCH_EVERY=20ms")
-	rules, db := writeRules(t, watchRules+"watch: {after: 1h, notify: [ops]}\n"), filepath.Join(t.TempDir(), "bridge.db")
+	rules, db := writeRules(t, watchRules+"watch: {after: 1h, notify: [ops]}\n"), databases.File(t)
 	keepSight(t, db, time.Now().Add(-2*time.Hour))
 	p := start(t, s, rules, db)
 	is := func(state string) func() bool {
@@ -121,7 +121,7 @@ func TestTheHeartbeatEndsWithTheWork(t *testing.T) {
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "FLOWBRIDGE_WATCH_EVERY=20ms", "FLOWBRIDGE_STALLED_AFTER=200ms", "FLOWBRIDGE_HEARTBEAT="+
 		server.URL+"/ping/a-secret-of-the-switch")
-	path := filepath.Join(t.TempDir(), "bridge.db")
+	path := databases.File(t)
 	p := start(t, s, writeRules(t, watchRules), path)
 	eventually(t, "the heart beats", func() bool { return beats.Load() > 2 })
 	status.Store(http.StatusNotFound)
@@ -173,7 +173,7 @@ func (p *process) drilled(t *testing.T, s *services, args ...string) (code int, 
 func TestADrillGoesAllTheWay(t *testing.T) {
 	t.Parallel()
 	s := newServices(t, "#ops")
-	p := start(t, s, writeRules(t, watchRules), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, watchRules), databases.File(t))
 	code, said := p.drilled(t, s)
 	steps := regexp.MustCompile(
 		`(?s)ACTIVATED sent.* INC-1 is open, by rule "flows"\n.* was told .*DEACTIVATED sent.* INC-1 is resolved.* was told that it is over.* everybody was told\n$`)
@@ -301,7 +301,7 @@ func TestADrillOfTheRulesIsOneWhateverEnds(t *testing.T) {
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "FLOWBRIDGE_WATCH_EVERY=20ms")
 	at := time.Now().UTC().Format("15:04")
-	rules, db := writeRules(t, watchRules+"drill: {every: 1d, at: \""+at+"\"}\n"), filepath.Join(t.TempDir(), "bridge.db")
+	rules, db := writeRules(t, watchRules+"drill: {every: 1d, at: \""+at+"\"}\n"), databases.File(t)
 	s.PagerDuty.Fail(sandbox.Fault{Status: http.StatusServiceUnavailable})
 	p := start(t, s, rules, db)
 	eventually(t, "the drill has begun, and the page waits", func() bool {
@@ -338,7 +338,7 @@ func TestTheWeekIsReportedOnce(t *testing.T) {
 	now := time.Now().UTC()
 	at := strings.ToLower(now.Weekday().String()) + now.Format(" 15:04")
 	rules, db := writeRules(t, watchRules+"report: {every: \""+at+"\", to: ops}\n"),
-		filepath.Join(t.TempDir(), "bridge.db")
+		databases.File(t)
 	p := start(t, s, rules, db)
 	eventually(t, "the report is told", func() bool { return len(rootsOf(s.Slack)) == 1 })
 	if card := rootsOf(s.Slack)[0]; !strings.Contains(string(card.Blocks)+string(card.Attachments),

@@ -6,13 +6,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"flowbridge/notifiers/sandbox"
+	databases "flowbridge/router/store/storetest"
 )
 
 const (
@@ -41,7 +41,7 @@ func TestAWebhookIsToldFromTheOpeningToTheEnd(t *testing.T) {
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "HOOK_URL="+server.URL+"/hooks?token=hunter2-in-the-url", "HOOK_SECRET="+testHookSecret,
 		"FLOWBRIDGE_LOG_LEVEL=debug")
-	p := start(t, s, writeRules(t, webhookRules), filepath.Join(t.TempDir(), "bridge.db"))
+	p := start(t, s, writeRules(t, webhookRules), databases.File(t))
 	base := time.Now().Add(-time.Hour).Unix()
 	told := func(want ...string) {
 		t.Helper()

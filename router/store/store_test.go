@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,7 +19,14 @@ import (
 	"flowbridge/router/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	storetest.InMemory()
+	// Many tests wait for a server and not for a processor. -parallel says otherwise.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
@@ -30,12 +38,29 @@ type opened struct {
 
 // TestSQLite and TestPostgres run the whole suite over each database.
 func TestSQLite(t *testing.T) {
-	suite(t, func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") })
+	t.Parallel()
+	fresh := func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") }
+	suite(t, fresh, fresh)
 }
 
 func TestPostgres(t *testing.T) {
+	t.Parallel()
 	server := storetest.Shared(t)
-	suite(t, func(t *testing.T) string { return server.Database(t) })
+	suite(t, func(t *testing.T) string { return migrated(t, server) }, func(t *testing.T) string {
+		return server.Database(t)
+	})
+}
+
+// migrated returns the URL of a database that has its tables, and nothing in them.
+func migrated(t *testing.T, server *storetest.Server) string {
+	t.Helper()
+	return server.Copy(t, "migrated", func(dsn string) error {
+		s, err := store.Open(context.Background(), store.Config{DSN: dsn})
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	})
 }
 
 // opener returns what opens a store over a fresh database that fresh names.
@@ -45,6 +70,10 @@ func opener(fresh func(*testing.T) string) func(*testing.T, store.Config) opened
 		cfg.DSN = fresh(t)
 		if cfg.Now == nil {
 			cfg.Now = func() time.Time { return noon }
+		}
+		// No test of these is about a process that is dead, and on a busy machine one may say nothing for long.
+		if cfg.DeadAfter == 0 {
+			cfg.DeadAfter = time.Hour
 		}
 		open := func() *store.Store {
 			s, err := store.Open(context.Background(), cfg)
@@ -58,29 +87,35 @@ func opener(fresh func(*testing.T) string) func(*testing.T, store.Config) opened
 	}
 }
 
-// suite is what every database must do.
-func suite(t *testing.T, fresh func(*testing.T) string) {
+// suite is what every database must do. fresh names one that nothing was written to, empty one that has no tables.
+func suite(t *testing.T, fresh, empty func(*testing.T) string) {
 	ctx, open := context.Background(), opener(fresh)
-	t.Run("queue", func(t *testing.T) { queueSuite(t, open) })
-	t.Run("news", func(t *testing.T) { newsSuite(t, open) })
+	run := func(name string, of func(t *testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each has databases of its own
+			of(t)
+		})
+	}
+	run("queue", func(t *testing.T) { queueSuite(t, open) })
+	run("news", func(t *testing.T) { newsSuite(t, open) })
 
-	t.Run("journal", func(t *testing.T) { journalSuite(t, open) })
+	run("journal", func(t *testing.T) { journalSuite(t, open) })
 
-	t.Run("lists", func(t *testing.T) { listsSuite(t, open) })
-	t.Run("report", func(t *testing.T) { reportSuite(t, open) })
-	t.Run("lists of many", func(t *testing.T) { boundedSuite(t, open) })
-	t.Run("looking for events", func(t *testing.T) { eventsSuite(t, open) })
-	t.Run("retries of many", func(t *testing.T) { manyRetriesSuite(t, open) })
-	t.Run("how it stands with a flow", func(t *testing.T) { flowSuite(t, open) })
+	run("lists", func(t *testing.T) { listsSuite(t, open) })
+	run("report", func(t *testing.T) { reportSuite(t, open) })
+	run("lists of many", func(t *testing.T) { boundedSuite(t, open) })
+	run("looking for events", func(t *testing.T) { eventsSuite(t, open) })
+	run("retries of many", func(t *testing.T) { manyRetriesSuite(t, open) })
+	run("how it stands with a flow", func(t *testing.T) { flowSuite(t, open) })
 
-	t.Run("the mark of the fold", func(t *testing.T) { markSuite(t, open) })
+	run("the mark of the fold", func(t *testing.T) { markSuite(t, open) })
 
-	t.Run("personal", func(t *testing.T) { personalSuite(t, open) })
+	run("personal", func(t *testing.T) { personalSuite(t, open) })
 
-	t.Run("routing keys are encrypted at rest", func(t *testing.T) { sealing(t, fresh) })
-	t.Run("addresses that may hold a credential are, too", func(t *testing.T) { sealingAddresses(t, fresh) })
+	run("routing keys are encrypted at rest", func(t *testing.T) { sealing(t, fresh) })
+	run("addresses that may hold a credential are, too", func(t *testing.T) { sealingAddresses(t, fresh) })
 
-	t.Run("what was folded comes back as it was", func(t *testing.T) {
+	run("what was folded comes back as it was", func(t *testing.T) {
 		s := open(t, store.Config{})
 		flow := router.FlowID{WABA: "w", Flow: "f"}
 		value := 14.28
@@ -131,7 +166,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("an incident that a person resolved is known while its alert is active", func(t *testing.T) {
+	run("an incident that a person resolved is known while its alert is active", func(t *testing.T) {
 		s := open(t, store.Config{})
 		inc := incident(1)
 		inc.State = router.IncidentResolved
@@ -145,7 +180,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("an incident whose page a person reopened is known until the next one opens", func(t *testing.T) {
+	run("an incident whose page a person reopened is known until the next one opens", func(t *testing.T) {
 		s := open(t, store.Config{})
 		inc := incident(1)
 		inc.State, inc.Reopened = router.IncidentResolved, router.Page{Notifier: "page", Key: "k"}
@@ -163,7 +198,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("a delivery goes from owed to delivered", func(t *testing.T) {
+	run("a delivery goes from owed to delivered", func(t *testing.T) {
 		s := open(t, store.Config{})
 		other := incident(2)
 		other.Event = "OTHER"
@@ -209,7 +244,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("what is owed while a delivery is in flight is due when it ends", func(t *testing.T) {
+	run("what is owed while a delivery is in flight is due when it ends", func(t *testing.T) {
 		s := owing(t, open, owed(1, "chat", "key"))
 		n := claim(t, s.Store, "chat", noon)
 		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owed(1, "chat", "key")}}))
@@ -220,7 +255,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("a retry waits for its time", func(t *testing.T) {
+	run("a retry waits for its time", func(t *testing.T) {
 		s := owing(t, open, owed(1, "chat", "key"))
 		n := claim(t, s.Store, "chat", noon)
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryWaiting,
@@ -240,7 +275,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("deliveries of one notifier and key go one after another", func(t *testing.T) {
+	run("deliveries of one notifier and key go one after another", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"), owed(2, "page", "key"), owed(3, "page", "other"))
 		first := claim(t, s.Store, "page", noon)
 		second := claim(t, s.Store, "page", noon)
@@ -262,7 +297,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("a claim ends with its lease", func(t *testing.T) {
+	run("a claim ends with its lease", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		claim(t, s.Store, "page", noon)
 		if n := claim(t, s.Store, "page", noon.Add(time.Minute)); !n.MayExist {
@@ -270,7 +305,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("an attempt that our own shutdown cut short is not counted", func(t *testing.T) {
+	run("an attempt that our own shutdown cut short is not counted", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		n := claim(t, s.Store, "page", noon)
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, Interrupted: true}))
@@ -279,7 +314,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("a parked delivery tells the journal, shows on the other cards, and can be retried", func(t *testing.T) {
+	run("a parked delivery tells the journal, shows on the other cards, and can be retried", func(t *testing.T) {
 		s := owing(t, open, owed(1, "chat", "key"), owed(1, "page", "key"))
 		n := claim(t, s.Store, "chat", noon)
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1,
@@ -319,7 +354,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("a newer revision revives a parked delivery", func(t *testing.T) {
+	run("a newer revision revives a parked delivery", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		n := claim(t, s.Store, "page", noon)
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked,
@@ -328,7 +363,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		claim(t, s.Store, "page", noon)
 	})
 
-	t.Run("a retry is refused when it cannot be, with the reason", func(t *testing.T) {
+	run("a retry is refused when it cannot be, with the reason", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		n := claim(t, s.Store, "page", noon)
 		check(t, s.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: 1, State: router.DeliveryParked,
@@ -345,7 +380,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("a delivery can be pinned anew, and its key is shown to nobody", func(t *testing.T) {
+	run("a delivery can be pinned anew, and its key is shown to nobody", func(t *testing.T) {
 		s := owing(t, open, owed(1, "page", "key"))
 		n := claim(t, s.Store, "page", noon)
 		check(t, s.Retarget(ctx, n.Delivery, n.Claim, router.Target{Kind: router.KindPagerDuty, Credential: "another-key"}))
@@ -359,7 +394,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("a list of deliveries knows what they are about", func(t *testing.T) {
+	run("a list of deliveries knows what they are about", func(t *testing.T) {
 		s := open(t, store.Config{})
 		target := router.Target{Notifier: "chat", Kind: router.KindSlack}
 		named := router.FlowInfo{FlowName: "Checkout", AccountName: "Main"}
@@ -390,7 +425,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		diff(t, len(none), 0)
 	})
 
-	t.Run("a notice is told once", func(t *testing.T) {
+	run("a notice is told once", func(t *testing.T) {
 		s := open(t, store.Config{})
 		notice := router.Notice{Event: 5, At: noon, Name: "X", Severity: router.Info, Rule: "r",
 			Fields: []router.Field{{Name: "a", Value: "b"}}}
@@ -405,7 +440,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("the timeline of a notification is bounded to the newest", func(t *testing.T) {
+	run("the timeline of a notification is bounded to the newest", func(t *testing.T) {
 		s := owing(t, open, owed(1, "chat", "key"))
 		var b router.Batch
 		for i := range int64(router.MaxTimeline + 10) {
@@ -418,7 +453,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("whoever waits is woken", func(t *testing.T) {
+	run("whoever waits is woken", func(t *testing.T) {
 		s := open(t, store.Config{})
 		appendAll(t, s.Store, event("a"))
 		<-s.Appended()
@@ -428,7 +463,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		check(t, s.Ping(ctx))
 	})
 
-	t.Run("flows with a timer that is due are found, and the next one is known", func(t *testing.T) {
+	run("flows with a timer that is due are found, and the next one is known", func(t *testing.T) {
 		s := open(t, store.Config{})
 		for n, wake := range []time.Time{noon.Add(time.Minute), noon, {}, noon.Add(-time.Hour)} {
 			inc := incident(int64(n + 1))
@@ -448,9 +483,9 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
-	t.Run("housekeeping", func(t *testing.T) { sweeping(t, open) })
+	run("housekeeping", func(t *testing.T) { sweeping(t, open) })
 
-	t.Run("silences hold until their time or their end", func(t *testing.T) {
+	run("silences hold until their time or their end", func(t *testing.T) {
 		s := open(t, store.Config{})
 		silences := []router.Silence{
 			{ID: "a", Scope: router.Scope{Flow: "f", Labels: map[string]string{"team": "growth"}}, Since: noon.Add(-time.Hour),
@@ -473,11 +508,11 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 	})
 
 	adminSuite(t, open)
-	t.Run("audit", func(t *testing.T) { auditSuite(t, open) })
-	t.Run("kept", func(t *testing.T) { keptSuite(t, open) })
-	t.Run("pages", func(t *testing.T) { pagesSuite(t, open) })
-	t.Run("pages at a glance", func(t *testing.T) { glanceSuite(t, open) })
-	inspectSuite(t, fresh)
+	run("audit", func(t *testing.T) { auditSuite(t, open) })
+	run("kept", func(t *testing.T) { keptSuite(t, open) })
+	run("pages", func(t *testing.T) { pagesSuite(t, open) })
+	run("pages at a glance", func(t *testing.T) { glanceSuite(t, open) })
+	inspectSuite(t, empty)
 }
 
 // TestADeadProcessGivesUpItsClaims holds what is done about claims at a start. On SQLite nobody else can be at the

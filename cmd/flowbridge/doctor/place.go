@@ -47,8 +47,9 @@ func (d *Doctor) checkDatabase(ctx context.Context) []diagnosis {
 	case !found.Exists:
 		findings = []diagnosis{fine(name, "%s is not there yet: the first start makes it", store.DisplayName(d.cfg.DB))}
 	case found.Schema > found.Newest:
-		findings = []diagnosis{warn(name, fmt.Sprintf("%s is one release newer than this flowbridge, which still works on it: "+
-			"schema %d, this one knows %d", store.DisplayName(d.cfg.DB), found.Schema, found.Newest), "start the newer one")}
+		findings = []diagnosis{warn(name, fmt.Sprintf("%s is one release newer than this flowbridge, which still works on "+
+			"it: schema %d, this one knows %d", store.DisplayName(d.cfg.DB), found.Schema, found.Newest),
+			"start the newer one")}
 	case found.Schema < found.Newest:
 		findings = []diagnosis{fine(name, "%s can be written; the next start brings schema %d to %d",
 			store.DisplayName(d.cfg.DB), found.Schema, found.Newest)}

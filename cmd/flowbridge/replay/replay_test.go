@@ -37,7 +37,7 @@ type past struct {
 
 func newPast(t testing.TB, live *rules.Rules) *past {
 	t.Helper()
-	return newPastIn(t, filepath.Join(t.TempDir(), "past.db"), live)
+	return newPastIn(t, filepath.Join(databases.TempDir(t), "past.db"), live)
 }
 
 func newPastIn(t testing.TB, path string, live *rules.Rules) *past {

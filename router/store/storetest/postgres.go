@@ -38,6 +38,8 @@ type Server struct {
 	stdin    io.WriteCloser // the server ends with it
 	running  *exec.Cmd
 	n        atomic.Int64 // databases made
+
+	templates sync.Map // by name: what makes it once
 }
 
 // Long leaves a test out where -short asks for the quick ones: what takes seconds of real processes, or of many
@@ -49,8 +51,29 @@ func Long(t testing.TB) {
 	}
 }
 
-// shared is the server of all tests of this process that do nothing to it.
-var shared = sync.OnceValues(func() (*Server, error) { return launch() })
+// TempDir returns a folder that is removed after the test, for a database. It is in memory where the machine has room
+// there: what a disk takes its time for, again and again, is that each commit is on it, and no test cuts the power of
+// this machine. Files that rules or flags name do not belong there: the bridge does not read what is below /dev.
+func TempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(memory(), "flowbridge-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// File returns the path of a SQLite database that is not there yet, in such a folder.
+func File(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(TempDir(t), "bridge.db")
+}
+
+// shared is the server of all tests of this process that do nothing to it. Nobody asks what it has after a crash.
+var shared = sync.OnceValues(func() (*Server, error) {
+	return launch("synchronous_commit=off", "full_page_writes=off")
+})
 
 // Shared returns a server that lives as long as this process, for tests that want a database and leave the server
 // alone. Where this machine has no PostgreSQL the test is skipped, or fails if Require says so.
@@ -103,7 +126,7 @@ func place(settings ...string) (s *Server, err error) {
 		return nil, err
 	}
 	// Not t.TempDir: its parent is closed to other users, and its path may be too long for a socket.
-	if s.dir, err = os.MkdirTemp("", "flowbridge-pg-"); err != nil {
+	if s.dir, err = os.MkdirTemp(memory(), "flowbridge-pg-"); err != nil {
 		return nil, err
 	}
 	if s.creds != nil {
@@ -214,6 +237,22 @@ func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test%d", s.n.Add(1))
 	s.Exec(t, s.DSN("postgres"), "CREATE DATABASE "+name)
+	return s.DSN(name)
+}
+
+// Copy makes a copy of the database that fill makes for the first who asks for it by this name, and returns its URL.
+// Tables are copied faster than they are made. fill must leave no session behind.
+func (s *Server) Copy(t testing.TB, template string, fill func(dsn string) error) string {
+	t.Helper()
+	once, _ := s.templates.LoadOrStore(template, sync.OnceValue(func() error {
+		s.Exec(t, s.DSN("postgres"), "CREATE DATABASE "+template)
+		return fill(s.DSN(template))
+	}))
+	if err := once.(func() error)(); err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("test%d", s.n.Add(1))
+	s.Exec(t, s.DSN("postgres"), "CREATE DATABASE "+name+" TEMPLATE "+template)
 	return s.DSN(name)
 }
 
