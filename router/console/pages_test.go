@@ -393,3 +393,40 @@ func TestCardsAreDrawnFromWhatWasSent(t *testing.T) {
 		}
 	}
 }
+
+func TestASearchSaysWhatItHasNotLookedThrough(t *testing.T) {
+	s := filledStore()
+	c, _ := newConsole(t, Config{}, s)
+	ask := func(path string) string {
+		t.Helper()
+		resp, body := newBrowser(t, c).do("GET", path, nil)
+		if resp.StatusCode != 200 {
+			t.Fatalf("%s: %s", path, resp.Status)
+		}
+		return body
+	}
+	const more = "Search further back"
+	if body := ask("/?q=checkout&state=all"); strings.Contains(body, more) {
+		t.Error("all was searched, and the page says otherwise")
+	}
+	s.searchRest = router.SearchRest{Below: 90001, Until: noon}
+	body := ask("/?q=checkout&state=all&before=42")
+	for _, want := range []string{more, `/?below=90001&amp;q=checkout&amp;state=all"`, "/incidents.csv?q=checkout&amp;state=all"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+	ask("/?below=90001&q=checkout&state=all")
+	if f := s.incidentFilters[len(s.incidentFilters)-1]; f.Below != 90001 || f.Before != 0 {
+		t.Errorf("asked for %+v", f)
+	}
+	s.incidents = nil
+	if body := ask("/?q=checkout&state=all"); !strings.Contains(body, "Nothing fits so far") || !strings.Contains(body, more) {
+		t.Errorf("an empty part:\n%s", body)
+	}
+	for _, odd := range []string{"x", "-1", "0", "99999999999999999999"} {
+		if resp, _ := newBrowser(t, c).do("GET", "/?below="+odd, nil); resp.StatusCode != 400 {
+			t.Errorf("below=%s: %s", odd, resp.Status)
+		}
+	}
+}

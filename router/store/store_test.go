@@ -69,6 +69,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 
 	t.Run("lists", func(t *testing.T) { listsSuite(t, open) })
 	t.Run("report", func(t *testing.T) { reportSuite(t, open) })
+	t.Run("a search goes on until it has seen all", func(t *testing.T) { searchSuite(t, fresh) })
 	t.Run("lists of many", func(t *testing.T) { boundedSuite(t, open) })
 	t.Run("looking for events", func(t *testing.T) { eventsSuite(t, open) })
 	t.Run("retries of many", func(t *testing.T) { manyRetriesSuite(t, open) })
