@@ -87,6 +87,7 @@ type toldLine struct {
 	First          time.Time // when it was told first
 	Delay          string    // from Meta's clock to then
 	Link           string
+	MayRetry       bool
 }
 
 // WhyLine is one thing that the rules came to. Path leads to its line on the page of the rules, "" for nowhere.
@@ -337,6 +338,7 @@ type toldPage struct {
 	Error          string
 	Attempts       []attemptLine
 	Link           string
+	MayRetry       bool
 }
 
 // attemptLine is one attempt.
@@ -380,7 +382,7 @@ func (c *Console) toldDetail(r *http.Request, p httprouter.Params) (page, error)
 	}
 	shown := toldPage{Incident: inc.Number, ID: id, Name: inc.Name(), Notifier: d.Notifier, Kind: capital(d.Kind.Label()),
 		State: string(d.State),
-		Error: d.LastError, Link: webURL(d.Receipt.Link)}
+		Error: d.LastError, Link: webURL(d.Receipt.Link), MayRetry: mayRetry(d)}
 	shown.Attempts = attemptLines(attempts)
 	return page{Title: "What " + d.Notifier + " was told of " + inc.Name(), Template: "told", Data: shown}, nil
 }

@@ -127,7 +127,10 @@ func TestActsAreFormsWithAConfirmation(t *testing.T) {
 		{"/incidents/42/resolve", url.Values{}, "/incidents/42", "", router.Resolve},
 		{"/incidents/40/reopen", url.Values{}, "/incidents/40", "Meta reports it no more", ""},
 		{"/incidents/42/page", url.Values{}, "/incidents/42", "", router.PageNow},
-		{"/incidents/42/silence", url.Values{"for": {"4h"}, "why": {"deploying"}}, "/incidents/42", "", router.AddSilence},
+		{"/silences/preview", url.Values{"incident": {"INC-42"}, "flow": {"1987937931743377"}, "for": {"4h"},
+			"why": {"deploying"}}, "/incidents/42", "", router.AddSilence},
+		{"/silences/preview", url.Values{"incident": {"INC-42"}, "team": {"of another"}, "for": {"4h"},
+			"why": {"deploying"}}, "/silences", "", router.AddSilence},
 		{"/acknowledge", url.Values{"n": {"42", "41"}}, "/", "Acknowledged: INC-42", router.Acknowledge},
 	} {
 		s := filledStore()
@@ -158,19 +161,41 @@ func TestActsAreFormsWithAConfirmation(t *testing.T) {
 	s := filledStore()
 	s.incidents[0].Silence = router.Silence{}
 	c, _ := newConsole(t, Config{}, s)
-	if resp, body := newBrowser(t, c).do("POST", "/incidents/42/silence",
-		url.Values{"for": {"4h"}}); resp.StatusCode != 400 || !strings.Contains(body, "Say why") || len(s.appended) > 0 {
-		t.Errorf("a silence without a reason: %s", resp.Status)
+	for _, form := range []url.Values{{"for": {"4h"}}, {"for": {"900d"}, "why": {"x"}}} {
+		form.Set("flow", "1987937931743377")
+		form.Set("incident", "INC-42")
+		resp, body := newBrowser(t, c).do("POST", "/silences/preview", form)
+		if resp.StatusCode != 400 || len(s.appended) > 0 || !strings.Contains(body, `name="incident" value="INC-42"`) {
+			t.Errorf("a silence without a reason, or for years: %s\n%s", resp.Status, body)
+		}
 	}
-	if resp, _ := newBrowser(t, c).do("POST", "/incidents/42/silence",
-		url.Values{"for": {"900d"}, "why": {"x"}}); resp.StatusCode != 400 || len(s.appended) > 0 {
-		t.Errorf("a silence for years: %s", resp.Status)
+	if resp, _ := newBrowser(t, c).do("GET", "/incidents/42/silence", nil); resp.StatusCode != 303 ||
+		resp.Header.Get("Location") != "/silences/new?incident=INC-42" {
+		t.Errorf("a silence from an incident: %s to %s", resp.Status, resp.Header.Get("Location"))
 	}
 	foreign := newBrowser(t, c)
 	foreign.headers["Sec-Fetch-Site"] = "cross-site"
 	if resp, body := foreign.do("POST", "/incidents/42/resolve", url.Values{}); resp.StatusCode != 403 ||
 		!strings.Contains(body, "<h1>") || len(s.appended) > 0 {
 		t.Errorf("another site's page: %s", resp.Status)
+	}
+}
+
+func TestWhatWasNotToldIsTriedAgainFromTheIncident(t *testing.T) {
+	const retry = `href="/deliveries/8/retry?back=incident"`
+	c, _ := newConsole(t, signInConfig(), filledStore())
+	for token, may := range map[string]bool{adminToken: true, viewToken: false} {
+		b := newBrowser(t, c)
+		b.signIn("Ada", token)
+		for _, path := range []string{"/incidents/42", "/incidents/42/told/8", "/incidents/42/told/7"} {
+			_, body := b.do("GET", path, nil)
+			if got, want := strings.Contains(body, retry), may && path != "/incidents/42/told/7"; got != want {
+				t.Errorf("%s with %s: retry is offered: %v, want %v", path, token, got, want)
+			}
+			if path == "/incidents/42/told/8" && !may && !strings.Contains(body, onlyLook) {
+				t.Errorf("%s does not say why not", path)
+			}
+		}
 	}
 }
 
