@@ -14,7 +14,7 @@ import (
 )
 
 // actPage is an act on an incident as the console shows it: a button that leads to GET /incidents/{number}/{word},
-// which says what will happen, and is posted.
+// which says what will happen, and is posted. That of a silence leads to the form of a new one.
 type actPage struct {
 	Word, Event string // of the path, and of the journal
 	Label       string // on the button
@@ -58,11 +58,19 @@ var actPages = []actPage{
 		what: func(inc *router.IncidentDetail, _ string) []string {
 			return []string{"Paged at once, whatever they wait for: " + strings.Join(inc.Unpaged(), ", ") + "."}
 		}},
-	{Word: "silence", Event: router.AddSilence, Label: "Silence"},
+	{Event: router.AddSilence, Label: "Silence"},
 }
 
 func anyCounting(alerts []router.Alert) bool {
 	return slices.ContainsFunc(alerts, func(a router.Alert) bool { return a.Counts() })
+}
+
+// path is where the button of an act leads.
+func (a *actPage) path(inc *router.IncidentDetail) string {
+	if a.what == nil {
+		return "/silences/" + silenceNew + "?incident=" + inc.Name()
+	}
+	return incidentPath(inc.Number) + "/" + a.Word
 }
 
 // actorName is what cards and timelines call whoever acts through the console.
@@ -136,10 +144,12 @@ func refusalWords(inc *router.Incident, why router.Refusal) string {
 func (c *Console) actRoutes() (routes []pageRoute) {
 	for _, act := range actPages {
 		path := "/incidents/:number/" + act.Word
-		routes = append(routes, pageRoute{Method: http.MethodGet, Path: path, Nav: "/", View: c.confirmAct(act)})
-		if act.what != nil {
-			routes = append(routes, pageRoute{Method: http.MethodPost, Path: path, Nav: "/", View: c.postAct(act)})
+		if act.what == nil {
+			continue
 		}
+		routes = append(routes,
+			pageRoute{Method: http.MethodGet, Path: path, Nav: "/", View: c.confirmAct(act)},
+			pageRoute{Method: http.MethodPost, Path: path, Nav: "/", View: c.postAct(act)})
 	}
 	return routes
 }
@@ -161,9 +171,6 @@ func (c *Console) actForm(r *http.Request, act actPage, inc *router.IncidentDeta
 	if why := inc.May(act.Event); why != router.MayHappen {
 		form.Cannot = refusalWords(&inc.Incident, why)
 		return confirm(form)
-	}
-	if act.what == nil {
-		return page{SeeOther: "/silences/" + silenceNew + "?incident=" + inc.Name()}
 	}
 	form.What, form.Told = act.what(inc, c.actorName(r)), toldOf(inc)
 	return confirm(form)

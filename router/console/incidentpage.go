@@ -237,8 +237,7 @@ func linksOf(inc *router.IncidentDetail, signal *router.Signal) (links []webLink
 // a thumb.
 func actButtons(inc *router.IncidentDetail, may bool) (buttons []actButton) {
 	for _, act := range actPages {
-		b := actButton{Path: incidentPath(inc.Number) + "/" + act.Word, Label: act.Label,
-			Main: act.Event == router.Acknowledge}
+		b := actButton{Path: act.path(inc), Label: act.Label, Main: act.Event == router.Acknowledge}
 		if why := inc.May(act.Event); why != router.MayHappen {
 			b.Why = refusalWords(&inc.Incident, why)
 		} else if !may {
