@@ -163,6 +163,7 @@ func TestPagesAtAGlanceWithoutAnything(t *testing.T) {
 	for path, want := range map[string]string{
 		"/events": "No event yet", "/events?q=x": "Nothing fits this filter", "/deliveries": "Everybody has been told",
 		"/deliveries?state=parked": "Nothing fits this filter",
+		"/events?before=9":         "That was all",
 		"/notifiers":               "No notifier yet", "/flows": "No flow is known yet", "/retry": "None is parked",
 	} {
 		c, logs := newConsole(t, Config{}, &memStore{})

@@ -51,6 +51,7 @@ type incidentList struct {
 	Searched       *searched
 	Query          string // of the filter, for CSV and JSON
 	Narrowed       bool   // the filter asks for something
+	First          string // path of the first page, of one that goes on
 	MyTeam         string // of this browser, or ""
 	MayKeep        bool   // the team of the filter may be made that
 	Over           bool   // it lists what is resolved
@@ -143,6 +144,9 @@ func (c *Console) incidentsPage(r *http.Request, _ httprouter.Params) (page, err
 		Query:  filterOf(q),
 		MyTeam: c.myTeam(r), Narrowed: filterOf(q) != "", Over: f.State == router.IncidentResolved,
 		CanSetUp: c.web.has("/setup")}
+	if f.Before > 0 || f.Below > 0 {
+		list.First = "/" + filterOf(q)
+	}
 	list.MayKeep = list.Form.Team != "" && list.Form.Team != list.MyTeam
 	list.CanAcknowledge = slices.ContainsFunc(list.Rows, func(row incidentRow) bool { return row.CanAcknowledge })
 	goesOn := func(key string, number int64) string {

@@ -449,6 +449,12 @@ func TestASearchSaysWhatItHasNotLookedThrough(t *testing.T) {
 	if body := ask("/?q=checkout&state=all"); !strings.Contains(body, "Nothing fits so far") || !strings.Contains(body, more) {
 		t.Errorf("an empty part:\n%s", body)
 	}
+	s.searchRest = router.SearchRest{}
+	for _, path := range []string{"/?before=1", "/?below=1&q=checkout", "/?before=1&team=care"} {
+		if body := ask(path); !strings.Contains(body, "That was all") || strings.Contains(body, "Nothing is wrong") {
+			t.Errorf("%s, which is past the last:\n%s", path, body)
+		}
+	}
 	for _, odd := range []string{"x", "-1", "0", "99999999999999999999"} {
 		if resp, _ := newBrowser(t, c).do("GET", "/?below="+odd, nil); resp.StatusCode != 400 {
 			t.Errorf("below=%s: %s", odd, resp.Status)
