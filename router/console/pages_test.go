@@ -461,3 +461,21 @@ func TestASearchSaysWhatItHasNotLookedThrough(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoHasGoneIsNoFault(t *testing.T) {
+	c, logs := newConsole(t, Config{}, &memStore{fault: errors.New("read lanes: context canceled")})
+	for _, path := range []string{"/", "/api/v1/incidents"} {
+		ctx, leave := context.WithCancel(context.Background())
+		r := httptest.NewRequestWithContext(ctx, "GET", "http://127.0.0.1:9090"+path, nil)
+		leave()
+		c.ServeHTTP(httptest.NewRecorder(), r)
+		if logs.Len() > 0 {
+			t.Errorf("%s, asked by somebody who left, is logged:\n%s", path, logs)
+		}
+		c.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://127.0.0.1:9090"+path, nil))
+		if logs.Len() == 0 {
+			t.Errorf("%s, which failed, is not logged", path)
+		}
+		logs.Reset()
+	}
+}
