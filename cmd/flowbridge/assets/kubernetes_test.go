@@ -94,7 +94,8 @@ func chart(t *testing.T, set map[string]any) string {
 func TestManifestsAreWhatKubernetesTakes(t *testing.T) {
 	sqlite, _ := Read("kubernetes-sqlite.yaml")
 	postgres, _ := Read("kubernetes-postgres.yaml")
-	const url = "postgres://flowbridge@db.example.com/flowbridge?sslmode=verify-full&passfile=/run/secrets/flowbridge/pgpass"
+	const url = "postgres://flowbridge@db.example.com/flowbridge?sslmode=verify-full" +
+		"&passfile=/run/secrets/flowbridge/pgpass"
 	for _, c := range []struct {
 		name, text string
 		several    bool
@@ -116,6 +117,9 @@ func TestManifestsAreWhatKubernetesTakes(t *testing.T) {
 				}
 				if *d.Spec.Replicas < 2 || d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue() != 0 {
 					t.Error("it has fewer than two bridges, or takes one away before another is ready")
+				}
+				if hook := d.Spec.Template.Spec.Containers[0].Lifecycle; hook == nil || hook.PreStop.Sleep.Seconds < 5 {
+					t.Error("a bridge stops while the Service still sends posts to it")
 				}
 				pdb, ok := found["PodDisruptionBudget"].(*policyv1.PodDisruptionBudget)
 				if !ok || pdb.Spec.MinAvailable.IntValue() != 1 || !fits(pdb.Spec.Selector.MatchLabels, d.Spec.Template.Labels) {
