@@ -29,7 +29,16 @@ type IncidentFilter struct {
 	// and age alone. Default: newest first.
 	Worst  bool
 	Before int64 // number of the last of the page before; 0 begins
-	Limit  int   // default and most: 500
+	// Below goes on with those below this number that are over and that everybody was told of, in the order of Worst: see
+	// SearchRest. 0 begins.
+	Below int64
+	Limit int // default and most: 500
+}
+
+// SearchRest is what a search of incidents has not looked through. Zero: nothing.
+type SearchRest struct {
+	Below int64     // IncidentFilter.Below that goes on
+	Until time.Time // when the newest incident of the rest was opened
 }
 
 // EventFilter narrows a list of events. Zero fields do not narrow.

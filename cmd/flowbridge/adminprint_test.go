@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"flowbridge/notifiers/sandbox/sandboxtest"
+	"flowbridge/router"
 	"flowbridge/router/console"
 )
 
@@ -64,5 +65,17 @@ func TestTablesForPeople(t *testing.T) {
 			file := filepath.Join("testdata", "admin", tt.golden+".golden")
 			sandboxtest.Golden(t, file, got.String(), *update)
 		})
+	}
+}
+
+func TestAPageThatWaitsIsSeenInTheList(t *testing.T) {
+	due := time.Date(2026, 5, 4, 22, 46, 0, 0, time.UTC)
+	for unless, want := range map[bool]string{false: "pages oncall at " + clock(&due),
+		true: "pages oncall at " + clock(&due) + " unless acknowledged"} {
+		inc := console.Incident{Pages: []console.Page{{Notifier: "oncall", State: string(router.PageWaiting), At: &due,
+			UnlessAcknowledged: unless}}}
+		if got := notesOf(&inc); len(got) != 1 || got[0] != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

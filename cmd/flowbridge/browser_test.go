@@ -87,6 +87,8 @@ type traffic struct {
 	Requests []string
 	Bytes    int64 // as a browser reads it
 	Wire     int64 // compressed, with the heads of answers
+	// those that were asked for since: the page before may still be polling
+	ids map[network.RequestID]bool
 }
 
 // tab opens a tab for a test.
@@ -109,6 +111,10 @@ func (b *tab) note(ev any) {
 	defer b.mu.Unlock()
 	switch ev := ev.(type) {
 	case *network.EventRequestWillBeSent:
+		if b.traffic.ids == nil {
+			b.traffic.ids = map[network.RequestID]bool{}
+		}
+		b.traffic.ids[ev.RequestID] = true
 		if ev.RedirectResponse != nil {
 			b.traffic.Wire += int64(ev.RedirectResponse.EncodedDataLength)
 		}
@@ -116,9 +122,13 @@ func (b *tab) note(ev any) {
 			b.traffic.Requests = append(b.traffic.Requests, ev.Request.Method+" "+ev.Request.URL)
 		}
 	case *network.EventDataReceived:
-		b.traffic.Bytes += ev.DataLength
+		if b.traffic.ids[ev.RequestID] {
+			b.traffic.Bytes += ev.DataLength
+		}
 	case *network.EventLoadingFinished:
-		b.traffic.Wire += int64(ev.EncodedDataLength)
+		if b.traffic.ids[ev.RequestID] {
+			b.traffic.Wire += int64(ev.EncodedDataLength)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // theirs.
 const (
 	mostPublic = 1024
-	mostAdmin  = 64
+	mostAdmin  = 256 // a browser opens six for a page
 )
 
 // connectionLimits shares the file descriptors that this process may have: half for the public address, an eighth for
@@ -91,17 +91,25 @@ func (l *connections) hold(conn net.Conn) (net.Conn, error) {
 	return c, nil
 }
 
-// leastMissed is the connection that has been of no use for longest: first those whose requests were never answered
-// well. It is nil if all are being answered.
+// leastMissed is the connection that has been of no use for longest: first those that nobody asks anything on, and of
+// them those whose requests were never answered well. It is nil if all are being answered.
 func (l *connections) leastMissed() (last *connection) {
 	for c := range l.open {
-		switch {
-		case c.working > 0:
-		case last == nil, c.useful == last.useful && c.since.Before(last.since), last.useful && !c.useful:
+		if c.working == 0 && (last == nil || c.lessMissed(last)) {
 			last = c
 		}
 	}
 	return last
+}
+
+func (c *connection) lessMissed(other *connection) bool {
+	if idle := c.asking == 0; idle != (other.asking == 0) {
+		return idle
+	}
+	if c.useful != other.useful {
+		return !c.useful
+	}
+	return c.since.Before(other.since)
 }
 
 // Close closes the listener; connections stay open.
@@ -124,6 +132,7 @@ type connection struct {
 	// Under the lock of among.
 	since   time.Time // it was accepted, or ended its last request
 	working int       // requests that are being answered; HTTP/2 has several
+	asking  int       // requests that are at hand, also of somebody who makes us wait
 	useful  bool      // a request of its was answered well
 }
 
@@ -144,6 +153,22 @@ func (c *connection) endWork(well bool) {
 	c.working--
 	c.among.mu.Unlock()
 	c.answered(well)
+}
+
+// ask notes that a request has begun, until it was answered.
+func (c *connection) ask() (answered func(well bool)) {
+	if c == nil {
+		return func(bool) {}
+	}
+	c.among.mu.Lock()
+	c.asking++
+	c.among.mu.Unlock()
+	return func(well bool) {
+		c.among.mu.Lock()
+		c.asking--
+		c.among.mu.Unlock()
+		c.answered(well)
+	}
 }
 
 func (c *connection) answered(well bool) {
@@ -188,12 +213,13 @@ func connectionOf(ctx context.Context) *connection {
 	return c
 }
 
-// rememberUse notes whether a connection is of use. Unlike bodies.within it keeps none open for being at work: who has
-// no token can be made to wait, and must not take the place of who has one.
+// rememberUse notes whether a connection is of use. Unlike bodies.within it keeps none open for being at work, but
+// closes those first on which nobody asks: who has no token can make us wait, and must not take the place of who has
+// one.
 func rememberUse(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, answer := connectionOf(r.Context()), &answer{ResponseWriter: w}
-		defer func() { conn.answered(answer.good()) }()
+		answer, answered := &answer{ResponseWriter: w}, connectionOf(r.Context()).ask()
+		defer func() { answered(answer.good()) }()
 		next.ServeHTTP(answer, r)
 	})
 }

@@ -18,7 +18,8 @@ func TestFilesAreSharedAmongTheAddresses(t *testing.T) {
 	for _, c := range []struct {
 		files         uint64
 		public, admin int
-	}{{math.MaxUint64, 1024, 64}, {20000, 1024, 64}, {1024, 512, 64}, {512, 256, 64}, {256, 128, 32}, {1, 1, 1}} {
+	}{{math.MaxUint64, 1024, 256}, {20000, 1024, 256}, {1024, 512, 128}, {512, 256, 64}, {256, 128, 32},
+		{1, 1, 1}} {
 		if public, admin := connectionLimits(c.files); public != c.public || admin != c.admin {
 			t.Errorf("of %d files %d and %d, want %d and %d", c.files, public, admin, c.public, c.admin)
 		}
@@ -74,6 +75,8 @@ func TestTheConnectionThatIsLeastMissedGivesWay(t *testing.T) {
 		idle = iota
 		useful
 		working
+		asking       // for the first time
+		usefulAsking // and was answered before
 	)
 	for name, c := range map[string]struct {
 		open []int // oldest first
@@ -85,6 +88,9 @@ func TestTheConnectionThatIsLeastMissedGivesWay(t *testing.T) {
 		"none that is being answered":      {[]int{working, useful, working}, 1},
 		"nobody while all are answered":    {[]int{working, working, working}, -1},
 		"of no use rather than being busy": {[]int{working, useful, idle}, 2},
+		"none that somebody asks on":       {[]int{asking, usefulAsking, useful}, 2},
+		"of no use, where all are asked":   {[]int{usefulAsking, asking, asking}, 1},
+		"the oldest, where all are asked":  {[]int{usefulAsking, usefulAsking, usefulAsking}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -109,6 +115,11 @@ func TestTheConnectionThatIsLeastMissedGivesWay(t *testing.T) {
 						conn.endWork(true)
 					case working:
 						conn.startWork()
+					case asking:
+						conn.ask()
+					case usefulAsking:
+						conn.ask()(true)
+						conn.ask()
 					}
 					open = append(open, conn)
 					time.Sleep(time.Second) // of the bubble's own time

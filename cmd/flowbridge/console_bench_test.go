@@ -8,6 +8,7 @@ import (
 	"net/http/httptrace"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,13 +43,52 @@ func benchFirstByte(b *testing.B, incidents int, db string) {
 	} {
 		part(b, page.name, func(b *testing.B) {
 			var took []time.Duration
+			before := bridge.cpu(b)
 			for range scaled(400) {
 				took = append(took, firstByte(b, bridge.admin, page.path))
 			}
+			b.ReportMetric(float64((bridge.cpu(b)-before).Microseconds())/float64(len(took)), "cpu-µs/page")
 			quantiles(b, "first-byte", took)
 		})
 	}
+	part(b, "poll", func(b *testing.B) { benchPoll(b, bridge) })
 	bridge.stop(b)
+}
+
+// benchPoll measures what a poll costs that is told that nothing has changed: the processor's time, which others on the
+// machine take nothing from.
+func benchPoll(b *testing.B, bridge *benchBridge) {
+	etag, polls := poll(b, bridge.admin, ""), scaled(2000)
+	before := bridge.cpu(b)
+	for range polls {
+		if now := poll(b, bridge.admin, etag); now != "" {
+			b.Fatal("the page has changed while nothing was done")
+		}
+	}
+	b.ReportMetric(float64((bridge.cpu(b)-before).Microseconds())/float64(polls), "cpu-µs/poll")
+}
+
+// poll asks for the list with the ETag that a tab has, and returns that of a new page; "" where nothing has changed.
+func poll(b *testing.B, admin, etag string) string {
+	b.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+admin+"/", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html")
+	req.Header.Set("If-None-Match", etag)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		b.Fatal(err)
+	}
+	if resp.StatusCode == http.StatusNotModified {
+		return ""
+	}
+	return resp.Header.Get("ETag")
 }
 
 // firstByte is how long it takes from asking for a page until its first byte comes. A page that is no page fails.
@@ -78,33 +118,46 @@ func firstByte(b *testing.B, admin, path string) (took time.Duration) {
 func benchTabs(b *testing.B, tabs int, fresh func(b *testing.B) string) {
 	services := startStandIns(b, benchServicesConfig{Targets: 1, Plain: true})
 	rules := benchRulesFile(b, 1, benchFlows)
-	loop := func(tabs int) time.Duration {
+	var polls atomic.Int64
+	loop := func(tabs int) (took, cpu time.Duration) {
 		bridge := startBenchBridge(b, services, rules, fresh(b))
 		posts := benchPairs(*bridgeEvents, benchFlows)
 		ctx, stop := context.WithCancel(context.Background())
 		var polling sync.WaitGroup
 		for i := range tabs {
-			polling.Go(func() { pollAsTab(ctx, bridge.admin, time.Duration(i)*5*time.Second/time.Duration(tabs)) })
+			polling.Go(func() { pollAsTab(ctx, bridge.admin, time.Duration(i)*5*time.Second/time.Duration(tabs), &polls) })
 		}
 		thirds, _ := closedLoop(b, []string{bridge.public}, 16, posts)
 		stop()
 		polling.Wait()
+		cpu = bridge.cpu(b)
 		bridge.stop(b)
-		return thirds[0] + thirds[1] + thirds[2]
+		return thirds[0] + thirds[1] + thirds[2], cpu
 	}
-	var alone, beside []time.Duration
+	var alone, beside, aloneCPU, besideCPU []time.Duration
 	for range 3 {
-		alone, beside = append(alone, loop(0)), append(beside, loop(tabs))
+		took, cpu := loop(0)
+		alone, aloneCPU = append(alone, took), append(aloneCPU, cpu)
+		took, cpu = loop(tabs)
+		beside, besideCPU = append(beside, took), append(besideCPU, cpu)
 	}
 	slices.Sort(alone)
 	slices.Sort(beside)
 	b.ReportMetric(float64(*bridgeEvents)/alone[1].Seconds(), "alone/s")
 	b.ReportMetric(float64(*bridgeEvents)/beside[1].Seconds(), "beside-tabs/s")
 	b.ReportMetric(100*(1-alone[1].Seconds()/beside[1].Seconds()), "%less")
+	// What the process used for each poll, during which something always changes: others on the machine take nothing from
+	// that.
+	more := time.Duration(0)
+	for i := range aloneCPU {
+		more += besideCPU[i] - aloneCPU[i]
+	}
+	b.ReportMetric(float64(more.Microseconds())/1000/float64(max(polls.Load(), 1)), "cpu-ms/poll")
+	b.ReportMetric(float64(polls.Load())/3, "polls")
 }
 
 // pollAsTab asks for the list every 5 s as the script of a page does, with the ETag that it has.
-func pollAsTab(ctx context.Context, admin string, after time.Duration) {
+func pollAsTab(ctx context.Context, admin string, after time.Duration, polls *atomic.Int64) {
 	etag, wait := "", time.NewTimer(after)
 	for {
 		select {
@@ -122,6 +175,7 @@ func pollAsTab(ctx context.Context, admin string, after time.Duration) {
 			_, _ = io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
 			etag = resp.Header.Get("ETag")
+			polls.Add(1)
 		}
 		wait.Reset(5 * time.Second)
 	}

@@ -148,7 +148,11 @@ func notesOf(inc *console.Incident) (notes []string) {
 	}
 	for _, page := range inc.Pages {
 		if page.State == string(router.PageWaiting) {
-			notes = append(notes, "pages "+page.Notifier+" at "+clock(page.At))
+			note := "pages " + page.Notifier + " at " + clock(page.At)
+			if page.UnlessAcknowledged {
+				note += " unless acknowledged"
+			}
+			notes = append(notes, note)
 		}
 	}
 	if inc.Flaps > 0 {

@@ -16,6 +16,7 @@ import (
 	"flowbridge/router"
 	"flowbridge/router/console"
 	"flowbridge/router/rules"
+	"flowbridge/router/rules/yamldoc"
 	"flowbridge/router/whatsapp"
 )
 
@@ -72,7 +73,10 @@ func sampleFlagsOf(event string) []string {
 // check refuses options that change nothing, and what Meta never sends unless it is forced.
 func (c sampleFlags) check(line *kong.Context) error {
 	if !slices.Contains(whatsapp.SampleNames(), c.Event) {
-		return nil // which is said where the sample is made
+		if hint := yamldoc.DidYouMean(c.Event, whatsapp.SampleNames()); hint != "" {
+			return wrongUsage("--event: there is no sample of %q: %s", c.Event, hint)
+		}
+		return nil // which is said where the sample is made, with all that there are
 	}
 	of := sampleFlagsOf(c.Event)
 	for _, given := range line.Path {

@@ -114,6 +114,14 @@ type silencesAdd struct {
 
 // Run adds a silence and says what it covers now.
 func (c silencesAdd) Run(ctx context.Context, p *program) error {
+	switch narrow := c.Flow+c.WABA+c.Event+c.Team != "" || len(c.Label) > 0; {
+	case !narrow && !c.Everything: // the bridge says so too, in the words of its API
+		return wrongUsage("say what nobody is to be told of: --flow, --waba, --event, --team or --label, or --everything")
+	case narrow && c.Everything:
+		return wrongUsage("--everything stands alone: leave out --flow, --waba, --event, --team and --label")
+	case c.For == "" && c.Until == "":
+		return wrongUsage("say how long: --for 4h, or --until with a time or the word recovered")
+	}
 	client, err := c.Bridge.client(p)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,12 +14,12 @@ import (
 )
 
 // actPage is an act on an incident as the console shows it: a button that leads to GET /incidents/{number}/{word},
-// which says what will happen, and is posted.
+// which says what will happen, and is posted. That of a silence leads to the form of a new one.
 type actPage struct {
 	Word, Event string // of the path, and of the journal
 	Label       string // on the button
 	Grave       bool
-	what        func(inc *router.IncidentDetail, by string) []string
+	what        func(inc *router.IncidentDetail, by string) []string // nil: the form of a new silence says it
 }
 
 // actPages are the acts on an incident, in the order of the buttons.
@@ -59,16 +58,19 @@ var actPages = []actPage{
 		what: func(inc *router.IncidentDetail, _ string) []string {
 			return []string{"Paged at once, whatever they wait for: " + strings.Join(inc.Unpaged(), ", ") + "."}
 		}},
-	{Word: "silence", Event: router.AddSilence, Label: "Silence",
-		what: func(inc *router.IncidentDetail, _ string) []string {
-			return []string{"Nobody is told of new trouble with " + router.SignalName(inc.Event) + " of " + inc.About() +
-				" while the silence holds.",
-				"Recoveries are told all the same, and who was told of this incident stays told."}
-		}},
+	{Event: router.AddSilence, Label: "Silence"},
 }
 
 func anyCounting(alerts []router.Alert) bool {
 	return slices.ContainsFunc(alerts, func(a router.Alert) bool { return a.Counts() })
+}
+
+// path is where the button of an act leads.
+func (a *actPage) path(inc *router.IncidentDetail) string {
+	if a.what == nil {
+		return "/silences/" + silenceNew + "?incident=" + inc.Name()
+	}
+	return incidentPath(inc.Number) + "/" + a.Word
 }
 
 // actorName is what cards and timelines call whoever acts through the console.
@@ -142,6 +144,9 @@ func refusalWords(inc *router.Incident, why router.Refusal) string {
 func (c *Console) actRoutes() (routes []pageRoute) {
 	for _, act := range actPages {
 		path := "/incidents/:number/" + act.Word
+		if act.what == nil {
+			continue
+		}
 		routes = append(routes,
 			pageRoute{Method: http.MethodGet, Path: path, Nav: "/", View: c.confirmAct(act)},
 			pageRoute{Method: http.MethodPost, Path: path, Nav: "/", View: c.postAct(act)})
@@ -156,11 +161,11 @@ func (c *Console) confirmAct(act actPage) view {
 		if err != nil {
 			return page{}, err
 		}
-		return c.actForm(r, act, &inc, ""), nil
+		return c.actForm(r, act, &inc), nil
 	}
 }
 
-func (c *Console) actForm(r *http.Request, act actPage, inc *router.IncidentDetail, wrong string) page {
+func (c *Console) actForm(r *http.Request, act actPage, inc *router.IncidentDetail) page {
 	form := confirmation{Title: act.Label + " " + inc.Name(), About: headline(inc), Button: act.Label, Grave: act.Grave,
 		Back: incidentPath(inc.Number)}
 	if why := inc.May(act.Event); why != router.MayHappen {
@@ -168,21 +173,7 @@ func (c *Console) actForm(r *http.Request, act actPage, inc *router.IncidentDeta
 		return confirm(form)
 	}
 	form.What, form.Told = act.what(inc, c.actorName(r)), toldOf(inc)
-	if act.Event == router.AddSilence {
-		form.Inputs = []input{
-			{Name: "for", Label: "For how long", Type: "select", Options: choices(cmp.Or(r.PostForm.Get("for"), "1h"),
-				option{Value: "30m", Text: "30 minutes"},
-				option{Value: "1h", Text: "1 hour"}, option{Value: "4h", Text: "4 hours"}, option{Value: "8h", Text: "8 hours"},
-				option{Value: "1d", Text: "1 day"}, option{Value: recovered, Text: "Until it has recovered"})},
-			{Name: "why", Label: "Why", Hint: "Shown on the card and in the list of silences.", Required: true, Most: maxWhy,
-				Value: r.PostForm.Get("why"), Wrong: wrong},
-		}
-	}
-	shown := confirm(form)
-	if wrong != "" {
-		shown.Status = http.StatusBadRequest
-	}
-	return shown
+	return confirm(form)
 }
 
 // postAct: POST /incidents/{number}/{act}
@@ -203,52 +194,13 @@ func (c *Console) postAct(act actPage) view {
 				return back, nil
 			}
 		}
-		var came Result
-		if act.Event == router.AddSilence {
-			wrong := ""
-			if came, wrong, err = c.silenceIncident(r, &inc); wrong != "" {
-				return c.actForm(r, act, &inc, wrong), nil
-			}
-		} else {
-			came, err = c.doAct(r, &inc, act.Event)
-		}
+		came, err := c.doAct(r, &inc, act.Event)
 		if err != nil {
 			return page{}, err
 		}
 		back.Said = done("%s", sentence(cmp.Or(came.Outcome, came.Note)))
 		return back, nil
 	}
-}
-
-// silenceIncident adds a silence for the signal of an incident; wrong says what is the matter with the form.
-func (c *Console) silenceIncident(r *http.Request, inc *router.IncidentDetail) (came Result, wrong string, err error) {
-	now, why := c.cfg.Now().UTC(), bounded(r.PostForm.Get("why"), maxWhy)
-	if why == "" {
-		return came, "Say why: others will ask.", nil
-	}
-	wish := SilenceRequest{For: r.PostForm.Get("for")}
-	if wish.For == recovered {
-		wish = SilenceRequest{Until: recovered}
-	}
-	ends, problem := until(&wish, now)
-	if problem != nil {
-		return came, sentence(problem.Error()), nil
-	}
-	holding, err := c.store.Silences(r.Context())
-	if err != nil {
-		return came, "", err
-	}
-	if len(holding) >= router.MaxSilences {
-		return came, fmt.Sprintf("There are %d silences already: end one first.", len(holding)), nil
-	}
-	s := router.Silence{ID: strings.ToLower(rand.Text()[:10]), Since: now, Until: ends, Why: why, By: c.actorName(r),
-		Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event}}
-	came, err = c.say(r, router.Event{Name: router.AddSilence, WABA: inc.WABA, Flow: inc.Flow,
-		Act: &router.Act{Incident: inc.Number, Actor: s.By, Silence: &s}})
-	if err == nil {
-		c.cfg.Logger.Info("a person adds a silence", "silence", s.ID, "by", s.By, "why", s.Why, "from", r.RemoteAddr)
-	}
-	return came, "", err
 }
 
 func incidentPath(number int64) string { return fmt.Sprintf("/incidents/%d", number) }

@@ -64,6 +64,11 @@ type deliveryRow struct {
 	MayRetry, Failed bool
 }
 
+// mayRetry says whether a delivery has something to be tried.
+func mayRetry(d *router.Delivery) bool {
+	return d.State == router.DeliveryWaiting || d.State == router.DeliveryParked
+}
+
 // deliveryLooks are the classes of states.
 var deliveryLooks = map[router.DeliveryState]string{router.DeliveryParked: "bad", router.DeliveryDelivered: "ok",
 	router.DeliveryCancelled: "hush"}
@@ -73,7 +78,7 @@ func (c *Console) newDeliveryRow(d *router.Delivery, of router.About) deliveryRo
 		Kind: capital(d.Kind.Label()), Error: d.LastError,
 		Attempts: d.Attempts, Updated: d.Updated, Link: webURL(d.Receipt.Link), Failed: d.State == router.DeliveryWaiting &&
 			d.Attempts > 0}
-	if d.State == router.DeliveryWaiting || d.State == router.DeliveryParked {
+	if mayRetry(d) {
 		row.Next, row.MayRetry = d.NextAt, true
 	}
 	if d.Incident != 0 {
@@ -242,8 +247,7 @@ func (c *Console) confirmRetry(r *http.Request, p httprouter.Params) (page, erro
 	}
 	row := c.newDeliveryRow(&d, router.About{})
 	form := confirmation{Title: fmt.Sprintf("Retry delivery %d", d.ID), About: row.What + " to " + d.Notifier,
-		Button: "Retry now", Grave: d.Kind.Pages(),
-		Back: fmt.Sprintf("/deliveries/%d", d.ID)}
+		Button: "Retry now", Grave: d.Kind.Pages(), Back: backFrom(r, &d)}
 	if !row.MayRetry {
 		form.Cannot = sentence("It is " + string(d.State) + ": there is nothing to retry")
 		return confirm(form), nil
@@ -252,6 +256,19 @@ func (c *Console) confirmRetry(r *http.Request, p httprouter.Params) (page, erro
 		"It is tried at once, with what it is owed by now. If it fails again, it is parked or waits as before."}
 	form.Told = []string{c.whom(d.Notifier, d.Kind)}
 	return confirm(form), nil
+}
+
+// backFrom is the page that a retry leads back to: that of the delivery, or of what was told of an incident.
+func backFrom(r *http.Request, d *router.Delivery) string {
+	if d.Incident > 0 && r.URL.Query().Get("back") == "incident" {
+		return toldPath(d.Incident, d.ID)
+	}
+	return fmt.Sprintf("/deliveries/%d", d.ID)
+}
+
+// toldPath is the page of what a delivery told of an incident.
+func toldPath(incident, delivery int64) string {
+	return fmt.Sprintf("/incidents/%d/told/%d", incident, delivery)
 }
 
 // whom says who is told through a notifier.
@@ -270,7 +287,7 @@ func (c *Console) postRetry(r *http.Request, p httprouter.Params) (page, error) 
 		return page{}, err
 	}
 	by := c.actorName(r)
-	back := page{SeeOther: fmt.Sprintf("/deliveries/%d", d.ID), Said: done("Delivery %d is tried at once.", d.ID)}
+	back := page{SeeOther: backFrom(r, &d), Said: done("Delivery %d is tried at once.", d.ID)}
 	err = c.store.RetryDelivery(r.Context(), d.ID, c.auditEntry(r, by, fmt.Sprintf("retry delivery %d", d.ID),
 		"it is tried at once"))
 	switch {

@@ -33,6 +33,7 @@ type eventList struct {
 	Rows     []eventRow
 	Next     string
 	Narrowed bool
+	Further  bool // it is not the first page
 	Passed   bool // a part of the journal was looked through, and it goes on
 }
 
@@ -103,7 +104,8 @@ func (c *Console) eventsPage(r *http.Request, _ httprouter.Params) (page, error)
 	}
 	q := r.URL.Query()
 	list := eventList{Rows: each(found, c.newEventRow), Next: nextPage(r, next),
-		Narrowed: queryOf(q, "before", "limit") != "", Passed: next != 0 && len(found) < f.Limit}
+		Narrowed: queryOf(q, "before", "limit") != "", Further: f.Before > 0,
+		Passed: next != 0 && len(found) < f.Limit}
 	list.Form = filterForm{Path: "/events", Open: list.Narrowed, Fields: []input{
 		{Name: "q", Label: "Name has", Type: "search", Value: q.Get("q"), Hint: "error_rate"},
 		{Name: "source", Label: "From", Type: "select", Options: sourceOptions(q.Get("source"))},

@@ -163,6 +163,7 @@ func TestPagesAtAGlanceWithoutAnything(t *testing.T) {
 	for path, want := range map[string]string{
 		"/events": "No event yet", "/events?q=x": "Nothing fits this filter", "/deliveries": "Everybody has been told",
 		"/deliveries?state=parked": "Nothing fits this filter",
+		"/events?before=9":         "That was all",
 		"/notifiers":               "No notifier yet", "/flows": "No flow is known yet", "/retry": "None is parked",
 	} {
 		c, logs := newConsole(t, Config{}, &memStore{})
@@ -212,6 +213,9 @@ func TestRetriesAndTestMessagesAreActs(t *testing.T) {
 		audit   string // what the audit says; "": nothing was done
 	}{
 		{"/deliveries/9/retry", nil, "/deliveries/9", "Delivery 9 is tried at once.", "retry delivery 9"},
+		{"/deliveries/8/retry?back=incident", nil, "/incidents/42/told/8", "Delivery 8 is tried at once.", "retry delivery 8"},
+		{"/deliveries/9/retry?back=incident", nil, "/deliveries/9", "Delivery 9 is tried at once.", "retry delivery 9"},
+		{"/deliveries/9/retry?back=//evil.example", nil, "/deliveries/9", "Delivery 9 is tried at once.", "retry delivery 9"},
 		{"/deliveries/7/retry", nil, "/deliveries/7",
 			"Nothing was done. Delivery 7: not possible now: it was delivered.", ""},
 		{"/retry", url.Values{"q": {"channel_not_found"}, "notifier": {"ops-chat"}}, "/deliveries", "Tried at once: 2.",

@@ -87,6 +87,7 @@ type toldLine struct {
 	First          time.Time // when it was told first
 	Delay          string    // from Meta's clock to then
 	Link           string
+	MayRetry       bool
 }
 
 // WhyLine is one thing that the rules came to. Path leads to its line on the page of the rules, "" for nowhere.
@@ -239,8 +240,7 @@ func linksOf(inc *router.IncidentDetail, signal *router.Signal) (links []webLink
 // a thumb.
 func actButtons(inc *router.IncidentDetail, may bool) (buttons []actButton) {
 	for _, act := range actPages {
-		b := actButton{Path: incidentPath(inc.Number) + "/" + act.Word, Label: act.Label,
-			Main: act.Event == router.Acknowledge}
+		b := actButton{Path: act.path(inc), Label: act.Label, Main: act.Event == router.Acknowledge}
 		if why := inc.May(act.Event); why != router.MayHappen {
 			b.Why = refusalWords(&inc.Incident, why)
 		} else if !may {
@@ -340,6 +340,7 @@ type toldPage struct {
 	Error          string
 	Attempts       []attemptLine
 	Link           string
+	MayRetry       bool
 }
 
 // attemptLine is one attempt.
@@ -383,7 +384,7 @@ func (c *Console) toldDetail(r *http.Request, p httprouter.Params) (page, error)
 	}
 	shown := toldPage{Incident: inc.Number, ID: id, Name: inc.Name(), Notifier: d.Notifier, Kind: capital(d.Kind.Label()),
 		State: string(d.State),
-		Error: d.LastError, Link: webURL(d.Receipt.Link)}
+		Error: d.LastError, Link: webURL(d.Receipt.Link), MayRetry: mayRetry(d)}
 	shown.Attempts = attemptLines(attempts)
 	return page{Title: "What " + d.Notifier + " was told of " + inc.Name(), Template: "told", Data: shown}, nil
 }

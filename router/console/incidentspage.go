@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -47,13 +48,21 @@ type incidentList struct {
 	Form           incidentForm
 	Rows           []incidentRow
 	Next           string // path of what is older, or ""
+	Searched       *searched
 	Query          string // of the filter, for CSV and JSON
 	Narrowed       bool   // the filter asks for something
+	First          string // path of the first page, of one that goes on
 	MyTeam         string // of this browser, or ""
 	MayKeep        bool   // the team of the filter may be made that
 	Over           bool   // it lists what is resolved
 	CanSetUp       bool
 	CanAcknowledge bool // some row can be acknowledged
+}
+
+// searched is what a page says that has not looked through all incidents.
+type searched struct {
+	Until time.Time // when the newest incident was opened that it has not looked at
+	Next  string    // path of what goes on there
 }
 
 // countLink is a number that leads to what it counts.
@@ -102,7 +111,15 @@ func (c *Console) pageFilter(r *http.Request) (router.IncidentFilter, error) {
 		values.Del("state")
 	}
 	values.Set("order", orderWorst)
-	return c.incidentFilter(&query{values: values}, rowsOfPage)
+	below := values.Get("below")
+	values.Del("below")
+	f, err := c.incidentFilter(&query{values: values}, rowsOfPage)
+	if err == nil && below != "" {
+		if f.Below, err = strconv.ParseInt(below, 10, 64); err != nil || f.Below < 1 {
+			err = refuse(http.StatusBadRequest, "below is the number of an incident, not %q", bounded(below, maxActor))
+		}
+	}
+	return f, err
 }
 
 // incidentsPage: GET /
@@ -116,26 +133,32 @@ func (c *Console) incidentsPage(r *http.Request, _ httprouter.Params) (page, err
 	if err != nil {
 		return page{}, err
 	}
-	rows, err := c.store.IncidentRows(r.Context(), f)
+	rows, rest, err := c.store.SearchIncidents(r.Context(), f)
 	if errors.Is(err, router.ErrNotFound) { // the one before which the page began is gone
-		return page{SeeOther: "/" + queryOf(q, "before")}, nil
+		return page{SeeOther: "/" + filterOf(q)}, nil
 	}
 	if err != nil {
 		return page{}, err
 	}
 	list := incidentList{Counts: countLinks(q, &counts), Form: newIncidentForm(q), Rows: each(rows, c.newRow),
-		Query:  queryOf(q, "before"),
-		MyTeam: c.myTeam(r), Narrowed: len(queryOf(q, "before")) > 0, Over: f.State == router.IncidentResolved,
+		Query:  filterOf(q),
+		MyTeam: c.myTeam(r), Narrowed: filterOf(q) != "", Over: f.State == router.IncidentResolved,
 		CanSetUp: c.web.has("/setup")}
+	if f.Before > 0 || f.Below > 0 {
+		list.First = "/" + filterOf(q)
+	}
 	list.MayKeep = list.Form.Team != "" && list.Form.Team != list.MyTeam
 	list.CanAcknowledge = slices.ContainsFunc(list.Rows, func(row incidentRow) bool { return row.CanAcknowledge })
-	if len(rows) == f.Limit {
-		next := url.Values{}
-		for name, values := range q {
-			next[name] = values
-		}
-		next.Set("before", strconv.FormatInt(rows[len(rows)-1].Number, 10))
-		list.Next = "/?" + next.Encode()
+	goesOn := func(key string, number int64) string {
+		return "/" + queryOf(with(q, key, strconv.FormatInt(number, 10)))
+	}
+	switch {
+	case rest.Below > 0:
+		list.Searched = &searched{rest.Until, goesOn("below", rest.Below)}
+	case len(rows) == f.Limit && f.Below > 0:
+		list.Next = goesOn("below", rows[len(rows)-1].Number)
+	case len(rows) == f.Limit:
+		list.Next = goesOn("before", rows[len(rows)-1].Number)
 	}
 	return page{Title: "Incidents", Template: "incidents", Data: list}, nil
 }
@@ -143,6 +166,18 @@ func (c *Console) incidentsPage(r *http.Request, _ httprouter.Params) (page, err
 // has says whether a path is a route of the console.
 func (w *web) has(path string) bool {
 	return slices.ContainsFunc(w.nav, func(e navEntry) bool { return e.Path == path })
+}
+
+// filterOf returns the filter of a list without where its page begins: "" or "?...".
+func filterOf(q url.Values) string { return queryOf(q, "before", "below") }
+
+// with returns the filter of a list with another beginning of its page.
+func with(q url.Values, key, value string) url.Values {
+	out := maps.Clone(q)
+	out.Del("before")
+	out.Del("below")
+	out.Set(key, value)
+	return out
 }
 
 // queryOf returns the filter of a page without some of its parts and without what is empty: "" or "?...".
@@ -162,7 +197,7 @@ func queryOf(q url.Values, without ...string) string {
 }
 
 func countLinks(q url.Values, n *router.Counts) []countLink {
-	is := func(query string) bool { return queryOf(q, "before") == query }
+	is := func(query string) bool { return filterOf(q) == query }
 	return []countLink{
 		{Name: "Not everybody was told", N: n.Trouble, Path: "/?state=all&trouble=true", Class: "critical",
 			Current: is("?state=all&trouble=true")},
@@ -267,7 +302,7 @@ func (c *Console) filtered(r *http.Request) ([]router.IncidentDetail, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.Limit, f.Before = maxLimit, 0
+	f.Limit, f.Before, f.Below = maxLimit, 0, 0
 	return c.store.Incidents(r.Context(), f)
 }
 

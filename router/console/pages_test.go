@@ -127,7 +127,10 @@ func TestActsAreFormsWithAConfirmation(t *testing.T) {
 		{"/incidents/42/resolve", url.Values{}, "/incidents/42", "", router.Resolve},
 		{"/incidents/40/reopen", url.Values{}, "/incidents/40", "Meta reports it no more", ""},
 		{"/incidents/42/page", url.Values{}, "/incidents/42", "", router.PageNow},
-		{"/incidents/42/silence", url.Values{"for": {"4h"}, "why": {"deploying"}}, "/incidents/42", "", router.AddSilence},
+		{"/silences/preview", url.Values{"incident": {"INC-42"}, "flow": {"1987937931743377"}, "for": {"4h"},
+			"why": {"deploying"}}, "/incidents/42", "", router.AddSilence},
+		{"/silences/preview", url.Values{"incident": {"INC-42"}, "team": {"of another"}, "for": {"4h"},
+			"why": {"deploying"}}, "/silences", "", router.AddSilence},
 		{"/acknowledge", url.Values{"n": {"42", "41"}}, "/", "Acknowledged: INC-42", router.Acknowledge},
 	} {
 		s := filledStore()
@@ -158,19 +161,41 @@ func TestActsAreFormsWithAConfirmation(t *testing.T) {
 	s := filledStore()
 	s.incidents[0].Silence = router.Silence{}
 	c, _ := newConsole(t, Config{}, s)
-	if resp, body := newBrowser(t, c).do("POST", "/incidents/42/silence",
-		url.Values{"for": {"4h"}}); resp.StatusCode != 400 || !strings.Contains(body, "Say why") || len(s.appended) > 0 {
-		t.Errorf("a silence without a reason: %s", resp.Status)
+	for _, form := range []url.Values{{"for": {"4h"}}, {"for": {"900d"}, "why": {"x"}}} {
+		form.Set("flow", "1987937931743377")
+		form.Set("incident", "INC-42")
+		resp, body := newBrowser(t, c).do("POST", "/silences/preview", form)
+		if resp.StatusCode != 400 || len(s.appended) > 0 || !strings.Contains(body, `name="incident" value="INC-42"`) {
+			t.Errorf("a silence without a reason, or for years: %s\n%s", resp.Status, body)
+		}
 	}
-	if resp, _ := newBrowser(t, c).do("POST", "/incidents/42/silence",
-		url.Values{"for": {"900d"}, "why": {"x"}}); resp.StatusCode != 400 || len(s.appended) > 0 {
-		t.Errorf("a silence for years: %s", resp.Status)
+	if _, body := newBrowser(t, c).do("GET", "/incidents/42", nil); !strings.Contains(body,
+		`href="/silences/new?incident=INC-42">Silence<`) {
+		t.Error("the incident does not lead to the form of a silence")
 	}
 	foreign := newBrowser(t, c)
 	foreign.headers["Sec-Fetch-Site"] = "cross-site"
 	if resp, body := foreign.do("POST", "/incidents/42/resolve", url.Values{}); resp.StatusCode != 403 ||
 		!strings.Contains(body, "<h1>") || len(s.appended) > 0 {
 		t.Errorf("another site's page: %s", resp.Status)
+	}
+}
+
+func TestWhatWasNotToldIsTriedAgainFromTheIncident(t *testing.T) {
+	const retry = `href="/deliveries/8/retry?back=incident"`
+	c, _ := newConsole(t, signInConfig(), filledStore())
+	for token, may := range map[string]bool{adminToken: true, viewToken: false} {
+		b := newBrowser(t, c)
+		b.signIn("Ada", token)
+		for _, path := range []string{"/incidents/42", "/incidents/42/told/8", "/incidents/42/told/7"} {
+			_, body := b.do("GET", path, nil)
+			if got, want := strings.Contains(body, retry), may && path != "/incidents/42/told/7"; got != want {
+				t.Errorf("%s with %s: retry is offered: %v, want %v", path, token, got, want)
+			}
+			if path == "/incidents/42/told/8" && !may && !strings.Contains(body, onlyLook) {
+				t.Errorf("%s does not say why not", path)
+			}
+		}
 	}
 }
 
@@ -391,5 +416,66 @@ func TestCardsAreDrawnFromWhatWasSent(t *testing.T) {
 		if got := drawCard(other); got != nil {
 			t.Errorf("%s: %+v", other, got)
 		}
+	}
+}
+
+func TestASearchSaysWhatItHasNotLookedThrough(t *testing.T) {
+	s := filledStore()
+	c, _ := newConsole(t, Config{}, s)
+	ask := func(path string) string {
+		t.Helper()
+		resp, body := newBrowser(t, c).do("GET", path, nil)
+		if resp.StatusCode != 200 {
+			t.Fatalf("%s: %s", path, resp.Status)
+		}
+		return body
+	}
+	const more = "Search further back"
+	if body := ask("/?q=checkout&state=all"); strings.Contains(body, more) {
+		t.Error("all was searched, and the page says otherwise")
+	}
+	s.searchRest = router.SearchRest{Below: 90001, Until: noon}
+	body := ask("/?q=checkout&state=all&before=42")
+	for _, want := range []string{more, `/?below=90001&amp;q=checkout&amp;state=all"`, "/incidents.csv?q=checkout&amp;state=all"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+	ask("/?below=90001&q=checkout&state=all")
+	if f := s.incidentFilters[len(s.incidentFilters)-1]; f.Below != 90001 || f.Before != 0 {
+		t.Errorf("asked for %+v", f)
+	}
+	s.incidents = nil
+	if body := ask("/?q=checkout&state=all"); !strings.Contains(body, "Nothing fits so far") || !strings.Contains(body, more) {
+		t.Errorf("an empty part:\n%s", body)
+	}
+	s.searchRest = router.SearchRest{}
+	for _, path := range []string{"/?before=1", "/?below=1&q=checkout", "/?before=1&team=care"} {
+		if body := ask(path); !strings.Contains(body, "That was all") || strings.Contains(body, "Nothing is wrong") {
+			t.Errorf("%s, which is past the last:\n%s", path, body)
+		}
+	}
+	for _, odd := range []string{"x", "-1", "0", "99999999999999999999"} {
+		if resp, _ := newBrowser(t, c).do("GET", "/?below="+odd, nil); resp.StatusCode != 400 {
+			t.Errorf("below=%s: %s", odd, resp.Status)
+		}
+	}
+}
+
+func TestWhoHasGoneIsNoFault(t *testing.T) {
+	c, logs := newConsole(t, Config{}, &memStore{fault: errors.New("read lanes: context canceled")})
+	for _, path := range []string{"/", "/api/v1/incidents"} {
+		ctx, leave := context.WithCancel(context.Background())
+		r := httptest.NewRequestWithContext(ctx, "GET", "http://127.0.0.1:9090"+path, nil)
+		leave()
+		c.ServeHTTP(httptest.NewRecorder(), r)
+		if logs.Len() > 0 {
+			t.Errorf("%s, asked by somebody who left, is logged:\n%s", path, logs)
+		}
+		c.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://127.0.0.1:9090"+path, nil))
+		if logs.Len() == 0 {
+			t.Errorf("%s, which failed, is not logged", path)
+		}
+		logs.Reset()
 	}
 }

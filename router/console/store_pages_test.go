@@ -40,6 +40,12 @@ func (s *memStore) IncidentRows(ctx context.Context, f router.IncidentFilter) ([
 	return rows, err
 }
 
+func (s *memStore) SearchIncidents(ctx context.Context,
+	f router.IncidentFilter) ([]router.IncidentRow, router.SearchRest, error) {
+	rows, err := s.IncidentRows(ctx, f)
+	return rows, s.searchRest, err
+}
+
 func (s *memStore) Counts(context.Context) (router.Counts, error) {
 	return router.Counts{Open: 1, Acknowledged: 1, Silenced: 1, Trouble: 1, Parked: 1}, s.fault
 }

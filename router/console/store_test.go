@@ -45,6 +45,7 @@ type memStore struct {
 	eventFilters    []router.EventFilter
 	deliveryFilters []router.DeliveryFilter
 	nextEvent       int64 // where the next page of events begins
+	searchRest      router.SearchRest
 }
 
 func (s *memStore) Incidents(_ context.Context, f router.IncidentFilter) ([]router.IncidentDetail, error) {

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -208,6 +209,12 @@ func plainError(err error) error {
 	return err
 }
 
+// unknownOfError is what the compiler says of an unknown part of an error: by the name of our type.
+var unknownOfError = regexp.MustCompile(`^type rules\.whenError has no field (\S+)`)
+
+// partsOfErrors are those that there are: see whenError.
+var partsOfErrors = []string{"error_type", "error_rate", "error_count"}
+
 var unknownName = regexp.MustCompile(`^unknown name (\S+)`)
 
 // whenOf compiles an expression and reports what is wrong with it where it stands.
@@ -239,6 +246,10 @@ func (l *loader) badExpression(s scalar, err error, types map[string]any) {
 	}
 	problem = strings.Replace(problem, "unexpected token EOF", "the expression ends too early", 1)
 	problem = strings.Replace(problem, "expected bool, but got", "must be true or false, not", 1)
+	if m := unknownOfError.FindStringSubmatch(problem); m != nil {
+		problem = "an error has no " + m[1]
+		hint = cmp.Or(yamldoc.DidYouMean(m[1], partsOfErrors), "it has "+strings.Join(partsOfErrors, ", "))
+	}
 	if m := unknownName.FindStringSubmatch(problem); m != nil {
 		if l.Partial() { // perhaps a label of a flow behind the syntax error
 			return

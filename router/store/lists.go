@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -33,6 +34,11 @@ func (s *Store) IncidentRows(ctx context.Context, f router.IncidentFilter) ([]ro
 	if err != nil {
 		return nil, fmt.Errorf("read incidents: %w", err)
 	}
+	return s.rows(ctx, found)
+}
+
+// rows adds to incidents their alerts, and how their deliveries stand.
+func (s *Store) rows(ctx context.Context, found []router.Incident) ([]router.IncidentRow, error) {
 	rows, at := make([]router.IncidentRow, len(found)), positions(found)
 	for i := range found {
 		rows[i].Incident = found[i]
@@ -138,36 +144,56 @@ const place = `CASE WHEN state = 'resolved' THEN CASE WHEN number IN (` + troubl
 
 // find returns the incidents that pass a filter, in its order.
 func (s *Store) find(ctx context.Context, f *router.IncidentFilter) ([]router.Incident, error) {
-	c, limit := s.conditions(f), limited(f.Limit)
-	if !f.Worst {
-		if f.Before > 0 {
-			c.add("number < ?", f.Before)
-		}
-		return incidents(ctx, s.read, c.where()+` ORDER BY number DESC LIMIT ?`, append(c.args, limit)...)
+	if f.Worst {
+		found, _, err := s.findWorst(ctx, f, 0)
+		return found, err
 	}
-	begin := int64(-1)
+	c := s.conditions(f)
 	if f.Before > 0 {
-		var err error
-		if begin, err = number(ctx, s.read, `SELECT `+place+` FROM incidents WHERE number = ?`, f.Before); err != nil {
-			if errors.Is(err, sql.ErrNoRows) {
-				err = router.ErrNotFound
-			}
-			return nil, err
+		c.add("number < ?", f.Before)
+	}
+	return incidents(ctx, s.read, c.where()+` ORDER BY number DESC LIMIT ?`, append(c.args, limited(f.Limit))...)
+}
+
+// findWorst returns those that pass a filter, the worst first. Where scan is not 0, it looks among so many numbers of
+// those that are over, and returns the lowest of them.
+func (s *Store) findWorst(ctx context.Context, f *router.IncidentFilter,
+	scan int64) (found []router.Incident, lowest int64, err error) {
+	begin, end := int64(-1), int64(math.MaxInt64)
+	switch {
+	case f.Below > 0:
+		begin, end = placeOver, f.Below
+	case f.Before > 0:
+		begin, err = number(ctx, s.read, `SELECT `+place+` FROM incidents WHERE number = ?`, f.Before)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = router.ErrNotFound
+		}
+		if begin == placeOver {
+			end = f.Before
 		}
 	}
-	var found []router.Incident
-	for _, part := range worstParts(f, begin) {
+	if err == nil && scan > 0 {
+		if end == math.MaxInt64 {
+			end, err = number(ctx, s.read, `SELECT coalesce(max(number), 0) + 1 FROM incidents`)
+		}
+		lowest = max(end-scan, 0)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	c, limit := s.conditions(f), limited(f.Limit)
+	for _, part := range worstParts(f, begin, lowest, end) {
 		if len(found) == limit {
 			break
 		}
 		of := conditions{parts: slices.Concat(c.parts, part.parts), args: slices.Concat(c.args, part.args)}
 		more, err := incidents(ctx, s.read, of.where()+part.order+` LIMIT ?`, append(of.args, limit-len(found))...)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		found = append(found, more...)
 	}
-	return found, nil
+	return found, lowest, nil
 }
 
 // worstPart is a part of the list in the order of what is worst.
@@ -177,8 +203,9 @@ type worstPart struct {
 }
 
 // worstParts are what the list consists of, in order, from a place on: the few that are not over, the few of the others
-// of which not everybody was told, and the rest, which is long and never sorted.
-func worstParts(f *router.IncidentFilter, begin int64) (parts []worstPart) {
+// of which not everybody was told, and the rest, which is long and never sorted: of that, the numbers from lowest on and
+// below end.
+func worstParts(f *router.IncidentFilter, begin, lowest, end int64) (parts []worstPart) {
 	standing := worstPart{order: ` ORDER BY ` + place + `, number DESC`}
 	standing.add("state <> 'resolved'")
 	if begin >= 0 {
@@ -190,22 +217,25 @@ func worstParts(f *router.IncidentFilter, begin int64) (parts []worstPart) {
 	if f.Active || f.State == router.IncidentOpen || f.State == router.IncidentAcknowledged {
 		return parts
 	}
-	for _, of := range []struct {
-		place int64
-		in    string
-	}{{placeTroubled, "number IN ("}, {placeOver, "number NOT IN ("}} {
-		if begin > of.place {
-			continue
-		}
+	if begin <= placeTroubled {
 		part := worstPart{order: ` ORDER BY number DESC`}
 		part.add("state = 'resolved'")
-		part.add(of.in + troubled + `)`)
-		if begin == of.place {
+		part.add("number IN (" + troubled + ")")
+		if begin == placeTroubled {
 			part.add("number < ?", f.Before)
 		}
 		parts = append(parts, part)
 	}
-	return parts
+	over := worstPart{order: ` ORDER BY number DESC`}
+	over.add("state = 'resolved'")
+	over.add("number NOT IN (" + troubled + ")")
+	if lowest > 0 {
+		over.add("number >= ?", lowest)
+	}
+	if end < math.MaxInt64 {
+		over.add("number < ?", end)
+	}
+	return append(parts, over)
 }
 
 // conditions are joined by AND.

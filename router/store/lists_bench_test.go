@@ -19,6 +19,10 @@ func BenchmarkLists(b *testing.B) {
 		f.Limit = 50
 		return func(s *store.Store) error { _, err := s.IncidentRows(ctx, f); return err }
 	}
+	search := func(f router.IncidentFilter) func(s *store.Store) error {
+		f.Limit = 50
+		return func(s *store.Store) error { _, _, err := s.SearchIncidents(ctx, f); return err }
+	}
 	events := func(f router.EventFilter) func(s *store.Store) error {
 		f.Limit = 50
 		return func(s *store.Store) error { _, _, err := s.FindEvents(ctx, f); return err }
@@ -61,6 +65,11 @@ func BenchmarkLists(b *testing.B) {
 				{"a rare team", rows(router.IncidentFilter{Labels: map[string]string{"team": "rare"}})},
 				{"rare words", rows(router.IncidentFilter{Query: "needle"})},
 				{"no such words", rows(router.IncidentFilter{Query: "nothing has this"})},
+				{"a page: rare words", search(router.IncidentFilter{Query: "needle"})},
+				{"a page: no such words", search(router.IncidentFilter{Query: "nothing has this"})},
+				{"a page: a rare team", search(router.IncidentFilter{Labels: map[string]string{"team": "rare"}})},
+				{"a page: no such notifier", search(router.IncidentFilter{Notifier: "nobody"})},
+				{"a page: no such rule", search(router.IncidentFilter{Rule: "none"})},
 				{"a notifier", rows(router.IncidentFilter{Notifier: "chat"})},
 				{"no such notifier", rows(router.IncidentFilter{Notifier: "nobody"})},
 				{"no such rule", rows(router.IncidentFilter{Rule: "none"})},

@@ -144,7 +144,8 @@ func TestAProgramWorksOnASchemaOneReleaseNewer(t *testing.T) {
 
 // backTo24 makes a database one of the release before.
 var backTo24 = []string{`DELETE FROM goose_db_version WHERE version_id > 24`,
-	`DELETE FROM remembered WHERE name LIKE 'oldest_for_%'`, `ALTER TABLE processes DROP COLUMN schema`}
+	`DELETE FROM remembered WHERE name LIKE 'oldest_for_%'`, `ALTER TABLE processes DROP COLUMN schema`,
+	`DROP INDEX deliveries_failing`}
 
 // TestSeveralStartAtOnce holds that one of them changes the tables, and the others wait for it.
 func TestSeveralStartAtOnce(t *testing.T) {

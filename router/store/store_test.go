@@ -103,6 +103,7 @@ func suite(t *testing.T, fresh, empty func(*testing.T) string) {
 
 	run("lists", func(t *testing.T) { listsSuite(t, open) })
 	run("report", func(t *testing.T) { reportSuite(t, open) })
+	run("a search goes on until it has seen all", func(t *testing.T) { searchSuite(t, fresh) })
 	run("lists of many", func(t *testing.T) { boundedSuite(t, open) })
 	run("looking for events", func(t *testing.T) { eventsSuite(t, open) })
 	run("retries of many", func(t *testing.T) { manyRetriesSuite(t, open) })
