@@ -192,7 +192,7 @@ func (f *fold) actOpen(inc *Incident, why Refusal) {
 		f.pageAgain(inc)
 	}
 	if f.e.Name != PageNow { // that has said so
-		f.notePages(inc, before)
+		f.notePages(inc, before, f.e.At)
 	}
 	f.oweOthers(inc, before)
 	if inc.State == IncidentResolved {
@@ -351,7 +351,7 @@ func (f *fold) actReopen(inc *Incident) {
 	f.say("reopened %s", inc.Name())
 	f.change(inc)
 	f.watch(inc, counting)
-	f.notePages(inc, before)
+	f.notePages(inc, before, f.e.At)
 	f.oweOthers(inc, before)
 	f.oweSiblings(inc)
 	f.endReopened(inc)

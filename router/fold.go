@@ -55,6 +55,7 @@ func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
 		f.notice()
 	default:
 		cleared := f.climb(effect)
+		f.endCountdown()
 		for i := range f.touched {
 			f.follow(&f.touched[i])
 		}
@@ -75,7 +76,7 @@ func (f *fold) follow(t *touched) {
 	case alertsChanged:
 		f.watch(inc, f.counting(inc.Number))
 		f.watchAgain(t, inc)
-		f.notePages(inc, before)
+		f.notePages(inc, before, f.e.At)
 		f.owe(inc, before)
 		f.oweAround(t, inc)
 	case numbersChanged:
@@ -98,6 +99,7 @@ func Tick(s State, m Moment) Step {
 type Verdict struct {
 	Decision           // about the event itself
 	Opening  *Decision // about Event.Opening, where there is one
+	Steps    []Decision  // about Event.Steps, in their order
 }
 
 // Moment is what a fold may know beside the flow, the event and the verdict.

@@ -61,6 +61,10 @@ type Signal struct {
 	AnyEnds bool          // so does a word that stands nowhere in this row
 	News    []SignalLevel // words that are told once and change no level
 
+	// Counts says that the levels are days before something ends. What reports it is the level without a name; the others
+	// come by our clock, where the end is known: see Countdown. It is an incident of its own, however rules group.
+	Counts bool
+
 	// Unheard is how long nothing need be heard of an active level before it is looked up, or people are told so; 0: for
 	// ever. Rules may say otherwise under unheard_after.
 	Unheard time.Duration
@@ -75,7 +79,9 @@ type Signal struct {
 	Measure string // what is measured, together with others of the same thresholds: "error rates"
 	Now     string // stands before a level that was reached: "over" (10 %), "is" (BLOCKED)
 	Over    string // stands before a level that is reached no longer: "back under" (10 %), "no longer" (BLOCKED)
-	Trouble string // what an incident of any level is called where the title would mislead; "": the title
+	// Bare and BareOver stand in the place of a level without a name, reached and reached no longer; "": out of bounds.
+	Bare, BareOver string
+	Trouble        string // what an incident of any level is called where the title would mislead; "": the title
 	Told    string // what a notice of it is called; "": the title
 	Impact  string // what it means for the people who use the subject, in a sentence
 	Help    string // what helps, in a sentence
@@ -132,16 +138,21 @@ const (
 	NoUnit  Unit = iota // of a bare number, and of an event that we know nothing of
 	Percent             // 14.28 is 14.28 %
 	Millis              // 7000 is 7 s
+	Days                // 3 is 3 days
 )
 
 // String returns the unit as a sentence names it.
-func (u Unit) String() string { return [...]string{"no unit", "percent", "milliseconds or seconds"}[u] }
+func (u Unit) String() string { return [...]string{"no unit", "percent", "milliseconds or seconds", "days"}[u] }
 
 // Format writes a number in the unit: "14.28 %", "7.2 s", "850 ms", "34".
 func (u Unit) Format(v float64) string {
 	switch {
 	case math.IsNaN(v) || math.IsInf(v, 0):
 		return "unknown"
+	case u == Days && v == 1:
+		return "1 day"
+	case u == Days:
+		return shortNumber(v) + " days"
 	case u == Percent:
 		return shortNumber(v) + " %"
 	case u == Millis && math.Abs(v) >= 1000:
@@ -155,6 +166,7 @@ func (u Unit) Format(v float64) string {
 const (
 	flowHealth   = "https://developers.facebook.com/docs/whatsapp/flows/guides/healthmonitoring"
 	flowWebhooks = "https://developers.facebook.com/docs/whatsapp/flows/reference/flowswebhooks"
+	flowChangelog = "https://developers.facebook.com/docs/whatsapp/flows/changelogs"
 )
 
 // rateLevels are the thresholds of error rates. Source: Meta, "Flows webhooks".
@@ -222,9 +234,18 @@ var flowSignals = []Signal{
 		Help:   "See that the endpoint can be reached from the internet and answers health checks.", Link: flowHealth,
 	},
 	{
-		Name: FlowVersionExpiryWarning, Field: FlowsField, Subject: SubjectFlow, Title: "Flow version expiry",
+		Name: FlowVersionExpiryWarning, Field: FlowsField, Subject: SubjectFlow,
+		Levels: []SignalLevel{
+			{Threshold: 21, Severity: Info}, {Threshold: 14, Severity: Info}, {Threshold: 7, Severity: Warning},
+			{Threshold: 3, Severity: Error}, {Threshold: 1, Severity: Critical}, {Threshold: 0, Severity: Critical},
+		},
+		Unit: Days, Bad: Below, Counts: true,
+		Title: "Flow version", Now: "expires within", Over: "no longer expires within",
+		Bare: "is about to expire", BareOver: "does not expire any more",
+		Trouble: "Flow version expiry", Told: "Flow version expiry",
 		Impact: "Once its version has expired, the flow can neither be sent nor opened.",
-		Help:   "Move the flow to a newer version.", Link: flowWebhooks,
+		Help: "Publish the flow with a newer version. A clone has an id of its own: once it has taken over, " +
+			"resolve this by hand.", Link: flowChangelog,
 	},
 	{
 		Name: FlowResponse, Field: MessagesField, Subject: SubjectAccount, // a form names no flow

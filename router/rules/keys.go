@@ -57,7 +57,7 @@ const (
 	waitForm      = router.DurationForm
 	referenceForm = `\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}`
 	piecedForm    = `[^$]*(` + referenceForm + `[^$]*)+`
-	numberForm    = `[0-9]+(\.[0-9]+)? *(%|ms|s|m|)`
+	numberForm    = `[0-9]+(\.[0-9]+)? *(%|ms|s|m|d|)`
 	thresholdForm = ` *(>=|<=|>|<|) *` + numberForm + ` *`
 	// severitiesForm leaves out comparisons that no severity is in.
 	severitiesForm = ` *((>=|<=|) *(critical|error|warning|info)|> *(error|warning|info)|< *(critical|error|warning)) *`
