@@ -282,19 +282,26 @@ func (f *fold) sayBegun(inc *Incident, begun bool, counting []*Alert, now time.T
 	return false
 }
 
-// countdownEnds are the signals that a status of the flow ends, whatever signal the status is of.
-const countdownEnds = FlowVersionExpiryWarning
-
-// endCountdown ends the countdown of a flow's version where the event says that the flow was published anew, with a
-// version that can be published, or retired. A flow that comes back from THROTTLED or BLOCKED by itself is neither.
+// endCountdown ends what counts down where the event says that it can be so no more: the flow was published anew, with
+// a version that can be published, or retired.
 func (f *fold) endCountdown() {
-	if f.e.Name != FlowStatusChange {
+	if !f.e.renews() {
 		return
 	}
-	back := f.e.OldStatus == Throttled || f.e.OldStatus == Blocked
-	if f.e.NewStatus == Deprecated || IsPublished(f.e.NewStatus) && !back {
-		f.clearOf(countdownEnds, "")
+	for i := range signals {
+		if s := &signals[i]; s.Counts && s.Subject == SubjectOf(f.e.SignalKey()) {
+			f.clearOf(s.Name, "")
+		}
 	}
+}
+
+// renews says whether a word of the event is one that ends countdowns. A flow that is published again since it has
+// recovered is the same as before.
+func (e *Event) renews() bool {
+	s := signalOf(e.SignalKey())
+	known := s.find(e.NewStatus)
+	return known != nil &&
+		(known.Renews == RenewsAlways || known.Renews == RenewsUnlessBack && s.place(Level(e.OldStatus)) < 0)
 }
 
 // endsCountdown says whether the event is of another signal than an incident that counts down.

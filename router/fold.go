@@ -97,9 +97,9 @@ func Tick(s State, m Moment) Step {
 
 // Verdict is what the rules say about an event.
 type Verdict struct {
-	Decision           // about the event itself
-	Opening  *Decision // about Event.Opening, where there is one
-	Steps    []Decision  // about Event.Steps, in their order
+	Decision            // about the event itself
+	Opening  *Decision  // about Event.Opening, where there is one
+	Steps    []Decision // about Event.Steps, in their order
 }
 
 // Moment is what a fold may know beside the flow, the event and the verdict.

@@ -106,8 +106,8 @@ func LastReport(alerts []Alert, event string, want func(*Alert) bool) (last *Ale
 
 // AlertRoute is how an alert reaches a notifier.
 type AlertRoute struct {
-	Notifier           string        `json:"notifier"`     // of several names for one target, that of the incident
-	Due                time.Time     `json:"due,omitzero"` // it is not newly told before; zero: at once
+	Notifier           string        `json:"notifier"`        // of several names for one target, that of the incident
+	Due                time.Time     `json:"due,omitzero"`    // it is not newly told before; zero: at once
 	After              time.Duration `json:"after,omitempty"` // of a step of a Countdown: Due is so long after it begins
 	UnlessAcknowledged bool          `json:"unless_acknowledged,omitempty"`
 	Mention            []string      `json:"mention,omitempty"` // whom it calls by name: see Route

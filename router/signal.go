@@ -82,10 +82,10 @@ type Signal struct {
 	// Bare and BareOver stand in the place of a level without a name, reached and reached no longer; "": out of bounds.
 	Bare, BareOver string
 	Trouble        string // what an incident of any level is called where the title would mislead; "": the title
-	Told    string // what a notice of it is called; "": the title
-	Impact  string // what it means for the people who use the subject, in a sentence
-	Help    string // what helps, in a sentence
-	Link    string // URL of Meta's page about it
+	Told           string // what a notice of it is called; "": the title
+	Impact         string // what it means for the people who use the subject, in a sentence
+	Help           string // what helps, in a sentence
+	Link           string // URL of Meta's page about it
 }
 
 // SignalLevel is a threshold or a word that Meta reports of a signal.
@@ -97,7 +97,18 @@ type SignalLevel struct {
 	Text    string
 	Meaning string // for the people who use the subject, in a sentence, where the signal's Impact says too little
 	Help    string // what helps, in a sentence, where the signal's Help says too little
+	Renews  Renews // of a word of a flow's status
 }
+
+// Renews says whether a word of a signal ends what counts down of the same subject: see Signal.Counts.
+type Renews int
+
+// When a word does so.
+const (
+	RenewsNothing    Renews = iota
+	RenewsUnlessBack        // unless the subject comes back from a level, and is the same as before
+	RenewsAlways
+)
 
 // Level returns the name under which alerts keep it.
 func (l *SignalLevel) Level() Level {
@@ -142,7 +153,9 @@ const (
 )
 
 // String returns the unit as a sentence names it.
-func (u Unit) String() string { return [...]string{"no unit", "percent", "milliseconds or seconds", "days"}[u] }
+func (u Unit) String() string {
+	return [...]string{"no unit", "percent", "milliseconds or seconds", "days"}[u]
+}
 
 // Format writes a number in the unit: "14.28 %", "7.2 s", "850 ms", "34".
 func (u Unit) Format(v float64) string {
@@ -164,8 +177,8 @@ func (u Unit) Format(v float64) string {
 }
 
 const (
-	flowHealth   = "https://developers.facebook.com/docs/whatsapp/flows/guides/healthmonitoring"
-	flowWebhooks = "https://developers.facebook.com/docs/whatsapp/flows/reference/flowswebhooks"
+	flowHealth    = "https://developers.facebook.com/docs/whatsapp/flows/guides/healthmonitoring"
+	flowWebhooks  = "https://developers.facebook.com/docs/whatsapp/flows/reference/flowswebhooks"
 	flowChangelog = "https://developers.facebook.com/docs/whatsapp/flows/changelogs"
 )
 
@@ -187,8 +200,8 @@ var flowSignals = []Signal{
 			{Word: Blocked, Severity: Critical, Meaning: "The flow can neither be sent nor opened."},
 		},
 		Ends: []SignalLevel{
-			{Word: Draft}, {Word: Published},
-			{Word: Deprecated, Meaning: "The flow was retired by its owner and cannot be sent any more."},
+			{Word: Draft}, {Word: Published, Renews: RenewsUnlessBack},
+			{Word: Deprecated, Renews: RenewsAlways, Meaning: "The flow was retired by its owner and cannot be sent any more."},
 		},
 		AnyEnds: true,
 		Title:   "Flow status", Now: "is", Over: "no longer", Trouble: "restricted by Meta",

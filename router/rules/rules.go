@@ -55,6 +55,7 @@ type Rules struct {
 	byName     map[string]*rule
 	otherwise  *rule                    // `default`; nil if there is none
 	unheard    map[string]time.Duration // by event: see UnheardAfter
+	versions   map[string]time.Time     // by version of the Flow JSON: when it expires
 	fallback   string                   // name of a notifier; "" if there is none
 	parked     *rule                    // tells fallback of parked deliveries; nil if there is none
 	index      index
