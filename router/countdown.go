@@ -78,12 +78,12 @@ func (c *Countdown) facts() (facts []Fact) {
 
 // sentence says it on the timeline.
 func (c *Countdown) sentence() string {
-	of := "It"
+	of := "The version"
 	if c.Version != "" {
 		of = "Flow JSON " + c.Version
 	}
 	if c.Ends.IsZero() {
-		return of + ": no date is known, so that nothing is counted down"
+		return "No date is known on which " + strings.Replace(of, "The v", "the v", 1) + " expires: nothing is counted down"
 	}
 	return fmt.Sprintf("%s expires on %s, %s", of, c.Ends.UTC().Format(dayForm), c.EndsBy.words())
 }

@@ -253,9 +253,7 @@ var flowSignals = []Signal{
 			{Threshold: 3, Severity: Error}, {Threshold: 1, Severity: Critical}, {Threshold: 0, Severity: Critical},
 		},
 		Unit: Days, Bad: Below, Counts: true,
-		Title: "Flow version", Now: "expires within", Over: "no longer expires within",
-		Bare: "is about to expire", BareOver: "does not expire any more",
-		Trouble: "Flow version expiry", Told: "Flow version expiry",
+		Title: "Flow version expiry", Now: "within", Over: "no longer within", Bare: "announced", BareOver: "called off",
 		Impact: "Once its version has expired, the flow can neither be sent nor opened.",
 		Help: "Publish the flow with a newer version. A clone has an id of its own: once it has taken over, " +
 			"resolve this by hand.", Link: flowChangelog,

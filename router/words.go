@@ -205,7 +205,7 @@ func Crossed(event string, l Level) string {
 	case l == "":
 		return cmp.Or(s.Bare, "is out of bounds")
 	case s.Counts && l == "0":
-		return "has expired"
+		return "has come"
 	}
 	return cmp.Or(signalOf(event).Now, unknownSignal.Now) + " " + FormatLevel(event, l)
 }
@@ -216,7 +216,7 @@ func Uncrossed(event string, l Level) string {
 	case l == "":
 		return cmp.Or(s.BareOver, "back within bounds")
 	case s.Counts && l == "0":
-		return "has not expired"
+		return "has not come"
 	}
 	return cmp.Or(signalOf(event).Over, unknownSignal.Over) + " " + FormatLevel(event, l)
 }
