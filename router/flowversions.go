@@ -73,10 +73,14 @@ const day = 24 * time.Hour
 // FlowVersion returns the version of the Flow JSON that an expiry warning is about; "" where it does not say so.
 func (e *Event) FlowVersion() string { return versionSaidIn(e.Warning) }
 
+// HourOfEnd is the hour, in UTC, from which on a version has expired on its day. Meta names days and no hours, and the
+// steps before should wake nobody at night for nothing.
+const HourOfEnd = 12 * time.Hour
+
 // SaidEnd returns when the version expires by the warning's own words; zero where they do not say so.
 func (e *Event) SaidEnd() time.Time {
 	if days, ok := daysSaidIn(e.Warning, "expire"); ok && !e.At.IsZero() {
-		return e.At.Add(time.Duration(days) * day)
+		return e.At.UTC().Truncate(day).Add(time.Duration(days)*day + HourOfEnd)
 	}
 	return time.Time{}
 }

@@ -239,7 +239,8 @@ var actionKeys = table{"in a rule", []key{
 	{"severity", false, schema{"anyOf": []any{word(severityWords()...), severityMap()}},
 		"How bad it is: one word, or a map from thresholds, statuses and changes to words: {DISABLE: critical}. " +
 			"Default: 5 % and 1 s are a warning, 10 % and 5 s an error, 50 %, 7 s and a lack of " +
-			"availability critical, THROTTLED an error, BLOCKED critical, news info."},
+			"availability critical, THROTTLED an error, BLOCKED critical, news info; a version that expires is info, 7 days " +
+			"before a warning, 3 an error, 1 critical."},
 	{"group_by", false, word(string(router.GroupByThreshold), string(router.GroupByFlow)),
 		"What makes one incident: threshold, each its own; flow, all signals of a flow together. Default: the signal of a " +
 			"flow, with all its thresholds."},

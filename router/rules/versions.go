@@ -12,10 +12,6 @@ import (
 // versionForm is how versions of the Flow JSON are written.
 var versionForm = regexp.MustCompile(whole(router.FlowVersionForm))
 
-// hourOfEnd is the hour, in UTC, from which on a version has expired on its day: Meta names days and no hours, and the
-// steps before should wake nobody for nothing.
-const hourOfEnd = 12 * time.Hour
-
 // versions reads on which days versions of the Flow JSON expire.
 func (l *loader) versions(e entry) {
 	all, ok := l.Mapping(e.Value, e.Path)
@@ -42,7 +38,7 @@ func (l *loader) versions(e entry) {
 		if l.rules.versions == nil {
 			l.rules.versions = map[string]time.Time{}
 		}
-		l.rules.versions[of.Key] = day.Add(hourOfEnd)
+		l.rules.versions[of.Key] = day.Add(router.HourOfEnd)
 	}
 }
 

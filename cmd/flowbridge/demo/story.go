@@ -46,6 +46,9 @@ func daySteps() []step {
 	down := func(flow, event string, threshold, value float64) whatsapp.Sample {
 		return whatsapp.Sample{Event: event, Flow: flow, Threshold: &threshold, Value: &value, AlertState: router.Deactivated}
 	}
+	expires := func(flow string, days float64) whatsapp.Sample {
+		return whatsapp.Sample{Event: router.FlowVersionExpiryWarning, Flow: flow, Value: &days}
+	}
 	account := func(event, change string) whatsapp.Sample {
 		return whatsapp.Sample{Event: event, Change: change, WABA: shop}
 	}
@@ -82,7 +85,6 @@ func daySteps() []step {
 		{at: at(12, 20), sample: status(checkout, router.Throttled, router.Published)},
 
 		// The rest of the day: news, and what becomes of the account and of a template.
-		{at: at(13, 0), sample: whatsapp.Sample{Event: router.FlowVersionExpiryWarning, Flow: signUp}},
 		{at: at(13, 10), sample: account(router.AccountUpdate, "SCHEDULE_FOR_DISABLE"),
 			note: "a ban is announced: there is a week to request a review"},
 		{at: at(14, 30), sample: whatsapp.Sample{Event: router.FlowResponse}, note: "a filled form, with personal data"},
@@ -116,6 +118,8 @@ func daySteps() []step {
 		{at: at(23, 40), sample: up(checkout, errorRate, 10, 17.5)},
 		{at: at(23, 45), act: presses(onCall, "acknowledge", "Acknowledge", 9)},
 		{at: at(23, 50), act: writes(onCall, "#payments-alerts", "")},
+		{at: at(23, 55), sample: expires(signUp, 14),
+			note: "an incident that counts the days down"},
 	}
 }
 
@@ -145,7 +149,7 @@ var examples = []struct {
 func wantedFacts() []fact {
 	return []fact{
 		{"posts", "34 answered 200 OK, 1 answered 401 Unauthorized"},
-		{"#flow-ops", "9 messages, 9 lines in their threads, 11 edits"},
+		{"#flow-ops", "9 messages, 9 lines in their threads, 12 edits"},
 		{"#payments-alerts", "6 messages, 16 lines in their threads, 22 edits"},
 		{"PagerDuty #1", "ENDPOINT_ERROR_RATE: resolved, error"},
 		{"PagerDuty #2", "ENDPOINT_ERROR_RATE/critical: resolved, critical"},
