@@ -229,13 +229,16 @@ func TestAccountsFold(t *testing.T) {
 				"INC-1 page open critical", "INC-1 chat closed critical", "INC-1 page closed critical", "INC-2 chat open warning"},
 		},
 		"any word that connects ends every way of being disconnected": {
-			events: []router.Event{said(0, account, router.AccountConnection, "PARTNER_REMOVED"),
-				said(10, account, router.AccountConnection, "PARTNER_APP_UNINSTALLED"), said(20, account, router.AccountConnection,
-					"PARTNER_ADDED")},
+			events: []router.Event{
+				said(0, account, router.AccountConnection, "PARTNER_REMOVED"),
+				said(10, account, router.AccountConnection, "PARTNER_APP_UNINSTALLED"),
+				said(20, account, router.AccountConnection, "PARTNER_ADDED"),
+			},
 			lines: []string{
-				"INC-1 opened Account connection: partner removed. The account has removed the partner: nothing more will " +
-					"arrive for it",
-				"INC-1 activated Account connection: app uninstalled. The account has removed the app: nothing more will arrive for it",
+				"INC-1 opened Account connection: partner removed. " +
+					"The account has removed the partner: nothing more will arrive for it",
+				"INC-1 activated Account connection: app uninstalled. " +
+					"The account has removed the app: nothing more will arrive for it",
 				"INC-1 resolved Account connection: partner added after 20 min",
 			},
 			told: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 chat open error", "INC-1 page open error",

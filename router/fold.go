@@ -10,7 +10,8 @@ import (
 // Fold moves one flow by one event, phase by phase, each in the file of its name:
 //
 //	timers     what was due before the event happened: recoveries held back, waits, silences, reminders
-//	act        or notice, look, or ladder: what the event does. On the ladder levels clear and are raised, and incidents open
+//	act        or notice, look, or ladder: what the event does. On the ladder levels clear and are raised, and
+//	           incidents open
 //	reconcile  each incident that this touched, in line with its alerts: its state, its severity, its timeline
 //	watch      who is told that it is open, and how bad it is for them
 //	owe        what each of them must be told: deliveries, with a higher revision
@@ -48,7 +49,7 @@ func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
 	switch effect := effectOf(e); {
 	case e.Act != nil:
 		f.act()
-	case e.Name == FlowLookedUp:
+	case e.looks():
 		f.look()
 	case f.heardSince():
 	case effect.none():

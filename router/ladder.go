@@ -147,11 +147,7 @@ func (f *fold) raise(l Level) {
 	if signalOf(f.e.SignalKey()).Counts {
 		defer f.plan()
 	}
-	facts := f.e.Facts
-	if a.Active { // what Graph knows goes on to be true
-		facts = slices.Concat(facts, GraphFacts(a.Facts))
-	}
-	a.Raised, a.Facts, a.Expires = f.e.At, facts, f.e.Expires
+	a.Raised, a.Facts, a.Expires = f.e.At, slices.Concat(f.e.Facts, f.looked(a)), f.e.Expires
 	if a.Active { // already: the numbers refresh, and nobody is paged again
 		f.touch(a.Incident)
 		return

@@ -10,6 +10,10 @@ import (
 // incident, or that nothing was heard of it for long. It moves no alert, and nobody is paged for it.
 const FlowLookedUp = "FLOW_LOOKED_UP"
 
+// EndpointProbed is the name of an event in which flowbridge says what it sees itself of a flow's endpoint, while
+// incidents about that go on. Like FlowLookedUp it moves no alert, and nobody is paged for it.
+const EndpointProbed = "ENDPOINT_PROBED"
+
 // Look is on events of Meta's kind that flowbridge itself writes, for want of a webhook: what it had heard, and went
 // by.
 type Look struct {
@@ -30,6 +34,8 @@ const (
 	FactEndpoint = "Endpoint"
 	FactUnheard  = "Not heard of"
 	FactSource   = "Known from" // of an event that no webhook brought
+	// FactProbe says what probes of the endpoint came to. Incidents say it beside what Meta measures: see Incident.say.
+	FactProbe = "Endpoint probe"
 )
 
 // graphFacts are those that are Graph's.
@@ -40,13 +46,21 @@ func GraphFacts(facts []Fact) []Fact {
 	return slices.DeleteFunc(slices.Clone(facts), func(f Fact) bool { return !slices.Contains(graphFacts, f.Name) })
 }
 
+// ProbeFacts returns those of some facts that probes have brought.
+func ProbeFacts(facts []Fact) []Fact {
+	return slices.DeleteFunc(slices.Clone(facts), func(f Fact) bool { return f.Name != FactProbe })
+}
+
 // byHealth ends sentences about what no webhook said.
 const byHealth = ", by Meta's health: no webhook came"
 
 // Looked says whether flowbridge wrote an event of Meta's kind, since Graph says so and no webhook came.
 func (e *Event) Looked() bool {
-	return e.Source == SourceFlowbridge && e.Look != nil && e.Name != FlowLookedUp
+	return e.Source == SourceFlowbridge && e.Look != nil && !e.looks()
 }
+
+// looks says whether an event brings facts for cards, and moves nothing.
+func (e *Event) looks() bool { return e.Name == FlowLookedUp || e.Name == EndpointProbed }
 
 // OfMeta says whether rules are asked about e: Meta said it, or Graph did.
 func (e *Event) OfMeta() bool { return e.Source == SourceMeta || e.Looked() }
@@ -122,7 +136,7 @@ func (f *fold) heardSince() bool {
 		return false
 	}
 	signal := f.e.SignalKey()
-	if f.e.Name == FlowLookedUp {
+	if f.e.looks() {
 		signal = f.e.Look.Signal
 	}
 	if signal == "" || !f.state.LastHeard(signal).After(f.e.Look.AsOf) {
@@ -132,8 +146,8 @@ func (f *fold) heardSince() bool {
 	return true
 }
 
-// look shows on the cards of a flow what Graph knows of it, or that nothing was heard of a signal. That is said on the
-// timeline once for each time that an alert is active.
+// look shows on the cards of a flow what Graph knows of it, what probes of its endpoint came to, or that nothing was
+// heard of a signal. The last is said on the timeline once for each time that an alert is active.
 func (f *fold) look() {
 	look := f.e.Look
 	if look == nil || f.heardSince() {
@@ -147,7 +161,8 @@ func (f *fold) look() {
 	news := false
 	for i := range f.state.Alerts {
 		a := &f.state.Alerts[i]
-		if !a.Active || !f.state.GoesOn(a.Incident) || look.Signal != "" && a.Event != look.Signal {
+		if !a.Active || !f.state.GoesOn(a.Incident) || look.Signal != "" && a.Event != look.Signal ||
+			f.e.Name == EndpointProbed && !signalOf(a.Event).OfEndpoint() {
 			continue
 		}
 		if look.Signal != "" {
@@ -156,7 +171,7 @@ func (f *fold) look() {
 			}
 			a.Unheard = f.e.At
 		}
-		a.Facts = withLook(a.Facts, f.e.Facts, look.Signal != "")
+		a.Facts = withLook(a.Facts, f.e)
 		f.alerts = append(f.alerts, i)
 		if !slices.Contains(told, a.Incident) {
 			told = append(told, a.Incident)
@@ -191,10 +206,61 @@ func (f *fold) showLook(inc *Incident) {
 }
 
 // withLook puts what a look brought in the place of what the one before did.
-func withLook(facts, brought []Fact, unheard bool) []Fact {
-	old := func(f Fact) bool { return slices.Contains(graphFacts, f.Name) }
-	if unheard {
-		old = func(f Fact) bool { return f.Name == FactUnheard }
+func withLook(facts []Fact, e *Event) []Fact {
+	old := graphFacts
+	switch {
+	case e.Name == EndpointProbed:
+		old = []string{FactProbe}
+	case e.Look.Signal != "":
+		old = []string{FactUnheard}
 	}
-	return slices.Concat(slices.DeleteFunc(slices.Clone(facts), old), brought)
+	kept := slices.DeleteFunc(slices.Clone(facts), func(f Fact) bool { return slices.Contains(old, f.Name) })
+	return slices.Concat(kept, e.Facts)
+}
+
+// looked are the facts of looks that go on to be true when an alert is raised: of one that is active all but that
+// nothing was heard of it, and of one that is not what probes say of the same endpoint.
+func (f *fold) looked(a *Alert) []Fact {
+	if a.Active {
+		return slices.Concat(GraphFacts(a.Facts), ProbeFacts(a.Facts))
+	}
+	for _, i := range f.state.EndpointTrouble() {
+		if facts := ProbeFacts(f.state.Alerts[i].Facts); len(facts) > 0 && signalOf(a.Event).OfEndpoint() {
+			return facts
+		}
+	}
+	return nil
+}
+
+// EndpointTrouble returns the indexes of the alerts that are active and about the endpoint of the flow, and whose
+// incidents go on.
+func (s *State) EndpointTrouble() (alerts []int) {
+	for i := range s.Alerts {
+		if a := &s.Alerts[i]; a.Active && signalOf(a.Event).OfEndpoint() && s.GoesOn(a.Incident) {
+			alerts = append(alerts, i)
+		}
+	}
+	return alerts
+}
+
+// sayProbe puts what probes came to first among what an incident shows, beside what Meta measures of the same endpoint.
+// counting are its alerts that count, worst first.
+func (i *Incident) sayProbe(counting []*Alert) {
+	at := slices.IndexFunc(counting, func(a *Alert) bool { return len(ProbeFacts(a.Facts)) > 0 })
+	if at < 0 {
+		return
+	}
+	probed := counting[at]
+	s, text, newest := signalOf(probed.Event), "from here "+ProbeFacts(probed.Facts)[0].Text, (*Alert)(nil)
+	for _, a := range counting {
+		if a.Event == probed.Event && a.Reading.Value != nil &&
+			(newest == nil || a.Reported().After(newest.Reported())) {
+			newest = a
+		}
+	}
+	if newest != nil && s.OfEndpoint() {
+		text = "Meta sees " + fmt.Sprintf(s.Endpoint, s.Unit.Format(*newest.Reading.Value)) + ", " + text
+	}
+	others := slices.DeleteFunc(slices.Clone(i.Facts), func(f Fact) bool { return f.Name == FactProbe })
+	i.Facts = append([]Fact{{FactProbe, text}}, others...)
 }

@@ -58,6 +58,7 @@ func TestOfWhatNothingWasHeard(t *testing.T) {
 // lookWorld folds what Meta and a look say of one flow.
 type lookWorld struct {
 	state State
+	group GroupBy
 	next  int64
 	last  Step
 	log   []string // entries
@@ -66,7 +67,7 @@ type lookWorld struct {
 func (w *lookWorld) fold(e Event) {
 	e.WABA, e.Flow = "501", "77"
 	e.Seq, e.Received = int64(len(w.log)+1), e.At
-	d := Decision{Severity: Error, Notify: []Route{{Target: Target{Notifier: "chat", Kind: KindSlack}},
+	d := Decision{Severity: Error, GroupBy: w.group, Notify: []Route{{Target: Target{Notifier: "chat", Kind: KindSlack}},
 		{Target: Target{Notifier: "page", Kind: KindPagerDuty}}}}
 	for _, r := range d.Notify {
 		d.Named = append(d.Named, r.Target)
@@ -170,5 +171,94 @@ func TestThatNothingWasHeardIsSaidOnceAndPagesNobody(t *testing.T) {
 	w.fold(pair(Activated, 10, 140)) // something is heard: what Graph knows stays, the other fact goes
 	if facts := w.state.Incidents[0].Facts; len(facts) != 1 || facts[0].Name != FactEndpoint {
 		t.Errorf("the card says %+v", facts)
+	}
+}
+
+// probed is what a probe says, some minutes after lookTime.
+func probed(text string, minutes int) Event {
+	return Event{Source: SourceFlowbridge, Name: EndpointProbed, At: lookTime.Add(time.Duration(minutes) * time.Minute),
+		Look: &Look{}, Facts: []Fact{{FactProbe, text}}}
+}
+
+// measured is what Meta measures of a signal.
+func measured(event, state string, threshold, value float64, minutes int) Event {
+	e := pair(state, threshold, minutes)
+	e.Name, e.Reading.Value = event, &value
+	return e
+}
+
+// card is what the newest incident of a signal shows of probes; "" for nothing.
+func (w *lookWorld) card(event string) (text string) {
+	for _, inc := range w.state.Incidents {
+		if inc.Event == event {
+			text = ""
+			for _, f := range inc.Facts {
+				if f.Name == FactProbe {
+					text += f.Text
+				}
+			}
+		}
+	}
+	return text
+}
+
+func TestCardsSayWhatAProbeSawBesideWhatMetaMeasures(t *testing.T) {
+	w := &lookWorld{}
+	want := func(what, event, text string) {
+		t.Helper()
+		if got := w.card(event); got != text {
+			t.Errorf("%s: the card says %q, want %q", what, got, text)
+		}
+	}
+	w.fold(measured(EndpointAvailability, Activated, 90, 75, 0))
+	w.fold(measured(ClientErrorRate, Activated, 5, 6, 0))
+	w.fold(probed("100 % of 3 probes answered", 1))
+	want("a probe", EndpointAvailability, "Meta sees 75 % available, from here 100 % of 3 probes answered")
+	want("trouble of clients", ClientErrorRate, "")
+	if len(w.last.Owed) != 1 || w.last.Owed[0].Target.Notifier != "chat" || !w.last.Owed[0].Cosmetic ||
+		len(w.last.Entries) != 0 {
+		t.Errorf("owed is %+v, and the timeline says %+v", w.last.Owed, w.last.Entries)
+	}
+	w.fold(Event{Source: SourceFlowbridge, Name: FlowLookedUp, At: lookTime.Add(time.Minute), Look: &Look{},
+		Facts: []Fact{{FactEndpoint, "https://shop.example.com"}}})
+	w.fold(measured(EndpointAvailability, Activated, 90, 60, 2))
+	want("Meta's number is another", EndpointAvailability,
+		"Meta sees 60 % available, from here 100 % of 3 probes answered")
+	if facts := w.state.Incidents[0].Facts; len(facts) != 2 || facts[0].Name != FactProbe ||
+		facts[1].Name != FactEndpoint {
+		t.Errorf("what Graph knows and what the probe saw do not stand side by side: %+v", facts)
+	}
+	w.fold(measured(EndpointLatency, Activated, 7000, 7200, 3))
+	want("another signal of the same endpoint", EndpointLatency,
+		"Meta sees p90 7.2 s, from here 100 % of 3 probes answered")
+	w.fold(probed("no answer in 10 s (all 12 probes)", 14))
+	want("another probe", EndpointLatency, "Meta sees p90 7.2 s, from here no answer in 10 s (all 12 probes)")
+
+	w.fold(measured(EndpointAvailability, Deactivated, 90, 99, 20))
+	revision := w.state.Incidents[0].Revision
+	w.fold(probed("100 % of 20 probes answered", 24))
+	if w.state.Incidents[0].Revision != revision {
+		t.Error("a card of what is over was changed")
+	}
+	want("it is over", EndpointAvailability, "Meta sees 60 % available, from here no answer in 10 s (all 12 probes)")
+	w.fold(measured(EndpointLatency, Deactivated, 7000, 500, 25))
+	w.fold(measured(EndpointLatency, Activated, 1000, 1100, 40))
+	want("new trouble", EndpointLatency, "")
+	w.fold(probed("late", 39))
+	w.fold(measured(EndpointLatency, Activated, 5000, 5100, 41))
+	want("it got worse", EndpointLatency, "Meta sees p90 5.1 s, from here late")
+	w.fold(measured(EndpointLatency, Activated, 1000, 4900, 42))
+	want("a milder level was reported last", EndpointLatency, "Meta sees p90 4.9 s, from here late")
+}
+
+func TestAProbeIsSaidOnTheCardOfAFlowWhoseWorstTroubleIsAnother(t *testing.T) {
+	w := &lookWorld{}
+	blocked := Event{Source: SourceMeta, Name: FlowStatusChange, NewStatus: Blocked, At: lookTime}
+	w.group = GroupByFlow
+	w.fold(blocked)
+	w.fold(pair(Activated, 5, 1))
+	w.fold(probed("TLS fails", 2))
+	if got := w.card(w.state.Incidents[0].Event); len(w.state.Incidents) != 1 || got != "from here TLS fails" {
+		t.Errorf("the card says %q, of %d incidents", got, len(w.state.Incidents))
 	}
 }

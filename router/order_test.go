@@ -78,7 +78,7 @@ func TestWhatHappenedWhen(t *testing.T) {
 			open: "INC-1 error open: chat(error) page(error)", outcome: "late: INC-1 knows of something newer",
 		},
 		{
-			name:   "a resolve in PagerDuty that is heard of after somebody wished it open elsewhere: its page is made anew there",
+			name:   "a resolve in PagerDuty heard of after somebody wished it open elsewhere: its page is made anew there",
 			events: []router.Event{up(0, 10), person(2, router.Reopen, 1), arriving(3, in(1, router.Resolve))},
 			open:   "INC-1 error open: chat(error) page(error)", outcome: "late: INC-1 knows of something newer",
 			owed: []string{"INC-1 chat open error", "INC-1 page open error", "INC-1 page open error"},

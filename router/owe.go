@@ -64,6 +64,7 @@ func (f *fold) oweOthers(inc *Incident, before []Watch) {
 			if kind := f.e.Name; kind == Acknowledge || kind == Unacknowledge {
 				o.Opening = 0 // of whatever the service has: it may not have been told of the newest
 			}
+			o.Left = f.e.Name == Resolve && inc.First && inc.PageOnRise && page.Key == inc.Key
 			f.alreadyThere = append(f.alreadyThere, o)
 		}
 	}

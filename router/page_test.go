@@ -29,6 +29,9 @@ func owedTo(list []router.Owed) (out []string) {
 		if o.Reopened && !o.Ended.IsZero() {
 			open += " unless it was told since"
 		}
+		if o.Left {
+			open += ", and what a lost database left"
+		}
 		out = append(out, o.Target.Notifier+" "+o.Key[len(o.Key)-4:]+open)
 	}
 	return out
@@ -54,7 +57,7 @@ func TestWhatAPageSaysItselfIsOwedToTheOthers(t *testing.T) {
 			nil, []string{"page RATE open"}},
 		{"a resolve: what still waits for the page must not open it again",
 			[]router.Event{up(0, 10), throughPage(1, router.Resolve, key, router.Act{})},
-			[]string{"chat RATE closed"}, []string{"page RATE closed"}},
+			[]string{"chat RATE closed"}, []string{"page RATE closed, and what a lost database left"}},
 		{"a resolve through the second page closes the first", []router.Event{up(0, 10), person(1, router.Acknowledge, 1),
 			up(2, 50), throughPage(3, router.Resolve, key+"/critical", router.Act{})},
 			[]string{"chat RATE closed", "page RATE closed"}, []string{"page ical closed"}},

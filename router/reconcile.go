@@ -146,6 +146,7 @@ func (i *Incident) say(counting []*Alert) {
 	if i.Facts = worst.Facts; i.Subject.Kind != "" {
 		i.Change = string(worst.Level)
 	}
+	i.sayProbe(counting)
 	for _, a := range counting[1:] {
 		if a.Event != worst.Event || !signalOf(a.Event).Apart {
 			continue

@@ -51,6 +51,9 @@ type Signal struct {
 	Window  time.Duration // over which Meta measures; 0 where nothing is measured
 	Reading string        // what is measured, by its name in Meta's value and in `when`: "error_rate"
 	Errors  bool          // Meta counts errors by type
+	// Endpoint says what is measured of the flow's endpoint, with %s for the number: "%s of requests fail". "": it is not
+	// about the endpoint.
+	Endpoint string
 
 	// Of levels that are words: Apart says that each begins and ends by itself, and none is worse than another;
 	// AnyLevel that the decoder may report words as active that stand nowhere in this row: they are levels of the row's
@@ -220,8 +223,8 @@ var flowSignals = []Signal{
 	{
 		Name: EndpointErrorRate, Field: FlowsField, Subject: SubjectFlow,
 		Levels: rateLevels, Unit: Percent, Bad: Above, Window: 30 * time.Minute, Reading: "error_rate", Errors: true,
-		Unheard: 2 * time.Hour,
-		Title:   "Endpoint error rate", Measure: "error rates", Now: "over", Over: "back under",
+		Unheard: 2 * time.Hour, Endpoint: "%s of requests fail",
+		Title: "Endpoint error rate", Measure: "error rates", Now: "over", Over: "back under",
 		Impact: "Some people cannot get past a screen, since the endpoint's answer failed.",
 		Help:   "Mend what the most frequent error types say.", Link: flowHealth,
 	},
@@ -232,8 +235,8 @@ var flowSignals = []Signal{
 			{Threshold: 7000, Severity: Critical},
 		},
 		Unit: Millis, Bad: Above, Window: 30 * time.Minute, Reading: "p90_latency",
-		Unheard: 2 * time.Hour,
-		Title:   "Endpoint latency (p90)", Measure: "latency", Now: "over", Over: "back under",
+		Unheard: 2 * time.Hour, Endpoint: "p90 %s",
+		Title: "Endpoint latency (p90)", Measure: "latency", Now: "over", Over: "back under",
 		Impact: "People wait between screens; after 10 s they see an error.",
 		Help:   "Answer in less than a second.", Link: flowHealth,
 	},
@@ -241,8 +244,8 @@ var flowSignals = []Signal{
 		Name: EndpointAvailability, Field: FlowsField, Subject: SubjectFlow,
 		Levels: []SignalLevel{{Threshold: 90, Severity: Critical}},
 		Unit:   Percent, Bad: Below, Window: 10 * time.Minute, Reading: "availability",
-		Unheard: 30 * time.Minute,
-		Title:   "Endpoint availability", Measure: "availability", Now: "below", Over: "back over",
+		Unheard: 30 * time.Minute, Endpoint: "%s available",
+		Title: "Endpoint availability", Measure: "availability", Now: "below", Over: "back over",
 		Impact: "People cannot use the screens that ask the endpoint.",
 		Help:   "See that the endpoint can be reached from the internet and answers health checks.", Link: flowHealth,
 	},
@@ -431,6 +434,9 @@ func (s *Signal) ByWord() bool {
 
 // Moves says whether it moves by Event.Change, whose meaning the decoder has put into Event.AlertState.
 func (s *Signal) Moves() bool { return s.ByWord() && s.Subject != SubjectFlow }
+
+// OfEndpoint says whether it is about the endpoint of a flow, which can be probed.
+func (s *Signal) OfEndpoint() bool { return s.Endpoint != "" }
 
 // ends says whether a word ends every level.
 func (s *Signal) ends(word string) bool {

@@ -82,7 +82,8 @@ var bridgeSignals = []Signal{
 		Levels: []SignalLevel{{Word: SilentWord, Severity: Error, Text: "nothing comes from Meta"}},
 		Ends:   wellAgain("posts come again"),
 		Title:  "Silence of Meta", Now: "is", Over: "over:",
-		Impact: "Trouble of the flows is perhaps not seen here: no post with a good signature has come for longer than usual.",
+		Impact: "Trouble of the flows is perhaps not seen here: no post with a good signature has come for longer than " +
+			"usual.",
 		Help: "See in Meta's dashboard whether the webhook is still subscribed, and with flowbridge doctor whether the " +
 			"address can be reached.",
 	},

@@ -92,6 +92,9 @@ type Owed struct {
 	// Of what is AlreadyThere: the service holds it as acknowledged, and when it said so.
 	Acknowledged bool
 	At           time.Time
+	// Of what is AlreadyThere: the service may hold more of before our database was lost. It is told of the end all the
+	// same.
+	Left bool
 }
 
 // Event returns the journal position that is part of what the delivery is found by; 0 for the first page or card of an

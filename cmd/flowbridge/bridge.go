@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/julienschmidt/httprouter"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -24,6 +23,7 @@ import (
 	"flowbridge/router/console"
 	"flowbridge/router/delivery"
 	"flowbridge/router/graph"
+	"flowbridge/router/probe"
 	"flowbridge/router/rules"
 	"flowbridge/router/store"
 	"flowbridge/router/whatsapp"
@@ -31,9 +31,8 @@ import (
 
 // bridgeConfig is what a bridge is made of. serve reads it from flags and the environment, demo makes it up.
 type bridgeConfig struct {
-	Rules *rules.Rules // in force at first
-	// the same, with what they were read from; zero where they never change
-	RulesRead loadedRules
+	Rules     *rules.Rules                           // in force at first
+	RulesRead loadedRules                            // the same, with what they were read from; zero if they never change
 	RulesPath string                                 // where they were read
 	ReadRules func(path string) (loadedRules, error) // reads them anew; nil: they never change
 	Faults    *ruleFaults                            // where rules tell of theirs; nil: nowhere
@@ -62,6 +61,8 @@ type bridgeConfig struct {
 	PagerDutyBack pagerDutyBack
 	GraphToken    router.Secret // "": no names are asked of Meta
 	GraphURL      string
+
+	Probe probeSettings
 
 	SecretFiles secretFiles // those of these secrets that are given as files, and may change; nil: none
 
@@ -105,6 +106,7 @@ type bridge struct {
 	linker    *pagerduty.Linker // nil without a token for PagerDuty's REST API
 	graph     *graph.Client     // nil without a token for Meta's Graph API
 	flowWatch *graph.FlowWatch
+	prober    *probe.Prober
 	public    http.Handler
 	admin     *console.Console
 	refusals  *refusals
@@ -125,11 +127,10 @@ const (
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = 30 * time.Second
 	maxHeader     = 16 << 10
-	// requests at a time over one connection of HTTP/2; its specification asks for no fewer
-	maxStreams   = 100
-	streamWindow = 256 << 10        // bytes of one of them that the server takes before they are read
-	stopTimeout  = 10 * time.Second // for posts that are being answered when the bridge stops
-	auditTimeout = 5 * time.Second  // for writing to the audit what is done
+	maxStreams    = 100              // requests at a time over one HTTP/2 connection; its specification asks for no fewer
+	streamWindow  = 256 << 10        // bytes of one of them that the server takes before they are read
+	stopTimeout   = 10 * time.Second // for posts that are being answered when the bridge stops
+	auditTimeout  = 5 * time.Second  // for writing to the audit what is done
 )
 
 // newBridge opens the store and wires the rooms. Run must follow: it closes the store.
@@ -180,105 +181,6 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 	return b, nil
 }
 
-func (b *bridge) wire(notifiers map[router.Kind]delivery.Notifier, without map[router.Kind]string,
-	metrics *prometheus.Registry) (err error) {
-	intake, err := whatsapp.New(whatsapp.Config{
-		AppSecrets:     b.cfg.AppSecrets,
-		AppSecretsNow:  b.cfg.SecretFiles.all("META_APP_SECRET"),
-		VerifyToken:    b.cfg.VerifyToken,
-		VerifyTokenNow: b.cfg.SecretFiles.one("META_VERIFY_TOKEN"),
-		WantsField:     func(field string) bool { return b.rules.rules().WantsField(field) },
-		Wants:          func(e *router.Event) bool { return b.rules.rules().Wants(e) },
-		Forward:        b.cfg.Forward,
-		Seen:           b.background.saw,
-		Took:           b.watcher.meter.Add,
-		Now:            b.cfg.Now,
-		Logger:         b.cfg.Logger,
-		Registerer:     metrics,
-	}, b.store)
-	if err != nil {
-		return err
-	}
-	b.intake = intake
-	if err := b.wireGraph(metrics); err != nil {
-		return err
-	}
-	b.router, err = router.New(router.Config{
-		Rules:      b.namedRules,
-		OnHits:     b.hits.count,
-		Now:        b.cfg.Now,
-		Logger:     b.cfg.Logger,
-		Registerer: metrics,
-	}, b.store)
-	if err != nil {
-		return err
-	}
-	b.deliverer, err = delivery.New(delivery.Config{
-		Notifiers: notifiers,
-		Without:   without,
-		Target:    func(notifier string) (router.Target, bool) { return b.rules.rules().Target(notifier) },
-		Link:      b.link,
-		Console:   b.consoleURL(),
-
-		KeepsAttempts: b.cfg.KeepAttempts > 0,
-
-		Unbudgeted: b.cfg.Unbudgeted,
-		Now:        b.cfg.Now,
-		Logger:     b.cfg.Logger,
-		Registerer: metrics,
-	}, b.store)
-	if err != nil {
-		return err
-	}
-	var reload func() error
-	if b.cfg.ReadRules != nil {
-		reload = func() error { return b.rules.reload(context.Background()) }
-	}
-	b.admin, err = console.New(console.Config{
-		Reload:   reload,
-		Rules:    b.rules.trouble,
-		RulesNow: func() string { return b.rules.rules().Version() },
-		FlowIDs:  func(name string) []string { return b.rules.rules().FlowIDs(name) },
-		FlowName: b.flowName, AccountName: b.accountName,
-		Misnamed:   func(s *router.Scope) []string { return b.rules.rules().Misnamed(s) },
-		Logger:     b.cfg.Logger,
-		Token:      b.cfg.AdminToken,
-		TokenNow:   b.cfg.SecretFiles.one(adminToken),
-		ViewToken:  b.cfg.ViewToken,
-		Gatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(true), b.hits.gatherer()},
-		Registerer: metrics,
-		Version:    version(),
-
-		ViewTokenNow:   b.cfg.SecretFiles.one(viewToken),
-		UserHeader:     b.cfg.UserHeader,
-		TrustedProxies: b.cfg.TrustedProxies,
-		Hosts:          adminHosts(b.cfg.Admin, b.cfg.PublicURL),
-		Prefix:         b.cfg.Prefix,
-		Manual:         manualFiles(),
-		ManualPages:    manualPages,
-		Explain:        b.explainEvent,
-		Why:            b.why,
-		Notifiers:      func() []router.Target { return b.rules.rules().Targets() },
-		RulesNaming:    func(notifier string) []string { return b.rules.rules().Naming(notifier) },
-		AccountIDs:     func(name string) []string { return b.rules.rules().AccountIDs(name) },
-		Budgets:        budgetsOf(notifiers),
-		OpenGatherer:   prometheus.Gatherers{metrics, b.cfg.Faults.gatherer(false)},
-
-		Tools:   b.rulesTools(),
-		Examine: examineFor(b.cfg.Examine),
-
-		StalledAfter: b.cfg.StalledAfter,
-	}, b.store)
-	if err != nil {
-		return err
-	}
-	bodies := newBodies(b.refusals)
-	metrics.MustRegister(bodies.collector())
-	routes := publicRoutes(intake, func(h http.Handler) http.Handler { return b.cfg.Certificates.guard(h, b.refusals) })
-	b.public = bodies.within(routes)
-	return errors.Join(b.wireSlackBack(routes, metrics), b.wirePagerDutyBack(routes, metrics))
-}
-
 // keepAudit writes to the audit what an operator did; what cannot be written there is in the log.
 func (b *bridge) keepAudit(ctx context.Context, e router.AuditEntry) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
@@ -287,17 +189,6 @@ func (b *bridge) keepAudit(ctx context.Context, e router.AuditEntry) {
 		b.cfg.Logger.Error("the audit could not be written: keep this line", "error", err, "at", e.At, "who", e.Who, "from",
 			e.From, "what", e.What, "result", e.Result)
 	}
-}
-
-// publicRoutes is what Meta may reach: webhooks and nothing else. guard stands before what only Meta may call.
-func publicRoutes(intake *whatsapp.Handler, guard func(http.Handler) http.Handler) *httprouter.Router {
-	routes := httprouter.New()
-	routes.HandleOPTIONS = false
-	routes.RedirectTrailingSlash = false
-	routes.RedirectFixedPath = false
-	routes.Handler(http.MethodGet, "/webhooks/whatsapp", guard(http.HandlerFunc(intake.Verify)))
-	routes.Handler(http.MethodPost, "/webhooks/whatsapp", guard(http.HandlerFunc(intake.Receive)))
-	return routes
 }
 
 // link returns the page of an incident.
@@ -343,6 +234,7 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	work.Go(func() { b.runGraph(working) })
 	if b.cfg.WatchEvery >= 0 {
 		work.Go(func() { b.flowWatch.Run(working) })
+		work.Go(func() { b.prober.Run(working) })
 	}
 	if b.cfg.ReadRules != nil {
 		work.Go(func() { b.rules.watch(working, b.cfg.Reread) })

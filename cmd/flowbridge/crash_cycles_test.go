@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"flag"
-	databases "flowbridge/router/store/storetest"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
+	databases "flowbridge/router/store/storetest"
 )
 
 var cycles = flag.Int("cycles", 3, "how often the crash test kills the bridge; 200 take some minutes")

@@ -29,7 +29,8 @@ notifiers:
 default: {notify: [chat, page]}
 `
 
-// lookedAfter is a whole bridge with a Graph, and a clock that is pushed.
+// lookedAfter is a whole bridge with a Graph, and a clock that can be pushed. It goes on by itself, as clocks do: what
+// waits a few seconds more is told in the end.
 type lookedAfter struct {
 	t     *testing.T
 	graph *sandbox.Graph
@@ -38,17 +39,21 @@ type lookedAfter struct {
 	urls  [3]string
 	db    string
 	token router.Secret
-	more  string // of the rules
+	rules string // with a place for the routing key of PagerDuty
+	probe probeSettings
 
 	mu     sync.Mutex
-	at     time.Time
+	ahead  time.Duration
 	public string
 	stop   func()
 }
 
-func newLookedAfter(t *testing.T, db string, token router.Secret) *lookedAfter {
+func newLookedAfter(t *testing.T, db string, token router.Secret, more ...func(*lookedAfter)) *lookedAfter {
 	t.Helper()
-	w := &lookedAfter{t: t, db: db, token: token, at: time.Now().UTC().Truncate(time.Second)}
+	w := &lookedAfter{t: t, db: db, token: token, rules: flowWatchRules}
+	for _, set := range more {
+		set(w)
+	}
 	w.graph = sandbox.NewGraph(sandbox.GraphConfig{Token: testGraphToken})
 	w.slack = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops"}, Now: w.now})
 	w.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{testRoutingKey}, Now: w.now})
@@ -65,23 +70,23 @@ func newLookedAfter(t *testing.T, db string, token router.Secret) *lookedAfter {
 func (w *lookedAfter) now() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.at
+	return time.Now().UTC().Add(w.ahead)
 }
 
 func (w *lookedAfter) push(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.at = w.at.Add(d)
+	w.ahead += d
 }
 
 func (w *lookedAfter) start() {
-	loaded, err := rules.Load("rules.yaml", fmt.Appendf(nil, flowWatchRules+w.more, testRoutingKey), rules.Config{})
+	loaded, err := rules.Load("rules.yaml", fmt.Appendf(nil, w.rules, testRoutingKey), rules.Config{})
 	must(w.t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	b, err := newBridge(ctx, bridgeConfig{
 		Rules: loaded, DB: w.db, AppSecrets: []router.Secret{testSecret}, VerifyToken: "t", Now: w.now,
 		SlackToken: testSlackToken, SlackURL: w.urls[1] + "/api/", PagerDutyURL: w.urls[2], GraphToken: w.token,
-		GraphURL: w.urls[0], Logger: slog.New(slog.DiscardHandler), Unbudgeted: func() bool { return true },
+		GraphURL: w.urls[0], Probe: w.probe, Logger: slog.New(slog.DiscardHandler), Unbudgeted: func() bool { return true },
 	})
 	must(w.t, err)
 	public, err := net.Listen("tcp", "127.0.0.1:0")
@@ -263,7 +268,7 @@ func TestAVersionIsCountedDown(t *testing.T) {
 		eventually(t, "PagerDuty has it as news", func() bool { return len(w.pager.ChangeEvents()) == 1 })
 
 		w.stop() // somebody writes down the date
-		w.more = "versions: {\"6.3\": " + w.now().AddDate(0, 0, 10).Format(time.DateOnly) + "}\n"
+		w.rules = flowWatchRules + "versions: {\"6.3\": " + w.now().AddDate(0, 0, 10).Format(time.DateOnly) + "}\n"
 		w.start()
 		w.push(61 * time.Minute)
 		w.says("by versions in the rules")

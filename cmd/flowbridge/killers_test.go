@@ -1,7 +1,6 @@
 package main
 
 import (
-	databases "flowbridge/router/store/storetest"
 	"fmt"
 	"net/http"
 	"os"
@@ -9,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	databases "flowbridge/router/store/storetest"
 )
 
 // killers are expressions, and wordKillers templates, that took all memory or time there is.
@@ -44,8 +45,8 @@ func TestRulesThatWantAllThereIsDoNotEndTheBridge(t *testing.T) {
 				defined, rest = killer[:end], killer[end:]
 			}
 		}
-		fmt.Fprintf(&text,
-			"  - name: words %d\n    match: {flow: \"80%d\"}\n    title: '%s{{if eq .Flow \"80%d\"}}%s{{end}}'\n    notify: chat\n", i, i, defined, i, rest)
+		fmt.Fprintf(&text, "  - name: words %d\n    match: {flow: \"80%d\"}\n", i, i)
+		fmt.Fprintf(&text, "    title: '%s{{if eq .Flow \"80%d\"}}%s{{end}}'\n    notify: chat\n", defined, i, rest)
 	}
 	text.WriteString("default: {notify: chat}\n")
 

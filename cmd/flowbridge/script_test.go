@@ -48,7 +48,8 @@ func (t tidy) Run() int {
 //	exits N flowbridge ARGS...   run it; it must end with status N
 //	prints RE flowbridge ARGS... run it again and again until it prints what matches
 //	capture NAME RE              set NAME to the first group of RE in what was printed last
-//	bridge ARGS...               run `flowbridge serve` with stand-in services until the story ends; its addresses are $PUBLIC and $ADMIN
+//	bridge ARGS...               run `flowbridge serve` with stand-in services until the story ends; its addresses
+//	                             are $PUBLIC and $ADMIN
 //	bridge-stops                 end it; it must end with status 0
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{

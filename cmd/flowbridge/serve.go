@@ -41,6 +41,9 @@ type serveCommand struct {
 
 	Heartbeat string `env:"FLOWBRIDGE_HEARTBEAT" placeholder:"URL" help:"URL that is called once a minute while everything gets on: of a dead man's switch, which tells people when the calls end."`
 
+	ProbeKey     string `env:"FLOWBRIDGE_PROBE_KEY" placeholder:"FILE" help:"The business's public key, in PEM, as it was uploaded to Meta: endpoints that the rules have probed are then pinged as Meta's health check does. Default: probes look at TLS and HTTP alone."`
+	ProbePrivate bool   `env:"FLOWBRIDGE_PROBE_PRIVATE" help:"Probe endpoints at private addresses, too."`
+
 	Log logFlags `embed:""`
 
 	SweepEvery   time.Duration `hidden:"" env:"FLOWBRIDGE_SWEEP_EVERY" help:"How often what is old is removed: for tests. Default: 1h, and a quarter of --keep-events at most."`
@@ -167,6 +170,11 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 	}
 	if files := (tlsFiles{Cert: c.TLSCert, Key: c.TLSKey, ClientCA: c.TLSClientCA}); files != (tlsFiles{}) {
 		cfg.Certificates, err = newCertificates(files, logger)
+		faults = append(faults, err)
+	}
+	cfg.Probe.Private = c.ProbePrivate
+	if c.ProbeKey != "" {
+		cfg.Probe.Key, err = newProbeKey(c.ProbeKey, logger)
 		faults = append(faults, err)
 	}
 	faults = append(faults, checkHeartbeat(c.Heartbeat), cfg.readSecrets(p))

@@ -191,7 +191,8 @@ func (w *world) tellOf(number int64, kind string, agent map[string]any, d person
 		"occurred_at": w.now.UTC().Format("2006-01-02T15:04:05.000Z"), "agent": agent, "data": map[string]any{
 			"id": inc.ID, "type": "incident", "number": inc.Number, "status": inc.Status,
 			"title": inc.Summary, "incident_key": inc.DedupKey,
-			"html_url": "https://example.pagerduty.com/incidents/" + inc.ID, "assignees": []any{agentPerson},
+			"created_at": inc.OpenedAt.UTC().Format("2006-01-02T15:04:05Z"),
+			"html_url":   "https://example.pagerduty.com/incidents/" + inc.ID, "assignees": []any{agentPerson},
 		}}})
 	w.must(err)
 	h, copies := hook{w.now.Add(time.Second), body, d}, 1

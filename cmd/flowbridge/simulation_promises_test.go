@@ -92,6 +92,9 @@ func (w *world) noteEffect(e *router.Event, entry *router.Entry) {
 // resolveAfter is how long the rules that wait hold a recovery back.
 const resolveAfter = 3 * time.Minute
 
+// acknowledgedFor is how long an acknowledgement lasts by the rules that remind, and remindEvery how often they do.
+const acknowledgedFor, remindEvery = 20 * time.Minute, time.Hour
+
 // noteFlap looks whether what opens an incident came back within the hold of a recovery that arrived just before.
 func (w *world) noteFlap(e *router.Event) {
 	if !w.has(withTimed) || e.AlertState != router.Activated {
@@ -319,7 +322,8 @@ func (w *world) lastActStands() error {
 		if last.name == router.Acknowledge {
 			want = router.IncidentAcknowledged
 		}
-		if inc.State != want && !w.inVain(&last, &inc) {
+		ended := w.has(withReminders) && inc.State == router.IncidentOpen && !w.now.Before(last.at.Add(acknowledgedFor))
+		if inc.State != want && !ended && !w.inVain(&last, &inc) {
 			return fmt.Errorf("%s is %s, and the last that was done to it was %s at %s",
 				inc.Name(), inc.State, last.name, last.at.Format("15:04:05"))
 		}

@@ -335,13 +335,25 @@ func (w *world) noteOpenings(b *router.Batch) {
 			delete(w.pages[id], o.Target.Notifier)
 			continue
 		}
-		if len(w.pages[id]) == 0 || reopenedIn(b, o.Incident) || o.PagedAt == 0 && w.closedBetween(b, o.Incident) {
+		again := w.has(withReminders) && remindedIn(b, o.Incident)
+		if len(w.pages[id]) == 0 || again || reopenedIn(b, o.Incident) ||
+			o.PagedAt == 0 && w.closedBetween(b, o.Incident) {
 			w.openings[o.Key]++
 			w.mustPage(o.Incident, need{at: w.raisedIn(b, o.Incident), why: "it opened for " + o.Target.Notifier,
 				page: o.PagedAt})
 		}
 		w.pages[id][o.Target.Notifier] = o.Key
 	}
+}
+
+// remindedIn says whether a batch tells again of an incident that nobody has, or has any more.
+func remindedIn(b *router.Batch, incident int64) bool {
+	return slices.ContainsFunc(b.Entries, func(e router.Entry) bool { return e.Incident == incident && reminds(&e) })
+}
+
+func reminds(e *router.Entry) bool {
+	return e.Kind == router.EntryReminded || e.Event == 0 &&
+		(e.Kind == router.EntryPaged || e.Kind == router.EntryUnacknowledged)
 }
 
 // reopenedIn says whether one batch ended an incident and opened it again.
@@ -377,7 +389,7 @@ func (w *world) raisedIn(b *router.Batch, incident int64) (at time.Time) {
 	for _, e := range b.Entries {
 		worse := slices.Contains([]router.EntryKind{router.EntryOpened, router.EntryEscalated, router.EntryActivated,
 			router.EntryReopened, router.EntryPaged}, e.Kind)
-		if e.Incident == incident && worse && (at.IsZero() || e.At.Before(at)) {
+		if e.Incident == incident && (worse || reminds(&e)) && (at.IsZero() || e.At.Before(at)) {
 			at = e.At
 		}
 	}

@@ -15,30 +15,32 @@ var worldsFlag = flag.String("worlds", "", "what goes on in a simulation: names 
 type trouble uint32
 
 const (
-	withConsole  trouble = 1 << iota // people act through the API
-	withHooks                        // people act in PagerDuty, which tells of it at once, in order, once
-	withShuffled                     // PagerDuty's webhooks come late, reversed and twice
-	withItself                       // PagerDuty resolves by itself, and acknowledgements run out there
-	withProxies                      // something in front of the services answers in their place
-	withWaits                        // answers name absurd times to come back
-	withUnsure                       // Slack names faults of its own, after it did what was asked or before
-	withFrozen                       // Slack lets nothing be edited for a while
-	withClosed                       // Slack's threads take no replies for a while
-	withReadonly                     // the database can be read and not written for a while
-	withSynonyms                     // the rules have two names for one channel and for one routing key
-	withRenamed                      // the rules are read anew, and every notifier has another name
-	withSilences                     // people silence a flow, an event, a team, an account, everything
-	withAccounts                     // two accounts have flows with the same ids
-	withAhead                        // Meta's clock is minutes or hours ahead of ours
-	withLate                         // posts arrive hours and days late, and in heaps after an outage
-	withRises                        // on_escalation: page
-	withTimed                        // rules wait before they page, and hold recoveries back
-	withLost                         // the database is lost, and an empty one takes its place
-	withStorms                       // many flows break at once
+	withConsole   trouble = 1 << iota // people act through the API
+	withHooks                         // people act in PagerDuty, which tells of it at once, in order, once
+	withShuffled                      // PagerDuty's webhooks come late, reversed and twice
+	withItself                        // PagerDuty resolves by itself, and acknowledgements run out there
+	withProxies                       // something in front of the services answers in their place
+	withWaits                         // answers name absurd times to come back
+	withUnsure                        // Slack names faults of its own, after it did what was asked or before
+	withFrozen                        // Slack lets nothing be edited for a while
+	withClosed                        // Slack's threads take no replies for a while
+	withReadonly                      // the database can be read and not written for a while
+	withSynonyms                      // the rules have two names for one channel and for one routing key
+	withRenamed                       // the rules are read anew, and every notifier has another name
+	withSilences                      // people silence a flow, an event, a team, an account, everything
+	withAccounts                      // two accounts have flows with the same ids
+	withAhead                         // Meta's clock is minutes or hours ahead of ours
+	withLate                          // posts arrive hours and days late, and in heaps after an outage
+	withRises                         // on_escalation: page
+	withTimed                         // rules wait before they page, and hold recoveries back
+	withLost                          // the database is lost, and an empty one takes its place
+	withStorms                        // many flows break at once
+	withReminders                     // remind and acknowledged_for
 )
 
 var troubleNames = []string{"console", "hooks", "shuffled", "itself", "proxies", "waits", "unsure", "frozen", "closed",
-	"readonly", "synonyms", "renamed", "silences", "accounts", "ahead", "late", "rises", "timed", "lost", "storms"}
+	"readonly", "synonyms", "renamed", "silences", "accounts", "ahead", "late", "rises", "timed", "lost", "storms",
+	"reminders"}
 
 // String lists the names, with commas.
 func (t trouble) String() string {
@@ -115,12 +117,19 @@ func (w *world) rulesText(n names) string {
 		if w.has(withTimed) {
 			fmt.Fprintf(&text, "    resolve_after: %s\n", resolveAfter)
 		}
+		if w.has(withReminders) {
+			fmt.Fprintf(&text, "    acknowledged_for: %s\n", acknowledgedFor)
+			chat = fmt.Sprintf("{to: %s, remind: %s}", chat, remindEvery)
+		}
 		if w.has(withRises) {
 			fmt.Fprintf(&text, "    on_escalation: page\n")
 		}
 		how := `severity: ">=error"`
 		if w.has(withTimed) {
 			how = "after: 2m, unless: acknowledged"
+		}
+		if w.has(withReminders) {
+			how += fmt.Sprintf(", remind: %s", remindEvery)
 		}
 		fmt.Fprintf(&text, "    notify: [%s, {to: %s, %s}]\n", chat, page, how)
 	}

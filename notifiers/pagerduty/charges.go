@@ -38,6 +38,8 @@ func calls(n *router.Notification) (calls int) {
 		return len(router.PageKeys(n.Notice.Recovery))
 	case n.Notice != nil:
 		return 1
+	case !n.Open && !mayBeOpen(n) && mayBeLeft(n):
+		return len(n.Left())
 	case !n.Open && !mayBeOpen(n):
 		return 0
 	case !n.Open:

@@ -375,7 +375,7 @@ func (l *Linker) lookUp(ctx context.Context, id string, s *said) (keys []string,
 	if err != nil {
 		return nil, err
 	}
-	s.about, s.owner = t.link, t.owner
+	s.about, s.owner, s.made = t.link, t.owner, t.made
 	if into := s.into(); into != nil {
 		*into = t.link
 	}
@@ -403,7 +403,7 @@ func (l *Linker) failed(err error) {
 	l.until = hold.until
 	if hold.denied && !l.denied {
 		l.denied = true
-		l.cfg.Logger.Error(
-			"PagerDuty does not take PAGERDUTY_API_TOKEN: cards show no numbers of its incidents (give a read-only REST API key)", "error", err)
+		l.cfg.Logger.Error("PagerDuty does not take PAGERDUTY_API_TOKEN: cards show no numbers of its incidents (give a "+
+			"read-only REST API key)", "error", err)
 	}
 }

@@ -105,6 +105,8 @@ func (p *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 		return p.open(ctx, &n)
 	case mayBeOpen(&n):
 		return p.resolve(ctx, &n)
+	case mayBeLeft(&n):
+		return p.closeLeft(ctx, &n, n.Receipt)
 	}
 	return n.Receipt, nil // closed already, or over before PagerDuty heard of it: nobody is paged for that
 }
@@ -116,6 +118,12 @@ func (p *Notifier) Sync(ctx context.Context, n router.Notification) (router.Rece
 func mayBeOpen(n *router.Notification) bool {
 	left := n.Incident != nil && n.Incident.First && !n.Open && n.Key == n.Incident.Key && n.Receipt == router.Receipt{}
 	return left || n.Receipt.Open || n.Receipt.Unsure || n.MayExist && (n.Receipt == router.Receipt{} || n.Attempt > 1)
+}
+
+// mayBeLeft says whether PagerDuty may still hold second pages of before our database was lost, while the incident is
+// closed there: somebody resolved it by hand.
+func mayBeLeft(n *router.Notification) bool {
+	return !n.Open && n.Incident != nil && n.Receipt.Told < n.Incident.Entries && len(n.Left()) > 0
 }
 
 // open triggers the incident, or refreshes it, and passes an acknowledgement on. Where PagerDuty may still hold an
@@ -202,15 +210,25 @@ func (p *Notifier) resolve(ctx context.Context, n *router.Notification) (router.
 	if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: key}); err != nil {
 		return r, err
 	}
+	r, err := p.closeLeft(ctx, n, r)
+	if err != nil {
+		return r, err
+	}
+	r.Open, r.Acknowledged, r.Unsure = false, false, false
+	if n.Incident.State == router.IncidentResolved && n.Incident.ResolvedBy != "" {
+		p.note(ctx, n, "Resolved by "+n.Incident.ResolvedBy)
+	}
+	return r, nil
+}
+
+// closeLeft resolves what may be left there of before our database was lost.
+func (p *Notifier) closeLeft(ctx context.Context, n *router.Notification, r router.Receipt) (router.Receipt, error) {
 	for _, left := range n.Left() {
 		if _, err := p.enqueue(ctx, n.Target.Credential, &pd.V2Event{Action: "resolve", DedupKey: left}); err != nil {
 			return r, err
 		}
 	}
-	r.Open, r.Acknowledged, r.Unsure, r.Told = false, false, false, n.Incident.Entries
-	if n.Incident.State == router.IncidentResolved && n.Incident.ResolvedBy != "" {
-		p.note(ctx, n, "Resolved by "+n.Incident.ResolvedBy)
-	}
+	r.Told = n.Incident.Entries
 	return r, nil
 }
 

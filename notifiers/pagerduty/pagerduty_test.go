@@ -282,9 +282,11 @@ func TestWhatALostDatabaseLeftOpenEndsWithTheFirstIncidentOfItsKey(t *testing.T)
 			n.Incident.Watch = []router.Watch{{Notifier: "oncall", PagedAt: 1005, Severity: router.Critical}}
 		}, []string{"resolved", "triggered"}},
 		{"the second page is of the next incident", func(n *router.Notification) {
-			n.Taken = []string{incident42 +
-				"/critical"}
+			n.Taken = []string{incident42 + "/critical"}
 		}, []string{"resolved", "triggered"}},
+		{"somebody resolved the first by hand", func(n *router.Notification) {
+			n.Receipt = router.Receipt{Opening: 1}
+		}, []string{"triggered", "resolved"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})

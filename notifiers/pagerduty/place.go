@@ -18,6 +18,11 @@ const skew = 5 * time.Second
 // incident's id: what is known by its name belongs there, and to another only if the page that it names was never
 // ended, so that the next trigger fell on it.
 func (s *said) choose(keyed, linked []router.Place) (chosen []router.Place) {
+	if len(linked) == 0 {
+		if made := s.madeFor(keyed); len(made) > 0 {
+			return join(made, s.choose(keyed, made))
+		}
+	}
 	if len(linked) > 0 && !slices.ContainsFunc(linked, func(p router.Place) bool { return p.Open }) {
 		return nil
 	}
@@ -38,6 +43,27 @@ func (s *said) choose(keyed, linked []router.Place) (chosen []router.Place) {
 		}
 	}
 	return chosen
+}
+
+// madeFor returns those places with the incident's key, and without a name, for which PagerDuty made it: those that it
+// was told of last when it did. What happened to it may have happened when a newer page was there. nil where that is
+// not certain: another page has a name of its own, or two were told of in the same second.
+func (s *said) madeFor(keyed []router.Place) (places []router.Place) {
+	for _, p := range keyed { // newest first
+		switch told := p.Known.Truncate(time.Second); {
+		case s.made.IsZero(), p.Known.IsZero(), told.After(s.made):
+		case len(places) > 0 && places[0].Incident != p.Incident:
+			if told.Equal(places[0].Known.Truncate(time.Second)) {
+				return nil
+			}
+			return places
+		case p.Link.ID != "":
+			return nil
+		default:
+			places = append(places, p)
+		}
+	}
+	return places
 }
 
 // newer says whether an incident of PagerDuty's was made after another. Its numbers only rise.

@@ -1,6 +1,7 @@
 package pagerduty
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -28,6 +29,44 @@ func TestWhatIsSaidInTheSameSecondIsAboutTheNewPage(t *testing.T) {
 		chosen := s.choose([]router.Place{tt.newer, before}, nil)
 		if len(chosen) != 1 || chosen[0].Incident != tt.want {
 			t.Errorf("%s: chosen %+v, want INC-%d", tt.name, chosen, tt.want)
+		}
+	}
+}
+
+// TestWhatIsSaidIsAboutTheIncidentThatWasMadeForAPage holds that an act on a page which has no name yet does not fall
+// on the next one with its key, though that was there already when the person acted.
+func TestWhatIsSaidIsAboutTheIncidentThatWasMadeForAPage(t *testing.T) {
+	made := time.Date(2026, 3, 2, 12, 1, 49, 0, time.UTC)
+	first := router.Place{Incident: 1, Known: made.Add(400 * time.Millisecond)}
+	next := router.Place{Incident: 2, Known: made.Add(time.Second), Open: true}
+	with := func(p router.Place, change func(p *router.Place)) router.Place {
+		change(&p)
+		return p
+	}
+	for _, tt := range []struct {
+		name  string
+		keyed []router.Place // newest first
+		want  []int64
+	}{
+		{"the first is over", []router.Place{next, first}, []int64{1}},
+		{"PagerDuty was not told of its end: the next trigger fell on it",
+			[]router.Place{next, with(first, func(p *router.Place) { p.Open = true })}, []int64{1, 2}},
+		{"the first has another name", []router.Place{next, with(first, func(p *router.Place) { p.Link.ID = "P9" })},
+			[]int64{2}},
+		{"both were told of in one second: the newest that was there",
+			[]router.Place{with(next, func(p *router.Place) { p.Known = made.Add(500 * time.Millisecond) }), first}, []int64{2}},
+		{"two notifiers have the page", []router.Place{next, with(first, func(p *router.Place) { p.Notifier = "a" }),
+			with(first, func(p *router.Place) { p.Notifier = "b" })}, []int64{1, 1}},
+		{"an older one is of no account", []router.Place{next, first,
+			{Incident: 3, Known: made.Add(-time.Hour), Link: router.Link{ID: "P3"}}}, []int64{1}},
+	} {
+		s := said{at: made.Add(time.Second), made: made, about: router.Link{ID: "P1"}}
+		var got []int64
+		for _, p := range s.choose(tt.keyed, nil) {
+			got = append(got, p.Incident)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }

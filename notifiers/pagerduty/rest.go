@@ -47,6 +47,7 @@ type theirs struct {
 	key     string // "" for what was made from alerts
 	owner   string
 	service string // id
+	made    time.Time
 }
 
 // rest asks PagerDuty's REST API, one call at a time.
@@ -152,7 +153,7 @@ func read(inc *pd.Incident) theirs {
 	}
 	return theirs{
 		link: router.Link{ID: inc.ID, Number: int64(min(inc.IncidentNumber, 1<<62)), URL: href(inc.HTMLURL)},
-		key:  inc.IncidentKey, owner: names(people), service: inc.Service.ID,
+		key:  inc.IncidentKey, owner: names(people), service: inc.Service.ID, made: timeOf(inc.CreatedAt),
 	}
 }
 

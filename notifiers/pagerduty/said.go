@@ -27,6 +27,7 @@ type said struct {
 	kind     string // "incident.acknowledged"
 	at       time.Time
 	received time.Time
+	made     time.Time      // when PagerDuty made the incident, by its clock; zero where it did not say
 	about    router.Link    // which incident: ID, and Number and URL where they were said
 	key      string         // what its first alert was sent with; "" where PagerDuty does not say
 	owner    string         // who has it; "" where it was not said
@@ -60,6 +61,7 @@ type webhookData struct {
 	Key           string      `json:"incident_key"`
 	Assignees     []reference `json:"assignees"`
 	Priority      *reference  `json:"priority"`
+	CreatedAt     string      `json:"created_at"`
 	ResolveReason *struct {
 		Type     string    `json:"type"`
 		Incident reference `json:"incident"`
@@ -84,9 +86,10 @@ func readSaid(body []byte, webhookID string, received time.Time) (said, error) {
 	s := said{
 		id: cmp.Or(hook.Event.ID, webhookID), kind: hook.Event.Type, at: hook.Event.At.UTC(), received: received,
 		about: router.Link{ID: data.ID, Number: data.Number, URL: href(data.URL)}, key: data.Key,
-		owner: names(data.Assignees),
+		owner: names(data.Assignees), made: timeOf(data.CreatedAt),
 	}
 	if data.Incident != nil {
+		s.made = time.Time{}
 		s.about = router.Link{ID: data.Incident.ID, Number: numberOf(data.Incident.Summary), URL: href(data.Incident.URL)}
 	}
 	if s.id == "" {
@@ -105,6 +108,15 @@ func readSaid(body []byte, webhookID string, received time.Time) (said, error) {
 		s.read(hook.Event.Agent, &data)
 	}
 	return s, nil
+}
+
+// timeOf reads a time; zero where it is none.
+func timeOf(text string) time.Time {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return at.UTC()
 }
 
 // lenient decodes JSON; a field of an odd type is left out.

@@ -76,11 +76,12 @@ func TestACardIsDrawnForABrowser(t *testing.T) {
 
 func TestLinksBetweenTheServicesStayOnThePage(t *testing.T) {
 	here := sandbox.HTML{Here: true}
+	const channel = "https://sandbox.slack.com/archives/C0SANDBOX01/"
 	for address, want := range map[string]string{
-		"https://example.pagerduty.com/incidents/Q0000012":                                                "#pd-12",
-		"https://sandbox.slack.com/archives/C0SANDBOX01/p1773457260123456":                                "#m-1773457260.123456",
-		"https://sandbox.slack.com/archives/C0SANDBOX01/p1773457260123456?thread_ts=1773457260.123&cid=C": "#m-1773457260.123456",
-		"https://sandbox.slack.com/archives/C0SANDBOX01/pnone":                                            "https://sandbox.slack.com/archives/C0SANDBOX01/pnone",
+		"https://example.pagerduty.com/incidents/Q0000012":           "#pd-12",
+		channel + "p1773457260123456":                                "#m-1773457260.123456",
+		channel + "p1773457260123456?thread_ts=1773457260.123&cid=C": "#m-1773457260.123456",
+		channel + "pnone":         channel + "pnone",
 		"https://example.com/Q12": "https://example.com/Q12",
 		"javascript:alert(1)":     "",
 	} {

@@ -265,7 +265,8 @@ func (r *Receiver) listed(ctx context.Context, who person, list []string) (why s
 		r.fault("act", "the members of a user group could not be learnt", err)
 		return "flowbridge cannot learn from Slack whether you may do this. Nothing was done: try again in a minute."
 	}
-	return "you are not on the list of those who may act here. Nothing was done: ask whoever keeps the rules file to add " + line(who.id, nameText) + "."
+	return "you are not on the list of those who may act here. Nothing was done: ask whoever keeps the rules file to " +
+		"add " + line(who.id, nameText) + "."
 }
 
 // refusalOf says why an act would change nothing, in mrkdwn; "" if it would.

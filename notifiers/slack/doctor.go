@@ -284,7 +284,8 @@ func (d *examination) checkButtons() notifiers.Finding {
 	case signing == "":
 		return notifiers.Warn("slack buttons",
 			"no buttons: neither SLACK_SIGNING_SECRET nor SLACK_APP_TOKEN is set, so nobody can act in Slack",
-			"set the first where Slack reaches the public address (Basic Information, Signing Secret), the second for Socket Mode")
+			"set the first where Slack reaches the public address (Basic Information, Signing Secret), the second for "+
+				"Socket Mode")
 	case len(signing) != 32 || strings.Trim(signing.Reveal(), "0123456789abcdef") != "":
 		return notifiers.Warn("slack buttons", "SLACK_SIGNING_SECRET is not 32 hexadecimal digits",
 			"compare it with Basic Information, Signing Secret")

@@ -67,14 +67,13 @@ type ReceiverConfig struct {
 // What becomes of it is left to the router; the cards follow by themselves. Its methods may be called from several
 // goroutines.
 type Receiver struct {
-	cfg     ReceiverConfig
-	journal Journal
-	clients *clients
-	people  *people
-	hooks   *hooks
-	later   chan func(context.Context) // what is done after the answer
-	// requests came through the socket and wait to be worked.
-	requests chan envelope
+	cfg      ReceiverConfig
+	journal  Journal
+	clients  *clients
+	people   *people
+	hooks    *hooks
+	later    chan func(context.Context) // what is done after the answer
+	requests chan envelope              // came through the socket, and wait to be worked
 	seen     *prometheus.CounterVec
 	online   prometheus.Gauge
 	recent   digests
@@ -97,48 +96,20 @@ const (
 
 // NewReceiver returns a Receiver. It calls nobody; Run must follow for people to be told anything after the answer.
 func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
-	switch {
-	case cfg.Token == "":
-		return nil, errors.New("slack: no bot token, which says whose presses are ours")
-	case cfg.SigningSecret == "" && cfg.AppToken == "":
-		return nil, errors.New("slack: neither a signing secret nor an app token: nothing that comes in could be trusted")
-	case cfg.AppToken != "" && !strings.HasPrefix(cfg.AppToken.Reveal(), "xapp-"):
-		return nil, errors.New(
-			"slack: the app token does not begin with xapp-: it is the app-level token with the scope connections:write, not " +
-				"the bot token")
-	case j == nil:
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if j == nil {
 		return nil, errors.New("slack: no journal")
 	}
 	u, err := webAPI(cfg.APIURL)
 	if err != nil {
 		return nil, err
 	}
-	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	for _, one := range []struct {
-		now   *func() router.Secret
-		fixed router.Secret
-	}{{&cfg.TokenNow, cfg.Token}, {&cfg.SigningSecretNow, cfg.SigningSecret}, {&cfg.AppTokenNow, cfg.AppToken}} {
-		if *one.now == nil {
-			*one.now = func() router.Secret { return one.fixed }
-		}
-	}
-	if cfg.Seen == nil {
-		cfg.Seen = func(router.SightKind, string) {}
-	}
-	if cfg.Allow == nil {
-		cfg.Allow = func(string) []string { return nil }
-	}
-	if cfg.Notifiers == nil {
-		cfg.Notifiers = func() []string { return nil }
-	}
+	cfg = cfg.withDefaults()
 	api := &clients{
-		url: u.String(), http: apiClient(timeout, cfg.Now), tokens: func() (bot, app router.Secret) {
-			return cfg.TokenNow(),
-				cfg.AppTokenNow()
-		},
+		url: u.String(), http: apiClient(timeout, cfg.Now),
+		tokens: func() (bot, app router.Secret) { return cfg.TokenNow(), cfg.AppTokenNow() },
 	}
 	r := &Receiver{
 		cfg: cfg, journal: j, clients: api, people: newPeople(api, cfg.Now),
@@ -158,6 +129,50 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 		}
 	}
 	return r, nil
+}
+
+// check says which credential is missing, or cannot be what it is given as.
+func (cfg ReceiverConfig) check() error {
+	switch {
+	case cfg.Token == "":
+		return errors.New("slack: no bot token, which says whose presses are ours")
+	case cfg.SigningSecret == "" && cfg.AppToken == "":
+		return errors.New("slack: neither a signing secret nor an app token: nothing that comes in could be trusted")
+	case cfg.AppToken != "" && !strings.HasPrefix(cfg.AppToken.Reveal(), "xapp-"):
+		return errors.New("slack: the app token does not begin with xapp-: it is the app-level token with the scope " +
+			"connections:write, not the bot token")
+	}
+	return nil
+}
+
+// withDefaults fills in what was not given.
+func (cfg ReceiverConfig) withDefaults() ReceiverConfig {
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	for _, one := range []struct {
+		now   *func() router.Secret
+		fixed router.Secret
+	}{
+		{&cfg.TokenNow, cfg.Token},
+		{&cfg.SigningSecretNow, cfg.SigningSecret},
+		{&cfg.AppTokenNow, cfg.AppToken},
+	} {
+		if *one.now == nil {
+			*one.now = func() router.Secret { return one.fixed }
+		}
+	}
+	if cfg.Seen == nil {
+		cfg.Seen = func(router.SightKind, string) {}
+	}
+	if cfg.Allow == nil {
+		cfg.Allow = func(string) []string { return nil }
+	}
+	if cfg.Notifiers == nil {
+		cfg.Notifiers = func() []string { return nil }
+	}
+	return cfg
 }
 
 // Run tells people what they must hear after the answer and, with an app token, keeps a connection in Socket Mode. It

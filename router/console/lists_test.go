@@ -56,8 +56,8 @@ func TestIncidentsAreNarrowed(t *testing.T) {
 func TestEventsAndDeliveriesAreNarrowed(t *testing.T) {
 	s := filledStore()
 	c, _ := newConsole(t, Config{FlowIDs: flowNames}, s)
-	ask(c, "GET",
-		"/api/v1/events?state=folded&name=flow_status_change,X&flow=Checkout&waba=w&source=meta&from=1h&to=2026-05-04&incident=INC-4&q=ERR&digest=d&before=9", "")
+	ask(c, "GET", "/api/v1/events?state=folded&name=flow_status_change,X&flow=Checkout&waba=w&source=meta"+
+		"&from=1h&to=2026-05-04&incident=INC-4&q=ERR&digest=d&before=9", "")
 	ask(c, "GET", "/api/v1/deliveries?state=parked&notifier=chat&incident=42&q=refused&before=9&limit=3", "")
 	if diff := cmp.Diff([]router.EventFilter{{State: router.EventFolded, Names: []string{router.FlowStatusChange, "X"},
 		Flow: "1987937931743377", WABA: "w",

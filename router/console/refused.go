@@ -52,10 +52,11 @@ func (f *refusals) note(reason string, args ...any) {
 		f.logger.Warn(map[string]string{
 			refusedHost: "a request to the admin address names a host that is not known: name it in --public-url if people " +
 				"are to use it",
-			refusedWrong:  "a wrong token was given at the admin address",
-			refusedView:   "somebody who may only look wanted to act",
-			refusedSite:   "a page of another site wanted to act at the admin address",
-			refusedHeader: "a header that says who is signed in was ignored: it is not of a trusted proxy, or stands there twice",
+			refusedWrong: "a wrong token was given at the admin address",
+			refusedView:  "somebody who may only look wanted to act",
+			refusedSite:  "a page of another site wanted to act at the admin address",
+			refusedHeader: "a header that says who is signed in was ignored: it is not of a trusted proxy, or stands there " +
+				"twice",
 		}[reason], args...)
 	}
 }

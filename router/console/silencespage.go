@@ -337,8 +337,8 @@ func (c *Console) silencePreview(r *http.Request, q url.Values, add bool) (page,
 	shown := c.namedSilence(newSilence(&s, now))
 	form := confirmation{Title: "Silence: " + coveredWords(&shown), About: "Why: " + s.Why, Button: "Silence",
 		Back: "/silences/" + silenceNew + queryOf(q),
-		What: []string{
-			"Nobody is told of new trouble that it covers. Recoveries are told all the same, and who was told before stays told."}, Grave: s.Everything()}
+		What: []string{"Nobody is told of new trouble that it covers. Recoveries are told all the same, and who was told " +
+			"before stays told."}, Grave: s.Everything()}
 	form.What = append(form.What, silenceWhen(&s, now),
 		"When it ends, who should have been told of what is still open is told then.")
 	form.List, form.ListTitle = previewOf(open, &s.Scope), "What it covers now"

@@ -3,35 +3,23 @@ package console
 import (
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
-	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"html/template"
-	"io/fs"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
-
-	"flowbridge/router"
 )
 
 // A page of the console is a route in a list (see pageRoutes), a view that reads what it shows, and a template under
-// web/. The frame around it, signing in, compression, errors, conditional requests and flash messages are the same for
-// all and stand here.
-
-//go:embed web
-var webFiles embed.FS
+// web/. The frame around it, signing in, errors, conditional requests and flash messages are the same for all and stand
+// here.
 
 // pagePolicy is the Content-Security-Policy of pages: nothing from elsewhere, no inline script or style.
 const pagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
@@ -140,9 +128,6 @@ type frame struct {
 	Version  string
 }
 
-// trouble is what the red bar tells.
-type trouble struct{ Text, Path, Do string }
-
 // flash is a message that is shown once.
 type flash struct {
 	Text string `json:"t"`
@@ -151,64 +136,6 @@ type flash struct {
 
 // done is the flash of an act that went well, in a sentence.
 func done(format string, args ...any) flash { return flash{Text: fmt.Sprintf(format, args...)} }
-
-// web is what pages are made with.
-type web struct {
-	pages  map[string]*template.Template
-	assets map[string]*asset // by the name in their path
-	css    string
-	js     string
-	nav    []navEntry
-}
-
-// asset is a file that never changes under its name.
-type asset struct {
-	kind          string
-	plain, zipped []byte
-}
-
-// assetFiles are served under names with their hash in them.
-var assetFiles = map[string]string{
-	"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
-}
-
-func (c *Console) newWeb() (*web, error) {
-	w := &web{pages: map[string]*template.Template{}, assets: map[string]*asset{}}
-	hashed := map[string]string{}
-	for name, kind := range assetFiles {
-		data, err := webFiles.ReadFile("web/" + name)
-		if err != nil {
-			return nil, err
-		}
-		sum := sha256.Sum256(data)
-		ext := path.Ext(name)
-		hashed[name] = strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
-		w.assets[hashed[name]] = &asset{kind: kind, plain: data, zipped: zip(data)}
-	}
-	w.css, w.js = c.path("/assets/"+hashed["console.css"]), c.path("/assets/"+hashed["console.js"])
-	funcs := c.templateFuncs()
-	funcs["icon"] = func() string { return c.path("/assets/" + hashed["icon.svg"]) }
-	shared, err := template.New("shared").Funcs(funcs).ParseFS(webFiles, "web/layout.html", "web/parts.html")
-	if err != nil {
-		return nil, err
-	}
-	files, err := fs.Glob(webFiles, "web/*.html")
-	if err != nil {
-		return nil, err
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(path.Base(file), ".html")
-		if name == "layout" || name == "parts" {
-			continue
-		}
-		t, err := template.Must(shared.Clone()).ParseFS(webFiles, file)
-		if err != nil {
-			return nil, err
-		}
-		w.pages[name] = t
-	}
-	return w, nil
-}
 
 // path returns where people find a path of ours, below the prefix.
 func (c *Console) path(local string) string { return c.cfg.Prefix + local }
@@ -228,25 +155,6 @@ func (c *Console) addPages(mux *httprouter.Router) {
 	mux.GET("/favicon.ico", func(w http.ResponseWriter, r *http.Request, _ httprouter.Params) {
 		w.WriteHeader(http.StatusNoContent)
 	})
-}
-
-// showAsset: GET /assets/{name}
-func (c *Console) showAsset(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
-	a := c.web.assets[p.ByName("name")]
-	if a == nil {
-		c.fail(w, r, refuse(http.StatusNotFound, "there is nothing at %s", r.URL.Path))
-		return
-	}
-	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	w.Header().Set("Content-Type", a.kind)
-	w.Header().Set("Vary", "Accept-Encoding")
-	body := a.plain
-	if takesGzip(r) {
-		w.Header().Set("Content-Encoding", "gzip")
-		body = a.zipped
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.Write(body)
 }
 
 // pageHandler serves a route of the console.
@@ -398,56 +306,24 @@ func (c *Console) furnish(r *http.Request, nav string, f *frame) {
 	}
 }
 
-// send writes a body, compressed where the browser takes that.
-func (c *Console) send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	w.Header().Add("Vary", "Accept-Encoding")
-	if len(body) > 1<<10 && takesGzip(r) {
-		w.Header().Set("Content-Encoding", "gzip")
-		body = zip(body)
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	w.Write(body)
-}
-
-var zippers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
-
-func zip(body []byte) []byte {
-	var buf bytes.Buffer
-	z := zippers.Get().(*gzip.Writer)
-	defer zippers.Put(z)
-	z.Reset(&buf)
-	z.Write(body) // a buffer takes everything
-	z.Close()
-	return buf.Bytes()
-}
-
-// takesGzip says whether a browser takes compressed answers.
-func takesGzip(r *http.Request) bool {
-	for one := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
-		name, weight, _ := strings.Cut(strings.ReplaceAll(one, " ", ""), ";")
-		if name == "gzip" && weight != "q=0" {
-			return true
-		}
-	}
-	return false
-}
-
 // wantsPage says whether whoever asks is to be answered with a page: a browser, and no program that uses the API.
 func wantsPage(r *http.Request) bool {
-	return !strings.HasPrefix(r.URL.Path, "/api/") && !slices.Contains([]string{"/healthz", "/readyz", "/metrics"},
-		r.URL.Path) &&
+	probes := []string{"/healthz", "/readyz", "/metrics"}
+	return !strings.HasPrefix(r.URL.Path, "/api/") && !slices.Contains(probes, r.URL.Path) &&
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // problemPage shows an error. It asks the store for nothing: that may be what is at fault.
 func (c *Console) problemPage(w http.ResponseWriter, r *http.Request, status int, text string) {
 	heading := map[int]string{
-		http.StatusNotFound: "Not found", http.StatusForbidden: "Not allowed",
-		http.StatusServiceUnavailable: "Not possible now",
-		http.StatusConflict:           "Not possible now", http.StatusBadRequest: "That cannot be read",
+		http.StatusBadRequest:         "That cannot be read",
+		http.StatusForbidden:          "Not allowed",
+		http.StatusNotFound:           "Not found",
+		http.StatusMethodNotAllowed:   "Not possible here",
+		http.StatusConflict:           "Not possible now",
 		http.StatusMisdirectedRequest: "Unknown address",
-		http.StatusTooManyRequests:    "Too many tries", http.StatusMethodNotAllowed: "Not possible here",
+		http.StatusTooManyRequests:    "Too many tries",
+		http.StatusServiceUnavailable: "Not possible now",
 	}[status]
 	if heading == "" {
 		heading = http.StatusText(status)
@@ -463,43 +339,6 @@ func (c *Console) problemPage(w http.ResponseWriter, r *http.Request, status int
 	f := frame{page: page{Title: heading, Template: "problem", Data: text, Status: status,
 		Bare: callerOf(r).may == mayNothing}}
 	c.showPage(w, r, "", &f)
-}
-
-// lookAround finds out what the red bar tells.
-func (c *Console) lookAround(r *http.Request, f *frame) error {
-	stats, err := c.store.Stats(r.Context())
-	if err != nil {
-		return err
-	}
-	if n := stats.Deliveries[router.DeliveryParked]; n > 0 {
-		text := fmt.Sprintf("%d deliveries are parked: somebody was not told.", n)
-		if n == 1 {
-			text = "A delivery is parked: somebody was not told."
-		}
-		f.Trouble = append(f.Trouble, trouble{text, "/deliveries?state=parked", "See why"})
-	}
-	lanes, err := c.store.Lanes(r.Context())
-	if err != nil {
-		return err
-	}
-	now := c.cfg.Now()
-	for _, l := range lanes {
-		if l.PausedUntil.After(now) || l.Waits.After(now) {
-			f.Trouble = append(f.Trouble, trouble{l.Notifier + " is paused: its service fails or wants no calls now.",
-				"/notifiers/" + url.PathEscape(l.Notifier), "See it"})
-		}
-	}
-	if c.cfg.Rules() != "" {
-		f.Trouble = append(f.Trouble, trouble{"The rules on disk are not in force: they have mistakes.", "/rules",
-			"See them"})
-	}
-	if text := c.progress.trouble(c.cfg.StalledAfter); text != "" {
-		f.Trouble = append(f.Trouble, trouble{Text: sentence(text)})
-	}
-	if err := c.cfg.Ready(); err != nil {
-		f.Trouble = append(f.Trouble, trouble{Text: sentence(err.Error())})
-	}
-	return nil
 }
 
 // etag names all that a live page shows: what is in the store, what the frame tells, who looks and which page it is.

@@ -90,6 +90,8 @@ type Client struct {
 	answers map[key]*list.Element // of *answer
 	oldest  *list.List
 	waiting map[key]bool // in the queue, or being asked for
+	// endpoints are those of flows, by the last look at each
+	endpoints map[string]router.Secret
 
 	// Of Run alone.
 	made   []time.Time // calls of the last hour, oldest first
@@ -148,7 +150,7 @@ func New(cfg Config) (*Client, error) {
 		cfg: cfg, address: address, http: newHTTPClient(cfg.Timeout), calls: map[outcome]prometheus.Counter{},
 		asks:  map[outcome]prometheus.Counter{},
 		queue: make(chan key, cfg.Queue), looks: make(chan lookCall),
-		waiting: map[key]bool{},
+		waiting: map[key]bool{}, endpoints: map[string]router.Secret{},
 		answers: map[key]*list.Element{}, oldest: list.New(), told: map[outcome]time.Time{},
 	}
 	calls := prometheus.NewCounterVec(prometheus.CounterOpts{

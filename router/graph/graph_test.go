@@ -405,3 +405,36 @@ func TestWhereGraphIs(t *testing.T) {
 		t.Error("a client without a token is made")
 	}
 }
+
+func TestALookRemembersWhereTheEndpointIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &meta{}
+		client := m.client(t, Config{})
+		if at, ok := client.Endpoint("77"); ok {
+			t.Errorf("it is at %q before anybody looked", at.Reveal())
+		}
+		for _, body := range []string{well(), `{"status":"PUBLISHED"}`} {
+			m.does(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, body) })
+			health, err := client.Look(t.Context(), "77")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at, ok := client.Endpoint("77"); !ok || at != health.Address ||
+				at != "" && at != "https://u:pw@shop.example.com/flow?key=1" {
+				t.Errorf("it is at %q (%t)", at.Reveal(), ok)
+			}
+			if said := fmt.Sprintf("%v %+v %#v", health, health, health); strings.Contains(said, "pw") {
+				t.Errorf("the password of the address is printed: %s", said)
+			}
+		}
+		if at, ok := client.Endpoint("77"); !ok || at != "" {
+			t.Errorf("a flow without an endpoint has %q (%t)", at.Reveal(), ok)
+		}
+		for i := range mostEndpoints {
+			client.keepEndpoint(strconv.Itoa(1000+i), "https://shop.example.com")
+		}
+		if n := len(client.endpoints); n > mostEndpoints {
+			t.Errorf("%d addresses are kept", n)
+		}
+	})
+}

@@ -19,6 +19,8 @@ type Health struct {
 	Version  string // of its Flow JSON; "" where Graph does not say so
 	DataAPI  string // version of the data API; "" for a flow without an endpoint
 	Endpoint string // where Meta reaches the business, without what may be secret; "" for a flow without one
+	// Address is the same, whole: a user, a password or the query may be secret.
+	Address  router.Secret
 	Entities []Entity
 }
 
@@ -126,7 +128,8 @@ func readHealth(body []byte) (h Health, ok bool) {
 	if json.Unmarshal(body, &said) != nil {
 		return h, false
 	}
-	h = Health{Status: said.Status, Version: version(said.Version), DataAPI: version(said.DataAPI), CanSend: said.Health.CanSend, Endpoint: shownAddress(said.Endpoint)}
+	h = Health{Status: said.Status, CanSend: said.Health.CanSend, Endpoint: shownAddress(said.Endpoint),
+		Address: router.Secret(said.Endpoint), Version: version(said.Version), DataAPI: version(said.DataAPI)}
 	for i, e := range said.Health.Entities {
 		if i == mostEntities { // more than a flow can have: it is not known to be well
 			h.CanSend = ""
@@ -246,6 +249,7 @@ func (c *Client) lookUp(ctx context.Context, id string) (Health, *fault) {
 	if f == nil {
 		c.pause = pause{}
 		c.asks[asked].Inc()
+		c.keepEndpoint(id, h.Address)
 		return h, nil
 	}
 	c.asks[f.outcome].Inc()
@@ -254,4 +258,25 @@ func (c *Client) lookUp(ctx context.Context, id string) (Health, *fault) {
 		c.pause = pause{until: now.Add(c.cfg.KeepError), token: token}
 	}
 	return h, f
+}
+
+// mostEndpoints bounds the addresses that are remembered: those of all flows that are watched fit in.
+const mostEndpoints = 2 * mostFlows
+
+func (c *Client) keepEndpoint(flow string, address router.Secret) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.endpoints[flow]; !known && len(c.endpoints) >= mostEndpoints {
+		clear(c.endpoints) // those that matter are looked at again within the hour
+	}
+	c.endpoints[flow] = address
+}
+
+// Endpoint returns where Meta reaches the endpoint of a flow, by the last look at it; "" for a flow without one. ok is
+// false where Graph has not said so yet. It asks nobody.
+func (c *Client) Endpoint(flow string) (address router.Secret, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	address, ok = c.endpoints[flow]
+	return address, ok
 }

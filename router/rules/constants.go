@@ -85,70 +85,63 @@ func (l *loader) constants(s scalar, w *when, events []string) {
 
 // neverIs says why a name is never what an expression compares it with; "" if it can be.
 func (l *loader) neverIs(c *compared, events []string) (problem, hint string) {
-	noSuch := func(who string, known []string) (string, string) {
-		if len(known) == 0 || slices.Contains(known, c.value) {
-			return "", ""
-		}
-		hint := "known are: " + yamldoc.Shorten(strings.Join(known, ", "), 100)
-		if near := closest(c.value, known); near != "" {
-			hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(near))
-		}
-		return fmt.Sprintf(who, yamldoc.Quote(c.value)), hint
+	if c.label {
+		return l.neverLabel(c)
 	}
-	unheardOf := func(known []string) (string, string) {
-		return noSuch("Meta is not known to send the "+strings.ReplaceAll(c.name, "_", " ")+" %s", known)
+	switch c.name {
+	case "flow":
+		return c.noID("flow_name", l.flowsBy.values(""))
+	case "waba":
+		return c.noID("account_name", l.accountsBy.values(""))
+	case "flow_name":
+		return c.noSuch("no flow is called %s", append(l.flowsBy.values(""), ""))
+	case "account_name":
+		return c.noSuch("no account is called %s", append(l.accountsBy.values(""), ""))
+	case "subject":
+		return c.noSuch("there is no subject %s", subjectKinds())
+	case "severity":
+		return c.noSuch("there is no severity %s", severityWords())
+	case "change":
+		return neverChange(c, events)
 	}
-	noID := func(name, instead string, known []string) (string, string) {
-		return fmt.Sprintf("%s is an id here, and %s is none", name, yamldoc.Quote(c.value)),
-			fmt.Sprintf("write %s == %s", instead, yamldoc.Quote(cmp.Or(closest(c.value, known), c.value)))
+	if known := metaWords(c.name); known != nil {
+		return c.unheardOf(known)
 	}
-	if !c.label {
-		switch c.name {
-		case "event":
-			if router.ChatField(c.value) != "" {
-				return "", ""
-			}
-			return unheardOf(router.KnownEvents())
-		case "field":
-			if router.ChatField(c.value) != "" {
-				return "", ""
-			}
-			return unheardOf(knownFields())
-		case "old_status", "new_status":
-			return unheardOf(append(router.Statuses(), ""))
-		case "alert_state":
-			return unheardOf([]string{router.Activated, router.Deactivated, ""})
-		case "change":
-			known, all := knownChanges(events)
-			if all && len(known) == 0 && c.value != "" {
-				return yamldoc.OneOf(events) + " has no change", ""
-			}
-			if !all && (events != nil || !plainChange.MatchString(c.value)) {
-				return "", ""
-			}
-			return unheardOf(append(known, ""))
-		case "error_type":
-			return unheardOf(knownErrorTypes())
-		case "subject":
-			return noSuch("there is no subject %s", subjectKinds())
-		case "severity":
-			return noSuch("there is no severity %s", severityWords())
-		case "flow":
-			if c.value == "" || metaID.MatchString(c.value) {
-				return "", ""
-			}
-			return noID("flow", "flow_name", l.flowsBy.values(""))
-		case "waba":
-			if c.value == "" || metaID.MatchString(c.value) {
-				return "", ""
-			}
-			return noID("waba", "account_name", l.accountsBy.values(""))
-		case "flow_name":
-			return noSuch("no flow is called %s", append(l.flowsBy.values(""), ""))
-		case "account_name":
-			return noSuch("no account is called %s", append(l.accountsBy.values(""), ""))
-		}
+	return l.neverLabel(c)
+}
+
+// metaWords returns all that Meta is known to send under a name; nil if that is no name of Meta's.
+func metaWords(name string) []string {
+	switch name {
+	case "event":
+		return router.KnownEvents()
+	case "field":
+		return knownFields()
+	case "old_status", "new_status":
+		return append(router.Statuses(), "")
+	case "alert_state":
+		return []string{router.Activated, router.Deactivated, ""}
+	case "error_type":
+		return knownErrorTypes()
 	}
+	return nil
+}
+
+// neverChange says why no event of a rule has a change.
+func neverChange(c *compared, events []string) (problem, hint string) {
+	known, all := knownChanges(events)
+	switch {
+	case all && len(known) == 0 && c.value != "":
+		return yamldoc.OneOf(events) + " has no change", ""
+	case !all && (events != nil || !plainChange.MatchString(c.value)):
+		return "", ""
+	}
+	return c.unheardOf(append(known, ""))
+}
+
+// neverLabel says why no flow and no account has a label with this value. A label that none of them has at all is said
+// elsewhere.
+func (l *loader) neverLabel(c *compared) (problem, hint string) {
 	values := map[string]bool{}
 	for _, by := range []flowIndex{l.flowsBy, l.accountsBy} {
 		for value := range by[c.name] {
@@ -158,5 +151,34 @@ func (l *loader) neverIs(c *compared, events []string) (problem, hint string) {
 	if len(values) == 0 || c.value == "" {
 		return "", ""
 	}
-	return noSuch("no flow or account has "+c.name+" %s", slices.Sorted(maps.Keys(values)))
+	return c.noSuch("no flow or account has "+c.name+" %s", slices.Sorted(maps.Keys(values)))
+}
+
+// unheardOf says that a word is none of those that Meta is known to send. Fields of chat are refused elsewhere.
+func (c *compared) unheardOf(known []string) (problem, hint string) {
+	if (c.name == "event" || c.name == "field") && router.ChatField(c.value) != "" {
+		return "", ""
+	}
+	return c.noSuch("Meta is not known to send the "+strings.ReplaceAll(c.name, "_", " ")+" %s", known)
+}
+
+// noSuch says that a value is none of those that are known, and which is the nearest. who has %s for the value.
+func (c *compared) noSuch(who string, known []string) (problem, hint string) {
+	if len(known) == 0 || slices.Contains(known, c.value) {
+		return "", ""
+	}
+	hint = "known are: " + yamldoc.Shorten(strings.Join(known, ", "), 100)
+	if near := closest(c.value, known); near != "" {
+		hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(near))
+	}
+	return fmt.Sprintf(who, yamldoc.Quote(c.value)), hint
+}
+
+// noID says that a value is no id of Meta's, and what to compare instead.
+func (c *compared) noID(instead string, known []string) (problem, hint string) {
+	if c.value == "" || metaID.MatchString(c.value) {
+		return "", ""
+	}
+	return fmt.Sprintf("%s is an id here, and %s is none", c.name, yamldoc.Quote(c.value)),
+		fmt.Sprintf("write %s == %s", instead, yamldoc.Quote(cmp.Or(closest(c.value, known), c.value)))
 }

@@ -136,14 +136,12 @@ func (m *match) asksForChange(ev *router.Event) bool {
 }
 
 // applyAll fills in what several rules say, since they continue, or say nothing of the time that is not known:
-// - severity, group_by, resolve_after, acknowledged_for, on_escalation, on_auto_resolve and fields are those of the
-// first rule
-//
-//	  that says something;
-//	- everybody whom one of them notifies is told. A notifier that is named more than once is told at the earliest of its
-//	  times, and `unless: acknowledged` holds for it only if every entry says so: who is to be told in any case, by one rule,
-//	  is not kept in the dark by another. Whom one of them mentions is called, and the shortest
-//	  time after which one of them reminds counts.
+//   - severity, group_by, resolve_after, acknowledged_for, on_escalation, on_auto_resolve and fields are those of the
+//     first rule that says something;
+//   - everybody whom one of them notifies is told. A notifier that is named more than once is told at the earliest of
+//     its times, and `unless: acknowledged` holds for it only if every entry says so: who is to be told in any case, by
+//     one rule, is not kept in the dark by another. Whom one of them mentions is called, and the shortest time after
+//     which one of them reminds counts.
 func (r *Rules) applyAll(d *router.Decision, ev *router.Event, hits []int, last *rule) {
 	matched := make([]*rule, 0, len(hits)+1)
 	for _, i := range hits {

@@ -67,7 +67,8 @@ var fileKeys = table{"at the top of the file, beside version", []key{
 	{"version", true, schema{"enum": []any{1, "1"}}, "Version of the format: 1."},
 	{"flows", false, mapOf(objectOf(flowKeys, text(), reservedLabels), byID()),
 		"Names and owners of your flows, by flow id. Ids are text, so put them in quotes."},
-	{"accounts", false, mapOf(objectOf(accountKeys, text(), reservedLabels), byID()),
+	{"accounts", false, mapOf(objectOf(accountKeys, text(), func() []string { return append(reservedLabels(), "endpoint") }),
+		byID()),
 		"Names and owners of your WhatsApp Business Accounts, by id. Their flows have their labels too, unless they say " +
 			"otherwise."},
 	{"notifiers", false, mapOf(notifierSchema(), schema{"minProperties": 1}),
@@ -138,12 +139,19 @@ var flowKeys = table{"to a flow", []key{
 	{"name", false, text(), "What people call the flow. Rules can match it under flow."},
 	{"runbook", false, form(`https?://.+`).with("not", referring()),
 		"A page that says what to do, linked from every message about the flow."},
+	{"probe", false, boolean(),
+		"true: while Meta reports trouble with the flow's endpoint, flowbridge looks at it itself once a minute, and the " +
+			"card says what it saw. Default: what its account says, else false."},
+	{"endpoint", false, form(endpointPattern).with("not", referring()),
+		"Where the endpoint is, for probes: https://shop.example.com/flow. Default: what Meta's Graph API says, for which " +
+			"META_ACCESS_TOKEN is needed."},
 }}
 
 var accountKeys = table{"to an account", []key{
 	{"name", false, text(), "What people call the account. Rules can match it under waba."},
 	{"runbook", false, form(`https?://.+`).with("not", referring()),
 		"A page that says what to do, linked from messages about the account."},
+	{"probe", false, boolean(), "true: the endpoints of its flows are probed, unless a flow says otherwise."},
 }}
 
 // notKeys are those of what a key of match must not be.

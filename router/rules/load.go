@@ -305,8 +305,14 @@ func (l *loader) owned(e entry, kind string, into map[string]router.FlowInfo, na
 				`an id is a row of digits; put it in quotes: "1987937931743377"`)
 		}
 		info := router.FlowInfo{Labels: map[string]string{}}
+		var probed probe
+		var endpoint *scalar
 		about, _ := l.Mapping(f.Value, f.Path)
 		for _, a := range about {
+			if a.Key == "probe" {
+				probed.said, probed.on = true, l.Boolean(a.Value, a.Path)
+				continue
+			}
 			s, ok := l.Scalar(a.Value, a.Path)
 			if !ok {
 				continue
@@ -316,6 +322,10 @@ func (l *loader) owned(e entry, kind string, into map[string]router.FlowInfo, na
 				*name(&info) = s.Text
 			case a.Key == "runbook":
 				info.Runbook = l.link(s)
+			case a.Key == "endpoint" && kind == "flow":
+				probed.endpoint, endpoint = l.endpoint(s), &s
+			case a.Key == "endpoint":
+				l.Wrong(a.At, a.Path, "an endpoint belongs to a flow", "write it under flows")
 			case slices.Contains(reserved, a.Key):
 				l.Wrong(a.At, a.Path, "a label cannot be called "+a.Key+": rules know that word already", "")
 			default:
@@ -323,6 +333,7 @@ func (l *loader) owned(e entry, kind string, into map[string]router.FlowInfo, na
 			}
 		}
 		into[f.Key] = info
+		l.keepProbe(kind, f, probed, endpoint)
 		l.rules.labels = slices.AppendSeq(l.rules.labels, maps.Keys(info.Labels))
 	}
 	slices.Sort(l.rules.labels)

@@ -55,13 +55,16 @@ type Rules struct {
 	byName     map[string]*rule
 	otherwise  *rule                    // `default`; nil if there is none
 	unheard    map[string]time.Duration // by event: see UnheardAfter
-	versions   map[string]time.Time     // by version of the Flow JSON: when it expires
-	fallback   string                   // name of a notifier; "" if there is none
-	parked     *rule                    // tells fallback of parked deliveries; nil if there is none
-	index      index
-	errorTypes map[string]string // normal forms of the spellings to expect
-	personal   []string          // fields with personal data that some rule asks for: see WantsField
-	plain      bool              // expressions and templates are left out: see Plain
+	probes     map[string]probe         // by flow: see Probe
+	// by account
+	accountProbes map[string]probe
+	versions      map[string]time.Time // by version of the Flow JSON: when it expires
+	fallback      string               // name of a notifier; "" if there is none
+	parked        *rule                // tells fallback of parked deliveries; nil if there is none
+	index         index
+	errorTypes    map[string]string // normal forms of the spellings to expect
+	personal      []string          // fields with personal data that some rule asks for: see WantsField
+	plain         bool              // expressions and templates are left out: see Plain
 }
 
 var _ router.Rules = (*Rules)(nil)

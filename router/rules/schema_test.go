@@ -277,7 +277,8 @@ var values = map[string][]any{
 	"version": {1, "1"}, "fallback": {"chat"},
 	"versions":      {map[string]any{"5.0": "2026-12-24"}},
 	"unheard_after": {map[string]any{"ENDPOINT_LATENCY": "4h", "CLIENT_ERROR_RATE": "never"}},
-	"name":          {"Checkout", 5, true}, "runbook": {"https://example.com/x"},
+	"probe":         {true, false, "true"}, "endpoint": {"https://shop.example.com/flow?a=b", "https://10.0.0.1:8443"},
+	"name": {"Checkout", 5, true}, "runbook": {"https://example.com/x"},
 	"channel": {"#chat", "C0123456789"}, "routing_key": {testKey, "${PD_KEY}"}, "url": {"https://hooks.example.com/x?y=z",
 		"http://127.0.0.1:8080/x"}, "secret": {testWebhookSecret}, "allow": {"U0123ABCD", []any{"S0123ABCD", "W0123ABCD"}},
 	"days": {"mon-fri", []any{"sat", "sun-mon"}}, "hours": {"09:00-18:00", []any{"22:00-06:00", "12:00-24:00"}},
@@ -310,6 +311,7 @@ var closed = []string{
 	"alert_state", "subject", "severity", "group_by", "resolve_after", "acknowledged_for", "on_escalation",
 	"on_auto_resolve",
 	"continue", "drop", "after", "unless", "mention", "remind", "kind", "drill", "every", "at",
+	"probe", "endpoint",
 }
 
 func TestTheSchemaAndTheLoaderAgree(t *testing.T) {

@@ -1,9 +1,10 @@
 package rules
 
 import (
-	"flowbridge/router/rules/yamldoc"
 	"slices"
 	"strings"
+
+	"flowbridge/router/rules/yamldoc"
 )
 
 // zonesByRegion are the names of the time zone database that a misspelt one is compared with. Others exist: what the

@@ -57,7 +57,8 @@ func (a *attemptRow) write(ctx context.Context, tx *txn) error {
 		return err
 	}
 	const values = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	const insert = `INSERT INTO attempts (delivery, n, revision, at, took, result, status, error, claim, told_by, exchange) VALUES `
+	const insert = `INSERT INTO attempts (delivery, n, revision, at, took, result, status, error, claim,
+		told_by, exchange) VALUES `
 	if _, err := tx.ExecContext(ctx, insert+values, a.args(a.deliveries[0], n+1, 0, a.exchange)...); err != nil {
 		return err
 	}

@@ -20,7 +20,8 @@ const (
 // is owed (open, severity), what was told (told, told_open, told_severity) and what it is about (incident).
 func classSQL(owed, told, row string) string {
 	return fmt.Sprintf(`CASE
-		WHEN %[3]sincident = 0 THEN CASE WHEN %[1]sseverity >= %[4]d THEN %[5]d WHEN %[1]sseverity <= %[12]d THEN %[13]d ELSE %[7]d END
+		WHEN %[3]sincident = 0 THEN
+			CASE WHEN %[1]sseverity >= %[4]d THEN %[5]d WHEN %[1]sseverity <= %[12]d THEN %[13]d ELSE %[7]d END
 		WHEN %[1]sopen = 0 AND %[2]stold = %[10]d AND %[2]stold_open = 0 THEN %[8]d
 		WHEN %[1]sopen = 0 THEN %[6]d
 		WHEN %[2]stold_open = 0 THEN %[5]d
@@ -56,7 +57,8 @@ func classify(ctx context.Context, tx *txn, id int64) error {
 func lift(ctx context.Context, tx *txn, owed []router.Owed) error {
 	const query = `UPDATE deliveries AS older SET class = o.class FROM deliveries AS o
 		WHERE o.incident = ? AND o.event = ? AND o.notifier = ? AND o.state = 'waiting'
-		AND older.state = 'waiting' AND older.target = o.target AND older.key = o.key AND older.id < o.id AND older.class > o.class`
+		AND older.state = 'waiting' AND older.target = o.target AND older.key = o.key AND older.id < o.id
+		AND older.class > o.class`
 	return each(ctx, tx, owed, query, func(o router.Owed) ([]any, error) {
 		return []any{o.Incident, o.Event(), o.Target.Notifier}, nil
 	})

@@ -31,7 +31,8 @@ func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (id
 	}
 	ids, err = all(ctx, tx, `SELECT d.id FROM deliveries d WHERE d.notifier = ? AND `+claimable+
 		` AND d.class = ? AND d.open = ?
-		AND d.kind = ? AND d.channel = ? AND d.incident > 0 AND d.told <> ? AND d.may_exist = 0 AND d.digest = '' ORDER BY d.owed_since, d.id LIMIT ?`,
+		AND d.kind = ? AND d.channel = ? AND d.incident > 0 AND d.told <> ? AND d.may_exist = 0 AND d.digest = ''
+		ORDER BY d.owed_since, d.id LIMIT ?`,
 		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), toInt(c.n.Open), string(c.n.Target.Kind),
 			c.n.Target.Address,
 			int64(toldCard), router.DigestSize},
@@ -53,7 +54,8 @@ func digestibleNews(ctx context.Context, tx *txn, ask *router.Ask, c *candidate)
 	}
 	found, err := all(ctx, tx,
 		`SELECT d.id, n.body FROM deliveries d JOIN notices n ON n.event = d.event WHERE d.notifier = ? AND `+claimable+`
-		AND d.class = ? AND d.kind = ? AND d.channel = ? AND d.incident = 0 AND d.may_exist = 0 AND d.digest = '' ORDER BY d.owed_since, d.id LIMIT ?`,
+		AND d.class = ? AND d.kind = ? AND d.channel = ? AND d.incident = 0 AND d.may_exist = 0 AND d.digest = ''
+		ORDER BY d.owed_since, d.id LIMIT ?`,
 		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), string(c.n.Target.Kind), c.n.Target.Address,
 			router.DigestSize},
 		func(row scanner) (w waiting, err error) {
@@ -75,7 +77,8 @@ func digestibleNews(ctx context.Context, tx *txn, ask *router.Ask, c *candidate)
 }
 
 // manyDigestedQuery says twice that the class is one, for the index of what waits: see waitingQuery.
-const manyDigestedQuery = `SELECT count(*) FROM (SELECT 1 AS one FROM deliveries WHERE state = 'waiting' AND class >= 0 AND notifier = ? AND class = ? LIMIT ?) AS few`
+const manyDigestedQuery = `SELECT count(*) FROM (SELECT 1 AS one FROM deliveries
+	WHERE state = 'waiting' AND class >= 0 AND notifier = ? AND class = ? LIMIT ?) AS few`
 
 // manyDigested says whether a digest still stands in for the cards of a channel.
 func manyDigested(ctx context.Context, q querier, notifier string) (bool, error) {
@@ -272,8 +275,9 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 		case r.State == router.DeliveryWaiting:
 			set, args = `last_error = ?, next_at = ?, `+stillFailing, []any{r.Error, max(now, micros(r.NextAt)), now}
 		case r.Digest.Recovered || r.Digest.News:
-			set = `receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = ?, told_open = 0, told_severity = ?, next_at = ?, have = ?,
-				owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE 'delivered' END`
+			set = `receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = ?, told_open = 0, told_severity = ?,
+				next_at = ?, have = ?, owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END,
+				state = CASE WHEN owed > ? THEN 'waiting' ELSE 'delivered' END`
 			args = []any{receipt, int64(toldDigest), int64(p.Severity), now, p.Revision, p.Revision, now, p.Revision}
 		default:
 			set = `receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = ?, told_open = 1, told_severity = ?,

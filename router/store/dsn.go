@@ -42,8 +42,8 @@ func CheckDSN(dsn string) error {
 	case keywordForm.MatchString(dsn):
 		return errors.New("the database is given as key=value pairs: write a URL, " + postgresURL)
 	case schemeForm.MatchString(dsn), prefixForm.MatchString(dsn):
-		return errors.New(
-			"the database is given by a scheme that flowbridge does not know: write the path of a SQLite file alone, or a URL, " + postgresURL)
+		return errors.New("the database is given by a scheme that flowbridge does not know: write the path of a SQLite " +
+			"file alone, or a URL, " + postgresURL)
 	case accountForm.MatchString(dsn):
 		return errors.New("the database is given as an account and a host: write the path of a SQLite file, or a URL, " +
 			postgresURL)

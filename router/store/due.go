@@ -221,13 +221,17 @@ const (
 	// ownPausesQuery finds until when a notifier's lane rests, or probes with one delivery at a time, and its classes
 	// wait.
 	ownPausesQuery = `SELECT -1, rests FROM lanes WHERE notifier = ? AND rests > ?
-		UNION ALL SELECT -1, d.claimed_until FROM lanes l JOIN deliveries d ON d.claimed_until > 0 AND d.notifier = l.notifier AND d.state = 'waiting'
+		UNION ALL SELECT -1, d.claimed_until FROM lanes l
+			JOIN deliveries d ON d.claimed_until > 0 AND d.notifier = l.notifier AND d.state = 'waiting'
 			WHERE l.notifier = ? AND l.failures >= ? AND d.claimed_until > ?
 		UNION ALL SELECT class, until FROM waits WHERE notifier = ? AND until > ?`
 	// ownTimesQuery finds when something else of it changes: a retry, the end of a claim.
-	ownTimesQuery = `SELECT coalesce(min(next_at), 0) FROM deliveries WHERE state = 'waiting' AND notifier = ? AND next_at > 0 AND next_at > ?
-		UNION ALL SELECT coalesce(min(claimed_until), 0) FROM deliveries WHERE claimed_until > 0 AND notifier = ? AND claimed_until > ?`
-	ownProbesQuery = `SELECT class, min(next_at) FROM deliveries WHERE state = 'parked' AND next_at > 0 AND notifier = ? GROUP BY class`
+	ownTimesQuery = `SELECT coalesce(min(next_at), 0) FROM deliveries
+			WHERE state = 'waiting' AND notifier = ? AND next_at > 0 AND next_at > ?
+		UNION ALL SELECT coalesce(min(claimed_until), 0) FROM deliveries
+			WHERE claimed_until > 0 AND notifier = ? AND claimed_until > ?`
+	ownProbesQuery = `SELECT class, min(next_at) FROM deliveries
+		WHERE state = 'parked' AND next_at > 0 AND notifier = ? GROUP BY class`
 )
 
 // nextFor looks when something is due to a notifier: a time that has passed is now. It may be too early where the class
@@ -310,9 +314,11 @@ func (s *Store) anyOf(ctx context.Context, notifier string, classes []router.Cla
 // othersDue returns the other notifiers for which something may be due once an attempt has ended: what went after it
 // under another name, and what else tells of the incident where that was renewed.
 func othersDue(ctx context.Context, tx *txn, id int64, notifier string, renewed bool) ([]string, error) {
-	const line = `SELECT o.notifier FROM deliveries d JOIN deliveries o ON o.state = 'waiting' AND o.target = d.target AND o.key = d.key
+	const line = `SELECT o.notifier FROM deliveries d
+		JOIN deliveries o ON o.state = 'waiting' AND o.target = d.target AND o.key = d.key
 		WHERE d.id = ? AND o.notifier <> ?`
-	const incident = ` UNION SELECT o.notifier FROM deliveries d JOIN deliveries o ON o.incident = d.incident AND o.incident <> 0
+	const incident = ` UNION SELECT o.notifier FROM deliveries d
+		JOIN deliveries o ON o.incident = d.incident AND o.incident <> 0
 		WHERE d.id = ? AND o.notifier <> ?`
 	query, args := line+` GROUP BY o.notifier`, []any{id, notifier}
 	if renewed {

@@ -398,23 +398,23 @@ func (s *Store) writeNotices(ctx context.Context, tx *txn, b router.Batch) error
 // was done, given up or parked is due now. New numbers alone wait until it was told router.CosmeticEvery ago; whatever
 // else comes meanwhile is due at once. What is pinned to a delivery stays.
 func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
-	query := `INSERT INTO deliveries (incident, event, notifier, key, kind, keyed, channel, routing_key, target, open, opening, severity,
-			next_at, updated_at, owed_since, class, cosmetic)
+	query := `INSERT INTO deliveries (incident, event, notifier, key, kind, keyed, channel, routing_key, target,
+			open, opening, severity, next_at, updated_at, owed_since, class, cosmetic)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (incident, event, notifier) DO UPDATE SET owed = deliveries.owed + 1, open = excluded.open,
 		opening = CASE WHEN excluded.opening > 0 THEN excluded.opening ELSE deliveries.opening END,
 		severity = excluded.severity, updated_at = excluded.updated_at,
 		attempts = CASE WHEN deliveries.state = 'waiting' THEN deliveries.attempts ELSE 0 END,
 		next_at = ` + nextAt + `,
-		cosmetic = CASE WHEN deliveries.state = 'waiting' THEN deliveries.cosmetic * excluded.cosmetic ELSE excluded.cosmetic END,
+		cosmetic = excluded.cosmetic * CASE WHEN deliveries.state = 'waiting' THEN deliveries.cosmetic ELSE 1 END,
 		owed_since = CASE WHEN deliveries.state = 'waiting' THEN deliveries.owed_since ELSE excluded.owed_since END,
 		class = ` + classSQL("excluded.", "deliveries.", "deliveries.") + `, state = 'waiting'`
 	now := micros(s.cfg.Now())
 	err := each(ctx, tx, b.Owed, query, func(o router.Owed) ([]any, error) {
 		t := o.Target
 		return []any{o.Incident, o.Event(), t.Notifier, o.Key, string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t),
-			s.sealed(t.Credential), t.ID(), toInt(o.Open),
-			o.Opening, int64(o.Severity), now, now, now, int64(firstClass(&o)), toInt(o.Cosmetic)}, nil
+			s.sealed(t.Credential), t.ID(), toInt(o.Open), o.Opening, int64(o.Severity),
+			now, now, now, int64(firstClass(&o)), toInt(o.Cosmetic)}, nil
 	})
 	if err != nil {
 		return err
@@ -425,7 +425,8 @@ func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 // nextAt is when a delivery of which more is owed is tried next. One that waits without having failed waits for nothing
 // but CosmeticEvery to pass. A time of telling that is yet to come was written while a clock was wrong.
 var nextAt = fmt.Sprintf(`CASE
-	WHEN deliveries.state = 'waiting' AND (excluded.cosmetic = 1 OR deliveries.last_error <> '' OR deliveries.next_at <= excluded.next_at)
+	WHEN deliveries.state = 'waiting'
+		AND (excluded.cosmetic = 1 OR deliveries.last_error <> '' OR deliveries.next_at <= excluded.next_at)
 		THEN deliveries.next_at
 	WHEN deliveries.state = 'delivered' AND excluded.cosmetic = 1 AND deliveries.told_at <= excluded.next_at
 		AND deliveries.told_at + %[1]d > excluded.next_at THEN deliveries.told_at + %[1]d

@@ -115,7 +115,8 @@ func (s *Store) SeenFlows(ctx context.Context, waba string) ([]router.SeenFlow, 
 // FlowReadings returns what Meta measured of a flow since a time, of all its signals, oldest first; the newest 10,000.
 func (s *Store) FlowReadings(ctx context.Context, flow router.FlowID, since time.Time) ([]router.AlertReading, error) {
 	found, err := all(ctx, s.read,
-		`SELECT event, level, slot, at, value FROM readings WHERE waba = ? AND flow = ? AND at >= ? ORDER BY at DESC, event, level LIMIT ?`,
+		`SELECT event, level, slot, at, value FROM readings WHERE waba = ? AND flow = ? AND at >= ?
+			ORDER BY at DESC, event, level LIMIT ?`,
 		[]any{flow.WABA, flow.Flow, micros(since), maxReadings}, func(row scanner) (router.AlertReading, error) {
 			r := router.AlertReading{FlowID: flow}
 			var slot, at int64

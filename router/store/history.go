@@ -165,7 +165,8 @@ type PastIncident struct {
 func (h *History) Incidents(ctx context.Context, after int64, limit int) (found []PastIncident, err error) {
 	rows, err := h.db.QueryContext(ctx,
 		`SELECT i.number, i.key, i.waba, i.flow, i.event, i.rule, i.opened_at, i.resolved_at, coalesce(t.event, 0)
-		FROM incidents i LEFT JOIN timeline t ON t.incident = i.number AND t.n = 1 WHERE i.number > ? ORDER BY i.number LIMIT ?`, after, limit)
+		FROM incidents i LEFT JOIN timeline t ON t.incident = i.number AND t.n = 1 WHERE i.number > ? ORDER BY i.number
+		LIMIT ?`, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read incidents: %w", err)
 	}

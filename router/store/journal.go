@@ -202,7 +202,8 @@ func insertEvent(ctx context.Context, tx *txn, row eventRow) error {
 
 // waitingQuery says twice that a folded event is not meant: only so does SQLite know that the index of the few that
 // are not folded will do, and leaves the whole journal alone.
-const waitingQuery = `SELECT seq, digest, body FROM events WHERE state = 'waiting' AND state <> 'folded' ORDER BY seq LIMIT ?`
+const waitingQuery = `SELECT seq, digest, body FROM events WHERE state = 'waiting' AND state <> 'folded'
+	ORDER BY seq LIMIT ?`
 
 // Waiting returns at most limit events that wait to be folded by this process, in journal order: none while
 // another process folds. Fewer than limit means that no more wait, in the inbox either: what is moved from there may be

@@ -129,7 +129,8 @@ func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[ro
 // wait makes a class of a lane wait, no shorter than it does already.
 func wait(ctx context.Context, tx *txn, notifier string, class router.Class, until time.Time, now int64) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO waits (notifier, class, until, since) VALUES (?, ?, ?, ?)
-		ON CONFLICT (notifier, class) DO UPDATE SET since = CASE WHEN excluded.until > waits.until THEN excluded.since ELSE waits.since END,
+		ON CONFLICT (notifier, class) DO UPDATE SET
+		since = CASE WHEN excluded.until > waits.until THEN excluded.since ELSE waits.since END,
 		until = CASE WHEN excluded.until > waits.until THEN excluded.until ELSE waits.until END`, notifier, int64(class),
 		micros(until), now)
 	return err
@@ -152,7 +153,8 @@ func waiting(ctx context.Context, tx *txn, notifier string, now int64) (map[rout
 // Lanes returns the circuit breaker of every notifier that was ever told something, by name.
 func (s *Store) Lanes(ctx context.Context) ([]router.Lane, error) {
 	const query = `SELECT l.notifier, l.failures, l.rests, coalesce((
-		SELECT max(w.until) FROM waits w WHERE w.notifier = l.notifier AND w.until > ? AND w.until - w.since > ?), 0) FROM lanes l ORDER BY l.notifier`
+		SELECT max(w.until) FROM waits w WHERE w.notifier = l.notifier AND w.until > ? AND w.until - w.since > ?), 0)
+		FROM lanes l ORDER BY l.notifier`
 	found, err := all(ctx, s.read, query, []any{micros(s.cfg.Now()), router.LongWait.Microseconds()},
 		func(row scanner) (l router.Lane, err error) {
 			var rests, waits int64
@@ -166,8 +168,8 @@ func (s *Store) Lanes(ctx context.Context) ([]router.Lane, error) {
 	return found, nil
 }
 
-const backlogQuery = `SELECT notifier, class, count(*), min(owed_since) FROM deliveries WHERE state = 'waiting' AND class >= 0
-	GROUP BY notifier, class ORDER BY notifier, class`
+const backlogQuery = `SELECT notifier, class, count(*), min(owed_since) FROM deliveries
+	WHERE state = 'waiting' AND class >= 0 GROUP BY notifier, class ORDER BY notifier, class`
 
 // Backlog says what is owed, by notifier and class.
 func (s *Store) Backlog(ctx context.Context) ([]router.Backlog, error) {

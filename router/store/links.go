@@ -19,7 +19,8 @@ const (
 	maxKeys   = 100
 )
 
-const placeColumns = `d.incident, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by, d.notifier, d.key, d.routing_key,
+const placeColumns = `d.incident, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by,
+	d.notifier, d.key, d.routing_key,
 	CASE WHEN d.tried_since > 0 THEN d.tried_since WHEN d.may_exist = 1 THEN i.opened_at ELSE 0 END,
 	CASE WHEN d.told_open = 1 AND (d.open = 1 OR d.state <> 'waiting') THEN 1 ELSE 0 END,
 	coalesce(l.id, ''), coalesce(l.number, 0), coalesce(l.url, '')`
@@ -62,7 +63,8 @@ func (s *Store) PlacesByKey(ctx context.Context, kind router.Kind, keys ...strin
 // others.
 func (s *Store) Unlinked(ctx context.Context, kind router.Kind, since time.Time) ([]router.Place, error) {
 	return s.places(ctx, `SELECT `+placeColumns+` FROM `+placeTables+`
-		WHERE d.keyed = 1 AND d.kind = ? AND d.open = 1 AND d.updated_at > ? AND d.incident <> 0 AND d.have > 0 AND d.state <> 'parked'
+		WHERE d.keyed = 1 AND d.kind = ? AND d.open = 1 AND d.updated_at > ? AND d.incident <> 0 AND d.have > 0
+		AND d.state <> 'parked'
 		AND (l.id IS NULL OR l.stale = 1) ORDER BY d.updated_at DESC, d.id DESC LIMIT ?`, string(kind), micros(since),
 		maxPlaces)
 }
@@ -137,7 +139,7 @@ func (s *Store) record(ctx context.Context, tx *txn, known []router.Owed) error 
 // writeOneAlreadyThere changes the receipt as well: it says what the service has. A page that a person ended there, and
 // that was told of something after that, may have opened anew by it: that is ended, too. One that the service ended by
 // itself, and that was told of something after that, is the page that is owed. One that a person opened there, and that
-// was told of the end after that, is over: it is told once more.
+// was told of the end after that, is over: it is told once more. So is one beside which more may be left there.
 func writeOneAlreadyThere(ctx context.Context, tx *txn, o *router.Owed, now int64) error {
 	var id, toldAt int64
 	var body []byte
@@ -165,12 +167,13 @@ func writeOneAlreadyThere(ctx context.Context, tx *txn, o *router.Owed, now int6
 		}
 	}
 	_, err = tx.ExecContext(ctx,
-		`UPDATE deliveries SET open = ?, opening = CASE WHEN ? > 0 THEN ? ELSE opening END, severity = ?, told_open = ?, receipt = ?,
-		owed = owed + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END, cosmetic = 0 WHERE id = ?`,
+		`UPDATE deliveries SET open = ?, opening = CASE WHEN ? > 0 THEN ? ELSE opening END, severity = ?,
+			told_open = ?, receipt = ?, owed = owed + CASE WHEN state = 'waiting' THEN 1 ELSE 0 END, cosmetic = 0 WHERE id = ?`,
 		toInt(o.Open), o.Opening, o.Opening, int64(o.Severity), toInt(o.Open && !buried || revived), string(body), id)
-	if err == nil && (revived || buried) {
+	if err == nil && (revived || buried || o.Left) {
 		_, err = tx.ExecContext(ctx,
-			`UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ? WHERE id = ? AND state <> 'waiting'`,
+			`UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ? WHERE id = ?
+				AND state <> 'waiting'`,
 			now, now, id)
 	}
 	if err == nil {
@@ -221,7 +224,8 @@ func noteReceipt(ctx context.Context, tx *txn, r *router.Result, before router.R
 		return false, nil
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting',
-		next_at = CASE WHEN state = 'waiting' THEN next_at ELSE ? END, owed_since = CASE WHEN state = 'waiting' THEN owed_since ELSE ? END,
+		next_at = CASE WHEN state = 'waiting' THEN next_at ELSE ? END,
+		owed_since = CASE WHEN state = 'waiting' THEN owed_since ELSE ? END,
 		class = `+classSQL("", "", "")+` WHERE incident = ? AND keyed = 1 AND state IN ('waiting', 'delivered') AND open = 1`,
 		now, now, incident)
 	return true, err

@@ -125,7 +125,8 @@ func listed(found []router.Incident) (these string, numbers []any) {
 
 // troubled are the incidents of which not everybody was told, some more than once; 0 stands for notices. As UNION it
 // made SQLite go through all deliveries, by their incidents, to have the numbers in order.
-const troubled = `SELECT incident FROM deliveries WHERE state = 'parked' UNION ALL SELECT incident FROM deliveries WHERE state = 'waiting' AND failing_since > 0`
+const troubled = `SELECT incident FROM deliveries WHERE state = 'parked'
+	UNION ALL SELECT incident FROM deliveries WHERE state = 'waiting' AND failing_since > 0`
 
 // The places of incidents that are over in the order of what is worst: those that are not have lower ones.
 const placeTroubled, placeOver = 200, 210

@@ -55,6 +55,22 @@ func TestWhatTheNextIncidentHasIsNotLeftOfALostDatabase(t *testing.T) {
 	})
 }
 
+// TestWhatIsLeftOfALostDatabaseEndsWithAPageThatAPersonEnded has its service asked once, though it knows of the end.
+func TestWhatIsLeftOfALostDatabaseEndsWithAPageThatAPersonEnded(t *testing.T) {
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		attempt(t, s, "page", openReceipt)
+		over, ended := failing(1), owedPage(false)
+		over.State, over.First, over.PageOnRise = router.IncidentResolved, true, true
+		ended.At, ended.Left = noon.Add(time.Hour), true
+		check(t, s.Commit(context.Background(),
+			router.Batch{Incidents: []router.Incident{over}, AlreadyThere: []router.Owed{ended}}))
+		n, ok := attempt(t, s, "page", router.Receipt{Own: made("dedup_key", rateKey)})
+		if !ok || n.Open || n.Receipt.Open || len(n.Left()) != 3 {
+			t.Errorf("told %v: %+v, left %v", ok, n, n.Left())
+		}
+	})
+}
+
 // TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain is for a webhook that comes late: what we told in between
 // opened the page anew.
 func TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain(t *testing.T) {

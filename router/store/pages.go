@@ -57,7 +57,8 @@ const pageStampQuery = `
 	UNION ALL SELECT 5, count(*), 0, 0 FROM deliveries WHERE state = 'waiting'
 	UNION ALL SELECT 6, count(*), 0, 0 FROM deliveries WHERE state = 'parked'
 	UNION ALL SELECT 7, count(*), 0, 0 FROM deliveries WHERE claimed_until > 0
-	UNION ALL SELECT 8, CAST(coalesce(sum(turns), 0) AS BIGINT), CAST(coalesce(sum(failures), 0) AS BIGINT), CAST(coalesce(sum(refusals), 0) AS BIGINT) FROM lanes
+	UNION ALL SELECT 8, CAST(coalesce(sum(turns), 0) AS BIGINT), CAST(coalesce(sum(failures), 0) AS BIGINT),
+		CAST(coalesce(sum(refusals), 0) AS BIGINT) FROM lanes
 	ORDER BY 1`
 
 // PageStamp names the state of all that pages of the console show: the newest journal position, how far the fold is,

@@ -17,8 +17,10 @@ import (
 // probeable is the condition under which a parked delivery may be tried: its time has come, nobody is at another of the
 // same target and key, and no older one of these waits. See claimable.
 const probeable = `d.state = 'parked' AND d.next_at > 0 AND d.next_at <= ? AND coalesce((
-	SELECT max(other.claimed_until) FROM deliveries other WHERE other.state = 'waiting' AND other.target = d.target AND other.key = d.key), 0) <= ? AND coalesce((
-	SELECT min(older.id) FROM deliveries older WHERE older.state = 'waiting' AND older.target = d.target AND older.key = d.key), d.id) >= d.id`
+	SELECT max(other.claimed_until) FROM deliveries other
+	WHERE other.state = 'waiting' AND other.target = d.target AND other.key = d.key), 0) <= ? AND coalesce((
+	SELECT min(older.id) FROM deliveries older
+	WHERE older.state = 'waiting' AND older.target = d.target AND older.key = d.key), d.id) >= d.id`
 
 // nextProbe returns the parked delivery that is to be tried, of a class that need not wait; nil if there is none. It is
 // asked where nothing else is due: what was refused must not hold up what the service has not heard of.
@@ -60,7 +62,8 @@ func problems(ctx context.Context, tx *txn, incident, but int64) ([]router.Probl
 
 // replacing finds newer deliveries that may have made something under the key of a keyed delivery d: what is told of d
 // would fall on them.
-const replacing = `SELECT n.incident FROM deliveries n WHERE n.keyed = 1 AND n.key = d.key AND n.target = d.target AND n.id > d.id AND n.may_exist = 1`
+const replacing = `SELECT n.incident FROM deliveries n
+	WHERE n.keyed = 1 AND n.key = d.key AND n.target = d.target AND n.id > d.id AND n.may_exist = 1`
 
 // replacedBy returns the number of the incident that has replaced that of a keyed delivery at its service, 0 for none.
 func replacedBy(ctx context.Context, tx *txn, id int64) (incident int64, err error) {
@@ -74,7 +77,8 @@ func replacedBy(ctx context.Context, tx *txn, id int64) (incident int64, err err
 // refused, now, when it is tried again, and the revision.
 const (
 	stillFailing = `failing_since = CASE WHEN failing_since = 0 THEN ? ELSE failing_since END`
-	parking      = `was_parked = 1, refusals = refusals + 1, next_at = CASE WHEN owed > ? THEN ? ELSE CAST(? AS BIGINT) END,
+	parking      = `was_parked = 1, refusals = refusals + 1,
+		next_at = CASE WHEN owed > ? THEN ? ELSE CAST(? AS BIGINT) END,
 		state = CASE WHEN owed > ? THEN 'waiting' ELSE 'parked' END`
 )
 
@@ -97,7 +101,8 @@ func unpark(ctx context.Context, tx *txn, id, now int64) (refused, renewed bool,
 		return false, false, err
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', next_at = ?, owed_since = ? WHERE id IN (
-		SELECT d.id FROM deliveries d WHERE d.state = 'parked' AND d.notifier = ? AND d.last_error = ? AND d.id <> ? AND NOT EXISTS (`+replacing+`)
+		SELECT d.id FROM deliveries d WHERE d.state = 'parked' AND d.notifier = ? AND d.last_error = ? AND d.id <> ?
+		AND NOT EXISTS (`+replacing+`)
 		ORDER BY d.class, d.id LIMIT ?)`, now, now, notifier, words, id, released); err != nil {
 		return true, false, err
 	}

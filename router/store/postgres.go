@@ -104,9 +104,11 @@ func (s *Store) checkServer(ctx context.Context, config *pgx.ConnConfig) error {
 func (s *Store) storeTogether(ctx context.Context, rows []eventRow) (fresh []bool, err error) {
 	const query = `WITH numbered AS MATERIALIZED (
 			SELECT nextval(pg_get_serial_sequence('events', 'seq')) AS seq, given.* FROM (
-				SELECT * FROM unnest(?::text[], ?::bigint[], ?::text[], ?::text[]) WITH ORDINALITY AS t (digest, received_at, state, body, n) ORDER BY n
+				SELECT * FROM unnest(?::text[], ?::bigint[], ?::text[], ?::text[]) WITH ORDINALITY
+					AS t (digest, received_at, state, body, n) ORDER BY n
 			) AS given)
-		INSERT INTO events (seq, digest, received_at, state, body) SELECT seq, digest, received_at, state, body FROM numbered ORDER BY digest, seq
+		INSERT INTO events (seq, digest, received_at, state, body)
+			SELECT seq, digest, received_at, state, body FROM numbered ORDER BY digest, seq
 		ON CONFLICT (digest) DO NOTHING RETURNING digest`
 	n := len(rows)
 	digests, received, states, bodies := make([]string, n), make([]int64, n), make([]string, n), make([]string, n)

@@ -69,7 +69,8 @@ func (s *Store) EventProgress(ctx context.Context, digest string) (p router.Even
 		return p, fmt.Errorf("read journal: %w", err)
 	}
 	found, err := all(ctx, s.read,
-		`SELECT state, outcome, (SELECT count(*) FROM incidents WHERE wake_at > 0 AND wake_at <= ?) FROM events WHERE digest = ?`,
+		`SELECT state, outcome, (SELECT count(*) FROM incidents WHERE wake_at > 0 AND wake_at <= ?) FROM events
+			WHERE digest = ?`,
 		[]any{micros(s.cfg.Now().Add(dueSoon)), digest}, func(row scanner) (p router.EventProgress, err error) {
 			var state router.EventState
 			var due int64
@@ -105,7 +106,8 @@ func (s *Store) Deliveries(ctx context.Context, state router.DeliveryState, limi
 // deliveries reads deliveries by a condition, without the credential that is pinned to them.
 func deliveries(ctx context.Context, q querier, where string, args ...any) ([]router.Delivery, error) {
 	return all(ctx, q,
-		`SELECT id, incident, event, notifier, kind, state, attempts, last_error, next_at, updated_at, receipt FROM deliveries WHERE `+where,
+		`SELECT id, incident, event, notifier, kind, state, attempts, last_error, next_at, updated_at, receipt
+			FROM deliveries WHERE `+where,
 		args, func(row scanner) (d router.Delivery, err error) {
 			var next, updated int64
 			var receipt []byte
@@ -139,7 +141,8 @@ func (s *Store) Stats(ctx context.Context) (router.Stats, error) {
 		n, oldest   int64
 	}
 	counts, err := all(ctx, s.read, `
-		SELECT 'events', state, count(*), CASE state WHEN 'waiting' THEN min(received_at) ELSE 0 END FROM events WHERE state <> 'folded' GROUP BY state
+		SELECT 'events', state, count(*), CASE state WHEN 'waiting' THEN min(received_at) ELSE 0 END FROM events
+		WHERE state <> 'folded' GROUP BY state
 		UNION ALL SELECT 'incidents', state, count(*), 0 FROM incidents WHERE state <> 'resolved' GROUP BY state
 		UNION ALL SELECT 'deliveries', 'waiting', count(*), 0 FROM deliveries WHERE state = 'waiting'
 		UNION ALL SELECT 'deliveries', 'parked', count(*), 0 FROM deliveries WHERE state = 'parked'`, nil,

@@ -28,7 +28,8 @@ func (s *Store) ReadingsBetween(ctx context.Context, flow router.FlowID, event s
 		until = micros(to)
 	}
 	found, err := all(ctx, s.read, `SELECT level, slot, at, value, p50, requests FROM (
-		SELECT * FROM readings WHERE waba = ? AND flow = ? AND event = ? AND at >= ? AND at < ? ORDER BY at DESC, level LIMIT ?) AS newest ORDER BY at, level`,
+		SELECT * FROM readings WHERE waba = ? AND flow = ? AND event = ? AND at >= ? AND at < ?
+		ORDER BY at DESC, level LIMIT ?) AS newest ORDER BY at, level`,
 		[]any{flow.WABA, flow.Flow, event, micros(from), until, maxReadings}, func(row scanner) (router.AlertReading, error) {
 			r := router.AlertReading{FlowID: flow, Event: event}
 			var slot, at int64
@@ -45,9 +46,10 @@ func (s *Store) ReadingsBetween(ctx context.Context, flow router.FlowID, event s
 
 // writeReadings keeps the newest of each slot.
 func writeReadings(ctx context.Context, tx *txn, b router.Batch) error {
-	const query = `INSERT INTO readings (waba, flow, event, level, slot, at, value, p50, requests) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (waba, flow, event, level, slot) DO UPDATE SET at = excluded.at, value = excluded.value, p50 = excluded.p50,
-		requests = excluded.requests WHERE excluded.at >= readings.at`
+	const query = `INSERT INTO readings (waba, flow, event, level, slot, at, value, p50, requests)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (waba, flow, event, level, slot) DO UPDATE SET at = excluded.at, value = excluded.value,
+		p50 = excluded.p50, requests = excluded.requests WHERE excluded.at >= readings.at`
 	return each(ctx, tx, b.Readings, query, func(r router.AlertReading) ([]any, error) {
 		return []any{r.WABA, r.Flow, r.Event, string(r.Level), micros(r.Slot), micros(r.At), orNull(r.Value), orNull(r.P50),
 			orNull(r.Requests)}, nil

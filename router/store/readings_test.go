@@ -1,13 +1,13 @@
 package store_test
 
 import (
-	"flowbridge/router/store/storetest"
 	"fmt"
 	"testing"
 	"time"
 
 	"flowbridge/router"
 	"flowbridge/router/store"
+	"flowbridge/router/store/storetest"
 )
 
 // sweptAt sweeps with the usual settings.

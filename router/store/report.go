@@ -23,7 +23,8 @@ func (s *Store) ReportData(ctx context.Context, f router.ReportFilter) (d router
 	d.Entries, err = all(ctx, s.read, `SELECT incident, n, at, recorded_at, kind, text, event FROM (
 		SELECT t.incident, t.n, t.at, t.recorded_at, t.kind, t.text, t.event FROM timeline t WHERE t.incident IN (
 			SELECT number FROM incidents WHERE `+where+` ORDER BY number DESC LIMIT ?)
-		AND t.kind IN ('paged', 'reminded', 'acknowledged', 'flapped') ORDER BY t.at DESC, t.incident DESC, t.n DESC LIMIT ?) AS newest
+		AND t.kind IN ('paged', 'reminded', 'acknowledged', 'flapped')
+		ORDER BY t.at DESC, t.incident DESC, t.n DESC LIMIT ?) AS newest
 		ORDER BY at, incident, n`, append(args, reportIncidents, reportEntries), scanEntry)
 	if err != nil {
 		return d, fmt.Errorf("read timelines of a report: %w", err)
@@ -41,7 +42,8 @@ func (s *Store) ReportData(ctx context.Context, f router.ReportFilter) (d router
 }
 
 // goingOn are the incidents that were not over at a time: each part has an index.
-const goingOn = `SELECT number FROM incidents WHERE state <> 'resolved' UNION ALL SELECT number FROM incidents WHERE state = 'resolved' AND resolved_at >= ?`
+const goingOn = `SELECT number FROM incidents WHERE state <> 'resolved'
+	UNION ALL SELECT number FROM incidents WHERE state = 'resolved' AND resolved_at >= ?`
 
 // reportWhere is what a report asks of an incident.
 func reportWhere(s *Store, f router.ReportFilter) (where string, args []any) {

@@ -158,7 +158,8 @@ const counts = `(a.active = 1 OR a.held_until > 0)`
 const needed = `coalesce(
 	(SELECT 1 FROM alerts a WHERE a.opened_by > 0 AND a.opened_by = e.seq AND ` + counts + ` LIMIT 1),
 	(SELECT 1 FROM alerts a WHERE a.closed_by > 0 AND a.closed_by = e.seq AND ` + counts + ` LIMIT 1),
-	(SELECT 1 FROM timeline t CROSS JOIN incidents i WHERE t.event > 0 AND t.event = e.seq AND i.number = t.incident AND i.state <> 'resolved' LIMIT 1),
+	(SELECT 1 FROM timeline t CROSS JOIN incidents i
+		WHERE t.event > 0 AND t.event = e.seq AND i.number = t.incident AND i.state <> 'resolved' LIMIT 1),
 	(SELECT 1 FROM timeline t CROSS JOIN alerts a WHERE t.event > 0 AND t.event = e.seq AND a.incident = t.incident AND ` +
 	counts + ` LIMIT 1), 0)`
 
@@ -332,7 +333,8 @@ func (s *Store) sweepNotices(ctx context.Context, before int64) (n int64, err er
 			for _, query := range []string{
 				`DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE incident = 0 AND event = ?)`,
 				`DELETE FROM deliveries WHERE incident = 0 AND event = ?`, `DELETE FROM notices WHERE event = ?`,
-				`DELETE FROM people WHERE event = ? AND NOT EXISTS (SELECT 1 FROM events e WHERE e.seq = people.event AND e.reduced < 2)`,
+				`DELETE FROM people WHERE event = ?
+				AND NOT EXISTS (SELECT 1 FROM events e WHERE e.seq = people.event AND e.reduced < 2)`,
 			} {
 				if err := each(ctx, tx, page, query, func(o notice) ([]any, error) { return []any{o.event}, nil }); err != nil {
 					return err

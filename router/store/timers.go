@@ -86,7 +86,8 @@ func (s *Store) AllSilences(ctx context.Context, limit int) ([]router.Silence, e
 // SilencesBefore returns those that come after one in that order, by its id; none after an id that nobody knows.
 func (s *Store) SilencesBefore(ctx context.Context, id string, limit int) ([]router.Silence, error) {
 	return s.silences(ctx,
-		`EXISTS (SELECT 1 FROM silences b WHERE b.id = ? AND (silences.since < b.since OR silences.since = b.since AND silences.id > b.id))
+		`EXISTS (SELECT 1 FROM silences b WHERE b.id = ?
+			AND (silences.since < b.since OR silences.since = b.since AND silences.id > b.id))
 		ORDER BY since DESC, id LIMIT ?`, id, limited(limit))
 }
 

@@ -94,7 +94,8 @@ func chart(t *testing.T, set map[string]any) string {
 func TestManifestsAreWhatKubernetesTakes(t *testing.T) {
 	sqlite, _ := Read("kubernetes-sqlite.yaml")
 	postgres, _ := Read("kubernetes-postgres.yaml")
-	const url = "postgres://flowbridge@db.example.com/flowbridge?sslmode=verify-full&passfile=/run/secrets/flowbridge/pgpass"
+	const url = "postgres://flowbridge@db.example.com/flowbridge?sslmode=verify-full" +
+		"&passfile=/run/secrets/flowbridge/pgpass"
 	for _, c := range []struct {
 		name, text string
 		several    bool

@@ -115,29 +115,20 @@ func Play(ctx context.Context, cfg Config) (err error) {
 		return fmt.Errorf("a folder for the database (TMPDIR names another place): %w", err)
 	}
 	defer os.RemoveAll(dir)
-
-	d := demo{cfg: cfg, rules: loaded, out: teller{w: cfg.Out, ansi: cfg.ANSI}, answers: map[string]int{}}
-	d.slack = sandbox.NewSlack(sandbox.SlackConfig{
-		Token: slackToken, SigningSecret: signingSecret, Channels: addresses(loaded, slack.Kind),
-		People: people, Scopes: []string{"chat:write", "users:read"}, Keep: remembered, Now: d.clock.now,
-	})
-	d.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{routingKey}, OnCall: onCall.name(),
-		Keep: remembered, Now: d.clock.now})
-	slackServer, pagerServer := &http.Server{Handler: d.slack}, &http.Server{Handler: d.pager}
-	var listeners [5]net.Listener
-	for i := range listeners {
-		if listeners[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return err
-		}
-		defer listeners[i].Close()
+	at, err := listen()
+	if err != nil {
+		return err
 	}
-	public, admin, slackAt, pagerAt := listeners[0], listeners[1], listeners[2], listeners[3]
-	d.pageAt, d.page = listeners[4], newPage(&d)
-	d.public, d.admin = address(public), address(admin)
+	defer at.close()
+
+	d := &demo{cfg: cfg, rules: loaded, out: teller{w: cfg.Out, ansi: cfg.ANSI}, answers: map[string]int{},
+		public: address(at.public), admin: address(at.admin), pageAt: at.page}
+	d.page = newPage(d)
+	d.standIn()
 	d.bridge, err = cfg.Open(ctx, Settings{
 		Rules: loaded, RulesShown: shown, DB: filepath.Join(dir, "demo.db"), PublicURL: d.admin,
 		AppSecret: appSecret, VerifyToken: "demo-verify-token",
-		SlackToken: slackToken, SlackURL: address(slackAt) + "/api/", PagerDutyURL: address(pagerAt),
+		SlackToken: slackToken, SlackURL: address(at.slack) + "/api/", PagerDutyURL: address(at.pager),
 		SigningSecret: signingSecret, WebhookSecret: webhookSecret,
 		// Its day lasts a second, and within it the stand-ins keep their limits by its clock.
 		Unbudgeted: d.clock.playing, Now: d.clock.now,
@@ -146,20 +137,58 @@ func Play(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	return d.run(ctx, at)
+}
+
+// listeners are where everything in the demo is reached, all on this machine.
+type listeners struct{ public, admin, slack, pager, page net.Listener }
+
+// listen opens them at ports that are free.
+func listen() (l listeners, err error) {
+	for _, one := range []*net.Listener{&l.public, &l.admin, &l.slack, &l.pager, &l.page} {
+		if *one, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			l.close()
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+func (l *listeners) close() {
+	for _, one := range []net.Listener{l.public, l.admin, l.slack, l.pager, l.page} {
+		if one != nil {
+			one.Close() // those that were served are closed already
+		}
+	}
+}
+
+// standIn makes the services that the bridge tells, and that send it what people do there.
+func (d *demo) standIn() {
+	d.slack = sandbox.NewSlack(sandbox.SlackConfig{
+		Token: slackToken, SigningSecret: signingSecret, Channels: addresses(d.rules, slack.Kind),
+		People: people, Scopes: []string{"chat:write", "users:read"}, Keep: remembered, Now: d.clock.now,
+	})
+	d.pager = sandbox.NewPagerDuty(sandbox.PagerDutyConfig{
+		RoutingKeys: []router.Secret{routingKey}, OnCall: onCall.name(), Keep: remembered, Now: d.clock.now,
+	})
 	d.slack.Connect(d.public+"/slack/actions", d.public+"/slack/commands")
 	d.pager.Subscribe(d.public+"/webhooks/pagerduty", webhookSecret)
+}
 
+// run serves the bridge and the services while it tells the story and goes on from there.
+func (d *demo) run(ctx context.Context, at listeners) error {
+	slackServer, pagerServer := &http.Server{Handler: d.slack}, &http.Server{Handler: d.pager}
 	ctx, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	var fault error
 	running.Go(func() {
 		defer stop() // the story ends with the bridge
-		fault = d.bridge.Run(ctx, public, admin)
+		fault = d.bridge.Run(ctx, at.public, at.admin)
 		_, _ = slackServer.Close(), pagerServer.Close()
 	})
-	running.Go(func() { _ = slackServer.Serve(slackAt) })
-	running.Go(func() { _ = pagerServer.Serve(pagerAt) })
-	err = d.tell(ctx)
+	running.Go(func() { _ = slackServer.Serve(at.slack) })
+	running.Go(func() { _ = pagerServer.Serve(at.pager) })
+	err := d.tell(ctx)
 	stop()
 	running.Wait()
 	return errors.Join(err, fault)

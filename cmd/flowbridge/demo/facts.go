@@ -20,42 +20,67 @@ type fact struct{ what, value string }
 
 // facts gathers what the story came to.
 func (d *demo) facts(ctx context.Context, now snapshot) ([]fact, error) {
-	facts := []fact{{"posts", howMany(d.answers)}}
-	for _, ch := range now.channels {
+	acts, err := d.acts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	faults, err := d.faults(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(
+		[]fact{{"posts", howMany(d.answers)}},
+		now.inChannels(),
+		now.inPagerDuty(),
+		acts,
+		[]fact{d.pagerSays(), d.pagerIsTold(), d.toldAlone()},
+		faults,
+	), nil
+}
+
+// inChannels counts what stands in each channel.
+func (s *snapshot) inChannels() (facts []fact) {
+	for _, ch := range s.channels {
 		lines, edits := 0, 0
-		for _, m := range now.messages[ch.Name] {
+		for _, m := range s.messages[ch.Name] {
 			edits += m.Edited
 			if m.ThreadTS != "" {
 				lines++
 			}
 		}
-		facts = append(facts, fact{ch.Name,
-			fmt.Sprintf("%d messages, %d lines in their threads, %d edits", len(now.messages[ch.Name])-lines, lines, edits)})
+		facts = append(facts, fact{ch.Name, fmt.Sprintf("%d messages, %d lines in their threads, %d edits",
+			len(s.messages[ch.Name])-lines, lines, edits)})
 	}
+	return facts
+}
+
+// inPagerDuty is what stands at PagerDuty. How often it was told is not compared: a card may have an address before or
+// after.
+func (s *snapshot) inPagerDuty() (facts []fact) {
 	linked := 0
-	// how often it was told is not compared: its card may have an address before or after
-	for _, inc := range now.incidents {
+	for _, inc := range s.incidents {
 		if slices.ContainsFunc(inc.Links, func(l sandbox.Link) bool { return strings.HasPrefix(l.Text, "Slack: ") }) {
 			linked++
 		}
-		facts = append(facts, fact{fmt.Sprintf("PagerDuty #%d", inc.Number), fmt.Sprintf("%s: %s, %s", signalOf(inc.DedupKey),
-			inc.Status, inc.Severity)})
+		facts = append(facts, fact{fmt.Sprintf("PagerDuty #%d", inc.Number),
+			fmt.Sprintf("%s: %s, %s", signalOf(inc.DedupKey), inc.Status, inc.Severity)})
 	}
-	facts = append(facts, fact{"linked to cards", fmt.Sprintf("%d of %d PagerDuty incidents", linked, len(now.incidents))})
-	facts = append(facts, fact{"change events", fmt.Sprint(len(now.changes))})
+	return append(facts,
+		fact{"linked to cards", fmt.Sprintf("%d of %d PagerDuty incidents", linked, len(s.incidents))},
+		fact{"change events", fmt.Sprint(len(s.changes))})
+}
 
-	acts, err := d.acts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	facts = append(facts, acts...)
+// toldAlone is what single people were told in Slack.
+func (d *demo) toldAlone() fact {
 	var alone []string
 	for _, told := range d.slack.Told() {
 		alone = append(alone, told.Text)
 	}
-	facts = append(facts, d.pagerSays(), d.pagerIsTold(),
-		fact{"told alone", slackDate.ReplaceAllString(strings.Join(alone, "; "), "$1")})
+	return fact{"told alone", slackDate.ReplaceAllString(strings.Join(alone, "; "), "$1")}
+}
 
+// faults counts what should not happen at all.
+func (d *demo) faults(ctx context.Context, now snapshot) ([]fact, error) {
 	refused := 0
 	for _, call := range slices.Concat(d.slack.Calls(), d.pager.Calls()) {
 		// what a lost database may have left is resolved in vain
@@ -78,13 +103,13 @@ func (d *demo) facts(ctx context.Context, now snapshot) ([]fact, error) {
 			leaks++
 		}
 	}
-	return append(facts,
-		fact{"calls refused", fmt.Sprint(refused)},
-		fact{"deliveries parked", fmt.Sprint(stats.Deliveries[router.DeliveryParked])},
-		fact{"posts unreadable", fmt.Sprint(stats.Events[router.EventUnreadable])},
-		fact{"warnings logged", fmt.Sprint(worries)},
-		fact{"personal data", fmt.Sprintf("%d of %d words can be seen", leaks, len(personal))},
-	), nil
+	return []fact{
+		{"calls refused", fmt.Sprint(refused)},
+		{"deliveries parked", fmt.Sprint(stats.Deliveries[router.DeliveryParked])},
+		{"posts unreadable", fmt.Sprint(stats.Events[router.EventUnreadable])},
+		{"warnings logged", fmt.Sprint(worries)},
+		{"personal data", fmt.Sprintf("%d of %d words can be seen", leaks, len(personal))},
+	}, nil
 }
 
 // signalOf is the end of a dedup key, which names the signal, and of a second page how bad it is.

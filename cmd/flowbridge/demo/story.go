@@ -1,9 +1,11 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,35 +34,31 @@ type step struct {
 	note   string         // what is special about it
 }
 
-// daySteps is a day of trouble, in order of arrival.
+// daySteps is a day of trouble, scene by scene, in order of arrival.
 func daySteps() []step {
-	at := func(hour, minute int) time.Duration {
-		return time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute
-	}
-	status := func(flow, from, to string) whatsapp.Sample {
-		return whatsapp.Sample{Event: router.FlowStatusChange, Flow: flow, OldStatus: from, NewStatus: to}
-	}
-	up := func(flow, event string, threshold, value float64) whatsapp.Sample {
-		return whatsapp.Sample{Event: event, Flow: flow, Threshold: &threshold, Value: &value, AlertState: router.Activated}
-	}
-	down := func(flow, event string, threshold, value float64) whatsapp.Sample {
-		return whatsapp.Sample{Event: event, Flow: flow, Threshold: &threshold, Value: &value, AlertState: router.Deactivated}
-	}
-	expires := func(flow string, days float64) whatsapp.Sample {
-		return whatsapp.Sample{Event: router.FlowVersionExpiryWarning, Flow: flow, Value: &days}
-	}
-	account := func(event, change string) whatsapp.Sample {
-		return whatsapp.Sample{Event: event, Change: change, WABA: shop}
-	}
-	const templates = "MESSAGE_TEMPLATE_STATUS_UPDATE"
-	const errorRate, latency, availability, clientErrors = router.EndpointErrorRate, router.EndpointLatency,
-		router.EndpointAvailability, router.ClientErrorRate
+	steps := slices.Concat(
+		quietMorning(),
+		errorsOfCheckout(),
+		recoveryOfCheckout(),
+		newsOfTheAccount(),
+		latencyOfCheckout(),
+		lateEvening(),
+	)
+	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
+	return steps
+}
+
+func quietMorning() []step {
 	return []step{
 		{at: at(7, 50), sample: whatsapp.Sample{Event: whatsapp.SampleTest},
 			note: "Meta's Test button: no rule names it, so default speaks"},
 		{at: at(8, 2), sample: status(checkout, router.Draft, router.Published)},
+	}
+}
 
-		// The ladder goes up, and two more signals of the same flow go wrong beside it.
+// errorsOfCheckout go up the ladder, and two more signals of the same flow go wrong beside them.
+func errorsOfCheckout() []step {
+	return []step{
 		{at: at(9, 5), sample: up(checkout, errorRate, 5, 6.4)},
 		{at: at(9, 5), sample: up(checkout, errorRate, 5, 6.4),
 			note: "the same post again, as Meta sends it after a late answer"},
@@ -72,8 +70,12 @@ func daySteps() []step {
 		{at: at(9, 50), sample: up(checkout, errorRate, 50, 66.6), note: "active already: new numbers"},
 		{at: at(10, 10), sample: status(checkout, router.Published, router.Throttled)},
 		{at: at(10, 40), sample: status(checkout, router.Throttled, router.Blocked)},
+	}
+}
 
-		// It comes down again, one step after the other.
+// recoveryOfCheckout comes down again, one step after the other.
+func recoveryOfCheckout() []step {
+	return []step{
 		{at: at(11, 15), sample: down(checkout, availability, 90, 99.6), late: presses(payments, "resolve", "Resolve", 2),
 			note: "before Slack shows it, a payments engineer presses Resolve"},
 		{at: at(11, 20), sample: down(checkout, errorRate, 50, 23)},
@@ -83,8 +85,13 @@ func daySteps() []step {
 		{at: at(12, 5), older: 40 * time.Minute, sample: up(checkout, errorRate, 10, 12.5),
 			note: "late: it is older than the recovery"},
 		{at: at(12, 20), sample: status(checkout, router.Throttled, router.Published)},
+	}
+}
 
-		// The rest of the day: news, and what becomes of the account and of a template.
+// newsOfTheAccount are notices, what people write, and what becomes of the account and of a template.
+func newsOfTheAccount() []step {
+	const templates = "MESSAGE_TEMPLATE_STATUS_UPDATE"
+	return []step{
 		{at: at(13, 10), sample: account(router.AccountUpdate, "SCHEDULE_FOR_DISABLE"),
 			note: "a ban is announced: there is a week to request a review"},
 		{at: at(14, 30), sample: whatsapp.Sample{Event: router.FlowResponse}, note: "a filled form, with personal data"},
@@ -99,19 +106,29 @@ func daySteps() []step {
 			"display_phone_number": "15550100100", "event": "THROUGHPUT_UPGRADE",
 			"max_daily_conversations_per_business": "TIER_UNLIMITED"}},
 		{at: at(16, 10), sample: account(templates, "PAUSED"), note: "it returns by itself when the pause is over"},
-		{at: at(17, 30), field: "flows", value: map[string]any{"event": latency, "flow_id": signUp,
-			"alert_state": router.Activated,
-			"threshold":   1000, "p90_latency": 1240, "p50_latency": 300, "requests_count": 7},
+		{at: at(19, 20), sample: account(router.AccountUpdate, "REINSTATE"), note: "the review was won"},
+		{at: at(22, 10), sample: account(templates, "UNPAUSE"), note: "which Meta calls an approval: the pause is over"},
+	}
+}
+
+// latencyOfCheckout is trouble that comes and goes, after two posts that must not make any.
+func latencyOfCheckout() []step {
+	return []step{
+		{at: at(17, 30), field: "flows", value: map[string]any{
+			"event": latency, "flow_id": signUp, "alert_state": router.Activated,
+			"threshold": 1000, "p90_latency": 1240, "p50_latency": 300, "requests_count": 7},
 			note: "seven requests: a rule drops it"},
 		{at: at(18, 0), sample: whatsapp.Sample{Event: router.FlowStatusChange}, forged: true,
 			note: "forged: BLOCKED, signed with another secret"},
-		{at: at(19, 20), sample: account(router.AccountUpdate, "REINSTATE"), note: "the review was won"},
 		{at: at(20, 30), sample: up(checkout, latency, 5000, 6200)},
 		{at: at(21, 10), sample: down(checkout, latency, 5000, 2900)},
-		{at: at(22, 10), sample: account(templates, "UNPAUSE"), note: "which Meta calls an approval: the pause is over"},
+	}
+}
 
-		// What is still open when the day ends.
-		{at: at(22, 50), sample: up(signUp, clientErrors, 5, 8.25)},
+// lateEvening is what is still open when the day ends.
+func lateEvening() []step {
+	return []step{
+		{at: at(22, 50), sample: up(signUp, router.ClientErrorRate, 5, 8.25)},
 		{at: at(22, 55), act: silences(growth, "#flow-ops", 7), note: "they know why, and want to hear no more of it"},
 		{at: at(23, 20), sample: up(checkout, availability, 90, 82.5)},
 		{at: at(23, 25), sample: up(checkout, errorRate, 5, 7.9)},
@@ -123,6 +140,37 @@ func daySteps() []step {
 	}
 }
 
+// Signals of which several scenes tell.
+const (
+	errorRate    = router.EndpointErrorRate
+	latency      = router.EndpointLatency
+	availability = router.EndpointAvailability
+)
+
+func at(hour, minute int) time.Duration {
+	return time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute
+}
+
+func status(flow, from, to string) whatsapp.Sample {
+	return whatsapp.Sample{Event: router.FlowStatusChange, Flow: flow, OldStatus: from, NewStatus: to}
+}
+
+func up(flow, event string, threshold, value float64) whatsapp.Sample {
+	return whatsapp.Sample{Event: event, Flow: flow, Threshold: &threshold, Value: &value, AlertState: router.Activated}
+}
+
+func down(flow, event string, threshold, value float64) whatsapp.Sample {
+	return whatsapp.Sample{Event: event, Flow: flow, Threshold: &threshold, Value: &value, AlertState: router.Deactivated}
+}
+
+func expires(flow string, days float64) whatsapp.Sample {
+	return whatsapp.Sample{Event: router.FlowVersionExpiryWarning, Flow: flow, Value: &days}
+}
+
+func account(event, change string) whatsapp.Sample {
+	return whatsapp.Sample{Event: event, Change: change, WABA: shop}
+}
+
 // examples are commands that go on with the story, for a shell in which BRIDGE is where Meta posts.
 var examples = []struct {
 	says     string
@@ -131,15 +179,17 @@ var examples = []struct {
 	{"You take the availability incident: its card turns yellow, and PagerDuty knows.",
 		[]string{"incidents acknowledge 8"}},
 	{"Checkout answers again: this resolves it, in Slack and in PagerDuty.",
-		[]string{
-			"send --url $BRIDGE --event ENDPOINT_AVAILABILITY \\\n      --threshold 90 --value 99.5 --alert-state DEACTIVATED"}},
+		[]string{"send --url $BRIDGE --event ENDPOINT_AVAILABILITY \\\n" +
+			"      --threshold 90 --value 99.5 --alert-state DEACTIVATED"}},
 	{"Its errors get worse, though somebody has them: who is on call is paged anew.",
-		[]string{"send --url $BRIDGE --event ENDPOINT_ERROR_RATE \\\n      --threshold 50 --value 58"}},
+		[]string{"send --url $BRIDGE --event ENDPOINT_ERROR_RATE \\\n" +
+			"      --threshold 50 --value 58"}},
 	{"Sign-up is blocked: everybody is told.",
-		[]string{"send --url $BRIDGE --event FLOW_STATUS_CHANGE \\\n      --flow " + signUp +
-			" --old-status THROTTLED --new-status BLOCKED"}},
+		[]string{"send --url $BRIDGE --event FLOW_STATUS_CHANGE \\\n" +
+			"      --flow " + signUp + " --old-status THROTTLED --new-status BLOCKED"}},
 	{"Meta announces a ban of the account, and takes it back.",
-		[]string{"send --url $BRIDGE --event ACCOUNT_UPDATE \\\n      --change SCHEDULE_FOR_DISABLE",
+		[]string{"send --url $BRIDGE --event ACCOUNT_UPDATE \\\n" +
+			"      --change SCHEDULE_FOR_DISABLE",
 			"send --url $BRIDGE --event ACCOUNT_UPDATE --change REINSTATE"}},
 	{"What is open, what is silenced, and who was told.",
 		[]string{"incidents", "silences", "deliveries --state all"}},

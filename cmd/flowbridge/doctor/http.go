@@ -105,8 +105,9 @@ const (
 // checkClock judges by the answer that fits best: a cache in between can make a Date old, and nothing makes it right by
 // chance.
 func (d *Doctor) checkClock() diagnosis {
-	const name, do = "clock",
-		"let the machine keep time (NTP): Slack's requests are refused when they seem five minutes old, and timelines mix clocks"
+	const name = "clock"
+	const do = "let the machine keep time (NTP): Slack's requests are refused when they seem five minutes old, and " +
+		"timelines mix clocks"
 	s := &d.skews
 	s.mu.Lock()
 	defer s.mu.Unlock()

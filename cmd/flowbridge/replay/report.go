@@ -157,13 +157,12 @@ func (r *Report) Notes() (notes []string) {
 		note("%d acts of people concern incidents that these rules do not open, and are left out.", r.ActsLeftOut)
 	}
 	if r.Reduced > 0 {
-		note(
-			"Of %d events not all that they said is kept (filled forms, what a rule drops, what was forgotten): a rule with "+
-				"when or fields may decide otherwise.", r.Reduced)
+		note("Of %d events not all that they said is kept (filled forms, what a rule drops, what was forgotten): a rule "+
+			"with when or fields may decide otherwise.", r.Reduced)
 	}
 	if r.DeliveriesLeftOut > 0 {
-		note(
-			"%d events about deliveries that needed a person are left out: whether these rules would have met them is not known.", r.DeliveriesLeftOut)
+		note("%d events about deliveries that needed a person are left out: whether these rules would have met them is "+
+			"not known.", r.DeliveriesLeftOut)
 	}
 	return notes
 }

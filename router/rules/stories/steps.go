@@ -35,8 +35,9 @@ func (s *reader) event(e yamldoc.Entry, at map[string]yamldoc.Entry) *Event {
 	}
 	field := read("field", s.Field)
 	if v, ok := at["value"]; ok && yamldoc.Follow(v.Value).Kind == yaml.MappingNode {
-		for _, key := range []string{"event", "flow", "threshold", "alert_state", "old_status", "new_status", "error_type",
-			"with"} {
+		for _, key := range []string{
+			"event", "flow", "threshold", "alert_state", "old_status", "new_status", "error_type", "with",
+		} {
 			if k, ok := at[key]; ok {
 				s.Wrong(k.At, k.Path, "stands in the value already", "a value that is a map is Meta's whole value")
 			}
@@ -75,6 +76,14 @@ func (s *reader) text(e yamldoc.Entry) string {
 	return ""
 }
 
+// textAt reads that of a key, "" where it is not given.
+func (s *reader) textAt(at map[string]yamldoc.Entry, key string) string {
+	if k, ok := at[key]; ok {
+		return s.text(k)
+	}
+	return ""
+}
+
 func (ev *Event) describe(r *rules.Rules) {
 	words := []string{ev.Name}
 	if ev.AlertState != "" {
@@ -98,9 +107,13 @@ func (ev *Event) describe(r *rules.Rules) {
 
 // acts are what a person can do in a story, and the event that it makes.
 var acts = map[string]string{
-	"acknowledge": router.Acknowledge, "unacknowledge": router.Unacknowledge, "resolve": router.Resolve,
-	"reopen": router.Reopen,
-	"page":   router.PageNow, "silence": router.AddSilence, "unsilence": router.EndSilence,
+	"acknowledge":   router.Acknowledge,
+	"unacknowledge": router.Unacknowledge,
+	"resolve":       router.Resolve,
+	"reopen":        router.Reopen,
+	"page":          router.PageNow,
+	"silence":       router.AddSilence,
+	"unsilence":     router.EndSilence,
 }
 
 func actKeys() []string { return slices.Sorted(maps.Keys(acts)) }
@@ -121,25 +134,12 @@ func (s *reader) act(e yamldoc.Entry) *Act {
 	if !ok {
 		return a
 	}
-	known := []string{"by", "in", "flow", "event"}
-	switch a.Name {
-	case router.AddSilence:
-		known = []string{"by", "in", "flow", "event", "waba", "for", "why", "id"}
-		known = append(known, s.Labels()...)
-	case router.EndSilence:
-		known = []string{"by", "in", "id"}
-	}
+	known := s.keysOfAct(a.Name)
 	if s.Rules() == nil && a.Name == router.AddSilence { // labels are not known
 		entries = slices.DeleteFunc(entries, func(k yamldoc.Entry) bool { return !slices.Contains(known, k.Key) })
 	}
 	at := s.keys(entries, known...)
-	text := func(key string) string {
-		if k, ok := at[key]; ok {
-			return s.text(k)
-		}
-		return ""
-	}
-	a.By = text("by")
+	a.By = s.textAt(at, "by")
 	if k, ok := at["in"]; ok {
 		if v, ok := s.Scalar(k.Value, k.Path); ok && s.Notifier(v) {
 			a.Through = v.Text
@@ -156,25 +156,42 @@ func (s *reader) act(e yamldoc.Entry) *Act {
 		a.Flow = flow
 		return a
 	}
-	a.Silence.ID, a.Silence.Why = text("id"), text("why")
-	if k, ok := at["for"]; ok {
-		a.Silence.For = s.Wait(k)
-	}
-	a.Silence.Scope = router.Scope{WABA: text("waba"), Flow: flow, Event: a.Event}
-	for _, k := range entries {
-		if slices.Contains(s.Labels(), k.Key) {
-			if a.Silence.Scope.Labels == nil {
-				a.Silence.Scope.Labels = map[string]string{}
-			}
-			if value, ok := s.Label(k); ok {
-				a.Silence.Scope.Labels[k.Key] = value
-			}
-		}
-	}
+	s.silence(a.Silence, entries, at)
+	a.Silence.Scope.Flow, a.Silence.Scope.Event = flow, a.Event
 	if _, timed := at["for"]; a.Name == router.AddSilence && !timed && flow == "" && at["flow"].Value == nil {
 		s.Absent(e.At, e.Path, "has no end", "add for: 1h, or flow: to silence it until it has recovered")
 	}
 	return a
+}
+
+// keysOfAct are those that the map of an act may have.
+func (s *reader) keysOfAct(name string) []string {
+	switch name {
+	case router.AddSilence:
+		return append([]string{"by", "in", "flow", "event", "waba", "for", "why", "id"}, s.Labels()...)
+	case router.EndSilence:
+		return []string{"by", "in", "id"}
+	}
+	return []string{"by", "in", "flow", "event"}
+}
+
+// silence reads what a silence has beside flow and event, which other acts have, too.
+func (s *reader) silence(to *Silence, entries []yamldoc.Entry, at map[string]yamldoc.Entry) {
+	to.ID, to.Why, to.Scope.WABA = s.textAt(at, "id"), s.textAt(at, "why"), s.textAt(at, "waba")
+	if k, ok := at["for"]; ok {
+		to.For = s.Wait(k)
+	}
+	for _, k := range entries {
+		if !slices.Contains(s.Labels(), k.Key) {
+			continue
+		}
+		if value, ok := s.Label(k); ok {
+			if to.Scope.Labels == nil {
+				to.Scope.Labels = map[string]string{}
+			}
+			to.Scope.Labels[k.Key] = value
+		}
+	}
 }
 
 // expectations reads `told` and `not_told`.
@@ -224,8 +241,7 @@ func (s *reader) told(step *Step, e yamldoc.Entry) {
 
 func verbs() []string {
 	return []string{string(VerbOpen), string(VerbRise), string(VerbEase), string(VerbResolve), string(VerbNotice),
-		string(VerbRemind),
-		string(VerbAcknowledge), string(VerbUnacknowledge), string(VerbUpdate)}
+		string(VerbRemind), string(VerbAcknowledge), string(VerbUnacknowledge), string(VerbUpdate)}
 }
 
 // expectation reads "open critical", "resolve" and the like.
@@ -248,8 +264,8 @@ func (s *reader) expectation(v yamldoc.Scalar) (x expectation, ok bool) {
 	case len(words) == 1:
 		return x, true
 	case len(words) > 2 || verb != VerbOpen && verb != VerbRise && verb != VerbEase && verb != VerbNotice:
-		s.Wrong(v.Node, v.Path, v.Written()+" has a word too many", "write one of "+strings.Join(verbs(), ", ")+
-			", with a severity where something is open or news")
+		s.Wrong(v.Node, v.Path, v.Written()+" has a word too many",
+			"write one of "+strings.Join(verbs(), ", ")+", with a severity where something is open or news")
 		return x, false
 	}
 	x.severity, ok = s.Severity(v, words[1])

@@ -146,8 +146,8 @@ rules:
 			`[{event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, alert_state: DEACTIVATED, told: {page: resolve}}, {late: 10m, event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5, told: nobody}]`, nil},
 		{"two incidents of one flow",
 			`[{event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5}, {event: ENDPOINT_ERROR_RATE, flow: Sign-up, threshold: 5}, {acknowledge: anna}]`,
-			[]string{
-				"! 2 incidents are open (CLIENT_ERROR_RATE of Sign-up, ENDPOINT_ERROR_RATE of Sign-up): say which with flow or event"}},
+			[]string{"! 2 incidents are open (CLIENT_ERROR_RATE of Sign-up, ENDPOINT_ERROR_RATE of Sign-up): " +
+				"say which with flow or event"}},
 		{"one of them",
 			`[{event: CLIENT_ERROR_RATE, flow: Sign-up, threshold: 5}, {event: ENDPOINT_ERROR_RATE, flow: Sign-up, threshold: 5}, {acknowledge: {by: anna, event: CLIENT_ERROR_RATE}, told: {page: acknowledge}}]`, nil},
 		{"nothing to acknowledge", `[{acknowledge: anna}]`, []string{"! there is no incident that is open"}},

@@ -1,0 +1,290 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"flowbridge/router"
+)
+
+// claimable is the condition under which a waiting delivery may be tried: its time has come, nobody is at it nor at
+// another of the same target and key (a younger one, where this one was parked meanwhile), and no older one of
+// these still waits: a resolve must not overtake its trigger, nor the trigger of the next incident with the same key.
+//
+// It is written so that PostgreSQL has a single plan, by deliveries_waiting for the oldest: what waits comes
+// and goes faster than its statistics, and while those say that nothing waits every index looks as good as another. As
+// NOT EXISTS a claim among 5,000 took it seconds.
+const claimable = `d.state = 'waiting' AND d.class >= 0 AND d.next_at <= ? AND (
+	SELECT max(other.claimed_until) FROM deliveries other
+	WHERE other.state = 'waiting' AND other.target = d.target AND other.key = d.key) <= ? AND d.id = (
+	SELECT min(older.id) FROM deliveries older
+	WHERE older.state = 'waiting' AND older.target = d.target AND older.key = d.key)`
+
+// Claim takes a notifier's most important delivery that may be tried, until the lease ends, and returns all that the
+// notifier needs to bring its service to the newest state; nil if there is none. The attempt is on disk before
+// Claim returns: after a crash the next one knows that something may exist. What the budgets have no room for waits,
+// which is no failure; short says how many classes had to.
+func (s *Store) Claim(ctx context.Context, ask router.Ask) (n *router.Notification, short int, err error) {
+	if due, err := s.mayBeDue(ctx, ask.Notifier, micros(ask.Now)); err != nil || !due {
+		return nil, 0, err
+	}
+	err = s.inShared(ctx, func(ctx context.Context, tx *txn) error {
+		n, short, err = s.claim(ctx, tx, &ask)
+		return err
+	})
+	s.agenda.changed(ask.Notifier)
+	if err != nil {
+		return nil, 0, fmt.Errorf("claim delivery: %w", err)
+	}
+	return n, short, nil
+}
+
+func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.Notification, short int, err error) {
+	now := micros(ask.Now)
+	l, err := lockLane(ctx, tx, ask.Notifier)
+	if err != nil || l.rests > now {
+		return nil, 0, err
+	}
+	if l.down() {
+		if probing, err := inFlight(ctx, tx, ask.Notifier, now); probing || err != nil {
+			return nil, 0, err
+		}
+	}
+	blocked, err := waiting(ctx, tx, ask.Notifier, now)
+	if err != nil {
+		return nil, 0, err
+	}
+	for {
+		c, err := next(ctx, tx, ask, &l, blocked)
+		if err == nil && c == nil {
+			c, err = nextProbe(ctx, tx, ask, blocked)
+		}
+		if err != nil || c == nil {
+			return nil, short, err
+		}
+		c.n.Target.Credential = s.routingKey(ask.Notifier, c.routingKey)
+		c.n.Target.Address = s.address(ask.Notifier, c.n.Target.Address)
+		if c.n.Class == router.ClassDigested {
+			if many, err := manyDigested(ctx, tx, ask.Notifier); many || err != nil {
+				if err != nil {
+					return nil, short, err
+				}
+				blocked[c.n.Class] = true // the digest stands in for them still
+				continue
+			}
+		}
+		if err := c.load(ctx, tx, ask); err != nil {
+			return nil, short, err
+		}
+		if ask.Charges != nil {
+			until, err := spend(ctx, tx, ask.Now, ask.Charges(&c.n))
+			if err != nil {
+				return nil, short, err
+			}
+			if !until.IsZero() {
+				short++
+				blocked[c.n.Class] = true
+				if err := wait(ctx, tx, ask.Notifier, c.n.Class, until, now); err != nil {
+					return nil, short, err
+				}
+				continue
+			}
+		}
+		l.turns++
+		c.n.Failures = int(l.failures)
+		return &c.n, short, errors.Join(c.take(ctx, tx, ask), writeLane(ctx, tx, ask.Notifier, l))
+	}
+}
+
+// inFlight says whether somebody tries a delivery to a notifier.
+func inFlight(ctx context.Context, tx *txn, notifier string, now int64) (bool, error) {
+	var n int
+	err := tx.QueryRowContext(ctx,
+		`SELECT count(*) FROM deliveries
+		WHERE claimed_until > 0 AND claimed_until > ? AND notifier = ? AND state = 'waiting'`, now, notifier).Scan(&n)
+	return n > 0, err
+}
+
+// candidate is a delivery that may be claimed.
+type candidate struct {
+	n               router.Notification
+	id              int64
+	routingKey      string // as it is stored
+	parked          bool   // and is to be probed
+	incident, event int64
+	since           int64 // owed since
+	told            telling
+	unsettled       string     // id of a digest that may have told of it
+	body            digestBody // of the digest that it is told in, if there is one
+}
+
+// pick returns the first delivery to a notifier under a condition, of a class that need not wait; nil if there is none.
+func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked map[router.Class]bool,
+	args ...any) (*candidate, error) {
+	args = append([]any{notifier}, args...)
+	classes := ""
+	for _, c := range router.Classes() {
+		if !blocked[c] {
+			classes += ", ?"
+			args = append(args, int64(c))
+		}
+	}
+	if classes == "" {
+		return nil, nil
+	}
+	c := &candidate{n: router.Notification{Target: router.Target{Notifier: notifier}}}
+	var mayExist, open, failing int64
+	var receipt []byte
+	err := tx.QueryRowContext(ctx,
+		`SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.failing_since,
+		d.was_parked = 1, d.refusals, d.may_exist, d.open, d.opening, d.severity, d.receipt, d.key, d.class,
+		d.told, d.digest, d.owed_since FROM deliveries d
+		WHERE d.notifier = ? AND `+where+` AND d.class IN (`+classes[2:]+`) ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked,
+		args...).
+		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Address, &c.routingKey, &c.n.Revision,
+			&c.n.Attempt, &failing,
+			&c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class,
+			&c.told, &c.unsettled, &c.since)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.n.Delivery, c.n.FailingSince = c.id, fromMicros(failing)
+	c.n.Attempt++
+	c.n.MayExist, c.n.Open = mayExist != 0, open != 0
+	return c, json.Unmarshal(receipt, &c.n.Receipt)
+}
+
+// load fills in what the notifier needs to know, of one incident or notice, or of the many that a digest tells of.
+func (c *candidate) load(ctx context.Context, tx *txn, ask *router.Ask) error {
+	if c.unsettled != "" {
+		return c.recallDigest(ctx, tx)
+	}
+	together, err := digestible(ctx, tx, ask, c)
+	if err != nil {
+		return err
+	}
+	if together != nil {
+		return c.beginDigest(ctx, tx, together, micros(ask.Now))
+	}
+	if c.incident == 0 {
+		return loadNotice(ctx, tx, &c.n, c.event)
+	}
+	return loadIncident(ctx, tx, &c.n, c.incident)
+}
+
+// take writes the claim.
+func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
+	c.n.Claim = rand.Text()
+	until := micros(ask.Now.Add(ask.Lease))
+	if c.parked {
+		if err := c.unparkProbe(ctx, tx, ask.Now); err != nil {
+			return err
+		}
+	}
+	if c.n.Digest != nil {
+		return c.takeDigest(ctx, tx, until)
+	}
+	_, err := tx.ExecContext(ctx,
+		`UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1, cosmetic = 1,
+		tried_since = CASE WHEN open = 1 AND told_open = 0 AND (attempts = 0 OR may_exist = 0) THEN ? ELSE tried_since END
+		WHERE id = ?`,
+		until, c.n.Claim, micros(ask.Now), c.n.Delivery)
+	return err
+}
+
+// Extend makes a claim hold until a time. It wraps router.ErrConflict when the claim is ours no more.
+func (s *Store) Extend(ctx context.Context, delivery int64, claim string, until time.Time) error {
+	err := s.inShared(ctx, func(ctx context.Context, tx *txn) error {
+		held, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ? WHERE claimed_until > 0 AND claim = ?`,
+			micros(until), claim)
+		if err != nil {
+			return err
+		}
+		return stillOurs(held, delivery)
+	})
+	if err != nil {
+		return fmt.Errorf("extend claim: %w", err)
+	}
+	return nil
+}
+
+// stillOurs says what it means that a statement which names a claim found nothing.
+func stillOurs(r sql.Result, delivery int64) error {
+	n, err := r.RowsAffected()
+	if err == nil && n == 0 {
+		return fmt.Errorf("%w: delivery %d is in other hands", router.ErrConflict, delivery)
+	}
+	return err
+}
+
+func loadNotice(ctx context.Context, tx *txn, n *router.Notification, event int64) error {
+	var body []byte
+	if err := tx.QueryRowContext(ctx, `SELECT body FROM notices WHERE event = ?`, event).Scan(&body); err != nil {
+		return fmt.Errorf("read notice: %w", err)
+	}
+	return json.Unmarshal(body, &n.Notice)
+}
+
+// loadIncident fills in the newest state of an incident and what is around it.
+func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number int64) error {
+	found, err := incidents(ctx, tx, `number = ?`, number)
+	if err != nil || len(found) == 0 {
+		return errors.Join(err, fmt.Errorf("read %s: %d rows", router.IncidentName(number), len(found)))
+	}
+	n.Incident = &found[0]
+	if n.Alerts, err = worstFirst(alerts(ctx, tx, `incident = ?`, number)); err != nil {
+		return err
+	}
+	if n.Also, err = worstFirst(alerts(ctx, tx, `waba = ? AND flow = ? AND active = 1 AND incident <> ?`,
+		n.Incident.WABA, n.Incident.Flow, number)); err != nil {
+		return err
+	}
+	if n.Timeline, err = timeline(ctx, tx, number, n.Receipt.Told, router.MaxTimeline); err != nil {
+		return err
+	}
+	others, err := deliveries(ctx, tx, `incident = ? AND id <> ? ORDER BY notifier`, number, n.Delivery)
+	if err != nil {
+		return err
+	}
+	for _, d := range others {
+		if d.Receipt.Link != "" {
+			n.Related = append(n.Related, router.Related{Notifier: d.Notifier, Kind: d.Kind, Link: d.Receipt.Link})
+		}
+	}
+	if n.Problems, err = problems(ctx, tx, number, n.Delivery); err != nil || len(n.Left()) == 0 {
+		return err
+	}
+	n.Taken, err = takenKeys(ctx, tx, n)
+	return err
+}
+
+// takenKeys returns the keys among those that may be left of a lost database under which another incident has a page.
+func takenKeys(ctx context.Context, tx *txn, n *router.Notification) ([]string, error) {
+	left, args := n.Left(), []any{n.Incident.Number}
+	for _, key := range left {
+		args = append(args, key)
+	}
+	return all(ctx, tx, takenQuery(len(left)), args, scanText)
+}
+
+func takenQuery(keys int) string {
+	return `SELECT key FROM deliveries WHERE keyed = 1 AND incident <> ? AND open = 1 AND key IN (?` +
+		strings.Repeat(", ?", keys-1) + `) GROUP BY key`
+}
+
+// worstFirst sorts alerts that were read, or says that they were not.
+func worstFirst(found []router.Alert, err error) ([]router.Alert, error) {
+	if err != nil {
+		return nil, fmt.Errorf("read alerts: %w", err)
+	}
+	return router.WorstFirst(found), nil
+}

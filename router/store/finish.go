@@ -1,0 +1,223 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"flowbridge/router"
+)
+
+// Finish records how an attempt ended and gives the claim up, which must still be ours: else it wraps
+// router.ErrConflict, and nothing changes. It may be repeated.
+func (s *Store) Finish(ctx context.Context, r router.Result) error {
+	receipt, err := json.Marshal(r.Receipt)
+	if err != nil {
+		return fmt.Errorf("finish delivery: %w", err)
+	}
+	var made *attemptRow
+	if r.Attempt != nil && s.cfg.KeepAttempts > 0 {
+		if made, err = encodeAttempt(&r); err != nil {
+			return fmt.Errorf("finish delivery: %w", err)
+		}
+	}
+	now := micros(s.cfg.Now())
+	var f finished
+	told := r.State == router.DeliveryDelivered && r.Digest == nil
+	err = s.inShared(ctx, func(ctx context.Context, tx *txn) (err error) {
+		if f, err = finish(ctx, tx, &r, string(receipt), now); err == nil && made != nil {
+			err = made.write(ctx, tx)
+		}
+		if err == nil && told {
+			f.version = s.agenda.slot(f.notifier).version
+			f.left, err = leaves(ctx, tx, f.notifier)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("finish delivery: %w", err)
+	}
+	if told {
+		s.agenda.finished(f.notifier, f.version, f.left, now)
+	} else {
+		s.agenda.changed(f.notifier)
+	}
+	if r.State == router.DeliveryWaiting && !r.Interrupted {
+		s.peers.failing(f.notifier)
+	}
+	// What else may be due by this is due to the same notifier, whose lane goes on by itself, but for one that stops.
+	switch {
+	case r.Digest != nil && f.renewed:
+		s.wakeDelivery()
+	case r.Interrupted && micros(r.NextAt) <= now:
+		s.wakeDelivery(append(f.others, f.notifier)...)
+	case len(f.others) > 0:
+		s.wakeDelivery(f.others...)
+	}
+	if f.parked {
+		s.wakeFold()
+	}
+	return nil
+}
+
+// finished is what the end of an attempt came to.
+type finished struct {
+	notifier string
+	renewed  bool     // something may be due of other deliveries of the incident
+	others   []string // notifiers to which something may be due now
+	parked   bool     // the delivery needs a person, and the fallback is to be told
+
+	version uint64 // of the agenda, when left was read
+	left    bool   // something else waits for the notifier, or is to be probed
+}
+
+// leaves says whether anything waits for a notifier, or is to be probed.
+func leaves(ctx context.Context, tx *txn, notifier string) (left bool, err error) {
+	err = tx.QueryRowContext(ctx,
+		`SELECT EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'waiting' AND class >= 0)
+		OR EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'parked' AND next_at > 0)`, notifier,
+		notifier).Scan(&left)
+	return left, err
+}
+
+// finish does so in a transaction.
+func finish(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) (f finished, err error) {
+	var class router.Class
+	var again bool // it was refused before, and not told since
+	var unparked int64
+	err = tx.QueryRowContext(ctx,
+		`SELECT notifier, class, was_parked = 1, unparked FROM deliveries WHERE id = ?`, r.Delivery).
+		Scan(&f.notifier, &class, &again, &unparked)
+	if errors.Is(err, sql.ErrNoRows) {
+		return f, router.ErrNotFound
+	}
+	if err != nil {
+		return f, err
+	}
+	// The lane comes before any delivery: one order of locks for all.
+	if err := settleLane(ctx, tx, f.notifier, r, again, now); err != nil {
+		return f, err
+	}
+	if r.Interrupted && micros(r.NextAt) > now { // the service is busy: what else is like it can wait as well
+		if err := wait(ctx, tx, f.notifier, class, r.NextAt, now); err != nil {
+			return f, err
+		}
+	}
+	if r.Digest != nil {
+		f.renewed, err = finishDigest(ctx, tx, r, receipt, now)
+	} else {
+		f.renewed, err = finishOne(ctx, tx, r, receipt, now)
+	}
+	if err == nil {
+		f.others, err = othersDue(ctx, tx, r.Delivery, f.notifier, f.renewed)
+	}
+	if err != nil || r.Event == nil {
+		return f, err
+	}
+	if f.parked, err = isParked(ctx, tx, r.Delivery); err != nil || !f.parked {
+		return f, err
+	}
+	event := *r.Event
+	if unparked > 0 { // what was told of it before was another matter
+		event.Digest = fmt.Sprintf("%s/%d", event.Digest, unparked)
+	}
+	row, err := encodeEvent(&event)
+	if err != nil {
+		return f, err
+	}
+	return f, insertEvent(ctx, tx, row)
+}
+
+// isParked says whether a delivery needs a person. One that was refused does not if more was owed by then.
+func isParked(ctx context.Context, tx *txn, id int64) (bool, error) {
+	var state router.DeliveryState
+	err := tx.QueryRowContext(ctx, `SELECT state FROM deliveries WHERE id = ?`, id).Scan(&state)
+	return state == router.DeliveryParked, err
+}
+
+// made says whether a receipt names something at the service that is about this incident alone, or may be there.
+func made(r *router.Receipt) bool {
+	return r.Unsure || r.Digest == "" && *r != router.Receipt{}
+}
+
+// mayExist takes up whether the service has something of a delivery, or may have. What it has certainly heard nothing
+// of was not tried: nobody can have done anything to it there.
+const mayExist = `may_exist = ?, tried_since = tried_since * ?`
+
+// finishOne records how an attempt at one delivery ended, and says whether that renews others.
+func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) (renewed bool, err error) {
+	exists, told := toInt(made(&r.Receipt)), toldNothing
+	switch {
+	case exists == 1:
+		told = toldCard
+	case r.Receipt.Digest != "":
+		told = toldDigest
+	}
+	finish := func(set string, args ...any) error {
+		args = append([]any{now, receipt, int64(told), toInt(r.Receipt.Open), int64(r.Receipt.Severity)}, args...)
+		done, err := tx.ExecContext(ctx,
+			`UPDATE deliveries SET claimed_until = 0, updated_at = ?, receipt = ?, told = ?, told_open = ?, told_severity = ?, `+
+				set+` WHERE id = ? AND claim = ?`, append(args, r.Delivery, r.Claim)...)
+		if err != nil {
+			return err
+		}
+		if err := stillOurs(done, r.Delivery); err != nil {
+			return err
+		}
+		return classify(ctx, tx, r.Delivery)
+	}
+	switch {
+	case r.Interrupted && micros(r.NextAt) > now: // the service named a time: the attempt does not count
+		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?, `+
+			mayExist, r.Error, micros(r.NextAt), exists, exists)
+	case r.Interrupted: // cut short: it does not count either, but it may have told somebody
+		return false, finish(`last_error = ?, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, next_at = ?`,
+			r.Error, now)
+	case r.State == router.DeliveryWaiting:
+		return false, finish(`last_error = ?, next_at = ?, `+mayExist+`, `+stillFailing,
+			r.Error, micros(r.NextAt), exists, exists, now)
+	case r.State == router.DeliveryParked:
+		// A refusal speaks of the state that was told: what became owed meanwhile, perhaps the end, is tried at once.
+		return false, finish(`last_error = ?, `+mayExist+`, `+stillFailing+`, `+parking,
+			r.Error, exists, exists, now, r.Revision, now, micros(r.NextAt), r.Revision)
+	}
+	// Done; what became owed meanwhile is due at once, but for new numbers alone.
+	before, err := receiptOf(ctx, tx, r.Delivery)
+	if err != nil {
+		return false, err
+	}
+	refused, renewed, err := unpark(ctx, tx, r.Delivery, now)
+	if err != nil {
+		return false, err
+	}
+	// A service that takes and refuses in turn is probed more and more rarely all the same: see
+	// router.Notification.Refusals.
+	called := toInt(r.Receipt.Open || r.Receipt != before) // else there was nothing to tell
+	if err := finish(`last_error = '', told_at = CASE WHEN ? = 1 THEN ? ELSE told_at END, `+mayExist+`,
+		attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?,
+		next_at = CASE WHEN cosmetic = 1 AND owed > ? THEN CAST(? AS BIGINT) ELSE ? END,
+		owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`,
+		called, now, exists, exists, toInt(refused), r.Revision,
+		r.Revision, now+router.CosmeticEvery.Microseconds(), now, r.Revision, now, r.Revision, string(r.State)); err != nil {
+		return false, err
+	}
+	linked, err := noteReceipt(ctx, tx, r, before, now)
+	return renewed || linked, err
+}
+
+// Retarget pins a delivery to another target: for what never made anything where it was pinned before. It wraps
+// router.ErrConflict when the claim is ours no more: by now somebody else may make something there.
+func (s *Store) Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error {
+	held, err := s.write.ExecContext(ctx,
+		`UPDATE deliveries SET kind = ?, keyed = ?, channel = ?, routing_key = ?, target = ? WHERE id = ? AND claim = ?`,
+		string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t), s.sealed(t.Credential), t.ID(), delivery, claim)
+	if err == nil {
+		err = stillOurs(held, delivery)
+	}
+	if err != nil {
+		return fmt.Errorf("retarget delivery: %w", err)
+	}
+	return nil
+}
