@@ -251,14 +251,15 @@ func onBoth(t *testing.T, story func(t *testing.T, db string)) {
 	t.Run("postgres", func(t *testing.T) { story(t, databases.Shared(t).Database(t)) })
 }
 
-// TestAVersionIsCountedDown plays a warning from the version that Graph names to the flow that was moved to another, with
-// the bridge down over two steps, on both databases.
+// TestAVersionIsCountedDown plays a warning from the version that Graph names to the flow that was moved to another one,
+// with the bridge down over two steps, on both databases.
 func TestAVersionIsCountedDown(t *testing.T) {
 	onBoth(t, func(t *testing.T, db string) {
 		w := newLookedAfter(t, db, testGraphToken)
 		w.graph.Flow("77", "Checkout", "PUBLISHED")
 		w.graph.Version("77", "6.3", "3.0")
-		body, err := whatsapp.Sample{Event: router.FlowVersionExpiryWarning, WABA: "501", Flow: "77", Time: w.now()}.Body()
+		body, err := whatsapp.Sample{Event: router.FlowVersionExpiryWarning, WABA: "501", Flow: "77",
+			Time: w.now()}.Body()
 		must(t, err)
 		w.post(string(body))
 		w.says("Flow version expiry announced")
