@@ -9,7 +9,7 @@ import (
 
 // Fold moves one flow by one event, phase by phase, each in the file of its name:
 //
-//	timers     what was due before the event happened: recoveries held back, waits, silences, reminders, steps of countdowns
+//	timers     what was due before the event happened: recoveries held back, waits, silences, reminders, countdowns
 //	act        or notice, look, or ladder: what the event does. On the ladder levels clear and are raised, and
 //	           incidents open
 //	reconcile  each incident that this touched, in line with its alerts: its state, its severity, its timeline
