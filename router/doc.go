@@ -21,6 +21,7 @@
 //
 //	Meta ──► whatsapp: verify, decode ──► journal (on disk) ──► 200 to Meta
 //	people (Slack, PagerDuty, console, command line) ──► journal, as events of their own
+//	graph, probe: what Meta's API says of a flow, and what its endpoint answers ──► journal, likewise
 //	journal ──► Router ──► Fold: rules decide, incidents move, deliveries are owed ──► one transaction
 //	deliveries ──► delivery claims one ──► Notifier.Sync ──► receipt, or an error that says what happens next
 //

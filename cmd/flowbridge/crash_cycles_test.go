@@ -48,11 +48,7 @@ func TestCrash(t *testing.T) {
 	if err := c.bridge.stop(t); err != nil {
 		t.Errorf("a clean stop: %v", err)
 	}
-	t.Logf(
-		"%d cycles in %s: %d events (%d posts, %d not answered and repeated), %d kills, %d faults of the services, %d "+
-			"incidents, %d pages; %d lost, %d told twice, %d stranded; seed %d",
-		*cycles, time.Since(started).Round(time.Second), len(c.history), c.posts, c.unanswered, *cycles, c.faulty(),
-		c.incidents, len(c.services.PagerDuty.Incidents()), c.lost, c.twice, c.stranded, *firstSeed)
+	t.Logf("%d cycles and kills in %s: %s; seed %d", *cycles, time.Since(started).Round(time.Second), c.tally(), *firstSeed)
 	if c.lost+c.twice+c.stranded > 0 {
 		t.Errorf("%d lost, %d told twice, %d stranded", c.lost, c.twice, c.stranded)
 	}
@@ -81,6 +77,7 @@ type crashes struct {
 	urls              []string       // of the processes that Meta reaches
 	answered          map[string]int // posts that were answered 200, by URL
 	posts, unanswered int
+	patience          patience
 
 	lost, twice, stranded, incidents int
 }
@@ -90,6 +87,7 @@ func newCrashes(t *testing.T, seed uint64, db string) *crashes {
 	c := &crashes{
 		t: t, rand: rand.New(rand.NewPCG(seed, 1)), db: db, rate: crashRate, calm: 8,
 		active: map[string]map[float64]bool{}, clock: map[string]int64{}, answered: map[string]int{},
+		patience: patience{since: map[string]time.Time{}},
 	}
 	c.work.L = &c.mu
 	var rules strings.Builder
@@ -306,7 +304,7 @@ func (c *crashes) everythingIsARepeat() {
 	c.t.Helper()
 	before := c.repeats()
 	for part := range slices.Chunk(c.history, 500) {
-		if !postEntries(http.DefaultClient, c.bridge.Public, part...) {
+		if postEntries(http.DefaultClient, c.bridge.Public, part...) != http.StatusOK {
 			c.t.Fatal("the history could not be posted")
 		}
 	}

@@ -114,10 +114,13 @@ func (c *crashes) poster(ctx context.Context, n int, random *rand.Rand) {
 		c.outbox = slices.Delete(c.outbox, i, i+1)
 		c.posts++
 		c.sending++
+		c.patience.posts(entry)
 		c.mu.Unlock()
-		ok := postEntries(client, url, entry)
+		status := postEntries(client, url, entry)
 		c.mu.Lock()
 		c.sending--
+		c.patience.hears(entry, status)
+		ok := status == http.StatusOK
 		if ok {
 			c.answered[url]++
 		} else {
@@ -134,19 +137,42 @@ func (c *crashes) poster(ctx context.Context, n int, random *rand.Rand) {
 	}
 }
 
-// postEntries posts and says whether the answer was 200.
-func postEntries(client *http.Client, url string, entries ...string) bool {
+// patience measures how long Meta has to repeat itself, or to wait.
+type patience struct {
+	since   map[string]time.Time // by entry: when it was posted first
+	longest time.Duration        // from there until one was answered 200
+	refused int                  // answers other than 200; posts that were cut off have none
+}
+
+func (p *patience) posts(entry string) {
+	if _, again := p.since[entry]; !again {
+		p.since[entry] = time.Now()
+	}
+}
+
+func (p *patience) hears(entry string, status int) {
+	switch since, ok := p.since[entry]; {
+	case status != 0 && status != http.StatusOK:
+		p.refused++
+	case status != 0 && ok: // a copy of it may have been answered before
+		p.longest = max(p.longest, time.Since(since))
+		delete(p.since, entry)
+	}
+}
+
+// postEntries posts and returns the status of the answer, 0 for none.
+func postEntries(client *http.Client, url string, entries ...string) int {
 	body := []byte(postOf(entries...))
 	req, err := http.NewRequest(http.MethodPost, url+"/webhooks/whatsapp", bytes.NewReader(body))
 	if err != nil {
-		return false
+		return 0
 	}
 	req.Header.Set("X-Hub-Signature-256", whatsapp.Sign(testSecret, body))
 	resp, err := client.Do(req)
 	if err != nil {
-		return false
+		return 0
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode == http.StatusOK
+	return resp.StatusCode
 }

@@ -61,9 +61,11 @@ func (p *peers) eachRefusesPosts() {
 
 // tally says in words what happened.
 func (p *peers) tally() string {
-	return fmt.Sprintf(
-		"%d events (%d posts, %d not answered and repeated), %d faults of the services, %d incidents, %d pages; takeovers "+
-			"within %s; %d lost, %d told twice, %d stranded; seed %d",
-		len(p.history), p.posts, p.unanswered, p.faulty(), p.incidents, len(p.services.PagerDuty.Incidents()),
-		p.slowest.Round(time.Millisecond), p.lost, p.twice, p.stranded, *firstSeed)
+	return fmt.Sprintf("%s; takeovers within %s; seed %d", p.crashes.tally(), p.slowest.Round(time.Millisecond), *firstSeed)
+}
+
+func (c *crashes) tally() string {
+	return fmt.Sprintf("%d events (%d posts, %d not answered and repeated), %d faults of the services, %d incidents, "+
+		"%d pages; %d lost, %d told twice, %d stranded", len(c.history), c.posts, c.unanswered, c.faulty(), c.incidents,
+		len(c.services.PagerDuty.Incidents()), c.lost, c.twice, c.stranded)
 }

@@ -220,7 +220,8 @@ func TestAnEndpointAtAPrivateAddressIsNotCalled(t *testing.T) {
 	w.post(availabilityPost(w.now().Unix(), "77", "ACTIVATED", 75))
 	w.says("75 %")
 	w.push(time.Minute)
-	w.comesToSay("Meta sees 75 % available, from here its address is private: not called without --probe-private (1 probe)")
+	w.comesToSay("Meta sees 75 % available, from here its address is private: " +
+		"not called without --probe-private (1 probe)")
 	w.stop()
 	if n := endpoint.calls.Load(); n > 0 {
 		t.Errorf("it was called %d times", n)

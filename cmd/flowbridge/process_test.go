@@ -98,6 +98,7 @@ type process struct {
 	Public, Admin string // base URLs
 	stderr        *logBuffer
 	ended         chan error
+	ready         chan [2]string // both, once it says that it is ready
 }
 
 // start runs `flowbridge serve` and waits until it says that it is ready.
@@ -107,8 +108,19 @@ func start(t *testing.T, s *services, rulesFile, db string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"serve", "--rules", rulesFile, "--db", db, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}
-	p := &process{cmd: exec.Command(path, args...), stderr: &logBuffer{}, ended: make(chan error, 1)}
+	p := launch(t, s, path, rulesFile, db, "127.0.0.1:0")
+	if err := p.isReady(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// launch starts a binary, and waits for nothing.
+func launch(t *testing.T, s *services, path, rulesFile, db, listen string) *process {
+	t.Helper()
+	args := []string{"serve", "--rules", rulesFile, "--db", db, "--listen", listen, "--admin", "127.0.0.1:0"}
+	p := &process{cmd: exec.Command(path, args...), stderr: &logBuffer{}, ended: make(chan error, 1),
+		ready: make(chan [2]string, 1)}
 	switch {
 	case s.memory > 0:
 		p.cmd = within(s.memory, path, args...)
@@ -121,12 +133,11 @@ func start(t *testing.T, s *services, rulesFile, db string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ready := make(chan [2]string, 1)
 	go func() {
 		for lines := bufio.NewScanner(read); lines.Scan(); {
 			var line struct{ Msg, Listen, Admin string }
 			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "flowbridge is ready" {
-				ready <- [2]string{"http://" + line.Listen, "http://" + line.Admin}
+				p.ready <- [2]string{"http://" + line.Listen, "http://" + line.Admin}
 			}
 		}
 	}()
@@ -140,16 +151,21 @@ func start(t *testing.T, s *services, rulesFile, db string) *process {
 			t.Logf("the bridge said\n%s", tail(p.stderr.String()))
 		}
 	})
+	return p
+}
+
+// isReady waits until the process says that it is ready, or returns how it ended.
+func (p *process) isReady() error {
 	select {
-	case urls := <-ready:
+	case urls := <-p.ready:
 		p.Public, p.Admin = urls[0], urls[1]
+		return nil
 	case err := <-p.ended:
 		p.ended <- err // for kill
-		t.Fatalf("serve ended: %v\n%s", err, p.stderr)
-	case <-time.After(30 * time.Second):
-		t.Fatalf("serve did not get ready:\n%s", p.stderr)
+		return fmt.Errorf("serve ended: %w\n%s", err, p.stderr)
+	case <-time.After(time.Minute):
+		return fmt.Errorf("serve did not get ready:\n%s", p.stderr)
 	}
-	return p
 }
 
 // kill ends the process as a power cut would: SIGKILL.

@@ -75,22 +75,22 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 	defer signal.Stop(hup)
 	cfg.Reread = hup
 
-	// Listening comes first: a port that is taken is found before the database is touched.
-	public, err := p.listenPublic(c.Listen)
-	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
+	// A port that is taken is found before the database is touched.
+	if err := c.portsAreFree(p); err != nil {
+		return err
 	}
-	defer public.Close()
-	admin, err := net.Listen("tcp", c.Admin)
-	if err != nil {
-		return fmt.Errorf("--admin: %w", err)
-	}
-	defer admin.Close()
-
 	b, err := newBridge(ctx, cfg)
 	if err != nil {
 		return err
 	}
+	// Nobody is let in before: to open the database may take minutes, where a backup keeps its tables from being changed,
+	// and a proxy would have posts wait here that other bridges take.
+	public, admin, err := c.listen(p)
+	if err != nil {
+		return errors.Join(err, b.store.Close())
+	}
+	defer public.Close()
+	defer admin.Close()
 	if keep := time.Duration(c.KeepEvents); keep > 0 && keep < store.KeepDigests {
 		logger.Info(
 			"what events say is removed after --keep-events; their digests stay for longer, to know what Meta repeats",
@@ -103,6 +103,33 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 	looking.Wait()
 	logger.Info("flowbridge has stopped")
 	return err
+}
+
+// portsAreFree says which address cannot be listened on.
+func (c serveCommand) portsAreFree(p *program) error {
+	if !p.inheritsListener() {
+		l, err := net.Listen("tcp", c.Listen)
+		if err != nil {
+			return fmt.Errorf("--listen: %w", err)
+		}
+		defer l.Close()
+	}
+	l, err := net.Listen("tcp", c.Admin)
+	if err != nil {
+		return fmt.Errorf("--admin: %w", err)
+	}
+	return l.Close()
+}
+
+// listen listens on both addresses.
+func (c serveCommand) listen(p *program) (public, admin net.Listener, err error) {
+	if public, err = p.listenPublic(c.Listen); err != nil {
+		return nil, nil, fmt.Errorf("--listen: %w", err)
+	}
+	if admin, err = net.Listen("tcp", c.Admin); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("--admin: %w", err), public.Close())
+	}
+	return public, admin, nil
 }
 
 // glanceTimeout bounds each call of the look at tokens.

@@ -130,7 +130,7 @@ func (s systemd) feed(ctx context.Context, trouble func(context.Context) string)
 func (p *program) listenPublic(address string) (net.Listener, error) {
 	count := p.setting("LISTEN_FDS")
 	switch {
-	case count == "" || p.setting("LISTEN_PID") != strconv.Itoa(os.Getpid()):
+	case !p.inheritsListener():
 		return net.Listen("tcp", address)
 	case count != "1":
 		return nil, fmt.Errorf(
@@ -149,4 +149,9 @@ func (p *program) listenPublic(address string) (net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("the socket of systemd is %s: it must be of TCP", l.Addr().Network()), l.Close())
 	}
 	return l, nil
+}
+
+// inheritsListener says that systemd holds the public address.
+func (p *program) inheritsListener() bool {
+	return p.setting("LISTEN_FDS") != "" && p.setting("LISTEN_PID") == strconv.Itoa(os.Getpid())
 }

@@ -187,6 +187,9 @@ func (w *FlowWatch) due(states []router.State) (list []string) {
 		}
 		m := w.of(states[i].Flow)
 		m.account = states[i].WABA
+		if openedSince(&states[i], m.looked) { // its cards are to say at once what Graph knows
+			m.looked = time.Time{}
+		}
 	}
 	for id := range w.memory {
 		if wait[id] == 0 {
@@ -206,6 +209,13 @@ func (w *FlowWatch) due(states []router.State) (list []string) {
 		return cmp.Or(cmp.Compare(wait[a], wait[b]), w.memory[a].looked.Compare(w.memory[b].looked), cmp.Compare(a, b))
 	})
 	return list[:min(len(list), mostLooks)]
+}
+
+// openedSince says whether an incident of a flow that goes on opened after a time, by our clock.
+func openedSince(s *router.State, at time.Time) bool {
+	return slices.ContainsFunc(s.Incidents, func(inc router.Incident) bool {
+		return inc.State != router.IncidentResolved && inc.Since.After(at)
+	})
 }
 
 func (w *FlowWatch) of(id string) *memory {

@@ -160,8 +160,11 @@ func TestWhoIsLookedAtFirst(t *testing.T) {
 	w.of("91").looked = noon.Add(-seldom + time.Second)
 	w.of("92").looked, w.of("92").unsure = noon.Add(-soon-time.Second), true
 	w.of("99") // nobody names it any more
-	got := w.due([]router.State{unheard, fresh})
-	if want := []string{"92", "77", "90"}; !slices.Equal(got, want) || w.memory["99"] != nil {
+	opened := unheardState(noon) // since it was looked at
+	opened.Flow, opened.Incidents[0].Since = "93", noon
+	w.of("93").looked = noon.Add(-time.Second)
+	got := w.due([]router.State{unheard, fresh, opened})
+	if want := []string{"92", "77", "93", "90"}; !slices.Equal(got, want) || w.memory["99"] != nil {
 		t.Errorf("looked at %q, want %q; %d are remembered", got, want, len(w.memory))
 	}
 }

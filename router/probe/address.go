@@ -32,15 +32,18 @@ func readAddress(address router.Secret) (u *url.URL, wrong string) {
 	return u, ""
 }
 
-// errPrivate refuses an IP address that is not of the internet.
-var errPrivate = errors.New("the address is private")
+// errPrivate refuses an IP address of a network of one's own, and errNever one that is never dialled.
+var errPrivate, errNever = errors.New("the address is private"), errors.New("the address is not of the internet")
 
 // control refuses, for a net.Dialer, what must not be dialled. It sees the IP address that is dialled indeed, so that a
 // name that leads elsewhere by then makes no difference.
 func control(private bool) func(network, address string, _ syscall.RawConn) error {
 	return func(network, address string, _ syscall.RawConn) error {
 		at, err := netip.ParseAddrPort(address)
-		if err != nil || network != "tcp4" && network != "tcp6" || !mayDial(at.Addr(), private) {
+		switch {
+		case err != nil || network != "tcp4" && network != "tcp6" || !mayDial(at.Addr(), true):
+			return errNever
+		case !mayDial(at.Addr(), private):
 			return errPrivate
 		}
 		return nil

@@ -36,8 +36,8 @@ const (
 	failed      result = "failed"      // by us: no ping could be made
 )
 
-var results = []result{active, reached, undecrypted, unsigned, odd, redirected, tlsFailed, timedOut, unreachable, refused,
-	failed}
+var results = []result{active, reached, undecrypted, unsigned, odd, redirected, tlsFailed, timedOut, unreachable,
+	refused, failed}
 
 // sight is what one probe saw.
 type sight struct {
@@ -161,6 +161,8 @@ func unanswered(err error, timeout time.Duration) (result, string) {
 	switch {
 	case errors.Is(err, errPrivate):
 		return refused, "its address is private: not called without --probe-private"
+	case errors.Is(err, errNever):
+		return refused, "its address is not of the internet: not called"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
 		errors.As(err, &timeouts) && timeouts.Timeout():
 		return timedOut, "no answer in " + router.FormatDuration(timeout)

@@ -247,7 +247,7 @@ func TestWhyThereIsNoAnswer(t *testing.T) {
 		{"a user", strings.Replace(good.URL, "https://", "https://u:secret@", 1), good.roots, refused,
 			"its address holds a user: not called"},
 		{"link-local", "https://169.254.169.254/latest", good.roots, refused,
-			"its address is private: not called without --probe-private"},
+			"its address is not of the internet: not called"},
 	} {
 		got := from(c.roots, nil).look(t.Context(), router.Secret(c.address))
 		if got.result != c.result || c.words != "" && got.words != c.words || got.words == "" || got.good {

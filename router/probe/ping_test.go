@@ -161,14 +161,15 @@ func TestOnlyThePublicKeyOfABusinessIsTaken(t *testing.T) {
 		"as openssl writes it": {pkix(&businessKey().PublicKey), ""},
 		"of RSA alone": {write("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&businessKey().PublicKey), nil),
 			""},
-		"the private one":     {write("PRIVATE KEY", private, err), "it holds a private key"},
-		"an older form of it": {write("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(businessKey()), nil), "it holds a private key"},
-		"of another kind":     {pkix(&curve.PublicKey), "no RSA public key"},
-		"short":               {pkix(small), "has 1024 bits"},
-		"a certificate":       {write("CERTIFICATE", []byte("x"), nil), "something else"},
-		"garbage":             {write("PUBLIC KEY", []byte("x"), nil), "no RSA public key"},
-		"no PEM":              {"MIIBIjANBgkq", "no PEM in it"},
-		"nothing":             {"", "no PEM in it"},
+		"the private one": {write("PRIVATE KEY", private, err), "it holds a private key"},
+		"an older form of it": {write("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(businessKey()), nil),
+			"it holds a private key"},
+		"of another kind": {pkix(&curve.PublicKey), "no RSA public key"},
+		"short":           {pkix(small), "has 1024 bits"},
+		"a certificate":   {write("CERTIFICATE", []byte("x"), nil), "something else"},
+		"garbage":         {write("PUBLIC KEY", []byte("x"), nil), "no RSA public key"},
+		"no PEM":          {"MIIBIjANBgkq", "no PEM in it"},
+		"nothing":         {"", "no PEM in it"},
 	} {
 		key, err := ParseKey([]byte(c.data))
 		switch {

@@ -67,8 +67,7 @@ var fileKeys = table{"at the top of the file, beside version", []key{
 	{"version", true, schema{"enum": []any{1, "1"}}, "Version of the format: 1."},
 	{"flows", false, mapOf(objectOf(flowKeys, text(), reservedLabels), byID()),
 		"Names and owners of your flows, by flow id. Ids are text, so put them in quotes."},
-	{"accounts", false, mapOf(objectOf(accountKeys, text(), func() []string { return append(reservedLabels(), "endpoint") }),
-		byID()),
+	{"accounts", false, mapOf(objectOf(accountKeys, text(), reservedOfAccounts), byID()),
 		"Names and owners of your WhatsApp Business Accounts, by id. Their flows have their labels too, unless they say " +
 			"otherwise."},
 	{"notifiers", false, mapOf(notifierSchema(), schema{"minProperties": 1}),
@@ -315,3 +314,6 @@ func reservedLabels() []string {
 	slices.SortFunc(names, strings.Compare)
 	return names
 }
+
+// reservedOfAccounts are those of an account: an endpoint is a flow's.
+func reservedOfAccounts() []string { return append(reservedLabels(), "endpoint") }

@@ -33,6 +33,8 @@ type dialect struct {
 	numbered bool
 	// plain text holds no NUL and is valid UTF-8; Meta may send neither.
 	plain bool
+	// peers says that other processes may be at work on the database.
+	peers bool
 	// timeout bounds a transaction or a query; 0 where the database itself does.
 	timeout time.Duration
 	// execAll runs a statement for every row.

@@ -23,3 +23,6 @@ func (s *Store) StoredRoutingKeys(ctx context.Context) ([]string, error) {
 
 // Asked returns how many queries were asked of the database for reading.
 func (s *Store) Asked() int64 { return s.read.asked.Load() }
+
+// CompatibleFrom is how a migration says for whom its tables are.
+var CompatibleFrom = compatibleFrom

@@ -18,6 +18,7 @@ type Inspection struct {
 	Exists bool           // false: there is nothing yet, and the first Open makes it
 	Schema int64          // of the database; 0 for one without tables
 	Newest int64          // schema that this program knows
+	Oldest int64          // schema that a program must know at least to work on it
 	Seen   []router.Sight // what bridges on it saw of services; none where the schema is another one
 }
 
@@ -41,6 +42,9 @@ func Inspect(ctx context.Context, dsn string) (found Inspection, err error) {
 		err = explain(s.whatIsDenied(ctx, s.inspect(ctx, &found)))
 		if err == nil && found.Schema < found.Newest && IsPostgres(dsn) {
 			err = s.mayMigrate(ctx)
+		}
+		if err == nil && found.Schema > found.Newest {
+			found.Oldest, err = s.oldestFor(ctx, s.read, found.Schema)
 		}
 		if err == nil && found.Schema == found.Newest {
 			found.Seen, err = seen(ctx, s.read)
@@ -89,9 +93,9 @@ func (s *Store) inspect(ctx context.Context, found *Inspection) error {
 }
 
 func (s *Store) newestSchema() (int64, error) {
-	migrations, err := s.d.migrations()
+	files, err := s.d.readMigrations()
 	if err != nil {
 		return 0, err
 	}
-	return migrations[len(migrations)-1].Version, nil
+	return files[len(files)-1].version, nil
 }

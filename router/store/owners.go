@@ -93,14 +93,15 @@ func (o *owners) keep(ctx context.Context) {
 // lease renews the lease of this process, removes what is over, and returns who holds one, sorted.
 func (o *owners) lease(ctx context.Context) ([]string, error) {
 	const query = `WITH clock AS (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS now),
-		ours AS (INSERT INTO processes (name, until) SELECT ?, now + ? FROM clock
+		ours AS (INSERT INTO processes (name, until, schema) SELECT ?, now + ?, ? FROM clock
 			ON CONFLICT (name) DO UPDATE SET until = excluded.until),
 		gone AS (DELETE FROM processes WHERE name IN (
 			SELECT p.name FROM processes p, clock WHERE p.until <= clock.now AND p.name <> ? FOR UPDATE OF p SKIP LOCKED))
 		SELECT p.name FROM processes p, clock WHERE p.until > clock.now AND p.name <> ? ORDER BY p.name`
 	ctx, cancel := o.s.d.bounded(ctx)
 	defer cancel()
-	live, err := all(ctx, o.s.write, query, []any{o.name, o.s.cfg.DeadAfter.Microseconds(), o.name, o.name}, scanText)
+	live, err := all(ctx, o.s.write, query,
+		[]any{o.name, o.s.cfg.DeadAfter.Microseconds(), o.s.schema, o.name, o.name}, scanText)
 	if err != nil {
 		return nil, err
 	}

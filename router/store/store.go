@@ -63,6 +63,7 @@ type Store struct {
 
 	writers, readers generation // of the sessions of write and read, on PostgreSQL
 	onlyReads        bool       // a standby will do
+	schema           int64      // newest that this program knows
 
 	peopleKey []byte  // of pseudonyms
 	seals     []*seal // of routing keys, the one that encrypts first

@@ -118,6 +118,9 @@ func TestManifestsAreWhatKubernetesTakes(t *testing.T) {
 				if *d.Spec.Replicas < 2 || d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue() != 0 {
 					t.Error("it has fewer than two bridges, or takes one away before another is ready")
 				}
+				if hook := d.Spec.Template.Spec.Containers[0].Lifecycle; hook == nil || hook.PreStop.Sleep.Seconds < 5 {
+					t.Error("a bridge stops while the Service still sends posts to it")
+				}
 				pdb, ok := found["PodDisruptionBudget"].(*policyv1.PodDisruptionBudget)
 				if !ok || pdb.Spec.MinAvailable.IntValue() != 1 || !fits(pdb.Spec.Selector.MatchLabels, d.Spec.Template.Labels) {
 					t.Error("no budget keeps one of them")

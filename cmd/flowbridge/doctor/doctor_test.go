@@ -450,6 +450,8 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 	empty := filepath.Join(dir, "empty.db")
 	writeFile(t, empty, "")
 	newer := make("newer.db", `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`)
+	next := make("next.db", `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`,
+		`INSERT INTO remembered (name, value) VALUES ('oldest_for_9999', '20')`)
 	older := make("older.db", `DELETE FROM goose_db_version WHERE version_id > 1`)
 	locked := make("locked.db")
 	holder, err := sql.Open("sqlite", locked)
@@ -462,9 +464,11 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		make("good.db"):               "ok   database: .* can be written, schema ",
-		older:                         "ok   database: .* can be written; the next start brings schema 1 to ",
-		newer:                         "FAIL database: it was written by a newer flowbridge: schema 9999, this one knows ",
+		make("good.db"): "ok   database: .* can be written, schema ",
+		older:           "ok   database: .* can be written; the next start brings schema 1 to ",
+		newer:           "FAIL database: it was written by a newer flowbridge: schema 9999, this one knows ",
+		next: "warn database: .* is one release newer than this flowbridge, which still works on it: schema 9999, " +
+			"this one knows ",
 		empty:                         "ok   database: .* can be written; the next start brings schema 0 to ",
 		text:                          "FAIL database: .* is no SQLite database: name another file -> ",
 		dir:                           "FAIL database: .* is a folder: name a file in it -> ",

@@ -38,7 +38,7 @@ func (d *Doctor) checkDatabase(ctx context.Context) []diagnosis {
 	case err != nil:
 		return []diagnosis{fail(name, err.Error(),
 			"name the one that serve uses with --db, and let the user that runs flowbridge write to it")}
-	case found.Schema > found.Newest:
+	case found.Schema > found.Newest && found.Newest < found.Oldest:
 		return []diagnosis{fail(name, fmt.Sprintf("it was written by a newer flowbridge: schema %d, this one knows %d",
 			found.Schema, found.Newest), "start the newer one")}
 	}
@@ -46,6 +46,9 @@ func (d *Doctor) checkDatabase(ctx context.Context) []diagnosis {
 	switch {
 	case !found.Exists:
 		findings = []diagnosis{fine(name, "%s is not there yet: the first start makes it", store.DisplayName(d.cfg.DB))}
+	case found.Schema > found.Newest:
+		findings = []diagnosis{warn(name, fmt.Sprintf("%s is one release newer than this flowbridge, which still works on it: "+
+			"schema %d, this one knows %d", store.DisplayName(d.cfg.DB), found.Schema, found.Newest), "start the newer one")}
 	case found.Schema < found.Newest:
 		findings = []diagnosis{fine(name, "%s can be written; the next start brings schema %d to %d",
 			store.DisplayName(d.cfg.DB), found.Schema, found.Newest)}

@@ -64,6 +64,25 @@ func (s *Server) Promote(t testing.TB) {
 	s.until(t, "the standby is promoted", `SELECT NOT pg_is_in_recovery()`)
 }
 
+// Backup reads a table of a database as pg_dump does: it keeps others from changing the table until it is ended, or the
+// server is.
+func (s *Server) Backup(t testing.TB, dsn, table string) (end func()) {
+	t.Helper()
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec("LOCK TABLE " + table + " IN ACCESS SHARE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = tx.Rollback() }
+}
+
 // Freeze makes the server refuse to write, as a standby does (25006), while its sessions live on.
 func (s *Server) Freeze(t testing.TB) {
 	t.Helper()
