@@ -159,7 +159,7 @@ func TestWhoIsLookedAtFirst(t *testing.T) {
 	w.of("90").looked = noon.Add(-seldom)
 	w.of("91").looked = noon.Add(-seldom + time.Second)
 	w.of("92").looked, w.of("92").unsure = noon.Add(-soon-time.Second), true
-	w.of("99") // nobody names it any more
+	w.of("99")                   // nobody names it any more
 	opened := unheardState(noon) // since it was looked at
 	opened.Flow, opened.Incidents[0].Since = "93", noon
 	w.of("93").looked = noon.Add(-time.Second)
