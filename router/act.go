@@ -145,7 +145,7 @@ func (f *fold) actOpen(inc *Incident, why Refusal) {
 		f.pageAgain(inc)
 	}
 	if f.e.Name != PageNow { // that has said so
-		f.notePages(inc, before)
+		f.notePages(inc, before, f.e.At)
 	}
 	f.oweOthers(inc, before)
 	if inc.State == IncidentResolved {

@@ -28,7 +28,7 @@ func (f *fold) actReopen(inc *Incident) {
 	f.say("reopened %s", inc.Name())
 	f.change(inc)
 	f.watch(inc, counting)
-	f.notePages(inc, before)
+	f.notePages(inc, before, f.e.At)
 	f.oweOthers(inc, before)
 	f.oweSiblings(inc)
 	f.endReopened(inc)

@@ -286,6 +286,9 @@ func Judge(rules Rules, e *Event) Verdict {
 		return Verdict{}
 	}
 	v := Verdict{Decision: rules.Decide(e)}
+	for _, step := range e.Steps(v.Ends) {
+		v.Steps = append(v.Steps, rules.Decide(&step))
+	}
 	for _, opening := range e.Openings() {
 		d := rules.Decide(&opening)
 		if v.Opening == nil {

@@ -9,7 +9,7 @@ import (
 
 // Fold moves one flow by one event, phase by phase, each in the file of its name:
 //
-//	timers     what was due before the event happened: recoveries held back, waits, silences, reminders
+//	timers     what was due before the event happened: recoveries held back, waits, silences, reminders, countdowns
 //	act        or notice, look, or ladder: what the event does. On the ladder levels clear and are raised, and
 //	           incidents open
 //	reconcile  each incident that this touched, in line with its alerts: its state, its severity, its timeline
@@ -56,6 +56,7 @@ func Fold(s State, next int64, e *Event, v Verdict, m Moment) Step {
 		f.notice()
 	default:
 		cleared := f.climb(effect)
+		f.endCountdown()
 		for i := range f.touched {
 			f.follow(&f.touched[i])
 		}
@@ -76,7 +77,7 @@ func (f *fold) follow(t *touched) {
 	case alertsChanged:
 		f.watch(inc, f.counting(inc.Number))
 		f.watchAgain(t, inc)
-		f.notePages(inc, before)
+		f.notePages(inc, before, f.e.At)
 		f.owe(inc, before)
 		f.oweAround(t, inc)
 	case numbersChanged:
@@ -97,8 +98,9 @@ func Tick(s State, m Moment) Step {
 
 // Verdict is what the rules say about an event.
 type Verdict struct {
-	Decision           // about the event itself
-	Opening  *Decision // about Event.Opening, where there is one
+	Decision            // about the event itself
+	Opening  *Decision  // about Event.Opening, where there is one
+	Steps    []Decision // about Event.Steps, in their order
 }
 
 // Moment is what a fold may know beside the flow, the event and the verdict.

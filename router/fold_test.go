@@ -295,11 +295,10 @@ func TestFold(t *testing.T) {
 			notices: []string{"chat FLOW_STATUS_CHANGE"},
 		},
 		{
-			name: "expiry warnings and unknown events are notices",
-			events: []router.Event{at(0, router.FlowVersionExpiryWarning, func(*router.Event) {}),
-				at(1, "SOMETHING_NEW", func(*router.Event) {}),
+			name: "unknown events are notices",
+			events: []router.Event{at(1, "SOMETHING_NEW", func(*router.Event) {}),
 				at(2, router.EndpointLatency, func(e *router.Event) { e.AlertState = "PAUSED" })},
-			notices: []string{"chat FLOW_VERSION_EXPIRY_WARNING", "chat SOMETHING_NEW", "chat ENDPOINT_LATENCY"},
+			notices: []string{"chat SOMETHING_NEW", "chat ENDPOINT_LATENCY"},
 		},
 		{
 			name: "an unknown event with an alert state is a pair",

@@ -70,6 +70,10 @@ type Alert struct {
 	Facts   []Fact
 	Expires time.Time
 
+	// Countdown is of the alert without a level of a signal that counts down, while it is active; else nil. It is
+	// replaced, never changed.
+	Countdown *Countdown
+
 	Reading          // as last reported
 	Before  *float64 // Reading.Value of the report before that
 
@@ -102,8 +106,9 @@ func LastReport(alerts []Alert, event string, want func(*Alert) bool) (last *Ale
 
 // AlertRoute is how an alert reaches a notifier.
 type AlertRoute struct {
-	Notifier           string        `json:"notifier"`     // of several names for one target, that of the incident
-	Due                time.Time     `json:"due,omitzero"` // it is not newly told before; zero: at once
+	Notifier           string        `json:"notifier"`        // of several names for one target, that of the incident
+	Due                time.Time     `json:"due,omitzero"`    // it is not newly told before; zero: at once
+	After              time.Duration `json:"after,omitempty"` // of a step of a Countdown: Due is so long after it begins
 	UnlessAcknowledged bool          `json:"unless_acknowledged,omitempty"`
 	Mention            []string      `json:"mention,omitempty"` // whom it calls by name: see Route
 	Remind             time.Duration `json:"remind,omitempty"`  // see Route
@@ -142,6 +147,9 @@ const (
 // Key returns the key of the incident that e belongs to. It depends on e alone, so that an incident in
 // PagerDuty can be closed even when our database is lost. It is at most 245 characters: PagerDuty's limit is 255.
 func (g GroupBy) Key(e *Event) string {
+	if signalOf(e.SignalKey()).Counts { // it is open for weeks, and trouble that joined it would not end before it
+		g = GroupBySignal
+	}
 	parts := []string{"flowbridge", url.PathEscape(e.WABA), url.PathEscape(e.FlowID().Flow)}
 	if g != GroupByFlow {
 		parts = append(parts, url.PathEscape(e.SignalKey()))

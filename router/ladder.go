@@ -22,6 +22,8 @@ func effectOf(e *Event) effect {
 	switch {
 	case s.ByWord() && !s.Moves():
 		return s.effectOfWord(e.Level())
+	case s.Counts && !e.Paired():
+		return effect{raises: true} // the level without a name
 	case !e.Paired():
 		return effect{}
 	case e.AlertState == Activated:
@@ -88,18 +90,21 @@ func (f *fold) climb(e effect) (cleared bool) {
 }
 
 // clear makes level l and every worse one inactive, where nothing newer made them active.
-func (f *fold) clear(l Level) (moved bool) {
-	own := f.alert(l)
+func (f *fold) clear(l Level) (moved bool) { return f.clearOf(f.e.SignalKey(), l) }
+
+// clearOf does so for a signal that need not be the event's own.
+func (f *fold) clearOf(signal string, l Level) (moved bool) {
+	own := f.alertOf(signal, l)
 	if a := &f.state.Alerts[own]; f.e.At.After(a.Cleared) {
 		a.Cleared = f.e.At
 		f.alerts = append(f.alerts, own)
 	}
 	for i := range f.state.Alerts {
 		a := &f.state.Alerts[i]
-		if a.Event != f.e.SignalKey() || !reaches(a.Event, a.Level, l) || !a.Active || a.Raised.After(f.e.At) {
+		if a.Event != signal || !reaches(a.Event, a.Level, l) || !a.Active || a.Raised.After(f.e.At) {
 			continue
 		}
-		a.Active, a.Until, a.ClosedBy = false, f.e.At, f.e.Seq
+		a.Active, a.Until, a.ClosedBy, a.Countdown = false, f.e.At, f.e.Seq, nil
 		if f.e.Reading.Value != nil {
 			a.Before, a.Reading = a.Reading.Value, f.e.Reading
 		}
@@ -138,6 +143,9 @@ func (f *fold) raise(l Level) {
 	f.alerts = append(f.alerts, i)
 	if f.e.Reading.Value != nil || !a.Active {
 		a.Before, a.Reading = f.lastValue(), f.e.Reading
+	}
+	if signalOf(f.e.SignalKey()).Counts {
+		defer f.plan()
 	}
 	a.Raised, a.Facts, a.Expires = f.e.At, slices.Concat(f.e.Facts, f.looked(a)), f.e.Expires
 	if a.Active { // already: the numbers refresh, and nobody is paged again

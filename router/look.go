@@ -22,6 +22,8 @@ type Look struct {
 	// AsOf is State.LastHeard of the signal when it was looked up. Where more was heard since, the event changes nothing.
 	AsOf time.Time     `json:"as_of,omitzero"`
 	For  time.Duration `json:"for,omitempty"` // how long nothing was heard
+	// Countdown is of FlowLookedUp: which version the flow has, and when that expires, as far as is known by now.
+	Countdown *Countdown `json:"countdown,omitempty"`
 }
 
 // Names of facts that a look brings. Those of the next look take their place.
@@ -87,7 +89,7 @@ type Unheard struct {
 func (s *State) Unheard(after func(signal string) time.Duration, now time.Time) (list []Unheard) {
 	for i := range s.Alerts {
 		a := &s.Alerts[i]
-		if !a.Active || !signalOf(a.Event).Measured() || !s.GoesOn(a.Incident) {
+		if !a.Active || !signalOf(a.Event).Measured() || signalOf(a.Event).Counts || !s.GoesOn(a.Incident) {
 			continue
 		}
 		if n := len(list); n > 0 && list[n-1].Signal == a.Event { // sorted by event
@@ -149,6 +151,10 @@ func (f *fold) heardSince() bool {
 func (f *fold) look() {
 	look := f.e.Look
 	if look == nil || f.heardSince() {
+		return
+	}
+	if look.Countdown != nil {
+		f.redate(look.Countdown)
 		return
 	}
 	var told []int64

@@ -8,10 +8,13 @@ import (
 )
 
 // alert returns the index of the event's alert at level l, made if need be.
-func (f *fold) alert(l Level) int {
-	i, ok := slices.BinarySearchFunc(f.state.Alerts, Alert{Event: f.e.SignalKey(), Level: l}, compareAlerts)
+func (f *fold) alert(l Level) int { return f.alertOf(f.e.SignalKey(), l) }
+
+// alertOf returns the index of the alert of a signal at level l, made if need be.
+func (f *fold) alertOf(signal string, l Level) int {
+	i, ok := slices.BinarySearchFunc(f.state.Alerts, Alert{Event: signal, Level: l}, compareAlerts)
 	if !ok {
-		f.state.Alerts = slices.Insert(f.state.Alerts, i, Alert{Event: f.e.SignalKey(), Level: l})
+		f.state.Alerts = slices.Insert(f.state.Alerts, i, Alert{Event: signal, Level: l})
 		for j := range f.alerts {
 			if f.alerts[j] >= i {
 				f.alerts[j]++

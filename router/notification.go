@@ -48,6 +48,10 @@ type Decision struct {
 	// then.
 	AsksForChange bool
 	Fields        []Field
+	// Ends is when what the event reports ends, of a signal that counts down, and EndsBy whose word that is; zero where
+	// that is not known.
+	Ends   time.Time
+	EndsBy EndsBy
 	FlowInfo
 }
 

@@ -156,7 +156,7 @@ func (p *PageStatus) Words(at func(time.Time) string) string {
 
 // notePages says on the timeline who is paged by what has just happened. Where it happened in their own service,
 // they know.
-func (f *fold) notePages(inc *Incident, before []Watch) {
+func (f *fold) notePages(inc *Incident, before []Watch, at time.Time) {
 	from := f.from(inc)
 	var names []string
 	for _, w := range inc.Watch {
@@ -168,7 +168,7 @@ func (f *fold) notePages(inc *Incident, before []Watch) {
 		}
 	}
 	if len(names) > 0 {
-		f.entry(inc, EntryPaged, paged(slices.Compact(names)))
+		f.entryAt(inc, at, f.e.Seq, EntryPaged, paged(slices.Compact(names)))
 	}
 }
 

@@ -33,7 +33,7 @@ func (f *fold) reconcile(t *touched, inc *Incident) reconciled {
 	case len(counting) == 0:
 		inc.State, inc.ResolvedAt, inc.Severity = IncidentResolved, f.e.At, inc.Peak
 		lasted := FormatDuration(f.e.At.Sub(inc.OpenedAt))
-		f.entry(inc, EntryResolved, f.reading(fmt.Sprintf("%s after %s", f.recovery(), lasted)))
+		f.entry(inc, EntryResolved, f.reading(fmt.Sprintf("%s after %s", f.recoveryOf(inc), lasted)))
 		f.say("resolved %s", inc.Name())
 	default:
 		inc.Severity = counting[0].Severity
@@ -53,7 +53,7 @@ func (f *fold) reconcile(t *touched, inc *Incident) reconciled {
 // that say that Meta still reports it.
 func (f *fold) reconcileResolved(t *touched, inc *Incident, counting []*Alert) reconciled {
 	if len(t.cleared) > 0 && len(counting) == 0 {
-		f.entry(inc, EntryRecovered, Reporter(inc.Event)+" reports the recovery: "+f.recovery())
+		f.entry(inc, EntryRecovered, Reporter(inc.Event)+" reports the recovery: "+f.recoveryOf(inc))
 		f.say("recovery of %s, which was resolved by hand", inc.Name())
 		return recoveryNoted
 	}
@@ -65,12 +65,12 @@ func (f *fold) reconcileResolved(t *touched, inc *Incident, counting []*Alert) r
 func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 	switch {
 	case len(t.held) > 0 && !slices.ContainsFunc(active, func(a *Alert) bool { return a.Active }):
-		f.entry(inc, EntryRecovering, f.reading(f.recovery())+
+		f.entry(inc, EntryRecovering, f.reading(f.recoveryOf(inc))+
 			"; resolves in "+FormatDuration(lastHold(active).Sub(f.passed))+" unless it comes back")
 		f.say("holding back the recovery of %s", inc.Name())
 		return
 	case len(t.cleared)+len(t.held) > 0:
-		f.entry(inc, EntryEased, f.reading(f.recovery())+"; still active: "+whatCounts(active))
+		f.entry(inc, EntryEased, f.reading(f.recoveryOf(inc))+"; still active: "+whatCounts(active))
 		f.say("eased %s", inc.Name())
 		return
 	case t.flapped:
@@ -90,6 +90,9 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 		kind, rose = EntryEscalated, fmt.Sprintf("; severity rises from %s to %s", t.severity, inc.Severity)
 	}
 	text := f.reading(Sentence(f.e.SignalKey(), f.e.Level()))
+	if c := countdownOf(active); c != nil {
+		text += ". " + c.sentence()
+	}
 	if meaning := LevelMeaning(f.e.SignalKey(), f.e.Level()); meaning != "" && !IsDrill(inc.Flow) {
 		text += ". " + strings.TrimSuffix(meaning, ".")
 	}
@@ -103,6 +106,17 @@ func (f *fold) at() string {
 		return ""
 	}
 	return " at " + FormatValue(f.e.SignalKey(), *f.e.Threshold)
+}
+
+// recoveryOf writes what got better of an incident, as a sentence.
+func (f *fold) recoveryOf(inc *Incident) string {
+	switch {
+	case !f.endsCountdown(inc):
+		return f.recovery()
+	case IsPublished(f.e.NewStatus):
+		return "The flow was published anew"
+	}
+	return "The flow is " + f.e.NewStatus
 }
 
 // recovery writes what got better, as a sentence.
@@ -170,7 +184,7 @@ func (f *fold) describe(inc *Incident) {
 		info.NumberName = cmp.Or(info.NumberName, inc.NumberName)
 		inc.FlowInfo = info
 	}
-	if len(f.v.Fields) > 0 {
+	if len(f.v.Fields) > 0 && !f.endsCountdown(inc) {
 		inc.Fields = f.v.Fields
 	}
 }

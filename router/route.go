@@ -4,32 +4,56 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // route pins to an alert that became active whom it is told to. What is told to one target is one thing: a notifier
 // whose target the incident knows already, by another name, goes by that name.
 func (f *fold) route(a *Alert, inc *Incident) {
-	a.Routes = nil
-	for _, route := range f.v.Notify {
-		r := AlertRoute{
-			Notifier:           inc.watchFor(&route.Target),
+	a.Routes = inc.routes(&f.v.Decision, a.Event)
+	for i := range a.Routes {
+		a.Routes[i].begin(f.passed)
+		a.Routes[i].After = 0
+	}
+	inc.namePageable(f.v.Named)
+}
+
+// routes returns how a decision about a signal reaches notifiers, from when on is not said yet. Of what ends by a date
+// those who page are woken from severity error on.
+func (i *Incident) routes(d *Decision, signal string) []AlertRoute {
+	var to Alert
+	for _, route := range d.Notify {
+		if signalOf(signal).Counts && route.Kind.Pages() && d.Severity < Error {
+			continue
+		}
+		to.addRoute(AlertRoute{
+			Notifier:           i.watchFor(&route.Target),
 			UnlessAcknowledged: route.UnlessAcknowledged,
 			Mention:            route.Mention,
 			Remind:             route.Remind,
-		}
-		if route.After > 0 {
-			r.Due = f.passed.Add(route.After)
-		}
-		a.addRoute(r)
+			After:              route.After,
+		})
 	}
-	for i, t := range f.v.Named { // a person may want them paged, whatever the severity
-		twin := slices.ContainsFunc(f.v.Named[:i], func(other Target) bool { return other.ID() == t.ID() })
+	return to.Routes
+}
+
+// begin says from when on the notifier may be told of what begins now.
+func (r *AlertRoute) begin(now time.Time) {
+	if r.Due = (time.Time{}); r.After > 0 {
+		r.Due = now.Add(r.After)
+	}
+}
+
+// namePageable takes up those who page among targets that rules name.
+func (i *Incident) namePageable(named []Target) {
+	for k, t := range named { // a person may want them paged, whatever the severity
+		twin := slices.ContainsFunc(named[:k], func(other Target) bool { return other.ID() == t.ID() })
 		if !t.Kind.Pages() || twin {
 			continue
 		}
 		// its address is kept, whatever it will be called
-		if name := inc.watchFor(&t); !slices.Contains(inc.Pageable, name) {
-			inc.Pageable = append(slices.Clone(inc.Pageable), name)
+		if name := i.watchFor(&t); !slices.Contains(i.Pageable, name) {
+			i.Pageable = append(slices.Clone(i.Pageable), name)
 		}
 	}
 }
@@ -44,9 +68,7 @@ func (a *Alert) addRoute(r AlertRoute) {
 	}
 	old.UnlessAcknowledged = old.UnlessAcknowledged && r.UnlessAcknowledged
 	old.Mention, old.Remind = Union(old.Mention, r.Mention), Oftener(old.Remind, r.Remind)
-	if r.Due.Before(old.Due) { // zero is at once
-		old.Due = r.Due
-	}
+	old.After = min(old.After, r.After)
 }
 
 // nameOf returns the name by which the incident knows a target, and else the target's own.

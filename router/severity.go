@@ -60,6 +60,8 @@ func DefaultSeverity(e *Event) Severity {
 		return Info
 	case e.Said != SeverityUnset:
 		return e.Said
+	case s.Counts && (!paired || e.AlertState == Activated):
+		return s.reached(e.Threshold).Severity
 	case paired && s.Measured():
 		return s.reached(e.Threshold).Severity
 	case s.ByWord():

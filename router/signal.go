@@ -64,6 +64,10 @@ type Signal struct {
 	AnyEnds bool          // so does a word that stands nowhere in this row
 	News    []SignalLevel // words that are told once and change no level
 
+	// Counts says that the levels are days before something ends. What reports it is the level without a name; the others
+	// come by our clock, where the end is known: see Countdown. It is an incident of its own, however rules group.
+	Counts bool
+
 	// Unheard is how long nothing need be heard of an active level before it is looked up, or people are told so; 0: for
 	// ever. Rules may say otherwise under unheard_after.
 	Unheard time.Duration
@@ -78,11 +82,13 @@ type Signal struct {
 	Measure string // what is measured, together with others of the same thresholds: "error rates"
 	Now     string // stands before a level that was reached: "over" (10 %), "is" (BLOCKED)
 	Over    string // stands before a level that is reached no longer: "back under" (10 %), "no longer" (BLOCKED)
-	Trouble string // what an incident of any level is called where the title would mislead; "": the title
-	Told    string // what a notice of it is called; "": the title
-	Impact  string // what it means for the people who use the subject, in a sentence
-	Help    string // what helps, in a sentence
-	Link    string // URL of Meta's page about it
+	// Bare and BareOver stand in the place of a level without a name, reached and reached no longer; "": out of bounds.
+	Bare, BareOver string
+	Trouble        string // what an incident of any level is called where the title would mislead; "": the title
+	Told           string // what a notice of it is called; "": the title
+	Impact         string // what it means for the people who use the subject, in a sentence
+	Help           string // what helps, in a sentence
+	Link           string // URL of Meta's page about it
 }
 
 // SignalLevel is a threshold or a word that Meta reports of a signal.
@@ -94,7 +100,18 @@ type SignalLevel struct {
 	Text    string
 	Meaning string // for the people who use the subject, in a sentence, where the signal's Impact says too little
 	Help    string // what helps, in a sentence, where the signal's Help says too little
+	Renews  Renews // of a word of a flow's status
 }
+
+// Renews says whether a word of a signal ends what counts down of the same subject: see Signal.Counts.
+type Renews int
+
+// When a word does so.
+const (
+	RenewsNothing    Renews = iota
+	RenewsUnlessBack        // unless the subject comes back from a level, and is the same as before
+	RenewsAlways
+)
 
 // Level returns the name under which alerts keep it.
 func (l *SignalLevel) Level() Level {
@@ -135,16 +152,23 @@ const (
 	NoUnit  Unit = iota // of a bare number, and of an event that we know nothing of
 	Percent             // 14.28 is 14.28 %
 	Millis              // 7000 is 7 s
+	Days                // 3 is 3 days
 )
 
 // String returns the unit as a sentence names it.
-func (u Unit) String() string { return [...]string{"no unit", "percent", "milliseconds or seconds"}[u] }
+func (u Unit) String() string {
+	return [...]string{"no unit", "percent", "milliseconds or seconds", "days"}[u]
+}
 
 // Format writes a number in the unit: "14.28 %", "7.2 s", "850 ms", "34".
 func (u Unit) Format(v float64) string {
 	switch {
 	case math.IsNaN(v) || math.IsInf(v, 0):
 		return "unknown"
+	case u == Days && v == 1:
+		return "1 day"
+	case u == Days:
+		return shortNumber(v) + " days"
 	case u == Percent:
 		return shortNumber(v) + " %"
 	case u == Millis && math.Abs(v) >= 1000:
@@ -156,8 +180,9 @@ func (u Unit) Format(v float64) string {
 }
 
 const (
-	flowHealth   = "https://developers.facebook.com/docs/whatsapp/flows/guides/healthmonitoring"
-	flowWebhooks = "https://developers.facebook.com/docs/whatsapp/flows/reference/flowswebhooks"
+	flowHealth    = "https://developers.facebook.com/docs/whatsapp/flows/guides/healthmonitoring"
+	flowWebhooks  = "https://developers.facebook.com/docs/whatsapp/flows/reference/flowswebhooks"
+	flowChangelog = "https://developers.facebook.com/docs/whatsapp/flows/changelogs"
 )
 
 // rateLevels are the thresholds of error rates. Source: Meta, "Flows webhooks".
@@ -178,8 +203,8 @@ var flowSignals = []Signal{
 			{Word: Blocked, Severity: Critical, Meaning: "The flow can neither be sent nor opened."},
 		},
 		Ends: []SignalLevel{
-			{Word: Draft}, {Word: Published},
-			{Word: Deprecated, Meaning: "The flow was retired by its owner and cannot be sent any more."},
+			{Word: Draft}, {Word: Published, Renews: RenewsUnlessBack},
+			{Word: Deprecated, Renews: RenewsAlways, Meaning: "The flow was retired by its owner and cannot be sent any more."},
 		},
 		AnyEnds: true,
 		Title:   "Flow status", Now: "is", Over: "no longer", Trouble: "restricted by Meta",
@@ -225,9 +250,16 @@ var flowSignals = []Signal{
 		Help:   "See that the endpoint can be reached from the internet and answers health checks.", Link: flowHealth,
 	},
 	{
-		Name: FlowVersionExpiryWarning, Field: FlowsField, Subject: SubjectFlow, Title: "Flow version expiry",
+		Name: FlowVersionExpiryWarning, Field: FlowsField, Subject: SubjectFlow,
+		Levels: []SignalLevel{
+			{Threshold: 21, Severity: Info}, {Threshold: 14, Severity: Info}, {Threshold: 7, Severity: Warning},
+			{Threshold: 3, Severity: Error}, {Threshold: 1, Severity: Critical}, {Threshold: 0, Severity: Critical},
+		},
+		Unit: Days, Bad: Below, Counts: true,
+		Title: "Flow version expiry", Now: "within", Over: "no longer within", Bare: "announced", BareOver: "called off",
 		Impact: "Once its version has expired, the flow can neither be sent nor opened.",
-		Help:   "Move the flow to a newer version.", Link: flowWebhooks,
+		Help: "Publish the flow with a newer version. A clone has an id of its own: once it has taken over, " +
+			"resolve this by hand.", Link: flowChangelog,
 	},
 	{
 		Name: FlowResponse, Field: MessagesField, Subject: SubjectAccount, // a form names no flow

@@ -23,8 +23,10 @@ func (f *fold) runTimers(now time.Time) {
 // runTimersOf does so for an incident that goes on.
 func (f *fold) runTimersOf(inc *Incident, now time.Time) {
 	expired, released := f.expire(inc, now), f.release(inc, now)
+	begun := f.begin(inc, now)
 	counting := f.counting(inc.Number)
 	f.endByTime(inc, expired, released, counting, now)
+	rose := f.sayBegun(inc, begun, counting, now)
 	before, silence := slices.Clone(inc.Watch), inc.Silence
 	lapsed := f.lapse(inc, counting, now)
 	changed := f.watchAt(inc, counting, now)
@@ -36,11 +38,17 @@ func (f *fold) runTimersOf(inc *Incident, now time.Time) {
 	}
 	reminded := f.remind(inc, counting, now)
 	for j := range inc.Watch {
-		if inc.Watch[j].Open && !before[j].Open && lapsed == nil { // else that said so
+		if inc.Watch[j].Open && !before[j].Open && lapsed == nil && !begun { // else that said so
 			f.entryAt(inc, now, 0, EntryTold, f.whyNow(inc, inc.Watch[j].Notifier, counting))
 		}
 	}
-	if changed || reminded || lapsed != nil || len(released)+len(expired) > 0 {
+	if rose && inc.PageOnRise && inc.State == IncidentAcknowledged {
+		f.pageAgain(inc)
+	}
+	if begun {
+		f.notePages(inc, before, now)
+	}
+	if changed || reminded || lapsed != nil || begun || len(released)+len(expired) > 0 {
 		f.change(inc)
 		f.owe(inc, before)
 	}
@@ -144,6 +152,9 @@ func (f *fold) nextTimer(inc *Incident) (next time.Time) {
 	}
 	counting := f.counting(inc.Number)
 	lapses := f.lapsesAt(inc, counting)
+	if inc.State != IncidentResolved {
+		soonest(countdownOf(counting).next())
+	}
 	for i := range inc.Watch {
 		soonest(f.remindsAt(inc, &inc.Watch[i], counting))
 	}

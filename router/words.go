@@ -35,7 +35,7 @@ func ThresholdWords() string {
 	var all, told []string
 	for i := range signals {
 		s := &signals[i]
-		if !s.Measured() || slices.Contains(told, s.Measure) {
+		if !s.Measured() || s.Counts || slices.Contains(told, s.Measure) {
 			continue
 		}
 		told = append(told, s.Measure)
@@ -84,6 +84,9 @@ func Reached(event string, l Level, value *float64) string {
 func FormatLevel(event string, l Level) string {
 	if t, ok := l.Threshold(); ok {
 		return FormatValue(event, t)
+	}
+	if l == "" && signalOf(event).Counts {
+		return "announced"
 	}
 	if known := signalOf(event).find(string(l)); known != nil && known.Text != "" {
 		return known.Text
@@ -198,16 +201,22 @@ func Sentence(event string, l Level) string {
 
 // Crossed writes that a level was crossed for the worse: "over 10 %", "below 90 %", "is BLOCKED".
 func Crossed(event string, l Level) string {
-	if l == "" {
-		return "is out of bounds"
+	switch s := signalOf(event); {
+	case l == "":
+		return cmp.Or(s.Bare, "is out of bounds")
+	case s.Counts && l == "0":
+		return "has come"
 	}
 	return cmp.Or(signalOf(event).Now, unknownSignal.Now) + " " + FormatLevel(event, l)
 }
 
 // Uncrossed writes that a level was crossed for the better: "back under 10 %", "no longer BLOCKED".
 func Uncrossed(event string, l Level) string {
-	if l == "" {
-		return "back within bounds"
+	switch s := signalOf(event); {
+	case l == "":
+		return cmp.Or(s.BareOver, "back within bounds")
+	case s.Counts && l == "0":
+		return "has not come"
 	}
 	return cmp.Or(signalOf(event).Over, unknownSignal.Over) + " " + FormatLevel(event, l)
 }

@@ -95,7 +95,8 @@ func (cfg *bridgeConfig) checkTokens(admin string) error {
 		}
 	}
 	var faults []error
-	if far && cfg.AdminToken == "" && !strings.Contains(admin, "://") { // a URL, meant for other commands, is said to be none
+	// a URL, meant for other commands, is said to be none
+	if far && cfg.AdminToken == "" && !strings.Contains(admin, "://") {
 		faults = append(faults, fmt.Errorf(
 			"--admin %s can be reached from other machines: set FLOWBRIDGE_ADMIN_TOKEN, or listen on 127.0.0.1", admin))
 	}

@@ -151,6 +151,7 @@ func (x *explainer) verdict(ev *router.Event, opening router.Event, undoes bool,
 	if len(told) == 0 && !slices.ContainsFunc(own.Routes, func(t rules.Told) bool { return t.Tells }) {
 		x.fact("told", "nobody")
 	}
+	x.steps(ev, d.Ends)
 	if router.IsPersonal(ev.Name) && !x.rules.Wants(ev) {
 		x.fact("stored", "nothing: it holds what people wrote, and no rule asks for it")
 	}
@@ -169,6 +170,28 @@ func (x *explainer) verdict(ev *router.Event, opening router.Event, undoes bool,
 	}
 	x.all = notifications
 	x.words()
+}
+
+// steps says what is told later of something that ends: when, how bad it is by then, and whom.
+func (x *explainer) steps(ev *router.Event, ends time.Time) {
+	for _, step := range ev.Steps(ends) {
+		if ends.IsZero() {
+			x.fact("later", "nothing more: it is not known when the version expires")
+			return
+		}
+		d := x.rules.Decide(&step)
+		if d.Drop || !step.At.After(ev.At) {
+			continue
+		}
+		var names []string
+		for _, r := range d.Notify {
+			if !r.Kind.Pages() || d.Severity >= router.Error {
+				names = append(names, r.Notifier)
+			}
+		}
+		x.fact("later", fmt.Sprintf("with %s left, on %s: %s to %s", router.FormatValue(ev.Name, *step.Threshold),
+			step.At.UTC().Format("2 January 2006 15:04 UTC"), d.Severity, cmp.Or(strings.Join(names, ", "), "nobody")))
+	}
 }
 
 // sentence says in one line what happened.

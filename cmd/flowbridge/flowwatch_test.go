@@ -249,3 +249,49 @@ func onBoth(t *testing.T, story func(t *testing.T, db string)) {
 	t.Run("sqlite", func(t *testing.T) { story(t, databases.File(t)) })
 	t.Run("postgres", func(t *testing.T) { story(t, databases.Shared(t).Database(t)) })
 }
+
+// TestAVersionIsCountedDown plays a warning from the version that Graph names to the flow that was moved to another
+// one, with the bridge down over two steps, on both databases.
+func TestAVersionIsCountedDown(t *testing.T) {
+	onBoth(t, func(t *testing.T, db string) {
+		w := newLookedAfter(t, db, testGraphToken)
+		w.graph.Flow("77", "Checkout", "PUBLISHED")
+		w.graph.Version("77", "6.3", "3.0")
+		body, err := whatsapp.Sample{Event: router.FlowVersionExpiryWarning, WABA: "501", Flow: "77",
+			Time: w.now()}.Body()
+		must(t, err)
+		w.post(string(body))
+		w.says("Flow version expiry announced")
+		w.push(2 * time.Minute)
+		w.says("Flow JSON 6.3, data API 3.0")
+		w.says("no date is known")
+		eventually(t, "PagerDuty has it as news", func() bool { return len(w.pager.ChangeEvents()) == 1 })
+
+		w.stop() // somebody writes down the date
+		w.rules = flowWatchRules + "versions: {\"6.3\": " + w.now().AddDate(0, 0, 10).Format(time.DateOnly) + "}\n"
+		w.start()
+		w.push(61 * time.Minute)
+		w.says("by versions in the rules")
+		w.says("within 14 days")
+		if n := len(w.pager.Incidents()); n != 0 {
+			t.Fatalf("%d pages", n)
+		}
+
+		w.stop()
+		w.push(8 * 24 * time.Hour)
+		w.start()
+		w.says("within 3 days")
+		eventually(t, "PagerDuty has an incident", func() bool { return len(w.pager.Incidents()) == 1 })
+		if strings.Contains(w.all(), "within 7 days") {
+			t.Errorf("it is told of a step that had passed:\n%s", w.all())
+		}
+
+		w.graph.Version("77", "7.3", "4.0")
+		w.push(61 * time.Minute)
+		w.says("Flow version expiry called off")
+		eventually(t, "PagerDuty hears of the end", func() bool {
+			return w.pager.Incidents()[0].Status == sandbox.IncidentResolved
+		})
+		w.stop()
+	})
+}

@@ -15,8 +15,11 @@ import (
 func (b *bridge) wireGraph(metrics *prometheus.Registry) (err error) {
 	watch := graph.WatchConfig{
 		UnheardAfter: func(event string) time.Duration { return b.rules.rules().UnheardAfter(event) },
-		Named:        func() []string { return b.rules.rules().NamedFlows() },
-		Now:          b.cfg.Now, Logger: b.cfg.Logger,
+		VersionEnds: func(version string) (time.Time, router.EndsBy) {
+			return b.rules.rules().VersionEnds(version)
+		},
+		Named: func() []string { return b.rules.rules().NamedFlows() },
+		Now:   b.cfg.Now, Logger: b.cfg.Logger,
 	}
 	if b.cfg.GraphToken != "" {
 		b.graph, err = graph.New(graph.Config{

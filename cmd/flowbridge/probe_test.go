@@ -151,8 +151,9 @@ func (w *lookedAfter) comesToSay(words string) {
 
 // availabilityPost is what Meta says of an endpoint that fails.
 func availabilityPost(unix int64, flow, state string, value float64) string {
-	return postOf(fmt.Sprintf(`{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":"ENDPOINT_AVAILABILITY",`+
-		`"flow_id":%q,"availability":%g,"threshold":90,"alert_state":%q}}]}`, unix, flow, value, state))
+	return postOf(fmt.Sprintf(
+		`{"id":"501","time":%d,"changes":[{"field":"flows","value":{"event":"ENDPOINT_AVAILABILITY",`+
+			`"flow_id":%q,"availability":%g,"threshold":90,"alert_state":%q}}]}`, unix, flow, value, state))
 }
 
 // TestACardSaysWhatIsSeenFromHere plays an incident whose endpoint answers from here, then redirects, and is over.

@@ -24,10 +24,10 @@ import (
 // mostPatience bounds how long a post may take, repeats included, until it is answered 200.
 const mostPatience = 10 * time.Second
 
-// TestRollingUpgrade runs what compose-postgres.yaml describes, with a third bridge and a standby: PostgreSQL, processes
-// on an address each, and nginx with compose-nginx.conf before them. Under the load and the faults of TestCrash the
-// bridges are upgraded to a release with a newer schema, and the standby is promoted. It is for Linux, where every
-// address of 127.0.0.0/8 is the machine's own: a bridge starts anew where it was.
+// TestRollingUpgrade runs what compose-postgres.yaml describes, with a third bridge and a standby: PostgreSQL,
+// processes on an address each, and nginx with compose-nginx.conf before them. Under the load and the faults of
+// TestCrash the bridges are upgraded to a release with a newer schema, and the standby is promoted. It is for Linux,
+// where every address of 127.0.0.0/8 is the machine's own: a bridge starts anew where it was.
 func TestRollingUpgrade(t *testing.T) {
 	t.Run("one by one, then the standby is promoted", func(t *testing.T) {
 		t.Parallel()

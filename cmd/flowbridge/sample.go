@@ -33,7 +33,7 @@ func (q *quantity) UnmarshalText(text []byte) error {
 		suffix string
 		unit   router.Unit
 		factor float64
-	}{{"%", router.Percent, 1}, {"ms", router.Millis, 1}, {"s", router.Millis, 1000}} {
+	}{{"%", router.Percent, 1}, {"ms", router.Millis, 1}, {"s", router.Millis, 1000}, {"d", router.Days, 1}} {
 		if rest, ok := strings.CutSuffix(word, known.suffix); ok {
 			word, unit, factor = rest, known.unit, known.factor
 			break
@@ -60,6 +60,8 @@ func sampleFlagsOf(event string) []string {
 		return []string{"waba", "change", "alert-state"}
 	case signal.Field != router.FlowsField:
 		return []string{"waba"}
+	case signal.Counts:
+		return []string{"waba", "flow", "value"}
 	case signal.Measured() && signal.Errors:
 		return []string{"waba", "flow", "threshold", "alert-state", "value", "error-type"}
 	case signal.Measured():

@@ -62,7 +62,16 @@ func (g *Graph) Number(account, id, number, verified string) {
 // Flow adds a flow, or names it anew: one that is well and has no endpoint.
 func (g *Graph) Flow(id, name, status string) {
 	g.add(id, map[string]any{"name": name, "status": status, "endpoint_uri": "",
-		"health_status": health(id, FlowHealth{})})
+		"health_status": health(id, FlowHealth{}), "json_version": "7.3", "data_api_version": "4.0"})
+}
+
+// Version has a flow be of other versions of the Flow JSON and the data API.
+func (g *Graph) Version(id, flowJSON, dataAPI string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if object := g.objects[id]; object != nil {
+		object["json_version"], object["data_api_version"] = flowJSON, dataAPI
+	}
 }
 
 // FlowHealth is how it stands with a flow.

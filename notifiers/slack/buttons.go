@@ -54,6 +54,9 @@ func openButtons(n *router.Notification) []slack.BlockElement {
 		out = append(out, press(pressAcknowledge, "Acknowledge", about).WithStyle(slack.StylePrimary))
 	}
 	question := "Nobody is told any more until it gets worse."
+	if router.SignalOf(inc.Event).Counts { // the days that go by open nothing again
+		question = "Nobody is told any more."
+	}
 	if slices.ContainsFunc(n.Alerts, func(a router.Alert) bool { return a.Active }) {
 		question = router.Reporter(n.Incident.Event) + " still reports it. " + question
 	}

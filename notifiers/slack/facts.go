@@ -19,7 +19,8 @@ func incidentFacts(n *router.Notification) (own []field) {
 		}
 		own = append(own, fact("Now", now))
 	}
-	if a := worst(n); a != nil && a.Level != "" && !a.Level.IsWord() {
+	// of what counts down the day stands among what is known
+	if a := worst(n); a != nil && a.Level != "" && !a.Level.IsWord() && !router.SignalOf(a.Event).Counts {
 		own = append(own, fact("Threshold", router.FormatLevel(a.Event, a.Level)))
 	}
 	if a := reading(n); a != nil {

@@ -28,8 +28,8 @@ type Store interface {
 	// IncidentRows is Incidents without timelines and receipts. Both return ErrNotFound where the order is by what is
 	// worst, and the incident is gone from which a page is to go on.
 	IncidentRows(ctx context.Context, f router.IncidentFilter) ([]router.IncidentRow, error)
-	// SearchIncidents is IncidentRows for a page, the worst first: it looks through so many at a time, and says what it has
-	// not looked through. A page may be short, or empty, and not the last.
+	// SearchIncidents is IncidentRows for a page, the worst first: it looks through so many at a time, and says what it
+	// has not looked through. A page may be short, or empty, and not the last.
 	SearchIncidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentRow, router.SearchRest, error)
 	// Counts returns the numbers at the head of a list of incidents.
 	Counts(ctx context.Context) (router.Counts, error)

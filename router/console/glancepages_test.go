@@ -213,7 +213,8 @@ func TestRetriesAndTestMessagesAreActs(t *testing.T) {
 		audit   string // what the audit says; "": nothing was done
 	}{
 		{"/deliveries/9/retry", nil, "/deliveries/9", "Delivery 9 is tried at once.", "retry delivery 9"},
-		{"/deliveries/8/retry?back=incident", nil, "/incidents/42/told/8", "Delivery 8 is tried at once.", "retry delivery 8"},
+		{"/deliveries/8/retry?back=incident", nil, "/incidents/42/told/8", "Delivery 8 is tried at once.",
+			"retry delivery 8"},
 		{"/deliveries/9/retry?back=incident", nil, "/deliveries/9", "Delivery 9 is tried at once.", "retry delivery 9"},
 		{"/deliveries/9/retry?back=//evil.example", nil, "/deliveries/9", "Delivery 9 is tried at once.", "retry delivery 9"},
 		{"/deliveries/7/retry", nil, "/deliveries/7",

@@ -436,7 +436,8 @@ func TestASearchSaysWhatItHasNotLookedThrough(t *testing.T) {
 	}
 	s.searchRest = router.SearchRest{Below: 90001, Until: noon}
 	body := ask("/?q=checkout&state=all&before=42")
-	for _, want := range []string{more, `/?below=90001&amp;q=checkout&amp;state=all"`, "/incidents.csv?q=checkout&amp;state=all"} {
+	for _, want := range []string{more, `/?below=90001&amp;q=checkout&amp;state=all"`,
+		"/incidents.csv?q=checkout&amp;state=all"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in\n%s", want, body)
 		}
@@ -446,7 +447,8 @@ func TestASearchSaysWhatItHasNotLookedThrough(t *testing.T) {
 		t.Errorf("asked for %+v", f)
 	}
 	s.incidents = nil
-	if body := ask("/?q=checkout&state=all"); !strings.Contains(body, "Nothing fits so far") || !strings.Contains(body, more) {
+	if body := ask("/?q=checkout&state=all"); !strings.Contains(body, "Nothing fits so far") ||
+		!strings.Contains(body, more) {
 		t.Errorf("an empty part:\n%s", body)
 	}
 	s.searchRest = router.SearchRest{}

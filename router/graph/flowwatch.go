@@ -45,6 +45,9 @@ type WatchConfig struct {
 	Look func(ctx context.Context, flow string) (Health, error)
 	// UnheardAfter says how long nothing need be heard of an active alert of an event; 0: for ever. Required.
 	UnheardAfter func(event string) time.Duration
+	// VersionEnds says when a version of the Flow JSON expires, and whose word that is; zero where that is not known.
+	// Default: nothing is counted down but what Meta's warnings say.
+	VersionEnds func(version string) (ends time.Time, by router.EndsBy)
 	// Named returns the ids of the flows that the rules name: their status is compared as well. Default: none.
 	Named func() []string
 	// Now is the clock. Default: time.Now.
@@ -126,6 +129,7 @@ func (w *FlowWatch) Round(ctx context.Context) error {
 		now := w.cfg.Now()
 		for i := range states {
 			events = append(events, unheardEvents(&states[i], states[i].Unheard(w.cfg.UnheardAfter, now), now)...)
+			events = append(events, w.versionEvents(&states[i], nil, now)...)
 		}
 		return w.append(ctx, events)
 	}
@@ -243,7 +247,7 @@ func (w *FlowWatch) lookAt(ctx context.Context, flow string) error {
 	unheard := s.Unheard(w.cfg.UnheardAfter, now)
 	if failed != nil {
 		m.unsure = true
-		return w.append(ctx, unheardEvents(s, unheard, now))
+		return w.append(ctx, append(unheardEvents(s, unheard, now), w.versionEvents(s, nil, now)...))
 	}
 	events := m.compare(s, &health, now)
 	events = append(events, m.recover(s, unheard, &health, now)...)
@@ -251,7 +255,7 @@ func (w *FlowWatch) lookAt(ctx context.Context, flow string) error {
 		events = append(events, unheardEvents(s, unheard, now)...)
 		events = append(events, knownEvents(s, &health, now)...)
 	}
-	return w.append(ctx, events)
+	return w.append(ctx, append(events, w.versionEvents(s, &health, now)...))
 }
 
 func (w *FlowWatch) append(ctx context.Context, events []router.Event) error {

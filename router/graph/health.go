@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"flowbridge/router"
@@ -15,6 +16,8 @@ type Health struct {
 	Account  string // id of its WhatsApp Business Account; "" where Graph does not name it
 	Status   string // of the flow: router.Published and others
 	CanSend  string // available, or another word of Meta's, over all entities
+	Version  string // of its Flow JSON; "" where Graph does not say so
+	DataAPI  string // version of the data API; "" for a flow without an endpoint
 	Endpoint string // where Meta reaches the business, without what may be secret; "" for a flow without one
 	// Address is the same, whole: a user, a password or the query may be secret.
 	Address  router.Secret
@@ -99,13 +102,15 @@ func (e *Entity) words() string {
 }
 
 // healthFields are asked for of a flow. Source: Meta's reference of Flow.
-const healthFields = "name,status,endpoint_uri,health_status"
+const healthFields = "name,status,endpoint_uri,health_status,json_version,data_api_version"
 
 // readHealth reads an answer.
 func readHealth(body []byte) (h Health, ok bool) {
 	var said struct {
 		Status   string `json:"status"`
 		Endpoint string `json:"endpoint_uri"`
+		Version  any    `json:"json_version"` // a string; whatever else it is must not hide the rest
+		DataAPI  any    `json:"data_api_version"`
 		Health   struct {
 			CanSend  string `json:"can_send_message"`
 			Entities []struct {
@@ -124,7 +129,7 @@ func readHealth(body []byte) (h Health, ok bool) {
 		return h, false
 	}
 	h = Health{Status: said.Status, CanSend: said.Health.CanSend, Endpoint: shownAddress(said.Endpoint),
-		Address: router.Secret(said.Endpoint)}
+		Address: router.Secret(said.Endpoint), Version: version(said.Version), DataAPI: version(said.DataAPI)}
 	for i, e := range said.Health.Entities {
 		if i == mostEntities { // more than a flow can have: it is not known to be well
 			h.CanSend = ""
@@ -140,6 +145,16 @@ func readHealth(body []byte) (h Health, ok bool) {
 		h.Entities = append(h.Entities, entity)
 	}
 	return h, h.Status != ""
+}
+
+var versionForm = regexp.MustCompile(`^` + router.FlowVersionForm + `$`)
+
+// version is one as Meta writes it; "" for whatever else.
+func version(said any) string {
+	if text, ok := said.(string); ok && versionForm.MatchString(text) {
+		return text
+	}
+	return ""
 }
 
 func sentences(raw json.RawMessage) (list []string) {

@@ -74,6 +74,9 @@ func (a bound) covers(b bound, events []string) bool {
 	if a.unit != router.NoUnit && a.unit != b.unit && (events == nil || slices.ContainsFunc(events, misfit)) {
 		return false
 	}
+	if a.unit == router.NoUnit && b.unit == router.Days {
+		return false
+	}
 	switch a.op {
 	case ">=":
 		return (b.op == "" || b.op == ">" || b.op == ">=") && b.value >= a.value
@@ -224,7 +227,7 @@ func carriers() map[string][]string {
 	for _, s := range router.Signals() {
 		status := s.ByWord() && s.Subject == router.SubjectFlow
 		for key, carries := range map[string]bool{
-			"alert_state": s.Measured(), "threshold": s.Measured(), "error_type": s.Errors,
+			"alert_state": s.Measured() && !s.Counts, "threshold": s.Measured(), "error_type": s.Errors,
 			"old_status": status, "new_status": status,
 		} {
 			if carries {

@@ -33,6 +33,7 @@ func (r *Rules) Decide(ev *router.Event) router.Decision {
 
 func (r *Rules) decide(ev *router.Event, parked bool) router.Decision {
 	d := router.Decision{FlowInfo: r.info(ev), Version: r.cfg.Version}
+	d.Ends, d.EndsBy = r.ends(ev)
 	if rule := r.drilled(ev); rule != nil {
 		d.Rules = rule.alone.names
 		r.applyOne(&d, ev, rule)

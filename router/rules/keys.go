@@ -57,7 +57,7 @@ const (
 	waitForm      = router.DurationForm
 	referenceForm = `\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}`
 	piecedForm    = `[^$]*(` + referenceForm + `[^$]*)+`
-	numberForm    = `[0-9]+(\.[0-9]+)? *(%|ms|s|m|)`
+	numberForm    = `[0-9]+(\.[0-9]+)? *(%|ms|s|m|d|)`
 	thresholdForm = ` *(>=|<=|>|<|) *` + numberForm + ` *`
 	// severitiesForm leaves out comparisons that no severity is in.
 	severitiesForm = ` *((>=|<=|) *(critical|error|warning|info)|> *(error|warning|info)|< *(critical|error|warning)) *`
@@ -87,6 +87,11 @@ var fileKeys = table{"at the top of the file, beside version", []key{
 			"whether it is over, or says on the card that nothing was heard: {ENDPOINT_LATENCY: 4h}. never: for ever. At " +
 			"least 10m. Default: 30m for " +
 			"ENDPOINT_AVAILABILITY, 2h for error rates and latency."},
+	{"versions", false, mapOf(form(dateForm), schema{"propertyNames": schema{"pattern": whole(router.FlowVersionForm)}}),
+		"By the version of the Flow JSON, the day on which it expires, as Meta's changelog names it: " +
+			"{\"5.0\": 2026-12-24}. " +
+			"A warning about a version (FLOW_VERSION_EXPIRY_WARNING) is counted down to noon of that day, in UTC. " +
+			"Without it the dates count that flowbridge knows from the changelog."},
 	{"fallback", false, text(),
 		"The notifier that is told when a delivery could not be made for good (a revoked token, a wrong routing key), or " +
 			"an event could not be folded. " +
@@ -201,7 +206,8 @@ var matchKeys = table{"under match", []key{
 	{"field", false, asks(open(knownFields()...)), "Fields of the account that the app is subscribed to."},
 	{"threshold", false, asks(schema{"type": []any{"string", "number"}, "pattern": whole(thresholdForm), "minimum": 0}),
 		`Thresholds of an alert: 10, "10%" or "5s", with >=, >, <= or < before it if need be. Meta sends ` +
-			router.ThresholdWords() + "."},
+			router.ThresholdWords() + `. Before a version expires it is the days that are left, always with d: "<=3d" of ` +
+			"21, 14, 7, 3, 1 and 0 days."},
 	{"alert_state", false, asks(word(router.Activated, router.Deactivated)),
 		"ACTIVATED, or nothing: the rule opens an incident, and the recovery closes it by itself. DEACTIVATED matches " +
 			"recoveries only, to tell somebody else of them."},
@@ -241,7 +247,8 @@ var actionKeys = table{"in a rule", []key{
 	{"severity", false, schema{"anyOf": []any{word(severityWords()...), severityMap()}},
 		"How bad it is: one word, or a map from thresholds, statuses and changes to words: {DISABLE: critical}. " +
 			"Default: 5 % and 1 s are a warning, 10 % and 5 s an error, 50 %, 7 s and a lack of " +
-			"availability critical, THROTTLED an error, BLOCKED critical, news info."},
+			"availability critical, THROTTLED an error, BLOCKED critical, news info; a version that expires is info, 7 days " +
+			"before a warning, 3 an error, 1 critical."},
 	{"group_by", false, word(string(router.GroupByThreshold), string(router.GroupByFlow)),
 		"What makes one incident: threshold, each its own; flow, all signals of a flow together. Default: the signal of a " +
 			"flow, with all its thresholds."},

@@ -151,6 +151,7 @@ func (l *loader) load(files []File) (*Rules, Mistakes) {
 	l.once("drill", l.drill)
 	l.once("report", l.report)
 	l.once("unheard_after", l.unheardAfter)
+	l.each("versions", l.versions)
 	l.wholeFile()
 	found := l.Finish()
 	if len(found.Faults()) == 0 {

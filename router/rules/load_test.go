@@ -176,7 +176,7 @@ func TestTheExampleNeedsOneVariableAndCoversEveryEvent(t *testing.T) {
 		{event(router.FlowStatusChange, signUp, status(router.Published, router.Deprecated)),
 			"published or retired: info to ops-chat"},
 		{event(router.FlowStatusChange, signUp, status("", router.Draft)), "default: info to ops-chat"},
-		{event(router.FlowVersionExpiryWarning, checkout, status("", "")), "a version will expire: warning to ops-chat"},
+		{event(router.FlowVersionExpiryWarning, checkout, status("", "")), "a version will expire: info to ops-chat"},
 		{event(router.FlowResponse, "", value(`{"response":{"call_me_back":true,"topic":"Refund","phone":"+1"}}`)),
 			"somebody asks to be called back: info to payments-chat with topic=Refund"},
 		{event(router.FlowResponse, "", value(`{"response":{}}`)), "default: info to nobody"},

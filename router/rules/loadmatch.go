@@ -346,6 +346,11 @@ func (l *loader) thresholds(e entry, events []string) (bounds []bound) {
 			l.Wrong(s.Node, s.Path, s.Written()+" is no threshold", boundHint)
 		case events != nil && !slices.ContainsFunc(events, b.fits):
 			unit := router.UnitOf(events[0])
+			if b.unit == router.NoUnit { // of days, which this release began to count
+				l.Warn(s.Node, s.Path, fmt.Sprintf("%s never holds: %s is measured in %s", s.Written(), events[0], unit),
+					fmt.Sprintf("did you mean %s?", yamldoc.Quote(strings.TrimSpace(s.Text)+"d")))
+				break
+			}
 			l.Wrong(s.Node, s.Path, fmt.Sprintf("%s never holds: %s is measured in %s", s.Written(), events[0], unit), "")
 		default:
 			l.neverSent(s.Node, s.Path, s.Written(), b, events)

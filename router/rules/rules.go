@@ -58,8 +58,9 @@ type Rules struct {
 	probes     map[string]probe         // by flow: see Probe
 	// by account
 	accountProbes map[string]probe
-	fallback      string // name of a notifier; "" if there is none
-	parked        *rule  // tells fallback of parked deliveries; nil if there is none
+	versions      map[string]time.Time // by version of the Flow JSON: when it expires
+	fallback      string               // name of a notifier; "" if there is none
+	parked        *rule                // tells fallback of parked deliveries; nil if there is none
 	index         index
 	errorTypes    map[string]string // normal forms of the spellings to expect
 	personal      []string          // fields with personal data that some rule asks for: see WantsField

@@ -275,6 +275,7 @@ func TestTheLoaderReadsEveryKeyOfTheTables(t *testing.T) {
 // values are some good values of every key that is a value or a list of them.
 var values = map[string][]any{
 	"version": {1, "1"}, "fallback": {"chat"},
+	"versions":      {map[string]any{"5.0": "2026-12-24"}},
 	"unheard_after": {map[string]any{"ENDPOINT_LATENCY": "4h", "CLIENT_ERROR_RATE": "never"}},
 	"probe":         {true, false, "true"}, "endpoint": {"https://shop.example.com/flow?a=b", "https://10.0.0.1:8443"},
 	"name": {"Checkout", 5, true}, "runbook": {"https://example.com/x"},

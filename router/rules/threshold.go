@@ -30,7 +30,8 @@ func (c comparison) holds(v, limit float64) bool {
 }
 
 // bound is one threshold that a rule asks for: 10, "10%", ">=5s". A bound in percent does not hold for a
-// latency, nor one in seconds for a rate, so that one rule can list both.
+// latency, nor one in seconds for a rate, so that one rule can list both. Days are always written with their unit:
+// "3d".
 type bound struct {
 	op    comparison
 	value float64 // percent or ms
@@ -40,6 +41,9 @@ type bound struct {
 // fits says whether an event may be measured in the unit of the bound.
 func (b bound) fits(event string) bool {
 	of := router.UnitOf(event)
+	if of == router.Days { // a bare number is of what Meta measures
+		return b.unit == of
+	}
 	return b.unit == router.NoUnit || of == router.NoUnit || b.unit == of
 }
 
@@ -50,9 +54,9 @@ func (b bound) holds(ev *router.Event) bool {
 	return b.op.holds(*ev.Threshold, b.value)
 }
 
-var boundForm = regexp.MustCompile(`^` + comparisonForm + `(\d+(?:\.\d+)?)\s*(%|ms|s|m|)$`)
+var boundForm = regexp.MustCompile(`^` + comparisonForm + `(\d+(?:\.\d+)?)\s*(%|ms|s|m|d|)$`)
 
-const boundHint = `write a number, "10%" or "5s", with >=, >, <= or < before it if need be`
+const boundHint = `write a number, "10%", "5s" or "3d", with >=, >, <= or < before it if need be`
 
 func parseBound(s string) (b bound, ok bool) {
 	m := boundForm.FindStringSubmatch(strings.TrimSpace(s))
@@ -69,6 +73,8 @@ func parseBound(s string) (b bound, ok bool) {
 		b.unit = router.Percent
 	case "ms":
 		b.unit = router.Millis
+	case "d":
+		b.unit = router.Days
 	case "s":
 		b.unit, b.value = router.Millis, value*float64(time.Second/time.Millisecond)
 	case "m":

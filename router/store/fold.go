@@ -199,6 +199,8 @@ type alertDetails struct {
 	Facts   []router.Fact       `json:"facts,omitempty"`
 	Expires time.Time           `json:"expires,omitzero"`
 	Unheard time.Time           `json:"unheard,omitzero"`
+
+	Countdown *router.Countdown `json:"countdown,omitempty"`
 }
 
 func alertColumns(a *router.FlowAlert, d *alertDetails) columns {
@@ -230,7 +232,7 @@ var (
 func writeAlerts(ctx context.Context, tx *txn, b router.Batch) error {
 	return each(ctx, tx, b.Alerts, upsertAlert, func(a router.FlowAlert) ([]any, error) {
 		return alertColumns(&a, &alertDetails{a.Reading, a.Before, a.Routes, a.Hold, a.Heard, a.Facts, a.Expires,
-			a.Unheard}).args()
+			a.Unheard, a.Countdown}).args()
 	})
 }
 
@@ -253,7 +255,7 @@ func flowAlerts(ctx context.Context, q querier, where string, args ...any) ([]ro
 		var d alertDetails
 		err = row.Scan(alertColumns(&a, &d).dests()...)
 		a.Reading, a.Before, a.Routes, a.Hold, a.Heard = d.Reading, d.Before, d.Routes, d.Hold, d.Heard
-		a.Facts, a.Expires, a.Unheard = d.Facts, d.Expires, d.Unheard
+		a.Facts, a.Expires, a.Unheard, a.Countdown = d.Facts, d.Expires, d.Unheard, d.Countdown
 		return a, err
 	})
 }

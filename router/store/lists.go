@@ -203,8 +203,8 @@ type worstPart struct {
 }
 
 // worstParts are what the list consists of, in order, from a place on: the few that are not over, the few of the others
-// of which not everybody was told, and the rest, which is long and never sorted: of that, the numbers from lowest on and
-// below end.
+// of which not everybody was told, and the rest, which is long and never sorted: of that, the numbers from lowest on
+// and below end.
 func worstParts(f *router.IncidentFilter, begin, lowest, end int64) (parts []worstPart) {
 	standing := worstPart{order: ` ORDER BY ` + place + `, number DESC`}
 	standing.add("state <> 'resolved'")

@@ -14,9 +14,9 @@ const scannedIncidents = 10_000
 // outOfOrder is how much later an incident with a lower number may have been opened, by Meta's clock.
 const outOfOrder = 24 * time.Hour
 
-// SearchIncidents is IncidentRows, the worst first, for a page: its work is bounded. What no index knows, such as words,
-// it looks for among the newest of those that are over, so many at a time, and says what it has not looked through. A
-// page may then be short, or empty, and not the last.
+// SearchIncidents is IncidentRows, the worst first, for a page: its work is bounded. What no index knows, such as
+// words, it looks for among the newest of those that are over, so many at a time, and says what it has not looked
+// through. A page may then be short, or empty, and not the last.
 func (s *Store) SearchIncidents(ctx context.Context,
 	f router.IncidentFilter) (rows []router.IncidentRow, rest router.SearchRest, err error) {
 	f.Worst = true

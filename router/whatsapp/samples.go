@@ -27,7 +27,7 @@ type Sample struct {
 
 	Threshold  *float64 // percent, or milliseconds for latency
 	AlertState string
-	Value      *float64 // what was measured, in the threshold's unit
+	Value      *float64 // what was measured, in the threshold's unit; of a warning, the days until the version expires
 	ErrorType  string
 	OldStatus  string
 	NewStatus  string
@@ -206,8 +206,12 @@ func (s Sample) status() map[string]any {
 }
 
 func (s Sample) expiry() map[string]any {
+	when := "soon"
+	if s.Value != nil {
+		when = fmt.Sprintf("in %g days", *s.Value)
+	}
 	return map[string]any{"event": s.Event, "flow_id": s.Flow,
-		"warning": "The version of this flow will expire soon. Move it to a newer version."}
+		"warning": "The version of this flow will expire " + when + ". Move it to a newer version."}
 }
 
 func test() map[string]any {

@@ -115,7 +115,6 @@ func recoveryOfCheckout() []step {
 func newsOfTheAccount() []step {
 	const templates = "MESSAGE_TEMPLATE_STATUS_UPDATE"
 	return []step{
-		{at: at(13, 0), sample: whatsapp.Sample{Event: router.FlowVersionExpiryWarning, Flow: signUp}},
 		{at: at(13, 10), sample: account(router.AccountUpdate, "SCHEDULE_FOR_DISABLE"),
 			note: "a ban is announced: there is a week to request a review"},
 		{at: at(14, 30), sample: whatsapp.Sample{Event: router.FlowResponse}, note: "a filled form, with personal data"},
@@ -159,6 +158,8 @@ func lateEvening() []step {
 		{at: at(23, 40), sample: up(checkout, errorRate, 10, 17.5)},
 		{at: at(23, 45), act: presses(onCall, "acknowledge", "Acknowledge", 11)},
 		{at: at(23, 50), act: writes(onCall, "#payments-alerts", "")},
+		{at: at(23, 55), sample: expires(signUp, 14),
+			note: "an incident that counts the days down"},
 	}
 }
 
@@ -183,6 +184,10 @@ func up(flow, event string, threshold, value float64) whatsapp.Sample {
 
 func down(flow, event string, threshold, value float64) whatsapp.Sample {
 	return whatsapp.Sample{Event: event, Flow: flow, Threshold: &threshold, Value: &value, AlertState: router.Deactivated}
+}
+
+func expires(flow string, days float64) whatsapp.Sample {
+	return whatsapp.Sample{Event: router.FlowVersionExpiryWarning, Flow: flow, Value: &days}
 }
 
 func account(event, change string) whatsapp.Sample {
@@ -217,7 +222,7 @@ var examples = []struct {
 func wantedFacts() []fact {
 	return []fact{
 		{"posts", "37 answered 200 OK, 1 answered 401 Unauthorized"},
-		{"#flow-ops", "10 messages, 10 lines in their threads, 12 edits"},
+		{"#flow-ops", "10 messages, 10 lines in their threads, 13 edits"},
 		{"#payments-alerts", "7 messages, 18 lines in their threads, 24 edits"},
 		{"PagerDuty #1", "DRILL ENDPOINT_AVAILABILITY: resolved, critical"},
 		{"PagerDuty #2", "ENDPOINT_ERROR_RATE: resolved, error"},
