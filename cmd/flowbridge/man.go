@@ -66,10 +66,9 @@ func manPage(m cliModel, day time.Time) string {
 	fmt.Fprintf(&b, ".Dd %s\n.Dt FLOWBRIDGE 1\n.Os\n.Sh NAME\n.Nm flowbridge\n.Nd %s\n", date,
 		roff("WhatsApp Flows alerts to Slack and PagerDuty"))
 	b.WriteString(".Sh SYNOPSIS\n.Nm\n.Ar command\n.Op Ar argument ...\n.Nm\n.Cm help\n.Op Ar command\n")
-	b.WriteString(".Sh DESCRIPTION\nMeta posts signed webhooks about WhatsApp Flows.\n" +
-		".Nm\nverifies them, writes them to disk, runs them through rules in YAML,\n" +
-		"and opens, updates and resolves incidents in Slack and PagerDuty.\n.Pp\n" +
-		"Its manual is in the program:\n.Nm\n.Cm docs\nlists the pages.\n.Sh COMMANDS\n")
+	b.WriteString(".Sh DESCRIPTION\nMeta posts signed webhooks about WhatsApp Flows.\n.Nm\nverifies them, writes them " +
+		"to disk, runs them through rules in YAML,\nand opens, updates and resolves incidents in Slack and " +
+		"PagerDuty.\n.Pp\nIts manual is in the program:\n.Nm\n.Cm docs\nlists the pages.\n.Sh COMMANDS\n")
 	for _, c := range m.Commands[1:] {
 		manCommandOf(&b, app, c)
 	}
@@ -80,9 +79,9 @@ func manPage(m cliModel, day time.Time) string {
 	}
 	b.WriteString(
 		".El\n.Sh EXIT STATUS\n.Bl -tag -width Ds\n.It 0\nDone.\n.It 1\nA fault was found.\n.It 2\nWrong usage.\n.El\n")
-	b.WriteString(".Sh EXAMPLES\nA day of trouble with stand-in services; nothing leaves the machine:\n.Pp\n" +
-		".Dl flowbridge demo\n.Pp\nLook at rules, then at all that serve needs:\n.Pp\n" +
-		".Dl flowbridge check rules.yaml\n.Dl flowbridge doctor\n")
+	b.WriteString(".Sh EXAMPLES\nA day of trouble with stand-in services; nothing leaves the machine:\n.Pp\n.Dl " +
+		"flowbridge demo\n.Pp\nLook at rules, then at all that serve needs:\n.Pp\n.Dl flowbridge check rules.yaml\n.Dl " +
+		"flowbridge doctor\n")
 	return b.String()
 }
 

@@ -231,10 +231,8 @@ func (c *Console) noSignIn(r *http.Request) string {
 		return ""
 	}
 	return "This connection is not encrypted: everybody on the way could read the token. Use https: give flowbridge a " +
-		"certificate " +
-		"(--admin-tls-cert, --admin-tls-key), or let a proxy end TLS, name it in --admin-trusted-proxies and have it send " +
-		"X-Forwarded-Proto. " +
-		"Or reach this machine through a tunnel (ssh -L) and open localhost."
+		"certificate (--admin-tls-cert, --admin-tls-key), or let a proxy end TLS, name it in --admin-trusted-proxies and " +
+		"have it send X-Forwarded-Proto. Or reach this machine through a tunnel (ssh -L) and open localhost."
 }
 
 func signInPage(form signInForm, status int) page {

@@ -76,31 +76,26 @@ var fileKeys = table{"at the top of the file, beside version", []key{
 		"Named times, for during and except: days of the week, hours, dates such as holidays."},
 	{"rules", false, schema{"type": "array", "items": ruleSchema()},
 		"Tried from top to bottom: the first that matches wins, unless it says continue: true. What opened an incident " +
-			"also closes it: " +
-			"nothing has to be said about recoveries."},
+			"also closes it: nothing has to be said about recoveries."},
 	{"default", false, objectOf(actionKeys, nil, nil).requiring("notify"),
 		"Whom to tell of events that no rule matched. Without it nobody is told of them."},
 	{"unheard_after", false, mapOf(schema{"anyOf": []any{wait(), word(never)}},
 		schema{"propertyNames": schema{"enum": measuredEvents()}}),
-		"By the name of an event, how long nothing need be heard of an alert that is active, before flowbridge asks " +
-			"Meta's Graph API " +
-			"whether it is over, or says on the card that nothing was heard: {ENDPOINT_LATENCY: 4h}. never: for ever. At " +
-			"least 10m. Default: 30m for " +
-			"ENDPOINT_AVAILABILITY, 2h for error rates and latency."},
+		"By the name of an event, how long nothing need be heard of an alert that is active, before flowbridge asks Meta's " +
+			"Graph API whether it is over, or says on the card that nothing was heard: {ENDPOINT_LATENCY: 4h}. never: for " +
+			"ever. At least 10m. Default: 30m for ENDPOINT_AVAILABILITY, 2h for error rates and latency."},
 	{"versions", false, mapOf(form(dateForm), schema{"propertyNames": schema{"pattern": whole(router.FlowVersionForm)}}),
-		"By the version of the Flow JSON, the day on which it expires, as Meta's changelog names it: " +
-			"{\"5.0\": 2026-12-24}. " +
-			"A warning about a version (FLOW_VERSION_EXPIRY_WARNING) is counted down to noon of that day, in UTC. " +
-			"Without it the dates count that flowbridge knows from the changelog."},
+		"By the version of the Flow JSON, the day on which it expires, as Meta's changelog names it: {\"5.0\": " +
+			"2026-12-24}. A warning about a version (FLOW_VERSION_EXPIRY_WARNING) is counted down to noon of that day, in " +
+			"UTC. Without it the dates count that flowbridge knows from the changelog."},
 	{"fallback", false, text(),
 		"The notifier that is told when a delivery could not be made for good (a revoked token, a wrong routing key), or " +
-			"an event could not be folded. " +
-			"It also hears of the bridge's own trouble where watch names nobody; if it pages, of severity error and up."},
+			"an event could not be folded. It also hears of the bridge's own trouble where watch names nobody; if it pages, " +
+			"of severity error and up."},
 	{"watch", false, objectOf(watchKeys, nil, nil),
 		"How the bridge watches itself and its source, and whom it tells. Certificates, delays, bad signatures, slow " +
-			"answers, " +
-			"standstill and the disk are watched in any case; each is an incident of an event that begins with BRIDGE_, " +
-			"which rules may name."},
+			"answers, standstill and the disk are watched in any case; each is an incident of an event that begins with " +
+			"BRIDGE_, which rules may name."},
 	{"drill", false, objectOf(drillKeys, nil, nil),
 		"Has the bridge try itself: a signed pair, marked DRILL, goes the way of a real alert, and trouble is told if it " +
 			"does not arrive."},
@@ -119,8 +114,8 @@ var reportKeys = table{"under report", []key{
 var watchKeys = table{"under watch", []key{
 	{"after", false, form(waitForm, "auto"),
 		"How long nothing well signed may come from Meta until that is trouble (BRIDGE_SOURCE_SILENT): 24h, at least 5m; " +
-			"or auto: twice the second longest pause " +
-			"of the last four weeks, between 1h and 7d; 24h until a week is known. Default: silence is no trouble."},
+			"or auto: twice the second longest pause of the last four weeks, between 1h and 7d; 24h until a week is known. " +
+			"Default: silence is no trouble."},
 	{"notify", false, actionKeys.value("notify"),
 		"Whom to tell of the bridge's own trouble that no rule names. Default: fallback; if that pages, of severity error " +
 			"and up."},
@@ -232,12 +227,10 @@ var matchKeys = table{"under match", []key{
 	{"error_type", false, asks(open(knownErrorTypes()...)),
 		"Kinds of errors that Meta counted, in any of their spellings."},
 	{"when", false, text(),
-		"An expression over the event that must be true: error_rate > 20 and requests_count >= 100. It knows event, " +
-			"field, flow (an id), flow_name, waba, " +
-			"account_name, subject, change, phone (its digits), template (its name), severity, alert_state, threshold, " +
-			"error_rate, p90_latency, p50_latency, availability, requests_count, old_status, new_status, message, warning, " +
-			"errors, labels, " +
-			"every label, and value: what Meta sent."},
+		"An expression over the event that must be true: error_rate > 20 and requests_count >= 100. It knows event, field, " +
+			"flow (an id), flow_name, waba, account_name, subject, change, phone (its digits), template (its name), severity, " +
+			"alert_state, threshold, error_rate, p90_latency, p50_latency, availability, requests_count, old_status, " +
+			"new_status, message, warning, errors, labels, every label, and value: what Meta sent."},
 }}
 
 var actionKeys = table{"in a rule", []key{
@@ -257,15 +250,14 @@ var actionKeys = table{"in a rule", []key{
 			"Default: not at all."},
 	{"acknowledged_for", false, wait(),
 		"How long an acknowledgement lasts: 4h. When nobody follows it up until then, with a note or by handing the " +
-			"incident on, " +
-			"it ends: the incident is open again, and PagerDuty pages anew. At least 5m. Default: for good."},
+			"incident on, it ends: the incident is open again, and PagerDuty pages anew. At least 5m. Default: for good."},
 	{"on_escalation", false, word(string(reactNote), string(reactPage)),
 		"What happens when an incident gets worse that somebody has acknowledged: note, it is seen where it was told; " +
 			"page, PagerDuty pages anew. Default: note."},
 	{"on_auto_resolve", false, word(string(reactNote), string(reactPage)),
 		"What happens when PagerDuty ends a page by itself (a time-out, an automation) while Meta still reports the " +
-			"trouble: page, it is paged once more; " +
-			"note, it is seen where it was told, and paged when it gets worse. Default: page."},
+			"trouble: page, it is paged once more; note, it is seen where it was told, and paged when it gets worse. Default: " +
+			"page."},
 	{"title", false, text(),
 		"Heading of the message, a Go template over the incident or notice: {{.FlowName}} is at {{.Value}}."},
 	{"text", false, text(), "Text of the message, a Go template like title."},
@@ -300,8 +292,8 @@ var routeKeys = table{"in an entry of notify: {to: NAME, ...}", []key{
 			"here, channel, ids of members (U..., W...) and of user groups (S...)."},
 	{"remind", false, wait(),
 		"It is told again this often while the incident is open and nobody has acknowledged it: 30m. Slack says so in the " +
-			"thread, " +
-			"with those whom mention names, and PagerDuty pages anew. At least 5m, and 48 times at most. Default: never."},
+			"thread, with those whom mention names, and PagerDuty pages anew. At least 5m, and 48 times at most. Default: " +
+			"never."},
 }}
 
 // reservedLabels are names that a label cannot have, since rules know them already.

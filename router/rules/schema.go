@@ -18,8 +18,8 @@ func Schema() []byte {
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = "Rules of flowbridge"
 	s["description"] = "Whom to tell of what Meta says about WhatsApp Flows. ${NAME} and ${file:PATH} stand for an " +
-		"address of a notifier or a part of it, and for a whole key or secret, " +
-		"and for nothing elsewhere: there, $${NAME} is written for the text ${NAME}."
+		"address of a notifier or a part of it, and for a whole key or secret, and for nothing elsewhere: there, $${NAME} " +
+		"is written for the text ${NAME}."
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

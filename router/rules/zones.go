@@ -36,15 +36,13 @@ var zonesByRegion = map[string]string{
 	"Atlantic":  "Azores Bermuda Canary Cape_Verde Faroe Madeira Reykjavik South_Georgia Stanley",
 	"Australia": "Adelaide Brisbane Broken_Hill Canberra Darwin Eucla Hobart Lindeman Lord_Howe Melbourne Perth Sydney",
 	"Europe": "Amsterdam Andorra Astrakhan Athens Belgrade Berlin Bratislava Brussels Bucharest Budapest Chisinau " +
-		"Copenhagen " +
-		"Dublin Gibraltar Helsinki Istanbul Kaliningrad Kirov Kyiv Lisbon Ljubljana London Luxembourg Madrid Malta " +
-		"Minsk Moscow Oslo Paris Prague Riga Rome Samara Saratov Simferopol Sofia Stockholm Tallinn Tirane Ulyanovsk " +
+		"Copenhagen Dublin Gibraltar Helsinki Istanbul Kaliningrad Kirov Kyiv Lisbon Ljubljana London Luxembourg Madrid " +
+		"Malta Minsk Moscow Oslo Paris Prague Riga Rome Samara Saratov Simferopol Sofia Stockholm Tallinn Tirane Ulyanovsk " +
 		"Vienna Vilnius Volgograd Warsaw Zagreb Zurich",
 	"Indian": "Chagos Maldives Mauritius",
 	"Pacific": "Apia Auckland Bougainville Chatham Easter Efate Fakaofo Fiji Galapagos Gambier Guadalcanal Guam " +
-		"Honolulu " +
-		"Kanton Kiritimati Kosrae Kwajalein Marquesas Nauru Niue Norfolk Noumea Pago_Pago Palau Pitcairn Port_Moresby " +
-		"Rarotonga Tahiti Tarawa Tongatapu",
+		"Honolulu Kanton Kiritimati Kosrae Kwajalein Marquesas Nauru Niue Norfolk Noumea Pago_Pago Palau Pitcairn " +
+		"Port_Moresby Rarotonga Tahiti Tarawa Tongatapu",
 }
 
 // zoneNames returns the names of time zones, sorted.

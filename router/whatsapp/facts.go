@@ -265,8 +265,7 @@ func pauseEnd(description string) string {
 
 // freezeHelp is what Meta recommends where the version of a flow will freeze. Source: Meta, "Flows versioning".
 const freezeHelp = "Move the draft to a newer version before it freezes: with a frozen version it can be published " +
-	"no more. " +
-	"Versions that Meta recommends: https://developers.facebook.com/docs/whatsapp/flows/changelogs"
+	"no more. Versions that Meta recommends: https://developers.facebook.com/docs/whatsapp/flows/changelogs"
 
 // flowFacts are what a change of a flow says for people beside its numbers and words.
 func flowFacts(e *router.Event, reason string) (facts []router.Fact) {
