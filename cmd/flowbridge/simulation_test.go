@@ -388,7 +388,7 @@ func (w *world) rarely() {
 func (w *world) rest() {
 	w.say("-- the trouble ends")
 	w.endTrouble()
-	if w.Lost > 0 || w.rand.IntN(2) == 0 {
+	if w.Lost > 0 || w.rand.IntN(2) == 0 || w.has(withReminders) { // what stays open is told again for two days
 		w.recover()
 	}
 	w.calm()
