@@ -42,6 +42,10 @@ var troubleNames = []string{"console", "hooks", "shuffled", "itself", "proxies",
 	"readonly", "synonyms", "renamed", "silences", "accounts", "ahead", "late", "rises", "timed", "lost", "storms",
 	"reminders"}
 
+// drawn is how many of them are drawn from one pot. What came later is drawn by itself, so that a seed means what it
+// meant.
+const drawn = 20
+
 // String lists the names, with commas.
 func (t trouble) String() string {
 	var names []string
@@ -82,10 +86,13 @@ func troublesOf(seed uint64, text string) (trouble, error) {
 	choose := rand.New(rand.NewPCG(seed, 1))
 	var t trouble
 	for range []int{0, 1, 2, 3, 3, 4, 6, 9}[choose.IntN(8)] {
-		t |= 1 << choose.IntN(len(troubleNames))
+		t |= 1 << choose.IntN(drawn)
 	}
 	if seed%6 == 0 {
 		t |= withStorms
+	}
+	if choose.IntN(6) == 0 {
+		t |= withReminders
 	}
 	return t &^ without, nil
 }
