@@ -40,10 +40,6 @@ type alertID struct {
 	level Level
 }
 
-func compareFlows(a, b FlowID) int {
-	return cmp.Or(cmp.Compare(a.WABA, b.WABA), cmp.Compare(a.Flow, b.Flow))
-}
-
 func newBatch(rules Rules, states map[FlowID]State, last int64, silences []Silence, now time.Time) *batch {
 	return &batch{
 		rules: rules, states: states, last: last, silences: silences, now: now,
@@ -267,7 +263,7 @@ func (g *batch) result() Batch {
 		b.Alerts = append(b.Alerts, FlowAlert{id.FlowID, a})
 	}
 	slices.SortFunc(b.Alerts, func(x, y FlowAlert) int {
-		return cmp.Or(compareFlows(x.FlowID, y.FlowID), compareAlerts(x.Alert, y.Alert))
+		return cmp.Or(FlowID.Compare(x.FlowID, y.FlowID), compareAlerts(x.Alert, y.Alert))
 	})
 	for _, number := range slices.Sorted(maps.Keys(g.incidents)) {
 		b.Incidents = append(b.Incidents, g.incidents[number])

@@ -309,6 +309,11 @@ func (f *fold) endsCountdown(inc *Incident) bool {
 	return signalOf(inc.Event).Counts && inc.Event != f.e.SignalKey()
 }
 
+// Says says whether the same is known of what ends as by another look.
+func (c *Countdown) Says(known *Countdown) bool {
+	return c.Version == known.Version && c.DataAPI == known.DataAPI && c.Ends.Equal(known.Ends) && c.EndsBy == known.EndsBy
+}
+
 // redate takes up what is known by now of the version of a flow: which it is, and when it expires. Steps that had come
 // by another date are taken back, and what is due by the new one comes by the timers.
 func (f *fold) redate(known *Countdown) {
@@ -321,6 +326,10 @@ func (f *fold) redate(known *Countdown) {
 	}
 	base := &f.state.Alerts[i]
 	c := *base.Countdown
+	if c.Says(known) { // looked at twice before the first look was folded
+		f.say("it is known already")
+		return
+	}
 	c.Version, c.DataAPI, c.Ends, c.EndsBy = known.Version, known.DataAPI, known.Ends, known.EndsBy
 	inc := f.incident(base.Incident)
 	c.Steps = slices.Clone(c.Steps)

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -38,6 +39,11 @@ func (l Level) IsWord() bool {
 // FlowID names a flow within its account; everything the fold knows is kept by flow. For another subject Flow is its
 // Subject.Key.
 type FlowID struct{ WABA, Flow string }
+
+// Compare orders ids by account, and then by flow.
+func (id FlowID) Compare(other FlowID) int {
+	return cmp.Or(cmp.Compare(id.WABA, other.WABA), cmp.Compare(id.Flow, other.Flow))
+}
 
 // OnlyFlow returns the id of a flow, of what may be the key of another subject: then "".
 func OnlyFlow(flow string) string {

@@ -75,7 +75,7 @@ func (g *batch) measure(id FlowID, e *Event, changed []Alert) {
 func sortedReadings(readings map[readingID]AlertReading) []AlertReading {
 	return slices.SortedFunc(maps.Values(readings), func(a, b AlertReading) int {
 		return cmp.Or(
-			compareFlows(a.FlowID, b.FlowID),
+			a.FlowID.Compare(b.FlowID),
 			cmp.Compare(a.Event, b.Event),
 			cmp.Compare(a.Level, b.Level),
 			a.Slot.Compare(b.Slot),

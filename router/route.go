@@ -18,14 +18,19 @@ func (f *fold) route(a *Alert, inc *Incident) {
 	inc.namePageable(f.v.Named)
 }
 
-// routes returns how a decision about a signal reaches notifiers, from when on is not said yet. Of what ends by a date
-// those who page are woken from severity error on.
+// Opens returns those who are told that something is wrong with a signal. Of what ends by a date those who page are
+// woken from severity error on; before that they hear of it as of news.
+func (d *Decision) Opens(signal string) []Route {
+	if !signalOf(signal).Counts || d.Severity >= Error {
+		return d.Notify
+	}
+	return slices.DeleteFunc(slices.Clone(d.Notify), func(r Route) bool { return r.Kind.Pages() })
+}
+
+// routes returns how a decision about a signal reaches notifiers, from when on is not said yet.
 func (i *Incident) routes(d *Decision, signal string) []AlertRoute {
 	var to Alert
-	for _, route := range d.Notify {
-		if signalOf(signal).Counts && route.Kind.Pages() && d.Severity < Error {
-			continue
-		}
+	for _, route := range d.Opens(signal) {
 		to.addRoute(AlertRoute{
 			Notifier:           i.watchFor(&route.Target),
 			UnlessAcknowledged: route.UnlessAcknowledged,

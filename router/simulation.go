@@ -130,7 +130,7 @@ type timers []timer
 
 func (t timers) Len() int { return len(t) }
 func (t timers) Less(i, j int) bool {
-	return cmp.Or(t[i].at.Compare(t[j].at), compareFlows(t[i].flow, t[j].flow)) < 0
+	return cmp.Or(t[i].at.Compare(t[j].at), t[i].flow.Compare(t[j].flow)) < 0
 }
 func (t timers) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
 

@@ -94,7 +94,7 @@ func (r *Router) foldEvents(ctx context.Context, rules Rules, events []Event) (n
 			named = append(named, e.Act.Incident)
 		}
 	}
-	slices.SortFunc(flows, compareFlows)
+	slices.SortFunc(flows, FlowID.Compare)
 	slices.Sort(named)
 	g, err := r.newBatch(ctx, rules, slices.Compact(flows), slices.Compact(named), r.cfg.Now())
 	if err != nil {

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"flowbridge/notifiers/sandbox"
+	databases "flowbridge/router/store/storetest"
 )
 
 func TestTheAdminAddressIsTakenAsServeTakesIt(t *testing.T) {
@@ -146,5 +149,34 @@ func TestWhatOthersWroteCannotSteerTheTerminal(t *testing.T) {
 		if diff := cmp.Diff(want, clean(in)); diff != "" {
 			t.Error(diff)
 		}
+	}
+}
+
+// TestListsThatAreLongerThanAPageAreListed holds what a storm makes of lists: the API answers a page, and where it goes
+// on.
+func TestListsThatAreLongerThanAPageAreListed(t *testing.T) {
+	t.Parallel()
+	s := newServices(t, "#ops")
+	p := start(t, s, writeRules(t, "version: 1\nnotifiers: {ops: {kind: slack, channel: \"#ops\"}}\n"+
+		"default: {notify: [ops]}\n"), databases.File(t))
+	for flow := range 5 {
+		p.post(t, pairPost(time.Now().Unix(), fmt.Sprint(70+flow), "ACTIVATED", 50), http.StatusOK)
+	}
+	eventually(t, "all are open", func() bool {
+		_, stdout, _ := runWith(nil, "incidents", "--admin", p.Admin)
+		return strings.Count(stdout, "INC-") == 5
+	})
+	for _, args := range [][]string{{"incidents"}, {"deliveries", "--state", "all"}, {"events"}} {
+		code, stdout, stderr := runWith(nil, append(args, "--limit", "2", "--admin", p.Admin)...)
+		more := "there are more " + args[0]
+		if code != 0 || strings.Count(stdout, "\n") != 3 || !strings.Contains(stderr, more) {
+			t.Errorf("%v: status %d, printed %q and %q, want a heading and two, and %q", args, code, stdout, stderr, more)
+		}
+	}
+	client, err := (&program{Getenv: func(string) (string, bool) { return "", false }}).adminClient("--admin", p.Admin)
+	must(t, err)
+	list, err := readList(t.Context(), client, "incidents", url.Values{"limit": {"2"}}, nil, "open", 100)
+	if err != nil || len(list.all) != 5 || list.more {
+		t.Errorf("page by page: %d incidents, more: %t, %v", len(list.all), list.more, err)
 	}
 }

@@ -38,6 +38,9 @@ func (c checkCommand) compare(ctx context.Context, p *program) error {
 	return err
 }
 
+// mostAgainst bounds the incidents of each state that are compared.
+const mostAgainst = 10_000
+
 // against lists the open incidents of a running bridge that other rules would route elsewhere, and returns how many.
 // They stay with whom they were opened all the same: what an incident opened is pinned.
 func (p *program) against(ctx context.Context, admin string, candidate *rules.Rules) (moved int, err error) {
@@ -48,11 +51,14 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 		return 0, err
 	}
 	list, err := readList(ctx, client, "incidents", url.Values{"limit": {"500"}},
-		map[string][]string{"unresolved": {"open", "acknowledged"}}, "unresolved")
+		map[string][]string{"unresolved": {"open", "acknowledged"}}, "unresolved", mostAgainst)
 	if err != nil {
 		return 0, err
 	}
-	open, err := decodeList[console.Incident](list)
+	if list.more {
+		fmt.Fprintf(p.Stderr, "more than %d incidents are open: the newest are compared\n", len(list.all))
+	}
+	open, err := decodeList[console.Incident](list.all)
 	if err != nil {
 		return 0, err
 	}
@@ -60,7 +66,7 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 	for i := range open {
 		inc := &open[i]
 		name := router.IncidentName(inc.Number) + " " + clean(aboutOf(inc))
-		now, unknown, err := routedBy(candidate, openedBy(inc), func(seq int64) (*router.Event, error) {
+		now, unknown, err := routedBy(candidate, activeAlerts(inc), func(seq int64) (*router.Event, error) {
 			e, err := client.event(ctx, seq)
 			if refused, ok := errors.AsType[*adminError](err); ok && refused.Status == http.StatusNotFound {
 				return nil, nil
@@ -81,9 +87,10 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 	}
 	if moved > 0 {
 		_, err = fmt.Fprintf(p.Stdout, "%d of %s would be routed elsewhere; what is open stays where it is\n", moved,
-			counted(len(list), "open incident"))
+			counted(len(list.all), "open incident"))
 	} else {
-		_, err = fmt.Fprintf(p.Stdout, "%s, none of which would be routed elsewhere\n", counted(len(list), "open incident"))
+		_, err = fmt.Fprintf(p.Stdout, "%s, none of which would be routed elsewhere\n",
+			counted(len(list.all), "open incident"))
 	}
 	return moved, err
 }
@@ -101,21 +108,24 @@ func routesOf(inc *console.Incident) (names []string) {
 
 // routedBy returns the notifiers that other rules name for the events that made the active alerts active, sorted. event
 // reads one, and returns nil where it is not kept any more. unknown says that one of these events is not known.
-func routedBy(candidate *rules.Rules, opened []*int64,
+func routedBy(candidate *rules.Rules, active []activeAlert,
 	event func(seq int64) (*router.Event, error)) (names []string, unknown bool, err error) {
-	for _, seq := range opened {
-		if seq == nil {
+	for _, a := range active {
+		if a.openedBy == nil {
 			return nil, true, nil
 		}
-		e, err := event(*seq)
+		e, err := event(*a.openedBy)
 		if err != nil || e == nil {
 			return nil, err == nil, err
+		}
+		if router.SignalOf(e.SignalKey()).Counts { // a step of a countdown is asked about as it was planned
+			e.Threshold = a.threshold
 		}
 		d := candidate.Decide(e)
 		if d.Drop {
 			continue
 		}
-		for _, route := range d.Notify {
+		for _, route := range d.Opens(e.SignalKey()) {
 			names = append(names, route.Notifier)
 		}
 	}
@@ -123,14 +133,20 @@ func routedBy(candidate *rules.Rules, opened []*int64,
 	return slices.Compact(names), false, nil
 }
 
-// openedBy returns the positions of the events that made the active alerts of an incident active.
-func openedBy(inc *console.Incident) (opened []*int64) {
+// activeAlert is what made an alert active: the position of the event, nil where it is not known, and its level.
+type activeAlert struct {
+	openedBy  *int64
+	threshold *float64
+}
+
+// activeAlerts returns those of an incident.
+func activeAlerts(inc *console.Incident) (active []activeAlert) {
 	for i := range inc.Alerts {
-		if inc.Alerts[i].Counts() {
-			opened = append(opened, inc.Alerts[i].OpenedBy)
+		if a := &inc.Alerts[i]; a.Counts() {
+			active = append(active, activeAlert{a.OpenedBy, a.Threshold})
 		}
 	}
-	return opened
+	return active
 }
 
 // event reads an event of the journal.

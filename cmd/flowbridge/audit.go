@@ -35,11 +35,14 @@ func (c auditCommand) Run(ctx context.Context, p *program) error {
 	if c.Bridge.JSON {
 		return printJSON(p.Stdout, raw)
 	}
-	var answer struct{ Audit []json.RawMessage }
+	var answer struct {
+		Audit []json.RawMessage
+		Next  any
+	}
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		return err
 	}
-	return printList(p, c.Bridge, "entries", answer.Audit, printAudit)
+	return printList(p, c.Bridge, "entries", listed{answer.Audit, answer.Next != nil}, printAudit)
 }
 
 func printAudit(w io.Writer, entries []console.AuditEntry, _ time.Time) error {

@@ -34,7 +34,8 @@ func (c deliveriesList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	words := map[string][]string{"owed": {"parked", "waiting"}, "all": {""}}
-	list, err := readList(ctx, client, "deliveries", url.Values{"limit": {fmt.Sprint(c.Limit)}}, words, c.State)
+	list, err := readList(ctx, client, "deliveries", url.Values{"limit": {fmt.Sprint(c.Limit)}}, words, c.State,
+		c.Limit)
 	if err != nil {
 		return err
 	}

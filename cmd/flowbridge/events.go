@@ -36,7 +36,7 @@ func (c eventsList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	q := url.Values{"limit": {fmt.Sprint(c.Limit)}}
-	list, err := readList(ctx, client, "events", q, map[string][]string{"all": {""}}, c.State)
+	list, err := readList(ctx, client, "events", q, map[string][]string{"all": {""}}, c.State, c.Limit)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (c eventsFollow) Run(ctx context.Context, p *program) error {
 		if first {
 			limit = max(1, min(c.Last, maxFollowed))
 		}
-		list, err := readList(ctx, client, "events", url.Values{"limit": {fmt.Sprint(limit)}}, nil, "")
+		list, err := readList(ctx, client, "events", url.Values{"limit": {fmt.Sprint(limit)}}, nil, "", limit)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -216,9 +216,9 @@ func (c eventsFollow) Run(ctx context.Context, p *program) error {
 			f.complain(p.Stderr, err)
 		default:
 			if first && c.Last == 0 {
-				f.skip(list)
+				f.skip(list.all)
 			}
-			if err := f.print(p.Stdout, list, time.Now(), c.Bridge.JSON); err != nil {
+			if err := f.print(p.Stdout, list.all, time.Now(), c.Bridge.JSON); err != nil {
 				return err
 			}
 		}

@@ -184,10 +184,8 @@ func (x *explainer) steps(ev *router.Event, ends time.Time) {
 			continue
 		}
 		var names []string
-		for _, r := range d.Notify {
-			if !r.Kind.Pages() || d.Severity >= router.Error {
-				names = append(names, r.Notifier)
-			}
+		for _, r := range d.Opens(ev.SignalKey()) {
+			names = append(names, r.Notifier)
 		}
 		x.fact("later", fmt.Sprintf("with %s left, on %s: %s to %s", router.FormatValue(ev.Name, *step.Threshold),
 			step.At.UTC().Format("2 January 2006 15:04 UTC"), d.Severity, cmp.Or(strings.Join(names, ", "), "nobody")))

@@ -44,25 +44,36 @@ func (c incidentsList) Run(ctx context.Context, p *program) error {
 	}
 	q := url.Values{"limit": {fmt.Sprint(c.Limit)}, "flow": {c.Flow}}
 	list, err := readList(ctx, client, "incidents", q, map[string][]string{"unresolved": {"open", "acknowledged"},
-		"all": {""}}, c.State)
+		"all": {""}}, c.State, c.Limit)
 	if err != nil {
 		return err
 	}
-	list = list[:min(len(list), c.Limit)] // of two states
+	if len(list.all) > c.Limit { // of two states
+		list.all, list.more = list.all[:c.Limit], true
+	}
 	return printList(p, c.Bridge, "incidents", list, printIncidents)
 }
 
+// listed is what was read of a list. more says that it goes on.
+type listed struct {
+	all  []json.RawMessage
+	more bool
+}
+
 // printList prints a list for people, or as the API answers it.
-func printList[T any](p *program, flags adminFlags, what string, list []json.RawMessage,
+func printList[T any](p *program, flags adminFlags, what string, list listed,
 	print func(io.Writer, []T, time.Time) error) error {
-	if flags.JSON {
-		return printJSON(p.Stdout, map[string]any{what: append([]json.RawMessage{}, list...)}) // never null
+	if list.more {
+		defer fmt.Fprintf(p.Stderr, "there are more %s: the console and the API page through all of them\n", what)
 	}
-	if len(list) == 0 {
+	if flags.JSON {
+		return printJSON(p.Stdout, map[string]any{what: append([]json.RawMessage{}, list.all...)}) // never null
+	}
+	if len(list.all) == 0 {
 		_, err := fmt.Fprintf(p.Stdout, "no %s\n", what)
 		return err
 	}
-	views, err := decodeList[T](list)
+	views, err := decodeList[T](list.all)
 	if err != nil {
 		return err
 	}
@@ -79,25 +90,43 @@ func decodeList[T any](list []json.RawMessage) ([]T, error) {
 	return views, nil
 }
 
-// readList reads a list in the states that a word stands for; a word that is not in words stands for itself.
+// readList reads a list in the states that a word stands for, so many of each state or a page more; a word that is not
+// in words stands for itself.
 func readList(ctx context.Context, client *adminClient, what string, q url.Values, words map[string][]string,
-	word string) (all []json.RawMessage, err error) {
+	word string, most int) (list listed, err error) {
 	states, ok := words[word]
 	if !ok {
 		states = []string{word}
 	}
 	for _, state := range states {
+		q.Del("before")
 		q.Del("state")
 		if state != "" {
 			q.Set("state", state)
 		}
-		answer := map[string][]json.RawMessage{}
-		if err := client.call(ctx, "GET", "/api/v1/"+what+"?"+q.Encode(), nil, &answer); err != nil {
-			return nil, err
+		for read := 0; ; {
+			var page []json.RawMessage
+			answer := map[string]json.RawMessage{}
+			err := client.call(ctx, "GET", "/api/v1/"+what+"?"+q.Encode(), nil, &answer)
+			if err == nil {
+				err = json.Unmarshal(answer[what], &page)
+			}
+			if err != nil {
+				return listed{}, err
+			}
+			list.all, read = append(list.all, page...), read+len(page)
+			next := strings.Trim(string(answer["next"]), `"`) // a number, or an id
+			if next == "" || next == "null" || len(page) == 0 {
+				break
+			}
+			if read >= most {
+				list.more = true
+				break
+			}
+			q.Set("before", next)
 		}
-		all = append(all, answer[what]...)
 	}
-	return all, nil
+	return list, nil
 }
 
 func printIncidents(w io.Writer, incidents []console.Incident, now time.Time) error {

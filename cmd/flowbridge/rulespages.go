@@ -229,7 +229,7 @@ func (b *bridge) moved(ctx context.Context, candidate *rules.Rules) (n int, list
 	for i := range open {
 		inc := &open[i]
 		var was []string
-		var opened []*int64
+		var active []activeAlert
 		for j := range inc.Alerts {
 			a := &inc.Alerts[j]
 			if !a.Counts() {
@@ -238,9 +238,13 @@ func (b *bridge) moved(ctx context.Context, candidate *rules.Rules) (n int, list
 			for _, route := range a.Routes {
 				was = append(was, route.Notifier)
 			}
-			opened = append(opened, positionOf(a.OpenedBy))
+			one := activeAlert{openedBy: positionOf(a.OpenedBy)}
+			if threshold, ok := a.Level.Threshold(); ok {
+				one.threshold = &threshold
+			}
+			active = append(active, one)
 		}
-		now, unknown, err := routedBy(candidate, opened, event)
+		now, unknown, err := routedBy(candidate, active, event)
 		if err != nil {
 			return 0, nil, err
 		}

@@ -35,12 +35,15 @@ func (c silencesList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	list, err := readList(ctx, client, "silences", url.Values{}, map[string][]string{"current": {"active", "planned"},
-		"all": {""}}, c.State)
+		"all": {""}}, c.State, mostSilences)
 	if err != nil {
 		return err
 	}
 	return printList(p, c.Bridge, "silences", list, printSilences)
 }
+
+// mostSilences bounds what is listed of each state.
+const mostSilences = 1000
 
 func printSilences(w io.Writer, silences []console.Silence, now time.Time) error {
 	rows := [][]string{{"ID", "OF", "NOW COVERS", "SINCE", "ENDS", "BY", "WHY"}}

@@ -62,7 +62,8 @@ type WatchConfig struct {
 type FlowWatch struct {
 	cfg     WatchConfig
 	journal WatchJournal
-	last    time.Time // when the last round began
+	last    time.Time     // when the last round began
+	turn    router.FlowID // the last that had its turn, of those that are not watched
 	memory  map[string]*memory
 }
 
@@ -118,20 +119,24 @@ func (w *FlowWatch) Run(ctx context.Context) {
 	}
 }
 
-// Round looks once at all that is due, which is for who folds. Its errors are the store's.
+// Round looks once at all that is due, which is for who folds. Its errors are the store's. What our clock and the rules
+// say needs no look: it is said of those that are not watched, too, some of them in each round.
 func (w *FlowWatch) Round(ctx context.Context) error {
-	states, err := w.open(ctx)
+	open, err := w.open(ctx)
 	if err != nil {
 		return err
 	}
+	watched := open[:min(len(open), mostFlows)]
+	unwatched := w.inTurn(open[len(watched):])
 	if w.cfg.Look == nil {
-		var events []router.Event
-		now := w.cfg.Now()
-		for i := range states {
-			events = append(events, unheardEvents(&states[i], states[i].Unheard(w.cfg.UnheardAfter, now), now)...)
-			events = append(events, w.versionEvents(&states[i], nil, now)...)
-		}
-		return w.append(ctx, events)
+		watched, unwatched = nil, slices.Concat(watched, unwatched)
+	}
+	if err := w.unlooked(ctx, unwatched); err != nil || w.cfg.Look == nil {
+		return err
+	}
+	states, err := w.states(ctx, watched)
+	if err != nil {
+		return err
 	}
 	for _, at := range w.due(states) {
 		if ctx.Err() != nil {
@@ -144,19 +149,44 @@ func (w *FlowWatch) Round(ctx context.Context) error {
 	return nil
 }
 
-// open returns what is known of the flows that open incidents are about, by account and id.
-func (w *FlowWatch) open(ctx context.Context) ([]router.State, error) {
-	counting, err := w.journal.Counting(ctx)
-	if err != nil {
-		return nil, err
+// inTurn returns as many flows as may be watched, from behind those of the round before. All of them have their turn.
+func (w *FlowWatch) inTurn(flows []router.FlowID) []router.FlowID {
+	at, found := slices.BinarySearchFunc(flows, w.turn, router.FlowID.Compare)
+	if found {
+		at++
 	}
-	var flows []router.FlowID
+	flows = slices.Concat(flows[at:], flows[:at])
+	flows = flows[:min(len(flows), mostFlows)]
+	if n := len(flows); n > 0 {
+		w.turn = flows[n-1]
+	}
+	return flows
+}
+
+// unlooked writes what is to be said of flows whether Graph is asked or not.
+func (w *FlowWatch) unlooked(ctx context.Context, flows []router.FlowID) error {
+	states, err := w.states(ctx, flows)
+	if err != nil {
+		return err
+	}
+	var events []router.Event
+	now := w.cfg.Now()
+	for i := range states {
+		events = append(events, unheardEvents(&states[i], states[i].Unheard(w.cfg.UnheardAfter, now), now)...)
+		events = append(events, w.versionEvents(&states[i], nil, now)...)
+	}
+	return w.append(ctx, events)
+}
+
+// open returns the flows that open incidents are about, by account and id.
+func (w *FlowWatch) open(ctx context.Context) (flows []router.FlowID, err error) {
+	counting, err := w.journal.Counting(ctx)
 	for _, c := range counting { // sorted
-		if n := len(flows); ids.MatchString(c.Flow) && (n == 0 || flows[n-1] != c.FlowID) && n < mostFlows {
+		if n := len(flows); ids.MatchString(c.Flow) && (n == 0 || flows[n-1] != c.FlowID) {
 			flows = append(flows, c.FlowID)
 		}
 	}
-	return w.states(ctx, flows)
+	return flows, err
 }
 
 func (w *FlowWatch) states(ctx context.Context, flows []router.FlowID) (list []router.State, err error) {

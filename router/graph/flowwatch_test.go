@@ -169,6 +169,32 @@ func TestWhoIsLookedAtFirst(t *testing.T) {
 	}
 }
 
+// TestAllFlowsHaveTheirTurn holds that those that are not watched are not always the same, whatever opens meanwhile.
+func TestAllFlowsHaveTheirTurn(t *testing.T) {
+	w, err := NewFlowWatch(WatchConfig{UnheardAfter: afterTwoHours}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flows []router.FlowID
+	for i := range 2*mostFlows + 7 {
+		flows = append(flows, router.FlowID{WABA: "501", Flow: fmt.Sprint(10_000 + i)})
+	}
+	seen := map[router.FlowID]int{}
+	for range 3 {
+		got := w.inTurn(flows)
+		if len(got) != mostFlows {
+			t.Fatalf("%d have their turn, want %d", len(got), mostFlows)
+		}
+		for _, id := range got {
+			seen[id]++
+		}
+		flows = slices.DeleteFunc(flows, func(id router.FlowID) bool { return id == got[len(got)-1] }) // it is over
+	}
+	if len(seen) != 2*mostFlows+7 || len(w.inTurn(nil)) != 0 {
+		t.Errorf("%d had their turn, want all", len(seen))
+	}
+}
+
 // TestCardsSayOnceWhatIsKnown holds that an event is written only where cards show something else.
 func TestCardsSayOnceWhatIsKnown(t *testing.T) {
 	s := unheardState(noon)

@@ -40,8 +40,7 @@ func (w *FlowWatch) versionEvents(s *router.State, h *Health, now time.Time) []r
 	if !ends.IsZero() || is.EndsBy != router.EndsByWarning {
 		is.Ends, is.EndsBy = ends, by
 	}
-	was := a.Countdown
-	if is.Version == was.Version && is.DataAPI == was.DataAPI && is.Ends.Equal(was.Ends) && is.EndsBy == was.EndsBy {
+	if a.Countdown.Says(&is) {
 		return nil
 	}
 	e := ownEvent(s.FlowID, router.FlowLookedUp, fmt.Sprintf("version/%s/%d", is.Version, is.Ends.Unix()), now, now, now)

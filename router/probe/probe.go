@@ -283,9 +283,7 @@ func (p *Prober) say(ctx context.Context, looked []router.Secret) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	slices.SortFunc(ids, func(a, b router.FlowID) int {
-		return cmp.Or(cmp.Compare(a.WABA, b.WABA), cmp.Compare(a.Flow, b.Flow))
-	})
+	slices.SortFunc(ids, router.FlowID.Compare)
 	states, err := p.journal.States(ctx, ids, nil)
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ func (r *Rules) Explain(ev *router.Event) Explanation {
 		}
 		x.Rules = append(x.Rules, a)
 	}
-	x.Routes = explainRoutes(&x.Decision, spoke)
+	x.Routes = explainRoutes(ev, &x.Decision, spoke)
 	return x
 }
 
@@ -109,8 +109,8 @@ func (r *Rules) whyNoDefault(ev *router.Event, matched bool) string {
 }
 
 // explainRoutes holds every entry of notify of the rules that spoke against the decision.
-func explainRoutes(d *router.Decision, spoke []*rule) (all []Told) {
-	seen := map[string]bool{}
+func explainRoutes(ev *router.Event, d *router.Decision, spoke []*rule) (all []Told) {
+	seen, opens := map[string]bool{}, d.Opens(ev.SignalKey())
 	for _, rule := range spoke {
 		for _, route := range rule.notify {
 			t := Told{Rule: rule.name, Place: route.at, Notifier: route.target.Notifier, Kind: route.target.Kind}
@@ -124,6 +124,9 @@ func explainRoutes(d *router.Decision, spoke []*rule) (all []Told) {
 				t.Why = "named above already"
 			default:
 				t.Tells, t.When = true, explainWhen(d.Notify[final])
+				if !slices.ContainsFunc(opens, func(r router.Route) bool { return r.Notifier == t.Notifier }) {
+					t.When = "at once, as news: it pages from severity error on"
+				}
 				seen[t.Notifier] = true
 			}
 			all = append(all, t)
