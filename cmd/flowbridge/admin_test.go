@@ -34,6 +34,7 @@ func TestWhoCanBeReachedFromElsewhereNeedsAnAdminToken(t *testing.T) {
 
 // TestRulesAreReadAnewThroughTheAPI breaks the rules of a running bridge and mends them.
 func TestRulesAreReadAnewThroughTheAPI(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	rulesFile := filepath.Join(dir, "rules.yaml")
 	writeFile(t, rulesFile, ruleNamed("old"))

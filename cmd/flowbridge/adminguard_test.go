@@ -71,6 +71,7 @@ func bearer(token string) func(*http.Request) {
 // TestAWebPageCannotSilenceEverything plays a page that lets its own name lead to the admin address of whoever looks at
 // it.
 func TestAWebPageCannotSilenceEverything(t *testing.T) {
+	t.Parallel()
 	s := newServices(t, "#ops")
 	p := start(t, s, writeRules(t, guardRules), databases.File(t))
 	const year = `{"everything": true, "for": "365d"}`
@@ -119,6 +120,7 @@ func TestAWebPageCannotSilenceEverything(t *testing.T) {
 
 // TestTokensLookAndAct also shows that who has none learns nothing of the rules.
 func TestTokensLookAndAct(t *testing.T) {
+	t.Parallel()
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "FLOWBRIDGE_ADMIN_TOKEN="+guardToken, "FLOWBRIDGE_VIEW_TOKEN="+guardView)
 	rules := writeRules(t, guardRules)
@@ -176,6 +178,7 @@ func TestTokensLookAndAct(t *testing.T) {
 
 // TestTheAdminAddressSpeaksTLS also with the command line, and with the health check of the same machine.
 func TestTheAdminAddressSpeaksTLS(t *testing.T) {
+	t.Parallel()
 	ca, dir := newAuthority(t, "CA of the admin address"), t.TempDir()
 	cert, key := ca.issue("admin", time.Hour)
 	roots := ca.write(filepath.Join(dir, "ca.pem"), ca.pem())
@@ -220,6 +223,7 @@ func TestTheAdminAddressSpeaksTLS(t *testing.T) {
 
 // TestWhoActsIsWhomTheProxySignedIn over the real binary, with a proxy on this machine.
 func TestWhoActsIsWhomTheProxySignedIn(t *testing.T) {
+	t.Parallel()
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "FLOWBRIDGE_ADMIN_TOKEN="+guardToken, "FLOWBRIDGE_ADMIN_USER_HEADER=x-forwarded-user",
 		"FLOWBRIDGE_ADMIN_TRUSTED_PROXIES=10.9.9.9, 127.0.0.0/8")
@@ -245,6 +249,7 @@ func TestWhoActsIsWhomTheProxySignedIn(t *testing.T) {
 
 // TestWhatPeopleDoInSlackIsAudited beside what they may not do.
 func TestWhatPeopleDoInSlackIsAudited(t *testing.T) {
+	t.Parallel()
 	s := newSlackStory(t, ", allow: [U0SAMLEE]")
 	s.meta("ACTIVATED", 10)
 	card := s.shows("Endpoint error rate")

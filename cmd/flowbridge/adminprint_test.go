@@ -16,6 +16,7 @@ import (
 // TestTablesForPeople prints the answers that package console holds as golden files, so that neither changes without
 // the other.
 func TestTablesForPeople(t *testing.T) {
+	t.Parallel()
 	zone := time.Local // of the whole process: nothing else may run
 	time.Local = time.UTC
 	t.Cleanup(func() { time.Local = zone })
@@ -69,6 +70,7 @@ func TestTablesForPeople(t *testing.T) {
 }
 
 func TestAPageThatWaitsIsSeenInTheList(t *testing.T) {
+	t.Parallel()
 	due := time.Date(2026, 5, 4, 22, 46, 0, 0, time.UTC)
 	for unless, want := range map[bool]string{false: "pages oncall at " + clock(&due),
 		true: "pages oncall at " + clock(&due) + " unless acknowledged"} {

@@ -156,6 +156,7 @@ func (k knownMetrics) check(expr string) (faults []string) {
 
 // TestAlertRulesAndDashboardAskForMetricsThatThereAre holds names, labels and values against the registry of a bridge.
 func TestAlertRulesAndDashboardAskForMetricsThatThereAre(t *testing.T) {
+	t.Parallel()
 	k := newKnownMetrics(t)
 	for _, expr := range []string{
 		`flowbridge_nothing == 1`, `flowbridge_post_seconds > 1`, `sum(flowbridge_posts_total{answer="x"})`, `1 > 2`,
@@ -187,6 +188,7 @@ func TestAlertRulesAndDashboardAskForMetricsThatThereAre(t *testing.T) {
 
 // TestAlertsLeadToTheManual holds that each alert has a runbook, and that it is there.
 func TestAlertsLeadToTheManual(t *testing.T) {
+	t.Parallel()
 	text, _ := assets.Read("prometheus-rules.yaml")
 	alerts := regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(string(text), -1)
 	links := regexp.MustCompile(
@@ -207,6 +209,7 @@ func TestAlertsLeadToTheManual(t *testing.T) {
 // TestAssetsCallTheProgramAsItIs parses the command lines that they have, looks for each variable in the code, and
 // holds that proxies pass on the public routes and no other.
 func TestAssetsCallTheProgramAsItIs(t *testing.T) {
+	t.Parallel()
 	var c commands
 	p := program{}
 	parser, err := kong.New(&c, p.options(t.Context())...)

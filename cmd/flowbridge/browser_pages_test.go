@@ -218,6 +218,7 @@ func (l pageList) fit(t *testing.T, c *chromium, base, axeSource string) {
 // TestEveryPageIsSmallAccessibleAndWithinItsPolicy looks at every page that the console has, empty, full and in a
 // storm, and where something is wrong. A page that no link leads to fails it.
 func TestEveryPageIsSmallAccessibleAndWithinItsPolicy(t *testing.T) {
+	t.Parallel()
 	source, known := axe(t), knownPaths(t)
 	c := startChromium(t)
 	looked := map[string]bool{}
@@ -301,6 +302,7 @@ func startStorm(t *testing.T) *process {
 // TestTheDemosPageIsAccessibleAndWithinItsPolicy holds the page of the demo to the same, but for its size: it shows a
 // whole day in three channels.
 func TestTheDemosPageIsAccessibleAndWithinItsPolicy(t *testing.T) {
+	t.Parallel()
 	source := axe(t)
 	demo := openDemoPage(t)
 	b := startChromium(t).tab(t)

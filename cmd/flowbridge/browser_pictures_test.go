@@ -21,6 +21,7 @@ const mostPicture = 80 << 10
 // TestThePicturesOfTheConsole draws the list and an incident of the demo, light and dark. With -update they are
 // those of the README; without it they are only drawn, since their times are those of today.
 func TestThePicturesOfTheConsole(t *testing.T) {
+	t.Parallel()
 	demo := openDemoPage(t)
 	c := startChromium(t)
 	for _, scheme := range []string{"light", "dark"} {

@@ -22,6 +22,7 @@ const (
 
 // TestAtThreeInTheMorningAPhoneAcknowledgesInThreeTaps follows the link of a card, with script and without.
 func TestAtThreeInTheMorningAPhoneAcknowledgesInThreeTaps(t *testing.T) {
+	t.Parallel()
 	c := startChromium(t)
 	for _, scripts := range []bool{true, false} {
 		t.Run(fmt.Sprintf("scripts=%v", scripts), func(t *testing.T) {
@@ -82,6 +83,7 @@ func TestAtThreeInTheMorningAPhoneAcknowledgesInThreeTaps(t *testing.T) {
 // TestPagesAreLiveAndPaused holds that what is new is announced and moves no row, that Pause stops asking, and that
 // what is done elsewhere shows within a poll.
 func TestPagesAreLiveAndPaused(t *testing.T) {
+	t.Parallel()
 	s := newServices(t, "#ops")
 	bridge := start(t, s, writeRules(t, browserRules), databases.File(t))
 	open := func(flow string) {
@@ -158,6 +160,7 @@ func TestPagesAreLiveAndPaused(t *testing.T) {
 
 // TestTheRedBarComesByItself holds that a page that stands open says so when somebody cannot be told.
 func TestTheRedBarComesByItself(t *testing.T) {
+	t.Parallel()
 	bridge := start(t, newServices(t, "#elsewhere"), writeRules(t, browserRules), databases.File(t))
 	b := startChromium(t).tab(t)
 	b.open(bridge.Admin + "/")
@@ -183,6 +186,7 @@ func must1[T any](v T, err error) T {
 // TestFromTheReportToTheAttemptThatFailedInFiveClicks goes from the report of a night to what a service was sent and
 // answered.
 func TestFromTheReportToTheAttemptThatFailedInFiveClicks(t *testing.T) {
+	t.Parallel()
 	bridge := start(t, newServices(t, "#elsewhere"), writeRules(t, browserRules), databases.File(t))
 	bridge.post(t, pairPost(lately, checkoutFlow, "ACTIVATED", 10), http.StatusOK)
 	eventually(t, "a delivery is parked", func() bool {
@@ -212,6 +216,7 @@ func TestFromTheReportToTheAttemptThatFailedInFiveClicks(t *testing.T) {
 
 // TestAnOperatorTriesRulesWithoutATerminal pastes rules, and reads what a replay of the journal through them comes to.
 func TestAnOperatorTriesRulesWithoutATerminal(t *testing.T) {
+	t.Parallel()
 	bridge := start(t, newServices(t, "#ops"), writeRules(t, browserRules), databases.File(t))
 	bridge.post(t, pairPost(lately, checkoutFlow, "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "it is folded", func() bool {

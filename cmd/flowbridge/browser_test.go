@@ -307,6 +307,7 @@ func (b *tab) picture() []byte {
 
 // TestTheBrowserSeesWhatItLooksFor holds that none of the checks below can pass for want of looking.
 func TestTheBrowserSeesWhatItLooksFor(t *testing.T) {
+	t.Parallel()
 	source := axe(t)
 	bridge := start(t, newServices(t, "#ops"), writeRules(t, browserRules), databases.File(t))
 	b := startChromium(t).tab(t)

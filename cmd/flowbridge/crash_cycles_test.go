@@ -32,6 +32,7 @@ const (
 // stranded, no second PagerDuty incident for one of ours, no second message in Slack. -seed decides what is posted,
 // what fails and when it is killed.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	databases.Long(t)
 	c := newCrashes(t, *firstSeed, databases.File(t))
 	c.start()
@@ -185,7 +186,7 @@ func (c *crashes) rest() {
 		if time.Now().After(deadline) {
 			c.t.Fatalf("it does not come to rest\n%s", tail(c.bridge.stderr.String()))
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond) // each look asks for what failed to be tried again
 	}
 	c.lookAtPagerDuty()
 	c.lookAtSlack()

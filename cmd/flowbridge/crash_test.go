@@ -54,6 +54,7 @@ func postOf(entries ...string) string {
 // TestKilledBetweenAnswerAndDelivery kills the bridge after it answered 200 and before either service could
 // be told. After the next start both are, once.
 func TestKilledBetweenAnswerAndDelivery(t *testing.T) {
+	t.Parallel()
 	s := newServices(t, "#ops")
 	rules, db := writeRules(t, crashRules), databases.File(t)
 	s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", Times: 100, Status: http.StatusServiceUnavailable})
@@ -80,6 +81,7 @@ func TestKilledBetweenAnswerAndDelivery(t *testing.T) {
 // TestKilledWhileAServiceHangs kills the bridge while PagerDuty has accepted a trigger and not answered yet, and
 // the alert recovers before anybody could have learned that. The incident must not be stranded.
 func TestKilledWhileAServiceHangs(t *testing.T) {
+	t.Parallel()
 	s := newServices(t, "#ops")
 	rules, db := writeRules(t, crashRules), databases.File(t)
 	s.PagerDuty.Fail(sandbox.Fault{Times: 1, Hang: true, AfterAccept: true})
@@ -101,6 +103,7 @@ func TestKilledWhileAServiceHangs(t *testing.T) {
 
 // TestSecretsStayInside runs a whole life with refusals and looks for secrets in all that people may read.
 func TestSecretsStayInside(t *testing.T) {
+	t.Parallel()
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "PD_KEY=ffffffffffffffffffffffffffffffff") // a key that PagerDuty does not know
 	rules, db := writeRules(t, crashRules), databases.File(t)

@@ -191,7 +191,7 @@ func fieldOf(piece, name string) string {
 }
 
 func TestTheDemosPageIsPressedWithoutAScript(t *testing.T) {
-
+	t.Parallel()
 	d := openDemoPage(t)
 	const pay, ops, pager = "payments-alerts", "flow-ops", "pagerduty"
 
@@ -301,7 +301,7 @@ func TestTheDemosPageIsPressedWithoutAScript(t *testing.T) {
 }
 
 func TestTheDemosNeighboursFailAndHeal(t *testing.T) {
-
+	t.Parallel()
 	d := openDemoPage(t)
 	for _, how := range []string{"slack-429", "slack-500", "pagerduty-503"} {
 		d.press("neighbours", "how", how)
@@ -327,7 +327,7 @@ func TestTheDemosNeighboursFailAndHeal(t *testing.T) {
 }
 
 func TestTheDemosPageIsForItsReaderOnly(t *testing.T) {
-
+	t.Parallel()
 	d := openDemoPage(t)
 	resp, body := d.read(http.NewRequestWithContext(t.Context(), http.MethodGet, d.url, nil))
 	const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +

@@ -14,6 +14,7 @@ import (
 // are synchronous: with an asynchronous standby PostgreSQL itself loses what it had answered last. -cycles 200 does it
 // 21 times.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	ways := databases.Failovers()
 	for n, name := range map[int]string{2: "two", 3: "three"} {
 		t.Run(name, func(t *testing.T) {

@@ -148,6 +148,7 @@ func (w *lookedAfter) looks(id string, n int) {
 
 // TestALostRecoveryIsReadFromGraph plays an alert whose recovery never comes, over a restart, on both databases.
 func TestALostRecoveryIsReadFromGraph(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, db string) {
 		w := newLookedAfter(t, db, testGraphToken)
 		w.graph.Flow("77", "Checkout", "PUBLISHED")
@@ -199,6 +200,7 @@ func TestALostRecoveryIsReadFromGraph(t *testing.T) {
 
 // TestAStatusThatNoWebhookBroughtIsTold has a flow that the rules name blocked and published again, without a word.
 func TestAStatusThatNoWebhookBroughtIsTold(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, db string) {
 		w := newLookedAfter(t, db, testGraphToken)
 		w.graph.Flow("78", "Refunds", "BLOCKED")
@@ -218,6 +220,7 @@ func TestAStatusThatNoWebhookBroughtIsTold(t *testing.T) {
 
 // TestWithoutATokenTheCardSaysThatNothingWasHeard holds that nothing is closed, and nobody paged again.
 func TestWithoutATokenTheCardSaysThatNothingWasHeard(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, db string) {
 		w := newLookedAfter(t, db, "")
 		w.post(pairPost(w.now().Unix(), "77", "ACTIVATED", 10))
@@ -246,13 +249,20 @@ func TestWithoutATokenTheCardSaysThatNothingWasHeard(t *testing.T) {
 
 // onBoth plays a story on SQLite and, where that is installed, on PostgreSQL.
 func onBoth(t *testing.T, story func(t *testing.T, db string)) {
-	t.Run("sqlite", func(t *testing.T) { story(t, databases.File(t)) })
-	t.Run("postgres", func(t *testing.T) { story(t, databases.Shared(t).Database(t)) })
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		story(t, databases.File(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		story(t, databases.Shared(t).Database(t))
+	})
 }
 
 // TestAVersionIsCountedDown plays a warning from the version that Graph names to the flow that was moved to another
 // one, with the bridge down over two steps, on both databases.
 func TestAVersionIsCountedDown(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, db string) {
 		w := newLookedAfter(t, db, testGraphToken)
 		w.graph.Flow("77", "Checkout", "PUBLISHED")

@@ -13,6 +13,7 @@ import (
 // TestServePassesPostsOn starts the bridge in front of a receiver that fails at first, as one that is being
 // restarted. Meta's repeat reaches the receiver; the bridge tells of the alert once.
 func TestServePassesPostsOn(t *testing.T) {
+	t.Parallel()
 	var heard atomic.Int64
 	body := pairPost(lately, "77", "ACTIVATED", 50)
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -18,6 +18,7 @@ import (
 // TestWhatIsKeptHoldsNoSecret pages, posts to a webhook whose receiver repeats all that it is sent, and has the rules
 // read anew, with credentials written into the rules. Whoever looks back sees what was sent, and no credential.
 func TestWhatIsKeptHoldsNoSecret(t *testing.T) {
+	t.Parallel()
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 		fmt.Fprintf(w, "%s %s %s", r.URL, r.Header.Get("Webhook-Signature"), echoedSecret)

@@ -77,6 +77,7 @@ func TestAKeyFileBehindALinkIsSeenAllTheSame(t *testing.T) {
 
 // TestARoutingKeyThatIsReplacedPagesByTheNewOneAndClosesByTheOld replaces it under a running bridge.
 func TestARoutingKeyThatIsReplacedPagesByTheNewOneAndClosesByTheOld(t *testing.T) {
+	t.Parallel()
 	s := startServices(t, sandbox.SlackConfig{}, sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{oldKey, newKey}})
 	key := filepath.Join(t.TempDir(), "key")
 	mountSecret(t, key, oldKey)

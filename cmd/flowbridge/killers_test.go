@@ -31,6 +31,7 @@ var (
 
 // TestRulesThatWantAllThereIsDoNotEndTheBridge has rules that are good on every sample, and then events of other flows.
 func TestRulesThatWantAllThereIsDoNotEndTheBridge(t *testing.T) {
+	t.Parallel()
 	databases.Long(t)
 	var text strings.Builder
 	text.WriteString("version: 1\nnotifiers:\n  chat: {kind: slack, channel: \"#ops\"}\nrules:\n")

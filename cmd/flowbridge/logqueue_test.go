@@ -66,6 +66,7 @@ func TestLinesThatFindNoRoomAreDroppedAndCounted(t *testing.T) {
 
 // TestWhatAProcessLogsAtItsEndIsWritten reads slowly, and until the end.
 func TestWhatAProcessLogsAtItsEndIsWritten(t *testing.T) {
+	t.Parallel()
 	read, write := pipe(t)
 	o := &outlet{file: write}
 	o.queued(logFlags{})
@@ -81,6 +82,7 @@ func TestWhatAProcessLogsAtItsEndIsWritten(t *testing.T) {
 
 // TestALogThatNobodyReadsHoldsNothingUp fills the pipe of a bridge.
 func TestALogThatNobodyReadsHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	path, err := binary()
 	must(t, err)
 	s := newServices(t, "#ops")

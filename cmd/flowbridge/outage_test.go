@@ -237,6 +237,7 @@ func TestAStormIsToldInDigestsAndWithinTheLimits(t *testing.T) {
 // PagerDuty gets every page and every end of one, while Slack has not answered once. When it answers again it is told
 // how things stand.
 func TestADeadServiceIsNotNoticedElsewhere(t *testing.T) {
+	t.Parallel()
 	databases.Long(t)
 	s := newServices(t, "#ops")
 	p := start(t, s, writeRules(t, crashRules), databases.File(t))
@@ -277,6 +278,7 @@ func TestADeadServiceIsNotNoticedElsewhere(t *testing.T) {
 
 // TestABridgeOutlivesItsDatabase ends PostgreSQL under a bridge at work and starts it again.
 func TestABridgeOutlivesItsDatabase(t *testing.T) {
+	t.Parallel()
 	server := databases.Start(t, "fsync=on")
 	s := newServices(t, "#ops")
 	p := start(t, s, writeRules(t, crashRules), server.Database(t))

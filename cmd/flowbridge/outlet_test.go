@@ -27,6 +27,7 @@ func pipe(t *testing.T) (read, write *os.File) {
 
 // TestABridgeOutlivesWhoReadsItsLog is `flowbridge serve 2>&1 | head -1`.
 func TestABridgeOutlivesWhoReadsItsLog(t *testing.T) {
+	t.Parallel()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +72,7 @@ func TestABridgeOutlivesWhoReadsItsLog(t *testing.T) {
 
 // TestACommandEndsAsUsualWhereNobodyReadsWhatItPrints is `flowbridge COMMAND | true`.
 func TestACommandEndsAsUsualWhereNobodyReadsWhatItPrints(t *testing.T) {
+	t.Parallel()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)

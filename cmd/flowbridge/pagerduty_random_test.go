@@ -15,6 +15,7 @@ import (
 // TestAllSidesAgreeWhateverMetaAndPeopleDo lets Meta, people in PagerDuty and people at the console do things in a
 // random order, some of them at once. When all is quiet every side shows the same, and nobody was told without end.
 func TestAllSidesAgreeWhateverMetaAndPeopleDo(t *testing.T) {
+	t.Parallel()
 	seeds := uint64(4)
 	if testing.Short() {
 		seeds = 1

@@ -227,6 +227,7 @@ func TestMergedIncidentsShareWhatPeopleDo(t *testing.T) {
 }
 
 func TestWhatGetsWorseWhileAcknowledgedIsPagedASecondTime(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		end  func(p *pager)

@@ -17,6 +17,7 @@ const takeoverTime = time.Minute
 // killed, one is cut off from the database, one leaves. What TestCrash asks of one bridge is asked of all of them
 // together. -cycles 200 repeats it all 20 times.
 func TestPeers(t *testing.T) {
+	t.Parallel()
 	server := databases.Shared(t)
 	for n, name := range map[int]string{2: "two", 3: "three"} {
 		t.Run(name, func(t *testing.T) {

@@ -65,6 +65,7 @@ func readable(t *testing.T, db string, texts ...string) (found []string) {
 // TestOfPeopleOnlyWhatIsNeededIsHeld reads the files of a database beside a bridge that runs: after forms were folded,
 // after a person was forgotten, and after what is old was removed.
 func TestOfPeopleOnlyWhatIsNeededIsHeld(t *testing.T) {
+	t.Parallel()
 	const phone, other = "15550100200", "15550100201"
 	dir, began := t.TempDir(), time.Now()
 	rules, db := filepath.Join(dir, "rules.yaml"), filepath.Join(dir, "bridge.db")

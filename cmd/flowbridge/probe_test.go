@@ -158,6 +158,7 @@ func availabilityPost(unix int64, flow, state string, value float64) string {
 
 // TestACardSaysWhatIsSeenFromHere plays an incident whose endpoint answers from here, then redirects, and is over.
 func TestACardSaysWhatIsSeenFromHere(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, db string) {
 		endpoint, elsewhere := newBusinessEndpoint(t), newBusinessEndpoint(t)
 		w := newLookedAfter(t, db, testGraphToken, endpoint.probed(t, true))

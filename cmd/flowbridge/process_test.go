@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -270,19 +269,16 @@ func (p *process) counter(t *testing.T, name string) int {
 	return 0
 }
 
-// eventually waits until something is true, looking again and again.
+// eventually waits until something is true, looking again and again. It looks less often the longer it waits: many
+// tests do so at a time, and a look may cost the bridge more than what is waited for.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-ctx.Done():
+	deadline := time.Now().Add(2 * time.Minute)
+	for pause := 5 * time.Millisecond; !ok(); pause = min(pause*5/4, 100*time.Millisecond) {
+		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain until %s", what)
-		case <-tick.C:
 		}
+		time.Sleep(pause)
 	}
 }
 

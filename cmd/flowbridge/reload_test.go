@@ -198,6 +198,7 @@ func TestWhatNoNotificationTellsOfIsSeenAllTheSame(t *testing.T) {
 
 // TestBrokenRulesLeaveTheOldOnesInForce edits the rules of a running bridge, wrong and then right.
 func TestBrokenRulesLeaveTheOldOnesInForce(t *testing.T) {
+	t.Parallel()
 	s := newServices(t, "#ops", "#other")
 	path := writeRules(t, ruleNamed("old"))
 	p := start(t, s, path, databases.File(t))

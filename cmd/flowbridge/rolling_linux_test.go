@@ -29,6 +29,7 @@ const mostPatience = 10 * time.Second
 // TestCrash the bridges are upgraded to a release with a newer schema, and the standby is promoted. It is for Linux,
 // where every address of 127.0.0.0/8 is the machine's own: a bridge starts anew where it was.
 func TestRollingUpgrade(t *testing.T) {
+	t.Parallel()
 	t.Run("one by one, then the standby is promoted", func(t *testing.T) {
 		t.Parallel()
 		r := newRolling(t, 1)

@@ -11,6 +11,7 @@ import (
 
 // TestARuleThatFailsOnAnEventIsCounted runs rules that are good when they are read, and fail on what Meta then sends.
 func TestARuleThatFailsOnAnEventIsCounted(t *testing.T) {
+	t.Parallel()
 	s := newServices(t, "#ops")
 	path := writeRules(t, `version: 1
 notifiers:
@@ -47,6 +48,7 @@ rules:
 
 // TestACardThatSlackRefusesIsInTheLog: it is told in plain words, and somebody should know why.
 func TestACardThatSlackRefusesIsInTheLog(t *testing.T) {
+	t.Parallel()
 	s := newServices(t, "#ops")
 	s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", OKFalse: "invalid_blocks", Times: 1})
 	p := start(t, s, writeRules(t, ruleNamed("all")), databases.File(t))

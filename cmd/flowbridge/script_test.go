@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		os.Exit(exitDone)
 	}
 	// Most tests wait for another process and not for a processor. -parallel says otherwise.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
 	testscript.Main(tidy{m}, map[string]func(){"flowbridge": main})
@@ -52,6 +52,7 @@ func (t tidy) Run() int {
 //	                             are $PUBLIC and $ADMIN
 //	bridge-stops                 end it; it must end with status 0
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,

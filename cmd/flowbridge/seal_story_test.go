@@ -13,6 +13,7 @@ import (
 // TestRoutingKeysCannotBeReadInTheDatabase pages, restarts with a new app secret beside the old one, and resolves with
 // the key that is pinned to the page.
 func TestRoutingKeysCannotBeReadInTheDatabase(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	rules, db := filepath.Join(dir, "rules.yaml"), filepath.Join(dir, "bridge.db")
 	text := "version: 1\nnotifiers:\n  page: {kind: pagerduty, routing_key: \"${PD_KEY}\"}\ndefault: {notify: [page]}\n"

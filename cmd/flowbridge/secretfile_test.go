@@ -221,6 +221,7 @@ func (s *secretStory) answered(method, address, header, value string, body []byt
 
 // TestSecretsThatAreReplacedAreInForceWithoutARestart replaces each that a caller must know, in turn.
 func TestSecretsThatAreReplacedAreInForceWithoutARestart(t *testing.T) {
+	t.Parallel()
 	s := newSecretStory(t)
 	event, ping := []byte(pairPost(lately, "77", "ACTIVATED", 50)), []byte(`{"event":{"event_type":"pagey.ping"}}`)
 	for i, c := range []struct {
@@ -266,6 +267,7 @@ func TestSecretsThatAreReplacedAreInForceWithoutARestart(t *testing.T) {
 
 // TestABotTokenThatIsReplacedIsInForceWithoutARestart has Slack refuse the old one at once.
 func TestABotTokenThatIsReplacedIsInForceWithoutARestart(t *testing.T) {
+	t.Parallel()
 	s := newSecretStory(t)
 	s.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 	eventually(t, "Slack is told", func() bool { return len(s.Slack.Messages("#ops")) == 1 })

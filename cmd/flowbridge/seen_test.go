@@ -15,6 +15,7 @@ import (
 // SQLite, and with two on PostgreSQL, of which one folds what both are asked for. Where an answer says that the fold is
 // late, on a machine that has much else to do, it need not be there yet.
 func TestWhatAPersonDidIsThereWhenTheyLook(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name      string
 		dsn       func(t *testing.T) string

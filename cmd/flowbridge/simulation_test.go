@@ -43,6 +43,7 @@ var (
 // else goes on in its world. In the end everything is given time to come to rest, and every invariant must hold. A seed
 // fixes all of it.
 func TestSimulation(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		*seeds = min(*seeds, 10)
 	}
@@ -115,6 +116,7 @@ func simulate(t *testing.T, seed uint64, db string) *world {
 
 // TestASeedReplaysExactly runs one seed twice.
 func TestASeedReplaysExactly(t *testing.T) {
+	t.Parallel()
 	var logs [2]string
 	for i := range logs {
 		w := simulate(t, *firstSeed, databases.File(t))

@@ -148,6 +148,7 @@ func (s *slackStory) thread(card sandbox.Message) string {
 }
 
 func TestAcknowledgedInSlackIsAcknowledgedInPagerDuty(t *testing.T) {
+	t.Parallel()
 	s := newSlackStory(t, "")
 	s.meta("ACTIVATED", 50)
 	card := s.shows("open")
@@ -192,6 +193,7 @@ func TestAcknowledgedInSlackIsAcknowledgedInPagerDuty(t *testing.T) {
 }
 
 func TestWhoPressesTooLateIsToldSo(t *testing.T) {
+	t.Parallel()
 	s := newSlackStory(t, "")
 	s.meta("ACTIVATED", 50)
 	card := s.shows("open")
@@ -219,6 +221,7 @@ func TestWhoPressesTooLateIsToldSo(t *testing.T) {
 }
 
 func TestResolvedByHandThenRecoveredThenBrokenAgain(t *testing.T) {
+	t.Parallel()
 	s := newSlackStory(t, "")
 	s.meta("ACTIVATED", 10)
 	card := s.shows("open")
@@ -263,6 +266,7 @@ func TestResolvedByHandThenRecoveredThenBrokenAgain(t *testing.T) {
 }
 
 func TestWhatGetsWorseAfterItWasResolvedByHandOpensAgain(t *testing.T) {
+	t.Parallel()
 	s := newSlackStory(t, "")
 	s.meta("ACTIVATED", 10)
 	card := s.shows("open")
@@ -278,6 +282,7 @@ func TestWhatGetsWorseAfterItWasResolvedByHandOpensAgain(t *testing.T) {
 }
 
 func TestASilenceFromSlackHoldsNewTroubleBackAndNoRecovery(t *testing.T) {
+	t.Parallel()
 	s := newSlackStory(t, "")
 	s.meta("ACTIVATED", 5)
 	card := s.shows("open")
@@ -306,6 +311,7 @@ func TestASilenceFromSlackHoldsNewTroubleBackAndNoRecovery(t *testing.T) {
 }
 
 func TestASilenceIsEndedFromTheCard(t *testing.T) {
+	t.Parallel()
 	s := newSlackStory(t, "")
 	s.meta("ACTIVATED", 5)
 	card := s.shows("open")
@@ -328,6 +334,7 @@ func TestASilenceIsEndedFromTheCard(t *testing.T) {
 }
 
 func TestPageNowPagesWhoHearsOfWorseOnly(t *testing.T) {
+	t.Parallel()
 	s := newSlackStory(t, "")
 	s.meta("ACTIVATED", 5)
 	card := s.shows("open")
@@ -342,6 +349,7 @@ func TestPageNowPagesWhoHearsOfWorseOnly(t *testing.T) {
 }
 
 func TestWhoIsNotOnTheListOfTheRulesMayOnlyLook(t *testing.T) {
+	t.Parallel()
 	s := newSlackStory(t, ", allow: [U0SAMLEE]")
 	s.meta("ACTIVATED", 50)
 	card := s.shows("open")
@@ -361,6 +369,7 @@ func TestWhoIsNotOnTheListOfTheRulesMayOnlyLook(t *testing.T) {
 }
 
 func TestInSocketModeNothingIsPublic(t *testing.T) {
+	t.Parallel()
 	s := &slackStory{services: newServices(t, "#ops"), t: t, clock: time.Now().Add(-time.Hour).Unix()}
 	s.env = append(s.env, "SLACK_APP_TOKEN=xapp-sandbox")
 	s.start("")
@@ -401,6 +410,7 @@ func TestInSocketModeNothingIsPublic(t *testing.T) {
 }
 
 func TestWithoutSecretsACardOnlyHasLinks(t *testing.T) {
+	t.Parallel()
 	s := &slackStory{services: newServices(t, "#ops"), t: t, clock: time.Now().Add(-time.Hour).Unix()}
 	s.start("")
 	s.meta("ACTIVATED", 50)

@@ -50,6 +50,7 @@ func (s *slackStory) untroubled() {
 }
 
 func TestWhatAProxyAnswersParksNothing(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []sandbox.Fault{{Status: http.StatusForbidden}, {Status: http.StatusNotFound},
 		{OKFalse: "team_added_to_org"}} {
 		t.Run(fmt.Sprint(fault.Status, fault.OKFalse), func(t *testing.T) {
@@ -72,6 +73,7 @@ func TestWhatAProxyAnswersParksNothing(t *testing.T) {
 }
 
 func TestCardsAreToldOnceWhereSlackSaysInternalErrorAndPosts(t *testing.T) {
+	t.Parallel()
 	s := newSlackStory(t, "")
 	s.Slack.Fail(sandbox.Fault{Method: "chat.postMessage", OKFalse: "internal_error", AfterAccept: true, Times: 2})
 	s.meta("ACTIVATED", 5)
@@ -85,6 +87,7 @@ func TestCardsAreToldOnceWhereSlackSaysInternalErrorAndPosts(t *testing.T) {
 }
 
 func TestAThreadThatIsLockedParksNothing(t *testing.T) {
+	t.Parallel()
 	s := newSlackStory(t, "")
 	s.Slack.LockThread("#ops", "", "restricted_action_thread_locked")
 	s.meta("ACTIVATED", 5)
@@ -101,6 +104,7 @@ func TestAThreadThatIsLockedParksNothing(t *testing.T) {
 }
 
 func TestWhereCardsCannotBeEditedTheOldOneLeadsOnAndItsButtonsWork(t *testing.T) {
+	t.Parallel()
 	s := newSlackStory(t, "")
 	s.Slack.Fail(sandbox.Fault{Method: "chat.update", OKFalse: "edit_window_closed"})
 	s.meta("ACTIVATED", 5)

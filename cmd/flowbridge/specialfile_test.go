@@ -141,6 +141,7 @@ func TestStandardInputIsBounded(t *testing.T) {
 
 // TestRulesOfAllFilesTogetherAreBounded writes files without blocks on the disk.
 func TestRulesOfAllFilesTogetherAreBounded(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for i := range maxRules/maxRulesFile + 1 {
 		path := filepath.Join(dir, string(rune('a'+i))+".yaml")
@@ -200,6 +201,7 @@ func mustLoadRules(t *testing.T, text string) *rules.Rules {
 
 // TestRulesNeverGetTheBridgesOwnSecrets knows them all by name.
 func TestRulesNeverGetTheBridgesOwnSecrets(t *testing.T) {
+	t.Parallel()
 	for _, own := range ownSecrets() {
 		if !slices.Contains(rules.OwnSecrets(), own.name) {
 			t.Errorf("rules can have %s", own.name)

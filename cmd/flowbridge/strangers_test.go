@@ -191,6 +191,7 @@ func refused(t *testing.T, p *process, reason refusalReason) int {
 // TestStrangersWhoDripHoldNobodyUp has 400 connections that send a byte now and then to the route of Meta's webhooks,
 // and 40 to every other.
 func TestStrangersWhoDripHoldNobodyUp(t *testing.T) {
+	t.Parallel()
 	p := newTarget(t, 0)
 	s, n := &strangers{}, 0
 	t.Cleanup(s.close)

@@ -123,6 +123,7 @@ func TestTheWatchdogIsFedInTime(t *testing.T) {
 
 // TestWhatSystemdPutsIntoTheEnvironment is read as its manual pages say.
 func TestWhatSystemdPutsIntoTheEnvironment(t *testing.T) {
+	t.Parallel()
 	self := fmt.Sprint(os.Getpid())
 	for _, c := range []struct {
 		name     string
@@ -173,6 +174,7 @@ func withEnv(env []string) *program {
 // TestTheSocketOfSystemdIsThePublicAddress starts a bridge with a listener that was open before it, as a socket unit
 // does.
 func TestTheSocketOfSystemdIsThePublicAddress(t *testing.T) {
+	t.Parallel()
 	held, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer held.Close()
