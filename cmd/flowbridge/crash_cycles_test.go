@@ -17,7 +17,20 @@ import (
 	databases "flowbridge/router/store/storetest"
 )
 
-var cycles = flag.Int("cycles", 3, "how often the crash test kills the bridge; 200 take some minutes")
+var cycles = flag.Int("cycles", usualCycles, "how often the crash test kills the bridge; 200 take some minutes. "+
+	"From ten on several processes get all the load that these tests have for them")
+
+// usualCycles leave the machine to other tests.
+const usualCycles = 3
+
+// underLoad is n, a rate or a number of posts, where -cycles asks for the long form of tests of several processes, and
+// less where it does not.
+func underLoad(n int) int {
+	if *cycles < 10 {
+		return n * 2 / 5
+	}
+	return n
+}
 
 const (
 	crashPosters = 16
@@ -192,7 +205,8 @@ func (c *crashes) rest() {
 	c.lookAtSlack()
 }
 
-// idle says whether everything was answered, folded and told. What waits for a retry is made due.
+// idle says whether everything was answered, folded and told. What waits for a retry, or for what changes little to be
+// told together, is made due.
 func (c *crashes) idle() bool {
 	c.mu.Lock()
 	posted := len(c.outbox) == 0 && c.sending == 0
@@ -200,12 +214,17 @@ func (c *crashes) idle() bool {
 	if !posted {
 		return false
 	}
-	var waiting struct{ Events, Deliveries []struct{ ID, Attempts int } }
+	var waiting struct {
+		Events, Deliveries []struct {
+			ID, Attempts int
+			Next_at      time.Time
+		}
+	}
 	for _, path := range []string{"events?state=waiting", "deliveries?state=waiting&limit=500",
 		"deliveries?state=parked"} {
 		c.bridge.get(c.t, "/api/v1/"+path, &waiting)
 		for _, d := range waiting.Deliveries {
-			if d.Attempts == 0 && !strings.HasSuffix(path, "parked") {
+			if d.Attempts == 0 && time.Until(d.Next_at) < time.Second && !strings.HasSuffix(path, "parked") {
 				continue
 			}
 			resp, err := http.Post(fmt.Sprintf("%s/api/v1/deliveries/%d/retry", c.bridge.Admin, d.ID), "application/json", nil)

@@ -22,7 +22,7 @@ func TestFailover(t *testing.T) {
 			started := time.Now()
 			pair := databases.StartPair(t)
 			p := newPeersOver(t, pair.Primary.Database(t), n, pair.Link)
-			p.rate = 100
+			p.rate = float64(underLoad(100))
 			stop := p.load()
 			failovers := 1 + *cycles/10
 			for i := range failovers {

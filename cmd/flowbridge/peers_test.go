@@ -65,7 +65,8 @@ type peer struct {
 func newPeersOver(t *testing.T, db string, n int, link func(testing.TB) *databases.Link) *peers {
 	t.Helper()
 	p := &peers{crashes: newCrashes(t, *firstSeed, db)}
-	p.rate, p.calm = 200, 40 // they live longer than in TestCrash: a call that hangs holds a lane for long
+	p.rate = float64(underLoad(200))
+	p.calm = 40 // they live longer than in TestCrash: a call that hangs holds a lane for long
 	for range n {
 		link := link(t)
 		p.all = append(p.all, &peer{link: link, db: link.DSN(db)})
@@ -97,9 +98,12 @@ func (p *peers) eachTakesPosts(of []*peer) {
 		defer p.mu.Unlock()
 		return p.answered[x.Public]
 	}
+	enough := map[*peer]int{}
 	for _, x := range of {
-		enough := count(x) + 50
-		eventually(p.t, "a process has taken 50 posts", func() bool { return count(x) >= enough })
+		enough[x] = count(x) + underLoad(50)
+	}
+	for _, x := range of {
+		eventually(p.t, "a process has taken posts", func() bool { return count(x) >= enough[x] })
 	}
 }
 

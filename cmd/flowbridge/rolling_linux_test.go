@@ -361,9 +361,12 @@ func (r *rolling) promoteWhileOneMigrates(x *peer) {
 func (r *rolling) takesPosts(of ...*peer) {
 	r.t.Helper()
 	const counter = `flowbridge_posts_total{result="accepted"}`
+	enough := map[*peer]int{}
 	for _, x := range of {
-		enough := x.counter(r.t, counter) + 20
-		eventually(r.t, "a process has taken 20 posts", func() bool { return x.counter(r.t, counter) >= enough })
+		enough[x] = x.counter(r.t, counter) + underLoad(20)
+	}
+	for _, x := range of {
+		eventually(r.t, "a process has taken posts", func() bool { return x.counter(r.t, counter) >= enough[x] })
 	}
 }
 
