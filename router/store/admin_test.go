@@ -111,6 +111,7 @@ func inspectSuite(t *testing.T, fresh func(*testing.T) string) {
 }
 
 func TestInspectSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	for dsn, want := range map[string]string{
 		"":                         "no path given",
 		t.TempDir():                "it is a folder: name a file in it",

@@ -107,6 +107,7 @@ func foldUntilDone(t *testing.T, s *store.Store, r *router.Router) {
 }
 
 func TestAnEventThatTheDatabaseRefusesIsSetAside(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, exec func(string, ...any), poison string) {
 		ctx, s := t.Context(), open(store.Config{})
 		exec(poison)
@@ -151,6 +152,7 @@ func TestAnEventThatTheDatabaseRefusesIsSetAside(t *testing.T) {
 }
 
 func TestTimersThatTheDatabaseRefusesArePutOff(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, exec func(string, ...any), poison string) {
 		ctx, s := t.Context(), open(store.Config{})
 		var b router.Batch
@@ -193,6 +195,7 @@ func TestTimersThatTheDatabaseRefusesArePutOff(t *testing.T) {
 
 // TestAnEventThatTakesTooLongIsSetAside holds it for PostgreSQL, where a transaction has so much time and no more.
 func TestAnEventThatTakesTooLongIsSetAside(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, exec func(string, ...any), poison string) {
 		if !strings.HasPrefix(poison, "ALTER") {
 			t.Skip("a transaction on SQLite waits for the disk alone")
@@ -217,6 +220,7 @@ func TestAnEventThatTakesTooLongIsSetAside(t *testing.T) {
 // TestManyRefreshesOfManyNotifiersFitIntoATransaction holds what once stopped every flow: 200 refreshes of an incident
 // that 200 notifiers are told of came to 40,000 rows in one transaction, which PostgreSQL had no time for.
 func TestManyRefreshesOfManyNotifiersFitIntoATransaction(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, _ func(string, ...any), _ string) {
 		ctx, s := t.Context(), open(store.Config{Timeout: 4 * time.Second})
 		const many = 200
@@ -247,6 +251,7 @@ func TestManyRefreshesOfManyNotifiersFitIntoATransaction(t *testing.T) {
 
 // TestAPageThatItsServiceClosedAndThatOpensAnew holds that it makes no difference whether both are folded in one batch.
 func TestAPageThatItsServiceClosedAndThatOpensAnew(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, _ func(string, ...any), _ string) {
 		ctx, s := t.Context(), open(store.Config{})
 		inc := incident(1)
@@ -271,6 +276,7 @@ func TestAPageThatItsServiceClosedAndThatOpensAnew(t *testing.T) {
 }
 
 func TestAnEndThatNamesNoOpeningEndsTheOneThatIsKnown(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, _ func(string, ...any), _ string) {
 		s := open(store.Config{})
 		opened, closed := owed(1, "page", "k"), owed(1, "page", "k")

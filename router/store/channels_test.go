@@ -10,6 +10,7 @@ import (
 )
 
 func TestReceiptsOfAnAddressComeNewestFirst(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		want := func(name string, receipts ...router.Receipt) {

@@ -7,6 +7,7 @@ import (
 
 // TestColumns holds the statements and the order of values that one list makes.
 func TestColumns(t *testing.T) {
+	t.Parallel()
 	row := struct {
 		id   int64
 		name string
@@ -41,6 +42,7 @@ func TestColumns(t *testing.T) {
 
 // TestWhatIsStoredInAnotherFormIsAFault holds for a database that somebody else wrote to.
 func TestWhatIsStoredInAnotherFormIsAFault(t *testing.T) {
+	t.Parallel()
 	var at time.Time
 	var on bool
 	var list []string

@@ -47,6 +47,7 @@ func TestWhatIsNoDatabaseOfOursIsRefusedWithoutRepeatingIt(t *testing.T) {
 }
 
 func TestTheNameOfADatabaseShowsNoPassword(t *testing.T) {
+	t.Parallel()
 	for dsn, want := range map[string]string{
 		"postgres://ada:hunter2@db.example.com:5432/x?sslmode=require": "postgres://db.example.com:5432/x",
 		"postgres://db.example.com/x?user=ada&password=hunter2":        "postgres://db.example.com/x",

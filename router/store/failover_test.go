@@ -17,6 +17,7 @@ import (
 // TestFailover holds that a process needs nobody when PostgreSQL fails over to its standby: what was answered is there,
 // and it stores, folds, delivers, sweeps and reads on by itself.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	for _, failover := range storetest.Failovers() {
 		t.Run(failover.Name, func(t *testing.T) {
 			t.Parallel()

@@ -13,6 +13,7 @@ import (
 
 // TestWhatARoleMayNotDo holds that Open and Inspect name the role and the statement that helps, and that it does.
 func TestWhatARoleMayNotDo(t *testing.T) {
+	t.Parallel()
 	server := storetest.Shared(t)
 	ctx := context.Background()
 	for _, tt := range []struct {
@@ -39,6 +40,7 @@ func TestWhatARoleMayNotDo(t *testing.T) {
 			"role :role may not change the tables in schema public, which are those of flowbridge", "GRANT flowbridge TO :role"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			dsn := server.Database(t)
 			u, err := url.Parse(dsn)
 			check(t, err)

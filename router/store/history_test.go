@@ -15,6 +15,7 @@ import (
 )
 
 func TestAHistoryHoldsWhatWasFoldedAndTold(t *testing.T) {
+	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) { holdsHistory(t, filepath.Join(t.TempDir(), "past.db")) })
 	t.Run("PostgreSQL", func(t *testing.T) { holdsHistory(t, storetest.Shared(t).Database(t)) })
 }
@@ -84,6 +85,7 @@ func holdsHistory(t *testing.T, path string) {
 }
 
 func TestAHistoryNoticesThatABridgeBeganToWrite(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "past.db")
 	open := func() *store.Store {
@@ -109,6 +111,7 @@ func TestAHistoryNoticesThatABridgeBeganToWrite(t *testing.T) {
 }
 
 func TestOpenHistorySaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	text := filepath.Join(dir, "text.db")
 	check(t, os.WriteFile(text, []byte(strings.Repeat("no database ", 100)), 0o600))

@@ -33,6 +33,7 @@ func digests(t *testing.T, s *Store) (out []string) {
 
 // TestIntakeWaitsForNoTransactionOfOthers holds the writer of the database while events arrive.
 func TestIntakeWaitsForNoTransactionOfOthers(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	s := openFull(t, filepath.Join(t.TempDir(), "test.db"))
 	err := s.inTx(ctx, func(*txn) error {
@@ -57,6 +58,7 @@ func TestIntakeWaitsForNoTransactionOfOthers(t *testing.T) {
 // TestAKillBetweenTheTwoFilesLosesNothing leaves behind what a kill can: an event that is in both files, one that is
 // only in the inbox, and one that is only in the journal.
 func TestAKillBetweenTheTwoFilesLosesNothing(t *testing.T) {
+	t.Parallel()
 	ctx, path := context.Background(), filepath.Join(t.TempDir(), "test.db")
 	s := openFull(t, path)
 	for n := range 2 {
@@ -93,6 +95,7 @@ func TestAKillBetweenTheTwoFilesLosesNothing(t *testing.T) {
 // TestWhatTheJournalKnowsHidesNothingBehindIt puts before what is new in the inbox what came there before a kill and
 // was moved, and what needs no folding. Whoever asks for a few that wait is not told that none do.
 func TestWhatTheJournalKnowsHidesNothingBehindIt(t *testing.T) {
+	t.Parallel()
 	ctx, path := context.Background(), filepath.Join(t.TempDir(), "test.db")
 	s := openFull(t, path)
 	for n := range 7 {
@@ -131,6 +134,7 @@ func TestWhatTheJournalKnowsHidesNothingBehindIt(t *testing.T) {
 }
 
 func TestABackupHoldsWhatIsInTheInbox(t *testing.T) {
+	t.Parallel()
 	ctx, dir := context.Background(), t.TempDir()
 	path, copied := filepath.Join(dir, "test.db"), filepath.Join(dir, "copy.db")
 	s := openFull(t, path)
@@ -151,6 +155,7 @@ func TestABackupHoldsWhatIsInTheInbox(t *testing.T) {
 
 // TestWhatWasMovedLeavesTheInbox looks that the inbox does not grow.
 func TestWhatWasMovedLeavesTheInbox(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	s := openFull(t, filepath.Join(t.TempDir(), "test.db"))
 	for n := range 500 {
@@ -168,6 +173,7 @@ func TestWhatWasMovedLeavesTheInbox(t *testing.T) {
 }
 
 func TestADatabaseHasOneInboxByWhateverName(t *testing.T) {
+	t.Parallel()
 	ctx, dir := context.Background(), t.TempDir()
 	path, link := filepath.Join(dir, "test.db"), filepath.Join(t.TempDir(), "link.db")
 	s := openFull(t, path)
@@ -183,6 +189,7 @@ func TestADatabaseHasOneInboxByWhateverName(t *testing.T) {
 }
 
 func TestAnInboxThatCannotBeOpenedIsNamed(t *testing.T) {
+	t.Parallel()
 	for name, put := range map[string]func(path string) error{
 		"something else": func(path string) error {
 			return os.WriteFile(path, []byte(strings.Repeat("this is no database ", 100)), 0o600)

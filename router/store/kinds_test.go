@@ -14,6 +14,7 @@ import (
 // TestADatabaseFromBeforeKindsWereDescribedGoesOn opens one as the version before migration 18 left it: its pages are
 // found by their key, and what its receipts say is the kinds' own.
 func TestADatabaseFromBeforeKindsWereDescribedGoesOn(t *testing.T) {
+	t.Parallel()
 	ctx, path := context.Background(), filepath.Join(t.TempDir(), "older.db")
 	s, err := store.Open(ctx, store.Config{DSN: path, Now: func() time.Time { return noon }})
 	check(t, err)

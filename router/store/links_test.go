@@ -28,7 +28,7 @@ func overBothBy(t *testing.T, now func() time.Time, test func(t *testing.T, s *s
 	server := storetest.Shared(t)
 	for name, fresh := range map[string]func(*testing.T) string{
 		"SQLite":     func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") },
-		"PostgreSQL": func(t *testing.T) string { return server.Database(t) },
+		"PostgreSQL": func(t *testing.T) string { return migrated(t, server) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := opener(fresh)(t, store.Config{Now: now}).Store
@@ -71,6 +71,7 @@ func attempt(t *testing.T, s *store.Store, notifier string, receipt router.Recei
 var openReceipt = router.Receipt{Own: made("dedup_key", rateKey), Open: true}
 
 func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		place := router.Place{FlowID: router.FlowID{WABA: "501", Flow: "77"}, Incident: 1, State: router.IncidentOpen,
@@ -106,6 +107,7 @@ func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
 // TestAPageThatTheServiceRefusedWasNotThere looks since when people can have done anything to a page: not while each
 // attempt at it was refused for certain.
 func TestAPageThatTheServiceRefusedWasNotThere(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		for i, tt := range []struct {
@@ -145,6 +147,7 @@ func TestAPageThatTheServiceRefusedWasNotThere(t *testing.T) {
 // TestAPageThatAPersonReopenedIsNotOpenForTheNextIncident holds that what is done on such a page is not taken for the
 // next incident with its key: its end is told first, and then that one is told anew.
 func TestAPageThatAPersonReopenedIsNotOpenForTheNextIncident(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		isOpen := func() bool {
@@ -174,6 +177,7 @@ func TestAPageThatAPersonReopenedIsNotOpenForTheNextIncident(t *testing.T) {
 }
 
 func TestAPageThatWasToldOfTheEndAfterAPersonOpenedItIsToldOnceMore(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		attempt(t, s, "page", openReceipt)
@@ -200,6 +204,7 @@ func TestAPageThatWasToldOfTheEndAfterAPersonOpenedItIsToldOnceMore(t *testing.T
 }
 
 func TestAPageIsUnlinkedFromWhenItIsAcceptedUntilItsNameIsKnownAndAnewAfterItWasClosed(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		unlinked := func(what string, want int) {
@@ -235,6 +240,7 @@ func TestAPageIsUnlinkedFromWhenItIsAcceptedUntilItsNameIsKnownAndAnewAfterItWas
 }
 
 func TestPagesThatNeverGetANameHideNoOthers(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		var b router.Batch
@@ -259,6 +265,7 @@ func TestPagesThatNeverGetANameHideNoOthers(t *testing.T) {
 }
 
 func TestWhatAServiceKnowsIsNotToldToItUnlessSomethingElseIsUnderWay(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		attempt(t, s, "page", openReceipt)
@@ -279,6 +286,7 @@ func TestWhatAServiceKnowsIsNotToldToItUnlessSomethingElseIsUnderWay(t *testing.
 }
 
 func TestACardsAddressReachesThePageOnce(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		attempt(t, s, "page", openReceipt)
 		card := router.Receipt{Own: made("ts", "1.0"), Link: "https://example.slack.com/archives/C1/p10"}
@@ -300,6 +308,7 @@ func TestACardsAddressReachesThePageOnce(t *testing.T) {
 }
 
 func TestACardsAddressDoesNotOpenAPageThatIsClosed(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		attempt(t, s, "page", openReceipt)
@@ -312,6 +321,7 @@ func TestACardsAddressDoesNotOpenAPageThatIsClosed(t *testing.T) {
 }
 
 func TestWhatIsPostponedComesBackInItsOrderUntilItIsSettled(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		said := func(about, digest string) router.Postponed {

@@ -33,6 +33,7 @@ func markSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 
 // TestOnlyWhoFoldsLeavesAMark has two processes on one database.
 func TestOnlyWhoFoldsLeavesAMark(t *testing.T) {
+	t.Parallel()
 	dsn := storetest.Shared(t).Database(t)
 	a, b := peer(t, dsn), peer(t, dsn)
 	ctx := context.Background()

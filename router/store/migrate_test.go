@@ -35,6 +35,7 @@ func isAddition(statement string) bool {
 
 // TestMigrationsLeaveTheReleaseBeforeAtWork reads what they say and do.
 func TestMigrationsLeaveTheReleaseBeforeAtWork(t *testing.T) {
+	t.Parallel()
 	for statement, want := range map[string]bool{
 		"ALTER TABLE events ADD COLUMN a BIGINT NOT NULL DEFAULT 0": true,
 		"ALTER TABLE events ADD COLUMN a DOUBLE PRECISION":          true,
@@ -98,6 +99,7 @@ func run(t *testing.T, driver, dsn string, statements ...string) {
 
 // TestAProgramWorksOnASchemaOneReleaseNewer holds which newer tables are worked on, and the words about the others.
 func TestAProgramWorksOnASchemaOneReleaseNewer(t *testing.T) {
+	t.Parallel()
 	bothDatabases(t, func(t *testing.T, driver, dsn string) {
 		ctx := context.Background()
 		s, err := store.Open(ctx, store.Config{DSN: dsn})
@@ -149,6 +151,7 @@ var backTo24 = []string{`DELETE FROM goose_db_version WHERE version_id > 24`,
 
 // TestSeveralStartAtOnce holds that one of them changes the tables, and the others wait for it.
 func TestSeveralStartAtOnce(t *testing.T) {
+	t.Parallel()
 	dsn := storetest.Shared(t).Database(t)
 	for _, prepare := range [][]string{nil, backTo24} {
 		run(t, "pgx", dsn, prepare...)
@@ -171,6 +174,7 @@ func TestSeveralStartAtOnce(t *testing.T) {
 // TestAMigrationHoldsUpNobodyBehindItself holds that it waits for a table that a backup reads, and that who wants the
 // table meanwhile gets it.
 func TestAMigrationHoldsUpNobodyBehindItself(t *testing.T) {
+	t.Parallel()
 	ctx, server := context.Background(), storetest.Shared(t)
 	dsn := server.Database(t)
 	s, err := store.Open(ctx, store.Config{DSN: dsn})
@@ -200,8 +204,8 @@ func TestAMigrationHoldsUpNobodyBehindItself(t *testing.T) {
 	check(t, err)
 	defer db.Close()
 	eventually(t, "it waits for the table once more", func() (waits bool) {
-		check(t, db.QueryRow(`SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'processes'::regclass`).
-			Scan(&waits))
+		check(t, db.QueryRow(`SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'processes'::regclass
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&waits))
 		return waits
 	})
 	run(t, "pgx", dsn, `SET lock_timeout = '4s'; DELETE FROM processes`) // behind it

@@ -15,6 +15,7 @@ import (
 // TestNewsStandsBehindTrouble holds that of a thousand approvals and a ban the ban is told first, and that what is of
 // severity warning goes before what is for information.
 func TestNewsStandsBehindTrouble(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t, opener(func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") }))
 	notice := func(event int64, severity router.Severity) router.Owed {
 		return router.Owed{Notice: event, Key: fmt.Sprint("flowbridge/notice/", event), Target: chatTarget,

@@ -12,6 +12,7 @@ import (
 // TestTwoNamesForOneTargetWaitForEachOther holds for two notifiers with one routing key, or one that was renamed: the
 // trigger of the next incident must not overtake the resolve of the one before it.
 func TestTwoNamesForOneTargetWaitForEachOther(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		attempt(t, s, "page", openReceipt)
@@ -37,6 +38,7 @@ func TestTwoNamesForOneTargetWaitForEachOther(t *testing.T) {
 
 // TestWhatTheNextIncidentHasIsNotLeftOfALostDatabase is for the end of an incident that is told late.
 func TestWhatTheNextIncidentHasIsNotLeftOfALostDatabase(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		over := failing(1)
 		over.State, over.First, over.PageOnRise = router.IncidentResolved, true, true
@@ -57,6 +59,7 @@ func TestWhatTheNextIncidentHasIsNotLeftOfALostDatabase(t *testing.T) {
 
 // TestWhatIsLeftOfALostDatabaseEndsWithAPageThatAPersonEnded has its service asked once, though it knows of the end.
 func TestWhatIsLeftOfALostDatabaseEndsWithAPageThatAPersonEnded(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		attempt(t, s, "page", openReceipt)
 		over, ended := failing(1), owedPage(false)
@@ -74,6 +77,7 @@ func TestWhatIsLeftOfALostDatabaseEndsWithAPageThatAPersonEnded(t *testing.T) {
 // TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain is for a webhook that comes late: what we told in between
 // opened the page anew.
 func TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		attempt(t, s, "page", openReceipt)
@@ -89,6 +93,7 @@ func TestAPageThatWasToldOfAfterAPersonEndedItIsEndedAgain(t *testing.T) {
 // TestAPageThatAPersonEndedIsClosedOnceWhereItIsMadeAnew is for the name of what the service made of a trigger that
 // came after a person had ended the page: it is closed, unless it was told of the end since.
 func TestAPageThatAPersonEndedIsClosedOnceWhereItIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	closed := router.Receipt{Own: made("dedup_key", rateKey)}
 	for _, tt := range []struct {
 		name   string
@@ -129,6 +134,7 @@ func TestAPageThatAPersonEndedIsClosedOnceWhereItIsMadeAnew(t *testing.T) {
 
 // TestAReceiptSaysWhatTheServiceHolds is what a later attempt judges by: see Notification.Stale.
 func TestAReceiptSaysWhatTheServiceHolds(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		attempt(t, s, "page", openReceipt)
@@ -145,6 +151,7 @@ func TestAReceiptSaysWhatTheServiceHolds(t *testing.T) {
 
 // TestAnAcknowledgementIsOfTheOpeningThatTheServiceWasToldOf is for one that comes while the next opening waits.
 func TestAnAcknowledgementIsOfTheOpeningThatTheServiceWasToldOf(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		told := openReceipt
@@ -162,6 +169,7 @@ func TestAnAcknowledgementIsOfTheOpeningThatTheServiceWasToldOf(t *testing.T) {
 }
 
 func TestWhatIsActiveAnywhereIsKnown(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		alert := func(flow string, incident int64, active bool) router.FlowAlert {

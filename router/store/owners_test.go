@@ -15,11 +15,12 @@ import (
 // TestProcessesShareTheNotifiersOut holds who is told of what is due where several processes deliver: each notifier has
 // one owner, nothing is left out, and where the owner does not get on the others help.
 func TestProcessesShareTheNotifiersOut(t *testing.T) {
+	t.Parallel()
 	server, ctx := storetest.Shared(t), context.Background()
 	const notifiers = 40
 	owing := func(t *testing.T) (dsn string, a, b *store.Store) {
 		t.Helper()
-		dsn = server.Database(t)
+		dsn = migrated(t, server)
 		a, b = slowPeer(t, dsn), slowPeer(t, dsn)
 		var batch router.Batch
 		for i := range notifiers {
@@ -53,6 +54,7 @@ func TestProcessesShareTheNotifiersOut(t *testing.T) {
 	}
 
 	t.Run("one process owns all", func(t *testing.T) {
+		t.Parallel()
 		_, a, _ := owing(t)
 		if got := len(due(t, a)); got != notifiers {
 			t.Errorf("%d are due, want %d", got, notifiers)
@@ -60,6 +62,7 @@ func TestProcessesShareTheNotifiersOut(t *testing.T) {
 	})
 
 	t.Run("two share them, and one that leaves gives up its own at once", func(t *testing.T) {
+		t.Parallel()
 		_, a, b := owing(t)
 		shared(t, a, b)
 		a.StopDelivering()
@@ -67,6 +70,7 @@ func TestProcessesShareTheNotifiersOut(t *testing.T) {
 	})
 
 	t.Run("what a process owned that says no more is owned by the other once its lease is over", func(t *testing.T) {
+		t.Parallel()
 		dsn, a, b := owing(t)
 		shared(t, a, b)
 		server.Exec(t, dsn, `UPDATE processes SET until = 0`) // as if nobody had renewed: the living do so soon
@@ -76,6 +80,7 @@ func TestProcessesShareTheNotifiersOut(t *testing.T) {
 	})
 
 	t.Run("others help where an attempt failed", func(t *testing.T) {
+		t.Parallel()
 		_, a, b := owing(t)
 		ofA, _ := shared(t, a, b)
 		n := claim(t, a, ofA[0], noon)
@@ -87,6 +92,7 @@ func TestProcessesShareTheNotifiersOut(t *testing.T) {
 	})
 
 	t.Run("others help where nothing is tried", func(t *testing.T) {
+		t.Parallel()
 		_, a, b := owing(t)
 		ofA, _ := shared(t, a, b)
 		late := noon.Add(time.Minute) // two looks later

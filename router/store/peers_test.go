@@ -16,15 +16,17 @@ import (
 
 // TestPeers holds how several processes share one PostgreSQL database: each store here stands for a process.
 func TestPeers(t *testing.T) {
+	t.Parallel()
 	server := storetest.Shared(t)
 	ctx := context.Background()
 	pair := func(t *testing.T) (a, b *store.Store) {
 		t.Helper()
-		dsn := server.Database(t)
+		dsn := migrated(t, server)
 		return peer(t, dsn), peer(t, dsn)
 	}
 
 	t.Run("one folds at a time, and the next one when it leaves", func(t *testing.T) {
+		t.Parallel()
 		a, b := pair(t)
 		appendAll(t, b, event("x"))
 		if got := waiting(t, a); len(got) != 1 {
@@ -52,6 +54,7 @@ func TestPeers(t *testing.T) {
 	})
 
 	t.Run("who stops folding leaves it to the next one, and goes on with the rest", func(t *testing.T) {
+		t.Parallel()
 		a, b := pair(t)
 		appendAll(t, b, event("x"))
 		if got := waiting(t, a); len(got) != 1 {
@@ -70,12 +73,15 @@ func TestPeers(t *testing.T) {
 	})
 
 	t.Run("who has lost the right to fold cannot commit, and folds anew when it has it again", func(t *testing.T) {
-		a, b := pair(t)
+		t.Parallel()
+		dsn := migrated(t, server)
+		a, b := peer(t, dsn), peer(t, dsn)
 		appendAll(t, a, event("x"))
 		if got := waiting(t, a); len(got) != 1 {
 			t.Fatalf("%d events to fold", len(got))
 		}
-		server.Exec(t, server.DSN("postgres"), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'`)
+		server.Exec(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 		eventually(t, "the other folds", func() bool { return len(waiting(t, b)) == 1 })
 		if err := a.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)},
 			Outcomes: []router.Outcome{{Seq: 1, Text: "stale"}}}); err == nil {
@@ -98,6 +104,7 @@ func TestPeers(t *testing.T) {
 	})
 
 	t.Run("one wakes the other", func(t *testing.T) {
+		t.Parallel()
 		a, b := pair(t)
 		waiting(t, a) // it folds
 		drain(a.Appended())
@@ -110,6 +117,7 @@ func TestPeers(t *testing.T) {
 	})
 
 	t.Run("what a process hands back when it leaves is offered to the other", func(t *testing.T) {
+		t.Parallel()
 		a, b := pair(t)
 		posts := 0
 		eventually(t, "the other listens", func() bool {
@@ -134,6 +142,7 @@ func TestPeers(t *testing.T) {
 	})
 
 	t.Run("no delivery is claimed by two", func(t *testing.T) {
+		t.Parallel()
 		a, b := pair(t)
 		var batch router.Batch
 		for n := range int64(60) {
@@ -169,6 +178,7 @@ func TestPeers(t *testing.T) {
 	})
 
 	t.Run("what one spends of a budget the other has not", func(t *testing.T) {
+		t.Parallel()
 		a, b := pair(t)
 		var batch router.Batch
 		for n := range int64(20) {
@@ -206,6 +216,7 @@ func TestPeers(t *testing.T) {
 	})
 
 	t.Run("repeats that reach two at once, in another order, are stored once", func(t *testing.T) {
+		t.Parallel()
 		a, b := pair(t)
 		var there, back []router.Event
 		for n := range 300 {
@@ -231,6 +242,7 @@ func TestPeers(t *testing.T) {
 	})
 
 	t.Run("several start on an empty database at once", func(t *testing.T) {
+		t.Parallel()
 		dsn := server.Database(t)
 		var work sync.WaitGroup
 		for range 3 {
@@ -252,9 +264,10 @@ func TestPeers(t *testing.T) {
 // TestAProcessThatIsCutOffGivesUpTheFold pulls the cable of the process that folds: it learns of it by its own
 // time-outs, the other by the server's.
 func TestAProcessThatIsCutOffGivesUpTheFold(t *testing.T) {
+	t.Parallel()
 	server := storetest.Shared(t)
 	ctx := context.Background()
-	dsn, link := server.Database(t), server.Link(t)
+	dsn, link := migrated(t, server), server.Link(t)
 	a, b := peer(t, link.DSN(dsn)), peer(t, dsn)
 	appendAll(t, a, event("x"))
 	if got := waiting(t, a); len(got) != 1 {
@@ -281,6 +294,7 @@ func TestAProcessThatIsCutOffGivesUpTheFold(t *testing.T) {
 
 // TestLosingTheDatabase stops the server as a power cut would and starts it again.
 func TestLosingTheDatabase(t *testing.T) {
+	t.Parallel()
 	server := storetest.Start(t, "fsync=on")
 	ctx := context.Background()
 	s := peer(t, server.Database(t))

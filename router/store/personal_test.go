@@ -250,6 +250,7 @@ func inFiles(t *testing.T, path, text string) (files []string) {
 }
 
 func TestWhatIsRemovedCannotBeReadInTheFile(t *testing.T) {
+	t.Parallel()
 	storetest.Long(t)
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "test.db")
@@ -299,6 +300,7 @@ func TestWhatIsRemovedCannotBeReadInTheFile(t *testing.T) {
 }
 
 func TestFilesAreForTheirOwnerAlone(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "test.db")
 	modes := func() (open []string) {

@@ -13,6 +13,7 @@ import (
 // TestWhatRunsForEveryBatchLeavesTheJournalAlone looks at how SQLite goes about the queries that are asked for every
 // batch: it finds what waits by the index of what waits, not among all that ever was.
 func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
+	t.Parallel()
 	s := openFull(t, filepath.Join(t.TempDir(), "plan.db"))
 	for query, want := range map[string]string{
 		waitingQuery: "SEARCH events USING INDEX events_unfolded",
@@ -58,6 +59,7 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 // TestASweepAsksOfOldEventsByIndex looks at how both databases find out whether an old event is needed, in one that has
 // served for long: by its position alone, whatever the timelines of open incidents hold.
 func TestASweepAsksOfOldEventsByIndex(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, dsn, explain string
 		by                 []string

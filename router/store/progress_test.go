@@ -12,6 +12,7 @@ import (
 // TestProgress holds what counts as something to be done: the oldest event that waits, and deliveries that nothing
 // holds back.
 func TestProgress(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
 		now := time.Now()

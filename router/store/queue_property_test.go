@@ -25,6 +25,7 @@ import (
 // incident. On the way, of the deliveries of one notifier and key only the oldest is ever tried, no delivery is tried
 // twice at a time, no older state follows a newer one, and an attempt that may have told somebody is remembered.
 func TestWhateverHappensEveryOwedStateArrives(t *testing.T) {
+	t.Parallel()
 	storetest.Long(t)
 	played := 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -27,6 +27,7 @@ func numbered(many int) (events []router.Event) {
 
 // TestRefreshesOfAnOpenIncidentAreBounded refreshes an alert every minute for ten days, and lets a year pass.
 func TestRefreshesOfAnOpenIncidentAreBounded(t *testing.T) {
+	t.Parallel()
 	storetest.Long(t)
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, _ func(string, ...any), _ string) {
 		clock := noon
@@ -80,6 +81,7 @@ func TestRefreshesOfAnOpenIncidentAreBounded(t *testing.T) {
 }
 
 func TestAReadingIsReplacedByANewerOneOfItsSlot(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, _ func(string, ...any), _ string) {
 		s := open(store.Config{})
 		flow := router.FlowID{WABA: "w", Flow: "f"}
@@ -98,6 +100,7 @@ func TestAReadingIsReplacedByANewerOneOfItsSlot(t *testing.T) {
 }
 
 func TestWhatAnOlderFlowbridgeWroteOfRefreshesIsRemoved(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, _ func(string, ...any), _ string) {
 		const many = 1200
 		ctx, s := t.Context(), open(store.Config{})
@@ -129,6 +132,7 @@ func TestWhatAnOlderFlowbridgeWroteOfRefreshesIsRemoved(t *testing.T) {
 // TestWhatASweepLeavesIsNotReadAgain holds the cost of a sweep: what is old and needed is looked at once a day, so that
 // it goes up to a day later than what needed it.
 func TestWhatASweepLeavesIsNotReadAgain(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, _ func(string, ...any), _ string) {
 		ctx, s := t.Context(), open(store.Config{})
 		b := router.Batch{Incidents: []router.Incident{incident(1), incident(2)}}

@@ -15,6 +15,7 @@ import (
 )
 
 func TestASecondBridgeOnTheSameFileIsSentAway(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "test.db")
 	s, err := store.Open(ctx, store.Config{DSN: path})
@@ -48,6 +49,7 @@ func TestASecondBridgeOnTheSameFileIsSentAway(t *testing.T) {
 // TestABackupIsOneMoment copies a database while events are stored in pairs: every copy holds both of a pair or
 // none, and all that was accepted before it began.
 func TestABackupIsOneMoment(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "live.db")

@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) {
 	storetest.InMemory()
 	// Many tests wait for a server and not for a processor. -parallel says otherwise.
-	if err := flag.Set("test.parallel", "4"); err != nil {
+	if err := flag.Set("test.parallel", "12"); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
@@ -519,6 +519,7 @@ func suite(t *testing.T, fresh, empty func(*testing.T) string) {
 // TestADeadProcessGivesUpItsClaims holds what is done about claims at a start. On SQLite nobody else can be at the
 // file; on PostgreSQL another process may be in the middle of one.
 func TestADeadProcessGivesUpItsClaims(t *testing.T) {
+	t.Parallel()
 	t.Run("SQLite: at the next start", func(t *testing.T) {
 		s := owing(t, opener(func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") }),
 			owed(1, "page", "key"))
@@ -530,7 +531,7 @@ func TestADeadProcessGivesUpItsClaims(t *testing.T) {
 	})
 	t.Run("PostgreSQL: with the lease", func(t *testing.T) {
 		server := storetest.Shared(t)
-		s := owing(t, opener(func(t *testing.T) string { return server.Database(t) }), owed(1, "page", "key"))
+		s := owing(t, opener(func(t *testing.T) string { return migrated(t, server) }), owed(1, "page", "key"))
 		claim(t, s.Store, "page", noon)
 		other := s.reopen()
 		if n, err := try(other, "page", noon); n != nil || err != nil {
@@ -544,6 +545,7 @@ func TestADeadProcessGivesUpItsClaims(t *testing.T) {
 
 // TestOpenSaysWhatIsWrong holds the words for what cannot be opened.
 func TestOpenSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	text := filepath.Join(dir, "text.db")
 	check(t, os.WriteFile(text, []byte(strings.Repeat("this is no database\n", 100)), 0o600))

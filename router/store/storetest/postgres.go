@@ -117,7 +117,7 @@ func must(t testing.TB) func(*Server, error) *Server {
 // place makes a folder for a server.
 func place(settings ...string) (s *Server, err error) {
 	s = &Server{settings: append([]string{
-		"listen_addresses=", "fsync=off", "max_connections=100", "shared_buffers=64MB", "logging_collector=off",
+		"listen_addresses=", "fsync=off", "max_connections=300", "shared_buffers=64MB", "logging_collector=off",
 	}, settings...)}
 	if s.bin, err = binaries(); err != nil {
 		return nil, err
