@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"flowbridge/router"
+	databases "flowbridge/router/store/storetest"
 )
 
 // demoPage is the page of a demo that runs, as a browser without scripts uses it.
@@ -200,6 +201,7 @@ func fieldOf(piece, name string) string {
 
 func TestTheDemosPageIsPressedWithoutAScript(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	d := openDemoPage(t)
 	const pay, ops, pager = "payments-alerts", "flow-ops", "pagerduty"
 
@@ -310,6 +312,7 @@ func TestTheDemosPageIsPressedWithoutAScript(t *testing.T) {
 
 func TestTheDemosNeighboursFailAndHeal(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	d := openDemoPage(t)
 	for _, how := range []string{"slack-429", "slack-500", "pagerduty-503"} {
 		d.press("neighbours", "how", how)

@@ -149,6 +149,7 @@ func (w *lookedAfter) looks(id string, n int) {
 // TestALostRecoveryIsReadFromGraph plays an alert whose recovery never comes, over a restart, on both databases.
 func TestALostRecoveryIsReadFromGraph(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	onBoth(t, func(t *testing.T, db string) {
 		w := newLookedAfter(t, db, testGraphToken)
 		w.graph.Flow("77", "Checkout", "PUBLISHED")
@@ -263,6 +264,7 @@ func onBoth(t *testing.T, story func(t *testing.T, db string)) {
 // one, with the bridge down over two steps, on both databases.
 func TestAVersionIsCountedDown(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	onBoth(t, func(t *testing.T, db string) {
 		w := newLookedAfter(t, db, testGraphToken)
 		w.graph.Flow("77", "Checkout", "PUBLISHED")

@@ -83,6 +83,7 @@ func TestWhatAProcessLogsAtItsEndIsWritten(t *testing.T) {
 // TestALogThatNobodyReadsHoldsNothingUp fills the pipe of a bridge.
 func TestALogThatNobodyReadsHoldsNothingUp(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	path, err := binary()
 	must(t, err)
 	s := newServices(t, "#ops")

@@ -33,6 +33,7 @@ default: {notify: [chat]}
 // all in few. Router and Deliverer are driven by hand on a clock of the test's own, which Slack's limits go by too.
 func TestABanDoesNotWaitBehindAThousandApprovals(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	t.Run("told one by one", func(t *testing.T) { banAmongApprovals(t, "fields: [reason]", 50) })
 	t.Run("told in digests", func(t *testing.T) { banAmongApprovals(t, "", 1) })
 }

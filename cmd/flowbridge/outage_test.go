@@ -180,6 +180,7 @@ func TestADeadServiceIsProbedAndThenToldHowThingsStand(t *testing.T) {
 
 func TestAStormIsToldInDigestsAndWithinTheLimits(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	deliverInABubble(t, func(t *testing.T, o *owing) {
 		began := time.Now()
 		const many = storm

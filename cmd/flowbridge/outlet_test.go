@@ -73,6 +73,7 @@ func TestABridgeOutlivesWhoReadsItsLog(t *testing.T) {
 // TestACommandEndsAsUsualWhereNobodyReadsWhatItPrints is `flowbridge COMMAND | true`.
 func TestACommandEndsAsUsualWhereNobodyReadsWhatItPrints(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)

@@ -10,17 +10,15 @@ import (
 
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
+	databases "flowbridge/router/store/storetest"
 )
 
 // TestAllSidesAgreeWhateverMetaAndPeopleDo lets Meta, people in PagerDuty and people at the console do things in a
 // random order, some of them at once. When all is quiet every side shows the same, and nobody was told without end.
 func TestAllSidesAgreeWhateverMetaAndPeopleDo(t *testing.T) {
 	t.Parallel()
-	seeds := uint64(4)
-	if testing.Short() {
-		seeds = 1
-	}
-	for seed := range seeds {
+	databases.Long(t)
+	for seed := range uint64(4) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			p := newPager(t, strings.Replace(backRules, "on_escalation: page", "on_escalation: "+
 				[]string{"page", "note"}[seed%2], 1), sandbox.PagerDutyConfig{OnCall: "ben", Calls: -1}, "")

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"flowbridge/notifiers/sandbox"
+	databases "flowbridge/router/store/storetest"
 )
 
 func TestAnAcknowledgementInPagerDutyIsSeenInSlack(t *testing.T) {
@@ -110,6 +111,7 @@ func TestNotesSayWhoActedElsewhere(t *testing.T) {
 }
 
 func TestResolvedInPagerDutyThenRecoveredThenBrokenAgain(t *testing.T) {
+	databases.Long(t)
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "")
 	p.meta(0, "77", "ACTIVATED", 10)
 	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
@@ -142,6 +144,7 @@ func TestResolvedInPagerDutyThenRecoveredThenBrokenAgain(t *testing.T) {
 }
 
 func TestARiseAfterAResolveInPagerDutyReopens(t *testing.T) {
+	databases.Long(t)
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "")
 	p.meta(0, "77", "ACTIVATED", 10)
 	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
@@ -167,6 +170,7 @@ func TestARiseAfterAResolveInPagerDutyReopens(t *testing.T) {
 }
 
 func TestWhatIsMadeAnewBeforeWeHearOfAResolveIsClosed(t *testing.T) {
+	databases.Long(t)
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "")
 	p.meta(0, "77", "ACTIVATED", 10)
 	p.until("the card names PagerDuty's incident", func() bool { return p.shows(0, "page's page is PagerDuty #1") })
@@ -292,6 +296,7 @@ func TestThePageLinksToTheCardTheRunbookAndTheConsole(t *testing.T) {
 }
 
 func TestTheNameOfAPageIsAskedForAndThePersonWhoHasIt(t *testing.T) {
+	databases.Long(t)
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{OnCall: "ben", NoKeys: true, Appears: 3 * time.Second},
 		testPagerToken)
 	p.PagerDuty.Subscribe("", "") // no webhooks

@@ -147,6 +147,7 @@ func always(words string) func(*router.Notification) error {
 
 func TestAPageThatWasRefusedArrivesByItselfOnceItsCauseIsGone(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	refuseInABubble(t, func(t *testing.T, r *refusing) {
 		r.page.set(always("Invalid routing key"))
 		r.meta(router.Activated, 10)
@@ -168,6 +169,7 @@ func TestAPageThatWasRefusedArrivesByItselfOnceItsCauseIsGone(t *testing.T) {
 
 func TestTheFallbackIsToldEachTimeThatADeliveryIsParkedAnew(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	refuseInABubble(t, func(t *testing.T, r *refusing) {
 		told := func(want int, when string) {
 			t.Helper()
@@ -203,6 +205,7 @@ func TestTheFallbackIsToldEachTimeThatADeliveryIsParkedAnew(t *testing.T) {
 // that is new each time. Each refusal renews the other's card.
 func TestTwoThatRefuseDoNotTellEachOtherForEver(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	numbered := func() func(*router.Notification) error {
 		n := 0
 		return func(*router.Notification) error {
@@ -255,6 +258,7 @@ func TestTwoThatRefuseDoNotTellEachOtherForEver(t *testing.T) {
 
 func TestTheFallbackItselfIsTriedAgain(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	refuseInABubble(t, func(t *testing.T, r *refusing) {
 		r.page.set(always("Invalid routing key"))
 		r.slack.set(func(n *router.Notification) error {

@@ -26,6 +26,7 @@ import (
 
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
+	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
@@ -159,6 +160,7 @@ func availabilityPost(unix int64, flow, state string, value float64) string {
 // TestACardSaysWhatIsSeenFromHere plays an incident whose endpoint answers from here, then redirects, and is over.
 func TestACardSaysWhatIsSeenFromHere(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	onBoth(t, func(t *testing.T, db string) {
 		endpoint, elsewhere := newBusinessEndpoint(t), newBusinessEndpoint(t)
 		w := newLookedAfter(t, db, testGraphToken, endpoint.probed(t, true))

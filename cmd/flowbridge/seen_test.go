@@ -16,6 +16,7 @@ import (
 // late, on a machine that has much else to do, it need not be there yet.
 func TestWhatAPersonDidIsThereWhenTheyLook(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	for _, c := range []struct {
 		name      string
 		dsn       func(t *testing.T) string

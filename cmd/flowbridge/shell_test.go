@@ -53,6 +53,7 @@ var completionCases = []struct {
 // TestShellsCompleteTheCommandLine has each shell load what it is given, and asks it what it offers.
 func TestShellsCompleteTheCommandLine(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	for _, shell := range []struct {
 		name string
 		// offers returns what stands at the end of a line, one a line, in a folder where the script is at path.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"flowbridge/notifiers/sandbox"
+	databases "flowbridge/router/store/storetest"
 )
 
 // owedDelivery is one of them as the admin API shows it.
@@ -51,6 +52,7 @@ func (s *slackStory) untroubled() {
 
 func TestWhatAProxyAnswersParksNothing(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	for _, fault := range []sandbox.Fault{{Status: http.StatusForbidden}, {Status: http.StatusNotFound},
 		{OKFalse: "team_added_to_org"}} {
 		t.Run(fmt.Sprint(fault.Status, fault.OKFalse), func(t *testing.T) {
@@ -105,6 +107,7 @@ func TestAThreadThatIsLockedParksNothing(t *testing.T) {
 
 func TestWhereCardsCannotBeEditedTheOldOneLeadsOnAndItsButtonsWork(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	s := newSlackStory(t, "")
 	s.Slack.Fail(sandbox.Fault{Method: "chat.update", OKFalse: "edit_window_closed"})
 	s.meta("ACTIVATED", 5)

@@ -83,6 +83,7 @@ func TestRulesThatAreNoFileAreRefusedAtTheStart(t *testing.T) {
 // TestCommandsRefuseWhatIsNoFile gives them to every command that reads a file. A pipe of a shell is one that ends, and
 // is refused as well: standard input is there for it.
 func TestCommandsRefuseWhatIsNoFile(t *testing.T) {
+	databases.Long(t)
 	path, err := binary()
 	must(t, err)
 	rulesFile := writeRules(t, ruleNamed("everything"))

@@ -192,6 +192,7 @@ func refused(t *testing.T, p *process, reason refusalReason) int {
 // and 40 to every other.
 func TestStrangersWhoDripHoldNobodyUp(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	p := newTarget(t, 0)
 	s, n := &strangers{}, 0
 	t.Cleanup(s.close)
@@ -228,6 +229,7 @@ func TestStrangersWhoDripHoldNobodyUp(t *testing.T) {
 
 // TestLargeBodiesOfStrangersStayInTheirRoom has 240 connections that each send all but the last byte of 3 MB.
 func TestLargeBodiesOfStrangersStayInTheirRoom(t *testing.T) {
+	databases.Long(t)
 	p := newTarget(t, 0)
 	honest(t, plainClient, p.Public, 100, false)
 	idle := p.memory(t)
@@ -347,6 +349,7 @@ func TestIdleStrangersShutNobodyOut(t *testing.T) {
 // TestStreamsOfStrangersHoldNobodyUp has 3,000 posts that drip over 30 connections of HTTP/2: more than there is room
 // for.
 func TestStreamsOfStrangersHoldNobodyUp(t *testing.T) {
+	databases.Long(t)
 	ca := newAuthority(t, "CA of the bridge")
 	cert, key := ca.issue("bridge", 20*24*time.Hour)
 	dir := t.TempDir()

@@ -172,6 +172,7 @@ func (p *process) drilled(t *testing.T, s *services, args ...string) (code int, 
 // when somebody is not told.
 func TestADrillGoesAllTheWay(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	s := newServices(t, "#ops")
 	p := start(t, s, writeRules(t, watchRules), databases.File(t))
 	code, said := p.drilled(t, s)
@@ -270,6 +271,7 @@ func TestADrillSaysThatNobodyIsAffected(t *testing.T) {
 // of the silence.
 func TestSeveralBridgesHoldOneDrill(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	dsn := databases.Shared(t).Database(t)
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "FLOWBRIDGE_WATCH_EVERY=20ms")
@@ -298,6 +300,7 @@ func TestSeveralBridgesHoldOneDrill(t *testing.T) {
 // which does not get through is trouble until the next does.
 func TestADrillOfTheRulesIsOneWhateverEnds(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	s := newServices(t, "#ops")
 	s.env = append(s.env, "FLOWBRIDGE_WATCH_EVERY=20ms")
 	at := time.Now().UTC().Format("15:04")

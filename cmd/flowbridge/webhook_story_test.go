@@ -32,6 +32,7 @@ rules:
 // loses an answer, and is away for a while.
 func TestAWebhookIsToldFromTheOpeningToTheEnd(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	receiver := sandbox.NewWebhookReceiver(sandbox.WebhookConfig{Secret: testHookSecret})
 	server := httptest.NewServer(receiver)
 	t.Cleanup(func() {
