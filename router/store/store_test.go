@@ -21,9 +21,11 @@ import (
 
 func TestMain(m *testing.M) {
 	storetest.InMemory()
-	// Many tests wait for a server and not for a processor. -parallel says otherwise.
-	if err := flag.Set("test.parallel", "12"); err != nil {
-		panic(err)
+	// Many tests wait for a server and not for a processor. -parallel says otherwise, -rapid.checks plays more histories.
+	for name, value := range map[string]string{"test.parallel": "12", "rapid.checks": "40"} {
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
 	}
 	goleak.VerifyTestMain(m)
 }
