@@ -27,7 +27,7 @@ const usualCycles = 3
 // less where it does not.
 func underLoad(n int) int {
 	if *cycles < 10 {
-		return n * 2 / 5
+		return n / 4
 	}
 	return n
 }

@@ -93,7 +93,7 @@ func newRolling(t *testing.T, lowest int) *rolling {
 		peers: &peers{crashes: newCrashes(t, *firstSeed, bothServers(t, pair, db))},
 		pair:  pair, direct: db, releases: binaries, started: time.Now(), late: watchTheClock(t),
 	}
-	r.rate, r.calm = 30, 40
+	r.rate, r.calm = float64(underLoad(30)), 40
 	var at []string
 	for i := range 4 {
 		at = append(at, fmt.Sprintf("127.%d.%d.%d:8080", os.Getpid()>>8&0xff, os.Getpid()&0xff, lowest+i))
