@@ -112,7 +112,7 @@ func (a *agenda) due(now int64, skip func(notifier string) bool) (notifiers []st
 }
 
 // waitingNotifiers are those with anything that waits, or that is to be probed.
-const waitingNotifiers = `SELECT notifier FROM deliveries WHERE state = 'waiting' AND class >= 0 GROUP BY notifier
+const waitingNotifiers = `SELECT notifier FROM deliveries WHERE state = 'waiting' GROUP BY notifier
 	UNION SELECT notifier FROM deliveries WHERE state = 'parked' AND next_at > 0 GROUP BY notifier`
 
 // Due returns the notifiers that have a delivery to be tried now, and when another may come due (zero if none does). It

@@ -76,7 +76,7 @@ type finished struct {
 // leaves says whether anything waits for a notifier, or is to be probed.
 func leaves(ctx context.Context, tx *txn, notifier string) (left bool, err error) {
 	err = tx.QueryRowContext(ctx,
-		`SELECT EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'waiting' AND class >= 0)
+		`SELECT EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'waiting')
 		OR EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'parked' AND next_at > 0)`, notifier,
 		notifier).Scan(&left)
 	return left, err

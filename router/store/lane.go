@@ -169,7 +169,7 @@ func (s *Store) Lanes(ctx context.Context) ([]router.Lane, error) {
 }
 
 const backlogQuery = `SELECT notifier, class, count(*), min(owed_since) FROM deliveries
-	WHERE state = 'waiting' AND class >= 0 GROUP BY notifier, class ORDER BY notifier, class`
+	WHERE state = 'waiting' GROUP BY notifier, class ORDER BY notifier, class`
 
 // Backlog says what is owed, by notifier and class.
 func (s *Store) Backlog(ctx context.Context) ([]router.Backlog, error) {

@@ -16,9 +16,7 @@ import (
 
 // probeable is the condition under which a parked delivery may be tried: its time has come, nobody is at another of the
 // same target and key, and no older one of these waits. See claimable.
-const probeable = `d.state = 'parked' AND d.next_at > 0 AND d.next_at <= ? AND coalesce((
-	SELECT max(other.claimed_until) FROM deliveries other
-	WHERE other.state = 'waiting' AND other.target = d.target AND other.key = d.key), 0) <= ? AND coalesce((
+const probeable = `d.state = 'parked' AND d.next_at > 0 AND d.next_at <= ? AND ` + untried + ` AND coalesce((
 	SELECT min(older.id) FROM deliveries older
 	WHERE older.state = 'waiting' AND older.target = d.target AND older.key = d.key), d.id) >= d.id`
 
