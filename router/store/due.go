@@ -44,6 +44,21 @@ func (a *agenda) changed(notifiers ...string) {
 	}
 }
 
+// owed says that more is owed to notifiers, and to which at once: where nothing waited before, that is due now and need
+// not be looked for.
+func (a *agenda) owed(atOnce map[string]bool, notifiers []string, now int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, name := range notifiers {
+		was := a.slots[name]
+		is := slot{version: was.version + 1}
+		if was.known && was.at == 0 && atOnce[name] {
+			is.known, is.at = true, now
+		}
+		a.slots[name] = is
+	}
+}
+
 // all says whether every notifier has to be looked at, and takes that up.
 func (a *agenda) all(now time.Time) bool {
 	a.mu.Lock()

@@ -47,17 +47,6 @@ func (c *candidate) unparkProbe(ctx context.Context, tx *txn, now time.Time) err
 	return err
 }
 
-// problems returns the other deliveries of an incident that were refused and not told since: parked, or under way
-// again.
-func problems(ctx context.Context, tx *txn, incident, but int64) ([]router.Problem, error) {
-	return all(ctx, tx,
-		`SELECT notifier, last_error FROM deliveries WHERE incident = ? AND id <> ? AND was_parked = 1 ORDER BY notifier`,
-		[]any{incident, but}, func(row scanner) (p router.Problem, err error) {
-			err = row.Scan(&p.Notifier, &p.Error)
-			return p, err
-		})
-}
-
 // replacing finds newer deliveries that may have made something under the key of a keyed delivery d: what is told of d
 // would fall on them.
 const replacing = `SELECT n.incident FROM deliveries n
