@@ -126,7 +126,37 @@ func (w *world) noteForgotten() {
 			w.breaks(followedUp, "%s is acknowledged, and nothing was heard of it for %s", inc.Name(), stood)
 		case inc.State == router.IncidentOpen && watched && stood > remindEvery && times < 48:
 			w.breaks(reminded, "nobody has %s, and nobody was told of it for %s", inc.Name(), stood)
+		case inc.State == router.IncidentOpen:
+			w.noteHeld(inc)
 		}
+	}
+}
+
+// noteHeld looks whether PagerDuty, which was told of all, holds what nobody has as acknowledged since before it opened
+// again: then nobody was notified.
+func (w *world) noteHeld(inc *router.IncidentDetail) {
+	if slices.ContainsFunc(inc.Deliveries, func(d router.Delivery) bool { return d.State != router.DeliveryDelivered }) {
+		return
+	}
+	var last need
+	for _, n := range w.needsOf(&inc.Incident) {
+		if n.at.After(last.at) {
+			last = n
+		}
+	}
+	held, free := time.Time{}, false
+	for _, page := range w.pager.Incidents() {
+		switch {
+		case page.DedupKey != inc.Key && !strings.HasPrefix(page.DedupKey, inc.Key+"/"), page.Number <= w.earlier:
+		case page.Status == sandbox.IncidentTriggered:
+			free = true
+		case page.Status == sandbox.IncidentAcknowledged:
+			held = later(held, w.pageAcked[page.Number])
+		}
+	}
+	if !free && !held.IsZero() && held.Before(last.at) {
+		w.breaks(followedUp, "%s: %s at %s, and PagerDuty holds it as acknowledged since %s", inc.Name(), last.why,
+			last.at.Format("15:04:05"), held.Format("15:04:05"))
 	}
 }
 
