@@ -35,6 +35,35 @@ type IncidentFilter struct {
 	Limit int // default and most: 500
 }
 
+// MaxListed is how many incidents are read to the end of a list at most.
+const MaxListed = 10_000
+
+// EveryIncident reads a list of incidents page by page to its end, newest first, and says whether there are more than
+// MaxListed: those are left out. A filter's Worst, Before, Below and Limit do not count.
+func EveryIncident[T interface{ Position() int64 }](f IncidentFilter,
+	read func(IncidentFilter) ([]T, error)) (list []T, more bool, err error) {
+	f.Worst, f.Before, f.Below, f.Limit = false, 0, 0, incidentPage
+	for {
+		page, err := read(f)
+		list = append(list, page...)
+		switch {
+		case err != nil:
+			return nil, false, err
+		case len(list) > MaxListed:
+			return list[:MaxListed], true, nil
+		case len(page) < incidentPage:
+			return list, false, nil
+		}
+		f.Before = page[len(page)-1].Position()
+	}
+}
+
+// incidentPage is how many incidents are read at once: see IncidentFilter.Limit.
+const incidentPage = 500
+
+// Position is where an incident stands in a list, newest first: its number.
+func (i Incident) Position() int64 { return i.Number }
+
 // SearchRest is what a search of incidents has not looked through. Zero: nothing.
 type SearchRest struct {
 	Below int64     // IncidentFilter.Below that goes on

@@ -246,7 +246,7 @@ func settleBridges(b *testing.B, bridges []*benchBridge, events int, atMost time
 		took := time.Since(began)
 		if lagErr == nil && lag == 0 && s.folded < 0 {
 			s.folded = took
-			if n := counterOf(b, bridges, "flowbridge_events_folded_total", ""); int(n) != events {
+			if n := counterOf(b, bridges, "flowbridge_events_folded_total", ""); int(n) < events { // it may say something about itself as well
 				b.Fatalf("%.0f of %d events were folded", n, events)
 			}
 		}
@@ -262,7 +262,7 @@ func settleBridges(b *testing.B, bridges []*benchBridge, events int, atMost time
 		case took > 10*time.Minute:
 			b.Fatalf("%g events still wait to be folded (%v)", lag, lagErr)
 		}
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(time.Second) // each look counts what waits
 	}
 }
 

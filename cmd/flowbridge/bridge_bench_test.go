@@ -44,8 +44,10 @@ func BenchmarkBridge(b *testing.B) {
 		}
 	}
 	part(b, "storm", benchStorm)
+	part(b, "busy", func(b *testing.B) { benchBusy(b, benchSQLite(b), true) })
 	b.Run("postgres", func(b *testing.B) {
 		server := databases.Start(b, "fsync=on", "shared_buffers=256MB", "max_wal_size=4GB")
+		part(b, "busy", func(b *testing.B) { benchBusy(b, server.Database(b), false) })
 		for _, processes := range []int{1, 3} {
 			part(b, fmt.Sprintf("processes=%d/closed", processes), func(b *testing.B) {
 				benchClosed(b, 64, 50, processes, server.Database(b))

@@ -212,9 +212,10 @@ func changedRules(was, now *rules.Rules) (list []console.RuleChange) {
 	return list
 }
 
-// moved lists the open incidents that other rules would route elsewhere.
+// moved lists the open incidents that other rules would route elsewhere, among router.MaxListed.
 func (b *bridge) moved(ctx context.Context, candidate *rules.Rules) (n int, list []console.MovedIncident, err error) {
-	open, err := b.store.IncidentRows(ctx, router.IncidentFilter{Active: true})
+	open, _, err := router.EveryIncident(router.IncidentFilter{Active: true},
+		func(f router.IncidentFilter) ([]router.IncidentRow, error) { return b.store.IncidentRows(ctx, f) })
 	if err != nil {
 		return 0, nil, err
 	}

@@ -41,6 +41,8 @@ var invariants = []struct {
 	{actsInOrder, kept(actsInOrder)},
 	{earlySilence, kept(earlySilence)},
 	{flapIsOne, kept(flapIsOne)},
+	{reminded, kept(reminded)},
+	{followedUp, kept(followedUp)},
 }
 
 func (w *world) nothingWaits() error {

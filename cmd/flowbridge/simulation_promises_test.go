@@ -22,6 +22,8 @@ const (
 	actsInOrder     = "an act that is older than the newest of its kind changes nothing"
 	earlySilence    = "a silence until recovered holds while anything that it covers is wrong"
 	comesToRest     = "it comes to rest once the trouble has ended"
+	reminded        = "what nobody has is told again as often as the rules ask, and nothing else is"
+	followedUp      = "an acknowledgement that nobody follows up ends when the rules say"
 	flapIsOne       = "what comes back within resolve_after of its recovery opens nothing new, however late both arrive"
 )
 
@@ -94,6 +96,82 @@ const resolveAfter = 3 * time.Minute
 
 // acknowledgedFor is how long an acknowledgement lasts by the rules that remind, and remindEvery how often they do.
 const acknowledgedFor, remindEvery = 20 * time.Minute, time.Hour
+
+// noteForgotten looks, once nothing is due, whether something stands for longer than the rules let it. Whatever the
+// timeline says counts as a sign of life, so that only what is certain is found.
+func (w *world) noteForgotten() {
+	ctx := context.Background()
+	open, err := w.store.Incidents(ctx, router.IncidentFilter{Active: true})
+	w.must(err)
+	silences, err := w.store.Silences(ctx)
+	w.must(err)
+	for i := range open {
+		inc := &open[i]
+		active := slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Active })
+		watched := slices.ContainsFunc(inc.Watch, func(v router.Watch) bool { return v.Open && v.PagedAt == 0 })
+		silenced := slices.ContainsFunc(silences, func(s router.Silence) bool { return covered(&s, &inc.Incident) })
+		if !active || silenced || inc.Silence.ID != "" {
+			continue
+		}
+		last, times := inc.OpenedAt, 0
+		for k := range inc.Timeline {
+			e := &inc.Timeline[k]
+			last = later(last, later(e.At, e.Recorded))
+			if reminds(e) {
+				times++
+			}
+		}
+		switch stood := w.now.Sub(last); {
+		case inc.State == router.IncidentAcknowledged && stood > acknowledgedFor:
+			w.breaks(followedUp, "%s is acknowledged, and nothing was heard of it for %s", inc.Name(), stood)
+		case inc.State == router.IncidentOpen && watched && stood > remindEvery && times < 48:
+			w.breaks(reminded, "nobody has %s, and nobody was told of it for %s", inc.Name(), stood)
+		case inc.State == router.IncidentOpen:
+			w.noteHeld(inc)
+		}
+	}
+}
+
+// noteHeld looks whether PagerDuty, which was told of all, holds what nobody has as acknowledged since before it opened
+// again: then nobody was notified.
+func (w *world) noteHeld(inc *router.IncidentDetail) {
+	if slices.ContainsFunc(inc.Deliveries, func(d router.Delivery) bool { return d.State != router.DeliveryDelivered }) {
+		return
+	}
+	var last need
+	for _, n := range w.needsOf(&inc.Incident) {
+		if n.at.After(last.at) {
+			last = n
+		}
+	}
+	held, free := time.Time{}, false
+	for _, page := range w.pager.Incidents() {
+		switch {
+		case page.DedupKey != inc.Key && !strings.HasPrefix(page.DedupKey, inc.Key+"/"), page.Number <= w.earlier:
+		case page.Status == sandbox.IncidentTriggered:
+			free = true
+		case page.Status == sandbox.IncidentAcknowledged:
+			held = later(held, w.pageAcked[page.Number])
+		}
+	}
+	if !free && !held.IsZero() && held.Before(last.at) {
+		w.breaks(followedUp, "%s: %s at %s, and PagerDuty holds it as acknowledged since %s", inc.Name(), last.why,
+			last.at.Format("15:04:05"), held.Format("15:04:05"))
+	}
+}
+
+// noteReminders looks whether a batch reminds of what somebody has, or what is over or silenced.
+func (w *world) noteReminders(b *router.Batch) {
+	for i := range b.Incidents {
+		inc := &b.Incidents[i]
+		again := slices.ContainsFunc(b.Entries, func(e router.Entry) bool {
+			return e.Incident == inc.Number && e.Kind == router.EntryReminded
+		})
+		if again && (inc.State != router.IncidentOpen || inc.Silence.ID != "") {
+			w.breaks(reminded, "%s is %s, silenced by %q, and was told again", inc.Name(), inc.State, inc.Silence.ID)
+		}
+	}
+}
 
 // noteFlap looks whether what opens an incident came back within the hold of a recovery that arrived just before.
 func (w *world) noteFlap(e *router.Event) {

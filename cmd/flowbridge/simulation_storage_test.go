@@ -290,6 +290,7 @@ func (w *world) noteCommit(b *router.Batch) {
 	w.noteOpenings(b)
 	w.notePageNow(b)
 	w.noteSilences(b)
+	w.noteReminders(b)
 }
 
 // countsAsAct says whether an event is an act that an older one must not undo. What PagerDuty resolves or acknowledges

@@ -478,8 +478,11 @@ func (w *world) fold() int {
 	ctx := context.Background()
 	n, err := w.router.Fold(ctx)
 	w.may(err)
-	flows, _, err := w.router.Tick(ctx)
-	w.may(err)
+	flows, _, fault := w.router.Tick(ctx)
+	w.may(fault)
+	if w.has(withReminders) && n+flows == 0 && err == nil && fault == nil {
+		w.noteForgotten()
+	}
 	return n + flows
 }
 

@@ -296,14 +296,20 @@ func marksOf(r *router.IncidentRow) (marks []tag) {
 	return marks
 }
 
-// filtered returns all incidents of a filter, for a file.
+// filtered returns all incidents of a filter, newest first, for a file.
 func (c *Console) filtered(r *http.Request) ([]router.IncidentDetail, error) {
 	f, err := c.pageFilter(r)
 	if err != nil {
 		return nil, err
 	}
-	f.Limit, f.Before, f.Below = maxLimit, 0, 0
-	return c.store.Incidents(r.Context(), f)
+	found, more, err := router.EveryIncident(f, func(f router.IncidentFilter) ([]router.IncidentDetail, error) {
+		return c.store.Incidents(r.Context(), f)
+	})
+	if err == nil && more {
+		err = refuse(http.StatusBadRequest, "more than %d incidents match: narrow the filter, by from= and to= for example",
+			router.MaxListed)
+	}
+	return found, err
 }
 
 // incidentsJSON: GET /incidents.json, as the API writes them

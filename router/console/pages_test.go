@@ -322,6 +322,23 @@ func TestFilesOfTheFilter(t *testing.T) {
 	}
 }
 
+// TestFilesOfAStormAreWhole holds that a file has what matches beyond a page, and that nobody is given a part of it.
+func TestFilesOfAStormAreWhole(t *testing.T) {
+	for n, status := range map[int]int{1201: 200, router.MaxListed + 1: 400} {
+		s := &memStore{}
+		for number := n; number > 0; number-- {
+			s.incidents = append(s.incidents, router.IncidentDetail{Incident: router.Incident{Number: int64(number),
+				State: router.IncidentOpen, Event: "ENDPOINT_ERROR_RATE"}})
+		}
+		c, _ := newConsole(t, Config{}, s)
+		resp, body := newBrowser(t, c).do("GET", "/incidents.csv?state=all", nil)
+		if resp.StatusCode != status || status == 200 && strings.Count(body, "\n") != n+1 ||
+			status == 400 && !strings.Contains(body, "narrow the filter") {
+			t.Errorf("%d incidents: %s, %d lines: %.300s", n, resp.Status, strings.Count(body, "\n"), body)
+		}
+	}
+}
+
 func TestMyTeamIsOfThisBrowser(t *testing.T) {
 	c, _ := newConsole(t, Config{}, filledStore())
 	b := newBrowser(t, c)

@@ -266,16 +266,17 @@ func (c *Console) covered(r *http.Request, scope *router.Scope) ([]int64, error)
 	return coveredOf(open, scope), err
 }
 
-// unresolved returns the incidents that are not resolved: of a flow, or of all for "".
-func (c *Console) unresolved(r *http.Request, flow string) (open []router.IncidentRow, err error) {
-	for _, state := range []router.IncidentState{router.IncidentOpen, router.IncidentAcknowledged} {
-		list, err := c.store.IncidentRows(r.Context(), router.IncidentFilter{State: state, Flow: flow, Limit: maxLimit})
-		if err != nil {
-			return nil, err
-		}
-		open = append(open, list...)
-	}
-	return open, nil
+// unresolved returns the incidents that are not resolved, of a flow, or of all for ""; router.MaxListed at most.
+func (c *Console) unresolved(r *http.Request, flow string) ([]router.IncidentRow, error) {
+	open, _, err := c.everyIncident(r, router.IncidentFilter{Active: true, Flow: flow})
+	return open, err
+}
+
+// everyIncident reads a list to its end: see router.EveryIncident.
+func (c *Console) everyIncident(r *http.Request, f router.IncidentFilter) ([]router.IncidentRow, bool, error) {
+	return router.EveryIncident(f, func(f router.IncidentFilter) ([]router.IncidentRow, error) {
+		return c.store.IncidentRows(r.Context(), f)
+	})
 }
 
 // coveredOf returns those of some incidents with an alert that a scope covers, by number.

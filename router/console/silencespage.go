@@ -155,7 +155,7 @@ func (c *Console) heldBack(r *http.Request, list []Silence) (map[string][]int64,
 	if from.IsZero() {
 		return held, nil
 	}
-	rows, err := c.store.IncidentRows(r.Context(), router.IncidentFilter{From: from, Limit: maxLimit})
+	rows, _, err := c.everyIncident(r, router.IncidentFilter{From: from})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"slices"
 	"time"
 
@@ -18,9 +20,8 @@ func spend(ctx context.Context, tx *txn, now time.Time, charges []router.Charge)
 	slices.SortFunc(charges, func(a, b router.Charge) int { return cmp.Compare(a.Budget, b.Budget) })
 	paid := make([]time.Time, len(charges))
 	for i, c := range charges {
-		var us int64
-		if err := tx.QueryRowContext(ctx, `INSERT INTO budgets (name, paid) VALUES (?, 0)
-			ON CONFLICT (name) DO UPDATE SET paid = budgets.paid RETURNING paid`, c.Budget).Scan(&us); err != nil {
+		us, err := lockBudget(ctx, tx, c.Budget)
+		if err != nil {
 			return wait, err
 		}
 		var until time.Time
@@ -38,6 +39,17 @@ func spend(ctx context.Context, tx *txn, now time.Time, charges []router.Charge)
 		}
 	}
 	return wait, nil
+}
+
+// lockBudget reads a budget, makes it if there is none, and keeps other processes from it until the transaction ends.
+func lockBudget(ctx context.Context, tx *txn, name string) (paid int64, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT paid FROM budgets WHERE name = ?`+tx.d.forUpdate, name).Scan(&paid)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return paid, err
+	}
+	err = tx.QueryRowContext(ctx, `INSERT INTO budgets (name, paid) VALUES (?, 0)
+		ON CONFLICT (name) DO UPDATE SET paid = budgets.paid RETURNING paid`, name).Scan(&paid)
+	return paid, err
 }
 
 // pay returns when a budget will be paid off after a charge, or until when it must wait. A charge that is larger

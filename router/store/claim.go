@@ -19,12 +19,16 @@ import (
 //
 // It is written so that PostgreSQL has a single plan, by deliveries_waiting for the oldest: what waits comes
 // and goes faster than its statistics, and while those say that nothing waits every index looks as good as another. As
-// NOT EXISTS a claim among 5,000 took it seconds.
-const claimable = `d.state = 'waiting' AND d.class >= 0 AND d.next_at <= ? AND (
-	SELECT max(other.claimed_until) FROM deliveries other
-	WHERE other.state = 'waiting' AND other.target = d.target AND other.key = d.key) <= ? AND d.id = (
+// NOT EXISTS a claim among 5,000 took it seconds. Of many that wait under one key all but the oldest are passed over by
+// the first condition, so that only few are asked the second.
+const claimable = `d.state = 'waiting' AND d.next_at <= ? AND d.id = (
 	SELECT min(older.id) FROM deliveries older
-	WHERE older.state = 'waiting' AND older.target = d.target AND older.key = d.key)`
+	WHERE older.state = 'waiting' AND older.target = d.target AND older.key = d.key) AND ` + untried
+
+// untried is the condition that nobody is at a delivery of the same target and key as d.
+const untried = `coalesce((
+	SELECT max(other.claimed_until) FROM deliveries other
+	WHERE other.claimed_until > 0 AND other.state = 'waiting' AND other.target = d.target AND other.key = d.key), 0) <= ?`
 
 // Claim takes a notifier's most important delivery that may be tried, until the lease ends, and returns all that the
 // notifier needs to bring its service to the newest state; nil if there is none. The attempt is on disk before
@@ -47,7 +51,7 @@ func (s *Store) Claim(ctx context.Context, ask router.Ask) (n *router.Notificati
 
 func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.Notification, short int, err error) {
 	now := micros(ask.Now)
-	l, err := lockLane(ctx, tx, ask.Notifier)
+	l, blocked, err := enterLane(ctx, tx, ask.Notifier, now)
 	if err != nil || l.rests > now {
 		return nil, 0, err
 	}
@@ -55,10 +59,6 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 		if probing, err := inFlight(ctx, tx, ask.Notifier, now); probing || err != nil {
 			return nil, 0, err
 		}
-	}
-	blocked, err := waiting(ctx, tx, ask.Notifier, now)
-	if err != nil {
-		return nil, 0, err
 	}
 	for {
 		c, err := next(ctx, tx, ask, &l, blocked)
@@ -241,26 +241,13 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 		return errors.Join(err, fmt.Errorf("read %s: %d rows", router.IncidentName(number), len(found)))
 	}
 	n.Incident = &found[0]
-	if n.Alerts, err = worstFirst(alerts(ctx, tx, `incident = ?`, number)); err != nil {
-		return err
-	}
-	if n.Also, err = worstFirst(alerts(ctx, tx, `waba = ? AND flow = ? AND active = 1 AND incident <> ?`,
-		n.Incident.WABA, n.Incident.Flow, number)); err != nil {
+	if err := loadAlerts(ctx, tx, n); err != nil {
 		return err
 	}
 	if n.Timeline, err = timeline(ctx, tx, number, n.Receipt.Told, router.MaxTimeline); err != nil {
 		return err
 	}
-	others, err := deliveries(ctx, tx, `incident = ? AND id <> ? ORDER BY notifier`, number, n.Delivery)
-	if err != nil {
-		return err
-	}
-	for _, d := range others {
-		if d.Receipt.Link != "" {
-			n.Related = append(n.Related, router.Related{Notifier: d.Notifier, Kind: d.Kind, Link: d.Receipt.Link})
-		}
-	}
-	if n.Problems, err = problems(ctx, tx, number, n.Delivery); err != nil || len(n.Left()) == 0 {
+	if err := loadOthers(ctx, tx, n); err != nil || len(n.Left()) == 0 {
 		return err
 	}
 	n.Taken, err = takenKeys(ctx, tx, n)
@@ -287,4 +274,51 @@ func worstFirst(found []router.Alert, err error) ([]router.Alert, error) {
 		return nil, fmt.Errorf("read alerts: %w", err)
 	}
 	return router.WorstFirst(found), nil
+}
+
+// loadAlerts fills in the alerts of an incident, and the active ones of its flow beside them.
+func loadAlerts(ctx context.Context, tx *txn, n *router.Notification) error {
+	found, err := worstFirst(alerts(ctx, tx, `incident = ? OR waba = ? AND flow = ? AND active = 1`, n.Incident.Number,
+		n.Incident.WABA, n.Incident.Flow))
+	if err != nil {
+		return err
+	}
+	for _, a := range found {
+		if a.Incident == n.Incident.Number {
+			n.Alerts = append(n.Alerts, a)
+		} else {
+			n.Also = append(n.Also, a)
+		}
+	}
+	return nil
+}
+
+// loadOthers fills in where else people find an incident, and who else was refused and not told since: parked, or
+// under way again.
+func loadOthers(ctx context.Context, tx *txn, n *router.Notification) error {
+	const query = `SELECT notifier, kind, receipt, was_parked = 1, last_error FROM deliveries
+		WHERE incident = ? AND id <> ? ORDER BY notifier`
+	type other struct {
+		router.Related
+		router.Problem
+		refused bool
+	}
+	others, err := all(ctx, tx, query, []any{n.Incident.Number, n.Delivery}, func(row scanner) (o other, err error) {
+		var receipt router.Receipt
+		err = row.Scan(&o.Related.Notifier, &o.Kind, storedJSON{&receipt}, &o.refused, &o.Error)
+		o.Link = receipt.Link
+		return o, err
+	})
+	if err != nil {
+		return fmt.Errorf("read other deliveries: %w", err)
+	}
+	for _, o := range others {
+		if o.Link != "" {
+			n.Related = append(n.Related, o.Related)
+		}
+		if o.refused {
+			n.Problems = append(n.Problems, router.Problem{Notifier: o.Related.Notifier, Error: o.Error})
+		}
+	}
+	return nil
 }

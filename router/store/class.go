@@ -19,17 +19,31 @@ const (
 // classSQL computes a delivery's router.Class from its row. The prefixes name where the columns come from: what it
 // is owed (open, severity), what was told (told, told_open, told_severity) and what it is about (incident).
 func classSQL(owed, told, row string) string {
+	return classOf(owed, row, told+"told", told+"told_open", told+"told_severity")
+}
+
+// classAfter computes it for a row in which what was told is about to be replaced; classAfterArgs are its arguments.
+var classAfter = classOf("", "", integer, integer, integer)
+
+// integer is a parameter where a database cannot tell its type.
+const integer = "CAST(? AS BIGINT)"
+
+func classAfterArgs(told telling, open bool, severity router.Severity) []any {
+	return []any{int64(told), toInt(open), toInt(open), int64(severity), int64(told)}
+}
+
+func classOf(owed, row, told, toldOpen, toldSeverity string) string {
 	return fmt.Sprintf(`CASE
 		WHEN %[3]sincident = 0 THEN
 			CASE WHEN %[1]sseverity >= %[4]d THEN %[5]d WHEN %[1]sseverity <= %[12]d THEN %[13]d ELSE %[7]d END
-		WHEN %[1]sopen = 0 AND %[2]stold = %[10]d AND %[2]stold_open = 0 THEN %[8]d
+		WHEN %[1]sopen = 0 AND %[2]s = %[10]d AND %[14]s = 0 THEN %[8]d
 		WHEN %[1]sopen = 0 THEN %[6]d
-		WHEN %[2]stold_open = 0 THEN %[5]d
-		WHEN %[1]sseverity > %[2]stold_severity THEN %[7]d
-		WHEN %[2]stold = %[11]d THEN %[9]d
+		WHEN %[14]s = 0 THEN %[5]d
+		WHEN %[1]sseverity > %[15]s THEN %[7]d
+		WHEN %[2]s = %[11]d THEN %[9]d
 		ELSE %[8]d END`, owed, told, row, router.Error,
 		router.ClassNew, router.ClassResolved, router.ClassWorse, router.ClassUpdate, router.ClassDigested,
-		toldCard, toldDigest, router.Info, router.ClassNews)
+		toldCard, toldDigest, router.Info, router.ClassNews, toldOpen, toldSeverity)
 }
 
 // firstClass is the same for a delivery of which nothing is told yet.

@@ -23,7 +23,8 @@ type dialect struct {
 	identity string
 	// skipLocked goes after the choice of a delivery to claim: what another process is about to claim is passed over.
 	skipLocked string
-	// forUpdate goes after the choice of a row that is about to be written, so that nobody else writes it meanwhile.
+	// forUpdate goes after the choice of a row that is about to be written, so that nobody else writes it meanwhile; see
+	// locking for one of several tables.
 	forUpdate string
 	// position is the function that finds a text in another, 0 for nowhere.
 	position string
@@ -68,6 +69,14 @@ func (d *dialect) rebind(query string) string {
 	}
 	d.rebound.Store(query, own.String())
 	return own.String()
+}
+
+// locking is forUpdate for the rows of one table of a join, by its name in there.
+func (d *dialect) locking(table string) string {
+	if d.forUpdate == "" {
+		return ""
+	}
+	return d.forUpdate + " OF " + table
 }
 
 // clean makes text fit for the database. The same text always becomes the same, so what was written is found.

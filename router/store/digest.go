@@ -76,9 +76,9 @@ func digestibleNews(ctx context.Context, tx *txn, ask *router.Ask, c *candidate)
 	return ids, nil
 }
 
-// manyDigestedQuery says twice that the class is one, for the index of what waits: see waitingQuery.
+// manyDigestedQuery counts no more than decides it.
 const manyDigestedQuery = `SELECT count(*) FROM (SELECT 1 AS one FROM deliveries
-	WHERE state = 'waiting' AND class >= 0 AND notifier = ? AND class = ? LIMIT ?) AS few`
+	WHERE state = 'waiting' AND notifier = ? AND class = ? LIMIT ?) AS few`
 
 // manyDigested says whether a digest still stands in for the cards of a channel.
 func manyDigested(ctx context.Context, q querier, notifier string) (bool, error) {

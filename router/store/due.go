@@ -27,6 +27,23 @@ type slot struct {
 	known   bool
 	at      int64  // microseconds; 0: nothing is to come
 	version uint64 // of what was changed: what was read before is not kept
+	looked  int64  // microseconds: when at was read
+	more    bool   // more has come since, which may be due before: it is looked at again lookAgain after looked
+}
+
+// lookAgain is how soon after a look a notifier that waits is looked at again: in a storm more is owed to it with each
+// batch, and what holds it back, its budgets above all, lasts longer than this.
+const lookAgain = 250 * time.Millisecond
+
+// stale says that it is to be looked at, and if not, when at the latest.
+func (s *slot) stale(now int64) (bool, int64) {
+	switch again := s.looked + lookAgain.Microseconds(); {
+	case !s.known, s.more && (now >= again || now < s.looked):
+		return true, 0
+	case s.more && (s.at == 0 || again < s.at):
+		return false, again
+	}
+	return false, s.at
 }
 
 // lookEvery is how often all notifiers are looked at: a call of another process can be missed.
@@ -44,6 +61,24 @@ func (a *agenda) changed(notifiers ...string) {
 	}
 }
 
+// owed says that more is owed to notifiers, and to which at once: where nothing waited before, that is due now and need
+// not be looked for. One that waits for something is looked at again in a moment.
+func (a *agenda) owed(atOnce map[string]bool, notifiers []string, now int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, name := range notifiers {
+		was := a.slots[name]
+		is := slot{version: was.version + 1}
+		switch {
+		case was.known && was.at == 0 && atOnce[name]:
+			is.known, is.at = true, now
+		case was.known && was.at > now:
+			is.known, is.at, is.looked, is.more = true, was.at, was.looked, true
+		}
+		a.slots[name] = is
+	}
+}
+
 // all says whether every notifier has to be looked at, and takes that up.
 func (a *agenda) all(now time.Time) bool {
 	a.mu.Lock()
@@ -56,12 +91,12 @@ func (a *agenda) all(now time.Time) bool {
 }
 
 // unknown returns the notifiers to look at, but for some, with the versions that an answer is for.
-func (a *agenda) unknown(skip func(notifier string) bool) map[string]uint64 {
+func (a *agenda) unknown(now int64, skip func(notifier string) bool) map[string]uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	out := map[string]uint64{}
 	for name, s := range a.slots {
-		if !s.known && !skip(name) {
+		if stale, _ := s.stale(now); stale && !skip(name) {
 			out[name] = s.version
 		}
 	}
@@ -69,13 +104,13 @@ func (a *agenda) unknown(skip func(notifier string) bool) map[string]uint64 {
 }
 
 // know keeps when something is due to a notifier, unless something has changed since it was asked.
-func (a *agenda) know(notifier string, version uint64, at int64) {
+func (a *agenda) know(notifier string, version uint64, at, now int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.slots[notifier].version != version {
 		return
 	}
-	a.slots[notifier] = slot{known: true, at: at, version: version}
+	a.slots[notifier] = slot{known: true, at: at, version: version, looked: now}
 }
 
 // finished keeps what the end of an attempt has left to a notifier, which was read at a version: nothing, or something
@@ -99,12 +134,13 @@ func (a *agenda) due(now int64, skip func(notifier string) bool) (notifiers []st
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for name, s := range a.slots {
+		stale, at := s.stale(now)
 		switch {
-		case !s.known || s.at == 0 || skip(name):
-		case s.at <= now:
+		case stale || at == 0 || skip(name):
+		case at <= now:
 			notifiers = append(notifiers, name)
-		case next == 0 || s.at < next:
-			next = s.at
+		case next == 0 || at < next:
+			next = at
 		}
 	}
 	slices.Sort(notifiers)
@@ -112,7 +148,7 @@ func (a *agenda) due(now int64, skip func(notifier string) bool) (notifiers []st
 }
 
 // waitingNotifiers are those with anything that waits, or that is to be probed.
-const waitingNotifiers = `SELECT notifier FROM deliveries WHERE state = 'waiting' AND class >= 0 GROUP BY notifier
+const waitingNotifiers = `SELECT notifier FROM deliveries WHERE state = 'waiting' GROUP BY notifier
 	UNION SELECT notifier FROM deliveries WHERE state = 'parked' AND next_at > 0 GROUP BY notifier`
 
 // Due returns the notifiers that have a delivery to be tried now, and when another may come due (zero if none does). It
@@ -142,12 +178,12 @@ func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifier
 	skip := func(notifier string) bool { return left[notifier] || owners.foreign(notifier) }
 	for range 2 { // once more where what waits was put off by a wrong clock
 		far := false
-		for name, version := range s.agenda.unknown(skip) {
+		for name, version := range s.agenda.unknown(us, skip) {
 			at, err := s.nextFor(ctx, name, us)
 			if err != nil {
 				return nil, next, fmt.Errorf("read queue: %w", err)
 			}
-			s.agenda.know(name, version, at.soonest())
+			s.agenda.know(name, version, at.soonest(), us)
 			far = far || at.farther(us)
 		}
 		if !far {
@@ -177,7 +213,7 @@ func (s *Store) mayBeDue(ctx context.Context, notifier string, now int64) (bool,
 	if c.farther(now) { // it is for Due to set that right
 		return at > 0 && at <= now, nil
 	}
-	s.agenda.know(notifier, known.version, at)
+	s.agenda.know(notifier, known.version, at, now)
 	return at > 0 && at <= now, nil
 }
 

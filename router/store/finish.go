@@ -76,7 +76,7 @@ type finished struct {
 // leaves says whether anything waits for a notifier, or is to be probed.
 func leaves(ctx context.Context, tx *txn, notifier string) (left bool, err error) {
 	err = tx.QueryRowContext(ctx,
-		`SELECT EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'waiting' AND class >= 0)
+		`SELECT EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'waiting')
 		OR EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'parked' AND next_at > 0)`, notifier,
 		notifier).Scan(&left)
 	return left, err
@@ -84,31 +84,23 @@ func leaves(ctx context.Context, tx *txn, notifier string) (left bool, err error
 
 // finish does so in a transaction.
 func finish(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) (f finished, err error) {
-	var class router.Class
-	var again bool // it was refused before, and not told since
-	var unparked int64
-	err = tx.QueryRowContext(ctx,
-		`SELECT notifier, class, was_parked = 1, unparked FROM deliveries WHERE id = ?`, r.Delivery).
-		Scan(&f.notifier, &class, &again, &unparked)
-	if errors.Is(err, sql.ErrNoRows) {
-		return f, router.ErrNotFound
-	}
+	was, l, err := tried(ctx, tx, r.Delivery)
 	if err != nil {
 		return f, err
 	}
-	// The lane comes before any delivery: one order of locks for all.
-	if err := settleLane(ctx, tx, f.notifier, r, again, now); err != nil {
+	f.notifier = was.notifier
+	if err := settleLane(ctx, tx, f.notifier, l, r, was.refused, now); err != nil {
 		return f, err
 	}
 	if r.Interrupted && micros(r.NextAt) > now { // the service is busy: what else is like it can wait as well
-		if err := wait(ctx, tx, f.notifier, class, r.NextAt, now); err != nil {
+		if err := wait(ctx, tx, f.notifier, was.class, r.NextAt, now); err != nil {
 			return f, err
 		}
 	}
 	if r.Digest != nil {
 		f.renewed, err = finishDigest(ctx, tx, r, receipt, now)
 	} else {
-		f.renewed, err = finishOne(ctx, tx, r, receipt, now)
+		f.renewed, err = finishOne(ctx, tx, r, &was, receipt, now)
 	}
 	if err == nil {
 		f.others, err = othersDue(ctx, tx, r.Delivery, f.notifier, f.renewed)
@@ -120,14 +112,34 @@ func finish(ctx context.Context, tx *txn, r *router.Result, receipt string, now 
 		return f, err
 	}
 	event := *r.Event
-	if unparked > 0 { // what was told of it before was another matter
-		event.Digest = fmt.Sprintf("%s/%d", event.Digest, unparked)
+	if was.unparked > 0 { // what was told of it before was another matter
+		event.Digest = fmt.Sprintf("%s/%d", event.Digest, was.unparked)
 	}
 	row, err := encodeEvent(&event)
 	if err != nil {
 		return f, err
 	}
 	return f, insertEvent(ctx, tx, row)
+}
+
+// before is a delivery as it was when an attempt at it ended.
+type before struct {
+	notifier string
+	class    router.Class
+	refused  bool // it was refused, and not told since
+	unparked int64
+	receipt  router.Receipt
+}
+
+// tried reads a delivery, and locks its lane: the lane comes before any delivery, which is one order of locks for all.
+func tried(ctx context.Context, tx *txn, id int64) (b before, l lane, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT d.notifier, d.class, d.was_parked = 1, d.unparked, d.receipt, `+laneColumns+`
+		FROM deliveries d JOIN lanes ON lanes.notifier = d.notifier WHERE d.id = ?`+tx.d.locking("lanes"), id).
+		Scan(append([]any{&b.notifier, &b.class, &b.refused, &b.unparked, storedJSON{&b.receipt}}, l.dests()...)...)
+	if errors.Is(err, sql.ErrNoRows) { // there is a lane of every delivery that was ever claimed
+		err = router.ErrNotFound
+	}
+	return b, l, err
 }
 
 // isParked says whether a delivery needs a person. One that was refused does not if more was owed by then.
@@ -147,7 +159,8 @@ func made(r *router.Receipt) bool {
 const mayExist = `may_exist = ?, tried_since = tried_since * ?`
 
 // finishOne records how an attempt at one delivery ended, and says whether that renews others.
-func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) (renewed bool, err error) {
+func finishOne(ctx context.Context, tx *txn, r *router.Result, was *before, receipt string,
+	now int64) (renewed bool, err error) {
 	exists, told := toInt(made(&r.Receipt)), toldNothing
 	switch {
 	case exists == 1:
@@ -156,17 +169,15 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 		told = toldDigest
 	}
 	finish := func(set string, args ...any) error {
-		args = append([]any{now, receipt, int64(told), toInt(r.Receipt.Open), int64(r.Receipt.Severity)}, args...)
-		done, err := tx.ExecContext(ctx,
-			`UPDATE deliveries SET claimed_until = 0, updated_at = ?, receipt = ?, told = ?, told_open = ?, told_severity = ?, `+
-				set+` WHERE id = ? AND claim = ?`, append(args, r.Delivery, r.Claim)...)
+		first := []any{now, receipt, int64(told), toInt(r.Receipt.Open), int64(r.Receipt.Severity)}
+		first = append(first, classAfterArgs(told, r.Receipt.Open, r.Receipt.Severity)...)
+		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0, updated_at = ?, receipt = ?, told = ?,
+			told_open = ?, told_severity = ?, class = `+classAfter+`, `+set+` WHERE id = ? AND claim = ?`,
+			append(append(first, args...), r.Delivery, r.Claim)...)
 		if err != nil {
 			return err
 		}
-		if err := stillOurs(done, r.Delivery); err != nil {
-			return err
-		}
-		return classify(ctx, tx, r.Delivery)
+		return stillOurs(done, r.Delivery)
 	}
 	switch {
 	case r.Interrupted && micros(r.NextAt) > now: // the service named a time: the attempt does not count
@@ -184,17 +195,15 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 			r.Error, exists, exists, now, r.Revision, now, micros(r.NextAt), r.Revision)
 	}
 	// Done; what became owed meanwhile is due at once, but for new numbers alone.
-	before, err := receiptOf(ctx, tx, r.Delivery)
-	if err != nil {
-		return false, err
-	}
-	refused, renewed, err := unpark(ctx, tx, r.Delivery, now)
-	if err != nil {
-		return false, err
+	refused := was.refused
+	if refused {
+		if refused, renewed, err = unpark(ctx, tx, r.Delivery, now); err != nil {
+			return false, err
+		}
 	}
 	// A service that takes and refuses in turn is probed more and more rarely all the same: see
 	// router.Notification.Refusals.
-	called := toInt(r.Receipt.Open || r.Receipt != before) // else there was nothing to tell
+	called := toInt(r.Receipt.Open || r.Receipt != was.receipt) // else there was nothing to tell
 	if err := finish(`last_error = '', told_at = CASE WHEN ? = 1 THEN ? ELSE told_at END, `+mayExist+`,
 		attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?,
 		next_at = CASE WHEN cosmetic = 1 AND owed > ? THEN CAST(? AS BIGINT) ELSE ? END,
@@ -203,7 +212,7 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, receipt string, n
 		r.Revision, now+router.CosmeticEvery.Microseconds(), now, r.Revision, now, r.Revision, string(r.State)); err != nil {
 		return false, err
 	}
-	linked, err := noteReceipt(ctx, tx, r, before, now)
+	linked, err := noteReceipt(ctx, tx, r, was.receipt, now)
 	return renewed || linked, err
 }
 

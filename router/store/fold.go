@@ -138,7 +138,9 @@ func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 		return fmt.Errorf("store fold: %w", s.d.blame(err))
 	}
 	if names := owedTo(&b); len(names) > 0 {
-		s.wakeDelivery(names...)
+		s.agenda.owed(atOnce(&b), names, micros(s.cfg.Now()))
+		pulse(s.owed)
+		s.peers.owed(names)
 	}
 	if len(b.Events) > 0 {
 		s.wakeFold()
@@ -158,6 +160,17 @@ func owedTo(b *router.Batch) []string {
 		}
 	}
 	return slices.Collect(maps.Keys(names))
+}
+
+// atOnce returns those that are owed something which waits for no time.
+func atOnce(b *router.Batch) map[string]bool {
+	names := map[string]bool{}
+	for i := range b.Owed {
+		if !b.Owed[i].Cosmetic {
+			names[b.Owed[i].Target.Notifier] = true
+		}
+	}
+	return names
 }
 
 func (s *Store) writeOutcomes(ctx context.Context, tx *txn, b router.Batch) error {

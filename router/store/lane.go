@@ -20,21 +20,26 @@ type lane struct {
 	refusals int64
 }
 
+const laneColumns = `lanes.turns, lanes.failures, lanes.failed, lanes.rests, lanes.refusal, lanes.refusals`
+
+// dests is where they are read to.
+func (l *lane) dests() []any {
+	return []any{&l.turns, &l.failures, &l.failed, &l.rests, &l.refusal, &l.refusals}
+}
+
 // down says that the notifier keeps failing: one delivery at a time probes whether it is back.
 func (l *lane) down() bool { return l.failures >= router.LaneDown }
 
 // lockLane reads a lane, makes it if there is none, and keeps other processes from it until the transaction ends.
 func lockLane(ctx context.Context, tx *txn, notifier string) (l lane, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT turns, failures, failed, rests, refusal, refusals FROM lanes WHERE notifier = ?`+
-		tx.d.forUpdate, notifier).
-		Scan(&l.turns, &l.failures, &l.failed, &l.rests, &l.refusal, &l.refusals)
+	err = tx.QueryRowContext(ctx, `SELECT `+laneColumns+` FROM lanes WHERE notifier = ?`+tx.d.forUpdate, notifier).
+		Scan(l.dests()...)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return l, err
 	}
 	err = tx.QueryRowContext(ctx,
 		`INSERT INTO lanes (notifier) VALUES (?) ON CONFLICT (notifier) DO UPDATE SET turns = lanes.turns
-		RETURNING turns, failures, failed, rests, refusal, refusals`, notifier).
-		Scan(&l.turns, &l.failures, &l.failed, &l.rests, &l.refusal, &l.refusals)
+		RETURNING `+laneColumns, notifier).Scan(l.dests()...)
 	return l, err
 }
 
@@ -78,13 +83,10 @@ func (l lane) after(r *router.Result, again bool) lane {
 	return l
 }
 
-// settleLane brings the lane in line with how an attempt ended. When a service is back, what its failures put off is
-// due at once.
-func settleLane(ctx context.Context, tx *txn, notifier string, r *router.Result, again bool, now int64) error {
-	was, err := lockLane(ctx, tx, notifier)
-	if err != nil {
-		return err
-	}
+// settleLane brings a lane, which is locked, in line with how an attempt ended. When a service is back, what its
+// failures put off is due at once.
+func settleLane(ctx context.Context, tx *txn, notifier string, was lane, r *router.Result, again bool,
+	now int64) (err error) {
 	is := was.after(r, again)
 	if is != was {
 		if err := writeLane(ctx, tx, notifier, is); err != nil {
@@ -136,18 +138,28 @@ func wait(ctx context.Context, tx *txn, notifier string, class router.Class, unt
 	return err
 }
 
-// waiting returns which classes of a lane wait at a time.
-func waiting(ctx context.Context, tx *txn, notifier string, now int64) (map[router.Class]bool, error) {
-	found, err := all(ctx, tx, `SELECT class FROM waits WHERE notifier = ? AND until > ?`, []any{notifier, now},
-		func(row scanner) (c router.Class, err error) {
-			err = row.Scan(&c)
-			return c, err
-		})
-	blocked := map[router.Class]bool{}
-	for _, c := range found {
-		blocked[c] = true
+// enterLane locks a lane and returns which of its classes wait at a time.
+func enterLane(ctx context.Context, tx *txn, notifier string, now int64) (l lane, blocked map[router.Class]bool,
+	err error) {
+	query := `SELECT ` + laneColumns + `, w.class FROM lanes
+		LEFT JOIN waits w ON w.notifier = lanes.notifier AND w.until > ? WHERE lanes.notifier = ?` + tx.d.locking("lanes")
+	blocked = map[router.Class]bool{}
+	found, err := all(ctx, tx, query, []any{now, notifier}, func(row scanner) (class *router.Class, err error) {
+		err = row.Scan(append(l.dests(), &class)...)
+		return class, err
+	})
+	if err != nil {
+		return l, nil, err
 	}
-	return blocked, err
+	for _, class := range found {
+		if class != nil {
+			blocked[*class] = true
+		}
+	}
+	if len(found) == 0 { // what never was in use has nothing that waits
+		l, err = lockLane(ctx, tx, notifier)
+	}
+	return l, blocked, err
 }
 
 // Lanes returns the circuit breaker of every notifier that was ever told something, by name.
@@ -169,7 +181,7 @@ func (s *Store) Lanes(ctx context.Context) ([]router.Lane, error) {
 }
 
 const backlogQuery = `SELECT notifier, class, count(*), min(owed_since) FROM deliveries
-	WHERE state = 'waiting' AND class >= 0 GROUP BY notifier, class ORDER BY notifier, class`
+	WHERE state = 'waiting' GROUP BY notifier, class ORDER BY notifier, class`
 
 // Backlog says what is owed, by notifier and class.
 func (s *Store) Backlog(ctx context.Context) ([]router.Backlog, error) {

@@ -186,19 +186,6 @@ func writeOneAlreadyThere(ctx context.Context, tx *txn, o *router.Owed, now int6
 	return err
 }
 
-// receiptOf returns the receipt of a delivery as it is written; the zero Receipt if there is no such delivery.
-func receiptOf(ctx context.Context, tx *txn, id int64) (r router.Receipt, err error) {
-	var receipt []byte
-	err = tx.QueryRowContext(ctx, `SELECT receipt FROM deliveries WHERE id = ?`, id).Scan(&receipt)
-	if errors.Is(err, sql.ErrNoRows) {
-		return r, nil
-	}
-	if err != nil {
-		return r, err
-	}
-	return r, json.Unmarshal(receipt, &r)
-}
-
 // noteReceipt does what a new receipt means for links. A card that has an address now is shown on the incident's open
 // pages, which says that they are renewed; a page that was closed gives up its link.
 func noteReceipt(ctx context.Context, tx *txn, r *router.Result, before router.Receipt,

@@ -16,9 +16,7 @@ import (
 
 // probeable is the condition under which a parked delivery may be tried: its time has come, nobody is at another of the
 // same target and key, and no older one of these waits. See claimable.
-const probeable = `d.state = 'parked' AND d.next_at > 0 AND d.next_at <= ? AND coalesce((
-	SELECT max(other.claimed_until) FROM deliveries other
-	WHERE other.state = 'waiting' AND other.target = d.target AND other.key = d.key), 0) <= ? AND coalesce((
+const probeable = `d.state = 'parked' AND d.next_at > 0 AND d.next_at <= ? AND ` + untried + ` AND coalesce((
 	SELECT min(older.id) FROM deliveries older
 	WHERE older.state = 'waiting' AND older.target = d.target AND older.key = d.key), d.id) >= d.id`
 
@@ -47,17 +45,6 @@ func (c *candidate) unparkProbe(ctx context.Context, tx *txn, now time.Time) err
 	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', owed_since = ? WHERE id = ?`, micros(now),
 		c.id)
 	return err
-}
-
-// problems returns the other deliveries of an incident that were refused and not told since: parked, or under way
-// again.
-func problems(ctx context.Context, tx *txn, incident, but int64) ([]router.Problem, error) {
-	return all(ctx, tx,
-		`SELECT notifier, last_error FROM deliveries WHERE incident = ? AND id <> ? AND was_parked = 1 ORDER BY notifier`,
-		[]any{incident, but}, func(row scanner) (p router.Problem, err error) {
-			err = row.Scan(&p.Notifier, &p.Error)
-			return p, err
-		})
 }
 
 // replacing finds newer deliveries that may have made something under the key of a keyed delivery d: what is told of d

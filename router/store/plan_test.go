@@ -23,15 +23,15 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 			standing(`(waba, flow) IN (VALUES (?, ?), (?, ?))`): "SEARCH incidents USING INDEX incidents_reopened",
 		`SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`: "SEARCH incidents USING COVERING INDEX " +
 			"incidents_wake",
-		backlogQuery:      "SCAN deliveries USING COVERING INDEX deliveries_lane",
+		backlogQuery:      "SCAN deliveries USING COVERING INDEX deliveries_turn",
 		takenQuery(3):     "SEARCH deliveries USING INDEX deliveries_key",
 		ownTimesQuery:     "SEARCH deliveries USING COVERING INDEX deliveries_next",
-		manyDigestedQuery: "SEARCH deliveries USING COVERING INDEX deliveries_lane",
-		waitingNotifiers:  "SCAN deliveries USING COVERING INDEX deliveries_lane",
+		manyDigestedQuery: "SEARCH deliveries USING COVERING INDEX deliveries_turn",
+		waitingNotifiers:  "SCAN deliveries USING COVERING INDEX deliveries_turn",
 		headQuery:         "events_unfolded",
 		triedQuery:        "deliveries_claimed",
 		`SELECT 1 FROM deliveries d WHERE d.notifier = ? AND d.class IN (?, ?) AND ` + claimable +
-			` LIMIT 1`: "SEARCH d USING INDEX deliveries_lane",
+			` LIMIT 1`: "SEARCH d USING INDEX deliveries_turn (notifier=? AND class=?)",
 		ownProbesQuery: "SEARCH deliveries USING COVERING INDEX deliveries_probes",
 		`SELECT d.id FROM deliveries d WHERE d.notifier = ? AND ` + probeable +
 			` AND d.class IN (?, ?) ORDER BY d.class, d.next_at, d.id LIMIT 1`: "SEARCH d USING INDEX deliveries_probes",

@@ -59,16 +59,25 @@ func (s *session) QueryRowContext(ctx context.Context, query string, args ...any
 	return s.Conn.QueryRowContext(ctx, s.d.rebind(query), s.d.clean(args)...)
 }
 
+// whole is the context of one statement. SQLite's are short, and to be able to stop one costs a goroutine each time:
+// what ends the context ends the transaction between two of them.
+func (t *txn) whole(ctx context.Context) context.Context {
+	if t.d.peers {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
+}
+
 func (t *txn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.Tx.QueryContext(ctx, t.d.rebind(query), t.d.clean(args)...)
+	return t.Tx.QueryContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
 }
 
 func (t *txn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.Tx.QueryRowContext(ctx, t.d.rebind(query), t.d.clean(args)...)
+	return t.Tx.QueryRowContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
 }
 
 func (t *txn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return t.Tx.ExecContext(ctx, t.d.rebind(query), t.d.clean(args)...)
+	return t.Tx.ExecContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
 }
 
 // inTx runs f in a transaction of the writer; again if it was undone for the sake of another one, or its session was of

@@ -187,6 +187,7 @@ func rowArgs(rows []eventRow) []any {
 }
 
 func prepareAndExec(ctx context.Context, tx *txn, query string, rows [][]any) error {
+	ctx = tx.whole(ctx)
 	stmt, err := tx.PrepareContext(ctx, query)
 	if err != nil {
 		return err
