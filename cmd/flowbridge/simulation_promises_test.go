@@ -94,8 +94,9 @@ func (w *world) noteEffect(e *router.Event, entry *router.Entry) {
 // resolveAfter is how long the rules that wait hold a recovery back.
 const resolveAfter = 3 * time.Minute
 
-// acknowledgedFor is how long an acknowledgement lasts by the rules that remind, and remindEvery how often they do.
-const acknowledgedFor, remindEvery = 20 * time.Minute, time.Hour
+// acknowledgedFor is how long an acknowledgement lasts by the rules that remind, and remindEvery how often they do: more
+// often, so that a reminder of what somebody has would be due.
+const acknowledgedFor, remindEvery = 20 * time.Minute, 15 * time.Minute
 
 // noteForgotten looks, once nothing is due, whether something stands for longer than the rules let it. Whatever the
 // timeline says counts as a sign of life, so that only what is certain is found.
@@ -160,13 +161,16 @@ func (w *world) noteHeld(inc *router.IncidentDetail) {
 	}
 }
 
-// noteReminders looks whether a batch reminds of what somebody has, or what is over or silenced.
+// noteReminders looks whether a batch reminds of what somebody has, or what is over or silenced, unless that came to be
+// so after it in the same batch.
 func (w *world) noteReminders(b *router.Batch) {
 	for i := range b.Incidents {
-		inc := &b.Incidents[i]
-		again := slices.ContainsFunc(b.Entries, func(e router.Entry) bool {
-			return e.Incident == inc.Number && e.Kind == router.EntryReminded
-		})
+		inc, again := &b.Incidents[i], false
+		for _, e := range b.Entries {
+			if e.Incident == inc.Number {
+				again = e.Kind == router.EntryReminded
+			}
+		}
 		if again && (inc.State != router.IncidentOpen || inc.Silence.ID != "") {
 			w.breaks(reminded, "%s is %s, silenced by %q, and was told again", inc.Name(), inc.State, inc.Silence.ID)
 		}

@@ -469,6 +469,10 @@ func (w *world) pass() {
 		w.now = w.now.Add(-time.Duration(w.rand.IntN(20)) * time.Second)
 	case n == 1:
 		w.now = w.now.Add(time.Duration(w.rand.IntN(180)) * time.Minute)
+	case n < 5 && w.has(withReminders): // to what is due next, which a jump would go past
+		_, timer, err := w.store.Timers(context.Background(), w.now, 1)
+		w.must(err)
+		w.now = later(w.now, timer)
 	default:
 		w.now = w.now.Add(time.Duration(w.rand.IntN(60_000)) * time.Millisecond)
 	}
