@@ -35,7 +35,8 @@ func TestAListOfIncidentsIsReadToItsEnd(t *testing.T) {
 		}
 	}
 	fault := errors.New("the disk is full")
-	if _, _, err := EveryIncident(IncidentFilter{}, func(IncidentFilter) ([]Incident, error) { return nil, fault }); err != fault {
+	fails := func(IncidentFilter) ([]Incident, error) { return nil, fault }
+	if _, _, err := EveryIncident(IncidentFilter{}, fails); err != fault {
 		t.Errorf("a list that cannot be read: %v", err)
 	}
 }

@@ -246,7 +246,8 @@ func settleBridges(b *testing.B, bridges []*benchBridge, events int, atMost time
 		took := time.Since(began)
 		if lagErr == nil && lag == 0 && s.folded < 0 {
 			s.folded = took
-			if n := counterOf(b, bridges, "flowbridge_events_folded_total", ""); int(n) < events { // it may say something about itself as well
+			// it may say something about itself as well
+			if n := counterOf(b, bridges, "flowbridge_events_folded_total", ""); int(n) < events {
 				b.Fatalf("%.0f of %d events were folded", n, events)
 			}
 		}
