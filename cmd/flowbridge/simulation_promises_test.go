@@ -94,8 +94,8 @@ func (w *world) noteEffect(e *router.Event, entry *router.Entry) {
 // resolveAfter is how long the rules that wait hold a recovery back.
 const resolveAfter = 3 * time.Minute
 
-// acknowledgedFor is how long an acknowledgement lasts by the rules that remind, and remindEvery how often they do: more
-// often, so that a reminder of what somebody has would be due.
+// acknowledgedFor is how long an acknowledgement lasts by the rules that remind, and remindEvery how often they do:
+// more often, so that a reminder of what somebody has would be due.
 const acknowledgedFor, remindEvery = 20 * time.Minute, 15 * time.Minute
 
 // noteForgotten looks, once nothing is due, whether something stands for longer than the rules let it. Whatever the
