@@ -227,11 +227,7 @@ func (c *crashes) idle() bool {
 			if d.Attempts == 0 && time.Until(d.Next_at) < time.Second && !strings.HasSuffix(path, "parked") {
 				continue
 			}
-			resp, err := http.Post(fmt.Sprintf("%s/api/v1/deliveries/%d/retry", c.bridge.Admin, d.ID), "application/json", nil)
-			if err != nil {
-				c.t.Fatal(err)
-			}
-			resp.Body.Close()
+			c.bridge.tryNow(c.t, d.ID)
 		}
 		if len(waiting.Events)+len(waiting.Deliveries) > 0 {
 			return false

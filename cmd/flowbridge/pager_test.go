@@ -166,14 +166,7 @@ func (p *pager) seen(number int) (state string, timeline []string) {
 func (p *pager) rest() {
 	p.t.Helper()
 	p.until("everything is told", func() bool {
-		var events struct{ Events []any }
-		var deliveries struct{ Deliveries []any }
-		if p.PagerDuty.Unsent() > 0 {
-			return false
-		}
-		p.get(p.t, "/api/v1/events?state=waiting", &events)
-		p.get(p.t, "/api/v1/deliveries?state=waiting", &deliveries)
-		return len(events.Events)+len(deliveries.Deliveries) == 0 && p.PagerDuty.Unsent() == 0
+		return p.PagerDuty.Unsent() == 0 && p.toCome(p.t) == 0 && p.PagerDuty.Unsent() == 0
 	})
 }
 

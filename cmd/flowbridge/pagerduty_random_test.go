@@ -18,7 +18,7 @@ import (
 func TestAllSidesAgreeWhateverMetaAndPeopleDo(t *testing.T) {
 	t.Parallel()
 	databases.Long(t)
-	for seed := range uint64(4) {
+	for seed := range uint64(8) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			p := newPager(t, strings.Replace(backRules, "on_escalation: page", "on_escalation: "+
 				[]string{"page", "note"}[seed%2], 1), sandbox.PagerDutyConfig{OnCall: "ben", Calls: -1}, "")

@@ -304,3 +304,33 @@ func getText(t *testing.T, url string) string {
 func hasLine(text, line string) bool {
 	return slices.Contains(strings.Split(text, "\n"), line)
 }
+
+// tryNow makes a delivery due that waits.
+func (p *process) tryNow(t *testing.T, delivery int) {
+	t.Helper()
+	resp, err := http.Post(fmt.Sprintf("%s/api/v1/deliveries/%d/retry", p.Admin, delivery), "application/json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+}
+
+// toCome counts what is not folded or told yet. What changes little waits to be told together: it is made due.
+func (p *process) toCome(t *testing.T) int {
+	t.Helper()
+	var waiting struct {
+		Events     []struct{}
+		Deliveries []struct {
+			ID, Attempts int
+			Next_at      time.Time
+		}
+	}
+	p.get(t, "/api/v1/events?state=waiting", &waiting)
+	p.get(t, "/api/v1/deliveries?state=waiting", &waiting)
+	for _, d := range waiting.Deliveries {
+		if d.Attempts == 0 && time.Until(d.Next_at) > time.Second {
+			p.tryNow(t, d.ID)
+		}
+	}
+	return len(waiting.Events) + len(waiting.Deliveries)
+}

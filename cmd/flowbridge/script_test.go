@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		os.Exit(exitDone)
 	}
 	// Most tests wait for another process and not for a processor. -parallel says otherwise.
-	if err := flag.Set("test.parallel", "16"); err != nil {
+	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err)
 	}
 	testscript.Main(tidy{m}, map[string]func(){"flowbridge": main})

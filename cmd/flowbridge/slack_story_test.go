@@ -63,10 +63,7 @@ func (s *slackStory) meta(state string, threshold float64) {
 func (s *slackStory) settle() {
 	s.t.Helper()
 	eventually(s.t, "nothing waits", func() bool {
-		var waiting struct{ Events, Deliveries []struct{} }
-		s.get(s.t, "/api/v1/events?state=waiting", &waiting)
-		s.get(s.t, "/api/v1/deliveries?state=waiting", &waiting)
-		return len(waiting.Events)+len(waiting.Deliveries) == 0
+		return s.toCome(s.t) == 0
 	})
 }
 
@@ -128,6 +125,12 @@ func (s *slackStory) pager() (states string) {
 	return strings.TrimSpace(states)
 }
 
+// pagerShows waits until it shows something: it is told beside Slack, and not in the same moment.
+func (s *slackStory) pagerShows(want string) {
+	s.t.Helper()
+	eventually(s.t, "PagerDuty shows "+want, func() bool { return s.pager() == want })
+}
+
 // asked counts what PagerDuty was asked to do.
 func (s *slackStory) asked(action string) (n int) {
 	for _, call := range s.PagerDuty.Calls() {
@@ -152,14 +155,10 @@ func TestAcknowledgedInSlackIsAcknowledgedInPagerDuty(t *testing.T) {
 	s := newSlackStory(t, "")
 	s.meta("ACTIVATED", 50)
 	card := s.shows("open")
-	if got := s.pager(); got != "triggered" {
-		t.Fatalf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("triggered")
 	sent := s.press(card, sandbox.Press{Action: "acknowledge"})
 	s.shows("acknowledged by u0person")
-	if got := s.pager(); got != "acknowledged" {
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("acknowledged")
 
 	// The same request once more, and then another person who did not see the card change.
 	if _, err := s.Slack.Repeat(t.Context(), sent); err != nil {
@@ -179,14 +178,10 @@ func TestAcknowledgedInSlackIsAcknowledgedInPagerDuty(t *testing.T) {
 	s.press(card, sandbox.Press{Action: "unacknowledge"})
 	s.shows("(INC-1, open)")
 	s.settle()
-	if got := s.pager(); got != "resolved triggered" { // nobody has it, and only a new page tells anybody
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("resolved triggered") // nobody has it, and only a new page tells anybody
 	s.meta("DEACTIVATED", 50)
 	s.shows("Resolved")
-	if got := s.pager(); got != "resolved resolved" {
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("resolved resolved")
 	if told := s.Slack.Told(); len(told) > 0 {
 		t.Errorf("people were told %+v", told)
 	}
@@ -227,18 +222,14 @@ func TestResolvedByHandThenRecoveredThenBrokenAgain(t *testing.T) {
 	card := s.shows("open")
 	s.press(card, sandbox.Press{Action: "resolve"})
 	s.shows("Resolved by hand, Meta still reports it")
-	if got := s.pager(); got != "resolved" {
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("resolved")
 
 	// A mere repeat does not open it again, and being reopened and resolved once more changes nothing about that.
 	s.meta("ACTIVATED", 10)
 	s.settle()
 	s.press(card, sandbox.Press{Action: "reopen"})
 	s.shows("open")
-	if got := s.pager(); got != "resolved triggered" {
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("resolved triggered")
 	s.press(card, sandbox.Press{Action: "resolve"})
 	s.shows("Resolved by hand")
 
@@ -251,18 +242,14 @@ func TestResolvedByHandThenRecoveredThenBrokenAgain(t *testing.T) {
 	if got := s.thread(card); !strings.Contains(got, "Meta reports the recovery") {
 		t.Errorf("the thread says\n%s", got)
 	}
-	if got := s.pager(); got != "resolved resolved" {
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("resolved resolved")
 
 	s.meta("ACTIVATED", 10)
 	again := s.shows("INC-2, open")
 	if again.TS == card.TS {
 		t.Error("new trouble has no card of its own")
 	}
-	if got := s.pager(); got != "resolved resolved triggered" {
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("resolved resolved triggered")
 }
 
 func TestWhatGetsWorseAfterItWasResolvedByHandOpensAgain(t *testing.T) {
@@ -276,9 +263,7 @@ func TestWhatGetsWorseAfterItWasResolvedByHandOpensAgain(t *testing.T) {
 	if again := s.shows("reopened"); again.TS != card.TS {
 		t.Error("it opens again on another card")
 	}
-	if got := s.pager(); got != "resolved triggered" {
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("resolved triggered")
 }
 
 func TestASilenceFromSlackHoldsNewTroubleBackAndNoRecovery(t *testing.T) {
@@ -305,9 +290,7 @@ func TestASilenceFromSlackHoldsNewTroubleBackAndNoRecovery(t *testing.T) {
 	s.meta("ACTIVATED", 50) // the silence lasted until the recovery
 	s.shows("INC-2, open")
 	s.settle()
-	if got := s.pager(); got != "triggered" {
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("triggered")
 }
 
 func TestASilenceIsEndedFromTheCard(t *testing.T) {
@@ -328,9 +311,7 @@ func TestASilenceIsEndedFromTheCard(t *testing.T) {
 		!strings.Contains(got, ":no_bell: No longer silenced") {
 		t.Errorf("the thread says\n%s", got)
 	}
-	if got := s.pager(); got != "triggered" { // it is still open, so it is told now
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("triggered") // it is still open, so it is told now
 }
 
 func TestPageNowPagesWhoHearsOfWorseOnly(t *testing.T) {
@@ -361,9 +342,7 @@ func TestWhoIsNotOnTheListOfTheRulesMayOnlyLook(t *testing.T) {
 		t.Errorf("who looks sees %q", got)
 	}
 	s.settle()
-	if got := s.pager(); got != "triggered" {
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("triggered")
 	s.press(card, sandbox.Press{Action: "resolve", User: "U0SAMLEE"})
 	s.shows("Resolved by hand")
 }
@@ -386,9 +365,7 @@ func TestInSocketModeNothingIsPublic(t *testing.T) {
 	card := s.shows("open")
 	s.press(card, sandbox.Press{Action: "acknowledge"})
 	s.shows("acknowledged")
-	if got := s.pager(); got != "acknowledged" {
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("acknowledged")
 	s.Slack.DropSockets(true)
 	connected(1)
 	if got := s.write("resolve 1"); !strings.HasPrefix(got, "INC-1: resolved.") {

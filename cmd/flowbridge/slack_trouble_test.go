@@ -29,11 +29,7 @@ func (s *slackStory) deliveries(state string) []owedDelivery {
 func (s *slackStory) hurry() {
 	s.t.Helper()
 	for _, d := range s.deliveries("waiting") {
-		resp, err := http.Post(fmt.Sprintf("%s/api/v1/deliveries/%d/retry", s.Admin, d.ID), "application/json", nil)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		resp.Body.Close()
+		s.tryNow(s.t, int(d.ID))
 	}
 }
 
@@ -121,9 +117,7 @@ func TestWhereCardsCannotBeEditedTheOldOneLeadsOnAndItsButtonsWork(t *testing.T)
 	s.press(first, sandbox.Press{Action: "acknowledge"})
 	eventually(t, "the thread says who has it",
 		func() bool { return strings.Contains(s.thread(second), "Acknowledged by u0person") })
-	if got := s.pager(); got != "acknowledged" {
-		t.Errorf("PagerDuty shows %q", got)
-	}
+	s.pagerShows("acknowledged")
 	s.meta("DEACTIVATED", 5)
 	last := s.shows("Resolved")
 	for _, old := range []sandbox.Message{first, second} {
