@@ -32,6 +32,14 @@ func underLoad(n int) int {
 	return n
 }
 
+// onlyInLongForm leaves a second and larger story to the long form.
+func onlyInLongForm(t *testing.T) {
+	t.Helper()
+	if *cycles < 10 {
+		t.Skip("only with -cycles 10 or more")
+	}
+}
+
 const (
 	crashPosters = 16
 	crashFlows   = 40

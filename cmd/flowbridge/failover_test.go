@@ -19,6 +19,9 @@ func TestFailover(t *testing.T) {
 	for n, name := range map[int]string{2: "two", 3: "three"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if n > 2 {
+				onlyInLongForm(t)
+			}
 			started := time.Now()
 			pair := databases.StartPair(t)
 			p := newPeersOver(t, pair.Primary.Database(t), n, pair.Link)

@@ -3,6 +3,6 @@
 package main
 
 const (
-	usualSeeds = 40
+	usualSeeds = 25
 	storm      = 400
 )

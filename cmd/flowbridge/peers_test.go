@@ -22,6 +22,9 @@ func TestPeers(t *testing.T) {
 	for n, name := range map[int]string{2: "two", 3: "three"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if n == 2 {
+				onlyInLongForm(t)
+			}
 			started := time.Now()
 			p := newPeersOver(t, server.Database(t), n, server.Link)
 			stop := p.load()

@@ -52,6 +52,7 @@ func TestRollingUpgrade(t *testing.T) {
 	})
 	t.Run("the standby is promoted during the migration, two at a time, one is killed and goes back", func(t *testing.T) {
 		t.Parallel()
+		onlyInLongForm(t)
 		r := newRolling(t, 11)
 		r.promoteWhileOneMigrates(r.all[0])
 		r.takesPosts(r.all...)
