@@ -12,6 +12,7 @@ import (
 	"slices"
 	"testing"
 
+	databases "flowbridge/router/store/storetest"
 	"github.com/chromedp/chromedp"
 )
 
@@ -22,6 +23,7 @@ const mostPicture = 80 << 10
 // those of the README; without it they are only drawn, since their times are those of today.
 func TestThePicturesOfTheConsole(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	demo := openDemoPage(t)
 	c := startChromium(t)
 	for _, scheme := range []string{"light", "dark"} {

@@ -339,6 +339,7 @@ func TestTheDemosNeighboursFailAndHeal(t *testing.T) {
 
 func TestTheDemosPageIsForItsReaderOnly(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	d := openDemoPage(t)
 	resp, body := d.read(http.NewRequestWithContext(t.Context(), http.MethodGet, d.url, nil))
 	const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +

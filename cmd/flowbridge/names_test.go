@@ -73,6 +73,7 @@ func cardText(m sandbox.Message) string { return m.Text + string(m.Blocks) + str
 // TestACardHasTheNameFromGraphAtTheSecondEvent runs the bridge with a Graph that names what the rules do not.
 func TestACardHasTheNameFromGraphAtTheSecondEvent(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	s := newServices(t, "#ops")
 	g := s.withGraph(t)
 	token := filepath.Join(t.TempDir(), "token")

@@ -216,6 +216,7 @@ func TestACardSaysWhatIsSeenFromHere(t *testing.T) {
 // TestAnEndpointAtAPrivateAddressIsNotCalled holds that whoever writes addresses at Meta reaches nothing of ours.
 func TestAnEndpointAtAPrivateAddressIsNotCalled(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	endpoint := newBusinessEndpoint(t)
 	w := newLookedAfter(t, filepath.Join(t.TempDir(), "bridge.db"), "", endpoint.probed(t, false), func(w *lookedAfter) {
 		w.rules = strings.Replace(w.rules, "probe: true", fmt.Sprintf("probe: true, endpoint: %q",

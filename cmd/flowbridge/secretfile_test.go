@@ -222,6 +222,7 @@ func (s *secretStory) answered(method, address, header, value string, body []byt
 // TestSecretsThatAreReplacedAreInForceWithoutARestart replaces each that a caller must know, in turn.
 func TestSecretsThatAreReplacedAreInForceWithoutARestart(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	s := newSecretStory(t)
 	event, ping := []byte(pairPost(lately, "77", "ACTIVATED", 50)), []byte(`{"event":{"event_type":"pagey.ping"}}`)
 	for i, c := range []struct {

@@ -117,6 +117,7 @@ func simulate(t *testing.T, seed uint64, db string) *world {
 // TestASeedReplaysExactly runs one seed twice.
 func TestASeedReplaysExactly(t *testing.T) {
 	t.Parallel()
+	databases.Long(t)
 	var logs [2]string
 	for i := range logs {
 		w := simulate(t, *firstSeed, databases.File(t))
