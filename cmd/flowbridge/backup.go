@@ -19,6 +19,7 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 	if err := store.CheckDSN(c.DB); err != nil {
 		return fmt.Errorf("--db: %w", err)
 	}
+	p.inNoHurry()
 	if err := store.Backup(ctx, c.DB, c.File); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%w (name the database that serve uses with --db or FLOWBRIDGE_DB)", err)

@@ -25,7 +25,8 @@ func main() {
 	surviveBrokenPipes()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	stderr := &outlet{file: os.Stderr}
-	p := program{Stdin: os.Stdin, Stdout: &outlet{file: os.Stdout}, Stderr: stderr, Getenv: os.LookupEnv}
+	p := program{Stdin: os.Stdin, Stdout: &outlet{file: os.Stdout}, Stderr: stderr, Getenv: os.LookupEnv,
+		GiveWay: giveWay}
 	code := p.run(ctx, os.Args[1:])
 	stop()
 	stderr.flush()
@@ -44,6 +45,16 @@ type program struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(name string) (value string, ok bool)
+
+	// GiveWay is called before work that takes long and is in no hurry. Default: nothing happens.
+	GiveWay func()
+}
+
+// inNoHurry lets a bridge go first.
+func (p *program) inNoHurry() {
+	if p.GiveWay != nil {
+		p.GiveWay()
+	}
 }
 
 // commands is the command line.

@@ -33,6 +33,7 @@ func (c replayCommand) Run(ctx context.Context, p *program) error {
 	}
 	defer h.Close()
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	p.inNoHurry()
 	started := time.Now()
 	report, err := replay.Run(ctx, h, r, since)
 	if err != nil {
