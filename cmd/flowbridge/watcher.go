@@ -231,11 +231,12 @@ func (w *watcher) silence(ctx context.Context, now time.Time) (time.Duration, er
 // lastPost is when a good post of Meta's came last, to whichever process; where none ever did, when rules were first in
 // force.
 func (w *watcher) lastPost(ctx context.Context) (last time.Time, err error) {
+	unwritten := w.b.background.unwritten() // first: what is written meanwhile would be in neither
 	seen, err := w.b.store.Seen(ctx)
 	if err != nil {
 		return last, err
 	}
-	for _, one := range append(seen, w.b.background.unwritten()...) {
+	for _, one := range append(seen, unwritten...) {
 		if one.What == router.SightPost && one.At.After(last) {
 			last = one.At
 		}
