@@ -223,8 +223,8 @@ func TestStrangersWhoDripHoldNobodyUp(t *testing.T) {
 	if got := refused(t, p, refusedSlow); got != n {
 		t.Errorf("%d were ended for being too slow, want %d", got, n)
 	}
-	if n := strings.Count(p.stderr.String(), refusalWords[refusedSlow]); n < 1 || n > 3 {
-		t.Errorf("the log names them %d times, want now and then", n)
+	if logged := strings.Count(p.stderr.String(), refusalWords[refusedSlow]); logged < 1 || 20*logged > n {
+		t.Errorf("the log names %d of them in %d lines, want a line now and then", n, logged)
 	}
 }
 
