@@ -26,9 +26,8 @@ func TestMain(m *testing.M) {
 		run()
 		os.Exit(exitDone)
 	}
-	time.Local = time.UTC // tables are printed in the reader's zone, whatever this machine's is
-	// Most tests wait for another process and not for a processor. -parallel says otherwise.
-	if err := flag.Set("test.parallel", "24"); err != nil {
+	time.Local = time.UTC                                         // tables are printed in the reader's zone, whatever this machine's is
+	if err := flag.Set("test.parallel", sideBySide); err != nil { // -parallel says otherwise
 		panic(err)
 	}
 	testscript.Main(tidy{m}, map[string]func(){"flowbridge": main})
