@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 		run()
 		os.Exit(exitDone)
 	}
-	time.Local = time.UTC                                         // tables are printed in the reader's zone, whatever this machine's is
+	// Tables are printed in the reader's zone, whatever this machine's is.
+	time.Local = time.UTC
 	if err := flag.Set("test.parallel", sideBySide); err != nil { // -parallel says otherwise
 		panic(err)
 	}
