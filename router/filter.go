@@ -35,8 +35,9 @@ type IncidentFilter struct {
 	Limit int // default and most: 500
 }
 
-// MaxListed is how many incidents are read to the end of a list at most.
-const MaxListed = 10_000
+// MaxListed is how many incidents are read to the end of a list at most: more than a storm opens, and few enough to be
+// held in memory.
+const MaxListed = 3_000
 
 // EveryIncident reads a list of incidents page by page to its end, newest first, and says whether there are more than
 // MaxListed: those are left out. A filter's Worst, Before, Below and Limit do not count.

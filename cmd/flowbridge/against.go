@@ -38,9 +38,6 @@ func (c checkCommand) compare(ctx context.Context, p *program) error {
 	return err
 }
 
-// mostAgainst bounds the incidents of each state that are compared.
-const mostAgainst = 10_000
-
 // against lists the open incidents of a running bridge that other rules would route elsewhere, and returns how many.
 // They stay with whom they were opened all the same: what an incident opened is pinned.
 func (p *program) against(ctx context.Context, admin string, candidate *rules.Rules) (moved int, err error) {
@@ -51,7 +48,7 @@ func (p *program) against(ctx context.Context, admin string, candidate *rules.Ru
 		return 0, err
 	}
 	list, err := readList(ctx, client, "incidents", url.Values{"limit": {"500"}},
-		map[string][]string{"unresolved": {"open", "acknowledged"}}, "unresolved", mostAgainst)
+		map[string][]string{"unresolved": {"open", "acknowledged"}}, "unresolved", router.MaxListed)
 	if err != nil {
 		return 0, err
 	}

@@ -160,7 +160,7 @@ func (b *bridge) tryRules(ctx context.Context, reading chan struct{}, text []byt
 		return t, nil
 	}
 	t.Changed = first(changedRules(b.rules.rules(), r), &t.Cut)
-	if t.Open, t.Moved, err = b.moved(ctx, r); err != nil {
+	if t.Open, t.Moved, err = b.moved(ctx, r, &t.Cut); err != nil {
 		return t, err
 	}
 	t.Moved = first(t.Moved, &t.Cut)
@@ -212,13 +212,16 @@ func changedRules(was, now *rules.Rules) (list []console.RuleChange) {
 	return list
 }
 
-// moved lists the open incidents that other rules would route elsewhere, among router.MaxListed.
-func (b *bridge) moved(ctx context.Context, candidate *rules.Rules) (n int, list []console.MovedIncident, err error) {
-	open, _, err := router.EveryIncident(router.IncidentFilter{Active: true},
+// moved lists the open incidents that other rules would route elsewhere, among router.MaxListed; it notes if there are
+// more.
+func (b *bridge) moved(ctx context.Context, candidate *rules.Rules,
+	cut *bool) (n int, list []console.MovedIncident, err error) {
+	open, more, err := router.EveryIncident(router.IncidentFilter{Active: true},
 		func(f router.IncidentFilter) ([]router.IncidentRow, error) { return b.store.IncidentRows(ctx, f) })
 	if err != nil {
 		return 0, nil, err
 	}
+	*cut = *cut || more
 	event := func(seq int64) (*router.Event, error) {
 		e, err := b.store.Event(ctx, seq)
 		if errors.Is(err, router.ErrNotFound) {

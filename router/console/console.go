@@ -102,6 +102,7 @@ type Console struct {
 	tries    tries
 	checks   checks
 	handler  http.Handler
+	files    chan struct{} // held by whoever makes a file of incidents: one at a time, for its memory
 }
 
 // New returns the handler over a store. Watch should run beside it.
@@ -111,7 +112,7 @@ func New(cfg Config, s Store) (*Console, error) {
 	}
 	cfg = cfg.withDefaults()
 	c := &Console{cfg: cfg, store: s, progress: &progress{}, refused: newRefusals(cfg.Logger, cfg.Now),
-		wrong: newWrongTokens()}
+		wrong: newWrongTokens(), files: make(chan struct{}, 1)}
 	if cfg.Registerer != nil {
 		if err := errors.Join(cfg.Registerer.Register(newCollector(c)),
 			cfg.Registerer.Register(c.refused.counted)); err != nil {

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -296,29 +297,35 @@ func marksOf(r *router.IncidentRow) (marks []tag) {
 	return marks
 }
 
-// filtered returns all incidents of a filter, newest first, for a file.
-func (c *Console) filtered(r *http.Request) ([]router.IncidentDetail, error) {
+// fileOf makes a file of all incidents of a filter, newest first.
+func fileOf[T interface{ Position() int64 }](c *Console, r *http.Request,
+	read func(context.Context, router.IncidentFilter) ([]T, error), file func([]T) (page, error)) (page, error) {
 	f, err := c.pageFilter(r)
 	if err != nil {
-		return nil, err
+		return page{}, err
 	}
-	found, more, err := router.EveryIncident(f, func(f router.IncidentFilter) ([]router.IncidentDetail, error) {
-		return c.store.Incidents(r.Context(), f)
-	})
-	if err == nil && more {
-		err = refuse(http.StatusBadRequest, "more than %d incidents match: narrow the filter, by from= and to= for example",
-			router.MaxListed)
+	select {
+	case c.files <- struct{}{}:
+		defer func() { <-c.files }()
+	case <-r.Context().Done():
+		return page{}, r.Context().Err()
 	}
-	return found, err
+	found, more, err := router.EveryIncident(f, func(f router.IncidentFilter) ([]T, error) { return read(r.Context(), f) })
+	switch {
+	case err != nil:
+		return page{}, err
+	case more:
+		return page{}, refuse(http.StatusBadRequest,
+			"more than %d incidents match: narrow the filter, by from= and to= for example", router.MaxListed)
+	}
+	return file(found)
 }
 
 // incidentsJSON: GET /incidents.json, as the API writes them
 func (c *Console) incidentsJSON(r *http.Request, _ httprouter.Params) (page, error) {
-	found, err := c.filtered(r)
-	if err != nil {
-		return page{}, err
-	}
-	return jsonFile("incidents.json", map[string]any{"incidents": each(found, newIncident)})
+	return fileOf(c, r, c.store.Incidents, func(found []router.IncidentDetail) (page, error) {
+		return jsonFile("incidents.json", map[string]any{"incidents": each(found, newIncident)})
+	})
 }
 
 // jsonFile makes an answer of the API to download.
@@ -329,10 +336,10 @@ func jsonFile(name string, what any) (page, error) {
 
 // incidentsCSV: GET /incidents.csv
 func (c *Console) incidentsCSV(r *http.Request, _ httprouter.Params) (page, error) {
-	found, err := c.filtered(r)
-	if err != nil {
-		return page{}, err
-	}
+	return fileOf(c, r, c.store.IncidentRows, incidentsTable)
+}
+
+func incidentsTable(found []router.IncidentRow) (page, error) {
 	lines := [][]string{{"incident", "state", "severity", "peak", "about", "signal", "levels", "now", "team", "owner",
 		"rule",
 		"opened_at", "acknowledged_at", "acknowledged_by", "resolved_at", "resolved_by", "flaps"}}

@@ -339,6 +339,29 @@ func TestFilesOfAStormAreWhole(t *testing.T) {
 	}
 }
 
+// TestFilesAreMadeOneAtATime holds that several of a storm's do not take memory together.
+func TestFilesAreMadeOneAtATime(t *testing.T) {
+	s := filledStore()
+	c, err := New(Config{}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(ctx context.Context) error {
+		_, err := c.incidentsCSV(httptest.NewRequestWithContext(ctx, "GET", "/incidents.csv", nil), nil)
+		return err
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	c.files <- struct{}{} // somebody else makes one
+	if err := ask(gone); !errors.Is(err, context.Canceled) || len(s.incidentFilters) != 0 {
+		t.Errorf("beside another: %v, %d lists were read", err, len(s.incidentFilters))
+	}
+	<-c.files
+	if err := ask(t.Context()); err != nil || len(s.incidentFilters) != 1 || len(c.files) != 0 {
+		t.Errorf("alone: %v, %d lists were read", err, len(s.incidentFilters))
+	}
+}
+
 func TestMyTeamIsOfThisBrowser(t *testing.T) {
 	c, _ := newConsole(t, Config{}, filledStore())
 	b := newBrowser(t, c)
