@@ -102,6 +102,7 @@ type Console struct {
 	tries    tries
 	checks   checks
 	handler  http.Handler
+	turns    turns
 	files    chan struct{} // held by whoever makes a file of incidents: one at a time, for its memory
 }
 
@@ -112,7 +113,7 @@ func New(cfg Config, s Store) (*Console, error) {
 	}
 	cfg = cfg.withDefaults()
 	c := &Console{cfg: cfg, store: s, progress: &progress{}, refused: newRefusals(cfg.Logger, cfg.Now),
-		wrong: newWrongTokens(), files: make(chan struct{}, 1)}
+		wrong: newWrongTokens(), turns: newTurns(), files: make(chan struct{}, 1)}
 	if cfg.Registerer != nil {
 		if err := errors.Join(cfg.Registerer.Register(newCollector(c)),
 			cfg.Registerer.Register(c.refused.counted)); err != nil {
@@ -153,6 +154,9 @@ func (c *Console) routes() http.Handler {
 	mux.RedirectTrailingSlash, mux.RedirectFixedPath, mux.HandleOPTIONS = false, false, false
 
 	for _, route := range c.apiRoutes() {
+		if route.method == http.MethodGet {
+			route.handle = c.turns.each(route.handle)
+		}
 		mux.Handle(route.method, route.path, route.handle)
 	}
 

@@ -144,7 +144,11 @@ func (c *Console) path(local string) string { return c.cfg.Prefix + local }
 func (c *Console) addPages(mux *httprouter.Router) {
 	routes := c.pageRoutes()
 	for _, route := range routes {
-		mux.Handle(route.Method, route.Path, c.pageHandler(route))
+		handle := c.pageHandler(route)
+		if route.Method == http.MethodGet && route.Limit == 0 { // one with a time of its own waits for services
+			handle = c.turns.each(handle)
+		}
+		mux.Handle(route.Method, route.Path, handle)
 	}
 	for _, entry := range navigation {
 		if slices.ContainsFunc(routes, func(r pageRoute) bool { return r.Path == entry.Path }) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"net/url"
 	"time"
 
@@ -54,7 +55,7 @@ func (s *Store) eraseLogs() {
 			if !wait(pause) {
 				return
 			}
-			if done, err := s.eraseLog(context.Background()); done || err != nil {
+			if done, err := emptyLog(context.Background(), s.eraser); done || err != nil {
 				if err != nil {
 					s.cfg.Logger.Warn("the log of the database could not be emptied: what was removed may still be read in it",
 						"error", err)
@@ -68,12 +69,12 @@ func (s *Store) eraseLogs() {
 	}
 }
 
-// eraseLog moves what the log holds into the file and cuts it to nothing; done is false if somebody was in the way.
-// Most is moved while others write.
-func (s *Store) eraseLog(ctx context.Context) (done bool, err error) {
+// emptyLog moves what the log of a database holds into its file and cuts it to nothing; done is false if somebody was
+// in the way. Most is moved while others write.
+func emptyLog(ctx context.Context, db *sql.DB) (done bool, err error) {
 	for _, how := range []string{"PASSIVE", "TRUNCATE"} {
 		var busy, pages, moved int
-		err := s.eraser.QueryRowContext(ctx, `PRAGMA wal_checkpoint(`+how+`)`).Scan(&busy, &pages, &moved)
+		err := db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(`+how+`)`).Scan(&busy, &pages, &moved)
 		switch c := code(err); {
 		case c == sqlitelib.SQLITE_BUSY || c == sqlitelib.SQLITE_LOCKED:
 			return false, nil
@@ -92,14 +93,15 @@ func (s *Store) awaitErased(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, eraseAtOnce)
 	defer cancel()
-	if err := s.inbox.tidy(ctx); err != nil {
-		s.cfg.Logger.Warn("the inbox of the database could not be tidied: what was moved may still be read in it",
-			"error", err)
-	}
-	for ctx.Err() == nil {
-		if done, err := s.eraseLog(ctx); done || err != nil {
+	for inbox, log := false, false; !(inbox && log) && ctx.Err() == nil; router.Sleep(ctx, eraseAgain/20) {
+		var err error
+		if inbox, err = s.inbox.tidy(ctx); err != nil {
+			s.cfg.Logger.Warn("the inbox of the database could not be tidied: what was moved may still be read in it",
+				"error", err)
+			return
+		}
+		if log, err = emptyLog(ctx, s.eraser); err != nil {
 			return // a fault is logged when it is tried again
 		}
-		router.Sleep(ctx, eraseAgain/20)
 	}
 }

@@ -12,8 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	sqlitelib "modernc.org/sqlite/lib"
 )
 
 // The inbox is a SQLite file of its own, beside the other: what arrives is written there and on disk before it is
@@ -25,6 +23,8 @@ import (
 type inbox struct {
 	s           *Store
 	write, read *pool
+	journal     *pool // the database itself, for intake alone: those of s.read may all be taken by people who look
+	eraser      *pool // empties the log, and waits for nobody: a reader may stay for as long as a backup takes
 
 	waiting atomic.Int64 // events that are not in the journal yet
 	moving  sync.Mutex
@@ -72,14 +72,17 @@ func (s *Store) openInbox(ctx context.Context, database string) (err error) {
 	in := &inbox{s: s}
 	for _, one := range []struct {
 		to       **pool
+		path     string
 		settings url.Values
 	}{
-		{&in.write, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(5000)", "journal_mode(WAL)",
+		{&in.write, path, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(5000)", "journal_mode(WAL)",
 			"synchronous(FULL)",
 			"cache_size(-2000)", "journal_size_limit(16777216)", "secure_delete(1)"}}},
-		{&in.read, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-500)"}}},
+		{&in.read, path, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-500)"}}},
+		{&in.journal, database, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-500)"}}},
+		{&in.eraser, path, url.Values{"_pragma": {"busy_timeout(0)", "cache_size(-500)", "synchronous(FULL)"}}},
 	} {
-		db, err := openFile(path, one.settings)
+		db, err := openFile(one.path, one.settings)
 		if err != nil {
 			return err
 		}
@@ -164,7 +167,7 @@ func (in *inbox) known(ctx context.Context, rows []eventRow) (map[string]bool, e
 		for _, row := range rest[:n] {
 			args = append(args, row.digest)
 		}
-		found, err := all(ctx, in.s.read, `SELECT digest FROM events WHERE digest IN (?`+strings.Repeat(", ?", n-1)+`)`, args,
+		found, err := all(ctx, in.journal, `SELECT digest FROM events WHERE digest IN (?`+strings.Repeat(", ?", n-1)+`)`, args,
 			scanText)
 		if err != nil {
 			return nil, err
@@ -239,28 +242,44 @@ func largest(n int) int {
 	return size
 }
 
-// tidy removes what was moved, and empties the log; what is in the way then is tidied the next time.
-func (in *inbox) tidy(ctx context.Context) error {
+// tidy removes what was moved, and empties the log; done is false if something is in the way, or still waits.
+func (in *inbox) tidy(ctx context.Context) (done bool, err error) {
 	moved := in.moved.Load()
 	if moved > in.cleared.Load() {
 		if _, err := in.write.ExecContext(ctx, `DELETE FROM inbox WHERE seq <= ?`, moved); err != nil {
-			return err
+			return false, err
 		}
 		in.cleared.Store(moved)
 		in.dirty.Store(true)
 	}
-	if !in.dirty.Load() || in.waiting.Load() > 0 {
-		return nil
+	switch {
+	case in.waiting.Load() > 0:
+		return false, nil
+	case !in.dirty.Load():
+		return true, nil
 	}
-	var busy, pages, written int
-	err := in.write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &written)
-	switch c := code(err); {
-	case c == sqlitelib.SQLITE_BUSY || c == sqlitelib.SQLITE_LOCKED:
-		return nil
-	case err == nil && busy == 0:
-		in.dirty.Store(false)
+	in.dirty.Store(false) // before it is emptied: what is removed meanwhile makes it dirty again
+	if done, err = emptyLog(ctx, in.eraser.DB); !done {
+		in.dirty.Store(true)
 	}
-	return err
+	return done, err
+}
+
+// tidyInbox tidies it again and again, until Close.
+func (s *Store) tidyInbox() {
+	ticker := time.NewTicker(tidyEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.closing:
+			return
+		case <-ticker.C:
+		}
+		if _, err := s.inbox.tidy(context.Background()); err != nil {
+			s.cfg.Logger.Warn("the inbox of the database could not be tidied: what was moved may still be read in it",
+				"error", err)
+		}
+	}
 }
 
 // settle moves all that waits into the journal, for whoever looks for it there. It changes nothing where it cannot.

@@ -164,7 +164,7 @@ func TestWhatWasMovedLeavesTheInbox(t *testing.T) {
 		}
 	}
 	digests(t, s)
-	if err := s.inbox.tidy(ctx); err != nil {
+	if _, err := s.inbox.tidy(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := number(ctx, s.inbox.read, `SELECT count(*) FROM inbox`); left != 0 || err != nil {
@@ -207,5 +207,61 @@ func TestAnInboxThatCannotBeOpenedIsNamed(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// TestWhoReadsTheInboxForLongHoldsNobodyUp lets a backup read while the inbox is tidied, with its writer at work.
+func TestWhoReadsTheInboxForLongHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	s := openFull(t, path)
+	if _, err := s.Append(ctx, []router.Event{arrival(0)}); err != nil {
+		t.Fatal(err)
+	}
+	_, end, err := viewInbox(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digests(t, s) // moved
+	if _, err := s.Append(ctx, []router.Event{arrival(1)}); err != nil {
+		t.Fatal(err)
+	}
+	digests(t, s)
+	tidied := func(want bool) {
+		t.Helper()
+		if done, err := s.inbox.tidy(ctx); done != want || err != nil {
+			t.Errorf("the log is emptied: %v, %v, want %v", done, err, want)
+		}
+	}
+	tidied(false)
+	writer, err := s.inbox.write.Conn(ctx) // the only one: an arrival would have it
+	if err != nil {
+		t.Fatal(err)
+	}
+	tidied(false)
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	tidied(true)
+}
+
+// TestWhoeverReadsIntakeGoesOn takes all connections that others read with.
+func TestWhoeverReadsIntakeGoesOn(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	s := openFull(t, filepath.Join(t.TempDir(), "test.db"))
+	for range s.read.Stats().MaxOpenConnections {
+		conn, err := s.read.Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	if n, err := s.Append(ctx, []router.Event{arrival(0)}); n != 1 || err != nil {
+		t.Errorf("while others read, %d events were stored, %v", n, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"time"
 
 	"flowbridge/router"
 )
@@ -88,21 +87,10 @@ func encodeEvent(e *router.Event) (eventRow, error) {
 
 // commitCalls commits what waits, until Close and the queue is empty.
 func (s *Store) commitCalls() {
-	var tidy <-chan time.Time
-	if s.inbox != nil {
-		ticker := time.NewTicker(tidyEvery)
-		defer ticker.Stop()
-		tidy = ticker.C
-	}
 	for {
 		select {
 		case call := <-s.queue:
 			s.commitBatch(s.gather(call))
-		case <-tidy:
-			if err := s.inbox.tidy(context.Background()); err != nil {
-				s.cfg.Logger.Warn("the inbox of the database could not be tidied: what was moved may still be read in it",
-					"error", err)
-			}
 		case <-s.closing:
 			for {
 				select {

@@ -128,6 +128,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if s.eraser != nil {
 		s.commits.Go(s.eraseLogs)
 	}
+	if s.inbox != nil {
+		s.commits.Go(s.tidyInbox)
+	}
 	return s, nil
 }
 
