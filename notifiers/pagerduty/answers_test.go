@@ -51,6 +51,7 @@ type answerTest struct {
 }
 
 func TestAnswersSayWhatHappensNext(t *testing.T) {
+	t.Parallel()
 	now := opened.Add(time.Hour)
 	const leaky = `{"status":"invalid event","message":"Event object is invalid","errors":["no such ` + routingKey +
 		`","'payload' is odd"]}`
@@ -169,6 +170,7 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 // TestAKeyOnTheWireStaysOutOfErrors lets a proxy answer with what it got, so that the fault is in the network
 // and not in PagerDuty's words.
 func TestAKeyOnTheWireStaysOutOfErrors(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -199,6 +201,7 @@ func TestAKeyOnTheWireStaysOutOfErrors(t *testing.T) {
 }
 
 func TestAWrongKeyIsRefusedWithAHint(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	for _, key := range []router.Secret{otherKey, "short", ""} {
 		for _, n := range []router.Notification{failing(), notice("FLOW_ON_FIRE", router.Info)} {
@@ -216,13 +219,14 @@ func TestAWrongKeyIsRefusedWithAHint(t *testing.T) {
 }
 
 func TestAServiceThatHangsIsLeftInTime(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		cfg    pagerduty.Config
 		cancel bool
 		want   error
 	}{
-		{"by the time-out of a call", pagerduty.Config{Timeout: 50 * time.Millisecond}, false, context.DeadlineExceeded},
+		{"by the time-out of a call", pagerduty.Config{Timeout: 2 * time.Second}, false, context.DeadlineExceeded},
 		{"by who asked", pagerduty.Config{}, true, context.Canceled},
 	}
 	for _, test := range tests {
@@ -251,6 +255,7 @@ func TestAServiceThatHangsIsLeftInTime(t *testing.T) {
 }
 
 func TestNobodyThereMakesNothing(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	p, err := pagerduty.New(pagerduty.Config{EventsURL: server.URL})
@@ -266,6 +271,7 @@ func TestNobodyThereMakesNothing(t *testing.T) {
 const refusal = `{"status":"invalid event","message":"Event object is invalid","errors":["Invalid routing key"]}`
 
 func TestARefusalForgetsNothingThatMayExist(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := failing()
 	n.MayExist, n.Attempt = true, 2
@@ -283,6 +289,7 @@ func TestARefusalForgetsNothingThatMayExist(t *testing.T) {
 }
 
 func TestNewsThatMayHaveBeenToldIsToldAgain(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	b.Fail(sandbox.Fault{Method: "/v2/change/enqueue", Status: 502, Times: 1})
 	n, _ := b.fail(t, notice("FLOW_ON_FIRE", router.Info))
@@ -296,6 +303,7 @@ func TestNewsThatMayHaveBeenToldIsToldAgain(t *testing.T) {
 }
 
 func TestPagerDutysOwnLimitIsWaitedOut(t *testing.T) {
+	t.Parallel()
 	now := opened
 	clock := func() time.Time { return now }
 	b := newBench(t, pagerduty.Config{Now: clock}, sandbox.PagerDutyConfig{Calls: 1, RetryAfter: true, Now: clock})
@@ -311,6 +319,7 @@ func TestPagerDutysOwnLimitIsWaitedOut(t *testing.T) {
 }
 
 func TestAnAddressWithAPathIsKept(t *testing.T) {
+	t.Parallel()
 	account := sandbox.NewPagerDuty(sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{routingKey}})
 	server := httptest.NewServer(http.StripPrefix("/pagerduty/eu", account))
 	t.Cleanup(server.Close)
@@ -329,6 +338,7 @@ func TestAnAddressWithAPathIsKept(t *testing.T) {
 }
 
 func TestARedirectIsNotFollowed(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		stranger := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			t.Error("the routing key went to a stranger")

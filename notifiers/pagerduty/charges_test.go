@@ -13,6 +13,7 @@ import (
 // TestChargesAreTheCallsThatPagerDutyCounts tells every state of a page, and compares what it was charged with what
 // arrived.
 func TestChargesAreTheCallsThatPagerDutyCounts(t *testing.T) {
+	t.Parallel()
 	told := func(n router.Notification) router.Notification { // as it is known after an attempt that succeeded
 		n.Receipt = router.Receipt{Own: dedup(n.Key), Open: true, Severity: n.Severity, Told: n.Incident.Entries,
 			Opening: n.Opening}

@@ -103,6 +103,7 @@ func (o *office) asked() map[string]int {
 }
 
 func TestOnlyOneOfSeveralProcessesAsks(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, sandbox.PagerDutyConfig{OnCall: "ben"})
 	o.page(t, routingKey, incident42)
 	o.unlinked = []router.Place{place42("", 0)}
@@ -117,6 +118,7 @@ func TestOnlyOneOfSeveralProcessesAsks(t *testing.T) {
 }
 
 func TestAPageIsAskedForUntilPagerDutyHasMadeIt(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, sandbox.PagerDutyConfig{Appears: 10 * time.Second, OnCall: "ben"})
 	o.page(t, routingKey, incident42)
 	o.unlinked = []router.Place{place42("", 0)}
@@ -138,6 +140,7 @@ func TestAPageIsAskedForUntilPagerDutyHasMadeIt(t *testing.T) {
 }
 
 func TestAPageThatPagerDutyNeverMakesIsAskedForFourTimes(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, sandbox.PagerDutyConfig{})
 	o.unlinked = []router.Place{place42("", 0)}
 	o.pass(t, 3*time.Minute)
@@ -153,6 +156,7 @@ func TestAPageThatPagerDutyNeverMakesIsAskedForFourTimes(t *testing.T) {
 }
 
 func TestThePageIsFound(t *testing.T) {
+	t.Parallel()
 	second := place42("", 0)
 	second.Notifier, second.Credential = "second-line", otherKey
 	tests := []struct {
@@ -208,6 +212,7 @@ func TestThePageIsFound(t *testing.T) {
 }
 
 func TestWhatWasSaidOfAnIncidentIsPlacedByItsAlerts(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, sandbox.PagerDutyConfig{NoKeys: true})
 	o.page(t, routingKey, "somebody else's")
 	o.page(t, routingKey, incident42)
@@ -243,6 +248,7 @@ func TestWhatWasSaidOfAnIncidentIsPlacedByItsAlerts(t *testing.T) {
 }
 
 func TestBehindWhatWasPlacedTheNextIsLookedForAtOnce(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, sandbox.PagerDutyConfig{})
 	o.page(t, routingKey, incident42)
 	o.places = []router.Place{place42("", 0)}
@@ -256,6 +262,7 @@ func TestBehindWhatWasPlacedTheNextIsLookedForAtOnce(t *testing.T) {
 }
 
 func TestWhatCannotBeLookedUpIsLetGoInTheEnd(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, sandbox.PagerDutyConfig{})
 	o.postponed = []router.Postponed{{ID: 1, About: "Q1", Digest: "pagerduty/1",
 		Events: []router.Event{{Name: router.Resolve, Act: &router.Act{}}}}}
@@ -271,6 +278,7 @@ func TestWhatCannotBeLookedUpIsLetGoInTheEnd(t *testing.T) {
 }
 
 func TestWhatAProxyAnswersForPagerDutyLosesNothingThatWasSaid(t *testing.T) {
+	t.Parallel()
 	for _, proxy := range sandbox.ProxyFaults() {
 		t.Run(proxy.Name, func(t *testing.T) {
 			o := newOffice(t, sandbox.PagerDutyConfig{})
@@ -297,6 +305,7 @@ func TestWhatAProxyAnswersForPagerDutyLosesNothingThatWasSaid(t *testing.T) {
 }
 
 func TestPagerDutyIsLeftAloneWhenItAsksForThat(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		fault sandbox.Fault
@@ -343,6 +352,7 @@ func TestPagerDutyIsLeftAloneWhenItAsksForThat(t *testing.T) {
 }
 
 func TestOddAnswersOfTheRESTAPINameNothing(t *testing.T) {
+	t.Parallel()
 	for _, body := range []string{"{}", `{"incidents":[{}]}`, `{"incidents":[{"id":"../users","incident_number":3}]}`,
 		"<html>hello</html>", "[]", `{"incidents":3}`} {
 		o := newOffice(t, sandbox.PagerDutyConfig{})
@@ -356,6 +366,7 @@ func TestOddAnswersOfTheRESTAPINameNothing(t *testing.T) {
 }
 
 func TestALinkerEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, sandbox.PagerDutyConfig{})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -372,6 +383,7 @@ func TestALinkerEndsWithItsContext(t *testing.T) {
 }
 
 func TestALinkerNeedsATokenAndAnAddress(t *testing.T) {
+	t.Parallel()
 	for _, cfg := range []pagerduty.LinkerConfig{{}, {Token: "t", APIURL: "api.pagerduty.com"},
 		{Token: "t", APIURL: "https://user:word@example.com"}} {
 		if _, err := pagerduty.NewLinker(cfg, &desk{}); err == nil || strings.Contains(err.Error(), "word") {

@@ -147,6 +147,7 @@ func closed(n router.Notification) router.Notification {
 }
 
 func TestAnIncidentOpensRefreshesIsAcknowledgedAndResolves(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := failing()
 	n.Severity = router.Error
@@ -180,6 +181,7 @@ func TestAnIncidentOpensRefreshesIsAcknowledgedAndResolves(t *testing.T) {
 }
 
 func TestAnIncidentThatComesBackIsPagedAgain(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := b.sync(t, closed(b.sync(t, failing())))
 	n.Open = true
@@ -190,6 +192,7 @@ func TestAnIncidentThatComesBackIsPagedAgain(t *testing.T) {
 }
 
 func TestAnAcknowledgementDoesNotCoverWhatCameAfterIt(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := acknowledge(failing())
 	n.Incident.AcknowledgedAt = opened.Add(15 * time.Minute) // of 10 %
@@ -209,6 +212,7 @@ func TestAnAcknowledgementDoesNotCoverWhatCameAfterIt(t *testing.T) {
 }
 
 func TestAnAcknowledgementThatCameFromAPageIsNotToldToIt(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := acknowledge(b.sync(t, failing()))
 	told := []router.Entry{{N: 6, Kind: router.EntryAcknowledged}}
@@ -229,6 +233,7 @@ func TestAnAcknowledgementThatCameFromAPageIsNotToldToIt(t *testing.T) {
 }
 
 func TestAnAcknowledgementAfterOneThatWasTakenBackInPagerDutyIsTold(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := b.sync(t, acknowledge(failing()))
 	if err := b.Unacknowledge(1, ""); err != nil { // we hear of it; since PagerDuty knows, nothing is owed to it
@@ -242,6 +247,7 @@ func TestAnAcknowledgementAfterOneThatWasTakenBackInPagerDutyIsTold(t *testing.T
 }
 
 func TestAPageThatAPersonWantsIsNotAcknowledgedByWhoHadItBefore(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		wanted  time.Time
@@ -268,6 +274,7 @@ func TestAPageThatAPersonWantsIsNotAcknowledgedByWhoHadItBefore(t *testing.T) {
 
 // TestWhatALostDatabaseLeftOpenEndsWithTheFirstIncidentOfItsKey has what the bridge that is gone had made.
 func TestWhatALostDatabaseLeftOpenEndsWithTheFirstIncidentOfItsKey(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		of   func(n *router.Notification)
@@ -321,6 +328,7 @@ func (b *bench) statuses() (all []string) {
 // TestAnOpeningThatNobodyWasPagedForIsAPage has PagerDuty hold what is over here: an acknowledgement that was taken
 // back, or an opening whose end it never heard of. Whatever it is told of those notifies nobody.
 func TestAnOpeningThatNobodyWasPagedForIsAPage(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name     string
 		then     func(n *router.Notification)
@@ -372,6 +380,7 @@ func TestAnOpeningThatNobodyWasPagedForIsAPage(t *testing.T) {
 }
 
 func TestAnOpeningWhoseTriggerGotLostAfterTheOldOneWasEndedIsTriggered(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := failing()
 	n.Opening = 1
@@ -386,6 +395,7 @@ func TestAnOpeningWhoseTriggerGotLostAfterTheOldOneWasEndedIsTriggered(t *testin
 }
 
 func TestAPageWhoseFirstAnswerGotLostIsNotMadeTwice(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := failing()
 	n.Opening = 1
@@ -402,6 +412,7 @@ func TestAPageWhoseFirstAnswerGotLostIsNotMadeTwice(t *testing.T) {
 }
 
 func TestANoteSaysWhoActedElsewhere(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		cfg  pagerduty.Config
@@ -431,6 +442,7 @@ func TestANoteSaysWhoActedElsewhere(t *testing.T) {
 }
 
 func TestWhatIsOverBeforePagerDutyHeardOfItPagesNobody(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	receipt, err := b.Sync(t.Context(), closed(failing()))
 	if err != nil || receipt != (router.Receipt{}) || len(b.Calls()) != 0 {
@@ -439,6 +451,7 @@ func TestWhatIsOverBeforePagerDutyHeardOfItPagesNobody(t *testing.T) {
 }
 
 func TestWhatMayExistIsResolved(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name    string
 		receipt router.Receipt
@@ -465,6 +478,7 @@ func TestWhatMayExistIsResolved(t *testing.T) {
 }
 
 func TestAFailedAcknowledgementIsRepeated(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	b.Fail(sandbox.Fault{Skip: 1, Times: 1, Status: http.StatusBadGateway})
 	n, _ := b.fail(t, acknowledge(failing()))
@@ -498,6 +512,7 @@ func recovered(n router.Notification) router.Notification {
 }
 
 func TestANoticePagesOnlyFromErrorOn(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		n     router.Notification
@@ -540,6 +555,7 @@ func TestANoticePagesOnlyFromErrorOn(t *testing.T) {
 }
 
 func TestARecoveryOfWhatNobodyKnowsResolvesAndTellsNothingElse(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	b.sync(t, failing()) // by a flowbridge whose database was lost
 	n := recovered(notice(router.EndpointErrorRate, router.Critical))
@@ -560,6 +576,7 @@ func TestARecoveryOfWhatNobodyKnowsResolvesAndTellsNothingElse(t *testing.T) {
 }
 
 func TestSyncsOfManyDeliveriesKeepToThemselves(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{RoutingKeys: []router.Secret{otherKey}, Calls: -1})
 	var work sync.WaitGroup
 	for i := range 40 {
@@ -583,6 +600,7 @@ func TestSyncsOfManyDeliveriesKeepToThemselves(t *testing.T) {
 }
 
 func TestAnAddressThatIsNoneIsRefusedAtTheStart(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{"events.eu.pagerduty.com", "ftp://events.pagerduty.com", "https://",
 		"https://user:word@example.com", "https://example.com?x=1", "https://exa mple.com"} {
 		if _, err := pagerduty.New(pagerduty.Config{EventsURL: address}); err == nil {

@@ -11,6 +11,7 @@ import (
 // TestWhatIsSaidInTheSameSecondIsAboutTheNewPage holds that a clock of PagerDuty's that is a little behind, or that
 // counts whole seconds, does not put the name of a new page on the incident before, which had the same key.
 func TestWhatIsSaidInTheSameSecondIsAboutTheNewPage(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 	before := router.Place{Incident: 1, Known: at.Add(-time.Hour), Link: router.Link{ID: "P1", Number: 1}}
 	place := func(known time.Duration) router.Place { return router.Place{Incident: 2, Known: at.Add(known)} }
@@ -36,6 +37,7 @@ func TestWhatIsSaidInTheSameSecondIsAboutTheNewPage(t *testing.T) {
 // TestWhatIsSaidIsAboutTheIncidentThatWasMadeForAPage holds that an act on a page which has no name yet does not fall
 // on the next one with its key, though that was there already when the person acted.
 func TestWhatIsSaidIsAboutTheIncidentThatWasMadeForAPage(t *testing.T) {
+	t.Parallel()
 	made := time.Date(2026, 3, 2, 12, 1, 49, 0, time.UTC)
 	first := router.Place{Incident: 1, Known: made.Add(400 * time.Millisecond)}
 	next := router.Place{Incident: 2, Known: made.Add(time.Second), Open: true}

@@ -22,6 +22,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // TestWhatPagerDutyIsSent holds every request of a Sync as it goes over the wire, with the key struck out. The
 // stand-in refuses what the real PagerDuty refuses.
 func TestWhatPagerDutyIsSent(t *testing.T) {
+	t.Parallel()
 	told := router.Receipt{Own: dedup(incident42), Open: true, Told: 3, Severity: router.Error}
 	tests := map[string]func() router.Notification{
 		"opened": func() router.Notification {
@@ -191,6 +192,7 @@ func fields(count int) (out []router.Field) {
 }
 
 func TestTheLongestEventFits(t *testing.T) {
+	t.Parallel()
 	for _, count := range []int{0, 200} {
 		b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 		n := long(failing(), count)
@@ -221,6 +223,7 @@ func TestTheLongestEventFits(t *testing.T) {
 }
 
 func TestTheNumberIsNeverCutOffASummary(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
 	n := failing()
 	n.Incident.FlowName = strings.Repeat("LONG ", 1000)

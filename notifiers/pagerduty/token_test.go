@@ -11,6 +11,7 @@ import (
 
 // TestARestTokenThatIsReplacedNeedNotWaitForTheOldOne has PagerDuty refuse the first, which is left alone for minutes.
 func TestARestTokenThatIsReplacedNeedNotWaitForTheOldOne(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, sandbox.PagerDutyConfig{OnCall: "ben"})
 	var held atomic.Value
 	held.Store(router.Secret("revoked"))

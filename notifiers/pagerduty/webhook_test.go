@@ -202,6 +202,7 @@ func send(h http.Handler, body, signature string) int {
 func sign(body string) string { return sandbox.SignWebhook(webhookSecret, []byte(body)) }
 
 func TestWhatPeopleDoInPagerDutyBecomesActs(t *testing.T) {
+	t.Parallel()
 	merged := func(summary string) map[string]any {
 		return map[string]any{"resolve_reason": map[string]any{"type": "merge_resolve_reason",
 			"incident": map[string]any{"id": "Q5", "summary": summary,
@@ -326,6 +327,7 @@ func TestWhatPeopleDoInPagerDutyBecomesActs(t *testing.T) {
 }
 
 func TestAWebhookIsAnswered(t *testing.T) {
+	t.Parallel()
 	body := hook("1", "incident.resolved", "ben", nil)
 	theirs := hook("1", "incident.resolved", "ben", map[string]any{"incident_key": nil})
 	broken := errors.New("the disk is full")
@@ -378,6 +380,7 @@ func TestAWebhookIsAnswered(t *testing.T) {
 // TestAnActOnAPageOfBeforeNamesNoPage is for what PagerDuty called a page before it was opened anew. Who reopens it
 // takes its key.
 func TestAnActOnAPageOfBeforeNamesNoPage(t *testing.T) {
+	t.Parallel()
 	before := place42("Q7", 7)
 	before.Notifier, before.Key = "", ""
 	for kind, want := range map[string]string{"incident.reopened": incident42, "incident.acknowledged": "",
@@ -395,6 +398,7 @@ func TestAnActOnAPageOfBeforeNamesNoPage(t *testing.T) {
 }
 
 func TestWhatFollowsSomethingPostponedIsPostponedToo(t *testing.T) {
+	t.Parallel()
 	d := &desk{}
 	h := newHooks(t, d, pagerduty.WebhookConfig{Lookups: true})
 	for i, kind := range []string{"incident.acknowledged", "incident.resolved"} {
@@ -410,6 +414,7 @@ func TestWhatFollowsSomethingPostponedIsPostponedToo(t *testing.T) {
 }
 
 func TestWhatWasPostponedWhileThereWasATokenHoldsNothingBackWithoutOne(t *testing.T) {
+	t.Parallel()
 	d := &desk{}
 	body := hook("1", "incident.acknowledged", "ben", nil)
 	send(newHooks(t, d, pagerduty.WebhookConfig{Lookups: true}), body, sign(body))
@@ -425,6 +430,7 @@ func TestWhatWasPostponedWhileThereWasATokenHoldsNothingBackWithoutOne(t *testin
 }
 
 func TestEmptySecretsAreRefusedAtTheStart(t *testing.T) {
+	t.Parallel()
 	for _, secrets := range [][]router.Secret{nil, {""}, {"a", " "}} {
 		if _, err := pagerduty.NewWebhooks(pagerduty.WebhookConfig{Secrets: secrets}, &desk{}); err == nil {
 			t.Errorf("%q are taken for secrets", secrets)
@@ -435,6 +441,7 @@ func TestEmptySecretsAreRefusedAtTheStart(t *testing.T) {
 // TestSignaturesAreJudgedAsTheLibraryDoes holds wherever the library is right: it knows one secret, takes an empty one,
 // and does not trim.
 func TestSignaturesAreJudgedAsTheLibraryDoes(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		body := rapid.SliceOfN(rapid.Byte(), 1, 50).Draw(t, "body")
 		secret := rapid.StringN(1, 10, 20).Draw(t, "secret")

@@ -17,6 +17,7 @@ import (
 )
 
 func TestAPressIsOnDiskBeforeItIsAnswered(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	sent := d.press(sandbox.Press{Action: "acknowledge", User: "U0SAM"})
@@ -58,6 +59,7 @@ func TestAPressIsOnDiskBeforeItIsAnswered(t *testing.T) {
 }
 
 func TestAPressHappenedWhenItWasPressed(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	now := d.clock()
@@ -85,6 +87,7 @@ func TestAPressHappenedWhenItWasPressed(t *testing.T) {
 }
 
 func TestATimeThatIsNoneIsNone(t *testing.T) {
+	t.Parallel()
 	for ts, want := range map[string]int64{
 		"1773457260.123456": 1773457260123456, "1773457260.5": 1773457260500000, "1773457260": 1773457260000000,
 		"1773457260.1234567": 1773457260123456,
@@ -101,6 +104,7 @@ func TestATimeThatIsNoneIsNone(t *testing.T) {
 }
 
 func TestWithTheScopePeopleAreCalledAsTheyShow(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, func(there *sandbox.SlackConfig, _ *ReceiverConfig) {
 		there.Scopes = []string{"chat:write", "users:read"}
 	})
@@ -124,6 +128,7 @@ func TestWithTheScopePeopleAreCalledAsTheyShow(t *testing.T) {
 }
 
 func TestEveryButtonIsAnAct(t *testing.T) {
+	t.Parallel()
 	silence := func(span time.Duration) func(*desk) *router.Silence {
 		return func(d *desk) *router.Silence {
 			s := &router.Silence{
@@ -186,6 +191,7 @@ func TestEveryButtonIsAnAct(t *testing.T) {
 
 // TestACardOffersWhatMayHappen compares the buttons of every card with what the domain says of their acts.
 func TestACardOffersWhatMayHappen(t *testing.T) {
+	t.Parallel()
 	for name, n := range cards() {
 		if n.Incident == nil {
 			continue
@@ -219,6 +225,7 @@ func TestACardOffersWhatMayHappen(t *testing.T) {
 }
 
 func TestEveryReasonToRefuseAnActHasWords(t *testing.T) {
+	t.Parallel()
 	inc := router.Incident{ResolvedBy: "Sam", AcknowledgedBy: "Sam", ResolvedAt: began, AcknowledgedAt: began}
 	said := map[string]router.Refusal{}
 	for _, why := range router.Refusals() {
@@ -236,6 +243,7 @@ func TestEveryReasonToRefuseAnActHasWords(t *testing.T) {
 }
 
 func TestADoubleClickOnSilenceIsOneSilence(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	d.press(sandbox.Press{Action: "silence", Option: 0, User: "U0SAM"})
@@ -271,6 +279,7 @@ func TestADoubleClickOnSilenceIsOneSilence(t *testing.T) {
 }
 
 func TestASilenceOfACardWithSeveralSignalsIsOfTheWholeFlow(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(cards()["by-flow-with-words-of-the-rule"])
 	d.press(sandbox.Press{Action: "silence"})
@@ -280,6 +289,7 @@ func TestASilenceOfACardWithSeveralSignalsIsOfTheWholeFlow(t *testing.T) {
 }
 
 func TestWhoIsNotOnTheListIsTold(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name  string
 		list  []string
@@ -326,6 +336,7 @@ func TestWhoIsNotOnTheListIsTold(t *testing.T) {
 }
 
 func TestARenamedNotifierLetsNobodyElseIn(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	d.allow, d.renamed = []string{"U0SAM"}, "payments-room"
@@ -340,6 +351,7 @@ func TestARenamedNotifierLetsNobodyElseIn(t *testing.T) {
 }
 
 func TestAGroupIsAskedForOnceInAWhile(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	d.allow = []string{"S0ONCALL"}
@@ -371,6 +383,7 @@ func TestAGroupIsAskedForOnceInAWhile(t *testing.T) {
 }
 
 func TestWhatNoLongerAppliesIsToldToThePerson(t *testing.T) {
+	t.Parallel()
 	byMeta := resolvedOne()
 	byHand := cards()["resolved-by-hand"]
 	for name, test := range map[string]struct {
@@ -417,6 +430,7 @@ func TestWhatNoLongerAppliesIsToldToThePerson(t *testing.T) {
 }
 
 func TestWhoWasSlowerThanMetaIsTold(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	d.ledger.appended = func(l *ledger, _ time.Time) { // the recovery stood in the journal before the press
@@ -432,6 +446,7 @@ func TestWhoWasSlowerThanMetaIsTold(t *testing.T) {
 }
 
 func TestWhoseActTookIsToldNothing(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	looked := make(chan struct{})

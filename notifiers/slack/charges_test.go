@@ -13,6 +13,7 @@ import (
 // arrived. Only where an attempt was lost is more charged than called: whether a message is there shows when it is
 // looked for.
 func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
+	t.Parallel()
 	over := func(n router.Notification) router.Notification {
 		inc, alerts := *n.Incident, append([]router.Alert{}, n.Alerts...)
 		inc.State, inc.ResolvedAt = router.IncidentResolved, began.Add(5*time.Minute)
@@ -162,6 +163,7 @@ func callsOf(w *world, from int) (posts, edits int) {
 
 // TestTheBudgetOfEditsStaysUnderTheLimit holds that in no minute more edits are made than Slack takes of an app.
 func TestTheBudgetOfEditsStaysUnderTheLimit(t *testing.T) {
+	t.Parallel()
 	if got := updateBurst + int(time.Minute/updateEvery); got > 50 {
 		t.Errorf("%d edits in a minute, 50 are allowed", got)
 	}

@@ -24,6 +24,7 @@ func newReplaceable(first router.Secret) *replaceable {
 func (r *replaceable) now() router.Secret { return r.Load().(router.Secret) }
 
 func TestAnAppTokenThatIsReplacedIsConnectedWith(t *testing.T) {
+	t.Parallel()
 	held := newReplaceable(appToken)
 	d := newDesk(t, func(_ *sandbox.SlackConfig, cfg *ReceiverConfig) {
 		cfg.SigningSecret, cfg.AppToken, cfg.AppTokenNow = "", appToken, held.now
@@ -55,6 +56,7 @@ func TestAnAppTokenThatIsReplacedIsConnectedWith(t *testing.T) {
 }
 
 func TestABotTokenThatIsReplacedIsUsedWithTheNextSync(t *testing.T) {
+	t.Parallel()
 	held := newReplaceable(token)
 	w := newWorld(t, func(_ *sandbox.SlackConfig, here *Config) { here.TokenNow = held.now })
 	receipt := w.sync(opened())
@@ -67,6 +69,7 @@ func TestABotTokenThatIsReplacedIsUsedWithTheNextSync(t *testing.T) {
 }
 
 func TestNeitherTokenIsInAnError(t *testing.T) {
+	t.Parallel()
 	held := newReplaceable(token)
 	w := newWorld(t, func(_ *sandbox.SlackConfig, here *Config) { here.TokenNow = held.now })
 	w.sync(opened())

@@ -15,6 +15,7 @@ import (
 )
 
 func TestCommandsAreUnderstood(t *testing.T) {
+	t.Parallel()
 	type read struct {
 		Word     string
 		Incident int64
@@ -66,6 +67,7 @@ func TestCommandsAreUnderstood(t *testing.T) {
 }
 
 func TestTheCommandShowsWhatIsOpen(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	if got, want := d.write(""), ":white_check_mark: Nothing is open."; got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -91,6 +93,7 @@ func TestTheCommandShowsWhatIsOpen(t *testing.T) {
 }
 
 func TestTheListIsBounded(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	for i := int64(1); i <= 40; i++ {
 		d.ledger.set(with(longest(), func(_ *router.Notification, inc *router.Incident) { inc.Number = i }),
@@ -104,6 +107,7 @@ func TestTheListIsBounded(t *testing.T) {
 }
 
 func TestTheCommandActs(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		now              router.Notification
 		text, act, wants string
@@ -141,6 +145,7 @@ func TestTheCommandActs(t *testing.T) {
 }
 
 func TestTheListHoldsForCommandsToo(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	d.allow = []string{"U0BOB"}
@@ -165,6 +170,7 @@ func TestTheListHoldsForCommandsToo(t *testing.T) {
 }
 
 func TestTheSameCommandTwiceIsTwoRequests(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	sent, err := d.slack.Write(t.Context(), sandbox.Command{Text: "ack 42"})
@@ -205,6 +211,7 @@ func FuzzReadCommand(f *testing.F) {
 }
 
 func TestDistance(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		a, b string
 		want int

@@ -48,6 +48,7 @@ func newsOf(n int) router.Notification {
 }
 
 func TestManyNewsAreOneMessage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.sync(newsOf(200))
 	if r.Digest == "" || ownOf(r).TS != "" || r.Open {
@@ -72,6 +73,7 @@ func TestManyNewsAreOneMessage(t *testing.T) {
 }
 
 func TestADigestStandsForManyCards(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.sync(digestOf(33, false))
 	if r.Digest == "" || ownOf(r).TS != "" || !r.Open || !strings.HasPrefix(ownOf(r).Channel, "C") {
@@ -101,6 +103,7 @@ func TestADigestStandsForManyCards(t *testing.T) {
 }
 
 func TestWhatADigestToldOf(t *testing.T) {
+	t.Parallel()
 	told := router.Receipt{Digest: "17.1", Open: true}
 	t.Run("gets a card of its own when it gets worse", func(t *testing.T) {
 		w := newWorld(t)
@@ -144,6 +147,7 @@ func TestWhatADigestToldOf(t *testing.T) {
 }
 
 func TestADigestOfAnySizeFits(t *testing.T) {
+	t.Parallel()
 	for _, recovered := range []bool{false, true} {
 		w := newWorld(t)
 		n := digestOf(router.DigestSize, recovered)
@@ -163,6 +167,7 @@ func TestADigestOfAnySizeFits(t *testing.T) {
 }
 
 func TestADigestThatSlackDoesNotTake(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", Times: 1, OKFalse: "invalid_auth"})
 	r, err := w.fail(digestOf(33, false))
@@ -181,6 +186,7 @@ func lost(n router.Notification, r router.Receipt) router.Notification {
 }
 
 func TestADigestWhoseAnswerWasLostIsLookedFor(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []sandbox.Fault{{EOF: true}, {OKFalse: "internal_error"}, {Status: 403}} {
 		for _, accepted := range []bool{true, false} {
 			testLostDigest(t, fault, accepted)
@@ -218,6 +224,7 @@ func testLostDigest(t *testing.T, fault sandbox.Fault, accepted bool) {
 }
 
 func TestALookForADigestThatFails(t *testing.T) {
+	t.Parallel()
 	unsure := router.Receipt{Unsure: true}
 	t.Run("is repeated", func(t *testing.T) {
 		w := newWorld(t)

@@ -35,6 +35,7 @@ func outcome(err error) string {
 const day = 24 * time.Hour
 
 func TestAnswersSayWhatHappensNext(t *testing.T) {
+	t.Parallel()
 	const proxy = "not an answer of Slack's"
 	tests := []struct {
 		fault  sandbox.Fault
@@ -133,6 +134,7 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 }
 
 func TestAfter429NothingIsSentUntilItIsOver(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", Status: 429, RetryAfter: 30 * time.Second, Times: 1})
 	w.fail(opened())
@@ -152,6 +154,7 @@ func TestAfter429NothingIsSentUntilItIsOver(t *testing.T) {
 }
 
 func TestAWaitThatNobodyCanHaveMeantEndsAfterMinutes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := after(w.sync(opened()), 2, escalated())
 	w.slack.Fail(sandbox.Fault{Method: "chat.update", Status: http.StatusTooManyRequests, RetryAfter: 1000 * time.Hour,
@@ -166,6 +169,7 @@ func TestAWaitThatNobodyCanHaveMeantEndsAfterMinutes(t *testing.T) {
 }
 
 func TestRetryAfterIsReadAndBelievedForMinutes(t *testing.T) {
+	t.Parallel()
 	now := began
 	for header, want := range map[string]time.Duration{
 		"30": 30 * time.Second, " 1.5 ": 1500 * time.Millisecond, "300": 5 * time.Minute, "86400": 5 * time.Minute,
@@ -183,6 +187,7 @@ func TestRetryAfterIsReadAndBelievedForMinutes(t *testing.T) {
 }
 
 func TestA429OfOneChannelKeepsNoOtherFromBeingEdited(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(there *sandbox.SlackConfig, _ *Config) { there.Channels = append(there.Channels, "#ops") })
 	other := opened()
 	other.Delivery, other.Target.Address = 8, "#ops"
@@ -198,6 +203,7 @@ func TestA429OfOneChannelKeepsNoOtherFromBeingEdited(t *testing.T) {
 }
 
 func TestALimitedUpdateComesBackWithTheNewestState(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(there *sandbox.SlackConfig, _ *Config) { there.NoLimits, there.Updates = false, 1 })
 	r := w.sync(opened())
 	r = w.sync(after(r, 1, escalated()))
@@ -214,7 +220,8 @@ func TestALimitedUpdateComesBackWithTheNewestState(t *testing.T) {
 }
 
 func TestASyncEndsWithItsTime(t *testing.T) {
-	w := newWorld(t, func(_ *sandbox.SlackConfig, here *Config) { here.Timeout = 50 * time.Millisecond })
+	t.Parallel()
+	w := newWorld(t, func(_ *sandbox.SlackConfig, here *Config) { here.Timeout = 2 * time.Second })
 	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", Hang: true, AfterAccept: true, Times: 1})
 	r, err := w.fail(opened())
 	if outcome(err) != "retry" || !strings.Contains(err.Error(), "no answer in time") || !r.Unsure {
@@ -246,6 +253,7 @@ func TestASyncEndsWithItsTime(t *testing.T) {
 }
 
 func TestNobodyThereIsNoDoubt(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -264,6 +272,7 @@ func TestNobodyThereIsNoDoubt(t *testing.T) {
 }
 
 func TestAnUntrustedServerIsToldNothing(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewUnstartedServer(sandbox.NewSlack(sandbox.SlackConfig{Token: token}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
@@ -279,6 +288,7 @@ func TestAnUntrustedServerIsToldNothing(t *testing.T) {
 }
 
 func TestAnEndlessAnswerIsCut(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		chunk := []byte(strings.Repeat(" ", 1<<16))
 		for range 2 * maxBody >> 16 {
@@ -299,6 +309,7 @@ func TestAnEndlessAnswerIsCut(t *testing.T) {
 }
 
 func TestAnArchivedChannelNeedsAPerson(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.slack.Archive("#payments", true)
 	if r, err := w.fail(opened()); outcome(err) != "park" || r != (router.Receipt{}) {
@@ -314,6 +325,7 @@ func TestAnArchivedChannelNeedsAPerson(t *testing.T) {
 }
 
 func TestTheAppJoinsAPublicChannelOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.slack.Invite("#payments", false)
 	r := w.sync(opened())
@@ -341,6 +353,7 @@ func TestTheAppJoinsAPublicChannelOnce(t *testing.T) {
 }
 
 func TestARefusedCardIsToldInPlainWords(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", OKFalse: "invalid_blocks", Times: 1})
 	r := w.sync(opened())
@@ -361,6 +374,7 @@ func TestARefusedCardIsToldInPlainWords(t *testing.T) {
 }
 
 func TestNewSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	tests := map[string]Config{
 		"no bot token":              {},
 		"is no http or https URL":   {Token: token, APIURL: "ftp://user:password@example.com"},

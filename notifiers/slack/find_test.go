@@ -26,6 +26,7 @@ func (w *world) lostCard(crash bool) router.Notification {
 }
 
 func TestACardInAPrivateChannelIsFoundAfterACrash(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		scopes string
 		knows  func(context.Context, string) (string, error) // what receipts say
@@ -56,6 +57,7 @@ func TestACardInAPrivateChannelIsFoundAfterACrash(t *testing.T) {
 }
 
 func TestWithoutTheScopeForPrivateChannelsPublicOnesAreFound(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(there *sandbox.SlackConfig, _ *Config) {
 		there.Scopes = []string{"chat:write", "channels:read", "channels:history"}
 	})
@@ -66,6 +68,7 @@ func TestWithoutTheScopeForPrivateChannelsPublicOnesAreFound(t *testing.T) {
 }
 
 func TestAnIDThatAReceiptKnowsServesOthersOfThatChannel(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(there *sandbox.SlackConfig, _ *Config) {
 		there.Channels, there.Private = nil, []string{"#payments"}
 		there.Scopes = []string{"chat:write", "groups:history"} // it cannot be found by its name
@@ -82,6 +85,7 @@ func TestAnIDThatAReceiptKnowsServesOthersOfThatChannel(t *testing.T) {
 }
 
 func TestACardIsFoundBelowManyNewerMessages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := w.lostCard(true)
 	w.slack.Talk("#payments", 1200)
@@ -92,6 +96,7 @@ func TestACardIsFoundBelowManyNewerMessages(t *testing.T) {
 }
 
 func TestTheLookForACardGoesBackToTheAttemptAndNoFurther(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.pass(-24 * time.Hour)
 	w.slack.Talk("#payments", 500)
@@ -106,6 +111,7 @@ func TestTheLookForACardGoesBackToTheAttemptAndNoFurther(t *testing.T) {
 }
 
 func TestAChannelTooBusyToLookThroughIsToldOnceMore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := w.lostCard(true)
 	w.slack.Talk("#payments", maxPages*pageSize)

@@ -62,6 +62,7 @@ func (w *world) roots() (list []sandbox.Message) {
 const leadsOn = ":arrow_right: Slack lets nobody edit this card any more"
 
 func TestWhereEditsAreRefusedANewCardComesForARiseAndForTheEndOnly(t *testing.T) {
+	t.Parallel()
 	for _, code := range []string{"edit_window_closed", "cant_update_message"} {
 		t.Run(code, func(t *testing.T) {
 			w := newWorld(t)
@@ -113,6 +114,7 @@ func TestWhereEditsAreRefusedANewCardComesForARiseAndForTheEndOnly(t *testing.T)
 }
 
 func TestANewCardInPlaceOfAFrozenOneIsEditedAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(there *sandbox.SlackConfig, _ *Config) { there.EditWindow = 5 * time.Minute })
 	steps := outage()
 	r := w.sync(steps[0])
@@ -136,6 +138,7 @@ func TestANewCardInPlaceOfAFrozenOneIsEditedAgain(t *testing.T) {
 // TestACardInPlaceOfAFrozenOneIsPostedOnceWhateverEndsTheAttempt loses the answer of each post in turn, and whole
 // attempts.
 func TestACardInPlaceOfAFrozenOneIsPostedOnceWhateverEndsTheAttempt(t *testing.T) {
+	t.Parallel()
 	for lost := range 12 {
 		for _, accepted := range []bool{true, false} {
 			for _, crash := range []bool{true, false} {
@@ -184,6 +187,7 @@ func TestACardInPlaceOfAFrozenOneIsPostedOnceWhateverEndsTheAttempt(t *testing.T
 // TestACardThatACrashHidIsFollowedWhereEditsAreAllowedAgain is for an attempt that posted another card and died: the
 // next finds that the old one can be edited, and must not leave the newer one to say for ever what was true then.
 func TestACardThatACrashHidIsFollowedWhereEditsAreAllowedAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	steps := outage()
 	r := w.sync(owed(steps, 0, router.Receipt{}, 1))
@@ -207,6 +211,7 @@ func TestACardThatACrashHidIsFollowedWhereEditsAreAllowedAgain(t *testing.T) {
 }
 
 func TestTheButtonsOfAFrozenCardWork(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	old := d.receipt
@@ -252,6 +257,7 @@ func (w *world) onCard(ts string) string {
 }
 
 func TestWhatAThreadDoesNotTakeTheCardSays(t *testing.T) {
+	t.Parallel()
 	for _, code := range []string{
 		"cannot_reply_to_message", "restricted_action_thread_locked", "restricted_action_non_threadable_channel",
 		"restricted_action_read_only_channel",
@@ -288,6 +294,7 @@ func TestWhatAThreadDoesNotTakeTheCardSays(t *testing.T) {
 }
 
 func TestACardInPlaceOfOneWhoseThreadWasLockedHasItsLines(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	steps := outage()
 	r := w.sync(steps[0])
@@ -302,6 +309,7 @@ func TestACardInPlaceOfOneWhoseThreadWasLockedHasItsLines(t *testing.T) {
 }
 
 func TestNeitherAnEditNorAReplyNeedsAPerson(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.slack.Fail(sandbox.Fault{Method: "chat.update", OKFalse: "edit_window_closed"})
 	w.slack.LockThread("#payments", "", "cannot_reply_to_message")

@@ -12,6 +12,7 @@ import (
 
 // TestNothingElseIsCalledOnTheWordOfARequest holds that the address of a request can lead to Slack and nowhere else.
 func TestNothingElseIsCalledOnTheWordOfARequest(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		api, address string
 		want         bool
@@ -47,6 +48,7 @@ func TestNothingElseIsCalledOnTheWordOfARequest(t *testing.T) {
 }
 
 func TestAnAddressThatLeadsElsewhereIsNotFollowed(t *testing.T) {
+	t.Parallel()
 	elsewhere := httptest.NewServer(
 		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was followed") }))
 	defer elsewhere.Close()
@@ -63,6 +65,7 @@ func TestAnAddressThatLeadsElsewhereIsNotFollowed(t *testing.T) {
 }
 
 func TestATellingIsTriedTwice(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	d.card(acked())

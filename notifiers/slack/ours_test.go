@@ -32,6 +32,7 @@ func (r registry) GetUserInfoContext(context.Context, string, ...slack.GetUserIn
 }
 
 func TestWhoIsOfTheHouse(t *testing.T) {
+	t.Parallel()
 	alone := identity{team: "T1"}
 	inGrid := identity{team: "T1", enterprise: "E1"}
 	orgWide := identity{team: "E1", enterprise: "E1", orgWide: true}
@@ -101,6 +102,7 @@ func TestWhoIsOfTheHouse(t *testing.T) {
 }
 
 func TestWhoIsOfTheHouseIsAskedAgainWhereSlackFailed(t *testing.T) {
+	t.Parallel()
 	r := &registry{self: identity{team: "T1", enterprise: "E1"}, fault: errors.New("no route")}
 	p := newPeople(r, time.Now)
 	from := origin{team: "T1", enterprise: "E1", user: "U1", home: "T3"}
@@ -128,6 +130,7 @@ func grid(t *testing.T, orgWide bool) *desk {
 }
 
 func TestAGridIsOneHouseAndWhoSharesAChannelWithItIsAGuest(t *testing.T) {
+	t.Parallel()
 	for _, orgWide := range []bool{false, true} {
 		d := grid(t, orgWide)
 		if sent := d.press(sandbox.Press{Action: "acknowledge", User: "U0SIB"}); sent.Status != http.StatusOK {
@@ -150,6 +153,7 @@ func TestAGridIsOneHouseAndWhoSharesAChannelWithItIsAGuest(t *testing.T) {
 }
 
 func TestAnAppOfAWholeGridHearsEachOfItsWorkspaces(t *testing.T) {
+	t.Parallel()
 	d := grid(t, true)
 	if sent := d.press(sandbox.Press{Action: "acknowledge", User: "U0SIB",
 		Team: "T0SIBLING"}); sent.Status != http.StatusOK || len(d.ledger.stored()) != 1 {
@@ -166,6 +170,7 @@ func TestAnAppOfAWholeGridHearsEachOfItsWorkspaces(t *testing.T) {
 }
 
 func TestAGuestOfAWorkspaceWithoutAGridMayLookAndNotAct(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, func(there *sandbox.SlackConfig, _ *ReceiverConfig) {
 		there.Strangers = map[string]sandbox.Home{"U0ALIEN": {Team: "T0ALIEN"}}
 	})

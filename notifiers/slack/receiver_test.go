@@ -17,6 +17,7 @@ import (
 )
 
 func TestALinkIsAnsweredAndIgnored(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(escalated())
 	for _, id := range []string{"runbook", "flow", "details", "pagerduty-1"} {
@@ -31,6 +32,7 @@ func TestALinkIsAnsweredAndIgnored(t *testing.T) {
 }
 
 func TestOtherWorkspacesAreRefused(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	if sent := d.press(sandbox.Press{Action: "acknowledge", Team: "T0OTHER"}); sent.Status != http.StatusForbidden {
@@ -47,6 +49,7 @@ func TestOtherWorkspacesAreRefused(t *testing.T) {
 }
 
 func TestStrangersDoNotFillTheLog(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	for range 50 {
 		resp, err := http.Post(d.address+"/slack/actions", "application/x-www-form-urlencoded",
@@ -66,6 +69,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 }
 
 func TestOnlyWhatSlackSignedLatelyIsTaken(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	form := url.Values{"command": {"/flows"}, "text": {"ack 42"}, "team_id": {"T0SANDBOX"}, "user_id": {"U0SAM"},
@@ -126,6 +130,7 @@ func TestOnlyWhatSlackSignedLatelyIsTaken(t *testing.T) {
 }
 
 func TestAReceiverWantsItsSecrets(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		cfg  ReceiverConfig
 		says string
@@ -149,6 +154,7 @@ func TestAReceiverWantsItsSecrets(t *testing.T) {
 }
 
 func TestAStorageThatFailsIsToldToThePerson(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.card(opened())
 	d.ledger.refuse = errors.New("disk full at /var/lib/secret-path")
@@ -162,6 +168,7 @@ func TestAStorageThatFailsIsToldToThePerson(t *testing.T) {
 }
 
 func TestWhateverIsSlowSlackIsAnsweredInTime(t *testing.T) {
+	t.Parallel()
 	if answerIn+500*time.Millisecond > 3*time.Second {
 		t.Error("Slack waits 3 s")
 	}

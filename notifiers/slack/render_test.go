@@ -357,6 +357,7 @@ func cards() map[string]router.Notification {
 }
 
 func TestCardsLookAsTheyShould(t *testing.T) {
+	t.Parallel()
 	for name, n := range cards() {
 		t.Run(name, func(t *testing.T) {
 			c := render(&n, name != "without-buttons")
@@ -384,6 +385,7 @@ func TestCardsLookAsTheyShould(t *testing.T) {
 }
 
 func TestSlackTakesEveryCard(t *testing.T) {
+	t.Parallel()
 	for name, n := range cards() {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -408,6 +410,7 @@ func TestSlackTakesEveryCard(t *testing.T) {
 var jsonEscapes = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&", `\u001b`, "\x1b", `\u202e`, "\u202E")
 
 func TestWhatMattersLeastGoesFirst(t *testing.T) {
+	t.Parallel()
 	p := &parts{prefix: "x/"}
 	p.section(needed, "head", strings.Repeat("h", 40))
 	p.section(helpful, "table", strings.Repeat("t", 40))
@@ -427,6 +430,7 @@ func TestWhatMattersLeastGoesFirst(t *testing.T) {
 }
 
 func TestAValueIsCutWithoutBreakingAnEntity(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		in   string
 		most int
@@ -486,6 +490,7 @@ func golden(t *testing.T, name string, v any) {
 }
 
 func TestWhoWasPagedGoesOnInTheLineOfWhatPagedThem(t *testing.T) {
+	t.Parallel()
 	n := escalated()
 	paged := entry(3, router.EntryPaged, "Paged payments-oncall")
 	paged.Event = n.Timeline[0].Event

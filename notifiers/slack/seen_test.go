@@ -10,6 +10,7 @@ import (
 // TestACommandIsAnsweredOnceItsActShows has the fold come to an act with the third look at its incident: whoever writes
 // the next command sees it.
 func TestACommandIsAnsweredOnceItsActShows(t *testing.T) {
+	t.Parallel()
 	entry := func(kind router.EntryKind) func(*router.IncidentDetail, time.Time) {
 		return func(inc *router.IncidentDetail, at time.Time) {
 			inc.Timeline = append(inc.Timeline, router.Entry{Kind: kind, At: at, N: 99})

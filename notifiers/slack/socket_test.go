@@ -31,6 +31,7 @@ func (d *desk) connected(n int) {
 }
 
 func TestTheSocketCarriesPressesAndCommands(t *testing.T) {
+	t.Parallel()
 	d := socketDesk(t)
 	d.card(opened())
 	sent := d.press(sandbox.Press{Action: "acknowledge", User: "U0SAM"})
@@ -64,6 +65,7 @@ func TestTheSocketCarriesPressesAndCommands(t *testing.T) {
 }
 
 func TestAConnectionThatEndsIsFollowedByAnother(t *testing.T) {
+	t.Parallel()
 	d := socketDesk(t)
 	d.card(opened())
 	for _, politely := range []bool{true, false, true, false} {
@@ -93,6 +95,7 @@ func TestAConnectionThatEndsIsFollowedByAnother(t *testing.T) {
 }
 
 func TestWithAWrongTokenTheReceiverTriesAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, func(there *sandbox.SlackConfig, cfg *ReceiverConfig) {
 		cfg.AppToken, there.AppToken = "xapp-wrong", appToken
 	})
@@ -120,6 +123,7 @@ func TestWithAWrongTokenTheReceiverTriesAgainAndAgain(t *testing.T) {
 }
 
 func TestWithASlackThatIsDownTheReceiverWaits(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, func(_ *sandbox.SlackConfig, cfg *ReceiverConfig) { cfg.AppToken = appToken })
 	d.connected(1)
 	d.slack.Fail(sandbox.Fault{Method: "apps.connections.open", Status: http.StatusServiceUnavailable, Times: 2})
@@ -128,6 +132,7 @@ func TestWithASlackThatIsDownTheReceiverWaits(t *testing.T) {
 }
 
 func TestAnActGoesOnWhenItsConnectionEnds(t *testing.T) {
+	t.Parallel()
 	d := socketDesk(t)
 	d.card(opened())
 	at, release := make(chan struct{}), make(chan struct{})
@@ -198,6 +203,7 @@ func patientDesk(t *testing.T, queue int) *desk {
 }
 
 func TestManyMayPressAtATime(t *testing.T) {
+	t.Parallel()
 	const people = 4 * socketAtOnce
 	d := patientDesk(t, socketQueue)
 	if got := d.crowd(people, people,
@@ -210,6 +216,7 @@ func TestManyMayPressAtATime(t *testing.T) {
 }
 
 func TestWhatIsTooMuchAtATimeIsSaid(t *testing.T) {
+	t.Parallel()
 	const queue, more = 4, 5
 	d := patientDesk(t, queue)
 	const taken = socketAtOnce + queue

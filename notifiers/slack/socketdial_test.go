@@ -47,6 +47,7 @@ func endless(t *testing.T, beginning string) (address string) {
 }
 
 func TestAHandshakeWithoutAnEndIsGivenUp(t *testing.T) {
+	t.Parallel()
 	switching := endless(t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
 	proxy := endless(t, "HTTP/1.1 200 Connection established\r\n")
 	for name, tt := range map[string]struct{ at, proxy string }{
@@ -72,6 +73,7 @@ func TestAHandshakeWithoutAnEndIsGivenUp(t *testing.T) {
 
 // TestAConnectionThatStandsMayBringMore sends messages that are larger together than a handshake may be.
 func TestAConnectionThatStandsMayBringMore(t *testing.T) {
+	t.Parallel()
 	message := bytes.Repeat([]byte("m"), 60<<10)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
@@ -110,6 +112,7 @@ func TestAConnectionThatStandsMayBringMore(t *testing.T) {
 
 // TestTheReceiverSaysThatAHandshakeHasNoEnd stands where Slack is, and names such a server.
 func TestTheReceiverSaysThatAHandshakeHasNoEnd(t *testing.T) {
+	t.Parallel()
 	at := endless(t, "HTTP/1.1 101 Switching Protocols\r\n")
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

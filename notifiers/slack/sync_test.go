@@ -14,6 +14,7 @@ import (
 )
 
 func TestAnIncidentIsOneMessageWithItsTimelineBelow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	var r router.Receipt
 	steps := []struct {
@@ -66,6 +67,7 @@ func TestAnIncidentIsOneMessageWithItsTimelineBelow(t *testing.T) {
 // TestPeopleAreCalledWhenItOpensAndGetsWorse: neither new numbers nor an acknowledgement call anybody, nor does what
 // the channel sees for the first time call twice.
 func TestPeopleAreCalledWhenItOpensAndGetsWorse(t *testing.T) {
+	t.Parallel()
 	mention := func(n router.Notification) router.Notification {
 		n.Alerts = slices.Clone(n.Alerts)
 		for i := range n.Alerts {
@@ -120,6 +122,7 @@ func TestPeopleAreCalledWhenItOpensAndGetsWorse(t *testing.T) {
 }
 
 func TestWhatWasOverBeforeItCouldBeToldIsOneLine(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := cards()["missed"]
 	n.Receipt, n.MayExist = router.Receipt{}, false
@@ -135,6 +138,7 @@ func TestWhatWasOverBeforeItCouldBeToldIsOneLine(t *testing.T) {
 }
 
 func TestAReopenedIncidentIsSeen(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.sync(opened())
 	r = w.sync(after(r, 1, with(resolvedFrom(opened()), func(n *router.Notification, inc *router.Incident) {
@@ -154,6 +158,7 @@ func TestAReopenedIncidentIsSeen(t *testing.T) {
 }
 
 func TestABurstIsOneReply(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.sync(opened())
 	n := after(r, 1, escalated())
@@ -179,6 +184,7 @@ func TestABurstIsOneReply(t *testing.T) {
 }
 
 func TestANoticeIsToldOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := cards()["notice-recovery"]
 	r := w.sync(n)
@@ -192,6 +198,7 @@ func TestANoticeIsToldOnce(t *testing.T) {
 }
 
 func TestADeletedMessageIsPostedAnew(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	first := w.sync(opened())
 	w.slack.DeleteMessage("#payments", ownOf(first).TS)
@@ -208,6 +215,7 @@ func TestADeletedMessageIsPostedAnew(t *testing.T) {
 }
 
 func TestAReplyThatMissesItsThreadIsTakenBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	first := w.sync(opened())
 	from := len(w.slack.Calls())
@@ -237,6 +245,7 @@ func TestAReplyThatMissesItsThreadIsTakenBack(t *testing.T) {
 }
 
 func TestALostAnswerMakesNoSecondMessage(t *testing.T) {
+	t.Parallel()
 	faults := map[string]sandbox.Fault{
 		"cut":          {EOF: true},
 		"500":          {Status: 500},
@@ -294,6 +303,7 @@ func TestALostAnswerMakesNoSecondMessage(t *testing.T) {
 }
 
 func TestACrashMakesNoSecondMessage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.sync(opened())         // and nobody wrote the receipt down
 	w.notifier = w.sibling() // a new process
@@ -310,6 +320,7 @@ func TestACrashMakesNoSecondMessage(t *testing.T) {
 }
 
 func TestANoticeIsFoundAfterACrash(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	n := cards()["flow-response"]
 	first := w.sync(n)
@@ -326,6 +337,7 @@ func TestANoticeIsFoundAfterACrash(t *testing.T) {
 }
 
 func TestANoticeThatMayHaveBeenPostedIsLookedFor(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []sandbox.Fault{{OKFalse: "internal_error"}, {OKFalse: "fatal_error"}, {Status: 403},
 		{EOF: true}} {
 		for _, accepted := range []bool{true, false} {
@@ -346,6 +358,7 @@ func TestANoticeThatMayHaveBeenPostedIsLookedFor(t *testing.T) {
 }
 
 func TestTwiceIsBetterThanNever(t *testing.T) {
+	t.Parallel()
 	tests := map[string]func(*world){
 		"no scope to read": func(w *world) {
 			w.slack.Fail(sandbox.Fault{Method: "conversations.history", OKFalse: "missing_scope"})
@@ -373,6 +386,7 @@ func TestTwiceIsBetterThanNever(t *testing.T) {
 }
 
 func TestALookThatFailsIsRepeatedAFewTimes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.slack.Fail(sandbox.Fault{Method: "conversations.history", OKFalse: "internal_error"})
 	// The process died right after it had posted, if it had, and again before it could look, often.
@@ -389,6 +403,7 @@ func TestALookThatFailsIsRepeatedAFewTimes(t *testing.T) {
 }
 
 func TestABurstThatWasCutShortGoesOnWhereItStood(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.sync(opened())
 	n := after(r, 1, escalated())

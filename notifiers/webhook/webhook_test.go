@@ -105,6 +105,7 @@ func (b *bench) types() (types []string) {
 
 // TestASignatureIsThatOfStandardWebhooks holds the example that the project's own libraries are tested with.
 func TestASignatureIsThatOfStandardWebhooks(t *testing.T) {
+	t.Parallel()
 	n := router.Notification{Target: router.Target{Credential: secret}}
 	got := New(Config{}).sign(&n, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`))
 	if want := "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="; got != want {
@@ -113,6 +114,7 @@ func TestASignatureIsThatOfStandardWebhooks(t *testing.T) {
 }
 
 func TestAnIncidentIsToldFromItsBeginningToItsEnd(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	n := b.failing()
 	r := b.sync(t, n)
@@ -173,6 +175,7 @@ func TestAnIncidentIsToldFromItsBeginningToItsEnd(t *testing.T) {
 // TestAReminderIsToldOnceToWhomItIsFor: pages that are made anew, and what the service calls them, are no news for a
 // receiver.
 func TestAReminderIsToldOnceToWhomItIsFor(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		remind time.Duration
@@ -215,6 +218,7 @@ func TestAReminderIsToldOnceToWhomItIsFor(t *testing.T) {
 }
 
 func TestAMessageSaysWhatItIsAboutAndWhoIsPaged(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	n := b.failing()
 	n.Incident.Event, n.Incident.Flow = "ACCOUNT_BAN", "account:"
@@ -250,6 +254,7 @@ func TestAMessageSaysWhatItIsAboutAndWhoIsPaged(t *testing.T) {
 }
 
 func TestWhatIsOverBeforeItWasToldIsToldOnce(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	n := b.failing()
 	n.Open, n.Incident.State, n.Incident.ResolvedAt = false, router.IncidentResolved, began.Add(time.Minute)
@@ -260,6 +265,7 @@ func TestWhatIsOverBeforeItWasToldIsToldOnce(t *testing.T) {
 }
 
 func TestANoticeIsToldOnce(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	n := b.failing()
 	n.Incident, n.Open, n.Notice = nil, false, &router.Notice{Event: 9, At: began, Name: router.FlowStatusChange,
@@ -277,6 +283,7 @@ func TestANoticeIsToldOnce(t *testing.T) {
 }
 
 func TestALostAnswerIsRepeatedUnderTheSameID(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]sandbox.Fault{
 		"a connection that was cut": {EOF: true, AfterAccept: true, Times: 1},
 		"502 of a proxy":            {Status: 502, AfterAccept: true, Times: 1},
@@ -305,6 +312,7 @@ func TestALostAnswerIsRepeatedUnderTheSameID(t *testing.T) {
 }
 
 func TestASecretIsReplacedWhileIncidentsAreOpen(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, secret)
 	n := b.failing()
 	n.Target.Credential = other // pinned before the receiver was given another
@@ -315,6 +323,7 @@ func TestASecretIsReplacedWhileIncidentsAreOpen(t *testing.T) {
 }
 
 func TestAnswersSayWhatHappensNext(t *testing.T) {
+	t.Parallel()
 	const parked, later, retried = "parked", "later", "retried"
 	for _, test := range []struct {
 		name    string
@@ -380,6 +389,7 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 }
 
 func TestFaultsOfTheNetworkHideTheAddress(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	for _, address := range []string{"https://127.0.0.1:1/hunter2", "https://hunter2:x y/",
 		strings.Replace(b.url, "http:", "https:", 1), "http://[hunter2"} {
@@ -398,6 +408,7 @@ func TestFaultsOfTheNetworkHideTheAddress(t *testing.T) {
 }
 
 func TestAnAnswerIsBounded(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Long", strings.Repeat("x", 2*notifiers.MaxAnswerHeader))
 	}))
@@ -423,6 +434,7 @@ func TestAnAnswerIsBounded(t *testing.T) {
 }
 
 func TestAMessageOfAnySizeIsSmall(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	n := b.failing()
 	long := strings.Repeat("ä", 100_000)

@@ -4,12 +4,14 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/julienschmidt/httprouter"
 )
@@ -19,8 +21,8 @@ var webFiles embed.FS
 
 // web is what pages are made with.
 type web struct {
-	pages  map[string]*template.Template
-	assets map[string]*asset // by the name in their path
+	pages  map[string]func() (*template.Template, error) // each is made when it is first shown
+	assets map[string]*asset                             // by the name in their path
 	css    string
 	js     string
 	nav    []navEntry
@@ -39,7 +41,7 @@ var assetFiles = map[string]string{
 
 // newWeb reads the templates and names the assets.
 func (c *Console) newWeb() (*web, error) {
-	w := &web{pages: map[string]*template.Template{}, assets: map[string]*asset{}}
+	w := &web{pages: map[string]func() (*template.Template, error){}, assets: map[string]*asset{}}
 	hashed := map[string]string{}
 	for name, kind := range assetFiles {
 		data, err := webFiles.ReadFile("web/" + name)
@@ -67,13 +69,23 @@ func (c *Console) newWeb() (*web, error) {
 		if name == "layout" || name == "parts" {
 			continue
 		}
-		t, err := template.Must(shared.Clone()).ParseFS(webFiles, file)
-		if err != nil {
-			return nil, err
-		}
-		w.pages[name] = t
+		w.pages[name] = sync.OnceValues(func() (*template.Template, error) {
+			t, err := shared.Clone()
+			if err != nil {
+				return nil, err
+			}
+			return t.ParseFS(webFiles, file)
+		})
 	}
 	return w, nil
+}
+
+// template returns the template of a page.
+func (w *web) template(page string) (*template.Template, error) {
+	if t := w.pages[page]; t != nil {
+		return t()
+	}
+	return nil, fmt.Errorf("there is no template %q", page)
 }
 
 // showAsset: GET /assets/{name}

@@ -320,7 +320,11 @@ func FuzzWhatMetaWroteIsNoMarkup(f *testing.F) {
 		c, _ := newConsole(t, Config{}, s)
 		d := c.newEventDetail(&s.events[0])
 		var shape strings.Builder
-		if err := c.web.pages["event"].ExecuteTemplate(&shape, "layout",
+		layout, err := c.web.template("event")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := layout.ExecuteTemplate(&shape, "layout",
 			&frame{page: page{Title: text, Data: d}}); err != nil {
 			t.Fatal(err)
 		}

@@ -521,3 +521,15 @@ func TestWhoHasGoneIsNoFault(t *testing.T) {
 		logs.Reset()
 	}
 }
+
+func TestEveryTemplateIsOne(t *testing.T) {
+	c, _ := newConsole(t, Config{}, glanceStore())
+	for name := range c.web.pages {
+		if _, err := c.web.template(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := c.web.template("nothing"); err == nil {
+		t.Error("there is a template that is none")
+	}
+}

@@ -266,13 +266,12 @@ func (c *Console) showPage(w http.ResponseWriter, r *http.Request, nav string, f
 		return
 	}
 	c.furnish(r, nav, f)
-	t := c.web.pages[f.Template]
 	var buf bytes.Buffer // whole before the first byte goes out, so that a fault can still become a 500
-	if t == nil {
-		c.failInside(w, r, fmt.Errorf("there is no template %q", f.Template))
-		return
+	t, err := c.web.template(f.Template)
+	if err == nil {
+		err = t.ExecuteTemplate(&buf, "layout", f)
 	}
-	if err := t.ExecuteTemplate(&buf, "layout", f); err != nil {
+	if err != nil {
 		c.failInside(w, r, err)
 		return
 	}

@@ -337,7 +337,7 @@ func TestAnEndpointThatDoesNotAnswerIsGivenUp(t *testing.T) {
 	} {
 		s := newSite(t, serve)
 		l := from(s.roots, &businessKey().PublicKey)
-		l.timeout = 300 * time.Millisecond
+		l.timeout = 2 * time.Second
 		if got := l.look(t.Context(), router.Secret(s.URL)); got.result != timedOut || got.good ||
 			!strings.HasPrefix(got.words, "no answer in ") {
 			t.Errorf("%s: %+v", what, got)

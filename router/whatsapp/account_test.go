@@ -59,6 +59,7 @@ func FuzzAccount(f *testing.F) {
 }
 
 func TestRestrictionsOfOnePostAreEventsOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	body := func(n int) []byte {
 		entries := make([]string, n)
 		for i := range entries {
@@ -81,6 +82,7 @@ func TestRestrictionsOfOnePostAreEventsOfTheirOwn(t *testing.T) {
 }
 
 func TestNumbersAndDatesAreReadable(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ got, want string }{
 		{limitWords("TIER_50"), "50 a day"}, {limitWords("TIER_250"), "250 a day"}, {limitWords("TIER_1K"), "1,000 a day"},
 		{limitWords("TIER_100K"), "100,000 a day"}, {limitWords("TIER_1M"), "1,000,000 a day"},

@@ -38,6 +38,7 @@ func fixtures(t testing.TB) map[string][]byte {
 
 // Forms are decoded as if a rule asked for them.
 func TestEveryFixtureDecodesToItsGoldenFile(t *testing.T) {
+	t.Parallel()
 	for name, body := range fixtures(t) {
 		t.Run(name, func(t *testing.T) {
 			var wants Wants
@@ -72,6 +73,7 @@ func TestEveryFixtureDecodesToItsGoldenFile(t *testing.T) {
 }
 
 func TestWhatIsNoPostIsKeptAsItCame(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ body, why string }{
 		"nothing":           {"", "no JSON"},
 		"no JSON":           {"hello", "no JSON"},
@@ -105,6 +107,7 @@ func TestWhatIsNoPostIsKeptAsItCame(t *testing.T) {
 }
 
 func TestAThousandChangesAreAThousandEvents(t *testing.T) {
+	t.Parallel()
 	events, _ := Decode(thousand(t), noon, nil)
 	digests := map[string]bool{}
 	for i, e := range events {
@@ -124,6 +127,7 @@ func change(waba, at, value string) []byte {
 }
 
 func TestTheDigestTellsRepeatsFromNewEvents(t *testing.T) {
+	t.Parallel()
 	const value = `{"event":"X","flow_id":"1","errors":[{"error_type":"a/b","error_rate":1.50}]}`
 	digest := func(body []byte, received time.Time) string {
 		t.Helper()
@@ -171,6 +175,7 @@ func TestTheDigestTellsRepeatsFromNewEvents(t *testing.T) {
 }
 
 func TestTheTimeOfAnEventIsMetasUnlessItCannotBe(t *testing.T) {
+	t.Parallel()
 	meta := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 	for at, want := range map[string]time.Time{
 		"1772438400": meta, `"1772438400"`: meta, "1772438400000": meta, "1772438400.0": meta, "1.7724384e9": meta,
@@ -189,6 +194,7 @@ func TestTheTimeOfAnEventIsMetasUnlessItCannotBe(t *testing.T) {
 }
 
 func TestLongWordsAreCutAndTheValueIsKept(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("é", 300)
 	events, _ := Decode(change(long, "1772438400", `{"event":"`+long+`","message":"`+long+`"}`), noon, nil)
 	e := events[0]
@@ -201,6 +207,7 @@ func TestLongWordsAreCutAndTheValueIsKept(t *testing.T) {
 }
 
 func TestBytesThatAreNoTextAreMadeText(t *testing.T) {
+	t.Parallel()
 	events, _ := Decode(change("501", "1772438400",
 		"{\"event\":\"A\xff\xfeB\",\"flow_id\":\"\\u0000\",\"x\":\"\xed\xa0\x80\"}"), noon, nil)
 	e := events[0]
@@ -211,6 +218,7 @@ func TestBytesThatAreNoTextAreMadeText(t *testing.T) {
 }
 
 func TestNothingOfTheBodyIsKept(t *testing.T) {
+	t.Parallel()
 	for name, body := range fixtures(t) {
 		events, _ := Decode(body, noon, WantsAll)
 		want, _ := Decode(bytes.Clone(body), noon, WantsAll)

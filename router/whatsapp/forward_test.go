@@ -64,6 +64,7 @@ func status(code int) func(http.ResponseWriter, *http.Request) {
 }
 
 func TestTheReceiverBehindGetsTheBytesAndTheSignatures(t *testing.T) {
+	t.Parallel()
 	rec := newReceiver(t, nil)
 	in := newIntake(t, Config{Forward: rec.URL + "/old?hook=7"})
 	body := []byte(
@@ -93,6 +94,7 @@ func TestTheReceiverBehindGetsTheBytesAndTheSignatures(t *testing.T) {
 }
 
 func TestMetaGetsTheReceiversStatus(t *testing.T) {
+	t.Parallel()
 	rec := newReceiver(t, nil)
 	in := newIntake(t, Config{Forward: rec.URL})
 	body := change("501", "1772438400", `{"event":"CLIENT_ERROR_RATE"}`)
@@ -144,6 +146,7 @@ flowbridge_forwarded_total{result="unreachable"} 1`)
 }
 
 func TestTheReceiversRetryAfterComesThrough(t *testing.T) {
+	t.Parallel()
 	rec := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "17")
 		w.WriteHeader(http.StatusTooManyRequests)
@@ -157,6 +160,7 @@ func TestTheReceiversRetryAfterComesThrough(t *testing.T) {
 
 // A failing disk of ours must not keep the receiver's messages from it, and Meta must repeat what we did not store.
 func TestWhatWeCouldNotStoreIsRepeatedWhateverTheReceiverSaid(t *testing.T) {
+	t.Parallel()
 	rec := newReceiver(t, nil)
 	in := newIntake(t, Config{Forward: rec.URL})
 	in.journal.err = errors.New("disk full")
@@ -167,6 +171,7 @@ func TestWhatWeCouldNotStoreIsRepeatedWhateverTheReceiverSaid(t *testing.T) {
 }
 
 func TestOnlyVerifiedPostsReachTheReceiver(t *testing.T) {
+	t.Parallel()
 	rec := newReceiver(t, nil)
 	in := newIntake(t, Config{Forward: rec.URL, MaxBody: 1 << 10})
 	body := sample(t, Sample{Event: SampleMessage})
@@ -187,6 +192,7 @@ func TestOnlyVerifiedPostsReachTheReceiver(t *testing.T) {
 
 // A receiver that hangs is given up, holds few posts at a time, and no event waits for it to be stored.
 func TestAReceiverThatHangsHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	hanging, release := make(chan bool, 10), make(chan bool)
 	rec := newReceiver(t, func(http.ResponseWriter, *http.Request) {
 		hanging <- true
@@ -225,6 +231,7 @@ func TestAReceiverThatHangsHoldsNothingUp(t *testing.T) {
 }
 
 func TestAReceiverThatIsTooSlowIsGivenUp(t *testing.T) {
+	t.Parallel()
 	release := make(chan bool)
 	rec := newReceiver(t, func(http.ResponseWriter, *http.Request) { <-release })
 	defer close(release)
@@ -236,6 +243,7 @@ func TestAReceiverThatIsTooSlowIsGivenUp(t *testing.T) {
 }
 
 func TestWhenMetaGoesAwayTheReceiverIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	hanging, over := make(chan bool), make(chan bool)
 	rec := newReceiver(t, func(_ http.ResponseWriter, r *http.Request) {
 		hanging <- true
@@ -259,6 +267,7 @@ func TestWhenMetaGoesAwayTheReceiverIsNotWaitedFor(t *testing.T) {
 }
 
 func TestAReceiverThatIsNotThereIsABadGateway(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -274,6 +283,7 @@ func TestAReceiverThatIsNotThereIsABadGateway(t *testing.T) {
 
 // An address that leads back here would be called for ever.
 func TestALoopIsSeenAtItsFirstTurn(t *testing.T) {
+	t.Parallel()
 	var in *intake
 	turns := 0
 	rec := newReceiver(t, func(w http.ResponseWriter, r *http.Request) {
@@ -297,6 +307,7 @@ func TestALoopIsSeenAtItsFirstTurn(t *testing.T) {
 
 // The library would refuse a status that no server may give.
 func TestAnOddStatusIsABadGateway(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -320,6 +331,7 @@ func TestAnOddStatusIsABadGateway(t *testing.T) {
 }
 
 func TestAnAddressThatCannotBeForwardedToIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{"example.com/hook", "ftp://example.com", "https://", "http://user:word@example.com/",
 		":"} {
 		_, err := New(Config{AppSecrets: []router.Secret{secret}, VerifyToken: token, Forward: address}, &journal{})

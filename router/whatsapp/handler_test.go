@@ -161,6 +161,7 @@ func (in *intake) counted(t *testing.T, want string) {
 }
 
 func TestTheHandshake(t *testing.T) {
+	t.Parallel()
 	in := newIntake(t, Config{})
 	right := url.Values{"hub.mode": {"subscribe"}, "hub.challenge": {"<b>1158201444</b> é"},
 		"hub.verify_token": {token.Reveal()}}
@@ -210,6 +211,7 @@ func TestTheHandshake(t *testing.T) {
 }
 
 func TestWhatCannotBeReadIsStoredAsItCameAndAnswered200(t *testing.T) {
+	t.Parallel()
 	in := newIntake(t, Config{})
 	bodies := []string{"", "no JSON", "\x00\xff\xfe", `{"entry":[{"id":"501"`, `{"entry":[7,7,{}]}`,
 		strings.Repeat("[", 20_000)}
@@ -236,6 +238,7 @@ func TestWhatCannotBeReadIsStoredAsItCameAndAnswered200(t *testing.T) {
 }
 
 func TestMessagesAreCountedAndLetGo(t *testing.T) {
+	t.Parallel()
 	in := newIntake(t, Config{})
 	in.signed(t, sample(t, Sample{Event: SampleMessage}), http.StatusOK)
 	in.signed(t, sample(t, Sample{Event: router.FlowResponse}), http.StatusOK)
@@ -253,6 +256,7 @@ flowbridge_messages_let_go_total 5`)
 }
 
 func TestFormsAreTakenWhileARuleAsksForThem(t *testing.T) {
+	t.Parallel()
 	wanted := true
 	in := newIntake(t, Config{WantsField: func(field string) bool { return wanted && field == router.MessagesField }})
 	in.signed(t, sample(t, Sample{Event: SampleMessage}), http.StatusOK)
@@ -265,6 +269,7 @@ func TestFormsAreTakenWhileARuleAsksForThem(t *testing.T) {
 }
 
 func TestPostsAndEventsAreCounted(t *testing.T) {
+	t.Parallel()
 	in := newIntake(t, Config{MaxBody: 1 << 10})
 	in.signed(t, change("501", "1772438400", `{"event":"CLIENT_ERROR_RATE"}`), http.StatusOK)
 	in.signed(t, change("501", "1772438400", `{"event":"SOMETHING_NEW"}`), http.StatusOK)
@@ -299,6 +304,7 @@ flowbridge_posts_total{result="unsigned"} 1`)
 }
 
 func TestPostsAtTheSameTimeKeepTheirBodiesApart(t *testing.T) {
+	t.Parallel()
 	in := newIntake(t, Config{})
 	var posts sync.WaitGroup
 	for i := range 20 {
@@ -322,6 +328,7 @@ func TestPostsAtTheSameTimeKeepTheirBodiesApart(t *testing.T) {
 }
 
 func TestWithoutSecretsThereIsNoHandler(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		cfg  Config
 		want string

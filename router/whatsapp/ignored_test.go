@@ -33,6 +33,7 @@ func chatChange(field string) string {
 }
 
 func TestWhatPeopleWriteIsNeverAnEventUnlessARuleNamesTheField(t *testing.T) {
+	t.Parallel()
 	const flow = `{"field":"flows","value":{"event":"FLOW_STATUS_CHANGE","flow_id":"1"}}`
 	for field, counted := range chats {
 		for name, changes := range map[string]string{"alone": chatChange(field), "beside a flow": chatChange(field) + "," +
@@ -58,6 +59,7 @@ func TestWhatPeopleWriteIsNeverAnEventUnlessARuleNamesTheField(t *testing.T) {
 }
 
 func TestPostsOfOtherProductsAreNoEvents(t *testing.T) {
+	t.Parallel()
 	const feed = `"entry":[{"id":"1","time":1772438400,"changes":[{"field":"feed","value":{"message":"a post","from":{"name":"A person"}}}]}]`
 	for name, body := range map[string]string{
 		"a page":                      `{"object":"page",` + feed + `}`,
@@ -92,6 +94,7 @@ func TestPostsOfOtherProductsAreNoEvents(t *testing.T) {
 }
 
 func TestAFormThatNoRuleWantsIsLetGo(t *testing.T) {
+	t.Parallel()
 	in := newIntake(t, Config{
 		WantsField: func(field string) bool { return field == router.MessagesField },
 		Wants:      func(e *router.Event) bool { return e.WABA == "502" },

@@ -28,6 +28,7 @@ func oneForm(t *testing.T, body []byte) router.Event {
 }
 
 func TestAFormIsToldOnceByTheIdOfItsMessage(t *testing.T) {
+	t.Parallel()
 	first := oneForm(t, form("501", "wamid.1", `"1772438400"`, `{"a":1}`)).Digest
 	for name, same := range map[string][]byte{
 		"through another account": form("502", "wamid.1", `"1772438400"`, `{"a":1}`),
@@ -48,6 +49,7 @@ func TestAFormIsToldOnceByTheIdOfItsMessage(t *testing.T) {
 }
 
 func TestAnswersAreReadAsTheyWereWritten(t *testing.T) {
+	t.Parallel()
 	deep := strings.Repeat("[", 9_999) + strings.Repeat("]", 9_999)
 	for name, c := range map[string]struct{ answers, want string }{
 		"an object":           {`{"b":[true,null],"a":15550100200123456789}`, `{"a":15550100200123456789,"b":[true,null]}`},
@@ -74,6 +76,7 @@ func TestAnswersAreReadAsTheyWereWritten(t *testing.T) {
 }
 
 func TestTheFlowTokenIsTakenOutOfTheAnswers(t *testing.T) {
+	t.Parallel()
 	for answers, want := range map[string]string{`{"flow_token":"t-1"}`: "t-1", `{"flow_token":7}`: "", `{}`: "", `[]`: "",
 		`x`: ""} {
 		var value struct {

@@ -19,6 +19,7 @@ import (
 )
 
 func TestOnlyWellSignedPostsAreTaken(t *testing.T) {
+	t.Parallel()
 	in := newIntake(t, Config{AppSecrets: []router.Secret{"old", secret}})
 	body := []byte(strings.Replace(string(change("501", "1772438400", `{"event":"X","message":"R\u00e9servation"}`)), "{",
 		"{ ", 1))
@@ -54,6 +55,7 @@ flowbridge_events_repeated_total 1`)
 }
 
 func TestTheOlderSignatureIsNeverEnough(t *testing.T) {
+	t.Parallel()
 	in := newIntake(t, Config{})
 	body := change("501", "1772438400", "{}")
 	req := in.request(t, http.MethodPost, in.URL, body)
@@ -72,6 +74,7 @@ func TestTheOlderSignatureIsNeverEnough(t *testing.T) {
 }
 
 func TestAPostAsLargeAsMetasLimitIsTaken(t *testing.T) {
+	t.Parallel()
 	in := newIntake(t, Config{})
 	frame := len(change("501", "1772438400", `{"message":""}`))
 	in.signed(t, change("501", "1772438400", `{"message":"`+strings.Repeat("x", 3<<20-frame)+`"}`), http.StatusOK)
@@ -84,6 +87,7 @@ func TestAPostAsLargeAsMetasLimitIsTaken(t *testing.T) {
 
 // A sender that would go on for ever is answered and cut off.
 func TestWhatIsTooLargeIsRefusedWithoutReadingTheRest(t *testing.T) {
+	t.Parallel()
 	in := newIntake(t, Config{MaxBody: 1 << 10})
 	for name, request := range map[string]string{
 		"said so":     "Content-Length: 1000000000\r\n\r\n",
@@ -122,6 +126,7 @@ func TestWhatIsTooLargeIsRefusedWithoutReadingTheRest(t *testing.T) {
 }
 
 func TestABodyThatDoesNotArriveIsNoEvent(t *testing.T) {
+	t.Parallel()
 	in := newIntake(t, Config{})
 	conn, err := net.Dial("tcp", in.Listener.Addr().String())
 	if err != nil {
@@ -140,6 +145,7 @@ func TestABodyThatDoesNotArriveIsNoEvent(t *testing.T) {
 }
 
 func TestWhatCannotBeStoredIsRefusedWithATimeToComeBack(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		err   error
 		after string

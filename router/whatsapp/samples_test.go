@@ -22,6 +22,7 @@ func errorsOf(first string) []router.ErrorCount {
 }
 
 func TestEverySampleDecodesToWhatItSays(t *testing.T) {
+	t.Parallel()
 	at := noon.Add(-time.Minute)
 	for _, c := range []struct {
 		sample Sample
@@ -72,6 +73,7 @@ func TestEverySampleDecodesToWhatItSays(t *testing.T) {
 }
 
 func TestTheSampleOfAMessageIsLetGo(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{SampleMessage, router.FlowResponse} {
 		body := sample(t, Sample{Event: name})
 		if ignored, ok := onlyIgnored(body, nil); !ok || ignored.Total() != 1 {
@@ -84,6 +86,7 @@ func TestTheSampleOfAMessageIsLetGo(t *testing.T) {
 }
 
 func TestASampleNobodyKnowsNamesTheOthers(t *testing.T) {
+	t.Parallel()
 	_, err := Sample{Event: "X"}.Body()
 	const want = `no sample of event "X": there are `
 	if err == nil || err.Error() != want+strings.Join(SampleNames(), ", ") {
@@ -96,6 +99,7 @@ func TestASampleNobodyKnowsNamesTheOthers(t *testing.T) {
 
 // TestEveryChangeHasASample holds the samples to the table of signals: each word that is known decodes to itself.
 func TestEveryChangeHasASample(t *testing.T) {
+	t.Parallel()
 	for _, field := range router.AccountFields() {
 		event := strings.ToUpper(field)
 		if !slices.Contains(SampleNames(), event) {
@@ -122,6 +126,7 @@ func TestEveryChangeHasASample(t *testing.T) {
 }
 
 func TestAnAccountAlertEndsByItsState(t *testing.T) {
+	t.Parallel()
 	for state, want := range map[string]string{"": router.Activated, router.Deactivated: router.Deactivated} {
 		events, _ := Decode(sample(t, Sample{Event: "ACCOUNT_ALERTS", AlertState: state, Time: noon}), noon, WantsAll)
 		if got := events[0].AlertState; got != want {
@@ -131,6 +136,7 @@ func TestAnAccountAlertEndsByItsState(t *testing.T) {
 }
 
 func TestDatesOfSamplesLieAroundTheirTime(t *testing.T) {
+	t.Parallel()
 	for change, want := range map[string]router.Fact{
 		"SCHEDULE_FOR_DISABLE": {Name: "Date", Text: noon.Add(sampleAnnounced).Format("2 January 2006")},
 		"DISABLE":              {Name: "Date", Text: noon.Format("2 January 2006")},
@@ -150,6 +156,7 @@ func TestDatesOfSamplesLieAroundTheirTime(t *testing.T) {
 }
 
 func TestAChangeWithoutASampleIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ event, change string }{
 		{router.AccountUpdate, "BANNED"}, {"SECURITY", "FLAGGED"}, {router.EndpointLatency, "DISABLE"},
 		{"PARTNER_SOLUTIONS", "X"},
@@ -162,6 +169,7 @@ func TestAChangeWithoutASampleIsRefused(t *testing.T) {
 }
 
 func TestASampleWithoutATimeIsOfNow(t *testing.T) {
+	t.Parallel()
 	before := time.Now().Truncate(time.Second)
 	body, err := Sample{Event: router.FlowStatusChange}.Body()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 // The example of RFC 4231, test case 2, made with another implementation.
 func TestSignIsHMACSHA256InLowerCaseHex(t *testing.T) {
+	t.Parallel()
 	const want = "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
 	if got := Sign("Jefe", []byte("what do ya want for nothing?")); got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -18,6 +19,7 @@ func TestSignIsHMACSHA256InLowerCaseHex(t *testing.T) {
 }
 
 func TestAKeptHashForgetsTheLastBody(t *testing.T) {
+	t.Parallel()
 	s := newSigner(secret)
 	first := s.sign([]byte("one"))
 	if s.sign([]byte("another")) == first || s.sign([]byte("one")) != first || s.sign(nil) == first {
@@ -26,6 +28,7 @@ func TestAKeptHashForgetsTheLastBody(t *testing.T) {
 }
 
 func TestOnlyOneWholeSHA256IsASignature(t *testing.T) {
+	t.Parallel()
 	digits := strings.Repeat("0aF9", 16)
 	for name, c := range map[string]struct {
 		values []string
@@ -56,6 +59,7 @@ func TestOnlyOneWholeSHA256IsASignature(t *testing.T) {
 }
 
 func TestAnyOfSeveralSecretsWillDo(t *testing.T) {
+	t.Parallel()
 	body := []byte(`{"a":"\u00e9"}`)
 	signers := []*signer{newSigner("old"), newSigner("new")}
 	for signedWith, want := range map[router.Secret]bool{"old": true, "new": true, "other": false, "": false} {

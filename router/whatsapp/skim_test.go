@@ -13,6 +13,7 @@ import (
 )
 
 func TestPostsOfChatAloneAreSeen(t *testing.T) {
+	t.Parallel()
 	const message = `{"field":"messages","value":{"messages":[{"text":{"body":"a \"b\" \\"}}]}}`
 	for body, want := range map[string]int{
 		`{"entry":[{"changes":[` + message +
@@ -34,6 +35,7 @@ func TestPostsOfChatAloneAreSeen(t *testing.T) {
 }
 
 func TestWhatIsWantedIsLeftToTheDecoder(t *testing.T) {
+	t.Parallel()
 	form, calls := sample(t, Sample{Event: router.FlowResponse}),
 		[]byte(`{"entry":[{"changes":[{"field":"calls","value":{}}]}]}`)
 	for name, c := range map[string]struct {
@@ -54,6 +56,7 @@ func TestWhatIsWantedIsLeftToTheDecoder(t *testing.T) {
 }
 
 func TestWhatIsNotCertainIsLeftToTheDecoder(t *testing.T) {
+	t.Parallel()
 	const message = `{"field":"messages","value":{}}`
 	for _, body := range []string{
 		"", "{", "null", "[]", "7", `"entry"`, `{}`, `{"entry":[]}`, `{"entry":{}}`, `{"entry":[null]}`, `{"entry":[{}]}`,
@@ -125,6 +128,7 @@ func post(t *rapid.T) string {
 }
 
 func TestWhatIsLetGoUnseenWouldHaveBeenLetGoSeen(t *testing.T) {
+	t.Parallel()
 	seen := 0
 	rapid.Check(t, func(t *rapid.T) {
 		body := []byte(post(t))

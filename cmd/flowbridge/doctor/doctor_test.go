@@ -242,6 +242,7 @@ func (s *surgery) serve(t *testing.T, h http.Handler) *httptest.Server {
 }
 
 func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		golden string
 		change func(s *surgery)
@@ -371,6 +372,7 @@ func (s *surgery) account(id string) {
 }
 
 func TestTheDoctorAsJSON(t *testing.T) {
+	t.Parallel()
 	s := newSurgery(t)
 	s.env["META_VERIFY_TOKEN"] = ""
 	cfg := s.config(http.DefaultTransport)
@@ -394,6 +396,7 @@ func TestTheDoctorAsJSON(t *testing.T) {
 
 // TestTheDoctorHidesSecretsThatOthersEcho has services say what they were told.
 func TestTheDoctorHidesSecretsThatOthersEcho(t *testing.T) {
+	t.Parallel()
 	s := newSurgery(t)
 	text := s.examine(t, func(s *surgery) { s.Slack.Fail(sandbox.Fault{OKFalse: "no such token: " + testSlackToken}) })
 	if !strings.Contains(text, "no such token: ••••••") {
@@ -402,6 +405,7 @@ func TestTheDoctorHidesSecretsThatOthersEcho(t *testing.T) {
 }
 
 func TestTheDoctorHidesPasswordsInAddresses(t *testing.T) {
+	t.Parallel()
 	s := newSurgery(t)
 	text := s.examine(t, func(s *surgery) {
 		s.env["PAGERDUTY_EVENTS_URL"] = "http://ada:hunter2@127.0.0.1:1"
@@ -414,6 +418,7 @@ func TestTheDoctorHidesPasswordsInAddresses(t *testing.T) {
 }
 
 func TestADoctorWhoWaitsInVainComesToAnEnd(t *testing.T) {
+	t.Parallel()
 	s := newSurgery(t)
 	s.cfg.Timeout = 100 * time.Millisecond
 	text := s.examine(t, func(s *surgery) { s.Slack.Fail(sandbox.Fault{Hang: true}) })
@@ -423,6 +428,7 @@ func TestADoctorWhoWaitsInVainComesToAnEnd(t *testing.T) {
 }
 
 func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	make := func(name string, statements ...string) string {
 		path := filepath.Join(dir, name)
@@ -494,6 +500,7 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 }
 
 func TestTheDoctorLooksAtPostgreSQL(t *testing.T) {
+	t.Parallel()
 	server := databases.Shared(t)
 	dsn := server.Database(t)
 	look := func() string {
@@ -501,6 +508,7 @@ func TestTheDoctorLooksAtPostgreSQL(t *testing.T) {
 		return printed(t, d.report(d.checkDatabase(context.Background())))
 	}
 	server.Exec(t, dsn, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+	server.Exec(t, dsn, "DROP ROLE IF EXISTS doctored")
 	server.Exec(t, dsn, "CREATE ROLE doctored LOGIN")
 	dsn = strings.Replace(dsn, "user=flowbridge", "user=doctored", 1)
 	if got := look(); !regexp.MustCompile(
@@ -524,6 +532,7 @@ func TestTheDoctorLooksAtPostgreSQL(t *testing.T) {
 }
 
 func TestJudgementsOfNumbers(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 	d := &Doctor{cfg: Config{Now: func() time.Time { return now }}}
 	for left, want := range map[time.Duration]string{15 * 24 * time.Hour: statusOK, 13 * 24 * time.Hour: statusWarn,

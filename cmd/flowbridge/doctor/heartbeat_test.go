@@ -16,6 +16,7 @@ import (
 
 // TestTheDoctorReachesTheHeartbeatAndDoesNotBeat holds that a dead man's switch hears nothing of the doctor.
 func TestTheDoctorReachesTheHeartbeatAndDoesNotBeat(t *testing.T) {
+	t.Parallel()
 	beats := 0
 	switched := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { beats++ }))
 	switched.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that break off

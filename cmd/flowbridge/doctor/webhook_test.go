@@ -16,6 +16,7 @@ import (
 const testHookSecret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
 
 func TestTheDoctorLooksWhetherReceiversAreThere(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		status int // 0: nobody is there
