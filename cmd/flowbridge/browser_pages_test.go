@@ -158,7 +158,7 @@ func (l pageList) all(most int) (pages []string) {
 // fits holds a page to the bars, and to the policy. axeSource is "" where axe-core does not look.
 func (b *tab) fits(t *testing.T, base, address string, status int64, axeSource string) {
 	t.Helper()
-	b.since()
+	b.fromNextPage()
 	b.look("light", 1280)
 	if got := b.open(base + address); got != status {
 		t.Errorf("%s: %d, want %d", address, got, status)

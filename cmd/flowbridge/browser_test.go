@@ -80,6 +80,7 @@ type tab struct {
 
 	mu      sync.Mutex
 	traffic traffic
+	waits   bool // for the next page: the one before may still be polling
 }
 
 // traffic is what came over the wire.
@@ -111,6 +112,10 @@ func (b *tab) note(ev any) {
 	defer b.mu.Unlock()
 	switch ev := ev.(type) {
 	case *network.EventRequestWillBeSent:
+		if b.waits && ev.Type != network.ResourceTypeDocument {
+			return
+		}
+		b.waits = false
 		if b.traffic.ids == nil {
 			b.traffic.ids = map[network.RequestID]bool{}
 		}
@@ -139,6 +144,13 @@ func (b *tab) since() traffic {
 	all := b.traffic
 	b.traffic = traffic{}
 	return all
+}
+
+// fromNextPage begins to count anew when the next page is asked for.
+func (b *tab) fromNextPage() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.traffic, b.waits = traffic{}, true
 }
 
 // asked is how many requests there were since it was asked for them.
