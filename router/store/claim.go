@@ -107,7 +107,7 @@ func inFlight(ctx context.Context, tx *txn, notifier string, now int64) (bool, e
 	var n int
 	err := tx.QueryRowContext(ctx,
 		`SELECT count(*) FROM deliveries
-		WHERE claimed_until > 0 AND claimed_until > ? AND notifier = ? AND state = 'waiting'`, now, notifier).Scan(&n)
+		WHERE claimed_until > ? AND claimed_until > 0 AND notifier = ? AND state = 'waiting'`, now, notifier).Scan(&n)
 	return n > 0, err
 }
 

@@ -261,11 +261,12 @@ const (
 			JOIN deliveries d ON d.claimed_until > 0 AND d.notifier = l.notifier AND d.state = 'waiting'
 			WHERE l.notifier = ? AND l.failures >= ? AND d.claimed_until > ?
 		UNION ALL SELECT class, until FROM waits WHERE notifier = ? AND until > ?`
-	// ownTimesQuery finds when something else of it changes: a retry, the end of a claim.
+	// ownTimesQuery finds when something else of it changes: a retry, the end of a claim. The bound comes before the
+	// condition of the index: SQLite begins at the first of two, and "> 0" first is all that waits (6 ms of 50,000).
 	ownTimesQuery = `SELECT coalesce(min(next_at), 0) FROM deliveries
-			WHERE state = 'waiting' AND notifier = ? AND next_at > 0 AND next_at > ?
+			WHERE state = 'waiting' AND notifier = ? AND next_at > ? AND next_at > 0
 		UNION ALL SELECT coalesce(min(claimed_until), 0) FROM deliveries
-			WHERE claimed_until > 0 AND notifier = ? AND claimed_until > ?`
+			WHERE notifier = ? AND claimed_until > ? AND claimed_until > 0`
 	ownProbesQuery = `SELECT class, min(next_at) FROM deliveries
 		WHERE state = 'parked' AND next_at > 0 AND notifier = ? GROUP BY class`
 )

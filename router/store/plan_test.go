@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +54,22 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 			strings.Contains(text, "SCAN incidents") {
 			t.Errorf("%s\ngoes about it so:\n%s\nwant: %s", query, text, want)
 		}
+	}
+}
+
+// TestWhatIsDueNextIsFoundAtOnce holds that what waits is not gone through for it: SQLite compares no row with the bound.
+func TestWhatIsDueNextIsFoundAtOnce(t *testing.T) {
+	t.Parallel()
+	s := openFull(t, filepath.Join(t.TempDir(), "plan.db"))
+	program, err := all(context.Background(), s.read, "EXPLAIN "+ownTimesQuery, []any{"ops", 1, "ops", 1},
+		func(row scanner) (op string, err error) {
+			var step, p1, p2, p3, p5 int
+			var p4, comment *string
+			err = row.Scan(&step, &op, &p1, &p2, &p3, &p4, &p5, &comment)
+			return op, err
+		})
+	if err != nil || !slices.Contains(program, "SeekGT") || slices.Contains(program, "Le") {
+		t.Errorf("it goes about it so: %v %v", program, err)
 	}
 }
 

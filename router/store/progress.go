@@ -13,7 +13,7 @@ const headQuery = `SELECT coalesce(min(seq), 0) FROM events WHERE state = 'waiti
 
 // triedQuery tells which notifiers are being tried, and turnsQuery how often each ever was.
 const (
-	triedQuery = `SELECT DISTINCT notifier FROM deliveries WHERE claimed_until > 0 AND claimed_until > ?`
+	triedQuery = `SELECT DISTINCT notifier FROM deliveries WHERE claimed_until > ? AND claimed_until > 0`
 	turnsQuery = `SELECT notifier, turns FROM lanes`
 )
 
