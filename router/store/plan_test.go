@@ -139,3 +139,50 @@ func TestASweepAsksOfOldEventsByIndex(t *testing.T) {
 		})
 	}
 }
+
+// TestAStormOnPostgresIsFoldedAndToldByIndex looks at how PostgreSQL goes about what is asked for every batch and every
+// digest, with many incidents and deliveries.
+func TestAStormOnPostgresIsFoldedAndToldByIndex(t *testing.T) {
+	t.Parallel()
+	s, ctx := openFull(t, storetest.Shared(t).Database(t)), context.Background()
+	const numbers = `WITH n (i) AS (SELECT generate_series(1, 20000)) `
+	for _, query := range []string{
+		numbers + `INSERT INTO incidents (number, key, waba, flow, event, state, severity, peak, rule, events, revision, entries,
+			opened_at, resolved_at, resolved_by, acknowledged_at, acknowledged_by, wake_at, details)
+			SELECT i, 'k', 'w', 'f' || i, 'E', 'open', 1, 1, 'r', 1, 1, 1, 1, 0, '', 0, '', 0, '{}' FROM n`,
+		numbers + `INSERT INTO alerts (` + alertColumns(&router.FlowAlert{}, nil).read() + `)
+			SELECT 'w', 'f' || i, 'E', '5', 1, 1, 0, 1, 0, 0, i, 0, 1, i, 'k', '{}' FROM n`,
+		numbers + `INSERT INTO deliveries (incident, event, key, notifier, kind, channel, routing_key, target, state, owed,
+			next_at, open, severity, class, owed_since, updated_at)
+			SELECT i, 0, 'k' || i, 'ops', 'slack', '#ops', '', 't', 'waiting', 1, 1, 1, 1, 0, i, 1 FROM n`,
+		`ANALYZE`,
+	} {
+		if _, err := s.write.ExecContext(ctx, query); err != nil {
+			t.Fatalf("%v\n%s", err, query)
+		}
+	}
+	flows := `(waba, flow) IN (VALUES ('w', 'f7'), ('w', 'f8'))`
+	for _, tt := range []struct {
+		query string
+		args  []any
+		by    []string
+	}{
+		{`SELECT * FROM incidents WHERE ` + standing(flows) + ` ORDER BY number`, nil,
+			[]string{"incidents_unresolved", "incidents_reopened", "alerts_pkey", "incidents_pkey"}},
+		{digestibleQuery, []any{"ops", 0, 1, "slack", "#ops", 1, 2, 1000, 2, 2, 500},
+			[]string{"Index Scan using deliveries_turn", "deliveries_waiting", "deliveries_tried"}},
+	} {
+		plan, err := all(ctx, s.read, "EXPLAIN "+tt.query, tt.args, func(row scanner) (step string, err error) {
+			err = row.Scan(&step)
+			return step, err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(plan, "\n")
+		missing := slices.DeleteFunc(tt.by, func(by string) bool { return strings.Contains(text, by) })
+		if len(missing) > 0 || strings.Contains(text, "Seq Scan") {
+			t.Errorf("it goes about it so, without %q:\n%s", missing, text)
+		}
+	}
+}

@@ -116,8 +116,9 @@ func (s *Store) limitSession(ctx context.Context, conn *pgconn.PgConn) error {
 	call, dead := s.cfg.Timeout.Milliseconds(), s.cfg.DeadAfter.Milliseconds()
 	_, err := conn.Exec(ctx, fmt.Sprintf(`SET statement_timeout = %d; SET lock_timeout = %d;
 		SET idle_in_transaction_session_timeout = %d; SET tcp_user_timeout = %d; SET tcp_keepalives_idle = %d;
-		SET tcp_keepalives_interval = %d; SET tcp_keepalives_count = 3; SET client_min_messages = warning`, call, call,
-		dead/2, dead, max(dead/3000, 1), max(dead/6000, 1))).ReadAll()
+		SET tcp_keepalives_interval = %d; SET tcp_keepalives_count = 3; SET client_min_messages = warning;
+		SET jit = off`, // what is compiled for a statement pays for one that takes seconds: none of ours does
+		call, call, dead/2, dead, max(dead/3000, 1), max(dead/6000, 1))).ReadAll()
 	if err != nil || s.onlyReads {
 		return err
 	}
