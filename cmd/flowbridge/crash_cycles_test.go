@@ -202,12 +202,15 @@ func (c *crashes) rest() {
 	c.t.Helper()
 	c.services.Slack.ClearFaults()
 	c.services.PagerDuty.ClearFaults()
-	deadline := time.Now().Add(2 * time.Minute)
-	for !c.idle() {
-		if time.Now().After(deadline) {
+	began, heard, calls := time.Now(), time.Now(), -1
+	for pause := 200 * time.Millisecond; !c.idle(); pause = min(2*pause, 5*time.Second) {
+		if n := len(c.services.Slack.Calls()) + len(c.services.PagerDuty.Calls()); n != calls {
+			heard, calls = time.Now(), n // a slow machine is at work
+		}
+		if time.Since(heard) > 2*time.Minute || time.Since(began) > 20*time.Minute {
 			c.t.Fatalf("it does not come to rest\n%s", tail(c.bridge.stderr.String()))
 		}
-		time.Sleep(200 * time.Millisecond) // each look asks for what failed to be tried again
+		time.Sleep(pause) // each look asks for what failed to be tried again, which is work for a slow machine, too
 	}
 	c.lookAtPagerDuty()
 	c.lookAtSlack()
