@@ -2,10 +2,12 @@ package pagerduty_test
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +19,13 @@ import (
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
 )
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait for others; -parallel says otherwise
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 const (
 	routingKey = "0123456789abcdef0123456789abcdef"

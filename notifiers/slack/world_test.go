@@ -1,8 +1,10 @@
 package slack
 
 import (
+	"flag"
 	"log/slog"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +14,13 @@ import (
 	"flowbridge/notifiers/sandbox/sandboxtest"
 	"flowbridge/router"
 )
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait for others; -parallel says otherwise
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 const token = "xoxb-secret-of-the-test"
 

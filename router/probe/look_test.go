@@ -335,13 +335,16 @@ func TestAnEndpointThatDoesNotAnswerIsGivenUp(t *testing.T) {
 			<-r.Context().Done()
 		},
 	} {
-		s := newSite(t, serve)
-		l := from(s.roots, &businessKey().PublicKey)
-		l.timeout = 2 * time.Second
-		if got := l.look(t.Context(), router.Secret(s.URL)); got.result != timedOut || got.good ||
-			!strings.HasPrefix(got.words, "no answer in ") {
-			t.Errorf("%s: %+v", what, got)
-		}
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, serve)
+			l := from(s.roots, &businessKey().PublicKey)
+			l.timeout = time.Second
+			if got := l.look(t.Context(), router.Secret(s.URL)); got.result != timedOut || got.good ||
+				!strings.HasPrefix(got.words, "no answer in ") {
+				t.Errorf("got %+v", got)
+			}
+		})
 	}
 	s := newSite(t, func(http.ResponseWriter, *http.Request) {})
 	ctx, cancel := context.WithCancel(t.Context())

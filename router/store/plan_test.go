@@ -57,11 +57,13 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 	}
 }
 
-// TestWhatIsDueNextIsFoundAtOnce holds that what waits is not gone through for it: SQLite compares no row with the bound.
+// TestWhatIsDueNextIsFoundAtOnce holds that what waits is not gone through for it: SQLite compares no row with the
+// bound.
 func TestWhatIsDueNextIsFoundAtOnce(t *testing.T) {
 	t.Parallel()
 	s := openFull(t, filepath.Join(t.TempDir(), "plan.db"))
-	program, err := all(context.Background(), s.read, "EXPLAIN "+ownTimesQuery, []any{"ops", 1, "ops", 1},
+	args := []any{"ops", 1, "ops", 1}
+	program, err := all(context.Background(), s.read, "EXPLAIN "+ownTimesQuery, args,
 		func(row scanner) (op string, err error) {
 			var step, p1, p2, p3, p5 int
 			var p4, comment *string
