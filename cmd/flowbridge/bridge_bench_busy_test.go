@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,10 +15,16 @@ import (
 	"flowbridge/router"
 )
 
+// What a busy bridge has beside it.
+const (
+	besideClients = "clients" // 20 that look at it every second
+	besideReplay  = "replay"  // of its journal, again and again
+	besideBackup  = "backup"  // of its SQLite file, again and again
+)
+
 // benchBusy takes the answers at a steady pace twice: from a bridge that has nothing else to do, and from the same one
-// while 100,000 deliveries wait, all services hang, 20 clients look at it every second, and its journal is replayed
-// again and again; a SQLite file is copied all the while, too.
-func benchBusy(b *testing.B, db string, copied bool) {
+// while 100,000 deliveries wait, all services hang, and others are at work beside it.
+func benchBusy(b *testing.B, db string, beside ...string) {
 	const targets, rate, clients = 400, 200, 20
 	idle, busy, backlog := scaled(10*rate), scaled(15*rate), scaled(100_000)
 	services := startStandIns(b, benchServicesConfig{Targets: targets})
@@ -34,11 +41,15 @@ func benchBusy(b *testing.B, db string, copied bool) {
 
 	ctx, stop := context.WithCancel(b.Context())
 	var others sync.WaitGroup
-	for n := range clients {
-		others.Go(func() { benchClient(ctx, bridges[0].admin, n) })
+	if slices.Contains(beside, besideClients) {
+		for n := range clients {
+			others.Go(func() { benchClient(ctx, bridges[0].admin, n) })
+		}
 	}
-	benchAgain(ctx, b, &others, func(int) []string { return []string{"replay", "--rules", rulesFile, "--db", db} })
-	if copied {
+	if slices.Contains(beside, besideReplay) {
+		benchAgain(ctx, b, &others, func(int) []string { return []string{"replay", "--rules", rulesFile, "--db", db} })
+	}
+	if slices.Contains(beside, besideBackup) {
 		dir := b.TempDir()
 		benchAgain(ctx, b, &others, func(n int) []string {
 			return []string{"backup", filepath.Join(dir, fmt.Sprint(n)), "--db", db}

@@ -44,10 +44,15 @@ func BenchmarkBridge(b *testing.B) {
 		}
 	}
 	part(b, "storm", benchStorm)
-	part(b, "busy", func(b *testing.B) { benchBusy(b, benchSQLite(b), true) })
+	all := []string{besideClients, besideReplay, besideBackup}
+	part(b, "busy/beside=all", func(b *testing.B) { benchBusy(b, benchSQLite(b), all...) })
+	part(b, "busy/beside=nothing", func(b *testing.B) { benchBusy(b, benchSQLite(b)) })
+	for _, one := range all {
+		part(b, "busy/beside="+one, func(b *testing.B) { benchBusy(b, benchSQLite(b), one) })
+	}
 	b.Run("postgres", func(b *testing.B) {
 		server := databases.Start(b, "fsync=on", "shared_buffers=256MB", "max_wal_size=4GB")
-		part(b, "busy", func(b *testing.B) { benchBusy(b, server.Database(b), false) })
+		part(b, "busy", func(b *testing.B) { benchBusy(b, server.Database(b), besideClients, besideReplay) })
 		for _, processes := range []int{1, 3} {
 			part(b, fmt.Sprintf("processes=%d/closed", processes), func(b *testing.B) {
 				benchClosed(b, 64, 50, processes, server.Database(b))

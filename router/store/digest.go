@@ -29,9 +29,10 @@ func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (id
 	case c.n.Class != router.ClassNew:
 		return nil, nil
 	}
+	now := micros(ask.Now)
 	ids, err = all(ctx, tx, digestibleQuery,
-		[]any{ask.Notifier, int64(c.n.Class), toInt(c.n.Open), string(c.n.Target.Kind), c.n.Target.Address, int64(toldCard),
-			micros(ask.Now), 2 * router.DigestSize, micros(ask.Now), micros(ask.Now), router.DigestSize},
+		[]any{ask.Notifier, int64(c.n.Class), string(c.n.Target.Kind), c.n.Target.Address, now, toInt(c.n.Open),
+			int64(toldCard), 2 * router.DigestSize, now, now, router.DigestSize},
 		func(row scanner) (id int64, err error) {
 			err = row.Scan(&id)
 			return id, err
@@ -42,12 +43,21 @@ func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (id
 	return ids, nil
 }
 
-// digestibleQuery takes the first that wait in line and leaves out those that may not be claimed, which are few: asked
-// of all together, PostgreSQL looks at each that waits and sorts them (2 s among 50,000).
-const digestibleQuery = `SELECT d.id FROM (SELECT id, target, key, state, next_at, owed_since FROM deliveries
-		WHERE state = 'waiting' AND notifier = ? AND class = ? AND open = ? AND kind = ? AND channel = ? AND incident > 0
-		AND told <> ? AND may_exist = 0 AND digest = '' AND next_at <= ? ORDER BY owed_since, id LIMIT ?) AS d
-	WHERE ` + claimable + ` ORDER BY d.owed_since, d.id LIMIT ?`
+// inLine is the first that wait for a place in a class, in line, of those of which nobody may have been told and a
+// condition holds. Whoever asks leaves out those of them that may not be claimed, which are few: asked of all together,
+// PostgreSQL looks at each that waits and sorts them (2 s among 50,000).
+func inLine(condition string) string {
+	return `(SELECT id, event, target, key, state, next_at, owed_since FROM deliveries
+		WHERE state = 'waiting' AND notifier = ? AND class = ? AND kind = ? AND channel = ? AND next_at <= ?
+		AND may_exist = 0 AND digest = '' AND ` + condition + ` ORDER BY owed_since, id LIMIT ?) AS d`
+}
+
+var (
+	digestibleQuery = `SELECT d.id FROM ` + inLine(`incident > 0 AND open = ? AND told <> ?`) + `
+		WHERE ` + claimable + ` ORDER BY d.owed_since, d.id LIMIT ?`
+	digestibleNewsQuery = `SELECT d.id, n.body FROM ` + inLine(`incident = 0`) + `
+		JOIN notices n ON n.event = d.event WHERE ` + claimable + ` ORDER BY d.owed_since, d.id LIMIT ?`
+)
 
 // digestibleNews does so for a notice for information.
 func digestibleNews(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (ids []int64, err error) {
@@ -55,12 +65,10 @@ func digestibleNews(ctx context.Context, tx *txn, ask *router.Ask, c *candidate)
 		id     int64
 		notice router.Notice
 	}
-	found, err := all(ctx, tx,
-		`SELECT d.id, n.body FROM deliveries d JOIN notices n ON n.event = d.event WHERE d.notifier = ? AND `+claimable+`
-		AND d.class = ? AND d.kind = ? AND d.channel = ? AND d.incident = 0 AND d.may_exist = 0 AND d.digest = ''
-		ORDER BY d.owed_since, d.id LIMIT ?`,
-		[]any{ask.Notifier, micros(ask.Now), micros(ask.Now), int64(c.n.Class), string(c.n.Target.Kind), c.n.Target.Address,
-			router.DigestSize},
+	now := micros(ask.Now)
+	found, err := all(ctx, tx, digestibleNewsQuery,
+		[]any{ask.Notifier, int64(c.n.Class), string(c.n.Target.Kind), c.n.Target.Address, now, 2 * router.DigestSize,
+			now, now, router.DigestSize},
 		func(row scanner) (w waiting, err error) {
 			var body []byte
 			if err = row.Scan(&w.id, &body); err == nil {

@@ -95,13 +95,17 @@ func (s *Store) awaitErased(ctx context.Context) {
 	defer cancel()
 	for inbox, log := false, false; !(inbox && log) && ctx.Err() == nil; router.Sleep(ctx, eraseAgain/20) {
 		var err error
-		if inbox, err = s.inbox.tidy(ctx); err != nil {
-			s.cfg.Logger.Warn("the inbox of the database could not be tidied: what was moved may still be read in it",
-				"error", err)
-			return
+		if !inbox {
+			if inbox, err = s.inbox.tidy(ctx); err != nil {
+				s.cfg.Logger.Warn("the inbox of the database could not be tidied: what was moved may still be read in it",
+					"error", err)
+				return
+			}
 		}
-		if log, err = emptyLog(ctx, s.eraser); err != nil {
-			return // a fault is logged when it is tried again
+		if !log {
+			if log, err = emptyLog(ctx, s.eraser); err != nil {
+				return // a fault is logged when it is tried again
+			}
 		}
 	}
 }

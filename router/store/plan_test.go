@@ -157,6 +157,10 @@ func TestAStormOnPostgresIsFoldedAndToldByIndex(t *testing.T) {
 		numbers + `INSERT INTO deliveries (incident, event, key, notifier, kind, channel, routing_key, target, state, owed,
 			next_at, open, severity, class, owed_since, updated_at)
 			SELECT i, 0, 'k' || i, 'ops', 'slack', '#ops', '', 't', 'waiting', 1, 1, 1, 1, 0, i, 1 FROM n`,
+		numbers + `INSERT INTO notices (event, body) SELECT i, '{}' FROM n`,
+		numbers + `INSERT INTO deliveries (incident, event, key, notifier, kind, channel, routing_key, target, state, owed,
+			next_at, open, severity, class, owed_since, updated_at)
+			SELECT 0, i, 'n' || i, 'ops', 'slack', '#ops', '', 't', 'waiting', 1, 1, 1, 1, 6, i, 1 FROM n`,
 		`ANALYZE`,
 	} {
 		if _, err := s.write.ExecContext(ctx, query); err != nil {
@@ -171,8 +175,10 @@ func TestAStormOnPostgresIsFoldedAndToldByIndex(t *testing.T) {
 	}{
 		{`SELECT * FROM incidents WHERE ` + standing(flows) + ` ORDER BY number`, nil,
 			[]string{"incidents_unresolved", "incidents_reopened", "alerts_pkey", "incidents_pkey"}},
-		{digestibleQuery, []any{"ops", 0, 1, "slack", "#ops", 1, 2, 1000, 2, 2, 500},
+		{digestibleQuery, []any{"ops", 0, "slack", "#ops", 2, 1, 1, 1000, 2, 2, 500},
 			[]string{"Index Scan using deliveries_turn", "deliveries_waiting", "deliveries_tried"}},
+		{digestibleNewsQuery, []any{"ops", 6, "slack", "#ops", 2, 1000, 2, 2, 500},
+			[]string{"Index Scan using deliveries_turn", "notices_pkey"}},
 	} {
 		plan, err := all(ctx, s.read, "EXPLAIN "+tt.query, tt.args, func(row scanner) (step string, err error) {
 			err = row.Scan(&step)
