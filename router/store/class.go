@@ -65,15 +65,19 @@ func classify(ctx context.Context, tx *txn, id int64) error {
 	return err
 }
 
+// liftQuery does so for one delivery. It is no join, which PostgreSQL began with all that waits while its statistics
+// said that nothing does: 17 ms a delivery, until it looked at the table anew.
+const liftQuery = `WITH o AS MATERIALIZED (SELECT id, target, key, class FROM deliveries
+		WHERE incident = ? AND event = ? AND notifier = ? AND state = 'waiting')
+	UPDATE deliveries SET class = (SELECT class FROM o)
+		WHERE state = 'waiting' AND target = (SELECT target FROM o) AND key = (SELECT key FROM o)
+		AND id < (SELECT id FROM o) AND class > (SELECT class FROM o)`
+
 // lift makes older deliveries of a target and key matter as much as the younger ones that wait for them: a new page
 // must not stand behind a thousand recoveries only because one of them goes before it. Only what a batch owes may have
 // come to matter more.
 func lift(ctx context.Context, tx *txn, owed []router.Owed) error {
-	const query = `UPDATE deliveries AS older SET class = o.class FROM deliveries AS o
-		WHERE o.incident = ? AND o.event = ? AND o.notifier = ? AND o.state = 'waiting'
-		AND older.state = 'waiting' AND older.target = o.target AND older.key = o.key AND older.id < o.id
-		AND older.class > o.class`
-	return each(ctx, tx, owed, query, func(o router.Owed) ([]any, error) {
+	return each(ctx, tx, owed, liftQuery, func(o router.Owed) ([]any, error) {
 		return []any{o.Incident, o.Event(), o.Target.Notifier}, nil
 	})
 }

@@ -25,6 +25,7 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 		`SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`: "SEARCH incidents USING COVERING INDEX " +
 			"incidents_wake",
 		backlogQuery:      "SCAN deliveries USING COVERING INDEX deliveries_turn",
+		liftQuery:         "INDEX deliveries_waiting (target=? AND key=? AND id<?)",
 		takenQuery(3):     "SEARCH deliveries USING INDEX deliveries_key",
 		ownTimesQuery:     "SEARCH deliveries USING COVERING INDEX deliveries_next",
 		manyDigestedQuery: "SEARCH deliveries USING COVERING INDEX deliveries_turn",
