@@ -59,7 +59,7 @@ type Ask struct {
 	Now      time.Time
 	Lease    time.Duration // how long the claim holds unless it is extended
 	// Charges says what telling a notification costs: what the queue takes from the budgets, whole or not at all.
-	// It is pure. Nil: nothing.
+	// It is pure. Of an incident that was not read yet (that is nil) it says what it costs at least. Nil: nothing.
 	Charges func(*Notification) []Charge
 }
 

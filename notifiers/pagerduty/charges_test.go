@@ -98,6 +98,14 @@ func TestChargesAreTheCallsThatPagerDutyCounts(t *testing.T) {
 					t.Error("a budget is named by the routing key itself")
 				}
 			}
+			if unread := test.n; unread.Incident != nil {
+				unread.Incident, unread.Alerts, unread.Timeline = nil, nil, nil
+				for _, c := range b.Charges(&unread) {
+					if c.Calls > charged {
+						t.Errorf("at least %d calls, but %d", c.Calls, charged)
+					}
+				}
+			}
 			if _, err := b.Sync(t.Context(), test.n); err != nil {
 				t.Fatal(err)
 			}

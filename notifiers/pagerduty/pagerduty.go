@@ -174,7 +174,7 @@ func knows(n *router.Notification) bool {
 // passesOn says whether an acknowledgement goes with the trigger.
 func passesOn(n *router.Notification) bool {
 	news := n.Stale() || !n.Receipt.Acknowledged || anew(n)
-	return n.Incident.State == router.IncidentAcknowledged && !knows(n) && news && acknowledged(n)
+	return n.Incident != nil && n.Incident.State == router.IncidentAcknowledged && !knows(n) && news && acknowledged(n)
 }
 
 // anew says whether somebody acknowledged the incident since we told of it last. In between it may have been taken back

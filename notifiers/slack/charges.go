@@ -70,6 +70,7 @@ func calls(n *router.Notification) (posts, updates int) {
 		}
 	case !had.Frozen:
 		updates++
+	case n.Incident == nil: // what it takes at least is asked
 	case deserves(n, had.Shown):
 		posts += 2 // another root, and the line that leads there
 		mute = false

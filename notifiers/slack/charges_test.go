@@ -98,6 +98,12 @@ func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
 			}
 			before := len(w.slack.Calls())
 			charges := w.notifier.Charges(&n)
+			if n.Incident != nil {
+				leastPosts, leastEdits := charged(t, w.notifier.Charges(unread(n)))
+				if posts, edits := charged(t, charges); leastPosts > posts || leastEdits > edits {
+					t.Errorf("at least %d posts and %d edits, but %d and %d", leastPosts, leastEdits, posts, edits)
+				}
+			}
 			w.sync(n)
 			posts, edits := charged(t, charges)
 			if calledPosts, calledEdits := callsOf(w, before); posts != calledPosts || edits != calledEdits ||
@@ -132,6 +138,12 @@ func TestChargesAreTheCallsThatSlackCounts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unread is a notification as the queue asks about it before it has read the incident.
+func unread(n router.Notification) *router.Notification {
+	n.Incident, n.Alerts, n.Also, n.Timeline, n.Related, n.Problems, n.Digest = nil, nil, nil, nil, nil, nil, nil
+	return &n
 }
 
 func charged(t *testing.T, charges []router.Charge) (posts, edits int) {

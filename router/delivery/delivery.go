@@ -44,7 +44,8 @@ type Notifier interface {
 // Charger is a Notifier whose service counts calls.
 type Charger interface {
 	// Charges says what a Sync with n will take from the budgets that its service gives us; nil for nothing. It is asked
-	// before each attempt, inside the claim: it is pure and quick, calls nobody, and guesses where it cannot know.
+	// before each attempt, inside the claim: it is pure and quick, calls nobody, and guesses where it cannot know. It is
+	// asked before the incident was read, too (Incident, Alerts, Timeline and Digest are nil): what will it take at least?
 	Charges(n *router.Notification) []router.Charge
 }
 

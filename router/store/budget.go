@@ -3,53 +3,97 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
-	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"flowbridge/router"
 )
 
 // spend takes charges from their budgets, all or none, and returns when there will be enough if there is not
-// enough now; zero if it was taken. A budget is one number: when all calls made so far will be paid off. It lies
-// in the database, so that processes share it and a restart forgets nothing.
-func spend(ctx context.Context, tx *txn, now time.Time, charges []router.Charge) (wait time.Time, err error) {
-	charges = slices.Clone(charges)
-	// one order of locks for all
-	slices.SortFunc(charges, func(a, b router.Charge) int { return cmp.Compare(a.Budget, b.Budget) })
-	paid := make([]time.Time, len(charges))
-	for i, c := range charges {
-		us, err := lockBudget(ctx, tx, c.Budget)
-		if err != nil {
-			return wait, err
+// enough now; zero if it was taken. left says whether the same could be taken again. A budget is one number: when all
+// calls made so far will be paid off. It lies in the database: processes share it, and a restart forgets nothing.
+func spend(ctx context.Context, tx *txn, now time.Time, charges []router.Charge) (wait time.Time, left bool,
+	err error) {
+	if len(charges) == 0 {
+		return wait, true, nil
+	}
+	budgets, err := lockBudgets(ctx, tx, charges)
+	if err != nil {
+		return wait, false, err
+	}
+	if wait = short(budgets, now, charges); !wait.IsZero() {
+		return wait, false, nil
+	}
+	for _, c := range charges {
+		after, _ := pay(fromMicros(budgets[c.Budget]), now, c)
+		budgets[c.Budget] = micros(after)
+		if _, err := tx.ExecContext(ctx, `UPDATE budgets SET paid = ? WHERE name = ?`, micros(after),
+			c.Budget); err != nil {
+			return wait, false, err
 		}
-		var until time.Time
-		if paid[i], until = pay(fromMicros(us), now, c); until.After(wait) {
+	}
+	return wait, short(budgets, now, charges).IsZero(), nil
+}
+
+// room returns until when there is not enough for charges, zero where there seems to be. It locks nothing: whoever
+// spends looks again.
+func room(ctx context.Context, tx *txn, now time.Time, charges []router.Charge) (wait time.Time, err error) {
+	if len(charges) == 0 {
+		return wait, nil
+	}
+	budgets, err := readBudgets(ctx, tx, charges, "")
+	return short(budgets, now, charges), err
+}
+
+// lockBudgets reads the budgets of some charges, makes those that there are none of, and keeps other processes from
+// them until the transaction ends.
+func lockBudgets(ctx context.Context, tx *txn, charges []router.Charge) (map[string]int64, error) {
+	locked := " ORDER BY name" + tx.d.forUpdate // one order of locks for all
+	budgets, err := readBudgets(ctx, tx, charges, locked)
+	fresh := slices.DeleteFunc(slices.Clone(charges), func(c router.Charge) bool {
+		_, known := budgets[c.Budget]
+		return known
+	})
+	if err != nil || len(fresh) == 0 {
+		return budgets, err
+	}
+	slices.SortFunc(fresh, func(a, b router.Charge) int { return cmp.Compare(a.Budget, b.Budget) })
+	for _, c := range fresh {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO budgets (name, paid) VALUES (?, 0) ON CONFLICT (name) DO NOTHING`,
+			c.Budget); err != nil {
+			return nil, err
+		}
+	}
+	return readBudgets(ctx, tx, charges, locked)
+}
+
+// readBudgets reads when the budgets of some charges will be paid off.
+func readBudgets(ctx context.Context, tx *txn, charges []router.Charge, then string) (map[string]int64, error) {
+	var names []any
+	for _, c := range charges {
+		names = append(names, c.Budget)
+	}
+	budgets := make(map[string]int64, len(charges))
+	_, err := all(ctx, tx, `SELECT name, paid FROM budgets WHERE name IN (?`+strings.Repeat(", ?", len(names)-1)+`)`+then,
+		names, func(row scanner) (_ struct{}, err error) {
+			var name string
+			var paid int64
+			err = row.Scan(&name, &paid)
+			budgets[name] = paid
+			return struct{}{}, err
+		})
+	return budgets, err
+}
+
+// short returns until when charges find no room in budgets, zero where they do. What no budget is kept of yet is paid.
+func short(budgets map[string]int64, now time.Time, charges []router.Charge) (wait time.Time) {
+	for _, c := range charges {
+		if _, until := pay(fromMicros(budgets[c.Budget]), now, c); until.After(wait) {
 			wait = until
 		}
 	}
-	if !wait.IsZero() {
-		return wait, nil
-	}
-	for i, c := range charges {
-		if _, err := tx.ExecContext(ctx, `UPDATE budgets SET paid = ? WHERE name = ?`, micros(paid[i]),
-			c.Budget); err != nil {
-			return wait, err
-		}
-	}
-	return wait, nil
-}
-
-// lockBudget reads a budget, makes it if there is none, and keeps other processes from it until the transaction ends.
-func lockBudget(ctx context.Context, tx *txn, name string) (paid int64, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT paid FROM budgets WHERE name = ?`+tx.d.forUpdate, name).Scan(&paid)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return paid, err
-	}
-	err = tx.QueryRowContext(ctx, `INSERT INTO budgets (name, paid) VALUES (?, 0)
-		ON CONFLICT (name) DO UPDATE SET paid = budgets.paid RETURNING paid`, name).Scan(&paid)
-	return paid, err
+	return wait
 }
 
 // pay returns when a budget will be paid off after a charge, or until when it must wait. A charge that is larger

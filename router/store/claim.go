@@ -61,15 +61,10 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 		}
 	}
 	for {
-		c, err := next(ctx, tx, ask, &l, blocked)
-		if err == nil && c == nil {
-			c, err = nextProbe(ctx, tx, ask, blocked)
-		}
+		c, err := s.candidate(ctx, tx, ask, &l, blocked)
 		if err != nil || c == nil {
 			return nil, short, err
 		}
-		c.n.Target.Credential = s.routingKey(ask.Notifier, c.routingKey)
-		c.n.Target.Address = s.address(ask.Notifier, c.n.Target.Address)
 		if c.n.Class == router.ClassDigested {
 			if many, err := manyDigested(ctx, tx, ask.Notifier); many || err != nil {
 				if err != nil {
@@ -79,36 +74,86 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 				continue
 			}
 		}
-		if err := c.load(ctx, tx, ask); err != nil {
-			return nil, short, err
-		}
-		if ask.Charges != nil {
-			until, err := spend(ctx, tx, ask.Now, ask.Charges(&c.n))
-			if err != nil {
-				return nil, short, err
-			}
-			if !until.IsZero() {
-				short++
+		until, err := c.lacks(ctx, tx, ask)
+		left := true
+		if err == nil && until.IsZero() {
+			if err = c.load(ctx, tx, ask); errors.Is(err, errLocked) {
 				blocked[c.n.Class] = true
-				if err := wait(ctx, tx, ask.Notifier, c.n.Class, until, now); err != nil {
-					return nil, short, err
-				}
 				continue
 			}
+			if err == nil && ask.Charges != nil {
+				until, left, err = spend(ctx, tx, ask.Now, ask.Charges(&c.n))
+			}
+		}
+		if err != nil {
+			return nil, short, err
+		}
+		if !until.IsZero() {
+			short++
+			blocked[c.n.Class] = true
+			if err := wait(ctx, tx, ask.Notifier, c.n.Class, until, now); err != nil {
+				return nil, short, err
+			}
+			continue
 		}
 		l.turns++
 		c.n.Failures = int(l.failures)
-		return &c.n, short, errors.Join(c.take(ctx, tx, ask), writeLane(ctx, tx, ask.Notifier, l))
+		if err = errors.Join(c.take(ctx, tx, ask), writeLane(ctx, tx, ask.Notifier, l)); err == nil && !left {
+			short, err = s.foresee(ctx, tx, ask, &l, blocked, short)
+		}
+		return &c.n, short, err
 	}
 }
 
+// candidate returns what is to be claimed next, or probed where there is no such thing; nil where there is neither.
+func (s *Store) candidate(ctx context.Context, tx *txn, ask *router.Ask, l *lane,
+	blocked map[router.Class]bool) (*candidate, error) {
+	c, err := next(ctx, tx, ask, l, blocked)
+	if err == nil && c == nil {
+		c, err = nextProbe(ctx, tx, ask, blocked)
+	}
+	if err != nil || c == nil {
+		return nil, err
+	}
+	c.n.Target.Credential = s.routingKey(ask.Notifier, c.routingKey)
+	c.n.Target.Address = s.address(ask.Notifier, c.n.Target.Address)
+	return c, nil
+}
+
+// foresee makes the class of what comes next wait at once where a claim has emptied a budget that this needs, too: else
+// the lane would only come to find that out.
+func (s *Store) foresee(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[router.Class]bool,
+	short int) (int, error) {
+	c, err := s.candidate(ctx, tx, ask, l, blocked)
+	if err != nil || c == nil || c.n.Class == router.ClassDigested {
+		return short, err
+	}
+	until, err := c.lacks(ctx, tx, ask)
+	if err != nil || until.IsZero() {
+		return short, err
+	}
+	return short + 1, wait(ctx, tx, ask.Notifier, c.n.Class, until, micros(ask.Now))
+}
+
+// lacks returns until when the budgets have no room for a candidate, zero where they may have. It is asked before the
+// candidate is loaded, which is more work than all else of a claim: of many that wait for a budget one is tried each
+// time that it has room.
+func (c *candidate) lacks(ctx context.Context, tx *txn, ask *router.Ask) (time.Time, error) {
+	if ask.Charges == nil || c.incident == 0 || c.unsettled != "" {
+		return time.Time{}, nil
+	}
+	return room(ctx, tx, ask.Now, ask.Charges(&c.n))
+}
+
+// inFlightQuery asks for the last claim, and so finds it by the index of claims.
+const inFlightQuery = `SELECT coalesce((SELECT claimed_until FROM deliveries
+	WHERE claimed_until > ? AND claimed_until > 0 AND notifier = ? AND state = 'waiting'
+	ORDER BY claimed_until DESC LIMIT 1), 0)`
+
 // inFlight says whether somebody tries a delivery to a notifier.
 func inFlight(ctx context.Context, tx *txn, notifier string, now int64) (bool, error) {
-	var n int
-	err := tx.QueryRowContext(ctx,
-		`SELECT count(*) FROM deliveries
-		WHERE claimed_until > ? AND claimed_until > 0 AND notifier = ? AND state = 'waiting'`, now, notifier).Scan(&n)
-	return n > 0, err
+	until, err := number(ctx, tx, inFlightQuery, now, notifier)
+	return until > 0, err
 }
 
 // candidate is a delivery that may be claimed.
@@ -124,36 +169,35 @@ type candidate struct {
 	body            digestBody // of the digest that it is told in, if there is one
 }
 
-// pick returns the first delivery to a notifier under a condition, of a class that need not wait; nil if there is none.
+// pick returns the first delivery to a notifier under a condition, in an order within its class, of a class that need
+// not wait; nil if there is none.
 func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked map[router.Class]bool,
 	args ...any) (*candidate, error) {
-	args = append([]any{notifier}, args...)
-	classes := ""
+	var classes int
+	var all []any
 	for _, c := range router.Classes() {
 		if !blocked[c] {
-			classes += ", ?"
-			args = append(args, int64(c))
+			classes++
+			all = append(append(all, notifier, int64(c)), args...)
 		}
 	}
-	if classes == "" {
+	if classes == 0 {
 		return nil, nil
 	}
 	c := &candidate{n: router.Notification{Target: router.Target{Notifier: notifier}}}
+	if err := tx.QueryRowContext(ctx, pickQuery(where, order+` LIMIT 1`+tx.d.skipLocked, classes), all...).
+		Scan(&c.id); err != nil || c.id == 0 {
+		return nil, err
+	}
 	var mayExist, open, failing int64
 	var receipt []byte
 	err := tx.QueryRowContext(ctx,
-		`SELECT d.id, d.incident, d.event, d.kind, d.channel, d.routing_key, d.owed, d.attempts, d.failing_since,
-		d.was_parked = 1, d.refusals, d.may_exist, d.open, d.opening, d.severity, d.receipt, d.key, d.class,
-		d.told, d.digest, d.owed_since FROM deliveries d
-		WHERE d.notifier = ? AND `+where+` AND d.class IN (`+classes[2:]+`) ORDER BY `+order+` LIMIT 1`+tx.d.skipLocked,
-		args...).
-		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Address, &c.routingKey, &c.n.Revision,
+		`SELECT incident, event, kind, channel, routing_key, owed, attempts, failing_since, was_parked = 1, refusals,
+		may_exist, open, opening, severity, receipt, key, class, told, digest, owed_since FROM deliveries WHERE id = ?`, c.id).
+		Scan(&c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Address, &c.routingKey, &c.n.Revision,
 			&c.n.Attempt, &failing,
 			&c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class,
 			&c.told, &c.unsettled, &c.since)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +205,13 @@ func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked m
 	c.n.Attempt++
 	c.n.MayExist, c.n.Open = mayExist != 0, open != 0
 	return c, json.Unmarshal(receipt, &c.n.Receipt)
+}
+
+// pickQuery looks in one class after another, until something is found: how much waits in those before, or in one that
+// is to wait, does not matter.
+func pickQuery(where, order string, classes int) string {
+	return `SELECT coalesce(` + strings.Repeat(`(SELECT d.id FROM deliveries d WHERE d.notifier = ? AND d.class = ?
+		AND `+where+` ORDER BY `+order+`), `, classes) + `0)`
 }
 
 // load fills in what the notifier needs to know, of one incident or notice, or of the many that a digest tells of.
@@ -201,11 +252,18 @@ func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 	return err
 }
 
+// extendQuery finds a claim among those of its notifier: a digest has many deliveries, and in a storm every channel has
+// one that is extended again and again (20 ms each among 20,000).
+func extendQuery(d *dialect) string {
+	return `UPDATE deliveries SET claimed_until = ? WHERE id IN (SELECT id FROM deliveries
+		WHERE notifier = (SELECT notifier FROM deliveries WHERE id = ?) AND claimed_until > 0 AND claim = ?
+		ORDER BY claimed_until, id LIMIT ?` + d.forUpdate + `)`
+}
+
 // Extend makes a claim hold until a time. It wraps router.ErrConflict when the claim is ours no more.
 func (s *Store) Extend(ctx context.Context, delivery int64, claim string, until time.Time) error {
 	err := s.inShared(ctx, func(ctx context.Context, tx *txn) error {
-		held, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = ? WHERE claimed_until > 0 AND claim = ?`,
-			micros(until), claim)
+		held, err := tx.ExecContext(ctx, extendQuery(tx.d), micros(until), delivery, claim, router.DigestSize)
 		if err != nil {
 			return err
 		}

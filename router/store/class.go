@@ -65,12 +65,13 @@ func classify(ctx context.Context, tx *txn, id int64) error {
 	return err
 }
 
-// liftQuery does so for one delivery. It is no join, which PostgreSQL began with all that waits while its statistics
-// said that nothing does: 17 ms a delivery, until it looked at the table anew.
-const liftQuery = `WITH o AS MATERIALIZED (SELECT id, target, key, class FROM deliveries
-		WHERE incident = ? AND event = ? AND notifier = ? AND state = 'waiting')
+// liftQuery does so for one delivery. It leaves PostgreSQL one way to find that, by its key, and one to find those
+// before it. As a join it began with all that waits while its statistics said that nothing does: 17 ms each, until it
+// looked at the table anew. Asked for what waits, the delivery was sought among all of its notifier: 0.7 ms.
+const liftQuery = `WITH o AS MATERIALIZED (SELECT id, target, key, class, state FROM deliveries
+		WHERE incident = ? AND event = ? AND notifier = ?)
 	UPDATE deliveries SET class = (SELECT class FROM o)
-		WHERE state = 'waiting' AND target = (SELECT target FROM o) AND key = (SELECT key FROM o)
+		WHERE state = 'waiting' AND target = (SELECT target FROM o WHERE state = 'waiting') AND key = (SELECT key FROM o)
 		AND id < (SELECT id FROM o) AND class > (SELECT class FROM o)`
 
 // lift makes older deliveries of a target and key matter as much as the younger ones that wait for them: a new page

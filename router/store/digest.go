@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,10 +34,7 @@ func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (id
 	ids, err = all(ctx, tx, digestibleQuery,
 		[]any{ask.Notifier, int64(c.n.Class), string(c.n.Target.Kind), c.n.Target.Address, now, toInt(c.n.Open),
 			int64(toldCard), 2 * router.DigestSize, now, now, router.DigestSize},
-		func(row scanner) (id int64, err error) {
-			err = row.Scan(&id)
-			return id, err
-		})
+		scanID)
 	if err != nil || len(ids) <= few {
 		return nil, err
 	}
@@ -89,7 +87,7 @@ func digestibleNews(ctx context.Context, tx *txn, ask *router.Ask, c *candidate)
 
 // manyDigestedQuery counts no more than decides it.
 const manyDigestedQuery = `SELECT count(*) FROM (SELECT 1 AS one FROM deliveries
-	WHERE state = 'waiting' AND notifier = ? AND class = ? LIMIT ?) AS few`
+	WHERE state = 'waiting' AND notifier = ? AND class = ? ORDER BY owed_since LIMIT ?) AS few`
 
 // manyDigested says whether a digest still stands in for the cards of a channel.
 func manyDigested(ctx context.Context, q querier, notifier string) (bool, error) {
@@ -132,11 +130,11 @@ func (b *digestBody) deliveries() (ids []int64) {
 }
 
 // beginDigest makes the candidate a new digest of its deliveries, but for those that have ended or come back since they
-// were picked.
+// were picked, or that the fold is about to change.
 func (c *candidate) beginDigest(ctx context.Context, tx *txn, ids []int64, now int64) error {
 	list, args := among(ids)
-	parts, err := all(ctx, tx, `SELECT id, owed, severity, told, incident, event FROM deliveries WHERE id IN `+list+
-		` AND open = ? ORDER BY owed_since, id`,
+	parts, err := all(ctx, tx, `SELECT d.id, d.owed, d.severity, d.told, d.incident, d.event FROM deliveries d
+		WHERE d.id IN `+list+` AND d.open = ? ORDER BY d.owed_since, d.id`+tx.d.skipLocked,
 		append(args, toInt(c.n.Open)),
 		func(row scanner) (p digestPart, err error) {
 			var told telling
@@ -165,7 +163,31 @@ func (c *candidate) recallDigest(ctx context.Context, tx *txn) error {
 	if err := json.Unmarshal(text, &c.body); err != nil {
 		return fmt.Errorf("read digest: %w", err)
 	}
+	if err := c.lockDigest(ctx, tx); err != nil {
+		return err
+	}
 	return c.fillDigest(ctx, tx, c.unsettled)
+}
+
+// errLocked says that the fold is about to change something of a digest that is to be claimed whole.
+var errLocked = errors.New("something of the digest is about to change")
+
+// lockDigest locks all deliveries of a digest, or returns errLocked. It does not wait, since it holds one of them:
+// whoever has another may want that.
+func (c *candidate) lockDigest(ctx context.Context, tx *txn) error {
+	if tx.d.skipLocked == "" {
+		return nil
+	}
+	list, args := among(c.body.deliveries())
+	there, err := number(ctx, tx, `SELECT count(*) FROM deliveries WHERE id IN `+list, args...)
+	if err != nil {
+		return err
+	}
+	locked, err := all(ctx, tx, `SELECT d.id FROM deliveries d WHERE d.id IN `+list+tx.d.skipLocked, args, scanID)
+	if err == nil && int64(len(locked)) < there {
+		return errLocked
+	}
+	return err
 }
 
 func (c *candidate) fillDigest(ctx context.Context, tx *txn, id string) error {
@@ -272,48 +294,31 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 	if settles(r, now) {
 		digest = ""
 	}
-	for i, p := range r.Digest.Parts {
-		var set string
-		var args []any
-		switch {
-		case r.State == router.DeliveryParked && i == 0:
-			set = `last_error = ?, ` + stillFailing + `, ` + parking
-			args = []any{r.Error, now, p.Revision, now, micros(r.NextAt), p.Revision}
-		case r.State == router.DeliveryParked, r.State == router.DeliveryCancelled:
-			set, args = `next_at = ?`, []any{now}
-		case r.Interrupted:
-			set, args = `last_error = ?, next_at = ?`, []any{r.Error, max(now, micros(r.NextAt))}
-		case r.State == router.DeliveryWaiting:
-			set, args = `last_error = ?, next_at = ?, `+stillFailing, []any{r.Error, max(now, micros(r.NextAt)), now}
-		case r.Digest.Recovered || r.Digest.News:
-			set = `receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = ?, told_open = 0, told_severity = ?,
-				next_at = ?, have = ?, owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END,
-				state = CASE WHEN owed > ? THEN 'waiting' ELSE 'delivered' END`
-			args = []any{receipt, int64(toldDigest), int64(p.Severity), now, p.Revision, p.Revision, now, p.Revision}
-		default:
-			set = `receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = ?, told_open = 1, told_severity = ?,
-				next_at = ?, state = 'waiting'`
-			args = []any{receipt, int64(toldDigest), int64(p.Severity), now}
-		}
-		if r.State == router.DeliveryDelivered {
-			_, others, err := unpark(ctx, tx, p.Delivery, now)
-			if err != nil {
-				return false, err
-			}
-			renewed = renewed || others
-		}
-		args = append(append([]any{now, digest}, args...), p.Delivery, r.Claim)
-		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0, updated_at = ?, digest = ?, `+set+
-			` WHERE id = ? AND claim = ?`, args...)
-		if err != nil {
+	if r.State == router.DeliveryDelivered {
+		if renewed, err = unparkAll(ctx, tx, r.Digest.Parts, now); err != nil {
 			return false, err
 		}
-		if i == 0 { // they were claimed together, and are lost together
-			if err := stillOurs(done, p.Delivery); err != nil {
-				return false, err
-			}
-		}
-		if err := classify(ctx, tx, p.Delivery); err != nil {
+	}
+	update := func(p *router.Summary, first bool) (query string, args []any) {
+		set, args := ofDigest(r, p, first, receipt, now)
+		return `UPDATE deliveries SET claimed_until = 0, updated_at = ?, digest = ?, ` + set + ` WHERE id = ? AND claim = ?`,
+			append(append([]any{now, digest}, args...), p.Delivery, r.Claim)
+	}
+	query, args := update(&r.Digest.Parts[0], true)
+	done, err := tx.ExecContext(ctx, query, args...)
+	if err == nil { // they were claimed together, and are lost together
+		err = stillOurs(done, r.Digest.Parts[0].Delivery)
+	}
+	if err != nil {
+		return false, err
+	}
+	if others := r.Digest.Parts[1:]; len(others) > 0 {
+		query, _ := update(&others[0], false)
+		err = each(ctx, tx, others, query, func(p router.Summary) ([]any, error) {
+			_, args := update(&p, false)
+			return args, nil
+		})
+		if err != nil {
 			return false, err
 		}
 	}
@@ -323,4 +328,34 @@ func finishDigest(ctx context.Context, tx *txn, r *router.Result, receipt string
 		_, err = tx.ExecContext(ctx, `UPDATE digests SET looks = ? WHERE id = ?`, r.Receipt.Looks, digest)
 	}
 	return renewed, err
+}
+
+// ofDigest is what the end of a digest makes of one of its deliveries: the same for all but the first.
+func ofDigest(r *router.Result, p *router.Summary, first bool, receipt string, now int64) (set string, args []any) {
+	told, open := toldDigest, true
+	switch {
+	case r.State == router.DeliveryParked && first:
+		set = `last_error = ?, ` + stillFailing + `, ` + parking
+		args = []any{r.Error, now, p.Revision, now, micros(r.NextAt), p.Revision}
+	case r.State == router.DeliveryParked, r.State == router.DeliveryCancelled:
+		set, args = `next_at = ?`, []any{now}
+	case r.Interrupted:
+		set, args = `last_error = ?, next_at = ?`, []any{r.Error, max(now, micros(r.NextAt))}
+	case r.State == router.DeliveryWaiting:
+		set, args = `last_error = ?, next_at = ?, `+stillFailing, []any{r.Error, max(now, micros(r.NextAt)), now}
+	case r.Digest.Recovered || r.Digest.News:
+		open = false
+		set = `next_at = ?, have = ?, owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END,
+			state = CASE WHEN owed > ? THEN 'waiting' ELSE 'delivered' END`
+		args = []any{now, p.Revision, p.Revision, now, p.Revision}
+	default:
+		set, args = `next_at = ?, state = 'waiting'`, []any{now}
+	}
+	if r.State != router.DeliveryDelivered {
+		return set + `, class = ` + classSQL("", "", ""), args
+	}
+	set += `, receipt = ?, last_error = '', attempts = 0, failing_since = 0, told = ?, told_open = ?, told_severity = ?,
+		class = ` + classAfter
+	args = append(args, receipt, int64(told), toInt(open), int64(p.Severity))
+	return set, append(args, classAfterArgs(told, open, p.Severity)...)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"flowbridge/router"
 )
@@ -32,7 +33,7 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 		}
 		if err == nil && told {
 			f.version = s.agenda.slot(f.notifier).version
-			f.left, err = leaves(ctx, tx, f.notifier)
+			f.next, err = leaves(ctx, tx, f.notifier, now)
 		}
 		return err
 	})
@@ -40,7 +41,7 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
 	if told {
-		s.agenda.finished(f.notifier, f.version, f.left, now)
+		s.agenda.finished(f.notifier, f.version, f.next)
 	} else {
 		s.agenda.changed(f.notifier)
 	}
@@ -69,17 +70,26 @@ type finished struct {
 	others   []string // notifiers to which something may be due now
 	parked   bool     // the delivery needs a person, and the fallback is to be told
 
-	version uint64 // of the agenda, when left was read
-	left    bool   // something else waits for the notifier, or is to be probed
+	version uint64 // of the agenda, when next was read
+	next    int64  // microseconds: when something else may be due to the notifier, 0 where nothing waits
 }
 
-// leaves says whether anything waits for a notifier, or is to be probed.
-func leaves(ctx context.Context, tx *txn, notifier string) (left bool, err error) {
-	err = tx.QueryRowContext(ctx,
-		`SELECT EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'waiting')
-		OR EXISTS (SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'parked' AND next_at > 0)`, notifier,
-		notifier).Scan(&left)
-	return left, err
+// leavesQuery finds when what else waits for a notifier may be tried: each class at once, or when its wait is over.
+var leavesQuery = `SELECT CASE WHEN w.until IS NULL THEN ` + integer + ` ELSE w.until END FROM (` + everyClass() + `) AS c
+			LEFT JOIN waits w ON w.notifier = ? AND w.class = c.class AND w.until > ?
+			WHERE (SELECT 1 FROM deliveries WHERE state = 'waiting' AND notifier = ? AND class = c.class
+				ORDER BY owed_since, id LIMIT 1) = 1
+		UNION ALL SELECT ` + integer + ` WHERE EXISTS (
+			SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'parked' AND next_at > 0)`
+
+// leaves returns when something else may be due to a notifier, 0 where nothing waits, and nothing is to be probed.
+func leaves(ctx context.Context, tx *txn, notifier string, now int64) (next int64, err error) {
+	times, err := all(ctx, tx, leavesQuery, []any{now, notifier, now, notifier, now, notifier},
+		func(row scanner) (at int64, err error) { return at, row.Scan(&at) })
+	if len(times) == 0 {
+		return 0, err
+	}
+	return slices.Min(times), err
 }
 
 // finish does so in a transaction.
@@ -89,7 +99,11 @@ func finish(ctx context.Context, tx *txn, r *router.Result, receipt string, now 
 		return f, err
 	}
 	f.notifier = was.notifier
-	if err := settleLane(ctx, tx, f.notifier, l, r, was.refused, now); err != nil {
+	settled := l.after(r, was.refused)
+	if err := lockFinished(ctx, tx, r, &was, l.down() && !settled.down(), now); err != nil {
+		return f, err
+	}
+	if err := settleLane(ctx, tx, f.notifier, l, settled, now); err != nil {
 		return f, err
 	}
 	if r.Interrupted && micros(r.NextAt) > now { // the service is busy: what else is like it can wait as well

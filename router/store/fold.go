@@ -82,9 +82,7 @@ func (s *Store) addStates(ctx context.Context, states map[router.FlowID]router.S
 	for ; n&(n-1) != 0; n++ {
 		ids = append(ids, ids[len(ids)-2:]...)
 	}
-	these := `(waba, flow) IN (VALUES (?, ?)` + strings.Repeat(`, (?, ?)`, n-1) + `)`
-
-	found, err := flowAlerts(ctx, s.read, these+` ORDER BY waba, flow, event, level`, slices.Clone(ids)...)
+	found, err := all(ctx, s.read, s.d.standingAlerts(n), slices.Clone(ids), scanAlert)
 	if err != nil {
 		return err
 	}
@@ -94,7 +92,8 @@ func (s *Store) addStates(ctx context.Context, states map[router.FlowID]router.S
 		state.Alerts = append(state.Alerts, a.Alert)
 		states[flow] = state
 	}
-	incidents, err := incidents(ctx, s.read, standing(these)+` ORDER BY number`, slices.Concat(ids, ids, ids)...)
+	where, times := s.d.standing(n)
+	incidents, err := incidents(ctx, s.read, where+` ORDER BY number`, slices.Repeat(ids, times)...)
 	if err != nil {
 		return err
 	}
@@ -107,12 +106,34 @@ func (s *Store) addStates(ctx context.Context, states map[router.FlowID]router.S
 	return nil
 }
 
-// standing is the condition that the fold must know an incident of these flows; the flows are named three times. Each
-// part finds its numbers by an index: of the three joined by OR PostgreSQL reads every incident that ever was.
-func standing(these string) string {
-	return `number IN (SELECT number FROM incidents WHERE ` + these + ` AND state <> 'resolved'
-		UNION SELECT number FROM incidents WHERE ` + these + ` AND reopened = 1
-		UNION SELECT incident FROM alerts WHERE ` + these + `)`
+// flowsOf are n flows, as a table of arguments.
+func flowsOf(n int) string {
+	const flow = `(CAST(? AS TEXT), CAST(? AS TEXT))`
+	return `VALUES ` + flow + strings.Repeat(`, `+flow, n-1)
+}
+
+// standing is the condition that the fold must know an incident of n flows, which are named so many times. Each part
+// finds its numbers by an index: of the three joined by OR PostgreSQL reads every incident that ever was, and every one
+// that stands unless it is asked for flow by flow.
+func (d *dialect) standing(n int) (where string, times int) {
+	const parts = `SELECT number FROM incidents WHERE %[1]s AND state <> 'resolved'
+		UNION SELECT number FROM incidents WHERE %[1]s AND reopened = 1
+		UNION SELECT incident FROM alerts WHERE %[1]s`
+	if !d.peers {
+		return fmt.Sprintf(`number IN (`+parts+`)`, `(waba, flow) IN (`+flowsOf(n)+`)`), 3
+	}
+	return fmt.Sprintf(`number IN (SELECT s.number FROM (`+flowsOf(n)+`) AS f (waba, flow)
+		CROSS JOIN LATERAL (`+parts+`) AS s)`, `waba = f.waba AND flow = f.flow`), 1
+}
+
+// standingAlerts is the query of the alerts of n flows, likewise.
+func (d *dialect) standingAlerts(n int) string {
+	const order = ` ORDER BY waba, flow, event, level`
+	if !d.peers {
+		return readAlerts + `(waba, flow) IN (` + flowsOf(n) + `)` + order
+	}
+	return `SELECT ` + readAlertColumns + ` FROM (` + flowsOf(n) + `) AS f (its_waba, its_flow) CROSS JOIN LATERAL (
+		SELECT * FROM alerts WHERE waba = f.its_waba AND flow = f.its_flow OFFSET 0) AS alerts` + order
 }
 
 // LastIncident returns the highest number that an incident ever had, 0 for none.
@@ -125,7 +146,7 @@ func (s *Store) LastIncident(ctx context.Context) (n int64, err error) {
 func (s *Store) Commit(ctx context.Context, b router.Batch) error {
 	err := s.inTurn(ctx, func(tx *txn) error {
 		for _, step := range []func(context.Context, *txn, router.Batch) error{
-			s.writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices,
+			lockOwed, s.writeOutcomes, writeAlerts, writeIncidents, writeLinks, writeTimeline, writeReadings, s.writeNotices,
 			writeSilences,
 			s.writeOvertaken, s.writeOwed, s.writeAlreadyThere, s.wakeAll, postponeTimers, appendEvents,
 			writeAudit, writeHits,
@@ -240,8 +261,9 @@ func alertColumns(a *router.FlowAlert, d *alertDetails) columns {
 }
 
 var (
-	readAlerts  = `SELECT ` + alertColumns(&router.FlowAlert{}, nil).read() + ` FROM alerts WHERE `
-	upsertAlert = alertColumns(&router.FlowAlert{}, nil).upsert("alerts", "waba, flow, event, level")
+	readAlertColumns = alertColumns(&router.FlowAlert{}, nil).read()
+	readAlerts       = `SELECT ` + readAlertColumns + ` FROM alerts WHERE `
+	upsertAlert      = alertColumns(&router.FlowAlert{}, nil).upsert("alerts", "waba, flow, event, level")
 )
 
 func writeAlerts(ctx context.Context, tx *txn, b router.Batch) error {
@@ -266,13 +288,15 @@ func alerts(ctx context.Context, q querier, where string, args ...any) ([]router
 
 // flowAlerts reads alerts, each with its flow, by a condition.
 func flowAlerts(ctx context.Context, q querier, where string, args ...any) ([]router.FlowAlert, error) {
-	return all(ctx, q, readAlerts+where, args, func(row scanner) (a router.FlowAlert, err error) {
-		var d alertDetails
-		err = row.Scan(alertColumns(&a, &d).dests()...)
-		a.Reading, a.Before, a.Routes, a.Hold, a.Heard = d.Reading, d.Before, d.Routes, d.Hold, d.Heard
-		a.Facts, a.Expires, a.Unheard, a.Countdown = d.Facts, d.Expires, d.Unheard, d.Countdown
-		return a, err
-	})
+	return all(ctx, q, readAlerts+where, args, scanAlert)
+}
+
+func scanAlert(row scanner) (a router.FlowAlert, err error) {
+	var d alertDetails
+	err = row.Scan(alertColumns(&a, &d).dests()...)
+	a.Reading, a.Before, a.Routes, a.Hold, a.Heard = d.Reading, d.Before, d.Routes, d.Hold, d.Heard
+	a.Facts, a.Expires, a.Unheard, a.Countdown = d.Facts, d.Expires, d.Unheard, d.Countdown
+	return a, err
 }
 
 // incidentDetails is what of an incident is kept as JSON: nobody looks for it.

@@ -85,9 +85,7 @@ func (l lane) after(r *router.Result, again bool) lane {
 
 // settleLane brings a lane, which is locked, in line with how an attempt ended. When a service is back, what its
 // failures put off is due at once.
-func settleLane(ctx context.Context, tx *txn, notifier string, was lane, r *router.Result, again bool,
-	now int64) (err error) {
-	is := was.after(r, again)
+func settleLane(ctx context.Context, tx *txn, notifier string, was, is lane, now int64) (err error) {
 	if is != was {
 		if err := writeLane(ctx, tx, notifier, is); err != nil {
 			return err
@@ -105,11 +103,14 @@ func settleLane(ctx context.Context, tx *txn, notifier string, was lane, r *rout
 // matters more.
 const everyTurn = 8
 
+// inTurn is the order in which what waits in a class is told.
+const inTurn = "d.owed_since, d.id"
+
 // next returns the delivery whose turn it is, of a class that need not wait; nil if there is none.
 func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[router.Class]bool) (*candidate, error) {
 	now := micros(ask.Now)
 	if l.turns%everyTurn != everyTurn-1 {
-		return pick(ctx, tx, ask.Notifier, claimable, "d.class, d.owed_since, d.id", blocked, now, now)
+		return pick(ctx, tx, ask.Notifier, claimable, inTurn, blocked, now, now)
 	}
 	var oldest *candidate
 	for _, class := range router.Classes() { // by class, for the index: how much waits does not matter
@@ -117,7 +118,7 @@ func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[ro
 		for _, other := range router.Classes() {
 			others[other] = other != class || blocked[other]
 		}
-		c, err := pick(ctx, tx, ask.Notifier, claimable, "d.class, d.owed_since, d.id", others, now, now)
+		c, err := pick(ctx, tx, ask.Notifier, claimable, inTurn, others, now, now)
 		if err != nil {
 			return nil, err
 		}

@@ -276,7 +276,7 @@ func (s *Store) conditions(f *router.IncidentFilter) *conditions {
 		c.add("state = ?", string(f.State))
 	}
 	if f.Active || f.State == router.IncidentOpen || f.State == router.IncidentAcknowledged {
-		c.add("state <> 'resolved'") // for the index of the few: see waitingQuery
+		c.add("state <> 'resolved' AND number > 0") // for the index of the few, incidents_standing
 	}
 	if f.Severities != nil {
 		values := make([]int64, len(f.Severities))

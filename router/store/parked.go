@@ -24,7 +24,7 @@ const probeable = `d.state = 'parked' AND d.next_at > 0 AND d.next_at <= ? AND `
 // asked where nothing else is due: what was refused must not hold up what the service has not heard of.
 func nextProbe(ctx context.Context, tx *txn, ask *router.Ask, blocked map[router.Class]bool) (*candidate, error) {
 	for {
-		c, err := pick(ctx, tx, ask.Notifier, probeable, "d.class, d.next_at, d.id", blocked, micros(ask.Now),
+		c, err := pick(ctx, tx, ask.Notifier, probeable, "d.next_at, d.id", blocked, micros(ask.Now),
 			micros(ask.Now))
 		if err != nil || c == nil {
 			return nil, err
@@ -38,6 +38,24 @@ func nextProbe(ctx context.Context, tx *txn, ask *router.Ask, blocked map[router
 			return nil, err
 		}
 	}
+}
+
+// unparkAll does so for those of many that were refused, and says whether others are renewed.
+func unparkAll(ctx context.Context, tx *txn, parts []router.Summary, now int64) (renewed bool, err error) {
+	ids := make([]int64, len(parts))
+	for i, p := range parts {
+		ids[i] = p.Delivery
+	}
+	list, args := among(ids)
+	refused, err := all(ctx, tx, `SELECT id FROM deliveries WHERE was_parked = 1 AND id IN `+list+` ORDER BY id`, args, scanID)
+	for _, id := range refused {
+		if err == nil {
+			var others bool
+			_, others, err = unpark(ctx, tx, id, now)
+			renewed = renewed || others
+		}
+	}
+	return renewed, err
 }
 
 // unparkProbe makes the candidate wait like any other, as owed from now on: it has been shown as parked until now.

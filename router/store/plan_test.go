@@ -1,8 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,27 +19,25 @@ import (
 func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 	t.Parallel()
 	s := openFull(t, filepath.Join(t.TempDir(), "plan.db"))
+	known, _ := s.d.standing(2)
 	for query, want := range map[string]string{
-		waitingQuery: "SEARCH events USING INDEX events_unfolded",
-		`SELECT * FROM incidents WHERE ` + standing(
-			`(waba, flow) IN (VALUES (?, ?), (?, ?))`): "SEARCH incidents USING INDEX incidents_unresolved",
-		`SELECT number FROM incidents WHERE ` +
-			standing(`(waba, flow) IN (VALUES (?, ?), (?, ?))`): "SEARCH incidents USING INDEX incidents_reopened",
+		waitingQuery:                                  "SEARCH events USING INDEX events_unfolded",
+		`SELECT * FROM incidents WHERE ` + known:      "SEARCH incidents USING INDEX incidents_unresolved",
+		`SELECT number FROM incidents WHERE ` + known: "SEARCH incidents USING INDEX incidents_reopened",
 		`SELECT coalesce(min(wake_at), 0) FROM incidents WHERE wake_at > 0`: "SEARCH incidents USING COVERING INDEX " +
 			"incidents_wake",
 		backlogQuery:      "SCAN deliveries USING COVERING INDEX deliveries_turn",
 		liftQuery:         "INDEX deliveries_waiting (target=? AND key=? AND id<?)",
 		takenQuery(3):     "SEARCH deliveries USING INDEX deliveries_key",
-		ownTimesQuery:     "SEARCH deliveries USING COVERING INDEX deliveries_next",
+		ownComingQuery:    "SEARCH deliveries USING COVERING INDEX deliveries_next",
 		manyDigestedQuery: "SEARCH deliveries USING COVERING INDEX deliveries_turn",
 		waitingNotifiers:  "SCAN deliveries USING COVERING INDEX deliveries_turn",
 		headQuery:         "events_unfolded",
 		triedQuery:        "deliveries_claimed",
-		`SELECT 1 FROM deliveries d WHERE d.notifier = ? AND d.class IN (?, ?) AND ` + claimable +
-			` LIMIT 1`: "SEARCH d USING INDEX deliveries_turn (notifier=? AND class=?)",
-		ownProbesQuery: "SEARCH deliveries USING COVERING INDEX deliveries_probes",
-		`SELECT d.id FROM deliveries d WHERE d.notifier = ? AND ` + probeable +
-			` AND d.class IN (?, ?) ORDER BY d.class, d.next_at, d.id LIMIT 1`: "SEARCH d USING INDEX deliveries_probes",
+		pickQuery(claimable, inTurn+` LIMIT 1`, 2): "SEARCH d USING INDEX deliveries_turn (notifier=? AND class=?)",
+		leavesQuery:      "SEARCH deliveries USING COVERING INDEX deliveries_turn (notifier=? AND class=?)",
+		extendQuery(s.d): "SEARCH deliveries USING INDEX deliveries_claimed (notifier=? AND claimed_until>?)",
+		pickQuery(probeable, `d.next_at, d.id LIMIT 1`, 2):            "SEARCH d USING INDEX deliveries_probes",
 		`SELECT (` + replacing + `) FROM deliveries d WHERE d.id = ?`: "SEARCH n USING INDEX deliveries_key",
 		oldIncidents:   "SEARCH i USING INDEX incidents_resolved",
 		refreshedQuery: "SCAN timeline USING COVERING INDEX timeline_refreshed",
@@ -63,8 +64,8 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 func TestWhatIsDueNextIsFoundAtOnce(t *testing.T) {
 	t.Parallel()
 	s := openFull(t, filepath.Join(t.TempDir(), "plan.db"))
-	args := []any{"ops", 1, "ops", 1}
-	program, err := all(context.Background(), s.read, "EXPLAIN "+ownTimesQuery, args,
+	ownTimes := strings.Join(strings.Split(ownComingQuery, "\n\t\tUNION ALL ")[1:3], " UNION ALL ")
+	program, err := all(context.Background(), s.read, "EXPLAIN "+ownTimes, []any{"ops", 1, "ops", 1},
 		func(row scanner) (op string, err error) {
 			var step, p1, p2, p3, p5 int
 			var p4, comment *string
@@ -168,13 +169,13 @@ func TestAStormOnPostgresIsFoldedAndToldByIndex(t *testing.T) {
 			t.Fatalf("%v\n%s", err, query)
 		}
 	}
-	flows := `(waba, flow) IN (VALUES ('w', 'f7'), ('w', 'f8'))`
+	known, _ := s.d.standing(2)
 	for _, tt := range []struct {
 		query string
 		args  []any
 		by    []string
 	}{
-		{`SELECT * FROM incidents WHERE ` + standing(flows) + ` ORDER BY number`, nil,
+		{`SELECT * FROM incidents WHERE ` + known + ` ORDER BY number`, []any{"w", "f7", "w", "f8"},
 			[]string{"incidents_unresolved", "incidents_reopened", "alerts_pkey", "incidents_pkey"}},
 		{digestibleQuery, []any{"ops", 0, "slack", "#ops", 2, 1, 1, 1000, 2, 2, 500},
 			[]string{"Index Scan using deliveries_turn", "deliveries_waiting", "deliveries_tried"}},
@@ -194,4 +195,122 @@ func TestAStormOnPostgresIsFoldedAndToldByIndex(t *testing.T) {
 			t.Errorf("it goes about it so, without %q:\n%s", missing, text)
 		}
 	}
+}
+
+// TestPostgresHasOneWayToWhatWaits looks at how PostgreSQL goes about what the fold and the lanes ask, whatever it
+// knows of the tables: what waits comes and goes faster than its statistics, and while they say that nothing waits it
+// may take any index that holds only that, from one end to the other. A session keeps such a plan.
+func TestPostgresHasOneWayToWhatWaits(t *testing.T) {
+	t.Parallel()
+	s, ctx := openFull(t, storetest.Shared(t).Database(t)), context.Background()
+	const (
+		byID    = "deliveries_pkey: id"
+		byTurn  = "deliveries_turn: notifier class"
+		line    = "deliveries_waiting: target key" // of those that wait under one key, which are few
+		tried   = "deliveries_tried: target key"
+		claimed = "deliveries_claimed: notifier claimed_until"
+		owed    = "deliveries_incident_event_notifier_key: incident event notifier"
+		parked  = "deliveries_parked:" // all that needs a person, which is little
+	)
+	known, _ := s.d.standing(4)
+	queries := []struct {
+		name, query string
+		ways        []string
+	}{
+		{"known", `SELECT * FROM incidents WHERE ` + known, []string{"incidents_unresolved: waba flow",
+			"incidents_reopened: waba flow", "alerts_pkey: waba flow", "incidents_pkey: number"}},
+		{"alerts", s.d.standingAlerts(4), []string{"alerts_pkey: waba flow"}},
+		{"lift", liftQuery, []string{owed, line + " id class"}},
+		{"locks", lockQuery(lockOwedQuery), []string{byID, owed, line}},
+		{"pauses", ownPausesQuery, []string{claimed}},
+		{"coming", ownComingQuery, []string{byTurn, line, tried, "deliveries_next: notifier next_at", claimed,
+			"deliveries_probes: notifier", parked}},
+		{"digested", manyDigestedQuery, []string{byTurn}},
+		{"in flight", inFlightQuery, []string{claimed}},
+		{"pick", pickQuery(claimable, inTurn+` LIMIT 1`+s.d.skipLocked, 2), []string{byTurn, line, tried}},
+		{"probe", pickQuery(probeable, `d.next_at, d.id LIMIT 1`+s.d.skipLocked, 2),
+			[]string{"deliveries_probes: notifier class next_at next_at", parked, line, tried}},
+		{"digest", digestibleQuery, []string{byTurn, line, tried}},
+		{"extend", extendQuery(s.d), []string{byID, claimed}},
+		{"leaves", leavesQuery, []string{byTurn, "deliveries_probes: notifier", parked}},
+		{"line", sameLineQuery, []string{byID, line}},
+		{"incident", sameIncidentQuery, []string{byID, "deliveries_incident_event_notifier_key: incident"}},
+	}
+	const ofIncidents = `INSERT INTO incidents (number, key, waba, flow, event, state, severity, peak, rule, events, revision,
+		entries, opened_at, resolved_at, resolved_by, acknowledged_at, acknowledged_by, wake_at, details)
+		SELECT i, 'k', 'w', 'f' || i, 'E', '%s', 1, 1, 'r', 1, 1, 1, 1, 0, '', 0, '', 0, '{}'
+		FROM (SELECT generate_series(%d, %d)) AS n (i)`
+	alerts := `INSERT INTO alerts (` + alertColumns(&router.FlowAlert{}, nil).read() + `)
+		SELECT 'w', 'f' || i, 'E', '5', 1, 1, 0, 1, 0, 0, i, 0, 1, i, 'k', '{}' FROM (SELECT generate_series(1, 20000)) AS n (i)`
+	insert := func(from, to int, state string) string {
+		return fmt.Sprintf(`INSERT INTO deliveries (incident, event, key, notifier, kind, channel, routing_key, target, state,
+			owed, next_at, open, severity, class, owed_since, updated_at) SELECT i, 0, 'k' || i, 'ops' || i %% 50, 'slack', '#ops',
+			'', 't' || i %% 50, '%s', 1, 1, 1, 1, 0, i, 1 FROM (SELECT generate_series(%d, %d)) AS n (i)`, state, from, to)
+	}
+	for _, known := range []struct{ name, fill string }{
+		{"nothing yet", `SELECT 1`},
+		{"a quiet day", insert(1, 20_000, "delivered") + "; " + fmt.Sprintf(ofIncidents, "resolved", 1, 20_000) + `; ANALYZE`},
+		{"a storm after it", insert(20_001, 40_000, "waiting") + "; " + fmt.Sprintf(ofIncidents, "open", 20_001, 40_000) +
+			"; " + alerts},
+		{"a storm", `ANALYZE`},
+	} {
+		for one := range strings.SplitSeq(known.fill, "; ") {
+			if _, err := s.write.ExecContext(ctx, one); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, q := range queries {
+			plan := genericPlan(t, s, q.query)
+			for _, way := range waysOf(plan) {
+				if !slices.Contains(q.ways, way) {
+					t.Errorf("%s: %s finds rows by %s:\n%s", known.name, q.name, way, plan)
+				}
+			}
+		}
+	}
+}
+
+var (
+	scanned    = regexp.MustCompile(`(Seq Scan|(?:using|Bitmap Index Scan on) (\S+)) .*\n(?: *(?:Index|Recheck) Cond: (.*))?`)
+	condColumn = regexp.MustCompile(`\((\w+) [=<>]`)
+)
+
+// waysOf are the indexes by which a plan finds rows, each with the columns that it looks for.
+func waysOf(plan string) (ways []string) {
+	for _, scan := range scanned.FindAllStringSubmatch(plan, -1) {
+		if strings.Contains(scan[0], " lanes") || strings.Contains(scan[0], "waits") {
+			continue // which are few
+		}
+		way := cmp.Or(scan[2], scan[1]) + ":"
+		for _, column := range condColumn.FindAllStringSubmatch(scan[3], -1) {
+			way += " " + column[1]
+		}
+		ways = append(ways, way)
+	}
+	return ways
+}
+
+// genericPlan is the plan that a session keeps for a statement, whatever its parameters.
+func genericPlan(t *testing.T, s *Store, query string) string {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := s.write.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	nulls := strings.TrimPrefix(strings.Repeat(", NULL", strings.Count(query, "?")), ", ")
+	for _, one := range []string{`SET plan_cache_mode = force_generic_plan`, `PREPARE asked AS ` + s.d.rebind(query)} {
+		if _, err := conn.ExecContext(ctx, one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan, err := all(ctx, &session{conn, s.d}, `EXPLAIN EXECUTE asked (`+nulls+`)`, nil, scanText)
+	if err == nil {
+		_, err = conn.ExecContext(ctx, `DEALLOCATE asked`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(plan, "\n")
 }

@@ -26,13 +26,13 @@ func (s *Store) Progress(ctx context.Context, now time.Time) (p router.Progress,
 	if s.inbox != nil && p.Head == 0 && s.inbox.waiting.Load() > 0 { // it has no position in the journal yet
 		p.Head = -1 - s.inbox.moved.Load()
 	}
-	due, _, err := s.Due(ctx, now)
-	if err != nil {
-		return p, err
-	}
 	tried, err := all(ctx, s.read, triedQuery, []any{micros(now)}, scanText)
 	if err != nil {
 		return p, fmt.Errorf("read queue: %w", err)
+	}
+	due, _, err := s.Due(ctx, now, tried...) // whoever is at one of these has it looked at
+	if err != nil {
+		return p, err
 	}
 	for _, notifier := range append(due, tried...) {
 		p.Lanes[notifier] = 0

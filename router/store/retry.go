@@ -69,10 +69,7 @@ func (s *Store) RetryDeliveries(ctx context.Context, f router.DeliveryFilter,
 		var page []int64
 		page, err = all(ctx, s.read, `SELECT id FROM deliveries WHERE `+c.where()+
 			` AND id > ? AND id <= ? ORDER BY id LIMIT ?`,
-			append(slices.Clone(c.args), after, last, retriedAtOnce), func(row scanner) (id int64, err error) {
-				err = row.Scan(&id)
-				return id, err
-			})
+			append(slices.Clone(c.args), after, last, retriedAtOnce), scanID)
 		if err != nil || len(page) == 0 {
 			break
 		}

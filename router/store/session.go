@@ -111,13 +111,15 @@ func (s *Store) openPool(config *pgx.ConnConfig, n int, of *generation) *pool {
 
 // limitSession refuses a server that takes no writes, and bounds what a session may hold up, whatever becomes of us. In
 // the middle of a transaction it is given half the time: if we are cut off, one of our sessions may wait for what
-// another one holds, and its time begins when it has that.
+// another one holds, and its time begins when it has that. Each of our statements has an index: a session that chose to
+// read a table from one end to the other while it was empty would do so for as long as it lives. What is compiled for a
+// statement pays for one that takes seconds: none of ours does.
 func (s *Store) limitSession(ctx context.Context, conn *pgconn.PgConn) error {
 	call, dead := s.cfg.Timeout.Milliseconds(), s.cfg.DeadAfter.Milliseconds()
 	_, err := conn.Exec(ctx, fmt.Sprintf(`SET statement_timeout = %d; SET lock_timeout = %d;
 		SET idle_in_transaction_session_timeout = %d; SET tcp_user_timeout = %d; SET tcp_keepalives_idle = %d;
 		SET tcp_keepalives_interval = %d; SET tcp_keepalives_count = 3; SET client_min_messages = warning;
-		SET jit = off`, // what is compiled for a statement pays for one that takes seconds: none of ours does
+		SET enable_seqscan = off; SET jit = off`,
 		call, call, dead/2, dead, max(dead/3000, 1), max(dead/6000, 1))).ReadAll()
 	if err != nil || s.onlyReads {
 		return err
