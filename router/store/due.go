@@ -53,6 +53,7 @@ func (a *agenda) changed(notifiers ...string) {
 	defer a.mu.Unlock()
 	if len(notifiers) == 0 {
 		a.looked = time.Time{}
+		notifiers = slices.Collect(maps.Keys(a.slots))
 	}
 	for _, name := range notifiers {
 		a.slots[name] = slot{version: a.slots[name].version + 1}
@@ -113,12 +114,12 @@ func (a *agenda) know(notifier string, version uint64, at, now int64) {
 
 // finished keeps when something may be due to a notifier after an attempt, which was read at a version; 0 for never.
 // Where anything has changed since it has to be looked at.
-func (a *agenda) finished(notifier string, version uint64, next int64) {
+func (a *agenda) finished(notifier string, version uint64, next, now int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := slot{version: a.slots[notifier].version + 1}
 	if s.version == version+1 {
-		s.known, s.at = true, next
+		s.known, s.at, s.looked = true, next, now
 	}
 	a.slots[notifier] = s
 }
@@ -194,11 +195,12 @@ func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifier
 }
 
 // mayBeDue says whether it is worth a transaction to claim something for a notifier: a lane asks once more than there
-// is something, each time. What it finds need not be asked for by Due again.
+// is something, each time. What is known is not read again, unless it was put off as by a wrong clock. What it finds need
+// not be asked for by Due again.
 func (s *Store) mayBeDue(ctx context.Context, notifier string, now int64) (bool, error) {
 	known := s.agenda.slot(notifier)
-	if known.known && known.at <= now { // the rest is read anew: it may have been put off by a wrong clock
-		return known.at > 0, nil
+	if stale, _ := known.stale(now); !stale && known.at <= now+farthest.Microseconds() {
+		return known.at > 0 && known.at <= now, nil
 	}
 	c, err := s.nextFor(ctx, notifier, now)
 	if err != nil {

@@ -26,12 +26,12 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	}
 	now := micros(s.cfg.Now())
 	var f finished
-	told := r.State == router.DeliveryDelivered && r.Digest == nil
+	over := (r.State == router.DeliveryDelivered || r.State == router.DeliveryCancelled) && r.Digest == nil
 	err = s.inShared(ctx, func(ctx context.Context, tx *txn) (err error) {
 		if f, err = finish(ctx, tx, &r, string(receipt), now); err == nil && made != nil {
 			err = made.write(ctx, tx)
 		}
-		if err == nil && told {
+		if err == nil && over {
 			f.version = s.agenda.slot(f.notifier).version
 			f.next, err = leaves(ctx, tx, f.notifier, now)
 		}
@@ -40,8 +40,8 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	if err != nil {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
-	if told {
-		s.agenda.finished(f.notifier, f.version, f.next)
+	if over {
+		s.agenda.finished(f.notifier, f.version, f.next, now)
 	} else {
 		s.agenda.changed(f.notifier)
 	}
