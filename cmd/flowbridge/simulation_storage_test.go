@@ -336,7 +336,7 @@ func (w *world) noteOpenings(b *router.Batch) {
 			delete(w.pages[id], o.Target.Notifier)
 			continue
 		}
-		again := w.has(withReminders) && remindedIn(b, o.Incident)
+		again := w.has(withReminders) && remindedIn(b, &o)
 		if len(w.pages[id]) == 0 || again || reopenedIn(b, o.Incident) ||
 			o.PagedAt == 0 && w.closedBetween(b, o.Incident) {
 			w.openings[o.Key]++
@@ -347,9 +347,21 @@ func (w *world) noteOpenings(b *router.Batch) {
 	}
 }
 
-// remindedIn says whether a batch tells again of an incident that nobody has, or has any more.
-func remindedIn(b *router.Batch, incident int64) bool {
-	return slices.ContainsFunc(b.Entries, func(e router.Entry) bool { return e.Incident == incident && reminds(&e) })
+// remindedIn says whether a batch tells a page again of an incident that nobody has, or has any more: another target
+// may be reminded at another time.
+func remindedIn(b *router.Batch, o *router.Owed) bool {
+	return slices.ContainsFunc(b.Entries, func(e router.Entry) bool {
+		return e.Incident == o.Incident && reminds(&e) && (e.Kind != router.EntryReminded || watchReminded(b, o, e.At))
+	})
+}
+
+// watchReminded says whether what tells a page was reminded at a time.
+func watchReminded(b *router.Batch, o *router.Owed, at time.Time) bool {
+	return slices.ContainsFunc(b.Incidents, func(inc router.Incident) bool {
+		return inc.Number == o.Incident && slices.ContainsFunc(inc.Watch, func(v router.Watch) bool {
+			return v.Notifier == o.Target.Notifier && v.PagedAt == o.PagedAt && !v.Reminded.Before(at)
+		})
+	})
 }
 
 func reminds(e *router.Entry) bool {

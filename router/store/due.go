@@ -195,8 +195,8 @@ func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifier
 }
 
 // mayBeDue says whether it is worth a transaction to claim something for a notifier: a lane asks once more than there
-// is something, each time. What is known is not read again, unless it was put off as by a wrong clock. What it finds need
-// not be asked for by Due again.
+// is something, each time. What is known is not read again, unless it was put off as by a wrong clock. What it finds
+// need not be asked for by Due again.
 func (s *Store) mayBeDue(ctx context.Context, notifier string, now int64) (bool, error) {
 	known := s.agenda.slot(notifier)
 	if stale, _ := known.stale(now); !stale && known.at <= now+farthest.Microseconds() {
