@@ -98,7 +98,8 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 		}
 		l.turns++
 		c.n.Failures = int(l.failures)
-		if err = errors.Join(c.take(ctx, tx, ask), writeLane(ctx, tx, ask.Notifier, l)); err == nil && !left {
+		err = errors.Join(c.take(ctx, tx, ask), writeLane(ctx, tx, ask.Notifier, l), tx.flush(ctx))
+		if err == nil && !left {
 			short, err = s.foresee(ctx, tx, ask, &l, blocked, short)
 		}
 		return &c.n, short, err
@@ -174,18 +175,18 @@ type candidate struct {
 func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked map[router.Class]bool,
 	args ...any) (*candidate, error) {
 	var classes int
-	var all []any
+	var asked []any
 	for _, c := range router.Classes() {
 		if !blocked[c] {
 			classes++
-			all = append(append(all, notifier, int64(c)), args...)
+			asked = append(append(asked, notifier, int64(c)), args...)
 		}
 	}
 	if classes == 0 {
 		return nil, nil
 	}
 	c := &candidate{n: router.Notification{Target: router.Target{Notifier: notifier}}}
-	if err := tx.QueryRowContext(ctx, pickQuery(where, order+` LIMIT 1`+tx.d.skipLocked, classes), all...).
+	if err := tx.QueryRowContext(ctx, pickQuery(where, order+` LIMIT 1`+tx.d.skipLocked, classes), asked...).
 		Scan(&c.id); err != nil || c.id == 0 {
 		return nil, err
 	}
@@ -244,12 +245,11 @@ func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 	if c.n.Digest != nil {
 		return c.takeDigest(ctx, tx, until)
 	}
-	_, err := tx.ExecContext(ctx,
+	return tx.later(ctx,
 		`UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1, cosmetic = 1,
 		tried_since = CASE WHEN open = 1 AND told_open = 0 AND (attempts = 0 OR may_exist = 0) THEN ? ELSE tried_since END
 		WHERE id = ?`,
 		until, c.n.Claim, micros(ask.Now), c.n.Delivery)
-	return err
 }
 
 // extendQuery finds a claim among those of its notifier: a digest has many deliveries, and in a storm every channel has

@@ -40,6 +40,8 @@ type dialect struct {
 	timeout time.Duration
 	// execAll runs a statement for every row.
 	execAll func(ctx context.Context, tx *txn, query string, rows [][]any) error
+	// together runs statements in one round trip; nil where that is none.
+	together func(ctx context.Context, tx *txn, statements []statement) error
 	// undone says that a transaction lost against another one, and that the same may succeed now.
 	undone func(error) bool
 	// refused says that the values are at fault, not storage: others may be stored.

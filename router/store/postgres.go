@@ -31,7 +31,8 @@ func newPostgres(timeout time.Duration) *dialect {
 		skipLocked: " FOR UPDATE OF d SKIP LOCKED", forUpdate: " FOR UPDATE", numbered: true, plain: true, peers: true,
 		timeout:  timeout,
 		position: "strpos", field: "(CAST(%s AS JSON) ->> '%s')",
-		execAll: sendAll, undone: undoneByPostgres, refused: refusedByPostgres, unavailable: unavailableByPostgres,
+		execAll: sendAll, together: sendTogether,
+		undone: undoneByPostgres, refused: refusedByPostgres, unavailable: unavailableByPostgres,
 	}
 }
 
@@ -130,9 +131,17 @@ func (s *Store) storeTogether(ctx context.Context, rows []eventRow) (fresh []boo
 
 // sendAll sends a statement for every row in one round trip.
 func sendAll(ctx context.Context, tx *txn, query string, rows [][]any) error {
+	statements := make([]statement, len(rows))
+	for i, row := range rows {
+		statements[i] = statement{query, row}
+	}
+	return sendTogether(ctx, tx, statements)
+}
+
+func sendTogether(ctx context.Context, tx *txn, statements []statement) error {
 	batch := &pgx.Batch{}
-	for _, row := range rows {
-		batch.Queue(tx.d.rebind(query), tx.d.clean(row)...)
+	for _, s := range statements {
+		batch.Queue(tx.d.rebind(s.query), tx.d.clean(s.args)...)
 	}
 	return tx.conn.Raw(func(driver any) error {
 		return driver.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close()

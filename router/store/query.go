@@ -26,7 +26,13 @@ type session struct {
 type txn struct {
 	*sql.Tx
 	d    *dialect
-	conn *sql.Conn // that it runs on
+	conn *sql.Conn   // that it runs on
+	late []statement // that were put off
+}
+
+type statement struct {
+	query string
+	args  []any
 }
 
 // querier is any of them.
@@ -78,6 +84,26 @@ func (t *txn) QueryRowContext(ctx context.Context, query string, args ...any) *s
 
 func (t *txn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	return t.Tx.ExecContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
+}
+
+// later puts a statement off until flush, or the end of the transaction, where each is a round trip: there they share
+// one.
+func (t *txn) later(ctx context.Context, query string, args ...any) error {
+	if t.d.together == nil {
+		_, err := t.ExecContext(ctx, query, args...)
+		return err
+	}
+	t.late = append(t.late, statement{query, args})
+	return nil
+}
+
+// flush runs what was put off.
+func (t *txn) flush(ctx context.Context) error {
+	late := t.late
+	if t.late = nil; len(late) == 0 {
+		return nil
+	}
+	return t.d.together(ctx, t, late)
 }
 
 // inTx runs f in a transaction of the writer; again if it was undone for the sake of another one, or its session was of
@@ -135,7 +161,12 @@ func (s *Store) once(ctx context.Context, conn *sql.Conn, f func(tx *txn) error)
 	if err != nil {
 		return err
 	}
-	if err := f(&txn{tx, s.d, conn}); err != nil {
+	t := &txn{Tx: tx, d: s.d, conn: conn}
+	err = f(t)
+	if err == nil {
+		err = t.flush(ctx)
+	}
+	if err != nil {
 		return errors.Join(err, ignoreDone(tx.Rollback()))
 	}
 	return tx.Commit()
