@@ -18,7 +18,8 @@ import (
 )
 
 // TestTheFoldAndTheLanesNeverWaitForEachOther tells a flooded channel and pages of incidents that come and go all the
-// time, in digests, alone, and in vain: PostgreSQL undoes none of that because two wait for each other.
+// time, in digests, alone, and in vain, while somebody has all tried again: PostgreSQL undoes none of that because two
+// wait for each other.
 func TestTheFoldAndTheLanesNeverWaitForEachOther(t *testing.T) {
 	storetest.Long(t)
 	t.Parallel()
@@ -58,6 +59,19 @@ func TestTheFoldAndTheLanesNeverWaitForEachOther(t *testing.T) {
 			})
 		}
 	}
+	running.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			if _, err := s.RetryDeliveries(ctx, router.DeliveryFilter{}, nil); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
 	r := rand.New(rand.NewPCG(1, 1))
 	for range batches {
 		var b router.Batch

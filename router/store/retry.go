@@ -114,6 +114,9 @@ func (s *Store) retrySome(ctx context.Context, c *conditions, ids []int64) (n in
 				return err
 			}
 		}
+		if err := lockDeliveries(ctx, tx, `SELECT unnest(?::bigint[])`, ids); err != nil {
+			return err
+		}
 		now := micros(s.cfg.Now())
 		changed, err := tx.ExecContext(ctx, `UPDATE deliveries SET `+retrying+` WHERE id IN (`+still+`)`,
 			append([]any{now, now, now}, args...)...)
