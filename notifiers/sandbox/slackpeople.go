@@ -48,6 +48,7 @@ type app struct {
 	requests          int // how many there were: trigger ids never repeat
 	told              []Ephemeral
 	sockets           []*socket
+	socketsEver       int
 	tickets           int
 }
 

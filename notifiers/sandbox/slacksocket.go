@@ -50,6 +50,13 @@ func (s *Slack) Sockets() int {
 	return len(s.app.sockets)
 }
 
+// SocketsEver returns how many connections the app has made so far, those that have ended included.
+func (s *Slack) SocketsEver() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.app.socketsEver
+}
+
 // DropSockets ends every connection, as Slack does once in a while: with a word before if politely, else without. None
 // of them counts any more when it returns.
 func (s *Slack) DropSockets(politely bool) {
@@ -92,6 +99,7 @@ func (s *Slack) holdSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.app.sockets = append(s.app.sockets, one)
+	s.app.socketsEver++
 	s.wake()
 	s.mu.Unlock()
 	var pinging sync.WaitGroup
