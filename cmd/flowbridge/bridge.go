@@ -133,6 +133,7 @@ const (
 	streamWindow  = 256 << 10        // bytes of one of them that the server takes before they are read
 	stopTimeout   = 10 * time.Second // for posts that are being answered when the bridge stops
 	auditTimeout  = 5 * time.Second  // for writing to the audit what is done
+	startWait     = 2 * time.Minute  // for a PostgreSQL server that is away; after that the service manager starts anew
 )
 
 // newBridge opens the store and wires the rooms. Run must follow: it closes the store.
@@ -152,7 +153,7 @@ func newBridge(ctx context.Context, cfg bridgeConfig) (*bridge, error) {
 		return nil, err
 	}
 	kept, err = store.Open(ctx, store.Config{
-		DSN: cfg.DB, Now: cfg.Now, Logger: cfg.Logger, KeepAttempts: cmp.Or(cfg.KeepAttempts, -1),
+		DSN: cfg.DB, Now: cfg.Now, Logger: cfg.Logger, StartWait: startWait, KeepAttempts: cmp.Or(cfg.KeepAttempts, -1),
 		Seals: cfg.AppSecrets, Target: func(notifier string) (router.Target, bool) { return set.rules().Target(notifier) },
 	})
 	if err != nil {

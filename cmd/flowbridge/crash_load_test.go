@@ -116,10 +116,10 @@ func (c *crashes) poster(ctx context.Context, n int, random *rand.Rand) {
 		c.sending++
 		c.patience.posts(entry)
 		c.mu.Unlock()
-		status := postEntries(client, url, entry)
+		status, said := postEntries(client, url, entry)
 		c.mu.Lock()
 		c.sending--
-		c.patience.hears(entry, status)
+		c.patience.hears(entry, status, said)
 		ok := status == http.StatusOK
 		if ok {
 			c.answered[url]++
@@ -137,11 +137,14 @@ func (c *crashes) poster(ctx context.Context, n int, random *rand.Rand) {
 	}
 }
 
+// mostRefused is how many answers are kept.
+const mostRefused = 20
+
 // patience measures how long Meta has to repeat itself, or to wait.
 type patience struct {
 	since   map[string]time.Time // by entry: when it was posted first
 	longest time.Duration        // from there until one was answered 200
-	refused int                  // answers other than 200; posts that were cut off have none
+	refused []string             // the first answers other than 200; posts that were cut off have none
 }
 
 func (p *patience) posts(entry string) {
@@ -150,29 +153,32 @@ func (p *patience) posts(entry string) {
 	}
 }
 
-func (p *patience) hears(entry string, status int) {
+func (p *patience) hears(entry string, status int, said string) {
 	switch since, ok := p.since[entry]; {
 	case status != 0 && status != http.StatusOK:
-		p.refused++
+		if len(p.refused) < mostRefused {
+			p.refused = append(p.refused, fmt.Sprintf("%d %s", status, said))
+		}
 	case status != 0 && ok: // a copy of it may have been answered before
 		p.longest = max(p.longest, time.Since(since))
 		delete(p.since, entry)
 	}
 }
 
-// postEntries posts and returns the status of the answer, 0 for none.
-func postEntries(client *http.Client, url string, entries ...string) int {
+// postEntries posts and returns the status of the answer, 0 for none, and the beginning of what it says.
+func postEntries(client *http.Client, url string, entries ...string) (status int, said string) {
 	body := []byte(postOf(entries...))
 	req, err := http.NewRequest(http.MethodPost, url+"/webhooks/whatsapp", bytes.NewReader(body))
 	if err != nil {
-		return 0
+		return 0, ""
 	}
 	req.Header.Set("X-Hub-Signature-256", whatsapp.Sign(testSecret, body))
 	resp, err := client.Do(req)
 	if err != nil {
-		return 0
+		return 0, ""
 	}
 	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
 	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode
+	return resp.StatusCode, string(text)
 }

@@ -162,7 +162,7 @@ func (p *process) isReady() error {
 	case err := <-p.ended:
 		p.ended <- err // for kill
 		return fmt.Errorf("serve ended: %w\n%s", err, p.stderr)
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		return fmt.Errorf("serve did not get ready:\n%s", p.stderr)
 	}
 }
@@ -195,7 +195,7 @@ func (p *process) end(t *testing.T) error {
 	case err := <-p.ended:
 		p.ended <- err
 		return err
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatalf("did not stop:\n%s", p.stderr)
 		return nil
 	}

@@ -23,17 +23,21 @@ var migrationFiles embed.FS
 
 // Bounds of bringing the tables up to date beside processes that are at work on them.
 const (
-	// lockPatience is how long a migration waits for a table. Whoever wants the table meanwhile waits behind it: posts,
-	// too.
-	lockPatience = 300 * time.Millisecond
-	lockPause    = time.Second // between two tries
+	// leastPatience is how long a migration waits for a table at first, and morePatience what each try adds to that, up
+	// to mostPatience: where everything is slow, nobody gets a table that fast. Whoever wants it meanwhile waits behind
+	// the migration: posts, too. So it pauses for pauses times as long as it waits.
+	leastPatience = 300 * time.Millisecond
+	morePatience  = 50 * time.Millisecond
+	mostPatience  = time.Second
+	pauses        = 3
 	// migrationTime bounds one statement of a migration, and all waits for tables together.
 	migrationTime = 10 * time.Minute
 )
 
 // migrate brings the tables up to date, or goes on with those of a newer release where they allow that.
 func (s *Store) migrate(ctx context.Context, options ...goose.ProviderOption) error {
-	migrations, err := s.d.migrations()
+	patience := leastPatience
+	migrations, err := s.d.migrations(&patience)
 	if err != nil {
 		return err
 	}
@@ -51,7 +55,7 @@ func (s *Store) migrate(ctx context.Context, options ...goose.ProviderOption) er
 	case have > s.schema:
 		return s.goOnWith(ctx, have)
 	case have < s.schema:
-		return s.bringUp(ctx, provider)
+		return s.bringUp(ctx, provider, &patience)
 	}
 	return nil
 }
@@ -85,7 +89,7 @@ func oldestName(schema int64) string { return fmt.Sprintf("oldest_for_%d", schem
 
 // bringUp runs the migrations that are missing. A table that is in use is waited for again and again, each time for a
 // moment: what waits for a table holds up all who come after it.
-func (s *Store) bringUp(ctx context.Context, provider *goose.Provider) error {
+func (s *Store) bringUp(ctx context.Context, provider *goose.Provider, patience *time.Duration) error {
 	begun := time.Now()
 	for told := false; ; {
 		_, err := provider.Up(ctx)
@@ -99,8 +103,9 @@ func (s *Store) bringUp(ctx context.Context, provider *goose.Provider) error {
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)
-		case <-time.After(lockPause):
+		case <-time.After(pauses * *patience):
 		}
+		*patience = min(*patience+morePatience, mostPatience)
 	}
 }
 
@@ -155,8 +160,9 @@ func (d *dialect) readMigrations() ([]migration, error) {
 	return out, nil
 }
 
-// migrations returns what each file does, with what only Go can compute.
-func (d *dialect) migrations() ([]*goose.Migration, error) {
+// migrations returns what each file does, with what only Go can compute. Each waits for a table as long as patience
+// says when it is run.
+func (d *dialect) migrations(patience *time.Duration) ([]*goose.Migration, error) {
 	files, err := d.readMigrations()
 	if err != nil {
 		return nil, err
@@ -165,7 +171,7 @@ func (d *dialect) migrations() ([]*goose.Migration, error) {
 	newest := files[len(files)-1]
 	for _, m := range files {
 		up := func(ctx context.Context, tx *sql.Tx) error {
-			if err := d.makeWay(ctx, tx, m.version, newest); err != nil {
+			if err := d.makeWay(ctx, tx, *patience, m.version, newest); err != nil {
 				return err
 			}
 			return d.runMigration(ctx, tx, m)
@@ -195,12 +201,14 @@ func (d *dialect) runMigration(ctx context.Context, tx *sql.Tx, m migration) err
 
 // makeWay bounds what a migration may hold up on PostgreSQL, and refuses to begin what would shut out a process at
 // work: the tables are on their way to newest, with version as the next step.
-func (d *dialect) makeWay(ctx context.Context, tx *sql.Tx, version int64, newest migration) error {
+func (d *dialect) makeWay(
+	ctx context.Context, tx *sql.Tx, patience time.Duration, version int64, newest migration,
+) error {
 	if !d.peers {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, fmt.Sprintf(`SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = %d`,
-		lockPatience.Milliseconds(), migrationTime.Milliseconds()))
+		patience.Milliseconds(), migrationTime.Milliseconds()))
 	if err != nil || version <= leftBehind {
 		return err
 	}

@@ -27,6 +27,9 @@ type Config struct {
 	QueueEvents int
 	// Timeout bounds a query or a transaction on PostgreSQL, with all that waits for locks in it. Default: 8 s.
 	Timeout time.Duration
+	// StartWait is how long Open waits for a PostgreSQL server that is away: it starts, fails over, or is not reached.
+	// Default: not at all.
+	StartWait time.Duration
 	// DeadAfter is how long PostgreSQL waits for a process that says nothing while it holds the right to fold, and half
 	// of it in the middle of a transaction; others take over after that. The router must ask for what waits more often
 	// (it does so every 5 s), and it should be well under the time that a claim holds. Default: 7 s.
@@ -116,7 +119,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := newStore(cfg)
 	open := s.openSQLite
 	if IsPostgres(cfg.DSN) {
-		open = s.openPostgres
+		open = s.awaitPostgres
 	}
 	if err := open(ctx); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", DisplayName(cfg.DSN), errors.Join(withGrant(err), s.release()))
