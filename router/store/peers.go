@@ -399,9 +399,10 @@ func (c *calls) take() string {
 
 // listen receives the notifications of the others, on a connection of its own, and on a new one once that is over.
 func (p *peers) listen(ctx context.Context, config *pgx.ConnConfig) {
+	var unheard router.LogLimiter
 	for ctx.Err() == nil {
 		err := p.listenOn(ctx, config)
-		if ctx.Err() == nil && !errors.Is(err, errOutdated) {
+		if ctx.Err() == nil && !errors.Is(err, errOutdated) && unheard.Allow(time.Now()) {
 			p.s.cfg.Logger.Warn("other processes are not heard; connecting anew", "error", err)
 		}
 		select {

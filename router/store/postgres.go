@@ -54,6 +54,11 @@ func (s *Store) openPostgres(ctx context.Context) error {
 		return err
 	}
 	s.store = s.storeTogether
+	bounded, cancel := s.d.bounded(ctx)
+	defer cancel()
+	if err := s.intake.PingContext(bounded); err != nil { // the first post waits for no connection
+		return err
+	}
 	s.peers = newPeers(s, config)
 	s.opened = append(s.opened, s.peers)
 	return nil

@@ -90,7 +90,7 @@ func (s *Store) outdated(conn *pgconn.PgConn, of *generation) bool {
 
 // openPool opens n connections at most, one when it is needed.
 func (s *Store) openPool(config *pgx.ConnConfig, n int, of *generation) *pool {
-	db := stdlib.OpenDB(*config,
+	connector := stdlib.GetConnector(*config,
 		stdlib.OptionBeforeConnect(func(_ context.Context, c *pgx.ConnConfig) error {
 			*c = *s.sessionConfig(c, of)
 			return nil
@@ -101,6 +101,7 @@ func (s *Store) openPool(config *pgx.ConnConfig, n int, of *generation) *pool {
 			}
 			return nil
 		}))
+	db := sql.OpenDB(gated{connector, &s.gate})
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
 	db.SetConnMaxIdleTime(s.cfg.SessionLife)

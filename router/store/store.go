@@ -66,6 +66,7 @@ type Store struct {
 
 	writers, readers generation // of the sessions of write and read, on PostgreSQL
 	onlyReads        bool       // a standby will do
+	gate             gate       // of connections, on PostgreSQL
 	schema           int64      // newest that this program knows
 
 	peopleKey []byte  // of pseudonyms
