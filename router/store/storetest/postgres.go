@@ -193,11 +193,14 @@ func (s *Server) Run() error {
 
 func (s *Server) log() string { return filepath.Join(s.dir, "log") }
 
+// patience bounds how long is waited for a server: on a machine that has much else to do.
+const patience = 2 * time.Minute
+
 // await waits until the server answers.
 func (s *Server) await() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	db, err := sql.Open("pgx", s.DSN("postgres"))
+	db, err := sql.Open("pgx", s.DSN("postgres")+"&connect_timeout=10")
 	if err != nil {
 		return err
 	}
