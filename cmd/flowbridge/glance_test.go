@@ -13,6 +13,7 @@ default: {notify: [ops]}
 `
 
 func TestServeSaysAtItsStartWhatWillNotWork(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		env   []string
 		fault *sandbox.Fault

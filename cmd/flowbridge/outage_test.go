@@ -307,6 +307,7 @@ func TestABridgeOutlivesItsDatabase(t *testing.T) {
 
 // TestADigestIsToldOnce loses the answer to a digest, or the whole bridge while it waits for that.
 func TestADigestIsToldOnce(t *testing.T) {
+	t.Parallel()
 	for name, lose := range map[string]struct {
 		fault sandbox.Fault
 		kill  bool

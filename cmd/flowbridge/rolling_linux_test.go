@@ -160,7 +160,8 @@ var releases = sync.OnceValues(func() (built [3]string, err error) {
 			return built, err
 		}
 		built[i+1] = filepath.Join(binaryDir(), "flowbridge-"+name)
-		out, err := exec.Command("go", "build", "-overlay", file+".json", "-o", built[i+1], ".").CombinedOutput()
+		build := exec.Command("go", "build", "-ldflags=-s -w", "-overlay", file+".json", "-o", built[i+1], ".")
+		out, err := build.CombinedOutput()
 		if err != nil {
 			return built, fmt.Errorf("go build: %w\n%s", err, out)
 		}

@@ -14,6 +14,7 @@ import (
 
 // TestReadinessFailsWhileNobodyIsTold holds that a bridge that takes posts and tells nobody of them says so, and why.
 func TestReadinessFailsWhileNobodyIsTold(t *testing.T) {
+	t.Parallel()
 	begin := func(t *testing.T, db string) (*services, *process) {
 		t.Helper()
 		s := newServices(t, "#ops")

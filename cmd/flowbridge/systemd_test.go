@@ -46,6 +46,7 @@ func (s notifySocket) next(t *testing.T) string {
 
 // TestSystemdIsToldHowTheBridgeIs runs a real bridge under the socket of a systemd that this test is.
 func TestSystemdIsToldHowTheBridgeIs(t *testing.T) {
+	t.Parallel()
 	for name, path := range map[string]string{
 		"a path":                 filepath.Join(t.TempDir(), "notify"),
 		"the abstract namespace": fmt.Sprintf("@flowbridge-test-%d", os.Getpid()),
