@@ -32,6 +32,14 @@ func underLoad(n int) int {
 	return n
 }
 
+// besideEachOther has the stories of a test run beside each other in the long form. In the short form there is one: it
+// begins at once, and does not go to the end of the line again.
+func besideEachOther(t *testing.T) {
+	if *cycles >= 10 {
+		t.Parallel()
+	}
+}
+
 // onlyInLongForm leaves a second and larger story to the long form.
 func onlyInLongForm(t *testing.T) {
 	t.Helper()

@@ -18,7 +18,7 @@ func TestFailover(t *testing.T) {
 	ways := databases.Failovers()
 	for n, name := range map[int]string{2: "two", 3: "three"} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			besideEachOther(t)
 			if n > 2 {
 				onlyInLongForm(t)
 			}

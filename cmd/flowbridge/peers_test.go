@@ -21,7 +21,7 @@ func TestPeers(t *testing.T) {
 	server := databases.Shared(t)
 	for n, name := range map[int]string{2: "two", 3: "three"} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			besideEachOther(t)
 			if n == 2 {
 				onlyInLongForm(t)
 			}

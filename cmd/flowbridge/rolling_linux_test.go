@@ -32,7 +32,7 @@ func TestRollingUpgrade(t *testing.T) {
 		onlyInLongForm(t)
 	}
 	t.Run("one by one, then the standby is promoted", func(t *testing.T) {
-		t.Parallel()
+		besideEachOther(t)
 		r := newRolling(t, 1)
 		r.cannotStart(2, "upgrade them to the release before this one first")
 		r.upgradeBesideABackup(r.all[0])
@@ -52,7 +52,7 @@ func TestRollingUpgrade(t *testing.T) {
 		r.count()
 	})
 	t.Run("the standby is promoted during the migration, two at a time, one is killed and goes back", func(t *testing.T) {
-		t.Parallel()
+		besideEachOther(t)
 		onlyInLongForm(t)
 		r := newRolling(t, 11)
 		r.promoteWhileOneMigrates(r.all[0])
