@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -306,6 +307,21 @@ func TestABridgeOutlivesItsDatabase(t *testing.T) {
 }
 
 // TestADigestIsToldOnce loses the answer to a digest, or the whole bridge while it waits for that.
+func TestABridgeThatWaitsForItsDatabaseStopsAsItIsTold(t *testing.T) {
+	t.Parallel()
+	path, err := binary()
+	must(t, err)
+	s := newServices(t, "#ops")
+	p := launch(t, s, path, writeRules(t, crashRules), "postgres://flowbridge@127.0.0.1:1/nobody?sslmode=disable",
+		"127.0.0.1:0")
+	eventually(t, "it waits for the database", func() bool {
+		return strings.Contains(p.stderr.String(), "the database cannot be reached yet")
+	})
+	if err := p.stop(t); err != nil || !strings.Contains(p.stderr.String(), "has stopped before it was ready") {
+		t.Errorf("a clean stop: %v\n%s", err, p.stderr)
+	}
+}
+
 func TestADigestIsToldOnce(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]struct {

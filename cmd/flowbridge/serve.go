@@ -80,7 +80,11 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	b, err := newBridge(ctx, cfg)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil: // as it was told, while it waited for the database
+		logger.Info("flowbridge has stopped before it was ready", "error", err)
+		return nil
+	case err != nil:
 		return err
 	}
 	// Nobody is let in before: to open the database may take minutes, where a backup keeps its tables from being changed,
