@@ -69,7 +69,7 @@ type Config struct {
 	OnHits func([]RuleHits)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
-	// Logger gets one line for each batch that could not be stored. Default: none.
+	// Logger gets a line about batches that could not be stored, at most one in ten seconds. Default: none.
 	Logger *slog.Logger
 	// Registerer gets the metrics. Default: none are kept.
 	Registerer prometheus.Registerer
@@ -82,6 +82,7 @@ type Router struct {
 	folded  prometheus.Counter
 	broken  prometheus.Counter
 
+	faults         LogLimiter // for logging what could not be folded
 	events, timers trial
 	careful        careful
 	// behind is when the last event that was folded had reached us, while more of the journal waits; else zero. Timers
@@ -125,7 +126,9 @@ func (r *Router) Run(ctx context.Context) error {
 			return nil
 		case err != nil:
 			wait = min(max(2*wait, 100*time.Millisecond), slowest)
-			r.cfg.Logger.Error("the journal could not be folded; trying again", "error", err, "in", wait)
+			if r.faults.Allow(r.cfg.Now()) { // tries that succeed in between set the pause back
+				r.cfg.Logger.Error("the journal could not be folded; trying again", "error", err, "in", wait.String())
+			}
 			if !Sleep(ctx, wait) {
 				return nil
 			}

@@ -1,12 +1,15 @@
 package router_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -392,4 +395,35 @@ func TestABatchEndsWhereItOwesTooMuch(t *testing.T) {
 	if len(l.folded) != 100 {
 		t.Errorf("folded %d", len(l.folded))
 	}
+}
+
+// TestTheLogIsNotFilledByTriesThatFail holds that a database which takes every second batch leaves a line in ten
+// seconds.
+func TestTheLogIsNotFilledByTriesThatFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, tries := refusing(1000, nil), 0
+		l.refuse = func(*router.Batch) error {
+			if tries++; tries%2 == 0 {
+				return fmt.Errorf("too many connections: %w", router.ErrUnavailable)
+			}
+			return nil
+		}
+		var log bytes.Buffer
+		r, err := router.New(router.Config{Rules: func() router.Rules { return &history{decide: chatAndPage} }, Batch: 1,
+			Logger: slog.New(slog.NewJSONHandler(&log, nil))}, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 25*time.Second)
+		defer stop()
+		if err := r.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if lines := strings.Count(log.String(), "\n"); tries < 400 || lines != 3 {
+			t.Errorf("%d lines about %d tries, want 3\n%s", lines, tries, &log)
+		}
+		if !strings.Contains(log.String(), `"in":"100ms"`) {
+			t.Errorf("it does not say when it tries again in words: %s", &log)
+		}
+	})
 }

@@ -57,7 +57,7 @@ func (b *bridge) sweep(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			b.cfg.Logger.Error("what is old could not be removed; trying again later", "error", err, "in", every)
+			b.cfg.Logger.Error("what is old could not be removed; trying again later", "error", err, "in", every.String())
 		case swept.Any():
 			b.cfg.Logger.Info("what is old was removed", "events", swept.Events, "incidents", swept.Incidents,
 				"notices", swept.Notices, "silences", swept.Silences, "audit", swept.Audit, "readings", swept.Readings, "attempts",

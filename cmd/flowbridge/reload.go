@@ -147,7 +147,7 @@ func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 		w = &fsnotify.Watcher{} // its channels are nil, and never speak
 	}
 	if err != nil {
-		s.logger.Warn("changes of the rules are seen late: send SIGHUP after each", "error", err, "within", s.poll)
+		s.logger.Warn("changes of the rules are seen late: send SIGHUP after each", "error", err, "within", s.poll.String())
 	}
 	still := time.NewTimer(0)
 	if !still.Stop() {
@@ -182,7 +182,7 @@ func (s *ruleset) watch(ctx context.Context, hup <-chan os.Signal) {
 				still.Reset(settle)
 			}
 		case err := <-w.Errors:
-			s.logger.Warn("a change of the rules may be seen late", "error", err, "within", s.poll)
+			s.logger.Warn("a change of the rules may be seen late", "error", err, "within", s.poll.String())
 		}
 	}
 }

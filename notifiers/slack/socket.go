@@ -67,7 +67,7 @@ func (r *Receiver) runSocket(ctx context.Context) {
 		if time.Since(began) >= socketLasted {
 			wait = 0
 		}
-		r.cfg.Logger.Warn("the connection to Slack ended; connecting again", "error", err, "in", wait)
+		r.cfg.Logger.Warn("the connection to Slack ended; connecting again", "error", err, "in", wait.String())
 		if !router.Sleep(ctx, wait) {
 			return
 		}

@@ -20,8 +20,8 @@ func (s *Store) awaitPostgres(ctx context.Context) error {
 		if err == nil || !isAway(err) || time.Since(begun)+awayPause > s.cfg.StartWait {
 			return err
 		}
-		if err := s.release(); err != nil {
-			return err
+		if failed := s.release(); failed != nil {
+			return errors.Join(err, failed)
 		}
 		if !told {
 			told = true

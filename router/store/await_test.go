@@ -52,22 +52,8 @@ func TestAStartWaitsForAServerThatIsAway(t *testing.T) {
 			}
 			log := make(logLines, 10)
 			cfg := store.Config{DSN: dsn, StartWait: time.Hour, Logger: slog.New(slog.NewTextHandler(log, nil))}
-			opened := make(chan error, 1)
-			go func() {
-				s, err := store.Open(context.Background(), cfg)
-				if err == nil {
-					err = s.Close()
-				}
-				opened <- err
-			}()
-			select {
-			case line := <-log:
-				if !strings.Contains(line, "the database cannot be reached yet") {
-					t.Errorf("it says %s", line)
-				}
-			case err := <-opened:
-				t.Fatalf("it does not wait: %v", err)
-			}
+			opened := opening(cfg)
+			waits(t, opened, log, "the database cannot be reached yet")
 			back()
 			check(t, <-opened)
 		})

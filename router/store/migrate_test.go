@@ -156,17 +156,11 @@ func TestSeveralStartAtOnce(t *testing.T) {
 	dsn := storetest.Shared(t).Database(t)
 	for _, prepare := range [][]string{nil, backTo24} {
 		run(t, "pgx", dsn, prepare...)
-		opened := make(chan error)
+		var starts []<-chan error
 		for range 4 {
-			go func() {
-				s, err := store.Open(context.Background(), store.Config{DSN: dsn})
-				if err == nil {
-					err = s.Close()
-				}
-				opened <- err
-			}()
+			starts = append(starts, opening(store.Config{DSN: dsn}))
 		}
-		for range 4 {
+		for _, opened := range starts {
 			check(t, <-opened)
 		}
 	}
@@ -185,22 +179,8 @@ func TestAMigrationHoldsUpNobodyBehindItself(t *testing.T) {
 	end := server.Backup(t, dsn, "processes")
 
 	log := make(logLines, 10)
-	opened := make(chan error, 1)
-	go func() {
-		s, err := store.Open(ctx, store.Config{DSN: dsn, Logger: slog.New(slog.NewTextHandler(log, nil))})
-		if err == nil {
-			err = s.Close()
-		}
-		opened <- err
-	}()
-	select {
-	case line := <-log:
-		if !strings.Contains(line, "the tables cannot be changed yet") {
-			t.Errorf("it says %s", line)
-		}
-	case err := <-opened:
-		t.Fatalf("it does not wait: %v", err)
-	}
+	opened := opening(store.Config{DSN: dsn, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	waits(t, opened, log, "the tables cannot be changed yet")
 	db, err := sql.Open("pgx", dsn)
 	check(t, err)
 	defer db.Close()
@@ -213,6 +193,32 @@ func TestAMigrationHoldsUpNobodyBehindItself(t *testing.T) {
 	end()
 	check(t, <-opened)
 	run(t, "pgx", dsn, `INSERT INTO processes (name, until, schema) VALUES ('a', 0, 25)`)
+}
+
+// opening opens a store beside the test, and closes it.
+func opening(cfg store.Config) <-chan error {
+	opened := make(chan error, 1)
+	go func() {
+		s, err := store.Open(context.Background(), cfg)
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	return opened
+}
+
+// waits holds that a store which is being opened says why it waits.
+func waits(t *testing.T, opened <-chan error, log logLines, why string) {
+	t.Helper()
+	select {
+	case line := <-log:
+		if !strings.Contains(line, why) {
+			t.Errorf("it says %s, want %q", line, why)
+		}
+	case err := <-opened:
+		t.Fatalf("it does not wait: %v", err)
+	}
 }
 
 // logLines are what a logger writes.
