@@ -101,7 +101,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 func prints(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
 		err := ts.Exec(args[1], args[2:]...)

@@ -45,7 +45,7 @@ var (
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		*seeds = min(*seeds, 10)
+		*seeds = min(*seeds, 6)
 	}
 	dir := databases.TempDir(t)
 	total, found := tally{}, map[string]*failure{}

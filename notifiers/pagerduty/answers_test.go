@@ -231,6 +231,9 @@ func TestAServiceThatHangsIsLeftInTime(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			if test.cfg.Timeout > 0 && testing.Short() {
+				t.Skip("waits for the time-out")
+			}
 			b := newBench(t, test.cfg, sandbox.PagerDutyConfig{})
 			b.Fail(sandbox.Fault{Hang: true, AfterAccept: true})
 			ctx, cancel := context.WithCancel(t.Context())

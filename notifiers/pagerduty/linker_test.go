@@ -47,7 +47,7 @@ func newOffice(t *testing.T, account sandbox.PagerDutyConfig) *office {
 	t.Cleanup(server.Close)
 	t.Cleanup(o.ClearFaults)
 	o.url = server.URL
-	o.cfg = pagerduty.LinkerConfig{Token: apiToken, APIURL: server.URL, Now: o.now,
+	o.cfg = pagerduty.LinkerConfig{Token: apiToken, APIURL: server.URL, Now: o.now, Pace: time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(&o.log, nil))}
 	o.start(t)
 	return o

@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	// pace is the least time between two calls. PagerDuty takes 960 a minute from all that an account runs; we leave
-	// two thirds to the others. Source: "REST API rate limits".
-	pace = 200 * time.Millisecond
 	// maxRestAnswer bounds what is read of an answer, in bytes: a list of 25 incidents has some 100 KB.
 	maxRestAnswer = 4 << 20
 	// deniedWait is how long a token that PagerDuty does not take is left alone.
@@ -55,6 +52,7 @@ type rest struct {
 	token   router.Secret
 	url     string
 	timeout time.Duration
+	pace    time.Duration // between two calls, at least
 	now     func() time.Time
 	http    *http.Client
 	next    time.Time // no call before
@@ -162,7 +160,7 @@ func (r *rest) call(ctx context.Context, do func(context.Context, *pd.Client) er
 	if wait := r.next.Sub(r.now()); wait > 0 && !router.Sleep(ctx, wait) {
 		return ctx.Err()
 	}
-	r.next = r.now().Add(pace)
+	r.next = r.now().Add(r.pace)
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	router.ExchangeOf(ctx).Hide(r.token)

@@ -220,6 +220,9 @@ func TestALimitedUpdateComesBackWithTheNewestState(t *testing.T) {
 }
 
 func TestASyncEndsWithItsTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the time-out")
+	}
 	t.Parallel()
 	w := newWorld(t, func(_ *sandbox.SlackConfig, here *Config) { here.Timeout = 2 * time.Second })
 	w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", Hang: true, AfterAccept: true, Times: 1})

@@ -82,6 +82,7 @@ type Receiver struct {
 	answerIn    time.Duration // all that is done before an answer
 	followFirst time.Duration // before the first look at what became of an act
 	socketFirst time.Duration // between two connections that did not last
+	stopIn      time.Duration // for what was begun when we stop
 }
 
 // Bounds of the way in. Slack waits 3 s for an answer.
@@ -91,7 +92,7 @@ const (
 	maxRequest  = 1 << 20                 // bytes of a request: it holds the card that was pressed
 	laterQueue  = 1024                    // things to do after answers: each of many people may have to be told something
 	laterAtOnce = 8
-	stopIn      = 2 * time.Second // for what was begun when we stop
+	stopIn      = 2 * time.Second
 )
 
 // NewReceiver returns a Receiver. It calls nobody; Run must follow for people to be told anything after the answer.
@@ -115,7 +116,7 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 		cfg: cfg, journal: j, clients: api, people: newPeople(api, cfg.Now),
 		hooks: &hooks{client: newClient(timeout), api: u},
 		later: make(chan func(context.Context), laterQueue), requests: make(chan envelope, socketQueue),
-		answerIn: answerIn, followFirst: followFirst, socketFirst: socketFirst,
+		answerIn: answerIn, followFirst: followFirst, socketFirst: socketFirst, stopIn: stopIn,
 		seen: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowbridge_slack_requests_total",
 			Help: "What came in from people in Slack, by kind and by what became of it."}, []string{"kind", "result"}),
@@ -201,7 +202,7 @@ func (r *Receiver) workLater(ctx context.Context) {
 		case do := <-r.later:
 			do(ctx)
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopIn)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.stopIn)
 			defer cancel()
 			for {
 				select {

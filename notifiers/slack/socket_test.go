@@ -194,6 +194,7 @@ func (d *desk) crowd(people, want int, ready func() bool) (acknowledged int) {
 func patientDesk(t *testing.T, queue int) *desk {
 	d := newDeskWith(t, func(r *Receiver) {
 		r.answerIn, r.requests = time.Minute, make(chan envelope, queue)
+		r.stopIn = time.Millisecond // nothing folds here: nobody hears what came of a press
 	}, func(there *sandbox.SlackConfig, cfg *ReceiverConfig) {
 		there.Patience, cfg.SigningSecret, cfg.AppToken = time.Minute, "", appToken
 	})

@@ -357,6 +357,9 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 		{name: "no answer", fault: sandbox.Fault{Hang: true}, outcome: retried, may: true, text: "did not answer"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			if test.fault.Hang && testing.Short() {
+				t.Skip("waits for the time-out")
+			}
 			t.Parallel()
 			b := newBench(t)
 			b.Fail(test.fault)

@@ -326,6 +326,9 @@ func TestAPrivateAddressIsNotDialledUnlessThatIsAllowed(t *testing.T) {
 }
 
 func TestAnEndpointThatDoesNotAnswerIsGivenUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the time-out")
+	}
 	t.Parallel()
 	for what, serve := range map[string]http.HandlerFunc{
 		"no header": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },

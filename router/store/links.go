@@ -210,7 +210,7 @@ func noteReceipt(ctx context.Context, tx *txn, r *router.Result, before router.R
 	case !addressed:
 		return false, nil
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting',
+	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', cosmetic = 0,
 		next_at = CASE WHEN state = 'waiting' THEN next_at ELSE ? END,
 		owed_since = CASE WHEN state = 'waiting' THEN owed_since ELSE ? END,
 		class = `+classSQL("", "", "")+` WHERE incident = ? AND keyed = 1 AND state IN ('waiting', 'delivered') AND open = 1`,

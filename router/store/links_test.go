@@ -307,6 +307,22 @@ func TestACardsAddressReachesThePageOnce(t *testing.T) {
 	})
 }
 
+func TestACardsAddressReachesThePageThatIsUnderWayAtOnce(t *testing.T) {
+	t.Parallel()
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		page, _, err := s.Claim(ctx, router.Ask{Notifier: "page", Now: noon, Lease: time.Minute})
+		check(t, err)
+		card := router.Receipt{Own: made("ts", "1.0"), Link: "https://example.slack.com/archives/C1/p10"}
+		attempt(t, s, "chat", card)
+		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Revision: page.Revision, Claim: page.Claim,
+			Receipt: openReceipt, State: router.DeliveryDelivered}))
+		if n, ok := attempt(t, s, "page", openReceipt); !ok || len(n.Related) != 1 || n.Related[0].Link != card.Link {
+			t.Errorf("told %v: %+v", ok, n.Related)
+		}
+	})
+}
+
 func TestACardsAddressDoesNotOpenAPageThatIsClosed(t *testing.T) {
 	t.Parallel()
 	overBoth(t, func(t *testing.T, s *store.Store) {

@@ -95,6 +95,7 @@ func TestWhatIsTooLargeIsRefusedWithoutReadingTheRest(t *testing.T) {
 		"asked first": "Content-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			conn, err := net.Dial("tcp", in.Listener.Addr().String())
 			if err != nil {
 				t.Fatal(err)

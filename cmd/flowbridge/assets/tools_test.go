@@ -17,9 +17,11 @@ import (
 	databases "flowbridge/router/store/storetest"
 )
 
-// needTool leaves a test out where this machine lacks a program, and fails it where databases.Require names it.
+// needTool leaves a test out with -short and where this machine lacks a program, and fails it where databases.Require
+// names that.
 func needTool(t *testing.T, program, how string) string {
 	t.Helper()
+	databases.Long(t)
 	path, err := exec.LookPath(program)
 	if err == nil {
 		return path
