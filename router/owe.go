@@ -27,13 +27,13 @@ func (f *fold) owe(inc *Incident, before []Watch) {
 // delivery, once it is made.
 func (i *Incident) owes(w *Watch) Owed {
 	return Owed{Incident: i.Number, PagedAt: w.PagedAt, Key: i.keyFor(*w), Target: Target{Notifier: w.Notifier},
-		Open: w.Open, Opening: w.Opening, Severity: w.Severity}
+		Open: w.Open, Opening: w.Opening, Severity: w.Severity, Unheard: !w.Open && !i.First}
 }
 
 // owesEnd returns that its service is owed the end of a page that it has open by itself.
 func (i *Incident) owesEnd(w *Watch) Owed {
 	o := i.owes(w)
-	o.Open, o.Reopened = false, true
+	o.Open, o.Reopened, o.Unheard = false, true, false
 	return o
 }
 

@@ -10,9 +10,9 @@ type Class int
 const (
 	// ClassNew is an incident that opened, or came back, and was never told; or a notice of severity error or worse.
 	ClassNew      Class = iota
-	ClassResolved       // an end: of what was told, or of what was over before it could be
+	ClassResolved       // an end: of what was told, or, in a channel, of what was over before it could be
 	ClassWorse          // told already, and worse now; or a notice of severity warning
-	ClassUpdate         // told already: numbers, names and notes
+	ClassUpdate         // told already: numbers, names and notes; or the end of a page that its service never heard of
 	ClassDigested       // a digest told of it, and it may get a card of its own: see StormSize
 	// ClassNews is a notice of severity info: a thousand approvals in a channel never stand before trouble.
 	ClassNews

@@ -81,6 +81,9 @@ type Owed struct {
 	Open     bool
 	Opening  int64 // see Watch.Opening; 0 of what is AlreadyThere where it is the one that the service was told of
 	Severity Severity
+	// Unheard says of an end that a service which pages need not hear of it, if it has not heard of the beginning: nobody
+	// is paged for what was over before. Else an incident may be left there under its key: see Incident.First.
+	Unheard bool
 	// Cosmetic says that nothing of it opened, ended or changed but its numbers, or what else is named beside it: see
 	// CosmeticEvery.
 	Cosmetic bool

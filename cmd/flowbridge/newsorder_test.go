@@ -2,17 +2,10 @@ package main
 
 import (
 	"fmt"
-	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
-	"flowbridge/notifiers/sandbox"
-	"flowbridge/notifiers/slack"
 	"flowbridge/router"
-	"flowbridge/router/delivery"
-	"flowbridge/router/rules"
-	"flowbridge/router/store"
 	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
@@ -40,69 +33,14 @@ func TestABanDoesNotWaitBehindAThousandApprovals(t *testing.T) {
 
 func banAmongApprovals(t *testing.T, fields string, told int) {
 	const approvals, atMost = 1000, 6
-	ctx, now := t.Context(), time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	clock := func() time.Time { return now }
-	loaded, err := rules.Load("rules.yaml", fmt.Appendf(nil, newsRules, fields), rules.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept, err := store.Open(ctx, store.Config{DSN: databases.File(t), Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer kept.Close()
-	chat := sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops"}, Now: clock})
-	server := httptest.NewServer(chat)
-	defer server.Close()
-	notifier, err := slack.New(slack.Config{Token: testSlackToken, APIURL: server.URL + "/api/", Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	folder, err := router.New(router.Config{Rules: func() router.Rules { return loaded }, Now: clock}, kept)
-	if err != nil {
-		t.Fatal(err)
-	}
-	deliverer, err := delivery.New(delivery.Config{
-		Notifiers: map[router.Kind]delivery.Notifier{router.KindSlack: notifier}, Now: clock,
-	}, kept)
-	if err != nil {
-		t.Fatal(err)
-	}
-	accept := func(body []byte) {
-		t.Helper()
-		events, _ := whatsapp.Decode(body, now, whatsapp.WantsAll)
-		if _, err := kept.Append(ctx, events); err != nil {
-			t.Fatal(err)
-		}
-	}
-	deliver := func() (worked bool) {
-		t.Helper()
-		worked, err := deliverer.Deliver(ctx, "chat")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return worked
-	}
-	fold := func() {
-		t.Helper()
-		for n := 1; n > 0; {
-			if n, err = folder.Fold(ctx); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	b := newByHand(t, fmt.Sprintf(newsRules, fields))
 	// tell delivers until the channel has so many messages, and moves the clock to what waits next.
 	tell := func(messages int) {
 		t.Helper()
-		for len(chat.Messages("#ops")) < messages {
-			if deliver() {
-				continue
+		for len(b.chat.Messages("#ops")) < messages {
+			if !b.deliver("chat") {
+				b.passUntilDue()
 			}
-			_, next, err := kept.Due(ctx, now)
-			if err != nil || !next.After(now) {
-				t.Fatalf("after %d messages nothing waits: %v %v", len(chat.Messages("#ops")), next, err)
-			}
-			now = next
 		}
 	}
 
@@ -110,19 +48,19 @@ func banAmongApprovals(t *testing.T, fields string, told int) {
 	for i := range approvals {
 		entries = append(entries, fmt.Sprintf(`{"id":"501","time":%d,"changes":[{"field":"message_template_status_update",`+
 			`"value":{"event":"APPROVED","message_template_id":%d,"message_template_name":"hello_%d",`+
-			`"message_template_language":"en","reason":"NONE"}}]}`, now.Unix(), 1000+i, i))
+			`"message_template_language":"en","reason":"NONE"}}]}`, b.now.Unix(), 1000+i, i))
 	}
-	accept([]byte(postOf(entries...)))
-	fold()
+	b.accept([]byte(postOf(entries...)))
+	b.fold()
 	tell(told)
-	ban, err := whatsapp.Sample{Event: router.AccountUpdate, WABA: "501", Time: now}.Body()
+	ban, err := whatsapp.Sample{Event: router.AccountUpdate, WABA: "501", Time: b.now}.Body()
 	if err != nil {
 		t.Fatal(err)
 	}
-	accept(ban)
-	before := len(chat.Messages("#ops"))
-	deliver() // what was in flight when it came
-	fold()
+	b.accept(ban)
+	before := len(b.chat.Messages("#ops"))
+	b.deliver("chat") // what was in flight when it came
+	b.fold()
 	if fields == "" {
 		tell(3) // all that there is to tell
 	} else {
@@ -130,7 +68,7 @@ func banAmongApprovals(t *testing.T, fields string, told int) {
 	}
 
 	card := -1
-	for i, m := range chat.Messages("#ops") {
+	for i, m := range b.chat.Messages("#ops") {
 		switch {
 		case strings.Contains(m.Text, "account 501 is disabled"):
 			card = i
@@ -145,12 +83,12 @@ func banAmongApprovals(t *testing.T, fields string, told int) {
 	case card > before+1: // one may have been in flight
 		t.Errorf("%d approvals are told between the ban and its card", card-before)
 	}
-	for _, call := range chat.Calls() {
+	for _, call := range b.chat.Calls() {
 		if call.Error != "" {
 			t.Errorf("Slack refuses %s: %s", call.Method, call.Error)
 		}
 	}
-	stats, err := kept.Stats(ctx)
+	stats, err := b.store.Stats(t.Context())
 	if waiting := stats.Deliveries[router.DeliveryWaiting]; err != nil || fields != "" && waiting < approvals/2 {
 		t.Errorf("%d approvals wait behind the ban: there was no queue (%v)", waiting, err)
 	}

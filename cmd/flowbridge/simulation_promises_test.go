@@ -134,7 +134,7 @@ func (w *world) noteForgotten() {
 }
 
 // noteHeld looks whether PagerDuty, which was told of all, holds what nobody has as acknowledged since before it opened
-// again: then nobody was notified.
+// again: then nobody was notified. Of an acknowledgement whose webhook is on its way nobody here can know.
 func (w *world) noteHeld(inc *router.IncidentDetail) {
 	if slices.ContainsFunc(inc.Deliveries, func(d router.Delivery) bool { return d.State != router.DeliveryDelivered }) {
 		return
@@ -148,7 +148,10 @@ func (w *world) noteHeld(inc *router.IncidentDetail) {
 	held, free := time.Time{}, false
 	for _, page := range w.pager.Incidents() {
 		switch {
-		case page.DedupKey != inc.Key && !strings.HasPrefix(page.DedupKey, inc.Key+"/"), page.Number <= w.earlier:
+		case page.DedupKey != inc.Key && !strings.HasPrefix(page.DedupKey, inc.Key+"/"), page.Number <= w.earlier,
+			slices.ContainsFunc(w.unheard, func(h hook) bool {
+				return h.act.page == page.Number && h.act.name == router.Acknowledge
+			}):
 		case page.Status == sandbox.IncidentTriggered:
 			free = true
 		case page.Status == sandbox.IncidentAcknowledged:

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"flowbridge/router"
@@ -29,7 +30,7 @@ var classAfter = classOf("", "", integer, integer, integer)
 const integer = "CAST(? AS BIGINT)"
 
 func classAfterArgs(told telling, open bool, severity router.Severity) []any {
-	return []any{int64(told), toInt(open), toInt(open), int64(severity), int64(told)}
+	return []any{int64(told), toInt(open), int64(told), toInt(open), int64(severity), int64(told)}
 }
 
 func classOf(owed, row, told, toldOpen, toldSeverity string) string {
@@ -37,13 +38,14 @@ func classOf(owed, row, told, toldOpen, toldSeverity string) string {
 		WHEN %[3]sincident = 0 THEN
 			CASE WHEN %[1]sseverity >= %[4]d THEN %[5]d WHEN %[1]sseverity <= %[12]d THEN %[13]d ELSE %[7]d END
 		WHEN %[1]sopen = 0 AND %[2]s = %[10]d AND %[14]s = 0 THEN %[8]d
+		WHEN %[1]sopen = 0 AND %[3]skeyed = 1 AND %[2]s = %[16]d AND %[3]smay_exist = 0 THEN %[8]d
 		WHEN %[1]sopen = 0 THEN %[6]d
 		WHEN %[14]s = 0 THEN %[5]d
 		WHEN %[1]sseverity > %[15]s THEN %[7]d
 		WHEN %[2]s = %[11]d THEN %[9]d
 		ELSE %[8]d END`, owed, told, row, router.Error,
 		router.ClassNew, router.ClassResolved, router.ClassWorse, router.ClassUpdate, router.ClassDigested,
-		toldCard, toldDigest, router.Info, router.ClassNews, toldOpen, toldSeverity)
+		toldCard, toldDigest, router.Info, router.ClassNews, toldOpen, toldSeverity, toldNothing)
 }
 
 // firstClass is the same for a delivery of which nothing is told yet.
@@ -53,6 +55,8 @@ func firstClass(o *router.Owed) router.Class {
 		return router.ClassNews
 	case o.Incident == 0 && o.Severity < router.Error:
 		return router.ClassWorse
+	case o.Incident != 0 && !o.Open && o.Target.Kind.Keyed():
+		return router.ClassUpdate
 	case o.Incident != 0 && !o.Open:
 		return router.ClassResolved
 	}
@@ -74,11 +78,27 @@ const liftQuery = `WITH o AS MATERIALIZED (SELECT id, target, key, class, state 
 		WHERE state = 'waiting' AND target = (SELECT target FROM o WHERE state = 'waiting') AND key = (SELECT key FROM o)
 		AND id < (SELECT id FROM o) AND class > (SELECT class FROM o)`
 
+// lowerQuery gives those that wait under the key of a delivery the class that is theirs, or that of what waits for
+// them.
+var lowerQuery = `WITH o AS MATERIALIZED (SELECT target, key FROM deliveries
+		WHERE incident = ? AND event = ? AND notifier = ?),
+	w AS MATERIALIZED (SELECT d.id, min(` + classSQL("d.", "d.", "d.") + `) OVER (ORDER BY d.id DESC) AS class
+		FROM deliveries d
+		WHERE d.state = 'waiting' AND d.target = (SELECT target FROM o) AND d.key = (SELECT key FROM o))
+	UPDATE deliveries SET class = w.class FROM w WHERE deliveries.id = w.id AND deliveries.class <> w.class`
+
 // lift makes older deliveries of a target and key matter as much as the younger ones that wait for them: a new page
 // must not stand behind a thousand recoveries only because one of them goes before it. Only what a batch owes may have
-// come to matter more.
+// come to matter more. Where that has ended they matter less again, or they would stand before all that is new.
 func lift(ctx context.Context, tx *txn, owed []router.Owed) error {
-	return each(ctx, tx, owed, liftQuery, func(o router.Owed) ([]any, error) {
-		return []any{o.Incident, o.Event(), o.Target.Notifier}, nil
-	})
+	var open, over []router.Owed
+	for _, o := range owed {
+		if o.Incident != 0 && !o.Open {
+			over = append(over, o)
+		} else {
+			open = append(open, o)
+		}
+	}
+	names := func(o router.Owed) ([]any, error) { return []any{o.Incident, o.Event(), o.Target.Notifier}, nil }
+	return errors.Join(each(ctx, tx, open, liftQuery, names), each(ctx, tx, over, lowerQuery, names))
 }

@@ -435,31 +435,46 @@ func (s *Store) writeNotices(ctx context.Context, tx *txn, b router.Batch) error
 
 // writeOwed makes the deliveries wait for a higher revision. One that is in back-off keeps its time; one that
 // was done, given up or parked is due now. New numbers alone wait until it was told router.CosmeticEvery ago; whatever
-// else comes meanwhile is due at once. What is pinned to a delivery stays.
+// else comes meanwhile is due at once. What is pinned to a delivery stays. A page that is over before its service has
+// heard of it waits for nothing: in a storm there are thousands, and each is a claim.
 func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 	query := `INSERT INTO deliveries (incident, event, notifier, key, kind, keyed, channel, routing_key, target,
-			open, opening, severity, next_at, updated_at, owed_since, class, cosmetic)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			open, opening, severity, next_at, updated_at, owed_since, class, cosmetic, state, have)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (incident, event, notifier) DO UPDATE SET owed = deliveries.owed + 1, open = excluded.open,
 		opening = CASE WHEN excluded.opening > 0 THEN excluded.opening ELSE deliveries.opening END,
 		severity = excluded.severity, updated_at = excluded.updated_at,
-		attempts = CASE WHEN deliveries.state = 'waiting' THEN deliveries.attempts ELSE 0 END,
+		attempts = CASE WHEN deliveries.state = 'waiting' AND NOT ` + unheard + ` THEN deliveries.attempts ELSE 0 END,
+		failing_since = CASE WHEN ` + unheard + ` THEN 0 ELSE deliveries.failing_since END,
+		last_error = CASE WHEN ` + unheard + ` THEN '' ELSE deliveries.last_error END,
+		have = CASE WHEN ` + unheard + ` THEN deliveries.owed + 1 ELSE deliveries.have END,
 		next_at = ` + nextAt + `,
 		cosmetic = excluded.cosmetic * CASE WHEN deliveries.state = 'waiting' THEN deliveries.cosmetic ELSE 1 END,
 		owed_since = CASE WHEN deliveries.state = 'waiting' THEN deliveries.owed_since ELSE excluded.owed_since END,
-		class = ` + classSQL("excluded.", "deliveries.", "deliveries.") + `, state = 'waiting'`
+		class = ` + classSQL("excluded.", "deliveries.", "deliveries.") + `,
+		state = CASE WHEN ` + unheard + ` THEN 'cancelled' ELSE 'waiting' END`
 	now := micros(s.cfg.Now())
 	err := each(ctx, tx, b.Owed, query, func(o router.Owed) ([]any, error) {
-		t := o.Target
+		t, state, have := o.Target, router.DeliveryWaiting, 0
+		over := o.Unheard && !o.Reopened && o.Ended.IsZero()
+		if over && t.Kind.Keyed() {
+			state, have = router.DeliveryCancelled, 1
+		}
 		return []any{o.Incident, o.Event(), t.Notifier, o.Key, string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t),
 			s.sealed(t.Credential), t.ID(), toInt(o.Open), o.Opening, int64(o.Severity),
-			now, now, now, int64(firstClass(&o)), toInt(o.Cosmetic)}, nil
+			now, now, now, int64(firstClass(&o)), toInt(o.Cosmetic), string(state), have, toInt(over), toInt(over), toInt(over),
+			toInt(over), toInt(over)}, nil
 	})
 	if err != nil {
 		return err
 	}
 	return lift(ctx, tx, b.Owed)
 }
+
+// unheard is the condition that a page which is over, as the argument says, waits for a service that has certainly
+// heard nothing of it.
+const unheard = `(` + integer + ` = 1 AND deliveries.keyed = 1 AND deliveries.state = 'waiting' AND deliveries.told = 0
+	AND deliveries.may_exist = 0 AND deliveries.was_parked = 0)`
 
 // nextAt is when a delivery of which more is owed is tried next. One that waits without having failed waits for nothing
 // but CosmeticEvery to pass. A time of telling that is yet to come was written while a clock was wrong.

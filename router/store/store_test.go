@@ -99,6 +99,7 @@ func suite(t *testing.T, fresh, empty func(*testing.T) string) {
 		})
 	}
 	run("queue", func(t *testing.T) { queueSuite(t, open) })
+	run("unheard", func(t *testing.T) { unheardSuite(t, open) })
 	run("news", func(t *testing.T) { newsSuite(t, open) })
 
 	run("journal", func(t *testing.T) { journalSuite(t, open) })
