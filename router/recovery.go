@@ -71,8 +71,8 @@ func (f *fold) closeUnknown(l Level) (unknown bool) {
 		return false
 	}
 	key := f.v.Opening.GroupBy.Key(&opening)
-	severity := f.v.Opening.Severity
-	if signalOf(f.e.SignalKey()).Moves() { // a thousand templates that are approved go behind all trouble
+	severity := min(f.v.Opening.Severity, Warning) // an end, which goes behind all trouble: of a lost database come many
+	if signalOf(f.e.SignalKey()).Moves() {         // as do a thousand templates that are approved, and behind all else
 		severity = Info
 	}
 	var told []string
