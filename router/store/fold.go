@@ -77,7 +77,7 @@ func (s *Store) addStates(ctx context.Context, states map[router.FlowID]router.S
 		stored := s.d.clean([]any{flow.WABA, flow.Flow})
 		given[router.FlowID{WABA: stored[0].(string), Flow: stored[1].(string)}] = flow
 	}
-	// The last is repeated up to a power of two, so that there are few statements to prepare.
+	// The last is repeated up to a power of two, so that there are few statements to prepare; none reads it twice.
 	n := len(flows)
 	for ; n&(n-1) != 0; n++ {
 		ids = append(ids, ids[len(ids)-2:]...)
@@ -126,13 +126,15 @@ func (d *dialect) standing(n int) (where string, times int) {
 		CROSS JOIN LATERAL (`+parts+`) AS s)`, `waba = f.waba AND flow = f.flow`), 1
 }
 
-// standingAlerts is the query of the alerts of n flows, likewise.
+// standingAlerts is the query of the alerts of n flows, likewise, each alert once: a fold over two copies of one moves
+// them apart.
 func (d *dialect) standingAlerts(n int) string {
 	const order = ` ORDER BY waba, flow, event, level`
 	if !d.peers {
 		return readAlerts + `(waba, flow) IN (` + flowsOf(n) + `)` + order
 	}
-	return `SELECT ` + readAlertColumns + ` FROM (` + flowsOf(n) + `) AS f (its_waba, its_flow) CROSS JOIN LATERAL (
+	return `SELECT ` + readAlertColumns + ` FROM (SELECT DISTINCT its_waba, its_flow FROM (` + flowsOf(n) +
+		`) AS given (its_waba, its_flow)) AS f CROSS JOIN LATERAL (
 		SELECT * FROM alerts WHERE waba = f.its_waba AND flow = f.its_flow OFFSET 0) AS alerts` + order
 }
 

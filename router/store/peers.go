@@ -172,8 +172,8 @@ func (p *peers) resign() {
 func (p *peers) begin(ctx context.Context) (*sql.Conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lost = false
 	p.renew(ctx)
+	p.lost = false
 	return p.hold(ctx)
 }
 
@@ -219,7 +219,6 @@ func (p *peers) done(conn *sql.Conn, err error) {
 	defer p.mu.Unlock()
 	if err != nil && conn == p.conn && conn != nil && ended(conn) {
 		p.drop()
-		p.lost = true
 	}
 }
 
@@ -289,10 +288,10 @@ func (p *peers) unlock(ctx context.Context) {
 	p.drop()
 }
 
-// drop ends the session, and with it the lock. p.mu is held.
+// drop ends the session, and with it the lock. Whatever was read with it is committed with no other. p.mu is held.
 func (p *peers) drop() {
 	discard(p.conn)
-	p.conn = nil
+	p.conn, p.lost = nil, true
 	p.folding.Store(false)
 }
 

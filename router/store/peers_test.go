@@ -70,6 +70,14 @@ func TestPeers(t *testing.T) {
 			Owed: []router.Owed{owed(1, "chat", "k")}, Outcomes: []router.Outcome{{Seq: 1}}}))
 		n := claim(t, a, "chat", noon)
 		check(t, a.Finish(ctx, result(n, router.DeliveryDelivered)))
+
+		b.StopFolding() // nobody folds, and yet what a had read before is worth nothing
+		if err := a.Commit(ctx, router.Batch{Outcomes: []router.Outcome{{Seq: 1}}}); !errors.Is(err, router.ErrConflict) {
+			t.Errorf("it commits what it read before another one folded: %v, want ErrConflict", err)
+		}
+		if got := waiting(t, a); len(got) != 0 || !a.Folds() {
+			t.Errorf("and then it is to fold %d events; it folds: %t", len(got), a.Folds())
+		}
 	})
 
 	t.Run("who has lost the right to fold cannot commit, and folds anew when it has it again", func(t *testing.T) {
