@@ -12,7 +12,6 @@ import (
 	"flowbridge/router/delivery"
 	"flowbridge/router/rules"
 	"flowbridge/router/store"
-	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
@@ -28,13 +27,13 @@ type byHand struct {
 	deliverer *delivery.Deliverer
 }
 
-func newByHand(t *testing.T, file string) *byHand {
+func newByHand(t *testing.T, file, db string) *byHand {
 	t.Helper()
 	b := &byHand{t: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return b.now }
 	loaded, err := rules.Load("rules.yaml", []byte(file), rules.Config{})
 	must(t, err)
-	b.store, err = store.Open(t.Context(), store.Config{DSN: databases.File(t), Now: clock})
+	b.store, err = store.Open(t.Context(), store.Config{DSN: db, Now: clock})
 	must(t, err)
 	t.Cleanup(func() { must(t, b.store.Close()) })
 	b.chat = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops"}, Now: clock})

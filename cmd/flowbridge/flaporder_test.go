@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"flowbridge/router"
+	databases "flowbridge/router/store/storetest"
 )
 
 const flapRules = `version: 1
@@ -31,7 +32,7 @@ func TestANewPageDoesNotWaitBehindWhatIsOver(t *testing.T) {
 
 func newPageAfter(t *testing.T, storm []string) {
 	const flows, atMost = 200, 3
-	b := newByHand(t, flapRules)
+	b := newByHand(t, flapRules, databases.File(t))
 	at := b.now.Unix() - 100
 	for _, state := range storm {
 		var entries []string

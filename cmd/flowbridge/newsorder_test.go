@@ -33,7 +33,7 @@ func TestABanDoesNotWaitBehindAThousandApprovals(t *testing.T) {
 
 func banAmongApprovals(t *testing.T, fields string, told int) {
 	const approvals, atMost = 1000, 6
-	b := newByHand(t, fmt.Sprintf(newsRules, fields))
+	b := newByHand(t, fmt.Sprintf(newsRules, fields), databases.File(t))
 	// tell delivers until the channel has so many messages, and moves the clock to what waits next.
 	tell := func(messages int) {
 		t.Helper()

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"flowbridge/router"
 	"flowbridge/router/store"
+	databases "flowbridge/router/store/storetest"
 )
 
 // crash is what a call to the storage panics with when the process dies there.
@@ -33,15 +36,37 @@ func (w *world) survive(do func()) {
 	do()
 }
 
-// wipe removes the database.
+// wipe puts an empty database in the place of the one there is.
 func (w *world) wipe() {
-	inbox := store.InboxPath(w.db)
-	for _, old := range []string{w.db, w.db + "-wal", w.db + "-shm", inbox, inbox + "-wal", inbox + "-shm"} {
-		if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
-			w.t.Fatal(err)
+	w.db, w.memory = w.empty(), newMemory()
+}
+
+// emptyFile returns what empties a SQLite database, and names it.
+func emptyFile(t *testing.T) func() string {
+	path := filepath.Join(databases.TempDir(t), "bridge.db")
+	inbox := store.InboxPath(path)
+	return func() string {
+		for _, old := range []string{path, path + "-wal", path + "-shm", inbox, inbox + "-wal", inbox + "-shm"} {
+			if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
 		}
+		return path
 	}
-	w.memory = newMemory()
+}
+
+// emptyOnServer returns what names one empty PostgreSQL database after the other.
+func emptyOnServer(t *testing.T) func() string {
+	server := databases.Shared(t)
+	return func() string {
+		return server.Copy(t, "simulation", func(dsn string) error {
+			s, err := store.Open(t.Context(), store.Config{DSN: dsn})
+			if err != nil {
+				return err
+			}
+			return s.Close()
+		})
+	}
 }
 
 // lose loses the database, at a moment at which everybody has been told of everything that is in it: what nobody heard

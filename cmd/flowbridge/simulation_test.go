@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -41,16 +40,24 @@ var (
 // TestSimulation runs the whole bridge in one process, by hand and on a clock of its own: Meta posts, repeats and
 // reorders, the services fail, the process dies at any call to its storage, the clock jumps, and each seed chooses what
 // else goes on in its world. In the end everything is given time to come to rest, and every invariant must hold. A seed
-// fixes all of it.
+// fixes all of it on SQLite; on PostgreSQL, where there are a tenth, the server's time has a part in it.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		*seeds = min(*seeds, 6)
 	}
-	dir := databases.TempDir(t)
+	t.Run("SQLite", func(t *testing.T) { simulateAll(t, *seeds, emptyFile(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		databases.Long(t)
+		simulateAll(t, max(*seeds/10, 1), emptyOnServer(t)) // each is slower
+	})
+}
+
+// simulateAll runs some seeds, each over an empty database.
+func simulateAll(t *testing.T, seeds int, empty func() string) {
 	total, found := tally{}, map[string]*failure{}
-	for i := range *seeds {
-		w := simulate(t, *firstSeed+uint64(i), filepath.Join(dir, "bridge.db"))
+	for i := range seeds {
+		w := simulate(t, *firstSeed+uint64(i), empty)
 		failed := false
 		for _, inv := range invariants {
 			if err := inv.holds(w); err != nil {
@@ -74,10 +81,10 @@ func TestSimulation(t *testing.T) {
 	for _, inv := range invariants {
 		if f := found[inv.name]; f != nil && *survey {
 			t.Errorf("%s: %d of %d seeds; seed %d (%s), %d lines: %v",
-				inv.name, f.times, *seeds, f.seed, f.troubles, f.lines, f.err)
+				inv.name, f.times, seeds, f.seed, f.troubles, f.lines, f.err)
 		}
 	}
-	t.Logf("%d seeds: %s", *seeds, &total)
+	t.Logf("%d seeds: %s", seeds, &total)
 	quiet := total.Acts == 0 || total.Crashes == 0 || total.Faults == 0 || total.Sick == 0 || total.Repeats == 0 ||
 		total.Digests == 0
 	if *worldsFlag == "" && !t.Failed() && quiet {
@@ -106,8 +113,8 @@ func noteFailure(found map[string]*failure, name string, w *world, err error) {
 }
 
 // simulate lets a world live until it has come to rest.
-func simulate(t *testing.T, seed uint64, db string) *world {
-	w := newWorld(t, seed, db)
+func simulate(t *testing.T, seed uint64, empty func() string) *world {
+	w := newWorld(t, seed, empty)
 	steps := 50 + w.rand.IntN(80)
 	w.live(cmp.Or(*stepsFlag, steps))
 	w.rest()
@@ -120,7 +127,7 @@ func TestASeedReplaysExactly(t *testing.T) {
 	databases.Long(t)
 	var logs [2]string
 	for i := range logs {
-		w := simulate(t, *firstSeed, databases.File(t))
+		w := simulate(t, *firstSeed, emptyFile(t))
 		logs[i] = w.log.String()
 		w.close()
 	}
@@ -155,12 +162,13 @@ func (t *tally) String() string {
 
 // world is a bridge and all that is around it.
 type world struct {
-	t    *testing.T
-	seed uint64
-	rand *rand.Rand
-	log  bytes.Buffer // what happened, for whoever looks for a fault
-	now  time.Time
-	db   string
+	t     *testing.T
+	seed  uint64
+	rand  *rand.Rand
+	log   bytes.Buffer // what happened, for whoever looks for a fault
+	now   time.Time
+	db    string
+	empty func() string // makes an empty database, and returns its DSN
 	// troubles are what goes on beside what goes on in every world.
 	troubles trouble
 	stormy   bool // many flows are broken
@@ -210,10 +218,10 @@ type world struct {
 	broken  map[string]error     // promises
 }
 
-func newWorld(t *testing.T, seed uint64, db string) *world {
+func newWorld(t *testing.T, seed uint64, empty func() string) *world {
 	t.Helper()
 	w := &world{
-		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), db: db,
+		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), empty: empty,
 		now:    time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC),
 		active: map[string][]float64{}, status: map[string]string{}, accepted: map[string]bool{},
 		pageAcked: map[int64]time.Time{}, reopenedThere: map[int64]bool{}, autoResolved: map[string]bool{},
