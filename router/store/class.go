@@ -78,13 +78,13 @@ const liftQuery = `WITH o AS MATERIALIZED (SELECT id, target, key, class, state 
 		WHERE state = 'waiting' AND target = (SELECT target FROM o WHERE state = 'waiting') AND key = (SELECT key FROM o)
 		AND id < (SELECT id FROM o) AND class > (SELECT class FROM o)`
 
-// lowerQuery gives those that wait under the key of a delivery the class that is theirs, or that of what waits for
-// them.
-var lowerQuery = `WITH o AS MATERIALIZED (SELECT target, key FROM deliveries
+// lowerQuery gives those that wait under the key of a page the class that is theirs, or that of what waits for them. In
+// a channel a digest tells of what is over.
+var lowerQuery = `WITH o AS MATERIALIZED (SELECT target, key, keyed FROM deliveries
 		WHERE incident = ? AND event = ? AND notifier = ?),
 	w AS MATERIALIZED (SELECT d.id, min(` + classSQL("d.", "d.", "d.") + `) OVER (ORDER BY d.id DESC) AS class
 		FROM deliveries d
-		WHERE d.state = 'waiting' AND d.target = (SELECT target FROM o) AND d.key = (SELECT key FROM o))
+		WHERE d.state = 'waiting' AND d.target = (SELECT target FROM o WHERE keyed = 1) AND d.key = (SELECT key FROM o))
 	UPDATE deliveries SET class = w.class FROM w WHERE deliveries.id = w.id AND deliveries.class <> w.class`
 
 // lift makes older deliveries of a target and key matter as much as the younger ones that wait for them: a new page
