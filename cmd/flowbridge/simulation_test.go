@@ -49,7 +49,7 @@ func TestSimulation(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { simulateAll(t, *seeds, emptyFile(t)) })
 	t.Run("PostgreSQL", func(t *testing.T) {
 		databases.Long(t)
-		simulateAll(t, max(*seeds/10, 1), emptyOnServer(t)) // each is slower
+		simulateAll(t, min(*seeds, max(*seeds/10, 5)), emptyOnServer(t)) // each is slower
 	})
 }
 
@@ -85,9 +85,10 @@ func simulateAll(t *testing.T, seeds int, empty func() string) {
 		}
 	}
 	t.Logf("%d seeds: %s", seeds, &total)
+	few := seeds < min(usualSeeds, 8) // and need not see everything
 	quiet := total.Acts == 0 || total.Crashes == 0 || total.Faults == 0 || total.Sick == 0 || total.Repeats == 0 ||
 		total.Digests == 0
-	if *worldsFlag == "" && !t.Failed() && quiet {
+	if *worldsFlag == "" && !t.Failed() && quiet && !few {
 		t.Errorf("a simulation without trouble shows nothing: %s", &total)
 	}
 }
