@@ -306,7 +306,7 @@ func TestABridgeOutlivesItsDatabase(t *testing.T) {
 	}
 }
 
-// TestADigestIsToldOnce loses the answer to a digest, or the whole bridge while it waits for that.
+// TestABridgeThatWaitsForItsDatabaseStopsAsItIsTold ends one that was never ready.
 func TestABridgeThatWaitsForItsDatabaseStopsAsItIsTold(t *testing.T) {
 	t.Parallel()
 	path, err := binary()
@@ -322,6 +322,7 @@ func TestABridgeThatWaitsForItsDatabaseStopsAsItIsTold(t *testing.T) {
 	}
 }
 
+// TestADigestIsToldOnce loses the answer to a digest, or the whole bridge while it waits for that.
 func TestADigestIsToldOnce(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]struct {
