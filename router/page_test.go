@@ -298,6 +298,7 @@ func (s *shelf) Timers(context.Context, time.Time, int) (flows []router.FlowID, 
 }
 func (s *shelf) Counting(context.Context) ([]router.Counting, error) { return nil, nil }
 func (s *shelf) Ping(context.Context) error                          { return nil }
+func (s *shelf) GiveWay(context.Context, time.Duration)              {}
 func (s *shelf) Appended() <-chan struct{}                           { return nil }
 
 func TestInABatchTheLastWordAboutAPageCounts(t *testing.T) {

@@ -54,6 +54,8 @@ type Journal interface {
 	SetFoldMark(ctx context.Context, m *Mark) error
 	// Ping says whether anything can be stored, by storing something.
 	Ping(ctx context.Context) error
+	// GiveWay rests for a moment after work that took so long, while more arrives than can be folded beside it.
+	GiveWay(ctx context.Context, worked time.Duration)
 	// Appended is pulsed after events were stored.
 	Appended() <-chan struct{}
 }
@@ -120,6 +122,7 @@ func (r *Router) Run(ctx context.Context) error {
 	wait := time.Duration(0)
 	defer r.endFold(ctx)
 	for {
+		began := time.Now()
 		next, busy, err := r.work(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -136,6 +139,7 @@ func (r *Router) Run(ctx context.Context) error {
 		}
 		wait = 0
 		if busy {
+			r.journal.GiveWay(ctx, time.Since(began))
 			continue
 		}
 		idle := slowest // a pulse can be missed when another process appends

@@ -68,6 +68,7 @@ func (l *ledger) LastIncident(context.Context) (int64, error)         { return 0
 func (l *ledger) Silences(context.Context) ([]router.Silence, error)  { return nil, nil }
 func (l *ledger) Counting(context.Context) ([]router.Counting, error) { return nil, nil }
 func (l *ledger) Ping(context.Context) error                          { return l.unwell }
+func (l *ledger) GiveWay(context.Context, time.Duration)              {}
 func (l *ledger) Appended() <-chan struct{}                           { return nil }
 
 func (l *ledger) Timers(_ context.Context, _ time.Time, limit int) ([]router.FlowID, time.Time, error) {

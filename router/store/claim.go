@@ -39,6 +39,9 @@ func (s *Store) Claim(ctx context.Context, ask router.Ask) (n *router.Notificati
 		return nil, 0, err
 	}
 	err = s.inShared(ctx, func(ctx context.Context, tx *txn) error {
+		if now := s.cfg.Now(); now.After(ask.Now) {
+			ask.Now = now
+		}
 		n, short, err = s.claim(ctx, tx, &ask)
 		return err
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 
 	"flowbridge/router"
 )
@@ -133,12 +134,14 @@ func (s *Store) commitBatch(calls []*appendCall) {
 			call.err = err
 		}
 	}
-	fresh := false
+	fresh, events := false, 0
 	for _, call := range calls {
+		events += len(call.rows)
 		s.queued.Add(-int64(len(call.rows)))
 		fresh = fresh || call.stored > 0
 		close(call.done)
 	}
+	s.crowd.arrived(time.Now(), events)
 	if fresh {
 		s.wakeFold()
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"flowbridge/router"
 )
@@ -12,6 +13,7 @@ const mostShared = 64
 // sharedCall is a small piece of work that waits for the transaction it shares.
 type sharedCall struct {
 	ctx  context.Context
+	at   time.Time // when it was made
 	do   func(ctx context.Context, tx *txn) error
 	err  error
 	done chan struct{}
@@ -24,7 +26,7 @@ func (s *Store) inShared(ctx context.Context, do func(ctx context.Context, tx *t
 	if s.shared == nil {
 		return s.inTx(ctx, func(tx *txn) error { return do(ctx, tx) })
 	}
-	call := &sharedCall{ctx: ctx, do: do, done: make(chan struct{})}
+	call := &sharedCall{ctx: ctx, at: time.Now(), do: do, done: make(chan struct{})}
 	select {
 	case s.shared <- call:
 	case <-ctx.Done():
@@ -48,10 +50,14 @@ func (s *Store) inShared(ctx context.Context, do func(ctx context.Context, tx *t
 // shareCalls runs what waits, until Close.
 func (s *Store) shareCalls() {
 	defer close(s.sharedOver)
+	var worked time.Duration
 	for {
 		select {
 		case call := <-s.shared:
+			s.crowd.giveWay(s.closing, worked, time.Until(call.at.Add(mostCallRest)))
+			began := time.Now()
 			s.runShared(s.joinShared(call))
+			worked = time.Since(began)
 		case <-s.closing:
 			for {
 				select {

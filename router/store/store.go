@@ -89,6 +89,7 @@ type Store struct {
 	intake *pool  // for what arrives, on PostgreSQL
 	inbox  *inbox // what arrived and is not in the journal yet; nil on PostgreSQL
 	agenda agenda
+	crowd  crowd
 
 	swept, reduced progress
 }
@@ -108,7 +109,7 @@ func newStore(cfg Config) *Store {
 		cfg:      cfg,
 		appended: make(chan struct{}, 1), owed: make(chan struct{}, 1), erased: make(chan struct{}, 1),
 		queue: make(chan *appendCall, cfg.QueueEvents), closing: make(chan struct{}),
-		agenda: agenda{slots: map[string]slot{}},
+		agenda: agenda{slots: map[string]slot{}}, crowd: newCrowd(),
 	}
 }
 
