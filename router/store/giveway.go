@@ -15,7 +15,7 @@ const (
 	crowdWindow = 50 * time.Millisecond
 	// wayFor is how long a crowd is given way; where it goes on, all have to share. quietFor is how long there must have
 	// been none before the next is given way.
-	wayFor, quietFor = 5 * time.Second, time.Second
+	wayFor, quietFor = 3 * time.Second, time.Second
 	// restShare is how long others rest for each time that they worked.
 	restShare = 9
 	// mostRest bounds one rest of who folds, and mostCallRest how long a call waits for this that shares a transaction:
@@ -81,7 +81,7 @@ func (c *crowd) giveWay(over <-chan struct{}, worked, most time.Duration) {
 }
 
 // GiveWay rests for a moment after work that took so long, while more arrives than can be folded beside it: half a
-// second at most, and for no more than five seconds of a stream that goes on.
+// second at most, and for no more than three seconds of a stream that goes on.
 func (s *Store) GiveWay(ctx context.Context, worked time.Duration) {
 	s.crowd.giveWay(ctx.Done(), worked, mostRest)
 }

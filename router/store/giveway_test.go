@@ -21,19 +21,19 @@ func TestACrowdGoesFirstForAWhile(t *testing.T) {
 			}
 			return 0
 		}, 2 * time.Second},
-		{"one that does not end", func(time.Duration) int { return 6000 }, 5 * time.Second},
+		{"one that does not end", func(time.Duration) int { return 6000 }, 3 * time.Second},
 		{"one that a slow disk interrupts", func(at time.Duration) int {
 			if at%time.Second < 200*time.Millisecond {
 				return 0
 			}
 			return 8000
-		}, 4 * time.Second},
+		}, 2400 * time.Millisecond},
 		{"two, some time apart", func(at time.Duration) int {
 			if at < 6*time.Second || at >= 8*time.Second {
 				return 9000
 			}
 			return 0
-		}, 6950 * time.Millisecond},
+		}, 4950 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, first := crowd{at: crowded}, time.Duration(0)
