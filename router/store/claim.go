@@ -40,7 +40,7 @@ func (s *Store) Claim(ctx context.Context, ask router.Ask) (n *router.Notificati
 	}
 	err = s.inShared(ctx, func(ctx context.Context, tx *txn) error {
 		if now := s.cfg.Now(); now.After(ask.Now) {
-			ask.Now = now
+			ask.Now = now // it may have waited, and the service counts from the call that follows
 		}
 		n, short, err = s.claim(ctx, tx, &ask)
 		return err

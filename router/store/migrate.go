@@ -88,12 +88,13 @@ func (s *Store) oldestFor(ctx context.Context, q querier, schema int64) (oldest 
 func oldestName(schema int64) string { return fmt.Sprintf("oldest_for_%d", schema) }
 
 // bringUp runs the migrations that are missing. A table that is in use is waited for again and again, each time for a
-// moment: what waits for a table holds up all who come after it.
+// moment: what waits for a table holds up all who come after it. One that was undone because nothing was heard of us
+// for too long, as of a process that gets no processor, is begun anew.
 func (s *Store) bringUp(ctx context.Context, provider *goose.Provider, patience *time.Duration) error {
 	begun := time.Now()
 	for told := false; ; {
 		_, err := provider.Up(ctx)
-		if err == nil || !isInUse(err) || time.Since(begun) > migrationTime {
+		if err == nil || !isInUse(err) && !isIdle(err) || time.Since(begun) > migrationTime {
 			return err
 		}
 		if !told {
@@ -113,6 +114,13 @@ func (s *Store) bringUp(ctx context.Context, provider *goose.Provider, patience 
 func isInUse(err error) bool {
 	var refusal *pgconn.PgError
 	return errors.As(err, &refusal) && (refusal.Code == "55P03" || refusal.Code == "40P01")
+}
+
+// isIdle says that the server ended a session that said nothing in the middle of a transaction
+// (idle_in_transaction_session_timeout). What was done in it is undone.
+func isIdle(err error) bool {
+	var refusal *pgconn.PgError
+	return errors.As(err, &refusal) && refusal.Code == "25P03"
 }
 
 // migration is one of the files.

@@ -153,10 +153,12 @@ func sendTogether(ctx context.Context, tx *txn, statements []statement) error {
 	})
 }
 
-// undoneByPostgres knows a deadlock and its kin, and a session whose server became read-only: another one may write.
+// undoneByPostgres knows a deadlock and its kin, a session whose server became read-only (another one may write), and
+// one that was ended because we said nothing for too long.
 func undoneByPostgres(err error) bool {
 	var refusal *pgconn.PgError
-	return errors.As(err, &refusal) && (refusal.Code == "40P01" || refusal.Code == "40001" || refusal.Code == "25006")
+	return isIdle(err) ||
+		errors.As(err, &refusal) && (refusal.Code == "40P01" || refusal.Code == "40001" || refusal.Code == "25006")
 }
 
 // refusedByPostgres knows values that cannot be stored: data exceptions, constraints, limits of the program.

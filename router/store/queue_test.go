@@ -113,6 +113,26 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 
+	t.Run("a budget is charged when the claim is made, however long ago it was asked for", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(chat(1, true, router.Error), chat(2, true, router.Error))
+		q.charges = func(*router.Notification) []router.Charge {
+			return []router.Charge{{Budget: "posts", Calls: 1, Every: time.Second, Burst: 1}}
+		}
+		asked := q.now
+		q.pass(2 * time.Second) // for which the call waited
+		n, _, err := q.Claim(ctx, router.Ask{Notifier: "chat", Now: asked, Lease: time.Minute, Charges: q.charges})
+		check(t, err)
+		if n == nil {
+			t.Fatal("nothing was claimed")
+		}
+		check(t, q.Finish(ctx, told(n, router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})))
+		q.pass(time.Second / 2)
+		if n, _ := q.try("chat"); n != nil {
+			t.Errorf("claimed %s half a second after the last call", about(n))
+		}
+	})
+
 	t.Run("a charge of several budgets takes all or none, and leaves a reserve", func(t *testing.T) {
 		q := newQueue(t, open)
 		for n := range int64(4) {

@@ -3,6 +3,7 @@
 package storetest
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/url"
@@ -19,6 +20,8 @@ type Link struct {
 	server *Server    // where new connections lead to
 	passes *sync.Cond // told when a cut is mended
 	cut    bool
+	cutAt  []byte        // nil: nowhere
+	isCut  chan struct{} // closed when that was reached
 	closed bool
 	conns  []net.Conn
 }
@@ -64,6 +67,24 @@ func (l *Link) socket() string {
 // Cut lets nothing through from now on, in either direction, and says so to nobody: like a cable that was pulled.
 func (l *Link) Cut() { l.set(true) }
 
+// CutAt cuts it as soon as a client says a text, which gets through no more. What it returns is closed then.
+func (l *Link) CutAt(text string) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cutAt, l.isCut = []byte(text), make(chan struct{})
+	return l.isCut
+}
+
+// heard cuts the link where it is to be cut.
+func (l *Link) heard(said []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cutAt != nil && bytes.Contains(said, l.cutAt) {
+		l.cut, l.cutAt = true, nil
+		close(l.isCut)
+	}
+}
+
 // Mend lets everything through again.
 func (l *Link) Mend() { l.set(false) }
 
@@ -97,8 +118,8 @@ func (l *Link) accept() {
 		if !l.keep(client, server) {
 			return
 		}
-		l.work.Go(func() { l.copy(client, server) })
-		l.work.Go(func() { l.copy(server, client) })
+		l.work.Go(func() { l.copy(client, server, func([]byte) {}) })
+		l.work.Go(func() { l.copy(server, client, l.heard) })
 	}
 }
 
@@ -117,10 +138,11 @@ func (l *Link) keep(conns ...net.Conn) bool {
 }
 
 // copy carries bytes, and the end of them, while the link is whole.
-func (l *Link) copy(to, from net.Conn) {
+func (l *Link) copy(to, from net.Conn, heard func([]byte)) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
+		heard(buffer[:n])
 		l.pass()
 		if n > 0 {
 			if _, err := to.Write(buffer[:n]); err != nil {
