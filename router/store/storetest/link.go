@@ -146,8 +146,7 @@ func (l *Link) copy(to, from net.Conn, heard func([]byte)) {
 		l.pass()
 		if n > 0 {
 			if _, err := to.Write(buffer[:n]); err != nil {
-				_ = from.Close()
-				return
+				return // the other direction carries what was said last, and the end
 			}
 		}
 		if err != nil {
