@@ -158,8 +158,8 @@ func (l pageList) all(most int) (pages []string) {
 // fits holds a page to the bars, and to the policy. axeSource is "" where axe-core does not look.
 func (b *tab) fits(t *testing.T, base, address string, status int64, axeSource string) {
 	t.Helper()
-	b.fromNextPage()
 	b.look("light", 1280)
+	b.since()
 	if got := b.open(base + address); got != status {
 		t.Errorf("%s: %d, want %d", address, got, status)
 	}

@@ -80,7 +80,6 @@ type tab struct {
 
 	mu      sync.Mutex
 	traffic traffic
-	waits   bool // for the next page: the one before may still be polling
 }
 
 // traffic is what came over the wire.
@@ -88,8 +87,9 @@ type traffic struct {
 	Requests []string
 	Bytes    int64 // as a browser reads it
 	Wire     int64 // compressed, with the heads of answers
-	// those that were asked for since: the page before may still be polling
-	ids map[network.RequestID]bool
+	// how often a page asked whether it has changed, which is not in the others: a slow machine asks more often
+	Polls int
+	ids   map[network.RequestID]bool // of Requests: what was asked for before is still coming
 }
 
 // tab opens a tab for a test.
@@ -112,10 +112,10 @@ func (b *tab) note(ev any) {
 	defer b.mu.Unlock()
 	switch ev := ev.(type) {
 	case *network.EventRequestWillBeSent:
-		if b.waits && ev.Type != network.ResourceTypeDocument {
+		if ev.Type == network.ResourceTypeFetch && ev.Request.URL == ev.DocumentURL {
+			b.traffic.Polls++
 			return
 		}
-		b.waits = false
 		if b.traffic.ids == nil {
 			b.traffic.ids = map[network.RequestID]bool{}
 		}
@@ -146,18 +146,11 @@ func (b *tab) since() traffic {
 	return all
 }
 
-// fromNextPage begins to count anew when the next page is asked for.
-func (b *tab) fromNextPage() {
+// polls is how often its pages asked whether they have changed, since it was asked last what came.
+func (b *tab) polls() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.traffic, b.waits = traffic{}, true
-}
-
-// asked is how many requests there were since it was asked for them.
-func (b *tab) asked() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.traffic.Requests)
+	return b.traffic.Polls
 }
 
 // forget empties the cache.
