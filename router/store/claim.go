@@ -151,7 +151,7 @@ func (c *candidate) lacks(ctx context.Context, tx *txn, ask *router.Ask) (time.T
 
 // inFlightQuery asks for the last claim, and so finds it by the index of claims.
 const inFlightQuery = `SELECT coalesce((SELECT claimed_until FROM deliveries
-	WHERE claimed_until > ? AND claimed_until > 0 AND notifier = ? AND state = 'waiting'
+	WHERE claimed_until > ` + integer + ` AND claimed_until > 0 AND notifier = ? AND state = 'waiting'
 	ORDER BY claimed_until DESC LIMIT 1), 0)`
 
 // inFlight says whether somebody tries a delivery to a notifier.
@@ -214,7 +214,7 @@ func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked m
 // pickQuery looks in one class after another, until something is found: how much waits in those before, or in one that
 // is to wait, does not matter.
 func pickQuery(where, order string, classes int) string {
-	return `SELECT coalesce(` + strings.Repeat(`(SELECT d.id FROM deliveries d WHERE d.notifier = ? AND d.class = ?
+	return `SELECT coalesce(` + strings.Repeat(`(SELECT d.id FROM deliveries d WHERE d.notifier = ? AND d.class = `+integer+`
 		AND `+where+` ORDER BY `+order+`), `, classes) + `0)`
 }
 

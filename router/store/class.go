@@ -26,7 +26,9 @@ func classSQL(owed, told, row string) string {
 // classAfter computes it for a row in which what was told is about to be replaced; classAfterArgs are its arguments.
 var classAfter = classOf("", "", integer, integer, integer)
 
-// integer is a parameter where a database cannot tell its type.
+// integer is a parameter where a database cannot tell its type. It is also one by whose value SQLite does not choose
+// how to go about a statement: where a bare one is compared with what a partial index is about, or with what may be a
+// small number, the statement is parsed anew for each value, which takes longer than to run it.
 const integer = "CAST(? AS BIGINT)"
 
 func classAfterArgs(told telling, open bool, severity router.Severity) []any {

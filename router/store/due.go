@@ -253,7 +253,7 @@ func (c *coming) farther(now int64) bool {
 // ownPausesQuery finds until when a notifier's lane rests, or probes with one delivery at a time, and its classes wait.
 const ownPausesQuery = `SELECT -1, rests FROM lanes WHERE notifier = ? AND rests > ?
 		UNION ALL SELECT -1, coalesce((SELECT max(d.claimed_until) FROM deliveries d
-				WHERE d.claimed_until > ? AND d.claimed_until > 0 AND d.notifier = l.notifier AND d.state = 'waiting'), 0)
+				WHERE d.claimed_until > ` + integer + ` AND d.claimed_until > 0 AND d.notifier = l.notifier AND d.state = 'waiting'), 0)
 			FROM lanes l WHERE l.notifier = ? AND l.failures >= ?
 		UNION ALL SELECT class, until FROM waits WHERE notifier = ? AND until > ?`
 
@@ -273,9 +273,9 @@ var ownComingQuery = fmt.Sprintf(`SELECT %d, c.class, 0 FROM (`+everyClass()+`) 
 			WHERE (SELECT 1 FROM deliveries d WHERE d.notifier = ? AND d.class = c.class AND `+claimable+`
 				ORDER BY `+inTurn+` LIMIT 1) = 1
 		UNION ALL SELECT %d, 0, coalesce(min(next_at), 0) FROM deliveries
-			WHERE state = 'waiting' AND notifier = ? AND next_at > ? AND next_at > 0
+			WHERE state = 'waiting' AND notifier = ? AND next_at > `+integer+` AND next_at > 0
 		UNION ALL SELECT %[2]d, 0, coalesce((SELECT claimed_until FROM deliveries
-			WHERE notifier = ? AND claimed_until > ? AND claimed_until > 0 ORDER BY claimed_until LIMIT 1), 0)
+			WHERE notifier = ? AND claimed_until > `+integer+` AND claimed_until > 0 ORDER BY claimed_until LIMIT 1), 0)
 		UNION ALL SELECT %d, class, min(next_at) FROM deliveries
 			WHERE state = 'parked' AND next_at > 0 AND notifier = ? GROUP BY class`, dueNow, dueLater, dueProbe)
 

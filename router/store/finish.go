@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"flowbridge/router"
 )
@@ -74,22 +73,32 @@ type finished struct {
 	next    int64  // microseconds: when something else may be due to the notifier, 0 where nothing waits
 }
 
-// leavesQuery finds when what else waits for a notifier may be tried: each class at once, or when its wait is over.
-var leavesQuery = `SELECT CASE WHEN w.until IS NULL THEN ` + integer + ` ELSE w.until END FROM (` + everyClass() + `) AS c
-			LEFT JOIN waits w ON w.notifier = ? AND w.class = c.class AND w.until > ?
-			WHERE (SELECT 1 FROM deliveries WHERE state = 'waiting' AND notifier = ? AND class = c.class
-				ORDER BY owed_since, id LIMIT 1) = 1
-		UNION ALL SELECT ` + integer + ` WHERE EXISTS (
-			SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'parked' AND next_at > 0)`
+// leavesQuery finds when what else waits for a notifier may be tried: until when each class waits, 0 where it does not,
+// and the first time in it; 0 where so many wait that not all are looked at, NULL where nothing does.
+var leavesQuery = fmt.Sprintf(`SELECT coalesce(w.until, 0), (SELECT CASE WHEN count(*) = %[1]d THEN 0 ELSE min(next_at) END
+				FROM (SELECT next_at FROM deliveries WHERE state = 'waiting' AND notifier = ? AND class = c.class
+					ORDER BY owed_since, id LIMIT %[1]d) AS few)
+			FROM (`+everyClass()+`) AS c LEFT JOIN waits w ON w.notifier = ? AND w.class = c.class AND w.until > ?
+		UNION ALL SELECT 0, 0 WHERE EXISTS (
+			SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'parked' AND next_at > 0)`, mostLeft)
+
+// mostLeft bounds what leavesQuery looks at in a class.
+const mostLeft = 8
 
 // leaves returns when something else may be due to a notifier, 0 where nothing waits, and nothing is to be probed.
 func leaves(ctx context.Context, tx *txn, notifier string, now int64) (next int64, err error) {
-	times, err := all(ctx, tx, leavesQuery, []any{now, notifier, now, notifier, now, notifier},
-		func(row scanner) (at int64, err error) { return at, row.Scan(&at) })
-	if len(times) == 0 {
-		return 0, err
-	}
-	return slices.Min(times), err
+	_, err = all(ctx, tx, leavesQuery, []any{notifier, notifier, now, notifier}, func(row scanner) (_ struct{}, err error) {
+		var until int64
+		var first *int64
+		if err = row.Scan(&until, &first); err != nil || first == nil {
+			return struct{}{}, err
+		}
+		if at := max(until, *first, now); next == 0 || at < next {
+			next = at
+		}
+		return struct{}{}, nil
+	})
+	return next, err
 }
 
 // finish does so in a transaction.

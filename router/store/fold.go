@@ -187,12 +187,16 @@ func owedTo(b *router.Batch) []string {
 	return slices.Collect(maps.Keys(names))
 }
 
-// atOnce returns those that are owed something which waits for no time.
+// overUnheard says that a service which pages need not hear of an end, if it has not heard of the beginning.
+func overUnheard(o *router.Owed) bool { return o.Unheard && !o.Reopened && o.Ended.IsZero() }
+
+// atOnce returns those that are owed something which waits for no time. What a page's service may never hear of is not
+// known to wait at all.
 func atOnce(b *router.Batch) map[string]bool {
 	names := map[string]bool{}
 	for i := range b.Owed {
-		if !b.Owed[i].Cosmetic {
-			names[b.Owed[i].Target.Notifier] = true
+		if o := &b.Owed[i]; !o.Cosmetic && !(overUnheard(o) && o.Target.Kind.Keyed()) {
+			names[o.Target.Notifier] = true
 		}
 	}
 	return names
@@ -458,7 +462,7 @@ func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 	now := micros(s.cfg.Now())
 	err := each(ctx, tx, b.Owed, query, func(o router.Owed) ([]any, error) {
 		t, state, have := o.Target, router.DeliveryWaiting, 0
-		over := o.Unheard && !o.Reopened && o.Ended.IsZero()
+		over := overUnheard(&o)
 		if over && t.Kind.Keyed() {
 			state, have = router.DeliveryCancelled, 1
 		}

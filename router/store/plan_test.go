@@ -36,7 +36,7 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 		headQuery:         "events_unfolded",
 		triedQuery:        "deliveries_claimed",
 		pickQuery(claimable, inTurn+` LIMIT 1`, 2): "SEARCH d USING INDEX deliveries_turn (notifier=? AND class=?)",
-		leavesQuery:      "SEARCH deliveries USING COVERING INDEX deliveries_turn (notifier=? AND class=?)",
+		leavesQuery:      "SEARCH deliveries USING INDEX deliveries_turn (notifier=? AND class=?)",
 		extendQuery(s.d): "SEARCH deliveries USING INDEX deliveries_claimed (notifier=? AND claimed_until>?)",
 		pickQuery(probeable, `d.next_at, d.id LIMIT 1`, 2):            "SEARCH d USING INDEX deliveries_probes",
 		`SELECT (` + replacing + `) FROM deliveries d WHERE d.id = ?`: "SEARCH n USING INDEX deliveries_key",

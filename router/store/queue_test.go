@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -131,6 +132,37 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		if n, _ := q.try("chat"); n != nil {
 			t.Errorf("claimed %s half a second after the last call", about(n))
 		}
+	})
+
+	t.Run("no lane is asked for what only may come", func(t *testing.T) {
+		q := newQueue(t, open)
+		due := func(what string, want ...string) (next time.Time) {
+			t.Helper()
+			names, next, err := q.Due(ctx, q.now)
+			check(t, err)
+			diff(t, names, want)
+			return next
+		}
+		card := router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error}
+		q.owe(chat(1, true, router.Error), page(1, "key"))
+		q.deliver("chat", card)
+		q.deliver("page", router.Receipt{Own: made("dedup_key", "k"), Open: true, Severity: router.Error})
+		due("all is told")
+
+		numbers := chat(1, true, router.Error)
+		numbers.Cosmetic = true
+		q.owe(numbers, chat(2, true, router.Error))
+		q.deliver("chat", card)
+		if next := due("new numbers wait"); !next.Equal(q.now.Add(router.CosmeticEvery)) {
+			t.Errorf("the next is due in %s", next.Sub(q.now))
+		}
+
+		over := page(2, "other")
+		over.Open, over.Unheard = false, true
+		q.owe(over)
+		due("a page that was over before it was told is no work")
+		q.owe(page(3, "third"))
+		due("a page", "page")
 	})
 
 	t.Run("a charge of several budgets takes all or none, and leaves a reserve", func(t *testing.T) {
@@ -603,3 +635,37 @@ func page(incident int64, key string) router.Owed {
 
 // made is a receipt's own half with one member.
 func made(name, value string) router.Own { return router.Own(fmt.Sprintf("{%q:%q}", name, value)) }
+
+// TestWhatRunsForEveryDeliveryIsParsedOnce holds that SQLite keeps the statements of those who deliver: parsed anew for
+// each of their values they take twice as long.
+func TestWhatRunsForEveryDeliveryIsParsedOnce(t *testing.T) {
+	t.Parallel()
+	q := newQueue(t, opener(func(t *testing.T) string { return filepath.Join(t.TempDir(), "test.db") }))
+	card := router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error}
+	migrated, _ := q.Parsed(t)
+	const rounds = 30
+	for n := range int64(rounds) {
+		q.owe(chat(n+1, true, router.Error), page(n+1, fmt.Sprint("key ", n)))
+		q.deliver("chat", card)
+		q.deliver("page", card)
+		q.owe(chat(n+1, false, router.Error))
+		switch n % 3 {
+		case 0:
+			q.deliver("chat", card)
+		case 1:
+			q.fail("chat", 0, time.Second)
+		}
+		q.pass(time.Second)
+	}
+	anew, runs := q.Parsed(t)
+	most := int64(0)
+	for statement, times := range anew {
+		most = max(most, runs[statement])
+		if times -= migrated[statement]; times > rounds/4 {
+			t.Errorf("parsed anew %d times, %d runs:\n%s", times, runs[statement], statement)
+		}
+	}
+	if most < rounds {
+		t.Errorf("the statement that ran most ran %d times", most)
+	}
+}

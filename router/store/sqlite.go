@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	sqlitedriver "modernc.org/sqlite"
@@ -75,14 +76,18 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	return s.openEraser(path)
 }
 
+// fileReaders is how many queries of a file run at a time.
+const fileReaders = 4
+
 func (s *Store) openReader(path string) error {
 	read, err := openFile(path, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-2000)"}})
 	if err != nil {
 		return err
 	}
 	s.read, s.opened = &pool{DB: read, d: s.d}, append(s.opened, read)
-	read.SetMaxOpenConns(4)
-	read.SetMaxIdleConns(2)
+	read.SetMaxOpenConns(fileReaders)
+	read.SetMaxIdleConns(fileReaders) // a new one parses all its statements
+	read.SetConnMaxIdleTime(time.Minute)
 	return nil
 }
 
