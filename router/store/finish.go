@@ -87,17 +87,23 @@ const mostLeft = 8
 
 // leaves returns when something else may be due to a notifier, 0 where nothing waits, and nothing is to be probed.
 func leaves(ctx context.Context, tx *txn, notifier string, now int64) (next int64, err error) {
-	_, err = all(ctx, tx, leavesQuery, []any{notifier, notifier, now, notifier}, func(row scanner) (_ struct{}, err error) {
-		var until int64
-		var first *int64
-		if err = row.Scan(&until, &first); err != nil || first == nil {
-			return struct{}{}, err
+	type left struct {
+		until int64
+		first *int64
+	}
+	classes, err := all(ctx, tx, leavesQuery, []any{notifier, notifier, now, notifier},
+		func(row scanner) (l left, err error) {
+			err = row.Scan(&l.until, &l.first)
+			return l, err
+		})
+	for _, l := range classes {
+		if l.first == nil {
+			continue
 		}
-		if at := max(until, *first, now); next == 0 || at < next {
+		if at := max(l.until, *l.first, now); next == 0 || at < next {
 			next = at
 		}
-		return struct{}{}, nil
-	})
+	}
 	return next, err
 }
 

@@ -3,9 +3,12 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"path"
 	"regexp"
 	"strconv"
@@ -88,13 +91,13 @@ func (s *Store) oldestFor(ctx context.Context, q querier, schema int64) (oldest 
 func oldestName(schema int64) string { return fmt.Sprintf("oldest_for_%d", schema) }
 
 // bringUp runs the migrations that are missing. A table that is in use is waited for again and again, each time for a
-// moment: what waits for a table holds up all who come after it. One that was undone because nothing was heard of us
-// for too long, as of a process that gets no processor, is begun anew.
+// moment: what waits for a table holds up all who come after it. One that was undone with its session is begun anew:
+// because nothing was heard of us for too long, as of a process that gets no processor, or with its connection.
 func (s *Store) bringUp(ctx context.Context, provider *goose.Provider, patience *time.Duration) error {
 	begun := time.Now()
 	for told := false; ; {
 		_, err := provider.Up(ctx)
-		if err == nil || !isInUse(err) && !isIdle(err) || time.Since(begun) > migrationTime {
+		if err == nil || !isInUse(err) && !isIdle(err) && !isLost(err) || time.Since(begun) > migrationTime {
 			return err
 		}
 		if !told {
@@ -121,6 +124,13 @@ func isInUse(err error) bool {
 func isIdle(err error) bool {
 	var refusal *pgconn.PgError
 	return errors.As(err, &refusal) && refusal.Code == "25P03"
+}
+
+// isLost says that a connection ended while it was in use. One that cannot be made is another matter.
+func isLost(err error) bool {
+	var network *net.OpError
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.As(err, &network) && network.Op != "dial"
 }
 
 // migration is one of the files.

@@ -106,8 +106,7 @@ func (t *txn) flush(ctx context.Context) error {
 	return t.d.together(ctx, t, late)
 }
 
-// inTx runs f in a transaction of the writer; again if it was undone for the sake of another one, or its session was of
-// no use.
+// inTx runs f in a transaction of the writer; again if it was undone for the sake of another one, or with its session.
 func (s *Store) inTx(ctx context.Context, f func(tx *txn) error) error {
 	return s.inTxOf(ctx, s.write, f)
 }
@@ -141,7 +140,7 @@ const tries = 3
 // again tries what was undone a few times.
 func (s *Store) again(try func() error) (err error) {
 	for range tries {
-		if err = try(); err == nil || !s.d.undone(err) {
+		if err = try(); err == nil || !s.d.undone(err) && !errors.Is(err, errEnded) {
 			break
 		}
 	}
@@ -156,10 +155,12 @@ func timedOut(ctx context.Context, err error) error {
 	return err
 }
 
+// once tries it once. Its error is an errEnded where the session has ended before it was to be committed: then nothing
+// of it was done.
 func (s *Store) once(ctx context.Context, conn *sql.Conn, f func(tx *txn) error) error {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return s.endedWith(ctx, conn, err)
 	}
 	t := &txn{Tx: tx, d: s.d, conn: conn}
 	err = f(t)
@@ -167,9 +168,18 @@ func (s *Store) once(ctx context.Context, conn *sql.Conn, f func(tx *txn) error)
 		err = t.flush(ctx)
 	}
 	if err != nil {
-		return errors.Join(err, ignoreDone(tx.Rollback()))
+		return s.endedWith(ctx, conn, errors.Join(err, ignoreDone(tx.Rollback())))
 	}
 	return tx.Commit()
+}
+
+// endedWith returns an error of a session of PostgreSQL, as an errEnded where that has ended with it, and not because
+// the time was over.
+func (s *Store) endedWith(ctx context.Context, conn *sql.Conn, err error) error {
+	if s.d.peers && ctx.Err() == nil && ended(conn) {
+		return fmt.Errorf("%w: %w", errEnded, err)
+	}
+	return err
 }
 
 // bounded limits a call to the database where nothing else does.

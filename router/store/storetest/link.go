@@ -95,6 +95,21 @@ func (l *Link) set(cut bool) {
 	l.passes.Broadcast()
 }
 
+// Break ends all connections, as what lies between does when it is started anew. What was on its way does not arrive,
+// and new ones get through.
+func (l *Link) Break() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.conns {
+		if c, ok := c.(*net.TCPConn); ok {
+			_ = c.SetLinger(0) // a reset
+		}
+		_ = c.Close()
+	}
+	l.conns, l.cut = nil, false
+	l.passes.Broadcast()
+}
+
 // pass waits until the link is whole.
 func (l *Link) pass() {
 	l.mu.Lock()

@@ -12,23 +12,27 @@ import (
 	"flowbridge/router/store/storetest"
 )
 
-// TestWhoSaidNothingForTooLongBeginsAnew holds that a process that got no processor in the middle of a transaction, so
-// that the server ended its session, neither fails to start nor leaves a page for
-// later.
-func TestWhoSaidNothingForTooLongBeginsAnew(t *testing.T) {
+// TestWhoLosesASessionBeginsAnew holds that a process whose session ended in the middle of a transaction neither fails
+// to start nor leaves a page for later: because it got no processor, and the server ended what said nothing, or because
+// its connection was lost.
+func TestWhoLosesASessionBeginsAnew(t *testing.T) {
 	t.Parallel()
+	claim := func(s *store.Store) error {
+		n, _, err := s.Claim(context.Background(), router.Ask{Notifier: "page", Now: noon, Lease: time.Minute})
+		if err == nil && n == nil {
+			err = errors.New("nothing was claimed")
+		}
+		return err
+	}
 	for _, tt := range []struct {
 		name, at string                     // where it is stopped
+		lost     bool                       // and its connection is lost, else the server ends the session
 		do       func(s *store.Store) error // after it has started, if it is stopped then
 	}{
-		{"while it starts", "CREATE TABLE deliveries", nil},
-		{"while it claims a delivery", "INSERT INTO lanes", func(s *store.Store) error {
-			n, _, err := s.Claim(context.Background(), router.Ask{Notifier: "page", Now: noon, Lease: time.Minute})
-			if err == nil && n == nil {
-				err = errors.New("nothing was claimed")
-			}
-			return err
-		}},
+		{"for it says nothing while it starts", "CREATE TABLE deliveries", false, nil},
+		{"for it says nothing while it claims a delivery", "INSERT INTO lanes", false, claim},
+		{"with its connection while it starts", "CREATE TABLE deliveries", true, nil},
+		{"with its connection while it claims a delivery", "INSERT INTO lanes", true, claim},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -57,6 +61,11 @@ func TestWhoSaidNothingForTooLongBeginsAnew(t *testing.T) {
 			cut, done := link.CutAt(tt.at), make(chan error, 1)
 			go func() { done <- do() }()
 			<-cut
+			if tt.lost {
+				link.Break()
+				check(t, <-done)
+				return
+			}
 			eventually(t, "the server has ended the session", func() bool {
 				var n int
 				check(t, look.QueryRow(`SELECT count(*) FROM pg_stat_activity
