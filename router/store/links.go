@@ -246,10 +246,7 @@ func (s *Store) Postpone(ctx context.Context, p router.Postponed) error {
 
 // Waits says whether something that a service said of an incident of its own waits: what it says next must wait, too.
 func (s *Store) Waits(ctx context.Context, about string) (bool, error) {
-	found, err := all(ctx, s.read, `SELECT id FROM postponed WHERE about = ? LIMIT 1`, []any{about},
-		func(row scanner) (id int64, err error) {
-			return id, row.Scan(&id)
-		})
+	found, err := all(ctx, s.read, `SELECT id FROM postponed WHERE about = ? LIMIT 1`, []any{about}, scanID)
 	if err != nil {
 		return false, fmt.Errorf("read what was postponed: %w", err)
 	}

@@ -75,7 +75,10 @@ func (s *Store) parkedByNotifier(ctx context.Context, team string) ([]router.Par
 	}
 	found, err := all(ctx, s.read, query+` GROUP BY notifier ORDER BY count(*) DESC, notifier LIMIT ?`,
 		append(args, mostNotifiers),
-		func(row scanner) (p router.Parked, err error) { return p, row.Scan(&p.Notifier, &p.Count) })
+		func(row scanner) (p router.Parked, err error) {
+			err = row.Scan(&p.Notifier, &p.Count)
+			return p, err
+		})
 	if err != nil {
 		return nil, fmt.Errorf("read parked deliveries: %w", err)
 	}
