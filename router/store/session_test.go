@@ -41,8 +41,11 @@ func TestWhoLosesASessionBeginsAnew(t *testing.T) {
 			look, err := sql.Open("pgx", dsn)
 			check(t, err)
 			defer look.Close()
-			cfg := store.Config{DSN: link.DSN(dsn), DeadAfter: time.Second, Timeout: time.Minute,
+			cfg := store.Config{DSN: link.DSN(dsn), DeadAfter: 4 * time.Second, Timeout: time.Minute,
 				Now: func() time.Time { return noon }}
+			if tt.lost {
+				cfg.DeadAfter = time.Hour
+			}
 			do := func() error {
 				s, err := store.Open(context.Background(), cfg)
 				if err == nil {
