@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,7 +108,8 @@ func (s *Store) checkServer(ctx context.Context, config *pgx.ConnConfig) error {
 
 // storeTogether stores events in one statement, which is a transaction of its own: one round trip. Events are
 // numbered in the order of rows, and inserted in the order of their digests: two processes that store the same
-// repeats then wait for each other in line, and not in a circle.
+// repeats then wait for each other in line, and not in a circle. Where the connection is lost nobody knows whether it
+// was done: it is done once more, what is there already is a repeat, and all count as fresh.
 func (s *Store) storeTogether(ctx context.Context, rows []eventRow) (fresh []bool, err error) {
 	const query = `WITH numbered AS MATERIALIZED (
 			SELECT nextval(pg_get_serial_sequence('events', 'seq')) AS seq, given.* FROM (
@@ -124,12 +126,23 @@ func (s *Store) storeTogether(ctx context.Context, rows []eventRow) (fresh []boo
 			plainText(row.body)
 	}
 	var stored []string
+	unclear := false
 	err = s.again(func() error {
 		stored, err = all(ctx, s.intake, query, []any{digests, received, states, bodies}, scanText)
-		return err
+		var refusal *pgconn.PgError
+		switch {
+		case isLost(err):
+			unclear = true
+		case !errors.As(err, &refusal) || !useless(refusal):
+			return err
+		}
+		return fmt.Errorf("%w: %w", errEnded, err)
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case unclear:
+		return slices.Repeat([]bool{true}, n), nil
 	}
 	return areFresh(digests, stored), nil
 }

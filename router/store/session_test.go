@@ -80,3 +80,41 @@ func TestWhoLosesASessionBeginsAnew(t *testing.T) {
 		})
 	}
 }
+
+// TestAPostIsStoredThoughItsConnectionIsLost holds that what arrives is stored once and then folded, not refused, where
+// nobody can say whether the server did what was on its way.
+func TestAPostIsStoredThoughItsConnectionIsLost(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	server := storetest.Shared(t)
+	link, dsn := server.Link(t), server.Database(t)
+	look, err := sql.Open("pgx", dsn)
+	check(t, err)
+	defer look.Close()
+	s, err := store.Open(ctx, store.Config{DSN: link.DSN(dsn), DeadAfter: time.Hour, Timeout: time.Minute})
+	check(t, err)
+	defer s.Close()
+
+	appendAll(t, s, event("a"))
+	<-s.Appended()
+
+	link.Mute()
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Append(ctx, []router.Event{event("b")})
+		done <- err
+	}()
+	eventually(t, "the server has stored it", func() bool {
+		var n int
+		check(t, look.QueryRow(`SELECT count(*) FROM events`).Scan(&n))
+		return n == 2
+	})
+	link.Break()
+	check(t, <-done)
+	<-s.Appended()
+	found, err := s.Waiting(ctx, 10)
+	check(t, err)
+	if len(found) != 2 {
+		t.Errorf("%d events are stored, want 2", len(found))
+	}
+}

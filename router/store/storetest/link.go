@@ -20,6 +20,7 @@ type Link struct {
 	server *Server    // where new connections lead to
 	passes *sync.Cond // told when a cut is mended
 	cut    bool
+	mute   bool          // what the server says does not get through
 	cutAt  []byte        // nil: nowhere
 	isCut  chan struct{} // closed when that was reached
 	closed bool
@@ -67,6 +68,13 @@ func (l *Link) socket() string {
 // Cut lets nothing through from now on, in either direction, and says so to nobody: like a cable that was pulled.
 func (l *Link) Cut() { l.set(true) }
 
+// Mute lets what clients say through, and nothing of what the server answers.
+func (l *Link) Mute() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mute = true
+}
+
 // CutAt cuts it as soon as a client says a text, which gets through no more. What it returns is closed then.
 func (l *Link) CutAt(text string) <-chan struct{} {
 	l.mu.Lock()
@@ -91,7 +99,7 @@ func (l *Link) Mend() { l.set(false) }
 func (l *Link) set(cut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cut = cut
+	l.cut, l.mute = cut, false
 	l.passes.Broadcast()
 }
 
@@ -106,15 +114,15 @@ func (l *Link) Break() {
 		}
 		_ = c.Close()
 	}
-	l.conns, l.cut = nil, false
+	l.conns, l.cut, l.mute = nil, false, false
 	l.passes.Broadcast()
 }
 
-// pass waits until the link is whole.
-func (l *Link) pass() {
+// pass waits until the link is whole, for an answer in that direction, too.
+func (l *Link) pass(answer bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.cut && !l.closed {
+	for (l.cut || l.mute && answer) && !l.closed {
 		l.passes.Wait()
 	}
 }
@@ -133,8 +141,8 @@ func (l *Link) accept() {
 		if !l.keep(client, server) {
 			return
 		}
-		l.work.Go(func() { l.copy(client, server, func([]byte) {}) })
-		l.work.Go(func() { l.copy(server, client, l.heard) })
+		l.work.Go(func() { l.copy(client, server, true) })
+		l.work.Go(func() { l.copy(server, client, false) })
 	}
 }
 
@@ -152,13 +160,15 @@ func (l *Link) keep(conns ...net.Conn) bool {
 	return true
 }
 
-// copy carries bytes, and the end of them, while the link is whole.
-func (l *Link) copy(to, from net.Conn, heard func([]byte)) {
+// copy carries bytes, and the end of them, while the link is whole: what the server answers, or what a client says.
+func (l *Link) copy(to, from net.Conn, answers bool) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		heard(buffer[:n])
-		l.pass()
+		if !answers {
+			l.heard(buffer[:n])
+		}
+		l.pass(answers)
 		if n > 0 {
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return // the other direction carries what was said last, and the end
