@@ -12,6 +12,7 @@ import (
 	"flowbridge/router/delivery"
 	"flowbridge/router/rules"
 	"flowbridge/router/store"
+	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
@@ -33,7 +34,7 @@ func newByHand(t *testing.T, file, db string) *byHand {
 	clock := func() time.Time { return b.now }
 	loaded, err := rules.Load("rules.yaml", []byte(file), rules.Config{})
 	must(t, err)
-	b.store, err = store.Open(t.Context(), store.Config{DSN: db, Now: clock})
+	b.store, err = store.Open(t.Context(), store.Config{DSN: db, StartWait: databases.Patience, Now: clock})
 	must(t, err)
 	t.Cleanup(func() { must(t, b.store.Close()) })
 	b.chat = sandbox.NewSlack(sandbox.SlackConfig{Token: testSlackToken, Channels: []string{"#ops"}, Now: clock})

@@ -16,7 +16,7 @@ import (
 func TestReplayIsACommand(t *testing.T) {
 	t.Parallel()
 	db, candidate := filepath.Join(databases.TempDir(t), "past.db"), filepath.Join(t.TempDir(), "rules.yaml")
-	past, err := store.Open(t.Context(), store.Config{DSN: db})
+	past, err := store.Open(t.Context(), store.Config{DSN: db, StartWait: databases.Patience})
 	if err != nil {
 		t.Fatal(err)
 	}

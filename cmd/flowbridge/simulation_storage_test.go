@@ -60,7 +60,7 @@ func emptyOnServer(t *testing.T) func() string {
 	server := databases.Shared(t)
 	return func() string {
 		return server.Copy(t, "simulation", func(dsn string) error {
-			s, err := store.Open(t.Context(), store.Config{DSN: dsn})
+			s, err := store.Open(t.Context(), store.Config{DSN: dsn, StartWait: databases.Patience})
 			if err != nil {
 				return err
 			}

@@ -278,7 +278,7 @@ func (w *world) say(format string, args ...any) {
 func (w *world) start() {
 	w.t.Helper()
 	clock := func() time.Time { return w.now }
-	opened, err := store.Open(context.Background(), store.Config{DSN: w.db, Now: clock})
+	opened, err := store.Open(context.Background(), store.Config{DSN: w.db, StartWait: databases.Patience, Now: clock})
 	w.must(err)
 	w.store = &fragile{Store: opened, w: w, left: -1}
 	secrets := []router.Secret{testSecret}

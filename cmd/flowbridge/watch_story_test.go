@@ -47,7 +47,7 @@ func (p *process) incidents(t *testing.T, event string) (of []console.Incident) 
 // keepSight writes to a database that is not in use when Meta's last post came.
 func keepSight(t *testing.T, db string, at time.Time) {
 	t.Helper()
-	s, err := store.Open(context.Background(), store.Config{DSN: db})
+	s, err := store.Open(context.Background(), store.Config{DSN: db, StartWait: databases.Patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"flowbridge/router"
 	"flowbridge/router/store"
+	"flowbridge/router/store/storetest"
 )
 
 // adminSuite is what the admin API asks of every database, beyond what others do.
@@ -84,7 +85,7 @@ func inspectSuite(t *testing.T, fresh func(*testing.T) string) {
 
 	t.Run("a database that a bridge uses is inspected without being touched", func(t *testing.T) {
 		dsn := fresh(t)
-		s, err := store.Open(ctx, store.Config{DSN: dsn})
+		s, err := store.Open(ctx, store.Config{DSN: dsn, StartWait: storetest.Patience})
 		check(t, err)
 		defer s.Close()
 		appendAll(t, s, event("a"))

@@ -62,7 +62,7 @@ func onEach(t *testing.T,
 	with := func(t *testing.T, dsn, driver, poison string) {
 		t.Helper()
 		open := func(cfg store.Config) *store.Store {
-			cfg.DSN = dsn
+			cfg.DSN, cfg.StartWait = dsn, storetest.Patience
 			if cfg.Now == nil {
 				cfg.Now = func() time.Time { return noon }
 			}

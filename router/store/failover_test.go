@@ -136,7 +136,7 @@ func TestAStandbyIsNotServedFrom(t *testing.T) {
 	both.Host = other.Host + "," + both.Host
 	var s *store.Store
 	eventually(t, "the standby knows the database", func() bool {
-		s, err = store.Open(ctx, store.Config{DSN: both.String()})
+		s, err = store.Open(ctx, store.Config{DSN: both.String(), StartWait: storetest.Patience})
 		return err == nil || !strings.Contains(err.Error(), "does not exist")
 	})
 	check(t, err)
@@ -167,7 +167,8 @@ func TestSessionsHaveABoundedLife(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	dsn := storetest.Shared(t).Database(t)
-	s, err := store.Open(ctx, store.Config{DSN: dsn, SessionLife: 2 * time.Second, DeadAfter: time.Second})
+	s, err := store.Open(ctx, store.Config{DSN: dsn,
+		StartWait: storetest.Patience, SessionLife: 2 * time.Second, DeadAfter: time.Second})
 	check(t, err)
 	defer s.Close()
 	appendAll(t, s, event("a"))

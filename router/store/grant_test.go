@@ -52,7 +52,7 @@ func TestWhatARoleMayNotDo(t *testing.T) {
 			server.Exec(t, dsn, words.Replace("CREATE ROLE :role LOGIN"))
 			for _, statement := range tt.prepare {
 				if statement == "TABLES" {
-					s, err := store.Open(ctx, store.Config{DSN: dsn})
+					s, err := store.Open(ctx, store.Config{DSN: dsn, StartWait: storetest.Patience})
 					check(t, err)
 					check(t, s.Close())
 					continue
@@ -79,7 +79,7 @@ func TestWhatARoleMayNotDo(t *testing.T) {
 			if tt.role == "younger" {
 				return // its tables are not really old
 			}
-			s, err := store.Open(ctx, store.Config{DSN: theirs})
+			s, err := store.Open(ctx, store.Config{DSN: theirs, StartWait: storetest.Patience})
 			check(t, err)
 			defer s.Close()
 			appendAll(t, s, event("a"))

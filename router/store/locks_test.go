@@ -25,7 +25,7 @@ func TestTheFoldAndTheLanesNeverWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	const incidents, lanes, batches = 240, 2, 50
 	dsn, ctx := migrated(t, storetest.Shared(t)), context.Background()
-	s, err := store.Open(ctx, store.Config{DSN: dsn, DeadAfter: time.Hour})
+	s, err := store.Open(ctx, store.Config{DSN: dsn, StartWait: storetest.Patience, DeadAfter: time.Hour})
 	check(t, err)
 	defer s.Close()
 	waiting(t, s) // so that it folds

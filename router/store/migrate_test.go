@@ -102,7 +102,7 @@ func TestAProgramWorksOnASchemaOneReleaseNewer(t *testing.T) {
 	t.Parallel()
 	bothDatabases(t, func(t *testing.T, driver, dsn string) {
 		ctx := context.Background()
-		s, err := store.Open(ctx, store.Config{DSN: dsn})
+		s, err := store.Open(ctx, store.Config{DSN: dsn, StartWait: storetest.Patience})
 		check(t, err)
 		check(t, s.Close())
 		before, err := store.Inspect(ctx, dsn)
@@ -126,7 +126,8 @@ func TestAProgramWorksOnASchemaOneReleaseNewer(t *testing.T) {
 			fmt.Sprintf(`UPDATE remembered SET value = '%d' WHERE name = 'oldest_for_9999'`, before.Newest),
 			`ALTER TABLE events ADD COLUMN next BIGINT NOT NULL DEFAULT 0`)
 		var log bytes.Buffer
-		s, err = store.Open(ctx, store.Config{DSN: dsn, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		s, err = store.Open(ctx, store.Config{DSN: dsn,
+			StartWait: storetest.Patience, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		check(t, err)
 		appendAll(t, s, event("on newer tables"))
 		if got := waiting(t, s); len(got) != 1 {
@@ -172,7 +173,7 @@ func TestAMigrationHoldsUpNobodyBehindItself(t *testing.T) {
 	t.Parallel()
 	ctx, server := context.Background(), storetest.Shared(t)
 	dsn := server.Database(t)
-	s, err := store.Open(ctx, store.Config{DSN: dsn})
+	s, err := store.Open(ctx, store.Config{DSN: dsn, StartWait: storetest.Patience})
 	check(t, err)
 	check(t, s.Close())
 	run(t, "pgx", dsn, backTo24...)

@@ -111,7 +111,8 @@ func TestProcessesShareTheNotifiersOut(t *testing.T) {
 // slowPeer is a process with the usual leases, which a slow machine renews in time.
 func slowPeer(t *testing.T, dsn string) *store.Store {
 	t.Helper()
-	s, err := store.Open(context.Background(), store.Config{DSN: dsn, Now: func() time.Time { return noon }})
+	s, err := store.Open(context.Background(), store.Config{DSN: dsn,
+		StartWait: storetest.Patience, Now: func() time.Time { return noon }})
 	check(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s

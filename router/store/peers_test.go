@@ -255,7 +255,7 @@ func TestPeers(t *testing.T) {
 		var work sync.WaitGroup
 		for range 3 {
 			work.Go(func() {
-				s, err := store.Open(ctx, store.Config{DSN: dsn})
+				s, err := store.Open(ctx, store.Config{DSN: dsn, StartWait: storetest.Patience})
 				if err != nil {
 					t.Error(err)
 					return
@@ -334,7 +334,8 @@ func TestLosingTheDatabase(t *testing.T) {
 
 func peer(t *testing.T, dsn string) *store.Store {
 	t.Helper()
-	s, err := store.Open(context.Background(), store.Config{DSN: dsn, Timeout: 4 * time.Second, DeadAfter: time.Second,
+	s, err := store.Open(context.Background(), store.Config{DSN: dsn,
+		StartWait: storetest.Patience, Timeout: 4 * time.Second, DeadAfter: time.Second,
 		Now: func() time.Time { return noon }})
 	check(t, err)
 	t.Cleanup(func() { _ = s.Close() })

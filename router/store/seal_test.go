@@ -11,6 +11,7 @@ import (
 
 	"flowbridge/router"
 	"flowbridge/router/store"
+	"flowbridge/router/store/storetest"
 )
 
 // sealing is the part of the suite about routing keys at rest. fresh names a database.
@@ -22,7 +23,8 @@ func sealing(t *testing.T, fresh func(*testing.T) string) {
 	with := func(f func(s *store.Store), secrets ...router.Secret) (stored string) {
 		t.Helper()
 		log.Reset()
-		s, err := store.Open(ctx, store.Config{DSN: dsn, Seals: secrets, Now: func() time.Time { return noon },
+		s, err := store.Open(ctx, store.Config{DSN: dsn,
+			StartWait: storetest.Patience, Seals: secrets, Now: func() time.Time { return noon },
 			Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			Target: func(notifier string) (router.Target, bool) {
 				return router.Target{Notifier: notifier, Credential: "key-of-the-rules"}, notifier == "page"
@@ -93,7 +95,8 @@ func sealingAddresses(t *testing.T, fresh func(*testing.T) string) {
 		Credential: "whsec_x"}
 	var before []string
 	for i, secrets := range [][]router.Secret{{"first"}, {"second", "first"}} {
-		s, err := store.Open(ctx, store.Config{DSN: dsn, Seals: secrets, Now: func() time.Time { return noon }})
+		s, err := store.Open(ctx, store.Config{DSN: dsn,
+			StartWait: storetest.Patience, Seals: secrets, Now: func() time.Time { return noon }})
 		check(t, err)
 		if i == 0 {
 			chat := owed(1, "chat", "k1")

@@ -42,7 +42,7 @@ func TestWhoLosesASessionBeginsAnew(t *testing.T) {
 			check(t, err)
 			defer look.Close()
 			cfg := store.Config{DSN: link.DSN(dsn), DeadAfter: 4 * time.Second, Timeout: time.Minute,
-				Now: func() time.Time { return noon }}
+				StartWait: storetest.Patience, Now: func() time.Time { return noon }}
 			if tt.lost {
 				cfg.DeadAfter = time.Hour
 			}
@@ -91,7 +91,8 @@ func TestAPostIsStoredThoughItsConnectionIsLost(t *testing.T) {
 	look, err := sql.Open("pgx", dsn)
 	check(t, err)
 	defer look.Close()
-	s, err := store.Open(ctx, store.Config{DSN: link.DSN(dsn), DeadAfter: time.Hour, Timeout: time.Minute})
+	s, err := store.Open(ctx, store.Config{DSN: link.DSN(dsn),
+		StartWait: storetest.Patience, DeadAfter: time.Hour, Timeout: time.Minute})
 	check(t, err)
 	defer s.Close()
 

@@ -57,7 +57,7 @@ func TestPostgres(t *testing.T) {
 func migrated(t *testing.T, server *storetest.Server) string {
 	t.Helper()
 	return server.Copy(t, "migrated", func(dsn string) error {
-		s, err := store.Open(context.Background(), store.Config{DSN: dsn})
+		s, err := store.Open(context.Background(), store.Config{DSN: dsn, StartWait: storetest.Patience})
 		if err != nil {
 			return err
 		}
@@ -77,6 +77,7 @@ func opener(fresh func(*testing.T) string) func(*testing.T, store.Config) opened
 		if cfg.DeadAfter == 0 {
 			cfg.DeadAfter = time.Hour
 		}
+		cfg.StartWait = storetest.Patience
 		open := func() *store.Store {
 			s, err := store.Open(context.Background(), cfg)
 			if err != nil {
@@ -558,7 +559,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		dir:                              "is a folder",
 		text:                             "is no SQLite database",
 	} {
-		s, err := store.Open(context.Background(), store.Config{DSN: dsn})
+		s, err := store.Open(context.Background(), store.Config{DSN: dsn, StartWait: storetest.Patience})
 		if err == nil {
 			check(t, s.Close())
 		}

@@ -193,12 +193,13 @@ func (s *Server) Run() error {
 
 func (s *Server) log() string { return filepath.Join(s.dir, "log") }
 
-// patience bounds how long is waited for a server: on a machine that has much else to do.
-const patience = 2 * time.Minute
+// Patience bounds how long is waited for a server: on a machine that has much else to do. A store of a test waits as
+// long for it: see store.Config.StartWait.
+const Patience = 2 * time.Minute
 
 // await waits until the server answers.
 func (s *Server) await() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	db, err := sql.Open("pgx", s.DSN("postgres")+"&connect_timeout=10")
 	if err != nil {

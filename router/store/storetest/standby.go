@@ -97,7 +97,7 @@ func (s *Server) Shutdown() { s.end("shutdown\n") }
 // until waits until a query answers true.
 func (s *Server) until(t testing.TB, what, query string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	db, err := sql.Open("pgx", s.DSN("postgres")+"&connect_timeout=10")
 	if err != nil {
