@@ -113,8 +113,11 @@ func TestAPostIsStoredThoughItsConnectionIsLost(t *testing.T) {
 	link.Break()
 	check(t, <-done)
 	<-s.Appended()
-	found, err := s.Waiting(ctx, 10)
-	check(t, err)
+	var found []router.Event
+	eventually(t, "the journal is read by a connection that is whole", func() bool {
+		found, err = s.Waiting(ctx, 10)
+		return err == nil
+	})
 	if len(found) != 2 {
 		t.Errorf("%d events are stored, want 2", len(found))
 	}
