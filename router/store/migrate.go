@@ -3,12 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"path"
 	"regexp"
 	"strconv"
@@ -117,20 +114,6 @@ func (s *Store) bringUp(ctx context.Context, provider *goose.Provider, patience 
 func isInUse(err error) bool {
 	var refusal *pgconn.PgError
 	return errors.As(err, &refusal) && (refusal.Code == "55P03" || refusal.Code == "40P01")
-}
-
-// isIdle says that the server ended a session that said nothing in the middle of a transaction
-// (idle_in_transaction_session_timeout). What was done in it is undone.
-func isIdle(err error) bool {
-	var refusal *pgconn.PgError
-	return errors.As(err, &refusal) && refusal.Code == "25P03"
-}
-
-// isLost says that a connection ended while it was in use. One that cannot be made is another matter.
-func isLost(err error) bool {
-	var network *net.OpError
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.As(err, &network) && network.Op != "dial"
 }
 
 // migration is one of the files.

@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -45,6 +47,20 @@ func ofServer(e *pgconn.PgError) bool {
 		return true
 	}
 	return false
+}
+
+// isIdle says that the server ended a session that said nothing in the middle of a transaction
+// (idle_in_transaction_session_timeout). What was done in it is undone.
+func isIdle(err error) bool {
+	var refusal *pgconn.PgError
+	return errors.As(err, &refusal) && refusal.Code == "25P03"
+}
+
+// isLost says that a connection ended while it was in use. One that cannot be made is another matter.
+func isLost(err error) bool {
+	var network *net.OpError
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.As(err, &network) && network.Op != "dial"
 }
 
 // generation counts how often all sessions of a pool were given up. One of an older generation is not used again.
