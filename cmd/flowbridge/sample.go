@@ -57,9 +57,9 @@ func sampleFlagsOf(event string) []string {
 	case signal.Field != router.FlowsField && event == whatsapp.SampleTest:
 		return nil
 	case len(router.KnownChanges(event)) > 0 && signal.Field != router.FlowsField:
-		return []string{"waba", "change", "alert-state"}
+		return append([]string{"waba", "change", "alert-state"}, subjectFlagsOf(event)...)
 	case signal.Field != router.FlowsField:
-		return []string{"waba"}
+		return append([]string{"waba"}, subjectFlagsOf(event)...)
 	case signal.Counts:
 		return []string{"waba", "flow", "value"}
 	case signal.Measured() && signal.Errors:
@@ -70,6 +70,17 @@ func sampleFlagsOf(event string) []string {
 		return []string{"waba", "flow", "old-status", "new-status"}
 	}
 	return []string{"waba", "flow"}
+}
+
+// subjectFlagsOf are those that say which number or template of the account it is.
+func subjectFlagsOf(event string) []string {
+	switch router.SubjectOf(event) {
+	case router.SubjectPhone:
+		return []string{"phone"}
+	case router.SubjectTemplate:
+		return []string{"template"}
+	}
+	return nil
 }
 
 // check refuses options that change nothing, and what Meta never sends unless it is forced.
@@ -91,6 +102,9 @@ func (c sampleFlags) check(line *kong.Context) error {
 			return wrongUsage("--%s changes nothing of %s: leave it out, or use --%s", flag.Name, c.Event,
 				strings.Join(append(of, "at"), ", --"))
 		}
+	}
+	if c.Phone != "" && !strings.ContainsAny(c.Phone, "0123456789") {
+		return wrongUsage("--phone: %q is no phone number: write it as \"+1 555-010-0100\" or 15550100100", c.Phone)
 	}
 	unit := router.UnitOf(c.Event)
 	for _, q := range []struct {

@@ -35,6 +35,8 @@ type sampleFlags struct {
 	OldStatus  string   `placeholder:"STATUS" complete:"statuses" help:"Of FLOW_STATUS_CHANGE."`
 	NewStatus  string   `placeholder:"STATUS" complete:"statuses" help:"Of FLOW_STATUS_CHANGE."`
 	Change     string   `placeholder:"WORD" help:"Of what is about the account: Meta's word, as rules ask for it."`
+	Phone      string   `placeholder:"NUMBER" help:"Of what is about a phone number: which, such as \"+1 555-010-0100\"."`
+	Template   string   `placeholder:"NAME" help:"Of what is about a template: its name, also with its language, \"order_ready (en_US)\", or its id."`
 	Force      bool     `help:"Take also what Meta never sends: other thresholds, states and statuses."`
 }
 
@@ -124,6 +126,7 @@ func (c sampleFlags) body(at time.Time) ([]byte, error) {
 	body, err := whatsapp.Sample{
 		Event: c.Event, WABA: c.WABA, Flow: c.Flow, Time: at, Threshold: c.Threshold.inUnit(), AlertState: c.AlertState,
 		Value: c.Value.inUnit(), ErrorType: c.ErrorType, OldStatus: c.OldStatus, NewStatus: c.NewStatus, Change: c.Change,
+		Phone: c.Phone, Template: c.Template,
 	}.Body()
 	if unknown, ok := errors.AsType[*whatsapp.ChangeError](err); ok {
 		if hint := yamldoc.DidYouMean(unknown.Change, unknown.Known); hint != "" {
