@@ -46,6 +46,11 @@ func (s *Store) Claim(ctx context.Context, ask router.Ask) (n *router.Notificati
 		return err
 	})
 	s.agenda.changed(ask.Notifier)
+	if errors.Is(err, errUnclear) && n != nil { // if it was done, the delivery waits for the end of its lease else
+		if s.Extend(ctx, n.Delivery, n.Claim, s.cfg.Now().Add(ask.Lease)) == nil {
+			err = nil
+		}
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("claim delivery: %w", err)
 	}

@@ -156,7 +156,7 @@ func timedOut(ctx context.Context, err error) error {
 }
 
 // once tries it once. Its error is an errEnded where the session has ended before it was to be committed: then nothing
-// of it was done.
+// of it was done. It is an errUnclear where that ended while it was committed.
 func (s *Store) once(ctx context.Context, conn *sql.Conn, f func(tx *txn) error) error {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
@@ -170,7 +170,10 @@ func (s *Store) once(ctx context.Context, conn *sql.Conn, f func(tx *txn) error)
 	if err != nil {
 		return s.endedWith(ctx, conn, errors.Join(err, ignoreDone(tx.Rollback())))
 	}
-	return tx.Commit()
+	if err = tx.Commit(); err != nil && s.d.peers && ended(conn) {
+		return fmt.Errorf("%w: %w", errUnclear, err)
+	}
+	return err
 }
 
 // endedWith returns an error of a session of PostgreSQL, as an errEnded where that has ended with it, and not because

@@ -171,4 +171,7 @@ func ended(conn *sql.Conn) bool {
 	}) != nil
 }
 
-var errEnded = errors.New("the session has ended")
+var (
+	errEnded   = errors.New("the session has ended")
+	errUnclear = errors.New("the session has ended, and nobody knows whether the last of it was done")
+)

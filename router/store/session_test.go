@@ -122,3 +122,41 @@ func TestAPostIsStoredThoughItsConnectionIsLost(t *testing.T) {
 		t.Errorf("%d events are stored, want 2", len(found))
 	}
 }
+
+// TestAClaimIsKnownThoughItsConnectionIsLost holds that a delivery is tried at once where nobody can say whether its
+// claim was written: else it would wait for the end of a lease that nobody holds.
+func TestAClaimIsKnownThoughItsConnectionIsLost(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	server := storetest.Shared(t)
+	link, dsn := server.Link(t), server.Database(t)
+	look, err := sql.Open("pgx", dsn)
+	check(t, err)
+	defer look.Close()
+	s, err := store.Open(ctx, store.Config{DSN: link.DSN(dsn), StartWait: storetest.Patience, DeadAfter: time.Hour,
+		Timeout: time.Minute, Now: func() time.Time { return noon }})
+	check(t, err)
+	defer s.Close()
+	check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{page(1, "k")}}))
+
+	cut, done := link.CutAt("commit\x00"), make(chan error, 1) // the statement, and no other that has the word
+	var n *router.Notification
+	go func() {
+		var err error
+		n, _, err = s.Claim(ctx, router.Ask{Notifier: "page", Now: noon, Lease: time.Minute})
+		done <- err
+	}()
+	<-cut
+	link.Mute()
+	eventually(t, "the server has written the claim", func() bool {
+		var claimed int
+		check(t, look.QueryRow(`SELECT count(*) FROM deliveries WHERE claim <> ''`).Scan(&claimed))
+		return claimed == 1
+	})
+	link.Break()
+	check(t, <-done)
+	if n == nil {
+		t.Fatal("nothing was claimed")
+	}
+	check(t, s.Finish(ctx, result(n, router.DeliveryDelivered)))
+}

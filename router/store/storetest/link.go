@@ -72,7 +72,8 @@ func (l *Link) Cut() { l.set(true) }
 func (l *Link) Mute() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mute = true
+	l.cut, l.mute = false, true
+	l.passes.Broadcast()
 }
 
 // CutAt cuts it as soon as a client says a text, which gets through no more. What it returns is closed then.
