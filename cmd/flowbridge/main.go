@@ -26,7 +26,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	stderr := &outlet{file: os.Stderr}
 	p := program{Stdin: os.Stdin, Stdout: &outlet{file: os.Stdout}, Stderr: stderr, Getenv: os.LookupEnv,
-		GiveWay: giveWay}
+		GiveWay: giveWay, GiveBack: giveBack}
 	code := p.run(ctx, os.Args[1:])
 	stop()
 	stderr.flush()
@@ -48,6 +48,8 @@ type program struct {
 
 	// GiveWay is called before work that takes long and is in no hurry. Default: nothing happens.
 	GiveWay func()
+	// GiveBack is called once a bridge has started, to free what only its start needed. Default: nothing happens.
+	GiveBack func()
 }
 
 // inNoHurry lets a bridge go first.

@@ -162,6 +162,9 @@ func (c serveCommand) glance(ctx context.Context, p *program, r *rules.Rules, lo
 			}
 			logger.Log(ctx, level, f.Name+": "+f.Seen, do...)
 		}
+		if p.GiveBack != nil {
+			p.GiveBack()
+		}
 	})
 	return &looking
 }

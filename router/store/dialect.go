@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,8 @@ type dialect struct {
 	peers bool
 	// timeout bounds a transaction or a query; 0 where the database itself does.
 	timeout time.Duration
+	// begin begins a transaction that writes, on a connection that nobody else uses.
+	begin func(ctx context.Context, conn *sql.Conn) (begun, error)
 	// execAll runs a statement for every row.
 	execAll func(ctx context.Context, tx *txn, query string, rows [][]any) error
 	// together runs statements in one round trip; nil where that is none.

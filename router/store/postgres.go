@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -32,7 +33,7 @@ func newPostgres(timeout time.Duration) *dialect {
 		skipLocked: " FOR UPDATE OF d SKIP LOCKED", forUpdate: " FOR UPDATE", numbered: true, plain: true, peers: true,
 		timeout:  timeout,
 		position: "strpos", field: "(CAST(%s AS JSON) ->> '%s')",
-		execAll: sendAll, together: sendTogether,
+		begin: beginPostgres, execAll: sendAll, together: sendTogether,
 		undone: undoneByPostgres, refused: refusedByPostgres, unavailable: unavailableByPostgres,
 	}
 }
@@ -146,6 +147,8 @@ func (s *Store) storeTogether(ctx context.Context, rows []eventRow) (fresh []boo
 	}
 	return areFresh(digests, stored), nil
 }
+
+func beginPostgres(ctx context.Context, conn *sql.Conn) (begun, error) { return conn.BeginTx(ctx, nil) }
 
 // sendAll sends a statement for every row in one round trip.
 func sendAll(ctx context.Context, tx *txn, query string, rows [][]any) error {

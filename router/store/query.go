@@ -24,10 +24,20 @@ type session struct {
 }
 
 type txn struct {
-	*sql.Tx
+	begun
 	d    *dialect
 	conn *sql.Conn   // that it runs on
 	late []statement // that were put off
+}
+
+// begun is a transaction as its database begins it.
+type begun interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	Commit() error
+	Rollback() error
 }
 
 type statement struct {
@@ -65,25 +75,25 @@ func (s *session) QueryRowContext(ctx context.Context, query string, args ...any
 	return s.Conn.QueryRowContext(ctx, s.d.rebind(query), s.d.clean(args)...)
 }
 
-// whole is the context of one statement. SQLite's are short, and to be able to stop one costs a goroutine each time:
-// what ends the context ends the transaction between two of them.
+// whole is the context of one statement. SQLite's are short, and to be able to stop one costs a goroutine each time: a
+// context that has ended lets none begin.
 func (t *txn) whole(ctx context.Context) context.Context {
-	if t.d.peers {
+	if t.d.peers || ctx.Err() != nil {
 		return ctx
 	}
 	return context.WithoutCancel(ctx)
 }
 
 func (t *txn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.Tx.QueryContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
+	return t.begun.QueryContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
 }
 
 func (t *txn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.Tx.QueryRowContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
+	return t.begun.QueryRowContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
 }
 
 func (t *txn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return t.Tx.ExecContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
+	return t.begun.ExecContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
 }
 
 // later puts a statement off until flush, or the end of the transaction, where each is a round trip: there they share
@@ -158,11 +168,12 @@ func timedOut(ctx context.Context, err error) error {
 // once tries it once. Its error is an errEnded where the session has ended before it was to be committed: then nothing
 // of it was done. It is an errUnclear where that ended while it was committed.
 func (s *Store) once(ctx context.Context, conn *sql.Conn, f func(tx *txn) error) error {
-	tx, err := conn.BeginTx(ctx, nil)
+	tx, err := s.d.begin(ctx, conn)
 	if err != nil {
 		return s.endedWith(ctx, conn, err)
 	}
-	t := &txn{Tx: tx, d: s.d, conn: conn}
+	defer tx.Rollback() // for one that panics
+	t := &txn{begun: tx, d: s.d, conn: conn}
 	err = f(t)
 	if err == nil {
 		err = t.flush(ctx)

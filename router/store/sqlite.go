@@ -19,7 +19,7 @@ import (
 
 // sqlite is the dialect that the statements are written in.
 var sqlite = &dialect{goose: goose.DialectSQLite3, identity: "INTEGER PRIMARY KEY AUTOINCREMENT",
-	execAll:  prepareAndExec,
+	begin: beginSQLite, execAll: prepareAndExec,
 	position: "instr", field: "json_extract(%s, '$.%s')",
 	undone: func(error) bool { return false }, refused: refusedBySQLite, unavailable: unavailableInSQLite}
 
