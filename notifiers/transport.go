@@ -13,15 +13,15 @@ import (
 // server that answers in its place could send ten million for each call.
 const MaxAnswerHeader = 64 << 10
 
-// idlePerHost is how many connections to one service wait for the next call. The library keeps two: in a storm of a
-// hundred channels each call would make a new one where the service speaks HTTP/1.1.
-const idlePerHost = 64
+// idlePerHost is how many connections to one service wait for the next call, where it speaks HTTP/1.1. The library
+// keeps two: in a storm of hundreds of channels most calls would make a new one. All together keep idleAtAll.
+const idlePerHost, idleAtAll = 512, 1024
 
 // NewTransport returns what every HTTP client of ours goes through: that of the library, with answers bounded. Bodies
 // are bounded by whoever reads them.
 func NewTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxResponseHeaderBytes, t.MaxIdleConnsPerHost = MaxAnswerHeader, idlePerHost
+	t.MaxResponseHeaderBytes, t.MaxIdleConnsPerHost, t.MaxIdleConns = MaxAnswerHeader, idlePerHost, idleAtAll
 	return t
 }
 

@@ -102,9 +102,12 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 	}
 	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin",
 		admin.Addr().String(), "rules", c.Rules, "db", store.DisplayName(cfg.DB))
-	looking := c.glance(ctx, p, cfg.Rules, logger)
+	beside := c.glance(ctx, p, cfg.Rules, logger)
+	if _, chosen := p.Getenv("GOGC"); !chosen { // else by an operator
+		beside.Go(func() { paceGC(ctx) })
+	}
 	err = p.systemd(logger).around(ctx, b.admin.Trouble, func() error { return b.run(ctx, public, admin) })
-	looking.Wait()
+	beside.Wait()
 	logger.Info("flowbridge has stopped")
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"flowbridge/router"
@@ -217,11 +218,24 @@ func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked m
 }
 
 // pickQuery looks in one class after another, until something is found: how much waits in those before, or in one that
-// is to wait, does not matter.
+// is to wait, does not matter. There are few, and each claim asks for one, so they are kept.
 func pickQuery(where, order string, classes int) string {
-	return `SELECT coalesce(` + strings.Repeat(`(SELECT d.id FROM deliveries d WHERE d.notifier = ? AND d.class = `+integer+`
-		AND `+where+` ORDER BY `+order+`), `, classes) + `0)`
+	key := pickKey{where, order, classes}
+	if query, ok := pickQueries.Load(key); ok {
+		return query.(string)
+	}
+	query := `SELECT coalesce(` + strings.Repeat(`(SELECT d.id FROM deliveries d WHERE d.notifier = ? AND d.class = `+
+		integer+` AND `+where+` ORDER BY `+order+`), `, classes) + `0)`
+	pickQueries.Store(key, query)
+	return query
 }
+
+type pickKey struct {
+	where, order string
+	classes      int
+}
+
+var pickQueries sync.Map // by pickKey
 
 // load fills in what the notifier needs to know, of one incident or notice, or of the many that a digest tells of.
 func (c *candidate) load(ctx context.Context, tx *txn, ask *router.Ask) error {
