@@ -102,10 +102,7 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 	}
 	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin",
 		admin.Addr().String(), "rules", c.Rules, "db", store.DisplayName(cfg.DB))
-	beside := c.glance(ctx, p, cfg.Rules, logger)
-	if _, chosen := p.Getenv("GOGC"); !chosen { // else by an operator
-		beside.Go(func() { paceGC(ctx) })
-	}
+	beside := c.beside(ctx, p, cfg.Rules, logger)
 	err = p.systemd(logger).around(ctx, b.admin.Trouble, func() error { return b.run(ctx, public, admin) })
 	beside.Wait()
 	logger.Info("flowbridge has stopped")
@@ -142,34 +139,46 @@ func (c serveCommand) listen(p *program) (public, admin net.Listener, err error)
 // glanceTimeout bounds each call of the look at tokens.
 const glanceTimeout = 5 * time.Second
 
-// glance looks, beside the work, at whether services take our tokens, and logs what will not work: the first page would
-// be late to find out. It ends with ctx.
-func (c serveCommand) glance(ctx context.Context, p *program, r *rules.Rules, logger *slog.Logger) *sync.WaitGroup {
-	var looking sync.WaitGroup
-	looking.Go(func() {
-		look := doctorCommand{Rules: c.Rules, Admin: c.Admin, DB: c.DB, PublicURL: c.PublicURL, Timeout: glanceTimeout}
-		for _, f := range look.doctor(p).Glance(ctx, r).Checks {
-			if ctx.Err() != nil {
-				return
+// settled is when a bridge has done all that only its start does.
+const settled = 5 * time.Second
+
+// beside does what nobody waits for: it looks at tokens, and keeps the process small and quick. It ends with ctx.
+func (c serveCommand) beside(ctx context.Context, p *program, r *rules.Rules, logger *slog.Logger) *sync.WaitGroup {
+	var work sync.WaitGroup
+	work.Go(func() { c.glance(ctx, p, r, logger) })
+	if p.GiveBack != nil {
+		work.Go(func() {
+			if router.Sleep(ctx, settled) {
+				p.GiveBack()
 			}
-			level := slog.LevelInfo
-			switch f.Status {
-			case notifiers.StatusWarn:
-				level = slog.LevelWarn
-			case notifiers.StatusFail:
-				level = slog.LevelError
-			}
-			var do []any
-			if f.Do != "" {
-				do = []any{"do", f.Do}
-			}
-			logger.Log(ctx, level, f.Name+": "+f.Seen, do...)
+		})
+	}
+	if _, chosen := p.Getenv("GOGC"); !chosen { // else by an operator
+		work.Go(func() { paceGC(ctx) })
+	}
+	return &work
+}
+
+// glance looks whether services take our tokens, and logs what will not work: the first page would be late to find out.
+func (c serveCommand) glance(ctx context.Context, p *program, r *rules.Rules, logger *slog.Logger) {
+	look := doctorCommand{Rules: c.Rules, Admin: c.Admin, DB: c.DB, PublicURL: c.PublicURL, Timeout: glanceTimeout}
+	for _, f := range look.doctor(p).Glance(ctx, r).Checks {
+		if ctx.Err() != nil {
+			return
 		}
-		if p.GiveBack != nil {
-			p.GiveBack()
+		level := slog.LevelInfo
+		switch f.Status {
+		case notifiers.StatusWarn:
+			level = slog.LevelWarn
+		case notifiers.StatusFail:
+			level = slog.LevelError
 		}
-	})
-	return &looking
+		var do []any
+		if f.Do != "" {
+			do = []any{"do", f.Do}
+		}
+		logger.Log(ctx, level, f.Name+": "+f.Seen, do...)
+	}
 }
 
 // config reads the environment and the rules, and checks what can be checked before anything is opened: who
