@@ -203,11 +203,11 @@ func (w *world) noteFlap(e *router.Event) {
 	}
 }
 
-// resolvedByHand says whether somebody, or PagerDuty by itself, resolved anything with a key before a time.
-func (w *world) resolvedByHand(key string, before time.Time) bool {
+// resolvedByHand says whether somebody, or PagerDuty by itself, resolved anything with a key by a time.
+func (w *world) resolvedByHand(key string, by time.Time) bool {
 	pages := w.pager.Incidents()
 	return slices.ContainsFunc(w.acts, func(d personAct) bool {
-		if d.name != router.Resolve || !d.at.Before(before) {
+		if d.name != router.Resolve || d.at.After(by) {
 			return false
 		}
 		if d.page != 0 {
