@@ -12,7 +12,7 @@ import (
 
 // fileTx is a transaction of SQLite, begun by hand. That of database/sql starts a goroutine with each query, to end it
 // with the context of the transaction: a fifteenth of the work of a claim, for statements that nothing ends (see
-// txn.whole).
+// txn.next).
 type fileTx struct {
 	*sql.Conn
 	ctx  context.Context

@@ -7,14 +7,17 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
+	"time"
 )
 
 // pool is a database, and txn a transaction of its writer, that take statements as they are written here.
 type pool struct {
 	*sql.DB
-	d     *dialect
-	asked atomic.Int64 // queries so far, for tests that count them
+	d      *dialect
+	polite bool         // its transactions are not what somebody waits for who is to be answered
+	asked  atomic.Int64 // queries so far, for tests that count them
 }
 
 // session is a connection of a pool that one caller has for himself.
@@ -28,6 +31,9 @@ type txn struct {
 	d    *dialect
 	conn *sql.Conn   // that it runs on
 	late []statement // that were put off
+
+	polite bool      // it lets others have the processor now and then
+	since  time.Time // when it did last
 }
 
 // begun is a transaction as its database begins it.
@@ -75,9 +81,17 @@ func (s *session) QueryRowContext(ctx context.Context, query string, args ...any
 	return s.Conn.QueryRowContext(ctx, s.d.rebind(query), s.d.clean(args)...)
 }
 
-// whole is the context of one statement. SQLite's are short, and to be able to stop one costs a goroutine each time: a
-// context that has ended lets none begin.
-func (t *txn) whole(ctx context.Context) context.Context {
+// mostTurn is how long a transaction goes on before others have the processor. Go itself lets one go on for 10 ms, and
+// a post that is on disk already waits so long for its answer.
+const mostTurn = 200 * time.Microsecond
+
+// next comes before each statement, and returns its context. SQLite's statements are short, and to be able to stop one
+// costs a goroutine each time: a context that has ended lets none begin.
+func (t *txn) next(ctx context.Context) context.Context {
+	if t.polite && time.Since(t.since) > mostTurn {
+		runtime.Gosched()
+		t.since = time.Now()
+	}
 	if t.d.peers || ctx.Err() != nil {
 		return ctx
 	}
@@ -85,15 +99,15 @@ func (t *txn) whole(ctx context.Context) context.Context {
 }
 
 func (t *txn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.begun.QueryContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
+	return t.begun.QueryContext(t.next(ctx), t.d.rebind(query), t.d.clean(args)...)
 }
 
 func (t *txn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.begun.QueryRowContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
+	return t.begun.QueryRowContext(t.next(ctx), t.d.rebind(query), t.d.clean(args)...)
 }
 
 func (t *txn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return t.begun.ExecContext(t.whole(ctx), t.d.rebind(query), t.d.clean(args)...)
+	return t.begun.ExecContext(t.next(ctx), t.d.rebind(query), t.d.clean(args)...)
 }
 
 // later puts a statement off until flush, or the end of the transaction, where each is a round trip: there they share
@@ -131,14 +145,14 @@ func (s *Store) inTxOf(ctx context.Context, of *pool, f func(tx *txn) error) err
 			return err
 		}
 		defer conn.Close()
-		return s.once(ctx, conn, f)
+		return s.once(ctx, conn, of.polite, f)
 	}))
 }
 
 // inTxOn does so on one session of PostgreSQL, until that has ended.
 func (s *Store) inTxOn(ctx context.Context, conn *sql.Conn, f func(tx *txn) error) (err error) {
 	for range tries {
-		if err = s.once(ctx, conn, f); err == nil || !s.d.undone(err) || ended(conn) {
+		if err = s.once(ctx, conn, false, f); err == nil || !s.d.undone(err) || ended(conn) {
 			break
 		}
 	}
@@ -167,13 +181,13 @@ func timedOut(ctx context.Context, err error) error {
 
 // once tries it once. Its error is an errEnded where the session has ended before it was to be committed: then nothing
 // of it was done. It is an errUnclear where that ended while it was committed.
-func (s *Store) once(ctx context.Context, conn *sql.Conn, f func(tx *txn) error) error {
+func (s *Store) once(ctx context.Context, conn *sql.Conn, polite bool, f func(tx *txn) error) error {
 	tx, err := s.d.begin(ctx, conn)
 	if err != nil {
 		return s.endedWith(ctx, conn, err)
 	}
 	defer tx.Rollback() // for one that panics
-	t := &txn{begun: tx, d: s.d, conn: conn}
+	t := &txn{begun: tx, d: s.d, conn: conn, polite: polite, since: time.Now()}
 	err = f(t)
 	if err == nil {
 		err = t.flush(ctx)

@@ -49,7 +49,7 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.write, s.opened = &pool{DB: write, d: s.d}, append(s.opened, write)
+	s.write, s.opened = &pool{DB: write, d: s.d, polite: true}, append(s.opened, write)
 	write.SetMaxOpenConns(1) // SQLite has one writer
 	if err := write.PingContext(ctx); err != nil {
 		return explain(err)
@@ -192,14 +192,13 @@ func rowArgs(rows []eventRow) []any {
 }
 
 func prepareAndExec(ctx context.Context, tx *txn, query string, rows [][]any) error {
-	ctx = tx.whole(ctx)
-	stmt, err := tx.PrepareContext(ctx, query)
+	stmt, err := tx.PrepareContext(tx.next(ctx), query)
 	if err != nil {
 		return err
 	}
 	defer stmt.Close()
 	for _, row := range rows {
-		if _, err := stmt.ExecContext(ctx, row...); err != nil {
+		if _, err := stmt.ExecContext(tx.next(ctx), row...); err != nil {
 			return err
 		}
 	}
