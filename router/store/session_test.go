@@ -81,20 +81,27 @@ func TestWhoLosesASessionBeginsAnew(t *testing.T) {
 	}
 }
 
+// linked returns a store behind a link, and a look at its database beside that. Its server ends no session by itself.
+func linked(t *testing.T) (*storetest.Link, *sql.DB, *store.Store) {
+	t.Helper()
+	server := storetest.Shared(t)
+	link, dsn := server.Link(t), server.Database(t)
+	look, err := sql.Open("pgx", dsn)
+	check(t, err)
+	t.Cleanup(func() { _ = look.Close() })
+	s, err := store.Open(context.Background(), store.Config{DSN: link.DSN(dsn), StartWait: storetest.Patience,
+		DeadAfter: time.Hour, Timeout: time.Minute, Now: func() time.Time { return noon }})
+	check(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return link, look, s
+}
+
 // TestAPostIsStoredThoughItsConnectionIsLost holds that what arrives is stored once and then folded, not refused, where
 // nobody can say whether the server did what was on its way.
 func TestAPostIsStoredThoughItsConnectionIsLost(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	server := storetest.Shared(t)
-	link, dsn := server.Link(t), server.Database(t)
-	look, err := sql.Open("pgx", dsn)
-	check(t, err)
-	defer look.Close()
-	s, err := store.Open(ctx, store.Config{DSN: link.DSN(dsn),
-		StartWait: storetest.Patience, DeadAfter: time.Hour, Timeout: time.Minute})
-	check(t, err)
-	defer s.Close()
+	link, look, s := linked(t)
 
 	appendAll(t, s, event("a"))
 	<-s.Appended()
@@ -115,6 +122,7 @@ func TestAPostIsStoredThoughItsConnectionIsLost(t *testing.T) {
 	<-s.Appended()
 	var found []router.Event
 	eventually(t, "the journal is read by a connection that is whole", func() bool {
+		var err error
 		found, err = s.Waiting(ctx, 10)
 		return err == nil
 	})
@@ -128,15 +136,7 @@ func TestAPostIsStoredThoughItsConnectionIsLost(t *testing.T) {
 func TestAClaimIsKnownThoughItsConnectionIsLost(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	server := storetest.Shared(t)
-	link, dsn := server.Link(t), server.Database(t)
-	look, err := sql.Open("pgx", dsn)
-	check(t, err)
-	defer look.Close()
-	s, err := store.Open(ctx, store.Config{DSN: link.DSN(dsn), StartWait: storetest.Patience, DeadAfter: time.Hour,
-		Timeout: time.Minute, Now: func() time.Time { return noon }})
-	check(t, err)
-	defer s.Close()
+	link, look, s := linked(t)
 	check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{incident(1)}, Owed: []router.Owed{page(1, "k")}}))
 
 	cut, done := link.CutAt("commit\x00"), make(chan error, 1) // the statement, and no other that has the word
