@@ -84,15 +84,21 @@ func newBenchServices(cfg benchServicesConfig) *benchServices {
 	return s
 }
 
-// plainSlack says of every call that it posted or edited a message. A channel's id is made of its name.
+// plainSlack says of every call that it posted or edited a message, and names one that is asked for. A channel's id is
+// made of its name.
 func plainSlack(w http.ResponseWriter, r *http.Request) {
 	id := r.FormValue("channel")
 	var n int
 	if _, err := fmt.Sscanf(id, "#bench-%d", &n); err == nil {
 		id = fmt.Sprintf("C%010d", n)
 	}
-	now := time.Now().UnixMicro()
 	w.Header().Set("Content-Type", "application/json")
+	if ts := r.FormValue("message_ts"); ts != "" {
+		fmt.Fprintf(w, `{"ok":true,"permalink":"https://bench.slack.com/archives/%s/p%s"}`, id,
+			strings.ReplaceAll(ts, ".", ""))
+		return
+	}
+	now := time.Now().UnixMicro()
 	fmt.Fprintf(w, `{"ok":true,"channel":%q,"ts":"%d.%06d"}`, id, now/1e6, now%1e6)
 }
 

@@ -74,9 +74,10 @@ type Notifier struct {
 	cfg     Config
 	clients *clients
 
-	mu   sync.Mutex
-	ids  map[string]string    // of channels, by the #name that a target gives
-	held map[string]time.Time // until when Slack wants no more of what it counts together
+	mu    sync.Mutex
+	ids   map[string]string    // of channels, by the #name that a target gives
+	links map[string]permalink // of channels, by id
+	held  map[string]time.Time // until when Slack wants no more of what it counts together
 }
 
 // New returns a Notifier. It calls nobody.
@@ -102,7 +103,8 @@ func New(cfg Config) (*Notifier, error) {
 	}
 	clients := &clients{url: cfg.APIURL, http: apiClient(cfg.Timeout, cfg.Now),
 		tokens: func() (bot, app router.Secret) { return cfg.TokenNow(), "" }}
-	return &Notifier{cfg: cfg, clients: clients, ids: map[string]string{}, held: map[string]time.Time{}}, nil
+	return &Notifier{cfg: cfg, clients: clients, ids: map[string]string{}, links: map[string]permalink{},
+		held: map[string]time.Time{}}, nil
 }
 
 // webAPI reads the address of Slack's Web API, "" for the usual one.

@@ -186,13 +186,19 @@ func (t *telling) send(ctx context.Context, limit string, c card, call func(card
 	return f
 }
 
-// link asks for the address of a message that has none yet. Nothing depends on it: the next Sync asks again.
+// link finds the address of a message that has none yet. Nothing depends on it: the next Sync asks again.
 func (t *telling) link(ctx context.Context) {
-	if t.receipt.Link == "" {
-		link, err := t.api.GetPermalinkContext(ctx, &slack.PermalinkParameters{Channel: t.receipt.Channel, Ts: t.receipt.TS})
-		if err == nil && webURL(link) {
-			t.receipt.Link = link
-		}
+	if t.receipt.Link != "" {
+		return
+	}
+	channel, ts := t.receipt.Channel, t.receipt.TS
+	if t.receipt.Link = t.linked(channel, ts); t.receipt.Link != "" {
+		return
+	}
+	link, err := t.api.GetPermalinkContext(ctx, &slack.PermalinkParameters{Channel: channel, Ts: ts})
+	if err == nil && webURL(link) {
+		t.receipt.Link = link
+		t.learn(channel, ts, link)
 	}
 }
 

@@ -235,7 +235,7 @@ func TestAReplyThatMissesItsThreadIsTakenBack(t *testing.T) {
 	w.slack.DeleteMessage("#payments", ownOf(first).TS) // between the update and the reply
 	w.slack.ClearFaults()
 	r := <-done
-	if got, want := w.calls(from), "update postMessage delete postMessage postMessage getPermalink"; got != want {
+	if got, want := w.calls(from), "update postMessage delete postMessage postMessage"; got != want {
 		t.Errorf("called %q, want %q", got, want)
 	}
 	if all, thread := w.slack.Messages("#payments"), w.slack.Thread("#payments", ownOf(r).TS); len(all) != 2 ||
