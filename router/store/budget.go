@@ -12,15 +12,17 @@ import (
 
 // spend takes charges from their budgets, all or none, and returns when there will be enough if there is not
 // enough now; zero if it was taken. left says whether the same could be taken again. A budget is one number: when all
-// calls made so far will be paid off. It lies in the database: processes share it, and a restart forgets nothing.
-func spend(ctx context.Context, tx *txn, now time.Time, charges []router.Charge) (wait time.Time, left bool,
-	err error) {
+// calls made so far will be paid off. It lies in the database: processes share it, and a restart forgets nothing. What
+// room has read in the same transaction is read again only where others could have written it since.
+func spend(ctx context.Context, tx *txn, now time.Time, charges []router.Charge,
+	budgets map[string]int64) (wait time.Time, left bool, err error) {
 	if len(charges) == 0 {
 		return wait, true, nil
 	}
-	budgets, err := lockBudgets(ctx, tx, charges)
-	if err != nil {
-		return wait, false, err
+	if tx.d.peers || len(unread(charges, budgets)) > 0 {
+		if budgets, err = lockBudgets(ctx, tx, charges); err != nil {
+			return wait, false, err
+		}
 	}
 	if wait = short(budgets, now, charges); !wait.IsZero() {
 		return wait, false, nil
@@ -35,14 +37,23 @@ func spend(ctx context.Context, tx *txn, now time.Time, charges []router.Charge)
 	return wait, short(budgets, now, charges).IsZero(), nil
 }
 
-// room returns until when there is not enough for charges, zero where there seems to be. It locks nothing: whoever
-// spends looks again.
-func room(ctx context.Context, tx *txn, now time.Time, charges []router.Charge) (wait time.Time, err error) {
+// room returns until when there is not enough for charges, zero where there seems to be, and what it has read. It locks
+// nothing: whoever spends looks again.
+func room(ctx context.Context, tx *txn, now time.Time, charges []router.Charge) (wait time.Time,
+	budgets map[string]int64, err error) {
 	if len(charges) == 0 {
-		return wait, nil
+		return wait, nil, nil
 	}
-	budgets, err := readBudgets(ctx, tx, charges, "")
-	return short(budgets, now, charges), err
+	budgets, err = readBudgets(ctx, tx, charges, "")
+	return short(budgets, now, charges), budgets, err
+}
+
+// unread returns those charges whose budgets are not among some: as a rule there are none of them yet.
+func unread(charges []router.Charge, budgets map[string]int64) []router.Charge {
+	return slices.DeleteFunc(slices.Clone(charges), func(c router.Charge) bool {
+		_, known := budgets[c.Budget]
+		return known
+	})
 }
 
 // lockBudgets reads the budgets of some charges, makes those that there are none of, and keeps other processes from
@@ -50,10 +61,7 @@ func room(ctx context.Context, tx *txn, now time.Time, charges []router.Charge) 
 func lockBudgets(ctx context.Context, tx *txn, charges []router.Charge) (map[string]int64, error) {
 	locked := " ORDER BY name" + tx.d.forUpdate // one order of locks for all
 	budgets, err := readBudgets(ctx, tx, charges, locked)
-	fresh := slices.DeleteFunc(slices.Clone(charges), func(c router.Charge) bool {
-		_, known := budgets[c.Budget]
-		return known
-	})
+	fresh := unread(charges, budgets)
 	if err != nil || len(fresh) == 0 {
 		return budgets, err
 	}

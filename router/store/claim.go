@@ -91,7 +91,7 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.
 				continue
 			}
 			if err == nil && ask.Charges != nil {
-				until, left, err = spend(ctx, tx, ask.Now, ask.Charges(&c.n))
+				until, left, err = spend(ctx, tx, ask.Now, ask.Charges(&c.n), c.budgets)
 			}
 		}
 		if err != nil {
@@ -152,7 +152,9 @@ func (c *candidate) lacks(ctx context.Context, tx *txn, ask *router.Ask) (time.T
 	if ask.Charges == nil || c.incident == 0 || c.unsettled != "" {
 		return time.Time{}, nil
 	}
-	return room(ctx, tx, ask.Now, ask.Charges(&c.n))
+	until, budgets, err := room(ctx, tx, ask.Now, ask.Charges(&c.n))
+	c.budgets = budgets
+	return until, err
 }
 
 // inFlightQuery asks for the last claim, and so finds it by the index of claims.
@@ -173,15 +175,21 @@ type candidate struct {
 	routingKey      string // as it is stored
 	parked          bool   // and is to be probed
 	incident, event int64
-	since           int64 // owed since
 	told            telling
-	unsettled       string     // id of a digest that may have told of it
-	body            digestBody // of the digest that it is told in, if there is one
+	unsettled       string           // id of a digest that may have told of it
+	budgets         map[string]int64 // that lacks has read
+	body            digestBody       // of the digest that it is told in, if there is one
 }
 
-// pick returns the first delivery to a notifier under a condition, in an order within its class, of a class that need
-// not wait; nil if there is none.
-func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked map[router.Class]bool,
+// choice is a way to choose a delivery of those to a notifier under a condition.
+type choice struct {
+	where, order  string // within a class
+	acrossClasses bool   // of the first of each class it is the first by order; else of the most important class
+}
+
+// pick returns the delivery that a choice finds in classes that need not wait; nil if there is none. args are those of
+// its condition.
+func pick(ctx context.Context, tx *txn, notifier string, by choice, blocked map[router.Class]bool,
 	args ...any) (*candidate, error) {
 	var classes int
 	var asked []any
@@ -194,48 +202,75 @@ func pick(ctx context.Context, tx *txn, notifier, where, order string, blocked m
 	if classes == 0 {
 		return nil, nil
 	}
-	c := &candidate{n: router.Notification{Target: router.Target{Notifier: notifier}}}
-	if err := tx.QueryRowContext(ctx, pickQuery(where, order+` LIMIT 1`+tx.d.skipLocked, classes), asked...).
-		Scan(&c.id); err != nil || c.id == 0 {
-		return nil, err
+	query := by.query(tx.d, classes)
+	if tx.d.peers { // it is read once it is locked: what the choice saw of it may be older
+		id, err := number(ctx, tx, query, asked...)
+		if err != nil || id == 0 {
+			return nil, err
+		}
+		query, asked = candidateQuery+`?`, []any{id}
 	}
+	c := &candidate{n: router.Notification{Target: router.Target{Notifier: notifier}}}
 	var mayExist, open, failing int64
-	var receipt []byte
-	err := tx.QueryRowContext(ctx,
-		`SELECT incident, event, kind, channel, routing_key, owed, attempts, failing_since, was_parked = 1, refusals,
-		may_exist, open, opening, severity, receipt, key, class, told, digest, owed_since FROM deliveries WHERE id = ?`, c.id).
-		Scan(&c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Address, &c.routingKey, &c.n.Revision,
-			&c.n.Attempt, &failing,
-			&c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity, &receipt, &c.n.Key, &c.n.Class,
-			&c.told, &c.unsettled, &c.since)
-	if err != nil {
+	err := tx.QueryRowContext(ctx, query, asked...).
+		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Address, &c.routingKey, &c.n.Revision,
+			&c.n.Attempt, &failing, &c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity,
+			storedJSON{&c.n.Receipt}, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil
+	case err != nil:
 		return nil, err
 	}
 	c.n.Delivery, c.n.FailingSince = c.id, fromMicros(failing)
 	c.n.Attempt++
 	c.n.MayExist, c.n.Open = mayExist != 0, open != 0
-	return c, json.Unmarshal(receipt, &c.n.Receipt)
+	return c, nil
 }
 
-// pickQuery looks in one class after another, until something is found: how much waits in those before, or in one that
-// is to wait, does not matter. There are few, and each claim asks for one, so they are kept.
-func pickQuery(where, order string, classes int) string {
-	key := pickKey{where, order, classes}
-	if query, ok := pickQueries.Load(key); ok {
+const candidateQuery = `SELECT id, incident, event, kind, channel, routing_key, owed, attempts, failing_since,
+	was_parked = 1, refusals, may_exist, open, opening, severity, receipt, key, class, told, digest
+	FROM deliveries WHERE id = `
+
+// query finds the delivery, or where processes share the database its id, 0 for none. It looks in one class after
+// another: how much waits in those before, or in one that is to wait, does not matter. There are few such queries, and
+// each claim asks one, so they are kept.
+func (by choice) query(d *dialect, classes int) string {
+	key := choiceKey{by, classes, d.peers}
+	if query, ok := choiceQueries.Load(key); ok {
 		return query.(string)
 	}
-	query := `SELECT coalesce(` + strings.Repeat(`(SELECT d.id FROM deliveries d WHERE d.notifier = ? AND d.class = `+
-		integer+` AND `+where+` ORDER BY `+order+`), `, classes) + `0)`
-	pickQueries.Store(key, query)
+	first := make([]string, classes)
+	for i := range first {
+		what := `d.id`
+		if by.acrossClasses {
+			what = `d.id, d.owed_since`
+		}
+		first[i] = `(SELECT ` + what + ` FROM deliveries d WHERE d.notifier = ? AND d.class = ` + integer + ` AND ` +
+			by.where + ` ORDER BY ` + by.order + ` LIMIT 1` + d.skipLocked + `)`
+	}
+	found := `coalesce(` + strings.Join(append(first, `0`), `, `) + `)`
+	if by.acrossClasses {
+		for i := range first {
+			first[i] = fmt.Sprintf(`SELECT * FROM %s AS of_class`, first[i])
+		}
+		found = `coalesce((SELECT d.id FROM (` + strings.Join(first, ` UNION ALL `) + `) AS d ORDER BY ` + inTurn + ` LIMIT 1), 0)`
+	}
+	query := candidateQuery + found
+	if d.peers {
+		query = `SELECT ` + found
+	}
+	choiceQueries.Store(key, query)
 	return query
 }
 
-type pickKey struct {
-	where, order string
-	classes      int
+type choiceKey struct {
+	choice
+	classes int
+	peers   bool
 }
 
-var pickQueries sync.Map // by pickKey
+var choiceQueries sync.Map // by choiceKey
 
 // load fills in what the notifier needs to know, of one incident or notice, or of the many that a digest tells of.
 func (c *candidate) load(ctx context.Context, tx *txn, ask *router.Ask) error {

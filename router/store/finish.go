@@ -154,6 +154,9 @@ func finish(ctx context.Context, tx *txn, r *router.Result, receipt string, now 
 // before is a delivery as it was when an attempt at it ended.
 type before struct {
 	notifier string
+	incident int64
+	kind     router.Kind
+	key      string
 	class    router.Class
 	refused  bool // it was refused, and not told since
 	unparked int64
@@ -162,9 +165,10 @@ type before struct {
 
 // tried reads a delivery, and locks its lane: the lane comes before any delivery, which is one order of locks for all.
 func tried(ctx context.Context, tx *txn, id int64) (b before, l lane, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT d.notifier, d.class, d.was_parked = 1, d.unparked, d.receipt, `+laneColumns+`
-		FROM deliveries d JOIN lanes ON lanes.notifier = d.notifier WHERE d.id = ?`+tx.d.locking("lanes"), id).
-		Scan(append([]any{&b.notifier, &b.class, &b.refused, &b.unparked, storedJSON{&b.receipt}}, l.dests()...)...)
+	query := `SELECT d.notifier, d.incident, d.kind, d.key, d.class, d.was_parked = 1, d.unparked, d.receipt, ` +
+		laneColumns + ` FROM deliveries d JOIN lanes ON lanes.notifier = d.notifier WHERE d.id = ?` + tx.d.locking("lanes")
+	dests := []any{&b.notifier, &b.incident, &b.kind, &b.key, &b.class, &b.refused, &b.unparked, storedJSON{&b.receipt}}
+	err = tx.QueryRowContext(ctx, query, id).Scan(append(dests, l.dests()...)...)
 	if errors.Is(err, sql.ErrNoRows) { // there is a lane of every delivery that was ever claimed
 		err = router.ErrNotFound
 	}
@@ -241,7 +245,7 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, was *before, rece
 		r.Revision, now+router.CosmeticEvery.Microseconds(), now, r.Revision, now, r.Revision, string(r.State)); err != nil {
 		return false, err
 	}
-	linked, err := noteReceipt(ctx, tx, r, was.receipt, now)
+	linked, err := noteReceipt(ctx, tx, r, was, now)
 	return renewed || linked, err
 }
 

@@ -105,27 +105,19 @@ const everyTurn = 8
 // inTurn is the order in which what waits in a class is told.
 const inTurn = "d.owed_since, d.id"
 
+var (
+	mostImportant = choice{where: claimable, order: inTurn}
+	owedLongest   = choice{where: claimable, order: inTurn, acrossClasses: true}
+)
+
 // next returns the delivery whose turn it is, of a class that need not wait; nil if there is none.
 func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[router.Class]bool) (*candidate, error) {
+	by := mostImportant
+	if l.turns%everyTurn == everyTurn-1 {
+		by = owedLongest
+	}
 	now := micros(ask.Now)
-	if l.turns%everyTurn != everyTurn-1 {
-		return pick(ctx, tx, ask.Notifier, claimable, inTurn, blocked, now, now)
-	}
-	var oldest *candidate
-	for _, class := range router.Classes() { // by class, for the index: how much waits does not matter
-		others := map[router.Class]bool{}
-		for _, other := range router.Classes() {
-			others[other] = other != class || blocked[other]
-		}
-		c, err := pick(ctx, tx, ask.Notifier, claimable, inTurn, others, now, now)
-		if err != nil {
-			return nil, err
-		}
-		if c != nil && (oldest == nil || c.since < oldest.since || c.since == oldest.since && c.id < oldest.id) {
-			oldest = c
-		}
-	}
-	return oldest, nil
+	return pick(ctx, tx, ask.Notifier, by, blocked, now, now)
 }
 
 // wait makes a class of a lane wait, no shorter than it does already.

@@ -188,24 +188,15 @@ func writeOneAlreadyThere(ctx context.Context, tx *txn, o *router.Owed, now int6
 
 // noteReceipt does what a new receipt means for links. A card that has an address now is shown on the incident's open
 // pages, which says that they are renewed; a page that was closed gives up its link.
-func noteReceipt(ctx context.Context, tx *txn, r *router.Result, before router.Receipt,
-	now int64) (renewed bool, err error) {
-	addressed, closed := r.Receipt.Link != "" && r.Receipt.Link != before.Link, before.Open && !r.Receipt.Open
-	if !addressed && !closed {
-		return false, nil
-	}
-	var incident int64
-	var kind, notifier, key string
-	err = tx.QueryRowContext(ctx, `SELECT incident, kind, notifier, key FROM deliveries WHERE id = ?`,
-		r.Delivery).Scan(&incident, &kind, &notifier, &key)
+func noteReceipt(ctx context.Context, tx *txn, r *router.Result, was *before, now int64) (renewed bool, err error) {
+	addressed := r.Receipt.Link != "" && r.Receipt.Link != was.receipt.Link
+	closed := was.receipt.Open && !r.Receipt.Open
 	switch {
-	case err != nil:
-		return false, err
-	case incident == 0:
+	case was.incident == 0, !addressed && !closed:
 		return false, nil
-	case router.Kind(kind).Keyed():
-		_, err = tx.ExecContext(ctx, `UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`, incident,
-			notifier, key)
+	case was.kind.Keyed():
+		_, err = tx.ExecContext(ctx, `UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`,
+			was.incident, was.notifier, was.key)
 		return false, err
 	case !addressed:
 		return false, nil
@@ -214,7 +205,7 @@ func noteReceipt(ctx context.Context, tx *txn, r *router.Result, before router.R
 		next_at = CASE WHEN state = 'waiting' THEN next_at ELSE ? END,
 		owed_since = CASE WHEN state = 'waiting' THEN owed_since ELSE ? END,
 		class = `+classSQL("", "", "")+` WHERE incident = ? AND keyed = 1 AND state IN ('waiting', 'delivered') AND open = 1`,
-		now, now, incident)
+		now, now, was.incident)
 	return true, err
 }
 

@@ -20,12 +20,13 @@ const probeable = `d.state = 'parked' AND d.next_at > 0 AND d.next_at <= ? AND `
 	SELECT min(older.id) FROM deliveries older
 	WHERE older.state = 'waiting' AND older.target = d.target AND older.key = d.key), d.id) >= d.id`
 
+var longestParked = choice{where: probeable, order: "d.next_at, d.id"}
+
 // nextProbe returns the parked delivery that is to be tried, of a class that need not wait; nil if there is none. It is
 // asked where nothing else is due: what was refused must not hold up what the service has not heard of.
 func nextProbe(ctx context.Context, tx *txn, ask *router.Ask, blocked map[router.Class]bool) (*candidate, error) {
 	for {
-		c, err := pick(ctx, tx, ask.Notifier, probeable, "d.next_at, d.id", blocked, micros(ask.Now),
-			micros(ask.Now))
+		c, err := pick(ctx, tx, ask.Notifier, longestParked, blocked, micros(ask.Now), micros(ask.Now))
 		if err != nil || c == nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"flowbridge/router"
@@ -13,8 +14,8 @@ const mostShared = 64
 // sharedCall is a small piece of work that waits for the transaction it shares.
 type sharedCall struct {
 	ctx  context.Context
-	at   time.Time // when it was made
-	do   func(ctx context.Context, tx *txn) error
+	at   time.Time                                // when it was made
+	do   func(ctx context.Context, tx *txn) error // it may be run again
 	err  error
 	done chan struct{}
 }
@@ -85,15 +86,13 @@ func (s *Store) joinShared(first *sharedCall) []*sharedCall {
 	return calls
 }
 
+// runShared runs calls in one transaction. Where one of several fails, all are run once more, each behind a savepoint:
+// that costs a copy of each page that is written, and next to none fails.
 func (s *Store) runShared(calls []*sharedCall) {
-	err := s.inTx(context.Background(), func(tx *txn) error {
-		for _, call := range calls {
-			if err := runOne(tx, call, len(calls) > 1); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := s.inTx(context.Background(), func(tx *txn) error { return runAll(tx, calls) })
+	if errors.Is(err, errOneFailed) {
+		err = s.inTx(context.Background(), func(tx *txn) error { return runEach(tx, calls) })
+	}
 	for _, call := range calls {
 		if err != nil {
 			call.err = err
@@ -102,25 +101,45 @@ func (s *Store) runShared(calls []*sharedCall) {
 	}
 }
 
-// runOne runs a call, and takes back what it did if it fails. Its error says that the transaction is of no use any
-// more. A call is not cancelled in the middle: that would end the transaction for all.
-func runOne(tx *txn, call *sharedCall, several bool) error {
-	ctx := context.WithoutCancel(call.ctx)
-	if call.err = call.ctx.Err(); call.err != nil {
-		return nil
-	}
-	if !several {
-		call.err = call.do(ctx, tx)
+var errOneFailed = errors.New("one of several calls failed")
+
+// runAll runs calls that all succeed, or a single one.
+func runAll(tx *txn, calls []*sharedCall) error {
+	for _, call := range calls {
+		if call.run(tx); call.err == nil {
+			continue
+		}
+		if len(calls) > 1 {
+			return errOneFailed
+		}
 		return call.err
 	}
-	if _, err := tx.ExecContext(ctx, `SAVEPOINT one`); err != nil {
-		return err
-	}
-	if call.err = call.do(ctx, tx); call.err != nil {
-		if _, err := tx.ExecContext(ctx, `ROLLBACK TO one`); err != nil {
+	return nil
+}
+
+// runEach takes back what a call did that fails. Its error says that the transaction is of no use any more.
+func runEach(tx *txn, calls []*sharedCall) error {
+	for _, call := range calls {
+		ctx := context.WithoutCancel(call.ctx)
+		if _, err := tx.ExecContext(ctx, `SAVEPOINT one`); err != nil {
+			return err
+		}
+		if call.run(tx); call.err != nil {
+			if _, err := tx.ExecContext(ctx, `ROLLBACK TO one`); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, `RELEASE one`); err != nil {
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, `RELEASE one`)
-	return err
+	return nil
+}
+
+// run does what the call is for, unless its context has ended. It is not cancelled in the middle: that would end the
+// transaction for all.
+func (c *sharedCall) run(tx *txn) {
+	if c.err = c.ctx.Err(); c.err == nil {
+		c.err = c.do(context.WithoutCancel(c.ctx), tx)
+	}
 }
