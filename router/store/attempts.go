@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
@@ -46,30 +45,17 @@ func encodeAttempt(r *router.Result) (*attemptRow, error) {
 	return row, err
 }
 
-const attemptInsert = `INSERT INTO attempts (delivery, n, revision, at, took, result, status, error, claim,
-	told_by, exchange) `
-
-// addAttemptQuery numbers an attempt after the last one, unless that was made under the same claim.
-const addAttemptQuery = attemptInsert + `SELECT CAST(? AS BIGINT), coalesce(last.n, 0) + 1, ` + integer + `, ` + integer +
-	`, ` + integer + `, CAST(? AS TEXT), ` + integer + `, CAST(? AS TEXT), CAST(? AS TEXT), ` + integer + `, ?
-	FROM (SELECT 1 AS one) AS one
-		LEFT JOIN (SELECT n, claim FROM attempts WHERE delivery = ? ORDER BY n DESC LIMIT 1) AS last ON true
-	WHERE last.claim IS NULL OR last.claim <> ? RETURNING n`
-
-// write keeps the attempt, once for its claim: Finish may be repeated.
-func (a *attemptRow) write(ctx context.Context, tx *txn) error {
+// write keeps the attempt, as the nth that was made.
+func (a *attemptRow) write(ctx context.Context, tx *txn, n int64) error {
+	const insert = `INSERT INTO attempts (delivery, n, revision, at, took, result, status, error, claim,
+		told_by, exchange) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	first := a.deliveries[0]
-	var n int64
-	args := slices.Delete(a.args(first, 0, 0, a.exchange), 1, 2)
-	switch err := tx.QueryRowContext(ctx, addAttemptQuery, append(args, first, a.claim)...).Scan(&n); {
-	case errors.Is(err, sql.ErrNoRows): // it is there
-		return nil
-	case err != nil:
+	if err := tx.later(ctx, doing(insert, a.args(first, n, 0, a.exchange)...)); err != nil {
 		return err
 	}
 	if n > mostAttempts {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM attempts WHERE delivery = ? AND n > ? AND n <= ?`,
-			first, firstAttempts, n-mostAttempts+firstAttempts); err != nil {
+		if err := tx.later(ctx, doing(`DELETE FROM attempts WHERE delivery = ? AND n > ? AND n <= ?`,
+			first, firstAttempts, n-mostAttempts+firstAttempts)); err != nil {
 			return err
 		}
 	}
@@ -89,8 +75,7 @@ func (a *attemptRow) write(ctx context.Context, tx *txn) error {
 	for _, one := range had {
 		last[one[0]] = one[1]
 	}
-	const values = `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	return each(ctx, tx, a.deliveries[1:], attemptInsert+values, func(delivery int64) ([]any, error) {
+	return each(ctx, tx, a.deliveries[1:], insert, func(delivery int64) ([]any, error) {
 		return a.args(delivery, last[delivery]+1, first, []byte{}), nil
 	})
 }

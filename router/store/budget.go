@@ -30,7 +30,7 @@ func spend(ctx context.Context, tx *txn, now time.Time, charges []router.Charge,
 	for _, c := range charges {
 		after, _ := pay(fromMicros(budgets[c.Budget]), now, c)
 		budgets[c.Budget] = micros(after)
-		if err := tx.later(ctx, `UPDATE budgets SET paid = ? WHERE name = ?`, micros(after), c.Budget); err != nil {
+		if err := tx.later(ctx, doing(`UPDATE budgets SET paid = ? WHERE name = ?`, micros(after), c.Budget)); err != nil {
 			return wait, false, err
 		}
 	}

@@ -302,11 +302,11 @@ func (c *candidate) take(ctx context.Context, tx *txn, ask *router.Ask) error {
 	if c.n.Digest != nil {
 		return c.takeDigest(ctx, tx, until)
 	}
-	return tx.later(ctx,
+	return tx.later(ctx, doing(
 		`UPDATE deliveries SET claimed_until = ?, claim = ?, attempts = attempts + 1, may_exist = 1, cosmetic = 1,
 		tried_since = CASE WHEN open = 1 AND told_open = 0 AND (attempts = 0 OR may_exist = 0) THEN ? ELSE tried_since END
 		WHERE id = ?`,
-		until, c.n.Claim, micros(ask.Now), c.n.Delivery)
+		until, c.n.Claim, micros(ask.Now), c.n.Delivery))
 }
 
 // extendQuery finds a claim among those of its notifier: a digest has many deliveries, and in a storm every channel has
@@ -335,10 +335,17 @@ func (s *Store) Extend(ctx context.Context, delivery int64, claim string, until 
 // stillOurs says what it means that a statement which names a claim found nothing.
 func stillOurs(r sql.Result, delivery int64) error {
 	n, err := r.RowsAffected()
-	if err == nil && n == 0 {
-		return fmt.Errorf("%w: delivery %d is in other hands", router.ErrConflict, delivery)
+	if err == nil {
+		err = ours(n, delivery)
 	}
 	return err
+}
+
+func ours(rows, delivery int64) error {
+	if rows == 0 {
+		return fmt.Errorf("%w: delivery %d is in other hands", router.ErrConflict, delivery)
+	}
+	return nil
 }
 
 func loadNotice(ctx context.Context, tx *txn, n *router.Notification, event int64) error {
@@ -349,24 +356,68 @@ func loadNotice(ctx context.Context, tx *txn, n *router.Notification, event int6
 	return json.Unmarshal(body, &n.Notice)
 }
 
-// loadIncident fills in the newest state of an incident and what is around it.
+// loadIncident fills in the newest state of an incident and what is around it: its alerts, and the active ones of its
+// flow beside them; its timeline; where else people find it, and who else was refused and not told since.
 func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number int64) error {
-	found, err := incidents(ctx, tx, `number = ?`, number)
-	if err != nil || len(found) == 0 {
-		return errors.Join(err, fmt.Errorf("read %s: %d rows", router.IncidentName(number), len(found)))
+	var found []router.Incident
+	var around []router.FlowAlert
+	var others []other
+	err := tx.later(ctx,
+		reading(&found, readIncidents+`number = ?`, []any{number}, scanIncident),
+		reading(&around, readAlerts+aroundIncident, []any{number, number, number}, scanAlert),
+		reading(&n.Timeline, timelineQuery, []any{number, n.Receipt.Told, router.MaxTimeline}, scanEntry),
+		reading(&others, othersQuery, []any{number, n.Delivery}, scanOther))
+	if err == nil {
+		err = tx.flush(ctx)
+	}
+	if err == nil && len(found) == 0 {
+		err = errors.New("it is not there")
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", router.IncidentName(number), err)
 	}
 	n.Incident = &found[0]
-	if err := loadAlerts(ctx, tx, n); err != nil {
-		return err
+	for _, a := range router.WorstFirst(onlyAlerts(around)) {
+		if a.Incident == number {
+			n.Alerts = append(n.Alerts, a)
+		} else {
+			n.Also = append(n.Also, a)
+		}
 	}
-	if n.Timeline, err = timeline(ctx, tx, number, n.Receipt.Told, router.MaxTimeline); err != nil {
-		return err
+	for _, o := range others {
+		if o.Link != "" {
+			n.Related = append(n.Related, o.Related)
+		}
+		if o.refused {
+			n.Problems = append(n.Problems, router.Problem{Notifier: o.Related.Notifier, Error: o.Error})
+		}
 	}
-	if err := loadOthers(ctx, tx, n); err != nil || len(n.Left()) == 0 {
-		return err
+	if len(n.Left()) > 0 {
+		n.Taken, err = takenKeys(ctx, tx, n)
 	}
-	n.Taken, err = takenKeys(ctx, tx, n)
 	return err
+}
+
+// aroundIncident is the condition for the alerts of an incident, and the active ones of its flow.
+const aroundIncident = `incident = ? OR waba = (SELECT waba FROM incidents WHERE number = ?)
+	AND flow = (SELECT flow FROM incidents WHERE number = ?) AND active = 1`
+
+const othersQuery = `SELECT notifier, kind, receipt, was_parked = 1, last_error FROM deliveries
+	WHERE incident = ? AND id <> ? ORDER BY notifier`
+
+// other is another delivery of an incident. It counts among the problems if it was refused and not told since: parked,
+// or under way again.
+type other struct {
+	router.Related
+	router.Problem
+	refused bool
+}
+
+func scanOther(row scanner) (o other, err error) {
+	var receipt router.Receipt
+	err = row.Scan(&o.Related.Notifier, &o.Kind, storedJSON{&receipt}, &o.refused, &o.Error)
+	o.Link = receipt.Link
+	return o, err
 }
 
 // takenKeys returns the keys among those that may be left of a lost database under which another incident has a page.
@@ -381,59 +432,4 @@ func takenKeys(ctx context.Context, tx *txn, n *router.Notification) ([]string, 
 func takenQuery(keys int) string {
 	return `SELECT key FROM deliveries WHERE keyed = 1 AND incident <> ? AND open = 1 AND key IN (?` +
 		strings.Repeat(", ?", keys-1) + `) GROUP BY key`
-}
-
-// worstFirst sorts alerts that were read, or says that they were not.
-func worstFirst(found []router.Alert, err error) ([]router.Alert, error) {
-	if err != nil {
-		return nil, fmt.Errorf("read alerts: %w", err)
-	}
-	return router.WorstFirst(found), nil
-}
-
-// loadAlerts fills in the alerts of an incident, and the active ones of its flow beside them.
-func loadAlerts(ctx context.Context, tx *txn, n *router.Notification) error {
-	found, err := worstFirst(alerts(ctx, tx, `incident = ? OR waba = ? AND flow = ? AND active = 1`, n.Incident.Number,
-		n.Incident.WABA, n.Incident.Flow))
-	if err != nil {
-		return err
-	}
-	for _, a := range found {
-		if a.Incident == n.Incident.Number {
-			n.Alerts = append(n.Alerts, a)
-		} else {
-			n.Also = append(n.Also, a)
-		}
-	}
-	return nil
-}
-
-// loadOthers fills in where else people find an incident, and who else was refused and not told since: parked, or
-// under way again.
-func loadOthers(ctx context.Context, tx *txn, n *router.Notification) error {
-	const query = `SELECT notifier, kind, receipt, was_parked = 1, last_error FROM deliveries
-		WHERE incident = ? AND id <> ? ORDER BY notifier`
-	type other struct {
-		router.Related
-		router.Problem
-		refused bool
-	}
-	others, err := all(ctx, tx, query, []any{n.Incident.Number, n.Delivery}, func(row scanner) (o other, err error) {
-		var receipt router.Receipt
-		err = row.Scan(&o.Related.Notifier, &o.Kind, storedJSON{&receipt}, &o.refused, &o.Error)
-		o.Link = receipt.Link
-		return o, err
-	})
-	if err != nil {
-		return fmt.Errorf("read other deliveries: %w", err)
-	}
-	for _, o := range others {
-		if o.Link != "" {
-			n.Related = append(n.Related, o.Related)
-		}
-		if o.refused {
-			n.Problems = append(n.Problems, router.Problem{Notifier: o.Related.Notifier, Error: o.Error})
-		}
-	}
-	return nil
 }

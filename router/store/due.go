@@ -367,15 +367,12 @@ const (
 		WHERE o.incident = (SELECT incident FROM deliveries WHERE id = ?) AND o.incident <> 0 AND o.notifier <> ?`
 )
 
-// othersDue returns the other notifiers for which something may be due once an attempt has ended: what went after it
+// othersDue adds the other notifiers for which something may be due once an attempt has ended: what went after it
 // under another name, and what else tells of the incident where that was renewed.
-func othersDue(ctx context.Context, tx *txn, id int64, notifier string, renewed bool) ([]string, error) {
-	names, err := all(ctx, tx, sameLineQuery, []any{id, id, notifier}, scanText)
-	if err == nil && renewed {
-		var more []string
-		more, err = all(ctx, tx, sameIncidentQuery, []any{id, notifier}, scanText)
-		names = append(names, more...)
+func othersDue(ctx context.Context, tx *txn, id int64, notifier string, renewed bool, others *[]string) error {
+	due := []statement{reading(others, sameLineQuery, []any{id, id, notifier}, scanText)}
+	if renewed {
+		due = append(due, reading(others, sameIncidentQuery, []any{id, notifier}, scanText))
 	}
-	slices.Sort(names)
-	return slices.Compact(names), err
+	return tx.later(ctx, due...)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"flowbridge/router"
 )
@@ -27,20 +28,20 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	var f finished
 	over := (r.State == router.DeliveryDelivered || r.State == router.DeliveryCancelled) && r.Digest == nil
 	err = s.inShared(ctx, func(ctx context.Context, tx *txn) (err error) {
-		if f, err = finish(ctx, tx, &r, string(receipt), now); err == nil && made != nil {
-			err = made.write(ctx, tx)
+		f = finished{}
+		if err := f.finish(ctx, tx, &r, string(receipt), made, now); err != nil || !over {
+			return err
 		}
-		if err == nil && over {
-			f.version = s.agenda.slot(f.notifier).version
-			f.next, err = leaves(ctx, tx, f.notifier, now)
-		}
-		return err
+		f.version = s.agenda.slot(f.notifier).version
+		return tx.later(ctx, reading(&f.left, leavesQuery, []any{f.notifier, f.notifier, now, f.notifier}, scanLeft))
 	})
 	if err != nil {
 		return fmt.Errorf("finish delivery: %w", err)
 	}
+	slices.Sort(f.others)
+	f.others = slices.Compact(f.others)
 	if over {
-		s.agenda.finished(f.notifier, f.version, f.next, now)
+		s.agenda.finished(f.notifier, f.version, f.next(now), now)
 	} else {
 		s.agenda.changed(f.notifier)
 	}
@@ -69,8 +70,32 @@ type finished struct {
 	others   []string // notifiers to which something may be due now
 	parked   bool     // the delivery needs a person, and the fallback is to be told
 
-	version uint64 // of the agenda, when next was read
-	next    int64  // microseconds: when something else may be due to the notifier, 0 where nothing waits
+	version uint64 // of the agenda, when left was read
+	left    []left // of each class
+}
+
+// left is what else waits for a notifier in a class.
+type left struct {
+	until int64  // microseconds: the class waits, 0 where it does not
+	first *int64 // microseconds: when something in it may be tried, nil where nothing waits
+}
+
+func scanLeft(row scanner) (l left, err error) {
+	err = row.Scan(&l.until, &l.first)
+	return l, err
+}
+
+// next returns when something else may be due to the notifier, 0 where nothing waits, and nothing is to be probed.
+func (f *finished) next(now int64) (next int64) {
+	for _, l := range f.left {
+		if l.first == nil {
+			continue
+		}
+		if at := max(l.until, *l.first, now); next == 0 || at < next {
+			next = at
+		}
+	}
+	return next
 }
 
 // leavesQuery finds when what else waits for a notifier may be tried: until when each class waits, 0 where it does not,
@@ -85,45 +110,24 @@ var leavesQuery = fmt.Sprintf(`SELECT coalesce(w.until, 0), (SELECT CASE WHEN co
 // mostLeft bounds what leavesQuery looks at in a class.
 const mostLeft = 8
 
-// leaves returns when something else may be due to a notifier, 0 where nothing waits, and nothing is to be probed.
-func leaves(ctx context.Context, tx *txn, notifier string, now int64) (next int64, err error) {
-	type left struct {
-		until int64
-		first *int64
-	}
-	classes, err := all(ctx, tx, leavesQuery, []any{notifier, notifier, now, notifier},
-		func(row scanner) (l left, err error) {
-			err = row.Scan(&l.until, &l.first)
-			return l, err
-		})
-	for _, l := range classes {
-		if l.first == nil {
-			continue
-		}
-		if at := max(l.until, *l.first, now); next == 0 || at < next {
-			next = at
-		}
-	}
-	return next, err
-}
-
 // finish does so in a transaction.
-func finish(ctx context.Context, tx *txn, r *router.Result, receipt string, now int64) (f finished, err error) {
-	was, l, err := tried(ctx, tx, r.Delivery)
+func (f *finished) finish(ctx context.Context, tx *txn, r *router.Result, receipt string, made *attemptRow,
+	now int64) error {
+	was, l, err := tried(ctx, tx, r)
 	if err != nil {
-		return f, err
+		return err
 	}
 	f.notifier = was.notifier
 	settled := l.after(r, was.refused)
 	if err := lockFinished(ctx, tx, r, &was, l.down() && !settled.down(), now); err != nil {
-		return f, err
+		return err
 	}
 	if err := settleLane(ctx, tx, f.notifier, l, settled, now); err != nil {
-		return f, err
+		return err
 	}
 	if r.Interrupted && micros(r.NextAt) > now { // the service is busy: what else is like it can wait as well
 		if err := wait(ctx, tx, f.notifier, was.class, r.NextAt, now); err != nil {
-			return f, err
+			return err
 		}
 	}
 	if r.Digest != nil {
@@ -131,14 +135,17 @@ func finish(ctx context.Context, tx *txn, r *router.Result, receipt string, now 
 	} else {
 		f.renewed, err = finishOne(ctx, tx, r, &was, receipt, now)
 	}
+	if err == nil && made != nil && !was.kept {
+		err = made.write(ctx, tx, was.attempts+1)
+	}
 	if err == nil {
-		f.others, err = othersDue(ctx, tx, r.Delivery, f.notifier, f.renewed)
+		err = othersDue(ctx, tx, r.Delivery, f.notifier, f.renewed, &f.others)
 	}
 	if err != nil || r.Event == nil {
-		return f, err
+		return err
 	}
 	if f.parked, err = isParked(ctx, tx, r.Delivery); err != nil || !f.parked {
-		return f, err
+		return err
 	}
 	event := *r.Event
 	if was.unparked > 0 { // what was told of it before was another matter
@@ -146,9 +153,9 @@ func finish(ctx context.Context, tx *txn, r *router.Result, receipt string, now 
 	}
 	row, err := encodeEvent(&event)
 	if err != nil {
-		return f, err
+		return err
 	}
-	return f, insertEvent(ctx, tx, row)
+	return insertEvent(ctx, tx, row)
 }
 
 // before is a delivery as it was when an attempt at it ended.
@@ -161,14 +168,19 @@ type before struct {
 	refused  bool // it was refused, and not told since
 	unparked int64
 	receipt  router.Receipt
+	attempts int64 // number of the last attempt that is kept, 0 for none
+	kept     bool  // and that was under the same claim: this is a repeat
 }
 
 // tried reads a delivery, and locks its lane: the lane comes before any delivery, which is one order of locks for all.
-func tried(ctx context.Context, tx *txn, id int64) (b before, l lane, err error) {
-	query := `SELECT d.notifier, d.incident, d.kind, d.key, d.class, d.was_parked = 1, d.unparked, d.receipt, ` +
-		laneColumns + ` FROM deliveries d JOIN lanes ON lanes.notifier = d.notifier WHERE d.id = ?` + tx.d.locking("lanes")
-	dests := []any{&b.notifier, &b.incident, &b.kind, &b.key, &b.class, &b.refused, &b.unparked, storedJSON{&b.receipt}}
-	err = tx.QueryRowContext(ctx, query, id).Scan(append(dests, l.dests()...)...)
+func tried(ctx context.Context, tx *txn, r *router.Result) (b before, l lane, err error) {
+	query := `SELECT d.notifier, d.incident, d.kind, d.key, d.class, d.was_parked = 1, d.unparked, d.receipt,
+		coalesce((SELECT n FROM attempts WHERE delivery = d.id ORDER BY n DESC LIMIT 1), 0),
+		coalesce((SELECT claim FROM attempts WHERE delivery = d.id ORDER BY n DESC LIMIT 1), '') = ?, ` + laneColumns + `
+		FROM deliveries d JOIN lanes ON lanes.notifier = d.notifier WHERE d.id = ?` + tx.d.locking("lanes")
+	dests := []any{&b.notifier, &b.incident, &b.kind, &b.key, &b.class, &b.refused, &b.unparked, storedJSON{&b.receipt},
+		&b.attempts, &b.kept}
+	err = tx.QueryRowContext(ctx, query, r.Claim, r.Delivery).Scan(append(dests, l.dests()...)...)
 	if errors.Is(err, sql.ErrNoRows) { // there is a lane of every delivery that was ever claimed
 		err = router.ErrNotFound
 	}
@@ -204,13 +216,11 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, was *before, rece
 	finish := func(set string, args ...any) error {
 		first := []any{now, receipt, int64(told), toInt(r.Receipt.Open), int64(r.Receipt.Severity)}
 		first = append(first, classAfterArgs(told, r.Receipt.Open, r.Receipt.Severity)...)
-		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET claimed_until = 0, updated_at = ?, receipt = ?, told = ?,
+		update := doing(`UPDATE deliveries SET claimed_until = 0, updated_at = ?, receipt = ?, told = ?,
 			told_open = ?, told_severity = ?, class = `+classAfter+`, `+set+` WHERE id = ? AND claim = ?`,
 			append(append(first, args...), r.Delivery, r.Claim)...)
-		if err != nil {
-			return err
-		}
-		return stillOurs(done, r.Delivery)
+		update.affected = func(rows int64) error { return ours(rows, r.Delivery) }
+		return tx.later(ctx, update)
 	}
 	switch {
 	case r.Interrupted && micros(r.NextAt) > now: // the service named a time: the attempt does not count

@@ -282,14 +282,15 @@ func writeAlerts(ctx context.Context, tx *txn, b router.Batch) error {
 // alerts reads alerts by a condition.
 func alerts(ctx context.Context, q querier, where string, args ...any) ([]router.Alert, error) {
 	found, err := flowAlerts(ctx, q, where, args...)
-	if len(found) == 0 {
-		return nil, err
+	return onlyAlerts(found), err
+}
+
+// onlyAlerts leaves out whose flow they are of.
+func onlyAlerts(of []router.FlowAlert) (alerts []router.Alert) {
+	for i := range of {
+		alerts = append(alerts, of[i].Alert)
 	}
-	out := make([]router.Alert, len(found))
-	for i := range found {
-		out[i] = found[i].Alert
-	}
-	return out, err
+	return alerts
 }
 
 // flowAlerts reads alerts, each with its flow, by a condition.
@@ -401,12 +402,14 @@ func (d *incidentDetails) fill(i *router.Incident) {
 
 // incidents reads incidents by a condition.
 func incidents(ctx context.Context, q querier, where string, args ...any) ([]router.Incident, error) {
-	return all(ctx, q, readIncidents+where, args, func(row scanner) (i router.Incident, err error) {
-		var d incidentDetails
-		err = row.Scan(incidentColumns(&i, &d).dests()...)
-		d.fill(&i)
-		return i, err
-	})
+	return all(ctx, q, readIncidents+where, args, scanIncident)
+}
+
+func scanIncident(row scanner) (i router.Incident, err error) {
+	var d incidentDetails
+	err = row.Scan(incidentColumns(&i, &d).dests()...)
+	d.fill(&i)
+	return i, err
 }
 
 func writeTimeline(ctx context.Context, tx *txn, b router.Batch) error {
@@ -418,10 +421,11 @@ func writeTimeline(ctx context.Context, tx *txn, b router.Batch) error {
 
 // timeline reads the newest entries of an incident after a position, oldest first.
 func timeline(ctx context.Context, q querier, incident, after int64, limit int) ([]router.Entry, error) {
-	const query = `SELECT incident, n, at, recorded_at, kind, text, event FROM (
-		SELECT * FROM timeline WHERE incident = ? AND n > ? ORDER BY n DESC LIMIT ?) AS newest ORDER BY n`
-	return all(ctx, q, query, []any{incident, after, limit}, scanEntry)
+	return all(ctx, q, timelineQuery, []any{incident, after, limit}, scanEntry)
 }
+
+const timelineQuery = `SELECT incident, n, at, recorded_at, kind, text, event FROM (
+	SELECT * FROM timeline WHERE incident = ? AND n > ? ORDER BY n DESC LIMIT ?) AS newest ORDER BY n`
 
 func scanEntry(row scanner) (e router.Entry, err error) {
 	var at, recorded int64

@@ -44,9 +44,9 @@ func lockLane(ctx context.Context, tx *txn, notifier string) (l lane, err error)
 }
 
 func writeLane(ctx context.Context, tx *txn, notifier string, l lane) error {
-	return tx.later(ctx,
+	return tx.later(ctx, doing(
 		`UPDATE lanes SET turns = ?, failures = ?, failed = ?, rests = ?, refusal = ?, refusals = ? WHERE notifier = ?`,
-		l.turns, l.failures, l.failed, l.rests, l.refusal, l.refusals, notifier)
+		l.turns, l.failures, l.failed, l.rests, l.refusal, l.refusals, notifier))
 }
 
 // after returns the lane after an attempt. Failures of different deliveries in a row speak against the service;

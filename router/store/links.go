@@ -195,19 +195,21 @@ func noteReceipt(ctx context.Context, tx *txn, r *router.Result, was *before, no
 	case was.incident == 0, !addressed && !closed:
 		return false, nil
 	case was.kind.Keyed():
-		_, err = tx.ExecContext(ctx, `UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`,
-			was.incident, was.notifier, was.key)
-		return false, err
+		return false, tx.later(ctx, doing(`UPDATE links SET stale = 1 WHERE incident = ? AND notifier = ? AND key = ?`,
+			was.incident, was.notifier, was.key))
 	case !addressed:
 		return false, nil
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE deliveries SET owed = owed + 1, state = 'waiting', cosmetic = 0,
-		next_at = CASE WHEN state = 'waiting' THEN next_at ELSE ? END,
-		owed_since = CASE WHEN state = 'waiting' THEN owed_since ELSE ? END,
-		class = `+classSQL("", "", "")+` WHERE incident = ? AND keyed = 1 AND state IN ('waiting', 'delivered') AND open = 1`,
-		now, now, was.incident)
-	return true, err
+	return true, tx.later(ctx, doing(renewPagesQuery, now, now, was.incident))
 }
+
+// renewPagesQuery renews the open pages of an incident. The sums leave PostgreSQL one way to find them: an index of all
+// open pages may look as good, and was gone through from one end to the other for each (2.4 ms among 2,000).
+var renewPagesQuery = `UPDATE deliveries SET owed = owed + 1, state = 'waiting', cosmetic = 0,
+	next_at = CASE WHEN state = 'waiting' THEN next_at ELSE ? END,
+	owed_since = CASE WHEN state = 'waiting' THEN owed_since ELSE ? END,
+	class = ` + classSQL("", "", "") + `
+	WHERE incident = ? AND keyed + 0 = 1 AND open + 0 = 1 AND state IN ('waiting', 'delivered')`
 
 // Postpone keeps what a service said until its incident was looked up. A repeat is dropped; router.ErrBusy says that
 // too much waits already.

@@ -458,3 +458,11 @@ func (s *Store) Counts(ctx context.Context) (c router.Counts, err error) {
 	}
 	return c, nil
 }
+
+// worstFirst sorts alerts that were read, or says that they were not.
+func worstFirst(found []router.Alert, err error) ([]router.Alert, error) {
+	if err != nil {
+		return nil, fmt.Errorf("read alerts: %w", err)
+	}
+	return router.WorstFirst(found), nil
+}

@@ -41,8 +41,9 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 		extendQuery(s.d):            "SEARCH deliveries USING INDEX deliveries_claimed (notifier=? AND claimed_until>?)",
 		longestParked.query(s.d, 2): "SEARCH d USING INDEX deliveries_probes",
 		`SELECT (` + replacing + `) FROM deliveries d WHERE d.id = ?`: "SEARCH n USING INDEX deliveries_key",
-		oldIncidents:   "SEARCH i USING INDEX incidents_resolved",
-		refreshedQuery: "SCAN timeline USING COVERING INDEX timeline_refreshed",
+		readAlerts + aroundIncident:                                   "SEARCH alerts USING INDEX sqlite_autoindex_alerts_1 (waba=? AND flow=?)",
+		oldIncidents:                                                  "SEARCH i USING INDEX incidents_resolved",
+		refreshedQuery:                                                "SCAN timeline USING COVERING INDEX timeline_refreshed",
 	} {
 		plan, err := all(context.Background(), s.read, "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?")),
 			func(row scanner) (step string, err error) {
@@ -213,6 +214,8 @@ func TestPostgresHasOneWayToWhatWaits(t *testing.T) {
 		claimed = "deliveries_claimed: notifier claimed_until"
 		owed    = "deliveries_incident_event_notifier_key: incident event notifier"
 		parked  = "deliveries_parked:" // all that needs a person, which is little
+
+		ofIncident = "deliveries_incident_event_notifier_key: incident"
 	)
 	known, _ := s.d.standing(4)
 	queries := []struct {
@@ -238,7 +241,11 @@ func TestPostgresHasOneWayToWhatWaits(t *testing.T) {
 		{"extend", extendQuery(s.d), []string{byID, claimed}},
 		{"leaves", leavesQuery, []string{byTurn, "deliveries_probes: notifier", parked}},
 		{"line", sameLineQuery, []string{byID, line}},
-		{"incident", sameIncidentQuery, []string{byID, "deliveries_incident_event_notifier_key: incident"}},
+		{"incident", sameIncidentQuery, []string{byID, ofIncident}},
+		{"others", othersQuery, []string{ofIncident}},
+		{"pages", renewPagesQuery, []string{ofIncident}},
+		{"around", readAlerts + aroundIncident, []string{"alerts_pkey: waba flow", "alerts_incident: incident",
+			"incidents_pkey: number"}},
 	}
 	const ofIncidents = `INSERT INTO incidents (number, key, waba, flow, event, state, severity, peak, rule, events, revision,
 		entries, opened_at, resolved_at, resolved_by, acknowledged_at, acknowledged_by, wake_at, details)

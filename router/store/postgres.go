@@ -152,17 +152,31 @@ func beginPostgres(ctx context.Context, conn *sql.Conn) (begun, error) { return 
 
 // sendAll sends a statement for every row in one round trip.
 func sendAll(ctx context.Context, tx *txn, query string, rows [][]any) error {
-	statements := make([]statement, len(rows))
-	for i, row := range rows {
-		statements[i] = statement{query, row}
+	for _, row := range rows {
+		if err := tx.later(ctx, doing(query, row...)); err != nil {
+			return err
+		}
 	}
-	return sendTogether(ctx, tx, statements)
+	return tx.flush(ctx)
 }
 
 func sendTogether(ctx context.Context, tx *txn, statements []statement) error {
 	batch := &pgx.Batch{}
 	for _, s := range statements {
-		batch.Queue(tx.d.rebind(s.query), tx.d.clean(s.args)...)
+		queued := batch.Queue(tx.d.rebind(s.query), tx.d.clean(s.args)...)
+		switch {
+		case s.row != nil:
+			queued.Query(func(rows pgx.Rows) error {
+				for rows.Next() {
+					if err := s.row(rows); err != nil {
+						return err
+					}
+				}
+				return rows.Err()
+			})
+		case s.affected != nil:
+			queued.Exec(func(done pgconn.CommandTag) error { return s.affected(done.RowsAffected()) })
+		}
 	}
 	return tx.conn.Raw(func(driver any) error {
 		return driver.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close()

@@ -28,9 +28,10 @@ type session struct {
 
 type txn struct {
 	begun
-	d    *dialect
-	conn *sql.Conn   // that it runs on
-	late []statement // that were put off
+	d     *dialect
+	conn  *sql.Conn   // that it runs on
+	late  []statement // that were put off
+	fault error       // of such a one: nothing of the transaction is of use
 
 	polite bool      // it lets others have the processor now and then
 	since  time.Time // when it did last
@@ -46,9 +47,27 @@ type begun interface {
 	Rollback() error
 }
 
+// statement is one that can share a round trip with others: see txn.later.
 type statement struct {
 	query string
 	args  []any
+
+	row      func(scanner) error    // takes each row of its answer; nil: it has none
+	affected func(rows int64) error // takes how many rows it changed; nil: that does not matter
+}
+
+// doing is a statement that answers nothing.
+func doing(query string, args ...any) statement { return statement{query: query, args: args} }
+
+// reading is one whose answer is added to rows.
+func reading[T any](rows *[]T, query string, args []any, scan func(scanner) (T, error)) statement {
+	return statement{query: query, args: args, row: func(row scanner) error {
+		v, err := scan(row)
+		if err == nil {
+			*rows = append(*rows, v)
+		}
+		return err
+	}}
 }
 
 // querier is any of them.
@@ -99,35 +118,63 @@ func (t *txn) next(ctx context.Context) context.Context {
 }
 
 func (t *txn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := t.flush(ctx); err != nil {
+		return nil, err
+	}
 	return t.begun.QueryContext(t.next(ctx), t.d.rebind(query), t.d.clean(args)...)
 }
 
+// QueryRowContext cannot say that what was put off has failed: the next call says so, at the latest at the end.
 func (t *txn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	_ = t.flush(ctx)
 	return t.begun.QueryRowContext(t.next(ctx), t.d.rebind(query), t.d.clean(args)...)
 }
 
 func (t *txn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := t.flush(ctx); err != nil {
+		return nil, err
+	}
 	return t.begun.ExecContext(t.next(ctx), t.d.rebind(query), t.d.clean(args)...)
 }
 
-// later puts a statement off until flush, or the end of the transaction, where each is a round trip: there they share
-// one.
-func (t *txn) later(ctx context.Context, query string, args ...any) error {
-	if t.d.together == nil {
-		_, err := t.ExecContext(ctx, query, args...)
-		return err
+// later does statements where that is no round trip. Elsewhere it puts them off until the next one that is not put off,
+// flush or the end of the transaction, and they share one.
+func (t *txn) later(ctx context.Context, statements ...statement) error {
+	if t.d.together != nil {
+		t.late = append(t.late, statements...)
+		return nil
 	}
-	t.late = append(t.late, statement{query, args})
+	for i := range statements {
+		if err := t.do(ctx, &statements[i]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// flush runs what was put off.
+func (t *txn) do(ctx context.Context, s *statement) error {
+	if s.row != nil {
+		_, err := all(ctx, t, s.query, s.args, func(row scanner) (struct{}, error) { return struct{}{}, s.row(row) })
+		return err
+	}
+	done, err := t.ExecContext(ctx, s.query, s.args...)
+	if err != nil || s.affected == nil {
+		return err
+	}
+	rows, err := done.RowsAffected()
+	if err == nil {
+		err = s.affected(rows)
+	}
+	return err
+}
+
+// flush does what was put off.
 func (t *txn) flush(ctx context.Context) error {
 	late := t.late
-	if t.late = nil; len(late) == 0 {
-		return nil
+	if t.late = nil; len(late) > 0 && t.fault == nil {
+		t.fault = t.d.together(ctx, t, late)
 	}
-	return t.d.together(ctx, t, late)
+	return t.fault
 }
 
 // inTx runs f in a transaction of the writer; again if it was undone for the sake of another one, or with its session.
