@@ -87,30 +87,28 @@ func (b *recordedBody) Close() error {
 // requestText returns the body of a request, or its query where it has none, a form as JSON.
 func requestText(req *http.Request) (text string, cut bool) {
 	const most = 8 * (router.MaxRequest + router.CutMargin) // a form is longer than what it says
-	var raw []byte
-	switch {
-	case req.Body == nil || req.Body == http.NoBody:
-		raw = []byte(req.URL.RawQuery)
-	case req.GetBody == nil:
+	if req.Body == nil || req.Body == http.NoBody {
+		return formText(req.URL.RawQuery), false
+	}
+	if req.GetBody == nil {
 		return "", true
-	default:
-		body, err := req.GetBody()
-		if err != nil {
-			return "", true
-		}
-		defer body.Close()
-		if raw, err = io.ReadAll(io.LimitReader(body, most+1)); err != nil {
-			return "", true
-		}
-		if cut = len(raw) > most; cut {
-			raw = raw[:most]
-		}
 	}
-	if req.Body == nil || req.Body == http.NoBody || strings.HasPrefix(req.Header.Get("Content-Type"),
-		"application/x-www-form-urlencoded") {
-		return formText(string(raw)), cut
+	body, err := req.GetBody()
+	if err != nil {
+		return "", true
 	}
-	return string(raw), cut
+	defer body.Close()
+	var raw bytes.Buffer
+	raw.Grow(int(min(max(req.ContentLength, 0), most)) + bytes.MinRead)
+	n, err := raw.ReadFrom(io.LimitReader(body, most+1))
+	if err != nil {
+		return "", true
+	}
+	text, cut = string(raw.Bytes()[:min(n, most)]), n > most
+	if strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		return formText(text), cut
+	}
+	return text, cut
 }
 
 // formText writes a form as a JSON object, sorted by the names of its fields; what is JSON already stays so. Fields
@@ -126,31 +124,27 @@ func formText(form string) string {
 	}
 	slices.Sort(names)
 	var out bytes.Buffer
+	out.Grow(len(form))
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	quoted := func(text string) {
+		_ = enc.Encode(text) // a text can be written
+		out.Truncate(out.Len() - 1)
+	}
 	for i, name := range names {
-		out.WriteString(map[bool]string{true: "{", false: ","}[i == 0])
-		quoted(&out, name)
+		out.WriteByte("{,"[min(i, 1)])
+		quoted(name)
 		out.WriteByte(':')
 		value := values.Get(name)
 		switch {
 		case name == "token":
-			quoted(&out, router.Secret(value).String())
-		case strings.HasPrefix(value, "{") || strings.HasPrefix(value, "["):
-			if json.Valid([]byte(value)) {
-				out.WriteString(value)
-				continue
-			}
-			quoted(&out, value)
+			quoted(router.Secret(value).String())
+		case (strings.HasPrefix(value, "{") || strings.HasPrefix(value, "[")) && json.Valid([]byte(value)):
+			out.WriteString(value)
 		default:
-			quoted(&out, value)
+			quoted(value)
 		}
 	}
 	out.WriteByte('}')
 	return out.String()
-}
-
-func quoted(out *bytes.Buffer, text string) {
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(text) // a text can be written
-	out.Truncate(out.Len() - 1)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -80,7 +81,7 @@ const (
 type Exchange struct {
 	mu      sync.Mutex
 	secrets []Secret
-	hide    *strings.Replacer // for secrets; nil: to be made
+	hider   *hider // for secrets; nil: to be made
 	calls   []Call
 	more    int
 }
@@ -107,7 +108,7 @@ func (e *Exchange) Hide(secrets ...Secret) {
 	defer e.mu.Unlock()
 	for _, s := range secrets {
 		if s != "" && !containsSecret(e.secrets, s) {
-			e.secrets, e.hide = append(e.secrets, s), nil
+			e.secrets, e.hider = append(e.secrets, s), nil
 		}
 	}
 }
@@ -128,14 +129,14 @@ func (e *Exchange) Add(c Call) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.hide == nil {
-		e.hide = hider(e.secrets)
+	if e.hider == nil {
+		e.hider = newHider(e.secrets)
 	}
-	c.URL, c.Error = e.hide.Replace(c.URL), e.hide.Replace(c.Error)
+	c.URL, c.Error = e.hider.hide(c.URL), e.hider.hide(c.Error)
 	var cut bool
-	c.Request, cut = cutAt(e.hide.Replace(c.Request), MaxRequest)
+	c.Request, cut = cutAt(e.hider.hide(c.Request), MaxRequest)
 	c.RequestCut = c.RequestCut || cut
-	c.Answer, cut = cutAt(e.hide.Replace(c.Answer), MaxAnswer)
+	c.Answer, cut = cutAt(e.hider.hide(c.Answer), MaxAnswer)
 	c.AnswerCut = c.AnswerCut || cut
 	if len(e.calls) < MaxCalls {
 		e.calls = append(e.calls, c)
@@ -164,7 +165,13 @@ func cutAt(text string, most int) (string, bool) {
 }
 
 // hider puts dots in the place of secrets, however a body writes them: plain, in JSON, in a form.
-func hider(secrets []Secret) *strings.Replacer {
+type hider struct {
+	forms []string
+	dots  *strings.Replacer
+}
+
+func newHider(secrets []Secret) *hider {
+	h := &hider{}
 	var pairs []string
 	for _, s := range secrets {
 		plain := s.Reveal()
@@ -173,8 +180,19 @@ func hider(secrets []Secret) *strings.Replacer {
 			forms = append(forms, string(quoted[1:len(quoted)-1]))
 		}
 		for _, form := range forms {
-			pairs = append(pairs, form, s.String())
+			if !slices.Contains(h.forms, form) {
+				h.forms, pairs = append(h.forms, form), append(pairs, form, s.String())
+			}
 		}
 	}
-	return strings.NewReplacer(pairs...)
+	h.dots = strings.NewReplacer(pairs...)
+	return h
+}
+
+// hide returns a text without secrets. To look for them first costs little beside going through it byte by byte.
+func (h *hider) hide(text string) string {
+	if slices.ContainsFunc(h.forms, func(form string) bool { return strings.Contains(text, form) }) {
+		return h.dots.Replace(text)
+	}
+	return text
 }

@@ -266,9 +266,7 @@ func (l *lanes) wait(ctx context.Context, owed <-chan struct{}, atMost time.Dura
 			}
 			return
 		case end := <-l.ended:
-			again := l.running[end.name]
-			delete(l.running, end.name)
-			if again || end.worked {
+			if l.over(end) {
 				l.idle = false
 				return
 			}
@@ -276,6 +274,20 @@ func (l *lanes) wait(ctx context.Context, owed <-chan struct{}, atMost time.Dura
 				l.idle = true
 				timer.Reset(min(time.Until(deadline), shortest))
 			}
+		}
+	}
+}
+
+// over takes up that a lane has ended, and all others that have by now: one look is for all of them. It says whether
+// one of them is a reason to look at once.
+func (l *lanes) over(end laneEnd) (look bool) {
+	for {
+		look = look || l.running[end.name] || end.worked
+		delete(l.running, end.name)
+		select {
+		case end = <-l.ended:
+		default:
+			return look
 		}
 	}
 }

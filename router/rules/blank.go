@@ -43,9 +43,11 @@ func Digest(shown []router.RulesFile) string {
 func shownText(text string) string {
 	found, ok := writtenOut(text)
 	slices.SortFunc(found, func(a, b string) int { return len(b) - len(a) }) // one may be part of another
+	var blanks []string
 	for _, value := range found {
-		text = strings.ReplaceAll(text, value, blank)
+		blanks = append(blanks, value, blank)
 	}
+	text = strings.NewReplacer(blanks...).Replace(text)
 	text = shapes.ReplaceAllString(commented.ReplaceAllStringFunc(text, func(line string) string {
 		m := commented.FindStringSubmatch(line)
 		if reference.MatchString(m[2]) || m[2] == blank || strings.ContainsAny(m[2][:1], "*&|>") {

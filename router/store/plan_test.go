@@ -20,6 +20,7 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 	t.Parallel()
 	s := openFull(t, filepath.Join(t.TempDir(), "plan.db"))
 	known, _ := s.d.standing(2)
+	around := readAlerts + aroundIncident
 	for query, want := range map[string]string{
 		waitingQuery:                                  "SEARCH events USING INDEX events_unfolded",
 		`SELECT * FROM incidents WHERE ` + known:      "SEARCH incidents USING INDEX incidents_unresolved",
@@ -40,10 +41,10 @@ func TestWhatRunsForEveryBatchLeavesTheJournalAlone(t *testing.T) {
 		leavesQuery:                 "SEARCH deliveries USING INDEX deliveries_turn (notifier=? AND class=?)",
 		extendQuery(s.d):            "SEARCH deliveries USING INDEX deliveries_claimed (notifier=? AND claimed_until>?)",
 		longestParked.query(s.d, 2): "SEARCH d USING INDEX deliveries_probes",
-		`SELECT (` + replacing + `) FROM deliveries d WHERE d.id = ?`: "SEARCH n USING INDEX deliveries_key",
-		readAlerts + aroundIncident:                                   "SEARCH alerts USING INDEX sqlite_autoindex_alerts_1 (waba=? AND flow=?)",
-		oldIncidents:                                                  "SEARCH i USING INDEX incidents_resolved",
-		refreshedQuery:                                                "SCAN timeline USING COVERING INDEX timeline_refreshed",
+		around:                      "INDEX sqlite_autoindex_alerts_1 (waba=? AND flow=?)",
+		`SELECT (` + replacing + `) FROM deliveries d`: "SEARCH n USING INDEX deliveries_key",
+		oldIncidents:   "SEARCH i USING INDEX incidents_resolved",
+		refreshedQuery: "SCAN timeline USING COVERING INDEX timeline_refreshed",
 	} {
 		plan, err := all(context.Background(), s.read, "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?")),
 			func(row scanner) (step string, err error) {
