@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -184,6 +185,7 @@ type candidate struct {
 // choice is a way to choose a delivery of those to a notifier under a condition.
 type choice struct {
 	where, order  string // within a class
+	before        string // condition for what goes before all else, of router.ClassNew
 	acrossClasses bool   // of the first of each class it is the first by order; else of the most important class
 }
 
@@ -193,6 +195,12 @@ func pick(ctx context.Context, tx *txn, notifier string, by choice, blocked map[
 	args ...any) (*candidate, error) {
 	var classes int
 	var asked []any
+	if blocked[router.ClassNew] {
+		by.before = ""
+	}
+	if by.before != "" {
+		asked = append([]any{notifier}, args...)
+	}
 	for _, c := range router.Classes() {
 		if !blocked[c] {
 			classes++
@@ -240,21 +248,22 @@ func (by choice) query(d *dialect, classes int) string {
 	if query, ok := choiceQueries.Load(key); ok {
 		return query.(string)
 	}
-	first := make([]string, classes)
-	for i := range first {
-		what := `d.id`
-		if by.acrossClasses {
-			what = `d.id, d.owed_since`
-		}
-		first[i] = `(SELECT ` + what + ` FROM deliveries d WHERE d.notifier = ? AND d.class = ` + integer + ` AND ` +
-			by.where + ` ORDER BY ` + by.order + ` LIMIT 1` + d.skipLocked + `)`
+	first := func(what, of string) string {
+		return `(SELECT ` + what + ` FROM deliveries d WHERE d.notifier = ? AND ` + of + ` AND ` + by.where +
+			` ORDER BY ` + by.order + ` LIMIT 1` + d.skipLocked + `)`
 	}
-	found := `coalesce(` + strings.Join(append(first, `0`), `, `) + `)`
+	const ofClass = `d.class = ` + integer
+	var found string
 	if by.acrossClasses {
-		for i := range first {
-			first[i] = fmt.Sprintf(`SELECT * FROM %s AS of_class`, first[i])
+		each := slices.Repeat([]string{`SELECT * FROM ` + first(`d.id, d.owed_since`, ofClass) + ` AS of_class`}, classes)
+		found = `coalesce((SELECT d.id FROM (` + strings.Join(each, ` UNION ALL `) + `) AS d ORDER BY ` + inTurn +
+			` LIMIT 1), 0)`
+	} else {
+		each := slices.Repeat([]string{first(`d.id`, ofClass)}, classes)
+		if by.before != "" {
+			each = slices.Insert(each, 0, first(`d.id`, by.before))
 		}
-		found = `coalesce((SELECT d.id FROM (` + strings.Join(first, ` UNION ALL `) + `) AS d ORDER BY ` + inTurn + ` LIMIT 1), 0)`
+		found = `coalesce(` + strings.Join(append(each, `0`), `, `) + `)`
 	}
 	query := candidateQuery + found
 	if d.peers {

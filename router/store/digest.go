@@ -46,7 +46,7 @@ func digestible(ctx context.Context, tx *txn, ask *router.Ask, c *candidate) (id
 // PostgreSQL looks at each that waits and sorts them (2 s among 50,000).
 func inLine(condition string) string {
 	return `(SELECT id, event, target, key, state, next_at, owed_since FROM deliveries
-		WHERE state = 'waiting' AND notifier = ? AND class = ? AND kind = ? AND channel = ? AND next_at <= ?
+		WHERE state = 'waiting' AND notifier = ? AND class = ` + integer + ` AND kind = ? AND channel = ? AND next_at <= ?
 		AND may_exist = 0 AND digest = '' AND ` + condition + ` ORDER BY owed_since, id LIMIT ?) AS d`
 }
 
@@ -87,7 +87,7 @@ func digestibleNews(ctx context.Context, tx *txn, ask *router.Ask, c *candidate)
 
 // manyDigestedQuery counts no more than decides it.
 const manyDigestedQuery = `SELECT count(*) FROM (SELECT 1 AS one FROM deliveries
-	WHERE state = 'waiting' AND notifier = ? AND class = ? ORDER BY owed_since LIMIT ?) AS few`
+	WHERE state = 'waiting' AND notifier = ? AND class = ` + integer + ` ORDER BY owed_since LIMIT ?) AS few`
 
 // manyDigested says whether a digest still stands in for the cards of a channel.
 func manyDigested(ctx context.Context, q querier, notifier string) (bool, error) {

@@ -35,7 +35,7 @@ func TestADatabaseFromBeforeKindsWereDescribedGoesOn(t *testing.T) {
 		`DROP INDEX incidents_rules`, `ALTER TABLE incidents DROP COLUMN rules`, `DROP TABLE rules_versions`,
 		`DROP TABLE rule_hits`,
 		`DROP TABLE seen`, `DROP TABLE console_key`, `DROP TABLE attempts`, `DROP TABLE processes`,
-		`DROP INDEX deliveries_failing`, `DROP INDEX deliveries_turn`,
+		`DROP INDEX deliveries_failing`, `DROP INDEX deliveries_turn`, `DROP INDEX deliveries_critical`,
 		`DROP INDEX deliveries_tried`, `CREATE INDEX deliveries_lane ON deliveries (notifier, class) WHERE state = 'waiting'`,
 		`DELETE FROM goose_db_version WHERE version_id >= 18`, `DELETE FROM remembered WHERE name NOT LIKE 'reduce%'`,
 		`UPDATE deliveries SET may_exist = 1, receipt = '` + oldPage + `' WHERE kind = 'pagerduty'`,

@@ -102,11 +102,15 @@ func settleLane(ctx context.Context, tx *txn, notifier string, was, is lane, now
 // matters more.
 const everyTurn = 8
 
-// inTurn is the order in which what waits in a class is told.
+// inTurn is the order in which what waits in a class is told, and critical what goes before all else: in a storm a new
+// page that is critical must not stand behind a hundred warnings. The numbers are written out for deliveries_critical,
+// the index of it.
 const inTurn = "d.owed_since, d.id"
 
+var critical = fmt.Sprintf("d.class = %d AND d.severity = %d", router.ClassNew, router.Critical)
+
 var (
-	mostImportant = choice{where: claimable, order: inTurn}
+	mostImportant = choice{where: claimable, order: inTurn, before: critical}
 	owedLongest   = choice{where: claimable, order: inTurn, acrossClasses: true}
 )
 

@@ -234,7 +234,7 @@ func TestPostgresHasOneWayToWhatWaits(t *testing.T) {
 			"deliveries_probes: notifier", parked}},
 		{"digested", manyDigestedQuery, []string{byTurn}},
 		{"in flight", inFlightQuery, []string{claimed}},
-		{"pick", mostImportant.query(s.d, 2), []string{byTurn, line, tried}},
+		{"pick", mostImportant.query(s.d, 2), []string{byTurn, "deliveries_critical: notifier", line, tried}},
 		{"pick by age", owedLongest.query(s.d, 2), []string{byTurn, line, tried}},
 		{"probe", longestParked.query(s.d, 2),
 			[]string{"deliveries_probes: notifier class next_at next_at", parked, line, tried}},

@@ -57,6 +57,23 @@ func queueSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		t.Error("eight claims passed it over")
 	})
 
+	t.Run("what is new and critical goes before all else, in turn", func(t *testing.T) {
+		q := newQueue(t, open)
+		for n := range int64(3) {
+			q.owe(chat(n+1, true, router.Error))
+			q.pass(time.Second)
+		}
+		q.owe(chat(4, true, router.Critical))
+		q.pass(time.Second)
+		q.owe(chat(5, true, router.Critical),
+			router.Owed{Notice: 6, Key: "n6", Target: chatTarget, Severity: router.Critical})
+		var got []string
+		for range 6 {
+			got = append(got, about(q.claim("chat")))
+		}
+		diff(t, got, []string{"INC-4", "INC-5", "n6", "INC-1", "INC-2", "INC-3"})
+	})
+
 	t.Run("a recovery that a new page waits for matters as much as the page", func(t *testing.T) {
 		q := newQueue(t, open)
 		first, again := page(1, "key"), page(3, "key")
