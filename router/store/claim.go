@@ -439,6 +439,6 @@ func takenKeys(ctx context.Context, tx *txn, n *router.Notification) ([]string, 
 }
 
 func takenQuery(keys int) string {
-	return `SELECT key FROM deliveries WHERE keyed = 1 AND incident <> ? AND open = 1 AND key IN (?` +
+	return `SELECT key FROM deliveries WHERE keyed = 1 AND incident <> ? AND open + 0 = 1 AND key IN (?` +
 		strings.Repeat(", ?", keys-1) + `) GROUP BY key`
 }

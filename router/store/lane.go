@@ -91,12 +91,16 @@ func settleLane(ctx context.Context, tx *txn, notifier string, was, is lane, now
 		}
 	}
 	if was.down() && !is.down() {
-		_, err = tx.ExecContext(ctx,
-			`UPDATE deliveries SET next_at = ? WHERE state = 'waiting' AND notifier = ? AND next_at > ? AND attempts > 0`,
-			now, notifier, now)
+		_, err = tx.ExecContext(ctx, backQuery, now, notifier, now)
 	}
 	return err
 }
+
+// putOffQuery finds what waits for a notifier that failed, which is little; the order is that of deliveries_next.
+const putOffQuery = `SELECT id FROM deliveries WHERE state = 'waiting' AND notifier = ? AND next_at > ` + integer + `
+	AND next_at > 0 AND attempts > 0 ORDER BY next_at LIMIT 10000`
+
+const backQuery = `UPDATE deliveries SET next_at = ? WHERE id IN (` + putOffQuery + `)`
 
 // everyTurn is how often a lane takes what is owed longest, whatever its class: so nothing waits for ever behind what
 // matters more.

@@ -73,17 +73,28 @@ func lockFinished(ctx context.Context, tx *txn, r *router.Result, was *before, b
 		}
 	}
 	slices.Sort(ids)
-	query, args := `SELECT unnest(?::bigint[])`, []any{slices.Compact(ids)}
+	args := []any{slices.Compact(ids)}
+	if delivered {
+		args = append(args, r.Delivery, was.notifier, ids, released)
+	}
+	if back {
+		args = append(args, was.notifier, now)
+	}
+	return lockDeliveries(ctx, tx, finishedQuery(delivered, back), args...)
+}
+
+// finishedQuery finds them: those with some numbers, what is renewed or set free by one that was delivered, and what
+// putOffQuery finds.
+func finishedQuery(delivered, back bool) string {
+	query := `SELECT unnest(?::bigint[])`
 	if delivered {
 		query += ` UNION SELECT id FROM deliveries WHERE incident <> 0 AND incident = (
 				SELECT incident FROM deliveries WHERE id = ?)
 			UNION (SELECT id FROM deliveries WHERE state = 'parked' AND notifier = ? AND last_error IN (
 				SELECT last_error FROM deliveries WHERE was_parked = 1 AND id = ANY(?::bigint[])) ORDER BY class, id LIMIT ?)`
-		args = append(args, r.Delivery, was.notifier, ids, released)
 	}
 	if back {
-		query += ` UNION SELECT id FROM deliveries WHERE state = 'waiting' AND notifier = ? AND next_at > ? AND attempts > 0`
-		args = append(args, was.notifier, now)
+		query += ` UNION (` + putOffQuery + `)`
 	}
-	return lockDeliveries(ctx, tx, query, args...)
+	return query
 }

@@ -91,6 +91,12 @@ const (
 // released bounds what one success sets free.
 const released = router.DigestSize
 
+// freeQuery sets free what was refused with the same words.
+const freeQuery = `UPDATE deliveries SET state = 'waiting', next_at = ?, owed_since = ? WHERE id IN (
+	SELECT d.id FROM deliveries d WHERE d.state = 'parked' AND d.notifier = ? AND d.last_error = ? AND d.id <> ?
+	AND (SELECT count(*) FROM (` + replacing + ` LIMIT 1) AS newer) = 0
+	ORDER BY d.class, d.id LIMIT ?)`
+
 // unpark ends the episode of a delivery that was refused before, and that gets through now. A refusal after this is
 // news. What was parked with the same words is tried at once: somebody has mended its cause. The other cards of its
 // incident, which call it a problem, are renewed. It is called before the words are forgotten, and says whether there
@@ -106,10 +112,7 @@ func unpark(ctx context.Context, tx *txn, id, now int64) (refused, renewed bool,
 	if err != nil {
 		return false, false, err
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', next_at = ?, owed_since = ? WHERE id IN (
-		SELECT d.id FROM deliveries d WHERE d.state = 'parked' AND d.notifier = ? AND d.last_error = ? AND d.id <> ?
-		AND NOT EXISTS (`+replacing+`)
-		ORDER BY d.class, d.id LIMIT ?)`, now, now, notifier, words, id, released); err != nil {
+	if _, err := tx.ExecContext(ctx, freeQuery, now, now, notifier, words, id, released); err != nil {
 		return true, false, err
 	}
 	if incident == 0 {

@@ -216,6 +216,8 @@ func TestPostgresHasOneWayToWhatWaits(t *testing.T) {
 		owed    = "deliveries_incident_event_notifier_key: incident event notifier"
 		parked  = "deliveries_parked:" // all that needs a person, which is little
 
+		putOffWay = "deliveries_next: notifier next_at"
+
 		ofIncident = "deliveries_incident_event_notifier_key: incident"
 	)
 	known, _ := s.d.standing(4)
@@ -245,6 +247,12 @@ func TestPostgresHasOneWayToWhatWaits(t *testing.T) {
 		{"incident", sameIncidentQuery, []string{byID, ofIncident}},
 		{"others", othersQuery, []string{ofIncident}},
 		{"pages", renewPagesQuery, []string{ofIncident}},
+		{"taken", takenQuery(3), []string{"deliveries_key: key"}},
+		{"finished", lockQuery(finishedQuery(true, true)), []string{byID, ofIncident, parked, putOffWay}},
+		{"back", backQuery, []string{byID, putOffWay}},
+		{"freed", freeQuery, []string{byID, parked, "deliveries_key: key id"}},
+		{"over", `DELETE FROM incidents AS i WHERE ` + itIsOver, []string{"incidents_pkey: number number",
+			"incidents_pkey: number", "incidents_pkey:", ofIncident, "alerts_incident: incident"}},
 		{"around", readAlerts + aroundIncident, []string{"alerts_pkey: waba flow", "alerts_incident: incident",
 			"incidents_pkey: number"}},
 	}
