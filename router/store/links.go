@@ -28,11 +28,16 @@ const placeColumns = `d.incident, i.waba, i.flow, i.state, i.opened_at, i.acknow
 const placeTables = `deliveries d JOIN incidents i ON i.number = d.incident
 	LEFT JOIN links l ON l.incident = d.incident AND l.notifier = d.notifier AND l.key = d.key`
 
+// linkedQuery begins with what has the id, whatever PostgreSQL knows of the tables.
+const linkedQuery = `WITH l AS MATERIALIZED (SELECT id, incident, notifier, key, number, url FROM links WHERE id = ?)
+	SELECT ` + placeColumns + ` FROM l JOIN incidents i ON i.number = l.incident JOIN deliveries d
+		ON d.incident = l.incident AND d.notifier = l.notifier AND d.key = l.key AND d.keyed + 0 = 1 AND d.kind = ?
+	ORDER BY d.id DESC LIMIT ?`
+
 // PlacesByLink returns the places that the service of a kind calls by an id. Where it called a page so before that was
 // opened anew, the place is the incident, without a page.
 func (s *Store) PlacesByLink(ctx context.Context, kind router.Kind, id string) ([]router.Place, error) {
-	places, err := s.places(ctx, `SELECT `+placeColumns+` FROM `+placeTables+`
-		WHERE d.keyed = 1 AND d.kind = ? AND l.id = ? ORDER BY d.id DESC LIMIT ?`, string(kind), id, maxPlaces)
+	places, err := s.places(ctx, linkedQuery, id, string(kind), maxPlaces)
 	if err != nil || len(places) > 0 {
 		return places, err
 	}

@@ -247,6 +247,7 @@ func TestPostgresHasOneWayToWhatWaits(t *testing.T) {
 		{"incident", sameIncidentQuery, []string{byID, ofIncident}},
 		{"others", othersQuery, []string{ofIncident}},
 		{"pages", renewPagesQuery, []string{ofIncident}},
+		{"linked", linkedQuery, []string{"links_id: id", "incidents_pkey: number", ofIncident}},
 		{"taken", takenQuery(3), []string{"deliveries_key: key"}},
 		{"finished", lockQuery(finishedQuery(true, true)), []string{byID, ofIncident, parked, putOffWay}},
 		{"back", backQuery, []string{byID, putOffWay}},
@@ -267,11 +268,13 @@ func TestPostgresHasOneWayToWhatWaits(t *testing.T) {
 			owed, next_at, open, severity, class, owed_since, updated_at) SELECT i, 0, 'k' || i, 'ops' || i %% 50, 'slack', '#ops',
 			'', 't' || i %% 50, '%s', 1, 1, 1, 1, 0, i, 1 FROM (SELECT generate_series(%d, %d)) AS n (i)`, state, from, to)
 	}
+	const links = `INSERT INTO links (incident, notifier, key, id, number, url, stale)
+		SELECT i, 'ops' || i % 50, 'k' || i, 'L' || i, i, '', 0 FROM (SELECT generate_series(1, 20000)) AS n (i)`
 	for _, known := range []struct{ name, fill string }{
 		{"nothing yet", `SELECT 1`},
 		{"a quiet day", insert(1, 20_000, "delivered") + "; " + fmt.Sprintf(ofIncidents, "resolved", 1, 20_000) + `; ANALYZE`},
 		{"a storm after it", insert(20_001, 40_000, "waiting") + "; " + fmt.Sprintf(ofIncidents, "open", 20_001, 40_000) +
-			"; " + alerts},
+			"; " + alerts + "; " + links},
 		{"a storm", `ANALYZE`},
 	} {
 		for one := range strings.SplitSeq(known.fill, "; ") {
