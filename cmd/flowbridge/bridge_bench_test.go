@@ -227,7 +227,7 @@ func benchBacklog(b *testing.B, processes int, db string) {
 	}
 	took := told.Last.Sub(began).Seconds()
 	b.ReportMetric(after/took, "deliveries/s")
-	b.ReportMetric((after+float64(told.Accepted-2*len(posts)))/took, "calls/s") // a new card is asked for its address
+	b.ReportMetric((after+float64(told.Accepted-2*len(posts)))/took, "calls/s") // a page is told the address of its card
 	b.ReportMetric(used.Seconds()*1000/after, "cpu-ms/delivery")
 	reportServices(b, told)
 	reportPeak(b, bridges)

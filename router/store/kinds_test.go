@@ -25,7 +25,7 @@ func TestADatabaseFromBeforeKindsWereDescribedGoesOn(t *testing.T) {
 	const oldCard = `{"channel":"C1","ts":"1.0","link":"https://example.slack.com/archives/C1/p10","told":1,"open":true,"severity":"error","frozen":true,"shown":"error","mute":true}`
 	db, err := sql.Open("sqlite", path)
 	check(t, err)
-	for _, statement := range []string{
+	for _, statement := range append(indexesOf24,
 		`DROP INDEX deliveries_key`, `DROP INDEX deliveries_paging`,
 		`ALTER TABLE deliveries DROP COLUMN keyed`, `ALTER TABLE deliveries DROP COLUMN cosmetic`,
 		`CREATE INDEX deliveries_key ON deliveries (key, id) WHERE kind = 'pagerduty'`,
@@ -35,12 +35,10 @@ func TestADatabaseFromBeforeKindsWereDescribedGoesOn(t *testing.T) {
 		`DROP INDEX incidents_rules`, `ALTER TABLE incidents DROP COLUMN rules`, `DROP TABLE rules_versions`,
 		`DROP TABLE rule_hits`,
 		`DROP TABLE seen`, `DROP TABLE console_key`, `DROP TABLE attempts`, `DROP TABLE processes`,
-		`DROP INDEX deliveries_failing`, `DROP INDEX deliveries_turn`, `DROP INDEX deliveries_critical`,
-		`DROP INDEX deliveries_tried`, `CREATE INDEX deliveries_lane ON deliveries (notifier, class) WHERE state = 'waiting'`,
 		`DELETE FROM goose_db_version WHERE version_id >= 18`, `DELETE FROM remembered WHERE name NOT LIKE 'reduce%'`,
-		`UPDATE deliveries SET may_exist = 1, receipt = '` + oldPage + `' WHERE kind = 'pagerduty'`,
-		`UPDATE deliveries SET may_exist = 1, receipt = '` + oldCard + `' WHERE kind = 'slack'`,
-	} {
+		`UPDATE deliveries SET may_exist = 1, receipt = '`+oldPage+`' WHERE kind = 'pagerduty'`,
+		`UPDATE deliveries SET may_exist = 1, receipt = '`+oldCard+`' WHERE kind = 'slack'`,
+	) {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
 		}

@@ -146,10 +146,14 @@ func TestAProgramWorksOnASchemaOneReleaseNewer(t *testing.T) {
 }
 
 // backTo24 makes a database one of the release before.
-var backTo24 = []string{`DELETE FROM goose_db_version WHERE version_id > 24`,
-	`DELETE FROM remembered WHERE name LIKE 'oldest_for_%'`, `ALTER TABLE processes DROP COLUMN schema`,
-	`DROP INDEX deliveries_failing`, `DROP INDEX deliveries_turn`, `DROP INDEX deliveries_critical`,
-	`DROP INDEX deliveries_tried`, `CREATE INDEX deliveries_lane ON deliveries (notifier, class) WHERE state = 'waiting'`}
+var backTo24 = append([]string{`DELETE FROM goose_db_version WHERE version_id > 24`,
+	`DELETE FROM remembered WHERE name LIKE 'oldest_for_%'`, `ALTER TABLE processes DROP COLUMN schema`},
+	indexesOf24...)
+
+// indexesOf24 brings the indexes back to those of schema 24.
+var indexesOf24 = []string{`DROP INDEX deliveries_failing`, `DROP INDEX deliveries_turn`,
+	`DROP INDEX deliveries_critical`, `DROP INDEX deliveries_tried`,
+	`CREATE INDEX deliveries_lane ON deliveries (notifier, class) WHERE state = 'waiting'`}
 
 // TestSeveralStartAtOnce holds that one of them changes the tables, and the others wait for it.
 func TestSeveralStartAtOnce(t *testing.T) {

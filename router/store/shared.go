@@ -106,13 +106,13 @@ var errOneFailed = errors.New("one of several calls failed")
 // runAll runs calls that all succeed, or a single one.
 func runAll(tx *txn, calls []*sharedCall) error {
 	for _, call := range calls {
-		if call.run(tx); call.err == nil {
-			continue
-		}
-		if len(calls) > 1 {
+		switch ran := call.run(tx); {
+		case !ran || call.err == nil:
+		case len(calls) > 1:
 			return errOneFailed
+		default:
+			return call.err
 		}
-		return call.err
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func runEach(tx *txn, calls []*sharedCall) error {
 		if _, err := tx.ExecContext(ctx, `SAVEPOINT one`); err != nil {
 			return err
 		}
-		if call.run(tx); call.err != nil {
+		if call.run(tx) && call.err != nil {
 			if _, err := tx.ExecContext(ctx, `ROLLBACK TO one`); err != nil {
 				return err
 			}
@@ -136,10 +136,12 @@ func runEach(tx *txn, calls []*sharedCall) error {
 	return nil
 }
 
-// run does what the call is for, unless its context has ended. It is not cancelled in the middle: that would end the
-// transaction for all.
-func (c *sharedCall) run(tx *txn) {
-	if c.err = c.ctx.Err(); c.err == nil {
-		c.err = c.do(context.WithoutCancel(c.ctx), tx)
+// run does what the call is for, unless its context has ended, and says whether it did. It is not cancelled in the
+// middle: that would end the transaction for all.
+func (c *sharedCall) run(tx *txn) (ran bool) {
+	if c.err = c.ctx.Err(); c.err != nil {
+		return false
 	}
+	c.err = c.do(context.WithoutCancel(c.ctx), tx)
+	return true
 }
