@@ -419,11 +419,7 @@ func writeTimeline(ctx context.Context, tx *txn, b router.Batch) error {
 	})
 }
 
-// timeline reads the newest entries of an incident after a position, oldest first.
-func timeline(ctx context.Context, q querier, incident, after int64, limit int) ([]router.Entry, error) {
-	return all(ctx, q, timelineQuery, []any{incident, after, limit}, scanEntry)
-}
-
+// timelineQuery reads the newest entries of an incident after a position, oldest first.
 const timelineQuery = `SELECT incident, n, at, recorded_at, kind, text, event FROM (
 	SELECT * FROM timeline WHERE incident = ? AND n > ? ORDER BY n DESC LIMIT ?) AS newest ORDER BY n`
 

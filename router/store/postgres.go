@@ -24,6 +24,9 @@ const (
 	intake  = 1 // stores what arrives, and waits for no other
 	// connectTimeout bounds making a connection.
 	connectTimeout = 3 * time.Second
+	// patience is how long posts wait for a server that has just gone away, and patiencePause how long until it is asked
+	// again.
+	patience, patiencePause = 3 * time.Second, 50 * time.Millisecond
 )
 
 // newPostgres is the dialect of PostgreSQL.
@@ -111,6 +114,9 @@ func (s *Store) checkServer(ctx context.Context, config *pgx.ConnConfig) error {
 // numbered in the order of rows, and inserted in the order of their digests: two processes that store the same
 // repeats then wait for each other in line, and not in a circle. Where the connection is lost nobody knows whether it
 // was done: it is done once more, what is there already is a repeat, and all count as fresh.
+//
+// A server that was restarted, or one of whose sessions crashed, is back after a second or two, and a post that is
+// refused comes again much later: so what arrives waits, until the server has been away for as long as patience says.
 func (s *Store) storeTogether(ctx context.Context, rows []eventRow) (fresh []bool, err error) {
 	const query = `WITH numbered AS MATERIALIZED (
 			SELECT nextval(pg_get_serial_sequence('events', 'seq')) AS seq, given.* FROM (
@@ -128,7 +134,7 @@ func (s *Store) storeTogether(ctx context.Context, rows []eventRow) (fresh []boo
 	}
 	var stored []string
 	unclear := false
-	err = s.again(func() error {
+	err = s.outlast(func() error {
 		stored, err = all(ctx, s.intake, query, []any{digests, received, states, bodies}, scanText)
 		var refusal *pgconn.PgError
 		switch {
@@ -181,6 +187,29 @@ func sendTogether(ctx context.Context, tx *txn, statements []statement) error {
 	return tx.conn.Raw(func(driver any) error {
 		return driver.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close()
 	})
+}
+
+// outlast does something again while the server is away, if it has not been for long.
+func (s *Store) outlast(try func() error) error {
+	for {
+		began := time.Now()
+		err := s.again(try)
+		if err == nil || !isAway(err) {
+			s.awaySince = time.Time{}
+			return err
+		}
+		if s.awaySince.IsZero() {
+			s.awaySince = began
+		}
+		if time.Since(s.awaySince)+patiencePause > patience {
+			return err
+		}
+		select {
+		case <-s.closing:
+			return err
+		case <-time.After(patiencePause):
+		}
+	}
 }
 
 // undoneByPostgres knows a deadlock and its kin, a session whose server became read-only (another one may write), and

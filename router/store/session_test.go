@@ -131,6 +131,38 @@ func TestAPostIsStoredThoughItsConnectionIsLost(t *testing.T) {
 	}
 }
 
+// TestAPostWaitsForAServerThatIsAboutToBeBack holds that what arrives while a server is started anew is not refused,
+// and that it is, once that has been away for long.
+func TestAPostWaitsForAServerThatIsAboutToBeBack(t *testing.T) {
+	t.Parallel()
+	link, _, s := linked(t)
+	appendAll(t, s, event("a"))
+
+	refused := link.Refuse()
+	link.Break()
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Append(context.Background(), []router.Event{event("b")})
+		done <- err
+	}()
+	<-refused
+	link.Admit()
+	check(t, <-done)
+
+	link.Refuse()
+	link.Break()
+	for _, digest := range []string{"c", "d"} { // the second hears it at once
+		if _, err := s.Append(context.Background(), []router.Event{event(digest)}); err == nil {
+			t.Errorf("the event %s was stored while the server was away", digest)
+		}
+	}
+	link.Admit()
+	eventually(t, "the server is back", func() bool {
+		_, err := s.Append(context.Background(), []router.Event{event("c")})
+		return err == nil
+	})
+}
+
 // TestAClaimIsKnownThoughItsConnectionIsLost holds that a delivery is tried at once where nobody can say whether its
 // claim was written: else it would wait for the end of a lease that nobody holds.
 func TestAClaimIsKnownThoughItsConnectionIsLost(t *testing.T) {

@@ -86,10 +86,11 @@ type Store struct {
 	closed  sync.Once
 	commits sync.WaitGroup // the goroutines that commit and erase
 
-	intake *pool  // for what arrives, on PostgreSQL
-	inbox  *inbox // what arrived and is not in the journal yet; nil on PostgreSQL
-	agenda agenda
-	crowd  crowd
+	intake    *pool     // for what arrives, on PostgreSQL
+	awaySince time.Time // since when its server has been away, as far as what arrives knows; zero: it is there
+	inbox     *inbox    // what arrived and is not in the journal yet; nil on PostgreSQL
+	agenda    agenda
+	crowd     crowd
 
 	swept, reduced progress
 }

@@ -23,6 +23,7 @@ type Link struct {
 	mute   bool          // what the server says does not get through
 	cutAt  []byte        // nil: nowhere
 	isCut  chan struct{} // closed when that was reached
+	refuse chan struct{} // new connections are closed at once, and this with the first; nil: they are not
 	closed bool
 	conns  []net.Conn
 }
@@ -49,6 +50,37 @@ func (l *Link) DSN(dsn string) string {
 	}
 	u.Host, u.RawQuery = l.listener.Addr().String(), url.Values{"user": {"flowbridge"}, "sslmode": {"disable"}}.Encode()
 	return u.String()
+}
+
+// Refuse closes new connections at once from now on, as what lies between does while the server is away. What it
+// returns is closed with the first.
+func (l *Link) Refuse() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refuse = make(chan struct{})
+	return l.refuse
+}
+
+// Admit lets new connections through again.
+func (l *Link) Admit() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refuse = nil
+}
+
+// refuses says whether a connection is refused.
+func (l *Link) refuses() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refuse == nil {
+		return false
+	}
+	select {
+	case <-l.refuse:
+	default:
+		close(l.refuse)
+	}
+	return true
 }
 
 // To leads new connections to another server. Those that are there stay where they are.
@@ -133,6 +165,10 @@ func (l *Link) accept() {
 		client, err := l.listener.Accept()
 		if err != nil {
 			return
+		}
+		if l.refuses() {
+			_ = client.Close()
+			continue
 		}
 		server, err := net.Dial("unix", l.socket())
 		if err != nil {
