@@ -47,6 +47,9 @@ func (s *slot) stale(now int64) (bool, int64) {
 // lookEvery is how often all notifiers are looked at: a call of another process can be missed.
 const lookEvery = 15 * time.Second
 
+// mostLooks bounds how often one call looks at what changes while it looks: whoever changed it wakes the next.
+const mostLooks = 3
+
 // changed says that something about deliveries to notifiers has changed, or about any of them where none is named.
 func (a *agenda) changed(notifiers ...string) {
 	a.mu.Lock()
@@ -102,14 +105,16 @@ func (a *agenda) unknown(now int64, skip func(notifier string) bool) map[string]
 	return out
 }
 
-// know keeps when something is due to a notifier, unless something has changed since it was asked.
-func (a *agenda) know(notifier string, version uint64, at, now int64) {
+// know keeps when something is due to a notifier, unless something has changed since it was asked, and says whether it
+// did.
+func (a *agenda) know(notifier string, version uint64, at, now int64) (kept bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.slots[notifier].version != version {
-		return
+		return false
 	}
 	a.slots[notifier] = slot{known: true, at: at, version: version, looked: now}
+	return true
 }
 
 // finished keeps when something may be due to a notifier after an attempt, which was read at a version; 0 for never.
@@ -172,19 +177,21 @@ func (s *Store) Due(ctx context.Context, now time.Time, but ...string) (notifier
 		left[name] = true
 	}
 	skip := func(notifier string) bool { return left[notifier] || owners.foreign(notifier) }
-	for range 2 { // once more where what waits was put off by a wrong clock
+	for again, n := true, 0; again && n < mostLooks; n++ { // once more where what was read had changed by then
 		far := false
+		again = false
 		for name, version := range s.agenda.unknown(us, skip) {
 			at, err := s.nextFor(ctx, name, us)
 			if err != nil {
 				return nil, next, fmt.Errorf("read queue: %w", err)
 			}
-			s.agenda.know(name, version, at.soonest(), us)
+			again = !s.agenda.know(name, version, at.soonest(), us) || again
 			far = far || at.farther(us)
 		}
 		if !far {
-			break
+			continue
 		}
+		again = true // what waits was put off by a wrong clock
 		if err := s.setBack(ctx, us); err != nil {
 			return nil, next, fmt.Errorf("read queue: %w", err)
 		}
