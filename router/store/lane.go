@@ -106,18 +106,6 @@ const backQuery = `UPDATE deliveries SET next_at = ? WHERE id IN (` + putOffQuer
 // matters more.
 const everyTurn = 8
 
-// inTurn is the order in which what waits in a class is told.
-const inTurn = "d.owed_since, d.id"
-
-// newCritical is the condition for what goes before all else: in a storm a new page that is critical must not stand
-// behind a hundred warnings. Its numbers are written out for the index of it, deliveries_critical.
-var newCritical = fmt.Sprintf("d.class = %d AND d.severity = %d", router.ClassNew, router.Critical)
-
-var (
-	mostImportant = choice{where: claimable, order: inTurn, before: newCritical}
-	owedLongest   = choice{where: claimable, order: inTurn, acrossClasses: true}
-)
-
 // next returns the delivery whose turn it is, of a class that need not wait; nil if there is none.
 func next(ctx context.Context, tx *txn, ask *router.Ask, l *lane, blocked map[router.Class]bool) (*candidate, error) {
 	by := mostImportant
