@@ -12,8 +12,9 @@ type permalink struct {
 	until  time.Time
 }
 
-// permalinkFor is how long an answer is taken for others: a workspace may get another address.
-const permalinkFor = time.Hour
+// permalinkFor is how long an answer is taken for others: a workspace may get another address. permalinkRest is how
+// long Slack is not asked after it gave none.
+const permalinkFor, permalinkRest = time.Hour, time.Minute
 
 // linked returns the address of a message that stands in no thread, "" where Slack is to be asked.
 func (s *Notifier) linked(channel, ts string) string {

@@ -3,6 +3,7 @@ package slack
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/router"
@@ -41,7 +42,7 @@ func TestSlackIsAskedForTheAddressOfOneCardInAChannel(t *testing.T) {
 // TestAnAddressOfAnotherFormServesItsOwnCardAlone: of what does not end as Slack's addresses do nothing is made.
 func TestAnAddressOfAnotherFormServesItsOwnCardAlone(t *testing.T) {
 	t.Parallel()
-	for _, link := range []string{"https://sandbox.slack.com/archives/C9/p1700000000000100", "https://proxy.example/1",
+	for _, link := range []string{"https://sandbox.slack.com/archives/C9/p1700000000000100", "https://elsewhere.example/1",
 		""} {
 		w := newWorld(t)
 		w.slack.Fail(sandbox.Fault{Method: "chat.getPermalink", Body: `{"ok":true,"permalink":"` + link + `"}`, Times: 1})
@@ -58,17 +59,45 @@ func TestAnAddressOfAnotherFormServesItsOwnCardAlone(t *testing.T) {
 	}
 }
 
-// TestNothingWaitsForAnAddress: without an answer the card stands, and the next Sync asks again.
+// TestNothingWaitsForAnAddress: without an answer the card stands, and none asks again for a while.
 func TestNothingWaitsForAnAddress(t *testing.T) {
 	t.Parallel()
+	for name, fault := range map[string]sandbox.Fault{
+		"the connection breaks": {EOF: true},
+		"too many calls":        {Status: 429, RetryAfter: 30 * time.Second},
+		"a fault of Slack":      {OKFalse: "internal_error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			fault.Method = "chat.getPermalink"
+			w.slack.Fail(fault)
+			r := w.sync(opened())
+			if r.Link != "" || ownOf(r).TS == "" {
+				t.Errorf("receipt %+v", r)
+			}
+			from := len(w.slack.Calls())
+			w.sync(another(50))
+			if got, want := w.calls(from), "postMessage"; got != want {
+				t.Errorf("the next card called %q, want %q", got, want)
+			}
+			w.slack.ClearFaults()
+			w.pass(permalinkRest)
+			if r = w.sync(after(r, 1, escalated())); r.Link == "" {
+				t.Error("it was not asked again")
+			}
+		})
+	}
+}
+
+// TestAMessageThatIsGoneHasNoAddress: that says nothing of other messages.
+func TestAMessageThatIsGoneHasNoAddress(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	w.slack.Fail(sandbox.Fault{Method: "chat.getPermalink", EOF: true})
-	r := w.sync(opened())
-	if r.Link != "" || ownOf(r).TS == "" {
+	w.slack.Fail(sandbox.Fault{Method: "chat.getPermalink", OKFalse: "message_not_found", Times: 1})
+	if r := w.sync(another(50)); r.Link != "" {
 		t.Errorf("receipt %+v", r)
 	}
-	w.slack.ClearFaults()
-	if r = w.sync(after(r, 1, escalated())); r.Link == "" {
-		t.Error("it was not asked again")
+	if r := w.sync(another(51)); r.Link == "" {
+		t.Error("Slack was not asked of the next")
 	}
 }

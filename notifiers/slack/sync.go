@@ -186,17 +186,22 @@ func (t *telling) send(ctx context.Context, limit string, c card, call func(card
 	return f
 }
 
-// link finds the address of a message that has none yet. Nothing depends on it: the next Sync asks again.
+// link finds the address of a message that has none yet. Nothing depends on it: a later Sync asks again, and while
+// Slack gives no answer, or wants no more such calls, no card waits for one.
 func (t *telling) link(ctx context.Context) {
 	if t.receipt.Link != "" {
 		return
 	}
+	const method = "chat.getPermalink"
 	channel, ts := t.receipt.Channel, t.receipt.TS
-	if t.receipt.Link = t.linked(channel, ts); t.receipt.Link != "" {
+	if t.receipt.Link = t.linked(channel, ts); t.receipt.Link != "" || t.wait(method) > 0 {
 		return
 	}
 	link, err := t.api.GetPermalinkContext(ctx, &slack.PermalinkParameters{Channel: channel, Ts: ts})
-	if err == nil && webURL(link) {
+	switch f := read(method, err); {
+	case f.soon():
+		t.hold(method, max(f.after, permalinkRest))
+	case f == nil && webURL(link):
 		t.receipt.Link = link
 		t.learn(channel, ts, link)
 	}

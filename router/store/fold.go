@@ -491,11 +491,3 @@ var nextAt = fmt.Sprintf(`CASE
 	WHEN deliveries.state = 'delivered' AND excluded.cosmetic = 1 AND deliveries.told_at <= excluded.next_at
 		AND deliveries.told_at + %[1]d > excluded.next_at THEN deliveries.told_at + %[1]d
 	ELSE excluded.next_at END`, router.CosmeticEvery.Microseconds())
-
-// number reads one number.
-func number(ctx context.Context, q querier, query string, args ...any) (n int64, err error) {
-	ctx, cancel := q.bounded(ctx)
-	defer cancel()
-	err = q.QueryRowContext(ctx, query, args...).Scan(&n)
-	return n, err
-}

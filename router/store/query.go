@@ -306,6 +306,14 @@ func all[T any](ctx context.Context, q querier, query string, args []any, scan f
 	return out, rows.Err()
 }
 
+// number reads one number.
+func number(ctx context.Context, q querier, query string, args ...any) (n int64, err error) {
+	ctx, cancel := q.bounded(ctx)
+	defer cancel()
+	err = q.QueryRowContext(ctx, query, args...).Scan(&n)
+	return n, err
+}
+
 // each runs a statement for every row.
 func each[T any](ctx context.Context, tx *txn, rows []T, query string, args func(T) ([]any, error)) error {
 	if len(rows) == 0 {

@@ -87,7 +87,7 @@ type Store struct {
 	commits sync.WaitGroup // the goroutines that commit and erase
 
 	intake    *pool     // for what arrives, on PostgreSQL
-	awaySince time.Time // since when its server has been away, as far as what arrives knows; zero: it is there
+	awaySince time.Time // since when its server has been away, as far as commitCalls knows; zero: it is there
 	inbox     *inbox    // what arrived and is not in the journal yet; nil on PostgreSQL
 	agenda    agenda
 	crowd     crowd
