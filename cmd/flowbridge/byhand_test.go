@@ -75,7 +75,7 @@ func (b *byHand) fold() {
 // deliver makes one attempt, and says whether anything was due.
 func (b *byHand) deliver(notifier string) (worked bool) {
 	b.t.Helper()
-	worked, err := b.deliverer.Deliver(b.t.Context(), notifier)
+	worked, err := b.deliverer.Deliver(b.t.Context(), notifier, 1)
 	must(b.t, err)
 	return worked
 }

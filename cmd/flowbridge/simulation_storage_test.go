@@ -226,13 +226,35 @@ func (f *fragile) Finish(ctx context.Context, r router.Result) error {
 	return f.call(func() error {
 		err := f.Store.Finish(ctx, r)
 		if err == nil {
-			delete(f.w.cut, r.Delivery)
-		}
-		if err == nil && r.Digest != nil && r.State == router.DeliveryDelivered {
-			f.w.digests[r.Receipt.Digest] = true
+			f.w.noteFinished(&r)
 		}
 		return err
 	})
+}
+
+func (f *fragile) FinishAndClaim(ctx context.Context, r router.Result, ask router.Ask) (n *router.Notification,
+	short int, err error) {
+	f.w.judge(&r)
+	f.w.seePager()
+	f.w.claimed = nil
+	err = f.call(func() (err error) {
+		n, short, err = f.Store.FinishAndClaim(ctx, r, ask)
+		if err == nil {
+			f.w.noteFinished(&r)
+		}
+		f.w.claimed = n
+		f.w.noteStale(n)
+		return err
+	})
+	return n, short, err
+}
+
+// noteFinished remembers how an attempt ended.
+func (w *world) noteFinished(r *router.Result) {
+	delete(w.cut, r.Delivery)
+	if r.Digest != nil && r.State == router.DeliveryDelivered {
+		w.digests[r.Receipt.Digest] = true
+	}
 }
 
 func (f *fragile) Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error {

@@ -528,7 +528,7 @@ func (w *world) deliverTo(name string) bool {
 		w.seePager()
 	}()
 	w.claimed = nil
-	worked, err := w.deliverer.Deliver(context.Background(), name)
+	worked, err := w.deliverer.Deliver(context.Background(), name, 1+w.rand.IntN(3))
 	w.may(err)
 	return worked
 }

@@ -66,6 +66,9 @@ type Queue interface {
 	// Finish writes how an attempt ended and gives up the claim. It may be repeated with the same Result.
 	// ErrConflict says that the claim is ours no more, and that nothing was written.
 	Finish(ctx context.Context, r router.Result) error
+	// FinishAndClaim is Finish, and where that leaves more due to the same notifier Claim: one write to the disk is for
+	// both. An error is about both. n is nil where nothing is due, and may be where something is.
+	FinishAndClaim(ctx context.Context, r router.Result, ask router.Ask) (n *router.Notification, short int, err error)
 	// Retarget pins another target to a claimed delivery that made nothing yet. ErrConflict says that the claim is ours
 	// no more.
 	Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error

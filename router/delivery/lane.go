@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -16,7 +17,7 @@ import (
 // whether there was anything. work outlives ctx by the grace.
 func (d *Deliverer) lane(ctx, work context.Context, notifier string) (worked bool) {
 	for faults := 0; ctx.Err() == nil; {
-		more, err := d.next(ctx, work, notifier)
+		more, err := d.turn(ctx, work, notifier, math.MaxInt)
 		switch {
 		case err != nil:
 			faults++
@@ -30,37 +31,43 @@ func (d *Deliverer) lane(ctx, work context.Context, notifier string) (worked boo
 	return worked
 }
 
-// Deliver makes one attempt at what is due to a notifier, and says whether there was anything. It is Run by hand, for
-// whoever holds the clock.
-func (d *Deliverer) Deliver(ctx context.Context, notifier string) (worked bool, err error) {
-	return d.next(ctx, ctx, notifier)
+// Deliver makes attempts at what is due to a notifier, as a lane does, but so many at most, and says whether there was
+// anything. It is Run by hand, for whoever holds the clock.
+func (d *Deliverer) Deliver(ctx context.Context, notifier string, most int) (worked bool, err error) {
+	return d.turn(ctx, ctx, notifier, most)
 }
 
-// next claims something and tries it, unless ctx has ended by then: it is handed back untouched.
-func (d *Deliverer) next(ctx, work context.Context, notifier string) (worked bool, err error) {
+// turn claims something and tries it; then what was claimed as that ended, until it was nothing or there were so many.
+// What is claimed when ctx has ended is handed back untouched.
+func (d *Deliverer) turn(ctx, work context.Context, notifier string, most int) (worked bool, err error) {
 	since := d.cfg.Now()
 	n, err := d.claim(work, notifier, since)
-	switch {
-	case err != nil || n == nil:
-		return false, err
-	case ctx.Err() != nil:
-		d.end(work, n, router.Receipt{}, nil, errStopping, nil)
-	default:
-		d.deliver(work, n, since)
+	for n != nil {
+		worked = true
+		if ctx.Err() != nil {
+			d.end(work, n, router.Receipt{}, nil, errStopping, nil, nil)
+			break
+		}
+		most--
+		n, since = d.deliver(work, n, since, func() bool { return most > 0 && ctx.Err() == nil })
 	}
-	return true, nil
+	return worked, err
 }
 
 // claim is not cancelled by a stop: a claim that was written and never heard of would wait for its lease.
 func (d *Deliverer) claim(work context.Context, notifier string, now time.Time) (*router.Notification, error) {
 	ctx, cancel := context.WithTimeout(work, storageTimeout)
 	defer cancel()
-	n, short, err := d.queue.Claim(ctx, router.Ask{Notifier: notifier, Now: now, Lease: d.cfg.Lease, Charges: d.charges})
+	n, short, err := d.queue.Claim(ctx, d.ask(notifier, now))
 	if work.Err() == nil {
 		d.claiming.note(err, "notifier", notifier)
 	}
 	d.metrics.short.WithLabelValues(notifier).Add(float64(short))
 	return n, err
+}
+
+func (d *Deliverer) ask(notifier string, now time.Time) router.Ask {
+	return router.Ask{Notifier: notifier, Now: now, Lease: d.cfg.Lease, Charges: d.charges}
 }
 
 // charges is what telling a notification takes from the budgets.
@@ -72,8 +79,10 @@ func (d *Deliverer) charges(n *router.Notification) []router.Charge {
 	return c.Charges(n)
 }
 
-// deliver makes one attempt, under a claim that is kept while it lasts.
-func (d *Deliverer) deliver(work context.Context, n *router.Notification, since time.Time) {
+// deliver makes one attempt, under a claim that is kept while it lasts. It returns what was claimed as it ended, with
+// when that was: if goesOn says by then that more is wanted.
+func (d *Deliverer) deliver(work context.Context, n *router.Notification, since time.Time,
+	goesOn func() bool) (next *router.Notification, claimed time.Time) {
 	held, release := d.hold(work, n, since)
 	defer release()
 	var made *router.Attempt
@@ -93,13 +102,19 @@ func (d *Deliverer) deliver(work context.Context, n *router.Notification, since 
 			made.Status = made.Calls[last].Status
 		}
 	}
-	d.end(work, n, receipt, err, cut, made)
+	claimed = d.cfg.Now()
+	var ask *router.Ask
+	if goesOn() {
+		its := d.ask(n.Target.Notifier, claimed)
+		ask = &its
+	}
+	return d.end(work, n, receipt, err, cut, made, ask), claimed
 }
 
 // end writes down how an attempt ended. cut is why it was cancelled, if it was; made is what is kept of it, nil for
-// nothing.
+// nothing. It returns what was claimed with that, for an ask that is not nil.
 func (d *Deliverer) end(work context.Context, n *router.Notification, receipt router.Receipt, err, cut error,
-	made *router.Attempt) {
+	made *router.Attempt, ask *router.Ask) (next *router.Notification) {
 	if errors.Is(cut, errStopping) && err == nil && receipt == (router.Receipt{}) {
 		err = cut // it never began
 	}
@@ -108,18 +123,20 @@ func (d *Deliverer) end(work context.Context, n *router.Notification, receipt ro
 		made.Result, made.Error = r.ResultOf(d.cfg.Now()), r.Error
 		r.Attempt = made
 	}
-	if err := d.finish(work, r); err != nil {
+	next, err = d.finish(work, r, ask)
+	if err != nil {
 		if errors.Is(err, router.ErrConflict) {
 			d.cfg.Logger.Warn("a delivery was taken over while it was tried; who has it settles what exists", "delivery",
 				n.Delivery, "notifier", n.Target.Notifier)
-			return
+			return nil
 		}
 		d.finishing.note(err, "delivery", n.Delivery, "notifier", n.Target.Notifier, "then",
 			"it is told again when its lease is over")
-		return
+		return nil
 	}
 	d.finishing.note(nil)
 	d.report(n, &r, r.Interrupted && errors.Is(cut, errStopping))
+	return next
 }
 
 // attempt aims at the right target and calls its notifier.
@@ -181,23 +198,32 @@ func (d *Deliverer) sync(ctx context.Context, notifier Notifier, n router.Notifi
 }
 
 // finish writes a result, a few times if need be: what was told and is not written down is told twice.
-// A stop does not cancel it; after a lease it is somebody else's, who has begun anew.
-func (d *Deliverer) finish(work context.Context, r router.Result) (err error) {
+// A stop does not cancel it; after a lease it is somebody else's, who has begun anew. What is to be claimed with it is
+// asked for once: that it cannot be claimed must not keep the result from being written.
+func (d *Deliverer) finish(work context.Context, r router.Result, ask *router.Ask) (next *router.Notification,
+	err error) {
 	leased, cancel := context.WithTimeout(context.WithoutCancel(work), d.cfg.Lease)
 	defer cancel()
 	wait := 100 * time.Millisecond
 	for range 5 {
 		ctx, cancel := context.WithTimeout(leased, storageTimeout)
-		err = d.queue.Finish(ctx, r)
+		if ask != nil {
+			var short int
+			next, short, err = d.queue.FinishAndClaim(ctx, r, *ask)
+			d.metrics.short.WithLabelValues(ask.Notifier).Add(float64(short))
+		} else {
+			err = d.queue.Finish(ctx, r)
+		}
 		cancel()
+		ask = nil
 		useless := errors.Is(err, router.ErrNotFound) || errors.Is(err, router.ErrConflict) ||
 			errors.Is(err, router.ErrClosed)
 		if err == nil || useless || leased.Err() != nil || !router.Sleep(work, wait) {
-			return err
+			return next, err
 		}
 		wait *= 2
 	}
-	return err
+	return nil, err
 }
 
 // report logs and counts how an attempt ended. cut: a stop of ours ended it.

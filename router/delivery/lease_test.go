@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -103,23 +104,34 @@ func TestAClaimThatCannotBeKeptIsNoFailure(t *testing.T) {
 }
 
 func TestWhatIsHandedOutAfterAStopIsHandedBackUntouched(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &service{answer: works}
-		q := newQueue(toSlack(1, "chat"))
-		stopping := make(chan struct{})
-		var stop func()
-		q.asked = func() { close(stopping); time.Sleep(time.Second) }
-		stop = run(t, Config{Notifiers: slack(s)}, q)
-		<-stopping
-		began := time.Now()
-		stop()
-		if took := time.Since(began); took != time.Second {
-			t.Errorf("stopped after %s, want at once", took)
-		}
-		want := []router.Result{{Delivery: 1, Revision: 1, Claim: "1/1", State: router.DeliveryWaiting, Interrupted: true,
-			Error: "cut short because flowbridge stopped", NextAt: time.Now()}}
-		if diff := cmp.Diff(want, q.finished()); diff != "" || len(s.called()) != 0 {
-			t.Errorf("told %d times; results (-want +got):\n%s", len(s.called()), diff)
-		}
-	})
+	for told, name := range []string{"the first", "one that is claimed as another ended"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &service{answer: works}
+				q := newQueue(toSlack(1, "chat"), toSlack(2, "chat"))
+				stopping := make(chan struct{})
+				var stop func()
+				asked := 0
+				q.asked = func() {
+					if asked++; asked == told+1 {
+						close(stopping)
+						time.Sleep(time.Second)
+					}
+				}
+				stop = run(t, Config{Notifiers: slack(s)}, q)
+				<-stopping
+				began := time.Now()
+				stop()
+				if took := time.Since(began); took != time.Second {
+					t.Errorf("stopped after %s, want at once", took)
+				}
+				id := int64(told + 1)
+				want := router.Result{Delivery: id, Revision: 1, Claim: fmt.Sprint(id, "/1"), State: router.DeliveryWaiting,
+					Interrupted: true, Error: "cut short because flowbridge stopped", NextAt: time.Now()}
+				if diff := cmp.Diff(want, q.finished()[told]); diff != "" || len(s.called()) != told {
+					t.Errorf("told %d, want %d; the last result (-want +got):\n%s", len(s.called()), told, diff)
+				}
+			})
+		})
+	}
 }

@@ -23,9 +23,9 @@ type memQueue struct {
 	lanes   []router.Lane
 
 	// What storage says instead of working; nil works.
-	dueFault, claimFault, extendFault, finishFault, retargetFault error
-	finishFaults                                                  int  // so many times; -1 for ever
-	stuck                                                         bool // Due names the present as the next time
+	dueFault, claimFault, extendFault, finishFault, goOnFault, retargetFault error
+	finishFaults                                                             int  // so many times; -1 for ever
+	stuck                                                                    bool // Due names the present as the next time
 	// Claim hands out nothing, whatever Due says
 	empty bool
 	slow  time.Duration // how long Claim takes to say so
@@ -209,6 +209,18 @@ func (q *memQueue) Finish(ctx context.Context, r router.Result) error {
 		q.events = append(q.events, *r.Event)
 	}
 	return nil
+}
+
+func (q *memQueue) FinishAndClaim(ctx context.Context, r router.Result, ask router.Ask) (*router.Notification, int,
+	error) {
+	if q.goOnFault != nil {
+		return nil, 0, q.goOnFault
+	}
+	if err := q.Finish(ctx, r); err != nil || r.State != router.DeliveryDelivered {
+		return nil, 0, err
+	}
+	n, short, _ := q.Claim(ctx, ask)
+	return n, short, nil
 }
 
 func (q *memQueue) Retarget(_ context.Context, delivery int64, claim string, t router.Target) error {

@@ -107,6 +107,21 @@ func TestAResultThatCannotBeWritten(t *testing.T) {
 	})
 }
 
+func TestAResultIsWrittenThoughTheNextCannotBeClaimedWithIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := failing()
+		q := newQueue(toSlack(1, "chat"), toSlack(2, "chat"))
+		q.goOnFault = errors.New("read notice: it is not there")
+		stop := run(t, Config{Notifiers: slack(s)}, q)
+		time.Sleep(time.Second)
+		stop()
+		want := map[int64]router.DeliveryState{1: "delivered", 2: "delivered"}
+		if diff := cmp.Diff(want, q.states()); diff != "" || len(s.called()) != 2 {
+			t.Errorf("told %d times, want twice; states (-want +got):\n%s", len(s.called()), diff)
+		}
+	})
+}
+
 func TestAQueueThatHandsOutNothingIsNotAskedWithoutAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(toSlack(1, "chat"))

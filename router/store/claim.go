@@ -42,26 +42,35 @@ func (s *Store) Claim(ctx context.Context, ask router.Ask) (n *router.Notificati
 		if now := s.cfg.Now(); now.After(ask.Now) {
 			ask.Now = now // it may have waited, and the service counts from the call that follows
 		}
-		n, short, err = s.claim(ctx, tx, &ask)
+		l, waits, err := enterLane(ctx, tx, ask.Notifier, micros(ask.Now))
+		if err == nil {
+			n, short, err = s.claim(ctx, tx, &ask, l, waits)
+		}
 		return err
 	})
 	s.agenda.changed(ask.Notifier)
-	if errors.Is(err, errUnclear) && n != nil { // if it was done, the delivery waits for the end of its lease else
-		if s.Extend(ctx, n.Delivery, n.Claim, s.cfg.Now().Add(ask.Lease)) == nil {
-			err = nil
-		}
-	}
-	if err != nil {
+	if err = s.isClaimed(ctx, n, &ask, err); err != nil {
 		return nil, 0, fmt.Errorf("claim delivery: %w", err)
 	}
 	return n, short, nil
 }
 
-func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask) (_ *router.Notification, short int, err error) {
+// isClaimed drops an error that leaves open whether a claim was written, where it was: else the delivery waits for the
+// end of its lease.
+func (s *Store) isClaimed(ctx context.Context, n *router.Notification, ask *router.Ask, err error) error {
+	if errors.Is(err, errUnclear) && n != nil &&
+		s.Extend(ctx, n.Delivery, n.Claim, s.cfg.Now().Add(ask.Lease)) == nil {
+		return nil
+	}
+	return err
+}
+
+// claim does so in a lane that is locked and of whose classes some have to wait, to which it adds.
+func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask, l lane,
+	blocked map[router.Class]bool) (_ *router.Notification, short int, err error) {
 	now := micros(ask.Now)
-	l, blocked, err := enterLane(ctx, tx, ask.Notifier, now)
-	if err != nil || l.rests > now {
-		return nil, 0, err
+	if l.rests > now {
+		return nil, 0, nil
 	}
 	if l.down() {
 		if probing, err := inFlight(ctx, tx, ask.Notifier, now); probing || err != nil {

@@ -127,12 +127,15 @@ func (b *storedBool) Scan(v any) error {
 	return nil
 }
 
-// storedJSON reads into what it points to.
+// storedJSON reads into what it points to, which is a zero value: an empty object leaves it so.
 type storedJSON struct{ at any }
 
 func (j storedJSON) Scan(v any) error {
 	switch body := v.(type) {
 	case string:
+		if body == "{}" {
+			return nil
+		}
 		return json.Unmarshal([]byte(body), j.at)
 	case []byte:
 		return json.Unmarshal(body, j.at)

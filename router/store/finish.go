@@ -14,37 +14,61 @@ import (
 // Finish records how an attempt ended and gives the claim up, which must still be ours: else it wraps
 // router.ErrConflict, and nothing changes. It may be repeated.
 func (s *Store) Finish(ctx context.Context, r router.Result) error {
-	receipt, err := json.Marshal(r.Receipt)
+	_, _, err := s.finishAnd(ctx, r, nil)
+	return err
+}
+
+// FinishAndClaim is Finish, and after an attempt that has told its delivery also Claim, where more of the same notifier
+// may be tried by then: both or, with an error, none. What is claimed is looked for only once the rest is written, so
+// that it may be the same delivery, which became owed more meanwhile.
+func (s *Store) FinishAndClaim(ctx context.Context, r router.Result, ask router.Ask) (n *router.Notification,
+	short int, err error) {
+	return s.finishAnd(ctx, r, &ask)
+}
+
+// finishAnd does so, and claims nothing without an ask.
+func (s *Store) finishAnd(ctx context.Context, r router.Result, ask *router.Ask) (n *router.Notification, short int,
+	err error) {
+	f, err := s.newFinished(&r)
 	if err != nil {
-		return fmt.Errorf("finish delivery: %w", err)
+		return nil, 0, fmt.Errorf("finish delivery: %w", err)
 	}
-	var made *attemptRow
-	if r.Attempt != nil && s.cfg.KeepAttempts > 0 {
-		if made, err = encodeAttempt(&r); err != nil {
-			return fmt.Errorf("finish delivery: %w", err)
-		}
-	}
-	now := micros(s.cfg.Now())
-	var f finished
-	over := (r.State == router.DeliveryDelivered || r.State == router.DeliveryCancelled) && r.Digest == nil
 	err = s.inShared(ctx, func(ctx context.Context, tx *txn) (err error) {
-		f = finished{}
-		if err := f.finish(ctx, tx, &r, string(receipt), made, now); err != nil || !over {
+		f.outcome, n, short = outcome{}, nil, 0
+		if err := f.finish(ctx, tx); err != nil || !f.over() {
 			return err
 		}
 		f.version = s.agenda.slot(f.notifier).version
-		return tx.later(ctx, reading(&f.left, leavesQuery, []any{f.notifier, f.notifier, now, f.notifier}, scanLeft))
+		err = tx.later(ctx, reading(&f.left, leavesQuery, []any{f.notifier, f.notifier, f.now, f.notifier}, scanLeft))
+		if err != nil || ask == nil {
+			return err
+		}
+		if err := tx.flush(ctx); err != nil || f.next() != f.now {
+			return err
+		}
+		f.goesOn = true
+		its := *ask
+		its.Now = s.cfg.Now()
+		n, short, err = s.claim(ctx, tx, &its, f.lane, f.waits())
+		return err
 	})
-	if err != nil {
-		return fmt.Errorf("finish delivery: %w", err)
+	if err = s.isClaimed(ctx, n, ask, err); err != nil {
+		return nil, 0, fmt.Errorf("finish delivery: %w", err)
 	}
+	s.tell(f)
+	return n, short, nil
+}
+
+// tell wakes whoever has something to do now that an attempt has ended.
+func (s *Store) tell(f *finished) {
 	slices.Sort(f.others)
 	f.others = slices.Compact(f.others)
-	if over {
-		s.agenda.finished(f.notifier, f.version, f.next(now), now)
+	if f.over() && !f.goesOn {
+		s.agenda.finished(f.notifier, f.version, f.next(), f.now)
 	} else {
 		s.agenda.changed(f.notifier)
 	}
+	r := f.of
 	if r.State == router.DeliveryWaiting && !r.Interrupted {
 		s.peers.failing(f.notifier)
 	}
@@ -52,7 +76,7 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	switch {
 	case r.Digest != nil && f.renewed:
 		s.wakeDelivery()
-	case r.Interrupted && micros(r.NextAt) <= now:
+	case r.Interrupted && micros(r.NextAt) <= f.now:
 		s.wakeDelivery(append(f.others, f.notifier)...)
 	case len(f.others) > 0:
 		s.wakeDelivery(f.others...)
@@ -60,69 +84,109 @@ func (s *Store) Finish(ctx context.Context, r router.Result) error {
 	if f.parked {
 		s.wakeFold()
 	}
-	return nil
 }
 
-// finished is what the end of an attempt came to.
+// finished is the end of an attempt.
 type finished struct {
+	of      *router.Result
+	receipt string      // as it is written
+	made    *attemptRow // nil for nothing that is kept
+	now     int64       // microseconds
+	outcome
+}
+
+func (s *Store) newFinished(r *router.Result) (*finished, error) {
+	receipt, err := json.Marshal(r.Receipt)
+	if err != nil {
+		return nil, err
+	}
+	f := &finished{of: r, receipt: string(receipt), now: micros(s.cfg.Now())}
+	if r.Attempt != nil && s.cfg.KeepAttempts > 0 {
+		f.made, err = encodeAttempt(r)
+	}
+	return f, err
+}
+
+// over says that there is nothing to be tried again: what else waits for the notifier is looked for at once.
+func (f *finished) over() bool {
+	return (f.of.State == router.DeliveryDelivered || f.of.State == router.DeliveryCancelled) && f.of.Digest == nil
+}
+
+// outcome is what the end of an attempt came to.
+type outcome struct {
 	notifier string
+	lane     lane     // as it is now
 	renewed  bool     // something may be due of other deliveries of the incident
 	others   []string // notifiers to which something may be due now
 	parked   bool     // the delivery needs a person, and the fallback is to be told
 
 	version uint64 // of the agenda, when left was read
 	left    []left // of each class
+	goesOn  bool   // more of the notifier was to be claimed at once
 }
 
 // left is what else waits for a notifier in a class.
 type left struct {
+	class router.Class
 	until int64  // microseconds: the class waits, 0 where it does not
 	first *int64 // microseconds: when something in it may be tried, nil where nothing waits
 }
 
 func scanLeft(row scanner) (l left, err error) {
-	err = row.Scan(&l.until, &l.first)
+	err = row.Scan(&l.class, &l.until, &l.first)
 	return l, err
 }
 
 // next returns when something else may be due to the notifier, 0 where nothing waits, and nothing is to be probed.
-func (f *finished) next(now int64) (next int64) {
+func (f *finished) next() (next int64) {
 	for _, l := range f.left {
 		if l.first == nil {
 			continue
 		}
-		if at := max(l.until, *l.first, now); next == 0 || at < next {
+		if at := max(l.until, *l.first, f.now); next == 0 || at < next {
 			next = at
 		}
 	}
 	return next
 }
 
+// waits returns the classes that have to wait.
+func (f *finished) waits() map[router.Class]bool {
+	waits := map[router.Class]bool{}
+	for _, l := range f.left {
+		if l.until > 0 {
+			waits[l.class] = true
+		}
+	}
+	return waits
+}
+
 // leavesQuery finds when what else waits for a notifier may be tried: until when each class waits, 0 where it does not,
-// and the first time in it; 0 where so many wait that not all are looked at, NULL where nothing does.
-var leavesQuery = fmt.Sprintf(`SELECT coalesce(w.until, 0), (SELECT CASE WHEN count(*) = %[1]d THEN 0 ELSE min(next_at) END
+// and the first time in it; 0 where so many wait that not all are looked at, NULL where nothing does. What is to be
+// probed is of no class.
+var leavesQuery = fmt.Sprintf(`SELECT c.class, coalesce(w.until, 0), (SELECT CASE WHEN count(*) = %[1]d THEN 0 ELSE min(next_at) END
 				FROM (SELECT next_at FROM deliveries WHERE state = 'waiting' AND notifier = ? AND class = c.class
 					ORDER BY owed_since, id LIMIT %[1]d) AS few)
 			FROM (`+everyClass()+`) AS c LEFT JOIN waits w ON w.notifier = ? AND w.class = c.class AND w.until > ?
-		UNION ALL SELECT 0, 0 WHERE EXISTS (
+		UNION ALL SELECT -1, 0, 0 WHERE EXISTS (
 			SELECT 1 FROM deliveries WHERE notifier = ? AND state = 'parked' AND next_at > 0)`, mostLeft)
 
 // mostLeft bounds what leavesQuery looks at in a class.
 const mostLeft = 8
 
-// finish does so in a transaction.
-func (f *finished) finish(ctx context.Context, tx *txn, r *router.Result, receipt string, made *attemptRow,
-	now int64) error {
+// finish records it in a transaction.
+func (f *finished) finish(ctx context.Context, tx *txn) error {
+	r, now := f.of, f.now
 	was, l, err := tried(ctx, tx, r)
 	if err != nil {
 		return err
 	}
 	f.notifier = was.notifier
-	settled := l.after(r, was.refused)
-	if err := lockFinished(ctx, tx, r, &was, l.down() && !settled.down(), now); err != nil {
+	f.lane = l.after(r, was.refused)
+	if err := lockFinished(ctx, tx, r, &was, l.down() && !f.lane.down(), now); err != nil {
 		return err
 	}
-	if err := settleLane(ctx, tx, f.notifier, l, settled, now); err != nil {
+	if err := settleLane(ctx, tx, f.notifier, l, f.lane, now); err != nil {
 		return err
 	}
 	if r.Interrupted && micros(r.NextAt) > now { // the service is busy: what else is like it can wait as well
@@ -131,12 +195,12 @@ func (f *finished) finish(ctx context.Context, tx *txn, r *router.Result, receip
 		}
 	}
 	if r.Digest != nil {
-		f.renewed, err = finishDigest(ctx, tx, r, receipt, now)
+		f.renewed, err = finishDigest(ctx, tx, r, f.receipt, now)
 	} else {
-		f.renewed, err = finishOne(ctx, tx, r, &was, receipt, now)
+		f.renewed, err = finishOne(ctx, tx, r, &was, f.receipt, now)
 	}
-	if err == nil && made != nil && !was.kept {
-		err = made.write(ctx, tx, was.attempts+1)
+	if err == nil && f.made != nil && !was.kept {
+		err = f.made.write(ctx, tx, was.attempts+1)
 	}
 	if err == nil {
 		err = othersDue(ctx, tx, r.Delivery, f.notifier, f.renewed, &f.others)

@@ -182,11 +182,21 @@ func (h *history) claim(process int, notifier string) bool {
 			return false // a lane does one thing after another
 		}
 	}
-	n, _, err := h.s.Claim(context.Background(), router.Ask{Notifier: notifier, Now: h.now, Lease: lease})
+	n, _, err := h.s.Claim(context.Background(), h.ask(notifier))
 	h.must(err)
 	if n == nil {
 		return false
 	}
+	h.fly(process, n)
+	return true
+}
+
+func (h *history) ask(notifier string) router.Ask {
+	return router.Ask{Notifier: notifier, Now: h.now, Lease: lease}
+}
+
+// fly takes up that a process has claimed something, which it may.
+func (h *history) fly(process int, n *router.Notification) {
 	mine := h.jobs(n)
 	looks := n.Digest != nil && n.Digest.Unsettled // it tells nothing, and waits for nobody
 	for _, f := range h.flying {
@@ -228,7 +238,6 @@ func (h *history) claim(process int, notifier string) bool {
 		}
 	}
 	h.flying = append(h.flying, flight{process, h.now.Add(lease), n})
-	return true
 }
 
 // end ends an attempt. Who was cut off comes back after the lease, when another may have begun.
@@ -278,7 +287,13 @@ func (h *history) end(i int, outcome string) {
 			r.State, tells = router.DeliveryCancelled, false
 		}
 	}
-	err := h.s.Finish(context.Background(), r)
+	var next *router.Notification
+	var err error
+	if outcome == "told" && rapid.Bool().Draw(h.T, "goes on") {
+		next, _, err = h.s.FinishAndClaim(context.Background(), r, h.ask(f.n.Target.Notifier))
+	} else {
+		err = h.s.Finish(context.Background(), r)
+	}
 	taken := false
 	for _, g := range h.flying {
 		for j := range h.jobs(g.n) {
@@ -300,6 +315,9 @@ func (h *history) end(i int, outcome string) {
 		for j := range h.jobs(f.n) {
 			delete(h.unsettled, j)
 		}
+	}
+	if next != nil {
+		defer h.fly(f.process, next)
 	}
 	if !tells {
 		return
@@ -362,8 +380,9 @@ func (h *history) settle() {
 		h.flying = nil // who was at it is dead
 		for _, lane := range lanes {
 			for h.claim(0, lane) {
-				idle = 0
-				h.end(len(h.flying)-1, "told")
+				for idle = 0; len(h.flying) > 0; {
+					h.end(len(h.flying)-1, "told")
+				}
 			}
 		}
 	}
