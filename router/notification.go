@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -105,6 +106,13 @@ type Notice struct {
 	// Recovery, when set, is the key of an incident that we know nothing of and that Meta says is over.
 	// A keyed service closes it, and tells nothing else; the others ignore it.
 	Recovery string `json:"recovery,omitempty"`
+}
+
+// Illegible stands for the notice of an event of which what was kept cannot be read: that there was one is told all the
+// same.
+func Illegible(event int64, at time.Time, severity Severity) Notice {
+	return Notice{Event: event, At: at, Name: "ILLEGIBLE_NOTICE", Severity: severity, Title: "A notice cannot be read",
+		Text: fmt.Sprintf("What flowbridge kept of it is damaged. Event %d of the journal says what Meta sent.", event)}
 }
 
 // FlowID is that of the event.

@@ -21,7 +21,7 @@ func (s *Store) About(ctx context.Context, list []router.Delivery) (map[int64]ro
 	}
 	ofIncidents, ofNotices := map[int64]router.About{}, map[int64]router.About{}
 	if len(numbers) > 0 {
-		found, err := incidents(ctx, s.read, `number IN `+oneEach(numbers), numbers...)
+		found, err := shownIncidents(ctx, s.read, `number IN `+oneEach(numbers), numbers...)
 		if err != nil {
 			return nil, fmt.Errorf("read what deliveries are about: %w", err)
 		}
@@ -38,8 +38,8 @@ func (s *Store) About(ctx context.Context, list []router.Delivery) (map[int64]ro
 		}
 		for _, body := range notices {
 			var n router.Notice
-			if err := json.Unmarshal([]byte(body), &n); err != nil {
-				return nil, fmt.Errorf("read what deliveries are about: %w", err)
+			if json.Unmarshal([]byte(body), &n) != nil {
+				continue
 			}
 			ofNotices[n.Event] = router.About{WABA: n.WABA, Flow: n.Flow, Event: n.SignalKey(), Subject: n.Subject,
 				FlowInfo: n.FlowInfo}

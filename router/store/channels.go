@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"flowbridge/router"
@@ -22,11 +21,8 @@ func (s *Store) Receipts(ctx context.Context, kind router.Kind, address string) 
 		`SELECT receipt FROM (SELECT id, kind, channel, receipt FROM deliveries ORDER BY id DESC LIMIT ?) AS newest
 			WHERE kind = ? AND channel = ? AND receipt <> '{}' ORDER BY id DESC LIMIT ?`,
 		[]any{scannedDeliveries, string(kind), address, maxReceipts}, func(row scanner) (r router.Receipt, err error) {
-			var text []byte
-			if err := row.Scan(&text); err != nil {
-				return r, err
-			}
-			return r, json.Unmarshal(text, &r)
+			err = row.Scan(legibleJSON{&r})
+			return r, err
 		})
 	if err != nil {
 		return nil, fmt.Errorf("read receipts: %w", err)

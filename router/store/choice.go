@@ -65,7 +65,7 @@ func pick(ctx context.Context, tx *txn, notifier string, by choice, blocked map[
 	err := tx.QueryRowContext(ctx, query, asked...).
 		Scan(&c.id, &c.incident, &c.event, &c.n.Target.Kind, &c.n.Target.Address, &c.routingKey, &c.n.Revision,
 			&c.n.Attempt, &failing, &c.n.Parked, &c.n.Refusals, &mayExist, &open, &c.n.Opening, &c.n.Severity,
-			storedJSON{&c.n.Receipt}, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
+			storedReceipt{&c.n.Receipt, &c.lost}, &c.n.Key, &c.n.Class, &c.told, &c.unsettled)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil
@@ -74,7 +74,7 @@ func pick(ctx context.Context, tx *txn, notifier string, by choice, blocked map[
 	}
 	c.n.Delivery, c.n.FailingSince = c.id, fromMicros(failing)
 	c.n.Attempt++
-	c.n.MayExist, c.n.Open = mayExist != 0, open != 0
+	c.n.MayExist, c.n.Open = mayExist != 0 || c.lost, open != 0
 	return c, nil
 }
 

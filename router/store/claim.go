@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -94,8 +93,12 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask, l lane,
 		until, err := c.lacks(ctx, tx, ask)
 		left := true
 		if err == nil && until.IsZero() {
-			if err = c.load(ctx, tx, ask); errors.Is(err, errLocked) {
+			err = c.load(ctx, tx, ask)
+			if errors.Is(err, errLocked) {
 				blocked[c.n.Class] = true
+				continue
+			}
+			if errors.Is(err, errForgotten) {
 				continue
 			}
 			if err == nil && ask.Charges != nil {
@@ -132,6 +135,10 @@ func (s *Store) candidate(ctx context.Context, tx *txn, ask *router.Ask, l *lane
 	}
 	if err != nil || c == nil {
 		return nil, err
+	}
+	if c.lost {
+		s.cfg.Logger.Warn("the receipt of a delivery is damaged; what its service has is found out there", "delivery", c.id,
+			"notifier", ask.Notifier)
 	}
 	c.n.Target.Credential = s.routingKey(ask.Notifier, c.routingKey)
 	c.n.Target.Address = s.address(ask.Notifier, c.n.Target.Address)
@@ -185,6 +192,7 @@ type candidate struct {
 	incident, event int64
 	told            telling
 	unsettled       string           // id of a digest that may have told of it
+	lost            bool             // its receipt cannot be read
 	budgets         map[string]int64 // that lacks has read
 	body            digestBody       // of the digest that it is told in, if there is one
 }
@@ -266,11 +274,14 @@ func ours(rows, delivery int64) error {
 }
 
 func loadNotice(ctx context.Context, tx *txn, n *router.Notification, event int64) error {
+	var at int64
 	var body []byte
-	if err := tx.QueryRowContext(ctx, `SELECT body FROM notices WHERE event = ?`, event).Scan(&body); err != nil {
+	err := tx.QueryRowContext(ctx, `SELECT folded_at, body FROM notices WHERE event = ?`, event).Scan(&at, &body)
+	if err != nil {
 		return fmt.Errorf("read notice: %w", err)
 	}
-	return json.Unmarshal(body, &n.Notice)
+	n.Notice = readNotice(event, fromMicros(at), n.Severity, body)
+	return nil
 }
 
 // loadIncident fills in the newest state of an incident and what is around it: its alerts, and the active ones of its
@@ -280,10 +291,10 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 	var around []router.FlowAlert
 	var others []other
 	err := tx.later(ctx,
-		reading(&found, readIncidents+`number = ?`, []any{number}, scanIncident),
-		reading(&around, readAlerts+aroundIncident, []any{number, number, number}, scanAlert),
+		reading(&found, readIncidents+`number = ?`, []any{number}, legibly(scanIncident)),
+		reading(&around, readAlerts+aroundIncident, []any{number, number, number}, legibly(scanAlert)),
 		reading(&n.Timeline, timelineQuery, []any{number, n.Receipt.Told, router.MaxTimeline}, scanEntry),
-		reading(&others, othersQuery, []any{number, n.Delivery}, scanOther))
+		reading(&others, othersQuery, []any{number, n.Delivery}, legibly(scanOther)))
 	if err == nil {
 		err = tx.flush(ctx)
 	}

@@ -68,10 +68,7 @@ func digestibleNews(ctx context.Context, tx *txn, ask *router.Ask, c *candidate)
 		[]any{ask.Notifier, int64(c.n.Class), string(c.n.Target.Kind), c.n.Target.Address, now, 2 * router.DigestSize,
 			now, now, router.DigestSize},
 		func(row scanner) (w waiting, err error) {
-			var body []byte
-			if err = row.Scan(&w.id, &body); err == nil {
-				err = json.Unmarshal(body, &w.notice)
-			}
+			err = row.Scan(&w.id, legibleJSON{&w.notice})
 			return w, err
 		})
 	for _, w := range found {
@@ -160,13 +157,29 @@ func (c *candidate) recallDigest(ctx context.Context, tx *txn) error {
 	if err != nil {
 		return fmt.Errorf("read digest: %w", err)
 	}
-	if err := json.Unmarshal(text, &c.body); err != nil {
-		return fmt.Errorf("read digest: %w", err)
+	if json.Unmarshal(text, &c.body) != nil || len(c.body.Parts) == 0 {
+		if err := c.forgetDigest(ctx, tx); err != nil {
+			return err
+		}
+		return errForgotten
 	}
 	if err := c.lockDigest(ctx, tx); err != nil {
 		return err
 	}
 	return c.fillDigest(ctx, tx, c.unsettled)
+}
+
+// errForgotten says that a digest cannot be read: its deliveries are told one by one.
+var errForgotten = errors.New("the digest cannot be read")
+
+// forgetDigest sets the deliveries of a digest free. What it may have told is told once more: rather that than never.
+func (c *candidate) forgetDigest(ctx context.Context, tx *txn) error {
+	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET digest = '' WHERE state = 'waiting' AND notifier = ? AND digest = ?`,
+		c.n.Target.Notifier, c.unsettled)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `DELETE FROM digests WHERE id = ?`, c.unsettled)
+	}
+	return err
 }
 
 // errLocked says that the fold is about to change something of a digest that is to be claimed whole.
@@ -210,14 +223,13 @@ func (c *candidate) fillDigest(ctx context.Context, tx *txn, id string) error {
 
 func (c *candidate) fillNews(ctx context.Context, tx *txn) error {
 	list, args := among(c.body.deliveries())
-	found, err := all(ctx, tx, `SELECT body FROM notices WHERE event IN (SELECT event FROM deliveries WHERE id IN `+list+
-		`)`, args,
+	found, err := all(ctx, tx, `SELECT event, folded_at, body FROM notices
+		WHERE event IN (SELECT event FROM deliveries WHERE id IN `+list+`)`, args,
 		func(row scanner) (n router.Notice, err error) {
+			var event, at int64
 			var body []byte
-			if err = row.Scan(&body); err == nil {
-				err = json.Unmarshal(body, &n)
-			}
-			return n, err
+			err = row.Scan(&event, &at, &body)
+			return *readNotice(event, fromMicros(at), router.Info, body), err
 		})
 	if err != nil {
 		return err
@@ -237,7 +249,7 @@ func (c *candidate) fillNews(ctx context.Context, tx *txn) error {
 
 func (c *candidate) fillIncidents(ctx context.Context, tx *txn) error {
 	list, args := among(c.body.deliveries())
-	found, err := incidents(ctx, tx, `number IN (SELECT incident FROM deliveries WHERE id IN `+list+`)`, args...)
+	found, err := shownIncidents(ctx, tx, `number IN (SELECT incident FROM deliveries WHERE id IN `+list+`)`, args...)
 	if err != nil {
 		return err
 	}

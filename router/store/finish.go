@@ -242,8 +242,9 @@ func tried(ctx context.Context, tx *txn, r *router.Result) (b before, l lane, er
 		coalesce((SELECT n FROM attempts WHERE delivery = d.id ORDER BY n DESC LIMIT 1), 0),
 		coalesce((SELECT claim FROM attempts WHERE delivery = d.id ORDER BY n DESC LIMIT 1), '') = ?, ` + laneColumns + `
 		FROM deliveries d JOIN lanes ON lanes.notifier = d.notifier WHERE d.id = ?` + tx.d.locking("lanes")
-	dests := []any{&b.notifier, &b.incident, &b.kind, &b.key, &b.class, &b.refused, &b.unparked, storedJSON{&b.receipt},
-		&b.attempts, &b.kept}
+	var lost bool // nothing hangs on it: the claim knew
+	dests := []any{&b.notifier, &b.incident, &b.kind, &b.key, &b.class, &b.refused, &b.unparked,
+		storedReceipt{&b.receipt, &lost}, &b.attempts, &b.kept}
 	err = tx.QueryRowContext(ctx, query, r.Claim, r.Delivery).Scan(append(dests, l.dests()...)...)
 	if errors.Is(err, sql.ErrNoRows) { // there is a lane of every delivery that was ever claimed
 		err = router.ErrNotFound

@@ -279,9 +279,9 @@ func writeAlerts(ctx context.Context, tx *txn, b router.Batch) error {
 	})
 }
 
-// alerts reads alerts by a condition.
-func alerts(ctx context.Context, q querier, where string, args ...any) ([]router.Alert, error) {
-	found, err := flowAlerts(ctx, q, where, args...)
+// shownAlerts reads alerts by a condition, for people.
+func shownAlerts(ctx context.Context, q querier, where string, args ...any) ([]router.Alert, error) {
+	found, err := all(ctx, q, readAlerts+where, args, legibly(scanAlert))
 	return onlyAlerts(found), err
 }
 
@@ -291,11 +291,6 @@ func onlyAlerts(of []router.FlowAlert) (alerts []router.Alert) {
 		alerts = append(alerts, of[i].Alert)
 	}
 	return alerts
-}
-
-// flowAlerts reads alerts, each with its flow, by a condition.
-func flowAlerts(ctx context.Context, q querier, where string, args ...any) ([]router.FlowAlert, error) {
-	return all(ctx, q, readAlerts+where, args, scanAlert)
 }
 
 func scanAlert(row scanner) (a router.FlowAlert, err error) {
@@ -400,9 +395,14 @@ func (d *incidentDetails) fill(i *router.Incident) {
 	}
 }
 
-// incidents reads incidents by a condition.
+// incidents reads incidents by a condition, for the fold.
 func incidents(ctx context.Context, q querier, where string, args ...any) ([]router.Incident, error) {
 	return all(ctx, q, readIncidents+where, args, scanIncident)
+}
+
+// shownIncidents reads them for people.
+func shownIncidents(ctx context.Context, q querier, where string, args ...any) ([]router.Incident, error) {
+	return all(ctx, q, readIncidents+where, args, legibly(scanIncident))
 }
 
 func scanIncident(row scanner) (i router.Incident, err error) {

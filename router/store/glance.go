@@ -147,14 +147,14 @@ func (s *Store) NewestNotices(ctx context.Context, flow router.FlowID, limit int
 		}
 	}
 	found, err := all(ctx, s.read,
-		`SELECT body FROM (SELECT event, body FROM notices WHERE event < ? ORDER BY event DESC LIMIT ?) AS newest
+		`SELECT event, folded_at, body FROM (
+			SELECT event, folded_at, body FROM notices WHERE event < ? ORDER BY event DESC LIMIT ?) AS newest
 		WHERE 1 = 1`+part+` ORDER BY event DESC LIMIT ?`, append(args, limited(limit)),
 		func(row scanner) (n router.Notice, err error) {
-			var body string
-			if err := row.Scan(&body); err != nil {
-				return n, err
-			}
-			return n, json.Unmarshal([]byte(body), &n)
+			var event, at int64
+			var body []byte
+			err = row.Scan(&event, &at, &body)
+			return *readNotice(event, fromMicros(at), router.Info, body), err
 		})
 	if err != nil {
 		return nil, fmt.Errorf("read notices: %w", err)

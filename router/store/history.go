@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -208,9 +207,7 @@ func (h *History) Notices(ctx context.Context, after, upTo int64) (found []PastN
 		func(_, event int64, d PastDelivery, body []byte) error {
 			n := PastNotice{PastDelivery: d}
 			if body != nil {
-				if err := json.Unmarshal(body, &n.Notice); err != nil {
-					return err
-				}
+				n.Notice = *readNotice(event, time.Time{}, router.Info, body)
 			}
 			n.Notice.Event = event
 			found = append(found, n)

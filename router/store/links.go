@@ -158,8 +158,8 @@ func writeOneAlreadyThere(ctx context.Context, tx *txn, o *router.Owed, now int6
 		return err
 	}
 	var receipt router.Receipt
-	if err := json.Unmarshal(body, &receipt); err != nil {
-		return err
+	if json.Unmarshal(body, &receipt) != nil { // it says nothing, and stays as it is
+		receipt = router.Receipt{}
 	}
 	// PagerDuty says when to the second.
 	since := !o.At.IsZero() && toldAt >= micros(o.At.Truncate(time.Second))
@@ -258,12 +258,9 @@ func (s *Store) Postponed(ctx context.Context, now time.Time, limit int) ([]rout
 		AND NOT EXISTS (SELECT 1 FROM postponed older WHERE older.about = p.about AND older.id < p.id) ORDER BY id LIMIT ?`,
 		[]any{micros(now), limit}, func(row scanner) (p router.Postponed, err error) {
 			var received int64
-			var body []byte
-			if err := row.Scan(&p.ID, &p.About, &p.Digest, &received, &p.Attempts, &body); err != nil {
-				return p, err
-			}
+			err = row.Scan(&p.ID, &p.About, &p.Digest, &received, &p.Attempts, legibleJSON{&p.Events})
 			p.Received = fromMicros(received)
-			return p, json.Unmarshal(body, &p.Events)
+			return p, err
 		})
 	if err != nil {
 		return nil, fmt.Errorf("read what was postponed: %w", err)

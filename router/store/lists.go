@@ -47,7 +47,7 @@ func (s *Store) rows(ctx context.Context, found []router.Incident) ([]router.Inc
 		return rows, nil
 	}
 	these, numbers := listed(found)
-	theirs, err := worstFirst(alerts(ctx, s.read, `incident IN `+these, numbers...))
+	theirs, err := worstFirst(shownAlerts(ctx, s.read, `incident IN `+these, numbers...))
 	if err != nil {
 		return nil, fmt.Errorf("read alerts: %w", err)
 	}
@@ -81,7 +81,7 @@ func (s *Store) details(ctx context.Context, found []router.Incident) ([]router.
 		return out, nil
 	}
 	these, numbers := listed(found)
-	theirs, err := worstFirst(alerts(ctx, s.read, `incident IN `+these, slices.Clone(numbers)...))
+	theirs, err := worstFirst(shownAlerts(ctx, s.read, `incident IN `+these, slices.Clone(numbers)...))
 	if err != nil {
 		return nil, fmt.Errorf("read alerts: %w", err)
 	}
@@ -152,7 +152,7 @@ func (s *Store) find(ctx context.Context, f *router.IncidentFilter) ([]router.In
 	if f.Before > 0 {
 		c.add("number < ?", f.Before)
 	}
-	return incidents(ctx, s.read, c.where()+` ORDER BY number DESC LIMIT ?`, append(c.args, limited(f.Limit))...)
+	return shownIncidents(ctx, s.read, c.where()+` ORDER BY number DESC LIMIT ?`, append(c.args, limited(f.Limit))...)
 }
 
 // findWorst returns those that pass a filter, the worst first. Where scan is not 0, it looks among so many numbers of
@@ -187,7 +187,7 @@ func (s *Store) findWorst(ctx context.Context, f *router.IncidentFilter,
 			break
 		}
 		of := conditions{parts: slices.Concat(c.parts, part.parts), args: slices.Concat(c.args, part.args)}
-		more, err := incidents(ctx, s.read, of.where()+part.order+` LIMIT ?`, append(of.args, limit-len(found))...)
+		more, err := shownIncidents(ctx, s.read, of.where()+part.order+` LIMIT ?`, append(of.args, limit-len(found))...)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -21,7 +20,7 @@ func limited(limit int) int {
 
 // Incident returns one incident, or router.ErrNotFound.
 func (s *Store) Incident(ctx context.Context, number int64) (d router.IncidentDetail, err error) {
-	found, err := incidents(ctx, s.read, `number = ?`, number)
+	found, err := shownIncidents(ctx, s.read, `number = ?`, number)
 	if err != nil {
 		return d, fmt.Errorf("read incident: %w", err)
 	}
@@ -110,16 +109,12 @@ func deliveries(ctx context.Context, q querier, where string, args ...any) ([]ro
 			FROM deliveries WHERE `+where,
 		args, func(row scanner) (d router.Delivery, err error) {
 			var next, updated int64
-			var receipt []byte
-			if err := row.Scan(&d.ID, &d.Incident, &d.Event, &d.Notifier, &d.Kind, &d.State, &d.Attempts, &d.LastError, &next,
-				&updated, &receipt); err != nil {
-				return d, err
-			}
+			err = row.Scan(&d.ID, &d.Incident, &d.Event, &d.Notifier, &d.Kind, &d.State, &d.Attempts, &d.LastError, &next,
+				&updated, legibleJSON{&d.Receipt})
 			if d.State == router.DeliveryWaiting || d.State == router.DeliveryParked {
 				d.NextAt = fromMicros(next)
 			}
 			d.Updated = fromMicros(updated)
-			err = json.Unmarshal(receipt, &d.Receipt)
 			return d, err
 		})
 }

@@ -100,6 +100,7 @@ func suite(t *testing.T, fresh, empty func(*testing.T) string) {
 		})
 	}
 	run("queue", func(t *testing.T) { queueSuite(t, open) })
+	run("rows that cannot be read", func(t *testing.T) { legibleSuite(t, fresh) })
 	run("goes on", func(t *testing.T) { goesOnSuite(t, open) })
 	run("unheard", func(t *testing.T) { unheardSuite(t, open) })
 	run("news", func(t *testing.T) { newsSuite(t, open) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"flowbridge/router"
@@ -57,12 +58,8 @@ func (s *Store) Counting(ctx context.Context) ([]router.Counting, error) {
 		`SELECT a.waba, a.flow, a.event, i.details FROM incidents i JOIN alerts a ON a.incident = i.number
 		WHERE i.state <> 'resolved' AND `+counts+` ORDER BY a.waba, a.flow, a.event, a.level`, nil,
 		func(row scanner) (c router.Counting, err error) {
-			var details []byte
-			if err := row.Scan(&c.WABA, &c.Flow, &c.Event, &details); err != nil {
-				return c, err
-			}
 			var d incidentDetails
-			err = json.Unmarshal(details, &d)
+			err = row.Scan(&c.WABA, &c.Flow, &c.Event, legibleJSON{&d})
 			c.Labels = d.Labels
 			return c, err
 		})
@@ -72,7 +69,7 @@ func (s *Store) Counting(ctx context.Context) ([]router.Counting, error) {
 	return found, nil
 }
 
-// Silences returns the silences that have not ended.
+// Silences returns the silences that have not ended. One that cannot be read silences nothing.
 func (s *Store) Silences(ctx context.Context) ([]router.Silence, error) {
 	return s.silences(ctx, `ended_at = 0 AND (until = 0 OR until > ?) ORDER BY since, id LIMIT ?`, micros(s.cfg.Now()),
 		router.MaxSilences)
@@ -94,16 +91,13 @@ func (s *Store) SilencesBefore(ctx context.Context, id string, limit int) ([]rou
 func (s *Store) silences(ctx context.Context, where string, args ...any) ([]router.Silence, error) {
 	found, err := all(ctx, s.read, `SELECT body FROM silences WHERE `+where, args,
 		func(row scanner) (silence router.Silence, err error) {
-			var body []byte
-			if err := row.Scan(&body); err != nil {
-				return silence, err
-			}
-			return silence, json.Unmarshal(body, &silence)
+			err = row.Scan(legibleJSON{&silence})
+			return silence, err
 		})
 	if err != nil {
 		return nil, fmt.Errorf("read silences: %w", s.d.blame(err))
 	}
-	return found, nil
+	return slices.DeleteFunc(found, func(silence router.Silence) bool { return silence.ID == "" }), nil
 }
 
 func writeSilences(ctx context.Context, tx *txn, b router.Batch) error {
