@@ -142,7 +142,7 @@ func (w *FlowWatch) Round(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := w.lookAt(ctx, at); err != nil {
+		if err := w.lookAt(ctx, at); err != nil && !errors.Is(err, router.ErrValues) {
 			return err
 		}
 	}
@@ -194,10 +194,26 @@ func (w *FlowWatch) states(ctx context.Context, flows []router.FlowID) (list []r
 		return nil, nil
 	}
 	found, err := w.journal.States(ctx, flows, nil)
+	if errors.Is(err, router.ErrValues) && len(flows) > 1 { // one that is damaged must not hide the others
+		return w.statesOneByOne(ctx, flows)
+	}
 	for _, id := range flows {
 		list = append(list, found[id])
 	}
 	return list, err
+}
+
+// statesOneByOne leaves out those that cannot be read.
+func (w *FlowWatch) statesOneByOne(ctx context.Context, flows []router.FlowID) (list []router.State, err error) {
+	for i := range flows {
+		switch one, err := w.states(ctx, flows[i:i+1]); {
+		case err == nil:
+			list = append(list, one...)
+		case !errors.Is(err, router.ErrValues):
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // due returns the flows to look at now, those first that may be over, and then who waits for longest. It forgets those

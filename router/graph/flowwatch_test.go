@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -213,5 +215,53 @@ func TestCardsSayOnceWhatIsKnown(t *testing.T) {
 	h.Endpoint = ""
 	if over := knownEvents(&s, &h, noon); len(over) > 0 {
 		t.Errorf("of what is over %+v", over)
+	}
+}
+
+// rottenJournal has two flows of which nothing was heard for long. One of them cannot be read.
+type rottenJournal struct {
+	good, rotten router.FlowID
+	appended     []router.Event
+}
+
+func (j *rottenJournal) Folds() bool { return true }
+
+func (j *rottenJournal) Counting(context.Context) ([]router.Counting, error) {
+	return []router.Counting{{FlowID: j.rotten, Event: router.EndpointErrorRate},
+		{FlowID: j.good, Event: router.EndpointErrorRate}}, nil
+}
+
+func (j *rottenJournal) States(_ context.Context, flows []router.FlowID, _ []int64) (map[router.FlowID]router.State,
+	error) {
+	if slices.Contains(flows, j.rotten) {
+		return nil, fmt.Errorf("read flows: %w", router.ErrValues)
+	}
+	state := unheardState(noon.Add(-3 * time.Hour))
+	state.FlowID = j.good
+	return map[router.FlowID]router.State{j.good: state}, nil
+}
+
+func (j *rottenJournal) Append(_ context.Context, events []router.Event) (int, error) {
+	j.appended = append(j.appended, events...)
+	return len(events), nil
+}
+
+func TestAFlowThatCannotBeReadHidesNoOther(t *testing.T) {
+	for name, look := range map[string]func(context.Context, string) (Health, error){
+		"without a token": nil,
+		"with one":        func(context.Context, string) (Health, error) { return Health{}, errors.New("Graph is away") },
+	} {
+		j := &rottenJournal{good: router.FlowID{WABA: "501", Flow: "78"}, rotten: router.FlowID{WABA: "501", Flow: "77"}}
+		w, err := NewFlowWatch(WatchConfig{Look: look, UnheardAfter: afterTwoHours,
+			Now: func() time.Time { return noon }}, j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, flow := range []string{"77", "78"} {
+			w.of(flow).account = "501"
+		}
+		if err := w.Round(t.Context()); err != nil || len(j.appended) != 1 || j.appended[0].Flow != "78" {
+			t.Errorf("%s: %v, and %+v was written; want one event of flow 78", name, err, j.appended)
+		}
 	}
 }

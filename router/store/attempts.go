@@ -132,8 +132,14 @@ func scanAttempt(row scanner) (a router.Attempt, err error) {
 		return a, err
 	}
 	a.At, a.Took = fromMicros(at), time.Duration(took)*time.Microsecond
-	return a, unpackExchange(&a, exchange)
+	if unpackExchange(&a, exchange) != nil {
+		a.Calls, a.More = []router.Call{{Error: exchangeLost}}, 0
+	}
+	return a, nil
 }
+
+// exchangeLost stands for the calls of an attempt that cannot be read.
+const exchangeLost = "what was sent and answered cannot be read"
 
 // exchangeHead stands before the texts of an exchange, which follow one after the other: as JSON they would be escaped.
 type exchangeHead struct {
@@ -290,6 +296,10 @@ func (f *forgetting) inAttempt(ctx context.Context, a *router.Attempt) (found bo
 	}
 	for i := range a.Calls {
 		c := &a.Calls[i]
+		if c.Error == exchangeLost { // nobody can tell what is in there
+			c.Request, c.Answer, c.Error, found = router.Forgotten, router.Forgotten, "", true
+			continue
+		}
 		if c.Request == router.Forgotten && c.Answer == router.Forgotten {
 			continue
 		}

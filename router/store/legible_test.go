@@ -148,6 +148,23 @@ func legibleSuite(t *testing.T, fresh func(*testing.T) string) {
 		}
 	})
 
+	t.Run("what was sent and answered: it is forgotten whole", func(t *testing.T) {
+		q := start(t)
+		q.owe(chat(1, true, router.Error))
+		r := q.finish("chat", "a card", nil)
+		q.damage(`UPDATE attempts SET exchange = '\x00ff00'`)
+		made := q.attempts(r.Delivery)
+		if len(made) != 1 || len(made[0].Calls) != 1 || !strings.Contains(made[0].Calls[0].Error, "cannot be read") {
+			t.Errorf("attempts: %+v", made)
+		}
+		person, err := router.NewPerson("15551234567", "")
+		check(t, err)
+		found, err := q.Forget(ctx, person)
+		if check(t, err); found.Attempts != 1 || q.attempts(r.Delivery)[0].Calls[0].Request != router.Forgotten {
+			t.Errorf("found %+v; then %+v", found, q.attempts(r.Delivery))
+		}
+	})
+
 	t.Run("a silence: it silences nothing", func(t *testing.T) {
 		q := start(t)
 		for _, id := range []string{"a", "b"} {

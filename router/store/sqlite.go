@@ -20,7 +20,7 @@ import (
 // sqlite is the dialect that the statements are written in.
 var sqlite = &dialect{goose: goose.DialectSQLite3, identity: "INTEGER PRIMARY KEY AUTOINCREMENT",
 	begin: beginSQLite, execAll: prepareAndExec,
-	position: "instr", field: "json_extract(%s, '$.%s')",
+	position: "instr", field: "CASE WHEN json_valid(%[1]s) THEN json_extract(%[1]s, '$.%[2]s') END",
 	undone: func(error) bool { return false }, refused: refusedBySQLite, unavailable: unavailableInSQLite}
 
 // openSQLite takes the file for this process and opens it twice: for the one writer, and for readers that never

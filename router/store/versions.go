@@ -96,10 +96,10 @@ func (s *Store) RulesVersion(ctx context.Context, digest string) (v router.Rules
 			}
 			v.First, v.Loaded = fromMicros(first), fromMicros(loaded)
 			text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(files)), 8*mostRules))
-			if err != nil {
-				return v, err
+			if err != nil || json.Unmarshal(text, &v.Files) != nil {
+				v.Files = nil // they are damaged
 			}
-			return v, json.Unmarshal(text, &v.Files)
+			return v, nil
 		})
 	switch {
 	case err != nil:
