@@ -90,31 +90,26 @@ func (s *Store) claim(ctx context.Context, tx *txn, ask *router.Ask, l lane,
 				continue
 			}
 		}
-		until, err := c.lacks(ctx, tx, ask)
-		left := true
-		if err == nil && until.IsZero() {
-			err = c.load(ctx, tx, ask)
-			if errors.Is(err, errLocked) {
-				blocked[c.n.Class] = true
-				continue
-			}
-			if errors.Is(err, errForgotten) {
-				continue
-			}
-			if err == nil && ask.Charges != nil {
-				until, left, err = spend(ctx, tx, ask.Now, ask.Charges(&c.n), c.budgets)
-			}
-		}
-		if err != nil {
+		until, left, err := c.loadAndSpend(ctx, tx, ask)
+		switch {
+		case errors.Is(err, errForgotten):
+			continue
+		case errors.Is(err, errLocked):
+			blocked[c.n.Class] = true
+			continue
+		case err != nil:
 			return nil, short, err
-		}
-		if !until.IsZero() {
+		case !until.IsZero():
 			short++
 			blocked[c.n.Class] = true
 			if err := wait(ctx, tx, ask.Notifier, c.n.Class, until, now); err != nil {
 				return nil, short, err
 			}
 			continue
+		}
+		if c.lost {
+			s.cfg.Logger.Warn("the receipt of a delivery is damaged; what its service has is found out there", "delivery", c.id,
+				"notifier", ask.Notifier)
 		}
 		l.turns++
 		c.n.Failures = int(l.failures)
@@ -136,10 +131,6 @@ func (s *Store) candidate(ctx context.Context, tx *txn, ask *router.Ask, l *lane
 	if err != nil || c == nil {
 		return nil, err
 	}
-	if c.lost {
-		s.cfg.Logger.Warn("the receipt of a delivery is damaged; what its service has is found out there", "delivery", c.id,
-			"notifier", ask.Notifier)
-	}
 	c.n.Target.Credential = s.routingKey(ask.Notifier, c.routingKey)
 	c.n.Target.Address = s.address(ask.Notifier, c.n.Target.Address)
 	return c, nil
@@ -158,6 +149,19 @@ func (s *Store) foresee(ctx context.Context, tx *txn, ask *router.Ask, l *lane, 
 		return short, err
 	}
 	return short + 1, wait(ctx, tx, ask.Notifier, c.n.Class, until, micros(ask.Now))
+}
+
+// loadAndSpend loads a candidate and takes what it costs from the budgets; or it returns until when these have no room.
+// left says whether the same could be taken again.
+func (c *candidate) loadAndSpend(ctx context.Context, tx *txn, ask *router.Ask) (until time.Time, left bool,
+	err error) {
+	if until, err = c.lacks(ctx, tx, ask); err != nil || !until.IsZero() {
+		return until, true, err
+	}
+	if err := c.load(ctx, tx, ask); err != nil || ask.Charges == nil {
+		return until, true, err
+	}
+	return spend(ctx, tx, ask.Now, ask.Charges(&c.n), c.budgets)
 }
 
 // lacks returns until when the budgets have no room for a candidate, zero where they may have. It is asked before the

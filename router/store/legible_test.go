@@ -73,7 +73,7 @@ func legibleSuite(t *testing.T, fresh func(*testing.T) string) {
 
 	t.Run("an incident and an alert", func(t *testing.T) {
 		q := start(t)
-		for n := range int64(2) {
+		for n := range int64(3) {
 			inc := incident(n + 1)
 			inc.Flow, inc.FlowName = fmt.Sprint("f", inc.Number), "Checkout"
 			check(t, q.Commit(ctx, router.Batch{Incidents: []router.Incident{inc},
@@ -81,9 +81,9 @@ func legibleSuite(t *testing.T, fresh func(*testing.T) string) {
 					Alert: router.Alert{Event: router.EndpointErrorRate, Level: "10", Active: true, Incident: inc.Number}}},
 				Owed: []router.Owed{chat(n+1, true, router.Error)}}))
 		}
-		q.damage(`UPDATE incidents SET details = '{broken' WHERE number = 1`)
+		q.damage(`UPDATE incidents SET details = '{broken' WHERE number <> 2`)
 		q.damage(`UPDATE alerts SET details = '7' WHERE incident = 1`)
-		for _, want := range []string{"", "Checkout"} {
+		for _, want := range []string{"", "Checkout", ""} {
 			n := q.deliver("chat", card)
 			said := strings.Contains(n.Incident.Text, "cannot be read")
 			if n.Incident.FlowName != want || len(n.Alerts) != 1 || said != (want == "") {
@@ -91,14 +91,20 @@ func legibleSuite(t *testing.T, fresh func(*testing.T) string) {
 					len(n.Alerts))
 			}
 		}
-		if list, err := q.Incidents(ctx, router.IncidentFilter{}); len(list) != 2 || err != nil {
-			t.Errorf("%d incidents are listed (%v), want 2", len(list), err)
+		if list, err := q.Incidents(ctx, router.IncidentFilter{}); len(list) != 3 || err != nil {
+			t.Errorf("%d incidents are listed (%v), want 3", len(list), err)
 		}
-		for flow, fails := range map[string]bool{"f1": true, "f2": false} {
-			_, err := q.States(ctx, []router.FlowID{{WABA: incident(1).WABA, Flow: flow}}, nil)
+		for flow, fails := range map[string]bool{"f1": true, "f2": false, "f3": false} {
+			found, err := q.States(ctx, []router.FlowID{{WABA: incident(1).WABA, Flow: flow}}, nil)
 			if errors.Is(err, router.ErrValues) != fails || (err != nil) != fails {
 				t.Errorf("the fold reads flow %s: %v", flow, err)
 			}
+			for _, state := range found {
+				check(t, q.Commit(ctx, router.Batch{Incidents: state.Incidents}))
+			}
+		}
+		if done, err := q.Incident(ctx, 3); err != nil || !strings.Contains(done.Text, "cannot be read") {
+			t.Errorf("what was written next: %+v (%v)", done, err)
 		}
 	})
 
