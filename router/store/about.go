@@ -21,7 +21,7 @@ func (s *Store) About(ctx context.Context, list []router.Delivery) (map[int64]ro
 	}
 	ofIncidents, ofNotices := map[int64]router.About{}, map[int64]router.About{}
 	if len(numbers) > 0 {
-		found, err := incidents(ctx, s.read, `number IN `+oneEach(numbers), numbers...)
+		found, err := shownIncidents(ctx, s.read, `number IN `+oneEach(numbers), numbers...)
 		if err != nil {
 			return nil, fmt.Errorf("read what deliveries are about: %w", err)
 		}

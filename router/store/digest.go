@@ -249,7 +249,7 @@ func (c *candidate) fillNews(ctx context.Context, tx *txn) error {
 
 func (c *candidate) fillIncidents(ctx context.Context, tx *txn) error {
 	list, args := among(c.body.deliveries())
-	found, err := incidents(ctx, tx, `number IN (SELECT incident FROM deliveries WHERE id IN `+list+`)`, args...)
+	found, err := shownIncidents(ctx, tx, `number IN (SELECT incident FROM deliveries WHERE id IN `+list+`)`, args...)
 	if err != nil {
 		return err
 	}

@@ -395,8 +395,13 @@ func (d *incidentDetails) fill(i *router.Incident) {
 	}
 }
 
-// incidents reads incidents by a condition.
+// incidents reads incidents by a condition, for the fold.
 func incidents(ctx context.Context, q querier, where string, args ...any) ([]router.Incident, error) {
+	return all(ctx, q, readIncidents+where, args, scanIncident)
+}
+
+// shownIncidents reads them for people.
+func shownIncidents(ctx context.Context, q querier, where string, args ...any) ([]router.Incident, error) {
 	return all(ctx, q, readIncidents+where, args, legibly(scanIncident))
 }
 

@@ -9,9 +9,9 @@ import (
 )
 
 // What is kept as JSON can be damaged, or be of a version that wrote it in another form. One such row must not hold up
-// all others: what describes is left out, and what has to be told is told without it. An incident is whole again with
-// what is written next. Alerts alone the fold reads strictly, since they say whom a recovery closes: it sets aside the
-// event that it cannot fold, and the fallback is told.
+// all others: what describes is left out, and what has to be told is told without it. Only the fold reads strictly:
+// incidents and alerts say whom a recovery closes, and without that it would close nobody. It sets aside the event that
+// it cannot fold, and the fallback is told.
 
 // partLost is said of an incident of which not all can be read.
 const partLost = "Part of what flowbridge kept of this incident cannot be read: its name and what the rules say of it."

@@ -152,7 +152,7 @@ func (s *Store) find(ctx context.Context, f *router.IncidentFilter) ([]router.In
 	if f.Before > 0 {
 		c.add("number < ?", f.Before)
 	}
-	return incidents(ctx, s.read, c.where()+` ORDER BY number DESC LIMIT ?`, append(c.args, limited(f.Limit))...)
+	return shownIncidents(ctx, s.read, c.where()+` ORDER BY number DESC LIMIT ?`, append(c.args, limited(f.Limit))...)
 }
 
 // findWorst returns those that pass a filter, the worst first. Where scan is not 0, it looks among so many numbers of
@@ -187,7 +187,7 @@ func (s *Store) findWorst(ctx context.Context, f *router.IncidentFilter,
 			break
 		}
 		of := conditions{parts: slices.Concat(c.parts, part.parts), args: slices.Concat(c.args, part.args)}
-		more, err := incidents(ctx, s.read, of.where()+part.order+` LIMIT ?`, append(of.args, limit-len(found))...)
+		more, err := shownIncidents(ctx, s.read, of.where()+part.order+` LIMIT ?`, append(of.args, limit-len(found))...)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -20,7 +20,7 @@ func limited(limit int) int {
 
 // Incident returns one incident, or router.ErrNotFound.
 func (s *Store) Incident(ctx context.Context, number int64) (d router.IncidentDetail, err error) {
-	found, err := incidents(ctx, s.read, `number = ?`, number)
+	found, err := shownIncidents(ctx, s.read, `number = ?`, number)
 	if err != nil {
 		return d, fmt.Errorf("read incident: %w", err)
 	}

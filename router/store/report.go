@@ -58,7 +58,7 @@ func reportWhere(s *Store, f router.ReportFilter) (where string, args []any) {
 
 func (s *Store) reported(ctx context.Context, f router.ReportFilter, limit int) ([]router.Incident, error) {
 	where, args := reportWhere(s, f)
-	return incidents(ctx, s.read, where+` ORDER BY number DESC LIMIT ?`, append(args, limit)...)
+	return shownIncidents(ctx, s.read, where+` ORDER BY number DESC LIMIT ?`, append(args, limit)...)
 }
 
 // mostNotifiers bounds the notifiers that are listed with what is parked for them.
