@@ -169,7 +169,7 @@ func (c *candidate) recallDigest(ctx context.Context, tx *txn) error {
 	return c.fillDigest(ctx, tx, c.unsettled)
 }
 
-// errForgotten says that a digest cannot be read: its deliveries are told one by one.
+// errForgotten says that a digest cannot be read: its deliveries are told anew.
 var errForgotten = errors.New("the digest cannot be read")
 
 // forgetDigest sets the deliveries of a digest free. What it may have told is told once more: rather that than never.
