@@ -111,8 +111,9 @@ type Notice struct {
 // Illegible stands for the notice of an event of which what was kept cannot be read: that there was one is told all the
 // same.
 func Illegible(event int64, at time.Time, severity Severity) Notice {
-	return Notice{Event: event, At: at, Name: "ILLEGIBLE_NOTICE", Severity: severity, Title: "A notice cannot be read",
-		Text: fmt.Sprintf("What flowbridge kept of it is damaged. Event %d of the journal says what Meta sent.", event)}
+	return Notice{Event: event, At: at, Name: "ILLEGIBLE_NOTICE", Severity: severity, Rule: "unknown",
+		Title: "A notice cannot be read",
+		Text:  fmt.Sprintf("What flowbridge kept of it is damaged. Event %d of the journal says what Meta sent.", event)}
 }
 
 // FlowID is that of the event.

@@ -335,6 +335,11 @@ func cards() map[string]router.Notification {
 				{Event: router.AccountRestriction, Level: "<RESTRICTED_ANEW>", Active: true, Severity: router.Error},
 			}
 		}),
+		"notice-illegible": func() router.Notification {
+			n := noticed(router.Illegible(99, began, router.Error))
+			n.Notice.WABA, n.Notice.Rule = "", "unknown"
+			return n
+		}(),
 		"notice-unknown": noticed(router.Notice{Name: "", Severity: router.Error, Flow: "1"}),
 		"notice-recovery": noticed(router.Notice{
 			Name: router.EndpointErrorRate, Severity: router.Info, Flow: "1987937931743377", FlowInfo: checkout,
