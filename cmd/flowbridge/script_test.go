@@ -124,15 +124,16 @@ func capture(ts *testscript.TestScript, _ bool, args []string) {
 
 // scriptBridge is the bridge of a script, run in this process.
 type scriptBridge struct {
-	t     testing.TB
-	stop  context.CancelFunc
-	ended chan int
+	t      testing.TB
+	stop   context.CancelFunc
+	ended  chan int
+	logged chan struct{} // closed when all that it said is in the test's log
 }
 
 func (b *scriptBridge) start(ts *testscript.TestScript, args []string) {
 	ctx, stop := context.WithCancel(context.Background())
 	read, write := io.Pipe()
-	b.stop, b.ended = stop, make(chan int, 1)
+	b.stop, b.ended, b.logged = stop, make(chan int, 1), make(chan struct{})
 	env := newServices(b.t, "#ops").env
 	p := program{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: write,
 		Getenv: func(name string) (string, bool) {
@@ -149,6 +150,7 @@ func (b *scriptBridge) start(ts *testscript.TestScript, args []string) {
 	}()
 	ready := make(chan [2]string, 1)
 	go func() {
+		defer close(b.logged)
 		defer close(ready)
 		for lines := bufio.NewScanner(read); lines.Scan(); {
 			var line struct{ Msg, Listen, Admin string }
@@ -178,5 +180,7 @@ func (b *scriptBridge) end() (code int) {
 	}
 	b.stop()
 	b.stop = nil
-	return <-b.ended
+	code = <-b.ended
+	<-b.logged // a test must not be logged to once it has ended
+	return code
 }
