@@ -74,7 +74,7 @@ func pick(ctx context.Context, tx *txn, notifier string, by choice, blocked map[
 	}
 	c.n.Delivery, c.n.FailingSince = c.id, fromMicros(failing)
 	c.n.Attempt++
-	c.n.MayExist, c.n.Open = mayExist != 0 || c.lost, open != 0
+	c.n.MayExist, c.n.Open = mayExist != 0, open != 0
 	return c, nil
 }
 

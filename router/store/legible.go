@@ -51,8 +51,8 @@ func (j legibleJSON) Scan(v any) error {
 	return nil
 }
 
-// storedReceipt reads a receipt of which something hangs. One that cannot be read is as one that was never written,
-// after a crash: what the service has of the delivery is to be found out there.
+// storedReceipt reads a receipt of which something hangs. One that cannot be read is as after an attempt without a
+// clear answer: what the service has of the delivery is to be found out there.
 type storedReceipt struct {
 	at   *router.Receipt
 	lost *bool
@@ -60,7 +60,7 @@ type storedReceipt struct {
 
 func (r storedReceipt) Scan(v any) error {
 	if *r.lost = (storedJSON{r.at}).Scan(v) != nil; *r.lost {
-		*r.at = router.Receipt{}
+		*r.at = router.Receipt{Unsure: true}
 	}
 	return nil
 }

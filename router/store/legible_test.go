@@ -61,8 +61,8 @@ func legibleSuite(t *testing.T, fresh func(*testing.T) string) {
 		q.owe(chat(1, false, router.Error), chat(2, false, router.Error))
 		for range 2 {
 			n := q.claim("chat")
-			if lost := n.Incident.Number == 1; !n.MayExist || lost != (n.Receipt == router.Receipt{}) {
-				t.Errorf("%s: it may exist: %t, receipt %+v", about(n), n.MayExist, n.Receipt)
+			if lost := n.Incident.Number == 1; lost != (n.Receipt == router.Receipt{Unsure: true}) {
+				t.Errorf("%s: receipt %+v", about(n), n.Receipt)
 			}
 			check(t, q.Finish(ctx, told(n, router.Receipt{Own: made("ts", "1")})))
 		}
