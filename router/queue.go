@@ -53,6 +53,10 @@ const (
 // six calls a minute.
 const CosmeticEvery = 10 * time.Second
 
+// LinkAfter is how long a page that was told waits to be told where its card is: nobody whom it wakes reads it sooner,
+// and in a storm each such call would take time from somebody's first page. Whatever else is owed takes it along.
+const LinkAfter = 5 * time.Second
+
 // Ask is what a lane asks of the queue: one delivery to a notifier.
 type Ask struct {
 	Notifier string

@@ -24,6 +24,10 @@ var bridgeProfiles = flag.String("bridge.profiles", "",
 	"folder for a CPU profile of each bridge that BenchmarkBridge runs; "+
 		"they are then the test binary, which is the same program")
 
+var bridgeShare = flag.Float64("bridge.share", 0,
+	"processors that each bridge of BenchmarkBridge may use, as if several had a machine each; 0 for all. "+
+		"Needs root, and control groups")
+
 // profiledProgram is `flowbridge` that writes a CPU profile to the file that profileFile names when it ends.
 const (
 	profiledProgram = "flowbridge-profiled"
@@ -89,8 +93,10 @@ func startBenchBridge(b *testing.B, services benchStandIns, rulesFile, db string
 	if err := p.cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
+	ungroup := keepToShare(b, p.cmd.Process.Pid)
 	b.Cleanup(func() {
 		p.stop(b)
+		ungroup()
 		if b.Failed() {
 			said, _ := os.ReadFile(log.Name())
 			b.Logf("the bridge complained of\n%s", tail(complaints(string(said))))
@@ -127,6 +133,32 @@ func startBenchBridge(b *testing.B, services benchStandIns, rulesFile, db string
 	}
 	p.readyAfter = time.Since(began)
 	return p
+}
+
+// keepToShare puts a process into a control group of its own that may use -bridge.share; the function that it returns
+// takes the group away once the process has ended.
+func keepToShare(b *testing.B, pid int) (ungroup func()) {
+	b.Helper()
+	if *bridgeShare == 0 {
+		return func() {}
+	}
+	const root, period = "/sys/fs/cgroup", 100_000 // microseconds
+	quota := int(*bridgeShare * period)
+	parent, limit := filepath.Join(root, "cpu"), map[string]string{"cpu.cfs_quota_us": fmt.Sprint(quota)}
+	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err == nil { // version 2
+		parent, limit = root, map[string]string{"cpu.max": fmt.Sprint(quota, " ", period)}
+		_ = os.WriteFile(filepath.Join(root, "cgroup.subtree_control"), []byte("+cpu"), 0o644) // else the next line fails
+	}
+	group := filepath.Join(parent, fmt.Sprintf("flowbridge-bench-%d", pid))
+	err := os.Mkdir(group, 0o755)
+	limit["cgroup.procs"] = fmt.Sprint(pid)
+	for file, value := range limit {
+		err = errors.Join(err, os.WriteFile(filepath.Join(group, file), []byte(value), 0o644))
+	}
+	if err != nil {
+		b.Fatalf("-bridge.share: %v", err)
+	}
+	return func() { _ = os.Remove(group) }
 }
 
 // complaints are the lines of a log that are more than information.

@@ -302,7 +302,7 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, was *before, rece
 		return false, finish(`last_error = ?, `+mayExist+`, `+stillFailing+`, `+parking,
 			r.Error, exists, exists, now, r.Revision, now, micros(r.NextAt), r.Revision)
 	}
-	// Done; what became owed meanwhile is due at once, but for new numbers alone.
+	// Done; what became owed meanwhile is due at once, but for what may wait.
 	refused := was.refused
 	if refused {
 		if refused, renewed, err = unpark(ctx, tx, r.Delivery, now); err != nil {
@@ -314,10 +314,10 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, was *before, rece
 	called := toInt(r.Receipt.Open || r.Receipt != was.receipt) // else there was nothing to tell
 	if err := finish(`last_error = '', told_at = CASE WHEN ? = 1 THEN ? ELSE told_at END, `+mayExist+`,
 		attempts = 0, failing_since = 0, refusals = refusals * ?, have = ?,
-		next_at = CASE WHEN cosmetic = 1 AND owed > ? THEN CAST(? AS BIGINT) ELSE ? END,
+		next_at = `+integer+` + CASE WHEN owed > ? THEN `+mayWait+` ELSE 0 END,
 		owed_since = CASE WHEN owed > ? THEN ? ELSE owed_since END, state = CASE WHEN owed > ? THEN 'waiting' ELSE ? END`,
 		called, now, exists, exists, toInt(refused), r.Revision,
-		r.Revision, now+router.CosmeticEvery.Microseconds(), now, r.Revision, now, r.Revision, string(r.State)); err != nil {
+		now, r.Revision, r.Revision, now, r.Revision, string(r.State)); err != nil {
 		return false, err
 	}
 	linked, err := noteReceipt(ctx, tx, r, was, now)

@@ -482,6 +482,10 @@ func (s *Store) writeOwed(ctx context.Context, tx *txn, b router.Batch) error {
 const unheard = `(` + integer + ` = 1 AND deliveries.keyed = 1 AND deliveries.state = 'waiting' AND deliveries.told = 0
 	AND deliveries.may_exist = 0 AND deliveries.was_parked = 0)`
 
+// mayWait is how long what became owed of a delivery while it was told may wait: its column cosmetic says what that is.
+var mayWait = fmt.Sprintf(`CASE cosmetic WHEN 1 THEN %d WHEN 2 THEN %d ELSE 0 END`, router.CosmeticEvery.Microseconds(),
+	router.LinkAfter.Microseconds())
+
 // nextAt is when a delivery of which more is owed is tried next. One that waits without having failed waits for nothing
 // but CosmeticEvery to pass. A time of telling that is yet to come was written while a clock was wrong.
 var nextAt = fmt.Sprintf(`CASE

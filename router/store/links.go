@@ -205,12 +205,13 @@ func noteReceipt(ctx context.Context, tx *txn, r *router.Result, was *before, no
 	case !addressed:
 		return false, nil
 	}
-	return true, tx.later(ctx, doing(renewPagesQuery, now, now, was.incident))
+	return true, tx.later(ctx, doing(renewPagesQuery, now+router.LinkAfter.Microseconds(), now, was.incident))
 }
 
 // renewPagesQuery renews the open pages of an incident. The sums leave PostgreSQL one way to find them: an index of all
 // open pages may look as good, and was gone through from one end to the other for each (2.4 ms among 2,000).
-var renewPagesQuery = `UPDATE deliveries SET owed = owed + 1, state = 'waiting', cosmetic = 0,
+var renewPagesQuery = `UPDATE deliveries SET owed = owed + 1, state = 'waiting',
+	cosmetic = CASE WHEN state = 'waiting' AND cosmetic = 0 THEN 0 ELSE 2 END,
 	next_at = CASE WHEN state = 'waiting' THEN next_at ELSE ? END,
 	owed_since = CASE WHEN state = 'waiting' THEN owed_since ELSE ? END,
 	class = ` + classSQL("", "", "") + `

@@ -58,7 +58,13 @@ func owedChat() router.Owed {
 // attempt makes an attempt at what is due to a notifier, which ends with a receipt; false if nothing was due.
 func attempt(t *testing.T, s *store.Store, notifier string, receipt router.Receipt) (n router.Notification, ok bool) {
 	t.Helper()
-	claimed, _, err := s.Claim(context.Background(), router.Ask{Notifier: notifier, Now: noon, Lease: time.Minute})
+	return attemptAt(t, s, noon, notifier, receipt)
+}
+
+func attemptAt(t *testing.T, s *store.Store, now time.Time, notifier string,
+	receipt router.Receipt) (n router.Notification, ok bool) {
+	t.Helper()
+	claimed, _, err := s.Claim(context.Background(), router.Ask{Notifier: notifier, Now: now, Lease: time.Minute})
 	check(t, err)
 	if claimed == nil {
 		return n, false
@@ -287,40 +293,61 @@ func TestWhatAServiceKnowsIsNotToldToItUnlessSomethingElseIsUnderWay(t *testing.
 
 func TestACardsAddressReachesThePageOnce(t *testing.T) {
 	t.Parallel()
-	overBoth(t, func(t *testing.T, s *store.Store) {
-		attempt(t, s, "page", openReceipt)
-		card := router.Receipt{Own: made("ts", "1.0"), Link: "https://example.slack.com/archives/C1/p10"}
-		attempt(t, s, "chat", card)
-		n, ok := attempt(t, s, "page", openReceipt)
-		if diff := cmp.Diff([]router.Related{{Notifier: "chat", Kind: router.KindSlack, Link: card.Link}}, n.Related); !ok ||
-			diff != "" {
-			t.Errorf("told %v; related (-want +got):\n%s", ok, diff)
-		}
-		if n, ok := attempt(t, s, "chat", card); ok {
-			t.Errorf("the card is told of the page that was told of it: %+v", n)
-		}
-		check(t, s.Commit(context.Background(), router.Batch{Owed: []router.Owed{owedChat()}}))
-		attempt(t, s, "chat", card)
-		if n, ok := attempt(t, s, "page", openReceipt); ok {
-			t.Errorf("the page is told again of an address that it has: %+v", n)
-		}
-	})
-}
-
-func TestACardsAddressReachesThePageThatIsUnderWayAtOnce(t *testing.T) {
-	t.Parallel()
-	overBoth(t, func(t *testing.T, s *store.Store) {
-		ctx := context.Background()
-		page, _, err := s.Claim(ctx, router.Ask{Notifier: "page", Now: noon, Lease: time.Minute})
-		check(t, err)
-		card := router.Receipt{Own: made("ts", "1.0"), Link: "https://example.slack.com/archives/C1/p10"}
-		attempt(t, s, "chat", card)
-		check(t, s.Finish(ctx, router.Result{Delivery: page.Delivery, Revision: page.Revision, Claim: page.Claim,
-			Receipt: openReceipt, State: router.DeliveryDelivered}))
-		if n, ok := attempt(t, s, "page", openReceipt); !ok || len(n.Related) != 1 || n.Related[0].Link != card.Link {
-			t.Errorf("told %v: %+v", ok, n.Related)
-		}
-	})
+	card := router.Receipt{Own: made("ts", "1.0"), Link: "https://example.slack.com/archives/C1/p10"}
+	linked := []router.Related{{Notifier: "chat", Kind: router.KindSlack, Link: card.Link}}
+	later := noon.Add(router.LinkAfter)
+	for _, test := range []struct {
+		name string
+		card func(t *testing.T, s *store.Store) // is posted beside the page
+		now  time.Time
+	}{
+		{"a while after the page was told", func(t *testing.T, s *store.Store) {
+			attempt(t, s, "page", openReceipt)
+			attempt(t, s, "chat", card)
+		}, later},
+		{"a while after the page that is under way", func(t *testing.T, s *store.Store) {
+			page, _, err := s.Claim(context.Background(), router.Ask{Notifier: "page", Now: noon, Lease: time.Minute})
+			check(t, err)
+			attempt(t, s, "chat", card)
+			check(t, s.Finish(context.Background(), router.Result{Delivery: page.Delivery, Revision: page.Revision,
+				Claim: page.Claim, Receipt: openReceipt, State: router.DeliveryDelivered}))
+		}, later},
+		{"with the page that waits", func(t *testing.T, s *store.Store) { attempt(t, s, "chat", card) }, noon},
+		{"at once with what else is owed", func(t *testing.T, s *store.Store) {
+			attempt(t, s, "page", openReceipt)
+			attempt(t, s, "chat", card)
+			check(t, s.Commit(context.Background(), router.Batch{Owed: []router.Owed{owedPage(true)}}))
+		}, noon},
+		{"at once with what else became owed while the page was under way", func(t *testing.T, s *store.Store) {
+			page, _, err := s.Claim(context.Background(), router.Ask{Notifier: "page", Now: noon, Lease: time.Minute})
+			check(t, err)
+			check(t, s.Commit(context.Background(), router.Batch{Owed: []router.Owed{owedPage(true)}}))
+			attempt(t, s, "chat", card)
+			check(t, s.Finish(context.Background(), router.Result{Delivery: page.Delivery, Revision: page.Revision,
+				Claim: page.Claim, Receipt: openReceipt, State: router.DeliveryDelivered}))
+		}, noon},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			overBoth(t, func(t *testing.T, s *store.Store) {
+				test.card(t, s)
+				if n, ok := attemptAt(t, s, test.now.Add(-time.Millisecond), "page", openReceipt); ok && test.now.After(noon) {
+					t.Errorf("told already: %+v", n)
+				}
+				n, ok := attemptAt(t, s, test.now, "page", openReceipt)
+				if diff := cmp.Diff(linked, n.Related); !ok || diff != "" {
+					t.Errorf("told %v; related (-want +got):\n%s", ok, diff)
+				}
+				if n, ok := attemptAt(t, s, later, "chat", card); ok {
+					t.Errorf("the card is told of the page that was told of it: %+v", n)
+				}
+				check(t, s.Commit(context.Background(), router.Batch{Owed: []router.Owed{owedChat()}}))
+				attempt(t, s, "chat", card)
+				if n, ok := attemptAt(t, s, noon.Add(time.Hour), "page", openReceipt); ok {
+					t.Errorf("the page is told again of an address that it has: %+v", n)
+				}
+			})
+		})
+	}
 }
 
 func TestACardsAddressDoesNotOpenAPageThatIsClosed(t *testing.T) {
