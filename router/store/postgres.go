@@ -91,9 +91,17 @@ func (s *Store) checkServer(ctx context.Context, config *pgx.ConnConfig) error {
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
 	var version int
-	err := s.read.QueryRowContext(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&version)
+	var err error
+	if !s.onlyReads {
+		err = s.ownSessions(ctx)
+	}
+	if err == nil {
+		err = s.read.QueryRowContext(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&version)
+	}
 	var refusal *pgconn.PgError
 	switch {
+	case errors.Is(err, errShared):
+		return err
 	case errors.As(err, &refusal) && refusal.Code == "3D000":
 		return fmt.Errorf("%s: make it first with createdb (%w)", refusal.Message, err)
 	case denied(err):

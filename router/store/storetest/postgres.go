@@ -26,8 +26,8 @@ import (
 )
 
 // Require names the environment variable that lists, with commas, what must be there: where one of them is missing a
-// test fails instead of being skipped. The names are postgres, shells (bash, zsh and fish), mandoc and chromium (with
-// axe-core).
+// test fails instead of being skipped. The names are postgres, shells (bash, zsh and fish), mandoc, chromium (with
+// axe-core), and those of other programs.
 const Require = "FLOWBRIDGE_TEST_REQUIRE"
 
 // Server is a PostgreSQL server of a test's own, on a socket in a folder of its own.

@@ -1,0 +1,57 @@
+package store_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"flowbridge/router"
+	"flowbridge/router/store"
+	"flowbridge/router/store/storetest"
+)
+
+// TestAPoolerThatSharesSessionsIsRefused holds that no two processes come to fold at once because a pooler gives both
+// the session whose lock says who folds.
+func TestAPoolerThatSharesSessionsIsRefused(t *testing.T) {
+	t.Parallel()
+	server := storetest.Shared(t)
+	for _, mode := range []string{"transaction", "statement"} {
+		for _, exec := range []string{"", "&default_query_exec_mode=exec", "&default_query_exec_mode=simple_protocol"} {
+			t.Run(mode+exec, func(t *testing.T) {
+				dsn := server.Pooler(t, mode, migrated(t, server)) + exec
+				for range 2 { // there are sessions by then
+					s, err := store.Open(context.Background(), store.Config{DSN: dsn})
+					if err == nil {
+						_ = s.Close()
+					}
+					if err == nil || !strings.Contains(err.Error(), "pool_mode=session") {
+						t.Errorf("opened: %v", err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestAPoolerThatWorksBySessionIsAsGoodAsTheServer(t *testing.T) {
+	t.Parallel()
+	server := storetest.Shared(t)
+	dsn := server.Pooler(t, "session", migrated(t, server))
+	open := func() *store.Store {
+		s, err := store.Open(context.Background(), store.Config{DSN: dsn, Now: func() time.Time { return noon }})
+		check(t, err)
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}
+	one, other := open(), open()
+	appendAll(t, one, event("a"))
+	check(t, one.Commit(context.Background(), router.Batch{Incidents: []router.Incident{failing(1)},
+		Owed: []router.Owed{owedPage(true)}}))
+	if n, ok := attempt(t, other, "page", openReceipt); !ok || n.Incident == nil || n.Incident.Number != 1 {
+		t.Errorf("told %v: %+v", ok, n)
+	}
+	if n, ok := attempt(t, one, "page", openReceipt); ok {
+		t.Errorf("told once more: %+v", n)
+	}
+}
