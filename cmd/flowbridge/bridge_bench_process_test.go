@@ -142,23 +142,17 @@ func keepToShare(b *testing.B, pid int) (ungroup func()) {
 	if *bridgeShare == 0 {
 		return func() {}
 	}
-	const root, period = "/sys/fs/cgroup", 100_000 // microseconds
-	quota := int(*bridgeShare * period)
-	parent, limit := filepath.Join(root, "cpu"), map[string]string{"cpu.cfs_quota_us": fmt.Sprint(quota)}
-	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err == nil { // version 2
-		parent, limit = root, map[string]string{"cpu.max": fmt.Sprint(quota, " ", period)}
-		_ = os.WriteFile(filepath.Join(root, "cgroup.subtree_control"), []byte("+cpu"), 0o644) // else the next line fails
-	}
-	group := filepath.Join(parent, fmt.Sprintf("flowbridge-bench-%d", pid))
-	err := os.Mkdir(group, 0o755)
-	limit["cgroup.procs"] = fmt.Sprint(pid)
-	for file, value := range limit {
-		err = errors.Join(err, os.WriteFile(filepath.Join(group, file), []byte(value), 0o644))
+	const period = 100_000 // microseconds
+	quota := fmt.Sprint(int(*bridgeShare * period))
+	group, err := newControlGroup(fmt.Sprint("flowbridge-bench-", pid), "cpu",
+		map[string]string{"cpu.cfs_quota_us": quota}, map[string]string{"cpu.max": fmt.Sprint(quota, " ", period)})
+	if err == nil {
+		err = group.take(pid)
 	}
 	if err != nil {
 		b.Fatalf("-bridge.share: %v", err)
 	}
-	return func() { _ = os.Remove(group) }
+	return group.remove
 }
 
 // complaints are the lines of a log that are more than information.

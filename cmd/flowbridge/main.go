@@ -26,7 +26,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	stderr := &outlet{file: os.Stderr}
 	p := program{Stdin: os.Stdin, Stdout: &outlet{file: os.Stdout}, Stderr: stderr, Getenv: os.LookupEnv,
-		GiveWay: giveWay, GiveBack: giveBack}
+		GiveWay: giveWay, GiveBack: giveBack,
+		GroupLimit: func() int64 { return groupLimit(os.DirFS("/")) }}
 	code := p.run(ctx, os.Args[1:])
 	stop()
 	stderr.flush()
@@ -50,6 +51,9 @@ type program struct {
 	GiveWay func()
 	// GiveBack is called once a bridge has started, to free what only its start needed. Default: nothing happens.
 	GiveBack func()
+	// GroupLimit returns how many bytes of memory the control groups of this process may have, 0 for no limit. Default:
+	// none.
+	GroupLimit func() int64
 }
 
 // inNoHurry lets a bridge go first.

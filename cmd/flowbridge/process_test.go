@@ -51,8 +51,9 @@ type services struct {
 	Slack     *sandbox.Slack
 	PagerDuty *sandbox.PagerDuty
 	env       []string
-	memory    int // MiB of addresses that a process may have; 0 for no limit
-	files     int // file descriptors that it may have; 0 for no limit
+	memory    int          // MiB of addresses that a process may have; 0 for no limit
+	files     int          // file descriptors that it may have; 0 for no limit
+	group     controlGroup // that it begins in; "" for ours
 }
 
 // within runs a command with so many MiB of addresses.
@@ -125,6 +126,8 @@ func launch(t *testing.T, s *services, path, rulesFile, db, listen string) *proc
 		p.cmd = within(s.memory, path, args...)
 	case s.files > 0:
 		p.cmd = limited("-n", s.files, path, args...)
+	case s.group != "":
+		p.cmd = exec.Command("sh", append([]string{"-c", `echo $$ >` + s.group.procs() + ` && exec "$0" "$@"`, path}, args...)...)
 	}
 	p.cmd.Env = append(os.Environ(), s.env...)
 	read, write := io.Pipe()

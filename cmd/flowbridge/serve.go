@@ -153,6 +153,9 @@ func (c serveCommand) beside(ctx context.Context, p *program, r *rules.Rules, lo
 			}
 		})
 	}
+	if _, chosen := p.Getenv("GOMEMLIMIT"); !chosen && p.GroupLimit != nil {
+		keepToMemory(p.GroupLimit(), logger)
+	}
 	if _, chosen := p.Getenv("GOGC"); !chosen { // else by an operator
 		work.Go(func() { paceGC(ctx) })
 	}
