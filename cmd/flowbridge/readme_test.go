@@ -203,8 +203,8 @@ func sources(t *testing.T, pass func(path string) bool) string {
 }
 
 // otherFlags are flags of other programs that pages name.
-var otherFlags = []string{"--cap-drop", "--from-file", "--no-deps", "--now", "--read-only", "--rm", "--security-opt",
-	"--wait"}
+var otherFlags = []string{"--cap-drop", "--from-file", "--memory", "--no-deps", "--now", "--read-only", "--rm",
+	"--security-opt", "--wait"}
 
 // TestThePagesNameWhatThereIs holds that commands, flags, variables and metrics are those of the program.
 func TestThePagesNameWhatThereIs(t *testing.T) {
