@@ -35,7 +35,7 @@ default: {notify: [chat, page]}
 		}
 	}
 	post(router.Activated)
-	db, err := sql.Open("sqlite", path)
+	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(30000)") // the bridge writes, too
 	must(t, err)
 	done, err := db.Exec(`UPDATE deliveries SET receipt = '{broken'`)
 	must(t, err)
