@@ -27,15 +27,6 @@ const axeFile = "FLOWBRIDGE_TEST_AXE"
 // browserPatience bounds every wait for a browser.
 const browserPatience = 2 * time.Minute
 
-// lacking leaves a test out for want of a program, or fails it where databases.Require names that.
-func lacking(t testing.TB, missing string) {
-	t.Helper()
-	if slices.Contains(strings.Split(os.Getenv(databases.Require), ","), "chromium") {
-		t.Fatalf("%s (%s asks for it)", missing, databases.Require)
-	}
-	t.Skip(missing)
-}
-
 // chromium is a browser of a test's own.
 type chromium struct{ ctx context.Context }
 
@@ -52,7 +43,7 @@ func startChromium(t *testing.T) *chromium {
 		}
 	}
 	if path == "" {
-		lacking(t, "there is no chromium on this machine: apt-get install chromium-headless-shell")
+		databases.Lacking(t, "chromium", "there is no chromium on this machine: apt-get install chromium-headless-shell")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path),
 		chromedp.NoSandbox, // it sees nothing but pages of ours, and refuses to run as root with it
@@ -276,7 +267,7 @@ func axe(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv(axeFile)
 	if path == "" {
-		lacking(t,
+		databases.Lacking(t, "chromium",
 			axeFile+" does not name axe.min.js: npm pack axe-core@4, unpack it, and set the variable to its axe.min.js")
 	}
 	source, err := os.ReadFile(path)

@@ -16,16 +16,7 @@ import (
 // needTool leaves a test out where this machine lacks a program, and fails it where databases.Require names it.
 func needTool(t *testing.T, program, require string) string {
 	t.Helper()
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path
-	}
-	missing := "there is no " + program + " on this machine: apt-get install " + program
-	if slices.Contains(strings.Split(os.Getenv(databases.Require), ","), require) {
-		t.Fatalf("%s (%s asks for it)", missing, databases.Require)
-	}
-	t.Skip(missing)
-	return ""
+	return databases.Tool(t, program, require, "apt-get install "+program)
 }
 
 // completionCases are lines, and what must and must not be offered at their end.

@@ -235,13 +235,7 @@ func (p *peers) hold(ctx context.Context) (*sql.Conn, error) {
 	}
 	mine, err := tryLock(ctx, conn, foldLock)
 	if err == nil && mine {
-		if _, err = conn.ExecContext(ctx, fmt.Sprintf(`SET idle_session_timeout = %d`,
-			p.s.cfg.DeadAfter.Milliseconds())); err == nil {
-			p.conn, p.checked = conn, time.Now()
-			p.folding.Store(true)
-			// What the fold reads with other sessions must be no older than its right to: those that were made before
-			// may be of a server that it has left.
-			p.s.readers.Add(1)
+		if err = p.take(ctx, conn); err == nil {
 			return conn, nil
 		}
 	}
@@ -250,6 +244,26 @@ func (p *peers) hold(ctx context.Context) (*sql.Conn, error) {
 		return nil, err
 	}
 	return nil, conn.Close()
+}
+
+// take makes a session that has the lock the one that folds. p.mu is held.
+func (p *peers) take(ctx context.Context, conn *sql.Conn) error {
+	err := p.s.ownSessions(ctx)
+	if err == nil {
+		err = onServer(conn, func(c *pgconn.PgConn) error { return stays(ctx, c) })
+	}
+	if err == nil {
+		_, err = conn.ExecContext(ctx, fmt.Sprintf(`SET idle_session_timeout = %d`, p.s.cfg.DeadAfter.Milliseconds()))
+	}
+	if err != nil {
+		return err
+	}
+	p.conn, p.checked = conn, time.Now()
+	p.folding.Store(true)
+	// What the fold reads with other sessions must be no older than its right to: those that were made before may be of
+	// a server that it has left.
+	p.s.readers.Add(1)
+	return nil
 }
 
 func tryLock(ctx context.Context, conn *sql.Conn, class int) (mine bool, err error) {
@@ -469,7 +483,10 @@ func (p *peers) check(ctx context.Context, conn *pgconn.PgConn) error {
 	if p.s.outdated(conn, &p.s.writers) {
 		return errOutdated
 	}
-	return writable(ctx, conn)
+	if err := writable(ctx, conn); err != nil {
+		return err
+	}
+	return stays(ctx, conn)
 }
 
 // wake passes on what others have notified.

@@ -79,6 +79,21 @@ func isAnother(ctx context.Context, first, second *sql.Conn, process string) err
 	})
 }
 
+// stays is errShared where a session is served by another process of the server than when this was asked first: a
+// pooler may come to share sessions while we run.
+func stays(ctx context.Context, c *pgconn.PgConn) error {
+	const key = "flowbridge process"
+	process, err := processOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	if was, known := c.CustomData()[key]; known && was != process {
+		return errShared
+	}
+	c.CustomData()[key] = process
+	return nil
+}
+
 // processOf asks which process of the server a session is served by.
 func processOf(ctx context.Context, c *pgconn.PgConn) (string, error) {
 	results, err := c.Exec(ctx, `SELECT pg_backend_pid()`).ReadAll() // no prepared statement: it may be somebody else's

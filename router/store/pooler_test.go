@@ -55,3 +55,43 @@ func TestAPoolerThatWorksBySessionIsAsGoodAsTheServer(t *testing.T) {
 		t.Errorf("told once more: %+v", n)
 	}
 }
+
+// TestAPoolerThatComesToShareSessionsStopsTheFold holds so of a pooler that is changed while bridges run: nobody folds,
+// and the error says why.
+func TestAPoolerThatComesToShareSessionsStopsTheFold(t *testing.T) {
+	t.Parallel()
+	server := storetest.Shared(t)
+	dsn := server.Pooler(t, "session", migrated(t, server)) + "&default_query_exec_mode=exec"
+	var processes []*store.Store
+	for range 2 {
+		s, err := store.Open(context.Background(), store.Config{DSN: dsn})
+		check(t, err)
+		t.Cleanup(func() { _ = s.Close() })
+		processes = append(processes, s)
+	}
+	appendAll(t, processes[0], event("a"))
+	folds := func() (n int, why []error) {
+		for _, s := range processes {
+			events, err := s.Waiting(context.Background(), 10)
+			if err != nil {
+				why = append(why, err)
+			} else if len(events) > 0 {
+				n++
+			}
+		}
+		return n, why
+	}
+	if n, why := folds(); n != 1 || len(why) != 0 {
+		t.Fatalf("%d fold by session, %v", n, why)
+	}
+	storetest.SetPoolMode(t, dsn, "transaction")
+	for end := time.Now().Add(storetest.Patience); ; time.Sleep(50 * time.Millisecond) {
+		n, why := folds()
+		if n == 0 && len(why) > 0 && strings.Contains(why[0].Error(), "pool_mode=session") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d fold, %v", n, why)
+		}
+	}
+}

@@ -22,16 +22,7 @@ import (
 func needTool(t *testing.T, program, how string) string {
 	t.Helper()
 	databases.Long(t)
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path
-	}
-	missing := "there is no " + program + " on this machine: " + how
-	if slices.Contains(strings.Split(os.Getenv(databases.Require), ","), program) {
-		t.Fatalf("%s (%s asks for it)", missing, databases.Require)
-	}
-	t.Skip(missing)
-	return ""
+	return databases.Tool(t, program, program, how)
 }
 
 // written writes assets into a folder, changed by replace, and returns it.

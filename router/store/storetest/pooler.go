@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,14 +23,7 @@ const poolerGuard = `dir=$1; shift; "$@" </dev/null & pooler=$!; read -r word
 // returns the URL by which it is reached. Where this machine has none the test is skipped, or fails if Require says so.
 func (s *Server) Pooler(t testing.TB, mode, dsn string) string {
 	t.Helper()
-	program, err := exec.LookPath("pgbouncer")
-	if err != nil {
-		missing := "there is no pgbouncer on this machine: apt-get install pgbouncer"
-		if slices.Contains(strings.Split(os.Getenv(Require), ","), "pgbouncer") {
-			t.Fatalf("%s (%s asks for it)", missing, Require)
-		}
-		t.Skip(missing)
-	}
+	program := Tool(t, "pgbouncer", "pgbouncer", "apt-get install pgbouncer")
 	name, err := url.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +40,7 @@ func (s *Server) Pooler(t testing.TB, mode, dsn string) string {
 listen_port = 6432
 unix_socket_dir = %s
 auth_type = any
+admin_users = flowbridge
 pool_mode = %s
 `, database, s.dir, dir, mode), 0o644)
 	if err == nil && s.creds != nil {
@@ -90,5 +83,26 @@ func awaitPooler(t testing.TB, dsn string) {
 		if time.Now().After(end) {
 			t.Fatalf("pgbouncer does not answer: %v", err)
 		}
+	}
+}
+
+// SetPoolMode changes how a pooler works, through its console. dsn is what Pooler returned.
+func SetPoolMode(t testing.TB, dsn, mode string) {
+	t.Helper()
+	console, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	console.Path = "/pgbouncer"
+	query := console.Query()
+	query.Set("default_query_exec_mode", "simple_protocol")
+	console.RawQuery = query.Encode()
+	db, err := sql.Open("pgx", console.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("SET pool_mode = '" + mode + "'"); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,11 +23,6 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 )
-
-// Require names the environment variable that lists, with commas, what must be there: where one of them is missing a
-// test fails instead of being skipped. The names are postgres, shells (bash, zsh and fish), mandoc, chromium (with
-// axe-core), and those of other programs.
-const Require = "FLOWBRIDGE_TEST_REQUIRE"
 
 // Server is a PostgreSQL server of a test's own, on a socket in a folder of its own.
 type Server struct {
@@ -40,15 +34,6 @@ type Server struct {
 	n        atomic.Int64 // databases made
 
 	templates sync.Map // by name: what makes it once
-}
-
-// Long leaves a test out where -short asks for the quick ones: what takes seconds of real processes, or of many
-// histories.
-func Long(t testing.TB) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("it takes long: left out with -short")
-	}
 }
 
 // TempDir returns a folder that is removed after the test, for a database. It is in memory where the machine has room
@@ -103,10 +88,8 @@ func must(t testing.TB) func(*Server, error) *Server {
 	return func(s *Server, err error) *Server {
 		t.Helper()
 		switch {
-		case errors.Is(err, errMissing) && slices.Contains(strings.Split(os.Getenv(Require), ","), "postgres"):
-			t.Fatalf("%v (%s asks for it)", err, Require)
 		case errors.Is(err, errMissing):
-			t.Skip(err)
+			Lacking(t, "postgres", err.Error())
 		case err != nil:
 			t.Fatal(err)
 		}
