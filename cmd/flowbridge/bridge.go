@@ -215,7 +215,7 @@ func (b *bridge) consoleURL() string {
 func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	faults := make(chan error, 5)
+	faults := make(chan error, 6)
 	var work sync.WaitGroup
 	work.Go(func() {
 		faults <- b.router.Run(working)
@@ -225,6 +225,7 @@ func (b *bridge) run(ctx context.Context, public, admin net.Listener) error {
 		faults <- b.deliverer.Run(working)
 		b.store.StopDelivering()
 	})
+	work.Go(func() { faults <- b.store.WatchFiles(working) })
 	work.Go(func() { b.sweep(working) })
 	work.Go(func() { b.admin.Watch(working) })
 	work.Go(func() { b.background.run(working) })

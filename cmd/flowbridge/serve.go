@@ -102,8 +102,10 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 	}
 	logger.Info("flowbridge is ready", "version", version(), "listen", public.Addr().String(), "admin",
 		admin.Addr().String(), "rules", c.Rules, "db", store.DisplayName(cfg.DB))
-	beside := c.beside(ctx, p, cfg.Rules, logger)
+	running, ended := context.WithCancel(ctx) // it may end by itself
+	beside := c.beside(running, p, cfg.Rules, logger)
 	err = p.systemd(logger).around(ctx, b.admin.Trouble, func() error { return b.run(ctx, public, admin) })
+	ended()
 	beside.Wait()
 	logger.Info("flowbridge has stopped")
 	return err

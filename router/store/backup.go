@@ -16,7 +16,7 @@ import (
 // at one moment, without holes; the bridge goes on storing meanwhile. A file that is there is left as it is, and
 // until the copy is whole and on disk only an empty file has its name. It holds routing keys and messages, like the
 // original: only its owner may read it.
-func Backup(ctx context.Context, dsn, file string) (err error) {
+func Backup(ctx context.Context, dsn, file string) error {
 	if IsPostgres(dsn) {
 		return errors.New("PostgreSQL is backed up with its own pg_dump: run pg_dump --dbname=URL --file=FILE with this URL")
 	}
@@ -26,6 +26,11 @@ func Backup(ctx context.Context, dsn, file string) (err error) {
 	if err := MustExist(dsn); err != nil {
 		return err
 	}
+	return copyTo(file, func(part string) error { return copyInto(ctx, dsn, part) })
+}
+
+// copyTo has a copy written into an empty file, flushes it and gives it its name, which must be free.
+func copyTo(file string, copy func(part string) error) (err error) {
 	// Taking the name first keeps two backups apart, and anybody else's file safe.
 	place, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -52,7 +57,7 @@ func Backup(ctx context.Context, dsn, file string) (err error) {
 		}
 	}()
 	end := flushSteadily(part)
-	err = copyInto(ctx, dsn, part.Name())
+	err = copy(part.Name())
 	end()
 	if err != nil {
 		return errors.Join(fmt.Errorf("copy database: %w", err), part.Close())

@@ -23,7 +23,7 @@ const (
 
 // openEraser opens a connection that empties the log. It waits for nobody: what reads or writes just then goes first.
 func (s *Store) openEraser(path string) error {
-	db, err := openFile(path, url.Values{"_pragma": {"busy_timeout(0)", "cache_size(-500)", "synchronous(FULL)"}})
+	db, err := s.openHeld(path, url.Values{"_pragma": {"busy_timeout(0)", "cache_size(-500)", "synchronous(FULL)"}})
 	if err != nil {
 		return err
 	}

@@ -52,8 +52,10 @@ func InboxPath(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	return path + "-inbox"
+	return path + inboxSuffix
 }
+
+const inboxSuffix = "-inbox"
 
 // openInbox opens the inbox of a database, or makes it.
 func (s *Store) openInbox(ctx context.Context, database string) (err error) {
@@ -82,7 +84,7 @@ func (s *Store) openInbox(ctx context.Context, database string) (err error) {
 		{&in.journal, database, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-500)"}}},
 		{&in.eraser, path, url.Values{"_pragma": {"busy_timeout(0)", "cache_size(-500)", "synchronous(FULL)"}}},
 	} {
-		db, err := openFile(one.path, one.settings)
+		db, err := s.openHeld(one.path, one.settings)
 		if err != nil {
 			return err
 		}

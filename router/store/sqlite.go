@@ -40,7 +40,7 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	for _, beside := range []string{"-wal", "-shm", "-journal"} { // those that SQLite makes are like the file itself
 		s.closeToOthers(path + beside)
 	}
-	write, err := openFile(path, url.Values{
+	write, err := s.openHeld(path, url.Values{
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-4000)",
 			"journal_size_limit(67108864)", "wal_autocheckpoint(8000)",
 			"secure_delete(1)"}, // what is removed is overwritten: see erase.go
@@ -73,14 +73,18 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if err := s.openInbox(ctx, path); err != nil {
 		return err
 	}
-	return s.openEraser(path)
+	if err := s.openEraser(path); err != nil {
+		return err
+	}
+	s.noteFiles(path)
+	return nil
 }
 
 // fileReaders is how many queries of a file run at a time.
 const fileReaders = 4
 
 func (s *Store) openReader(path string) error {
-	read, err := openFile(path, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-2000)"}})
+	read, err := s.openHeld(path, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-2000)"}})
 	if err != nil {
 		return err
 	}
@@ -153,8 +157,20 @@ func checkName(dsn string) error {
 	return CheckDSN(dsn)
 }
 
+// openFile opens a file for a caller who is soon done with it.
 func openFile(path string, settings url.Values) (*sql.DB, error) {
-	return openKeeping("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + settings.Encode())
+	return openKeeping(fileDSN(path, settings), nil)
+}
+
+// openHeld opens a file that is there, and stays open as long as the Store. A connection that is opened later finds the
+// same, or is refused: see displaced.go.
+func (s *Store) openHeld(path string, settings url.Values) (*sql.DB, error) {
+	settings.Set("mode", "rw")
+	return openKeeping(fileDSN(path, settings), s.mayOpen)
+}
+
+func fileDSN(path string, settings url.Values) string {
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + settings.Encode()
 }
 
 // maxRows is how many events one statement inserts at most, a power of two.

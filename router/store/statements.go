@@ -13,11 +13,17 @@ const mostStatements = 300
 
 // keeping opens connections of SQLite that keep their statements: to parse one takes longer than to run most of them.
 type keeping struct {
-	of  driver.Driver
-	dsn string
+	of      driver.Driver
+	dsn     string
+	mayOpen func() error // nil: always
 }
 
 func (k keeping) Connect(context.Context) (driver.Conn, error) {
+	if k.mayOpen != nil {
+		if err := k.mayOpen(); err != nil {
+			return nil, err
+		}
+	}
 	conn, err := k.of.Open(k.dsn)
 	if err != nil {
 		return nil, err
@@ -29,13 +35,13 @@ func (k keeping) Connect(context.Context) (driver.Conn, error) {
 	return &keepingConn{fullConn: full, kept: map[string]fullStmt{}}, nil
 }
 
-// openKeeping opens a database by the name that sql.Open takes.
-func openKeeping(dsn string) (*sql.DB, error) {
+// openKeeping opens a database by the name that sql.Open takes, and asks mayOpen before each connection, if not nil.
+func openKeeping(dsn string, mayOpen func() error) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", dsn) // for its driver
 	if err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(keeping{db.Driver(), dsn}), db.Close()
+	return sql.OpenDB(keeping{db.Driver(), dsn, mayOpen}), db.Close()
 }
 
 func (k keeping) Driver() driver.Driver { return k.of }

@@ -76,6 +76,7 @@ type Store struct {
 	owed     chan struct{}
 	erased   chan struct{} // pulsed after something was removed or overwritten
 	eraser   *sql.DB       // empties the log of a SQLite file; nil on PostgreSQL
+	held     []heldFile    // the files of SQLite
 
 	shared     chan *sharedCall // small pieces of work for the writer; nil on PostgreSQL
 	sharedOver chan struct{}    // closed after the last was run
@@ -140,11 +141,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Close stops accepting events, commits those that wait, and closes the database.
+// Close stops accepting events, commits those that wait, and closes the database. A SQLite file that was removed
+// meanwhile is made anew.
 func (s *Store) Close() error {
 	s.closed.Do(func() { close(s.closing) })
 	s.commits.Wait()
-	return s.release()
+	return errors.Join(s.saveDisplaced(context.Background()), s.release())
 }
 
 // release gives up what was opened, in reverse order.
