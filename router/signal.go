@@ -160,10 +160,13 @@ func (u Unit) String() string {
 	return [...]string{"no unit", "percent", "milliseconds or seconds", "days"}[u]
 }
 
+// mostSaid is more than any number that Meta can mean: written out, a larger one would fill a page's summary.
+const mostSaid = 1e12
+
 // Format writes a number in the unit: "14.28 %", "7.2 s", "850 ms", "34".
 func (u Unit) Format(v float64) string {
 	switch {
-	case math.IsNaN(v) || math.IsInf(v, 0):
+	case math.IsNaN(v) || math.Abs(v) > mostSaid:
 		return "unknown"
 	case u == Days && v == 1:
 		return "1 day"

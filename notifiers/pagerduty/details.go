@@ -65,7 +65,9 @@ func incidentDetails(n *router.Notification) details {
 	d := common(about(inc.Subject, inc.FlowInfo, inc.WABA, inc.Flow), inc.Rule, inc.Text, inc.Fields)
 	d.Facts = facts(inc.Facts)
 	d.Incident = inc.Name()
-	d.Path = line(router.FormatPath(inc.Event, inc.Path), maxText)
+	if worst := counting(n.Alerts); len(worst) == 0 || worst[0].Event == inc.Event {
+		d.Path = line(router.FormatPath(inc.Event, inc.Path), maxText)
+	}
 	measured, ok := newest(n.Alerts)
 	if ok {
 		d.measure(measured.Event, measured.Reading)

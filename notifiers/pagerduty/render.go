@@ -154,6 +154,10 @@ func reached(n *router.Notification) string {
 	if !signal.Reaches(a.Level, value) {
 		value = a.Value // what is measured now lies below the level that it reached
 	}
+	if _, numeric := a.Level.Threshold(); numeric && !signal.Reaches(a.Level, value) {
+		// the number is that of a recovery that is held back
+		value = nil
+	}
 	return where + " " + lowerFirst(router.SignalName(a.Event)) + " " + router.Reached(a.Event, a.Level, value)
 }
 

@@ -57,7 +57,9 @@ func TestWhatPagerDutyIsSent(t *testing.T) {
 		"recovery held back": func() router.Notification {
 			n := failing()
 			n.Receipt, n.Incident.Flaps = told, 2
+			gone := 0.4
 			for i := range n.Alerts {
+				n.Alerts[i].Before, n.Alerts[i].Value = n.Alerts[i].Value, &gone
 				n.Alerts[i].Active, n.Alerts[i].Until, n.Alerts[i].HeldUntil = false, opened.Add(20*time.Minute),
 					opened.Add(30*time.Minute)
 			}

@@ -26,7 +26,7 @@ func incidentFacts(n *router.Notification) (own []field) {
 	if a := reading(n); a != nil {
 		own = append(own, readingFacts(a.Event, &a.Reading)...)
 	}
-	if window := router.SignalOf(inc.Event).Window; window != 0 {
+	if window := router.SignalOf(signalNow(n)).Window; window != 0 {
 		own = append(own, fact("Measured over", router.FormatDuration(window)))
 	}
 	own = append(own, saidFacts(inc.Facts)...)

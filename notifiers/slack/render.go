@@ -50,10 +50,14 @@ func renderOpen(n *router.Notification, pressable bool) card {
 	state, more, color, mark := openState(n)
 	now := ""
 	if r := reading(n); r != nil && r.Value != nil {
-		now = ", now " + router.FormatValue(inc.Event, *r.Value)
+		now = ", now " + router.FormatValue(r.Event, *r.Value)
+	}
+	short := state
+	if recovering(n) {
+		short += ", recovering"
 	}
 	facts := []string{"*" + capital(severity.String()) + "*", state + more, link(n.Link, inc.Name())}
-	if len(inc.Path) > 1 {
+	if len(inc.Path) > 1 && signalNow(n) == inc.Event {
 		facts = append(facts, line(router.FormatPath(inc.Event, inc.Path), moreText))
 	}
 	head := newParts(n)
@@ -84,7 +88,7 @@ func renderOpen(n *router.Notification, pressable bool) card {
 	body.context(smallPrint, "foot", foot(n))
 
 	c := card{
-		text: sentenceOf(capital(severity.String())+": "+cut(title, sentenceName)+now, " ("+inc.Name()+", "+state+")"),
+		text: sentenceOf(capital(severity.String())+": "+cut(title, sentenceName)+now, " ("+inc.Name()+", "+short+")"),
 		head: head.fit(budget), color: color,
 	}
 	c.body = body.fit(budget - room(c.text, head))
@@ -215,10 +219,9 @@ func openState(n *router.Notification) (state, more, color, mark string) {
 	case inc.State == router.IncidentAcknowledged:
 		state, color, mark = "acknowledged by "+acknowledger(inc), acknowledged, ":eyes:"
 	}
-	active := func(a router.Alert) bool { return a.Active }
 	switch {
 	case worst(n) == nil:
-	case !slices.ContainsFunc(n.Alerts, active):
+	case recovering(n):
 		more += ", recovering"
 	case slices.ContainsFunc(n.Alerts, func(a router.Alert) bool { return !a.Active }):
 		more += ", partly recovered"
@@ -227,6 +230,11 @@ func openState(n *router.Notification) (state, more, color, mark string) {
 		more += ", came back " + router.FormatTimes(inc.Flaps)
 	}
 	return state, more, color, mark
+}
+
+// recovering says that the recovery of all that is wrong is held back.
+func recovering(n *router.Notification) bool {
+	return worst(n) != nil && !slices.ContainsFunc(n.Alerts, func(a router.Alert) bool { return a.Active })
 }
 
 // why is the reason for a silence, as the person gave it.
@@ -252,14 +260,22 @@ func worst(n *router.Notification) *router.Alert {
 	return nil
 }
 
-// reading is the newest report of the incident's signal that has a number; nil for none.
+// signalNow is the signal that the title names: of the worst alert, or the one that the incident began with.
+func signalNow(n *router.Notification) string {
+	if a := worst(n); a != nil && n.Open {
+		return a.Event
+	}
+	return n.Incident.Event
+}
+
+// reading is the newest report of that signal that has a number; nil for none.
 func reading(n *router.Notification) *router.Alert {
-	return router.LastReport(n.Alerts, n.Incident.Event, func(a *router.Alert) bool { return a.Value != nil })
+	return router.LastReport(n.Alerts, signalNow(n), func(a *router.Alert) bool { return a.Value != nil })
 }
 
 func readingErrors(n *router.Notification) []router.ErrorCount {
 	counted := func(a *router.Alert) bool { return len(a.Errors) > 0 }
-	if a := router.LastReport(n.Alerts, n.Incident.Event, counted); a != nil {
+	if a := router.LastReport(n.Alerts, signalNow(n), counted); a != nil {
 		return a.Errors
 	}
 	return nil
