@@ -243,16 +243,20 @@ func (d *decoder) unreadable(raw []byte, why string) {
 // white space between them. It begins with the time, so that the digests of a journal grow with it and an index
 // over them is written at its end.
 //
-// Without a time two real events can be equal to the byte: an alert, its recovery, and the same alert again. There
-// the hour of arrival stands in for it: taking a repeat for a new event costs little, losing one is worse.
+// Without a time, or with a 0 for one, two real events can be equal to the byte: an alert, its recovery, and the same
+// alert again. There the hour of arrival stands in for it: taking a repeat for a new event costs little, losing one is
+// worse.
 func (d *decoder) digest(content func(id []byte) []byte) string {
-	at := d.time
-	if at == "" {
-		at = strconv.FormatInt(d.received.Truncate(time.Hour).Unix(), 10)
+	at, said := d.time, ""
+	if _, ok := timeOf(d.time); !ok {
+		at, said = strconv.FormatInt(d.received.Truncate(time.Hour).Unix(), 10), d.time
 	}
 	id := d.identity[:0]
 	for _, part := range []string{d.waba, at, d.field} {
 		id = appendString(id, part)
+	}
+	if said != "" {
+		id = appendString(id, said)
 	}
 	d.identity = content(id)
 	return digestOf(at, d.identity)
@@ -275,23 +279,28 @@ var earliest = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const tooEarly = time.Hour
 
-// occurred reads entry.time: seconds since 1970, or milliseconds where the number is too large for that. The time
-// of arrival stands in for what is missing or cannot be.
+// occurred reads entry.time. The time of arrival stands in for what is missing or cannot be.
 func occurred(raw string, received time.Time) time.Time {
+	at, ok := timeOf(raw)
+	if !ok || at.After(received.Add(tooEarly)) {
+		return received
+	}
+	return at
+}
+
+// timeOf reads a time of Meta's: seconds since 1970, or milliseconds where the number is too large for that.
+func timeOf(raw string) (at time.Time, ok bool) {
 	n := parse(raw)
 	if n == nil {
-		return received
+		return at, false
 	}
 	seconds := *n
 	if seconds > 1e11 {
 		seconds /= 1000
 	}
 	if seconds > 1e11 || seconds < 0 {
-		return received
+		return at, false
 	}
-	at := time.UnixMilli(int64(seconds * 1000)).UTC()
-	if at.Before(earliest) || at.After(received.Add(tooEarly)) {
-		return received
-	}
-	return at
+	at = time.UnixMilli(int64(seconds * 1000)).UTC()
+	return at, !at.Before(earliest)
 }

@@ -167,10 +167,12 @@ func TestTheDigestTellsRepeatsFromNewEvents(t *testing.T) {
 	if !strings.HasPrefix(first, "1772438400-") {
 		t.Errorf("the digest %s does not begin with the time", first)
 	}
-	timeless := change("501", "null", value)
-	if digest(timeless, noon) != digest(timeless, noon.Add(59*time.Minute)) ||
-		digest(timeless, noon) == digest(timeless, noon.Add(time.Hour)) {
-		t.Error("without a time the hour of arrival must stand in for it")
+	for _, at := range []string{"null", "0", "-5", "true"} {
+		timeless := change("501", at, value)
+		if digest(timeless, noon) != digest(timeless, noon.Add(59*time.Minute)) ||
+			digest(timeless, noon) == digest(timeless, noon.Add(time.Hour)) {
+			t.Errorf("with the time %s the hour of arrival must stand in for it", at)
+		}
 	}
 }
 
