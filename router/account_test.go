@@ -228,6 +228,24 @@ func TestAccountsFold(t *testing.T) {
 				"INC-1 chat open critical",
 				"INC-1 page open critical", "INC-1 chat closed critical", "INC-1 page closed critical", "INC-2 chat open warning"},
 		},
+		"an alert of a business that Meta calls worse by now gets worse": {
+			events: []router.Event{
+				said(0, business, alerts, "OBA_REJECTED", state(router.Activated)),
+				said(5, business, alerts, "OBA_REJECTED", state(router.Activated),
+					func(e *router.Event) { e.Said = router.Critical }),
+				said(7, business, alerts, "OBA_REJECTED", state(router.Activated),
+					func(e *router.Event) { e.Said = router.Warning }), // which is no recovery
+				said(8, business, alerts, "OBA_REJECTED", state(router.Deactivated)),
+			},
+			lines: []string{
+				"INC-1 opened Account alert: official business account rejected",
+				"INC-1 escalated Account alert: official business account rejected; severity rises from warning to critical",
+				"INC-1 resolved Account alert: official business account rejected: over after 8 min",
+			},
+			told: []string{"INC-1 chat open warning", "INC-1 chat open critical", "INC-1 page open critical",
+				"INC-1 chat open critical", "INC-1 page open critical", "INC-1 chat closed critical",
+				"INC-1 page closed critical"},
+		},
 		"any word that connects ends every way of being disconnected": {
 			events: []router.Event{
 				said(0, account, router.AccountConnection, "PARTNER_REMOVED"),
@@ -330,8 +348,8 @@ func TestAnIncidentShowsWhatMetaSaidOfWhatIsActive(t *testing.T) {
 	}
 	sim.Fold(said(0, account, router.AccountRestriction, starts, expires(600)))
 	sim.Fold(said(0, account, router.AccountRestriction, numbers, expires(60)))
-	same(shown("account:"), "ACCOUNT_UPDATE ACCOUNT_RESTRICTION account: "+numbers+" [{Word "+numbers+"} {Word "+starts+
-		"}] flowbridge/w/account:/ACCOUNT_RESTRICTION")
+	same(shown("account:"), "ACCOUNT_UPDATE ACCOUNT_RESTRICTION account: "+starts+" [{Word "+starts+"} {Word "+numbers+
+		"}] flowbridge/w/account:/ACCOUNT_RESTRICTION") // the worse first
 	sim.Advance(morning.Add(61 * time.Minute))
 	same(shown("account:"), "ACCOUNT_UPDATE ACCOUNT_RESTRICTION account: "+starts+" [{Word "+starts+
 		"}] flowbridge/w/account:/ACCOUNT_RESTRICTION")

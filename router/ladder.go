@@ -68,6 +68,9 @@ func reaches(event string, l, base Level) bool {
 		return false
 	}
 	if s.Measured() {
+		if l == "" && !s.Counts { // a threshold that could not be read is one of Meta's: none is milder than the first
+			return base == s.Levels[0].Level()
+		}
 		lt, ok1 := l.Threshold()
 		bt, ok2 := base.Threshold()
 		return ok1 && ok2 && s.Worse(lt, bt)
@@ -150,6 +153,7 @@ func (f *fold) raise(l Level) {
 	a.Raised, a.Facts, a.Expires = f.e.At, slices.Concat(f.e.Facts, f.looked(a)), f.e.Expires
 	if a.Active { // already: the numbers refresh, and nobody is paged again
 		f.touch(a.Incident)
+		f.worsen(a)
 		return
 	}
 	if !a.HeldUntil.IsZero() { // a flap: the same trouble, and nobody is told as of something new
@@ -159,16 +163,10 @@ func (f *fold) raise(l Level) {
 		return
 	}
 	key := f.v.GroupBy.Key(f.e)
-	inc := f.incidentByKey(key)
-	if inc == nil {
-		inc = f.reopen(key)
-	}
-	if inc == nil {
-		inc = f.open(key)
-	}
+	inc, quiet := f.incidentFor(key, l)
 	t := f.touch(inc.Number)
-	t.raised = true
-	if t.fresh || t.reopened || f.v.Severity > t.severity {
+	t.raised = !quiet
+	if t.fresh || t.reopened || !quiet && f.v.Severity > t.severity {
 		inc.AcknowledgedFor = f.v.AcknowledgedFor
 	}
 	if inc.Event == f.e.SignalKey() && !slices.Contains(inc.Path, l) {
@@ -180,6 +178,23 @@ func (f *fold) raise(l Level) {
 	f.route(a, inc)
 	inc.PageOnRise = inc.PageOnRise || f.v.PageOnRise
 	inc.NoteAutoResolve = f.v.NoteAutoResolve
+}
+
+// worsen takes up that Meta itself calls worse by now what is active already.
+func (f *fold) worsen(a *Alert) {
+	inc := f.incident(a.Incident)
+	if inc == nil || f.e.Said == SeverityUnset || f.v.Severity <= a.Severity {
+		return
+	}
+	t := f.touch(inc.Number)
+	if inc.State == IncidentResolved { // by a person
+		t.reopened = true
+		f.unresolve(inc)
+	}
+	t.raised = true
+	a.Severity, a.OpenedBy, a.Heard = f.v.Severity, f.e.Seq, f.heard()
+	f.route(a, inc)
+	inc.PageOnRise = inc.PageOnRise || f.v.PageOnRise
 }
 
 // open makes a new incident for the event.
@@ -195,6 +210,38 @@ func (f *fold) open(key string) *Incident {
 	inc := &f.state.Incidents[len(f.state.Incidents)-1]
 	f.touch(inc.Number).fresh = true
 	return inc
+}
+
+// incidentFor returns the incident that level l belongs to, which may be a new one; quiet where nobody is told of it.
+func (f *fold) incidentFor(key string, l Level) (inc *Incident, quiet bool) {
+	if inc = f.incidentByKey(key); inc != nil {
+		return inc, false
+	}
+	if inc = f.resolvedOver(key, l); inc != nil {
+		return inc, true
+	}
+	if inc = f.reopen(key); inc != nil {
+		return inc, false
+	}
+	return f.open(key), false
+}
+
+// resolvedOver returns an incident that a person has resolved and that level l makes no worse: one as bad is active in
+// it, or was until this event; nil if there is none.
+func (f *fold) resolvedOver(key string, l Level) *Incident {
+	for i := range f.state.Alerts {
+		a := &f.state.Alerts[i]
+		if a.Key != key || a.Event != f.e.SignalKey() || a.Level == l || !reaches(a.Event, a.Level, l) {
+			continue
+		}
+		if !a.Active && a.ClosedBy != f.e.Seq {
+			continue
+		}
+		if inc := f.incident(a.Incident); inc != nil && inc.State == IncidentResolved {
+			return inc
+		}
+	}
+	return nil
 }
 
 // reopen takes up an incident that a person has resolved although Meta still reports it, and that gets worse;

@@ -86,6 +86,11 @@ func worseFirst(a, b *Alert) int {
 		return -1
 	case a.Level != b.Level && b.Reaches(a):
 		return 1
+	case a.Event == b.Event && a.Level != b.Level: // of words that stand apart: the table has the mildest first
+		s := signalOf(a.Event)
+		if order := s.place(b.Level) - s.place(a.Level); order != 0 {
+			return order
+		}
 	}
 	return compareAlerts(*a, *b)
 }

@@ -42,10 +42,13 @@ func (f *fold) runTimersOf(inc *Incident, now time.Time) {
 			f.entryAt(inc, now, 0, EntryTold, f.whyNow(inc, inc.Watch[j].Notifier, counting))
 		}
 	}
-	if rose && inc.PageOnRise && inc.State == IncidentAcknowledged {
+	again := false
+	if (rose || roseFor(inc, before)) && inc.PageOnRise && inc.State == IncidentAcknowledged {
+		pages := len(inc.Watch)
 		f.pageAgain(inc)
+		again = len(inc.Watch) > pages
 	}
-	if begun {
+	if begun || again {
 		f.notePages(inc, before, now)
 	}
 	if changed || reminded || lapsed != nil || begun || len(released)+len(expired) > 0 {
@@ -55,6 +58,16 @@ func (f *fold) runTimersOf(inc *Incident, now time.Time) {
 	if inc.State == IncidentResolved {
 		f.oweSiblings(inc)
 	}
+}
+
+// roseFor says whether it got worse for a notifier that was told before: by something that it had to wait for.
+func roseFor(inc *Incident, before []Watch) bool {
+	for i := range before {
+		if inc.Watch[i].Open && before[i].Open && inc.Watch[i].Severity > before[i].Severity {
+			return true
+		}
+	}
+	return false
 }
 
 // endByTime says on the timeline what has ended: alerts by their own time, or held back for long enough. The incident

@@ -80,6 +80,20 @@ func holding(e *router.Event) router.Decision {
 	return d
 }
 
+// holdingAndWaiting does both.
+func holdingAndWaiting(e *router.Event) router.Decision {
+	d := waiting(false)(e)
+	d.ResolveAfter = 10 * time.Minute
+	return d
+}
+
+// risingAndWaiting pages again when something acknowledged gets worse, and waits for that, too.
+func risingAndWaiting(e *router.Event) router.Decision {
+	d := waiting(false)(e)
+	d.PageOnRise = true
+	return d
+}
+
 // lapsing ends an acknowledgement that nobody follows up after half an hour.
 func lapsing(e *router.Event) router.Decision {
 	d := chatAndPage(e)
@@ -150,6 +164,29 @@ func TestTimers(t *testing.T) {
 			name: "a notifier that waits hears nothing of what is over by then", decide: waiting(false),
 			events: []router.Event{up(0, 10), down(4, 10)}, until: 20,
 			told: []string{"08:00 INC-1 chat open error", "08:04 INC-1 chat closed"},
+		},
+		{
+			name: "nor of what is over and held back", decide: holdingAndWaiting,
+			events: []router.Event{up(0, 10), down(4, 10)}, until: 20,
+			told: []string{"08:00 INC-1 chat open error", "08:14 INC-1 chat closed"},
+		},
+		{
+			name: "it is told once that comes back before the hold is over", decide: holdingAndWaiting,
+			events: []router.Event{up(0, 10), down(4, 10), up(8, 10)}, until: 12,
+			told: []string{"08:00 INC-1 chat open error", "08:08 INC-1 page open error"},
+		},
+		{
+			name: "a silence that ends while a recovery is held back tells nobody", decide: holding,
+			events: []router.Event{silence(0, "s", flow, minute(8)), up(1, 10), down(5, 10)}, until: 20,
+		},
+		{
+			name: "a rise that had to wait is a second page where somebody has the first", decide: risingAndWaiting,
+			events: []router.Event{up(0, 10), person(6, router.Acknowledge, 1), up(7, 50)}, until: 20,
+			told: []string{"08:00 INC-1 chat open error", "08:05 INC-1 page open error", "08:07 INC-1 chat open critical",
+				"08:12 INC-1 page open critical"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:05 told: Paged page: still active after 5 min",
+				"08:06 acknowledged: Acknowledged by ana",
+				"08:07 escalated: Endpoint error rate over 50 %; severity rises from error to critical"},
 		},
 		{
 			name: "a wait counts from the alert that routes, not from the incident", decide: waiting(false),
@@ -268,6 +305,21 @@ func TestTimers(t *testing.T) {
 				t.Errorf("timeline:\n got %s\nwant %s", strings.Join(s.entries, "\n     "), strings.Join(tt.entries, "\n     "))
 			}
 		})
+	}
+}
+
+func TestARiseThatHadToWaitIsASecondPage(t *testing.T) {
+	s := newTold(&history{decide: risingAndWaiting})
+	for _, e := range []router.Event{up(0, 10), person(6, router.Acknowledge, 1), up(7, 50)} {
+		s.happen(e)
+	}
+	s.until(20)
+	watch := s.sim.Unresolved()[0].Watch
+	if len(watch) != 3 || watch[2].PagedAt == 0 || !watch[2].Open || watch[2].Severity != router.Critical {
+		t.Errorf("%+v", watch)
+	}
+	if last := s.entries[len(s.entries)-1]; last != "08:12 paged: Paged page" {
+		t.Errorf("the timeline ends with %q", last)
 	}
 }
 

@@ -86,9 +86,10 @@ func (f *fold) severities(inc *Incident, w *Watch, counting []*Alert, now time.T
 	return routed, tellable
 }
 
-// mayTell says whether a notifier may newly be told of an alert.
+// mayTell says whether a notifier may newly be told of an alert. One whose recovery is held back is over, as far as
+// anybody knows.
 func (f *fold) mayTell(inc *Incident, a *Alert, r *AlertRoute, now time.Time) bool {
-	return !now.Before(r.Due) && !(r.UnlessAcknowledged && inc.State == IncidentAcknowledged) &&
+	return a.HeldUntil.IsZero() && !now.Before(r.Due) && !(r.UnlessAcknowledged && inc.State == IncidentAcknowledged) &&
 		f.silenceOf(inc, a) == nil
 }
 
