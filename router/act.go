@@ -178,10 +178,20 @@ func (f *fold) actAcknowledge(inc *Incident) {
 }
 
 func (f *fold) actUnacknowledge(inc *Incident) {
+	from, anew := f.from(inc), ""
+	var names []string
+	for _, w := range inc.heldPages(f.counting(inc.Number)) {
+		if !from.Is(w.Notifier, inc.keyFor(w)) { // else its service has done so itself
+			names = append(names, w.Notifier)
+		}
+	}
+	if len(names) > 0 {
+		anew = ". " + paged(slices.Compact(names))
+	}
 	inc.State = IncidentOpen
 	unacknowledge(inc)
 	inc.restReminders(f.e.At)
-	f.entry(inc, EntryUnacknowledged, "No longer acknowledged: "+f.who())
+	f.entry(inc, EntryUnacknowledged, "No longer acknowledged: "+f.who()+anew)
 	f.say("unacknowledged %s", inc.Name())
 }
 

@@ -69,6 +69,13 @@ func TestActs(t *testing.T) {
 				"unacknowledged: No longer acknowledged: ben in PagerDuty"},
 		},
 		{
+			name:   "taken back here, whoever pages calls somebody anew",
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), person(2, router.Unacknowledge, 1)},
+			open:   "INC-1 error open: chat(error) page(error)",
+			timeline: []string{"opened: Endpoint error rate over 10 %", "acknowledged: Acknowledged by ana",
+				"unacknowledged: No longer acknowledged: ana. Paged page"},
+		},
+		{
 			name: "a resolve by hand is taken back while Meta still reports it",
 			events: []router.Event{up(0, 10), inPagerDuty(1, router.Resolve, router.Act{}),
 				inPagerDuty(2, router.Reopen, router.Act{})},

@@ -84,6 +84,7 @@ func (g *batch) fold(e *Event) (out Outcome, err error) {
 		return out, err
 	}
 	g.hit(e, &v.Decision)
+	g.pages(e, &v.Decision, &step)
 	g.keep(id, step)
 	g.measure(id, e, step.Alerts)
 	out = Outcome{Text: step.Outcome, Kept: e.Kept(&v.Decision)}
@@ -100,6 +101,7 @@ func (g *batch) tick(id FlowID) {
 		g.postpone(id, err)
 		return
 	}
+	g.pages(&Event{}, &Decision{}, &step)
 	g.keep(id, step)
 }
 
@@ -138,12 +140,6 @@ func (g *batch) keep(id FlowID, step Step) {
 	}
 	for _, number := range step.Incidents {
 		i := slices.IndexFunc(step.State.Incidents, func(inc Incident) bool { return inc.Number == number })
-		before := Incident{}
-		if was := slices.IndexFunc(g.states[id].Incidents,
-			func(inc Incident) bool { return inc.Number == number }); was >= 0 {
-			before = g.states[id].Incidents[was]
-		}
-		g.page(&before, &step.State.Incidents[i])
 		g.incidents[number] = step.State.Incidents[i]
 		g.last = max(g.last, number)
 	}

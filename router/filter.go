@@ -192,7 +192,7 @@ type StatusPeriod struct {
 func (p *StatusPeriod) Duration() time.Duration { return p.To.Sub(p.From) }
 
 // StatusPeriods returns when flows were in a status that is trouble, between two times, by their status changes: oldest
-// first. What a flow was before its first change is what that says.
+// first. What began before the first change is left out: nobody knows when.
 func StatusPeriods(changes []Event, from, to time.Time) (periods []StatusPeriod) {
 	byFlow := map[FlowID][]*Event{}
 	for i := range changes {
@@ -202,7 +202,7 @@ func StatusPeriods(changes []Event, from, to time.Time) (periods []StatusPeriod)
 	}
 	for flow, events := range byFlow {
 		slices.SortStableFunc(events, func(a, b *Event) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Seq, b.Seq)) })
-		status, since, signal := events[0].OldStatus, time.Time{}, signalOf(events[0].SignalKey())
+		status, since, signal := "", time.Time{}, signalOf(events[0].SignalKey())
 		add := func(until time.Time, ongoing bool) {
 			p := StatusPeriod{FlowID: flow, Status: status, From: later(since, from), To: until, Ongoing: ongoing}
 			if until.After(to) {

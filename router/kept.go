@@ -81,25 +81,21 @@ func (g *batch) hit(e *Event, d *Decision) {
 	}
 }
 
-// page counts the pages that an incident came to, for the rule that opened it.
-func (g *batch) page(before, after *Incident) {
-	if IsDrill(after.Flow) {
-		return
-	}
-	for i := range after.Watch {
-		w := &after.Watch[i]
-		if !w.Open || !slices.Contains(after.Pageable, w.Notifier) {
+// pages counts those that a step came to: for the rule of the event of Meta's that caused them, and where that was
+// something else, as time or a person, for the rule that opened the incident.
+func (g *batch) pages(e *Event, d *Decision, step *Step) {
+	for i := range step.Entries {
+		entry := &step.Entries[i]
+		n := entry.pages()
+		at := slices.IndexFunc(step.State.Incidents, func(inc Incident) bool { return inc.Number == entry.Incident })
+		if n == 0 || at < 0 || IsDrill(step.State.Incidents[at].Flow) {
 			continue
 		}
-		had := int64(0)
-		for j := range before.Watch {
-			if before.Watch[j].Notifier == w.Notifier && before.Watch[j].PagedAt == w.PagedAt {
-				had = before.Watch[j].Opening
-			}
+		rule := step.State.Incidents[at].Rule
+		if e.OfMeta() && entry.Event == e.Seq && len(d.Named) > 0 {
+			rule = d.Rule()
 		}
-		if w.Opening > had {
-			g.hitsOf(after.Rule).Pages++
-		}
+		g.hitsOf(rule).Pages += int64(n)
 	}
 }
 

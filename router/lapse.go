@@ -33,10 +33,8 @@ func (f *fold) lapse(inc *Incident, counting []*Alert, now time.Time) *lapse {
 		return nil
 	}
 	ended := &lapse{by: cmp.Or(inc.AcknowledgedBy, "somebody"), after: inc.AcknowledgedFor}
-	for _, w := range inc.Watch {
-		if w.Open && slices.Contains(inc.Pageable, w.Notifier) && inc.heldBy(&w, counting) {
-			ended.pages = append(ended.pages, w.Notifier)
-		}
+	for _, w := range inc.heldPages(counting) {
+		ended.pages = append(ended.pages, w.Notifier)
 	}
 	inc.State = IncidentOpen
 	unacknowledge(inc)

@@ -224,14 +224,10 @@ func (r *reporter) entries(entries []Entry) {
 		if !r.in(e.At) {
 			continue
 		}
-		switch e.Kind {
-		case EntryPaged:
-			r.page(inc, e)
-		case EntryReminded:
-			if strings.Contains(e.Text, ". "+paged(nil)) {
-				r.page(inc, e)
-			}
-		case EntryFlapped:
+		if n := e.pages(); n > 0 {
+			r.page(inc, e.At, int64(n))
+		}
+		if e.Kind == EntryFlapped {
 			r.out.Flaps++
 			for _, line := range r.lines(inc) {
 				line.Flaps++
@@ -241,9 +237,9 @@ func (r *reporter) entries(entries []Entry) {
 	r.out.Acknowledge = spreadOf(took)
 }
 
-// page counts the pages that a line of a timeline tells of.
-func (r *reporter) page(inc *Incident, e *Entry) {
-	n, night := int64(pagedIn(e.Text)), r.atNight(e.At)
+// page counts pages of an incident.
+func (r *reporter) page(inc *Incident, at time.Time, n int64) {
+	night := r.atNight(at)
 	lines := r.lines(inc)
 	r.out.Pages += n
 	for _, line := range lines {
@@ -255,6 +251,23 @@ func (r *reporter) page(inc *Incident, e *Entry) {
 			line.NightPages += n
 		}
 	}
+}
+
+// pages returns how many pages an entry tells of.
+func (e *Entry) pages() int {
+	switch e.Kind {
+	case EntryPaged:
+		return pagedIn(e.Text)
+	case EntryReminded, EntryUnacknowledged:
+		if strings.Contains(e.Text, ". "+paged(nil)) {
+			return pagedIn(e.Text)
+		}
+	case EntryTold: // of one that had to wait
+		if strings.HasPrefix(e.Text, paged(nil)) {
+			return 1
+		}
+	}
+	return 0
 }
 
 // pagedIn returns how many were paged, by what paged wrote: what stands behind their names tells why.

@@ -1,6 +1,8 @@
 package router_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,6 +46,12 @@ func TestReportCounts(t *testing.T) {
 			{Incident: 6, At: at(25), Kind: router.EntryReminded, Text: "Nobody has it after 1 h"},
 			{Incident: 6, At: at(26), Kind: router.EntryAcknowledged},
 			{Incident: 3, At: at(33), Kind: router.EntryAcknowledged}, // after the night, of what began in it
+			{Incident: 6, At: at(24), Kind: router.EntryTold, Text: "Paged vendor: still active after 5 min"},
+			{Incident: 6, At: at(24), Kind: router.EntryTold, Text: "Paged other, which had to wait"},
+			{Incident: 6, At: at(24), Kind: router.EntryTold, Text: "Told chat: still active after 5 min"},
+			{Incident: 6, At: at(25), Kind: router.EntryUnacknowledged,
+				Text: "Nobody has followed up the acknowledgement of Ada for 30 min. Paged oncall, vendor"},
+			{Incident: 6, At: at(25), Kind: router.EntryUnacknowledged, Text: "No longer acknowledged: Ada"},
 			{Incident: 4, At: at(22), Kind: router.EntryPaged, Text: "Paged care-oncall"},
 			{Incident: 99, At: at(22), Kind: router.EntryPaged, Text: "Paged nobody"},
 		},
@@ -66,20 +74,20 @@ func TestReportCounts(t *testing.T) {
 	}
 	want := router.Report{
 		From: at(20), To: at(32), Team: "payments", Zone: "UTC",
-		Incidents: 3, Before: 1, Resolved: 3, Pages: 5, NightPages: 3, Flaps: 1,
+		Incidents: 3, Before: 1, Resolved: 3, Pages: 9, NightPages: 7, Flaps: 1,
 		Acknowledge: router.Spread{Count: 3, Median: 7200, Worst: 3 * 3600, Incident: 3},
 		Resolve:     router.Spread{Count: 3, Median: 7200, Worst: 4 * 3600, Incident: 6},
 		Statuses: []router.ReportStatus{{Status: "BLOCKED", Minutes: 90, Flows: 1},
 			{Status: "THROTTLED", Minutes: 30, Flows: 1}},
 		Flows: []router.ReportLine{
-			{Key: "1", WABA: "w", Name: "Flow 1", Incidents: 2, Pages: 5, NightPages: 3, Flaps: 1},
+			{Key: "1", WABA: "w", Name: "Flow 1", Incidents: 2, Pages: 9, NightPages: 7, Flaps: 1},
 			{Key: "2", WABA: "w", Name: "Flow 2", Incidents: 1, Minutes: 120},
 		},
 		Signals: []router.ReportLine{
-			{Key: router.EndpointErrorRate, Name: "Endpoint error rate", Incidents: 2, Pages: 5, NightPages: 3, Flaps: 1},
+			{Key: router.EndpointErrorRate, Name: "Endpoint error rate", Incidents: 2, Pages: 9, NightPages: 7, Flaps: 1},
 			{Key: router.FlowStatusChange, Name: router.SignalName(router.FlowStatusChange), Incidents: 1},
 		},
-		Rules: []router.ReportLine{{Key: "rule of payments", Name: "rule of payments", Incidents: 3, Pages: 5, NightPages: 3,
+		Rules: []router.ReportLine{{Key: "rule of payments", Name: "rule of payments", Incidents: 3, Pages: 9, NightPages: 7,
 			Flaps: 1}},
 		Open: []router.ReportOpen{{Number: 3, What: "Flow 2: " + router.SignalName(router.FlowStatusChange),
 			Severity: "error", State: "resolved", OpenedAt: at(30)}},
@@ -96,9 +104,9 @@ func TestReportCounts(t *testing.T) {
 		f                         router.ReportFilter
 		incidents, pages, atNight int64
 	}{
-		{"of all teams", router.ReportFilter{From: at(20), To: at(32)}, 4, 6, 4},
+		{"of all teams", router.ReportFilter{From: at(20), To: at(32)}, 4, 10, 8},
 		{"of nights elsewhere", router.ReportFilter{From: at(20), To: at(32),
-			Zone: time.FixedZone("five hours behind", -5*3600)}, 4, 6, 0},
+			Zone: time.FixedZone("five hours behind", -5*3600)}, 4, 10, 0},
 		{"of a team that has nothing", router.ReportFilter{From: at(20), To: at(32), Team: "nobody"}, 0, 0, 0},
 		{"of a time that is none", router.ReportFilter{From: at(32), To: at(32)}, 0, 0, 0},
 	} {
@@ -110,5 +118,19 @@ func TestReportCounts(t *testing.T) {
 	empty := router.NewReport(router.ReportFilter{From: at(20), To: at(32)}, &router.ReportData{})
 	if empty.Flows == nil || empty.Open == nil || empty.Parked == nil || empty.Resolve != (router.Spread{}) {
 		t.Errorf("an empty report: %+v", empty)
+	}
+}
+
+// TestOnlyWhatWasSeenToBeginIsCounted: how long a flow had been in the status before the first change, nobody knows.
+func TestOnlyWhatWasSeenToBeginIsCounted(t *testing.T) {
+	at := func(minute int) time.Time { return morning.Add(time.Duration(minute) * time.Minute) }
+	changes := []router.Event{status(10, router.Throttled, router.Blocked), status(30, router.Blocked, router.Throttled),
+		status(40, router.Throttled, router.Published)}
+	var got []string
+	for _, p := range router.StatusPeriods(changes, at(-1000), at(60)) {
+		got = append(got, fmt.Sprint(p.Status, " ", p.From.Sub(morning), " ", p.Duration()))
+	}
+	if want := []string{"BLOCKED 10m0s 20m0s", "THROTTLED 30m0s 10m0s"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -185,6 +185,16 @@ func (f *fold) pagedAgain(inc *Incident, notifier string, rise *Alert) bool {
 	})
 }
 
+// heldPages returns those whose pages the acknowledgement holds: where it ends they are opened anew.
+func (i *Incident) heldPages(counting []*Alert) (held []Watch) {
+	for _, w := range i.Watch {
+		if w.Open && slices.Contains(i.Pageable, w.Notifier) && i.heldBy(&w, counting) {
+			held = append(held, w)
+		}
+	}
+	return held
+}
+
 // heldBy says whether the service of a page may hold it as acknowledged: it opened before the acknowledgement, or all
 // that it opened for after that was covered, so that the acknowledgement went with it.
 func (i *Incident) heldBy(w *Watch, counting []*Alert) bool {

@@ -23,7 +23,7 @@ func (s *Store) ReportData(ctx context.Context, f router.ReportFilter) (d router
 	d.Entries, err = all(ctx, s.read, `SELECT incident, n, at, recorded_at, kind, text, event FROM (
 		SELECT t.incident, t.n, t.at, t.recorded_at, t.kind, t.text, t.event FROM timeline t WHERE t.incident IN (
 			SELECT number FROM incidents WHERE `+where+` ORDER BY number DESC LIMIT ?)
-		AND t.kind IN ('paged', 'reminded', 'acknowledged', 'flapped')
+		AND t.kind IN ('paged', 'reminded', 'told', 'acknowledged', 'unacknowledged', 'flapped')
 		ORDER BY t.at DESC, t.incident DESC, t.n DESC LIMIT ?) AS newest
 		ORDER BY at, incident, n`, append(args, reportIncidents, reportEntries), scanEntry)
 	if err != nil {
