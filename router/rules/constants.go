@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
 
 	"flowbridge/router"
 	"flowbridge/router/rules/yamldoc"
@@ -66,6 +67,26 @@ func constantsOf(node ast.Node) (all []compared) {
 		}
 	}
 	return all
+}
+
+// What is said of an ordering of severity. An expression would compare texts: critical comes before error there.
+const (
+	severityOrdered     = "severity is a text here, and texts are ordered by the alphabet: critical comes before error"
+	severityOrderedHint = `use severity: ">=error" as a key of match`
+)
+
+// ordersSeverity says whether a part of an expression compares severity by order, and where severity stands.
+func ordersSeverity(node ast.Node) (at file.Location, ok bool) {
+	n, binary := node.(*ast.BinaryNode)
+	if !binary || !slices.Contains([]string{"<", "<=", ">", ">="}, n.Operator) {
+		return at, false
+	}
+	for _, side := range []ast.Node{n.Left, n.Right} {
+		if of, named := side.(*ast.IdentifierNode); named && of.Value == "severity" {
+			return of.Location(), true
+		}
+	}
+	return at, false
 }
 
 // constants warns of what an expression compares with and can never be. events are those of the rule; nil for any.

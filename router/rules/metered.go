@@ -77,11 +77,15 @@ func compileWhen(text string, types map[string]any) (w *when, err error) {
 	return w, err
 }
 
-// look notes what an expression mentions, and refuses regular expressions that are too large before anything compiles
-// them.
+// look notes what an expression mentions. It refuses an ordering of severity, and regular expressions that are too
+// large before anything compiles them.
 func (w *when) look(tree *parser.Tree, types map[string]any) (err error) {
 	ast.Walk(&tree.Node, visitor(func(node *ast.Node) {
 		w.constants = append(w.constants, constantsOf(*node)...)
+		if at, ordered := ordersSeverity(*node); ordered && err == nil {
+			fault := &file.Error{Location: at, Message: severityOrdered}
+			err = fault.Bind(tree.Source)
+		}
 		switch n := (*node).(type) {
 		case *ast.IdentifierNode:
 			for name := range types {

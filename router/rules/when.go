@@ -246,6 +246,9 @@ func (l *loader) badExpression(s scalar, err error, types map[string]any) {
 	}
 	problem = strings.Replace(problem, "unexpected token EOF", "the expression ends too early", 1)
 	problem = strings.Replace(problem, "expected bool, but got", "must be true or false, not", 1)
+	if problem == severityOrdered {
+		hint = severityOrderedHint
+	}
 	if m := unknownOfError.FindStringSubmatch(problem); m != nil {
 		problem = "an error has no " + m[1]
 		hint = cmp.Or(yamldoc.DidYouMean(m[1], partsOfErrors), "it has "+strings.Join(partsOfErrors, ", "))
