@@ -102,7 +102,7 @@ func ends(until *time.Time, recovered bool) string {
 
 type silencesAdd struct {
 	Flow       string            `help:"Of a flow: its id, or its name in the rules."`
-	WABA       string            `name:"waba" help:"Of a WhatsApp Business Account: its id."`
+	WABA       string            `name:"waba" help:"Of a WhatsApp Business Account: its id, or its name in the rules."`
 	Event      string            `complete:"events" help:"Of a signal, such as ENDPOINT_LATENCY."`
 	Team       string            `help:"Of flows with this label team."`
 	Label      map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"Of flows with this label; may be repeated."`

@@ -69,7 +69,8 @@ func (c *Console) silenceForm(r *http.Request, q url.Values, problems []string) 
 		{Name: "event", Label: "Signal", Type: "select", Options: choices(event, signals...)},
 		{Name: "team", Label: "Team", Value: q.Get("team"), Most: maxActor},
 		{Name: "labels", Label: "Other labels", Hint: "As in region=eu, tier=1.", Value: q.Get("labels"), Most: maxWhy},
-		{Name: "waba", Label: "Account", Hint: "WhatsApp Business Account, its id.", Value: q.Get("waba"), Most: maxActor},
+		{Name: "waba", Label: "Account", Hint: "WhatsApp Business Account, its name or id.", Value: q.Get("waba"),
+			Most: maxActor},
 		{Name: "everything", Label: "Everything there is",
 			Hint: "Then leave the fields above empty. You are asked once more.", Type: "check",
 			Checked: q.Get("everything") == "yes"},
@@ -123,7 +124,7 @@ var silenceScope = []string{"flow", "event", "team", "labels", "waba", "everythi
 func (c *Console) coveredIn(r *http.Request, q url.Values) (narrowed bool, lines []listed, err error) {
 	asked, _ := askedIn(q)
 	s, _ := c.silenceOf(&asked, c.cfg.Now().UTC())
-	if s.Everything() || asked.Flow != "" && s.Flow == "" { // a name that is none, or of several
+	if s.Everything() || asked.Flow != "" && s.Flow == "" || asked.WABA != "" && s.WABA == "" { // none, or of several
 		return false, nil, nil
 	}
 	open, err := c.unresolved(r, s.Flow)

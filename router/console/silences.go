@@ -116,10 +116,12 @@ func (c *Console) silenceOf(asked *SilenceRequest, now time.Time) (s router.Sile
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	s = router.Silence{
 		ID: strings.ToLower(rand.Text()[:10]), Since: now, Why: bounded(asked.Why, maxWhy),
-		Scope: router.Scope{WABA: strings.TrimSpace(asked.WABA), Event: strings.ToUpper(strings.TrimSpace(asked.Event)),
-			Labels: asked.Labels},
+		Scope: router.Scope{Event: strings.ToUpper(strings.TrimSpace(asked.Event)), Labels: asked.Labels},
 	}
 	var err error
+	if s.WABA, err = c.accountID(strings.TrimSpace(asked.WABA)); err != nil {
+		problem("waba: %v", err)
+	}
 	if s.Flow, err = c.flowID(strings.TrimSpace(asked.Flow)); err != nil {
 		problem("flow: %v", err)
 	}
@@ -142,7 +144,7 @@ func (c *Console) silenceOf(asked *SilenceRequest, now time.Time) (s router.Sile
 		}
 	}
 	problems = append(problems, c.cfg.Misnamed(&s.Scope)...)
-	narrow := s.WABA != "" || asked.Flow != "" || s.Event != "" || len(s.Labels) > 0
+	narrow := asked.WABA != "" || asked.Flow != "" || s.Event != "" || len(s.Labels) > 0
 	switch {
 	case !narrow && !asked.Everything:
 		problem("this would silence everything: narrow it by waba, flow, event, team or labels, or say everything: true")
@@ -178,6 +180,19 @@ func (c *Console) flowID(name string) (string, error) {
 		return name, nil // an id that the rules file does not name, or the key of another subject
 	}
 	return "", fmt.Errorf("the rules name no flow %q: give its id", name)
+}
+
+// accountID returns the id of an account that a person named. A name that the rules do not know stays as it is:
+// Misnamed says so.
+func (c *Console) accountID(name string) (string, error) {
+	switch ids := c.cfg.AccountIDs(name); {
+	case len(ids) == 1:
+		return ids[0], nil
+	case len(ids) > 1:
+		return "", fmt.Errorf("%q is the name of %d accounts: give the id, one of %s", name, len(ids),
+			strings.Join(ids, ", "))
+	}
+	return name, nil
 }
 
 // start returns when a silence begins that is to begin later; the zero time for one that begins at once.

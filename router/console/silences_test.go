@@ -19,6 +19,10 @@ func flowNames(name string) []string {
 	return map[string][]string{"Checkout": {"1987937931743377"}, "Survey": {"5", "6"}}[name]
 }
 
+func accountNames(name string) []string {
+	return map[string][]string{"Shop": {"102290129340398"}, "Branch": {"7", "8"}}[name]
+}
+
 func TestAPersonAddsASilence(t *testing.T) {
 	for _, tt := range []struct {
 		name, body string
@@ -39,6 +43,8 @@ func TestAPersonAddsASilence(t *testing.T) {
 		{"of a label in an account", `{"waba": "w1", "labels": {"team": "payments"}, "for": "30m"}`,
 			router.Silence{Scope: router.Scope{WABA: "w1", Labels: map[string]string{"team": "payments"}},
 				Until: noon.Add(30 * time.Minute)}, []int64{42}},
+		{"of an account by its name", `{"waba": "Shop", "for": "1h"}`,
+			router.Silence{Scope: router.Scope{WABA: "102290129340398"}, Until: noon.Add(time.Hour)}, []int64{}},
 		{"that begins later, for a while from then", `{"flow": "Checkout", "start": "2026-05-04T20:00:00Z", "for": "4h"}`,
 			router.Silence{Scope: router.Scope{Flow: "1987937931743377"}, Since: noon.Add(8 * time.Hour),
 				Start: noon.Add(8 * time.Hour), Until: noon.Add(12 * time.Hour)}, []int64{}},
@@ -50,7 +56,7 @@ func TestAPersonAddsASilence(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := filledStore()
-			c, logs := newConsole(t, Config{FlowIDs: flowNames}, s)
+			c, logs := newConsole(t, Config{FlowIDs: flowNames, AccountIDs: accountNames}, s)
 			resp := ask(c, "POST", "/api/v1/silences", tt.body)
 			var got SilenceAdded
 			if err := json.Unmarshal([]byte(text(t, resp)), &got); err != nil || resp.StatusCode != 202 || !got.Queued {
@@ -120,6 +126,8 @@ func TestWhatIsNoSilenceIsRefused(t *testing.T) {
 		{"a name of no flow", `{"flow": "Chekout", "for": "1h"}`, 400, `flow: the rules name no flow "Chekout": give its id`},
 		{"a name of two flows", `{"flow": "Survey", "for": "1h"}`, 400,
 			`flow: "Survey" is the name of 2 flows: give the id, one of 5, 6`},
+		{"a name of two accounts", `{"waba": "Branch", "for": "1h"}`, 400,
+			`waba: "Branch" is the name of 2 accounts: give the id, one of 7, 8`},
 		{"no event, and no value", `{"event": "error rate!", "labels": {"team": ""}, "for": "1h"}`, 400,
 			`event: "error rate!" is no event, such as ENDPOINT_ERROR_RATE; labels: give each label a name and a value`},
 		{"two teams", `{"team": "a", "labels": {"team": "b"}, "for": "1h"}`, 400, `team is "a", and in labels "b"`},
@@ -127,7 +135,7 @@ func TestWhatIsNoSilenceIsRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := filledStore()
-			c, _ := newConsole(t, Config{FlowIDs: flowNames}, s)
+			c, _ := newConsole(t, Config{FlowIDs: flowNames, AccountIDs: accountNames}, s)
 			resp := ask(c, "POST", "/api/v1/silences", tt.body)
 			var got struct{ Error string }
 			if err := json.Unmarshal([]byte(text(t, resp)), &got); err != nil || resp.StatusCode != tt.status {

@@ -40,12 +40,27 @@ func (r *Rules) AccountIDs(name string) (ids []string) {
 	return ids
 }
 
+// accountNames returns the names of accounts, sorted.
+func (r *Rules) accountNames() (names []string) {
+	for _, info := range r.accounts {
+		if info.AccountName != "" {
+			names = append(names, info.AccountName)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // Misnamed says what in a scope the files do not know, so that no flow is in it, with the nearest that they know. An
-// event that nobody knows may exist; one that is nearly known is misspelt.
+// event that nobody knows may exist; one that is nearly known is misspelt. An account is named by its id.
 func (r *Rules) Misnamed(s *router.Scope) (problems []string) {
 	if near, ok := yamldoc.NearMiss(s.Event, router.KnownEvents()); ok && s.Event != "" {
 		problems = append(problems, fmt.Sprintf("there is no event %s: did you mean %s?", yamldoc.Quote(s.Event),
 			yamldoc.Quote(near)))
+	}
+	if s.WABA != "" && !metaID.MatchString(s.WABA) {
+		problems = append(problems, fmt.Sprintf("no account is called %s: %s", yamldoc.Quote(s.WABA),
+			cmp.Or(yamldoc.DidYouMean(s.WABA, r.accountNames()), "give its id, or a name of accounts")))
 	}
 	for _, label := range slices.Sorted(maps.Keys(s.Labels)) {
 		var values []string

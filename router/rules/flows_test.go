@@ -36,6 +36,8 @@ func TestASilenceOfWhatTheRulesDoNotKnowIsAnsweredWithTheNearest(t *testing.T) {
 flows:
   "1": {name: Checkout, team: payments, tier: gold}
   "2": {name: Survey, team: growth}
+accounts:
+  "102290129340398": {name: Shop}
 notifiers:
   ops: {kind: slack, channel: "#ops"}
 default: {notify: [ops]}
@@ -53,6 +55,11 @@ default: {notify: [ops]}
 		{"an event that may be new", router.Scope{Event: "FLOW_QUALITY"}, nil},
 		{"a misspelt event", router.Scope{Event: "ENDPOINT_LATENC"},
 			[]string{`there is no event "ENDPOINT_LATENC": did you mean "ENDPOINT_LATENCY"?`}},
+		{"an account by its id", router.Scope{WABA: "7"}, nil},
+		{"a misspelt account", router.Scope{WABA: "Shpo"},
+			[]string{`no account is called "Shpo": did you mean "Shop"?`}},
+		{"no account", router.Scope{WABA: "nonsense"},
+			[]string{`no account is called "nonsense": give its id, or a name of accounts`}},
 		{"a misspelt team", router.Scope{Labels: map[string]string{"team": "paymnts"}},
 			[]string{`no flow has team "paymnts": did you mean "payments"?`}},
 		{"an unknown label and value", router.Scope{Labels: map[string]string{"tiers": "gold", "team": "x"}},
