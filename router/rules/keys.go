@@ -227,11 +227,11 @@ var matchKeys = table{"under match", []key{
 	{"error_type", false, asks(open(knownErrorTypes()...)),
 		"Kinds of errors that Meta counted, in any of their spellings."},
 	{"when", false, text(),
-		"An expression over the event that must be true: error_rate > 20 and requests_count >= 100. It knows event, " +
-			"field, flow (an id), flow_name, waba, account_name, subject, change, phone (its digits), template (its name), " +
-			"severity (a text: == and in), alert_state, threshold, error_rate, p90_latency, p50_latency, availability, " +
-			"requests_count, old_status, new_status, message, warning, errors, labels, every label, and value: what Meta " +
-			"sent."},
+		"An expression over the event that must be true: p90_latency > 6000 and requests_count >= 100. It knows " +
+			"event, field, flow (an id), flow_name, waba, account_name, subject, change, phone (its digits), " +
+			"template (its name), severity (a text: == and in), alert_state, threshold, error_rate, p90_latency, p50_latency, " +
+			"availability, requests_count (of latency alone), old_status, new_status, message, warning, errors, " +
+			"labels, every label, and value: what Meta sent."},
 }}
 
 var actionKeys = table{"in a rule", []key{

@@ -55,6 +55,21 @@ func TestTheReferenceIsThatOfTheSchema(t *testing.T) {
 	}
 }
 
+// An example that can never hold misleads: error_rate and requests_count are of different events.
+func TestTheManualsExpressionCanHold(t *testing.T) {
+	about := matchKeys.keys[slices.Index(matchKeys.names(), "when")].about
+	_, rest, _ := strings.Cut(about, "must be true: ")
+	example, _, _ := strings.Cut(rest, ". ")
+	r := mustLoad(t, fmt.Sprintf("version: 1\nnotifiers: {chat: {kind: slack, channel: \"#chat\"}}\nrules:\n"+
+		"  - {name: example, match: {when: %q}, notify: chat}\n", example))
+	ev := router.Event{Source: router.SourceMeta, Field: router.FlowsField, Name: router.EndpointLatency,
+		AlertState: router.Activated, Threshold: new(5000.0)}
+	ev.Reading = router.Reading{Value: new(6520.0), Requests: new(120.0)}
+	if d := r.Decide(&ev); d.Rule() != "example" {
+		t.Errorf("%s holds for no event", example)
+	}
+}
+
 // referencePage is the page: a table for each kind of map.
 func referencePage() string {
 	var b strings.Builder
