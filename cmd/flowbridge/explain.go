@@ -117,6 +117,7 @@ func (x *explainer) explain(ev *router.Event) {
 	x.verdict(ev, opening, undoes, own, before)
 	fmt.Fprintln(x.out)
 	x.ruleLines(own.Rules)
+	x.stepRules(ev, &own)
 	if undoes {
 		fmt.Fprintf(x.out, "\nWho was told of %s hears that it is over. Its rules:\n\n", x.sentence(&opening))
 		x.ruleLines(before.Rules)
@@ -133,10 +134,11 @@ func (x *explainer) verdict(ev *router.Event, opening router.Event, undoes bool,
 		x.fact("dropped", fmt.Sprintf("by rule %q: nobody is told, and nothing opens", d.Rule()))
 		return
 	}
-	if d.Severity != router.SeverityUnset && (len(own.Routes) > 0 || !undoes) {
-		x.fact("severity", d.Severity.String())
+	severity, routes := x.standing(ev, &own)
+	if severity != router.SeverityUnset && (len(routes) > 0 || !undoes) {
+		x.fact("severity", severity.String())
 	}
-	for _, route := range own.Routes {
+	for _, route := range routes {
 		if route.Tells {
 			x.fact("told", fmt.Sprintf("%s, %s", x.target(route.Notifier), route.When), route.Place)
 		} else {
@@ -148,7 +150,7 @@ func (x *explainer) verdict(ev *router.Event, opening router.Event, undoes bool,
 			x.fact("told", fmt.Sprintf("%s: %s, if it was told before", x.target(t.Notifier), t.Words()))
 		}
 	}
-	if len(told) == 0 && !slices.ContainsFunc(own.Routes, func(t rules.Told) bool { return t.Tells }) {
+	if len(told) == 0 && !slices.ContainsFunc(routes, func(t rules.Told) bool { return t.Tells }) {
 		x.fact("told", "nobody")
 	}
 	x.steps(ev, d.Ends)
@@ -170,26 +172,6 @@ func (x *explainer) verdict(ev *router.Event, opening router.Event, undoes bool,
 	}
 	x.all = notifications
 	x.words()
-}
-
-// steps says what is told later of something that ends: when, how bad it is by then, and whom.
-func (x *explainer) steps(ev *router.Event, ends time.Time) {
-	for _, step := range ev.Steps(ends) {
-		if ends.IsZero() {
-			x.fact("later", "nothing more: it is not known when the version expires")
-			return
-		}
-		d := x.rules.Decide(&step)
-		if d.Drop || !step.At.After(ev.At) {
-			continue
-		}
-		var names []string
-		for _, r := range d.Opens(ev.SignalKey()) {
-			names = append(names, r.Notifier)
-		}
-		x.fact("later", fmt.Sprintf("with %s left, on %s: %s to %s", router.FormatValue(ev.Name, *step.Threshold),
-			step.At.UTC().Format("2 January 2006 15:04 UTC"), d.Severity, cmp.Or(strings.Join(names, ", "), "nobody")))
-	}
 }
 
 // sentence says in one line what happened.
