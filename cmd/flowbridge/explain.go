@@ -69,6 +69,13 @@ func (c explainCommand) Run(p *program, line *kong.Context) error {
 
 func (c explainCommand) events(p *program, in *eventReader) ([]router.Event, error) {
 	if c.File == "" {
+		at, err := c.time(in.now)
+		if err != nil {
+			return nil, err
+		}
+		if at.After(in.now) { // what is later than now is taken for a clock that is wrong
+			in.now = at
+		}
 		data, err := c.sampleFlags.body(in.now)
 		if err != nil {
 			return nil, err

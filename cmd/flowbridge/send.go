@@ -115,13 +115,23 @@ func (c sendCommand) body(p *program) ([]byte, error) {
 	return p.readInput(c.File, maxEventFile)
 }
 
+// time returns when the sample happens: without --at it is now.
+func (c sampleFlags) time(now time.Time) (time.Time, error) {
+	if c.At == "" {
+		return now, nil
+	}
+	at, err := time.Parse(time.RFC3339, c.At)
+	if err != nil {
+		return now, wrongUsage("--at: %q is no RFC 3339 time, such as 2026-03-02T08:00:00Z", c.At)
+	}
+	return at.UTC(), nil
+}
+
 // body returns the post that the flags describe; without --at it happens now.
-func (c sampleFlags) body(at time.Time) ([]byte, error) {
-	if c.At != "" {
-		var err error
-		if at, err = time.Parse(time.RFC3339, c.At); err != nil {
-			return nil, wrongUsage("--at: %q is no RFC 3339 time, such as 2026-03-02T08:00:00Z", c.At)
-		}
+func (c sampleFlags) body(now time.Time) ([]byte, error) {
+	at, err := c.time(now)
+	if err != nil {
+		return nil, err
 	}
 	body, err := whatsapp.Sample{
 		Event: c.Event, WABA: c.WABA, Flow: c.Flow, Time: at, Threshold: c.Threshold.inUnit(), AlertState: c.AlertState,
