@@ -57,7 +57,11 @@ func sampleFlagsOf(event string) []string {
 	case signal.Field != router.FlowsField && event == whatsapp.SampleTest:
 		return nil
 	case len(router.KnownChanges(event)) > 0 && signal.Field != router.FlowsField:
-		return append([]string{"waba", "change", "alert-state"}, subjectFlagsOf(event)...)
+		flags := []string{"waba", "change"}
+		if whatsapp.TakesState(event) {
+			flags = append(flags, "alert-state")
+		}
+		return append(flags, subjectFlagsOf(event)...)
 	case signal.Field != router.FlowsField:
 		return append([]string{"waba"}, subjectFlagsOf(event)...)
 	case signal.Counts:
@@ -99,6 +103,10 @@ func (c sampleFlags) check(line *kong.Context) error {
 			continue
 		}
 		if !slices.Contains(of, flag.Name) {
+			if flag.Name == "alert-state" && slices.Contains(of, "change") {
+				return wrongUsage("--alert-state changes nothing of %s, whose change says whether it is over: use --change, "+
+					"as in --change %s", c.Event, c.changeOf(c.AlertState))
+			}
 			return wrongUsage("--%s changes nothing of %s: leave it out, or use --%s", flag.Name, c.Event,
 				strings.Join(append(of, "at"), ", --"))
 		}
@@ -119,6 +127,15 @@ func (c sampleFlags) check(line *kong.Context) error {
 		return wrongUsage("%s (--force takes it nevertheless)", why)
 	}
 	return nil
+}
+
+// changeOf returns a change of what is about the account that is in a state, or else any that it has.
+func (c sampleFlags) changeOf(state string) string {
+	of, _ := router.ChangesOf(c.Event)
+	if state == router.Deactivated {
+		return cmp.Or(slices.Concat(of.Ends, whatsapp.Changes(c.Event))...)
+	}
+	return cmp.Or(slices.Concat(of.Opens, whatsapp.Changes(c.Event))...)
 }
 
 // neverSent says what of the sample Meta never sends; "" if it might send it.

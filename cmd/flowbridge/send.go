@@ -29,7 +29,7 @@ type sampleFlags struct {
 	WABA       string   `name:"waba" default:"104996122399160" help:"WhatsApp Business Account: its id, or its name in the rules."`
 	At         string   `help:"Meta's time of the event, RFC 3339. Default: now."`
 	Threshold  quantity `placeholder:"10%" help:"10% or 5s; a bare number is percent, or milliseconds for latency."`
-	AlertState string   `placeholder:"STATE" complete:"states" help:"ACTIVATED or DEACTIVATED."`
+	AlertState string   `placeholder:"STATE" complete:"states" help:"ACTIVATED or DEACTIVATED; of the account, --change says it."`
 	Value      quantity `placeholder:"14.28%" help:"What Meta measured: error rate or availability (14.28%), p90 latency (6.2s)."`
 	ErrorType  string   `complete:"error-types" help:"Kind of error, such as timeout_error."`
 	OldStatus  string   `placeholder:"STATUS" complete:"statuses" help:"Of FLOW_STATUS_CHANGE."`

@@ -23,13 +23,22 @@ type accountSample struct {
 	value func(s Sample) map[string]any
 }
 
+// accountAlerts is the event of an account that has no word for its end: a status beside its word says that.
+const accountAlerts = "ACCOUNT_ALERTS"
+
+// TakesState says whether Sample.AlertState changes anything of an event's sample.
+func TakesState(event string) bool {
+	_, pair := usualThresholds[event]
+	return pair || event == accountAlerts
+}
+
 // accountSamples are by the name of their event. Every word that router.KnownChanges knows has a sample.
 var accountSamples = map[string]accountSample{
 	router.AccountUpdate: {"DISABLE", Sample.accountUpdate},
 	"ACCOUNT_REVIEW_UPDATE": {"REJECTED", func(s Sample) map[string]any {
 		return map[string]any{"decision": s.Change}
 	}},
-	"ACCOUNT_ALERTS":              {"INCREASED_CAPABILITIES_ELIGIBILITY_DEFERRED", Sample.accountAlert},
+	accountAlerts:                 {"INCREASED_CAPABILITIES_ELIGIBILITY_DEFERRED", Sample.accountAlert},
 	"PHONE_NUMBER_QUALITY_UPDATE": {"FLAGGED", Sample.phoneQuality},
 	"PHONE_NUMBER_NAME_UPDATE": {"REJECTED", func(s Sample) map[string]any {
 		v := map[string]any{"display_phone_number": samplePhone, "decision": s.Change,
