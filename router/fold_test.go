@@ -385,6 +385,18 @@ func TestFold(t *testing.T) {
 			events: []router.Event{up(0, 5)}, outcome: `dropped by rule "quiet"`,
 		},
 		{
+			name: "a drop is that of the last rule that matched", decide: func(*router.Event) router.Decision {
+				return router.Decision{Rules: []string{"says how bad it is", "quiet"}, Drop: true}
+			},
+			events: []router.Event{up(0, 5)}, outcome: `dropped by rule "quiet"`,
+		},
+		{
+			name: "news that a rule drops is told to nobody", decide: func(*router.Event) router.Decision {
+				return router.Decision{Rules: []string{"says how bad it is", "quiet"}, Drop: true}
+			},
+			events: []router.Event{status(0, "DRAFT", "PUBLISHED")}, outcome: `dropped by rule "quiet"`,
+		},
+		{
 			name: "grouped by threshold, each pair is its own incident", decide: groupedBy(router.GroupByThreshold),
 			events: []router.Event{up(0, 5), up(1, 10), down(2, 10)},
 			active: "ENDPOINT_ERROR_RATE/5", open: "INC-1 warning open: chat(warning)", outcome: "resolved INC-2",

@@ -127,7 +127,7 @@ func (f *fold) clearOf(signal string, l Level) (moved bool) {
 // raise makes level l active, or refreshes its numbers if it is already.
 func (f *fold) raise(l Level) {
 	if f.v.Drop {
-		f.say("dropped by rule %q", f.v.Rule())
+		f.say("dropped by rule %q", f.v.DroppedBy())
 		return
 	}
 	i := f.alert(l)

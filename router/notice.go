@@ -9,7 +9,7 @@ import (
 func (f *fold) notice() {
 	switch {
 	case f.v.Drop:
-		f.say("dropped by rule %q", f.v.Rule())
+		f.say("dropped by rule %q", f.v.DroppedBy())
 		return
 	case tooOld(f.e):
 		f.say("%s old when it arrived: nobody is told", FormatDuration(f.e.Received.Sub(f.e.At)))

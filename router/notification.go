@@ -75,6 +75,14 @@ func (d *Decision) Rule() string {
 	return d.Rules[0]
 }
 
+// DroppedBy returns the name of the rule that drops the event: the last that matched. Those before it continue.
+func (d *Decision) DroppedBy() string {
+	if len(d.Rules) == 0 {
+		return d.Rule()
+	}
+	return d.Rules[len(d.Rules)-1]
+}
+
 // Notice is an event with no pair, told once.
 type Notice struct {
 	Event    int64     `json:"event"` // journal position

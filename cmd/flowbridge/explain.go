@@ -138,7 +138,7 @@ func (x *explainer) verdict(ev *router.Event, opening router.Event, undoes bool,
 	x.all = nil
 	d := own.Decision
 	if d.Drop {
-		x.fact("dropped", fmt.Sprintf("by rule %q: nobody is told, and nothing opens", d.Rule()))
+		x.fact("dropped", fmt.Sprintf("by rule %q: nobody is told, and nothing opens", d.DroppedBy()))
 		return
 	}
 	severity, routes := x.standing(ev, &own)
