@@ -24,7 +24,7 @@ func TestExplainAndServeAgree(t *testing.T) {
 	}
 	actions := []string{
 		"notify: [chat]", "notify: [page, chat]",
-		`notify: [{to: page, severity: ">=error", after: 5m}, chat, {to: page, unless: acknowledged}]`,
+		`notify: [{to: page, severity: ">=error", after: 5m}, chat, {to: page, severity: "<error", unless: acknowledged}]`,
 		`notify: [{to: chat, severity: info}]`, "notify: [chat]\n    severity: critical", "drop: true",
 	}
 	whens := []string{"", "error_rate > 10", `labels["team"] == "red"`, "value.response.stars > 3", "requests_count < 5"}

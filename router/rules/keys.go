@@ -237,7 +237,8 @@ var matchKeys = table{"under match", []key{
 var actionKeys = table{"in a rule", []key{
 	{"notify", false, some(schema{"anyOf": []any{text(), objectOf(routeKeys, nil, nil)}}).described(
 		"a notifier, or a map with to"),
-		"Whom to tell: names of notifiers, or {to, severity, after, unless, mention, remind}."},
+		"Whom to tell: names of notifiers, or {to, severity, after, unless, mention, remind}. Two entries may tell the " +
+			"same notifier at different times of different severities."},
 	{"severity", false, schema{"anyOf": []any{word(severityWords()...), severityMap()}},
 		"How bad it is: one word, or a map from thresholds, statuses and changes to words: {DISABLE: critical}. " +
 			"Default: 5 % and 1 s are a warning, 10 % and 5 s an error, 50 %, 7 s and a lack of " +

@@ -155,7 +155,9 @@ func (l *loader) notify(e entry) (routes []route) {
 		if yamldoc.Follow(item).Kind != yaml.MappingNode {
 			if s, ok := l.Scalar(item, paths[i]); ok {
 				if target, ok := l.notifier(s); ok {
-					routes = append(routes, route{target: target, at: l.Place(item)})
+					told := route{target: target, at: l.Place(item)}
+					l.namedTwice(item, paths[i], &told, routes)
+					routes = append(routes, told)
 				}
 			}
 			continue
@@ -188,9 +190,30 @@ func (l *loader) notify(e entry) (routes []route) {
 			route.mention = l.mention(e, &route.target)
 			l.calls = append(l.calls, e)
 		}
+		if _, some := o.at["severity"]; !some || route.severities != 0 {
+			l.namedTwice(item, paths[i], &route, routes)
+		}
 		routes = append(routes, route)
 	}
 	return routes
+}
+
+// namedTwice reports an entry of notify whose notifier is told of the same severity by another entry, at another time
+// or on another condition: the earlier time would count, and `unless` only where both say so. Whom entries mention, and
+// how often they remind, can be put together.
+func (l *loader) namedTwice(item *yaml.Node, path string, told *route, before []route) {
+	for i := range before {
+		other := &before[i]
+		alike := told.after == other.after && told.unlessAck == other.unlessAck
+		if alike || told.target.Notifier == "" || other.target.Notifier != told.target.Notifier ||
+			!told.severities.overlaps(other.severities) {
+			continue
+		}
+		l.Wrong(item, path, fmt.Sprintf("another entry, %s, tells %s of the same severity at another time or condition",
+			l.seenFrom(told.at, other.at), told.target.Notifier),
+			"write one entry, with remind to tell it again, or give each its own severity")
+		return
+	}
 }
 
 // mostMentions bounds whom an entry of notify calls: more of them are a user group.

@@ -381,7 +381,7 @@ func drawFile(t *rapid.T) map[string]any {
 		if rapid.Bool().Draw(t, "one") {
 			return route()
 		}
-		return []any{route(), route()}
+		return []any{route(), "page"}
 	}
 	file := map[string]any{
 		"version": rapid.SampledFrom(values["version"]).Draw(t, "version"),

@@ -128,6 +128,9 @@ const allSeverities severitySet = 1<<router.Info | 1<<router.Warning | 1<<router
 
 func (s severitySet) has(severity router.Severity) bool { return s == 0 || s&(1<<severity) != 0 }
 
+// overlaps says whether some severity is in both sets.
+func (s severitySet) overlaps(other severitySet) bool { return s == 0 || other == 0 || s&other != 0 }
+
 var severityForm = regexp.MustCompile(`^` + comparisonForm + `([A-Za-z]+)$`)
 
 // parseSeveritySet reads "error", ">=error" and the like. A set that nothing is in is refused.

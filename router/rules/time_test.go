@@ -101,7 +101,7 @@ func TestDecisionsInTime(t *testing.T) {
 			`[{name: a, match: {}, continue: true, notify: {to: page, after: 10m}}, {name: b, match: {}, notify: page}]`, monday,
 			"a + b: page"},
 		{"what an entry does not hear of does not hurry it",
-			`[{name: a, match: {}, severity: error, notify: [{to: page, severity: critical}, {to: page, after: 10m}]}]`, monday,
+			`[{name: a, match: {}, severity: error, notify: [{to: page, severity: critical}, {to: page, severity: "<critical", after: 10m}]}]`, monday,
 			"a: page after 10m0s"},
 		{"unless only if all say so",
 			`[{name: a, match: {}, continue: true, notify: {to: page, unless: acknowledged}}, {name: b, match: {}, notify: {to: page, after: 5m}}]`, monday, "a + b: page"},
