@@ -358,7 +358,7 @@ func TestDecisionsAboutAccounts(t *testing.T) {
 		{"phone by its digits", "{phone: 15550783881}", flagged, true},
 		{"phone as people write it", `{phone: "+1 (555) 078 3881"}`, flagged, true},
 		{"another phone", "{phone: 1555078388}", flagged, false},
-		{"a template is no phone", "{phone: 4711}", paused, false},
+		{"a template is no phone", "{phone: 4711471}", paused, false},
 		{"template by its name", "{template: order_confirmation}", paused, true},
 		{"template by name and language", "{template: order_confirmation (en_US)}", paused, true},
 		{"template by id", "{template: 4711}", paused, true},

@@ -54,6 +54,7 @@ const (
 	hoursForm     = clockForm + `-(` + clockForm + `|24:00)`
 	dateForm      = `[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])`
 	datesForm     = dateForm + `( *\.\. *` + dateForm + `)?`
+	phoneForm     = `[^0-9]*([0-9][^0-9]*){7,20}` // see router.NewPerson
 	waitForm      = router.DurationForm
 	referenceForm = `\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}`
 	piecedForm    = `[^$]*(` + referenceForm + `[^$]*)+`
@@ -214,7 +215,9 @@ var matchKeys = table{"under match", []key{
 	{"change", false, asks(open(allChanges()...)),
 		"Meta's own word for what happened to the account, the number or the template: DISABLE, FLAGGED, PAUSED, RED. " +
 			"Good news that closes nothing, such as APPROVED, is told only if a rule names it here."},
-	{"phone", false, asks(text()), `Phone numbers: "+1 555-078-3881" or 15550783881.`},
+	{"phone", false, asks(schema{"type": []any{"string", "number"}, "pattern": whole(phoneForm), "minimum": 1e6,
+		"not": referring()}),
+		`Phone numbers, whole and with their country code: "+1 555-078-3881" or 15550783881.`},
 	{"template", false, asks(text()),
 		"Message templates, by id or name, in every language; order_confirmation (en_US) in one."},
 	{"severity", false, asks(form(severitiesForm)),

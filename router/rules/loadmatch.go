@@ -91,7 +91,7 @@ func (l *loader) match(e entry, places map[string]Place) (m match) {
 		{"waba", func(k entry, not bool) { m.wabas = wanted{l.accountIDs(k), not} }},
 		{"subject", func(k entry, not bool) { m.subjects = wanted{l.subjects(k), not} }},
 		{"change", func(k entry, not bool) { m.changes = wanted{l.changes(k, m.events.names()), not} }},
-		{"phone", func(k entry, not bool) { m.phones = wanted{l.texts(k, nil), not} }},
+		{"phone", func(k entry, not bool) { m.phones = wanted{l.phones(k), not} }},
 		{"template", func(k entry, not bool) { m.templates = wanted{l.texts(k, nil), not} }},
 		{"severity", func(k entry, not bool) { m.severities = l.asksSeverity(k, not) }},
 		{"old_status", func(k entry, not bool) { m.oldStatuses = wanted{l.texts(k, router.Statuses()), not} }},
@@ -239,6 +239,18 @@ func (l *loader) subjects(e entry) (kinds []string) {
 		l.oneWord(s, "there is no subject "+s.Written(), subjectKinds())
 	}
 	return kinds
+}
+
+// phones reads telephone numbers, however they are written.
+func (l *loader) phones(e entry) (numbers []string) {
+	all, _ := l.Scalars(e.Value, e.Path)
+	for _, s := range all {
+		numbers = append(numbers, s.Text)
+		if _, err := router.NewPerson(s.Text, ""); err != nil {
+			l.Wrong(s.Node, s.Path, s.Written()+" is no telephone number: "+err.Error(), "")
+		}
+	}
+	return numbers
 }
 
 // plainChange is the form of nearly all words for changes. Where an event has other words they are free texts.

@@ -95,6 +95,11 @@ type severityAt struct {
 	severity router.Severity
 }
 
+// says says whether the rule says anything of severity.
+func (s *severityRule) says() bool {
+	return s.always != router.SeverityUnset || len(s.levels)+len(s.words) > 0
+}
+
 // of returns what the rule says of an event; SeverityUnset where it says nothing.
 func (s *severityRule) of(ev *router.Event) router.Severity {
 	if s.always != router.SeverityUnset {

@@ -23,6 +23,7 @@ func (l *loader) warnings() {
 	l.forgottenFlows()
 	l.toldTwice()
 	l.neverPagesAgain()
+	l.neverToldOf()
 }
 
 // shadowed warns of rules that no event can reach.
@@ -187,36 +188,6 @@ func tellBoth(a, b *rule) string {
 		}
 	}
 	return ""
-}
-
-// doubtful warns of what a rule says and can never mean, while it is read.
-func (l *loader) doubtful(rule *rule, o object) {
-	m := &rule.match
-	for key, of := range carriers() {
-		place, asks := rule.places[key]
-		if asks && !slices.Contains(m.negated, key) && m.events.names() != nil && !slices.ContainsFunc(m.events.names(),
-			func(event string) bool { return !isKnown(event) || slices.Contains(of, event) }) {
-			l.WarnAt(place, o.path+".match."+key, fmt.Sprintf("%s has no %s, so the rule never matches", m.events.values[0],
-				key), "it is for "+yamldoc.OneOf(of))
-		}
-	}
-	if !m.mayOpen() {
-		for _, key := range []string{"resolve_after", "acknowledged_for", "on_escalation", "on_auto_resolve"} {
-			if e, ok := o.at[key]; ok {
-				l.Warn(e.At, e.Path, "means nothing here: what the rule matches is told once and opens nothing", "remove it")
-			}
-		}
-		for _, e := range l.calls {
-			l.Warn(e.At, e.Path, "means nothing here: what the rule matches opens nothing, and calls nobody", "remove it")
-		}
-		for _, e := range l.waits {
-			l.Warn(e.At, e.Path, "means nothing here: what the rule matches is told once, and at once", "remove it")
-		}
-	}
-	if e, ok := o.at["on_escalation"]; ok && m.mayOpen() && rule.rise == reactPage && len(rule.notify) > 0 &&
-		!slices.ContainsFunc(rule.notify, func(to route) bool { return to.target.Kind.Pages() }) {
-		l.Warn(e.At, e.Path, "pages nobody: the rule tells no PagerDuty service", "add one to notify, or remove it")
-	}
 }
 
 // saidBy returns the words that some events are known to move by; all is false where more than that may come.
