@@ -366,6 +366,7 @@ func (l *loader) thresholds(e entry, events []string) (bounds []bound) {
 			l.Wrong(s.Node, s.Path, fmt.Sprintf("%s never holds: %s is measured in %s", s.Written(), events[0], unit), "")
 		default:
 			l.neverSent(s.Node, s.Path, s.Written(), b, events)
+			l.everyLatency(s.Node, s.Path, s.Written(), b, events)
 		}
 		bounds = append(bounds, b)
 	}

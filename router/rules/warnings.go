@@ -249,6 +249,32 @@ func (l *loader) neverSent(at *yaml.Node, path, written string, b bound, events 
 		yamldoc.Shorten(strings.Join(events, ", "), 100), written), hint)
 }
 
+// everyLatency warns of a bare number that a rate is compared with, and that every latency passes: there it is
+// milliseconds.
+func (l *loader) everyLatency(at *yaml.Node, path, written string, b bound, events []string) {
+	if b.unit != router.NoUnit || b.op != ">" && b.op != ">=" {
+		return
+	}
+	slow := slices.IndexFunc(events, func(event string) bool { return router.UnitOf(event) == router.Millis })
+	if slow < 0 {
+		return
+	}
+	sent := router.Thresholds(events[slow])
+	if slices.ContainsFunc(sent, func(t float64) bool { return t <= b.value }) {
+		return
+	}
+	seconds := fmt.Sprintf("%s%gs", b.op, b.value)
+	if !slices.ContainsFunc(sent, func(t float64) bool { return b.op.holds(t, b.value*1000) }) {
+		seconds = ">=5s"
+	}
+	hint := fmt.Sprintf("write %q for latency", seconds)
+	if slices.ContainsFunc(events, func(event string) bool { return router.UnitOf(event) == router.Percent }) {
+		hint = fmt.Sprintf("write \"%s%g%%\" for rates, and such as %q for latency", b.op, b.value, seconds)
+	}
+	l.Warn(at, path, fmt.Sprintf("%s holds for every threshold of %s: a bare number is milliseconds there", written,
+		events[slow]), hint)
+}
+
 // token is what credentials of Slack and Meta look like.
 var token = regexp.MustCompile(`^(xox[a-z]-|xapp-|EAA[A-Za-z0-9]{20})`)
 
