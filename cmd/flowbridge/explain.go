@@ -346,6 +346,9 @@ func (x *explainer) words() {
 		if said == "" {
 			said = message.Text
 			x.fact("says", said)
+			if err := x.rules.WordsFailed(&n); err != nil {
+				x.fact("template", fmt.Sprintf("failed, and the built-in words are used (%v)", err))
+			}
 			if text := ownText(&n); text != "" {
 				x.fact("text", strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", 10)))
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -81,8 +82,10 @@ func sampleViews(rule *rule) []View {
 		incidents, notices = false, true
 	}
 	at, threshold, value := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), 10.0, 14.28
-	reading := router.Reading{Value: &value,
-		Errors: []router.ErrorCount{{Type: "timeout_error", Rate: &value, Count: &value}}}
+	reading := router.Reading{Value: &value}
+	if rule.match.mayCountErrors() {
+		reading.Errors = []router.ErrorCount{{Type: "timeout_error", Rate: &value, Count: &value}}
+	}
 	flow := router.FlowInfo{FlowName: "Sample", Labels: map[string]string{"team": "sample"}}
 	var views []View
 	if incidents {
@@ -99,6 +102,12 @@ func sampleViews(rule *rule) []View {
 		}))
 	}
 	return views
+}
+
+// mayCountErrors says whether an event that the rule matches may list errors.
+func (m *match) mayCountErrors() bool {
+	events := m.about()
+	return events == nil || slices.ContainsFunc(events, func(event string) bool { return router.SignalOf(event).Errors })
 }
 
 var (

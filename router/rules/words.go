@@ -46,6 +46,17 @@ func (r *Rules) RenderNotice(n *router.Notice) (title, text string) {
 }
 
 func (r *Rules) render(rule *rule, v View) (title, text string) {
+	title, text, failed := r.rendered(rule, v)
+	for _, err := range failed {
+		if r.cfg.OnTemplateError != nil {
+			r.cfg.OnTemplateError(rule.name, err)
+		}
+	}
+	return title, text
+}
+
+// rendered returns also why templates failed.
+func (r *Rules) rendered(rule *rule, v View) (title, text string, failed []error) {
 	one := func(t *template.Template, limit int) string {
 		if t == nil {
 			return ""
@@ -54,12 +65,45 @@ func (r *Rules) render(rule *rule, v View) (title, text string) {
 		if !r.plain {
 			out, _, err = execute(t, v, limit)
 		}
-		if err != nil && r.cfg.OnTemplateError != nil {
-			r.cfg.OnTemplateError(rule.name, err)
+		if err != nil {
+			failed = append(failed, err)
 		}
 		return out
 	}
-	return yamldoc.OneLine(one(rule.words.title, maxTitle), maxTitle), one(rule.words.text, maxText)
+	title, text = yamldoc.OneLine(one(rule.words.title, maxTitle), maxTitle), one(rule.words.text, maxText)
+	return title, text, failed
+}
+
+// WordsFailed returns why the templates of a rule failed on what a notification is about, so that the built-in words
+// are used; nil where none did. Of a form that was filled it quotes nothing.
+func (r *Rules) WordsFailed(n *router.Notification) error {
+	name, v, personal := "", View{}, false
+	switch {
+	case n.Incident != nil:
+		name, v = n.Incident.Rule, viewIncident(n.Incident, n.Alerts)
+	case n.Notice != nil:
+		name, v, personal = n.Notice.Rule, viewNotice(n.Notice), router.IsPersonal(n.Notice.Name)
+	}
+	rule := r.rule(name)
+	if rule == nil {
+		return nil
+	}
+	_, _, failed := r.rendered(rule, v)
+	switch {
+	case len(failed) == 0:
+		return nil
+	case personal:
+		return errors.New("it failed on this response")
+	}
+	var why []string
+	for _, err := range failed {
+		text := err.Error()
+		if m := templateError.FindStringSubmatch(text); m != nil {
+			text = m[1] + ": " + m[4]
+		}
+		why = append(why, yamldoc.OneLine(text, 200))
+	}
+	return errors.New(strings.Join(why, "; "))
 }
 
 // execute runs a template; a nil one makes "". What is too long is cut, and not executed to its end. It returns what
