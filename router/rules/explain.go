@@ -177,6 +177,8 @@ func (b bound) String() string {
 		return fmt.Sprintf("%s%v%%", b.op, b.value)
 	case router.Millis:
 		return fmt.Sprintf("%s%s", b.op, strings.ReplaceAll(b.unit.Format(b.value), " ", ""))
+	case router.Days:
+		return fmt.Sprintf("%s%vd", b.op, b.value)
 	}
 	return fmt.Sprintf("%s%v", b.op, b.value)
 }

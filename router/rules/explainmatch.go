@@ -162,7 +162,10 @@ func (r *Rules) flowChecks(rule *rule, ev *router.Event) (all []Reason) {
 	for _, t := range rule.match.flows {
 		got := info.Labels[t.key]
 		if t.key == "flow" {
-			got = info.DisplayName(ev.Flow)
+			got = ""
+			if ev.Flow != "" {
+				got = info.DisplayName(ev.Flow)
+			}
 		}
 		c := Reason{Key: t.key, Place: rule.placeOf(t.key), Holds: t.holds(ev.Flow, ev.WABA),
 			Text: t.key + " is " + orNothing(got)}
