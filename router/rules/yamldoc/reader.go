@@ -208,7 +208,7 @@ func (r *Reader) Scalar(n *yaml.Node, path string) (s Scalar, ok bool) {
 	if ok && (n.Tag == "!!null" || strings.TrimSpace(s.Text) == "") {
 		hint := ""
 		if n.Line <= len(r.lines) && strings.Contains(r.lines[n.Line-1], "#") {
-			hint = "an unquoted # begins a comment: put the value in quotes"
+			hint = commentHint
 		}
 		r.Wrong(n, path, "has no value", hint)
 		return s, false

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -87,6 +88,7 @@ func parseYAML(data []byte) (root *yaml.Node, second bool, err error) {
 // be read begins on the line after the longest beginning that can.
 func (r *Reader) parseBeginning(data []byte, err error) *yaml.Node {
 	line, message := yamlError(err)
+	said := line
 	budget := 16 << 20 // bytes to parse in search of the place; beyond that yaml's own line must do
 	end := consumed(data)
 	var root *yaml.Node
@@ -111,10 +113,23 @@ func (r *Reader) parseBeginning(data []byte, err error) *yaml.Node {
 			"quote the value if it only begins with *")
 	} else {
 		column, problem, hint := explainSyntax(r.lines[line-1], message)
+		if strings.Contains(message, "did not find expected ','") &&
+			slices.ContainsFunc(r.lines[line-1:max(line, min(said, len(r.lines)))], endsInComment) {
+			hint = commentHint
+		}
 		r.At(line, column, "", problem, hint)
 	}
 	r.cutOff, r.partial = line, true
 	return root
+}
+
+// commentHint is for a value that a comment takes away.
+const commentHint = "an unquoted # begins a comment: put the value in quotes"
+
+// endsInComment says whether a comment of a line has what closes a list or a map.
+func endsInComment(line string) bool {
+	_, comment, ok := strings.Cut(line, " #")
+	return ok && strings.ContainsAny(comment, "]}")
 }
 
 var yamlErrorForm = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
