@@ -55,6 +55,11 @@ func (l *loader) target(n entry, keys []entry) router.Target {
 	known, foreign := notifierKeys(t.Kind), foreignKeys(t.Kind)
 	var own []entry
 	for _, e := range keys {
+		if e.Key == drillKey && !t.Kind.Pages() {
+			l.Wrong(e.At, e.Path, fmt.Sprintf("a notifier of kind %s has no %s: only a kind that pages has it", t.Kind,
+				e.Key), "remove it: drills are told here in any case")
+			continue
+		}
 		if !known.has(e.Key) && slices.Contains(foreign, e.Key) {
 			l.Wrong(e.At, e.Path, fmt.Sprintf("a notifier of kind %s has no %s", t.Kind, e.Key), "")
 			continue

@@ -126,9 +126,23 @@ func (l *loader) drill(e entry) {
 		if s, ok := l.Scalar(e.Value, e.Path); ok {
 			d.Rule = s.Text
 			l.ruleNamed(s)
+			l.drillTellsNobody(s)
 		}
 	}
 	l.rules.drill = d
+}
+
+// drillTellsNobody warns of a rule for drills that tells only those who page, and are not told of drills.
+func (l *loader) drillTellsNobody(s scalar) {
+	at := slices.IndexFunc(l.rules.rules, func(rule rule) bool { return rule.name == s.Text })
+	if at < 0 || len(l.rules.rules[at].notify) == 0 {
+		return
+	}
+	hears := func(to route) bool { return !to.target.Kind.Pages() || l.rules.drillsPage[to.target.Notifier] }
+	if !slices.ContainsFunc(l.rules.rules[at].notify, hears) {
+		l.Warn(s.Node, s.Path, "tells nobody of drills: all notifiers of the rule "+s.Written()+" page",
+			"add drill: page to one of them, or let the rule tell a chat too")
+	}
 }
 
 // days90 reads a number of whole days.
