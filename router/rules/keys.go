@@ -54,6 +54,7 @@ const (
 	hoursForm     = clockForm + `-(` + clockForm + `|24:00)`
 	dateForm      = `[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])`
 	datesForm     = dateForm + `( *\.\. *` + dateForm + `)?`
+	oneLineForm   = `^[^\x00-\x1f\x7f-\x9f]*$`    // no control characters
 	phoneForm     = `[^0-9]*([0-9][^0-9]*){7,20}` // see router.NewPerson
 	waitForm      = router.DurationForm
 	referenceForm = `\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}`
@@ -272,8 +273,9 @@ var actionKeys = table{"in a rule", []key{
 }}
 
 var ruleKeys = table{"in a rule", slices.Concat([]key{
-	{"name", true, text().with("maxLength", 200).with("not", schema{"anyOf": []any{schema{"const": defaultName},
-		referring()}}), "What people see on the incident: say when the rule applies. No two rules have the same."},
+	{"name", true, text().with("maxLength", 200).with("allOf", []any{schema{"pattern": oneLineForm}}).with("not",
+		schema{"anyOf": []any{schema{"const": defaultName}, referring()}}),
+		"What people see on the incident: say when the rule applies. No two rules have the same."},
 	{"match", true, objectOf(matchKeys, asks(text()), nil),
 		"What an event must be; all keys must hold, a list means any of its values, and {not: ...} none of them. {} " +
 			"matches everything. Beside the keys here every label that some flow or account has is one."},

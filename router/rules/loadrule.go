@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -98,6 +99,8 @@ func (l *loader) ruleName(e entry) string {
 	switch at := (entry{At: s.Node, Path: s.Path}); {
 	case s.Text == defaultName:
 		l.Wrong(s.Node, s.Path, `a rule cannot be called "default"`, "that is what events are told by that no rule matched")
+	case strings.ContainsFunc(s.Text, unicode.IsControl):
+		l.Wrong(s.Node, s.Path, "has a line break or another control character in it", "write the name on one line")
 	case utf8.RuneCountInString(s.Text) > 200:
 		l.Wrong(s.Node, s.Path, "is longer than 200 characters", "")
 	default:

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -38,13 +37,17 @@ func (l *loader) unheardAfter(e entry) {
 				yamldoc.DidYouMean(of.Key, measuredEvents()))
 			continue
 		}
-		if s, ok := l.Scalar(of.Value, of.Path); ok && s.Text == never {
+		s, ok := l.Scalar(of.Value, of.Path)
+		if !ok {
+			continue
+		}
+		if s.Text == never {
 			l.keepUnheard(of.Key, 0)
 			continue
 		}
 		d := l.wait(of)
-		if d > 0 && d < leastUnheard {
-			l.Wrong(of.Value, of.Path, fmt.Sprintf("%s is too short", router.FormatDuration(d)), "10m at least, or never")
+		if said, ok := router.ParseDuration(s.Text); ok && said < leastUnheard {
+			l.Wrong(of.Value, of.Path, s.Written()+" is too short", "10m at least, or never")
 		}
 		l.keepUnheard(of.Key, d)
 	}

@@ -152,7 +152,7 @@ func (l *loader) days90(e entry) int {
 		return 0
 	}
 	n, err := strconv.Atoi(strings.TrimSuffix(s.Text, "d"))
-	if err != nil || !strings.HasSuffix(s.Text, "d") || n < 1 || n > mostDrillDays || s.Text[0] == '0' {
+	if err != nil || !strings.HasSuffix(s.Text, "d") || n < 1 || n > mostDrillDays || s.Text[0] < '1' {
 		l.Wrong(s.Node, s.Path, s.Written()+" is no number of days", fmt.Sprintf("write 1d to %dd", mostDrillDays))
 		return 0
 	}

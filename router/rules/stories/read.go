@@ -71,9 +71,13 @@ func (s *reader) file(root *yaml.Node, load func(string, map[string]string) (*ru
 		s.Absent(root, "stories", "there are none", "begin each with - name:")
 		return
 	}
-	if yamldoc.Follow(e.Value).Kind != yaml.SequenceNode || len(yamldoc.Follow(e.Value).Content) == 0 {
-		s.Wrong(e.Value, e.Path, "must be a list of stories, not "+yamldoc.Describe(yamldoc.Follow(e.Value)),
-			"begin each with - name:")
+	const hint = "begin each with - name:"
+	switch list := yamldoc.Follow(e.Value); {
+	case list.Kind != yaml.SequenceNode:
+		s.Wrong(e.Value, e.Path, "must be a list of stories, not "+yamldoc.Describe(list), hint)
+		return
+	case len(list.Content) == 0:
+		s.Wrong(e.Value, e.Path, "is empty", hint)
 		return
 	}
 	named := map[string]int{}
