@@ -183,6 +183,25 @@ func (c *adminClient) stranger(resp *http.Response) error {
 		resp.Status, kind)
 }
 
+// mostListed is how many the API lists at once.
+const mostListed = 500
+
+// checkLimit refuses a --limit that the API does not take.
+func checkLimit(limit int) error {
+	if limit < 1 || limit > mostListed {
+		return wrongUsage("--limit: %d is no number from 1 to %d", limit, mostListed)
+	}
+	return nil
+}
+
+// asUsage makes wrong usage of a refusal of what flags ask for: the bridge reads them.
+func asUsage(err error) error {
+	if refusal, ok := errors.AsType[*adminError](err); ok && refusal.Status == http.StatusBadRequest {
+		return wrongUsage("%w", refusal)
+	}
+	return err
+}
+
 // printJSON prints a value for scripts.
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)

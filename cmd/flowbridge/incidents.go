@@ -38,6 +38,9 @@ type incidentsList struct {
 
 // Run prints a table, or the API's answer.
 func (c incidentsList) Run(ctx context.Context, p *program) error {
+	if err := checkLimit(c.Limit); err != nil {
+		return err
+	}
 	client, err := c.Bridge.client(p)
 	if err != nil {
 		return err

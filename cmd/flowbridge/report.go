@@ -36,7 +36,7 @@ func (c reportCommand) Run(ctx context.Context, p *program) error {
 	}
 	var raw json.RawMessage
 	if err := client.call(ctx, "GET", "/api/v1/report?"+q.Encode(), nil, &raw); err != nil {
-		return err
+		return asUsage(err)
 	}
 	if c.Bridge.JSON {
 		return printJSON(p.Stdout, raw)

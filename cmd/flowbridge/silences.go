@@ -125,6 +125,9 @@ func (c silencesAdd) Run(ctx context.Context, p *program) error {
 	case c.For == "" && c.Until == "":
 		return wrongUsage("say how long: --for 4h, or --until with a time or the word recovered")
 	}
+	if err := c.times(); err != nil {
+		return err
+	}
 	client, err := c.Bridge.client(p)
 	if err != nil {
 		return err
@@ -155,6 +158,23 @@ func (c silencesAdd) Run(ctx context.Context, p *program) error {
 		ends(s.Until, s.UntilRecovered),
 		cmp.Or(incidentNames(answer.Covers), "no open incident"))
 	return err
+}
+
+// times refuses what is no time, or no length of one. Whether it can be is said by the bridge.
+func (c silencesAdd) times() error {
+	isTime := func(s string) bool { _, err := time.Parse(time.RFC3339, s); return err == nil }
+	isLength := func(s string) bool { d, ok := router.ParseDuration(s); return ok && d > 0 }
+	switch {
+	case c.For != "" && !isLength(c.For):
+		return wrongUsage("--for: %q is no length of time: write 30m, 4h or 2d", c.For)
+	case c.Until != "" && c.Until != "recovered" && !isTime(c.Until):
+		return wrongUsage("--until: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor the word recovered",
+			c.Until)
+	case c.Start != "" && !isTime(c.Start) && !isLength(c.Start):
+		return wrongUsage("--start: %q is neither an RFC 3339 time, such as 2026-03-02T08:00:00Z, nor a time from now, "+
+			"such as 2h", c.Start)
+	}
+	return nil
 }
 
 type silencesRemove struct {
