@@ -70,6 +70,7 @@ func (c serveCommand) Run(ctx context.Context, p *program) error {
 		logger.Warn("META_VERIFY_TOKEN is short: anybody can guess it", "characters", n, "do",
 			"make one with openssl rand -hex 16, and give it to Meta's dashboard")
 	}
+	warnOfLoneMount(c.Rules, os.DirFS("/"), logger)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
