@@ -28,6 +28,8 @@ ENV FLOWBRIDGE_RULES=/etc/flowbridge/rules.yaml \
     FLOWBRIDGE_DB=/data/flowbridge.db \
     TMPDIR=/data
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=4s --start-period=5s CMD ["/flowbridge", "healthcheck"]
+# A new version may have to bring the database up to date, and waits up to ten minutes for a table that a backup reads. The first
+# good answer ends the period, so a quick start is healthy at once.
+HEALTHCHECK --interval=10s --timeout=4s --start-period=11m CMD ["/flowbridge", "healthcheck"]
 ENTRYPOINT ["/flowbridge"]
 CMD ["serve"]
