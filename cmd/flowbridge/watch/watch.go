@@ -148,12 +148,12 @@ func delay(p *Posts, was string) *Finding {
 	return &f
 }
 
-// signatures: bad ones are a rise when there are many, and three times as many as in the time before; and worse when
-// not one good one came in an hour.
+// signatures: bad ones are a rise when there are many, and more than in the whole time before, which is three times as
+// long; and worse when not one good one came in an hour.
 func signatures(p *Posts, was string) *Finding {
 	f := Finding{Signal: router.BadSignatures, ID: "signatures", Name: "flowbridge"}
 	all := p.Last60.bad >= leastAllBad && p.Last60.good == 0
-	rising := p.Last15.bad >= leastBad && p.Last15.bad > p.Before15.bad // the time before is three times as long
+	rising := p.Last15.bad >= leastBad && p.Last15.bad > p.Before15.bad
 	switch {
 	case all && (p.Covers >= time.Hour || was == router.AllRefusedWord):
 		f.Word = router.AllRefusedWord
