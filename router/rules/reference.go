@@ -128,15 +128,18 @@ func (l *loader) fromFile(s scalar, path string, k *router.KindKey) (string, boo
 	}
 	data, err := l.cfg.ReadFile(path)
 	text := strings.TrimSpace(string(data))
+	hint := fmt.Sprintf("write it; where only the rules are checked, a file with %s will do", k.Any)
 	switch {
 	case l.cfg.StandIns && errors.Is(err, fs.ErrNotExist):
 		return k.StandIn, true
+	case errors.Is(err, fs.ErrNotExist):
+		l.Wrong(s.Node, s.Path, fmt.Sprintf("there is no file %s", yamldoc.Quote(path)), hint)
 	case err != nil:
 		l.Wrong(s.Node, s.Path, fmt.Sprintf("the file %s cannot be read: %v", yamldoc.Quote(path), err), "")
 	case len(data) > maxSecret:
 		l.Wrong(s.Node, s.Path, fmt.Sprintf("the file %s is too large for a value", yamldoc.Quote(path)), "")
 	case text == "":
-		l.Wrong(s.Node, s.Path, fmt.Sprintf("the file %s is empty", yamldoc.Quote(path)), "")
+		l.Wrong(s.Node, s.Path, fmt.Sprintf("the file %s is empty", yamldoc.Quote(path)), hint)
 	default:
 		return text, true
 	}
