@@ -26,7 +26,8 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 		}
 		return fmt.Errorf("backup: %w", err)
 	}
-	fmt.Fprintf(p.Stdout, "%s is a copy of %s: to go back to it, stop flowbridge and start it with --db %s\n", c.File,
-		c.DB, c.File)
+	const back = "to go back to it, stop flowbridge and start it with --db %s; to put it in the old one's place, see " +
+		"flowbridge docs running, SQLite"
+	fmt.Fprintf(p.Stdout, "%s is a copy of %s: "+back+"\n", c.File, c.DB, c.File)
 	return nil
 }

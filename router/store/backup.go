@@ -15,7 +15,7 @@ import (
 // Backup copies a SQLite database to a new file while a bridge may be using it. The copy is the database as it was
 // at one moment, without holes; the bridge goes on storing meanwhile. A file that is there is left as it is, and
 // until the copy is whole and on disk only an empty file has its name. It holds routing keys and messages, like the
-// original: only its owner may read it.
+// original: only its owner may read it, who is that of the original where root copies.
 func Backup(ctx context.Context, dsn, file string) error {
 	if IsPostgres(dsn) {
 		return errors.New("PostgreSQL is backed up with its own pg_dump: run pg_dump --dbname=URL --file=FILE with this URL")
@@ -26,11 +26,12 @@ func Backup(ctx context.Context, dsn, file string) error {
 	if err := MustExist(dsn); err != nil {
 		return err
 	}
-	return copyTo(file, func(part string) error { return copyInto(ctx, dsn, part) })
+	return copyTo(file, dsn, func(part string) error { return copyInto(ctx, dsn, part) })
 }
 
-// copyTo has a copy written into an empty file, flushes it and gives it its name, which must be free.
-func copyTo(file string, copy func(part string) error) (err error) {
+// copyTo has a copy written into an empty file, flushes it and gives it its name, which must be free, and the owner of
+// the original; "" is none.
+func copyTo(file, original string, copy func(part string) error) (err error) {
 	// Taking the name first keeps two backups apart, and anybody else's file safe.
 	place, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -62,6 +63,7 @@ func copyTo(file string, copy func(part string) error) (err error) {
 	if err != nil {
 		return errors.Join(fmt.Errorf("copy database: %w", err), part.Close())
 	}
+	giveToOwner(part, original)
 	if err := errors.Join(part.Sync(), part.Close()); err != nil {
 		return err
 	}

@@ -111,7 +111,7 @@ func (s *Store) saveDisplaced(ctx context.Context) error {
 	if how != removed {
 		file += ".held-" + s.cfg.Now().UTC().Format("20060102T150405Z")
 	}
-	err = copyTo(file, func(part string) error {
+	err = copyTo(file, "", func(part string) error {
 		_, err := s.write.ExecContext(ctx, `VACUUM INTO ?`, part)
 		return err
 	})
