@@ -122,10 +122,14 @@ func NewReceiver(cfg ReceiverConfig, j Journal) (*Receiver, error) {
 			Help: "What came in from people in Slack, by kind and by what became of it."}, []string{"kind", "result"}),
 		online: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "flowbridge_slack_socket_connected",
-			Help: "1 while a connection to Slack in Socket Mode is up; 0 also where none is wanted."}),
+			Help: "1 while a connection to Slack in Socket Mode is up, else 0; there only where one is wanted."}),
 	}
 	if cfg.Registerer != nil {
-		if err := errors.Join(cfg.Registerer.Register(r.seen), cfg.Registerer.Register(r.online)); err != nil {
+		err := cfg.Registerer.Register(r.seen)
+		if cfg.AppToken != "" { // else an alert could not tell no connection from none that is wanted
+			err = errors.Join(err, cfg.Registerer.Register(r.online))
+		}
+		if err != nil {
 			return nil, fmt.Errorf("slack: %w", err)
 		}
 	}
