@@ -24,6 +24,10 @@ func (f *fold) act() {
 		f.refuse(&Incident{Number: f.e.Act.Incident}, AlreadyResolved)
 		return
 	}
+	if f.heldElsewhere(inc) {
+		f.say("%s is acknowledged through another page", inc.Name())
+		return
+	}
 	itself := f.e.Act.Itself && (f.e.Name == Resolve || f.e.Name == Acknowledge)
 	if newest := inc.Acts.of(f.e.Name); newest != nil && !itself {
 		if f.e.At.Before(*newest) {

@@ -23,6 +23,62 @@ func pagingOnRise(e *router.Event) router.Decision {
 	return d
 }
 
+// secondWaits tells a second notifier that pages once the trouble has lasted for half an hour.
+func secondWaits(e *router.Event) router.Decision {
+	d := chatAndPage(e)
+	second := router.Target{Notifier: "second", Kind: router.KindPagerDuty, Credential: "l"}
+	d.Named = append(d.Named, second)
+	if len(d.Notify) > 1 {
+		d.Notify = append(d.Notify, router.Route{Target: second, After: 30 * time.Minute})
+	}
+	return d
+}
+
+// TestAPageTakesBackItsOwnAcknowledgementOnly holds that what a service does with one page leaves alone who has
+// another.
+func TestAPageTakesBackItsOwnAcknowledgementOnly(t *testing.T) {
+	through := func(minute int, notifier, what string, itself bool) router.Event {
+		a := router.Act{Incident: 1, Actor: "ben", Notifier: notifier, Itself: itself}
+		return act(minute, router.SourcePagerDuty, what, a)
+	}
+	for _, tt := range []struct {
+		name   string
+		events []router.Event
+		want   router.IncidentState
+	}{
+		{"a page that opened after the acknowledgement is escalated", []router.Event{up(0, 10),
+			through(1, "page", router.Acknowledge, false), up(40, 10), through(50, "second", router.Unacknowledge, true)},
+			router.IncidentAcknowledged},
+		{"by a person", []router.Event{up(0, 10),
+			through(1, "page", router.Acknowledge, false), up(40, 10), through(50, "second", router.Unacknowledge, false)},
+			router.IncidentAcknowledged},
+		{"and what was acknowledged elsewhere", []router.Event{up(0, 10),
+			person(1, router.Acknowledge, 1), up(40, 10), through(50, "second", router.Unacknowledge, true)},
+			router.IncidentAcknowledged},
+		{"a time-out of a page beside the one that was acknowledged", []router.Event{up(0, 10), up(40, 10),
+			through(41, "page", router.Acknowledge, false), through(50, "second", router.Unacknowledge, true)},
+			router.IncidentAcknowledged},
+		{"a time-out of the page that was acknowledged", []router.Event{up(0, 10), up(40, 10),
+			through(41, "page", router.Acknowledge, false), through(50, "page", router.Unacknowledge, true)},
+			router.IncidentOpen},
+		{"a time-out where no page was", []router.Event{up(0, 10), up(40, 10),
+			person(41, router.Acknowledge, 1), through(50, "second", router.Unacknowledge, true)}, router.IncidentOpen},
+		{"the second has it since", []router.Event{up(0, 10), through(1, "page", router.Acknowledge, false), up(40, 10),
+			through(41, "second", router.Acknowledge, false), through(50, "second", router.Unacknowledge, true)},
+			router.IncidentOpen},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &history{decide: secondWaits}
+			for _, e := range tt.events {
+				h.fold(e)
+			}
+			if got := h.state.Incidents[0].State; got != tt.want {
+				t.Errorf("it is %s (%s), want %s", got, h.outcome, tt.want)
+			}
+		})
+	}
+}
+
 func TestActs(t *testing.T) {
 	inPagerDuty := func(minute int, what string, a router.Act) router.Event {
 		a.Incident, a.Actor, a.Notifier = 1, "ben", "page"

@@ -32,6 +32,21 @@ func (f *fold) openPage(inc *Incident) *Watch {
 	return &inc.Watch[i]
 }
 
+// heldElsewhere says whether the act would take back an acknowledgement that its own page does not hold: the service
+// escalated a page that opened after it, or a time-out ended what stands by an act in another page.
+func (f *fold) heldElsewhere(inc *Incident) bool {
+	page := f.from(inc)
+	if f.e.Name != Unacknowledge || inc.State != IncidentAcknowledged || page.Notifier == "" ||
+		inc.AcknowledgedIn.Is(page.Notifier, page.Key) {
+		return false
+	}
+	if f.e.Act.Itself && inc.AcknowledgedIn.Notifier != "" {
+		return true
+	}
+	i := slices.IndexFunc(inc.Watch, func(w Watch) bool { return page.Is(w.Notifier, inc.keyFor(w)) })
+	return i >= 0 && !inc.heldBy(&inc.Watch[i], f.counting(inc.Number))
+}
+
 // byItself takes up what a service did at a time to a page by itself: it acknowledged it, or ended it.
 func (f *fold) byItself(inc *Incident, w *Watch, name string, at time.Time) {
 	before := slices.Clone(inc.Watch)
