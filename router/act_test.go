@@ -79,6 +79,48 @@ func TestAPageTakesBackItsOwnAcknowledgementOnly(t *testing.T) {
 	}
 }
 
+// TestWhatPagerDutyEndsByItselfIsHeardWhicheverPageItWas is for two notifiers whose pages have one key: where nobody
+// knows which of them was meant, it is the one that is open.
+func TestWhatPagerDutyEndsByItselfIsHeardWhicheverPageItWas(t *testing.T) {
+	up10 := up(0, 10)
+	key := router.GroupBySignal.Key(&up10)
+	ended := func(minute int, key string) router.Event {
+		return act(minute, router.SourcePagerDuty, router.Resolve, router.Act{Incident: 1, Itself: true, Key: key})
+	}
+	for _, tt := range []struct {
+		name   string
+		events []router.Event
+		want   string
+	}{
+		{"one is open", []router.Event{up(0, 10), ended(1, key)}, "paged page again for INC-1"},
+		{"both are", []router.Event{up(0, 10), up(40, 10), ended(50, key)}, "INC-1: no page of it is open there"},
+		{"a page of before", []router.Event{up(0, 10), ended(1, "")}, "INC-1: no page of it is open there"},
+	} {
+		h := &history{decide: secondWaits}
+		for _, e := range tt.events {
+			h.fold(e)
+		}
+		if h.outcome != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, h.outcome, tt.want)
+		}
+	}
+}
+
+func TestTheServiceOfAPageIsKeptWithoutAWord(t *testing.T) {
+	named := func(minute int, service string) router.Event {
+		return act(minute, router.SourcePagerDuty, router.LinkIncident, router.Act{Incident: 1, Notifier: "page",
+			Link: &router.Link{Notifier: "page", ID: "P1", Number: 7, Service: service}})
+	}
+	h := &history{decide: chatAndPage}
+	h.fold(up(0, 10))
+	h.fold(named(1, ""))
+	lines := len(h.entries)
+	step := h.fold(named(2, "S1"))
+	if len(h.entries) != lines || len(step.Owed) > 0 || h.state.Incidents[0].Links[0].Service != "S1" {
+		t.Errorf("timeline %v, owed %v, links %+v", timeline(h.entries), step.Owed, h.state.Incidents[0].Links)
+	}
+}
+
 func TestActs(t *testing.T) {
 	inPagerDuty := func(minute int, what string, a router.Act) router.Event {
 		a.Incident, a.Actor, a.Notifier = 1, "ben", "page"

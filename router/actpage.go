@@ -20,13 +20,19 @@ func (f *fold) actItself(inc *Incident) {
 	f.byItself(inc, w, f.e.Name, f.e.At)
 }
 
-// openPage returns the open page through which the act came, nil if there is none.
+// openPage returns the open page through which the act came, nil if there is none. Where several notifiers have a page
+// with its key, and nobody knows which was meant, it is the only one that is open.
 func (f *fold) openPage(inc *Incident) *Watch {
-	i := slices.IndexFunc(inc.Watch, func(w Watch) bool {
+	is := func(w Watch) bool {
+		key := inc.keyFor(w)
+		if f.e.Act.Notifier == "" {
+			return w.Open && f.e.Act.Key == key && slices.Contains(inc.Pageable, w.Notifier)
+		}
 		return w.Open && w.Notifier == f.e.Act.Notifier &&
-			(f.e.Act.Key == "" && w.PagedAt == 0 || f.e.Act.Key == inc.keyFor(w))
-	})
-	if i < 0 {
+			(f.e.Act.Key == "" && w.PagedAt == 0 || f.e.Act.Key == key)
+	}
+	i := slices.IndexFunc(inc.Watch, is)
+	if i < 0 || f.e.Act.Notifier == "" && slices.ContainsFunc(inc.Watch[i+1:], is) {
 		return nil
 	}
 	return &inc.Watch[i]
@@ -136,7 +142,9 @@ func (f *fold) actLink(inc *Incident) {
 		f.say("nothing new about %s", inc.Name())
 		return
 	}
+	known := false
 	inc.Links = slices.DeleteFunc(slices.Clone(inc.Links), func(old Link) bool {
+		known = known || old.Notifier == link.Notifier && old.Key == link.Key && old.sameName(link)
 		return old.Notifier == link.Notifier && old.Key == link.Key
 	})
 	inc.Links = append(inc.Links, *link)
@@ -144,6 +152,11 @@ func (f *fold) actLink(inc *Incident) {
 		return cmp.Or(strings.Compare(a.Notifier, b.Notifier), strings.Compare(a.Key, b.Key))
 	})
 	inc.Owner = cmp.Or(inc.Owner, f.e.Act.Owner)
+	if known { // nobody is shown its service
+		f.say("nothing new about %s", inc.Name())
+		f.dirty = append(f.dirty, inc.Number)
+		return
+	}
 	name := link.ID
 	if link.Number != 0 {
 		name = fmt.Sprintf("#%d", link.Number)

@@ -137,6 +137,9 @@ type Link struct {
 	ID       string `json:"id"`               // the service's own: "PT4KHLK"
 	Number   int64  `json:"number,omitempty"` // as people say it there
 	URL      string `json:"url,omitempty"`
+	// Service is the id of the service there that the page belongs to; "" where that is not known. Pages of two notifiers
+	// with one key are told apart by it.
+	Service string `json:"service,omitempty"`
 }
 
 // Source is who spoke.

@@ -96,6 +96,11 @@ func (i *Incident) linkOf(w *Watch) Link {
 	return Link{}
 }
 
+// sameName says whether another link names the same thing, by all that people are shown.
+func (l *Link) sameName(other *Link) bool {
+	return l.ID == other.ID && l.Number == other.Number && l.URL == other.URL
+}
+
 // Name returns what the service calls it, as people say it there: "PagerDuty #7"; "" where that is not known.
 func (l *Link) Name() string {
 	switch {

@@ -274,6 +274,27 @@ func TestWhatGetsWorseWhileAcknowledgedIsPagedASecondTime(t *testing.T) {
 	}
 }
 
+func TestAPageOfASecondServiceLeavesTheFirstItsName(t *testing.T) {
+	rules := strings.Replace(strings.Replace(backRules, "notify: [chat, page]",
+		"notify: [chat, page, {to: second, after: 1s}]", 1), "rules:",
+		`  second: {kind: pagerduty, routing_key: "${PD_OTHER}"}`+"\nrules:", 1)
+	p := newPager(t, rules, sandbox.PagerDutyConfig{}, "")
+	p.base = time.Now()
+	p.meta(0, "77", "ACTIVATED", 10)
+	p.until("each page has its own name", func() bool {
+		return p.shows(0, "page's page is PagerDuty #1", "second's page is PagerDuty #2")
+	})
+	p.rest()
+	p.do(p.PagerDuty.Resolve(1, "")) // by itself
+	p.until("who was paged first is paged once more", func() bool {
+		return p.page(3).DedupKey == p.page(1).DedupKey && p.shows(0, "page's page is PagerDuty #3")
+	})
+	p.rest()
+	if got := p.page(2); got.Status != sandbox.IncidentTriggered || len(p.PagerDuty.Incidents()) != 3 {
+		t.Errorf("incidents %+v", p.PagerDuty.Incidents())
+	}
+}
+
 func TestThePageLinksToTheCardTheRunbookAndTheConsole(t *testing.T) {
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "")
 	// no matter who is first

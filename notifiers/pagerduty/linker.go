@@ -243,7 +243,7 @@ func (l *Linker) link(ctx context.Context, p *router.Place) error {
 		return nil
 	}
 	link := found.link
-	link.Notifier, link.Key = p.Notifier, p.Key
+	link.Notifier, link.Key, link.Service = p.Notifier, p.Key, found.service
 	now := l.cfg.Now().UTC()
 	_, err = l.store.Append(ctx, []router.Event{{
 		Digest: fmt.Sprintf("pagerduty/link/%d/%s/%s/%s/%d", p.Incident, p.Notifier, p.Key, link.ID, link.Number),
@@ -379,7 +379,7 @@ func (l *Linker) lookUp(ctx context.Context, id string, s *said) (keys []string,
 	if err != nil {
 		return nil, err
 	}
-	s.about, s.owner, s.made = t.link, t.owner, t.made
+	s.about, s.owner, s.made, s.service = t.link, t.owner, t.made, t.service
 	if into := s.into(); into != nil {
 		*into = t.link
 	}

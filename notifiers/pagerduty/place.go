@@ -32,6 +32,7 @@ func (s *said) choose(keyed, linked []router.Place) (chosen []router.Place) {
 			switch {
 			case p.Known.IsZero(), p.Known.After(latest):
 				nameless = nameless || !p.Known.IsZero() && !p.Known.After(s.at.Add(skew)) && p.Link.ID == ""
+			case s.othersPage(keyed, &p):
 			case nameless && p.Link.ID != "" && p.Link.ID != s.about.ID:
 			case p.Link.ID != "" && p.Link.ID != s.about.ID && !newer(s.about, p.Link):
 			case len(chosen) == 0 || chosen[0].Incident == p.Incident:
@@ -64,6 +65,22 @@ func (s *said) madeFor(keyed []router.Place) (places []router.Place) {
 		}
 	}
 	return places
+}
+
+// othersPage says whether a place cannot be meant since another notifier of the incident has a page with the same key:
+// the incident is in the other's service, or not in that of the place. Where services are not known, one that has a
+// name keeps it as long as the other has none.
+func (s *said) othersPage(keyed []router.Place, p *router.Place) bool {
+	if p.Link.ID == s.about.ID || p.Link.Service != "" && p.Link.Service == s.service {
+		return false
+	}
+	return slices.ContainsFunc(keyed, func(q router.Place) bool {
+		if q.Incident != p.Incident || q.Key != p.Key || q.Notifier == p.Notifier || q.Known.IsZero() {
+			return false
+		}
+		elsewhere := s.service != "" && (p.Link.Service != "" || q.Link.Service == s.service)
+		return elsewhere || p.Link.ID != "" && q.Link.ID == ""
+	})
 }
 
 // newer says whether an incident of PagerDuty's was made after another. Its numbers only rise.
@@ -111,7 +128,11 @@ func (s *said) links(places []router.Place) (events []router.Event) {
 		return nil
 	}
 	for _, p := range places {
-		link := router.Link{Notifier: p.Notifier, Key: p.Key, ID: about.ID, Number: about.Number, URL: about.URL}
+		link := router.Link{Notifier: p.Notifier, Key: p.Key, ID: about.ID, Number: about.Number, URL: about.URL,
+			Service: p.Link.Service}
+		if s.into() == nil { // what it was merged into may be in another service
+			link.Service = cmp.Or(link.Service, s.service)
+		}
 		if link.ID == p.Link.ID { // a note names its incident by half
 			link.Number, link.URL = cmp.Or(link.Number, p.Link.Number), cmp.Or(link.URL, p.Link.URL)
 		}
@@ -157,8 +178,8 @@ func (s *said) event(name string, p router.Place, act router.Act) router.Event {
 	}
 }
 
-// byIncident returns one place for each incident. Of several pages the notifier is kept where it is the same, and no
-// key.
+// byIncident returns one place for each incident. Of several pages the notifier is kept where it is the same, and the
+// key where that is all that they share.
 func byIncident(places []router.Place) (out []router.Place) {
 	for _, p := range places {
 		i := slices.IndexFunc(out, func(q router.Place) bool { return q.Incident == p.Incident })
@@ -166,10 +187,12 @@ func byIncident(places []router.Place) (out []router.Place) {
 			out = append(out, p)
 			continue
 		}
+		if out[i].Notifier == p.Notifier || out[i].Key != p.Key {
+			out[i].Key = ""
+		}
 		if out[i].Notifier != p.Notifier {
 			out[i].Notifier = ""
 		}
-		out[i].Key = ""
 	}
 	slices.SortStableFunc(out, func(a, b router.Place) int { return cmp.Compare(a.Incident, b.Incident) })
 	return out

@@ -72,3 +72,58 @@ func TestWhatIsSaidIsAboutTheIncidentThatWasMadeForAPage(t *testing.T) {
 		}
 	}
 }
+
+// TestAPageOfAnotherServiceTakesNoNameAway holds what tells the pages of two notifiers with one key apart: the services
+// that they are in, and where those are not known, who has a name already.
+func TestAPageOfAnotherServiceTakesNoNameAway(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	first := func(id, service string) router.Place {
+		p := router.Place{Incident: 1, Notifier: "first", Key: "k", Known: at.Add(-time.Hour)}
+		if id != "" {
+			p.Link = router.Link{Notifier: "first", Key: "k", ID: id, Number: 11, Service: service}
+		}
+		return p
+	}
+	second := func(id, service string, known time.Duration) router.Place {
+		p := router.Place{Incident: 1, Notifier: "second", Key: "k", Known: at.Add(known)}
+		if id != "" {
+			p.Link = router.Link{Notifier: "second", Key: "k", ID: id, Number: 12, Service: service}
+		}
+		return p
+	}
+	untold := second("", "", 0)
+	untold.Known = time.Time{}
+	for _, tt := range []struct {
+		name    string
+		keyed   []router.Place
+		service string // of the incident
+		want    []string
+	}{
+		{"the other is in a service of its own", []router.Place{second("", "", -time.Second), first("P11", "S1")}, "S2",
+			[]string{"second"}},
+		{"the first was made anew in its service", []router.Place{second("", "", -time.Second), first("P11", "S1")}, "S1",
+			[]string{"first"}},
+		{"both have names", []router.Place{second("P12", "S2", -time.Second), first("P11", "S1")}, "S1", []string{"first"}},
+		{"no service is known: who has a name keeps it",
+			[]router.Place{second("", "", -time.Second), first("P11", "")}, "", []string{"second"}},
+		{"the name is from before services were kept",
+			[]router.Place{second("", "", -time.Second), first("P11", "")}, "S2", []string{"second"}},
+		{"the other was not told yet", []router.Place{untold, first("P11", "")}, "S1", []string{"first"}},
+		{"by a clock that is behind", []router.Place{second("", "", time.Second), first("P11", "S1")}, "S2",
+			[]string{"second"}},
+		{"one notifier, whose page goes to another service now", []router.Place{first("P11", "S1")}, "S2",
+			[]string{"first"}},
+		{"neither has a name", []router.Place{second("", "", -time.Second), first("", "")}, "S1",
+			[]string{"second", "first"}},
+	} {
+		s := said{at: at, about: router.Link{ID: "P13", Number: 13}, service: tt.service}
+		var got []string
+		for _, p := range s.choose(tt.keyed, nil) {
+			got = append(got, p.Notifier)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

@@ -30,6 +30,7 @@ type said struct {
 	made     time.Time      // when PagerDuty made the incident, by its clock; zero where it did not say
 	about    router.Link    // which incident: ID, and Number and URL where they were said
 	key      string         // what its first alert was sent with; "" where PagerDuty does not say
+	service  string         // the id of the service that the incident is in; "" where it was not said
 	owner    string         // who has it; "" where it was not said
 	events   []router.Event // what it means, without a place; none for what only tells the incident's name
 }
@@ -62,6 +63,7 @@ type webhookData struct {
 	Assignees     []reference `json:"assignees"`
 	Priority      *reference  `json:"priority"`
 	CreatedAt     string      `json:"created_at"`
+	Service       *reference  `json:"service"`
 	ResolveReason *struct {
 		Type     string    `json:"type"`
 		Incident reference `json:"incident"`
@@ -87,6 +89,9 @@ func readSaid(body []byte, webhookID string, received time.Time) (said, error) {
 		id: cmp.Or(hook.Event.ID, webhookID), kind: hook.Event.Type, at: hook.Event.At.UTC(), received: received,
 		about: router.Link{ID: data.ID, Number: data.Number, URL: href(data.URL)}, key: data.Key,
 		owner: names(data.Assignees), made: timeOf(data.CreatedAt),
+	}
+	if data.Service != nil && isID(data.Service.ID) {
+		s.service = data.Service.ID
 	}
 	if data.Incident != nil {
 		s.made = time.Time{}

@@ -326,6 +326,36 @@ func TestWhatPeopleDoInPagerDutyBecomesActs(t *testing.T) {
 	}
 }
 
+// TestALinkSaysInWhichServiceItIs holds that the service is kept with the name, and stays what it was at first: an
+// incident can be moved to another.
+func TestALinkSaysInWhichServiceItIs(t *testing.T) {
+	t.Parallel()
+	known := place42("Q7", 7)
+	known.Link.Service = "S0"
+	for _, tt := range []struct {
+		name    string
+		service any
+		place   router.Place
+		want    string
+	}{
+		{"the first name", map[string]any{"id": "S1"}, place42("", 0), "S1"},
+		{"a name from before services were kept", map[string]any{"id": "S1"}, place42("Q7", 7), "S1"},
+		{"an odd one", map[string]any{"id": "../S1"}, place42("", 0), ""},
+		{"none", nil, place42("", 0), ""},
+		{"moved", map[string]any{"id": "S1"}, known, "unchanged"},
+	} {
+		d := &desk{places: []router.Place{tt.place}}
+		body, got := hook("1", "incident.triggered", "us", map[string]any{"service": tt.service}), "unchanged"
+		send(newHooks(t, d, pagerduty.WebhookConfig{}), body, sign(body))
+		if len(d.journal) > 0 {
+			got = d.journal[0].Act.Link.Service
+		}
+		if got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestAWebhookIsAnswered(t *testing.T) {
 	t.Parallel()
 	body := hook("1", "incident.resolved", "ben", nil)

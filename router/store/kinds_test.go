@@ -32,6 +32,7 @@ func TestADatabaseFromBeforeKindsWereDescribedGoesOn(t *testing.T) {
 		`CREATE INDEX deliveries_paging ON deliveries (updated_at) WHERE kind = 'pagerduty' AND open = 1`,
 		`DROP INDEX incidents_account`, `DROP INDEX incidents_opened`, `ALTER TABLE incidents DROP COLUMN silenced`,
 		`ALTER TABLE incidents DROP COLUMN labels`, `ALTER TABLE incidents DROP COLUMN words`,
+		`ALTER TABLE links DROP COLUMN service`,
 		`DROP INDEX incidents_rules`, `ALTER TABLE incidents DROP COLUMN rules`, `DROP TABLE rules_versions`,
 		`DROP TABLE rule_hits`,
 		`DROP TABLE seen`, `DROP TABLE console_key`, `DROP TABLE attempts`, `DROP TABLE processes`,

@@ -23,13 +23,13 @@ const placeColumns = `d.incident, i.waba, i.flow, i.state, i.opened_at, i.acknow
 	d.notifier, d.key, d.routing_key,
 	CASE WHEN d.tried_since > 0 THEN d.tried_since WHEN d.may_exist = 1 THEN i.opened_at ELSE 0 END,
 	CASE WHEN d.told_open = 1 AND (d.open = 1 OR d.state <> 'waiting') THEN 1 ELSE 0 END,
-	coalesce(l.id, ''), coalesce(l.number, 0), coalesce(l.url, '')`
+	coalesce(l.id, ''), coalesce(l.number, 0), coalesce(l.url, ''), coalesce(l.service, '')`
 
 const placeTables = `deliveries d JOIN incidents i ON i.number = d.incident
 	LEFT JOIN links l ON l.incident = d.incident AND l.notifier = d.notifier AND l.key = d.key`
 
 // linkedQuery begins with what has the id, whatever PostgreSQL knows of the tables.
-const linkedQuery = `WITH l AS MATERIALIZED (SELECT id, incident, notifier, key, number, url FROM links WHERE id = ?)
+const linkedQuery = `WITH l AS MATERIALIZED (SELECT id, incident, notifier, key, number, url, service FROM links WHERE id = ?)
 	SELECT ` + placeColumns + ` FROM l JOIN incidents i ON i.number = l.incident JOIN deliveries d
 		ON d.incident = l.incident AND d.notifier = l.notifier AND d.key = l.key AND d.keyed + 0 = 1 AND d.kind = ?
 	ORDER BY d.id DESC LIMIT ?`
@@ -42,7 +42,7 @@ func (s *Store) PlacesByLink(ctx context.Context, kind router.Kind, id string) (
 		return places, err
 	}
 	return s.places(ctx,
-		`SELECT i.number, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by, '', '', '', 0, 0, '', 0, ''
+		`SELECT i.number, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by, '', '', '', 0, 0, '', 0, '', ''
 		FROM former_links f JOIN incidents i ON i.number = f.incident WHERE f.id = ? ORDER BY i.number DESC LIMIT ?`, id,
 		maxPlaces)
 }
@@ -79,7 +79,7 @@ func (s *Store) places(ctx context.Context, query string, args ...any) ([]router
 		var opened, known, open int64
 		var key string
 		err = row.Scan(&p.Incident, &p.WABA, &p.Flow, &p.State, &opened, &p.AcknowledgedBy, &p.Notifier, &p.Key, &key,
-			&known, &open, &p.Link.ID, &p.Link.Number, &p.Link.URL)
+			&known, &open, &p.Link.ID, &p.Link.Number, &p.Link.URL, &p.Link.Service)
 		p.OpenedAt, p.Credential, p.Open = fromMicros(opened), s.routingKey(p.Notifier, key), open != 0
 		p.Known = fromMicros(known)
 		if p.Link.ID != "" {
@@ -113,11 +113,12 @@ func writeLinks(ctx context.Context, tx *txn, b router.Batch) error {
 	if err != nil {
 		return err
 	}
-	const query = `INSERT INTO links (incident, notifier, key, id, number, url) VALUES (?, ?, ?, ?, ?, ?)
+	const query = `INSERT INTO links (incident, notifier, key, id, number, url, service) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (incident, notifier, key) DO UPDATE SET number = excluded.number, url = excluded.url,
+		service = excluded.service,
 		stale = CASE WHEN links.id = excluded.id THEN links.stale ELSE 0 END, id = excluded.id`
 	return each(ctx, tx, rows, query, func(r row) ([]any, error) {
-		return []any{r.incident, r.link.Notifier, r.link.Key, r.link.ID, r.link.Number, r.link.URL}, nil
+		return []any{r.incident, r.link.Notifier, r.link.Key, r.link.ID, r.link.Number, r.link.URL, r.link.Service}, nil
 	})
 }
 

@@ -87,7 +87,7 @@ func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
 		diff(t, got, []router.Place{place})
 
 		place.Link = router.Link{Notifier: "page", Key: rateKey, ID: "P1", Number: 7,
-			URL: "https://example.pagerduty.com/incidents/P1"}
+			URL: "https://example.pagerduty.com/incidents/P1", Service: "S1"}
 		check(t, s.Commit(ctx, router.Batch{Incidents: []router.Incident{failing(1, place.Link)}}))
 		for _, find := range []func() ([]router.Place, error){
 			func() ([]router.Place, error) { return s.PlacesByKey(ctx, router.KindPagerDuty, rateKey) },

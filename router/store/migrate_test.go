@@ -147,7 +147,8 @@ func TestAProgramWorksOnASchemaOneReleaseNewer(t *testing.T) {
 
 // backTo24 makes a database one of the release before.
 var backTo24 = append([]string{`DELETE FROM goose_db_version WHERE version_id > 24`,
-	`DELETE FROM remembered WHERE name LIKE 'oldest_for_%'`, `ALTER TABLE processes DROP COLUMN schema`},
+	`DELETE FROM remembered WHERE name LIKE 'oldest_for_%'`, `ALTER TABLE processes DROP COLUMN schema`,
+	`ALTER TABLE links DROP COLUMN service`},
 	indexesOf24...)
 
 // indexesOf24 brings the indexes back to those of schema 24.
