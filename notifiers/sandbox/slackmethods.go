@@ -153,7 +153,7 @@ func (r *slackRequest) update() answer {
 		return refuse("channel_not_found")
 	}
 	if ch.Archived {
-		return refuse("is_archived")
+		return refuse("is_inactive")
 	}
 	m := ch.message(r.form.Get("ts"))
 	switch {

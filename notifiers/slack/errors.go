@@ -107,6 +107,7 @@ var answers = map[string]struct {
 	"channel_not_found":      {refused, hintChannel},
 	"not_in_channel":         {refused, hintInvite},
 	"is_archived":            {refused, hintArchive},
+	"is_inactive":            {refused, hintArchive}, // chat.update: it is frozen, archived or deleted
 	"restricted_action":      {refused, hintPolicy},
 	"ekm_access_denied":      {refused, hintPolicy},
 	"access_denied":          {refused, hintPolicy},

@@ -95,6 +95,7 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 		{fault: sandbox.Fault{OKFalse: "channel_not_found"}, want: "park", says: "/invite @flowbridge"},
 		{fault: sandbox.Fault{OKFalse: "not_in_channel"}, want: "park", says: "/invite @flowbridge"},
 		{fault: sandbox.Fault{OKFalse: "is_archived"}, want: "park", says: "unarchive"},
+		{fault: sandbox.Fault{OKFalse: "is_inactive"}, want: "park", says: "unarchive"},
 		{fault: sandbox.Fault{OKFalse: "restricted_action"}, want: "park", says: "administrator"},
 		{fault: sandbox.Fault{OKFalse: "restricted_action_read_only_channel"}, want: "park", says: "administrator"},
 		{fault: sandbox.Fault{OKFalse: "invalid_blocks"}, want: "park", says: "neither the card nor its plain words"},
