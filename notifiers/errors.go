@@ -13,7 +13,13 @@ type Refused struct {
 	Service string // "Slack", "PagerDuty"
 	Said    string // the service's own words, without secrets
 	Hint    string // what a person can do; may be empty
+	// Gone says that the service has no such target (any more): its key is none, its channel is not there. The message
+	// may be told at another that the rules name by now.
+	Gone bool
 }
+
+// TargetGone tells the queue whether the target itself was refused.
+func (e *Refused) TargetGone() bool { return e.Gone }
 
 // Error gives the service's words and what to do.
 func (e *Refused) Error() string {

@@ -38,8 +38,9 @@ rules:
 type pager struct {
 	*services
 	*process
-	t    *testing.T
-	base time.Time
+	t     *testing.T
+	rules string // path
+	base  time.Time
 }
 
 // newPager starts both. The bridge knows the webhook secret and, where token is set, the REST API.
@@ -63,8 +64,8 @@ func newPager(t *testing.T, rules string, cfg sandbox.PagerDutyConfig, token str
 		token, "PAGERDUTY_FROM=flowbridge@example.com",
 		"PAGERDUTY_WEBHOOK_SECRET=secret-of-before,"+testWebhookSecret,
 		"FLOWBRIDGE_PUBLIC_URL=https://flowbridge.example.com", "PD_OTHER="+otherRoutingKey)
-	p := &pager{services: s, t: t, base: time.Now().Add(-time.Hour).Truncate(time.Second)}
-	p.process = start(t, s, writeRules(t, rules), databases.File(t))
+	p := &pager{services: s, t: t, rules: writeRules(t, rules), base: time.Now().Add(-time.Hour).Truncate(time.Second)}
+	p.process = start(t, s, p.rules, databases.File(t))
 	s.PagerDuty.Subscribe(p.Public+"/webhooks/pagerduty", testWebhookSecret)
 	ctx, stop := context.WithCancel(context.Background())
 	var sending sync.WaitGroup

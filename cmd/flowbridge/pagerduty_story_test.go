@@ -295,6 +295,36 @@ func TestAPageOfASecondServiceLeavesTheFirstItsName(t *testing.T) {
 	}
 }
 
+func TestAnOpenPageWhoseKeyIsGoneIsMadeWithTheKeyOfTheRules(t *testing.T) {
+	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "")
+	p.meta(0, "77", "ACTIVATED", 10)
+	p.meta(0, "78", "ACTIVATED", 10)
+	p.until("both are paged", func() bool { return len(p.PagerDuty.Incidents()) == 2 })
+	p.rest()
+	writeFile(t, p.rules, strings.Replace(backRules, "${PD_KEY}", "${PD_OTHER}", 1))
+	p.until("the new key is in force", func() bool {
+		return strings.Contains(p.stderr.String(), "the rules were read anew")
+	})
+	p.meta(1, "77", "ACTIVATED", 50)
+	p.rest()
+	if n := len(p.PagerDuty.Incidents()); n != 2 {
+		t.Fatalf("an edit of the rules alone made PagerDuty have %d incidents", n)
+	}
+	p.PagerDuty.DeleteKey(testRoutingKey)
+	p.meta(2, "77", "DEACTIVATED", 50)
+	p.until("what is open is paged with the new key", func() bool { return p.page(3).RoutingKey == otherRoutingKey })
+	p.meta(2, "78", "DEACTIVATED", 10)
+	p.rest()
+	p.meta(3, "77", "DEACTIVATED", 5)
+	p.until("and ends there", func() bool { return p.page(3).Status == sandbox.IncidentResolved })
+	p.rest()
+	var parked struct{ Deliveries []any }
+	p.get(t, "/api/v1/deliveries?state=parked", &parked)
+	if len(parked.Deliveries) > 0 || len(p.PagerDuty.Incidents()) != 3 {
+		t.Errorf("parked %v, incidents %+v", parked.Deliveries, p.PagerDuty.Incidents())
+	}
+}
+
 func TestThePageLinksToTheCardTheRunbookAndTheConsole(t *testing.T) {
 	p := newPager(t, backRules, sandbox.PagerDutyConfig{}, "")
 	// no matter who is first

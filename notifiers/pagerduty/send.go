@@ -87,7 +87,7 @@ func (p *Notifier) judge(rec *recorder, key router.Secret) (may bool, err error)
 	case s == http.StatusBadRequest && answer.refusal:
 		refused := &notifiers.Refused{Service: service, Said: answer.said}
 		if strings.Contains(strings.ReplaceAll(strings.ToLower(answer.said), "_", " "), "routing key") {
-			refused.Hint = keyHint + euHint
+			refused.Hint, refused.Gone = keyHint+euHint, true
 		}
 		return false, refused
 	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s/100 == 5:

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"flowbridge/router"
 )
 
 // What people do in PagerDuty, by the number of an incident. Each act sends a webhook, where there is a subscription.
@@ -86,6 +88,13 @@ func (p *PagerDuty) hand(kind string, number int64, who string, to []string) err
 		p.tell(kind, inc, user(who), nil)
 		return nil
 	})
+}
+
+// DeleteKey takes the integration with a routing key from its service: events with that key are refused from then on.
+func (p *PagerDuty) DeleteKey(key router.Secret) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cfg.RoutingKeys = slices.DeleteFunc(slices.Clone(p.cfg.RoutingKeys), func(k router.Secret) bool { return k == key })
 }
 
 // Note writes a note on an incident.

@@ -58,6 +58,11 @@ func (f *failure) soon() bool { return f.is(transient) || f.is(ambiguous) || f.i
 // disowns says that Slack does not take our token for anybody's: what we asked it does not know.
 func (f *failure) disowns() bool { return f.is(refused) && f.hint == hintToken }
 
+// nowhere says that the channel is not there, for us: nothing can be told in it.
+func (f *failure) nowhere() bool {
+	return f.is(refused) && (f.hint == hintChannel || f.hint == hintArchive)
+}
+
 // What a person can do about a refusal.
 const (
 	hintToken = "set SLACK_BOT_TOKEN to the bot token (xoxb-...) of a Slack app that is installed, start flowbridge " +
@@ -208,7 +213,7 @@ func (s *Notifier) verdict(f *failure, since time.Time) error {
 	case f.class == limited:
 		return &notifiers.Later{Err: f, At: s.cfg.Now().Add(f.after)}
 	case f.class == refused, f.class == payload, f.class == unknown && long:
-		return &notifiers.Refused{Service: "Slack", Said: f.said(), Hint: f.hint}
+		return &notifiers.Refused{Service: "Slack", Said: f.said(), Hint: f.hint, Gone: f.nowhere()}
 	}
 	return f
 }

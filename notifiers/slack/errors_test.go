@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,11 @@ func TestAnswersSayWhatHappensNext(t *testing.T) {
 				n.FailingSince, n.Attempt = w.clock().Add(-test.failed), 99 // how often says nothing
 			}
 			r, err := w.fail(n)
+			refused, _ := errors.AsType[*notifiers.Refused](err)
+			nowhere := []string{"channel_not_found", "is_archived", "is_inactive"}
+			if want := slices.Contains(nowhere, test.fault.OKFalse); want != (refused != nil && refused.TargetGone()) {
+				t.Errorf("the channel is gone: %t, want %t", !want, want)
+			}
 			if got := outcome(err); got != test.want || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%s, saying %q; want %s, saying %q", got, err, test.want, test.says)
 			}

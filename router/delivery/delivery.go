@@ -69,8 +69,8 @@ type Queue interface {
 	// FinishAndClaim is Finish, and where that leaves more due to the same notifier Claim: one write to the disk is for
 	// both. An error is about both. n is nil where nothing is due, and may be where something is.
 	FinishAndClaim(ctx context.Context, r router.Result, ask router.Ask) (n *router.Notification, short int, err error)
-	// Retarget pins another target to a claimed delivery that made nothing yet. ErrConflict says that the claim is ours
-	// no more.
+	// Retarget pins another target to a claimed delivery that made nothing yet, or whose target is gone: it has no
+	// receipt then. ErrConflict says that the claim is ours no more.
 	Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error
 	// Owed is pulsed when something became due. A pulse may be missed: there is a slow poll as well.
 	Owed() <-chan struct{}

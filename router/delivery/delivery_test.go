@@ -82,6 +82,10 @@ type refused string
 func (e refused) Error() string { return string(e) }
 func (refused) Permanent() bool { return true }
 
+type gone struct{ refused }
+
+func (gone) TargetGone() bool { return true }
+
 type later struct{ at time.Time }
 
 func (later) Error() string          { return "429 Too Many Requests" }
@@ -364,6 +368,66 @@ func TestRetarget(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestATargetThatIsGone is about what was made at a target that the service has no more.
+func TestATargetThatIsGone(t *testing.T) {
+	old := toSlack(1, "chat").Target
+	other := router.Target{Notifier: "chat", Kind: router.KindSlack, Address: "#payments-alerts"}
+	another := toPagerDuty(1, "chat").Target
+	for _, tt := range []struct {
+		name  string
+		rules router.Target // "" for a notifier that they name no more
+		ended bool
+		err   error
+		told  []router.Target
+		state router.DeliveryState
+	}{
+		{"what is open is told where the rules say now", other, false, gone{"is_archived"}, []router.Target{old, other},
+			router.DeliveryDelivered},
+		{"what is over ended with it", other, true, gone{"is_archived"}, []router.Target{old}, router.DeliveryDelivered},
+		{"the rules name no other", old, false, gone{"is_archived"}, []router.Target{old}, router.DeliveryParked},
+		{"the rules do not name it any more", router.Target{}, false, gone{"is_archived"}, []router.Target{old},
+			router.DeliveryParked},
+		{"the rules name something of another kind", another, false, gone{"is_archived"}, []router.Target{old},
+			router.DeliveryParked},
+		{"the target is there, and refuses", other, false, refused("restricted_action"), []router.Target{old},
+			router.DeliveryParked},
+		{"the rules were only edited", other, false, nil, []router.Target{old}, router.DeliveryDelivered},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := toSlack(1, "chat")
+				n.Receipt, n.MayExist, n.Open = posted, true, !tt.ended
+				s := &service{answer: func(_ context.Context, n router.Notification) (router.Receipt, error) {
+					if n.Target == old {
+						return n.Receipt, tt.err
+					}
+					return router.Receipt{Own: made("ts", "18.1"), Open: true}, nil
+				}}
+				q := newQueue(n)
+				stop := run(t, Config{Notifiers: slack(s), Target: func(string) (router.Target, bool) {
+					return tt.rules, tt.rules != (router.Target{})
+				}}, q)
+				synctest.Wait()
+				stop()
+				var told []router.Target
+				for i, n := range s.called() {
+					told = append(told, n.Target)
+					if i > 0 && (n.Receipt != router.Receipt{} || n.MayExist) {
+						t.Errorf("the other is told with the receipt %+v of the first", n.Receipt)
+					}
+				}
+				if diff := cmp.Diff(tt.told, told); diff != "" {
+					t.Errorf("told (-want +got):\n%s", diff)
+				}
+				it := q.items[0]
+				if it.n.Target != tt.told[len(tt.told)-1] || it.state != tt.state || tt.ended && it.n.Receipt.Open {
+					t.Errorf("pinned %+v, %s, receipt %+v", it.n.Target, it.state, it.n.Receipt)
+				}
+			})
+		})
+	}
 }
 
 func TestLogsAndMetrics(t *testing.T) {

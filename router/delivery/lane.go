@@ -139,7 +139,9 @@ func (d *Deliverer) end(work context.Context, n *router.Notification, receipt ro
 	return next
 }
 
-// attempt aims at the right target and calls its notifier.
+// attempt aims at the right target and calls its notifier. Where the service says that the target is gone, and the
+// rules name another by now, an incident that is open is told there, and one that is over has nothing left to be told.
+// That the rules were edited is no reason by itself: what an incident opened stays where it is.
 func (d *Deliverer) attempt(work context.Context, n *router.Notification) (router.Receipt, error) {
 	if err := d.aim(work, n); err != nil {
 		return router.Receipt{}, err
@@ -158,6 +160,27 @@ func (d *Deliverer) attempt(work context.Context, n *router.Notification) (route
 	if n.Digest != nil {
 		n.Digest.Console = d.cfg.Console
 	}
+	receipt, err := d.call(work, notifier, n)
+	var refused interface{ TargetGone() bool }
+	now, ok := d.cfg.Target(n.Target.Notifier)
+	switch gone := errors.As(err, &refused) && refused.TargetGone(); {
+	case !gone, !ok, now == n.Target, now.Kind != n.Target.Kind, n.Incident == nil, n.Digest != nil:
+		return receipt, err
+	case !n.Open: // it ended with its target
+		receipt.Open, receipt.Unsure = false, false
+		return receipt, nil
+	}
+	d.cfg.Logger.Warn("a target is gone; what was told there is told where the rules say now", "delivery", n.Delivery,
+		"notifier", n.Target.Notifier, "incident", n.Incident.Name(), "error", err)
+	if err := d.pin(work, n, now); err != nil {
+		return receipt, err
+	}
+	n.Receipt, n.MayExist = router.Receipt{}, false
+	return d.call(work, notifier, n)
+}
+
+// call calls a notifier, for so long at most.
+func (d *Deliverer) call(work context.Context, notifier Notifier, n *router.Notification) (router.Receipt, error) {
 	ctx, cancel := context.WithTimeout(work, d.cfg.Timeout)
 	defer cancel()
 	started := time.Now()
@@ -174,6 +197,11 @@ func (d *Deliverer) aim(work context.Context, n *router.Notification) error {
 	if !ok || now == n.Target || n.Receipt != (router.Receipt{}) || n.MayExist || n.Digest != nil {
 		return nil
 	}
+	return d.pin(work, n, now)
+}
+
+// pin makes a target that of a delivery.
+func (d *Deliverer) pin(work context.Context, n *router.Notification, now router.Target) error {
 	ctx, cancel := context.WithTimeout(work, storageTimeout)
 	defer cancel()
 	if err := d.queue.Retarget(ctx, n.Delivery, n.Claim, now); err != nil {

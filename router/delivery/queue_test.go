@@ -231,7 +231,7 @@ func (q *memQueue) Retarget(_ context.Context, delivery int64, claim string, t r
 	}
 	for _, it := range q.items {
 		if it.n.Delivery == delivery && it.n.Claim == claim {
-			it.n.Target = t
+			it.n.Target, it.n.Receipt = t, router.Receipt{}
 			return nil
 		}
 	}

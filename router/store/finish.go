@@ -324,15 +324,23 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, was *before, rece
 	return renewed || linked, err
 }
 
-// Retarget pins a delivery to another target: for what never made anything where it was pinned before. It wraps
-// router.ErrConflict when the claim is ours no more: by now somebody else may make something there.
+// Retarget pins a delivery to another target: for what never made anything where it was pinned before, or whose target
+// is gone with all that was made there, so that its receipt and its link are of no use. It wraps router.ErrConflict
+// when the claim is ours no more: by now somebody else may make something there.
 func (s *Store) Retarget(ctx context.Context, delivery int64, claim string, t router.Target) error {
-	held, err := s.write.ExecContext(ctx,
-		`UPDATE deliveries SET kind = ?, keyed = ?, channel = ?, routing_key = ?, target = ? WHERE id = ? AND claim = ?`,
-		string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t), s.sealed(t.Credential), t.ID(), delivery, claim)
-	if err == nil {
-		err = stillOurs(held, delivery)
-	}
+	err := s.inTx(ctx, func(tx *txn) error {
+		held, err := tx.ExecContext(ctx, `UPDATE deliveries SET kind = ?, keyed = ?, channel = ?, routing_key = ?, target = ?,
+			receipt = '{}' WHERE id = ? AND claim = ?`,
+			string(t.Kind), toInt(t.Kind.Keyed()), s.sealedAddress(&t), s.sealed(t.Credential), t.ID(), delivery, claim)
+		if err == nil {
+			err = stillOurs(held, delivery)
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, `UPDATE links SET stale = 1 WHERE (incident, notifier, key) IN (
+				SELECT incident, notifier, key FROM deliveries WHERE id = ?)`, delivery)
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("retarget delivery: %w", err)
 	}

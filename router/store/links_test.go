@@ -110,6 +110,32 @@ func TestAPageIsFoundByItsKeyAndByTheNameThatTheServiceGivesIt(t *testing.T) {
 	})
 }
 
+// TestWhatIsPinnedAnewHasNoReceiptAndIsAskedForItsName is for a target that is gone with all that was made there.
+func TestWhatIsPinnedAnewHasNoReceiptAndIsAskedForItsName(t *testing.T) {
+	t.Parallel()
+	overBoth(t, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		attempt(t, s, "page", openReceipt)
+		check(t, s.Commit(ctx, router.Batch{Owed: []router.Owed{owedPage(true)},
+			Incidents: []router.Incident{failing(1, router.Link{Notifier: "page", Key: rateKey, ID: "P1", Number: 7})}}))
+		n := claim(t, s, "page", noon)
+		diff(t, n.Receipt, openReceipt)
+		another := router.Target{Notifier: "page", Kind: router.KindPagerDuty, Credential: "another"}
+		check(t, s.Retarget(ctx, n.Delivery, n.Claim, another))
+		n = claim(t, s, "page", noon.Add(time.Hour)) // as if the process had ended there
+		diff(t, n.Receipt, router.Receipt{})
+		diff(t, n.Target, another)
+		made := router.Result{Delivery: n.Delivery, Revision: n.Revision, Claim: n.Claim, Receipt: openReceipt,
+			State: router.DeliveryDelivered}
+		check(t, s.Finish(ctx, made))
+		nameless, err := s.Unlinked(ctx, router.KindPagerDuty, noon.Add(-time.Minute))
+		check(t, err)
+		if len(nameless) != 1 {
+			t.Errorf("asked for: %+v", nameless)
+		}
+	})
+}
+
 // TestAPageThatTheServiceRefusedWasNotThere looks since when people can have done anything to a page: not while each
 // attempt at it was refused for certain.
 func TestAPageThatTheServiceRefusedWasNotThere(t *testing.T) {
