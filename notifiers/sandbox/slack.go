@@ -243,6 +243,15 @@ func (s *Slack) Archive(channel string, archived bool) {
 	}
 }
 
+// Rename gives a channel another name. Its id stays, and the old name is unknown from then on.
+func (s *Slack) Rename(channel, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ch := s.channel(channel); ch != nil {
+		ch.Name = name
+	}
+}
+
 // LockThread makes the thread of a message take no more replies, for which the app is told code; "" unlocks it. An
 // empty ts is every thread of the channel.
 func (s *Slack) LockThread(channel, ts, code string) {

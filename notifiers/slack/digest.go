@@ -32,12 +32,7 @@ func (t *telling) digest(ctx context.Context) *failure {
 		payload = map[string]any{"digest": t.n.Digest.ID, "notices": len(t.n.Digest.Parts)}
 	}
 	marked := slack.MsgOptionMetadata(slack.SlackMetadata{EventType: eventType, EventPayload: payload})
-	var id, ts string
-	f := t.send(ctx, t.posts(), t.card, func(c card) *failure {
-		var err error
-		id, ts, _, err = t.api.PostMessageWithResponseContext(ctx, t.named(), append(c.options(), marked)...)
-		return posted(id, ts, err)
-	})
+	id, ts, f := t.postRoot(ctx, t.card, marked)
 	if f != nil {
 		t.receipt.Unsure = f.is(ambiguous)
 		return f

@@ -158,20 +158,28 @@ func (t *telling) resolve(ctx context.Context, channel string) (id string, _ *fa
 	if !isName(channel) {
 		return channel, nil
 	}
-	if id := t.known(channel); id != "" {
+	if id := t.met(ctx, channel); id != "" {
 		return id, nil
-	}
-	if id, err := t.cfg.ChannelID(ctx, channel); err != nil {
-		t.cfg.Logger.Warn("what the receipts call a channel of Slack could not be read; Slack is asked", "channel", channel,
-			"error", err)
-	} else if id != "" {
-		return id, nil // not remembered: the name may belong to another channel by now
 	}
 	id, f := t.listed(ctx, channel, "public_channel", "private_channel")
 	if f != nil && f.code == "missing_scope" {
 		id, f = t.listed(ctx, channel, "public_channel")
 	}
 	return id, f
+}
+
+// met returns the id that a #name had when something was told there last, "" where nobody knows. What receipts say is
+// not remembered: the name may belong to another channel by now.
+func (t *telling) met(ctx context.Context, channel string) string {
+	if id := t.known(channel); id != "" {
+		return id
+	}
+	id, err := t.cfg.ChannelID(ctx, channel)
+	if err != nil {
+		t.cfg.Logger.Warn("what the receipts call a channel of Slack could not be read", "channel", channel, "error", err)
+		return ""
+	}
+	return id
 }
 
 // listed looks for a channel among those of some types.

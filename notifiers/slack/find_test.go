@@ -121,3 +121,46 @@ func TestAChannelTooBusyToLookThroughIsToldOnceMore(t *testing.T) {
 		t.Errorf("receipt %+v\n%s", r, &w.log)
 	}
 }
+
+// TestARenamedChannelIsToldByItsID holds that what is new gets to a channel that has another name than in the rules.
+func TestARenamedChannelIsToldByItsID(t *testing.T) {
+	t.Parallel()
+	receipts := func(context.Context, string) (string, error) { return "C0SANDBOX01", nil }
+	tests := map[string]struct {
+		met   bool // this process told something there before
+		knows func(context.Context, string) (string, error)
+		cards int // of what is new
+		calls string
+	}{
+		"which this process has met": {true, nil, 1, "postMessage:channel_not_found postMessage"},
+		"which receipts know":        {false, receipts, 1, "postMessage:channel_not_found postMessage getPermalink"},
+		"which nobody knows":         {false, nil, 0, "postMessage:channel_not_found"},
+		"where receipts cannot be read": {false, func(context.Context, string) (string, error) {
+			return "", errors.New("no disk")
+		}, 0, "postMessage:channel_not_found"},
+		"which is gone": {false, func(context.Context, string) (string, error) { return "C0GONE", nil }, 0,
+			"postMessage:channel_not_found postMessage:channel_not_found"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, func(_ *sandbox.SlackConfig, here *Config) { here.ChannelID = test.knows })
+			if test.met {
+				w.sync(opened())
+			}
+			w.slack.Rename("#payments", "#payments-old")
+			before, calls := len(w.slack.Messages("C0SANDBOX01")), len(w.slack.Calls())
+			n := opened()
+			n.Delivery = 8
+			_, err := w.notifier.Sync(t.Context(), n)
+			if got := len(w.slack.Messages("C0SANDBOX01")) - before; got != test.cards || (err == nil) != (got > 0) {
+				t.Errorf("%d cards, want %d; %v", got, test.cards, err)
+			}
+			if got := w.calls(calls); got != test.calls {
+				t.Errorf("calls %q, want %q", got, test.calls)
+			}
+			if said := strings.Contains(w.log.String(), "has no channel of that name"); said != (test.cards > 0) {
+				t.Errorf("the log says %q", w.log.String())
+			}
+		})
+	}
+}

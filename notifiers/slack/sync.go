@@ -114,12 +114,7 @@ func (t *telling) updates() string { return "chat.update " + t.channel() }
 
 // post posts the root.
 func (t *telling) post(ctx context.Context) *failure {
-	var id, ts string
-	f := t.send(ctx, t.posts(), t.card.calling(t.n), func(c card) *failure {
-		var err error
-		id, ts, _, err = t.api.PostMessageWithResponseContext(ctx, t.named(), append(c.options(), t.metadata(0))...)
-		return posted(id, ts, err)
-	})
+	id, ts, f := t.postRoot(ctx, t.card.calling(t.n), t.metadata(0))
 	switch {
 	case f.is(ambiguous):
 		if t.receipt.TS == "" { // else the old one is known still: only what is newer can be the one that we look for
@@ -135,6 +130,30 @@ func (t *telling) post(ctx context.Context) *failure {
 		own{Channel: id, TS: ts}}
 	t.fresh = true
 	return nil
+}
+
+// postRoot posts a card to the channel. One that Slack does not know by its name may have been renamed: then it is
+// posted once more, by the id that the name had.
+func (t *telling) postRoot(ctx context.Context, c card, marks slack.MsgOption) (id, ts string, f *failure) {
+	name := t.named()
+	to := name
+	call := func(c card) *failure {
+		var err error
+		id, ts, _, err = t.api.PostMessageWithResponseContext(ctx, to, append(c.options(), marks)...)
+		return posted(id, ts, err)
+	}
+	f = t.send(ctx, t.posts(), c, call)
+	if f == nil || f.code != "channel_not_found" || !isName(name) {
+		return id, ts, f
+	}
+	if to = t.met(ctx, name); to == "" {
+		return id, ts, f
+	}
+	if f = t.send(ctx, t.posts(), c, call); f == nil {
+		t.cfg.Logger.Warn("Slack has no channel of that name any more; it was told by the id that the name had: correct the "+
+			"channel in the rules file", "notifier", t.n.Target.Notifier, "channel", name, "id", to, "delivery", t.n.Delivery)
+	}
+	return id, ts, f
 }
 
 // posted reads the answer to a post. The library takes {} for a success.
