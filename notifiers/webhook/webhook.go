@@ -117,6 +117,8 @@ const (
 	// maxAnswer bounds what is read of an answer, in bytes. Nothing in it matters; a connection whose answer was read is
 	// used again.
 	maxAnswer = 16 << 10
+	// drainFor is how long the rest of an answer is waited for, which may never end.
+	drainFor = 500 * time.Millisecond
 	// leastSecret is how long the path of an address is, in bytes, if it is taken for a secret.
 	leastSecret = 16
 	// busyWait is how long a 429 without Retry-After is waited out.
@@ -163,7 +165,10 @@ func (w *Notifier) post(ctx context.Context, n *router.Notification, body []byte
 		return !notifiers.NeverSent(err), w.unanswered(n, err)
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // it was answered, whatever becomes of the rest
+	// It was answered, whatever becomes of the rest.
+	end := time.AfterFunc(drainFor, cancel)
+	defer end.Stop()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
 	return w.judge(n, resp)
 }
 

@@ -1,9 +1,11 @@
 package webhook
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -433,6 +435,31 @@ func TestAnAnswerIsBounded(t *testing.T) {
 	n.Target.Address = endless.URL
 	if _, err := b.Sync(t.Context(), n); err != nil {
 		t.Errorf("it was taken, and its answer has no end: %v", err)
+	}
+}
+
+// TestWhoNeverEndsAnAnswerIsNotWaitedFor holds that the status counts once it is there: what follows would hold up
+// whatever else the receiver is owed.
+func TestWhoNeverEndsAnAnswerIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	for status, taken := range map[int]bool{http.StatusOK: true, http.StatusBadGateway: false} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(status)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}))
+		b := newBench(t)
+		b.Notifier = New(Config{Now: b.clock, Timeout: time.Hour})
+		n := b.failing()
+		n.Target.Address = server.URL
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		r, err := b.Sync(ctx, n)
+		if ctx.Err() != nil || (err == nil) != taken || taken != (r.Told == 1) {
+			t.Errorf("%d: %v, receipt %+v; %v", status, err, r, ctx.Err())
+		}
+		cancel()
+		server.Close()
 	}
 }
 
