@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+
+	"flowbridge/router"
 )
 
 // identity is whose app we are, by our token. A workspace may belong to an Enterprise Grid; an app may be installed in
@@ -18,6 +20,7 @@ type identity struct {
 	team, enterprise string // enterprise is "" outside of a Grid
 	orgWide          bool
 	at               time.Time
+	token            router.Secret // whose this is
 }
 
 // origin is where a request comes from, in Slack's ids. What it does not say is empty.
@@ -87,7 +90,7 @@ func (p *people) whose(ctx context.Context) (identity, error) {
 	p.mu.Lock()
 	self := p.self
 	p.mu.Unlock()
-	known := !self.at.IsZero()
+	known := !self.at.IsZero() && self.token == p.api.token() // else it was replaced, maybe by one of another workspace
 	if known && p.now().Sub(self.at) < selfFresh {
 		return self, nil
 	}
@@ -108,6 +111,12 @@ func (p *people) whose(ctx context.Context) (identity, error) {
 	defer p.mu.Unlock()
 	p.self = found
 	return found, nil
+}
+
+// token is the bot token in force.
+func (c *clients) token() router.Secret {
+	bot, _ := c.tokens()
+	return bot
 }
 
 // identify asks auth.test itself: the library does not read all of the answer.
@@ -137,5 +146,5 @@ func (c *clients) identify(ctx context.Context) (identity, error) {
 	if !said.OK {
 		return identity{}, slack.SlackErrorResponse{Err: said.Error}
 	}
-	return identity{team: said.Team, enterprise: said.Enterprise, orgWide: said.OrgWide}, nil
+	return identity{team: said.Team, enterprise: said.Enterprise, orgWide: said.OrgWide, token: bot}, nil
 }

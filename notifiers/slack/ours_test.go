@@ -11,6 +11,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"flowbridge/notifiers/sandbox"
+	"flowbridge/router"
 )
 
 // registry answers for Slack: whose app we are, and who somebody is.
@@ -18,16 +19,26 @@ type registry struct {
 	self  identity
 	who   slack.User
 	fault error // of users.info
+	bot   router.Secret
+	asked int
+	lost  error // of auth.test
 }
 
-func (r registry) identify(context.Context) (identity, error) { return r.self, nil }
+func (r *registry) identify(context.Context) (identity, error) {
+	r.asked++
+	self := r.self
+	self.token = r.bot
+	return self, r.lost
+}
 
-func (r registry) GetUserGroupMembersContext(context.Context, string,
+func (r *registry) token() router.Secret { return r.bot }
+
+func (r *registry) GetUserGroupMembersContext(context.Context, string,
 	...slack.GetUserGroupMembersOption) ([]string, error) {
 	return nil, errors.New("not asked here")
 }
 
-func (r registry) GetUserInfoContext(context.Context, string, ...slack.GetUserInfoOption) (*slack.User, error) {
+func (r *registry) GetUserInfoContext(context.Context, string, ...slack.GetUserInfoOption) (*slack.User, error) {
 	return &r.who, r.fault
 }
 
@@ -93,7 +104,7 @@ func TestWhoIsOfTheHouse(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p := newPeople(registry{test.self, test.who, test.fault}, time.Now)
+			p := newPeople(&registry{self: test.self, who: test.who, fault: test.fault}, time.Now)
 			if got, err := p.standing(t.Context(), test.from); got != test.want || err != nil {
 				t.Errorf("%d %v, want %d", got, err, test.want)
 			}
@@ -112,6 +123,31 @@ func TestWhoIsOfTheHouseIsAskedAgainWhereSlackFailed(t *testing.T) {
 	r.fault, r.who.Enterprise.EnterpriseID = nil, "E1"
 	if got, err := p.standing(t.Context(), from); got != ours || err != nil {
 		t.Errorf("%d %v", got, err)
+	}
+}
+
+// TestATokenOfAnotherWorkspaceIsAskedWhoseItIs holds that what is known of the token before says nothing of the next.
+func TestATokenOfAnotherWorkspaceIsAskedWhoseItIs(t *testing.T) {
+	t.Parallel()
+	r := &registry{self: identity{team: "T1"}, bot: "xoxb-1"}
+	p := newPeople(r, time.Now)
+	stands := func(team string, want standing) {
+		t.Helper()
+		if got, err := p.standing(t.Context(), origin{team: team, home: team}); got != want || err != nil {
+			t.Errorf("a press in %s: %d %v, want %d", team, got, err, want)
+		}
+	}
+	stands("T1", ours)
+	stands("T2", foreign)
+	r.self, r.bot = identity{team: "T2"}, "xoxb-2"
+	stands("T2", ours)
+	stands("T1", foreign)
+	if r.asked != 2 {
+		t.Errorf("Slack was asked %d times about two tokens", r.asked)
+	}
+	r.bot, r.lost = "xoxb-3", errors.New("no route")
+	if got, err := p.standing(t.Context(), origin{team: "T2", home: "T2"}); got != foreign || err == nil {
+		t.Errorf("a token that nobody could be asked about: %d %v", got, err)
 	}
 }
 

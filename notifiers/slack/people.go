@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+
+	"flowbridge/router"
 )
 
 // people knows whose app we are, who is in a user group, and who somebody is. It asks Slack, keeps the answers for a
@@ -25,6 +27,7 @@ type people struct {
 }
 
 type peopleAPI interface {
+	token() router.Secret // in force
 	identify(ctx context.Context) (identity, error)
 	GetUserGroupMembersContext(ctx context.Context, group string, options ...slack.GetUserGroupMembersOption) ([]string,
 		error)
