@@ -51,9 +51,13 @@ func (t *telling) search(ctx context.Context, is func(*slack.Message) bool) (id,
 		ChannelID: id, Oldest: t.oldest(), Inclusive: true, Limit: pageSize, IncludeAllMetadata: true,
 		Latest: asTS(t.cfg.Now().Add(margin)), // with it Slack begins with the newest
 	}
+	p.Cursor, t.receipt.Cursor = t.receipt.Cursor, ""
 	for range maxPages {
 		page, err := t.api.GetConversationHistoryContext(ctx, &p)
 		if f := read("conversations.history", err); f != nil {
+			if f.is(limited) && t.n.Digest == nil { // whose receipt is that of many incidents
+				t.receipt.Cursor = p.Cursor
+			}
 			return "", "", f
 		}
 		for i := range page.Messages { // newest first
@@ -104,7 +108,10 @@ func (t *telling) eachReply(ctx context.Context, root string, do func(*slack.Mes
 // well that our token is no good, since a person then has to act before anything can be looked for or told.
 func (t *telling) unlessUnreadable(f *failure) *failure {
 	switch {
-	case f.is(limited), f.disowns():
+	case f.disowns():
+		return f
+	case f.is(limited) && t.receipt.Looks < mostLooks: // Slack asks for a minute or so each time
+		t.receipt.Looks += mostLooks / mostLimited
 		return f
 	case (f.soon() || f.is(unknown)) && t.receipt.Looks < mostLooks:
 		t.receipt.Looks++

@@ -122,6 +122,60 @@ func TestAChannelTooBusyToLookThroughIsToldOnceMore(t *testing.T) {
 	}
 }
 
+// TestALookThatSlackLimitsEndsAfterMinutes holds that a card whose answer was lost comes, though Slack never lets us
+// look.
+func TestALookThatSlackLimitsEndsAfterMinutes(t *testing.T) {
+	t.Parallel()
+	for name, n := range map[string]func(*world) router.Notification{
+		"a card":   func(w *world) router.Notification { return w.lostCard(false) },
+		"a digest": func(*world) router.Notification { return lost(digestOf(33, false), router.Receipt{Unsure: true}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			n := n(w)
+			w.slack.Fail(sandbox.Fault{Method: "conversations.history", Status: 429, RetryAfter: time.Minute})
+			began := w.clock()
+			for {
+				r, err := w.notifier.Sync(t.Context(), n)
+				if err == nil {
+					break
+				}
+				if outcome(err) != "later" || w.clock().Sub(began) > 10*time.Minute {
+					t.Fatalf("after %s: %v", w.clock().Sub(began), err)
+				}
+				w.pass(time.Minute)
+				n.Receipt = r
+			}
+			if waited := w.clock().Sub(began); waited < 3*time.Minute {
+				t.Errorf("it was posted after %s: a limit of a minute is no reason to post twice", waited)
+			}
+		})
+	}
+}
+
+// TestALookGoesOnWhereSlackLimitedIt holds that a channel with more messages than Slack shows us in a minute is looked
+// through all the same.
+func TestALookGoesOnWhereSlackLimitedIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.lostCard(false)
+	w.slack.Talk("#payments", 3*pageSize)
+	for range 3 {
+		w.slack.Fail(sandbox.Fault{Method: "conversations.history", Skip: 1, Times: 1, Status: 429, RetryAfter: time.Minute})
+		n.Receipt, _ = w.fail(n)
+		w.pass(time.Minute)
+	}
+	from := len(w.slack.Calls())
+	r := w.sync(n)
+	got := w.slack.Messages("#payments")
+	if len(got) != 3*pageSize+1 || got[0].TS != ownOf(r).TS || ownOf(r).Cursor != "" {
+		t.Errorf("%d messages, receipt %+v", len(got), r)
+	}
+	if calls := w.calls(from); !strings.HasPrefix(calls, "history update") {
+		t.Errorf("it looked through what it had seen: %s", calls)
+	}
+}
+
 // TestARenamedChannelIsToldByItsID holds that what is new gets to a channel that has another name than in the rules.
 func TestARenamedChannelIsToldByItsID(t *testing.T) {
 	t.Parallel()

@@ -85,6 +85,8 @@ const (
 	// mostLooks is how many looks for what an attempt left may fail before it is posted anew: a quarter of an hour of
 	// them, with back-off, is longer than most outages.
 	mostLooks = 20
+	// mostLimited is after how many looks in a row that Slack limits it is posted anew: some minutes.
+	mostLimited = 5
 	// margin is how far back from the event we look for what an attempt left: clocks differ.
 	margin = time.Hour
 )

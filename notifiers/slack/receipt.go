@@ -9,8 +9,10 @@ type own struct {
 	Frozen  bool            `json:"frozen,omitempty"`  // Slack lets nobody edit the root message any more
 	Shown   router.Severity `json:"shown,omitempty"`   // what it shows since it is frozen; zero if it shows an end
 	// Slack's name of a frozen root that is still to be told of its successor
-	Old  string `json:"old,omitempty"`
-	Mute bool   `json:"mute,omitempty"` // the thread takes no replies: the root message says what it would have said
+	Old string `json:"old,omitempty"`
+	// Cursor is where a look through the channel goes on that Slack limited; "" for the newest message.
+	Cursor string `json:"cursor,omitempty"`
+	Mute   bool   `json:"mute,omitempty"` // the thread takes no replies: the root message says what it would have said
 }
 
 // receipt is a router.Receipt with its own half at hand.
