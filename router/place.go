@@ -18,6 +18,7 @@ type Place struct {
 	// Known is since when the service may know of the page as it is open now, or was last: when we first tried to tell
 	// it. Zero: it knows nothing of it.
 	Known time.Time
+	Stale bool // the link is from before the page was opened anew
 	Open  bool // the service was told that it is open, and of no end since
 }
 

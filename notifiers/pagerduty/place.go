@@ -9,8 +9,12 @@ import (
 	"flowbridge/router"
 )
 
-// skew is how far PagerDuty's clock may be behind ours when we compare them.
-const skew = 5 * time.Second
+const (
+	// skew is how far PagerDuty's clock may be behind ours when we compare them.
+	skew = 5 * time.Second
+	// mostSkew is how far it may be where nothing but one page can be meant.
+	mostSkew = time.Minute
+)
 
 // choose returns those places with the incident's key that it can be about, at most one incident of ours: keys are
 // used again, and what is said may come two days late. It is about the page that was there when it happened: nobody can
@@ -43,7 +47,26 @@ func (s *said) choose(keyed, linked []router.Place) (chosen []router.Place) {
 			break
 		}
 	}
+	if len(chosen) == 0 && len(linked) == 0 {
+		return s.onlyOpen(keyed)
+	}
 	return chosen
+}
+
+// onlyOpen returns the places of the only page that can be meant where our clock is ahead by more than the skew:
+// PagerDuty made the incident for it, whatever the clocks say. nil where another incident had the key before.
+func (s *said) onlyOpen(keyed []router.Place) []router.Place {
+	for _, p := range keyed {
+		if p.Incident != keyed[0].Incident || !p.Open || p.Link.ID != "" || !s.early(&p) {
+			return nil
+		}
+	}
+	return keyed
+}
+
+// early says whether a page was told of a little after what was said of it: by our clock, which is ahead.
+func (s *said) early(p *router.Place) bool {
+	return p.Known.After(s.at) && p.Known.Sub(s.at) <= mostSkew
 }
 
 // madeFor returns those places with the incident's key, and without a name, for which PagerDuty made it: those that it
@@ -172,8 +195,12 @@ func (s *said) event(name string, p router.Place, act router.Act) router.Event {
 	if name == router.LinkIncident {
 		digest += fmt.Sprintf("/%s/%s", p.Notifier, p.Key)
 	}
+	at := s.at
+	if s.early(&p) && !p.Stale && !p.Known.After(s.received) { // nobody can have acted on a page before it was there
+		at = p.Known
+	}
 	return router.Event{
-		Digest: digest, Source: router.SourcePagerDuty, Name: name, At: s.at, Received: s.received,
+		Digest: digest, Source: router.SourcePagerDuty, Name: name, At: at, Received: s.received,
 		WABA: p.WABA, Flow: p.Flow, Act: &act,
 	}
 }

@@ -127,3 +127,49 @@ func TestAPageOfAnotherServiceTakesNoNameAway(t *testing.T) {
 		}
 	}
 }
+
+// TestAnActComesNoEarlierThanThePageThatItIsOn is for a host whose clock is some seconds ahead of PagerDuty's.
+func TestAnActComesNoEarlierThanThePageThatItIsOn(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	page := func(known time.Duration, change func(*router.Place)) router.Place {
+		p := router.Place{Incident: 2, Notifier: "oncall", Key: "k", Known: at.Add(known), Open: true}
+		change(&p)
+		return p
+	}
+	as := func(*router.Place) {}
+	named := func(p *router.Place) { p.Link = router.Link{Notifier: "oncall", Key: "k", ID: "P2", Number: 2} }
+	older := router.Place{Incident: 1, Notifier: "oncall", Key: "k", Known: at.Add(-time.Hour),
+		Link: router.Link{ID: "P1", Number: 1}}
+	for _, tt := range []struct {
+		name  string
+		keyed []router.Place
+		want  int64
+		after time.Duration // what was said is taken for so much later
+	}{
+		{"the only page", []router.Place{page(20*time.Second, as)}, 2, 20 * time.Second},
+		{"by its name", []router.Place{page(20*time.Second, named)}, 2, 20 * time.Second},
+		{"within the usual skew", []router.Place{page(2*time.Second, as)}, 2, 2 * time.Second},
+		{"told before", []router.Place{page(-time.Second, as)}, 2, 0},
+		{"an hour before the page", []router.Place{page(time.Hour, as)}, 0, 0},
+		{"of a page of before", []router.Place{page(20*time.Second, func(p *router.Place) { named(p); p.Stale = true })}, 2,
+			0},
+		{"an incident of before had the key", []router.Place{page(20*time.Second, as), older}, 1, 0},
+		{"a page that is over", []router.Place{page(20*time.Second, func(p *router.Place) { p.Open = false })}, 0, 0},
+	} {
+		s := said{at: at, received: at.Add(time.Minute), about: router.Link{ID: "P2", Number: 2},
+			events: []router.Event{{Name: router.Acknowledge, Act: &router.Act{}}}}
+		var linked []router.Place
+		if tt.keyed[0].Link.ID == s.about.ID {
+			linked = tt.keyed[:1]
+		}
+		places := join(linked, s.choose(tt.keyed, linked))
+		incident, after := int64(0), time.Duration(0)
+		for _, e := range s.spread(places) {
+			incident, after = e.Act.Incident, e.At.Sub(at)
+		}
+		if incident != tt.want || after != tt.after {
+			t.Errorf("%s: INC-%d, %s later; want INC-%d, %s", tt.name, incident, after, tt.want, tt.after)
+		}
+	}
+}

@@ -132,8 +132,8 @@ func (r *Receiver) do(ctx context.Context, who person, w request) (out actOutcom
 func (r *Receiver) event(who person, w request, inc *router.IncidentDetail, notifier, actor string) router.Event {
 	now := r.cfg.Now().UTC().Truncate(time.Microsecond) // as the store keeps it: follow looks for it
 	e := router.Event{
-		Digest: w.digest, Source: router.SourceSlack, Name: w.act, At: happened(w.at, now), Received: now, WABA: inc.WABA,
-		Flow: inc.Flow,
+		Digest: w.digest, Source: router.SourceSlack, Name: w.act, At: happened(w.at, now, inc.Since), Received: now,
+		WABA: inc.WABA, Flow: inc.Flow,
 		Act: &router.Act{Incident: inc.Number, Actor: actor, Notifier: notifier, Verified: r.verified(),
 			From: fromSlack(who.id)},
 	}
@@ -157,15 +157,22 @@ func (r *Receiver) event(who person, w request, inc *router.IncidentDetail, noti
 }
 
 // happened is when a person acted, by which acts are ordered: when they pressed, where that can be. What lies ahead of
-// our clock or a day behind it is no time that anybody meant.
-func happened(pressed, now time.Time) time.Time {
-	if pressed.IsZero() || pressed.After(now) || now.Sub(pressed) > oldestPress {
+// our clock or a day behind it is no time that anybody meant. What lies a little before the incident opened, by our
+// clock, was done to its card all the same: our clock is ahead of Slack's.
+func happened(pressed, now, opened time.Time) time.Time {
+	switch {
+	case pressed.IsZero(), pressed.After(now), now.Sub(pressed) > oldestPress:
 		return now
+	case opened.After(pressed) && opened.Sub(pressed) <= mostSkew && !opened.After(now):
+		return opened
 	}
 	return pressed
 }
 
-const oldestPress = 24 * time.Hour
+const (
+	oldestPress = 24 * time.Hour
+	mostSkew    = time.Minute
+)
 
 // silenceDigest names a request for silence by what it is about, not by the press: who clicks twice wants one silence,
 // and so do two who click at a time. Once one has begun or ended the next is another one; the minute is for one that

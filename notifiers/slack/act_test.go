@@ -481,3 +481,20 @@ func FuzzPress(f *testing.F) {
 		}
 	})
 }
+
+// TestAPressComesNoEarlierThanItsIncident is for a host whose clock is some seconds ahead of Slack's.
+func TestAPressComesNoEarlierThanItsIncident(t *testing.T) {
+	t.Parallel()
+	pressed := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	now := pressed.Add(2 * time.Minute)
+	for name, tt := range map[string]struct{ opened, want time.Time }{
+		"a clock that is ahead":     {pressed.Add(20 * time.Second), pressed.Add(20 * time.Second)},
+		"an incident of before":     {pressed.Add(-time.Second), pressed},
+		"opened again since":        {pressed.Add(90 * time.Second), pressed},
+		"nothing is known of since": {time.Time{}, pressed},
+	} {
+		if got := happened(pressed, now, tt.opened); !got.Equal(tt.want) {
+			t.Errorf("%s: got %s, want %s", name, got, tt.want)
+		}
+	}
+}

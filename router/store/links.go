@@ -23,13 +23,14 @@ const placeColumns = `d.incident, i.waba, i.flow, i.state, i.opened_at, i.acknow
 	d.notifier, d.key, d.routing_key,
 	CASE WHEN d.tried_since > 0 THEN d.tried_since WHEN d.may_exist = 1 THEN i.opened_at ELSE 0 END,
 	CASE WHEN d.told_open = 1 AND (d.open = 1 OR d.state <> 'waiting') THEN 1 ELSE 0 END,
-	coalesce(l.id, ''), coalesce(l.number, 0), coalesce(l.url, ''), coalesce(l.service, '')`
+	coalesce(l.id, ''), coalesce(l.number, 0), coalesce(l.url, ''), coalesce(l.service, ''),
+	coalesce(l.stale, 0)`
 
 const placeTables = `deliveries d JOIN incidents i ON i.number = d.incident
 	LEFT JOIN links l ON l.incident = d.incident AND l.notifier = d.notifier AND l.key = d.key`
 
 // linkedQuery begins with what has the id, whatever PostgreSQL knows of the tables.
-const linkedQuery = `WITH l AS MATERIALIZED (SELECT id, incident, notifier, key, number, url, service FROM links WHERE id = ?)
+const linkedQuery = `WITH l AS MATERIALIZED (SELECT id, incident, notifier, key, number, url, service, stale FROM links WHERE id = ?)
 	SELECT ` + placeColumns + ` FROM l JOIN incidents i ON i.number = l.incident JOIN deliveries d
 		ON d.incident = l.incident AND d.notifier = l.notifier AND d.key = l.key AND d.keyed + 0 = 1 AND d.kind = ?
 	ORDER BY d.id DESC LIMIT ?`
@@ -42,7 +43,7 @@ func (s *Store) PlacesByLink(ctx context.Context, kind router.Kind, id string) (
 		return places, err
 	}
 	return s.places(ctx,
-		`SELECT i.number, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by, '', '', '', 0, 0, '', 0, '', ''
+		`SELECT i.number, i.waba, i.flow, i.state, i.opened_at, i.acknowledged_by, '', '', '', 0, 0, '', 0, '', '', 0
 		FROM former_links f JOIN incidents i ON i.number = f.incident WHERE f.id = ? ORDER BY i.number DESC LIMIT ?`, id,
 		maxPlaces)
 }
@@ -76,12 +77,12 @@ func (s *Store) Unlinked(ctx context.Context, kind router.Kind, since time.Time)
 
 func (s *Store) places(ctx context.Context, query string, args ...any) ([]router.Place, error) {
 	found, err := all(ctx, s.read, query, args, func(row scanner) (p router.Place, err error) {
-		var opened, known, open int64
+		var opened, known, open, stale int64
 		var key string
 		err = row.Scan(&p.Incident, &p.WABA, &p.Flow, &p.State, &opened, &p.AcknowledgedBy, &p.Notifier, &p.Key, &key,
-			&known, &open, &p.Link.ID, &p.Link.Number, &p.Link.URL, &p.Link.Service)
+			&known, &open, &p.Link.ID, &p.Link.Number, &p.Link.URL, &p.Link.Service, &stale)
 		p.OpenedAt, p.Credential, p.Open = fromMicros(opened), s.routingKey(p.Notifier, key), open != 0
-		p.Known = fromMicros(known)
+		p.Known, p.Stale = fromMicros(known), stale != 0
 		if p.Link.ID != "" {
 			p.Link.Notifier, p.Link.Key = p.Notifier, p.Key
 		}
