@@ -244,10 +244,11 @@ func (n *Notification) Left() (keys []string) {
 // MaxTimeline bounds Notification.Timeline.
 const MaxTimeline = 50
 
-// Problem is a delivery of the same incident elsewhere that needs a person.
+// Problem is a delivery of the same incident elsewhere that needs a person, or a page that is not made yet.
 type Problem struct {
 	Notifier string
 	Error    string
+	Since    time.Time // of a page that is tried still: since when; zero for what needs a person
 }
 
 // Related is what another notifier made for the same incident.

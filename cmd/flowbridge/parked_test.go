@@ -297,8 +297,10 @@ func TestAFaultOnTheWayGivesUpNeitherThePageNorTheFallback(t *testing.T) {
 		r.page.set(nil)
 		r.slack.set(nil)
 		time.Sleep(2 * time.Minute)
-		if r.page.about(isOpen) != 1 || r.slack.about(isOpen) != 1 || r.slack.about(isParked) != 0 {
-			t.Errorf("told %d pages, %d cards, %d notices of parked deliveries", r.page.about(isOpen), r.slack.about(isOpen),
+		// A card that was told first said that nobody could be paged yet, and is renewed.
+		cards := r.slack.about(isOpen)
+		if r.page.about(isOpen) != 1 || cards < 1 || cards > 2 || r.slack.about(isParked) != 0 {
+			t.Errorf("told %d pages, %d cards, %d notices of parked deliveries", r.page.about(isOpen), cards,
 				r.slack.about(isParked))
 		}
 	})

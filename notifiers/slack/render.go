@@ -402,7 +402,11 @@ func problems(n *router.Notification) string {
 			lines = append(lines, fmt.Sprintf("… and %d more", len(n.Problems)-mostProblems))
 			break
 		}
-		lines = append(lines, ":warning: *"+line(p.Notifier, nameText)+"* could not be told: "+line(p.Error, problemText))
+		what, since := "could not be told", ""
+		if !p.Since.IsZero() {
+			what, since = "could not be paged yet", "; tried since "+clock(p.Since)
+		}
+		lines = append(lines, ":warning: *"+line(p.Notifier, nameText)+"* "+what+": "+line(p.Error, problemText)+since)
 	}
 	return strings.Join(lines, "\n")
 }

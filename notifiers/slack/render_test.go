@@ -517,3 +517,18 @@ func TestWhoWasPagedGoesOnInTheLineOfWhatPagedThem(t *testing.T) {
 		t.Errorf("%d lines are charged for, want %d", countReplies(&n), len(want))
 	}
 }
+
+// TestACardSaysThatAPageIsNotMadeYet holds that a card does not say "Paged" of somebody whose service takes nothing.
+func TestACardSaysThatAPageIsNotMadeYet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.sync(with(opened(), func(n *router.Notification, inc *router.Incident) {
+		inc.Pageable, inc.Watch = []string{"oncall"}, []router.Watch{{Notifier: "oncall", Open: true, Opening: 1}}
+		n.Problems = []router.Problem{{Notifier: "oncall", Error: "PagerDuty answered 503", Since: began}}
+	}))
+	card := w.onCard(ownOf(r).TS)
+	if !strings.Contains(card, "could not be paged yet: PagerDuty answered 503; tried since ") ||
+		strings.Contains(card, "Paged oncall") {
+		t.Errorf("the card says %s", card)
+	}
+}

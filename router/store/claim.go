@@ -216,7 +216,7 @@ func (c *candidate) load(ctx context.Context, tx *txn, ask *router.Ask) error {
 	if c.incident == 0 {
 		return loadNotice(ctx, tx, &c.n, c.event)
 	}
-	return loadIncident(ctx, tx, &c.n, c.incident)
+	return loadIncident(ctx, tx, &c.n, c.incident, ask.Now)
 }
 
 // take writes the claim.
@@ -290,7 +290,7 @@ func loadNotice(ctx context.Context, tx *txn, n *router.Notification, event int6
 
 // loadIncident fills in the newest state of an incident and what is around it: its alerts, and the active ones of its
 // flow beside them; its timeline; where else people find it, and who else was refused and not told since.
-func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number int64) error {
+func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number int64, now time.Time) error {
 	var found []router.Incident
 	var around []router.FlowAlert
 	var others []other
@@ -298,7 +298,7 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 		reading(&found, readIncidents+`number = ?`, []any{number}, legibly(scanIncident)),
 		reading(&around, readAlerts+aroundIncident, []any{number, number, number}, legibly(scanAlert)),
 		reading(&n.Timeline, timelineQuery, []any{number, n.Receipt.Told, router.MaxTimeline}, scanEntry),
-		reading(&others, othersQuery, []any{number, n.Delivery}, legibly(scanOther)))
+		reading(&others, othersQuery, []any{micros(now.Add(-unpagedFor)), number, n.Delivery}, legibly(scanOther)))
 	if err == nil {
 		err = tx.flush(ctx)
 	}
@@ -320,8 +320,9 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 		if o.Link != "" {
 			n.Related = append(n.Related, o.Related)
 		}
-		if o.refused {
-			n.Problems = append(n.Problems, router.Problem{Notifier: o.Related.Notifier, Error: o.Error})
+		if o.refused || !o.Since.IsZero() {
+			o.Problem.Notifier = o.Related.Notifier
+			n.Problems = append(n.Problems, o.Problem)
 		}
 	}
 	if len(n.Left()) > 0 {
@@ -334,11 +335,16 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 const aroundIncident = `incident = ? OR waba = (SELECT waba FROM incidents WHERE number = ?)
 	AND flow = (SELECT flow FROM incidents WHERE number = ?) AND active = 1`
 
-const othersQuery = `SELECT notifier, kind, receipt, was_parked = 1, last_error FROM deliveries
+// unpagedFor is how long a page fails before cards stop saying that it was made.
+const unpagedFor = time.Minute
+
+const othersQuery = `SELECT notifier, kind, receipt, was_parked = 1, last_error, opening,
+	CASE WHEN keyed = 1 AND open = 1 AND state = 'waiting' AND last_error <> '' AND failing_since <= ? THEN failing_since
+		ELSE 0 END FROM deliveries
 	WHERE incident = ? AND id <> ? ORDER BY notifier`
 
 // other is another delivery of an incident. It counts among the problems if it was refused and not told since: parked,
-// or under way again.
+// or under way again; or if it is a page that has failed for long, and was never made in this opening.
 type other struct {
 	router.Related
 	router.Problem
@@ -347,8 +353,12 @@ type other struct {
 
 func scanOther(row scanner) (o other, err error) {
 	var receipt router.Receipt
-	err = row.Scan(&o.Related.Notifier, &o.Kind, storedJSON{&receipt}, &o.refused, &o.Error)
+	var opening, failing int64
+	err = row.Scan(&o.Related.Notifier, &o.Kind, storedJSON{&receipt}, &o.refused, &o.Error, &opening, &failing)
 	o.Link = receipt.Link
+	if !o.refused && !(receipt.Open && receipt.Opening == opening) {
+		o.Since = fromMicros(failing)
+	}
 	return o, err
 }
 

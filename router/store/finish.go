@@ -232,19 +232,27 @@ type before struct {
 	refused  bool // it was refused, and not told since
 	unparked int64
 	receipt  router.Receipt
+	failing  int64 // microseconds: since when it fails, 0 if it does not
 	attempts int64 // number of the last attempt that is kept, 0 for none
 	kept     bool  // and that was under the same claim: this is a repeat
 }
 
+// latePage says whether an attempt made a page that cards may have called a problem: see other.
+func (b *before) latePage(r *router.Result, now int64) bool {
+	there := b.receipt.Open && b.receipt.Opening == r.Receipt.Opening
+	return b.incident != 0 && b.kind.Keyed() && r.Receipt.Open && !there && b.failing > 0 &&
+		now-b.failing >= unpagedFor.Microseconds()
+}
+
 // tried reads a delivery, and locks its lane: the lane comes before any delivery, which is one order of locks for all.
 func tried(ctx context.Context, tx *txn, r *router.Result) (b before, l lane, err error) {
-	query := `SELECT d.notifier, d.incident, d.kind, d.key, d.class, d.was_parked = 1, d.unparked, d.receipt,
+	query := `SELECT d.notifier, d.incident, d.kind, d.key, d.class, d.was_parked = 1, d.unparked, d.receipt, d.failing_since,
 		coalesce((SELECT n FROM attempts WHERE delivery = d.id ORDER BY n DESC LIMIT 1), 0),
 		coalesce((SELECT claim FROM attempts WHERE delivery = d.id ORDER BY n DESC LIMIT 1), '') = ?, ` + laneColumns + `
 		FROM deliveries d JOIN lanes ON lanes.notifier = d.notifier WHERE d.id = ?` + tx.d.locking("lanes")
 	var lost bool // nothing hangs on it: the claim knew
 	dests := []any{&b.notifier, &b.incident, &b.kind, &b.key, &b.class, &b.refused, &b.unparked,
-		storedReceipt{&b.receipt, &lost}, &b.attempts, &b.kept}
+		storedReceipt{&b.receipt, &lost}, &b.failing, &b.attempts, &b.kept}
 	err = tx.QueryRowContext(ctx, query, r.Claim, r.Delivery).Scan(append(dests, l.dests()...)...)
 	if errors.Is(err, sql.ErrNoRows) { // there is a lane of every delivery that was ever claimed
 		err = router.ErrNotFound
@@ -306,6 +314,11 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, was *before, rece
 	refused := was.refused
 	if refused {
 		if refused, renewed, err = unpark(ctx, tx, r.Delivery, now); err != nil {
+			return false, err
+		}
+	} else if was.latePage(r, now) {
+		renewed = true
+		if err := renewOthers(ctx, tx, was.incident, r.Delivery, now); err != nil {
 			return false, err
 		}
 	}

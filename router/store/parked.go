@@ -118,9 +118,14 @@ func unpark(ctx context.Context, tx *txn, id, now int64) (refused, renewed bool,
 	if incident == 0 {
 		return true, false, nil
 	}
-	_, err = tx.ExecContext(ctx,
+	return true, true, renewOthers(ctx, tx, incident, id, now)
+}
+
+// renewOthers renews what else stands for an incident, and shows how a delivery fares.
+func renewOthers(ctx context.Context, tx *txn, incident, id, now int64) error {
+	_, err := tx.ExecContext(ctx,
 		`UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ?, class = `+
 			classSQL("", "", "")+`
 		WHERE incident = ? AND id <> ? AND state = 'delivered' AND open = 1`, now, now, incident, id)
-	return true, true, err
+	return err
 }

@@ -89,6 +89,35 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 
+	t.Run("the other cards of its incident say that a page fails for long, until it is made", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(chat(1, true, router.Error), page(1, "k"))
+		problems := func(want ...router.Problem) {
+			t.Helper()
+			n := q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
+			diff(t, n.Problems, want)
+		}
+		fails := func() {
+			n := q.claim("page")
+			check(t, q.Finish(ctx, router.Result{Delivery: n.Delivery, Claim: n.Claim, Revision: n.Revision,
+				State: router.DeliveryWaiting, Error: "answered 503", NextAt: q.now, Receipt: n.Receipt}))
+		}
+		fails()
+		problems()
+		q.pass(time.Minute)
+		fails()
+		q.owe(chat(1, true, router.Error))
+		problems(router.Problem{Notifier: "page", Error: "answered 503", Since: noon})
+		q.deliver("page", pageOpen)
+		problems() // its card is renewed
+		q.owe(page(1, "k"))
+		fails()
+		q.pass(time.Hour)
+		fails() // new numbers of what somebody was paged for
+		q.owe(chat(1, true, router.Error))
+		problems()
+	})
+
 	t.Run("the other cards of its incident call it a problem, also while it is tried again, until it is told",
 		func(t *testing.T) {
 			q := newQueue(t, open)
