@@ -78,6 +78,11 @@ func calls(n *router.Notification) (posts, updates int) {
 	if !mute && (there || unclear || n.Open) { // what is over without a message is told in one
 		posts += countReplies(n)
 	}
+	if mute && there {
+		if _, who := loudest(n, had.Called); who != "" {
+			posts++
+		}
+	}
 	return posts, updates
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -290,6 +291,45 @@ func TestWhatAThreadDoesNotTakeTheCardSays(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestALockedThreadKeepsNobodyFromBeingCalled holds that people whom the rules name hear of a rise though the thread of
+// the card takes no replies, and once.
+func TestALockedThreadKeepsNobodyFromBeingCalled(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]bool{"answered": false, "an answer that is lost": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			var r router.Receipt
+			steps := outage()
+			for i := range steps {
+				for k := range steps[i].Alerts {
+					steps[i].Alerts = slices.Clone(steps[i].Alerts)
+					steps[i].Alerts[k].Routes = calling("here")
+				}
+				if i == 1 {
+					w.slack.LockThread("#payments", "", "restricted_action_thread_locked")
+				}
+				n := owed(steps, i, r, 1)
+				if i == 7 && lost {
+					w.slack.Fail(sandbox.Fault{Method: "chat.postMessage", EOF: true, AfterAccept: true, Times: 1})
+					r, _ = w.fail(n)
+					n = owed(steps, i, r, 2)
+				}
+				before := len(w.slack.Messages("#payments"))
+				r = w.sync(n)
+				called := len(w.slack.Messages("#payments")) - before
+				if rises := i == 0 || i == 3 || i == 7; !lost && rises != (called == 1) {
+					t.Errorf("step %d: %d messages more", i, called)
+				}
+			}
+			shown := w.shown()
+			if len(shown) != 3 || !strings.Contains(shown[1], "It rises to critical <!here>") ||
+				!strings.Contains(shown[2], "It rises to critical again <!here>") || ownOf(r).TS != w.roots()[0].TS {
+				t.Errorf("%q", shown)
+			}
+		})
 	}
 }
 

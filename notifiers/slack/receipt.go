@@ -12,7 +12,9 @@ type own struct {
 	Old string `json:"old,omitempty"`
 	// Cursor is where a look through the channel goes on that Slack limited; "" for the newest message.
 	Cursor string `json:"cursor,omitempty"`
-	Mute   bool   `json:"mute,omitempty"` // the thread takes no replies: the root message says what it would have said
+	// Called is the newest entry for which people were called in the channel, in place of a thread that takes no replies.
+	Called int64 `json:"called,omitempty"`
+	Mute   bool  `json:"mute,omitempty"` // the thread takes no replies: the root message says what it would have said
 }
 
 // receipt is a router.Receipt with its own half at hand.

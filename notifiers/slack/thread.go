@@ -14,8 +14,11 @@ import (
 // ends half-way repeats nothing. It stays behind where the thread takes no replies: the card has the lines from there
 // on.
 func (t *telling) thread(ctx context.Context) *failure {
-	if len(t.n.Timeline) == 0 || t.receipt.Mute {
+	if len(t.n.Timeline) == 0 {
 		return nil
+	}
+	if t.receipt.Mute {
+		return t.callAloud(ctx)
 	}
 	newest := t.n.Timeline[len(t.n.Timeline)-1].N
 	lines := replies(t.n)
@@ -67,10 +70,63 @@ func (t *telling) muted(ctx context.Context) *failure {
 	t.receipt.Mute = true
 	t.n.Receipt = altered(t.n.Receipt, func(o *own) { o.Mute = true })
 	t.card = render(t.n, t.cfg.Interactive)
-	if f := t.edit(ctx); !f.is(frozen) { // then neither takes it: it waits for the next root
+	if f := t.edit(ctx); f != nil && !f.is(frozen) { // then neither takes it: it waits for the next root
 		return f
 	}
+	return t.callAloud(ctx)
+}
+
+// callAloud calls people in the channel itself, once for each time that it got worse: an edited card notifies nobody,
+// and its thread takes no replies.
+func (t *telling) callAloud(ctx context.Context) *failure {
+	call, who := loudest(t.n, t.receipt.Called)
+	if who == "" {
+		return nil
+	}
+	if t.fresh { // who sees a new card needs no second call
+		t.receipt.Called = call.entry
+		return nil
+	}
+	if t.uncertain() {
+		_, ts, f := t.search(ctx, func(m *slack.Message) bool {
+			entry, ok := t.ours(m)
+			return ok && entry == call.entry
+		})
+		if f = t.unlessUnreadable(f); f != nil {
+			return f
+		}
+		if ts != "" {
+			t.receipt.Called = call.entry
+			return nil
+		}
+	}
+	t.link(ctx)
+	text := link(t.receipt.Link, t.n.Incident.Name()) + ": " + call.text + " " + who
+	f := t.send(ctx, t.posts(), card{text: text}, func(c card) *failure {
+		options := append(c.options(), t.metadata(call.entry))
+		id, ts, _, err := t.api.PostMessageWithResponseContext(ctx, t.receipt.Channel, options...)
+		return posted(id, ts, err)
+	})
+	switch {
+	case f.is(ambiguous):
+		t.receipt.Unsure = true
+		return f
+	case f != nil:
+		return f
+	}
+	t.receipt.Called = call.entry
 	return nil
+}
+
+// loudest returns the newest line after an entry that says that it got worse, and whom the rules call for it; "" for
+// nobody.
+func loudest(n *router.Notification, after int64) (newest reply, who string) {
+	for _, r := range entryLines(n) {
+		if r.loud && r.entry > after {
+			newest, who = r, mentions(n)
+		}
+	}
+	return newest, who
 }
 
 // reply posts one line into the thread. A root that is gone makes it a failure of class gone.
