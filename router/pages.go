@@ -17,6 +17,7 @@ const (
 	PageAcknowledged PageState = "acknowledged" // it is not told: somebody acknowledged the incident first
 	PageSilenced     PageState = "silenced"     // it is not told: of a silence
 	PageEnded        PageState = "ended"        // the service ended its page by itself, and is told of what is worse
+	PageFailed       PageState = "failed"       // it is to be told, and could not be so far: PageStatus.Why says why
 )
 
 // PageStatus is how an incident stands with one notifier that pages.
@@ -29,6 +30,9 @@ type PageStatus struct {
 	// UnlessAcknowledged says of a page that waits that an acknowledgement takes it back.
 	UnlessAcknowledged bool
 	Link               Link // what the service calls it; zero where that is not known
+	// Why says of a page that failed what its service answered last, and Delivery which delivery that is.
+	Why      string
+	Delivery int64
 }
 
 // Pages says who is paged for an incident, who will be, and who is not although the rules route an alert there,
@@ -57,6 +61,38 @@ func (i *Incident) Pages(alerts []Alert) (list []PageStatus) {
 		list = append(list, p)
 	}
 	return list
+}
+
+// PagesTold is Pages with what became of its deliveries: one that could not be told is PageFailed.
+func (d *IncidentDetail) PagesTold() []PageStatus {
+	list := d.Pages(d.Alerts)
+	for i := range list {
+		p := &list[i]
+		if failed := d.failedPage(p); failed != nil {
+			p.State, p.Why, p.Delivery, p.Link = PageFailed, failed.LastError, failed.ID, Link{}
+		}
+	}
+	return list
+}
+
+// failedPage returns the delivery of a page that its service has not been told of, nil where it has been, or is not to
+// be. A second page is the newest delivery of its notifier.
+func (d *IncidentDetail) failedPage(p *PageStatus) *Delivery {
+	var found *Delivery
+	for i := range d.Deliveries {
+		if del := &d.Deliveries[i]; del.Notifier == p.Notifier && (found == nil || p.Again) {
+			found = del
+		}
+	}
+	switch {
+	case p.State != PageMade || found == nil || found.Receipt.Open || found.LastError == "":
+		return nil
+	case found.State != DeliveryParked && found.State != DeliveryWaiting:
+		return nil
+	case p.Link.Name() != "" && found.Receipt.Told == 0: // its service tells us of it: the answer alone was lost
+		return nil
+	}
+	return found
 }
 
 // waits says why a notifier that an alert is routed to has no page.
@@ -145,6 +181,9 @@ func (p *PageStatus) Words(at func(time.Time) string) string {
 		return p.Notifier + " is not paged while it is silenced"
 	case PageEnded:
 		return p.Notifier + " is not paged until it gets worse: " + pagingService() + " ended its page by itself"
+	}
+	if p.State == PageFailed {
+		return p.Notifier + " could not be paged: " + p.Why
 	}
 	said := "Paged " + p.Notifier
 	if p.Again {

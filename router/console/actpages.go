@@ -117,7 +117,7 @@ func toldOf(inc *router.IncidentDetail) (lines []string) {
 }
 
 // refusalWords says why an act cannot be, as the page says it beside the button.
-func refusalWords(inc *router.Incident, why router.Refusal) string {
+func refusalWords(inc *router.IncidentDetail, why router.Refusal) string {
 	switch why {
 	case router.AlreadyResolved:
 		return "It is resolved."
@@ -132,13 +132,37 @@ func refusalWords(inc *router.Incident, why router.Refusal) string {
 	case router.NobodyToPage:
 		return "Its rules name nobody who pages."
 	case router.AllPaged:
-		return "Paged already: " + strings.Join(inc.Pageable, ", ") + "."
+		return sentence(allPaged(inc))
 	case router.AlreadySilenced:
 		return "It is silenced already."
 	case router.NotSilenced:
 		return "It is not silenced."
 	}
 	return sentence(string(why))
+}
+
+// whoWasPaged tells those who can be paged and were called from those whose page could not be made.
+func whoWasPaged(inc *router.IncidentDetail) (paged, failed []string) {
+	for _, p := range inc.PagesTold() {
+		if p.State == router.PageFailed && !slices.Contains(failed, p.Notifier) {
+			failed = append(failed, p.Notifier)
+		}
+	}
+	paged = slices.DeleteFunc(slices.Clone(inc.Pageable), func(name string) bool { return slices.Contains(failed, name) })
+	return paged, failed
+}
+
+// allPaged says of an incident whose pagers were all called that they were, or could not be.
+func allPaged(inc *router.IncidentDetail) string {
+	var said []string
+	paged, failed := whoWasPaged(inc)
+	if len(paged) > 0 {
+		said = append(said, "paged already: "+strings.Join(paged, ", "))
+	}
+	if len(failed) > 0 {
+		said = append(said, "could not be paged: "+strings.Join(failed, ", ")+"; retry the delivery")
+	}
+	return strings.Join(said, "; ")
 }
 
 func (c *Console) actRoutes() (routes []pageRoute) {
@@ -169,7 +193,7 @@ func (c *Console) actForm(r *http.Request, act actPage, inc *router.IncidentDeta
 	form := confirmation{Title: act.Label + " " + inc.Name(), About: headline(inc), Button: act.Label, Grave: act.Grave,
 		Back: incidentPath(inc.Number)}
 	if why := inc.May(act.Event); why != router.MayHappen {
-		form.Cannot = refusalWords(&inc.Incident, why)
+		form.Cannot = refusalWords(inc, why)
 		return confirm(form)
 	}
 	form.What, form.Told = act.what(inc, c.actorName(r)), toldOf(inc)
@@ -190,7 +214,7 @@ func (c *Console) postAct(act actPage) view {
 				return page{}, err
 			}
 			if !waits {
-				back.Said = flash{Text: "Nothing was done. " + refusalWords(&inc.Incident, why), Bad: true}
+				back.Said = flash{Text: "Nothing was done. " + refusalWords(&inc, why), Bad: true}
 				return back, nil
 			}
 		}

@@ -121,12 +121,12 @@ func needed(inc *router.IncidentDetail, name string) (bool, error) {
 	case router.AlreadyAcknowledged, router.NotAcknowledged, router.NotResolved:
 		return false, nil
 	default:
-		return false, refuse(http.StatusConflict, "%s", whyNot(&inc.Incident, why))
+		return false, refuse(http.StatusConflict, "%s", whyNot(inc, why))
 	}
 }
 
 // whyNot says why an act cannot be.
-func whyNot(inc *router.Incident, why router.Refusal) string {
+func whyNot(inc *router.IncidentDetail, why router.Refusal) string {
 	switch why {
 	case router.AlreadyResolved:
 		return inc.Name() + " is resolved already"
@@ -135,7 +135,10 @@ func whyNot(inc *router.Incident, why router.Refusal) string {
 	case router.NobodyToPage:
 		return "nobody can be paged for " + inc.Name() + ": its rules name no notifier that pages"
 	case router.AllPaged:
-		return "all who can be paged for " + inc.Name() + " have been: " + strings.Join(inc.Pageable, ", ")
+		if paged, failed := whoWasPaged(inc); len(failed) == 0 {
+			return "all who can be paged for " + inc.Name() + " have been: " + strings.Join(paged, ", ")
+		}
+		return "nobody is left to page for " + inc.Name() + ": " + allPaged(inc)
 	}
 	return inc.Name() + ": " + string(why)
 }

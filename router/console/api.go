@@ -90,7 +90,7 @@ type Link struct {
 // Page is how an incident stands with a notifier that pages.
 type Page struct {
 	Notifier string `json:"notifier"`
-	// paged, waiting, acknowledged (which took it back), silenced or ended (by the service)
+	// paged, failed, waiting, acknowledged (which took it back), silenced or ended (by the service)
 	State string     `json:"state"`
 	At    *time.Time `json:"at"`    // when it was paged, or is due; null: it would have been at once
 	By    string     `json:"by"`    // who had it paged by hand, or ""

@@ -65,8 +65,11 @@ type problemLine struct {
 	Next          time.Time
 }
 
-// pageLine is how it stands with somebody who pages.
-type pageLine struct{ Text, URL, Class string }
+// pageLine is how it stands with somebody who pages. Delivery is what to try again, 0 for nothing.
+type pageLine struct {
+	Text, URL, Class string
+	Delivery         int64
+}
 
 // rung is a level of the ladder.
 type rung struct {
@@ -188,10 +191,11 @@ func newDetail(inc *router.IncidentDetail) incidentDetail {
 		d.Impact, d.Help = "", ""
 	}
 	d.Links = linksOf(inc, &signal)
-	for _, p := range inc.Pages(inc.Alerts) {
-		class := map[router.PageState]string{router.PageMade: "bad", router.PageWaiting: "warning"}[p.State]
+	for _, p := range inc.PagesTold() {
+		class := map[router.PageState]string{router.PageMade: "bad", router.PageFailed: "bad",
+			router.PageWaiting: "warning"}[p.State]
 		d.Pages = append(d.Pages, pageLine{p.Words(func(at time.Time) string { return at.UTC().Format("15:04 UTC") }),
-			webURL(p.Link.URL), class})
+			webURL(p.Link.URL), class, p.Delivery})
 	}
 	for i := range inc.Alerts {
 		d.Ladder = append(d.Ladder, newRung(&inc.Alerts[i]))
@@ -242,7 +246,7 @@ func actButtons(inc *router.IncidentDetail, may bool) (buttons []actButton) {
 	for _, act := range actPages {
 		b := actButton{Path: act.path(inc), Label: act.Label, Main: act.Event == router.Acknowledge}
 		if why := inc.May(act.Event); why != router.MayHappen {
-			b.Why = refusalWords(&inc.Incident, why)
+			b.Why = refusalWords(inc, why)
 		} else if !may {
 			b.Why = "You may look, not act."
 		}

@@ -29,7 +29,7 @@ func newIncident(i *router.IncidentDetail) Incident {
 		ResolvedAt: moment(i.ResolvedAt), ResolvedBy: i.ResolvedBy, Owner: i.Owner,
 		Links:    each(i.Links, func(l *router.Link) Link { return Link{l.Notifier, l.ID, l.Number, l.URL} }),
 		Silenced: newSilenced(&i.Silence), Flaps: i.Flaps, Pageable: append([]string{}, i.Pageable...),
-		Pages:  each(i.Pages(i.Alerts), newPage),
+		Pages:  each(i.PagesTold(), newPage),
 		Alerts: each(i.Alerts, newAlert), Deliveries: each(i.Deliveries, newDelivery), Timeline: each(i.Timeline, newEntry),
 	}
 }

@@ -1,0 +1,55 @@
+package console
+
+import (
+	"strings"
+	"testing"
+
+	"flowbridge/router"
+)
+
+func TestAPageThatWasRefusedIsNotSaidToBeMade(t *testing.T) {
+	const retry, why = `href="/deliveries/8/retry?back=incident">retry…</a></li></ul>`, "PagerDuty refused: bad key"
+	for _, tt := range []struct {
+		name     string
+		delivery router.Delivery
+		failed   bool
+	}{
+		{"it is parked", router.Delivery{State: router.DeliveryParked, LastError: why}, true},
+		{"it fails, and waits", router.Delivery{State: router.DeliveryWaiting, Attempts: 3, LastError: why}, true},
+		{"it waits for its first attempt", router.Delivery{State: router.DeliveryWaiting}, false},
+		{"it was told, and its update fails", router.Delivery{State: router.DeliveryParked, Attempts: 1, LastError: why,
+			Receipt: router.Receipt{Told: 1, Open: true}}, false},
+		{"it was told", router.Delivery{State: router.DeliveryDelivered, Receipt: router.Receipt{Told: 1, Open: true}},
+			false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := filledStore()
+			inc := &s.incidents[0]
+			inc.Links, inc.Pageable, inc.Watch = nil, inc.Pageable[:1], inc.Watch[:2]
+			tt.delivery.ID, tt.delivery.Notifier, tt.delivery.Kind = 8, "payments-oncall", router.KindPagerDuty
+			inc.Deliveries[1] = tt.delivery
+			c, _ := newConsole(t, signInConfig(), s)
+			b := newBrowser(t, c)
+			b.signIn("Ada", adminToken)
+			_, page := b.do("GET", "/incidents/42", nil)
+			_, form := b.do("GET", "/incidents/42/page", nil)
+			_, api := b.do("GET", "/api/v1/incidents/42", nil)
+			_, list, _ := strings.Cut(page, `<ul class="pages">`)
+			for what, wrong := range map[string]bool{
+				"the page says that it was paged": strings.Contains(list, "Paged payments-oncall") == tt.failed,
+				"the page says why it was not": strings.Contains(list, "payments-oncall could not be paged: "+why) !=
+					tt.failed,
+				"the page leads to the retry":   strings.Contains(strings.ReplaceAll(list, "\n", ""), retry) != tt.failed,
+				"the button says paged already": strings.Contains(page, "Paged already") == tt.failed,
+				"the form says paged already":   strings.Contains(form, "Paged already") == tt.failed,
+				"the form says why not":         strings.Contains(form, "Could not be paged: payments-oncall") != tt.failed,
+				"the API says paged":            strings.Contains(api, `"state":"paged"`) == tt.failed,
+				"the API says failed":           strings.Contains(api, `"state":"failed"`) != tt.failed,
+			} {
+				if wrong {
+					t.Errorf("%s: the other way round\n%s\n%s\n%s", what, list, form, api)
+				}
+			}
+		})
+	}
+}
