@@ -1,6 +1,6 @@
 'use strict';
 (() => {
-  const $ = (sel, of) => (of || document).querySelector(sel), $$ = (sel, of) => [...(of || document).querySelectorAll(sel)];
+  const $ = (sel, of = document) => of.querySelector(sel), $$ = (sel, of = document) => [...of.querySelectorAll(sel)];
   const kept = (name, value) => {
     try { return value === undefined ? localStorage.getItem(name) : localStorage.setItem(name, value); } catch { return null; }
   };
@@ -18,38 +18,37 @@
   const times = of => $$('time', of).forEach(t => {
     const at = new Date(t.dateTime);
     if (isNaN(at)) return;
-    if (t.className === 'ago') { t.textContent = age(Date.now() + skew - at); return; }
-    if (t.title) return;
-    t.title = t.textContent;
-    t.textContent = clock.format(at);
+    if (t.className === 'ago') t.textContent = age(Date.now() + skew - at);
+    else if (!t.title) { t.title = t.textContent; t.textContent = clock.format(at); }
   });
   setInterval(() => times($('main')), 15000);
 
   const say = text => {
-    const p = document.createElement('p');
-    p.className = 'flash';
+    $('#live').innerHTML = '<p class="flash"></p>';
+    const p = $('#live p');
     p.textContent = text;
-    $('#live').replaceChildren(p);
     return p;
   };
 
   // updates: 304 while nothing changed
   let etag = document.body.dataset.etag, paused = false, lost = false, active = Date.now(), timer, next;
-  const busy = () => $('main :checked[name=n]') || $('main form :focus:not(button)');
+  const busy = () => $('main :checked[name=n], main form :focus:not(button)');
   const keys = main => $$('[data-key]', main).map(r => r.dataset.key);
   const swap = from => {
-    const open = $$('main details[open][id]').map(d => d.id), main = $('main'), focus = document.activeElement?.id;
-    main.replaceChildren(...document.adoptNode(from).childNodes);
-    open.forEach(id => { const d = document.getElementById(id); if (d) d.open = true; });
-    if (focus && main.contains(document.getElementById(focus))) document.getElementById(focus).focus({preventScroll: true});
+    const open = $$('main details[open][id]').map(d => d.id), ticked = $$('main :checked[name=n]').map(t => t.value);
+    const main = $('main'), focus = document.activeElement?.id;
+    main.innerHTML = from.innerHTML;
+    $$('details', main).forEach(d => { d.open ||= open.includes(d.id); });
+    $$('[name=n]', main).forEach(t => { t.checked = ticked.includes(t.value); });
+    $('main [id="' + focus + '"]')?.focus({preventScroll: true});
     next = null;
     ready(main);
   };
   const take = page => {
     const from = $('main', page), were = keys($('main')), are = keys(from), fresh = are.filter(k => !were.includes(k));
-    for (const sel of ['.trouble', '.updated']) {
+    for (const sel of ['.trouble', '.updated', '.counts']) {
       const old = $(sel), now = $(sel, page);
-      if (old && now) old.replaceWith(now);
+      if (old && now) old.innerHTML = now.innerHTML;
       else if (old) old.remove();
       else if (now) $('#live').before(now);
     }
@@ -58,13 +57,12 @@
     for (const row of $$('main [data-key]')) { // none moves under a thumb
       const now = $('[data-key="' + CSS.escape(row.dataset.key) + '"]', from);
       if (!now) row.classList.add('gone');
-      else if (!row.contains(document.activeElement) && !$(':checked', row)) { row.className = now.className; row.replaceChildren(...document.importNode(now, true).childNodes); times(row); }
+      else if (!row.contains(document.activeElement) && !$(':checked', row)) { row.className = now.className; row.innerHTML = now.innerHTML; times(row); }
     }
     if (String(were) !== String(are)) {
-      const p = say(fresh.length ? fresh.length + ' new ' : 'The list has changed '), b = document.createElement('button');
-      b.textContent = 'Show';
-      b.onclick = () => { swap(next); p.remove(); };
-      p.append(b);
+      const p = say(fresh.length ? fresh.length + ' new ' : 'The list has changed ');
+      p.innerHTML += '<button>Show</button>';
+      $('button', p).onclick = () => { swap(next); p.remove(); };
     }
     next = from;
   };
@@ -73,23 +71,26 @@
     if (!etag || paused || document.hidden) return;
     try {
       const got = await fetch(location.href, {headers: {'If-None-Match': etag, Accept: 'text/html'}, cache: 'no-store'});
-      if (got.redirected) { location.reload(); return; }
+      if (got.redirected) return location.reload();
+      if (got.status !== 304 && got.status !== 200) throw 0;
+      if (lost) say('The bridge answers again.');
+      lost = false;
       if (got.status === 200) {
         const page = new DOMParser().parseFromString(await got.text(), 'text/html');
         etag = got.headers.get('ETag');
         take(page);
       }
-      if (lost) say('The bridge answers again.');
-      lost = false;
     } catch {
       if (!lost) say('The bridge does not answer: this page may be out of date.');
       lost = true;
+      etag = '-';
     }
     timer = setTimeout(poll, Date.now() - active > 600000 ? 30000 : 5000);
   };
   for (const e of ['pointerdown', 'keydown', 'scroll']) addEventListener(e, () => {
-    if (Date.now() - active > 600000) { active = Date.now(); poll(); }
+    const was = active;
     active = Date.now();
+    if (active - was > 600000) poll();
   }, {passive: true});
   document.addEventListener('visibilitychange', poll);
 
@@ -98,15 +99,16 @@
   let keysOn = kept('keys') !== 'off';
   if (etag) pause.onclick = () => { paused = !paused; toggle(pause, paused, 'Updates paused', 'Pause updates'); poll(); };
   else pause.remove();
-  toggle(keyed, keysOn, 'Keys on', 'Keys off');
-  keyed.onclick = () => { keysOn = !keysOn; kept('keys', keysOn ? 'on' : 'off'); toggle(keyed, keysOn, 'Keys on', 'Keys off'); };
+  const showKeys = () => toggle(keyed, keysOn, 'Keys on', 'Keys off');
+  showKeys();
+  keyed.onclick = () => { keysOn = !keysOn; kept('keys', keysOn ? 'on' : 'off'); showKeys(); };
   $('.tools').hidden = false;
 
   addEventListener('keydown', e => {
     if (!keysOn || e.ctrlKey || e.metaKey || e.altKey || e.target.closest('input,select,textarea,dialog')) return;
     const rows = $$('main [data-key] a.row'), at = rows.indexOf(document.activeElement);
     const act = {
-      '/': () => ($('main details.filter') || {}).open = true && $('main [type=search]')?.focus(),
+      '/': () => { const d = $('main details.filter'); if (d) d.open = true; $('main [type=search]')?.focus(); },
       j: () => rows[Math.min(at + 1, rows.length - 1)]?.focus(),
       k: () => rows[Math.max(at - 1, 0)]?.focus(),
       a: () => at >= 0 ? location.assign(rows[at].href + '/acknowledge') : $('main a[data-key-a]')?.click(),

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	databases "flowbridge/router/store/storetest"
+)
+
+// TestALivePageKeepsWhatAPersonTickedAndSaysWhenItIsStale holds what a page that stands open does with news: ticks
+// stay, counts are right, and an answer from before the bridge that is no page is said, as silence of the bridge is.
+func TestALivePageKeepsWhatAPersonTickedAndSaysWhenItIsStale(t *testing.T) {
+	t.Parallel()
+	bridge := start(t, newServices(t, "#ops"), writeRules(t, browserRules), databases.File(t))
+	var status atomic.Int64
+	behind := httputil.NewSingleHostReverseProxy(must1(url.Parse(bridge.Admin)))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n := status.Load(); n > 0 {
+			http.Error(w, "upstream is not there", int(n))
+			return
+		}
+		behind.ServeHTTP(w, r)
+	}))
+	defer proxy.Close()
+	open := func(flow string) {
+		t.Helper()
+		bridge.post(t, pairPost(lately, flow, "ACTIVATED", 10), http.StatusOK)
+	}
+	const counted, announced = `document.querySelector('.counts').textContent`, `document.querySelector('#live').textContent`
+	const ticked = `[...document.querySelectorAll('main :checked[name=n]')].map(t => t.value).join()`
+	const stale = announced + `.includes('may be out of date')`
+
+	b := startChromium(t).tab(t)
+	open(checkoutFlow)
+	b.open(proxy.URL + "/")
+	b.until(counted + `.includes('1 Open')`)
+	b.do(chromedp.KeyEvent("/"))
+	b.until(`document.activeElement.type === 'search' && document.querySelector('#filter').open`)
+	b.do(chromedp.Evaluate[chromedp.Void](`document.activeElement.blur()`))
+	b.do(chromedp.Click(chromedp.CSS("main [name=n]")))
+	open("77")
+	b.until(announced + `.startsWith('1 new')`)
+	b.until(counted + `.includes('2 Open')`)
+	b.do(chromedp.Click(chromedp.CSS("#live button")))
+	b.until(`document.querySelectorAll('main [data-key]').length === 2`)
+	if got := evaluate[string](b, ticked); got != "1" {
+		t.Errorf("ticked after Show: %q", got)
+	}
+	if got := evaluate[bool](b, `document.querySelector('#filter').open`); !got {
+		t.Error("what was unfolded is folded after Show")
+	}
+
+	open("78")
+	b.until(announced + `.startsWith('1 new')`)
+	for _, n := range []int64{http.StatusBadGateway, http.StatusServiceUnavailable} {
+		status.Store(n)
+		b.until(stale)
+		status.Store(0)
+		b.until(announced + `.startsWith('1 new')`) // what was announced before is announced again
+	}
+	b.do(chromedp.Click(chromedp.CSS("#live button")))
+	b.until(`document.querySelectorAll('main [data-key]').length === 3`)
+	status.Store(http.StatusBadGateway)
+	b.until(stale)
+	status.Store(0)
+	b.until(announced + `.includes('answers again')`)
+}
