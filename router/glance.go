@@ -26,6 +26,8 @@ type SeenFlow struct {
 	Active int64     // alerts that are active
 	Last   time.Time // when one became active last, or the newest notice was
 	Status Level     // THROTTLED or BLOCKED while it is that; else ""
+	// Severity is that of the worst alert that is active; SeverityUnset where none is.
+	Severity Severity
 }
 
 // StatusLevels returns the statuses of a flow that are trouble, the mildest first: THROTTLED, BLOCKED.

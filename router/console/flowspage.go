@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ type flowRow struct {
 	Account         string
 	AccountPath     string
 	Status          string // THROTTLED or BLOCKED, or ""
+	Severity        string // of the worst level that is active, or ""
 	Active          int64  // levels that are active
 	Last            time.Time
 	Unnamed, IsFlow bool
@@ -50,8 +52,11 @@ type flowRow struct {
 // flowList is what the page of flows shows.
 type flowList struct {
 	Rows     []flowRow
-	Accounts []flowRow
-	YAML     string // to paste for what the rules do not name
+	Accounts []flowRow // of these rows
+	YAML     string    // to paste for what the rules do not name
+	More     int       // rows that follow
+	Next     string    // path of these, or ""
+	After    int       // rows that come before
 }
 
 func flowPath(id router.FlowID) string {
@@ -69,7 +74,8 @@ func (c *Console) accountNamed(id string) bool { return slices.Contains(c.cfg.Ac
 func (c *Console) newFlowRow(f *router.SeenFlow) flowRow {
 	row := flowRow{ID: router.OnlyFlow(f.Flow), Account: c.called(c.cfg.AccountName(f.WABA), f.WABA),
 		AccountPath: "/accounts/" + url.PathEscape(f.WABA),
-		Path:        flowPath(f.FlowID), Status: string(f.Status), Active: f.Active, Last: f.Last}
+		Path:        flowPath(f.FlowID), Status: string(f.Status), Severity: f.Severity.String(),
+		Active: f.Active, Last: f.Last}
 	if row.IsFlow = row.ID != ""; row.IsFlow {
 		row.Name, row.Unnamed = cmp.Or(c.cfg.FlowName(row.ID), row.ID), !c.flowNamed(row.ID)
 		return row
@@ -117,11 +123,21 @@ func (c *Console) flowsPage(r *http.Request, _ httprouter.Params) (page, error) 
 	if err != nil {
 		return page{}, err
 	}
-	list := flowList{Rows: each(found[:min(len(found), mostFlows)], c.newFlowRow), YAML: c.pasteFlows(found)}
+	list := flowList{}
+	if after := r.URL.Query().Get("after"); after != "" {
+		if list.After, err = strconv.Atoi(after); err != nil || list.After < 0 {
+			return page{}, refuse(http.StatusBadRequest, "after is how many flows come before, not %q", bounded(after, maxActor))
+		}
+	}
+	found = found[min(list.After, len(found)):]
+	if list.More = len(found) - mostFlows; list.More > 0 {
+		list.Next, found = fmt.Sprintf("/flows?after=%d", list.After+mostFlows), found[:mostFlows]
+	}
+	list.Rows, list.YAML = each(found, c.newFlowRow), c.pasteFlows(found)
 	for i := range found {
 		row := flowRow{Path: "/accounts/" + url.PathEscape(found[i].WABA), Name: c.called(c.cfg.AccountName(found[i].WABA),
 			found[i].WABA), Unnamed: !c.accountNamed(found[i].WABA)}
-		if !slices.Contains(list.Accounts, row) && len(list.Accounts) < rowsOfPage {
+		if !slices.Contains(list.Accounts, row) {
 			list.Accounts = append(list.Accounts, row)
 		}
 	}
@@ -131,13 +147,21 @@ func (c *Console) flowsPage(r *http.Request, _ httprouter.Params) (page, error) 
 // pasteFlows writes what to paste into the rules for flows and accounts that they do not name.
 func (c *Console) pasteFlows(found []router.SeenFlow) string {
 	flows, accounts := map[string]string{}, map[string]string{}
+	more := map[string]bool{}
+	add := func(names map[string]string, id, name string) {
+		if _, known := names[id]; known || len(names) < mostFlows {
+			names[id] = name
+		} else {
+			more[id] = true
+		}
+	}
 	for i := range found {
 		f := &found[i]
-		if id := router.OnlyFlow(f.Flow); id != "" && !c.flowNamed(id) && len(flows) < rowsOfPage {
-			flows[id] = c.cfg.FlowName(id)
+		if id := router.OnlyFlow(f.Flow); id != "" && !c.flowNamed(id) {
+			add(flows, id, c.cfg.FlowName(id))
 		}
-		if f.WABA != "" && !c.accountNamed(f.WABA) && len(accounts) < rowsOfPage {
-			accounts[f.WABA] = c.cfg.AccountName(f.WABA)
+		if f.WABA != "" && !c.accountNamed(f.WABA) {
+			add(accounts, f.WABA, c.cfg.AccountName(f.WABA))
 		}
 	}
 	var out strings.Builder
@@ -152,6 +176,9 @@ func (c *Console) pasteFlows(found []router.SeenFlow) string {
 	}
 	write("flows", "NAME", flows)
 	write("accounts", "NAME", accounts)
+	if len(more) > 0 {
+		fmt.Fprintf(&out, "# and %d more, which are shown here once these have names\n", len(more))
+	}
 	return out.String()
 }
 
@@ -172,6 +199,7 @@ type flowDetail struct {
 	WABA           string
 	IsAccount      bool
 	Other          []flowRow // of an account its flows; of a flow that several accounts have, it in the others
+	More           int       // of an account: flows that there is no room for
 	Open, Past     []incidentRow
 	Signals        []sparkline
 	Bars           template.HTML
@@ -308,6 +336,7 @@ func (c *Console) accountOf(r *http.Request, id router.FlowID, d *flowDetail) er
 		return err
 	}
 	d.Other = each(found[:min(len(found), mostOfAccount)], c.newFlowRow)
+	d.More = len(found) - len(d.Other)
 	d.Name, d.ID, d.Unnamed = cmp.Or(c.cfg.AccountName(id.WABA), "Account "+id.WABA), id.WABA, !c.accountNamed(id.WABA)
 	d.EventsPath = "/events" + queryOf(url.Values{"waba": {id.WABA}})
 	d.YAML = c.pasteFlows(append(found, router.SeenFlow{FlowID: id}))

@@ -55,7 +55,7 @@ func glanceStore() *memStore {
 	s.paid = map[string]time.Time{"posts": noon.Add(2500 * time.Millisecond)}
 	s.seen = []router.SeenFlow{
 		{FlowID: router.FlowID{WABA: "w1", Flow: "2"}, Active: 1, Last: at(-30), Status: router.Blocked},
-		{FlowID: router.FlowID{WABA: "w1", Flow: "1987937931743377"}, Active: 1, Last: at(5)},
+		{FlowID: router.FlowID{WABA: "w1", Flow: "1987937931743377"}, Active: 1, Last: at(5), Severity: router.Error},
 		{FlowID: router.FlowID{WABA: "w1", Flow: "phone:15550100"}, Last: at(-500)},
 		{FlowID: router.FlowID{WABA: evil, Flow: evil}, Last: at(-900)},
 	}

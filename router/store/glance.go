@@ -82,8 +82,8 @@ func (s *Store) AttemptMarks(ctx context.Context, notifier string, since time.Ti
 	return found, nil
 }
 
-// SeenFlows returns the subjects that there are alerts of, of one account or of all for "": the blocked and throttled
-// first, then those with most that is wrong, then those that last had something.
+// SeenFlows returns the subjects that there are alerts of, of one account or of all for "": by the worst severity that
+// is active, the blocked and throttled first, then those with most levels, then those that last had something.
 func (s *Store) SeenFlows(ctx context.Context, waba string) ([]router.SeenFlow, error) {
 	c := &conditions{}
 	c.add("waba <> ''")
@@ -95,12 +95,13 @@ func (s *Store) SeenFlows(ctx context.Context, waba string) ([]router.SeenFlow, 
 		worst, args = fmt.Sprintf("CASE WHEN level = ? THEN %d ELSE %s END", i+1, worst), append([]any{string(word)}, args...)
 	}
 	found, err := all(ctx, s.read,
-		`SELECT waba, flow, CAST(sum(active) AS BIGINT), max(raised_at), max(CASE WHEN active > 0 THEN `+worst+` ELSE 0 END)
-		FROM alerts WHERE `+c.where()+` GROUP BY waba, flow ORDER BY 5 DESC, 3 DESC, 4 DESC, waba, flow LIMIT ?`,
+		`SELECT waba, flow, CAST(sum(active) AS BIGINT), max(raised_at), max(CASE WHEN active > 0 THEN `+worst+` ELSE 0 END),
+			max(CASE WHEN active > 0 THEN severity ELSE 0 END)
+		FROM alerts WHERE `+c.where()+` GROUP BY waba, flow ORDER BY 6 DESC, 5 DESC, 3 DESC, 4 DESC, waba, flow LIMIT ?`,
 		append(append(args, c.args...), maxSeenFlows),
 		func(row scanner) (f router.SeenFlow, err error) {
 			var last, status int64
-			err = row.Scan(&f.WABA, &f.Flow, &f.Active, &last, &status)
+			err = row.Scan(&f.WABA, &f.Flow, &f.Active, &last, &status, &f.Severity)
 			if f.Last = fromMicros(last); status > 0 {
 				f.Status = words[status-1]
 			}

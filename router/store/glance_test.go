@@ -96,6 +96,11 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 			return router.FlowAlert{FlowID: router.FlowID{WABA: waba, Flow: flow},
 				Alert: router.Alert{Event: event, Level: level, Active: active, Raised: raised, Since: raised, Incident: 1}}
 		}
+		severe := func(waba, flow string, level router.Level, severity router.Severity) router.FlowAlert {
+			a := alert(waba, flow, "E", level, true, noon)
+			a.Severity = severity
+			return a
+		}
 		read := func(flow, event string, at time.Time, value float64) router.AlertReading {
 			return router.AlertReading{FlowID: router.FlowID{WABA: "w", Flow: flow}, Event: event, Level: "5", Slot: at, At: at,
 				Reading: router.Reading{Value: &value}}
@@ -106,6 +111,8 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 				alert("w", "bad", "S", words[1], true, noon),
 				alert("w", "bad", "E", "5", true, noon), alert("v", "slow", "S", words[0], true, noon),
 				alert("v", "slow", "S", words[1], false, noon),
+				severe("x", "many", "5", router.Warning), severe("x", "many", "10", router.Error),
+				severe("x", "worst", "50", router.Critical),
 			},
 			Readings: []router.AlertReading{read("bad", "E", noon.Add(time.Minute), 2), read("bad", "A", noon, 1),
 				read("bad", "E", noon.Add(-time.Hour), 9), read("other", "E", noon, 7)},
@@ -113,13 +120,14 @@ func glanceSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 				{Event: 3, WABA: "v", Flow: "12"},
 				{Event: 4, WABA: "v", Name: `"flow":"12"`}},
 		}))
-		for waba, want := range map[string]string{"": "[bad 3 BLOCKED slow 1 THROTTLED calm 0 ]",
-			"w": "[bad 3 BLOCKED calm 0 ]", "none": "[]"} {
+		for waba, want := range map[string]string{
+			"":  "[worst 1  critical many 2  error bad 3 BLOCKED  slow 1 THROTTLED  calm 0  ]",
+			"w": "[bad 3 BLOCKED  calm 0  ]", "none": "[]"} {
 			found, err := s.SeenFlows(ctx, waba)
 			check(t, err)
 			got := []string{}
 			for _, f := range found {
-				got = append(got, fmt.Sprint(f.Flow, " ", f.Active, " ", f.Status))
+				got = append(got, fmt.Sprint(f.Flow, " ", f.Active, " ", f.Status, " ", f.Severity))
 			}
 			if fmt.Sprint(got) != want {
 				t.Errorf("flows of %q: %v, want %s", waba, got, want)
