@@ -23,8 +23,10 @@ type IncidentFilter struct {
 	Rule       string // that matched the event that opened it
 	From, To   time.Time
 	Silenced   *bool
-	Trouble    *bool  // not everybody was told: see IncidentRow.Trouble
-	Query      string // INC-42, 42, or words of its title, names and facts, whatever their case
+	Trouble    *bool // not everybody was told: see IncidentRow.Trouble
+	// Query are words, each of which must fit, whatever its case: INC-42, 42, an id, or part of its title, its headline, a
+	// name, a label, a fact or the rule.
+	Query string
 	// Worst orders them by state (open first), trouble first, severity and age (newest first); resolved ones by trouble
 	// and age alone. Default: newest first.
 	Worst  bool
@@ -165,6 +167,15 @@ func SignalsLike(text string) (keys []string) {
 		}
 	}
 	return keys
+}
+
+// QueryWords returns the words that people look for, without what ends a part of a sentence.
+func QueryWords(query string) []string {
+	words := strings.Fields(query)
+	for i, word := range words {
+		words[i] = cmp.Or(strings.TrimRight(word, ":,;"), word)
+	}
+	return words
 }
 
 // ParseIncidentName reads a number as people write it: 42, INC-42 or #42. named says that it can be nothing but that.

@@ -353,7 +353,7 @@ func incidentColumns(i *router.Incident, d *incidentDetails) columns {
 		{"reopened", derived(func() any { return toInt(i.Reopened != router.Page{}) })},
 		{"silenced", derived(func() any { return toInt(d.Silence != nil) })},
 		{"labels", derived(func() any { return d.labels() })},
-		{"words", derived(func() any { return d.words() })},
+		{"words", derived(func() any { return d.words(i.Event, i.Rule) })},
 		{"rules", textAt(&i.RulesVersion).writtenOnce()},
 	}
 }

@@ -99,7 +99,8 @@ func (f *forgetting) tables() []held {
 		{&n.Events, "events", "seq", []string{"outcome", "body"}, ", reduced = CASE WHEN reduced = 0 THEN 1 ELSE reduced END",
 			f.event},
 		{&n.Notices, "notices", "event", []string{"body"}, "", f.notice},
-		{&n.Incidents, "incidents", "number", []string{"acknowledged_by", "resolved_by", "words", "details"}, "", f.incident},
+		{&n.Incidents, "incidents", "number",
+			[]string{"acknowledged_by", "resolved_by", "event", "rule", "words", "details"}, "", f.incident},
 		{&n.Deliveries, "deliveries", "id", []string{"last_error"}, "", f.text},
 		{&n.Postponed, "postponed", "id", []string{"body"}, "", f.postponed},
 		{&n.Audit, "audit", "id", []string{"who", "what"}, "", f.text},
@@ -256,7 +257,7 @@ func (f *forgetting) notice(event int64, columns []string) []string {
 
 func (f *forgetting) incident(number int64, columns []string) []string {
 	var d incidentDetails
-	if json.Unmarshal([]byte(columns[3]), &d) != nil {
+	if json.Unmarshal([]byte(columns[5]), &d) != nil {
 		return nil
 	}
 	inc := router.Incident{AcknowledgedBy: columns[0], ResolvedBy: columns[1], Owner: d.Owner, ByItself: d.ByItself,
@@ -272,7 +273,8 @@ func (f *forgetting) incident(number int64, columns []string) []string {
 	if d.Silence != nil {
 		d.Silence = &inc.Silence
 	}
-	return encoded(d, inc.AcknowledgedBy, inc.ResolvedBy, d.words())
+	event, rule := columns[2], columns[3]
+	return encoded(d, inc.AcknowledgedBy, inc.ResolvedBy, event, rule, d.words(event, rule))
 }
 
 // text blanks columns of plain text that name the person.

@@ -354,23 +354,22 @@ func (s *Store) ofSubject(c *conditions, f *router.IncidentFilter) {
 	}
 }
 
-// asked adds what a person looks for.
+// asked adds what a person looks for: each word must fit.
 func (s *Store) asked(c *conditions, query string) {
-	if query == "" {
-		return
+	for _, word := range router.QueryWords(query) {
+		n, named := router.ParseIncidentName(word)
+		if named {
+			c.add("number = ?", n)
+			continue
+		}
+		one := conditions{}
+		one.add("number = ?", n)
+		one.add(s.d.position+"(words, ?) > 0", strings.ToLower(word))
+		one.add("flow = ?", word)
+		one.add("waba = ?", word)
+		anyOf(&one, "event", append(router.SignalsNamed(strings.ToUpper(word)), router.SignalsLike(word)...))
+		c.add("("+strings.Join(one.parts, " OR ")+")", one.args...)
 	}
-	n, named := router.ParseIncidentName(query)
-	if named {
-		c.add("number = ?", n)
-		return
-	}
-	one := conditions{}
-	one.add("number = ?", n)
-	one.add(s.d.position+"(words, ?) > 0", strings.ToLower(query))
-	one.add("flow = ?", query)
-	one.add("waba = ?", query)
-	anyOf(&one, "event", append(router.SignalsNamed(strings.ToUpper(query)), router.SignalsLike(query)...))
-	c.add("("+strings.Join(one.parts, " OR ")+")", one.args...)
 }
 
 // labels are the lines that a filter by labels looks for.
@@ -387,9 +386,16 @@ func labelLine(name, value string) string { return "\n" + oneLine.Replace(name+"
 // oneLine keeps a value from looking like another label.
 var oneLine = strings.NewReplacer("\\", "\\\\", "\n", "\\n")
 
-// words is what people look for an incident by, in lower case.
-func (d *incidentDetails) words() string {
-	words := []string{d.Title, d.FlowName, d.AccountName, d.NumberName, d.Subject.Name, d.Subject.ID, d.Change}
+// words is what people look for an incident by, in lower case: its names, those of its rule and its labels, and the
+// levels that it reached, as its headline has them.
+func (d *incidentDetails) words(event, rule string) string {
+	words := []string{d.Title, d.FlowName, d.AccountName, d.NumberName, d.Subject.Name, d.Subject.ID, d.Change, rule}
+	for _, name := range slices.Sorted(maps.Keys(d.Labels)) {
+		words = append(words, d.Labels[name])
+	}
+	for _, level := range d.Path {
+		words = append(words, router.Sentence(event, level))
+	}
 	for _, fact := range d.Facts {
 		words = append(words, fact.Text)
 	}
@@ -404,19 +410,20 @@ const listsVersion = 20
 func (d *dialect) fillLists(ctx context.Context, tx *sql.Tx) error {
 	const page = 500
 	type row struct {
-		number  int64
-		details []byte
+		number      int64
+		event, rule string
+		details     []byte
 	}
 	read := func(after int64) (found []row, err error) {
 		rows, err := tx.QueryContext(ctx,
-			d.rebind(`SELECT number, details FROM incidents WHERE number > ? ORDER BY number LIMIT ?`), after, page)
+			d.rebind(`SELECT number, event, rule, details FROM incidents WHERE number > ? ORDER BY number LIMIT ?`), after, page)
 		if err != nil {
 			return nil, err
 		}
 		defer rows.Close()
 		for rows.Next() {
 			var r row
-			if err := rows.Scan(&r.number, &r.details); err != nil {
+			if err := rows.Scan(&r.number, &r.event, &r.rule, &r.details); err != nil {
 				return nil, err
 			}
 			found = append(found, r)
@@ -434,7 +441,8 @@ func (d *dialect) fillLists(ctx context.Context, tx *sql.Tx) error {
 			if json.Unmarshal(r.details, &details) != nil {
 				continue // it cannot be shown either
 			}
-			args := d.clean([]any{toInt(details.Silence != nil), details.labels(), details.words(), r.number})
+			args := d.clean([]any{toInt(details.Silence != nil), details.labels(),
+				details.words(r.event, r.rule), r.number})
 			if _, err := tx.ExecContext(ctx,
 				d.rebind(`UPDATE incidents SET silenced = ?, labels = ?, words = ? WHERE number = ?`), args...); err != nil {
 				return err

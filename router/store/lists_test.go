@@ -50,6 +50,7 @@ func listed(t *testing.T, s *store.Store) {
 	incidents[1].FlowInfo = router.FlowInfo{FlowName: "Refunds", Labels: map[string]string{"team": "payments",
 		"region": "eu"}}
 	incidents[2].Rule = "slow"
+	incidents[3].Path = []router.Level{"10", "50"}
 	incidents[4].Subject = router.Subject{Kind: router.SubjectPhone, ID: "15550100", Name: "+1 555 0100"}
 	incidents[4].Silence = router.Silence{ID: "s1", Since: noon}
 	incidents[5].WABA, incidents[5].Subject = "w2", router.Subject{Kind: router.SubjectAccount}
@@ -148,11 +149,17 @@ func listsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		{"a flow's id", router.IncidentFilter{Query: "102"}, []int64{2}},
 		{"a flow's name, in other letters", router.IncidentFilter{Query: "cHECK"}, []int64{4, 3, 1}},
 		{"a title in letters of another alphabet", router.IncidentFilter{Query: "übel 50%"}, []int64{8}},
-		{"what LIKE would take for anything", router.IncidentFilter{Query: "%"}, []int64{8}},
+		{"what LIKE would take for anything", router.IncidentFilter{Query: "%"}, []int64{8, 4}},
 		{"a subject's name", router.IncidentFilter{Query: "555 01"}, []int64{5}},
 		{"a fact", router.IncidentFilter{Query: "spam"}, []int64{6}},
 		{"words of a signal", router.IncidentFilter{Query: "endpoint error"}, []int64{4, 2, 1}},
 		{"an event", router.IncidentFilter{Query: "account_update"}, []int64{6}},
+		{"words of a name and of a signal", router.IncidentFilter{Query: "endpoint check"}, []int64{4, 3, 1}},
+		{"words of which one does not fit", router.IncidentFilter{Query: "endpoint check nowhere"}, nil},
+		{"a name and a word", router.IncidentFilter{Query: "INC-4 check"}, []int64{4}},
+		{"a name and a word of another", router.IncidentFilter{Query: "INC-4 refunds"}, nil},
+		{"a team and a rule, in other letters", router.IncidentFilter{Query: "PAYmen slow"}, []int64{3}},
+		{"a headline", router.IncidentFilter{Query: "Checkout: Endpoint error rate over 50 %"}, []int64{4}},
 		{"a quote", router.IncidentFilter{Query: `'"; --`}, nil},
 		{"what no database stores", router.IncidentFilter{Query: "\x00\xff"}, nil},
 		{"before", router.IncidentFilter{Before: 4, Limit: 2}, []int64{3, 2}},

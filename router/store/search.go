@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"flowbridge/router"
@@ -40,7 +41,10 @@ func (s *Store) SearchIncidents(ctx context.Context,
 
 // scansIncidents says whether a filter may have to go through all incidents to find a few.
 func scansIncidents(f *router.IncidentFilter) bool {
-	_, named := router.ParseIncidentName(f.Query)
+	named := slices.ContainsFunc(router.QueryWords(f.Query), func(word string) bool {
+		_, named := router.ParseIncidentName(word)
+		return named
+	})
 	over := !f.Active && f.State != router.IncidentOpen && f.State != router.IncidentAcknowledged
 	told := f.Trouble == nil || !*f.Trouble
 	// What is narrowed to a time goes through that alone, and of a flow there are few.
