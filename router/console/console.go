@@ -32,7 +32,7 @@ type Store interface {
 	// has not looked through. A page may be short, or empty, and not the last.
 	SearchIncidents(ctx context.Context, f router.IncidentFilter) ([]router.IncidentRow, router.SearchRest, error)
 	// Counts returns the numbers at the head of a list of incidents.
-	Counts(ctx context.Context) (router.Counts, error)
+	Counts(ctx context.Context, f router.IncidentFilter) (router.Counts, error)
 	// FlowSummary tells of a flow, or of an account where the flow is "", with its periods between two times.
 	FlowSummary(ctx context.Context, flow router.FlowID, from, to time.Time) (router.FlowSummary, error)
 	// ReportData returns what a report is made of.

@@ -51,6 +51,7 @@ type incidentList struct {
 	Next           string // path of what is older, or ""
 	Searched       *searched
 	Query          string // of the filter, for CSV and JSON
+	Here           string // of the page, for acts that lead back to it
 	Narrowed       bool   // the filter asks for something
 	First          string // path of the first page, of one that goes on
 	MyTeam         string // of this browser, or ""
@@ -75,8 +76,9 @@ type countLink struct {
 
 // incidentForm is the filter as it stands in the form.
 type incidentForm struct {
-	State, Severity, Signal, Flow, Team, Notifier, Rule, Silenced, Trouble, Query string
-	States, Severities, Signals                                                   []option
+	State, Severity, Signal, Flow, Team, Notifier, Rule, Query string
+	States, Severities, Signals                                []option
+	Others                                                     []input // keys of the filter that have no field
 }
 
 // incidentRow is a line of the list.
@@ -130,7 +132,7 @@ func (c *Console) incidentsPage(r *http.Request, _ httprouter.Params) (page, err
 	if err != nil {
 		return page{}, err
 	}
-	counts, err := c.store.Counts(r.Context())
+	counts, err := c.store.Counts(r.Context(), f)
 	if err != nil {
 		return page{}, err
 	}
@@ -142,7 +144,7 @@ func (c *Console) incidentsPage(r *http.Request, _ httprouter.Params) (page, err
 		return page{}, err
 	}
 	list := incidentList{Counts: countLinks(q, &counts), Form: newIncidentForm(q), Rows: each(rows, c.newRow),
-		Query:  filterOf(q),
+		Query: filterOf(q), Here: queryOf(q),
 		MyTeam: c.myTeam(r), Narrowed: filterOf(q) != "", Over: f.State == router.IncidentResolved,
 		CanSetUp: c.web.has("/setup")}
 	if f.Before > 0 || f.Below > 0 {
@@ -197,27 +199,47 @@ func queryOf(q url.Values, without ...string) string {
 	return "?" + kept.Encode()
 }
 
+// countLinks are the numbers of what passes the filter, each with the list of what it counts.
 func countLinks(q url.Values, n *router.Counts) []countLink {
-	is := func(query string) bool { return filterOf(q) == query }
+	link := func(name string, n int64, class string, narrowed ...string) countLink {
+		to := maps.Clone(q)
+		for _, key := range []string{"state", "silenced", "trouble"} {
+			delete(to, key)
+		}
+		for i := 0; i < len(narrowed); i += 2 {
+			to.Set(narrowed[i], narrowed[i+1])
+		}
+		return countLink{Name: name, N: n, Path: "/" + filterOf(to), Class: class, Current: filterOf(q) == filterOf(to)}
+	}
 	return []countLink{
-		{Name: "Not everybody was told", N: n.Trouble, Path: "/?state=all&trouble=true", Class: "critical",
-			Current: is("?state=all&trouble=true")},
-		{Name: "Open", N: n.Open, Path: "/?state=open", Class: "error", Current: is("?state=open")},
-		{Name: "Acknowledged", N: n.Acknowledged, Path: "/?state=acknowledged", Class: "info",
-			Current: is("?state=acknowledged")},
-		{Name: "Silenced", N: n.Silenced, Path: "/?silenced=true", Class: "hush", Current: is("?silenced=true")},
+		link("Not everybody was told", n.Trouble, "critical", "state", stateAll, "trouble", "true"),
+		link("Open", n.Open, "error", "state", "open"),
+		link("Acknowledged", n.Acknowledged, "info", "state", "acknowledged"),
+		link("Silenced", n.Silenced, "hush", "silenced", "true"),
 	}
 }
 
+// formKeys are the keys that the form has fields for, and those that say where a page begins.
+var formKeys = []string{"q", "state", "severity", "signal", "team", "flow", "notifier", "rule", "before", "below"}
+
 func newIncidentForm(q url.Values) incidentForm {
-	form := incidentForm{State: q.Get("state"), Severity: q.Get("severity"), Signal: q.Get("signal"), Flow: q.Get("flow"),
-		Team:     q.Get("team"),
-		Notifier: q.Get("notifier"), Rule: q.Get("rule"), Silenced: q.Get("silenced"), Trouble: q.Get("trouble"),
-		Query: q.Get("q")}
+	form := incidentForm{State: q.Get("state"), Severity: strings.Join(q["severity"], ","),
+		Signal: strings.Join(q["signal"], ","), Flow: q.Get("flow"), Team: q.Get("team"), Notifier: q.Get("notifier"),
+		Rule: q.Get("rule"), Query: q.Get("q")}
+	for _, key := range slices.Sorted(maps.Keys(q)) {
+		if slices.Contains(formKeys, key) {
+			continue
+		}
+		for _, value := range q[key] {
+			if value != "" {
+				form.Others = append(form.Others, input{Type: "hidden", Name: key, Value: value})
+			}
+		}
+	}
 	form.States = choices(form.State, option{Text: "Not resolved"}, option{Value: "open", Text: "Open"},
 		option{Value: "acknowledged", Text: "Acknowledged"},
 		option{Value: "resolved", Text: "Resolved"}, option{Value: stateAll, Text: "All"})
-	form.Severities = choices(form.Severity, option{Text: "Any"}, option{Value: "critical", Text: "Critical"},
+	form.Severities = withOther(form.Severity, option{Text: "Any"}, option{Value: "critical", Text: "Critical"},
 		option{Value: "error", Text: "Error"},
 		option{Value: "warning", Text: "Warning"}, option{Value: "info", Text: "Info"})
 	form.Signals = []option{{Text: "Any"}}
@@ -226,8 +248,16 @@ func newIncidentForm(q url.Values) incidentForm {
 			form.Signals = append(form.Signals, option{Value: s.Name, Text: router.SignalName(s.Name)})
 		}
 	}
-	form.Signals = choices(form.Signal, form.Signals...)
+	form.Signals = withOther(form.Signal, form.Signals...)
 	return form
+}
+
+// withOther is choices, with one that is not among them, as an address may have it: >=error.
+func withOther(chosen string, all ...option) []option {
+	if chosen != "" && !slices.ContainsFunc(all, func(o option) bool { return o.Value == chosen }) {
+		all = append(all, option{Value: chosen, Text: bounded(chosen, maxActor)})
+	}
+	return choices(chosen, all...)
 }
 
 // choices marks the one that was chosen.
@@ -400,7 +430,12 @@ func (c *Console) setTeam(r *http.Request, _ httprouter.Params) (page, error) {
 	if team == "" {
 		said = done("This browser has no team any more.")
 	}
-	return page{SeeOther: "/" + queryOf(url.Values{"team": {team}}), Said: said, team: &team}, nil
+	back := url.Values{}
+	if query := r.PostForm.Get("back"); query != "" {
+		back, _ = url.ParseQuery(strings.TrimPrefix(query, "?"))
+	}
+	back.Set("team", team)
+	return page{SeeOther: "/" + filterOf(back), Said: said, team: &team}, nil
 }
 
 // chosen returns the incidents that were ticked.
@@ -418,13 +453,23 @@ func (c *Console) chosen(r *http.Request, values []string) (list []router.Incide
 	return list, nil
 }
 
+// listBack is the list that an act on ticked incidents began at, with its filter.
+func listBack(form url.Values) string {
+	back, _ := url.ParseQuery(strings.TrimPrefix(form.Get("back"), "?"))
+	return "/" + queryOf(back)
+}
+
 // confirmSeveral: GET /acknowledge?n=42&n=43
 func (c *Console) confirmSeveral(r *http.Request, _ httprouter.Params) (page, error) {
 	list, err := c.chosen(r, r.URL.Query()["n"])
 	if err != nil {
 		return page{}, err
 	}
-	form := confirmation{Title: "Acknowledge several incidents", Button: "Acknowledge", Back: "/"}
+	form := confirmation{Title: "Acknowledge several incidents", Button: "Acknowledge",
+		Back: listBack(r.URL.Query())}
+	if query := strings.TrimPrefix(form.Back, "/"); query != "" {
+		form.Inputs = append(form.Inputs, input{Type: "hidden", Name: "back", Value: query})
+	}
 	may := 0
 	told := map[string]bool{}
 	for i := range list {
@@ -472,7 +517,7 @@ func (c *Console) acknowledgeSeveral(r *http.Request, _ httprouter.Params) (page
 		names = append(names, inc.Name())
 	}
 	if len(names) == 0 {
-		return page{SeeOther: "/", Said: flash{Text: "Nothing had to be acknowledged.", Bad: true}}, nil
+		return page{SeeOther: listBack(r.PostForm), Said: flash{Text: "Nothing had to be acknowledged.", Bad: true}}, nil
 	}
-	return page{SeeOther: "/", Said: done("Acknowledged: %s.", strings.Join(names, ", "))}, nil
+	return page{SeeOther: listBack(r.PostForm), Said: done("Acknowledged: %s.", strings.Join(names, ", "))}, nil
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -64,11 +65,11 @@ func (c *Console) silenceForm(r *http.Request, q url.Values, problems []string) 
 	if event != "" && !slices.ContainsFunc(signals, func(o option) bool { return o.Value == event }) {
 		signals = append(signals, option{Value: bounded(event, maxActor), Text: router.SignalName(bounded(event, maxActor))})
 	}
-	form := silenceFormView{Problems: problems, Incident: q.Get("incident"), Scope: []input{
+	form := silenceFormView{Problems: problems, Incident: q.Get("incident"), Left: leftOf(q), Scope: []input{
 		{Name: "flow", Label: "Flow", Hint: "Its name or id; empty for any.", Value: q.Get("flow"), Most: maxActor},
 		{Name: "event", Label: "Signal", Type: "select", Options: choices(event, signals...)},
 		{Name: "team", Label: "Team", Value: q.Get("team"), Most: maxActor},
-		{Name: "labels", Label: "Other labels", Hint: "As in region=eu, tier=1.", Value: q.Get("labels"), Most: maxWhy},
+		{Name: "labels", Label: "Other labels", Hint: "As in region=eu, tier=1.", Value: labelsIn(q), Most: maxWhy},
 		{Name: "waba", Label: "Account", Hint: "WhatsApp Business Account, its name or id.", Value: q.Get("waba"),
 			Most: maxActor},
 		{Name: "everything", Label: "Everything there is",
@@ -97,10 +98,45 @@ func (c *Console) silenceForm(r *http.Request, q url.Values, problems []string) 
 type silenceFormView struct {
 	Problems    []string
 	Incident    string // that it began with, or ""
+	Left        string // of the filter that it began with, what is no part of a silence; or ""
 	Scope, Time []input
 	Narrowed    bool     // it says what it covers
 	Covers      []listed // of that, what is open now
 }
+
+// labelsIn returns the labels that a form or a filter of incidents asks for, as the form has them.
+func labelsIn(q url.Values) string {
+	var pairs []string
+	if labels := q.Get("labels"); labels != "" {
+		pairs = append(pairs, labels)
+	}
+	for _, key := range slices.Sorted(maps.Keys(q)) {
+		if name, ok := strings.CutPrefix(key, labelKey); ok {
+			pairs = append(pairs, name+"="+q.Get(key))
+		}
+	}
+	return strings.Join(pairs, ", ")
+}
+
+// leftOf names the keys of a filter of incidents that a silence cannot have.
+func leftOf(q url.Values) string {
+	left := slices.DeleteFunc(slices.Sorted(maps.Keys(q)), func(key string) bool {
+		return q.Get(key) == "" || !slices.Contains(notOfSilences, key)
+	})
+	for i, key := range left {
+		if key == "q" {
+			left[i] = "the search"
+		}
+	}
+	if len(left) < 2 {
+		return capital(strings.Join(left, ""))
+	}
+	return capital(strings.Join(left[:len(left)-1], ", ") + " and " + left[len(left)-1])
+}
+
+// notOfSilences are the keys of a filter of incidents that narrow it, and that a silence does not have.
+var notOfSilences = []string{"severity", "q", "notifier", "rule", "from", "to", "subject", "subject_id", "silenced",
+	"trouble"}
 
 // ofIncident fills the form with the signal of the incident that it begins with, until somebody says something else.
 func (c *Console) ofIncident(r *http.Request, q url.Values) (url.Values, error) {

@@ -46,7 +46,8 @@ func (s *memStore) SearchIncidents(ctx context.Context,
 	return rows, s.searchRest, err
 }
 
-func (s *memStore) Counts(context.Context) (router.Counts, error) {
+func (s *memStore) Counts(_ context.Context, f router.IncidentFilter) (router.Counts, error) {
+	s.countFilters = append(s.countFilters, f)
 	return router.Counts{Open: 1, Acknowledged: 1, Silenced: 1, Trouble: 1, Parked: 1}, s.fault
 }
 

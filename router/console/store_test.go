@@ -42,6 +42,7 @@ type memStore struct {
 	reportFilters []router.ReportFilter
 
 	incidentFilters []router.IncidentFilter // that were asked for
+	countFilters    []router.IncidentFilter
 	eventFilters    []router.EventFilter
 	deliveryFilters []router.DeliveryFilter
 	nextEvent       int64 // where the next page of events begins

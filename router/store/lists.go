@@ -451,15 +451,22 @@ func (d *dialect) fillLists(ctx context.Context, tx *sql.Tx) error {
 	}
 }
 
-// Counts returns the numbers at the head of a list of incidents.
-func (s *Store) Counts(ctx context.Context) (c router.Counts, err error) {
+// Counts returns the numbers at the head of a list of incidents, of those that pass a filter, whatever that says of
+// their states, of silences and of trouble.
+func (s *Store) Counts(ctx context.Context, f router.IncidentFilter) (c router.Counts, err error) {
 	ctx, cancel := s.read.bounded(ctx)
 	defer cancel()
+	f.State, f.Active, f.Silenced, f.Trouble = "", false, nil, nil
+	of := s.conditions(&f)
+	trouble := `SELECT count(DISTINCT incident) FROM (` + troubled + `) AS t WHERE incident <> 0`
+	if len(of.parts) > 0 {
+		trouble = `SELECT count(*) FROM incidents WHERE number IN (` + troubled + `) AND ` + of.where()
+	}
 	err = s.read.QueryRowContext(ctx,
 		`SELECT count(CASE WHEN state = 'open' THEN 1 END), count(CASE WHEN state = 'acknowledged' THEN 1 END),
-		count(CASE WHEN silenced = 1 THEN 1 END), (SELECT count(DISTINCT incident) FROM (`+troubled+
-			`) AS t WHERE incident <> 0),
-		(SELECT count(*) FROM deliveries WHERE state = 'parked') FROM incidents WHERE state <> 'resolved'`).
+		count(CASE WHEN silenced = 1 THEN 1 END), (`+trouble+`),
+		(SELECT count(*) FROM deliveries WHERE state = 'parked') FROM incidents WHERE state <> 'resolved' AND `+of.where(),
+		append(slices.Clone(of.args), of.args...)...).
 		Scan(&c.Open, &c.Acknowledged, &c.Silenced, &c.Trouble, &c.Parked)
 	if err != nil {
 		return c, fmt.Errorf("count incidents: %w", err)

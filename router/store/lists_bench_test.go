@@ -49,7 +49,7 @@ func BenchmarkLists(b *testing.B) {
 					return nil
 				}},
 				{"whole", func(s *store.Store) error { _, err := s.Incidents(ctx, router.IncidentFilter{Limit: 50}); return err }},
-				{"counts", func(s *store.Store) error { _, err := s.Counts(ctx); return err }},
+				{"counts", func(s *store.Store) error { _, err := s.Counts(ctx, router.IncidentFilter{}); return err }},
 				{"worst", rows(router.IncidentFilter{Worst: true})},
 				{"open", rows(router.IncidentFilter{State: router.IncidentOpen})},
 				{"open, second page of the worst",

@@ -214,9 +214,22 @@ func listsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 	t.Run("counts", func(t *testing.T) {
-		counts, err := s.Counts(ctx)
+		counts, err := s.Counts(ctx, router.IncidentFilter{})
 		check(t, err)
 		diff(t, counts, router.Counts{Open: 5, Acknowledged: 1, Silenced: 1, Trouble: 3, Parked: 2})
+		for _, f := range []router.IncidentFilter{
+			{Labels: map[string]string{"team": "payments"}},
+			{Labels: map[string]string{"team": "payments"}, State: router.IncidentResolved, Trouble: new(true)},
+			{Labels: map[string]string{"team": "payments"}, Notifier: "chat", Query: "endpoint", Silenced: new(true)},
+		} {
+			counts, err := s.Counts(ctx, f)
+			check(t, err)
+			want := router.Counts{Open: 2, Acknowledged: 1, Trouble: 1, Parked: 2}
+			if f.Notifier != "" {
+				want.Acknowledged = 0
+			}
+			diff(t, counts, want)
+		}
 	})
 	t.Run("deliveries", func(t *testing.T) {
 		for _, tt := range []struct {
@@ -427,7 +440,7 @@ func boundedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		before = s.Asked()
 		rows, err := s.IncidentRows(ctx, f)
 		check(t, err)
-		_, err = s.Counts(ctx)
+		_, err = s.Counts(ctx, router.IncidentFilter{})
 		check(t, err)
 		light := s.Asked() - before
 		t.Logf("%+v: %d incidents in %d queries, rows and counts in %d", f, len(whole), asked, light)
