@@ -46,7 +46,8 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 // doctor returns one that asks the services themselves.
 func (c doctorCommand) doctor(p *program) *doctor.Doctor {
 	cfg := doctor.Config{
-		Rules: c.Rules, DB: c.DB, WebhookURL: cmp.Or(c.WebhookURL, c.PublicURL), Heartbeat: c.Heartbeat, Timeout: c.Timeout,
+		Rules: c.Rules, DB: c.DB, WebhookURL: cmp.Or(c.WebhookURL, c.PublicURL), Guessed: c.WebhookURL == "",
+		Heartbeat: c.Heartbeat, Timeout: c.Timeout,
 		Setting: p.setting, Secrets: map[string]router.Secret{}, Unread: map[string]error{},
 		ReadRules: loadRules, RulesConfig: p.rulesConfig(), Warnings: p.checkRules,
 		Transport: notifiers.NewTransport(), Version: version(), Clean: clean,

@@ -23,11 +23,12 @@ import (
 )
 
 type serveCommand struct {
-	Rules     string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" complete:"file" help:"Rules file, or a folder of them."`
-	Listen    string `default:":8080" env:"FLOWBRIDGE_LISTEN" help:"Public address: webhooks and nothing else."`
-	Admin     string `default:"127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" help:"Admin address: API, metrics and health."`
-	DB        string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" complete:"file" help:"Database: the path of a SQLite file, or a postgres:// URL."`
-	PublicURL string `env:"FLOWBRIDGE_PUBLIC_URL" placeholder:"URL" help:"Where people reach the admin address, for links."`
+	Rules      string `default:"rules.yaml" env:"FLOWBRIDGE_RULES" complete:"file" help:"Rules file, or a folder of them."`
+	Listen     string `default:":8080" env:"FLOWBRIDGE_LISTEN" help:"Public address: webhooks and nothing else."`
+	Admin      string `default:"127.0.0.1:9090" env:"FLOWBRIDGE_ADMIN" help:"Admin address: API, metrics and health."`
+	DB         string `name:"db" default:"flowbridge.db" env:"FLOWBRIDGE_DB" complete:"file" help:"Database: the path of a SQLite file, or a postgres:// URL."`
+	PublicURL  string `env:"FLOWBRIDGE_PUBLIC_URL" placeholder:"URL" help:"Where people reach the admin address, for links."`
+	WebhookURL string `env:"FLOWBRIDGE_WEBHOOK_URL" placeholder:"URL" help:"Where Meta, Slack and PagerDuty reach the public address, as the doctor takes it: the page Setup looks there. Default: --public-url."`
 
 	KeepEvents    keep `env:"FLOWBRIDGE_KEEP_EVENTS" default:"90d" placeholder:"TIME" help:"How long the journal is kept: 90d, or 0 for ever. Digests stay for 8 days in any case, to know what Meta repeats."`
 	KeepIncidents keep `env:"FLOWBRIDGE_KEEP_INCIDENTS" default:"365d" placeholder:"TIME" help:"How long incidents are kept after their end; 0 for ever."`
@@ -167,8 +168,7 @@ func (c serveCommand) beside(ctx context.Context, p *program, r *rules.Rules, lo
 
 // glance looks whether services take our tokens, and logs what will not work: the first page would be late to find out.
 func (c serveCommand) glance(ctx context.Context, p *program, r *rules.Rules, logger *slog.Logger) {
-	look := doctorCommand{Rules: c.Rules, Admin: c.Admin, DB: c.DB, PublicURL: c.PublicURL, Timeout: glanceTimeout}
-	for _, f := range look.doctor(p).Glance(ctx, r).Checks {
+	for _, f := range c.look().doctor(p).Glance(ctx, r).Checks {
 		if ctx.Err() != nil {
 			return
 		}
@@ -185,6 +185,12 @@ func (c serveCommand) glance(ctx context.Context, p *program, r *rules.Rules, lo
 		}
 		logger.Log(ctx, level, f.Name+": "+f.Seen, do...)
 	}
+}
+
+// look is the doctor's examination of what this bridge uses.
+func (c serveCommand) look() doctorCommand {
+	return doctorCommand{Rules: c.Rules, Admin: c.Admin, DB: c.DB, PublicURL: c.PublicURL, WebhookURL: c.WebhookURL,
+		Timeout: glanceTimeout}
 }
 
 // config reads the environment and the rules, and checks what can be checked before anything is opened: who
@@ -210,8 +216,7 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 		KeepAttempts: time.Duration(c.KeepAttempts), SweepEvery: c.SweepEvery,
 	}
 	cfg.LogTo, _ = p.Stderr.(*outlet)
-	look := doctorCommand{Rules: c.Rules, Admin: c.Admin, DB: c.DB, PublicURL: c.PublicURL, Timeout: glanceTimeout}
-	cfg.Examine = func(ctx context.Context) []notifiers.Finding { return look.doctor(p).Examine(ctx).Checks }
+	cfg.Examine = func(ctx context.Context) []notifiers.Finding { return c.look().doctor(p).Examine(ctx).Checks }
 	if c.Unbudgeted {
 		cfg.Unbudgeted = func() bool { return true }
 	}
@@ -235,7 +240,8 @@ func (c serveCommand) config(p *program, logger *slog.Logger) (cfg bridgeConfig,
 	if err := store.CheckDSN(c.DB); err != nil {
 		faults = append(faults, fmt.Errorf("--db: %w", err))
 	}
-	faults = append(faults, webAddress("--public-url", c.PublicURL), webAddress("SLACK_API_URL", cfg.SlackURL),
+	faults = append(faults, webAddress("--public-url", c.PublicURL),
+		webAddress("--webhook-url", c.WebhookURL), webAddress("SLACK_API_URL", cfg.SlackURL),
 		webAddress("PAGERDUTY_EVENTS_URL", cfg.PagerDutyURL))
 	cfg.RulesRead, err = cfg.ReadRules(c.Rules)
 	cfg.Rules = cfg.RulesRead.rules

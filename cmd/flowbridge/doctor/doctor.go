@@ -24,11 +24,13 @@ import (
 
 // Config is what a doctor looks at, and how.
 type Config struct {
-	Rules      string        // path of the rules, as serve takes it
-	DB         string        // database, as serve takes it
-	WebhookURL string        // where Meta, Slack and PagerDuty reach the public address; "" where it is not known
-	Heartbeat  string        // URL of a dead man's switch, as serve takes it; "" for none
-	Timeout    time.Duration // of one call
+	Rules      string // path of the rules, as serve takes it
+	DB         string // database, as serve takes it
+	WebhookURL string // where Meta, Slack and PagerDuty reach the public address; "" where it is not known
+	// Guessed says that WebhookURL is only where people reach the console: Meta may reach the bridge elsewhere.
+	Guessed   bool
+	Heartbeat string        // URL of a dead man's switch, as serve takes it; "" for none
+	Timeout   time.Duration // of one call
 
 	// Setting returns a variable of the environment that is no secret; "" where it is not set.
 	Setting func(name string) string

@@ -417,6 +417,33 @@ func TestTheDoctorHidesPasswordsInAddresses(t *testing.T) {
 	}
 }
 
+func TestTheDoctorDoesNotTakeTheConsoleForWhereMetaPosts(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, path, want string
+		guessed          bool
+	}{
+		{"the console's address, with a prefix", "/bridge", "warn public URL: not checked: there is nothing at " +
+			"PUBLIC/bridge/webhooks/whatsapp, below where people reach the console -> give --webhook-url", true},
+		{"the console's address, on a host of its own", "", "FAIL public URL: PUBLIC/webhooks/whatsapp answers HTTP 404, " +
+			"and not as flowbridge does -> let whatever ends TLS pass /webhooks/whatsapp on to --listen, and start the " +
+			"bridge; if Meta reaches the bridge elsewhere, give --webhook-url", true},
+		{"the address of webhooks", "/bridge", "FAIL public URL: PUBLIC/bridge/webhooks/whatsapp answers HTTP 404",
+			false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSurgery(t)
+			text := s.examine(t, func(s *surgery) {
+				s.public, s.cfg.Guessed = http.NotFoundHandler(), tt.guessed
+				s.cfg.WebhookURL += tt.path
+			})
+			if !strings.Contains(text, tt.want) {
+				t.Errorf("want %q in\n%s", tt.want, text)
+			}
+		})
+	}
+}
+
 func TestADoctorWhoWaitsInVainComesToAnEnd(t *testing.T) {
 	t.Parallel()
 	s := newSurgery(t)

@@ -117,6 +117,13 @@ func (d *Doctor) checkPublic(ctx context.Context) []diagnosis {
 	case r.Status == http.StatusUnauthorized: // as with --tls-client-ca
 		findings = append(findings, warn(name, address+" answers, and asks for Meta's client certificate",
 			"press Test beside the field flows in Meta's dashboard: only Meta can shake hands here"))
+	case r.Status == http.StatusNotFound && d.cfg.Guessed && u.Path != "":
+		findings = append(findings, warn(name,
+			"not checked: there is nothing at "+address+", below where people reach the console", elsewhere))
+	case d.cfg.Guessed && (r.Status != http.StatusOK || string(r.Body) != challenge):
+		findings = append(findings,
+			fail(name, fmt.Sprintf("%s answers HTTP %d, and not as flowbridge does", address, r.Status),
+				do+"; if Meta reaches the bridge elsewhere, "+elsewhere))
 	case r.Status != http.StatusOK || string(r.Body) != challenge:
 		findings = append(findings,
 			fail(name, fmt.Sprintf("%s answers HTTP %d, and not as flowbridge does", address, r.Status), do))
@@ -128,6 +135,9 @@ func (d *Doctor) checkPublic(ctx context.Context) []diagnosis {
 	}
 	return findings
 }
+
+// elsewhere is what to do where only the address of the console is known.
+const elsewhere = "give --webhook-url (FLOWBRIDGE_WEBHOOK_URL): what Meta's dashboard has before /webhooks/whatsapp"
 
 // certificate judges how long a certificate still holds.
 func (d *Doctor) certificate(host string, end time.Time) diagnosis {
