@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -93,6 +94,20 @@ func (d *IncidentDetail) failedPage(p *PageStatus) *Delivery {
 		return nil
 	}
 	return found
+}
+
+// WhoHasIt names who has an incident, "" for nobody, and says then whom the service that pages calls: "PagerDuty calls
+// Ada", or "". Whom that calls has not said yes.
+func (i *Incident) WhoHasIt() (has, called string) {
+	switch {
+	case !i.AcknowledgedAt.IsZero() || i.AcknowledgedBy != "":
+		return cmp.Or(i.Owner, i.AcknowledgedBy), ""
+	case i.Owner == "":
+		return "", ""
+	case i.State == IncidentResolved:
+		return "", pagingService() + " called " + i.Owner
+	}
+	return "", pagingService() + " calls " + i.Owner
 }
 
 // waits says why a notifier that an alert is routed to has no page.

@@ -28,7 +28,7 @@ type incidentDetail struct {
 	Opened, Resolved         time.Time
 	Took, ResolvedBy         string
 	Acknowledged             time.Time
-	AcknowledgedBy, Owner    string
+	Has, Called              string // who has it, or whom PagerDuty calls meanwhile
 	Impact, Help             string
 	Text                     string
 	Facts                    []router.Fact
@@ -165,10 +165,11 @@ func newDetail(inc *router.IncidentDetail) incidentDetail {
 	d := incidentDetail{Number: inc.Number, Name: inc.Name(), State: string(inc.State), Severity: inc.Severity.String(),
 		About:  inc.About(),
 		Signal: router.SignalName(inc.Event), Opened: inc.OpenedAt, Resolved: inc.ResolvedAt, ResolvedBy: inc.ResolvedBy,
-		Acknowledged:   inc.AcknowledgedAt,
-		AcknowledgedBy: inc.AcknowledgedBy, Owner: inc.Owner, Text: inc.Text, Facts: inc.Facts,
+		Acknowledged: inc.AcknowledgedAt,
+		Text:         inc.Text, Facts: inc.Facts,
 		Active:  inc.State != router.IncidentResolved,
 		Runbook: webURL(inc.Runbook), Rule: inc.Rule, Flow: router.OnlyFlow(inc.Flow)}
+	d.Has, d.Called = inc.WhoHasIt()
 	if !d.Active {
 		d.Severity, d.Took = inc.Peak.String(), after(inc.OpenedAt, inc.ResolvedAt)
 	}

@@ -89,7 +89,7 @@ type incidentRow struct {
 	Ladder, Now, Was              string
 	Opened, Resolved              time.Time
 	Took                          string // of what is resolved
-	Owner, Team                   string
+	Has, Called, Team             string // who has it, or whom PagerDuty calls meanwhile
 	Marks                         []tag
 	Open, Trouble, CanAcknowledge bool
 }
@@ -275,9 +275,10 @@ func (c *Console) newRow(r *router.IncidentRow) incidentRow {
 		Signal: cmp.Or(inc.Title, router.SignalName(inc.Event)),
 		State:  string(inc.State), Severity: inc.Severity.String(), Ladder: router.FormatPath(inc.Event, inc.Path),
 		Opened: inc.OpenedAt,
-		Owner:  cmp.Or(inc.Owner, inc.AcknowledgedBy), Team: inc.Labels["team"], Open: inc.State == router.IncidentOpen,
+		Team:   inc.Labels["team"], Open: inc.State == router.IncidentOpen,
 		Trouble: r.Trouble()}
 	row.CanAcknowledge = row.Open
+	row.Has, row.Called = inc.WhoHasIt()
 	if inc.State == router.IncidentResolved {
 		row.Resolved, row.Took, row.Severity = inc.ResolvedAt, router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)),
 			inc.Peak.String()

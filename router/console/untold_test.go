@@ -53,3 +53,42 @@ func TestAPageThatWasRefusedIsNotSaidToBeMade(t *testing.T) {
 		})
 	}
 }
+
+func TestWhomPagerDutyCallsDoesNotHaveIt(t *testing.T) {
+	for _, tt := range []struct {
+		name               string
+		state              router.IncidentState
+		owner, by          string
+		page, list, absent string
+	}{
+		{"PagerDuty calls somebody", router.IncidentOpen, "Grace", "", "Who has it nobody yet; PagerDuty calls Grace",
+			"PagerDuty calls Grace", ""},
+		{"somebody has it", router.IncidentAcknowledged, "Grace", "Ada", "Who has it Grace acknowledged", "Grace", "calls"},
+		{"somebody has it whom nobody called", router.IncidentAcknowledged, "", "Ada", "Who has it Ada acknowledged", "Ada",
+			"calls"},
+		{"nobody", router.IncidentOpen, "", "", "Who has it nobody", "", "calls"},
+		{"it is over, and nobody had it", router.IncidentResolved, "Grace", "", "Who has it nobody; PagerDuty called Grace",
+			"PagerDuty called Grace", ""},
+	} {
+		s := filledStore()
+		s.incidents = s.incidents[:1]
+		inc := &s.incidents[0]
+		inc.State, inc.Owner, inc.AcknowledgedBy, inc.ResolvedAt = tt.state, tt.owner, tt.by, at(20)
+		if tt.by != "" {
+			inc.AcknowledgedAt = at(3)
+		}
+		c, _ := newConsole(t, Config{}, s)
+		b := newBrowser(t, c)
+		_, body := b.do("GET", "/incidents/42", nil)
+		text := strings.ReplaceAll(pageText(body), "Who has it\n", "Who has it ")
+		if !strings.Contains(text, tt.page) || tt.absent != "" && strings.Contains(text, tt.absent) {
+			t.Errorf("%s: want %q in\n%s", tt.name, tt.page, text)
+		}
+		_, body = b.do("GET", "/?state=all", nil)
+		_, who, _ := strings.Cut(body, `class="by">`)
+		who, _, _ = strings.Cut(who, "</td>")
+		if !strings.Contains(who, tt.list) || tt.absent != "" && strings.Contains(who, tt.absent) {
+			t.Errorf("%s: the list says %s", tt.name, who)
+		}
+	}
+}
