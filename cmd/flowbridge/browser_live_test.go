@@ -71,3 +71,20 @@ func TestALivePageKeepsWhatAPersonTickedAndSaysWhenItIsStale(t *testing.T) {
 	status.Store(0)
 	b.until(announced + `.includes('answers again')`)
 }
+
+// TestTimesStandOnOneLineOnAPhone holds that the tables of an incident scroll rather than squeeze their times.
+func TestTimesStandOnOneLineOnAPhone(t *testing.T) {
+	t.Parallel()
+	bridge := start(t, newServices(t, "#ops"), writeRules(t, browserRules), databases.File(t))
+	bridge.post(t, pairPost(lately, checkoutFlow, "ACTIVATED", 10), http.StatusOK)
+	b := startChromium(t).tab(t)
+	b.phone()
+	eventually(t, "INC-1 is there", func() bool { return b.open(bridge.Admin+"/incidents/1") == http.StatusOK })
+	b.until(`document.querySelectorAll('.scroll time').length > 0`)
+	if got := evaluate[bool](b, `[...document.querySelectorAll('.scroll time')].every(t => t.getClientRects().length === 1)`); !got {
+		t.Error("a time is broken into lines")
+	}
+	if wide := b.overflow(); len(wide) > 0 {
+		t.Errorf("the page is wider than the phone: %q", wide)
+	}
+}
