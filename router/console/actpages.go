@@ -124,7 +124,7 @@ func refusalWords(inc *router.IncidentDetail, why router.Refusal) string {
 	case router.NotResolved:
 		return "It is not resolved."
 	case router.Recovered:
-		return "Meta reports it no more."
+		return router.Reporter(inc.Event) + " reports it no more."
 	case router.AlreadyAcknowledged:
 		return "It is acknowledged."
 	case router.NotAcknowledged:

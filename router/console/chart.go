@@ -30,6 +30,7 @@ type reading struct {
 // band is a time in which somebody had the incident, or it was silenced.
 type band struct {
 	From, To time.Time
+	Ended    bool   // else it goes on at the end of the chart
 	Class    string // acked or hushed
 	Name     string
 }
@@ -88,7 +89,7 @@ func bandsOf(inc *router.IncidentDetail, end time.Time) (bands []band) {
 	open := map[string]*band{}
 	finish := func(class string, at time.Time) {
 		if b := open[class]; b != nil {
-			b.To = at
+			b.To, b.Ended = at, at.Before(end) || !inc.ResolvedAt.IsZero()
 			bands = append(bands, *b)
 			delete(open, class)
 		}

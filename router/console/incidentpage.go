@@ -22,7 +22,7 @@ const flowManager = "https://business.facebook.com/wa/manage/flows/"
 type incidentDetail struct {
 	Number                   int64
 	Name, State, Severity    string
-	About, Signal            string
+	About, Signal, Reporter  string // Reporter says whose word it is: Meta's, or the bridge's
 	Now, Was, Threshold      string
 	Measured                 string // over which time
 	Opened, Resolved         time.Time
@@ -44,6 +44,7 @@ type incidentDetail struct {
 	Told                     []toldLine
 	Why                      *why
 	Timeline                 []timelineLine
+	TimelineNone             string // stands where no line fits
 	TimelineKind, Rule, Flow string
 	Kinds                    []option
 	Also, Recent             []incidentRow
@@ -164,7 +165,8 @@ func worstOf(alerts []router.Alert) *router.Alert {
 func newDetail(inc *router.IncidentDetail) incidentDetail {
 	d := incidentDetail{Number: inc.Number, Name: inc.Name(), State: string(inc.State), Severity: inc.Severity.String(),
 		About:  inc.About(),
-		Signal: router.SignalName(inc.Event), Opened: inc.OpenedAt, Resolved: inc.ResolvedAt, ResolvedBy: inc.ResolvedBy,
+		Signal: router.SignalName(inc.Event), Reporter: router.Reporter(inc.Event), Opened: inc.OpenedAt,
+		Resolved: inc.ResolvedAt, ResolvedBy: inc.ResolvedBy,
 		Acknowledged: inc.AcknowledgedAt,
 		Text:         inc.Text, Facts: inc.Facts,
 		Active:  inc.State != router.IncidentResolved,
@@ -299,16 +301,9 @@ func (c *Console) neighbours(r *http.Request, inc *router.IncidentDetail, d *inc
 		}
 	}
 	past, err := c.store.IncidentRows(r.Context(), router.IncidentFilter{Flow: inc.Flow, WABA: inc.WABA,
-		Signals: []string{inc.Event}, Limit: 11})
-	if err != nil {
-		return err
-	}
-	for i := range past {
-		if past[i].Number != inc.Number && len(d.Recent) < 10 {
-			d.Recent = append(d.Recent, c.newRow(&past[i]))
-		}
-	}
-	return nil
+		Signals: []string{inc.Event}, Before: inc.Number, Limit: 10})
+	d.Recent = each(past, c.newRow)
+	return err
 }
 
 // timelineKinds are what the timeline may be narrowed to.
@@ -333,7 +328,11 @@ func (d *incidentDetail) timeline(inc *router.IncidentDetail, kind string) {
 		}
 		d.Timeline = append(d.Timeline, timelineLine{e.At, string(e.Kind), e.Text, e.Event})
 	}
-	d.Kinds = choices(kind, option{Text: "Everything"}, option{Value: "meta", Text: "Meta"},
+	d.TimelineNone = "Nothing of that kind has happened."
+	if kind == "notes" {
+		d.TimelineNone = "No note. What people write as notes on its incident in PagerDuty is shown here."
+	}
+	d.Kinds = choices(kind, option{Text: "Everything"}, option{Value: "meta", Text: d.Reporter},
 		option{Value: "people", Text: "People"}, option{Value: "notes", Text: "Notes"})
 }
 
