@@ -93,6 +93,21 @@ func must1[T any](v T, err error) T {
 	return v
 }
 
+func TestTheFormOfASilenceCallsItsFieldsByTheirNames(t *testing.T) {
+	c, _ := newConsole(t, Config{}, filledStore())
+	for form, want := range map[string]string{
+		"why=x&for=1h": "narrow it by flow, signal, team, labels or account, or tick Everything there is",
+		"why=x&for=1h&waba=w1&everything=yes": "Everything there is stands alone: leave out flow, signal, team, labels and " +
+			"account",
+		"why=x&for=1h&event=no%20signal": `Signal: "no signal" is no signal, such as ENDPOINT_ERROR_RATE`,
+	} {
+		resp, body := newBrowser(t, c).do("POST", "/silences/preview", must1(url.ParseQuery(form)))
+		if text := pageText(body); resp.StatusCode != 400 || !strings.Contains(text, want) || strings.Contains(text, "waba") {
+			t.Errorf("%s: %s, want %q in\n%s", form, resp.Status, want, text)
+		}
+	}
+}
+
 func TestASilenceSaysWhatOfAFilterItCannotHave(t *testing.T) {
 	for query, want := range map[string]string{
 		"team=payments&state=open":                         "",

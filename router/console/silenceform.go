@@ -274,7 +274,9 @@ func silenceWhen(s *router.Silence, now time.Time) string {
 
 // formWords says as the form does what the API's refusals say as its keys are written.
 var formWords = strings.NewReplacer("say everything: true", "tick Everything there is", "everything: true stands",
-	"Everything there is stands")
+	"Everything there is stands", "waba, flow, event, team or labels", "flow, signal, team, labels or account",
+	"waba, flow, event, team and labels", "flow, signal, team, labels and account", "event: \"", "signal: \"",
+	"is no event, such", "is no signal, such", "waba: \"", "account: \"")
 
 // mostPreviewed bounds the incidents that a preview lists.
 const mostPreviewed = 50

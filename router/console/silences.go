@@ -95,8 +95,9 @@ func (c *Console) addSilence(r *http.Request, _ httprouter.Params) (int, any, er
 		return 0, nil, err
 	}
 	c.cfg.Logger.Info("a person adds a silence", "silence", s.ID, "by", s.By, "why", s.Why, "from", r.RemoteAddr)
-	return http.StatusAccepted, SilenceAdded{Silence: c.namedSilence(newSilence(&s, now)), Covers: covers, Queued: true,
-		Result: came}, nil
+	added := SilenceAdded{Silence: c.namedSilence(newSilence(&s, now)), Covers: covers, Queued: true, Result: came}
+	added.Silence.Covers = covers
+	return http.StatusAccepted, added, nil
 }
 
 // silenceFor is silenceOf for somebody who asks.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,9 @@ func TestAPersonAddsASilence(t *testing.T) {
 				Act: &router.Act{Actor: tt.want.By, Silence: &tt.want, Verified: router.VerifiedNot, From: "192.0.2.1"}}}
 			if diff := cmp.Diff(want, s.appended, cmpopts.IgnoreFields(router.Event{}, "Digest")); diff != "" {
 				t.Errorf("journal (-want +got):\n%s", diff)
+			}
+			if !slices.Equal(got.Silence.Covers, got.Covers) {
+				t.Errorf("the silence covers %v, and the answer says %v", got.Silence.Covers, got.Covers)
 			}
 			if len(got.Silence.ID) != 10 || !strings.Contains(logs.String(), got.Silence.ID) {
 				t.Errorf("id %q, log %s", got.Silence.ID, logs)
