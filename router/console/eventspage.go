@@ -310,7 +310,7 @@ func (c *Console) newEventDetail(e *router.JournalEvent) eventDetail {
 	add("Account", c.called(c.cfg.AccountName(e.WABA), e.WABA))
 	if flow := router.OnlyFlow(e.Flow); flow != "" {
 		add("Flow", c.called(c.cfg.FlowName(flow), flow))
-		d.FlowPath = "/flows/" + url.PathEscape(flow)
+		d.FlowPath = flowPath(e.FlowID())
 	}
 	if !e.Subject.OfFlow() {
 		add(capital(string(e.Subject.Kind)), c.called(e.Subject.Name, e.Subject.ID))

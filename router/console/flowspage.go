@@ -201,6 +201,7 @@ type flowDetail struct {
 	Other          []flowRow // of an account its flows; of a flow that several accounts have, it in the others
 	More           int       // of an account: flows that there is no room for
 	Open, Past     []incidentRow
+	Still          []incidentRow // resolved by a person, while their trouble is still reported
 	Signals        []sparkline
 	Bars           template.HTML
 	Periods        []periodLine
@@ -272,6 +273,9 @@ func (c *Console) subjectPage(r *http.Request, id router.FlowID) (page, error) {
 	for i := range rows {
 		if rows[i].State == router.IncidentResolved {
 			d.Past = append(d.Past, c.newRow(&rows[i]))
+			if slices.ContainsFunc(rows[i].Alerts, func(a router.Alert) bool { return a.Active }) {
+				d.Still = append(d.Still, c.newRow(&rows[i]))
+			}
 		} else {
 			d.Open = append(d.Open, c.newRow(&rows[i]))
 		}

@@ -52,3 +52,42 @@ func TestNoFlowIsLeftOutWithoutAWord(t *testing.T) {
 		t.Errorf("of an account, %d bytes:\n%s", len(body), pageText(body))
 	}
 }
+
+// TestLinksToAFlowNameItsAccount holds that what several accounts have is not mixed, and that no link leads nowhere.
+func TestLinksToAFlowNameItsAccount(t *testing.T) {
+	s := filledStore()
+	s.incidents[1].Flow, s.incidents[1].Event = "account:", router.AccountBan
+	known := func(name string) []string { return []string{name} }
+	c, _ := newConsole(t, Config{FlowIDs: known}, s)
+	b := newBrowser(t, c)
+	for path, want := range map[string]string{
+		"/report?from=2026-05-01": `href="/?state=all&amp;flow=account%3A&amp;waba=w1"`,
+		"/events/101":             `href="/flows/1987937931743377?waba=w1"`,
+	} {
+		if _, body := b.do("GET", path, nil); !strings.Contains(body, want) {
+			t.Errorf("%s has no %s:\n%s", path, want, body)
+		}
+	}
+	for _, path := range []string{"/flows/1987937931743377", "/flows/2", "/flows/77"} {
+		if _, body := b.do("GET", path, nil); strings.Contains(body, `"/accounts/"`) {
+			t.Errorf("%s leads nowhere:\n%s", path, body)
+		}
+	}
+}
+
+func TestAFlowWhoseIncidentWasResolvedByHandIsNotWell(t *testing.T) {
+	s := filledStore()
+	s.incidents = s.incidents[:1]
+	inc := &s.incidents[0]
+	inc.State, inc.ResolvedAt, inc.ResolvedBy = router.IncidentResolved, at(8), "Ada"
+	for _, reported := range []bool{true, false} {
+		inc.Alerts[0].Active = reported
+		c, _ := newConsole(t, Config{}, s)
+		_, body := newBrowser(t, c).do("GET", "/flows/1987937931743377?waba=w1", nil)
+		text := pageText(body)
+		if strings.Contains(text, "no trouble reported") == reported ||
+			strings.Contains(text, "Resolved by a person, and still reported") != reported {
+			t.Errorf("reported: %v\n%s", reported, text)
+		}
+	}
+}
