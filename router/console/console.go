@@ -173,10 +173,25 @@ func (c *Console) routes() http.Handler {
 	})
 	mux.MethodNotAllowed = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		allow := slices.DeleteFunc(strings.Split(w.Header().Get("Allow"), ", "),
-			func(m string) bool { return m == http.MethodOptions })
-		w.Header().Set("Allow", strings.Join(allow, ", ")) // httprouter names OPTIONS even when it does not answer them
+			func(m string) bool { return m == http.MethodOptions }) // it names that even when it does not answer it
+		headers := allow
+		if slices.Contains(allow, http.MethodGet) {
+			headers = append(slices.Clone(allow), http.MethodHead)
+		}
+		w.Header().Set("Allow", strings.Join(headers, ", "))
 		c.fail(w, r, refuse(http.StatusMethodNotAllowed, "%s is not possible here: use %s", r.Method,
 			strings.Join(allow, " or ")))
 	})
-	return mux
+	return headLikeGet(mux)
+}
+
+// headLikeGet answers HEAD as GET is answered; the server leaves out the body.
+func headLikeGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			r = r.Clone(r.Context())
+			r.Method = http.MethodGet
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -201,7 +201,7 @@ func (c *Console) pageHandler(route pageRoute) httprouter.Handle {
 			}
 			f.ETag = etag
 			w.Header().Set("ETag", etag)
-			if f.Flash == nil && r.Header.Get("If-None-Match") == etag {
+			if f.Flash == nil && sameTag(r.Header.Get("If-None-Match"), etag) {
 				w.WriteHeader(http.StatusNotModified)
 				return
 			}
@@ -215,6 +215,16 @@ func (c *Console) pageHandler(route pageRoute) httprouter.Handle {
 		f.page = shown
 		c.showPage(w, r, route.Nav, &f)
 	}
+}
+
+// sameTag says whether If-None-Match names an ETag, also as a weak one: a proxy that compresses makes it that.
+func sameTag(header, etag string) bool {
+	for one := range strings.SplitSeq(header, ",") {
+		if strings.TrimPrefix(strings.TrimSpace(one), "W/") == etag {
+			return true
+		}
+	}
+	return false
 }
 
 // barred says that somebody who may only look wants to act.
