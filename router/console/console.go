@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -169,6 +170,11 @@ func (c *Console) routes() http.Handler {
 	}
 
 	mux.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if to := meant(r); to != "" {
+			w.Header().Set("Location", c.path(to))
+			w.WriteHeader(http.StatusSeeOther)
+			return
+		}
 		c.fail(w, r, refuse(http.StatusNotFound, "there is nothing at %s", r.URL.Path))
 	})
 	mux.MethodNotAllowed = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -183,6 +189,22 @@ func (c *Console) routes() http.Handler {
 			strings.Join(allow, " or ")))
 	})
 	return headLikeGet(mux)
+}
+
+// meant is the page that somebody meant by an address with nothing there, "" for none: the list of incidents, or what
+// stands before a slash too many.
+func meant(r *http.Request) string {
+	path := "/" + strings.Trim(r.URL.Path, "/") // never that of another host: //example.com/
+	switch {
+	case r.Method != http.MethodGet || strings.HasPrefix(path, "/api"):
+		return ""
+	case path == "/incidents":
+		path = "/"
+	case !strings.HasSuffix(r.URL.Path, "/"):
+		return ""
+	}
+	to := url.URL{Path: path, RawQuery: r.URL.RawQuery}
+	return to.String()
 }
 
 // headLikeGet answers HEAD as GET is answered; the server leaves out the body.

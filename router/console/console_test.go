@@ -152,11 +152,11 @@ func TestRefusals(t *testing.T) {
 		want                     string
 	}{
 		{"an unknown state of incidents", "GET", "/api/v1/incidents?state=closed", "", 400,
-			`unknown state "closed": use open, acknowledged, active or resolved`},
+			`unknown state "closed": use open, acknowledged, active, resolved or all`},
 		{"an unknown state of events", "GET", "/api/v1/events?state=new", "", 400,
-			`unknown state "new": use waiting, folded, unreadable or failed`},
+			`unknown state "new": use waiting, folded, unreadable, failed or all`},
 		{"an unknown state of deliveries", "GET", "/api/v1/deliveries?state=failed", "", 400,
-			`unknown state "failed": use waiting, delivered, parked or cancelled`},
+			`unknown state "failed": use waiting, delivered, parked, cancelled or all`},
 		{"a limit that is no number", "GET", "/api/v1/events?limit=all", "", 400,
 			`limit is a number from 1 to 500, not "all"`},
 		{"a limit that is too high", "GET", "/api/v1/deliveries?limit=501", "", 400,
@@ -168,7 +168,7 @@ func TestRefusals(t *testing.T) {
 		{"a key twice", "GET", "/api/v1/deliveries?notifier=a&notifier=b", "", 400,
 			"notifier is given 2 times: give it once"},
 		{"several mistakes", "GET", "/api/v1/deliveries?state=new&incident=x&before=-1", "", 400,
-			`unknown state "new": use waiting, delivered, parked or cancelled; incident is the number of an incident, such as INC-42, not "x"; ` +
+			`unknown state "new": use waiting, delivered, parked, cancelled or all; incident is the number of an incident, such as INC-42, not "x"; ` +
 				`before is the id of a delivery, not "-1"`},
 		{"a severity that is none", "GET", "/api/v1/incidents?severity=>=bad", "", 400,
 			`severity: unknown severity "bad": use critical, error, warning or info`},

@@ -88,6 +88,14 @@ func oneOf[S ~string](q *query, key string, allowed ...S) S {
 	return value
 }
 
+// stateOf returns the value of state, "" for all.
+func stateOf[S ~string](q *query, allowed ...S) S {
+	if state := oneOf(q, "state", append(slices.Clone(allowed), stateAll)...); state != stateAll {
+		return state
+	}
+	return ""
+}
+
 func orWords(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
@@ -291,7 +299,7 @@ const (
 func (c *Console) incidentFilter(q *query, limit int) (router.IncidentFilter, error) {
 	now := c.cfg.Now()
 	f := router.IncidentFilter{Severities: q.severities(), Limit: q.limit(limit)}
-	switch state := oneOf(q, "state", string(router.IncidentOpen), string(router.IncidentAcknowledged), stateActive,
+	switch state := stateOf(q, string(router.IncidentOpen), string(router.IncidentAcknowledged), stateActive,
 		string(router.IncidentResolved)); state {
 	case stateActive:
 		f.Active = true
@@ -328,7 +336,7 @@ func (c *Console) flowOf(q *query) string {
 func (c *Console) eventFilter(q *query) (router.EventFilter, error) {
 	now := c.cfg.Now()
 	f := router.EventFilter{
-		State: oneOf(q, "state", router.EventWaiting, router.EventFolded, router.EventUnreadable, router.EventFailed),
+		State: stateOf(q, router.EventWaiting, router.EventFolded, router.EventUnreadable, router.EventFailed),
 		Source: oneOf(q, "source", router.SourceMeta, router.SourceConsole, router.SourceSlack, router.SourcePagerDuty,
 			router.SourceFlowbridge),
 		Flow: c.flowOf(q), WABA: q.text("waba"), Incident: q.number("incident"),
@@ -344,7 +352,7 @@ func (c *Console) eventFilter(q *query) (router.EventFilter, error) {
 // deliveryFilter reads a filter of deliveries.
 func (c *Console) deliveryFilter(q *query) (router.DeliveryFilter, error) {
 	f := router.DeliveryFilter{
-		State: oneOf(q, "state", router.DeliveryWaiting, router.DeliveryDelivered, router.DeliveryParked,
+		State: stateOf(q, router.DeliveryWaiting, router.DeliveryDelivered, router.DeliveryParked,
 			router.DeliveryCancelled),
 		Notifier: q.text("notifier"), Incident: q.number("incident"), Query: q.text("q"),
 		Before: q.before("the id of a delivery"), Limit: q.limit(defaultLimit),

@@ -52,3 +52,40 @@ func TestAWeakTagIsTheSameForAPageThatHasNotChanged(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAddressThatIsNearlyRightLeadsToThePage(t *testing.T) {
+	for prefix, inside := range map[string]string{"": "", "/bridge": "/bridge"} {
+		c, _ := newConsole(t, Config{Prefix: prefix}, filledStore())
+		for path, want := range map[string]string{
+			"/incidents": "/", "/incidents/": "/", "/incidents?state=all&q=a%26b": "/?state=all&q=a%26b", "/flows/": "/flows",
+			"/incidents/42/": "/incidents/42", "/events/?q=x": "/events?q=x", "//evil.example/": "/evil.example",
+			"/%5Cevil.example/": "/%5Cevil.example",
+		} {
+			resp := ask(c, "GET", inside+path, "")
+			if got := resp.Header.Get("Location"); resp.StatusCode != 303 || got != inside+want {
+				t.Errorf("%s%s: %s to %q, want %s%s", inside, path, resp.Status, got, inside, want)
+			}
+		}
+		for _, path := range []string{"/nothing", "/api/v1/incidents/"} {
+			if resp := ask(c, "GET", inside+path, ""); resp.StatusCode != 404 {
+				t.Errorf("%s%s: %s", inside, path, resp.Status)
+			}
+		}
+	}
+}
+
+func TestEveryListTakesAllStates(t *testing.T) {
+	s := filledStore()
+	c, _ := newConsole(t, Config{}, s)
+	for _, path := range []string{"/deliveries", "/events", "/", "/api/v1/incidents", "/api/v1/events",
+		"/api/v1/deliveries"} {
+		if resp := ask(c, "GET", path+"?state=all", ""); resp.StatusCode != 200 {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
+	for _, f := range s.deliveryFilters {
+		if f.State != "" {
+			t.Errorf("deliveries were asked for by %+v", f)
+		}
+	}
+}
