@@ -89,3 +89,13 @@ func TestEveryListTakesAllStates(t *testing.T) {
 		}
 	}
 }
+
+func TestTheDescriptionOfTheAPINamesThePrefix(t *testing.T) {
+	for prefix, want := range map[string]string{"": `"servers": [{"url": "/"}]`,
+		"/bridge": `"servers": [{"url": "/bridge"}]`} {
+		c, _ := newConsole(t, Config{Prefix: prefix}, filledStore())
+		if body := text(t, ask(c, "GET", prefix+"/api/v1/openapi.json", "")); !strings.Contains(body, want) {
+			t.Errorf("%q: no %s in %.300s", prefix, want, body)
+		}
+	}
+}

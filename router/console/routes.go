@@ -1,6 +1,8 @@
 package console
 
 import (
+	"bytes"
+	"cmp"
 	_ "embed"
 	"net/http"
 
@@ -55,8 +57,11 @@ func (c *Console) retryAll(r *http.Request, p httprouter.Params) (int, any, erro
 	return c.retryDeliveries(r, p)
 }
 
+// rootServer is where the API is by its description, which is written for an address without a prefix.
+const rootServer = `"servers": [{"url": "/"}]`
+
 // showOpenAPI: GET /api/v1/openapi.json
 func (c *Console) showOpenAPI(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(openAPI)
+	_, _ = w.Write(bytes.Replace(openAPI, []byte(rootServer), []byte(`"servers": [{"url": "`+cmp.Or(c.cfg.Prefix, "/")+`"}]`), 1))
 }
