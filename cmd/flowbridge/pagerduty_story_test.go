@@ -276,7 +276,7 @@ func TestWhatGetsWorseWhileAcknowledgedIsPagedASecondTime(t *testing.T) {
 
 func TestAPageOfASecondServiceLeavesTheFirstItsName(t *testing.T) {
 	rules := strings.Replace(strings.Replace(backRules, "notify: [chat, page]",
-		"notify: [chat, page, {to: second, after: 1s}]", 1), "rules:",
+		"notify: [chat, page, {to: second, after: 5s}]", 1), "rules:",
 		`  second: {kind: pagerduty, routing_key: "${PD_OTHER}"}`+"\nrules:", 1)
 	p := newPager(t, rules, sandbox.PagerDutyConfig{}, "")
 	p.base = time.Now()
