@@ -41,6 +41,7 @@ type incidentDetail struct {
 	Pages                    []pageLine
 	Chart                    *chart
 	Ladder                   []rung
+	Climbed                  string // the levels that it reached, where not all of them are in Ladder any more
 	Told                     []toldLine
 	Why                      *why
 	Timeline                 []timelineLine
@@ -126,6 +127,9 @@ func (c *Console) incidentPage(r *http.Request, p httprouter.Params) (page, erro
 	if d.Chart, err = c.chartOf(r, &inc); err != nil {
 		return page{}, err
 	}
+	if !d.Active {
+		d.ofThen(&inc)
+	}
 	if err := c.neighbours(r, &inc, &d); err != nil {
 		return page{}, err
 	}
@@ -139,6 +143,22 @@ func (c *Console) incidentPage(r *http.Request, p httprouter.Params) (page, erro
 	}
 	d.timeline(&inc, r.URL.Query().Get("kind"))
 	return page{Title: headline(&inc), Template: "incident", Data: d}, nil
+}
+
+// ofThen shows an incident that is over as it was: what its alerts hold may be of a later one, which has them by now.
+func (d *incidentDetail) ofThen(inc *router.IncidentDetail) {
+	later := func(a router.Alert) bool { return a.Raised.After(inc.ResolvedAt) }
+	switch {
+	case d.Chart != nil:
+		d.Now, d.Was = d.Chart.Rows[0].Value, ""
+	case slices.ContainsFunc(inc.Alerts, later):
+		d.Now, d.Was = "", ""
+	}
+	if slices.ContainsFunc(inc.Path, func(l router.Level) bool {
+		return !slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Event == inc.Event && a.Level == l })
+	}) {
+		d.Climbed = router.FormatPath(inc.Event, inc.Path)
+	}
 }
 
 // headline is the title of an incident, as on its card.

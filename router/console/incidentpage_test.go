@@ -102,3 +102,21 @@ func TestATimelineWithoutNotesSaysWhereTheyComeFrom(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// TestAnIncidentThatIsOverIsShownAsItWas: its signal has come back since, and its alerts are of a later incident.
+func TestAnIncidentThatIsOverIsShownAsItWas(t *testing.T) {
+	s := filledStore()
+	inc := &s.incidents[0]
+	inc.State, inc.ResolvedAt, inc.Path = router.IncidentResolved, at(30), []router.Level{"5", "10", "50"}
+	later := 66.6
+	inc.Alerts = []router.Alert{{Event: inc.Event, Level: "50", Since: at(0), Until: at(30), Raised: at(90),
+		Reading: router.Reading{Value: &later}}}
+	text := detailText(t, s, "/incidents/42")
+	vitals, _, _ := strings.Cut(text, "Lasted")
+	if strings.Contains(vitals, "Now") || strings.Contains(vitals, "66.6 %") {
+		t.Errorf("the head of an incident that is over:\n%s", vitals)
+	}
+	if !strings.Contains(text, "5 % → 10 % → 50 %. Those that the table lacks") {
+		t.Errorf("the levels that it reached are lost:\n%s", text)
+	}
+}
