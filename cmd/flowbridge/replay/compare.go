@@ -129,19 +129,23 @@ func (c *comparison) settle(before time.Time) {
 	}
 }
 
-// likeOf returns the place of what is the same on the other side, or -1. Notices are the same only if their event is.
+// likeOf returns the place of what is the same on the other side, or -1. Where nothing has its key, as where incidents
+// are grouped in another way, it is what was told at the same time and is nobody else's. Notices are the same only if
+// their event is.
 func likeOf(all []*telling, t *telling) int {
-	found := -1
-	for j, o := range all {
-		switch {
-		case o == nil || o.live == t.live:
-		case o.key == t.key && o.overlaps(t):
-			return j
-		case found < 0 && o.overlaps(t) && !isNotice(o) && !isNotice(t):
-			found = j
-		}
+	if j := sameKey(all, t); j >= 0 || isNotice(t) {
+		return j
 	}
-	return found
+	return slices.IndexFunc(all, func(o *telling) bool {
+		return o != nil && o.live != t.live && !isNotice(o) && o.overlaps(t) && sameKey(all, o) < 0
+	})
+}
+
+// sameKey returns the place of what has the same key on the other side, or -1.
+func sameKey(all []*telling, t *telling) int {
+	return slices.IndexFunc(all, func(o *telling) bool {
+		return o != nil && o.live != t.live && o.key == t.key && o.overlaps(t)
+	})
 }
 
 // isNotice says that a telling has no duration and the position of an event as its key.
