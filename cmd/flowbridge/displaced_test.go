@@ -23,16 +23,22 @@ func TestADatabaseThatIsRemovedWhileItIsInUseIsSaved(t *testing.T) {
 		{"the memory that readers share", []string{"-shm"}},
 		{"the inbox", []string{"-inbox"}},
 		{"the lock", []string{".lock"}},
+		{"the folder", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newServices(t, "#ops")
-			rules, db := writeRules(t, crashRules), filepath.Join(t.TempDir(), "flowbridge.db")
+			dir := filepath.Join(t.TempDir(), "data")
+			must(t, os.Mkdir(dir, 0o700))
+			rules, db := writeRules(t, crashRules), filepath.Join(dir, "flowbridge.db")
 			p := start(t, s, rules, db)
 			p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
 			eventually(t, "the first is told", func() bool { return len(s.PagerDuty.Incidents()) == 1 })
 			for _, end := range c.remove {
 				must(t, os.Remove(db+end))
+			}
+			if c.remove == nil {
+				must(t, os.RemoveAll(dir))
 			}
 			p.post(t, pairPost(lately, "78", "ACTIVATED", 50), http.StatusOK)
 			if err := p.end(t); err == nil || !strings.Contains(p.stderr.String(), "while flowbridge was using it") {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -110,6 +111,9 @@ func (s *Store) saveDisplaced(ctx context.Context) error {
 	file := path
 	if how != removed {
 		file += ".held-" + s.cfg.Now().UTC().Format("20060102T150405Z")
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil { // it may have been removed with all that is in it
+		return fmt.Errorf("what was held of %s cannot be written: %w", path, err)
 	}
 	err = copyTo(file, "", func(part string) error {
 		_, err := s.write.ExecContext(ctx, `VACUUM INTO ?`, part)
