@@ -14,6 +14,9 @@ const private fs.FileMode = 0o600
 // ownFile makes an empty file that nobody else may read, whatever the umask, or closes the one that is there to others.
 func (s *Store) ownFile(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, private)
+	if errors.Is(err, fs.ErrExist) && leadsNowhere(path) {
+		f, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY, private)
+	}
 	switch {
 	case errors.Is(err, fs.ErrExist): // it is not opened: closing it would give up locks that this process has on it
 		s.closeToOthers(path)
@@ -27,6 +30,12 @@ func (s *Store) ownFile(path string) error {
 		return err
 	}
 	return errors.Join(f.Chmod(private), f.Close())
+}
+
+// leadsNowhere says whether a name that is there is a link to a file that is not.
+func leadsNowhere(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // closeToOthers takes from others what rights they have on a file of an older flowbridge, and says so.

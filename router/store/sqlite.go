@@ -31,10 +31,10 @@ func (s *Store) openSQLite(ctx context.Context) error {
 		return err
 	}
 	s.d = sqlite
-	if err := s.lockFile(ctx, path); err != nil {
+	if err := s.ownFile(path); err != nil { // before the lock: that of a link is beside what it leads to
 		return err
 	}
-	if err := s.ownFile(path); err != nil {
+	if err := s.lockFile(ctx, path); err != nil {
 		return err
 	}
 	for _, beside := range []string{"-wal", "-shm", "-journal"} { // those that SQLite makes are like the file itself

@@ -48,6 +48,27 @@ func TestASecondBridgeOnTheSameFileIsSentAway(t *testing.T) {
 
 // TestABackupIsOneMoment copies a database while events are stored in pairs: every copy holds both of a pair or
 // none, and all that was accepted before it began.
+// TestALinkToAFileThatIsNotThereYetMakesIt: a volume is empty at the first start.
+func TestALinkToAFileThatIsNotThereYetMakesIt(t *testing.T) {
+	ctx := t.Context()
+	volume, link := filepath.Join(t.TempDir(), "volume.db"), filepath.Join(t.TempDir(), "flowbridge.db")
+	check(t, os.Symlink(volume, link))
+	for range 2 {
+		s, err := store.Open(ctx, store.Config{DSN: link})
+		check(t, err)
+		if second, err := store.Open(ctx, store.Config{DSN: volume}); err == nil {
+			second.Close()
+			t.Error("two are at the same file")
+		}
+		check(t, s.Close())
+	}
+	info, err := os.Stat(volume)
+	check(t, err)
+	if info.Size() == 0 || info.Mode().Perm() != 0o600 {
+		t.Errorf("it has %d bytes, and the mode %s", info.Size(), info.Mode())
+	}
+}
+
 func TestABackupIsOneMoment(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
