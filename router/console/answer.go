@@ -92,8 +92,8 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 		status, text = http.StatusServiceUnavailable, "flowbridge cannot write this down now: try again in a second"
 	}
 	if status >= 500 && !errors.Is(r.Context().Err(), context.Canceled) { // else whoever asked has gone
-		c.cfg.Logger.Error("a request to the console was not served", "method", r.Method, "path", r.URL.Path, "status",
-			status, "error", err)
+		c.faults.error("a request to the console was not served", "method", r.Method, "path", r.URL.Path, "status", status,
+			"error", err)
 	}
 	if wantsPage(r) {
 		c.problemPage(w, r, status, text)

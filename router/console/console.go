@@ -97,6 +97,7 @@ type Console struct {
 	store    Store
 	progress *progress
 	refused  *refusals
+	faults   *faultLog
 	wrong    *wrongTokens
 	web      *web
 	key      signInKey
@@ -114,7 +115,8 @@ func New(cfg Config, s Store) (*Console, error) {
 	}
 	cfg = cfg.withDefaults()
 	c := &Console{cfg: cfg, store: s, progress: &progress{}, refused: newRefusals(cfg.Logger, cfg.Now),
-		wrong: newWrongTokens(), turns: newTurns(), files: make(chan struct{}, 1)}
+		faults: &faultLog{logger: cfg.Logger, now: cfg.Now}, wrong: newWrongTokens(), turns: newTurns(),
+		files: make(chan struct{}, 1)}
 	if cfg.Registerer != nil {
 		if err := errors.Join(cfg.Registerer.Register(newCollector(c)),
 			cfg.Registerer.Register(c.refused.counted)); err != nil {

@@ -40,7 +40,7 @@ func (c *Console) Trouble(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	if err := c.observe(ctx); err != nil {
-		c.cfg.Logger.Warn("it could not be seen whether everything gets on", "error", err)
+		c.faults.warn("it could not be seen whether everything gets on", "error", err)
 	}
 	return c.progress.trouble(c.cfg.StalledAfter)
 }
@@ -61,7 +61,7 @@ func (c *Console) Unready(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	if err := c.store.Ping(ctx); err != nil {
-		c.cfg.Logger.Warn("not ready: storage does not answer", "error", err)
+		c.faults.warn("not ready: storage does not answer", "error", err)
 		return "storage does not answer"
 	}
 	if trouble := c.Trouble(ctx); trouble != "" {
@@ -193,7 +193,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if err != nil {
 		gauge(c.up, 0)
 		if !errors.Is(err, router.ErrClosed) {
-			c.console.cfg.Logger.Warn("the storage could not be counted for metrics", "error", err)
+			c.console.faults.warn("the storage could not be counted for metrics", "error", err)
 		}
 		return
 	}

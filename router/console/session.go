@@ -101,7 +101,7 @@ func (c *Console) sessionOf(r *http.Request) (session, bool) {
 	defer cancel()
 	key, err := c.key.get(ctx, c.store)
 	if err != nil {
-		c.cfg.Logger.Warn("a session could not be looked at", "error", err)
+		c.faults.warn("a session could not be looked at", "error", err)
 		return session{}, false
 	}
 	return unseal(key, value, c.cfg.TokenNow(), c.cfg.ViewTokenNow(), c.cfg.Now())

@@ -298,7 +298,7 @@ func (c *Console) showPage(w http.ResponseWriter, r *http.Request, nav string, f
 
 // failInside is the answer where a page could not be made; it is no page, since that may be what fails.
 func (c *Console) failInside(w http.ResponseWriter, r *http.Request, err error) {
-	c.cfg.Logger.Error("a page of the console could not be made", "path", r.URL.Path, "error", err)
+	c.faults.error("a page of the console could not be made", "path", r.URL.Path, "error", err)
 	c.write(w, r, http.StatusInternalServerError, map[string]string{"error": "a fault in flowbridge: its log says more"})
 }
 
