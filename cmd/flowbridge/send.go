@@ -124,6 +124,10 @@ func (c sampleFlags) time(now time.Time) (time.Time, error) {
 	if err != nil {
 		return now, wrongUsage("--at: %q is no RFC 3339 time, such as 2026-03-02T08:00:00Z", c.At)
 	}
+	if first := whatsapp.Earliest(); at.Before(first) && !c.Force {
+		return now, wrongUsage("--at: Meta sent nothing before %s, and an event that says so is taken to be of now; use a "+
+			"later time", first.Format(time.RFC3339))
+	}
 	return at.UTC(), nil
 }
 

@@ -277,6 +277,9 @@ func digestOf(at string, id []byte) string {
 // Times outside these bounds are no times of an event: Flows did not exist, or a clock is wrong.
 var earliest = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// Earliest is the first time that an event can have: one that says another is taken to be of when it arrived.
+func Earliest() time.Time { return earliest }
+
 const tooEarly = time.Hour
 
 // occurred reads entry.time. The time of arrival stands in for what is missing or cannot be.
