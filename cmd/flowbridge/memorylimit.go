@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"io/fs"
 	"log/slog"
 	"path"
-	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
+
+	"flowbridge/router"
 )
 
 const (
@@ -17,17 +20,36 @@ const (
 	littleMemory = 128 << 20 // bytes
 )
 
-// keepToMemory makes the garbage collector work harder rather than let this process come to the limit of its control
-// group: there it is killed, or reads its own program from the disk again and again and answers nobody. limit is in
-// bytes, 0 for none.
-func keepToMemory(limit int64, logger *slog.Logger) {
-	if limit <= 0 {
+// memoryKeeper makes the garbage collector work harder rather than let this process come to the limit of its control
+// group: there it is killed, or reads its own program from the disk again and again and answers nobody.
+type memoryKeeper struct {
+	limit  func() int64     // of the group, in bytes; 0 for none
+	set    func(heap int64) // tells the runtime, in bytes
+	logger *slog.Logger
+	last   int64
+}
+
+// limitEvery is how often the limit is read: it may be changed while a process runs, as of a container or a pod.
+const limitEvery = 10 * time.Second
+
+// run keeps to the limit until ctx ends.
+func (k *memoryKeeper) run(ctx context.Context) {
+	for k.look(); router.Sleep(ctx, limitEvery); {
+		k.look()
+	}
+}
+
+// look takes in a limit that is another than at the last look. Where there is none any more the last one stays: it may
+// be that no more files can be opened, and it cannot be read.
+func (k *memoryKeeper) look() {
+	limit := k.limit()
+	if limit <= 0 || limit == k.last {
 		return
 	}
-	heap := max(limit-besideHeap, limit*2/5)
-	debug.SetMemoryLimit(heap)
+	k.last = limit
+	k.set(max(limit-besideHeap, limit*2/5))
 	if limit < littleMemory {
-		logger.Warn("the control group leaves little memory: a storm needs more", "bytes", limit, "do",
+		k.logger.Warn("the control group leaves little memory: a storm needs more", "bytes", limit, "do",
 			"raise the limit of the container or unit to 128 MiB; 256 are better")
 	}
 }

@@ -1,9 +1,44 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
+
+func TestALimitThatIsChangedWhileABridgeRunsIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var (
+			log   bytes.Buffer
+			heaps []int64
+			limit int64
+		)
+		k := memoryKeeper{limit: func() int64 { return limit }, set: func(heap int64) { heaps = append(heaps, heap) },
+			logger: slog.New(slog.NewTextHandler(&log, nil))}
+		ctx, cancel := context.WithCancel(t.Context())
+		go k.run(ctx)
+		for _, mebibytes := range []int64{0, 256, 64, 0, 256} {
+			limit = mebibytes << 20
+			time.Sleep(2 * limitEvery)
+			synctest.Wait()
+		}
+		cancel()
+		want := []int64{208 << 20, 64 << 20 * 2 / 5, 208 << 20}
+		if diff := cmp.Diff(want, heaps); diff != "" {
+			t.Errorf("bytes that the heap may have (-want +got):\n%s", diff)
+		}
+		if n := strings.Count(log.String(), "leaves little memory"); n != 1 {
+			t.Errorf("warned %d times, want once:\n%s", n, &log)
+		}
+	})
+}
 
 func TestTheLimitOfItsControlGroupsIsKnown(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -158,7 +159,8 @@ func (c serveCommand) beside(ctx context.Context, p *program, r *rules.Rules, lo
 		})
 	}
 	if _, chosen := p.Getenv("GOMEMLIMIT"); !chosen && p.GroupLimit != nil {
-		keepToMemory(p.GroupLimit(), logger)
+		memory := memoryKeeper{limit: p.GroupLimit, set: func(heap int64) { debug.SetMemoryLimit(heap) }, logger: logger}
+		work.Go(func() { memory.run(ctx) })
 	}
 	if _, chosen := p.Getenv("GOGC"); !chosen { // else by an operator
 		work.Go(func() { paceGC(ctx) })
