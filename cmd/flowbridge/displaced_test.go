@@ -92,3 +92,31 @@ func TestADatabaseThatIsReplacedWhileItIsInUseIsKeptBesideTheOther(t *testing.T)
 		must(t, p.stop(t))
 	}
 }
+
+// TestADatabaseThatACopyIsWrittenOverWhileItIsInUseGoesOnWithTheCopy restores a backup as nobody should, with the
+// bridge at work. It ends, the copy stays whole, and what was posted since is told by the next one.
+func TestADatabaseThatACopyIsWrittenOverWhileItIsInUseGoesOnWithTheCopy(t *testing.T) {
+	t.Parallel()
+	s := newServices(t, "#ops")
+	dir := t.TempDir()
+	rules, db, copied := writeRules(t, crashRules), filepath.Join(dir, "flowbridge.db"), filepath.Join(dir, "copy.db")
+	p := start(t, s, rules, db)
+	p.post(t, pairPost(lately, "77", "ACTIVATED", 50), http.StatusOK)
+	eventually(t, "the first is told", func() bool { return len(s.PagerDuty.Incidents()) == 1 })
+	path, err := binary()
+	must(t, err)
+	if out, err := exec.Command(path, "backup", copied, "--db", db).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text, err := os.ReadFile(copied)
+	must(t, err)
+	must(t, os.WriteFile(db, text, 0o600))
+	p.post(t, pairPost(lately, "78", "ACTIVATED", 50), http.StatusOK)
+	if err := p.end(t); err == nil || !strings.Contains(p.stderr.String(), "was overwritten while flowbridge was using") {
+		t.Fatalf("it ended with %v:\n%s", err, p.stderr)
+	}
+
+	p = start(t, s, rules, db)
+	eventually(t, "the second is told", func() bool { return len(s.PagerDuty.Incidents()) == 2 })
+	must(t, p.stop(t))
+}

@@ -27,6 +27,7 @@ const (
 type heldFile struct {
 	path string
 	info fs.FileInfo
+	head *fileHead // of the database itself, else nil
 }
 
 // noteFiles notes the files of a database that is open, itself first.
@@ -36,7 +37,7 @@ func (s *Store) noteFiles(path string) {
 	for _, path := range []string{path, real + "-wal", real + "-shm", real + ".lock", inbox, inbox + "-wal",
 		inbox + "-shm"} {
 		if info, err := os.Stat(path); err == nil {
-			s.held = append(s.held, heldFile{path, info})
+			s.held = append(s.held, heldFile{path: path, info: info})
 		}
 	}
 }
@@ -48,11 +49,13 @@ func (f *heldFile) became() string {
 		return removed
 	case err == nil && !os.SameFile(info, f.info):
 		return "replaced"
+	case err == nil && f.head != nil && f.head.overwritten():
+		return overwritten
 	}
 	return ""
 }
 
-const removed = "removed"
+const removed, overwritten = "removed", "overwritten"
 
 // displaced returns the first file that is not what was opened, and what it became; "" for none.
 func (s *Store) displaced() (path, how string) {
@@ -96,6 +99,9 @@ func (s *Store) saveDisplaced(ctx context.Context) error {
 		return nil
 	}
 	path, how := s.held[0].path, s.held[0].became()
+	if how == overwritten {
+		return s.leaveOverwritten()
+	}
 	err := s.settle(ctx)
 	if err == nil {
 		// What is left in an old log would be taken for that of the file that has the name by then; and where the log was
@@ -110,7 +116,7 @@ func (s *Store) saveDisplaced(ctx context.Context) error {
 	}
 	file := path
 	if how != removed {
-		file += ".held-" + s.cfg.Now().UTC().Format("20060102T150405Z")
+		file += s.heldSuffix()
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil { // it may have been removed with all that is in it
 		return fmt.Errorf("what was held of %s cannot be written: %w", path, err)
@@ -131,6 +137,9 @@ func (s *Store) saveDisplaced(ctx context.Context) error {
 	}
 	return nil
 }
+
+// heldSuffix is the end of the name under which something is kept beside a database.
+func (s *Store) heldSuffix() string { return ".held-" + s.cfg.Now().UTC().Format("20060102T150405Z") }
 
 // emptyLogSoon empties the log, as soon as those who read let it. It takes the writer's connection: one that is opened
 // after the log was removed has another.

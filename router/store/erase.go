@@ -55,7 +55,7 @@ func (s *Store) eraseLogs() {
 			if !wait(pause) {
 				return
 			}
-			if done, err := emptyLog(context.Background(), s.eraser); done || err != nil {
+			if done, err := s.emptyOwnLog(context.Background()); done || err != nil {
 				if err != nil {
 					s.cfg.Logger.Warn("the log of the database could not be emptied: what was removed may still be read in it",
 						"error", err)
@@ -67,6 +67,14 @@ func (s *Store) eraseLogs() {
 			return
 		}
 	}
+}
+
+// emptyOwnLog empties the log of the database, where that is what it was.
+func (s *Store) emptyOwnLog(ctx context.Context) (done bool, err error) {
+	if err := s.mayWrite(); err != nil {
+		return false, err
+	}
+	return emptyLog(ctx, s.eraser)
 }
 
 // emptyLog moves what the log of a database holds into its file and cuts it to nothing; done is false if somebody was
@@ -103,7 +111,7 @@ func (s *Store) awaitErased(ctx context.Context) {
 			}
 		}
 		if !log {
-			if log, err = emptyLog(ctx, s.eraser); err != nil {
+			if log, err = s.emptyOwnLog(ctx); err != nil {
 				return // a fault is logged when it is tried again
 			}
 		}

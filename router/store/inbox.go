@@ -213,6 +213,9 @@ func (in *inbox) moveSome(ctx context.Context, most int) (int, error) {
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
+	if err := in.s.mayWrite(); err != nil {
+		return 0, err
+	}
 	events := make([]eventRow, len(rows))
 	for i := range rows {
 		events[i] = rows[i].eventRow

@@ -77,7 +77,7 @@ func (s *Store) openSQLite(ctx context.Context) error {
 		return err
 	}
 	s.noteFiles(path)
-	return nil
+	return s.noteHead(path)
 }
 
 // fileReaders is how many queries of a file run at a time.
