@@ -222,8 +222,11 @@ func (f *forgetting) names(text string) bool {
 func (f *forgetting) event(seq int64, columns []string) []string {
 	outcome, body := columns[0], columns[1]
 	var e router.Event
-	if !f.own[seq] && !f.names(body) && !f.p.In(outcome) || json.Unmarshal([]byte(body), &e) != nil {
+	if !f.own[seq] && !f.names(body) && !f.p.In(outcome) {
 		return nil
+	}
+	if json.Unmarshal([]byte(body), &e) != nil {
+		return f.illegible(about{event: seq}, columns)
 	}
 	found := f.p.ForgetEvent(&e, f.own[seq] && e.Reduced != router.ReducedOld)
 	if f.p.In(outcome) {
@@ -247,8 +250,13 @@ func encoded(v any, before ...string) []string {
 
 func (f *forgetting) notice(event int64, columns []string) []string {
 	var n router.Notice
-	if !f.own[event] && !f.names(columns[0]) || json.Unmarshal([]byte(columns[0]), &n) != nil ||
-		!f.p.ForgetNotice(&n, f.own[event]) {
+	if !f.own[event] && !f.names(columns[0]) {
+		return nil
+	}
+	if json.Unmarshal([]byte(columns[0]), &n) != nil {
+		return f.illegible(about{event: event}, columns)
+	}
+	if !f.p.ForgetNotice(&n, f.own[event]) {
 		return nil
 	}
 	f.told[about{event: event}] = true
@@ -258,7 +266,7 @@ func (f *forgetting) notice(event int64, columns []string) []string {
 func (f *forgetting) incident(number int64, columns []string) []string {
 	var d incidentDetails
 	if json.Unmarshal([]byte(columns[5]), &d) != nil {
-		return nil
+		return f.illegible(about{incident: number}, columns)
 	}
 	inc := router.Incident{AcknowledgedBy: columns[0], ResolvedBy: columns[1], Owner: d.Owner, ByItself: d.ByItself,
 		Title: d.Title, Text: d.Text, Fields: d.Fields}
@@ -291,10 +299,26 @@ func (f *forgetting) text(_ int64, columns []string) (changed []string) {
 	return changed
 }
 
+// illegible blanks columns of a row whose JSON, its last column, cannot be read: those that name the person, and all
+// that is said where the event is known to be of the person. It cannot be read afterwards either.
+func (f *forgetting) illegible(row about, columns []string) []string {
+	changed := f.text(0, columns)
+	if last := len(columns) - 1; f.own[row.event] && columns[last] != router.Forgotten {
+		if changed == nil {
+			changed = slices.Clone(columns)
+		}
+		changed[last] = router.Forgotten
+	}
+	if changed != nil {
+		f.told[row] = true
+	}
+	return changed
+}
+
 func (f *forgetting) postponed(_ int64, columns []string) []string {
 	var events []router.Event
 	if json.Unmarshal([]byte(columns[0]), &events) != nil {
-		return nil
+		return f.text(0, columns)
 	}
 	found := false
 	for i := range events {
@@ -343,8 +367,31 @@ func (f *forgetting) timeline(ctx context.Context) error {
 	}
 }
 
+// illegibleSilences blanks those that cannot be read.
+func (f *forgetting) illegibleSilences(ctx context.Context) error {
+	type silence struct{ id, body string }
+	found, err := all(ctx, f.s.read, `SELECT id, body FROM silences`, nil, func(row scanner) (s silence, err error) {
+		err = row.Scan(&s.id, &s.body)
+		return s, err
+	})
+	found = slices.DeleteFunc(found, func(s silence) bool {
+		return !f.p.In(s.body) || json.Unmarshal([]byte(s.body), new(router.Silence)) == nil
+	})
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	f.found.Silences += int64(len(found))
+	return f.s.remove(ctx, func(tx *txn) error {
+		return each(ctx, tx, found, `UPDATE silences SET body = ? WHERE id = ?`,
+			func(s silence) ([]any, error) { return []any{router.Forgotten, s.id}, nil })
+	})
+}
+
 // silences goes through all of them: people make few.
 func (f *forgetting) silences(ctx context.Context) error {
+	if err := f.illegibleSilences(ctx); err != nil {
+		return err
+	}
 	found, err := f.s.silences(ctx, `1 = 1 ORDER BY id`)
 	if err != nil {
 		return err

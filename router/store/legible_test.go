@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"flowbridge/router"
 	"flowbridge/router/store"
 )
@@ -162,6 +164,38 @@ func legibleSuite(t *testing.T, fresh func(*testing.T) string) {
 		found, err := q.Forget(ctx, person)
 		if check(t, err); found.Attempts != 1 || q.attempts(r.Delivery)[0].Calls[0].Request != router.Forgotten {
 			t.Errorf("found %+v; then %+v", found, q.attempts(r.Delivery))
+		}
+	})
+
+	t.Run("a person who is forgotten: what cannot be read and names them is blanked", func(t *testing.T) {
+		q := start(t)
+		const broken = `{broken "+1 555 123 4567"`
+		notice := router.Owed{Notice: 7, Key: "n", Target: chatTarget, Severity: router.Error}
+		inc := incident(1)
+		inc.AcknowledgedBy = "Ada, 15551234567"
+		_, err := q.Append(ctx, []router.Event{{Digest: "d", Source: router.SourceMeta, Received: noon, At: noon, Name: "X"}})
+		check(t, err)
+		_, err = q.Waiting(ctx, 1) // it is in the journal then
+		check(t, err)
+		q.owe(notice)
+		check(t, q.Commit(ctx, router.Batch{Incidents: []router.Incident{inc},
+			Silences: []router.Silence{{ID: "a", Since: noon}}}))
+		for _, column := range []string{"events SET body", "incidents SET details", "notices SET body",
+			"silences SET body"} {
+			q.damage(`UPDATE ` + column + ` = '` + broken + `'`)
+		}
+		person, err := router.NewPerson("15551234567", "")
+		check(t, err)
+		found, err := q.Forget(ctx, person)
+		want := router.ForgottenCount{Events: 1, Incidents: 1, Notices: 1, Silences: 1}
+		if diff := cmp.Diff(want, found.ForgottenCount); diff != "" || err != nil {
+			t.Errorf("found (-want +got), %v:\n%s", err, diff)
+		}
+		if got, err := q.Incident(ctx, 1); err != nil || got.AcknowledgedBy != router.Forgotten {
+			t.Errorf("acknowledged by %q (%v)", got.AcknowledgedBy, err)
+		}
+		if again, err := q.Forget(ctx, person); err != nil || again.Any() {
+			t.Errorf("then found %+v (%v)", again, err)
 		}
 	})
 
