@@ -79,7 +79,7 @@ func (s *Store) openInbox(ctx context.Context, database string) (err error) {
 	}{
 		{&in.write, path, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(5000)", "journal_mode(WAL)",
 			"synchronous(FULL)",
-			"cache_size(-2000)", "journal_size_limit(16777216)", "secure_delete(1)"}}},
+			"cache_size(-2000)", "journal_size_limit(16777216)", "secure_delete(1)", tempInMemory}}},
 		{&in.read, path, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-500)"}}},
 		{&in.journal, database, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "cache_size(-500)"}}},
 		{&in.eraser, path, url.Values{"_pragma": {"busy_timeout(0)", "cache_size(-500)", "synchronous(FULL)"}}},

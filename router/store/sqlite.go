@@ -42,7 +42,7 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	}
 	write, err := s.openHeld(path, url.Values{
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-4000)",
-			"journal_size_limit(67108864)", "wal_autocheckpoint(8000)",
+			"journal_size_limit(67108864)", "wal_autocheckpoint(8000)", tempInMemory,
 			"secure_delete(1)"}, // what is removed is overwritten: see erase.go
 		"_txlock": {"immediate"},
 	})
@@ -57,7 +57,7 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if err := s.openReader(path); err != nil {
 		return err
 	}
-	if err := s.migrate(ctx); err != nil {
+	if err := s.migrateFile(ctx); err != nil {
 		return err
 	}
 	if err := errors.Join(s.loadPeopleKey(ctx), s.loadSeals(ctx)); err != nil {
@@ -78,6 +78,22 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	}
 	s.noteFiles(path)
 	return s.noteHead(path)
+}
+
+// tempInMemory keeps in memory what SQLite notes to undo a statement: one of a large post notes more than 64 KiB. In a
+// file it would need room in a folder for temporary files, which may be full or not there while the database has room.
+const tempInMemory = "temp_store(memory)"
+
+// migrateFile brings the tables up to date. To make an index of a large table it sorts all of it: in a file.
+func (s *Store) migrateFile(ctx context.Context) error {
+	if _, err := s.write.ExecContext(ctx, `PRAGMA temp_store = file`); err != nil {
+		return err
+	}
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
+	_, err := s.write.ExecContext(ctx, `PRAGMA temp_store = memory`)
+	return err
 }
 
 // fileReaders is how many queries of a file run at a time.
