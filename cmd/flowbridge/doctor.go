@@ -27,7 +27,9 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 	if c.Timeout <= 0 {
 		return wrongUsage("--timeout: give more than 0, such as 5s")
 	}
-	report := c.doctor(p).Examine(ctx)
+	cfg := c.config(p)
+	cfg.Through = true
+	report := doctor.New(cfg).Examine(ctx)
 	var err error
 	if c.JSON {
 		err = printJSON(p.Stdout, report)
@@ -44,7 +46,9 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 }
 
 // doctor returns one that asks the services themselves.
-func (c doctorCommand) doctor(p *program) *doctor.Doctor {
+func (c doctorCommand) doctor(p *program) *doctor.Doctor { return doctor.New(c.config(p)) }
+
+func (c doctorCommand) config(p *program) doctor.Config {
 	cfg := doctor.Config{
 		Rules: c.Rules, DB: c.DB, WebhookURL: cmp.Or(c.WebhookURL, c.PublicURL), Guessed: c.WebhookURL == "",
 		Heartbeat: c.Heartbeat, Timeout: c.Timeout,
@@ -62,7 +66,7 @@ func (c doctorCommand) doctor(p *program) *doctor.Doctor {
 		cfg.Kinds = append(cfg.Kinds, doctor.Kind{Kind: s.kind, Examine: s.examine, Glance: s.glance})
 	}
 	cfg.Tokens = c.checkTokens(cfg.Secrets, cfg.Unread)
-	return doctor.New(cfg)
+	return cfg
 }
 
 // checkTokens looks at who may use the admin address.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -124,6 +125,18 @@ func copyInto(ctx context.Context, path, empty string) error {
 	return whole(ctx, to)
 }
 
+// Whole reads a SQLite file through, and returns ErrDamaged where it is damaged. PostgreSQL looks after itself.
+func Whole(ctx context.Context, dsn string) error {
+	if IsPostgres(dsn) {
+		return nil
+	}
+	db, err := openFile(dsn, url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(3000)", "query_only(1)"}})
+	if err != nil {
+		return err
+	}
+	return errors.Join(whole(ctx, db), db.Close())
+}
+
 // whole checks that a database is not damaged.
 func whole(ctx context.Context, db *sql.DB) error {
 	var finding string
@@ -131,7 +144,7 @@ func whole(ctx context.Context, db *sql.DB) error {
 		return explain(err)
 	}
 	if finding != "ok" {
-		return fmt.Errorf("it is damaged: %s", finding)
+		return fmt.Errorf("%w: %s", ErrDamaged, strings.Join(strings.Fields(finding), " "))
 	}
 	return nil
 }

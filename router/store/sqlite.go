@@ -61,7 +61,7 @@ func (s *Store) openSQLite(ctx context.Context) error {
 		return err
 	}
 	if err := errors.Join(s.loadPeopleKey(ctx), s.loadSeals(ctx)); err != nil {
-		return err
+		return explain(err)
 	}
 	// Nobody else is at this file, so whoever held these claims is dead. They may have told somebody, and the
 	// next attempt knows it.
@@ -90,6 +90,9 @@ func (s *Store) migrateFile(ctx context.Context) error {
 		return err
 	}
 	if err := s.migrate(ctx); err != nil {
+		if damage := whole(ctx, s.write.DB); code(err) != 0 && errors.Is(damage, ErrDamaged) {
+			return damage // goose makes the table of its versions anew where it cannot read it
+		}
 		return err
 	}
 	_, err := s.write.ExecContext(ctx, `PRAGMA temp_store = memory`)
@@ -267,9 +270,14 @@ func unavailableInSQLite(err error) bool {
 	return false
 }
 
+// ErrDamaged says that a SQLite file is damaged, in more than what one row says.
+var ErrDamaged = errors.New("the file is damaged: go back to a copy, see flowbridge docs running, SQLite")
+
 // explain says what to do about a file that cannot be opened.
 func explain(err error) error {
 	switch code(err) {
+	case sqlitelib.SQLITE_CORRUPT:
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	case sqlitelib.SQLITE_NOTADB:
 		return errors.New("it is no SQLite database: name another file")
 	case sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM, sqlitelib.SQLITE_READONLY:

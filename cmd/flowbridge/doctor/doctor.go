@@ -31,6 +31,7 @@ type Config struct {
 	Guessed   bool
 	Heartbeat string        // URL of a dead man's switch, as serve takes it; "" for none
 	Timeout   time.Duration // of one call
+	Through   bool          // a SQLite file is read through, for damage, as far as the time of one call allows
 
 	// Setting returns a variable of the environment that is no secret; "" where it is not set.
 	Setting func(name string) string

@@ -486,6 +486,11 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 	next := make("next.db", `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`,
 		`INSERT INTO remembered (name, value) VALUES ('oldest_for_9999', '20')`)
 	older := make("older.db", `DELETE FROM goose_db_version WHERE version_id > 1`)
+	damaged := make("damaged.db", `CREATE TABLE filler (text TEXT)`,
+		`INSERT INTO filler SELECT hex(randomblob(500)) FROM (SELECT 1 UNION SELECT 2), (SELECT 1 UNION SELECT 2)`)
+	spoil(t, damaged, -1)
+	headless := make("headless.db")
+	spoil(t, headless, 1)
 	locked := make("locked.db")
 	holder, err := sql.Open("sqlite", locked)
 	if err != nil {
@@ -503,6 +508,8 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 		next: "warn database: .* is one release newer than this flowbridge, which still works on it: schema 9999, " +
 			"this one knows ",
 		empty:                         "ok   database: .* can be written; the next start brings schema 0 to ",
+		damaged:                       "FAIL database: .* the file is damaged: go back to a copy, .* -> stop flowbridge ",
+		headless:                      "FAIL database: .* the file is damaged: go back to a copy, .* -> stop flowbridge ",
 		text:                          "FAIL database: .* is no SQLite database: name another file -> ",
 		dir:                           "FAIL database: .* is a folder: name a file in it -> ",
 		filepath.Join(dir, "none.db"): "ok   database: .* is not there yet: the first start makes it",
@@ -512,7 +519,7 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 		locked:                           "FAIL database: .*(in use by another process|did not answer)",
 	} {
 		before, _ := os.ReadFile(path)
-		d := plain(Config{DB: path, Timeout: time.Second})
+		d := plain(Config{DB: path, Timeout: time.Second, Through: true})
 		if out := printed(t, d.report(d.checkDatabase(context.Background()))); !regexp.MustCompile("^" +
 			want).MatchString(out) {
 			t.Errorf("%s: got %s", path, out)
@@ -523,6 +530,24 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "none.db")); err == nil {
 		t.Error("the doctor made a database")
+	}
+}
+
+// spoil writes over a page of a SQLite file, counted from its end where that is below 0.
+func spoil(t *testing.T, path string, page int) {
+	t.Helper()
+	const size = 4096
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := page * size
+	if at < 0 {
+		at += len(text)
+	}
+	copy(text[at:at+size], bytes.Repeat([]byte{0xff}, size))
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -28,6 +28,11 @@ func (d *Doctor) checkDatabase(ctx context.Context) []diagnosis {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
 	defer cancel()
 	found, err := store.Inspect(ctx, d.cfg.DB)
+	if err == nil && found.Exists && d.cfg.Through {
+		if damage := store.Whole(ctx, d.cfg.DB); errors.Is(damage, store.ErrDamaged) { // else there was no time for it
+			err = fmt.Errorf("%s: %w", store.DisplayName(d.cfg.DB), damage)
+		}
+	}
 	var missing *store.MissingGrant
 	switch {
 	case errors.As(err, &missing):
@@ -35,6 +40,8 @@ func (d *Doctor) checkDatabase(ctx context.Context) []diagnosis {
 	case errors.Is(err, context.DeadlineExceeded):
 		return []diagnosis{fail(name, fmt.Sprintf("%s did not answer within %s", store.DisplayName(d.cfg.DB), d.cfg.Timeout),
 			"see what else uses it, such as a backup that locks it, and whether its disk is slow")}
+	case errors.Is(err, store.ErrDamaged):
+		return []diagnosis{fail(name, err.Error(), "stop flowbridge before you put the copy in its place")}
 	case err != nil:
 		return []diagnosis{fail(name, err.Error(),
 			"name the one that serve uses with --db, and let the user that runs flowbridge write to it")}
