@@ -37,10 +37,11 @@ func (h *fileHead) read() (changes uint32, ok bool) {
 	if _, err := h.file.ReadAt(head, 0); err != nil {
 		return h.changes, !errors.Is(err, io.EOF)
 	}
-	const writesAhead = 2
-	ok = bytes.HasPrefix(head, []byte(magic)) && head[18] == writesAhead && head[19] == writesAhead
-	return binary.BigEndian.Uint32(head[24:]), ok
+	return binary.BigEndian.Uint32(head[24:]), bytes.HasPrefix(head, []byte(magic)) && writesAhead(head)
 }
+
+// writesAhead says whether the database with a head has a log beside it.
+func writesAhead(head []byte) bool { return head[18] == 2 && head[19] == 2 }
 
 // overwritten says whether something else was written over the file.
 func (h *fileHead) overwritten() bool {
@@ -75,11 +76,39 @@ func (s *Store) mayWrite() error {
 	return nil
 }
 
+// setLogAside moves away a log that is of another database: a copy was put in the place of that after its bridge was
+// killed. A copy has no log; SQLite would read this one into it all the same, and damage it. Nobody has the files open.
+func (s *Store) setLogAside(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	head := make([]byte, headSize)
+	_, err = file.ReadAt(head, 0)
+	if file.Close(); err != nil || !bytes.HasPrefix(head, []byte(magic)) || writesAhead(head) {
+		return nil // what is wrong with it SQLite says
+	}
+	log := logOf(path)
+	if info, err := os.Stat(log); err != nil || info.Size() == 0 {
+		return nil
+	}
+	kept := log + s.heldSuffix()
+	if err := os.Rename(log, kept); err != nil {
+		return fmt.Errorf("%s is of another database than %s: move it away: %w", log, path, err)
+	}
+	s.cfg.Logger.Warn("the database is a copy, and the log beside it was that of another: it was moved away, and what "+
+		"was posted since the copy was made is not in it", "file", path, "log", kept)
+	return nil
+}
+
+// logOf is where the log of a database is: beside the file itself, by whatever name that is opened.
+func logOf(path string) string { return strings.TrimSuffix(InboxPath(path), inboxSuffix) + "-wal" }
+
 // leaveOverwritten keeps the log from being written into what is in the file by now. A copy of it stays for whoever
 // knows what to do with it.
 func (s *Store) leaveOverwritten() error {
 	path := s.held[0].path
-	log := strings.TrimSuffix(InboxPath(path), inboxSuffix) + "-wal"
+	log := logOf(path)
 	kept := log + s.heldSuffix()
 	err := copyTo(kept, log, func(part string) error { return copyFile(part, log) })
 	if err == nil {

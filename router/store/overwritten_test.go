@@ -107,6 +107,47 @@ func TestACopyThatIsWrittenOverADatabaseInUseIsLeftAsItIs(t *testing.T) {
 	}
 }
 
+// TestALogThatIsOfAnotherDatabaseIsNotReadIntoACopy puts a copy in the place of a database whose bridge was killed, and
+// leaves the log of that beside it.
+func TestALogThatIsOfAnotherDatabaseIsNotReadIntoACopy(t *testing.T) {
+	ctx := context.Background()
+	path, copied := filepath.Join(t.TempDir(), "a.db"), filepath.Join(t.TempDir(), "copy.db")
+	s := openFull(t, path)
+	for n := range 40 {
+		if n == 20 {
+			if err := Backup(ctx, path, copied); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Append(ctx, []router.Event{large(n)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Waiting(ctx, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := read(t, path+"-wal") // as a kill leaves it
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for file, text := range map[string][]byte{path: read(t, copied), path + "-wal": log} {
+		if err := os.WriteFile(file, text, private); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = openFull(t, path)
+	// The last may be in the inbox, too, which is read.
+	if waiting, err := s.Waiting(ctx, 100); err != nil || len(waiting) < 20 || len(waiting) > 21 {
+		t.Errorf("%d events wait (%v), want the 20 of the copy", len(waiting), err)
+	}
+	if err := whole(ctx, s.write.DB); err != nil {
+		t.Error(err)
+	}
+	if kept, err := filepath.Glob(path + "-wal.held-*"); err != nil || len(kept) != 1 {
+		t.Errorf("the log is at %q (%v)", kept, err)
+	}
+}
+
 func read(t *testing.T, path string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -37,6 +37,9 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	if err := s.lockFile(ctx, path); err != nil {
 		return err
 	}
+	if err := s.setLogAside(path); err != nil {
+		return err
+	}
 	for _, beside := range []string{"-wal", "-shm", "-journal"} { // those that SQLite makes are like the file itself
 		s.closeToOthers(path + beside)
 	}
