@@ -31,14 +31,25 @@ type fileHead struct {
 }
 
 // read returns the counter of changes; ok is false if this is no head of a database that writes ahead: a copy that
-// VACUUM INTO made is none, and neither is a file that is being written.
+// VACUUM INTO made is none, and neither is a file that is being written. SQLite may write the head meanwhile, so that it
+// counts once it was read twice.
 func (h *fileHead) read() (changes uint32, ok bool) {
-	head := make([]byte, headSize)
-	if _, err := h.file.ReadAt(head, 0); err != nil {
-		return h.changes, !errors.Is(err, io.EOF)
+	var head, again [headSize]byte
+	for range mostReads {
+		for _, into := range []*[headSize]byte{&again, &head} {
+			if _, err := h.file.ReadAt(into[:], 0); err != nil {
+				return h.changes, !errors.Is(err, io.EOF)
+			}
+		}
+		if head == again {
+			break
+		}
 	}
-	return binary.BigEndian.Uint32(head[24:]), bytes.HasPrefix(head, []byte(magic)) && writesAhead(head)
+	return binary.BigEndian.Uint32(head[24:]), bytes.HasPrefix(head[:], []byte(magic)) && writesAhead(head[:])
 }
+
+// mostReads bounds how often a head is read that changes all the time.
+const mostReads = 10
 
 // writesAhead says whether the database with a head has a log beside it.
 func writesAhead(head []byte) bool { return head[18] == 2 && head[19] == 2 }
