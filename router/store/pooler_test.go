@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"strings"
 	"testing"
 	"time"
@@ -85,13 +86,34 @@ func TestAPoolerThatComesToShareSessionsStopsTheFold(t *testing.T) {
 		t.Fatalf("%d fold by session, %v", n, why)
 	}
 	storetest.SetPoolMode(t, dsn, "transaction")
-	for end := time.Now().Add(storetest.Patience); ; time.Sleep(50 * time.Millisecond) {
+	others, err := sql.Open("pgx", dsn)
+	check(t, err)
+	t.Cleanup(func() { _ = others.Close() })
+	looks := 0
+	eventually(t, "nobody folds, and one says why", func() bool {
+		looks++
+		done := begun(t, others, looks%6)
+		defer done()
 		n, why := folds()
-		if n == 0 && len(why) > 0 && strings.Contains(why[0].Error(), "pool_mode=session") {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d fold, %v", n, why)
+		return n == 0 && len(why) > 0 && strings.Contains(why[0].Error(), "pool_mode=session")
+	})
+}
+
+// begun has so many transactions begun by others until done is called. Each takes a session of the pooler that was
+// free: where nobody else is at work, each of us may well get the same one again and again, as if it were its own.
+func begun(t *testing.T, others *sql.DB, n int) (done func()) {
+	t.Helper()
+	var all []*sql.Tx
+	for range n {
+		tx, err := others.Begin()
+		check(t, err)
+		_, err = tx.Exec("SELECT 1")
+		check(t, err)
+		all = append(all, tx)
+	}
+	return func() {
+		for _, tx := range all {
+			check(t, tx.Rollback())
 		}
 	}
 }
