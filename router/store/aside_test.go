@@ -222,7 +222,7 @@ func TestAnEventThatTakesTooLongIsSetAside(t *testing.T) {
 func TestManyRefreshesOfManyNotifiersFitIntoATransaction(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, open func(store.Config) *store.Store, _ func(string, ...any), _ string) {
-		ctx, s := t.Context(), open(store.Config{Timeout: 4 * time.Second})
+		ctx, s := t.Context(), open(store.Config{Timeout: time.Minute})
 		const many = 200
 		var rules telling
 		for n := range many {

@@ -268,12 +268,7 @@ func TestWhenMetaGoesAwayTheReceiverIsNotWaitedFor(t *testing.T) {
 
 func TestAReceiverThatIsNotThereIsABadGateway(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	in := newIntake(t, Config{Forward: "http://" + l.Addr().String() + "/?token=shibboleth"})
+	in := newIntake(t, Config{Forward: "http://127.0.0.1:1/?token=shibboleth"})
 	in.signed(t, change("501", "1772438400", "{}"), http.StatusBadGateway)
 	in.signed(t, change("501", "1772438401", "{}"), http.StatusBadGateway)
 	if log := in.log.String(); strings.Count(log, "--forward") != 1 || strings.Contains(log, "shibboleth") {

@@ -89,7 +89,7 @@ func newSurgery(t *testing.T) *surgery {
 		},
 	}
 	s.cfg, s.admin = Config{Rules: filepath.Join(s.dir, "rules.yaml"), DB: filepath.Join(s.dir, "bridge.db"),
-		Timeout: 5 * time.Second}, "127.0.0.1:9090"
+		Timeout: databases.Patience}, "127.0.0.1:9090"
 	writeFile(t, s.cfg.Rules, surgeryRules)
 	journal, err := store.Open(context.Background(), store.Config{DSN: s.cfg.DB})
 	if err != nil {
@@ -519,7 +519,10 @@ func TestTheDoctorLooksAtDatabasesWithoutTouchingThem(t *testing.T) {
 		locked:                           "FAIL database: .*(in use by another process|did not answer)",
 	} {
 		before, _ := os.ReadFile(path)
-		d := plain(Config{DB: path, Timeout: time.Second, Through: true})
+		d := plain(Config{DB: path, Timeout: databases.Patience, Through: true})
+		if path == locked {
+			d.cfg.Timeout = time.Second
+		}
 		if out := printed(t, d.report(d.checkDatabase(context.Background()))); !regexp.MustCompile("^" +
 			want).MatchString(out) {
 			t.Errorf("%s: got %s", path, out)
@@ -556,7 +559,7 @@ func TestTheDoctorLooksAtPostgreSQL(t *testing.T) {
 	server := databases.Shared(t)
 	dsn := server.Database(t)
 	look := func() string {
-		d := plain(Config{DB: dsn, Timeout: 5 * time.Second})
+		d := plain(Config{DB: dsn, Timeout: databases.Patience})
 		return printed(t, d.report(d.checkDatabase(context.Background())))
 	}
 	server.Exec(t, dsn, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")

@@ -3,15 +3,14 @@ package doctor
 import (
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"flowbridge/notifiers/sandbox"
+	databases "flowbridge/router/store/storetest"
 )
 
 // TestTheDoctorReachesTheHeartbeatAndDoesNotBeat holds that a dead man's switch hears nothing of the doctor.
@@ -24,11 +23,7 @@ func TestTheDoctorReachesTheHeartbeatAndDoesNotBeat(t *testing.T) {
 	defer switched.Close()
 	plainly := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { beats++ }))
 	defer plainly.Close()
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody.Close()
+	const nobody = "127.0.0.1:1"
 	trusting := switched.Client().Transport.(*http.Transport).Clone()
 	through := func(address string) *http.Transport {
 		proxied := trusting.Clone()
@@ -48,14 +43,14 @@ func TestTheDoctorReachesTheHeartbeatAndDoesNotBeat(t *testing.T) {
 			"FAIL heartbeat: HOST: its certificate does not verify"},
 		{"is no TLS", strings.Replace(plainly.URL, "http:", "https:", 1), trusting,
 			"FAIL heartbeat: HOST: it does not speak TLS there -> compare --heartbeat"},
-		{"is away", "http://" + nobody.Addr().String(), trusting, "FAIL heartbeat: HOST: it cannot be reached"},
+		{"is away", "http://" + nobody, trusting, "FAIL heartbeat: HOST: it cannot be reached"},
 		{"has no name", "https://there-is-no-such-host.invalid", trusting,
 			"FAIL heartbeat: there-is-no-such-host.invalid: its name is not known"},
 		{"is no address", "hc-ping.com", trusting, "FAIL heartbeat: --heartbeat is no http or https address"},
 		{"is a file", "file:///etc", trusting, "FAIL heartbeat: --heartbeat is no http or https address"},
 		{"is behind a proxy", "https://hc-ping.invalid", through(plainly.URL),
 			"ok   heartbeat: hc-ping.invalid goes through the proxy HOST, which can be reached"},
-		{"is behind a proxy that is away", "https://hc-ping.invalid", through(nobody.Addr().String()),
+		{"is behind a proxy that is away", "https://hc-ping.invalid", through(nobody),
 			"FAIL heartbeat: hc-ping.invalid goes through the proxy HOST: it cannot be reached"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -63,10 +58,10 @@ func TestTheDoctorReachesTheHeartbeatAndDoesNotBeat(t *testing.T) {
 			if address != "" {
 				address += "/hunter2?key=hunter2"
 			}
-			d := plain(Config{Timeout: 5 * time.Second, Heartbeat: address})
+			d := plain(Config{Timeout: databases.Patience, Heartbeat: address})
 			d.cfg.Transport = test.transport
 			got := printed(t, d.report(d.checkHeartbeat(t.Context())))
-			for _, host := range []string{switched.URL, plainly.URL, "http://" + nobody.Addr().String()} {
+			for _, host := range []string{switched.URL, plainly.URL, "http://" + nobody} {
 				_, host, _ = strings.Cut(host, "://")
 				got = strings.ReplaceAll(got, host, "HOST")
 			}

@@ -6,11 +6,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/notifiers/webhook"
 	"flowbridge/router/rules"
+	databases "flowbridge/router/store/storetest"
 )
 
 const testHookSecret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
@@ -39,7 +39,7 @@ func TestTheDoctorLooksWhetherReceiversAreThere(t *testing.T) {
 				server.Close()
 			}
 			url := server.URL + "/hooks/hunter2"
-			d := plain(Config{Timeout: 5 * time.Second})
+			d := plain(Config{Timeout: databases.Patience})
 			var err error
 			d.rules, err = rules.Load("rules.yaml",
 				fmt.Appendf(nil, "version: 1\nnotifiers: {desk: {kind: webhook, url: %q, secret: %q}}\ndefault: {notify: desk}",
