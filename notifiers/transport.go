@@ -17,8 +17,8 @@ const MaxAnswerHeader = 64 << 10
 // keeps two: in a storm of hundreds of channels most calls would make a new one. All together keep idleAtAll.
 const idlePerHost, idleAtAll = 512, 1024
 
-// NewTransport returns what every HTTP client of ours goes through: that of the library, with answers bounded. Bodies
-// are bounded by whoever reads them.
+// NewTransport returns what the HTTP clients of the notifiers and of the commands go through: that of the library, with
+// the headers of answers bounded. Bodies are bounded by whoever reads them.
 func NewTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxResponseHeaderBytes, t.MaxIdleConnsPerHost, t.MaxIdleConns = MaxAnswerHeader, idlePerHost, idleAtAll

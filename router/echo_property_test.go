@@ -15,7 +15,7 @@ import (
 // side is what a service shows of one page or card: "open", "acknowledged", "resolved", "" before it was told.
 type side struct{ state router.IncidentState }
 
-// page names what a service made for an incident: of a notifier one, and one more for each second page.
+// pageID names what a service made for an incident: of a notifier one, and one more for each second page.
 type pageID struct {
 	notifier string
 	incident int64

@@ -216,7 +216,7 @@ func (p *benchBridge) memory(b *testing.B, name string) int64 {
 
 func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
-// metrics is one look at /metrics.
+// benchMetrics is one look at /metrics.
 type benchMetrics string
 
 func (p *benchBridge) metrics(b *testing.B) benchMetrics {

@@ -24,7 +24,7 @@ import (
 // The picture of a card in the README is made from the golden file by this, which needs Debian's
 // chromium-headless-shell and fonts-noto-color-emoji:
 //
-//	go test ./notifiers/sandbox -run TestThePictureOfACard -update -picture
+//	go test ./notifiers/sandbox -run TestThePictureOfACardIsDrawnFromItsJSON -update -picture
 var picture = flag.Bool("picture", false, "draw the picture of a card anew, with chromium-headless-shell")
 
 const picturePath, pictureMost = "../../.github/card.png", 60 << 10

@@ -46,8 +46,6 @@ func TestASecondBridgeOnTheSameFileIsSentAway(t *testing.T) {
 	check(t, again.Close())
 }
 
-// TestABackupIsOneMoment copies a database while events are stored in pairs: every copy holds both of a pair or
-// none, and all that was accepted before it began.
 // TestALinkToAFileThatIsNotThereYetMakesIt: a volume is empty at the first start.
 func TestALinkToAFileThatIsNotThereYetMakesIt(t *testing.T) {
 	ctx := t.Context()
@@ -69,6 +67,8 @@ func TestALinkToAFileThatIsNotThereYetMakesIt(t *testing.T) {
 	}
 }
 
+// TestABackupIsOneMoment copies a database while events are stored in pairs: every copy holds both of a pair or
+// none, and all that was accepted before it began.
 func TestABackupIsOneMoment(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
