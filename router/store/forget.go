@@ -387,24 +387,38 @@ func (f *forgetting) illegibleSilences(ctx context.Context) error {
 	})
 }
 
-// silences goes through all of them: people make few.
+// silences goes through all of them: people make few. Each is changed as it is by then: one that has ended since must
+// not hold again.
 func (f *forgetting) silences(ctx context.Context) error {
 	if err := f.illegibleSilences(ctx); err != nil {
 		return err
 	}
-	found, err := f.s.silences(ctx, `1 = 1 ORDER BY id`)
-	if err != nil {
+	found, err := silencesOf(ctx, f.s.read, `1 = 1`)
+	if err != nil || len(f.namedIn(found)) == 0 {
 		return err
 	}
-	found = slices.DeleteFunc(found, func(silence router.Silence) bool { return !f.p.ForgetSilence(new(silence)) })
-	if len(found) == 0 {
-		return nil
+	n := 0
+	err = f.s.remove(ctx, func(tx *txn) error {
+		now, err := silencesOf(ctx, tx, `1 = 1 ORDER BY id`+f.s.d.forUpdate)
+		if err != nil {
+			return err
+		}
+		now = f.namedIn(now)
+		n = len(now)
+		return writeSilences(ctx, tx, router.Batch{Silences: now})
+	})
+	f.found.Silences += int64(n)
+	return err
+}
+
+// namedIn returns those of some silences that name the person, without them.
+func (f *forgetting) namedIn(all []router.Silence) (named []router.Silence) {
+	for _, silence := range all {
+		if f.p.ForgetSilence(&silence) {
+			named = append(named, silence)
+		}
 	}
-	for i := range found {
-		f.p.ForgetSilence(&found[i])
-	}
-	f.found.Silences += int64(len(found))
-	return f.s.remove(ctx, func(tx *txn) error { return writeSilences(ctx, tx, router.Batch{Silences: found}) })
+	return named
 }
 
 // listTold lists the messages that services have about the person.

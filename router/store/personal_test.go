@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -231,6 +232,42 @@ func forgets(t *testing.T, open func(*testing.T, store.Config) opened) {
 	check(t, err)
 	if silences[0].By != router.Forgotten || silences[1].By != "ben" {
 		t.Errorf("silences: %+v", silences)
+	}
+}
+
+// TestASilenceThatEndsWhileAPersonIsForgottenStaysEnded has another process end it between the look at it and the
+// write.
+func TestASilenceThatEndsWhileAPersonIsForgottenStaysEnded(t *testing.T) {
+	t.Parallel()
+	ctx, server := context.Background(), storetest.Shared(t)
+	link, dsn := server.Link(t), migrated(t, server)
+	s, other := peer(t, link.DSN(dsn)), peer(t, dsn)
+	look, err := sql.Open("pgx", dsn)
+	check(t, err)
+	defer look.Close()
+	silence := router.Silence{ID: "s1", Since: noon, By: phone}
+	check(t, other.Commit(ctx, router.Batch{Silences: []router.Silence{silence}}))
+	p, err := router.NewPerson(phone, "")
+	check(t, err)
+	cut, forgotten, ended := link.CutAt("INSERT INTO silences"), make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := s.Forget(ctx, p)
+		forgotten <- err
+	}()
+	<-cut
+	silence.Ended = noon.Add(time.Minute)
+	go func() { ended <- other.Commit(ctx, router.Batch{Silences: []router.Silence{silence}}) }()
+	eventually(t, "it has ended, or waits for its row", func() bool {
+		var waiting int
+		check(t, look.QueryRow(`SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting))
+		return waiting > 0 || len(ended) > 0
+	})
+	link.Mend()
+	check(t, <-ended)
+	check(t, <-forgotten)
+	if all, err := other.AllSilences(ctx, 1); err != nil || len(all) != 1 || all[0].Ended.IsZero() {
+		t.Errorf("it holds again: %+v, %v", all, err)
 	}
 }
 

@@ -89,15 +89,20 @@ func (s *Store) SilencesBefore(ctx context.Context, id string, limit int) ([]rou
 }
 
 func (s *Store) silences(ctx context.Context, where string, args ...any) ([]router.Silence, error) {
-	found, err := all(ctx, s.read, `SELECT body FROM silences WHERE `+where, args,
+	found, err := silencesOf(ctx, s.read, where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read silences: %w", s.d.blame(err))
+	}
+	return found, nil
+}
+
+func silencesOf(ctx context.Context, q querier, where string, args ...any) ([]router.Silence, error) {
+	found, err := all(ctx, q, `SELECT body FROM silences WHERE `+where, args,
 		func(row scanner) (silence router.Silence, err error) {
 			err = row.Scan(legibleJSON{&silence})
 			return silence, err
 		})
-	if err != nil {
-		return nil, fmt.Errorf("read silences: %w", s.d.blame(err))
-	}
-	return slices.DeleteFunc(found, func(silence router.Silence) bool { return silence.ID == "" }), nil
+	return slices.DeleteFunc(found, func(silence router.Silence) bool { return silence.ID == "" }), err
 }
 
 func writeSilences(ctx context.Context, tx *txn, b router.Batch) error {
