@@ -318,9 +318,10 @@ func TestAPanicIsARetry(t *testing.T) {
 func TestRetarget(t *testing.T) {
 	old := toSlack(1, "chat").Target
 	corrected := router.Target{Notifier: "chat", Kind: router.KindSlack, Address: "#payments-alerts"}
-	made, maybe := toSlack(1, "chat"), toSlack(1, "chat")
+	made, maybe, digest := toSlack(1, "chat"), toSlack(1, "chat"), toSlack(1, "chat")
 	made.Receipt = posted
 	maybe.MayExist = true
+	digest.Digest, digest.Incident = &router.Digest{Parts: []router.Summary{{Incident: *digest.Incident}}}, nil
 	for _, tt := range []struct {
 		name  string
 		n     router.Notification
@@ -331,6 +332,7 @@ func TestRetarget(t *testing.T) {
 			corrected},
 		{"what was made stays where it is", made, map[string]router.Target{"chat": corrected}, old},
 		{"what may have been made stays too", maybe, map[string]router.Target{"chat": corrected}, old},
+		{"a digest goes where what it tells of was to go", digest, map[string]router.Target{"chat": corrected}, old},
 		{"a notifier that the rules file dropped keeps its target", toSlack(1, "chat"), nil, old},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -194,6 +194,41 @@ func TestWhatIsParkedIsTriedAgainNowAndThen(t *testing.T) {
 	}
 }
 
+// TestWhatFailedRestsItsLane holds how long a lane rests after a failure that makes it one of too many: as long as a
+// first retry, and longer with each that follows.
+func TestWhatFailedRestsItsLane(t *testing.T) {
+	d, err := New(Config{Rand: func() float64 { return 0.5 }}, newQueue())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	d.cfg.Now = func() time.Time { return now }
+	for _, tt := range []struct {
+		name     string
+		failures int // of other deliveries before it
+		err, cut error
+		want     time.Duration // 0: it says nothing of the service
+	}{
+		{"the one too many", router.LaneDown - 1, errors.New("503"), nil, time.Second},
+		{"the next", router.LaneDown, errors.New("503"), nil, 2 * time.Second},
+		{"a refusal that is one too many", router.LaneDown - 1, refused("no"), nil, time.Second},
+		{"a refusal after it", router.LaneDown + 1, refused("no"), nil, 4 * time.Second},
+		{"a service that is busy", router.LaneDown, later{now.Add(time.Minute)}, nil, 0},
+		{"a stop of ours", router.LaneDown, errors.New("cut"), errStopping, 0},
+		{"a success", router.LaneDown, nil, nil, 0},
+	} {
+		n := toSlack(1, "chat")
+		n.Failures, n.Attempt = tt.failures, 1
+		got := time.Duration(0)
+		if r := d.result(&n, posted, tt.err, tt.cut); !r.Rest.IsZero() {
+			got = r.Rest.Sub(now)
+		}
+		if got != tt.want {
+			t.Errorf("%s: it rests for %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestARefusalOfAProbeIsNoNewAlarmInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := toPagerDuty(1, "oncall")
