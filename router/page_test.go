@@ -371,15 +371,13 @@ func TestAPageThatEndedByItselfAfterAPersonReopenedItIsMadeAnew(t *testing.T) {
 	}{
 		{"it ended after that", []router.Event{up(0, 10), person(1, router.Resolve, 1), itself(3), reopened(2)},
 			[]string{"page RATE open"}},
+		{"it ended after that, and an end of before is heard of late", []router.Event{up(0, 10), person(1, router.Resolve, 1),
+			itself(4), itself(2), reopened(3)}, []string{"page RATE open"}},
 		{"it ended before that", []router.Event{up(0, 10), person(1, router.Resolve, 1), itself(2), reopened(3)}, nil},
 		{"it did not end", []router.Event{up(0, 10), person(1, router.Resolve, 1), reopened(2)}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := &history{decide: chatAndPage}
-			if strings.Contains(tt.name, "lesser trouble") || strings.Contains(tt.name, "acknowledged since") &&
-				slices.ContainsFunc(tt.events, func(e router.Event) bool { return e.Name == router.EndpointLatency }) {
-				h.decide = groupedBy(router.GroupByFlow)
-			}
 			var step router.Step
 			for _, e := range tt.events {
 				step = h.fold(e)

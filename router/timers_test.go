@@ -282,6 +282,14 @@ func TestTimers(t *testing.T) {
 				"09:20 unacknowledged: Nobody has followed up the acknowledgement of ana for 30 min. Paged page"},
 		},
 		{
+			name: "who takes it back begins the time anew after which it is told again", decide: reminding,
+			events: []router.Event{up(0, 10), person(20, router.Acknowledge, 1), person(70, router.Unacknowledge, 1)},
+			until:  101,
+			told:   []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:20 acknowledged: Acknowledged by ana",
+				"09:10 unacknowledged: No longer acknowledged: ana. Paged page", "09:40 reminded: Nobody has it after 1 h 40 min"},
+		},
+		{
 			name:   "two silences: the longer one counts",
 			events: []router.Event{silence(0, "a", flow, minute(10)), silence(0, "b", flow, minute(20)), up(1, 5)}, until: 40,
 			told: []string{"08:20 INC-1 chat open warning"},
