@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -248,6 +249,33 @@ func TestARefusalOfAProbeIsNoNewAlarmInTheLog(t *testing.T) {
 			t.Errorf("%d, %v", n, err)
 		}
 	})
+}
+
+func TestAnAttemptIsKeptAsItWasMadeWithoutItsCredential(t *testing.T) {
+	n := toPagerDuty(1, "oncall")
+	for keeps, want := range map[bool]*router.Attempt{false: nil, true: {Took: 3 * time.Second, Status: 503,
+		Result: router.AttemptRetried, Error: "busy", Calls: []router.Call{{Status: 202}, {Status: 503,
+			Request: "it has " + n.Target.Credential.String()}}}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &service{answer: func(ctx context.Context, n router.Notification) (router.Receipt, error) {
+				time.Sleep(3 * time.Second)
+				router.ExchangeOf(ctx).Add(router.Call{Status: 202})
+				router.ExchangeOf(ctx).Add(router.Call{Status: 503, Request: "it has " + n.Target.Credential.Reveal()})
+				return router.Receipt{}, errors.New("busy")
+			}}
+			q := newQueue(n)
+			began := time.Now()
+			stop := run(t, Config{Notifiers: map[router.Kind]Notifier{n.Target.Kind: s}, KeepsAttempts: keeps}, q)
+			time.Sleep(3500 * time.Millisecond)
+			stop()
+			if want != nil {
+				want.At, want.Revision = began, q.finished()[0].Revision
+			}
+			if diff := cmp.Diff(want, q.finished()[0].Attempt); diff != "" {
+				t.Errorf("kept (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
 
 func TestWhatMayExistIsRememberedWhereNobodySpeaksToTheService(t *testing.T) {
