@@ -151,6 +151,33 @@ func TestATokenOfAnotherWorkspaceIsAskedWhoseItIs(t *testing.T) {
 	}
 }
 
+// TestWhoseTheAppIsStaysKnownUntilSlackSaysOtherwise asks anew after a while, and gets no answer that says so.
+func TestWhoseTheAppIsStaysKnownUntilSlackSaysOtherwise(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		lost error
+		want standing
+	}{
+		{errors.New("no route"), ours}, {slack.SlackErrorResponse{Err: "internal_error"}, ours},
+		{slack.SlackErrorResponse{Err: "a_word_of_tomorrow"}, ours},
+		{slack.SlackErrorResponse{Err: "account_inactive"}, foreign},
+	} {
+		now := time.Now()
+		r := &registry{self: identity{team: "T1"}, bot: "xoxb-1"}
+		p := newPeople(r, func() time.Time { return now })
+		for _, want := range []standing{ours, test.want} {
+			got, err := p.standing(t.Context(), origin{team: "T1", home: "T1"})
+			if got != want || (err == nil) != (want == ours) {
+				t.Errorf("%v: %d %v, want %d", test.lost, got, err, want)
+			}
+			now, r.lost = now.Add(selfFresh), test.lost
+		}
+		if r.asked != 2 {
+			t.Errorf("%v: Slack was asked %d times", test.lost, r.asked)
+		}
+	}
+}
+
 // grid is a desk whose workspace belongs to an Enterprise Grid.
 func grid(t *testing.T, orgWide bool) *desk {
 	d := newDesk(t, func(there *sandbox.SlackConfig, _ *ReceiverConfig) {
