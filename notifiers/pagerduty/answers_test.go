@@ -289,6 +289,13 @@ func TestARefusalForgetsNothingThatMayExist(t *testing.T) {
 	if !next.Receipt.Open {
 		t.Errorf("receipt %+v of what could not be resolved", next.Receipt)
 	}
+	n = notice("FLOW_ON_FIRE", router.Critical)
+	n.MayExist, n.Attempt = true, 2
+	b.Fail(sandbox.Fault{Status: 400, Body: refusal, Times: 1})
+	next, _ = b.fail(t, n)
+	if !next.Receipt.Open || next.Receipt.Told != 0 {
+		t.Errorf("receipt %+v of a notice", next.Receipt)
+	}
 }
 
 func TestNewsThatMayHaveBeenToldIsToldAgain(t *testing.T) {

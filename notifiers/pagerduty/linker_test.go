@@ -351,6 +351,20 @@ func TestPagerDutyIsLeftAloneWhenItAsksForThat(t *testing.T) {
 	}
 }
 
+// TestACallThatIsHeldBackIsNoLookUp has more calls put off than a page is looked up.
+func TestACallThatIsHeldBackIsNoLookUp(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, sandbox.PagerDutyConfig{})
+	o.page(t, routingKey, incident42)
+	o.unlinked = []router.Place{place42("", 0)}
+	o.places = o.unlinked
+	o.Fail(sandbox.Fault{Status: 429, RetryAfter: time.Minute, Times: 8})
+	o.pass(t, 12*time.Minute)
+	if diff := cmp.Diff([]string{"LINK INC-42 oncall Q0000001 #1"}, o.acts()); diff != "" {
+		t.Errorf("journal (-want +got):\n%s", diff)
+	}
+}
+
 func TestOddAnswersOfTheRESTAPINameNothing(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"{}", `{"incidents":[{}]}`, `{"incidents":[{"id":"../users","incident_number":3}]}`,

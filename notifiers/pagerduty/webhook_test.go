@@ -459,6 +459,20 @@ func TestWhatWasPostponedWhileThereWasATokenHoldsNothingBackWithoutOne(t *testin
 	}
 }
 
+// TestAnEmptySecretSignsNothing is for one that was emptied while the bridge runs: everybody could sign with that.
+func TestAnEmptySecretSignsNothing(t *testing.T) {
+	t.Parallel()
+	body := hook("1", "incident.acknowledged", "ben", nil)
+	for secret, want := range map[router.Secret]int{"": http.StatusUnauthorized, webhookSecret: http.StatusAccepted} {
+		h := newHooks(t, &desk{}, pagerduty.WebhookConfig{SecretsNow: func() []router.Secret {
+			return []router.Secret{"", webhookSecret}
+		}})
+		if got := send(h, body, sandbox.SignWebhook(secret, []byte(body))); got != want {
+			t.Errorf("signed with %q: answered %d, want %d", secret.Reveal(), got, want)
+		}
+	}
+}
+
 func TestEmptySecretsAreRefusedAtTheStart(t *testing.T) {
 	t.Parallel()
 	for _, secrets := range [][]router.Secret{nil, {""}, {"a", " "}} {

@@ -59,6 +59,23 @@ func TestAnAddressOfAnotherFormServesItsOwnCardAlone(t *testing.T) {
 	}
 }
 
+// TestAnAddressIsLearntFromItsChannelAlone: what only happens to end in the same digits says nothing of others.
+func TestAnAddressIsLearntFromItsChannelAlone(t *testing.T) {
+	t.Parallel()
+	n, err := New(Config{Token: "xoxb-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for link, want := range map[string]string{"https://a.example/archives/C2/p171": "", "https://a.example/?at=171": "",
+		"https://a.example/archives/C1/p171": "https://a.example/archives/C1/p182"} {
+		clear(n.links)
+		n.learn("C1", "17.1", link)
+		if got := n.linked("C1", "18.2"); got != want {
+			t.Errorf("by %q the next is %q, want %q", link, got, want)
+		}
+	}
+}
+
 // TestNothingWaitsForAnAddress: without an answer the card stands, and none asks again for a while.
 func TestNothingWaitsForAnAddress(t *testing.T) {
 	t.Parallel()
