@@ -48,8 +48,8 @@
 //
 // # Where to look
 //
-// What is known of a signal stands in signal.go, of a kind of service in kind.go, of an act in guard.go. Fold (fold.go)
-// is pure: state, event, verdict, moment in; state, timeline and what is owed out. Its comment lists its phases
-// (timers, ladder, reconcile, watch, owe), and what holds after every event. A batch (batch.go) folds events one after
-// another, and the Router (router.go) reads the journal and commits what a batch came to.
+// What is known of a signal stands in its row (signal.go says where), of a kind of service in kind.go, of an act in
+// guard.go. Fold (fold.go) is pure: state, event, verdict, moment in; state, timeline and what is owed out. Its comment
+// lists its phases (timers, ladder, reconcile, watch, owe), and what holds after every event. A batch (batch.go) folds
+// events one after another, and the Router (router.go) reads the journal and commits what a batch came to.
 package router

@@ -199,7 +199,7 @@ func TestTheLastReportIsThatOfTheSignal(t *testing.T) {
 
 // asksSignals are the files that may ask which signal an event carries: the table, the decoder, and the samples.
 var asksSignals = []string{
-	"router/signal.go", "router/signalaccount.go", "router/whatsapp/account.go", "router/whatsapp/decode.go",
+	"router/signalflow.go", "router/signalaccount.go", "router/whatsapp/account.go", "router/whatsapp/decode.go",
 	"router/whatsapp/messages.go", "router/whatsapp/samples.go", "router/whatsapp/samplesaccount.go",
 	// what Meta sends there, and what came of it, by name
 	"cmd/flowbridge/demo/tricks.go", "cmd/flowbridge/demo/pagedata.go",
@@ -216,7 +216,7 @@ func TestNobodyAsksWhichSignalItIs(t *testing.T) {
 			}
 		}
 	}
-	table, err := parser.ParseFile(token.NewFileSet(), "signal.go", nil, 0)
+	table, err := parser.ParseFile(token.NewFileSet(), "signalflow.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestNobodyAsksWhichSignalItIs(t *testing.T) {
 		}
 	}
 	if constants < 7 {
-		t.Fatalf("found %d constants of signals in signal.go", constants)
+		t.Fatalf("found %d constants of signals in signalflow.go", constants)
 	}
 	files, asked := 0, map[string]int{}
 	err = filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
@@ -252,7 +252,7 @@ func TestNobodyAsksWhichSignalItIs(t *testing.T) {
 		for _, at := range asks(file, names) {
 			asked[name]++
 			if !slices.Contains(asksSignals, name) {
-				t.Errorf("%s:%d asks which signal it is: ask its row in router/signal.go", name, set.Position(at).Line)
+				t.Errorf("%s:%d asks which signal it is: ask its row", name, set.Position(at).Line)
 			}
 		}
 		return nil
