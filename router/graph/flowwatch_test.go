@@ -82,11 +82,11 @@ func unheardState(heard time.Time) router.State {
 func afterTwoHours(string) time.Duration { return 2 * time.Hour }
 
 func TestThreeGoodLooksInARowAreARecovery(t *testing.T) {
-	// Looks are letters, five minutes apart: w is well, b is not, h: something was heard since the look before. An earlier
-	// look has found it blocked, unless the first letter is n.
+	// Looks are letters, five minutes apart: w is well, b is not, h: something was heard since the look before, l:
+	// something of two hours ago was, and it is well. An earlier look has found it blocked, unless the first letter is n.
 	for looks, want := range map[string]string{
 		"w": "", "ww": "", "www": "12:00", "wwww": "12:00 12:00", "wwbww": "", "wwbwww": "12:15", "wwhww": "", "b": "",
-		"nwwww": "", "nwbwww": "",
+		"wwl": "", "wwlww": "12:10", "nwwww": "", "nwbwww": "",
 	} {
 		s, m, at := unheardState(noon.Add(-3*time.Hour)), &memory{good: map[string]*goodRun{}}, noon
 		var got []string
@@ -101,6 +101,8 @@ func TestThreeGoodLooksInARowAreARecovery(t *testing.T) {
 				h.CanSend = "LIMITED"
 			case 'h':
 				s.Alerts[1].Raised = at
+			case 'l':
+				s.Alerts[1].Raised = at.Add(-2 * time.Hour)
 			}
 			for _, e := range m.recover(&s, s.Unheard(afterTwoHours, at), &h, at) {
 				got = append(got, e.At.Format("15:04"))
