@@ -42,6 +42,20 @@ func folded(seq int64, e router.Event, fields ...router.Field) router.Outcome {
 func personalSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 	ctx := context.Background()
 
+	t.Run("what a rule showed is found by whose form it was, also when the event is gone", func(t *testing.T) {
+		s := open(t, store.Config{})
+		e, topic := filled("e1", phone), router.Field{Name: "topic", Value: "delivery"}
+		appendAll(t, s.Store, e)
+		check(t, s.Commit(ctx, router.Batch{Outcomes: []router.Outcome{folded(1, e, topic)},
+			Notices: []router.Notice{{Event: 1, Title: "t", Fields: []router.Field{topic}}}}))
+		swept, err := s.Sweep(ctx, noon.Add(100*24*time.Hour), 90*24*time.Hour, 0)
+		check(t, err)
+		found := forget(t, s.Store, phone, "")
+		if swept.Events != 1 || found.Notices != 1 {
+			t.Errorf("swept %+v, then forgot %+v", swept, found.ForgottenCount)
+		}
+	})
+
 	t.Run("of a form that was folded only what a rule shows stays, and it stays a repeat", func(t *testing.T) {
 		s := open(t, store.Config{})
 		e := filled("e1", phone)
