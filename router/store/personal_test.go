@@ -56,6 +56,18 @@ func personalSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 
+	t.Run("a number is found however JSON writes its digits", func(t *testing.T) {
+		s := open(t, store.Config{})
+		e := event("e1")
+		e.Value = []byte(`{"display_phone_number":"\u0031` + phone[1:] + `"}`)
+		appendAll(t, s.Store, e)
+		check(t, s.Commit(ctx, router.Batch{Outcomes: []router.Outcome{{Seq: 1}}}))
+		found := forget(t, s.Store, phone, "")
+		if got, err := s.Event(ctx, 1); found.Events != 1 || err != nil || bytes.Contains(got.Value, []byte(phone[1:])) {
+			t.Errorf("forgot %+v; the event says %s, %v", found.ForgottenCount, got.Value, err)
+		}
+	})
+
 	t.Run("of a form that was folded only what a rule shows stays, and it stays a repeat", func(t *testing.T) {
 		s := open(t, store.Config{})
 		e := filled("e1", phone)
