@@ -192,6 +192,8 @@ func (l *loader) windowNames(e entry) (windows []*window) {
 // maxWait bounds every time that a rules file can ask to wait.
 const maxWait = 7 * 24 * time.Hour
 
+const maxWaitHint = "7d at most"
+
 var waitLoose = regexp.MustCompile(`(?i)^([0-9]+) *(s|sec|secs|seconds?|m|min|mins|minutes?|h|hrs?|hours?|d|days?|)$`)
 
 const waitHint = "write 30s, 5m, 2h, 1h30m or 1d"
@@ -206,8 +208,11 @@ func (l *loader) wait(e entry) time.Duration {
 	if !ok {
 		problem, hint := s.Written()+" is no length of time", waitHint
 		if m := waitLoose.FindStringSubmatch(s.Text); m != nil && !s.Guarded() {
-			unit := strings.ToLower(m[2])
-			hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(m[1]+(unit + "m")[:1]))
+			meant := m[1] + (strings.ToLower(m[2]) + "m")[:1]
+			hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(meant))
+			if _, ok := router.ParseDuration(meant); !ok { // it has more digits than any time of ours
+				problem, hint = s.Written()+" is too long", maxWaitHint
+			}
 		} else if _, positive := router.ParseDuration(strings.TrimPrefix(s.Text, "-")); positive {
 			problem, hint = "nobody can wait for "+s.Written(), "a length of time is not negative"
 		}
@@ -215,7 +220,7 @@ func (l *loader) wait(e entry) time.Duration {
 		return 0
 	}
 	if d > maxWait {
-		l.Wrong(s.Node, s.Path, s.Written()+" is too long", "7d at most")
+		l.Wrong(s.Node, s.Path, s.Written()+" is too long", maxWaitHint)
 		return 0
 	}
 	return d
