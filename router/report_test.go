@@ -133,4 +133,25 @@ func TestOnlyWhatWasSeenToBeginIsCounted(t *testing.T) {
 	if want := []string{"BLOCKED 10m0s 20m0s", "THROTTLED 30m0s 10m0s"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	if part := router.StatusPeriods(changes, at(20), at(35)); len(part) != 2 || !part[0].From.Equal(at(20)) ||
+		part[0].Duration() != 10*time.Minute || !part[1].To.Equal(at(35)) || !part[1].Ongoing {
+		t.Errorf("of a part of the time: %+v", part)
+	}
+}
+
+func TestANightIsFromTenToSix(t *testing.T) {
+	day := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	for clock, want := range map[string]int64{"21h59m": 0, "22h": 1, "23h59m": 1, "24h": 1, "29h59m": 1, "30h": 0,
+		"30h30m": 0} {
+		past, err := time.ParseDuration(clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := router.NewReport(router.ReportFilter{From: day, To: day.Add(48 * time.Hour)}, &router.ReportData{
+			Incidents: []router.Incident{{Number: 1, OpenedAt: day}},
+			Entries:   []router.Entry{{Incident: 1, At: day.Add(past), Kind: router.EntryPaged, Text: "Paged oncall"}}})
+		if r.Pages != 1 || r.NightPages != want {
+			t.Errorf("a page at %s: %d pages, %d at night, want %d", clock, r.Pages, r.NightPages, want)
+		}
+	}
 }

@@ -190,6 +190,21 @@ func TestOnlyVerifiedPostsReachTheReceiver(t *testing.T) {
 	}
 }
 
+// TestADrillDoesNotReachTheReceiver: it knows nothing of drills, and would take it for real.
+func TestADrillDoesNotReachTheReceiver(t *testing.T) {
+	t.Parallel()
+	rec := newReceiver(t, status(http.StatusTeapot))
+	in := newIntake(t, Config{Forward: rec.URL})
+	body, err := Drill("77", noon, router.Activated, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.signed(t, body, http.StatusOK)
+	if len(rec.heard()) != 0 || len(in.journal.events) != 1 {
+		t.Errorf("the receiver heard of %+v, the journal of %+v", rec.heard(), in.journal.events)
+	}
+}
+
 // A receiver that hangs is given up, holds few posts at a time, and no event waits for it to be stored.
 func TestAReceiverThatHangsHoldsNothingUp(t *testing.T) {
 	t.Parallel()

@@ -327,6 +327,22 @@ func TestPostsAtTheSameTimeKeepTheirBodiesApart(t *testing.T) {
 	}
 }
 
+// TestAnEmptySecretLetsNobodyIn is for one that was emptied while the bridge runs.
+func TestAnEmptySecretLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	in := newIntake(t, Config{AppSecretsNow: func() []router.Secret { return []router.Secret{"", secret} },
+		VerifyTokenNow: func() router.Secret { return "" }})
+	body := change("501", "1772438400", "{}")
+	if resp, _ := in.send(t, body, Sign("", body)); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a post that is signed with nothing: answered %s", resp.Status)
+	}
+	in.signed(t, body, http.StatusOK)
+	if resp, _ := in.do(t, in.request(t, http.MethodGet, in.URL+"?hub.mode=subscribe&hub.verify_token=&hub.challenge=1",
+		nil)); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a handshake with an empty token: answered %s", resp.Status)
+	}
+}
+
 func TestWithoutSecretsThereIsNoHandler(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
