@@ -290,6 +290,21 @@ func TestTimers(t *testing.T) {
 				"09:10 unacknowledged: No longer acknowledged: ana. Paged page", "09:40 reminded: Nobody has it after 1 h 40 min"},
 		},
 		{
+			name: "who was paged twice is told again once, by the first page", decide: func(e *router.Event) router.Decision {
+				d := reminding(e)
+				d.PageOnRise = true
+				return d
+			},
+			events: []router.Event{up(0, 10), person(1, router.Acknowledge, 1), up(2, 50), person(3, router.Unacknowledge, 1)},
+			until:  64,
+			told: []string{"08:00 INC-1 chat open error", "08:00 INC-1 page open error", "08:02 INC-1 chat open critical",
+				"08:02 INC-1 page open critical"},
+			entries: []string{"08:00 opened: Endpoint error rate over 10 %", "08:01 acknowledged: Acknowledged by ana",
+				"08:02 escalated: Endpoint error rate over 50 %; severity rises from error to critical",
+				"08:03 unacknowledged: No longer acknowledged: ana. Paged page", "08:33 reminded: Nobody has it after 33 min",
+				"09:03 reminded: Nobody has it after 1 h 3 min. Paged page again"},
+		},
+		{
 			name:   "two silences: the longer one counts",
 			events: []router.Event{silence(0, "a", flow, minute(10)), silence(0, "b", flow, minute(20)), up(1, 5)}, until: 40,
 			told: []string{"08:20 INC-1 chat open warning"},

@@ -160,6 +160,16 @@ func foldAll(t *testing.T, r *router.Router, l *ledger, tries int) {
 
 var errOdd = errors.New("something odd")
 
+func TestABatchGrowsBackToItsBoundAndNoFurther(t *testing.T) {
+	l := refusing(100, router.ErrValues, 7)
+	r, _ := over(t, l, &history{decide: chatAndPage})
+	foldAll(t, r, l, 100)
+	want := []int{16, 8, 4, 8, 4, 2, 4, 2, 1, 1, 1, 1, 2, 4, 8, 16, 16, 16, 16, 16}
+	if diff := cmp.Diff(want, l.tried); diff != "" {
+		t.Errorf("batches (-want +got):\n%s", diff)
+	}
+}
+
 func TestAnEventThatFailsAloneIsSetAsideAndTheRestGoesOn(t *testing.T) {
 	for name, cause := range map[string]error{
 		"by values that cannot be stored": fmt.Errorf("%w: a number", router.ErrValues),
