@@ -140,13 +140,14 @@ func newDesk(t *testing.T, change ...func(*sandbox.SlackConfig, *ReceiverConfig)
 	return newDeskWith(t, func(*Receiver) {}, change...)
 }
 
-// newDeskWith changes the receiver before it runs.
+// newDeskWith changes the receiver before it runs. Nothing is too slow there for Slack, or Slack for it: where a test
+// is about that, it says so.
 func newDeskWith(t *testing.T, tune func(*Receiver), change ...func(*sandbox.SlackConfig, *ReceiverConfig)) *desk {
 	t.Helper()
 	d := &desk{ledger: &ledger{incidents: map[int64]router.IncidentDetail{}}}
 	cfg := ReceiverConfig{Token: token, SigningSecret: signingSecret}
 	d.world = newWorld(t, func(there *sandbox.SlackConfig, here *Config) {
-		there.SigningSecret, there.AppToken = signingSecret, appToken
+		there.SigningSecret, there.AppToken, there.Patience = signingSecret, appToken, 2*time.Minute
 		there.People = map[string]string{"U0SAM": "Sam Lee", "U0EVE": "Eve"}
 		there.Groups = map[string][]string{"S0ONCALL": {"U0SAM"}}
 		here.Interactive = true
@@ -168,6 +169,7 @@ func newDeskWith(t *testing.T, tune func(*Receiver), change ...func(*sandbox.Sla
 		t.Fatal(err)
 	}
 	d.receiver.followFirst, d.receiver.socketFirst = time.Millisecond, 10*time.Millisecond
+	d.receiver.answerIn, d.receiver.people.lookIn = time.Minute, time.Minute
 	tune(d.receiver)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /slack/actions", d.receiver.Actions)

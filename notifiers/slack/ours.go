@@ -94,7 +94,7 @@ func (p *people) whose(ctx context.Context) (identity, error) {
 	if known && p.now().Sub(self.at) < selfFresh {
 		return self, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookIn)
+	ctx, cancel := context.WithTimeout(ctx, p.lookIn)
 	defer cancel()
 	found, err := p.api.identify(ctx)
 	f := read("auth.test", err)

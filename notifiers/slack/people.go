@@ -17,8 +17,9 @@ import (
 // people knows whose app we are, who is in a user group, and who somebody is. It asks Slack, keeps the answers for a
 // while, and keeps few of them.
 type people struct {
-	api peopleAPI
-	now func() time.Time
+	api    peopleAPI
+	now    func() time.Time
+	lookIn time.Duration // all that is asked for one request
 
 	mu     sync.Mutex
 	self   identity
@@ -59,7 +60,7 @@ const (
 )
 
 func newPeople(api peopleAPI, now func() time.Time) *people {
-	return &people{api: api, now: now, groups: map[string]members{}, known: map[string]called{}}
+	return &people{api: api, now: now, lookIn: lookIn, groups: map[string]members{}, known: map[string]called{}}
 }
 
 // on says whether a person is on a list of users and user groups. The error says that it could not be learnt of some
@@ -77,7 +78,7 @@ func (p *people) on(ctx context.Context, list []string, user string) (bool, erro
 			groups = append(groups, id)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookIn)
+	ctx, cancel := context.WithTimeout(ctx, p.lookIn)
 	defer cancel()
 	var fault error
 	for _, group := range groups {
@@ -137,7 +138,7 @@ func (p *people) look(ctx context.Context, user string, matters bool) called {
 	if ok && p.now().Sub(known.at) < nameFresh && (!matters || !known.fault.soon()) {
 		return known
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookIn/2)
+	ctx, cancel := context.WithTimeout(ctx, p.lookIn/2)
 	defer cancel()
 	found, err := p.api.GetUserInfoContext(ctx, user)
 	known = called{fault: read("users.info", err), at: p.now()}

@@ -190,13 +190,13 @@ func (d *desk) crowd(people, want int, ready func() bool) (acknowledged int) {
 	return acknowledged
 }
 
-// patientDesk is a desk at which nothing is too slow for Slack.
-func patientDesk(t *testing.T, queue int) *desk {
+// queueDesk is a desk in Socket Mode at which so many requests may wait.
+func queueDesk(t *testing.T, queue int) *desk {
 	d := newDeskWith(t, func(r *Receiver) {
-		r.answerIn, r.requests = time.Minute, make(chan envelope, queue)
+		r.requests = make(chan envelope, queue)
 		r.stopIn = time.Millisecond // nothing folds here: nobody hears what came of a press
-	}, func(there *sandbox.SlackConfig, cfg *ReceiverConfig) {
-		there.Patience, cfg.SigningSecret, cfg.AppToken = time.Minute, "", appToken
+	}, func(_ *sandbox.SlackConfig, cfg *ReceiverConfig) {
+		cfg.SigningSecret, cfg.AppToken = "", appToken
 	})
 	d.connected(1)
 	d.card(opened())
@@ -206,7 +206,7 @@ func patientDesk(t *testing.T, queue int) *desk {
 func TestManyMayPressAtATime(t *testing.T) {
 	t.Parallel()
 	const people = 4 * socketAtOnce
-	d := patientDesk(t, socketQueue)
+	d := queueDesk(t, socketQueue)
 	if got := d.crowd(people, people,
 		func() bool { return len(d.receiver.requests) == people-socketAtOnce }); got != people {
 		t.Errorf("%d of %d presses were acknowledged\n%s", got, people, &d.log)
@@ -219,7 +219,7 @@ func TestManyMayPressAtATime(t *testing.T) {
 func TestWhatIsTooMuchAtATimeIsSaid(t *testing.T) {
 	t.Parallel()
 	const queue, more = 4, 5
-	d := patientDesk(t, queue)
+	d := queueDesk(t, queue)
 	const taken = socketAtOnce + queue
 	if got := d.crowd(taken+more, taken, func() bool { return len(d.slack.Told()) == more }); got != taken {
 		t.Errorf("%d presses were acknowledged, want %d", got, taken)
