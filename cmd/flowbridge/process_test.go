@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"flowbridge/notifiers/sandbox"
 	"flowbridge/notifiers/sandbox/sandboxtest"
 	"flowbridge/router"
+	databases "flowbridge/router/store/storetest"
 	"flowbridge/router/whatsapp"
 )
 
@@ -74,6 +76,7 @@ func newServices(t testing.TB, channels ...string) *services {
 
 func startServices(t testing.TB, chat sandbox.SlackConfig, page sandbox.PagerDutyConfig) *services {
 	t.Helper()
+	chat.Patience = cmp.Or(chat.Patience, databases.Patience) // a busy machine answers late
 	s := &services{Slack: sandbox.NewSlack(chat), PagerDuty: sandbox.NewPagerDuty(page)}
 	slackServer, pagerServer := httptest.NewServer(s.Slack), httptest.NewServer(s.PagerDuty)
 	t.Cleanup(func() {
