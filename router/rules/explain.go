@@ -50,11 +50,19 @@ func (r *Rules) Explain(ev *router.Event) Explanation {
 	var spoke []*rule
 	ended, sure := false, false
 	asked := &facts{of: map[string]any{}, left: eventBudget}
+	var drilled *rule // that acts whatever its match
+	if r.decidesOn(ev) {
+		drilled = r.drilled(ev)
+	}
 	for i := range r.rules {
 		rule := &r.rules[i]
 		a := Asked{Rule: rule.name, Place: rule.place}
-		if ended {
+		if drilled != nil {
+			a.drill(drilled == rule)
+		} else if ended {
 			a.Skipped = "the search has ended"
+		}
+		if drilled != nil || ended {
 			x.Rules = append(x.Rules, a)
 			continue
 		}
@@ -75,13 +83,25 @@ func (r *Rules) Explain(ev *router.Event) Explanation {
 	}
 	if r.otherwise != nil {
 		a := Asked{Rule: defaultName, Place: r.otherwise.place, Skipped: r.whyNoDefault(ev, sure)}
-		if a.Matched = a.Skipped == ""; a.Matched {
+		if drilled != nil {
+			a.drill(drilled == r.otherwise)
+		} else if a.Matched = a.Skipped == ""; a.Matched {
 			spoke = append(spoke, r.otherwise)
 		}
 		x.Rules = append(x.Rules, a)
 	}
+	if drilled != nil {
+		spoke = []*rule{drilled}
+	}
 	x.Routes = explainRoutes(ev, &x.Decision, spoke)
 	return x
+}
+
+// drill is what comes of a rule where a drill names the one that acts.
+func (a *Asked) drill(named bool) {
+	if a.Matched = named; !named {
+		a.Skipped = "the drill names the rule that acts"
+	}
 }
 
 // decidesOn says whether rules are asked about an event at all: Meta's, and trouble of the bridge's own.
@@ -118,6 +138,8 @@ func explainRoutes(ev *router.Event, d *router.Decision, spoke []*rule) (all []T
 			switch {
 			case !route.severities.has(d.Severity):
 				t.Why = fmt.Sprintf("the severity is %s, and it is told of %s", d.Severity, route.severities)
+			case final < 0 && router.IsDrill(ev.Flow):
+				t.Why = "it pages, and drills page nobody without drill: page"
 			case final < 0:
 				t.Why = "it is what could not be told"
 			case seen[t.Notifier]:

@@ -78,7 +78,7 @@ func TestExplainAndServeAgree(t *testing.T) {
 				Source: rapid.SampledFrom([]router.Source{router.SourceMeta, router.SourceMeta, router.SourceMeta,
 					router.SourceFlowbridge, router.SourceConsole}).Draw(t, "source"),
 				Name:       rapid.SampledFrom(names).Draw(t, "name"),
-				Flow:       rapid.SampledFrom([]string{"", "1", "2", "3", "77", "78"}).Draw(t, "flow"),
+				Flow:       rapid.SampledFrom([]string{"", "1", "2", "3", "77", "78", router.DrillPrefix + "1"}).Draw(t, "flow"),
 				WABA:       rapid.SampledFrom([]string{"8", "9", "10"}).Draw(t, "waba"),
 				Field:      rapid.SampledFrom([]string{"flows", "messages"}).Draw(t, "field"),
 				AlertState: rapid.SampledFrom(append(states, "", "ODD")).Draw(t, "state"),
@@ -86,8 +86,8 @@ func TestExplainAndServeAgree(t *testing.T) {
 				Threshold: rapid.SampledFrom([]*float64{nil, new(5.0), new(10.0), new(50.0), new(5000.0), new(12.5)}).Draw(t,
 					"threshold"),
 				Reading: router.Reading{Value: rapid.SampledFrom([]*float64{nil, new(9.0), new(14.0)}).Draw(t, "value")},
-				Value: json.RawMessage(rapid.SampledFrom([]string{"", `{"response":{"stars":5}}`, `{"response":"x"}`}).Draw(t,
-					"whole value")),
+				Value: json.RawMessage(rapid.SampledFrom([]string{"", `{"response":{"stars":5}}`, `{"response":"x"}`,
+					`{"flowbridge_drill_rule":"rule 1"}`}).Draw(t, "whole value")),
 				At: rapid.SampledFrom([]time.Time{{}, time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC),
 					time.Date(2026, 1, 10, 23, 0, 0, 0, time.UTC)}).Draw(t, "at"),
 			}
@@ -202,5 +202,48 @@ rules: `
 				t.Errorf("got  %s\nwant %s", check, c.want)
 			}
 		})
+	}
+}
+
+func TestAnExplanationSaysWhatADrillDoesOtherwise(t *testing.T) {
+	rules, err := Load("rules.yaml", []byte(`version: 1
+notifiers:
+  chat: {kind: slack, channel: "#chat"}
+  page: {kind: pagerduty, routing_key: 0123456789abcdef0123456789abcdef}
+rules:
+  - {name: one, match: {event: ENDPOINT_ERROR_RATE}, notify: [page, chat]}
+  - {name: two, match: {event: ENDPOINT_LATENCY}, notify: [{to: chat, after: 5m}, page]}
+default: {notify: [chat]}
+`), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	drill := activated(router.EndpointErrorRate, 50)
+	drill.Flow = router.DrillPrefix + "1"
+	const unpaged = "page: it pages, and drills page nobody without drill: page"
+	for _, c := range []struct {
+		value string
+		want  []string
+	}{
+		{"{}", []string{"one matched", "two: the search has ended", "default: a rule matched", unpaged, "chat: at once"}},
+		{`{"flowbridge_drill_rule":"two"}`, []string{"one: the drill names the rule that acts", "two matched",
+			"default: the drill names the rule that acts", "chat: at once", unpaged}},
+	} {
+		drill.Value = json.RawMessage(c.value)
+		x := rules.Explain(&drill)
+		var got []string
+		for _, a := range x.Rules {
+			if a.Matched {
+				got = append(got, a.Rule+" matched")
+			} else {
+				got = append(got, a.Rule+": "+a.Skipped)
+			}
+		}
+		for _, route := range x.Routes {
+			got = append(got, route.Notifier+": "+route.When+route.Why)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: -want +got\n%s", c.value, diff)
+		}
 	}
 }
