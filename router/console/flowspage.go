@@ -198,9 +198,10 @@ type flowDetail struct {
 	flowRow
 	WABA           string
 	IsAccount      bool
-	Other          []flowRow // of an account its flows; of a flow that several accounts have, it in the others
+	Other          []flowRow // of an account its flows
 	More           int       // of an account: flows that there is no room for
 	Open, Past     []incidentRow
+	OpenMore       bool          // there may be more that are open
 	Still          []incidentRow // resolved by a person, while their trouble is still reported
 	Signals        []sparkline
 	Bars           template.HTML
@@ -261,26 +262,11 @@ func (c *Console) accountPage(r *http.Request, p httprouter.Params) (page, error
 func (c *Console) subjectPage(r *http.Request, id router.FlowID) (page, error) {
 	now, ctx := c.cfg.Now(), r.Context()
 	from := now.AddDate(0, 0, -flowDays)
-	rows, err := c.store.IncidentRows(ctx, router.IncidentFilter{WABA: id.WABA, Flow: id.Flow, Limit: mostIncidents})
+	d := flowDetail{IsAccount: id.Flow == "", From: from}
+	rows, err := c.incidentsOf(r, &id, &d)
 	if err != nil {
 		return page{}, err
 	}
-	if id.WABA == "" && len(rows) > 0 { // whose it is, the newest incident says
-		id.WABA = rows[0].WABA
-		rows = slices.DeleteFunc(rows, func(row router.IncidentRow) bool { return row.WABA != id.WABA })
-	}
-	d := flowDetail{WABA: id.WABA, IsAccount: id.Flow == "", From: from}
-	for i := range rows {
-		if rows[i].State == router.IncidentResolved {
-			d.Past = append(d.Past, c.newRow(&rows[i]))
-			if slices.ContainsFunc(rows[i].Alerts, func(a router.Alert) bool { return a.Active }) {
-				d.Still = append(d.Still, c.newRow(&rows[i]))
-			}
-		} else {
-			d.Open = append(d.Open, c.newRow(&rows[i]))
-		}
-	}
-	d.Past = d.Past[:min(len(d.Past), 10)]
 	periods, err := c.store.StatusPeriods(ctx, id, from, now)
 	if err != nil {
 		return page{}, err
@@ -302,6 +288,44 @@ func (c *Console) subjectPage(r *http.Request, id router.FlowID) (page, error) {
 		return page{}, refuse(http.StatusNotFound, "nothing is known of %s", bounded(cmp.Or(id.Flow, id.WABA), maxActor))
 	}
 	return page{Title: d.Name, Template: "flow", Data: d}, nil
+}
+
+// incidentsOf reads the incidents of a flow or an account, the worst that is open first, and fills them in. What is
+// open is read apart: however often something else came back since, it is there.
+func (c *Console) incidentsOf(r *http.Request, id *router.FlowID, d *flowDetail) ([]router.IncidentRow, error) {
+	read := func(f router.IncidentFilter) ([]router.IncidentRow, error) {
+		f.WABA, f.Flow, f.Limit = id.WABA, id.Flow, mostIncidents
+		return c.store.IncidentRows(r.Context(), f)
+	}
+	rows, err := read(router.IncidentFilter{Active: true, Worst: true})
+	if err != nil {
+		return nil, err
+	}
+	d.OpenMore = d.IsAccount && len(rows) == mostIncidents
+	past, err := read(router.IncidentFilter{State: router.IncidentResolved})
+	if err != nil {
+		return nil, err
+	}
+	rows = append(rows, past...)
+	if id.WABA == "" && len(rows) > 0 { // whose it is, the worst that is open says, or else the newest
+		id.WABA = rows[0].WABA
+		rows = slices.DeleteFunc(rows, func(row router.IncidentRow) bool { return row.WABA != id.WABA })
+	}
+	d.WABA = id.WABA
+	for i := range rows {
+		row := c.newRow(&rows[i])
+		switch {
+		case row.Took == "":
+			d.Open = append(d.Open, row)
+		case slices.ContainsFunc(rows[i].Alerts, func(a router.Alert) bool { return a.Active }):
+			d.Still = append(d.Still, row)
+			fallthrough
+		default:
+			d.Past = append(d.Past, row)
+		}
+	}
+	d.Past = d.Past[:min(len(d.Past), 10)]
+	return rows, nil
 }
 
 // flowOfDetail fills in what there is of a flow alone.

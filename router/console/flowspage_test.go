@@ -91,3 +91,36 @@ func TestAFlowWhoseIncidentWasResolvedByHandIsNotWell(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsOpenIsShownHoweverMuchCameBackSince holds that an incident that is open for long is not lost behind others
+// that came and went.
+func TestWhatIsOpenIsShownHoweverMuchCameBackSince(t *testing.T) {
+	s := filledStore()
+	open := s.incidents[0]
+	s.incidents = nil
+	for i := range 2 * mostIncidents {
+		flap := router.IncidentDetail{Incident: open.Incident}
+		flap.Number, flap.State, flap.ResolvedAt = int64(1000-i), router.IncidentResolved, at(8)
+		s.incidents = append(s.incidents, flap)
+	}
+	s.incidents = append(s.incidents, open)
+	c, _ := newConsole(t, Config{}, s)
+	b := newBrowser(t, c)
+	for _, path := range []string{"/flows/1987937931743377", "/flows/1987937931743377?waba=w1", "/accounts/w1"} {
+		_, body := b.do("GET", path, nil)
+		text := pageText(body)
+		if strings.Contains(text, "No incident is open") || strings.Contains(text, "no trouble reported") ||
+			!strings.Contains(text, open.Name()) || !strings.Contains(text, "INC-1000") {
+			t.Errorf("%s:\n%s", path, text)
+		}
+		if strings.Contains(text, "All that are open") {
+			t.Errorf("%s leads to further ones, of which there are none:\n%s", path, text)
+		}
+	}
+	for i := range s.incidents {
+		s.incidents[i].State = router.IncidentOpen
+	}
+	if _, body := b.do("GET", "/accounts/w1", nil); !strings.Contains(body, `href="/?waba=w1">All that are open`) {
+		t.Errorf("of many that are open:\n%s", pageText(body))
+	}
+}

@@ -23,9 +23,6 @@ func (s *memStore) IncidentRows(ctx context.Context, f router.IncidentFilter) ([
 	found, err := s.Incidents(ctx, f)
 	var rows []router.IncidentRow
 	for _, d := range found {
-		if f.Active && d.State == router.IncidentResolved {
-			continue
-		}
 		row := router.IncidentRow{Incident: d.Incident, Alerts: d.Alerts}
 		for _, del := range d.Deliveries {
 			mark := router.DeliveryMark{Incident: d.Number, ID: del.ID, Notifier: del.Notifier, Kind: del.Kind, State: del.State,

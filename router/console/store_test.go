@@ -59,8 +59,8 @@ func (s *memStore) Incidents(_ context.Context, f router.IncidentFilter) ([]rout
 	}
 	var out []router.IncidentDetail
 	for _, i := range s.incidents {
-		if (f.State == "" || i.State == f.State) && (f.Flow == "" || i.Flow == f.Flow) &&
-			(f.Before == 0 || i.Number < f.Before) && len(out) < f.Limit {
+		if (f.State == "" || i.State == f.State) && (!f.Active || i.State != router.IncidentResolved) &&
+			(f.Flow == "" || i.Flow == f.Flow) && (f.Before == 0 || i.Number < f.Before) && len(out) < f.Limit {
 			out = append(out, i)
 		}
 	}
