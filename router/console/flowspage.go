@@ -314,6 +314,9 @@ func (c *Console) incidentsOf(r *http.Request, id *router.FlowID, d *flowDetail)
 	d.WABA = id.WABA
 	for i := range rows {
 		row := c.newRow(&rows[i])
+		if d.IsAccount && rows[i].Title == "" {
+			row.Of = row.About
+		}
 		switch {
 		case row.Took == "":
 			d.Open = append(d.Open, row)

@@ -124,3 +124,15 @@ func TestWhatIsOpenIsShownHoweverMuchCameBackSince(t *testing.T) {
 		t.Errorf("of many that are open:\n%s", pageText(body))
 	}
 }
+
+func TestThePageOfAnAccountNamesWhatEachIncidentIsAbout(t *testing.T) {
+	c, _ := newConsole(t, Config{}, filledStore())
+	b := newBrowser(t, c)
+	const name = "<b>flow 2</b> Flow status"
+	if _, body := b.do("GET", "/accounts/w1", nil); !strings.Contains(body, name) {
+		t.Errorf("no %s:\n%s", name, pageText(body))
+	}
+	if _, body := b.do("GET", "/flows/2?waba=w1", nil); strings.Contains(body, name) {
+		t.Errorf("the page of the flow says %s at each of its incidents:\n%s", name, pageText(body))
+	}
+}

@@ -85,6 +85,7 @@ type incidentForm struct {
 type incidentRow struct {
 	Number                        int64
 	Name, About, Signal           string
+	Of                            string // About, in lists of several subjects
 	State, Severity               string
 	Ladder, Now, Was              string
 	Opened, Resolved              time.Time
