@@ -78,3 +78,19 @@ func TestAPageThatWaitsIsSeenInTheList(t *testing.T) {
 		}
 	}
 }
+
+func TestAnIncidentOfSeveralSignalsIsListedByItsWorst(t *testing.T) {
+	t.Parallel()
+	inc := console.Incident{State: "open", Signal: router.EndpointErrorRate, Path: []router.Level{"5"},
+		Alerts: []console.Alert{
+			{Signal: router.EndpointAvailability, Event: router.EndpointAvailability, Threshold: new(90.0)},
+			{Signal: router.EndpointLatency, Event: router.EndpointLatency, Threshold: new(7000.0), Active: true},
+			{Signal: router.EndpointErrorRate, Event: router.EndpointErrorRate, Threshold: new(5.0), Active: true}}}
+	const worst = "Endpoint latency (p90) 7 s"
+	for state, want := range map[string]string{"open": worst, "acknowledged": worst,
+		"resolved": "Endpoint error rate 5 %"} {
+		if inc.State = state; troubleOf(&inc) != want {
+			t.Errorf("%s: %q, want %q", state, troubleOf(&inc), want)
+		}
+	}
+}

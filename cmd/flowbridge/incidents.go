@@ -156,9 +156,15 @@ func aboutOf(inc *console.Incident) string {
 	return about.About()
 }
 
-// troubleOf says what is wrong: "Endpoint error rate 5 % → 10 %".
+// troubleOf says what is wrong: "Endpoint error rate 5 % → 10 %"; of an incident of several signals, the worst.
 func troubleOf(inc *console.Incident) string {
 	signal := cmp.Or(inc.Signal, inc.Event)
+	worst := slices.IndexFunc(inc.Alerts, func(a console.Alert) bool { return a.Active || a.HeldUntil != nil })
+	if worst >= 0 && inc.State != string(router.IncidentResolved) {
+		if a := &inc.Alerts[worst]; cmp.Or(a.Signal, a.Event) != signal {
+			return strings.TrimSpace(router.SignalName(cmp.Or(a.Signal, a.Event)) + " " + levelOf(a))
+		}
+	}
 	return strings.TrimSpace(router.SignalName(signal) + " " + router.FormatPath(signal, inc.Path))
 }
 

@@ -45,9 +45,13 @@ const (
 	chartBefore = 30 * time.Minute
 )
 
-// chartOf draws the readings of an incident's signal; nil where there are none.
+// chartOf draws the readings of an incident's signal: of the one that its title names, or, where that has no numbers,
+// of the one that it began with; nil where there are none.
 func (c *Console) chartOf(r *http.Request, inc *router.IncidentDetail) (*chart, error) {
-	signal := router.SignalOf(inc.Event)
+	signal := router.SignalOf(signalNow(&inc.Incident, inc.Alerts))
+	if !signal.Measured() {
+		signal = router.SignalOf(inc.Event)
+	}
 	if !signal.Measured() {
 		return nil, nil
 	}
@@ -55,7 +59,7 @@ func (c *Console) chartOf(r *http.Request, inc *router.IncidentDetail) (*chart, 
 	if !inc.ResolvedAt.IsZero() {
 		end = inc.ResolvedAt
 	}
-	found, err := c.store.ReadingsBetween(r.Context(), router.FlowID{WABA: inc.WABA, Flow: inc.Flow}, inc.Event,
+	found, err := c.store.ReadingsBetween(r.Context(), router.FlowID{WABA: inc.WABA, Flow: inc.Flow}, signal.Name,
 		inc.OpenedAt.Add(-chartBefore), end.Add(time.Second))
 	if err != nil {
 		return nil, err
@@ -75,10 +79,10 @@ func (c *Console) chartOf(r *http.Request, inc *router.IncidentDetail) (*chart, 
 		return nil, nil
 	}
 	for i := range points {
-		points[i].Value = router.FormatValue(inc.Event, points[i].value)
+		points[i].Value = router.FormatValue(signal.Name, points[i].value)
 	}
 	points = points[max(0, len(points)-maxPoints):]
-	ch := &chart{Title: router.SignalName(inc.Event), Rows: points, Bands: bandsOf(inc, end)}
+	ch := &chart{Title: router.SignalName(signal.Name), Rows: points, Bands: bandsOf(inc, end)}
 	ch.Picture = ch.draw(inc, &signal, end)
 	slices.Reverse(ch.Rows)
 	return ch, nil
@@ -140,7 +144,7 @@ func (ch *chart) draw(inc *router.IncidentDetail, signal *router.Signal, end tim
 		p(`<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d"/>`, b.Class, x(b.From), chartTop,
 			max(x(b.To)-x(b.From), 1), chartHigh-chartTop-chartFoot)
 	}
-	for _, t := range router.Thresholds(inc.Event) {
+	for _, t := range router.Thresholds(signal.Name) {
 		if t > top {
 			continue
 		}

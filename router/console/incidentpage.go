@@ -182,10 +182,20 @@ func worstOf(alerts []router.Alert) *router.Alert {
 	return nil
 }
 
+// signalNow is the signal that the title of an incident names: that of the worst alert which keeps it open, or the one
+// that it began with.
+func signalNow(inc *router.Incident, alerts []router.Alert) string {
+	if a := worstOf(alerts); a != nil && inc.State != router.IncidentResolved {
+		return a.Event
+	}
+	return inc.Event
+}
+
 func newDetail(inc *router.IncidentDetail) incidentDetail {
+	event := signalNow(&inc.Incident, inc.Alerts)
 	d := incidentDetail{Number: inc.Number, Name: inc.Name(), State: string(inc.State), Severity: inc.Severity.String(),
 		About:  inc.About(),
-		Signal: router.SignalName(inc.Event), Reporter: router.Reporter(inc.Event), Opened: inc.OpenedAt,
+		Signal: router.SignalName(event), Reporter: router.Reporter(inc.Event), Opened: inc.OpenedAt,
 		Resolved: inc.ResolvedAt, ResolvedBy: inc.ResolvedBy,
 		Acknowledged: inc.AcknowledgedAt,
 		Text:         inc.Text, Facts: inc.Facts,
@@ -198,8 +208,8 @@ func newDetail(inc *router.IncidentDetail) incidentDetail {
 	if inc.Silence.ID != "" {
 		d.Silence = &inc.Silence
 	}
-	d.Now, d.Was = nowAndWas(inc.Event, inc.Alerts)
-	signal := router.SignalOf(inc.Event)
+	d.Now, d.Was = nowAndWas(event, inc.Alerts)
+	signal := router.SignalOf(event)
 	if signal.Window > 0 {
 		d.Measured = router.FormatDuration(signal.Window)
 	}
@@ -220,15 +230,19 @@ func newDetail(inc *router.IncidentDetail) incidentDetail {
 		d.Pages = append(d.Pages, pageLine{p.Words(func(at time.Time) string { return at.UTC().Format("15:04 UTC") }),
 			webURL(p.Link.URL), class, p.Delivery})
 	}
+	several := slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Event != inc.Alerts[0].Event })
 	for i := range inc.Alerts {
-		d.Ladder = append(d.Ladder, newRung(&inc.Alerts[i]))
+		d.Ladder = append(d.Ladder, newRung(&inc.Alerts[i], several))
 	}
 	return d
 }
 
-func newRung(a *router.Alert) rung {
+// newRung is a level of the ladder; of an incident of several signals it names its signal.
+func newRung(a *router.Alert, several bool) rung {
 	name := router.FormatLevel(a.Event, a.Level)
-	if name == "" {
+	if several {
+		name = router.Sentence(a.Event, a.Level)
+	} else if name == "" {
 		name = router.SignalName(a.Event)
 	}
 	r := rung{Name: name, Severity: a.Severity.String(), Active: a.Active, Held: !a.HeldUntil.IsZero(), Since: a.Since,

@@ -120,3 +120,36 @@ func TestAnIncidentThatIsOverIsShownAsItWas(t *testing.T) {
 		t.Errorf("the levels that it reached are lost:\n%s", text)
 	}
 }
+
+// TestAnIncidentOfSeveralSignalsIsShownByItsWorst holds that number, threshold, chart and line of the list are of the
+// signal that the title names.
+func TestAnIncidentOfSeveralSignalsIsShownByItsWorst(t *testing.T) {
+	s := filledStore()
+	s.incidents = s.incidents[:1]
+	inc := &s.incidents[0]
+	inc.Title, inc.Path, inc.OpenedAt = "", []router.Level{"5"}, at(-30)
+	inc.Alerts = []router.Alert{
+		{Event: router.EndpointLatency, Level: "7000", Active: true, Since: at(-20), Raised: at(-20),
+			Severity: router.Critical, Reading: router.Reading{Value: new(9100.0)}},
+		{Event: router.EndpointErrorRate, Level: "5", Active: true, Since: at(-30), Raised: at(-10), Severity: router.Warning,
+			Reading: router.Reading{Value: new(6.9)}},
+	}
+	s.readings = []router.AlertReading{{At: at(-20), Reading: router.Reading{Value: new(9100.0)}}}
+	text := detailText(t, s, "/incidents/42")
+	for _, want := range []string{"Endpoint latency (p90) over 7 s Now 9.1 s Threshold 7 s",
+		"Endpoint latency (p90), as Meta reported it", "Endpoint latency (p90) over 7 s [picture]Critical yes",
+		"Endpoint error rate over 5 % [picture]Warning yes"} {
+		if !strings.Contains(strings.Join(strings.Fields(text), " "), strings.Join(strings.Fields(want), " ")) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	text = detailText(t, s, "/")
+	if !strings.Contains(strings.Join(strings.Fields(text), " "), "Endpoint latency (p90) INC-42 7 s") ||
+		!strings.Contains(text, "9.1 s") || strings.Contains(text, "6.9 %") {
+		t.Errorf("the list:\n%s", text)
+	}
+	inc.Alerts[0].Event, inc.Alerts[0].Level, inc.Alerts[0].Value = router.FlowStatusChange, router.Blocked, nil
+	if text = detailText(t, s, "/incidents/42"); !strings.Contains(text, "Endpoint error rate, as Meta reported it") {
+		t.Errorf("of what has no numbers, no chart of the others:\n%s", text)
+	}
+}

@@ -272,8 +272,9 @@ func choices(chosen string, all ...option) []option {
 // newRow makes a line of the list.
 func (c *Console) newRow(r *router.IncidentRow) incidentRow {
 	inc := &r.Incident
+	event := signalNow(inc, r.Alerts)
 	row := incidentRow{Number: inc.Number, Name: inc.Name(), About: inc.About(),
-		Signal: cmp.Or(inc.Title, router.SignalName(inc.Event)),
+		Signal: cmp.Or(inc.Title, router.SignalName(event)),
 		State:  string(inc.State), Severity: inc.Severity.String(), Ladder: router.FormatPath(inc.Event, inc.Path),
 		Opened: inc.OpenedAt,
 		Team:   inc.Labels["team"], Open: inc.State == router.IncidentOpen,
@@ -284,7 +285,10 @@ func (c *Console) newRow(r *router.IncidentRow) incidentRow {
 		row.Resolved, row.Took, row.Severity = inc.ResolvedAt, router.FormatDuration(inc.ResolvedAt.Sub(inc.OpenedAt)),
 			inc.Peak.String()
 	}
-	row.Now, row.Was = nowAndWas(inc.Event, r.Alerts)
+	if event != inc.Event { // the path is that of the signal that it began with
+		row.Ladder = router.FormatLevel(event, worstOf(r.Alerts).Level)
+	}
+	row.Now, row.Was = nowAndWas(event, r.Alerts)
 	row.Marks = marksOf(r)
 	return row
 }
