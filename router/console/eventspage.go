@@ -217,9 +217,6 @@ type eventDetail struct {
 	TryPath    string
 }
 
-// errorLine is one kind of error, as Meta counted it.
-type errorLine struct{ Type, Share, Count, Help string }
-
 // pairLine is the other half of an alert.
 type pairLine struct {
 	Seq  int64
@@ -322,12 +319,7 @@ func (c *Console) newEventDetail(e *router.JournalEvent) eventDetail {
 	if !router.IsPersonal(e.Name) {
 		add("Measured", d.eventRow.Value)
 	}
-	if v := number(e.P50); v != nil {
-		add("Median", router.FormatValue(e.SignalKey(), *v))
-	}
-	if v := number(e.Requests); v != nil {
-		add("Requests", router.FormatValue("", *v))
-	}
+	d.Facts = append(d.Facts, readingFacts(e.SignalKey(), &e.Reading)...)
 	add("Old status", e.OldStatus)
 	add("New status", e.NewStatus)
 	add("Change", e.Change)
@@ -339,19 +331,7 @@ func (c *Console) newEventDetail(e *router.JournalEvent) eventDetail {
 		add("Error", e.Act.Error)
 	}
 	d.Facts = append(d.Facts, e.Facts...)
-	for _, one := range e.Errors {
-		line := errorLine{Type: one.Type}
-		if known, ok := router.DescribeError(one.Type); ok {
-			line.Help = known.Help
-		}
-		if v := number(one.Rate); v != nil {
-			line.Share = router.Percent.Format(*v)
-		}
-		if v := number(one.Count); v != nil {
-			line.Count = router.FormatValue("", *v)
-		}
-		d.Errors = append(d.Errors, line)
-	}
+	d.Errors = errorLines(e.Errors)
 	d.body(e, shape.Body)
 	return d
 }

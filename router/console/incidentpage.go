@@ -20,35 +20,38 @@ const flowManager = "https://business.facebook.com/wa/manage/flows/"
 
 // incidentDetail is what the page of an incident shows, in reading order.
 type incidentDetail struct {
-	Number                   int64
-	Name, State, Severity    string
-	About, Signal, Reporter  string // Reporter says whose word it is: Meta's, or the bridge's
-	Now, Was, Threshold      string
-	Measured                 string // over which time
-	Opened, Resolved         time.Time
-	Took, ResolvedBy         string
-	Acknowledged             time.Time
-	Has, Called              string // who has it, or whom PagerDuty calls meanwhile
-	Impact, Help             string
-	Text                     string
-	Facts                    []router.Fact
-	Silence                  *router.Silence
-	Active                   bool // it is not resolved
-	Acts                     []actButton
-	Links                    []webLink
-	Runbook                  string
-	Problems                 []problemLine // who was not told
-	Pages                    []pageLine
-	Chart                    *chart
-	Ladder                   []rung
-	Climbed                  string // the levels that it reached, where not all of them are in Ladder any more
-	Told                     []toldLine
-	Why                      *why
-	Timeline                 []timelineLine
-	TimelineNone             string // stands where no line fits
-	TimelineKind, Rule, Flow string
-	Kinds                    []option
-	Also, Recent             []incidentRow
+	Number                  int64
+	Name, State, Severity   string
+	Where                   *place
+	Team                    string
+	About, Signal, Reporter string // Reporter says whose word it is: Meta's, or the bridge's
+	Now, Was, Threshold     string
+	Measured                string // over which time
+	Opened, Resolved        time.Time
+	Took, ResolvedBy        string
+	Acknowledged            time.Time
+	Has, Called             string // who has it, or whom PagerDuty calls meanwhile
+	Impact, Help            string
+	Text                    string
+	Facts                   []router.Fact
+	Errors                  []errorLine
+	Silence                 *router.Silence
+	Active                  bool // it is not resolved
+	Acts                    []actButton
+	Links                   []webLink
+	Runbook                 string
+	Problems                []problemLine // who was not told
+	Pages                   []pageLine
+	Chart                   *chart
+	Ladder                  []rung
+	Climbed                 string // the levels that it reached, where not all of them are in Ladder any more
+	Told                    []toldLine
+	Why                     *why
+	Timeline                []timelineLine
+	TimelineNone            string // stands where no line fits
+	TimelineKind, Rule      string
+	Kinds                   []option
+	Also, Recent            []incidentRow
 }
 
 // actButton is an act, with why it cannot be.
@@ -120,6 +123,7 @@ func (c *Console) incidentPage(r *http.Request, p httprouter.Params) (page, erro
 		return page{}, err
 	}
 	d := newDetail(&inc)
+	d.Where = c.placeOf(&inc)
 	d.Acts = actButtons(&inc, callerOf(r).may == mayAct)
 	if err := c.toldLines(r, &inc, &d); err != nil {
 		return page{}, err
@@ -200,7 +204,7 @@ func newDetail(inc *router.IncidentDetail) incidentDetail {
 		Acknowledged: inc.AcknowledgedAt,
 		Text:         inc.Text, Facts: inc.Facts,
 		Active:  inc.State != router.IncidentResolved,
-		Runbook: webURL(inc.Runbook), Rule: inc.Rule, Flow: router.OnlyFlow(inc.Flow)}
+		Runbook: webURL(inc.Runbook), Rule: inc.Rule, Team: inc.Labels["team"]}
 	d.Has, d.Called = inc.WhoHasIt()
 	if !d.Active {
 		d.Severity, d.Took = inc.Peak.String(), after(inc.OpenedAt, inc.ResolvedAt)
@@ -220,6 +224,7 @@ func newDetail(inc *router.IncidentDetail) incidentDetail {
 		s := router.SignalOf(a.Event)
 		d.Impact, d.Help = cmp.Or(router.LevelMeaning(a.Event, a.Level), s.Impact), router.LevelHelp(a.Event, a.Level)
 	}
+	d.said(inc, event)
 	if router.IsDrill(inc.Flow) { // its text says that nobody is affected
 		d.Impact, d.Help = "", ""
 	}

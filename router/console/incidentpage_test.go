@@ -153,3 +153,32 @@ func TestAnIncidentOfSeveralSignalsIsShownByItsWorst(t *testing.T) {
 		t.Errorf("of what has no numbers, no chart of the others:\n%s", text)
 	}
 }
+
+// TestAnIncidentSaysWhatItsCardSays holds that nobody has to go to Slack for the kinds of errors, or for the id of the
+// flow.
+func TestAnIncidentSaysWhatItsCardSays(t *testing.T) {
+	s := filledStore()
+	inc := &s.incidents[0]
+	reading := &inc.Alerts[0].Reading
+	reading.P50, reading.Requests = new(3.5), new(3400.0)
+	for i := range mostErrors + 2 {
+		reading.Errors = append(reading.Errors, router.ErrorCount{Type: "odd", Count: new(float64(i))})
+	}
+	reading.Errors = append(reading.Errors, router.ErrorCount{Type: "timeout_error", Rate: new(66.66), Count: new(90.0)})
+	inc.Fields = []router.Field{{Name: "Region", Value: "<eu>"}}
+	for _, state := range []router.IncidentState{router.IncidentOpen, router.IncidentResolved} {
+		inc.State, inc.ResolvedAt = state, at(30)
+		text := detailText(t, s, "/incidents/42")
+		for _, want := range []string{"Flow 1987937931743377 account w1", "Team payments", "Median 3.5 %", "Requests 3400",
+			"Region <eu>", "timeout_error 66.66 % 90 answer faster", "and 3 more"} {
+			if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
+				t.Errorf("%s: no %q in\n%s", state, want, text)
+			}
+		}
+	}
+	inc.Alerts[0].Raised = at(40)
+	text := detailText(t, s, "/incidents/42")
+	if strings.Contains(text, "timeout_error") || strings.Contains(text, "3400") {
+		t.Errorf("it says of an incident that is over what was said later:\n%s", text)
+	}
+}
