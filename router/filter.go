@@ -117,10 +117,8 @@ type DeliveryMark struct {
 	Error    string    // of the last attempt, or ""
 }
 
-// Fails says that whom the delivery is for was not told: it is parked, or waits after an attempt that failed.
-func (d *DeliveryMark) Fails() bool {
-	return d.State == DeliveryParked || d.State == DeliveryWaiting && !d.Failing.IsZero()
-}
+// Fails is Delivery.Fails.
+func (d *DeliveryMark) Fails() bool { return fails(d.State, d.Failing) }
 
 // Trouble says that not everybody was told.
 func (r *IncidentRow) Trouble() bool {

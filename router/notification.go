@@ -298,9 +298,17 @@ type Delivery struct {
 	Notifier  string
 	Kind      Kind
 	State     DeliveryState
-	Attempts  int // since the last one that succeeded
+	Attempts  int       // since the last one that succeeded; one that is going on counts
+	Failing   time.Time // since when its attempts fail; zero while they do not
 	LastError string
 	NextAt    time.Time // when it is tried next, while waiting or parked; zero for never
 	Updated   time.Time
 	Receipt   Receipt
+}
+
+// Fails says that whom it is for was not told: it is parked, or waits after an attempt that failed.
+func (d *Delivery) Fails() bool { return fails(d.State, d.Failing) }
+
+func fails(state DeliveryState, failing time.Time) bool {
+	return state == DeliveryParked || state == DeliveryWaiting && !failing.IsZero()
 }

@@ -51,17 +51,17 @@ type parkedGroup struct {
 
 // deliveryRow is a line of the list.
 type deliveryRow struct {
-	ID               int64
-	State, Look      string
-	Notifier, Kind   string
-	What, About      string
-	IncidentPath     string
-	EventPath        string
-	Error            string
-	Attempts         int
-	Updated, Next    time.Time
-	Link             string
-	MayRetry, Failed bool
+	ID             int64
+	State, Look    string
+	Notifier, Kind string
+	What, About    string
+	IncidentPath   string
+	EventPath      string
+	Error          string
+	Attempts       int // that failed, where nothing has come through since
+	Updated, Next  time.Time
+	Link           string
+	MayRetry       bool
 }
 
 // mayRetry says whether a delivery has something to be tried.
@@ -76,8 +76,10 @@ var deliveryLooks = map[router.DeliveryState]string{router.DeliveryParked: "bad"
 func (c *Console) newDeliveryRow(d *router.Delivery, of router.About) deliveryRow {
 	row := deliveryRow{ID: d.ID, State: string(d.State), Look: deliveryLooks[d.State], Notifier: d.Notifier,
 		Kind: capital(d.Kind.Label()), Error: d.LastError,
-		Attempts: d.Attempts, Updated: d.Updated, Link: webURL(d.Receipt.Link), Failed: d.State == router.DeliveryWaiting &&
-			d.Attempts > 0}
+		Updated: d.Updated, Link: webURL(d.Receipt.Link)}
+	if d.Fails() {
+		row.Attempts = d.Attempts
+	}
 	if mayRetry(d) {
 		row.Next, row.MayRetry = d.NextAt, true
 	}

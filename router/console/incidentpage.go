@@ -317,7 +317,7 @@ func (c *Console) toldLines(r *http.Request, inc *router.IncidentDetail, d *inci
 			}
 		}
 		d.Told = append(d.Told, line)
-		if del.State == router.DeliveryParked || del.State == router.DeliveryWaiting && del.Attempts > 0 {
+		if del.Fails() {
 			d.Problems = append(d.Problems, problemLine{del.Notifier, del.LastError, del.ID, del.NextAt})
 		}
 	}

@@ -26,10 +26,7 @@ func (s *memStore) IncidentRows(ctx context.Context, f router.IncidentFilter) ([
 		row := router.IncidentRow{Incident: d.Incident, Alerts: d.Alerts}
 		for _, del := range d.Deliveries {
 			mark := router.DeliveryMark{Incident: d.Number, ID: del.ID, Notifier: del.Notifier, Kind: del.Kind, State: del.State,
-				Error: del.LastError}
-			if del.Attempts > 0 {
-				mark.Failing = del.Updated
-			}
+				Error: del.LastError, Failing: del.Failing}
 			row.Deliveries = append(row.Deliveries, mark)
 		}
 		rows = append(rows, row)

@@ -307,7 +307,7 @@ func filledStore() *memStore {
 				Receipt: router.Receipt{Own: `{"channel":"C0PAY","ts":"1777896000.000100"}`,
 					Link: "https://example.slack.com/archives/C0PAY/p1", Told: 4, Open: true}},
 			{ID: 8, Incident: 42, Notifier: "payments-oncall", Kind: router.KindPagerDuty, State: router.DeliveryWaiting,
-				Attempts:  3,
+				Attempts: 3, Failing: at(7),
 				LastError: "PagerDuty answered 503", NextAt: at(10), Updated: at(9)},
 		},
 		Timeline: []router.Entry{

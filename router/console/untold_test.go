@@ -3,6 +3,7 @@ package console
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"flowbridge/router"
 )
@@ -89,6 +90,29 @@ func TestWhomPagerDutyCallsDoesNotHaveIt(t *testing.T) {
 		who, _, _ = strings.Cut(who, "</td>")
 		if !strings.Contains(who, tt.list) || tt.absent != "" && strings.Contains(who, tt.absent) {
 			t.Errorf("%s: the list says %s", tt.name, who)
+		}
+	}
+}
+
+// TestAFirstAttemptIsNoTrouble holds that nobody is said not to be told while they are just being told.
+func TestAFirstAttemptIsNoTrouble(t *testing.T) {
+	for _, failing := range []bool{false, true} {
+		s := filledStore()
+		d := &s.incidents[0].Deliveries[1]
+		d.Attempts, d.Failing, d.LastError = 1, time.Time{}, ""
+		if failing {
+			d.Failing, d.LastError = at(7), "PagerDuty answered 503"
+		}
+		s.deliveries = s.incidents[0].Deliveries
+		c, _ := newConsole(t, Config{}, s)
+		b := newBrowser(t, c)
+		for path, words := range map[string]string{"/": "payments-oncall fails", "/incidents/42": "Not everybody was told",
+			"/deliveries": "1 failed"} {
+			_, body := b.do("GET", path, nil)
+			text := pageText(body)
+			if strings.Contains(text, words) != failing {
+				t.Errorf("failing: %v: %s says %q the other way round:\n%s", failing, path, words, text)
+			}
 		}
 	}
 }

@@ -105,12 +105,13 @@ func (s *Store) Deliveries(ctx context.Context, state router.DeliveryState, limi
 // deliveries reads deliveries by a condition, without the credential that is pinned to them.
 func deliveries(ctx context.Context, q querier, where string, args ...any) ([]router.Delivery, error) {
 	return all(ctx, q,
-		`SELECT id, incident, event, notifier, kind, state, attempts, last_error, next_at, updated_at, receipt
+		`SELECT id, incident, event, notifier, kind, state, attempts, failing_since, last_error, next_at, updated_at, receipt
 			FROM deliveries WHERE `+where,
 		args, func(row scanner) (d router.Delivery, err error) {
-			var next, updated int64
-			err = row.Scan(&d.ID, &d.Incident, &d.Event, &d.Notifier, &d.Kind, &d.State, &d.Attempts, &d.LastError, &next,
-				&updated, legibleJSON{&d.Receipt})
+			var failing, next, updated int64
+			err = row.Scan(&d.ID, &d.Incident, &d.Event, &d.Notifier, &d.Kind, &d.State, &d.Attempts, &failing,
+				&d.LastError, &next, &updated, legibleJSON{&d.Receipt})
+			d.Failing = fromMicros(failing)
 			if d.State == router.DeliveryWaiting || d.State == router.DeliveryParked {
 				d.NextAt = fromMicros(next)
 			}
