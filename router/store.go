@@ -3,6 +3,7 @@ package router
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -146,6 +147,15 @@ type IncidentDetail struct {
 	Alerts     []Alert    // worst first
 	Deliveries []Delivery // by notifier
 	Timeline   []Entry    // oldest first; the newest 500
+}
+
+// SilenceScope is what a silence of the incident covers: its signal of its flow, or all of them where it holds several.
+func (d *IncidentDetail) SilenceScope() Scope {
+	s := Scope{WABA: d.WABA, Flow: d.Flow, Event: d.Event}
+	if slices.ContainsFunc(d.Alerts, func(a Alert) bool { return a.Event != d.Event }) {
+		s.Event = ""
+	}
+	return s
 }
 
 // JournalEvent is an event with what came of it.

@@ -140,12 +140,7 @@ func (r *Receiver) event(who person, w request, inc *router.IncidentDetail, noti
 	switch w.act {
 	case router.AddSilence:
 		e.Digest = silenceDigest(inc, now)
-		s := router.Silence{ID: silenceID(e.Digest), Scope: router.Scope{WABA: inc.WABA, Flow: inc.Flow, Event: inc.Event},
-			Since: now, By: actor + " in Slack"}
-		// it holds all signals of its flow
-		if slices.ContainsFunc(inc.Alerts, func(a router.Alert) bool { return a.Event != inc.Event }) {
-			s.Event = ""
-		}
+		s := router.Silence{ID: silenceID(e.Digest), Scope: inc.SilenceScope(), Since: now, By: actor + " in Slack"}
 		if w.span > 0 {
 			s.Until = now.Add(w.span)
 		}

@@ -149,7 +149,8 @@ func (c *Console) ofIncident(r *http.Request, q url.Values) (url.Values, error) 
 	if err != nil {
 		return nil, err
 	}
-	return url.Values{"incident": {inc.Name()}, "flow": {inc.Flow}, "waba": {inc.WABA}, "event": {inc.Event},
+	scope := inc.SilenceScope()
+	return url.Values{"incident": {inc.Name()}, "flow": {scope.Flow}, "waba": {scope.WABA}, "event": {scope.Event},
 		"for": q["for"], "why": q["why"]}, nil
 }
 

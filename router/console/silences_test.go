@@ -219,3 +219,20 @@ func TestSilencesThatCannotBeReadAreNoEmptyList(t *testing.T) {
 		}
 	}
 }
+
+// TestASilenceOfAnIncidentCoversItsWorst holds that the form which an incident leads to covers all signals that it
+// holds, as the button of its card does.
+func TestASilenceOfAnIncidentCoversItsWorst(t *testing.T) {
+	s := filledStore()
+	for _, want := range []string{router.EndpointErrorRate, ""} {
+		c, _ := newConsole(t, Config{}, s)
+		_, body := newBrowser(t, c).do("GET", "/silences/new?incident=INC-42", nil)
+		_, list, _ := strings.Cut(body, `name="event"`)
+		list, _, _ = strings.Cut(list, "</select>")
+		if !strings.Contains(list, `<option value="`+want+`" selected>`) {
+			t.Errorf("want the signal %q:\n%s", want, list)
+		}
+		s.incidents[0].Alerts = append(s.incidents[0].Alerts, router.Alert{Event: router.EndpointLatency, Level: "7000",
+			Active: true})
+	}
+}
