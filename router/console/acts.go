@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -74,7 +75,7 @@ func (c *Console) actsWait(r *http.Request, number int64) (bool, error) {
 // else after foldWait: it is on disk in any case.
 func (c *Console) say(r *http.Request, e router.Event) (Result, error) {
 	now := c.cfg.Now().UTC()
-	e.Digest = "console/" + rand.Text() // what a person does twice was meant twice
+	e.Digest = cmp.Or(e.Digest, "console/"+rand.Text()) // what a person does twice was meant twice
 	e.Source, e.At, e.Received = router.SourceConsole, now, now
 	who := callerOf(r)
 	e.Act.Verified, e.Act.From = who.verified, who.from

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -215,12 +216,19 @@ func fromPicker(value string) string {
 	return value
 }
 
+// silenceID is how ids of silences look. The preview chooses that of the one that it would add, so that a form which is
+// sent twice adds one.
+var silenceID = regexp.MustCompile(`^[a-z2-7]{10}$`)
+
 // silencePreview shows what a silence would cover now, and adds it where it is posted.
 func (c *Console) silencePreview(r *http.Request, q url.Values, add bool) (page, error) {
 	now, who := c.cfg.Now().UTC(), callerOf(r)
 	asked, problems := askedIn(q)
 	s, more := c.silenceFor(&who, &asked, now)
 	s.By = c.actorName(r)
+	if id := q.Get("id"); silenceID.MatchString(id) {
+		s.ID = id
+	}
 	if problems = append(problems, more...); len(problems) > 0 {
 		return c.silenceForm(r, q, each(problems, func(text *string) string { return sentence(formWords.Replace(*text)) }))
 	}
@@ -244,6 +252,7 @@ func (c *Console) silencePreview(r *http.Request, q url.Values, add bool) (page,
 	for _, name := range slices.Concat(silenceScope, []string{"for", "until", "start", "why", "incident"}) {
 		form.Inputs = append(form.Inputs, input{Type: "hidden", Name: name, Value: q.Get(name)})
 	}
+	form.Inputs = append(form.Inputs, input{Type: "hidden", Name: "id", Value: s.ID})
 	if s.Everything() {
 		check := input{Type: "check", Name: "sure", Label: "Yes: silence everything, for every team", Required: true}
 		if add {
@@ -322,6 +331,13 @@ func (c *Console) addFromForm(r *http.Request, s *router.Silence, name string) (
 
 // addSilenceOf adds a silence that was asked for on a page, for the sake of an incident or of none, 0.
 func (c *Console) addSilenceOf(r *http.Request, s *router.Silence, incident int64) (page, error) {
+	known, err := c.silences(r)
+	if err != nil {
+		return page{}, err
+	}
+	if slices.ContainsFunc(known, func(k router.Silence) bool { return k.ID == s.ID }) {
+		return page{SeeOther: "/silences", Said: flash{Text: "Nothing was done: this form was sent before.", Bad: true}}, nil
+	}
 	holding, err := c.store.Silences(r.Context())
 	if err != nil {
 		return page{}, err
@@ -329,7 +345,7 @@ func (c *Console) addSilenceOf(r *http.Request, s *router.Silence, incident int6
 	if len(holding) >= router.MaxSilences {
 		return page{}, refuse(http.StatusConflict, "there are %d silences already: end one first", len(holding))
 	}
-	came, err := c.say(r, router.Event{Name: router.AddSilence,
+	came, err := c.say(r, router.Event{Name: router.AddSilence, Digest: "console/silence/" + s.ID,
 		Act: &router.Act{Incident: incident, Actor: s.By, Silence: s}})
 	if err != nil {
 		return page{}, err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -234,5 +235,42 @@ func TestASilenceOfAnIncidentCoversItsWorst(t *testing.T) {
 		}
 		s.incidents[0].Alerts = append(s.incidents[0].Alerts, router.Alert{Event: router.EndpointLatency, Level: "7000",
 			Active: true})
+	}
+}
+
+// TestAFormThatIsSentTwiceMakesOneSilence holds that an impatient thumb makes no second silence, which would go on when
+// somebody ends the one that they see: the journal keeps one event of a digest.
+func TestAFormThatIsSentTwiceMakesOneSilence(t *testing.T) {
+	s := filledStore()
+	s.silences = nil
+	c, _ := newConsole(t, Config{}, s)
+	b := newBrowser(t, c)
+	form := url.Values{"event": {router.EndpointErrorRate}, "for": {"1h"}, "why": {"deploy"}}
+	_, body := b.do("GET", "/silences/preview?"+form.Encode(), nil)
+	_, id, _ := strings.Cut(body, `name="id" value="`)
+	id, _, _ = strings.Cut(id, `"`)
+	form.Set("id", id)
+	for range 2 {
+		if resp, body := b.do("POST", "/silences/preview", form); resp.StatusCode != 303 {
+			t.Fatalf("%s\n%s", resp.Status, body)
+		}
+	}
+	if n := len(s.appended); n != 2 || s.appended[0].Digest != s.appended[1].Digest || s.appended[0].Act.Silence.ID != id {
+		t.Fatalf("sent twice at a time: %+v", s.appended)
+	}
+	ended := *s.appended[0].Act.Silence
+	ended.Ended = at(1)
+	s.silences = []router.Silence{ended}
+	b.do("POST", "/silences/preview", form)
+	_, body = b.do("GET", "/silences", nil)
+	if len(s.appended) != 2 || !strings.Contains(body, "this form was sent before") {
+		t.Errorf("sent again after it has ended: %d events\n%s", len(s.appended), pageText(body))
+	}
+	for _, odd := range []string{"", "../x", "ABCDEFGHIJ", "abcdefghijk"} {
+		form.Set("id", odd)
+		b.do("POST", "/silences/preview", form)
+		if got := s.appended[len(s.appended)-1].Act.Silence.ID; got == odd || !silenceID.MatchString(got) {
+			t.Errorf("with the id %q it is %q", odd, got)
+		}
 	}
 }
