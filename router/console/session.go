@@ -200,12 +200,9 @@ type signInForm struct {
 
 // toSignIn leads somebody who has not signed in to where they can, and back from there.
 func (c *Console) toSignIn(w http.ResponseWriter, r *http.Request) {
-	next := r.URL.Path
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		next = r.URL.RequestURI()
-	}
 	to := "/login"
-	if next = localPath(next); next != "/" {
+	// of a form, too: the page that it stood on has the address that it was posted to, and is shown again
+	if next := localPath(r.URL.RequestURI()); next != "/" {
 		to += "?next=" + url.QueryEscape(next)
 	}
 	w.Header().Set("Location", c.path(to))

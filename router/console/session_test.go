@@ -254,6 +254,11 @@ func TestWhoHasNotSignedInIsLedThereAndBack(t *testing.T) {
 			t.Errorf("%s: %s to %s", path, resp.Status, resp.Header.Get("Location"))
 		}
 	}
+	form := "/acknowledge?n=42&n=41" // what was ticked when the session ended is asked for once more
+	if resp, _ := b.do("POST", "/bridge"+form, url.Values{"n": {"42", "41"}}); resp.StatusCode != 303 ||
+		resp.Header.Get("Location") != "/bridge/login?next="+url.QueryEscape(form) {
+		t.Errorf("a form: %s to %s", resp.Status, resp.Header.Get("Location"))
+	}
 	_, body := b.do("GET", "/bridge/login?next=%2Fdocs%3Fa%3D1%26b%3D2", nil)
 	if !strings.Contains(body, `value="/docs?a=1&amp;b=2"`) || !strings.Contains(body, `action="/bridge/login"`) {
 		t.Error(body)
