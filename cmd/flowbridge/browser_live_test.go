@@ -42,6 +42,7 @@ func TestALivePageKeepsWhatAPersonTickedAndSaysWhenItIsStale(t *testing.T) {
 	b.until(counted + `.includes('1 Open')`)
 	b.do(chromedp.KeyEvent("/"))
 	b.until(`document.activeElement.type === 'search' && document.querySelector('#filter').open`)
+	b.do(chromedp.Evaluate[chromedp.Void](`document.activeElement.value = 'che'`))
 	b.do(chromedp.Evaluate[chromedp.Void](`document.activeElement.blur()`))
 	b.do(chromedp.Click(chromedp.CSS("main [name=n]")))
 	open("77")
@@ -54,6 +55,9 @@ func TestALivePageKeepsWhatAPersonTickedAndSaysWhenItIsStale(t *testing.T) {
 	}
 	if got := evaluate[bool](b, `document.querySelector('#filter').open`); !got {
 		t.Error("what was unfolded is folded after Show")
+	}
+	if got := evaluate[string](b, `document.querySelector('[type=search]').value`); got != "che" {
+		t.Errorf("what was typed is %q after Show", got)
 	}
 
 	open("78")

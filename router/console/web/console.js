@@ -36,30 +36,31 @@
   const keys = main => $$('[data-key]', main).map(r => r.dataset.key);
   const swap = from => {
     const open = $$('main details[open][id]').map(d => d.id), ticked = $$('main :checked[name=n]').map(t => t.value);
-    const main = $('main'), focus = document.activeElement?.id;
+    const main = $('main'), focus = document.activeElement?.id, filter = $('#filter');
     main.innerHTML = from.innerHTML;
-    $$('details', main).forEach(d => { d.open ||= open.includes(d.id); });
-    $$('[name=n]', main).forEach(t => { t.checked = ticked.includes(t.value); });
+    $('#filter')?.replaceWith(filter);
+    $$('details', main).forEach(d => d.open ||= open.includes(d.id));
+    $$('[name=n]', main).forEach(t => t.checked = ticked.includes(t.value));
     $('main [id="' + focus + '"]')?.focus({preventScroll: true});
     next = null;
     ready(main);
   };
   const take = page => {
-    const from = $('main', page), were = keys($('main')), are = keys(from), fresh = are.filter(k => !were.includes(k));
+    const from = $('main', page), were = keys($('main')), are = keys(from), fresh = are.filter(k => !were.includes(k)), same = String(were) === String(are);
     for (const sel of ['.trouble', '.updated', '.counts']) {
       const old = $(sel), now = $(sel, page);
       if (old && now) old.innerHTML = now.innerHTML;
-      else if (old) old.remove();
       else if (now) $('#live').before(now);
+      else old?.remove();
     }
     times($('.foot'));
-    if (String(were) === String(are) && !busy()) return swap(from);
+    if (same && !busy()) return swap(from);
     for (const row of $$('main [data-key]')) { // none moves under a thumb
       const now = $('[data-key="' + CSS.escape(row.dataset.key) + '"]', from);
       if (!now) row.classList.add('gone');
       else if (!row.contains(document.activeElement) && !$(':checked', row)) { row.className = now.className; row.innerHTML = now.innerHTML; times(row); }
     }
-    if (String(were) !== String(are)) {
+    if (!same) {
       const p = say(fresh.length ? fresh.length + ' new ' : 'The list has changed ');
       p.innerHTML += '<button>Show</button>';
       $('button', p).onclick = () => { swap(next); p.remove(); };
@@ -72,7 +73,7 @@
     try {
       const got = await fetch(location.href, {headers: {'If-None-Match': etag, Accept: 'text/html'}, cache: 'no-store'});
       if (got.redirected) return location.reload();
-      if (got.status !== 304 && got.status !== 200) throw 0;
+      if (got.status !== 304 && !got.ok) throw 0;
       if (lost) say('The bridge answers again.');
       lost = false;
       if (got.status === 200) {
