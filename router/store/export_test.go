@@ -11,6 +11,12 @@ func (s *Store) PretendOlder(ctx context.Context, upTo int64) error {
 	return err
 }
 
+// PretendOldWords makes incidents what an older version has written: their words have no team and no rule.
+func (s *Store) PretendOldWords(ctx context.Context) error {
+	_, err := s.write.ExecContext(ctx, `UPDATE incidents SET words = 'checkout'`)
+	return err
+}
+
 // StoredAddresses returns the addresses of deliveries as they are stored.
 func (s *Store) StoredAddresses(ctx context.Context) ([]string, error) {
 	return all(ctx, s.read, `SELECT DISTINCT channel FROM deliveries ORDER BY channel`, nil, scanText)

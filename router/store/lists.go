@@ -364,7 +364,11 @@ func (s *Store) asked(c *conditions, query string) {
 		}
 		one := conditions{}
 		one.add("number = ?", n)
-		one.add(s.d.position+"(words, ?) > 0", strings.ToLower(word))
+		lower := strings.ToLower(word)
+		one.add(s.d.position+"(words, ?) > 0", lower)
+		// an older version left rules and teams out of the words
+		one.add(s.d.position+"(lower(rule), ?) > 0", lower)
+		one.add(s.d.position+"(lower(labels), ?) > 0", "="+lower)
 		one.add("flow = ?", word)
 		one.add("waba = ?", word)
 		anyOf(&one, "event", append(router.SignalsNamed(strings.ToUpper(word)), router.SignalsLike(word)...))

@@ -266,6 +266,15 @@ func listsSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 	t.Run("retry of all like these", func(t *testing.T) { retrySuite(t, s.Store) })
+	t.Run("a search of what an older version wrote", func(t *testing.T) {
+		check(t, s.PretendOldWords(ctx))
+		for query, want := range map[string][]int64{"PAYmen slow": {3}, "payments": {7, 4, 3, 2, 1}, "team": nil} {
+			rows, err := s.IncidentRows(ctx, router.IncidentFilter{Query: query})
+			if err != nil || !slices.Equal(numbersOf(rows), want) {
+				t.Errorf("%s: %v, %v, want %v", query, numbersOf(rows), err, want)
+			}
+		}
+	})
 }
 
 func retrySuite(t *testing.T, s *store.Store) {
