@@ -82,15 +82,22 @@ func (c *Console) actorName(r *http.Request) string {
 	return "Somebody at the console"
 }
 
-// doAct writes an act to the journal and returns what came of it.
-func (c *Console) doAct(r *http.Request, inc *router.IncidentDetail, name string) (Result, error) {
+// doAct writes an act on incidents to the journal and returns what came of it, of the last of them.
+func (c *Console) doAct(r *http.Request, name string, incidents ...*router.IncidentDetail) (Result, error) {
 	by := c.actorName(r)
-	came, err := c.say(r, router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow,
-		Act: &router.Act{Incident: inc.Number, Actor: by}})
-	if err == nil {
+	events := make([]router.Event, len(incidents))
+	for i, inc := range incidents {
+		events[i] = router.Event{Name: name, WABA: inc.WABA, Flow: inc.Flow,
+			Act: &router.Act{Incident: inc.Number, Actor: by}}
+	}
+	came, err := c.sayAll(r, events)
+	if err != nil {
+		return came, err
+	}
+	for _, inc := range incidents {
 		c.cfg.Logger.Info("a person acts", "act", name, "incident", inc.Name(), "by", by, "from", r.RemoteAddr)
 	}
-	return came, err
+	return came, nil
 }
 
 // toldOf says who is told of what a person does to an incident.
@@ -218,7 +225,7 @@ func (c *Console) postAct(act actPage) view {
 				return back, nil
 			}
 		}
-		came, err := c.doAct(r, &inc, act.Event)
+		came, err := c.doAct(r, act.Event, &inc)
 		if err != nil {
 			return page{}, err
 		}

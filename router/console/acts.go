@@ -74,15 +74,22 @@ func (c *Console) actsWait(r *http.Request, number int64) (bool, error) {
 // say writes to the journal what a person wants. It returns once that is folded, so that whoever looks next sees it, or
 // else after foldWait: it is on disk in any case.
 func (c *Console) say(r *http.Request, e router.Event) (Result, error) {
-	now := c.cfg.Now().UTC()
-	e.Digest = cmp.Or(e.Digest, "console/"+rand.Text()) // what a person does twice was meant twice
-	e.Source, e.At, e.Received = router.SourceConsole, now, now
-	who := callerOf(r)
-	e.Act.Verified, e.Act.From = who.verified, who.from
-	if _, err := c.store.Append(r.Context(), []router.Event{e}); err != nil {
+	return c.sayAll(r, []router.Event{e})
+}
+
+// sayAll is say for several at a time: all of them are written, or none, and the wait is for the last.
+func (c *Console) sayAll(r *http.Request, events []router.Event) (Result, error) {
+	now, who := c.cfg.Now().UTC(), callerOf(r)
+	for i := range events {
+		e := &events[i]
+		e.Digest = cmp.Or(e.Digest, "console/"+rand.Text()) // what a person does twice was meant twice
+		e.Source, e.At, e.Received = router.SourceConsole, now, now
+		e.Act.Verified, e.Act.From = who.verified, who.from
+	}
+	if _, err := c.store.Append(r.Context(), events); err != nil {
 		return Result{}, err
 	}
-	return c.await(r.Context(), &e), nil
+	return c.await(r.Context(), &events[len(events)-1]), nil
 }
 
 const (

@@ -2,6 +2,8 @@ package console
 
 import (
 	"errors"
+	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -68,4 +70,27 @@ func TestAnActIsAnsweredOnceItIsFolded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestManyAreAcknowledgedAtOnce holds that whoever acknowledges many waits once while nobody folds, and that all of
+// them are written.
+func TestManyAreAcknowledgedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := filledStore()
+		s.fold = func() (router.EventProgress, error) { return router.EventProgress{}, nil }
+		form := url.Values{}
+		for number := int64(50); number < 50+maxTogether; number++ {
+			one := s.incidents[0]
+			one.Number = number
+			s.incidents = append(s.incidents, one)
+			form.Add("n", fmt.Sprint(number))
+		}
+		c, _ := newConsole(t, Config{}, s)
+		b, began := newBrowser(t, c), time.Now()
+		resp, _ := b.do("POST", "/acknowledge", form)
+		if took := time.Since(began); resp.StatusCode != 303 || took > foldWait+foldSlowest ||
+			len(s.appended) != maxTogether {
+			t.Errorf("%s after %s, %d are written", resp.Status, took, len(s.appended))
+		}
+	})
 }

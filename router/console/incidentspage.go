@@ -511,19 +511,23 @@ func (c *Console) acknowledgeSeveral(r *http.Request, _ httprouter.Params) (page
 	if err != nil {
 		return page{}, err
 	}
+	var open []*router.IncidentDetail
 	var names []string
 	for i := range list {
-		inc := &list[i]
-		if needed, _ := needed(inc, router.Acknowledge); !needed {
-			continue
+		if needed, _ := needed(&list[i], router.Acknowledge); needed {
+			open, names = append(open, &list[i]), append(names, list[i].Name())
 		}
-		if _, err := c.doAct(r, inc, router.Acknowledge); err != nil {
-			return page{}, err
-		}
-		names = append(names, inc.Name())
 	}
 	if len(names) == 0 {
 		return page{SeeOther: listBack(r.PostForm), Said: flash{Text: "Nothing had to be acknowledged.", Bad: true}}, nil
 	}
-	return page{SeeOther: listBack(r.PostForm), Said: done("Acknowledged: %s.", strings.Join(names, ", "))}, nil
+	came, err := c.doAct(r, router.Acknowledge, open...)
+	if err != nil {
+		return page{}, err
+	}
+	said := done("Acknowledged: %s.", strings.Join(names, ", "))
+	if came.Note != "" {
+		said.Text += " " + sentence(came.Note)
+	}
+	return page{SeeOther: listBack(r.PostForm), Said: said}, nil
 }
