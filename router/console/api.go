@@ -47,7 +47,7 @@ type Incident struct {
 	Flaps          int64      `json:"flaps"`           // how often it came back while its recovery was held back
 	Pageable       []string   `json:"pageable"`        // notifiers that its rules name and that page, told or not
 	Pages          []Page     `json:"pages"`           // by notifier; none once it is resolved
-	Alerts         []Alert    `json:"alerts"`          // worst first
+	Alerts         []Alert    `json:"alerts"`          // worst first; what came again later is of another incident
 	Deliveries     []Delivery `json:"deliveries"`      // by notifier
 	Timeline       []Entry    `json:"timeline"`        // oldest first, the newest 500
 }
