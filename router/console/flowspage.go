@@ -338,7 +338,14 @@ func (c *Console) flowOfDetail(r *http.Request, id router.FlowID, d *flowDetail,
 		return err
 	}
 	d.Signals = sparklines(readings, d.From, c.cfg.Now())
+	known, err := c.store.SeenFlows(r.Context(), id.WABA)
+	if err != nil {
+		return err
+	}
 	seen := router.SeenFlow{FlowID: id}
+	if at := slices.IndexFunc(known, func(f router.SeenFlow) bool { return f.FlowID == id }); at >= 0 {
+		seen = known[at]
+	}
 	words := router.StatusLevels()
 	for i := range rows {
 		for j := range rows[i].Alerts {
@@ -365,6 +372,9 @@ func (c *Console) accountOf(r *http.Request, id router.FlowID, d *flowDetail) er
 	found, err := c.store.SeenFlows(r.Context(), id.WABA)
 	if err != nil {
 		return err
+	}
+	for i := range found {
+		d.Active += found[i].Active
 	}
 	d.Other = each(found[:min(len(found), mostOfAccount)], c.newFlowRow)
 	d.More = len(found) - len(d.Other)

@@ -136,3 +136,24 @@ func TestThePageOfAnAccountNamesWhatEachIncidentIsAbout(t *testing.T) {
 		t.Errorf("the page of the flow says %s at each of its incidents:\n%s", name, pageText(body))
 	}
 }
+
+// TestAFlowWhoseTroubleIsStillReportedIsNotWell holds it for what somebody resolved so long ago that the page has no
+// room for it.
+func TestAFlowWhoseTroubleIsStillReportedIsNotWell(t *testing.T) {
+	s := filledStore()
+	s.incidents = nil
+	for _, active := range []int64{1, 0} {
+		s.seen = []router.SeenFlow{{FlowID: router.FlowID{WABA: "w1", Flow: "7"}, Active: active, Last: at(-5)}}
+		s.notices = []router.Notice{{Event: 1, WABA: "w1", Flow: "7", Name: router.FlowVersionExpiryWarning, At: at(-5)}}
+		c, _ := newConsole(t, Config{}, s)
+		b := newBrowser(t, c)
+		for _, path := range []string{"/flows/7?waba=w1", "/accounts/w1"} {
+			_, body := b.do("GET", path, nil)
+			text := pageText(body)
+			if strings.Contains(text, "still reported") != (active > 0) ||
+				strings.Contains(text, "no trouble reported") != (active == 0) {
+				t.Errorf("%s, with %d active:\n%s", path, active, text)
+			}
+		}
+	}
+}
