@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	databases "flowbridge/router/store/storetest"
@@ -74,6 +75,24 @@ func TestALivePageKeepsWhatAPersonTickedAndSaysWhenItIsStale(t *testing.T) {
 	b.until(stale)
 	status.Store(0)
 	b.until(announced + `.includes('answers again')`)
+}
+
+// TestTheNavigationSaysWhereOneIsInForcedColors holds that where a browser puts its own colors in place of ours, a line
+// stands under one entry: a transparent one is drawn, too.
+func TestTheNavigationSaysWhereOneIsInForcedColors(t *testing.T) {
+	t.Parallel()
+	bridge := start(t, newServices(t, "#ops"), writeRules(t, browserRules), databases.File(t))
+	b := startChromium(t).tab(t)
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}}})
+	must(t, err)
+	b.open(bridge.Admin + "/flows")
+	b.until(`matchMedia('(forced-colors: active)').matches`)
+	const lined = `[...document.querySelectorAll('.top nav a')].filter(a => getComputedStyle(a).borderBottomWidth !== '0px')
+		.map(a => a.textContent).join()`
+	if got := evaluate[string](b, lined); got != "Flows" {
+		t.Errorf("a line stands under %q", got)
+	}
 }
 
 // TestTimesStandOnOneLineOnAPhone holds that the tables of an incident scroll rather than squeeze their times.
