@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -39,6 +40,8 @@ const (
 	chartWide, chartHigh = 720, 220
 	chartLeft, chartFoot = 76, 30
 	chartTop, chartRight = 14, 12
+	// chartLine is what a line of text takes at least, on a phone.
+	chartLine = 22
 	// maxPoints bounds a chart: more are narrower than a pixel.
 	maxPoints = 240
 	// before is how much of the time before is shown.
@@ -144,12 +147,15 @@ func (ch *chart) draw(inc *router.IncidentDetail, signal *router.Signal, end tim
 		p(`<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d"/>`, b.Class, x(b.From), chartTop,
 			max(x(b.To)-x(b.From), 1), chartHigh-chartTop-chartFoot)
 	}
-	for _, t := range router.Thresholds(signal.Name) {
+	thresholds, label := router.Thresholds(signal.Name), 0.0
+	slices.SortFunc(thresholds, func(a, b float64) int { return cmp.Compare(b, a) })
+	for _, t := range thresholds {
 		if t > top {
 			continue
 		}
+		label = max(y(t)+4, label+chartLine)
 		p(`<line class="mark" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`,
-			chartLeft, chartWide-chartRight, y(t), y(t), chartLeft-6, y(t)+4, template.HTMLEscapeString(signal.Unit.Format(t)))
+			chartLeft, chartWide-chartRight, y(t), y(t), chartLeft-6, label, template.HTMLEscapeString(signal.Unit.Format(t)))
 	}
 	p(`<path class="step" d="M%.1f %.1f`, x(ch.Rows[0].At), y(ch.Rows[0].value))
 	for _, row := range ch.Rows[1:] {

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -180,5 +182,27 @@ func TestAnIncidentSaysWhatItsCardSays(t *testing.T) {
 	text := detailText(t, s, "/incidents/42")
 	if strings.Contains(text, "timeout_error") || strings.Contains(text, "3400") {
 		t.Errorf("it says of an incident that is over what was said later:\n%s", text)
+	}
+}
+
+// TestTheLevelsOfAChartAreToldApart holds that the labels of levels that are close together do not lie on each other.
+func TestTheLevelsOfAChartAreToldApart(t *testing.T) {
+	label := regexp.MustCompile(`<text x="70" y="([0-9.]+)"`)
+	s := filledStore()
+	for _, worst := range []float64{3, 61.5, 99} {
+		s.readings = []router.AlertReading{{At: at(0), Reading: router.Reading{Value: &worst}}}
+		c, _ := newConsole(t, Config{}, s)
+		_, body := newBrowser(t, c).do("GET", "/incidents/42", nil)
+		last, n := 0.0, 0
+		for _, found := range label.FindAllStringSubmatch(body, -1) {
+			y, err := strconv.ParseFloat(found[1], 64)
+			if err != nil || y < last+22 || y > chartHigh {
+				t.Errorf("at %v %%: a label at %s, after one at %v, of %d", worst, found[1], last, chartHigh)
+			}
+			last, n = y, n+1
+		}
+		if want := map[float64]int{3: 1, 61.5: 3, 99: 3}[worst]; n != want {
+			t.Errorf("at %v %%: %d labels, want %d", worst, n, want)
+		}
 	}
 }
