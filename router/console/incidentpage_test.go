@@ -206,3 +206,19 @@ func TestTheLevelsOfAChartAreToldApart(t *testing.T) {
 		}
 	}
 }
+
+func TestFlowsOfOneNameAreToldApart(t *testing.T) {
+	s := filledStore()
+	other := s.incidents[0]
+	other.Number = 43
+	for _, flow := range []string{other.Flow, "77"} { // another incident of the flow, and one of another flow
+		other.Flow = flow
+		s.incidents = append(s.incidents[:3:3], other)
+		text := detailText(t, s, "/?state=all")
+		for _, where := range []string{"1987937931743377 · account w1", "77 · account w1"} {
+			if strings.Contains(text, where) != (flow == "77") {
+				t.Errorf("with a Checkout of flow %s: %s:\n%s", flow, where, text)
+			}
+		}
+	}
+}

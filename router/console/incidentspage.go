@@ -86,6 +86,7 @@ type incidentRow struct {
 	Number                        int64
 	Name, About, Signal           string
 	Of                            string // About, in lists of several subjects
+	Where                         string // id and account, where another row is called the same
 	State, Severity               string
 	Ladder, Now, Was              string
 	Opened, Resolved              time.Time
@@ -151,6 +152,7 @@ func (c *Console) incidentsPage(r *http.Request, _ httprouter.Params) (page, err
 	if f.Before > 0 || f.Below > 0 {
 		list.First = "/" + filterOf(q)
 	}
+	c.tellApart(list.Rows, rows)
 	list.MayKeep = list.Form.Team != "" && list.Form.Team != list.MyTeam
 	list.CanAcknowledge = slices.ContainsFunc(list.Rows, func(row incidentRow) bool { return row.CanAcknowledge })
 	goesOn := func(key string, number int64) string {
@@ -291,6 +293,26 @@ func (c *Console) newRow(r *router.IncidentRow) incidentRow {
 	row.Now, row.Was = nowAndWas(event, r.Alerts)
 	row.Marks = marksOf(r)
 	return row
+}
+
+// tellApart says of rows that are called the same, and are about different flows, which each is about.
+func (c *Console) tellApart(rows []incidentRow, of []router.IncidentRow) {
+	ids := map[string][]router.FlowID{}
+	for i := range rows {
+		id := router.FlowID{WABA: of[i].WABA, Flow: of[i].Flow}
+		if name := rows[i].About; !slices.Contains(ids[name], id) {
+			ids[name] = append(ids[name], id)
+		}
+	}
+	for i := range rows {
+		if len(ids[rows[i].About]) < 2 {
+			continue
+		}
+		rows[i].Where = "account " + c.called(cmp.Or(of[i].AccountName, c.cfg.AccountName(of[i].WABA)), of[i].WABA)
+		if flow := router.OnlyFlow(of[i].Flow); flow != "" {
+			rows[i].Where = flow + " · " + rows[i].Where
+		}
+	}
 }
 
 // nowAndWas writes the newest number of a signal, and the one before it.
