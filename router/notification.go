@@ -258,6 +258,9 @@ type Related struct {
 	Link     string // URL
 }
 
+// Tells says whether the service was told for certain that the incident is open, of an opening: see Watch.Opening.
+func (r *Receipt) Tells(opening int64) bool { return r.Open && r.Opening == opening && !r.Unsure }
+
 // Receipt is what the service calls what we made there. It is not zero exactly when something was made,
 // or may have been.
 type Receipt struct {
@@ -301,9 +304,11 @@ type Delivery struct {
 	Attempts  int       // since the last one that succeeded; one that is going on counts
 	Failing   time.Time // since when its attempts fail; zero while they do not
 	LastError string
-	NextAt    time.Time // when it is tried next, while waiting or parked; zero for never
-	Updated   time.Time
-	Receipt   Receipt
+	// Behind is what the service said to what was tried before it, while it fails and this was not tried; "" else
+	Behind  string
+	NextAt  time.Time // when it is tried next, while waiting or parked; zero for never
+	Updated time.Time
+	Receipt Receipt
 }
 
 // Fails says that whom it is for was not told: it is parked, or waits after an attempt that failed.

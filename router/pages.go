@@ -70,7 +70,7 @@ func (d *IncidentDetail) PagesTold() []PageStatus {
 	for i := range list {
 		p := &list[i]
 		if failed := d.failedPage(p); failed != nil {
-			p.State, p.Why, p.Delivery, p.Link = PageFailed, failed.LastError, failed.ID, Link{}
+			p.State, p.Why, p.Delivery, p.Link = PageFailed, cmp.Or(failed.LastError, failed.Behind), failed.ID, Link{}
 		}
 	}
 	return list
@@ -86,7 +86,9 @@ func (d *IncidentDetail) failedPage(p *PageStatus) *Delivery {
 		}
 	}
 	switch {
-	case p.State != PageMade || found == nil || found.Receipt.Open || found.LastError == "":
+	case p.State != PageMade || found == nil || found.Receipt.Open && !found.Receipt.Unsure:
+		return nil
+	case found.LastError == "" && found.Behind == "":
 		return nil
 	case found.State != DeliveryParked && found.State != DeliveryWaiting:
 		return nil

@@ -142,8 +142,9 @@ func (p *Notifier) open(ctx context.Context, n *router.Notification) (router.Rec
 	}
 	may, err := p.enqueue(ctx, n.Target.Credential, event)
 	if may || mayBeOpen(n) && !stale {
+		certain := r.Tells(n.Opening)
 		r = named(r, event.DedupKey)
-		r.Open, r.Opening = true, n.Opening
+		r.Open, r.Opening, r.Unsure = true, n.Opening, !certain
 	}
 	if err != nil {
 		return r, err

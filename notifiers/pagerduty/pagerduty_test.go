@@ -420,6 +420,38 @@ func TestAPageWhoseFirstAnswerGotLostIsNotMadeTwice(t *testing.T) {
 	}
 }
 
+// TestAReceiptSaysForHowCertainAPageIs: cards say that somebody is paged once PagerDuty has said yes, and go on saying
+// so while what comes later gets no answer.
+func TestAReceiptSaysForHowCertainAPageIs(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+	n := failing()
+	n.Opening = 1
+	certain := func(want bool) {
+		t.Helper()
+		if n.Receipt.Open != true || n.Receipt.Tells(n.Opening) != want {
+			t.Errorf("certain %t: %+v", want, n.Receipt)
+		}
+	}
+	b.Fail(sandbox.Fault{Times: 1, Status: 503})
+	n, _ = b.fail(t, n)
+	certain(false)
+	b.Fail(sandbox.Fault{Times: 1, Status: 403})
+	n, _ = b.fail(t, n)
+	certain(false)
+	n = b.sync(t, n)
+	certain(true)
+	b.Fail(sandbox.Fault{Times: 1, Status: 503})
+	n, _ = b.fail(t, n)
+	certain(true)
+	n.Opening = 2
+	b.Fail(sandbox.Fault{Skip: 1, Times: 1, Status: 503})
+	n, _ = b.fail(t, n)
+	certain(false)
+	n = b.sync(t, n)
+	certain(true)
+}
+
 func TestANoteSaysWhoActedElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -195,9 +195,11 @@ func (r *Receiver) show(ctx context.Context, number int64) (said, result string)
 	}
 	problems := 0
 	for _, d := range inc.Deliveries {
-		if d.State == router.DeliveryParked && problems < mostProblem {
+		unpaged := slices.ContainsFunc(n.Problems, func(p router.Problem) bool { return p.Notifier == d.Notifier })
+		if (d.State == router.DeliveryParked || unpaged) && problems < mostProblem {
 			problems++
-			lines = append(lines, ":warning: "+line(d.Notifier, nameText)+" could not be told: "+line(d.LastError, problemText))
+			lines = append(lines, ":warning: "+line(d.Notifier, nameText)+" could not be told: "+
+				line(cmp.Or(d.LastError, d.Behind), problemText))
 		}
 	}
 	for _, e := range inc.Timeline[max(0, len(inc.Timeline)-lastEntries):] {
@@ -220,8 +222,14 @@ func fits(lines []string) string {
 
 // asNotification is an incident as a card would be told of it.
 func asNotification(inc *router.IncidentDetail) *router.Notification {
-	return &router.Notification{Incident: &inc.Incident, Open: inc.State != router.IncidentResolved,
+	n := &router.Notification{Incident: &inc.Incident, Open: inc.State != router.IncidentResolved,
 		Severity: inc.Severity, Alerts: inc.Alerts}
+	for _, p := range inc.PagesTold() {
+		if p.State == router.PageFailed {
+			n.Problems = append(n.Problems, router.Problem{Notifier: p.Notifier, Error: p.Why})
+		}
+	}
+	return n
 }
 
 // cardOf is the address of a card of an incident, "" for none.

@@ -92,6 +92,24 @@ func TestTheCommandShowsWhatIsOpen(t *testing.T) {
 	}
 }
 
+func TestTheCommandSaysWhoCouldNotBePaged(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, state := range []router.DeliveryState{router.DeliveryParked, router.DeliveryWaiting} {
+		d.ledger.set(opened(), router.Receipt{})
+		inc := d.ledger.incidents[42]
+		inc.Pageable, inc.Links = []string{"payments-oncall"}, nil
+		inc.Watch = []router.Watch{{Notifier: "payments-oncall", Open: true}}
+		inc.Deliveries[1].State = state
+		d.ledger.incidents[42] = inc
+		got := d.write("42")
+		if strings.Contains(got, "Paged") ||
+			!strings.Contains(got, ":warning: payments-oncall could not be told: PagerDuty refused: &lt;key&gt;") {
+			t.Errorf("%s: %s", state, got)
+		}
+	}
+}
+
 func TestTheListIsBounded(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -404,7 +404,7 @@ func problems(n *router.Notification) string {
 		}
 		what, since := "could not be told", ""
 		if !p.Since.IsZero() {
-			what, since = "could not be paged yet", "; tried since "+clock(p.Since)
+			what, since = "could not be paged yet", "; due since "+clock(p.Since)
 		}
 		lines = append(lines, ":warning: *"+line(p.Notifier, nameText)+"* "+what+": "+line(p.Error, problemText)+since)
 	}

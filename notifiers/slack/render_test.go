@@ -527,7 +527,7 @@ func TestACardSaysThatAPageIsNotMadeYet(t *testing.T) {
 		n.Problems = []router.Problem{{Notifier: "oncall", Error: "PagerDuty answered 503", Since: began}}
 	}))
 	card := w.onCard(ownOf(r).TS)
-	if !strings.Contains(card, "could not be paged yet: PagerDuty answered 503; tried since ") ||
+	if !strings.Contains(card, "could not be paged yet: PagerDuty answered 503; due since ") ||
 		strings.Contains(card, "Paged oncall") {
 		t.Errorf("the card says %s", card)
 	}

@@ -294,6 +294,11 @@ func pages(n *router.Notification) []page {
 	all := n.Incident.Pages(n.Alerts)
 	for i := range all[:min(len(all), maxPages)] {
 		p := &all[i]
+		if p.State == router.PageMade && slices.ContainsFunc(n.Problems, func(other router.Problem) bool {
+			return other.Notifier == p.Notifier
+		}) {
+			p.State = router.PageFailed
+		}
 		out = append(out, page{
 			Notifier: short(p.Notifier), State: string(p.State), At: moment(p.At), By: short(p.By), Again: p.Again,
 			UnlessAcknowledged: p.UnlessAcknowledged, Number: p.Link.Number, URL: p.Link.URL,

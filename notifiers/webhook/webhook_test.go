@@ -219,6 +219,30 @@ func TestAReminderIsToldOnceToWhomItIsFor(t *testing.T) {
 	}
 }
 
+func TestAPageThatCouldNotBeMadeIsNews(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	n := b.failing()
+	n.Incident.Pageable, n.Incident.Watch = []string{"oncall"}, []router.Watch{{Notifier: "oncall", Open: true}}
+	r := b.sync(t, n)
+	n = next(n, r, func(n *router.Notification) { n.Problems = []router.Problem{{Notifier: "oncall", Error: "503"}} })
+	r = b.sync(t, n)
+	b.sync(t, next(n, r, func(n *router.Notification) { n.Problems = nil }))
+	var states []string
+	for _, m := range b.Messages() {
+		var said struct {
+			Data struct{ Incident struct{ Pages []page } }
+		}
+		if err := json.Unmarshal(m.Body, &said); err != nil || len(said.Data.Incident.Pages) != 1 {
+			t.Fatal(err, string(m.Body))
+		}
+		states = append(states, said.Data.Incident.Pages[0].State)
+	}
+	if diff := cmp.Diff([]string{"paged", "failed", "paged"}, states); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestAMessageSaysWhatItIsAboutAndWhoIsPaged(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -17,6 +17,10 @@ func TestAPageThatWasRefusedIsNotSaidToBeMade(t *testing.T) {
 	}{
 		{"it is parked", router.Delivery{State: router.DeliveryParked, LastError: why}, true},
 		{"it fails, and waits", router.Delivery{State: router.DeliveryWaiting, Attempts: 3, LastError: why}, true},
+		{"nobody knows whether it was made", router.Delivery{State: router.DeliveryWaiting, Attempts: 3, LastError: why,
+			Receipt: router.Receipt{Open: true, Unsure: true}}, true},
+		{"its service fails, and it waits for its first attempt", router.Delivery{State: router.DeliveryWaiting,
+			Behind: why}, true},
 		{"it waits for its first attempt", router.Delivery{State: router.DeliveryWaiting}, false},
 		{"it was told, and its update fails", router.Delivery{State: router.DeliveryParked, Attempts: 1, LastError: why,
 			Receipt: router.Receipt{Told: 1, Open: true}}, false},

@@ -1,11 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -294,11 +296,12 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 	var found []router.Incident
 	var around []router.FlowAlert
 	var others []other
+	late := micros(now.Add(-unpagedFor))
 	err := tx.later(ctx,
 		reading(&found, readIncidents+`number = ?`, []any{number}, legibly(scanIncident)),
 		reading(&around, readAlerts+aroundIncident, []any{number, number, number}, legibly(scanAlert)),
 		reading(&n.Timeline, timelineQuery, []any{number, n.Receipt.Told, router.MaxTimeline}, scanEntry),
-		reading(&others, othersQuery, []any{micros(now.Add(-unpagedFor)), number, n.Delivery}, legibly(scanOther)))
+		reading(&others, othersQuery, []any{late, late, number, n.Delivery}, legibly(scanOther)))
 	if err == nil {
 		err = tx.flush(ctx)
 	}
@@ -320,7 +323,7 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 		if o.Link != "" {
 			n.Related = append(n.Related, o.Related)
 		}
-		if o.refused || !o.Since.IsZero() {
+		if o.counts(n.Incident) {
 			o.Problem.Notifier = o.Related.Notifier
 			n.Problems = append(n.Problems, o.Problem)
 		}
@@ -335,29 +338,50 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 const aroundIncident = `incident = ? OR waba = (SELECT waba FROM incidents WHERE number = ?)
 	AND flow = (SELECT flow FROM incidents WHERE number = ?) AND active = 1`
 
-// unpagedFor is how long a page fails before cards stop saying that it was made.
+// unpagedFor is how long a page is owed before cards stop saying that it was made.
 const unpagedFor = time.Minute
 
-const othersQuery = `SELECT notifier, kind, receipt, was_parked = 1, last_error, opening,
-	CASE WHEN keyed = 1 AND open = 1 AND state = 'waiting' AND last_error <> '' AND failing_since <= ? THEN failing_since
-		ELSE 0 END FROM deliveries
-	WHERE incident = ? AND id <> ? ORDER BY notifier`
+// othersQuery also says of a page since when it is not made. One that was not tried, since its service fails, has what
+// that said to the one that was.
+const othersQuery = `SELECT notifier, kind, receipt, was_parked = 1,
+		CASE WHEN last_error = '' AND since > 0 AND since <= ? THEN ` + laneSays + ` ELSE last_error END, opening,
+		CASE WHEN since <= ? THEN since ELSE 0 END, key
+	FROM (SELECT notifier, kind, receipt, was_parked, last_error, opening, key,
+			CASE WHEN keyed = 0 OR open = 0 OR state <> 'waiting' THEN 0
+				WHEN failing_since > 0 THEN failing_since ELSE owed_since END AS since
+		FROM deliveries WHERE incident = ? AND id <> ?) AS d ORDER BY notifier`
+
+// laneSays is what the service of a delivery d said to the one that failed there last, "" while it does not fail.
+const laneSays = `coalesce((SELECT CASE WHEN l.refusal <> '' THEN l.refusal ELSE f.last_error END
+	FROM lanes l LEFT JOIN deliveries f ON f.id = l.failed WHERE l.notifier = d.notifier AND l.rests > 0), '')`
+
+// notTried stands for the words of a service that was not asked yet.
+const notTried = "other pages come first"
 
 // other is another delivery of an incident. It counts among the problems if it was refused and not told since: parked,
-// or under way again; or if it is a page that has failed for long, and was never made in this opening.
+// or under way again; or if it is a page that is owed for long, and was never made in this opening.
 type other struct {
 	router.Related
 	router.Problem
 	refused bool
+	key     string
+	told    bool // the service has said yes to something that it was told
+}
+
+// counts says whether an incident has the problem: a page that its service speaks of is there, and only the answer was
+// lost.
+func (o *other) counts(inc *router.Incident) bool {
+	known := func(l router.Link) bool { return l.Notifier == o.Related.Notifier && l.Key == o.key && l.Name() != "" }
+	return o.refused || !o.Since.IsZero() && (o.told || !slices.ContainsFunc(inc.Links, known))
 }
 
 func scanOther(row scanner) (o other, err error) {
 	var receipt router.Receipt
-	var opening, failing int64
-	err = row.Scan(&o.Related.Notifier, &o.Kind, storedJSON{&receipt}, &o.refused, &o.Error, &opening, &failing)
-	o.Link = receipt.Link
-	if !o.refused && !(receipt.Open && receipt.Opening == opening) {
-		o.Since = fromMicros(failing)
+	var opening, since int64
+	err = row.Scan(&o.Related.Notifier, &o.Kind, storedJSON{&receipt}, &o.refused, &o.Error, &opening, &since, &o.key)
+	o.Link, o.told = receipt.Link, receipt.Told > 0
+	if !o.refused && !receipt.Tells(opening) {
+		o.Since, o.Error = fromMicros(since), cmp.Or(o.Error, notTried)
 	}
 	return o, err
 }

@@ -198,6 +198,9 @@ func (f *finished) finish(ctx context.Context, tx *txn) error {
 		f.renewed, err = finishDigest(ctx, tx, r, f.receipt, now)
 	} else {
 		f.renewed, err = finishOne(ctx, tx, r, &was, f.receipt, now)
+		if err == nil && was.changesCards(r, now) {
+			f.renewed, err = true, renewOthers(ctx, tx, was.incident, r.Delivery, now)
+		}
 	}
 	if err == nil && f.made != nil && !was.kept {
 		err = f.made.write(ctx, tx, was.attempts+1)
@@ -232,31 +235,43 @@ type before struct {
 	refused  bool // it was refused, and not told since
 	unparked int64
 	receipt  router.Receipt
-	failing  int64 // microseconds: since when it fails, 0 if it does not
+	open     bool // it is owed that it is open
+	opening  int64
+	since    int64 // microseconds: since when it fails, or else is owed
+	updated  int64 // microseconds
 	attempts int64 // number of the last attempt that is kept, 0 for none
 	kept     bool  // and that was under the same claim: this is a repeat
 }
 
-// latePage says whether an attempt made a page that cards may have called a problem: see other.
-func (b *before) latePage(r *router.Result, now int64) bool {
-	there := b.receipt.Open && b.receipt.Opening == r.Receipt.Opening
-	return b.incident != 0 && b.kind.Keyed() && r.Receipt.Open && !there && b.failing > 0 &&
-		now-b.failing >= unpagedFor.Microseconds()
+// changesCards says whether the other cards of the incident show something else of a page after an attempt: that it is
+// made, where they may have called it a problem, or that it is one by now. See other.
+func (b *before) changesCards(r *router.Result, now int64) bool {
+	late := now-b.since >= unpagedFor.Microseconds()
+	switch {
+	case b.incident == 0 || !b.kind.Keyed() || !late || b.receipt.Tells(b.opening):
+		return false
+	case r.State == router.DeliveryWaiting:
+		return b.open && b.updated-b.since < unpagedFor.Microseconds()
+	}
+	return r.State == router.DeliveryDelivered && r.Receipt.Open
 }
 
 // tried reads a delivery, and locks its lane: the lane comes before any delivery, which is one order of locks for all.
 func tried(ctx context.Context, tx *txn, r *router.Result) (b before, l lane, err error) {
-	query := `SELECT d.notifier, d.incident, d.kind, d.key, d.class, d.was_parked = 1, d.unparked, d.receipt, d.failing_since,
+	query := `SELECT d.notifier, d.incident, d.kind, d.key, d.class, d.was_parked = 1, d.unparked, d.receipt,
+		d.open, d.opening, CASE WHEN d.failing_since > 0 THEN d.failing_since ELSE d.owed_since END, d.updated_at,
 		coalesce((SELECT n FROM attempts WHERE delivery = d.id ORDER BY n DESC LIMIT 1), 0),
 		coalesce((SELECT claim FROM attempts WHERE delivery = d.id ORDER BY n DESC LIMIT 1), '') = ?, ` + laneColumns + `
 		FROM deliveries d JOIN lanes ON lanes.notifier = d.notifier WHERE d.id = ?` + tx.d.locking("lanes")
 	var lost bool // nothing hangs on it: the claim knew
+	var open int64
 	dests := []any{&b.notifier, &b.incident, &b.kind, &b.key, &b.class, &b.refused, &b.unparked,
-		storedReceipt{&b.receipt, &lost}, &b.failing, &b.attempts, &b.kept}
+		storedReceipt{&b.receipt, &lost}, &open, &b.opening, &b.since, &b.updated, &b.attempts, &b.kept}
 	err = tx.QueryRowContext(ctx, query, r.Claim, r.Delivery).Scan(append(dests, l.dests()...)...)
 	if errors.Is(err, sql.ErrNoRows) { // there is a lane of every delivery that was ever claimed
 		err = router.ErrNotFound
 	}
+	b.open = open != 0
 	return b, l, err
 }
 
@@ -314,11 +329,6 @@ func finishOne(ctx context.Context, tx *txn, r *router.Result, was *before, rece
 	refused := was.refused
 	if refused {
 		if refused, renewed, err = unpark(ctx, tx, r.Delivery, now); err != nil {
-			return false, err
-		}
-	} else if was.latePage(r, now) {
-		renewed = true
-		if err := renewOthers(ctx, tx, was.incident, r.Delivery, now); err != nil {
 			return false, err
 		}
 	}

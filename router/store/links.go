@@ -169,6 +169,7 @@ func writeOneAlreadyThere(ctx context.Context, tx *txn, o *router.Owed, now int6
 	if receipt != (router.Receipt{}) && !buried && (!revived || !o.Ended.IsZero()) {
 		receipt.Open, receipt.Opening, receipt.Acknowledged = o.Open || revived, cmp.Or(o.Opening, receipt.Opening),
 			o.Acknowledged
+		receipt.Unsure = receipt.Unsure && !o.Open // it is there: its service speaks of it
 		if body, err = json.Marshal(receipt); err != nil {
 			return err
 		}

@@ -62,8 +62,9 @@ func lockOwed(ctx context.Context, tx *txn, b router.Batch) error {
 // service was down.
 func lockFinished(ctx context.Context, tx *txn, r *router.Result, was *before, back bool, now int64) error {
 	delivered := r.State == router.DeliveryDelivered
+	renews := r.Digest == nil && was.changesCards(r, now)
 	addressed := r.Receipt.Link != "" && r.Receipt.Link != was.receipt.Link
-	if tx.d.forUpdate == "" || r.Digest == nil && !back && !(delivered && (was.refused || addressed)) {
+	if tx.d.forUpdate == "" || r.Digest == nil && !back && !renews && !(delivered && (was.refused || addressed)) {
 		return nil
 	}
 	ids := []int64{r.Delivery}
@@ -74,7 +75,7 @@ func lockFinished(ctx context.Context, tx *txn, r *router.Result, was *before, b
 	}
 	slices.Sort(ids)
 	args := []any{slices.Compact(ids)}
-	if delivered {
+	if delivered = delivered || renews; delivered {
 		args = append(args, r.Delivery, was.notifier, ids, released)
 	}
 	if back {
@@ -83,7 +84,7 @@ func lockFinished(ctx context.Context, tx *txn, r *router.Result, was *before, b
 	return lockDeliveries(ctx, tx, finishedQuery(delivered, back), args...)
 }
 
-// finishedQuery finds them: those with some numbers, what is renewed or set free by one that was delivered, and what
+// finishedQuery finds them: those with some numbers, what is renewed or set free by one that ended, and what
 // putOffQuery finds.
 func finishedQuery(delivered, back bool) string {
 	query := `SELECT unnest(?::bigint[])`

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -106,8 +107,12 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		problems()
 		q.pass(time.Minute)
 		fails()
-		q.owe(chat(1, true, router.Error))
-		problems(router.Problem{Notifier: "page", Error: "answered 503", Since: noon})
+		problems(router.Problem{Notifier: "page", Error: "answered 503", Since: noon}) // its card is renewed, once
+		q.pass(time.Second)
+		fails()
+		if n, _ := q.try("chat"); n != nil {
+			t.Errorf("its card is renewed again: %+v", n)
+		}
 		q.deliver("page", pageOpen)
 		problems() // its card is renewed
 		q.owe(page(1, "k"))
@@ -116,6 +121,57 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		fails() // new numbers of what somebody was paged for
 		q.owe(chat(1, true, router.Error))
 		problems()
+	})
+
+	t.Run("so they do where its service is busy, or nobody knows whether the page was made", func(t *testing.T) {
+		for name, answer := range map[string]router.Result{
+			"busy":    {Interrupted: true},
+			"unclear": {Receipt: router.Receipt{Own: made("dedup_key", "k"), Open: true, Opening: 1, Unsure: true}},
+		} {
+			q := newQueue(t, open)
+			first := page(1, "k")
+			first.Opening = 1
+			q.owe(chat(1, true, router.Error), first)
+			card := func() *router.Notification {
+				return q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
+			}
+			card()
+			for range 2 {
+				n := q.claim("page")
+				r := answer
+				r.Delivery, r.Claim, r.Revision, r.State, r.Error = n.Delivery, n.Claim, 1, router.DeliveryWaiting, "answered"
+				r.NextAt = q.now.Add(time.Minute)
+				check(t, q.Finish(ctx, r))
+				q.pass(time.Minute)
+			}
+			want := []router.Problem{{Notifier: "page", Error: "answered", Since: noon}}
+			if got := card().Problems; !slices.Equal(got, want) {
+				t.Errorf("%s: %+v", name, got)
+			}
+			sure := router.Receipt{Own: made("dedup_key", "k"), Open: true, Opening: 1, Told: 1}
+			q.deliver("page", sure)
+			if got := card().Problems; len(got) != 0 {
+				t.Errorf("%s, and then made: %+v", name, got)
+			}
+		}
+	})
+
+	t.Run("so they do of a page that was not tried since its service fails", func(t *testing.T) {
+		q := newQueue(t, open)
+		for i := range int64(router.LaneDown) {
+			q.owe(page(i+10, fmt.Sprint("k", i)))
+			n := q.claim("page")
+			check(t, q.Finish(ctx, failed(n, q.now.Add(time.Hour), q.now.Add(time.Hour))))
+		}
+		q.owe(chat(1, true, router.Error), page(1, "k"))
+		d, err := q.Incident(ctx, 1)
+		check(t, err)
+		if d.Deliveries[1].Behind != "503" {
+			t.Errorf("its delivery: %+v", d.Deliveries[1])
+		}
+		q.pass(time.Minute)
+		n := q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
+		diff(t, n.Problems, []router.Problem{{Notifier: "page", Error: "503", Since: noon}})
 	})
 
 	t.Run("the other cards of its incident call it a problem, also while it is tried again, until it is told",

@@ -245,7 +245,7 @@ func TestPostgresHasOneWayToWhatWaits(t *testing.T) {
 		{"leaves", leavesQuery, []string{byTurn, "deliveries_probes: notifier", parked}},
 		{"line", sameLineQuery, []string{byID, line}},
 		{"incident", sameIncidentQuery, []string{byID, ofIncident}},
-		{"others", othersQuery, []string{ofIncident}},
+		{"others", othersQuery, []string{ofIncident, "lanes_pkey: notifier", byID}},
 		{"pages", renewPagesQuery, []string{ofIncident}},
 		{"linked", linkedQuery, []string{"links_id: id", "incidents_pkey: number", ofIncident,
 			ofIncident + " notifier"}},

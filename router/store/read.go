@@ -105,12 +105,13 @@ func (s *Store) Deliveries(ctx context.Context, state router.DeliveryState, limi
 // deliveries reads deliveries by a condition, without the credential that is pinned to them.
 func deliveries(ctx context.Context, q querier, where string, args ...any) ([]router.Delivery, error) {
 	return all(ctx, q,
-		`SELECT id, incident, event, notifier, kind, state, attempts, failing_since, last_error, next_at, updated_at, receipt
-			FROM deliveries WHERE `+where,
+		`SELECT id, incident, event, notifier, kind, state, attempts, failing_since, last_error, next_at, updated_at, receipt,
+			CASE WHEN keyed = 1 AND open = 1 AND state = 'waiting' AND last_error = '' THEN `+laneSays+` ELSE '' END
+			FROM deliveries d WHERE `+where,
 		args, func(row scanner) (d router.Delivery, err error) {
 			var failing, next, updated int64
 			err = row.Scan(&d.ID, &d.Incident, &d.Event, &d.Notifier, &d.Kind, &d.State, &d.Attempts, &failing,
-				&d.LastError, &next, &updated, legibleJSON{&d.Receipt})
+				&d.LastError, &next, &updated, legibleJSON{&d.Receipt}, &d.Behind)
 			d.Failing = fromMicros(failing)
 			if d.State == router.DeliveryWaiting || d.State == router.DeliveryParked {
 				d.NextAt = fromMicros(next)
