@@ -182,7 +182,7 @@ func TestAnIncidentOpensRefreshesIsAcknowledgedAndResolves(t *testing.T) {
 		t.Errorf("actions (-want +got):\n%s", diff)
 	}
 	got := b.Incidents()
-	title := "Error: Checkout endpoint error rate reached 62.5 %, over 50 % (INC-42)" // of the first trigger
+	title := "Error: Checkout endpoint error rate reached 62.5 %, over 10 % (INC-42)" // of the first trigger
 	if len(got) != 1 || got[0].Status != sandbox.IncidentResolved || got[0].Severity != "critical" ||
 		got[0].Summary != title {
 		t.Errorf("incidents: %+v", got)

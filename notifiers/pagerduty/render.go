@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -134,21 +135,21 @@ func incidentSummary(n *router.Notification) string {
 	return line(said, maxSummary-len(number)) + number
 }
 
-// reached says what is wrong, of the worst alert: "Checkout endpoint error rate reached 57 %, over 50 %", "account
-// Acme EU is disabled".
+// reached says what is wrong, of the worst alert that the notifier is told of: "Checkout endpoint error rate reached
+// 57 %, over 50 %", "account Acme EU is disabled".
 func reached(n *router.Notification) string {
 	inc, worst := n.Incident, counting(n.Alerts)
 	where := about(inc.Subject, inc.FlowInfo, inc.WABA, inc.Flow).name()
 	if len(worst) == 0 {
 		return where + " " + cmp.Or(router.SignalOf(inc.Event).Trouble, lowerFirst(router.SignalName(inc.Event)))
 	}
-	a := worst[0]
+	a := worst[max(slices.IndexFunc(worst, func(a router.Alert) bool { return a.Severity <= severity(n) }), 0)]
 	signal := router.SignalOf(a.Event)
 	if signal.Moves() {
 		return router.Claim(where, a.Event, a.Level)
 	}
 	var value *float64
-	if measured, ok := newest(n.Alerts); ok {
+	if measured, ok := newest(n.Alerts); ok && measured.Event == a.Event {
 		value = measured.Value
 	}
 	if !signal.Reaches(a.Level, value) {

@@ -224,6 +224,31 @@ func TestTheLongestEventFits(t *testing.T) {
 	}
 }
 
+// TestASummaryNamesWhatItsSeverityIs: what the notifier is not to be told of yet, under a silence or since its time has
+// not come, is no part of either.
+func TestASummaryNamesWhatItsSeverityIs(t *testing.T) {
+	t.Parallel()
+	for severity, want := range map[router.Severity]string{
+		router.Critical: "Critical: Checkout endpoint error rate reached 57 %, over 50 % (INC-42)",
+		router.Error:    "Error: Checkout endpoint error rate reached 57 %, over 10 % (INC-42)",
+	} {
+		b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
+		n := failing()
+		value := 57.0
+		n.Severity = severity
+		n.Alerts = []router.Alert{
+			{Event: router.EndpointErrorRate, Level: "50", Active: true, Severity: router.Critical, Since: opened,
+				Raised: opened, Reading: router.Reading{Value: &value}},
+			{Event: router.EndpointErrorRate, Level: "10", Active: true, Severity: router.Error, Since: opened,
+				Raised: opened},
+		}
+		b.sync(t, n)
+		if got := b.Incidents()[0].Summary; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestTheNumberIsNeverCutOffASummary(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, pagerduty.Config{}, sandbox.PagerDutyConfig{})
