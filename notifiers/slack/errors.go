@@ -56,7 +56,7 @@ func (f *failure) is(c class) bool { return f != nil && f.class == c }
 func (f *failure) soon() bool { return f.is(transient) || f.is(ambiguous) || f.is(limited) }
 
 // disowns says that Slack does not take our token for anybody's: what we asked it does not know.
-func (f *failure) disowns() bool { return f.is(refused) && f.hint == hintToken }
+func (f *failure) disowns() bool { return f.is(refused) && strings.HasPrefix(f.hint, hintToken) }
 
 // nowhere says that the channel is not there, for us: nothing can be told in it.
 func (f *failure) nowhere() bool {
@@ -67,6 +67,10 @@ func (f *failure) nowhere() bool {
 const (
 	hintToken = "set SLACK_BOT_TOKEN to the bot token (xoxb-...) of a Slack app that is installed, start flowbridge " +
 		"again, and retry this delivery"
+	// Slack says invalid_auth of a good token, too, that is used from elsewhere.
+	hintAuth = hintToken + "; where the app restricts API tokens to IP addresses, this machine's must be among them"
+	hintOrg  = "the app is installed for a whole organisation: give the channel by its id (C...) in the rules file, and " +
+		"retry this delivery"
 	hintScope = "add the scope under OAuth & Permissions of the Slack app, install the app again, and retry this " +
 		"delivery"
 	hintChannel = "check the notifier's channel in the rules file; a private channel must first invite the bot: " +
@@ -101,7 +105,8 @@ var answers = map[string]struct {
 	// It goes by itself while a workspace changes hands, and else needs a person.
 	"team_access_not_granted": {unknown, hintGrant},
 
-	"invalid_auth":           {refused, hintToken},
+	"invalid_auth":           {refused, hintAuth},
+	"accesslimited":          {refused, hintAuth},
 	"not_authed":             {refused, hintToken},
 	"account_inactive":       {refused, hintToken},
 	"token_revoked":          {refused, hintToken},
@@ -110,6 +115,7 @@ var answers = map[string]struct {
 	"missing_scope":          {refused, hintScope},
 	"no_permission":          {refused, hintScope},
 	"channel_not_found":      {refused, hintChannel},
+	"team_not_found":         {refused, hintOrg}, // a name of a channel, with a token of many workspaces
 	"not_in_channel":         {refused, hintInvite},
 	"is_archived":            {refused, hintArchive},
 	"is_inactive":            {refused, hintArchive}, // chat.update: it is frozen, archived or deleted
@@ -117,16 +123,19 @@ var answers = map[string]struct {
 	"ekm_access_denied":      {refused, hintPolicy},
 	"access_denied":          {refused, hintPolicy},
 
-	"invalid_blocks":          {payload, hintPayload},
-	"invalid_blocks_format":   {payload, hintPayload},
-	"invalid_attachments":     {payload, hintPayload},
-	"invalid_arguments":       {payload, hintPayload},
-	"too_many_attachments":    {payload, hintPayload},
-	"msg_too_long":            {payload, hintPayload},
-	"msg_blocks_too_long":     {payload, hintPayload},
-	"no_text":                 {payload, hintPayload},
-	"metadata_too_large":      {payload, hintPayload},
-	"invalid_metadata_format": {payload, hintPayload},
+	"invalid_blocks":                    {payload, hintPayload},
+	"invalid_blocks_format":             {payload, hintPayload},
+	"invalid_attachments":               {payload, hintPayload},
+	"invalid_arguments":                 {payload, hintPayload},
+	"too_many_attachments":              {payload, hintPayload},
+	"attachment_payload_limit_exceeded": {payload, hintPayload},
+	"msg_too_long":                      {payload, hintPayload},
+	"msg_blocks_too_long":               {payload, hintPayload},
+	"no_text":                           {payload, hintPayload},
+	"metadata_too_large":                {payload, hintPayload},
+	"invalid_metadata_format":           {payload, hintPayload},
+	"invalid_metadata_schema":           {payload, hintPayload},
+	"metadata_must_be_sent_from_app":    {payload, hintPayload},
 
 	"message_not_found": {gone, ""},
 	"thread_not_found":  {gone, ""},
