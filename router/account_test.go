@@ -17,6 +17,7 @@ var (
 	number   = router.Subject{Kind: router.SubjectPhone, ID: "15550142233", Name: "+15550142233"}
 	template = router.Subject{Kind: router.SubjectTemplate, ID: "77:nb_NO", Name: "parcel (nb_NO)"}
 	business = router.Subject{Kind: router.SubjectEntity, ID: "BUSINESS:9", Name: "business 9"}
+	shop     = router.Subject{Kind: router.SubjectPayment, ID: "shop", Name: "shop"}
 )
 
 // said is an event of the account as the decoder makes it.
@@ -61,6 +62,7 @@ const (
 	status2  = "MESSAGE_TEMPLATE_STATUS_UPDATE"
 	quality2 = "MESSAGE_TEMPLATE_QUALITY_UPDATE"
 	alerts   = "ACCOUNT_ALERTS"
+	payment  = "PAYMENT_CONFIGURATION_UPDATE"
 	starts   = "RESTRICTED_BIZ_INITIATED_MESSAGING"
 	numbers  = "RESTRICTED_ADD_PHONE_NUMBER_ACTION"
 )
@@ -101,6 +103,19 @@ func TestAccountsFold(t *testing.T) {
 			},
 			told: []string{"INC-1 chat open critical", "INC-1 page open critical", "INC-1 chat open error",
 				"INC-1 page open error"},
+		},
+		"a payment configuration is in one state at a time, however they arrive": {
+			events: []router.Event{
+				said(0, shop, payment, "Needs Connecting"), said(20, shop, payment, "Needs Signing", state(router.Activated)),
+				said(10, shop, payment, "Needs Testing"), said(30, shop, payment, "Active"),
+			},
+			lines: []string{
+				"INC-1 opened Payment configuration: needs connecting. Nobody can pay by the configuration until it is connected",
+				"INC-1 activated Payment configuration: Needs Signing",
+				"INC-1 late Arrived late and changed nothing: Payment configuration: needs testing",
+				"INC-1 resolved Payment configuration: active after 30 min",
+			},
+			told: []string{"INC-1 chat open warning", "INC-1 chat open warning", "INC-1 chat closed warning"},
 		},
 		"two restrictions end each by its time": {
 			events: []router.Event{

@@ -9,6 +9,7 @@ import (
 // leaves BLOCKED and stands on THROTTLED.
 type effect struct {
 	clears, raises bool
+	replaces       bool  // every other level becomes inactive
 	clear          Level // this level and every worse one become inactive
 	raise          Level // this level becomes active
 }
@@ -27,7 +28,7 @@ func effectOf(e *Event) effect {
 	case !e.Paired():
 		return effect{}
 	case e.AlertState == Activated:
-		eff := effect{raises: true, raise: e.Level()}
+		eff := effect{raises: true, raise: e.Level(), replaces: s.Replaces}
 		// a word replaces the worse one before it
 		if at := s.place(eff.raise); !s.Apart && at >= 0 && at < len(s.Levels)-1 {
 			eff.clears, eff.clear = true, s.Levels[at+1].Level()
@@ -86,10 +87,33 @@ func (a *Alert) Reaches(b *Alert) bool {
 // climb applies an effect: it clears, then raises. cleared says whether anything was active that is not any more.
 func (f *fold) climb(e effect) (cleared bool) {
 	cleared = e.clears && f.clear(e.clear)
+	if e.replaces {
+		for _, l := range f.levelsBeside(e.raise) {
+			cleared = f.clear(l) || cleared
+		}
+	}
 	if e.raises {
 		f.raise(e.raise)
 	}
 	return cleared
+}
+
+// levelsBeside are the other levels of the event's signal that were ever reported.
+func (f *fold) levelsBeside(l Level) (others []Level) {
+	for i := range f.state.Alerts {
+		if a := &f.state.Alerts[i]; a.Event == f.e.SignalKey() && a.Level != l && !a.Raised.IsZero() {
+			others = append(others, a.Level)
+		}
+	}
+	return others
+}
+
+// replaced says whether a newer event has put another level in the place of one that the event reports.
+func (f *fold) replaced() bool {
+	s := signalOf(f.e.SignalKey())
+	return s.Replaces && slices.ContainsFunc(f.state.Alerts, func(a Alert) bool {
+		return a.Event == s.Name && a.Raised.After(f.e.At)
+	})
 }
 
 // clear makes level l and every worse one inactive, where nothing newer made them active.
@@ -133,7 +157,7 @@ func (f *fold) raise(l Level) {
 	i := f.alert(l)
 	a := &f.state.Alerts[i]
 	switch {
-	case f.e.At.Before(a.Raised), f.e.At.Before(f.clearedAt(l)):
+	case f.e.At.Before(a.Raised), f.e.At.Before(f.clearedAt(l)), f.replaced():
 		f.late(f.lateFor(a))
 		return
 	case tooOld(f.e):

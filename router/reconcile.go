@@ -69,7 +69,7 @@ func (f *fold) tell(t *touched, inc *Incident, active []*Alert) {
 			"; resolves in "+FormatDuration(lastHold(active).Sub(f.passed))+" unless it comes back")
 		f.say("holding back the recovery of %s", inc.Name())
 		return
-	case len(t.cleared)+len(t.held) > 0:
+	case len(t.cleared)+len(t.held) > 0 && !(t.raised && signalOf(f.e.SignalKey()).Replaces):
 		f.entry(inc, EntryEased, f.reading(f.recoveryOf(inc))+"; still active: "+whatCounts(active))
 		f.say("eased %s", inc.Name())
 		return

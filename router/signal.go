@@ -40,6 +40,7 @@ type Signal struct {
 	// AnyLevel that the decoder may report words as active that stand nowhere in this row: they are levels of the row's
 	// Severity; OwnIncident that each level is an incident of its own.
 	Apart, AnyLevel, OwnIncident bool
+	Replaces                     bool // beside Apart: each level ends the others, since the subject is in one at a time
 
 	Ends    []SignalLevel // words that end every level
 	AnyEnds bool          // so does a word that stands nowhere in this row

@@ -292,7 +292,7 @@ var accountSignals = []Signal{
 				Meaning: "Nobody can pay by the configuration until it is tested."},
 		},
 		Ends:     []SignalLevel{{Word: "Active", Text: "active"}},
-		AnyLevel: true, Apart: true, Severity: Warning,
+		AnyLevel: true, Apart: true, Replaces: true, Severity: Warning,
 		Title: "Payment configuration", Now: "is", Over: "no longer",
 		Impact: "Nobody can pay by the configuration until it is active.",
 		Help:   "Complete the configuration with the payment provider.",

@@ -223,13 +223,19 @@ func openState(n *router.Notification) (state, more, color, mark string) {
 	case worst(n) == nil:
 	case recovering(n):
 		more += ", recovering"
-	case slices.ContainsFunc(n.Alerts, func(a router.Alert) bool { return !a.Active }):
+	case slices.ContainsFunc(n.Alerts, func(a router.Alert) bool { return !a.Active && !replaced(&a) }):
 		more += ", partly recovered"
 	}
 	if inc.Flaps > 0 {
 		more += ", came back " + router.FormatTimes(inc.Flaps)
 	}
 	return state, more, color, mark
+}
+
+// replaced says that another level has taken the place of one that is over, which is no recovery.
+func replaced(a *router.Alert) bool {
+	signal := router.SignalOf(a.Event)
+	return signal.Replaces
 }
 
 // recovering says that the recovery of all that is wrong is held back.
