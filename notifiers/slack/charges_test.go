@@ -176,7 +176,30 @@ func callsOf(w *world, from int) (posts, edits int) {
 // TestTheBudgetOfEditsStaysUnderTheLimit holds that in no minute more edits are made than Slack takes of an app.
 func TestTheBudgetOfEditsStaysUnderTheLimit(t *testing.T) {
 	t.Parallel()
-	if got := updateBurst + int(time.Minute/updateEvery); got > 50 {
+	if got := updateBurst + int(time.Minute/updateEvery); got >= 50 {
 		t.Errorf("%d edits in a minute, 50 are allowed", got)
+	}
+}
+
+// TestPostsThatTheBudgetAllowsMeetNoLimit: a call arrives some milliseconds after it was paid for, and the next one
+// sooner.
+func TestPostsThatTheBudgetAllowsMeetNoLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(there *sandbox.SlackConfig, _ *Config) { there.NoLimits = false })
+	allowed, burst := w.now, postBurst
+	for i := range int64(30) {
+		if burst--; burst < 0 {
+			allowed = allowed.Add(postEvery)
+		}
+		w.mu.Lock()
+		w.now = allowed.Add(time.Duration((i+1)%2) * 90 * time.Millisecond)
+		w.mu.Unlock()
+		n := another(i + 1)
+		if posts, _ := calls(&n); posts != 1 {
+			t.Fatalf("it takes %d posts", posts)
+		}
+		if _, err := w.notifier.Sync(t.Context(), n); err != nil {
+			t.Fatalf("post %d: %v", i+1, err)
+		}
 	}
 }
