@@ -82,8 +82,10 @@ const (
 	hintPayload = "Slack takes neither the card nor its plain words: this is a fault in flowbridge"
 	hintUnknown = "flowbridge does not know this answer and has tried for an hour; see Slack's status page, then retry " +
 		"this delivery"
-	hintGrant = "ask an administrator of the organisation to let the app into this workspace, and retry this delivery"
-	notSlacks = "not an answer of Slack's: check the network, the proxy and SLACK_API_URL"
+	hintGrant  = "ask an administrator of the organisation to let the app into this workspace, and retry this delivery"
+	notSlacks  = "not an answer of Slack's: " + checkWay
+	checkWay   = "check the network, the proxy and SLACK_API_URL"
+	checkTrust = "check the clock and the CA certificates of this machine, and the proxy"
 )
 
 // answers is what Slack's error codes mean. Source: the error tables of the methods that we call.
@@ -177,9 +179,9 @@ func read(method string, err error) *failure {
 	case errors.Is(err, errLongHandshake):
 		f.class, f.code = transient, errLongHandshake.Error()
 	case untrusted:
-		f.class, f.code = transient, "the certificate of the API does not verify"
+		f.class, f.code, f.detail = transient, "the certificate of the API does not verify", checkTrust
 	case op != nil && op.Op == "dial":
-		f.class, f.code = transient, "cannot be reached"
+		f.class, f.code, f.detail = transient, "cannot be reached", checkWay
 	case errors.Is(err, context.Canceled):
 		f.code = "cut short"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

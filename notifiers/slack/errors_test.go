@@ -419,3 +419,28 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		t.Error("a delivery of nothing was told")
 	}
 }
+
+// TestWhoCannotReachSlackIsToldWhereToLook without an address, which may hold a password.
+func TestWhoCannotReachSlackIsToldWhereToLook(t *testing.T) {
+	t.Parallel()
+	untrusted := httptest.NewTLSServer(http.NotFoundHandler())
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(untrusted.Close)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for address, want := range map[string]string{
+		untrusted.URL: "the certificate of the API does not verify (check the clock and the CA certificates",
+		gone.URL:      "cannot be reached (check the network, the proxy and SLACK_API_URL)",
+	} {
+		w := newWorld(t)
+		n, err := New(Config{Token: token, Now: w.clock, APIURL: address})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = n.Sync(t.Context(), opened())
+		if err == nil || outcome(err) != "retry" || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), strings.TrimPrefix(address, "https://")) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
