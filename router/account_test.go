@@ -379,6 +379,34 @@ func TestAnIncidentShowsWhatMetaSaidOfWhatIsActive(t *testing.T) {
 		"flowbridge/w/entity:BUSINESS:9/ACCOUNT_ALERTS/OBA_REJECTED")
 }
 
+// TestWhatWasHeldBackIsNotShownOnceItIsOver holds that an incident shows what is active when a hold ends, by time or
+// with a resolution that is taken back.
+func TestWhatWasHeldBackIsNotShownOnceItIsOver(t *testing.T) {
+	for name, end := range map[string]func(*router.Simulation){
+		"by time": func(sim *router.Simulation) { sim.Advance(morning.Add(12 * time.Minute)) },
+		"by a resolution that was taken back": func(sim *router.Simulation) {
+			for minute, what := range []string{2: router.Resolve, 3: router.Reopen} {
+				if e := person(minute, what, 1); what != "" {
+					e.Flow, e.Subject = "", template
+					sim.Fold(e)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := router.NewSimulation(&history{decide: holding})
+			sim.Fold(said(0, template, status2, "DISABLED"))
+			sim.Fold(said(1, template, status2, "PAUSED"))
+			end(sim)
+			inc := sim.State(router.FlowID{WABA: "w", Flow: template.Key()}).Incidents[0]
+			got := fmt.Sprintf("%s %s %s %v", inc.State, inc.Severity, inc.Change, inc.Facts)
+			if want := "open warning PAUSED [{Word PAUSED}]"; got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
 // TestARecoveryWithoutAThresholdEndsWhatIsActive holds that of flows, too.
 func TestARecoveryWithoutAThresholdEndsWhatIsActive(t *testing.T) {
 	h := &history{decide: chatAndPage}

@@ -24,6 +24,7 @@ func (f *fold) actReopen(inc *Incident) {
 	before := slices.Clone(inc.Watch)
 	f.unresolve(inc)
 	inc.Severity = counting[0].Severity
+	inc.say(counting) // what was held back is over with the resolution
 	f.entry(inc, EntryReopened, "Reopened by "+f.who())
 	f.say("reopened %s", inc.Name())
 	f.change(inc)

@@ -85,6 +85,7 @@ func (f *fold) endByTime(inc *Incident, expired, released, counting []*Alert, no
 		f.resolveHeld(inc, released)
 	case len(released) > 0:
 		inc.Severity = counting[0].Severity
+		inc.say(counting)
 		f.entryAt(inc, now, 0, EntryEased, fmt.Sprintf("%s has stayed away for %s; still active: %s",
 			whatCounts(released), FormatDuration(released[0].Hold), whatCounts(counting)))
 	}
