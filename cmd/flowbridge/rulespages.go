@@ -298,15 +298,12 @@ func replayFor(report *replay.Report) *console.RulesReplay {
 		one := console.ReplayDifference{What: plural(d.Kind, int(d.Added+d.Gone)), Notifier: d.Notifier, Rule: d.Rule,
 			Added: d.Added, Gone: d.Gone}
 		for _, e := range d.Examples {
-			sign, of := "+", ""
+			sign := "+"
 			if e.Gone {
 				sign = "−"
 			}
-			if e.Flow != "" {
-				of = " of flow " + e.Flow
-			}
-			one.Examples = append(one.Examples, fmt.Sprintf("%s %s UTC %s%s", sign, e.At.UTC().Format("2006-01-02 15:04"),
-				router.SignalName(e.Event), of))
+			one.Examples = append(one.Examples, fmt.Sprintf("%s %s UTC %s", sign, e.At.UTC().Format("2006-01-02 15:04"),
+				e.What()))
 		}
 		out.Differences = append(out.Differences, one)
 	}

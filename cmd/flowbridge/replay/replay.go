@@ -156,8 +156,11 @@ func (p *replayer) fold(ctx context.Context, e *router.Event) error {
 			p.compare.flow(e.FlowID()).Events++
 		}
 	}
-	if e.Source == router.SourceFlowbridge && e.Look == nil { // what became of a delivery under other rules is not known
-		p.parked++
+	// its own news is in no comparison, and what became of a delivery under other rules is not known
+	if e.Source == router.SourceFlowbridge && router.IsForFallback(e.Name) && !router.IsWatched(e.Name) {
+		if e.Name == router.ParkedDelivery {
+			p.parked++
+		}
 		return nil
 	}
 	if e.Act != nil && e.Act.Incident != 0 {

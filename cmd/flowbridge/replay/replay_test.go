@@ -318,6 +318,37 @@ func TestReplayCopesWithWhatIsNotKept(t *testing.T) {
 	}
 }
 
+func TestReplayFoldsTheBridgesOwnTrouble(t *testing.T) {
+	const own = `
+watch: {notify: [oncall]}
+default: {notify: [chat]}
+fallback: chat
+`
+	p := newPast(t, testRules(t, own))
+	about := router.Subject{Kind: router.SubjectBridge, ID: "signatures", Name: "flowbridge"}
+	say := func(e router.Event) {
+		e.Digest, e.Source, e.At, e.Received = "own/"+e.Name+e.Change, router.SourceFlowbridge, p.now, p.now
+		p.happen(e)
+		p.deliver()
+		p.pass(time.Hour)
+	}
+	say(router.Event{Name: router.BadSignatures, Change: router.RisingWord, AlertState: router.Activated, Subject: about})
+	say(router.Event{Name: router.EverythingSilenced, Message: "Everything is silenced"})
+	say(router.Event{Name: router.BadSignatures, Change: router.WellWord, AlertState: router.Deactivated, Subject: about})
+
+	r := replayed(t, p, testRules(t, own), 0)
+	if r.Pages != (Count{Live: 1, Now: 1, Same: 1}) || r.Messages != (Count{}) || len(r.Notes()) != 0 {
+		t.Errorf("pages %+v, messages %+v, notes %q: the same rules tell the same", r.Pages, r.Messages, r.Notes())
+	}
+	r = replayed(t, p, testRules(t, strings.Replace(own, "oncall", "chat", 1)), 0)
+	if r.Pages.Gone != 1 || r.Messages.Added != 1 || len(r.Differences) != 2 {
+		t.Fatalf("pages %+v, messages %+v, %+v", r.Pages, r.Messages, r.Differences)
+	}
+	if got, want := r.Differences[0].Examples[0].What(), "Bad signatures of bridge signatures"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestReplayNamesApartWhatNoServiceHeard(t *testing.T) {
 	p := newPast(t, testRules(t, liveRules))
 	p.post(whatsapp.Sample{Event: router.EndpointErrorRate, Flow: "1", Threshold: new(10.0)}) // and nobody delivers

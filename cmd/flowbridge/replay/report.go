@@ -65,6 +65,14 @@ type Example struct {
 	Gone  bool      `json:"gone"`
 }
 
+// What says what it is about: "Endpoint error rate of flow 2".
+func (e *Example) What() string {
+	if e.Flow == "" {
+		return router.SignalName(e.Event)
+	}
+	return router.SignalName(e.Event) + " of " + router.FlowInfo{}.DisplayName(e.Flow)
+}
+
 type RuleAt struct {
 	Rule  string `json:"rule"`
 	Place string `json:"place"`
@@ -126,7 +134,7 @@ These rules are played as if every service had answered at once.
 	for _, note := range r.Notes() {
 		fmt.Fprintln(out, note)
 	}
-	r.printDifferences(out)
+	r.printDifferences(out, clean)
 	if len(r.NeverHit) > 0 {
 		fmt.Fprint(out, "\nrules never hit in this time\n")
 		for _, rule := range r.NeverHit {
@@ -167,7 +175,7 @@ func (r *Report) Notes() (notes []string) {
 	return notes
 }
 
-func (r *Report) printDifferences(out io.Writer) {
+func (r *Report) printDifferences(out io.Writer, clean func(text string) string) {
 	if len(r.Differences) == 0 {
 		fmt.Fprint(out, "\nno difference: these rules tell what was told\n")
 		return
@@ -185,11 +193,7 @@ func (r *Report) printDifferences(out io.Writer) {
 			if e.Gone {
 				sign = "-"
 			}
-			of := ""
-			if e.Flow != "" {
-				of = " of flow " + e.Flow
-			}
-			fmt.Fprintf(out, "      %s %s %s%s\n", sign, e.At.Format("2006-01-02 15:04"), router.SignalName(e.Event), of)
+			fmt.Fprintf(out, "      %s %s %s\n", sign, e.At.Format("2006-01-02 15:04"), clean(e.What()))
 		}
 	}
 }
