@@ -349,6 +349,18 @@ fallback: chat
 	}
 }
 
+func TestReplaySaysThatThereIsNothingToCompare(t *testing.T) {
+	var out strings.Builder
+	r := replayed(t, newPast(t, testRules(t, liveRules)), testRules(t, liveRules), 0)
+	if err := r.Print(&out, strings.TrimSpace); err != nil {
+		t.Fatal(err)
+	}
+	want := "0 events folded through  in 0.0 s; the journal holds nothing to compare"
+	if got, _, _ := strings.Cut(out.String(), "\n"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestReplayNamesApartWhatNoServiceHeard(t *testing.T) {
 	p := newPast(t, testRules(t, liveRules))
 	p.post(whatsapp.Sample{Event: router.EndpointErrorRate, Flow: "1", Threshold: new(10.0)}) // and nobody delivers

@@ -111,8 +111,12 @@ func (f *Flow) now(k tellKind) {
 // Print writes the report for people. clean takes out of a flow's name what a terminal would act on.
 func (r *Report) Print(out io.Writer, clean func(text string) string) error {
 	const day = "2006-01-02 15:04"
-	fmt.Fprintf(out, "%d events folded through %s in %.1f s; compared from %s to %s UTC (%d events)\n\n", r.Events,
-		r.Rules, r.Seconds, r.From.UTC().Format(day), r.To.UTC().Format(day), r.Compared)
+	compared := "the journal holds nothing to compare"
+	if r.Compared > 0 {
+		compared = fmt.Sprintf("compared from %s to %s UTC (%d events)", r.From.UTC().Format(day), r.To.UTC().Format(day),
+			r.Compared)
+	}
+	fmt.Fprintf(out, "%d events folded through %s in %.1f s; %s\n\n", r.Events, r.Rules, r.Seconds, compared)
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	rows := [][]string{{"", "live", "these rules", "same", "added", "gone"}}
 	for _, c := range []struct {
