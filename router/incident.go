@@ -278,15 +278,21 @@ func (i *Incident) EventName() string { return EventOf(i.Event) }
 // Name returns the number as people say it: INC-42.
 func (i *Incident) Name() string { return IncidentName(i.Number) }
 
-// What says in a line what it is about: the rule's title, or the flow, the signal and the last level that it reached.
+// What says in a line what it is about: the rule's title, or the subject, the signal and what that came to. A level
+// that a flow has left meanwhile is not said to hold.
 func (i *Incident) What() string {
-	if i.Title != "" {
+	s := signalOf(i.Event)
+	switch {
+	case i.Title != "":
 		return i.Title
-	}
-	if len(i.Path) > 0 {
+	case i.Change != "":
+		return Claim(i.About(), i.Event, Level(i.Change))
+	case len(i.Path) == 0:
+		return Topic(i.About(), i.Event)
+	case s.Moves() || s.Counts:
 		return Claim(i.About(), i.Event, i.Path[len(i.Path)-1])
 	}
-	return Topic(i.About(), i.Event)
+	return Topic(i.About(), i.Event) + " " + Reached(i.Event, i.Path[len(i.Path)-1], nil)
 }
 
 // IncidentName returns the number n as people say it.

@@ -22,3 +22,24 @@ func TestPeopleWriteLengthsOfTime(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatAnIncidentCameToIsNotSaidToHold holds that a level is said to hold only where it does: an incident may have
+// left its last one, and go on at a lower one.
+func TestWhatAnIncidentCameToIsNotSaidToHold(t *testing.T) {
+	shop := router.FlowInfo{FlowName: "Checkout"}
+	for want, i := range map[string]router.Incident{
+		"Checkout: Endpoint error rate reached 50 %": {
+			Event: router.EndpointErrorRate, FlowInfo: shop, Path: []router.Level{"5", "50"}},
+		"Checkout: Endpoint availability fell below 90 %": {
+			Event: router.EndpointAvailability, FlowInfo: shop, Path: []router.Level{"90"}},
+		"Checkout: Flow status became BLOCKED": {
+			Event: router.FlowStatusChange, FlowInfo: shop, Path: []router.Level{"THROTTLED", "BLOCKED"}},
+		"account w is disabled": {Event: router.AccountBan, WABA: "w", Flow: account.Key(), Subject: account,
+			Path: []router.Level{"DISABLE", "SCHEDULE_FOR_DISABLE"}, Change: "DISABLE"},
+		"Slow": {Event: router.EndpointLatency, FlowInfo: shop, Path: []router.Level{"5000"}, Title: "Slow"},
+	} {
+		if got := i.What(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -80,14 +80,15 @@ func TestADigestStandsForManyCards(t *testing.T) {
 		t.Errorf("receipt %+v", r)
 	}
 	want := []string{
-		"33 more incidents opened: 6 critical, 27 warning; the worst: Flow 5 &lt;!channel&gt;: Endpoint error rate over 50 %"}
+		"33 more incidents opened: 6 critical, 27 warning; the worst: " +
+			"Flow 5 &lt;!channel&gt;: Endpoint error rate reached 50 %"}
 	if diff := cmp.Diff(want, w.shown()); diff != "" {
 		t.Errorf("channel (-want +got):\n%s", diff)
 	}
 	body := blockText(t, w.slack.Messages("#payments")[0])
 	for _, part := range []string{
 		":rotating_light: *33 more incidents opened: 6 critical, 27 warning*",
-		"• Critical: Flow 5 &lt;!channel&gt;: Endpoint error rate over 50 % (INC-104)",
+		"• Critical: Flow 5 &lt;!channel&gt;: Endpoint error rate reached 50 % (INC-104)",
 		"… and 28 more", "once no more than 30 of them are open", "<https://flowbridge.example.com|See all incidents>",
 	} {
 		if !strings.Contains(body, part) {
