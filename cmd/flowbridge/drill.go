@@ -63,6 +63,8 @@ type drilling struct {
 	flow   string
 	number int64
 	faults int
+	// silenced is that a silence covered it while it was open: it is known then why nobody is told of its end.
+	silenced bool
 }
 
 // say prints a step with the time since the beginning.
@@ -146,7 +148,10 @@ func (d *drilling) half(ctx context.Context, what string, state router.IncidentS
 		d.fault("no incident after %s%s", d.c.Timeout, d.came(ctx))
 	case !seen:
 		d.fault("%s is not %s after %s", router.IncidentName(inc.Number), state, d.c.Timeout)
-	case len(inc.Deliveries) == 0:
+	case len(inc.Deliveries) == 0 && inc.Silenced != nil:
+		d.silenced = true
+		d.fault("silence %s covers it: nobody is told", inc.Silenced.Silence)
+	case len(inc.Deliveries) == 0 && !d.silenced:
 		d.fault("no rule tells anybody: notifiers that page are told of drills only with drill: page")
 	}
 	if inc == nil {

@@ -86,7 +86,7 @@ func (w *watcher) drillOf(ctx context.Context, rule string, slot time.Time, f *w
 	if err != nil {
 		return err
 	}
-	missing := untold(inc.Deliveries)
+	missing := untold(&inc)
 	switch {
 	case inc.State != router.IncidentResolved && missing != "" && now.Sub(inc.OpenedAt) < drillPatience &&
 		len(inc.Deliveries) > 0:
@@ -106,11 +106,14 @@ func (w *watcher) drillOf(ctx context.Context, rule string, slot time.Time, f *w
 }
 
 // untold says who was not told, "" if everybody was.
-func untold(deliveries []router.Delivery) string {
-	if len(deliveries) == 0 {
+func untold(inc *router.IncidentDetail) string {
+	switch {
+	case len(inc.Deliveries) == 0 && inc.Silence.ID != "":
+		return "silence " + inc.Silence.ID + " covers it"
+	case len(inc.Deliveries) == 0:
 		return "no rule tells anybody"
 	}
-	for _, d := range deliveries {
+	for _, d := range inc.Deliveries {
 		if d.State != router.DeliveryDelivered {
 			return fmt.Sprintf("%s: %s", d.Notifier, d.State)
 		}

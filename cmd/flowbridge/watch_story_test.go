@@ -226,6 +226,11 @@ func TestADrillGoesAllTheWay(t *testing.T) {
 			t.Errorf("%d is %s", inc.Number, inc.State)
 		}
 	}
+	p.command(t, "silences", "add", "--everything", "--for", "1h")
+	why := regexp.MustCompile(`(?s)MISSING: silence \w+ covers it: nobody is told\n.* INC-\d+ is resolved, by rule "flows"\n$`)
+	if code, said := p.drilled(t, s); code != exitFault || !why.MatchString(said) {
+		t.Errorf("under a silence it ended with %d:\n%s", code, said)
+	}
 	for i, env := range s.env {
 		if strings.HasPrefix(env, "META_APP_SECRET=") {
 			s.env[i] = "META_APP_SECRET=of-somebody-else"
@@ -233,6 +238,19 @@ func TestADrillGoesAllTheWay(t *testing.T) {
 	}
 	if code, said := p.drilled(t, s); code != exitFault || !strings.Contains(said, "401") {
 		t.Errorf("without the secret it ended with %d:\n%s", code, said)
+	}
+}
+
+func TestAPlannedDrillSaysWhoWasNotToldAndWhy(t *testing.T) {
+	silenced := router.IncidentDetail{Incident: router.Incident{Silence: router.Silence{ID: "k3v9x0aqbz"}}}
+	waiting := []router.Delivery{{Notifier: "ops", State: router.DeliveryDelivered},
+		{Notifier: "page", State: router.DeliveryParked}}
+	for want, inc := range map[string]router.IncidentDetail{
+		"silence k3v9x0aqbz covers it": silenced, "no rule tells anybody": {}, "page: parked": {Deliveries: waiting},
+	} {
+		if got := untold(&inc); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
 
