@@ -51,12 +51,15 @@ type Report struct {
 	Statuses []ReportStatus  `json:"statuses"` // by the flow's status that was trouble, the longest first
 	Flows    []ReportLine    `json:"flows"`    // by what they are about, the most pages first
 	Signals  []ReportLine    `json:"signals"`
-	Rules    []ReportLine    `json:"rules"` // that opened them: the first is the noisiest
-	Open     []ReportOpen    `json:"still_open"`
+	Rules    []ReportLine    `json:"rules"`           // that opened them: the first is the noisiest
+	Open     []ReportOpen    `json:"still_open"`      // the worst of them: see StillOpen
 	Ending   []ReportSilence `json:"silences_ending"` // within a day after it
 	Parked   []Parked        `json:"parked"`          // now
 	Cut      bool            `json:"cut"`             // there was more than one report takes: the newest of it was counted
 }
+
+// StillOpen returns how many incidents were open as the time ended, also those that are not listed.
+func (r *Report) StillOpen() int64 { return r.Before + r.Incidents - r.Resolved }
 
 // Spread is how long something took.
 type Spread struct {

@@ -99,6 +99,10 @@ func TestReportCounts(t *testing.T) {
 		t.Error(diff)
 	}
 
+	if got.StillOpen() != int64(len(got.Open)) {
+		t.Errorf("%d are still open, and %d are listed", got.StillOpen(), len(got.Open))
+	}
+
 	for _, tt := range []struct {
 		name                      string
 		f                         router.ReportFilter
@@ -153,5 +157,19 @@ func TestANightIsFromTenToSix(t *testing.T) {
 		if r.Pages != 1 || r.NightPages != want {
 			t.Errorf("a page at %s: %d pages, %d at night, want %d", clock, r.Pages, r.NightPages, want)
 		}
+	}
+}
+
+// TestAReportCountsWhatItDoesNotList holds that the number of what is still open is that of all, and the list that of
+// the worst.
+func TestAReportCountsWhatItDoesNotList(t *testing.T) {
+	var data router.ReportData
+	for n := range int64(150) {
+		data.Incidents = append(data.Incidents, router.Incident{Number: n + 1, WABA: "w", Flow: fmt.Sprint(n),
+			Event: router.EndpointErrorRate, State: router.IncidentOpen, Severity: router.Error, OpenedAt: morning})
+	}
+	r := router.NewReport(router.ReportFilter{From: morning, To: morning.Add(time.Hour)}, &data)
+	if r.StillOpen() != 150 || len(r.Open) != 100 {
+		t.Errorf("%d are still open, and %d of them are listed", r.StillOpen(), len(r.Open))
 	}
 }

@@ -65,7 +65,7 @@ func printReport(w io.Writer, r *router.Report) error {
 	}
 	rows := [][]string{
 		{"incidents", fmt.Sprintf("%d opened, %d were open before, %d resolved, %d still open", r.Incidents, r.Before,
-			r.Resolved, len(r.Open))},
+			r.Resolved, r.StillOpen())},
 		{"pages", fmt.Sprintf("%d, %d of them at night", r.Pages, r.NightPages)},
 		{"acknowledged", spreadWords(&r.Acknowledge)},
 		{"resolved", spreadWords(&r.Resolve)},
@@ -139,6 +139,9 @@ func printOutlook(w io.Writer, r *router.Report) error {
 		}
 		if err := printTable(w, rows); err != nil {
 			return err
+		}
+		if more := r.StillOpen() - int64(len(r.Open)); more > 0 {
+			fmt.Fprintf(w, "and %d more: see flowbridge incidents\n", more)
 		}
 	}
 	if len(r.Ending) > 0 {

@@ -45,7 +45,7 @@ func (w *watcher) report(ctx context.Context) error {
 func weeklyWords(r *router.Report) string {
 	lines := []string{
 		fmt.Sprintf("%s to %s", r.From.Format(time.DateOnly), r.To.Format(time.DateOnly)),
-		fmt.Sprintf("Incidents: %d opened, %d resolved, %d still open", r.Incidents, r.Resolved, len(r.Open)),
+		fmt.Sprintf("Incidents: %d opened, %d resolved, %d still open", r.Incidents, r.Resolved, r.StillOpen()),
 		fmt.Sprintf("Pages: %d, %d of them at night (22:00 to 06:00 %s)", r.Pages, r.NightPages, r.Zone),
 		"Acknowledged: " + spreadWords(&r.Acknowledge),
 		"Resolved: " + spreadWords(&r.Resolve),

@@ -80,6 +80,7 @@ type reportView struct {
 	CSV, JSON     string
 	Tables        []reportTable
 	OpenList      []router.ReportOpen
+	OpenMore      int64 // how many are open beside those
 	TimesOf       []timesOf
 	NoisiestPages string
 }
@@ -129,7 +130,8 @@ func (c *Console) reportPage(r *http.Request, _ httprouter.Params) (page, error)
 	}
 	v := reportView{Report: report, TeamName: given.Get("team"), ZoneName: given.Get("zone"), From: given.Get("from"),
 		To:     given.Get("to"),
-		Tables: reportTables(&report), OpenList: report.Open}
+		Tables: reportTables(&report), OpenList: report.Open,
+		OpenMore: report.StillOpen() - int64(len(report.Open))}
 	file := func(format string) string {
 		return "/report" + queryOf(url.Values{"from": {stampOf(report.From)}, "to": {stampOf(report.To)},
 			"team": {v.TeamName}, "zone": {v.ZoneName}, "format": {format}})
