@@ -61,6 +61,18 @@ type Report struct {
 // StillOpen returns how many incidents were open as the time ended, also those that are not listed.
 func (r *Report) StillOpen() int64 { return r.Before + r.Incidents - r.Resolved }
 
+// FlowsApart returns the lines of Flows, those that are called the same told apart by their names.
+func (r *Report) FlowsApart() []ReportLine {
+	lines, all := slices.Clone(r.Flows), make([]Called, len(r.Flows))
+	for i, l := range lines {
+		all[i] = Called{Name: l.Name, Account: cmp.Or(l.Account, l.WABA), ID: l.Key}
+	}
+	for i, name := range TellApart(all) {
+		lines[i].Name = name
+	}
+	return lines
+}
+
 // Spread is how long something took.
 type Spread struct {
 	Count    int64   `json:"count"`
@@ -80,6 +92,7 @@ type ReportStatus struct {
 type ReportLine struct {
 	Key        string  `json:"key"` // id of the flow, or Subject.Key; key of the signal; name of the rule
 	WABA       string  `json:"waba_id,omitempty"`
+	Account    string  `json:"account_name,omitempty"`
 	Name       string  `json:"name"`
 	Incidents  int64   `json:"incidents"`
 	Pages      int64   `json:"pages"`
@@ -167,8 +180,10 @@ func (r *reporter) lines(inc *Incident) []*ReportLine {
 		}
 		return m[id]
 	}
-	return []*ReportLine{of(r.flows, inc.WABA+" "+inc.Flow, inc.Flow, inc.WABA, inc.About()),
-		of(r.signals, inc.Event, inc.Event, "", SignalName(inc.Event)), of(r.rules, inc.Rule, inc.Rule, "", inc.Rule)}
+	flow := of(r.flows, inc.WABA+" "+inc.Flow, inc.Flow, inc.WABA, inc.About())
+	flow.Account = cmp.Or(inc.AccountName, flow.Account)
+	return []*ReportLine{flow, of(r.signals, inc.Event, inc.Event, "", SignalName(inc.Event)),
+		of(r.rules, inc.Rule, inc.Rule, "", inc.Rule)}
 }
 
 // incidents counts openings and ends, and lists what is still open.

@@ -37,6 +37,43 @@ func (s Subject) NumberID() string {
 // OfFlow says whether it is about a flow, or about nothing that has a name.
 func (s Subject) OfFlow() bool { return s.Kind == "" || s.Kind == SubjectFlow }
 
+// Called is what something is called in a list, and what tells it from others there that are called the same.
+type Called struct {
+	Name    string
+	Account string // what the account is called, or its id; "" for what is in none
+	ID      string // of the flow, or Subject.Key
+}
+
+// TellApart returns the names, each with its account where something of another is called the same, and with its id
+// where something of its own is.
+func TellApart(all []Called) []string {
+	accounts, ids := map[string]map[string]bool{}, map[string]map[string]bool{}
+	mark := func(seen map[string]map[string]bool, name, by string) {
+		if seen[name] == nil {
+			seen[name] = map[string]bool{}
+		}
+		seen[name][by] = true
+	}
+	for _, c := range all {
+		mark(accounts, c.Name, c.Account)
+		mark(ids, c.Name+"\x00"+c.Account, c.ID)
+	}
+	names := make([]string, len(all))
+	for i, c := range all {
+		var by []string
+		if len(ids[c.Name+"\x00"+c.Account]) > 1 && !IsDrill(c.ID) && c.Account != "" {
+			by = append(by, c.ID)
+		}
+		if len(accounts[c.Name]) > 1 && c.Account != "" {
+			by = append(by, c.Account)
+		}
+		if names[i] = c.Name; len(by) > 0 {
+			names[i] += " (" + strings.Join(by, ", ") + ")"
+		}
+	}
+	return names
+}
+
 // About names what the incident is about: its flow, or another subject.
 func (i *Incident) About() string {
 	if i.Subject.OfFlow() {

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"flowbridge/router"
 )
 
@@ -41,5 +43,19 @@ func TestWhatAnIncidentCameToIsNotSaidToHold(t *testing.T) {
 		if got := i.What(); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+func TestWhatIsCalledTheSameIsToldApart(t *testing.T) {
+	got := router.TellApart([]router.Called{
+		{"Checkout", "Shop DE", "1"}, {"Checkout", "Shop FR", "2"}, {"Checkout", "Shop DE", "1"}, // twice the same
+		{"Sign-up", "Shop DE", "3"}, {"Sign-up", "Shop DE", "4"}, {"Support", "Shop DE", "5"}, {"Support", "Shop DE", "5"},
+		{router.DrillName, "0", "0001"}, {router.DrillName, "0", "0002"},
+		{"flowbridge", "", "bridge:source"}, {"flowbridge", "", "bridge:drill"},
+	})
+	want := []string{"Checkout (Shop DE)", "Checkout (Shop FR)", "Checkout (Shop DE)", "Sign-up (3)", "Sign-up (4)",
+		"Support", "Support", router.DrillName, router.DrillName, "flowbridge", "flowbridge"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }

@@ -134,10 +134,17 @@ func readList(ctx context.Context, client *adminClient, what string, q url.Value
 
 func printIncidents(w io.Writer, incidents []console.Incident, now time.Time) error {
 	rows := [][]string{{"INCIDENT", "STATE", "SEVERITY", "ABOUT", "WHAT", "OPENED", "OWNER", "NOTE"}}
+	called := make([]router.Called, len(incidents))
+	for i := range incidents {
+		inc := &incidents[i]
+		id := cmp.Or(inc.Flow, inc.Subject.Kind+":"+inc.Subject.ID)
+		called[i] = router.Called{Name: aboutOf(inc), Account: cmp.Or(inc.AccountName, inc.WABA), ID: id}
+	}
+	about := router.TellApart(called)
 	for i := range incidents {
 		inc := &incidents[i]
 		rows = append(rows, []string{
-			router.IncidentName(inc.Number), inc.State, inc.Severity, aboutOf(inc), troubleOf(inc),
+			router.IncidentName(inc.Number), inc.State, inc.Severity, about[i], troubleOf(inc),
 			ago(now, inc.OpenedAt) + " ago", cmp.Or(inc.Owner, inc.AcknowledgedBy), strings.Join(notesOf(inc), ", "),
 		})
 	}

@@ -80,7 +80,7 @@ func printReport(w io.Writer, r *router.Report) error {
 	for _, part := range []struct {
 		name string
 		of   []router.ReportLine
-	}{{"FLOW", r.Flows}, {"SIGNAL", r.Signals}, {"RULE", r.Rules}} {
+	}{{"FLOW", r.FlowsApart()}, {"SIGNAL", r.Signals}, {"RULE", r.Rules}} {
 		if err := printReportLines(w, part.name, part.of); err != nil {
 			return err
 		}

@@ -155,7 +155,7 @@ func (c *Console) reportPage(r *http.Request, _ httprouter.Params) (page, error)
 
 func reportTables(report *router.Report) []reportTable {
 	tables := []reportTable{
-		{Title: "Flows", Of: "Flow", Path: "/?state=all&flow=", Minutes: true, Lines: report.Flows},
+		{Title: "Flows", Of: "Flow", Path: "/?state=all&flow=", Minutes: true, Lines: report.FlowsApart()},
 		{Title: "Signals", Of: "Signal", Path: "/?state=all&signal=", Lines: report.Signals},
 		{Title: "Rules, the noisiest first", Of: "Rule", Path: "/?state=all&rule=", Lines: report.Rules},
 	}
