@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"flowbridge/router"
 	"flowbridge/router/console"
 )
@@ -113,6 +115,25 @@ type silencesAdd struct {
 	By         string            `placeholder:"NAME" help:"Who wants it. Default: $USER."`
 	Why        string            `help:"For whoever wonders later."`
 	Bridge     adminFlags        `embed:""`
+}
+
+// AfterApply refuses what is given twice: the last alone would count, and somebody would believe both to be silent.
+func (c silencesAdd) AfterApply(k *kong.Context) error {
+	given := map[string]int{}
+	for _, part := range k.Path {
+		if part.Flag != nil {
+			given[part.Flag.Name]++
+		}
+	}
+	for _, name := range []string{"flow", "waba", "event", "team"} {
+		if given[name] > 1 {
+			return wrongUsage("--%s is given %s: add a silence for each", name, router.FormatTimes(int64(given[name])))
+		}
+	}
+	if given["label"] > len(c.Label) {
+		return wrongUsage("--label gives a key twice: add a silence for each value")
+	}
+	return nil
 }
 
 // Run adds a silence and says what it covers now.
