@@ -145,7 +145,7 @@ func explainAgrees(t *rapid.T, rules *Rules, ev *router.Event, text string) {
 
 func TestExplanationsNameTheKeyThatDecided(t *testing.T) {
 	const rest = `
-windows: {night: {hours: ["22:00-06:00"]}}
+windows: {night: {hours: ["22:00-06:00"]}, berlin: {hours: ["09:00-18:00"], time_zone: Europe/Berlin}}
 rules: `
 	response := router.Event{Source: router.SourceMeta, Field: "messages", WABA: "9", Name: router.FlowResponse,
 		Value: json.RawMessage(`{"response":{"email":"a@example.com","stars":2}}`)}
@@ -187,6 +187,8 @@ rules: `
 			"when: when failed on this response"},
 		{"a window", `[{name: a, match: {}, during: night, notify: chat}]`, with(activated(router.EndpointErrorRate, 5),
 			noon), "during: Mon 2026-01-05 12:00 UTC is in no window of during"},
+		{"a window elsewhere", `[{name: a, match: {}, except: berlin, notify: chat}]`,
+			with(activated(router.EndpointErrorRate, 5), noon), "except: Mon 2026-01-05 13:00 CET is in berlin"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rules, err := Load("rules.yaml", []byte(world+rest+c.rules+ending),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"flowbridge/router"
 	"flowbridge/router/rules/yamldoc"
@@ -196,7 +197,7 @@ func timeCheck(rule *rule, ev *router.Event) Reason {
 		}
 		return names
 	}
-	at := ev.At.UTC().Format("Mon 2006-01-02 15:04 UTC")
+	at := ev.At.In(m.zone()).Format("Mon 2006-01-02 15:04 MST")
 	switch out, in := inside(m.except), inside(m.during); {
 	case len(out) > 0:
 		c.Key, c.Place = "except", rule.placeOf("except")
@@ -209,6 +210,17 @@ func timeCheck(rule *rule, ev *router.Event) Reason {
 		c.Text = at + " is in no window of except"
 	}
 	return c
+}
+
+// zone is the one that all windows of a rule are in, else UTC: who reads the hours of a window reads this time beside.
+func (m *match) zone() *time.Location {
+	all := slices.Concat(m.during, m.except)
+	for _, w := range all {
+		if w.zone.String() != all[0].zone.String() {
+			return time.UTC
+		}
+	}
+	return all[0].zone
 }
 
 // whenCheck asks a rule's expression, and shows the numbers and words that it goes by. Nothing of a form is shown.
