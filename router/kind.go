@@ -223,6 +223,8 @@ const maxWebhookURL = 2048
 var (
 	channelName = regexp.MustCompile(`^` + channelNameForm + `$`)
 	channelID   = regexp.MustCompile(`^` + channelIDForm + `$`)
+	// channelLink is what Slack copies as the link of a channel, or of a message in it.
+	channelLink = regexp.MustCompile(`^https://[^/]+/archives/(` + channelIDForm + `)(/|$)`)
 	anyID       = regexp.MustCompile(`^[A-Z][A-Z0-9]{8,}$`)
 	slackPerson = regexp.MustCompile(`^` + slackPersonForm + `$`)
 	routingKey  = regexp.MustCompile(`^` + routingKeyForm + `$`)
@@ -233,8 +235,11 @@ func checkChannel(text string) (problem, meant string) {
 	if channelName.MatchString(text) || channelID.MatchString(text) {
 		return "", ""
 	}
-	if name := "#" + strings.ToLower(strings.TrimPrefix(text, "#")); !anyID.MatchString(text) &&
-		channelName.MatchString(name) {
+	name := "#" + strings.ToLower(strings.TrimPrefix(text, "#"))
+	switch link := channelLink.FindStringSubmatch(text); {
+	case link != nil:
+		meant = link[1]
+	case !anyID.MatchString(text) && channelName.MatchString(name):
 		meant = name
 	}
 	return "is neither the name nor the id of a channel", meant
