@@ -188,7 +188,8 @@ func (c *compared) noSuch(who string, known []string) (problem, hint string) {
 	if len(known) == 0 || slices.Contains(known, c.value) {
 		return "", ""
 	}
-	hint = "known are: " + yamldoc.Shorten(strings.Join(known, ", "), 100)
+	named := slices.DeleteFunc(slices.Clone(known), func(word string) bool { return word == "" })
+	hint = "known are: " + yamldoc.Shorten(strings.Join(named, ", "), 100)
 	if near := closest(c.value, known); near != "" {
 		hint = fmt.Sprintf("did you mean %s?", yamldoc.Quote(near))
 	}

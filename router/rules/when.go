@@ -237,6 +237,15 @@ func (l *loader) whenOf(e entry, events []string) *when {
 	return w
 }
 
+// slips are what people write from other languages, by what the compiler says of it, and what to write.
+var slips = []struct{ said, problem, hint string }{
+	{`unexpected token Operator("=")`, "", "== compares, and >= is at least"},
+	{`unexpected token Identifier("AND")`, "", "write and in small letters, or &&"},
+	{`unexpected token Identifier("OR")`, "", "write or in small letters, or ||"},
+	{"cannot use string as type rules.whenError in array", "errors holds errors, and a text is none",
+		`write any(errors, .error_type == "timeout_error")`},
+}
+
 func (l *loader) badExpression(s scalar, err error, types map[string]any) {
 	line, column, problem, hint := s.Line, s.Column, err.Error(), ""
 	var at *file.Error
@@ -249,6 +258,11 @@ func (l *loader) badExpression(s scalar, err error, types map[string]any) {
 	if problem == severityOrdered {
 		hint = severityOrderedHint
 	}
+	for _, slip := range slips {
+		if strings.HasPrefix(problem, slip.said) {
+			problem, hint = cmp.Or(slip.problem, problem), slip.hint
+		}
+	}
 	if m := unknownOfError.FindStringSubmatch(problem); m != nil {
 		problem = "an error has no " + m[1]
 		hint = cmp.Or(yamldoc.DidYouMean(m[1], partsOfErrors), "it has "+strings.Join(partsOfErrors, ", "))
@@ -257,7 +271,7 @@ func (l *loader) badExpression(s scalar, err error, types map[string]any) {
 		if l.Partial() { // perhaps a label of a flow behind the syntax error
 			return
 		}
-		hint = yamldoc.DidYouMean(m[1], slices.Sorted(maps.Keys(types)))
+		hint = cmp.Or(yamldoc.DidYouMean(m[1], slices.Sorted(maps.Keys(types))), "a text stands in quotes")
 		if m[1] == "now" {
 			hint = "rules know no clock"
 		}
