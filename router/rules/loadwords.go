@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -113,7 +114,9 @@ func (m *match) mayCountErrors() bool {
 var (
 	templateError = regexp.MustCompile(
 		`(?s)^template: ([^:]*):(\d+)(?::(\d+))?: (?:executing "[^"]*" at <.*?>: )?(?:error calling \w+: )?(.*)$`)
-	noSuchField = regexp.MustCompile(`can't evaluate field (\w+) in type \*?rules\.(View\w*)`)
+	noSuchFunction = regexp.MustCompile(`^function "(\w+)" not defined$`)
+	fieldOfList    = regexp.MustCompile(`can't evaluate field (\w+) in type \[\]rules\.View(\w+)$`)
+	noSuchField    = regexp.MustCompile(`can't evaluate field (\w+) in type \*?rules\.(View\w*)`)
 )
 
 // badTemplate reports what text/template says, where it says it, in words for people.
@@ -132,8 +135,21 @@ func (l *loader) badTemplate(s scalar, err error) {
 		problem, hint = fmt.Sprintf("there is no .%s", m[1]),
 			cmp.Or(yamldoc.DidYouMean(m[1], known), "known here: "+strings.Join(known, ", "))
 	}
-	if strings.Contains(problem, "out of range") {
+	function, list := noSuchFunction.FindStringSubmatch(problem), fieldOfList.FindStringSubmatch(problem)
+	switch {
+	case strings.Contains(problem, "out of range"):
 		hint = "an event that the rule matches may have none: guard it with {{with}} or {{if}}"
+	case problem == "unexpected EOF":
+		hint = "an {{if}}, {{with}} or {{range}} has no {{end}}"
+	case strings.HasPrefix(problem, `unexpected "=" in`):
+		hint = `compare with eq: {{if eq .Severity "error"}}`
+	case function != nil && slices.Contains(viewNames("View"), function[1]):
+		hint = "write {{." + function[1] + "}}, with a dot"
+	case function != nil:
+		known := slices.Sorted(maps.Keys((&meter{}).functions()))
+		hint = cmp.Or(yamldoc.DidYouMean(function[1], known), "see functions in the manual, flowbridge docs rules")
+	case list != nil:
+		problem, hint = "."+list[2]+"s is a list", "go through it: {{range ."+list[2]+"s}}{{."+list[1]+"}}{{end}}"
 	}
 	l.At(line, column, s.Path, yamldoc.OneLine(problem, 200), hint)
 }
