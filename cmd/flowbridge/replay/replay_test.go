@@ -361,6 +361,22 @@ func TestReplaySaysThatThereIsNothingToCompare(t *testing.T) {
 	}
 }
 
+func TestReplayTellsFlowsOfOneNameApart(t *testing.T) {
+	p := newPast(t, testRules(t, liveRules))
+	for _, waba := range []string{"501", "502"} {
+		p.post(whatsapp.Sample{Event: router.EndpointErrorRate, Flow: "1", WABA: waba, Threshold: new(10.0)})
+	}
+	var out strings.Builder
+	if err := replayed(t, p, testRules(t, liveRules), 0).Print(&out, strings.TrimSpace); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\n  Checkout (501) ", "\n  Checkout (502) "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("there is no %q in\n%s", want, out.String())
+		}
+	}
+}
+
 func TestReplayNamesApartWhatNoServiceHeard(t *testing.T) {
 	p := newPast(t, testRules(t, liveRules))
 	p.post(whatsapp.Sample{Event: router.EndpointErrorRate, Flow: "1", Threshold: new(10.0)}) // and nobody delivers

@@ -148,13 +148,23 @@ These rules are played as if every service had answered at once.
 	if len(r.BusiestFlows) > 0 {
 		fmt.Fprint(out, "\nbusiest flows\n")
 		rows := [][]string{{"  flow", "events", "pages live", "these rules", "messages live", "these rules"}}
-		for _, f := range r.BusiestFlows {
-			rows = append(rows, []string{"  " + clean(cmp.Or(f.Name, f.Flow)), number(f.Events), number(f.PagesLive),
+		for i, name := range r.busiestNames() {
+			f := &r.BusiestFlows[i]
+			rows = append(rows, []string{"  " + clean(name), number(f.Events), number(f.PagesLive),
 				number(f.PagesNow), number(f.MessagesLive), number(f.MessagesNow)})
 		}
 		return printAligned(out, rows)
 	}
 	return nil
+}
+
+// busiestNames are what BusiestFlows are called, told apart where several are called the same.
+func (r *Report) busiestNames() []string {
+	called := make([]router.Called, len(r.BusiestFlows))
+	for i, f := range r.BusiestFlows {
+		called[i] = router.Called{Name: cmp.Or(f.Name, f.Flow), Account: f.WABA, ID: f.Flow}
+	}
+	return router.TellApart(called)
 }
 
 // Notes says in sentences what the numbers leave out.
