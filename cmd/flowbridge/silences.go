@@ -169,16 +169,23 @@ func (c silencesAdd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	s := &answer.Silence
-	if s.Since != nil && s.Since.After(time.Now()) {
-		_, err = fmt.Fprintf(p.Stdout, "silence %s of %s begins at %s and ends %s; it covers nothing before\n", clean(s.ID),
-			clean(coveredBy(s)),
-			clock(s.Since), ends(s.Until, s.UntilRecovered))
-		return err
-	}
-	_, err = fmt.Fprintf(p.Stdout, "silence %s of %s ends %s; it covers %s now\n", clean(s.ID), clean(coveredBy(s)),
-		ends(s.Until, s.UntilRecovered),
+	says := fmt.Sprintf("ends %s; it covers %s now", ends(s.Until, s.UntilRecovered),
 		cmp.Or(incidentNames(answer.Covers), "no open incident"))
+	if s.Since != nil && s.Since.After(time.Now()) {
+		says = fmt.Sprintf("begins at %s and ends %s; it covers nothing before", clock(s.Since),
+			ends(s.Until, s.UntilRecovered))
+	}
+	if isNews(s.Event) {
+		says += "\nit holds nothing back: " + clean(s.Event) + " is told once, and no silence keeps that from anybody"
+	}
+	_, err = fmt.Fprintf(p.Stdout, "silence %s of %s %s\n", clean(s.ID), clean(coveredBy(s)), says)
 	return err
+}
+
+// isNews says whether events of a name open nothing.
+func isNews(event string) bool {
+	of := router.SignalsOf(event)
+	return len(of) > 0 && !slices.ContainsFunc(of, func(s router.Signal) bool { return s.Opens(nil) })
 }
 
 // times refuses what is no time, or no length of one. Whether it can be is said by the bridge.
