@@ -36,12 +36,19 @@ func (l *loader) template(e entry, rule *rule, samples []View) *template.Templat
 		return nil
 	}
 	t, err := parseTemplate(e.Key, s.Text)
+	misfit := ""
 	for i := 0; err == nil && i < len(samples); i++ {
-		err = l.tryTemplate(t, samples[i])
+		var text string
+		text, err = l.tryTemplate(t, samples[i])
+		misfit = cmp.Or(misfit, formatMisfit.FindString(text))
 	}
 	if err != nil {
 		l.badTemplate(s, err)
 		return nil
+	}
+	if misfit != "" {
+		l.Warn(e.At, e.Path, "prints "+yamldoc.Quote(misfit)+": printf does not fit what it is given",
+			"texts go with %s, as .Value, .Threshold and .Severity do")
 	}
 	for i := range l.cfg.Samples {
 		ev := &l.cfg.Samples[i]
@@ -49,7 +56,7 @@ func (l *loader) template(e entry, rule *rule, samples []View) *template.Templat
 			continue
 		}
 		// Real events have less in them here and there, and what is missing is no mistake.
-		if err := l.tryTemplate(t, viewSample(ev)); errors.Is(err, errBudget) {
+		if _, err := l.tryTemplate(t, viewSample(ev)); errors.Is(err, errBudget) {
 			l.badTemplate(s, fmt.Errorf("%w, as on a sample of %s", errBudget, ev.Name))
 			return nil
 		}
@@ -57,13 +64,13 @@ func (l *loader) template(e entry, rule *rule, samples []View) *template.Templat
 	return t
 }
 
-func (l *loader) tryTemplate(t *template.Template, v View) error {
+func (l *loader) tryTemplate(t *template.Template, v View) (text string, err error) {
 	if l.tried > maxTried {
-		return nil
+		return "", nil
 	}
-	_, cost, err := execute(t, v, maxText)
+	text, cost, err := execute(t, v, maxText)
 	l.tried += cost
-	return err
+	return text, err
 }
 
 // sampleViews returns a view of each kind that a rule can lead to.
@@ -114,6 +121,8 @@ func (m *match) mayCountErrors() bool {
 var (
 	templateError = regexp.MustCompile(
 		`(?s)^template: ([^:]*):(\d+)(?::(\d+))?: (?:executing "[^"]*" at <.*?>: )?(?:error calling \w+: )?(.*)$`)
+	// formatMisfit is what printf writes in the place of what its format does not fit. Source: Go, package fmt.
+	formatMisfit   = regexp.MustCompile(`%!(\w\([^)]*\)|\(EXTRA [^)]*\)|\(NOVERB\))`)
 	noSuchFunction = regexp.MustCompile(`^function "(\w+)" not defined$`)
 	fieldOfList    = regexp.MustCompile(`can't evaluate field (\w+) in type \[\]rules\.View(\w+)$`)
 	noSuchField    = regexp.MustCompile(`can't evaluate field (\w+) in type \*?rules\.(View\w*)`)
