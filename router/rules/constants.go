@@ -160,8 +160,8 @@ func neverChange(c *compared, events []string) (problem, hint string) {
 	return c.unheardOf(append(known, ""))
 }
 
-// neverLabel says why no flow and no account has a label with this value. A label that none of them has at all is said
-// elsewhere.
+// neverLabel says why no flow and no account has a label with this value. Where it stands by its name alone, a label
+// that none of them has at all is an unknown name.
 func (l *loader) neverLabel(c *compared) (problem, hint string) {
 	values := map[string]bool{}
 	for _, by := range []flowIndex{l.flowsBy, l.accountsBy} {
@@ -169,7 +169,12 @@ func (l *loader) neverLabel(c *compared) (problem, hint string) {
 			values[value] = true
 		}
 	}
-	if len(values) == 0 || c.value == "" {
+	switch {
+	case c.value == "":
+		return "", ""
+	case len(values) == 0 && c.label:
+		return "no flow or account has the label " + yamldoc.Quote(c.name), yamldoc.DidYouMean(c.name, l.rules.labels)
+	case len(values) == 0:
 		return "", ""
 	}
 	return c.noSuch("no flow or account has "+c.name+" %s", slices.Sorted(maps.Keys(values)))
