@@ -199,7 +199,7 @@ func (f *finished) finish(ctx context.Context, tx *txn) error {
 	} else {
 		f.renewed, err = finishOne(ctx, tx, r, &was, f.receipt, now)
 		if err == nil && was.changesCards(r, now) {
-			f.renewed, err = true, renewOthers(ctx, tx, was.incident, r.Delivery, now)
+			f.renewed, err = true, renewOthers(ctx, tx, was.incident, r.Delivery, now, was.shownSince(r))
 		}
 	}
 	if err == nil && f.made != nil && !was.kept {
@@ -254,6 +254,15 @@ func (b *before) changesCards(r *router.Result, now int64) bool {
 		return b.open && b.updated-b.since < unpagedFor.Microseconds()
 	}
 	return r.State == router.DeliveryDelivered && r.Receipt.Open
+}
+
+// shownSince returns when cards were told at the earliest that show now what they should not: a page that is made is shown
+// as a problem only by those that were told while it was late, and in a storm that is few. Microseconds, 0 for ever.
+func (b *before) shownSince(r *router.Result) int64 {
+	if r.State == router.DeliveryWaiting {
+		return 0
+	}
+	return b.since + unpagedFor.Microseconds()
 }
 
 // tried reads a delivery, and locks its lane: the lane comes before any delivery, which is one order of locks for all.

@@ -118,14 +118,15 @@ func unpark(ctx context.Context, tx *txn, id, now int64) (refused, renewed bool,
 	if incident == 0 {
 		return true, false, nil
 	}
-	return true, true, renewOthers(ctx, tx, incident, id, now)
+	return true, true, renewOthers(ctx, tx, incident, id, now, 0)
 }
 
-// renewOthers renews what else stands for an incident, and shows how a delivery fares.
-func renewOthers(ctx context.Context, tx *txn, incident, id, now int64) error {
+// renewOthers renews what else stands for an incident, was told since a time, and shows how a delivery fares.
+func renewOthers(ctx context.Context, tx *txn, incident, id, now, since int64) error {
 	_, err := tx.ExecContext(ctx,
 		`UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ?, class = `+
 			classSQL("", "", "")+`
-		WHERE incident = ? AND id <> ? AND state = 'delivered' AND open = 1`, now, now, incident, id)
+		WHERE incident = ? AND id <> ? AND state = 'delivered' AND open = 1 AND updated_at >= ?`,
+		now, now, incident, id, since)
 	return err
 }

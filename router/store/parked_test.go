@@ -156,6 +156,17 @@ func parkedSuite(t *testing.T, open func(*testing.T, store.Config) opened) {
 		}
 	})
 
+	t.Run("a card that was told before a page was late is not renewed for it", func(t *testing.T) {
+		q := newQueue(t, open)
+		q.owe(chat(1, true, router.Error), page(1, "k"))
+		q.deliver("chat", router.Receipt{Own: made("ts", "1"), Open: true, Severity: router.Error})
+		q.pass(2 * time.Minute)
+		q.deliver("page", router.Receipt{Own: made("dedup_key", "k"), Open: true, Told: 1})
+		if n, _ := q.try("chat"); n != nil {
+			t.Errorf("it is renewed: %+v", n)
+		}
+	})
+
 	t.Run("so they do of a page that was not tried since its service fails", func(t *testing.T) {
 		q := newQueue(t, open)
 		for i := range int64(router.LaneDown) {
