@@ -300,8 +300,8 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 	err := tx.later(ctx,
 		reading(&found, readIncidents+`number = ?`, []any{number}, legibly(scanIncident)),
 		reading(&around, readAlerts+aroundIncident, []any{number, number, number}, legibly(scanAlert)),
-		reading(&n.Timeline, timelineQuery, []any{number, n.Receipt.Told, router.MaxTimeline}, scanEntry),
-		reading(&others, othersQuery, []any{late, late, number, n.Delivery}, legibly(scanOther)))
+		reading(&n.Timeline, newestQuery, []any{number, n.Receipt.Told, router.MaxTimeline}, scanEntry),
+		reading(&others, othersQuery, []any{late, number, n.Delivery}, legibly(scanOther)))
 	if err == nil {
 		err = tx.flush(ctx)
 	}
@@ -312,6 +312,7 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 		return fmt.Errorf("read %s: %w", router.IncidentName(number), err)
 	}
 	n.Incident = &found[0]
+	slices.Reverse(n.Timeline)
 	for _, a := range router.WorstFirst(onlyAlerts(around)) {
 		if a.Incident == number {
 			n.Alerts = append(n.Alerts, a)
@@ -319,11 +320,12 @@ func loadIncident(ctx context.Context, tx *txn, n *router.Notification, number i
 			n.Also = append(n.Also, a)
 		}
 	}
+	slices.SortFunc(others, func(a, b other) int { return cmp.Compare(a.Related.Notifier, b.Related.Notifier) })
 	for _, o := range others {
 		if o.Link != "" {
 			n.Related = append(n.Related, o.Related)
 		}
-		if o.counts(n.Incident) {
+		if o.counts(n.Incident, late) {
 			o.Problem.Notifier = o.Related.Notifier
 			n.Problems = append(n.Problems, o.Problem)
 		}
@@ -341,15 +343,14 @@ const aroundIncident = `incident = ? OR waba = (SELECT waba FROM incidents WHERE
 // unpagedFor is how long a page is owed before cards stop saying that it was made.
 const unpagedFor = time.Minute
 
-// othersQuery also says of a page since when it is not made. One that was not tried, since its service fails, has what
-// that said to the one that was.
+// othersQuery also says of a page since when it is not made. One that is late and was not tried, since its service
+// fails, has what that said to the one that was.
 const othersQuery = `SELECT notifier, kind, receipt, was_parked = 1,
-		CASE WHEN last_error = '' AND since > 0 AND since <= ? THEN ` + laneSays + ` ELSE last_error END, opening,
-		CASE WHEN since <= ? THEN since ELSE 0 END, key
-	FROM (SELECT notifier, kind, receipt, was_parked, last_error, opening, key,
-			CASE WHEN keyed = 0 OR open = 0 OR state <> 'waiting' THEN 0
-				WHEN failing_since > 0 THEN failing_since ELSE owed_since END AS since
-		FROM deliveries WHERE incident = ? AND id <> ?) AS d ORDER BY notifier`
+		CASE WHEN last_error = '' AND owed_since <= ? AND ` + pageWaits + ` THEN ` + laneSays + ` ELSE last_error END, opening,
+		CASE WHEN NOT (` + pageWaits + `) THEN 0 WHEN failing_since > 0 THEN failing_since ELSE owed_since END, key
+	FROM deliveries d WHERE incident = ? AND id <> ?`
+
+const pageWaits = `keyed = 1 AND open = 1 AND state = 'waiting'`
 
 // laneSays is what the service of a delivery d said to the one that failed there last, "" while it does not fail.
 const laneSays = `coalesce((SELECT CASE WHEN l.refusal <> '' THEN l.refusal ELSE f.last_error END
@@ -358,30 +359,34 @@ const laneSays = `coalesce((SELECT CASE WHEN l.refusal <> '' THEN l.refusal ELSE
 // notTried stands for the words of a service that was not asked yet.
 const notTried = "other pages come first"
 
-// other is another delivery of an incident. It counts among the problems if it was refused and not told since: parked,
-// or under way again; or if it is a page that is owed for long, and was never made in this opening.
+// other is another delivery of an incident.
 type other struct {
 	router.Related
 	router.Problem
 	refused bool
 	key     string
-	told    bool // the service has said yes to something that it was told
+	since   int64 // microseconds: since when a page is owed that was not made in this opening, 0 for none
+	told    bool  // the service has said yes to something that it was told
 }
 
-// counts says whether an incident has the problem: a page that its service speaks of is there, and only the answer was
-// lost.
-func (o *other) counts(inc *router.Incident) bool {
+// counts says whether an incident has the problem: it was refused and not told since, so that it is parked, or under way
+// again; or it is a page that is late. One that its service speaks of is there, and only the answer was lost.
+func (o *other) counts(inc *router.Incident, late int64) bool {
 	known := func(l router.Link) bool { return l.Notifier == o.Related.Notifier && l.Key == o.key && l.Name() != "" }
-	return o.refused || !o.Since.IsZero() && (o.told || !slices.ContainsFunc(inc.Links, known))
+	if o.refused || o.since == 0 || o.since > late || !o.told && slices.ContainsFunc(inc.Links, known) {
+		return o.refused
+	}
+	o.Since, o.Error = fromMicros(o.since), cmp.Or(o.Error, notTried)
+	return true
 }
 
 func scanOther(row scanner) (o other, err error) {
 	var receipt router.Receipt
-	var opening, since int64
-	err = row.Scan(&o.Related.Notifier, &o.Kind, storedJSON{&receipt}, &o.refused, &o.Error, &opening, &since, &o.key)
+	var opening int64
+	err = row.Scan(&o.Related.Notifier, &o.Kind, storedJSON{&receipt}, &o.refused, &o.Error, &opening, &o.since, &o.key)
 	o.Link, o.told = receipt.Link, receipt.Told > 0
-	if !o.refused && !receipt.Tells(opening) {
-		o.Since, o.Error = fromMicros(since), cmp.Or(o.Error, notTried)
+	if receipt.Tells(opening) {
+		o.since = 0
 	}
 	return o, err
 }

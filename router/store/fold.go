@@ -419,9 +419,9 @@ func writeTimeline(ctx context.Context, tx *txn, b router.Batch) error {
 	})
 }
 
-// timelineQuery reads the newest entries of an incident after a position, oldest first.
-const timelineQuery = `SELECT incident, n, at, recorded_at, kind, text, event FROM (
-	SELECT * FROM timeline WHERE incident = ? AND n > ? ORDER BY n DESC LIMIT ?) AS newest ORDER BY n`
+// newestQuery reads the newest entries of an incident after a position, newest first.
+const newestQuery = `SELECT incident, n, at, recorded_at, kind, text, event FROM timeline
+	WHERE incident = ? AND n > ? ORDER BY n DESC LIMIT ?`
 
 func scanEntry(row scanner) (e router.Entry, err error) {
 	var at, recorded int64
