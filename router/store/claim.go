@@ -369,8 +369,8 @@ type other struct {
 	told    bool  // the service has said yes to something that it was told
 }
 
-// counts says whether an incident has the problem: it was refused and not told since, so that it is parked, or under way
-// again; or it is a page that is late. One that its service speaks of is there, and only the answer was lost.
+// counts says whether an incident has the problem: it was refused and not told since, so that it is parked or under
+// way again; or it is a page that is late. One that its service speaks of is there, and only the answer was lost.
 func (o *other) counts(inc *router.Incident, late int64) bool {
 	known := func(l router.Link) bool { return l.Notifier == o.Related.Notifier && l.Key == o.key && l.Name() != "" }
 	if o.refused || o.since == 0 || o.since > late || !o.told && slices.ContainsFunc(inc.Links, known) {

@@ -256,8 +256,9 @@ func (b *before) changesCards(r *router.Result, now int64) bool {
 	return r.State == router.DeliveryDelivered && r.Receipt.Open
 }
 
-// shownSince returns when cards were told at the earliest that show now what they should not: a page that is made is shown
-// as a problem only by those that were told while it was late, and in a storm that is few. Microseconds, 0 for ever.
+// shownSince returns when cards were told at the earliest that show now what they should not: a page that is made is
+// shown as a problem only by those that were told while it was late, and in a storm that is few. Microseconds, 0 for
+// ever.
 func (b *before) shownSince(r *router.Result) int64 {
 	if r.State == router.DeliveryWaiting {
 		return 0

@@ -84,6 +84,8 @@ func listed(t *testing.T, s *store.Store) {
 			switch key := fmt.Sprint(n.Incident.Number, notifier); key {
 			case "2page", "7page":
 				r.State, r.Error = router.DeliveryParked, "PagerDuty refused: Invalid Routing Key"
+			case "3page":
+				r.Receipt = router.Receipt{Own: made("dedup_key", "k3page"), Open: true}
 			case "6chat":
 				r.State, r.Error, r.NextAt = router.DeliveryWaiting, "Slack answered 503", noon.Add(time.Hour)
 			}

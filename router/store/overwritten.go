@@ -31,8 +31,8 @@ type fileHead struct {
 }
 
 // read returns the counter of changes; ok is false if this is no head of a database that writes ahead: a copy that
-// VACUUM INTO made is none, and neither is a file that is being written. SQLite may write the head meanwhile, so that it
-// counts once it was read twice.
+// VACUUM INTO made is none, and neither is a file that is being written. SQLite may write the head meanwhile, so that
+// it counts once it was read twice.
 func (h *fileHead) read() (changes uint32, ok bool) {
 	var head, again [headSize]byte
 	for range mostReads {

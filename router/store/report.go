@@ -19,11 +19,13 @@ func (s *Store) ReportData(ctx context.Context, f router.ReportFilter) (d router
 	}
 	d.Cut = len(d.Incidents) == reportIncidents
 	where, args := reportWhere(s, f)
-	// Of the newest entries: of a storm the end says more than the beginning.
+	// Of the newest entries: of a storm the end says more than the beginning. Where trouble was over before anybody could
+	// be paged, nobody was.
 	d.Entries, err = all(ctx, s.read, `SELECT incident, n, at, recorded_at, kind, text, event FROM (
 		SELECT t.incident, t.n, t.at, t.recorded_at, t.kind, t.text, t.event FROM timeline t WHERE t.incident IN (
 			SELECT number FROM incidents WHERE `+where+` ORDER BY number DESC LIMIT ?)
-		AND t.kind IN ('paged', 'reminded', 'told', 'acknowledged', 'unacknowledged', 'flapped')
+		AND (t.kind IN ('acknowledged', 'unacknowledged', 'flapped') OR t.kind IN ('paged', 'reminded', 'told') AND EXISTS (
+			SELECT 1 FROM deliveries d WHERE d.incident = t.incident AND d.keyed = 1 AND (d.told_at > 0 OR d.may_exist = 1)))
 		ORDER BY t.at DESC, t.incident DESC, t.n DESC LIMIT ?) AS newest
 		ORDER BY at, incident, n`, append(args, reportIncidents, reportEntries), scanEntry)
 	if err != nil {
