@@ -347,7 +347,7 @@ const unpagedFor = time.Minute
 // fails, has what that said to the one that was.
 const othersQuery = `SELECT notifier, kind, receipt, was_parked = 1,
 		CASE WHEN last_error = '' AND owed_since <= ? AND ` + pageWaits + ` THEN ` + laneSays + ` ELSE last_error END, opening,
-		CASE WHEN NOT (` + pageWaits + `) THEN 0 WHEN failing_since > 0 THEN failing_since ELSE owed_since END, key
+		CASE WHEN ` + pageWaits + ` THEN owed_since ELSE 0 END, key
 	FROM deliveries d WHERE incident = ? AND id <> ?`
 
 const pageWaits = `keyed = 1 AND open = 1 AND state = 'waiting'`

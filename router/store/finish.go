@@ -237,7 +237,7 @@ type before struct {
 	receipt  router.Receipt
 	open     bool // it is owed that it is open
 	opening  int64
-	since    int64 // microseconds: since when it fails, or else is owed
+	since    int64 // microseconds: since when it is owed
 	updated  int64 // microseconds
 	attempts int64 // number of the last attempt that is kept, 0 for none
 	kept     bool  // and that was under the same claim: this is a repeat
@@ -269,7 +269,7 @@ func (b *before) shownSince(r *router.Result) int64 {
 // tried reads a delivery, and locks its lane: the lane comes before any delivery, which is one order of locks for all.
 func tried(ctx context.Context, tx *txn, r *router.Result) (b before, l lane, err error) {
 	query := `SELECT d.notifier, d.incident, d.kind, d.key, d.class, d.was_parked = 1, d.unparked, d.receipt,
-		d.open, d.opening, CASE WHEN d.failing_since > 0 THEN d.failing_since ELSE d.owed_since END, d.updated_at,
+		d.open, d.opening, d.owed_since, d.updated_at,
 		coalesce((SELECT n FROM attempts WHERE delivery = d.id ORDER BY n DESC LIMIT 1), 0),
 		coalesce((SELECT claim FROM attempts WHERE delivery = d.id ORDER BY n DESC LIMIT 1), '') = ?, ` + laneColumns + `
 		FROM deliveries d JOIN lanes ON lanes.notifier = d.notifier WHERE d.id = ?` + tx.d.locking("lanes")
