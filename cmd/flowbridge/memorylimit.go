@@ -32,9 +32,9 @@ type memoryKeeper struct {
 // limitEvery is how often the limit is read: it may be changed while a process runs, as of a container or a pod.
 const limitEvery = 10 * time.Second
 
-// run keeps to the limit until ctx ends.
+// run looks again and again, until ctx ends.
 func (k *memoryKeeper) run(ctx context.Context) {
-	for k.look(); router.Sleep(ctx, limitEvery); {
+	for router.Sleep(ctx, limitEvery) {
 		k.look()
 	}
 }

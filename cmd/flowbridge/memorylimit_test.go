@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -18,14 +19,14 @@ func TestALimitThatIsChangedWhileABridgeRunsIsKept(t *testing.T) {
 		var (
 			log   bytes.Buffer
 			heaps []int64
-			limit int64
+			limit atomic.Int64
 		)
-		k := memoryKeeper{limit: func() int64 { return limit }, set: func(heap int64) { heaps = append(heaps, heap) },
+		k := memoryKeeper{limit: limit.Load, set: func(heap int64) { heaps = append(heaps, heap) },
 			logger: slog.New(slog.NewTextHandler(&log, nil))}
 		ctx, cancel := context.WithCancel(t.Context())
 		go k.run(ctx)
 		for _, mebibytes := range []int64{0, 256, 64, 0, 256} {
-			limit = mebibytes << 20
+			limit.Store(mebibytes << 20)
 			time.Sleep(2 * limitEvery)
 			synctest.Wait()
 		}

@@ -160,6 +160,7 @@ func (c serveCommand) beside(ctx context.Context, p *program, r *rules.Rules, lo
 	}
 	if _, chosen := p.Getenv("GOMEMLIMIT"); !chosen && p.GroupLimit != nil {
 		memory := memoryKeeper{limit: p.GroupLimit, set: func(heap int64) { debug.SetMemoryLimit(heap) }, logger: logger}
+		memory.look()
 		work.Go(func() { memory.run(ctx) })
 	}
 	if _, chosen := p.Getenv("GOGC"); !chosen { // else by an operator

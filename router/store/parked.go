@@ -121,12 +121,13 @@ func unpark(ctx context.Context, tx *txn, id, now int64) (refused, renewed bool,
 	return true, true, renewOthers(ctx, tx, incident, id, now, 0)
 }
 
-// renewOthers renews what else stands for an incident, was told since a time, and shows how a delivery fares.
+// renewOthers renews the cards of an incident that were told since a time, and show how a delivery fares. A digest
+// shows nothing of that.
 func renewOthers(ctx context.Context, tx *txn, incident, id, now, since int64) error {
 	_, err := tx.ExecContext(ctx,
 		`UPDATE deliveries SET owed = owed + 1, state = 'waiting', next_at = ?, owed_since = ?, class = `+
 			classSQL("", "", "")+`
-		WHERE incident = ? AND id <> ? AND state = 'delivered' AND open = 1 AND updated_at >= ?`,
-		now, now, incident, id, since)
+		WHERE incident = ? AND id <> ? AND state = 'delivered' AND open = 1 AND told = ? AND updated_at >= ?`,
+		now, now, incident, id, int64(toldCard), since)
 	return err
 }
