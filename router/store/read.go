@@ -106,7 +106,7 @@ func (s *Store) Deliveries(ctx context.Context, state router.DeliveryState, limi
 func deliveries(ctx context.Context, q querier, where string, args ...any) ([]router.Delivery, error) {
 	return all(ctx, q,
 		`SELECT id, incident, event, notifier, kind, state, attempts, failing_since, last_error, next_at, updated_at, receipt,
-			CASE WHEN keyed = 1 AND open = 1 AND state = 'waiting' AND last_error = '' THEN `+laneSays+` ELSE '' END
+			CASE WHEN last_error = '' AND `+pageWaits+` THEN `+laneSays+` ELSE '' END
 			FROM deliveries d WHERE `+where,
 		args, func(row scanner) (d router.Delivery, err error) {
 			var failing, next, updated int64

@@ -93,7 +93,10 @@ func (s *Store) migrateFile(ctx context.Context) error {
 		return err
 	}
 	if err := s.migrate(ctx); err != nil {
-		if damage := whole(ctx, s.write.DB); code(err) != 0 && errors.Is(damage, ErrDamaged) {
+		if code(err) == 0 { // what SQLite does not say needs no look at all of the file, which takes long
+			return err
+		}
+		if damage := whole(ctx, s.write.DB); errors.Is(damage, ErrDamaged) {
 			return damage // goose makes the table of its versions anew where it cannot read it
 		}
 		return err
